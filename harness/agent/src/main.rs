@@ -1,0 +1,2 @@
+//! The program that runs on the kernel under test.
+fn main() {}

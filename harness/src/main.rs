@@ -1,0 +1,2 @@
+//! perfsec.
+fn main() {}
