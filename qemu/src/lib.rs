@@ -1,1 +1,23 @@
 //! Starts virtual machines and notices their death.
+//!
+//! A [`Machine`] says what to boot, a [`Vm`] is it running: its console and its end arrive as
+//! [`VmEvent`]s, the byte stream to the program inside is [`Vm::channel`]. Nothing polls and
+//! nothing sleeps, and no process and no file outlives its `Vm`, however this process ends.
+//!
+//! Known limits: x86-64 guests with one CPU; a panic cannot be told from a reboot without reading
+//! the console (stock kernels have the driver for QEMU's panic device as a module).
+
+pub mod accel;
+mod error;
+pub mod initramfs;
+pub mod machine;
+mod qmp;
+mod supervisor;
+mod sys;
+mod vm;
+
+pub use accel::Accel;
+pub use error::Error;
+pub use initramfs::Initramfs;
+pub use machine::{ConsoleTo, Machine};
+pub use vm::{End, Vm, VmEvent};

@@ -1,0 +1,294 @@
+//! The thread that owns the QEMU process: it spawns it, waits for it, and says how it ended.
+
+use std::io::{self, BufReader, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+use crate::machine::{ConsoleTo, Descriptors};
+use crate::qmp::{self, Seen};
+use crate::vm::Process;
+use crate::{Accel, End, Error, Machine, VmEvent, sys};
+
+/// QEMU answers within 0.1 s, and within a few seconds on a host that is drowning in work.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Enough for any message of QEMU and for KVM's register dump.
+const STDERR_LIMIT: usize = 64 * 1024;
+
+/// The guest's ends of everything that connects it to this process.
+pub(crate) struct Wires {
+    pub(crate) agent: OwnedFd,
+    pub(crate) monitor: OwnedFd,
+    pub(crate) initramfs: OwnedFd,
+}
+
+/// Runs a machine from its spawn to its end. `told` learns whether it started.
+pub(crate) fn run(
+    machine: &Machine,
+    wires: Wires,
+    monitor: &UnixStream,
+    process: &Process,
+    told: &Sender<Result<(), Error>>,
+    sink: impl Fn(VmEvent) + Send + Clone + 'static,
+) {
+    let terminal = Terminal::remember(machine.console);
+    let mut from_monitor = BufReader::new(monitor);
+    let started = Running::start(machine, wires, &mut from_monitor, process, sink.clone());
+    let ended = match started {
+        Ok(running) => {
+            // Nobody listens any more only if the starting thread is gone, and then all is.
+            let _ = told.send(Ok(()));
+            let seen = qmp::watch(&mut from_monitor, &mut &*monitor);
+            let (status, said) = running.reap(process);
+            let killed = process.lock().killed;
+            Ok(end(status, said, &seen, killed))
+        }
+        Err(error) => Err(error),
+    };
+    terminal.restore();
+    match ended {
+        Ok(end) => sink(VmEvent::Ended(end)),
+        Err(error) => drop(told.send(Err(error))),
+    }
+}
+
+struct Running {
+    child: Child,
+    pid: Pid,
+    console: Option<JoinHandle<()>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    fn start(
+        machine: &Machine,
+        wires: Wires,
+        from_monitor: &mut BufReader<&UnixStream>,
+        process: &Process,
+        sink: impl Fn(VmEvent) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let mut child = spawn(machine, wires)?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        process.lock().pid = Some(pid);
+        let console = child.stdout.take().map(|pipe| {
+            thread::spawn(move || {
+                read_all(pipe, |bytes| sink(VmEvent::Console(bytes.to_vec())));
+            })
+        });
+        let stderr = child.stderr.take().map(|pipe| thread::spawn(move || read_text(pipe)));
+        let running = Self { child, pid, console, stderr };
+
+        let monitor = *from_monitor.get_ref();
+        let answer = monitor
+            .set_read_timeout(Some(ANSWER_LIMIT))
+            .and_then(|()| qmp::negotiate(from_monitor, &mut &*monitor));
+        if matches!(answer, Ok(true)) && monitor.set_read_timeout(None).is_ok() {
+            return Ok(running);
+        }
+        // A connection that breaks while something is written to it is an end like any other.
+        let silent = answer.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        process.kill();
+        let (status, said) = running.reap(process);
+        let path = machine.qemu.clone();
+        Err(if silent {
+            Error::NoAnswer { path, waited: ANSWER_LIMIT }
+        } else {
+            refusal(machine, status, said)
+        })
+    }
+
+    /// Waits for the end, then for the last bytes of the pipes.
+    fn reap(mut self, process: &Process) -> (ExitStatus, String) {
+        // WNOWAIT leaves a zombie, so that the id stays ours until nobody can signal it any more.
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        while waitid(Id::Pid(self.pid), flags) == Err(Errno::EINTR) {}
+        process.lock().pid = None;
+        let status = self.child.wait();
+        if let Some(console) = self.console {
+            let _ = console.join();
+        }
+        let said = self.stderr.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        // wait() fails only if someone reaped our child behind our back (SIGCHLD ignored).
+        match status {
+            Ok(status) => (status, said),
+            Err(error) => (ExitStatus::default(), format!("{said}\nits exit was lost: {error}")),
+        }
+    }
+}
+
+fn spawn(machine: &Machine, wires: Wires) -> Result<Child, Error> {
+    let descriptors = Descriptors {
+        agent: wires.agent.as_raw_fd(),
+        monitor: wires.monitor.as_raw_fd(),
+        initramfs: wires.initramfs.as_raw_fd(),
+    };
+    let mut command = Command::new(&machine.qemu);
+    command.args(machine.arguments(descriptors)).stderr(Stdio::piped());
+    match machine.console {
+        ConsoleTo::Events => {
+            // In a group of its own the terminal's Ctrl-C does not reach it: when to end, and
+            // what is still to be written then, is this side's decision.
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        }
+        // It has to stay in the foreground group to be allowed to read from the terminal.
+        ConsoleTo::Terminal => {}
+    }
+    sys::tie_to_this_thread(&mut command, vec![wires.agent, wires.monitor, wires.initramfs]);
+    command.spawn().map_err(|source| {
+        let path = machine.qemu.clone();
+        match source.kind() {
+            io::ErrorKind::NotFound => Error::NoProgram { path },
+            io::ErrorKind::PermissionDenied => Error::NotExecutable { path },
+            _ => Error::Spawn { path, source },
+        }
+    })
+}
+
+fn read_all(mut pipe: impl Read, mut take: impl FnMut(&[u8])) {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => take(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A pipe has no other errors; whatever it is, no more bytes come.
+            Err(_) => return,
+        }
+    }
+}
+
+fn read_text(pipe: impl Read) -> String {
+    let mut text = Vec::new();
+    read_all(pipe, |bytes| {
+        let room = STDERR_LIMIT - text.len();
+        text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    });
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Sorts QEMU's refusals by its words; they have no numbers. Seen on 7.2 and in the sources of
+/// hw/i386/x86.c, accel/kvm/kvm-all.c and softmmu/vl.c.
+fn refusal(machine: &Machine, status: ExitStatus, said: String) -> Error {
+    const OF_THE_KERNEL: [&str; 5] = [
+        "could not load kernel",
+        "could not open kernel file",
+        "Error loading uncompressed kernel without PVH ELF Note",
+        "kernel too old to load a ram disk",
+        "invalid kernel header",
+    ];
+    const OF_THE_ACCELERATOR: [&str; 3] = ["KVM", "kvm", "invalid accelerator"];
+    let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
+    if has(&OF_THE_KERNEL) {
+        Error::KernelRejected { kernel: machine.kernel.clone(), said }
+    } else if machine.accel == Accel::Kvm && has(&OF_THE_ACCELERATOR) {
+        Error::NoAccelerator { accel: machine.accel, said }
+    } else {
+        Error::EndedAtOnce { path: machine.qemu.clone(), status, said }
+    }
+}
+
+/// The reasons are ShutdownCause of QEMU's qapi/run-state.json.
+fn end(status: ExitStatus, said: String, seen: &Seen, killed: bool) -> End {
+    let crashed = |why: String| End::Crashed {
+        status,
+        said: [said.trim_end(), &why].join("\n").trim().to_owned(),
+    };
+    match (seen.stuck.as_deref(), seen.shutdown.as_deref()) {
+        (Some(state), _) => crashed(format!("QEMU stopped the guest: {state}")),
+        // A kill that came while QEMU was already ending changes nothing.
+        (None, Some("guest-shutdown")) if killed || status.success() => End::PoweredOff,
+        (None, Some("guest-reset")) if killed || status.success() => End::Reset,
+        (None, _) if killed => End::Killed,
+        (None, _) if !status.success() => crashed(String::new()),
+        // Ctrl-A x of ConsoleTo::Terminal.
+        (None, Some("host-qmp-quit")) => End::Killed,
+        (None, Some(reason)) => crashed(format!("QEMU ended the guest: {reason}")),
+        (None, None) => crashed("QEMU ended without a word about the guest".into()),
+    }
+}
+
+/// QEMU makes the terminal raw and, when killed, leaves it so.
+struct Terminal(Option<Termios>);
+
+impl Terminal {
+    fn remember(console: ConsoleTo) -> Self {
+        match console {
+            ConsoleTo::Events => Self(None),
+            // Not a terminal (a script drives the shell): nothing to restore.
+            ConsoleTo::Terminal => Self(tcgetattr(io::stdin()).ok()),
+        }
+    }
+
+    fn restore(self) {
+        if let Some(settings) = self.0 {
+            // The terminal may have gone away together with the person.
+            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &settings);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    fn seen(shutdown: Option<&str>, stuck: Option<&str>) -> Seen {
+        Seen { shutdown: shutdown.map(Into::into), stuck: stuck.map(Into::into) }
+    }
+
+    #[rstest]
+    #[case::power_off(0, Some("guest-shutdown"), None, false, "PoweredOff")]
+    #[case::reset(0, Some("guest-reset"), None, false, "Reset")]
+    #[case::kill(9, None, None, true, "Killed")]
+    #[case::kill_after_the_end(9, Some("guest-shutdown"), None, true, "PoweredOff")]
+    #[case::ctrl_a_x(0, Some("host-qmp-quit"), None, false, "Killed")]
+    #[case::killed_by_another(9, None, None, false, "Crashed: words")]
+    #[case::terminated_by_another(
+        0,
+        Some("host-signal"),
+        None,
+        false,
+        "Crashed: words\nQEMU ended the guest: host-signal"
+    )]
+    #[case::emulation_failure(
+        0,
+        Some("host-qmp-quit"),
+        Some("internal-error"),
+        false,
+        "Crashed: words\nQEMU stopped the guest: internal-error"
+    )]
+    fn the_end_is_named(
+        #[case] status: i32,
+        #[case] shutdown: Option<&str>,
+        #[case] stuck: Option<&str>,
+        #[case] killed: bool,
+        #[case] expected: &str,
+    ) {
+        let status = ExitStatus::from_raw(status);
+        let end = end(status, "words\n".into(), &seen(shutdown, stuck), killed);
+        let shown = match end {
+            End::Crashed { said, .. } => format!("Crashed: {said}"),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_qemu_says_is_kept_up_to_a_limit() {
+        assert_eq!(read_text(&b"abc"[..]), "abc");
+        assert_eq!(read_text(io::repeat(b'x').take(1 << 20)).len(), STDERR_LIMIT);
+    }
+}

@@ -1,0 +1,281 @@
+//! What a virtual machine's owner sees of its life, its death, and what stays behind.
+//!
+//! Needs QEMU on the search path and, in PERFSEC_TEST_KERNEL, a kernel image with initramfs,
+//! 8250 console and ACPI: any distribution's.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use perfsec_qemu::accel;
+use perfsec_qemu::{
+    Accel, ConsoleTo, End, Error, Initramfs, Machine, Vm, VmEvent, initramfs, machine,
+};
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// Many times the slowest emulated boot that was seen.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn kernel() -> PathBuf {
+    let kernel = std::env::var_os("PERFSEC_TEST_KERNEL");
+    kernel.expect("PERFSEC_TEST_KERNEL has to name a kernel image").into()
+}
+
+/// The guest's program, compiled once per process: it must be static, which Cargo cannot ask of
+/// one target only.
+fn guest() -> Initramfs {
+    static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("init");
+        let compiled = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()))
+            .args(["--edition=2024", "-Copt-level=s", "-Cpanic=abort", "-Cstrip=symbols"])
+            .arg("-Ctarget-feature=+crt-static")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest/init.rs"))
+            .arg("-o")
+            .arg(&program)
+            .status();
+        assert!(compiled.expect("rustc starts").success(), "the guest's program compiles");
+        fs::read(program).expect("the program")
+    });
+    let archive = initramfs::Builder::new()
+        .file("init", 0o755, program.clone())
+        .and_then(|archive| archive.character_device("dev/ttyS1", 0o600, 4, 65));
+    archive.and_then(|archive| archive.build()).expect("an initramfs")
+}
+
+fn machine(act: &str) -> Machine {
+    let mut append = machine::kernel_parameters(Accel::Tcg);
+    append.extend(["quiet".into(), format!("act={act}")]);
+    Machine {
+        qemu: QEMU.into(),
+        accel: Accel::Tcg,
+        kernel: kernel(),
+        initramfs: guest(),
+        append,
+        memory_mib: 256,
+        console: ConsoleTo::Events,
+    }
+}
+
+fn start(machine: &Machine) -> (Vm, Receiver<VmEvent>) {
+    let (sink, events) = channel();
+    let vm = Vm::start(machine, move |event| drop(sink.send(event)));
+    (vm.expect("the machine starts"), events)
+}
+
+/// Everything on the console until `enough` or the end.
+fn console_until(events: &Receiver<VmEvent>, enough: &str) -> (String, Option<End>) {
+    let mut console = String::new();
+    while enough.is_empty() || !console.contains(enough) {
+        match events.recv_timeout(PATIENCE) {
+            Ok(VmEvent::Console(bytes)) => console += &String::from_utf8_lossy(&bytes),
+            Ok(VmEvent::Ended(end)) => return (console, Some(end)),
+            Err(RecvTimeoutError::Timeout) => panic!("nothing happens any more after: {console}"),
+            Err(RecvTimeoutError::Disconnected) => panic!("no end after: {console}"),
+        }
+    }
+    (console, None)
+}
+
+fn life(act: &str) -> (String, End) {
+    let (_vm, events) = start(&machine(act));
+    let (console, end) = console_until(&events, "");
+    (console, end.expect("an end"))
+}
+
+/// Whether the process is there and not merely waiting to be reaped.
+fn is_alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")))
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn powering_off_is_seen_on_a_real_kernel() {
+    let (console, end) = life("off");
+    assert!(matches!(end, End::PoweredOff), "{end:?}");
+    assert!(console.contains("guest is up"), "{console}");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_reboot_is_seen_on_a_real_kernel() {
+    let (console, end) = life("reboot");
+    assert!(matches!(end, End::Reset), "{end:?}: {console}");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_reset_without_a_word_is_seen_on_a_real_kernel() {
+    let (console, end) = life("sysrq-b");
+    assert!(matches!(end, End::Reset), "{end:?}");
+    assert!(!console.contains("panic"), "{console}");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_panic_is_a_reset_with_its_last_words_on_a_real_kernel() {
+    let (console, end) = life("exit");
+    assert!(matches!(end, End::Reset), "{end:?}");
+    assert!(console.contains("Attempted to kill init! exitcode=0x00000700"), "{console}");
+    assert!(console.contains("Kernel Offset:"), "the last line came through: {console}");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn the_channel_carries_bytes_both_ways_on_a_real_kernel() {
+    let (mut vm, events) = start(&machine("answer"));
+    let mut channel = vm.channel().expect("the channel");
+    assert!(vm.channel().is_none(), "it is taken once");
+    let mut lines = BufReader::new(channel.try_clone().expect("two ends")).lines();
+    let mut next = || lines.next().expect("a line").expect("readable").trim().to_owned();
+    assert_eq!(next(), "ready");
+    channel.write_all(b"abc\n").expect("a line goes in");
+    // The guest leaves its line discipline alone, which echoes.
+    assert_eq!([next(), next()], ["abc", "cba"]);
+    vm.kill();
+    vm.kill();
+    let (_, end) = console_until(&events, "");
+    assert!(matches!(end, Some(End::Killed)), "{end:?}");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_qemu_killed_by_someone_else_is_a_crash_on_a_real_kernel() {
+    let (vm, events) = start(&machine("wait"));
+    let (_, end) = console_until(&events, "guest is up");
+    assert!(end.is_none(), "{end:?}");
+    let pid = vm.pid().expect("a process");
+    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    assert!(killed.expect("kill starts").success());
+    match console_until(&events, "").1 {
+        Some(End::Crashed { status, .. }) => assert_eq!(status.signal(), Some(9)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(vm.pid(), None);
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_dropped_vm_leaves_no_process_on_a_real_kernel() {
+    let (vm, events) = start(&machine("wait"));
+    let pid = vm.pid().expect("a process");
+    assert!(is_alive(pid));
+    drop(vm);
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "it is reaped, too");
+    let (_, end) = console_until(&events, "");
+    assert!(matches!(end, Some(End::Killed)), "{end:?}");
+}
+
+/// Not a test of its own: the parent that the next test kills.
+#[test]
+#[ignore = "run by a_killed_parent_leaves_no_qemu_on_a_real_kernel"]
+fn parent_to_be_killed() {
+    if std::env::var_os("PERFSEC_TEST_PARENT").is_some() {
+        let (vm, events) = start(&machine("wait"));
+        console_until(&events, "guest is up");
+        println!("qemu={}", vm.pid().expect("a process"));
+        console_until(&events, "");
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_killed_parent_leaves_no_qemu_on_a_real_kernel() {
+    let mut parent = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "parent_to_be_killed", "--ignored", "--nocapture"])
+        .env("PERFSEC_TEST_PARENT", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the parent starts");
+    let mut lines = BufReader::new(parent.stdout.take().expect("its output")).lines();
+    let qemu = lines.find_map(|line| line.ok()?.split_once("qemu=")?.1.parse::<u32>().ok());
+    let qemu = qemu.expect("the parent's QEMU");
+    assert!(is_alive(qemu));
+    parent.kill().expect("SIGKILL");
+    parent.wait().expect("the parent is reaped");
+    // Its death is asynchronous; whoever inherits it may also be slow to reap it.
+    let gone = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        !is_alive(qemu)
+    });
+    assert!(gone, "QEMU {qemu} lives on");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn kvm_is_probed_and_remembered_on_a_real_kernel() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("accel.json");
+    let probe = || {
+        accel::probe_cached(Path::new(QEMU), &kernel(), &cache, accel::TIME_LIMIT)
+            .expect("an answer")
+    };
+    let first = probe();
+    println!("{}: {}", first.accel, first.why);
+    let began = std::time::Instant::now();
+    assert_eq!(probe(), first);
+    assert!(began.elapsed() < Duration::from_millis(100), "the second answer is remembered");
+}
+
+/// Starting it fails, and QEMU's own words tell why.
+fn refused(change: impl FnOnce(&mut Machine)) -> Error {
+    let mut machine = Machine {
+        qemu: QEMU.into(),
+        accel: Accel::Tcg,
+        kernel: "/dev/null".into(),
+        initramfs: Vec::new().into(),
+        append: Vec::new(),
+        memory_mib: 64,
+        console: ConsoleTo::Events,
+    };
+    change(&mut machine);
+    Vm::start(&machine, |_| {}).expect_err("no machine")
+}
+
+#[test]
+fn a_missing_qemu_is_named() {
+    let error = refused(|m| m.qemu = "/no/such/qemu".into());
+    assert!(matches!(error, Error::NoProgram { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "start QEMU: no program `/no/such/qemu`");
+}
+
+#[test]
+fn a_qemu_that_may_not_be_executed_is_named() {
+    let file = tempfile::NamedTempFile::new().expect("a file without x");
+    let error = refused(|m| m.qemu = file.path().into());
+    assert!(matches!(error, Error::NotExecutable { .. }), "{error:?}");
+}
+
+#[test]
+fn a_program_that_is_not_qemu_ends_at_once() {
+    let error = refused(|m| m.qemu = "false".into());
+    assert!(matches!(error, Error::EndedAtOnce { .. }), "{error:?}");
+    assert!(error.to_string().ends_with("it said nothing"), "{error}");
+}
+
+#[test]
+#[ignore = "needs QEMU"]
+fn a_file_that_is_no_kernel_is_refused_in_the_words_of_a_real_qemu() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), vec![b'x'; 4096]).expect("a written file");
+    let error = refused(|m| m.kernel = file.path().into());
+    assert!(matches!(error, Error::KernelRejected { .. }), "{error:?}");
+    let error = refused(|m| m.kernel = "/no/such/kernel".into());
+    assert!(matches!(error, Error::KernelRejected { .. }), "{error:?}");
+}
+
+#[test]
+#[ignore = "needs QEMU"]
+fn a_machine_without_memory_is_refused_in_the_words_of_a_real_qemu() {
+    let error = refused(|m| m.memory_mib = 1 << 30);
+    assert!(matches!(error, Error::EndedAtOnce { .. }), "{error:?}");
+    assert!(!error.to_string().contains("it said nothing"), "{error}");
+}
