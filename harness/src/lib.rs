@@ -1,1 +1,4 @@
 //! The library of perfsec.
+
+pub mod cache;
+pub mod kernel;

@@ -1,0 +1,261 @@
+//! The one directory in which perfsec keeps what it can make again.
+//!
+//! Everything in it is named by its content, so two perfsec may share it, an entry is never
+//! changed once it is there, and deleting any of it costs only the time to make it again.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tempfile::{NamedTempFile, TempDir};
+
+/// Names the cache directory outright.
+pub const CACHE_DIR_VARIABLE: &str = "PERFSEC_CACHE_DIR";
+
+/// Half-made entries older than this belong to a perfsec that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What can go wrong in the cache directory.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// Neither `PERFSEC_CACHE_DIR`, `XDG_CACHE_HOME` nor `HOME` says where it is.
+    #[error("find a cache directory: none of {CACHE_DIR_VARIABLE}, XDG_CACHE_HOME and HOME is set")]
+    NoPlace,
+    /// The filesystem or the user's quota is full.
+    #[error(
+        "write to {}: no space left; free some, or set {CACHE_DIR_VARIABLE} to a directory with room",
+        .dir.display()
+    )]
+    Full {
+        /// The cache directory.
+        dir: PathBuf,
+    },
+    /// Any other failure of the filesystem.
+    #[error("{action} {}", .path.display())]
+    Io {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// An open cache directory.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// Held while one entry is being made; let go when dropped or when the process dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Cache {
+    /// Opens the user's cache directory, creating it if need be.
+    pub fn open() -> Result<Self, CacheError> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let root = variable(CACHE_DIR_VARIABLE)
+            .map(PathBuf::from)
+            .or_else(|| variable("XDG_CACHE_HOME").map(|dir| Path::new(&dir).join("perfsec")))
+            .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache/perfsec")))
+            .ok_or(CacheError::NoPlace)?;
+        Self::at(&root)
+    }
+
+    /// Opens the cache in a directory of the caller's choice, creating it if need be.
+    pub fn at(root: &Path) -> Result<Self, CacheError> {
+        let make = |dir: &Path| fs::create_dir_all(dir);
+        make(root).map_err(|source| io_error(root, "create", root, source))?;
+        // apt and QEMU are given these paths and run in other directories.
+        let root = root.canonicalize().map_err(|source| io_error(root, "resolve", root, source))?;
+        for room in ["tmp", "locks"] {
+            let dir = root.join(room);
+            make(&dir).map_err(|source| io_error(&root, "create", &dir, source))?;
+        }
+        let cache = Self { root };
+        cache.sweep();
+        Ok(cache)
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the entry `name` of `room` is, or would be.
+    pub fn path(&self, room: &str, name: &str) -> PathBuf {
+        self.root.join(room).join(name)
+    }
+
+    /// A directory of a room that a tool keeps its own state in, created if need be.
+    pub fn directory(&self, room: &str, name: &str) -> Result<PathBuf, CacheError> {
+        let dir = self.path(room, name);
+        fs::create_dir_all(&dir).map_err(|source| self.error("create", &dir, source))?;
+        Ok(dir)
+    }
+
+    /// Makes an entry appear whole or not at all. `fill` writes its content.
+    pub fn publish(
+        &self,
+        room: &str,
+        name: &str,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<PathBuf, CacheError> {
+        let path = self.path(room, name);
+        self.directory(room, "")?;
+        let mut temporary = NamedTempFile::new_in(self.root.join("tmp"))
+            .map_err(|source| self.error("create a file in", &self.root, source))?;
+        fill(temporary.as_file_mut()).map_err(|source| self.error("write", &path, source))?;
+        temporary.persist(&path).map_err(|lost| self.error("write", &path, lost.error))?;
+        Ok(path)
+    }
+
+    /// [`publish`](Self::publish) for content that is in memory.
+    pub fn publish_bytes(
+        &self,
+        room: &str,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<PathBuf, CacheError> {
+        self.publish(room, name, |file| file.write_all(bytes))
+    }
+
+    /// Moves a finished file from a [`temporary`](Self::temporary) directory to its place.
+    pub fn adopt(&self, room: &str, name: &str, file: &Path) -> Result<PathBuf, CacheError> {
+        let path = self.path(room, name);
+        self.directory(room, "")?;
+        fs::rename(file, &path).map_err(|source| self.error("write", &path, source))?;
+        Ok(path)
+    }
+
+    /// A directory to make an entry in, on the same filesystem; removed when dropped.
+    pub fn temporary(&self) -> Result<TempDir, CacheError> {
+        TempDir::new_in(self.root.join("tmp"))
+            .map_err(|source| self.error("create a directory in", &self.root, source))
+    }
+
+    /// Waits until no other perfsec makes the entry `name`. `waiting` is called once if one does.
+    ///
+    /// After the wait the entry is usually there: look again before making it.
+    pub fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock, CacheError> {
+        let path = self.path("locks", name);
+        let file = File::create(&path).map_err(|source| self.error("create", &path, source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                file.lock().map_err(|source| self.error("lock", &path, source))?;
+            }
+            Err(TryLockError::Error(source)) => return Err(self.error("lock", &path, source)),
+        }
+        Ok(Lock { _file: file })
+    }
+
+    /// The error for a failed operation on a file of the cache.
+    pub fn error(&self, action: &'static str, path: &Path, source: io::Error) -> CacheError {
+        io_error(&self.root, action, path, source)
+    }
+
+    /// Removes what killed perfsecs left. Whatever cannot be removed does no harm.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(self.root.join("tmp")) else { return };
+        for entry in entries.flatten() {
+            let age = entry
+                .metadata()
+                .and_then(|data| data.modified())
+                .ok()
+                .and_then(|time| SystemTime::now().duration_since(time).ok());
+            if age.is_some_and(|age| age > ABANDONED) {
+                let path = entry.path();
+                let _ =
+                    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
+        }
+    }
+}
+
+fn io_error(root: &Path, action: &'static str, path: &Path, source: io::Error) -> CacheError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            CacheError::Full { dir: root.to_path_buf() }
+        }
+        _ => CacheError::Io { action, path: path.to_path_buf(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn cache() -> (TempDir, Cache) {
+        let dir = TempDir::new().unwrap();
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        (dir, cache)
+    }
+
+    fn left_behind(cache: &Cache) -> usize {
+        fs::read_dir(cache.root().join("tmp")).unwrap().count()
+    }
+
+    #[test]
+    fn a_published_entry_is_there_whole() {
+        let (_dir, cache) = cache();
+        let path = cache.publish_bytes("kernel", "abc", b"content").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"content");
+        assert_eq!(path, cache.path("kernel", "abc"));
+        assert_eq!(left_behind(&cache), 0);
+    }
+
+    #[test]
+    fn an_entry_that_could_not_be_written_leaves_nothing() {
+        let (_dir, cache) = cache();
+        let full = |file: &mut File| {
+            file.write_all(b"half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        let error = cache.publish("kernel", "abc", full).unwrap_err();
+        assert!(matches!(&error, CacheError::Full { dir } if dir == cache.root()), "{error}");
+        assert!(error.to_string().contains(&cache.root().display().to_string()), "{error}");
+        assert!(!cache.path("kernel", "abc").exists());
+        assert_eq!(left_behind(&cache), 0);
+    }
+
+    #[test]
+    fn a_second_lock_says_that_it_waits_and_then_gets_it() {
+        let (_dir, cache) = cache();
+        let waited = AtomicBool::new(false);
+        let first = cache.lock("one", || panic!("nobody holds it")).unwrap();
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let second = scope.spawn({
+                let (cache, waited) = (&cache, &waited);
+                move || {
+                    cache.lock("one", || {
+                        waited.store(true, Ordering::SeqCst);
+                        tell.send(()).unwrap();
+                    })
+                }
+            });
+            told.recv().unwrap();
+            drop(first);
+            second.join().unwrap().unwrap();
+        });
+        assert!(waited.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_named() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Cache::at(&file).unwrap_err();
+        assert!(error.to_string().contains("file"), "{error}");
+    }
+}

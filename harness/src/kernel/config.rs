@@ -1,0 +1,121 @@
+//! A kernel's configuration: what it was built with.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The options that can change what perfsec sees, and how. A trailing `*` stands for any rest.
+pub const RELEVANT: &[(&str, &str)] = &[
+    ("CONFIG_AUDIT*", "without it there is no record to look at"),
+    ("CONFIG_BPF*", "the bpf() paths that ask for CAP_BPF and CAP_PERFMON"),
+    ("CONFIG_CC_VERSION_TEXT", "inlining decides which functions can carry a kprobe"),
+    ("CONFIG_DEFAULT_SECURITY*", "which LSM a kernel from before CONFIG_LSM starts"),
+    ("CONFIG_DEBUG_INFO_BTF", "whether types can be read in the guest"),
+    ("CONFIG_DEVTMPFS", "how the agent finds its channel"),
+    ("CONFIG_FTRACE*", "tracepoints and kprobe events are made of it"),
+    ("CONFIG_IKCONFIG*", "whether the running kernel can tell its own configuration"),
+    ("CONFIG_KALLSYMS*", "kprobes are placed by symbol"),
+    ("CONFIG_KASAN", "slow, and reports that count as findings"),
+    ("CONFIG_KPROBE*", "capability checks are seen through kprobe events before 6.14"),
+    ("CONFIG_LOCKDEP", "slow, and reports that count as findings"),
+    ("CONFIG_LSM", "the order of the LSMs decides who refuses first"),
+    ("CONFIG_NET", "netlink carries the audit records"),
+    ("CONFIG_PERF_EVENTS*", "the subject under test"),
+    ("CONFIG_PREEMPT*", "how records of two tasks may interleave"),
+    ("CONFIG_PROVE_LOCKING", "slow, and reports that count as findings"),
+    ("CONFIG_PVH", "whether the uncompressed kernel boots"),
+    ("CONFIG_SECURITY_LOCKDOWN*", "lockdown refuses perf on its own account"),
+    ("CONFIG_SECURITY_PERF_EVENTS_RESTRICT", "Debian's perf_event_paranoid level 3"),
+    ("CONFIG_SECURITY_SELINUX*", "without it there is nothing to ask"),
+    ("CONFIG_SECURITYFS", "where the active LSMs are listed"),
+    ("CONFIG_SERIAL_8250_CONSOLE", "the console of the guest"),
+    ("CONFIG_SMP", "per-CPU events"),
+    ("CONFIG_TMPFS*", "a filesystem that honours file capabilities"),
+    ("CONFIG_TRACEPOINTS", "the capability tracepoint"),
+    ("CONFIG_UPROBE_EVENTS", "one of the event types under test"),
+];
+
+/// The options of a kernel. An option that is not set is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Config {
+    options: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Reads a `.config`. Lines that set nothing are passed over.
+    pub fn parse(text: &str) -> Self {
+        let options = text
+            .lines()
+            .filter_map(|line| line.trim().split_once('='))
+            .filter(|(name, _)| name.starts_with("CONFIG_"))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self { options }
+    }
+
+    /// Whether an option such as `CONFIG_AUDIT` is built in (`y`).
+    pub fn is_set(&self, name: &str) -> bool {
+        self.get(name) == Some("y")
+    }
+
+    /// The value of an option as it is written: `y`, `m`, a number, or a text without its quotes.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(|value| value.trim_matches('"'))
+    }
+
+    /// Only the options of [`RELEVANT`], for a record that others read.
+    pub fn relevant(&self) -> Self {
+        let wanted = |name: &str| {
+            RELEVANT.iter().any(|(pattern, _)| match pattern.strip_suffix('*') {
+                Some(start) => name.starts_with(start),
+                None => name == *pattern,
+            })
+        };
+        let kept = self.options.iter().filter(|(name, _)| wanted(name));
+        Self { options: kept.map(|(name, value)| (name.clone(), value.clone())).collect() }
+    }
+
+    /// Every option with its value, in the order of their names.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether nothing is set: no real configuration is like that.
+    pub fn is_empty(&self) -> bool {
+        self.options.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "#\n# Automatically generated file\nCONFIG_AUDIT=y\nCONFIG_KVM=m\n\
+        # CONFIG_SECURITY_SELINUX_DEBUG is not set\nCONFIG_LSM=\"landlock,selinux\"\n\
+        CONFIG_LSM_MMAP_MIN_ADDR=65536\nCONFIG_AUDITSYSCALL=y\nnoise\n";
+
+    #[test]
+    fn an_option_is_set_only_when_it_is_built_in() {
+        let config = Config::parse(TEXT);
+        assert!(config.is_set("CONFIG_AUDIT"));
+        assert!(!config.is_set("CONFIG_KVM"));
+        assert!(!config.is_set("CONFIG_SECURITY_SELINUX_DEBUG"));
+        assert_eq!(config.get("CONFIG_LSM"), Some("landlock,selinux"));
+        assert_eq!(config.get("CONFIG_LSM_MMAP_MIN_ADDR"), Some("65536"));
+    }
+
+    #[test]
+    fn what_matters_is_kept_and_the_rest_is_not() {
+        let relevant = Config::parse(TEXT).relevant();
+        let names: Vec<&str> = relevant.options().map(|(name, _)| name).collect();
+        assert_eq!(names, ["CONFIG_AUDIT", "CONFIG_AUDITSYSCALL", "CONFIG_LSM"]);
+    }
+
+    #[test]
+    fn a_configuration_survives_a_record() {
+        let config = Config::parse(TEXT);
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+    }
+}

@@ -1,0 +1,312 @@
+//! The seven ways in which a kernel image is compressed.
+//!
+//! The formats are those that `scripts/Makefile.lib` of the kernel writes; two of them (lzop's
+//! file and LZ4's legacy frame) are containers that the crates for the codecs do not read.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use zstd::zstd_safe::find_frame_compressed_size;
+
+/// No kernel is larger than this when it is unpacked; a damaged length must not eat the host.
+pub(super) const LIMIT: usize = 512 << 20;
+
+/// The most memory that an xz or lzma dictionary may ask for.
+const DICTIONARY_LIMIT: u64 = 256 << 20;
+
+/// Unit in which lzop compresses (`LZO_BLOCK_SIZE` in the kernel's `decompress_unlzo.c`).
+const LZO_BLOCK: usize = 256 << 10;
+
+/// Unit in which `lz4 -l` compresses (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`).
+const LZ4_BLOCK: usize = 8 << 20;
+
+const LZ4_LEGACY_MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
+const LZOP_MAGIC: [u8; 9] = *b"\x89LZO\0\r\n\x1a\n";
+
+/// A compression of the kernel's build (`CONFIG_KERNEL_GZIP` and so on).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// `CONFIG_KERNEL_GZIP`
+    Gzip,
+    /// `CONFIG_KERNEL_BZIP2`
+    Bzip2,
+    /// `CONFIG_KERNEL_LZMA`
+    Lzma,
+    /// `CONFIG_KERNEL_XZ`, on x86 with its branch filter
+    Xz,
+    /// `CONFIG_KERNEL_LZO`
+    Lzo,
+    /// `CONFIG_KERNEL_LZ4`
+    Lz4,
+    /// `CONFIG_KERNEL_ZSTD`
+    Zstd,
+}
+
+/// Why a stream could not be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum DecompressError {
+    /// It grows past [`LIMIT`].
+    #[error("unpack {compression} data: it grows past {} MiB, which no kernel does", .limit >> 20)]
+    TooLarge {
+        /// What it claims to be.
+        compression: Compression,
+        /// In bytes.
+        limit: usize,
+    },
+    /// It is damaged.
+    #[error("unpack {compression} data: {reason}")]
+    Damaged {
+        /// What it claims to be.
+        compression: Compression,
+        /// In the words of the decoder.
+        reason: String,
+    },
+}
+
+impl Compression {
+    /// Recognises a stream by how it begins.
+    pub fn detect(data: &[u8]) -> Option<Self> {
+        let known: [(&[u8], Self); 7] = [
+            (b"\x1f\x8b\x08", Self::Gzip),
+            (b"BZh", Self::Bzip2),
+            (b"\xfd7zXZ\0", Self::Xz),
+            (&LZOP_MAGIC, Self::Lzo),
+            (&LZ4_LEGACY_MAGIC, Self::Lz4),
+            (b"\x28\xb5\x2f\xfd", Self::Zstd),
+            // Properties (lc=3, lp=0, pb=2) and the low half of a dictionary size: lzma has no magic.
+            (b"\x5d\0\0", Self::Lzma),
+        ];
+        known.iter().find(|(magic, _)| data.starts_with(magic)).map(|(_, kind)| *kind)
+    }
+
+    /// Unpacks the one stream that `data` begins with. `expected` is the size that the image
+    /// claims, a hint that need not be true except that nothing larger comes out for zstd and lz4.
+    pub fn unpack(self, data: &[u8], expected: usize) -> Result<Vec<u8>, DecompressError> {
+        self.unpack_within(data, expected, LIMIT)
+    }
+
+    fn unpack_within(
+        self,
+        data: &[u8],
+        expected: usize,
+        limit: usize,
+    ) -> Result<Vec<u8>, DecompressError> {
+        if expected > limit {
+            return Err(DecompressError::TooLarge { compression: self, limit });
+        }
+        let out = Vec::with_capacity(expected);
+        let unpacked = match self {
+            Self::Gzip => drain(flate2::read::GzDecoder::new(data), out, limit),
+            Self::Bzip2 => drain(bzip2::read::BzDecoder::new(data), out, limit),
+            Self::Xz => liblzma::stream::Stream::new_stream_decoder(DICTIONARY_LIMIT, 0)
+                .map_err(io::Error::from)
+                .and_then(|stream| {
+                    drain(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
+                }),
+            Self::Lzma => liblzma::stream::Stream::new_lzma_decoder(DICTIONARY_LIMIT)
+                .map_err(io::Error::from)
+                .and_then(|stream| {
+                    drain(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
+                }),
+            Self::Lzo => unpack_lzop(data, out, limit),
+            Self::Lz4 => unpack_lz4_legacy(data, out, limit),
+            Self::Zstd => unpack_zstd(data, out),
+        };
+        match unpacked {
+            Ok(out) if out.len() > limit => {
+                Err(DecompressError::TooLarge { compression: self, limit })
+            }
+            Ok(out) => Ok(out),
+            Err(error) => {
+                Err(DecompressError::Damaged { compression: self, reason: error.to_string() })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Bzip2 => "bzip2",
+            Self::Lzma => "lzma",
+            Self::Xz => "xz",
+            Self::Lzo => "lzo",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// Reads one byte more than is allowed, so that the caller sees when there is more.
+fn drain(reader: impl Read, mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
+    reader.take(limit as u64 + 1).read_to_end(&mut out)?;
+    Ok(out)
+}
+
+/// Unpacks straight into the output: kernels are packed with a window of 128 MiB, which a
+/// streaming decoder would have to hold a second time.
+fn unpack_zstd(data: &[u8], mut out: Vec<u8>) -> io::Result<Vec<u8>> {
+    let end = find_frame_compressed_size(data)
+        .map_err(|code| damaged(zstd::zstd_safe::get_error_name(code)))?;
+    let frame = data.get(..end).ok_or_else(cut_short)?;
+    zstd::bulk::Decompressor::new()?.decompress_to_buffer(frame, &mut out)?;
+    Ok(out)
+}
+
+fn unpack_lz4_legacy(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
+    let mut rest = Bytes(data);
+    while !rest.0.is_empty() {
+        let size = rest.take(4)?;
+        if size == LZ4_LEGACY_MAGIC {
+            continue;
+        }
+        let size = u32::from_le_bytes(size.try_into().unwrap_or_default()) as usize;
+        let block = rest.take(size)?;
+        let start = out.len();
+        out.resize(start + LZ4_BLOCK, 0);
+        let written =
+            lz4_flex::block::decompress_into(block, &mut out[start..]).map_err(damaged)?;
+        out.truncate(start + written);
+        if out.len() > limit {
+            break;
+        }
+    }
+    Ok(out)
+}
+
+/// Unpacks the file format of lzop, whose header is laid out as in the kernel's `parse_header`.
+fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
+    const WITH_LEVEL: u16 = 0x0940;
+    const HAS_FILTER: u32 = 0x800;
+    const SUMS_OF_PLAIN: u32 = 0x0001 | 0x0100;
+    const SUMS_OF_PACKED: u32 = 0x0002 | 0x0200;
+
+    let mut rest = Bytes(data);
+    rest.take(LZOP_MAGIC.len())?;
+    let version = rest.take(2)?;
+    let version = u16::from_be_bytes(version.try_into().unwrap_or_default());
+    // Version of the library, version needed (since 0.940), method, level (since 0.940).
+    rest.take(if version >= WITH_LEVEL { 6 } else { 3 })?;
+    let flags = rest.u32_be()?;
+    rest.take(if flags & HAS_FILTER != 0 { 4 } else { 0 })?;
+    // Mode and time, and the name with its length and the header's checksum.
+    rest.take(if version >= WITH_LEVEL { 12 } else { 8 })?;
+    let name = usize::from(rest.take(1)?.first().copied().unwrap_or_default());
+    rest.take(name + 4)?;
+
+    let sums = |kind: u32| 4 * (flags & kind).count_ones() as usize;
+    while out.len() <= limit {
+        let plain = rest.u32_be()? as usize;
+        if plain == 0 {
+            return Ok(out);
+        }
+        let packed = rest.u32_be()? as usize;
+        if plain > LZO_BLOCK || packed > plain {
+            return Err(damaged("a block is larger than lzop makes them"));
+        }
+        rest.take(sums(SUMS_OF_PLAIN))?;
+        if packed == plain {
+            out.extend_from_slice(rest.take(packed)?);
+            continue;
+        }
+        rest.take(sums(SUMS_OF_PACKED))?;
+        let block = lzokay_native::decompress_all(rest.take(packed)?, Some(plain))
+            .map_err(|error| damaged(format!("{error:?}")))?;
+        if block.len() != plain {
+            return Err(damaged("a block has another size than it says"));
+        }
+        out.extend_from_slice(&block);
+    }
+    Ok(out)
+}
+
+/// What is left to read of a container.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, count: usize) -> io::Result<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or_else(cut_short)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn u32_be(&mut self) -> io::Result<u32> {
+        Ok(u32::from_be_bytes(self.take(4)?.try_into().unwrap_or_default()))
+    }
+}
+
+fn cut_short() -> io::Error {
+    damaged("it ends too early")
+}
+
+fn damaged(reason: impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::kernel::fixture::{ALL, pack};
+
+    fn plain() -> Vec<u8> {
+        // Larger than a block of lzop, with runs and with x86 calls that the branch filter changes.
+        (0..300_000u32)
+            .flat_map(|at| if at % 7 == 0 { [0xe8, 0x10, at as u8, 0, 0] } else { [at as u8; 5] })
+            .collect()
+    }
+
+    #[rstest]
+    fn every_compression_gives_back_what_was_packed(
+        #[values(0, 1, 2, 3, 4, 5, 6)] which: usize,
+        #[values(false, true)] followed: bool,
+    ) {
+        let (plain, compression) = (plain(), ALL[which]);
+        let mut packed = pack(compression, &plain);
+        assert_eq!(Compression::detect(&packed), Some(compression));
+        // The legacy frame of LZ4 has no end of its own.
+        if followed && compression != Compression::Lz4 {
+            packed.extend_from_slice(b"something else");
+        }
+        assert!(compression.unpack(&packed, plain.len()).unwrap() == plain);
+    }
+
+    #[rstest]
+    fn what_grows_past_the_limit_is_refused(#[values(0, 1, 2, 3, 4, 5)] which: usize) {
+        let compression = ALL[which];
+        let packed = pack(compression, &plain());
+        let error = compression.unpack_within(&packed, 0, 100_000).unwrap_err();
+        assert!(matches!(error, DecompressError::TooLarge { .. }), "{error}");
+    }
+
+    #[rstest]
+    fn a_stream_that_is_cut_is_damaged(#[values(0, 1, 2, 3, 4, 5, 6)] which: usize) {
+        let (plain, compression) = (plain(), ALL[which]);
+        let packed = pack(compression, &plain);
+        let error = compression.unpack(&packed[..packed.len() / 2], plain.len()).unwrap_err();
+        assert!(matches!(error, DecompressError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains(&compression.to_string()), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            which in 0usize..7,
+            start in 0usize..64,
+            noise in proptest::collection::vec(any::<u8>(), 0..256),
+        ) {
+            static PACKED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+                ALL.map(|kind| pack(kind, b"a beginning that is right, and what follows")).into()
+            });
+            let mut data = PACKED[which].clone();
+            data.truncate(start);
+            data.extend(noise);
+            let _ = ALL[which].unpack_within(&data, 1 << 10, 1 << 20);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The version of a kernel, and in which versions a change is.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A stable or mainline version: `6.12.117`, `6.1.0` (also written `6.1`), `7.3-rc7`.
+///
+/// Ordered as they were made: a release candidate comes before its release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KernelVersion {
+    /// The first number.
+    pub major: u32,
+    /// The second number; with the first it names the series.
+    pub minor: u32,
+    /// The number of the stable release; 0 for Linus's own.
+    pub patch: u32,
+    /// The number of the release candidate.
+    pub candidate: Option<u32>,
+}
+
+/// What is wrong with a version or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VersionError {
+    /// It does not begin with two numbers.
+    #[error("read kernel version {0:?}: expected it to begin like 6.12.39 or 6.16-rc1")]
+    NotAVersion(String),
+    /// It is not one to three numbers.
+    #[error(
+        "read kernel version prefix {0:?}: expected one to three numbers, like 6.12 or 6.12.94"
+    )]
+    NotAPrefix(String),
+    /// Nothing is listed.
+    #[error("read a list of kernel versions: it is empty")]
+    EmptyList,
+}
+
+impl KernelVersion {
+    /// A release of a series.
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self { major, minor, patch, candidate: None }
+    }
+
+    /// The two numbers that name the series.
+    pub const fn series(self) -> (u32, u32) {
+        (self.major, self.minor)
+    }
+
+    /// The version of a kernel that says this of itself.
+    ///
+    /// Debian's release name before 6.12 holds the number of its ABI and not of the stable release
+    /// (`6.1.0-56-amd64` is 6.1.192); its banner ends in the package's version, which does.
+    pub fn of(release: &str, banner: &str) -> Result<Self, VersionError> {
+        banner
+            .rsplit_once(" Debian ")
+            .and_then(|(_, package)| package.parse().ok())
+            .map_or_else(|| release.parse(), Ok)
+    }
+
+    fn key(self) -> (u32, u32, u32, u32) {
+        (self.major, self.minor, self.patch, self.candidate.unwrap_or(u32::MAX))
+    }
+}
+
+impl Ord for KernelVersion {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for KernelVersion {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl FromStr for KernelVersion {
+    type Err = VersionError;
+
+    /// Reads the version at the beginning of a release name, a Debian version or a tag.
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let error = || VersionError::NotAVersion(text.to_owned());
+        let rest = text.trim();
+        let (major, rest) = number(rest.strip_prefix('v').unwrap_or(rest)).ok_or_else(error)?;
+        let (minor, rest) = rest.strip_prefix('.').and_then(number).ok_or_else(error)?;
+        let (patch, rest) = rest.strip_prefix('.').and_then(number).unwrap_or((0, rest));
+        let candidate = ["-rc", "~rc"].iter().find_map(|mark| rest.strip_prefix(mark));
+        let candidate = candidate.and_then(number).map(|(candidate, _)| candidate);
+        Ok(Self { major, minor, patch, candidate })
+    }
+}
+
+/// Splits off the number that a text begins with.
+fn number(text: &str) -> Option<(u32, &str)> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
+}
+
+impl fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)?;
+        if self.patch > 0 {
+            write!(f, ".{}", self.patch)?;
+        }
+        self.candidate.map_or(Ok(()), |candidate| write!(f, "-rc{candidate}"))
+    }
+}
+
+impl TryFrom<String> for KernelVersion {
+    type Error = VersionError;
+
+    fn try_from(text: String) -> Result<Self, VersionError> {
+        text.parse()
+    }
+}
+
+impl From<KernelVersion> for String {
+    fn from(version: KernelVersion) -> Self {
+        version.to_string()
+    }
+}
+
+/// The first numbers of a version, compared number by number: `6.1` is not a prefix of `6.12`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionPrefix(Vec<u32>);
+
+impl VersionPrefix {
+    /// Whether the version begins with these numbers.
+    pub fn matches(&self, version: KernelVersion) -> bool {
+        self.0.iter().zip([version.major, version.minor, version.patch]).all(|(a, b)| *a == b)
+    }
+
+    /// How many of these numbers the version begins with.
+    pub fn nearness(&self, version: KernelVersion) -> usize {
+        let numbers = [version.major, version.minor, version.patch];
+        self.0.iter().zip(numbers).take_while(|(a, b)| *a == b).count()
+    }
+}
+
+impl FromStr for VersionPrefix {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let numbers: Option<Vec<u32>> = text
+            .split('.')
+            .map(|part| number(part).and_then(|(number, rest)| rest.is_empty().then_some(number)))
+            .collect();
+        numbers
+            .filter(|numbers| (1..=3).contains(&numbers.len()))
+            .map(Self)
+            .ok_or_else(|| VersionError::NotAPrefix(text.to_owned()))
+    }
+}
+
+impl fmt::Display for VersionPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(u32::to_string).collect();
+        f.write_str(&numbers.join("."))
+    }
+}
+
+/// Where a change is, in the notation of kernel CVE announcements: `5.10.240, 6.1.146, 6.16`.
+///
+/// Each entry is the first version of its series that has the change; the last one is the series
+/// in which it came to mainline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FixedIn(Vec<KernelVersion>);
+
+impl FixedIn {
+    /// Whether this version has the change: its own series is listed with this version or an
+    /// earlier one, or its series is newer than every one that is listed.
+    pub fn has(&self, version: KernelVersion) -> bool {
+        match self.0.iter().find(|entry| entry.series() == version.series()) {
+            Some(entry) => version >= *entry,
+            None => self.0.iter().all(|entry| entry.series() < version.series()),
+        }
+    }
+}
+
+impl FromStr for FixedIn {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        if text.trim().is_empty() {
+            return Err(VersionError::EmptyList);
+        }
+        let mut entries = text
+            .split(',')
+            .map(|entry| {
+                let version: KernelVersion = entry.parse()?;
+                // A typo such as `6.1.14x` must not silently become another version.
+                let whole = [version.to_string(), format!("{}.{}.0", version.major, version.minor)];
+                let bare = entry.trim().trim_start_matches('v');
+                if whole.iter().any(|whole| whole == bare) {
+                    Ok(version)
+                } else {
+                    Err(VersionError::NotAVersion(entry.trim().to_owned()))
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        entries.sort_unstable();
+        Ok(Self(entries))
+    }
+}
+
+impl fmt::Display for FixedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries: Vec<String> = self.0.iter().map(KernelVersion::to_string).collect();
+        f.write_str(&entries.join(", "))
+    }
+}
+
+impl TryFrom<String> for FixedIn {
+    type Error = VersionError;
+
+    fn try_from(text: String) -> Result<Self, VersionError> {
+        text.parse()
+    }
+}
+
+impl From<FixedIn> for String {
+    fn from(list: FixedIn) -> Self {
+        list.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("6.12.117+deb13-amd64", "6.12.117")]
+    #[case("6.1.192-2", "6.1.192")]
+    #[case("5.10.0-46-amd64", "5.10")]
+    #[case("7.3~rc7-1~exp1", "7.3-rc7")]
+    #[case("6.16.0-rc3-next-20250701", "6.16-rc3")]
+    #[case("v6.18", "6.18")]
+    #[case("6.18.15-1~bpo13+1", "6.18.15")]
+    #[case("6.12.90+deb12.1-amd64", "6.12.90")]
+    fn a_version_is_read_from_what_it_begins(#[case] text: &str, #[case] shown: &str) {
+        let version: KernelVersion = text.parse().unwrap();
+        assert_eq!(version.to_string(), shown);
+        assert_eq!(shown.parse(), Ok(version));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("six")]
+    #[case("6")]
+    #[case("6.")]
+    #[case("99999999999.1")]
+    fn what_is_no_version_is_refused(#[case] text: &str) {
+        assert_eq!(text.parse::<KernelVersion>(), Err(VersionError::NotAVersion(text.to_owned())));
+    }
+
+    #[rstest]
+    #[case("6.1.0-56-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)", "6.1.192")]
+    #[case("7.3-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 7.3~rc7-1~exp1 (2026-10-01)", "7.3-rc7")]
+    #[case("6.18.3", "Linux version 6.18.3 (me@here) (gcc (Debian 12.2.0-14) 12.2.0) #7", "6.18.3")]
+    fn debian_kernels_tell_their_version_in_the_banner(
+        #[case] release: &str,
+        #[case] banner: &str,
+        #[case] version: &str,
+    ) {
+        assert_eq!(KernelVersion::of(release, banner).unwrap().to_string(), version);
+    }
+
+    #[test]
+    fn versions_are_ordered_as_they_were_made() {
+        let made = ["5.10.240", "6.1-rc8", "6.1", "6.1.1", "6.1.100", "6.12", "7.0-rc1", "7.0"];
+        let made: Vec<KernelVersion> = made.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(made.is_sorted_by(|a, b| a < b));
+    }
+
+    #[rstest]
+    #[case("6.1", "6.1.192", true)]
+    #[case("6.1", "6.12.1", false)]
+    #[case("6", "6.12.1", true)]
+    #[case("6.12.94", "6.12.94", true)]
+    #[case("6.12.9", "6.12.94", false)]
+    fn a_prefix_is_compared_number_by_number(
+        #[case] prefix: VersionPrefix,
+        #[case] version: KernelVersion,
+        #[case] matches: bool,
+    ) {
+        assert_eq!(prefix.matches(version), matches);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("6.")]
+    #[case("6.1.2.3")]
+    #[case("6.x")]
+    fn what_is_no_prefix_is_refused(#[case] text: &str) {
+        assert!(text.parse::<VersionPrefix>().is_err());
+    }
+
+    #[rstest]
+    #[case("5.10.239", false)]
+    #[case("5.10.240", true)]
+    #[case("5.15.999", false)]
+    #[case("6.1.145", false)]
+    #[case("6.1.192", true)]
+    #[case("6.6", false)]
+    #[case("6.12.39", true)]
+    #[case("6.15.9", false)]
+    #[case("6.16-rc7", false)]
+    #[case("6.16", true)]
+    #[case("6.16.1", true)]
+    #[case("6.17-rc1", true)]
+    #[case("7.3.4", true)]
+    fn a_change_is_in_its_series_from_the_listed_version_on(
+        #[case] version: KernelVersion,
+        #[case] has: bool,
+    ) {
+        let list: FixedIn = "5.10.240, 6.1.146, 6.12.39, 6.16".parse().unwrap();
+        assert_eq!(list.has(version), has);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("6.1,")]
+    #[case("6.1.14x")]
+    #[case("6.1 6.2")]
+    fn a_list_with_a_typo_is_refused(#[case] text: &str) {
+        assert!(text.parse::<FixedIn>().is_err());
+    }
+
+    #[test]
+    fn a_list_is_shown_as_it_is_written() {
+        let list: FixedIn = "6.16, 5.10.240 ,6.1.146".parse().unwrap();
+        assert_eq!(list.to_string(), "5.10.240, 6.1.146, 6.16");
+    }
+}
