@@ -1,4 +1,3 @@
 //! The library of perfsec.
 
-pub mod cache;
-pub mod kernel;
+pub mod console;
