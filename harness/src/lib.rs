@@ -1,3 +1,5 @@
 //! The library of perfsec.
 
-pub mod console;
+pub mod cache;
+pub mod host;
+pub mod kernel;

@@ -161,3 +161,42 @@ pub(crate) fn bz_image(compression: Compression, vmlinux: &[u8]) -> Vec<u8> {
     image.extend_from_slice(&[0; 64]);
     image
 }
+
+/// A Debian package with these files, its content packed as the ending says.
+pub(crate) fn deb(packing: &str, files: &[(&str, &str)]) -> Vec<u8> {
+    let bytes: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+    deb_of_bytes(packing, &bytes)
+}
+
+/// [`deb`] with files that are not text.
+pub(crate) fn deb_of_bytes(packing: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
+    let control = b"Package: linux-image-test\nVersion: 6.1.192-2\nArchitecture: amd64\n";
+    let packed = match packing {
+        "" => tarball(files),
+        ".gz" => pack(Compression::Gzip, &tarball(files)),
+        ".xz" => pack(Compression::Xz, &tarball(files)),
+        ".zst" => pack(Compression::Zstd, &tarball(files)),
+        other => panic!("no packing {other}"),
+    };
+    let mut archive = ar::Builder::new(Vec::new());
+    let mut add = |name: &str, content: &[u8]| {
+        let header = ar::Header::new(name.as_bytes().to_vec(), content.len() as u64);
+        archive.append(&header, content).unwrap();
+    };
+    add("debian-binary", b"2.0\n");
+    add("control.tar.gz", &pack(Compression::Gzip, &tarball(&[("./control", control)])));
+    add(&format!("data.tar{packing}"), &packed);
+    archive.into_inner().unwrap()
+}
+
+fn tarball(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, *content).unwrap();
+    }
+    archive.into_inner().unwrap()
+}

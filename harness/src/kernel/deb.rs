@@ -1,0 +1,255 @@
+//! Debian packages: take the kernel image and its configuration out of one.
+//!
+//! An `ar` archive with a packed `tar` of its control files and one of its content. Two layouts
+//! are in use: `boot/vmlinuz-*` with `boot/config-*`, and since Debian's 7.x
+//! `usr/lib/modules/*/vmlinuz` in `linux-binary-*` with the configuration in `linux-base-*`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path};
+
+use super::config::Config;
+use super::decompress;
+
+/// What a package holds for us.
+#[derive(Debug)]
+pub(crate) struct Deb {
+    /// Its name.
+    pub(crate) package: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// The bytes of the kernel image, if it holds one.
+    pub(crate) image: Option<Vec<u8>>,
+    /// The kernel's configuration, if it holds one.
+    pub(crate) config: Option<Config>,
+}
+
+/// Why a package could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DebError {
+    /// The archive is damaged or cut.
+    #[error("unpack the Debian package")]
+    Damaged(#[from] io::Error),
+    /// It has no such member, or one packed in a way that packages are not.
+    #[error("unpack the Debian package: it has no {0} that perfsec can read")]
+    NoMember(&'static str),
+    /// It is whole and holds something else.
+    #[error(
+        "find a kernel in package {package} {version}: it has neither boot/vmlinuz-* nor \
+         usr/lib/modules/*/vmlinuz; the package is called linux-image-* or linux-binary-*"
+    )]
+    NoImage {
+        /// Its name.
+        package: String,
+        /// Its version.
+        version: String,
+    },
+}
+
+/// What is to be found before the rest of a package is left unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The image, and the configuration if it is next to it.
+    Image,
+    /// The configuration only.
+    Config,
+}
+
+/// Reads a package up to what is wanted: hundreds of megabytes of modules follow it.
+pub(crate) fn read(path: &Path, wanted: Wanted) -> Result<Deb, DebError> {
+    let mut archive = ar::Archive::new(File::open(path)?);
+    let mut control = None;
+    while let Some(member) = archive.next_entry() {
+        let member = member?;
+        let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
+        let name = name.trim_end_matches('/');
+        if let Some(packing) = name.strip_prefix("control.tar") {
+            control = Some(read_control(plain(packing, member, "control.tar")?)?);
+        } else if let Some(packing) = name.strip_prefix("data.tar") {
+            let (package, version) = control.ok_or(DebError::NoMember("control file"))?;
+            let content = plain(packing, member, "data.tar")?;
+            let (image, config) = read_content(content, wanted)?;
+            if wanted == Wanted::Image && image.is_none() {
+                return Err(DebError::NoImage { package, version });
+            }
+            return Ok(Deb { package, version, image, config });
+        }
+    }
+    Err(DebError::NoMember("data.tar"))
+}
+
+/// Undoes the compression that a member's name tells.
+fn plain<'a>(
+    packing: &str,
+    member: impl Read + 'a,
+    which: &'static str,
+) -> Result<Box<dyn Read + 'a>, DebError> {
+    Ok(match packing {
+        "" => Box::new(member),
+        ".gz" => Box::new(flate2::read::GzDecoder::new(member)),
+        ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(member)),
+        ".zst" => Box::new(zstd::Decoder::new(member)?),
+        ".bz2" => Box::new(bzip2::read::BzDecoder::new(member)),
+        _ => return Err(DebError::NoMember(which)),
+    })
+}
+
+fn read_control(content: impl Read) -> Result<(String, String), DebError> {
+    const LONGEST: u64 = 1 << 20;
+    let mut archive = tar::Archive::new(content);
+    for entry in archive.entries()? {
+        let entry = entry?;
+        if place(&entry.path()?) != ["control"] {
+            continue;
+        }
+        let mut text = String::new();
+        entry.take(LONGEST).read_to_string(&mut text)?;
+        let field = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .map(|value| value.trim().to_owned())
+        };
+        if let (Some(package), Some(version)) = (field("Package"), field("Version")) {
+            return Ok((package, version));
+        }
+    }
+    Err(DebError::NoMember("control file"))
+}
+
+fn read_content(
+    content: impl Read,
+    wanted: Wanted,
+) -> Result<(Option<Vec<u8>>, Option<Config>), DebError> {
+    let (mut image, mut config) = (None, None);
+    let mut archive = tar::Archive::new(content);
+    for entry in archive.entries()? {
+        let entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let path = entry.path()?.into_owned();
+        let place = place(&path);
+        let found = kind(&place);
+        // dpkg-deb packs a directory whole and sorted, so nothing of the kernel comes after the
+        // first file elsewhere. A package that is ordered otherwise loses its config at worst.
+        if image.is_some() && found.is_none() && place.first() != Some(&"boot") {
+            break;
+        }
+        let size = entry.size().min(decompress::LIMIT as u64);
+        match found {
+            Some(Found::Image) if image.is_none() && wanted == Wanted::Image => {
+                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+                entry.take(size).read_to_end(&mut bytes)?;
+                image = Some(bytes);
+            }
+            Some(Found::Config) => {
+                let mut text = String::new();
+                entry.take(size).read_to_string(&mut text)?;
+                config = Some(Config::parse(&text)).filter(|config| !config.is_empty());
+            }
+            _ => {}
+        }
+        if config.is_some() && (image.is_some() || wanted == Wanted::Config) {
+            break;
+        }
+    }
+    Ok((image, config))
+}
+
+enum Found {
+    Image,
+    Config,
+}
+
+fn kind(place: &[&str]) -> Option<Found> {
+    match place {
+        ["boot", name] if name.starts_with("vmlinuz-") => Some(Found::Image),
+        ["boot", name] if name.starts_with("config-") => Some(Found::Config),
+        ["usr", "lib", "modules", _, "vmlinuz"] | ["lib", "modules", _, "vmlinuz"] => {
+            Some(Found::Image)
+        }
+        ["usr", "lib", "modules", _, "config"] | ["lib", "modules", _, "config"] => {
+            Some(Found::Config)
+        }
+        _ => None,
+    }
+}
+
+/// The names on the way to a file, without the `./` that every path of a package begins with.
+fn place(path: &Path) -> Vec<&str> {
+    path.components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::kernel::fixture::deb;
+
+    fn read_deb(bytes: &[u8], wanted: Wanted) -> Result<Deb, DebError> {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("kernel.deb");
+        std::fs::write(&path, bytes).unwrap();
+        read(&path, wanted)
+    }
+
+    #[rstest]
+    #[case(".xz", &[("./boot/config-6.1", "CONFIG_AUDIT=y"), ("./boot/vmlinuz-6.1", "kernel")])]
+    #[case(".gz", &[("./boot/vmlinuz-6.1", "kernel"), ("./boot/config-6.1", "CONFIG_AUDIT=y")])]
+    #[case(".zst", &[("./usr/lib/modules/6.1/config", "CONFIG_AUDIT=y"), ("./usr/lib/modules/6.1/vmlinuz", "kernel")])]
+    #[case("", &[("./boot/vmlinuz-6.1", "kernel"), ("./boot/zz", ""), ("./boot/config-6.1", "CONFIG_AUDIT=y")])]
+    fn both_layouts_are_read_in_every_packing(
+        #[case] packing: &str,
+        #[case] files: &[(&str, &str)],
+    ) {
+        let deb = read_deb(&deb(packing, files), Wanted::Image).unwrap();
+        assert_eq!((deb.package.as_str(), deb.version.as_str()), ("linux-image-test", "6.1.192-2"));
+        assert_eq!(deb.image.as_deref(), Some(b"kernel".as_slice()));
+        assert!(deb.config.unwrap().is_set("CONFIG_AUDIT"));
+    }
+
+    #[test]
+    fn an_image_without_a_config_is_enough() {
+        let files = [("./usr/lib/modules/7.3/vmlinuz", "kernel"), ("./usr/share/doc/x", "")];
+        let deb = read_deb(&deb(".xz", &files), Wanted::Image).unwrap();
+        assert!(deb.image.is_some() && deb.config.is_none());
+    }
+
+    #[test]
+    fn a_config_can_be_read_alone() {
+        let files = [("./usr/lib/modules/7.3/config", "CONFIG_AUDIT=y")];
+        let deb = read_deb(&deb(".xz", &files), Wanted::Config).unwrap();
+        assert!(deb.config.is_some());
+    }
+
+    #[test]
+    fn a_package_without_a_kernel_is_named() {
+        let files = [("./usr/lib/debug/boot/vmlinux-6.1", "symbols")];
+        let error = read_deb(&deb(".xz", &files), Wanted::Image).unwrap_err();
+        assert!(error.to_string().contains("linux-image-test 6.1.192-2"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_damaged_package_never_panics(
+            at in any::<proptest::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<proptest::sample::Index>(),
+        ) {
+            let mut bytes = deb(".gz", &[("./boot/vmlinuz-6.1", "kernel")]);
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(cut.index(bytes.len() + 1));
+            let _ = read_deb(&bytes, Wanted::Image);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Which kernels a suite holds, read from its package lists.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::order;
+use crate::kernel::version::KernelVersion;
+
+/// The package that depends on what its suite regards as its kernel.
+const STOCK: &str = "linux-image-amd64";
+
+/// A package of the kernel, as a list describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Package {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) sha256: String,
+    /// In bytes, to download.
+    pub(super) size: u64,
+    /// The suite whose list it is in.
+    pub(super) suite: String,
+    /// The kernel packages that it depends on. One that has any holds no image itself.
+    needs: Vec<String>,
+}
+
+/// The kernel packages of a suite and what is beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Catalogue {
+    packages: Vec<Package>,
+}
+
+impl Package {
+    /// Reads one paragraph of a list, if it is of the kernel.
+    pub(super) fn parse(paragraph: &str, suite: &str) -> Option<Self> {
+        let field = |name: &str| {
+            paragraph
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .map(str::trim)
+        };
+        let name = field("Package")?;
+        let of_kernel = |name: &&str| {
+            ["linux-image-", "linux-binary-"].iter().any(|start| name.starts_with(start))
+        };
+        if !of_kernel(&name) && !name.starts_with("linux-base-") {
+            return None;
+        }
+        let needs = field("Depends")
+            .unwrap_or_default()
+            .split([',', '|'])
+            .filter_map(|dependence| dependence.split_whitespace().next())
+            .filter(of_kernel)
+            .map(str::to_owned)
+            .collect();
+        Some(Self {
+            name: name.to_owned(),
+            version: field("Version")?.to_owned(),
+            sha256: field("SHA256")?.to_owned(),
+            size: field("Size")?.parse().ok()?,
+            suite: suite.to_owned(),
+            needs,
+        })
+    }
+
+    /// The kernel version, if this package holds a stock image for x86_64.
+    pub(super) fn image_version(&self) -> Option<KernelVersion> {
+        let holds_image = stock_abi(&self.name).is_some() && self.needs.is_empty();
+        holds_image.then(|| self.version.parse().ok()).flatten()
+    }
+
+    /// Newer versions first in rank, and of one version the image that is signed.
+    pub(super) fn rank(&self, other: &Self) -> Ordering {
+        let signed = |package: &Self| stock_abi(&package.name).is_some_and(|(_, signed)| signed);
+        order::compare(&self.version, &other.version).then_with(|| signed(self).cmp(&signed(other)))
+    }
+}
+
+impl Catalogue {
+    pub(super) fn add(&mut self, package: Package) {
+        self.packages.push(package);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packages.is_empty()
+    }
+
+    /// Every stock image.
+    pub(super) fn images(&self) -> impl Iterator<Item = (&Package, KernelVersion)> {
+        self.packages.iter().filter_map(|package| Some((package, package.image_version()?)))
+    }
+
+    /// The image that [`STOCK`] leads to, else (experimental may lack it) the newest there is.
+    pub(super) fn stock(&self) -> Option<&Package> {
+        // The stock package, that of the version, since 7.x that of the binary.
+        const LONGEST_WAY: usize = 4;
+        let mut at = self.newest(STOCK);
+        for _ in 0..LONGEST_WAY {
+            let Some(package) = at else { break };
+            if package.image_version().is_some() {
+                return Some(package);
+            }
+            at = package.needs.iter().find_map(|name| self.newest(name));
+        }
+        self.images().map(|(package, _)| package).max_by(|a, b| a.rank(b))
+    }
+
+    /// The package with the configuration of an image that does not hold its own.
+    pub(super) fn config_of(&self, image: &Package) -> Option<&Package> {
+        if !image.name.starts_with("linux-binary-") {
+            return None;
+        }
+        let (abi, _) = stock_abi(&image.name)?;
+        let name = format!("linux-base-{abi}-amd64");
+        self.packages.iter().find(|other| other.name == name && other.version == image.version)
+    }
+
+    fn newest(&self, name: &str) -> Option<&Package> {
+        let named = self.packages.iter().filter(|package| package.name == name);
+        named.max_by(|a, b| order::compare(&a.version, &b.version))
+    }
+}
+
+/// The ABI name and whether it is signed, of an image package of the plain flavour: neither
+/// `cloud` nor `rt` nor debug symbols, each of which adds a word.
+fn stock_abi(name: &str) -> Option<(&str, bool)> {
+    let rest = name.strip_prefix("linux-binary-").or_else(|| name.strip_prefix("linux-image-"))?;
+    let bare = rest.strip_prefix("unsigned-").unwrap_or(rest);
+    let bare = bare.strip_suffix("-unsigned").unwrap_or(bare);
+    let abi = bare.strip_suffix("-amd64")?;
+    let number = |part: &str| part.starts_with(|letter: char| letter.is_ascii_digit());
+    let candidate = |part: &str| part.starts_with("rc");
+    let plain =
+        abi.split('-').enumerate().all(|(at, part)| number(part) || at > 0 && candidate(part));
+    plain.then_some((abi, bare.len() == rest.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn package(name: &str, version: &str, depends: &str) -> Package {
+        let text = format!(
+            "Package: {name}\nSource: linux\nVersion: {version}\nDepends: {depends}\n\
+             Filename: pool/x.deb\nSize: 10\nSHA256: abc\n"
+        );
+        Package::parse(&text, "suite").unwrap()
+    }
+
+    fn catalogue(packages: &[(&str, &str, &str)]) -> Catalogue {
+        let packages = packages.iter().map(|(name, version, needs)| package(name, version, needs));
+        Catalogue { packages: packages.collect() }
+    }
+
+    #[rstest]
+    #[case("linux-image-5.10.0-46-amd64", Some(("5.10.0-46", true)))]
+    #[case("linux-image-6.1.0-0.deb11.48-amd64-unsigned", Some(("6.1.0-0.deb11.48", false)))]
+    #[case("linux-binary-7.3.4+deb13-amd64", Some(("7.3.4+deb13", true)))]
+    #[case("linux-binary-unsigned-7.3.4+deb13-amd64", Some(("7.3.4+deb13", false)))]
+    #[case("linux-image-6.12-rc6-amd64", Some(("6.12-rc6", true)))]
+    #[case("linux-image-6.1.0-50-cloud-amd64", None)]
+    #[case("linux-image-6.1.0-50-rt-amd64", None)]
+    #[case("linux-image-6.1.0-50-amd64-dbg", None)]
+    #[case("linux-image-amd64", None)]
+    #[case("linux-image-6.1.0-50-arm64", None)]
+    fn only_plain_images_count(#[case] name: &str, #[case] abi: Option<(&str, bool)>) {
+        assert_eq!(stock_abi(name), abi);
+    }
+
+    #[test]
+    fn what_is_not_of_the_kernel_is_passed_over() {
+        assert_eq!(Package::parse("Package: bash\nVersion: 5\nSize: 1\nSHA256: a\n", "sid"), None);
+    }
+
+    #[test]
+    fn the_stock_kernel_of_the_old_layout_is_what_the_newest_metapackage_names() {
+        let catalogue = catalogue(&[
+            ("linux-image-amd64", "6.1.176-1", "linux-image-6.1.0-50-amd64 (= 6.1.176-1)"),
+            ("linux-image-amd64", "6.1.192-2", "linux-image-6.1.0-56-amd64 (= 6.1.192-2)"),
+            ("linux-image-6.1.0-50-amd64", "6.1.176-1", "kmod"),
+            ("linux-image-6.1.0-56-amd64", "6.1.192-2", "kmod, linux-base (>= 4.3~)"),
+            ("linux-image-6.12.95+deb12-amd64", "6.12.95-1~bpo12+1", "kmod"),
+        ]);
+        let stock = catalogue.stock().unwrap();
+        assert_eq!(stock.name, "linux-image-6.1.0-56-amd64");
+        assert_eq!(catalogue.config_of(stock), None);
+    }
+
+    #[test]
+    fn the_stock_kernel_of_the_new_layout_is_its_binary() {
+        let name = "linux-binary-7.3.4+deb13-amd64";
+        let catalogue = catalogue(&[
+            ("linux-image-amd64", "7.3.4-1", "linux-image-7.3.4+deb13-amd64 (= 7.3.4-1)"),
+            (
+                "linux-image-7.3.4+deb13-amd64",
+                "7.3.4-1",
+                "dracut | x, linux-binary-7.3.4+deb13-amd64",
+            ),
+            (name, "7.3.4-1", "linux-base-7.3.4+deb13-amd64 (= 7.3.4-1)"),
+            ("linux-base-7.3.4+deb13-amd64", "7.3.4-1", ""),
+        ]);
+        let stock = catalogue.stock().unwrap();
+        assert_eq!(stock.name, name);
+        assert_eq!(catalogue.config_of(stock).unwrap().name, "linux-base-7.3.4+deb13-amd64");
+        assert_eq!(catalogue.images().count(), 1);
+    }
+
+    #[test]
+    fn of_one_version_the_signed_image_is_taken() {
+        let catalogue = catalogue(&[
+            ("linux-image-6.12.94+deb13-amd64", "6.12.94-1", ""),
+            ("linux-image-6.12.94+deb13-amd64-unsigned", "6.12.94-1", ""),
+        ]);
+        let best = catalogue.images().map(|(package, _)| package).max_by(|a, b| a.rank(b));
+        assert_eq!(best.unwrap().name, "linux-image-6.12.94+deb13-amd64");
+    }
+}

@@ -1,0 +1,12 @@
+//! Debian's kernels: find one in the archive by suite or version, and fetch it.
+
+mod apt;
+mod archive;
+mod catalogue;
+mod mirror;
+mod order;
+mod suite;
+
+pub use apt::{AptError, KEYRING};
+pub use archive::DebianError;
+pub(crate) use archive::Archive;

@@ -1,0 +1,69 @@
+//! A kernel as the rest of perfsec knows it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::Config;
+use super::image::Boot;
+use super::version::KernelVersion;
+
+/// A kernel under test, ready to boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// What QEMU is given as `-kernel`.
+    pub image: PathBuf,
+    /// How QEMU enters it.
+    pub how: Boot,
+    /// SHA-256 of the image as it came, in hexadecimal.
+    pub sha256: String,
+    /// What `uname -r` says.
+    pub release: String,
+    /// Its version.
+    pub version: KernelVersion,
+    /// What `/proc/version` says, in one line.
+    pub banner: String,
+    /// Who built it, if the banner tells: `debian`, `fedora`…
+    pub distribution: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// What it was built with, if that is known.
+    pub config: Option<Config>,
+}
+
+/// Where a kernel came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "from")]
+pub enum Origin {
+    /// An image on the host.
+    File {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// A package on the host.
+    Deb {
+        /// As it was given.
+        path: PathBuf,
+        /// The package's name.
+        package: String,
+        /// The package's version.
+        version: String,
+    },
+    /// Debian's archive.
+    Debian {
+        /// The suite in which it was found.
+        suite: String,
+        /// The package's name.
+        package: String,
+        /// The package's version.
+        version: String,
+    },
+}
+
+impl Kernel {
+    /// The same with only those options that matter, for a record that others read.
+    #[must_use]
+    pub fn for_record(&self) -> Self {
+        Self { config: self.config.as_ref().map(Config::relevant), ..self.clone() }
+    }
+}
