@@ -1,0 +1,296 @@
+//! Which syscall caused what: pure functions over what was collected.
+//!
+//! The trace says in which order the subject's syscalls, capability checks and audited denials happened;
+//! the audit records say the rest. The i-th denial in the trace is the i-th AVC record, because one
+//! task's records enter the audit queue in the order in which it wrote them.
+
+use std::collections::HashMap;
+
+use perfsec_wire::observation::{Call, CapCheck, Effect, Record};
+
+use crate::kmsg::Printed;
+use crate::record;
+use crate::report::Progress;
+use crate::trace::{Event, What};
+
+/// One step that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Performed {
+    /// Index in the cell.
+    pub(crate) step: u32,
+    /// The syscall's number.
+    pub(crate) number: i64,
+    /// What the subject noted.
+    pub(crate) progress: Progress,
+}
+
+/// Everything that was collected about one subject.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) pid: u32,
+    pub(crate) performed: Vec<Performed>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) messages: Vec<Printed>,
+    /// Whether capability checks were watched.
+    pub(crate) caps: bool,
+}
+
+/// What the calls caused, and what none of them caused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attributed {
+    pub(crate) calls: Vec<Call>,
+    pub(crate) outside: Vec<Effect>,
+}
+
+/// Why what was collected does not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Mismatch {
+    #[error("step {step} is syscall {expected}, and the trace has {seen}")]
+    Syscall { step: u32, expected: i64, seen: i64 },
+    #[error("step {step} returned {reported}, and the trace has {traced}")]
+    Result { step: u32, reported: i64, traced: i64 },
+    #[error("the trace has no syscall for step {0}")]
+    Untraced(u32),
+    #[error("the kernel audited {audited} denials and {received} AVC records arrived")]
+    Records { audited: usize, received: usize },
+    #[error("denial {index} is about class {audited}, and its record is `{record}`")]
+    Class { index: usize, audited: String, record: String },
+    #[error("a capability check began or ended alone")]
+    Unpaired,
+}
+
+/// A call while it is put together.
+struct Open {
+    performed: Performed,
+    entered: u64,
+    left: Option<u64>,
+    effects: Vec<Slot>,
+}
+
+/// An effect, or the place of one.
+enum Slot {
+    Effect(Effect),
+    /// The n-th AVC record.
+    Denial(usize),
+}
+
+/// A pass through `security_capable()` that has not ended.
+struct Check {
+    place: (Option<usize>, usize),
+    cap: u32,
+    opts: u32,
+    commoncap: Option<i32>,
+}
+
+/// Attributes everything.
+///
+/// # Errors
+///
+/// When the sources contradict each other: then something was lost, and nothing may be guessed.
+pub(crate) fn attribute(collected: Collected) -> Result<Attributed, Mismatch> {
+    let mut sorting = Sorting::default();
+    let mut performed = collected.performed.iter().copied();
+    for event in collected.events {
+        sorting.event(event, &mut performed)?;
+    }
+    if let Some(missing) = performed.next() {
+        return Err(Mismatch::Untraced(missing.step));
+    }
+    if collected.caps && !sorting.checks.is_empty() && sorting.finished() {
+        return Err(Mismatch::Unpaired);
+    }
+    sorting.records(collected.pid, collected.records)?;
+    for printed in collected.messages {
+        sorting.message(printed);
+    }
+    sorting.result()
+}
+
+#[derive(Default)]
+struct Sorting {
+    calls: Vec<Open>,
+    outside: Vec<Slot>,
+    current: Option<usize>,
+    checks: Vec<Check>,
+    denials: Vec<(Option<usize>, String)>,
+    avcs: Vec<Option<Record>>,
+}
+
+impl Sorting {
+    fn slots(&mut self, call: Option<usize>) -> &mut Vec<Slot> {
+        match call.and_then(|index| self.calls.get_mut(index)) {
+            Some(call) => &mut call.effects,
+            None => &mut self.outside,
+        }
+    }
+
+    fn finished(&self) -> bool {
+        self.calls.iter().all(|call| call.left.is_some())
+    }
+
+    fn event(
+        &mut self,
+        event: Event,
+        performed: &mut impl Iterator<Item = Performed>,
+    ) -> Result<(), Mismatch> {
+        match event.what {
+            What::Enter { number } => {
+                self.current = match performed.next() {
+                    // After the last step the subject only exits.
+                    None => None,
+                    Some(step) if step.number == number => {
+                        let (entered, left, effects) = (event.time, None, Vec::new());
+                        self.calls.push(Open { performed: step, entered, left, effects });
+                        Some(self.calls.len() - 1)
+                    }
+                    Some(Performed { step, number: expected, .. }) => {
+                        return Err(Mismatch::Syscall { step, expected, seen: number });
+                    }
+                };
+            }
+            What::Exit { result: traced, .. } => {
+                if let Some(call) = self.current.take().and_then(|at| self.calls.get_mut(at)) {
+                    let Performed { step, progress, .. } = call.performed;
+                    if let Progress::Done(reported) = progress
+                        && reported != traced
+                    {
+                        return Err(Mismatch::Result { step, reported, traced });
+                    }
+                    call.performed.progress = Progress::Done(traced);
+                    call.left = Some(event.time);
+                }
+            }
+            What::Asked { cap, opts } => {
+                let call = self.current;
+                let at = self.slots(call).len();
+                let check = CapCheck { cap, opts, commoncap: 0, verdict: 0 };
+                self.slots(call).push(Slot::Effect(Effect::Cap(check)));
+                self.checks.push(Check { place: (call, at), cap, opts, commoncap: None });
+            }
+            // Asked outside security_capable() by cap_vm_enough_memory(), at every mapping: not a check
+            // that anything waits for, and only commoncap's half of one.
+            What::Commoncap { verdict } => {
+                if let Some(check) = self.checks.last_mut() {
+                    check.commoncap = Some(verdict);
+                }
+            }
+            What::Answered { verdict } => {
+                let Check { place: (call, at), cap, opts, commoncap } =
+                    self.checks.pop().ok_or(Mismatch::Unpaired)?;
+                let commoncap = commoncap.ok_or(Mismatch::Unpaired)?;
+                let check = CapCheck { cap, opts, commoncap, verdict };
+                if let Some(slot) = self.slots(call).get_mut(at) {
+                    *slot = Slot::Effect(Effect::Cap(check));
+                }
+            }
+            What::Audited { class } => {
+                let (call, index) = (self.current, self.denials.len());
+                self.slots(call).push(Slot::Denial(index));
+                self.denials.push((call, class));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts AVC records where the trace has their denials, and the others of the same serial behind them.
+    fn records(&mut self, pid: u32, records: Vec<Record>) -> Result<(), Mismatch> {
+        let mut owners = HashMap::new();
+        for record in &records {
+            if let (Some(serial), Some(owner)) =
+                (record::serial(&record.text), record::pid(&record.text))
+            {
+                owners.entry(serial.to_owned()).or_insert(owner);
+            }
+        }
+        let owner = |record: &Record| {
+            let serial = record::serial(&record.text)?;
+            owners.get(serial).copied()
+        };
+        let (mut avcs, mut others) = (Vec::new(), Vec::new());
+        for record in records {
+            match owner(&record) {
+                Some(owner) if owner != pid => {}
+                Some(_) if record.kind == record::AVC => avcs.push(record),
+                _ => others.push(record),
+            }
+        }
+        if avcs.len() != self.denials.len() {
+            let (audited, received) = (self.denials.len(), avcs.len());
+            return Err(Mismatch::Records { audited, received });
+        }
+        let mut homes: HashMap<String, Option<usize>> = HashMap::new();
+        for (index, (avc, (call, class))) in avcs.iter().zip(&self.denials).enumerate() {
+            if record::field(&avc.text, "tclass") != Some(class) {
+                let (audited, record) = (class.clone(), avc.text.clone());
+                return Err(Mismatch::Class { index, audited, record });
+            }
+            if let Some(serial) = record::serial(&avc.text) {
+                homes.entry(serial.to_owned()).or_insert(*call);
+            }
+        }
+        self.avcs = avcs.into_iter().map(Some).collect();
+        for record in others {
+            let serial = record::serial(&record.text).unwrap_or_default().to_owned();
+            let call = match homes.get(&serial) {
+                Some(call) => *call,
+                None => {
+                    let call = self.described(&record);
+                    if call.is_some() {
+                        homes.insert(serial, call);
+                    }
+                    call
+                }
+            };
+            self.slots(call).push(Slot::Effect(Effect::Record(record)));
+        }
+        Ok(())
+    }
+
+    /// The call that a SYSCALL record without an AVC describes: the only one with that number and result.
+    fn described(&self, record: &Record) -> Option<usize> {
+        let (number, result) = record::syscall(record)?;
+        let same = |call: &Open| {
+            call.performed.number == number && call.performed.progress == Progress::Done(result)
+        };
+        let mut matching = self.calls.iter().enumerate().filter(|(_, call)| same(call));
+        match (matching.next(), matching.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Puts a kernel message into the call during which it was printed.
+    fn message(&mut self, printed: Printed) {
+        let during = |call: &Open| {
+            call.entered / 1000 <= printed.time_us
+                && call.left.is_none_or(|left| printed.time_us <= left / 1000)
+        };
+        let call = self.calls.iter().position(during);
+        self.slots(call).push(Slot::Effect(Effect::Message(printed.message)));
+    }
+
+    fn result(mut self) -> Result<Attributed, Mismatch> {
+        let mut attributed = Attributed::default();
+        let mut avcs = std::mem::take(&mut self.avcs);
+        let mut effects = |slots: Vec<Slot>| -> Vec<Effect> {
+            let fill = |slot| match slot {
+                Slot::Effect(effect) => Some(effect),
+                Slot::Denial(index) => avcs.get_mut(index)?.take().map(Effect::Record),
+            };
+            slots.into_iter().filter_map(fill).collect()
+        };
+        for call in self.calls {
+            let effects = effects(call.effects);
+            match call.performed.progress {
+                Progress::Done(result) => {
+                    attributed.calls.push(Call { step: call.performed.step, result, effects });
+                }
+                // A syscall that never returned has no result; what it did is not lost.
+                Progress::Begun | Progress::Untouched => attributed.outside.extend(effects),
+            }
+        }
+        attributed.outside.extend(effects(self.outside));
+        Ok(attributed)
+    }
+}

@@ -1,0 +1,272 @@
+//! Being the audit daemon: the netlink protocol of `include/uapi/linux/audit.h`.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto,
+    setsockopt, socket, sockopt,
+};
+use perfsec_wire::message::AuditFacts;
+use perfsec_wire::observation::Record;
+
+use crate::error::{Doing, Error, Result};
+
+const AUDIT_GET: u16 = 1000;
+const AUDIT_SET: u16 = 1001;
+/// A message from user space; `audit_receive_msg()` puts it into the queue like a record.
+const AUDIT_USER: u16 = 1005;
+/// Not a record but an answer, from this type downwards (`AUDIT_FIRST_USER_MSG` is above it).
+const LAST_CONTROL: u16 = AUDIT_SET;
+
+const STATUS_ENABLED: u32 = 0x01;
+const STATUS_FAILURE: u32 = 0x02;
+const STATUS_PID: u32 = 0x04;
+const STATUS_RATE_LIMIT: u32 = 0x08;
+const STATUS_BACKLOG_LIMIT: u32 = 0x10;
+
+/// `AUDIT_FAIL_PRINTK`: what is lost is also said in the kernel's log.
+const FAIL_PRINTK: u32 = 1;
+/// A cell makes some tens of records; a lane none that the agent does not take away.
+const BACKLOG: u32 = 8192;
+/// `MAX_AUDIT_MESSAGE_LENGTH` (8970) and a header, rounded up.
+const LONGEST: usize = 9216;
+/// Only a kernel that no longer runs kauditd reaches it.
+const DEAD_MS: u16 = 20_000;
+
+/// `struct audit_status` up to the fields that every supported kernel has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Status {
+    mask: u32,
+    enabled: u32,
+    failure: u32,
+    pid: u32,
+    rate_limit: u32,
+    backlog_limit: u32,
+    lost: u32,
+    backlog: u32,
+}
+
+impl Status {
+    fn to_bytes(self) -> Vec<u8> {
+        let words = [
+            self.mask,
+            self.enabled,
+            self.failure,
+            self.pid,
+            self.rate_limit,
+            self.backlog_limit,
+            self.lost,
+            self.backlog,
+        ];
+        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut words = bytes.chunks_exact(4).filter_map(|word| word.try_into().ok());
+        let mut next = || words.next().map(u32::from_ne_bytes);
+        Some(Self {
+            mask: next()?,
+            enabled: next()?,
+            failure: next()?,
+            pid: next()?,
+            rate_limit: next()?,
+            backlog_limit: next()?,
+            lost: next()?,
+            backlog: next()?,
+        })
+    }
+}
+
+/// The audit socket of a registered daemon.
+pub(crate) struct Audit {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Box<[u8; LONGEST]>,
+    before: Status,
+    registered: bool,
+    /// Whether the kernel is told to forget the daemon at the end.
+    put_back: bool,
+}
+
+/// One end of a cell in the stream of records. `kauditd` keeps the queue's order, so when a mark has
+/// arrived everything queued before it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(String);
+
+impl Audit {
+    /// Opens the socket and reads the status.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no audit, or was booted with `audit=0` (then there is no kernel socket).
+    pub(crate) fn open(put_back: bool) -> Result<Self> {
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkAudit,
+        )
+        .doing("open an audit socket")?;
+        setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20)).doing("size the audit socket")?;
+        let mut audit = Self {
+            socket,
+            sequence: 0,
+            buffer: Box::new([0; LONGEST]),
+            before: Status::default(),
+            registered: false,
+            put_back,
+        };
+        audit.before = audit.status()?;
+        Ok(audit)
+    }
+
+    /// Becomes the audit daemon, with audit on and nothing thrown away.
+    pub(crate) fn register(&mut self) -> Result<()> {
+        let own = std::process::id();
+        if self.before.pid != 0 {
+            return Err(Error::new(
+                "register as audit daemon",
+                format_args!("process {} is registered", self.before.pid),
+            ));
+        }
+        self.set(Status {
+            mask: STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT,
+            failure: FAIL_PRINTK,
+            backlog_limit: self.before.backlog_limit.max(BACKLOG),
+            ..Status::default()
+        })
+        .doing("lift the limits of audit")?;
+        self.set(Status { mask: STATUS_PID, pid: own, ..Status::default() })
+            .doing("register as audit daemon")?;
+        self.registered = true;
+        self.set(Status { mask: STATUS_ENABLED, enabled: 1, ..Status::default() })
+            .doing("turn audit on")
+    }
+
+    /// Reads back what `register` asked for.
+    pub(crate) fn facts(&mut self) -> Result<AuditFacts> {
+        let Status { enabled, pid, rate_limit, backlog_limit, lost, .. } = self.status()?;
+        Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost })
+    }
+
+    /// How many records have been lost since boot.
+    pub(crate) fn lost(&mut self) -> Result<u32> {
+        Ok(self.status()?.lost)
+    }
+
+    /// Puts a mark into the queue: it stands behind every record that exists now.
+    pub(crate) fn mark(&mut self, name: impl std::fmt::Display) -> Result<Mark> {
+        let text = format!("perfsec {} {name}", std::process::id());
+        // audit_receive_msg() overwrites the last byte with a NUL.
+        self.send(AUDIT_USER, 0, format!("{text}\0").as_bytes()).doing("mark the audit records")?;
+        Ok(Mark(format!("msg='{text}'")))
+    }
+
+    /// Waits for the `end` mark and returns the records between the marks; those before `begin` are
+    /// forgotten.
+    pub(crate) fn between(&mut self, begin: &Mark, end: &Mark) -> Result<Vec<Record>> {
+        let mut records = None;
+        loop {
+            let (kind, payload) = self.receive()?;
+            if kind <= LAST_CONTROL {
+                continue;
+            }
+            let text = String::from_utf8_lossy(payload.trim_ascii_end()).into_owned();
+            if kind == AUDIT_USER && text.ends_with(&begin.0) {
+                records = Some(Vec::new());
+            } else if kind == AUDIT_USER && text.ends_with(&end.0) {
+                return records.ok_or_else(|| {
+                    Error::new("receive every audit record", "the mark before the steps is missing")
+                });
+            } else if let Some(records) = &mut records {
+                records.push(Record { kind, text });
+            }
+        }
+    }
+
+    fn set(&mut self, status: Status) -> nix::Result<()> {
+        let flags = libc::NLM_F_ACK as u16;
+        let sequence = self.send(AUDIT_SET, flags, &status.to_bytes())?;
+        self.answer(sequence).map(drop)
+    }
+
+    fn status(&mut self) -> Result<Status> {
+        let doing = "read the status of audit";
+        let sequence = self.send(AUDIT_GET, 0, &[]).doing(doing)?;
+        let answer = self.answer(sequence).doing(doing)?;
+        Status::from_bytes(&answer).ok_or_else(|| Error::new(doing, "the answer is too short"))
+    }
+
+    /// The answer to a request: the payload of an `AUDIT_GET`, nothing for an acknowledgement.
+    /// Records that come in between are of no cell: requests are made between cells.
+    fn answer(&mut self, sequence: u32) -> nix::Result<Vec<u8>> {
+        loop {
+            let (header, kind, payload) = self.datagram()?;
+            if header != sequence || kind > LAST_CONTROL {
+                continue;
+            }
+            if i32::from(kind) != libc::NLMSG_ERROR {
+                return Ok(payload.to_vec());
+            }
+            let error = payload.first_chunk::<4>().map_or(libc::EPROTO, |error| {
+                i32::from_ne_bytes(*error).wrapping_neg()
+            });
+            return if error == 0 { Ok(Vec::new()) } else { Err(Errno::from_raw(error)) };
+        }
+    }
+
+    fn receive(&mut self) -> Result<(u16, &[u8])> {
+        let (_, kind, payload) = self.datagram().doing("receive every audit record")?;
+        Ok((kind, payload))
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, payload: &[u8]) -> nix::Result<u32> {
+        const HEADER: usize = size_of::<libc::nlmsghdr>();
+        self.sequence += 1;
+        let mut message = Vec::with_capacity(HEADER + payload.len() + 1);
+        message.extend(((HEADER + payload.len()) as u32).to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend((flags | libc::NLM_F_REQUEST as u16).to_ne_bytes());
+        message.extend(self.sequence.to_ne_bytes());
+        message.extend(0u32.to_ne_bytes());
+        message.extend(payload);
+        let kernel = NetlinkAddr::new(0, 0);
+        sendto(self.socket.as_raw_fd(), &message, &kernel, MsgFlags::empty())?;
+        Ok(self.sequence)
+    }
+
+    /// One message: sequence, type, payload. kauditd sends each in a datagram of its own, and what
+    /// it puts into `nlmsg_len` varies, so the length is that of the datagram.
+    fn datagram(&mut self) -> nix::Result<(u32, u16, &[u8])> {
+        const HEADER: usize = size_of::<libc::nlmsghdr>();
+        let mut got = recv(self.socket.as_raw_fd(), &mut self.buffer[..], MsgFlags::MSG_DONTWAIT);
+        if got == Err(Errno::EAGAIN) {
+            let mut waiting = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut waiting, PollTimeout::from(DEAD_MS))? == 0 {
+                return Err(Errno::ETIMEDOUT);
+            }
+            got = recv(self.socket.as_raw_fd(), &mut self.buffer[..], MsgFlags::MSG_DONTWAIT);
+        }
+        // ENOBUFS says that the socket overran: a record is gone, and the caller must know.
+        let (header, payload) = self.buffer[..got?].split_at_checked(HEADER).ok_or(Errno::EPROTO)?;
+        let word = |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
+        Ok((word(8), word(4) as u16, payload))
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        if !self.registered || !self.put_back {
+            return;
+        }
+        // Nobody is left to be told when one of these fails.
+        let _ = self.set(Status {
+            mask: STATUS_ENABLED | STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT,
+            ..self.before
+        });
+        let _ = self.set(Status { mask: STATUS_PID, ..Status::default() });
+    }
+}

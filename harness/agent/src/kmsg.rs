@@ -1,0 +1,83 @@
+//! The kernel's log, `/dev/kmsg` (`Documentation/ABI/testing/dev-kmsg`).
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::libc;
+use perfsec_wire::observation::KernelMessage;
+
+use crate::error::{Doing, Error, Result};
+
+/// A message and when it was printed, in microseconds of `local_clock()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Printed {
+    pub(crate) time_us: u64,
+    pub(crate) message: KernelMessage,
+}
+
+/// A reader that stands at the end of the log.
+pub(crate) struct Kmsg {
+    file: File,
+}
+
+impl Kmsg {
+    pub(crate) fn open() -> Result<Self> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/kmsg")
+            .doing("open /dev/kmsg")?;
+        file.seek(SeekFrom::End(0)).doing("find the end of /dev/kmsg")?;
+        Ok(Self { file })
+    }
+
+    /// What the kernel printed since the last time.
+    pub(crate) fn drain(&mut self) -> Result<Vec<Printed>> {
+        let mut printed = Vec::new();
+        let mut buffer = [0; 8192];
+        loop {
+            match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(printed),
+                Ok(got) => printed.extend(parse(&buffer[..got])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(printed),
+                // The log was overwritten under the reader; devkmsg_read() goes on with the oldest.
+                Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
+                    return Err(Error::new("read every kernel message", "the log overran"));
+                }
+                Err(error) => return Err(error).doing("read /dev/kmsg"),
+            }
+        }
+    }
+}
+
+/// One record: `PRIORITY,SEQUENCE,TIME,FLAGS[,…];TEXT`, then lines of a dictionary. `None` for what user space
+/// wrote into the log.
+fn parse(bytes: &[u8]) -> Option<Printed> {
+    let text = String::from_utf8_lossy(bytes);
+    let (prefix, text) = text.split_once(';')?;
+    let mut fields = prefix.split(',');
+    let priority: u32 = fields.next()?.parse().ok()?;
+    let time_us = fields.nth(1)?.parse().ok()?;
+    let text = text.lines().next().unwrap_or_default().to_owned();
+    let (facility, level) = (priority >> 3, (priority & 7) as u8);
+    (facility == 0).then_some(Printed { time_us, message: KernelMessage { level, text } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_record_gives_its_level_time_and_first_line() {
+        let record = b"4,1207,8345218,-;perf: interrupt took too long; lowering\n SUBSYSTEM=cpu\n";
+        let printed = parse(record).unwrap();
+        assert_eq!((printed.time_us, printed.message.level), (8_345_218, 4));
+        assert_eq!(printed.message.text, "perf: interrupt took too long; lowering");
+    }
+
+    #[test]
+    fn what_user_space_wrote_is_not_the_kernels() {
+        assert_eq!(parse(b"12,7,100,-;hello\n"), None);
+    }
+}

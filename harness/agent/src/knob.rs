@@ -1,0 +1,94 @@
+//! A file of a pseudo filesystem that is read and written again and again, and so kept open.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::error::{Doing, Result};
+
+/// An open kernel file whose content is one short text.
+pub(crate) struct Knob {
+    file: File,
+    path: String,
+}
+
+impl Knob {
+    pub(crate) fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .doing(format_args!("open {}", path.display()))?;
+        Ok(Self { file, path: path.display().to_string() })
+    }
+
+    /// Its content without surrounding white space.
+    pub(crate) fn read(&self) -> Result<String> {
+        let mut buffer = [0; 4096];
+        let got = self.file.read_at(&mut buffer, 0).doing(format_args!("read {}", self.path))?;
+        Ok(String::from_utf8_lossy(buffer.get(..got).unwrap_or_default()).trim().to_owned())
+    }
+
+    /// Writes at offset 0, which `sel_write_enforce()` and strict sysctl writes insist on.
+    pub(crate) fn write(&self, text: &str) -> Result<()> {
+        self.file
+            .write_all_at(text.as_bytes(), 0)
+            .doing(format_args!("write `{text}` to {}", self.path))
+    }
+
+    /// Writes and reads back.
+    pub(crate) fn set(&self, text: &str) -> Result<()> {
+        self.write(text)?;
+        let now = self.read()?;
+        if same(&now, text) {
+            return Ok(());
+        }
+        Err(crate::error::Error::new(
+            format_args!("set {} to `{text}`", self.path),
+            format_args!("it reads `{now}` afterwards"),
+        ))
+    }
+}
+
+/// Whether two values of a kernel file are one: tables of numbers come back with tabs between them.
+fn same(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
+}
+
+/// The content of a kernel file that is read once, without surrounding white space.
+pub(crate) fn read(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    let doing = format_args!("read {}", path.display()).to_string();
+    let mut file = File::open(path).doing(&doing)?;
+    let mut bytes = Vec::new();
+    // In large pieces: show_header() of tracefs has nothing to say to a second read.
+    let mut piece = [0; 8192];
+    loop {
+        match file.read(&mut piece).doing(&doing)? {
+            0 => return Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
+            got => bytes.extend(&piece[..got]),
+        }
+    }
+}
+
+/// Writes a kernel file once.
+pub(crate) fn write(path: impl AsRef<Path>, text: &str) -> Result<()> {
+    let path = path.as_ref();
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .doing(format_args!("write `{text}` to {}", path.display()))
+}
+
+/// Appends to a kernel file: `kprobe_events` is emptied by an ordinary write.
+pub(crate) fn append(path: impl AsRef<Path>, text: &str) -> Result<()> {
+    let path = path.as_ref();
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .doing(format_args!("write `{text}` to {}", path.display()))
+}

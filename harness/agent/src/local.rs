@@ -1,0 +1,86 @@
+//! Being an ordinary root process on a machine that lives on: everything changed is put back.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use perfsec_wire::frame::Writer;
+use perfsec_wire::Message;
+
+use crate::error::{Doing, Error, Result};
+use crate::trace::tracefs;
+use crate::undo::Undo;
+use crate::{lane, machine, selinux};
+
+const USAGE: &str = "usage: perfsec-agent --lane FILE [--policy FILE]";
+
+/// Runs the lane that the command line names; messages go to standard output.
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let started_ms = machine::uptime_ms();
+    let Some((lane, policy)) = files(arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let mut channel = Writer::new(std::io::stdout());
+    let read = |path: &PathBuf| {
+        std::fs::read(path).doing(format_args!("read {}", path.display())).map_err(Error::refusal)
+    };
+    let said = lane::hello(&mut channel).and_then(|()| {
+        let asked = read(&lane)
+            .and_then(|bytes| lane::read(&bytes))
+            .and_then(|lane| Ok((lane, policy.as_ref().map(read).transpose()?)))
+            .and_then(|asked| mounts().map(|()| asked).map_err(Error::refusal));
+        match asked {
+            Ok((lane, policy)) => {
+                let undo = Undo::new(true);
+                lane::run(&lane, policy.as_deref(), undo, started_ms, &mut channel, || ())
+            }
+            Err(refusal) => channel.write(&Message::Refused(refusal)),
+        }
+    });
+    match said {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("perfsec-agent: could not talk to the host: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn files(mut arguments: impl Iterator<Item = String>) -> Option<(PathBuf, Option<PathBuf>)> {
+    let (mut lane, mut policy) = (None, None);
+    while let Some(argument) = arguments.next() {
+        let value = PathBuf::from(arguments.next()?);
+        match argument.as_str() {
+            "--lane" => lane = Some(value),
+            "--policy" => policy = Some(value),
+            _ => return None,
+        }
+    }
+    Some((lane?, policy))
+}
+
+/// Mounts in a namespace of the agent's own, so that they end with it.
+fn mounts() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).doing("make a mount namespace")?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .doing("make mounts private")?;
+    let tracing = tracefs();
+    if !tracing.join("tracing_on").exists() {
+        mount(Some("tracefs"), tracing, Some("tracefs"), MsFlags::empty(), none)
+            .doing("mount tracefs")?;
+    }
+    for (kind, at, file) in [
+        ("securityfs", "/sys/kernel/security", "lsm"),
+        ("selinuxfs", selinux::MOUNT, "enforce"),
+    ] {
+        let at = PathBuf::from(at);
+        if at.is_dir() && !at.join(file).exists() {
+            mount(Some(kind), &at, Some(kind), MsFlags::empty(), none)
+                .doing(format_args!("mount {kind}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `events/SYSTEM/NAME/format` and `events/header_page`: where the fields are.
+//!
+//! Fields are found by name because their offsets differ between kernels; and the buffer is read in binary,
+//! because a `comm` can hold anything and would confuse a reader of text.
+
+/// One field of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    offset: usize,
+    size: usize,
+    signed: bool,
+}
+
+/// An event's number and its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub(crate) id: u16,
+    fields: Vec<(String, Field)>,
+}
+
+impl Format {
+    /// Parses the text of a `format` file; `None` when it is something else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let id = text.lines().find_map(|line| line.strip_prefix("ID: "))?.trim().parse().ok()?;
+        Some(Self { id, fields: fields(text) })
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<Field> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, field)| *field)
+    }
+}
+
+/// Every `field:TYPE NAME[…]; offset:N; size:N; signed:N;` of a text.
+fn fields(text: &str) -> Vec<(String, Field)> {
+    let parse = |line: &str| {
+        let mut parts = line.trim().split(';').map(str::trim);
+        let declaration = parts.next()?.strip_prefix("field:")?;
+        let name = declaration.split_whitespace().last()?;
+        let name = name.split('[').next()?.trim_start_matches('*').to_owned();
+        let mut number = |key: &str| parts.next()?.strip_prefix(key)?.parse::<usize>().ok();
+        let (offset, size) = (number("offset:")?, number("size:")?);
+        let signed = number("signed:")? != 0;
+        Some((name, Field { offset, size, signed }))
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+impl Field {
+    /// The field as a number; `None` when the event is too short.
+    pub(crate) fn number(self, event: &[u8]) -> Option<i64> {
+        let bytes = event.get(self.offset..self.offset.checked_add(self.size)?)?;
+        let mut wide = [0; 8];
+        wide.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        let value = u64::from_le_bytes(wide);
+        let unused = 64 - 8 * self.size as u32;
+        Some(if self.signed { (value << unused) as i64 >> unused } else { value as i64 })
+    }
+
+    /// The string that a `__data_loc` field points to: offset in the low half, length in the high.
+    pub(crate) fn text(self, event: &[u8]) -> Option<String> {
+        let place = self.number(event)? as u32;
+        let (offset, length) = ((place & 0xffff) as usize, (place >> 16) as usize);
+        let bytes = event.get(offset..offset.checked_add(length)?)?;
+        let bytes = bytes.split(|byte| *byte == 0).next()?;
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+/// What `events/header_page` says about a page of the ring buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageLayout {
+    pub(super) time: Field,
+    pub(super) commit: Field,
+    /// Where the events start.
+    pub(super) data: usize,
+    /// Bytes of a whole page.
+    pub(crate) size: usize,
+}
+
+impl PageLayout {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let fields = fields(text);
+        let find = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, f)| *f);
+        let data = find("data")?;
+        Some(Self {
+            time: find("timestamp")?,
+            commit: find("commit")?,
+            data: data.offset,
+            size: data.offset + data.size,
+        })
+    }
+}
