@@ -211,9 +211,9 @@ impl Audit {
             if i32::from(kind) != libc::NLMSG_ERROR {
                 return Ok(payload.to_vec());
             }
-            let error = payload.first_chunk::<4>().map_or(libc::EPROTO, |error| {
-                i32::from_ne_bytes(*error).wrapping_neg()
-            });
+            let error = payload
+                .first_chunk::<4>()
+                .map_or(libc::EPROTO, |error| i32::from_ne_bytes(*error).wrapping_neg());
             return if error == 0 { Ok(Vec::new()) } else { Err(Errno::from_raw(error)) };
         }
     }
@@ -251,8 +251,10 @@ impl Audit {
             got = recv(self.socket.as_raw_fd(), &mut self.buffer[..], MsgFlags::MSG_DONTWAIT);
         }
         // ENOBUFS says that the socket overran: a record is gone, and the caller must know.
-        let (header, payload) = self.buffer[..got?].split_at_checked(HEADER).ok_or(Errno::EPROTO)?;
-        let word = |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
+        let (header, payload) =
+            self.buffer[..got?].split_at_checked(HEADER).ok_or(Errno::EPROTO)?;
+        let word =
+            |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
         Ok((word(8), word(4) as u16, payload))
     }
 }

@@ -6,9 +6,9 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid, execv, setgroups, setresgid, setresuid};
+use perfsec_wire::Cell;
 use perfsec_wire::observation::{Exit, Observation, Outcome};
 use perfsec_wire::step::Step;
-use perfsec_wire::Cell;
 
 use crate::attribute::{Collected, Performed, attribute};
 use crate::children::{Change, Child};
@@ -46,7 +46,10 @@ fn observe(machine: &mut Machine, cell: &Cell) -> Result<Observation> {
     };
     let mode = machine.selinux.arm(cell.mode)?;
     if mode != cell.mode {
-        return Err(Error::new(format_args!("make the kernel {}", cell.mode), "it stays as it was"));
+        return Err(Error::new(
+            format_args!("make the kernel {}", cell.mode),
+            "it stays as it was",
+        ));
     }
     machine.kmsg.drain()?;
     let begin = machine.audit.mark(format_args!("{} begin", cell.id))?;
@@ -107,8 +110,8 @@ fn performed(report: &Report, steps: &[Step]) -> Vec<Performed> {
 
 /// Starts the subject and waits until it has stopped before its first step.
 fn start(machine: &Machine, cell: &Cell, path: &CStr, names: Names) -> Result<Child> {
-    let pid = sys::fork(|| become_subject(&machine.report, cell, path, names))
-        .doing("fork the subject")?;
+    let pid = sys::spawn(|| become_subject(&machine.report, cell, path, names))
+        .doing("start the subject")?;
     let mut child = Child::new(pid);
     match machine.children.wait(&mut child, START_LIMIT)? {
         Change::Stopped => Ok(child),
@@ -122,7 +125,7 @@ fn start(machine: &Machine, cell: &Cell, path: &CStr, names: Names) -> Result<Ch
     }
 }
 
-/// What the forked child does until it is another program; returns only when that fails.
+/// What the new process does until it is another program; returns only when that fails.
 fn become_subject(report: &Report, cell: &Cell, path: &CStr, names: Names) {
     let Err(error) = try_become_subject(report, cell, path, names);
     // If even this fails, the agent sees an exit without a word.
@@ -155,8 +158,8 @@ fn try_become_subject(
 
 /// Performs the steps that prepare descriptors for the subject.
 fn give(steps: &[Step], names: &Names) -> Result<Vec<(String, i32)>> {
-    let mut given = Steps::new(steps, names)
-        .map_err(|name| Error::new("prepare the given steps", name))?;
+    let mut given =
+        Steps::new(steps, names).map_err(|name| Error::new("prepare the given steps", name))?;
     for (index, step) in steps.iter().enumerate() {
         let doing = format_args!("perform the given step {step}").to_string();
         if !given.possible(index) {

@@ -33,14 +33,22 @@ impl Executables {
     /// The path of the executable with this grant and name. The capabilities belong to the inode, so
     /// that names with one grant are links to one file.
     pub(crate) fn get(&mut self, grant: CapSet, comm: &str) -> Result<CString> {
-        if comm.is_empty() || comm.len() > MAX_COMM || comm.contains('/') || comm == "." || comm == ".." {
-            return Err(Error::new(format_args!("name the subject `{comm}`"), "it is no file name"));
+        if comm.is_empty()
+            || comm.len() > MAX_COMM
+            || comm.contains('/')
+            || comm == "."
+            || comm == ".."
+        {
+            return Err(Error::new(
+                format_args!("name the subject `{comm}`"),
+                "it is no file name",
+            ));
         }
         let folder = PathBuf::from(format!("{ROOT}/{:x}", grant.0));
         let path = folder.join(comm);
         let doing = format_args!("make {}", path.display()).to_string();
-        let name = CString::new(path.as_os_str().as_bytes())
-            .map_err(|error| Error::new(&doing, error))?;
+        let name =
+            CString::new(path.as_os_str().as_bytes()).map_err(|error| Error::new(&doing, error))?;
         if self.made.insert((grant, comm.to_owned())) {
             // Not a name that a `comm` can be: it has more than fifteen bytes.
             let original = folder.join("the agent's own executable");

@@ -8,9 +8,7 @@ use std::sync::OnceLock;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::sys::termios::{
-    ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr,
-};
+use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
 use perfsec_wire::frame::{FrameError, Writer};
 use perfsec_wire::{Job, Message, Refusal, paths};
 
@@ -53,7 +51,9 @@ fn talk(channel: &File, started_ms: u32) -> std::result::Result<(), FrameError> 
     let refused = |doing: String| Refusal::Setup { doing, errno: 0 };
     let lane = mounts()
         .map_err(|error| error.refusal())
-        .and_then(|()| std::fs::read(paths::LANE).map_err(|e| refused(format!("read the lane: {e}"))))
+        .and_then(|()| {
+            std::fs::read(paths::LANE).map_err(|e| refused(format!("read the lane: {e}")))
+        })
         .and_then(|bytes| lane::read(&bytes));
     let lane = match lane {
         Ok(lane) => lane,

@@ -1,26 +1,26 @@
 //! Being an ordinary root process on a machine that lives on: everything changed is put back.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use perfsec_wire::frame::Writer;
 use perfsec_wire::Message;
+use perfsec_wire::frame::Writer;
 
 use crate::error::{Doing, Error, Result};
 use crate::trace::tracefs;
 use crate::undo::Undo;
-use crate::{lane, machine, selinux};
+use crate::{lane, machine, selinux, sys};
 
 const USAGE: &str = "usage: perfsec-agent --lane FILE [--policy FILE]";
 
 /// Runs the lane that the command line names; messages go to standard output.
-pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> u8 {
     let started_ms = machine::uptime_ms();
+    sys::ignore_sigpipe();
     let Some((lane, policy)) = files(arguments) else {
         eprintln!("{USAGE}");
-        return ExitCode::from(2);
+        return 2;
     };
     let mut channel = Writer::new(std::io::stdout());
     let read = |path: &PathBuf| {
@@ -40,10 +40,10 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
         }
     });
     match said {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("perfsec-agent: could not talk to the host: {error}");
-            ExitCode::FAILURE
+            1
         }
     }
 }
@@ -72,10 +72,9 @@ fn mounts() -> Result<()> {
         mount(Some("tracefs"), tracing, Some("tracefs"), MsFlags::empty(), none)
             .doing("mount tracefs")?;
     }
-    for (kind, at, file) in [
-        ("securityfs", "/sys/kernel/security", "lsm"),
-        ("selinuxfs", selinux::MOUNT, "enforce"),
-    ] {
+    for (kind, at, file) in
+        [("securityfs", "/sys/kernel/security", "lsm"), ("selinuxfs", selinux::MOUNT, "enforce")]
+    {
         let at = PathBuf::from(at);
         if at.is_dir() && !at.join(file).exists() {
             mount(Some(kind), &at, Some(kind), MsFlags::empty(), none)

@@ -5,6 +5,8 @@
 //! to do by a [`Lane`](perfsec_wire::Lane), says what it saw in [`Message`](perfsec_wire::Message)s,
 //! and never judges.
 
+#![cfg_attr(not(test), no_main)]
+
 mod attribute;
 mod audit;
 mod cell;
@@ -28,9 +30,8 @@ mod sysctl;
 mod trace;
 mod undo;
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+/// The program; the result is its exit code.
+fn start() -> u8 {
     let mut arguments = std::env::args().skip(1);
     if std::process::id() == 1 {
         init::run();

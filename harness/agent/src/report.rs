@@ -126,8 +126,8 @@ impl Report {
     }
 
     fn put<T: Serialize>(&self, offset: usize, end: usize, value: &T) -> Result<()> {
-        let bytes = frame::encode(value)
-            .map_err(|error| Error::new("encode for the subject", error))?;
+        let bytes =
+            frame::encode(value).map_err(|error| Error::new("encode for the subject", error))?;
         if offset + 4 + bytes.len() > end {
             return Err(Error::new("plan the cell", format!("it takes {} bytes", bytes.len())));
         }

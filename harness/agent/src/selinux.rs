@@ -53,10 +53,9 @@ pub(crate) fn load(policy: &[u8], kmsg: &mut Kmsg) -> std::result::Result<Vec<St
     match written {
         Ok(count) if count == policy.len() => Ok(messages),
         Ok(_) => Err(Refusal::PolicyRejected { errno: 0, messages }),
-        Err(error) => Err(Refusal::PolicyRejected {
-            errno: error.raw_os_error().unwrap_or(0),
-            messages,
-        }),
+        Err(error) => {
+            Err(Refusal::PolicyRejected { errno: error.raw_os_error().unwrap_or(0), messages })
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The only unsafe code: raw syscalls whose result is the thing under test, shared memory, fork.
 #![expect(unsafe_code, reason = "raw syscalls; each block says why it is sound")]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -13,8 +13,23 @@ use std::ptr::NonNull;
 use nix::errno::Errno;
 use nix::libc::{self, c_long};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::Pid;
 use perf_event_open_sys::bindings::perf_event_attr;
+
+/// The start of the program, instead of the one in Rust's runtime: that would look for the end of the
+/// stack in `/proc/self/maps`, set up a stack for signals and poll its descriptors, once for every subject.
+#[cfg(not(test))]
+// SAFETY: there is no other symbol of that name; without `no_main` the compiler would make it.
+#[unsafe(no_mangle)]
+extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
+    c_int::from(crate::start())
+}
+
+/// Lets a write to a closed channel fail instead of ending the process, as Rust's own start would.
+pub(crate) fn ignore_sigpipe() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
 
 /// What a raw syscall returned, with `-errno` for a failure, as the kernel has it.
 fn raw(result: c_long) -> i64 {
@@ -22,12 +37,7 @@ fn raw(result: c_long) -> i64 {
 }
 
 /// `perf_event_open(2)` without flags: the descriptor must survive exec.
-pub(crate) fn perf_event_open(
-    attr: &perf_event_attr,
-    pid: i32,
-    cpu: i32,
-    group: RawFd,
-) -> i64 {
+pub(crate) fn perf_event_open(attr: &perf_event_attr, pid: i32, cpu: i32, group: RawFd) -> i64 {
     // SAFETY: the kernel reads `attr.size` bytes, which is the size of the structure.
     raw(unsafe {
         libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attr), pid, cpu, group, 0)
@@ -73,17 +83,41 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Forks; the child runs `child` and leaves with 1 if that returns.
-pub(crate) fn fork(child: impl FnOnce()) -> nix::Result<Pid> {
-    // SAFETY: the agent has one thread, so the child may do anything.
-    match unsafe { nix::unistd::fork() }? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
+/// Starts a process that runs `child` in this process's memory, and waits until it has executed another
+/// program or ended; if `child` returns, the process ends with 1.
+///
+/// A fork would copy page tables, fault on every page that either side touches, and tear the copy
+/// down at exec; on an emulated CPU that is a third of a cell's time.
+pub(crate) fn spawn<F: FnOnce()>(child: F) -> nix::Result<Pid> {
+    extern "C" fn run<F: FnOnce()>(child: *mut c_void) -> c_int {
+        // SAFETY: the pointer is that to the `Option<F>` below, which outlives the call because the
+        // parent stands still; nobody else takes from it.
+        if let Some(child) = unsafe { (*child.cast::<Option<F>>()).take() } {
             child();
-            exit_now(1)
         }
+        1
     }
+    // CLONE_VFORK: the parent, which has one thread, does not run before the child has let go of its
+    // memory. Descriptors and credentials are the child's own.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let mut stack = vec![Aligned([0u8; 16]); SPAWN_STACK / 16];
+    let mut child = Some(child);
+    // SAFETY: the stack is aligned, grows downwards from its end, and is freed only when the child no
+    // longer uses it; `run` is given the pointer that it expects.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr_range().end.cast();
+        libc::clone(run::<F>, top, flags, std::ptr::from_mut(&mut child).cast())
+    };
+    Errno::result(pid).map(Pid::from_raw)
 }
+
+/// What a child needs before it executes another program.
+const SPAWN_STACK: usize = 128 << 10;
+
+/// The alignment that the ABI demands of a stack.
+#[derive(Clone)]
+#[repr(align(16))]
+struct Aligned(#[expect(dead_code, reason = "only its size matters")] [u8; 16]);
 
 /// Takes over a descriptor that this process inherited under a number that it was told.
 pub(crate) fn inherited(fd: RawFd) -> OwnedFd {
@@ -125,7 +159,9 @@ impl Shared {
         // SAFETY: inside the mapping, as just checked; the other process is not running code that
         // reads it at the same time, because the agent waits for the subject to stop or to end.
         unsafe {
-            self.start.add(offset).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            self.start
+                .add(offset)
+                .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
         }
     }
 
@@ -134,7 +170,9 @@ impl Shared {
         assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.length));
         // SAFETY: as in `store`.
         unsafe {
-            self.start.add(offset).copy_to_nonoverlapping(NonNull::from(&mut *bytes).cast(), bytes.len());
+            self.start
+                .add(offset)
+                .copy_to_nonoverlapping(NonNull::from(&mut *bytes).cast(), bytes.len());
         }
     }
 }
