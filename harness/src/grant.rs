@@ -1,0 +1,102 @@
+//! Grants: the file capabilities on a subject's executable, by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use caps::Capability;
+use perfsec_wire::CapSet;
+use serde::{Deserialize, Serialize};
+
+/// A named set of file capabilities: `none`, `perfmon`, `perfmon+sys_admin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Grant(pub CapSet);
+
+/// The name of capability `number` as SELinux writes it (`sys_admin`), or its number when unknown.
+#[must_use]
+pub fn cap_name(number: u32) -> String {
+    names().find(|(_, known)| *known == number).map_or_else(|| number.to_string(), |(name, _)| name)
+}
+
+/// The number of a capability by that name.
+///
+/// # Errors
+///
+/// When there is none, with the closest one that there is.
+pub fn cap_number(name: &str) -> Result<u32, String> {
+    names().find(|(known, _)| known == name).map(|(_, number)| number).ok_or_else(|| {
+        let close = crate::suggest::closest(name, names().map(|(known, _)| known));
+        format!("unknown capability `{name}`{close}")
+    })
+}
+
+fn names() -> impl Iterator<Item = (String, u32)> {
+    caps::all().into_iter().map(|cap: Capability| {
+        let name = cap.to_string().to_lowercase();
+        (name.trim_start_matches("cap_").to_owned(), u32::from(cap.index()))
+    })
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.pad("none");
+        }
+        let mut held: Vec<_> = (0..64).filter(|cap| self.0.has(*cap)).map(cap_name).collect();
+        held.sort();
+        f.pad(&held.join("+"))
+    }
+}
+
+impl FromStr for Grant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(CapSet::EMPTY));
+        }
+        let mut set = CapSet::EMPTY;
+        for name in text.split('+') {
+            set = set.with(CapSet::one(cap_number(name)?));
+        }
+        Ok(Self(set))
+    }
+}
+
+impl TryFrom<String> for Grant {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Grant> for String {
+    fn from(grant: Grant) -> Self {
+        grant.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("none", 0)]
+    #[case("perfmon", 1 << 38)]
+    #[case("sys_admin", 1 << 21)]
+    #[case("perfmon+sys_admin", 1 << 38 | 1 << 21)]
+    #[case("bpf+perfmon", 1 << 38 | 1 << 39)]
+    fn a_name_and_its_set_are_one(#[case] name: &str, #[case] bits: u64) {
+        assert_eq!(name.parse(), Ok(Grant(CapSet(bits))));
+        assert_eq!(Grant(CapSet(bits)).to_string(), name);
+    }
+
+    #[test]
+    fn a_typo_gets_a_suggestion() {
+        let error = "perfmom".parse::<Grant>().unwrap_err();
+        assert_eq!(error, "unknown capability `perfmom`; did you mean `perfmon`?");
+    }
+}
