@@ -1,0 +1,380 @@
+//! Expected transcripts: text that is checked against the case's steps when the file is read.
+
+use std::collections::BTreeSet;
+
+use perfsec_wire::Step;
+
+use crate::errno::Errno;
+use crate::transcript::{self, Effect};
+
+/// An expected transcript, with the lines of every kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcript {
+    lines: Vec<Line>,
+}
+
+/// A line of an expected transcript on one kernel.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Expected {
+    /// In canonical spelling.
+    pub text: String,
+    /// Where it stands in the case file, from 1.
+    pub line: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    content: Content,
+    guard: Option<Guard>,
+    /// Line of the file, from 1.
+    number: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    Call { step: usize, text: String, outcome: Outcome },
+    Effect(Effect),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Success,
+    Error(Errno),
+}
+
+/// `if NAME` or `unless NAME` at the end of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Guard {
+    condition: String,
+    wanted: bool,
+}
+
+/// A mistake in a transcript: the line of the file, what is wrong, what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) line: usize,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl Mistake {
+    fn new(line: usize, message: impl Into<String>) -> Self {
+        Self { line, message: message.into(), help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Transcript {
+    /// Reads a transcript whose first line is line `first` of the file.
+    pub(super) fn parse(
+        text: &str,
+        first: usize,
+        steps: &[Step],
+        conditions: &[&str],
+    ) -> Result<Self, Mistake> {
+        let mut lines = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let number = first + index;
+            let (body, guard) = split_guard(line, number, conditions)?;
+            let content = if line.starts_with(char::is_whitespace) {
+                if !lines.iter().any(|line: &Line| matches!(line.content, Content::Call { .. })) {
+                    return Err(Mistake::new(number, "an effect stands before every syscall")
+                        .help("syscalls are not indented, what they cause is"));
+                }
+                let effect =
+                    transcript::parse_effect(body).map_err(|error| Mistake::new(number, error))?;
+                Content::Effect(effect)
+            } else {
+                let last = lines.iter().rev().find_map(|line: &Line| match &line.content {
+                    Content::Call { step, .. } => Some((*step, line.guard.is_some())),
+                    Content::Effect(_) => None,
+                });
+                // Two guarded lines in a row may be the two sides of one step.
+                let from = match last {
+                    None => 0,
+                    Some((step, true)) if guard.is_some() => step,
+                    Some((step, _)) => step + 1,
+                };
+                parse_call(body, number, steps, from)?
+            };
+            lines.push(Line { content, guard, number });
+        }
+        let transcript = Self { lines };
+        transcript.check(first, steps)?;
+        Ok(transcript)
+    }
+
+    /// The lines that hold on one kernel.
+    pub(super) fn resolve(&self, holds: impl Fn(&str) -> bool) -> Vec<Expected> {
+        self.resolved(&holds)
+            .map(|line| Expected {
+                text: match &line.content {
+                    Content::Call { text, .. } => text.clone(),
+                    Content::Effect(effect) => format!("  {effect}"),
+                },
+                line: line.number,
+            })
+            .collect()
+    }
+
+    /// Whether any line, on any kernel, is a syscall that is refused for lack of privilege.
+    #[must_use]
+    pub(super) fn has_denial(&self) -> bool {
+        self.lines.iter().any(|line| {
+            matches!(&line.content, Content::Call { outcome: Outcome::Error(e), .. } if e.is_denial())
+        })
+    }
+
+    /// Whether any line depends on the kernel.
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        self.lines.iter().any(|line| line.guard.is_some())
+    }
+
+    /// A guarded syscall takes its effects with it.
+    fn resolved(&self, holds: &impl Fn(&str) -> bool) -> impl Iterator<Item = &Line> {
+        let mut call_holds = true;
+        self.lines.iter().filter(move |line| {
+            let own =
+                line.guard.as_ref().is_none_or(|guard| holds(&guard.condition) == guard.wanted);
+            match line.content {
+                Content::Call { .. } => {
+                    call_holds = own;
+                    own
+                }
+                Content::Effect(_) => call_holds && own,
+            }
+        })
+    }
+
+    /// Every step that would be performed has one line, under each combination of conditions.
+    fn check(&self, first: usize, steps: &[Step]) -> Result<(), Mistake> {
+        let names: BTreeSet<_> = self
+            .lines
+            .iter()
+            .filter_map(|line| Some(line.guard.as_ref()?.condition.as_str()))
+            .collect();
+        let names: Vec<_> = names.into_iter().collect();
+        if names.len() > 8 {
+            return Err(Mistake::new(first, "more than eight conditions in one transcript")
+                .help("write two `[[expect]]` blocks or two cases"));
+        }
+        for combination in 0..1u32 << names.len() {
+            let holds = |name: &str| {
+                names
+                    .iter()
+                    .position(|known| *known == name)
+                    .is_some_and(|at| combination >> at & 1 == 1)
+            };
+            self.check_one(first, steps, &holds)?;
+        }
+        Ok(())
+    }
+
+    fn check_one(
+        &self,
+        first: usize,
+        steps: &[Step],
+        holds: &impl Fn(&str) -> bool,
+    ) -> Result<(), Mistake> {
+        let mut calls = self
+            .resolved(holds)
+            .filter_map(|line| match &line.content {
+                Content::Call { step, outcome, .. } => Some((*step, *outcome, line.number)),
+                Content::Effect(_) => None,
+            })
+            .peekable();
+        let opened_by_steps: Vec<_> = steps.iter().filter_map(Step::binds).collect();
+        let mut open: BTreeSet<&str> = BTreeSet::new();
+        for (index, step) in steps.iter().enumerate() {
+            // A file descriptor that no step makes is one of the given ones.
+            let reachable =
+                step.needs().is_none_or(|fd| open.contains(fd) || !opened_by_steps.contains(&fd));
+            match calls.peek().copied() {
+                Some((at, _, number)) if at < index => {
+                    return Err(Mistake::new(number, "a step has two lines").help(
+                        "alternatives need a condition on both: `if NAME` and `unless NAME`",
+                    ));
+                }
+                Some((at, outcome, number)) if at == index => {
+                    calls.next();
+                    if !reachable {
+                        let fd = step.needs().unwrap_or_default();
+                        return Err(Mistake::new(
+                            number,
+                            format!("`{step}` is not performed: `{fd}` was never opened"),
+                        )
+                        .help("leave the line out"));
+                    }
+                    match (step.binds(), outcome) {
+                        (Some(fd), Outcome::Success) => drop(open.insert(fd)),
+                        (None, _) | (_, Outcome::Error(_)) => {}
+                    }
+                }
+                _ if reachable => {
+                    let number = calls.peek().map_or(first, |(_, _, number)| *number);
+                    return Err(Mistake::new(number, format!("no line for `{step}`")).help(
+                        "every step that is performed has a line, in the order of the steps",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        match calls.next() {
+            Some((_, _, number)) => Err(Mistake::new(number, "a step has two lines")
+                .help("alternatives need a condition on both: `if NAME` and `unless NAME`")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn split_guard<'a>(
+    line: &'a str,
+    number: usize,
+    conditions: &[&str],
+) -> Result<(&'a str, Option<Guard>), Mistake> {
+    for (word, wanted) in [("  if ", true), ("  unless ", false)] {
+        // The indent of an effect is no separator.
+        let Some((body, name)) = line.trim_start().rsplit_once(word) else { continue };
+        let name = name.trim();
+        if !conditions.contains(&name) {
+            let close = crate::suggest::closest(name, conditions);
+            return Err(Mistake::new(number, format!("no condition `{name}`{close}"))
+                .help(format!("define it: [when.{name}]")));
+        }
+        return Ok((body.trim_end(), Some(Guard { condition: name.to_owned(), wanted })));
+    }
+    Ok((line.trim(), None))
+}
+
+fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<Content, Mistake> {
+    let (call, result) = line.rsplit_once('=').ok_or_else(|| {
+        Mistake::new(number, format!("`{line}` is no syscall with its result"))
+            .help("write `SYSCALL(ARGUMENTS) = RESULT`, and indent what it causes")
+    })?;
+    let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
+    let result = result.trim();
+    let step = (from..steps.len()).find(|at| steps[*at].to_string() == call).ok_or_else(|| {
+        let rest: Vec<_> = steps.iter().skip(from).map(ToString::to_string).collect();
+        let mistake = Mistake::new(number, format!("`{call}` is none of the steps that come here"));
+        match rest.as_slice() {
+            [] => mistake.help("every step has its line already"),
+            rest => mistake.help(format!("the steps that remain: {}", rest.join("; "))),
+        }
+    })?;
+    let outcome = parse_result(&steps[step], result, number)?;
+    Ok(Content::Call { step, text: format!("{call} = {result}"), outcome })
+}
+
+fn parse_result(step: &Step, result: &str, number: usize) -> Result<Outcome, Mistake> {
+    if result.starts_with('E') {
+        return match result.parse() {
+            Ok(errno) => Ok(Outcome::Error(errno)),
+            Err(error) => Err(Mistake::new(number, error)),
+        };
+    }
+    let success = match step {
+        Step::PerfEventOpen(open) => result == open.bind,
+        Step::Mmap(_) => result == "addr",
+        Step::Read(_) | Step::Ioctl(_) | Step::Close(_) => result.parse::<u32>().is_ok(),
+    };
+    if success {
+        return Ok(Outcome::Success);
+    }
+    let expected = match step {
+        Step::PerfEventOpen(open) => format!("`{}`", open.bind),
+        Step::Mmap(_) => "`addr`".to_owned(),
+        Step::Read(_) | Step::Ioctl(_) | Step::Close(_) => "a number".to_owned(),
+    };
+    Err(Mistake::new(number, format!("`{}` cannot return `{result}`", step.syscall()))
+        .help(format!("write {expected} or an errno such as `EACCES`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::step::{Ioctl, PerfEventOpen, Request};
+    use rstest::rstest;
+
+    use super::*;
+
+    fn steps() -> Vec<Step> {
+        let open = "software/dummy".parse().map(|event| perfsec_wire::PerfEventAttr {
+            event,
+            sample_period: 0,
+            sample_type: Vec::new(),
+            disabled: false,
+            inherit: false,
+            exclude_user: false,
+            exclude_kernel: false,
+            exclude_hv: false,
+            text_poke: false,
+            namespaces: false,
+        });
+        let open = PerfEventOpen {
+            attr: open.unwrap(),
+            pid: 0,
+            cpu: -1,
+            group: None,
+            bind: "fd".to_owned(),
+        };
+        let enable = Ioctl { fd: "fd".to_owned(), request: Request::Enable, arg: 0 };
+        vec![Step::PerfEventOpen(open), Step::Ioctl(enable)]
+    }
+
+    const OPEN: &str = "perf_event_open(software/dummy, pid=0, cpu=-1)";
+
+    fn resolved(text: &str, new: bool) -> Vec<String> {
+        let transcript = Transcript::parse(text, 1, &steps(), &["new"]).unwrap();
+        transcript.resolve(|_| new).into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn a_guarded_line_is_there_when_its_condition_holds() {
+        let text = format!(
+            "{OPEN} = fd\n  avc denied {{ open }} tclass=perf_event\n  cap  perfmon = granted  if new\nioctl(fd, ENABLE) = 0\n"
+        );
+        assert_eq!(resolved(&text, true).len(), 4);
+        assert_eq!(resolved(&text, false).len(), 3);
+        assert_eq!(resolved(&text, true)[2], "  cap perfmon = granted");
+    }
+
+    #[test]
+    fn a_guarded_call_takes_its_effects_along() {
+        let text = format!(
+            "{OPEN} = EINVAL  unless new\n{OPEN} = fd  if new\n  cap perfmon = granted\nioctl(fd, ENABLE) = 0  if new\n"
+        );
+        assert_eq!(resolved(&text, false), [format!("{OPEN} = EINVAL")]);
+        assert_eq!(resolved(&text, true).len(), 3);
+    }
+
+    #[rstest]
+    #[case("perf_event_open(software/dumy, pid=0, cpu=-1) = fd", "none of the steps")]
+    #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = EACCESS", "unknown errno")]
+    #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = ok", "cannot return")]
+    #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = fd", "no line for `ioctl")]
+    #[case("  cap perfmon = granted", "before every syscall")]
+    #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES  if nw", "did you mean `new`")]
+    #[case(
+        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES\nioctl(fd, ENABLE) = 0",
+        "never opened"
+    )]
+    #[case(
+        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES\nperf_event_open(software/dummy, pid=0, cpu=-1) = EPERM",
+        "none of the steps"
+    )]
+    #[case(
+        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES  if new\nperf_event_open(software/dummy, pid=0, cpu=-1) = EPERM  if new",
+        "two lines"
+    )]
+    fn a_mistake_is_named(#[case] text: &str, #[case] part: &str) {
+        let mistake = Transcript::parse(text, 1, &steps(), &["new"]).unwrap_err();
+        assert!(mistake.message.contains(part), "{mistake:?}");
+    }
+}

@@ -1,0 +1,401 @@
+//! The shape of a case file, and its way to a checked [`Case`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::path::Path;
+
+use perfsec_wire::{Mode, Step};
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
+use toml::Spanned;
+
+use super::{Axes, Case, CaseError, Condition, Expect, Selector, Transcript};
+use crate::grant::Grant;
+
+/// The user id of a subject whose case names none: any that is not root's will do, because root
+/// holds every capability whatever its executable carries.
+const UNPRIVILEGED: u32 = 1000;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    title: String,
+    source: Vec<String>,
+    domain: Many<String>,
+    perf_event_paranoid: Many<i32>,
+    #[serde(default = "every_grant")]
+    grant: Many<Grant>,
+    #[serde(default = "every_mode")]
+    mode: Many<Named<Mode>>,
+    #[serde(default = "unprivileged")]
+    uid: u32,
+    #[serde(default)]
+    sysctl: BTreeMap<String, String>,
+    #[serde(default)]
+    requires: Vec<Spanned<String>>,
+    #[serde(default)]
+    when: BTreeMap<String, WhenTable>,
+    #[serde(default)]
+    given: Vec<Step>,
+    step: Vec<Spanned<Step>>,
+    #[serde(default)]
+    expect: Vec<Spanned<ExpectTable>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhenTable {
+    since: Option<Spanned<String>>,
+    distribution: Option<String>,
+    config: Option<String>,
+    reason: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectTable {
+    domain: Option<Spanned<Many<String>>>,
+    perf_event_paranoid: Option<Spanned<Many<i32>>>,
+    grant: Option<Spanned<Many<Grant>>>,
+    mode: Option<Spanned<Many<Named<Mode>>>>,
+    xfail: Option<Spanned<String>>,
+    transcript: Spanned<String>,
+}
+
+fn every_grant() -> Many<Grant> {
+    let names = ["none", "perfmon", "sys_admin", "perfmon+sys_admin"];
+    Many(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+fn every_mode() -> Many<Named<Mode>> {
+    Many(Mode::ALL.map(Named).to_vec())
+}
+
+fn unprivileged() -> u32 {
+    UNPRIVILEGED
+}
+
+/// Reads the text of one case file.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, or the first thing when nothing after it makes sense.
+pub(super) fn read(
+    name: &str,
+    path: &Path,
+    text: &str,
+    completeness: Completeness,
+) -> Result<Case, Vec<CaseError>> {
+    let error = |span: Range<usize>, message: String, help: Option<String>| CaseError {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        span,
+        message,
+        help,
+    };
+    let file: File = toml::from_str(text).map_err(|toml| {
+        let message = toml.message().to_owned();
+        let help = suggestion(&message);
+        vec![error(toml.span().unwrap_or(0..0), message, help)]
+    })?;
+    let mut errors = Vec::new();
+
+    let axes = Axes {
+        domain: file.domain.0,
+        paranoid: file.perf_event_paranoid.0,
+        grant: file.grant.0,
+        mode: file.mode.0.into_iter().map(|mode| mode.0).collect(),
+    };
+    let mut when = BTreeMap::new();
+    for (name, table) in file.when {
+        let since = match table.since.as_ref().map(|since| (since.get_ref().parse(), since.span()))
+        {
+            Some((Ok(fixed), _)) => Some(fixed),
+            Some((Err(problem), span)) => {
+                let problem: crate::kernel::VersionError = problem;
+                errors.push(error(span, problem.to_string(), None));
+                None
+            }
+            None => None,
+        };
+        let WhenTable { distribution, config, reason, .. } = table;
+        when.insert(name, Condition { since, distribution, config, reason });
+    }
+    let condition_names: Vec<&str> = when.keys().map(String::as_str).collect();
+    let known = |name: &Spanned<String>| {
+        if condition_names.contains(&name.get_ref().as_str()) {
+            return Ok(name.get_ref().clone());
+        }
+        let close = crate::suggest::closest(name.get_ref(), &condition_names);
+        let message = format!("no condition `{}`{close}", name.get_ref());
+        Err(error(name.span(), message, Some(format!("define it: [when.{}]", name.get_ref()))))
+    };
+
+    let mut bound: Vec<String> =
+        file.given.iter().filter_map(|step| step.binds().map(str::to_owned)).collect();
+    for step in &file.step {
+        if let Some(fd) = step.get_ref().needs().filter(|fd| !bound.iter().any(|name| name == fd)) {
+            let close = crate::suggest::closest(fd, &bound);
+            let message = format!("no step before this one opens `{fd}`{close}");
+            errors.push(error(step.span(), message, None));
+        }
+        bound.extend(step.get_ref().binds().map(str::to_owned));
+    }
+    let steps: Vec<Step> = file.step.into_iter().map(Spanned::into_inner).collect();
+    if steps.is_empty() {
+        errors.push(error(0..0, "a case needs at least one step".to_owned(), None));
+    }
+
+    let mut requires = Vec::new();
+    for name in &file.requires {
+        match known(name) {
+            Ok(name) => requires.push(name),
+            Err(problem) => errors.push(problem),
+        }
+    }
+
+    let mut expects: Vec<Expect> = Vec::new();
+    for table in file.expect {
+        let line = line_of(text, table.span().start);
+        let table = table.into_inner();
+        let selector = selector(&table, &axes, &error, &mut errors);
+        let xfail = match table.xfail.as_ref().map(&known) {
+            Some(Ok(name)) => Some(name),
+            Some(Err(problem)) => {
+                errors.push(problem);
+                None
+            }
+            None => None,
+        };
+        let span = table.transcript.span();
+        let raw = &text[span.clone()];
+        // A multi-line string begins on the line after its quotes.
+        let skipped = usize::from(raw.starts_with("'''\n") || raw.starts_with("\"\"\"\n"));
+        let first = line_of(text, span.start) + skipped;
+        match Transcript::parse(table.transcript.get_ref(), first, &steps, &condition_names) {
+            Ok(transcript) => expects.push(Expect { selector, transcript, xfail, line }),
+            Err(mistake) => {
+                errors.push(error(line_span(text, mistake.line), mistake.message, mistake.help));
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+
+    let mut case = Case {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        text: text.to_owned(),
+        title: file.title,
+        source: file.source,
+        axes,
+        uid: file.uid,
+        sysctls: file.sysctl,
+        given: file.given,
+        steps,
+        when,
+        requires,
+        expects,
+    };
+    match completeness {
+        Completeness::Demanded => check_coverage(&case, &error)?,
+        Completeness::NotYet => fill(&mut case),
+    }
+    Ok(case)
+}
+
+/// Whether every cell must have its expectation already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Completeness {
+    Demanded,
+    NotYet,
+}
+
+/// Gives cells without an expectation an empty one, which nothing that was seen agrees with.
+fn fill(case: &mut Case) {
+    for at in case.axes.coordinates() {
+        if case.expects.iter().any(|expect| expect.selector.selects(&at)) {
+            continue;
+        }
+        let selector = Selector {
+            domain: Some(vec![at.domain]),
+            paranoid: Some(vec![at.paranoid]),
+            grant: Some(vec![at.grant]),
+            mode: Some(vec![at.mode]),
+        };
+        let (line, transcript) = (case.text.lines().count(), Transcript::default());
+        case.expects.push(Expect { selector, transcript, xfail: None, line });
+    }
+}
+
+/// Every cell has exactly one expectation, every expectation has a cell, and every denial a control.
+fn check_coverage(
+    case: &Case,
+    error: &impl Fn(Range<usize>, String, Option<String>) -> CaseError,
+) -> Result<(), Vec<CaseError>> {
+    let at_line = |line| line_span(&case.text, line);
+    let mut errors = Vec::new();
+    for at in case.axes.coordinates() {
+        let mut matching = case.expects.iter().filter(|expect| expect.selector.selects(&at));
+        match (matching.next(), matching.next()) {
+            (Some(_), None) => {}
+            (None, _) => {
+                let message = format!("no expectation for the cell `{}`", case.cell_name(&at));
+                let help = "add an `[[expect]]` whose keys select it, or take it out of the axes";
+                errors.push(error(
+                    at_line(case.text.lines().count()),
+                    message,
+                    Some(help.to_owned()),
+                ));
+            }
+            (Some(first), Some(second)) => {
+                let message = format!("two expectations for the cell `{}`", case.cell_name(&at));
+                let help = format!("the other one begins in line {}", first.line);
+                errors.push(error(at_line(second.line), message, Some(help)));
+            }
+        }
+        // One example is enough to find the place.
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+    }
+    for expect in &case.expects {
+        if !case.axes.coordinates().any(|at| expect.selector.selects(&at)) {
+            let message = "this expectation selects no cell".to_owned();
+            errors.push(error(at_line(expect.line), message, None));
+        }
+    }
+    if let Some(at) =
+        case.axes.coordinates().find(|at| case.expects_denial(at) && case.control(at).is_none())
+    {
+        let message =
+            format!("the cell `{}` expects a denial and has no control", case.cell_name(&at));
+        let help = "add a domain or a grant with which the same steps succeed: \
+                    otherwise the case would pass although nothing works";
+        let line = case.expect(&at).line;
+        errors.push(error(at_line(line), message, Some(help.to_owned())));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn selector(
+    table: &ExpectTable,
+    axes: &Axes,
+    error: &impl Fn(Range<usize>, String, Option<String>) -> CaseError,
+    errors: &mut Vec<CaseError>,
+) -> Selector {
+    let mut reject = |span: Range<usize>, value: String, axis: Vec<String>| {
+        let close = crate::suggest::closest(&value, &axis);
+        let message = format!("the case has no `{value}`{close}");
+        errors.push(error(span, message, Some(format!("its axis is: {}", axis.join(", ")))));
+    };
+    let mut strings = |axis: Vec<String>, values: Vec<String>, span: Range<usize>| {
+        for value in values.into_iter().filter(|value| !axis.contains(value)) {
+            reject(span.clone(), value, axis.clone());
+        }
+    };
+    fn text<T: fmt::Display>(values: &[T]) -> Vec<String> {
+        values.iter().map(ToString::to_string).collect()
+    }
+    if let Some(values) = &table.domain {
+        strings(axes.domain.clone(), values.get_ref().0.clone(), values.span());
+    }
+    if let Some(values) = &table.perf_event_paranoid {
+        strings(text(&axes.paranoid), text(&values.get_ref().0), values.span());
+    }
+    if let Some(values) = &table.grant {
+        strings(text(&axes.grant), text(&values.get_ref().0), values.span());
+    }
+    if let Some(values) = &table.mode {
+        let named: Vec<_> = values.get_ref().0.iter().map(|mode| mode.0).collect();
+        strings(text(&axes.mode), text(&named), values.span());
+    }
+    Selector {
+        domain: table.domain.as_ref().map(|values| values.get_ref().0.clone()),
+        paranoid: table.perf_event_paranoid.as_ref().map(|values| values.get_ref().0.clone()),
+        grant: table.grant.as_ref().map(|values| values.get_ref().0.clone()),
+        mode: table
+            .mode
+            .as_ref()
+            .map(|values| values.get_ref().0.iter().map(|mode| mode.0).collect()),
+    }
+}
+
+/// `did you mean` for serde's own messages about names, which quote the name and then the choices.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let wrong = quoted.next()?;
+    let close = crate::suggest::closest(wrong, quoted);
+    (message.starts_with("unknown ") && !close.is_empty())
+        .then(|| close.trim_start_matches("; ").to_owned())
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text[..offset].matches('\n').count() + 1
+}
+
+fn line_span(text: &str, line: usize) -> Range<usize> {
+    let mut start = 0;
+    for (index, content) in text.split_inclusive('\n').enumerate() {
+        if index + 1 == line {
+            let indent = content.len() - content.trim_start().len();
+            return start + indent.min(content.trim_end().len())..start + content.trim_end().len();
+        }
+        start += content.len();
+    }
+    text.len()..text.len()
+}
+
+/// One value or a list of them, never empty and without repetition.
+struct Many<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrList<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de> + PartialEq> Visitor<'de> for OneOrList<T> {
+            type Value = Many<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or a list of values")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Many<T>, E> {
+                T::deserialize(value.into_deserializer()).map(|value| Many(vec![value]))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Many<T>, E> {
+                T::deserialize(value.into_deserializer()).map(|value| Many(vec![value]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Many<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    if values.contains(&value) {
+                        return Err(de::Error::custom("the same value stands twice in the list"));
+                    }
+                    values.push(value);
+                }
+                match values.is_empty() {
+                    true => Err(de::Error::custom("the list is empty")),
+                    false => Ok(Many(values)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(OneOrList(PhantomData))
+    }
+}
+
+/// A type that is read through `FromStr`, for its error texts.
+#[derive(Clone, Copy, PartialEq)]
+struct Named<T>(T);
+
+impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Named).map_err(de::Error::custom)
+    }
+}

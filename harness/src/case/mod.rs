@@ -1,0 +1,16 @@
+//! Cases: one scenario a file, read, checked and expanded into cells.
+
+mod axes;
+mod condition;
+mod error;
+mod expectation;
+mod file;
+mod library;
+mod model;
+
+pub use axes::{Axes, Coordinates, Selector};
+pub use condition::{Circumstances, Condition};
+pub use error::{CaseError, CaseErrors};
+pub use expectation::{Expected, Transcript};
+pub use library::{Library, LibraryError};
+pub use model::{Case, Expect};

@@ -1,0 +1,105 @@
+//! A case that has been read and checked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use perfsec_wire::Step;
+
+use super::{Axes, Circumstances, Condition, Coordinates, Expected, Selector, Transcript};
+
+/// One scenario: steps, and what each cell must see.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name: the file's path below the case directory, without `.toml`.
+    pub name: String,
+    /// The file, as the user would name it.
+    pub path: PathBuf,
+    /// The file's text.
+    pub text: String,
+    /// What it shows, in one line.
+    pub title: String,
+    /// The documents, commits and source lines that promise what is expected.
+    pub source: Vec<String>,
+    /// The cells it is expanded into.
+    pub axes: Axes,
+    /// User id of the subject.
+    pub uid: u32,
+    /// Sysctls besides `kernel.perf_event_paranoid`.
+    pub sysctls: BTreeMap<String, String>,
+    /// Steps of the agent that precede the subject's.
+    pub given: Vec<Step>,
+    /// The subject's steps.
+    pub steps: Vec<Step>,
+    /// Differences between kernels, by the name that expectations use.
+    pub when: BTreeMap<String, Condition>,
+    /// Names of conditions without which the case says nothing about a kernel.
+    pub requires: Vec<String>,
+    /// What must be seen; every cell has exactly one.
+    pub expects: Vec<Expect>,
+}
+
+/// What the cells that a selector names must see.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// Which cells.
+    pub selector: Selector,
+    /// What they must see, for every kernel.
+    pub transcript: Transcript,
+    /// Name of the condition under which the kernel is known to differ.
+    pub xfail: Option<String>,
+    /// Line of the file in which the block begins, from 1.
+    pub line: usize,
+}
+
+impl Case {
+    /// The full name of a cell: what filters match.
+    #[must_use]
+    pub fn cell_name(&self, at: &Coordinates) -> String {
+        format!("{}/{at}", self.name)
+    }
+
+    /// What a cell must see.
+    ///
+    /// # Panics
+    ///
+    /// When the cell is not of this case.
+    #[must_use]
+    pub fn expect(&self, at: &Coordinates) -> &Expect {
+        let found = self.expects.iter().find(|expect| expect.selector.selects(at));
+        found.expect("every cell has an expectation: checked when the file was read")
+    }
+
+    /// Why the case cannot be run on a kernel, if it cannot.
+    #[must_use]
+    pub fn unmet(&self, kernel: &Circumstances<'_>) -> Option<&str> {
+        let mut conditions = self.requires.iter().filter_map(|name| self.when.get(name));
+        conditions.find(|condition| !condition.holds(kernel)).map(|condition| &*condition.reason)
+    }
+
+    /// What a cell must see on one kernel: the concrete transcript.
+    #[must_use]
+    pub fn expected(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<Expected> {
+        self.expect(at)
+            .transcript
+            .resolve(|name| self.when.get(name).is_some_and(|condition| condition.holds(kernel)))
+    }
+
+    /// Whether a cell expects the kernel to refuse something, on any kernel.
+    #[must_use]
+    pub fn expects_denial(&self, at: &Coordinates) -> bool {
+        self.expect(at).transcript.has_denial()
+    }
+
+    /// The control of a cell that expects a denial: the nearest cell of the case in which the same
+    /// steps all succeed.
+    #[must_use]
+    pub fn control(&self, at: &Coordinates) -> Option<Coordinates> {
+        if !self.expects_denial(at) {
+            return None;
+        }
+        self.axes
+            .coordinates()
+            .filter(|other| !self.expects_denial(other))
+            .min_by_key(|other| at.distance(other))
+    }
+}
