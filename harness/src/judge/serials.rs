@@ -1,0 +1,95 @@
+//! Serial numbers of audit records: they vary from boot to boot, so they are bound, not compared.
+
+use perfsec_wire::Facts;
+use perfsec_wire::observation::{Effect, Observation};
+
+/// With `audit=1`, a task has an audit context from its first syscall on, so all records of one
+/// syscall share one serial (`audit_log_start()` takes it from the context); without, each record
+/// draws its own. Either way they rise.
+pub(super) fn check(observation: &Observation, facts: &Facts) -> Result<(), String> {
+    let shared = facts.cmdline.split_whitespace().any(|word| word == "audit=1");
+    let mut last: Option<u64> = None;
+    for call in &observation.calls {
+        let mut first_of_call = true;
+        for effect in &call.effects {
+            let Effect::Record(record) = effect else { continue };
+            let serial = serial(&record.text)
+                .ok_or_else(|| format!("a record without a serial: {}", record.text))?;
+            match last {
+                Some(last) if shared && !first_of_call && serial != last => {
+                    return Err(format!(
+                        "the records of one syscall have the serials {last} and {serial}"
+                    ));
+                }
+                Some(last) if serial < last || (first_of_call && serial == last) => {
+                    return Err(format!("serial {serial} follows serial {last}"));
+                }
+                _ => {}
+            }
+            last = Some(serial);
+            first_of_call = false;
+        }
+    }
+    Ok(())
+}
+
+/// The serial in `audit(SECONDS.MILLIS:SERIAL): …`.
+fn serial(text: &str) -> Option<u64> {
+    let (stamp, _) = text.strip_prefix("audit(")?.split_once(')')?;
+    stamp.split_once(':')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::CapSet;
+    use perfsec_wire::lane::Mode;
+    use perfsec_wire::observation::{Call, Exit, Record, SubjectSeen};
+    use rstest::rstest;
+
+    use super::*;
+
+    fn seen(serials: &[Vec<u64>]) -> Observation {
+        let record = |serial: &u64| {
+            let text = format!("audit(1795303845.772:{serial}): avc:  denied");
+            Effect::Record(Record { kind: 1400, text })
+        };
+        let calls = serials.iter().enumerate().map(|(step, call)| Call {
+            step: step as u32,
+            result: 0,
+            effects: call.iter().map(record).collect(),
+        });
+        Observation {
+            subject: SubjectSeen {
+                pid: 1,
+                uid: 1000,
+                permitted: CapSet::EMPTY,
+                effective: CapSet::EMPTY,
+                context: String::new(),
+            },
+            mode: Mode::Permissive,
+            calls: calls.collect(),
+            outside: Vec::new(),
+            exit: Exit::Finished,
+            lost: 0,
+            caps_unseen: None,
+            micros: 0,
+        }
+    }
+
+    #[rstest]
+    #[case(vec![vec![5, 5], vec![6]], true)]
+    #[case(vec![vec![5, 5], vec![], vec![7, 7, 7]], true)]
+    #[case(vec![vec![5, 6]], false)]
+    #[case(vec![vec![5], vec![5]], false)]
+    #[case(vec![vec![6], vec![5]], false)]
+    fn with_audit_on_a_syscall_has_one_serial(#[case] serials: Vec<Vec<u64>>, #[case] good: bool) {
+        let facts = Facts { cmdline: "console=ttyS0 audit=1".to_owned(), ..Facts::default() };
+        assert_eq!(check(&seen(&serials), &facts).is_ok(), good);
+    }
+
+    #[test]
+    fn without_a_context_each_record_draws_its_own() {
+        assert!(check(&seen(&[vec![5, 6], vec![7]]), &Facts::default()).is_ok());
+        assert!(check(&seen(&[vec![5, 4]]), &Facts::default()).is_err());
+    }
+}

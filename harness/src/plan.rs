@@ -1,0 +1,157 @@
+//! What a run will do: lanes of cells, chosen before anything boots.
+
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use perfsec_wire::{Cell, Job, Lane, Mode, PROTOCOL, Subject};
+
+use crate::case::{Case, Coordinates, Library};
+use crate::grant::Grant;
+use crate::policy::Policy;
+
+/// The `comm` of every subject.
+pub const COMM: &str = "subject";
+
+/// How long a subject may take before the agent kills it. Steps take microseconds.
+const SUBJECT_LIMIT_MS: u32 = 10_000;
+
+/// The most cells that one boot can run: as many as there are unused contexts.
+pub const CELLS_PER_BOOT: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
+const CATEGORY_BLOCK: usize = 20;
+
+/// A cell of a run.
+#[derive(Clone, Debug)]
+pub struct PlannedCell {
+    /// Its case.
+    pub case: Arc<Case>,
+    /// Which cell of it.
+    pub at: Coordinates,
+    /// Index, in the lane, of the control that must have passed; controls come first.
+    pub control: Option<usize>,
+}
+
+/// Which cells a run is about; an empty list selects everything.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Globs on cell names; a name without a glob's characters selects what begins with it.
+    pub names: Vec<String>,
+    /// Grants.
+    pub grants: Vec<Grant>,
+    /// Modes.
+    pub modes: Vec<Mode>,
+}
+
+/// A filter that is no glob.
+#[derive(Debug, thiserror::Error)]
+#[error("`{glob}` is no glob on cell names")]
+pub struct FilterError {
+    glob: String,
+    source: globset::Error,
+}
+
+impl PlannedCell {
+    /// Its full name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.case.cell_name(&self.at)
+    }
+
+    /// The cell as the agent gets it: number `id` of its lane, with the `fresh`th context of its boot.
+    #[must_use]
+    pub fn wire(&self, id: usize, fresh: usize, policy: &Policy) -> Cell {
+        let mut sysctls: Vec<_> = self.case.sysctls.clone().into_iter().collect();
+        sysctls.push(("kernel.perf_event_paranoid".to_owned(), self.at.paranoid.to_string()));
+        Cell {
+            id: id as u32,
+            mode: self.at.mode,
+            sysctls,
+            subject: Subject {
+                uid: self.case.uid,
+                grant: self.at.grant.0,
+                context: policy.context(&self.at.domain, &categories(fresh)),
+                comm: COMM.to_owned(),
+            },
+            given: self.case.given.clone(),
+            steps: self.case.steps.clone(),
+            limit_ms: SUBJECT_LIMIT_MS,
+        }
+    }
+}
+
+/// Three categories that no other `number` below [`CELLS_PER_BOOT`] has, one from each of three blocks
+/// so that the kernel never writes them as a range (`mls_sid_to_context()` joins runs of three).
+fn categories(number: usize) -> String {
+    let digit = |place: u32| number / CATEGORY_BLOCK.pow(place) % CATEGORY_BLOCK;
+    let (first, second, third) = (digit(0), digit(1), digit(2));
+    format!("c{first},c{},c{}", CATEGORY_BLOCK + second, 2 * CATEGORY_BLOCK + third)
+}
+
+/// What an agent is told for one boot.
+#[must_use]
+pub fn lane(cells: Vec<Cell>) -> Lane {
+    Lane { protocol: PROTOCOL, job: Job::Cells(cells) }
+}
+
+impl Filter {
+    /// The cells that it selects, with the controls of those that expect a denial, controls first.
+    ///
+    /// # Errors
+    ///
+    /// When a name is no glob.
+    pub fn select(&self, library: &Library) -> Result<Vec<PlannedCell>, FilterError> {
+        let names = self.globs()?;
+        let mut cells: Vec<PlannedCell> = Vec::new();
+        for case in &library.cases {
+            let case = Arc::new(case.clone());
+            let wanted = |at: &Coordinates| {
+                (self.grants.is_empty() || self.grants.contains(&at.grant))
+                    && (self.modes.is_empty() || self.modes.contains(&at.mode))
+                    && (self.names.is_empty() || names.is_match(case.cell_name(at)))
+            };
+            let chosen: Vec<_> = case.axes.coordinates().filter(wanted).collect();
+            let controls: Vec<_> = chosen.iter().filter_map(|at| case.control(at)).collect();
+            let start = cells.len();
+            let extra = controls.into_iter().filter(|at| !chosen.contains(at)).collect::<Vec<_>>();
+            let mut all: Vec<_> = chosen.into_iter().chain(extra).collect();
+            all.dedup();
+            all.sort_by_key(|at| case.expects_denial(at));
+            for at in all {
+                if cells[start..].iter().any(|cell| cell.at == at) {
+                    continue;
+                }
+                let wanted = case.control(&at);
+                let control = wanted
+                    .and_then(|control| cells[start..].iter().position(|cell| cell.at == control))
+                    .map(|index| start + index);
+                cells.push(PlannedCell { case: Arc::clone(&case), at, control });
+            }
+        }
+        Ok(cells)
+    }
+
+    fn globs(&self) -> Result<GlobSet, FilterError> {
+        let mut set = GlobSetBuilder::new();
+        for name in &self.names {
+            let is_glob = name.contains(['*', '?', '[', '{']);
+            let glob = if is_glob { name.clone() } else { format!("{name}*") };
+            let error = |source| FilterError { glob: name.clone(), source };
+            set.add(GlobBuilder::new(&glob).build().map_err(error)?);
+        }
+        set.build().map_err(|source| FilterError { glob: self.names.join(" "), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_cells_of_a_boot_share_a_context() {
+        let all: BTreeSet<_> = (0..CELLS_PER_BOOT).map(categories).collect();
+        assert_eq!(all.len(), CELLS_PER_BOOT);
+        assert_eq!(categories(0), "c0,c20,c40");
+        assert_eq!(categories(CELLS_PER_BOOT - 1), "c19,c39,c59");
+    }
+}

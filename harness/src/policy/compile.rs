@@ -1,0 +1,106 @@
+//! Drives `secilc`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use crate::cache::{Cache, CacheError};
+
+/// The binary format that is asked for: every kernel since 4.13 reads it, and newer compilers would
+/// write one that older kernels refuse (`POLICYDB_VERSION_MAX` is 33 in 5.10).
+const POLICY_VERSION: &str = "31";
+
+/// The first word of a binary policy (`POLICYDB_MAGIC`, security/selinux/ss/policydb.h).
+const MAGIC: [u8; 4] = 0xf97c_ff8c_u32.to_le_bytes();
+
+/// Why a policy cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// No such policy.
+    #[error("no policy `{name}`{close}: give a file, or one of: {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The closest name.
+        close: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the policy {path}", path = .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no binary policy.
+    #[error("{path} is no SELinux policy: neither CIL source (.cil) nor a binary policy", path = .path.display())]
+    NotAPolicy {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The compiler is not there.
+    #[error(
+        "cannot run secilc, which compiles SELinux policies: `perfsec doctor` says how to install it"
+    )]
+    NoCompiler(#[source] io::Error),
+    /// The compiler refused the policy.
+    #[error("secilc does not compile the policy `{name}`:\n{output}")]
+    Refused {
+        /// Which.
+        name: String,
+        /// The compiler's words.
+        output: String,
+    },
+    /// The result cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, PolicyError> {
+    fs::read(path).map_err(|source| PolicyError::Read { path: path.to_owned(), source })
+}
+
+pub(super) fn binary(path: &Path) -> Result<Vec<u8>, PolicyError> {
+    let bytes = read(path)?;
+    if bytes.starts_with(&MAGIC) {
+        return Ok(bytes);
+    }
+    Err(PolicyError::NotAPolicy { path: path.to_owned() })
+}
+
+/// Compiles CIL source, or finds the result of an earlier compilation of the same text.
+pub(super) fn compile(name: &str, source: &[u8], cache: &Cache) -> Result<Vec<u8>, PolicyError> {
+    let mut key = Sha256::new();
+    key.update(POLICY_VERSION);
+    key.update(source);
+    let key = crate::hex(&key.finalize());
+    let kept = cache.path("policies", &key);
+    if kept.is_file() {
+        return read(&kept);
+    }
+    let room = cache.temporary()?;
+    let (input, output) = (room.path().join("policy.cil"), room.path().join("policy"));
+    fs::write(&input, source).map_err(|error| cache.error("write", &input, error))?;
+    let result = Command::new(super::compiler())
+        .args(["--policyvers", POLICY_VERSION, "--output"])
+        .arg(&output)
+        .arg("--filecontext")
+        .arg(room.path().join("file_contexts"))
+        .arg(&input)
+        .output()
+        .map_err(PolicyError::NoCompiler)?;
+    if !result.status.success() {
+        let words = String::from_utf8_lossy(&result.stderr);
+        let input = format!("{}:", input.display());
+        let output = words.trim().replace(&input, "line ");
+        return Err(PolicyError::Refused { name: name.to_owned(), output });
+    }
+    let binary = read(&output)?;
+    cache.adopt("policies", &key, &output)?;
+    Ok(binary)
+}

@@ -1,0 +1,65 @@
+//! SELinux policies: found by name or file, compiled by the real compiler, kept by content.
+
+mod compile;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use compile::PolicyError;
+
+use crate::cache::Cache;
+
+/// The policy when none is asked for.
+pub const DEFAULT: &str = "minimal";
+
+/// A binary policy, ready to be loaded.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// What the user calls it: a name or a path.
+    pub name: String,
+    /// SHA-256 of the binary, in hex.
+    pub sha256: String,
+    /// What is written to `/sys/fs/selinux/load`.
+    pub binary: Vec<u8>,
+}
+
+impl Policy {
+    /// Finds and compiles a policy: one of ours by its name, else a file, either CIL source
+    /// (`.cil`) or a binary policy.
+    ///
+    /// # Errors
+    ///
+    /// When there is none by that name, when it cannot be read, or what the compiler says.
+    pub fn obtain(wanted: &str, cache: &Cache) -> Result<Self, PolicyError> {
+        let path = Path::new(wanted);
+        let binary = if let Some(source) = perfsec_cases::policy(wanted) {
+            compile::compile(wanted, source.as_bytes(), cache)?
+        } else if path.extension().is_some_and(|extension| extension == "cil") {
+            compile::compile(wanted, &compile::read(path)?, cache)?
+        } else if path.exists() {
+            compile::binary(path)?
+        } else {
+            let known = perfsec_cases::policy_names();
+            return Err(PolicyError::Unknown {
+                name: wanted.to_owned(),
+                close: crate::suggest::closest(wanted, &known),
+                known: known.join(", "),
+            });
+        };
+        let sha256 = crate::hex(&Sha256::digest(&binary));
+        Ok(Self { name: wanted.to_owned(), sha256, binary })
+    }
+
+    /// The context of a subject: a type of the policy with these categories.
+    #[must_use]
+    pub fn context(&self, domain: &str, categories: &str) -> String {
+        format!("u:r:{domain}:s0:{categories}")
+    }
+}
+
+/// The compiler's program.
+#[must_use]
+pub fn compiler() -> PathBuf {
+    PathBuf::from("secilc")
+}

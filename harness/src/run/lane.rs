@@ -1,0 +1,397 @@
+//! One lane: boots its kernel as often as its cells need, usually once.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use perfsec_wire::{Facts, Message, Outcome, PROTOCOL};
+
+use super::{Interrupt, asked, death};
+use crate::case::Circumstances;
+use crate::judge::{Judgement, Verdict, judge};
+use crate::kernel::Kernel;
+use crate::plan::{self, PlannedCell};
+use crate::policy::Policy;
+use crate::record::{CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted};
+use crate::target::{End, Incident, Load, Target, TargetError};
+
+/// A kernel under a policy, and its cells.
+pub struct LanePlan {
+    /// Number of the lane in the run.
+    pub lane: usize,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// The cells, controls before the cells that need them.
+    pub cells: Arc<Vec<PlannedCell>>,
+    /// What boots the kernel.
+    pub target: Box<dyn Target>,
+}
+
+/// How long a guest may be silent.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Between two signs of life (console output or a message) until the lane is ready.
+    pub boot: Duration,
+    /// Between two messages afterwards.
+    pub cell: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { boot: Duration::from_secs(120), cell: Duration::from_secs(60) }
+    }
+}
+
+/// How much of a console is kept, in bytes.
+const CONSOLE_KEPT: usize = 256 << 10;
+
+/// Runs a lane to its end. Every cell gets one [`Event::Cell`], whatever happens.
+///
+/// # Errors
+///
+/// When the machinery fails; cells that had no verdict by then have none.
+pub fn run_lane(
+    plan: &LanePlan,
+    limits: Limits,
+    interrupt: &Interrupt,
+    emit: &dyn Fn(Event),
+) -> Result<(), TargetError> {
+    let started = Instant::now();
+    emit(Event::Lane(LaneStarted {
+        lane: plan.lane,
+        kernel: plan.kernel.for_record(),
+        policy: plan.policy.name.clone(),
+        policy_sha256: plan.policy.sha256.clone(),
+        machinery: plan.target.describe(),
+        cells: plan.cells.len(),
+    }));
+    let mut runner = Runner {
+        plan,
+        limits,
+        emit,
+        verdicts: vec![None; plan.cells.len()],
+        boot: 0,
+        refused: None,
+    };
+    runner.skip_unmet();
+    let mut result = Ok(());
+    loop {
+        let pending = runner.pending();
+        if pending.is_empty() {
+            break;
+        }
+        if interrupt.is_raised() {
+            runner.miss(&pending, "the run was interrupted");
+            break;
+        }
+        match runner.boot(&pending[..pending.len().min(plan::CELLS_PER_BOOT)], interrupt) {
+            Ok(Progress::GoOn) => {}
+            Ok(Progress::GiveUp { verdict, reason }) => runner.give_up(verdict, &reason),
+            Err(error) => {
+                runner.give_up(Verdict::Miss, &error.to_string());
+                result = Err(error);
+            }
+        }
+        runner.boot += 1;
+    }
+    emit(Event::LaneEnd(LaneEnded {
+        lane: plan.lane,
+        boots: runner.boot,
+        millis: started.elapsed().as_millis() as u64,
+        refused: runner.refused.take(),
+    }));
+    result
+}
+
+struct Runner<'a> {
+    plan: &'a LanePlan,
+    limits: Limits,
+    emit: &'a dyn Fn(Event),
+    verdicts: Vec<Option<Verdict>>,
+    boot: usize,
+    refused: Option<String>,
+}
+
+/// Whether the remaining cells of a lane are worth another boot.
+enum Progress {
+    GoOn,
+    GiveUp { verdict: Verdict, reason: String },
+}
+
+/// What is known of a boot while it lasts.
+struct Boot {
+    contexts: Vec<(usize, String)>,
+    facts: Option<Box<Facts>>,
+    current: Option<usize>,
+    finished: usize,
+    console: Vec<u8>,
+    done: bool,
+}
+
+impl Runner<'_> {
+    fn circumstances(&self) -> Circumstances<'_> {
+        let kernel = &self.plan.kernel;
+        Circumstances {
+            version: kernel.version,
+            distribution: kernel.distribution.as_deref(),
+            config: kernel.config.as_ref(),
+        }
+    }
+
+    fn pending(&self) -> Vec<usize> {
+        (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect()
+    }
+
+    fn skip_unmet(&mut self) {
+        for index in 0..self.plan.cells.len() {
+            let unmet = self.plan.cells[index].case.unmet(&self.circumstances());
+            if let Some(reason) = unmet.map(|reason| format!("this kernel lacks: {reason}")) {
+                self.conclude(index, Judgement::unseen(Verdict::Skip, reason, Vec::new()), None);
+            }
+        }
+    }
+
+    fn miss(&mut self, cells: &[usize], reason: &str) {
+        for index in cells {
+            self.conclude(*index, Judgement::unseen(Verdict::Miss, reason, Vec::new()), None);
+        }
+    }
+
+    fn give_up(&mut self, verdict: Verdict, reason: &str) {
+        for index in self.pending() {
+            self.conclude(index, Judgement::unseen(verdict, reason, Vec::new()), None);
+        }
+    }
+
+    /// One boot, for these cells.
+    fn boot(&mut self, cells: &[usize], interrupt: &Interrupt) -> Result<Progress, TargetError> {
+        let started = Instant::now();
+        let wire: Vec<_> = cells
+            .iter()
+            .enumerate()
+            .map(|(fresh, index)| self.plan.cells[*index].wire(*index, fresh, &self.plan.policy))
+            .collect();
+        let mut boot = Boot {
+            contexts: wire
+                .iter()
+                .map(|cell| (cell.id as usize, cell.subject.context.clone()))
+                .collect(),
+            facts: None,
+            current: None,
+            finished: 0,
+            console: Vec::new(),
+            done: false,
+        };
+        let load = Load { lane: plan::lane(wire), policy: Some(self.plan.policy.binary.clone()) };
+        let (sink, incidents) = mpsc::channel();
+        interrupt.tell(sink.clone());
+        let mut guest = self.plan.target.boot(&load, sink)?;
+
+        let mut overdue = None;
+        let (mut silent, mut ended) = (false, None);
+        let mut give_up = None;
+        while !(silent && ended.is_some()) {
+            let limit = if boot.facts.is_some() { self.limits.cell } else { self.limits.boot };
+            match next(&incidents, limit) {
+                Some(Incident::Message(message)) => {
+                    if let Some(reason) = self.hear(&mut boot, message, started) {
+                        give_up = Some(reason);
+                        guest.kill();
+                    }
+                }
+                Some(Incident::Console(bytes)) => keep(&mut boot.console, &bytes),
+                Some(Incident::Silence(why)) => {
+                    silent = true;
+                    if let Some(why) = why.filter(|_| ended.is_none() && give_up.is_none()) {
+                        give_up =
+                            Some((Verdict::Error, format!("the agent's channel failed: {why}")));
+                        guest.kill();
+                    }
+                }
+                Some(Incident::Ended(end)) => ended = Some(end),
+                Some(Incident::Interrupted) => {
+                    give_up = Some((Verdict::Miss, "the run was interrupted".to_owned()));
+                    guest.kill();
+                }
+                None if overdue.is_none() => {
+                    overdue = Some(format!("nothing happened for {} s", limit.as_secs()));
+                    guest.kill();
+                }
+                // Killed and still there: the machinery does not even end. Dropping it is all that is left.
+                None => break,
+            }
+        }
+        drop(guest);
+        if let Some((verdict, reason)) = give_up {
+            return Ok(Progress::GiveUp { verdict, reason });
+        }
+        let all_over = boot.contexts.iter().all(|(index, _)| self.verdicts[*index].is_some());
+        if boot.done && all_over {
+            return Ok(Progress::GoOn);
+        }
+        Ok(self.bury(&boot, ended.unwrap_or(End::Killed), overdue.as_deref()))
+    }
+
+    /// A boot ended before its cells were over.
+    fn bury(&mut self, boot: &Boot, end: End, overdue: Option<&str>) -> Progress {
+        let console = String::from_utf8_lossy(&boot.console).into_owned();
+        let cause = death::cause(&console, &end, overdue);
+        let cell = boot.current.map(|index| self.plan.cells[index].name());
+        (self.emit)(Event::Death(Death {
+            lane: self.plan.lane,
+            boot: self.boot,
+            end,
+            cause: cause.title.clone(),
+            cell,
+            console,
+        }));
+        if let Some(index) = boot.current {
+            let reason = format!("{} while this cell ran", cause.title);
+            self.conclude(index, Judgement::unseen(cause.verdict, reason, Vec::new()), None);
+            return Progress::GoOn;
+        }
+        let reason = match boot.facts {
+            None => {
+                let reason = format!("the kernel did not come up: {}", cause.title);
+                self.refused = Some(reason.clone());
+                reason
+            }
+            Some(_) if boot.finished > 0 => return Progress::GoOn,
+            Some(_) => cause.title,
+        };
+        Progress::GiveUp { verdict: Verdict::Miss, reason }
+    }
+
+    /// Takes in a message; a verdict for all remaining cells when there is no point in going on.
+    fn hear(
+        &mut self,
+        boot: &mut Boot,
+        message: Message,
+        started: Instant,
+    ) -> Option<(Verdict, String)> {
+        match message {
+            Message::Hello { protocol: PROTOCOL, .. } => None,
+            Message::Hello { protocol, .. } => Some((
+                Verdict::Error,
+                format!("the agent speaks protocol {protocol} and perfsec {PROTOCOL}"),
+            )),
+            Message::Refused(refusal) => {
+                let reason = asked::words(&refusal);
+                self.refused = Some(reason.clone());
+                Some((Verdict::Error, reason))
+            }
+            Message::Ready(facts) => {
+                let difference = asked::difference(&self.plan.kernel, &facts);
+                (self.emit)(Event::Ready(LaneReady {
+                    lane: self.plan.lane,
+                    boot: self.boot,
+                    millis: started.elapsed().as_millis() as u64,
+                    facts: facts.clone(),
+                }));
+                boot.facts = Some(facts);
+                difference.map(|difference| {
+                    self.refused = Some(difference.clone());
+                    (Verdict::Error, difference)
+                })
+            }
+            Message::Started(id) => {
+                boot.current =
+                    boot.contexts.iter().map(|(at, _)| *at).find(|at| *at == id as usize);
+                None
+            }
+            Message::Finished(id, outcome) => {
+                let index = id as usize;
+                if boot.current != Some(index) || self.verdicts[index].is_some() {
+                    return Some((
+                        Verdict::Error,
+                        format!("the agent finished cell {id} out of turn"),
+                    ));
+                }
+                boot.current = None;
+                boot.finished += 1;
+                self.finish(boot, index, outcome);
+                None
+            }
+            Message::Done => {
+                boot.done = true;
+                None
+            }
+        }
+    }
+
+    fn finish(&mut self, boot: &Boot, index: usize, outcome: Outcome) {
+        let plan = self.plan;
+        let cell = &plan.cells[index];
+        let circumstances = self.circumstances();
+        let expected = cell.case.expected(&cell.at, &circumstances);
+        let context = boot.contexts.iter().find(|(at, _)| *at == index);
+        let context = context.map_or("", |(_, context)| context);
+        let nothing = Facts::default();
+        let facts = boot.facts.as_deref().unwrap_or(&nothing);
+        let mut judgement = judge(cell, context, expected, &outcome, facts);
+        let xfail =
+            cell.case.expect(&cell.at).xfail.as_ref().and_then(|name| cell.case.when.get(name));
+        if let Some(known) = xfail.filter(|known| known.holds(&circumstances)) {
+            judgement.verdict = judgement.verdict.known();
+            judgement.reason.get_or_insert_with(|| known.reason.clone());
+        }
+        let control = cell.control.map(|at| (&plan.cells[at], self.verdicts[at]));
+        if let (Verdict::Pass, Some((control, verdict))) = (judgement.verdict, control)
+            && verdict != Some(Verdict::Pass)
+        {
+            judgement.verdict = Verdict::Error;
+            let verdict = verdict.map_or("no verdict".to_owned(), |verdict| verdict.to_string());
+            judgement.reason = Some(format!(
+                "its control {} has {verdict}, so a denial proves nothing",
+                control.name()
+            ));
+        }
+        let observation = match outcome {
+            Outcome::Observed(observation) => Some(observation),
+            Outcome::Failed(_) => None,
+        };
+        self.conclude(index, judgement, observation);
+    }
+
+    fn conclude(
+        &mut self,
+        index: usize,
+        mut judgement: Judgement,
+        observation: Option<perfsec_wire::Observation>,
+    ) {
+        let cell = &self.plan.cells[index];
+        if judgement.expected.is_empty() && judgement.verdict != Verdict::Skip {
+            judgement.expected = cell.case.expected(&cell.at, &self.circumstances());
+        }
+        self.verdicts[index] = Some(judgement.verdict);
+        (self.emit)(Event::Cell(Box::new(CellResult {
+            lane: self.plan.lane,
+            boot: self.boot,
+            name: cell.name(),
+            case: cell.case.name.clone(),
+            title: cell.case.title.clone(),
+            path: cell.case.path.clone(),
+            line: cell.case.expect(&cell.at).line,
+            at: cell.at.clone(),
+            judgement,
+            observation,
+        })));
+    }
+}
+
+/// The next incident; `None` when none came in time.
+fn next(incidents: &Receiver<Incident>, limit: Duration) -> Option<Incident> {
+    match incidents.recv_timeout(limit) {
+        Ok(incident) => Some(incident),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+    }
+}
+
+fn keep(console: &mut Vec<u8>, bytes: &[u8]) {
+    console.extend_from_slice(bytes);
+    if console.len() > CONSOLE_KEPT {
+        console.drain(..console.len() - CONSOLE_KEPT);
+    }
+}

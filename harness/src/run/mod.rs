@@ -1,0 +1,10 @@
+//! Runs lanes of cells on targets and emits what happens as events.
+
+mod asked;
+mod death;
+mod interrupt;
+mod lane;
+
+pub use asked::words as refusal;
+pub use interrupt::Interrupt;
+pub use lane::{LanePlan, Limits, run_lane};

@@ -1,0 +1,189 @@
+//! Boots the kernel under test in QEMU.
+
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, initramfs, machine};
+use perfsec_wire::frame::{self, Reader};
+use perfsec_wire::{Lane, Message, paths};
+
+use super::{End, Guest, Incident, Load, Machinery, Target, TargetError};
+use crate::kernel::Kernel;
+
+/// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
+const MEMORY_MIB: u32 = 512;
+
+/// Kernel parameters that make SELinux and audit what every lane needs.
+const PARAMETERS: [&str; 5] = [
+    // Debian builds several security modules and takes AppArmor unless told otherwise.
+    "security=selinux",
+    "selinux=1",
+    // The agent sets the mode of each cell; it must not be locked out before.
+    "enforcing=0",
+    // From the first task on, so that the records of one syscall share one serial.
+    "audit=1",
+    // The default of 64 overflows before the agent can raise it.
+    "audit_backlog_limit=8192",
+];
+
+/// A kernel in QEMU.
+#[derive(Clone, Debug)]
+pub struct Qemu {
+    /// The program.
+    pub program: PathBuf,
+    /// Its version, in its own words.
+    pub version: String,
+    /// What runs the guest's code.
+    pub accel: Accel,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// More kernel parameters.
+    pub append: Vec<String>,
+}
+
+struct Running {
+    vm: Vm,
+}
+
+impl Qemu {
+    fn parameters(&self) -> Vec<String> {
+        let mut parameters = machine::kernel_parameters(self.accel);
+        parameters.extend(PARAMETERS.map(str::to_owned));
+        parameters.extend(self.append.iter().cloned());
+        parameters
+    }
+
+    fn machine(
+        &self,
+        lane: &Lane,
+        policy: Option<&[u8]>,
+        shell: Option<Vec<u8>>,
+    ) -> Result<Machine, TargetError> {
+        let lane = frame::encode(lane).map_err(|error| TargetError::Host {
+            doing: "encode the lane".to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+        let mut files = initramfs::Builder::new()
+            .file("/init", 0o755, crate::AGENT)
+            .and_then(|files| files.file(paths::LANE, 0o600, lane));
+        if let Some(policy) = policy {
+            files = files.and_then(|files| files.file(paths::POLICY, 0o600, policy));
+        }
+        if let Some(shell) = shell {
+            files = files.and_then(|files| files.file(paths::SHELL, 0o755, shell));
+        }
+        let initramfs =
+            files.and_then(|files| files.build()).map_err(|error| TargetError::Host {
+                doing: "write the initramfs".to_owned(),
+                source: std::io::Error::other(error),
+            })?;
+        Ok(Machine {
+            qemu: self.program.clone(),
+            accel: self.accel,
+            kernel: self.kernel.image.clone(),
+            initramfs,
+            append: self.parameters(),
+            memory_mib: MEMORY_MIB,
+            console: ConsoleTo::Events,
+        })
+    }
+
+    /// Boots into a shell on our own terminal and waits until it is left. What the agent says on the
+    /// way is passed to `said`.
+    ///
+    /// # Errors
+    ///
+    /// When the machinery fails.
+    pub fn shell(
+        &self,
+        lane: &Lane,
+        policy: &[u8],
+        shell: Vec<u8>,
+        said: impl Fn(Message) + Send + 'static,
+    ) -> Result<End, TargetError> {
+        let mut machine = self.machine(lane, Some(policy), Some(shell))?;
+        machine.console = ConsoleTo::Terminal;
+        let (sink, events) = std::sync::mpsc::channel();
+        let mut vm = Vm::start(&machine, move |event| drop(sink.send(event)))?;
+        if let Some(channel) = vm.channel() {
+            listen(channel, move |incident| {
+                if let Incident::Message(message) = incident {
+                    said(message);
+                }
+            })?;
+        }
+        let end = events.iter().find_map(|event| match event {
+            VmEvent::Ended(end) => Some(end),
+            VmEvent::Console(_) => None,
+        });
+        Ok(end.map_or(End::Killed, end_of))
+    }
+}
+
+impl Target for Qemu {
+    fn boot(&self, load: &Load, sink: Sender<Incident>) -> Result<Box<dyn Guest>, TargetError> {
+        let machine = self.machine(&load.lane, load.policy.as_deref(), None)?;
+        let events = sink.clone();
+        // Whoever no longer listens has ended the lane, and drops the machine next.
+        let mut vm = Vm::start(&machine, move |event| {
+            drop(events.send(match event {
+                VmEvent::Console(bytes) => Incident::Console(bytes),
+                VmEvent::Ended(end) => Incident::Ended(end_of(end)),
+            }));
+        })?;
+        if let Some(channel) = vm.channel() {
+            listen(channel, move |incident| drop(sink.send(incident)))?;
+        }
+        Ok(Box::new(Running { vm }))
+    }
+
+    fn describe(&self) -> Machinery {
+        Machinery {
+            machine: self.version.clone(),
+            accel: self.accel.to_string(),
+            parameters: self.parameters().join(" "),
+        }
+    }
+}
+
+impl Guest for Running {
+    fn kill(&mut self) {
+        self.vm.kill();
+    }
+}
+
+/// Reads the agent's messages until its channel ends.
+fn listen(
+    channel: UnixStream,
+    tell: impl Fn(Incident) + Send + 'static,
+) -> Result<(), TargetError> {
+    let read = move || {
+        let mut messages = Reader::new(BufReader::new(channel));
+        loop {
+            match messages.read::<Message>() {
+                Ok(Some(message)) => tell(Incident::Message(message)),
+                Ok(None) => return tell(Incident::Silence(None)),
+                Err(error) => return tell(Incident::Silence(Some(error.to_string()))),
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("agent".to_owned())
+        .spawn(read)
+        .map_err(|source| TargetError::Host { doing: "start a thread".to_owned(), source })?;
+    Ok(())
+}
+
+fn end_of(end: perfsec_qemu::End) -> End {
+    match end {
+        perfsec_qemu::End::PoweredOff => End::PoweredOff,
+        perfsec_qemu::End::Reset => End::Rebooted,
+        perfsec_qemu::End::Crashed { status, said } => {
+            End::Crashed { detail: format!("{status}: {}", said.trim()) }
+        }
+        perfsec_qemu::End::Killed => End::Killed,
+    }
+}
