@@ -1,5 +1,37 @@
-//! The library of perfsec.
+//! perfsec: who may use perf on a Linux kernel, and what does the audit log say about it?
+//!
+//! Data flows one way: case files ([`case`]) are expanded into a [`plan`] of lanes; a [`target`] boots
+//! each lane's [`kernel`] under its [`policy`] and passes on what the agent observes; the [`judge`]
+//! compares it with the expectation; everything that happens becomes an event of the run [`record`],
+//! from which every [`report`] is made.
 
+pub mod bless;
 pub mod cache;
+pub mod case;
+pub mod cli;
+pub mod console;
+pub mod errno;
+pub mod grant;
 pub mod host;
+pub mod judge;
 pub mod kernel;
+pub mod plan;
+pub mod policy;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod suggest;
+pub mod target;
+pub mod transcript;
+
+/// The agent, static, for the guest's initramfs.
+pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/perfsec-agent"));
+
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

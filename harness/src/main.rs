@@ -1,2 +1,7 @@
-//! perfsec.
-fn main() {}
+//! The program `perfsec`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    perfsec::cli::main()
+}

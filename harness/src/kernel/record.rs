@@ -1,5 +1,6 @@
 //! A kernel as the rest of perfsec knows it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -65,5 +66,15 @@ impl Kernel {
     #[must_use]
     pub fn for_record(&self) -> Self {
         Self { config: self.config.as_ref().map(Config::relevant), ..self.clone() }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path } => write!(f, "{}", path.display()),
+            Self::Deb { package, version, .. } => write!(f, "{package} {version}"),
+            Self::Debian { suite, package, version } => write!(f, "{package} {version} of {suite}"),
+        }
     }
 }

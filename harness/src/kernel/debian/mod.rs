@@ -8,5 +8,5 @@ mod order;
 mod suite;
 
 pub use apt::{AptError, KEYRING};
-pub use archive::DebianError;
 pub(crate) use archive::Archive;
+pub use archive::DebianError;

@@ -1,0 +1,48 @@
+//! Builds the agent, which travels inside the program: static, small, for the host's architecture.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
+    for path in ["agent", "wire", "../Cargo.lock"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    // One place for all profiles: the agent is always built in its own.
+    let shared = shared_target(&out).join("agent");
+
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--package", "perfsec-agent", "--profile", "agent", "--target", &target])
+        .arg("--target-dir")
+        .arg(&shared)
+        .current_dir(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    // What was meant for perfsec itself (instrumentation, a linter as the compiler) is not for the agent.
+    for name in [
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+    ] {
+        build.env_remove(name);
+    }
+    // Static, so that it runs where there is nothing else; at a fixed address, because relocating it
+    // would cost an emulated CPU time at every exec.
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
+    let status = build.status().expect("cargo runs");
+    assert!(status.success(), "the agent does not build");
+
+    let built = shared.join(&target).join("agent/perfsec-agent");
+    let copy = out.join("perfsec-agent");
+    if let Err(error) = std::fs::copy(&built, &copy) {
+        panic!("cannot copy {} to {}: {error}", built.display(), copy.display());
+    }
+}
+
+/// The target directory that `OUT_DIR` (`…/PROFILE/build/perfsec-HASH/out`) is in.
+fn shared_target(out: &Path) -> PathBuf {
+    out.ancestors().nth(4).unwrap_or(out).to_owned()
+}

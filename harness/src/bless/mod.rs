@@ -1,0 +1,6 @@
+//! Writes what was seen into case files, for a person to review.
+
+mod cover;
+mod rewrite;
+
+pub use rewrite::{BlessError, rewrite};

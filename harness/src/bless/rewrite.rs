@@ -1,0 +1,129 @@
+//! Changes the expectations of a case file and nothing else in it.
+
+use std::collections::BTreeMap;
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
+
+use super::cover::cover;
+use crate::case::{Case, Coordinates, Selector};
+
+/// A case file that cannot be rewritten.
+#[derive(Debug, thiserror::Error)]
+pub enum BlessError {
+    /// It was read a moment ago, so it changed since.
+    #[error("the file changed while its cells ran")]
+    Changed(#[from] toml_edit::TomlError),
+}
+
+/// The text of the case file with the transcripts that were seen in place of those that differ.
+///
+/// A block whose cells agree keeps its place and gets a new transcript; one whose cells disagree is
+/// divided. Cells that no block selects get blocks at the end.
+///
+/// # Errors
+///
+/// When the file's text is no longer what was read.
+pub fn rewrite(
+    case: &Case,
+    seen: &BTreeMap<Coordinates, Vec<String>>,
+) -> Result<String, BlessError> {
+    let mut document: DocumentMut = case.text.parse()?;
+    let old: Vec<Table> = document
+        .get("expect")
+        .and_then(Item::as_array_of_tables)
+        .map(|tables| tables.iter().cloned().collect())
+        .unwrap_or_default();
+    let mut new = ArrayOfTables::new();
+    let mut placed: Vec<&Coordinates> = Vec::new();
+    for (table, expect) in old.iter().zip(&case.expects) {
+        let cells: Vec<_> =
+            case.axes.coordinates().filter(|at| expect.selector.selects(at)).collect();
+        let (keep, change): (Vec<_>, Vec<_>) =
+            cells.into_iter().partition(|at| !seen.contains_key(at));
+        placed.extend(seen.keys().filter(|at| expect.selector.selects(at)));
+        let texts = texts(&change, seen);
+        match (keep.is_empty(), texts.as_slice()) {
+            (_, []) => new.push(table.clone()),
+            (true, [(text, _)]) => {
+                let mut table = table.clone();
+                table.insert("transcript", transcript(text));
+                new.push(table);
+            }
+            _ => {
+                for selector in cover(&case.axes, &keep) {
+                    new.push(block(&selector, table.get("transcript").cloned()));
+                }
+                push_all(&mut new, case, texts);
+            }
+        }
+    }
+    let rest: Vec<_> = seen.keys().filter(|at| !placed.contains(at)).cloned().collect();
+    push_all(&mut new, case, texts(&rest, seen));
+    for (index, table) in new.iter_mut().enumerate() {
+        // Behind the steps, in this order.
+        table.set_position(Some(1_000_000 + index as isize));
+        if table.decor().prefix().is_none() {
+            table.decor_mut().set_prefix("\n");
+        }
+    }
+    document.insert("expect", Item::ArrayOfTables(new));
+    Ok(document.to_string())
+}
+
+/// The different transcripts, each with its cells.
+fn texts(
+    cells: &[Coordinates],
+    seen: &BTreeMap<Coordinates, Vec<String>>,
+) -> Vec<(String, Vec<Coordinates>)> {
+    let mut texts: Vec<(String, Vec<Coordinates>)> = Vec::new();
+    for at in cells {
+        let Some(lines) = seen.get(at) else { continue };
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        match texts.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, cells)) => cells.push(at.clone()),
+            None => texts.push((text, vec![at.clone()])),
+        }
+    }
+    texts
+}
+
+fn push_all(tables: &mut ArrayOfTables, case: &Case, texts: Vec<(String, Vec<Coordinates>)>) {
+    for (text, cells) in texts {
+        for selector in cover(&case.axes, &cells) {
+            tables.push(block(&selector, Some(transcript(&text))));
+        }
+    }
+}
+
+fn block(selector: &Selector, transcript: Option<Item>) -> Table {
+    fn named<T>(
+        table: &mut Table,
+        key: &str,
+        values: Option<&Vec<T>>,
+        value: impl Fn(&T) -> Value,
+    ) {
+        match values.map(Vec::as_slice) {
+            None => {}
+            Some([one]) => drop(table.insert(key, Item::Value(value(one)))),
+            Some(list) => {
+                let list: Array = list.iter().map(value).collect();
+                table.insert(key, Item::Value(Value::Array(list)));
+            }
+        }
+    }
+    let mut table = Table::new();
+    named(&mut table, "domain", selector.domain.as_ref(), |name| name.into());
+    named(&mut table, "perf_event_paranoid", selector.paranoid.as_ref(), |level| {
+        i64::from(*level).into()
+    });
+    named(&mut table, "grant", selector.grant.as_ref(), |grant| grant.to_string().into());
+    named(&mut table, "mode", selector.mode.as_ref(), |mode| mode.to_string().into());
+    table.insert("transcript", transcript.unwrap_or_default());
+    table
+}
+
+/// A literal multi-line string, unless the text holds what ends one.
+fn transcript(text: &str) -> Item {
+    let literal = format!("'''\n{text}'''").parse::<Value>();
+    Item::Value(literal.unwrap_or_else(|_| text.into()))
+}

@@ -1,0 +1,206 @@
+//! Options.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use perfsec_qemu::Accel;
+use perfsec_wire::Mode;
+
+use crate::grant::Grant;
+use crate::kernel::KernelSpec;
+use crate::plan::Filter;
+use crate::run::Limits;
+
+/// Who may use perf on a Linux kernel, and what does the audit log say about it?
+///
+/// perfsec boots a kernel in QEMU, runs small programs under chosen file capabilities and SELinux
+/// domains, in permissive and enforcing mode, and compares every syscall's outcome, every capability
+/// check and every AVC record with what the kernel's documentation and the policy promise.
+#[derive(Debug, Parser)]
+#[command(version, after_help = super::exit::TABLE, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Colours: `auto` looks at the terminal and at NO_COLOR.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run cells on kernels and judge them.
+    Run(RunArgs),
+    /// Show a case as a person reads it, with what each cell must see on a kernel.
+    Show(ShowArgs),
+    /// Write what cells see into their case files, for a person to review.
+    Bless(BlessArgs),
+    /// Open a shell on a booted kernel with the policy loaded.
+    Shell(ShellArgs),
+    /// Say what this host has, what it lacks, and what to type.
+    Doctor,
+    /// Write completions for a shell to standard output.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a directory.
+    Man {
+        /// The directory.
+        directory: PathBuf,
+    },
+}
+
+/// Which cells.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FilterArgs {
+    /// Globs on cell names (`open/*/none_t/*`); a name without `*`, `?`, `[` or `{` selects every
+    /// cell whose name begins with it. The controls of what is selected run with it.
+    #[arg(value_name = "CELL")]
+    pub names: Vec<String>,
+    /// Only these grants: `none`, `perfmon`, `perfmon+sys_admin`.
+    #[arg(long, value_name = "GRANT")]
+    pub grant: Vec<Grant>,
+    /// Only this mode: `permissive` or `enforcing`.
+    #[arg(long, value_name = "MODE")]
+    pub mode: Vec<Mode>,
+}
+
+/// Which cases.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CaseArgs {
+    /// Use the cases in this directory instead of those that perfsec brings.
+    #[arg(long, value_name = "DIR")]
+    pub cases: Option<PathBuf>,
+}
+
+/// How kernels are booted.
+#[derive(Clone, Debug, Args)]
+pub struct MachineArgs {
+    /// Kernel: a file (bzImage, vmlinuz, vmlinux, .deb), `debian:SUITE` or `debian:VERSION`
+    /// [default: the newest stock kernel of this host's suite].
+    #[arg(long, value_name = "KERNEL")]
+    pub kernel: Vec<KernelSpec>,
+    /// Policy: a name (`minimal`), CIL source (.cil) or a binary policy.
+    #[arg(long, value_name = "POLICY", default_value = crate::policy::DEFAULT)]
+    pub policy: Vec<String>,
+    /// Acceleration; probed and remembered unless given.
+    #[arg(long, value_name = "ACCEL")]
+    pub accel: Option<Accel>,
+    /// The QEMU program.
+    #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
+    pub qemu: PathBuf,
+    /// Another kernel parameter; can be given several times.
+    #[arg(long, value_name = "PARAMETER")]
+    pub append: Vec<String>,
+    /// Look for newer kernels now, even if that was done within the last day.
+    #[arg(long)]
+    pub refresh: bool,
+    /// Give a boot up after so many seconds without a sign of life.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub boot_limit: u64,
+}
+
+/// Options of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Which cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Which cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// How.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// List the cells and run nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Lanes (kernels under policies) that run at the same time [default: one for each two CPUs].
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Write the run record here too.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `show`.
+#[derive(Clone, Debug, Args)]
+pub struct ShowArgs {
+    /// Which cells; a case's name selects all of its cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Which cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// Show what is expected of this version of an upstream kernel (`6.12.40`), or of a stock kernel
+    /// of Debian (`debian:6.12.40`).
+    #[arg(long, value_name = "VERSION")]
+    pub kernel: Option<String>,
+}
+
+/// Options of `bless`.
+#[derive(Clone, Debug, Args)]
+pub struct BlessArgs {
+    /// Which cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The case files to write to.
+    #[arg(long, value_name = "DIR", default_value = "cases/suite")]
+    pub cases: PathBuf,
+    /// How.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Write to files that have uncommitted changes too.
+    #[arg(long)]
+    pub dirty: bool,
+}
+
+/// Options of `shell`.
+#[derive(Clone, Debug, Args)]
+pub struct ShellArgs {
+    /// How.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Makes all output follow it.
+    pub fn apply(self) {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+impl FilterArgs {
+    /// The filter.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        Filter { names: self.names.clone(), grants: self.grant.clone(), modes: self.mode.clone() }
+    }
+}
+
+impl MachineArgs {
+    /// How long a guest may be silent.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() }
+    }
+}

@@ -1,0 +1,107 @@
+//! `perfsec bless`
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::args::BlessArgs;
+use super::run::{Signals, execute};
+use super::{Exit, Failure, lanes};
+use crate::bless::rewrite;
+use crate::cache::Cache;
+use crate::case::{Case, Coordinates, Library};
+use crate::judge::Verdict;
+use crate::plan::PlannedCell;
+use crate::record::Event;
+use crate::report::Progress;
+
+type Seen = BTreeMap<String, BTreeMap<Coordinates, Vec<String>>>;
+
+pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
+    if std::env::var_os("CI").is_some() {
+        return Err(Failure::input(
+            "bless does not run in CI: a person has to look at what it writes",
+        ));
+    }
+    let library = Library::directory_to_bless(&args.cases)?;
+    let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
+    if cells.is_empty() {
+        return Err(Failure { exit: Exit::NothingRan, error: "the filters select no cell".into() });
+    }
+    if !args.dirty {
+        refuse_dirty(&cells)?;
+    }
+    let signals = Signals::watch().map_err(Failure::host)?;
+    let mut progress = Progress::new();
+    let ready = lanes::prepare(&args.machine, &Cache::open()?, &|text| progress.say(text))?;
+    let plans = ready.lanes(cells);
+    if plans.len() > 1 {
+        return Err(Failure::input("bless looks at one kernel under one policy at a time"));
+    }
+    let (mut seen, mut unseen) = (Seen::new(), Vec::new());
+    execute(&plans, args.machine.limits(), 1, &signals.interrupt, |event| {
+        progress.event(event);
+        if let Event::Cell(cell) = event {
+            match (cell.judgement.verdict, cell.observation.is_some()) {
+                (Verdict::Fail, true) => {
+                    let lines = cell.judgement.observed.clone();
+                    seen.entry(cell.case.clone()).or_default().insert(cell.at.clone(), lines);
+                }
+                (Verdict::Error | Verdict::Miss, _) | (Verdict::Fail, false) => {
+                    unseen.push(format!(
+                        "{}: {}",
+                        cell.name,
+                        cell.judgement.reason.as_deref().unwrap_or("")
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok::<(), Failure>(())
+    })?;
+    if let Some(exit) = signals.exit() {
+        return Ok(exit);
+    }
+    for case in &library.cases {
+        if let Some(cells) = seen.get(&case.name) {
+            write(case, cells)?;
+        }
+    }
+    for cell in &unseen {
+        anstream::eprintln!("not blessed: {cell}");
+    }
+    Ok(if unseen.is_empty() { Exit::Success } else { Exit::NotJudged })
+}
+
+fn write(case: &Case, cells: &BTreeMap<Coordinates, Vec<String>>) -> Result<(), Failure> {
+    let text = rewrite(case, cells).map_err(Failure::input)?;
+    fs::write(&case.path, text)
+        .map_err(|error| Failure::host(format!("cannot write {}: {error}", case.path.display())))?;
+    anstream::println!("{}: {} cells", case.path.display(), cells.len());
+    let lost = case.expects.iter().any(|expect| {
+        expect.transcript.is_conditional() && cells.keys().any(|at| expect.selector.selects(at))
+    });
+    if lost {
+        anstream::println!(
+            "  it had lines for some kernels only (`if`, `unless`): put them back where they belong"
+        );
+    }
+    Ok(())
+}
+
+/// Changes that git does not have yet could not be told from what bless writes.
+fn refuse_dirty(cells: &[PlannedCell]) -> Result<(), Failure> {
+    let mut paths: Vec<&Path> = cells.iter().map(|cell| cell.case.path.as_path()).collect();
+    paths.dedup();
+    let output = Command::new("git").args(["status", "--porcelain", "--"]).args(&paths).output();
+    let Ok(output) = output else { return Ok(()) };
+    let changed = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && !changed.trim().is_empty() {
+        return Err(Failure::input(format!(
+            "these case files have uncommitted changes; commit them, or add --dirty:\n{}",
+            changed.trim_end()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Exit codes, and the one error that ends a command.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use crate::case::LibraryError;
+use crate::judge::Verdict;
+use crate::kernel::KernelError;
+use crate::policy::PolicyError;
+use crate::record::{Event, RecordError};
+use crate::target::TargetError;
+
+/// The table of exit codes, for `--help`, the man page and README.
+pub const TABLE: &str = "\
+Exit codes:
+  0    every cell passed (or was skipped or is known to differ), and at least one ran
+  1    a cell FAILed: the kernel did something else than expected
+  2    bad input: an option, a case file, a policy or a kernel file
+  3    a cell was not judged: ERROR (it could not be carried out) or MISS (the target died)
+  4    no cell ran: the filters select none, or all were skipped
+  5    this host lacks something: a program, a right, disk space (`perfsec doctor` says what)
+  6    the kernel cannot be tested: it does not boot, lacks SELinux, audit or perf, or
+       does not take the policy
+  130  interrupted by SIGINT; 143 by SIGTERM";
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Success,
+    /// A cell failed.
+    Failed,
+    /// Bad input.
+    Input,
+    /// A cell was not judged.
+    NotJudged,
+    /// No cell ran.
+    NothingRan,
+    /// The host lacks something.
+    Host,
+    /// The kernel cannot be tested.
+    Kernel,
+    /// Ended by this signal.
+    Signal(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failed => 1,
+            Exit::Input => 2,
+            Exit::NotJudged => 3,
+            Exit::NothingRan => 4,
+            Exit::Host => 5,
+            Exit::Kernel => 6,
+            Exit::Signal(number) => 128 + number,
+        })
+    }
+}
+
+impl Exit {
+    /// The exit code of a run with these events.
+    pub fn of_run<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let (mut failed, mut unjudged, mut judged, mut refused) = (false, false, false, false);
+        for event in events {
+            match event {
+                Event::Cell(cell) => {
+                    let verdict = cell.judgement.verdict;
+                    failed |= verdict == Verdict::Fail;
+                    unjudged |= matches!(verdict, Verdict::Error | Verdict::Miss);
+                    judged |= verdict.judged();
+                }
+                Event::LaneEnd(end) => refused |= end.refused.is_some(),
+                _ => {}
+            }
+        }
+        match (failed, refused, unjudged, judged) {
+            (true, ..) => Self::Failed,
+            (_, true, ..) => Self::Kernel,
+            (_, _, true, _) => Self::NotJudged,
+            (.., false) => Self::NothingRan,
+            _ => Self::Success,
+        }
+    }
+}
+
+/// A command that could not do its work: one error, with its causes, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the command ends.
+    pub exit: Exit,
+    /// What went wrong.
+    pub error: Box<dyn Error + Send + Sync>,
+}
+
+impl Failure {
+    /// An error that is the input's fault.
+    pub fn input(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { exit: Exit::Input, error: error.into() }
+    }
+
+    /// An error that is the host's fault.
+    pub fn host(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { exit: Exit::Host, error: error.into() }
+    }
+
+    /// Writes the error and its causes to standard error.
+    pub fn print(&self) {
+        let mut text = self.error.to_string();
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let words = error.to_string();
+            // An error that shows its source transparently would say it twice.
+            if !text.ends_with(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+            cause = error.source();
+        }
+        // Mistakes in case files come rendered, each with its own heading.
+        let heading = if text.starts_with("error") { "" } else { "error: " };
+        anstream::eprintln!("{heading}{text}");
+    }
+}
+
+impl From<LibraryError> for Failure {
+    fn from(error: LibraryError) -> Self {
+        Self::input(error)
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        let exit = match error {
+            PolicyError::NoCompiler(_) | PolicyError::Cache(_) => Exit::Host,
+            PolicyError::Unknown { .. }
+            | PolicyError::Read { .. }
+            | PolicyError::NotAPolicy { .. }
+            | PolicyError::Refused { .. } => Exit::Input,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        let exit =
+            if matches!(error, RecordError::Write { .. }) { Exit::Host } else { Exit::Input };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        Self::host(error)
+    }
+}
+
+impl From<crate::cache::CacheError> for Failure {
+    fn from(error: crate::cache::CacheError) -> Self {
+        Self::host(error)
+    }
+}
+
+impl From<KernelError> for Failure {
+    fn from(error: KernelError) -> Self {
+        let exit = if matches!(error, KernelError::Cache(_)) { Exit::Host } else { Exit::Input };
+        Self { exit, error: error.into() }
+    }
+}

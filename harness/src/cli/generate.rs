@@ -1,0 +1,20 @@
+//! Completions and man pages, generated from the options.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, Exit, Failure};
+
+pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {
+    clap_complete::generate(shell, &mut Cli::command(), "perfsec", &mut std::io::stdout());
+    Ok(Exit::Success)
+}
+
+pub(super) fn man(directory: &Path) -> Result<Exit, Failure> {
+    clap_mangen::generate_to(Cli::command(), directory).map_err(|error| {
+        Failure::input(format!("cannot write man pages into {}: {error}", directory.display()))
+    })?;
+    Ok(Exit::Success)
+}

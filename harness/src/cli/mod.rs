@@ -1,0 +1,42 @@
+//! The command line: reads options, starts what they ask for, and turns the outcome into an exit code.
+
+mod args;
+mod bless;
+mod doctor;
+mod exit;
+mod generate;
+mod lanes;
+mod run;
+mod shell;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Cli;
+use args::Command;
+pub use exit::{Exit, Failure};
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.color.apply();
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Bless(args) => bless::bless(&args),
+        Command::Shell(args) => shell::shell(&args),
+        Command::Doctor => doctor::doctor(),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { directory } => generate::man(&directory),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `perfsec run`
+
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use super::args::{CaseArgs, RunArgs};
+use super::{Exit, Failure, lanes};
+use crate::cache::Cache;
+use crate::case::Library;
+use crate::judge::Verdict;
+use crate::plan::PlannedCell;
+use crate::record::{Event, FORMAT, RunEnded, RunStarted, Writer};
+use crate::report::{Progress, Text};
+use crate::run::{Interrupt, LanePlan, Limits, run_lane};
+use crate::target::TargetError;
+
+pub(super) fn library(args: &CaseArgs) -> Result<Library, Failure> {
+    Ok(match &args.cases {
+        Some(directory) => Library::directory(directory)?,
+        None => Library::built_in()?,
+    })
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let library = library(&args.cases)?;
+    let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
+    if args.list {
+        let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
+        names.sort();
+        names.iter().for_each(|name| anstream::println!("{name}"));
+        return Ok(if names.is_empty() { Exit::NothingRan } else { Exit::Success });
+    }
+    if cells.is_empty() {
+        return Err(Failure {
+            exit: Exit::NothingRan,
+            error: "the filters select no cell: `perfsec run --list` lists them all".into(),
+        });
+    }
+
+    let signals = Signals::watch().map_err(Failure::host)?;
+    let cache = Cache::open()?;
+    let mut progress = Progress::new();
+    let ready = lanes::prepare(&args.machine, &cache, &|text| progress.say(text))?;
+    let path = cache.path("runs", &format!("{}-{}.jsonl", stamp(), std::process::id()));
+    let mut writers = vec![Writer::create(&path)?];
+    if let Some(out) = &args.out {
+        writers.push(Writer::create(out)?);
+    }
+
+    let mut text = Text::default();
+    let jobs = args.jobs.unwrap_or_else(default_jobs).max(1);
+    let plans = ready.lanes(cells);
+    let outcome = execute(&plans, args.machine.limits(), jobs, &signals.interrupt, |event| {
+        progress.event(event);
+        text.event(event);
+        writers.iter_mut().try_for_each(|writer| writer.write(event))
+    });
+    anstream::print!("{}", text.summary());
+    let shown = args.out.as_ref().unwrap_or(&path);
+    anstream::println!("run record: {}", shown.display());
+    let exit = outcome?;
+    Ok(signals.exit().unwrap_or(exit))
+}
+
+/// Runs lanes, `jobs` at a time, and passes every event to `subscribe`, one at a time and in order.
+///
+/// # Errors
+///
+/// When a subscriber or a target fails; the other lanes are stopped first.
+pub(super) fn execute<E: Into<Failure>>(
+    plans: &[LanePlan],
+    limits: Limits,
+    jobs: usize,
+    interrupt: &Interrupt,
+    mut subscribe: impl FnMut(&Event) -> Result<(), E>,
+) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let mut failure: Option<Failure> = None;
+    let mut counts = vec![0usize; Verdict::ALL.len()];
+    let mut codes: Vec<Event> = Vec::new();
+    let mut tell = |event: Event, interrupt: &Interrupt| {
+        if let Event::Cell(cell) = &event {
+            let verdict = cell.judgement.verdict;
+            if let Some(at) = Verdict::ALL.iter().position(|known| *known == verdict) {
+                counts[at] += 1;
+            }
+        }
+        if let (Err(error), None) = (subscribe(&event), &failure) {
+            failure = Some(error.into());
+            interrupt.raise();
+        }
+        if matches!(event, Event::Cell(_) | Event::LaneEnd(_)) {
+            codes.push(event);
+        }
+    };
+    tell(
+        Event::Run(RunStarted {
+            format: FORMAT,
+            perfsec: env!("CARGO_PKG_VERSION").to_owned(),
+            started: jiff::Timestamp::now().to_string(),
+            command: std::env::args().collect(),
+            agent: crate::hex(&Sha256::digest(crate::AGENT)),
+            cells: plans.iter().map(|plan| plan.cells.len()).sum(),
+        }),
+        interrupt,
+    );
+    let queue = Mutex::new(plans.iter());
+    let queue = &queue;
+    let errors = thread::scope(|scope| {
+        let (sink, events) = mpsc::channel();
+        let workers: Vec<_> = (0..jobs.min(plans.len()))
+            .map(|_| {
+                let sink = sink.clone();
+                scope.spawn(move || work(queue, limits, interrupt, &sink))
+            })
+            .collect();
+        drop(sink);
+        events.into_iter().for_each(|event| tell(event, interrupt));
+        let ends = workers.into_iter().map(|worker| worker.join());
+        ends.filter_map(|end| match end {
+            Ok(result) => result.err(),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+        .collect::<Vec<_>>()
+    });
+    let exit = Exit::of_run(&codes);
+    let counted = Verdict::ALL.into_iter().zip(counts.clone()).filter(|(_, count)| *count > 0);
+    let end = RunEnded {
+        counts: counted.collect(),
+        interrupted: interrupt.is_raised(),
+        millis: started.elapsed().as_millis() as u64,
+    };
+    if let (Err(error), None) = (subscribe(&Event::End(end)), &failure) {
+        failure = Some(error.into());
+    }
+    match (failure, errors.into_iter().next()) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => Ok(exit),
+    }
+}
+
+fn work<'a>(
+    queue: &Mutex<impl Iterator<Item = &'a LanePlan>>,
+    limits: Limits,
+    interrupt: &Interrupt,
+    sink: &Sender<Event>,
+) -> Result<(), TargetError> {
+    // The receiver outlives every worker.
+    let emit = |event| drop(sink.send(event));
+    let mut result = Ok(());
+    loop {
+        let next = queue.lock().ok().and_then(|mut plans| plans.next());
+        let Some(plan) = next else { return result };
+        if let Err(error) = run_lane(plan, limits, interrupt, &emit) {
+            result = Err(error);
+        }
+    }
+}
+
+/// An emulated lane keeps one CPU busy, and QEMU's own threads some of another.
+fn default_jobs() -> usize {
+    thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2))
+}
+
+fn stamp() -> String {
+    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// SIGINT and SIGTERM stop a run in order: machines are ended and the record is finished.
+pub(super) struct Signals {
+    pub(super) interrupt: Interrupt,
+    seen: std::sync::Arc<std::sync::atomic::AtomicI32>,
+}
+
+impl Signals {
+    pub(super) fn watch() -> std::io::Result<Self> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let interrupt = Interrupt::default();
+        let seen = std::sync::Arc::new(std::sync::atomic::AtomicI32::new(0));
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+        let (raised, number) = (interrupt.clone(), seen.clone());
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for signal in signals.forever() {
+                // The second time the user means it: QEMU dies with us.
+                if number.swap(signal, std::sync::atomic::Ordering::SeqCst) != 0 {
+                    std::process::exit(128 + signal);
+                }
+                raised.raise();
+            }
+        })?;
+        Ok(Self { interrupt, seen })
+    }
+
+    /// The exit code that the signal asks for, if one came.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        let number = self.seen.load(std::sync::atomic::Ordering::SeqCst);
+        u8::try_from(number).ok().filter(|number| *number != 0).map(Exit::Signal)
+    }
+}

@@ -1,0 +1,36 @@
+//! `perfsec shell`
+
+use perfsec_wire::{Job, Lane, Message, PROTOCOL};
+
+use super::args::ShellArgs;
+use super::{Exit, Failure, lanes};
+use crate::cache::Cache;
+use crate::host;
+use crate::run::refusal;
+use crate::target::End;
+
+pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
+    let cache = Cache::open()?;
+    let busybox = host::busybox().map_err(Failure::host)?;
+    let ready = lanes::prepare(&args.machine, &cache, &|text| anstream::eprintln!("{text}"))?;
+    let (Some(kernel), Some(policy)) = (ready.kernels.first(), ready.policies.first()) else {
+        return Err(Failure::input("a shell needs a kernel and a policy"));
+    };
+    anstream::eprintln!(
+        "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or end QEMU with Ctrl-A x",
+        kernel.version,
+        policy.name
+    );
+    let lane = Lane { protocol: PROTOCOL, job: Job::Shell };
+    let end = ready.target(kernel).shell(&lane, &policy.binary, busybox, |message| {
+        if let Message::Refused(why) = message {
+            anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
+        }
+    })?;
+    match end {
+        End::PoweredOff | End::Killed => Ok(Exit::Success),
+        End::Rebooted | End::Crashed { .. } => {
+            Err(Failure { exit: Exit::Kernel, error: format!("the guest {end}").into() })
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `perfsec show`
+
+use std::collections::BTreeMap;
+
+use super::args::ShowArgs;
+use super::{Exit, Failure, run};
+use crate::case::{Case, Circumstances, Coordinates};
+use crate::kernel::KernelVersion;
+
+/// A kernel newer than every condition knows, when none is named.
+const NEWEST: KernelVersion = KernelVersion::new(u32::MAX, 0, 0);
+
+pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
+    let library = run::library(&args.cases)?;
+    let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
+    if cells.is_empty() {
+        return Err(Failure {
+            exit: Exit::NothingRan,
+            error: "no case by that name: `perfsec run --list` lists every cell".into(),
+        });
+    }
+    let (distribution, version) = match args.kernel.as_deref().map(|text| text.split_once(':')) {
+        None => (None, NEWEST),
+        Some(Some((distribution, version))) => (Some(distribution), parse(version)?),
+        Some(None) => (None, parse(args.kernel.as_deref().unwrap_or_default())?),
+    };
+    let kernel = Circumstances { version, distribution, config: None };
+    let mut by_case: BTreeMap<&str, (&Case, Vec<&Coordinates>)> = BTreeMap::new();
+    for cell in &cells {
+        by_case.entry(&cell.case.name).or_insert((&*cell.case, Vec::new())).1.push(&cell.at);
+    }
+    for (case, mut cells) in by_case.into_values() {
+        cells.sort();
+        print(case, &cells, &kernel);
+    }
+    Ok(Exit::Success)
+}
+
+fn parse(text: &str) -> Result<KernelVersion, Failure> {
+    text.parse().map_err(Failure::input)
+}
+
+fn print(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) {
+    anstream::println!("{}: {}", case.name, case.title);
+    anstream::println!("  file {}", case.path.display());
+    for source in &case.source {
+        anstream::println!("  from {source}");
+    }
+    for (name, value) in &case.sysctls {
+        anstream::println!("  sysctl {name} = {value}");
+    }
+    for step in &case.given {
+        anstream::println!("  given {step}, by the agent");
+    }
+    for (name, condition) in &case.when {
+        let holds = if condition.holds(kernel) { "holds" } else { "does not hold" };
+        anstream::println!("  {name} {holds}: {}", condition.reason);
+    }
+    // Cells that must see the same are shown together.
+    let mut groups: Vec<(Vec<&Coordinates>, Vec<String>)> = Vec::new();
+    for at in cells {
+        let lines: Vec<_> = case.expected(at, kernel).into_iter().map(|line| line.text).collect();
+        match groups.iter_mut().find(|(_, known)| *known == lines) {
+            Some((group, _)) => group.push(at),
+            None => groups.push((vec![at], lines)),
+        }
+    }
+    for (group, lines) in groups {
+        anstream::println!();
+        group.iter().for_each(|at| anstream::println!("{}", case.cell_name(at)));
+        lines.iter().for_each(|line| anstream::println!("    {line}"));
+    }
+    if let Some(reason) = case.unmet(kernel) {
+        anstream::println!("\n(skipped on this kernel, which lacks: {reason})");
+    }
+    anstream::println!();
+}

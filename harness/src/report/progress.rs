@@ -1,0 +1,105 @@
+//! Progress: a bar on a terminal, plain lines elsewhere.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::record::Event;
+
+/// Shows how far a run is, on standard error.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    labels: Vec<String>,
+    bad: usize,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Progress {
+    /// A bar if standard error is a terminal.
+    #[must_use]
+    pub fn new() -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} cells {msg}")
+            {
+                bar.set_style(style);
+            }
+            // The spinner turns while a kernel boots and nothing else is to be told.
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar, labels: Vec::new(), bad: 0 }
+    }
+
+    /// Says something that is no event: what is being fetched, built or waited for.
+    pub fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(text.to_owned()),
+            None => anstream::eprintln!("{text}"),
+        }
+    }
+
+    /// Takes in an event.
+    pub fn event(&mut self, event: &Event) {
+        match event {
+            Event::Run(run) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_length(run.cells as u64);
+                }
+            }
+            Event::Lane(lane) => {
+                self.labels.resize(self.labels.len().max(lane.lane + 1), String::new());
+                self.labels[lane.lane] =
+                    format!("Linux {} under {}", lane.kernel.version, lane.policy);
+                let (cells, machinery) = (lane.cells, &lane.machinery);
+                self.lane(
+                    lane.lane,
+                    &format!(
+                        "booting for {cells} cells ({}, {})",
+                        machinery.machine, machinery.accel
+                    ),
+                );
+            }
+            Event::Ready(ready) => {
+                let seconds = ready.millis as f64 / 1000.0;
+                self.lane(ready.lane, &format!("ready after {seconds:.1} s"));
+            }
+            Event::Cell(cell) => {
+                let verdict = cell.judgement.verdict;
+                if verdict.is_bad() {
+                    self.bad += 1;
+                }
+                match &self.bar {
+                    Some(bar) => {
+                        bar.inc(1);
+                        if self.bad > 0 {
+                            bar.set_message(format!("{} bad", self.bad));
+                        }
+                    }
+                    None if verdict.is_bad() => anstream::eprintln!("{verdict} {}", cell.name),
+                    None => {}
+                }
+            }
+            Event::Death(death) => self.lane(death.lane, &death.cause),
+            Event::LaneEnd(_) => {}
+            Event::End(_) => {
+                if let Some(bar) = &self.bar {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+
+    fn lane(&self, lane: usize, text: &str) {
+        let label = self.labels.get(lane).map_or("", String::as_str);
+        self.say(&format!("{label}: {text}"));
+    }
+}
