@@ -10,7 +10,8 @@ pub struct Report {
     pub kind: Kind,
     /// One line that is the same whenever the same trouble comes: no address, pid or time.
     pub title: String,
-    /// The report's lines as they were on the console, at most [`EXCERPT_LINES`] of them.
+    /// The report's lines as they were on the console, without control characters, and cut
+    /// where a report of the kernel's own must have ended.
     pub excerpt: String,
     /// Where the report begins, in bytes from the start of the console.
     pub offset: usize,
