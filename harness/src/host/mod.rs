@@ -1,25 +1,13 @@
 //! The host: what it is, what it has of what perfsec needs, and how it gets the rest.
 
+mod inspect;
+mod install;
+mod manager;
 mod os_release;
+mod tool;
 
+pub use inspect::{Finding, Host, Kvm, State};
+pub use install::InstallError;
+pub use manager::Manager;
 pub use os_release::OsRelease;
-#[allow(missing_docs)]
-pub struct Host;
-#[allow(missing_docs)]
-impl Host {
-    pub fn inspect() -> Self {
-        Host
-    }
-    pub fn can_run(&self) -> bool {
-        true
-    }
-}
-impl std::fmt::Display for Host {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
-    }
-}
-#[allow(missing_docs)]
-pub fn busybox() -> Result<Vec<u8>, std::io::Error> {
-    std::fs::read("/bin/busybox")
-}
+pub use tool::{Need, TOOLS, Tool};

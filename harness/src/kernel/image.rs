@@ -222,16 +222,28 @@ fn first_bytes(data: &[u8]) -> String {
     bytes.join(" ")
 }
 
-/// The line of `linux_banner`: the first mention of a version that is a number and not `%s`.
+/// The line of `linux_banner`. Since 6.1 a kernel holds it twice: `init/version.c` makes one with
+/// an empty build number to find the size, and the last link adds the one that is printed.
 fn banner(vmlinux: &[u8]) -> Option<String> {
     const START: &[u8] = b"Linux version ";
     const LONGEST: usize = 512;
-    memmem::find_iter(vmlinux, START).find_map(|at| {
+    let mut banners = memmem::find_iter(vmlinux, START).filter_map(|at| {
         let line = &vmlinux[at..vmlinux.len().min(at + LONGEST)];
         let end = line.iter().position(|byte| !(b' '..=b'~').contains(byte))?;
         let line = std::str::from_utf8(&line[..end]).ok()?;
+        // The format of /proc/version begins alike, with `%s` for the version.
         line.as_bytes().get(START.len())?.is_ascii_digit().then(|| line.to_owned())
-    })
+    });
+    let first = banners.next()?;
+    let numbered = |line: &String| {
+        line.split(" #")
+            .skip(1)
+            .any(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+    };
+    if numbered(&first) {
+        return Some(first);
+    }
+    Some(banners.find(numbered).unwrap_or(first))
 }
 
 /// The distribution whose mark a release name or banner carries.
@@ -285,6 +297,14 @@ mod tests {
         let image = Image::parse(&bz_image(Compression::Zstd, &plain)).unwrap();
         assert_eq!(image.how, Boot::BzImage);
         assert!(matches!(Image::parse(&plain), Err(ImageError::NoEntry)));
+    }
+
+    #[rstest]
+    #[case(b"Linux version 6.1.0 (a) # SMP\n\0..Linux version 6.1.0 (a) #1 SMP\n", "#1 SMP")]
+    #[case(b"Linux version %s (%s)\nLinux version 5.10.0 (a) #7 SMP\n", "#7 SMP")]
+    #[case(b"Linux version 6.1.0 (a) # SMP\n\0", "# SMP")]
+    fn the_banner_that_is_printed_is_taken(#[case] data: &[u8], #[case] end: &str) {
+        assert!(banner(data).unwrap().ends_with(end));
     }
 
     #[test]

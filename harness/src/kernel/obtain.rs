@@ -120,7 +120,8 @@ pub fn obtain(
         package: found.package().to_owned(),
         version: found.version().to_owned(),
     };
-    let stored = Stored { cache, key: found.sha256(), progress };
+    let key = found.key();
+    let stored = Stored { cache, key: &key, progress };
     let made = stored.get_or_make(|| {
         let path = archive.fetch_image(&found)?;
         let mut source = read_deb(&path)?;
@@ -295,5 +296,136 @@ impl Stored<'_> {
         })?;
         self.cache.publish_bytes(ROOM, &name, &text)?;
         Ok(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::kernel::decompress::Compression;
+    use crate::kernel::fixture::{Shape, bz_image, deb_of_bytes, vmlinux};
+
+    struct Place {
+        dir: TempDir,
+        cache: Cache,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let dir = TempDir::new().unwrap();
+            let cache = Cache::at(&dir.path().join("cache")).unwrap();
+            Self { dir, cache }
+        }
+
+        fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+            let path = self.dir.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        }
+
+        fn obtain(&self, path: &Path) -> Result<Kernel, KernelError> {
+            let spec = KernelSpec::File(path.to_path_buf());
+            obtain(&spec, &self.cache, Options::default(), &|_| {})
+        }
+    }
+
+    #[test]
+    fn a_boot_image_is_unpacked_once() {
+        let place = Place::new();
+        let plain = vmlinux(&Shape::default());
+        let path = place.file("bzImage", &bz_image(Compression::Xz, &plain));
+        let kernel = place.obtain(&path).unwrap();
+        assert_eq!(fs::read(&kernel.image).unwrap(), plain);
+        assert_eq!(kernel.origin, Origin::File { path: path.clone() });
+        let made = fs::metadata(&kernel.image).unwrap().modified().unwrap();
+        assert_eq!(place.obtain(&path).unwrap(), kernel);
+        assert_eq!(fs::metadata(&kernel.image).unwrap().modified().unwrap(), made);
+    }
+
+    #[test]
+    fn an_entry_of_the_cache_that_lost_its_file_is_made_again() {
+        let place = Place::new();
+        let path = place.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
+        let kernel = place.obtain(&path).unwrap();
+        fs::write(&kernel.image, "cut").unwrap();
+        assert_eq!(place.obtain(&path).unwrap(), kernel);
+        assert!(fs::metadata(&kernel.image).unwrap().len() > 3);
+    }
+
+    #[test]
+    fn a_boot_image_without_pvh_boots_from_a_copy() {
+        let place = Place::new();
+        let bytes =
+            bz_image(Compression::Gzip, &vmlinux(&Shape { pvh: false, ..Shape::default() }));
+        let kernel = place.obtain(&place.file("bzImage", &bytes)).unwrap();
+        assert_eq!(kernel.how, Boot::BzImage);
+        assert_eq!(fs::read(&kernel.image).unwrap(), bytes);
+    }
+
+    #[test]
+    fn an_uncompressed_kernel_with_debug_information_boots_where_it_is() {
+        let place = Place::new();
+        let mut bytes = vmlinux(&Shape::default());
+        bytes.extend_from_slice(&[0xdb; 200_000]);
+        let path = place.file("vmlinux", &bytes);
+        let kernel = place.obtain(&path).unwrap();
+        assert_eq!(kernel.image, path.canonicalize().unwrap());
+        assert_eq!(kernel.sha256, hash::of_bytes(&bytes));
+    }
+
+    #[test]
+    fn a_package_gives_its_kernel_and_its_config() {
+        let place = Place::new();
+        let image = bz_image(Compression::Zstd, &vmlinux(&Shape::default()));
+        let files =
+            [("./boot/config-x", b"CONFIG_AUDIT=y\n".as_slice()), ("./boot/vmlinuz-x", &image)];
+        let kernel = place.obtain(&place.file("k.deb", &deb_of_bytes(".xz", &files))).unwrap();
+        assert_eq!(kernel.sha256, hash::of_bytes(&image));
+        assert!(kernel.config.as_ref().unwrap().is_set("CONFIG_AUDIT"));
+        assert!(matches!(&kernel.origin, Origin::Deb { version, .. } if version == "6.1.192-2"));
+        let json = serde_json::to_string(&kernel.for_record()).unwrap();
+        assert_eq!(serde_json::from_str::<Kernel>(&json).unwrap(), kernel);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_leaves_nothing() {
+        let place = Place::new();
+        let text = place.file("notes.txt", b"no kernel");
+        for (path, said) in [
+            (place.dir.path().join("missing"), "missing"),
+            (place.dir.path().to_path_buf(), "directory"),
+            (text, "notes.txt"),
+        ] {
+            let error = place.obtain(&path).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        assert!(!place.cache.path(ROOM, "").exists());
+    }
+
+    #[rstest]
+    #[case("debian:bookworm", (6, 1))]
+    #[case("debian:5.10", (5, 10))]
+    #[case("debian:6.12.94", (6, 12))]
+    #[case("debian:7.3", (7, 3))]
+    #[ignore = "needs the package registry"]
+    fn debian_kernels_come_with_their_config(#[case] spec: KernelSpec, #[case] series: (u32, u32)) {
+        let cache = Cache::open().unwrap();
+        let kernel = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap();
+        assert_eq!((kernel.version.series(), kernel.how), (series, Boot::Pvh));
+        assert!(kernel.config.unwrap().is_set("CONFIG_SECURITY_SELINUX"));
+    }
+
+    #[test]
+    #[ignore = "needs the package registry"]
+    fn what_debian_does_not_have_is_told_with_what_it_has() {
+        let cache = Cache::open().unwrap();
+        for (spec, said) in [("debian:6.12.9999", "6.12."), ("debian:warty", "bookworm")] {
+            let spec = spec.parse().unwrap();
+            let error = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+        }
     }
 }

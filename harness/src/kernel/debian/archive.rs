@@ -104,9 +104,15 @@ impl Found {
         &self.image.suite
     }
 
-    /// SHA-256 of the package.
-    pub(crate) fn sha256(&self) -> &str {
-        &self.image.sha256
+    /// Names what the kernel and its configuration are made of: the SHA-256 of the package, or of
+    /// those of both where there are two.
+    pub(crate) fn key(&self) -> String {
+        match &self.config {
+            Some(config) => {
+                hash::of_bytes(format!("{} {}", self.image.sha256, config.sha256).as_bytes())
+            }
+            None => self.image.sha256.clone(),
+        }
     }
 }
 
@@ -296,7 +302,8 @@ impl<'a> Lists<'a> {
         let kept = self.kept(suite)?;
         let made = UNIX_EPOCH + Duration::from_secs(kept.made);
         let age = SystemTime::now().duration_since(made).ok()?;
-        let wanted = self.newer_than.is_none_or(|moment| made >= moment);
+        // What is kept is in whole seconds; a list of this very second is new enough.
+        let wanted = self.newer_than.is_none_or(|moment| made + Duration::from_secs(1) > moment);
         (age < BELIEVED && wanted).then_some(kept.catalogue)
     }
 
@@ -343,9 +350,8 @@ impl<'a> Lists<'a> {
         if catalogue.is_empty() {
             return Err(DebianError::NoKernel { suite: suite.to_string() });
         }
-        // Whole seconds, rounded up, so that a list made now is not older than a moment ago.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let kept = Kept { format: FORMAT, made: now.as_secs() + 1, catalogue };
+        let kept = Kept { format: FORMAT, made: now.as_secs(), catalogue };
         let path = self.cache.path("debian-lists", &format!("{suite}.json"));
         let text = serde_json::to_vec(&kept)
             .map_err(|error| self.cache.error("write", &path, error.into()))?;

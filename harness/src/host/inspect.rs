@@ -1,0 +1,231 @@
+//! Looking at the host, changing nothing.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::unistd::{AccessFlags, access};
+use object::Endianness;
+use object::elf::{FileHeader64, PT_INTERP};
+use object::read::elf::{FileHeader, ProgramHeader};
+
+use super::manager::Manager;
+use super::os_release::OsRelease;
+use super::tool::{Need, Probe, TOOLS, Tool};
+
+/// Where administrators' programs are, which the `PATH` of other users often leaves out.
+const MORE_PLACES: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// The host as it was found.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Which system it runs.
+    pub os: OsRelease,
+    /// Its package manager, if it is one that perfsec knows.
+    pub manager: Option<Manager>,
+    /// Each of [`TOOLS`].
+    pub findings: Vec<Finding>,
+    /// Whether this user may use KVM.
+    pub kvm: Kvm,
+}
+
+/// What was found of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which one.
+    pub tool: &'static Tool,
+    /// What was found.
+    pub state: State,
+}
+
+/// What was found in the place of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is there and of use.
+    Found {
+        /// Where.
+        path: PathBuf,
+        /// What it calls its version, if it tells.
+        version: Option<String>,
+    },
+    /// It is not there.
+    Missing,
+    /// It is there, but this user may not execute it.
+    NotExecutable {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It is there, but of another kind than perfsec needs.
+    Unsuitable {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// What this user may expect of `/dev/kvm`. Whether KVM works is only known when it was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kvm {
+    /// There is none; QEMU emulates.
+    Absent,
+    /// It is there and may not be opened: the user is not in its group.
+    NotPermitted,
+    /// It may be opened.
+    Permitted,
+}
+
+impl Host {
+    /// Looks at this host. Each tool that tells its version is started once.
+    pub fn inspect() -> Self {
+        let findings =
+            TOOLS.iter().map(|tool| Finding { tool, state: state(tool.probe, tool.name) });
+        Self {
+            os: OsRelease::of_host(),
+            manager: Manager::of_host(),
+            findings: findings.collect(),
+            kvm: kvm(Path::new("/dev/kvm")),
+        }
+    }
+
+    /// The findings that stand in the way of these needs.
+    pub fn lacking(&self, needs: &[Need]) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| {
+            needs.contains(&finding.tool.need) && !matches!(finding.state, State::Found { .. })
+        })
+    }
+}
+
+/// Finds a program as a shell would. The error is the first file of that name that may not be
+/// executed, if there is one.
+pub(super) fn find_program(name: &str) -> Result<PathBuf, Option<PathBuf>> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> =
+        env::split_paths(&path).chain(MORE_PLACES.iter().map(PathBuf::from)).collect();
+    find_in(name, &places)
+}
+
+fn find_in(name: &str, places: &[PathBuf]) -> Result<PathBuf, Option<PathBuf>> {
+    let mut unusable = None;
+    for file in places.iter().map(|place| place.join(name)) {
+        let Ok(data) = fs::metadata(&file) else { continue };
+        if !data.is_file() {
+            continue;
+        }
+        // Root may do everything but execute what nobody may execute.
+        if data.permissions().mode() & 0o111 != 0 && access(&file, AccessFlags::X_OK).is_ok() {
+            return Ok(file);
+        }
+        unusable = unusable.or(Some(file));
+    }
+    Err(unusable)
+}
+
+fn state(probe: Probe, name: &str) -> State {
+    let version_argument = match probe {
+        Probe::File(place) => {
+            let path = PathBuf::from(place);
+            return if path.is_file() {
+                State::Found { path, version: None }
+            } else {
+                State::Missing
+            };
+        }
+        Probe::Program(argument) => argument,
+        Probe::StaticProgram => None,
+    };
+    let path = match find_program(name) {
+        Ok(path) => path,
+        Err(Some(path)) => return State::NotExecutable { path },
+        Err(None) => return State::Missing,
+    };
+    if probe == Probe::StaticProgram && !is_static(&path) {
+        let reason = "it is linked dynamically and would not start in the guest";
+        return State::Unsuitable { path, reason };
+    }
+    let version = version_argument.and_then(|argument| version(&path, argument));
+    State::Found { path, version }
+}
+
+/// The first line that a program prints when it is asked for its version.
+fn version(program: &Path, argument: &str) -> Option<String> {
+    let output = Command::new(program)
+        .arg(argument)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+}
+
+/// Whether a program names no loader to be started with.
+fn is_static(program: &Path) -> bool {
+    let Ok(data) = fs::read(program) else { return false };
+    let Ok(header) = FileHeader64::<Endianness>::parse(data.as_slice()) else { return false };
+    let Ok(endian) = header.endian() else { return false };
+    header
+        .program_headers(endian, data.as_slice())
+        .is_ok_and(|segments| segments.iter().all(|segment| segment.p_type(endian) != PT_INTERP))
+}
+
+/// Asks for the rights and does not open it: a KVM that does not work may keep the caller.
+fn kvm(device: &Path) -> Kvm {
+    if !device.exists() {
+        return Kvm::Absent;
+    }
+    match access(device, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Ok(()) => Kvm::Permitted,
+        Err(_) => Kvm::NotPermitted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn write(dir: &TempDir, name: &str, mode: u32) -> PathBuf {
+        let path = dir.path().join(name);
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_first_program_that_can_be_executed_is_found() {
+        let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let places = [first.path().to_path_buf(), second.path().to_path_buf()];
+        assert_eq!(find_in("tool", &places), Err(None));
+        let unusable = write(&first, "tool", 0o644);
+        assert_eq!(find_in("tool", &places), Err(Some(unusable)));
+        let usable = write(&second, "tool", 0o755);
+        assert_eq!(find_in("tool", &places), Ok(usable));
+    }
+
+    #[test]
+    fn a_file_is_found_without_being_executed() {
+        assert_eq!(state(Probe::File("/no/such/keyring"), "keyring"), State::Missing);
+        assert!(matches!(state(Probe::File("/proc/version"), "x"), State::Found { .. }));
+    }
+
+    #[test]
+    fn a_script_is_no_static_program() {
+        let dir = TempDir::new().unwrap();
+        assert!(!is_static(&write(&dir, "busybox", 0o755)));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_absent() {
+        assert_eq!(kvm(Path::new("/dev/no-such-kvm")), Kvm::Absent);
+    }
+
+    #[test]
+    fn every_tool_is_looked_for() {
+        assert_eq!(Host::inspect().findings.len(), TOOLS.len());
+    }
+}

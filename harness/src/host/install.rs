@@ -1,0 +1,205 @@
+//! Getting what the host lacks, with its own package manager and nothing else.
+
+use std::io;
+use std::process::{Command, ExitStatus};
+
+use super::inspect::{Finding, Host, State};
+use super::manager::Manager;
+use super::tool::Need;
+
+/// Why the host still lacks something.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Only root may install; nothing was changed.
+    #[error("install {what}: not running as root; run this and try again:\n  {command}")]
+    NotRoot {
+        /// What is missing.
+        what: String,
+        /// What to type.
+        command: String,
+    },
+    /// The host has no package manager that perfsec knows, or it has no such package.
+    #[error("install {what}: no package of this host's is known to bring it; install it by hand")]
+    NoPackage {
+        /// What is missing.
+        what: String,
+    },
+    /// It is there, and of no use.
+    #[error("use {what}")]
+    Unusable {
+        /// Which file, and what is wrong with it.
+        what: String,
+    },
+    /// The package manager could not be started.
+    #[error("run {command}")]
+    Start {
+        /// The command line.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The package manager failed; it has said why on the terminal.
+    #[error("run {command}: {status}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+}
+
+impl Host {
+    /// What to type to get what these needs lack, or nothing where packages would not help.
+    pub fn missing_command(&self, needs: &[Need], root: bool) -> Option<String> {
+        let commands = self.commands(needs, lists_are_empty(self.manager))?;
+        let prefix = if root { "" } else { "sudo " };
+        let lines: Vec<String> =
+            commands.iter().map(|words| format!("{prefix}{}", words.join(" "))).collect();
+        Some(lines.join(" && "))
+    }
+
+    /// Installs what these needs lack, and returns whether there was anything. `say` is told what
+    /// is installed and why before it is. Without root nothing is done and the error has the
+    /// command.
+    pub fn install(&self, needs: &[Need], say: &dyn Fn(&str)) -> Result<bool, InstallError> {
+        let lacking: Vec<&Finding> = self.lacking(needs).collect();
+        let unusable = lacking.iter().find_map(|finding| match &finding.state {
+            State::NotExecutable { path } => {
+                Some(format!("{}: it is not executable; chmod +x it", path.display()))
+            }
+            _ => None,
+        });
+        if let Some(what) = unusable {
+            return Err(InstallError::Unusable { what });
+        }
+        if lacking.is_empty() {
+            return Ok(false);
+        }
+        let alone: Vec<&str> = lacking
+            .iter()
+            .filter(|finding| self.package(finding).is_none())
+            .map(|finding| finding.tool.name)
+            .collect();
+        if !alone.is_empty() {
+            return Err(InstallError::NoPackage { what: alone.join(", ") });
+        }
+        let root = nix::unistd::Uid::effective().is_root();
+        let names: Vec<&str> = lacking.iter().map(|finding| finding.tool.name).collect();
+        let what = names.join(", ");
+        if !root {
+            let command = self.missing_command(needs, root).unwrap_or_default();
+            return Err(InstallError::NotRoot { what, command });
+        }
+        for finding in &lacking {
+            let package = self.package(finding).unwrap_or_default();
+            let tool = finding.tool;
+            say(&format!("installing {package} for {}, which {}", tool.name, tool.why));
+        }
+        for words in self.commands(needs, lists_are_empty(self.manager)).unwrap_or_default() {
+            say(&words.join(" "));
+            run(&words)?;
+        }
+        Ok(true)
+    }
+
+    fn package(&self, finding: &Finding) -> Option<&'static str> {
+        finding.tool.package(self.manager?)
+    }
+
+    /// The commands that install what packages can bring, if they can bring anything.
+    fn commands(&self, needs: &[Need], update_first: bool) -> Option<Vec<Vec<String>>> {
+        let manager = self.manager?;
+        let installable =
+            |finding: &&Finding| matches!(finding.state, State::Missing | State::Unsuitable { .. });
+        let packages: Vec<&str> = self
+            .lacking(needs)
+            .filter(installable)
+            .filter_map(|finding| self.package(finding))
+            .flat_map(str::split_whitespace)
+            .collect();
+        if packages.is_empty() {
+            return None;
+        }
+        let update = manager.update().filter(|_| update_first);
+        Some(update.into_iter().chain([manager.install(&packages)]).collect())
+    }
+}
+
+fn run(words: &[String]) -> Result<(), InstallError> {
+    let command = words.join(" ");
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let status = Command::new(program)
+        .args(arguments)
+        // Packages must not stop to ask how they are to be configured.
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status()
+        .map_err(|source| InstallError::Start { command: command.clone(), source })?;
+    if status.success() { Ok(()) } else { Err(InstallError::Failed { command, status }) }
+}
+
+/// Whether apt has never fetched its lists, or a container image was built without them.
+fn lists_are_empty(manager: Option<Manager>) -> bool {
+    manager == Some(Manager::Apt)
+        && Command::new("apt-get")
+            .args(["indextargets", "--format", "$(FILENAME)", "Created-By: Packages"])
+            .output()
+            .is_ok_and(|output| output.status.success() && output.stdout.trim_ascii().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::host::{Kvm, OsRelease, TOOLS};
+
+    fn host(manager: Option<Manager>, state: &State) -> Host {
+        let findings = TOOLS.iter().map(|tool| Finding { tool, state: state.clone() }).collect();
+        Host { os: OsRelease::default(), manager, findings, kvm: Kvm::Absent }
+    }
+
+    fn joined(commands: Option<Vec<Vec<String>>>) -> Option<String> {
+        commands.map(|all| all.iter().map(|one| one.join(" ")).collect::<Vec<_>>().join(" && "))
+    }
+
+    #[rstest]
+    #[case(
+        Manager::Apt,
+        "apt-get update && apt-get install --yes --no-install-recommends qemu-system-x86 secilc"
+    )]
+    #[case(
+        Manager::Dnf,
+        "dnf install --assumeyes --setopt=install_weak_deps=False qemu-system-x86-core secilc"
+    )]
+    #[case(Manager::Zypper, "zypper --non-interactive install --no-recommends qemu-x86 secilc")]
+    #[case(Manager::Pacman, "pacman --sync --needed --noconfirm qemu-system-x86")]
+    fn what_is_missing_is_installed_by_the_host_s_own_manager(
+        #[case] manager: Manager,
+        #[case] command: &str,
+    ) {
+        let host = host(Some(manager), &State::Missing);
+        assert_eq!(joined(host.commands(&[Need::Run], true)).as_deref(), Some(command));
+    }
+
+    #[test]
+    fn a_host_that_has_everything_is_left_alone() {
+        let found = State::Found { path: "/usr/bin/x".into(), version: None };
+        let host = host(Some(Manager::Apt), &found);
+        assert_eq!(host.commands(&[Need::Run, Need::Shell], true), None);
+        let said = |words: &str| panic!("{words}");
+        assert!(matches!(host.install(&[Need::Run], &said), Ok(false)));
+    }
+
+    #[test]
+    fn what_no_package_brings_is_to_be_installed_by_hand() {
+        let error = host(None, &State::Missing).install(&[Need::Run], &|_| {}).unwrap_err();
+        assert!(error.to_string().contains("qemu-system-x86_64, secilc"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_executed_is_named() {
+        let state = State::NotExecutable { path: "/opt/qemu".into() };
+        let error = host(Some(Manager::Apt), &state).install(&[Need::Run], &|_| {}).unwrap_err();
+        assert!(error.to_string().contains("/opt/qemu"), "{error}");
+    }
+}
