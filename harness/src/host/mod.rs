@@ -10,4 +10,4 @@ pub use inspect::{Finding, Host, Kvm, State};
 pub use install::InstallError;
 pub use manager::Manager;
 pub use os_release::OsRelease;
-pub use tool::{Need, TOOLS, Tool};
+pub use tool::{Need, Probe, TOOLS, Tool};

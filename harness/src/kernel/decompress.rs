@@ -45,7 +45,7 @@ pub enum Compression {
 /// Why a stream could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// It grows past [`LIMIT`].
+    /// It grows past the largest size that is believed.
     #[error("unpack {compression} data: it grows past {} MiB, which no kernel does", .limit >> 20)]
     TooLarge {
         /// What it claims to be.
@@ -80,7 +80,7 @@ impl Compression {
     }
 
     /// Unpacks the one stream that `data` begins with. `expected` is the size that the image
-    /// claims, a hint that need not be true except that nothing larger comes out for zstd and lz4.
+    /// claims: a hint, except that of a zstd stream nothing larger is accepted.
     pub fn unpack(self, data: &[u8], expected: usize) -> Result<Vec<u8>, DecompressError> {
         self.unpack_within(data, expected, LIMIT)
     }

@@ -83,7 +83,8 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Reads an image that is wholly in memory, or as much of it as [`read_image`] returns.
+    /// Reads an image that is wholly in memory, or of an uncompressed kernel the part that
+    /// is loaded.
     pub fn parse(image: &[u8]) -> Result<Self, ImageError> {
         if image.starts_with(b"\x7fELF") {
             return Self::of_vmlinux(image, None);

@@ -15,6 +15,9 @@ pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// apt's own helper; it reads an index in whatever way apt chose to compress it.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
+/// How every program says `ENOSPC` where messages are not translated.
+const NO_SPACE: &str = "No space left on device";
+
 /// What can go wrong with apt.
 #[derive(Debug, thiserror::Error)]
 pub enum AptError {
@@ -60,6 +63,8 @@ pub enum AptError {
 /// An isolated apt that knows one suite and what is beside it.
 #[derive(Debug)]
 pub(super) struct Apt {
+    cache_root: PathBuf,
+    dir: PathBuf,
     conf: PathBuf,
 }
 
@@ -95,7 +100,8 @@ impl Apt {
         for (path, text) in files {
             fs::write(&path, text).map_err(|error| cache.error("write", &path, error))?;
         }
-        Ok(Self { conf })
+        let (cache_root, dir) = (cache.root().to_path_buf(), dir.to_path_buf());
+        Ok(Self { cache_root, dir, conf })
     }
 
     /// Fetches the package lists. An error may concern only some of them.
@@ -173,7 +179,14 @@ impl Apt {
     ) -> Result<String, AptError> {
         let mut command = Command::new(program);
         command.env("APT_CONFIG", &self.conf);
-        run(arguments(&mut command))
+        run(arguments(&mut command)).map_err(|error| match error {
+            AptError::Failed { words, .. } if words.contains(NO_SPACE) => {
+                // What apt had begun is of no use and takes the room that is lacking.
+                let _ = fs::remove_dir_all(self.dir.join("lists/partial"));
+                CacheError::Full { dir: self.cache_root.clone() }.into()
+            }
+            other => other,
+        })
     }
 }
 
