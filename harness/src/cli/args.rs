@@ -8,6 +8,7 @@ use perfsec_qemu::Accel;
 use perfsec_wire::Mode;
 
 use crate::grant::Grant;
+use crate::host::Need;
 use crate::kernel::KernelSpec;
 use crate::plan::Filter;
 use crate::run::Limits;
@@ -40,7 +41,7 @@ pub enum Command {
     /// Open a shell on a booted kernel with the policy loaded.
     Shell(ShellArgs),
     /// Say what this host has, what it lacks, and what to type.
-    Doctor,
+    Doctor(DoctorArgs),
     /// Write completions for a shell to standard output.
     Completions {
         /// The shell.
@@ -166,6 +167,32 @@ pub struct ShellArgs {
     pub machine: MachineArgs,
 }
 
+/// Options of `doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Install what is missing, with this host's package manager; needs root.
+    #[arg(long)]
+    pub install: bool,
+    /// Look only at what this is about [default: everything but `build`].
+    #[arg(long = "for", value_name = "PURPOSE")]
+    pub purposes: Vec<Purpose>,
+}
+
+/// What a host is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Purpose {
+    /// Booting kernels.
+    Run,
+    /// Fetching Debian's kernels.
+    Debian,
+    /// A shell in a lane.
+    Shell,
+    /// Measuring.
+    Bench,
+    /// Building perfsec.
+    Build,
+}
+
 /// When to use colours.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Color {
@@ -194,6 +221,24 @@ impl FilterArgs {
     #[must_use]
     pub fn filter(&self) -> Filter {
         Filter { names: self.names.clone(), grants: self.grant.clone(), modes: self.mode.clone() }
+    }
+}
+
+impl DoctorArgs {
+    /// The needs that were named.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Need> {
+        if self.purposes.is_empty() {
+            return vec![Need::Run, Need::DebianKernels, Need::Shell, Need::Bench];
+        }
+        let need = |purpose: &Purpose| match purpose {
+            Purpose::Run => Need::Run,
+            Purpose::Debian => Need::DebianKernels,
+            Purpose::Shell => Need::Shell,
+            Purpose::Bench => Need::Bench,
+            Purpose::Build => Need::Build,
+        };
+        self.purposes.iter().map(need).collect()
     }
 }
 

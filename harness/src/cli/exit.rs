@@ -11,7 +11,7 @@ use crate::record::{Event, RecordError};
 use crate::target::TargetError;
 
 /// The table of exit codes, for `--help`, the man page and README.
-pub const TABLE: &str = "\
+pub(super) const TABLE: &str = "\
 Exit codes:
   0    every cell passed (or was skipped or is known to differ), and at least one ran
   1    a cell FAILed: the kernel did something else than expected
@@ -107,21 +107,27 @@ impl Failure {
 
     /// Writes the error and its causes to standard error.
     pub fn print(&self) {
-        let mut text = self.error.to_string();
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            let words = error.to_string();
-            // An error that shows its source transparently would say it twice.
-            if !text.ends_with(&words) {
-                text.push_str(": ");
-                text.push_str(&words);
-            }
-            cause = error.source();
-        }
+        let text = chain(&*self.error);
         // Mistakes in case files come rendered, each with its own heading.
         let heading = if text.starts_with("error") { "" } else { "error: " };
         anstream::eprintln!("{heading}{text}");
     }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        // An error that shows its source transparently would say it twice.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl From<LibraryError> for Failure {
@@ -166,6 +172,6 @@ impl From<crate::cache::CacheError> for Failure {
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         let exit = if matches!(error, KernelError::Cache(_)) { Exit::Host } else { Exit::Input };
-        Self { exit, error: error.into() }
+        Self { exit, error: format!("cannot {}", chain(&error)).into() }
     }
 }

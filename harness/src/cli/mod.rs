@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::show(&args),
         Command::Bless(args) => bless::bless(&args),
         Command::Shell(args) => shell::shell(&args),
-        Command::Doctor => doctor::doctor(),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(&directory),
     };

@@ -5,13 +5,13 @@ use perfsec_wire::{Job, Lane, Message, PROTOCOL};
 use super::args::ShellArgs;
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
-use crate::host;
+use crate::host::{Host, Need, State};
 use crate::run::refusal;
 use crate::target::End;
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
-    let busybox = host::busybox().map_err(Failure::host)?;
+    let busybox = busybox()?;
     let ready = lanes::prepare(&args.machine, &cache, &|text| anstream::eprintln!("{text}"))?;
     let (Some(kernel), Some(policy)) = (ready.kernels.first(), ready.policies.first()) else {
         return Err(Failure::input("a shell needs a kernel and a policy"));
@@ -33,4 +33,17 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
             Err(Failure { exit: Exit::Kernel, error: format!("the guest {end}").into() })
         }
     }
+}
+
+/// The shell's program, whole: it goes into the guest alone.
+fn busybox() -> Result<Vec<u8>, Failure> {
+    let host = Host::inspect();
+    let found = host.findings.iter().find(|finding| finding.tool.need == Need::Shell);
+    let Some(State::Found { path, .. }) = found.map(|finding| &finding.state) else {
+        return Err(Failure::host(
+            "a shell needs a static busybox on this host; `perfsec doctor` says how to install it",
+        ));
+    };
+    std::fs::read(path)
+        .map_err(|error| Failure::host(format!("cannot read {}: {error}", path.display())))
 }

@@ -114,7 +114,9 @@ impl Lane {
             }
             if judgement.verdict == Verdict::Fail && !judgement.observed.is_empty() {
                 let text = difference(&judgement.expected, &judgement.observed, &first.path);
-                text.lines().for_each(|line| drop(writeln!(out, "  {line}")));
+                for line in text.lines() {
+                    let _ = writeln!(out, "  {line}");
+                }
             }
             for note in &judgement.notes {
                 let _ = writeln!(out, "  note: {}", printable(note));
