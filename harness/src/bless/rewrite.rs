@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::cover::cover;
-use crate::case::{Case, Coordinates, Selector};
+use crate::case::{Case, Coordinates, Selector, abbreviated};
 
 /// A case file that cannot be rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ fn texts(
     let mut texts: Vec<(String, Vec<Coordinates>)> = Vec::new();
     for at in cells {
         let Some(lines) = seen.get(at) else { continue };
-        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        let text: String = lines.iter().map(|line| abbreviated(line) + "\n").collect();
         match texts.iter_mut().find(|(known, _)| *known == text) {
             Some((_, cells)) => cells.push(at.clone()),
             None => texts.push((text, vec![at.clone()])),

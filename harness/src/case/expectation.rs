@@ -68,6 +68,22 @@ impl Mistake {
     }
 }
 
+/// Arguments that are those of the step: a long call need not be written out in every block.
+const ELIDED: &str = "...";
+
+/// Longest line that [`abbreviated`] leaves as it is: what a mail shows unbroken.
+const MAIL_WIDTH: usize = 78;
+
+/// A line as it is best written into a case file.
+#[must_use]
+pub fn abbreviated(line: &str) -> String {
+    let call = !line.starts_with(char::is_whitespace) && line.len() > MAIL_WIDTH;
+    match (line.split_once('('), line.rsplit_once(')')) {
+        (Some((syscall, _)), Some((_, result))) if call => format!("{syscall}({ELIDED}){result}"),
+        _ => line.to_owned(),
+    }
+}
+
 impl Transcript {
     /// Reads a transcript whose first line is line `first` of the file.
     pub(super) fn parse(
@@ -261,7 +277,9 @@ fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<
     })?;
     let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
     let result = result.trim();
-    let step = (from..steps.len()).find(|at| steps[*at].to_string() == call).ok_or_else(|| {
+    let is =
+        |step: &Step| call == format!("{}({ELIDED})", step.syscall()) || call == step.to_string();
+    let step = (from..steps.len()).find(|at| is(&steps[*at])).ok_or_else(|| {
         let rest: Vec<_> = steps.iter().skip(from).map(ToString::to_string).collect();
         let mistake = Mistake::new(number, format!("`{call}` is none of the steps that come here"));
         match rest.as_slice() {
@@ -270,7 +288,7 @@ fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<
         }
     })?;
     let outcome = parse_result(&steps[step], result, number)?;
-    Ok(Content::Call { step, text: format!("{call} = {result}"), outcome })
+    Ok(Content::Call { step, text: format!("{} = {result}", steps[step]), outcome })
 }
 
 fn parse_result(step: &Step, result: &str, number: usize) -> Result<Outcome, Mistake> {
@@ -354,6 +372,23 @@ mod tests {
         assert_eq!(resolved(&text, true).len(), 3);
     }
 
+    #[test]
+    fn the_arguments_of_a_step_may_be_left_out() {
+        let text = "perf_event_open(...) = fd\nioctl(...) = 0\n";
+        assert_eq!(
+            resolved(text, true),
+            [format!("{OPEN} = fd"), "ioctl(fd, ENABLE) = 0".to_owned()]
+        );
+    }
+
+    #[test]
+    fn only_a_line_too_long_for_a_mail_is_abbreviated() {
+        let short = format!("{OPEN} = fd");
+        assert_eq!(abbreviated(&short), short);
+        let long = format!("perf_event_open({}, pid=0) = EACCES", "x".repeat(80));
+        assert_eq!(abbreviated(&long), "perf_event_open(...) = EACCES");
+    }
+
     #[rstest]
     #[case("perf_event_open(software/dumy, pid=0, cpu=-1) = fd", "none of the steps")]
     #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = EACCESS", "unknown errno")]
@@ -370,11 +405,11 @@ mod tests {
         "none of the steps"
     )]
     #[case(
-        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES  if new\nperf_event_open(software/dummy, pid=0, cpu=-1) = EPERM  if new",
+        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES  if new\nperf_event_open(software/dummy, pid=0, cpu=-1) = EPERM  unless newer",
         "two lines"
     )]
     fn a_mistake_is_named(#[case] text: &str, #[case] part: &str) {
-        let mistake = Transcript::parse(text, 1, &steps(), &["new"]).unwrap_err();
+        let mistake = Transcript::parse(text, 1, &steps(), &["new", "newer"]).unwrap_err();
         assert!(mistake.message.contains(part), "{mistake:?}");
     }
 }

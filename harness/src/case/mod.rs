@@ -11,6 +11,6 @@ mod model;
 pub use axes::{Axes, Coordinates, Selector};
 pub use condition::{Circumstances, Condition};
 pub use error::{CaseError, CaseErrors};
-pub use expectation::{Expected, Transcript};
+pub use expectation::{Expected, Transcript, abbreviated};
 pub use library::{Library, LibraryError};
 pub use model::{Case, Expect};

@@ -84,6 +84,9 @@ pub struct MachineArgs {
     /// [default: the newest stock kernel of this host's suite].
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Vec<KernelSpec>,
+    /// Whose patches the kernels carry, when their banner does not say: `debian`.
+    #[arg(long, value_name = "NAME")]
+    pub distribution: Option<String>,
     /// Policy: a name (`minimal`), CIL source (.cil) or a binary policy.
     #[arg(long, value_name = "POLICY", default_value = crate::policy::DEFAULT)]
     pub policy: Vec<String>,

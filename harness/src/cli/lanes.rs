@@ -41,10 +41,13 @@ pub(super) fn prepare(
     };
     let options =
         if args.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
-    let kernels: Vec<_> = specs
+    let mut kernels: Vec<_> = specs
         .iter()
         .map(|spec| kernel::obtain(spec, cache, options, say))
         .collect::<Result<_, _>>()?;
+    if let Some(name) = &args.distribution {
+        kernels.iter_mut().for_each(|kernel| kernel.distribution = Some(name.clone()));
+    }
     let accel = match (args.accel, kernels.first()) {
         (Some(accel), _) => accel,
         (None, Some(kernel)) => probe(&args.qemu, kernel, cache, say)?,

@@ -1,5 +1,6 @@
 //! The difference between what a cell had to see and what it saw.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -30,9 +31,9 @@ pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> St
             };
             let _ = write!(out, "{style}{sign}");
             let (mut carets, mut marked) = (String::from(" "), false);
-            let whole = change.iter_strings_lossy().all(|(emphasis, _)| emphasis);
+            let related = related(change.iter_strings_lossy());
             for (emphasis, text) in change.iter_strings_lossy() {
-                let emphasis = emphasis && !whole;
+                let emphasis = emphasis && related;
                 marked |= emphasis;
                 let inner =
                     if emphasis { style | Effects::UNDERLINE | Effects::BOLD } else { style };
@@ -51,6 +52,16 @@ pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> St
         }
     }
     out
+}
+
+/// Whether a changed line is another state of its counterpart: more of it stayed than changed.
+fn related<'a>(parts: impl Iterator<Item = (bool, Cow<'a, str>)>) -> bool {
+    let (mut changed, mut kept) = (0, 0);
+    for (emphasis, text) in parts {
+        let letters = text.chars().filter(|c| !c.is_whitespace()).count();
+        *(if emphasis { &mut changed } else { &mut kept }) += letters;
+    }
+    kept > changed
 }
 
 #[cfg(test)]
@@ -78,6 +89,13 @@ mod tests {
             -  avc denied { open } tclass=perf_event    # cases/a.toml:41\n                ^^^^\n\
             +  avc denied { cpu } tclass=perf_event\n                ^^^\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn lines_that_have_little_in_common_are_not_marked_inside() {
+        let text =
+            plain(&["  avc denied { kernel } tclass=perf_event"], &["  cap perfmon = not held"]);
+        assert!(!text.contains('^'), "{text}");
     }
 
     #[test]
