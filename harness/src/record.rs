@@ -156,7 +156,7 @@ pub struct RunEnded {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The file cannot be written.
-    #[error("cannot write the run record {path}", path = .path.display())]
+    #[error("write the run record {path}", path = .path.display())]
     Write {
         /// Which.
         path: PathBuf,
@@ -164,7 +164,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// The file cannot be read.
-    #[error("cannot read the run record {path}", path = .path.display())]
+    #[error("read the run record {path}", path = .path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -172,7 +172,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// A line is no event.
-    #[error("{path}:{line}: not an event of a run record; what stands before it is good", path = .path.display())]
+    #[error("read the run record {path}: line {line} is no event; what stands before it is good", path = .path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -182,7 +182,7 @@ pub enum RecordError {
         source: serde_json::Error,
     },
     /// The file is no run record, or of another format.
-    #[error("{path} is no run record of format {FORMAT}", path = .path.display())]
+    #[error("read {path}: it is no run record of format {FORMAT}", path = .path.display())]
     NotARecord {
         /// Which file.
         path: PathBuf,

@@ -18,7 +18,7 @@ pub struct Library {
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     /// A file or directory could not be read.
-    #[error("cannot read {path}", path = .path.display())]
+    #[error("read {path}", path = .path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum LibraryError {
         source: io::Error,
     },
     /// A directory without a case.
-    #[error("no case in {path}: a case is a file `NAME.toml` in it or below it", path = .path.display())]
+    #[error("find a case in {path}: a case is a file `NAME.toml` in it or below it", path = .path.display())]
     Empty {
         /// Which.
         path: PathBuf,

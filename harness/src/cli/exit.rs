@@ -130,9 +130,18 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// Errors of the library are fragments that fit after "cannot".
+fn cannot(exit: Exit, error: &(dyn Error + Send + Sync + 'static)) -> Failure {
+    Failure { exit, error: format!("cannot {}", chain(error)).into() }
+}
+
 impl From<LibraryError> for Failure {
     fn from(error: LibraryError) -> Self {
-        Self::input(error)
+        match error {
+            // Each mistake comes with its own heading and place.
+            LibraryError::Cases(mistakes) => Self::input(mistakes),
+            LibraryError::Read { .. } | LibraryError::Empty { .. } => cannot(Exit::Input, &error),
+        }
     }
 }
 
@@ -145,7 +154,7 @@ impl From<PolicyError> for Failure {
             | PolicyError::NotAPolicy { .. }
             | PolicyError::Refused { .. } => Exit::Input,
         };
-        Self { exit, error: error.into() }
+        cannot(exit, &error)
     }
 }
 
@@ -153,25 +162,35 @@ impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
         let exit =
             if matches!(error, RecordError::Write { .. }) { Exit::Host } else { Exit::Input };
-        Self { exit, error: error.into() }
-    }
-}
-
-impl From<TargetError> for Failure {
-    fn from(error: TargetError) -> Self {
-        Self::host(error)
-    }
-}
-
-impl From<crate::cache::CacheError> for Failure {
-    fn from(error: crate::cache::CacheError) -> Self {
-        Self::host(error)
+        cannot(exit, &error)
     }
 }
 
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         let exit = if matches!(error, KernelError::Cache(_)) { Exit::Host } else { Exit::Input };
-        Self { exit, error: format!("cannot {}", chain(&error)).into() }
+        cannot(exit, &error)
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        let exit = match error {
+            TargetError::Qemu(perfsec_qemu::Error::KernelRejected { .. }) => Exit::Kernel,
+            TargetError::Qemu(_) | TargetError::Host { .. } => Exit::Host,
+        };
+        cannot(exit, &error)
+    }
+}
+
+impl From<perfsec_qemu::Error> for Failure {
+    fn from(error: perfsec_qemu::Error) -> Self {
+        TargetError::from(error).into()
+    }
+}
+
+impl From<crate::cache::CacheError> for Failure {
+    fn from(error: crate::cache::CacheError) -> Self {
+        cannot(Exit::Host, &error)
     }
 }

@@ -94,8 +94,7 @@ fn probe(
     say: &dyn Fn(&str),
 ) -> Result<Accel, Failure> {
     let memory = cache.directory("accel", "")?.join("probe");
-    let probe = accel::probe_cached(qemu, &kernel.image, &memory, accel::TIME_LIMIT)
-        .map_err(Failure::host)?;
+    let probe = accel::probe_cached(qemu, &kernel.image, &memory, accel::TIME_LIMIT)?;
     if probe.accel == Accel::Tcg {
         say(&format!("emulating: {}", probe.why));
     }

@@ -20,7 +20,7 @@ const MAGIC: [u8; 4] = 0xf97c_ff8c_u32.to_le_bytes();
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// No such policy.
-    #[error("no policy `{name}`{close}: give a file, or one of: {known}")]
+    #[error("find a policy `{name}`{close}: give a file, or one of: {known}")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -30,7 +30,7 @@ pub enum PolicyError {
         known: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the policy {path}", path = .path.display())]
+    #[error("read the policy {path}", path = .path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -38,18 +38,18 @@ pub enum PolicyError {
         source: io::Error,
     },
     /// The file is no binary policy.
-    #[error("{path} is no SELinux policy: neither CIL source (.cil) nor a binary policy", path = .path.display())]
+    #[error("use {path} as a policy: it is neither CIL source (.cil) nor a binary policy", path = .path.display())]
     NotAPolicy {
         /// Which.
         path: PathBuf,
     },
     /// The compiler is not there.
     #[error(
-        "cannot run secilc, which compiles SELinux policies: `perfsec doctor` says how to install it"
+        "run secilc, which compiles SELinux policies (`perfsec doctor` says how to install it)"
     )]
     NoCompiler(#[source] io::Error),
     /// The compiler refused the policy.
-    #[error("secilc does not compile the policy `{name}`:\n{output}")]
+    #[error("compile the policy `{name}`; secilc says:\n{output}")]
     Refused {
         /// Which.
         name: String,

@@ -5,6 +5,9 @@ mod death;
 mod interrupt;
 mod lane;
 
+#[cfg(test)]
+mod tests;
+
 pub use asked::words as refusal;
 pub use interrupt::Interrupt;
 pub use lane::{LanePlan, Limits, run_lane};

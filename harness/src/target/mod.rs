@@ -87,7 +87,7 @@ pub enum TargetError {
     #[error(transparent)]
     Qemu(#[from] perfsec_qemu::Error),
     /// Something that a boot needs could not be made.
-    #[error("cannot {doing}")]
+    #[error("{doing}")]
     Host {
         /// What.
         doing: String,

@@ -1,0 +1,368 @@
+//! Scheduling and death, on a target that plays scripts.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perfsec_wire::message::{AuditFacts, Refusal, SelinuxFacts};
+use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, KernelMessage, SubjectSeen};
+use perfsec_wire::{Facts, Message, Observation, Outcome, PROTOCOL};
+
+use super::{Interrupt, LanePlan, Limits, run_lane};
+use crate::case::Library;
+use crate::judge::Verdict;
+use crate::kernel::{Boot, Kernel, KernelVersion, Origin};
+use crate::plan::{Filter, PlannedCell};
+use crate::policy::Policy;
+use crate::record::{CellResult, Event, LaneEnded};
+use crate::target::fake::Fake;
+use crate::target::{End, Incident};
+
+const CASE: &str = r#"
+title = "a task counts itself"
+source = ["a test"]
+domain = "all_t"
+perf_event_paranoid = 2
+grant = ["none", "perfmon"]
+mode = "permissive"
+
+[[step]]
+perf_event_open = { attr = { event = "software/dummy" } }
+
+[[expect]]
+grant = "none"
+transcript = "perf_event_open(...) = EACCES\n  cap perfmon = not held"
+
+[[expect]]
+grant = "perfmon"
+transcript = "perf_event_open(...) = fd\n  cap perfmon = granted"
+"#;
+
+/// Two cells; the control, which holds CAP_PERFMON, comes first.
+fn cells() -> Vec<PlannedCell> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("self.toml"), CASE).unwrap();
+    let library = Library::directory(directory.path()).unwrap();
+    Filter::default().select(&library).unwrap()
+}
+
+fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
+    LanePlan {
+        lane: 0,
+        kernel: Kernel {
+            image: "vmlinux".into(),
+            how: Boot::Pvh,
+            sha256: String::new(),
+            release: "6.1.0".to_owned(),
+            version: KernelVersion::new(6, 1, 192),
+            banner: String::new(),
+            distribution: None,
+            origin: Origin::File { path: "vmlinuz".into() },
+            config: None,
+        },
+        policy: Arc::new(Policy {
+            name: "minimal".to_owned(),
+            sha256: String::new(),
+            binary: Vec::new(),
+        }),
+        cells: Arc::new(cells()),
+        target: Box::new(Fake::new(boots)),
+    }
+}
+
+fn facts() -> Facts {
+    let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    Facts {
+        release: "6.1.0".to_owned(),
+        cmdline: "audit=1".to_owned(),
+        selinux: SelinuxFacts {
+            classes: vec![
+                (
+                    "perf_event".to_owned(),
+                    names(&["open", "cpu", "kernel", "tracepoint", "read", "write"]),
+                ),
+                ("capability2".to_owned(), names(&["perfmon"])),
+            ],
+            ..SelinuxFacts::default()
+        },
+        audit: AuditFacts { enabled: 1, pid: 1, backlog_limit: 8192, ..AuditFacts::default() },
+        ..Facts::default()
+    }
+}
+
+fn up() -> Vec<Incident> {
+    vec![
+        Incident::Console(b"[    0.000000] Linux version 6.1.0\r\n".to_vec()),
+        Incident::Message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() }),
+        Incident::Message(Message::Ready(Box::new(facts()))),
+    ]
+}
+
+fn down() -> Vec<Incident> {
+    vec![
+        Incident::Message(Message::Done),
+        Incident::Silence(None),
+        Incident::Ended(End::PoweredOff),
+    ]
+}
+
+/// What a healthy kernel shows of a cell; `fresh` is its number in the boot.
+fn healthy(id: u32, fresh: usize) -> Observation {
+    let cell = &cells()[id as usize];
+    let held = !cell.at.grant.0.is_empty();
+    let minus = if held { 0 } else { -1 };
+    let policy = plan(Vec::new()).policy;
+    Observation {
+        subject: SubjectSeen {
+            pid: 100 + id,
+            uid: 1000,
+            permitted: cell.at.grant.0,
+            effective: cell.at.grant.0,
+            context: cell.wire(id as usize, fresh, &policy).subject.context,
+        },
+        mode: cell.at.mode,
+        calls: vec![Call {
+            step: 0,
+            result: if held { 7 } else { -13 },
+            effects: vec![Effect::Cap(CapCheck {
+                cap: 38,
+                opts: 0,
+                commoncap: minus,
+                verdict: minus,
+            })],
+        }],
+        outside: Vec::new(),
+        exit: Exit::Finished,
+        lost: 0,
+        caps_unseen: None,
+        micros: 5000,
+    }
+}
+
+fn ran(id: u32, observation: Observation) -> Vec<Incident> {
+    vec![
+        Incident::Message(Message::Started(id)),
+        Incident::Message(Message::Finished(id, Outcome::Observed(observation))),
+    ]
+}
+
+fn died(console: &str, end: End) -> Vec<Incident> {
+    vec![Incident::Console(console.into()), Incident::Silence(None), Incident::Ended(end)]
+}
+
+struct Outcomes {
+    cells: Vec<CellResult>,
+    causes: Vec<String>,
+    end: LaneEnded,
+}
+
+impl Outcomes {
+    fn verdicts(&self) -> Vec<Verdict> {
+        self.cells.iter().map(|cell| cell.judgement.verdict).collect()
+    }
+
+    fn reason(&self, at: usize) -> &str {
+        self.cells[at].judgement.reason.as_deref().unwrap_or("")
+    }
+}
+
+fn run_with(boots: Vec<Vec<Incident>>, interrupt: &Interrupt) -> Outcomes {
+    let events = RefCell::new(Vec::new());
+    let short = Duration::from_millis(50);
+    let limits = Limits { boot: short, cell: short };
+    run_lane(&plan(boots), limits, interrupt, &|event| events.borrow_mut().push(event)).unwrap();
+    let (mut cells, mut causes, mut ended) = (Vec::new(), Vec::new(), None);
+    for event in events.into_inner() {
+        match event {
+            Event::Cell(cell) => cells.push(*cell),
+            Event::Death(death) => causes.push(death.cause),
+            Event::LaneEnd(end) => ended = Some(end),
+            _ => {}
+        }
+    }
+    Outcomes { cells, causes, end: ended.unwrap() }
+}
+
+fn run(boots: Vec<Vec<Incident>>) -> Outcomes {
+    run_with(boots, &Interrupt::default())
+}
+
+const PANIC: &str = "[    5.000000] Kernel panic - not syncing: Fatal exception\r\n";
+
+#[test]
+fn a_healthy_lane_passes_in_one_boot() {
+    let outcomes = run(vec![[up(), ran(0, healthy(0, 0)), ran(1, healthy(1, 1)), down()].concat()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
+    assert_eq!((outcomes.end.boots, outcomes.end.refused), (1, None));
+    assert!(outcomes.causes.is_empty());
+}
+
+#[test]
+fn a_panic_fails_the_cell_that_ran_and_the_rest_runs_on_a_fresh_boot() {
+    let first = [up(), vec![Incident::Message(Message::Started(0))], died(PANIC, End::Rebooted)];
+    // The second boot begins with the first context again.
+    let second = [up(), ran(1, healthy(1, 0)), down()];
+    let outcomes = run(vec![first.concat(), second.concat()]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
+    assert!(outcomes.reason(0).contains("kernel panic"), "{}", outcomes.reason(0));
+    // Its control failed, so a denial proves nothing.
+    assert_eq!(outcomes.cells[1].judgement.verdict, Verdict::Error);
+    assert_eq!(outcomes.end.boots, 2);
+}
+
+#[test]
+fn a_silent_reboot_is_the_kernels_fault_and_a_crash_of_the_machine_is_not() {
+    let crash = End::Crashed { detail: "signal 11".to_owned() };
+    for (end, verdict) in [(End::Rebooted, Verdict::Fail), (crash, Verdict::Error)] {
+        let first = [up(), vec![Incident::Message(Message::Started(0))], died("", end)];
+        let second = [up(), ran(1, healthy(1, 0)), down()];
+        let outcomes = run(vec![first.concat(), second.concat()]);
+        assert_eq!(outcomes.cells[0].judgement.verdict, verdict, "{}", outcomes.reason(0));
+    }
+}
+
+#[test]
+fn a_hang_is_an_error_of_the_cell_that_ran() {
+    let first = [up(), vec![Incident::Message(Message::Started(0))]];
+    let second = [up(), ran(1, healthy(1, 0)), down()];
+    let outcomes = run(vec![first.concat(), second.concat()]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Error);
+    assert!(outcomes.reason(0).contains("no progress"), "{}", outcomes.reason(0));
+}
+
+#[test]
+fn a_kernel_that_does_not_come_up_misses_every_cell_in_one_boot() {
+    for (script, part) in [
+        (died(PANIC, End::Rebooted), "kernel panic"),
+        (died("", End::Rebooted), "rebooted without a word"),
+        (Vec::new(), "no progress"),
+    ] {
+        let outcomes = run(vec![script]);
+        assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
+        let refused = outcomes.end.refused.unwrap_or_default();
+        assert!(refused.contains("did not come up") && refused.contains(part), "{refused}");
+        assert_eq!(outcomes.end.boots, 1);
+    }
+}
+
+#[test]
+fn a_machine_that_dies_between_cells_is_booted_again_only_if_it_got_anywhere() {
+    let far = [up(), ran(0, healthy(0, 0)), died("", End::Rebooted)];
+    let rest = [up(), ran(1, healthy(1, 0)), down()];
+    let outcomes = run(vec![far.concat(), rest.concat()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
+
+    let nowhere = [up(), died("", End::Rebooted)];
+    let outcomes = run(vec![nowhere.concat()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
+}
+
+#[test]
+fn a_refusal_is_told_once_and_ends_the_lane() {
+    let hello =
+        Incident::Message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() });
+    let refusal = Refusal::NoSelinux { lsm: "capability,apparmor".to_owned() };
+    let outcomes = run(vec![vec![hello, Incident::Message(Message::Refused(refusal))]]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    let refused = outcomes.end.refused.unwrap_or_default();
+    assert!(
+        refused.contains("CONFIG_SECURITY_SELINUX") && refused.contains("apparmor"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_lane_that_is_not_what_was_asked_for_is_an_error() {
+    let lacking = Facts { selinux: SelinuxFacts::default(), ..facts() };
+    let other = Facts { release: "6.2.0".to_owned(), ..facts() };
+    for (facts, part) in [(lacking, "does not define the class perf_event"), (other, "6.2.0")] {
+        let ready = Incident::Message(Message::Ready(Box::new(facts)));
+        let outcomes = run(vec![vec![ready]]);
+        assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+        let refused = outcomes.end.refused.unwrap_or_default();
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
+#[test]
+fn what_the_subject_did_not_get_or_the_kernel_lost_is_an_error_and_no_verdict_on_the_kernel() {
+    let good = healthy(0, 0);
+    let lossy = Observation { lost: 1, ..good.clone() };
+    let overdue = Observation { exit: Exit::Overdue, ..good.clone() };
+    let mut incapable = good.clone();
+    incapable.subject.effective = perfsec_wire::CapSet::EMPTY;
+    let mut elsewhere = good.clone();
+    elsewhere.subject.context = "u:r:none_t:s0".to_owned();
+    for (seen, part) in [
+        (lossy, "lost 1 audit record"),
+        (overdue, "did not finish in time"),
+        (incapable, "effective capabilities is `none`"),
+        (elsewhere, "context is `u:r:none_t:s0`"),
+    ] {
+        let outcomes = run(vec![[up(), ran(0, seen), ran(1, healthy(1, 1)), down()].concat()]);
+        assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Error);
+        assert!(outcomes.reason(0).contains(part), "{}", outcomes.reason(0));
+    }
+}
+
+#[test]
+fn a_warning_of_the_kernel_fails_the_cell_that_provoked_it() {
+    let mut seen = healthy(0, 0);
+    for text in [
+        "------------[ cut here ]------------",
+        "WARNING: CPU: 0 PID: 100 at kernel/events/core.c:1 perf_event_alloc+0x1/0x2",
+    ] {
+        let message = KernelMessage { level: 4, text: text.to_owned() };
+        seen.calls[0].effects.push(Effect::Message(message));
+    }
+    let outcomes = run(vec![[up(), ran(0, seen), ran(1, healthy(1, 1)), down()].concat()]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
+    assert!(outcomes.reason(0).contains("WARNING"), "{}", outcomes.reason(0));
+}
+
+#[test]
+fn checks_that_cannot_be_seen_are_not_compared_and_that_is_said() {
+    let blind = |id: u32, fresh| {
+        let mut seen = healthy(id, fresh);
+        seen.calls[0].effects.clear();
+        seen.caps_unseen = Some("no kprobes".to_owned());
+        seen
+    };
+    let outcomes = run(vec![[up(), ran(0, blind(0, 0)), ran(1, blind(1, 1)), down()].concat()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
+    assert!(outcomes.cells[0].judgement.notes.iter().any(|note| note.contains("no kprobes")));
+    let mut blind = blind(0, 0);
+    blind.calls[0].result = -1;
+    let outcomes = run(vec![[up(), ran(0, blind), ran(1, healthy(1, 1)), down()].concat()]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
+}
+
+#[test]
+fn an_agent_that_talks_nonsense_ends_the_lane() {
+    let protocol = Incident::Message(Message::Hello { protocol: 999, release: String::new() });
+    let garbled = Incident::Silence(Some("a frame does not decode".to_owned()));
+    let out_of_turn = ran(1, healthy(1, 1)).remove(1);
+    let unknown = Incident::Message(Message::Started(77));
+    let scripts = [
+        vec![protocol],
+        vec![garbled, Incident::Ended(End::Killed)],
+        [up(), vec![out_of_turn]].concat(),
+        [up(), vec![unknown.clone(), ran(77, healthy(0, 0)).remove(1)]].concat(),
+    ];
+    for script in scripts {
+        let outcomes = run(vec![script]);
+        assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    }
+}
+
+#[test]
+fn an_interrupt_misses_what_has_not_run_and_keeps_what_has() {
+    let interrupt = Interrupt::default();
+    let script = [up(), ran(0, healthy(0, 0)), vec![Incident::Interrupted]];
+    let outcomes = run_with(vec![script.concat()], &interrupt);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Miss]);
+
+    interrupt.raise();
+    let outcomes = run_with(Vec::new(), &interrupt);
+    assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
+}
