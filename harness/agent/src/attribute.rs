@@ -294,3 +294,154 @@ impl Sorting {
         Ok(attributed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::observation::KernelMessage;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::trace::fixture::{DEBIAN_5_10, DEBIAN_7_3, Fixture};
+
+    const PERF_EVENT_OPEN: i64 = 298;
+
+    /// What a real guest left of a cell whose one step is `perf_event_open`.
+    fn guest(text: &str) -> Collected {
+        let fixture = Fixture::parse(text);
+        let progress = Progress::Done(3);
+        Collected {
+            pid: fixture.pid,
+            performed: vec![Performed { step: 0, number: PERF_EVENT_OPEN, progress }],
+            events: fixture.events(),
+            records: fixture.records,
+            messages: Vec::new(),
+            caps: true,
+        }
+    }
+
+    fn brief(effects: &[Effect]) -> String {
+        let words = effects.iter().map(|effect| match effect {
+            Effect::Cap(CapCheck { cap, commoncap, verdict, .. }) => match (commoncap, verdict) {
+                (0, 0) => format!("{cap}+"),
+                (0, _) => format!("{cap}!"),
+                _ => format!("{cap}-"),
+            },
+            Effect::Record(Record { kind: 1400, text }) => {
+                text.split(['{', '}']).nth(1).unwrap_or_default().trim().to_owned()
+            }
+            Effect::Record(Record { kind, .. }) => kind.to_string(),
+            Effect::Message(message) => message.text.clone(),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[rstest]
+    #[case(DEBIAN_5_10, "open 38- 21+ sys_admin kernel 38- 21+")]
+    #[case(DEBIAN_7_3, "open 38- 21+ sys_admin kernel 38- 21+ 1300 1327 1320")]
+    fn a_real_call_has_its_checks_and_records_in_order(#[case] text: &str, #[case] expected: &str) {
+        let attributed = attribute(guest(text)).unwrap();
+        let [call] = attributed.calls.as_slice() else { panic!("{attributed:?}") };
+        assert_eq!((call.step, call.result), (0, 3));
+        assert_eq!(brief(&call.effects), expected);
+        assert_eq!(attributed.outside, []);
+    }
+
+    #[rstest]
+    fn a_lost_record_is_noticed(#[values(DEBIAN_5_10, DEBIAN_7_3)] text: &str) {
+        let mut collected = guest(text);
+        collected.records.remove(1);
+        let expected = Mismatch::Records { audited: 3, received: 2 };
+        assert_eq!(attribute(collected), Err(expected));
+    }
+
+    #[rstest]
+    fn records_in_another_order_are_noticed(#[values(DEBIAN_5_10, DEBIAN_7_3)] text: &str) {
+        let mut collected = guest(text);
+        collected.records.swap(0, 1);
+        assert!(matches!(attribute(collected), Err(Mismatch::Class { index: 0, .. })));
+    }
+
+    #[rstest]
+    fn a_lost_event_is_noticed(#[values(DEBIAN_5_10, DEBIAN_7_3)] text: &str) {
+        let whole = guest(text);
+        let ends = |what: &What| matches!(what, What::Exit { .. } | What::Enter { .. });
+        for index in 0..whole.events.len() {
+            let mut collected = whole.clone();
+            if !ends(&collected.events.remove(index).what) {
+                assert!(attribute(collected).is_err(), "without {:?}", whole.events[index]);
+            }
+        }
+    }
+
+    #[rstest]
+    fn a_result_that_the_trace_contradicts_is_noticed(
+        #[values(DEBIAN_5_10, DEBIAN_7_3)] text: &str,
+    ) {
+        let mut collected = guest(text);
+        collected.performed[0].progress = Progress::Done(-13);
+        let expected = Mismatch::Result { step: 0, reported: -13, traced: 3 };
+        assert_eq!(attribute(collected), Err(expected));
+    }
+
+    #[test]
+    fn another_syscall_than_the_step_is_noticed() {
+        let mut collected = guest(DEBIAN_7_3);
+        collected.performed[0].number = 0;
+        let expected = Mismatch::Syscall { step: 0, expected: 0, seen: PERF_EVENT_OPEN };
+        assert_eq!(attribute(collected), Err(expected));
+    }
+
+    #[test]
+    fn a_step_that_the_trace_lacks_is_noticed() {
+        let mut collected = guest(DEBIAN_7_3);
+        let second = Performed { step: 1, number: 3, progress: Progress::Done(0) };
+        collected.performed.push(second);
+        collected.events.truncate(collected.events.len() - 1);
+        assert_eq!(attribute(collected), Err(Mismatch::Untraced(1)));
+    }
+
+    #[test]
+    fn records_of_other_processes_are_not_the_subjects() {
+        let mut collected = guest(DEBIAN_7_3);
+        let expected = attribute(collected.clone());
+        let own = format!(" pid={} ", collected.pid);
+        let foreign: Vec<_> = collected
+            .records
+            .iter()
+            .map(|record| Record {
+                kind: record.kind,
+                text: record.text.replace(":38)", ":37)").replace(&own, " pid=9 "),
+            })
+            .collect();
+        collected.records.splice(0..0, foreign);
+        assert_eq!(attribute(collected), expected);
+    }
+
+    #[test]
+    fn a_call_that_never_returned_leaves_its_effects_outside() {
+        let mut collected = guest(DEBIAN_5_10);
+        collected.performed[0].progress = Progress::Begun;
+        let exit = |event: &Event| matches!(event.what, What::Exit { .. });
+        let end = collected.events.iter().position(exit).unwrap();
+        collected.events.truncate(end);
+        let attributed = attribute(collected).unwrap();
+        assert_eq!(attributed.calls, []);
+        assert_eq!(brief(&attributed.outside), "open 38- 21+ sys_admin kernel 38- 21+");
+    }
+
+    #[rstest]
+    #[case::before(-1, true)]
+    #[case::during(0, false)]
+    fn a_message_belongs_to_the_call_during_which_it_was_printed(
+        #[case] shift: i64,
+        #[case] outside: bool,
+    ) {
+        let mut collected = guest(DEBIAN_7_3);
+        let time_us = (collected.events[0].time / 1000).saturating_add_signed(shift);
+        let message = KernelMessage { level: 4, text: "hello".to_owned() };
+        collected.messages.push(Printed { time_us, message });
+        let attributed = attribute(collected).unwrap();
+        assert_eq!(brief(&attributed.outside) == "hello", outside);
+        assert_eq!(brief(&attributed.calls[0].effects).ends_with("hello"), !outside);
+    }
+}

@@ -174,7 +174,7 @@ impl Audit {
             if kind <= LAST_CONTROL {
                 continue;
             }
-            let text = String::from_utf8_lossy(payload.trim_ascii_end()).into_owned();
+            let text = String::from_utf8_lossy(payload).trim_end_matches('\0').to_owned();
             if kind == AUDIT_USER && text.ends_with(&begin.0) {
                 records = Some(Vec::new());
             } else if kind == AUDIT_USER && text.ends_with(&end.0) {
@@ -270,5 +270,21 @@ impl Drop for Audit {
             ..self.before
         });
         let _ = self.set(Status { mask: STATUS_PID, ..Status::default() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_comes_back_and_a_longer_one_is_read_too() {
+        let status = Status { mask: 1, enabled: 2, lost: 7, backlog: 8, ..Status::default() };
+        let mut bytes = status.to_bytes();
+        // Kernels since 6.0 send more fields.
+        bytes.extend([0xff; 16]);
+        let read = Status::from_bytes(&bytes).unwrap();
+        assert_eq!((read.mask, read.enabled, read.lost, read.backlog), (1, 2, 7, 8));
+        assert!(Status::from_bytes(&bytes[..31]).is_none());
     }
 }

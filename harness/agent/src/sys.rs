@@ -1,7 +1,9 @@
 //! The only unsafe code: raw syscalls whose result is the thing under test, shared memory, fork.
 #![expect(unsafe_code, reason = "raw syscalls; each block says why it is sound")]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+#[cfg(not(test))]
+use std::ffi::c_char;
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;

@@ -29,11 +29,14 @@ pub(crate) enum What {
     Audited { class: String },
 }
 
+/// Reads what happened from an event's bytes.
+type Read = Box<dyn Fn(&[u8]) -> Option<What>>;
+
 /// How events of one kind are read.
 struct Reader {
     id: u16,
     tid: Field,
-    read: Box<dyn Fn(&[u8]) -> Option<What>>,
+    read: Read,
 }
 
 /// How to read every event that was turned on.
@@ -61,7 +64,7 @@ impl Decoder {
     /// Names the field that the kernel's format lacks.
     pub(crate) fn learn(&mut self, kind: Kind, format: &Format) -> Result<(), &'static str> {
         let field = |name: &'static str| format.field(name).ok_or(name);
-        let read: Box<dyn Fn(&[u8]) -> Option<What>> = match kind {
+        let read: Read = match kind {
             Kind::Enter => {
                 let id = field("id")?;
                 Box::new(move |event| Some(What::Enter { number: id.number(event)? }))

@@ -90,3 +90,41 @@ impl PageLayout {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const TEXT: &str = "ID: 318\n\
+        \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\
+        \n\
+        \tfield:s32 ret;\toffset:2;\tsize:4;\tsigned:1;\n\
+        \tfield:unsigned long args[6];\toffset:16;\tsize:48;\tsigned:0;\n\
+        \tfield:__data_loc char[] tclass;\toffset:6;\tsize:4;\tsigned:0;\n";
+
+    #[rstest]
+    #[case("common_type", 0xfffe)]
+    #[case("ret", -2)]
+    fn a_number_has_its_sign(#[case] name: &str, #[case] expected: i64) {
+        let field = Format::parse(TEXT).unwrap().field(name).unwrap();
+        assert_eq!(field.number(&[0xfe, 0xff, 0xfe, 0xff, 0xff, 0xff]), Some(expected));
+    }
+
+    #[test]
+    fn a_string_is_found_through_its_place_and_ends_at_nul() {
+        let field = Format::parse(TEXT).unwrap().field("tclass").unwrap();
+        let event = *b"......\x0a\0\x05\0file\0";
+        assert_eq!(field.text(&event), Some("file".to_owned()));
+        assert_eq!(field.text(&event[..12]), None);
+    }
+
+    #[rstest]
+    #[case("args", [0; 64].as_slice())]
+    #[case("ret", [0; 5].as_slice())]
+    fn what_does_not_fit_is_no_number(#[case] name: &str, #[case] event: &[u8]) {
+        let field = Format::parse(TEXT).unwrap().field(name).unwrap();
+        assert_eq!(field.number(event), None);
+    }
+}

@@ -1,6 +1,8 @@
 //! ftrace: which syscalls the subject made, and what was asked of the security modules meanwhile.
 
 mod event;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod format;
 mod ring;
 mod setup;

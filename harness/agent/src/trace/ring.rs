@@ -68,3 +68,65 @@ pub(super) fn page<'a>(bytes: &'a [u8], layout: &PageLayout) -> Option<Page<'a>>
 fn word(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk::<4>().map(|word| u32::from_le_bytes(*word))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::trace::fixture::{DEBIAN_5_10, DEBIAN_7_3, Fixture};
+
+    fn layout() -> PageLayout {
+        PageLayout::parse(&Fixture::parse(DEBIAN_5_10).header).unwrap()
+    }
+
+    /// A page with these words behind its header, at time 1000.
+    fn made(words: &[u32]) -> Vec<u8> {
+        let mut bytes = 1000u64.to_le_bytes().to_vec();
+        bytes.extend((words.len() as u64 * 4).to_le_bytes());
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        bytes
+    }
+
+    #[rstest]
+    fn real_pages_hold_events_in_time_order(#[values(DEBIAN_5_10, DEBIAN_7_3)] guest: &str) {
+        for bytes in Fixture::parse(guest).pages {
+            let page = page(&bytes, &layout()).unwrap();
+            assert!(!page.missed && !page.events.is_empty());
+            assert!(page.events.is_sorted_by_key(|(time, _)| *time));
+        }
+    }
+
+    #[rstest]
+    fn a_page_cut_anywhere_is_refused_or_read_but_never_a_panic(
+        #[values(DEBIAN_5_10, DEBIAN_7_3)] guest: &str,
+    ) {
+        for bytes in Fixture::parse(guest).pages {
+            for end in 0..bytes.len() {
+                assert_eq!(page(&bytes[..end], &layout()), None);
+            }
+        }
+    }
+
+    #[rstest]
+    #[case::short(&[1 | 5 << 5, 7], &[(1005, 1)])]
+    #[case::with_its_length_outside(&[5 << 5, 8, 7], &[(1005, 1)])]
+    #[case::after_a_time_extend(&[30 | 1 << 5, 1, 1, 7], &[(1001 + (1 << 27), 1)])]
+    #[case::after_an_absolute_time(&[31 | 9 << 5, 0, 1, 7], &[(9, 1)])]
+    #[case::behind_a_discarded_one(&[29 | 4 << 5, 4, 1, 7], &[(1004, 1)])]
+    #[case::before_the_unused_end(&[1, 7, 29, 0], &[(1000, 1)])]
+    fn an_event_has_its_time_and_length(#[case] words: &[u32], #[case] expected: &[(u64, usize)]) {
+        let bytes = made(words);
+        let page = page(&bytes, &layout()).unwrap();
+        let seen: Vec<_> = page.events.iter().map(|(time, data)| (*time, data.len() / 4)).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn overwritten_events_are_noticed() {
+        let mut bytes = made(&[1, 7]);
+        assert!(!page(&bytes, &layout()).unwrap().missed);
+        bytes[11] |= 0x80;
+        assert!(page(&bytes, &layout()).unwrap().missed);
+    }
+}
