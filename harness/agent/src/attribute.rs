@@ -94,7 +94,8 @@ pub(crate) fn attribute(collected: Collected) -> Result<Attributed, Mismatch> {
     for event in collected.events {
         sorting.event(event, &mut performed)?;
     }
-    if let Some(missing) = performed.next() {
+    // One that was begun and not entered: the subject was killed in between.
+    if let Some(missing) = performed.find(|step| step.progress != Progress::Begun) {
         return Err(Mismatch::Untraced(missing.step));
     }
     if collected.caps && !sorting.checks.is_empty() && sorting.finished() {
@@ -427,6 +428,15 @@ mod tests {
         let attributed = attribute(collected).unwrap();
         assert_eq!(attributed.calls, []);
         assert_eq!(brief(&attributed.outside), "open 38- 21+ sys_admin kernel 38- 21+");
+    }
+
+    #[test]
+    fn a_step_that_was_begun_and_never_entered_is_no_call() {
+        let mut collected = guest(DEBIAN_5_10);
+        let second = Performed { step: 1, number: 3, progress: Progress::Begun };
+        collected.performed.push(second);
+        collected.events.truncate(collected.events.len() - 1);
+        assert_eq!(attribute(collected).unwrap().calls.len(), 1);
     }
 
     #[rstest]

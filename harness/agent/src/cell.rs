@@ -184,10 +184,10 @@ impl Machine {
                 Some(number) => *number,
                 None => {
                     let file = trace::tracefs().join("events").join(category).join(name).join("id");
-                    let text = knob::read(file)?;
-                    let number = text
-                        .parse()
-                        .map_err(|_| Error::new(format_args!("look up {full}"), text))?;
+                    let doing = format!("look up the tracepoint {full}");
+                    let text = knob::read(file)
+                        .map_err(|error| Error { doing: doing.clone(), ..error })?;
+                    let number = text.parse().map_err(|_| Error::new(doing, &text))?;
                     self.tracepoint_numbers.insert(full.clone(), number);
                     number
                 }
