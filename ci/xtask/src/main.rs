@@ -1,2 +1,57 @@
-//! The project's own tasks.
-fn main() {}
+//! The project's own tasks: on a fresh machine, each sets up what it lacks and does its work.
+
+mod bench;
+mod error;
+mod record;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use xshell::{Shell, cmd};
+
+use error::Error;
+
+/// Tasks of the perfsec project.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Build perfsec, set up what it lacks on this host, and run it: by default, the whole suite on
+    /// the newest stock kernel of the host's own suite.
+    Run {
+        /// Options of `perfsec run`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
+        arguments: Vec<String>,
+    },
+    /// Set up what is lacking, then run every check and test of the project, real kernels included.
+    Test,
+    /// Compare the cost of a run with that of a stock boot of the same kernel.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = Shell::new().map_err(Error::from).and_then(|shell| match Task::parse() {
+        Task::Run { arguments } => run(&shell, &arguments),
+        Task::Test => test::test(&shell),
+        Task::Bench(options) => bench::bench(&shell, &options),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(text) = error.text() {
+                eprintln!("error: {text}");
+            }
+            error.code()
+        }
+    }
+}
+
+fn run(shell: &Shell, arguments: &[String]) -> Result<(), Error> {
+    let perfsec = setup::build(shell)?;
+    let mut kernels = arguments.iter().skip_while(|word| !word.starts_with("--kernel")).peekable();
+    let debian = kernels.peek().is_none() || kernels.any(|word| word.contains("debian:"));
+    let needs: &[&str] = if debian { &["run", "debian"] } else { &["run"] };
+    setup::install(shell, &perfsec, needs)?;
+    error::pass_on(cmd!(shell, "{perfsec} run {arguments...}"))
+}

@@ -1,0 +1,88 @@
+//! What a benchmark reads of a run record: one JSON event a line.
+
+use serde_json::Value;
+
+/// The figures of a run of one lane.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Figures {
+    /// What accelerated the guest.
+    pub(crate) accel: String,
+    /// The kernel's release.
+    pub(crate) release: String,
+    /// From the first boot to ready, in milliseconds.
+    pub(crate) ready: f64,
+    /// From the first boot to the end, in milliseconds.
+    pub(crate) lane: f64,
+    /// How long each cell took in the guest, in milliseconds, shortest first.
+    pub(crate) cells: Vec<f64>,
+    /// How many cells passed.
+    pub(crate) passed: usize,
+}
+
+impl Figures {
+    /// Reads a record. What is no event is left out.
+    pub(crate) fn read(text: &str) -> Self {
+        let mut figures = Self::default();
+        for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let number = |value: &Value| value.as_f64().unwrap_or_default();
+            match event["event"].as_str() {
+                Some("lane") => {
+                    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+                    figures.accel = text(&event["machinery"]["accel"]);
+                    figures.release = text(&event["kernel"]["release"]);
+                }
+                Some("ready") if event["boot"] == 0 => figures.ready = number(&event["millis"]),
+                Some("cell") => {
+                    figures.passed += usize::from(event["verdict"] == "PASS");
+                    if let Some(micros) = event["observation"]["micros"].as_f64() {
+                        figures.cells.push(micros / 1000.0);
+                    }
+                }
+                Some("lane_end") => figures.lane = number(&event["millis"]),
+                _ => {}
+            }
+        }
+        figures.cells.sort_by(f64::total_cmp);
+        figures
+    }
+
+    /// The time below which `percent` of the cells are.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let last = self.cells.len().saturating_sub(1);
+        self.cells.get(last * percent / 100).copied().unwrap_or_default()
+    }
+
+    /// Wall clock time for a cell, in milliseconds: all that lies between ready and the end.
+    pub(crate) fn wall(&self) -> f64 {
+        (self.lane - self.ready) / self.cells.len().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = r#"{"event":"run","format":1}
+{"event":"lane","lane":0,"kernel":{"release":"6.12.1"},"machinery":{"accel":"tcg"}}
+{"event":"ready","lane":0,"boot":0,"millis":4000}
+{"event":"cell","verdict":"PASS","observation":{"micros":3000}}
+{"event":"cell","verdict":"FAIL","observation":{"micros":1000}}
+{"event":"cell","verdict":"SKIP","observation":null}
+{"event":"lane_end","lane":0,"millis":4100}
+"#;
+
+    #[test]
+    fn the_figures_of_a_lane_are_found() {
+        let figures = Figures::read(RECORD);
+        assert_eq!((figures.accel.as_str(), figures.release.as_str()), ("tcg", "6.12.1"));
+        assert_eq!((figures.cells.as_slice(), figures.passed), ([1.0, 3.0].as_slice(), 1));
+        assert_eq!((figures.percentile(0), figures.percentile(100)), (1.0, 3.0));
+        assert_eq!(figures.wall(), 50.0);
+    }
+
+    #[test]
+    fn a_record_without_cells_has_no_figures() {
+        assert_eq!(Figures::read("").percentile(50), 0.0);
+        assert_eq!(Figures::read("").wall(), 0.0);
+    }
+}

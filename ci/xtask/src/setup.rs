@@ -1,0 +1,36 @@
+//! From a fresh machine to one that can run perfsec.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use xshell::{Shell, cmd};
+
+use crate::error::{self, Error};
+
+/// The workspace's manifest.
+pub(crate) const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+
+/// Builds perfsec and returns the program.
+pub(crate) fn build(shell: &Shell) -> Result<PathBuf, Error> {
+    eprintln!("building perfsec");
+    let build = cmd!(
+        shell,
+        "cargo build --release --manifest-path {MANIFEST} --package perfsec
+         --message-format json-render-diagnostics"
+    );
+    let messages = build.quiet().read()?;
+    let program = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        (message["target"]["name"] == "perfsec")
+            .then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    program.ok_or_else(|| Error::Output { program: "cargo build", what: "no program".into() })
+}
+
+/// Installs what the host lacks for these purposes. `perfsec doctor` says what and why, and without
+/// root what to type.
+pub(crate) fn install(shell: &Shell, perfsec: &Path, purposes: &[&str]) -> Result<(), Error> {
+    let purposes = purposes.iter().flat_map(|purpose| ["--for", purpose]);
+    let doctor = cmd!(shell, "{perfsec} doctor --install {purposes...}");
+    error::run(doctor)
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask test`
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use xshell::{Cmd, Shell, cmd};
+
+use crate::error::{self, Error};
+use crate::setup;
+
+/// The kernels that the suite is held to: the oldest and newest long-term series of Debian's
+/// archive, those between them, and the newest of all.
+const KERNELS: [&str; 5] =
+    ["debian:5.10", "debian:6.1", "debian:6.12", "debian:6.18", "debian:7.3"];
+
+/// Runs every check, cheapest first, and stops at the first that fails.
+pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
+    components()?;
+    let started = Instant::now();
+    let mut phases = Phases::default();
+
+    phases.begin("what this host needs");
+    let perfsec = setup::build(shell)?;
+    setup::install(shell, &perfsec, &["run", "debian", "shell"])?;
+
+    // With the release build: a debug build would unpack each for a minute.
+    phases.begin("kernels");
+    let images = cmd!(shell, "{perfsec} kernel {KERNELS...}").quiet().read()?;
+    let image = images.lines().last().unwrap_or_default();
+
+    let _directory = shell.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    phases.run("formatting", cmd!(shell, "cargo fmt --all --check"))?;
+    phases
+        .run("lints", cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings"))?;
+    // The cells of perfsec-cases need kernels and come last.
+    phases.run("tests", cmd!(shell, "cargo test --workspace --exclude perfsec-cases"))?;
+    phases.run("tests of the data", cmd!(shell, "cargo test --package perfsec-cases --lib"))?;
+    phases.run(
+        "documentation",
+        cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    phases.run(
+        "tests with QEMU, a kernel and the package registry",
+        cmd!(shell, "cargo test --workspace --exclude perfsec-cases -- --ignored")
+            .env("PERFSEC_TEST_KERNEL", image),
+    )?;
+    phases.run(
+        "the suite on real kernels",
+        cmd!(shell, "cargo test --package perfsec-cases --test cells -- --format terse")
+            .env("PERFSEC_KERNELS", KERNELS.join(" ")),
+    )?;
+    phases.end();
+    println!("every phase passed in {}", seconds(started.elapsed()));
+    Ok(())
+}
+
+/// Says what it does and how long it took.
+#[derive(Default)]
+struct Phases {
+    current: Option<(&'static str, Instant)>,
+}
+
+impl Phases {
+    fn begin(&mut self, name: &'static str) {
+        self.end();
+        eprintln!("== {name}");
+        self.current = Some((name, Instant::now()));
+    }
+
+    fn run(&mut self, name: &'static str, command: Cmd<'_>) -> Result<(), Error> {
+        self.begin(name);
+        eprintln!("$ {command}");
+        error::run(command)
+    }
+
+    fn end(&mut self) {
+        if let Some((name, began)) = self.current.take() {
+            eprintln!("== {name}: passed in {}", seconds(began.elapsed()));
+        }
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.0} s", time.as_secs_f64())
+}
+
+/// Looks for the components of cargo that are not in every installation, before anything is built.
+fn components() -> Result<(), Error> {
+    let there = |name: &str| {
+        let asked = Command::new("cargo").args([name, "--version"]).output();
+        asked.is_ok_and(|output| output.status.success())
+    };
+    let components = [("fmt", "rustfmt"), ("clippy", "clippy")];
+    let missing: Vec<&str> =
+        components.iter().filter(|(name, _)| !there(name)).map(|(_, name)| *name).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Components { what: missing.join(" ") }) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_manifest_is_that_of_the_workspace() {
+        let text = std::fs::read_to_string(crate::setup::MANIFEST).unwrap();
+        assert!(text.contains("[workspace]"));
+    }
+}
