@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use perfsec_wire::{Facts, Observation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::case::Coordinates;
 use crate::judge::{Judgement, Verdict};
@@ -53,6 +54,21 @@ pub struct RunStarted {
     pub agent: String,
     /// Number of cells, over all lanes.
     pub cells: usize,
+}
+
+impl RunStarted {
+    /// A run of this perfsec that begins now.
+    #[must_use]
+    pub fn now(cells: usize) -> Self {
+        Self {
+            format: FORMAT,
+            perfsec: env!("CARGO_PKG_VERSION").to_owned(),
+            started: jiff::Timestamp::now().to_string(),
+            command: std::env::args().collect(),
+            agent: crate::hex(&Sha256::digest(crate::AGENT)),
+            cells,
+        }
+    }
 }
 
 /// A kernel under a policy.

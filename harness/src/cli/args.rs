@@ -40,6 +40,8 @@ pub enum Command {
     Bless(BlessArgs),
     /// Open a shell on a booted kernel with the policy loaded.
     Shell(ShellArgs),
+    /// Fetch kernels and print the path of the image that is booted for each.
+    Kernel(KernelArgs),
     /// Say what this host has, what it lacks, and what to type.
     Doctor(DoctorArgs),
     /// Write completions for a shell to standard output.
@@ -168,6 +170,21 @@ pub struct ShellArgs {
     /// How.
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+/// Options of `kernel`.
+#[derive(Clone, Debug, Args)]
+pub struct KernelArgs {
+    /// The kernels, named as for `run --kernel` [default: the newest stock kernel of this host's
+    /// suite].
+    #[arg(value_name = "KERNEL")]
+    pub kernels: Vec<KernelSpec>,
+    /// Write the image here as well, as it was shipped: `vmlinuz`, compressed.
+    #[arg(long, value_name = "FILE")]
+    pub shipped: Option<PathBuf>,
+    /// Look for newer kernels now, even if that was done within the last day.
+    #[arg(long)]
+    pub refresh: bool,
 }
 
 /// Options of `doctor`.

@@ -177,7 +177,7 @@ impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         let exit = match error {
             TargetError::Qemu(perfsec_qemu::Error::KernelRejected { .. }) => Exit::Kernel,
-            TargetError::Qemu(_) | TargetError::Host { .. } => Exit::Host,
+            _ => Exit::Host,
         };
         cannot(exit, &error)
     }

@@ -1,10 +1,8 @@
 //! From options to lanes: kernels obtained, policies compiled, acceleration probed.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
-use perfsec_qemu::{Accel, accel};
+use perfsec_qemu::Accel;
 
 use super::Failure;
 use super::args::MachineArgs;
@@ -29,7 +27,7 @@ pub(super) fn prepare(
     cache: &Cache,
     say: &dyn Fn(&str),
 ) -> Result<Ready, Failure> {
-    let version = qemu_version(&args.qemu)?;
+    let version = Qemu::version(&args.qemu)?;
     let policies: Vec<_> = args
         .policy
         .iter()
@@ -50,7 +48,7 @@ pub(super) fn prepare(
     }
     let accel = match (args.accel, kernels.first()) {
         (Some(accel), _) => accel,
-        (None, Some(kernel)) => probe(&args.qemu, kernel, cache, say)?,
+        (None, Some(kernel)) => Qemu::probe(&args.qemu, kernel, cache, say)?,
         (None, None) => Accel::Tcg,
     };
     let Some(kernel) = kernels.first().cloned() else {
@@ -85,32 +83,4 @@ impl Ready {
             })
             .collect()
     }
-}
-
-fn probe(
-    qemu: &Path,
-    kernel: &Kernel,
-    cache: &Cache,
-    say: &dyn Fn(&str),
-) -> Result<Accel, Failure> {
-    let memory = cache.directory("accel", "")?.join("probe");
-    let probe = accel::probe_cached(qemu, &kernel.image, &memory, accel::TIME_LIMIT)?;
-    if probe.accel == Accel::Tcg {
-        say(&format!("emulating: {}", probe.why));
-    }
-    Ok(probe.accel)
-}
-
-fn qemu_version(program: &Path) -> Result<String, Failure> {
-    let output = Command::new(program).arg("--version").output().map_err(|error| {
-        Failure::host(format!(
-            "cannot run {}: {error}; `perfsec doctor` says how to install it",
-            program.display()
-        ))
-    })?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().next().filter(|_| output.status.success()).map(str::to_owned).ok_or_else(|| {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Failure::host(format!("{} does not run: {}", program.display(), said.trim()))
-    })
 }

@@ -5,6 +5,7 @@ mod bless;
 mod doctor;
 mod exit;
 mod generate;
+mod kernel;
 mod lanes;
 mod run;
 mod shell;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::show(&args),
         Command::Bless(args) => bless::bless(&args),
         Command::Shell(args) => shell::shell(&args),
+        Command::Kernel(args) => kernel::kernel(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(&directory),

@@ -5,15 +5,13 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
-
 use super::args::{CaseArgs, RunArgs};
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
 use crate::case::Library;
 use crate::judge::Verdict;
 use crate::plan::PlannedCell;
-use crate::record::{Event, FORMAT, RunEnded, RunStarted, Writer};
+use crate::record::{Event, RunEnded, RunStarted, Writer};
 use crate::report::{Progress, Text};
 use crate::run::{Interrupt, LanePlan, Limits, run_lane};
 use crate::target::TargetError;
@@ -97,17 +95,7 @@ pub(super) fn execute<E: Into<Failure>>(
             codes.push(event);
         }
     };
-    tell(
-        Event::Run(RunStarted {
-            format: FORMAT,
-            perfsec: env!("CARGO_PKG_VERSION").to_owned(),
-            started: jiff::Timestamp::now().to_string(),
-            command: std::env::args().collect(),
-            agent: crate::hex(&Sha256::digest(crate::AGENT)),
-            cells: plans.iter().map(|plan| plan.cells.len()).sum(),
-        }),
-        interrupt,
-    );
+    tell(Event::Run(RunStarted::now(plans.iter().map(|plan| plan.cells.len()).sum())), interrupt);
     let queue = Mutex::new(plans.iter());
     let queue = &queue;
     let errors = thread::scope(|scope| {

@@ -21,7 +21,7 @@ pub use deb::DebError;
 pub use debian::{AptError, DebianError, KEYRING};
 pub use decompress::{Compression, DecompressError};
 pub use image::{Boot, Image, ImageError};
-pub use obtain::{KernelError, Options, default_spec, obtain};
+pub use obtain::{KernelError, Options, default_spec, obtain, shipped};
 pub use record::{Kernel, Origin};
 pub use spec::{KernelSpec, SpecError};
 pub use version::{FixedIn, KernelVersion, VersionError, VersionPrefix};

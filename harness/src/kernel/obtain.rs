@@ -135,6 +135,40 @@ pub fn obtain(
     Ok(made.kernel(cache, origin, None))
 }
 
+/// The image of a kernel as it was shipped: the `vmlinuz` that a boot loader would be given.
+///
+/// # Errors
+///
+/// Those of [`obtain`].
+pub fn shipped(
+    spec: &KernelSpec,
+    cache: &Cache,
+    options: Options,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<u8>, KernelError> {
+    let host = OsRelease::of_host();
+    let archive = Archive {
+        cache,
+        newer_than: options.newer_than,
+        host_suite: host.debian_suite(),
+        progress,
+    };
+    let found = match spec {
+        KernelSpec::File(path) => {
+            // Says what is wrong with a file that is no kernel.
+            obtain_file(path, cache, progress)?;
+            let failed = |source| KernelError::Read { path: path.clone(), source };
+            return match image::is_deb(path).map_err(failed)? {
+                true => Ok(read_deb(path)?.image),
+                false => fs::read(path).map_err(failed),
+            };
+        }
+        KernelSpec::DebianSuite(name) => archive.of_suite(name)?,
+        KernelSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
+    };
+    Ok(read_deb(&archive.fetch_image(&found)?)?.image)
+}
+
 fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Kernel, KernelError> {
     let failed = |source| KernelError::Read { path: path.to_path_buf(), source };
     let data = fs::metadata(path).map_err(failed)?;

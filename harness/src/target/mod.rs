@@ -4,6 +4,7 @@ pub mod fake;
 pub mod qemu;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
 use perfsec_wire::{Lane, Message};
@@ -86,6 +87,25 @@ pub enum TargetError {
     /// QEMU.
     #[error(transparent)]
     Qemu(#[from] perfsec_qemu::Error),
+    /// The machine's program cannot be started.
+    #[error("run {program} (`perfsec doctor` says how to install it)", program = .program.display())]
+    NoProgram {
+        /// Which.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The machine's program starts and does not even tell its version.
+    #[error("run {program}: it says {said:?}", program = .program.display())]
+    BadProgram {
+        /// Which.
+        program: PathBuf,
+        /// Its own words.
+        said: String,
+    },
+    /// The cache directory.
+    #[error(transparent)]
+    Cache(#[from] crate::cache::CacheError),
     /// Something that a boot needs could not be made.
     #[error("{doing}")]
     Host {

@@ -2,15 +2,17 @@
 
 use std::io::BufReader;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, initramfs, machine};
+use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, Reader};
 use perfsec_wire::{Lane, Message, paths};
 
 use super::{End, Guest, Incident, Load, Machinery, Target, TargetError};
+use crate::cache::Cache;
 use crate::kernel::Kernel;
 
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
@@ -49,6 +51,41 @@ struct Running {
 }
 
 impl Qemu {
+    /// What a QEMU program calls its version.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn version(program: &Path) -> Result<String, TargetError> {
+        let missing = |source| TargetError::NoProgram { program: program.to_owned(), source };
+        let output = Command::new(program).arg("--version").output().map_err(missing)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let first = text.lines().next().filter(|_| output.status.success());
+        first.map(str::to_owned).ok_or_else(|| TargetError::BadProgram {
+            program: program.to_owned(),
+            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
+    }
+
+    /// What accelerates guests on this host: tried by booting `kernel`, and remembered.
+    ///
+    /// # Errors
+    ///
+    /// When QEMU cannot be started at all.
+    pub fn probe(
+        program: &Path,
+        kernel: &Kernel,
+        cache: &Cache,
+        say: &dyn Fn(&str),
+    ) -> Result<Accel, TargetError> {
+        let memory = cache.directory("accel", "")?.join("probe");
+        let probe = accel::probe_cached(program, &kernel.image, &memory, accel::TIME_LIMIT)?;
+        if probe.accel == Accel::Tcg {
+            say(&format!("emulating: {}", probe.why));
+        }
+        Ok(probe.accel)
+    }
+
     fn parameters(&self) -> Vec<String> {
         let mut parameters = machine::kernel_parameters(self.accel);
         parameters.extend(PARAMETERS.map(str::to_owned));
