@@ -1,0 +1,8 @@
+//! Has the package compiled anew when a file is added or removed: `include_dir!` alone notices
+//! only that known files change.
+
+fn main() {
+    for directory in ["suite", "policies"] {
+        println!("cargo::rerun-if-changed={directory}");
+    }
+}
