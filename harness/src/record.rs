@@ -121,7 +121,6 @@ pub struct CellResult {
     /// Which cell of the case.
     pub at: Coordinates,
     /// The judgement.
-    #[serde(flatten)]
     pub judgement: Judgement,
     /// What the agent saw, if it ran.
     pub observation: Option<Observation>,
@@ -154,7 +153,16 @@ pub struct LaneEnded {
     /// From first boot to last power-off, on the host's clock.
     pub millis: u64,
     /// Why nothing could be tested, if so.
-    pub refused: Option<String>,
+    pub refused: Option<Refused>,
+}
+
+/// A lane in which nothing could be tested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Why, and what to do.
+    pub reason: String,
+    /// The console, its end when it is long.
+    pub console: String,
 }
 
 /// The last event.

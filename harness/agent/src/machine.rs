@@ -18,9 +18,6 @@ use crate::trace::Trace;
 use crate::undo::Undo;
 use crate::{error, knob, sys};
 
-/// Largest `/proc/config.gz` that is worth sending over a serial line.
-const MAX_CONFIG: usize = 256 << 10;
-
 /// What cells need. Fields are dropped in this order: the files of the trace are closed before `undo` removes
 /// its instance.
 pub(crate) struct Machine {
@@ -100,7 +97,6 @@ impl Machine {
             version: knob::read("/proc/version").unwrap_or_default(),
             cmdline: knob::read("/proc/cmdline").unwrap_or_default(),
             lsm,
-            config_gz: std::fs::read("/proc/config.gz").ok().filter(|gz| gz.len() < MAX_CONFIG),
             selinux: selinux_facts,
             audit: audit_facts,
             sysctls: boot_values,

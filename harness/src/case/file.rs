@@ -399,3 +399,145 @@ impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for Named<T>
         text.parse().map(Named).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const GOOD: &str = r#"
+title = "a task counts itself"
+source = ["a test"]
+domain = ["all_t", "none_t"]
+perf_event_paranoid = 2
+grant = ["none", "perfmon"]
+mode = "permissive"
+
+[when.new]
+since = "6.1.191, 6.12"
+reason = "a commit"
+
+[[step]]
+perf_event_open = { attr = { event = "software/dummy" } }
+
+[[step]]
+ioctl = { request = "ENABLE" }
+
+[[expect]]
+grant = "none"
+transcript = '''
+perf_event_open(...) = EACCES
+  cap perfmon = not held
+'''
+
+[[expect]]
+grant = "perfmon"
+transcript = '''
+perf_event_open(...) = fd
+  cap perfmon = granted  if new
+ioctl(...) = 0
+'''
+"#;
+
+    fn errors(text: &str) -> Vec<CaseError> {
+        match read("a", Path::new("a.toml"), text, Completeness::Demanded) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors,
+        }
+    }
+
+    #[test]
+    fn a_good_case_is_read() {
+        assert!(errors(GOOD).is_empty(), "{}", errors(GOOD)[0]);
+    }
+
+    // What is written instead of what, the line that the error points to, and a part of its text.
+    #[rstest]
+    #[case("domain =", "domian =", 4, "did you mean `domain`?")]
+    #[case("perf_event_paranoid = 2", "perf_event_paranoid = \"two\"", 5, "invalid type")]
+    #[case(
+        "event = \"software/dummy\"",
+        "event = \"software/dumy\"",
+        14,
+        "no software event `dumy`"
+    )]
+    #[case("event = \"software/dummy\"", "evnt = \"software/dummy\"", 14, "unknown field `evnt`")]
+    #[case("perf_event_open = {", "perf_event_opn = {", 14, "unknown variant `perf_event_opn`")]
+    #[case("request = \"ENABLE\"", "request = \"ENABEL\"", 17, "ENABEL")]
+    #[case(
+        "ioctl = { request",
+        "ioctl = { fd = \"ev\", request",
+        16,
+        "no step before this one opens `ev`"
+    )]
+    #[case(
+        "grant = [\"none\", \"perfmon\"]",
+        "grant = [\"none\", \"perfmom\"]",
+        6,
+        "did you mean `perfmon`?"
+    )]
+    #[case("mode = \"permissive\"", "mode = \"permisive\"", 7, "unknown mode")]
+    #[case("= EACCES", "= EACCESS", 22, "did you mean `EACCES`?")]
+    #[case("  cap perfmon = not held", "  cap perfmn = not held", 23, "did you mean `perfmon`?")]
+    #[case("since = \"6.1.191, 6.12\"", "since = \"six\"", 10, "six")]
+    #[case("if new", "if nwe", 30, "no condition `nwe`")]
+    #[case(
+        "grant = \"perfmon\"\ntr",
+        "grant = \"sys_admin\"\ntr",
+        27,
+        "the case has no `sys_admin`"
+    )]
+    #[case(
+        "grant = \"perfmon\"\ntr",
+        "grant = \"none\"\ntr",
+        26,
+        "two expectations for the cell `a/all_t"
+    )]
+    #[case(
+        "[[expect]]\ngrant = \"none\"",
+        "[[expect]]\ndomain = \"all_t\"\ngrant = \"none\"",
+        33,
+        "no expectation for the cell `a/none_t"
+    )]
+    #[case("domain = [\"all_t\", \"none_t\"]", "domain = []", 4, "the list is empty")]
+    #[case(
+        "domain = [\"all_t\", \"none_t\"]",
+        "domain = [\"all_t\", \"all_t\"]",
+        4,
+        "stands twice"
+    )]
+    fn a_mistake_points_to_its_line(
+        #[case] instead_of: &str,
+        #[case] written: &str,
+        #[case] line: usize,
+        #[case] part: &str,
+    ) {
+        let text = GOOD.replacen(instead_of, written, 1);
+        assert_ne!(text, GOOD);
+        let errors = errors(&text);
+        let whole = errors[0].to_string();
+        assert!(whole.contains(part), "{whole}");
+        assert_eq!(errors[0].position().0, line, "{whole}");
+    }
+
+    #[test]
+    fn a_denial_without_a_control_is_a_mistake() {
+        let text = GOOD
+            .replace("perf_event_open(...) = fd", "perf_event_open(...) = EPERM")
+            .replace("ioctl(...) = 0\n", "");
+        assert!(errors(&text)[0].message.contains("has no control"), "{}", errors(&text)[0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_case_never_panics(at in 0..GOOD.len(), len in 0..40usize, put in "[ -~\n]{0,8}") {
+            let end = (at + len).min(GOOD.len());
+            let text = format!("{}{put}{}", &GOOD[..at], &GOOD[end..]);
+            for error in errors(&text) {
+                let _ = error.to_string();
+            }
+        }
+    }
+}

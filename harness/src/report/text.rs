@@ -53,7 +53,7 @@ impl Text {
             }
             Event::LaneEnd(end) => {
                 if let Some(lane) = self.lane(end.lane) {
-                    lane.refused.clone_from(&end.refused);
+                    lane.refused = end.refused.as_ref().map(|refused| refused.reason.clone());
                     (lane.boots, lane.millis) = (end.boots, end.millis);
                 }
             }

@@ -12,7 +12,7 @@ use crate::judge::{Judgement, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policy;
-use crate::record::{CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted};
+use crate::record::{CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused};
 use crate::target::{End, Incident, Load, Target, TargetError};
 
 /// A kernel under a policy, and its cells.
@@ -111,7 +111,7 @@ struct Runner<'a> {
     emit: &'a dyn Fn(Event),
     verdicts: Vec<Option<Verdict>>,
     boot: usize,
-    refused: Option<String>,
+    refused: Option<Refused>,
 }
 
 /// Whether the remaining cells of a lane are worth another boot.
@@ -255,7 +255,7 @@ impl Runner<'_> {
         let reason = match boot.facts {
             None => {
                 let reason = format!("the kernel did not come up: {}", cause.title);
-                self.refused = Some(reason.clone());
+                self.refuse(boot, &reason);
                 reason
             }
             Some(_) if boot.finished > 0 => return Progress::GoOn,
@@ -279,7 +279,7 @@ impl Runner<'_> {
             )),
             Message::Refused(refusal) => {
                 let reason = asked::words(&refusal);
-                self.refused = Some(reason.clone());
+                self.refuse(boot, &reason);
                 Some((Verdict::Error, reason))
             }
             Message::Ready(facts) => {
@@ -292,7 +292,7 @@ impl Runner<'_> {
                 }));
                 boot.facts = Some(facts);
                 difference.map(|difference| {
-                    self.refused = Some(difference.clone());
+                    self.refuse(boot, &difference);
                     (Verdict::Error, difference)
                 })
             }
@@ -319,6 +319,11 @@ impl Runner<'_> {
                 None
             }
         }
+    }
+
+    fn refuse(&mut self, boot: &Boot, reason: &str) {
+        let console = String::from_utf8_lossy(&boot.console).into_owned();
+        self.refused = Some(Refused { reason: reason.to_owned(), console });
     }
 
     fn finish(&mut self, boot: &Boot, index: usize, outcome: Outcome) {

@@ -40,8 +40,12 @@ transcript = "perf_event_open(...) = fd\n  cap perfmon = granted"
 
 /// Two cells; the control, which holds CAP_PERFMON, comes first.
 fn cells() -> Vec<PlannedCell> {
+    cells_of(CASE)
+}
+
+fn cells_of(case: &str) -> Vec<PlannedCell> {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("self.toml"), CASE).unwrap();
+    std::fs::write(directory.path().join("self.toml"), case).unwrap();
     let library = Library::directory(directory.path()).unwrap();
     Filter::default().select(&library).unwrap()
 }
@@ -167,10 +171,14 @@ impl Outcomes {
 }
 
 fn run_with(boots: Vec<Vec<Incident>>, interrupt: &Interrupt) -> Outcomes {
+    run_plan(&plan(boots), interrupt)
+}
+
+fn run_plan(plan: &LanePlan, interrupt: &Interrupt) -> Outcomes {
     let events = RefCell::new(Vec::new());
     let short = Duration::from_millis(50);
     let limits = Limits { boot: short, cell: short };
-    run_lane(&plan(boots), limits, interrupt, &|event| events.borrow_mut().push(event)).unwrap();
+    run_lane(plan, limits, interrupt, &|event| events.borrow_mut().push(event)).unwrap();
     let (mut cells, mut causes, mut ended) = (Vec::new(), Vec::new(), None);
     for event in events.into_inner() {
         match event {
@@ -239,7 +247,7 @@ fn a_kernel_that_does_not_come_up_misses_every_cell_in_one_boot() {
     ] {
         let outcomes = run(vec![script]);
         assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
-        let refused = outcomes.end.refused.unwrap_or_default();
+        let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
         assert!(refused.contains("did not come up") && refused.contains(part), "{refused}");
         assert_eq!(outcomes.end.boots, 1);
     }
@@ -264,7 +272,7 @@ fn a_refusal_is_told_once_and_ends_the_lane() {
     let refusal = Refusal::NoSelinux { lsm: "capability,apparmor".to_owned() };
     let outcomes = run(vec![vec![hello, Incident::Message(Message::Refused(refusal))]]);
     assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
-    let refused = outcomes.end.refused.unwrap_or_default();
+    let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
     assert!(
         refused.contains("CONFIG_SECURITY_SELINUX") && refused.contains("apparmor"),
         "{refused}"
@@ -279,7 +287,7 @@ fn a_lane_that_is_not_what_was_asked_for_is_an_error() {
         let ready = Incident::Message(Message::Ready(Box::new(facts)));
         let outcomes = run(vec![vec![ready]]);
         assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
-        let refused = outcomes.end.refused.unwrap_or_default();
+        let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
         assert!(refused.contains(part), "{refused}");
     }
 }
@@ -335,6 +343,44 @@ fn checks_that_cannot_be_seen_are_not_compared_and_that_is_said() {
     blind.calls[0].result = -1;
     let outcomes = run(vec![[up(), ran(0, blind), ran(1, healthy(1, 1)), down()].concat()]);
     assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_known_difference_is_told_from_a_new_one_and_its_absence_too() {
+    let known = CASE
+        .replace(
+            "[[step]]",
+            "[when.old]\ndistribution = \"elsewhere\"\nreason = \"a bug\"\n[[step]]",
+        )
+        .replace("grant = \"none\"\ntranscript", "grant = \"none\"\nxfail = \"old\"\ntranscript");
+    assert_ne!(known, CASE);
+    for (wrong, verdict) in [(true, Verdict::Xfail), (false, Verdict::Xpass)] {
+        let mut seen = healthy(1, 1);
+        if wrong {
+            seen.calls[0].result = -1;
+        }
+        let boots = vec![[up(), ran(0, healthy(0, 0)), ran(1, seen), down()].concat()];
+        let mut plan = plan(boots);
+        plan.cells = Arc::new(cells_of(&known));
+        plan.kernel.distribution = Some("elsewhere".to_owned());
+        let outcomes = run_plan(&plan, &Interrupt::default());
+        assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
+        assert_eq!(outcomes.reason(1), "a bug");
+    }
+}
+
+#[test]
+fn a_case_whose_requirement_is_unmet_is_skipped_with_its_reason() {
+    let needing = CASE.replace(
+        "[[step]]",
+        "requires = [\"new\"]\n[when.new]\nsince = \"6.2\"\nreason = \"new in 6.2\"\n[[step]]",
+    );
+    let mut plan = plan(Vec::new());
+    plan.cells = Arc::new(cells_of(&needing));
+    let outcomes = run_plan(&plan, &Interrupt::default());
+    assert_eq!(outcomes.verdicts(), [Verdict::Skip, Verdict::Skip]);
+    assert!(outcomes.reason(0).contains("new in 6.2"), "{}", outcomes.reason(0));
+    assert_eq!(outcomes.end.boots, 0);
 }
 
 #[test]

@@ -69,8 +69,6 @@ pub struct Facts {
     pub cmdline: String,
     /// `/sys/kernel/security/lsm`
     pub lsm: Vec<String>,
-    /// `/proc/config.gz` as it is, when the kernel has it and it is below 256 KiB.
-    pub config_gz: Option<Vec<u8>>,
     /// What SELinux says of the loaded policy.
     pub selinux: SelinuxFacts,
     /// What audit says of itself.
