@@ -21,7 +21,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
 
     phases.begin("what this host needs");
     let perfsec = setup::build(shell)?;
-    setup::install(shell, &perfsec, &["run", "debian", "shell"])?;
+    setup::install(shell, &perfsec, &["run", "debian"])?;
 
     // With the release build: a debug build would unpack each for a minute.
     phases.begin("kernels");
