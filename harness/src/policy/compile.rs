@@ -20,7 +20,7 @@ const MAGIC: [u8; 4] = 0xf97c_ff8c_u32.to_le_bytes();
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// No such policy.
-    #[error("find a policy `{name}`{close}: give a file, or one of: {known}")]
+    #[error("find a policy `{name}` (give a file, or one of: {known}){close}")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -96,11 +96,30 @@ pub(super) fn compile(name: &str, source: &[u8], cache: &Cache) -> Result<Vec<u8
         .map_err(PolicyError::NoCompiler)?;
     if !result.status.success() {
         let words = String::from_utf8_lossy(&result.stderr);
-        let input = format!("{}:", input.display());
-        let output = words.trim().replace(&input, "line ");
+        // It was given a copy, and speaks of that.
+        let output = words.trim().replace(&input.display().to_string(), name);
         return Err(PolicyError::Refused { name: name.to_owned(), output });
     }
     let binary = read(&output)?;
     cache.adopt("policies", &key, &output)?;
     Ok(binary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs secilc"]
+    fn the_compiler_speaks_of_the_file_that_the_user_gave() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path()).unwrap();
+        for (source, place) in
+            [("(nonsense", "line 2 of mine.cil"), ("\n(allow a b c)", "mine.cil:2")]
+        {
+            let error = compile("mine.cil", source.as_bytes(), &cache).unwrap_err().to_string();
+            assert!(error.contains(place), "{error}");
+            assert!(!error.contains(&directory.path().display().to_string()), "{error}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::text::printable;
 use crate::record::Event;
 
 /// Shows how far a run is, on standard error.
@@ -13,6 +14,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     labels: Vec<String>,
     bad: usize,
+    /// Why the cell before was not judged: what befalls a whole lane is said once.
+    reason: Option<String>,
 }
 
 impl Default for Progress {
@@ -36,7 +39,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, labels: Vec::new(), bad: 0 }
+        Self { bar, labels: Vec::new(), bad: 0, reason: None }
     }
 
     /// Says something that is no event: what is being fetched, built or waited for.
@@ -74,6 +77,7 @@ impl Progress {
             }
             Event::Cell(cell) => {
                 let verdict = cell.judgement.verdict;
+                let reason = cell.judgement.reason.clone().filter(|_| !verdict.judged());
                 if verdict.is_bad() {
                     self.bad += 1;
                 }
@@ -84,9 +88,13 @@ impl Progress {
                             bar.set_message(format!("{} bad", self.bad));
                         }
                     }
-                    None if verdict.is_bad() => anstream::eprintln!("{verdict} {}", cell.name),
+                    None if verdict.is_bad() && !(reason.is_some() && reason == self.reason) => {
+                        let why = reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
+                        anstream::eprintln!("{verdict} {}{}", cell.name, printable(&why));
+                    }
                     None => {}
                 }
+                self.reason = reason;
             }
             Event::Death(death) => self.lane(death.lane, &death.cause),
             Event::LaneEnd(_) => {}

@@ -29,6 +29,9 @@ struct Lane {
 /// How many lines of a dead guest's console are shown; the run record has the rest.
 const CONSOLE_LINES: usize = 30;
 
+/// How many cells are named that were not judged for the same reason; the run record has the rest.
+const UNJUDGED_NAMES: usize = 5;
+
 impl Text {
     /// Takes in an event.
     pub fn event(&mut self, event: &Event) {
@@ -101,10 +104,19 @@ impl Lane {
         }
         for (cells, verdict) in self.groups() {
             let Some(first) = cells.first() else { continue };
+            // It has been said, and what the cells are about is beside the point.
+            if !verdict.judged() && self.refused.is_some() && first.judgement.reason == self.refused
+            {
+                continue;
+            }
             let _ = writeln!(out, "{}{verdict}{:#} {}", style(verdict), style(verdict), first.name);
             if let [_, others @ ..] = cells.as_slice() {
-                for other in others {
+                let shown = if verdict.judged() { others.len() } else { UNJUDGED_NAMES - 1 };
+                for other in others.iter().take(shown) {
                     let _ = writeln!(out, "      {}", other.name);
+                }
+                if others.len() > shown {
+                    let _ = writeln!(out, "      and {} more", others.len() - shown);
                 }
             }
             let _ = writeln!(out, "  {} ({}:{})", first.title, first.path.display(), first.line);
@@ -220,7 +232,7 @@ pub(super) fn style(verdict: Verdict) -> Style {
 }
 
 /// Text from a guest, without what could steer a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.trim_end()
         .chars()
         .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
