@@ -36,8 +36,10 @@ pub(crate) fn run() -> ! {
     }));
     match open() {
         Ok(channel) => {
-            // When the host no longer listens there is nobody to tell.
-            let _ = talk(&channel, started_ms);
+            if let Err(error) = talk(&channel, started_ms) {
+                // The host cannot be told over the channel; it keeps the console of a dead guest.
+                eprintln!("perfsec: the channel failed: {error}");
+            }
             let _ = tcdrain(&channel);
         }
         Err(error) => eprintln!("perfsec: {error}"),

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use perfsec_wire::frame::{FrameError, Writer, decode};
+use perfsec_wire::observation::{Outcome, SetupFailure};
 use perfsec_wire::{Cell, Job, Lane, Message, PROTOCOL, Refusal};
 
 use crate::machine::Machine;
@@ -48,7 +49,7 @@ pub(crate) fn run<W: Write>(
             for one in cells {
                 channel.write(&Message::Started(one.id))?;
                 let outcome = cell::run(&mut machine, one);
-                channel.write(&Message::Finished(one.id, outcome))?;
+                finish(channel, one.id, outcome)?;
             }
         }
         Job::Shell => {
@@ -58,4 +59,38 @@ pub(crate) fn run<W: Write>(
         }
     }
     channel.write(&Message::Done)
+}
+
+/// Tells a cell's outcome. One that is too long to be told is a failed cell, and not the end of the lane.
+fn finish<W: Write>(channel: &mut Writer<W>, id: u32, outcome: Outcome) -> Result<(), FrameError> {
+    match channel.write(&Message::Finished(id, outcome)) {
+        Err(error @ FrameError::TooLong(_)) => {
+            let doing = "tell what was observed".to_owned();
+            let failure = SetupFailure { doing, errno: 0, detail: error.to_string() };
+            channel.write(&Message::Finished(id, Outcome::Failed(failure)))
+        }
+        sent => sent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::frame::{MAX_CONTENT, Reader};
+
+    use super::*;
+
+    #[test]
+    fn an_outcome_that_is_too_long_is_told_as_a_failure_and_a_shorter_one_as_it_is() {
+        for (length, told) in [(10, "load a module"), (MAX_CONTENT + 1, "tell what was observed")] {
+            let (doing, detail) = ("load a module".to_owned(), "x".repeat(length));
+            let mut stream = Vec::new();
+            let outcome = Outcome::Failed(SetupFailure { doing, errno: 0, detail });
+            finish(&mut Writer::new(&mut stream), 7, outcome).unwrap();
+            let message = Reader::new(stream.as_slice()).read::<Message>().unwrap();
+            let Some(Message::Finished(7, Outcome::Failed(failure))) = message else {
+                panic!("{message:?}")
+            };
+            assert_eq!(failure.doing, told);
+        }
+    }
 }

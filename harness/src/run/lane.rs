@@ -44,6 +44,11 @@ impl Default for Limits {
     }
 }
 
+/// After so many boots in a row that died in a cell without finishing any, the next would too. One
+/// cell that kills its guest costs a boot; a kernel, a policy or an agent that no cell survives must not
+/// cost one for each cell.
+const BOOTS_IN_VAIN: usize = 3;
+
 /// How much of a console is kept, in bytes.
 const CONSOLE_KEPT: usize = 256 << 10;
 
@@ -73,6 +78,7 @@ pub fn run_lane(
         emit,
         verdicts: vec![None; plan.cells.len()],
         boot: 0,
+        in_vain: 0,
         refused: None,
     };
     runner.skip_unmet();
@@ -111,6 +117,7 @@ struct Runner<'a> {
     emit: &'a dyn Fn(Event),
     verdicts: Vec<Option<Verdict>>,
     boot: usize,
+    in_vain: usize,
     refused: Option<Refused>,
 }
 
@@ -250,7 +257,15 @@ impl Runner<'_> {
         if let Some(index) = boot.current {
             let reason = format!("{} while this cell ran", cause.title);
             self.conclude(index, Judgement::unseen(cause.verdict, reason, Vec::new()), None);
-            return Progress::GoOn;
+            self.in_vain = if boot.finished > 0 { 0 } else { self.in_vain + 1 };
+            if self.in_vain < BOOTS_IN_VAIN {
+                return Progress::GoOn;
+            }
+            let reason = format!(
+                "{BOOTS_IN_VAIN} boots in a row died in their first cell, the last of: {}",
+                cause.title
+            );
+            return Progress::GiveUp { verdict: Verdict::Miss, reason };
         }
         let reason = match boot.facts {
             None => {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perfsec_wire::message::{AuditFacts, Refusal, SelinuxFacts};
-use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, KernelMessage, SubjectSeen};
+use perfsec_wire::observation::{
+    Call, CapCheck, Effect, Exit, KernelMessage, SetupFailure, SubjectSeen,
+};
 use perfsec_wire::{Facts, Message, Observation, Outcome, PROTOCOL};
 
 use super::{Interrupt, LanePlan, Limits, run_lane};
@@ -263,6 +265,38 @@ fn a_machine_that_dies_between_cells_is_booted_again_only_if_it_got_anywhere() {
     let nowhere = [up(), died("", End::Rebooted)];
     let outcomes = run(vec![nowhere.concat()]);
     assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
+}
+
+/// Eight cells, each of which kills its guest, except that those of `survived` finish first.
+fn run_deadly(boots: &[(u32, &[u32])]) -> Outcomes {
+    let case = CASE.replace("perf_event_paranoid = 2", "perf_event_paranoid = [2, 1, 0, -1]");
+    let finished = |id: &u32| {
+        let (doing, detail) = ("start the subject".to_owned(), String::new());
+        let failure = SetupFailure { doing, errno: 0, detail };
+        [Message::Started(*id), Message::Finished(*id, Outcome::Failed(failure))]
+    };
+    let script = |(deadly, survived): &(u32, &[u32])| {
+        let said = survived.iter().flat_map(finished).chain([Message::Started(*deadly)]);
+        [up(), said.map(Incident::Message).collect(), died(PANIC, End::Rebooted)].concat()
+    };
+    let boots = boots.iter().map(script).collect();
+    let plan = LanePlan { cells: Arc::new(cells_of(&case)), ..plan(boots) };
+    run_plan(&plan, &Interrupt::default())
+}
+
+#[test]
+fn a_lane_whose_every_boot_dies_in_its_first_cell_is_given_up() {
+    let outcomes = run_deadly(&[(0, &[]), (1, &[]), (2, &[])]);
+    assert_eq!(outcomes.end.boots, 3);
+    assert_eq!(outcomes.verdicts(), [[Verdict::Fail; 3].as_slice(), &[Verdict::Miss; 5]].concat());
+    assert!(outcomes.reason(3).contains("3 boots in a row"), "{}", outcomes.reason(3));
+}
+
+#[test]
+fn a_lane_that_gets_somewhere_between_deaths_goes_on() {
+    let outcomes = run_deadly(&[(0, &[]), (1, &[]), (3, &[2]), (4, &[]), (5, &[]), (7, &[6])]);
+    assert_eq!(outcomes.end.boots, 6);
+    assert!(!outcomes.verdicts().contains(&Verdict::Miss));
 }
 
 #[test]
