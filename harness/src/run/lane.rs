@@ -1,5 +1,6 @@
 //! One lane: boots its kernel as often as its cells need, usually once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -79,6 +80,7 @@ pub fn run_lane(
         verdicts: vec![None; plan.cells.len()],
         boot: 0,
         in_vain: 0,
+        deadly: BTreeSet::new(),
         refused: None,
     };
     runner.skip_unmet();
@@ -118,6 +120,8 @@ struct Runner<'a> {
     verdicts: Vec<Option<Verdict>>,
     boot: usize,
     in_vain: usize,
+    /// Names of cases in which a guest died.
+    deadly: BTreeSet<String>,
     refused: Option<Refused>,
 }
 
@@ -147,8 +151,13 @@ impl Runner<'_> {
         }
     }
 
+    /// Cells without a verdict, those of deadly cases last: what kills one cell of a case will likely
+    /// kill the next, and must not keep other cases from being run.
     fn pending(&self) -> Vec<usize> {
-        (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect()
+        let mut cells: Vec<_> =
+            (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect();
+        cells.sort_by_key(|at| self.deadly.contains(&self.plan.cells[*at].case.name));
+        cells
     }
 
     fn skip_unmet(&mut self) {
@@ -255,6 +264,7 @@ impl Runner<'_> {
             console,
         }));
         if let Some(index) = boot.current {
+            self.deadly.insert(self.plan.cells[index].case.name.clone());
             let reason = format!("{} while this cell ran", cause.title);
             self.conclude(index, Judgement::unseen(cause.verdict, reason, Vec::new()), None);
             self.in_vain = if boot.finished > 0 { 0 } else { self.in_vain + 1 };
