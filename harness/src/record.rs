@@ -22,6 +22,7 @@ pub const FORMAT: u32 = 1;
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "the large one comes once for each lane")]
 pub enum Event {
     /// The run begins.
     Run(RunStarted),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use perfsec_wire::{Facts, Message, Outcome, PROTOCOL};
@@ -413,10 +413,7 @@ impl Runner<'_> {
 
 /// The next incident; `None` when none came in time.
 fn next(incidents: &Receiver<Incident>, limit: Duration) -> Option<Incident> {
-    match incidents.recv_timeout(limit) {
-        Ok(incident) => Some(incident),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    incidents.recv_timeout(limit).ok()
 }
 
 fn keep(console: &mut Vec<u8>, bytes: &[u8]) {
