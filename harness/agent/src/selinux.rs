@@ -13,8 +13,8 @@ use crate::undo::Undo;
 /// Where selinuxfs is mounted.
 pub(crate) const MOUNT: &str = "/sys/fs/selinux";
 
-/// The classes whose permissions are facts.
-const CLASSES: [&str; 3] = ["perf_event", "capability", "capability2"];
+/// The classes whose permissions are facts: those under test, and the one that guards the mode.
+const CLASSES: [&str; 4] = ["perf_event", "capability", "capability2", "security"];
 
 /// The mode switch of a kernel with SELinux.
 pub(crate) struct Selinux {

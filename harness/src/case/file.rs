@@ -328,7 +328,9 @@ fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let wrong = quoted.next()?;
     let close = crate::suggest::closest(wrong, quoted);
-    (message.starts_with("unknown ") && !close.is_empty())
+    // Our own types have said it already.
+    let said = message.contains("did you mean");
+    (message.starts_with("unknown ") && !said && !close.is_empty())
         .then(|| close.trim_start_matches("; ").to_owned())
 }
 

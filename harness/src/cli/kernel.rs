@@ -20,7 +20,7 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     let say = |text: &str| anstream::eprintln!("{text}");
     for spec in &specs {
         let kernel = kernel::obtain(spec, &cache, options, &say)?;
-        anstream::println!("{}", kernel.image.display());
+        super::print(&format!("{}\n", kernel.image.display()))?;
     }
     if let (Some(path), Some(spec)) = (&args.shipped, specs.first()) {
         let image = kernel::shipped(spec, &cache, options, &say)?;

@@ -11,6 +11,7 @@ mod run;
 mod shell;
 mod show;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,5 +41,16 @@ pub fn main() -> ExitCode {
             failure.print();
             failure.exit.into()
         }
+    }
+}
+
+/// Writes to standard output. A reader that has heard enough (`| head`) is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::host(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }

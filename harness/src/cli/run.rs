@@ -29,7 +29,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if args.list {
         let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
         names.sort();
-        names.iter().for_each(|name| anstream::println!("{name}"));
+        super::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
         return Ok(if names.is_empty() { Exit::NothingRan } else { Exit::Success });
     }
     if cells.is_empty() {
@@ -57,10 +57,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         text.event(event);
         writers.iter_mut().try_for_each(|writer| writer.write(event))
     });
-    anstream::print!("{}", text.summary());
     let shown = args.out.as_ref().unwrap_or(&path);
-    anstream::println!("run record: {}", shown.display());
+    let printed = super::print(&format!("{}run record: {}\n", text.summary(), shown.display()));
     let exit = outcome?;
+    printed?;
     Ok(signals.exit().unwrap_or(exit))
 }
 

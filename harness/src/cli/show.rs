@@ -1,6 +1,7 @@
 //! `perfsec show`
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::args::ShowArgs;
 use super::{Exit, Failure, run};
@@ -31,7 +32,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     }
     for (case, mut cells) in by_case.into_values() {
         cells.sort();
-        print(case, &cells, &kernel);
+        super::print(&describe(case, &cells, &kernel))?;
     }
     Ok(Exit::Success)
 }
@@ -40,21 +41,22 @@ fn parse(text: &str) -> Result<KernelVersion, Failure> {
     text.parse().map_err(Failure::input)
 }
 
-fn print(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) {
-    anstream::println!("{}: {}", case.name, case.title);
-    anstream::println!("  file {}", case.path.display());
+fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}: {}", case.name, case.title);
+    let _ = writeln!(out, "  file {}", case.path.display());
     for source in &case.source {
-        anstream::println!("  from {source}");
+        let _ = writeln!(out, "  from {source}");
     }
     for (name, value) in &case.sysctls {
-        anstream::println!("  sysctl {name} = {value}");
+        let _ = writeln!(out, "  sysctl {name} = {value}");
     }
     for step in &case.given {
-        anstream::println!("  given {step}, by the agent");
+        let _ = writeln!(out, "  given {step}, by the agent");
     }
     for (name, condition) in &case.when {
         let holds = if condition.holds(kernel) { "holds" } else { "does not hold" };
-        anstream::println!("  {name} {holds}: {}", condition.reason);
+        let _ = writeln!(out, "  {name} {holds}: {}", condition.reason);
     }
     // Cells that must see the same are shown together.
     let mut groups: Vec<(Vec<&Coordinates>, Vec<String>)> = Vec::new();
@@ -66,12 +68,17 @@ fn print(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) {
         }
     }
     for (group, lines) in groups {
-        anstream::println!();
-        group.iter().for_each(|at| anstream::println!("{}", case.cell_name(at)));
-        lines.iter().for_each(|line| anstream::println!("    {line}"));
+        out.push('\n');
+        for at in group {
+            let _ = writeln!(out, "{}", case.cell_name(at));
+        }
+        for line in lines {
+            let _ = writeln!(out, "    {line}");
+        }
     }
     if let Some(reason) = case.unmet(kernel) {
-        anstream::println!("\n(skipped on this kernel, which lacks: {reason})");
+        let _ = writeln!(out, "\n(skipped on this kernel, which lacks: {reason})");
     }
-    anstream::println!();
+    out.push('\n');
+    out
 }

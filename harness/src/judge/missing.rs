@@ -61,7 +61,10 @@ fn reason(avc: &Avc, class: &str, observed: &[String], facts: &Facts) -> String 
             "something refused without a record: a dontaudit rule, or a check that comes before it"
                 .to_owned()
         }
-        None => "the kernel never asked, or the policy allows it".to_owned(),
+        // In permissive mode a hidden refusal, like a granted one, has no other effect.
+        None => {
+            "the kernel never asked, the policy allows it, or a dontaudit rule hides it".to_owned()
+        }
     }
 }
 

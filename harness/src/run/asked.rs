@@ -31,6 +31,14 @@ pub(super) fn difference(kernel: &Kernel, facts: &Facts) -> Option<String> {
             return Some(format!("the loaded policy does not define {class} {{ {permission} }}"));
         }
     }
+    let defines = |class: &str| facts.selinux.classes.iter().any(|(name, _)| name == class);
+    if facts.selinux.deny_unknown && !defines("security") {
+        return Some(
+            "the loaded policy denies what it does not define (handleunknown deny), and does not \
+             define the class security, so the agent could not switch the mode back"
+                .to_owned(),
+        );
+    }
     if facts.selinux.enforcing {
         return Some("SELinux is enforcing before the first cell".to_owned());
     }

@@ -317,13 +317,30 @@ fn a_refusal_is_told_once_and_ends_the_lane() {
 fn a_lane_that_is_not_what_was_asked_for_is_an_error() {
     let lacking = Facts { selinux: SelinuxFacts::default(), ..facts() };
     let other = Facts { release: "6.2.0".to_owned(), ..facts() };
-    for (facts, part) in [(lacking, "does not define the class perf_event"), (other, "6.2.0")] {
+    let mut locked = facts();
+    locked.selinux.deny_unknown = true;
+    for (facts, part) in [
+        (lacking, "does not define the class perf_event"),
+        (other, "6.2.0"),
+        (locked, "handleunknown deny"),
+    ] {
         let ready = Incident::Message(Message::Ready(Box::new(facts)));
         let outcomes = run(vec![vec![ready]]);
         assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
         let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
         assert!(refused.contains(part), "{refused}");
     }
+}
+
+#[test]
+fn a_policy_that_denies_what_it_does_not_define_will_do_if_it_lets_the_agent_switch_modes() {
+    let mut facts = facts();
+    facts.selinux.deny_unknown = true;
+    facts.selinux.classes.push(("security".to_owned(), vec!["setenforce".to_owned()]));
+    let mut up = up();
+    up[2] = Incident::Message(Message::Ready(Box::new(facts)));
+    let outcomes = run(vec![[up, ran(0, healthy(0, 0)), ran(1, healthy(1, 1)), down()].concat()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub struct SelinuxFacts {
     /// `reject_unknown`
     pub reject_unknown: bool,
     /// The permissions of the classes that matter, from `class/NAME/perms`: for `perf_event`,
-    /// `capability` and `capability2`; a class that the policy lacks is not in the list.
+    /// `capability`, `capability2` and `security`; a class that the policy lacks is not in the list.
     pub classes: Vec<(String, Vec<String>)>,
 }
 
