@@ -53,7 +53,8 @@ fn reason(avc: &Avc, class: &str, observed: &[String], facts: &Facts) -> String 
                 .to_owned()
         }
         Some(cap) if asked(cap, "granted") => {
-            "SELinux allowed it: a rule of the policy, or a silent grant that the cache kept"
+            "SELinux allowed it: a rule of the policy, or a silent grant that the cache kept; \
+             in permissive mode a dontaudit rule may also have hidden the record"
                 .to_owned()
         }
         Some(_) => "the kernel never asked for the capability".to_owned(),

@@ -115,7 +115,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::at(directory.path()).unwrap();
         for (source, place) in
-            [("(nonsense", "line 2 of mine.cil"), ("\n(allow a b c)", "mine.cil:2")]
+            [("(nonsense", "line 1 of mine.cil"), ("\n(allow a b c)", "mine.cil:2")]
         {
             let error = compile("mine.cil", source.as_bytes(), &cache).unwrap_err().to_string();
             assert!(error.contains(place), "{error}");

@@ -1,0 +1,150 @@
+//! Bad input, each with one clear error and its exit code, and next to it the input that is good.
+
+#[expect(dead_code, reason = "shared with tests that boot")]
+mod support;
+
+use std::fs::OpenOptions;
+
+use rstest::rstest;
+use support::{Ended, Place};
+
+const CASE: &str = include_str!("../../cases/suite/event/read.toml");
+
+/// Lists the cells of the case with one piece of its text replaced.
+fn list(from: &str, to: &str) -> Ended {
+    assert!(from.is_empty() || CASE.contains(from), "the case no longer has `{from}`");
+    let place = Place::new();
+    place.file("suite/event/read.toml", &CASE.replacen(from, to, 1));
+    place.perfsec(&["run", "--list", "--cases", "suite"])
+}
+
+#[test]
+fn a_case_without_a_mistake_is_listed() {
+    let ended = list("", "");
+    ended.succeeds();
+    assert!(ended.stdout.contains("event/read/none_t/paranoid=2/perfmon/enforcing\n"));
+}
+
+#[rstest]
+#[case::key("\ndomain =", "\ndomian =", "did you mean `domain`?")]
+#[case::field_of_a_step("count = 8", "cout = 8", "did you mean `count`?")]
+#[case::syscall("\nread =", "\nreed =", "did you mean `read`?")]
+#[case::wrong_type("[2, -1]", "\"two\"", "invalid type: string \"two\"")]
+#[case::errno("= EACCES", "= EACCESS", "unknown errno `EACCESS`; did you mean `EACCES`?")]
+#[case::capability("\"perfmon\"]", "\"perfmn\"]", "unknown capability `perfmn`; did you mean")]
+#[case::event("software/dummy", "software/dumy", "no software event `dumy`")]
+#[case::two_expectations(
+    "mode = \"permissive\"\n",
+    "",
+    "two expectations for the cell `event/read/"
+)]
+#[case::no_expectation(
+    "mode = \"enforcing\"",
+    "mode = \"enforcing\"\ngrant = \"none\"",
+    "no expectation"
+)]
+#[case::no_title("title ", "titel ", "did you mean `title`?")]
+fn a_mistake_in_a_case_is_told_with_its_place(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] words: &str,
+) {
+    let ended = list(from, to);
+    assert_eq!(ended.code, Some(2), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert!(ended.stderr.contains("event/read.toml:"), "{}", ended.stderr);
+    assert!(ended.stderr.matches("did you mean").count() <= 1, "{}", ended.stderr);
+}
+
+#[test]
+fn a_directory_without_cases_and_no_directory_are_told() {
+    let place = Place::new();
+    place.file("empty/README", "");
+    place.perfsec(&["run", "--list", "--cases", "empty"]).fails(2, "cannot find a case in empty");
+    place.perfsec(&["run", "--list", "--cases", "absent"]).fails(2, "absent");
+}
+
+#[test]
+fn filters_that_select_nothing_are_no_success() {
+    let place = Place::new();
+    place.perfsec(&["run", "no/such/*"]).fails(4, "select no cell");
+    place.perfsec(&["run", "[*"]).fails(2, "is no glob");
+    place.perfsec(&["run", "--grant", "perfmn"]).fails(2, "did you mean `perfmon`?");
+    place.perfsec(&["run", "--list", "event/read"]).succeeds();
+}
+
+#[test]
+fn a_qemu_that_cannot_run_is_the_hosts_fault() {
+    let place = Place::new();
+    let plain = place.file("plain", "");
+    let run = |qemu: &str| place.perfsec(&["run", "--kernel", "vmlinuz", "--qemu", qemu]);
+    run("./absent").fails(5, "perfsec doctor");
+    run(&plain).fails(5, "Permission denied");
+    run("/bin/false").fails(5, "/bin/false");
+}
+
+/// A program that passes for QEMU until something is to be booted.
+fn fake_qemu(place: &Place) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = place.file("qemu", "#!/bin/sh\necho QEMU emulator version 0\n");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our file");
+    path
+}
+
+#[test]
+#[ignore = "needs secilc"]
+fn a_kernel_file_that_is_none_is_told() {
+    let place = Place::new();
+    let qemu = fake_qemu(&place);
+    let (text, empty) = (place.file("text", "not a kernel"), place.file("empty", ""));
+    for (kernel, words) in [
+        ("absent", "absent: No such file"),
+        (text.as_str(), "it looks like text"),
+        (empty.as_str(), "an empty file"),
+        (".", "it is a directory"),
+    ] {
+        place.perfsec(&["run", "--qemu", &qemu, "--kernel", kernel]).fails(2, words);
+    }
+}
+
+#[test]
+#[ignore = "needs secilc"]
+fn a_policy_that_is_none_is_told_before_anything_boots() {
+    let place = Place::new();
+    let qemu = fake_qemu(&place);
+    let (open, text) = (place.file("open.cil", "(nonsense"), place.file("text", "no policy"));
+    for (policy, words) in [
+        ("minimel", "did you mean `minimal`?"),
+        (open.as_str(), "open.cil"),
+        (text.as_str(), "neither CIL source (.cil) nor a binary policy"),
+    ] {
+        let run = ["run", "--qemu", &qemu, "--kernel", "absent", "--policy", policy];
+        let ended = place.perfsec(&run);
+        ended.fails(2, words);
+        assert!(!ended.stderr.contains("cache/tmp"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_is_the_hosts_fault() {
+    let place = Place::new();
+    let file = place.file("file", "");
+    let mut command = place.command(&["run", "--kernel", "vmlinuz"]);
+    let output = command.env("PERFSEC_CACHE_DIR", &file).output().expect("perfsec starts");
+    Ended::of(output).fails(5, "cannot create");
+}
+
+#[test]
+fn a_full_standard_output_is_an_error_and_a_closed_pipe_is_none() {
+    let place = Place::new();
+    for arguments in [["run", "--list"].as_slice(), &["show", "event/read"]] {
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("it is always there");
+        let output = place.command(arguments).stdout(full).output().expect("perfsec starts");
+        Ended::of(output).fails(5, "cannot write to standard output");
+
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = place.command(arguments).stdout(writer).output().expect("perfsec starts");
+        Ended::of(output).succeeds();
+    }
+}

@@ -1,0 +1,184 @@
+//! Kernels, policies and users that end a run, on a real kernel.
+//!
+//! Needs QEMU and secilc on the search path and, in PERFSEC_TEST_KERNEL, a stock kernel.
+
+#[expect(dead_code, reason = "shared with tests that do not boot")]
+mod support;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rstest::rstest;
+use support::{Ended, MINIMAL, Place, kernel};
+
+fn run(place: &Place, arguments: &[&str]) -> Ended {
+    let kernel = kernel();
+    let mut all = vec!["run", "--kernel", &kernel, "--accel", "tcg", "--boot-limit", "60"];
+    all.extend(arguments);
+    place.perfsec(&all)
+}
+
+/// Damages the policy `minimal`.
+fn damaged(from: &str, to: &str) -> String {
+    assert!(MINIMAL.contains(from), "the policy no longer has `{from}`");
+    MINIMAL.replacen(from, to, 1)
+}
+
+/// The cells that a run did not pass, with their verdicts.
+fn bad(ended: &Ended) -> Vec<(String, String)> {
+    let words = |line: &str| {
+        let (verdict, rest) = line.split_once(' ')?;
+        let name = rest.split(": ").next()?;
+        ["FAIL", "ERROR", "MISS"].contains(&verdict).then(|| (verdict.to_owned(), name.to_owned()))
+    };
+    ended.stderr.lines().filter_map(words).collect()
+}
+
+#[rstest]
+#[case::nothing(&[], 0, "4 PASS")]
+#[case::no_selinux(&["security=apparmor"], 6, "the kernel has no SELinux")]
+#[case::no_audit(&["audit=0"], 6, "the kernel has no audit")]
+#[case::panic(&["rdinit=/absent"], 6, "did not come up: kernel panic")]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn what_a_parameter_takes_from_the_kernel_is_told(
+    #[case] parameters: &[&str],
+    #[case] code: i32,
+    #[case] words: &str,
+) {
+    let place = Place::new();
+    let mut arguments = vec!["open/self-user/all_t/paranoid=2/none", "--mode", "enforcing"];
+    arguments.push("open/self-user/all_t/paranoid=2/perfmon/");
+    arguments.push("open/self-user/all_t/paranoid=2/sys_admin/");
+    arguments.push("open/self-user/all_t/paranoid=2/perfmon+sys_admin/");
+    parameters.iter().for_each(|parameter| arguments.extend(["--append", parameter]));
+    let ended = run(&place, &arguments);
+    assert_eq!(ended.code, Some(code), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains(words), "{}", ended.stdout);
+}
+
+#[rstest]
+#[case("    perfmon  ", "    perfmon_ ", "does not define capability2 { perfmon }")]
+#[case("(handleunknown allow)", "(handleunknown reject)", "not defined in policy")]
+#[case("(handleunknown allow)", "(handleunknown deny)", "handleunknown deny")]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_policy_under_which_nothing_can_be_tested_is_told_once(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] words: &str,
+) {
+    let place = Place::new();
+    let text = damaged(from, to)
+        .replace("(capability2 (perfmon))", "(capability2 (all))")
+        .replace("(capability2 (not (perfmon)))", "(capability2 (all))");
+    let policy = place.file("damaged.cil", &text);
+    let ended = run(&place, &["--policy", &policy, "event/read"]);
+    assert_eq!(ended.code, Some(6), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.stdout.matches(words).count(), 1, "{}", ended.stdout);
+    assert!(ended.stdout.contains("24 ERROR"), "{}", ended.stdout);
+}
+
+#[rstest]
+#[case::allowed("(not (none_t open_t no_read_t))", "(not (none_t open_t))", "the policy allows it")]
+#[case::hidden(
+    "; Running at all",
+    "(dontaudit no_read_t domain (perf_event (read)))\n; Running at all",
+    "a dontaudit rule"
+)]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn one_permission_more_than_a_case_believes_fails_its_cells_and_no_others(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] reason: &str,
+) {
+    let place = Place::new();
+    let policy = place.file("damaged.cil", &damaged(from, to));
+    let ended = run(&place, &["--policy", &policy, "event/read", "open/cpu-user"]);
+    assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
+    let bad = bad(&ended);
+    // Two levels of the sysctl, two grants, two modes.
+    assert_eq!(bad.len(), 8, "{bad:?}");
+    for (verdict, cell) in bad {
+        assert_eq!(verdict, "FAIL", "{cell}");
+        assert!(cell.starts_with("event/read/no_read_t/"), "{cell}");
+    }
+    assert!(ended.stdout.contains("no record of perf_event { read }"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(reason), "{}", ended.stdout);
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_hidden_refusal_of_a_capability_is_told_from_one_that_never_was() {
+    let place = Place::new();
+    let hide = "(dontaudit no_perfmon_t domain (capability2 (perfmon)))\n; Running at all";
+    let policy = place.file("damaged.cil", &damaged("; Running at all", hide));
+    let ended = run(&place, &["--policy", &policy, "open/self-kernel"]);
+    assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
+    // Cells without the capability only lose their control.
+    for (_, cell) in bad(&ended).into_iter().filter(|(verdict, _)| verdict == "FAIL") {
+        let holds = cell.split('/').any(|part| part.starts_with("perfmon"));
+        assert!(cell.starts_with("open/self-kernel/no_perfmon_t/") && holds, "{cell}");
+    }
+    let reason = "SELinux refused it and logged nothing, so a dontaudit rule hides it";
+    assert!(ended.stdout.contains(reason), "{}", ended.stdout);
+}
+
+#[rstest]
+#[case(Signal::SIGINT, Some(130), 200)]
+#[case(Signal::SIGTERM, Some(143), 3000)]
+#[case(Signal::SIGKILL, None, 3000)]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_signal_leaves_no_machine_and_a_record_that_can_be_read(
+    #[case] signal: Signal,
+    #[case] code: Option<i32>,
+    #[case] after: u64,
+) {
+    let place = Place::new();
+    let record = place.path().join("record.jsonl");
+    let (kernel, out) = (kernel(), record.display().to_string());
+    let mut command = place.command(&["run", "--kernel", &kernel, "--accel", "tcg", "--out", &out]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("perfsec starts");
+    let until = Instant::now() + Duration::from_secs(60);
+    while !std::fs::metadata(&record).is_ok_and(|data| data.len() > 0) {
+        assert!(Instant::now() < until, "no run record");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Anywhere in a boot will do.
+    std::thread::sleep(Duration::from_millis(after));
+    let pid = child.id();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let machines: Vec<i32> =
+        children.expect("it runs").split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    kill(Pid::from_raw(pid as i32), signal).expect("it is ours");
+    let output = child.wait_with_output().expect("it ends");
+    let ended = Ended::of(output);
+    assert_eq!(ended.code, code, "{}", ended.stderr);
+    let until = Instant::now() + Duration::from_secs(5);
+    for machine in machines {
+        while kill(Pid::from_raw(machine), None).is_ok() {
+            assert!(Instant::now() < until, "QEMU {machine} is still there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    perfsec::record::read(&record).expect("what was written can be read");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn two_perfsec_share_a_cache() {
+    let place = Place::new();
+    let kernel = kernel();
+    let arguments = ["run", "--kernel", &kernel, "--accel", "tcg", "event/read"];
+    let start = || {
+        let mut command = place.command(&arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("perfsec starts")
+    };
+    let both = [start(), start()];
+    for child in both {
+        let ended = Ended::of(child.wait_with_output().expect("it ends"));
+        ended.succeeds();
+        assert!(ended.stdout.contains("24 PASS"), "{}", ended.stdout);
+    }
+}

@@ -1,0 +1,90 @@
+//! Runs the built perfsec with a cache directory of its own.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A policy that tests damage.
+pub(crate) const MINIMAL: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cases/policies/minimal.cil"));
+
+/// A place for the input and the cache of one test.
+pub(crate) struct Place {
+    directory: TempDir,
+}
+
+/// How perfsec ended, in text.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file and returns its path.
+    pub(crate) fn file(&self, name: &str, content: &str) -> String {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().expect("below the place")).expect("a directory");
+        fs::write(&path, content).expect("a file");
+        path.display().to_string()
+    }
+
+    /// perfsec with this place as its working directory, and a cache in it.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_perfsec"));
+        command.args(arguments).current_dir(self.path());
+        command.env("PERFSEC_CACHE_DIR", self.path().join("cache"));
+        command
+    }
+
+    /// Runs it to its end; nothing may be left half-made.
+    pub(crate) fn perfsec(&self, arguments: &[&str]) -> Ended {
+        let ended = Ended::of(self.command(arguments).output().expect("perfsec starts"));
+        if let Ok(left) = fs::read_dir(self.path().join("cache/tmp")) {
+            assert_eq!(left.count(), 0, "left behind by {arguments:?}");
+        }
+        ended
+    }
+}
+
+impl Ended {
+    pub(crate) fn of(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    /// One error on standard error, with this exit code and in these words.
+    #[track_caller]
+    pub(crate) fn fails(&self, code: i32, words: &str) {
+        let text = &self.stderr;
+        assert_eq!(self.code, Some(code), "{text}");
+        assert!(text.contains(words), "not `{words}` but:\n{text}");
+        assert_eq!(text.matches("error:").count(), 1, "{text}");
+        assert!(!text.contains("panicked"), "{text}");
+    }
+
+    #[track_caller]
+    pub(crate) fn succeeds(&self) {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("error:"), "{}", self.stderr);
+    }
+}
+
+/// The kernel that ignored tests boot.
+pub(crate) fn kernel() -> String {
+    std::env::var("PERFSEC_TEST_KERNEL").expect("PERFSEC_TEST_KERNEL names a kernel image")
+}
