@@ -4,7 +4,7 @@
 //! file and LZ4's legacy frame) are containers that the crates for the codecs do not read.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use zstd::zstd_safe::find_frame_compressed_size;
 
@@ -101,12 +101,12 @@ impl Compression {
             Self::Xz => liblzma::stream::Stream::new_stream_decoder(DICTIONARY_LIMIT, 0)
                 .map_err(io::Error::from)
                 .and_then(|stream| {
-                    drain(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
+                    spill(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
                 }),
             Self::Lzma => liblzma::stream::Stream::new_lzma_decoder(DICTIONARY_LIMIT)
                 .map_err(io::Error::from)
                 .and_then(|stream| {
-                    drain(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
+                    spill(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
                 }),
             Self::Lzo => unpack_lzop(data, out, limit),
             Self::Lz4 => unpack_lz4_legacy(data, out, limit),
@@ -141,6 +141,16 @@ impl fmt::Display for Compression {
 /// Reads one byte more than is allowed, so that the caller sees when there is more.
 fn drain(reader: impl Read, mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
     reader.take(limit as u64 + 1).read_to_end(&mut out)?;
+    Ok(out)
+}
+
+/// [`drain`] by way of a file: the decoder's dictionary of 32 MiB is gone before the output of
+/// twice that size is in memory.
+fn spill(reader: impl Read, mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
+    let Ok(mut file) = tempfile::tempfile() else { return drain(reader, out, limit) };
+    io::copy(&mut reader.take(limit as u64 + 1), &mut file)?;
+    file.rewind()?;
+    file.read_to_end(&mut out)?;
     Ok(out)
 }
 
