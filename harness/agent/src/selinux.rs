@@ -70,7 +70,9 @@ impl Selinux {
         let path = Path::new(MOUNT).join("enforce");
         undo.file(&path);
         let this = Self { enforce: Knob::open(path)? };
-        this.enforce.set("0")?;
+        // Without the option selinuxfs has no way to write the mode (`#define sel_write_enforce NULL`).
+        let doing = "make the kernel permissive, which needs CONFIG_SECURITY_SELINUX_DEVELOP=y";
+        this.enforce.set("0").map_err(|error| Error { doing: doing.to_owned(), ..error })?;
         Ok(this)
     }
 
