@@ -12,7 +12,7 @@ use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcs
 use perfsec_wire::frame::{FrameError, Writer};
 use perfsec_wire::{Job, Message, Refusal, paths};
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::undo::Undo;
 use crate::{lane, machine, shell};
 
@@ -95,7 +95,11 @@ fn open() -> Result<File> {
 fn mounts() -> Result<()> {
     mount_one("proc", "/proc")?;
     mount_one("sysfs", "/sys")?;
-    mount_one("tracefs", "/sys/kernel/tracing")?;
+    mount_one("tracefs", "/sys/kernel/tracing").map_err(|error| {
+        let doing = "see syscalls, which needs CONFIG_FTRACE=y with trace events \
+                     (CONFIG_ENABLE_DEFAULT_TRACERS=y or any tracer)";
+        Error { doing: format!("{doing}: {}", error.doing), ..error }
+    })?;
     for (kind, at) in [("securityfs", "/sys/kernel/security"), ("selinuxfs", "/sys/fs/selinux")] {
         if Path::new(at).is_dir() {
             mount_one(kind, at)?;

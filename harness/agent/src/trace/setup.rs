@@ -53,7 +53,11 @@ impl Trace {
         // A machine that lives on may be traced by others; in a guest the top instance saves the time
         // of making another.
         let root = if undo.wanted() { instance(undo)? } else { tracefs().to_owned() };
-        let switch = Knob::open(root.join("tracing_on"))?;
+        // Locked down, a kernel shows an empty tracefs (LOCKDOWN_TRACEFS).
+        let doing =
+            format!("see syscalls in {}, which lockdown=confidentiality hides", root.display());
+        let switch =
+            Knob::open(root.join("tracing_on")).map_err(|error| Error { doing, ..error })?;
         switch.write("0")?;
         knob::write(root.join("trace_clock"), CLOCK)?;
         knob::write(root.join("buffer_size_kb"), BUFFER_KB)?;
