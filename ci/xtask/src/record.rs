@@ -33,7 +33,7 @@ impl Figures {
                 }
                 Some("ready") if event["boot"] == 0 => figures.ready = number(&event["millis"]),
                 Some("cell") => {
-                    figures.passed += usize::from(event["verdict"] == "PASS");
+                    figures.passed += usize::from(event["judgement"]["verdict"] == "PASS");
                     if let Some(micros) = event["observation"]["micros"].as_f64() {
                         figures.cells.push(micros / 1000.0);
                     }
@@ -65,9 +65,9 @@ mod tests {
     const RECORD: &str = r#"{"event":"run","format":1}
 {"event":"lane","lane":0,"kernel":{"release":"6.12.1"},"machinery":{"accel":"tcg"}}
 {"event":"ready","lane":0,"boot":0,"millis":4000}
-{"event":"cell","verdict":"PASS","observation":{"micros":3000}}
-{"event":"cell","verdict":"FAIL","observation":{"micros":1000}}
-{"event":"cell","verdict":"SKIP","observation":null}
+{"event":"cell","judgement":{"verdict":"PASS"},"observation":{"micros":3000}}
+{"event":"cell","judgement":{"verdict":"FAIL"},"observation":{"micros":1000}}
+{"event":"cell","judgement":{"verdict":"SKIP"},"observation":null}
 {"event":"lane_end","lane":0,"millis":4100}
 "#;
 
