@@ -78,21 +78,14 @@ pub(super) fn execute<E: Into<Failure>>(
 ) -> Result<Exit, Failure> {
     let started = Instant::now();
     let mut failure: Option<Failure> = None;
-    let mut counts = vec![0usize; Verdict::ALL.len()];
-    let mut codes: Vec<Event> = Vec::new();
+    let mut concluded: Vec<Event> = Vec::new();
     let mut tell = |event: Event, interrupt: &Interrupt| {
-        if let Event::Cell(cell) = &event {
-            let verdict = cell.judgement.verdict;
-            if let Some(at) = Verdict::ALL.iter().position(|known| *known == verdict) {
-                counts[at] += 1;
-            }
-        }
         if let (Err(error), None) = (subscribe(&event), &failure) {
             failure = Some(error.into());
             interrupt.raise();
         }
         if matches!(event, Event::Cell(_) | Event::LaneEnd(_)) {
-            codes.push(event);
+            concluded.push(event);
         }
     };
     tell(Event::Run(RunStarted::now(plans.iter().map(|plan| plan.cells.len()).sum())), interrupt);
@@ -115,10 +108,11 @@ pub(super) fn execute<E: Into<Failure>>(
         })
         .collect::<Vec<_>>()
     });
-    let exit = Exit::of_run(&codes);
-    let counted = Verdict::ALL.into_iter().zip(counts.clone()).filter(|(_, count)| *count > 0);
+    let exit = Exit::of_run(&concluded);
+    let has = |event: &Event, verdict| matches!(event, Event::Cell(cell) if cell.judgement.verdict == verdict);
+    let count = |verdict| (verdict, concluded.iter().filter(|event| has(event, verdict)).count());
     let end = RunEnded {
-        counts: counted.collect(),
+        counts: Verdict::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect(),
         interrupted: interrupt.is_raised(),
         millis: started.elapsed().as_millis() as u64,
     };

@@ -35,6 +35,16 @@ impl Options {
     pub fn refreshing() -> Self {
         Self { newer_than: Some(SystemTime::now()) }
     }
+
+    /// Debian's archive as this host reaches it.
+    fn archive<'a>(
+        self,
+        host: &'a OsRelease,
+        cache: &'a Cache,
+        progress: &'a dyn Fn(&str),
+    ) -> Archive<'a> {
+        Archive { cache, newer_than: self.newer_than, host_suite: host.debian_suite(), progress }
+    }
 }
 
 /// Why a kernel could not be had. Its cause says what to do.
@@ -104,12 +114,7 @@ pub fn obtain(
     progress: &dyn Fn(&str),
 ) -> Result<Kernel, KernelError> {
     let host = OsRelease::of_host();
-    let archive = Archive {
-        cache,
-        newer_than: options.newer_than,
-        host_suite: host.debian_suite(),
-        progress,
-    };
+    let archive = options.archive(&host, cache, progress);
     let found = match spec {
         KernelSpec::File(path) => return obtain_file(path, cache, progress),
         KernelSpec::DebianSuite(name) => archive.of_suite(name)?,
@@ -147,12 +152,7 @@ pub fn shipped(
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, KernelError> {
     let host = OsRelease::of_host();
-    let archive = Archive {
-        cache,
-        newer_than: options.newer_than,
-        host_suite: host.debian_suite(),
-        progress,
-    };
+    let archive = options.archive(&host, cache, progress);
     let found = match spec {
         KernelSpec::File(path) => {
             // Says what is wrong with a file that is no kernel.
