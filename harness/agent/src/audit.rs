@@ -16,10 +16,13 @@ use crate::error::{Doing, Error, Result};
 
 const AUDIT_GET: u16 = 1000;
 const AUDIT_SET: u16 = 1001;
-/// A message from user space; `audit_receive_msg()` puts it into the queue like a record.
-const AUDIT_USER: u16 = 1005;
+const AUDIT_ADD_RULE: u16 = 1011;
+const AUDIT_DEL_RULE: u16 = 1012;
+/// A message from user space; `audit_receive_msg()` puts it into the queue like a record, and this kind even
+/// while audit is not enabled.
+const AUDIT_USER_AVC: u16 = 1107;
 /// Not a record but an answer, from this type downwards (`AUDIT_FIRST_USER_MSG` is above it).
-const LAST_CONTROL: u16 = AUDIT_SET;
+const LAST_CONTROL: u16 = 1099;
 
 const STATUS_ENABLED: u32 = 0x01;
 const STATUS_FAILURE: u32 = 0x02;
@@ -87,6 +90,8 @@ pub(crate) struct Audit {
     buffer: Box<[u8; LONGEST]>,
     before: Status,
     registered: bool,
+    enabled: bool,
+    rule: bool,
     /// Whether the kernel is told to forget the daemon at the end.
     put_back: bool,
 }
@@ -117,6 +122,8 @@ impl Audit {
             buffer: Box::new([0; LONGEST]),
             before: Status::default(),
             registered: false,
+            enabled: true,
+            rule: false,
             put_back,
         };
         audit.before = audit.status()?;
@@ -161,7 +168,8 @@ impl Audit {
     pub(crate) fn mark(&mut self, name: impl std::fmt::Display) -> Result<Mark> {
         let text = format!("perfsec {} {name}", std::process::id());
         // audit_receive_msg() overwrites the last byte with a NUL.
-        self.send(AUDIT_USER, 0, format!("{text}\0").as_bytes()).doing("mark the audit records")?;
+        self.send(AUDIT_USER_AVC, 0, format!("{text}\0").as_bytes())
+            .doing("mark the audit records")?;
         Ok(Mark(format!("msg='{text}'")))
     }
 
@@ -175,9 +183,9 @@ impl Audit {
                 continue;
             }
             let text = String::from_utf8_lossy(payload).trim_end_matches('\0').to_owned();
-            if kind == AUDIT_USER && text.ends_with(&begin.0) {
+            if kind == AUDIT_USER_AVC && text.ends_with(&begin.0) {
                 records = Some(Vec::new());
-            } else if kind == AUDIT_USER && text.ends_with(&end.0) {
+            } else if kind == AUDIT_USER_AVC && text.ends_with(&end.0) {
                 return records.ok_or_else(|| {
                     Error::new("receive every audit record", "the mark before the steps is missing")
                 });
@@ -187,9 +195,39 @@ impl Audit {
         }
     }
 
+    /// Sets whether syscalls are audited; AVC records are written either way.
+    pub(crate) fn enable(&mut self, wanted: bool) -> Result<()> {
+        if self.enabled == wanted {
+            return Ok(());
+        }
+        let enabled = wanted.into();
+        self.set(Status { mask: STATUS_ENABLED, enabled, ..Status::default() })
+            .doing("set whether audit is enabled")?;
+        self.enabled = wanted;
+        Ok(())
+    }
+
+    /// Loads a rule that no syscall matches: `exit,always` on an event of a user id that nobody has.
+    pub(crate) fn add_rule(&mut self) -> Result<()> {
+        self.request(AUDIT_ADD_RULE, &rule()).doing("add an audit rule")?;
+        self.rule = true;
+        Ok(())
+    }
+
+    /// Removes the rule, if there is one.
+    pub(crate) fn remove_rules(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.rule) {
+            self.request(AUDIT_DEL_RULE, &rule()).doing("remove an audit rule")?;
+        }
+        Ok(())
+    }
+
     fn set(&mut self, status: Status) -> nix::Result<()> {
-        let flags = libc::NLM_F_ACK as u16;
-        let sequence = self.send(AUDIT_SET, flags, &status.to_bytes())?;
+        self.request(AUDIT_SET, &status.to_bytes())
+    }
+
+    fn request(&mut self, kind: u16, payload: &[u8]) -> nix::Result<()> {
+        let sequence = self.send(kind, libc::NLM_F_ACK as u16, payload)?;
         self.answer(sequence).map(drop)
     }
 
@@ -257,6 +295,23 @@ impl Audit {
             |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
         Ok((word(8), word(4) as u16, payload))
     }
+}
+
+/// `struct audit_rule_data`: `-a exit,always -S all -F uid=4294967294`.
+fn rule() -> Vec<u8> {
+    const AUDIT_FILTER_EXIT: u32 = 4;
+    const AUDIT_ALWAYS: u32 = 2;
+    const AUDIT_UID: u32 = 1;
+    const AUDIT_EQUAL: u32 = 0x4000_0000;
+    const BITMASK: usize = 64;
+    const FIELDS: usize = 64;
+    const NOBODY: u32 = u32::MAX - 1;
+    let first = |value: u32| std::iter::once(value).chain(std::iter::repeat_n(0, FIELDS - 1));
+    let head = [AUDIT_FILTER_EXIT, AUDIT_ALWAYS, 1];
+    let words = head.into_iter().chain(std::iter::repeat_n(u32::MAX, BITMASK));
+    let words = words.chain(first(AUDIT_UID)).chain(first(NOBODY)).chain(first(AUDIT_EQUAL));
+    // No string follows.
+    words.chain([0]).flat_map(u32::to_ne_bytes).collect()
 }
 
 impl Drop for Audit {

@@ -13,8 +13,9 @@ use perfsec_wire::frame::{FrameError, Writer};
 use perfsec_wire::{Job, Message, Refusal, paths};
 
 use crate::error::{Doing, Error, Result};
+use crate::machine::Files;
 use crate::undo::Undo;
-use crate::{lane, machine, shell};
+use crate::{lane, machine, selinux, shell};
 
 /// The second serial port: the driver is built into stock kernels, those for virtio are modules.
 const CHANNEL: &str = "/dev/ttyS1";
@@ -61,10 +62,16 @@ fn talk(channel: &File, started_ms: u32) -> std::result::Result<(), FrameError> 
         Ok(lane) => lane,
         Err(refusal) => return writer.write(&Message::Refused(refusal)),
     };
-    let policy = std::fs::read(paths::POLICY).ok();
+    let files = match std::fs::read(paths::SUBJECT) {
+        Ok(subject) => Files { subject, policies: selinux::folder().to_owned() },
+        Err(error) => {
+            let refusal = refused(format!("read {}: {error}", paths::SUBJECT));
+            return writer.write(&Message::Refused(refusal));
+        }
+    };
     // A shell's guest lives on for a while: its records are to reach the console again.
     let undo = Undo::new(matches!(lane.job, Job::Shell));
-    lane::run(&lane, policy.as_deref(), undo, started_ms, &mut writer, shell::run)
+    lane::run(&lane, files, undo, started_ms, &mut writer, shell::run)
 }
 
 /// Opens the channel, raw: what goes through is not text.

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use perfsec_wire::frame::{FrameError, Writer, decode};
 use perfsec_wire::observation::{Outcome, SetupFailure};
-use perfsec_wire::{Cell, Job, Lane, Message, PROTOCOL, Refusal};
+use perfsec_wire::{Job, Lane, Message, PROTOCOL, Refusal};
 
-use crate::machine::Machine;
+use crate::machine::{Files, Machine};
 use crate::undo::Undo;
 use crate::{cell, machine};
 
@@ -29,17 +29,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Lane, Refusal> {
 /// Sets the machine up, runs the job and says so. `shell` is what a shell lane runs.
 pub(crate) fn run<W: Write>(
     lane: &Lane,
-    policy: Option<&[u8]>,
+    files: Files,
     undo: Undo,
     started_ms: u32,
     channel: &mut Writer<W>,
     shell: impl FnOnce(),
 ) -> Result<(), FrameError> {
-    let cells: &[Cell] = match &lane.job {
-        Job::Cells(cells) => cells,
-        Job::Shell => &[],
-    };
-    let (mut machine, facts) = match Machine::new(cells, policy, undo, started_ms) {
+    let (mut machine, facts) = match Machine::new(lane, files, undo, started_ms) {
         Ok(ready) => ready,
         Err(refusal) => return channel.write(&Message::Refused(refusal)),
     };

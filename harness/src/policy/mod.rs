@@ -3,6 +3,7 @@
 mod compile;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -51,10 +52,63 @@ impl Policy {
         Ok(Self { name: wanted.to_owned(), sha256, binary })
     }
 
+    /// Its name where the agent finds it.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        self.name.replace('/', "_")
+    }
+
     /// The context of a subject: a type of the policy with these categories.
     #[must_use]
     pub fn context(&self, domain: &str, categories: &str) -> String {
         format!("u:r:{domain}:s0:{categories}")
+    }
+}
+
+/// The policies of a lane: the run's own, and those that its cells ask for by name.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    /// The one under which every cell runs that asks for no other.
+    pub own: Arc<Policy>,
+    others: Vec<Arc<Policy>>,
+}
+
+impl Policies {
+    /// Adds those named to the run's own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Policy::obtain`].
+    pub fn obtain<'a>(
+        own: Arc<Policy>,
+        names: impl Iterator<Item = &'a str>,
+        cache: &Cache,
+    ) -> Result<Self, PolicyError> {
+        let mut this = Self { own, others: Vec::new() };
+        for name in names {
+            if this.iter().all(|known| known.name != name) {
+                this.others.push(Arc::new(Policy::obtain(name, cache)?));
+            }
+        }
+        Ok(this)
+    }
+
+    /// The one that a cell runs under.
+    #[must_use]
+    pub fn of(&self, name: Option<&str>) -> &Policy {
+        let found = name.and_then(|name| self.iter().find(|policy| policy.name == name));
+        found.unwrap_or(&self.own)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Policy> {
+        std::iter::once(&self.own).chain(&self.others).map(|policy| &**policy)
+    }
+}
+
+impl From<Arc<Policy>> for Policies {
+    fn from(own: Arc<Policy>) -> Self {
+        Self { own, others: Vec::new() }
     }
 }
 

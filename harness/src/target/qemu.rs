@@ -9,7 +9,7 @@ use std::thread;
 
 use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, Reader};
-use perfsec_wire::{Lane, Message, paths};
+use perfsec_wire::{Boot, Message, paths};
 
 use super::{End, Guest, Incident, Load, Machinery, Target, TargetError};
 use crate::cache::Cache;
@@ -18,18 +18,25 @@ use crate::kernel::Kernel;
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
 const MEMORY_MIB: u32 = 512;
 
-/// Kernel parameters that make SELinux and audit what every lane needs.
-const PARAMETERS: [&str; 5] = [
-    // Debian builds several security modules and takes AppArmor unless told otherwise.
-    "security=selinux",
-    "selinux=1",
-    // The agent sets the mode of each cell; it must not be locked out before.
-    "enforcing=0",
-    // From the first task on, so that the records of one syscall share one serial.
-    "audit=1",
+/// Kernel parameters that every lane needs.
+const PARAMETERS: [&str; 1] = [
     // The default of 64 overflows before the agent can raise it.
     "audit_backlog_limit=8192",
 ];
+
+/// Kernel parameters that make SELinux and audit what a lane is about.
+fn parameters_of(boot: Boot) -> &'static [&'static str] {
+    // Debian builds several security modules and takes AppArmor unless told otherwise. The agent sets the
+    // mode of each cell, and must not be locked out before. With audit on from the first task, the records of
+    // one syscall share one serial.
+    match boot {
+        Boot::Selinux | Boot::NoPolicy => {
+            &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
+        }
+        Boot::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
+        Boot::NoAudit => &["security=selinux", "selinux=1", "enforcing=0", "audit=0"],
+    }
+}
 
 /// A kernel in QEMU.
 #[derive(Clone, Debug)]
@@ -42,6 +49,8 @@ pub struct Qemu {
     pub accel: Accel,
     /// The kernel.
     pub kernel: Kernel,
+    /// What the kernel is booted as.
+    pub boot: Boot,
     /// More kernel parameters.
     pub append: Vec<String>,
 }
@@ -88,26 +97,24 @@ impl Qemu {
 
     fn parameters(&self) -> Vec<String> {
         let mut parameters = machine::kernel_parameters(self.accel);
-        parameters.extend(PARAMETERS.map(str::to_owned));
+        let wanted = parameters_of(self.boot).iter().chain(&PARAMETERS);
+        parameters.extend(wanted.map(|parameter| (*parameter).to_owned()));
         parameters.extend(self.append.iter().cloned());
         parameters
     }
 
-    fn machine(
-        &self,
-        lane: &Lane,
-        policy: Option<&[u8]>,
-        shell: Option<Vec<u8>>,
-    ) -> Result<Machine, TargetError> {
-        let lane = frame::encode(lane).map_err(|error| TargetError::Host {
+    fn machine(&self, load: &Load, shell: Option<Vec<u8>>) -> Result<Machine, TargetError> {
+        let lane = frame::encode(&load.lane).map_err(|error| TargetError::Host {
             doing: "encode the lane".to_owned(),
             source: std::io::Error::other(error),
         })?;
         let mut files = initramfs::Builder::new()
             .file("/init", 0o755, crate::AGENT)
+            .and_then(|files| files.file(paths::SUBJECT, 0o755, crate::SUBJECT))
             .and_then(|files| files.file(paths::LANE, 0o600, lane));
-        if let Some(policy) = policy {
-            files = files.and_then(|files| files.file(paths::POLICY, 0o600, policy));
+        for (name, policy) in &load.policies {
+            let path = format!("{}/{name}", paths::POLICIES);
+            files = files.and_then(|files| files.file(&path, 0o600, policy.as_slice()));
         }
         if let Some(shell) = shell {
             files = files.and_then(|files| files.file(paths::SHELL, 0o755, shell));
@@ -136,12 +143,11 @@ impl Qemu {
     /// When the machinery fails.
     pub fn shell(
         &self,
-        lane: &Lane,
-        policy: &[u8],
+        load: &Load,
         shell: Vec<u8>,
         said: impl Fn(Message) + Send + 'static,
     ) -> Result<End, TargetError> {
-        let mut machine = self.machine(lane, Some(policy), Some(shell))?;
+        let mut machine = self.machine(load, Some(shell))?;
         machine.console = ConsoleTo::Terminal;
         let (sink, events) = std::sync::mpsc::channel();
         let mut vm = Vm::start(&machine, move |event| drop(sink.send(event)))?;
@@ -162,7 +168,7 @@ impl Qemu {
 
 impl Target for Qemu {
     fn boot(&self, load: &Load, sink: Sender<Incident>) -> Result<Box<dyn Guest>, TargetError> {
-        let machine = self.machine(&load.lane, load.policy.as_deref(), None)?;
+        let machine = self.machine(load, None)?;
         let events = sink.clone();
         // Whoever no longer listens has ended the lane, and drops the machine next.
         let mut vm = Vm::start(&machine, move |event| {

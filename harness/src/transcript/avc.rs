@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The short form leaves out what has a default: the subject's pid, comm and context on both sides,
-//! and `permissive=` as the cell's mode has it.
+//! and `permissive=` as the cell's mode has it. A context that differs from the subject's in its type alone
+//! is written as that type, because the rest of it is new in every cell.
 
 use std::fmt::Write as _;
 
@@ -36,6 +37,23 @@ pub struct Avc {
     pub permissions: Vec<String>,
     /// `key=value` pairs in the record's order, values as written, quotes included.
     pub fields: Vec<(String, String)>,
+}
+
+impl<'a> Subject<'a> {
+    /// The type in a context that is the subject's but for its type.
+    #[must_use]
+    pub fn type_in<'b>(&self, context: &'b str) -> Option<&'b str> {
+        let (own, other) = (parts(self.context)?, parts(context)?);
+        ((own.0, own.2) == (other.0, other.2)).then_some(other.1)
+    }
+}
+
+/// User and role, type, and level of a context (`user:role:type:level`, without a level where there is no MLS).
+fn parts(context: &str) -> Option<(&str, &str, &str)> {
+    let role = context.find(':')? + 1;
+    let start = role + context[role..].find(':')? + 1;
+    let end = context[start..].find(':').map_or(context.len(), |at| start + at);
+    Some((&context[..start], &context[start..end], &context[end..]))
 }
 
 impl Avc {
@@ -66,9 +84,16 @@ impl Avc {
     pub fn short(&self, subject: &Subject<'_>) -> String {
         let mut text = format!("avc {} {{ {} }}", self.verb, self.permissions.join(" "));
         for (key, value) in &self.fields {
-            if self.default(key, subject).as_ref() != Some(value) {
-                let _ = write!(text, " {key}={value}");
+            if self.default(key, subject).as_ref() == Some(value) {
+                continue;
             }
+            let value = match key.as_str() {
+                "scontext" | "tcontext" => subject.type_in(value).unwrap_or(value),
+                // Written by audit_log_untrustedstring(), in quotes.
+                "srawcon" | "trawcon" => subject.type_in(value.trim_matches('"')).unwrap_or(value),
+                _ => value,
+            };
+            let _ = write!(text, " {key}={value}");
         }
         text
     }
@@ -179,6 +204,13 @@ mod tests {
         assert_eq!(written(record, &subject), short);
         let back = Avc::parse(short.strip_prefix("avc").unwrap()).unwrap();
         assert_eq!(back.expand(&subject), record);
+    }
+
+    #[test]
+    fn a_context_that_differs_in_its_type_alone_is_that_type() {
+        let record = r#"avc:  denied  { use } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:owner_t:s0:c2 tclass=fd permissive=0"#;
+        let short = written(record, &subject(Mode::Enforcing));
+        assert_eq!(short, "avc denied { use } tcontext=owner_t tclass=fd");
     }
 
     #[rstest]
