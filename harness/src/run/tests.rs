@@ -69,6 +69,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         policy: Arc::new(Policy {
             name: "minimal".to_owned(),
             sha256: String::new(),
+            mls: true,
             binary: Vec::new(),
         }),
         cells: Arc::new(cells()),
