@@ -70,6 +70,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         policies: Arc::new(Policy {
             name: "minimal".to_owned(),
             sha256: String::new(),
+            mls: true,
             binary: Vec::new(),
         })
         .into(),
