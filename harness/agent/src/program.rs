@@ -250,6 +250,7 @@ impl Program {
                 let at = self.words(&[events]);
                 self.store(&poll.fd, at);
                 call(self, libc::SYS_poll, &[Arg::Value(at), number(1), number(0)]);
+                self.requires(&poll.fd);
             }
             Step::Close(close) => {
                 let fd = self.fd(&close.fd);
@@ -273,6 +274,7 @@ impl Program {
                 self.store(&send.send, layout::BASE as u64 + message.descriptor);
                 let fd = self.fd(&send.fd);
                 call(self, libc::SYS_sendmsg, &[fd, Arg::Value(message.header), number(0)]);
+                self.requires(&send.send);
             }
             Step::Recvmsg(receive) => {
                 let message = self.message();
@@ -284,6 +286,9 @@ impl Program {
             Step::Bpf(bpf) => {
                 let arguments = self.bpf(bpf, names);
                 call(self, libc::SYS_bpf, &arguments);
+                if let Bpf::TaskFdQuery(query) = bpf {
+                    self.requires(&query.fd);
+                }
                 if let Some(name) = step.binds() {
                     self.bind(name, 0);
                 }
@@ -350,6 +355,17 @@ impl Program {
             Step::Agent(_) => self.add(Origin::Stop(index), layout::STOP, libc::SYS_kill, &[]),
         }
         Ok(())
+    }
+
+    /// The last entry is left out while a slot is empty that only a structure refers to.
+    fn requires(&mut self, name: &str) {
+        // No syscall that such a structure is passed to has a sixth argument.
+        const UNUSED: usize = 5;
+        let slot = self.slot(name) as u64;
+        if let Some(entry) = self.entries.last_mut() {
+            entry[layout::ARGUMENTS + UNUSED] = slot;
+            entry[layout::FROM_SLOT] |= 1 << UNUSED;
+        }
     }
 
     /// A 32-bit word at `address` becomes what the slot holds.

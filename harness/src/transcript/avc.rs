@@ -8,12 +8,15 @@
 //! ```
 //!
 //! The short form leaves out what has a default: the subject's pid, comm and context on both sides,
-//! and `permissive=` as the cell's mode has it. A context that differs from the subject's in its type alone
+//! and `permissive=` as the cell's mode has it. An inode's number is `ino=*`. A context that differs from the subject's in its type alone
 //! is written as that type, because the rest of it is new in every cell.
 
 use std::fmt::Write as _;
 
 use perfsec_wire::Mode;
+
+/// What stands for a value that says nothing.
+const ANY: &str = "*";
 
 /// Whose record it is expected to be: what the short form's defaults stand for.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,8 @@ impl Avc {
                 continue;
             }
             let value = match key.as_str() {
+                // The number of an inode in a file system without a disk: another in every boot.
+                "ino" => ANY,
                 "scontext" | "tcontext" => subject.type_in(value).unwrap_or(value),
                 // Written by audit_log_untrustedstring(), in quotes.
                 "srawcon" | "trawcon" => subject.type_in(value.trim_matches('"')).unwrap_or(value),
