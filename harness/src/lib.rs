@@ -20,9 +20,10 @@ pub mod policy;
 pub mod record;
 pub mod report;
 pub mod run;
-pub mod suggest;
 pub mod target;
 pub mod transcript;
+
+pub(crate) use perfsec_wire::suggest;
 
 /// The agent, static, for the guest's initramfs.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/perfsec-agent"));

@@ -17,7 +17,7 @@ use crate::knob;
 use crate::machine::Machine;
 use crate::perform::{Names, Steps, syscall_number, tracepoint};
 use crate::report::{Plan, Progress, Report, Start};
-use crate::{subject, sys, trace};
+use crate::{attr, subject, sys, trace};
 
 /// How long a subject may take to reach its stop: it only has to be executed.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -34,7 +34,11 @@ pub(crate) fn run(machine: &mut Machine, cell: &Cell) -> Outcome {
 
 fn observe(machine: &mut Machine, cell: &Cell) -> Result<Observation> {
     machine.sysctls.apply(&cell.sysctls)?;
-    let names = Names { tracepoints: machine.tracepoints(cell)?, fds: Vec::new() };
+    let names = Names {
+        tracepoints: machine.tracepoints(cell)?,
+        pmus: attr::pmus(cell.given.iter().chain(&cell.steps))?,
+        fds: Vec::new(),
+    };
     let path = machine.executables.get(cell.subject.grant, &cell.subject.comm)?;
     machine.report.clear(cell.steps.len())?;
 

@@ -4,15 +4,19 @@
 use nix::libc;
 use perf_event_open_sys::bindings as perf;
 use perf_event_open_sys::bindings::perf_event_attr;
-use perfsec_wire::attr::{Event, PerfEventAttr, SampleType, Software};
+use perfsec_wire::attr::{Event, PerfEventAttr};
 use perfsec_wire::step::{Request, Step};
 use serde::{Deserialize, Serialize};
+
+use crate::attr::{Own, attr};
 
 /// What steps refer to by name, as numbers: a subject can read neither tracefs nor its parent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Names {
     /// `CATEGORY:NAME` and its number.
     pub(crate) tracepoints: Vec<(String, u64)>,
+    /// PMUs that the kernel numbers itself, and the `type` of each.
+    pub(crate) pmus: Vec<(String, u32)>,
     /// Descriptors that are open already.
     pub(crate) fds: Vec<(String, i32)>,
 }
@@ -24,6 +28,9 @@ pub(crate) struct Steps {
     fds: Vec<Option<i32>>,
     buffer: Box<[u8; 4096]>,
     stored: u64,
+    /// What attrs point to.
+    texts: Vec<Box<[u8]>>,
+    variable: Box<u64>,
 }
 
 enum Prepared {
@@ -48,6 +55,8 @@ impl Steps {
             // Not zero, so that the page is written and not merely reserved.
             buffer: Box::new([1; 4096]),
             stored: 1,
+            texts: Vec::new(),
+            variable: Box::new(1),
         };
         for (name, fd) in &known.fds {
             let slot = this.slot(name);
@@ -56,7 +65,7 @@ impl Steps {
         for step in steps {
             let prepared = match step {
                 Step::PerfEventOpen(open) => Prepared::Open {
-                    attr: Box::new(attr(&open.attr, known)?),
+                    attr: Box::new(this.attr(&open.attr, known)?),
                     pid: open.pid,
                     cpu: open.cpu,
                     group: open.group.as_deref().map(|name| this.slot(name)),
@@ -81,6 +90,19 @@ impl Steps {
             this.steps.push(prepared);
         }
         Ok(this)
+    }
+
+    fn attr(&mut self, wanted: &PerfEventAttr, known: &Names) -> Result<perf_event_attr, String> {
+        let own = Own {
+            variable: std::ptr::from_ref(&*self.variable).addr() as u64,
+            path: "/proc/self/exe",
+            // The magic of ELF: read as code it is a jump (7f 45), and nobody gets there.
+            offset: 0,
+        };
+        attr(wanted, known, &own, &mut |bytes| {
+            self.texts.push(bytes.into());
+            self.texts.last().map_or(0, |text| text.as_ptr().addr() as u64)
+        })
     }
 
     fn slot(&mut self, name: &str) -> usize {
@@ -158,7 +180,7 @@ pub(crate) fn tracepoint(step: &Step) -> Option<(&str, &str)> {
     match step {
         Step::PerfEventOpen(open) => match &open.attr.event {
             Event::Tracepoint { category, name } => Some((category, name)),
-            Event::Software(_) => None,
+            _ => None,
         },
         _ => None,
     }
@@ -175,48 +197,4 @@ fn number(request: Request) -> u64 {
         Request::Id => u64::from(perf::ID),
         Request::Unknown => UNKNOWN,
     }
-}
-
-fn attr(wanted: &PerfEventAttr, known: &Names) -> Result<perf_event_attr, String> {
-    let mut attr = perf_event_attr {
-        // Fields newer than the kernel are zero, which perf_copy_attr() accepts at any size.
-        size: size_of::<perf_event_attr>() as u32,
-        ..perf_event_attr::default()
-    };
-    match &wanted.event {
-        Event::Software(event) => {
-            attr.type_ = perf::PERF_TYPE_SOFTWARE;
-            attr.config = u64::from(match event {
-                Software::CpuClock => perf::PERF_COUNT_SW_CPU_CLOCK,
-                Software::TaskClock => perf::PERF_COUNT_SW_TASK_CLOCK,
-                Software::PageFaults => perf::PERF_COUNT_SW_PAGE_FAULTS,
-                Software::ContextSwitches => perf::PERF_COUNT_SW_CONTEXT_SWITCHES,
-                Software::Dummy => perf::PERF_COUNT_SW_DUMMY,
-            });
-        }
-        Event::Tracepoint { category, name } => {
-            let wanted = format!("{category}:{name}");
-            let found = known.tracepoints.iter().find(|(name, _)| *name == wanted);
-            attr.type_ = perf::PERF_TYPE_TRACEPOINT;
-            attr.config = found.ok_or(wanted)?.1;
-        }
-    }
-    attr.__bindgen_anon_1.sample_period = wanted.sample_period;
-    attr.sample_type = wanted.sample_type.iter().fold(0, |bits, bit| {
-        bits | u64::from(match bit {
-            SampleType::Ip => perf::PERF_SAMPLE_IP,
-            SampleType::Tid => perf::PERF_SAMPLE_TID,
-            SampleType::Raw => perf::PERF_SAMPLE_RAW,
-            SampleType::Callchain => perf::PERF_SAMPLE_CALLCHAIN,
-            SampleType::PhysAddr => perf::PERF_SAMPLE_PHYS_ADDR,
-        })
-    });
-    attr.set_disabled(wanted.disabled.into());
-    attr.set_inherit(wanted.inherit.into());
-    attr.set_exclude_user(wanted.exclude_user.into());
-    attr.set_exclude_kernel(wanted.exclude_kernel.into());
-    attr.set_exclude_hv(wanted.exclude_hv.into());
-    attr.set_text_poke(wanted.text_poke.into());
-    attr.set_namespaces(wanted.namespaces.into());
-    Ok(attr)
 }

@@ -79,6 +79,13 @@ pub(crate) fn close(fd: RawFd) -> i64 {
     raw(unsafe { libc::syscall(libc::SYS_close, fd) })
 }
 
+/// The structure as the kernel reads it.
+#[cfg(test)]
+pub(crate) fn words(attr: perf_event_attr) -> [u64; 18] {
+    // SAFETY: of one size, without padding, and every pattern of bits is a number.
+    unsafe { std::mem::transmute(attr) }
+}
+
 /// Leaves the process at once, with no more syscalls than that one.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: nothing of this process needs to run any more.

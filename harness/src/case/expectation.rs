@@ -323,20 +323,8 @@ mod tests {
     use super::*;
 
     fn steps() -> Vec<Step> {
-        let open = "software/dummy".parse().map(|event| perfsec_wire::PerfEventAttr {
-            event,
-            sample_period: 0,
-            sample_type: Vec::new(),
-            disabled: false,
-            inherit: false,
-            exclude_user: false,
-            exclude_kernel: false,
-            exclude_hv: false,
-            text_poke: false,
-            namespaces: false,
-        });
         let open = PerfEventOpen {
-            attr: open.unwrap(),
+            attr: Box::default(),
             pid: 0,
             cpu: -1,
             group: None,

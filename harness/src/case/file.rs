@@ -465,6 +465,18 @@ ioctl(...) = 0
         14,
         "no software event `dumy`"
     )]
+    #[case(
+        "event = \"software/dummy\"",
+        "event = \"software/dummy\", sample_type = [\"RAV\"]",
+        14,
+        "no sample type `RAV`; did you mean `RAW`?"
+    )]
+    #[case(
+        "event = \"software/dummy\"",
+        "event = \"software/dummy\", config = 3",
+        14,
+        "`software/dummy` says what `config` is"
+    )]
     #[case("event = \"software/dummy\"", "evnt = \"software/dummy\"", 14, "unknown field `evnt`")]
     #[case("perf_event_open = {", "perf_event_opn = {", 14, "unknown variant `perf_event_opn`")]
     #[case("request = \"ENABLE\"", "request = \"ENABEL\"", 17, "ENABEL")]

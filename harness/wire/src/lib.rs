@@ -11,6 +11,7 @@ pub mod lane;
 pub mod message;
 pub mod observation;
 pub mod step;
+pub mod suggest;
 
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
@@ -20,7 +21,7 @@ pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;
 
 /// What both ends must agree on before they say anything else; raised with every change of a type here.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Where the agent finds its files in a guest's initramfs.
 pub mod paths {

@@ -43,7 +43,7 @@ fn any_cpu() -> i32 {
 #[serde(deny_unknown_fields)]
 pub struct PerfEventOpen {
     /// The whole `struct perf_event_attr`.
-    pub attr: PerfEventAttr,
+    pub attr: Box<PerfEventAttr>,
     /// Which task: 0 is the caller, -1 is every task (then `cpu` must name one).
     #[serde(default)]
     pub pid: i32,
