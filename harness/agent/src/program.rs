@@ -186,6 +186,7 @@ impl Program {
         match task {
             Task::Caller => number(0),
             Task::Every => number(-1),
+            Task::Nobody => number(4 << 20),
             Task::Named(name) => match names.processes.iter().find(|(known, _)| known == name) {
                 Some((_, pid)) => number((*pid).into()),
                 None => self.fd(name),

@@ -15,7 +15,7 @@ use crate::undo::Undo;
 pub(crate) const MOUNT: &str = "/sys/fs/selinux";
 
 /// The classes whose permissions are facts: those under test, and the one that guards the mode.
-const CLASSES: [&str; 4] = ["perf_event", "capability", "capability2", "security"];
+const CLASSES: [&str; 5] = ["perf_event", "capability", "capability2", "lockdown", "security"];
 
 /// The mode switch of a kernel with SELinux.
 pub(crate) struct Selinux {

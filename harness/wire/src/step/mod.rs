@@ -92,7 +92,7 @@ fn default_fd() -> FdName {
     "fd".to_owned()
 }
 
-/// A task that a step is about: `0` is the caller, `-1` is every task, a name is a process of the
+/// A task that a step is about: `0` is the caller, `-1` is every task, `4194304` is nobody, a name is a process of the
 /// case, what a `clone` step made, or, with the flag `PID_CGROUP`, a descriptor of a cgroup's directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Task {
@@ -101,15 +101,21 @@ pub enum Task {
     Caller,
     /// Every task.
     Every,
+    /// None: the number that is one more than any task's (`PID_MAX_LIMIT`).
+    Nobody,
     /// One by name.
     Named(String),
 }
+
+/// `PID_MAX_LIMIT` of `include/linux/threads.h` on a 64-bit kernel: numbers of tasks are below it.
+const NOBODY: i64 = 4 << 20;
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Caller => f.write_str("0"),
             Self::Every => f.write_str("-1"),
+            Self::Nobody => NOBODY.fmt(f),
             Self::Named(name) => f.write_str(name),
         }
     }
@@ -136,9 +142,10 @@ impl<'de> Deserialize<'de> for Task {
                 match number {
                     0 => Ok(Task::Caller),
                     -1 => Ok(Task::Every),
+                    NOBODY => Ok(Task::Nobody),
                     other => Err(E::custom(format!(
                         "no process has the number {other} for sure: \
-                         write 0, -1 or the name of a process of the case"
+                         write 0, -1, {NOBODY} (nobody's) or the name of a process of the case"
                     ))),
                 }
             }
@@ -147,6 +154,7 @@ impl<'de> Deserialize<'de> for Task {
                 Ok(match name {
                     "0" => Task::Caller,
                     "-1" => Task::Every,
+                    "4194304" => Task::Nobody,
                     "" => return Err(E::custom("a process needs a name")),
                     name => Task::Named(name.to_owned()),
                 })
