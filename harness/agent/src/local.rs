@@ -34,7 +34,9 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> u8 {
         match asked {
             Ok((lane, policy)) => {
                 let undo = Undo::new(true);
-                lane::run(&lane, policy.as_deref(), undo, started_ms, &mut channel, || ())
+                let means = "standard output".to_owned();
+                let start = lane::Start { undo, started_ms, channel: means };
+                lane::run(&lane, policy.as_deref(), start, &mut channel, || ())
             }
             Err(refusal) => channel.write(&Message::Refused(refusal)),
         }

@@ -102,6 +102,7 @@ impl Machine {
             sysctls: boot_values,
             caps_unseen: trace.caps.as_ref().err().cloned(),
             caps_means: trace.caps.clone().unwrap_or_default(),
+            channel: String::new(),
             policy_messages,
             uptime_ms: (started_ms, uptime_ms()),
         };

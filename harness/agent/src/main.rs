@@ -10,6 +10,7 @@
 mod attribute;
 mod audit;
 mod cell;
+mod channel;
 mod children;
 mod error;
 mod executables;

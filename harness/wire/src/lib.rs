@@ -1,7 +1,7 @@
 //! The types that perfsec and its agent speak, and nothing else.
 //!
 //! The host puts a [`Lane`] beside the agent; the agent answers with a stream of [`Message`]s, each
-//! in a [`frame`]. Nothing else passes between them. The host does not trust what it receives: frames
+//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them. The host does not trust what it receives: frames
 //! are bounded, and decoding a hostile one is an error, never a panic.
 
 pub mod attr;
@@ -11,6 +11,7 @@ pub mod lane;
 pub mod message;
 pub mod observation;
 pub mod step;
+pub mod window;
 
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
@@ -20,7 +21,7 @@ pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;
 
 /// What both ends must agree on before they say anything else; raised with every change of a type here.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Where the agent finds its files in a guest's initramfs.
 pub mod paths {
