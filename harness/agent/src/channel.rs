@@ -1,10 +1,10 @@
 //! The way to the host: a serial port, and shared memory where the guest has it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -86,12 +86,88 @@ fn device() -> Result<PathBuf> {
     })
 }
 
+/// The port as the window's bell: one write to the transmitter's register is one exit from the guest,
+/// where the tty layer makes some twenty of one byte (it enables an interrupt, takes it, and so on).
+pub(crate) struct Bell<'a> {
+    port: &'a File,
+    registers: Option<Registers>,
+}
+
+/// The registers of the port's 16550, through `/dev/port`.
+struct Registers {
+    file: File,
+    base: u64,
+}
+
+/// The line status register, from the base.
+const LSR: u64 = 5;
+/// The transmitter is empty, the driver's and QEMU's queues with it.
+const LSR_THRE: u8 = 0x20;
+
+impl<'a> Bell<'a> {
+    /// Takes the port over when what was written to it has left it.
+    pub(crate) fn new(port: &'a File) -> Self {
+        drain(port);
+        // Without /dev/port (CONFIG_DEVPORT), or locked down, the driver rings.
+        Self { port, registers: Registers::open().ok() }
+    }
+}
+
+impl Registers {
+    fn open() -> Result<Self> {
+        let attributes = Path::new("/sys/class/tty").join(PORT.trim_start_matches("/dev/"));
+        let base = knob::read(attributes.join("port"))?;
+        let digits = base.trim_start_matches("0x").trim_start_matches("0X");
+        let wrong = |detail: &str| Error::new("find the registers of the port", detail);
+        let base = u64::from_str_radix(digits, 16).map_err(|_| wrong(&base))?;
+        if base == 0 {
+            return Err(wrong("they are in memory"));
+        }
+        let file = OpenOptions::new().read(true).write(true).open("/dev/port");
+        Ok(Self { file: file.doing("open /dev/port")?, base })
+    }
+
+    /// Rings when the transmitter takes the byte at once.
+    fn ring(&self, bell: u8) -> io::Result<bool> {
+        let mut status = [0];
+        self.file.read_exact_at(&mut status, self.base + LSR)?;
+        if status[0] & LSR_THRE == 0 {
+            return Ok(false);
+        }
+        self.file.write_all_at(&[bell], self.base).map(|()| true)
+    }
+}
+
+impl Read for Bell<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.port.read(buffer)
+    }
+}
+
+impl Write for Bell<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let (Some(registers), [bell]) = (&self.registers, bytes)
+            && registers.ring(*bell)?
+        {
+            return Ok(1);
+        }
+        let count = self.port.write(bytes)?;
+        // The driver is done before the register is written again.
+        drain(self.port);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Where frames go.
 pub(crate) enum Channel<'a> {
     /// Every byte through the port.
     Port(&'a File),
     /// Through memory, and a byte through the port for each batch.
-    Window(Outbox<&'a Window, &'a File>),
+    Window(Outbox<&'a Window, Bell<'a>>),
 }
 
 impl Write for Channel<'_> {

@@ -12,7 +12,7 @@ use perfsec_wire::frame::{FrameError, Writer};
 use perfsec_wire::window::{self, Outbox};
 use perfsec_wire::{Job, Message, Refusal, paths};
 
-use crate::channel::{self, Channel, Window};
+use crate::channel::{self, Bell, Channel, Window};
 use crate::error::{Doing, Error, Result};
 use crate::undo::Undo;
 use crate::{lane, machine, shell};
@@ -59,7 +59,7 @@ fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
         Ok(window) => {
             writer.write(&Message::Moved)?;
             MOVED.store(true, Ordering::Relaxed);
-            writer = Writer::new(Channel::Window(Outbox::new(window, port)));
+            writer = Writer::new(Channel::Window(Outbox::new(window, Bell::new(port))));
             "shared memory".to_owned()
         }
         Err(error) => format!("serial port, {error}"),
