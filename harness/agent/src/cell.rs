@@ -74,7 +74,7 @@ fn observe(machine: &mut Machine, cell: &Cell) -> Result<Observation> {
         Change::Stopped => return Err(Error::new("run the subject", "it stopped a second time")),
         Change::Overdue => Exit::Overdue,
     };
-    let lost = machine.rise_of_lost()?;
+    let lost = machine.audit.lost()?;
 
     let caps_unseen = machine.trace.caps.as_ref().err().cloned();
     let collected = Collected {
@@ -195,13 +195,6 @@ impl Machine {
             found.push((full, number));
         }
         Ok(found)
-    }
-
-    /// By how much `lost` rose since this was asked last: asked when everything of a cell has
-    /// arrived, it covers the cell and what was done to set it up.
-    fn rise_of_lost(&mut self) -> Result<u32> {
-        let before = std::mem::replace(&mut self.lost, self.audit.lost()?);
-        Ok(self.lost.wrapping_sub(before))
     }
 
     /// Makes the state between two cells, also after one that failed halfway.

@@ -31,8 +31,6 @@ pub(crate) struct Machine {
     pub(crate) report: Report,
     /// `CATEGORY:NAME` and the number in tracefs.
     pub(crate) tracepoint_numbers: HashMap<String, u64>,
-    /// The `lost` counter when it was last read.
-    pub(crate) lost: u32,
     _undo: Undo,
 }
 
@@ -87,6 +85,7 @@ impl Machine {
             (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
         audit.between(&begin, &end).map_err(setup)?;
         let audit_facts = audit.facts().map_err(setup)?;
+        audit.lost().map_err(setup)?;
         let pid = std::process::id();
         if (audit_facts.enabled, audit_facts.pid, audit_facts.rate_limit) != (1, pid, 0) {
             return Err(Refusal::NoAudit { detail: format!("it reads {audit_facts:?}") });
@@ -107,7 +106,6 @@ impl Machine {
             uptime_ms: (started_ms, uptime_ms()),
         };
         let tracepoint_numbers = HashMap::new();
-        let lost = audit_facts.lost;
         let machine = Self {
             audit,
             trace,
@@ -118,7 +116,6 @@ impl Machine {
             children,
             report,
             tracepoint_numbers,
-            lost,
             _undo: undo,
         };
         Ok((machine, facts))
