@@ -29,6 +29,10 @@ const STATUS_FAILURE: u32 = 0x02;
 const STATUS_PID: u32 = 0x04;
 const STATUS_RATE_LIMIT: u32 = 0x08;
 const STATUS_BACKLOG_LIMIT: u32 = 0x10;
+const STATUS_LOST: u32 = 0x40;
+
+/// `AUDIT_FEATURE_BITMAP_LOST_RESET`: `lost` can be taken away (Linux 4.11).
+const FEATURE_LOST_RESET: u32 = 0x20;
 
 /// `AUDIT_FAIL_PRINTK`: what is lost is also said in the kernel's log.
 const FAIL_PRINTK: u32 = 1;
@@ -50,6 +54,8 @@ struct Status {
     backlog_limit: u32,
     lost: u32,
     backlog: u32,
+    /// Only read.
+    features: u32,
 }
 
 impl Status {
@@ -79,6 +85,7 @@ impl Status {
             backlog_limit: next()?,
             lost: next()?,
             backlog: next()?,
+            features: next().unwrap_or(0),
         })
     }
 }
@@ -92,6 +99,8 @@ pub(crate) struct Audit {
     registered: bool,
     enabled: bool,
     rule: bool,
+    /// The `lost` counter when it was last read.
+    lost: u32,
     /// Whether the kernel is told to forget the daemon at the end.
     put_back: bool,
 }
@@ -124,6 +133,7 @@ impl Audit {
             registered: false,
             enabled: true,
             rule: false,
+            lost: 0,
             put_back,
         };
         audit.before = audit.status()?;
@@ -151,6 +161,7 @@ impl Audit {
         self.registered = true;
         self.set(Status { mask: STATUS_ENABLED, enabled: 1, ..Status::default() })
             .doing("turn audit on")
+            .map(drop)
     }
 
     /// Reads back what `register` asked for.
@@ -159,9 +170,18 @@ impl Audit {
         Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost })
     }
 
-    /// How many records have been lost since boot.
+    /// How many records have been lost since this was asked last. Asked when everything of a cell has
+    /// arrived, it covers the cell and what was done to set it up.
     pub(crate) fn lost(&mut self) -> Result<u32> {
-        Ok(self.status()?.lost)
+        // For the answer to AUDIT_GET the kernel starts a thread (`audit_send_reply()`), which costs as
+        // much as all records of a cell. Taking the counter away, its value comes in the acknowledgement;
+        // but on a machine that lives on it belongs to others.
+        if self.before.features & FEATURE_LOST_RESET != 0 && !self.put_back {
+            let status = Status { mask: STATUS_LOST, ..Status::default() };
+            return self.set(status).doing("take away the count of lost records");
+        }
+        let now = self.status()?.lost;
+        Ok(now.wrapping_sub(std::mem::replace(&mut self.lost, now)))
     }
 
     /// Puts a mark into the queue: it stands behind every record that exists now.
@@ -222,13 +242,15 @@ impl Audit {
         Ok(())
     }
 
-    fn set(&mut self, status: Status) -> nix::Result<()> {
+    /// Changes something; the number in the acknowledgement comes back.
+    fn set(&mut self, status: Status) -> nix::Result<u32> {
         self.request(AUDIT_SET, &status.to_bytes())
     }
 
-    fn request(&mut self, kind: u16, payload: &[u8]) -> nix::Result<()> {
+    fn request(&mut self, kind: u16, payload: &[u8]) -> nix::Result<u32> {
         let sequence = self.send(kind, libc::NLM_F_ACK as u16, payload)?;
-        self.answer(sequence).map(drop)
+        let answer = self.answer(sequence)?;
+        Ok(answer.first_chunk().map_or(0, |number| u32::from_ne_bytes(*number)))
     }
 
     fn status(&mut self) -> Result<Status> {
@@ -238,7 +260,7 @@ impl Audit {
         Status::from_bytes(&answer).ok_or_else(|| Error::new(doing, "the answer is too short"))
     }
 
-    /// The answer to a request: the payload of an `AUDIT_GET`, nothing for an acknowledgement.
+    /// The answer to a request; that of an acknowledgement begins with a number that is not negative.
     /// Records that come in between are of no cell: requests are made between cells.
     fn answer(&mut self, sequence: u32) -> nix::Result<Vec<u8>> {
         loop {
@@ -246,13 +268,14 @@ impl Audit {
             if header != sequence || kind > LAST_CONTROL {
                 continue;
             }
-            if i32::from(kind) != libc::NLMSG_ERROR {
-                return Ok(payload.to_vec());
+            if i32::from(kind) == libc::NLMSG_ERROR {
+                let number = payload.first_chunk().ok_or(Errno::EPROTO)?;
+                let error = i32::from_ne_bytes(*number).wrapping_neg();
+                if error > 0 {
+                    return Err(Errno::from_raw(error));
+                }
             }
-            let error = payload
-                .first_chunk::<4>()
-                .map_or(libc::EPROTO, |error| i32::from_ne_bytes(*error).wrapping_neg());
-            return if error == 0 { Ok(Vec::new()) } else { Err(Errno::from_raw(error)) };
+            return Ok(payload.to_vec());
         }
     }
 

@@ -35,7 +35,9 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> u8 {
         match asked {
             Ok((lane, subject)) => {
                 let files = Files { subject, policies: paths.policies };
-                lane::run(&lane, files, Undo::new(true), started_ms, &mut channel, || ())
+                let (undo, channel_is) = (Undo::new(true), "standard output".to_owned());
+                let start = lane::Start { files, undo, started_ms, channel: channel_is };
+                lane::run(&lane, start, &mut channel, || ())
             }
             Err(refusal) => channel.write(&Message::Refused(refusal)),
         }

@@ -42,8 +42,6 @@ pub(crate) struct Machine {
     pub(crate) region: Region,
     /// `CATEGORY:NAME` and the number in tracefs.
     tracepoints: HashMap<String, u64>,
-    /// The `lost` counter when it was last read.
-    lost: u32,
     _undo: Undo,
 }
 
@@ -137,6 +135,7 @@ impl Machine {
             sysctls: boot_values,
             caps_unseen: trace.caps.as_ref().err().cloned(),
             caps_means: trace.caps.clone().unwrap_or_default(),
+            channel: String::new(),
             policy_messages,
             uptime_ms: (started_ms, uptime_ms()),
         };
@@ -152,7 +151,6 @@ impl Machine {
             children,
             region,
             tracepoints: HashMap::new(),
-            lost: audit_facts.lost,
             _undo: undo,
         };
         Ok((machine, facts))
@@ -178,9 +176,7 @@ impl Machine {
     /// By how much `lost` rose since this was asked last: asked when everything of a cell has
     /// arrived, it covers the cell and what was done to set it up.
     pub(crate) fn rise_of_lost(&mut self) -> error::Result<u32> {
-        let Some(audit) = &mut self.audit else { return Ok(0) };
-        let before = std::mem::replace(&mut self.lost, audit.lost()?);
-        Ok(self.lost.wrapping_sub(before))
+        self.audit.as_mut().map_or(Ok(0), Audit::lost)
     }
 
     /// Numbers of what a cell's events name: the subject cannot look them up.
@@ -213,6 +209,7 @@ fn listening(audit: &mut Audit) -> Result<AuditFacts, Refusal> {
     let (begin, end) = (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
     audit.between(&begin, &end).map_err(setup)?;
     let facts = audit.facts().map_err(setup)?;
+    audit.lost().map_err(setup)?;
     if (facts.enabled, facts.pid, facts.rate_limit) != (1, std::process::id(), 0) {
         return Err(Refusal::NoAudit { detail: format!("it reads {facts:?}") });
     }

@@ -12,6 +12,7 @@ mod attribute;
 mod audit;
 mod bpf;
 mod cell;
+mod channel;
 mod children;
 mod error;
 mod executables;

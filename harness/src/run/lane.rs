@@ -350,6 +350,8 @@ impl Runner<'_> {
                 self.finish(boot, index, outcome);
                 None
             }
+            // It was for the target, which reads the channel.
+            Message::Moved => None,
             Message::Done => {
                 boot.done = true;
                 None

@@ -1,6 +1,8 @@
 //! Boots the kernel under test in QEMU.
 
-use std::io::BufReader;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +10,8 @@ use std::sync::mpsc::Sender;
 use std::thread;
 
 use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
-use perfsec_wire::frame::{self, Reader};
+use perfsec_wire::frame::{self, FrameError, Reader};
+use perfsec_wire::window::{self, Inbox};
 use perfsec_wire::{Boot, Message, paths};
 
 use super::{End, Guest, Incident, Load, Machinery, Target, TargetError};
@@ -131,6 +134,7 @@ impl Qemu {
             initramfs,
             append: self.parameters(),
             memory_mib: MEMORY_MIB,
+            window: Some(window::SIZE as u64),
             console: ConsoleTo::Events,
         })
     }
@@ -152,7 +156,7 @@ impl Qemu {
         let (sink, events) = std::sync::mpsc::channel();
         let mut vm = Vm::start(&machine, move |event| drop(sink.send(event)))?;
         if let Some(channel) = vm.channel() {
-            listen(channel, move |incident| {
+            listen(channel, vm.window(), move |incident| {
                 if let Incident::Message(message) = incident {
                     said(message);
                 }
@@ -178,7 +182,7 @@ impl Target for Qemu {
             }));
         })?;
         if let Some(channel) = vm.channel() {
-            listen(channel, move |incident| drop(sink.send(incident)))?;
+            listen(channel, vm.window(), move |incident| drop(sink.send(incident)))?;
         }
         Ok(Box::new(Running { vm }))
     }
@@ -200,24 +204,61 @@ impl Guest for Running {
 
 /// Reads the agent's messages until its channel ends.
 fn listen(
-    channel: UnixStream,
+    port: UnixStream,
+    window: Option<File>,
     tell: impl Fn(Incident) + Send + 'static,
 ) -> Result<(), TargetError> {
     let read = move || {
-        let mut messages = Reader::new(BufReader::new(channel));
-        loop {
-            match messages.read::<Message>() {
-                Ok(Some(message)) => tell(Incident::Message(message)),
-                Ok(None) => return tell(Incident::Silence(None)),
-                Err(error) => return tell(Incident::Silence(Some(error.to_string()))),
-            }
-        }
+        let end = hear(&port, window, &tell).err().map(|error| error.to_string());
+        tell(Incident::Silence(end));
     };
     thread::Builder::new()
         .name("agent".to_owned())
         .spawn(read)
         .map_err(|source| TargetError::Host { doing: "start a thread".to_owned(), source })?;
     Ok(())
+}
+
+/// First from the serial port; when the agent has moved, through the window.
+fn hear(
+    port: &UnixStream,
+    window: Option<File>,
+    tell: &dyn Fn(Incident),
+) -> Result<(), FrameError> {
+    let mut messages = Reader::new(BufReader::new(port));
+    if !pass_on(&mut messages, tell)? {
+        return Ok(());
+    }
+    let nowhere = || io::Error::other("the agent moved to memory that its guest does not have");
+    let memory = Window(window.ok_or_else(nowhere)?);
+    // What was read of the port and not used yet is in its buffer.
+    let inbox = Inbox::new(memory, messages.into_inner(), port);
+    let mut messages = Reader::new(BufReader::new(inbox));
+    if pass_on(&mut messages, tell)? {
+        return Err(io::Error::other("the agent moved a second time").into());
+    }
+    Ok(())
+}
+
+/// Passes messages on until the stream ends, or the agent leaves it for another: then it is `true`.
+fn pass_on(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<bool, FrameError> {
+    while let Some(message) = messages.read()? {
+        match message {
+            Message::Moved => return Ok(true),
+            message => tell(Incident::Message(message)),
+        }
+    }
+    Ok(false)
+}
+
+/// The memory that is shared with the guest. It is copied by the kernel, so that nothing here ever looks
+/// at bytes that the guest may be changing.
+struct Window(File);
+
+impl window::Load for Window {
+    fn load(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(bytes, offset as u64)
+    }
 }
 
 fn end_of(end: perfsec_qemu::End) -> End {

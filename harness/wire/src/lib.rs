@@ -1,8 +1,8 @@
 //! The types that perfsec and its agent speak, and nothing else.
 //!
 //! The host puts a [`Lane`] beside the agent; the agent answers with a stream of [`Message`]s, each
-//! in a [`frame`]. Nothing else passes between them. The host does not trust what it receives: frames
-//! are bounded, and decoding a hostile one is an error, never a panic.
+//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them. The host does
+//! not trust what it receives: frames are bounded, and decoding a hostile one is an error, never a panic.
 
 pub mod attr;
 pub mod caps;
@@ -12,6 +12,7 @@ pub mod message;
 pub mod observation;
 pub mod step;
 pub mod suggest;
+pub mod window;
 
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
