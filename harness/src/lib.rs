@@ -20,6 +20,7 @@ pub mod policy;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod steps;
 pub mod target;
 pub mod transcript;
 

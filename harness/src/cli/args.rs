@@ -36,6 +36,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show a case as a person reads it, with what each cell must see on a kernel.
     Show(ShowArgs),
+    /// Say what steps a case can have, with every field.
+    Steps(StepsArgs),
     /// Write what cells see into their case files, for a person to review.
     Bless(BlessArgs),
     /// Open a shell on a booted kernel with the policy loaded.
@@ -152,6 +154,15 @@ pub struct ShowArgs {
     /// of Debian (`debian:6.12.40`).
     #[arg(long, value_name = "VERSION")]
     pub kernel: Option<String>,
+}
+
+/// Options of `steps`.
+#[derive(Clone, Debug, Args)]
+pub struct StepsArgs {
+    /// Only these steps, by the name of the syscall; `attr` is `struct perf_event_attr`
+    /// [default: all].
+    #[arg(value_name = "STEP")]
+    pub names: Vec<String>,
 }
 
 /// Options of `bless`.

@@ -10,6 +10,7 @@ mod lanes;
 mod run;
 mod shell;
 mod show;
+mod steps;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Show(args) => show::show(&args),
+        Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),

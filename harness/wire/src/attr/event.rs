@@ -261,6 +261,27 @@ fn is_symbol(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte))
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Event {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Event".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = |names: &[&str]| names.join(", ");
+        let software = names(&Software::NAMES.iter().map(|(_, name)| *name).collect::<Vec<_>>());
+        let hardware = names(&Hardware::NAMES.iter().map(|(_, name)| *name).collect::<Vec<_>>());
+        schemars::json_schema!({
+            "type": "string",
+            "description": format!(
+                "software/NAME ({software}), hardware/NAME ({hardware}), \
+                 tracepoint/CATEGORY:NAME, breakpoint/ACCESS:ADDRESS (ACCESS of r, w, x; ADDRESS own, kernel or \
+                 0xNUMBER), kprobe/SYMBOL, uprobe/own, raw/0xCONFIG, pmu/NAME/0xCONFIG"
+            ),
+        })
+    }
+}
+
 impl TryFrom<String> for Event {
     type Error = EventError;
 

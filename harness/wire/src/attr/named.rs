@@ -56,6 +56,18 @@ macro_rules! named {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let names: &[&str] = &[$($name),*];
+                schemars::json_schema!({ "type": "string", "enum": names })
+            }
+        }
+
         impl From<$type> for String {
             fn from(constant: $type) -> Self {
                 $crate::attr::Named::name(constant).to_owned()

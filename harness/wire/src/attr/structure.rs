@@ -15,9 +15,10 @@ macro_rules! perf_event_attr {
     ) => {
         /// What to count and how; fields left out are zero, as in a cleared structure.
         ///
-        /// Read and written through `check`: serde's derived functions are its own, not the traits'.
+        // Read and written through `check`: serde's derived functions are its own, not the traits'.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(remote = "Self", deny_unknown_fields)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct PerfEventAttr {
             /// `type` and `config` together, by name.
             pub event: Event,

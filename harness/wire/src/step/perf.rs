@@ -17,7 +17,6 @@ fn any_cpu() -> i32 {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PerfEventOpen {
     /// The whole `struct perf_event_attr`.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub attr: PerfEventAttr,
     /// Which task: 0 is the caller, -1 is every task (then `cpu` must name one).
     #[serde(default)]
@@ -71,7 +70,6 @@ pub struct Ioctl {
     pub filter: Option<String>,
     /// The new attributes of `MODIFY_ATTRIBUTES`.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub attr: Option<PerfEventAttr>,
 }
 
