@@ -1,5 +1,6 @@
 //! What a run will do: lanes of cells, chosen before anything boots.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -194,19 +195,15 @@ impl Filter {
             };
             let chosen: Vec<_> = case.axes.coordinates().filter(wanted).collect();
             let controls: Vec<_> = chosen.iter().filter_map(|at| case.control(at)).collect();
-            let start = cells.len();
-            let extra = controls.into_iter().filter(|at| !chosen.contains(at)).collect::<Vec<_>>();
-            let mut all: Vec<_> = chosen.into_iter().chain(extra).collect();
-            all.dedup();
+            let mut all: Vec<_> = chosen.into_iter().chain(controls).collect();
+            let mut places: HashMap<Coordinates, usize> = HashMap::new();
             all.sort_by_key(|at| case.expects_denial(at));
             for at in all {
-                if cells[start..].iter().any(|cell| cell.at == at) {
+                if places.contains_key(&at) {
                     continue;
                 }
-                let wanted = case.control(&at);
-                let control = wanted
-                    .and_then(|control| cells[start..].iter().position(|cell| cell.at == control))
-                    .map(|index| start + index);
+                let control = case.control(&at).and_then(|control| places.get(&control).copied());
+                places.insert(at.clone(), cells.len());
                 cells.push(PlannedCell { case: Arc::clone(&case), at, control });
             }
         }

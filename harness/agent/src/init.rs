@@ -60,7 +60,7 @@ fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
         Ok(window) => {
             writer.write(&Message::Moved)?;
             MOVED.store(true, Ordering::Relaxed);
-            writer = Writer::new(Channel::Window(Outbox::new(window, Bell::new(port))));
+            writer = Writer::plain(Channel::Window(Outbox::new(window, Bell::new(port))));
             "shared memory".to_owned()
         }
         Err(error) => format!("serial port, {error}"),

@@ -1,6 +1,6 @@
 //! One lane: boots its kernel as often as its cells need, usually once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -136,7 +136,7 @@ enum Progress {
 
 /// What is known of a boot while it lasts.
 struct Booted {
-    contexts: Vec<(usize, String)>,
+    contexts: HashMap<usize, String>,
     facts: Option<Box<Facts>>,
     current: Option<usize>,
     finished: usize,
@@ -254,7 +254,7 @@ impl Runner<'_> {
         if let Some((verdict, reason)) = give_up {
             return Ok(Progress::GiveUp { verdict, reason });
         }
-        let all_over = boot.contexts.iter().all(|(index, _)| self.verdicts[*index].is_some());
+        let all_over = boot.contexts.keys().all(|index| self.verdicts[*index].is_some());
         if boot.done && all_over {
             return Ok(Progress::GoOn);
         }
@@ -333,8 +333,8 @@ impl Runner<'_> {
                 })
             }
             Message::Started(id) => {
-                boot.current =
-                    boot.contexts.iter().map(|(at, _)| *at).find(|at| *at == id as usize);
+                let index = id as usize;
+                boot.current = boot.contexts.contains_key(&index).then_some(index);
                 None
             }
             Message::Finished(id, outcome) => {
@@ -369,8 +369,7 @@ impl Runner<'_> {
         let cell = &plan.cells[index];
         let circumstances = self.circumstances();
         let expected = cell.case.expected(&cell.at, &circumstances);
-        let context = boot.contexts.iter().find(|(at, _)| *at == index);
-        let context = context.map_or("", |(_, context)| context);
+        let context = boot.contexts.get(&index).map_or("", String::as_str);
         let nothing = Facts::default();
         let facts = boot.facts.as_deref().unwrap_or(&nothing);
         let mut judgement = judge(cell, context, expected, &outcome, facts);

@@ -3,6 +3,9 @@
 //! A frame is its length as a little-endian `u32`, then an LZ4 block whose dictionary is the content
 //! of the frame before it. Observations of neighbouring cells differ in little, so the dictionary makes
 //! them several times smaller; every byte saved is an exit from the emulated CPU on a serial port.
+//!
+//! Where bytes cost nothing, packing them would: then [`PLAIN`] is set in the length, and the content
+//! follows as it is.
 
 use std::io::{self, Read, Write};
 
@@ -11,6 +14,8 @@ use serde::de::DeserializeOwned;
 
 /// Longest frame on the wire, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
+/// Set in the length of a frame that is not packed.
+pub const PLAIN: u32 = 1 << 31;
 /// Longest content of a frame, in bytes: bounds what a hostile frame can make the reader allocate.
 pub const MAX_CONTENT: usize = 4 << 20;
 
@@ -35,12 +40,18 @@ pub enum FrameError {
 pub struct Writer<W> {
     stream: W,
     previous: Vec<u8>,
+    plain: bool,
 }
 
 impl<W: Write> Writer<W> {
     /// Starts a stream of frames.
     pub fn new(stream: W) -> Self {
-        Self { stream, previous: Vec::new() }
+        Self { stream, previous: Vec::new(), plain: false }
+    }
+
+    /// Starts a stream of frames that are not packed.
+    pub fn plain(stream: W) -> Self {
+        Self { stream, previous: Vec::new(), plain: true }
     }
 
     /// Writes one message and flushes: it is on its way when this returns.
@@ -62,6 +73,12 @@ impl<W: Write> Writer<W> {
         let content = encode(message)?;
         if content.len() > MAX_CONTENT {
             return Err(FrameError::TooLong(content.len()));
+        }
+        if self.plain && content.len() <= MAX_FRAME {
+            self.stream.write_all(&(content.len() as u32 | PLAIN).to_le_bytes())?;
+            self.stream.write_all(&content)?;
+            self.previous = content;
+            return Ok(());
         }
         let packed = lz4_flex::block::compress_prepend_size_with_dict(&content, &self.previous);
         if packed.len() > MAX_FRAME {
@@ -103,12 +120,20 @@ impl<R: Read> Reader<R> {
             0 => return Ok(None),
             got => self.fill(&mut length[got..])?,
         }
-        let length = u32::from_le_bytes(length) as usize;
+        let length = u32::from_le_bytes(length);
+        let (plain, length) = (length & PLAIN != 0, (length & !PLAIN) as usize);
         if length > MAX_FRAME {
             return Err(FrameError::TooLong(length));
         }
         let mut packed = vec![0; length];
         self.fill(&mut packed)?;
+        let content = if plain { packed } else { self.unpack(&packed)? };
+        let message = decode(&content)?;
+        self.previous = content;
+        Ok(Some(message))
+    }
+
+    fn unpack(&self, packed: &[u8]) -> Result<Vec<u8>, FrameError> {
         let claimed = match packed.first_chunk::<4>() {
             Some(size) => u32::from_le_bytes(*size) as usize,
             None => return Err(FrameError::Garbled("no size".to_owned())),
@@ -116,11 +141,8 @@ impl<R: Read> Reader<R> {
         if claimed > MAX_CONTENT {
             return Err(FrameError::TooLong(claimed));
         }
-        let content = lz4_flex::block::decompress_size_prepended_with_dict(&packed, &self.previous)
-            .map_err(|error| FrameError::Garbled(error.to_string()))?;
-        let message = decode(&content)?;
-        self.previous = content;
-        Ok(Some(message))
+        lz4_flex::block::decompress_size_prepended_with_dict(packed, &self.previous)
+            .map_err(|error| FrameError::Garbled(error.to_string()))
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), FrameError> {
@@ -156,6 +178,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rstest::rstest;
 
     use super::*;
     use crate::{Message, Refusal};
@@ -164,10 +187,11 @@ mod tests {
         Message::Refused(Refusal::Setup { doing: format!("load policy {number}"), errno: 22 })
     }
 
-    #[test]
-    fn messages_come_back_in_order_and_the_end_is_seen() {
+    #[rstest]
+    fn messages_come_back_in_order_and_the_end_is_seen(#[values(false, true)] plain: bool) {
         let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes);
+        let stream = &mut bytes;
+        let mut writer = if plain { Writer::plain(stream) } else { Writer::new(stream) };
         for number in 0..50 {
             writer.write(&sample(number)).unwrap();
         }
@@ -190,9 +214,11 @@ mod tests {
 
     #[test]
     fn a_frame_cannot_claim_more_than_the_limits() {
-        let huge = u32::MAX.to_le_bytes();
-        let error = Reader::new(huge.as_slice()).read::<Message>().unwrap_err();
-        assert!(matches!(error, FrameError::TooLong(_)));
+        for huge in [u32::MAX, MAX_FRAME as u32 + 1] {
+            let huge = huge.to_le_bytes();
+            let error = Reader::new(huge.as_slice()).read::<Message>().unwrap_err();
+            assert!(matches!(error, FrameError::TooLong(_)));
+        }
         let mut bomb = 8u32.to_le_bytes().to_vec();
         bomb.extend(u32::MAX.to_le_bytes());
         bomb.extend([0; 4]);
@@ -211,6 +237,8 @@ mod tests {
         fn a_hostile_frame_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
             let mut framed = (bytes.len() as u32 + 4).to_le_bytes().to_vec();
             framed.extend(256u32.to_le_bytes());
+            framed.extend(&bytes);
+            framed.extend((bytes.len() as u32 | PLAIN).to_le_bytes());
             framed.extend(&bytes);
             let mut reader = Reader::new(framed.as_slice());
             while let Ok(Some(_)) = reader.read::<Message>() {}
