@@ -55,11 +55,14 @@ impl Scene<'_> {
                 }
                 None => Err(Error::new(format_args!("kill {name}"), "there is no such process")),
             },
-            Action::AuditRule => match &mut self.audit {
-                Some(audit) => audit.add_rule().map(|()| 0),
-                None => Err(Error::new("add an audit rule", "audit is off")),
-            },
+            Action::AuditRule => self.audit()?.add_rule().map(|()| 0),
+            Action::AuditBacklog(limit) => self.audit()?.set_backlog(*limit).map(|()| 0),
         }
+    }
+
+    fn audit(&mut self) -> Result<&mut Audit> {
+        let missing = || Error::new("change how audit works", "it is off");
+        self.audit.as_deref_mut().ok_or_else(missing)
     }
 
     fn write(&mut self, path: &str, text: &str) -> Result<i64> {

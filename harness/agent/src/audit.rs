@@ -99,6 +99,8 @@ pub(crate) struct Audit {
     registered: bool,
     enabled: bool,
     rule: bool,
+    /// A cell set how many records may wait.
+    narrowed: bool,
     /// The `lost` counter when it was last read.
     lost: u32,
     /// Whether the kernel is told to forget the daemon at the end.
@@ -133,6 +135,7 @@ impl Audit {
             registered: false,
             enabled: true,
             rule: false,
+            narrowed: false,
             lost: 0,
             put_back,
         };
@@ -152,7 +155,7 @@ impl Audit {
         self.set(Status {
             mask: STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT,
             failure: FAIL_PRINTK,
-            backlog_limit: self.before.backlog_limit.max(BACKLOG),
+            backlog_limit: self.room(),
             ..Status::default()
         })
         .doing("lift the limits of audit")?;
@@ -234,8 +237,25 @@ impl Audit {
         Ok(())
     }
 
-    /// Removes the rule, if there is one.
-    pub(crate) fn remove_rules(&mut self) -> Result<()> {
+    /// Sets how many records may wait.
+    pub(crate) fn set_backlog(&mut self, limit: u32) -> Result<()> {
+        let mask = STATUS_BACKLOG_LIMIT;
+        self.set(Status { mask, backlog_limit: limit, ..Status::default() })
+            .doing("set the backlog limit of audit")?;
+        self.narrowed = limit != self.room();
+        Ok(())
+    }
+
+    /// How many records may wait unless a cell says otherwise.
+    fn room(&self) -> u32 {
+        self.before.backlog_limit.max(BACKLOG)
+    }
+
+    /// Undoes what a cell did to audit.
+    pub(crate) fn put_back(&mut self) -> Result<()> {
+        if self.narrowed {
+            self.set_backlog(self.room())?;
+        }
         if std::mem::take(&mut self.rule) {
             self.request(AUDIT_DEL_RULE, &rule()).doing("remove an audit rule")?;
         }

@@ -410,7 +410,7 @@ impl Machine {
         }
         if let Some(audit) = &mut self.audit {
             audit.enable(true)?;
-            audit.remove_rules()?;
+            audit.put_back()?;
         }
         stage.put_back.all()?;
         self.children.reap();

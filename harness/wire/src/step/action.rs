@@ -24,6 +24,8 @@ pub enum Action {
     /// Loads an audit rule that matches nothing (`exit,always` on an impossible key), so that the kernel
     /// has one: before 6.1 only then does a syscall with an AVC record get a SYSCALL record.
     AuditRule,
+    /// Sets how many audit records may wait for the agent: beyond that the kernel loses them.
+    AuditBacklog(u32),
 }
 
 /// A file and what to write into it.
@@ -58,6 +60,7 @@ impl Action {
             Self::Boolean(_) => "setsebool",
             Self::Kill(_) => "kill",
             Self::AuditRule => "audit_rule",
+            Self::AuditBacklog(_) => "audit_backlog",
         }
     }
 }
@@ -69,6 +72,7 @@ impl fmt::Display for Action {
             Self::LoadPolicy(name) | Self::Kill(name) => f.write_str(name),
             Self::Boolean(boolean) => write!(f, "{}, {}", boolean.name, u8::from(boolean.value)),
             Self::AuditRule => Ok(()),
+            Self::AuditBacklog(limit) => limit.fmt(f),
         }
     }
 }
