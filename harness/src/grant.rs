@@ -40,12 +40,10 @@ impl FromStr for Grant {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).or_else(|error| {
-            match text.split('+').find_map(|n| cap_number(n).err()) {
-                Some(better) => Err(better),
-                None => Err(error),
-            }
-        })
+        // The error with a suggestion is the better one.
+        let better =
+            |error| text.split('+').find_map(|name| cap_number(name).err()).unwrap_or(error);
+        text.parse().map(Self).map_err(better)
     }
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod error;
 mod record;
 mod setup;
+mod suite;
 mod test;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Task {
     },
     /// Set up what is lacking, then run every check and test of the project, real kernels included.
     Test,
+    /// Run the whole suite on several kernels and print one table.
+    Suite(suite::Options),
     /// Compare the cost of a run with that of a stock boot of the same kernel.
     Bench(bench::Options),
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let result = Shell::new().map_err(Error::from).and_then(|shell| match Task::parse() {
         Task::Run { arguments } => run(&shell, &arguments),
         Task::Test => test::test(&shell),
+        Task::Suite(options) => suite::suite(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
     });
     match result {

@@ -7,11 +7,7 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::error::{self, Error};
 use crate::setup;
-
-/// The kernels that the suite is held to: the oldest and newest long-term series of Debian's
-/// archive, those between them, and the newest of all.
-const KERNELS: [&str; 5] =
-    ["debian:5.10", "debian:6.1", "debian:6.12", "debian:6.18", "debian:7.3"];
+use crate::suite::KERNELS;
 
 /// Runs every check, cheapest first, and stops at the first that fails.
 pub(crate) fn test(shell: &Shell) -> Result<(), Error> {

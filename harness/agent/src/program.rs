@@ -178,7 +178,7 @@ impl Program {
     fn bind(&mut self, name: &str, place: u64) {
         let slot = self.slot(name) as u64;
         if let Some(entry) = self.entries.last_mut() {
-            entry[layout::BIND] = slot + 1 | place << 32;
+            entry[layout::BIND] = (slot + 1) | (place << 32);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::grant::Grant;
 
 /// The user id of a subject whose case names none: any that is not root's will do, because root
 /// holds every capability whatever its executable carries.
-const UNPRIVILEGED: u32 = 1000;
+pub const UNPRIVILEGED: u32 = 1000;
 
 /// What stands for the domain where there is none.
 const NO_DOMAIN: &str = "no-domain";

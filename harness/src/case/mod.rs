@@ -12,5 +12,6 @@ pub use axes::{Axes, Coordinates, Selector};
 pub use condition::{Circumstances, Condition};
 pub use error::{CaseError, CaseErrors};
 pub use expectation::{Expected, Transcript, abbreviated};
+pub use file::UNPRIVILEGED;
 pub use library::{Library, LibraryError};
 pub use model::{Case, CaseProcess, Expect};

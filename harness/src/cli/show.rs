@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use super::args::ShowArgs;
 use super::{Exit, Failure, run};
-use crate::case::{Case, Circumstances, Coordinates};
+use perfsec_wire::{Boot, Lockdown, Step};
+
+use crate::case::{Case, Circumstances, Coordinates, UNPRIVILEGED};
 use crate::kernel::KernelVersion;
 
 /// A kernel newer than every condition knows, when none is named.
@@ -37,6 +39,25 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// What is not as it is for most cases.
+fn setting(out: &mut String, case: &Case) {
+    if case.boot != Boot::Selinux {
+        let _ = writeln!(out, "  booted as {}", case.boot);
+    }
+    if let Some(policy) = &case.policy {
+        let _ = writeln!(out, "  under the policy {policy}");
+    }
+    if !case.audit {
+        let _ = writeln!(out, "  with audit off");
+    }
+    if case.lockdown != Lockdown::None {
+        let _ = writeln!(out, "  under lockdown {}", case.lockdown);
+    }
+    if case.uid != UNPRIVILEGED {
+        let _ = writeln!(out, "  uid {}", case.uid);
+    }
+}
+
 fn parse(text: &str) -> Result<KernelVersion, Failure> {
     text.parse().map_err(Failure::input)
 }
@@ -51,8 +72,22 @@ fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> 
     for (name, value) in &case.sysctls {
         let _ = writeln!(out, "  sysctl {name} = {value}");
     }
+    setting(&mut out, case);
+    for process in &case.processes {
+        let _ = writeln!(
+            out,
+            "  process {}: uid {}, grant {}, domain {}",
+            process.name, process.uid, process.grant, process.domain
+        );
+        for step in &process.steps {
+            let _ = writeln!(out, "    {step}");
+        }
+    }
     for step in &case.given {
-        let _ = writeln!(out, "  given {step}, by the agent");
+        match step {
+            Step::Agent(_) => drop(writeln!(out, "  given {step}")),
+            step => drop(writeln!(out, "  given {step}, by the agent")),
+        }
     }
     for (name, condition) in &case.when {
         let holds = if condition.holds(kernel) { "holds" } else { "does not hold" };

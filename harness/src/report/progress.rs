@@ -61,7 +61,7 @@ impl Progress {
             Event::Lane(lane) => {
                 self.labels.resize(self.labels.len().max(lane.lane + 1), String::new());
                 self.labels[lane.lane] =
-                    format!("Linux {} under {}", lane.kernel.version, lane.policy);
+                    format!("Linux {}, {}", lane.kernel.version, super::text::world(lane));
                 let (cells, machinery) = (lane.cells, &lane.machinery);
                 self.lane(
                     lane.lane,

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::difference;
+use perfsec_wire::Boot;
+
 use crate::judge::Verdict;
 use crate::record::{CellResult, Death, Event, LaneStarted};
 
@@ -157,8 +159,10 @@ impl Lane {
         let seconds = self.millis as f64 / 1000.0;
         let _ = writeln!(
             out,
-            "Linux {} ({}), policy {}: {counts} in {seconds:.1} s, {boots}",
-            kernel.version, kernel.origin, self.started.policy
+            "Linux {} ({}), {}: {counts} in {seconds:.1} s, {boots}",
+            kernel.version,
+            kernel.origin,
+            world(&self.started)
         );
     }
 
@@ -216,6 +220,16 @@ impl std::fmt::Display for Counts {
             })
             .collect();
         f.write_str(&words.join(", "))
+    }
+}
+
+/// What a lane's kernel was booted as, in a few words.
+pub(super) fn world(lane: &LaneStarted) -> String {
+    match lane.boot {
+        Boot::Selinux => format!("policy {}", lane.policy),
+        Boot::NoPolicy => "no policy loaded".to_owned(),
+        Boot::NoSelinux => "without SELinux".to_owned(),
+        Boot::NoAudit => format!("policy {}, audit=0", lane.policy),
     }
 }
 

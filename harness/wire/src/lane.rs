@@ -56,6 +56,17 @@ impl Boot {
     }
 }
 
+impl fmt::Display for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Selinux => "selinux",
+            Self::NoPolicy => "no-policy",
+            Self::NoSelinux => "no-selinux",
+            Self::NoAudit => "no-audit",
+        })
+    }
+}
+
 /// What a lane is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Job {

@@ -1,0 +1,180 @@
+//! `cargo xtask suite`: the whole suite on several kernels, in one table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use xshell::{Shell, cmd};
+
+use crate::error::Error;
+use crate::setup;
+
+/// The kernels that the suite is held to: the oldest and newest long-term series of Debian's archive, those
+/// between them, the newest of all, and one of two series from before the fixes that the cases name.
+pub(crate) const KERNELS: [&str; 7] = [
+    "debian:5.10",
+    "debian:6.1",
+    "debian:6.12",
+    "debian:6.18",
+    "debian:7.3",
+    "debian:5.10.218",
+    "debian:6.12.94",
+];
+
+/// Options of `suite`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The kernels, named as for `perfsec run --kernel`; `all` is every one that the suite is held to.
+    #[arg(long, value_name = "KERNEL", default_value = "all")]
+    kernels: Vec<String>,
+    /// Only these cells: globs on their names.
+    #[arg(value_name = "CELL")]
+    cells: Vec<String>,
+}
+
+/// What the suite gave on one kernel.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Column {
+    release: String,
+    /// Number of cells by area and verdict.
+    areas: BTreeMap<String, BTreeMap<String, usize>>,
+    boots: u64,
+    seconds: f64,
+}
+
+/// Runs the suite on each kernel and prints the table; fails when a cell did.
+pub(crate) fn suite(shell: &Shell, options: &Options) -> Result<(), Error> {
+    let perfsec = setup::build(shell)?;
+    setup::install(shell, &perfsec, &["run", "debian"])?;
+    let room = shell.create_temp_dir()?;
+    let mut kernels: Vec<&str> = Vec::new();
+    for kernel in &options.kernels {
+        match kernel.as_str() {
+            "all" => kernels.extend(KERNELS),
+            other => kernels.push(other),
+        }
+    }
+    let (mut columns, mut failed) = (Vec::new(), None);
+    for (number, kernel) in kernels.iter().enumerate() {
+        let record = room.path().join(format!("{number}.jsonl"));
+        let cells = &options.cells;
+        let run = cmd!(shell, "{perfsec} run --kernel {kernel} --out {record} {cells...}");
+        let command = run.to_string();
+        eprintln!("$ {command}");
+        let status = Command::from(run)
+            .status()
+            .map_err(|source| Error::Start { command: command.clone(), source })?;
+        if !status.success() {
+            failed.get_or_insert(Error::Ended { command, status, said: true });
+        }
+        columns.push(Column::read(&text(&record)?));
+    }
+    print!("{}", table(&columns));
+    failed.map_or(Ok(()), Err)
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    let failed = |source| Error::File { doing: "read", path: path.to_owned(), source };
+    fs::read_to_string(path).map_err(failed)
+}
+
+impl Column {
+    /// Reads a run record. What is no event is left out.
+    fn read(text: &str) -> Self {
+        let mut column = Self::default();
+        for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            match event["event"].as_str() {
+                Some("lane") => {
+                    let release = event["kernel"]["version"].as_str();
+                    column.release = release.unwrap_or_default().to_owned();
+                }
+                Some("cell") => {
+                    let case = event["case"].as_str().unwrap_or_default();
+                    let area = case.split('/').next().unwrap_or_default();
+                    let verdict = event["judgement"]["verdict"].as_str().unwrap_or_default();
+                    let counts = column.areas.entry(area.to_owned()).or_default();
+                    *counts.entry(verdict.to_owned()).or_default() += 1;
+                }
+                Some("lane_end") => {
+                    column.boots += event["boots"].as_u64().unwrap_or_default();
+                    column.seconds += event["millis"].as_f64().unwrap_or_default() / 1000.0;
+                }
+                _ => {}
+            }
+        }
+        column
+    }
+
+    fn total(&self) -> BTreeMap<String, usize> {
+        let mut total = BTreeMap::new();
+        for (verdict, count) in self.areas.values().flatten() {
+            *total.entry(verdict.clone()).or_default() += count;
+        }
+        total
+    }
+}
+
+/// `412` when all passed, else each other verdict with its number: `400 12 SKIP`.
+fn counts(counts: &BTreeMap<String, usize>) -> String {
+    let mut text = counts.get("PASS").copied().unwrap_or_default().to_string();
+    for (verdict, count) in counts.iter().filter(|(verdict, _)| *verdict != "PASS") {
+        let _ = write!(text, " {count} {verdict}");
+    }
+    text
+}
+
+/// A line for each area, a column for each kernel.
+fn table(columns: &[Column]) -> String {
+    let areas: BTreeSet<_> = columns.iter().flat_map(|column| column.areas.keys()).collect();
+    let none = BTreeMap::new();
+    let mut rows = vec![("PASS".to_owned(), columns.iter().map(|c| c.release.clone()).collect())];
+    for area in areas {
+        let cells = columns.iter().map(|c| counts(c.areas.get(area).unwrap_or(&none)));
+        rows.push((area.clone(), cells.collect::<Vec<_>>()));
+    }
+    rows.push(("in all".to_owned(), columns.iter().map(|c| counts(&c.total())).collect()));
+    rows.push(("boots".to_owned(), columns.iter().map(|c| c.boots.to_string()).collect()));
+    let seconds = |column: &Column| format!("{:.0}", column.seconds);
+    rows.push(("seconds".to_owned(), columns.iter().map(seconds).collect()));
+
+    let first = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let width =
+        |at: usize| rows.iter().filter_map(|(_, cells)| cells.get(at)).map(String::len).max();
+    let widths: Vec<_> = (0..columns.len()).map(|at| width(at).unwrap_or_default()).collect();
+    let mut out = String::new();
+    for (name, cells) in &rows {
+        let _ = write!(out, "{name:first$}");
+        for (cell, width) in cells.iter().zip(&widths) {
+            let _ = write!(out, "  {cell:>width$}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = r#"{"event":"lane","kernel":{"version":"6.1.192"}}
+{"event":"cell","case":"open/a","judgement":{"verdict":"PASS"}}
+{"event":"cell","case":"open/b","judgement":{"verdict":"PASS"}}
+{"event":"cell","case":"bpf/a","judgement":{"verdict":"SKIP"}}
+{"event":"lane_end","boots":1,"millis":2500}
+"#;
+
+    #[test]
+    fn the_table_has_a_line_for_each_area_and_a_column_for_each_kernel() {
+        let text = table(&[Column::read(RECORD), Column::default()]);
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["PASS", "6.1.192"]);
+        assert_eq!(lines[1], ["bpf", "0", "1", "SKIP", "0"]);
+        assert_eq!(lines[2], ["open", "2", "0"]);
+        assert_eq!(lines[3], ["in", "all", "2", "1", "SKIP", "0"]);
+        assert_eq!(lines[5], ["seconds", "2", "0"]);
+    }
+}
