@@ -198,6 +198,7 @@ impl Prepared {
             kernel: self.kernel,
             policy: self.policy,
             cells,
+            coverage: None,
             target: Box::new(target),
         };
         let mut events = vec![Event::Run(RunStarted::now(plan.cells.len()))];

@@ -89,7 +89,7 @@ fn categories(number: usize) -> String {
 /// What an agent is told for one boot.
 #[must_use]
 pub fn lane(cells: Vec<Cell>) -> Lane {
-    Lane { protocol: PROTOCOL, job: Job::Cells(cells) }
+    Lane { protocol: PROTOCOL, job: Job::Cells(cells), coverage: None }
 }
 
 impl Filter {

@@ -39,10 +39,11 @@ pub(crate) fn run<W: Write>(
         Job::Cells(cells) => cells,
         Job::Shell => &[],
     };
-    let (mut machine, facts) = match Machine::new(cells, policy, undo, started_ms) {
-        Ok(ready) => ready,
-        Err(refusal) => return channel.write(&Message::Refused(refusal)),
-    };
+    let (mut machine, facts) =
+        match Machine::new(cells, lane.coverage.is_some(), policy, undo, started_ms) {
+            Ok(ready) => ready,
+            Err(refusal) => return channel.write(&Message::Refused(refusal)),
+        };
     channel.write(&Message::Ready(Box::new(facts)))?;
     match &lane.job {
         Job::Cells(cells) => {
@@ -50,6 +51,9 @@ pub(crate) fn run<W: Write>(
                 channel.write(&Message::Started(one.id))?;
                 let outcome = cell::run(&mut machine, one);
                 finish(channel, one.id, outcome)?;
+            }
+            if let (Some(watch), Some(wanted)) = (&machine.trace.coverage, &lane.coverage) {
+                channel.write(&Message::Coverage(Box::new(watch.report(wanted))))?;
             }
         }
         Job::Shell => {

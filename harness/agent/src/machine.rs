@@ -58,6 +58,7 @@ impl Machine {
     /// The reason why no cell can run here.
     pub(crate) fn new(
         cells: &[Cell],
+        coverage: bool,
         policy: Option<&[u8]>,
         mut undo: Undo,
         started_ms: u32,
@@ -77,7 +78,7 @@ impl Machine {
         };
         let selinux = Selinux::open(&mut undo).map_err(setup)?;
         audit.register().map_err(no_audit)?;
-        let trace = Trace::new(&mut undo).map_err(setup)?;
+        let trace = Trace::new(&mut undo, coverage).map_err(setup)?;
         let executables = Executables::new().map_err(setup)?;
         let children = Children::new().map_err(setup)?;
         let report = Report::new().map_err(setup)?;

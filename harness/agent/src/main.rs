@@ -11,6 +11,7 @@ mod attribute;
 mod audit;
 mod cell;
 mod children;
+mod coverage;
 mod error;
 mod executables;
 mod init;

@@ -80,6 +80,7 @@ impl Ready {
                 policy: Arc::clone(policy),
                 cells: Arc::clone(&cells),
                 target: Box::new(self.target(kernel)),
+                coverage: None,
             })
             .collect()
     }

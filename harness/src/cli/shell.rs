@@ -21,7 +21,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         kernel.version,
         policy.name
     );
-    let lane = Lane { protocol: PROTOCOL, job: Job::Shell };
+    let lane = Lane { protocol: PROTOCOL, job: Job::Shell, coverage: None };
     let end = ready.target(kernel).shell(&lane, &policy.binary, busybox, |message| {
         if let Message::Refused(why) = message {
             anstream::eprintln!("\r\nerror: {}\r", refusal(&why));

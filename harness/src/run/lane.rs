@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use perfsec_wire::{Facts, Message, Outcome, PROTOCOL};
+use perfsec_wire::{Facts, Lane, Message, Outcome, PROTOCOL};
 
 use super::{Interrupt, asked, death};
 use crate::case::Circumstances;
@@ -13,7 +13,9 @@ use crate::judge::{Judgement, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policy;
-use crate::record::{CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused};
+use crate::record::{
+    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused,
+};
 use crate::target::{End, Incident, Load, Target, TargetError};
 
 /// A kernel under a policy, and its cells.
@@ -28,6 +30,8 @@ pub struct LanePlan {
     pub cells: Arc<Vec<PlannedCell>>,
     /// What boots the kernel.
     pub target: Box<dyn Target>,
+    /// The functions whose places are to be told, in a run that measures coverage.
+    pub coverage: Option<Vec<String>>,
 }
 
 /// How long a guest may be silent.
@@ -200,7 +204,8 @@ impl Runner<'_> {
             console: Vec::new(),
             done: false,
         };
-        let load = Load { lane: plan::lane(wire), policy: Some(self.plan.policy.binary.clone()) };
+        let lane = Lane { coverage: self.plan.coverage.clone(), ..plan::lane(wire) };
+        let load = Load { lane, policy: Some(self.plan.policy.binary.clone()) };
         let (sink, incidents) = mpsc::channel();
         interrupt.tell(sink.clone());
         let mut guest = self.plan.target.boot(&load, sink)?;
@@ -337,6 +342,11 @@ impl Runner<'_> {
                 boot.current = None;
                 boot.finished += 1;
                 self.finish(boot, index, outcome);
+                None
+            }
+            Message::Coverage(coverage) => {
+                let (lane, boot) = (self.plan.lane, self.boot);
+                (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None
             }
             Message::Done => {

@@ -73,6 +73,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         }),
         cells: Arc::new(cells()),
         target: Box::new(Fake::new(boots)),
+        coverage: None,
     }
 }
 

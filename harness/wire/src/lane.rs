@@ -15,6 +15,10 @@ pub struct Lane {
     pub protocol: u32,
     /// What to do once the lane is ready.
     pub job: Job,
+    /// Which places of the kernel are to be told, seen or not, in [`Message::Coverage`](crate::Message):
+    /// the functions with these names, and every one that asks for CAP_PERFMON or a perf hook.
+    /// Without it nothing more is traced than observations need.
+    pub coverage: Option<Vec<String>>,
 }
 
 /// What a lane is for.

@@ -6,6 +6,7 @@
 
 pub mod attr;
 pub mod caps;
+pub mod coverage;
 pub mod frame;
 pub mod lane;
 pub mod message;
@@ -14,13 +15,14 @@ pub mod step;
 
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
+pub use coverage::Coverage;
 pub use lane::{Cell, Job, Lane, Mode, Subject};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;
 
 /// What both ends must agree on before they say anything else; raised with every change of a type here.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Where the agent finds its files in a guest's initramfs.
 pub mod paths {

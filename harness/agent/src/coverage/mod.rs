@@ -1,0 +1,93 @@
+//! Which places of the kernel asked the security modules something, and what they were told.
+//!
+//! While cells run, [`Tally`] counts the answers by the address to which the asking call returns. After the
+//! last cell the kernel's text is searched for every call of the functions that ask, so that a place
+//! which no cell reached is known too; then all addresses are turned into symbols.
+
+mod calls;
+mod function;
+mod symbols;
+mod tally;
+
+pub(crate) use function::{Argument, FUNCTIONS, Function};
+pub(crate) use tally::{Step, Tally};
+
+use perfsec_wire::coverage::{Check, Counts, Coverage, Place, Site};
+
+use calls::Call;
+use symbols::Symbols;
+
+/// Everything that the boot covered, and the places that it did not reach: those in functions that
+/// are `wanted`, and those that ask for CAP_PERFMON or a perf hook.
+pub(crate) fn report(tally: &Tally, traced: &[&'static str], wanted: &[String]) -> Coverage {
+    let mut report = Coverage {
+        traced: traced.iter().map(|name| (*name).to_owned()).collect(),
+        dropped: tally.dropped(),
+        ..Coverage::default()
+    };
+    let symbols = match Symbols::read() {
+        Ok(symbols) => symbols,
+        Err(error) => {
+            report.unlisted = Some(error.to_string());
+            Symbols::default()
+        }
+    };
+    for (key, counts) in tally.counts() {
+        report.sites.push(Site {
+            via: key.via.to_owned(),
+            check: key.check,
+            place: symbols.place(key.caller),
+            tail: false,
+            counts: *counts,
+        });
+    }
+    if report.unlisted.is_none() {
+        match calls::find(&symbols) {
+            Ok(calls) => list(&mut report, tally, &symbols, calls, wanted),
+            Err(error) => report.unlisted = Some(error.to_string()),
+        }
+    }
+    report
+}
+
+/// Adds the calls that no cell made.
+fn list(
+    report: &mut Coverage,
+    tally: &Tally,
+    symbols: &Symbols,
+    calls: Vec<Call>,
+    wanted: &[String],
+) {
+    for call in calls {
+        let place = symbols.place(call.returns);
+        // What a wrapper asks, its caller asks.
+        let base = base(&place);
+        if FUNCTIONS.iter().any(|function| function.name == base && function.is_transparent()) {
+            continue;
+        }
+        for check in call.checks {
+            let of_perf = matches!(check, Check::Capability(CAP_PERFMON) | Check::PerfEvent(_));
+            let seen = tally.counts().any(|(key, _)| {
+                (key.via, key.check, key.caller) == (call.via, check, call.returns)
+            });
+            if seen || !(of_perf || wanted.iter().any(|name| name == base)) {
+                continue;
+            }
+            let (via, place) = (call.via.to_owned(), place.clone());
+            report.sites.push(Site {
+                via,
+                check,
+                place,
+                tail: call.tail,
+                counts: Counts::default(),
+            });
+        }
+    }
+}
+
+const CAP_PERFMON: u32 = 38;
+
+/// A function's name as in the source: the compiler appends `.isra.0`, `.cold`, `.part.0`.
+fn base(place: &Place) -> &str {
+    place.symbol.split('.').next().unwrap_or_default()
+}
