@@ -11,6 +11,12 @@ pub fn suite() -> Vec<(&'static str, &'static str)> {
     texts(&SUITE)
 }
 
+/// The places in the kernel that decide about perf: `points.toml`.
+#[must_use]
+pub fn points() -> &'static str {
+    include_str!("../points.toml")
+}
+
 /// The CIL source of the policy called `name`, or `None` when there is none.
 #[must_use]
 pub fn policy(name: &str) -> Option<&'static str> {

@@ -31,12 +31,13 @@ pub(super) struct Call {
     pub(super) tail: bool,
 }
 
-/// Reads the text and finds them.
+/// Reads the text and finds those that matter. Where a function asks by a jump, its callers are found as
+/// well: the trace shows them in its place.
 ///
 /// # Errors
 ///
 /// When the kernel does not show its text.
-pub(super) fn find(symbols: &Symbols) -> Result<Vec<Call>> {
+pub(super) fn find(symbols: &Symbols, matters: impl Fn(&Call) -> bool) -> Result<Vec<Call>> {
     let doing = "search the kernel's text in /proc/kcore";
     let bound = |name| symbols.address(name).ok_or_else(|| Error::new(doing, "no symbol for it"));
     let (start, end) = (bound("_stext")?, bound("_etext")?);
@@ -53,7 +54,11 @@ pub(super) fn find(symbols: &Symbols) -> Result<Vec<Call>> {
         .iter()
         .filter_map(|function| Some((symbols.address(function.name)?, function)))
         .collect();
-    Ok(search(&text, start, &targets))
+    let mut calls = search(&text, start, &targets);
+    calls.retain(matters);
+    let mut inherited = callers(&text, start, &calls, |address| symbols.start(address));
+    calls.append(&mut inherited);
+    Ok(calls)
 }
 
 /// Where the file has this range of addresses: the program headers of an ELF64 file say it.
@@ -75,21 +80,58 @@ fn segment(head: &[u8], start: u64, length: u64) -> Option<u64> {
 
 /// Finds the calls of these functions in text that is at `start`.
 fn search(text: &[u8], start: u64, targets: &[(u64, &'static Function)]) -> Vec<Call> {
-    let mut calls = Vec::new();
+    let call = |(at, target, returns, tail)| {
+        let (_, function) = targets.iter().find(|(address, _)| *address == target)?;
+        let before = &text[at - REACH.min(at)..at];
+        Some(Call { via: function.name, checks: asked(function, before), returns, tail })
+    };
+    let is_target = |target| targets.iter().any(|(address, _)| *address == target);
+    references(text, start, is_target).into_iter().filter_map(call).collect()
+}
+
+/// Calls of the functions that these jumps are in.
+fn callers(
+    text: &[u8],
+    start: u64,
+    calls: &[Call],
+    beginning: impl Fn(u64) -> Option<u64>,
+) -> Vec<Call> {
+    let jumps = calls.iter().filter(|call| call.tail);
+    let jumps: Vec<_> = jumps.filter_map(|call| Some((beginning(call.returns)?, call))).collect();
+    if jumps.is_empty() {
+        return Vec::new();
+    }
+    let is_target = |target| jumps.iter().any(|(address, _)| *address == target);
+    let mut found = Vec::new();
+    for (_, target, returns, tail) in references(text, start, is_target) {
+        let of_target = jumps.iter().filter(|(address, _)| *address == target);
+        found.extend(of_target.map(|(_, jump)| {
+            let checks = jump.checks.clone();
+            Call { via: jump.via, checks, returns, tail }
+        }));
+    }
+    found
+}
+
+/// Direct calls and jumps: where, whither, the address behind, and whether it is a jump.
+fn references(
+    text: &[u8],
+    start: u64,
+    is_target: impl Fn(u64) -> bool,
+) -> Vec<(usize, u64, u64, bool)> {
+    let mut found = Vec::new();
     for (at, window) in text.windows(5).enumerate() {
-        let [0xe8 | 0xe9, distance @ ..] = window else { continue };
+        let [opcode @ (0xe8 | 0xe9), distance @ ..] = window else { continue };
         let Some(distance) = distance.first_chunk().map(|bytes| i32::from_le_bytes(*bytes)) else {
             continue;
         };
         let returns = start.wrapping_add(at as u64 + 5);
         let target = returns.wrapping_add_signed(distance.into());
-        if let Some((_, function)) = targets.iter().find(|(address, _)| *address == target) {
-            let before = &text[at.saturating_sub(REACH)..at];
-            let tail = window.first() == Some(&0xe9);
-            calls.push(Call { via: function.name, checks: asked(function, before), returns, tail });
+        if is_target(target) {
+            found.push((at, target, returns, *opcode == 0xe9));
         }
     }
-    calls
+    found
 }
 
 /// What a call asks, from the instructions before it; nothing when that is no constant.
@@ -184,6 +226,21 @@ mod tests {
     fn a_call_of_another_function_is_none() {
         let text = text(&[0xbf, 38, 0, 0, 0], 0xe8);
         assert_eq!(search(&text, START, &[(TARGET + 1, named("capable"))]), []);
+    }
+
+    #[test]
+    fn the_callers_of_a_function_that_jumps_ask_in_its_place() {
+        // At 0 a function that calls the one at 16, which ends in a jump to the target.
+        let mut text = vec![0xe8, 11, 0, 0, 0];
+        text.resize(16, 0x90);
+        text.extend([0xbf, 14, 0, 0, 0]);
+        let before = text.clone();
+        let text = super::tests::text(&before, 0xe9);
+        let jumps = search(&text, START, &[(TARGET, named("capable"))]);
+        assert!(jumps.iter().all(|jump| jump.tail));
+        let checks = vec![Check::Capability(14)];
+        let call = Call { via: "capable", checks, returns: START + 5, tail: false };
+        assert_eq!(callers(&text, START, &jumps, |_| Some(START + 16)), [call]);
     }
 
     fn kcore(segments: &[(u64, u64, u64)]) -> Vec<u8> {

@@ -42,35 +42,36 @@ pub(crate) fn report(tally: &Tally, traced: &[&'static str], wanted: &[String]) 
         });
     }
     if report.unlisted.is_none() {
-        match calls::find(&symbols) {
-            Ok(calls) => list(&mut report, tally, &symbols, calls, wanted),
+        match calls::find(&symbols, |call| matters(&symbols, call, wanted)) {
+            Ok(calls) => list(&mut report, tally, &symbols, calls),
             Err(error) => report.unlisted = Some(error.to_string()),
         }
     }
     report
 }
 
+/// Whether a place is one to tell of.
+fn matters(symbols: &Symbols, call: &Call, wanted: &[String]) -> bool {
+    let place = symbols.place(call.returns);
+    let base = base(&place);
+    // What a wrapper asks, its caller asks.
+    if FUNCTIONS.iter().any(|function| function.name == base && function.is_transparent()) {
+        return false;
+    }
+    let of_perf =
+        |check: &Check| matches!(check, Check::Capability(CAP_PERFMON) | Check::PerfEvent(_));
+    call.checks.iter().any(of_perf) || wanted.iter().any(|name| name == base)
+}
+
 /// Adds the calls that no cell made.
-fn list(
-    report: &mut Coverage,
-    tally: &Tally,
-    symbols: &Symbols,
-    calls: Vec<Call>,
-    wanted: &[String],
-) {
+fn list(report: &mut Coverage, tally: &Tally, symbols: &Symbols, calls: Vec<Call>) {
     for call in calls {
         let place = symbols.place(call.returns);
-        // What a wrapper asks, its caller asks.
-        let base = base(&place);
-        if FUNCTIONS.iter().any(|function| function.name == base && function.is_transparent()) {
-            continue;
-        }
         for check in call.checks {
-            let of_perf = matches!(check, Check::Capability(CAP_PERFMON) | Check::PerfEvent(_));
             let seen = tally.counts().any(|(key, _)| {
                 (key.via, key.check, key.caller) == (call.via, check, call.returns)
             });
-            if seen || !(of_perf || wanted.iter().any(|name| name == base)) {
+            if seen {
                 continue;
             }
             let (via, place) = (call.via.to_owned(), place.clone());

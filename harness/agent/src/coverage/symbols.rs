@@ -84,6 +84,11 @@ impl Symbols {
         self.entries.iter().find(|(_, start)| is_wanted(*start)).map(|(address, _)| *address)
     }
 
+    /// Where the function begins that contains the call that returns to this address.
+    pub(crate) fn start(&self, returns: u64) -> Option<u64> {
+        Some(returns - self.place(returns).offset).filter(|start| *start < returns)
+    }
+
     /// The function that contains the call that returns to this address.
     pub(crate) fn place(&self, returns: u64) -> Place {
         // A call of a function that never returns can be the last instruction of its own.

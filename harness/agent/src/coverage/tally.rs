@@ -46,6 +46,8 @@ struct Frame {
     arguments: (u64, u64),
     commoncap: Option<i32>,
     logged: bool,
+    /// A capability was asked for inside and is not held.
+    not_held: bool,
     /// What was asked inside and has no place yet.
     asked: Vec<(Check, Answer)>,
 }
@@ -79,8 +81,14 @@ impl Tally {
                         frames.truncate(at);
                         self.dropped = self.dropped.saturating_add(1);
                     }
-                    let (commoncap, logged, asked) = (None, false, Vec::new());
-                    frames.push(Frame { function, arguments, commoncap, logged, asked });
+                    frames.push(Frame {
+                        function,
+                        arguments,
+                        commoncap: None,
+                        logged: false,
+                        not_held: false,
+                        asked: Vec::new(),
+                    });
                 }
                 Step::Commoncap { verdict } => {
                     if let Some(frame) = frames.last_mut() {
@@ -134,28 +142,27 @@ impl Tally {
             },
             Role::Zero(check) => asked.push((check, zero)),
             Role::True(check) => {
-                let answer = match (result as u8, frame.logged) {
-                    (0, _) => Answer::Refused,
-                    (_, true) => Answer::Logged,
-                    (_, false) => Answer::Allowed,
+                let answer = match (result as u8, frame.not_held, frame.logged) {
+                    // __ptrace_may_access() asks for the capability last but for the modules.
+                    (0, true, _) => Answer::NotHeld,
+                    (0, false, _) => Answer::Refused,
+                    (_, _, true) => Answer::Logged,
+                    (_, _, false) => Answer::Allowed,
                 };
                 asked.push((check, answer));
             }
             Role::Capable | Role::Helper(_) => {}
         }
-        let wrapper = parent.filter(|parent| {
-            function.is_transparent()
-                && FUNCTIONS
-                    .get(parent.function)
-                    .is_some_and(|outer| matches!(outer.role, Role::Capable | Role::Helper(_)))
-        });
-        match wrapper {
-            Some(parent) => parent.asked.append(&mut asked),
-            None => {
-                for (check, answer) in asked {
-                    self.count(Key { via: function.name, check, caller }, answer);
-                }
+        if let Some(parent) = parent {
+            parent.not_held |= asked.iter().any(|(_, answer)| *answer == Answer::NotHeld);
+            let outer = FUNCTIONS.get(parent.function).map(|outer| outer.role);
+            if function.is_transparent() && matches!(outer, Some(Role::Capable | Role::Helper(_))) {
+                parent.asked.append(&mut asked);
+                return;
             }
+        }
+        for (check, answer) in asked {
+            self.count(Key { via: function.name, check, caller }, answer);
         }
     }
 
@@ -268,7 +275,7 @@ mod tests {
             ),
             (
                 Key { via: "ptrace_may_access", check: Check::Ptrace, caller: 0x400 },
-                Counts { refused: 1, ..NONE },
+                Counts { not_held: 1, ..NONE },
             ),
         ];
         assert_eq!(told(steps), expected);
