@@ -21,6 +21,11 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
         Some(path) => {
             let events = record::read(path)?;
             events.iter().for_each(|event| table.event(event));
+            if table.is_empty() {
+                let path = path.display();
+                let error = format!("{path} has no coverage: no `perfsec coverage` wrote it");
+                return Err(Failure { exit: Exit::NothingRan, error: error.into() });
+            }
             Exit::of_run(&events)
         }
         None => measure(args, &points, &mut table)?,

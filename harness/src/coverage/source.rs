@@ -250,19 +250,34 @@ fn functions(code: &str) -> Vec<(String, usize, usize)> {
 fn name(header: &str) -> Option<String> {
     static NAME: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(\w+)\s*\(\s*(\w*)").expect("a constant"));
+    let header = last_paragraph(header);
     // An initialiser, and not a body.
     if header.contains('=') {
         return None;
     }
     let is_attribute = |name: &str| name.starts_with("__") && !name.starts_with("__x64");
-    let mut names = NAME.captures_iter(header).filter_map(|found| {
+    let mut names = NAME.captures_iter(header).map(|found| {
         let (_, [function, argument]) = found.extract();
         let is_macro = function.chars().all(|c| !c.is_lowercase());
-        Some(if is_macro && !argument.is_empty() { argument } else { function }.to_owned())
+        if is_macro && !argument.is_empty() { argument } else { function }.to_owned()
     });
     let first = names.next()?;
     // `__printf(1, 2) f(…)`, `__must_hold(&lock) f(…)`; but `__do_it(…)` alone is a function.
     if is_attribute(&first) { Some(names.next().unwrap_or(first)) } else { Some(first) }
+}
+
+/// What follows the last empty line that is in no parentheses: before it stand macros without a semicolon.
+fn last_paragraph(header: &str) -> &str {
+    let header = header.trim_end();
+    let (mut depth, mut start, mut at) = (0_i32, 0, 0);
+    for line in header.split_inclusive('\n') {
+        at += line.len();
+        if line.trim().is_empty() && depth <= 0 {
+            start = at;
+        }
+        depth += line.matches('(').count() as i32 - line.matches(')').count() as i32;
+    }
+    &header[start..]
 }
 
 #[cfg(test)]
@@ -322,6 +337,12 @@ mod tests {
     #[case::behind_branches_of_which_one_is_compiled(
         "int g(void)\n{\n#ifdef A\n\tif (a) {\n#else\n\tif (b) {\n#endif\n\t}\n}\nint f(void)\n{\n\tperfmon_capable();\n}\n",
         12,
+        "f",
+        "perfmon_capable"
+    )]
+    #[case::after_a_macro_without_a_semicolon(
+        "BTF_ID_LIST(g, func)\n\n/* why */\nstatic int f(int a,\n\t\t/* b */\n\t\tint b)\n{\n\tperfmon_capable();\n}\n",
+        8,
         "f",
         "perfmon_capable"
     )]

@@ -1,5 +1,7 @@
 //! What was seen, beside what there is.
 
+use std::collections::BTreeMap;
+
 use perfsec_wire::coverage::{Check, Counts, Coverage, Site};
 
 use super::Ask;
@@ -185,15 +187,13 @@ fn finding(counts: Counts, never: Option<Answer>) -> Finding {
 /// What several boots of one lane covered together.
 pub(super) fn merge(boots: &[&Coverage]) -> Coverage {
     let mut all = Coverage::default();
+    let mut sites: BTreeMap<_, Site> = BTreeMap::new();
     for boot in boots {
         for site in &boot.sites {
-            let same = |known: &&mut Site| {
-                (&known.via, known.check, &known.place) == (&site.via, site.check, &site.place)
-            };
-            match all.sites.iter_mut().find(same) {
-                Some(known) => known.counts = known.counts.plus(site.counts),
-                None => all.sites.push(site.clone()),
-            }
+            sites
+                .entry((&site.place, site.check, &site.via))
+                .and_modify(|known| known.counts = known.counts.plus(site.counts))
+                .or_insert_with(|| site.clone());
         }
         for name in &boot.traced {
             if !all.traced.contains(name) {
@@ -203,6 +203,7 @@ pub(super) fn merge(boots: &[&Coverage]) -> Coverage {
         all.unlisted = all.unlisted.or_else(|| boot.unlisted.clone());
         all.dropped = all.dropped.saturating_add(boot.dropped);
     }
+    all.sites = sites.into_values().collect();
     all
 }
 

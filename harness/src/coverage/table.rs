@@ -104,7 +104,7 @@ impl Lane {
         let (policy, cells) = (&self.started.policy, self.started.cells);
         let _ = writeln!(out, "Linux {} ({})", kernel.version, kernel.origin);
         if self.boots.is_empty() {
-            let why = self.refused.as_deref().unwrap_or("the agent did not live to tell");
+            let why = self.refused.as_deref().unwrap_or("no boot told what it covered");
             let _ = writeln!(out, "{BAD}nothing was measured{BAD:#}: {}\n", printable(why));
             return;
         }
@@ -298,4 +298,101 @@ fn source(place: &Place, out: &mut String) {
 /// Text from a guest or a file, without what could steer a terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::coverage::{Check, Counts, Hook, Place};
+
+    use super::*;
+    use crate::kernel::{Boot, Kernel, KernelVersion, Origin};
+    use crate::record::{BootCoverage, LaneEnded, Refused};
+    use crate::target::Machinery;
+
+    fn lane() -> Event {
+        Event::Lane(LaneStarted {
+            lane: 0,
+            kernel: Kernel {
+                image: "vmlinux".into(),
+                how: Boot::Pvh,
+                sha256: String::new(),
+                release: "7.3.4".to_owned(),
+                version: KernelVersion::new(7, 3, 4),
+                banner: String::new(),
+                distribution: None,
+                origin: Origin::File { path: "vmlinuz".into() },
+                config: None,
+            },
+            policy: "minimal".to_owned(),
+            policy_sha256: String::new(),
+            machinery: Machinery {
+                machine: String::new(),
+                accel: String::new(),
+                parameters: String::new(),
+            },
+            cells: 2,
+        })
+    }
+
+    fn site(via: &str, check: Check, symbol: &str, counts: Counts) -> Site {
+        let place = Place { symbol: symbol.to_owned(), offset: 0x1f7, size: 0xcf0 };
+        Site { via: via.to_owned(), check, place, tail: false, counts }
+    }
+
+    fn told(sites: Vec<Site>) -> Event {
+        let coverage =
+            Coverage { sites, traced: vec!["security_capable".to_owned()], ..Coverage::default() };
+        Event::Coverage(BootCoverage { lane: 0, boot: 0, coverage: Box::new(coverage) })
+    }
+
+    fn text(events: &[Event]) -> (Table, String) {
+        let mut table = Table::default();
+        events.iter().for_each(|event| table.event(event));
+        let text = table.text(&Points::built_in().unwrap());
+        (table, anstream::adapter::strip_str(&text).to_string())
+    }
+
+    #[test]
+    fn every_place_has_a_line_with_its_answers() {
+        let counts = Counts { allowed: 36, logged: 10, not_held: 60, refused: 0 };
+        let kernel = Check::PerfEvent(Hook::Kernel);
+        let (table, text) = text(&[
+            lane(),
+            told(vec![
+                site(
+                    "perf_allow_kernel",
+                    Check::Capability(38),
+                    "__do_sys_perf_event_open",
+                    counts,
+                ),
+                site("perf_allow_kernel", kernel, "__do_sys_perf_event_open", Counts::default()),
+                site("capable", Check::Capability(38), &"stranger".repeat(15), Counts::default()),
+            ]),
+        ]);
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let place = "__do_sys_perf_event_open+0x1f7 (perf_allow_kernel)";
+        for expected in [
+            format!("cap perfmon {place} 36+10 60 no"),
+            format!("! hook kernel {place} no - no"),
+            "i915_perf hardware: a graphics driver, and a module".to_owned(),
+            "news: perfsec has no point for these places".to_owned(),
+        ] {
+            assert!(lines.contains(&expected), "{expected} in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(!table.is_empty() && !table.is_complete(&Points::built_in().unwrap()));
+    }
+
+    #[test]
+    fn a_lane_that_measured_nothing_says_why() {
+        let reason = "no perf events".to_owned();
+        let refused = Some(Refused { reason, console: String::new() });
+        let end = Event::LaneEnd(LaneEnded { lane: 0, boots: 1, millis: 1, refused });
+        let (table, text) = text(&[lane(), end]);
+        assert!(text.contains("nothing was measured: no perf events"), "{text}");
+        assert!(table.is_empty());
+    }
 }

@@ -141,6 +141,7 @@ struct Boot {
     facts: Option<Box<Facts>>,
     current: Option<usize>,
     finished: usize,
+    covered: bool,
     console: Vec<u8>,
     done: bool,
 }
@@ -201,6 +202,7 @@ impl Runner<'_> {
             facts: None,
             current: None,
             finished: 0,
+            covered: false,
             console: Vec::new(),
             done: false,
         };
@@ -345,6 +347,10 @@ impl Runner<'_> {
                 None
             }
             Message::Coverage(coverage) => {
+                if self.plan.coverage.is_none() || std::mem::replace(&mut boot.covered, true) {
+                    let reason = "the agent told what it covered out of turn".to_owned();
+                    return Some((Verdict::Error, reason));
+                }
                 let (lane, boot) = (self.plan.lane, self.boot);
                 (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None

@@ -47,6 +47,9 @@ pub(crate) fn report(tally: &Tally, traced: &[&'static str], wanted: &[String]) 
             Err(error) => report.unlisted = Some(error.to_string()),
         }
     }
+    let beyond = report.sites.len().saturating_sub(MAX_SITES);
+    report.sites.truncate(MAX_SITES);
+    report.dropped = report.dropped.saturating_add(u32::try_from(beyond).unwrap_or(u32::MAX));
     report
 }
 
@@ -87,6 +90,8 @@ fn list(report: &mut Coverage, tally: &Tally, symbols: &Symbols, calls: Vec<Call
 }
 
 const CAP_PERFMON: u32 = 38;
+/// Ten times what a stock kernel has to tell; more would not fit into a frame.
+const MAX_SITES: usize = 4096;
 
 /// A function's name as in the source: the compiler appends `.isra.0`, `.cold`, `.part.0`.
 fn base(place: &Place) -> &str {

@@ -7,7 +7,7 @@ use perfsec_wire::coverage::{Check, Counts};
 use super::function::{FUNCTIONS, Function, Role};
 
 /// More places than any kernel has that a cell can reach.
-const MAX_PLACES: usize = 4096;
+const MAX_PLACES: usize = 2048;
 
 /// What the trace says, of one thread and in order. Functions are indices of [`FUNCTIONS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
