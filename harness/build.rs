@@ -1,4 +1,5 @@
-//! Builds the agent, which travels inside the program: static, small, for the host's architecture.
+//! Builds what travels inside the program: the agent and the program that subjects execute, both static,
+//! small, for the host's architecture.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
-    for path in ["agent", "wire", "../Cargo.lock"] {
+    for path in ["agent", "subject", "wire", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={path}");
     }
     // One place for all profiles: the agent is always built in its own.
@@ -16,7 +17,8 @@ fn main() {
 
     let mut build = Command::new(cargo);
     build
-        .args(["build", "--package", "perfsec-agent", "--profile", "agent", "--target", &target])
+        .args(["build", "--package", "perfsec-agent", "--package", "perfsec-subject"])
+        .args(["--profile", "agent", "--target", &target])
         .arg("--target-dir")
         .arg(&shared)
         .current_dir(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
@@ -35,10 +37,12 @@ fn main() {
     let status = build.status().expect("cargo runs");
     assert!(status.success(), "the agent does not build");
 
-    let built = shared.join(&target).join("agent/perfsec-agent");
-    let copy = out.join("perfsec-agent");
-    if let Err(error) = std::fs::copy(&built, &copy) {
-        panic!("cannot copy {} to {}: {error}", built.display(), copy.display());
+    for program in ["perfsec-agent", "perfsec-subject"] {
+        let built = shared.join(&target).join("agent").join(program);
+        let copy = out.join(program);
+        if let Err(error) = std::fs::copy(&built, &copy) {
+            panic!("cannot copy {} to {}: {error}", built.display(), copy.display());
+        }
     }
 }
 

@@ -22,12 +22,13 @@ use perfsec::cache::Cache;
 use perfsec::case::Library;
 use perfsec::judge::Verdict;
 use perfsec::kernel::{self, Kernel, KernelSpec};
-use perfsec::plan::{Filter, PlannedCell};
-use perfsec::policy::{self, Policy};
+use perfsec::plan::{self, Filter, PlannedCell};
+use perfsec::policy::{self, Policies, Policy};
 use perfsec::record::{self, CellResult, Event, RunEnded, RunStarted, Writer};
 use perfsec::report::difference;
 use perfsec::run::{Interrupt, LanePlan, Limits, run_lane};
 use perfsec::target::qemu::Qemu;
+use perfsec_wire::Boot;
 use sha2::{Digest, Sha256};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -148,23 +149,28 @@ impl Lane {
 /// Everything that a lane's boot needs.
 struct Prepared {
     kernel: Kernel,
-    policy: Arc<Policy>,
+    policies: Policies,
     cache: Cache,
 }
 
 impl Prepared {
     fn new(spec: &KernelSpec, cache: &Cache) -> Result<Self> {
-        let policy = Arc::new(Policy::obtain(policy::DEFAULT, cache)?);
+        let own = Arc::new(Policy::obtain(policy::DEFAULT, cache)?);
+        let library = Library::built_in()?;
+        let cells = Filter::default().select(&library)?;
+        let names = cells.iter().flat_map(PlannedCell::policies);
+        let policies = Policies::obtain(own, names, cache)?;
         let kernel = kernel::obtain(spec, cache, kernel::Options::default(), &|text| {
             eprintln!("{text}");
         })?;
-        Ok(Self { kernel, policy, cache: cache.clone() })
+        Ok(Self { kernel, policies, cache: cache.clone() })
     }
 
     /// Names what the lane's results depend on, and the run of nextest that it belongs to.
     fn key(&self, run: &str) -> String {
         let mut key = Sha256::new();
-        for part in [run, &self.kernel.sha256, &self.policy.sha256] {
+        let policies = self.policies.iter().map(|policy| policy.sha256.as_str());
+        for part in [run, &self.kernel.sha256].into_iter().chain(policies) {
             key.update(part);
             key.update([0]);
         }
@@ -179,41 +185,46 @@ impl Prepared {
         })
     }
 
-    /// Boots once for the named cells and their controls, all when none is named, and writes the
-    /// run record.
+    /// Boots for the named cells and their controls, all when none is named, and writes the run record.
     fn run(self, names: &[String], record: &Path) -> Result<()> {
         let filter = Filter { names: names.to_vec(), ..Filter::default() };
-        let cells = Arc::new(filter.select(&Library::built_in()?)?);
+        let cells = filter.select(&Library::built_in()?)?;
         let program = PathBuf::from(QEMU);
         let say = |text: &str| eprintln!("{text}");
         let target = Qemu {
             version: Qemu::version(&program)?,
             accel: Qemu::probe(&program, &self.kernel, &self.cache, &say)?,
             kernel: self.kernel.clone(),
+            boot: Boot::default(),
             append: Vec::new(),
             program,
         };
-        let plan = LanePlan {
-            lane: 0,
-            kernel: self.kernel,
-            policy: self.policy,
-            cells,
-            coverage: None,
-            target: Box::new(target),
-        };
-        let mut events = vec![Event::Run(RunStarted::now(plan.cells.len()))];
-        let (sink, told) = std::sync::mpsc::channel();
-        // The receiver outlives the lane.
-        let ended = run_lane(&plan, Limits::default(), &Interrupt::default(), &|event| {
-            drop(sink.send(event));
-        });
-        drop(sink);
-        events.extend(told);
+        let mut events = vec![Event::Run(RunStarted::now(cells.len()))];
+        let mut result = Ok(());
+        for (lane, (boot, cells)) in plan::by_boot(&cells).into_iter().enumerate() {
+            let plan = LanePlan {
+                lane,
+                kernel: self.kernel.clone(),
+                boot,
+                policies: self.policies.clone(),
+                cells: Arc::new(cells),
+                coverage: None,
+                target: Box::new(Qemu { boot, ..target.clone() }),
+            };
+            let (sink, told) = std::sync::mpsc::channel();
+            // The receiver outlives the lane.
+            let ended = run_lane(&plan, Limits::default(), &Interrupt::default(), &|event| {
+                drop(sink.send(event));
+            });
+            drop(sink);
+            events.extend(told);
+            result = result.and(ended);
+        }
         let (mut counts, mut millis) = (BTreeMap::new(), 0);
         for event in &events {
             match event {
                 Event::Cell(cell) => *counts.entry(cell.judgement.verdict).or_insert(0) += 1,
-                Event::LaneEnd(end) => millis = end.millis,
+                Event::LaneEnd(end) => millis += end.millis,
                 _ => {}
             }
         }
@@ -221,7 +232,7 @@ impl Prepared {
         events.push(Event::End(RunEnded { counts, interrupted: false, millis }));
         let mut writer = Writer::create(record)?;
         events.iter().try_for_each(|event| writer.write(event))?;
-        ended?;
+        result?;
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use caps::Capability;
 use perfsec_wire::CapSet;
+use perfsec_wire::caps::names;
 use serde::{Deserialize, Serialize};
 
 /// A named set of file capabilities: `none`, `perfmon`, `perfmon+sys_admin`.
@@ -15,7 +15,7 @@ pub struct Grant(pub CapSet);
 /// The name of capability `number` as SELinux writes it (`sys_admin`), or its number when unknown.
 #[must_use]
 pub fn cap_name(number: u32) -> String {
-    names().find(|(_, known)| *known == number).map_or_else(|| number.to_string(), |(name, _)| name)
+    CapSet::one(number).to_string()
 }
 
 /// The number of a capability by that name.
@@ -30,21 +30,9 @@ pub fn cap_number(name: &str) -> Result<u32, String> {
     })
 }
 
-fn names() -> impl Iterator<Item = (String, u32)> {
-    caps::all().into_iter().map(|cap: Capability| {
-        let name = cap.to_string().to_lowercase();
-        (name.trim_start_matches("cap_").to_owned(), u32::from(cap.index()))
-    })
-}
-
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.pad("none");
-        }
-        let mut held: Vec<_> = (0..64).filter(|cap| self.0.has(*cap)).map(cap_name).collect();
-        held.sort();
-        f.pad(&held.join("+"))
+        self.0.fmt(f)
     }
 }
 
@@ -52,14 +40,12 @@ impl FromStr for Grant {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" {
-            return Ok(Self(CapSet::EMPTY));
-        }
-        let mut set = CapSet::EMPTY;
-        for name in text.split('+') {
-            set = set.with(CapSet::one(cap_number(name)?));
-        }
-        Ok(Self(set))
+        text.parse().map(Self).or_else(|error| {
+            match text.split('+').find_map(|n| cap_number(n).err()) {
+                Some(better) => Err(better),
+                None => Err(error),
+            }
+        })
     }
 }
 

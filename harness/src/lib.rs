@@ -21,12 +21,16 @@ pub mod policy;
 pub mod record;
 pub mod report;
 pub mod run;
-pub mod suggest;
 pub mod target;
 pub mod transcript;
 
+pub(crate) use perfsec_wire::suggest;
+
 /// The agent, static, for the guest's initramfs.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/perfsec-agent"));
+
+/// The program that subjects execute.
+pub static SUBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/perfsec-subject"));
 
 /// Bytes in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use perfsec_wire::{Cell, Job, Lane, Mode, PROTOCOL, Subject};
+use perfsec_wire::{Boot, CapSet, Cell, Job, Lane, Lockdown, Mode, PROTOCOL, Process, Subject};
+
+use perfsec_wire::step::{Action, Step};
 
 use crate::case::{Case, Coordinates, Library};
 use crate::grant::Grant;
@@ -56,21 +58,53 @@ impl PlannedCell {
         self.case.cell_name(&self.at)
     }
 
-    /// The cell as the agent gets it: number `id` of its lane, with the `fresh`th context of its boot.
+    /// What of its setting is costly, or impossible, to go back from.
+    fn setting(&self) -> (Lockdown, Option<&str>) {
+        (self.case.lockdown, self.case.policy.as_deref())
+    }
+
+    /// The policies that it needs besides the run's own.
+    pub fn policies(&self) -> impl Iterator<Item = &str> {
+        let processes = self.case.processes.iter().flat_map(|process| &process.steps);
+        let steps = self.case.given.iter().chain(&self.case.steps).chain(processes);
+        let loaded = steps.filter_map(|step| match step {
+            Step::Agent(Action::LoadPolicy(name)) => Some(name.as_str()),
+            _ => None,
+        });
+        self.case.policy.as_deref().into_iter().chain(loaded)
+    }
+
+    /// The cell as the agent gets it: number `id` of its lane, with the `fresh`th context of its boot, under
+    /// `policy`.
     #[must_use]
     pub fn wire(&self, id: usize, fresh: usize, policy: &Policy) -> Cell {
-        let mut sysctls: Vec<_> = self.case.sysctls.clone().into_iter().collect();
+        let case = &self.case;
+        let mut sysctls: Vec<_> = case.sysctls.clone().into_iter().collect();
         sysctls.push(("kernel.perf_event_paranoid".to_owned(), self.at.paranoid.to_string()));
+        let has_policy = case.boot.has_policy();
+        let subject = |uid: u32, grant: CapSet, domain: &str, comm: &str| Subject {
+            uid,
+            grant,
+            context: match has_policy {
+                true => policy.context(domain, &categories(fresh)),
+                false => String::new(),
+            },
+            comm: comm.to_owned(),
+        };
+        let processes = case.processes.iter().map(|process| Process {
+            name: process.name.clone(),
+            subject: subject(process.uid, process.grant.0, &process.domain, COMM),
+            steps: process.steps.clone(),
+        });
         Cell {
             id: id as u32,
             mode: self.at.mode,
+            policy: has_policy.then(|| policy.file_name()),
+            audit: case.audit,
+            lockdown: case.lockdown,
             sysctls,
-            subject: Subject {
-                uid: self.case.uid,
-                grant: self.at.grant.0,
-                context: policy.context(&self.at.domain, &categories(fresh)),
-                comm: COMM.to_owned(),
-            },
+            subject: subject(case.uid, self.at.grant.0, &self.at.domain, &case.comm),
+            processes: processes.collect(),
             given: self.case.given.clone(),
             steps: self.case.steps.clone(),
             limit_ms: SUBJECT_LIMIT_MS,
@@ -88,8 +122,58 @@ fn categories(number: usize) -> String {
 
 /// What an agent is told for one boot.
 #[must_use]
-pub fn lane(cells: Vec<Cell>) -> Lane {
-    Lane { protocol: PROTOCOL, job: Job::Cells(cells), coverage: None }
+pub fn lane(boot: Boot, policy: &Policy, job: Job) -> Lane {
+    let policy = boot.has_policy().then(|| policy.file_name());
+    Lane { protocol: PROTOCOL, boot, policy, job, coverage: None }
+}
+
+/// The cells of each way to boot a kernel, in the order in which they are best run: a lockdown can only
+/// be raised, and to load another policy takes time.
+#[must_use]
+pub fn by_boot(cells: &[PlannedCell]) -> Vec<(Boot, Vec<PlannedCell>)> {
+    let of = |boot: Boot| {
+        let mut chosen: Vec<usize> =
+            (0..cells.len()).filter(|at| cells[*at].case.boot == boot).collect();
+        chosen.sort_by_key(|at| cells[*at].setting());
+        take(cells, &chosen)
+    };
+    let lanes = Boot::ALL.map(|boot| (boot, of(boot)));
+    lanes.into_iter().filter(|(_, cells)| !cells.is_empty()).collect()
+}
+
+/// Every cell so many times, one whole round after another.
+#[must_use]
+pub fn repeated(cells: Vec<PlannedCell>, times: usize) -> Vec<PlannedCell> {
+    let count = cells.len();
+    let round = |round: usize| {
+        cells.iter().map(move |cell| PlannedCell {
+            control: cell.control.map(|control| control + round * count),
+            ..cell.clone()
+        })
+    };
+    (0..times).flat_map(round).collect()
+}
+
+/// The cells in an order that only `seed` determines; controls stay before the cells that need them.
+#[must_use]
+pub fn shuffled(cells: &[PlannedCell], seed: u64) -> Vec<PlannedCell> {
+    let mut order: Vec<usize> = (0..cells.len()).collect();
+    fastrand::Rng::with_seed(seed).shuffle(&mut order);
+    order.sort_by_key(|at| cells[*at].control.is_some());
+    take(cells, &order)
+}
+
+/// Those cells, in that order; their controls are among them.
+fn take(cells: &[PlannedCell], order: &[usize]) -> Vec<PlannedCell> {
+    let mut places = vec![None; cells.len()];
+    for (place, at) in order.iter().enumerate() {
+        places[*at] = Some(place);
+    }
+    let one = |at: &usize| PlannedCell {
+        control: cells[*at].control.and_then(|control| places[control]),
+        ..cells[*at].clone()
+    };
+    order.iter().map(one).collect()
 }
 
 impl Filter {

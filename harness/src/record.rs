@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use perfsec_wire::{Coverage, Facts, Observation};
+use perfsec_wire::{Boot, Coverage, Facts, Observation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,7 +17,7 @@ use crate::kernel::Kernel;
 use crate::target::{End, Machinery};
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,7 +81,9 @@ pub struct LaneStarted {
     pub lane: usize,
     /// The kernel.
     pub kernel: Kernel,
-    /// Name of the policy.
+    /// What the kernel is booted as.
+    pub boot: Boot,
+    /// Name of the policy; cells may ask for another.
     pub policy: String,
     /// SHA-256 of the binary policy, in hex.
     pub policy_sha256: String,

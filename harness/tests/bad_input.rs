@@ -76,9 +76,9 @@ fn filters_that_select_nothing_are_no_success() {
 #[test]
 fn coverage_of_what_has_none_is_told() {
     let place = Place::new();
-    let run = r#"{"event":"run","format":2,"perfsec":"0","started":"","command":[],"agent":"","cells":0}"#;
+    let run = r#"{"event":"run","format":3,"perfsec":"0","started":"","command":[],"agent":"","cells":0}"#;
     place.file("run.jsonl", &format!("{run}\n"));
-    place.file("other.jsonl", &run.replace("\"format\":2", "\"format\":0"));
+    place.file("other.jsonl", &run.replace("\"format\":3", "\"format\":0"));
     let from = |file: &str| place.perfsec(&["coverage", "--from", file]);
     from("run.jsonl").fails(4, "has no coverage");
     from("other.jsonl").fails(2, "no run record of format");

@@ -148,6 +148,7 @@ fn boot_under_kvm(qemu: &Path, kernel: &Path, limit: Duration) -> Result<Probe, 
             parameters
         },
         memory_mib: 256,
+        window: None,
         console: ConsoleTo::Events,
     };
     let (ended, end) = mpsc::channel();

@@ -6,6 +6,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::{Accel, Initramfs};
@@ -25,9 +26,15 @@ pub struct Machine {
     pub append: Vec<String>,
     /// The guest's memory in MiB. Stock kernels need about 128 plus the initramfs twice.
     pub memory_mib: u32,
+    /// Memory that the guest and this process both see, in bytes, a power of two: resource 2 of a PCI
+    /// device `1af4:1110`. It is anonymous: no file is made.
+    pub window: Option<u64>,
     /// Where the guest's console goes.
     pub console: ConsoleTo,
 }
+
+/// QEMU's device that is memory and nothing more. A distribution may have left it out.
+pub(crate) const WINDOW_DEVICE: &str = "ivshmem-plain";
 
 /// Where the guest's console goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +52,8 @@ pub(crate) struct Descriptors {
     pub(crate) agent: RawFd,
     pub(crate) monitor: RawFd,
     pub(crate) initramfs: RawFd,
+    /// A file and its length.
+    pub(crate) window: Option<(RawFd, u64)>,
 }
 
 /// The kernel parameters that the machine needs, whatever is tested on it.
@@ -112,6 +121,14 @@ impl Machine {
         // would cut through its bytes; a serial one, because the virtio drivers are modules.
         add(&["-chardev", &format!("socket,id=agent,fd={}", descriptors.agent)]);
         add(&["-serial", "chardev:agent"]);
+        if let Some((window, length)) = descriptors.window {
+            // share=on: what the guest stores is seen through this process's descriptor. The device is
+            // memory and nothing more, so that the guest needs no driver for it.
+            let memory = "memory-backend-file,id=window,share=on,mem-path=/proc/self/fd/";
+            add(&["-object", &format!("{memory}{window},size={length}")]);
+            // master=on: its content belongs to a saved state of the machine; else there is none.
+            add(&["-device", &format!("{WINDOW_DEVICE},memdev=window,master=on")]);
+        }
         // QMP tells how the guest ended, which the exit status does not.
         add(&["-chardev", &format!("socket,id=monitor,fd={}", descriptors.monitor)]);
         add(&["-mon", "chardev=monitor,mode=control"]);
@@ -131,6 +148,17 @@ impl Machine {
         file.rewind()?;
         Ok(file.into())
     }
+
+    /// The memory of the window, if there is to be one. It cannot be made shorter: a read of it never
+    /// fails for want of bytes.
+    pub(crate) fn window_in_memory(&self) -> io::Result<Option<File>> {
+        let Some(length) = self.window else { return Ok(None) };
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let file = File::from(memfd_create(c"window", flags)?);
+        file.set_len(length)?;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
+        Ok(Some(file))
+    }
 }
 
 #[cfg(test)]
@@ -147,12 +175,14 @@ mod tests {
             initramfs: vec![1, 2, 3].into(),
             append: vec!["console=ttyS0".into(), "panic=-1".into()],
             memory_mib: 256,
+            window: None,
             console,
         }
     }
 
     fn arguments(machine: &Machine) -> Vec<String> {
-        let descriptors = Descriptors { agent: 7, monitor: 8, initramfs: 9 };
+        let window = machine.window.map(|length| (10, length));
+        let descriptors = Descriptors { agent: 7, monitor: 8, initramfs: 9, window };
         let arguments = machine.arguments(descriptors);
         arguments.into_iter().map(|a| a.into_string().expect("text")).collect()
     }
@@ -202,6 +232,32 @@ mod tests {
     fn only_a_terminal_has_the_way_out(#[case] console: ConsoleTo, #[case] way_out: bool) {
         let arguments = arguments(&machine(Accel::Tcg, console));
         assert_eq!(values(&arguments, "-chardev")[0].contains("mux=on"), way_out);
+    }
+
+    #[rstest]
+    #[case(None, &[], &[])]
+    #[case(
+        Some(4096),
+        &["memory-backend-file,id=window,share=on,mem-path=/proc/self/fd/10,size=4096"],
+        &["ivshmem-plain,memdev=window,master=on"]
+    )]
+    fn only_a_machine_that_asks_for_it_has_a_window(
+        #[case] window: Option<u64>,
+        #[case] objects: &[&str],
+        #[case] devices: &[&str],
+    ) {
+        let machine = Machine { window, ..machine(Accel::Tcg, ConsoleTo::Events) };
+        let arguments = arguments(&machine);
+        assert_eq!(values(&arguments, "-object"), objects);
+        assert_eq!(values(&arguments, "-device"), devices);
+    }
+
+    #[test]
+    fn a_window_has_its_length_for_ever() {
+        let machine = Machine { window: Some(8192), ..machine(Accel::Tcg, ConsoleTo::Events) };
+        let file = machine.window_in_memory().expect("a file in memory").expect("a window");
+        assert_eq!(file.metadata().expect("its length").len(), 8192);
+        assert!(file.set_len(4096).is_err());
     }
 
     #[test]

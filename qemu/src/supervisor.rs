@@ -30,6 +30,7 @@ pub(crate) struct Wires {
     pub(crate) agent: OwnedFd,
     pub(crate) monitor: OwnedFd,
     pub(crate) initramfs: OwnedFd,
+    pub(crate) window: Option<(OwnedFd, u64)>,
 }
 
 /// Runs a machine from its spawn to its end. `told` learns whether it started.
@@ -131,6 +132,7 @@ fn spawn(machine: &Machine, wires: Wires) -> Result<Child, Error> {
         agent: wires.agent.as_raw_fd(),
         monitor: wires.monitor.as_raw_fd(),
         initramfs: wires.initramfs.as_raw_fd(),
+        window: wires.window.as_ref().map(|(file, length)| (file.as_raw_fd(), *length)),
     };
     let mut command = Command::new(&machine.qemu);
     command.args(machine.arguments(descriptors)).stderr(Stdio::piped());
@@ -143,7 +145,9 @@ fn spawn(machine: &Machine, wires: Wires) -> Result<Child, Error> {
         // It has to stay in the foreground group to be allowed to read from the terminal.
         ConsoleTo::Terminal => {}
     }
-    sys::tie_to_this_thread(&mut command, vec![wires.agent, wires.monitor, wires.initramfs]);
+    let mut inherited = vec![wires.agent, wires.monitor, wires.initramfs];
+    inherited.extend(wires.window.map(|(file, _)| file));
+    sys::tie_to_this_thread(&mut command, inherited);
     command.spawn().map_err(|source| {
         let path = machine.qemu.clone();
         match source.kind() {

@@ -1,5 +1,6 @@
 //! A running virtual machine, as its owner sees it.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
@@ -9,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::machine::WINDOW_DEVICE;
 use crate::supervisor::{self, Wires};
 use crate::{Error, Machine};
 
@@ -46,6 +48,7 @@ pub struct Vm {
     process: Arc<Process>,
     supervisor: Option<JoinHandle<()>>,
     channel: Option<UnixStream>,
+    window: Option<File>,
 }
 
 impl Vm {
@@ -58,11 +61,35 @@ impl Vm {
         machine: &Machine,
         sink: impl Fn(VmEvent) + Send + Clone + 'static,
     ) -> Result<Self, Error> {
+        let window = wires("make shared memory", machine.window_in_memory())?;
+        match Self::start_with(machine, window, sink.clone()) {
+            // Only its own words tell whether this QEMU has the device, and asking it in advance
+            // would cost every start as much as this costs the rare one.
+            Err(Error::EndedAtOnce { said, .. }) if said.contains(WINDOW_DEVICE) => {
+                Self::start_with(machine, None, sink)
+            }
+            started => started,
+        }
+    }
+
+    fn start_with(
+        machine: &Machine,
+        window: Option<File>,
+        sink: impl Fn(VmEvent) + Send + Clone + 'static,
+    ) -> Result<Self, Error> {
         let (channel, guest_channel) = wires("create a socket pair", UnixStream::pair())?;
         let (monitor, guest_monitor) = wires("create a socket pair", UnixStream::pair())?;
         let initramfs = wires("keep the initramfs in memory", machine.initramfs_in_memory())?;
-        let wires_of_guest =
-            Wires { agent: guest_channel.into(), monitor: guest_monitor.into(), initramfs };
+        let guest_window = window
+            .as_ref()
+            .zip(machine.window)
+            .map(|(file, length)| Ok((wires("share memory", file.try_clone())?.into(), length)));
+        let wires_of_guest = Wires {
+            agent: guest_channel.into(),
+            monitor: guest_monitor.into(),
+            initramfs,
+            window: guest_window.transpose()?,
+        };
 
         let process = Arc::new(Process::default());
         let (told, started) = std::sync::mpsc::channel();
@@ -74,7 +101,7 @@ impl Vm {
         let supervisor = wires("start a thread", thread)?;
         match started.recv() {
             Ok(Ok(())) => {
-                Ok(Self { process, supervisor: Some(supervisor), channel: Some(channel) })
+                Ok(Self { process, supervisor: Some(supervisor), channel: Some(channel), window })
             }
             Ok(Err(error)) => {
                 // It has nothing left to do but to end; its panic would be a defect here.
@@ -94,6 +121,13 @@ impl Vm {
     /// wait for it; the guest's line discipline is its own business (make it raw first).
     pub fn channel(&mut self) -> Option<UnixStream> {
         self.channel.take()
+    }
+
+    /// The memory of [`Machine::window`]: taken once. `None` also when this QEMU cannot have one.
+    ///
+    /// The guest may change any of it at any time.
+    pub fn window(&mut self) -> Option<File> {
+        self.window.take()
     }
 
     /// QEMU's process id, while there is such a process.

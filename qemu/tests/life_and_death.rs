@@ -60,6 +60,7 @@ fn machine(act: &str) -> Machine {
         initramfs: guest(),
         append,
         memory_mib: 256,
+        window: None,
         console: ConsoleTo::Events,
     }
 }
@@ -234,6 +235,7 @@ fn refused(change: impl FnOnce(&mut Machine)) -> Error {
         initramfs: Vec::new().into(),
         append: Vec::new(),
         memory_mib: 64,
+        window: None,
         console: ConsoleTo::Events,
     };
     change(&mut machine);
@@ -259,6 +261,25 @@ fn a_program_that_is_not_qemu_ends_at_once() {
     let error = refused(|m| m.qemu = "false".into());
     assert!(matches!(error, Error::EndedAtOnce { .. }), "{error:?}");
     assert!(error.to_string().ends_with("it said nothing"), "{error}");
+}
+
+#[test]
+fn a_qemu_that_lacks_the_window_is_started_without_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let qemu = folder.path().join("qemu");
+    let refusal = "-device ivshmem-plain: 'ivshmem-plain' is not a valid device model name";
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*ivshmem-plain*) echo \"{refusal}\" ;;\n\
+         *) echo \"it was not asked again\" ;;\nesac >&2\nexit 1\n"
+    );
+    // Written by another process: a descriptor that a fork of this one still had open for writing
+    // would make its execution fail with ETXTBSY.
+    let text = folder.path().join("script");
+    fs::write(&text, script).expect("a script");
+    let installed = Command::new("install").arg("-m755").args([&text, &qemu]).status();
+    assert!(installed.expect("install starts").success());
+    let error = refused(|m| (m.qemu, m.window) = (qemu.clone(), Some(1 << 20)));
+    assert!(error.to_string().ends_with("it was not asked again"), "{error}");
 }
 
 #[test]

@@ -6,22 +6,54 @@
 
 use std::collections::HashMap;
 
-use perfsec_wire::observation::{Call, CapCheck, Effect, Record};
+use nix::libc;
+use perfsec_wire::observation::{Call, CapCheck, Effect, KernelMessage, Record, SubjectSeen};
 
 use crate::kmsg::Printed;
 use crate::record;
-use crate::report::Progress;
+use crate::region::Progress;
 use crate::trace::{Event, What};
 
-/// One step that was begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Performed {
-    /// Index in the cell.
-    pub(crate) step: u32,
-    /// The syscall's number.
-    pub(crate) number: i64,
-    /// What the subject noted.
-    pub(crate) progress: Progress,
+/// One step that was begun, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Performed {
+    /// A syscall of the subject.
+    Call {
+        /// Index in the cell.
+        step: u32,
+        /// The syscall's number.
+        number: i64,
+        /// What the subject noted.
+        progress: Progress,
+        /// What the program that it executed was when it came to its first stop.
+        became: Option<SubjectSeen>,
+    },
+    /// The agent's step, for which the subject stopped.
+    Stop {
+        /// Index in the cell.
+        step: u32,
+        /// What the agent noted.
+        result: i64,
+        /// What the kernel printed meanwhile.
+        messages: Vec<KernelMessage>,
+    },
+}
+
+impl Performed {
+    fn step(&self) -> u32 {
+        match self {
+            Self::Call { step, .. } | Self::Stop { step, .. } => *step,
+        }
+    }
+
+    /// The syscall that the trace has.
+    fn number(&self) -> i64 {
+        match self {
+            Self::Call { number, .. } => *number,
+            // A subject stops by sending itself a signal.
+            Self::Stop { .. } => libc::SYS_kill,
+        }
+    }
 }
 
 /// Everything that was collected about one subject.
@@ -62,7 +94,12 @@ pub(crate) enum Mismatch {
 
 /// A call while it is put together.
 struct Open {
-    performed: Performed,
+    step: u32,
+    number: i64,
+    progress: Progress,
+    /// It is a stop of the subject: what is traced is not the step's own.
+    stop: bool,
+    became: Option<SubjectSeen>,
     entered: u64,
     left: Option<u64>,
     effects: Vec<Slot>,
@@ -90,13 +127,15 @@ struct Check {
 /// When the sources contradict each other: then something was lost, and nothing may be guessed.
 pub(crate) fn attribute(collected: Collected) -> Result<Attributed, Mismatch> {
     let mut sorting = Sorting::default();
-    let mut performed = collected.performed.iter().copied();
+    let mut performed = collected.performed.into_iter();
     for event in collected.events {
         sorting.event(event, &mut performed)?;
     }
     // One that was begun and not entered: the subject was killed in between.
-    if let Some(missing) = performed.find(|step| step.progress != Progress::Begun) {
-        return Err(Mismatch::Untraced(missing.step));
+    let begun =
+        |step: &Performed| matches!(step, Performed::Call { progress: Progress::Begun, .. });
+    if let Some(missing) = performed.find(|step| !begun(step)) {
+        return Err(Mismatch::Untraced(missing.step()));
     }
     if collected.caps && !sorting.checks.is_empty() && sorting.finished() {
         return Err(Mismatch::Unpaired);
@@ -113,6 +152,8 @@ struct Sorting {
     calls: Vec<Open>,
     outside: Vec<Slot>,
     current: Option<usize>,
+    /// An `execve` has succeeded, and the new program has not come to its first stop.
+    starting: bool,
     checks: Vec<Check>,
     denials: Vec<(Option<usize>, String)>,
     avcs: Vec<Option<Record>>,
@@ -130,38 +171,63 @@ impl Sorting {
         self.calls.iter().all(|call| call.left.is_some())
     }
 
+    fn enter(
+        &mut self,
+        seen: i64,
+        entered: u64,
+        performed: Option<Performed>,
+    ) -> Result<(), Mismatch> {
+        // After the last step the subject only exits.
+        let Some(performed) = performed else {
+            self.current = None;
+            return Ok(());
+        };
+        let (step, expected) = (performed.step(), performed.number());
+        if expected != seen {
+            return Err(Mismatch::Syscall { step, expected, seen });
+        }
+        let (progress, stop, became, effects) = match performed {
+            Performed::Call { progress, became, .. } => (progress, false, became, Vec::new()),
+            Performed::Stop { result, messages, .. } => {
+                let messages = messages.into_iter().map(|m| Slot::Effect(Effect::Message(m)));
+                (Progress::Done(result), true, None, messages.collect())
+            }
+        };
+        let (number, left) = (expected, None);
+        self.calls.push(Open { step, number, progress, stop, became, entered, left, effects });
+        self.current = Some(self.calls.len() - 1);
+        Ok(())
+    }
+
     fn event(
         &mut self,
         event: Event,
         performed: &mut impl Iterator<Item = Performed>,
     ) -> Result<(), Mismatch> {
         match event.what {
-            What::Enter { number } => {
-                self.current = match performed.next() {
-                    // After the last step the subject only exits.
-                    None => None,
-                    Some(step) if step.number == number => {
-                        let (entered, left, effects) = (event.time, None, Vec::new());
-                        self.calls.push(Open { performed: step, entered, left, effects });
-                        Some(self.calls.len() - 1)
-                    }
-                    Some(Performed { step, number: expected, .. }) => {
-                        return Err(Mismatch::Syscall { step, expected, seen: number });
-                    }
-                };
+            // What a program does before its first stop is nobody's step.
+            What::Enter { number } if self.starting => {
+                self.starting = number != libc::SYS_kill;
+                self.current = None;
             }
+            What::Enter { number } => self.enter(number, event.time, performed.next())?,
             What::Exit { result: traced, .. } => {
                 if let Some(call) = self.current.take().and_then(|at| self.calls.get_mut(at)) {
-                    let Performed { step, progress, .. } = call.performed;
-                    if let Progress::Done(reported) = progress
+                    call.left = Some(event.time);
+                    if call.stop {
+                        return Ok(());
+                    }
+                    if let Progress::Done(reported) = call.progress
                         && reported != traced
                     {
-                        return Err(Mismatch::Result { step, reported, traced });
+                        return Err(Mismatch::Result { step: call.step, reported, traced });
                     }
-                    call.performed.progress = Progress::Done(traced);
-                    call.left = Some(event.time);
+                    call.progress = Progress::Done(traced);
+                    self.starting = call.number == libc::SYS_execve && traced == 0;
                 }
             }
+            What::Asked { .. } | What::Commoncap { .. } | What::Answered { .. }
+                if self.starting => {}
             What::Asked { cap, opts } => {
                 let call = self.current;
                 let at = self.slots(call).len();
@@ -210,6 +276,9 @@ impl Sorting {
         };
         let (mut avcs, mut others) = (Vec::new(), Vec::new());
         for record in records {
+            if record::is_of_policy(&record) {
+                continue;
+            }
             match owner(&record) {
                 Some(owner) if owner != pid => {}
                 Some(_) if record.kind == record::AVC => avcs.push(record),
@@ -251,9 +320,7 @@ impl Sorting {
     /// The call that a SYSCALL record without an AVC describes: the only one with that number and result.
     fn described(&self, record: &Record) -> Option<usize> {
         let (number, result) = record::syscall(record)?;
-        let same = |call: &Open| {
-            call.performed.number == number && call.performed.progress == Progress::Done(result)
-        };
+        let same = |call: &Open| call.number == number && call.progress == Progress::Done(result);
         let mut matching = self.calls.iter().enumerate().filter(|(_, call)| same(call));
         match (matching.next(), matching.next()) {
             (Some((index, _)), None) => Some(index),
@@ -282,10 +349,11 @@ impl Sorting {
             slots.into_iter().filter_map(fill).collect()
         };
         for call in self.calls {
-            let effects = effects(call.effects);
-            match call.performed.progress {
+            let mut effects = effects(call.effects);
+            match call.progress {
                 Progress::Done(result) => {
-                    attributed.calls.push(Call { step: call.performed.step, result, effects });
+                    effects.extend(call.became.map(Effect::Became));
+                    attributed.calls.push(Call { step: call.step, result, effects });
                 }
                 // A syscall that never returned has no result; what it did is not lost.
                 Progress::Begun | Progress::Untouched => attributed.outside.extend(effects),
@@ -306,13 +374,17 @@ mod tests {
 
     const PERF_EVENT_OPEN: i64 = 298;
 
+    fn called(step: u32, number: i64, progress: Progress) -> Performed {
+        Performed::Call { step, number, progress, became: None }
+    }
+
     /// What a real guest left of a cell whose one step is `perf_event_open`.
     fn guest(text: &str) -> Collected {
         let fixture = Fixture::parse(text);
         let progress = Progress::Done(3);
         Collected {
             pid: fixture.pid,
-            performed: vec![Performed { step: 0, number: PERF_EVENT_OPEN, progress }],
+            performed: vec![called(0, PERF_EVENT_OPEN, progress)],
             events: fixture.events(),
             records: fixture.records,
             messages: Vec::new(),
@@ -332,6 +404,7 @@ mod tests {
             }
             Effect::Record(Record { kind, .. }) => kind.to_string(),
             Effect::Message(message) => message.text.clone(),
+            Effect::Became(seen) => seen.context.clone(),
         });
         words.collect::<Vec<_>>().join(" ")
     }
@@ -379,7 +452,7 @@ mod tests {
         #[values(DEBIAN_5_10, DEBIAN_7_3)] text: &str,
     ) {
         let mut collected = guest(text);
-        collected.performed[0].progress = Progress::Done(-13);
+        collected.performed[0] = called(0, PERF_EVENT_OPEN, Progress::Done(-13));
         let expected = Mismatch::Result { step: 0, reported: -13, traced: 3 };
         assert_eq!(attribute(collected), Err(expected));
     }
@@ -387,7 +460,7 @@ mod tests {
     #[test]
     fn another_syscall_than_the_step_is_noticed() {
         let mut collected = guest(DEBIAN_7_3);
-        collected.performed[0].number = 0;
+        collected.performed[0] = called(0, 0, Progress::Done(3));
         let expected = Mismatch::Syscall { step: 0, expected: 0, seen: PERF_EVENT_OPEN };
         assert_eq!(attribute(collected), Err(expected));
     }
@@ -395,7 +468,7 @@ mod tests {
     #[test]
     fn a_step_that_the_trace_lacks_is_noticed() {
         let mut collected = guest(DEBIAN_7_3);
-        let second = Performed { step: 1, number: 3, progress: Progress::Done(0) };
+        let second = called(1, 3, Progress::Done(0));
         collected.performed.push(second);
         collected.events.truncate(collected.events.len() - 1);
         assert_eq!(attribute(collected), Err(Mismatch::Untraced(1)));
@@ -421,7 +494,7 @@ mod tests {
     #[test]
     fn a_call_that_never_returned_leaves_its_effects_outside() {
         let mut collected = guest(DEBIAN_5_10);
-        collected.performed[0].progress = Progress::Begun;
+        collected.performed[0] = called(0, PERF_EVENT_OPEN, Progress::Begun);
         let exit = |event: &Event| matches!(event.what, What::Exit { .. });
         let end = collected.events.iter().position(exit).unwrap();
         collected.events.truncate(end);
@@ -433,7 +506,7 @@ mod tests {
     #[test]
     fn a_step_that_was_begun_and_never_entered_is_no_call() {
         let mut collected = guest(DEBIAN_5_10);
-        let second = Performed { step: 1, number: 3, progress: Progress::Begun };
+        let second = called(1, 3, Progress::Begun);
         collected.performed.push(second);
         collected.events.truncate(collected.events.len() - 1);
         assert_eq!(attribute(collected).unwrap().calls.len(), 1);

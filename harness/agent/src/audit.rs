@@ -16,16 +16,23 @@ use crate::error::{Doing, Error, Result};
 
 const AUDIT_GET: u16 = 1000;
 const AUDIT_SET: u16 = 1001;
-/// A message from user space; `audit_receive_msg()` puts it into the queue like a record.
-const AUDIT_USER: u16 = 1005;
+const AUDIT_ADD_RULE: u16 = 1011;
+const AUDIT_DEL_RULE: u16 = 1012;
+/// A message from user space; `audit_receive_msg()` puts it into the queue like a record, and this kind even
+/// while audit is not enabled.
+const AUDIT_USER_AVC: u16 = 1107;
 /// Not a record but an answer, from this type downwards (`AUDIT_FIRST_USER_MSG` is above it).
-const LAST_CONTROL: u16 = AUDIT_SET;
+const LAST_CONTROL: u16 = 1099;
 
 const STATUS_ENABLED: u32 = 0x01;
 const STATUS_FAILURE: u32 = 0x02;
 const STATUS_PID: u32 = 0x04;
 const STATUS_RATE_LIMIT: u32 = 0x08;
 const STATUS_BACKLOG_LIMIT: u32 = 0x10;
+const STATUS_LOST: u32 = 0x40;
+
+/// `AUDIT_FEATURE_BITMAP_LOST_RESET`: `lost` can be taken away (Linux 4.11).
+const FEATURE_LOST_RESET: u32 = 0x20;
 
 /// `AUDIT_FAIL_PRINTK`: what is lost is also said in the kernel's log.
 const FAIL_PRINTK: u32 = 1;
@@ -47,6 +54,8 @@ struct Status {
     backlog_limit: u32,
     lost: u32,
     backlog: u32,
+    /// Only read.
+    features: u32,
 }
 
 impl Status {
@@ -76,6 +85,7 @@ impl Status {
             backlog_limit: next()?,
             lost: next()?,
             backlog: next()?,
+            features: next().unwrap_or(0),
         })
     }
 }
@@ -87,6 +97,10 @@ pub(crate) struct Audit {
     buffer: Box<[u8; LONGEST]>,
     before: Status,
     registered: bool,
+    enabled: bool,
+    rule: bool,
+    /// The `lost` counter when it was last read.
+    lost: u32,
     /// Whether the kernel is told to forget the daemon at the end.
     put_back: bool,
 }
@@ -117,6 +131,9 @@ impl Audit {
             buffer: Box::new([0; LONGEST]),
             before: Status::default(),
             registered: false,
+            enabled: true,
+            rule: false,
+            lost: 0,
             put_back,
         };
         audit.before = audit.status()?;
@@ -144,6 +161,7 @@ impl Audit {
         self.registered = true;
         self.set(Status { mask: STATUS_ENABLED, enabled: 1, ..Status::default() })
             .doing("turn audit on")
+            .map(drop)
     }
 
     /// Reads back what `register` asked for.
@@ -152,16 +170,26 @@ impl Audit {
         Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost })
     }
 
-    /// How many records have been lost since boot.
+    /// How many records have been lost since this was asked last. Asked when everything of a cell has
+    /// arrived, it covers the cell and what was done to set it up.
     pub(crate) fn lost(&mut self) -> Result<u32> {
-        Ok(self.status()?.lost)
+        // For the answer to AUDIT_GET the kernel starts a thread (`audit_send_reply()`), which costs as
+        // much as all records of a cell. Taking the counter away, its value comes in the acknowledgement;
+        // but on a machine that lives on it belongs to others.
+        if self.before.features & FEATURE_LOST_RESET != 0 && !self.put_back {
+            let status = Status { mask: STATUS_LOST, ..Status::default() };
+            return self.set(status).doing("take away the count of lost records");
+        }
+        let now = self.status()?.lost;
+        Ok(now.wrapping_sub(std::mem::replace(&mut self.lost, now)))
     }
 
     /// Puts a mark into the queue: it stands behind every record that exists now.
     pub(crate) fn mark(&mut self, name: impl std::fmt::Display) -> Result<Mark> {
         let text = format!("perfsec {} {name}", std::process::id());
         // audit_receive_msg() overwrites the last byte with a NUL.
-        self.send(AUDIT_USER, 0, format!("{text}\0").as_bytes()).doing("mark the audit records")?;
+        self.send(AUDIT_USER_AVC, 0, format!("{text}\0").as_bytes())
+            .doing("mark the audit records")?;
         Ok(Mark(format!("msg='{text}'")))
     }
 
@@ -175,9 +203,9 @@ impl Audit {
                 continue;
             }
             let text = String::from_utf8_lossy(payload).trim_end_matches('\0').to_owned();
-            if kind == AUDIT_USER && text.ends_with(&begin.0) {
+            if kind == AUDIT_USER_AVC && text.ends_with(&begin.0) {
                 records = Some(Vec::new());
-            } else if kind == AUDIT_USER && text.ends_with(&end.0) {
+            } else if kind == AUDIT_USER_AVC && text.ends_with(&end.0) {
                 return records.ok_or_else(|| {
                     Error::new("receive every audit record", "the mark before the steps is missing")
                 });
@@ -187,10 +215,42 @@ impl Audit {
         }
     }
 
-    fn set(&mut self, status: Status) -> nix::Result<()> {
-        let flags = libc::NLM_F_ACK as u16;
-        let sequence = self.send(AUDIT_SET, flags, &status.to_bytes())?;
-        self.answer(sequence).map(drop)
+    /// Sets whether syscalls are audited; AVC records are written either way.
+    pub(crate) fn enable(&mut self, wanted: bool) -> Result<()> {
+        if self.enabled == wanted {
+            return Ok(());
+        }
+        let enabled = wanted.into();
+        self.set(Status { mask: STATUS_ENABLED, enabled, ..Status::default() })
+            .doing("set whether audit is enabled")?;
+        self.enabled = wanted;
+        Ok(())
+    }
+
+    /// Loads a rule that no syscall matches: `exit,always` on an event of a user id that nobody has.
+    pub(crate) fn add_rule(&mut self) -> Result<()> {
+        self.request(AUDIT_ADD_RULE, &rule()).doing("add an audit rule")?;
+        self.rule = true;
+        Ok(())
+    }
+
+    /// Removes the rule, if there is one.
+    pub(crate) fn remove_rules(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.rule) {
+            self.request(AUDIT_DEL_RULE, &rule()).doing("remove an audit rule")?;
+        }
+        Ok(())
+    }
+
+    /// Changes something; the number in the acknowledgement comes back.
+    fn set(&mut self, status: Status) -> nix::Result<u32> {
+        self.request(AUDIT_SET, &status.to_bytes())
+    }
+
+    fn request(&mut self, kind: u16, payload: &[u8]) -> nix::Result<u32> {
+        let sequence = self.send(kind, libc::NLM_F_ACK as u16, payload)?;
+        let answer = self.answer(sequence)?;
+        Ok(answer.first_chunk().map_or(0, |number| u32::from_ne_bytes(*number)))
     }
 
     fn status(&mut self) -> Result<Status> {
@@ -200,7 +260,7 @@ impl Audit {
         Status::from_bytes(&answer).ok_or_else(|| Error::new(doing, "the answer is too short"))
     }
 
-    /// The answer to a request: the payload of an `AUDIT_GET`, nothing for an acknowledgement.
+    /// The answer to a request; that of an acknowledgement begins with a number that is not negative.
     /// Records that come in between are of no cell: requests are made between cells.
     fn answer(&mut self, sequence: u32) -> nix::Result<Vec<u8>> {
         loop {
@@ -208,13 +268,14 @@ impl Audit {
             if header != sequence || kind > LAST_CONTROL {
                 continue;
             }
-            if i32::from(kind) != libc::NLMSG_ERROR {
-                return Ok(payload.to_vec());
+            if i32::from(kind) == libc::NLMSG_ERROR {
+                let number = payload.first_chunk().ok_or(Errno::EPROTO)?;
+                let error = i32::from_ne_bytes(*number).wrapping_neg();
+                if error > 0 {
+                    return Err(Errno::from_raw(error));
+                }
             }
-            let error = payload
-                .first_chunk::<4>()
-                .map_or(libc::EPROTO, |error| i32::from_ne_bytes(*error).wrapping_neg());
-            return if error == 0 { Ok(Vec::new()) } else { Err(Errno::from_raw(error)) };
+            return Ok(payload.to_vec());
         }
     }
 
@@ -257,6 +318,23 @@ impl Audit {
             |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
         Ok((word(8), word(4) as u16, payload))
     }
+}
+
+/// `struct audit_rule_data`: `-a exit,always -S all -F uid=4294967294`.
+fn rule() -> Vec<u8> {
+    const AUDIT_FILTER_EXIT: u32 = 4;
+    const AUDIT_ALWAYS: u32 = 2;
+    const AUDIT_UID: u32 = 1;
+    const AUDIT_EQUAL: u32 = 0x4000_0000;
+    const BITMASK: usize = 64;
+    const FIELDS: usize = 64;
+    const NOBODY: u32 = u32::MAX - 1;
+    let first = |value: u32| std::iter::once(value).chain(std::iter::repeat_n(0, FIELDS - 1));
+    let head = [AUDIT_FILTER_EXIT, AUDIT_ALWAYS, 1];
+    let words = head.into_iter().chain(std::iter::repeat_n(u32::MAX, BITMASK));
+    let words = words.chain(first(AUDIT_UID)).chain(first(NOBODY)).chain(first(AUDIT_EQUAL));
+    // No string follows.
+    words.chain([0]).flat_map(u32::to_ne_bytes).collect()
 }
 
 impl Drop for Audit {

@@ -1,69 +1,102 @@
 //! One cell, from a clean state to what was observed.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
-use std::os::fd::AsRawFd;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, execv, setgroups, setresgid, setresuid};
-use perfsec_wire::Cell;
-use perfsec_wire::observation::{Exit, Observation, Outcome};
-use perfsec_wire::step::Step;
+use perfsec_subject as layout;
+use perfsec_wire::observation::{Exit, KernelMessage, Observation, Outcome, SubjectSeen};
+use perfsec_wire::step::{Execve, Step};
+use perfsec_wire::{Cell, Mode, Process, Subject};
 
+use crate::actions::{PutBack, Scene};
 use crate::attribute::{Collected, Performed, attribute};
 use crate::children::{Change, Child};
 use crate::error::{Doing, Error, Result};
 use crate::knob;
 use crate::machine::Machine;
-use crate::perform::{Names, Steps, syscall_number, tracepoint};
-use crate::report::{Plan, Progress, Report, Start};
-use crate::{subject, sys, trace};
+use crate::program::{Names, Origin, Program};
+use crate::region::{Progress, Region};
+use crate::sys;
 
 /// How long a subject may take to reach its stop: it only has to be executed.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs one cell. Whatever goes wrong is the cell's, and the next starts from a clean state.
 pub(crate) fn run(machine: &mut Machine, cell: &Cell) -> Outcome {
-    let outcome = observe(machine, cell);
-    let clean = machine.clean();
+    let mut stage = Stage::default();
+    let outcome = observe(machine, &mut stage, cell);
+    let clean = machine.clean(&mut stage);
     match outcome.and_then(|observation| clean.map(|()| observation)) {
         Ok(observation) => Outcome::Observed(observation),
         Err(error) => Outcome::Failed(error.failure()),
     }
 }
 
-fn observe(machine: &mut Machine, cell: &Cell) -> Result<Observation> {
-    machine.sysctls.apply(&cell.sysctls)?;
-    let names = Names { tracepoints: machine.tracepoints(cell)?, fds: Vec::new() };
-    let path = machine.executables.get(cell.subject.grant, &cell.subject.comm)?;
-    machine.report.clear(cell.steps.len())?;
+/// What exists only for one cell.
+#[derive(Default)]
+struct Stage {
+    processes: HashMap<String, Child>,
+    /// What the other processes were told, kept until they are gone.
+    regions: Vec<Region>,
+    /// Ends of sockets that the subject inherits, by the process at the other end.
+    sockets: Vec<(String, OwnedFd)>,
+    /// Descriptors that the given steps made.
+    given: Vec<(String, i32)>,
+    /// Where the given steps mounted something.
+    mounts: Vec<String>,
+    put_back: PutBack,
+}
 
+fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Observation> {
+    machine.prepare(cell)?;
     let began = Instant::now();
-    let mut child = start(machine, cell, &path, names)?;
-    let seen = match machine.report.start() {
-        Some(Start::Ready(seen)) => seen,
-        _ => return Err(Error::new("start the subject", "it stopped without a word")),
-    };
-    let mode = machine.selinux.arm(cell.mode)?;
-    if mode != cell.mode {
-        return Err(Error::new(
-            format_args!("make the kernel {}", cell.mode),
-            "it stays as it was",
-        ));
+    let mut names = machine.names(cell)?;
+    let mut processes = Vec::new();
+    for process in &cell.processes {
+        let seen = start_process(machine, stage, process, &names)?;
+        names.processes.push((process.name.clone(), seen.pid as i32));
+        processes.push((process.name.clone(), seen.pid, seen.context));
     }
+    give(machine, stage, cell, &names)?;
+
+    names.fds.clone_from(&stage.given);
+    names.fds.extend(stage.sockets.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd())));
+    names.files = machine.files(&cell.subject, &cell.steps)?;
+    names.region = machine.region.fd().as_raw_fd();
+    let program = Program::new(&cell.steps, &names, &cell.subject)
+        .map_err(|error| Error::new("lay out the steps", error))?;
+    machine.region.put(&program, 0)?;
+    let path = machine.executables.get(&cell.subject.file(), &cell.subject.comm)?;
+    let mut child = start(&machine.region, &cell.subject, &path)?;
+    machine.children.wait_for_stop(&mut child, START_LIMIT)?;
+    let seen = machine.region.seen()?;
+    let mode = machine.arm(cell)?;
     machine.kmsg.drain()?;
-    let begin = machine.audit.mark(format_args!("{} begin", cell.id))?;
+    let begin = machine.mark(format_args!("{} begin", cell.id))?;
     machine.trace.start()?;
 
-    child.resume()?;
-    let change = machine.children.wait(&mut child, Duration::from_millis(cell.limit_ms.into()))?;
+    let mut stops = Stops::default();
+    let limit = Duration::from_millis(cell.limit_ms.into());
+    let change = loop {
+        child.resume()?;
+        match machine.children.wait(&mut child, limit)? {
+            Change::Stopped => stops.stopped(machine, stage, cell, &program)?,
+            change => break change,
+        }
+    };
     child.end();
 
     machine.trace.stop()?;
-    let end = machine.audit.mark(format_args!("{} end", cell.id))?;
-    let records = machine.audit.between(&begin, &end)?;
+    let end = machine.mark(format_args!("{} end", cell.id))?;
+    let records = machine.records(begin, end)?;
     let events = machine.trace.take(child.pid.as_raw())?;
-    let messages = machine.kmsg.drain()?;
+    let mut messages = stops.messages;
+    messages.extend(machine.kmsg.drain()?);
     let micros = began.elapsed().as_micros().try_into().unwrap_or(u32::MAX);
     let exit = match change {
         Change::Exited(0) => Exit::Finished,
@@ -71,25 +104,33 @@ fn observe(machine: &mut Machine, cell: &Cell) -> Result<Observation> {
             return Err(Error::new("run the subject", format_args!("it exited with {code}")));
         }
         Change::Killed(signal) => Exit::Signal(signal as i32),
-        Change::Stopped => return Err(Error::new("run the subject", "it stopped a second time")),
-        Change::Overdue => Exit::Overdue,
+        Change::Stopped | Change::Overdue => Exit::Overdue,
     };
     let lost = machine.rise_of_lost()?;
-
     let caps_unseen = machine.trace.caps.as_ref().err().cloned();
     let collected = Collected {
         pid: seen.pid,
-        performed: performed(&machine.report, &cell.steps),
+        performed: performed(&machine.region, &program, &stops.actions, &stops.became),
         events,
         records,
         messages,
         caps: caps_unseen.is_none(),
     };
-    let attributed =
+    let mut attributed =
         attribute(collected).map_err(|error| Error::new("attribute what was observed", error))?;
+    for call in &mut attributed.calls {
+        // recvmsg(2) succeeds without the descriptor when receive_fd() refuses it.
+        if let Some(Step::Recvmsg(receive)) = cell.steps.get(call.step as usize)
+            && program.slot_of(&receive.bind).is_none_or(|s| machine.region.slot(s).is_none())
+            && call.result > 0
+        {
+            call.result = 0;
+        }
+    }
     Ok(Observation {
         subject: seen,
         mode,
+        processes,
         calls: attributed.calls,
         outside: attributed.outside,
         exit,
@@ -99,114 +140,280 @@ fn observe(machine: &mut Machine, cell: &Cell) -> Result<Observation> {
     })
 }
 
-fn performed(report: &Report, steps: &[Step]) -> Vec<Performed> {
-    let all = steps.iter().enumerate().map(|(index, step)| Performed {
-        step: index as u32,
-        number: syscall_number(step),
-        progress: report.progress(index),
-    });
-    all.filter(|step| step.progress != Progress::Untouched).collect()
+/// What happened while the subject stood still between its steps.
+#[derive(Default)]
+struct Stops {
+    /// Results of the agent's steps, and what the kernel printed meanwhile.
+    actions: HashMap<usize, (i64, Vec<KernelMessage>)>,
+    /// What the subject was after an exec, by the step that executed it.
+    became: HashMap<usize, SubjectSeen>,
+    /// What was printed before an action, and so by no action.
+    messages: Vec<crate::kmsg::Printed>,
 }
 
-/// Starts the subject and waits until it has stopped before its first step.
-fn start(machine: &Machine, cell: &Cell, path: &CStr, names: Names) -> Result<Child> {
-    let pid = sys::spawn(|| become_subject(&machine.report, cell, path, names))
-        .doing("start the subject")?;
-    let mut child = Child::new(pid);
-    match machine.children.wait(&mut child, START_LIMIT)? {
-        Change::Stopped => Ok(child),
-        change => match machine.report.start() {
-            Some(Start::Failed(failure)) => {
-                let (doing, errno, detail) = (failure.doing, failure.errno, failure.detail);
-                Err(Error { doing, errno, detail })
+impl Stops {
+    fn stopped(
+        &mut self,
+        machine: &mut Machine,
+        stage: &mut Stage,
+        cell: &Cell,
+        program: &Program,
+    ) -> Result<()> {
+        let last = machine.region.next().checked_sub(1);
+        let origin = last.and_then(|index| program.origins().get(index)).copied();
+        match origin {
+            Some(Origin::Stop(step)) => {
+                let Some(Step::Agent(action)) = cell.steps.get(step) else {
+                    return Err(Error::new("continue the subject", "it stopped at another's step"));
+                };
+                self.messages.extend(machine.kmsg.drain()?);
+                let result = machine.scene(stage.scene()).perform(action)?;
+                let printed = machine.kmsg.drain()?.into_iter().map(|printed| printed.message);
+                self.actions.insert(step, (result, printed.collect()));
             }
-            _ => Err(Error::new("start the subject", format_args!("{change:?}"))),
-        },
+            Some(Origin::Step(step)) if matches!(cell.steps.get(step), Some(Step::Execve(_))) => {
+                self.became.insert(step, machine.region.seen()?);
+                // What the program did to start left silent grants in the cache.
+                machine.arm(cell)?;
+            }
+            _ => return Err(Error::new("run the subject", "it stopped by itself")),
+        }
+        Ok(())
+    }
+}
+
+/// What the subject did, in order, as it noted it itself.
+fn performed(
+    region: &Region,
+    program: &Program,
+    actions: &HashMap<usize, (i64, Vec<KernelMessage>)>,
+    became: &HashMap<usize, SubjectSeen>,
+) -> Vec<Performed> {
+    let reached = region.next();
+    let entry = |(index, origin): (usize, &Origin)| match *origin {
+        Origin::Preparation => None,
+        Origin::Stop(step) if index < reached => {
+            let (result, messages) = actions.get(&step)?;
+            Some(Performed::Stop { step: step as u32, result: *result, messages: messages.clone() })
+        }
+        Origin::Stop(_) => None,
+        Origin::Step(step) => {
+            let progress = region.progress(index);
+            (progress != Progress::Untouched).then(|| Performed::Call {
+                step: step as u32,
+                number: program.syscall(index),
+                progress,
+                became: became.get(&step).cloned(),
+            })
+        }
+    };
+    program.origins().iter().enumerate().filter_map(entry).collect()
+}
+
+/// Starts a program that performs what is in `region`, as `subject`.
+fn start(region: &Region, subject: &Subject, path: &str) -> Result<Child> {
+    let mut failure = None;
+    let pid = sys::spawn(|| {
+        let Err(error) = become_subject(region, subject, path);
+        failure = Some(error);
+    })
+    .doing("start the subject")?;
+    let child = Child::new(pid);
+    // The child shares this memory until it has executed another program.
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(child),
     }
 }
 
 /// What the new process does until it is another program; returns only when that fails.
-fn become_subject(report: &Report, cell: &Cell, path: &CStr, names: Names) {
-    let Err(error) = try_become_subject(report, cell, path, names);
-    // If even this fails, the agent sees an exit without a word.
-    let _ = report.put_start(&Start::Failed(error.failure()));
-}
-
-fn try_become_subject(
-    report: &Report,
-    cell: &Cell,
-    path: &CStr,
-    mut names: Names,
-) -> Result<Infallible> {
-    names.fds = give(&cell.given, &names)?;
-    report.put_plan(&Plan { steps: cell.steps.clone(), names })?;
-    sys::keep_across_exec(report.fd()).doing("keep the shared memory across exec")?;
-    let subject = &cell.subject;
-    knob::write("/proc/self/attr/exec", &subject.context)
-        .map_err(|error| Error { doing: format!("enter {}", subject.context), ..error })?;
+fn become_subject(region: &Region, subject: &Subject, path: &str) -> Result<Infallible> {
+    if !subject.context.is_empty() {
+        knob::write("/proc/self/attr/exec", &subject.context)
+            .map_err(|error| Error { doing: format!("enter {}", subject.context), ..error })?;
+    }
     let (uid, gid) = (Uid::from_raw(subject.uid), Gid::from_raw(subject.uid));
     let doing = format_args!("become user {uid}").to_string();
     setgroups(&[]).doing(&doing)?;
     setresgid(gid, gid, gid).doing(&doing)?;
     setresuid(uid, uid, uid).doing(&doing)?;
-    let doing = format!("execute {} in {}", path.to_string_lossy(), subject.context);
-    let fd = CString::new(report.fd().as_raw_fd().to_string())
-        .map_err(|error| Error::new(&doing, error))?;
-    let word = CString::new(subject::WORD).map_err(|error| Error::new(&doing, error))?;
-    execv(path, &[path, &word, &fd]).doing(doing)
+    let doing = format!("execute {path} in {}", subject.context);
+    let word = |text: String| CString::new(text).map_err(|error| Error::new(&doing, error));
+    let path = word(path.to_owned())?;
+    let fd = word(region.fd().as_raw_fd().to_string())?;
+    execv(&path, &[&path, &fd]).doing(doing)
 }
 
-/// Performs the steps that prepare descriptors for the subject.
-fn give(steps: &[Step], names: &Names) -> Result<Vec<(String, i32)>> {
-    let mut given =
-        Steps::new(steps, names).map_err(|name| Error::new("prepare the given steps", name))?;
-    for (index, step) in steps.iter().enumerate() {
-        let doing = format_args!("perform the given step {step}").to_string();
-        if !given.possible(index) {
-            return Err(Error::new(doing, "its file descriptor was never made"));
-        }
-        let result = given.perform(index);
-        if result < 0 {
-            return Err(std::io::Error::from_raw_os_error((-result) as i32)).doing(doing);
+/// Starts another process of the cell and lets it perform its steps.
+fn start_process(
+    machine: &mut Machine,
+    stage: &mut Stage,
+    process: &Process,
+    names: &Names,
+) -> Result<SubjectSeen> {
+    let doing = format_args!("start the process {}", process.name).to_string();
+    let mut names = names.clone();
+    let mut region = Region::new(false)?;
+    let (own, other) = socketpair(AddressFamily::Unix, SockType::Datagram, None, SockFlag::empty())
+        .doing(&doing)?;
+    names.fds.push(("subject".to_owned(), other.as_raw_fd()));
+    names.files = machine.files(&process.subject, &process.steps)?;
+    names.region = region.fd().as_raw_fd();
+    let program = Program::new(&process.steps, &names, &process.subject)
+        .map_err(|error| Error::new(&doing, error))?
+        .and_stay();
+    region.put(&program, 0)?;
+    let path = machine.executables.get(&process.subject.file(), &process.subject.comm)?;
+    let mut child = start(&region, &process.subject, &path)?;
+    machine.children.wait_for_stop(&mut child, START_LIMIT)?;
+    let mut seen = region.seen()?;
+    let stay = program.entries().len();
+    while region.next() < stay {
+        let starts = region.starts();
+        child.resume()?;
+        machine.children.wait_for_stop(&mut child, START_LIMIT)?;
+        if region.starts() != starts {
+            seen = region.seen()?;
         }
     }
-    Ok(given.made())
+    for (index, origin) in program.origins().iter().enumerate() {
+        let Origin::Step(step) = *origin else { continue };
+        let Some(step) = process.steps.get(step) else { continue };
+        let doing = format!("let the process {} perform {step}", process.name);
+        match region.progress(index) {
+            Progress::Done(result) if result < 0 => {
+                return Err(std::io::Error::from_raw_os_error(-result as i32)).doing(doing);
+            }
+            Progress::Done(_) => {}
+            _ => return Err(Error::new(doing, "it could not be performed")),
+        }
+    }
+    stage.sockets.push((process.name.clone(), own));
+    stage.regions.push(region);
+    stage.processes.insert(process.name.clone(), child);
+    Ok(seen)
+}
+
+/// Performs the steps of the agent that come before there is a subject.
+fn give(machine: &mut Machine, stage: &mut Stage, cell: &Cell, names: &Names) -> Result<()> {
+    for step in &cell.given {
+        let doing = format_args!("perform the given step {step}").to_string();
+        if let Step::Agent(action) = step {
+            let result = machine.scene(stage.scene()).perform(action)?;
+            if result < 0 {
+                return Err(std::io::Error::from_raw_os_error(-result as i32)).doing(doing);
+            }
+            continue;
+        }
+        if let Step::Mount(mount) = step {
+            std::fs::create_dir_all(&mount.target).doing(&doing)?;
+            stage.mounts.push(mount.target.clone());
+        }
+        let names = Names { fds: stage.given.clone(), ..names.clone() };
+        let one = std::slice::from_ref(step);
+        let program =
+            Program::new(one, &names, &cell.subject).map_err(|error| Error::new(&doing, error))?;
+        machine.region.put(&program, 0)?;
+        let result = perform_here(&machine.region, &program)
+            .ok_or_else(|| Error::new(&doing, "its file descriptor was never made"))?;
+        if result < 0 {
+            return Err(std::io::Error::from_raw_os_error(-result as i32)).doing(doing);
+        }
+        if let (Some(name), Ok(fd)) = (step.binds(), i32::try_from(result)) {
+            stage.given.push((name.to_owned(), fd));
+        }
+    }
+    Ok(())
+}
+
+/// Performs the one syscall of a program in the agent itself; `None` if a slot that it needs is empty.
+fn perform_here(region: &Region, program: &Program) -> Option<i64> {
+    let mut result = 0;
+    for entry in program.entries() {
+        let mut arguments = [0; 6];
+        for (at, argument) in arguments.iter_mut().enumerate() {
+            *argument = entry[layout::ARGUMENTS + at];
+            if entry[layout::FROM_SLOT] >> at & 1 == 1 {
+                *argument = region.slot(*argument as usize)? as u64;
+            }
+        }
+        match entry[layout::KIND] {
+            layout::STORE => region.store(arguments[1] as usize, arguments[0] as u32),
+            _ => result = sys::perform(entry[layout::NUMBER] as i64, arguments),
+        }
+    }
+    Some(result)
+}
+
+impl Stage {
+    fn scene(&mut self) -> (&mut HashMap<String, Child>, &mut PutBack) {
+        (&mut self.processes, &mut self.put_back)
+    }
 }
 
 impl Machine {
-    /// Numbers of the tracepoints that a cell names: the subject cannot read them in tracefs.
-    fn tracepoints(&mut self, cell: &Cell) -> Result<Vec<(String, u64)>> {
-        let wanted = cell.given.iter().chain(&cell.steps).filter_map(tracepoint);
-        let mut found = Vec::new();
-        for (category, name) in wanted {
-            let full = format!("{category}:{name}");
-            let number = match self.tracepoint_numbers.get(&full) {
-                Some(number) => *number,
-                None => {
-                    let file = trace::tracefs().join("events").join(category).join(name).join("id");
-                    let doing = format!("look up the tracepoint {full}");
-                    let text = knob::read(file)
-                        .map_err(|error| Error { doing: doing.clone(), ..error })?;
-                    let number = text.parse().map_err(|_| Error::new(doing, &text))?;
-                    self.tracepoint_numbers.insert(full.clone(), number);
-                    number
-                }
-            };
-            found.push((full, number));
+    /// The state that a cell asks for, before anything of it runs.
+    fn prepare(&mut self, cell: &Cell) -> Result<()> {
+        self.sysctls.apply(&cell.sysctls)?;
+        if let Some(policy) = &cell.policy {
+            self.policies.want(policy)?;
         }
-        Ok(found)
+        self.lockdown.raise(cell.lockdown)
     }
 
-    /// By how much `lost` rose since this was asked last: asked when everything of a cell has
-    /// arrived, it covers the cell and what was done to set it up.
-    fn rise_of_lost(&mut self) -> Result<u32> {
-        let before = std::mem::replace(&mut self.lost, self.audit.lost()?);
-        Ok(self.lost.wrapping_sub(before))
+    /// Sets what must hold while the steps run; the subject waits.
+    fn arm(&mut self, cell: &Cell) -> Result<Mode> {
+        let mode = match &self.selinux {
+            Some(selinux) => selinux.arm(cell.mode)?,
+            None => Mode::Disabled,
+        };
+        if mode != cell.mode {
+            let doing = format_args!("make the kernel {}", cell.mode);
+            return Err(Error::new(doing, "it stays as it was"));
+        }
+        if let Some(audit) = &mut self.audit {
+            audit.enable(cell.audit)?;
+        }
+        Ok(mode)
+    }
+
+    fn scene<'a>(
+        &'a mut self,
+        (processes, put_back): (&'a mut HashMap<String, Child>, &'a mut PutBack),
+    ) -> Scene<'a> {
+        Scene { processes, put_back, policies: &mut self.policies, audit: self.audit.as_mut() }
+    }
+
+    /// Paths of the executables that steps execute.
+    fn files(&mut self, subject: &Subject, steps: &[Step]) -> Result<Vec<(Execve, String)>> {
+        let files = steps.iter().filter_map(|step| match step {
+            Step::Execve(file) => Some(file),
+            _ => None,
+        });
+        files.map(|file| Ok((file.clone(), self.executables.get(file, &subject.comm)?))).collect()
     }
 
     /// Makes the state between two cells, also after one that failed halfway.
-    fn clean(&mut self) -> Result<()> {
+    fn clean(&mut self, stage: &mut Stage) -> Result<()> {
+        stage.processes.clear();
+        stage.sockets.clear();
+        for (_, fd) in stage.given.drain(..) {
+            sys::close(fd);
+        }
+        for target in stage.mounts.drain(..).rev() {
+            // It is there only if the step succeeded.
+            let _ = nix::mount::umount2(target.as_str(), nix::mount::MntFlags::MNT_DETACH);
+        }
         self.trace.stop()?;
-        self.selinux.relax()
+        if let Some(selinux) = &self.selinux {
+            selinux.relax()?;
+        }
+        if let Some(audit) = &mut self.audit {
+            audit.enable(true)?;
+            audit.remove_rules()?;
+        }
+        stage.put_back.all()?;
+        self.children.reap();
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 
 /// Tells when a child changes state.
 pub(crate) struct Children {
@@ -42,6 +42,21 @@ impl Children {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&set, flags).doing("open a signalfd")?;
         Ok(Self { signals })
+    }
+
+    /// Waits until `child` stops, which it must do before its first step.
+    pub(crate) fn wait_for_stop(&self, child: &mut Child, limit: Duration) -> Result<()> {
+        match self.wait(child, limit)? {
+            Change::Stopped => Ok(()),
+            change => Err(Error::new("start the subject", format_args!("{change:?}"))),
+        }
+    }
+
+    /// Forgets what subjects left behind: process 1 inherits it.
+    pub(crate) fn reap(&self) {
+        while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
+            waitpid(None, Some(WaitPidFlag::WNOHANG))
+        {}
     }
 
     /// Waits until `child` stops or ends.

@@ -1,73 +1,143 @@
-//! The subject's executables: copies of the agent with file capabilities, one for each grant and name.
+//! The subject's executables: copies of one program with file capabilities, one for each file and name.
 
-use std::collections::HashSet;
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
+use nix::unistd::chown;
 use perfsec_wire::CapSet;
+use perfsec_wire::step::Execve;
 
 use crate::error::{Doing, Error, Result};
 
 /// A tmpfs of the agent's own: it honours `security.capability`, and no `nosuid` is on it.
 const ROOT: &str = "/tmp";
+/// The same tmpfs, mounted `nosuid`.
+const NOSUID: &str = "/nosuid";
 /// `TASK_COMM_LEN` without the final NUL.
 const MAX_COMM: usize = 15;
+/// Not a name that a `comm` can be: it has more than fifteen bytes.
+const ORIGINAL: &str = "the program itself";
 
 /// What exists already.
 pub(crate) struct Executables {
-    made: HashSet<(CapSet, String)>,
+    program: Vec<u8>,
+    folders: HashMap<Execve, usize>,
+    made: HashMap<(Execve, String), String>,
+    nosuid: bool,
 }
 
 impl Executables {
-    /// Mounts the tmpfs.
-    pub(crate) fn new() -> Result<Self> {
+    /// Mounts the tmpfs. `program` is what every executable is.
+    pub(crate) fn new(program: Vec<u8>) -> Result<Self> {
         std::fs::create_dir_all(ROOT).doing(format_args!("make {ROOT}"))?;
         mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755"))
             .doing(format_args!("mount a tmpfs on {ROOT}"))?;
-        Ok(Self { made: HashSet::new() })
+        Ok(Self { program, folders: HashMap::new(), made: HashMap::new(), nosuid: false })
     }
 
-    /// The path of the executable with this grant and name. The capabilities belong to the inode, so
-    /// that names with one grant are links to one file.
-    pub(crate) fn get(&mut self, grant: CapSet, comm: &str) -> Result<CString> {
-        if comm.is_empty()
-            || comm.len() > MAX_COMM
-            || comm.contains('/')
-            || comm == "."
-            || comm == ".."
-        {
-            return Err(Error::new(
-                format_args!("name the subject `{comm}`"),
-                "it is no file name",
-            ));
+    /// The path of the executable with these privileges and this name. Privileges belong to the inode, so that
+    /// names with the same ones are links to one file.
+    pub(crate) fn get(&mut self, file: &Execve, comm: &str) -> Result<String> {
+        let key = (file.clone(), comm.to_owned());
+        if let Some(path) = self.made.get(&key) {
+            return Ok(path.clone());
         }
-        let folder = PathBuf::from(format!("{ROOT}/{:x}", grant.0));
-        let path = folder.join(comm);
-        let doing = format_args!("make {}", path.display()).to_string();
-        let name =
-            CString::new(path.as_os_str().as_bytes()).map_err(|error| Error::new(&doing, error))?;
-        if self.made.insert((grant, comm.to_owned())) {
-            // Not a name that a `comm` can be: it has more than fifteen bytes.
-            let original = folder.join("the agent's own executable");
-            if !original.exists() {
-                copy(&folder, &original, grant).doing(&doing)?;
-            }
-            std::fs::hard_link(&original, &path).doing(&doing)?;
+        let is_name = !comm.is_empty() && comm.len() <= MAX_COMM && !comm.contains('/');
+        if !is_name || comm == "." || comm == ".." {
+            let doing = format_args!("name the subject `{comm}`");
+            return Err(Error::new(doing, "it is no file name"));
         }
-        Ok(name)
+        if file.nosuid && !self.nosuid {
+            self.mount_nosuid()?;
+        }
+        let number = self.folders.len();
+        // The mount is no property of the file.
+        let number =
+            *self.folders.entry(Execve { nosuid: false, ..file.clone() }).or_insert(number);
+        let folder = PathBuf::from(format!("{ROOT}/{number}"));
+        let doing = format_args!("make {}", folder.display()).to_string();
+        let original = folder.join(ORIGINAL);
+        if !original.exists() {
+            self.write(&folder, &original, file).doing(&doing)?;
+        }
+        let link = folder.join(comm);
+        if !link.exists() {
+            std::fs::hard_link(&original, &link).doing(&doing)?;
+        }
+        let root = if file.nosuid { NOSUID } else { ROOT };
+        let path = format!("{root}/{number}/{comm}");
+        self.made.insert(key, path.clone());
+        Ok(path)
+    }
+
+    fn write(&self, folder: &Path, to: &Path, file: &Execve) -> std::io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::create_dir(folder)?;
+        std::fs::set_permissions(folder, mode(0o755))?;
+        std::fs::write(to, &self.program)?;
+        chown(to, Some(0.into()), Some(0.into()))?;
+        std::fs::set_permissions(to, mode(if file.setuid { 0o4755 } else { 0o755 }))?;
+        if let Some(attribute) = attribute(file) {
+            crate::sys::set_attribute(to, c"security.capability", &attribute)?;
+        }
+        Ok(())
+    }
+
+    fn mount_nosuid(&mut self) -> Result<()> {
+        let doing = format_args!("mount {ROOT} again as nosuid").to_string();
+        std::fs::create_dir_all(NOSUID).doing(&doing)?;
+        let (none, bind) = (None::<&str>, MsFlags::MS_BIND);
+        mount(Some(ROOT), NOSUID, none, bind, none).doing(&doing)?;
+        let flags = bind | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID;
+        mount(none, NOSUID, none, flags, none).doing(&doing)?;
+        self.nosuid = true;
+        Ok(())
     }
 }
 
-fn copy(folder: &Path, to: &Path, grant: CapSet) -> std::io::Result<()> {
-    std::fs::create_dir(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
-    std::fs::copy("/proc/self/exe", to)?;
-    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
-    if !grant.is_empty() {
-        crate::sys::set_attribute(to, c"security.capability", &grant.file_attribute())?;
+/// The value of the `security.capability` attribute: `struct vfs_cap_data` of revision 2, or
+/// `struct vfs_ns_cap_data` of revision 3 (`include/uapi/linux/capability.h`); `None` for a plain file.
+fn attribute(file: &Execve) -> Option<Vec<u8>> {
+    const REVISION_2: u32 = 0x0200_0000;
+    const REVISION_3: u32 = 0x0300_0000;
+    const EFFECTIVE: u32 = 1;
+    if (file.permitted, file.inheritable) == (CapSet::EMPTY, CapSet::EMPTY) {
+        return None;
     }
-    Ok(())
+    let revision = if file.rootid.is_some() { REVISION_3 } else { REVISION_2 };
+    let (permitted, inheritable) = (file.permitted.0, file.inheritable.0);
+    let mut words = vec![
+        revision | if file.effective { EFFECTIVE } else { 0 },
+        permitted as u32,
+        inheritable as u32,
+        (permitted >> 32) as u32,
+        (inheritable >> 32) as u32,
+    ];
+    words.extend(file.rootid);
+    Some(words.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn perfmon_is_bit_six_of_the_second_word() {
+        let bytes = attribute(&Execve::granted(CapSet::one(38))).unwrap();
+        assert_eq!(bytes[..4], [1, 0, 0, 2]);
+        assert_eq!(bytes[4..12], [0; 8]);
+        assert_eq!(bytes[12..], [1 << 6, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_root_of_a_namespace_makes_revision_three_and_no_capability_makes_nothing() {
+        let file =
+            Execve { rootid: Some(1000), effective: false, ..Execve::granted(CapSet::one(0)) };
+        let bytes = attribute(&file).unwrap();
+        assert_eq!((bytes.len(), &bytes[..8]), (24, [0, 0, 0, 3, 1, 0, 0, 0].as_slice()));
+        assert_eq!(bytes[20..], 1000u32.to_le_bytes());
+        assert_eq!(attribute(&Execve::granted(CapSet::EMPTY)), None);
+    }
 }

@@ -1,33 +1,37 @@
 //! Being process 1 of a guest: mounts, the serial channel, and power off whatever happens.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
 use perfsec_wire::frame::{FrameError, Writer};
+use perfsec_wire::window::{self, Outbox};
 use perfsec_wire::{Job, Message, Refusal, paths};
 
+use crate::channel::{self, Bell, Channel, Window};
 use crate::error::{Doing, Error, Result};
+use crate::machine::Files;
 use crate::undo::Undo;
-use crate::{lane, machine, shell};
+use crate::{lane, machine, selinux, shell};
 
-/// The second serial port: the driver is built into stock kernels, those for virtio are modules.
-const CHANNEL: &str = "/dev/ttyS1";
-
-/// The channel's file, for a last word when the agent itself fails.
+/// The channel's port, for a last word when the agent itself fails.
 static LAST_WORD: OnceLock<File> = OnceLock::new();
+/// The port carries bells, not frames.
+static MOVED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the lane of the initramfs. Process 1 must not return: the kernel would panic, and the host
 /// would blame it.
 pub(crate) fn run() -> ! {
     let started_ms = machine::uptime_ms();
     std::panic::set_hook(Box::new(|panic| {
-        if let Some(channel) = LAST_WORD.get() {
+        if let Some(mut channel) = LAST_WORD.get() {
+            if MOVED.load(Ordering::Relaxed) {
+                let _ = channel.write_all(&[window::PLAIN]);
+            }
             let doing = format!("go on: the agent is wrong: {panic}");
             let refusal = Message::Refused(Refusal::Setup { doing, errno: 0 });
             let _ = Writer::new(channel).write(&refusal);
@@ -35,23 +39,34 @@ pub(crate) fn run() -> ! {
         power_off()
     }));
     match open() {
-        Ok(channel) => {
-            if let Err(error) = talk(&channel, started_ms) {
+        Ok(port) => {
+            if let Err(error) = talk(&port, started_ms) {
                 // The host cannot be told over the channel; it keeps the console of a dead guest.
                 eprintln!("perfsec: the channel failed: {error}");
             }
-            let _ = tcdrain(&channel);
+            channel::drain(&port);
         }
         Err(error) => eprintln!("perfsec: {error}"),
     }
     power_off()
 }
 
-fn talk(channel: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
-    let mut writer = Writer::new(channel);
+fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
+    let mut writer = Writer::new(Channel::Port(port));
     lane::hello(&mut writer)?;
+    let mounted = mounts();
+    let window = Window::open();
+    let means = match &window {
+        Ok(window) => {
+            writer.write(&Message::Moved)?;
+            MOVED.store(true, Ordering::Relaxed);
+            writer = Writer::new(Channel::Window(Outbox::new(window, Bell::new(port))));
+            "shared memory".to_owned()
+        }
+        Err(error) => format!("serial port, {error}"),
+    };
     let refused = |doing: String| Refusal::Setup { doing, errno: 0 };
-    let lane = mounts()
+    let lane = mounted
         .map_err(|error| error.refusal())
         .and_then(|()| {
             std::fs::read(paths::LANE).map_err(|e| refused(format!("read the lane: {e}")))
@@ -61,33 +76,27 @@ fn talk(channel: &File, started_ms: u32) -> std::result::Result<(), FrameError> 
         Ok(lane) => lane,
         Err(refusal) => return writer.write(&Message::Refused(refusal)),
     };
-    let policy = std::fs::read(paths::POLICY).ok();
+    let files = match std::fs::read(paths::SUBJECT) {
+        Ok(subject) => Files { subject, policies: selinux::folder().to_owned() },
+        Err(error) => {
+            let refusal = refused(format!("read {}: {error}", paths::SUBJECT));
+            return writer.write(&Message::Refused(refusal));
+        }
+    };
     // A shell's guest lives on for a while: its records are to reach the console again.
     let undo = Undo::new(matches!(lane.job, Job::Shell));
-    lane::run(&lane, policy.as_deref(), undo, started_ms, &mut writer, shell::run)
+    let start = lane::Start { files, undo, started_ms, channel: means };
+    lane::run(&lane, start, &mut writer, shell::run)
 }
 
-/// Opens the channel, raw: what goes through is not text.
+/// Opens the channel's port.
 fn open() -> Result<File> {
     mount_one("devtmpfs", "/dev")?;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        // Without a carrier the open would wait for one.
-        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
-        .open(CHANNEL)
-        .doing(format_args!("open {CHANNEL}"))?;
-    let mut settings = tcgetattr(&file).doing("read the channel's settings")?;
-    cfmakeraw(&mut settings);
-    settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
-    tcsetattr(&file, SetArg::TCSANOW, &settings).doing("make the channel raw")?;
-    let flags = nix::fcntl::OFlag::empty();
-    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFL(flags))
-        .doing("make the channel wait")?;
-    if let Ok(clone) = file.try_clone() {
+    let port = channel::port()?;
+    if let Ok(clone) = port.try_clone() {
         let _ = LAST_WORD.set(clone);
     }
-    Ok(file)
+    Ok(port)
 }
 
 /// What the agent reads and writes. selinuxfs and securityfs are absent on a kernel that will be refused

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use perfsec_wire::frame::{FrameError, Writer, decode};
 use perfsec_wire::observation::{Outcome, SetupFailure};
-use perfsec_wire::{Cell, Job, Lane, Message, PROTOCOL, Refusal};
+use perfsec_wire::{Facts, Job, Lane, Message, PROTOCOL, Refusal};
 
-use crate::machine::Machine;
+use crate::machine::{Files, Machine};
 use crate::undo::Undo;
 use crate::{cell, machine};
 
@@ -26,24 +26,28 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Lane, Refusal> {
     decode(bytes).map_err(|error| setup(format!("read the lane: {error}")))
 }
 
+/// How the agent was started.
+pub(crate) struct Start {
+    pub(crate) files: Files,
+    pub(crate) undo: Undo,
+    /// When, as `/proc/uptime` had it.
+    pub(crate) started_ms: u32,
+    /// How messages travel, for the facts.
+    pub(crate) channel: String,
+}
+
 /// Sets the machine up, runs the job and says so. `shell` is what a shell lane runs.
 pub(crate) fn run<W: Write>(
     lane: &Lane,
-    policy: Option<&[u8]>,
-    undo: Undo,
-    started_ms: u32,
+    start: Start,
     channel: &mut Writer<W>,
     shell: impl FnOnce(),
 ) -> Result<(), FrameError> {
-    let cells: &[Cell] = match &lane.job {
-        Job::Cells(cells) => cells,
-        Job::Shell => &[],
+    let (mut machine, facts) = match Machine::new(lane, start.files, start.undo, start.started_ms) {
+        Ok(ready) => ready,
+        Err(refusal) => return channel.write(&Message::Refused(refusal)),
     };
-    let (mut machine, facts) =
-        match Machine::new(cells, lane.coverage.is_some(), policy, undo, started_ms) {
-            Ok(ready) => ready,
-            Err(refusal) => return channel.write(&Message::Refused(refusal)),
-        };
+    let facts = Facts { channel: start.channel, ..facts };
     channel.write(&Message::Ready(Box::new(facts)))?;
     match &lane.job {
         Job::Cells(cells) => {
@@ -52,8 +56,8 @@ pub(crate) fn run<W: Write>(
                 let outcome = cell::run(&mut machine, one);
                 finish(channel, one.id, outcome)?;
             }
-            if let (Some(watch), Some(wanted)) = (&machine.trace.coverage, &lane.coverage) {
-                channel.write(&Message::Coverage(Box::new(watch.report(wanted))))?;
+            if let Some(watch) = &machine.trace.coverage {
+                channel.write(&Message::Coverage(Box::new(watch.report())))?;
             }
         }
         Job::Shell => {
@@ -65,13 +69,14 @@ pub(crate) fn run<W: Write>(
     channel.write(&Message::Done)
 }
 
-/// Tells a cell's outcome. One that is too long to be told is a failed cell, and not the end of the lane.
+/// Tells a cell's outcome, together with the message that follows it at once. One that is too long to be
+/// told is a failed cell, and not the end of the lane.
 fn finish<W: Write>(channel: &mut Writer<W>, id: u32, outcome: Outcome) -> Result<(), FrameError> {
-    match channel.write(&Message::Finished(id, outcome)) {
+    match channel.queue(&Message::Finished(id, outcome)) {
         Err(error @ FrameError::TooLong(_)) => {
             let doing = "tell what was observed".to_owned();
             let failure = SetupFailure { doing, errno: 0, detail: error.to_string() };
-            channel.write(&Message::Finished(id, Outcome::Failed(failure)))
+            channel.queue(&Message::Finished(id, Outcome::Failed(failure)))
         }
         sent => sent,
     }

@@ -8,17 +8,18 @@ use perfsec_wire::Message;
 use perfsec_wire::frame::Writer;
 
 use crate::error::{Doing, Error, Result};
+use crate::machine::Files;
 use crate::trace::tracefs;
 use crate::undo::Undo;
 use crate::{lane, machine, selinux, sys};
 
-const USAGE: &str = "usage: perfsec-agent --lane FILE [--policy FILE]";
+const USAGE: &str = "usage: perfsec-agent --lane FILE --subject FILE [--policies DIR]";
 
 /// Runs the lane that the command line names; messages go to standard output.
 pub(crate) fn run(arguments: impl Iterator<Item = String>) -> u8 {
     let started_ms = machine::uptime_ms();
     sys::ignore_sigpipe();
-    let Some((lane, policy)) = files(arguments) else {
+    let Some(paths) = paths(arguments) else {
         eprintln!("{USAGE}");
         return 2;
     };
@@ -27,14 +28,16 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> u8 {
         std::fs::read(path).doing(format_args!("read {}", path.display())).map_err(Error::refusal)
     };
     let said = lane::hello(&mut channel).and_then(|()| {
-        let asked = read(&lane)
+        let asked = read(&paths.lane)
             .and_then(|bytes| lane::read(&bytes))
-            .and_then(|lane| Ok((lane, policy.as_ref().map(read).transpose()?)))
+            .and_then(|lane| Ok((lane, read(&paths.subject)?)))
             .and_then(|asked| mounts().map(|()| asked).map_err(Error::refusal));
         match asked {
-            Ok((lane, policy)) => {
-                let undo = Undo::new(true);
-                lane::run(&lane, policy.as_deref(), undo, started_ms, &mut channel, || ())
+            Ok((lane, subject)) => {
+                let files = Files { subject, policies: paths.policies };
+                let (undo, channel_is) = (Undo::new(true), "standard output".to_owned());
+                let start = lane::Start { files, undo, started_ms, channel: channel_is };
+                lane::run(&lane, start, &mut channel, || ())
             }
             Err(refusal) => channel.write(&Message::Refused(refusal)),
         }
@@ -48,17 +51,24 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> u8 {
     }
 }
 
-fn files(mut arguments: impl Iterator<Item = String>) -> Option<(PathBuf, Option<PathBuf>)> {
-    let (mut lane, mut policy) = (None, None);
+struct Paths {
+    lane: PathBuf,
+    subject: PathBuf,
+    policies: PathBuf,
+}
+
+fn paths(mut arguments: impl Iterator<Item = String>) -> Option<Paths> {
+    let (mut lane, mut subject, mut policies) = (None, None, PathBuf::new());
     while let Some(argument) = arguments.next() {
         let value = PathBuf::from(arguments.next()?);
         match argument.as_str() {
             "--lane" => lane = Some(value),
-            "--policy" => policy = Some(value),
+            "--subject" => subject = Some(value),
+            "--policies" => policies = value,
             _ => return None,
         }
     }
-    Some((lane?, policy))
+    Some(Paths { lane: lane?, subject: subject?, policies })
 }
 
 /// Mounts in a namespace of the agent's own, so that they end with it.

@@ -1,39 +1,56 @@
 //! The kernel under test, made ready for cells, and everything that stays open between them.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::path::PathBuf;
 
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use perf_event_open_sys::bindings::perf_event_attr;
-use perfsec_wire::{Cell, Facts, Refusal};
+use perfsec_wire::message::AuditFacts;
+use perfsec_wire::observation::Record;
+use perfsec_wire::{Cell, Facts, Job, Lane, Refusal};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Mark};
 use crate::children::Children;
+use crate::error::Error;
 use crate::executables::Executables;
 use crate::kmsg::Kmsg;
-use crate::report::Report;
-use crate::selinux::{self, Selinux};
+use crate::lockdown::Locked;
+use crate::program::Names;
+use crate::region::Region;
+use crate::selinux::{self, Policies, Selinux};
 use crate::sysctl::Sysctls;
 use crate::trace::Trace;
 use crate::undo::Undo;
-use crate::{error, knob, sys};
+use crate::{attr, error, knob, sys};
 
 /// What cells need. Fields are dropped in this order: the files of the trace are closed before `undo` removes
 /// its instance.
 pub(crate) struct Machine {
-    pub(crate) audit: Audit,
+    /// Absent in a boot with `audit=0`.
+    pub(crate) audit: Option<Audit>,
     pub(crate) trace: Trace,
     pub(crate) kmsg: Kmsg,
-    pub(crate) selinux: Selinux,
+    /// Absent in a boot without a policy: then there is no mode.
+    pub(crate) selinux: Option<Selinux>,
+    pub(crate) policies: Policies,
+    pub(crate) lockdown: Locked,
     pub(crate) sysctls: Sysctls,
     pub(crate) executables: Executables,
     pub(crate) children: Children,
-    pub(crate) report: Report,
+    pub(crate) region: Region,
     /// `CATEGORY:NAME` and the number in tracefs.
-    pub(crate) tracepoint_numbers: HashMap<String, u64>,
-    /// The `lost` counter when it was last read.
-    pub(crate) lost: u32,
+    tracepoints: HashMap<String, u64>,
     _undo: Undo,
+}
+
+/// The files of a lane.
+pub(crate) struct Files {
+    /// The program that subjects execute.
+    pub(crate) subject: Vec<u8>,
+    /// Where the policies are.
+    pub(crate) policies: PathBuf,
 }
 
 /// Milliseconds since boot, as `/proc/uptime` has them.
@@ -57,78 +74,152 @@ impl Machine {
     ///
     /// The reason why no cell can run here.
     pub(crate) fn new(
-        cells: &[Cell],
-        coverage: bool,
-        policy: Option<&[u8]>,
+        lane: &Lane,
+        files: Files,
         mut undo: Undo,
         started_ms: u32,
     ) -> Result<(Self, Facts), Refusal> {
         let setup = error::Error::refusal;
-        let lsm = selinux::modules()?;
+        let lsm = selinux::modules(lane.boot)?;
         perf_exists()?;
         let no_audit = |error: error::Error| Refusal::NoAudit { detail: error.to_string() };
-        let mut audit = Audit::open(undo.wanted()).map_err(no_audit)?;
+        let mut audit = match lane.boot.has_audit() {
+            true => Some(Audit::open(undo.wanted()).map_err(no_audit)?),
+            false => None,
+        };
         let mut kmsg = Kmsg::open().map_err(setup)?;
         expedite(&mut undo).map_err(setup)?;
+        let cells: &[Cell] = match &lane.job {
+            Job::Cells(cells) => cells,
+            Job::Shell => &[],
+        };
         let sysctls = Sysctls::new(cells, &mut undo);
         let boot_values = sysctls.boot_values();
-        let policy_messages = match policy {
-            Some(policy) => selinux::load(policy, &mut kmsg)?,
+        let mut policies = Policies::new(&files.policies);
+        let policy_messages = match &lane.policy {
+            Some(name) => {
+                let binary = policies.read(name).map_err(setup)?;
+                policies.is_loaded(name);
+                selinux::load(&binary, &mut kmsg)?
+            }
             None => Vec::new(),
         };
-        let selinux = Selinux::open(&mut undo).map_err(setup)?;
-        audit.register().map_err(no_audit)?;
-        let trace = Trace::new(&mut undo, coverage).map_err(setup)?;
-        let executables = Executables::new().map_err(setup)?;
-        let children = Children::new().map_err(setup)?;
-        let report = Report::new().map_err(setup)?;
-
-        // What was queued since boot is of no cell; it has arrived when these marks have.
-        let (begin, end) =
-            (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
-        audit.between(&begin, &end).map_err(setup)?;
-        let audit_facts = audit.facts().map_err(setup)?;
-        let pid = std::process::id();
-        if (audit_facts.enabled, audit_facts.pid, audit_facts.rate_limit) != (1, pid, 0) {
-            return Err(Refusal::NoAudit { detail: format!("it reads {audit_facts:?}") });
+        let selinux = match lane.boot.has_policy() {
+            true => Some(Selinux::open(&mut undo).map_err(setup)?),
+            false => None,
+        };
+        let lockdown = Locked::new(!undo.wanted());
+        if let Some(audit) = &mut audit {
+            audit.register().map_err(no_audit)?;
         }
-        let selinux_facts = selinux.facts().map_err(setup)?;
+        let trace = Trace::new(&mut undo, lane.coverage.as_deref()).map_err(setup)?;
+        let executables = Executables::new(files.subject).map_err(setup)?;
+        let children = Children::new().map_err(setup)?;
+        let region = Region::new(true).map_err(setup)?;
+        let audit_facts = match &mut audit {
+            Some(audit) => listening(audit)?,
+            None => AuditFacts::default(),
+        };
         let facts = Facts {
             release: release(),
             version: knob::read("/proc/version").unwrap_or_default(),
             cmdline: knob::read("/proc/cmdline").unwrap_or_default(),
             lsm,
-            selinux: selinux_facts,
+            selinux: selinux
+                .as_ref()
+                .map(Selinux::facts)
+                .transpose()
+                .map_err(setup)?
+                .unwrap_or_default(),
             audit: audit_facts,
             sysctls: boot_values,
             caps_unseen: trace.caps.as_ref().err().cloned(),
             caps_means: trace.caps.clone().unwrap_or_default(),
+            channel: String::new(),
             policy_messages,
             uptime_ms: (started_ms, uptime_ms()),
         };
-        let tracepoint_numbers = HashMap::new();
-        let lost = audit_facts.lost;
         let machine = Self {
             audit,
             trace,
             kmsg,
             selinux,
+            policies,
+            lockdown,
             sysctls,
             executables,
             children,
-            report,
-            tracepoint_numbers,
-            lost,
+            region,
+            tracepoints: HashMap::new(),
             _undo: undo,
         };
         Ok((machine, facts))
     }
+
+    /// Marks a place in the stream of records, where there is one.
+    pub(crate) fn mark(&mut self, name: impl Display) -> error::Result<Option<Mark>> {
+        self.audit.as_mut().map(|audit| audit.mark(name)).transpose()
+    }
+
+    /// The records between two marks.
+    pub(crate) fn records(
+        &mut self,
+        begin: Option<Mark>,
+        end: Option<Mark>,
+    ) -> error::Result<Vec<Record>> {
+        match (&mut self.audit, begin, end) {
+            (Some(audit), Some(begin), Some(end)) => audit.between(&begin, &end),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// By how much `lost` rose since this was asked last: asked when everything of a cell has
+    /// arrived, it covers the cell and what was done to set it up.
+    pub(crate) fn rise_of_lost(&mut self) -> error::Result<u32> {
+        self.audit.as_mut().map_or(Ok(0), Audit::lost)
+    }
+
+    /// Numbers of what a cell's events name: the subject cannot look them up.
+    pub(crate) fn names(&mut self, cell: &Cell) -> error::Result<Names> {
+        let processes = cell.processes.iter().flat_map(|process| &process.steps);
+        let steps = cell.given.iter().chain(&cell.steps).chain(processes);
+        let pmus = attr::pmus(steps.clone())?;
+        let mut tracepoints = Vec::new();
+        for (name, file) in steps.filter_map(attr::tracepoint) {
+            let number = match self.tracepoints.get(&name) {
+                Some(number) => *number,
+                None => {
+                    let doing = format!("look up the tracepoint {name}");
+                    let text = knob::read(file)
+                        .map_err(|error| Error { doing: doing.clone(), ..error })?;
+                    let number = text.parse().map_err(|_| Error::new(doing, &text))?;
+                    self.tracepoints.insert(name.clone(), number);
+                    number
+                }
+            };
+            tracepoints.push((name, number));
+        }
+        Ok(Names { tracepoints, pmus, ..Names::default() })
+    }
+}
+
+/// Everything queued since boot is of no cell; it has arrived when these marks have.
+fn listening(audit: &mut Audit) -> Result<AuditFacts, Refusal> {
+    let setup = error::Error::refusal;
+    let (begin, end) = (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
+    audit.between(&begin, &end).map_err(setup)?;
+    let facts = audit.facts().map_err(setup)?;
+    audit.lost().map_err(setup)?;
+    if (facts.enabled, facts.pid, facts.rate_limit) != (1, std::process::id(), 0) {
+        return Err(Refusal::NoAudit { detail: format!("it reads {facts:?}") });
+    }
+    Ok(facts)
 }
 
 /// Whether the kernel has perf events: the sysctl appears with them (`kernel/events/core.c`).
 fn perf_exists() -> Result<(), Refusal> {
     let attr = perf_event_attr::default();
-    let answer = sys::perf_event_open(&attr, 0, -1, -1);
+    let answer = sys::perf_event_open(&attr);
     let sysctl = std::path::Path::new("/proc/sys/kernel/perf_event_paranoid").exists();
     if answer == -i64::from(libc::ENOSYS) || !sysctl { Err(Refusal::NoPerf) } else { Ok(()) }
 }

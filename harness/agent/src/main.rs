@@ -1,15 +1,18 @@
 //! The program that runs on the kernel under test.
 //!
-//! It starts in one of three ways: as process 1 of a guest, as an ordinary root process on a machine
-//! that lives on, and, executed by itself with file capabilities, as the subject of a cell. It is told what
-//! to do by a [`Lane`](perfsec_wire::Lane), says what it saw in [`Message`](perfsec_wire::Message)s,
+//! It starts as process 1 of a guest, or as an ordinary root process on a machine that lives on. It has
+//! another program, `perfsec-subject`, execute the steps of cells. It is told what to do by a [`Lane`](perfsec_wire::Lane), says what it saw in [`Message`](perfsec_wire::Message)s,
 //! and never judges.
 
 #![cfg_attr(not(test), no_main)]
 
+mod actions;
+mod attr;
 mod attribute;
 mod audit;
+mod bpf;
 mod cell;
+mod channel;
 mod children;
 mod coverage;
 mod error;
@@ -19,13 +22,13 @@ mod kmsg;
 mod knob;
 mod lane;
 mod local;
+mod lockdown;
 mod machine;
-mod perform;
+mod program;
 mod record;
-mod report;
+mod region;
 mod selinux;
 mod shell;
-mod subject;
 mod sys;
 mod sysctl;
 mod trace;
@@ -33,14 +36,10 @@ mod undo;
 
 /// The program; the result is its exit code.
 fn start() -> u8 {
-    let mut arguments = std::env::args().skip(1);
     if std::process::id() == 1 {
         init::run();
     }
-    match (arguments.next(), arguments.next()) {
-        (Some(word), Some(fd)) if word == subject::WORD => subject::run(&fd),
-        (first, second) => local::run(first.into_iter().chain(second).chain(arguments)),
-    }
+    local::run(std::env::args().skip(1))
 }
 
 /// Tests start elsewhere, and still everything is reachable from here.

@@ -7,6 +7,12 @@ pub(crate) const AVC: u16 = 1400;
 /// `AUDIT_SYSCALL`.
 const SYSCALL: u16 = 1300;
 
+/// Whether a record is about what the agent did to the policy, and so of no syscall of a subject:
+/// `AUDIT_MAC_POLICY_LOAD`, `AUDIT_MAC_STATUS`, `AUDIT_MAC_CONFIG_CHANGE`, and `AUDIT_CONFIG_CHANGE`.
+pub(crate) fn is_of_policy(record: &Record) -> bool {
+    matches!(record.kind, 1403..=1405 | 1305)
+}
+
 /// `SECONDS.MILLIS:SERIAL`, which records of one event share.
 pub(crate) fn serial(text: &str) -> Option<&str> {
     text.strip_prefix("audit(")?.split_once("):").map(|(serial, _)| serial)

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use perfsec_wire::message::SelinuxFacts;
-use perfsec_wire::{Mode, Refusal};
+use perfsec_wire::paths;
+use perfsec_wire::{Boot, Mode, Refusal};
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::kmsg::{Kmsg, Printed};
 use crate::knob::{self, Knob};
 use crate::undo::Undo;
@@ -14,7 +15,7 @@ use crate::undo::Undo;
 pub(crate) const MOUNT: &str = "/sys/fs/selinux";
 
 /// The classes whose permissions are facts: those under test, and the one that guards the mode.
-const CLASSES: [&str; 4] = ["perf_event", "capability", "capability2", "security"];
+const CLASSES: [&str; 5] = ["perf_event", "capability", "capability2", "lockdown", "security"];
 
 /// The mode switch of a kernel with SELinux.
 pub(crate) struct Selinux {
@@ -26,11 +27,20 @@ pub(crate) struct Selinux {
 /// # Errors
 ///
 /// When SELinux is not among them, whatever the reason: not built in, `selinux=0`, another module.
-pub(crate) fn modules() -> std::result::Result<Vec<String>, Refusal> {
+pub(crate) fn modules(boot: Boot) -> std::result::Result<Vec<String>, Refusal> {
     let lsm = knob::read("/sys/kernel/security/lsm").unwrap_or_default();
     let filesystems = knob::read("/proc/filesystems").unwrap_or_default();
     let modules: Vec<_> = lsm.split(',').map(str::to_owned).collect();
     let active = modules.iter().any(|module| module == "selinux");
+    if boot == Boot::NoSelinux {
+        return match active {
+            false => Ok(modules),
+            true => Err(Refusal::Setup {
+                doing: "do without SELinux: the kernel took it all the same".to_owned(),
+                errno: 0,
+            }),
+        };
+    }
     if active && filesystems.split_whitespace().any(|name| name == "selinuxfs") {
         Ok(modules)
     } else {
@@ -44,11 +54,7 @@ pub(crate) fn modules() -> std::result::Result<Vec<String>, Refusal> {
 ///
 /// With the errno and the messages when the kernel refuses it.
 pub(crate) fn load(policy: &[u8], kmsg: &mut Kmsg) -> std::result::Result<Vec<String>, Refusal> {
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .open(Path::new(MOUNT).join("load"))
-        // sel_write_load() takes the whole policy in one write or not at all.
-        .and_then(|mut file| std::io::Write::write(&mut file, policy));
+    let written = write_load(policy);
     let messages = said(kmsg.drain().unwrap_or_default());
     match written {
         Ok(count) if count == policy.len() => Ok(messages),
@@ -57,6 +63,76 @@ pub(crate) fn load(policy: &[u8], kmsg: &mut Kmsg) -> std::result::Result<Vec<St
             Err(Refusal::PolicyRejected { errno: error.raw_os_error().unwrap_or(0), messages })
         }
     }
+}
+
+/// The policies that the cells of a lane name, and the one that is loaded.
+pub(crate) struct Policies {
+    folder: PathBuf,
+    loaded: Option<String>,
+    /// A step of a cell loaded another, or tried to.
+    disturbed: bool,
+}
+
+impl Policies {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), loaded: None, disturbed: false }
+    }
+
+    /// The binary policy with this name.
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
+        std::fs::read(self.folder.join(name)).doing(format_args!("read the policy {name}"))
+    }
+
+    /// Notes that it is the one that is loaded.
+    pub(crate) fn is_loaded(&mut self, name: &str) {
+        self.loaded = Some(name.to_owned());
+    }
+
+    /// Makes sure that a policy is loaded before a cell. A load empties the access vector cache.
+    pub(crate) fn want(&mut self, name: &str) -> Result<()> {
+        if !self.disturbed && self.loaded.as_deref() == Some(name) {
+            return Ok(());
+        }
+        let result = self.load(name)?;
+        if result < 0 {
+            return Err(std::io::Error::from_raw_os_error(-result as i32))
+                .doing(format_args!("load the policy {name}"));
+        }
+        self.loaded = Some(name.to_owned());
+        self.disturbed = false;
+        Ok(())
+    }
+
+    /// Loads a policy for a step; the result is 0 or `-errno`.
+    pub(crate) fn load(&mut self, name: &str) -> Result<i64> {
+        let policy = self.read(name)?;
+        self.disturbed = true;
+        match write_load(&policy) {
+            Ok(_) => Ok(0),
+            Err(error) => match error.raw_os_error() {
+                Some(errno) => Ok(-i64::from(errno)),
+                None => Err(error).doing(format_args!("load the policy {name}")),
+            },
+        }
+    }
+}
+
+/// `sel_write_load()` takes the whole policy in one write or not at all.
+fn write_load(policy: &[u8]) -> std::io::Result<usize> {
+    let mut file = std::fs::OpenOptions::new().write(true).open(Path::new(MOUNT).join("load"))?;
+    std::io::Write::write(&mut file, policy)
+}
+
+/// Where the policies of a guest are.
+pub(crate) fn folder() -> &'static Path {
+    Path::new(paths::POLICIES)
+}
+
+/// Sets a boolean and commits it; the commit empties the access vector cache.
+pub(crate) fn set_boolean(name: &str, value: bool) -> Result<()> {
+    let text = if value { "1" } else { "0" };
+    knob::write(Path::new(MOUNT).join("booleans").join(name), text)?;
+    knob::write(Path::new(MOUNT).join("commit_pending_bools"), "1")
 }
 
 fn said(printed: Vec<Printed>) -> Vec<String> {

@@ -5,7 +5,7 @@
 use std::ffi::c_char;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -38,51 +38,32 @@ fn raw(result: c_long) -> i64 {
     if result == -1 { -i64::from(Errno::last_raw()) } else { result }
 }
 
-/// `perf_event_open(2)` without flags: the descriptor must survive exec.
-pub(crate) fn perf_event_open(attr: &perf_event_attr, pid: i32, cpu: i32, group: RawFd) -> i64 {
-    // SAFETY: the kernel reads `attr.size` bytes, which is the size of the structure.
-    raw(unsafe {
-        libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attr), pid, cpu, group, 0)
-    })
+/// `perf_event_open(2)` of an event that is only asked for.
+pub(crate) fn perf_event_open(attr: &perf_event_attr) -> i64 {
+    let (attr, caller, any) = (std::ptr::from_ref(attr), 0, -1);
+    // SAFETY: the kernel reads `attr.size` bytes, which is the size of the structure or nothing.
+    raw(unsafe { libc::syscall(libc::SYS_perf_event_open, attr, caller, any, any, 0) })
 }
 
-/// `read(2)`.
-pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> i64 {
-    // SAFETY: the kernel writes at most `len` bytes into the buffer.
-    raw(unsafe { libc::syscall(libc::SYS_read, fd, buffer.as_mut_ptr(), buffer.len()) })
+/// One syscall of a program that was laid out for a subject, performed by the agent itself.
+pub(crate) fn perform(number: i64, arguments: [u64; 6]) -> i64 {
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: the arguments are what `Program` made: numbers, descriptors, and addresses in the region that
+    // both sides have at the same place; what is mapped is never read and stays until the end.
+    raw(unsafe { libc::syscall(number, a, b, c, d, e, f) })
 }
 
-/// `mmap(2)` at offset 0, readable and writable, at an address of the kernel's choice. Nothing is ever
-/// read through the mapping, and it stays until the process ends.
-pub(crate) fn map(fd: RawFd, length: usize, private: bool) -> i64 {
-    let sharing = if private { libc::MAP_PRIVATE } else { libc::MAP_SHARED };
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: without MAP_FIXED no existing mapping is replaced.
-    raw(unsafe { libc::syscall(libc::SYS_mmap, 0, length, access, sharing, fd, 0) })
-}
-
-/// `ioctl(2)` whose argument is a number.
-pub(crate) fn ioctl_number(fd: RawFd, request: u64, arg: u64) -> i64 {
-    // SAFETY: used only with perf requests whose argument is not a pointer.
-    raw(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, arg) })
-}
-
-/// `ioctl(2)` that stores a number.
-pub(crate) fn ioctl_stores(fd: RawFd, request: u64, into: &mut u64) -> i64 {
-    // SAFETY: used only with PERF_EVENT_IOC_ID, which stores one u64.
-    raw(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, std::ptr::from_mut(into)) })
+/// The bytes that the kernel reads.
+pub(crate) fn bytes_of_attr(attr: &perf_event_attr) -> &[u8] {
+    let at = std::ptr::from_ref(attr).cast();
+    // SAFETY: a structure of integers without padding, as long as the reference.
+    unsafe { std::slice::from_raw_parts(at, size_of::<perf_event_attr>()) }
 }
 
 /// `close(2)` of a descriptor that only steps use.
-pub(crate) fn close(fd: RawFd) -> i64 {
+pub(crate) fn close(fd: RawFd) {
     // SAFETY: no owner of the descriptor exists in this process: it came from a step.
-    raw(unsafe { libc::syscall(libc::SYS_close, fd) })
-}
-
-/// Leaves the process at once, with no more syscalls than that one.
-pub(crate) fn exit_now(code: i32) -> ! {
-    // SAFETY: nothing of this process needs to run any more.
-    unsafe { libc::_exit(code) }
+    unsafe { libc::close(fd) };
 }
 
 /// Starts a process that runs `child` in this process's memory, and waits until it has executed another
@@ -121,18 +102,6 @@ const SPAWN_STACK: usize = 128 << 10;
 #[repr(align(16))]
 struct Aligned(#[expect(dead_code, reason = "only its size matters")] [u8; 16]);
 
-/// Takes over a descriptor that this process inherited under a number that it was told.
-pub(crate) fn inherited(fd: RawFd) -> OwnedFd {
-    // SAFETY: the parent opened it for this program and nothing else here owns it.
-    unsafe { OwnedFd::from_raw_fd(fd) }
-}
-
-/// Lets `fd` survive an exec.
-pub(crate) fn keep_across_exec(fd: BorrowedFd<'_>) -> nix::Result<()> {
-    // SAFETY: changes a flag of a descriptor that is open for as long as the borrow.
-    Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) }).map(drop)
-}
-
 /// Makes the terminal on standard input the controlling one of this session.
 pub(crate) fn take_terminal() -> nix::Result<()> {
     // SAFETY: TIOCSCTTY takes a number.
@@ -147,12 +116,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Maps the first `length` bytes of a memfd.
-    pub(crate) fn map(fd: BorrowedFd<'_>, length: NonZeroUsize) -> nix::Result<Self> {
+    /// Maps the first `length` bytes of a memfd, at an address where nothing else is if one is given.
+    pub(crate) fn map(fd: BorrowedFd<'_>, length: usize, at: Option<usize>) -> nix::Result<Self> {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh mapping; it is never unmapped, and only copied from and to below.
-        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, fd, 0) }?;
-        Ok(Self { start: start.cast(), length: length.get() })
+        let size = NonZeroUsize::new(length).ok_or(Errno::EINVAL)?;
+        let (at, fixed) = match at.and_then(NonZeroUsize::new) {
+            Some(at) => (Some(at), MapFlags::MAP_FIXED_NOREPLACE),
+            None => (None, MapFlags::empty()),
+        };
+        // SAFETY: a fresh mapping that replaces none; it is never unmapped, and only copied from and to.
+        let start = unsafe { mmap(at, size, access, MapFlags::MAP_SHARED | fixed, fd, 0) }?;
+        Ok(Self { start: start.cast(), length })
     }
 
     /// Copies `bytes` to `offset`; what does not fit is a bug of the caller, who knows the layout.

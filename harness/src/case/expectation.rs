@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use perfsec_wire::Step;
 
+use super::file::needed;
 use crate::errno::Errno;
 use crate::transcript::{self, Effect};
 
@@ -40,6 +41,8 @@ enum Content {
 enum Outcome {
     Success,
     Error(Errno),
+    /// A `recvmsg` that did not bring what was sent.
+    Nothing,
 }
 
 /// `if NAME` or `unless NAME` at the end of a line.
@@ -90,6 +93,7 @@ impl Transcript {
         text: &str,
         first: usize,
         steps: &[Step],
+        processes: &[String],
         conditions: &[&str],
     ) -> Result<Self, Mistake> {
         let mut lines = Vec::new();
@@ -123,7 +127,7 @@ impl Transcript {
             lines.push(Line { content, guard, number });
         }
         let transcript = Self { lines };
-        transcript.check(first, steps)?;
+        transcript.check(first, steps, processes)?;
         Ok(transcript)
     }
 
@@ -143,8 +147,10 @@ impl Transcript {
     /// Whether any line, on any kernel, is a syscall that is refused for lack of privilege.
     #[must_use]
     pub(super) fn has_denial(&self) -> bool {
-        self.lines.iter().any(|line| {
-            matches!(&line.content, Content::Call { outcome: Outcome::Error(e), .. } if e.is_denial())
+        self.lines.iter().any(|line| match &line.content {
+            Content::Call { outcome: Outcome::Error(errno), .. } => errno.is_denial(),
+            Content::Call { outcome, .. } => *outcome == Outcome::Nothing,
+            Content::Effect(_) => false,
         })
     }
 
@@ -171,7 +177,7 @@ impl Transcript {
     }
 
     /// Every step that would be performed has one line, under each combination of conditions.
-    fn check(&self, first: usize, steps: &[Step]) -> Result<(), Mistake> {
+    fn check(&self, first: usize, steps: &[Step], processes: &[String]) -> Result<(), Mistake> {
         let names: BTreeSet<_> = self
             .lines
             .iter()
@@ -189,7 +195,7 @@ impl Transcript {
                     .position(|known| *known == name)
                     .is_some_and(|at| combination >> at & 1 == 1)
             };
-            self.check_one(first, steps, &holds)?;
+            self.check_one(first, steps, processes, &holds)?;
         }
         Ok(())
     }
@@ -198,6 +204,7 @@ impl Transcript {
         &self,
         first: usize,
         steps: &[Step],
+        processes: &[String],
         holds: &impl Fn(&str) -> bool,
     ) -> Result<(), Mistake> {
         let mut calls = self
@@ -211,8 +218,10 @@ impl Transcript {
         let mut open: BTreeSet<&str> = BTreeSet::new();
         for (index, step) in steps.iter().enumerate() {
             // A file descriptor that no step makes is one of the given ones.
-            let reachable =
-                step.needs().is_none_or(|fd| open.contains(fd) || !opened_by_steps.contains(&fd));
+            let needed = needed(step, processes);
+            let missing =
+                needed.iter().find(|fd| !open.contains(*fd) && opened_by_steps.contains(fd));
+            let reachable = missing.is_none();
             match calls.peek().copied() {
                 Some((at, _, number)) if at < index => {
                     return Err(Mistake::new(number, "a step has two lines").help(
@@ -221,8 +230,7 @@ impl Transcript {
                 }
                 Some((at, outcome, number)) if at == index => {
                     calls.next();
-                    if !reachable {
-                        let fd = step.needs().unwrap_or_default();
+                    if let Some(fd) = missing {
                         return Err(Mistake::new(
                             number,
                             format!("`{step}` is not performed: `{fd}` was never opened"),
@@ -231,7 +239,7 @@ impl Transcript {
                     }
                     match (step.binds(), outcome) {
                         (Some(fd), Outcome::Success) => drop(open.insert(fd)),
-                        (None, _) | (_, Outcome::Error(_)) => {}
+                        (None, _) | (_, Outcome::Error(_) | Outcome::Nothing) => {}
                     }
                 }
                 _ if reachable => {
@@ -278,7 +286,7 @@ fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<
     let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
     let result = result.trim();
     let is =
-        |step: &Step| call == format!("{}({ELIDED})", step.syscall()) || call == step.to_string();
+        |step: &Step| call == format!("{}({ELIDED})", called(step)) || call == step.to_string();
     let step = (from..steps.len()).find(|at| is(&steps[*at])).ok_or_else(|| {
         let rest: Vec<_> = steps.iter().skip(from).map(ToString::to_string).collect();
         let mistake = Mistake::new(number, format!("`{call}` is none of the steps that come here"));
@@ -291,6 +299,14 @@ fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<
     Ok(Content::Call { step, text: format!("{} = {result}", steps[step]), outcome })
 }
 
+/// What stands before the arguments of a step.
+fn called(step: &Step) -> String {
+    match step {
+        Step::Agent(action) => format!("agent: {}", action.name()),
+        step => step.syscall().to_owned(),
+    }
+}
+
 fn parse_result(step: &Step, result: &str, number: usize) -> Result<Outcome, Mistake> {
     if result.starts_with('E') {
         return match result.parse() {
@@ -298,18 +314,15 @@ fn parse_result(step: &Step, result: &str, number: usize) -> Result<Outcome, Mis
             Err(error) => Err(Mistake::new(number, error)),
         };
     }
-    let success = match step {
-        Step::PerfEventOpen(open) => result == open.bind,
-        Step::Mmap(_) => result == "addr",
-        Step::Read(_) | Step::Ioctl(_) | Step::Close(_) => result.parse::<u32>().is_ok(),
-    };
-    if success {
-        return Ok(Outcome::Success);
-    }
-    let expected = match step {
-        Step::PerfEventOpen(open) => format!("`{}`", open.bind),
-        Step::Mmap(_) => "`addr`".to_owned(),
-        Step::Read(_) | Step::Ioctl(_) | Step::Close(_) => "a number".to_owned(),
+    let expected = match step.success() {
+        _ if matches!(step, Step::Recvmsg(_)) && result == transcript::NOTHING => {
+            return Ok(Outcome::Nothing);
+        }
+        Some(name) if name == result => return Ok(Outcome::Success),
+        // A file that is at its end has nothing where it otherwise has something.
+        None | Some("some") if result.parse::<u32>().is_ok() => return Ok(Outcome::Success),
+        Some(name) => format!("`{name}`"),
+        None => "a number".to_owned(),
     };
     Err(Mistake::new(number, format!("`{}` cannot return `{result}`", step.syscall()))
         .help(format!("write {expected} or an errno such as `EACCES`")))
@@ -323,33 +336,29 @@ mod tests {
     use super::*;
 
     fn steps() -> Vec<Step> {
-        let open = "software/dummy".parse().map(|event| perfsec_wire::PerfEventAttr {
-            event,
-            sample_period: 0,
-            sample_type: Vec::new(),
-            disabled: false,
-            inherit: false,
-            exclude_user: false,
-            exclude_kernel: false,
-            exclude_hv: false,
-            text_poke: false,
-            namespaces: false,
-        });
         let open = PerfEventOpen {
-            attr: open.unwrap(),
-            pid: 0,
+            attr: perfsec_wire::PerfEventAttr::default(),
+            pid: perfsec_wire::step::Task::Caller,
             cpu: -1,
             group: None,
+            flags: Vec::new(),
             bind: "fd".to_owned(),
         };
-        let enable = Ioctl { fd: "fd".to_owned(), request: Request::Enable, arg: 0 };
-        vec![Step::PerfEventOpen(open), Step::Ioctl(enable)]
+        let enable = Ioctl {
+            fd: "fd".to_owned(),
+            request: Request::Enable,
+            arg: 0,
+            to: None,
+            filter: None,
+            attr: None,
+        };
+        vec![Step::PerfEventOpen(Box::new(open)), Step::Ioctl(Box::new(enable))]
     }
 
     const OPEN: &str = "perf_event_open(software/dummy, pid=0, cpu=-1)";
 
     fn resolved(text: &str, new: bool) -> Vec<String> {
-        let transcript = Transcript::parse(text, 1, &steps(), &["new"]).unwrap();
+        let transcript = Transcript::parse(text, 1, &steps(), &[], &["new"]).unwrap();
         transcript.resolve(|_| new).into_iter().map(|line| line.text).collect()
     }
 
@@ -409,7 +418,7 @@ mod tests {
         "two lines"
     )]
     fn a_mistake_is_named(#[case] text: &str, #[case] part: &str) {
-        let mistake = Transcript::parse(text, 1, &steps(), &["new", "newer"]).unwrap_err();
+        let mistake = Transcript::parse(text, 1, &steps(), &[], &["new", "newer"]).unwrap_err();
         assert!(mistake.message.contains(part), "{mistake:?}");
     }
 }

@@ -6,30 +6,48 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::Path;
 
-use perfsec_wire::{Mode, Step};
+use perfsec_wire::step::{Action, Task};
+use perfsec_wire::{Boot, Lockdown, Mode, Step};
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::{Axes, Case, CaseError, Condition, Expect, Selector, Transcript};
+use super::{Axes, Case, CaseError, CaseProcess, Condition, Expect, Selector, Transcript};
 use crate::grant::Grant;
 
 /// The user id of a subject whose case names none: any that is not root's will do, because root
 /// holds every capability whatever its executable carries.
 const UNPRIVILEGED: u32 = 1000;
 
+/// What stands for the domain where there is none.
+const NO_DOMAIN: &str = "no-domain";
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     title: String,
     source: Vec<String>,
-    domain: Many<String>,
+    domain: Option<Many<String>>,
     perf_event_paranoid: Many<i32>,
     #[serde(default = "every_grant")]
     grant: Many<Grant>,
-    #[serde(default = "every_mode")]
-    mode: Many<Named<Mode>>,
+    mode: Option<Many<Named<Mode>>>,
+    #[serde(default)]
+    boot: Boot,
+    policy: Option<Spanned<String>>,
+    #[serde(default = "on")]
+    audit: bool,
+    #[serde(default)]
+    lockdown: Lockdown,
     #[serde(default = "unprivileged")]
     uid: u32,
+    #[serde(default = "usual_comm")]
+    comm: Spanned<String>,
+    #[serde(default)]
+    messages: Vec<String>,
+    #[serde(default)]
+    syscall_records: bool,
+    #[serde(default)]
+    process: BTreeMap<String, ProcessTable>,
     #[serde(default)]
     sysctl: BTreeMap<String, String>,
     #[serde(default)]
@@ -37,10 +55,22 @@ struct File {
     #[serde(default)]
     when: BTreeMap<String, WhenTable>,
     #[serde(default)]
-    given: Vec<Step>,
+    given: Vec<Spanned<Step>>,
     step: Vec<Spanned<Step>>,
     #[serde(default)]
     expect: Vec<Spanned<ExpectTable>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProcessTable {
+    #[serde(default = "unprivileged")]
+    uid: u32,
+    #[serde(default)]
+    grant: Option<Grant>,
+    domain: String,
+    #[serde(default)]
+    step: Vec<Spanned<Step>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -68,8 +98,12 @@ fn every_grant() -> Many<Grant> {
     Many(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-fn every_mode() -> Many<Named<Mode>> {
-    Many(Mode::ALL.map(Named).to_vec())
+fn on() -> bool {
+    true
+}
+
+fn usual_comm() -> Spanned<String> {
+    Spanned::new(0..0, crate::plan::COMM.to_owned())
 }
 
 fn unprivileged() -> u32 {
@@ -101,12 +135,43 @@ pub(super) fn read(
     })?;
     let mut errors = Vec::new();
 
-    let axes = Axes {
-        domain: file.domain.0,
-        paranoid: file.perf_event_paranoid.0,
-        grant: file.grant.0,
-        mode: file.mode.0.into_iter().map(|mode| mode.0).collect(),
+    let mode = file.mode.map(|modes| modes.0.into_iter().map(|mode| mode.0).collect::<Vec<_>>());
+    let (domain, mode) = match (file.boot.has_policy(), file.domain, mode) {
+        (true, Some(domain), None) => (domain.0, Mode::ALL.to_vec()),
+        (true, Some(domain), Some(mode)) if !mode.contains(&Mode::Disabled) => (domain.0, mode),
+        (false, None, None) => (vec![NO_DOMAIN.to_owned()], vec![Mode::Disabled]),
+        (true, None, _) => {
+            errors.push(error(0..0, "the case has no `domain`".to_owned(), None));
+            (vec![NO_DOMAIN.to_owned()], Mode::ALL.to_vec())
+        }
+        (true, ..) => {
+            let message = "the mode `disabled` needs a boot without a policy".to_owned();
+            errors.push(error(0..0, message, Some("add `boot = \"no-policy\"`".to_owned())));
+            (vec![NO_DOMAIN.to_owned()], Mode::ALL.to_vec())
+        }
+        (false, ..) => {
+            let message = "without a policy there is neither a domain nor a mode".to_owned();
+            errors.push(error(0..0, message, Some("leave `domain` and `mode` out".to_owned())));
+            (vec![NO_DOMAIN.to_owned()], vec![Mode::Disabled])
+        }
     };
+    let axes = Axes { domain, paranoid: file.perf_event_paranoid.0, grant: file.grant.0, mode };
+    let comm = file.comm.get_ref().as_str();
+    if comm.is_empty() || comm.len() > 15 || comm.contains('/') || comm == "." || comm == ".." {
+        let message = "`comm` is a file name of at most 15 bytes".to_owned();
+        errors.push(error(file.comm.span(), message, None));
+    }
+    let policies = perfsec_cases::policy_names();
+    let known_policy = |name: &str, span: Range<usize>| {
+        if policies.contains(&name) {
+            return None;
+        }
+        let close = crate::suggest::closest(name, &policies);
+        Some(error(span, format!("no policy `{name}`{close}"), None))
+    };
+    if let Some(name) = &file.policy {
+        errors.extend(known_policy(name.get_ref(), name.span()));
+    }
     let mut when = BTreeMap::new();
     for (name, table) in file.when {
         let since = match table.since.as_ref().map(|since| (since.get_ref().parse(), since.span()))
@@ -132,15 +197,51 @@ pub(super) fn read(
         Err(error(name.span(), message, Some(format!("define it: [when.{}]", name.get_ref()))))
     };
 
-    let mut bound: Vec<String> =
-        file.given.iter().filter_map(|step| step.binds().map(str::to_owned)).collect();
-    for step in &file.step {
-        if let Some(fd) = step.get_ref().needs().filter(|fd| !bound.iter().any(|name| name == fd)) {
-            let close = crate::suggest::closest(fd, &bound);
-            let message = format!("no step before this one opens `{fd}`{close}");
-            errors.push(error(step.span(), message, None));
+    let process_names: Vec<String> = file.process.keys().cloned().collect();
+    let check = |step: &Spanned<Step>, bound: &mut Vec<String>, errors: &mut Vec<CaseError>| {
+        let (span, step) = (step.span(), step.get_ref());
+        for name in needed(step, &process_names) {
+            if !bound.iter().any(|known| known == name) {
+                let close = crate::suggest::closest(name, bound.iter());
+                let message = format!("no step before this one opens `{name}`{close}");
+                errors.push(error(span.clone(), message, None));
+            }
         }
-        bound.extend(step.get_ref().binds().map(str::to_owned));
+        bound.extend(step.binds().map(str::to_owned));
+        let problem = match step {
+            Step::Agent(Action::LoadPolicy(name)) => known_policy(name, span.clone()),
+            Step::Agent(Action::Kill(name)) if !process_names.contains(name) => {
+                let close = crate::suggest::closest(name, &process_names);
+                Some(error(span.clone(), format!("no process `{name}`{close}"), None))
+            }
+            _ => None,
+        };
+        errors.extend(problem);
+    };
+    let mut processes = Vec::new();
+    for (name, table) in file.process {
+        // What a process opens is its own: only what it sends reaches the subject.
+        let mut bound = vec!["subject".to_owned()];
+        table.step.iter().for_each(|step| check(step, &mut bound, &mut errors));
+        if let Some(step) = table.step.iter().find(|s| matches!(s.get_ref(), Step::Agent(_))) {
+            let message = "a process cannot perform a step of the agent".to_owned();
+            let help = Some("write it as a `[[given]]` step".to_owned());
+            errors.push(error(step.span(), message, help));
+        }
+        let steps = table.step.into_iter().map(Spanned::into_inner).collect();
+        let grant = table.grant.unwrap_or(Grant(perfsec_wire::CapSet::EMPTY));
+        let (uid, domain) = (table.uid, table.domain);
+        processes.push(CaseProcess { name, uid, grant, domain, steps });
+    }
+    let mut bound = process_names.clone();
+    file.given.iter().for_each(|step| check(step, &mut bound, &mut errors));
+    for step in &file.step {
+        check(step, &mut bound, &mut errors);
+        if matches!(step.get_ref(), Step::Agent(Action::AuditRule)) {
+            let message = "an audit rule must be there before the subject is".to_owned();
+            let help = Some("write it as a `[[given]]` step".to_owned());
+            errors.push(error(step.span(), message, help));
+        }
     }
     let steps: Vec<Step> = file.step.into_iter().map(Spanned::into_inner).collect();
     if steps.is_empty() {
@@ -173,7 +274,8 @@ pub(super) fn read(
         // A multi-line string begins on the line after its quotes.
         let skipped = usize::from(raw.starts_with("'''\n") || raw.starts_with("\"\"\"\n"));
         let first = line_of(text, span.start) + skipped;
-        match Transcript::parse(table.transcript.get_ref(), first, &steps, &condition_names) {
+        let lines = table.transcript.get_ref();
+        match Transcript::parse(lines, first, &steps, &process_names, &condition_names) {
             Ok(transcript) => expects.push(Expect { selector, transcript, xfail, line }),
             Err(mistake) => {
                 errors.push(error(line_span(text, mistake.line), mistake.message, mistake.help));
@@ -191,10 +293,18 @@ pub(super) fn read(
         title: file.title,
         source: file.source,
         axes,
+        boot: file.boot,
+        policy: file.policy.map(Spanned::into_inner),
+        audit: file.audit,
+        lockdown: file.lockdown,
         uid: file.uid,
+        comm: file.comm.into_inner(),
+        processes,
         sysctls: file.sysctl,
-        given: file.given,
+        given: file.given.into_iter().map(Spanned::into_inner).collect(),
         steps,
+        messages: file.messages,
+        syscall_records: file.syscall_records,
         when,
         requires,
         expects,
@@ -204,6 +314,16 @@ pub(super) fn read(
         Completeness::NotYet => fill(&mut case),
     }
     Ok(case)
+}
+
+/// The names that must stand for something before a step makes sense: descriptors, mappings, and tasks that
+/// are not processes of the case.
+pub(super) fn needed<'a>(step: &'a Step, processes: &[String]) -> Vec<&'a str> {
+    let task = match step.task() {
+        Some(Task::Named(name)) if !processes.contains(name) => Some(name.as_str()),
+        _ => None,
+    };
+    step.needs().into_iter().chain(task).collect()
 }
 
 /// Whether every cell must have its expectation already.
@@ -464,6 +584,18 @@ ioctl(...) = 0
         "event = \"software/dumy\"",
         14,
         "no software event `dumy`"
+    )]
+    #[case(
+        "event = \"software/dummy\"",
+        "event = \"software/dummy\", sample_type = [\"RAV\"]",
+        14,
+        "no sample type `RAV`; did you mean `RAW`?"
+    )]
+    #[case(
+        "event = \"software/dummy\"",
+        "event = \"software/dummy\", config = 3",
+        14,
+        "`software/dummy` says what `config` is"
     )]
     #[case("event = \"software/dummy\"", "evnt = \"software/dummy\"", 14, "unknown field `evnt`")]
     #[case("perf_event_open = {", "perf_event_opn = {", 14, "unknown variant `perf_event_opn`")]

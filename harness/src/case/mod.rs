@@ -13,4 +13,4 @@ pub use condition::{Circumstances, Condition};
 pub use error::{CaseError, CaseErrors};
 pub use expectation::{Expected, Transcript, abbreviated};
 pub use library::{Library, LibraryError};
-pub use model::{Case, Expect};
+pub use model::{Case, CaseProcess, Expect};

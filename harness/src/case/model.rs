@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use perfsec_wire::Step;
+use perfsec_wire::{Boot, Lockdown, Step};
+
+use crate::grant::Grant;
 
 use super::{Axes, Circumstances, Condition, Coordinates, Expected, Selector, Transcript};
 
@@ -22,8 +24,20 @@ pub struct Case {
     pub source: Vec<String>,
     /// The cells it is expanded into.
     pub axes: Axes,
+    /// What the kernel is booted as.
+    pub boot: Boot,
+    /// The policy that must be loaded, if it is not the one that the run asks for.
+    pub policy: Option<String>,
+    /// Whether audit is enabled.
+    pub audit: bool,
+    /// The lockdown that must be in force.
+    pub lockdown: Lockdown,
     /// User id of the subject.
     pub uid: u32,
+    /// Name of its executable.
+    pub comm: String,
+    /// Processes beside the subject, in the order of their names.
+    pub processes: Vec<CaseProcess>,
     /// Sysctls besides `kernel.perf_event_paranoid`.
     pub sysctls: BTreeMap<String, String>,
     /// Steps of the agent that precede the subject's.
@@ -32,10 +46,29 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// Differences between kernels, by the name that expectations use.
     pub when: BTreeMap<String, Condition>,
+    /// Kernel messages that hold one of these are part of the transcript.
+    pub messages: Vec<String>,
+    /// SYSCALL records are part of the transcript.
+    pub syscall_records: bool,
     /// Names of conditions without which the case says nothing about a kernel.
     pub requires: Vec<String>,
     /// What must be seen; every cell has exactly one.
     pub expects: Vec<Expect>,
+}
+
+/// A process that stands still while the subject performs its steps.
+#[derive(Clone, Debug)]
+pub struct CaseProcess {
+    /// What steps call it.
+    pub name: String,
+    /// Its user id.
+    pub uid: u32,
+    /// File capabilities on its executable.
+    pub grant: Grant,
+    /// Type of its context; the level is the subject's.
+    pub domain: String,
+    /// What it does before.
+    pub steps: Vec<Step>,
 }
 
 /// What the cells that a selector names must see.

@@ -126,6 +126,13 @@ pub struct RunArgs {
     /// List the cells and run nothing.
     #[arg(long)]
     pub list: bool,
+    /// Run each cell so many times; the kernel has forgotten one before it sees the next.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub repeat: u16,
+    /// Run the cells in an order that only this number determines. Controls come before the cells
+    /// that need them, and a raised lockdown comes last.
+    #[arg(long, value_name = "SEED")]
+    pub shuffle: Option<u64>,
     /// Lanes (kernels under policies) that run at the same time [default: one for each two CPUs].
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,

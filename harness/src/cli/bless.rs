@@ -34,9 +34,10 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     }
     let signals = Signals::watch().map_err(Failure::host)?;
     let mut progress = Progress::new();
-    let ready = lanes::prepare(&args.machine, &Cache::open()?, &|text| progress.say(text))?;
-    let plans = ready.lanes(cells);
-    if plans.len() > 1 {
+    let cache = Cache::open()?;
+    let ready = lanes::prepare(&args.machine, &cache, &|text| progress.say(text))?;
+    let plans = ready.lanes(&cells, &cache)?;
+    if (ready.kernels.len(), ready.policies.len()) != (1, 1) {
         return Err(Failure::input("bless looks at one kernel under one policy at a time"));
     }
     let (mut seen, mut unseen) = (Seen::new(), Vec::new());

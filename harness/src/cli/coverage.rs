@@ -59,7 +59,7 @@ fn measure(args: &CoverageArgs, points: &Points, table: &mut Table) -> Result<Ex
     if let Some(out) = &args.out {
         writers.push(Writer::create(out)?);
     }
-    let mut plans = ready.lanes(cells);
+    let mut plans = ready.lanes(&cells, &cache)?;
     for plan in &mut plans {
         plan.coverage = Some(points.symbols());
     }

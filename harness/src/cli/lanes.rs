@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use perfsec_qemu::Accel;
+use perfsec_wire::Boot;
 
 use super::Failure;
 use super::args::MachineArgs;
 use crate::cache::Cache;
 use crate::kernel::{self, Kernel};
-use crate::plan::PlannedCell;
-use crate::policy::Policy;
+use crate::plan::{self, PlannedCell};
+use crate::policy::{Policies, Policy};
 use crate::run::LanePlan;
 use crate::target::qemu::Qemu;
 
@@ -54,34 +55,46 @@ pub(super) fn prepare(
     let Some(kernel) = kernels.first().cloned() else {
         return Err(Failure::input("no kernel"));
     };
-    let qemu =
-        Qemu { program: args.qemu.clone(), version, accel, kernel, append: args.append.clone() };
+    let (program, append) = (args.qemu.clone(), args.append.clone());
+    let qemu = Qemu { program, version, accel, kernel, boot: Boot::default(), append };
     Ok(Ready { kernels, policies, qemu })
 }
 
 impl Ready {
     /// The QEMU that boots `kernel`.
-    pub(super) fn target(&self, kernel: &Kernel) -> Qemu {
-        Qemu { kernel: kernel.clone(), ..self.qemu.clone() }
+    pub(super) fn target(&self, kernel: &Kernel, boot: Boot) -> Qemu {
+        Qemu { kernel: kernel.clone(), boot, ..self.qemu.clone() }
     }
 
-    /// Every kernel under every policy, with the same cells.
-    pub(super) fn lanes(&self, cells: Vec<PlannedCell>) -> Vec<LanePlan> {
-        let cells = Arc::new(cells);
-        let pairs = self
-            .kernels
-            .iter()
-            .flat_map(|kernel| self.policies.iter().map(move |policy| (kernel, policy)));
-        pairs
-            .enumerate()
-            .map(|(lane, (kernel, policy))| LanePlan {
-                lane,
-                kernel: kernel.clone(),
-                policy: Arc::clone(policy),
-                cells: Arc::clone(&cells),
-                target: Box::new(self.target(kernel)),
-                coverage: None,
-            })
-            .collect()
+    /// Every kernel under every policy, with the same cells: one lane for each way to boot that they need.
+    ///
+    /// # Errors
+    ///
+    /// When a policy that a cell names cannot be had.
+    pub(super) fn lanes(
+        &self,
+        cells: &[PlannedCell],
+        cache: &Cache,
+    ) -> Result<Vec<LanePlan>, Failure> {
+        let mut lanes = Vec::new();
+        let boots: Vec<_> =
+            plan::by_boot(cells).into_iter().map(|(boot, cells)| (boot, Arc::new(cells))).collect();
+        for kernel in &self.kernels {
+            for policy in &self.policies {
+                for (boot, cells) in &boots {
+                    let names = cells.iter().flat_map(PlannedCell::policies);
+                    lanes.push(LanePlan {
+                        lane: lanes.len(),
+                        kernel: kernel.clone(),
+                        boot: *boot,
+                        policies: Policies::obtain(Arc::clone(policy), names, cache)?,
+                        cells: Arc::clone(cells),
+                        target: Box::new(self.target(kernel, *boot)),
+                        coverage: None,
+                    });
+                }
+            }
+        }
+        Ok(lanes)
     }
 }

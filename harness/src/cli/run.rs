@@ -11,7 +11,7 @@ use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
 use crate::case::Library;
 use crate::judge::Verdict;
-use crate::plan::PlannedCell;
+use crate::plan::{self, PlannedCell};
 use crate::record::{Event, RunEnded, RunStarted, Writer};
 use crate::report::{Progress, Text};
 use crate::run::{Interrupt, LanePlan, Limits, run_lane};
@@ -26,7 +26,7 @@ pub(super) fn library(args: &CaseArgs) -> Result<Library, Failure> {
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let library = library(&args.cases)?;
-    let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
+    let mut cells = args.filter.filter().select(&library).map_err(Failure::input)?;
     if args.list {
         let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
         names.sort();
@@ -40,6 +40,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         });
     }
 
+    if let Some(seed) = args.shuffle {
+        cells = plan::shuffled(&cells, seed);
+    }
+    cells = plan::repeated(cells, args.repeat.into());
+
     let signals = Signals::watch().map_err(Failure::host)?;
     let cache = Cache::open()?;
     let mut progress = Progress::new();
@@ -52,7 +57,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
     let mut text = Text::default();
     let jobs = args.jobs.unwrap_or_else(default_jobs).max(1);
-    let plans = ready.lanes(cells);
+    let plans = ready.lanes(&cells, &cache)?;
     let outcome = execute(&plans, args.machine.limits(), jobs, &signals.interrupt, |event| {
         progress.event(event);
         text.event(event);

@@ -1,13 +1,15 @@
 //! `perfsec shell`
 
-use perfsec_wire::{Job, Lane, Message, PROTOCOL};
+use std::sync::Arc;
+
+use perfsec_wire::{Boot, Job, Message};
 
 use super::args::ShellArgs;
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
 use crate::host::{Host, Need, State};
 use crate::run::refusal;
-use crate::target::End;
+use crate::target::{End, Load};
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
@@ -21,8 +23,8 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         kernel.version,
         policy.name
     );
-    let lane = Lane { protocol: PROTOCOL, job: Job::Shell, coverage: None };
-    let end = ready.target(kernel).shell(&lane, &policy.binary, busybox, |message| {
+    let load = Load::new(Boot::Selinux, &Arc::clone(policy).into(), Job::Shell);
+    let end = ready.target(kernel, Boot::Selinux).shell(&load, busybox, |message| {
         if let Message::Refused(why) = message {
             anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
         }

@@ -15,8 +15,10 @@ pub struct Survey<'a> {
     pub rows: Vec<Row<'a>>,
     /// Points that no cell can reach on this machine, or that this kernel does not have.
     pub absent: Vec<Absent<'a>>,
-    /// Places that are no known point's.
+    /// Places that are no known point's, and that can only be about perf.
     pub news: Vec<Site>,
+    /// What the subjects were asked elsewhere.
+    pub others: Vec<Site>,
 }
 
 /// One question of one place.
@@ -58,7 +60,8 @@ impl<'a> Survey<'a> {
     /// Sorts what a boot told by what is known.
     #[must_use]
     pub fn new(points: &'a Points, kernel: &Circumstances<'_>, coverage: &Coverage) -> Self {
-        let mut this = Self { rows: Vec::new(), absent: Vec::new(), news: Vec::new() };
+        let (rows, absent, news, others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut this = Self { rows, absent, news, others };
         let mut of_points: Vec<Vec<&Site>> = points.all.iter().map(|_| Vec::new()).collect();
         for site in &coverage.sites {
             let function = source_name(&site.place.symbol);
@@ -75,8 +78,8 @@ impl<'a> Survey<'a> {
                 // A jump is never seen itself: its caller is.
                 Some(sites) if seen || !site.tail => sites.push(site),
                 Some(_) => {}
-                // Of what nobody asked, only that is news which can only be about perf.
-                None if seen || Ask(site.check).is_of_perf() => this.news.push(site.clone()),
+                None if Ask(site.check).is_of_perf() => this.news.push(site.clone()),
+                None if seen => this.others.push(site.clone()),
                 None => {}
             }
         }
@@ -84,7 +87,9 @@ impl<'a> Survey<'a> {
             sites.sort_by(|a, b| (&a.place, a.check).cmp(&(&b.place, b.check)));
             this.point(point, &sites, kernel, coverage.unlisted.is_some());
         }
-        this.news.sort_by(|a, b| (&a.place, a.check).cmp(&(&b.place, b.check)));
+        for sites in [&mut this.news, &mut this.others] {
+            sites.sort_by(|a, b| (&a.place, a.check).cmp(&(&b.place, b.check)));
+        }
         this
     }
 
@@ -332,16 +337,19 @@ unreachable = { because = "hardware", reason = "there is none" }
     }
 
     #[rstest]
-    #[case::perfmon_that_nobody_asked(site("stranger", PERFMON, [0; 4]), true)]
-    #[case::another_that_somebody_asked(site("stranger", Check::Capability(21), [1, 0, 0, 0]), true)]
-    #[case::another_that_nobody_asked(site("stranger", Check::Capability(21), [0; 4]), false)]
-    #[case::a_new_question_of_a_known_point(
-        site("__do_sys_perf_event_open", Check::PerfEvent(Hook::Cpu), [0; 4]),
-        true
-    )]
-    fn what_no_point_describes_is_news(#[case] site: Site, #[case] news: bool) {
+    #[case::perfmon_that_nobody_asked("stranger", PERFMON, 0, (1, 0))]
+    #[case::another_that_somebody_asked("stranger", Check::Capability(21), 1, (0, 1))]
+    #[case::another_that_nobody_asked("stranger", Check::Capability(21), 0, (0, 0))]
+    #[case::a_new_question_of_a_known_point("perf_event_open", Check::PerfEvent(Hook::Cpu), 0, (1, 0))]
+    fn what_no_point_describes_is_shown(
+        #[case] symbol: &str,
+        #[case] check: Check,
+        #[case] allowed: u32,
+        #[case] expected: (usize, usize),
+    ) {
         let points = Points::parse(POINTS).unwrap();
-        assert_eq!(!survey(&points, vec![site]).news.is_empty(), news);
+        let survey = survey(&points, vec![site(symbol, check, [allowed, 0, 0, 0])]);
+        assert_eq!((survey.news.len(), survey.others.len()), expected);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Coverage for people: one table for each lane, made from the events of a run.
+//! Coverage for people: one table for each kernel under a policy, made from the events of a run.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use perfsec_wire::coverage::{Coverage, Site};
+use perfsec_wire::Boot;
+use perfsec_wire::coverage::{Check, Coverage, Site};
 
 use super::survey::merge;
 use super::{Answer, Ask, Finding, Place, Point, Points, Survey};
@@ -25,8 +26,11 @@ pub struct Table {
     lanes: Vec<Lane>,
 }
 
+/// The lanes of one kernel and policy: it is booted in several ways.
 #[derive(Debug)]
 struct Lane {
+    numbers: Vec<(usize, Boot)>,
+    /// The first, with the cells of all.
     started: LaneStarted,
     boots: Vec<Coverage>,
     refused: Option<String>,
@@ -37,17 +41,40 @@ impl Table {
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Lane(started) => {
-                let (boots, refused) = (Vec::new(), None);
-                self.lanes.push(Lane { started: started.clone(), boots, refused });
+                let same = |lane: &&mut Lane| {
+                    let known = &lane.started;
+                    (&known.kernel.sha256, &known.policy)
+                        == (&started.kernel.sha256, &started.policy)
+                };
+                match self.lanes.iter_mut().find(same) {
+                    Some(lane) => {
+                        lane.numbers.push((started.lane, started.boot));
+                        lane.started.cells += started.cells;
+                    }
+                    None => self.lanes.push(Lane {
+                        numbers: vec![(started.lane, started.boot)],
+                        started: started.clone(),
+                        boots: Vec::new(),
+                        refused: None,
+                    }),
+                }
             }
             Event::Coverage(boot) => {
                 if let Some(lane) = self.lane(boot.lane) {
-                    lane.boots.push((*boot.coverage).clone());
+                    let mut coverage = (*boot.coverage).clone();
+                    let is_this = |(number, _): &&(usize, Boot)| *number == boot.lane;
+                    let how = lane.numbers.iter().find(is_this).map(|(_, how)| *how);
+                    if !how.is_some_and(Boot::has_policy) {
+                        // Whoever refuses there is not SELinux.
+                        coverage.sites.iter_mut().for_each(|site| site.counts.refused = 0);
+                    }
+                    lane.boots.push(coverage);
                 }
             }
             Event::LaneEnd(end) => {
                 if let Some(lane) = self.lane(end.lane) {
-                    lane.refused = end.refused.as_ref().map(|refused| refused.reason.clone());
+                    let reason = end.refused.as_ref().map(|refused| refused.reason.clone());
+                    lane.refused = lane.refused.take().or(reason);
                 }
             }
             _ => {}
@@ -55,7 +82,7 @@ impl Table {
     }
 
     fn lane(&mut self, number: usize) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| lane.started.lane == number)
+        self.lanes.iter_mut().find(|lane| lane.numbers.iter().any(|(known, _)| *known == number))
     }
 
     /// Whether any lane told what it covered.
@@ -129,6 +156,10 @@ impl Lane {
         if !survey.news.is_empty() {
             let _ = writeln!(out, "\n{WEAK}news{WEAK:#}: perfsec has no point for these places");
             survey.news.iter().for_each(|site| line(' ', Style::new(), site, None, out));
+        }
+        if !survey.others.is_empty() {
+            let _ = writeln!(out, "\nasked elsewhere, and not about perf alone");
+            survey.others.iter().for_each(|site| line(' ', Style::new(), site, None, out));
         }
         notes(&survey, &coverage, out);
         let total = survey.rows.len();
@@ -216,6 +247,10 @@ fn notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
     let mut notes: Vec<String> = Vec::new();
     if survey.rows.iter().any(|row| row.counts().logged > 0) {
         notes.push("+N: SELinux logged a denial and, being permissive, let it through".to_owned());
+    }
+    let by_any = |check: Check| matches!(check, Check::Ptrace | Check::LockedDown);
+    if survey.rows.iter().any(|row| by_any(row.ask.0) && row.counts().refused > 0) {
+        notes.push("ptrace, lockdown: refused by SELinux or by another module".to_owned());
     }
     let mut reasons: Vec<(Ask, &str)> =
         survey.rows.iter().filter_map(|row| Some((row.ask, row.never?.1))).collect();
@@ -305,16 +340,17 @@ mod tests {
     use perfsec_wire::coverage::{Check, Counts, Hook, Place};
 
     use super::*;
-    use crate::kernel::{Boot, Kernel, KernelVersion, Origin};
+    use crate::kernel::{Kernel, KernelVersion, Origin};
     use crate::record::{BootCoverage, LaneEnded, Refused};
     use crate::target::Machinery;
 
     fn lane() -> Event {
         Event::Lane(LaneStarted {
             lane: 0,
+            boot: Boot::Selinux,
             kernel: Kernel {
                 image: "vmlinux".into(),
-                how: Boot::Pvh,
+                how: crate::kernel::Boot::Pvh,
                 sha256: String::new(),
                 release: "7.3.4".to_owned(),
                 version: KernelVersion::new(7, 3, 4),

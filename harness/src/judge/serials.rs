@@ -5,9 +5,10 @@ use perfsec_wire::observation::{Effect, Observation};
 
 /// With `audit=1`, a task has an audit context from its first syscall on, so all records of one
 /// syscall share one serial (`audit_log_start()` takes it from the context); without, each record
-/// draws its own. Either way they rise.
-pub(super) fn check(observation: &Observation, facts: &Facts) -> Result<(), String> {
-    let shared = facts.cmdline.split_whitespace().any(|word| word == "audit=1");
+/// draws its own. So it is with a context while audit is not `enabled`: then no syscall uses it
+/// (`audit_syscall_entry()`). Either way they rise.
+pub(super) fn check(observation: &Observation, facts: &Facts, enabled: bool) -> Result<(), String> {
+    let shared = enabled && facts.cmdline.split_whitespace().any(|word| word == "audit=1");
     let mut last: Option<u64> = None;
     for call in &observation.calls {
         let mut first_of_call = true;
@@ -21,7 +22,7 @@ pub(super) fn check(observation: &Observation, facts: &Facts) -> Result<(), Stri
                         "the records of one syscall have the serials {last} and {serial}"
                     ));
                 }
-                Some(last) if serial < last || (first_of_call && serial == last) => {
+                Some(last) if serial < last || (serial == last && (first_of_call || !enabled)) => {
                     return Err(format!("serial {serial} follows serial {last}"));
                 }
                 _ => {}
@@ -67,6 +68,7 @@ mod tests {
                 context: String::new(),
             },
             mode: Mode::Permissive,
+            processes: Vec::new(),
             calls: calls.collect(),
             outside: Vec::new(),
             exit: Exit::Finished,
@@ -84,12 +86,19 @@ mod tests {
     #[case(vec![vec![6], vec![5]], false)]
     fn with_audit_on_a_syscall_has_one_serial(#[case] serials: Vec<Vec<u64>>, #[case] good: bool) {
         let facts = Facts { cmdline: "console=ttyS0 audit=1".to_owned(), ..Facts::default() };
-        assert_eq!(check(&seen(&serials), &facts).is_ok(), good);
+        assert_eq!(check(&seen(&serials), &facts, true).is_ok(), good);
+    }
+
+    #[test]
+    fn while_audit_is_off_no_two_records_share_a_serial() {
+        let facts = Facts { cmdline: "audit=1".to_owned(), ..Facts::default() };
+        assert!(check(&seen(&[vec![5, 6]]), &facts, false).is_ok());
+        assert!(check(&seen(&[vec![5, 5]]), &facts, false).is_err());
     }
 
     #[test]
     fn without_a_context_each_record_draws_its_own() {
-        assert!(check(&seen(&[vec![5, 6], vec![7]]), &Facts::default()).is_ok());
-        assert!(check(&seen(&[vec![5, 4]]), &Facts::default()).is_err());
+        assert!(check(&seen(&[vec![5, 6], vec![7]]), &Facts::default(), true).is_ok());
+        assert!(check(&seen(&[vec![5, 4]]), &Facts::default(), true).is_err());
     }
 }

@@ -13,9 +13,6 @@ use crate::cache::{Cache, CacheError};
 /// write one that older kernels refuse (`POLICYDB_VERSION_MAX` is 33 in 5.10).
 const POLICY_VERSION: &str = "31";
 
-/// The first word of a binary policy (`POLICYDB_MAGIC`, security/selinux/ss/policydb.h).
-const MAGIC: [u8; 4] = 0xf97c_ff8c_u32.to_le_bytes();
-
 /// Why a policy cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
@@ -65,39 +62,46 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, PolicyError> {
     fs::read(path).map_err(|source| PolicyError::Read { path: path.to_owned(), source })
 }
 
-pub(super) fn binary(path: &Path) -> Result<Vec<u8>, PolicyError> {
-    let bytes = read(path)?;
-    if bytes.starts_with(&MAGIC) {
-        return Ok(bytes);
-    }
-    Err(PolicyError::NotAPolicy { path: path.to_owned() })
-}
-
-/// Compiles CIL source, or finds the result of an earlier compilation of the same text.
-pub(super) fn compile(name: &str, source: &[u8], cache: &Cache) -> Result<Vec<u8>, PolicyError> {
+/// Compiles the files of a policy, each with what the user calls it, or finds the result of an
+/// earlier compilation of the same texts.
+pub(super) fn compile(
+    name: &str,
+    files: &[(&str, &[u8])],
+    cache: &Cache,
+) -> Result<Vec<u8>, PolicyError> {
     let mut key = Sha256::new();
     key.update(POLICY_VERSION);
-    key.update(source);
+    for (_, source) in files {
+        key.update(source.len().to_le_bytes());
+        key.update(source);
+    }
     let key = crate::hex(&key.finalize());
     let kept = cache.path("policies", &key);
     if kept.is_file() {
         return read(&kept);
     }
     let room = cache.temporary()?;
-    let (input, output) = (room.path().join("policy.cil"), room.path().join("policy"));
-    fs::write(&input, source).map_err(|error| cache.error("write", &input, error))?;
+    let output = room.path().join("policy");
+    let mut copies = Vec::new();
+    for (index, (called, source)) in files.iter().enumerate() {
+        let copy = room.path().join(format!("{index}.cil"));
+        fs::write(&copy, source).map_err(|error| cache.error("write", &copy, error))?;
+        copies.push((copy, called));
+    }
     let result = Command::new(super::compiler())
         .args(["--policyvers", POLICY_VERSION, "--output"])
         .arg(&output)
         .arg("--filecontext")
         .arg(room.path().join("file_contexts"))
-        .arg(&input)
+        .args(copies.iter().map(|(copy, _)| copy))
         .output()
         .map_err(PolicyError::NoCompiler)?;
     if !result.status.success() {
         let words = String::from_utf8_lossy(&result.stderr);
-        // It was given a copy, and speaks of that.
-        let output = words.trim().replace(&input.display().to_string(), name);
+        // It was given copies, and speaks of those.
+        let output = copies.iter().fold(words.trim().to_owned(), |words, (copy, called)| {
+            words.replace(&copy.display().to_string(), called)
+        });
         return Err(PolicyError::Refused { name: name.to_owned(), output });
     }
     let binary = read(&output)?;
@@ -117,7 +121,8 @@ mod tests {
         for (source, place) in
             [("(nonsense", "line 1 of mine.cil"), ("\n(allow a b c)", "mine.cil:2")]
         {
-            let error = compile("mine.cil", source.as_bytes(), &cache).unwrap_err().to_string();
+            let files = [("mine.cil", source.as_bytes())];
+            let error = compile("mine", &files, &cache).unwrap_err().to_string();
             assert!(error.contains(place), "{error}");
             assert!(!error.contains(&directory.path().display().to_string()), "{error}");
         }

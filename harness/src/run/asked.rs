@@ -1,7 +1,7 @@
 //! Whether a lane is what was asked for. Check, don't hope.
 
-use perfsec_wire::Facts;
 use perfsec_wire::message::Refusal;
+use perfsec_wire::{Boot, Facts};
 
 use crate::errno::Errno;
 use crate::kernel::Kernel;
@@ -13,13 +13,28 @@ const NEEDED: [(&str, &[&str]); 2] = [
 ];
 
 /// The first difference between what was asked and what was read back.
-pub(super) fn difference(kernel: &Kernel, facts: &Facts) -> Option<String> {
+pub(super) fn difference(kernel: &Kernel, boot: Boot, facts: &Facts) -> Option<String> {
     if facts.release != kernel.release {
         return Some(format!(
             "the kernel calls itself {}, but its image {}",
             facts.release, kernel.release
         ));
     }
+    if boot.has_policy()
+        && let Some(difference) = policy_difference(facts)
+    {
+        return Some(difference);
+    }
+    if boot.has_audit() && facts.audit.enabled == 0 {
+        return Some("audit is off".to_owned());
+    }
+    if facts.audit.rate_limit != 0 {
+        return Some(format!("audit drops records beyond {} a second", facts.audit.rate_limit));
+    }
+    None
+}
+
+fn policy_difference(facts: &Facts) -> Option<String> {
     for (class, permissions) in NEEDED {
         let Some((_, defined)) = facts.selinux.classes.iter().find(|(name, _)| name == class)
         else {
@@ -41,12 +56,6 @@ pub(super) fn difference(kernel: &Kernel, facts: &Facts) -> Option<String> {
     }
     if facts.selinux.enforcing {
         return Some("SELinux is enforcing before the first cell".to_owned());
-    }
-    if facts.audit.enabled == 0 {
-        return Some("audit is off".to_owned());
-    }
-    if facts.audit.rate_limit != 0 {
-        return Some(format!("audit drops records beyond {} a second", facts.audit.rate_limit));
     }
     None
 }

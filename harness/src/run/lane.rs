@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use perfsec_wire::{Facts, Lane, Message, Outcome, PROTOCOL};
+use perfsec_wire::{Boot, Facts, Job, Message, Outcome, PROTOCOL};
 
 use super::{Interrupt, asked, death};
 use crate::case::Circumstances;
 use crate::judge::{Judgement, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::plan::{self, PlannedCell};
-use crate::policy::Policy;
+use crate::policy::Policies;
 use crate::record::{
     BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused,
 };
@@ -24,8 +24,10 @@ pub struct LanePlan {
     pub lane: usize,
     /// The kernel.
     pub kernel: Kernel,
-    /// The policy.
-    pub policy: Arc<Policy>,
+    /// What the kernel is booted as.
+    pub boot: Boot,
+    /// The policies.
+    pub policies: Policies,
     /// The cells, controls before the cells that need them.
     pub cells: Arc<Vec<PlannedCell>>,
     /// What boots the kernel.
@@ -72,8 +74,9 @@ pub fn run_lane(
     emit(Event::Lane(LaneStarted {
         lane: plan.lane,
         kernel: plan.kernel.for_record(),
-        policy: plan.policy.name.clone(),
-        policy_sha256: plan.policy.sha256.clone(),
+        boot: plan.boot,
+        policy: plan.policies.own.name.clone(),
+        policy_sha256: plan.policies.own.sha256.clone(),
         machinery: plan.target.describe(),
         cells: plan.cells.len(),
     }));
@@ -136,7 +139,7 @@ enum Progress {
 }
 
 /// What is known of a boot while it lasts.
-struct Boot {
+struct Booted {
     contexts: Vec<(usize, String)>,
     facts: Option<Box<Facts>>,
     current: Option<usize>,
@@ -161,7 +164,11 @@ impl Runner<'_> {
     fn pending(&self) -> Vec<usize> {
         let mut cells: Vec<_> =
             (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect();
-        cells.sort_by_key(|at| self.deadly.contains(&self.plan.cells[*at].case.name));
+        // A lockdown that a boot has cannot be lowered for a cell that comes later.
+        cells.sort_by_key(|at| {
+            let case = &self.plan.cells[*at].case;
+            (case.lockdown, self.deadly.contains(&case.name))
+        });
         cells
     }
 
@@ -192,9 +199,12 @@ impl Runner<'_> {
         let wire: Vec<_> = cells
             .iter()
             .enumerate()
-            .map(|(fresh, index)| self.plan.cells[*index].wire(*index, fresh, &self.plan.policy))
+            .map(|(fresh, index)| {
+                let cell = &self.plan.cells[*index];
+                cell.wire(*index, fresh, self.plan.policies.of(cell.case.policy.as_deref()))
+            })
             .collect();
-        let mut boot = Boot {
+        let mut boot = Booted {
             contexts: wire
                 .iter()
                 .map(|cell| (cell.id as usize, cell.subject.context.clone()))
@@ -206,8 +216,9 @@ impl Runner<'_> {
             console: Vec::new(),
             done: false,
         };
-        let lane = Lane { coverage: self.plan.coverage.clone(), ..plan::lane(wire) };
-        let load = Load { lane, policy: Some(self.plan.policy.binary.clone()) };
+        let job = Job::Cells(wire);
+        let mut load = Load::new(self.plan.boot, &self.plan.policies, job);
+        load.lane.coverage = self.plan.coverage.clone();
         let (sink, incidents) = mpsc::channel();
         interrupt.tell(sink.clone());
         let mut guest = self.plan.target.boot(&load, sink)?;
@@ -258,7 +269,7 @@ impl Runner<'_> {
     }
 
     /// A boot ended before its cells were over.
-    fn bury(&mut self, boot: &Boot, end: End, overdue: Option<&str>) -> Progress {
+    fn bury(&mut self, boot: &Booted, end: End, overdue: Option<&str>) -> Progress {
         let console = String::from_utf8_lossy(&boot.console).into_owned();
         let cause = death::cause(&console, &end, overdue);
         let cell = boot.current.map(|index| self.plan.cells[index].name());
@@ -299,7 +310,7 @@ impl Runner<'_> {
     /// Takes in a message; a verdict for all remaining cells when there is no point in going on.
     fn hear(
         &mut self,
-        boot: &mut Boot,
+        boot: &mut Booted,
         message: Message,
         started: Instant,
     ) -> Option<(Verdict, String)> {
@@ -315,7 +326,7 @@ impl Runner<'_> {
                 Some((Verdict::Error, reason))
             }
             Message::Ready(facts) => {
-                let difference = asked::difference(&self.plan.kernel, &facts);
+                let difference = asked::difference(&self.plan.kernel, self.plan.boot, &facts);
                 (self.emit)(Event::Ready(LaneReady {
                     lane: self.plan.lane,
                     boot: self.boot,
@@ -355,6 +366,8 @@ impl Runner<'_> {
                 (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None
             }
+            // It was for the target, which reads the channel.
+            Message::Moved => None,
             Message::Done => {
                 boot.done = true;
                 None
@@ -362,12 +375,12 @@ impl Runner<'_> {
         }
     }
 
-    fn refuse(&mut self, boot: &Boot, reason: &str) {
+    fn refuse(&mut self, boot: &Booted, reason: &str) {
         let console = String::from_utf8_lossy(&boot.console).into_owned();
         self.refused = Some(Refused { reason: reason.to_owned(), console });
     }
 
-    fn finish(&mut self, boot: &Boot, index: usize, outcome: Outcome) {
+    fn finish(&mut self, boot: &Booted, index: usize, outcome: Outcome) {
         let plan = self.plan;
         let cell = &plan.cells[index];
         let circumstances = self.circumstances();

@@ -66,11 +66,14 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
             origin: Origin::File { path: "vmlinuz".into() },
             config: None,
         },
-        policy: Arc::new(Policy {
+        boot: perfsec_wire::Boot::Selinux,
+        policies: Arc::new(Policy {
             name: "minimal".to_owned(),
             sha256: String::new(),
+            mls: true,
             binary: Vec::new(),
-        }),
+        })
+        .into(),
         cells: Arc::new(cells()),
         target: Box::new(Fake::new(boots)),
         coverage: None,
@@ -118,7 +121,7 @@ fn healthy(id: u32, fresh: usize) -> Observation {
     let cell = &cells()[id as usize];
     let held = !cell.at.grant.0.is_empty();
     let minus = if held { 0 } else { -1 };
-    let policy = plan(Vec::new()).policy;
+    let policy = plan(Vec::new()).policies.own;
     Observation {
         subject: SubjectSeen {
             pid: 100 + id,
@@ -128,6 +131,7 @@ fn healthy(id: u32, fresh: usize) -> Observation {
             context: cell.wire(id as usize, fresh, &policy).subject.context,
         },
         mode: cell.at.mode,
+        processes: Vec::new(),
         calls: vec![Call {
             step: 0,
             result: if held { 7 } else { -13 },

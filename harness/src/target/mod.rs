@@ -7,8 +7,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
-use perfsec_wire::{Lane, Message};
+use perfsec_wire::{Boot, Job, Lane, Message};
 use serde::{Deserialize, Serialize};
+
+use crate::plan;
+use crate::policy::Policies;
 
 /// Something that boots the kernel under test with our agent on it.
 pub trait Target: Send + Sync {
@@ -34,8 +37,18 @@ pub trait Guest {
 pub struct Load {
     /// What the agent is told.
     pub lane: Lane,
-    /// The binary policy, if one is to be loaded.
-    pub policy: Option<Vec<u8>>,
+    /// Binary policies by the name that the agent finds them under.
+    pub policies: Vec<(String, Vec<u8>)>,
+}
+
+impl Load {
+    /// What a boot is given for a job.
+    #[must_use]
+    pub fn new(boot: Boot, policies: &Policies, job: Job) -> Self {
+        let binaries = policies.iter().map(|policy| (policy.file_name(), policy.binary.clone()));
+        let lane = plan::lane(boot, &policies.own, job);
+        Self { lane, policies: if boot.has_policy() { binaries.collect() } else { Vec::new() } }
+    }
 }
 
 /// Something that happened to a booted machine.

@@ -1,6 +1,8 @@
 //! Boots the kernel under test in QEMU.
 
-use std::io::BufReader;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,8 +10,9 @@ use std::sync::mpsc::Sender;
 use std::thread;
 
 use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
-use perfsec_wire::frame::{self, Reader};
-use perfsec_wire::{Lane, Message, paths};
+use perfsec_wire::frame::{self, FrameError, Reader};
+use perfsec_wire::window::{self, Inbox};
+use perfsec_wire::{Boot, Message, paths};
 
 use super::{End, Guest, Incident, Load, Machinery, Target, TargetError};
 use crate::cache::Cache;
@@ -18,18 +21,25 @@ use crate::kernel::Kernel;
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
 const MEMORY_MIB: u32 = 512;
 
-/// Kernel parameters that make SELinux and audit what every lane needs.
-const PARAMETERS: [&str; 5] = [
-    // Debian builds several security modules and takes AppArmor unless told otherwise.
-    "security=selinux",
-    "selinux=1",
-    // The agent sets the mode of each cell; it must not be locked out before.
-    "enforcing=0",
-    // From the first task on, so that the records of one syscall share one serial.
-    "audit=1",
+/// Kernel parameters that every lane needs.
+const PARAMETERS: [&str; 1] = [
     // The default of 64 overflows before the agent can raise it.
     "audit_backlog_limit=8192",
 ];
+
+/// Kernel parameters that make SELinux and audit what a lane is about.
+fn parameters_of(boot: Boot) -> &'static [&'static str] {
+    // Debian builds several security modules and takes AppArmor unless told otherwise. The agent sets the
+    // mode of each cell, and must not be locked out before. With audit on from the first task, the records of
+    // one syscall share one serial.
+    match boot {
+        Boot::Selinux | Boot::NoPolicy => {
+            &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
+        }
+        Boot::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
+        Boot::NoAudit => &["security=selinux", "selinux=1", "enforcing=0", "audit=0"],
+    }
+}
 
 /// A kernel in QEMU.
 #[derive(Clone, Debug)]
@@ -42,6 +52,8 @@ pub struct Qemu {
     pub accel: Accel,
     /// The kernel.
     pub kernel: Kernel,
+    /// What the kernel is booted as.
+    pub boot: Boot,
     /// More kernel parameters.
     pub append: Vec<String>,
 }
@@ -88,26 +100,24 @@ impl Qemu {
 
     fn parameters(&self) -> Vec<String> {
         let mut parameters = machine::kernel_parameters(self.accel);
-        parameters.extend(PARAMETERS.map(str::to_owned));
+        let wanted = parameters_of(self.boot).iter().chain(&PARAMETERS);
+        parameters.extend(wanted.map(|parameter| (*parameter).to_owned()));
         parameters.extend(self.append.iter().cloned());
         parameters
     }
 
-    fn machine(
-        &self,
-        lane: &Lane,
-        policy: Option<&[u8]>,
-        shell: Option<Vec<u8>>,
-    ) -> Result<Machine, TargetError> {
-        let lane = frame::encode(lane).map_err(|error| TargetError::Host {
+    fn machine(&self, load: &Load, shell: Option<Vec<u8>>) -> Result<Machine, TargetError> {
+        let lane = frame::encode(&load.lane).map_err(|error| TargetError::Host {
             doing: "encode the lane".to_owned(),
             source: std::io::Error::other(error),
         })?;
         let mut files = initramfs::Builder::new()
             .file("/init", 0o755, crate::AGENT)
+            .and_then(|files| files.file(paths::SUBJECT, 0o755, crate::SUBJECT))
             .and_then(|files| files.file(paths::LANE, 0o600, lane));
-        if let Some(policy) = policy {
-            files = files.and_then(|files| files.file(paths::POLICY, 0o600, policy));
+        for (name, policy) in &load.policies {
+            let path = format!("{}/{name}", paths::POLICIES);
+            files = files.and_then(|files| files.file(&path, 0o600, policy.as_slice()));
         }
         if let Some(shell) = shell {
             files = files.and_then(|files| files.file(paths::SHELL, 0o755, shell));
@@ -124,6 +134,7 @@ impl Qemu {
             initramfs,
             append: self.parameters(),
             memory_mib: MEMORY_MIB,
+            window: Some(window::SIZE as u64),
             console: ConsoleTo::Events,
         })
     }
@@ -136,17 +147,16 @@ impl Qemu {
     /// When the machinery fails.
     pub fn shell(
         &self,
-        lane: &Lane,
-        policy: &[u8],
+        load: &Load,
         shell: Vec<u8>,
         said: impl Fn(Message) + Send + 'static,
     ) -> Result<End, TargetError> {
-        let mut machine = self.machine(lane, Some(policy), Some(shell))?;
+        let mut machine = self.machine(load, Some(shell))?;
         machine.console = ConsoleTo::Terminal;
         let (sink, events) = std::sync::mpsc::channel();
         let mut vm = Vm::start(&machine, move |event| drop(sink.send(event)))?;
         if let Some(channel) = vm.channel() {
-            listen(channel, move |incident| {
+            listen(channel, vm.window(), move |incident| {
                 if let Incident::Message(message) = incident {
                     said(message);
                 }
@@ -162,7 +172,7 @@ impl Qemu {
 
 impl Target for Qemu {
     fn boot(&self, load: &Load, sink: Sender<Incident>) -> Result<Box<dyn Guest>, TargetError> {
-        let machine = self.machine(&load.lane, load.policy.as_deref(), None)?;
+        let machine = self.machine(load, None)?;
         let events = sink.clone();
         // Whoever no longer listens has ended the lane, and drops the machine next.
         let mut vm = Vm::start(&machine, move |event| {
@@ -172,7 +182,7 @@ impl Target for Qemu {
             }));
         })?;
         if let Some(channel) = vm.channel() {
-            listen(channel, move |incident| drop(sink.send(incident)))?;
+            listen(channel, vm.window(), move |incident| drop(sink.send(incident)))?;
         }
         Ok(Box::new(Running { vm }))
     }
@@ -194,24 +204,61 @@ impl Guest for Running {
 
 /// Reads the agent's messages until its channel ends.
 fn listen(
-    channel: UnixStream,
+    port: UnixStream,
+    window: Option<File>,
     tell: impl Fn(Incident) + Send + 'static,
 ) -> Result<(), TargetError> {
     let read = move || {
-        let mut messages = Reader::new(BufReader::new(channel));
-        loop {
-            match messages.read::<Message>() {
-                Ok(Some(message)) => tell(Incident::Message(message)),
-                Ok(None) => return tell(Incident::Silence(None)),
-                Err(error) => return tell(Incident::Silence(Some(error.to_string()))),
-            }
-        }
+        let end = hear(&port, window, &tell).err().map(|error| error.to_string());
+        tell(Incident::Silence(end));
     };
     thread::Builder::new()
         .name("agent".to_owned())
         .spawn(read)
         .map_err(|source| TargetError::Host { doing: "start a thread".to_owned(), source })?;
     Ok(())
+}
+
+/// First from the serial port; when the agent has moved, through the window.
+fn hear(
+    port: &UnixStream,
+    window: Option<File>,
+    tell: &dyn Fn(Incident),
+) -> Result<(), FrameError> {
+    let mut messages = Reader::new(BufReader::new(port));
+    if !pass_on(&mut messages, tell)? {
+        return Ok(());
+    }
+    let nowhere = || io::Error::other("the agent moved to memory that its guest does not have");
+    let memory = Window(window.ok_or_else(nowhere)?);
+    // What was read of the port and not used yet is in its buffer.
+    let inbox = Inbox::new(memory, messages.into_inner(), port);
+    let mut messages = Reader::new(BufReader::new(inbox));
+    if pass_on(&mut messages, tell)? {
+        return Err(io::Error::other("the agent moved a second time").into());
+    }
+    Ok(())
+}
+
+/// Passes messages on until the stream ends, or the agent leaves it for another: then it is `true`.
+fn pass_on(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<bool, FrameError> {
+    while let Some(message) = messages.read()? {
+        match message {
+            Message::Moved => return Ok(true),
+            message => tell(Incident::Message(message)),
+        }
+    }
+    Ok(false)
+}
+
+/// The memory that is shared with the guest. It is copied by the kernel, so that nothing here ever looks
+/// at bytes that the guest may be changing.
+struct Window(File);
+
+impl window::Load for Window {
+    fn load(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(bytes, offset as u64)
+    }
 }
 
 fn end_of(end: perfsec_qemu::End) -> End {

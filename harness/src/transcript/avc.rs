@@ -8,11 +8,15 @@
 //! ```
 //!
 //! The short form leaves out what has a default: the subject's pid, comm and context on both sides,
-//! and `permissive=` as the cell's mode has it.
+//! and `permissive=` as the cell's mode has it. An inode's number is `ino=*`. A context that differs from the subject's in its type alone
+//! is written as that type, because the rest of it is new in every cell.
 
 use std::fmt::Write as _;
 
 use perfsec_wire::Mode;
+
+/// What stands for a value that says nothing.
+const ANY: &str = "*";
 
 /// Whose record it is expected to be: what the short form's defaults stand for.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +42,23 @@ pub struct Avc {
     pub fields: Vec<(String, String)>,
 }
 
+impl<'a> Subject<'a> {
+    /// The type in a context that is the subject's but for its type.
+    #[must_use]
+    pub fn type_in<'b>(&self, context: &'b str) -> Option<&'b str> {
+        let (own, other) = (parts(self.context)?, parts(context)?);
+        ((own.0, own.2) == (other.0, other.2)).then_some(other.1)
+    }
+}
+
+/// User and role, type, and level of a context (`user:role:type:level`, without a level where there is no MLS).
+fn parts(context: &str) -> Option<(&str, &str, &str)> {
+    let role = context.find(':')? + 1;
+    let start = role + context[role..].find(':')? + 1;
+    let end = context[start..].find(':').map_or(context.len(), |at| start + at);
+    Some((&context[..start], &context[start..end], &context[end..]))
+}
+
 impl Avc {
     /// Takes apart what follows `avc:` in a record or `avc` in a short form.
     #[must_use]
@@ -46,8 +67,7 @@ impl Avc {
         let (permissions, rest) = rest.trim_start().strip_prefix('{')?.split_once('}')?;
         let rest = rest.trim_start();
         let rest = rest.strip_prefix("for ").unwrap_or(rest);
-        let fields = rest
-            .split_ascii_whitespace()
+        let fields = words(rest)
             .map(|field| field.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())))
             .collect::<Option<Vec<_>>>()?;
         let permissions: Vec<_> = permissions.split_whitespace().map(str::to_owned).collect();
@@ -66,9 +86,18 @@ impl Avc {
     pub fn short(&self, subject: &Subject<'_>) -> String {
         let mut text = format!("avc {} {{ {} }}", self.verb, self.permissions.join(" "));
         for (key, value) in &self.fields {
-            if self.default(key, subject).as_ref() != Some(value) {
-                let _ = write!(text, " {key}={value}");
+            if self.default(key, subject).as_ref() == Some(value) {
+                continue;
             }
+            let value = match key.as_str() {
+                // The number of an inode in a file system without a disk: another in every boot.
+                "ino" => ANY,
+                "scontext" | "tcontext" => subject.type_in(value).unwrap_or(value),
+                // Written by audit_log_untrustedstring(), in quotes.
+                "srawcon" | "trawcon" => subject.type_in(value.trim_matches('"')).unwrap_or(value),
+                _ => value,
+            };
+            let _ = write!(text, " {key}={value}");
         }
         text
     }
@@ -119,6 +148,16 @@ impl Avc {
     }
 }
 
+/// Splits at blanks that no quotes enclose: `lockdown_reason="use of kprobes"` is one word.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |letter: char| {
+        quoted ^= letter == '"';
+        letter.is_ascii_whitespace() && !quoted
+    })
+    .filter(|word| !word.is_empty())
+}
+
 /// A string as `audit_log_untrustedstring()` writes it: quoted, or in hex when it holds a quote, a
 /// blank or a byte outside printable ASCII.
 fn quoted(text: &str) -> String {
@@ -152,7 +191,7 @@ mod tests {
         Subject { pid: 89, comm: "probe-P", context: CONTEXT, mode }
     }
 
-    // Records of a 6.1 kernel, as they came over netlink.
+    // Records of a 6.1 kernel, as they came over netlink; that of class lockdown is of 5.10.
     #[rstest]
     #[case(
         r#"avc:  denied  { open } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=1"#,
@@ -161,6 +200,10 @@ mod tests {
     #[case(
         r#"avc:  denied  { perfmon } for  pid=89 comm="probe-P" capability=38  scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=capability2 permissive=1"#,
         "avc denied { perfmon } capability=38 tclass=capability2"
+    )]
+    #[case(
+        r#"avc:  denied  { confidentiality } for  pid=89 comm="probe-P" lockdown_reason="use of kprobes" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=lockdown permissive=1"#,
+        r#"avc denied { confidentiality } lockdown_reason="use of kprobes" tclass=lockdown"#
     )]
     #[case(
         r#"avc:  denied  { read } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:kernel_t:s0 tclass=perf_event permissive=1"#,
@@ -179,6 +222,13 @@ mod tests {
         assert_eq!(written(record, &subject), short);
         let back = Avc::parse(short.strip_prefix("avc").unwrap()).unwrap();
         assert_eq!(back.expand(&subject), record);
+    }
+
+    #[test]
+    fn a_context_that_differs_in_its_type_alone_is_that_type() {
+        let record = r#"avc:  denied  { use } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:owner_t:s0:c2 tclass=fd permissive=0"#;
+        let short = written(record, &subject(Mode::Enforcing));
+        assert_eq!(short, "avc denied { use } tcontext=owner_t tclass=fd");
     }
 
     #[rstest]

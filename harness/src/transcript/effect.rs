@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use perfsec_wire::CapCheck;
+use perfsec_wire::{CapCheck, CapSet};
 
 use super::Avc;
 use crate::grant::{cap_name, cap_number};
@@ -14,6 +14,35 @@ pub enum Effect {
     Cap(CapLine),
     /// `avc denied { … } …`, in canonical spelling.
     Avc(Avc),
+    /// `holds SET`: the capabilities after an exec.
+    Holds(Holds),
+    /// `domain TYPE`: the type of the context after an exec, when it is another.
+    Domain(String),
+    /// `uid NUMBER`: the real user id after an exec, when it is another.
+    Uid(u32),
+    /// `kernel TEXT`: a line of the kernel's log that the case asks for.
+    Kernel(String),
+    /// `record SYSCALL`: the record that describes the syscall, where the case asks for it.
+    SyscallRecord,
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// Permitted capabilities.
+    pub permitted: CapSet,
+    /// Effective capabilities.
+    pub effective: CapSet,
+}
+
+impl fmt::Display for Holds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "holds {}", self.permitted)?;
+        if self.effective != self.permitted {
+            write!(f, ", effective {}", self.effective)?;
+        }
+        Ok(())
+    }
 }
 
 /// A capability check and its outcome.
@@ -78,6 +107,11 @@ impl fmt::Display for Effect {
                 write!(f, "avc {} {{ {} }}", avc.verb, avc.permissions.join(" "))?;
                 avc.fields.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))
             }
+            Self::Holds(holds) => holds.fmt(f),
+            Self::Domain(domain) => write!(f, "domain {domain}"),
+            Self::Uid(uid) => write!(f, "uid {uid}"),
+            Self::Kernel(text) => write!(f, "kernel {text}"),
+            Self::SyscallRecord => f.write_str("record SYSCALL"),
         }
     }
 }
@@ -100,7 +134,29 @@ pub fn parse(line: &str) -> Result<Effect, String> {
                 "`{line}` is no AVC record: write `avc denied {{ PERMISSION }} tclass=CLASS`"
             )),
         },
-        _ => Err(format!("`{line}` is neither a `cap` nor an `avc` line")),
+        Some(("holds", rest)) => parse_holds(rest).map(Effect::Holds),
+        Some(("domain", rest)) => Ok(Effect::Domain(rest.trim().to_owned())),
+        Some(("uid", rest)) => match rest.trim().parse() {
+            Ok(uid) => Ok(Effect::Uid(uid)),
+            Err(_) => Err(format!("`{rest}` is no user id")),
+        },
+        Some(("kernel", rest)) => Ok(Effect::Kernel(rest.to_owned())),
+        Some(("record", rest)) if rest.trim() == "SYSCALL" => Ok(Effect::SyscallRecord),
+        _ => Err(format!(
+            "`{line}` is neither a `cap` nor an `avc` line, nor one of \
+             `holds`, `domain`, `uid`, `kernel`, `record SYSCALL`"
+        )),
+    }
+}
+
+fn parse_holds(rest: &str) -> Result<Holds, String> {
+    let set = |text: &str| text.trim().parse::<crate::grant::Grant>().map(|grant| grant.0);
+    match rest.split_once(',') {
+        None => set(rest).map(|both| Holds { permitted: both, effective: both }),
+        Some((permitted, rest)) => match rest.trim().strip_prefix("effective ") {
+            Some(effective) => Ok(Holds { permitted: set(permitted)?, effective: set(effective)? }),
+            None => Err(format!("`{rest}` is not `effective SET`")),
+        },
     }
 }
 
@@ -135,6 +191,9 @@ mod tests {
     #[case("cap sys_admin =  not  held", "cap sys_admin = not held")]
     #[case("cap sys_admin unaudited = granted", "cap sys_admin unaudited = granted")]
     #[case("cap perfmon = refused by selinux", "cap perfmon = refused by selinux")]
+    #[case("holds  perfmon", "holds perfmon")]
+    #[case("holds perfmon, effective none", "holds perfmon, effective none")]
+    #[case("kernel SELinux:  Class x", "kernel SELinux:  Class x")]
     #[case("avc  denied {  open } tclass=perf_event", "avc denied { open } tclass=perf_event")]
     fn an_effect_has_one_spelling(#[case] written: &str, #[case] canonical: &str) {
         assert_eq!(parse(written).unwrap().to_string(), canonical);

@@ -1,9 +1,11 @@
 //! Writes an observation as a transcript.
 
-use perfsec_wire::observation::{Effect, Exit, Record};
+use std::fmt::Display;
+
+use perfsec_wire::observation::{Effect, Exit, Record, SubjectSeen};
 use perfsec_wire::{Observation, Step};
 
-use super::effect::CapLine;
+use super::effect::{CapLine, Holds};
 use super::{Subject, written};
 use crate::errno::Errno;
 
@@ -18,58 +20,116 @@ pub struct Observed {
 
 /// Audit record types that describe the event which another record belongs to: they carry nothing
 /// of their own and whether they come depends on audit rules and kernel version.
-const ENVELOPE: [u16; 6] = [
-    1300, // SYSCALL
-    1302, // PATH
+const ENVELOPE: [u16; 8] = [
+    SYSCALL, 1302, // PATH
     1307, // CWD
     1309, // EXECVE
     1320, // EOE
+    1321, // BPRM_FCAPS
     1327, // PROCTITLE
+    1334, // BPF
 ];
+/// The type of the record about the syscall itself.
+const SYSCALL: u16 = 1300;
 /// The type of an AVC record (include/uapi/linux/audit.h).
 const AVC: u16 = 1400;
 
+/// The result of a `recvmsg` that did not bring what was sent.
+pub const NOTHING: &str = "nothing";
+
+/// What a case wants to see beside syscalls, checks and AVC records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown<'a> {
+    /// Kernel messages that hold one of these.
+    pub messages: &'a [String],
+    /// SYSCALL records.
+    pub syscall_records: bool,
+}
+
 /// Writes down what a cell with these steps did.
 #[must_use]
-pub fn observed(steps: &[Step], observation: &Observation, subject: &Subject<'_>) -> Observed {
-    let mut out = Observed::default();
+pub fn observed(
+    steps: &[Step],
+    observation: &Observation,
+    subject: &Subject<'_>,
+    shown: Shown<'_>,
+) -> Observed {
+    let mut writer = Writing {
+        out: Observed::default(),
+        subject: *subject,
+        uid: observation.subject.uid,
+        shown,
+    };
     for call in &observation.calls {
-        match steps.get(call.step as usize) {
-            Some(step) => out.lines.push(format!("{step} = {}", result(step, call.result))),
-            None => out.lines.push(format!("(no step {}) = {}", call.step, call.result)),
-        }
-        out.effects("  ", &call.effects, subject);
+        let line = match steps.get(call.step as usize) {
+            Some(step) => format!("{step} = {}", result(step, call.result)),
+            None => format!("(no step {}) = {}", call.step, call.result),
+        };
+        writer.out.lines.push(line);
+        writer.effects(&call.effects);
     }
     if !observation.outside.is_empty() {
-        let before = out.lines.len();
-        out.effects("  ", &observation.outside, subject);
-        if out.lines.len() > before {
-            out.lines.insert(before, "(outside every step)".to_owned());
+        let before = writer.out.lines.len();
+        writer.effects(&observation.outside);
+        if writer.out.lines.len() > before {
+            writer.out.lines.insert(before, "(outside every step)".to_owned());
         }
     }
     if let Exit::Signal(number) = observation.exit {
         let name = nix::sys::signal::Signal::try_from(number)
             .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
-        out.lines.push(format!("+++ killed by {name} +++"));
+        writer.out.lines.push(format!("+++ killed by {name} +++"));
     }
-    out
+    writer.out
 }
 
-impl Observed {
-    fn effects(&mut self, indent: &str, effects: &[Effect], subject: &Subject<'_>) {
+/// A transcript while it is written.
+struct Writing<'a> {
+    out: Observed,
+    /// Who performs the steps: another after an exec.
+    subject: Subject<'a>,
+    uid: u32,
+    shown: Shown<'a>,
+}
+
+impl<'a> Writing<'a> {
+    fn line(&mut self, text: impl Display) {
+        self.out.lines.push(format!("  {text}"));
+    }
+
+    fn effects(&mut self, effects: &'a [Effect]) {
         for effect in effects {
             match effect {
-                Effect::Cap(check) => {
-                    self.lines.push(format!("{indent}{}", CapLine::from(check)));
+                Effect::Cap(check) => self.line(CapLine::from(check)),
+                Effect::Record(record) if record.kind == SYSCALL && self.shown.syscall_records => {
+                    self.line("record SYSCALL");
                 }
                 Effect::Record(record) if ENVELOPE.contains(&record.kind) => {}
-                Effect::Record(record) => {
-                    self.lines.push(format!("{indent}{}", written_record(record, subject)));
-                }
+                Effect::Record(record) => self.line(written_record(record, &self.subject)),
                 Effect::Message(message) => {
-                    self.aside.push(format!("kernel: <{}> {}", message.level, message.text));
+                    let text = message.text.trim_end();
+                    if self.shown.messages.iter().any(|part| text.contains(part)) {
+                        self.line(format_args!("kernel {text}"));
+                    } else {
+                        let aside = format!("kernel: <{}> {text}", message.level);
+                        self.out.aside.push(aside);
+                    }
                 }
+                Effect::Became(seen) => self.became(seen),
             }
+        }
+    }
+
+    fn became(&mut self, seen: &'a SubjectSeen) {
+        self.line(Holds { permitted: seen.permitted, effective: seen.effective });
+        if seen.context != self.subject.context {
+            let context = self.subject.type_in(&seen.context).unwrap_or(&seen.context);
+            self.line(format_args!("domain {context}"));
+            self.subject.context = &seen.context;
+        }
+        if seen.uid != self.uid {
+            self.line(format_args!("uid {}", seen.uid));
+            self.uid = seen.uid;
         }
     }
 }
@@ -86,10 +146,11 @@ fn written_record(record: &Record, subject: &Subject<'_>) -> String {
 fn result(step: &Step, value: i64) -> String {
     match i32::try_from(-value) {
         Ok(errno) if (1..4096).contains(&errno) => Errno(errno).to_string(),
-        _ => match step {
-            Step::PerfEventOpen(open) => open.bind.clone(),
-            Step::Mmap(_) => "addr".to_owned(),
-            Step::Read(_) | Step::Ioctl(_) | Step::Close(_) => value.to_string(),
+        _ => match (step, step.success()) {
+            (Step::Recvmsg(_), _) if value == 0 => NOTHING.to_owned(),
+            (Step::Read(_), _) if value == 0 => value.to_string(),
+            (_, Some(name)) => name.to_owned(),
+            (_, None) => value.to_string(),
         },
     }
 }

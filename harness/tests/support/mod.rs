@@ -6,9 +6,11 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// A policy that tests damage.
-pub(crate) const MINIMAL: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../cases/policies/minimal.cil"));
+/// The policy `minimal` in one text, for tests to damage.
+pub(crate) fn minimal() -> String {
+    let files = perfsec_cases::policy("minimal").expect("minimal is there");
+    files.into_iter().map(|(_, text)| text).collect()
+}
 
 /// A place for the input and the cache of one test.
 pub(crate) struct Place {

@@ -1,16 +1,22 @@
 //! A set of capabilities, as the kernel stores it.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
-/// Capabilities as a bit mask: bit *n* is capability number *n* of `capability.h`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Capabilities as a bit mask: bit *n* is capability number *n* of `capability.h`. In text, the names that
+/// SELinux gives them, joined by `+`, or `none`, or `all`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CapSet(pub u64);
 
 impl CapSet {
     /// No capability.
     pub const EMPTY: Self = Self(0);
+
+    /// Every capability that a kernel of today has: 0 (`chown`) to 40 (`checkpoint_restore`).
+    pub const ALL: Self = Self((1 << 41) - 1);
 
     /// The set that holds only capability `number` (0 to 63).
     #[must_use]
@@ -35,25 +41,80 @@ impl CapSet {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+}
 
-    /// The value of the `security.capability` attribute that gives an executable this set, permitted
-    /// and effective: `struct vfs_cap_data` of revision 2 (`include/uapi/linux/capability.h`).
-    #[must_use]
-    pub fn file_attribute(self) -> [u8; 20] {
-        const VFS_CAP_REVISION_2: u32 = 0x0200_0000;
-        const VFS_CAP_FLAGS_EFFECTIVE: u32 = 1;
-        let words = [
-            VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
-            self.0 as u32,
-            0,
-            (self.0 >> 32) as u32,
-            0,
-        ];
-        let mut bytes = [0; 20];
-        for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
-            chunk.copy_from_slice(&word.to_le_bytes());
+/// Every capability's name as SELinux writes it (`sys_admin`), and its number.
+pub fn names() -> impl Iterator<Item = (String, u32)> {
+    caps::all().into_iter().map(|cap: caps::Capability| {
+        let name = cap.to_string().to_lowercase();
+        (name.trim_start_matches("cap_").to_owned(), u32::from(cap.index()))
+    })
+}
+
+impl fmt::Display for CapSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::EMPTY => return f.pad("none"),
+            Self::ALL => return f.pad("all"),
+            _ => {}
         }
-        bytes
+        let name = |cap: u32| {
+            names().find(|(_, known)| *known == cap).map_or(cap.to_string(), |(name, _)| name)
+        };
+        let mut held: Vec<_> = (0..64).filter(|cap| self.has(*cap)).map(name).collect();
+        held.sort();
+        f.pad(&held.join("+"))
+    }
+}
+
+impl FromStr for CapSet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => return Ok(Self::EMPTY),
+            "all" => return Ok(Self::ALL),
+            _ => {}
+        }
+        text.split('+').try_fold(Self::EMPTY, |set, name| {
+            let found = names().find(|(known, _)| known == name);
+            let (_, number) = found.ok_or_else(|| format!("unknown capability `{name}`"))?;
+            Ok(set.with(Self::one(number)))
+        })
+    }
+}
+
+impl Serialize for CapSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_u64(self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CapSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        } else {
+            u64::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for CapSet {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CapSet".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "capabilities: `none`, `all`, or names joined by `+`: `perfmon+bpf`",
+        })
     }
 }
 
@@ -62,10 +123,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn perfmon_is_bit_six_of_the_second_word() {
-        let attribute = CapSet::one(38).file_attribute();
-        assert_eq!(attribute[..4], [1, 0, 0, 2]);
-        assert_eq!(attribute[4..12], [0; 8]);
-        assert_eq!(attribute[12..16], [1 << 6, 0, 0, 0]);
+    fn a_set_and_its_text_are_one() {
+        for (text, bits) in [("none", 0), ("perfmon", 1 << 38), ("bpf+perfmon", 3 << 38)] {
+            assert_eq!(text.parse(), Ok(CapSet(bits)));
+            assert_eq!(CapSet(bits).to_string(), text);
+        }
+        assert_eq!(CapSet::ALL.to_string().parse(), Ok(CapSet::ALL));
+        assert!("perfmom".parse::<CapSet>().is_err());
     }
 }

@@ -43,12 +43,22 @@ impl<W: Write> Writer<W> {
         Self { stream, previous: Vec::new() }
     }
 
-    /// Writes one message and flushes.
+    /// Writes one message and flushes: it is on its way when this returns.
     ///
     /// # Errors
     ///
     /// When the stream fails or the message is too long.
     pub fn write<T: Serialize>(&mut self, message: &T) -> Result<(), FrameError> {
+        self.queue(message)?;
+        Ok(self.stream.flush()?)
+    }
+
+    /// Writes one message, which may wait for the next to be sent with it.
+    ///
+    /// # Errors
+    ///
+    /// As of `write`; a message that is too long leaves the stream as it was.
+    pub fn queue<T: Serialize>(&mut self, message: &T) -> Result<(), FrameError> {
         let content = encode(message)?;
         if content.len() > MAX_CONTENT {
             return Err(FrameError::TooLong(content.len()));
@@ -60,7 +70,6 @@ impl<W: Write> Writer<W> {
         let mut frame = (packed.len() as u32).to_le_bytes().to_vec();
         frame.extend_from_slice(&packed);
         self.stream.write_all(&frame)?;
-        self.stream.flush()?;
         self.previous = content;
         Ok(())
     }
@@ -76,6 +85,11 @@ impl<R: Read> Reader<R> {
     /// Starts reading a stream of frames.
     pub fn new(stream: R) -> Self {
         Self { stream, previous: Vec::new() }
+    }
+
+    /// Gives the stream back, at the end of the message that was read last.
+    pub fn into_inner(self) -> R {
+        self.stream
     }
 
     /// The next message; `None` when the stream ends between two frames.

@@ -1,8 +1,8 @@
 //! The types that perfsec and its agent speak, and nothing else.
 //!
 //! The host puts a [`Lane`] beside the agent; the agent answers with a stream of [`Message`]s, each
-//! in a [`frame`]. Nothing else passes between them. The host does not trust what it receives: frames
-//! are bounded, and decoding a hostile one is an error, never a panic.
+//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them. The host does
+//! not trust what it receives: frames are bounded, and decoding a hostile one is an error, never a panic.
 
 pub mod attr;
 pub mod caps;
@@ -12,24 +12,28 @@ pub mod lane;
 pub mod message;
 pub mod observation;
 pub mod step;
+pub mod suggest;
+pub mod window;
 
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
-pub use lane::{Cell, Job, Lane, Mode, Subject};
+pub use lane::{Boot, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;
 
 /// What both ends must agree on before they say anything else; raised with every change of a type here.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Where the agent finds its files in a guest's initramfs.
 pub mod paths {
     /// The encoded [`Lane`](crate::Lane).
     pub const LANE: &str = "/perfsec/lane";
-    /// The binary SELinux policy to load; absent when none is to be loaded.
-    pub const POLICY: &str = "/perfsec/policy";
+    /// The binary SELinux policies that cells name, one file each.
+    pub const POLICIES: &str = "/perfsec/policies";
+    /// The program that every subject executes.
+    pub const SUBJECT: &str = "/perfsec/subject";
     /// The shell of a [`Job::Shell`](crate::Job::Shell) lane: a static busybox.
     pub const SHELL: &str = "/bin/busybox";
 }

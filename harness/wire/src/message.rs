@@ -15,6 +15,9 @@ pub enum Message {
         /// `uname -r`
         release: String,
     },
+    /// The last message on the serial port: the next come through the [`window`](crate::window), in a
+    /// stream of frames of their own. For whoever reads the channel, and of no meaning beyond that.
+    Moved,
     /// The kernel or the lane lacks something that every cell needs; nothing will be run.
     Refused(Refusal),
     /// Set-up is complete and read back. A snapshot may be taken here.
@@ -82,6 +85,8 @@ pub struct Facts {
     pub caps_unseen: Option<String>,
     /// How capability checks are seen, for a person: `kprobe security_capable, tracepoint cap_capable`.
     pub caps_means: String,
+    /// How messages travel, for a person: `shared memory`, or why not.
+    pub channel: String,
     /// What SELinux printed while the policy was loaded.
     pub policy_messages: Vec<String>,
     /// `/proc/uptime` when the agent started and when it was ready, in milliseconds.

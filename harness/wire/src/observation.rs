@@ -33,6 +33,8 @@ pub struct Observation {
     pub subject: SubjectSeen,
     /// The mode read back while the subject was stopped before its first step.
     pub mode: Mode,
+    /// The processes beside it, by name, with their number and their context, read back.
+    pub processes: Vec<(String, u32, String)>,
     /// One for each step that was performed, in order; steps whose file descriptor was never made are
     /// not performed, so this can be shorter than the cell's steps.
     pub calls: Vec<Call>,
@@ -85,6 +87,8 @@ pub enum Effect {
     Record(Record),
     /// The kernel printed a message.
     Message(KernelMessage),
+    /// A program that `execve` started came as far as its first step: what it is then.
+    Became(SubjectSeen),
 }
 
 /// One pass through `security_capable()`.

@@ -1,8 +1,8 @@
 //! Which places of the kernel asked the security modules something, and what they were told.
 //!
-//! While cells run, [`Tally`] counts the answers by the address to which the asking call returns. After the
-//! last cell the kernel's text is searched for every call of the functions that ask, so that a place
-//! which no cell reached is known too; then all addresses are turned into symbols.
+//! Before the first cell the kernel's text is searched for every call of the functions that ask, so that a
+//! place which no cell reaches is known too. While cells run, [`Tally`] counts the answers by the address to
+//! which the asking call returns; after the last one all addresses are turned into symbols.
 
 mod calls;
 mod function;
@@ -17,40 +17,60 @@ use perfsec_wire::coverage::{Check, Counts, Coverage, Place, Site};
 use calls::Call;
 use symbols::Symbols;
 
-/// Everything that the boot covered, and the places that it did not reach: those in functions that
-/// are `wanted`, and those that ask for CAP_PERFMON or a perf hook.
-pub(crate) fn report(tally: &Tally, traced: &[&'static str], wanted: &[String]) -> Coverage {
-    let mut report = Coverage {
-        traced: traced.iter().map(|name| (*name).to_owned()).collect(),
-        dropped: tally.dropped(),
-        ..Coverage::default()
-    };
-    let symbols = match Symbols::read() {
-        Ok(symbols) => symbols,
-        Err(error) => {
-            report.unlisted = Some(error.to_string());
+/// The places of the running kernel. They are read before the first cell: a cell may lock the kernel down,
+/// and then it no longer shows its text.
+pub(crate) struct Places {
+    symbols: Symbols,
+    calls: Vec<Call>,
+    /// Why there are none.
+    unlisted: Option<String>,
+}
+
+impl Places {
+    /// Finds the places in functions that are `wanted`, and those that ask for CAP_PERFMON or a perf hook.
+    pub(crate) fn read(wanted: &[String]) -> Self {
+        let (mut calls, mut unlisted) = (Vec::new(), None);
+        let symbols = Symbols::read().unwrap_or_else(|error| {
+            unlisted = Some(error.to_string());
             Symbols::default()
-        }
-    };
-    for (key, counts) in tally.counts() {
-        report.sites.push(Site {
-            via: key.via.to_owned(),
-            check: key.check,
-            place: symbols.place(key.caller),
-            tail: false,
-            counts: *counts,
         });
+        if unlisted.is_none() {
+            match calls::find(&symbols, |call| matters(&symbols, call, wanted)) {
+                Ok(found) => calls = found,
+                Err(error) => unlisted = Some(error.to_string()),
+            }
+        }
+        Self { symbols, calls, unlisted }
     }
-    if report.unlisted.is_none() {
-        match calls::find(&symbols, |call| matters(&symbols, call, wanted)) {
-            Ok(calls) => list(&mut report, tally, &symbols, calls),
-            Err(error) => report.unlisted = Some(error.to_string()),
+
+    /// Everything that the boot covered, and the places that it did not reach.
+    pub(crate) fn report(&self, tally: &Tally, traced: &[&'static str]) -> Coverage {
+        let mut sites = Vec::new();
+        for (key, counts) in tally.counts() {
+            let (via, place) = (key.via.to_owned(), self.symbols.place(key.caller));
+            sites.push(Site { via, check: key.check, place, tail: false, counts: *counts });
+        }
+        for call in &self.calls {
+            for check in &call.checks {
+                let seen = tally.counts().any(|(key, _)| {
+                    (key.via, key.check, key.caller) == (call.via, *check, call.returns)
+                });
+                if !seen {
+                    let (via, place) = (call.via.to_owned(), self.symbols.place(call.returns));
+                    let counts = Counts::default();
+                    sites.push(Site { via, check: *check, place, tail: call.tail, counts });
+                }
+            }
+        }
+        let beyond = u32::try_from(sites.len().saturating_sub(MAX_SITES)).unwrap_or(u32::MAX);
+        sites.truncate(MAX_SITES);
+        Coverage {
+            sites,
+            traced: traced.iter().map(|name| (*name).to_owned()).collect(),
+            unlisted: self.unlisted.clone(),
+            dropped: tally.dropped().saturating_add(beyond),
         }
     }
-    let beyond = report.sites.len().saturating_sub(MAX_SITES);
-    report.sites.truncate(MAX_SITES);
-    report.dropped = report.dropped.saturating_add(u32::try_from(beyond).unwrap_or(u32::MAX));
-    report
 }
 
 /// Whether a place is one to tell of.
@@ -64,29 +84,6 @@ fn matters(symbols: &Symbols, call: &Call, wanted: &[String]) -> bool {
     let of_perf =
         |check: &Check| matches!(check, Check::Capability(CAP_PERFMON) | Check::PerfEvent(_));
     call.checks.iter().any(of_perf) || wanted.iter().any(|name| name == base)
-}
-
-/// Adds the calls that no cell made.
-fn list(report: &mut Coverage, tally: &Tally, symbols: &Symbols, calls: Vec<Call>) {
-    for call in calls {
-        let place = symbols.place(call.returns);
-        for check in call.checks {
-            let seen = tally.counts().any(|(key, _)| {
-                (key.via, key.check, key.caller) == (call.via, check, call.returns)
-            });
-            if seen {
-                continue;
-            }
-            let (via, place) = (call.via.to_owned(), place.clone());
-            report.sites.push(Site {
-                via,
-                check,
-                place,
-                tail: call.tail,
-                counts: Counts::default(),
-            });
-        }
-    }
 }
 
 const CAP_PERFMON: u32 = 38;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::format::{Field, Format};
 use super::setup::{GROUP, TRACED_CAPABILITIES, turn_on};
-use crate::coverage::{Argument, FUNCTIONS, Function, Step, Tally};
+use crate::coverage::{Argument, FUNCTIONS, Function, Places, Step, Tally};
 use crate::error::{Error, Result};
 use crate::knob;
 use crate::undo::Undo;
@@ -31,14 +31,20 @@ pub(crate) struct Watch {
     /// The functions that this kernel has.
     traced: Vec<&'static str>,
     tally: Tally,
+    places: Places,
 }
 
 impl Watch {
     /// Turns the events on. Those of `security_capable()` and SELinux are on already; where they are not,
     /// capabilities are not covered.
-    pub(super) fn new(root: &Path, undo: &mut Undo) -> Result<Self> {
-        let (events, traced) = (Vec::new(), Vec::new());
-        let mut this = Self { readers: Vec::new(), events, traced, tally: Tally::default() };
+    pub(super) fn new(root: &Path, undo: &mut Undo, wanted: &[String]) -> Result<Self> {
+        let mut this = Self {
+            readers: Vec::new(),
+            events: Vec::new(),
+            traced: Vec::new(),
+            tally: Tally::default(),
+            places: Places::read(wanted),
+        };
         for (index, function) in FUNCTIONS.iter().enumerate() {
             let names = if function.name == TRACED_CAPABILITIES.function {
                 let known = TRACED_CAPABILITIES;
@@ -135,8 +141,8 @@ impl Watch {
     }
 
     /// What was covered.
-    pub(crate) fn report(&self, wanted: &[String]) -> perfsec_wire::Coverage {
-        crate::coverage::report(&self.tally, &self.traced, wanted)
+    pub(crate) fn report(&self) -> perfsec_wire::Coverage {
+        self.places.report(&self.tally, &self.traced)
     }
 }
 

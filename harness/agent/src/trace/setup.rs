@@ -64,7 +64,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// Sets everything up and leaves it paused.
-    pub(crate) fn new(undo: &mut Undo, coverage: bool) -> Result<Self> {
+    pub(crate) fn new(undo: &mut Undo, coverage: Option<&[String]>) -> Result<Self> {
         // A machine that lives on may be traced by others; in a guest the top instance saves the time
         // of making another.
         let root = if undo.wanted() { instance(undo)? } else { tracefs().to_owned() };
@@ -88,7 +88,7 @@ impl Trace {
             enable(&root, event, kind, &mut decoder, undo)?;
         }
         let caps = watch_capabilities(&root, &mut decoder, undo).map_err(|error| error.to_string());
-        let coverage = coverage.then(|| Watch::new(&root, undo)).transpose()?;
+        let coverage = coverage.map(|wanted| Watch::new(&root, undo, wanted)).transpose()?;
         let buffers = buffers(&root)?;
         let page = vec![0; layout.size];
         let mut this = Self { switch, buffers, layout, decoder, page, caps, coverage };

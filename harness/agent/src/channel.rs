@@ -1,0 +1,185 @@
+//! The way to the host: a serial port, and shared memory where the guest has it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
+use perfsec_wire::window::{self, Outbox, Store};
+
+use crate::error::{Doing, Error, Result};
+use crate::knob;
+use crate::sys::Shared;
+
+/// The second serial port: the driver is built into stock kernels, those for virtio are modules.
+const PORT: &str = "/dev/ttyS1";
+/// Where sysfs lists PCI devices.
+const PCI_DEVICES: &str = "/sys/bus/pci/devices";
+
+/// Opens the port, raw: what goes through is not text.
+pub(crate) fn port() -> Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        // Without a carrier the open would wait for one.
+        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
+        .open(PORT)
+        .doing(format_args!("open {PORT}"))?;
+    let mut settings = tcgetattr(&file).doing("read the channel's settings")?;
+    cfmakeraw(&mut settings);
+    settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
+    tcsetattr(&file, SetArg::TCSANOW, &settings).doing("make the channel raw")?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).doing("make the channel wait")?;
+    Ok(file)
+}
+
+/// Waits until the last byte has left the port.
+pub(crate) fn drain(port: &File) {
+    // A port that fails here has failed before.
+    let _ = tcdrain(port);
+}
+
+/// Memory that the host sees too, as resource of a PCI device: mapped through sysfs, it needs no driver.
+pub(crate) struct Window(Shared);
+
+impl Window {
+    /// Maps it.
+    ///
+    /// # Errors
+    ///
+    /// When the machine has no such device (a QEMU without it), the kernel does not show its memory
+    /// (no `CONFIG_PCI`), or does not let it be mapped (`LOCKDOWN_PCI_ACCESS`).
+    pub(crate) fn open() -> Result<Self> {
+        let device = device()?;
+        // Firmware has done it for a device that it knows; the kernel does it for drivers only.
+        knob::write(device.join("enable"), "1")?;
+        let path = device.join(window::PCI_RESOURCE);
+        let doing = format!("map {}", path.display());
+        let file = OpenOptions::new().read(true).write(true).open(&path).doing(&doing)?;
+        Shared::map(file.as_fd(), window::SIZE, None).map(Self).doing(doing)
+    }
+}
+
+impl Store for &Window {
+    fn store(&self, offset: usize, bytes: &[u8]) {
+        self.0.store(offset, bytes);
+    }
+}
+
+fn device() -> Result<PathBuf> {
+    let devices = Path::new(PCI_DEVICES);
+    let entries = std::fs::read_dir(devices).doing(format_args!("list {PCI_DEVICES}"))?;
+    let (vendor, device) = window::PCI_ID;
+    let is_it = |path: &PathBuf| {
+        knob::read(path.join("vendor")).is_ok_and(|id| id == vendor)
+            && knob::read(path.join("device")).is_ok_and(|id| id == device)
+    };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_it).ok_or_else(|| {
+        let doing = format!("find a PCI device {vendor}:{device}");
+        Error::new(doing, "the machine has none")
+    })
+}
+
+/// The port as the window's bell: one write to the transmitter's register is one exit from the guest,
+/// where the tty layer makes some twenty of one byte (it enables an interrupt, takes it, and so on).
+pub(crate) struct Bell<'a> {
+    port: &'a File,
+    registers: Option<Registers>,
+}
+
+/// The registers of the port's 16550, through `/dev/port`.
+struct Registers {
+    file: File,
+    base: u64,
+}
+
+/// The line status register, from the base.
+const LSR: u64 = 5;
+/// The transmitter is empty, the driver's and QEMU's queues with it.
+const LSR_THRE: u8 = 0x20;
+
+impl<'a> Bell<'a> {
+    /// Takes the port over when what was written to it has left it.
+    pub(crate) fn new(port: &'a File) -> Self {
+        drain(port);
+        // Without /dev/port (CONFIG_DEVPORT), or locked down, the driver rings.
+        Self { port, registers: Registers::open().ok() }
+    }
+}
+
+impl Registers {
+    fn open() -> Result<Self> {
+        let attributes = Path::new("/sys/class/tty").join(PORT.trim_start_matches("/dev/"));
+        let base = knob::read(attributes.join("port"))?;
+        let digits = base.trim_start_matches("0x").trim_start_matches("0X");
+        let wrong = |detail: &str| Error::new("find the registers of the port", detail);
+        let base = u64::from_str_radix(digits, 16).map_err(|_| wrong(&base))?;
+        if base == 0 {
+            return Err(wrong("they are in memory"));
+        }
+        let file = OpenOptions::new().read(true).write(true).open("/dev/port");
+        Ok(Self { file: file.doing("open /dev/port")?, base })
+    }
+
+    /// Rings when the transmitter takes the byte at once.
+    fn ring(&self, bell: u8) -> io::Result<bool> {
+        let mut status = [0];
+        self.file.read_exact_at(&mut status, self.base + LSR)?;
+        if status[0] & LSR_THRE == 0 {
+            return Ok(false);
+        }
+        self.file.write_all_at(&[bell], self.base).map(|()| true)
+    }
+}
+
+impl Read for Bell<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.port.read(buffer)
+    }
+}
+
+impl Write for Bell<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let (Some(registers), [bell]) = (&self.registers, bytes)
+            && registers.ring(*bell)?
+        {
+            return Ok(1);
+        }
+        let count = self.port.write(bytes)?;
+        // The driver is done before the register is written again.
+        drain(self.port);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where frames go.
+pub(crate) enum Channel<'a> {
+    /// Every byte through the port.
+    Port(&'a File),
+    /// Through memory, and a byte through the port for each batch.
+    Window(Outbox<&'a Window, Bell<'a>>),
+}
+
+impl Write for Channel<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Port(port) => port.write(bytes),
+            Self::Window(outbox) => outbox.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Port(port) => port.flush(),
+            Self::Window(outbox) => outbox.flush(),
+        }
+    }
+}

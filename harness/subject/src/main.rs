@@ -1,0 +1,238 @@
+//! The subject: executed with file capabilities in a domain, it performs the syscalls that the agent laid
+//! out in memory, and nothing else.
+//!
+//! It has no library and hardly any start: what it does between exec and its stop is mapping that memory
+//! and reading back who it is. From the stop to the end there are no syscalls but those asked for:
+//! another could ask for memory, and `selinux_vm_enough_memory()` would fill the access vector cache with a
+//! silent grant of sys_admin.
+
+#![no_std]
+#![no_main]
+#![expect(unsafe_code, reason = "a program without a library is made of syscalls")]
+
+use core::arch::{asm, global_asm};
+use core::ptr::{read_volatile, write_volatile};
+
+use perfsec_subject::{
+    ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CLONE, CONTEXT, CONTEXT_LENGTH,
+    CONTEXT_ROOM, COUNT, DONE, EMPTY, EXEC, FROM_SLOT, KIND, LENGTH, NEXT, NO_MEMORY, NO_VALUE,
+    NUMBER, PID, RESULT, SLOTS, STARTS, STATE, STOP, STORE, UID, WORD, entry,
+};
+
+const READ: u64 = 0;
+const OPEN: u64 = 2;
+const CLOSE: u64 = 3;
+const MMAP: u64 = 9;
+const GETPID: u64 = 39;
+const KILL: u64 = 62;
+const GETUID: u64 = 102;
+const CAPGET: u64 = 125;
+const EXIT_GROUP: u64 = 231;
+
+const PROT_READ_WRITE: u64 = 3;
+const MAP_SHARED_FIXED: u64 = 0x11;
+const SIGSTOP: u64 = 19;
+/// `_LINUX_CAPABILITY_VERSION_3`
+const CAPABILITY_VERSION: u64 = 0x2008_0522;
+
+// The kernel starts a program with its arguments on the stack: argc, argv[0], argv[1], …
+global_asm!(
+    ".globl _start",
+    "_start:",
+    "xor ebp, ebp",
+    "mov rdi, rsp",
+    "and rsp, -16",
+    "call {start}",
+    "ud2",
+    start = sym start,
+);
+
+/// `stack` is what the kernel left: the second argument is the number of the memory's descriptor.
+extern "C" fn start(stack: *const usize) -> ! {
+    // SAFETY: execve() leaves argc and argv there, and the agent gives two arguments.
+    let fd = unsafe { number(*stack.add(2) as *const u8) };
+    let map = [BASE as u64, LENGTH as u64, PROT_READ_WRITE, MAP_SHARED_FIXED, fd, 0];
+    if call(MMAP, map) != BASE as i64 {
+        exit(NO_MEMORY);
+    }
+    introduce();
+    perform();
+    exit(0)
+}
+
+fn number(text: *const u8) -> u64 {
+    let (mut text, mut value) = (text, 0);
+    loop {
+        // SAFETY: the string ends with a NUL, which is no digit.
+        match unsafe { read_volatile(text) } {
+            digit @ b'0'..=b'9' => value = value * 10 + u64::from(digit - b'0'),
+            _ => return value,
+        }
+        // SAFETY: the byte before was not the last.
+        text = unsafe { text.add(1) };
+    }
+}
+
+/// Says who it is after exec, as the kernel sees it.
+fn introduce() {
+    store(PID, call(GETPID, [0; 6]) as u64);
+    store(UID, call(GETUID, [0; 6]) as u64);
+    store(CAP_HEADER, CAPABILITY_VERSION);
+    call(CAPGET, [address(CAP_HEADER), address(CAP_DATA), 0, 0, 0, 0]);
+    let path = c"/proc/self/attr/current".as_ptr() as u64;
+    let fd = call(OPEN, [path, 0, 0, 0, 0, 0]);
+    let mut length = fd;
+    if fd >= 0 {
+        let into = (BASE + CONTEXT) as u64;
+        length = call(READ, [fd as u64, into, CONTEXT_ROOM as u64, 0, 0, 0]);
+        call(CLOSE, [fd as u64, 0, 0, 0, 0, 0]);
+    }
+    store(CONTEXT_LENGTH, length as u64);
+    // An execve() that brought us here has succeeded.
+    let next = load(NEXT) as usize;
+    if next > 0 && load(entry(next - 1, STATE)) == BEGUN {
+        finish(next - 1, 0);
+    }
+    store(STARTS, load(STARTS) + 1);
+    stop();
+}
+
+fn stop() {
+    call(KILL, [load(PID), SIGSTOP, 0, 0, 0, 0]);
+}
+
+fn perform() {
+    let count = load(COUNT) as usize;
+    loop {
+        let index = load(NEXT) as usize;
+        if index >= count {
+            return;
+        }
+        store(NEXT, index as u64 + 1);
+        let kind = load(entry(index, KIND));
+        if kind == STOP {
+            stop();
+            continue;
+        }
+        let mut arguments = [0; 6];
+        let mut possible = true;
+        let from_slot = load(entry(index, FROM_SLOT));
+        let mut at = 0;
+        while at < 6 {
+            let mut value = load(entry(index, ARGUMENTS + at));
+            if from_slot >> at & 1 == 1 {
+                value = load(SLOTS + value as usize);
+                possible &= value != EMPTY;
+            }
+            arguments[at] = value;
+            at += 1;
+        }
+        if !possible {
+            continue;
+        }
+        if kind == STORE {
+            // SAFETY: the agent names an aligned place inside the region.
+            unsafe {
+                write_volatile((BASE + arguments[1] as usize) as *mut u32, arguments[0] as u32)
+            };
+            continue;
+        }
+        let number = load(entry(index, NUMBER));
+        store(entry(index, STATE), BEGUN);
+        let result = if kind == CLONE { clone(arguments) } else { call(number, arguments) };
+        // Only a failed execve() returns.
+        debug_assert!(kind != EXEC || result < 0);
+        finish(index, result);
+    }
+}
+
+/// Notes a result, and what it is called.
+fn finish(index: usize, result: i64) {
+    store(entry(index, RESULT), result as u64);
+    store(entry(index, STATE), DONE);
+    let bind = load(entry(index, BIND));
+    let (slot, place) = (bind as u32 as usize, (bind >> 32) as usize);
+    if slot == 0 || result < 0 {
+        return;
+    }
+    let value = match place {
+        0 => result as u64,
+        // SAFETY: the agent names an aligned place inside the region.
+        place => match unsafe { read_volatile((BASE + place) as *const u32) } {
+            NO_VALUE => return,
+            value => u64::from(value),
+        },
+    };
+    store(SLOTS + slot - 1, value);
+}
+
+fn address(word: usize) -> u64 {
+    (BASE + word * WORD) as u64
+}
+
+fn load(word: usize) -> u64 {
+    // SAFETY: the region is mapped there, and the words that the layout names are inside.
+    unsafe { read_volatile((BASE as *const u64).add(word)) }
+}
+
+fn store(word: usize, value: u64) {
+    // SAFETY: as in `load`.
+    unsafe { write_volatile((BASE as *mut u64).add(word), value) }
+}
+
+fn call(number: u64, arguments: [u64; 6]) -> i64 {
+    let result;
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: what a syscall does to memory is limited to the region and to fresh mappings: the agent
+    // lays its arguments out that way.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as i64 => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// `clone(2)`. What it makes touches no stack, so that a thread needs none: it asks to be killed when its
+/// parent ends, and waits.
+fn clone(arguments: [u64; 6]) -> i64 {
+    let result;
+    let [a, b, c, d, e, _] = arguments;
+    // SAFETY: the new task never leaves the block.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 3f",
+            // prctl(PR_SET_PDEATHSIG, SIGKILL)
+            "mov eax, 157",
+            "mov edi, 1",
+            "mov esi, 9",
+            "syscall",
+            "2:",
+            // pause()
+            "mov eax, 34",
+            "syscall",
+            "jmp 2b",
+            "3:",
+            inlateout("rax") 56_i64 => result,
+            inout("rdi") a => _, inout("rsi") b => _, in("rdx") c, in("r10") d, in("r8") e,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    result
+}
+
+fn exit(code: i32) -> ! {
+    loop {
+        call(EXIT_GROUP, [code as u64, 0, 0, 0, 0, 0]);
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(NO_MEMORY)
+}

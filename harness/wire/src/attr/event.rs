@@ -1,0 +1,332 @@
+//! Events by name: `type` and `config` together.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::bits::Access;
+use super::named::{Named, named};
+
+/// An event by name.
+///
+/// What only the kernel under test can number (tracepoints, dynamic PMUs) stays a name here; the agent
+/// looks the number up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Event {
+    /// `software/NAME`: `PERF_TYPE_SOFTWARE`.
+    Software(Software),
+    /// `hardware/NAME`: `PERF_TYPE_HARDWARE`.
+    Hardware(Hardware),
+    /// `tracepoint/CATEGORY:NAME`: `PERF_TYPE_TRACEPOINT`.
+    Tracepoint {
+        /// The directory under `events/` of tracefs.
+        category: String,
+        /// The directory under that.
+        name: String,
+    },
+    /// `breakpoint/ACCESS:ADDRESS`, such as `breakpoint/rw:own`: `PERF_TYPE_BREAKPOINT`.
+    Breakpoint {
+        /// What it stops: `bp_type`; not empty, and in the order of [`Access::NAMES`].
+        access: Vec<Access>,
+        /// Where: `bp_addr`.
+        address: Address,
+    },
+    /// `kprobe/SYMBOL`: the PMU `kprobe`, with `kprobe_func`.
+    Kprobe(String),
+    /// `uprobe/own`: the PMU `uprobe`, on the subject's own executable.
+    Uprobe,
+    /// `raw/0xCONFIG`: `PERF_TYPE_RAW`.
+    Raw(u64),
+    /// `pmu/NAME/0xCONFIG`: a PMU that the kernel numbers itself.
+    Pmu {
+        /// The directory under `/sys/bus/event_source/devices`.
+        name: String,
+        /// `config`
+        config: u64,
+    },
+}
+
+/// The address of a breakpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `own`: a variable of the subject.
+    Own,
+    /// `kernel`: in the kernel's half of the address space.
+    Kernel,
+    /// `0xADDRESS`
+    At(u64),
+}
+
+named! {
+    /// A software event, by the name that `perf list` gives it.
+    Software is "software event" {
+        CpuClock = "cpu-clock" PERF_COUNT_SW_CPU_CLOCK,
+        TaskClock = "task-clock" PERF_COUNT_SW_TASK_CLOCK,
+        PageFaults = "page-faults" PERF_COUNT_SW_PAGE_FAULTS,
+        ContextSwitches = "context-switches" PERF_COUNT_SW_CONTEXT_SWITCHES,
+        CpuMigrations = "cpu-migrations" PERF_COUNT_SW_CPU_MIGRATIONS,
+        MinorFaults = "minor-faults" PERF_COUNT_SW_PAGE_FAULTS_MIN,
+        MajorFaults = "major-faults" PERF_COUNT_SW_PAGE_FAULTS_MAJ,
+        AlignmentFaults = "alignment-faults" PERF_COUNT_SW_ALIGNMENT_FAULTS,
+        EmulationFaults = "emulation-faults" PERF_COUNT_SW_EMULATION_FAULTS,
+        Dummy = "dummy" PERF_COUNT_SW_DUMMY,
+        BpfOutput = "bpf-output" PERF_COUNT_SW_BPF_OUTPUT,
+        CgroupSwitches = "cgroup-switches" PERF_COUNT_SW_CGROUP_SWITCHES,
+    }
+}
+
+named! {
+    /// A hardware event, by the name that `perf list` gives it.
+    Hardware is "hardware event" {
+        CpuCycles = "cpu-cycles" PERF_COUNT_HW_CPU_CYCLES,
+        Instructions = "instructions" PERF_COUNT_HW_INSTRUCTIONS,
+        CacheReferences = "cache-references" PERF_COUNT_HW_CACHE_REFERENCES,
+        CacheMisses = "cache-misses" PERF_COUNT_HW_CACHE_MISSES,
+        BranchInstructions = "branch-instructions" PERF_COUNT_HW_BRANCH_INSTRUCTIONS,
+        BranchMisses = "branch-misses" PERF_COUNT_HW_BRANCH_MISSES,
+        BusCycles = "bus-cycles" PERF_COUNT_HW_BUS_CYCLES,
+        StalledCyclesFrontend = "stalled-cycles-frontend" PERF_COUNT_HW_STALLED_CYCLES_FRONTEND,
+        StalledCyclesBackend = "stalled-cycles-backend" PERF_COUNT_HW_STALLED_CYCLES_BACKEND,
+        RefCycles = "ref-cycles" PERF_COUNT_HW_REF_CPU_CYCLES,
+    }
+}
+
+/// Why a text is no event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// What stands before the slash is no kind of event.
+    #[error("no kind of event `{kind}`{close}")]
+    Kind {
+        /// What stands there.
+        kind: String,
+        /// The closest right word or all of them.
+        close: String,
+    },
+    /// The kind is right, and has no event of that name.
+    #[error("{0}")]
+    Name(String),
+    /// What follows the kind is not of its form.
+    #[error("`{text}` is no {what}: write `{form}`")]
+    Form {
+        /// What follows the kind.
+        text: String,
+        /// What it should be.
+        what: &'static str,
+        /// How it is written.
+        form: &'static str,
+    },
+}
+
+/// What an event begins with.
+const KINDS: [&str; 8] =
+    ["software", "hardware", "tracepoint", "breakpoint", "kprobe", "uprobe", "raw", "pmu"];
+
+impl Event {
+    /// Whether the event itself says what `config` is.
+    #[must_use]
+    pub fn sets_config(&self) -> bool {
+        !matches!(self, Self::Breakpoint { .. } | Self::Kprobe(_) | Self::Uprobe)
+    }
+
+    /// Whether the event itself says what `config1` is, also called `bp_addr` and `kprobe_func`.
+    #[must_use]
+    pub fn sets_config1(&self) -> bool {
+        matches!(self, Self::Breakpoint { .. } | Self::Kprobe(_) | Self::Uprobe)
+    }
+
+    /// The PMU whose number only the kernel under test knows.
+    #[must_use]
+    pub fn pmu(&self) -> Option<&str> {
+        match self {
+            Self::Kprobe(_) => Some("kprobe"),
+            Self::Uprobe => Some("uprobe"),
+            Self::Pmu { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Software(event) => write!(f, "software/{}", event.name()),
+            Self::Hardware(event) => write!(f, "hardware/{}", event.name()),
+            Self::Tracepoint { category, name } => write!(f, "tracepoint/{category}:{name}"),
+            Self::Breakpoint { access, address } => {
+                let access: String = access.iter().map(|bit| bit.name()).collect();
+                write!(f, "breakpoint/{}:{address}", access.to_ascii_lowercase())
+            }
+            Self::Kprobe(symbol) => write!(f, "kprobe/{symbol}"),
+            Self::Uprobe => f.write_str("uprobe/own"),
+            Self::Raw(config) => write!(f, "raw/{config:#x}"),
+            Self::Pmu { name, config } => write!(f, "pmu/{name}/{config:#x}"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("own"),
+            Self::Kernel => f.write_str("kernel"),
+            Self::At(address) => write!(f, "{address:#x}"),
+        }
+    }
+}
+
+impl FromStr for Event {
+    type Err = EventError;
+
+    fn from_str(text: &str) -> Result<Self, EventError> {
+        let (kind, rest) = text.split_once('/').unwrap_or((text, ""));
+        let malformed = |what, form| EventError::Form { text: rest.to_owned(), what, form };
+        match kind {
+            "software" => constant(rest).map(Self::Software),
+            "hardware" => constant(rest).map(Self::Hardware),
+            "tracepoint" => match rest.split_once(':') {
+                Some((category, name)) if is_word(category) && is_word(name) => {
+                    Ok(Self::Tracepoint { category: category.to_owned(), name: name.to_owned() })
+                }
+                _ => Err(malformed("tracepoint", "CATEGORY:NAME")),
+            },
+            "breakpoint" => breakpoint(rest).ok_or_else(|| {
+                malformed(
+                    "breakpoint",
+                    "ACCESS:ADDRESS` with `r`, `w`, `rw` or `x` and `own`, `kernel` or `0xADDRESS",
+                )
+            }),
+            "kprobe" if is_symbol(rest) => Ok(Self::Kprobe(rest.to_owned())),
+            "kprobe" => Err(malformed("kernel symbol", "kprobe/SYMBOL")),
+            "uprobe" if rest == "own" => Ok(Self::Uprobe),
+            "uprobe" => Err(malformed("place for a uprobe", "uprobe/own")),
+            "raw" => hexadecimal(rest)
+                .map(Self::Raw)
+                .ok_or_else(|| malformed("raw event", "raw/0xCONFIG")),
+            "pmu" => match rest.split_once('/').map(|(name, config)| (name, hexadecimal(config))) {
+                Some((name, Some(config))) if is_word(name) => {
+                    Ok(Self::Pmu { name: name.to_owned(), config })
+                }
+                _ => Err(malformed("event of a PMU", "pmu/NAME/0xCONFIG")),
+            },
+            _ => {
+                let close = match crate::suggest::closest(kind, KINDS) {
+                    close if close.is_empty() => format!(": one of `{}`", KINDS.join("`, `")),
+                    close => close,
+                };
+                Err(EventError::Kind { kind: kind.to_owned(), close })
+            }
+        }
+    }
+}
+
+fn constant<T: Named>(name: &str) -> Result<T, EventError> {
+    T::named(name).ok_or_else(|| EventError::Name(T::unknown(name)))
+}
+
+fn breakpoint(text: &str) -> Option<Event> {
+    let (letters, address) = text.split_once(':')?;
+    let access = match letters {
+        "r" => vec![Access::R],
+        "w" => vec![Access::W],
+        "rw" => vec![Access::R, Access::W],
+        "x" => vec![Access::X],
+        _ => return None,
+    };
+    let address = match address {
+        "own" => Address::Own,
+        "kernel" => Address::Kernel,
+        number => Address::At(hexadecimal(number)?),
+    };
+    Some(Event::Breakpoint { access, address })
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?;
+    // from_str_radix() takes a sign.
+    digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(())?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// The name of a directory in tracefs or sysfs, and never a way out of it.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+/// A symbol of the kernel, parts of functions such as `name.isra.0` included.
+fn is_symbol(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte))
+}
+
+impl TryFrom<String> for Event {
+    type Error = EventError;
+
+    fn try_from(text: String) -> Result<Self, EventError> {
+        text.parse()
+    }
+}
+
+impl From<Event> for String {
+    fn from(event: Event) -> Self {
+        event.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("software/cpu-clock")]
+    #[case("software/alignment-faults")]
+    #[case("software/bpf-output")]
+    #[case("software/cgroup-switches")]
+    #[case("hardware/stalled-cycles-frontend")]
+    #[case("tracepoint/sched:sched_switch")]
+    #[case("breakpoint/rw:own")]
+    #[case("breakpoint/x:kernel")]
+    #[case("breakpoint/w:0x1000")]
+    #[case("kprobe/do_sys_openat2")]
+    #[case("kprobe/cred_has_capability.isra.0")]
+    #[case("uprobe/own")]
+    #[case("raw/0x1c2")]
+    #[case("pmu/msr/0x0")]
+    #[case("pmu/uncore_imc_0/0xffffffffffffffff")]
+    fn an_event_is_shown_as_it_is_written(#[case] text: &str) {
+        assert_eq!(text.parse::<Event>().unwrap().to_string(), text);
+    }
+
+    #[rstest]
+    #[case("software/dumy", "no software event `dumy`; did you mean `dummy`?")]
+    #[case("software/page-fault", "did you mean `page-faults`?")]
+    #[case("software/x", "one of `cpu-clock`, `task-clock`")]
+    #[case("hardware/cycles", "no hardware event `cycles`")]
+    #[case("hardware/cache-miss", "did you mean `cache-misses`?")]
+    #[case("softwar/dummy", "no kind of event `softwar`; did you mean `software`?")]
+    #[case("dummy", "one of `software`, `hardware`")]
+    #[case("", "no kind of event ``")]
+    #[case("tracepoint/sched", "write `CATEGORY:NAME`")]
+    #[case("tracepoint/../x:y", "is no tracepoint")]
+    #[case("tracepoint/sched:", "is no tracepoint")]
+    #[case("breakpoint/own", "is no breakpoint")]
+    #[case("breakpoint/wr:own", "is no breakpoint")]
+    #[case("breakpoint/rw:here", "is no breakpoint")]
+    #[case("breakpoint/rw:4096", "is no breakpoint")]
+    #[case("kprobe/", "is no kernel symbol")]
+    #[case("kprobe/a b", "is no kernel symbol")]
+    #[case("uprobe/bin/sh", "write `uprobe/own`")]
+    #[case("raw/12", "write `raw/0xCONFIG`")]
+    #[case("raw/0x+1", "is no raw event")]
+    #[case("raw/0x10000000000000000", "is no raw event")]
+    #[case("pmu/msr", "write `pmu/NAME/0xCONFIG`")]
+    #[case("pmu/../0x1", "is no event of a PMU")]
+    fn an_event_that_cannot_exist_is_refused_with_what_can(#[case] text: &str, #[case] part: &str) {
+        let error = text.parse::<Event>().unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}

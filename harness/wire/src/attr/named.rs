@@ -1,0 +1,67 @@
+//! Kernel constants that are written by name.
+
+/// A set of constants, each with the one name that cases and transcripts use for it.
+pub trait Named: Copy + Eq + Sized + 'static {
+    /// What one of them is called: `software event`.
+    const WHAT: &'static str;
+
+    /// Every one with its name.
+    const NAMES: &'static [(Self, &'static str)];
+
+    /// Its name.
+    fn name(self) -> &'static str {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == self);
+        found.expect("named! gives every variant a name").1
+    }
+
+    /// The one of that name.
+    fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(constant, _)| *constant)
+    }
+
+    /// What is wrong with a name that none of them has.
+    fn unknown(name: &str) -> String {
+        let close = crate::suggest::closest(name, Self::NAMES.iter().map(|(_, name)| name));
+        if !close.is_empty() {
+            return format!("no {} `{name}`{close}", Self::WHAT);
+        }
+        let names: Vec<_> = Self::NAMES.iter().map(|(_, name)| *name).collect();
+        format!("no {} `{name}`: one of `{}`", Self::WHAT, names.join("`, `"))
+    }
+}
+
+/// Declares an enum of kernel constants: `Variant = "name" PERF_CONSTANT`.
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident is $what:literal {
+        $($variant:ident = $name:literal $constant:ident,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub enum $type {
+            $(#[doc = concat!("`", stringify!($constant), "`")] $variant,)*
+        }
+
+        impl $crate::attr::Named for $type {
+            const WHAT: &'static str = $what;
+            const NAMES: &'static [(Self, &'static str)] = &[$((Self::$variant, $name)),*];
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = String;
+
+            fn try_from(name: String) -> Result<Self, String> {
+                use $crate::attr::Named;
+                Self::named(&name).ok_or_else(|| Self::unknown(&name))
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(constant: $type) -> Self {
+                $crate::attr::Named::name(constant).to_owned()
+            }
+        }
+    };
+}
+
+pub(super) use named;

@@ -1,0 +1,170 @@
+//! Steps of `bpf(2)`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FdName, Task, default_fd, named};
+
+/// `bpf(2)`, by the command's name in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Bpf {
+    /// `BPF_PROG_LOAD`.
+    ProgLoad(ProgLoad),
+    /// `BPF_MAP_CREATE`.
+    MapCreate(MapCreate),
+    /// `BPF_TASK_FD_QUERY`.
+    TaskFdQuery(TaskFdQuery),
+}
+
+/// Arguments of `BPF_PROG_LOAD`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProgLoad {
+    /// The type by its name without `BPF_PROG_TYPE_`.
+    pub prog_type: ProgType,
+    /// The instructions.
+    #[serde(default)]
+    pub program: Program,
+    /// The licence that the program claims.
+    #[serde(default = "gpl")]
+    pub license: String,
+    /// Name for the file descriptor that it returns.
+    #[serde(default = "default_program", rename = "as")]
+    pub bind: FdName,
+}
+
+fn gpl() -> String {
+    "GPL".to_owned()
+}
+
+fn default_program() -> FdName {
+    "prog".to_owned()
+}
+
+named! {
+    /// A type of BPF program (`include/uapi/linux/bpf.h`).
+    ProgType {
+        /// Filters a socket.
+        SocketFilter = "SOCKET_FILTER",
+        /// Runs at a kprobe.
+        Kprobe = "KPROBE",
+        /// Classifies packets.
+        SchedCls = "SCHED_CLS",
+        /// Runs at a tracepoint.
+        Tracepoint = "TRACEPOINT",
+        /// Looks at packets before the stack does.
+        Xdp = "XDP",
+        /// Runs when a perf event overflows.
+        PerfEvent = "PERF_EVENT",
+        /// Filters packets of a cgroup.
+        CgroupSkb = "CGROUP_SKB",
+        /// Runs at a tracepoint, without its format.
+        RawTracepoint = "RAW_TRACEPOINT",
+        /// The same, and may write.
+        RawTracepointWritable = "RAW_TRACEPOINT_WRITABLE",
+        /// Decides about sysctls of a cgroup.
+        CgroupSysctl = "CGROUP_SYSCTL",
+    }
+}
+
+named! {
+    /// A program by what it does.
+    #[derive(Default)]
+    Program {
+        /// `r0 = 0; exit`
+        #[default]
+        Nothing = "nothing",
+        /// Returns the frame pointer: a pointer leaks.
+        ReturnPointer = "return-pointer",
+        /// Reads stack that was never written.
+        ReadStack = "read-stack",
+        /// Calls `bpf_probe_read_kernel()`, which only tracing programs have.
+        ProbeRead = "probe-read",
+        /// Calls `bpf_ktime_get_ns()`, which every program has.
+        Time = "time",
+        /// Calls `bpf_spin_lock`-group helper `bpf_jiffies64()`.
+        Jiffies = "jiffies",
+        /// Calls `bpf_trace_printk()`.
+        TracePrintk = "trace-printk",
+    }
+}
+
+/// Arguments of `BPF_MAP_CREATE`: a map with one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MapCreate {
+    /// The type by its name without `BPF_MAP_TYPE_`.
+    pub map_type: MapType,
+    /// Name for the file descriptor that it returns.
+    #[serde(default = "default_map", rename = "as")]
+    pub bind: FdName,
+}
+
+fn default_map() -> FdName {
+    "map".to_owned()
+}
+
+named! {
+    /// A type of BPF map.
+    MapType {
+        /// Keys are hashed.
+        Hash = "HASH",
+        /// Keys are indices.
+        Array = "ARRAY",
+        /// Values are perf events.
+        PerfEventArray = "PERF_EVENT_ARRAY",
+        /// Values are stacks.
+        StackTrace = "STACK_TRACE",
+    }
+}
+
+/// Arguments of `BPF_TASK_FD_QUERY`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TaskFdQuery {
+    /// Whose descriptor.
+    #[serde(default)]
+    pub pid: Task,
+    /// Which descriptor.
+    #[serde(default = "default_fd")]
+    pub fd: FdName,
+}
+
+impl Bpf {
+    pub(super) fn needs(&self) -> Vec<&str> {
+        match self {
+            Self::ProgLoad(_) | Self::MapCreate(_) => Vec::new(),
+            Self::TaskFdQuery(query) => vec![&query.fd],
+        }
+    }
+
+    pub(super) fn binds(&self) -> Option<&str> {
+        match self {
+            Self::ProgLoad(load) => Some(&load.bind),
+            Self::MapCreate(create) => Some(&create.bind),
+            Self::TaskFdQuery(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Bpf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProgLoad(load) => {
+                write!(f, "PROG_LOAD, {}, {}", load.prog_type, load.program)?;
+                if load.license != "GPL" {
+                    write!(f, ", license={:?}", load.license)?;
+                }
+                Ok(())
+            }
+            Self::MapCreate(create) => write!(f, "MAP_CREATE, {}", create.map_type),
+            Self::TaskFdQuery(query) => write!(f, "TASK_FD_QUERY, pid={}, {}", query.pid, query.fd),
+        }
+    }
+}
