@@ -14,6 +14,12 @@ pub fn suite() -> Vec<(&'static str, &'static str)> {
     texts(&SUITE)
 }
 
+/// The places in the kernel that decide about perf: `points.toml`.
+#[must_use]
+pub fn points() -> &'static str {
+    include_str!("../points.toml")
+}
+
 /// The CIL source of the policy called `name`, or `None` when there is none: the files that are
 /// compiled together, each as its path below `policies/` and its text.
 #[must_use]

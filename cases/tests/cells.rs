@@ -208,6 +208,7 @@ impl Prepared {
                 boot,
                 policies: self.policies.clone(),
                 cells: Arc::new(cells),
+                coverage: None,
                 target: Box::new(Qemu { boot, ..target.clone() }),
             };
             let (sink, told) = std::sync::mpsc::channel();

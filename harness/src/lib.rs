@@ -10,6 +10,7 @@ pub mod cache;
 pub mod case;
 pub mod cli;
 pub mod console;
+pub mod coverage;
 pub mod errno;
 pub mod grant;
 pub mod host;

@@ -125,7 +125,7 @@ fn categories(number: usize) -> String {
 #[must_use]
 pub fn lane(boot: Boot, policy: &Policy, job: Job) -> Lane {
     let policy = boot.has_policy().then(|| policy.file_name());
-    Lane { protocol: PROTOCOL, boot, policy, job }
+    Lane { protocol: PROTOCOL, boot, policy, job, coverage: None }
 }
 
 /// The cells of each way to boot a kernel, in the order in which they are best run: a lockdown can only

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use perfsec_wire::{Boot, Facts, Observation};
+use perfsec_wire::{Boot, Coverage, Facts, Observation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,7 +17,7 @@ use crate::kernel::Kernel;
 use crate::target::{End, Machinery};
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub enum Event {
     Ready(LaneReady),
     /// A cell is over.
     Cell(Box<CellResult>),
+    /// What the cells of a boot covered, in a run that measures it.
+    Coverage(BootCoverage),
     /// A boot ended before its cells were over.
     Death(Death),
     /// A lane is over.
@@ -127,6 +129,17 @@ pub struct CellResult {
     pub judgement: Judgement,
     /// What the agent saw, if it ran.
     pub observation: Option<Observation>,
+}
+
+/// What the cells of a boot covered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BootCoverage {
+    /// The lane.
+    pub lane: usize,
+    /// The boot.
+    pub boot: usize,
+    /// The places of the kernel that asked the security modules, and the answers.
+    pub coverage: Box<Coverage>,
 }
 
 /// A boot that ended too early.

@@ -74,6 +74,21 @@ fn filters_that_select_nothing_are_no_success() {
 }
 
 #[test]
+fn coverage_of_what_has_none_is_told() {
+    let place = Place::new();
+    let run = r#"{"event":"run","format":3,"perfsec":"0","started":"","command":[],"agent":"","cells":0}"#;
+    place.file("run.jsonl", &format!("{run}\n"));
+    place.file("other.jsonl", &run.replace("\"format\":3", "\"format\":0"));
+    let from = |file: &str| place.perfsec(&["coverage", "--from", file]);
+    from("run.jsonl").fails(4, "has no coverage");
+    from("other.jsonl").fails(2, "no run record of format");
+    from("absent.jsonl").fails(2, "absent.jsonl");
+    place.file("tree/Makefile", "");
+    place.perfsec(&["coverage", "--list", "--tree", "tree"]).fails(2, "no kernel/events");
+    place.perfsec(&["coverage", "--list"]).succeeds();
+}
+
+#[test]
 fn a_qemu_that_cannot_run_is_the_hosts_fault() {
     let place = Place::new();
     let plain = place.file("plain", "");

@@ -56,6 +56,9 @@ pub(crate) fn run<W: Write>(
                 let outcome = cell::run(&mut machine, one);
                 finish(channel, one.id, outcome)?;
             }
+            if let Some(watch) = &machine.trace.coverage {
+                channel.write(&Message::Coverage(Box::new(watch.report())))?;
+            }
         }
         Job::Shell => {
             // Records must not pile up in the socket while a person types: they go to the console.

@@ -112,7 +112,7 @@ impl Machine {
         if let Some(audit) = &mut audit {
             audit.register().map_err(no_audit)?;
         }
-        let trace = Trace::new(&mut undo).map_err(setup)?;
+        let trace = Trace::new(&mut undo, lane.coverage.as_deref()).map_err(setup)?;
         let executables = Executables::new(files.subject).map_err(setup)?;
         let children = Children::new().map_err(setup)?;
         let region = Region::new(true).map_err(setup)?;

@@ -14,6 +14,7 @@ mod bpf;
 mod cell;
 mod channel;
 mod children;
+mod coverage;
 mod error;
 mod executables;
 mod init;

@@ -40,6 +40,8 @@ pub enum Command {
     Steps(StepsArgs),
     /// Write what cells see into their case files, for a person to review.
     Bless(BlessArgs),
+    /// Measure which of a kernel's decision points about perf the cases see decide, and how.
+    Coverage(CoverageArgs),
     /// Open a shell on a booted kernel with the policy loaded.
     Shell(ShellArgs),
     /// Fetch kernels and print the path of the image that is booted for each.
@@ -180,6 +182,36 @@ pub struct BlessArgs {
     /// Write to files that have uncommitted changes too.
     #[arg(long)]
     pub dirty: bool,
+}
+
+/// Options of `coverage`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = super::exit::COVERAGE)]
+pub struct CoverageArgs {
+    /// Which cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Which cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// How.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// List the decision points that perfsec knows, and run nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Lanes (kernels under policies) that run at the same time [default: one for each two CPUs].
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Also name the places in this kernel source tree, and those that perfsec does not know.
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// Show what this run record has of an earlier `perfsec coverage`, and run nothing.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "grant", "mode", "kernel", "out"])]
+    pub from: Option<PathBuf>,
+    /// Write the run record here too.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `shell`.

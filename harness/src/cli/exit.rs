@@ -23,6 +23,18 @@ Exit codes:
        does not take the policy
   130  interrupted by SIGINT; 143 by SIGTERM";
 
+/// The same of `perfsec coverage`.
+pub(super) const COVERAGE: &str = "\
+Exit codes:
+  0    every question that a guest can reach was seen answered both ways
+  1    a question was seen answered one way only, or never
+  2    bad input: an option, a case file, a run record, a source tree or a kernel file
+  3    a cell could not be carried out (ERROR) or the target died (MISS)
+  4    no cell ran, or the run record has no coverage
+  5    this host lacks something (`perfsec doctor` says what)
+  6    the kernel cannot be tested
+  130  interrupted by SIGINT; 143 by SIGTERM";
+
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -131,7 +143,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// Errors of the library are fragments that fit after "cannot".
-fn cannot(exit: Exit, error: &(dyn Error + Send + Sync + 'static)) -> Failure {
+pub(super) fn cannot(exit: Exit, error: &(dyn Error + Send + Sync + 'static)) -> Failure {
     Failure { exit, error: format!("cannot {}", chain(error)).into() }
 }
 

@@ -90,6 +90,7 @@ impl Ready {
                         policies: Policies::obtain(Arc::clone(policy), names, cache)?,
                         cells: Arc::clone(cells),
                         target: Box::new(self.target(kernel, *boot)),
+                        coverage: None,
                     });
                 }
             }

@@ -2,6 +2,7 @@
 
 mod args;
 mod bless;
+mod coverage;
 mod doctor;
 mod exit;
 mod generate;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),
+        Command::Coverage(args) => coverage::coverage(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -1,5 +1,6 @@
 //! `perfsec run`
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -48,7 +49,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let mut progress = Progress::new();
     let ready = lanes::prepare(&args.machine, &cache, &|text| progress.say(text))?;
-    let path = cache.path("runs", &format!("{}-{}.jsonl", stamp(), std::process::id()));
+    let path = record_path(&cache);
     let mut writers = vec![Writer::create(&path)?];
     if let Some(out) = &args.out {
         writers.push(Writer::create(out)?);
@@ -150,12 +151,14 @@ fn work<'a>(
 }
 
 /// An emulated lane keeps one CPU busy, and QEMU's own threads some of another.
-fn default_jobs() -> usize {
+pub(super) fn default_jobs() -> usize {
     thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2))
 }
 
-fn stamp() -> String {
-    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+/// Where the record of a run that begins now is kept.
+pub(super) fn record_path(cache: &Cache) -> PathBuf {
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    cache.path("runs", &format!("{stamp}-{}.jsonl", std::process::id()))
 }
 
 /// SIGINT and SIGTERM stop a run in order: machines are ended and the record is finished.

@@ -9,6 +9,7 @@ pub const RELEVANT: &[(&str, &str)] = &[
     ("CONFIG_AUDIT*", "without it there is no record to look at"),
     ("CONFIG_BPF*", "the bpf() paths that ask for CAP_BPF and CAP_PERFMON"),
     ("CONFIG_CC_VERSION_TEXT", "inlining decides which functions can carry a kprobe"),
+    ("CONFIG_COMPAT", "the 32-bit entries of system calls"),
     ("CONFIG_DEFAULT_SECURITY*", "which LSM a kernel from before CONFIG_LSM starts"),
     ("CONFIG_DEBUG_INFO_BTF", "whether types can be read in the guest"),
     ("CONFIG_DEVTMPFS", "how the agent finds its channel"),
@@ -33,6 +34,7 @@ pub const RELEVANT: &[(&str, &str)] = &[
     ("CONFIG_TMPFS*", "a filesystem that honours file capabilities"),
     ("CONFIG_TRACEPOINTS", "the capability tracepoint"),
     ("CONFIG_UPROBE_EVENTS", "one of the event types under test"),
+    ("CONFIG_USER_EVENTS", "a path that asks for CAP_PERFMON"),
 ];
 
 /// The options of a kernel. An option that is not set is absent.

@@ -63,7 +63,7 @@ impl Text {
                 }
             }
             Event::End(end) => self.interrupted = end.interrupted,
-            Event::Run(_) | Event::Ready(_) => {}
+            Event::Run(_) | Event::Ready(_) | Event::Coverage(_) => {}
         }
     }
 

@@ -13,7 +13,9 @@ use crate::judge::{Judgement, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policies;
-use crate::record::{CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused};
+use crate::record::{
+    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused,
+};
 use crate::target::{End, Incident, Load, Target, TargetError};
 
 /// A kernel under a policy, and its cells.
@@ -30,6 +32,8 @@ pub struct LanePlan {
     pub cells: Arc<Vec<PlannedCell>>,
     /// What boots the kernel.
     pub target: Box<dyn Target>,
+    /// The functions whose places are to be told, in a run that measures coverage.
+    pub coverage: Option<Vec<String>>,
 }
 
 /// How long a guest may be silent.
@@ -140,6 +144,7 @@ struct Booted {
     facts: Option<Box<Facts>>,
     current: Option<usize>,
     finished: usize,
+    covered: bool,
     console: Vec<u8>,
     done: bool,
 }
@@ -207,11 +212,13 @@ impl Runner<'_> {
             facts: None,
             current: None,
             finished: 0,
+            covered: false,
             console: Vec::new(),
             done: false,
         };
         let job = Job::Cells(wire);
-        let load = Load::new(self.plan.boot, &self.plan.policies, job);
+        let mut load = Load::new(self.plan.boot, &self.plan.policies, job);
+        load.lane.coverage = self.plan.coverage.clone();
         let (sink, incidents) = mpsc::channel();
         interrupt.tell(sink.clone());
         let mut guest = self.plan.target.boot(&load, sink)?;
@@ -348,6 +355,15 @@ impl Runner<'_> {
                 boot.current = None;
                 boot.finished += 1;
                 self.finish(boot, index, outcome);
+                None
+            }
+            Message::Coverage(coverage) => {
+                if self.plan.coverage.is_none() || std::mem::replace(&mut boot.covered, true) {
+                    let reason = "the agent told what it covered out of turn".to_owned();
+                    return Some((Verdict::Error, reason));
+                }
+                let (lane, boot) = (self.plan.lane, self.boot);
+                (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None
             }
             // It was for the target, which reads the channel.

@@ -76,6 +76,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         .into(),
         cells: Arc::new(cells()),
         target: Box::new(Fake::new(boots)),
+        coverage: None,
     }
 }
 
@@ -161,6 +162,7 @@ fn died(console: &str, end: End) -> Vec<Incident> {
 }
 
 struct Outcomes {
+    covered: usize,
     cells: Vec<CellResult>,
     causes: Vec<String>,
     end: LaneEnded,
@@ -186,15 +188,17 @@ fn run_plan(plan: &LanePlan, interrupt: &Interrupt) -> Outcomes {
     let limits = Limits { boot: short, cell: short };
     run_lane(plan, limits, interrupt, &|event| events.borrow_mut().push(event)).unwrap();
     let (mut cells, mut causes, mut ended) = (Vec::new(), Vec::new(), None);
+    let mut covered = 0;
     for event in events.into_inner() {
         match event {
             Event::Cell(cell) => cells.push(*cell),
+            Event::Coverage(_) => covered += 1,
             Event::Death(death) => causes.push(death.cause),
             Event::LaneEnd(end) => ended = Some(end),
             _ => {}
         }
     }
-    Outcomes { cells, causes, end: ended.unwrap() }
+    Outcomes { covered, cells, causes, end: ended.unwrap() }
 }
 
 fn run(boots: Vec<Vec<Incident>>) -> Outcomes {
@@ -209,6 +213,20 @@ fn a_healthy_lane_passes_in_one_boot() {
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
     assert_eq!((outcomes.end.boots, outcomes.end.refused), (1, None));
     assert!(outcomes.causes.is_empty());
+}
+
+#[test]
+fn coverage_is_kept_once_for_each_boot_and_only_where_it_was_asked_for() {
+    let told = || Incident::Message(Message::Coverage(Box::default()));
+    for (asked, messages, kept) in [(true, 1, 1), (true, 2, 1), (false, 1, 0)] {
+        let coverage = (0..messages).map(|_| told()).collect();
+        let cells = [ran(0, healthy(0, 0)), ran(1, healthy(1, 1))].concat();
+        let mut plan = plan(vec![[up(), cells, coverage, down()].concat()]);
+        plan.coverage = asked.then(Vec::new);
+        let outcomes = run_plan(&plan, &Interrupt::default());
+        assert_eq!(outcomes.covered, kept, "{asked} {messages}");
+        assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
+    }
 }
 
 #[test]

@@ -20,6 +20,10 @@ pub struct Lane {
     pub policy: Option<String>,
     /// What to do once the lane is ready.
     pub job: Job,
+    /// Which places of the kernel are to be told, seen or not, in [`Message::Coverage`](crate::Message):
+    /// the functions with these names, and every one that asks for CAP_PERFMON or a perf hook.
+    /// Without it nothing more is traced than observations need.
+    pub coverage: Option<Vec<String>>,
 }
 
 /// A way to boot a kernel: what its command line turns on.

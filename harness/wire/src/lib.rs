@@ -6,6 +6,7 @@
 
 pub mod attr;
 pub mod caps;
+pub mod coverage;
 pub mod frame;
 pub mod lane;
 pub mod message;
@@ -16,13 +17,14 @@ pub mod window;
 
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
+pub use coverage::Coverage;
 pub use lane::{Boot, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;
 
 /// What both ends must agree on before they say anything else; raised with every change of a type here.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Where the agent finds its files in a guest's initramfs.
 pub mod paths {

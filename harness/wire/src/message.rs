@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::coverage::Coverage;
 use crate::observation::Outcome;
 
 /// One message, in the order in which a healthy lane sends them.
@@ -25,6 +26,8 @@ pub enum Message {
     Started(u32),
     /// A cell is over.
     Finished(u32, Outcome),
+    /// What the cells of this boot covered, if the lane asks for it.
+    Coverage(Box<Coverage>),
     /// Every cell is over, or the shell was left; the guest is about to power off.
     Done,
 }

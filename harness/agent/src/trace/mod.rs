@@ -1,5 +1,6 @@
 //! ftrace: which syscalls the subject made, and what was asked of the security modules meanwhile.
 
+mod coverage;
 mod event;
 #[cfg(test)]
 pub(crate) mod fixture;

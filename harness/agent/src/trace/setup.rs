@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
+use super::coverage::Watch;
 use super::event::{Decoder, Event, Kind};
 use super::format::{Format, PageLayout};
 use super::ring;
@@ -20,7 +21,7 @@ pub(crate) fn tracefs() -> &'static Path {
 }
 
 /// The group of the agent's kprobe events.
-const GROUP: &str = "perfsec";
+pub(super) const GROUP: &str = "perfsec";
 /// Ring buffer for each CPU: some hundred times what a cell leaves there.
 const BUFFER_KB: &str = "512";
 /// The clock whose time stamps compare with those of `/dev/kmsg`: both are `local_clock()`.
@@ -32,9 +33,21 @@ const SECURITY: [(&str, &str, Kind); 2] = [
     ("ask", "p:perfsec/ask security_capable cap=%dx:s32 opts=%cx:u32", Kind::Asked),
     ("answer", "r16:perfsec/answer security_capable ret=$retval:s32", Kind::Answered),
 ];
+/// The events of [`SECURITY`], for those who look at functions and not at capabilities.
+pub(super) const TRACED_CAPABILITIES: Traced =
+    Traced { function: "security_capable", enter: "ask", leave: "answer", argument: "cap" };
 /// commoncap's own verdict, where there is no tracepoint for it (before 6.14).
 const COMMONCAP: (&str, &str, Kind) =
     ("commoncap", "r16:perfsec/commoncap cap_capable ret=$retval:s32", Kind::Commoncap);
+
+/// A function that is traced, by the names of its events.
+pub(super) struct Traced {
+    pub(super) function: &'static str,
+    pub(super) enter: &'static str,
+    pub(super) leave: &'static str,
+    /// The field of the first that tells one call from another.
+    pub(super) argument: &'static str,
+}
 
 /// A tracing instance with the agent's events on.
 pub(crate) struct Trace {
@@ -45,11 +58,13 @@ pub(crate) struct Trace {
     page: Vec<u8>,
     /// How capability checks are seen, or why not.
     pub(crate) caps: std::result::Result<String, String>,
+    /// Counts who asked, when that is wanted.
+    pub(crate) coverage: Option<Watch>,
 }
 
 impl Trace {
     /// Sets everything up and leaves it paused.
-    pub(crate) fn new(undo: &mut Undo) -> Result<Self> {
+    pub(crate) fn new(undo: &mut Undo, coverage: Option<&[String]>) -> Result<Self> {
         // A machine that lives on may be traced by others; in a guest the top instance saves the time
         // of making another.
         let root = if undo.wanted() { instance(undo)? } else { tracefs().to_owned() };
@@ -73,9 +88,10 @@ impl Trace {
             enable(&root, event, kind, &mut decoder, undo)?;
         }
         let caps = watch_capabilities(&root, &mut decoder, undo).map_err(|error| error.to_string());
+        let coverage = coverage.map(|wanted| Watch::new(&root, undo, wanted)).transpose()?;
         let buffers = buffers(&root)?;
         let page = vec![0; layout.size];
-        let mut this = Self { switch, buffers, layout, decoder, page, caps };
+        let mut this = Self { switch, buffers, layout, decoder, page, caps, coverage };
         this.discard()?;
         Ok(this)
     }
@@ -92,7 +108,9 @@ impl Trace {
 
     /// Forgets what was recorded.
     pub(crate) fn discard(&mut self) -> Result<()> {
-        self.pages(|_| ()).map(drop)
+        self.pages(|_| ())?;
+        self.coverage.iter_mut().for_each(Watch::forget);
+        Ok(())
     }
 
     /// Takes what one thread did, in the order in which it happened.
@@ -105,6 +123,9 @@ impl Trace {
         let missed = self.pages(|event| events.extend((event.tid == tid).then_some(event)))?;
         if missed {
             return Err(Error::new("read every trace event", "the ring buffer overran"));
+        }
+        if let Some(coverage) = &mut self.coverage {
+            coverage.count(tid);
         }
         // Stable: within one CPU the order is that of the buffer, whatever the clock's resolution.
         events.sort_by_key(|event| event.time);
@@ -127,6 +148,9 @@ impl Trace {
                     .ok_or_else(|| Error::new(doing, "a page of the ring buffer makes no sense"))?;
                 missed |= page.missed;
                 for (time, data) in page.events {
+                    if let Some(coverage) = &mut self.coverage {
+                        coverage.event(time, data);
+                    }
                     if let Some(event) = self.decoder.decode(time, data) {
                         each(event);
                     }
@@ -168,14 +192,21 @@ fn enable(
     decoder: &mut Decoder,
     undo: &mut Undo,
 ) -> Result<()> {
+    let format = turn_on(root, event, undo)?;
+    let doing = || format!("understand the format of {event}");
+    decoder.learn(kind, &format).map_err(|field| Error::new(doing(), field))
+}
+
+/// Turns an event on; says how it is read.
+pub(super) fn turn_on(root: &Path, event: &str, undo: &mut Undo) -> Result<Format> {
     let folder = root.join("events").join(event);
     let format = knob::read(folder.join("format"))?;
     let doing = || format!("understand the format of {event}");
     let format = Format::parse(&format).ok_or_else(|| Error::new(doing(), &format))?;
-    decoder.learn(kind, &format).map_err(|field| Error::new(doing(), field))?;
     let switch = folder.join("enable");
     undo.write(&switch, "0");
-    knob::write(switch, "1")
+    knob::write(switch, "1")?;
+    Ok(format)
 }
 
 /// Makes capability checks visible; says how.

@@ -1,0 +1,434 @@
+//! Coverage for people: one table for each kernel under a policy, made from the events of a run.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use perfsec_wire::Boot;
+use perfsec_wire::coverage::{Check, Coverage, Site};
+
+use super::survey::merge;
+use super::{Answer, Ask, Finding, Place, Point, Points, Survey};
+use crate::case::Circumstances;
+use crate::record::{Event, LaneStarted};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WEAK: Style = AnsiColor::Yellow.on_default();
+
+/// Widths of the columns; with the mark in front of them a line has 100 columns.
+const ASK: usize = 16;
+const PLACE: usize = 52;
+const NUMBER: usize = 10;
+
+/// Folds events and writes the tables when they are over.
+#[derive(Debug, Default)]
+pub struct Table {
+    lanes: Vec<Lane>,
+}
+
+/// The lanes of one kernel and policy: it is booted in several ways.
+#[derive(Debug)]
+struct Lane {
+    numbers: Vec<(usize, Boot)>,
+    /// The first, with the cells of all.
+    started: LaneStarted,
+    boots: Vec<Coverage>,
+    refused: Option<String>,
+}
+
+impl Table {
+    /// Takes in an event.
+    pub fn event(&mut self, event: &Event) {
+        match event {
+            Event::Lane(started) => {
+                let same = |lane: &&mut Lane| {
+                    let known = &lane.started;
+                    (&known.kernel.sha256, &known.policy)
+                        == (&started.kernel.sha256, &started.policy)
+                };
+                match self.lanes.iter_mut().find(same) {
+                    Some(lane) => {
+                        lane.numbers.push((started.lane, started.boot));
+                        lane.started.cells += started.cells;
+                    }
+                    None => self.lanes.push(Lane {
+                        numbers: vec![(started.lane, started.boot)],
+                        started: started.clone(),
+                        boots: Vec::new(),
+                        refused: None,
+                    }),
+                }
+            }
+            Event::Coverage(boot) => {
+                if let Some(lane) = self.lane(boot.lane) {
+                    let mut coverage = (*boot.coverage).clone();
+                    let is_this = |(number, _): &&(usize, Boot)| *number == boot.lane;
+                    let how = lane.numbers.iter().find(is_this).map(|(_, how)| *how);
+                    if !how.is_some_and(Boot::has_policy) {
+                        // Whoever refuses there is not SELinux.
+                        coverage.sites.iter_mut().for_each(|site| site.counts.refused = 0);
+                    }
+                    lane.boots.push(coverage);
+                }
+            }
+            Event::LaneEnd(end) => {
+                if let Some(lane) = self.lane(end.lane) {
+                    let reason = end.refused.as_ref().map(|refused| refused.reason.clone());
+                    lane.refused = lane.refused.take().or(reason);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn lane(&mut self, number: usize) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.numbers.iter().any(|(known, _)| *known == number))
+    }
+
+    /// Whether any lane told what it covered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.boots.is_empty())
+    }
+
+    /// Whether every lane saw every place that it can reach both ways.
+    #[must_use]
+    pub fn is_complete(&self, points: &Points) -> bool {
+        self.lanes.iter().all(|lane| {
+            let coverage = lane.coverage();
+            !lane.boots.is_empty()
+                && Survey::new(points, &lane.circumstances(), &coverage).is_complete()
+        })
+    }
+
+    /// The tables, with ANSI styles.
+    #[must_use]
+    pub fn text(&self, points: &Points) -> String {
+        let mut out = String::new();
+        for lane in &self.lanes {
+            lane.write(points, &mut out);
+        }
+        out
+    }
+}
+
+impl Lane {
+    fn coverage(&self) -> Coverage {
+        merge(&self.boots.iter().collect::<Vec<_>>())
+    }
+
+    fn circumstances(&self) -> Circumstances<'_> {
+        let kernel = &self.started.kernel;
+        Circumstances {
+            version: kernel.version,
+            distribution: kernel.distribution.as_deref(),
+            config: kernel.config.as_ref(),
+        }
+    }
+
+    fn write(&self, points: &Points, out: &mut String) {
+        let kernel = &self.started.kernel;
+        let (policy, cells) = (&self.started.policy, self.started.cells);
+        let _ = writeln!(out, "Linux {} ({})", kernel.version, kernel.origin);
+        if self.boots.is_empty() {
+            let why = self.refused.as_deref().unwrap_or("no boot told what it covered");
+            let _ = writeln!(out, "{BAD}nothing was measured{BAD:#}: {}\n", printable(why));
+            return;
+        }
+        let coverage = self.coverage();
+        let survey = Survey::new(points, &self.circumstances(), &coverage);
+        let heading = format!("policy {policy}, {cells} cells");
+        let _ = writeln!(
+            out,
+            "  {heading:<width$}{:>NUMBER$}{:>NUMBER$}{:>NUMBER$}",
+            "allowed",
+            "not held",
+            "SELinux",
+            width = ASK + PLACE,
+        );
+        rows(&survey, out);
+        if !survey.absent.is_empty() {
+            let _ = writeln!(out, "\nnot reachable here, or not in this kernel");
+            for absent in &survey.absent {
+                let _ = writeln!(out, "  {:<28} {}", absent.point.name, absent.why);
+            }
+        }
+        if !survey.news.is_empty() {
+            let _ = writeln!(out, "\n{WEAK}news{WEAK:#}: perfsec has no point for these places");
+            survey.news.iter().for_each(|site| line(' ', Style::new(), site, None, out));
+        }
+        if !survey.others.is_empty() {
+            let _ = writeln!(out, "\nasked elsewhere, and not about perf alone");
+            survey.others.iter().for_each(|site| line(' ', Style::new(), site, None, out));
+        }
+        notes(&survey, &coverage, out);
+        let total = survey.rows.len();
+        let every = survey.rows.iter().filter(|row| row.has_every_answer()).count();
+        let both = survey.count(Finding::BothWays);
+        let style = if survey.is_complete() { GOOD } else { BAD };
+        let _ = writeln!(
+            out,
+            "\nLinux {}: {style}{both} of {total} questions seen both ways{style:#} ({every} with every answer), \
+             {} one way, {} never;\n  {} points out of reach; {} news\n",
+            kernel.version,
+            survey.count(Finding::OneWay),
+            survey.count(Finding::Unseen),
+            survey.absent.len(),
+            survey.news.len(),
+        );
+    }
+}
+
+/// The reachable places, below the point that they belong to.
+fn rows(survey: &Survey<'_>, out: &mut String) {
+    let mut last: Option<&Point> = None;
+    for row in &survey.rows {
+        if last.is_none_or(|last| last.name != row.point.name) {
+            let _ = writeln!(out, "\n{}: {}", row.point.name, row.point.what);
+            last = Some(row.point);
+        }
+        let (mark, style) = match row.finding {
+            Finding::BothWays if row.has_every_answer() => (' ', GOOD),
+            Finding::BothWays => (' ', Style::new()),
+            Finding::OneWay => ('*', WEAK),
+            Finding::Unseen => ('!', BAD),
+        };
+        match &row.site {
+            Some(site) => line(mark, style, site, row.never.map(|(answer, _)| answer), out),
+            None => {
+                let _ = writeln!(out, "{style}{mark} {:<ASK$}{style:#}not seen", row.ask);
+            }
+        }
+    }
+}
+
+/// One place with one question and its answers.
+fn line(mark: char, style: Style, site: &Site, never: Option<Answer>, out: &mut String) {
+    let ask = Ask(site.check);
+    let counts = site.counts;
+    let number = |count: u32, possible: bool| match (count, possible) {
+        (0, true) => "no".to_owned(),
+        (0, false) => "-".to_owned(),
+        (count, _) => count.to_string(),
+    };
+    let allowed = match (counts.allowed, counts.logged) {
+        (allowed, 0) => number(allowed, never != Some(Answer::Allowed)),
+        (allowed, logged) => format!("{allowed}+{logged}"),
+    };
+    let refusable = never != Some(Answer::Refused);
+    let not_held = number(counts.not_held, refusable && ask.is_of_capability());
+    let refused = number(counts.refused, refusable);
+    let place = place(site);
+    let _ = writeln!(
+        out,
+        "{style}{mark} {ask:<ASK$}{style:#}{place:<PLACE$}{allowed:>NUMBER$}{not_held:>NUMBER$}{refused:>NUMBER$}"
+    );
+}
+
+/// `symbol+offset`, and the helper through which it asks, where that is not plain from the question.
+fn place(site: &Site) -> String {
+    let offset = format!("+{:#x}", site.place.offset);
+    let via = if site.via.starts_with("perf_allow_") {
+        format!(" ({})", printable(&site.via))
+    } else {
+        String::new()
+    };
+    let symbol = match printable(&site.place.symbol) {
+        symbol if symbol.is_empty() => "(no symbol)".to_owned(),
+        symbol => symbol,
+    };
+    let room = PLACE.saturating_sub(offset.chars().count() + via.chars().count());
+    let symbol: String = symbol.chars().take(room).collect();
+    format!("{symbol}{offset}{via}")
+}
+
+/// What a reader of the table has to know.
+fn notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
+    let mut notes: Vec<String> = Vec::new();
+    if survey.rows.iter().any(|row| row.counts().logged > 0) {
+        notes.push("+N: SELinux logged a denial and, being permissive, let it through".to_owned());
+    }
+    let by_any = |check: Check| matches!(check, Check::Ptrace | Check::LockedDown);
+    if survey.rows.iter().any(|row| by_any(row.ask.0) && row.counts().refused > 0) {
+        notes.push("ptrace, lockdown: refused by SELinux or by another module".to_owned());
+    }
+    let mut reasons: Vec<(Ask, &str)> =
+        survey.rows.iter().filter_map(|row| Some((row.ask, row.never?.1))).collect();
+    reasons.dedup();
+    notes.extend(reasons.iter().map(|(ask, reason)| format!("{ask}: {reason}")));
+    if let Some(why) = &coverage.unlisted {
+        notes.push(format!("places that no cell reached are not listed: {}", printable(why)));
+    }
+    if !coverage.traced.iter().any(|name| name == "security_capable") {
+        notes.push("capability checks cannot be traced on this kernel".to_owned());
+    }
+    if coverage.dropped > 0 {
+        notes.push(format!("{} answers could not be told", coverage.dropped));
+    }
+    if !notes.is_empty() {
+        out.push('\n');
+        notes.iter().for_each(|note| out.push_str(&format!("{note}\n")));
+    }
+}
+
+/// The list of points, for a person.
+#[must_use]
+pub fn describe(points: &Points) -> String {
+    let mut out = String::new();
+    for point in &points.all {
+        let asks: Vec<_> = point.asks.iter().map(ToString::to_string).collect();
+        let _ = writeln!(out, "{}: {}", point.name, point.what);
+        let _ = writeln!(out, "  file {}", point.file);
+        let _ = writeln!(out, "  asks {}", asks.join(", "));
+        if let Some(since) = &point.since {
+            let _ = writeln!(out, "  since {since}");
+        }
+        if let Some(until) = &point.until {
+            let _ = writeln!(out, "  until {until}");
+        }
+        if let Some(option) = &point.config {
+            let _ = writeln!(out, "  needs {option}");
+        }
+        if let Some(unreachable) = &point.unreachable {
+            let _ =
+                writeln!(out, "  not reachable: {}: {}", unreachable.because, unreachable.reason);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The places of a source tree, each with its point.
+#[must_use]
+pub fn sources(places: &[Place], points: &Points) -> String {
+    let mut out = String::new();
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        places.iter().partition(|place| points.of_function(&place.function).is_some());
+    for point in &points.all {
+        let own: Vec<_> =
+            known.iter().filter(|place| point.functions.contains(&place.function)).collect();
+        if !own.is_empty() {
+            let _ = writeln!(out, "{}: {}", point.name, point.what);
+            own.iter().for_each(|place| source(place, &mut out));
+        }
+    }
+    if !unknown.is_empty() {
+        let _ = writeln!(out, "{WEAK}unknown to perfsec{WEAK:#}");
+        unknown.iter().for_each(|place| source(place, &mut out));
+    }
+    let _ = writeln!(
+        out,
+        "\n{} calls in the source, {} unknown to perfsec\n",
+        places.len(),
+        unknown.len()
+    );
+    out
+}
+
+fn source(place: &Place, out: &mut String) {
+    let at = format!("{}:{}", place.file.display(), place.line);
+    let _ = writeln!(out, "  {:<38} {:<27} {}", printable(&at), place.function, place.call);
+}
+
+/// Text from a guest or a file, without what could steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::coverage::{Check, Counts, Hook, Place};
+
+    use super::*;
+    use crate::kernel::{Kernel, KernelVersion, Origin};
+    use crate::record::{BootCoverage, LaneEnded, Refused};
+    use crate::target::Machinery;
+
+    fn lane() -> Event {
+        Event::Lane(LaneStarted {
+            lane: 0,
+            boot: Boot::Selinux,
+            kernel: Kernel {
+                image: "vmlinux".into(),
+                how: crate::kernel::Boot::Pvh,
+                sha256: String::new(),
+                release: "7.3.4".to_owned(),
+                version: KernelVersion::new(7, 3, 4),
+                banner: String::new(),
+                distribution: None,
+                origin: Origin::File { path: "vmlinuz".into() },
+                config: None,
+            },
+            policy: "minimal".to_owned(),
+            policy_sha256: String::new(),
+            machinery: Machinery {
+                machine: String::new(),
+                accel: String::new(),
+                parameters: String::new(),
+            },
+            cells: 2,
+        })
+    }
+
+    fn site(via: &str, check: Check, symbol: &str, counts: Counts) -> Site {
+        let place = Place { symbol: symbol.to_owned(), offset: 0x1f7, size: 0xcf0 };
+        Site { via: via.to_owned(), check, place, tail: false, counts }
+    }
+
+    fn told(sites: Vec<Site>) -> Event {
+        let coverage =
+            Coverage { sites, traced: vec!["security_capable".to_owned()], ..Coverage::default() };
+        Event::Coverage(BootCoverage { lane: 0, boot: 0, coverage: Box::new(coverage) })
+    }
+
+    fn text(events: &[Event]) -> (Table, String) {
+        let mut table = Table::default();
+        events.iter().for_each(|event| table.event(event));
+        let text = table.text(&Points::built_in().unwrap());
+        (table, anstream::adapter::strip_str(&text).to_string())
+    }
+
+    #[test]
+    fn every_place_has_a_line_with_its_answers() {
+        let counts = Counts { allowed: 36, logged: 10, not_held: 60, refused: 0 };
+        let kernel = Check::PerfEvent(Hook::Kernel);
+        let (table, text) = text(&[
+            lane(),
+            told(vec![
+                site(
+                    "perf_allow_kernel",
+                    Check::Capability(38),
+                    "__do_sys_perf_event_open",
+                    counts,
+                ),
+                site("perf_allow_kernel", kernel, "__do_sys_perf_event_open", Counts::default()),
+                site("capable", Check::Capability(38), &"stranger".repeat(15), Counts::default()),
+            ]),
+        ]);
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let place = "__do_sys_perf_event_open+0x1f7 (perf_allow_kernel)";
+        for expected in [
+            format!("cap perfmon {place} 36+10 60 no"),
+            format!("! hook kernel {place} no - no"),
+            "i915_perf hardware: a graphics driver, and a module".to_owned(),
+            "news: perfsec has no point for these places".to_owned(),
+        ] {
+            assert!(lines.contains(&expected), "{expected} in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(!table.is_empty() && !table.is_complete(&Points::built_in().unwrap()));
+    }
+
+    #[test]
+    fn a_lane_that_measured_nothing_says_why() {
+        let reason = "no perf events".to_owned();
+        let refused = Some(Refused { reason, console: String::new() });
+        let end = Event::LaneEnd(LaneEnded { lane: 0, boots: 1, millis: 1, refused });
+        let (table, text) = text(&[lane(), end]);
+        assert!(text.contains("nothing was measured: no perf events"), "{text}");
+        assert!(table.is_empty());
+    }
+}
