@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use perfsec_wire::{Boot, CapSet, Cell, Job, Lane, Lockdown, Mode, PROTOCOL, Process, Subject};
+use perfsec_wire::{Boot, CapSet, Cell, Job, Lane, Mode, PROTOCOL, Process, Subject};
 
 use perfsec_wire::step::{Action, Step};
 
@@ -57,11 +57,6 @@ impl PlannedCell {
     #[must_use]
     pub fn name(&self) -> String {
         self.case.cell_name(&self.at)
-    }
-
-    /// What of its setting is costly, or impossible, to go back from.
-    fn setting(&self) -> (Lockdown, Option<&str>) {
-        (self.case.lockdown, self.case.policy.as_deref())
     }
 
     /// The policies that it needs besides the run's own.
@@ -135,7 +130,11 @@ pub fn by_boot(cells: &[PlannedCell]) -> Vec<(Boot, Vec<PlannedCell>)> {
     let of = |boot: Boot| {
         let mut chosen: Vec<usize> =
             (0..cells.len()).filter(|at| cells[*at].case.boot == boot).collect();
-        chosen.sort_by_key(|at| cells[*at].setting());
+        // Controls first: those of a cell may be in another case.
+        chosen.sort_by_key(|at| {
+            let PlannedCell { case, control, .. } = &cells[*at];
+            (case.lockdown, control.is_some(), case.policy.as_deref())
+        });
         take(cells, &chosen)
     };
     let lanes = Boot::ALL.map(|boot| (boot, of(boot)));
@@ -177,6 +176,21 @@ fn take(cells: &[PlannedCell], order: &[usize]) -> Vec<PlannedCell> {
     order.iter().map(one).collect()
 }
 
+/// Gives cells their controls in other cases, which are added if they were not selected.
+fn controls_elsewhere(cells: &mut Vec<PlannedCell>, library: &Library) {
+    let mut places: HashMap<String, usize> =
+        cells.iter().enumerate().map(|(at, cell)| (cell.name(), at)).collect();
+    for index in 0..cells.len() {
+        let (case, at) = (Arc::clone(&cells[index].case), cells[index].at.clone());
+        let Some((other, at)) = library.control_elsewhere(&case, &at) else { continue };
+        let place = *places.entry(other.cell_name(&at)).or_insert_with(|| {
+            cells.push(PlannedCell { case: Arc::new(other.clone()), at, control: None });
+            cells.len() - 1
+        });
+        cells[index].control = Some(place);
+    }
+}
+
 impl Filter {
     /// The cells that it selects, with the controls of those that expect a denial, controls first.
     ///
@@ -207,6 +221,7 @@ impl Filter {
                 cells.push(PlannedCell { case: Arc::clone(&case), at, control });
             }
         }
+        controls_elsewhere(&mut cells, library);
         Ok(cells)
     }
 

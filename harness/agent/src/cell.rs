@@ -395,6 +395,17 @@ impl Machine {
 
     /// Makes the state between two cells, also after one that failed halfway.
     fn clean(&mut self, stage: &mut Stage) -> Result<()> {
+        self.trace.stop()?;
+        // First what a step wrote, which may have been the mode; then the mode, since a process whose context
+        // is no longer valid cannot even be killed while the kernel is enforcing.
+        let put_back = stage.put_back.all();
+        if let Some(selinux) = &self.selinux {
+            selinux.relax()?;
+        }
+        if let Some(audit) = &mut self.audit {
+            audit.enable(true)?;
+            audit.put_back()?;
+        }
         stage.processes.clear();
         stage.sockets.clear();
         for (_, fd) in stage.given.drain(..) {
@@ -404,15 +415,7 @@ impl Machine {
             // It is there only if the step succeeded.
             let _ = nix::mount::umount2(target.as_str(), nix::mount::MntFlags::MNT_DETACH);
         }
-        self.trace.stop()?;
-        if let Some(selinux) = &self.selinux {
-            selinux.relax()?;
-        }
-        if let Some(audit) = &mut self.audit {
-            audit.enable(true)?;
-            audit.put_back()?;
-        }
-        stage.put_back.all()?;
+        put_back?;
         self.children.reap();
         Ok(())
     }

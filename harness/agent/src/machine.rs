@@ -232,7 +232,8 @@ fn expedite(undo: &mut Undo) -> error::Result<()> {
     undo.file(expedited);
     // Absent on a kernel with tiny RCU, where there is nothing to wait for.
     let _ = knob::write(expedited, "1");
-    // The rate limit applies to audit_log_lost() and to what SELinux says of a policy.
+    // The rate limit of audit_log_lost(). Messages with a limit of their own (`pr_*_ratelimited`: what SELinux
+    // says of a policy that it refuses, what lockdown says) can still be missing.
     let ratelimit = "/proc/sys/kernel/printk_ratelimit";
     undo.file(ratelimit);
     knob::Knob::open(ratelimit)?.set("0")

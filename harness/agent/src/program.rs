@@ -493,7 +493,7 @@ impl Program {
                     let pid = (pid as u32).to_ne_bytes();
                     self.data[offset..offset + 4].copy_from_slice(&pid);
                 }
-                Arg::Slot(_) => {}
+                Arg::Slot(_) => self.store(&query.pid.to_string(), at),
             }
             self.store(&query.fd, at + 4);
         }

@@ -14,8 +14,19 @@ use crate::undo::Undo;
 /// Where selinuxfs is mounted.
 pub(crate) const MOUNT: &str = "/sys/fs/selinux";
 
-/// The classes whose permissions are facts: those under test, and the one that guards the mode.
-const CLASSES: [&str; 5] = ["perf_event", "capability", "capability2", "lockdown", "security"];
+/// The classes whose permissions are facts: those that cases are about, and the one that guards the mode.
+const CLASSES: [&str; 10] = [
+    "bpf",
+    "capability",
+    "capability2",
+    "fd",
+    "file",
+    "lockdown",
+    "perf_event",
+    "process",
+    "process2",
+    "security",
+];
 
 /// The mode switch of a kernel with SELinux.
 pub(crate) struct Selinux {

@@ -11,7 +11,9 @@ use perfsec_wire::{Boot, Lockdown, Mode, Step};
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::{Axes, Case, CaseError, CaseProcess, Condition, Expect, Selector, Transcript};
+use super::{
+    Axes, Case, CaseError, CaseProcess, Condition, Expect, OtherCase, Selector, Transcript,
+};
 use crate::grant::Grant;
 
 /// The user id of a subject whose case names none: any that is not root's will do, because root
@@ -52,6 +54,7 @@ struct File {
     sysctl: BTreeMap<String, String>,
     #[serde(default)]
     requires: Vec<Spanned<String>>,
+    control: Option<Spanned<String>>,
     #[serde(default)]
     when: BTreeMap<String, WhenTable>,
     #[serde(default)]
@@ -307,6 +310,7 @@ pub(super) fn read(
         syscall_records: file.syscall_records,
         when,
         requires,
+        control: file.control.map(|name| OtherCase { span: name.span(), name: name.into_inner() }),
         expects,
     };
     match completeness {
@@ -389,11 +393,12 @@ fn check_coverage(
     }
     if let Some(at) =
         case.axes.coordinates().find(|at| case.expects_denial(at) && case.control(at).is_none())
+        && case.control.is_none()
     {
         let message =
             format!("the cell `{}` expects a denial and has no control", case.cell_name(&at));
-        let help = "add a domain or a grant with which the same steps succeed: \
-                    otherwise the case would pass although nothing works";
+        let help = "add a domain or a grant with which the same steps succeed, or name a case in which \
+                    they do as `control`: otherwise the case would pass although nothing works";
         let line = case.expect(&at).line;
         errors.push(error(at_line(line), message, Some(help.to_owned())));
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Completeness};
-use super::{Case, CaseErrors};
+use super::{Case, CaseError, CaseErrors, Coordinates};
 
 /// Cases in the order of their names.
 #[derive(Clone, Debug)]
@@ -99,7 +99,52 @@ impl Library {
             return Err(CaseErrors(errors).into());
         }
         cases.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { cases })
+        let library = Self { cases };
+        let errors: Vec<_> =
+            library.cases.iter().filter_map(|case| library.mistake_of_control(case)).collect();
+        if !errors.is_empty() {
+            return Err(CaseErrors(errors).into());
+        }
+        Ok(library)
+    }
+
+    /// The control of a cell that expects a denial and has none in its own case: the nearest cell of the case
+    /// that is named for it in which nothing is refused.
+    #[must_use]
+    pub fn control_elsewhere(&self, case: &Case, at: &Coordinates) -> Option<(&Case, Coordinates)> {
+        let named = case.control.as_ref()?;
+        if !case.expects_denial(at) || case.control(at).is_some() {
+            return None;
+        }
+        let other = self.cases.iter().find(|other| other.name == named.name)?;
+        Some((other, other.nearest_success(at)?))
+    }
+
+    fn mistake_of_control(&self, case: &Case) -> Option<CaseError> {
+        let named = case.control.as_ref()?;
+        let error = |message: String| CaseError {
+            path: case.path.clone(),
+            text: case.text.clone(),
+            span: named.span.clone(),
+            message,
+            help: None,
+        };
+        let Some(other) = self.cases.iter().find(|other| other.name == named.name) else {
+            let names = self.cases.iter().map(|case| &case.name);
+            let close = crate::suggest::closest(&named.name, names);
+            return Some(error(format!("no case `{}`{close}", named.name)));
+        };
+        // It must have run before, and a lockdown is only ever raised.
+        if other.boot != case.boot || other.lockdown > case.lockdown {
+            return Some(error(format!("`{}` cannot run before, in the same boot", other.name)));
+        }
+        let any = case.axes.coordinates().next()?;
+        match other.nearest_success(&any) {
+            Some(_) => None,
+            None => {
+                Some(error(format!("`{}` is refused everywhere: it controls nothing", other.name)))
+            }
+        }
     }
 }
 

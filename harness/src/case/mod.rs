@@ -14,4 +14,4 @@ pub use error::{CaseError, CaseErrors};
 pub use expectation::{Expected, Transcript, abbreviated};
 pub use file::UNPRIVILEGED;
 pub use library::{Library, LibraryError};
-pub use model::{Case, CaseProcess, Expect};
+pub use model::{Case, CaseProcess, Expect, OtherCase};

@@ -1,6 +1,7 @@
 //! A case that has been read and checked.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use perfsec_wire::{Boot, Lockdown, Step};
@@ -52,6 +53,8 @@ pub struct Case {
     pub syscall_records: bool,
     /// Names of conditions without which the case says nothing about a kernel.
     pub requires: Vec<String>,
+    /// The case that has the controls of cells that have none in their own.
+    pub control: Option<OtherCase>,
     /// What must be seen; every cell has exactly one.
     pub expects: Vec<Expect>,
 }
@@ -69,6 +72,15 @@ pub struct CaseProcess {
     pub domain: String,
     /// What it does before.
     pub steps: Vec<Step>,
+}
+
+/// Another case, by name, and where it is named.
+#[derive(Clone, Debug)]
+pub struct OtherCase {
+    /// Its name.
+    pub name: String,
+    /// Bytes of the text that name it.
+    pub span: Range<usize>,
 }
 
 /// What the cells that a selector names must see.
@@ -130,6 +142,12 @@ impl Case {
         if !self.expects_denial(at) {
             return None;
         }
+        self.nearest_success(at)
+    }
+
+    /// The cell nearest to this one in which nothing is refused.
+    #[must_use]
+    pub fn nearest_success(&self, at: &Coordinates) -> Option<Coordinates> {
         self.axes
             .coordinates()
             .filter(|other| !self.expects_denial(other))

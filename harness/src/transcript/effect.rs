@@ -22,6 +22,8 @@ pub enum Effect {
     Uid(u32),
     /// `kernel TEXT`: a line of the kernel's log that the case asks for.
     Kernel(String),
+    /// `selinux_err op=… …`: what SELinux refuses beside its rules, contexts written as in an AVC record.
+    SelinuxErr(String),
     /// `record SYSCALL`: the record that describes the syscall, where the case asks for it.
     SyscallRecord,
 }
@@ -111,6 +113,7 @@ impl fmt::Display for Effect {
             Self::Domain(domain) => write!(f, "domain {domain}"),
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Kernel(text) => write!(f, "kernel {text}"),
+            Self::SelinuxErr(text) => write!(f, "selinux_err {text}"),
             Self::SyscallRecord => f.write_str("record SYSCALL"),
         }
     }
@@ -141,10 +144,14 @@ pub fn parse(line: &str) -> Result<Effect, String> {
             Err(_) => Err(format!("`{rest}` is no user id")),
         },
         Some(("kernel", rest)) => Ok(Effect::Kernel(rest.to_owned())),
+        Some(("selinux_err", rest)) => {
+            let words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+            Ok(Effect::SelinuxErr(words))
+        }
         Some(("record", rest)) if rest.trim() == "SYSCALL" => Ok(Effect::SyscallRecord),
         _ => Err(format!(
             "`{line}` is neither a `cap` nor an `avc` line, nor one of \
-             `holds`, `domain`, `uid`, `kernel`, `record SYSCALL`"
+             `holds`, `domain`, `uid`, `kernel`, `selinux_err`, `record SYSCALL`"
         )),
     }
 }

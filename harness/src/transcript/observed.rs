@@ -29,6 +29,8 @@ const ENVELOPE: [u16; 8] = [
     1327, // PROCTITLE
     1334, // BPF
 ];
+/// The type of a record about what SELinux refuses beside its rules.
+const SELINUX_ERR: u16 = 1401;
 /// The type of the record about the syscall itself.
 const SYSCALL: u16 = 1300;
 /// The type of an AVC record (include/uapi/linux/audit.h).
@@ -138,8 +140,19 @@ fn written_record(record: &Record, subject: &Subject<'_>) -> String {
     let body = record.text.split_once("): ").map_or(record.text.as_str(), |(_, body)| body);
     match record.kind {
         AVC => written(body, subject),
+        SELINUX_ERR => selinux_err(body, subject),
         kind => format!("record {kind} {body}"),
     }
+}
+
+/// `op=security_bounded_transition seresult=denied oldcontext=… newcontext=…`, contexts by their type.
+fn selinux_err(body: &str, subject: &Subject<'_>) -> String {
+    let short = |field: &str| match field.split_once('=') {
+        Some((key, value)) => format!("{key}={}", subject.type_in(value).unwrap_or(value)),
+        None => field.to_owned(),
+    };
+    let fields: Vec<_> = body.split_whitespace().map(short).collect();
+    format!("selinux_err {}", fields.join(" "))
 }
 
 /// A syscall's result as an expectation writes it: what varies from boot to boot has a name.
@@ -148,6 +161,8 @@ fn result(step: &Step, value: i64) -> String {
         Ok(errno) if (1..4096).contains(&errno) => Errno(errno).to_string(),
         _ => match (step, step.success()) {
             (Step::Recvmsg(_), _) if value == 0 => NOTHING.to_owned(),
+            // setexeccon(3) says 0; that write(2) returns the length of a context says nothing.
+            (Step::Setexeccon(_), _) => "0".to_owned(),
             (Step::Read(_), _) if value == 0 => value.to_string(),
             (_, Some(name)) => name.to_owned(),
             (_, None) => value.to_string(),

@@ -7,8 +7,9 @@
 //! page-aligned region, which both sides map at [`BASE`], so that pointers mean the same to both.
 #![no_std]
 
-/// Where the region is mapped, in the agent and in every subject: far from what either has.
-pub const BASE: usize = 0x2000_0000;
+/// Where the region is mapped, in the agent and in every subject: above any heap, which x86 puts up to 1 GiB
+/// behind a program at a fixed address (`arch_randomize_brk()`), and below libraries and stacks.
+pub const BASE: usize = 0x1000_0000_0000;
 /// Its length in bytes.
 pub const LENGTH: usize = 128 << 10;
 /// Bytes of a word.
