@@ -49,6 +49,9 @@ pub(crate) struct Program {
     data: Vec<u8>,
 }
 
+/// `ioctl(2)` in the table of 32-bit programs (arch/x86/entry/syscalls/syscall_32.tbl).
+const I386_IOCTL: i64 = 54;
+
 /// An argument of a syscall.
 #[derive(Clone, Copy)]
 enum Arg {
@@ -215,7 +218,11 @@ impl Program {
             }
             Step::Ioctl(ioctl) => {
                 let arguments = self.ioctl(ioctl, names)?;
-                call(self, libc::SYS_ioctl, &arguments);
+                if ioctl.compat {
+                    self.add(origin, layout::COMPAT, I386_IOCTL, &arguments);
+                } else {
+                    call(self, libc::SYS_ioctl, &arguments);
+                }
             }
             Step::Read(read) => {
                 let arguments = [self.fd(&read.fd), buffer, room(read.count)];

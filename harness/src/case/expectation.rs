@@ -351,6 +351,7 @@ mod tests {
             to: None,
             filter: None,
             attr: None,
+            compat: false,
         };
         vec![Step::PerfEventOpen(Box::new(open)), Step::Ioctl(Box::new(enable))]
     }

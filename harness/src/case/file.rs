@@ -217,6 +217,10 @@ pub(super) fn read(
                 let close = crate::suggest::closest(name, &process_names);
                 Some(error(span.clone(), format!("no process `{name}`{close}"), None))
             }
+            Step::Ioctl(ioctl) if ioctl.compat && !ioctl.request.takes_number() => {
+                let message = format!("`{}` takes a pointer, which `compat` cannot", ioctl.request);
+                Some(error(span, message, None))
+            }
             _ => None,
         };
         errors.extend(problem);

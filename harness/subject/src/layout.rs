@@ -61,7 +61,8 @@ pub const DATA: usize = BUFFER + BUFFER_ROOM;
 
 const _: () = assert!((ENTRIES + ENTRY * MAX_ENTRIES) * WORD <= CONTEXT);
 
-/// Word of an entry: what it is, one of [`CALL`], [`STOP`], [`EXEC`], [`CLONE`], [`STORE`].
+/// Word of an entry: what it is, one of [`CALL`], [`STOP`], [`EXEC`], [`CLONE`], [`STORE`],
+/// [`COMPAT`].
 pub const KIND: usize = 0;
 /// Word of an entry: the syscall's number.
 pub const NUMBER: usize = 1;
@@ -89,6 +90,10 @@ pub const CLONE: u64 = 3;
 /// No syscall: the first argument, a slot, is stored as a 32-bit word at the byte offset from [`BASE`] that the
 /// second argument is, for structures that hold a descriptor.
 pub const STORE: u64 = 4;
+
+/// A syscall through `int 0x80`, as a 32-bit program makes it: its number is one of theirs, and it has three
+/// arguments of 32 bits.
+pub const COMPAT: u64 = 5;
 
 /// Not reached, or left out because a slot that it needs is empty.
 pub const UNTOUCHED: u64 = 0;

@@ -14,7 +14,7 @@ use core::arch::{asm, global_asm};
 use core::ptr::{read_volatile, write_volatile};
 
 use perfsec_subject::{
-    ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CLONE, CONTEXT, CONTEXT_LENGTH,
+    ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CLONE, COMPAT, CONTEXT, CONTEXT_LENGTH,
     CONTEXT_ROOM, COUNT, DONE, EMPTY, EXEC, FROM_SLOT, KIND, LENGTH, NEXT, NO_MEMORY, NO_VALUE,
     NUMBER, PID, RESULT, SLOTS, STARTS, STATE, STOP, STORE, UID, WORD, entry,
 };
@@ -140,7 +140,11 @@ fn perform() {
         }
         let number = load(entry(index, NUMBER));
         store(entry(index, STATE), BEGUN);
-        let result = if kind == CLONE { clone(arguments) } else { call(number, arguments) };
+        let result = match kind {
+            CLONE => clone(arguments),
+            COMPAT => compat(number, arguments),
+            _ => call(number, arguments),
+        };
         // Only a failed execve() returns.
         debug_assert!(kind != EXEC || result < 0);
         finish(index, result);
@@ -195,6 +199,26 @@ fn call(number: u64, arguments: [u64; 6]) -> i64 {
         );
     }
     result
+}
+
+/// A syscall as a 32-bit program makes it.
+fn compat(number: u64, arguments: [u64; 6]) -> i64 {
+    let result: i64;
+    let [a, b, c, ..] = arguments;
+    // SAFETY: as in `call`; the compiler keeps rbx for itself, so that it is lent and put back.
+    unsafe {
+        asm!(
+            "xchg {first}, rbx",
+            "int 0x80",
+            "xchg {first}, rbx",
+            first = inout(reg) a => _,
+            inlateout("rax") number as i64 => result,
+            in("rcx") b, in("rdx") c,
+            lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+        );
+    }
+    // The kernel returns 32 bits.
+    i64::from(result as i32)
 }
 
 /// `clone(2)`. What it makes touches no stack, so that a thread needs none: it asks to be killed when its

@@ -71,6 +71,9 @@ pub struct Ioctl {
     /// The new attributes of `MODIFY_ATTRIBUTES`.
     #[serde(default)]
     pub attr: Option<PerfEventAttr>,
+    /// Through the entry of 32-bit programs (`int 0x80`); only for requests that take a number or nothing.
+    #[serde(default)]
+    pub compat: bool,
 }
 
 named! {
@@ -111,6 +114,15 @@ impl PerfEventOpen {
     }
 }
 
+impl Request {
+    /// Whether its argument is a number or nothing, and so fits into any register.
+    #[must_use]
+    pub const fn takes_number(self) -> bool {
+        use Request::{Disable, Enable, PauseOutput, Refresh, Reset, Unknown};
+        matches!(self, Enable | Disable | Refresh | Reset | PauseOutput | Unknown)
+    }
+}
+
 impl Ioctl {
     pub(super) fn needs(&self) -> Vec<&str> {
         [Some(self.fd.as_str()), self.to.as_deref()].into_iter().flatten().collect()
@@ -145,6 +157,9 @@ impl fmt::Display for Ioctl {
         }
         if let Some(attr) = &self.attr {
             write!(f, ", {attr}")?;
+        }
+        if self.compat {
+            f.write_str(", compat")?;
         }
         Ok(())
     }
