@@ -25,7 +25,7 @@ fn every_cell_sees_the_same_in_another_order() {
 }
 
 #[rstest]
-#[case("open/self-kernel/none_t/paranoid=2/sys_admin/permissive")]
+#[case("open/cpu-kernel/none_t/paranoid=2/sys_admin/permissive")]
 #[case("event/own/no_read_t/paranoid=2/perfmon/enforcing")]
 #[case("thread/")]
 #[case("exec/no-new-privs")]
