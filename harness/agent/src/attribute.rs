@@ -11,7 +11,7 @@ use perfsec_wire::observation::{Call, CapCheck, Effect, KernelMessage, Record, S
 
 use crate::kmsg::Printed;
 use crate::record;
-use crate::region::Progress;
+use crate::subject::Progress;
 use crate::trace::{Event, What};
 
 /// One step that was begun, in order.

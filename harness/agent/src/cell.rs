@@ -19,8 +19,7 @@ use crate::children::{Change, Child};
 use crate::error::{Doing, Error, Result};
 use crate::knob;
 use crate::machine::Machine;
-use crate::program::{Names, Origin, Program};
-use crate::region::{Progress, Region};
+use crate::subject::{Names, Origin, Program, Progress, Region};
 use crate::sys;
 
 /// How long a subject may take to reach its stop: it only has to be executed.

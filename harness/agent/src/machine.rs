@@ -14,16 +14,14 @@ use perfsec_wire::{Cell, Facts, Job, Lane, Refusal};
 use crate::audit::{Audit, Mark};
 use crate::children::Children;
 use crate::error::Error;
-use crate::executables::Executables;
 use crate::kmsg::Kmsg;
 use crate::lockdown::Locked;
-use crate::program::Names;
-use crate::region::Region;
 use crate::selinux::{self, Policies, Selinux};
+use crate::subject::{self, Executables, Names, Region};
 use crate::sysctl::Sysctls;
 use crate::trace::Trace;
 use crate::undo::Undo;
-use crate::{attr, error, knob, sys};
+use crate::{error, knob, sys};
 
 /// What cells need. Fields are dropped in this order: the files of the trace are closed before `undo` removes
 /// its instance.
@@ -183,9 +181,9 @@ impl Machine {
     pub(crate) fn names(&mut self, cell: &Cell) -> error::Result<Names> {
         let processes = cell.processes.iter().flat_map(|process| &process.steps);
         let steps = cell.given.iter().chain(&cell.steps).chain(processes);
-        let pmus = attr::pmus(steps.clone())?;
+        let pmus = subject::pmus(steps.clone())?;
         let mut tracepoints = Vec::new();
-        for (name, file) in steps.filter_map(attr::tracepoint) {
+        for (name, file) in steps.filter_map(subject::tracepoint) {
             let number = match self.tracepoints.get(&name) {
                 Some(number) => *number,
                 None => {

@@ -7,16 +7,13 @@
 #![cfg_attr(not(test), no_main)]
 
 mod actions;
-mod attr;
 mod attribute;
 mod audit;
-mod bpf;
 mod cell;
 mod channel;
 mod children;
 mod coverage;
 mod error;
-mod executables;
 mod init;
 mod kmsg;
 mod knob;
@@ -24,11 +21,10 @@ mod lane;
 mod local;
 mod lockdown;
 mod machine;
-mod program;
 mod record;
-mod region;
 mod selinux;
 mod shell;
+mod subject;
 mod sys;
 mod sysctl;
 mod trace;

@@ -4,30 +4,14 @@ use nix::libc;
 use perf_event_open_sys::bindings as perf;
 use perfsec_subject as layout;
 use perfsec_wire::step::{
-    Advice, Bpf, Capset, Clone, CloneFlag, Execve, Ioctl, MapType, Mount, MountFlag, OpenFlag,
+    Advice, Bpf, Capset, Clone, CloneFlag, Ioctl, MapType, Mount, MountFlag, OpenFlag,
     PerfEventOpen, Prctl, ProgLoad, ProgType, Request, Securebit, Task, UnshareFlag,
 };
 use perfsec_wire::{CapSet, Step, Subject};
 
-use crate::attr::{Own, attr};
-use crate::bpf::instructions;
-
-/// What steps refer to by name, as numbers: a subject can read neither tracefs nor its parent.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Names {
-    /// `CATEGORY:NAME` and its number in tracefs.
-    pub(crate) tracepoints: Vec<(String, u64)>,
-    /// PMUs that the kernel numbers itself, and the `type` of each.
-    pub(crate) pmus: Vec<(String, u32)>,
-    /// Processes by name.
-    pub(crate) processes: Vec<(String, i32)>,
-    /// Descriptors that are open already.
-    pub(crate) fds: Vec<(String, i32)>,
-    /// Paths of executables.
-    pub(crate) files: Vec<(Execve, String)>,
-    /// The number of the region's descriptor, which a program that is executed is told.
-    pub(crate) region: i32,
-}
+use super::attr::{Own, attr};
+use super::bpf::instructions;
+use super::names::Names;
 
 /// What an entry is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

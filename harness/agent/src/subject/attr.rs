@@ -11,9 +11,9 @@ use perfsec_wire::attr::{
 
 use perfsec_wire::step::Step;
 
+use super::names::Names;
 use crate::error::{Error, Result};
 use crate::knob;
-use crate::program::Names;
 use crate::trace::tracefs;
 
 /// The start of the kernel's own mapping (`__START_KERNEL_map`): in the kernel's half of the address

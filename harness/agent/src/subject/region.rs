@@ -8,8 +8,8 @@ use perfsec_subject as layout;
 use perfsec_wire::CapSet;
 use perfsec_wire::observation::SubjectSeen;
 
+use super::program::Program;
 use crate::error::{Doing, Error, Result};
-use crate::program::Program;
 use crate::sys::Shared;
 
 /// How far an entry came.
