@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::Path;
 
 use perfsec_wire::step::{Action, Task};
 use perfsec_wire::{Boot, Lockdown, Mode, Step};
-use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::complete::{self, Completeness};
+use super::lines::{line_of, line_span};
+use super::values::{Many, Named};
 use super::{
     Axes, Case, CaseError, CaseProcess, Condition, Expect, OtherCase, Selector, Transcript,
 };
@@ -318,8 +319,8 @@ pub(super) fn read(
         expects,
     };
     match completeness {
-        Completeness::Demanded => check_coverage(&case, &error)?,
-        Completeness::NotYet => fill(&mut case),
+        Completeness::Demanded => complete::check(&case, &error)?,
+        Completeness::NotYet => complete::fill(&mut case),
     }
     Ok(case)
 }
@@ -332,81 +333,6 @@ pub(super) fn needed<'a>(step: &'a Step, processes: &[String]) -> Vec<&'a str> {
         _ => None,
     };
     step.needs().into_iter().chain(task).collect()
-}
-
-/// Whether every cell must have its expectation already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Completeness {
-    Demanded,
-    NotYet,
-}
-
-/// Gives cells without an expectation an empty one, which nothing that was seen agrees with.
-fn fill(case: &mut Case) {
-    for at in case.axes.coordinates() {
-        if case.expects.iter().any(|expect| expect.selector.selects(&at)) {
-            continue;
-        }
-        let selector = Selector {
-            domain: Some(vec![at.domain]),
-            paranoid: Some(vec![at.paranoid]),
-            grant: Some(vec![at.grant]),
-            mode: Some(vec![at.mode]),
-        };
-        let (line, transcript) = (case.text.lines().count(), Transcript::default());
-        case.expects.push(Expect { selector, transcript, xfail: None, line });
-    }
-}
-
-/// Every cell has exactly one expectation, every expectation has a cell, and every denial a control.
-fn check_coverage(
-    case: &Case,
-    error: &impl Fn(Range<usize>, String, Option<String>) -> CaseError,
-) -> Result<(), Vec<CaseError>> {
-    let at_line = |line| line_span(&case.text, line);
-    let mut errors = Vec::new();
-    for at in case.axes.coordinates() {
-        let mut matching = case.expects.iter().filter(|expect| expect.selector.selects(&at));
-        match (matching.next(), matching.next()) {
-            (Some(_), None) => {}
-            (None, _) => {
-                let message = format!("no expectation for the cell `{}`", case.cell_name(&at));
-                let help = "add an `[[expect]]` whose keys select it, or take it out of the axes";
-                errors.push(error(
-                    at_line(case.text.lines().count()),
-                    message,
-                    Some(help.to_owned()),
-                ));
-            }
-            (Some(first), Some(second)) => {
-                let message = format!("two expectations for the cell `{}`", case.cell_name(&at));
-                let help = format!("the other one begins in line {}", first.line);
-                errors.push(error(at_line(second.line), message, Some(help)));
-            }
-        }
-        // One example is enough to find the place.
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-    }
-    for expect in &case.expects {
-        if !case.axes.coordinates().any(|at| expect.selector.selects(&at)) {
-            let message = "this expectation selects no cell".to_owned();
-            errors.push(error(at_line(expect.line), message, None));
-        }
-    }
-    if let Some(at) =
-        case.axes.coordinates().find(|at| case.expects_denial(at) && case.control(at).is_none())
-        && case.control.is_none()
-    {
-        let message =
-            format!("the cell `{}` expects a denial and has no control", case.cell_name(&at));
-        let help = "add a domain or a grant with which the same steps succeed, or name a case in which \
-                    they do as `control`: otherwise the case would pass although nothing works";
-        let line = case.expect(&at).line;
-        errors.push(error(at_line(line), message, Some(help.to_owned())));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 fn selector(
@@ -461,74 +387,6 @@ fn suggestion(message: &str) -> Option<String> {
     let said = message.contains("did you mean");
     (message.starts_with("unknown ") && !said && !close.is_empty())
         .then(|| close.trim_start_matches("; ").to_owned())
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text[..offset].matches('\n').count() + 1
-}
-
-fn line_span(text: &str, line: usize) -> Range<usize> {
-    let mut start = 0;
-    for (index, content) in text.split_inclusive('\n').enumerate() {
-        if index + 1 == line {
-            let indent = content.len() - content.trim_start().len();
-            return start + indent.min(content.trim_end().len())..start + content.trim_end().len();
-        }
-        start += content.len();
-    }
-    text.len()..text.len()
-}
-
-/// One value or a list of them, never empty and without repetition.
-struct Many<T>(Vec<T>);
-
-impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrList<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de> + PartialEq> Visitor<'de> for OneOrList<T> {
-            type Value = Many<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value or a list of values")
-            }
-
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Many<T>, E> {
-                T::deserialize(value.into_deserializer()).map(|value| Many(vec![value]))
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Many<T>, E> {
-                T::deserialize(value.into_deserializer()).map(|value| Many(vec![value]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Many<T>, A::Error> {
-                let mut values = Vec::new();
-                while let Some(value) = list.next_element()? {
-                    if values.contains(&value) {
-                        return Err(de::Error::custom("the same value stands twice in the list"));
-                    }
-                    values.push(value);
-                }
-                match values.is_empty() {
-                    true => Err(de::Error::custom("the list is empty")),
-                    false => Ok(Many(values)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(OneOrList(PhantomData))
-    }
-}
-
-/// A type that is read through `FromStr`, for its error texts.
-#[derive(Clone, Copy, PartialEq)]
-struct Named<T>(T);
-
-impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Named).map_err(de::Error::custom)
-    }
 }
 
 #[cfg(test)]

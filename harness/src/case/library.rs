@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, Completeness};
+use super::complete::Completeness;
+use super::file;
 use super::{Case, CaseError, CaseErrors, Coordinates};
 
 /// Cases in the order of their names.

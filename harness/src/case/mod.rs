@@ -1,12 +1,15 @@
 //! Cases: one scenario a file, read, checked and expanded into cells.
 
 mod axes;
+mod complete;
 mod condition;
 mod error;
 mod expectation;
 mod file;
 mod library;
+mod lines;
 mod model;
+mod values;
 
 pub use axes::{Axes, Coordinates, Selector};
 pub use condition::{Circumstances, Condition};

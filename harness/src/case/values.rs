@@ -1,0 +1,58 @@
+//! Values of a case file that can be written in more than one way.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
+
+/// One value or a list of them, never empty and without repetition.
+pub(super) struct Many<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrList<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de> + PartialEq> Visitor<'de> for OneOrList<T> {
+            type Value = Many<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or a list of values")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Many<T>, E> {
+                T::deserialize(value.into_deserializer()).map(|value| Many(vec![value]))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Many<T>, E> {
+                T::deserialize(value.into_deserializer()).map(|value| Many(vec![value]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Many<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    if values.contains(&value) {
+                        return Err(de::Error::custom("the same value stands twice in the list"));
+                    }
+                    values.push(value);
+                }
+                match values.is_empty() {
+                    true => Err(de::Error::custom("the list is empty")),
+                    false => Ok(Many(values)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(OneOrList(PhantomData))
+    }
+}
+
+/// A type that is read through `FromStr`, for its error texts.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Named<T>(pub(super) T);
+
+impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Named).map_err(de::Error::custom)
+    }
+}
