@@ -221,7 +221,10 @@ fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8
             continue;
         }
         rest.take(sums(SUMS_OF_PACKED))?;
-        let block = lzokay_native::decompress_all(rest.take(packed)?, Some(plain))
+        let bytes = rest.take(packed)?;
+        // lzokay-native 0.1 checks the input's end and not where it points back to.
+        let block = std::panic::catch_unwind(|| lzokay_native::decompress_all(bytes, Some(plain)))
+            .map_err(|_| damaged("a block points to before its start"))?
             .map_err(|error| damaged(format!("{error:?}")))?;
         if block.len() != plain {
             return Err(damaged("a block has another size than it says"));
