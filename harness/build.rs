@@ -18,6 +18,7 @@ fn main() {
     let mut build = Command::new(cargo);
     build
         .args(["build", "--package", "perfsec-agent", "--package", "perfsec-subject"])
+        .args(["--features", "perfsec-subject/program"])
         .args(["--profile", "agent", "--target", &target])
         .arg("--target-dir")
         .arg(&shared)

@@ -28,6 +28,16 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
     phases.run("formatting", cmd!(shell, "cargo fmt --all --check"))?;
     phases
         .run("lints", cmd!(shell, "cargo clippy --workspace --all-targets -- --deny warnings"))?;
+    phases.run(
+        "lints of the subject",
+        cmd!(shell, "cargo clippy --package perfsec-subject --features program").args([
+            "--profile",
+            "agent",
+            "--",
+            "--deny",
+            "warnings",
+        ]),
+    )?;
     // The cells of perfsec-cases need kernels and come last.
     phases.run("tests", cmd!(shell, "cargo test --workspace --exclude perfsec-cases"))?;
     phases.run("tests of the data", cmd!(shell, "cargo test --package perfsec-cases --lib"))?;
