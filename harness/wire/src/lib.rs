@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod frame;
 pub mod lane;
 pub mod message;
+pub mod named;
 pub mod observation;
 pub mod step;
 pub mod suggest;

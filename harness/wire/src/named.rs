@@ -30,28 +30,35 @@ pub trait Named: Copy + Eq + Sized + 'static {
     }
 }
 
-/// Declares an enum of kernel constants: `Variant = "name" PERF_CONSTANT`.
+/// Declares an enum of kernel constants: `Variant = "name" PERF_CONSTANT`, or with a description of its own
+/// instead of the constant.
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident is $what:literal {
-        $($variant:ident = $name:literal $constant:ident,)*
+        $($(#[$meta:meta])* $variant:ident = $name:literal $($constant:ident)?,)*
     }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub enum $type {
-            $(#[doc = concat!("`", stringify!($constant), "`")] $variant,)*
+            $($(#[$meta])* $(#[doc = concat!("`", stringify!($constant), "`")])? $variant,)*
         }
 
-        impl $crate::attr::Named for $type {
+        impl $crate::named::Named for $type {
             const WHAT: &'static str = $what;
             const NAMES: &'static [(Self, &'static str)] = &[$((Self::$variant, $name)),*];
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($crate::named::Named::name(*self))
+            }
         }
 
         impl TryFrom<String> for $type {
             type Error = String;
 
             fn try_from(name: String) -> Result<Self, String> {
-                use $crate::attr::Named;
+                use $crate::named::Named;
                 Self::named(&name).ok_or_else(|| Self::unknown(&name))
             }
         }
@@ -70,10 +77,10 @@ macro_rules! named {
 
         impl From<$type> for String {
             fn from(constant: $type) -> Self {
-                $crate::attr::Named::name(constant).to_owned()
+                $crate::named::Named::name(constant).to_owned()
             }
         }
     };
 }
 
-pub(super) use named;
+pub(crate) use named;

@@ -1,6 +1,6 @@
 //! The fields of `struct perf_event_attr` that are sets of bits.
 
-use super::named::named;
+use crate::named::named;
 
 named! {
     /// A bit of `sample_type`, by its name without `PERF_SAMPLE_`.

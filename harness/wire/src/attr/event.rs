@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::bits::Access;
-use super::named::{Named, named};
+use crate::named::{Named, named};
 
 /// An event by name.
 ///

@@ -2,10 +2,9 @@
 
 mod bits;
 mod event;
-mod named;
 mod structure;
 
+pub use crate::named::Named;
 pub use bits::{Access, BranchSampleType, ReadFormat, SampleType};
 pub use event::{Address, Event, EventError, Hardware, Software};
-pub use named::Named;
 pub use structure::PerfEventAttr;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Task, default_fd, named};
+use super::{FdName, Task, default_fd};
+use crate::named::named;
 
 /// `bpf(2)`, by the command's name in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ fn default_program() -> FdName {
 
 named! {
     /// A type of BPF program (`include/uapi/linux/bpf.h`).
-    ProgType {
+    ProgType is "type of BPF program" {
         /// Filters a socket.
         SocketFilter = "SOCKET_FILTER",
         /// Runs at a kprobe.
@@ -74,7 +75,7 @@ named! {
 named! {
     /// A program by what it does.
     #[derive(Default)]
-    Program {
+    Program is "program" {
         /// `r0 = 0; exit`
         #[default]
         Nothing = "nothing",
@@ -111,7 +112,7 @@ fn default_map() -> FdName {
 
 named! {
     /// A type of BPF map.
-    MapType {
+    MapType is "type of BPF map" {
         /// Keys are hashed.
         Hash = "HASH",
         /// Keys are indices.

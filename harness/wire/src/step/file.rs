@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, default_fd, joined, named};
+use super::{FdName, default_fd, joined};
+use crate::named::named;
 
 /// Arguments of `read(2)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +119,7 @@ pub struct Mount {
 
 named! {
     /// A flag of `mount(2)`.
-    MountFlag {
+    MountFlag is "mount flag" {
         /// Set-user-id bits and file capabilities have no effect.
         Nosuid = "NOSUID",
         /// No devices.

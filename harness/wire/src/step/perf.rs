@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Task, default_fd, joined, named};
+use super::{FdName, Task, default_fd, joined};
 use crate::attr::PerfEventAttr;
+use crate::named::named;
 
 fn any_cpu() -> i32 {
     -1
@@ -37,7 +38,7 @@ pub struct PerfEventOpen {
 
 named! {
     /// A flag of `perf_event_open(2)`.
-    OpenFlag {
+    OpenFlag is "flag of perf_event_open" {
         /// The event is not added to the group of `group`.
         FdNoGroup = "FD_NO_GROUP",
         /// Samples go to the buffer of `group`.
@@ -78,7 +79,7 @@ pub struct Ioctl {
 
 named! {
     /// An ioctl request of `include/uapi/linux/perf_event.h`.
-    Request {
+    Request is "ioctl request" {
         /// Count.
         Enable = "ENABLE",
         /// Stop counting.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Task, joined, named};
+use super::{FdName, Task, joined};
 use crate::caps::CapSet;
+use crate::named::named;
 
 /// `prctl(2)`, by the option's name without `PR_`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub enum Prctl {
 
 named! {
     /// A securebit (`include/uapi/linux/securebits.h`).
-    Securebit {
+    Securebit is "securebit" {
         /// User id 0 gains no capabilities at exec.
         Noroot = "NOROOT",
         /// Capabilities stay as they are when user ids change to or from 0.
@@ -78,7 +79,7 @@ pub struct Unshare {
 
 named! {
     /// A flag of `unshare(2)`.
-    UnshareFlag {
+    UnshareFlag is "flag of unshare" {
         /// The user namespace: the caller holds every capability in a new one.
         Newuser = "NEWUSER",
         /// The mount namespace.
@@ -109,7 +110,7 @@ fn default_child() -> FdName {
 
 named! {
     /// A flag of `clone(2)`.
-    CloneFlag {
+    CloneFlag is "flag of clone" {
         /// A thread of the caller, which shares everything.
         Thread = "THREAD",
         /// Root and working directory are shared.
@@ -204,7 +205,7 @@ pub struct ProcessMadvise {
 
 named! {
     /// An advice that `process_madvise(2)` takes.
-    Advice {
+    Advice is "advice" {
         /// The page is not needed soon.
         Cold = "COLD",
         /// The page can be reclaimed.
