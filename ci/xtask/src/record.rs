@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-/// The figures of a run of one lane.
+/// The figures of a run on one kernel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Figures {
     /// What accelerated the guest.
     pub(crate) accel: String,
     /// The kernel's release.
     pub(crate) release: String,
-    /// From the first boot to ready, in milliseconds.
+    /// From the first boot of each lane to ready, in milliseconds, over all lanes.
     pub(crate) ready: f64,
-    /// From the first boot to the end, in milliseconds.
+    /// From the first boot of each lane to its end, in milliseconds, over all lanes.
     pub(crate) lane: f64,
     /// How long each cell took in the guest, in milliseconds, shortest first.
     pub(crate) cells: Vec<f64>,
@@ -31,14 +31,14 @@ impl Figures {
                     figures.accel = text(&event["machinery"]["accel"]);
                     figures.release = text(&event["kernel"]["release"]);
                 }
-                Some("ready") if event["boot"] == 0 => figures.ready = number(&event["millis"]),
+                Some("ready") if event["boot"] == 0 => figures.ready += number(&event["millis"]),
                 Some("cell") => {
                     figures.passed += usize::from(event["judgement"]["verdict"] == "PASS");
                     if let Some(micros) = event["observation"]["micros"].as_f64() {
                         figures.cells.push(micros / 1000.0);
                     }
                 }
-                Some("lane_end") => figures.lane = number(&event["millis"]),
+                Some("lane_end") => figures.lane += number(&event["millis"]),
                 _ => {}
             }
         }
@@ -72,7 +72,7 @@ mod tests {
 "#;
 
     #[test]
-    fn the_figures_of_a_lane_are_found() {
+    fn the_figures_of_a_run_are_found() {
         let figures = Figures::read(RECORD);
         assert_eq!((figures.accel.as_str(), figures.release.as_str()), ("tcg", "6.12.1"));
         assert_eq!((figures.cells.as_slice(), figures.passed), ([1.0, 3.0].as_slice(), 1));
