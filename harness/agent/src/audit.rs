@@ -98,6 +98,8 @@ pub(crate) struct Audit {
     before: Status,
     registered: bool,
     enabled: bool,
+    /// Whether audit is enabled unless a cell says otherwise.
+    usually: bool,
     rule: bool,
     /// A cell set how many records may wait.
     narrowed: bool,
@@ -134,6 +136,7 @@ impl Audit {
             before: Status::default(),
             registered: false,
             enabled: true,
+            usually: true,
             rule: false,
             narrowed: false,
             lost: 0,
@@ -143,8 +146,9 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Becomes the audit daemon, with audit on and nothing thrown away.
-    pub(crate) fn register(&mut self) -> Result<()> {
+    /// Becomes the audit daemon with nothing thrown away, and enables audit if that is `wanted`: it cannot be
+    /// undone, since every task forked after that has a context.
+    pub(crate) fn register(&mut self, wanted: bool) -> Result<()> {
         let own = std::process::id();
         if self.before.pid != 0 {
             return Err(Error::new(
@@ -162,9 +166,10 @@ impl Audit {
         self.set(Status { mask: STATUS_PID, pid: own, ..Status::default() })
             .doing("register as audit daemon")?;
         self.registered = true;
-        self.set(Status { mask: STATUS_ENABLED, enabled: 1, ..Status::default() })
-            .doing("turn audit on")
-            .map(drop)
+        self.usually = wanted;
+        // From what the kernel has to what is wanted, whatever the kernel has.
+        self.enabled = self.before.enabled != 0;
+        self.enable(wanted)
     }
 
     /// Reads back what `register` asked for.
@@ -253,6 +258,7 @@ impl Audit {
 
     /// Undoes what a cell did to audit.
     pub(crate) fn put_back(&mut self) -> Result<()> {
+        self.enable(self.usually)?;
         if self.narrowed {
             self.set_backlog(self.room())?;
         }

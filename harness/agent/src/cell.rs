@@ -402,7 +402,6 @@ impl Machine {
             selinux.relax()?;
         }
         if let Some(audit) = &mut self.audit {
-            audit.enable(true)?;
             audit.put_back()?;
         }
         stage.processes.clear();

@@ -108,14 +108,14 @@ impl Machine {
         };
         let lockdown = Locked::new(!undo.wanted());
         if let Some(audit) = &mut audit {
-            audit.register().map_err(no_audit)?;
+            audit.register(lane.boot.enables_audit()).map_err(no_audit)?;
         }
         let trace = Trace::new(&mut undo, lane.coverage.as_deref()).map_err(setup)?;
         let executables = Executables::new(files.subject).map_err(setup)?;
         let children = Children::new().map_err(setup)?;
         let region = Region::new(true).map_err(setup)?;
         let audit_facts = match &mut audit {
-            Some(audit) => listening(audit)?,
+            Some(audit) => listening(audit, lane.boot.enables_audit())?,
             None => AuditFacts::default(),
         };
         let facts = Facts {
@@ -202,13 +202,14 @@ impl Machine {
 }
 
 /// Everything queued since boot is of no cell; it has arrived when these marks have.
-fn listening(audit: &mut Audit) -> Result<AuditFacts, Refusal> {
+fn listening(audit: &mut Audit, enabled: bool) -> Result<AuditFacts, Refusal> {
     let setup = error::Error::refusal;
     let (begin, end) = (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
     audit.between(&begin, &end).map_err(setup)?;
     let facts = audit.facts().map_err(setup)?;
     audit.lost().map_err(setup)?;
-    if (facts.enabled, facts.pid, facts.rate_limit) != (1, std::process::id(), 0) {
+    let wanted = (enabled.into(), std::process::id(), 0);
+    if (facts.enabled, facts.pid, facts.rate_limit) != wanted {
         return Err(Refusal::NoAudit { detail: format!("it reads {facts:?}") });
     }
     Ok(facts)

@@ -160,6 +160,11 @@ pub(super) fn read(
         }
     };
     let axes = Axes { domain, paranoid: file.perf_event_paranoid.0, grant: file.grant.0, mode };
+    if file.audit && file.boot == Boot::AuditUnset {
+        let message =
+            "the first cell that enables audit would do it for all that follow".to_owned();
+        errors.push(error(0..0, message, Some("add `audit = false`".to_owned())));
+    }
     let comm = file.comm.get_ref().as_str();
     if comm.is_empty() || comm.len() > 15 || comm.contains('/') || comm == "." || comm == ".." {
         let message = "`comm` is a file name of at most 15 bytes".to_owned();

@@ -22,7 +22,7 @@ pub(super) fn check(observation: &Observation, facts: &Facts, enabled: bool) -> 
                         "the records of one syscall have the serials {last} and {serial}"
                     ));
                 }
-                Some(last) if serial < last || (serial == last && (first_of_call || !enabled)) => {
+                Some(last) if serial < last || (serial == last && (first_of_call || !shared)) => {
                     return Err(format!("serial {serial} follows serial {last}"));
                 }
                 _ => {}

@@ -230,6 +230,7 @@ pub(super) fn world(lane: &LaneStarted) -> String {
         Boot::NoPolicy => "no policy loaded".to_owned(),
         Boot::NoSelinux => "without SELinux".to_owned(),
         Boot::NoAudit => format!("policy {}, audit=0", lane.policy),
+        Boot::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
     }
 }
 

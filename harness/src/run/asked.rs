@@ -25,7 +25,7 @@ pub(super) fn difference(kernel: &Kernel, boot: Boot, facts: &Facts) -> Option<S
     {
         return Some(difference);
     }
-    if boot.has_audit() && facts.audit.enabled == 0 {
+    if boot.enables_audit() && facts.audit.enabled == 0 {
         return Some("audit is off".to_owned());
     }
     if facts.audit.rate_limit != 0 {

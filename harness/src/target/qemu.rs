@@ -37,6 +37,7 @@ fn parameters_of(boot: Boot) -> &'static [&'static str] {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
         }
         Boot::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
+        Boot::AuditUnset => &["security=selinux", "selinux=1", "enforcing=0"],
         Boot::NoAudit => &["security=selinux", "selinux=1", "enforcing=0", "audit=0"],
     }
 }

@@ -41,22 +41,31 @@ pub enum Boot {
     NoSelinux,
     /// SELinux with a policy, and `audit=0`.
     NoAudit,
+    /// SELinux with a policy, and nothing that ever enabled audit: no task has an audit context.
+    AuditUnset,
 }
 
 impl Boot {
     /// All, the usual one first.
-    pub const ALL: [Self; 4] = [Self::Selinux, Self::NoPolicy, Self::NoSelinux, Self::NoAudit];
+    pub const ALL: [Self; 5] =
+        [Self::Selinux, Self::NoPolicy, Self::NoSelinux, Self::NoAudit, Self::AuditUnset];
 
     /// Whether a policy is loaded, so that there is a mode and there are domains.
     #[must_use]
     pub fn has_policy(self) -> bool {
-        matches!(self, Self::Selinux | Self::NoAudit)
+        matches!(self, Self::Selinux | Self::NoAudit | Self::AuditUnset)
     }
 
     /// Whether the kernel writes audit records.
     #[must_use]
     pub fn has_audit(self) -> bool {
         self != Self::NoAudit
+    }
+
+    /// Whether audit is enabled from the first task on.
+    #[must_use]
+    pub fn enables_audit(self) -> bool {
+        !matches!(self, Self::NoAudit | Self::AuditUnset)
     }
 }
 
@@ -67,6 +76,7 @@ impl fmt::Display for Boot {
             Self::NoPolicy => "no-policy",
             Self::NoSelinux => "no-selinux",
             Self::NoAudit => "no-audit",
+            Self::AuditUnset => "audit-unset",
         })
     }
 }
