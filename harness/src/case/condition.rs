@@ -7,6 +7,10 @@ use crate::kernel::{Config, FixedIn, KernelVersion};
 pub struct Condition {
     /// The releases that first carried it, one for each stable series.
     pub since: Option<FixedIn>,
+    /// The releases from which on it is no longer so, one for each stable series.
+    pub until: Option<FixedIn>,
+    /// The series that it is about; others were not looked at.
+    pub series: Vec<KernelVersion>,
     /// The distribution whose kernels have it.
     pub distribution: Option<String>,
     /// An option that must be `=y` or `=m`; holds when the configuration is not known.
@@ -31,10 +35,48 @@ impl Condition {
     #[must_use]
     pub fn holds(&self, kernel: &Circumstances<'_>) -> bool {
         self.since.as_ref().is_none_or(|fixed| fixed.has(kernel.version))
+            && !self.until.as_ref().is_some_and(|fixed| fixed.has(kernel.version))
+            && (self.series.is_empty()
+                || self.series.iter().any(|series| series.series() == kernel.version.series()))
             && self.distribution.as_deref().is_none_or(|name| kernel.distribution == Some(name))
             && self
                 .config
                 .as_deref()
                 .is_none_or(|option| kernel.config.is_none_or(|config| config.is_set(option)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("5.18", false)]
+    #[case("5.19", true)]
+    #[case("6.4.9", true)]
+    #[case("6.4.10", false)]
+    #[case("6.5", false)]
+    #[case("7.9", false)]
+    fn a_condition_holds_from_since_and_until(#[case] version: &str, #[case] expected: bool) {
+        let condition = Condition {
+            since: Some("5.19".parse().unwrap()),
+            until: Some("6.4.10, 6.5".parse().unwrap()),
+            series: Vec::new(),
+            distribution: None,
+            config: None,
+            reason: "a change and its end".to_owned(),
+        };
+        let version = version.parse().unwrap();
+        let kernel = Circumstances { version, distribution: None, config: None };
+        assert_eq!(condition.holds(&kernel), expected);
+        let only = Condition {
+            since: None,
+            until: None,
+            series: vec!["6.4".parse().unwrap()],
+            ..condition
+        };
+        assert_eq!(only.holds(&kernel), version.series() == (6, 4));
     }
 }

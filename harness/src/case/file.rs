@@ -16,6 +16,7 @@ use super::{
     Axes, Case, CaseError, CaseProcess, Condition, Expect, OtherCase, Selector, Transcript,
 };
 use crate::grant::Grant;
+use crate::kernel::{FixedIn, KernelVersion};
 
 /// The user id of a subject whose case names none: any that is not root's will do, because root
 /// holds every capability whatever its executable carries.
@@ -81,6 +82,8 @@ struct ProcessTable {
 #[serde(deny_unknown_fields)]
 struct WhenTable {
     since: Option<Spanned<String>>,
+    until: Option<Spanned<String>>,
+    series: Option<Spanned<String>>,
     distribution: Option<String>,
     config: Option<String>,
     reason: String,
@@ -183,18 +186,19 @@ pub(super) fn read(
     }
     let mut when = BTreeMap::new();
     for (name, table) in file.when {
-        let since = match table.since.as_ref().map(|since| (since.get_ref().parse(), since.span()))
-        {
-            Some((Ok(fixed), _)) => Some(fixed),
-            Some((Err(problem), span)) => {
-                let problem: crate::kernel::VersionError = problem;
-                errors.push(error(span, problem.to_string(), None));
-                None
+        let since = versions(table.since.as_ref(), &error, &mut errors);
+        let until = versions(table.until.as_ref(), &error, &mut errors);
+        let mut series = Vec::new();
+        if let Some(list) = &table.series {
+            for text in list.get_ref().split(',') {
+                match text.trim().parse::<KernelVersion>() {
+                    Ok(version) => series.push(version),
+                    Err(problem) => errors.push(error(list.span(), problem.to_string(), None)),
+                }
             }
-            None => None,
-        };
+        }
         let WhenTable { distribution, config, reason, .. } = table;
-        when.insert(name, Condition { since, distribution, config, reason });
+        when.insert(name, Condition { since, until, series, distribution, config, reason });
     }
     let condition_names: Vec<&str> = when.keys().map(String::as_str).collect();
     let known = |name: &Spanned<String>| {
@@ -338,6 +342,23 @@ pub(super) fn needed<'a>(step: &'a Step, processes: &[String]) -> Vec<&'a str> {
         _ => None,
     };
     step.needs().into_iter().chain(task).collect()
+}
+
+/// The releases that a condition names.
+fn versions(
+    text: Option<&Spanned<String>>,
+    error: &impl Fn(Range<usize>, String, Option<String>) -> CaseError,
+    errors: &mut Vec<CaseError>,
+) -> Option<FixedIn> {
+    let text = text?;
+    match text.get_ref().parse() {
+        Ok(fixed) => Some(fixed),
+        Err(problem) => {
+            let problem: crate::kernel::VersionError = problem;
+            errors.push(error(text.span(), problem.to_string(), None));
+            None
+        }
+    }
 }
 
 fn selector(
