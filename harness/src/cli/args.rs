@@ -135,7 +135,7 @@ pub struct RunArgs {
     /// that need them, and a raised lockdown comes last.
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
-    /// Lanes (kernels under policies) that run at the same time [default: one for each two CPUs].
+    /// Lanes (kernels under policies) that run at the same time [default: one for each CPU].
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Write the run record here too.
@@ -200,7 +200,7 @@ pub struct CoverageArgs {
     /// List the decision points that perfsec knows, and run nothing.
     #[arg(long)]
     pub list: bool,
-    /// Lanes (kernels under policies) that run at the same time [default: one for each two CPUs].
+    /// Lanes (kernels under policies) that run at the same time [default: one for each CPU].
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Also name the places in this kernel source tree, and those that perfsec does not know.

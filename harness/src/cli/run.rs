@@ -150,9 +150,9 @@ fn work<'a>(
     }
 }
 
-/// An emulated lane keeps one CPU busy, and QEMU's own threads some of another.
+/// A guest has one CPU, and neither QEMU's own threads nor perfsec need much beside it.
 pub(super) fn default_jobs() -> usize {
-    thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2))
+    thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }
 
 /// Where the record of a run that begins now is kept.
