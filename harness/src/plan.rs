@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use perfsec_wire::{Boot, CapSet, Cell, Job, Lane, Mode, PROTOCOL, Process, Subject};
-
 use perfsec_wire::step::{Action, Step};
+use perfsec_wire::{Boot, CapSet, Cell, Job, Lane, Mode, PROTOCOL, Process, Subject};
 
 use crate::case::{Case, Coordinates, Library};
 use crate::grant::Grant;

@@ -16,7 +16,7 @@ use perfsec_wire::{Cell, Mode, Process, Subject};
 use crate::actions::{PutBack, Scene};
 use crate::attribute::{Collected, Performed, attribute};
 use crate::children::{Change, Child};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, returned};
 use crate::knob;
 use crate::machine::Machine;
 use crate::subject::{Names, Origin, Program, Progress, Region};
@@ -69,7 +69,7 @@ fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Obse
     names.region = machine.region.fd().as_raw_fd();
     let program = Program::new(&cell.steps, &names, &cell.subject)
         .map_err(|error| Error::new("lay out the steps", error))?;
-    machine.region.put(&program, 0)?;
+    machine.region.put(&program)?;
     let path = machine.executables.get(&cell.subject.file(), &cell.subject.comm)?;
     let mut child = start(&machine.region, &cell.subject, &path)?;
     machine.children.wait_for_stop(&mut child, START_LIMIT)?;
@@ -261,7 +261,7 @@ fn start_process(
     let program = Program::new(&process.steps, &names, &process.subject)
         .map_err(|error| Error::new(&doing, error))?
         .and_stay();
-    region.put(&program, 0)?;
+    region.put(&program)?;
     let path = machine.executables.get(&process.subject.file(), &process.subject.comm)?;
     let mut child = start(&region, &process.subject, &path)?;
     machine.children.wait_for_stop(&mut child, START_LIMIT)?;
@@ -280,10 +280,7 @@ fn start_process(
         let Some(step) = process.steps.get(step) else { continue };
         let doing = format!("let the process {} perform {step}", process.name);
         match region.progress(index) {
-            Progress::Done(result) if result < 0 => {
-                return Err(std::io::Error::from_raw_os_error(-result as i32)).doing(doing);
-            }
-            Progress::Done(_) => {}
+            Progress::Done(result) => drop(returned(result).doing(doing)?),
             _ => return Err(Error::new(doing, "it could not be performed")),
         }
     }
@@ -298,10 +295,7 @@ fn give(machine: &mut Machine, stage: &mut Stage, cell: &Cell, names: &Names) ->
     for step in &cell.given {
         let doing = format_args!("perform the given step {step}").to_string();
         if let Step::Agent(action) = step {
-            let result = machine.scene(stage.scene()).perform(action)?;
-            if result < 0 {
-                return Err(std::io::Error::from_raw_os_error(-result as i32)).doing(doing);
-            }
+            returned(machine.scene(stage.scene()).perform(action)?).doing(doing)?;
             continue;
         }
         if let Step::Mount(mount) = step {
@@ -312,12 +306,10 @@ fn give(machine: &mut Machine, stage: &mut Stage, cell: &Cell, names: &Names) ->
         let one = std::slice::from_ref(step);
         let program =
             Program::new(one, &names, &cell.subject).map_err(|error| Error::new(&doing, error))?;
-        machine.region.put(&program, 0)?;
+        machine.region.put(&program)?;
         let result = perform_here(&machine.region, &program)
             .ok_or_else(|| Error::new(&doing, "its file descriptor was never made"))?;
-        if result < 0 {
-            return Err(std::io::Error::from_raw_os_error(-result as i32)).doing(doing);
-        }
+        let result = returned(result).doing(doing)?;
         if let (Some(name), Ok(fd)) = (step.binds(), i32::try_from(result)) {
             stage.given.push((name.to_owned(), fd));
         }

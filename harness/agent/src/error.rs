@@ -42,6 +42,11 @@ impl Error {
     }
 }
 
+/// What a raw syscall returned (`-errno` on failure) as everything else here returns it.
+pub(crate) fn returned(result: i64) -> nix::Result<i64> {
+    if result < 0 { Err(Errno::from_raw(result.unsigned_abs() as i32)) } else { Ok(result) }
+}
+
 /// Says what was being done when a syscall failed.
 pub(crate) trait Doing<T> {
     /// Turns the failure into an [`Error`]; `what` is formatted only then.

@@ -6,7 +6,7 @@ use perfsec_wire::message::SelinuxFacts;
 use perfsec_wire::paths;
 use perfsec_wire::{Boot, Mode, Refusal};
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, returned};
 use crate::kmsg::{Kmsg, Printed};
 use crate::knob::{self, Knob};
 use crate::undo::Undo;
@@ -104,11 +104,7 @@ impl Policies {
         if !self.disturbed && self.loaded.as_deref() == Some(name) {
             return Ok(());
         }
-        let result = self.load(name)?;
-        if result < 0 {
-            return Err(std::io::Error::from_raw_os_error(-result as i32))
-                .doing(format_args!("load the policy {name}"));
-        }
+        returned(self.load(name)?).doing(format_args!("load the policy {name}"))?;
         self.loaded = Some(name.to_owned());
         self.disturbed = false;
         Ok(())

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 
 use perfsec_wire::{Boot, Lockdown, Step};
 
-use crate::grant::Grant;
-
 use super::{Axes, Circumstances, Condition, Coordinates, Expected, Selector, Transcript};
+use crate::grant::Grant;
 
 /// One scenario: steps, and what each cell must see.
 #[derive(Clone, Debug)]

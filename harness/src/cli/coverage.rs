@@ -5,7 +5,7 @@ use super::run::{self, Signals, execute};
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
 use crate::coverage::{self, Points, PointsError, SourceError, Table};
-use crate::record::{self, Event, Writer};
+use crate::record::{self, Event};
 use crate::report::Progress;
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
@@ -44,21 +44,12 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
 fn measure(args: &CoverageArgs, points: &Points, table: &mut Table) -> Result<Exit, Failure> {
     let library = run::library(&args.cases)?;
     let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
-    if cells.is_empty() {
-        return Err(Failure {
-            exit: Exit::NothingRan,
-            error: "the filters select no cell: `perfsec run --list` lists them all".into(),
-        });
-    }
+    run::demand(&cells)?;
     let signals = Signals::watch().map_err(Failure::host)?;
     let cache = Cache::open()?;
     let mut progress = Progress::new();
     let ready = lanes::prepare(&args.machine, &cache, &|text| progress.say(text))?;
-    let path = run::record_path(&cache);
-    let mut writers = vec![Writer::create(&path)?];
-    if let Some(out) = &args.out {
-        writers.push(Writer::create(out)?);
-    }
+    let mut writers = run::writers(&run::record_path(&cache), args.out.as_deref())?;
     let mut plans = ready.lanes(&cells, &cache)?;
     for plan in &mut plans {
         plan.coverage = Some(points.symbols());

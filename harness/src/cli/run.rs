@@ -1,6 +1,6 @@
 //! `perfsec run`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::case::Library;
 use crate::judge::Verdict;
 use crate::plan::{self, PlannedCell};
-use crate::record::{Event, RunEnded, RunStarted, Writer};
+use crate::record::{Event, RecordError, RunEnded, RunStarted, Writer};
 use crate::report::{Progress, Text};
 use crate::run::{Interrupt, LanePlan, Limits, run_lane};
 use crate::target::TargetError;
@@ -33,12 +33,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         super::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
         return Ok(if names.is_empty() { Exit::NothingRan } else { Exit::Success });
     }
-    if cells.is_empty() {
-        return Err(Failure {
-            exit: Exit::NothingRan,
-            error: "the filters select no cell: `perfsec run --list` lists them all".into(),
-        });
-    }
+    demand(&cells)?;
 
     if let Some(seed) = args.shuffle {
         cells = plan::shuffled(&cells, seed);
@@ -50,10 +45,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut progress = Progress::new();
     let ready = lanes::prepare(&args.machine, &cache, &|text| progress.say(text))?;
     let path = record_path(&cache);
-    let mut writers = vec![Writer::create(&path)?];
-    if let Some(out) = &args.out {
-        writers.push(Writer::create(out)?);
-    }
+    let mut writers = writers(&path, args.out.as_deref())?;
 
     let mut text = Text::default();
     let jobs = args.jobs.unwrap_or_else(default_jobs).max(1);
@@ -153,6 +145,22 @@ fn work<'a>(
 /// A guest has one CPU, and neither QEMU's own threads nor perfsec need much beside it.
 pub(super) fn default_jobs() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// A run needs a cell.
+pub(super) fn demand(cells: &[PlannedCell]) -> Result<(), Failure> {
+    if cells.is_empty() {
+        return Err(Failure {
+            exit: Exit::NothingRan,
+            error: "the filters select no cell: `perfsec run --list` lists them all".into(),
+        });
+    }
+    Ok(())
+}
+
+/// What writes the record of a run: where it is kept, and where the user wants it too.
+pub(super) fn writers(path: &Path, out: Option<&Path>) -> Result<Vec<Writer>, RecordError> {
+    std::iter::once(path).chain(out).map(Writer::create).collect()
 }
 
 /// Where the record of a run that begins now is kept.

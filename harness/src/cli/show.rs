@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::args::ShowArgs;
-use super::{Exit, Failure, run};
 use perfsec_wire::{Boot, Lockdown, Step};
 
+use super::args::ShowArgs;
+use super::{Exit, Failure, run};
 use crate::case::{Case, Circumstances, Coordinates, UNPRIVILEGED};
 use crate::kernel::KernelVersion;
 

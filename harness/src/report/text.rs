@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-
-use super::difference;
 use perfsec_wire::Boot;
 
+use super::difference;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Death, Event, LaneStarted};
 

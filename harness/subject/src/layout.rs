@@ -27,6 +27,8 @@ pub const UID: usize = 3;
 pub const STARTS: usize = 4;
 /// Word of the header: the length of the context at [`CONTEXT`], or `-errno`.
 pub const CONTEXT_LENGTH: usize = 5;
+/// `_LINUX_CAPABILITY_VERSION_3` (include/uapi/linux/capability.h), with which `capget(2)` and `capset(2)` are called.
+pub const CAPABILITY_VERSION: u64 = 0x2008_0522;
 /// Words of the header: `struct __user_cap_header_struct`, which `capget(2)` reads.
 pub const CAP_HEADER: usize = 6;
 /// Words of the header: two `struct __user_cap_data_struct`, which `capget(2)` fills.

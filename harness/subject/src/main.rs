@@ -14,9 +14,9 @@ use core::arch::{asm, global_asm};
 use core::ptr::{read_volatile, write_volatile};
 
 use perfsec_subject::{
-    ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CLONE, COMPAT, CONTEXT, CONTEXT_LENGTH,
-    CONTEXT_ROOM, COUNT, DONE, EMPTY, EXEC, FROM_SLOT, KIND, LENGTH, NEXT, NO_MEMORY, NO_VALUE,
-    NUMBER, PID, RESULT, SLOTS, STARTS, STATE, STOP, STORE, UID, WORD, entry,
+    ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CAPABILITY_VERSION, CLONE, COMPAT, CONTEXT,
+    CONTEXT_LENGTH, CONTEXT_ROOM, COUNT, DONE, EMPTY, EXEC, FROM_SLOT, KIND, LENGTH, NEXT,
+    NO_MEMORY, NO_VALUE, NUMBER, PID, RESULT, SLOTS, STARTS, STATE, STOP, STORE, UID, WORD, entry,
 };
 
 const READ: u64 = 0;
@@ -33,8 +33,6 @@ const PROT_READ_WRITE: u64 = 3;
 /// `MAP_SHARED | MAP_FIXED_NOREPLACE`
 const MAP_SHARED_FIXED: u64 = 0x10_0001;
 const SIGSTOP: u64 = 19;
-/// `_LINUX_CAPABILITY_VERSION_3`
-const CAPABILITY_VERSION: u64 = 0x2008_0522;
 
 // The kernel starts a program with its arguments on the stack: argc, argv[0], argv[1], …
 global_asm!(

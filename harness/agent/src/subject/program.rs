@@ -4,7 +4,7 @@ use nix::libc;
 use perf_event_open_sys::bindings as perf;
 use perfsec_subject as layout;
 use perfsec_wire::step::{
-    Advice, Bpf, Capset, Clone, CloneFlag, Ioctl, MapType, Mount, MountFlag, OpenFlag,
+    Advice, Bpf, Capset, Clone, CloneFlag, Ioctl, MapType, Mount, MountFlag, NOBODY, OpenFlag,
     PerfEventOpen, Prctl, ProgLoad, ProgType, Request, Securebit, Task, UnshareFlag,
 };
 use perfsec_wire::{CapSet, Step, Subject};
@@ -173,7 +173,7 @@ impl Program {
         match task {
             Task::Caller => number(0),
             Task::Every => number(-1),
-            Task::Nobody => number(4 << 20),
+            Task::Nobody => number(NOBODY),
             Task::Named(name) => match names.processes.iter().find(|(known, _)| known == name) {
                 Some((_, pid)) => number((*pid).into()),
                 None => self.fd(name),
@@ -549,8 +549,7 @@ impl Program {
     }
 
     fn capset(&mut self, set: &Capset) -> [Arg; 2] {
-        const VERSION: u64 = 0x2008_0522;
-        let header = self.words(&[VERSION]);
+        let header = self.words(&[layout::CAPABILITY_VERSION]);
         let sets = [set.effective, set.permitted, set.inheritable];
         let halves = sets.map(|set| set.0 as u32).into_iter();
         let halves = halves.chain(sets.map(|set| (set.0 >> 32) as u32));

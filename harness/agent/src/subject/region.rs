@@ -9,7 +9,7 @@ use perfsec_wire::CapSet;
 use perfsec_wire::observation::SubjectSeen;
 
 use super::program::Program;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, returned};
 use crate::sys::Shared;
 
 /// How far an entry came.
@@ -46,8 +46,8 @@ impl Region {
         self.fd.as_fd()
     }
 
-    /// Puts a program in, to be performed from entry `next` on.
-    pub(crate) fn put(&mut self, program: &Program, next: usize) -> Result<()> {
+    /// Puts a program in, to be performed from its first entry on.
+    pub(crate) fn put(&mut self, program: &Program) -> Result<()> {
         let data = program.data();
         if layout::DATA + data.len() > layout::LENGTH {
             return Err(Error::new("lay out the steps", format!("they take {} bytes", data.len())));
@@ -61,7 +61,6 @@ impl Region {
                 self.set(layout::entry(index, word), *value);
             }
         }
-        self.set(layout::NEXT, next as u64);
         self.set(layout::COUNT, program.entries().len() as u64);
         self.memory.store(layout::DATA, data);
         if let Some(rest) = self.used.checked_sub(data.len()) {
@@ -111,10 +110,7 @@ impl Region {
             length if length >= 0 => self.memory.load(layout::CONTEXT, &mut context),
             // Without a security module that has contexts, reading one is EINVAL.
             length if length == -i64::from(libc::EINVAL) => {}
-            length => {
-                let error = std::io::Error::from_raw_os_error(length.unsigned_abs() as i32);
-                return Err(error).doing(doing);
-            }
+            length => drop(returned(length).doing(doing)?),
         }
         let context = String::from_utf8_lossy(&context);
         // struct __user_cap_data_struct: effective, permitted, inheritable; low words first.

@@ -108,7 +108,7 @@ pub enum Task {
 }
 
 /// `PID_MAX_LIMIT` of `include/linux/threads.h` on a 64-bit kernel: numbers of tasks are below it.
-const NOBODY: i64 = 4 << 20;
+pub const NOBODY: i64 = 4 << 20;
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,10 +151,11 @@ impl<'de> Deserialize<'de> for Task {
             }
 
             fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Task, E> {
+                let numbered = [Task::Caller, Task::Every, Task::Nobody];
+                if let Some(task) = numbered.into_iter().find(|task| task.to_string() == name) {
+                    return Ok(task);
+                }
                 Ok(match name {
-                    "0" => Task::Caller,
-                    "-1" => Task::Every,
-                    "4194304" => Task::Nobody,
                     "" => return Err(E::custom("a process needs a name")),
                     name => Task::Named(name.to_owned()),
                 })
