@@ -24,7 +24,7 @@ use perfsec::judge::Verdict;
 use perfsec::kernel::{self, Kernel, KernelSpec};
 use perfsec::plan::{self, Filter, PlannedCell};
 use perfsec::policy::{self, Policies, Policy};
-use perfsec::record::{self, CellResult, Event, RunEnded, RunStarted, Writer};
+use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
 use perfsec::report::difference;
 use perfsec::run::{Interrupt, LanePlan, Limits, run_lane};
 use perfsec::target::qemu::Qemu;
@@ -118,10 +118,8 @@ impl Lane {
         let name = format!("cells-{}-{}.jsonl", prepared.kernel.release, std::process::id());
         let record = cache.path("runs", &name);
         prepared.run(&self.selected, &record)?;
-        let cells = record::read(&record)?.into_iter().filter_map(|event| match event {
-            Event::Cell(cell) => Some((cell.name.clone(), *cell)),
-            _ => None,
-        });
+        let lanes = record::read(&record)?.run.lanes.into_iter();
+        let cells = lanes.flat_map(|lane| lane.cells).map(|cell| (cell.name.clone(), cell));
         Ok(Results { cells: cells.collect(), record })
     }
 
@@ -199,7 +197,8 @@ impl Prepared {
             append: Vec::new(),
             program,
         };
-        let mut events = vec![Event::Run(RunStarted::now(cells.len()))];
+        let asked = Asked { filter, ..Asked::default() };
+        let mut events = vec![Event::Run(RunStarted::now(cells.len(), asked))];
         let mut result = Ok(());
         for (lane, (boot, cells)) in plan::by_boot(&cells).into_iter().enumerate() {
             let plan = LanePlan {
@@ -220,15 +219,9 @@ impl Prepared {
             events.extend(told);
             result = result.and(ended);
         }
-        let (mut counts, mut millis) = (BTreeMap::new(), 0);
-        for event in &events {
-            match event {
-                Event::Cell(cell) => *counts.entry(cell.judgement.verdict).or_insert(0) += 1,
-                Event::LaneEnd(end) => millis += end.millis,
-                _ => {}
-            }
-        }
-        let counts = counts.into_iter().collect();
+        let run = Run::of(events.iter().cloned())?;
+        let millis = run.lanes.iter().filter_map(|lane| Some(lane.end.as_ref()?.millis)).sum();
+        let counts = run.counts().iter().collect();
         events.push(Event::End(RunEnded { counts, interrupted: false, millis }));
         let mut writer = Writer::create(record)?;
         events.iter().try_for_each(|event| writer.write(event))?;

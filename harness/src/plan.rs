@@ -6,6 +6,7 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use perfsec_wire::step::{Action, Step};
 use perfsec_wire::{Boot, CapSet, Cell, Job, Lane, Mode, PROTOCOL, Process, Subject};
+use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Coordinates, Library};
 use crate::grant::Grant;
@@ -33,7 +34,7 @@ pub struct PlannedCell {
 }
 
 /// Which cells a run is about; an empty list selects everything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Globs on cell names; a name without a glob's characters selects what begins with it.
     pub names: Vec<String>,

@@ -73,19 +73,48 @@ fn filters_that_select_nothing_are_no_success() {
     place.perfsec(&["run", "--list", "event/read"]).succeeds();
 }
 
+/// A record of a real run, with every verdict but `MISS`.
+const RECORD: &str = include_str!("report/run.jsonl");
+
 #[test]
 fn coverage_of_what_has_none_is_told() {
     let place = Place::new();
-    let run = r#"{"event":"run","format":3,"perfsec":"0","started":"","command":[],"agent":"","cells":0}"#;
-    place.file("run.jsonl", &format!("{run}\n"));
-    place.file("other.jsonl", &run.replace("\"format\":3", "\"format\":0"));
+    place.file("run.jsonl", RECORD);
     let from = |file: &str| place.perfsec(&["coverage", "--from", file]);
     from("run.jsonl").fails(4, "has no coverage");
-    from("other.jsonl").fails(2, "no run record of format");
     from("absent.jsonl").fails(2, "absent.jsonl");
     place.file("tree/Makefile", "");
     place.perfsec(&["coverage", "--list", "--tree", "tree"]).fails(2, "no kernel/events");
     place.perfsec(&["coverage", "--list"]).succeeds();
+}
+
+#[test]
+fn a_record_that_is_not_one_or_not_whole_is_told() {
+    let place = Place::new();
+    let report = |file: &str| place.perfsec(&["report", file]);
+    place.file("run.jsonl", RECORD);
+    report("run.jsonl").succeeds();
+    place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
+    report("old.jsonl").fails(2, "this perfsec reads format");
+    place.file("suite.toml", "title = \"a case\"");
+    report("suite.toml").fails(2, "no run record");
+    report("absent.jsonl").fails(2, "absent.jsonl");
+    place.file("damaged.jsonl", &RECORD.replacen("\n{", "\n[", 3));
+    report("damaged.jsonl").fails(2, "line 2 is no event");
+    place.file("cut.jsonl", &RECORD[..RECORD.len() / 2]);
+    let cut = report("cut.jsonl");
+    cut.succeeds();
+    assert!(cut.stderr.contains("the record ends after line"), "{}", cut.stderr);
+    assert!(cut.stdout.contains("the run did not end"), "{}", cut.stdout);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_anything_boots() {
+    let place = Place::new();
+    let run = |out: &[&str]| place.perfsec(&[&["run", "--kernel", "absent"], out].concat());
+    run(&["--out", "."]).fails(5, "cannot write");
+    run(&["--format", "json", "--out", "absent/run.json"]).fails(5, "absent/run.json");
+    run(&["--format", "json"]).fails(2, "--out in the same place");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use perfsec_wire::step::{Action, Task};
 use perfsec_wire::{Boot, Lockdown, Mode, Step};
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::complete::{self, Completeness};
@@ -307,6 +308,7 @@ pub(super) fn read(
         name: name.to_owned(),
         path: path.to_owned(),
         text: text.to_owned(),
+        sha256: crate::hex(&Sha256::digest(text)),
         title: file.title,
         source: file.source,
         axes,

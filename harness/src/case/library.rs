@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::complete::Completeness;
 use super::file;
 use super::{Case, CaseError, CaseErrors, Coordinates};
@@ -67,6 +69,16 @@ impl Library {
     /// Those of [`directory`](Self::directory).
     pub fn directory_to_bless(root: &Path) -> Result<Self, LibraryError> {
         Self::below(root, Completeness::NotYet)
+    }
+
+    /// SHA-256 over all cases, in hex: two runs that have it in common chose from the same.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut all = Sha256::new();
+        for case in &self.cases {
+            all.update(format!("{} {}\n", case.sha256, case.name));
+        }
+        crate::hex(&all.finalize())
     }
 
     fn below(root: &Path, completeness: Completeness) -> Result<Self, LibraryError> {

@@ -18,6 +18,8 @@ pub struct Case {
     pub path: PathBuf,
     /// The file's text.
     pub text: String,
+    /// SHA-256 of the text, in hex.
+    pub sha256: String,
     /// What it shows, in one line.
     pub title: String,
     /// The documents, commits and source lines that promise what is expected.

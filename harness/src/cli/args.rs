@@ -11,6 +11,7 @@ use crate::grant::Grant;
 use crate::host::Need;
 use crate::kernel::KernelSpec;
 use crate::plan::Filter;
+use crate::report::Format;
 use crate::run::Limits;
 
 /// Who may use perf on a Linux kernel, and what does the audit log say about it?
@@ -34,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Run cells on kernels and judge them.
     Run(RunArgs),
+    /// Report a run that is over, from its record.
+    Report(ReportArgs),
     /// Show a case as a person reads it, with what each cell must see on a kernel.
     Show(ShowArgs),
     /// Say what steps a case can have, with every field.
@@ -108,6 +111,9 @@ pub struct MachineArgs {
     /// Look for newer kernels now, even if that was done within the last day.
     #[arg(long)]
     pub refresh: bool,
+    /// Lanes (kernels under policies) that run at the same time [default: one for each CPU].
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
     /// Give a boot up after so many seconds without a sign of life.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub boot_limit: u64,
@@ -135,10 +141,25 @@ pub struct RunArgs {
     /// that need them, and a raised lockdown comes last.
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
-    /// Lanes (kernels under policies) that run at the same time [default: one for each CPU].
-    #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
-    /// Write the run record here too.
+    /// Report the run in this form, into the `--out` that stands in the same place among the `--out`s;
+    /// can be given several times.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Vec<Format>,
+    /// Where a report goes; without `--format`, where the run record goes too.
+    #[arg(long, value_name = "FILE")]
+    pub out: Vec<PathBuf>,
+}
+
+/// Options of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// The run record.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The form of the report.
+    #[arg(long, value_name = "FORMAT", default_value = "summary")]
+    pub format: Format,
+    /// Write the report here instead of to standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -200,9 +221,6 @@ pub struct CoverageArgs {
     /// List the decision points that perfsec knows, and run nothing.
     #[arg(long)]
     pub list: bool,
-    /// Lanes (kernels under policies) that run at the same time [default: one for each CPU].
-    #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
     /// Also name the places in this kernel source tree, and those that perfsec does not know.
     #[arg(long, value_name = "DIR")]
     pub tree: Option<PathBuf>,

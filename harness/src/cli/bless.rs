@@ -6,15 +6,13 @@ use std::path::Path;
 use std::process::Command;
 
 use super::args::BlessArgs;
-use super::run::{Signals, execute};
-use super::{Exit, Failure, lanes};
+use super::session::Session;
+use super::{Exit, Failure};
 use crate::bless::rewrite;
-use crate::cache::Cache;
 use crate::case::{Case, Coordinates, Library};
 use crate::judge::Verdict;
 use crate::plan::PlannedCell;
-use crate::record::Event;
-use crate::report::Progress;
+use crate::record::Asked;
 
 type Seen = BTreeMap<String, BTreeMap<Coordinates, Vec<String>>>;
 
@@ -32,36 +30,31 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     if !args.dirty {
         refuse_dirty(&cells)?;
     }
-    let signals = Signals::watch().map_err(Failure::host)?;
-    let mut progress = Progress::new();
-    let cache = Cache::open()?;
-    let ready = lanes::prepare(&args.machine, &cache, &|text| progress.say(text))?;
-    let plans = ready.lanes(&cells, &cache)?;
-    if (ready.kernels.len(), ready.policies.len()) != (1, 1) {
+    let mut session = Session::open(&args.machine)?;
+    let plans = session.lanes(&cells)?;
+    if (session.ready.kernels.len(), session.ready.policies.len()) != (1, 1) {
         return Err(Failure::input("bless looks at one kernel under one policy at a time"));
     }
     let (mut seen, mut unseen) = (Seen::new(), Vec::new());
-    execute(&plans, args.machine.limits(), 1, &signals.interrupt, |event| {
-        progress.event(event);
-        if let Event::Cell(cell) = event {
-            match (cell.judgement.verdict, cell.observation.is_some()) {
-                (Verdict::Fail, true) => {
-                    let lines = cell.judgement.observed.clone();
-                    seen.entry(cell.case.clone()).or_default().insert(cell.at.clone(), lines);
-                }
-                (Verdict::Error | Verdict::Miss, _) | (Verdict::Fail, false) => {
-                    unseen.push(format!(
-                        "{}: {}",
-                        cell.name,
-                        cell.judgement.reason.as_deref().unwrap_or("")
-                    ));
-                }
-                _ => {}
+    let asked = Asked { cases_directory: Some(args.cases.clone()), ..Asked::default() };
+    let run = session.execute(&plans, asked, &mut [])?.whole()?;
+    for cell in run.cells() {
+        match (cell.judgement.verdict, cell.observation.is_some()) {
+            (Verdict::Fail, true) => {
+                let lines = cell.judgement.observed.clone();
+                seen.entry(cell.case.clone()).or_default().insert(cell.at.clone(), lines);
             }
+            (Verdict::Error | Verdict::Miss, _) | (Verdict::Fail, false) => {
+                unseen.push(format!(
+                    "{}: {}",
+                    cell.name,
+                    cell.judgement.reason.as_deref().unwrap_or("")
+                ));
+            }
+            _ => {}
         }
-        Ok::<(), Failure>(())
-    })?;
-    if let Some(exit) = signals.exit() {
+    }
+    if let Some(exit) = session.interrupted() {
         return Ok(exit);
     }
     for case in &library.cases {

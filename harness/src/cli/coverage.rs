@@ -1,12 +1,10 @@
 //! `perfsec coverage`
 
 use super::args::CoverageArgs;
-use super::run::{self, Signals, execute};
-use super::{Exit, Failure, lanes};
-use crate::cache::Cache;
+use super::output::Output;
+use super::session::{self, Session};
+use super::{Exit, Failure};
 use crate::coverage::{self, Points, PointsError, SourceError, Table};
-use crate::record::{self, Event};
-use crate::report::Progress;
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let points = Points::built_in()?;
@@ -16,19 +14,18 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
         super::print(&format!("{}{sources}", coverage::describe(&points)))?;
         return Ok(Exit::Success);
     }
-    let mut table = Table::default();
-    let judged = match &args.from {
+    let (table, judged) = match &args.from {
         Some(path) => {
-            let events = record::read(path)?;
-            events.iter().for_each(|event| table.event(event));
+            let run = super::record::read(path)?;
+            let table = Table::of(&run);
             if table.is_empty() {
                 let path = path.display();
                 let error = format!("{path} has no coverage: no `perfsec coverage` wrote it");
                 return Err(Failure { exit: Exit::NothingRan, error: error.into() });
             }
-            Exit::of_run(&events)
+            (table, Exit::of_run(&run))
         }
-        None => measure(args, &points, &mut table)?,
+        None => measure(args, &points)?,
     };
     super::print(&format!("{}{sources}", table.text(&points)))?;
     Ok(match judged {
@@ -41,27 +38,20 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
 }
 
 /// Runs the cells with everything traced that asks.
-fn measure(args: &CoverageArgs, points: &Points, table: &mut Table) -> Result<Exit, Failure> {
-    let library = run::library(&args.cases)?;
+fn measure(args: &CoverageArgs, points: &Points) -> Result<(Table, Exit), Failure> {
+    let library = session::library(&args.cases)?;
     let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
-    run::demand(&cells)?;
-    let signals = Signals::watch().map_err(Failure::host)?;
-    let cache = Cache::open()?;
-    let mut progress = Progress::new();
-    let ready = lanes::prepare(&args.machine, &cache, &|text| progress.say(text))?;
-    let mut writers = run::writers(&run::record_path(&cache), args.out.as_deref())?;
-    let mut plans = ready.lanes(&cells, &cache)?;
+    session::demand(&cells)?;
+    let mut outputs: Vec<_> =
+        args.out.iter().map(|path| Output::record(path)).collect::<Result<_, _>>()?;
+    let mut session = Session::open(&args.machine)?;
+    let mut plans = session.lanes(&cells)?;
     for plan in &mut plans {
         plan.coverage = Some(points.symbols());
     }
-    let jobs = args.jobs.unwrap_or_else(run::default_jobs).max(1);
-    let exit =
-        execute(&plans, args.machine.limits(), jobs, &signals.interrupt, |event: &Event| {
-            progress.event(event);
-            table.event(event);
-            writers.iter_mut().try_for_each(|writer| writer.write(event))
-        })?;
-    Ok(signals.exit().unwrap_or(exit))
+    let asked = session::asked(&args.cases, &args.filter, &library);
+    let run = session.execute(&plans, asked, &mut outputs)?.whole()?;
+    Ok((Table::of(&run), session.exit(&run)))
 }
 
 impl From<PointsError> for Failure {

@@ -7,7 +7,7 @@ use crate::case::LibraryError;
 use crate::judge::Verdict;
 use crate::kernel::KernelError;
 use crate::policy::PolicyError;
-use crate::record::{Event, RecordError};
+use crate::record::{RecordError, Run};
 use crate::target::TargetError;
 
 /// The table of exit codes, for `--help`, the man page and README.
@@ -72,27 +72,19 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// The exit code of a run with these events.
-    pub fn of_run<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
-        let (mut failed, mut unjudged, mut judged, mut refused) = (false, false, false, false);
-        for event in events {
-            match event {
-                Event::Cell(cell) => {
-                    let verdict = cell.judgement.verdict;
-                    failed |= verdict == Verdict::Fail;
-                    unjudged |= matches!(verdict, Verdict::Error | Verdict::Miss);
-                    judged |= verdict.judged();
-                }
-                Event::LaneEnd(end) => refused |= end.refused.is_some(),
-                _ => {}
-            }
-        }
-        match (failed, refused, unjudged, judged) {
-            (true, ..) => Self::Failed,
-            (_, true, ..) => Self::Kernel,
-            (_, _, true, _) => Self::NotJudged,
-            (.., false) => Self::NothingRan,
-            _ => Self::Success,
+    /// The exit code of a run.
+    pub fn of_run(run: &Run) -> Self {
+        let any = |wanted: fn(Verdict) -> bool| run.counts().iter().any(|(got, _)| wanted(got));
+        if any(|verdict| verdict == Verdict::Fail) {
+            Self::Failed
+        } else if run.lanes.iter().any(|lane| lane.refused().is_some()) {
+            Self::Kernel
+        } else if run.unseen() > 0 || any(|got| matches!(got, Verdict::Error | Verdict::Miss)) {
+            Self::NotJudged
+        } else if !any(Verdict::judged) {
+            Self::NothingRan
+        } else {
+            Self::Success
         }
     }
 }

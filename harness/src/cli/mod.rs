@@ -8,7 +8,11 @@ mod exit;
 mod generate;
 mod kernel;
 mod lanes;
+mod output;
+mod record;
+mod report;
 mod run;
+mod session;
 mod shell;
 mod show;
 mod steps;
@@ -29,6 +33,7 @@ pub fn main() -> ExitCode {
     cli.color.apply();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Report(args) => report::report(&args),
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),

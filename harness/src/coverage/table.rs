@@ -1,15 +1,14 @@
-//! Coverage for people: one table for each kernel under a policy, made from the events of a run.
+//! Coverage for people: one table for each kernel under a policy, made of a run.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use perfsec_wire::Boot;
 use perfsec_wire::coverage::{Check, Coverage, Site};
 
 use super::survey::merge;
 use super::{Answer, Ask, Finding, Place, Point, Points, Survey};
 use crate::case::Circumstances;
-use crate::record::{Event, LaneStarted};
+use crate::record::{LaneRun, LaneStarted, Run};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -20,8 +19,8 @@ const ASK: usize = 16;
 const PLACE: usize = 52;
 const NUMBER: usize = 10;
 
-/// Folds events and writes the tables when they are over.
-#[derive(Debug, Default)]
+/// The tables of a run.
+#[derive(Debug)]
 pub struct Table {
     lanes: Vec<Lane>,
 }
@@ -29,7 +28,6 @@ pub struct Table {
 /// The lanes of one kernel and policy: it is booted in several ways.
 #[derive(Debug)]
 struct Lane {
-    numbers: Vec<(usize, Boot)>,
     /// The first, with the cells of all.
     started: LaneStarted,
     boots: Vec<Coverage>,
@@ -37,52 +35,24 @@ struct Lane {
 }
 
 impl Table {
-    /// Takes in an event.
-    pub fn event(&mut self, event: &Event) {
-        match event {
-            Event::Lane(started) => {
-                let same = |lane: &&mut Lane| {
-                    let known = &lane.started;
-                    (&known.kernel.sha256, &known.policy)
-                        == (&started.kernel.sha256, &started.policy)
-                };
-                match self.lanes.iter_mut().find(same) {
-                    Some(lane) => {
-                        lane.numbers.push((started.lane, started.boot));
-                        lane.started.cells += started.cells;
-                    }
-                    None => self.lanes.push(Lane {
-                        numbers: vec![(started.lane, started.boot)],
-                        started: started.clone(),
-                        boots: Vec::new(),
-                        refused: None,
-                    }),
-                }
-            }
-            Event::Coverage(boot) => {
-                if let Some(lane) = self.lane(boot.lane) {
-                    let mut coverage = (*boot.coverage).clone();
-                    let is_this = |(number, _): &&(usize, Boot)| *number == boot.lane;
-                    let how = lane.numbers.iter().find(is_this).map(|(_, how)| *how);
-                    if !how.is_some_and(Boot::has_policy) {
-                        // Whoever refuses there is not SELinux.
-                        coverage.sites.iter_mut().for_each(|site| site.counts.refused = 0);
-                    }
-                    lane.boots.push(coverage);
-                }
-            }
-            Event::LaneEnd(end) => {
-                if let Some(lane) = self.lane(end.lane) {
-                    let reason = end.refused.as_ref().map(|refused| refused.reason.clone());
-                    lane.refused = lane.refused.take().or(reason);
-                }
-            }
-            _ => {}
+    /// The tables of a run.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        let mut lanes: Vec<Lane> = Vec::new();
+        for part in &run.lanes {
+            let started = &part.started;
+            let same = |lane: &Lane| {
+                let known = &lane.started;
+                (&known.kernel.sha256, &known.policy) == (&started.kernel.sha256, &started.policy)
+            };
+            let at = lanes.iter().position(same).unwrap_or_else(|| {
+                let started = LaneStarted { cells: 0, ..started.clone() };
+                lanes.push(Lane { started, boots: Vec::new(), refused: None });
+                lanes.len() - 1
+            });
+            lanes[at].add(part);
         }
-    }
-
-    fn lane(&mut self, number: usize) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| lane.numbers.iter().any(|(known, _)| *known == number))
+        Self { lanes }
     }
 
     /// Whether any lane told what it covered.
@@ -113,6 +83,19 @@ impl Table {
 }
 
 impl Lane {
+    fn add(&mut self, part: &LaneRun) {
+        self.started.cells += part.started.cells;
+        for boot in &part.coverage {
+            let mut coverage = (*boot.coverage).clone();
+            if !part.started.boot.has_policy() {
+                // Whoever refuses there is not SELinux.
+                coverage.sites.iter_mut().for_each(|site| site.counts.refused = 0);
+            }
+            self.boots.push(coverage);
+        }
+        self.refused = self.refused.take().or_else(|| part.refused().map(str::to_owned));
+    }
+
     fn coverage(&self) -> Coverage {
         merge(&self.boots.iter().collect::<Vec<_>>())
     }
@@ -337,11 +320,12 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use perfsec_wire::Boot;
     use perfsec_wire::coverage::{Check, Counts, Hook, Place};
 
     use super::*;
     use crate::kernel::{Kernel, KernelVersion, Origin};
-    use crate::record::{BootCoverage, LaneEnded, Refused};
+    use crate::record::{Asked, BootCoverage, Event, LaneEnded, Refused, RunStarted};
     use crate::target::Machinery;
 
     fn lane() -> Event {
@@ -381,9 +365,9 @@ mod tests {
         Event::Coverage(BootCoverage { lane: 0, boot: 0, coverage: Box::new(coverage) })
     }
 
-    fn text(events: &[Event]) -> (Table, String) {
-        let mut table = Table::default();
-        events.iter().for_each(|event| table.event(event));
+    fn text(events: Vec<Event>) -> (Table, String) {
+        let begin = Event::Run(RunStarted::now(2, Asked::default()));
+        let table = Table::of(&Run::of(std::iter::once(begin).chain(events)).unwrap());
         let text = table.text(&Points::built_in().unwrap());
         (table, anstream::adapter::strip_str(&text).to_string())
     }
@@ -392,7 +376,7 @@ mod tests {
     fn every_place_has_a_line_with_its_answers() {
         let counts = Counts { allowed: 36, logged: 10, not_held: 60, refused: 0 };
         let kernel = Check::PerfEvent(Hook::Kernel);
-        let (table, text) = text(&[
+        let (table, text) = text(vec![
             lane(),
             told(vec![
                 site(
@@ -427,7 +411,7 @@ mod tests {
         let reason = "no perf events".to_owned();
         let refused = Some(Refused { reason, console: String::new() });
         let end = Event::LaneEnd(LaneEnded { lane: 0, boots: 1, millis: 1, refused });
-        let (table, text) = text(&[lane(), end]);
+        let (table, text) = text(vec![lane(), end]);
         assert!(text.contains("nothing was measured: no perf events"), "{text}");
         assert!(table.is_empty());
     }

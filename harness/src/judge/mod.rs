@@ -30,6 +30,19 @@ pub struct Judgement {
     pub observed: Vec<String>,
     /// What else a person should know: why a record may be missing, what was not observed.
     pub notes: Vec<String>,
+    /// The known difference that makes the verdict `XFAIL` or `XPASS`.
+    pub known: Option<Known>,
+}
+
+/// A difference that a kernel is known to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Its name: the same wherever it is met.
+    pub name: String,
+    /// The commit, document or patch that makes the difference.
+    pub reason: String,
+    /// Where it is discussed, if somewhere.
+    pub link: Option<String>,
 }
 
 impl Judgement {
@@ -42,7 +55,20 @@ impl Judgement {
             expected,
             observed: Vec::new(),
             notes: Vec::new(),
+            known: None,
         }
+    }
+
+    /// The same of a kernel that is known to differ here. What could not be judged stays as it is.
+    #[must_use]
+    pub fn known(mut self, known: Known) -> Self {
+        let verdict = self.verdict.known();
+        if verdict != self.verdict {
+            self.verdict = verdict;
+            self.reason.get_or_insert_with(|| known.reason.clone());
+            self.known = Some(known);
+        }
+        self
     }
 }
 
@@ -84,6 +110,7 @@ pub fn judge(
         expected,
         observed: seen.lines,
         notes: seen.aside,
+        known: None,
     };
 
     if let Some(reason) = not_as_asked(cell, context, observation) {

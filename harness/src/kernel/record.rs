@@ -62,10 +62,15 @@ pub enum Origin {
 }
 
 impl Kernel {
-    /// The same with only those options that matter, for a record that others read.
+    /// The same for a record that others read: only the options that matter, and where the image lay on
+    /// this host is nobody else's business.
     #[must_use]
     pub fn for_record(&self) -> Self {
-        Self { config: self.config.as_ref().map(Config::relevant), ..self.clone() }
+        Self {
+            image: self.image.file_name().map(PathBuf::from).unwrap_or_default(),
+            config: self.config.as_ref().map(Config::relevant),
+            ..self.clone()
+        }
     }
 }
 

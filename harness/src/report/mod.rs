@@ -1,9 +1,11 @@
-//! What people read. A report looks at events and at nothing else.
+//! What people read. A report is made of a run and looks at nothing else.
 
 mod difference;
+mod format;
 mod progress;
-mod text;
+mod summary;
 
 pub use difference::difference;
+pub use format::Format;
 pub use progress::Progress;
-pub use text::Text;
+pub use summary::summary;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::text::printable;
+use super::summary::printable;
 use crate::record::Event;
 
 /// Shows how far a run is, on standard error.
@@ -61,7 +61,7 @@ impl Progress {
             Event::Lane(lane) => {
                 self.labels.resize(self.labels.len().max(lane.lane + 1), String::new());
                 self.labels[lane.lane] =
-                    format!("Linux {}, {}", lane.kernel.version, super::text::world(lane));
+                    format!("Linux {}, {}", lane.kernel.version, super::summary::world(lane));
                 let (cells, machinery) = (lane.cells, &lane.machinery);
                 self.lane(
                     lane.lane,

@@ -9,7 +9,7 @@ use perfsec_wire::{Boot, Facts, Job, Message, Outcome, PROTOCOL};
 
 use super::{Interrupt, asked, death};
 use crate::case::Circumstances;
-use crate::judge::{Judgement, Verdict, judge};
+use crate::judge::{Judgement, Known, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policies;
@@ -55,6 +55,9 @@ impl Default for Limits {
 /// cell that kills its guest costs a boot; a kernel, a policy or an agent that no cell survives must not
 /// cost one for each cell.
 const BOOTS_IN_VAIN: usize = 3;
+
+/// How much of a case's SHA-256 a record has of each of its cells: enough to tell two versions apart.
+const CASE_DIGITS: usize = 16;
 
 /// How much of a console is kept, in bytes.
 const CONSOLE_KEPT: usize = 256 << 10;
@@ -389,11 +392,14 @@ impl Runner<'_> {
         let nothing = Facts::default();
         let facts = boot.facts.as_deref().unwrap_or(&nothing);
         let mut judgement = judge(cell, context, expected, &outcome, facts);
-        let xfail =
-            cell.case.expect(&cell.at).xfail.as_ref().and_then(|name| cell.case.when.get(name));
-        if let Some(known) = xfail.filter(|known| known.holds(&circumstances)) {
-            judgement.verdict = judgement.verdict.known();
-            judgement.reason.get_or_insert_with(|| known.reason.clone());
+        let xfail = cell.case.expect(&cell.at).xfail.as_ref();
+        if let Some(name) = xfail
+            && let Some(condition) = cell.case.when.get(name)
+            && condition.holds(&circumstances)
+        {
+            let name = format!("{}:{name}", cell.case.name);
+            let reason = condition.reason.clone();
+            judgement = judgement.known(Known { name, reason, link: None });
         }
         let control = cell.control.map(|at| (&plan.cells[at], self.verdicts[at]));
         if let (Verdict::Pass, Some((control, verdict))) = (judgement.verdict, control)
@@ -432,6 +438,8 @@ impl Runner<'_> {
             title: cell.case.title.clone(),
             path: cell.case.path.clone(),
             line: cell.case.expect(&cell.at).line,
+            source: cell.case.source.clone(),
+            case_sha256: cell.case.sha256.chars().take(CASE_DIGITS).collect(),
             at: cell.at.clone(),
             judgement,
             observation,

@@ -2,6 +2,7 @@
 
 mod asked;
 mod death;
+mod execute;
 mod interrupt;
 mod lane;
 
@@ -9,5 +10,6 @@ mod lane;
 mod tests;
 
 pub use asked::words as refusal;
+pub use execute::{Execution, execute};
 pub use interrupt::Interrupt;
 pub use lane::{LanePlan, Limits, run_lane};

@@ -1,28 +1,24 @@
-//! The run record: everything that happened in a run, one event a line, in the order it happened.
-//!
-//! The runner emits [`Event`]s; progress, text and this file are subscribers and nothing else. Every
-//! report can be made again from the file, and a run that is killed leaves all that it had seen.
+//! What happens in a run.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use perfsec_wire::{Boot, Coverage, Facts, Observation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::case::Coordinates;
+use crate::host::OsRelease;
 use crate::judge::{Judgement, Verdict};
 use crate::kernel::Kernel;
+use crate::plan::Filter;
 use crate::target::{End, Machinery};
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "the large one comes once for each lane")]
 pub enum Event {
     /// The run begins.
     Run(RunStarted),
@@ -55,20 +51,37 @@ pub struct RunStarted {
     pub command: Vec<String>,
     /// SHA-256 of the agent, in hex.
     pub agent: String,
+    /// The host that it runs on, in a few words.
+    pub host: String,
+    /// Which cells were asked for.
+    pub asked: Asked,
     /// Number of cells, over all lanes.
     pub cells: usize,
+}
+
+/// What chose the cells of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// SHA-256 of the cases that there were to choose from, in hex.
+    pub cases_sha256: String,
+    /// The directory of the cases; none for those that perfsec brings.
+    pub cases_directory: Option<PathBuf>,
+    /// Which of them.
+    pub filter: Filter,
 }
 
 impl RunStarted {
     /// A run of this perfsec that begins now.
     #[must_use]
-    pub fn now(cells: usize) -> Self {
+    pub fn now(cells: usize, asked: Asked) -> Self {
         Self {
             format: FORMAT,
             perfsec: env!("CARGO_PKG_VERSION").to_owned(),
             started: jiff::Timestamp::now().to_string(),
             command: std::env::args().collect(),
             agent: crate::hex(&Sha256::digest(crate::AGENT)),
+            host: OsRelease::of_host().name(),
+            asked,
             cells,
         }
     }
@@ -123,6 +136,10 @@ pub struct CellResult {
     pub path: PathBuf,
     /// Line of the file in which its expectation begins.
     pub line: usize,
+    /// The documents, commits and source lines that promise what is expected.
+    pub source: Vec<String>,
+    /// Begin of the SHA-256 of the case file, in hex: whether another run had the same case.
+    pub case_sha256: String,
     /// Which cell of the case.
     pub at: Coordinates,
     /// The judgement.
@@ -190,100 +207,4 @@ pub struct RunEnded {
     pub interrupted: bool,
     /// How long it took.
     pub millis: u64,
-}
-
-/// Why a run record cannot be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The file cannot be written.
-    #[error("write the run record {path}", path = .path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file cannot be read.
-    #[error("read the run record {path}", path = .path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line is no event.
-    #[error("read the run record {path}: line {line} is no event; what stands before it is good", path = .path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// The file is no run record, or of another format.
-    #[error("read {path}: it is no run record of format {FORMAT}", path = .path.display())]
-    NotARecord {
-        /// Which file.
-        path: PathBuf,
-    },
-}
-
-/// Writes events as they come.
-#[derive(Debug)]
-pub struct Writer {
-    path: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl Writer {
-    /// Begins a record.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be made.
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let error = |source| RecordError::Write { path: path.to_owned(), source };
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).map_err(error)?;
-        }
-        let file = File::create(path).map_err(error)?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
-    }
-
-    /// Adds an event. What is written can be read even if perfsec is killed right after.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be written.
-    pub fn write(&mut self, event: &Event) -> Result<(), RecordError> {
-        let result = serde_json::to_writer(&mut self.file, event)
-            .map_err(io::Error::from)
-            .and_then(|()| self.file.write_all(b"\n"))
-            .and_then(|()| self.file.flush());
-        result.map_err(|source| RecordError::Write { path: self.path.clone(), source })
-    }
-}
-
-/// Reads a record.
-///
-/// # Errors
-///
-/// When the file cannot be read, is of another format, or is damaged.
-pub fn read(path: &Path) -> Result<Vec<Event>, RecordError> {
-    let error = |source| RecordError::Read { path: path.to_owned(), source };
-    let file = BufReader::new(File::open(path).map_err(error)?);
-    let mut events = Vec::new();
-    for (index, line) in file.lines().enumerate() {
-        let line = line.map_err(error)?;
-        let event = serde_json::from_str(&line).map_err(|source| match index {
-            0 => RecordError::NotARecord { path: path.to_owned() },
-            _ => RecordError::Damaged { path: path.to_owned(), line: index + 1, source },
-        })?;
-        events.push(event);
-    }
-    match events.first() {
-        Some(Event::Run(run)) if run.format == FORMAT => Ok(events),
-        _ => Err(RecordError::NotARecord { path: path.to_owned() }),
-    }
 }

@@ -1,0 +1,82 @@
+//! Files that reports go to.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::args::RunArgs;
+use crate::record::{Event, Run, Writer};
+use crate::report::Format;
+
+/// A file for one report, made before the run begins: that it cannot be written is told at once.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// The run record, written as the run goes on.
+    Record(Writer),
+    /// A report of the whole run.
+    Report {
+        /// Its form.
+        format: Format,
+        /// The file's name.
+        path: PathBuf,
+        /// The file.
+        file: File,
+    },
+}
+
+impl Output {
+    /// A record of a run that is about to begin.
+    pub(super) fn record(path: &Path) -> Result<Self, Failure> {
+        Ok(Self::Record(Writer::create(path)?))
+    }
+
+    /// A report.
+    pub(super) fn create(format: Format, path: &Path) -> Result<Self, Failure> {
+        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        Ok(Self::Report { format, path: path.to_owned(), file })
+    }
+
+    /// Those that a run was asked for.
+    pub(super) fn of_run(args: &RunArgs) -> Result<Vec<Self>, Failure> {
+        let (formats, paths) = (&args.format, &args.out);
+        if formats.is_empty() {
+            return paths.iter().map(|path| Self::record(path)).collect();
+        }
+        if formats.len() != paths.len() {
+            return Err(Failure::input(format!(
+                "{} --format and {} --out: each --format goes to the --out in the same place",
+                formats.len(),
+                paths.len()
+            )));
+        }
+        let output = |(format, path): (&Format, &PathBuf)| match format {
+            Format::Jsonl => Self::record(path),
+            format => Self::create(*format, path),
+        };
+        std::iter::zip(formats, paths).map(output).collect()
+    }
+
+    /// Takes in an event of the run.
+    pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        match self {
+            Self::Record(writer) => Ok(writer.write(event)?),
+            Self::Report { .. } => Ok(()),
+        }
+    }
+
+    /// Writes the report, unless it was written as the run went on.
+    pub(super) fn finish(self, run: &Run) -> Result<(), Failure> {
+        match self {
+            Self::Record(_) => Ok(()),
+            Self::Report { format, path, mut file } => {
+                let text = anstream::adapter::strip_str(&format.render(run)).to_string();
+                file.write_all(text.as_bytes()).map_err(|error| unwritable(&path, &error))
+            }
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::host(format!("cannot write {}: {error}", path.display()))
+}

@@ -1,0 +1,156 @@
+//! Reads a run record.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Event, FORMAT, RecordError, Run};
+
+/// A record that was read.
+#[derive(Debug)]
+pub struct Reading {
+    /// The run, as far as the record goes.
+    pub run: Run,
+    /// Where the record ends too early, if so.
+    pub cut: Option<Cut>,
+}
+
+/// A record that ends before its run did: perfsec was killed, or the file was cut.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the record ends after line {good}, before its run did: {cells} of {of} cells have a result"
+)]
+pub struct Cut {
+    /// How many lines of it are good.
+    pub good: usize,
+    /// How many cells have a result.
+    pub cells: usize,
+    /// How many there would have been.
+    pub of: usize,
+}
+
+/// Reads a record. One that ends too early is good as far as it goes.
+///
+/// # Errors
+///
+/// When the file cannot be read, is of another format, or is damaged before its last line.
+pub fn read(path: &Path) -> Result<Reading, RecordError> {
+    let unreadable = |source| RecordError::Read { path: path.to_owned(), source };
+    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+    let (mut line, mut number) = (Vec::new(), 0);
+    let mut next = |line: &mut Vec<u8>| {
+        line.clear();
+        file.read_until(b'\n', line).map_err(unreadable)
+    };
+    next(&mut line)?;
+    let mut run = Run::new(match first(&line, path)? {
+        Event::Run(started) => started,
+        _ => return Err(RecordError::NotARecord { path: path.to_owned() }),
+    });
+    loop {
+        number += 1;
+        if next(&mut line)? == 0 {
+            break;
+        }
+        let event = match serde_json::from_slice(&line) {
+            Ok(event) => event,
+            // The line that was being written when perfsec was killed.
+            Err(_) if !line.ends_with(b"\n") => break,
+            Err(source) => {
+                let path = path.to_owned();
+                return Err(RecordError::Damaged { path, line: number + 1, source });
+            }
+        };
+        run.take(event).map_err(|source| RecordError::Misplaced {
+            path: path.to_owned(),
+            line: number + 1,
+            source,
+        })?;
+    }
+    let cut = run.end.is_none().then(|| Cut {
+        good: number,
+        cells: run.cells().count(),
+        of: run.started.cells,
+    });
+    Ok(Reading { run, cut })
+}
+
+/// The first line, of which an older or newer perfsec may have had another notion.
+fn first(line: &[u8], path: &Path) -> Result<Event, RecordError> {
+    let not_a_record = || RecordError::NotARecord { path: path.to_owned() };
+    let value: Value = serde_json::from_slice(line).map_err(|_| not_a_record())?;
+    match (value["event"].as_str(), value["format"].as_u64()) {
+        (Some("run"), Some(found)) if found != u64::from(FORMAT) => {
+            let perfsec = value["perfsec"].as_str().unwrap_or("?").chars();
+            let perfsec = perfsec.filter(|c| !c.is_control()).take(40).collect();
+            Err(RecordError::OtherFormat { path: path.to_owned(), found, perfsec })
+        }
+        (Some("run"), Some(_)) => serde_json::from_value(value)
+            .map_err(|source| RecordError::Damaged { path: path.to_owned(), line: 1, source }),
+        _ => Err(not_a_record()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::record::{Asked, RunStarted, Writer};
+
+    const END: &str = r#"{"event":"end","counts":[],"interrupted":false,"millis":1}"#;
+
+    /// A record of a run without cells, with these lines after the first.
+    fn record(lines: &str) -> Result<Reading, RecordError> {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("record.jsonl");
+        let started = RunStarted::now(3, Asked::default());
+        Writer::create(&path).unwrap().write(&Event::Run(started)).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap() + lines;
+        std::fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    #[test]
+    fn a_record_that_ends_as_its_run_did_is_whole() {
+        let reading = record(&format!("{END}\n")).unwrap();
+        assert_eq!(reading.cut, None);
+        assert!(reading.run.end.is_some());
+    }
+
+    #[rstest]
+    #[case("", 1)]
+    #[case(r#"{"event":"en"#, 1)]
+    fn a_record_that_ends_too_early_is_good_so_far(#[case] lines: &str, #[case] good: usize) {
+        let reading = record(lines).unwrap();
+        assert_eq!(reading.cut, Some(Cut { good, cells: 0, of: 3 }));
+    }
+
+    #[rstest]
+    #[case("\0\0\n", "line 2 is no event")]
+    #[case(
+        "{\"event\":\"lane_end\",\"lane\":7,\"boots\":0,\"millis\":0}\n",
+        "line 2 does not belong"
+    )]
+    fn damage_before_the_last_line_is_an_error_that_says_what_is_good(
+        #[case] lines: &str,
+        #[case] words: &str,
+    ) {
+        let error = record(&format!("{lines}{END}\n")).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("head -n 1"), "{error}");
+    }
+
+    #[rstest]
+    #[case("", "no run record")]
+    #[case("{}\n", "no run record")]
+    #[case("{\"event\":\"run\",\"format\":3,\"perfsec\":\"0.0.9\"}\n", "format 3 (perfsec 0.0.9)")]
+    fn what_is_no_record_of_this_format_is_told(#[case] text: &str, #[case] words: &str) {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("record.jsonl");
+        std::fs::write(&path, text).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

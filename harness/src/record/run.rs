@@ -1,0 +1,224 @@
+//! A run as a whole: its events, sorted into lanes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{
+    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, RunEnded, RunStarted,
+};
+use crate::judge::Verdict;
+
+/// Everything that a report can look at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// How it began.
+    pub started: RunStarted,
+    /// Its lanes, in the order in which they began.
+    pub lanes: Vec<LaneRun>,
+    /// How it ended; none when perfsec did not live to see it.
+    pub end: Option<RunEnded>,
+}
+
+/// What happened in one lane.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneRun {
+    /// The kernel, under the policy.
+    pub started: LaneStarted,
+    /// What was read back in each boot that became ready.
+    pub ready: Vec<LaneReady>,
+    /// What came of its cells, in the order in which they were concluded.
+    pub cells: Vec<CellResult>,
+    /// What each boot covered, in a run that measures it.
+    pub coverage: Vec<BootCoverage>,
+    /// Boots that ended too early.
+    pub deaths: Vec<Death>,
+    /// How it ended; none when perfsec did not live to see it.
+    pub end: Option<LaneEnded>,
+}
+
+/// An event that does not fit those before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misplaced {
+    /// The first event is not [`Event::Run`].
+    #[error("a run begins with `run`")]
+    NoBeginning,
+    /// A second beginning.
+    #[error("the run has begun before")]
+    SecondBeginning,
+    /// An event of a lane that did not begin.
+    #[error("there is no lane {0} yet")]
+    NoLane(usize),
+    /// A second beginning of a lane.
+    #[error("lane {0} has begun before")]
+    SecondLane(usize),
+    /// An event after the end.
+    #[error("the run is over")]
+    AfterTheEnd,
+}
+
+impl Run {
+    /// A run that begins.
+    #[must_use]
+    pub fn new(started: RunStarted) -> Self {
+        Self { started, lanes: Vec::new(), end: None }
+    }
+
+    /// The run of which these are the events.
+    ///
+    /// # Errors
+    ///
+    /// An event that does not fit those before it.
+    pub fn of(events: impl IntoIterator<Item = Event>) -> Result<Self, Misplaced> {
+        let mut events = events.into_iter();
+        let Some(Event::Run(started)) = events.next() else { return Err(Misplaced::NoBeginning) };
+        let mut run = Self::new(started);
+        events.try_for_each(|event| run.take(event))?;
+        Ok(run)
+    }
+
+    /// Takes in an event.
+    ///
+    /// # Errors
+    ///
+    /// When it does not fit those before it; the run is as it was.
+    pub fn take(&mut self, event: Event) -> Result<(), Misplaced> {
+        if self.end.is_some() {
+            return Err(Misplaced::AfterTheEnd);
+        }
+        match event {
+            Event::Run(_) => return Err(Misplaced::SecondBeginning),
+            Event::Lane(started) => {
+                if self.lane(started.lane).is_ok() {
+                    return Err(Misplaced::SecondLane(started.lane));
+                }
+                self.lanes.push(LaneRun::new(started));
+            }
+            Event::Ready(ready) => self.lane(ready.lane)?.ready.push(ready),
+            Event::Cell(cell) => self.lane(cell.lane)?.cells.push(*cell),
+            Event::Coverage(coverage) => self.lane(coverage.lane)?.coverage.push(coverage),
+            Event::Death(death) => self.lane(death.lane)?.deaths.push(death),
+            Event::LaneEnd(end) => {
+                let lane = self.lane(end.lane)?;
+                lane.end = Some(end);
+            }
+            Event::End(end) => self.end = Some(end),
+        }
+        Ok(())
+    }
+
+    /// Its events, lane by lane.
+    pub fn events(&self) -> impl Iterator<Item = Event> {
+        let lanes = self.lanes.iter().flat_map(LaneRun::events);
+        std::iter::once(Event::Run(self.started.clone()))
+            .chain(lanes)
+            .chain(self.end.clone().map(Event::End))
+    }
+
+    fn lane(&mut self, number: usize) -> Result<&mut LaneRun, Misplaced> {
+        let lane = self.lanes.iter_mut().find(|lane| lane.started.lane == number);
+        lane.ok_or(Misplaced::NoLane(number))
+    }
+
+    /// What came of the cells of all lanes.
+    pub fn cells(&self) -> impl Iterator<Item = &CellResult> {
+        self.lanes.iter().flat_map(|lane| &lane.cells)
+    }
+
+    /// Number of cells by verdict.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts::of(self.cells())
+    }
+
+    /// How many cells have no result, because the run did not live to see them.
+    #[must_use]
+    pub fn unseen(&self) -> usize {
+        self.started.cells.saturating_sub(self.cells().count())
+    }
+}
+
+impl LaneRun {
+    /// A lane that begins.
+    #[must_use]
+    pub fn new(started: LaneStarted) -> Self {
+        Self {
+            started,
+            ready: Vec::new(),
+            cells: Vec::new(),
+            coverage: Vec::new(),
+            deaths: Vec::new(),
+            end: None,
+        }
+    }
+
+    /// Its events: those of one kind together.
+    fn events(&self) -> impl Iterator<Item = Event> {
+        let ready = self.ready.iter().cloned().map(Event::Ready);
+        let cells = self.cells.iter().cloned().map(|cell| Event::Cell(Box::new(cell)));
+        let coverage = self.coverage.iter().cloned().map(Event::Coverage);
+        let deaths = self.deaths.iter().cloned().map(Event::Death);
+        std::iter::once(Event::Lane(self.started.clone()))
+            .chain(ready)
+            .chain(cells)
+            .chain(coverage)
+            .chain(deaths)
+            .chain(self.end.clone().map(Event::LaneEnd))
+    }
+
+    /// Why nothing could be tested, if so.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        Some(self.end.as_ref()?.refused.as_ref()?.reason.as_str())
+    }
+
+    /// Number of cells by verdict.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.cells)
+    }
+}
+
+/// Number of cells by verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<Verdict, usize>);
+
+impl Counts {
+    /// Of these cells.
+    pub fn of<'a>(cells: impl IntoIterator<Item = &'a CellResult>) -> Self {
+        let mut counts = BTreeMap::new();
+        for cell in cells {
+            *counts.entry(cell.judgement.verdict).or_insert(0) += 1;
+        }
+        Self(counts)
+    }
+
+    /// How many have this verdict.
+    #[must_use]
+    pub fn get(&self, verdict: Verdict) -> usize {
+        self.0.get(&verdict).copied().unwrap_or_default()
+    }
+
+    /// The verdicts that there are, with their number, in the order in which they are counted.
+    pub fn iter(&self) -> impl Iterator<Item = (Verdict, usize)> {
+        Verdict::ALL.into_iter().filter_map(|verdict| Some((verdict, *self.0.get(&verdict)?)))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no cell");
+        }
+        let words: Vec<_> =
+            self.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+        f.write_str(&words.join(", "))
+    }
+}
