@@ -1,0 +1,92 @@
+//! Which cells a run is about.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use perfsec_wire::Mode;
+use serde::{Deserialize, Serialize};
+
+use super::PlannedCell;
+use crate::case::{Coordinates, Library};
+use crate::grant::Grant;
+
+/// Which cells a run is about; an empty list selects everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Globs on cell names; a name without a glob's characters selects what begins with it.
+    pub names: Vec<String>,
+    /// Grants.
+    pub grants: Vec<Grant>,
+    /// Modes.
+    pub modes: Vec<Mode>,
+}
+
+/// A filter that is no glob.
+#[derive(Debug, thiserror::Error)]
+#[error("`{glob}` is no glob on cell names")]
+pub struct FilterError {
+    glob: String,
+    source: globset::Error,
+}
+
+impl Filter {
+    /// The cells that it selects, with the controls of those that expect a denial, controls first.
+    ///
+    /// # Errors
+    ///
+    /// When a name is no glob.
+    pub fn select(&self, library: &Library) -> Result<Vec<PlannedCell>, FilterError> {
+        let names = self.globs()?;
+        let mut cells: Vec<PlannedCell> = Vec::new();
+        for case in &library.cases {
+            let case = Arc::new(case.clone());
+            let wanted = |at: &Coordinates| {
+                (self.grants.is_empty() || self.grants.contains(&at.grant))
+                    && (self.modes.is_empty() || self.modes.contains(&at.mode))
+                    && (self.names.is_empty() || names.is_match(case.cell_name(at)))
+            };
+            let chosen: Vec<_> = case.axes.coordinates().filter(wanted).collect();
+            let controls: Vec<_> = chosen.iter().filter_map(|at| case.control(at)).collect();
+            let mut all: Vec<_> = chosen.into_iter().chain(controls).collect();
+            let mut places: HashMap<Coordinates, usize> = HashMap::new();
+            all.sort_by_key(|at| case.expects_denial(at));
+            for at in all {
+                if places.contains_key(&at) {
+                    continue;
+                }
+                let control = case.control(&at).and_then(|control| places.get(&control).copied());
+                places.insert(at.clone(), cells.len());
+                cells.push(PlannedCell { case: Arc::clone(&case), at, control });
+            }
+        }
+        controls_elsewhere(&mut cells, library);
+        Ok(cells)
+    }
+
+    fn globs(&self) -> Result<GlobSet, FilterError> {
+        let mut set = GlobSetBuilder::new();
+        for name in &self.names {
+            let is_glob = name.contains(['*', '?', '[', '{']);
+            let glob = if is_glob { name.clone() } else { format!("{name}*") };
+            let error = |source| FilterError { glob: name.clone(), source };
+            set.add(GlobBuilder::new(&glob).build().map_err(error)?);
+        }
+        set.build().map_err(|source| FilterError { glob: self.names.join(" "), source })
+    }
+}
+
+/// Gives cells their controls in other cases, which are added if they were not selected.
+fn controls_elsewhere(cells: &mut Vec<PlannedCell>, library: &Library) {
+    let mut places: HashMap<String, usize> =
+        cells.iter().enumerate().map(|(at, cell)| (cell.name(), at)).collect();
+    for index in 0..cells.len() {
+        let (case, at) = (Arc::clone(&cells[index].case), cells[index].at.clone());
+        let Some((other, at)) = library.control_elsewhere(&case, &at) else { continue };
+        let place = *places.entry(other.cell_name(&at)).or_insert_with(|| {
+            cells.push(PlannedCell { case: Arc::new(other.clone()), at, control: None });
+            cells.len() - 1
+        });
+        cells[index].control = Some(place);
+    }
+}
