@@ -20,6 +20,12 @@ pub fn points() -> &'static str {
     include_str!("../points.toml")
 }
 
+/// What kernels are known to do otherwise: `known.toml`.
+#[must_use]
+pub fn known() -> &'static str {
+    include_str!("../known.toml")
+}
+
 /// The CIL source of the policy called `name`, or `None` when there is none: the files that are
 /// compiled together, each as its path below `policies/` and its text.
 #[must_use]

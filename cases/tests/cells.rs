@@ -22,6 +22,7 @@ use perfsec::cache::Cache;
 use perfsec::case::Library;
 use perfsec::judge::Verdict;
 use perfsec::kernel::{self, Kernel, KernelSpec};
+use perfsec::known::KnownDifferences;
 use perfsec::plan::{self, Filter, PlannedCell};
 use perfsec::policy::{self, Policies, Policy};
 use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
@@ -198,6 +199,7 @@ impl Prepared {
             program,
         };
         let asked = Asked { filter, ..Asked::default() };
+        let known = Arc::new(KnownDifferences::built_in()?);
         let mut events = vec![Event::Run(RunStarted::now(cells.len(), asked))];
         let mut result = Ok(());
         for (lane, (boot, cells)) in plan::by_boot(&cells).into_iter().enumerate() {
@@ -208,6 +210,7 @@ impl Prepared {
                 policies: self.policies.clone(),
                 cells: Arc::new(cells),
                 coverage: None,
+                known: Arc::clone(&known),
                 target: Box::new(Qemu { boot, ..target.clone() }),
             };
             let (sink, told) = std::sync::mpsc::channel();

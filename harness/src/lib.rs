@@ -16,6 +16,7 @@ pub mod grant;
 pub mod host;
 pub mod judge;
 pub mod kernel;
+pub mod known;
 pub mod plan;
 pub mod policy;
 pub mod record;

@@ -17,4 +17,5 @@ pub use error::{CaseError, CaseErrors};
 pub use expectation::{Expected, Transcript, abbreviated};
 pub use file::UNPRIVILEGED;
 pub use library::{Library, LibraryError};
+pub(crate) use lines::line_of;
 pub use model::{Case, CaseProcess, Expect, OtherCase};

@@ -8,6 +8,7 @@ use perfsec_wire::{Boot, Lockdown, Step};
 
 use super::{Axes, Circumstances, Condition, Coordinates, Expected, Selector, Transcript};
 use crate::grant::Grant;
+use crate::judge::Known;
 
 /// One scenario: steps, and what each cell must see.
 #[derive(Clone, Debug)]
@@ -113,6 +114,15 @@ impl Case {
     pub fn expect(&self, at: &Coordinates) -> &Expect {
         let found = self.expects.iter().find(|expect| expect.selector.selects(at));
         found.expect("every cell has an expectation: checked when the file was read")
+    }
+
+    /// The difference that an expectation is known to meet, and on which kernels.
+    #[must_use]
+    pub fn known(&self, expect: &Expect) -> Option<(Known, &Condition)> {
+        let name = expect.xfail.as_ref()?;
+        let condition = self.when.get(name)?;
+        let name = format!("{}:{name}", self.name);
+        Some((Known { name, reason: condition.reason.clone(), link: None }, condition))
     }
 
     /// Why the case cannot be run on a kernel, if it cannot.

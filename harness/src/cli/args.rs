@@ -10,7 +10,7 @@ use perfsec_wire::Mode;
 use crate::grant::Grant;
 use crate::host::Need;
 use crate::kernel::KernelSpec;
-use crate::plan::Filter;
+use crate::plan::{Filter, Shard};
 use crate::report::Format;
 use crate::run::Limits;
 
@@ -37,6 +37,10 @@ pub enum Command {
     Run(RunArgs),
     /// Report a run that is over, from its record.
     Report(ReportArgs),
+    /// Join the records of the shards of a run, and of runs on several kernels.
+    Merge(MergeArgs),
+    /// List what kernels are known to do otherwise, and whether runs still need it.
+    Known(KnownArgs),
     /// Show a case as a person reads it, with what each cell must see on a kernel.
     Show(ShowArgs),
     /// Say what steps a case can have, with every field.
@@ -141,6 +145,16 @@ pub struct RunArgs {
     /// that need them, and a raised lockdown comes last.
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
+    /// Known differences besides those that perfsec brings; cases/known.toml shows the form.
+    #[arg(long, value_name = "FILE")]
+    pub known: Vec<PathBuf>,
+    /// Fail when a known difference is gone (XPASS).
+    #[arg(long)]
+    pub strict: bool,
+    /// Run only this part of the cells, such as `1/3`: the first of three. Cases keep their part when
+    /// others are added; `perfsec merge` joins the records.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Report the run in this form, into the `--out` that stands in the same place among the `--out`s;
     /// can be given several times.
     #[arg(long, value_name = "FORMAT")]
@@ -162,6 +176,35 @@ pub struct ReportArgs {
     /// Write the report here instead of to standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Options of `merge`.
+#[derive(Clone, Debug, Args)]
+pub struct MergeArgs {
+    /// The run records: every shard once, of one kernel or of several.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Write the record of the whole run here instead of to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `known`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = super::exit::KNOWN)]
+pub struct KnownArgs {
+    /// Run records that tell whether what is known is still so.
+    #[arg(value_name = "RUN", required_if_eq("stale", "true"))]
+    pub runs: Vec<PathBuf>,
+    /// Which cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// Known differences besides those that perfsec brings.
+    #[arg(long, value_name = "FILE")]
+    pub known: Vec<PathBuf>,
+    /// List only what no run needs any more.
+    #[arg(long)]
+    pub stale: bool,
 }
 
 /// Options of `show`.
@@ -308,7 +351,12 @@ impl FilterArgs {
     /// The filter.
     #[must_use]
     pub fn filter(&self) -> Filter {
-        Filter { names: self.names.clone(), grants: self.grant.clone(), modes: self.mode.clone() }
+        Filter {
+            names: self.names.clone(),
+            grants: self.grant.clone(),
+            modes: self.mode.clone(),
+            shard: None,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Exit, Failure};
 use crate::bless::rewrite;
 use crate::case::{Case, Coordinates, Library};
 use crate::judge::Verdict;
+use crate::known::KnownDifferences;
 use crate::plan::PlannedCell;
 use crate::record::Asked;
 
@@ -31,7 +32,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
         refuse_dirty(&cells)?;
     }
     let mut session = Session::open(&args.machine)?;
-    let plans = session.lanes(&cells)?;
+    let plans = session.lanes(&cells, KnownDifferences::default())?;
     if (session.ready.kernels.len(), session.ready.policies.len()) != (1, 1) {
         return Err(Failure::input("bless looks at one kernel under one policy at a time"));
     }

@@ -5,6 +5,7 @@ use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure};
 use crate::coverage::{self, Points, PointsError, SourceError, Table};
+use crate::known::KnownDifferences;
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let points = Points::built_in()?;
@@ -40,16 +41,17 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
 /// Runs the cells with everything traced that asks.
 fn measure(args: &CoverageArgs, points: &Points) -> Result<(Table, Exit), Failure> {
     let library = session::library(&args.cases)?;
-    let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
+    let filter = args.filter.filter();
+    let cells = filter.select(&library).map_err(Failure::input)?;
     session::demand(&cells)?;
     let mut outputs: Vec<_> =
         args.out.iter().map(|path| Output::record(path)).collect::<Result<_, _>>()?;
     let mut session = Session::open(&args.machine)?;
-    let mut plans = session.lanes(&cells)?;
+    let mut plans = session.lanes(&cells, KnownDifferences::built_in()?)?;
     for plan in &mut plans {
         plan.coverage = Some(points.symbols());
     }
-    let asked = session::asked(&args.cases, &args.filter, &library);
+    let asked = session::asked(&args.cases, filter, &library);
     let run = session.execute(&plans, asked, &mut outputs)?.whole()?;
     Ok((Table::of(&run), session.exit(&run)))
 }

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use crate::case::LibraryError;
 use crate::judge::Verdict;
 use crate::kernel::KernelError;
+use crate::known::KnownError;
 use crate::policy::PolicyError;
-use crate::record::{RecordError, Run};
+use crate::record::{MergeError, RecordError, Run};
 use crate::target::TargetError;
 
 /// The table of exit codes, for `--help`, the man page and README.
@@ -34,6 +35,13 @@ Exit codes:
   5    this host lacks something (`perfsec doctor` says what)
   6    the kernel cannot be tested
   130  interrupted by SIGINT; 143 by SIGTERM";
+
+/// The same of `perfsec known`.
+pub(super) const KNOWN: &str = "\
+Exit codes:
+  0    all is told; with --stale: nothing is stale
+  1    with --stale: something is
+  2    bad input: an option, a case file, a file of known differences or a run record";
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +154,21 @@ impl From<LibraryError> for Failure {
             LibraryError::Cases(mistakes) => Self::input(mistakes),
             LibraryError::Read { .. } | LibraryError::Empty { .. } => cannot(Exit::Input, &error),
         }
+    }
+}
+
+impl From<KnownError> for Failure {
+    fn from(error: KnownError) -> Self {
+        match error {
+            KnownError::Mistakes(mistakes) => Self::input(mistakes),
+            KnownError::Read { .. } => cannot(Exit::Input, &error),
+        }
+    }
+}
+
+impl From<MergeError> for Failure {
+    fn from(error: MergeError) -> Self {
+        cannot(Exit::Input, &error)
     }
 }
 

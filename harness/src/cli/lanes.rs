@@ -9,6 +9,7 @@ use super::Failure;
 use super::args::MachineArgs;
 use crate::cache::Cache;
 use crate::kernel::{self, Kernel};
+use crate::known::KnownDifferences;
 use crate::plan::{self, PlannedCell};
 use crate::policy::{Policies, Policy};
 use crate::run::LanePlan;
@@ -74,6 +75,7 @@ impl Ready {
     pub(super) fn lanes(
         &self,
         cells: &[PlannedCell],
+        known: &Arc<KnownDifferences>,
         cache: &Cache,
     ) -> Result<Vec<LanePlan>, Failure> {
         let mut lanes = Vec::new();
@@ -89,6 +91,7 @@ impl Ready {
                         boot: *boot,
                         policies: Policies::obtain(Arc::clone(policy), names, cache)?,
                         cells: Arc::clone(cells),
+                        known: Arc::clone(known),
                         target: Box::new(self.target(kernel, *boot)),
                         coverage: None,
                     });

@@ -7,7 +7,9 @@ mod doctor;
 mod exit;
 mod generate;
 mod kernel;
+mod known;
 mod lanes;
+mod merge;
 mod output;
 mod record;
 mod report;
@@ -34,6 +36,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::report(&args),
+        Command::Merge(args) => merge::merge(&args),
+        Command::Known(args) => known::known(&args),
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),

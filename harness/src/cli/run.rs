@@ -4,19 +4,29 @@ use super::args::RunArgs;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure};
-use crate::plan::{self, PlannedCell};
+use crate::judge::Verdict;
+use crate::known::KnownDifferences;
+use crate::plan::{self, Filter, PlannedCell};
 use crate::report;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
-    let mut cells = args.filter.filter().select(&library).map_err(Failure::input)?;
+    let known = KnownDifferences::with(&args.known)?;
+    let filter = Filter { shard: args.shard, ..args.filter.filter() };
+    let mut cells = filter.select(&library).map_err(Failure::input)?;
     if args.list {
         let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
         names.sort();
         super::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
         return Ok(if names.is_empty() { Exit::NothingRan } else { Exit::Success });
     }
-    session::demand(&cells)?;
+    if let Some(shard) = args.shard.filter(|_| cells.is_empty()) {
+        // That this part is empty is no fault if the whole is not.
+        session::demand(&args.filter.filter().select(&library).map_err(Failure::input)?)?;
+        anstream::eprintln!("shard {shard} has no cell");
+    } else {
+        session::demand(&cells)?;
+    }
 
     if let Some(seed) = args.shuffle {
         cells = plan::shuffled(&cells, seed);
@@ -25,8 +35,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
     let mut outputs = Output::of_run(args)?;
     let mut session = Session::open(&args.machine)?;
-    let plans = session.lanes(&cells)?;
-    let asked = session::asked(&args.cases, &args.filter, &library);
+    let plans = session.lanes(&cells, known)?;
+    let asked = session::asked(&args.cases, filter, &library);
     let ended = session.execute(&plans, asked, &mut outputs)?;
     let summary = report::summary(&ended.run);
     let record = session.record.display();
@@ -34,5 +44,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let written = outputs.into_iter().try_for_each(|output| output.finish(&ended.run));
     let run = ended.whole()?;
     written.and(printed)?;
-    Ok(session.exit(&run))
+    let exit = session.exit(&run);
+    Ok(match exit {
+        Exit::NothingRan if cells.is_empty() => Exit::Success,
+        Exit::Success if args.strict && run.counts().get(Verdict::Xpass) > 0 => Exit::Failed,
+        exit => exit,
+    })
 }

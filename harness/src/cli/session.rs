@@ -1,15 +1,17 @@
 //! What every command that runs cells does around them: signals, the cache, progress, the record.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
-use super::args::{CaseArgs, FilterArgs, MachineArgs};
+use super::args::{CaseArgs, MachineArgs};
 use super::lanes::{self, Ready};
 use super::output::Output;
 use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::case::Library;
-use crate::plan::PlannedCell;
+use crate::known::KnownDifferences;
+use crate::plan::{Filter, PlannedCell};
 use crate::record::{Asked, Run, Writer};
 use crate::report::Progress;
 use crate::run::{Execution, Interrupt, LanePlan, Limits, execute};
@@ -40,9 +42,13 @@ impl Session {
         Ok(Self { ready, cache, record, signals, progress, limits: machine.limits(), jobs })
     }
 
-    /// The lanes of these cells.
-    pub(super) fn lanes(&self, cells: &[PlannedCell]) -> Result<Vec<LanePlan>, Failure> {
-        self.ready.lanes(cells, &self.cache)
+    /// The lanes of these cells, on kernels of which that is known.
+    pub(super) fn lanes(
+        &self,
+        cells: &[PlannedCell],
+        known: KnownDifferences,
+    ) -> Result<Vec<LanePlan>, Failure> {
+        self.ready.lanes(cells, &Arc::new(known), &self.cache)
     }
 
     /// Runs lanes; the run goes into the record and into `outputs`.
@@ -81,12 +87,8 @@ pub(super) fn library(args: &CaseArgs) -> Result<Library, Failure> {
 }
 
 /// What chose the cells of a run, for its record.
-pub(super) fn asked(cases: &CaseArgs, filter: &FilterArgs, library: &Library) -> Asked {
-    Asked {
-        cases_sha256: library.sha256(),
-        cases_directory: cases.cases.clone(),
-        filter: filter.filter(),
-    }
+pub(super) fn asked(cases: &CaseArgs, filter: Filter, library: &Library) -> Asked {
+    Asked { cases_sha256: library.sha256(), cases_directory: cases.cases.clone(), filter }
 }
 
 /// A run needs a cell.

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use perfsec_wire::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::PlannedCell;
-use crate::case::{Coordinates, Library};
+use super::{CellNames, NotAGlob, PlannedCell, Shard};
+use crate::case::{Case, Coordinates, Library};
 use crate::grant::Grant;
 
 /// Which cells a run is about; an empty list selects everything.
@@ -20,14 +19,9 @@ pub struct Filter {
     pub grants: Vec<Grant>,
     /// Modes.
     pub modes: Vec<Mode>,
-}
-
-/// A filter that is no glob.
-#[derive(Debug, thiserror::Error)]
-#[error("`{glob}` is no glob on cell names")]
-pub struct FilterError {
-    glob: String,
-    source: globset::Error,
+    /// Only this part of them.
+    #[serde(default)]
+    pub shard: Option<Shard>,
 }
 
 impl Filter {
@@ -36,15 +30,16 @@ impl Filter {
     /// # Errors
     ///
     /// When a name is no glob.
-    pub fn select(&self, library: &Library) -> Result<Vec<PlannedCell>, FilterError> {
-        let names = self.globs()?;
+    pub fn select(&self, library: &Library) -> Result<Vec<PlannedCell>, NotAGlob> {
+        let names = CellNames::parse(&self.names)?;
         let mut cells: Vec<PlannedCell> = Vec::new();
-        for case in &library.cases {
+        let of_shard = |case: &&Case| self.shard.is_none_or(|shard| shard.has(&case.name));
+        for case in library.cases.iter().filter(of_shard) {
             let case = Arc::new(case.clone());
             let wanted = |at: &Coordinates| {
                 (self.grants.is_empty() || self.grants.contains(&at.grant))
                     && (self.modes.is_empty() || self.modes.contains(&at.mode))
-                    && (self.names.is_empty() || names.is_match(case.cell_name(at)))
+                    && (self.names.is_empty() || names.contains(&case.cell_name(at)))
             };
             let chosen: Vec<_> = case.axes.coordinates().filter(wanted).collect();
             let controls: Vec<_> = chosen.iter().filter_map(|at| case.control(at)).collect();
@@ -62,17 +57,6 @@ impl Filter {
         }
         controls_elsewhere(&mut cells, library);
         Ok(cells)
-    }
-
-    fn globs(&self) -> Result<GlobSet, FilterError> {
-        let mut set = GlobSetBuilder::new();
-        for name in &self.names {
-            let is_glob = name.contains(['*', '?', '[', '{']);
-            let glob = if is_glob { name.clone() } else { format!("{name}*") };
-            let error = |source| FilterError { glob: name.clone(), source };
-            set.add(GlobBuilder::new(&glob).build().map_err(error)?);
-        }
-        set.build().map_err(|source| FilterError { glob: self.names.join(" "), source })
     }
 }
 

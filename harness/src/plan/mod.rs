@@ -2,8 +2,12 @@
 
 mod cell;
 mod filter;
+mod names;
 mod order;
+mod shard;
 
 pub use cell::{CELLS_PER_BOOT, COMM, PlannedCell, lane};
-pub use filter::{Filter, FilterError};
+pub use filter::Filter;
+pub use names::{CellNames, NotAGlob};
 pub use order::{by_boot, repeated, shuffled};
+pub use shard::Shard;

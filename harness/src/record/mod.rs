@@ -6,12 +6,14 @@
 
 mod error;
 mod event;
+mod merge;
 mod read;
 mod run;
 mod write;
 
 pub use error::RecordError;
 pub use event::*;
+pub use merge::{MergeError, Merged, merge};
 pub use read::{Cut, Reading, read};
 pub use run::{Counts, LaneRun, Misplaced, Run};
 pub use write::Writer;

@@ -11,6 +11,7 @@ use super::{Interrupt, asked, death};
 use crate::case::Circumstances;
 use crate::judge::{Judgement, Known, Verdict, judge};
 use crate::kernel::Kernel;
+use crate::known::KnownDifferences;
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policies;
 use crate::record::{
@@ -30,6 +31,8 @@ pub struct LanePlan {
     pub policies: Policies,
     /// The cells, controls before the cells that need them.
     pub cells: Arc<Vec<PlannedCell>>,
+    /// What kernels are known to do otherwise.
+    pub known: Arc<KnownDifferences>,
     /// What boots the kernel.
     pub target: Box<dyn Target>,
     /// The functions whose places are to be told, in a run that measures coverage.
@@ -392,14 +395,8 @@ impl Runner<'_> {
         let nothing = Facts::default();
         let facts = boot.facts.as_deref().unwrap_or(&nothing);
         let mut judgement = judge(cell, context, expected, &outcome, facts);
-        let xfail = cell.case.expect(&cell.at).xfail.as_ref();
-        if let Some(name) = xfail
-            && let Some(condition) = cell.case.when.get(name)
-            && condition.holds(&circumstances)
-        {
-            let name = format!("{}:{name}", cell.case.name);
-            let reason = condition.reason.clone();
-            judgement = judgement.known(Known { name, reason, link: None });
+        if let Some(known) = self.known(cell, &circumstances, &judgement) {
+            judgement = judgement.known(known);
         }
         let control = cell.control.map(|at| (&plan.cells[at], self.verdicts[at]));
         if let (Verdict::Pass, Some((control, verdict))) = (judgement.verdict, control)
@@ -417,6 +414,23 @@ impl Runner<'_> {
             Outcome::Failed(_) => None,
         };
         self.conclude(index, judgement, observation);
+    }
+
+    /// The known difference that a cell meets, or would have met.
+    fn known(
+        &self,
+        cell: &PlannedCell,
+        kernel: &Circumstances<'_>,
+        judgement: &Judgement,
+    ) -> Option<Known> {
+        let (name, policy) = (cell.name(), &self.plan.policies.own.name);
+        let listed = match judgement.verdict {
+            Verdict::Fail => self.plan.known.of(&name, kernel, policy, &judgement.observed),
+            _ => self.plan.known.about(&name, kernel, policy),
+        };
+        let of_case = cell.case.known(cell.case.expect(&cell.at));
+        let of_case = of_case.filter(|(_, condition)| condition.holds(kernel));
+        of_case.map(|(known, _)| known).or_else(|| listed.cloned())
     }
 
     fn conclude(

@@ -9,6 +9,7 @@ use perfsec_wire::observation::{
     Call, CapCheck, Effect, Exit, KernelMessage, SetupFailure, SubjectSeen,
 };
 use perfsec_wire::{Facts, Message, Observation, Outcome, PROTOCOL};
+use rstest::rstest;
 
 use super::{Interrupt, LanePlan, Limits, run_lane};
 use crate::case::Library;
@@ -77,6 +78,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         cells: Arc::new(cells()),
         target: Box::new(Fake::new(boots)),
         coverage: None,
+        known: Arc::default(),
     }
 }
 
@@ -440,6 +442,30 @@ fn a_known_difference_is_told_from_a_new_one_and_its_absence_too() {
         assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
         assert_eq!(outcomes.reason(1), "a bug");
     }
+}
+
+#[rstest]
+#[case::as_known("EPERM", true, Verdict::Xfail)]
+#[case::otherwise("EINVAL", true, Verdict::Fail)]
+#[case::gone("EPERM", false, Verdict::Xpass)]
+fn a_listed_difference_is_known_only_as_it_is_listed(
+    #[case] errno: &str,
+    #[case] wrong: bool,
+    #[case] verdict: Verdict,
+) {
+    let list = format!(
+        "[[known]]\nname = \"eperm\"\ncells = [\"self/*/none/*\"]\nreason = \"a bug\"\n\
+         instead = \"perf_event_open(...) = {errno}\\n  cap perfmon = not held\""
+    );
+    let known = crate::known::read("known.toml".as_ref(), &list).unwrap();
+    let mut seen = healthy(1, 1);
+    if wrong {
+        seen.calls[0].result = -1;
+    }
+    let mut plan = plan(vec![[up(), ran(0, healthy(0, 0)), ran(1, seen), down()].concat()]);
+    plan.known = Arc::new(crate::known::KnownDifferences(known));
+    let outcomes = run_plan(&plan, &Interrupt::default());
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
 }
 
 #[test]

@@ -1,0 +1,22 @@
+//! `perfsec merge`
+
+use super::args::MergeArgs;
+use super::output::Output;
+use super::{Exit, Failure, record};
+use crate::record::merge as join;
+use crate::report::Format;
+
+pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
+    let read = |path: &std::path::PathBuf| Ok((path.clone(), record::read(path)?));
+    let runs = args.runs.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
+    let merged = join(runs)?;
+    for cell in &merged.unstable {
+        anstream::eprintln!("warning: {cell} ran in several shards and did not come out alike");
+    }
+    match &args.out {
+        Some(path) => Output::create(Format::Jsonl, path)?.finish(&merged.run)?,
+        None => super::print(&Format::Jsonl.render(&merged.run))?,
+    }
+    anstream::eprintln!("{} records: {}", args.runs.len(), merged.run.counts());
+    Ok(Exit::Success)
+}

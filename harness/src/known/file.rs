@@ -1,0 +1,182 @@
+//! The shape of a file of known differences.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::KnownDifference;
+use crate::case::{CaseError, Condition, line_of};
+use crate::judge::Known;
+use crate::kernel::{FixedIn, KernelVersion};
+use crate::plan::CellNames;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    known: Vec<Spanned<Table>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    name: Spanned<String>,
+    cells: Spanned<Vec<String>>,
+    since: Option<FixedIn>,
+    until: Option<FixedIn>,
+    #[serde(default)]
+    series: Vec<KernelVersion>,
+    distribution: Option<String>,
+    config: Option<String>,
+    policy: Option<String>,
+    instead: Option<String>,
+    reason: Spanned<String>,
+    link: Option<Spanned<String>>,
+}
+
+/// Reads the text of a file of known differences.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, or the first thing when nothing after it makes sense.
+pub fn read(path: &Path, text: &str) -> Result<Vec<KnownDifference>, Vec<CaseError>> {
+    let error = |span, message: String, help: Option<&str>| CaseError {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        span,
+        message,
+        help: help.map(str::to_owned),
+    };
+    let file: File = toml::from_str(text).map_err(|toml| {
+        vec![error(toml.span().unwrap_or(0..0), toml.message().to_owned(), None)]
+    })?;
+    let (mut all, mut errors): (Vec<KnownDifference>, _) = (Vec::new(), Vec::new());
+    for table in file.known {
+        let line = line_of(text, table.span().start);
+        let table = table.into_inner();
+        let name = table.name.get_ref();
+        if all.iter().any(|known| known.known.name == *name) {
+            errors.push(error(table.name.span(), format!("a second `{name}`"), None));
+        }
+        if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            let message = "a name is one word".to_owned();
+            errors.push(error(table.name.span(), message, Some("such as `debian-restrict`")));
+        }
+        if table.reason.get_ref().trim().is_empty() {
+            let message = "a difference without a reason".to_owned();
+            let help = "name the commit, document or patch that makes it";
+            errors.push(error(table.reason.span(), message, Some(help)));
+        }
+        if let Some(link) = &table.link
+            && !(link.get_ref().starts_with("https://") || link.get_ref().starts_with("http://"))
+        {
+            let message = format!("`{}` is no link", link.get_ref());
+            errors.push(error(link.span(), message, Some("it begins with https://")));
+        }
+        if table.cells.get_ref().is_empty() {
+            let message = "a difference in no cell".to_owned();
+            errors.push(error(table.cells.span(), message, Some("`*` names all of them")));
+        }
+        let cells = match CellNames::parse(table.cells.get_ref()) {
+            Ok(cells) => cells,
+            Err(mistake) => {
+                errors.push(error(table.cells.span(), mistake.to_string(), None));
+                continue;
+            }
+        };
+        let reason = table.reason.into_inner();
+        all.push(KnownDifference {
+            known: Known {
+                name: table.name.into_inner(),
+                reason: reason.clone(),
+                link: table.link.map(Spanned::into_inner),
+            },
+            place: (path.to_owned(), line),
+            cells,
+            kernels: Condition {
+                since: table.since,
+                until: table.until,
+                series: table.series,
+                distribution: table.distribution,
+                config: table.config,
+                reason,
+            },
+            policy: table.policy,
+            instead: table.instead.map(|text| lines(&text)),
+        });
+    }
+    if errors.is_empty() { Ok(all) } else { Err(errors) }
+}
+
+/// The lines of a transcript, without the empty ones around it.
+fn lines(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::case::Circumstances;
+
+    const FILE: &str = r#"
+[[known]]
+name = "refuses-with-eperm"
+cells = ["open/cpu*/*/none/*"]
+since = "6.9"
+distribution = "example"
+policy = "minimal"
+reason = "a patch of that distribution"
+link = "https://example.org/1"
+instead = '''
+perf_event_open(...) = EPERM
+'''
+"#;
+
+    const CELL: &str = "open/cpu-kernel/all_t/paranoid=2/none/enforcing";
+
+    #[rstest]
+    #[case(CELL, "6.9", Some("example"), "minimal", true)]
+    #[case("open/task/all_t/paranoid=2/none/enforcing", "6.9", Some("example"), "minimal", false)]
+    #[case(CELL, "6.8", Some("example"), "minimal", false)]
+    #[case(CELL, "6.9", Some("debian"), "minimal", false)]
+    #[case(CELL, "6.9", None, "minimal", false)]
+    #[case(CELL, "6.9", Some("example"), "other", false)]
+    fn a_difference_concerns_a_cell_only_where_all_that_is_written_holds(
+        #[case] cell: &str,
+        #[case] version: &str,
+        #[case] distribution: Option<&str>,
+        #[case] policy: &str,
+        #[case] concerned: bool,
+    ) {
+        let known = &read(Path::new("known.toml"), FILE).unwrap()[0];
+        let kernel =
+            Circumstances { version: version.parse().unwrap(), distribution, config: None };
+        assert_eq!(known.concerns(cell, &kernel, policy), concerned);
+        assert!(known.explains(&["perf_event_open(software/dummy) = EPERM".to_owned()]));
+        assert!(!known.explains(&["perf_event_open(software/dummy) = EACCES".to_owned()]));
+    }
+
+    #[rstest]
+    #[case("name = \"refuses-with-eperm\"", "name = \"two words\"", "one word")]
+    #[case("reason = \"a patch of that distribution\"", "reason = \" \"", "without a reason")]
+    #[case("https://example.org/1", "javascript:1", "is no link")]
+    #[case("\"open/cpu*/*/none/*\"", "", "in no cell")]
+    #[case("\"open/cpu*/*/none/*\"", "\"[\"", "is no glob")]
+    #[case("6.9", "six", "kernel version")]
+    #[case("policy =", "polcy =", "polcy")]
+    fn a_mistake_is_told_with_its_line(#[case] from: &str, #[case] to: &str, #[case] words: &str) {
+        let errors = read(Path::new("known.toml"), &FILE.replacen(from, to, 1)).unwrap_err();
+        let text = errors[0].to_string();
+        assert!(text.contains(words) && text.contains("known.toml:"), "{text}");
+    }
+
+    #[test]
+    fn a_name_stands_for_one_difference() {
+        let errors = read(Path::new("known.toml"), &FILE.repeat(2)).unwrap_err();
+        assert!(errors[0].to_string().contains("a second"), "{}", errors[0]);
+    }
+}

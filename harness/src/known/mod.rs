@@ -1,0 +1,9 @@
+//! Known differences: what a kernel is known to do otherwise, why, and whether it still does.
+
+mod file;
+mod list;
+mod standing;
+
+pub use file::read;
+pub use list::{KnownDifference, KnownDifferences, KnownError};
+pub use standing::{Standing, standings};
