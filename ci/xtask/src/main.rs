@@ -2,6 +2,7 @@
 
 mod bench;
 mod error;
+mod peers;
 mod record;
 mod setup;
 mod suite;
@@ -27,6 +28,8 @@ enum Task {
     },
     /// Set up what is lacking, then run every check and test of the project, real kernels included.
     Test,
+    /// Ask the programs that read reports, and those that check CI files, what they make of ours.
+    Peers,
     /// Run the whole suite on several kernels and print one table.
     Suite(suite::Options),
     /// Compare the cost of a run with that of a stock boot of the same kernel.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let result = Shell::new().map_err(Error::from).and_then(|shell| match Task::parse() {
         Task::Run { arguments } => run(&shell, &arguments),
         Task::Test => test::test(&shell),
+        Task::Peers => peers::peers(&shell),
         Task::Suite(options) => suite::suite(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
     });

@@ -304,7 +304,7 @@ pub struct DoctorArgs {
     /// Install what is missing, with this host's package manager; needs root.
     #[arg(long)]
     pub install: bool,
-    /// Look only at what this is about [default: everything but `build`].
+    /// Look only at what this is about [default: everything that using perfsec needs].
     #[arg(long = "for", value_name = "PURPOSE")]
     pub purposes: Vec<Purpose>,
 }
@@ -322,6 +322,8 @@ pub enum Purpose {
     Bench,
     /// Building perfsec.
     Build,
+    /// Checking reports with the programs that read them.
+    Peers,
 }
 
 /// When to use colours.
@@ -373,6 +375,7 @@ impl DoctorArgs {
             Purpose::Shell => Need::Shell,
             Purpose::Bench => Need::Bench,
             Purpose::Build => Need::Build,
+            Purpose::Peers => Need::Peers,
         };
         self.purposes.iter().map(need).collect()
     }

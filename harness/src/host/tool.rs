@@ -16,6 +16,8 @@ pub enum Need {
     Bench,
     /// Building perfsec.
     Build,
+    /// Showing that other programs read what perfsec writes.
+    Peers,
 }
 
 /// How a tool is recognised.
@@ -122,7 +124,41 @@ pub const TOOLS: &[Tool] = &[
         pacman: Some("gcc"),
         zypper: Some("gcc"),
     },
+    peer(
+        "python3",
+        Probe::Program(Some("--version")),
+        "runs the readers of reports that are written in it",
+        "python3-venv",
+    ),
+    peer(
+        "python3-venv",
+        Probe::File("/usr/share/python-wheels"),
+        "keeps those readers apart from the host's own packages",
+        "python3-venv",
+    ),
+    peer("chromium", Probe::Program(Some("--version")), "shows the HTML report", "chromium"),
+    peer(
+        "checkmodule",
+        Probe::Program(Some("-V")),
+        "compiles the modules that `perfsec allow --te` writes",
+        "checkpolicy",
+    ),
 ];
+
+/// What a tool is needed for when perfsec's own checks ask other programs what they make of a report. The
+/// names are those of Debian, where these checks run.
+const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static str) -> Tool {
+    Tool {
+        name,
+        probe,
+        why,
+        need: Need::Peers,
+        apt: Some(apt),
+        dnf: None,
+        pacman: None,
+        zypper: None,
+    }
+}
 
 impl Tool {
     /// The package or packages that bring it, if the host's package manager has one.

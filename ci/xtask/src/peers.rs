@@ -1,0 +1,159 @@
+//! `cargo xtask peers`: what other programs make of perfsec's reports and templates.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use xshell::{Shell, cmd};
+
+use crate::error::{self, Error};
+use crate::setup;
+
+/// The packages of Python that read what perfsec writes.
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers.txt");
+
+const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates");
+
+/// What the templates run: enough to see that they do.
+const CELLS: &str = "event/read event/own";
+const KERNEL: &str = "debian:6.1";
+
+/// Programs of others, and where they are.
+pub(crate) struct Peers {
+    /// The programs of Python packages.
+    bin: PathBuf,
+    /// `tools/testing/kunit` of a kernel's source.
+    kunit: PathBuf,
+}
+
+impl Peers {
+    /// Fetches what is not there yet, below the directory of build products.
+    pub(crate) fn obtain(shell: &Shell) -> Result<Self, Error> {
+        let room = Path::new(setup::MANIFEST).with_file_name("target/peers");
+        shell.create_dir(&room)?;
+        let room = shell.current_dir().join(room);
+        Ok(Self { bin: python(shell, &room)?, kunit: kunit(shell, &room)? })
+    }
+
+    /// The environment in which tests find them.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        vec![
+            ("PATH", format!("{}:{path}", self.bin.display())),
+            ("PERFSEC_KUNIT", self.kunit.display().to_string()),
+        ]
+    }
+}
+
+/// A virtual environment with the packages that are asked for.
+fn python(shell: &Shell, room: &Path) -> Result<PathBuf, Error> {
+    let wanted = shell.read_file(REQUIREMENTS)?;
+    let (place, mark) = (room.join("python"), room.join("python/installed.txt"));
+    if fs::read_to_string(&mark).ok().as_ref() != Some(&wanted) {
+        eprintln!("fetching the readers of reports: {}", REQUIREMENTS);
+        cmd!(shell, "python3 -m venv --clear {place}").quiet().run()?;
+        let pip = place.join("bin/pip");
+        cmd!(
+            shell,
+            "{pip} install --quiet --disable-pip-version-check --requirement {REQUIREMENTS}"
+        )
+        .quiet()
+        .run()?;
+        shell.write_file(&mark, wanted)?;
+    }
+    Ok(place.join("bin"))
+}
+
+/// The kernel's own parser of test results, out of the source package of the host's suite.
+fn kunit(shell: &Shell, room: &Path) -> Result<PathBuf, Error> {
+    let place = room.join("kunit");
+    if place.join("kunit_parser.py").is_file() {
+        return Ok(place);
+    }
+    let names =
+        cmd!(shell, "apt-cache --names-only search ^linux-source-[0-9.]+$").quiet().read()?;
+    let names = names.lines().filter_map(|line| line.split_whitespace().next());
+    let name = names.max_by_key(|name| version(name)).ok_or_else(|| Error::Output {
+        program: "apt-cache",
+        what: "no package linux-source-VERSION".to_owned(),
+    })?;
+    eprintln!("fetching the kernel's parser of test results: {name}");
+    let work = shell.create_temp_dir()?;
+    let _directory = shell.push_dir(work.path());
+    cmd!(shell, "apt-get --quiet=2 download {name}").quiet().run()?;
+    let package = shell.read_dir(".")?.pop().unwrap_or_default();
+    cmd!(shell, "dpkg-deb --extract {package} .").quiet().run()?;
+    cmd!(shell, "tar --extract --file usr/src/{name}.tar.xz {name}/tools/testing/kunit")
+        .quiet()
+        .run()?;
+    shell.remove_path(&place)?;
+    cmd!(shell, "cp --recursive {name}/tools/testing/kunit {place}").quiet().run()?;
+    Ok(place)
+}
+
+/// The numbers in a package's name.
+fn version(name: &str) -> Vec<u32> {
+    let numbers = name.split(['-', '.']).filter_map(|part| part.parse().ok());
+    numbers.collect()
+}
+
+/// Everything that needs them.
+pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
+    let perfsec = setup::build(shell)?;
+    setup::install(shell, &perfsec, &["run", "debian", "peers"])?;
+    let peers = Peers::obtain(shell)?;
+    let manifest = setup::MANIFEST;
+    let tests =
+        cmd!(shell, "cargo test --manifest-path {manifest} --package perfsec --test reports")
+            .args(["--", "--include-ignored"])
+            .envs(peers.environment());
+    error::run(tests)?;
+    templates(shell, &perfsec, &peers)
+}
+
+/// Checks the templates with the tools that are made for them, and runs what is in them.
+pub(crate) fn templates(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<(), Error> {
+    let room = shell.create_temp_dir()?;
+    let copy = room.path().join("templates");
+    cmd!(shell, "cp --recursive {TEMPLATES} {copy}").quiet().run()?;
+    let _directory = shell.push_dir(&copy);
+    for (name, value) in peers.environment() {
+        shell.set_var(name, value);
+    }
+    shell.set_var("PERFSEC", perfsec);
+    shell.set_var("CELLS", CELLS);
+    let run = |command: xshell::Cmd<'_>| {
+        eprintln!("$ {command}");
+        error::run(command)
+    };
+    run(cmd!(shell, "shellcheck gate.sh"))?;
+    let schema = "--builtin-schema";
+    run(cmd!(shell, "check-jsonschema {schema} vendor.github-workflows github-actions.yml"))?;
+    let gitlab = ["--data-transform", "gitlab-ci", "gitlab-ci.yml"];
+    run(cmd!(shell, "check-jsonschema {schema} vendor.gitlab-ci").args(gitlab))?;
+    run(cmd!(shell, "tmt lint --failed-only"))?;
+
+    // What the workflows do, on one machine after another instead of side by side.
+    for shard in ["1/2", "2/2"] {
+        let results = format!("results-{}", &shard[..1]);
+        let gate = cmd!(shell, "./gate.sh {KERNEL}").env("SHARD", shard).env("RESULTS", &results);
+        run(gate)?;
+        for result in ["run.jsonl", "junit.xml", "report.html", "report.txt"] {
+            shell.read_file(Path::new(&results).join(result))?;
+        }
+    }
+    let records = ["results-1/run.jsonl", "results-2/run.jsonl"];
+    run(cmd!(shell, "{perfsec} merge --out run.jsonl {records...}"))?;
+    run(cmd!(shell, "{perfsec} report run.jsonl --format html --out report.html"))?;
+    // And as a gate on what got worse: nothing did.
+    run(cmd!(shell, "./gate.sh {KERNEL} run.jsonl"))?;
+    // tmt wants its own directory, and takes nothing from ours.
+    let id = shell.create_temp_dir()?;
+    let id = id.path();
+    let variables = [
+        format!("KERNEL={KERNEL}"),
+        format!("PERFSEC={}", perfsec.display()),
+        format!("CELLS=\"{CELLS}\""),
+    ];
+    let variables = variables.iter().flat_map(|variable| ["--environment", variable]);
+    run(cmd!(shell, "tmt --feeling-safe run --id {id} --all").args(variables))
+}
