@@ -10,6 +10,8 @@ const COPY: u64 = 0xbf;
 const ADD: u64 = 0x07;
 /// `BPF_LDX | BPF_MEM | BPF_DW`
 const LOAD: u64 = 0x79;
+/// `BPF_JMP | BPF_JEQ | BPF_K`: jumps ahead where a register is this number.
+const JUMP_IF: u64 = 0x15;
 /// `BPF_ST | BPF_MEM | BPF_DW`
 const STORE: u64 = 0x7a;
 /// `BPF_JMP | BPF_CALL`
@@ -22,8 +24,20 @@ const FRAME: u64 = 10;
 /// Helpers, by their number in `enum bpf_func_id`.
 const KTIME_GET_NS: i32 = 5;
 const TRACE_PRINTK: i32 = 6;
+const GET_CURRENT_TASK: i32 = 35;
 const PROBE_READ_KERNEL: i32 = 113;
 const JIFFIES64: i32 = 118;
+const READ_BRANCH_RECORDS: i32 = 119;
+const SKC_TO_TCP6_SOCK: i32 = 136;
+const SKC_TO_TCP_SOCK: i32 = 137;
+const GET_CURRENT_TASK_BTF: i32 = 158;
+const SYS_BPF: i32 = 166;
+const GET_FUNC_IP: i32 = 173;
+const GET_FUNC_ARG: i32 = 183;
+const TCP_RAW_GEN_SYNCOOKIE_IPV4: i32 = 204;
+
+/// Where `struct __sk_buff` has its socket.
+const SK_BUFF_SK: i16 = 168;
 
 const fn instruction(code: u64, to: u64, from: u64, offset: i16, number: i32) -> u64 {
     code | to << 8 | from << 12 | (offset as u16 as u64) << 16 | (number as u32 as u64) << 32
@@ -36,6 +50,15 @@ pub(crate) fn instructions(program: Program) -> Vec<u64> {
     let add = |to, number| instruction(ADD, to, 0, 0, number);
     let call = |helper| instruction(CALL, 0, 0, 0, helper);
     let exit = instruction(EXIT, 0, 0, 0, 0);
+    let skc_to = |helper| {
+        vec![
+            instruction(LOAD, 1, 1, SK_BUFF_SK, 0),
+            instruction(JUMP_IF, 1, 0, 1, 0),
+            call(helper),
+            set(0, 0),
+            exit,
+        ]
+    };
     match program {
         Program::Nothing => vec![set(0, 0), exit],
         Program::ReturnPointer => vec![copy(0, FRAME), exit],
@@ -64,6 +87,25 @@ pub(crate) fn instructions(program: Program) -> Vec<u64> {
             set(0, 0),
             exit,
         ],
+        Program::CurrentTask => vec![call(GET_CURRENT_TASK), set(0, 0), exit],
+        Program::CurrentTaskBtf => vec![call(GET_CURRENT_TASK_BTF), set(0, 0), exit],
+        Program::SkcToTcp6 => skc_to(SKC_TO_TCP6_SOCK),
+        Program::SkcToTcp => skc_to(SKC_TO_TCP_SOCK),
+        Program::SkcOfContext => vec![call(SKC_TO_TCP6_SOCK), set(0, 0), exit],
+        Program::SysBpf => vec![
+            instruction(STORE, FRAME, 0, -8, 0),
+            set(1, 0),
+            copy(2, FRAME),
+            add(2, -8),
+            set(3, 8),
+            call(SYS_BPF),
+            set(0, 0),
+            exit,
+        ],
+        Program::BranchRecords => vec![call(READ_BRANCH_RECORDS), set(0, 0), exit],
+        Program::FuncIp => vec![call(GET_FUNC_IP), set(0, 0), exit],
+        Program::FuncArg => vec![call(GET_FUNC_ARG), set(0, 0), exit],
+        Program::Syncookie => vec![call(TCP_RAW_GEN_SYNCOOKIE_IPV4), set(0, 0), exit],
     }
 }
 

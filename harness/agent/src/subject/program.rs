@@ -492,6 +492,7 @@ impl Program {
     }
 
     fn prog_load(&mut self, load: &ProgLoad) -> Vec<u64> {
+        const BPF_F_SLEEPABLE: u64 = 1 << 4;
         // enum bpf_prog_type (include/uapi/linux/bpf.h).
         let kind: u64 = match load.prog_type {
             ProgType::SocketFilter => 1,
@@ -502,14 +503,18 @@ impl Program {
             ProgType::PerfEvent => 7,
             ProgType::CgroupSkb => 8,
             ProgType::RawTracepoint => 17,
+            ProgType::FlowDissector => 22,
             ProgType::CgroupSysctl => 23,
             ProgType::RawTracepointWritable => 24,
+            ProgType::Syscall => 31,
         };
+        // Another is refused by check_attach_btf_id(), before its instructions are looked at.
+        let flags = if load.prog_type == ProgType::Syscall { BPF_F_SLEEPABLE } else { 0 };
         let code = instructions(load.program);
         let (count, code) = (code.len() as u64, self.words(&code));
         let license = self.text(&load.license);
         // prog_type, insn_cnt; insns; license; log_level, log_size; log_buf; kern_version, prog_flags.
-        vec![kind | count << 32, code, license, 0, 0, 0]
+        vec![kind | count << 32, code, license, 0, 0, flags << 32]
     }
 
     fn prctl(&mut self, prctl: &Prctl) -> [Arg; 5] {

@@ -67,8 +67,12 @@ named! {
         RawTracepoint = "RAW_TRACEPOINT",
         /// The same, and may write.
         RawTracepointWritable = "RAW_TRACEPOINT_WRITABLE",
+        /// Takes packets' headers apart.
+        FlowDissector = "FLOW_DISSECTOR",
         /// Decides about sysctls of a cgroup.
         CgroupSysctl = "CGROUP_SYSCTL",
+        /// Makes system calls; loaded with `BPF_F_SLEEPABLE`, without which no kernel takes it.
+        Syscall = "SYSCALL",
     }
 }
 
@@ -91,6 +95,26 @@ named! {
         Jiffies = "jiffies",
         /// Calls `bpf_trace_printk()`.
         TracePrintk = "trace-printk",
+        /// Calls `bpf_get_current_task()`.
+        CurrentTask = "current-task",
+        /// Calls `bpf_get_current_task_btf()`.
+        CurrentTaskBtf = "current-task-btf",
+        /// Calls `bpf_skc_to_tcp6_sock()` on the packet's socket.
+        SkcToTcp6 = "skc-to-tcp6",
+        /// Calls `bpf_skc_to_tcp_sock()` on the packet's socket.
+        SkcToTcp = "skc-to-tcp",
+        /// Calls `bpf_skc_to_tcp6_sock()` on the context, which is no socket.
+        SkcOfContext = "skc-of-context",
+        /// Calls `bpf_sys_bpf()`, which only system calls' programs have.
+        SysBpf = "sys-bpf",
+        /// Calls `bpf_read_branch_records()`, which only perf events' programs have.
+        BranchRecords = "branch-records",
+        /// Calls `bpf_get_func_ip()`, which only tracing programs have.
+        FuncIp = "func-ip",
+        /// Calls `bpf_get_func_arg()`, which only tracing programs have.
+        FuncArg = "func-arg",
+        /// Calls `bpf_tcp_raw_gen_syncookie_ipv4()`, which only network programs have.
+        Syncookie = "syncookie",
     }
 }
 
