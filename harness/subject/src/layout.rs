@@ -64,7 +64,7 @@ pub const DATA: usize = BUFFER + BUFFER_ROOM;
 const _: () = assert!((ENTRIES + ENTRY * MAX_ENTRIES) * WORD <= CONTEXT);
 
 /// Word of an entry: what it is, one of [`CALL`], [`STOP`], [`EXEC`], [`CLONE`], [`STORE`],
-/// [`COMPAT`].
+/// [`COMPAT`], [`POKE`].
 pub const KIND: usize = 0;
 /// Word of an entry: the syscall's number.
 pub const NUMBER: usize = 1;
@@ -96,6 +96,10 @@ pub const STORE: u64 = 4;
 /// A syscall through `int 0x80`, as a 32-bit program makes it: its number is one of theirs, and it has three
 /// arguments of 32 bits.
 pub const COMPAT: u64 = 5;
+
+/// No syscall: at the address that the first argument, a slot, holds, and as many bytes further as the second
+/// says, the third is stored as a word, for what a caller writes to a mapping.
+pub const POKE: u64 = 6;
 
 /// Not reached, or left out because a slot that it needs is empty.
 pub const UNTOUCHED: u64 = 0;

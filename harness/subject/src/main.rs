@@ -16,7 +16,8 @@ use core::ptr::{read_volatile, write_volatile};
 use perfsec_subject::{
     ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CAPABILITY_VERSION, CLONE, COMPAT, CONTEXT,
     CONTEXT_LENGTH, CONTEXT_ROOM, COUNT, DONE, EMPTY, EXEC, FROM_SLOT, KIND, LENGTH, NEXT,
-    NO_MEMORY, NO_VALUE, NUMBER, PID, RESULT, SLOTS, STARTS, STATE, STOP, STORE, UID, WORD, entry,
+    NO_MEMORY, NO_VALUE, NUMBER, PID, POKE, RESULT, SLOTS, STARTS, STATE, STOP, STORE, UID, WORD,
+    entry,
 };
 
 const READ: u64 = 0;
@@ -134,6 +135,11 @@ fn perform() {
             unsafe {
                 write_volatile((BASE + arguments[1] as usize) as *mut u32, arguments[0] as u32)
             };
+            continue;
+        }
+        if kind == POKE {
+            // SAFETY: the agent names a mapping of the subject's and an aligned place inside it.
+            unsafe { write_volatile((arguments[0] + arguments[1]) as *mut u64, arguments[2]) };
             continue;
         }
         let number = load(entry(index, NUMBER));

@@ -1,5 +1,7 @@
 //! From steps to raw syscalls: names are resolved and arguments laid out before a subject exists.
 
+use std::mem::offset_of;
+
 use nix::libc;
 use perf_event_open_sys::bindings as perf;
 use perfsec_subject as layout;
@@ -35,6 +37,9 @@ pub(crate) struct Program {
 
 /// `ioctl(2)` in the table of 32-bit programs (arch/x86/entry/syscalls/syscall_32.tbl).
 const I386_IOCTL: i64 = 54;
+
+/// Where an AUX area begins in the file: behind any buffer that a case maps.
+const AUX_OFFSET: u64 = 1 << 20;
 
 /// An argument of a syscall.
 #[derive(Clone, Copy)]
@@ -227,8 +232,15 @@ impl Program {
                 let sharing = if map.private { libc::MAP_PRIVATE } else { libc::MAP_SHARED };
                 let length = number(i64::from(map.pages) * 4096);
                 let access = number((libc::PROT_READ | libc::PROT_WRITE).into());
+                let offset = map.aux.as_ref().map_or(0, |_| AUX_OFFSET);
+                if let Some(buffer) = &map.aux {
+                    self.poke(buffer, offset_of!(perf::perf_event_mmap_page, aux_offset), offset);
+                    let size = u64::from(map.pages) * 4096;
+                    self.poke(buffer, offset_of!(perf::perf_event_mmap_page, aux_size), size);
+                }
                 let fd = self.fd(&map.fd);
-                let arguments = [number(0), length, access, number(sharing.into()), fd, number(0)];
+                let offset = Arg::Value(offset);
+                let arguments = [number(0), length, access, number(sharing.into()), fd, offset];
                 call(self, libc::SYS_mmap, &arguments);
                 self.bind(&map.bind, 0);
             }
@@ -365,6 +377,12 @@ impl Program {
         let slot = self.fd(name);
         let offset = Arg::Value(address - layout::BASE as u64);
         self.add(Origin::Preparation, layout::STORE, 0, &[slot, offset]);
+    }
+
+    /// A word of the mapping with this name becomes `value`.
+    fn poke(&mut self, map: &str, offset: usize, value: u64) {
+        let arguments = [self.fd(map), number(offset as i64), Arg::Value(value)];
+        self.add(Origin::Preparation, layout::POKE, 0, &arguments);
     }
 
     fn iovec(&mut self, offset: usize, count: u32) -> u64 {

@@ -47,6 +47,9 @@ pub struct Mmap {
     /// `MAP_PRIVATE` instead of `MAP_SHARED`.
     #[serde(default)]
     pub private: bool,
+    /// The buffer, by the name of its mapping, whose AUX area this is: it begins 1 MiB into the file,
+    /// and the caller wrote to `aux_offset` and `aux_size` of the buffer's first page where it is.
+    pub aux: Option<String>,
     /// Name for the mapping.
     #[serde(default = "default_map", rename = "as")]
     pub bind: String,
@@ -172,7 +175,8 @@ impl fmt::Display for Mmap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sharing = if self.private { "MAP_PRIVATE" } else { "MAP_SHARED" };
         let plural = if self.pages == 1 { "" } else { "s" };
-        write!(f, "{}, {} page{plural}, {sharing}", self.fd, self.pages)
+        write!(f, "{}, {} page{plural}, {sharing}", self.fd, self.pages)?;
+        self.aux.as_ref().map_or(Ok(()), |buffer| write!(f, ", AUX of {buffer}"))
     }
 }
 

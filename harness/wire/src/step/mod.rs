@@ -39,7 +39,7 @@ pub enum Step {
     Read(Read),
     /// `write(2)` of a text.
     Write(Write),
-    /// `mmap(2)` of a file descriptor at offset 0, at an address of the kernel's choice.
+    /// `mmap(2)` of a file descriptor at an address of the kernel's choice.
     Mmap(Mmap),
     /// `munmap(2)` of what the mapping step of that name mapped.
     Munmap(Munmap),
@@ -195,11 +195,13 @@ impl Step {
             Self::Ioctl(ioctl) => ioctl.needs(),
             Self::Read(Read { fd, .. })
             | Self::Write(Write { fd, .. })
-            | Self::Mmap(Mmap { fd, .. })
             | Self::Poll(Poll { fd })
             | Self::Close(Close { fd })
             | Self::Recvmsg(Recvmsg { fd, .. })
             | Self::Setexeccon(Setexeccon { fd, .. }) => vec![fd],
+            Self::Mmap(map) => {
+                std::iter::once(&map.fd).chain(&map.aux).map(String::as_str).collect()
+            }
             Self::Sendmsg(Sendmsg { fd, send }) => vec![fd, send],
             Self::Munmap(unmap) => vec![&unmap.map],
             Self::ProcessMadvise(advise) => vec![&advise.pidfd],
