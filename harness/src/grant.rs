@@ -47,6 +47,16 @@ impl FromStr for Grant {
     }
 }
 
+impl schemars::JsonSchema for Grant {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        CapSet::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        CapSet::json_schema(generator)
+    }
+}
+
 impl TryFrom<String> for Grant {
     type Error = String;
 

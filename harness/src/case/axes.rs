@@ -3,6 +3,7 @@
 use std::fmt;
 
 use perfsec_wire::Mode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::grant::Grant;
@@ -21,7 +22,9 @@ pub struct Axes {
 }
 
 /// One cell of a case: a value on every axis.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Coordinates {
     /// Type of the subject's context.
     pub domain: String,

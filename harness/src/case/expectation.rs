@@ -15,7 +15,9 @@ pub struct Transcript {
 }
 
 /// A line of an expected transcript on one kernel.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct Expected {
     /// In canonical spelling.
     pub text: String,

@@ -11,7 +11,7 @@ use crate::grant::Grant;
 use crate::host::Need;
 use crate::kernel::KernelSpec;
 use crate::plan::{Filter, Shard};
-use crate::report::Format;
+use crate::report::{Format, Options, Schema};
 use crate::run::Limits;
 
 /// Who may use perf on a Linux kernel, and what does the audit log say about it?
@@ -162,17 +162,26 @@ pub struct RunArgs {
     /// Where a report goes; without `--format`, where the run record goes too.
     #[arg(long, value_name = "FILE")]
     pub out: Vec<PathBuf>,
+    /// What the forms leave to choose.
+    #[command(flatten)]
+    pub options: Options,
 }
 
 /// Options of `report`.
 #[derive(Clone, Debug, Args)]
 pub struct ReportArgs {
     /// The run record.
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    #[arg(value_name = "RUN", required_unless_present = "schema")]
+    pub run: Option<PathBuf>,
     /// The form of the report.
     #[arg(long, value_name = "FORMAT", default_value = "summary")]
     pub format: Format,
+    /// What the forms leave to choose.
+    #[command(flatten)]
+    pub options: Options,
+    /// Write the JSON Schema of this form, and report nothing.
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["run", "format", "origin"])]
+    pub schema: Option<Schema>,
     /// Write the report here instead of to standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

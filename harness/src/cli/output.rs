@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::args::RunArgs;
 use crate::record::{Event, Run, Writer};
-use crate::report::Format;
+use crate::report::{Format, Options};
 
 /// A file for one report, made before the run begins: that it cannot be written is told at once.
 #[derive(Debug)]
@@ -66,15 +66,25 @@ impl Output {
     }
 
     /// Writes the report, unless it was written as the run went on.
-    pub(super) fn finish(self, run: &Run) -> Result<(), Failure> {
+    pub(super) fn finish(self, run: &Run, options: &Options) -> Result<(), Failure> {
         match self {
             Self::Record(_) => Ok(()),
             Self::Report { format, path, mut file } => {
-                let text = anstream::adapter::strip_str(&format.render(run)).to_string();
-                file.write_all(text.as_bytes()).map_err(|error| unwritable(&path, &error))
+                let text = format.render(run, options);
+                write(&path, &mut file, &anstream::adapter::strip_str(&text).to_string())
             }
         }
     }
+}
+
+/// Writes a text that is no report of a run.
+pub(super) fn text(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut file = File::create(path).map_err(|error| unwritable(path, &error))?;
+    write(path, &mut file, text)
+}
+
+fn write(path: &Path, file: &mut File, text: &str) -> Result<(), Failure> {
+    file.write_all(text.as_bytes()).map_err(|error| unwritable(path, &error))
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

@@ -41,7 +41,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let summary = report::summary(&ended.run);
     let record = session.record.display();
     let printed = super::print(&format!("{summary}run record: {record}\n"));
-    let written = outputs.into_iter().try_for_each(|output| output.finish(&ended.run));
+    let written =
+        outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &args.options));
     let run = ended.whole()?;
     written.and(printed)?;
     let exit = session.exit(&run);

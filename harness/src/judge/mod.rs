@@ -9,6 +9,7 @@ mod verdict;
 
 use perfsec_wire::observation::{Effect, Exit};
 use perfsec_wire::{Facts, Observation, Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Expected;
@@ -18,7 +19,7 @@ use crate::transcript::{Shown, Subject, observed};
 pub use verdict::Verdict;
 
 /// What came of a cell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
@@ -35,7 +36,7 @@ pub struct Judgement {
 }
 
 /// A difference that a kernel is known to have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Known {
     /// Its name: the same wherever it is met.
     pub name: String,

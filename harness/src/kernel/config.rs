@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The options that can change what perfsec sees, and how. A trailing `*` stands for any rest.
@@ -38,7 +39,7 @@ pub const RELEVANT: &[(&str, &str)] = &[
 ];
 
 /// The options of a kernel. An option that is not set is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Config {
     options: BTreeMap<String, String>,

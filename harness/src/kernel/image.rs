@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use memchr::memmem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boot_header::{BootHeader, HeaderError};
@@ -14,8 +15,9 @@ use super::elf::{self, ElfError};
 use super::version::KernelVersion;
 
 /// How QEMU enters a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Entry")]
 pub enum Boot {
     /// The uncompressed kernel, through its PVH entry: the guest does not unpack anything.
     Pvh,

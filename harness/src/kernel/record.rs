@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
@@ -10,7 +11,7 @@ use super::image::Boot;
 use super::version::KernelVersion;
 
 /// A kernel under test, ready to boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kernel {
     /// What QEMU is given as `-kernel`.
     pub image: PathBuf,
@@ -33,7 +34,7 @@ pub struct Kernel {
 }
 
 /// Where a kernel came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "from")]
 pub enum Origin {
     /// An image on the host.

@@ -109,6 +109,20 @@ impl fmt::Display for KernelVersion {
     }
 }
 
+impl schemars::JsonSchema for KernelVersion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KernelVersion".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]+\\.[0-9]+(\\.[0-9]+)?(-rc[0-9]+)?$",
+            "description": "a stable or mainline version: `6.12.117`, `6.1`, `7.3-rc7`",
+        })
+    }
+}
+
 impl TryFrom<String> for KernelVersion {
     type Error = VersionError;
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use perfsec_wire::Mode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CellNames, NotAGlob, PlannedCell, Shard};
@@ -11,7 +12,7 @@ use crate::case::{Case, Coordinates, Library};
 use crate::grant::Grant;
 
 /// Which cells a run is about; an empty list selects everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Filter {
     /// Globs on cell names; a name without a glob's characters selects what begins with it.
     pub names: Vec<String>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use perfsec_wire::{Boot, Coverage, Facts, Observation};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,7 +18,7 @@ use crate::target::{End, Machinery};
 pub const FORMAT: u32 = 4;
 
 /// One line of a run record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The run begins.
@@ -39,13 +40,15 @@ pub enum Event {
 }
 
 /// The first event.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// [`FORMAT`]
+    #[schemars(extend("const" = FORMAT))]
     pub format: u32,
     /// Version of perfsec.
     pub perfsec: String,
     /// When, in RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub started: String,
     /// The command line.
     pub command: Vec<String>,
@@ -60,7 +63,7 @@ pub struct RunStarted {
 }
 
 /// What chose the cells of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Asked {
     /// SHA-256 of the cases that there were to choose from, in hex.
     pub cases_sha256: String,
@@ -88,7 +91,7 @@ impl RunStarted {
 }
 
 /// A kernel under a policy.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LaneStarted {
     /// Number of the lane in this run, from 0.
     pub lane: usize,
@@ -107,7 +110,7 @@ pub struct LaneStarted {
 }
 
 /// What was read back before the first cell of a boot.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LaneReady {
     /// The lane.
     pub lane: usize,
@@ -120,7 +123,7 @@ pub struct LaneReady {
 }
 
 /// What came of a cell.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CellResult {
     /// The lane.
     pub lane: usize,
@@ -149,7 +152,7 @@ pub struct CellResult {
 }
 
 /// What the cells of a boot covered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BootCoverage {
     /// The lane.
     pub lane: usize,
@@ -160,7 +163,7 @@ pub struct BootCoverage {
 }
 
 /// A boot that ended too early.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Death {
     /// The lane.
     pub lane: usize,
@@ -177,7 +180,7 @@ pub struct Death {
 }
 
 /// A lane is over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LaneEnded {
     /// The lane.
     pub lane: usize,
@@ -190,7 +193,7 @@ pub struct LaneEnded {
 }
 
 /// A lane in which nothing could be tested.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// Why, and what to do.
     pub reason: String,
@@ -199,7 +202,7 @@ pub struct Refused {
 }
 
 /// The last event.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunEnded {
     /// Number of cells by verdict.
     pub counts: Vec<(Verdict, usize)>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 use crate::judge::Verdict;
 
 /// Everything that a report can look at.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Run {
     /// How it began.
     pub started: RunStarted,
@@ -22,7 +23,7 @@ pub struct Run {
 }
 
 /// What happened in one lane.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LaneRun {
     /// The kernel, under the policy.
     pub started: LaneStarted,

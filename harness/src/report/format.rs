@@ -1,37 +1,46 @@
 //! The forms in which a run can be reported.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
-use super::summary;
-use crate::record::{Event, Run};
+use super::{Origin, json, junit, kcidb, ktap, summary};
+use crate::record::Run;
 
 /// A form of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// What `perfsec run` prints when it is over.
     Summary,
+    /// The kernel's own form of test results.
+    Ktap,
+    /// JUnit's XML: what GitLab, GitHub and Jenkins show.
+    Junit,
     /// The run record: one event a line, written as the run goes on.
     Jsonl,
     /// The whole run as one JSON document.
     Json,
+    /// A submission to KCIDB, the results database of KernelCI.
+    Kcidb,
+}
+
+/// What the forms leave to choose.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Options {
+    /// Who submits, in a report for KCIDB: the name under which it knows a CI system.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub origin: Origin,
 }
 
 impl Format {
     /// The report.
     #[must_use]
-    pub fn render(self, run: &Run) -> String {
+    pub fn render(self, run: &Run, options: &Options) -> String {
         match self {
             Self::Summary => summary(run),
-            Self::Jsonl => run.events().map(|event| line(&event)).collect(),
-            Self::Json => json(run),
+            Self::Ktap => ktap::ktap(run),
+            Self::Junit => junit::junit(run),
+            Self::Jsonl => run.events().map(|event| json::line(&event)).collect(),
+            Self::Json => json::document(run),
+            Self::Kcidb => kcidb::kcidb(run, &options.origin),
         }
     }
-}
-
-fn line(event: &Event) -> String {
-    serde_json::to_string(event).expect("events have string keys only") + "\n"
-}
-
-fn json(run: &Run) -> String {
-    serde_json::to_string_pretty(run).expect("runs have string keys only") + "\n"
 }

@@ -1,11 +1,19 @@
-//! What people read. A report is made of a run and looks at nothing else.
+//! What people and machines read. A report is made of a run and looks at nothing else.
 
 mod difference;
 mod format;
+mod json;
+mod junit;
+mod kcidb;
+mod ktap;
+mod plain;
 mod progress;
+mod schema;
 mod summary;
 
 pub use difference::difference;
-pub use format::Format;
+pub use format::{Format, Options};
+pub use kcidb::Origin;
 pub use progress::Progress;
+pub use schema::Schema;
 pub use summary::summary;

@@ -11,7 +11,7 @@ use crate::judge::Verdict;
 use crate::record::{CellResult, Counts, LaneRun, LaneStarted, Run};
 
 /// How many lines of a dead guest's console are shown; the run record has the rest.
-const CONSOLE_LINES: usize = 30;
+pub(super) const CONSOLE_LINES: usize = 30;
 
 /// How many cells are named that were not judged for the same reason; the run record has the rest.
 const UNJUDGED_NAMES: usize = 5;

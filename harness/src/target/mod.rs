@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
 use perfsec_wire::{Boot, Job, Lane, Message};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::plan;
@@ -67,7 +68,7 @@ pub enum Incident {
 }
 
 /// How a machine ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// The guest powered off.
@@ -84,7 +85,7 @@ pub enum End {
 }
 
 /// The machinery that runs a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machinery {
     /// `QEMU emulator version 7.2.22`
     pub machine: String,

@@ -113,6 +113,7 @@ impl schemars::JsonSchema for CapSet {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
+            "pattern": "^[a-z0-9_]+(\\+[a-z0-9_]+)*$",
             "description": "capabilities: `none`, `all`, or names joined by `+`: `perfmon+bpf`",
         })
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was seen over all cells of a boot, and which places there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Each place with each of its checks, once; in no particular order.
     pub sites: Vec<Site>,
@@ -17,6 +18,7 @@ pub struct Coverage {
 
 /// One place in the kernel that asks one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Site {
     /// The function that is called there: `capable`, `perf_allow_kernel`.
     pub via: String,
@@ -32,6 +34,7 @@ pub struct Site {
 
 /// An address, as `%pS` writes it: `symbol+offset/size`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Place {
     /// The function's symbol, with what the compiler added to its name; empty when there is none.
     pub symbol: String,
@@ -43,6 +46,7 @@ pub struct Place {
 
 /// A question to the security modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// `security_capable()` about this capability.
@@ -57,6 +61,7 @@ pub enum Check {
 
 /// The perf hooks; those of `security_perf_event_open()` by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Hook {
     /// `PERF_SECURITY_OPEN`
@@ -77,6 +82,7 @@ pub enum Hook {
 
 /// How often a place was told what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Yes, and nothing was logged.
     pub allowed: u32,

@@ -30,6 +30,7 @@ pub struct Lane {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Boot {
     /// SELinux with a policy, audit on from the first task.
@@ -190,6 +191,7 @@ impl fmt::Display for Lockdown {
 
 /// SELinux mode while a cell's steps run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Denials are logged and let through.

@@ -66,6 +66,7 @@ pub enum Refusal {
 
 /// What the agent read back before the first cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Facts {
     /// `uname -r`
     pub release: String,
@@ -95,6 +96,7 @@ pub struct Facts {
 
 /// `/sys/fs/selinux`, read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SelinuxFacts {
     /// `enforce`
     pub enforcing: bool,
@@ -113,6 +115,7 @@ pub struct SelinuxFacts {
 
 /// `AUDIT_GET`, read back (`struct audit_status`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditFacts {
     /// Whether audit is on.
     pub enabled: u32,

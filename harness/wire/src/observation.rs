@@ -28,6 +28,7 @@ pub struct SetupFailure {
 
 /// What a cell did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Observation {
     /// What the subject really got, read back after exec and before its first step.
     pub subject: SubjectSeen,
@@ -52,6 +53,7 @@ pub struct Observation {
 
 /// A subject's credentials, read back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SubjectSeen {
     /// Process id in the guest's initial namespace.
     pub pid: u32,
@@ -67,6 +69,7 @@ pub struct SubjectSeen {
 
 /// One performed step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Call {
     /// Index of the step in the cell.
     pub step: u32,
@@ -79,6 +82,7 @@ pub struct Call {
 
 /// Something that a syscall caused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// A capability was asked for.
@@ -93,6 +97,7 @@ pub enum Effect {
 
 /// One pass through `security_capable()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapCheck {
     /// Capability number.
     pub cap: u32,
@@ -106,6 +111,7 @@ pub struct CapCheck {
 
 /// One audit record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Its type: 1400 is `AVC` (`include/uapi/linux/audit.h`).
     pub kind: u16,
@@ -116,6 +122,7 @@ pub struct Record {
 
 /// One line of the kernel's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KernelMessage {
     /// Its level: 0 (emergency) to 7 (debug).
     pub level: u8,
@@ -125,6 +132,7 @@ pub struct KernelMessage {
 
 /// How a subject ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It performed its steps and exited.

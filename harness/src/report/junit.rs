@@ -1,0 +1,144 @@
+//! JUnit's XML, as GitLab, Jenkins and the actions of GitHub show it.
+//!
+//! They agree on little: GitLab tells tests apart by class and name within a job, whatever suite they
+//! are in; Jenkins makes packages of what is before the last dot of a class. So names are unique over
+//! all suites, and a case's slashes are dots.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::plain::{
+    Names, death, death_of, details, lane_name, name_in_case, one_line, unseen, unseen_elsewhere,
+};
+use crate::judge::Verdict;
+use crate::record::{CellResult, LaneRun, Run};
+
+/// The class of what stands for cells without a result.
+const OURS: &str = "perfsec";
+
+/// The report.
+pub(super) fn junit(run: &Run) -> String {
+    let mut report = Report::new("perfsec");
+    if let Some(end) = &run.end {
+        report.set_time(Duration::from_millis(end.millis));
+    }
+    let (mut suites, mut names) = (Names::default(), Names::default());
+    for lane in &run.lanes {
+        let name = suites.unique(&lane_name(&lane.started));
+        // The lane is in a test's name only where it tells tests apart: a kernel's next version is the
+        // same test.
+        let suffix = if run.lanes.len() > 1 { format!(" on {name}") } else { String::new() };
+        report.add_test_suite(suite(run, lane, &name, &suffix, &mut names));
+    }
+    let elsewhere = unseen_elsewhere(run);
+    if elsewhere > 0 {
+        let mut suite = TestSuite::new("lanes that did not begin");
+        suite.add_test_case(without_result(elsewhere, "", &mut names));
+        report.add_test_suite(suite);
+    }
+    report.to_string().expect("memory takes all that is written to it") + "\n"
+}
+
+fn suite(run: &Run, lane: &LaneRun, name: &str, suffix: &str, names: &mut Names) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    suite.extra.insert("timestamp".into(), one_line(&run.started.started).into());
+    if let Some(end) = &lane.end {
+        suite.set_time(Duration::from_millis(end.millis));
+    }
+    suite.add_properties(properties(run, lane));
+    for cell in &lane.cells {
+        suite.add_test_case(test(lane, cell, name, suffix, names));
+    }
+    let unseen = unseen(lane);
+    if unseen > 0 {
+        suite.add_test_case(without_result(unseen, suffix, names));
+    }
+    let mut console: Vec<String> = lane.deaths.iter().flat_map(death).collect();
+    console.extend(
+        lane.refused().map(|reason| format!("nothing could be tested: {}", one_line(reason))),
+    );
+    if !console.is_empty() {
+        suite.set_system_err(console.join("\n"));
+    }
+    suite
+}
+
+fn properties(run: &Run, lane: &LaneRun) -> Vec<Property> {
+    let (started, kernel) = (&lane.started, &lane.started.kernel);
+    let properties = [
+        ("perfsec", run.started.perfsec.clone()),
+        ("kernel.release", kernel.release.clone()),
+        ("kernel.version", kernel.version.to_string()),
+        ("kernel.banner", kernel.banner.clone()),
+        ("kernel.origin", kernel.origin.to_string()),
+        ("kernel.sha256", kernel.sha256.clone()),
+        ("policy", started.policy.clone()),
+        ("policy.sha256", started.policy_sha256.clone()),
+        ("boot", started.boot.to_string()),
+        ("machine", started.machinery.machine.clone()),
+        ("accel", started.machinery.accel.clone()),
+        ("parameters", started.machinery.parameters.clone()),
+        ("host", run.started.host.clone()),
+    ];
+    properties.map(|(name, value)| Property::new(name, one_line(&value))).into()
+}
+
+fn test(
+    lane: &LaneRun,
+    cell: &CellResult,
+    name: &str,
+    suffix: &str,
+    names: &mut Names,
+) -> TestCase {
+    let judgement = &cell.judgement;
+    let mut status = match judgement.verdict {
+        Verdict::Pass | Verdict::Xpass => TestCaseStatus::success(),
+        Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::Error | Verdict::Miss => TestCaseStatus::non_success(NonSuccessKind::Error),
+        // JUnit knows no expected failure. A failure would turn a pipeline red that perfsec takes for
+        // a success, a test that passed would hide the difference; a skipped one shows the reason.
+        Verdict::Xfail | Verdict::Skip => TestCaseStatus::skipped(),
+    };
+    let reason = one_line(judgement.reason.as_deref().unwrap_or_default());
+    let message = match judgement.verdict {
+        Verdict::Xfail => format!("XFAIL: {reason}"),
+        _ if reason.is_empty() => format!("not as expected: {}", one_line(&cell.title)),
+        _ => reason.clone(),
+    };
+    let mut text = vec![format!("{} on {name}", one_line(&cell.name))];
+    text.extend(details(cell));
+    text.extend(death_of(lane, cell).into_iter().flat_map(death));
+    status.set_message(message).set_type(judgement.verdict.to_string());
+    // The reason of a skipped cell is its message; some show the text instead of it.
+    status.set_description(if judgement.verdict == Verdict::Skip {
+        reason.clone()
+    } else {
+        text.join("\n")
+    });
+
+    let class = one_line(&cell.case).replace('/', ".");
+    let name = one_line(&format!("{}{suffix}", name_in_case(cell)));
+    let unique = names.unique(&format!("{class}/{name}"));
+    let mut test =
+        TestCase::new(unique.strip_prefix(&format!("{class}/")).unwrap_or(&name), status);
+    test.set_classname(class);
+    if let Some(observation) = &cell.observation {
+        test.set_time(Duration::from_micros(observation.micros.into()));
+    }
+    if judgement.verdict == Verdict::Xpass {
+        test.set_system_out(format!("XPASS: a known difference is gone: {reason}"));
+    }
+    test
+}
+
+/// Cells of which nothing is known must not look like a success.
+fn without_result(count: usize, suffix: &str, names: &mut Names) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status
+        .set_type("MISS")
+        .set_message(format!("{count} cells have no result: the run did not live to see them"));
+    let mut test = TestCase::new(names.unique(&format!("cells without a result{suffix}")), status);
+    test.set_classname(OURS);
+    test
+}

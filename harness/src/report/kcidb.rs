@@ -1,0 +1,423 @@
+//! A submission to KCIDB, the results database of KernelCI, in version 5.3 of its schema
+//! (`kcidb_io.schema.V5_3` of the package `kcidb-io`).
+//!
+//! A cell is a test run, a kernel is a build of a checkout, and a known difference is an issue, with an
+//! incident for each cell that met it or did not. Whatever perfsec does not know is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::json::pretty;
+use super::plain::{death, death_of, details, lane_name, one_line};
+use crate::judge::{Known, Verdict};
+use crate::kernel::Kernel;
+use crate::record::{CellResult, LaneRun, Run};
+
+/// The longest excerpt of a log, in characters.
+const EXCERPT: usize = 16384;
+
+/// The root of the paths of perfsec's tests.
+const ROOT: &str = "perfsec";
+
+/// The name of a CI system that submits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self("perfsec".to_owned())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if text.is_empty() || !text.chars().all(allowed) {
+            return Err("an origin is made of `a` to `z`, `0` to `9` and `_`".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Origin {
+    /// The same id for the same parts, and another for others.
+    fn id(&self, parts: &[&str]) -> String {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let hex = crate::hex(&hash.finalize());
+        format!("{self}:{}", &hex[..32])
+    }
+}
+
+#[derive(Serialize)]
+struct Submission {
+    version: Version,
+    checkouts: Vec<Checkout>,
+    builds: Vec<Build>,
+    tests: Vec<Test>,
+    issues: Vec<Issue>,
+    incidents: Vec<Incident>,
+}
+
+#[derive(Serialize)]
+struct Version {
+    major: u32,
+    minor: u32,
+}
+
+#[derive(Serialize)]
+struct Checkout {
+    id: String,
+    origin: String,
+    comment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<String>,
+    valid: bool,
+    misc: Value,
+}
+
+#[derive(Serialize)]
+struct Build {
+    id: String,
+    checkout_id: String,
+    origin: String,
+    comment: String,
+    architecture: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compiler: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_name: Option<String>,
+    status: &'static str,
+    misc: Value,
+}
+
+#[derive(Serialize)]
+struct Test {
+    id: String,
+    build_id: String,
+    origin: String,
+    path: String,
+    comment: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_excerpt: Option<String>,
+    environment: Environment,
+    misc: Value,
+}
+
+#[derive(Serialize)]
+struct Environment {
+    comment: String,
+    misc: Value,
+}
+
+#[derive(Serialize)]
+struct Issue {
+    id: String,
+    version: u32,
+    origin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_url: Option<String>,
+    report_subject: String,
+    culprit: Culprit,
+    comment: String,
+}
+
+#[derive(Serialize)]
+struct Culprit {
+    code: bool,
+    tool: bool,
+    harness: bool,
+}
+
+#[derive(Serialize)]
+struct Incident {
+    id: String,
+    origin: String,
+    issue_id: String,
+    issue_version: u32,
+    test_id: String,
+    present: bool,
+    comment: String,
+}
+
+/// The report.
+pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
+    let mut submission = Submission {
+        version: Version { major: 5, minor: 3 },
+        checkouts: Vec::new(),
+        builds: Vec::new(),
+        tests: Vec::new(),
+        issues: Vec::new(),
+        incidents: Vec::new(),
+    };
+    let (mut kernels, mut issues) = (BTreeSet::new(), BTreeSet::new());
+    for lane in &run.lanes {
+        let kernel = &lane.started.kernel;
+        let build_id = origin.id(&["build", &kernel.sha256]);
+        if kernels.insert(build_id.clone()) {
+            let checkout = checkout(run, kernel, origin);
+            submission.builds.push(build(kernel, origin, &build_id, &checkout.id));
+            if submission.checkouts.iter().all(|known| known.id != checkout.id) {
+                submission.checkouts.push(checkout);
+            }
+        }
+        let mut times = BTreeMap::new();
+        for cell in &lane.cells {
+            let time = times.entry(&cell.name).or_insert(0);
+            *time += 1;
+            let test = test(run, lane, cell, *time, origin, &build_id);
+            if let Some(known) = &cell.judgement.known {
+                let issue = issue(known, origin);
+                submission.incidents.push(incident(cell, &issue, &test, origin));
+                if issues.insert(issue.id.clone()) {
+                    submission.issues.push(issue);
+                }
+            }
+            submission.tests.push(test);
+        }
+    }
+    pretty(&submission)
+}
+
+/// Where a kernel's source came from, as far as a kernel tells: there is no commit to name.
+fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
+    let from = kernel.origin.to_string();
+    Checkout {
+        // Of a file nobody knows whether another came from the same source.
+        id: match kernel.origin {
+            crate::kernel::Origin::File { .. } => origin.id(&["checkout", &kernel.sha256]),
+            _ => origin.id(&["checkout", &from]),
+        },
+        origin: origin.to_string(),
+        comment: one_line(&format!("Linux {}: {from}", kernel.version)),
+        start_time: time(&run.started.started),
+        valid: true,
+        misc: json!({
+            "version": kernel.version.to_string(),
+            "distribution": kernel.distribution.as_deref().map(one_line),
+        }),
+    }
+}
+
+fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build {
+    Build {
+        id: id.to_owned(),
+        checkout_id: checkout_id.to_owned(),
+        origin: origin.to_string(),
+        comment: one_line(&kernel.banner),
+        architecture: "x86_64",
+        compiler: compiler(kernel),
+        config_name: kernel.distribution.as_deref().map(one_line),
+        status: "PASS",
+        misc: json!({
+            "release": one_line(&kernel.release),
+            "sha256": kernel.sha256,
+            "config": kernel.config,
+        }),
+    }
+}
+
+/// What the configuration says, or the banner: `Linux version R (WHO) (COMPILER, LINKER) #1 …`.
+fn compiler(kernel: &Kernel) -> Option<String> {
+    let config = kernel.config.as_ref().and_then(|config| config.get("CONFIG_CC_VERSION_TEXT"));
+    let banner = || {
+        let (_, after) = kernel.banner.split_once(") (")?;
+        let (tools, _) = after.split_once(") #")?;
+        Some(tools.split_once(", ").map_or(tools, |(compiler, _)| compiler))
+    };
+    let text = config.or_else(banner)?;
+    Some(one_line(text)).filter(|text| !text.is_empty())
+}
+
+fn test(
+    run: &Run,
+    lane: &LaneRun,
+    cell: &CellResult,
+    time: usize,
+    origin: &Origin,
+    build_id: &str,
+) -> Test {
+    let (started, judgement) = (&lane.started, &cell.judgement);
+    let verdict = judgement.verdict;
+    let this_lane = started.lane.to_string();
+    let parts = [&*run.started.started, &run.started.agent, &this_lane, &cell.name];
+    let mut excerpt = details(cell);
+    excerpt.extend(death_of(lane, cell).into_iter().flat_map(death));
+    let machinery = &started.machinery;
+    Test {
+        id: origin.id(&[["test", &time.to_string()].as_slice(), &parts].concat()),
+        build_id: build_id.to_owned(),
+        origin: origin.to_string(),
+        path: path(&cell.name),
+        comment: one_line(&cell.title),
+        status: status(verdict),
+        duration: cell.observation.as_ref().map(|seen| f64::from(seen.micros) / 1e6),
+        log_excerpt: (verdict != Verdict::Pass).then(|| shortened(&excerpt.join("\n"))),
+        environment: Environment {
+            comment: format!(
+                "{}, {}, {}",
+                lane_name(started),
+                one_line(&machinery.machine),
+                one_line(&machinery.accel)
+            ),
+            misc: json!({
+                "policy": one_line(&started.policy),
+                "policy_sha256": started.policy_sha256,
+                "boot": started.boot,
+                "parameters": one_line(&machinery.parameters),
+            }),
+        },
+        misc: json!({
+            "cell": one_line(&cell.name),
+            "verdict": verdict,
+            "reason": judgement.reason.as_deref().map(one_line),
+            "source": cell.source.iter().map(|line| one_line(line)).collect::<Vec<_>>(),
+            "case_sha256": cell.case_sha256,
+            "perfsec": one_line(&run.started.perfsec),
+        }),
+    }
+}
+
+/// KCIDB has no word for a known difference: it is a failure with an incident.
+fn status(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass | Verdict::Xpass => "PASS",
+        Verdict::Fail | Verdict::Xfail => "FAIL",
+        Verdict::Skip => "SKIP",
+        Verdict::Error => "ERROR",
+        Verdict::Miss => "MISS",
+    }
+}
+
+/// A known difference; one that is described anew is another issue, so its version never rises.
+fn issue(known: &Known, origin: &Origin) -> Issue {
+    let link = known.link.as_deref().unwrap_or_default();
+    let (name, reason) = (one_line(&known.name), one_line(&known.reason));
+    let url = uri(link);
+    let comment = match &url {
+        None if !link.is_empty() => format!("{name}: {reason} ({})", one_line(link)),
+        _ => format!("{name}: {reason}"),
+    };
+    Issue {
+        id: origin.id(&["issue", &known.name, &known.reason, link]),
+        version: 1,
+        origin: origin.to_string(),
+        report_url: url,
+        report_subject: reason,
+        culprit: Culprit { code: true, tool: false, harness: false },
+        comment,
+    }
+}
+
+fn incident(cell: &CellResult, issue: &Issue, test: &Test, origin: &Origin) -> Incident {
+    let verdict = cell.judgement.verdict;
+    Incident {
+        id: origin.id(&["incident", &issue.id, &test.id]),
+        origin: origin.to_string(),
+        issue_id: issue.id.clone(),
+        issue_version: issue.version,
+        test_id: test.id.clone(),
+        present: verdict == Verdict::Xfail,
+        comment: format!("{verdict} {}", one_line(&cell.name)),
+    }
+}
+
+/// The path of a cell: `perfsec.open.cpu-kernel.none_t.paranoid_2.perfmon.enforcing`.
+fn path(cell: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let parts = cell.split('/').filter(|part| !part.is_empty());
+    parts.fold(ROOT.to_owned(), |path, part| {
+        path + "." + &part.chars().map(allowed).collect::<String>()
+    })
+}
+
+/// The text, or its begin and its end: at the end is what a machine died of.
+fn shortened(text: &str) -> String {
+    const CUT: &str = "\n[...]\n";
+    let count = text.chars().count();
+    if count <= EXCERPT {
+        return text.to_owned();
+    }
+    let half = (EXCERPT - CUT.len()) / 2;
+    let begin: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(count - half).collect();
+    begin + CUT + &end
+}
+
+/// A time that is one.
+fn time(text: &str) -> Option<String> {
+    text.parse::<jiff::Timestamp>().ok().map(|time| time.to_string())
+}
+
+/// A link that is a web address in every letter.
+fn uri(link: &str) -> Option<String> {
+    let (_, rest) =
+        link.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#@!$&'()*+,;=".contains(c);
+    let once = rest.matches('#').count() <= 1;
+    (!rest.is_empty() && once && rest.chars().all(allowed)).then(|| link.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "a/b/none_t/paranoid=-1/perfmon+bpf/enforcing",
+        "perfsec.a.b.none_t.paranoid_-1.perfmon_bpf.enforcing"
+    )]
+    #[case("é//x", "perfsec._.x")]
+    fn a_path_has_only_what_paths_can_have(#[case] cell: &str, #[case] wanted: &str) {
+        assert_eq!(path(cell), wanted);
+    }
+
+    #[rstest]
+    #[case("redhat", true)]
+    #[case("my_lab2", true)]
+    #[case("", false)]
+    #[case("My-Lab", false)]
+    fn an_origin_is_a_name_that_kcidb_takes(#[case] name: &str, #[case] good: bool) {
+        assert_eq!(name.parse::<Origin>().is_ok(), good);
+    }
+
+    #[rstest]
+    #[case("https://lore.kernel.org/all/x@y/", true)]
+    #[case("see https://a", false)]
+    #[case("https://a b", false)]
+    #[case("https://a/[x]", false)]
+    #[case("javascript:alert(1)", false)]
+    fn only_a_web_address_is_a_link(#[case] link: &str, #[case] good: bool) {
+        assert_eq!(uri(link).is_some(), good);
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_begin_and_its_end() {
+        let text = format!("begin{}end", "é".repeat(2 * EXCERPT));
+        let short = shortened(&text);
+        assert!(short.chars().count() <= EXCERPT);
+        assert!(short.starts_with("begin") && short.ends_with("end"));
+        assert_eq!(shortened("short"), "short");
+    }
+}

@@ -1,0 +1,212 @@
+//! KTAP, the kernel's own form of test results (`Documentation/dev-tools/ktap.rst`), as
+//! `tools/testing/kunit/kunit_parser.py` reads it.
+//!
+//! A run is nested: lanes, cases, cells. Cells without a result are in the plan and nowhere else: to a
+//! parser they are crashed.
+
+use super::plain::{
+    Names, death, death_of, details, lane_name, lines, name_in_case, one_line, unseen,
+    unseen_elsewhere,
+};
+use crate::judge::Verdict;
+use crate::record::{CellResult, Counts, LaneRun, Run};
+
+/// Lines at which the kernel's parser stops, wherever in a line they are (`KTAP_END`). A console has them.
+const ENDS: [&str; 3] =
+    ["List of all partitions:", "Kernel panic - not syncing: VFS:", "reboot: System halted"];
+
+/// The report.
+pub(super) fn ktap(run: &Run) -> String {
+    let mut out = Ktap::default();
+    let started = &run.started;
+    let elsewhere = unseen_elsewhere(run);
+    out.line("KTAP version 1");
+    out.comment(&format!("perfsec {} on {}", started.perfsec, started.host));
+    out.comment(&format!("command: {}", started.command.join(" ")));
+    out.plan(run.lanes.len() + elsewhere);
+    let mut names = Names::default();
+    for (at, lane) in run.lanes.iter().enumerate() {
+        out.lane(at + 1, &names.unique(&described(&lane_name(&lane.started))), lane);
+    }
+    if elsewhere > 0 {
+        out.comment(&format!("{elsewhere} cells have no result: their lanes did not begin"));
+    }
+    out.totals(&run.counts());
+    out.text
+}
+
+/// The text, and how deep it is nested.
+#[derive(Default)]
+struct Ktap {
+    text: String,
+    depth: usize,
+}
+
+impl Ktap {
+    fn lane(&mut self, number: usize, name: &str, lane: &LaneRun) {
+        let (started, unseen) = (&lane.started, unseen(lane));
+        let (kernel, machinery) = (&started.kernel, &started.machinery);
+        let mut cases: Vec<(&str, Vec<&CellResult>)> = Vec::new();
+        for cell in &lane.cells {
+            match cases.iter_mut().find(|(case, _)| *case == cell.case) {
+                Some((_, cells)) => cells.push(cell),
+                None => cases.push((&cell.case, vec![cell])),
+            }
+        }
+        let nested = !cases.is_empty() || unseen > 0;
+        if nested {
+            self.begin(name);
+        }
+        self.comment(&format!("kernel: {} ({})", kernel.release, kernel.origin));
+        self.comment(&format!("sha256: {}", kernel.sha256));
+        self.comment(&format!("policy: {} (sha256 {})", started.policy, started.policy_sha256));
+        self.comment(&format!("machine: {}, {}", machinery.machine, machinery.accel));
+        if nested {
+            self.plan(cases.len() + unseen);
+        }
+        // A subtest that is called as its parent would end it.
+        let mut names = Names::default();
+        names.unique(name);
+        for (at, (case, cells)) in cases.iter().enumerate() {
+            self.case(at + 1, &names.unique(&described(case)), cells, lane);
+        }
+        let lone = lane.deaths.iter().filter(|death| {
+            !lane.cells.iter().any(|cell| {
+                death_of(lane, cell).is_some_and(|of_cell| std::ptr::eq(of_cell, *death))
+            })
+        });
+        for ended in lone {
+            self.comments(&death(ended));
+        }
+        if unseen > 0 {
+            self.comment(&format!(
+                "{unseen} cells have no result: the run did not live to see them"
+            ));
+        }
+        if nested {
+            self.depth -= 1;
+        }
+        match lane.refused() {
+            Some(reason) => self.result("not ok", number, name, "ERROR", reason),
+            None => self.parent(number, name, &lane.cells.iter().collect::<Vec<_>>(), unseen),
+        }
+    }
+
+    fn case(&mut self, number: usize, name: &str, cells: &[&CellResult], lane: &LaneRun) {
+        self.begin(name);
+        self.plan(cells.len());
+        let mut names = Names::default();
+        names.unique(name);
+        for (at, cell) in cells.iter().enumerate() {
+            self.cell(at + 1, &names.unique(&described(&name_in_case(cell))), cell, lane);
+        }
+        self.depth -= 1;
+        self.parent(number, name, cells, 0);
+    }
+
+    /// A parser that does not know a directive goes by `ok` and `not ok`, and the kernel's knows only
+    /// SKIP. A known difference is `ok`, then, as in `ksft_test_result_xfail()` and
+    /// `ksft_test_result_xpass()` of kselftest: it does not make a run fail.
+    fn cell(&mut self, number: usize, name: &str, cell: &CellResult, lane: &LaneRun) {
+        let judgement = &cell.judgement;
+        let reason = judgement.reason.as_deref().unwrap_or_default();
+        if !matches!(judgement.verdict, Verdict::Pass | Verdict::Skip) {
+            let mut details = details(cell);
+            if let Some(first) = details.first_mut() {
+                first.insert_str(0, &format!("{}: ", judgement.verdict));
+            }
+            details.extend(death_of(lane, cell).into_iter().flat_map(death));
+            self.comments(&details);
+        }
+        match judgement.verdict {
+            Verdict::Pass => self.result("ok", number, name, "", ""),
+            // Its reason may begin with what a directive is called; it stands above.
+            Verdict::Fail => self.result("not ok", number, name, "", ""),
+            Verdict::Xfail => self.result("ok", number, name, "XFAIL", reason),
+            Verdict::Xpass => self.result("ok", number, name, "XPASS", reason),
+            Verdict::Skip => self.result("ok", number, name, "SKIP", reason),
+            Verdict::Error => self.result("not ok", number, name, "ERROR", reason),
+            Verdict::Miss => {
+                self.result("not ok", number, name, "ERROR", &format!("it did not run: {reason}"));
+            }
+        }
+    }
+
+    /// The result of what consists of these cells.
+    fn parent(&mut self, number: usize, name: &str, cells: &[&CellResult], unseen: usize) {
+        let mut verdicts = cells.iter().map(|cell| cell.judgement.verdict);
+        if unseen > 0 || verdicts.clone().any(Verdict::is_bad) {
+            self.result("not ok", number, name, "", "");
+        } else if verdicts.all(|verdict| verdict == Verdict::Skip) {
+            self.result("ok", number, name, "SKIP", "no cell ran");
+        } else {
+            self.result("ok", number, name, "", "");
+        }
+    }
+
+    fn begin(&mut self, name: &str) {
+        self.depth += 1;
+        self.line("KTAP version 1");
+        // Not in the document, but KUnit writes it, and with it the parser knows where a test ends
+        // of which results are missing.
+        self.line(&format!("# Subtest: {name}"));
+    }
+
+    fn plan(&mut self, count: usize) {
+        self.line(&format!("1..{count}"));
+    }
+
+    fn result(&mut self, result: &str, number: usize, name: &str, directive: &str, reason: &str) {
+        let mut text = format!("{result} {number} {name}");
+        if !directive.is_empty() {
+            // What follows the last ` # ` is the directive.
+            let reason = one_line(reason).replace('#', "\\#");
+            text.push_str(format!(" # {directive} {}", reason.trim()).trim_end());
+        }
+        self.line(&text);
+    }
+
+    fn totals(&mut self, counts: &Counts) {
+        let of = |verdict| counts.get(verdict);
+        // As `ksft_print_cnts()` writes them.
+        self.comment(&format!(
+            "Totals: pass:{} fail:{} xfail:{} xpass:{} skip:{} error:{}",
+            of(Verdict::Pass),
+            of(Verdict::Fail),
+            of(Verdict::Xfail),
+            of(Verdict::Xpass),
+            of(Verdict::Skip),
+            of(Verdict::Error) + of(Verdict::Miss),
+        ));
+    }
+
+    fn comments(&mut self, lines: &[String]) {
+        lines.iter().for_each(|line| self.comment(line));
+    }
+
+    /// Diagnostics: nothing in them is taken for more.
+    fn comment(&mut self, text: &str) {
+        for mut line in lines(text) {
+            for end in ENDS {
+                if line.contains(end) {
+                    line = line.replace(end, &end.replacen(' ', "  ", 1));
+                }
+            }
+            let gap = if line.starts_with("Subtest:") { "  " } else { " " };
+            self.line(format!("#{gap}{line}").trim_end());
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.text.push_str(&"  ".repeat(self.depth));
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+}
+
+/// A name that can stand in a result: no `#`, no blanks around it, no dash that belongs to the number.
+fn described(name: &str) -> String {
+    let name = one_line(name).replace('#', "_");
+    let name = name.trim().trim_start_matches(['-', ':', ' ']);
+    if name.is_empty() { "_".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,142 @@
+//! The JSON Schemas of the forms that are JSON, made of the types that are written.
+
+use std::collections::BTreeSet;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use super::json::Document;
+use crate::record::{Event, FORMAT};
+
+/// A form that has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// The whole run as one document.
+    Json,
+    /// A line of the run record.
+    Jsonl,
+}
+
+impl Schema {
+    /// The schema, as text.
+    #[must_use]
+    pub fn text(self) -> String {
+        let text = serde_json::to_string_pretty(&self.value()).expect("a schema has string keys");
+        text + "\n"
+    }
+
+    /// The schema. It knows every key: what has another one is of another format, or damaged.
+    #[must_use]
+    pub fn value(self) -> Value {
+        let (mut schema, name, title) = match self {
+            Self::Json => (of::<Document<'_>>(), "json", "a run of perfsec"),
+            Self::Jsonl => (of::<Event>(), "jsonl", "a line of perfsec's run record"),
+        };
+        let mut extended = BTreeSet::new();
+        collect_extended(&schema, &mut extended);
+        close(&mut schema, None, &extended);
+        if let Value::Object(schema) = &mut schema {
+            schema.insert("$id".to_owned(), format!("urn:perfsec:{name}:{FORMAT}").into());
+            schema.insert("title".to_owned(), format!("{title}, format {FORMAT}").into());
+        }
+        schema
+    }
+}
+
+fn of<T: JsonSchema>() -> Value {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    generator.into_root_schema_for::<T>().to_value()
+}
+
+/// The definitions that are only a part of what refers to them, as an event is its tag and a struct.
+fn collect_extended(schema: &Value, extended: &mut BTreeSet<String>) {
+    if let (Some(reference), true) = (schema["$ref"].as_str(), schema["properties"].is_object()) {
+        extended.extend(reference.rsplit('/').next().map(str::to_owned));
+    }
+    match schema {
+        Value::Object(map) => map.values().for_each(|value| collect_extended(value, extended)),
+        Value::Array(list) => list.iter().for_each(|value| collect_extended(value, extended)),
+        _ => {}
+    }
+}
+
+/// Lets an object have no other properties than those that are named; `name` is that of a definition.
+fn close(schema: &mut Value, name: Option<&str>, extended: &BTreeSet<String>) {
+    match schema {
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                match (key.as_str(), value) {
+                    ("$defs", Value::Object(definitions)) => {
+                        for (name, definition) in definitions {
+                            close(definition, Some(name), extended);
+                        }
+                    }
+                    // Names of properties are no keywords.
+                    ("properties", Value::Object(properties)) => {
+                        properties.values_mut().for_each(|value| close(value, None, extended));
+                    }
+                    ("description", Value::String(text)) => *text = unlinked(text),
+                    (_, value) => close(value, None, extended),
+                }
+            }
+            if map.get("properties").is_some_and(Value::is_object)
+                && !name.is_some_and(|name| extended.contains(name))
+            {
+                shut(map);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| close(value, None, extended)),
+        _ => {}
+    }
+}
+
+fn shut(object: &mut Map<String, Value>) {
+    // `additionalProperties` does not see what a reference beside it names.
+    let keyword =
+        if object.contains_key("$ref") { "unevaluatedProperties" } else { "additionalProperties" };
+    object.insert(keyword.to_owned(), false.into());
+}
+
+/// A doc comment without its links: ``[`Fail`](Self::Fail)`` is `` `Fail` ``.
+fn unlinked(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("[`") {
+        let Some((name, after)) = after.split_once("`]") else { break };
+        out.push_str(before);
+        out.push_str(&format!("`{name}`"));
+        rest = match after.strip_prefix('(').and_then(|after| after.split_once(')')) {
+            Some((_, after)) => after,
+            None => after,
+        };
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("by [`Fail`](Self::Fail).", "by `Fail`.")]
+    #[case("[`FORMAT`]", "`FORMAT`")]
+    #[case("a [`b", "a [`b")]
+    #[case("none", "none")]
+    fn a_description_has_no_links(#[case] text: &str, #[case] plain: &str) {
+        assert_eq!(unlinked(text), plain);
+    }
+
+    #[test]
+    fn every_object_of_a_schema_is_closed() {
+        for schema in [Schema::Json, Schema::Jsonl] {
+            let text = schema.text();
+            let objects = text.matches("\"properties\": {").count();
+            let closed = text.matches("Properties\": false").count();
+            let parts = if schema == Schema::Jsonl { 8 } else { 0 };
+            assert!(objects > 40 && closed >= objects - parts, "{closed} of {objects}");
+        }
+    }
+}
