@@ -42,7 +42,10 @@ pub(super) fn junit(run: &Run) -> String {
 
 fn suite(run: &Run, lane: &LaneRun, name: &str, suffix: &str, names: &mut Names) -> TestSuite {
     let mut suite = TestSuite::new(name);
-    suite.extra.insert("timestamp".into(), one_line(&run.started.started).into());
+    if let Ok(started) = run.started.started.parse::<jiff::Timestamp>() {
+        let time = started.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string();
+        suite.extra.insert("timestamp".into(), time.into());
+    }
     if let Some(end) = &lane.end {
         suite.set_time(Duration::from_millis(end.millis));
     }

@@ -211,10 +211,10 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
         comment: one_line(&format!("Linux {}: {from}", kernel.version)),
         start_time: time(&run.started.started),
         valid: true,
-        misc: json!({
+        misc: told(json!({
             "version": kernel.version.to_string(),
             "distribution": kernel.distribution.as_deref().map(one_line),
-        }),
+        })),
     }
 }
 
@@ -228,11 +228,11 @@ fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build
         compiler: compiler(kernel),
         config_name: kernel.distribution.as_deref().map(one_line),
         status: "PASS",
-        misc: json!({
+        misc: told(json!({
             "release": one_line(&kernel.release),
             "sha256": kernel.sha256,
             "config": kernel.config,
-        }),
+        })),
     }
 }
 
@@ -279,21 +279,21 @@ fn test(
                 one_line(&machinery.machine),
                 one_line(&machinery.accel)
             ),
-            misc: json!({
+            misc: told(json!({
                 "policy": one_line(&started.policy),
                 "policy_sha256": started.policy_sha256,
                 "boot": started.boot,
                 "parameters": one_line(&machinery.parameters),
-            }),
+            })),
         },
-        misc: json!({
+        misc: told(json!({
             "cell": one_line(&cell.name),
             "verdict": verdict,
             "reason": judgement.reason.as_deref().map(one_line),
             "source": cell.source.iter().map(|line| one_line(line)).collect::<Vec<_>>(),
             "case_sha256": cell.case_sha256,
             "perfsec": one_line(&run.started.perfsec),
-        }),
+        })),
     }
 }
 
@@ -361,6 +361,14 @@ fn shortened(text: &str) -> String {
     let begin: String = text.chars().take(half).collect();
     let end: String = text.chars().skip(count - half).collect();
     begin + CUT + &end
+}
+
+/// Without what is not known: KCIDB has no null.
+fn told(mut misc: Value) -> Value {
+    if let Value::Object(map) = &mut misc {
+        map.retain(|_, value| !value.is_null());
+    }
+    misc
 }
 
 /// A time that is one.

@@ -186,20 +186,17 @@ impl Ktap {
 
     /// Diagnostics: nothing in them is taken for more.
     fn comment(&mut self, text: &str) {
-        for mut line in lines(text) {
-            for end in ENDS {
-                if line.contains(end) {
-                    line = line.replace(end, &end.replacen(' ', "  ", 1));
-                }
-            }
+        for line in lines(text) {
             let gap = if line.starts_with("Subtest:") { "  " } else { " " };
             self.line(format!("#{gap}{line}").trim_end());
         }
     }
 
     fn line(&mut self, text: &str) {
+        let harmless = |text: String, end: &&str| text.replace(end, &end.replacen(' ', "  ", 1));
+        let text = ENDS.iter().fold(text.to_owned(), harmless);
         self.text.push_str(&"  ".repeat(self.depth));
-        self.text.push_str(text);
+        self.text.push_str(&text);
         self.text.push('\n');
     }
 }

@@ -1,0 +1,684 @@
+//! Reports of a run that was, in each form; and of what a run may also be: cut, repeated, hostile.
+
+#[expect(dead_code, reason = "shared with tests that boot")]
+mod support;
+
+use std::collections::{BTreeMap, HashSet};
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use perfsec::judge::Verdict;
+use perfsec::record::{self, CellResult, Event, LaneRun, Run};
+use perfsec::report::{Format, Options, Schema};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus};
+use rstest::rstest;
+use serde_json::Value;
+use support::Place;
+
+/// Where the record of the run is, and what its reports have to be.
+fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report").join(name)
+}
+
+/// Compares a text with the file that has what it must be; `PERFSEC_BLESS=1` writes the file.
+#[track_caller]
+fn golden(name: &str, text: &str) {
+    let path = place(name);
+    if env::var_os("PERFSEC_BLESS").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    if let Some(at) = std::iter::zip(wanted.lines(), text.lines()).position(|(a, b)| a != b) {
+        let (wanted, got) = (wanted.lines().nth(at).unwrap(), text.lines().nth(at).unwrap());
+        panic!("{name}:{}:\n- {wanted}\n+ {got}\nPERFSEC_BLESS=1 writes it anew", at + 1);
+    }
+    assert_eq!(
+        wanted.lines().count(),
+        text.lines().count(),
+        "{name}: PERFSEC_BLESS=1 writes it anew"
+    );
+}
+
+fn report(format: Format, run: &Run) -> String {
+    format.render(run, &Options::default())
+}
+
+/// The run of the record.
+fn whole() -> Run {
+    record::read(&place("run.jsonl")).unwrap().run
+}
+
+/// Only these cells of it, and of the rest as much as people can read.
+fn small(keep: &dyn Fn(usize, &str) -> bool) -> Run {
+    let text = fs::read_to_string(place("run.jsonl")).unwrap();
+    let mut events: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let is_cell = |event: &Value| event["event"] == "cell";
+    let lane = |event: &Value| usize::try_from(event["lane"].as_u64().unwrap()).unwrap();
+    events.retain(|event| !is_cell(event) || keep(lane(event), event["name"].as_str().unwrap()));
+    let mut counts: BTreeMap<Option<usize>, usize> = BTreeMap::new();
+    let mut kept = HashSet::new();
+    for event in events.iter().filter(|event| is_cell(event)) {
+        *counts.entry(Some(lane(event))).or_default() += 1;
+        *counts.entry(None).or_default() += 1;
+        kept.insert((lane(event), event["name"].as_str().unwrap().to_owned()));
+    }
+    events.retain(|event| match event["event"].as_str().unwrap() {
+        "run" | "end" => true,
+        "death" => kept.contains(&(lane(event), event["cell"].as_str().unwrap().to_owned())),
+        "ready" => counts.contains_key(&Some(lane(event))) && event["boot"] == 0,
+        _ => counts.contains_key(&Some(lane(event))),
+    });
+    for event in &mut events {
+        match event["event"].as_str().unwrap() {
+            "run" => event["cells"] = counts[&None].into(),
+            "lane" => {
+                event["cells"] = counts[&Some(lane(event))].into();
+                let config = event["kernel"]["config"].as_object_mut().unwrap();
+                config.retain(|name, _| name == "CONFIG_CC_VERSION_TEXT");
+            }
+            "ready" => {
+                let facts = event["facts"].as_object_mut().unwrap();
+                facts["selinux"]["classes"].as_array_mut().unwrap().truncate(1);
+                facts["sysctls"].as_array_mut().unwrap().truncate(1);
+                facts["policy_messages"].as_array_mut().unwrap().truncate(1);
+            }
+            "death" => {
+                let console = event["console"].as_str().unwrap();
+                let lines: Vec<_> = console.lines().collect();
+                event["console"] = lines[lines.len() - 3..].join("\n").into();
+            }
+            _ => {}
+        }
+    }
+    let events = events.into_iter().map(|event| serde_json::from_value::<Event>(event).unwrap());
+    Run::of(events).unwrap()
+}
+
+/// A cell of each kind.
+fn one_of_each() -> Run {
+    small(&|lane, name| match name {
+        "open/wrong/none_t/paranoid=2/none/permissive" => lane == 0,
+        "open/cpu/all_t/paranoid=2/perfmon/enforcing"
+        | "host/loses/none_t/paranoid=2/perfmon/permissive" => true,
+        name => lane == 0 && (name.starts_with("host/") || name.starts_with("known/")),
+    })
+}
+
+/// The record ends in the first of two lanes.
+fn cut() -> Run {
+    let mut run = whole();
+    run.end = None;
+    run.lanes.truncate(1);
+    run.lanes[0].end = None;
+    run.lanes[0].cells.truncate(9);
+    run
+}
+
+/// The record ends when nothing but the lane has begun.
+fn begun() -> Run {
+    let mut run = cut();
+    run.lanes[0].cells.clear();
+    run.lanes[0].deaths.clear();
+    run
+}
+
+/// The record ends in its first line.
+fn nothing() -> Run {
+    let mut run = begun();
+    run.lanes.clear();
+    run
+}
+
+/// Each cell twice, as `run --repeat 2` does it, in two lanes of one name.
+fn repeated() -> Run {
+    let mut run = whole();
+    for lane in &mut run.lanes {
+        lane.cells = lane.cells.iter().flat_map(|cell| [cell.clone(), cell.clone()]).collect();
+        lane.started.cells *= 2;
+    }
+    run.started.cells *= 2;
+    run.lanes[1].started.kernel = run.lanes[0].started.kernel.clone();
+    run
+}
+
+/// A lane in which nothing could be tested.
+fn refused() -> Run {
+    let mut run = whole();
+    let lane = &mut run.lanes[0];
+    for cell in &mut lane.cells {
+        cell.judgement.verdict = Verdict::Miss;
+        cell.judgement.reason = Some("the kernel has no SELinux".to_owned());
+        cell.observation = None;
+    }
+    let reason = "the kernel has no SELinux".to_owned();
+    lane.end.as_mut().unwrap().refused = Some(record::Refused { reason, console: String::new() });
+    run
+}
+
+/// Wherever a guest or a file has a word, one that tries to break the form.
+fn hostile() -> Run {
+    const WORDS: [&str; 8] = [
+        "SKIP # SKIP it passed\r\nok 1 x # SKIP\n# Subtest: y\nKTAP version 1\n1..99\nnot ok 7 z",
+        "]]></failure></testcase><testcase name=\"a\"/>&lt;&#0; <![CDATA[ \u{fffe}\u{ffff}",
+        "\u{1b}[31mred\u{1b}]0;title \u{9b}2J\u{7f}\u{0}\u{8}",
+        "[ 1.0] reboot: System halted",
+        "Kernel panic - not syncing: VFS: x\nList of all partitions:",
+        "Subtest: open/cpu",
+        "\u{202e}é\u{1f980}\"\\\"'{}",
+        "  # ",
+    ];
+    let mut run = whole();
+    let mut word = {
+        let mut words = WORDS.iter().cycle();
+        move || (*words.next().unwrap()).to_owned()
+    };
+    run.started.command.extend(WORDS.map(str::to_owned));
+    for lane in &mut run.lanes {
+        lane.started.policy = word() + &word();
+        lane.started.kernel.banner = word();
+        lane.started.machinery.machine = word();
+        for death in &mut lane.deaths {
+            death.console = WORDS.join("\n") + &"very long ".repeat(20_000);
+            death.cause = word();
+        }
+        for cell in &mut lane.cells {
+            cell.title = word();
+            let judgement = &mut cell.judgement;
+            judgement.reason = Some(word());
+            judgement.notes.push(WORDS.join("\n"));
+            judgement.observed.extend(WORDS.map(str::to_owned));
+            for line in &mut judgement.expected {
+                line.text.push_str(&word());
+            }
+            if let Some(known) = &mut judgement.known {
+                known.name = word();
+                known.link = Some(word());
+            }
+            cell.case += &word();
+            cell.name = format!("{}/{}{}", cell.case, cell.at, word());
+        }
+    }
+    run
+}
+
+/// How many cells of a lane have no result.
+fn unseen(lane: &LaneRun) -> usize {
+    lane.started.cells - lane.cells.len()
+}
+
+fn count(cells: &[CellResult], verdicts: &[Verdict]) -> usize {
+    cells.iter().filter(|cell| verdicts.contains(&cell.judgement.verdict)).count()
+}
+
+/// What a parser of KTAP counts: passed, failed, skipped, crashed.
+fn ktap_counts(run: &Run) -> [usize; 4] {
+    let counts = run.counts();
+    let of = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| counts.get(*verdict)).sum();
+    [
+        of(&[Verdict::Pass, Verdict::Xfail, Verdict::Xpass]),
+        of(&[Verdict::Fail, Verdict::Error, Verdict::Miss]),
+        of(&[Verdict::Skip]),
+        run.unseen(),
+    ]
+}
+
+/// Tests, failures, errors and skipped ones of each suite, with one for cells without a result.
+fn junit_counts(run: &Run) -> Vec<[usize; 4]> {
+    let elsewhere = run.unseen() - run.lanes.iter().map(unseen).sum::<usize>();
+    let suite = |lane: &LaneRun| {
+        let missing = usize::from(unseen(lane) > 0);
+        [
+            lane.cells.len() + missing,
+            count(&lane.cells, &[Verdict::Fail]),
+            count(&lane.cells, &[Verdict::Error, Verdict::Miss]) + missing,
+            count(&lane.cells, &[Verdict::Skip, Verdict::Xfail]),
+        ]
+    };
+    let rest = (elsewhere > 0).then_some([1, 0, 1, 0]);
+    run.lanes.iter().map(suite).chain(rest).collect()
+}
+
+#[rstest]
+#[case(Format::Ktap, "run.ktap")]
+#[case(Format::Junit, "run.junit.xml")]
+#[case(Format::Kcidb, "run.kcidb.json")]
+fn a_report_is_as_it_was_read_by_a_person(#[case] format: Format, #[case] name: &str) {
+    golden(name, &report(format, &one_of_each()));
+}
+
+#[test]
+fn the_document_is_as_it_was_read_by_a_person() {
+    let run =
+        small(&|lane, name| lane == 0 && name == "known/differs/all_t/paranoid=2/none/enforcing");
+    golden("run.json", &report(Format::Json, &run));
+}
+
+/// The results of a KTAP report, counted by a reader that knows only what the document says.
+fn read_ktap(text: &str) -> [usize; 4] {
+    let mut counts = [0; 4];
+    // For each level that is open: how many results are planned, and how many there are.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut parents: Vec<usize> = Vec::new();
+    for line in text.lines() {
+        let depth = (line.len() - line.trim_start().len()) / 2;
+        let line = line.trim_start();
+        if let Some(plan) = line.strip_prefix("1..") {
+            assert_eq!(open.len(), depth, "{line}");
+            open.push((plan.parse().unwrap(), 0));
+        } else if line == "KTAP version 1" {
+            assert_eq!(open.len(), depth);
+        } else if let Some((result, rest)) = line
+            .strip_prefix("not ok ")
+            .map(|rest| (false, rest))
+            .or(line.strip_prefix("ok ").map(|rest| (true, rest)))
+        {
+            // The level below is over.
+            let nested = open.len() > depth + 1;
+            if nested {
+                let (planned, seen) = open.pop().unwrap();
+                counts[3] += planned - seen;
+                parents.push(planned);
+            }
+            let (number, name) = rest.split_once(' ').unwrap();
+            let (_, seen) = open.last_mut().unwrap();
+            *seen += 1;
+            assert_eq!(number, seen.to_string(), "{line}");
+            let directive = name.split_once(" # ").map(|(_, directive)| directive);
+            let skipped = directive.is_some_and(|directive| directive.starts_with("SKIP"));
+            if !nested {
+                counts[if skipped { 2 } else { usize::from(!result) }] += 1;
+            }
+        } else {
+            assert!(line.starts_with('#'), "{line}");
+        }
+    }
+    let (planned, seen) = open.pop().unwrap();
+    assert!(open.is_empty());
+    counts[3] += planned - seen;
+    counts
+}
+
+#[rstest]
+#[case(whole())]
+#[case(cut())]
+#[case(begun())]
+#[case(nothing())]
+#[case(repeated())]
+#[case(refused())]
+#[case(hostile())]
+fn ktap_counts_what_the_run_does(#[case] run: Run) {
+    assert_eq!(read_ktap(&report(Format::Ktap, &run)), ktap_counts(&run));
+}
+
+/// The tests of a JUnit report.
+fn tests(report: &Report) -> impl Iterator<Item = &TestCase> {
+    report.test_suites.iter().flat_map(|suite| &suite.test_cases)
+}
+
+#[rstest]
+#[case(whole())]
+#[case(cut())]
+#[case(begun())]
+#[case(nothing())]
+#[case(repeated())]
+#[case(refused())]
+#[case(hostile())]
+fn junit_counts_what_the_run_does(#[case] run: Run) {
+    let text = report(Format::Junit, &run);
+    let report = Report::deserialize_from_str(&text).unwrap();
+    let of =
+        |suite: &quick_junit::TestSuite| [suite.tests, suite.failures, suite.errors, suite.skipped];
+    assert_eq!(report.test_suites.iter().map(of).collect::<Vec<_>>(), junit_counts(&run));
+    let names: HashSet<_> = tests(&report).map(|test| (&test.classname, &test.name)).collect();
+    assert_eq!(names.len(), report.tests, "a name that comes twice is lost in GitLab");
+}
+
+#[test]
+fn junit_says_why_and_how_long() {
+    let run = whole();
+    let report = Report::deserialize_from_str(&report(Format::Junit, &run)).unwrap();
+    let find = |class: &str, name: &str| {
+        let found = |test: &&TestCase| {
+            test.classname.as_ref().unwrap().as_str() == class && test.name.starts_with(name)
+        };
+        tests(&report).find(found).unwrap()
+    };
+
+    let failed = find("open.wrong", "none_t/paranoid=2/none/permissive on Linux 6.1.192,");
+    let TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, description, .. } =
+        &failed.status
+    else {
+        panic!("{failed:?}");
+    };
+    let text = description.as_ref().unwrap().as_str();
+    assert!(text.contains("\n+++ observed\n-perf_event_open("), "{text}");
+    assert!(text.contains("# suite/open/wrong.toml:32"), "{text}");
+    assert_eq!(failed.time.unwrap().as_micros(), 8_000);
+
+    let known = find("known.differs", "all_t/paranoid=2/none/enforcing");
+    let TestCaseStatus::Skipped { message: Some(message), .. } = &known.status else {
+        panic!("{known:?}");
+    };
+    assert!(message.starts_with("XFAIL: every kernel refuses"), "{message:?}");
+
+    let gone = find("known.differs", "all_t/paranoid=2/perfmon/enforcing");
+    assert!(matches!(gone.status, TestCaseStatus::Success { .. }));
+    assert!(gone.system_out.as_ref().unwrap().starts_with("XPASS"));
+
+    let died = report.test_suites[0].system_err.as_ref().unwrap();
+    assert!(died.starts_with("died in host/panics/") && died.contains("sysrq_handle_crash"));
+}
+
+#[test]
+fn where_there_is_one_lane_a_name_does_not_tell_which() {
+    let mut run = whole();
+    run.lanes.truncate(1);
+    run.started.cells = run.lanes[0].cells.len();
+    let report = Report::deserialize_from_str(&report(Format::Junit, &run)).unwrap();
+    assert!(tests(&report).all(|test| !test.name.contains(" on ")));
+}
+
+#[rstest]
+fn no_report_for_machines_has_what_steers_a_terminal(
+    #[values(Format::Ktap, Format::Junit, Format::Json, Format::Jsonl, Format::Kcidb)]
+    format: Format,
+) {
+    let text = report(format, &hostile());
+    assert!(text.contains("System halted"), "the words are there");
+    let bad = text
+        .chars()
+        .find(|c| (c.is_control() && *c != '\n') || ('\u{fffe}'..='\u{ffff}').contains(c));
+    // JSON may have any character above the controls.
+    let bad = bad.filter(|c| !(matches!(format, Format::Json | Format::Jsonl) && *c >= '\u{fffe}'));
+    assert_eq!(bad, None);
+}
+
+#[test]
+fn json_is_the_run_with_the_format_first() {
+    let run = whole();
+    let text = report(Format::Json, &run);
+    assert!(text.starts_with("{\n  \"format\": 4,\n  \"started\": {"), "{}", &text[..60]);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["lanes"][1]["cells"].as_array().unwrap().len(), run.lanes[1].cells.len());
+    assert_eq!(document["end"]["interrupted"], false);
+}
+
+fn validator(schema: Schema) -> jsonschema::Validator {
+    jsonschema::draft202012::new(&schema.value()).unwrap()
+}
+
+#[rstest]
+#[case(whole())]
+#[case(cut())]
+#[case(nothing())]
+#[case(refused())]
+#[case(hostile())]
+fn what_is_json_is_valid_by_its_schema(#[case] run: Run) {
+    let document = serde_json::from_str(&report(Format::Json, &run)).unwrap();
+    validator(Schema::Json).validate(&document).unwrap_or_else(|error| panic!("{error}"));
+    let lines = validator(Schema::Jsonl);
+    for line in report(Format::Jsonl, &run).lines() {
+        lines
+            .validate(&serde_json::from_str(line).unwrap())
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn each_line_of_the_record_is_valid_by_the_schema() {
+    let lines = validator(Schema::Jsonl);
+    let text = fs::read_to_string(place("run.jsonl")).unwrap();
+    for line in text.lines() {
+        lines
+            .validate(&serde_json::from_str(line).unwrap())
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[rstest]
+#[case::another_format("/format", Some("5"))]
+#[case::another_verdict("/lanes/0/cells/1/judgement/verdict", Some("\"OK\""))]
+#[case::a_grant_that_is_none("/lanes/0/cells/1/at/grant", Some("\"perf mon\""))]
+#[case::a_version_that_is_none("/lanes/0/started/kernel/version", Some("\"six\""))]
+#[case::a_number_that_is_text("/lanes/0/cells/1/line", Some("\"17\""))]
+#[case::another_effect("/lanes/0/cells/1/observation/calls/0/effects/0", Some("{\"cup\": {}}"))]
+#[case::a_missing_list("/lanes/0/deaths", None)]
+#[case::a_missing_reason("/lanes/0/cells/1/judgement/reason", None)]
+#[case::an_unknown_key("/lanes/0/cells/1/judgement/extra", Some("1"))]
+#[case::an_unknown_key_at_the_top("/extra", Some("1"))]
+#[case::an_unknown_key_of_an_origin("/lanes/0/started/kernel/origin/extra", Some("1"))]
+fn a_damaged_document_is_not_valid(#[case] at: &str, #[case] value: Option<&str>) {
+    let mut document: Value = serde_json::from_str(&report(Format::Json, &whole())).unwrap();
+    assert!(validator(Schema::Json).is_valid(&document));
+    let (parent, key) = at.rsplit_once('/').unwrap();
+    let parent = document.pointer_mut(parent).unwrap();
+    match (parent, value) {
+        (Value::Object(map), Some(value)) => {
+            map.insert(key.to_owned(), serde_json::from_str(value).unwrap());
+        }
+        (Value::Object(map), None) => assert!(map.remove(key).is_some()),
+        (parent, value) => {
+            *parent.get_mut(key.parse::<usize>().unwrap()).unwrap() =
+                serde_json::from_str(value.unwrap()).unwrap();
+        }
+    }
+    assert!(!validator(Schema::Json).is_valid(&document));
+}
+
+#[rstest]
+#[case::an_unknown_event("event", "\"lunch\"")]
+#[case::an_unknown_key("extra", "1")]
+#[case::another_type("lane", "\"first\"")]
+fn a_damaged_line_is_not_valid(#[case] key: &str, #[case] value: &str) {
+    let text = report(Format::Jsonl, &whole());
+    let mut line: Value = serde_json::from_str(text.lines().nth(4).unwrap()).unwrap();
+    assert!(validator(Schema::Jsonl).is_valid(&line));
+    line[key] = serde_json::from_str(value).unwrap();
+    assert!(!validator(Schema::Jsonl).is_valid(&line));
+}
+
+/// Who changes this file raises [`record::FORMAT`].
+#[test]
+fn what_a_document_has_changes_only_with_its_format() {
+    let schema = Schema::Json.value();
+    let mut shape = format!("format {}\n", record::FORMAT);
+    let definitions = schema["$defs"].as_object().unwrap();
+    let root = ("Document".to_owned(), schema.clone());
+    let mut all: Vec<_> = definitions.clone().into_iter().chain([root]).collect();
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for (name, definition) in all {
+        let mut words = Vec::new();
+        keys(&definition, &mut words);
+        let _ = writeln!(shape, "{name}: {}", words.join(" "));
+    }
+    golden("shape.golden", &shape);
+}
+
+/// The keys and the constants of a definition, but not of others that it has.
+fn keys(schema: &Value, words: &mut Vec<String>) {
+    let Some(map) = schema.as_object() else { return };
+    for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let constant = property["const"].as_str().map_or(String::new(), |text| format!("={text}"));
+        words.push(format!("{name}{constant}"));
+        if property["properties"].is_object() {
+            keys(property, words);
+        }
+    }
+    words.extend(map.get("const").and_then(Value::as_str).map(str::to_owned));
+    for list in ["oneOf", "enum"] {
+        for part in map.get(list).and_then(Value::as_array).into_iter().flatten() {
+            words.extend(part.as_str().map(str::to_owned));
+            keys(part, words);
+        }
+    }
+}
+
+#[test]
+fn kcidb_has_what_is_known_of_a_cut_run_and_nothing_else() {
+    let submission =
+        |run: &Run| -> Value { serde_json::from_str(&report(Format::Kcidb, run)).unwrap() };
+    let lengths = |run: &Run| {
+        let submission = submission(run);
+        ["builds", "tests"].map(|key| submission[key].as_array().unwrap().len())
+    };
+    assert_eq!(lengths(&whole()), [2, 58]);
+    assert_eq!(lengths(&cut()), [1, 9]);
+    assert_eq!(lengths(&nothing()), [0, 0]);
+}
+
+#[test]
+fn kcidb_names_a_known_difference_as_an_issue() {
+    let run = whole();
+    let submission: Value = serde_json::from_str(&report(Format::Kcidb, &run)).unwrap();
+    let list = |key: &str| submission[key].as_array().unwrap();
+    assert_eq!(list("issues").len(), 2);
+    assert_eq!(list("incidents").len(), 4);
+    for incident in list("incidents") {
+        let test = list("tests").iter().find(|test| test["id"] == incident["test_id"]).unwrap();
+        assert!(list("issues").iter().any(|issue| issue["id"] == incident["issue_id"]));
+        let (verdict, status) = (&test["misc"]["verdict"], &test["status"]);
+        match incident["present"].as_bool().unwrap() {
+            true => assert_eq!((verdict, status), (&"XFAIL".into(), &"FAIL".into())),
+            false => assert_eq!((verdict, status), (&"XPASS".into(), &"PASS".into())),
+        }
+    }
+    // The same record gives the same ids again, and another lane others.
+    let again: Value = serde_json::from_str(&report(Format::Kcidb, &whole())).unwrap();
+    assert_eq!(submission, again);
+    let ids: HashSet<_> = list("tests").iter().map(|test| test["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 58);
+}
+
+#[test]
+fn an_origin_and_a_schema_can_be_asked_for() {
+    let (place_of_test, record) = (Place::new(), place("run.jsonl").display().to_string());
+    let perfsec = |arguments: &[&str]| place_of_test.perfsec(arguments);
+    let ended = perfsec(&["report", &record, "--format", "kcidb", "--origin", "my_lab"]);
+    ended.succeeds();
+    assert!(ended.stdout.contains("\"id\": \"my_lab:"), "{}", ended.stdout);
+    perfsec(&["report", &record, "--format", "kcidb", "--origin", "My-Lab"])
+        .fails(2, "an origin is made of");
+    for schema in ["json", "jsonl"] {
+        let ended = perfsec(&["report", "--schema", schema]);
+        ended.succeeds();
+        let schema: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert!(schema["$id"].as_str().unwrap().starts_with("urn:perfsec:json"), "{schema}");
+    }
+    perfsec(&["report", "--schema", "junit"]).fails(2, "possible values: json, jsonl");
+    perfsec(&["report"]).fails(2, "<RUN>");
+    perfsec(&["report", &record, "--schema", "json"]).fails(2, "cannot be used with");
+    perfsec(&["report", "--schema", "json", "--out", "no/such/place"])
+        .fails(5, "cannot write no/such/place");
+}
+
+/// What a script beside the record answers to this input; `PERFSEC_PYTHON` is what runs it.
+fn python(script: &str, arguments: &[&str], input: &str) -> Value {
+    let program = env::var("PERFSEC_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut child = Command::new(program)
+        .arg(place(script))
+        .args(arguments)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success(), "{script} fails");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[rstest]
+#[case(whole())]
+#[case(cut())]
+#[case(begun())]
+#[case(nothing())]
+#[case(repeated())]
+#[case(refused())]
+#[case(hostile())]
+#[ignore = "needs a kernel source's kunit parser in PERFSEC_KUNIT"]
+fn the_kernels_parser_counts_what_the_run_does(#[case] run: Run) {
+    let kunit = env::var("PERFSEC_KUNIT")
+        .expect("PERFSEC_KUNIT names tools/testing/kunit of a kernel tree");
+    let seen = python("ktap.py", &[&kunit], &report(Format::Ktap, &run));
+    let counts =
+        ["passed", "failed", "skipped", "crashed"].map(|key| seen["counts"][key].as_u64().unwrap());
+    assert_eq!(counts.map(|count| usize::try_from(count).unwrap()), ktap_counts(&run));
+    // Each cell without a result is an error of its own.
+    assert_eq!(seen["counts"]["errors"], run.unseen());
+    let names = seen["names"].as_array().unwrap();
+    assert_eq!(names.len(), run.started.cells);
+    let distinct: HashSet<_> = names.iter().map(Value::to_string).collect();
+    assert!(distinct.len() >= names.len() - run.unseen());
+}
+
+#[test]
+#[ignore = "needs a kernel source's kunit parser in PERFSEC_KUNIT"]
+fn the_kernels_parser_reads_every_name_as_it_is() {
+    let run = whole();
+    let kunit = env::var("PERFSEC_KUNIT")
+        .expect("PERFSEC_KUNIT names tools/testing/kunit of a kernel tree");
+    let seen = python("ktap.py", &[&kunit], &report(Format::Ktap, &run));
+    let seen: HashSet<_> = seen["names"].as_array().unwrap().iter().map(Value::to_string).collect();
+    let lane = |lane: &LaneRun| format!("Linux {}, policy minimal", lane.started.kernel.version);
+    let name = |lane: &str, cell: &CellResult| {
+        Value::from(vec![lane, &cell.case, &cell.at.to_string()]).to_string()
+    };
+    let wanted: HashSet<_> = run
+        .lanes
+        .iter()
+        .flat_map(|of| of.cells.iter().map(move |cell| name(&lane(of), cell)))
+        .collect();
+    assert_eq!(seen, wanted);
+}
+
+#[rstest]
+#[case(whole())]
+#[case(cut())]
+#[case(nothing())]
+#[case(repeated())]
+#[case(refused())]
+#[case(hostile())]
+#[ignore = "needs python3 with junitparser"]
+fn junitparser_counts_what_the_run_does(#[case] run: Run) {
+    let seen = python("junit.py", &[], &report(Format::Junit, &run));
+    for kind in ["said", "counted"] {
+        let counts: Vec<_> = seen.as_array().unwrap().iter().map(|suite| &suite[kind]).collect();
+        let wanted: Vec<Value> =
+            junit_counts(&run).into_iter().map(|counts| counts.to_vec().into()).collect();
+        assert_eq!(counts, wanted.iter().collect::<Vec<_>>(), "{kind}");
+    }
+}
+
+#[rstest]
+#[case(whole())]
+#[case(cut())]
+#[case(nothing())]
+#[case(repeated())]
+#[case(refused())]
+#[case(hostile())]
+#[ignore = "needs python3 with kcidb-io"]
+fn kcidb_takes_the_submission(#[case] run: Run) {
+    let counts = python("kcidb.py", &[], &report(Format::Kcidb, &run));
+    assert_eq!(counts["tests"], run.cells().count());
+}
+
+#[test]
+#[ignore = "needs python3 with jsonschema"]
+fn another_reader_of_schemas_agrees() {
+    let run = whole();
+    let one_line = |text: String| serde_json::from_str::<Value>(&text).unwrap().to_string();
+    let document = one_line(report(Format::Json, &run));
+    let input = format!("{}\n{document}\n", one_line(Schema::Json.text()));
+    assert_eq!(python("schema.py", &[], &input), 1);
+    let input = format!("{}\n{}", one_line(Schema::Jsonl.text()), report(Format::Jsonl, &run));
+    assert_eq!(python("schema.py", &[], &input), run.events().count());
+}
