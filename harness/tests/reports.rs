@@ -1,21 +1,28 @@
 //! Reports of a run that was, in each form; and of what a run may also be: cut, repeated, hostile.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "report/readers.rs"]
+mod readers;
+#[path = "report/runs.rs"]
+mod runs;
 #[expect(dead_code, reason = "shared with tests that boot")]
 mod support;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use perfsec::judge::Verdict;
-use perfsec::record::{self, CellResult, Event, LaneRun, Run};
+use perfsec::record::{self, Run};
 use perfsec::report::{Format, Options, Schema};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus};
 use rstest::rstest;
+use runs::{
+    begun, cut, hostile, junit_counts, ktap_counts, nothing, one_of_each, refused, repeated, small,
+    whole,
+};
 use serde_json::Value;
 use support::Place;
 
@@ -45,202 +52,6 @@ fn golden(name: &str, text: &str) {
 
 fn report(format: Format, run: &Run) -> String {
     format.render(run, &Options::default())
-}
-
-/// The run of the record.
-fn whole() -> Run {
-    record::read(&place("run.jsonl")).unwrap().run
-}
-
-/// Only these cells of it, and of the rest as much as people can read.
-fn small(keep: &dyn Fn(usize, &str) -> bool) -> Run {
-    let text = fs::read_to_string(place("run.jsonl")).unwrap();
-    let mut events: Vec<Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let is_cell = |event: &Value| event["event"] == "cell";
-    let lane = |event: &Value| usize::try_from(event["lane"].as_u64().unwrap()).unwrap();
-    events.retain(|event| !is_cell(event) || keep(lane(event), event["name"].as_str().unwrap()));
-    let mut counts: BTreeMap<Option<usize>, usize> = BTreeMap::new();
-    let mut kept = HashSet::new();
-    for event in events.iter().filter(|event| is_cell(event)) {
-        *counts.entry(Some(lane(event))).or_default() += 1;
-        *counts.entry(None).or_default() += 1;
-        kept.insert((lane(event), event["name"].as_str().unwrap().to_owned()));
-    }
-    events.retain(|event| match event["event"].as_str().unwrap() {
-        "run" | "end" => true,
-        "death" => kept.contains(&(lane(event), event["cell"].as_str().unwrap().to_owned())),
-        "ready" => counts.contains_key(&Some(lane(event))) && event["boot"] == 0,
-        _ => counts.contains_key(&Some(lane(event))),
-    });
-    for event in &mut events {
-        match event["event"].as_str().unwrap() {
-            "run" => event["cells"] = counts[&None].into(),
-            "lane" => {
-                event["cells"] = counts[&Some(lane(event))].into();
-                let config = event["kernel"]["config"].as_object_mut().unwrap();
-                config.retain(|name, _| name == "CONFIG_CC_VERSION_TEXT");
-            }
-            "ready" => {
-                let facts = event["facts"].as_object_mut().unwrap();
-                facts["selinux"]["classes"].as_array_mut().unwrap().truncate(1);
-                facts["sysctls"].as_array_mut().unwrap().truncate(1);
-                facts["policy_messages"].as_array_mut().unwrap().truncate(1);
-            }
-            "death" => {
-                let console = event["console"].as_str().unwrap();
-                let lines: Vec<_> = console.lines().collect();
-                event["console"] = lines[lines.len() - 3..].join("\n").into();
-            }
-            _ => {}
-        }
-    }
-    let events = events.into_iter().map(|event| serde_json::from_value::<Event>(event).unwrap());
-    Run::of(events).unwrap()
-}
-
-/// A cell of each kind.
-fn one_of_each() -> Run {
-    small(&|lane, name| match name {
-        "open/wrong/none_t/paranoid=2/none/permissive" => lane == 0,
-        "open/cpu/all_t/paranoid=2/perfmon/enforcing"
-        | "host/loses/none_t/paranoid=2/perfmon/permissive" => true,
-        name => lane == 0 && (name.starts_with("host/") || name.starts_with("known/")),
-    })
-}
-
-/// The record ends in the first of two lanes.
-fn cut() -> Run {
-    let mut run = whole();
-    run.end = None;
-    run.lanes.truncate(1);
-    run.lanes[0].end = None;
-    run.lanes[0].cells.truncate(9);
-    run
-}
-
-/// The record ends when nothing but the lane has begun.
-fn begun() -> Run {
-    let mut run = cut();
-    run.lanes[0].cells.clear();
-    run.lanes[0].deaths.clear();
-    run
-}
-
-/// The record ends in its first line.
-fn nothing() -> Run {
-    let mut run = begun();
-    run.lanes.clear();
-    run
-}
-
-/// Each cell twice, as `run --repeat 2` does it, in two lanes of one name.
-fn repeated() -> Run {
-    let mut run = whole();
-    for lane in &mut run.lanes {
-        lane.cells = lane.cells.iter().flat_map(|cell| [cell.clone(), cell.clone()]).collect();
-        lane.started.cells *= 2;
-    }
-    run.started.cells *= 2;
-    run.lanes[1].started.kernel = run.lanes[0].started.kernel.clone();
-    run
-}
-
-/// A lane in which nothing could be tested.
-fn refused() -> Run {
-    let mut run = whole();
-    let lane = &mut run.lanes[0];
-    for cell in &mut lane.cells {
-        cell.judgement.verdict = Verdict::Miss;
-        cell.judgement.reason = Some("the kernel has no SELinux".to_owned());
-        cell.observation = None;
-    }
-    let reason = "the kernel has no SELinux".to_owned();
-    lane.end.as_mut().unwrap().refused = Some(record::Refused { reason, console: String::new() });
-    run
-}
-
-/// Wherever a guest or a file has a word, one that tries to break the form.
-fn hostile() -> Run {
-    const WORDS: [&str; 8] = [
-        "SKIP # SKIP it passed\r\nok 1 x # SKIP\n# Subtest: y\nKTAP version 1\n1..99\nnot ok 7 z",
-        "]]></failure></testcase><testcase name=\"a\"/>&lt;&#0; <![CDATA[ \u{fffe}\u{ffff}",
-        "\u{1b}[31mred\u{1b}]0;title \u{9b}2J\u{7f}\u{0}\u{8}",
-        "[ 1.0] reboot: System halted",
-        "Kernel panic - not syncing: VFS: x\nList of all partitions:",
-        "Subtest: open/cpu",
-        "\u{202e}é\u{1f980}\"\\\"'{}",
-        "  # ",
-    ];
-    let mut run = whole();
-    let mut word = {
-        let mut words = WORDS.iter().cycle();
-        move || (*words.next().unwrap()).to_owned()
-    };
-    run.started.command.extend(WORDS.map(str::to_owned));
-    for lane in &mut run.lanes {
-        lane.started.policy = word() + &word();
-        lane.started.kernel.banner = word();
-        lane.started.machinery.machine = word();
-        for death in &mut lane.deaths {
-            death.console = WORDS.join("\n") + &"very long ".repeat(20_000);
-            death.cause = word();
-        }
-        for cell in &mut lane.cells {
-            cell.title = word();
-            let judgement = &mut cell.judgement;
-            judgement.reason = Some(word());
-            judgement.notes.push(WORDS.join("\n"));
-            judgement.observed.extend(WORDS.map(str::to_owned));
-            for line in &mut judgement.expected {
-                line.text.push_str(&word());
-            }
-            if let Some(known) = &mut judgement.known {
-                known.name = word();
-                known.link = Some(word());
-            }
-            cell.case += &word();
-            cell.name = format!("{}/{}{}", cell.case, cell.at, word());
-        }
-    }
-    run
-}
-
-/// How many cells of a lane have no result.
-fn unseen(lane: &LaneRun) -> usize {
-    lane.started.cells - lane.cells.len()
-}
-
-fn count(cells: &[CellResult], verdicts: &[Verdict]) -> usize {
-    cells.iter().filter(|cell| verdicts.contains(&cell.judgement.verdict)).count()
-}
-
-/// What a parser of KTAP counts: passed, failed, skipped, crashed.
-fn ktap_counts(run: &Run) -> [usize; 4] {
-    let counts = run.counts();
-    let of = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| counts.get(*verdict)).sum();
-    [
-        of(&[Verdict::Pass, Verdict::Xfail, Verdict::Xpass]),
-        of(&[Verdict::Fail, Verdict::Error, Verdict::Miss]),
-        of(&[Verdict::Skip]),
-        run.unseen(),
-    ]
-}
-
-/// Tests, failures, errors and skipped ones of each suite, with one for cells without a result.
-fn junit_counts(run: &Run) -> Vec<[usize; 4]> {
-    let elsewhere = run.unseen() - run.lanes.iter().map(unseen).sum::<usize>();
-    let suite = |lane: &LaneRun| {
-        let missing = usize::from(unseen(lane) > 0);
-        [
-            lane.cells.len() + missing,
-            count(&lane.cells, &[Verdict::Fail]),
-            count(&lane.cells, &[Verdict::Error, Verdict::Miss]) + missing,
-            count(&lane.cells, &[Verdict::Skip, Verdict::Xfail]),
-        ]
-    };
-    let rest = (elsewhere > 0).then_some([1, 0, 1, 0]);
-    run.lanes.iter().map(suite).chain(rest).collect()
 }
 
 #[rstest]
@@ -375,12 +186,20 @@ fn junit_says_why_and_how_long() {
 }
 
 #[test]
-fn where_there_is_one_lane_a_name_does_not_tell_which() {
+fn where_no_cell_comes_twice_a_name_does_not_tell_the_lane() {
+    let lanes_in_names = |run: &Run| {
+        let report = Report::deserialize_from_str(&report(Format::Junit, run)).unwrap();
+        tests(&report).filter(|test| test.name.contains(" on Linux ")).count()
+    };
     let mut run = whole();
-    run.lanes.truncate(1);
-    run.started.cells = run.lanes[0].cells.len();
-    let report = Report::deserialize_from_str(&report(Format::Junit, &run)).unwrap();
-    assert!(tests(&report).all(|test| !test.name.contains(" on ")));
+    assert_eq!(lanes_in_names(&run), 58);
+    run.lanes[0].cells.retain(|cell| cell.case == "open/cpu");
+    run.lanes[1].cells.retain(|cell| cell.case != "open/cpu");
+    for lane in &mut run.lanes {
+        lane.started.cells = lane.cells.len();
+    }
+    run.started.cells = run.cells().count();
+    assert_eq!(lanes_in_names(&run), 0);
 }
 
 #[rstest]
@@ -574,111 +393,4 @@ fn an_origin_and_a_schema_can_be_asked_for() {
     perfsec(&["report", &record, "--schema", "json"]).fails(2, "cannot be used with");
     perfsec(&["report", "--schema", "json", "--out", "no/such/place"])
         .fails(5, "cannot write no/such/place");
-}
-
-/// What a script beside the record answers to this input; `PERFSEC_PYTHON` is what runs it.
-fn python(script: &str, arguments: &[&str], input: &str) -> Value {
-    let program = env::var("PERFSEC_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let mut child = Command::new(program)
-        .arg(place(script))
-        .args(arguments)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success(), "{script} fails");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[rstest]
-#[case(whole())]
-#[case(cut())]
-#[case(begun())]
-#[case(nothing())]
-#[case(repeated())]
-#[case(refused())]
-#[case(hostile())]
-#[ignore = "needs a kernel source's kunit parser in PERFSEC_KUNIT"]
-fn the_kernels_parser_counts_what_the_run_does(#[case] run: Run) {
-    let kunit = env::var("PERFSEC_KUNIT")
-        .expect("PERFSEC_KUNIT names tools/testing/kunit of a kernel tree");
-    let seen = python("ktap.py", &[&kunit], &report(Format::Ktap, &run));
-    let counts =
-        ["passed", "failed", "skipped", "crashed"].map(|key| seen["counts"][key].as_u64().unwrap());
-    assert_eq!(counts.map(|count| usize::try_from(count).unwrap()), ktap_counts(&run));
-    // Each cell without a result is an error of its own.
-    assert_eq!(seen["counts"]["errors"], run.unseen());
-    let names = seen["names"].as_array().unwrap();
-    assert_eq!(names.len(), run.started.cells);
-    let distinct: HashSet<_> = names.iter().map(Value::to_string).collect();
-    assert!(distinct.len() >= names.len() - run.unseen());
-}
-
-#[test]
-#[ignore = "needs a kernel source's kunit parser in PERFSEC_KUNIT"]
-fn the_kernels_parser_reads_every_name_as_it_is() {
-    let run = whole();
-    let kunit = env::var("PERFSEC_KUNIT")
-        .expect("PERFSEC_KUNIT names tools/testing/kunit of a kernel tree");
-    let seen = python("ktap.py", &[&kunit], &report(Format::Ktap, &run));
-    let seen: HashSet<_> = seen["names"].as_array().unwrap().iter().map(Value::to_string).collect();
-    let lane = |lane: &LaneRun| format!("Linux {}, policy minimal", lane.started.kernel.version);
-    let name = |lane: &str, cell: &CellResult| {
-        Value::from(vec![lane, &cell.case, &cell.at.to_string()]).to_string()
-    };
-    let wanted: HashSet<_> = run
-        .lanes
-        .iter()
-        .flat_map(|of| of.cells.iter().map(move |cell| name(&lane(of), cell)))
-        .collect();
-    assert_eq!(seen, wanted);
-}
-
-#[rstest]
-#[case(whole())]
-#[case(cut())]
-#[case(nothing())]
-#[case(repeated())]
-#[case(refused())]
-#[case(hostile())]
-#[ignore = "needs python3 with junitparser"]
-fn junitparser_counts_what_the_run_does(#[case] run: Run) {
-    let seen = python("junit.py", &[], &report(Format::Junit, &run));
-    for kind in ["said", "counted"] {
-        let counts: Vec<_> = seen.as_array().unwrap().iter().map(|suite| &suite[kind]).collect();
-        let wanted: Vec<Value> =
-            junit_counts(&run).into_iter().map(|counts| counts.to_vec().into()).collect();
-        assert_eq!(counts, wanted.iter().collect::<Vec<_>>(), "{kind}");
-    }
-}
-
-#[rstest]
-#[case(whole())]
-#[case(cut())]
-#[case(nothing())]
-#[case(repeated())]
-#[case(refused())]
-#[case(hostile())]
-#[ignore = "needs python3 with kcidb-io"]
-fn kcidb_takes_the_submission(#[case] run: Run) {
-    let counts = python("kcidb.py", &[], &report(Format::Kcidb, &run));
-    assert_eq!(counts["tests"], run.cells().count());
-}
-
-#[test]
-#[ignore = "needs python3 with jsonschema"]
-fn another_reader_of_schemas_agrees() {
-    let run = whole();
-    let one_line = |text: String| serde_json::from_str::<Value>(&text).unwrap().to_string();
-    let document = one_line(report(Format::Json, &run));
-    let input = format!("{}\n{document}\n", one_line(Schema::Json.text()));
-    assert_eq!(python("schema.py", &[], &input), 1);
-    let input = format!("{}\n{}", one_line(Schema::Jsonl.text()), report(Format::Jsonl, &run));
-    assert_eq!(python("schema.py", &[], &input), run.events().count());
 }
