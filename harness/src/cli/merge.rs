@@ -4,7 +4,7 @@ use super::args::MergeArgs;
 use super::output::Output;
 use super::{Exit, Failure, record};
 use crate::record::merge as join;
-use crate::report::Format;
+use crate::report::{Format, Options};
 
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let read = |path: &std::path::PathBuf| Ok((path.clone(), record::read(path)?));
@@ -14,8 +14,10 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         anstream::eprintln!("warning: {cell} ran in several shards and did not come out alike");
     }
     match &args.out {
-        Some(path) => Output::create(Format::Jsonl, path)?.finish(&merged.run)?,
-        None => super::print(&Format::Jsonl.render(&merged.run))?,
+        Some(path) => {
+            Output::create(Format::Jsonl, path)?.finish(&merged.run, &Options::default())?
+        }
+        None => super::print(&Format::Jsonl.render(&merged.run, &Options::default()))?,
     }
     anstream::eprintln!("{} records: {}", args.runs.len(), merged.run.counts());
     Ok(Exit::Success)

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 /// One of several parts into which the cases of a run are split. A case belongs to the same part
 /// whatever other cases there are, so a new one moves none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Shard {
     number: u32,
