@@ -11,6 +11,7 @@ use crate::grant::Grant;
 use crate::host::Need;
 use crate::kernel::KernelSpec;
 use crate::plan::{Filter, Shard};
+use crate::report::mail::{Mailbox, MessageId};
 use crate::report::{Format, Options, Schema};
 use crate::run::Limits;
 
@@ -185,6 +186,43 @@ pub struct ReportArgs {
     /// Write the report here instead of to standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// The message to a mailing list.
+    #[command(flatten)]
+    pub mail: MailArgs,
+}
+
+/// Options of `report --mail`.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Mail")]
+pub struct MailArgs {
+    /// Write the report as a message for `git send-email`. perfsec does not send it.
+    #[arg(long, conflicts_with = "format")]
+    pub mail: bool,
+    /// Who gets it; can be given several times.
+    #[arg(long, value_name = "ADDRESS", requires = "mail")]
+    pub to: Vec<Mailbox>,
+    /// Who else gets it; can be given several times.
+    #[arg(long, value_name = "ADDRESS", requires = "mail")]
+    pub cc: Vec<Mailbox>,
+    /// The subject [default: `Re:` and the subject that is answered; `[REGRESSION]` or `[STATUS]` and
+    /// the verdict].
+    #[arg(long, value_name = "TEXT", requires = "mail")]
+    pub subject: Option<String>,
+    /// Answer the message with this id, or at this link in an archive.
+    #[arg(long, value_name = "MSGID", requires = "mail")]
+    pub in_reply_to: Option<MessageId>,
+    /// The subject of the message that is answered.
+    #[arg(long, value_name = "TEXT", requires = "in_reply_to")]
+    pub subject_of: Option<String>,
+    /// Answer the message in this file (.eml or mbox), to everybody who got it; of several the one that
+    /// `--in-reply-to` names.
+    #[arg(long, value_name = "FILE", requires = "mail", conflicts_with = "subject_of")]
+    pub reply_to_mbox: Option<PathBuf>,
+    /// Tell the regression tracking bot: `introduced=v6.12..v6.13-rc1`, `introduced=COMMIT`,
+    /// `^introduced=…` when the message that is answered is the report, `title=TEXT`, `link=LINK`,
+    /// `monitor=LINK`.
+    #[arg(long, value_name = "KEY=VALUE", requires = "mail")]
+    pub regzbot: Vec<String>,
 }
 
 /// Options of `merge`.
@@ -355,6 +393,17 @@ impl Color {
             Self::Never => anstream::ColorChoice::Never,
         }
         .write_global();
+    }
+}
+
+impl ReportArgs {
+    /// The run record.
+    ///
+    /// # Errors
+    ///
+    /// When none is named, which the command line demands of everything but `--schema`.
+    pub(super) fn record(&self) -> Result<&PathBuf, super::Failure> {
+        self.run.as_ref().ok_or_else(|| super::Failure::input("no run record is named"))
     }
 }
 

@@ -9,6 +9,7 @@ mod generate;
 mod kernel;
 mod known;
 mod lanes;
+mod mail;
 mod merge;
 mod output;
 mod record;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::Failure;
 use super::args::RunArgs;
+use super::{Failure, mail};
 use crate::record::{Event, Run, Writer};
 use crate::report::{Format, Options};
 
@@ -70,7 +70,7 @@ impl Output {
         match self {
             Self::Record(_) => Ok(()),
             Self::Report { format, path, mut file } => {
-                let text = format.render(run, options);
+                let text = format.render(run, &mail::vouched(options, format, run));
                 write(&path, &mut file, &anstream::adapter::strip_str(&text).to_string())
             }
         }
@@ -87,6 +87,6 @@ fn write(path: &Path, file: &mut File, text: &str) -> Result<(), Failure> {
     file.write_all(text.as_bytes()).map_err(|error| unwritable(path, &error))
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::host(format!("cannot write {}: {error}", path.display()))
 }

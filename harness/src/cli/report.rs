@@ -2,7 +2,8 @@
 
 use super::args::ReportArgs;
 use super::output::{self, Output};
-use super::{Exit, Failure, record};
+use super::{Exit, Failure, mail, record};
+use crate::report::Format;
 
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     if let Some(schema) = args.schema {
@@ -12,12 +13,19 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Success);
     }
-    // The command line demands it of everything else.
-    let Some(path) = &args.run else { return Err(Failure::input("no run record is named")) };
-    let run = record::read(path)?;
+    if args.mail.mail {
+        return mail::write(args);
+    }
+    if args.options.from.is_some() && args.format != Format::Text {
+        return Err(Failure::input("--from is for --mail and for --format text"));
+    }
+    let run = record::read(args.record()?)?;
     match &args.out {
         Some(path) => Output::create(args.format, path)?.finish(&run, &args.options)?,
-        None => super::print(&args.format.render(&run, &args.options))?,
+        None => {
+            let options = mail::vouched(&args.options, args.format, &run);
+            super::print(&args.format.render(&run, &options))?;
+        }
     }
     Ok(Exit::Success)
 }

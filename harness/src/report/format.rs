@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::mail::{self, Mailbox};
 use super::{Origin, json, junit, kcidb, ktap, summary};
 use crate::record::Run;
 
@@ -10,6 +11,8 @@ use crate::record::Run;
 pub enum Format {
     /// What `perfsec run` prints when it is over.
     Summary,
+    /// Plain text for a mailing list.
+    Text,
     /// The kernel's own form of test results.
     Ktap,
     /// JUnit's XML: what GitLab, GitHub and Jenkins show.
@@ -28,6 +31,10 @@ pub struct Options {
     /// Who submits, in a report for KCIDB: the name under which it knows a CI system.
     #[arg(long, value_name = "NAME", default_value_t)]
     pub origin: Origin,
+    /// Who writes a mail, `NAME <ADDRESS>`, and in a text vouches for a run that passed
+    /// [default: git's user.name and user.email].
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<Mailbox>,
 }
 
 impl Format {
@@ -36,6 +43,7 @@ impl Format {
     pub fn render(self, run: &Run, options: &Options) -> String {
         match self {
             Self::Summary => summary(run),
+            Self::Text => mail::text(run, options.from.as_ref()),
             Self::Ktap => ktap::ktap(run),
             Self::Junit => junit::junit(run),
             Self::Jsonl => run.events().map(|event| json::line(&event)).collect(),

@@ -6,6 +6,7 @@ mod json;
 mod junit;
 mod kcidb;
 mod ktap;
+pub mod mail;
 mod plain;
 mod progress;
 mod schema;

@@ -1,0 +1,131 @@
+//! `perfsec report --mail`, and whose word stands in a text.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use super::args::ReportArgs;
+use super::exit::cannot;
+use super::{Exit, Failure, output, record};
+use crate::record::Run;
+use crate::report::mail::{self, Letter, Mailbox, MessageId, Original, Regzbot, Thread};
+use crate::report::{Format, Options};
+
+/// Why a run that passed has no `Tested-by:` line.
+const NOBODY: &str =
+    "no Tested-by line: give --from 'NAME <ADDRESS>', or set git's user.name and user.email";
+
+/// Writes the message to a file or to standard output.
+pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
+    let options = &args.mail;
+    let regzbot = Regzbot::parse(&options.regzbot).map_err(Failure::input)?;
+    let Some(from) = args.options.from.clone().or_else(of_git) else {
+        return Err(Failure::input(
+            "a mail needs a sender: give --from 'NAME <ADDRESS>', or set git's user.name and user.email",
+        ));
+    };
+    let (mut to, mut cc) = (options.to.clone(), options.cc.clone());
+    let thread = match (&options.reply_to_mbox, &options.in_reply_to) {
+        (Some(path), wanted) => {
+            let original = Original::read(path, wanted.as_ref())
+                .map_err(|error| cannot(Exit::Input, &error))?;
+            to.extend(original.to);
+            cc.extend(original.cc);
+            Some(original.thread)
+        }
+        (None, Some(parent)) => {
+            let subject = options.subject_of.clone();
+            Some(Thread { parent: parent.clone(), earlier: Vec::new(), subject })
+        }
+        (None, None) => None,
+    };
+    if regzbot.answers() && thread.is_none() {
+        return Err(Failure::input(
+            "without --regzbot introduced=… the bot looks for the report that is answered: give \
+             --in-reply-to or --reply-to-mbox",
+        ));
+    }
+    let run = record::read(args.record()?)?;
+    remarks(&run, &regzbot, thread.as_ref(), options.subject.is_some());
+    if mail::passes(&run) && !regzbot.reports() && from.name().is_none() {
+        remark(NOBODY);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let letter = Letter {
+        id: id(&run, &from, now.as_nanos()),
+        from,
+        to,
+        cc,
+        subject: options.subject.clone(),
+        thread,
+        regzbot,
+        now: now.as_secs().try_into().unwrap_or_default(),
+    };
+    let text = letter.write(&run);
+    match &args.out {
+        Some(path) => {
+            fs::write(path, text).map_err(|error| output::unwritable(path, &error))?;
+        }
+        None => super::print(&text)?,
+    }
+    Ok(Exit::Success)
+}
+
+/// What a person should know before they send it.
+fn remarks(run: &Run, regzbot: &Regzbot, thread: Option<&Thread>, subject: bool) {
+    if thread.is_some_and(|thread| thread.subject.is_none()) && !subject {
+        remark(
+            "an answer has the subject of what it answers: give --subject-of or --reply-to-mbox",
+        );
+    }
+    if regzbot.is_stable() {
+        remark("a regression within a stable series is told to stable@vger.kernel.org too: --cc");
+    }
+    let distribution = run.lanes.iter().find_map(|lane| lane.started.kernel.distribution.as_ref());
+    if regzbot.reports()
+        && let Some(distribution) = distribution
+    {
+        remark(&format!(
+            "the regression list is about upstream kernels, and this one is built by {distribution}"
+        ));
+    }
+}
+
+fn remark(text: &str) {
+    anstream::eprintln!("remark: {text}");
+}
+
+/// The options of a report in this form: in a text of a run that passed, who git says the user is vouches
+/// for it unless somebody is named.
+pub(super) fn vouched(options: &Options, format: Format, run: &Run) -> Options {
+    let mut options = options.clone();
+    if format == Format::Text && mail::passes(run) {
+        options.from = options.from.or_else(of_git);
+        if options.from.as_ref().and_then(Mailbox::name).is_none() {
+            remark(NOBODY);
+        }
+    }
+    options
+}
+
+/// Who git says that the user is.
+fn of_git() -> Option<Mailbox> {
+    let value = |name: &str| {
+        let git =
+            Command::new("git").args(["config", "--get", name]).stderr(Stdio::null()).output();
+        let output = git.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    };
+    let address = value("user.email")?;
+    Mailbox::new(&value("user.name").unwrap_or_default(), &address).ok()
+}
+
+/// An id that no other message has.
+fn id(run: &Run, from: &Mailbox, now: u128) -> MessageId {
+    let unique = format!("{} {} {now}", run.started.started, std::process::id());
+    let hash = crate::hex(&Sha256::digest(unique));
+    let text = format!("perfsec.{}@{}", &hash[..24], from.domain());
+    text.parse().expect("hexadecimal digits and the domain of an address")
+}

@@ -1,0 +1,199 @@
+//! Who writes to whom, and about which message.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Somebody's address, with or without a name: `Ann Example <ann@example.org>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    name: Option<String>,
+    address: String,
+}
+
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address: expected one like `Ann Example <ann@example.org>`")]
+pub struct NotAMailbox(String);
+
+impl Mailbox {
+    /// An address, with a name unless that is empty.
+    ///
+    /// # Errors
+    ///
+    /// When the address is none, or the name has control characters.
+    pub fn new(name: &str, address: &str) -> Result<Self, NotAMailbox> {
+        let wrong = || NotAMailbox(format!("{name} <{address}>"));
+        let name = name.trim();
+        if name.contains(char::is_control) || name.len() > 200 || !is_address(address) {
+            return Err(wrong());
+        }
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        Ok(Self { name, address: address.to_owned() })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What comes after the `@`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.address.rsplit_once('@').map_or("localhost", |(_, domain)| domain)
+    }
+
+    /// Whether both mean the same address.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.address.eq_ignore_ascii_case(&other.address)
+    }
+
+    /// Name and address as a trailer has them; a trailer without a name says nothing.
+    pub(super) fn trailer(&self) -> Option<String> {
+        Some(format!("{} <{}>", self.name.as_ref()?, self.address))
+    }
+}
+
+/// Whether a text is an address that mail can be sent to: `addr-spec` of RFC 5322 without quotes,
+/// comments and literals.
+fn is_address(text: &str) -> bool {
+    let atoms = |text: &str| {
+        let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+        text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(atext))
+    };
+    text.len() <= 254
+        && text.split_once('@').is_some_and(|(local, host)| atoms(local) && atoms(host))
+}
+
+impl FromStr for Mailbox {
+    type Err = NotAMailbox;
+
+    fn from_str(text: &str) -> Result<Self, NotAMailbox> {
+        let wrong = || NotAMailbox(text.to_owned());
+        let trimmed = text.trim();
+        let Some(inside) = trimmed.strip_suffix('>') else {
+            return Self::new("", trimmed).map_err(|_| wrong());
+        };
+        let (name, address) = inside.rsplit_once('<').ok_or_else(wrong)?;
+        let name = name.trim();
+        let unquoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+        let name = match unquoted {
+            Some(name) => name.replace("\\\"", "\"").replace("\\\\", "\\"),
+            None => name.to_owned(),
+        };
+        Self::new(&name, address).map_err(|_| wrong())
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} <{}>", self.address),
+            None => f.write_str(&self.address),
+        }
+    }
+}
+
+/// The id of a message, without the brackets around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageId(String);
+
+/// A text that is no message id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no message id: expected one like `<20200227.1@example.org>`")]
+pub struct NotAMessageId(String);
+
+impl MessageId {
+    /// The id, without brackets.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = NotAMessageId;
+
+    /// Reads an id with or without its brackets, or a link to it in an archive such as lore.kernel.org.
+    fn from_str(text: &str) -> Result<Self, NotAMessageId> {
+        let trimmed = text.trim();
+        let link = ["https://", "http://"].iter().find_map(|scheme| trimmed.strip_prefix(scheme));
+        let inside = trimmed.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+        let id = match link {
+            Some(link) => link.trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+            None => inside.unwrap_or(trimmed),
+        };
+        // In a link some characters are written by their number.
+        let encoded = link.is_some() && id.contains('%');
+        // Ids that real programs make are laxer than RFC 5322: anything that can be seen, but no bracket.
+        let visible = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b))
+        };
+        let good = id.len() <= 400
+            && !encoded
+            && id.split_once('@').is_some_and(|(left, right)| visible(left) && visible(right));
+        if good { Ok(Self(id.to_owned())) } else { Err(NotAMessageId(text.to_owned())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("ann@example.org", None, "ann@example.org")]
+    #[case("<ann@example.org>", None, "ann@example.org")]
+    #[case("Ann Example <ann@example.org>", Some("Ann Example"), "ann@example.org")]
+    #[case(" \"Example, Ann\" <ann+x@example.org> ", Some("Example, Ann"), "ann+x@example.org")]
+    #[case("Zoë <zoe@example.org>", Some("Zoë"), "zoe@example.org")]
+    fn an_address_is_read(#[case] text: &str, #[case] name: Option<&str>, #[case] address: &str) {
+        let mailbox: Mailbox = text.parse().unwrap();
+        assert_eq!((mailbox.name(), mailbox.address()), (name, address));
+        assert_eq!(mailbox.domain(), "example.org");
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("Ann Example")]
+    #[case("ann@example.org, bob@example.org")]
+    #[case("ann@example.org>")]
+    #[case("Ann <ann@example.org")]
+    #[case("ann @example.org")]
+    #[case("ann@")]
+    #[case("ann@example..org")]
+    #[case("Ann\nBcc: all@example.org <ann@example.org>")]
+    #[case("Ann <ann@example.org\r\nBcc: all@example.org>")]
+    #[case("ann@exämple.org")]
+    fn what_is_no_address_is_refused(#[case] text: &str) {
+        assert_eq!(text.parse::<Mailbox>(), Err(NotAMailbox(text.to_owned())));
+    }
+
+    #[rstest]
+    #[case("a.1@example.org")]
+    #[case("<a.1@example.org>")]
+    #[case("https://lore.kernel.org/all/a.1@example.org/")]
+    fn a_message_id_is_read_in_every_form_that_people_copy(#[case] text: &str) {
+        assert_eq!(text.parse::<MessageId>().unwrap().as_str(), "a.1@example.org");
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("https://lore.kernel.org/r/a.1")]
+    #[case("https://lore.kernel.org/r/a%2F1@example.org/")]
+    #[case("<a.1@example.org")]
+    #[case("a 1@example.org")]
+    #[case("a@b> <c@d")]
+    #[case("a@b\r\nBcc: c@d")]
+    fn what_is_no_message_id_is_refused(#[case] text: &str) {
+        assert_eq!(text.parse::<MessageId>(), Err(NotAMessageId(text.to_owned())));
+    }
+}

@@ -1,0 +1,167 @@
+//! What the kernels did instead of what was expected, the same difference once.
+
+use super::deaths;
+use super::labels::{Tested, count, list};
+use super::page::Page;
+use super::plain;
+use crate::case::Expected;
+use crate::judge::Verdict;
+use crate::record::{CellResult, LaneRun};
+use crate::report::difference;
+
+/// How large a mail may become before further differences are only named: the kernel's lists refuse what
+/// is larger than 100,000 octets.
+const ROOM: usize = 60_000;
+
+/// How many cells are named that differ in the same way.
+const NAMES: usize = 12;
+
+/// How many groups are named once there is no room for their differences.
+const GROUPS: usize = 100;
+
+/// How many lines of a difference are shown.
+const LINES: usize = 150;
+
+/// Cells that differ in the same way.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    /// The first of them, on the newest kernel.
+    first: &'a CellResult,
+    lane: &'a LaneRun,
+    /// Each with the label of its kernel.
+    cells: Vec<(&'a str, &'a CellResult)>,
+}
+
+/// Writes every difference, those of the newest kernel first.
+pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
+    let groups = groups(kernels);
+    if groups.is_empty() {
+        return;
+    }
+    let order = if kernels.len() > 1 { ", newest kernel first" } else { "" };
+    page.heading(&format!("Failures{order}:"));
+    let mut left_out = groups.len();
+    for (at, group) in groups.iter().enumerate() {
+        if page.size() > ROOM {
+            break;
+        }
+        page.gap();
+        group.write(at + 1, page);
+        left_out -= 1;
+    }
+    if left_out > 0 {
+        page.gap();
+        page.prose(2, &format!("{left_out} more, without their transcripts for want of room:"));
+        let rest = &groups[groups.len() - left_out..];
+        for group in rest.iter().take(GROUPS) {
+            let cells = count(group.cells.len(), "cell");
+            page.item(4, &format!("{} ({cells}): {}", group.first.name, group.first.title));
+        }
+        if left_out > GROUPS {
+            page.prose(4, &format!("and {} more", left_out - GROUPS));
+        }
+    }
+}
+
+fn groups<'a>(kernels: &'a [Tested<'a>]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let lanes = kernels
+        .iter()
+        .flat_map(|tested| tested.lanes.iter().map(|lane| (tested.label.as_str(), *lane)));
+    let cells =
+        lanes.flat_map(|(label, lane)| lane.cells.iter().map(move |cell| (label, lane, cell)));
+    for (label, lane, cell) in cells.filter(|(_, _, cell)| cell.judgement.verdict == Verdict::Fail)
+    {
+        match groups.iter_mut().find(|group| group.has(cell)) {
+            Some(group) => group.cells.push((label, cell)),
+            None => groups.push(Group { first: cell, lane, cells: vec![(label, cell)] }),
+        }
+    }
+    groups
+}
+
+impl Group<'_> {
+    /// Whether a cell differs in the same way.
+    fn has(&self, cell: &CellResult) -> bool {
+        let (a, b) = (&self.first.judgement, &cell.judgement);
+        self.first.path == cell.path
+            && (&a.reason, &a.expected, &a.observed) == (&b.reason, &b.expected, &b.observed)
+    }
+
+    fn write(&self, number: usize, page: &mut Page) {
+        let first = self.first;
+        let judgement = &first.judgement;
+        page.numbered(number, &first.title);
+        self.names(page);
+        page.item(5, &format!("expected by {}:{}", first.path.display(), first.line));
+        for source in &first.source {
+            page.item(5, &format!("promised by {source}"));
+        }
+        if let Some(reason) = &judgement.reason {
+            page.item(5, reason);
+        }
+        page.gap();
+        if judgement.observed.is_empty() {
+            self.console(page);
+        } else {
+            self.difference(page);
+        }
+        page.gap();
+        for note in &judgement.notes {
+            page.item(5, &format!("note: {note}"));
+        }
+    }
+
+    /// The cells, each once, and where they differ.
+    fn names(&self, page: &mut Page) {
+        let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (label, cell) in &self.cells {
+            match names.iter_mut().find(|(name, _)| *name == cell.name) {
+                Some((_, labels)) if labels.contains(label) => {}
+                Some((_, labels)) => labels.push(label),
+                None => names.push((&cell.name, vec![label])),
+            }
+        }
+        let everywhere = names.iter().all(|(_, labels)| *labels == names[0].1);
+        let mut labels: Vec<&str> = self.cells.iter().map(|(label, _)| *label).collect();
+        labels.dedup();
+        page.item(5, &format!("Linux {}, {}:", list(&labels), count(names.len(), "cell")));
+        for (name, labels) in names.iter().take(NAMES) {
+            let labels = if everywhere { String::new() } else { format!(" (on {})", list(labels)) };
+            page.name(7, name, &labels);
+        }
+        if names.len() > NAMES {
+            page.prose(7, &format!("and {} more", names.len() - NAMES));
+        }
+    }
+
+    fn difference(&self, page: &mut Page) {
+        let judgement = &self.first.judgement;
+        let expected: Vec<Expected> = judgement
+            .expected
+            .iter()
+            .map(|line| Expected { text: plain::verbatim(&line.text), ..*line })
+            .collect();
+        let observed: Vec<String> =
+            judgement.observed.iter().map(|line| plain::verbatim(line)).collect();
+        let text = difference(&expected, &observed, &self.first.path);
+        let text = anstream::adapter::strip_str(&text).to_string();
+        for line in text.lines().take(LINES) {
+            page.verbatim(5, line);
+        }
+        let lines = text.lines().count();
+        if lines > LINES {
+            page.prose(5, &format!("and {} lines more", lines - LINES));
+        }
+    }
+
+    /// The console of the boot that the cell ended.
+    fn console(&self, page: &mut Page) {
+        let died = |name: &str| name == self.first.name;
+        let death = self.lane.deaths.iter().find(|death| death.cell.as_deref().is_some_and(died));
+        if let Some(death) = death {
+            page.prose(5, &format!("The console of Linux {}:", self.cells[0].0));
+            deaths::excerpt(&death.console, &death.cause, 5, page);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What was tested, and with what: each kernel, its lanes, the host.
+
+use std::collections::BTreeSet;
+
+use super::labels::{Tested, count, short};
+use super::page::Page;
+use crate::kernel::{Config, Kernel, Origin};
+use crate::record::{LaneRun, Run};
+use crate::report::summary::world;
+
+/// The options that a reviewer asks for, without `CONFIG_`: each can change who is refused, what is
+/// logged or what could be seen.
+const ASKED_FOR: [&str; 10] = [
+    "SECURITY_SELINUX_DEVELOP",
+    "SECURITY_PERF_EVENTS_RESTRICT",
+    "SECURITY_LOCKDOWN_LSM",
+    "BPF_UNPRIV_DEFAULT_OFF",
+    "PREEMPT_DYNAMIC",
+    "KPROBE_EVENTS",
+    "UPROBE_EVENTS",
+    "USER_EVENTS",
+    "KASAN",
+    "PROVE_LOCKING",
+];
+
+/// Of the options in a run record, those whose difference tells a reviewer nothing: how symbols are
+/// stored, sizes of tables, and what has a line of its own.
+const DULL: [&str; 6] = ["CC_VERSION_TEXT", "LSM", "FTRACE", "KALLSYMS", "_BITS", "_SIZE"];
+
+/// Each kernel, newest first, and what they ran on.
+pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+    let mut before = None;
+    for tested in kernels {
+        one(tested, before, page);
+        before = Some(tested);
+    }
+    if kernels.len() > 1 {
+        differences(kernels, page);
+    }
+    page.heading("Tested with:");
+    page.field("perfsec", &format!("{}, {}", run.started.perfsec, cases(run)));
+    page.field("host", &run.started.host);
+    let machines: BTreeSet<_> = run
+        .lanes
+        .iter()
+        .map(|lane| {
+            let machinery = &lane.started.machinery;
+            format!("{}, {}", machinery.machine, machinery.accel)
+        })
+        .collect();
+    for machine in machines {
+        page.field("machine", &machine);
+    }
+    page.field("begun", &begun(&run.started.started));
+}
+
+fn one(tested: &Tested<'_>, before: Option<&Tested<'_>>, page: &mut Page) {
+    let kernel = tested.kernel;
+    page.heading("Kernel:");
+    page.field("version", &version(kernel));
+    page.field("from", &origin(kernel));
+    page.field("compiler", compiler(kernel).unwrap_or("unknown"));
+    let config = asked_for(kernel.config.as_ref());
+    match before {
+        Some(before) if asked_for(before.kernel.config.as_ref()) == config => {
+            page.field("config", &format!("in these as that of {}", before.label));
+        }
+        _ => page.field("config", &config),
+    }
+    if let Some(modules) = modules(tested) {
+        page.field("LSMs", &modules);
+    }
+    for lane in &tested.lanes {
+        page.field("lane", &lane_of(lane));
+    }
+}
+
+fn version(kernel: &Kernel) -> String {
+    let release = &kernel.release;
+    let commit = match commit(release) {
+        Some(commit) if release.ends_with("-dirty") => format!(", commit {commit} with changes"),
+        Some(commit) => format!(", commit {commit}"),
+        None => String::new(),
+    };
+    format!("{} ({release}){commit}", kernel.version)
+}
+
+/// The commit that `scripts/setlocalversion` put into a release: `6.19.0-rc1-00012-gabcdef012345`.
+fn commit(release: &str) -> Option<&str> {
+    let (_, rest) = release.rsplit_once("-g")?;
+    let end = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+    (end >= 7 && rest[end..].trim_start_matches("-dirty").is_empty()).then(|| &rest[..end])
+}
+
+/// Where it came from; where that lay on the host is nobody else's business.
+fn origin(kernel: &Kernel) -> String {
+    match &kernel.origin {
+        Origin::File { path } | Origin::Deb { path, .. } => {
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            let package = match &kernel.origin {
+                Origin::Deb { package, version, .. } => format!(" ({package} {version})"),
+                _ => String::new(),
+            };
+            format!("{name}{package}, sha256 {}", short(&kernel.sha256))
+        }
+        debian @ Origin::Debian { .. } => debian.to_string(),
+    }
+}
+
+fn compiler(kernel: &Kernel) -> Option<&str> {
+    let told = kernel.config.as_ref().and_then(|config| config.get("CONFIG_CC_VERSION_TEXT"));
+    // Linux version 6.1.0 (builder@host) (gcc …, GNU ld …) #1 …
+    let banner = || {
+        let (_, rest) = kernel.banner.split_once(") (")?;
+        Some(rest.rsplit_once(") #").map_or(rest, |(compiler, _)| compiler))
+    };
+    told.or_else(banner)
+}
+
+fn asked_for(config: Option<&Config>) -> String {
+    let Some(config) = config.filter(|config| !config.is_empty()) else {
+        return "unknown: the kernel does not carry it".to_owned();
+    };
+    let option = |name: &&str| format!("{name}={}", value(config, &format!("CONFIG_{name}")));
+    ASKED_FOR.iter().map(option).collect::<Vec<_>>().join(" ")
+}
+
+fn value<'a>(config: &'a Config, name: &str) -> &'a str {
+    config.get(name).unwrap_or("n")
+}
+
+/// The security modules in their order: as they were read back, else as they are configured.
+fn modules(tested: &Tested<'_>) -> Option<String> {
+    let mut ready = tested.lanes.iter().flat_map(|lane| &lane.ready);
+    let read = ready.find(|ready| !ready.facts.lsm.is_empty());
+    let configured = || tested.kernel.config.as_ref()?.get("CONFIG_LSM");
+    read.map(|ready| ready.facts.lsm.join(", "))
+        .or_else(|| configured().map(|list| list.replace(',', ", ")))
+}
+
+fn lane_of(lane: &LaneRun) -> String {
+    let policy = short(&lane.started.policy_sha256);
+    let world = world(&lane.started);
+    let world =
+        if lane.started.boot.has_policy() { format!("{world} (sha256 {policy})") } else { world };
+    let counts = lane.counts();
+    let Some(end) = &lane.end else { return format!("{world}: {counts}; did not end") };
+    let seconds = end.millis as f64 / 1000.0;
+    format!("{world}: {counts}; {}, {seconds:.1} s", count(end.boots, "boot"))
+}
+
+/// A time as people read it.
+fn begun(started: &str) -> String {
+    let time: Result<jiff::Timestamp, _> = started.parse();
+    time.map_or(started.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+/// Which cases, and which of them.
+fn cases(run: &Run) -> String {
+    let asked = &run.started.asked;
+    let hash = short(&asked.cases_sha256);
+    let whose = if asked.cases_directory.is_some() { "other cases" } else { "its own cases" };
+    let filter = &asked.filter;
+    let mut which: Vec<String> = filter.names.clone();
+    which.extend(filter.grants.iter().map(|grant| format!("grant {grant}")));
+    which.extend(filter.modes.iter().map(|mode| format!("mode {mode}")));
+    let which =
+        if which.is_empty() { String::new() } else { format!(", only {}", which.join(" ")) };
+    format!("{whose} (sha256 {hash}){which}, {}", count(run.started.cells, "cell"))
+}
+
+/// The options in which the kernels differ.
+fn differences(kernels: &[Tested<'_>], page: &mut Page) {
+    let known: Vec<(&str, &Config)> = kernels
+        .iter()
+        .filter_map(|tested| Some((tested.label.as_str(), tested.kernel.config.as_ref()?)))
+        .filter(|(_, config)| !config.is_empty())
+        .collect();
+    let names: BTreeSet<&str> =
+        known.iter().flat_map(|(_, config)| config.options()).map(|(name, _)| name).collect();
+    let lines = names.into_iter().filter(|name| !dull(name)).filter_map(|name| {
+        let values: Vec<_> = known.iter().map(|(_, config)| value(config, name)).collect();
+        let differ = values.iter().any(|value| *value != values[0]);
+        differ.then(|| (name, values))
+    });
+    let mut first = true;
+    for (name, values) in lines {
+        if std::mem::take(&mut first) {
+            page.heading("Config options in which the kernels differ:");
+        }
+        let each: Vec<_> = std::iter::zip(&known, values)
+            .map(|((label, _), value)| format!("{value} on {label}"))
+            .collect();
+        page.item(2, &format!("{name}: {}", each.join("; ")));
+    }
+}
+
+fn dull(name: &str) -> bool {
+    let name = name.trim_start_matches("CONFIG_");
+    DULL.iter().any(|dull| match dull.strip_prefix('_') {
+        Some(_) => name.ends_with(dull),
+        None => name.starts_with(dull),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("6.19.0-rc1-00012-gabcdef012345", Some("abcdef012345"))]
+    #[case("6.19.0-rc1-00012-gabcdef012345-dirty", Some("abcdef012345"))]
+    #[case("6.1.0-56-amd64", None)]
+    #[case("6.1.0-generic", None)]
+    #[case("6.1.0-gabc", None)]
+    fn a_release_tells_its_commit(#[case] release: &str, #[case] expected: Option<&str>) {
+        assert_eq!(commit(release), expected);
+    }
+}

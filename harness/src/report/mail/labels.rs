@@ -1,0 +1,70 @@
+//! The kernels of a run: each once, newest first, and with a name that no other has.
+
+use crate::kernel::Kernel;
+use crate::record::{LaneRun, Run};
+
+/// A kernel, and every lane in which it ran.
+#[derive(Debug)]
+pub(super) struct Tested<'a> {
+    /// The kernel.
+    pub(super) kernel: &'a Kernel,
+    /// Its version, or more where another kernel has the same.
+    pub(super) label: String,
+    /// Its lanes.
+    pub(super) lanes: Vec<&'a LaneRun>,
+}
+
+/// The kernels of a run, newest first.
+pub(super) fn kernels(run: &Run) -> Vec<Tested<'_>> {
+    let mut kernels: Vec<Tested<'_>> = Vec::new();
+    for lane in &run.lanes {
+        let kernel = &lane.started.kernel;
+        match kernels.iter_mut().find(|known| same(known.kernel, kernel)) {
+            Some(known) => known.lanes.push(lane),
+            None => kernels.push(Tested { kernel, label: String::new(), lanes: vec![lane] }),
+        }
+    }
+    kernels.sort_by(|a, b| b.kernel.version.cmp(&a.kernel.version));
+    for at in 0..kernels.len() {
+        kernels[at].label = label(kernels[at].kernel, &kernels);
+    }
+    kernels
+}
+
+fn same(a: &Kernel, b: &Kernel) -> bool {
+    (&a.sha256, &a.release) == (&b.sha256, &b.release)
+}
+
+fn label(kernel: &Kernel, all: &[Tested<'_>]) -> String {
+    let others = || all.iter().map(|tested| tested.kernel).filter(|other| !same(other, kernel));
+    if others().all(|other| other.version != kernel.version) {
+        kernel.version.to_string()
+    } else if others().all(|other| other.release != kernel.release) {
+        kernel.release.clone()
+    } else {
+        format!("{} ({})", kernel.release, short(&kernel.sha256))
+    }
+}
+
+/// The beginning of a hash, which is enough to tell it from others.
+pub(super) fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn list<S: AsRef<str>>(words: &[S]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [most @ .., last] => {
+            let most: Vec<&str> = most.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", most.join(", "), last.as_ref())
+        }
+    }
+}
+
+/// `1 cell`, `2 cells`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}

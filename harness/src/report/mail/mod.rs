@@ -1,0 +1,26 @@
+//! The report that goes to a mailing list: a plain text, and the message around it.
+//!
+//! perfsec writes the message and never sends it.
+
+mod address;
+mod deaths;
+mod failures;
+mod kernels;
+mod labels;
+mod message;
+mod original;
+mod others;
+mod page;
+mod plain;
+mod regzbot;
+mod reproduce;
+mod table;
+mod text;
+mod verdict;
+
+pub use address::{Mailbox, MessageId, NotAMailbox, NotAMessageId};
+pub use message::{Letter, Thread};
+pub use original::{Original, OriginalError};
+pub use regzbot::{Regzbot, RegzbotError};
+pub use text::text;
+pub use verdict::passes;

@@ -1,0 +1,168 @@
+//! A page of plain text: what is prose is wrapped, what is verbatim is not.
+
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+
+use super::plain;
+
+/// The most columns of a line that is not verbatim.
+pub(super) const WIDTH: usize = 78;
+
+/// The most octets of any line; RFC 5322 allows 998.
+const LONGEST: usize = 900;
+
+/// Columns from the margin to the value of a field.
+const FIELD: usize = 14;
+
+/// Lines, as they are made.
+///
+/// Whatever comes from a run record stands right of the margin: at the margin a line could be taken for
+/// the beginning of a message (`From `), a trailer (`Tested-by:`) or a command (`#regzbot`).
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    lines: Vec<String>,
+}
+
+impl Page {
+    /// One empty line, unless there is one already.
+    pub(super) fn gap(&mut self) {
+        if self.lines.last().is_some_and(|line| !line.is_empty()) {
+            self.lines.push(String::new());
+        }
+    }
+
+    /// A line of perfsec's own words, at the margin, after an empty line.
+    pub(super) fn heading(&mut self, text: &str) {
+        self.gap();
+        self.wrap("", "", text);
+    }
+
+    /// Prose, so many columns right of the margin.
+    pub(super) fn prose(&mut self, indent: usize, text: &str) {
+        let indent = " ".repeat(indent);
+        self.wrap(&indent, &indent, text);
+    }
+
+    /// Prose, of which all lines but the first are two columns further right.
+    pub(super) fn item(&mut self, indent: usize, text: &str) {
+        self.wrap(&" ".repeat(indent), &" ".repeat(indent + 2), text);
+    }
+
+    /// A numbered item of a list, two columns right of the margin.
+    pub(super) fn numbered(&mut self, number: usize, text: &str) {
+        let first = format!("  {number}. ");
+        self.wrap(&first, &" ".repeat(first.len()), text);
+    }
+
+    /// A name and its value, on lines of their own.
+    pub(super) fn field(&mut self, name: &str, value: &str) {
+        let first = format!("  {name:<width$}", width = FIELD - 2);
+        self.wrap(&first, &" ".repeat(FIELD), value);
+    }
+
+    /// A line that is already as it must be: no wider than the page, of printable ASCII.
+    pub(super) fn line(&mut self, text: &str) {
+        self.push(text, WIDTH);
+    }
+
+    /// A line that may not be wrapped.
+    pub(super) fn verbatim(&mut self, indent: usize, text: &str) {
+        let text = plain::verbatim(text);
+        let mut rest = text.as_str();
+        loop {
+            let (part, more) = rest.split_at(rest.len().min(LONGEST));
+            // A line that RFC 5322 does not allow goes on in the next, as in a shell.
+            let end = if more.is_empty() { "" } else { "\\" };
+            self.push(&format!("{:indent$}{part}{end}", ""), LONGEST + indent + 1);
+            rest = more;
+            if rest.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Name of a cell, which can be copied only in one piece.
+    pub(super) fn name(&mut self, indent: usize, name: &str, remark: &str) {
+        let fits = indent + name.len() + remark.len() <= WIDTH && name == plain::prose(name);
+        match fits {
+            true => self.item(indent, &format!("{name}{remark}")),
+            false => self.verbatim(indent, &format!("{name}{remark}")),
+        }
+    }
+
+    /// How many octets there are so far.
+    pub(super) fn size(&self) -> usize {
+        self.lines.iter().map(|line| line.len() + 1).sum()
+    }
+
+    /// The whole.
+    pub(super) fn finish(mut self) -> String {
+        while self.lines.last().is_some_and(String::is_empty) {
+            self.lines.pop();
+        }
+        self.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+
+    fn wrap(&mut self, first: &str, rest: &str, text: &str) {
+        let options = Options::new(WIDTH)
+            .initial_indent(first)
+            .subsequent_indent(rest)
+            .word_separator(WordSeparator::AsciiSpace)
+            .word_splitter(WordSplitter::NoHyphenation)
+            .wrap_algorithm(WrapAlgorithm::FirstFit);
+        for line in textwrap::wrap(&plain::prose(text), options) {
+            self.push(&line, WIDTH);
+        }
+    }
+
+    fn push(&mut self, line: &str, width: usize) {
+        let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        debug_assert!(line.len() <= width && line.bytes().all(plain), "{width}: {line:?}");
+        self.lines.push(line.trim_end().to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_wrapped_beside_its_name() {
+        let mut page = Page::default();
+        page.field("from", &"word ".repeat(20));
+        let text = page.finish();
+        assert!(text.starts_with("  from        word word"), "{text}");
+        assert!(text.contains("\n              word"), "{text}");
+    }
+
+    #[test]
+    fn a_word_that_is_wider_than_the_page_is_broken() {
+        let mut page = Page::default();
+        page.prose(4, &"x".repeat(200));
+        let text = page.finish();
+        assert!(text.lines().all(|line| line.len() <= WIDTH));
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_verbatim_line_is_broken_only_where_a_mail_cannot_hold_it() {
+        let mut page = Page::default();
+        page.verbatim(2, &"x".repeat(LONGEST));
+        page.verbatim(2, &"y".repeat(LONGEST + 1));
+        let text = page.finish();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].ends_with("y\\"));
+        assert_eq!(lines[2], "  y");
+    }
+
+    #[test]
+    fn there_is_never_more_than_one_empty_line() {
+        let mut page = Page::default();
+        page.gap();
+        page.heading("a");
+        page.gap();
+        page.heading("b");
+        page.gap();
+        assert_eq!(page.finish(), "a\n\nb\n");
+    }
+}

@@ -1,0 +1,265 @@
+//! The command that shows the same again, in a fresh clone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use perfsec_wire::Mode;
+
+use super::labels::{Tested, list, short};
+use super::page::{Page, WIDTH};
+use super::plain;
+use crate::case::Coordinates;
+use crate::judge::Verdict;
+use crate::kernel::{Kernel, Origin};
+use crate::policy;
+use crate::record::{CellResult, LaneRun, Run};
+
+/// How many filters are given before those of one area become one.
+const FILTERS: usize = 6;
+
+/// Columns from the margin to the command.
+const INDENT: usize = 2;
+
+/// Columns from the margin to the lines that continue it.
+const CONTINUED: usize = 6;
+
+/// Writes the command: for what failed, else for what was not judged, else for all that ran.
+pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+    let failed = [Verdict::Fail].as_slice();
+    let unjudged = [Verdict::Error, Verdict::Miss, Verdict::Xpass].as_slice();
+    let wanted = [failed, unjudged]
+        .into_iter()
+        .find(|wanted| run.cells().any(|cell| wanted.contains(&cell.judgement.verdict)));
+    let concerns = |lane: &LaneRun| match wanted {
+        Some(wanted) => lane.cells.iter().any(|cell| wanted.contains(&cell.judgement.verdict)),
+        None => true,
+    };
+    let concerned: Vec<(&Kernel, Vec<&LaneRun>)> = kernels
+        .iter()
+        .map(|tested| {
+            (tested.kernel, tested.lanes.iter().copied().filter(|lane| concerns(lane)).collect())
+        })
+        .filter(|(_, lanes): &(_, Vec<_>)| !lanes.is_empty())
+        .collect();
+    if concerned.is_empty() {
+        return;
+    }
+
+    let mut words = vec!["cargo".to_owned(), "xtask".to_owned(), "run".to_owned()];
+    let mut remarks = Vec::new();
+    for (kernel, _) in &concerned {
+        words.extend(["--kernel".to_owned(), spec(kernel)]);
+        if !matches!(kernel.origin, Origin::Debian { .. }) {
+            let hash = short(&kernel.sha256);
+            remarks.push(format!("{} is the image with sha256 {hash}", spec(kernel)));
+        }
+    }
+    let lanes = || concerned.iter().flat_map(|(_, lanes)| lanes);
+    let policies: BTreeSet<&str> = lanes().map(|lane| lane.started.policy.as_str()).collect();
+    if policies.iter().any(|name| *name != policy::DEFAULT) {
+        for name in policies {
+            words.extend(["--policy".to_owned(), base(Path::new(name))]);
+            if name.contains('/') {
+                let lane = lanes().find(|lane| lane.started.policy == name);
+                let hash = lane.map_or("", |lane| short(&lane.started.policy_sha256));
+                remarks.push(format!("{} compiles to sha256 {hash}", base(Path::new(name))));
+            }
+        }
+    }
+    if let Some(directory) = &run.started.asked.cases_directory {
+        words.extend(["--cases".to_owned(), base(directory)]);
+        let hash = short(&run.started.asked.cases_sha256);
+        remarks.push(format!("{} has the cases with sha256 {hash}", base(directory)));
+    }
+    for option in ["--distribution", "--append"] {
+        for value in values(&run.started.command, option) {
+            words.extend([option.to_owned(), value]);
+        }
+    }
+    words.extend(match wanted {
+        Some(wanted) => {
+            let cells = lanes().flat_map(|lane| &lane.cells);
+            filters(cells.filter(|cell| wanted.contains(&cell.judgement.verdict)))
+        }
+        None => asked(run),
+    });
+
+    page.heading("To reproduce, in a clone of perfsec:");
+    page.gap();
+    command(&words, page);
+    if !remarks.is_empty() {
+        page.gap();
+        page.prose(INDENT, &format!("where {}", list(&remarks)));
+    }
+}
+
+/// The kernel as it is named on the command line.
+fn spec(kernel: &Kernel) -> String {
+    match &kernel.origin {
+        Origin::File { path } | Origin::Deb { path, .. } => base(path),
+        // A release candidate cannot be named; its series has it.
+        Origin::Debian { .. } if kernel.version.candidate.is_some() => {
+            format!("debian:{}.{}", kernel.version.major, kernel.version.minor)
+        }
+        Origin::Debian { .. } => format!("debian:{}", kernel.version),
+    }
+}
+
+/// The last part of a path: where the rest lies on this host is nobody else's business.
+fn base(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The values that an option had on a command line.
+fn values(command: &[String], option: &str) -> Vec<String> {
+    let mut words = command.iter();
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        if word == option {
+            found.extend(words.next().cloned());
+        } else if let Some(value) =
+            word.strip_prefix(option).and_then(|rest| rest.strip_prefix('='))
+        {
+            found.push(value.to_owned());
+        }
+    }
+    found
+}
+
+/// The filters that the run had.
+fn asked(run: &Run) -> Vec<String> {
+    let filter = &run.started.asked.filter;
+    let mut words = filter.names.clone();
+    words.extend(filter.grants.iter().flat_map(|grant| ["--grant".to_owned(), grant.to_string()]));
+    words.extend(filter.modes.iter().flat_map(|mode| ["--mode".to_owned(), mode.to_string()]));
+    words
+}
+
+/// A few filters that select at least these cells: for each case the part of the names that its cells
+/// have in common, and the mode if there is only one.
+fn filters<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
+    let mut cases: BTreeMap<&str, Vec<&Coordinates>> = BTreeMap::new();
+    for cell in cells {
+        cases.entry(&cell.case).or_default().push(&cell.at);
+    }
+    let modes: BTreeSet<Mode> = cases.values().flatten().map(|at| at.mode).collect();
+    let mut names: Vec<String> = cases.iter().map(|(case, at)| common(case, at)).collect();
+    if names.len() > FILTERS {
+        let area = |case: &&str| format!("{}/", case.split('/').next().unwrap_or(case));
+        names = cases.keys().map(area).collect::<BTreeSet<_>>().into_iter().collect();
+    }
+    if let [mode] = modes.iter().collect::<Vec<_>>()[..]
+        && *mode != Mode::Disabled
+    {
+        names.extend(["--mode".to_owned(), mode.to_string()]);
+    }
+    names
+}
+
+/// The beginning that the names of these cells of a case have in common, up to a `/`.
+fn common(case: &str, cells: &[&Coordinates]) -> String {
+    let mut name = format!("{case}/");
+    let parts: Vec<Vec<String>> =
+        cells.iter().map(|at| at.to_string().split('/').map(str::to_owned).collect()).collect();
+    let Some(first) = parts.first() else { return name };
+    for (at, part) in first.iter().enumerate() {
+        if parts.iter().any(|other| other.get(at) != Some(part)) {
+            return name;
+        }
+        name.push_str(part);
+        if at + 1 < first.len() {
+            name.push('/');
+        }
+    }
+    name
+}
+
+/// A command for a shell, over several lines if it is long.
+fn command(words: &[String], page: &mut Page) {
+    let mut line = " ".repeat(INDENT);
+    let mut empty = true;
+    let mut pairs = words.iter().peekable();
+    while let Some(word) = pairs.next() {
+        let mut piece = quoted(word);
+        // An option stays beside its value.
+        if word.starts_with("--")
+            && !word.contains('=')
+            && let Some(value) = pairs.next()
+        {
+            piece = format!("{piece} {}", quoted(value));
+        }
+        if !empty && line.len() + 1 + piece.len() + 2 > WIDTH {
+            page.verbatim(0, &format!("{line} \\"));
+            line = " ".repeat(CONTINUED);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(&piece);
+        empty = false;
+    }
+    page.verbatim(0, &line);
+}
+
+/// A word as a shell reads it. What could steer a terminal no shell gets.
+fn quoted(word: &str) -> String {
+    let word = plain::verbatim(word);
+    shlex::try_quote(&word).map_or_else(|_| "''".to_owned(), |quoted| quoted.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn at(domain: &str, paranoid: i32, grant: &str, mode: &str) -> Coordinates {
+        Coordinates {
+            domain: domain.to_owned(),
+            paranoid,
+            grant: grant.parse().unwrap(),
+            mode: mode.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_filter_is_what_the_names_have_in_common() {
+        let first = at("none_t", 2, "none", "enforcing");
+        let mode = at("none_t", 2, "none", "permissive");
+        let domain = at("all_t", 2, "none", "enforcing");
+        assert_eq!(common("a/b", &[&first]), "a/b/none_t/paranoid=2/none/enforcing");
+        assert_eq!(common("a/b", &[&first, &mode]), "a/b/none_t/paranoid=2/none/");
+        assert_eq!(common("a/b", &[&first, &domain]), "a/b/");
+    }
+
+    #[rstest]
+    #[case(&["run", "--append", "a=1", "--append=b"], &["a=1", "b"])]
+    #[case(&["run", "--appendix", "a"], &[])]
+    #[case(&["run", "--append"], &[])]
+    fn an_option_of_the_run_is_found_again(#[case] command: &[&str], #[case] expected: &[&str]) {
+        let command: Vec<String> = command.iter().map(ToString::to_string).collect();
+        assert_eq!(values(&command, "--append"), expected);
+    }
+
+    #[test]
+    fn a_long_command_goes_on_in_the_next_line_and_a_shell_reads_it_as_one() {
+        let mut words: Vec<String> = vec!["run".to_owned()];
+        words.extend((0..20).flat_map(|n| ["--kernel".to_owned(), format!("it's {n}")]));
+        let mut page = Page::default();
+        command(&words, &mut page);
+        let text = page.finish();
+        assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+        assert_eq!(shlex::split(&text.replace("\\\n", " ")).unwrap(), words);
+    }
+
+    #[rstest]
+    #[case("open/cpu/", "open/cpu/")]
+    #[case("open/*", "'open/*'")]
+    #[case("$(reboot)\n", "'$(reboot)'")]
+    #[case("\x1b[2J;", "'\\u{1b}[2J;'")]
+    fn a_word_is_quoted_for_a_shell(#[case] word: &str, #[case] expected: &str) {
+        assert_eq!(quoted(word), expected);
+    }
+}
