@@ -63,7 +63,7 @@ fn one(tested: &Tested<'_>, before: Option<&Tested<'_>>, page: &mut Page) {
     let config = asked_for(kernel.config.as_ref());
     match before {
         Some(before) if asked_for(before.kernel.config.as_ref()) == config => {
-            page.field("config", &format!("in these as that of {}", before.label));
+            page.field("config", &format!("these options as in {}", before.label));
         }
         _ => page.field("config", &config),
     }

@@ -1,9 +1,12 @@
 //! The message of RFC 5322 around a report, in a file for `git send-email`.
 
 use mail_builder::MessageBuilder;
+use mail_builder::headers::HeaderType;
 use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::message_id::MessageId as Ids;
+use mail_builder::headers::raw::Raw;
+use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
 
 use super::address::{Mailbox, MessageId};
@@ -59,7 +62,7 @@ impl Letter {
             }
         }
         message = message
-            .subject(self.subject(run))
+            .header("Subject", subject(self.subject(run)))
             .date(date(run).unwrap_or(self.now))
             .message_id(self.id.as_str());
         if let Some(thread) = &self.thread {
@@ -126,6 +129,12 @@ impl Letter {
     }
 }
 
+/// What is ASCII is only folded: filters and people look for `[REGRESSION]` in the file, too.
+fn subject(text: String) -> HeaderType<'static> {
+    let encoded = !text.is_ascii() || text.contains("=?");
+    if encoded { Text::new(text).into() } else { Raw::new(text).into() }
+}
+
 fn address(mailbox: &Mailbox) -> Address<'_> {
     Address::new_address(mailbox.name(), mailbox.address())
 }
@@ -155,4 +164,178 @@ fn without_re(subject: &str) -> &str {
         rest = rest[3..].trim_start();
     }
     rest
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::fixture;
+    use super::*;
+
+    const STATUS: &str =
+        "[STATUS] perfsec: Linux 7.3.4 and 6.1.192 fail: 14 of 56 cells are not as expected";
+
+    fn letter() -> Letter {
+        Letter {
+            from: "Ann Example <ann@example.org>".parse().unwrap(),
+            to: vec!["selinux@vger.kernel.org".parse().unwrap()],
+            cc: Vec::new(),
+            subject: None,
+            id: "own@example.org".parse().unwrap(),
+            thread: None,
+            regzbot: Regzbot::default(),
+            now: 0,
+        }
+    }
+
+    fn thread(subject: Option<&str>) -> Option<Thread> {
+        Some(Thread {
+            parent: "2@example.org".parse().unwrap(),
+            earlier: vec!["1@example.org".parse().unwrap()],
+            subject: subject.map(str::to_owned),
+        })
+    }
+
+    /// The headers of a mail, unfolded, and its body.
+    fn parts(mail: &str) -> (Vec<String>, &str) {
+        let (head, body) = mail.split_once("\n\n").unwrap();
+        let unfolded = head.replace("\n ", " ");
+        (unfolded.lines().map(str::to_owned).collect(), body)
+    }
+
+    fn header(mail: &str, name: &str) -> Option<String> {
+        let start = format!("{name}: ");
+        let (head, _) = parts(mail);
+        head.iter().find_map(|line| Some(line.strip_prefix(&start)?.to_owned()))
+    }
+
+    #[rstest]
+    #[case::status(None, &[], STATUS)]
+    #[case::answer(Some("[PATCH v5 01/10] a"), &[], "Re: [PATCH v5 01/10] a")]
+    #[case::answer_to_an_answer(Some("RE: re: [PATCH] a"), &[], "Re: [PATCH] a")]
+    #[case::regression(None, &["introduced=v6.12..v6.13"], "[REGRESSION] perfsec: Linux 7.3.4 and 6.1.192 fail: 14 of 56 cells are not as expected")]
+    #[case::with_title(None, &["introduced=v6.12..v6.13", "title=perf: a"], "[REGRESSION] perf: a")]
+    #[case::regression_of_a_patch(Some("[PATCH] a"), &["introduced=1f2e3d4c5d"], "[REGRESSION] Re: [PATCH] a")]
+    #[case::answer_to_a_report(Some("[REGRESSION] a"), &["^introduced=1f2e3d4c5d"], "Re: [REGRESSION] a")]
+    #[case::marked_already(Some("[REGRESSION] a"), &["introduced=1f2e3d4c5d"], "Re: [REGRESSION] a")]
+    fn the_subject_is_the_one_that_a_list_expects(
+        #[case] answered: Option<&str>,
+        #[case] regzbot: &[&str],
+        #[case] expected: &str,
+    ) {
+        let mut letter = letter();
+        letter.thread = answered.and_then(|subject| thread(Some(subject)));
+        letter.regzbot = Regzbot::parse(regzbot).unwrap();
+        let mail = letter.write(&fixture::run());
+        assert_eq!(header(&mail, "Subject").as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn an_answer_is_threaded() {
+        let mut letter = letter();
+        letter.thread = thread(None);
+        let mail = letter.write(&fixture::run());
+        assert_eq!(header(&mail, "In-Reply-To").as_deref(), Some("<2@example.org>"));
+        let references = header(&mail, "References");
+        assert_eq!(references.as_deref(), Some("<1@example.org> <2@example.org>"));
+        assert_eq!(header(&letter_alone(), "References"), None);
+    }
+
+    fn letter_alone() -> String {
+        letter().write(&fixture::run())
+    }
+
+    #[test]
+    fn the_date_is_that_of_the_end_of_the_run() {
+        let date = header(&letter_alone(), "Date");
+        assert_eq!(date.as_deref(), Some("Wed, 25 Nov 2026 00:58:04 +0000"));
+    }
+
+    #[test]
+    fn what_the_bot_is_told_is_a_paragraph_of_its_own_and_its_list_gets_it_once() {
+        let mut letter = letter();
+        letter.regzbot = Regzbot::parse(&["introduced=v6.12..v6.13", "title=perf: a"]).unwrap();
+        let mail = letter.write(&fixture::run());
+        let paragraph = "\n\n#regzbot introduced: v6.12..v6.13\n#regzbot title: perf: a\n";
+        assert!(mail.ends_with(paragraph), "{mail}");
+        assert_eq!(header(&mail, "Cc").as_deref(), Some("<regressions@lists.linux.dev>"));
+        letter.to = vec!["Regressions@lists.linux.dev".parse().unwrap()];
+        assert_eq!(header(&letter.write(&fixture::run()), "Cc"), None);
+    }
+
+    #[test]
+    fn everybody_gets_it_once_and_nobody_their_own() {
+        let mut letter = letter();
+        let cc = [
+            "ann@example.org",
+            "SELinux@vger.kernel.org",
+            "Bob <bob@example.org>",
+            "bob@example.org",
+        ];
+        letter.cc = cc.map(|mailbox| mailbox.parse().unwrap()).to_vec();
+        let mail = letter.write(&fixture::run());
+        assert_eq!(header(&mail, "To").as_deref(), Some("<selinux@vger.kernel.org>"));
+        assert_eq!(header(&mail, "Cc").as_deref(), Some("\"Bob\" <bob@example.org>"));
+    }
+
+    #[test]
+    fn who_reports_a_regression_does_not_vouch_for_the_kernel() {
+        let mut letter = letter();
+        assert!(
+            letter
+                .write(&fixture::passed())
+                .ends_with("\nTested-by: Ann Example <ann@example.org>\n")
+        );
+        letter.regzbot = Regzbot::parse(&["introduced=v6.12..v6.13"]).unwrap();
+        assert!(!letter.write(&fixture::passed()).contains("Tested-by"));
+    }
+
+    #[rstest]
+    #[case("Ann Example <ann@example.org>", "charset=\"us-ascii\"", "7bit")]
+    #[case("Ann Exämple <ann@example.org>", "charset=\"utf-8\"", "8bit")]
+    fn the_text_is_sent_as_it_is(
+        #[case] from: &str,
+        #[case] charset: &str,
+        #[case] encoding: &str,
+    ) {
+        let letter = Letter { from: from.parse().unwrap(), ..letter() };
+        let mail = letter.write(&fixture::passed());
+        assert!(header(&mail, "Content-Type").unwrap().contains(charset));
+        assert_eq!(header(&mail, "Content-Transfer-Encoding").as_deref(), Some(encoding));
+        assert_eq!(header(&mail, "MIME-Version").as_deref(), Some("1.0"));
+        assert_eq!(parts(&mail).1, text::text(&fixture::passed(), Some(&letter.from)));
+    }
+
+    #[rstest]
+    #[case("a\nBcc: all@example.org")]
+    #[case("a\r\n\r\nbody")]
+    #[case("a\u{85}b\u{2028}Bcc: all@example.org")]
+    fn no_subject_can_add_a_header(#[case] subject: &str) {
+        let mut letter = letter();
+        let names = |mail: &str| -> Vec<String> {
+            let name = |line: &String| line.split(':').next().unwrap_or_default().to_owned();
+            parts(mail).0.iter().map(name).collect()
+        };
+        letter.thread = thread(Some("plain"));
+        let plain = names(&letter.write(&fixture::run()));
+        letter.thread = thread(Some(subject));
+        assert_eq!(names(&letter.write(&fixture::run())), plain);
+        letter.subject = Some(subject.to_owned());
+        assert_eq!(names(&letter.write(&fixture::run())), plain);
+    }
+
+    #[test]
+    fn a_hostile_record_makes_a_mail_all_the_same() {
+        let mut letter = letter();
+        letter.subject = Some(fixture::hostile());
+        let mail = letter.write(&fixture::hostile_run());
+        assert!(mail.is_ascii() && mail.lines().all(|line| line.len() <= 998));
+        assert!(mail.bytes().all(|byte| byte == b'\n' || byte == b' ' || byte.is_ascii_graphic()));
+        assert!(
+            !mail.contains("\nFrom me")
+                && !mail.contains("\n#regzbot")
+                && !mail.contains("\nTested-by")
+        );
+    }
 }

@@ -5,6 +5,8 @@
 mod address;
 mod deaths;
 mod failures;
+#[cfg(test)]
+mod fixture;
 mod kernels;
 mod labels;
 mod message;

@@ -177,30 +177,27 @@ fn common(case: &str, cells: &[&Coordinates]) -> String {
 
 /// A command for a shell, over several lines if it is long.
 fn command(words: &[String], page: &mut Page) {
-    let mut line = " ".repeat(INDENT);
-    let mut empty = true;
-    let mut pairs = words.iter().peekable();
-    while let Some(word) = pairs.next() {
-        let mut piece = quoted(word);
+    let mut pieces: Vec<String> = Vec::new();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
         // An option stays beside its value.
-        if word.starts_with("--")
-            && !word.contains('=')
-            && let Some(value) = pairs.next()
-        {
-            piece = format!("{piece} {}", quoted(value));
+        let value = word.starts_with("--").then(|| rest.next()).flatten();
+        let value = value.map_or(String::new(), |value| format!(" {}", quoted(value)));
+        pieces.push(quoted(word) + &value);
+    }
+    let (mut indent, mut line) = (INDENT, String::new());
+    for piece in pieces {
+        let full = indent + line.len() + 1 + piece.len() + " \\".len() > WIDTH;
+        if full && !line.is_empty() {
+            page.verbatim(indent, &format!("{line} \\"));
+            (indent, line) = (CONTINUED, String::new());
         }
-        if !empty && line.len() + 1 + piece.len() + 2 > WIDTH {
-            page.verbatim(0, &format!("{line} \\"));
-            line = " ".repeat(CONTINUED);
-            empty = true;
-        }
-        if !empty {
+        if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(&piece);
-        empty = false;
     }
-    page.verbatim(0, &line);
+    page.verbatim(indent, &line);
 }
 
 /// A word as a shell reads it. What could steer a terminal no shell gets.
@@ -258,7 +255,7 @@ mod tests {
     #[case("open/cpu/", "open/cpu/")]
     #[case("open/*", "'open/*'")]
     #[case("$(reboot)\n", "'$(reboot)'")]
-    #[case("\x1b[2J;", "'\\u{1b}[2J;'")]
+    #[case("\x1b[2J;", "\"\\\\u{1b}[2J;\"")]
     fn a_word_is_quoted_for_a_shell(#[case] word: &str, #[case] expected: &str) {
         assert_eq!(quoted(word), expected);
     }

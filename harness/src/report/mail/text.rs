@@ -49,3 +49,80 @@ fn missing(run: &Run) -> Option<String> {
         Some(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    fn ann() -> Mailbox {
+        "Ann Exämple <ann@example.org>".parse().unwrap()
+    }
+
+    #[test]
+    fn who_tested_is_named_as_they_write_themselves_and_nothing_else_is_not_ascii() {
+        let text = text(&fixture::passed(), Some(&ann()));
+        let (report, line) = text.rsplit_once("\n\n").unwrap();
+        assert_eq!(line, "Tested-by: Ann Exämple <ann@example.org>\n");
+        assert!(report.is_ascii());
+    }
+
+    #[test]
+    fn nobody_vouches_for_a_run_that_failed_nor_somebody_without_a_name() {
+        let nameless: Mailbox = "ann@example.org".parse().unwrap();
+        for text in [
+            text(&fixture::run(), Some(&ann())),
+            text(&fixture::passed(), Some(&nameless)),
+            text(&fixture::passed(), None),
+        ] {
+            assert!(!text.contains("Tested-by"), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_record_says_stays_plain_and_right_of_the_margin() {
+        // That no line is too wide, `Page` sees to in debug builds.
+        let text = text(&fixture::hostile_run(), Some(&ann()));
+        let ours = [
+            "perfsec: ",
+            "Kernel:",
+            "Tested with:",
+            "Cells passed/run ",
+            "Failures",
+            "Death:",
+            "Not judged,",
+            "Known differences",
+            "Skipped:",
+            "To reproduce,",
+        ];
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("  ")) {
+            assert!(ours.iter().any(|start| line.starts_with(start)), "{line}");
+        }
+        let visible = |c: char| c == '\n' || c == ' ' || c.is_ascii_graphic();
+        assert!(text.chars().all(visible) && text.lines().all(|line| line.len() <= 998));
+    }
+
+    #[test]
+    fn a_mail_does_not_become_too_large_for_a_list() {
+        let mut run = fixture::run();
+        let cells = run.lanes[0].cells.clone();
+        for number in 0..400 {
+            run.lanes[0].cells.extend(cells.iter().cloned().map(|mut cell| {
+                cell.judgement.observed.push(format!("{number}"));
+                cell
+            }));
+        }
+        let text = text(&run, None);
+        assert!(text.len() < 100_000, "{}", text.len());
+        assert!(text.contains("more, without their transcripts"), "{text}");
+        assert!(text.contains("To reproduce"), "{text}");
+    }
+
+    #[test]
+    fn a_run_without_an_end_says_how_far_it_came() {
+        let mut run = fixture::run();
+        run.end = None;
+        run.started.cells += 5;
+        assert!(text(&run, None).contains("\n  The run did not end: 5 cells have no result.\n"));
+    }
+}

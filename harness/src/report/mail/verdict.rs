@@ -55,8 +55,18 @@ fn verdict(run: &Run, kernels: &[Tested<'_>], named: bool) -> String {
     if gone > 0 {
         return format!("{} known to differ pass on {whole}", count(gone, "cell"));
     }
-    if passed + counts.get(Verdict::Xfail) == 0 {
-        return format!("no cell ran on {whole}");
+    let lanes = || run.lanes.iter();
+    if run.end.as_ref().is_none_or(|end| end.interrupted) || lanes().any(|lane| lane.end.is_none())
+    {
+        return format!("the run on {whole} did not end");
+    }
+    if lanes().any(|lane| !lane.deaths.is_empty()) {
+        return format!("no cell fails, but a boot died on {whole}");
+    }
+    match (passed, counts.get(Verdict::Xfail)) {
+        (0, 0) => return format!("no cell ran on {whole}"),
+        (0, _) => return format!("nothing but known differences on {whole}"),
+        _ => {}
     }
     let pass = if kernels.len() == 1 { "passes" } else { "pass" };
     format!("{whole} {pass}: {} as expected", count(passed, "cell"))
@@ -87,4 +97,84 @@ fn fails(tested: &Tested<'_>) -> bool {
 
 fn refuses(tested: &Tested<'_>) -> bool {
     tested.lanes.iter().any(|lane| lane.refused().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::fixture;
+    use super::*;
+    use crate::record::Refused;
+
+    #[test]
+    fn a_run_in_which_all_is_well_passes() {
+        assert!(passes(&fixture::passed()));
+        assert_eq!(
+            headline(&fixture::passed()),
+            "perfsec: Linux 7.3.4 and 6.1.192 pass: 37 cells as expected"
+        );
+    }
+
+    /// Each is one thing that is not well in a run that passes otherwise.
+    #[rstest]
+    #[case::fail(|run: &mut Run| first(run, Verdict::Fail), "2 kernels (7.3.4) fails: 1 of 37 cells is not as")]
+    #[case::error(|run: &mut Run| first(run, Verdict::Error), "1 of 37 cells is not judged on Linux 7.3.4 and")]
+    #[case::miss(|run: &mut Run| first(run, Verdict::Miss), "1 of 37 cells is not judged on Linux 7.3.4 and")]
+    #[case::xpass(|run: &mut Run| first(run, Verdict::Xpass), "1 cell known to differ pass on Linux 7.3.4 and")]
+    #[case::cut(|run: &mut Run| run.end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
+    #[case::interrupted(interrupt, "the run on Linux 7.3.4 and 6.1.192 did not end")]
+    #[case::unseen(|run: &mut Run| run.started.cells += 1, "1 of 38 cells is not judged on")]
+    #[case::lane_cut(|run: &mut Run| run.lanes[0].end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
+    #[case::refused(refuse, "1 of 2 kernels (6.1.192) cannot be tested")]
+    #[case::died(|run: &mut Run| run.lanes[0].deaths = fixture::run().lanes[0].deaths.clone(), "but a boot died on")]
+    #[case::nothing_ran(|run: &mut Run| all(run, Verdict::Skip), "no cell ran on Linux 7.3.4 and 6.1.192")]
+    #[case::all_known(|run: &mut Run| all(run, Verdict::Xfail), "nothing but known differences on Linux")]
+    fn a_run_does_not_pass_when_anything_is_wrong(
+        #[case] break_it: fn(&mut Run),
+        #[case] words: &str,
+    ) {
+        let mut run = fixture::passed();
+        break_it(&mut run);
+        assert!(!passes(&run));
+        let line = headline(&run);
+        assert!(line.contains(words) && line.len() <= WIDTH, "{line}");
+    }
+
+    fn first(run: &mut Run, verdict: Verdict) {
+        let cells = &mut run.lanes[1].cells;
+        let cell = cells.iter_mut().find(|cell| cell.judgement.verdict == Verdict::Pass);
+        cell.unwrap().judgement.verdict = verdict;
+    }
+
+    fn all(run: &mut Run, verdict: Verdict) {
+        let cells = run.lanes.iter_mut().flat_map(|lane| &mut lane.cells);
+        cells.for_each(|cell| cell.judgement.verdict = verdict);
+    }
+
+    fn interrupt(run: &mut Run) {
+        run.end.as_mut().unwrap().interrupted = true;
+    }
+
+    fn refuse(run: &mut Run) {
+        let refused = Refused { reason: "no SELinux".to_owned(), console: String::new() };
+        run.lanes[0].end.as_mut().unwrap().refused = Some(refused);
+    }
+
+    #[test]
+    fn the_versions_are_left_out_when_there_is_no_room_for_them() {
+        let mut run = fixture::run();
+        for number in 2..9 {
+            let mut lane = run.lanes[0].clone();
+            lane.started.lane = number;
+            lane.started.kernel.sha256 = number.to_string();
+            lane.started.kernel.version.patch = 1000 + number as u32;
+            run.lanes.push(lane);
+        }
+        assert!(
+            headline(&run).starts_with("perfsec: 9 kernels fail: 63 of "),
+            "{}",
+            headline(&run)
+        );
+    }
 }

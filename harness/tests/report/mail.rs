@@ -1,0 +1,180 @@
+//! The text for a mailing list and the mail around it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use perfsec::record::{self, Run};
+use perfsec::report::mail::{Letter, Mailbox, MessageId, Original, Regzbot, text};
+use rstest::rstest;
+use serde_json::Value;
+use crate::support::Place;
+use crate::{golden as check, place as path};
+
+fn run() -> Run {
+    record::read(&path("run.jsonl")).expect("the record of tests").run
+}
+
+fn ann() -> Mailbox {
+    "Ann Exämple <ann@example.org>".parse().expect("an address")
+}
+
+/// A regression report in answer to a patch.
+fn letter() -> Letter {
+    let original = Original::read(&path("original.mbox"), None).expect("a mail");
+    let id: MessageId = "perfsec.0123456789abcdef@example.org".parse().expect("an id");
+    let commands = ["introduced=v6.1..v7.3-rc1", "title=perf: EACCES where EPERM was promised"];
+    Letter {
+        from: ann(),
+        to: original.to,
+        cc: original.cc,
+        subject: None,
+        id,
+        thread: Some(original.thread),
+        regzbot: Regzbot::parse(&commands).expect("commands"),
+        now: 0,
+    }
+}
+
+#[test]
+fn the_text_for_a_mailing_list_is_as_it_was() {
+    check("run.txt", &text(&run(), Some(&ann())));
+}
+
+#[test]
+fn the_mail_is_as_it_was() {
+    check("run.eml", &letter().write(&run()));
+}
+
+#[test]
+fn the_text_is_ascii_and_wide_only_where_it_quotes() {
+    let text = text(&run(), None);
+    assert!(text.is_ascii());
+    let quotes = |line: &str| {
+        let quote = line.strip_prefix("     ").unwrap_or_default();
+        quote.starts_with(['|', '+', '-', ' '])
+    };
+    let wide: Vec<_> = text.lines().filter(|line| line.len() > 78 && !quotes(line)).collect();
+    assert_eq!(wide, [""; 0]);
+    assert!(text.lines().any(|line| line.len() > 78), "nothing is quoted");
+}
+
+/// perfsec with a git that knows nobody.
+fn perfsec(place: &Place, arguments: &[&str]) -> support::Ended {
+    let mut command = place.command(arguments);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    support::Ended::of(command.output().expect("perfsec starts"))
+}
+
+fn report(place: &Place, arguments: &[&str]) -> support::Ended {
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
+    let record = record.display().to_string();
+    perfsec(place, &[&["report", record.as_str()], arguments].concat())
+}
+
+#[test]
+fn a_report_on_the_command_line_is_the_one_of_the_library() {
+    let place = Place::new();
+    let ended = report(&place, &["--format", "text"]);
+    ended.succeeds();
+    assert_eq!(ended.stdout, text(&run(), None));
+
+    let file = place.path().join("m").display().to_string();
+    let original = path("original.mbox").display().to_string();
+    let ended = report(
+        &place,
+        &[
+            "--mail",
+            "--from",
+            "Ann Exämple <ann@example.org>",
+            "--reply-to-mbox",
+            &original,
+            "--regzbot",
+            "introduced=v6.1..v7.3-rc1",
+            "--regzbot",
+            "title=perf: EACCES where EPERM was promised",
+            "--out",
+            &file,
+        ],
+    );
+    ended.succeeds();
+    let id = |mail: &str| -> String {
+        let line = mail.lines().find(|line| line.starts_with("Message-ID: "));
+        line.expect("an id").to_owned()
+    };
+    let (mail, ours) = (fs::read_to_string(&file).expect("a mail"), letter().write(&run()));
+    assert_ne!(id(&mail), id(&ours));
+    assert_eq!(mail.replace(&id(&mail), &id(&ours)), ours);
+}
+
+#[rstest]
+#[case::nobody(&["--mail"], "a mail needs a sender")]
+#[case::no_address(&["--mail", "--from", "Ann"], "is no address")]
+#[case::injection(&["--mail", "--from", "a@b", "--to", "c@d\nBcc: e@f"], "is no address")]
+#[case::no_id(&["--mail", "--from", "a@b", "--in-reply-to", "a b"], "is no message id")]
+#[case::no_mail(&["--to", "a@b"], "--mail")]
+#[case::other_format(&["--format", "json", "--from", "a@b"], "--from is for --mail and for")]
+#[case::both(&["--mail", "--format", "json"], "cannot be used with")]
+#[case::bot(&["--mail", "--from", "a@b", "--regzbot", "introduced=6.1"], "expected a commit")]
+#[case::bot_alone(&["--mail", "--from", "a@b", "--regzbot", "title=x"], "--in-reply-to")]
+#[case::no_file(&["--mail", "--from", "a@b", "--reply-to-mbox", "none"], "cannot read none")]
+#[case::subject_of_nothing(&["--mail", "--from", "a@b", "--subject-of", "x"], "--in-reply-to")]
+fn a_mistake_is_told(#[case] arguments: &[&str], #[case] words: &str) {
+    let ended = report(&Place::new(), arguments);
+    ended.fails(2, words);
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told() {
+    report(&Place::new(), &["--mail", "--from", "a@b", "--out", "none/m"])
+        .fails(5, "cannot write none/m");
+}
+
+/// Reads a mail from standard input and writes what a mail program would show.
+const SHOW: &str = "
+import email, email.policy, json, sys
+mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
+headers = {name: str(value) for name, value in mail.items()}
+body = mail.get_payload(decode=True).decode(mail.get_content_charset())
+defects = [str(d) for d in mail.defects] + [str(d) for v in mail.values() for d in v.defects]
+print(json.dumps({'headers': headers, 'body': body, 'defects': defects}))
+";
+
+#[test]
+#[ignore = "needs python3"]
+fn pythons_email_reads_the_mail_back() {
+    let mut letter = letter();
+    letter.cc.push("\"Zoë, the \\\"Z\\\"\" <zoe@example.org>".parse().expect("an address"));
+    letter.subject = Some(format!("[REGRESSION] perf: é {}", "long ".repeat(40)));
+    let mail = letter.write(&run());
+    let mut python = Command::new("python3")
+        .args(["-c", SHOW])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 starts");
+    python.stdin.take().expect("a pipe").write_all(mail.as_bytes()).expect("python reads");
+    let output = python.wait_with_output().expect("python ends");
+    let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+
+    assert_eq!(seen["defects"], serde_json::json!([]));
+    let (_, body) = mail.split_once("\n\n").expect("a body");
+    assert_eq!(seen["body"], body);
+    let expected = serde_json::json!({
+        "From": "Ann Exämple <ann@example.org>",
+        "To": "Zoë Author <zoe@example.com>",
+        "Cc": "selinux@vger.kernel.org, \"Doe, John\" <john@example.com>, \
+            \"Zoë, the \\\"Z\\\"\" <zoe@example.org>, regressions@lists.linux.dev",
+        "Subject": letter.subject.as_deref().unwrap_or_default().trim_end(),
+        "Date": "Wed, 25 Nov 2026 00:58:04 +0000",
+        "Message-ID": "<perfsec.0123456789abcdef@example.org>",
+        "In-Reply-To": "<20200227.2@example.com>",
+        "References": "<20200227.0@example.com> <20200227.2@example.com>",
+        "MIME-Version": "1.0",
+        "Content-Type": "text/plain; charset=\"us-ascii\"",
+        "Content-Transfer-Encoding": "7bit",
+    });
+    assert_eq!(seen["headers"], expected);
+}
