@@ -1,6 +1,6 @@
 //! Boots that ended too early, and what their consoles say about it.
 
-use super::labels::Tested;
+use super::labels::{Tested, world};
 use super::page::Page;
 use crate::console::{self, Kind};
 use crate::judge::Verdict;
@@ -10,7 +10,7 @@ use crate::record::{Death, LaneRun};
 const REPORT_LINES: usize = 40;
 
 /// How many lines of a console are shown on which the kernel reports nothing.
-const LAST_LINES: usize = 20;
+const LAST_LINES: usize = 12;
 
 /// The deaths that no failed cell tells of.
 pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
@@ -45,7 +45,7 @@ fn failed(lane: &LaneRun, death: &Death) -> bool {
 fn refused(label: &str, lane: &LaneRun, page: &mut Page) {
     let Some(refused) = lane.end.as_ref().and_then(|end| end.refused.as_ref()) else { return };
     page.heading("Not tested:");
-    let world = crate::report::summary::world(&lane.started);
+    let world = world(lane);
     page.item(2, &format!("Linux {label}, {world}: {}", refused.reason));
     page.gap();
     excerpt(&refused.console, &refused.reason, 4, page);

@@ -1,12 +1,14 @@
 //! What the kernels did instead of what was expected, the same difference once.
 
+use std::path::Path;
+
 use super::deaths;
-use super::labels::{Tested, count, list};
+use super::labels::{Tested, case_file, count, lanes, list};
 use super::page::Page;
 use super::plain;
 use crate::case::Expected;
 use crate::judge::Verdict;
-use crate::record::{CellResult, LaneRun};
+use crate::record::{CellResult, LaneRun, Run};
 use crate::report::difference;
 
 /// How large a mail may become before further differences are only named: the kernel's lists refuse what
@@ -28,13 +30,15 @@ pub(super) struct Group<'a> {
     /// The first of them, on the newest kernel.
     first: &'a CellResult,
     lane: &'a LaneRun,
-    /// Each with the label of its kernel.
+    /// Each with the name of its lane.
     cells: Vec<(&'a str, &'a CellResult)>,
 }
 
 /// Writes every difference, those of the newest kernel first.
-pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
-    let groups = groups(kernels);
+pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+    let lanes = lanes(kernels);
+    let groups = groups(&lanes);
+    let cases = run.started.asked.cases_directory.as_deref();
     if groups.is_empty() {
         return;
     }
@@ -46,7 +50,8 @@ pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
             break;
         }
         page.gap();
-        group.write(at + 1, page);
+        let file = case_file(&group.first.path, cases);
+        group.write(at + 1, &file, page);
         left_out -= 1;
     }
     if left_out > 0 {
@@ -63,18 +68,14 @@ pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
     }
 }
 
-fn groups<'a>(kernels: &'a [Tested<'a>]) -> Vec<Group<'a>> {
+fn groups<'a>(lanes: &'a [(String, &'a LaneRun)]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    let lanes = kernels
-        .iter()
-        .flat_map(|tested| tested.lanes.iter().map(|lane| (tested.label.as_str(), *lane)));
-    let cells =
-        lanes.flat_map(|(label, lane)| lane.cells.iter().map(move |cell| (label, lane, cell)));
-    for (label, lane, cell) in cells.filter(|(_, _, cell)| cell.judgement.verdict == Verdict::Fail)
-    {
-        match groups.iter_mut().find(|group| group.has(cell)) {
-            Some(group) => group.cells.push((label, cell)),
-            None => groups.push(Group { first: cell, lane, cells: vec![(label, cell)] }),
+    for (label, lane) in lanes {
+        for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict == Verdict::Fail) {
+            match groups.iter_mut().find(|group| group.has(cell)) {
+                Some(group) => group.cells.push((label, cell)),
+                None => groups.push(Group { first: cell, lane, cells: vec![(label, cell)] }),
+            }
         }
     }
     groups
@@ -88,12 +89,12 @@ impl Group<'_> {
             && (&a.reason, &a.expected, &a.observed) == (&b.reason, &b.expected, &b.observed)
     }
 
-    fn write(&self, number: usize, page: &mut Page) {
+    fn write(&self, number: usize, file: &Path, page: &mut Page) {
         let first = self.first;
         let judgement = &first.judgement;
         page.numbered(number, &first.title);
         self.names(page);
-        page.item(5, &format!("expected by {}:{}", first.path.display(), first.line));
+        page.item(5, &format!("expected by {}:{}", file.display(), first.line));
         for source in &first.source {
             page.item(5, &format!("promised by {source}"));
         }
@@ -104,7 +105,7 @@ impl Group<'_> {
         if judgement.observed.is_empty() {
             self.console(page);
         } else {
-            self.difference(page);
+            self.difference(file, page);
         }
         page.gap();
         for note in &judgement.notes {
@@ -135,7 +136,7 @@ impl Group<'_> {
         }
     }
 
-    fn difference(&self, page: &mut Page) {
+    fn difference(&self, file: &Path, page: &mut Page) {
         let judgement = &self.first.judgement;
         let expected: Vec<Expected> = judgement
             .expected
@@ -144,7 +145,7 @@ impl Group<'_> {
             .collect();
         let observed: Vec<String> =
             judgement.observed.iter().map(|line| plain::verbatim(line)).collect();
-        let text = difference(&expected, &observed, &self.first.path);
+        let text = difference(&expected, &observed, file);
         let text = anstream::adapter::strip_str(&text).to_string();
         for line in text.lines().take(LINES) {
             page.verbatim(5, line);

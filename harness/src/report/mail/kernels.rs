@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::labels::{Tested, count, short};
+use super::labels::{Tested, base, count, short, world};
 use super::page::Page;
 use crate::kernel::{Config, Kernel, Origin};
 use crate::record::{LaneRun, Run};
-use crate::report::summary::world;
 
 /// The options that a reviewer asks for, without `CONFIG_`: each can change who is refused, what is
 /// logged or what could be seen.
@@ -96,7 +95,7 @@ fn commit(release: &str) -> Option<&str> {
 fn origin(kernel: &Kernel) -> String {
     match &kernel.origin {
         Origin::File { path } | Origin::Deb { path, .. } => {
-            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            let name = base(path);
             let package = match &kernel.origin {
                 Origin::Deb { package, version, .. } => format!(" ({package} {version})"),
                 _ => String::new(),
@@ -140,7 +139,7 @@ fn modules(tested: &Tested<'_>) -> Option<String> {
 
 fn lane_of(lane: &LaneRun) -> String {
     let policy = short(&lane.started.policy_sha256);
-    let world = world(&lane.started);
+    let world = world(lane);
     let world =
         if lane.started.boot.has_policy() { format!("{world} (sha256 {policy})") } else { world };
     let counts = lane.counts();
@@ -165,7 +164,7 @@ fn cases(run: &Run) -> String {
     which.extend(filter.grants.iter().map(|grant| format!("grant {grant}")));
     which.extend(filter.modes.iter().map(|mode| format!("mode {mode}")));
     let which =
-        if which.is_empty() { String::new() } else { format!(", only {}", which.join(" ")) };
+        if which.is_empty() { String::new() } else { format!(", only {}", which.join(", ")) };
     format!("{whose} (sha256 {hash}){which}, {}", count(run.started.cells, "cell"))
 }
 
@@ -181,7 +180,7 @@ fn differences(kernels: &[Tested<'_>], page: &mut Page) {
     let lines = names.into_iter().filter(|name| !dull(name)).filter_map(|name| {
         let values: Vec<_> = known.iter().map(|(_, config)| value(config, name)).collect();
         let differ = values.iter().any(|value| *value != values[0]);
-        differ.then(|| (name, values))
+        differ.then_some((name, values))
     });
     let mut first = true;
     for (name, values) in lines {

@@ -1,7 +1,11 @@
 //! The kernels of a run: each once, newest first, and with a name that no other has.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
 use crate::kernel::Kernel;
-use crate::record::{LaneRun, Run};
+use crate::record::{LaneRun, LaneStarted, Run};
+use crate::report::summary;
 
 /// A kernel, and every lane in which it ran.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(super) fn kernels(run: &Run) -> Vec<Tested<'_>> {
             None => kernels.push(Tested { kernel, label: String::new(), lanes: vec![lane] }),
         }
     }
-    kernels.sort_by(|a, b| b.kernel.version.cmp(&a.kernel.version));
+    kernels.sort_by_key(|tested| std::cmp::Reverse(tested.kernel.version));
     for at in 0..kernels.len() {
         kernels[at].label = label(kernels[at].kernel, &kernels);
     }
@@ -44,6 +48,36 @@ fn label(kernel: &Kernel, all: &[Tested<'_>]) -> String {
     } else {
         format!("{} ({})", kernel.release, short(&kernel.sha256))
     }
+}
+
+/// What a lane's kernel was booted as, in a few words.
+pub(super) fn world(lane: &LaneRun) -> String {
+    let policy = base(Path::new(&lane.started.policy));
+    summary::world(&LaneStarted { policy, ..lane.started.clone() })
+}
+
+/// Every lane of these kernels with its name: that of its kernel, and of the policy if there are several.
+pub(super) fn lanes<'a>(kernels: &'a [Tested<'a>]) -> Vec<(String, &'a LaneRun)> {
+    let all =
+        || kernels.iter().flat_map(|tested| tested.lanes.iter().map(move |lane| (tested, *lane)));
+    let policies: BTreeSet<&str> = all().map(|(_, lane)| lane.started.policy.as_str()).collect();
+    let named = |(tested, lane): (&Tested<'_>, &'a LaneRun)| match policies.len() {
+        0 | 1 => (tested.label.clone(), lane),
+        _ => (format!("{} under {}", tested.label, base(Path::new(&lane.started.policy))), lane),
+    };
+    all().map(named).collect()
+}
+
+/// The last part of a path: where the rest lies on this host is nobody else's business.
+pub(super) fn base(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// A case file, below the last part of the directory of the cases.
+pub(super) fn case_file(path: &Path, cases: Option<&Path>) -> PathBuf {
+    let inside = cases.and_then(|cases| Some((cases, path.strip_prefix(cases).ok()?)));
+    inside.map_or_else(|| path.to_owned(), |(cases, rest)| Path::new(&base(cases)).join(rest))
 }
 
 /// The beginning of a hash, which is enough to tell it from others.

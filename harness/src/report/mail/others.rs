@@ -60,10 +60,15 @@ fn groups<'a>(kernels: &'a [Tested<'a>], verdict: Verdict) -> Vec<Group<'a>> {
     groups
 }
 
-/// Every cell with the label of its kernel.
+/// Every cell with the label of its kernel, but for those whose lane has been said not to be tested.
 fn cells<'a>(kernels: &'a [Tested<'a>]) -> impl Iterator<Item = (&'a str, &'a CellResult)> {
     kernels.iter().flat_map(|tested| {
-        let cells = tested.lanes.iter().flat_map(|lane| &lane.cells);
+        let cells = tested.lanes.iter().flat_map(|lane| {
+            let told = |cell: &&CellResult| {
+                lane.refused().is_some() && cell.judgement.reason.as_deref() == lane.refused()
+            };
+            lane.cells.iter().filter(move |cell| !told(cell))
+        });
         cells.map(|cell| (tested.label.as_str(), cell))
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use perfsec_wire::Mode;
 
-use super::labels::{Tested, list, short};
+use super::labels::{Tested, base, list, short};
 use super::page::{Page, WIDTH};
 use super::plain;
 use crate::case::Coordinates;
@@ -34,10 +34,10 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
         Some(wanted) => lane.cells.iter().any(|cell| wanted.contains(&cell.judgement.verdict)),
         None => true,
     };
-    let concerned: Vec<(&Kernel, Vec<&LaneRun>)> = kernels
+    let concerned: Vec<(&Tested<'_>, Vec<&LaneRun>)> = kernels
         .iter()
         .map(|tested| {
-            (tested.kernel, tested.lanes.iter().copied().filter(|lane| concerns(lane)).collect())
+            (tested, tested.lanes.iter().copied().filter(|lane| concerns(lane)).collect())
         })
         .filter(|(_, lanes): &(_, Vec<_>)| !lanes.is_empty())
         .collect();
@@ -47,12 +47,18 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
 
     let mut words = vec!["cargo".to_owned(), "xtask".to_owned(), "run".to_owned()];
     let mut remarks = Vec::new();
-    for (kernel, _) in &concerned {
-        words.extend(["--kernel".to_owned(), spec(kernel)]);
+    for (tested, _) in &concerned {
+        let kernel = tested.kernel;
+        let mut name = spec(kernel);
         if !matches!(kernel.origin, Origin::Debian { .. }) {
+            // Two files of one name lay in two places.
+            if kernels.iter().filter(|other| spec(other.kernel) == name).count() > 1 {
+                name = format!("{name}-{}", tested.label);
+            }
             let hash = short(&kernel.sha256);
-            remarks.push(format!("{} is the image with sha256 {hash}", spec(kernel)));
+            remarks.push(format!("{name} is the image with sha256 {hash}"));
         }
+        words.extend(["--kernel".to_owned(), name]);
     }
     let lanes = || concerned.iter().flat_map(|(_, lanes)| lanes);
     let policies: BTreeSet<&str> = lanes().map(|lane| lane.started.policy.as_str()).collect();
@@ -103,12 +109,6 @@ fn spec(kernel: &Kernel) -> String {
         }
         Origin::Debian { .. } => format!("debian:{}", kernel.version),
     }
-}
-
-/// The last part of a path: where the rest lies on this host is nobody else's business.
-fn base(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
 }
 
 /// The values that an option had on a command line.
@@ -210,6 +210,7 @@ fn quoted(word: &str) -> String {
 mod tests {
     use rstest::rstest;
 
+    use super::super::fixture;
     use super::*;
 
     fn at(domain: &str, paranoid: i32, grant: &str, mode: &str) -> Coordinates {
@@ -229,6 +230,26 @@ mod tests {
         assert_eq!(common("a/b", &[&first]), "a/b/none_t/paranoid=2/none/enforcing");
         assert_eq!(common("a/b", &[&first, &mode]), "a/b/none_t/paranoid=2/none/");
         assert_eq!(common("a/b", &[&first, &domain]), "a/b/");
+    }
+
+    #[test]
+    fn many_cases_are_covered_by_their_areas_and_one_mode_by_itself() {
+        let cell = fixture::run().lanes[0].cells[0].clone();
+        let of = |case: String, mode: &str| CellResult {
+            case,
+            at: Coordinates { mode: mode.parse().unwrap(), ..cell.at.clone() },
+            ..cell.clone()
+        };
+        let few: Vec<_> = (0..2).map(|n| of(format!("open/{n}"), "enforcing")).collect();
+        let rest = "all_t/paranoid=2/perfmon/enforcing";
+        let names = [0, 1].map(|n| format!("open/{n}/{rest}"));
+        assert_eq!(
+            filters(few.iter()),
+            [&names[..], &["--mode".into(), "enforcing".into()]].concat()
+        );
+        let mut many: Vec<_> = (0..9).map(|n| of(format!("open/{n}"), "enforcing")).collect();
+        many.push(of("proc/maps".to_owned(), "permissive"));
+        assert_eq!(filters(many.iter()), ["open/", "proc/"]);
     }
 
     #[rstest]

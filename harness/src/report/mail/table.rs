@@ -25,10 +25,15 @@ struct Share {
 
 type Row = (String, Mode);
 
-/// Writes the table; cells that were skipped are not in it.
+/// Writes the table; cells that were skipped are not in it, nor what could not be tested at all.
 pub(super) fn write(run: &Run, kernels: usize, page: &mut Page) {
-    let ran: Vec<&CellResult> =
-        run.cells().filter(|cell| cell.judgement.verdict != Verdict::Skip).collect();
+    let ran: Vec<&CellResult> = run
+        .lanes
+        .iter()
+        .filter(|lane| lane.refused().is_none())
+        .flat_map(|lane| &lane.cells)
+        .filter(|cell| cell.judgement.verdict != Verdict::Skip)
+        .collect();
     if ran.is_empty() {
         return;
     }

@@ -30,7 +30,7 @@ fn page(run: &Run) -> Page {
     }
     tested::write(run, &kernels, &mut page);
     table::write(run, kernels.len(), &mut page);
-    failures::write(&kernels, &mut page);
+    failures::write(run, &kernels, &mut page);
     deaths::write(&kernels, &mut page);
     others::write(&kernels, &mut page);
     reproduce::write(run, &kernels, &mut page);
@@ -54,6 +54,8 @@ fn missing(run: &Run) -> Option<String> {
 mod tests {
     use super::super::fixture;
     use super::*;
+    use crate::judge::{Judgement, Verdict};
+    use crate::record::Refused;
 
     fn ann() -> Mailbox {
         "Ann Exämple <ann@example.org>".parse().unwrap()
@@ -116,6 +118,47 @@ mod tests {
         assert!(text.len() < 100_000, "{}", text.len());
         assert!(text.contains("more, without their transcripts"), "{text}");
         assert!(text.contains("To reproduce"), "{text}");
+    }
+
+    #[test]
+    fn a_lane_that_could_not_be_tested_is_told_once() {
+        let mut run = fixture::run();
+        let lane = &mut run.lanes[0];
+        let refused = Refused { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
+        lane.end.as_mut().unwrap().refused = Some(refused);
+        lane.deaths.clear();
+        for cell in &mut lane.cells {
+            cell.judgement = Judgement::unseen(Verdict::Error, "no SELinux", Vec::new());
+        }
+        let text = text(&run, None);
+        assert_eq!(text.matches("no SELinux").count(), 1, "{text}");
+        assert!(text.contains("  Linux 6.1.192, policy minimal: no SELinux\n\n    | last words\n"));
+        assert!(!text.contains("Not judged"), "{text}");
+    }
+
+    #[test]
+    fn where_files_lay_on_the_host_is_not_told() {
+        let mut run = fixture::run();
+        run.started.asked.cases_directory = Some("/home/ann/suite".into());
+        for lane in &mut run.lanes {
+            let path = "/home/ann/linux/arch/x86/boot/bzImage".into();
+            lane.started.kernel.origin = crate::kernel::Origin::File { path };
+            lane.started.policy = "/home/ann/my.cil".to_owned();
+            for cell in &mut lane.cells {
+                cell.path = std::path::Path::new("/home/ann").join(&cell.path);
+            }
+        }
+        let text = text(&run, None);
+        assert!(!text.contains("/home"), "{text}");
+        assert!(text.contains("# suite/open/wrong.toml:32\n"), "{text}");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "--kernel bzImage-7.3.4 --kernel bzImage-6.1.192",
+            "--policy my.cil --cases suite",
+            "bzImage-6.1.192 is the image with sha256 26f2e57c9933",
+        ] {
+            assert!(text.replace("\\ ", "").contains(words), "{text}");
+        }
     }
 
     #[test]

@@ -53,7 +53,8 @@ fn verdict(run: &Run, kernels: &[Tested<'_>], named: bool) -> String {
     }
     let (passed, gone) = (counts.get(Verdict::Pass), counts.get(Verdict::Xpass));
     if gone > 0 {
-        return format!("{} known to differ pass on {whole}", count(gone, "cell"));
+        let pass = if gone == 1 { "passes" } else { "pass" };
+        return format!("{} known to differ {pass} on {whole}", count(gone, "cell"));
     }
     let lanes = || run.lanes.iter();
     if run.end.as_ref().is_none_or(|end| end.interrupted) || lanes().any(|lane| lane.end.is_none())
@@ -121,7 +122,7 @@ mod tests {
     #[case::fail(|run: &mut Run| first(run, Verdict::Fail), "2 kernels (7.3.4) fails: 1 of 37 cells is not as")]
     #[case::error(|run: &mut Run| first(run, Verdict::Error), "1 of 37 cells is not judged on Linux 7.3.4 and")]
     #[case::miss(|run: &mut Run| first(run, Verdict::Miss), "1 of 37 cells is not judged on Linux 7.3.4 and")]
-    #[case::xpass(|run: &mut Run| first(run, Verdict::Xpass), "1 cell known to differ pass on Linux 7.3.4 and")]
+    #[case::xpass(|run: &mut Run| first(run, Verdict::Xpass), "1 cell known to differ passes on Linux 7.3.4 and")]
     #[case::cut(|run: &mut Run| run.end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::interrupted(interrupt, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::unseen(|run: &mut Run| run.started.cells += 1, "1 of 38 cells is not judged on")]
