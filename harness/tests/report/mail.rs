@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::{Ended, Place};
+use crate::{golden as check, place as path};
 use perfsec::record::{self, Run};
 use perfsec::report::mail::{Letter, Mailbox, MessageId, Original, Regzbot, text};
 use rstest::rstest;
 use serde_json::Value;
-use crate::support::Place;
-use crate::{golden as check, place as path};
 
 fn run() -> Run {
     record::read(&path("run.jsonl")).expect("the record of tests").run
@@ -61,13 +61,13 @@ fn the_text_is_ascii_and_wide_only_where_it_quotes() {
 }
 
 /// perfsec with a git that knows nobody.
-fn perfsec(place: &Place, arguments: &[&str]) -> support::Ended {
+fn perfsec(place: &Place, arguments: &[&str]) -> Ended {
     let mut command = place.command(arguments);
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    support::Ended::of(command.output().expect("perfsec starts"))
+    Ended::of(command.output().expect("perfsec starts"))
 }
 
-fn report(place: &Place, arguments: &[&str]) -> support::Ended {
+fn report(place: &Place, arguments: &[&str]) -> Ended {
     let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
     let record = record.display().to_string();
     perfsec(place, &[&["report", record.as_str()], arguments].concat())
