@@ -13,42 +13,94 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 
+/// On which side a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It was expected and seen.
+    Both,
+    /// It was expected and not seen.
+    Expected,
+    /// It was seen and not expected.
+    Observed,
+}
+
+impl Side {
+    /// How a unified diff writes it.
+    #[must_use]
+    pub fn sign(self) -> char {
+        match self {
+            Self::Both => ' ',
+            Self::Expected => '-',
+            Self::Observed => '+',
+        }
+    }
+}
+
+/// A line of a difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Where it stands.
+    pub side: Side,
+    /// Its text in pieces, and whether a piece is what differs inside the line.
+    pub parts: Vec<(bool, String)>,
+    /// Line of the case file that expects it; none of one that was only seen.
+    pub at: Option<usize>,
+}
+
+/// The lines of a unified diff of transcripts. Where a line only changed, what differs inside it is
+/// marked on both sides.
+#[must_use]
+pub fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
+    let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
+    let new: Vec<&str> = observed.iter().map(String::as_str).collect();
+    let diff = TextDiff::from_slices(&old, &new);
+    let mut lines = Vec::new();
+    for op in diff.ops() {
+        for change in diff.iter_inline_changes(op) {
+            let side = match change.tag() {
+                ChangeTag::Equal => Side::Both,
+                ChangeTag::Delete => Side::Expected,
+                ChangeTag::Insert => Side::Observed,
+            };
+            let related = related(change.iter_strings_lossy());
+            let parts = change
+                .iter_strings_lossy()
+                .map(|(emphasis, text)| (emphasis && related, text.into_owned()))
+                .collect();
+            let at = change.old_index().map(|index| expected[index].line);
+            lines.push(Line { side, parts, at });
+        }
+    }
+    lines
+}
+
 /// A unified diff of transcripts. Lines that were expected and not seen carry the place in the case
 /// file that expects them; where a line only changed, what differs inside it is marked, by style on
 /// a terminal and by a line of carets below it everywhere.
 #[must_use]
 pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> String {
-    let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
-    let new: Vec<&str> = observed.iter().map(String::as_str).collect();
-    let diff = TextDiff::from_slices(&old, &new);
     let mut out = String::from("--- expected\n+++ observed\n");
-    for op in diff.ops() {
-        for change in diff.iter_inline_changes(op) {
-            let (sign, style) = match change.tag() {
-                ChangeTag::Delete => ('-', REMOVED),
-                ChangeTag::Insert => ('+', ADDED),
-                ChangeTag::Equal => (' ', Style::new()),
-            };
-            let _ = write!(out, "{style}{sign}");
-            let (mut carets, mut marked) = (String::from(" "), false);
-            let related = related(change.iter_strings_lossy());
-            for (emphasis, text) in change.iter_strings_lossy() {
-                let emphasis = emphasis && related;
-                marked |= emphasis;
-                let inner =
-                    if emphasis { style | Effects::UNDERLINE | Effects::BOLD } else { style };
-                let _ = write!(out, "{style:#}{inner}{text}{inner:#}{style}");
-                carets.extend(text.chars().map(|_| if emphasis { '^' } else { ' ' }));
-            }
-            let _ = write!(out, "{style:#}");
-            if let (ChangeTag::Delete, Some(index)) = (change.tag(), change.old_index()) {
-                let _ =
-                    write!(out, "    {DIM}# {}:{}{DIM:#}", path.display(), expected[index].line);
-            }
-            out.push('\n');
-            if marked {
-                let _ = writeln!(out, "{DIM}{}{DIM:#}", carets.trim_end());
-            }
+    for line in lines(expected, observed) {
+        let style = match line.side {
+            Side::Both => Style::new(),
+            Side::Expected => REMOVED,
+            Side::Observed => ADDED,
+        };
+        let _ = write!(out, "{style}{}", line.side.sign());
+        let (mut carets, mut marked) = (String::from(" "), false);
+        for (emphasis, text) in &line.parts {
+            marked |= emphasis;
+            let inner = if *emphasis { style | Effects::UNDERLINE | Effects::BOLD } else { style };
+            let _ = write!(out, "{style:#}{inner}{text}{inner:#}{style}");
+            carets.extend(text.chars().map(|_| if *emphasis { '^' } else { ' ' }));
+        }
+        let _ = write!(out, "{style:#}");
+        if let (Side::Expected, Some(number)) = (line.side, line.at) {
+            let _ = write!(out, "    {DIM}# {}:{number}{DIM:#}", path.display());
+        }
+        out.push('\n');
+        if marked {
+            let _ = writeln!(out, "{DIM}{}{DIM:#}", carets.trim_end());
         }
     }
     out
@@ -89,6 +141,16 @@ mod tests {
             -  avc denied { open } tclass=perf_event    # cases/a.toml:41\n                ^^^^\n\
             +  avc denied { cpu } tclass=perf_event\n                ^^^\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_line_knows_its_side_and_the_line_of_the_case_file_that_expects_it() {
+        let expected = ["a() = 0", "b() = 0"].map(|text| (text.to_owned(), 7));
+        let expected = expected.map(|(text, line)| Expected { text, line });
+        let lines = lines(&expected, &["a() = 0".to_owned(), "c".to_owned()]);
+        let found: Vec<_> = lines.iter().map(|line| (line.side, line.at)).collect();
+        let wanted = [(Side::Both, Some(7)), (Side::Expected, Some(7)), (Side::Observed, None)];
+        assert_eq!(found, wanted);
     }
 
     #[test]
