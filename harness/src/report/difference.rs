@@ -15,7 +15,7 @@ const DIM: Style = Style::new().dimmed();
 
 /// On which side a line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub(super) enum Side {
     /// It was expected and seen.
     Both,
     /// It was expected and not seen.
@@ -27,7 +27,7 @@ pub enum Side {
 impl Side {
     /// How a unified diff writes it.
     #[must_use]
-    pub fn sign(self) -> char {
+    pub(super) fn sign(self) -> char {
         match self {
             Self::Both => ' ',
             Self::Expected => '-',
@@ -38,19 +38,19 @@ impl Side {
 
 /// A line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(super) struct Line {
     /// Where it stands.
-    pub side: Side,
+    pub(super) side: Side,
     /// Its text in pieces, and whether a piece is what differs inside the line.
-    pub parts: Vec<(bool, String)>,
+    pub(super) parts: Vec<(bool, String)>,
     /// Line of the case file that expects it; none of one that was only seen.
-    pub at: Option<usize>,
+    pub(super) at: Option<usize>,
 }
 
 /// The lines of a unified diff of transcripts. Where a line only changed, what differs inside it is
 /// marked on both sides.
 #[must_use]
-pub fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
+pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
     let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
     let new: Vec<&str> = observed.iter().map(String::as_str).collect();
     let diff = TextDiff::from_slices(&old, &new);

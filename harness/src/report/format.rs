@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::mail::{self, Mailbox};
-use super::{Origin, json, junit, kcidb, ktap, summary};
+use super::{Origin, html, json, junit, kcidb, ktap, summary};
 use crate::record::Run;
 
 /// A form of report.
@@ -21,6 +21,8 @@ pub enum Format {
     Jsonl,
     /// The whole run as one JSON document.
     Json,
+    /// One self-contained page: a matrix of cells and kernels, with what differs.
+    Html,
     /// A submission to KCIDB, the results database of KernelCI.
     Kcidb,
 }
@@ -48,6 +50,7 @@ impl Format {
             Self::Junit => junit::junit(run),
             Self::Jsonl => run.events().map(|event| json::line(&event)).collect(),
             Self::Json => json::document(run),
+            Self::Html => html::html(run),
             Self::Kcidb => kcidb::kcidb(run, &options.origin),
         }
     }

@@ -2,6 +2,7 @@
 
 mod difference;
 mod format;
+mod html;
 mod json;
 mod junit;
 mod kcidb;
@@ -14,6 +15,7 @@ mod summary;
 
 pub use difference::difference;
 pub use format::{Format, Options};
+pub use html::html;
 pub use kcidb::Origin;
 pub use progress::Progress;
 pub use schema::Schema;

@@ -1,0 +1,320 @@
+//! What stands above the matrix: the verdict, what ran where, and what went wrong with it.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::super::summary::world;
+use super::outcome::badge;
+use super::table::{Column, Table};
+use super::text::{anchor, clipped, fragment, many};
+use crate::judge::Verdict;
+use crate::record::{CellResult, Counts, LaneRun, Run};
+
+/// How many lines of a dead guest's console are shown; the run record has the rest.
+const CONSOLE_LINES: usize = 60;
+
+/// The verdict in one line, and the class that it is shown in.
+pub(super) fn verdict(run: &Run) -> (&'static str, String) {
+    let counts = run.counts();
+    let get = |verdict| counts.get(verdict);
+    let (failed, unseen) = (get(Verdict::Fail), run.unseen());
+    let unjudged = get(Verdict::Error) + get(Verdict::Miss) + unseen;
+    let refused = run.lanes.iter().filter(|lane| lane.refused().is_some()).count();
+    let judged: usize =
+        counts.iter().filter(|(verdict, _)| verdict.judged()).map(|(_, count)| count).sum();
+    let mut words = Vec::new();
+    if failed > 0 {
+        words.push(format!("{failed} of {} failed", many(run.started.cells, "cell")));
+    }
+    if refused > 0 {
+        words.push(format!("{} could not be tested", many(refused, "lane")));
+    }
+    if unjudged > 0 {
+        words.push(format!("{} not judged", was(unjudged)));
+    }
+    if failed > 0 {
+        return ("fail", words.join(", "));
+    }
+    if !words.is_empty() {
+        return ("error", format!("{}, none failed", words.join(", ")));
+    }
+    let others = [(Verdict::Xfail, "differ as known"), (Verdict::Xpass, "no longer differ")];
+    let mut words =
+        vec![format!("{} of {} passed", get(Verdict::Pass), many(run.started.cells, "cell"))];
+    words.extend(
+        others.into_iter().filter(|it| get(it.0) > 0).map(|(it, how)| format!("{} {how}", get(it))),
+    );
+    if get(Verdict::Skip) > 0 {
+        words.push(format!("{} skipped", was(get(Verdict::Skip))));
+    }
+    match judged {
+        0 => ("skip", "No cell ran".to_owned()),
+        _ => ("pass", words.join(", ")),
+    }
+}
+
+fn was(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "was" } else { "were" })
+}
+
+pub(super) fn head(run: &Run, table: &Table) -> Markup {
+    let (class, verdict) = verdict(run);
+    html! {
+        header {
+            p.brand { "perfsec " (run.started.perfsec) " · " (when(run)) }
+            h1 class=(class) { (verdict) }
+            p.counts { (badges(&run.counts())) }
+        }
+        (notices(run))
+        (kernels(table, &run.started.host))
+        (deaths(run))
+        (refusals(run))
+        (reasons(run))
+        (facts(run))
+    }
+}
+
+/// The day and the minute; with the facts of the run it is told in full.
+fn when(run: &Run) -> Markup {
+    let started = &run.started.started;
+    match started.parse::<jiff::Timestamp>() {
+        Ok(time) => html! {
+            time datetime=(time.strftime("%Y-%m-%dT%H:%M:%SZ")) { (time.strftime("%Y-%m-%d %H:%M UTC")) }
+        },
+        Err(_) => html! { (started) },
+    }
+}
+
+pub(super) fn badges(counts: &Counts) -> Markup {
+    html! {
+        @for (verdict, count) in counts.iter() {
+            span.count { (count) " " (badge(verdict)) } " "
+        }
+        @if counts.total() == 0 { span.none { "no cell" } }
+    }
+}
+
+fn notices(run: &Run) -> Markup {
+    let total = run.started.cells;
+    let seen = total.saturating_sub(run.unseen());
+    let mut blind: BTreeMap<&str, usize> = BTreeMap::new();
+    for observation in run.cells().filter_map(|cell| cell.observation.as_ref()) {
+        if let Some(why) = &observation.caps_unseen {
+            *blind.entry(why).or_insert(0) += 1;
+        }
+    }
+    html! {
+        @match &run.end {
+            None => p.note role="note" {
+                b { "The record ends before its run did. " }
+                (seen) " of " (many(total, "cell")) " have a result."
+            },
+            Some(end) if end.interrupted => p.note role="note" {
+                b { "The run was interrupted. " }
+                (seen) " of " (many(total, "cell")) " have a result."
+            },
+            Some(_) => {}
+        }
+        @for (why, count) in blind {
+            p.note role="note" {
+                "Capability checks of " (many(count, "cell")) " were not compared: " (clipped(why))
+            }
+        }
+    }
+}
+
+fn kernels(table: &Table, host: &str) -> Markup {
+    html! {
+        section aria-labelledby="_kernels" {
+            h2 #_kernels { "Kernels" }
+            @if table.columns.is_empty() { p { "No kernel was booted." } }
+            div.kernels { @for column in &table.columns { (kernel(column, host)) } }
+        }
+    }
+}
+
+fn kernel(column: &Column, host: &str) -> Markup {
+    let started = &column.lanes[0].started;
+    let kernel = &started.kernel;
+    let counts = Counts::of(column.lanes.iter().flat_map(|lane| &lane.cells));
+    html! {
+        article.kernel {
+            h3 { "Linux " (column.kernel) ", policy " (column.policy) }
+            p.counts { (badges(&counts)) }
+            p { code { (kernel.release) } ", " (kernel.origin) }
+            p {
+                (clipped(&started.machinery.machine)) ", "
+                b { (started.machinery.accel) } ", host " (host)
+            }
+            details.lanes {
+                summary { "Build, hashes, " (many(column.lanes.len(), "lane")) }
+                dl {
+                    dt { "built" }
+                    dd { (clipped(&kernel.banner)) }
+                    dt { "image" }
+                    dd { "SHA-256 " code.hash { (kernel.sha256) } }
+                    dt { "policy" }
+                    dd { (started.policy) ", SHA-256 " code.hash { (started.policy_sha256) } }
+                }
+                div.scroll tabindex="0" role="group" aria-label="Lanes" { (lanes(&column.lanes)) }
+            }
+        }
+    }
+}
+
+fn lanes(lanes: &[&LaneRun]) -> Markup {
+    html! {
+        table {
+            thead {
+                tr {
+                    th scope="col" { "lane" } th scope="col" { "results" }
+                    th scope="col" { "boots" } th scope="col" { "time" }
+                    th scope="col" { "kernel command line" }
+                }
+            }
+            tbody {
+                @for lane in lanes {
+                    tr {
+                        th scope="row" { (world(&lane.started)) }
+                        td { (badges(&lane.counts())) }
+                        @match &lane.end {
+                            Some(end) => { td { (end.boots) } td { (seconds(end.millis)) } }
+                            None => td colspan="2" { "did not end" },
+                        }
+                        td { code { (clipped(&lane.started.machinery.parameters)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{:.1} s", millis as f64 / 1000.0)
+}
+
+fn named(lane: &LaneRun) -> String {
+    format!("Linux {}, {}", lane.started.kernel.version, world(&lane.started))
+}
+
+fn deaths(run: &Run) -> Markup {
+    let deaths: Vec<_> = run
+        .lanes
+        .iter()
+        .flat_map(|lane| lane.deaths.iter().map(move |death| (lane, death)))
+        .collect();
+    html! {
+        @if !deaths.is_empty() {
+            section aria-labelledby="_deaths" {
+                h2 #_deaths { "Boots that died" }
+                @for (lane, death) in deaths {
+                    article.death {
+                        h3 { (clipped(&death.cause)) }
+                        p {
+                            (named(lane)) ", boot " (death.boot + 1) ": " (clipped(&death.end.to_string()))
+                            @if let Some(cell) = &death.cell {
+                                " while " a href=(fragment(&anchor(cell))) { (cell) } " ran"
+                            }
+                        }
+                        (console(&death.console))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn refusals(run: &Run) -> Markup {
+    html! {
+        @for lane in &run.lanes {
+            @if let Some(refused) = lane.end.as_ref().and_then(|end| end.refused.as_ref()) {
+                section.refused {
+                    h2 { "Nothing could be tested: " (named(lane)) }
+                    p.reason { (clipped(&refused.reason)) }
+                    (console(&refused.console))
+                }
+            }
+        }
+    }
+}
+
+fn console(text: &str) -> Markup {
+    let lines: Vec<_> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
+    let cut = lines.len().saturating_sub(CONSOLE_LINES);
+    html! {
+        @if !lines.is_empty() {
+            details.console {
+                summary {
+                    "Console"
+                    @if cut > 0 { ", its last " (CONSOLE_LINES) " of " (lines.len()) " lines" }
+                }
+                pre tabindex="0" { @for line in &lines[cut..] { (clipped(line)) "\n" } }
+            }
+        }
+    }
+}
+
+/// Why cells were not judged, each reason once.
+fn reasons(run: &Run) -> Markup {
+    let mut reasons: BTreeMap<(Verdict, &str), Vec<&CellResult>> = BTreeMap::new();
+    for cell in run.cells().filter(|cell| !cell.judgement.verdict.judged()) {
+        let reason = cell.judgement.reason.as_deref().unwrap_or("no reason");
+        reasons.entry((cell.judgement.verdict, reason)).or_default().push(cell);
+    }
+    html! {
+        @if !reasons.is_empty() {
+            section aria-labelledby="_unjudged" {
+                h2 #_unjudged { "Not judged" }
+                ul.reasons {
+                    @for ((verdict, reason), cells) in reasons {
+                        li {
+                            (badge(verdict)) " " (clipped(reason)) " "
+                            span.n {
+                                "("
+                                @if let [cell] = cells.as_slice() {
+                                    a href=(fragment(&anchor(&cell.name))) { (cell.name) }
+                                } @else {
+                                    (many(cells.len(), "cell"))
+                                }
+                                ")"
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn facts(run: &Run) -> Markup {
+    let started = &run.started;
+    let filter = &started.asked.filter;
+    let words: Vec<String> = filter
+        .names
+        .iter()
+        .cloned()
+        .chain(filter.grants.iter().map(|grant| format!("grant {grant}")))
+        .chain(filter.modes.iter().map(|mode| format!("mode {mode}")))
+        .collect();
+    html! {
+        details.facts {
+            summary { "This run" }
+            dl {
+                dt { "started" } dd { (started.started) }
+                @if let Some(end) = &run.end { dt { "took" } dd { (seconds(end.millis)) } }
+                dt { "host" } dd { (started.host) }
+                dt { "command" } dd { code { (clipped(&started.command.join(" "))) } }
+                dt { "cases" } dd {
+                    @match &started.asked.cases_directory {
+                        Some(directory) => code { (directory.display()) },
+                        None => "those that perfsec brings",
+                    }
+                    ", SHA-256 " code.hash { (started.asked.cases_sha256) }
+                }
+                @if !words.is_empty() { dt { "only" } dd { (clipped(&words.join(", "))) } }
+                dt { "agent" } dd { "SHA-256 " code.hash { (started.agent) } }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The matrix: areas, cases and cells against kernels.
+
+use maud::{Markup, html};
+
+use super::outcome::{badge, class, id, outcome};
+use super::table::{Area, Case, Column, Row, Table};
+use super::text::{anchor, clipped, fragment, link, many};
+use crate::judge::Verdict;
+use crate::record::{Counts, Run};
+
+/// How many bad cases are open when the report is: a reader who finds everything open finds nothing.
+const OPEN_CASES: usize = 12;
+
+/// How many outcomes of an open case are open.
+const OPEN_OUTCOMES: usize = 3;
+
+pub(super) fn matrix(run: &Run, table: &Table) -> Markup {
+    let mut open = OPEN_CASES;
+    html! {
+        section aria-labelledby="_cells" {
+            h2 #_cells { "Cells" }
+            @if table.areas.is_empty() {
+                p { "No cell has a result." }
+            } @else {
+                (filter(&run.counts(), table))
+                div.matrix.wide[table.columns.len() > 3] {
+                    div.line.heads aria-hidden="true" {
+                        span.name { "area, case, cell" }
+                        @for column in &table.columns { span.k { (label(column)) } }
+                    }
+                    @for each in &table.areas { (area(each, &table.columns, &mut open)) }
+                }
+                p #_nothing hidden { "No cell is like that." }
+            }
+        }
+    }
+}
+
+fn label(column: &Column) -> Markup {
+    html! { b { (column.kernel) } " " small { (column.policy) } }
+}
+
+/// What only works with the script, which shows it.
+fn filter(counts: &Counts, table: &Table) -> Markup {
+    html! {
+        noscript {
+            p.note { "Filter and search need scripting. Everything is there without it." }
+        }
+        form #_filter role="search" aria-label="Cells" hidden {
+            label { "Search " input type="search" name="q" autocomplete="off" spellcheck="false"
+                placeholder="cell, title, EACCES, avc denied …"; }
+            fieldset {
+                legend { "Verdict" }
+                @for (verdict, count) in counts.iter() {
+                    label.chip {
+                        input type="checkbox" name="verdict" value=(class(verdict));
+                        " " (badge(verdict)) " " (count)
+                    }
+                }
+            }
+            label { "Area " select name="area" {
+                option value="" { "all" }
+                @for area in &table.areas { option value=(area.name) { (area.name) } }
+            } }
+            @if table.columns.len() > 1 {
+                label { "Kernel " select name="kernel" {
+                    option value="" { "all" }
+                    @for (at, column) in table.columns.iter().enumerate() {
+                        option value=(at) { (column.kernel) ", " (column.policy) }
+                    }
+                } }
+            }
+            span.buttons {
+                button type="button" name="open" { "Open all" }
+                button type="button" name="close" { "Close all" }
+                button type="reset" { "Clear filter" }
+            }
+            output name="shown" aria-live="polite" {}
+        }
+    }
+}
+
+fn area(area: &Area, columns: &[Column], open: &mut usize) -> Markup {
+    html! {
+        // The slash keeps it from being the name of a case.
+        details.area id={ (anchor(area.name)) "/" } data-area=(area.name) open[area.is_bad()] {
+            summary.line {
+                span.name { b { (area.name) } " " small { (many(area.cases.len(), "case")) ", " (many(area.rows(), "cell")) } }
+                @for (at, column) in columns.iter().enumerate() {
+                    (numbers(column, columns.len(), &area.counts(at)))
+                }
+            }
+            @for each in &area.cases { (case(each, columns, open)) }
+        }
+    }
+}
+
+fn numbers(column: &Column, columns: usize, counts: &Counts) -> Markup {
+    html! {
+        span.k {
+            @if columns > 1 { span.vh { ", " (column.kernel) " " (column.policy) ": " } }
+            @for (verdict, count) in counts.iter() {
+                span class={ "n " (class(verdict)) } { (count) " " (verdict) } " "
+            }
+            @if counts.total() == 0 { span.none { "–" } }
+        }
+    }
+}
+
+fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
+    let first = case.first;
+    let opened = case.is_bad() && *open > 0;
+    if opened {
+        *open -= 1;
+    }
+    let (plain, telling): (Vec<_>, Vec<_>) =
+        case.outcomes.iter().partition(|outcome| outcome.verdict() == Verdict::Pass);
+    html! {
+        details.case id=(anchor(&first.case)) open[opened] {
+            summary.line {
+                span.name { b { (first.case) } " " span.title { (clipped(&first.title)) } }
+                @for (at, column) in columns.iter().enumerate() {
+                    (numbers(column, columns.len(), &case.counts(at)))
+                }
+            }
+            div.body {
+                p.source {
+                    code { (first.path.display()) }
+                    @for source in &first.source { " · " (link(source)) }
+                }
+                @for (at, each) in telling.iter().enumerate() {
+                    (outcome(each, columns, each.verdict().is_bad() && opened && at < OPEN_OUTCOMES))
+                }
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "cell" }
+                            @for column in columns { th.k scope="col" { (label(column)) } }
+                        }
+                    }
+                    tbody { @for each in &case.rows { (row(each, case)) } }
+                }
+                @if !plain.is_empty() {
+                    details.plain {
+                        summary { "What passing cells saw: " (many(plain.len(), "transcript")) }
+                        @for each in &plain { (outcome(each, columns, plain.len() == 1)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(row: &Row, case: &Case) -> Markup {
+    let id_of_row = anchor(&row.cell.name);
+    html! {
+        tr id=(id_of_row) {
+            th scope="row" { a href=(fragment(&id_of_row)) { (row.cell.at) } }
+            @for seen in &row.seen {
+                td {
+                    @for (at, times) in seen {
+                        @let outcome = &case.outcomes[*at];
+                        @let verdict = outcome.verdict();
+                        a class=(class(verdict)) href={ "#" (id(outcome)) } { (verdict) }
+                        @if *times > 1 { " ×" (times) }
+                        " "
+                    }
+                    @if seen.is_empty() { span.none title="no result" { "–" } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The document around it all.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use maud::{DOCTYPE, PreEscaped, html as markup};
+use sha2::{Digest as _, Sha256};
+
+use super::head::{head, verdict};
+use super::matrix::matrix;
+use super::table::Table;
+use super::text::visible;
+use crate::record::Run;
+
+/// The style sheet.
+pub(super) const STYLE: &str = include_str!("report.css");
+
+/// The script. Nothing in the report depends on it; it filters, searches and opens.
+pub(super) const SCRIPT: &str = include_str!("report.js");
+
+/// The report.
+#[must_use]
+pub fn html(run: &Run) -> String {
+    let table = Table::of(run);
+    let kernels: Vec<_> = table.columns.iter().map(|column| column.kernel.as_str()).collect();
+    let title = format!("{} - Linux {} - perfsec", verdict(run).1, kernels.join(", "));
+    let document = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy());
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                meta name="generator" content={ "perfsec " (env!("CARGO_PKG_VERSION")) };
+                title { (title) }
+                // Or else a browser asks the server for one.
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip-link href="#_cells" { "Skip to the cells" }
+                main {
+                    (head(run, &table))
+                    (matrix(run, &table))
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    visible(&document.into_string())
+}
+
+/// Nothing is loaded, and no script runs but ours, even if something in a record got past the escaping.
+fn policy() -> String {
+    let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
+    let (style, script) = (hash(STYLE), hash(SCRIPT));
+    format!(
+        "default-src 'none'; style-src {style}; script-src {script}; img-src data:; \
+         base-uri 'none'; form-action 'none'"
+    )
+}

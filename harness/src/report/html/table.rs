@@ -1,0 +1,208 @@
+//! What the matrix is made of: kernels under policies as columns; areas, cases and cells as rows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::case::Expected;
+use crate::judge::Verdict;
+use crate::record::{CellResult, Counts, LaneRun, Run};
+
+/// A kernel under a policy, in all that it was booted as.
+pub(super) struct Column<'a> {
+    /// Its kernel's version, and what tells it from others of the same version.
+    pub(super) kernel: String,
+    /// Its policy's name, likewise.
+    pub(super) policy: String,
+    pub(super) lanes: Vec<&'a LaneRun>,
+}
+
+/// Cases whose names begin alike.
+pub(super) struct Area<'a> {
+    pub(super) name: &'a str,
+    pub(super) cases: Vec<Case<'a>>,
+}
+
+pub(super) struct Case<'a> {
+    /// What the case files say; cells of one case say the same.
+    pub(super) first: &'a CellResult,
+    pub(super) rows: Vec<Row<'a>>,
+    pub(super) outcomes: Vec<Outcome<'a>>,
+    /// What came of its cells, and in which column.
+    pub(super) cells: Vec<(usize, &'a CellResult)>,
+}
+
+/// A cell, on every kernel.
+pub(super) struct Row<'a> {
+    pub(super) cell: &'a CellResult,
+    /// For each column the outcomes by their place in the case, and how often; a run can repeat a cell.
+    pub(super) seen: Vec<BTreeMap<usize, usize>>,
+}
+
+/// What came of one or more cells of a case in the same way.
+pub(super) struct Outcome<'a> {
+    /// Number in the document.
+    pub(super) number: usize,
+    pub(super) first: &'a CellResult,
+    pub(super) cells: Vec<(usize, &'a CellResult)>,
+}
+
+/// The whole.
+pub(super) struct Table<'a> {
+    pub(super) columns: Vec<Column<'a>>,
+    pub(super) areas: Vec<Area<'a>>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn of(run: &'a Run) -> Self {
+        let columns = columns(run);
+        let mut cases: BTreeMap<&str, Vec<(usize, &CellResult)>> = BTreeMap::new();
+        for (at, column) in columns.iter().enumerate() {
+            for cell in column.lanes.iter().flat_map(|lane| &lane.cells) {
+                cases.entry(&cell.case).or_default().push((at, cell));
+            }
+        }
+        let mut areas: Vec<Area> = Vec::new();
+        let mut number = 0;
+        for (name, cells) in cases {
+            let area = name.split('/').next().unwrap_or(name);
+            let case = Case::of(cells, columns.len(), &mut number);
+            match areas.last_mut().filter(|last| last.name == area) {
+                Some(last) => last.cases.extend(case),
+                None => areas.push(Area { name: area, cases: case.into_iter().collect() }),
+            }
+        }
+        Self { columns, areas }
+    }
+}
+
+impl Area<'_> {
+    pub(super) fn counts(&self, column: usize) -> Counts {
+        Counts::of(self.cases.iter().flat_map(|case| case.cells(column)))
+    }
+
+    pub(super) fn is_bad(&self) -> bool {
+        self.cases.iter().any(Case::is_bad)
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.cases.iter().map(|case| case.rows.len()).sum()
+    }
+}
+
+impl<'a> Case<'a> {
+    fn of(cells: Vec<(usize, &'a CellResult)>, columns: usize, number: &mut usize) -> Option<Self> {
+        let first = cells.first()?.1;
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        let mut known: HashMap<Key, usize> = HashMap::new();
+        let mut rows: BTreeMap<_, Row> = BTreeMap::new();
+        for &(column, cell) in &cells {
+            let at = *known.entry(Key::of(cell)).or_insert_with(|| {
+                outcomes.push(Outcome { number: *number, first: cell, cells: Vec::new() });
+                *number += 1;
+                outcomes.len() - 1
+            });
+            outcomes[at].cells.push((column, cell));
+            // Not by name, in which -1 comes before 0 and 10 before 2.
+            let row = rows
+                .entry((&cell.at, &cell.name))
+                .or_insert_with(|| Row { cell, seen: vec![BTreeMap::new(); columns] });
+            *row.seen[column].entry(at).or_insert(0) += 1;
+        }
+        Some(Self { first, rows: rows.into_values().collect(), outcomes, cells })
+    }
+
+    fn cells(&self, column: usize) -> impl Iterator<Item = &'a CellResult> {
+        self.cells.iter().filter(move |(at, _)| *at == column).map(|(_, cell)| *cell)
+    }
+
+    pub(super) fn counts(&self, column: usize) -> Counts {
+        Counts::of(self.cells(column))
+    }
+
+    pub(super) fn is_bad(&self) -> bool {
+        self.outcomes.iter().any(|outcome| outcome.verdict().is_bad())
+    }
+}
+
+impl Outcome<'_> {
+    pub(super) fn verdict(&self) -> Verdict {
+        self.first.judgement.verdict
+    }
+}
+
+/// What makes two cells of a case the same to a reader.
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'a> {
+    verdict: Verdict,
+    reason: Option<&'a str>,
+    observed: &'a [String],
+    /// With their places, which say which expectation it was, unless all of it was met.
+    expected: Vec<(&'a str, usize)>,
+    notes: &'a [String],
+    known: Option<&'a str>,
+}
+
+impl<'a> Key<'a> {
+    fn of(cell: &'a CellResult) -> Self {
+        let judgement = &cell.judgement;
+        let place = |line: &'a Expected| (line.text.as_str(), line.line);
+        let expected =
+            if met(cell) { Vec::new() } else { judgement.expected.iter().map(place).collect() };
+        Self {
+            verdict: judgement.verdict,
+            reason: judgement.reason.as_deref(),
+            observed: &judgement.observed,
+            expected,
+            notes: &judgement.notes,
+            known: judgement.known.as_ref().map(|known| known.name.as_str()),
+        }
+    }
+}
+
+/// Whether what was seen is what was expected.
+pub(super) fn met(cell: &CellResult) -> bool {
+    let judgement = &cell.judgement;
+    judgement.expected.iter().map(|line| &line.text).eq(&judgement.observed)
+}
+
+fn columns(run: &Run) -> Vec<Column<'_>> {
+    let same = |a: &LaneRun, b: &LaneRun| {
+        let (a, b) = (&a.started, &b.started);
+        a.kernel.sha256 == b.kernel.sha256
+            && a.kernel.release == b.kernel.release
+            && a.kernel.origin == b.kernel.origin
+            && (&a.policy, &a.policy_sha256) == (&b.policy, &b.policy_sha256)
+    };
+    let mut columns: Vec<Column> = Vec::new();
+    for lane in &run.lanes {
+        match columns.iter_mut().find(|column| same(column.lanes[0], lane)) {
+            Some(column) => column.lanes.push(lane),
+            None => columns.push(Column {
+                kernel: lane.started.kernel.version.to_string(),
+                policy: lane.started.policy.clone(),
+                lanes: vec![lane],
+            }),
+        }
+    }
+    tell_apart(&mut columns);
+    columns
+}
+
+/// Two kernels of one version are told apart by their releases if that does it, or else by number.
+fn tell_apart(columns: &mut [Column]) {
+    let names: Vec<_> = columns.iter().map(|it| (it.kernel.clone(), it.policy.clone())).collect();
+    for at in 0..columns.len() {
+        let twins: Vec<usize> =
+            (0..names.len()).filter(|other| names[*other] == names[at]).collect();
+        if twins.len() < 2 {
+            continue;
+        }
+        let release = |at: usize| &columns[at].lanes[0].started.kernel.release;
+        let unique = twins.iter().all(|other| *other == at || release(*other) != release(at));
+        columns[at].kernel = if unique {
+            release(at).clone()
+        } else {
+            let place = twins.iter().take_while(|other| **other != at).count() + 1;
+            format!("{} ({place})", columns[at].kernel)
+        };
+    }
+}
