@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::super::summary::world;
-use super::outcome::badge;
+use super::outcome::{badge, verbatim};
 use super::table::{Column, Table};
 use super::text::{anchor, clipped, fragment, many};
 use crate::judge::Verdict;
@@ -240,7 +240,7 @@ fn refusals(run: &Run) -> Markup {
 }
 
 fn console(text: &str) -> Markup {
-    let lines: Vec<_> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
+    let lines: Vec<_> = text.lines().map(str::trim_end).collect();
     let cut = lines.len().saturating_sub(CONSOLE_LINES);
     html! {
         @if !lines.is_empty() {
@@ -249,7 +249,7 @@ fn console(text: &str) -> Markup {
                     "Console"
                     @if cut > 0 { ", its last " (CONSOLE_LINES) " of " (lines.len()) " lines" }
                 }
-                pre tabindex="0" { @for line in &lines[cut..] { (clipped(line)) "\n" } }
+                (verbatim(lines[cut..].iter().copied()))
             }
         }
     }

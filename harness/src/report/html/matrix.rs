@@ -85,7 +85,7 @@ fn area(area: &Area, columns: &[Column], open: &mut usize) -> Markup {
         // The slash keeps it from being the name of a case.
         details.area id={ (anchor(area.name)) "/" } data-area=(area.name) open[area.is_bad()] {
             summary.line {
-                span.name { b { (area.name) } " " small { (many(area.cases.len(), "case")) ", " (many(area.rows(), "cell")) } }
+                span.name { b { (area.name) } " " small { (many(area.cases.len(), "case")) } }
                 @for (at, column) in columns.iter().enumerate() {
                     (numbers(column, columns.len(), &area.counts(at)))
                 }
@@ -158,12 +158,12 @@ fn row(row: &Row, case: &Case) -> Markup {
             th scope="row" { a href=(fragment(&id_of_row)) { (row.cell.at) } }
             @for seen in &row.seen {
                 td {
-                    @for (at, times) in seen {
+                    @for (place, (at, times)) in seen.iter().enumerate() {
                         @let outcome = &case.outcomes[*at];
                         @let verdict = outcome.verdict();
+                        @if place > 0 { " " }
                         a class=(class(verdict)) href={ "#" (id(outcome)) } { (verdict) }
                         @if *times > 1 { " ×" (times) }
-                        " "
                     }
                     @if seen.is_empty() { span.none title="no result" { "–" } }
                 }

@@ -10,8 +10,9 @@ use super::text::{anchor, clipped, fragment, link, many};
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
-/// How many notes are shown without being asked for: a policy that lacks classes makes a hundred.
-const NOTES: usize = 8;
+/// How many notes are shown at once, and as often as they come: a policy that lacks classes makes a
+/// hundred, in every cell that loads it.
+pub(super) const LONG: usize = 8;
 
 /// The `id` of an outcome. What is ours begins with `_`, which no case's name does.
 pub(super) fn id(outcome: &Outcome) -> String {
@@ -43,20 +44,21 @@ pub(super) fn outcome(outcome: &Outcome, columns: &[Column], open: bool) -> Mark
     html! {
         details.outcome open[open] {
             summary {
-                (badge(outcome.verdict())) " "
+                // Those that passed stand below a line that says so.
+                @if outcome.verdict() != Verdict::Pass { (badge(outcome.verdict())) " " }
                 span.n { (many(outcome.cells.len(), "cell")) } " "
                 span.hint { (hint.map(clipped).unwrap_or_default()) }
             }
             div.told id=(id(outcome)) {
-                (told(outcome.first))
+                (told(outcome))
                 @if outcome.verdict() != Verdict::Pass { (cells(outcome, columns)) }
             }
         }
     }
 }
 
-fn told(cell: &CellResult) -> Markup {
-    let judgement = &cell.judgement;
+fn told(outcome: &Outcome) -> Markup {
+    let judgement = &outcome.first.judgement;
     html! {
         @if let Some(reason) = &judgement.reason { p.reason { (clipped(reason)) } }
         @if let Some(known) = &judgement.known {
@@ -66,32 +68,42 @@ fn told(cell: &CellResult) -> Markup {
                 @if let Some(target) = &known.link { " (" (link(target)) ")" }
             }
         }
-        (transcript(cell))
-        @if !judgement.notes.is_empty() { (notes(&judgement.notes)) }
+        (transcript(outcome.first))
+        (notes(&judgement.notes, outcome.noted))
     }
 }
 
 fn transcript(cell: &CellResult) -> Markup {
     let judgement = &cell.judgement;
-    let (expected, observed) = (&judgement.expected, &judgement.observed);
-    let (path, line) = (cell.path.display(), cell.line);
+    let observed = || judgement.observed.iter().map(String::as_str);
+    let place = html! { code { (cell.path.display()) ":" (cell.line) } };
     html! {
-        @if observed.is_empty() && expected.is_empty() {
-        } @else if observed.is_empty() {
-            p.legend { "Nothing was seen. What was expected, at " code { (path) ":" (line) } ":" }
-            pre tabindex="0" { @for line in expected { (clipped(&line.text)) "\n" } }
-        } @else if met(cell) {
-            p.legend { "What was seen is what is expected at " code { (path) ":" (line) } ":" }
-            pre tabindex="0" { @for line in observed { (clipped(line)) "\n" } }
-        } @else if expected.is_empty() {
-            p.legend { "What was seen:" }
-            pre tabindex="0" { @for line in observed { (clipped(line)) "\n" } }
+        @if met(cell) {
+            @if !judgement.observed.is_empty() {
+                p.legend { "As expected at " (place) ":" }
+                (verbatim(observed()))
+            }
+        } @else if judgement.observed.is_empty() {
+            p.legend { "Nothing was seen. Expected at " (place) ":" }
+            (verbatim(judgement.expected.iter().map(|line| line.text.as_str())))
+        } @else if judgement.expected.is_empty() {
+            p.legend { "Seen:" }
+            (verbatim(observed()))
         } @else {
             p.legend {
-                del { "- expected" } ", with its line in " code { (path) } "; " ins { "+ observed" }
+                del { "- expected" } ", with its line in " code { (cell.path.display()) } "; "
+                ins { "+ observed" }
             }
             (diff(cell))
         }
+    }
+}
+
+/// Lines as they are. What has to be scrolled has to be in reach of a keyboard.
+pub(super) fn verbatim<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Markup {
+    let scrolls = lines.clone().count() > 30 || lines.clone().any(|line| line.len() > 60);
+    html! {
+        pre tabindex=[scrolls.then_some("0")] { @for line in lines { (clipped(line)) "\n" } }
     }
 }
 
@@ -120,13 +132,15 @@ fn diff(cell: &CellResult) -> Markup {
     }
 }
 
-fn notes(notes: &[String]) -> Markup {
-    let list = html! { ul.notes { @for note in notes { li { (clipped(note)) } } } };
+fn notes(notes: &[String], noted: Option<usize>) -> Markup {
+    let list = || html! { ul.notes { @for note in notes { li { (clipped(note)) } } } };
+    let count = || many(notes.len(), "note");
     html! {
-        @if notes.len() > NOTES {
-            details { summary { (many(notes.len(), "note")) } (list) }
-        } @else {
-            (list)
+        @match noted {
+            Some(number) => p.legend { a href={ "#_o" (number) } { (count()) ", told before" } },
+            None if notes.len() > LONG => details { summary { (count()) } (list()) },
+            None if !notes.is_empty() => (list()),
+            None => {}
         }
     }
 }

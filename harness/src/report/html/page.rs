@@ -21,8 +21,12 @@ pub(super) const SCRIPT: &str = include_str!("report.js");
 #[must_use]
 pub fn html(run: &Run) -> String {
     let table = Table::of(run);
-    let kernels: Vec<_> = table.columns.iter().map(|column| column.kernel.as_str()).collect();
-    let title = format!("{} - Linux {} - perfsec", verdict(run).1, kernels.join(", "));
+    let verdict = verdict(run).1;
+    let title = match table.columns.as_slice() {
+        [] => verdict,
+        [one] => format!("{verdict} - Linux {}", one.kernel),
+        more => format!("{verdict} - {} kernels", more.len()),
+    };
     let document = markup! {
         (DOCTYPE)
         html lang="en" {

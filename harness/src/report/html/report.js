@@ -130,7 +130,7 @@
     columns(want.kernel);
     filtered = active;
     nothing.hidden = found > 0;
-    shown.value = active ? `${found} of ${total} cells` : "";
+    shown.value = active ? `${found} of ${total} rows` : "";
   }
 
   // A filter is a link: #?q=EACCES&verdict=fail
@@ -157,6 +157,7 @@
       for (const box of boxes) box.checked = verdicts.includes(box.value);
       for (const select of [area, kernel]) if (select && select.selectedIndex < 0) select.value = "";
       apply();
+      if (filtered) form.scrollIntoView();
       return;
     }
     if (!hash) return;

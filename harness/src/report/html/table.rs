@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::outcome::LONG;
 use crate::case::Expected;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Counts, LaneRun, Run};
@@ -43,6 +44,8 @@ pub(super) struct Outcome<'a> {
     pub(super) number: usize,
     pub(super) first: &'a CellResult,
     pub(super) cells: Vec<(usize, &'a CellResult)>,
+    /// The outcome that has told the same notes before, when they are many.
+    pub(super) noted: Option<usize>,
 }
 
 /// The whole.
@@ -70,7 +73,24 @@ impl<'a> Table<'a> {
                 None => areas.push(Area { name: area, cases: case.into_iter().collect() }),
             }
         }
-        Self { columns, areas }
+        let mut table = Self { columns, areas };
+        table.note();
+        table
+    }
+}
+
+impl Table<'_> {
+    /// Finds who tells many notes first.
+    fn note(&mut self) {
+        let mut told: HashMap<&[String], usize> = HashMap::new();
+        let cases = self.areas.iter_mut().flat_map(|area| &mut area.cases);
+        for outcome in cases.flat_map(|case| &mut case.outcomes) {
+            let notes = &outcome.first.judgement.notes;
+            if notes.len() > LONG {
+                let number = *told.entry(notes).or_insert(outcome.number);
+                outcome.noted = (number != outcome.number).then_some(number);
+            }
+        }
     }
 }
 
@@ -82,10 +102,6 @@ impl Area<'_> {
     pub(super) fn is_bad(&self) -> bool {
         self.cases.iter().any(Case::is_bad)
     }
-
-    pub(super) fn rows(&self) -> usize {
-        self.cases.iter().map(|case| case.rows.len()).sum()
-    }
 }
 
 impl<'a> Case<'a> {
@@ -96,7 +112,12 @@ impl<'a> Case<'a> {
         let mut rows: BTreeMap<_, Row> = BTreeMap::new();
         for &(column, cell) in &cells {
             let at = *known.entry(Key::of(cell)).or_insert_with(|| {
-                outcomes.push(Outcome { number: *number, first: cell, cells: Vec::new() });
+                outcomes.push(Outcome {
+                    number: *number,
+                    first: cell,
+                    cells: Vec::new(),
+                    noted: None,
+                });
                 *number += 1;
                 outcomes.len() - 1
             });
@@ -135,7 +156,9 @@ struct Key<'a> {
     verdict: Verdict,
     reason: Option<&'a str>,
     observed: &'a [String],
-    /// With their places, which say which expectation it was, unless all of it was met.
+    /// Where the expectation begins.
+    line: usize,
+    /// Unless all of it was met: it depends on the kernel too.
     expected: Vec<(&'a str, usize)>,
     notes: &'a [String],
     known: Option<&'a str>,
@@ -151,6 +174,7 @@ impl<'a> Key<'a> {
             verdict: judgement.verdict,
             reason: judgement.reason.as_deref(),
             observed: &judgement.observed,
+            line: cell.line,
             expected,
             notes: &judgement.notes,
             known: judgement.known.as_ref().map(|known| known.name.as_str()),
