@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "report/html.rs"]
+mod html;
 #[path = "report/mail.rs"]
 mod mail;
 #[path = "report/readers.rs"]

@@ -138,6 +138,8 @@
     const state = new URLSearchParams();
     for (const [name, value] of new FormData(form)) if (value) state.append(name, value);
     const text = state.toString();
+    // A link to a cell clears the filter and stays.
+    if (!text && !location.hash.startsWith("#?")) return;
     const address = text ? `#?${text}` : location.pathname + location.search;
     try {
       history.replaceState(null, "", address);

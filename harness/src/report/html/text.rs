@@ -75,7 +75,7 @@ pub(super) fn fragment(id: &str) -> String {
 pub(super) fn link(target: &str) -> Markup {
     let lower = target.to_ascii_lowercase();
     let web = ["https://", "http://"].iter().any(|scheme| lower.starts_with(scheme));
-    let plain = !target.contains(|c: char| c.is_whitespace() || is_hidden(c));
+    let plain = target.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c));
     html! {
         @if web && plain {
             a href=(target) rel="noopener noreferrer nofollow" { (clipped(target)) }
@@ -120,6 +120,7 @@ mod tests {
     #[case("data:text/html,x", false)]
     #[case("https://example.org/ x", false)]
     #[case("https://example.org/\u{202e}", false)]
+    #[case("https://example.org/<b>", false)]
     #[case("CVE-2020-0001", false)]
     fn only_what_leads_to_the_web_is_a_link(#[case] target: &str, #[case] is: bool) {
         assert_eq!(link(target).into_string().contains("<a href="), is);
