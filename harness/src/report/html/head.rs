@@ -23,15 +23,17 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     let refused = run.lanes.iter().filter(|lane| lane.refused().is_some()).count();
     let judged: usize =
         counts.iter().filter(|(verdict, _)| verdict.judged()).map(|(_, count)| count).sum();
+    let of_all = |count: usize| format!("{count} of {}", many(run.started.cells, "cell"));
     let mut words = Vec::new();
     if failed > 0 {
-        words.push(format!("{failed} of {} failed", many(run.started.cells, "cell")));
+        words.push(format!("{} failed", of_all(failed)));
     }
     if refused > 0 {
         words.push(format!("{} could not be tested", many(refused, "lane")));
     }
     if unjudged > 0 {
-        words.push(format!("{} not judged", was(unjudged)));
+        let count = if failed > 0 { unjudged.to_string() } else { of_all(unjudged) };
+        words.push(format!("{count} {} not judged", were(unjudged)));
     }
     if failed > 0 {
         return ("fail", words.join(", "));
@@ -40,13 +42,13 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
         return ("error", format!("{}, none failed", words.join(", ")));
     }
     let others = [(Verdict::Xfail, "differ as known"), (Verdict::Xpass, "no longer differ")];
-    let mut words =
-        vec![format!("{} of {} passed", get(Verdict::Pass), many(run.started.cells, "cell"))];
+    let mut words = vec![format!("{} passed", of_all(get(Verdict::Pass)))];
     words.extend(
         others.into_iter().filter(|it| get(it.0) > 0).map(|(it, how)| format!("{} {how}", get(it))),
     );
     if get(Verdict::Skip) > 0 {
-        words.push(format!("{} skipped", was(get(Verdict::Skip))));
+        let skipped = get(Verdict::Skip);
+        words.push(format!("{skipped} {} skipped", were(skipped)));
     }
     match judged {
         0 => ("skip", "No cell ran".to_owned()),
@@ -54,8 +56,8 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     }
 }
 
-fn was(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "was" } else { "were" })
+fn were(count: usize) -> &'static str {
+    if count == 1 { "was" } else { "were" }
 }
 
 pub(super) fn head(run: &Run, table: &Table) -> Markup {

@@ -143,7 +143,8 @@ fn a_run_that_did_not_end_or_was_stopped_says_so() {
     run.lanes.clear();
     let page = html(&run);
     assert!(
-        page.contains("60 were not judged, none failed") && page.contains("No cell has a result")
+        page.contains("60 of 60 cells were not judged, none failed")
+            && page.contains("No cell has a result")
     );
 }
 
@@ -167,7 +168,7 @@ fn a_lane_that_was_refused_says_why_and_shows_its_console() {
 #[case::known(Verdict::Xfail, "0 of 58 cells passed, 58 differ as known", "pass")]
 #[case::skipped(Verdict::Skip, "No cell ran", "skip")]
 #[case::failed(Verdict::Fail, "58 of 58 cells failed", "fail")]
-#[case::missed(Verdict::Miss, "58 were not judged, none failed", "error")]
+#[case::missed(Verdict::Miss, "58 of 58 cells were not judged, none failed", "error")]
 fn the_verdict_is_one_line(#[case] verdict: Verdict, #[case] words: &str, #[case] class: &str) {
     let mut run = run();
     let cells = run.lanes.iter_mut().flat_map(|lane| &mut lane.cells);
