@@ -156,6 +156,12 @@ impl Transcript {
         })
     }
 
+    /// Names of the conditions that lines depend on.
+    pub(super) fn conditions(&self) -> BTreeSet<&str> {
+        let guards = self.lines.iter().filter_map(|line| line.guard.as_ref());
+        guards.map(|guard| guard.condition.as_str()).collect()
+    }
+
     /// Whether any line depends on the kernel.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
@@ -180,12 +186,7 @@ impl Transcript {
 
     /// Every step that would be performed has one line, under each combination of conditions.
     fn check(&self, first: usize, steps: &[Step], processes: &[String]) -> Result<(), Mistake> {
-        let names: BTreeSet<_> = self
-            .lines
-            .iter()
-            .filter_map(|line| Some(line.guard.as_ref()?.condition.as_str()))
-            .collect();
-        let names: Vec<_> = names.into_iter().collect();
+        let names: Vec<_> = self.conditions().into_iter().collect();
         if names.len() > 8 {
             return Err(Mistake::new(first, "more than eight conditions in one transcript")
                 .help("write two `[[expect]]` blocks or two cases"));

@@ -140,6 +140,15 @@ impl Case {
             .resolve(|name| self.when.get(name).is_some_and(|condition| condition.holds(kernel)))
     }
 
+    /// Why a cell must see on this kernel what it need not see on every one: the reasons of the conditions
+    /// that hold and that lines of its expectation depend on.
+    #[must_use]
+    pub fn because(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<String> {
+        let names = self.expect(at).transcript.conditions();
+        let conditions = names.into_iter().filter_map(|name| self.when.get(name));
+        conditions.filter(|it| it.holds(kernel)).map(|it| it.reason.clone()).collect()
+    }
+
     /// Whether a cell expects the kernel to refuse something, on any kernel.
     #[must_use]
     pub fn expects_denial(&self, at: &Coordinates) -> bool {

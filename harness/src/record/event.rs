@@ -143,6 +143,10 @@ pub struct CellResult {
     pub source: Vec<String>,
     /// Begin of the SHA-256 of the case file, in hex: whether another run had the same case.
     pub case_sha256: String,
+    /// Reasons of the conditions on the kernel that hold here and that lines of the expectation depend on:
+    /// what the case says when kernels differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
     /// Which cell of the case.
     pub at: Coordinates,
     /// The judgement.

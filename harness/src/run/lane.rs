@@ -454,6 +454,7 @@ impl Runner<'_> {
             line: cell.case.expect(&cell.at).line,
             source: cell.case.source.clone(),
             case_sha256: cell.case.sha256.chars().take(CASE_DIGITS).collect(),
+            because: cell.case.because(&cell.at, &self.circumstances()),
             at: cell.at.clone(),
             judgement,
             observation,
