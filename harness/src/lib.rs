@@ -3,12 +3,13 @@
 //! Data flows one way: case files ([`case`]) are expanded into a [`plan`] of lanes; a [`target`] boots
 //! each lane's [`kernel`] under its [`policy`] and passes on what the agent observes; the [`judge`]
 //! compares it with the expectation; everything that happens becomes an event of the run [`record`],
-//! from which every [`report`] is made.
+//! from which every [`report`] is made. Two runs are told apart by [`compare`].
 
 pub mod bless;
 pub mod cache;
 pub mod case;
 pub mod cli;
+pub mod compare;
 pub mod console;
 pub mod coverage;
 pub mod errno;

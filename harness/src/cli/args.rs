@@ -42,6 +42,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// List what kernels are known to do otherwise, and whether runs still need it.
     Known(KnownArgs),
+    /// Show which cells differ between kernels or runs, and in what.
+    Compare(CompareArgs),
     /// Show a case as a person reads it, with what each cell must see on a kernel.
     Show(ShowArgs),
     /// Say what steps a case can have, with every field.
@@ -139,6 +141,9 @@ pub struct RunArgs {
     /// List the cells and run nothing.
     #[arg(long)]
     pub list: bool,
+    /// Judge against this record of an earlier run too: only what got worse since fails.
+    #[arg(long, value_name = "RUN")]
+    pub baseline: Option<PathBuf>,
     /// Run each cell so many times; the kernel has forgotten one before it sees the next.
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub repeat: u16,
@@ -252,6 +257,53 @@ pub struct KnownArgs {
     /// List only what no run needs any more.
     #[arg(long)]
     pub stale: bool,
+}
+
+/// Options of `compare`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = super::exit::COMPARE)]
+pub struct CompareArgs {
+    /// What to compare: run records, and kernels as `run --kernel` takes them, which are run first. A record
+    /// of several kernels is several sides. Each side is compared with the first one.
+    #[arg(value_name = "RUN|KERNEL", required = true)]
+    pub sides: Vec<String>,
+    /// Compare each side with the one before it instead of with the first one.
+    #[arg(long)]
+    pub consecutive: bool,
+    /// Only these cells, as `run` takes them; kernels run these. Without it, kernels run what the first record
+    /// was asked for.
+    #[arg(long = "cell", value_name = "CELL")]
+    pub names: Vec<String>,
+    /// Only these grants.
+    #[arg(long, value_name = "GRANT")]
+    pub grant: Vec<Grant>,
+    /// Only this mode: `permissive` or `enforcing`.
+    #[arg(long, value_name = "MODE")]
+    pub mode: Vec<Mode>,
+    /// Name every cell.
+    #[arg(long)]
+    pub verbose: bool,
+    /// The form.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: CompareFormat,
+    /// Write the comparison here instead of to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Which cases kernels run.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// How kernels are run; kernels of `--kernel` are sides after the others.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// A form of comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// For people.
+    Text,
+    /// One JSON document: a list with a comparison for each pair of sides.
+    Json,
 }
 
 /// Options of `show`.
@@ -417,6 +469,16 @@ impl FilterArgs {
             modes: self.mode.clone(),
             shard: None,
         }
+    }
+}
+
+impl CompareArgs {
+    /// The filter that was given, if one was.
+    #[must_use]
+    pub fn filter(&self) -> Option<Filter> {
+        let (names, grants, modes) = (self.names.clone(), self.grant.clone(), self.mode.clone());
+        let filter = Filter { names, grants, modes };
+        (filter != Filter::default()).then_some(filter)
     }
 }
 

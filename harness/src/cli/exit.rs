@@ -43,6 +43,18 @@ Exit codes:
   1    with --stale: something is
   2    bad input: an option, a case file, a file of known differences or a run record";
 
+/// The same of `perfsec compare`.
+pub(super) const COMPARE: &str = "\
+Exit codes:
+  0    every cell that was compared is the same on both sides
+  1    a cell differs: in a result, a check, a record, their order, or the verdict
+  2    bad input: an option, a run record, a kernel file, or sides without a cell in common
+  3    nothing differs, but a cell has no result to compare: ERROR, MISS, or the run was cut
+  4    no cell was compared: the filters select none, or all were skipped or have changed
+  5    this host lacks something (`perfsec doctor` says what)
+  6    a kernel cannot be tested
+  130  interrupted by SIGINT; 143 by SIGTERM";
+
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

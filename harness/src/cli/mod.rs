@@ -2,6 +2,7 @@
 
 mod args;
 mod bless;
+mod compare;
 mod coverage;
 mod doctor;
 mod exit;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Known(args) => known::known(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),

@@ -26,22 +26,32 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether a cell is among those that are asked for.
+    ///
+    /// # Errors
+    ///
+    /// When a name is no glob.
+    pub fn matcher(&self) -> Result<impl Fn(&str, &Coordinates) -> bool, NotAGlob> {
+        let names = CellNames::parse(&self.names)?;
+        Ok(move |name: &str, at: &Coordinates| {
+            (self.grants.is_empty() || self.grants.contains(&at.grant))
+                && (self.modes.is_empty() || self.modes.contains(&at.mode))
+                && (self.names.is_empty() || names.contains(name))
+        })
+    }
+
     /// The cells that it selects, with the controls of those that expect a denial, controls first.
     ///
     /// # Errors
     ///
     /// When a name is no glob.
     pub fn select(&self, library: &Library) -> Result<Vec<PlannedCell>, NotAGlob> {
-        let names = CellNames::parse(&self.names)?;
+        let asked_for = self.matcher()?;
         let mut cells: Vec<PlannedCell> = Vec::new();
         let of_shard = |case: &&Case| self.shard.is_none_or(|shard| shard.has(&case.name));
         for case in library.cases.iter().filter(of_shard) {
             let case = Arc::new(case.clone());
-            let wanted = |at: &Coordinates| {
-                (self.grants.is_empty() || self.grants.contains(&at.grant))
-                    && (self.modes.is_empty() || self.modes.contains(&at.mode))
-                    && (self.names.is_empty() || names.contains(&case.cell_name(at)))
-            };
+            let wanted = |at: &Coordinates| asked_for(&case.cell_name(at), at);
             let chosen: Vec<_> = case.axes.coordinates().filter(wanted).collect();
             let controls: Vec<_> = chosen.iter().filter_map(|at| case.control(at)).collect();
             let mut all: Vec<_> = chosen.into_iter().chain(controls).collect();

@@ -14,6 +14,6 @@ mod write;
 pub use error::RecordError;
 pub use event::*;
 pub use merge::{MergeError, Merged, merge};
-pub use read::{Cut, Reading, read};
+pub use read::{Cut, Reading, is_record, read};
 pub use run::{Counts, LaneRun, Misplaced, Run};
 pub use write::Writer;

@@ -77,6 +77,16 @@ pub fn read(path: &Path) -> Result<Reading, RecordError> {
     Ok(Reading { run, cut })
 }
 
+/// Whether a file is a run record rather than a kernel or nothing at all: it begins as the first line of one
+/// does, whatever the format.
+#[must_use]
+pub fn is_record(path: &Path) -> bool {
+    let mut begin = [0];
+    let read = File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut begin));
+    // No kernel image and no package begins like this.
+    matches!(read, Ok(1)) && begin == *b"{"
+}
+
 /// The first line, of which an older or newer perfsec may have had another notion.
 fn first(line: &[u8], path: &Path) -> Result<Event, RecordError> {
     let not_a_record = || RecordError::NotARecord { path: path.to_owned() };

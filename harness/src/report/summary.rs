@@ -174,7 +174,7 @@ pub(super) fn style(verdict: Verdict) -> Style {
 }
 
 /// Text from a guest, without what could steer a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.trim_end()
         .chars()
         .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })

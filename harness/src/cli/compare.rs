@@ -1,0 +1,176 @@
+//! `perfsec compare`
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::args::{CompareArgs, CompareFormat, MachineArgs};
+use super::session::{self, Session};
+use super::{Exit, Failure, exit, record};
+use crate::compare::{self, Comparison, NothingInCommon, Side};
+use crate::kernel::KernelSpec;
+use crate::plan::Filter;
+use crate::record::{Asked, Run};
+
+/// A side as it is named on the command line.
+enum Given {
+    /// A record, which may hold several.
+    Record(PathBuf, Run),
+    /// A kernel to run.
+    Kernel(KernelSpec),
+}
+
+pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
+    let given = given(args)?;
+    let mut out = args.out.as_deref().map(|path| create(path).map(|file| (path, file))).transpose()?;
+    let kernels: Vec<_> = given
+        .iter()
+        .filter_map(|given| match given {
+            Given::Kernel(spec) => Some(spec.clone()),
+            Given::Record(..) => None,
+        })
+        .collect();
+    let ran = if kernels.is_empty() { None } else { Some(run(args, &kernels, &given)?) };
+    if let Some(Ran { interrupted: Some(exit), .. }) = &ran {
+        return Ok(*exit);
+    }
+    let sides = sides(&given, ran.as_ref().map(|ran| &ran.run), &kernels);
+    let filter = args.filter().unwrap_or_default();
+    let comparisons = pairs(&sides, args, &filter)?;
+    let text = render(&comparisons, args)?;
+    match &mut out {
+        Some((path, file)) => {
+            let text = anstream::adapter::strip_str(&text).to_string();
+            let written = file.write_all(text.as_bytes());
+            written.map_err(|error| unwritable(path, &error))?;
+        }
+        None => super::print(&text)?,
+    }
+    if let Some(ran) = &ran {
+        anstream::eprintln!("run record: {}", ran.record.display());
+    }
+    Ok(ended(&comparisons, &sides))
+}
+
+/// What the arguments name: a file that begins like a record is one, everything else is a kernel.
+fn given(args: &CompareArgs) -> Result<Vec<Given>, Failure> {
+    let named = args.sides.iter().map(|side| {
+        let path = Path::new(side);
+        if crate::record::is_record(path) {
+            return Ok(Given::Record(path.to_owned(), record::read(path)?));
+        }
+        side.parse().map(Given::Kernel).map_err(|error| exit::cannot(Exit::Input, &error))
+    });
+    let kernels = args.machine.kernel.iter().map(|spec| Ok(Given::Kernel(spec.clone())));
+    let given = named.chain(kernels).collect::<Result<Vec<_>, Failure>>()?;
+    let several = given.len() > 1
+        || given.iter().any(|given| match given {
+            Given::Record(_, run) => compare::sides(run, "").len() > 1,
+            Given::Kernel(_) => false,
+        });
+    if !several {
+        let error = "one side is nothing to compare: name another run record or kernel";
+        return Err(Failure::input(error));
+    }
+    Ok(given)
+}
+
+/// Kernels that were run to be compared.
+struct Ran {
+    run: Run,
+    record: PathBuf,
+    interrupted: Option<Exit>,
+}
+
+/// Runs kernels, with the cells that are asked for, or those that the first record was asked for.
+fn run(args: &CompareArgs, kernels: &[KernelSpec], given: &[Given]) -> Result<Ran, Failure> {
+    let library = session::library(&args.cases)?;
+    let of_record = || {
+        given.iter().find_map(|given| match given {
+            Given::Record(_, run) => Some(run.started.asked.filter.clone()),
+            Given::Kernel(_) => None,
+        })
+    };
+    let filter = args.filter().or_else(of_record).unwrap_or_default();
+    let cells = filter.select(&library).map_err(Failure::input)?;
+    session::demand(&cells)?;
+    let machine = MachineArgs { kernel: kernels.to_vec(), ..args.machine.clone() };
+    let mut session = Session::open(&machine)?;
+    let plans = session.lanes(&cells)?;
+    let asked = Asked {
+        cases_sha256: library.sha256(),
+        cases_directory: args.cases.cases.clone(),
+        filter,
+    };
+    let run = session.execute(&plans, asked, &mut [])?.whole()?;
+    Ok(Ran { run, record: session.record.clone(), interrupted: session.interrupted() })
+}
+
+/// All sides, in the order in which they were named.
+fn sides<'a>(given: &'a [Given], ran: Option<&'a Run>, kernels: &[KernelSpec]) -> Vec<Side<'a>> {
+    let ran = ran.map(|run| compare::sides(run, "")).unwrap_or_default();
+    let named = |(side, spec): (Side<'a>, &KernelSpec)| Side { from: spec.to_string(), ..side };
+    let mut ran = ran.into_iter().zip(kernels).map(named);
+    let mut sides = Vec::new();
+    for given in given {
+        match given {
+            Given::Record(path, run) => sides.extend(compare::sides(run, &path.display().to_string())),
+            Given::Kernel(_) => sides.extend(ran.next()),
+        }
+    }
+    sides
+}
+
+fn pairs(
+    sides: &[Side<'_>],
+    args: &CompareArgs,
+    filter: &Filter,
+) -> Result<Vec<Comparison>, Failure> {
+    let wanted = filter.matcher().map_err(Failure::input)?;
+    let pair = |at: usize| {
+        let first = if args.consecutive { at - 1 } else { 0 };
+        Ok(Comparison::of(&sides[first], &sides[at], &wanted)?)
+    };
+    (1..sides.len()).map(pair).collect()
+}
+
+fn render(comparisons: &[Comparison], args: &CompareArgs) -> Result<String, Failure> {
+    Ok(match args.format {
+        CompareFormat::Text => {
+            let texts = comparisons.iter().map(|pair| compare::text(pair, args.verbose));
+            texts.collect::<Vec<_>>().join("\n")
+        }
+        CompareFormat::Json => {
+            serde_json::to_string_pretty(comparisons).map_err(Failure::host)? + "\n"
+        }
+    })
+}
+
+fn ended(comparisons: &[Comparison], sides: &[Side<'_>]) -> Exit {
+    let any = |wanted: fn(&Comparison) -> bool| comparisons.iter().any(wanted);
+    if any(|pair| pair.different() > 0) {
+        Exit::Failed
+    } else if sides.iter().any(Side::is_refused) {
+        Exit::Kernel
+    } else if any(|pair| !pair.not_judged.is_empty()) || sides.iter().any(|side| !side.whole) {
+        Exit::NotJudged
+    } else if !any(|pair| pair.same > 0) {
+        Exit::NothingRan
+    } else {
+        Exit::Success
+    }
+}
+
+fn create(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::host(format!("cannot write {}: {error}", path.display()))
+}
+
+impl From<NothingInCommon> for Failure {
+    fn from(error: NothingInCommon) -> Self {
+        exit::cannot(Exit::Input, &error)
+    }
+}

@@ -1,0 +1,424 @@
+//! What differs between two transcripts of one cell, with everything taken away that says nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+use super::question::{Asked, Call, Question, Returned, calls, hook_question};
+use crate::transcript::{CapLine, Effect, parse_effect};
+
+/// One thing that differs. Two cells that have the same changes differ in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum Change {
+    /// A syscall returned something else.
+    Result {
+        /// The syscall.
+        call: String,
+        /// What it returned on A.
+        from: Returned,
+        /// What it returned on B.
+        to: Returned,
+    },
+    /// Something else refuses it.
+    Refuser {
+        /// The syscall.
+        call: String,
+        /// The question that refused it on A.
+        from: Question,
+        /// The question that refuses it on B.
+        to: Question,
+    },
+    /// Something is asked that was not, or not so often; or the other way round.
+    Asked {
+        /// The syscall.
+        call: String,
+        /// What is asked.
+        question: Question,
+        /// How that changed.
+        how: How,
+    },
+    /// The same, in another order: the first pair that changed places.
+    Order {
+        /// The syscall.
+        call: String,
+        /// What B asks first.
+        first: Question,
+        /// What A asked first.
+        second: Question,
+    },
+    /// A capability check ends in another way.
+    Answer {
+        /// The syscall.
+        call: String,
+        /// What is asked.
+        question: Question,
+        /// How it ended on A.
+        from: String,
+        /// How it ends on B.
+        to: String,
+    },
+    /// A record of a question that is asked as before.
+    Record {
+        /// The syscall.
+        call: String,
+        /// What the record is about.
+        record: Question,
+        /// How that changed.
+        how: How,
+    },
+    /// A record has another value in a field.
+    Field {
+        /// The syscall.
+        call: String,
+        /// What the record is about.
+        record: Question,
+        /// The field.
+        field: String,
+    },
+    /// A step is performed that was not, or the other way round, though no earlier result says why.
+    Reached {
+        /// The syscall.
+        call: String,
+        /// Whether it is performed on B.
+        now: bool,
+    },
+}
+
+/// How something changed from A to B.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// It was not there.
+    New,
+    /// It is not there any more.
+    Gone,
+    /// It is there more often.
+    More,
+    /// It is there, but not so often.
+    Less,
+    /// It is there as often, elsewhere.
+    Moved,
+}
+
+/// Where something stands that only one side has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Before this question, which both sides ask.
+    Before(Question),
+    /// Behind this question, which both sides ask, and which is granted.
+    Granted(Question),
+    /// Behind this question, which both sides ask.
+    After(Question),
+}
+
+/// Everything that differs between two transcripts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Difference {
+    pub(super) changes: BTreeSet<Change>,
+    /// Where what is new or gone stands.
+    pub(super) places: BTreeMap<Question, BTreeSet<Place>>,
+    /// A diff of the calls that differ.
+    pub(super) diff: Vec<String>,
+}
+
+/// Compares; none when nothing differs.
+pub(super) fn difference(a: &[String], b: &[String]) -> Option<Difference> {
+    if a == b {
+        return None;
+    }
+    let (a, b) = (calls(a), calls(b));
+    let mut found = Finding::default();
+    let (steps_a, steps_b) = (steps(&a), steps(&b));
+    for op in capture_diff_slices(Algorithm::Myers, &steps_a, &steps_b) {
+        match op {
+            DiffOp::Equal { old_index, new_index, len } => {
+                (0..len).for_each(|at| found.both(&a[old_index + at], &b[new_index + at]));
+            }
+            op => {
+                a[op.old_range()].iter().for_each(|call| found.one(call, false));
+                b[op.new_range()].iter().for_each(|call| found.one(call, true));
+            }
+        }
+    }
+    Some(found.end())
+}
+
+fn steps(calls: &[Call]) -> Vec<&str> {
+    calls.iter().map(|call| call.step.as_str()).collect()
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Finding {
+    out: Difference,
+    /// How often each question was asked by a syscall, call by call, on A and on B.
+    counts: BTreeMap<(String, Question), Vec<(usize, usize)>>,
+    /// Records that only one side has: of questions that both ask, and of others.
+    records: [Vec<(String, Question, bool)>; 2],
+    elided: bool,
+}
+
+impl Finding {
+    /// A step that both sides performed.
+    fn both(&mut self, a: &Call, b: &Call) {
+        if a.lines == b.lines {
+            self.elided = true;
+            return;
+        }
+        let name = &a.name;
+        if a.result != b.result {
+            let (from, to) = without_names(&a.result, &b.result);
+            self.out.changes.insert(Change::Result { call: name.clone(), from, to });
+        }
+        if let (Some(from), Some(to)) = (a.refuser(), b.refuser())
+            && from != to
+        {
+            let (from, to) = (from.clone(), to.clone());
+            self.out.changes.insert(Change::Refuser { call: name.clone(), from, to });
+        }
+        if !self.order(name, &a.lines[1..], &b.lines[1..]) {
+            self.asked(name, &a.asked, &b.asked);
+        }
+        self.show(&a.lines, &b.lines);
+    }
+
+    /// Whether the lines are the same but for their order.
+    fn order(&mut self, name: &str, a: &[String], b: &[String]) -> bool {
+        let sorted = |lines: &[String]| {
+            let mut lines = lines.to_vec();
+            lines.sort();
+            lines
+        };
+        if sorted(a) != sorted(b) {
+            return false;
+        }
+        if let Some((a, b)) = a.iter().zip(b).find(|(a, b)| a != b) {
+            let (first, second) = (question(b), question(a));
+            self.out.changes.insert(Change::Order { call: name.to_owned(), first, second });
+        }
+        true
+    }
+
+    fn asked(&mut self, name: &str, a: &[Asked], b: &[Asked]) {
+        let mut counts: BTreeMap<&Question, (usize, usize)> = BTreeMap::new();
+        a.iter().for_each(|asked| counts.entry(&asked.question).or_default().0 += 1);
+        b.iter().for_each(|asked| counts.entry(&asked.question).or_default().1 += 1);
+        let same = counts.values().all(|(a, b)| a == b);
+        for (question, pair) in counts {
+            self.counts.entry((name.to_owned(), question.clone())).or_default().push(pair);
+        }
+        let (in_a, in_b): (Vec<_>, Vec<_>) =
+            (a.iter().map(|it| &it.question).collect(), b.iter().map(|it| &it.question).collect());
+        if same && let Some((a, b)) = in_a.iter().zip(&in_b).find(|(a, b)| a != b) {
+            let (first, second) = ((*b).clone(), (*a).clone());
+            self.out.changes.insert(Change::Order { call: name.to_owned(), first, second });
+        }
+        let mut last = None;
+        let mut waiting = Vec::new();
+        for op in capture_diff_slices(Algorithm::Myers, &in_a, &in_b) {
+            if let DiffOp::Equal { old_index, new_index, len } = op {
+                let (a, b) = (&a[old_index..old_index + len], &b[new_index..new_index + len]);
+                a.iter().zip(b).for_each(|(a, b)| self.answers(name, a, b));
+                if let (Some(first), Some(end)) = (b.first(), b.last()) {
+                    for question in waiting.drain(..) {
+                        self.place(question, Place::Before(first.question.clone()));
+                    }
+                    last = Some(end);
+                }
+                continue;
+            }
+            let (gone, new) = (&a[op.old_range()], &b[op.new_range()]);
+            for (asked, now) in gone.iter().map(|it| (it, false)).chain(new.iter().map(|it| (it, true))) {
+                let before = last.map(|last: &Asked| match last.denied || !last.question.is_cap() {
+                    true => Place::After(last.question.clone()),
+                    false => Place::Granted(last.question.clone()),
+                });
+                before.into_iter().for_each(|place| self.place(asked.question.clone(), place));
+                waiting.push(asked.question.clone());
+                self.records(name, asked, now, false);
+            }
+        }
+    }
+
+    fn place(&mut self, question: Question, place: Place) {
+        self.out.places.entry(question).or_default().insert(place);
+    }
+
+    /// The records of a question, those of capability checks; others are questions themselves.
+    fn records(&mut self, name: &str, asked: &Asked, now: bool, both: bool) {
+        if !asked.question.is_cap() {
+            return;
+        }
+        for line in &asked.lines {
+            if let Ok(Effect::Avc(avc)) = parse_effect(line) {
+                let record = (name.to_owned(), hook_question(&avc), both);
+                self.records[usize::from(now)].push(record);
+            }
+        }
+    }
+
+    /// A question that both sides ask: its answers and records.
+    fn answers(&mut self, name: &str, a: &Asked, b: &Asked) {
+        if a.lines == b.lines {
+            return;
+        }
+        let call = || name.to_owned();
+        if let Question::Hook { .. } = a.question {
+            for field in fields(&a.lines, &b.lines) {
+                let record = a.question.clone();
+                self.out.changes.insert(Change::Field { call: call(), record, field });
+            }
+            return;
+        }
+        let (checks_a, checks_b) = (checks(&a.lines), checks(&b.lines));
+        match (checks_a.first(), checks_b.first()) {
+            (Some(one), Some(other)) if one != other => {
+                let words = |line: &CapLine| {
+                    let text = line.to_string();
+                    text.rsplit_once("= ").map_or(text.clone(), |(_, words)| words.to_owned())
+                };
+                let (from, to) = (words(one), words(other));
+                let question = a.question.clone();
+                self.out.changes.insert(Change::Answer { call: call(), question, from, to });
+            }
+            _ => match (checks_a.get(1), checks_b.get(1)) {
+                (Some(one), Some(other)) if one != other => {
+                    let (from, to) = (one.to_string(), other.to_string());
+                    let question = a.question.clone();
+                    self.out.changes.insert(Change::Answer { call: call(), question, from, to });
+                }
+                (Some(only), None) | (None, Some(only)) => {
+                    let how = if checks_a.len() > checks_b.len() { How::Gone } else { How::New };
+                    let question = question(&format!("  {only}"));
+                    self.place(question.clone(), Place::After(a.question.clone()));
+                    self.out.changes.insert(Change::Asked { call: call(), question, how });
+                }
+                _ => {}
+            },
+        }
+        let records = |asked: &Asked| {
+            let lines = asked.lines.iter().filter(|line| line.trim_start().starts_with("avc"));
+            lines.cloned().collect::<Vec<_>>()
+        };
+        if records(a) != records(b) {
+            self.records(name, a, false, true);
+            self.records(name, b, true, true);
+        }
+    }
+
+    /// A step that one side performed.
+    fn one(&mut self, call: &Call, now: bool) {
+        // A step that is not performed because an earlier one failed is no difference of its own.
+        let explained = self.out.changes.iter().any(|it| matches!(it, Change::Result { .. }));
+        if !explained {
+            self.out.changes.insert(Change::Reached { call: call.name.clone(), now });
+        }
+        match now {
+            true => self.show(&[], &call.lines),
+            false => self.show(&call.lines, &[]),
+        }
+    }
+
+    fn show(&mut self, a: &[String], b: &[String]) {
+        if std::mem::take(&mut self.elided) {
+            self.out.diff.push(" ...".to_owned());
+        }
+        for op in capture_diff_slices(Algorithm::Myers, a, b) {
+            let signed = |sign: char, lines: &[String]| {
+                let lines = lines.iter().map(|line| crate::case::abbreviated(line));
+                lines.map(|line| format!("{sign}{line}")).collect::<Vec<_>>()
+            };
+            match op {
+                DiffOp::Equal { .. } => self.out.diff.extend(signed(' ', &a[op.old_range()])),
+                op => {
+                    self.out.diff.extend(signed('-', &a[op.old_range()]));
+                    self.out.diff.extend(signed('+', &b[op.new_range()]));
+                }
+            }
+        }
+    }
+
+    fn end(mut self) -> Difference {
+        for ((call, question), pairs) in std::mem::take(&mut self.counts) {
+            if let Some(how) = how(&pairs) {
+                self.out.changes.insert(Change::Asked { call, question, how });
+            }
+        }
+        // What permissive mode logs once moves to the check that comes first: that is no change of its own.
+        let [mut lost, mut gained] = std::mem::take(&mut self.records);
+        let mut moved = Vec::new();
+        lost.retain(|one| match gained.iter().position(|other| other.1 == one.1) {
+            Some(at) => {
+                moved.push((one.clone(), gained.remove(at)));
+                false
+            }
+            None => true,
+        });
+        let mut record = |record: &(String, Question, bool), how| {
+            let (call, record) = (record.0.clone(), record.1.clone());
+            self.out.changes.insert(Change::Record { call, record, how });
+        };
+        lost.iter().filter(|it| it.2).for_each(|it| record(it, How::Gone));
+        gained.iter().filter(|it| it.2).for_each(|it| record(it, How::New));
+        moved.iter().filter(|(a, b)| a.2 && b.2).for_each(|(_, it)| record(it, How::Moved));
+        if self.elided {
+            self.out.diff.push(" ...".to_owned());
+        }
+        self.out
+    }
+}
+
+/// How a question is asked now that was so often asked by each of some calls.
+fn how(pairs: &[(usize, usize)]) -> Option<How> {
+    let (more, less) = (pairs.iter().any(|(a, b)| a < b), pairs.iter().any(|(a, b)| a > b));
+    let total = pairs.iter().fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+    match (more, less) {
+        (false, false) => None,
+        (true, false) if pairs.iter().any(|(a, b)| *a == 0 && *b > 0) => Some(How::New),
+        (false, true) if pairs.iter().any(|(a, b)| *a > 0 && *b == 0) => Some(How::Gone),
+        _ if total.0 < total.1 => Some(How::More),
+        _ if total.0 > total.1 => Some(How::Less),
+        _ => Some(How::Moved),
+    }
+}
+
+/// Results without what is only a name, where one of them is an error.
+fn without_names(a: &Returned, b: &Returned) -> (Returned, Returned) {
+    let short = |one: &Returned, other: &Returned| match one {
+        Returned::Success(_) if other.is_error() => Returned::Success("success".to_owned()),
+        one => one.clone(),
+    };
+    (short(a, b), short(b, a))
+}
+
+/// The question of one line.
+fn question(line: &str) -> Question {
+    match parse_effect(line) {
+        Ok(Effect::Cap(cap)) => Question::Cap {
+            name: crate::grant::cap_name(cap.cap),
+            silent: cap.unaudited,
+        },
+        Ok(Effect::Avc(avc)) => hook_question(&avc),
+        _ => Question::Told(line.trim().to_owned()),
+    }
+}
+
+fn checks(lines: &[String]) -> Vec<CapLine> {
+    let check = |line: &String| match parse_effect(line) {
+        Ok(Effect::Cap(cap)) => Some(cap),
+        _ => None,
+    };
+    lines.iter().filter_map(check).collect()
+}
+
+/// The fields in which two records differ.
+fn fields(a: &[String], b: &[String]) -> BTreeSet<String> {
+    let fields = |lines: &[String]| match lines.first().map(|line| parse_effect(line)) {
+        Some(Ok(Effect::Avc(avc))) => avc.fields.into_iter().collect(),
+        _ => BTreeSet::new(),
+    };
+    let (a, b) = (fields(a), fields(b));
+    a.symmetric_difference(&b).map(|(field, _)| field.clone()).collect()
+}

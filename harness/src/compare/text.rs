@@ -1,0 +1,182 @@
+//! A comparison for people.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::comparison::{Apart, Because, Cells, Comparison, Group, Kind, SideWords};
+use crate::report::printable;
+
+/// How many globs of a group are shown; `--verbose` and JSON have all cells.
+const GLOBS: usize = 8;
+
+const HEADING: Style = Style::new().bold();
+const REMOVED: Style = AnsiColor::Red.on_default();
+const ADDED: Style = AnsiColor::Green.on_default();
+
+/// The comparison, with ANSI styles; `verbose` names every cell.
+#[must_use]
+pub fn text(comparison: &Comparison, verbose: bool) -> String {
+    let mut out = Text { out: String::new(), verbose };
+    out.side("A", &comparison.a);
+    out.side("B", &comparison.b);
+    for note in &comparison.notes {
+        out.line(0, &format!("note: {note}"));
+    }
+    let mut last = None;
+    for (number, group) in comparison.groups.iter().enumerate() {
+        if last != Some((group.is_expected(), group.kind)) {
+            last = Some((group.is_expected(), group.kind));
+            out.heading(group, &comparison.groups);
+        }
+        out.group(number + 1, group, comparison);
+    }
+    out.out.push('\n');
+    out.apart("could not be compared", &comparison.not_judged);
+    out.apart("skipped", &comparison.skipped);
+    out.apart("not compared", &comparison.changed_cases);
+    out.apart("not on both sides", &comparison.only);
+    out.end(comparison);
+    out.out
+}
+
+struct Text {
+    out: String,
+    verbose: bool,
+}
+
+impl Text {
+    /// A line of text that may come from anywhere.
+    fn line(&mut self, indent: usize, text: &str) {
+        let text = printable(text).replace('\n', " ");
+        let _ = writeln!(self.out, "{:indent$}{text}", "");
+    }
+
+    fn side(&mut self, letter: &str, side: &SideWords) {
+        let policies = match side.policies.as_slice() {
+            [] => String::new(),
+            names => format!(", policy {}", names.join(", ")),
+        };
+        self.line(0, &format!("{letter}: {}{policies}; {}", side.kernel, side.from));
+    }
+
+    fn heading(&mut self, group: &Group, groups: &[Group]) {
+        let here = groups
+            .iter()
+            .filter(|other| (other.is_expected(), other.kind) == (group.is_expected(), group.kind));
+        let count = here.map(|group| group.cells.count).sum::<usize>();
+        let expected = if group.is_expected() { ", as the cases expect" } else { "" };
+        let words = words(group.kind);
+        let _ = writeln!(self.out, "\n{HEADING}{words}{expected}: {}{HEADING:#}", cells(count));
+    }
+
+    fn group(&mut self, number: usize, group: &Group, comparison: &Comparison) {
+        let verdicts = match (group.verdict_a, group.verdict_b) {
+            (a, b) if a == b => format!("{a} on both"),
+            (a, b) => format!("{a} became {b}"),
+        };
+        self.out.push('\n');
+        for (at, sentence) in group.guess.iter().enumerate() {
+            match at {
+                0 => self.line(1, &format!("{number:2}. {sentence}")),
+                _ => self.line(5, sentence),
+            }
+        }
+        for because in &group.because {
+            self.because(because, comparison);
+        }
+        self.line(5, &format!("{}, {verdicts}:", cells(group.cells.count)));
+        self.cells(7, &group.cells);
+        if !group.diff.is_empty() {
+            self.line(5, &format!("such as {}", group.example));
+        }
+        for line in &group.diff {
+            let style = match line.as_bytes().first() {
+                Some(b'-') => REMOVED,
+                Some(b'+') => ADDED,
+                _ => Style::new(),
+            };
+            let line = printable(line).replace('\n', " ");
+            let _ = writeln!(self.out, "       {style}{line}{style:#}");
+        }
+    }
+
+    fn because(&mut self, because: &Because, comparison: &Comparison) {
+        let (on, off) = match because.on_b {
+            true => (&comparison.b, &comparison.a),
+            false => (&comparison.a, &comparison.b),
+        };
+        let words = format!("{} has, {} has not:", on.version, off.version);
+        self.line(5, &format!("{words} {}", because.reason));
+    }
+
+    fn cells(&mut self, indent: usize, cells: &Cells) {
+        if self.verbose {
+            cells.names.iter().for_each(|name| self.line(indent, name));
+            return;
+        }
+        let shown = if cells.globs.len() > GLOBS + 1 { GLOBS } else { cells.globs.len() };
+        for (glob, count) in &cells.globs[..shown] {
+            match count {
+                1 => self.line(indent, glob),
+                count => self.line(indent, &format!("{glob}  ({count})")),
+            }
+        }
+        let rest: usize = cells.globs[shown..].iter().map(|(_, count)| count).sum();
+        if rest > 0 {
+            self.line(indent, &format!("and {rest} more, which --verbose names"));
+        }
+    }
+
+    fn apart(&mut self, heading: &str, all: &[Apart]) {
+        for apart in all {
+            let count = cells(apart.cells.count);
+            self.line(0, &format!("{heading}: {count}, {}", apart.why));
+            self.cells(4, &apart.cells);
+        }
+    }
+
+    fn end(&mut self, comparison: &Comparison) {
+        let of = |all: &[Apart]| all.iter().map(|apart| apart.cells.count).sum::<usize>();
+        let mut parts = vec![format!("{} the same", comparison.same)];
+        if comparison.different() > 0 {
+            let groups = match comparison.groups.len() {
+                1 => "1 way".to_owned(),
+                groups => format!("{groups} ways"),
+            };
+            parts.push(format!("{} different in {groups}", comparison.different()));
+        }
+        for (count, words) in [
+            (of(&comparison.skipped), "skipped"),
+            (of(&comparison.changed_cases), "of changed cases"),
+            (of(&comparison.not_judged), "not judged"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {words}"));
+            }
+        }
+        let (a, b) = (&comparison.a.version, &comparison.b.version);
+        let parts = parts.join(", ");
+        self.line(0, &format!("Linux {a} and {b}: {} on both, {parts}", cells(comparison.common)));
+    }
+}
+
+fn cells(count: usize) -> String {
+    if count == 1 { "1 cell".to_owned() } else { format!("{count} cells") }
+}
+
+fn words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Fault => "a kernel died or reported a fault",
+        Kind::Result => "a syscall returns something else",
+        Kind::ExtraCheck => "an extra check",
+        Kind::MissingCheck => "a missing check",
+        Kind::NewRecord => "a new record",
+        Kind::LostRecord => "a lost record",
+        Kind::Order => "order only",
+        Kind::Answer => "a check has another answer",
+        Kind::Number => "a check is made more or less often",
+        Kind::Other => "something else",
+        Kind::Verdict => "the verdict only",
+    }
+}
