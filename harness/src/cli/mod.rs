@@ -1,6 +1,7 @@
 //! The command line: reads options, starts what they ask for, and turns the outcome into an exit code.
 
 mod args;
+mod baseline;
 mod bless;
 mod compare;
 mod coverage;

@@ -3,7 +3,7 @@
 use super::args::RunArgs;
 use super::output::Output;
 use super::session::{self, Session};
-use super::{Exit, Failure};
+use super::{Exit, Failure, baseline};
 use crate::judge::Verdict;
 use crate::known::KnownDifferences;
 use crate::plan::{self, Filter, PlannedCell};
@@ -33,9 +33,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     cells = plan::repeated(cells, args.repeat.into());
 
+    let baseline = args.baseline.as_deref().map(baseline::Given::read).transpose()?;
     let mut outputs = Output::of_run(args)?;
     let mut session = Session::open(&args.machine)?;
     let plans = session.lanes(&cells, known)?;
+    baseline.iter().try_for_each(|baseline| baseline.check(&plans))?;
     let asked = session::asked(&args.cases, filter, &library);
     let ended = session.execute(&plans, asked, &mut outputs)?;
     let summary = report::summary(&ended.run);
@@ -46,9 +48,18 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let run = ended.whole()?;
     written.and(printed)?;
     let exit = session.exit(&run);
-    Ok(match exit {
-        Exit::NothingRan if cells.is_empty() => Exit::Success,
-        Exit::Success if args.strict && run.counts().get(Verdict::Xpass) > 0 => Exit::Failed,
+    let exit = match session.exit(&run) {
+        Exit::NothingRan if cells.is_empty() => return Ok(Exit::Success),
         exit => exit,
-    })
+    };
+    let exit = match baseline {
+        None => exit,
+        Some(baseline) => {
+            let (text, exit) = baseline.judge(&run, exit)?;
+            super::print(&text)?;
+            exit
+        }
+    };
+    let gone = args.strict && run.counts().get(Verdict::Xpass) > 0;
+    Ok(if exit == Exit::Success && gone { Exit::Failed } else { exit })
 }

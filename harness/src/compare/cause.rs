@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, How, Place};
-use super::question::{Question, Returned};
+use super::question::Question;
 
 /// Where things stand that only one side has, in every cell of a group.
 pub(super) type Places = BTreeMap<Question, BTreeSet<Place>>;
@@ -30,6 +30,7 @@ impl Change {
         match self {
             Self::Result { call, .. }
             | Self::Refuser { call, .. }
+            | Self::Demand { call, .. }
             | Self::Asked { call, .. }
             | Self::Order { call, .. }
             | Self::Answer { call, .. }
@@ -49,30 +50,49 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn all(&mut self) {
-        let only_results = self.changes.iter().all(|it| matches!(it, Change::Result { .. }));
         let mut said = BTreeSet::new();
         for change in self.changes.clone() {
             match change {
-                Change::Result { from, to, .. } => {
-                    let same = if only_results { ", with the same checks and records" } else { "" };
-                    self.out.push(format!("{}{same}", result(from, to)));
+                Change::Result { from, to, alone, .. } => {
+                    let demand = self.changes.iter().any(|it| matches!(it, Change::Demand { .. }));
+                    let same = *alone && !demand;
+                    let same = if same { ", with the same checks and records" } else { "" };
+                    self.out.push(format!("{from} became {to}{same}"));
                 }
                 Change::Refuser { from, to, .. } => {
-                    let gone = self.asked(How::Gone).any(|question| question == from);
-                    self.out.push(match gone {
-                        true => format!("{to} now refuses before {from} is asked"),
-                        false => format!("{to} now refuses, not {from}"),
-                    });
+                    self.out.push(format!("{to} now refuses before {from} is {}", verb(from)));
                     said.extend([from.clone(), to.clone()]);
+                }
+                Change::Demand { question, now, .. } => {
+                    let now = if *now { "now" } else { "no longer" };
+                    self.out.push(match question.is_cap() {
+                        true => format!("without {question} it is {now} refused"),
+                        false => format!("the denial of {question} {now} refuses"),
+                    });
                 }
                 _ => {}
             }
         }
         self.exchanged(&mut said);
+        let mut together: Vec<(Vec<String>, String)> = Vec::new();
         for change in self.changes.clone() {
-            if let Some(words) = self.words(change, &said) {
-                self.out.push(words);
+            let (subject, words) = match change {
+                Change::Asked { question, .. } if said.contains(question) => continue,
+                Change::Asked { question, how, .. } => self.asked_words(question, *how),
+                change => match words(change) {
+                    Some(words) => (String::new(), words),
+                    None => continue,
+                },
+            };
+            match together.iter_mut().find(|(_, known)| *known == words && !subject.is_empty()) {
+                Some((subjects, _)) => subjects.push(subject),
+                None => together.push((vec![subject], words)),
             }
+        }
+        for (subjects, words) in together {
+            let be = if subjects.len() > 1 { "are" } else { "is" };
+            let subjects = subjects.join(" and ");
+            self.out.push(format!("{subjects}{}", words.replacen("BE", be, 1)));
         }
     }
 
@@ -115,80 +135,77 @@ impl Words<'_> {
         said.extend(pairs);
     }
 
-    fn words(&self, change: &Change, said: &BTreeSet<Question>) -> Option<String> {
-        Some(match change {
-            Change::Result { .. } | Change::Refuser { .. } => return None,
-            Change::Asked { question, .. } if said.contains(question) => return None,
-            Change::Asked { question, how, .. } => self.asked_words(question, *how),
-            Change::Order { first, second, .. } => {
-                format!("{first} is now {} before {second}", verb(first))
-            }
-            Change::Answer { question, from, to, .. } => {
-                format!("{question} ended in `{from}` and now ends in `{to}`")
-            }
-            Change::Record { record, how, .. } => match how {
-                How::New | How::More => format!("a record of {record} is now written"),
-                How::Gone | How::Less => format!("no record of {record} is written any more"),
-                How::Moved => format!("the record of {record} comes with another check"),
-            },
-            Change::Field { record, field, .. } => {
-                format!("the record of {record} has another `{field}`")
-            }
-            Change::Reached { now: true, .. } => "it is now performed".to_owned(),
-            Change::Reached { now: false, .. } => "it is no longer performed".to_owned(),
-        })
-    }
-
-    fn asked_words(&self, question: &Question, how: How) -> String {
+    /// Subject and predicate; `BE` stands for the verb of one or of several.
+    fn asked_words(&self, question: &Question, how: How) -> (String, String) {
         let verb = verb(question);
-        let none = BTreeSet::new();
-        let places = self.places.get(question).unwrap_or(&none);
-        let place = |wanted: fn(&Place) -> Option<&Question>| places.iter().find_map(wanted);
-        let before = place(|place| match place {
-            Place::Before(question) => Some(question),
-            _ => None,
-        });
-        let granted = place(|place| match place {
-            Place::Granted(question) => Some(question),
-            _ => None,
-        });
-        let silent = matches!(question, Question::Cap { silent: true, .. });
+        let subject = question.to_string();
+        let place = self.place(question, how);
         match (how, question) {
-            (How::New, Question::Told(_)) => format!("new: {question}"),
-            (How::Gone, Question::Told(_)) => format!("gone: {question}"),
-            (How::New, Question::Cap { name, .. }) if silent => {
-                format!("a new silent (unaudited) check of CAP_{}", name.to_uppercase())
+            (How::New, Question::Told(_)) => (String::new(), format!("new: {question}")),
+            (How::Gone, Question::Told(_)) => (String::new(), format!("gone: {question}")),
+            (_, Question::Told(_)) => (String::new(), format!("another number of {question}")),
+            (How::New, Question::Cap { name, silent: true }) => {
+                let name = name.to_uppercase();
+                (String::new(), format!("a new silent (unaudited) check of CAP_{name}"))
             }
-            (How::New, _) => match before.filter(|other| *other != question) {
-                Some(other) => format!("{question} is now {verb} before {other}"),
-                None => format!("{question} is now {verb}"),
-            },
-            (How::Gone, _) => match granted.filter(|other| *other != question) {
-                Some(other) if question.is_cap() => {
-                    format!("{question} is no longer {verb} when {other} is granted")
-                }
-                _ => format!("{question} is no longer {verb}"),
-            },
-            (How::More, _) => format!("{question} is {verb} more often"),
-            (How::Less, _) => format!("{question} is {verb} less often"),
-            (How::Moved, _) => format!("{question} is {verb} as often, by other calls"),
+            (How::New, _) => (subject, format!(" BE now {verb}{place}")),
+            (How::Gone, _) => (subject, format!(" BE no longer {verb}{place}")),
+            (How::More, _) => (subject, format!(" BE {verb} more often")),
+            (How::Less, _) => (subject, format!(" BE {verb} less often")),
+            (How::Moved, _) => (subject, format!(" BE {verb} as often, by other calls")),
         }
     }
+
+    /// Where it stands, if that is the same in every cell.
+    fn place(&self, question: &Question, how: How) -> String {
+        let none = BTreeSet::new();
+        let places = self.places.get(question).unwrap_or(&none);
+        let words = |place: &Place| match place {
+            Place::Before(other) if other == question => None,
+            Place::Before(other) => Some((2, format!(" before {other}"))),
+            Place::BeforeHook(class) => Some((3, format!(" before a permission of {class}"))),
+            Place::BeforeError(error) => Some((4, format!(" before {error} is found"))),
+            Place::Granted(other) | Place::Denied(other) if other == question => None,
+            // Hooks follow on one another whatever the answer in permissive mode.
+            Place::Granted(_) | Place::Denied(_) if !question.is_cap() => None,
+            Place::Granted(other) => Some((1, format!(" when {other} is granted"))),
+            Place::Denied(other) => Some((1, format!(" when {other} is denied"))),
+        };
+        let best = places.iter().filter_map(words).min_by_key(|(rank, _)| match how {
+            // What is new between two others is best told from what it now precedes.
+            How::New if *rank == 2 => 0,
+            _ => *rank,
+        });
+        best.map(|(_, words)| words).unwrap_or_default()
+    }
+}
+
+fn words(change: &Change) -> Option<String> {
+    Some(match change {
+        Change::Result { .. }
+        | Change::Refuser { .. }
+        | Change::Demand { .. }
+        | Change::Asked { .. } => return None,
+        Change::Order { first, second, .. } => {
+            format!("{first} is now {} before {second}", verb(first))
+        }
+        Change::Answer { question, from, to, .. } => {
+            format!("{question} ended in `{from}` and now ends in `{to}`")
+        }
+        Change::Record { record, how, .. } => match how {
+            How::New | How::More => format!("a record of {record} is now written"),
+            How::Gone | How::Less => format!("no record of {record} is written any more"),
+            How::Moved => format!("the record of {record} comes with another check"),
+        },
+        Change::Field { record, field, .. } => {
+            format!("the record of {record} has another `{field}`")
+        }
+        Change::Reached { now: true, .. } => "it is now performed".to_owned(),
+        Change::Reached { now: false, .. } => "it is no longer performed".to_owned(),
+    })
 }
 
 /// Capabilities are checked; hooks are asked.
 fn verb(question: &Question) -> &'static str {
     if question.is_cap() { "checked" } else { "asked" }
-}
-
-fn result(from: &Returned, to: &Returned) -> String {
-    let how = |result: &Returned| if result.is_denial() { "refused" } else { "failing" };
-    match (from, to) {
-        (Returned::Error(old), Returned::Success(_)) => match from.is_denial() {
-            true => format!("{old} became success"),
-            false => format!("it failed with {old} and now succeeds"),
-        },
-        (Returned::Success(_), Returned::Error(new)) => format!("it is now {} with {new}", how(to)),
-        _ => format!("{from} became {to}"),
-    }
 }

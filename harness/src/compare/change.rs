@@ -20,6 +20,8 @@ pub enum Change {
         from: Returned,
         /// What it returned on B.
         to: Returned,
+        /// Whether that is all that differs of it.
+        alone: bool,
     },
     /// Something else refuses it.
     Refuser {
@@ -29,6 +31,15 @@ pub enum Change {
         from: Question,
         /// The question that refuses it on B.
         to: Question,
+    },
+    /// The same denial refuses the call on one side, and is let through on the other.
+    Demand {
+        /// The syscall.
+        call: String,
+        /// What is denied.
+        question: Question,
+        /// Whether that refuses on B; else it did on A.
+        now: bool,
     },
     /// Something is asked that was not, or not so often; or the other way round.
     Asked {
@@ -107,10 +118,14 @@ pub enum How {
 pub(super) enum Place {
     /// Before this question, which both sides ask.
     Before(Question),
-    /// Behind this question, which both sides ask, and which is granted.
+    /// Before a hook of this class, which both sides ask.
+    BeforeHook(String),
+    /// Before this error is found, which both sides return.
+    BeforeError(String),
+    /// Right behind this question, which is granted.
     Granted(Question),
-    /// Behind this question, which both sides ask.
-    After(Question),
+    /// Right behind this question, which is denied.
+    Denied(Question),
 }
 
 /// Everything that differs between two transcripts.
@@ -157,8 +172,12 @@ struct Finding {
     counts: BTreeMap<(String, Question), Vec<(usize, usize)>>,
     /// Records that only one side has: of questions that both ask, and of others.
     records: [Vec<(String, Question, bool)>; 2],
+    /// Lines of calls that the diff shows: what differs in the same way is shown once.
+    shown: BTreeSet<Shown>,
     elided: bool,
 }
+
+type Shown = ((String, Vec<String>, Vec<String>), (bool, bool));
 
 impl Finding {
     /// A step that both sides performed.
@@ -170,18 +189,36 @@ impl Finding {
         let name = &a.name;
         if a.result != b.result {
             let (from, to) = without_names(&a.result, &b.result);
-            self.out.changes.insert(Change::Result { call: name.clone(), from, to });
+            let alone = a.lines[1..] == b.lines[1..];
+            self.out.changes.insert(Change::Result { call: name.clone(), from, to, alone });
         }
-        if let (Some(from), Some(to)) = (a.refuser(), b.refuser())
-            && from != to
-        {
-            let (from, to) = (from.clone(), to.clone());
-            self.out.changes.insert(Change::Refuser { call: name.clone(), from, to });
-        }
+        self.refusers(a, b);
         if !self.order(name, &a.lines[1..], &b.lines[1..]) {
-            self.asked(name, &a.asked, &b.asked);
+            self.asked(a, b);
         }
-        self.show(&a.lines, &b.lines);
+        let shown = (name.clone(), a.lines[1..].to_vec(), b.lines[1..].to_vec());
+        let results = (a.result.is_error(), b.result.is_error());
+        match self.shown.insert((shown, results)) {
+            true => self.show(&a.lines, &b.lines),
+            false => self.elided = true,
+        }
+    }
+
+    fn refusers(&mut self, a: &Call, b: &Call) {
+        let call = a.name.clone();
+        let change = match (a.refuser(), b.refuser()) {
+            (Some(from), Some(to)) if from != to && !b.asks(from) => {
+                Change::Refuser { call, from: from.clone(), to: to.clone() }
+            }
+            (Some(one), None) if a.asked == b.asked && !b.result.is_error() => {
+                Change::Demand { call, question: one.clone(), now: false }
+            }
+            (None, Some(one)) if a.asked == b.asked && !a.result.is_error() => {
+                Change::Demand { call, question: one.clone(), now: true }
+            }
+            _ => return,
+        };
+        self.out.changes.insert(change);
     }
 
     /// Whether the lines are the same but for their order.
@@ -201,7 +238,37 @@ impl Finding {
         true
     }
 
-    fn asked(&mut self, name: &str, a: &[Asked], b: &[Asked]) {
+    fn asked(&mut self, call_a: &Call, call_b: &Call) {
+        let name = call_a.name.as_str();
+        // A call that one side refuses for a reason that the other does not ask for is over there. What the other
+        // asked after that is no difference of its own.
+        let over = |one: &Call, other: &Call| one.refuser().is_some_and(|it| !other.asks(it));
+        let (over_a, over_b) = (over(call_a, call_b), over(call_b, call_a));
+        let questions = |call: &Call| call.asked.iter().map(|it| it.question.clone()).collect();
+        let (all_a, all_b): (Vec<_>, Vec<_>) = (questions(call_a), questions(call_b));
+        let last_in_common = |old: bool| {
+            let ops = capture_diff_slices(Algorithm::Myers, &all_a, &all_b).into_iter();
+            let equal = ops.filter(|op| matches!(op, DiffOp::Equal { .. }));
+            equal.map(|op| if old { op.old_range().end } else { op.new_range().end }).max()
+        };
+        // What refuses is a difference, if nothing says so yet.
+        let said = self.out.changes.iter().any(|it| matches!(it, Change::Refuser { .. }));
+        let mut a = call_a.asked.clone();
+        let mut b = call_b.asked.clone();
+        let (end_a, end_b) = (last_in_common(true).unwrap_or(0), last_in_common(false).unwrap_or(0));
+        if over_b {
+            a.truncate(end_a);
+        }
+        if over_a {
+            b.truncate(end_b);
+        }
+        if said && over_a {
+            a.pop();
+        }
+        if said && over_b {
+            b.pop();
+        }
+        let (a, b) = (a.as_slice(), b.as_slice());
         let mut counts: BTreeMap<&Question, (usize, usize)> = BTreeMap::new();
         a.iter().for_each(|asked| counts.entry(&asked.question).or_default().0 += 1);
         b.iter().for_each(|asked| counts.entry(&asked.question).or_default().1 += 1);
@@ -215,7 +282,7 @@ impl Finding {
             let (first, second) = ((*b).clone(), (*a).clone());
             self.out.changes.insert(Change::Order { call: name.to_owned(), first, second });
         }
-        let mut last = None;
+        let mut last: Option<&Asked> = None;
         let mut waiting = Vec::new();
         for op in capture_diff_slices(Algorithm::Myers, &in_a, &in_b) {
             if let DiffOp::Equal { old_index, new_index, len } = op {
@@ -223,27 +290,46 @@ impl Finding {
                 a.iter().zip(b).for_each(|(a, b)| self.answers(name, a, b));
                 if let (Some(first), Some(end)) = (b.first(), b.last()) {
                     for question in waiting.drain(..) {
-                        self.place(question, Place::Before(first.question.clone()));
+                        if let Question::Hook { class, .. } = &first.question {
+                            self.place(&question, Place::BeforeHook(class.clone()));
+                        }
+                        if !matches!(first.question, Question::Told(_)) {
+                            self.place(&question, Place::Before(first.question.clone()));
+                        }
                     }
                     last = Some(end);
                 }
                 continue;
             }
             let (gone, new) = (&a[op.old_range()], &b[op.new_range()]);
-            for (asked, now) in gone.iter().map(|it| (it, false)).chain(new.iter().map(|it| (it, true))) {
-                let before = last.map(|last: &Asked| match last.denied || !last.question.is_cap() {
-                    true => Place::After(last.question.clone()),
-                    false => Place::Granted(last.question.clone()),
-                });
-                before.into_iter().for_each(|place| self.place(asked.question.clone(), place));
-                waiting.push(asked.question.clone());
-                self.records(name, asked, now, false);
+            for (asked, now) in [(gone, false), (new, true)] {
+                let mut last = last;
+                for asked in asked {
+                    if let Some(last) = last.filter(|last| last.question.is_cap()) {
+                        self.place(&asked.question, match last.denied {
+                            true => Place::Denied(last.question.clone()),
+                            false => Place::Granted(last.question.clone()),
+                        });
+                    }
+                    waiting.push(asked.question.clone());
+                    self.records(name, asked, now, false);
+                    // What is no longer asked says nothing of what follows it on B.
+                    last = if now { Some(asked) } else { last };
+                }
+            }
+        }
+        if let Returned::Error(error) = &call_a.result
+            && !call_a.result.is_denial()
+            && (call_a.result == call_b.result || call_b.result.is_denial())
+        {
+            for question in waiting {
+                self.place(&question, Place::BeforeError(error.clone()));
             }
         }
     }
 
-    fn place(&mut self, question: Question, place: Place) {
-        self.out.places.entry(question).or_default().insert(place);
+    fn place(&mut self, question: &Question, place: Place) {
+        self.out.places.entry(question.clone()).or_default().insert(place);
     }
 
     /// The records of a question, those of capability checks; others are questions themselves.
@@ -292,7 +378,7 @@ impl Finding {
                 (Some(only), None) | (None, Some(only)) => {
                     let how = if checks_a.len() > checks_b.len() { How::Gone } else { How::New };
                     let question = question(&format!("  {only}"));
-                    self.place(question.clone(), Place::After(a.question.clone()));
+                    self.place(&question, Place::Denied(a.question.clone()));
                     self.out.changes.insert(Change::Asked { call: call(), question, how });
                 }
                 _ => {}
@@ -366,7 +452,20 @@ impl Finding {
         if self.elided {
             self.out.diff.push(" ...".to_owned());
         }
+        self.out.drop_what_follows();
         self.out
+    }
+}
+
+impl Difference {
+    /// Who holds other capabilities after an exec gets other answers: that is no change of its own.
+    fn drop_what_follows(&mut self) {
+        let holds = |change: &Change| {
+            matches!(change, Change::Asked { question: Question::Told(line), .. } if line.starts_with("holds "))
+        };
+        if self.changes.iter().any(holds) {
+            self.changes.retain(|it| !matches!(it, Change::Answer { .. } | Change::Record { .. }));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What comes of comparing two sides, as data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -135,12 +135,10 @@ pub enum Kind {
 
 /// Two sides without a cell in common.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "compare {a} with {b}: they have no cell in common; the cases, the filters or the policies differ"
-)]
+#[error("compare {a} with {b}: they have no cell in common: cases, filters or policies differ")]
 pub struct NothingInCommon {
-    a: String,
-    b: String,
+    pub(super) a: String,
+    pub(super) b: String,
 }
 
 impl Kind {
@@ -230,13 +228,21 @@ impl Comparison {
             cells.retain(|_, cell| wanted(&cell.name, &cell.at));
             cells
         };
+        // Whatever order they ran in, the same is said of them.
+        fn sorted<'b, 'a>(
+            cells: &'b HashMap<Key<'a>, &'a CellResult>,
+        ) -> Vec<(&'b Key<'a>, &'b &'a CellResult)> {
+            let mut cells: Vec<_> = cells.iter().collect();
+            cells.sort_by_key(|(key, _)| (key.policy, key.name));
+            cells
+        }
         let (cells_a, cells_b) = (cells(a), cells(b));
         let mut sorting = Sorting::default();
         for (key, cell) in cells_a.iter().chain(&cells_b) {
             sorting.all.insert((key.policy, id(cell)));
         }
         let mut common = 0;
-        for (key, cell) in &cells_a {
+        for (key, cell) in sorted(&cells_a) {
             match cells_b.get(key) {
                 Some(other) => {
                     common += 1;
@@ -245,7 +251,7 @@ impl Comparison {
                 None => sorting.only(key, cell, "A"),
             }
         }
-        for (key, cell) in cells_b.iter().filter(|(key, _)| !cells_a.contains_key(key)) {
+        for (key, cell) in sorted(&cells_b).iter().filter(|(key, _)| !cells_a.contains_key(key)) {
             sorting.only(key, cell, "B");
         }
         if common == 0 {
@@ -279,11 +285,11 @@ impl Comparison {
     }
 }
 
-fn named(side: &Side<'_>) -> String {
+pub(super) fn named(side: &Side<'_>) -> String {
     format!("{} (Linux {})", side.from, side.kernel.version)
 }
 
-fn id(cell: &CellResult) -> CellId<'_> {
+pub(super) fn id(cell: &CellResult) -> CellId<'_> {
     (cell.case.as_str(), &cell.at)
 }
 
@@ -324,7 +330,8 @@ impl SideWords {
     }
 }
 
-type Named<'a> = BTreeSet<(&'a str, CellId<'a>)>;
+/// Cells by their policy, where that matters, and their place.
+pub(super) type Named<'a> = BTreeSet<(&'a str, CellId<'a>)>;
 
 /// Pairs of cells, as they are told apart.
 #[derive(Default)]
@@ -454,15 +461,22 @@ impl<'a> Sorting<'a> {
     }
 
     fn cells(&self, cells: &Named<'a>) -> Cells {
+        Cells::of(cells, &self.all)
+    }
+}
+
+impl Cells {
+    /// Some of all the cells that were compared; each with its policy where it matters.
+    pub(super) fn of<'a>(cells: &Named<'a>, all: &Named<'a>) -> Self {
         let policies: BTreeSet<&str> = cells.iter().map(|(policy, _)| *policy).collect();
-        let several = self.all.iter().map(|(policy, _)| *policy).collect::<BTreeSet<_>>().len() > 1;
+        let several = all.iter().map(|(policy, _)| *policy).collect::<BTreeSet<_>>().len() > 1;
         let mut words = Vec::new();
         for policy in policies {
             let of = |cells: &Named<'a>| {
                 let cells = cells.iter().filter(|(other, _)| *other == policy);
                 cells.map(|(_, id)| *id).collect::<BTreeSet<_>>()
             };
-            let globs = globs(&of(cells), &of(&self.all));
+            let globs = globs(&of(cells), &of(all));
             words.extend(globs.into_iter().map(|(glob, count)| {
                 let under = if several && !policy.is_empty() { format!(" (policy {policy})") } else { String::new() };
                 (format!("{glob}{under}"), count)

@@ -3,6 +3,7 @@
 //! Everything here is made of run records and of nothing else. Whether a difference is right is not asked: the
 //! judge said that of each side, and the cases say which differences between kernels they expect.
 
+mod baseline;
 mod cause;
 mod change;
 mod comparison;
@@ -11,6 +12,7 @@ mod question;
 mod side;
 mod text;
 
+pub use baseline::{Baseline, BaselineError, Since};
 pub use change::{Change, How};
 pub use comparison::{Apart, Because, Cells, Comparison, Group, Kind, NothingInCommon, SideWords};
 pub use question::{Question, Returned};

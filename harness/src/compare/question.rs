@@ -118,6 +118,11 @@ impl Returned {
 }
 
 impl Call {
+    /// Whether it asks this.
+    pub(super) fn asks(&self, question: &Question) -> bool {
+        self.asked.iter().any(|asked| asked.question == *question)
+    }
+
     /// The question that refused the call, if one did: the last thing that was asked, and denied.
     pub(super) fn refuser(&self) -> Option<&Question> {
         let last = self.asked.last().filter(|_| self.result.is_denial())?;

@@ -1,6 +1,6 @@
 //! The sides of a comparison: one kernel each, with all the lanes that it ran.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use perfsec_wire::Boot;
 
@@ -22,11 +22,11 @@ pub struct Side<'a> {
 }
 
 /// What a cell is called on either side: policy, boot, name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key<'a> {
     /// The policy's name; empty where the sides have one each.
     pub(super) policy: &'a str,
-    boot: String,
+    boot: Boot,
     /// The cell's full name.
     pub(super) name: &'a str,
 }
@@ -58,10 +58,17 @@ pub fn sides<'a>(run: &'a Run, from: &str) -> Vec<Side<'a>> {
     sides
 }
 
+impl<'a> Key<'a> {
+    /// A cell's; a kernel without a policy has no policy in its name.
+    pub(super) fn new(policy: &'a str, boot: Boot, name: &'a str) -> Self {
+        Self { policy: if boot.has_policy() { policy } else { "" }, boot, name }
+    }
+}
+
 impl<'a> Side<'a> {
     /// The policies that it ran under, with their SHA-256.
     pub(super) fn policies(&self) -> BTreeMap<&'a str, &'a str> {
-        let lanes = self.lanes.iter().filter(|lane| has_policy(lane.started.boot));
+        let lanes = self.lanes.iter().filter(|lane| lane.started.boot.has_policy());
         lanes.map(|lane| (&*lane.started.policy, &*lane.started.policy_sha256)).collect()
     }
 
@@ -72,16 +79,13 @@ impl<'a> Side<'a> {
     }
 
     /// Its cells by what both sides call them. Of a cell that ran more than once, the worst result.
-    pub(super) fn cells(&self, one_policy_each: bool) -> BTreeMap<Key<'a>, &'a CellResult> {
-        let mut cells: BTreeMap<Key<'a>, &'a CellResult> = BTreeMap::new();
+    pub(super) fn cells(&self, one_policy_each: bool) -> HashMap<Key<'a>, &'a CellResult> {
+        let mut cells: HashMap<Key<'a>, &'a CellResult> = HashMap::new();
         for lane in &self.lanes {
             let started = &lane.started;
-            let policy = match one_policy_each || !has_policy(started.boot) {
-                true => "",
-                false => started.policy.as_str(),
-            };
+            let policy = if one_policy_each { "" } else { started.policy.as_str() };
             for cell in &lane.cells {
-                let key = Key { policy, boot: boot_word(started.boot), name: &cell.name };
+                let key = Key::new(policy, started.boot, &cell.name);
                 let worse = |known: &&CellResult| badness(cell) > badness(known);
                 if cells.get(&key).is_none_or(worse) {
                     cells.insert(key, cell);
@@ -106,14 +110,6 @@ impl<'a> Side<'a> {
 /// Whether the two have one policy each, so that they can be compared whatever it is called.
 pub(super) fn one_policy_each(a: &Side<'_>, b: &Side<'_>) -> bool {
     a.policies().len() <= 1 && b.policies().len() <= 1
-}
-
-fn has_policy(boot: Boot) -> bool {
-    boot.has_policy()
-}
-
-fn boot_word(boot: Boot) -> String {
-    format!("{boot:?}")
 }
 
 fn badness(cell: &CellResult) -> u8 {

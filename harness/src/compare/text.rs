@@ -1,5 +1,6 @@
 //! A comparison for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -9,6 +10,9 @@ use crate::report::printable;
 
 /// How many globs of a group are shown; `--verbose` and JSON have all cells.
 const GLOBS: usize = 8;
+
+/// How many lines of a diff are shown.
+const LINES: usize = 20;
 
 const HEADING: Style = Style::new().bold();
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -23,6 +27,7 @@ pub fn text(comparison: &Comparison, verbose: bool) -> String {
     for note in &comparison.notes {
         out.line(0, &format!("note: {note}"));
     }
+    out.reasons(comparison);
     let mut last = None;
     for (number, group) in comparison.groups.iter().enumerate() {
         if last != Some((group.is_expected(), group.kind)) {
@@ -40,14 +45,15 @@ pub fn text(comparison: &Comparison, verbose: bool) -> String {
     out.out
 }
 
-struct Text {
-    out: String,
-    verbose: bool,
+/// Text that grows.
+pub(super) struct Text {
+    pub(super) out: String,
+    pub(super) verbose: bool,
 }
 
 impl Text {
     /// A line of text that may come from anywhere.
-    fn line(&mut self, indent: usize, text: &str) {
+    pub(super) fn line(&mut self, indent: usize, text: &str) {
         let text = printable(text).replace('\n', " ");
         let _ = writeln!(self.out, "{:indent$}{text}", "");
     }
@@ -70,10 +76,10 @@ impl Text {
         let _ = writeln!(self.out, "\n{HEADING}{words}{expected}: {}{HEADING:#}", cells(count));
     }
 
-    fn group(&mut self, number: usize, group: &Group, comparison: &Comparison) {
+    pub(super) fn group(&mut self, number: usize, group: &Group, comparison: &Comparison) {
         let verdicts = match (group.verdict_a, group.verdict_b) {
             (a, b) if a == b => format!("{a} on both"),
-            (a, b) => format!("{a} became {b}"),
+            (a, b) => format!("{a} on A, {b} on B"),
         };
         self.out.push('\n');
         for (at, sentence) in group.guess.iter().enumerate() {
@@ -87,10 +93,11 @@ impl Text {
         }
         self.line(5, &format!("{}, {verdicts}:", cells(group.cells.count)));
         self.cells(7, &group.cells);
-        if !group.diff.is_empty() {
+        if !group.diff.is_empty() && group.cells.count > 1 {
             self.line(5, &format!("such as {}", group.example));
         }
-        for line in &group.diff {
+        let shown = if group.diff.len() > LINES + 1 && !self.verbose { LINES } else { group.diff.len() };
+        for line in &group.diff[..shown] {
             let style = match line.as_bytes().first() {
                 Some(b'-') => REMOVED,
                 Some(b'+') => ADDED,
@@ -99,18 +106,37 @@ impl Text {
             let line = printable(line).replace('\n', " ");
             let _ = writeln!(self.out, "       {style}{line}{style:#}");
         }
+        if shown < group.diff.len() {
+            self.line(8, &format!("and {} more lines", group.diff.len() - shown));
+        }
     }
 
     fn because(&mut self, because: &Because, comparison: &Comparison) {
-        let (on, off) = match because.on_b {
-            true => (&comparison.b, &comparison.a),
-            false => (&comparison.a, &comparison.b),
-        };
-        let words = format!("{} has, {} has not:", on.version, off.version);
-        self.line(5, &format!("{words} {}", because.reason));
+        let words = only(because, comparison);
+        self.line(5, &words);
     }
 
-    fn cells(&mut self, indent: usize, cells: &Cells) {
+    /// What the cases say of the two kernels: each reason once, with the number of cells.
+    fn reasons(&mut self, comparison: &Comparison) {
+        let mut counts: BTreeMap<&Because, usize> = BTreeMap::new();
+        for group in comparison.groups.iter().filter(|group| group.is_expected()) {
+            for because in &group.because {
+                *counts.entry(because).or_default() += group.cells.count;
+            }
+        }
+        if counts.is_empty() {
+            return;
+        }
+        self.line(0, "the cases expect these differences:");
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        for (because, count) in counts {
+            let cells = if count == 1 { "cell " } else { "cells" };
+            self.line(2, &format!("{count:4} {cells} {}", only(because, comparison)));
+        }
+    }
+
+    pub(super) fn cells(&mut self, indent: usize, cells: &Cells) {
         if self.verbose {
             cells.names.iter().for_each(|name| self.line(indent, name));
             return;
@@ -132,7 +158,7 @@ impl Text {
         for apart in all {
             let count = cells(apart.cells.count);
             self.line(0, &format!("{heading}: {count}, {}", apart.why));
-            self.cells(4, &apart.cells);
+            self.cells(2, &apart.cells);
         }
     }
 
@@ -161,7 +187,18 @@ impl Text {
     }
 }
 
-fn cells(count: usize) -> String {
+/// A reason, and which kernel it is true of.
+fn only(because: &Because, comparison: &Comparison) -> String {
+    let (a, b) = (&comparison.a, &comparison.b);
+    let (letter, side) = if because.on_b { ("B", b) } else { ("A", a) };
+    // Two builds of one version are told apart by their letters.
+    match a.version == b.version {
+        true => format!("only on {letter}: {}", because.reason),
+        false => format!("only in {}: {}", side.version, because.reason),
+    }
+}
+
+pub(super) fn cells(count: usize) -> String {
     if count == 1 { "1 cell".to_owned() } else { format!("{count} cells") }
 }
 

@@ -1,0 +1,62 @@
+//! `perfsec run --baseline`: what the run is judged against beside the cases.
+
+use std::path::{Path, PathBuf};
+
+use super::{Exit, Failure, exit, record};
+use crate::compare::{Baseline, BaselineError};
+use crate::plan::PlannedCell;
+use crate::record::Run;
+use crate::run::LanePlan;
+
+/// A baseline as it is named on the command line, read before anything boots.
+pub(super) struct Given {
+    path: PathBuf,
+    run: Run,
+}
+
+impl Given {
+    /// Reads it.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let given = Self { path: path.to_owned(), run: record::read(path)? };
+        given.baseline()?;
+        Ok(given)
+    }
+
+    fn baseline(&self) -> Result<Baseline<'_>, BaselineError> {
+        Baseline::new(&self.run, &self.path.display().to_string())
+    }
+
+    /// Whether these lanes can be judged against it: each kernel has a partner, and some cell is in both.
+    pub(super) fn check(&self, plans: &[LanePlan]) -> Result<(), Failure> {
+        let baseline = self.baseline()?;
+        let mut common = 0;
+        for plan in plans {
+            let names = plan.cells.iter().map(PlannedCell::name);
+            common += baseline.has(&plan.kernel, &plan.policies.own.name, plan.boot, names)?;
+        }
+        if common == 0 { Err(baseline.nothing_in_common().into()) } else { Ok(()) }
+    }
+
+    /// What became of the cells since, for people; and how the command ends, `otherwise` as a run without a
+    /// baseline does.
+    pub(super) fn judge(&self, run: &Run, otherwise: Exit) -> Result<(String, Exit), Failure> {
+        let since = self.baseline()?.since(run)?;
+        let text = since.iter().map(|since| since.text()).collect::<String>();
+        let any = |count: fn(&crate::compare::Since<'_>) -> usize| since.iter().any(|it| count(it) > 0);
+        let exit = match otherwise {
+            Exit::Signal(_) | Exit::NothingRan => otherwise,
+            _ if any(|since| since.failures()) => Exit::Failed,
+            Exit::Kernel => Exit::Kernel,
+            _ if any(|since| since.worse()) => Exit::Failed,
+            Exit::NotJudged if run.unseen() > 0 => Exit::NotJudged,
+            _ => Exit::Success,
+        };
+        Ok((text, exit))
+    }
+}
+
+impl From<BaselineError> for Failure {
+    fn from(error: BaselineError) -> Self {
+        exit::cannot(Exit::Input, &error)
+    }
+}
