@@ -192,3 +192,85 @@ fn a_full_standard_output_is_an_error_and_a_closed_pipe_is_none() {
         Ended::of(output).succeeds();
     }
 }
+
+/// A record of a real run of cells that 6.1 and 7.3 do not see alike.
+const DIFFERENT: &str = include_str!("report/different.jsonl");
+
+#[test]
+fn a_comparison_ends_as_its_table_says() {
+    let place = Place::new();
+    place.file("run.jsonl", RECORD);
+    place.file("different.jsonl", DIFFERENT);
+    let compare = |options: &[&str]| place.perfsec(&[&["compare"], options].concat());
+    let ends = |options: &[&str], code: i32| {
+        let ended = compare(options);
+        assert_eq!(ended.code, Some(code), "{options:?}: {}{}", ended.stdout, ended.stderr);
+        ended
+    };
+    ends(&["different.jsonl", "different.jsonl", "--consecutive"], 1);
+    ends(&["run.jsonl", "--cell", "open"], 0);
+    ends(&["run.jsonl"], 3);
+    ends(&["run.jsonl", "--cell", "host/requires"], 4);
+    ends(&["run.jsonl", "--cell", "no/such/cell"], 4);
+    compare(&["run.jsonl", "different.jsonl"]).fails(2, "no cell in common");
+    compare(&["run.jsonl", "--cell", "[*"]).fails(2, "is no glob");
+    compare(&["run.jsonl", "--out", "absent/file"]).fails(5, "absent/file");
+    place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
+    compare(&["run.jsonl", "old.jsonl"]).fails(2, "this perfsec reads format");
+    place.file("damaged.jsonl", &RECORD.replacen("\n{", "\n[", 3));
+    compare(&["run.jsonl", "damaged.jsonl"]).fails(2, "line 2 is no event");
+    compare(&["debian:6.x", "run.jsonl"]).fails(2, "debian:6.x");
+    let one: String = RECORD.lines().take(2).map(|line| format!("{line}\n")).collect();
+    place.file("one.jsonl", &one);
+    compare(&["one.jsonl"]).fails(2, "one side is nothing to compare");
+    place.file("cut.jsonl", &RECORD[..RECORD.len() * 9 / 10]);
+    let cut = ends(&["cut.jsonl", "--cell", "open"], 3);
+    assert!(cut.stderr.contains("the record ends after line"), "{}", cut.stderr);
+    assert!(cut.stdout.contains("did not end"), "{}", cut.stdout);
+}
+
+#[test]
+fn a_case_that_was_changed_is_no_difference_of_kernels() {
+    let place = Place::new();
+    place.file("different.jsonl", DIFFERENT);
+    let lanes = DIFFERENT.find("{\"event\":\"lane\",\"lane\":1").expect("the second lane");
+    let (first, second) = DIFFERENT.split_at(lanes);
+    let changed = second.replace("\"case_sha256\":\"", "\"case_sha256\":\"0");
+    place.file("changed.jsonl", &format!("{first}{changed}"));
+    let ended = place.perfsec(&["compare", "changed.jsonl"]);
+    assert_eq!(ended.code, Some(4), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("the case was changed, and something else was seen"));
+}
+
+#[test]
+fn hostile_text_in_a_record_does_not_reach_the_terminal() {
+    let place = Place::new();
+    let hostile = DIFFERENT
+        .replace("cap bpf = not held", "\\u001b[2Jcap bpf\\r\\u0007\\u202e = not held]]><b>")
+        .replace("bpf/map-create", "bpf/\\u001b]0;map-create")
+        .replace("only in", "\\u001b[2J");
+    place.file("hostile.jsonl", &hostile);
+    let ended = place.perfsec(&["compare", "hostile.jsonl"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let steers = |c: char| c.is_control() && c != '\n';
+    assert!(!ended.stdout.contains(steers), "{}", ended.stdout);
+    assert!(ended.stdout.contains("bpf/\u{fffd}]0;map-create"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_baseline_that_cannot_be_one_is_told_before_anything_boots() {
+    let place = Place::new();
+    let run = |baseline: &str| {
+        place.perfsec(&["run", "--kernel", "absent", "--qemu", "./absent", "--baseline", baseline])
+    };
+    run("absent.jsonl").fails(2, "absent.jsonl");
+    place.file("suite.toml", "title = \"a case\"");
+    run("suite.toml").fails(2, "no run record");
+    place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
+    run("old.jsonl").fails(2, "this perfsec reads format");
+    let begin = RECORD.lines().next().expect("a first line");
+    place.file("empty.jsonl", &format!("{begin}\n"));
+    let ended = run("empty.jsonl");
+    ended.fails(2, "it has no result");
+    assert!(ended.stderr.contains("the record ends after line 1"), "{}", ended.stderr);
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "report/compare.rs"]
+mod compare;
 #[path = "report/html.rs"]
 mod html;
 #[path = "report/mail.rs"]

@@ -15,14 +15,15 @@ use crate::record::{Asked, Run};
 /// A side as it is named on the command line.
 enum Given {
     /// A record, which may hold several.
-    Record(PathBuf, Run),
+    Record(PathBuf, Box<Run>),
     /// A kernel to run.
     Kernel(KernelSpec),
 }
 
 pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let given = given(args)?;
-    let mut out = args.out.as_deref().map(|path| create(path).map(|file| (path, file))).transpose()?;
+    let mut out =
+        args.out.as_deref().map(|path| create(path).map(|file| (path, file))).transpose()?;
     let kernels: Vec<_> = given
         .iter()
         .filter_map(|given| match given {
@@ -31,6 +32,9 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
         })
         .collect();
     let ran = if kernels.is_empty() { None } else { Some(run(args, &kernels, &given)?) };
+    if let Some(Ran { record, .. }) = &ran {
+        anstream::eprintln!("run record: {}", record.display());
+    }
     if let Some(Ran { interrupted: Some(exit), .. }) = &ran {
         return Ok(*exit);
     }
@@ -46,9 +50,6 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
         }
         None => super::print(&text)?,
     }
-    if let Some(ran) = &ran {
-        anstream::eprintln!("run record: {}", ran.record.display());
-    }
     Ok(ended(&comparisons, &sides))
 }
 
@@ -57,7 +58,7 @@ fn given(args: &CompareArgs) -> Result<Vec<Given>, Failure> {
     let named = args.sides.iter().map(|side| {
         let path = Path::new(side);
         if crate::record::is_record(path) {
-            return Ok(Given::Record(path.to_owned(), record::read(path)?));
+            return Ok(Given::Record(path.to_owned(), Box::new(record::read(path)?)));
         }
         side.parse().map(Given::Kernel).map_err(|error| exit::cannot(Exit::Input, &error))
     });
@@ -97,11 +98,8 @@ fn run(args: &CompareArgs, kernels: &[KernelSpec], given: &[Given]) -> Result<Ra
     let machine = MachineArgs { kernel: kernels.to_vec(), ..args.machine.clone() };
     let mut session = Session::open(&machine)?;
     let plans = session.lanes(&cells)?;
-    let asked = Asked {
-        cases_sha256: library.sha256(),
-        cases_directory: args.cases.cases.clone(),
-        filter,
-    };
+    let asked =
+        Asked { cases_sha256: library.sha256(), cases_directory: args.cases.cases.clone(), filter };
     let run = session.execute(&plans, asked, &mut [])?.whole()?;
     Ok(Ran { run, record: session.record.clone(), interrupted: session.interrupted() })
 }
@@ -114,7 +112,9 @@ fn sides<'a>(given: &'a [Given], ran: Option<&'a Run>, kernels: &[KernelSpec]) -
     let mut sides = Vec::new();
     for given in given {
         match given {
-            Given::Record(path, run) => sides.extend(compare::sides(run, &path.display().to_string())),
+            Given::Record(path, run) => {
+                sides.extend(compare::sides(run, &path.display().to_string()))
+            }
             Given::Kernel(_) => sides.extend(ran.next()),
         }
     }

@@ -91,16 +91,18 @@ impl Turn {
         Some(match self {
             Self::Failure => "new failures".to_owned(),
             Self::FailureOfChangedCase => "failures of cases that were changed since".to_owned(),
-            Self::FailureOfNewCell => "failures of cells that the baseline does not have".to_owned(),
+            Self::FailureOfNewCell => {
+                "failures of cells that the baseline does not have".to_owned()
+            }
             Self::Lost(why) => format!("lost, {why}"),
             Self::Fixed => "fixed".to_owned(),
             Self::Changed(verdict) => format!("something else was seen, {verdict} as before"),
             Self::Skipped(why) => format!("skipped, unlike before: {why}"),
             Self::StillFailing => "still failing".to_owned(),
             Self::StillUnjudged => "not judged, as before".to_owned(),
-            Self::ChangedCase => "of cases that were changed since, not compared".to_owned(),
-            Self::New => "that the baseline has no result of, passing or skipped".to_owned(),
-            Self::Gone => "of the baseline that this run was not asked for".to_owned(),
+            Self::ChangedCase => "not compared, because the case was changed since".to_owned(),
+            Self::New => "no failure, and no result in the baseline".to_owned(),
+            Self::Gone => "in the baseline only".to_owned(),
             Self::Same => return None,
         })
     }
@@ -112,7 +114,9 @@ impl Turn {
         let reason = || after.reason.clone().unwrap_or_else(|| "no reason".to_owned());
         match (before.verdict, after.verdict) {
             (Verdict::Fail, Verdict::Fail) if changed => Self::ChangedCase,
-            (Verdict::Fail, Verdict::Fail) if before.observed == after.observed => Self::StillFailing,
+            (Verdict::Fail, Verdict::Fail) if before.observed == after.observed => {
+                Self::StillFailing
+            }
             (Verdict::Fail, Verdict::Fail) => Self::Changed(Verdict::Fail),
             (_, Verdict::Fail) if changed => Self::FailureOfChangedCase,
             (_, Verdict::Fail) => Self::Failure,
@@ -172,7 +176,9 @@ impl<'a> Baseline<'a> {
             match found.as_slice() {
                 [] => {}
                 // One kernel that ran twice, under other policies or otherwise, is not ambiguous: the last run counts.
-                [.., last] if found.iter().all(|side| side.kernel == last.kernel) => return Ok(last),
+                [.., last] if found.iter().all(|side| side.kernel == last.kernel) => {
+                    return Ok(last);
+                }
                 _ => break,
             }
         }
@@ -216,7 +222,10 @@ impl<'a> Baseline<'a> {
     ///
     /// When a kernel has no partner.
     pub fn since(&self, run: &'a Run) -> Result<Vec<Since<'a>>, BaselineError> {
-        sides(run, "this run").into_iter().map(|now| Ok(Since::of(self.partner(now.kernel)?, now))).collect()
+        sides(run, "this run")
+            .into_iter()
+            .map(|now| Ok(Since::of(self.partner(now.kernel)?, now)))
+            .collect()
     }
 }
 
@@ -230,7 +239,8 @@ impl<'a> Since<'a> {
             turns.entry(turn).or_default().insert((key.policy, id(cell)));
         };
         for (key, cell) in &after {
-            let turn = before.get(key).map_or_else(|| Turn::of_new(cell), |old| Turn::of(old, cell));
+            let turn =
+                before.get(key).map_or_else(|| Turn::of_new(cell), |old| Turn::of(old, cell));
             put(turn, key, cell);
         }
         for (key, cell) in before.iter().filter(|(key, _)| !after.contains_key(key)) {
@@ -269,7 +279,7 @@ impl<'a> Since<'a> {
         }
         for (turn, named) in &self.turns {
             let Some(words) = turn.words() else { continue };
-            out.line(2, &format!("{}: {words}", cells(named.len())));
+            out.line(2, &format!("{words}: {}", cells(named.len())));
             let groups = self.groups(turn);
             match groups.iter().map(|group| group.cells.count).sum::<usize>() == named.len() {
                 // The groups say which cells it is.
@@ -301,11 +311,173 @@ impl<'a> Since<'a> {
                 Turn::Failure => b == Verdict::Fail && a != Verdict::Fail,
                 Turn::Fixed => a == Verdict::Fail && b != Verdict::Fail,
                 Turn::Changed(verdict) => {
-                    b == *verdict && (a == Verdict::Fail) == (b == Verdict::Fail) && !group.diff.is_empty()
+                    b == *verdict
+                        && (a == Verdict::Fail) == (b == Verdict::Fail)
+                        && !group.diff.is_empty()
                 }
                 _ => false,
             }
         };
         comparison.groups.iter().filter(is).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::record::Event;
+
+    /// A record of a real run, on 6.1 and on 7.3.
+    fn record() -> Run {
+        let text = include_str!("../../tests/report/run.jsonl");
+        Run::of(text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap())).unwrap()
+    }
+
+    /// The same, on 6.1 only.
+    fn of_one_kernel() -> Run {
+        let mut run = record();
+        run.lanes.truncate(1);
+        run
+    }
+
+    fn cell<'a>(run: &'a mut Run, name: &str) -> &'a mut CellResult {
+        let mut cells = run.lanes.iter_mut().flat_map(|lane| &mut lane.cells);
+        cells.find(|cell| cell.name.starts_with(name)).unwrap()
+    }
+
+    const PASSES: &str = "open/cpu/all_t/paranoid=2/none/permissive";
+    const FAILS: &str = "open/wrong/none_t/paranoid=2/none/permissive";
+    const ERRS: &str = "host/loses/";
+    const SKIPS: &str = "host/requires/";
+
+    fn verdict(name: &str, verdict: Verdict) -> impl Fn(&mut Run) + '_ {
+        move |run| cell(run, name).judgement.verdict = verdict
+    }
+
+    fn sees(name: &str) -> impl Fn(&mut Run) + '_ {
+        move |run| cell(run, name).judgement.observed.push("  cap bpf = granted".to_owned())
+    }
+
+    fn changed(name: &str, then: Verdict) -> impl Fn(&mut Run) + '_ {
+        move |run| {
+            let cell = cell(run, name);
+            (cell.case_sha256, cell.judgement.verdict) = ("another".to_owned(), then);
+        }
+    }
+
+    fn removed(name: &str) -> impl Fn(&mut Run) + '_ {
+        move |run| run.lanes[0].cells.retain(|cell| !cell.name.starts_with(name))
+    }
+
+    fn nothing(_: &mut Run) {}
+
+    #[rstest]
+    #[case::same(&nothing, &nothing, 0, "nothing got worse")]
+    #[case::failure(&nothing, &verdict(PASSES, Verdict::Fail), 1, "new failures: 1 cell")]
+    #[case::failure_of_what_was_skipped(&nothing, &verdict(SKIPS, Verdict::Fail), 1, "new failures: 1 cell")]
+    #[case::failure_of_what_was_lost(&nothing, &verdict(ERRS, Verdict::Fail), 1, "new failures: 1 cell")]
+    #[case::fixed(&nothing, &verdict(FAILS, Verdict::Pass), 0, "fixed: 1 cell")]
+    #[case::known(&nothing, &verdict(FAILS, Verdict::Xfail), 0, "fixed: 1 cell")]
+    #[case::still(&nothing, &nothing, 0, "still failing: 7 cells")]
+    #[case::passes_otherwise(&nothing, &sees(PASSES), 0, "something else was seen, PASS as before: 1 cell")]
+    #[case::fails_otherwise(&nothing, &sees(FAILS), 0, "something else was seen, FAIL as before: 1 cell")]
+    #[case::lost(&nothing, &verdict(PASSES, Verdict::Miss), 1, "lost, MISS: no reason: 1 cell")]
+    #[case::failed_and_lost(&nothing, &verdict(FAILS, Verdict::Error), 1, "lost, ERROR: no reason: 1 cell")]
+    #[case::lost_before(&nothing, &nothing, 0, "not judged, as before: 1 cell")]
+    #[case::skipped(&nothing, &verdict(PASSES, Verdict::Skip), 0, "skipped, unlike before: no reason: 1 cell")]
+    #[case::changed(&nothing, &changed(PASSES, Verdict::Pass), 0, "the case was changed since: 1 cell")]
+    #[case::changed_and_fails(&nothing, &changed(PASSES, Verdict::Fail), 1, "failures of cases that were changed since: 1 cell")]
+    #[case::changed_and_still_fails(&nothing, &changed(FAILS, Verdict::Fail), 0, "the case was changed since: 1 cell")]
+    #[case::gone(&nothing, &removed(PASSES), 0, "in the baseline only: 1 cell")]
+    #[case::new(&removed(PASSES), &nothing, 0, "no failure, and no result in the baseline: 1 cell")]
+    #[case::new_and_fails(&removed(FAILS), &nothing, 1, "failures of cells that the baseline does not have: 1 cell")]
+    fn what_became_of_cells_is_told_apart(
+        #[case] of_base: &dyn Fn(&mut Run),
+        #[case] of_now: &dyn Fn(&mut Run),
+        #[case] worse: usize,
+        #[case] words: &str,
+    ) {
+        let (mut base, mut now) = (of_one_kernel(), of_one_kernel());
+        of_base(&mut base);
+        of_now(&mut now);
+        let since = Baseline::new(&base, "last.jsonl").unwrap().since(&now).unwrap();
+        let text = anstream::adapter::strip_str(&since[0].text()).to_string();
+        assert_eq!((since.len(), since[0].worse()), (1, worse), "{text}");
+        assert!(text.contains(words), "{text}");
+        let end = if worse == 0 { "nothing got worse" } else { "1 cell got worse" };
+        assert!(text.trim_end().ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn a_new_failure_is_shown_with_a_guess_at_its_cause() {
+        let (base, mut now) = (of_one_kernel(), of_one_kernel());
+        verdict(PASSES, Verdict::Fail)(&mut now);
+        sees(PASSES)(&mut now);
+        let since = Baseline::new(&base, "last.jsonl").unwrap().since(&now).unwrap();
+        let text = anstream::adapter::strip_str(&since[0].text()).to_string();
+        assert!(text.contains("perf_event_open: CAP_BPF is now checked"), "{text}");
+        assert!(text.contains("PASS on A, FAIL on B"), "{text}");
+    }
+
+    #[rstest]
+    #[case("6.1.192", "6.1.0-56-amd64", Some("6.1.192"))]
+    #[case("6.1.195", "6.1.0-57-amd64", Some("6.1.192"))]
+    #[case("7.3.9", "7.3.9", Some("7.3.4"))]
+    #[case("6.12.1", "6.12.1", None)]
+    fn a_kernel_has_the_partner_that_is_nearest(
+        #[case] version: &str,
+        #[case] release: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let run = record();
+        let mut kernel = run.lanes[0].started.kernel.clone();
+        kernel.version = version.parse().unwrap();
+        kernel.release = release.to_owned();
+        kernel.sha256 = "of another build".to_owned();
+        let baseline = Baseline::new(&run, "last.jsonl").unwrap();
+        match (baseline.partner(&kernel), expected) {
+            (Ok(side), expected) => {
+                assert_eq!(Some(side.kernel.version.to_string().as_str()), expected)
+            }
+            (Err(error), None) => {
+                let error = error.to_string();
+                assert!(
+                    error.contains("(6.1.192, 7.3.4)") && error.contains("series 6.12"),
+                    "{error}"
+                );
+            }
+            (Err(error), Some(_)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_baseline_of_one_kernel_is_the_partner_of_every_kernel() {
+        let (base, now) = (of_one_kernel(), record());
+        let baseline = Baseline::new(&base, "last.jsonl").unwrap();
+        assert_eq!(baseline.since(&now).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn cells_are_found_by_policy_boot_and_name() {
+        let run = record();
+        let baseline = Baseline::new(&run, "last.jsonl").unwrap();
+        let kernel = &run.lanes[0].started.kernel;
+        let boot = run.lanes[0].started.boot;
+        let has = |policy: &str, boot, name: &str| {
+            baseline.has(kernel, policy, boot, std::iter::once(name.to_owned())).unwrap()
+        };
+        assert_eq!(has("minimal", boot, PASSES), 1);
+        assert_eq!(has("another", boot, PASSES), 0);
+        assert_eq!(has("minimal", perfsec_wire::Boot::NoAudit, PASSES), 0);
+        assert_eq!(has("minimal", boot, "open/cpu/absent"), 0);
+    }
+
+    #[test]
+    fn a_run_without_a_result_is_no_baseline() {
+        let mut run = record();
+        run.lanes.clear();
+        assert!(matches!(Baseline::new(&run, "last.jsonl"), Err(BaselineError::Empty(_))));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, How, Place};
+use super::change::{Change, How};
+use super::difference::Place;
 use super::question::Question;
 
 /// Where things stand that only one side has, in every cell of a group.
@@ -21,24 +22,6 @@ pub(super) fn guess(changes: &BTreeSet<Change>, places: &Places) -> Vec<String> 
         sentences.push(format!("{call}: {}", words.out.join("; ")));
     }
     sentences
-}
-
-impl Change {
-    /// The syscall that it is about.
-    #[must_use]
-    pub fn call(&self) -> &str {
-        match self {
-            Self::Result { call, .. }
-            | Self::Refuser { call, .. }
-            | Self::Demand { call, .. }
-            | Self::Asked { call, .. }
-            | Self::Order { call, .. }
-            | Self::Answer { call, .. }
-            | Self::Record { call, .. }
-            | Self::Field { call, .. }
-            | Self::Reached { call, .. } => call,
-        }
-    }
 }
 
 /// The words for the changes of one syscall.
@@ -111,7 +94,9 @@ impl Words<'_> {
         let mut pairs = Vec::new();
         if let ([new], [gone]) = (new.as_slice(), gone.as_slice()) {
             words.push(match (new, gone) {
-                (Question::Cap { name, silent }, Question::Cap { name: old, .. }) if name == old => {
+                (Question::Cap { name, silent }, Question::Cap { name: old, .. })
+                    if name == old =>
+                {
                     let how = if *silent { "silent (unaudited)" } else { "audited" };
                     format!("the check of CAP_{} is now {how}", name.to_uppercase())
                 }
@@ -208,4 +193,157 @@ fn words(change: &Change) -> Option<String> {
 /// Capabilities are checked; hooks are asked.
 fn verb(question: &Question) -> &'static str {
     if question.is_cap() { "checked" } else { "asked" }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::difference::difference;
+    use super::*;
+
+    const OPEN_DENIED: &str = "avc denied { open } tclass=perf_event";
+    const KERNEL_DENIED: &str = "avc denied { kernel } tclass=perf_event";
+    const PERFMON_RECORD: &str = "avc denied { perfmon } capability=38 tclass=capability2";
+
+    /// A transcript: what is no effect is the result of another `open`.
+    fn lines(words: &[&str]) -> Vec<String> {
+        let effect = |word: &str| word.contains(' ') || word.starts_with("holds");
+        words
+            .iter()
+            .map(|word| match effect(word) {
+                true => format!("  {word}"),
+                false => format!("open(x) = {word}"),
+            })
+            .collect()
+    }
+
+    fn guessed(a: &[&str], b: &[&str]) -> String {
+        let found = difference(&lines(a), &lines(b)).unwrap();
+        let sentences = guess(&found.changes, &found.places);
+        sentences.join("\n").replace("open: ", "")
+    }
+
+    #[rstest]
+    // Results.
+    #[case(&["EACCES"], &["EPERM"], "EACCES became EPERM, with the same checks and records")]
+    #[case(&["fd"], &["EINVAL"], "success became EINVAL, with the same checks and records")]
+    #[case(
+        &["fd", "cap perfmon = not held", "cap sys_admin = not held"],
+        &["EACCES", "cap perfmon = not held", "cap sys_admin = not held"],
+        "success became EACCES; without CAP_PERFMON it is now refused"
+    )]
+    #[case(
+        &["EACCES", OPEN_DENIED], &["fd", OPEN_DENIED],
+        "EACCES became success; the denial of perf_event { open } no longer refuses"
+    )]
+    // Order.
+    #[case(
+        &["EACCES", "cap sys_admin = not held", "cap perfmon = not held"],
+        &["EACCES", "cap perfmon = not held", "cap sys_admin = not held"],
+        "CAP_PERFMON is now checked before CAP_SYS_ADMIN"
+    )]
+    #[case(
+        &["fd", "cap perfmon = granted", OPEN_DENIED], &["fd", OPEN_DENIED, "cap perfmon = granted"],
+        "perf_event { open } is now asked before CAP_PERFMON"
+    )]
+    #[case(
+        &["EPERM", "cap perfmon = not held", "cap sys_admin = not held"], &["EACCES", OPEN_DENIED],
+        "EPERM became EACCES; perf_event { open } now refuses before CAP_PERFMON is checked"
+    )]
+    // Checks.
+    #[case(
+        &["fd", "cap perfmon = granted", "cap sys_admin = granted"], &["fd", "cap perfmon = granted"],
+        "CAP_SYS_ADMIN is no longer checked when CAP_PERFMON is granted"
+    )]
+    #[case(
+        &["fd", "cap sys_admin = granted"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
+        "CAP_PERFMON is now checked instead of CAP_SYS_ADMIN"
+    )]
+    #[case(
+        &["fd", "cap sys_admin = granted"], &["fd", "cap perfmon = granted", "cap sys_admin = granted"],
+        "CAP_PERFMON is now checked before CAP_SYS_ADMIN"
+    )]
+    #[case(
+        &["fd", "cap ipc_lock = granted"], &["fd", "cap ipc_lock unaudited = granted"],
+        "the check of CAP_IPC_LOCK is now silent (unaudited)"
+    )]
+    #[case(&["fd"], &["fd", "cap ipc_lock unaudited = granted"], "a new silent (unaudited) check of CAP_IPC_LOCK")]
+    #[case(
+        &["EACCES", "cap sys_ptrace = not held"],
+        &["fd", "cap sys_ptrace = not held", "cap perfmon = granted"],
+        "EACCES became success; CAP_PERFMON is now checked when CAP_SYS_PTRACE is denied"
+    )]
+    #[case(&["EINVAL"], &["EINVAL", "cap perfmon = granted"], "CAP_PERFMON is now checked before EINVAL is found")]
+    #[case(
+        &["fd", "cap bpf = granted", "cap bpf = granted"], &["fd", "cap bpf = granted"],
+        "CAP_BPF is checked less often"
+    )]
+    #[case(
+        &["fd", "cap perfmon = granted"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
+        "CAP_PERFMON ended in `granted` and now ends in `not held`"
+    )]
+    #[case(
+        &["EACCES", "cap perfmon = not held", "cap sys_admin = not held"],
+        &["EACCES", "cap perfmon = not held"],
+        "CAP_SYS_ADMIN is no longer checked when CAP_PERFMON is denied"
+    )]
+    // What a refusal hides is no difference of its own.
+    #[case(
+        &["fd", "cap perfmon = granted"], &["EACCES", KERNEL_DENIED],
+        "success became EACCES; perf_event { kernel } is now asked"
+    )]
+    // Records.
+    #[case(
+        &["fd", "cap perfmon = granted", PERFMON_RECORD], &["fd", "cap perfmon = granted"],
+        "no record of capability2 { perfmon } is written any more"
+    )]
+    #[case(
+        &["fd", "cap perfmon = granted", PERFMON_RECORD, "fd", "cap perfmon = granted"],
+        &["fd", "cap perfmon = granted", "fd", "cap perfmon = granted", PERFMON_RECORD],
+        "the record of capability2 { perfmon } comes with another check"
+    )]
+    #[case(
+        &["fd", "cap perfmon = granted", PERFMON_RECORD],
+        &["fd", "cap perfmon = granted", PERFMON_RECORD, "cap perfmon = granted"],
+        "CAP_PERFMON is checked more often"
+    )]
+    #[case(
+        &["fd", "avc denied { open } tclass=perf_event"],
+        &["fd", "avc denied { open } tcontext=u:r:kernel_t:s0 tclass=perf_event"],
+        "the record of perf_event { open } has another `tcontext`"
+    )]
+    #[case(&["0", "holds none"], &["0", "holds all"], "`holds none` became `holds all`")]
+    fn a_difference_is_told_in_the_words_of_the_field(
+        #[case] a: &[&str],
+        #[case] b: &[&str],
+        #[case] words: &str,
+    ) {
+        assert_eq!(guessed(a, b), words);
+    }
+
+    #[test]
+    fn a_step_that_is_only_reached_on_one_side_follows_from_a_result() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (a, b) = (lines("open(x) = EACCES"), lines("open(x) = fd\nread(fd, 8) = 8"));
+        let found = difference(&a, &b).unwrap();
+        assert_eq!(found.changes.len(), 1, "{:?}", found.changes);
+        let (a, b) = (lines("open(x) = fd"), lines("open(x) = fd\nread(fd, 8) = 8"));
+        let found = difference(&a, &b).unwrap();
+        assert_eq!(guess(&found.changes, &found.places), ["read: it is now performed"]);
+    }
+
+    #[test]
+    fn where_something_stands_is_told_only_if_it_is_so_in_every_cell() {
+        let found = difference(
+            &lines(&["fd", "cap sys_admin = granted"]),
+            &lines(&["fd", "cap perfmon = granted", "cap sys_admin = granted"]),
+        )
+        .unwrap();
+        assert_eq!(
+            guess(&found.changes, &found.places),
+            ["open: CAP_PERFMON is now checked before CAP_SYS_ADMIN"]
+        );
+        assert_eq!(guess(&found.changes, &Places::new()), ["open: CAP_PERFMON is now checked"]);
+    }
 }

@@ -1,14 +1,13 @@
 //! What comes of comparing two sides, as data.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::cause::{Places, guess};
-use super::change::{Change, Difference, How, difference};
+use super::change::Change;
 use super::names::{CellId, globs};
-use super::question::Question;
 use super::side::{Key, Side, one_policy_each};
+use super::sorting::Sorting;
 use crate::case::Coordinates;
 use crate::judge::Verdict;
 use crate::record::CellResult;
@@ -141,44 +140,6 @@ pub struct NothingInCommon {
     pub(super) b: String,
 }
 
-impl Kind {
-    fn of(changes: &BTreeSet<Change>) -> Self {
-        let any = |wanted: &dyn Fn(&Change) -> bool| changes.iter().any(wanted);
-        let asked = |cap: bool, wanted: How| {
-            any(&|change| {
-                matches!(change, Change::Asked { question, how, .. }
-                    if *how == wanted && question.is_cap() == cap
-                        && !matches!(question, Question::Told(_)))
-            })
-        };
-        let record = |wanted: How| {
-            any(&|change| matches!(change, Change::Record { how, .. } if *how == wanted))
-        };
-        if any(&|change| matches!(change, Change::Result { .. })) {
-            Self::Result
-        } else if asked(true, How::New) {
-            Self::ExtraCheck
-        } else if asked(true, How::Gone) {
-            Self::MissingCheck
-        } else if asked(false, How::New) || record(How::New) {
-            Self::NewRecord
-        } else if asked(false, How::Gone) || record(How::Gone) {
-            Self::LostRecord
-        } else if any(&|change| matches!(change, Change::Answer { .. })) {
-            Self::Answer
-        } else if asked(true, How::More) || asked(true, How::Less) {
-            Self::Number
-        } else if any(&|change| matches!(change, Change::Order { .. }))
-            || [true, false].iter().any(|cap| asked(*cap, How::Moved))
-            || record(How::Moved)
-        {
-            Self::Order
-        } else {
-            Self::Other
-        }
-    }
-}
-
 impl Group {
     /// Whether the cases promise the difference: both sides pass, and a condition on the kernel says why.
     #[must_use]
@@ -187,28 +148,8 @@ impl Group {
     }
 }
 
-fn expected(verdicts: (Verdict, Verdict), because: &[Because]) -> bool {
+pub(super) fn expected(verdicts: (Verdict, Verdict), because: &[Because]) -> bool {
     verdicts == (Verdict::Pass, Verdict::Pass) && !because.is_empty()
-}
-
-/// A group while cells come in.
-struct Growing<'a> {
-    cells: BTreeSet<(&'a str, CellId<'a>)>,
-    places: Places,
-    example: &'a str,
-    diff: Vec<String>,
-}
-
-/// What makes cells differ in the same way.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Alike {
-    /// What nobody expects comes before what the cases explain.
-    expected: bool,
-    kind: Kind,
-    because: Vec<Because>,
-    verdicts: (Verdict, Verdict),
-    changes: BTreeSet<Change>,
-    reasons: (Option<String>, Option<String>),
 }
 
 impl Comparison {
@@ -216,7 +157,7 @@ impl Comparison {
     ///
     /// # Errors
     ///
-    /// When there is none that both have.
+    /// When there is none that both have, though one side has some.
     pub fn of<'a>(
         a: &Side<'a>,
         b: &Side<'a>,
@@ -254,7 +195,7 @@ impl Comparison {
         for (key, cell) in sorted(&cells_b).iter().filter(|(key, _)| !cells_a.contains_key(key)) {
             sorting.only(key, cell, "B");
         }
-        if common == 0 {
+        if common == 0 && !(cells_a.is_empty() && cells_b.is_empty()) {
             return Err(NothingInCommon { a: named(a), b: named(b) });
         }
         let mut notes = notes(a, b, one_policy);
@@ -309,7 +250,9 @@ fn notes(a: &Side<'_>, b: &Side<'_>, one_policy: bool) -> Vec<String> {
     }
     for (side, letter) in [(a, "A"), (b, "B")] {
         if !side.whole {
-            notes.push(format!("the run of {letter} did not end: cells without a result are missing"));
+            notes.push(format!(
+                "the run of {letter} did not end: cells without a result are missing"
+            ));
         }
         for reason in side.refused() {
             notes.push(format!("nothing could be tested in a lane of {letter}: {reason}"));
@@ -333,138 +276,6 @@ impl SideWords {
 /// Cells by their policy, where that matters, and their place.
 pub(super) type Named<'a> = BTreeSet<(&'a str, CellId<'a>)>;
 
-/// Pairs of cells, as they are told apart.
-#[derive(Default)]
-struct Sorting<'a> {
-    all: Named<'a>,
-    same: usize,
-    without_checks: usize,
-    groups: BTreeMap<Alike, Growing<'a>>,
-    not_judged: BTreeMap<String, Named<'a>>,
-    skipped: BTreeMap<String, Named<'a>>,
-    changed: BTreeMap<String, Named<'a>>,
-    only: BTreeMap<String, Named<'a>>,
-}
-
-impl<'a> Sorting<'a> {
-    fn only(&mut self, key: &Key<'a>, cell: &'a CellResult, side: &str) {
-        self.only.entry(format!("only on {side}")).or_default().insert((key.policy, id(cell)));
-    }
-
-    fn pair(&mut self, key: &Key<'a>, a: &'a CellResult, b: &'a CellResult) {
-        let name = (key.policy, id(a));
-        if let Some(why) = not_judged(a, b) {
-            self.not_judged.entry(why).or_default().insert(name);
-            return;
-        }
-        if let Some(why) = skipped(a, b) {
-            self.skipped.entry(why).or_default().insert(name);
-            return;
-        }
-        if a.case_sha256 != b.case_sha256 {
-            let same = a.judgement.observed == b.judgement.observed;
-            let what = if same { "the same was seen" } else { "something else was seen" };
-            self.changed.entry(format!("the case was changed, and {what}")).or_default().insert(name);
-            return;
-        }
-        let unseen = |cell: &CellResult| {
-            cell.observation.as_ref().is_some_and(|seen| seen.caps_unseen.is_some())
-        };
-        let checks = !unseen(a) && !unseen(b);
-        self.without_checks += usize::from(!checks);
-        let lines = |cell: &CellResult| {
-            let lines = cell.judgement.observed.iter();
-            lines.filter(|line| checks || !line.starts_with("  cap ")).cloned().collect::<Vec<_>>()
-        };
-        let found = difference(&lines(a), &lines(b));
-        let verdicts = (a.judgement.verdict, b.judgement.verdict);
-        let fault = |cell: &CellResult| {
-            let judgement = &cell.judgement;
-            judgement.reason.clone().filter(|_| judgement.verdict == Verdict::Fail)
-        };
-        let reasons = (fault(a), fault(b));
-        let died = a.judgement.observed.is_empty() != b.judgement.observed.is_empty();
-        let (kind, found) = match found {
-            None if verdicts.0 == verdicts.1 && reasons.0 == reasons.1 => {
-                self.same += 1;
-                return;
-            }
-            None if reasons.0 != reasons.1 => (Kind::Fault, Difference::default()),
-            None => (Kind::Verdict, Difference::default()),
-            Some(_) if died => (Kind::Fault, Difference::default()),
-            Some(found) => (Kind::of(&found.changes), found),
-        };
-        let because = because(a, b);
-        let alike = Alike {
-            expected: expected(verdicts, &because),
-            kind,
-            because,
-            verdicts,
-            changes: found.changes,
-            reasons: if kind == Kind::Fault { reasons } else { (None, None) },
-        };
-        let shorter = |known: &Growing<'_>| found.diff.len() < known.diff.len();
-        match self.groups.get_mut(&alike) {
-            Some(group) => {
-                if shorter(group) {
-                    (group.example, group.diff) = (&a.name, found.diff);
-                }
-                group.cells.insert(name);
-                // What is said of where something stands must be true of every cell.
-                for (question, places) in &mut group.places {
-                    let others = found.places.get(question);
-                    places.retain(|place| others.is_some_and(|others| others.contains(place)));
-                }
-            }
-            None => {
-                let group = Growing {
-                    cells: BTreeSet::from([name]),
-                    places: found.places,
-                    example: &a.name,
-                    diff: found.diff,
-                };
-                self.groups.insert(alike, group);
-            }
-        }
-    }
-
-    fn groups(&self) -> Vec<Group> {
-        let group = |(alike, group): (&Alike, &Growing<'_>)| {
-            let guess = match alike.kind {
-                Kind::Fault => fault_words(&alike.reasons),
-                Kind::Verdict => {
-                    vec!["both kernels do the same, and it is expected of one of them".to_owned()]
-                }
-                _ => guess(&alike.changes, &group.places),
-            };
-            Group {
-                kind: alike.kind,
-                verdict_a: alike.verdicts.0,
-                verdict_b: alike.verdicts.1,
-                guess,
-                because: alike.because.clone(),
-                changes: alike.changes.clone(),
-                cells: self.cells(&group.cells),
-                example: group.example.to_owned(),
-                diff: group.diff.clone(),
-            }
-        };
-        self.groups.iter().map(group).collect()
-    }
-
-    fn apart(&self, groups: &BTreeMap<String, Named<'a>>) -> Vec<Apart> {
-        let apart = |(why, cells): (&String, &Named<'a>)| Apart {
-            why: why.clone(),
-            cells: self.cells(cells),
-        };
-        groups.iter().map(apart).collect()
-    }
-
-    fn cells(&self, cells: &Named<'a>) -> Cells {
-        Cells::of(cells, &self.all)
-    }
-}
-
 impl Cells {
     /// Some of all the cells that were compared; each with its policy where it matters.
     pub(super) fn of<'a>(cells: &Named<'a>, all: &Named<'a>) -> Self {
@@ -478,57 +289,15 @@ impl Cells {
             };
             let globs = globs(&of(cells), &of(all));
             words.extend(globs.into_iter().map(|(glob, count)| {
-                let under = if several && !policy.is_empty() { format!(" (policy {policy})") } else { String::new() };
+                let under = if several && !policy.is_empty() {
+                    format!(" (policy {policy})")
+                } else {
+                    String::new()
+                };
                 (format!("{glob}{under}"), count)
             }));
         }
         let names = cells.iter().map(|(_, (case, at))| format!("{case}/{at}")).collect();
         Cells { count: cells.len(), globs: words, names }
     }
-}
-
-fn fault_words(reasons: &(Option<String>, Option<String>)) -> Vec<String> {
-    let word = |side: &str, reason: &Option<String>| match reason {
-        Some(reason) => format!("on {side}: {reason}"),
-        None => format!("on {side}: nothing of the kind"),
-    };
-    vec![word("A", &reasons.0), word("B", &reasons.1)]
-}
-
-/// Why a pair cannot be compared, if it cannot.
-fn not_judged(a: &CellResult, b: &CellResult) -> Option<String> {
-    let one = |cell: &CellResult, side: &str| {
-        let judgement = &cell.judgement;
-        let bad = matches!(judgement.verdict, Verdict::Error | Verdict::Miss);
-        let reason = judgement.reason.as_deref().unwrap_or("no reason");
-        bad.then(|| format!("{} on {side}: {reason}", judgement.verdict))
-    };
-    let words: Vec<_> = [one(a, "A"), one(b, "B")].into_iter().flatten().collect();
-    (!words.is_empty()).then(|| words.join("; "))
-}
-
-/// Why a pair was not run on one side, if so.
-fn skipped(a: &CellResult, b: &CellResult) -> Option<String> {
-    let reason = |cell: &CellResult| {
-        let reason = cell.judgement.reason.as_deref().unwrap_or("no reason");
-        (cell.judgement.verdict == Verdict::Skip).then(|| reason.to_owned())
-    };
-    match (reason(a), reason(b)) {
-        (Some(reason), None) => Some(format!("on A only: {reason}")),
-        (None, Some(reason)) => Some(format!("on B only: {reason}")),
-        (Some(one), Some(_)) => Some(format!("on both: {one}")),
-        (None, None) => None,
-    }
-}
-
-/// The reasons that hold on one side only.
-fn because(a: &CellResult, b: &CellResult) -> Vec<Because> {
-    let only = |one: &CellResult, other: &CellResult, on_b: bool| {
-        let reasons = one.because.iter().filter(|reason| !other.because.contains(reason));
-        reasons.map(|reason| Because { reason: reason.clone(), on_b }).collect::<Vec<_>>()
-    };
-    let mut all = only(b, a, true);
-    all.extend(only(a, b, false));
-    all.sort();
-    all
 }

@@ -7,9 +7,11 @@ mod baseline;
 mod cause;
 mod change;
 mod comparison;
+mod difference;
 mod names;
 mod question;
 mod side;
+mod sorting;
 mod text;
 
 pub use baseline::{Baseline, BaselineError, Since};

@@ -10,10 +10,16 @@ pub(super) type CellId<'a> = (&'a str, &'a Coordinates);
 /// Words of one axis, and a glob on all four.
 type Axes = [String; 4];
 
+/// A case, with the number of cells that each of its patterns selects.
+type CaseCount<'a> = (&'a str, Vec<usize>);
+
 /// Globs for `chosen`, each with how many of them it selects. None selects another cell of `all`.
-pub(super) fn globs(chosen: &BTreeSet<CellId<'_>>, all: &BTreeSet<CellId<'_>>) -> Vec<(String, usize)> {
+pub(super) fn globs(
+    chosen: &BTreeSet<CellId<'_>>,
+    all: &BTreeSet<CellId<'_>>,
+) -> Vec<(String, usize)> {
     // Cases whose cells are chosen alike are named together.
-    let mut alike: BTreeMap<(&str, Vec<String>), Vec<(&str, Vec<usize>)>> = BTreeMap::new();
+    let mut alike: BTreeMap<(&str, Vec<String>), Vec<CaseCount<'_>>> = BTreeMap::new();
     for (case, cells) in by_case(chosen) {
         let others = by_case(all).remove(case).unwrap_or_default();
         let mut patterns = Vec::new();

@@ -83,7 +83,9 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cap { name, silent: false } => write!(f, "CAP_{}", name.to_uppercase()),
-            Self::Cap { name, silent: true } => write!(f, "CAP_{} (unaudited)", name.to_uppercase()),
+            Self::Cap { name, silent: true } => {
+                write!(f, "CAP_{} (unaudited)", name.to_uppercase())
+            }
             Self::Hook { class, permissions } => write!(f, "{class} {{ {permissions} }}"),
             Self::Told(line) => write!(f, "`{line}`"),
         }

@@ -96,7 +96,8 @@ impl Text {
         if !group.diff.is_empty() && group.cells.count > 1 {
             self.line(5, &format!("such as {}", group.example));
         }
-        let shown = if group.diff.len() > LINES + 1 && !self.verbose { LINES } else { group.diff.len() };
+        let shown =
+            if group.diff.len() > LINES + 1 && !self.verbose { LINES } else { group.diff.len() };
         for line in &group.diff[..shown] {
             let style = match line.as_bytes().first() {
                 Some(b'-') => REMOVED,

@@ -1,0 +1,421 @@
+//! What differs between two transcripts of one cell, with everything taken away that says nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+use super::change::{Change, How};
+use super::question::{Asked, Call, Question, Returned, calls, hook_question};
+use crate::transcript::{CapLine, Effect, parse_effect};
+
+/// Where something stands that only one side has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Before this question, which both sides ask.
+    Before(Question),
+    /// Before a hook of this class, which both sides ask.
+    BeforeHook(String),
+    /// Before this error is found, which both sides return.
+    BeforeError(String),
+    /// Right behind this question, which is granted.
+    Granted(Question),
+    /// Right behind this question, which is denied.
+    Denied(Question),
+}
+
+/// Everything that differs between two transcripts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Difference {
+    pub(super) changes: BTreeSet<Change>,
+    /// Where what is new or gone stands.
+    pub(super) places: BTreeMap<Question, BTreeSet<Place>>,
+    /// A diff of the calls that differ.
+    pub(super) diff: Vec<String>,
+}
+
+/// Compares; none when nothing differs.
+pub(super) fn difference(a: &[String], b: &[String]) -> Option<Difference> {
+    if a == b {
+        return None;
+    }
+    let (a, b) = (calls(a), calls(b));
+    let mut found = Finding::default();
+    let (steps_a, steps_b) = (steps(&a), steps(&b));
+    for op in capture_diff_slices(Algorithm::Myers, &steps_a, &steps_b) {
+        match op {
+            DiffOp::Equal { old_index, new_index, len } => {
+                (0..len).for_each(|at| found.both(&a[old_index + at], &b[new_index + at]));
+            }
+            op => {
+                a[op.old_range()].iter().for_each(|call| found.one(call, false));
+                b[op.new_range()].iter().for_each(|call| found.one(call, true));
+            }
+        }
+    }
+    Some(found.end())
+}
+
+fn steps(calls: &[Call]) -> Vec<&str> {
+    calls.iter().map(|call| call.step.as_str()).collect()
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Finding {
+    out: Difference,
+    /// How often each question was asked by a syscall, call by call, on A and on B.
+    counts: BTreeMap<(String, Question), Vec<(usize, usize)>>,
+    /// Records that only one side has: of questions that both ask, and of others.
+    records: [Vec<(String, Question, bool)>; 2],
+    /// Lines of calls that the diff shows: what differs in the same way is shown once.
+    shown: BTreeSet<Shown>,
+    elided: bool,
+}
+
+type Shown = ((String, Vec<String>, Vec<String>), (bool, bool));
+
+impl Finding {
+    /// A step that both sides performed.
+    fn both(&mut self, a: &Call, b: &Call) {
+        if a.lines == b.lines {
+            self.elided = true;
+            return;
+        }
+        let name = &a.name;
+        if a.result != b.result {
+            let (from, to) = without_names(&a.result, &b.result);
+            let alone = a.lines[1..] == b.lines[1..];
+            self.out.changes.insert(Change::Result { call: name.clone(), from, to, alone });
+        }
+        let refusers = self.refusers(a, b);
+        if !self.order(name, &a.lines[1..], &b.lines[1..]) {
+            self.asked(a, b, refusers);
+        }
+        let shown = (name.clone(), a.lines[1..].to_vec(), b.lines[1..].to_vec());
+        let results = (a.result.is_error(), b.result.is_error());
+        match self.shown.insert((shown, results)) {
+            true => self.show(&a.lines, &b.lines),
+            false => self.elided = true,
+        }
+    }
+
+    /// Whether something else refuses.
+    fn refusers(&mut self, a: &Call, b: &Call) -> bool {
+        let call = a.name.clone();
+        let change = match (a.refuser(), b.refuser()) {
+            (Some(from), Some(to)) if from != to && !b.asks(from) => {
+                Change::Refuser { call, from: from.clone(), to: to.clone() }
+            }
+            (Some(one), None) if a.asked == b.asked && !b.result.is_error() => {
+                Change::Demand { call, question: one.clone(), now: false }
+            }
+            (None, Some(one)) if a.asked == b.asked && !a.result.is_error() => {
+                Change::Demand { call, question: one.clone(), now: true }
+            }
+            _ => return false,
+        };
+        let refusers = matches!(change, Change::Refuser { .. });
+        self.out.changes.insert(change);
+        refusers
+    }
+
+    /// Whether the lines are the same but for their order.
+    fn order(&mut self, name: &str, a: &[String], b: &[String]) -> bool {
+        let sorted = |lines: &[String]| {
+            let mut lines = lines.to_vec();
+            lines.sort();
+            lines
+        };
+        if sorted(a) != sorted(b) {
+            return false;
+        }
+        if let Some((a, b)) = a.iter().zip(b).find(|(a, b)| a != b) {
+            let (first, second) = (question(b), question(a));
+            self.out.changes.insert(Change::Order { call: name.to_owned(), first, second });
+        }
+        true
+    }
+
+    /// What both asked, as far as neither refused the call for a reason of its own.
+    fn asked(&mut self, call_a: &Call, call_b: &Call, refusers: bool) {
+        let (a, b) = comparable(call_a, call_b, refusers);
+        self.count(&call_a.name, &a, &b);
+        let open = self.align(&call_a.name, &a, &b);
+        if let Returned::Error(error) = &call_a.result
+            && !call_a.result.is_denial()
+            && (call_a.result == call_b.result || call_b.result.is_denial())
+        {
+            for question in open {
+                self.place(&question, Place::BeforeError(error.clone()));
+            }
+        }
+    }
+
+    /// How often each side asked each question.
+    fn count(&mut self, name: &str, a: &[Asked], b: &[Asked]) {
+        let mut counts: BTreeMap<&Question, (usize, usize)> = BTreeMap::new();
+        a.iter().for_each(|asked| counts.entry(&asked.question).or_default().0 += 1);
+        b.iter().for_each(|asked| counts.entry(&asked.question).or_default().1 += 1);
+        let mut pairs = a.iter().zip(b).map(|(a, b)| (&a.question, &b.question));
+        if counts.values().all(|(a, b)| a == b)
+            && let Some((second, first)) = pairs.find(|(a, b)| a != b)
+        {
+            let (first, second) = (first.clone(), second.clone());
+            self.out.changes.insert(Change::Order { call: name.to_owned(), first, second });
+        }
+        for (question, pair) in counts {
+            self.counts.entry((name.to_owned(), question.clone())).or_default().push(pair);
+        }
+    }
+
+    /// Compares what both asked, and finds the places of what one asked; what has nothing behind it comes back.
+    fn align(&mut self, name: &str, a: &[Asked], b: &[Asked]) -> Vec<Question> {
+        let mut last: Option<&Asked> = None;
+        let mut waiting = Vec::new();
+        for op in capture_diff_slices(Algorithm::Myers, &questions(a), &questions(b)) {
+            if let DiffOp::Equal { old_index, new_index, len } = op {
+                let (a, b) = (&a[old_index..old_index + len], &b[new_index..new_index + len]);
+                a.iter().zip(b).for_each(|(a, b)| self.answers(name, a, b));
+                if let (Some(first), Some(end)) = (b.first(), b.last()) {
+                    for question in waiting.drain(..) {
+                        if let Question::Hook { class, .. } = &first.question {
+                            self.place(&question, Place::BeforeHook(class.clone()));
+                        }
+                        if !matches!(first.question, Question::Told(_)) {
+                            self.place(&question, Place::Before(first.question.clone()));
+                        }
+                    }
+                    last = Some(end);
+                }
+                continue;
+            }
+            let (gone, new) = (&a[op.old_range()], &b[op.new_range()]);
+            for (asked, now) in [(gone, false), (new, true)] {
+                let mut last = last;
+                for asked in asked {
+                    if let Some(last) = last.filter(|last| last.question.is_cap()) {
+                        let place = if last.denied { Place::Denied } else { Place::Granted };
+                        self.place(&asked.question, place(last.question.clone()));
+                    }
+                    waiting.push(asked.question.clone());
+                    self.records(name, asked, now, false);
+                    // What is no longer asked says nothing of what follows it on B.
+                    last = if now { Some(asked) } else { last };
+                }
+            }
+        }
+        waiting
+    }
+
+    fn place(&mut self, question: &Question, place: Place) {
+        self.out.places.entry(question.clone()).or_default().insert(place);
+    }
+
+    /// The records of a question, those of capability checks; others are questions themselves.
+    fn records(&mut self, name: &str, asked: &Asked, now: bool, both: bool) {
+        if !asked.question.is_cap() {
+            return;
+        }
+        for line in &asked.lines {
+            if let Ok(Effect::Avc(avc)) = parse_effect(line) {
+                let record = (name.to_owned(), hook_question(&avc), both);
+                self.records[usize::from(now)].push(record);
+            }
+        }
+    }
+
+    /// A question that both sides ask: its answers and records.
+    fn answers(&mut self, name: &str, a: &Asked, b: &Asked) {
+        if a.lines == b.lines {
+            return;
+        }
+        let call = || name.to_owned();
+        if let Question::Hook { .. } = a.question {
+            for field in fields(&a.lines, &b.lines) {
+                let record = a.question.clone();
+                self.out.changes.insert(Change::Field { call: call(), record, field });
+            }
+            return;
+        }
+        let (checks_a, checks_b) = (checks(&a.lines), checks(&b.lines));
+        match (checks_a.first(), checks_b.first()) {
+            (Some(one), Some(other)) if one != other => {
+                let words = |line: &CapLine| {
+                    let text = line.to_string();
+                    text.rsplit_once("= ").map_or(text.clone(), |(_, words)| words.to_owned())
+                };
+                let (from, to) = (words(one), words(other));
+                let question = a.question.clone();
+                self.out.changes.insert(Change::Answer { call: call(), question, from, to });
+            }
+            _ => match (checks_a.get(1), checks_b.get(1)) {
+                (Some(one), Some(other)) if one != other => {
+                    let (from, to) = (one.to_string(), other.to_string());
+                    let question = a.question.clone();
+                    self.out.changes.insert(Change::Answer { call: call(), question, from, to });
+                }
+                (Some(only), None) | (None, Some(only)) => {
+                    let how = if checks_a.len() > checks_b.len() { How::Gone } else { How::New };
+                    let question = question(&format!("  {only}"));
+                    self.place(&question, Place::Denied(a.question.clone()));
+                    self.out.changes.insert(Change::Asked { call: call(), question, how });
+                }
+                _ => {}
+            },
+        }
+        let records = |asked: &Asked| {
+            let lines = asked.lines.iter().filter(|line| line.trim_start().starts_with("avc"));
+            lines.cloned().collect::<Vec<_>>()
+        };
+        if records(a) != records(b) {
+            self.records(name, a, false, true);
+            self.records(name, b, true, true);
+        }
+    }
+
+    /// A step that one side performed.
+    fn one(&mut self, call: &Call, now: bool) {
+        // A step that is not performed because an earlier one failed is no difference of its own.
+        let explained = self.out.changes.iter().any(|it| matches!(it, Change::Result { .. }));
+        if !explained {
+            self.out.changes.insert(Change::Reached { call: call.name.clone(), now });
+        }
+        match now {
+            true => self.show(&[], &call.lines),
+            false => self.show(&call.lines, &[]),
+        }
+    }
+
+    fn show(&mut self, a: &[String], b: &[String]) {
+        if std::mem::take(&mut self.elided) {
+            self.out.diff.push(" ...".to_owned());
+        }
+        for op in capture_diff_slices(Algorithm::Myers, a, b) {
+            let signed = |sign: char, lines: &[String]| {
+                let lines = lines.iter().map(|line| crate::case::abbreviated(line));
+                lines.map(|line| format!("{sign}{line}")).collect::<Vec<_>>()
+            };
+            match op {
+                DiffOp::Equal { .. } => self.out.diff.extend(signed(' ', &a[op.old_range()])),
+                op => {
+                    self.out.diff.extend(signed('-', &a[op.old_range()]));
+                    self.out.diff.extend(signed('+', &b[op.new_range()]));
+                }
+            }
+        }
+    }
+
+    fn end(mut self) -> Difference {
+        for ((call, question), pairs) in std::mem::take(&mut self.counts) {
+            if let Some(how) = how(&pairs) {
+                self.out.changes.insert(Change::Asked { call, question, how });
+            }
+        }
+        // What permissive mode logs once moves to the check that comes first: that is no change of its own.
+        let [mut lost, mut gained] = std::mem::take(&mut self.records);
+        let mut moved = Vec::new();
+        lost.retain(|one| match gained.iter().position(|other| other.1 == one.1) {
+            Some(at) => {
+                moved.push((one.clone(), gained.remove(at)));
+                false
+            }
+            None => true,
+        });
+        let mut record = |record: &(String, Question, bool), how| {
+            let (call, record) = (record.0.clone(), record.1.clone());
+            self.out.changes.insert(Change::Record { call, record, how });
+        };
+        lost.iter().filter(|it| it.2).for_each(|it| record(it, How::Gone));
+        gained.iter().filter(|it| it.2).for_each(|it| record(it, How::New));
+        moved.iter().filter(|(a, b)| a.2 && b.2).for_each(|(_, it)| record(it, How::Moved));
+        if self.elided {
+            self.out.diff.push(" ...".to_owned());
+        }
+        self.out.drop_what_follows();
+        self.out
+    }
+}
+
+/// The questions of two calls that can be compared. A call that one side refuses for a reason that the other
+/// does not ask for is over there: what the other asked after that is no difference of its own. Nor is the
+/// reason, when it is told that `refusers` differ.
+fn comparable(a: &Call, b: &Call, refusers: bool) -> (Vec<Asked>, Vec<Asked>) {
+    let ops = capture_diff_slices(Algorithm::Myers, &questions(&a.asked), &questions(&b.asked));
+    let common = ops.iter().rfind(|op| matches!(op, DiffOp::Equal { .. }));
+    let (end_a, end_b) = common.map_or((0, 0), |op| (op.old_range().end, op.new_range().end));
+    let part = |one: &Call, other: &Call, end: usize| {
+        let own = |one: &Call, other: &Call| one.refuser().is_some_and(|it| !other.asks(it));
+        let mut asked = one.asked.clone();
+        if own(other, one) || refusers && own(one, other) {
+            asked.truncate(end);
+        }
+        asked
+    };
+    (part(a, b, end_a), part(b, a, end_b))
+}
+
+fn questions(asked: &[Asked]) -> Vec<&Question> {
+    asked.iter().map(|it| &it.question).collect()
+}
+
+impl Difference {
+    /// Who holds other capabilities after an exec gets other answers: that is no change of its own.
+    fn drop_what_follows(&mut self) {
+        let holds = |change: &Change| matches!(change, Change::Asked { question: Question::Told(line), .. } if line.starts_with("holds "));
+        if self.changes.iter().any(holds) {
+            self.changes.retain(|it| !matches!(it, Change::Answer { .. } | Change::Record { .. }));
+        }
+    }
+}
+
+/// How a question is asked now that was so often asked by each of some calls.
+fn how(pairs: &[(usize, usize)]) -> Option<How> {
+    let (more, less) = (pairs.iter().any(|(a, b)| a < b), pairs.iter().any(|(a, b)| a > b));
+    let total = pairs.iter().fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+    match (more, less) {
+        (false, false) => None,
+        (true, false) if pairs.iter().any(|(a, b)| *a == 0 && *b > 0) => Some(How::New),
+        (false, true) if pairs.iter().any(|(a, b)| *a > 0 && *b == 0) => Some(How::Gone),
+        _ if total.0 < total.1 => Some(How::More),
+        _ if total.0 > total.1 => Some(How::Less),
+        _ => Some(How::Moved),
+    }
+}
+
+/// Results without what is only a name, where one of them is an error.
+fn without_names(a: &Returned, b: &Returned) -> (Returned, Returned) {
+    let short = |one: &Returned, other: &Returned| match one {
+        Returned::Success(_) if other.is_error() => Returned::Success("success".to_owned()),
+        one => one.clone(),
+    };
+    (short(a, b), short(b, a))
+}
+
+/// The question of one line.
+fn question(line: &str) -> Question {
+    match parse_effect(line) {
+        Ok(Effect::Cap(cap)) => {
+            Question::Cap { name: crate::grant::cap_name(cap.cap), silent: cap.unaudited }
+        }
+        Ok(Effect::Avc(avc)) => hook_question(&avc),
+        _ => Question::Told(line.trim().to_owned()),
+    }
+}
+
+fn checks(lines: &[String]) -> Vec<CapLine> {
+    let check = |line: &String| match parse_effect(line) {
+        Ok(Effect::Cap(cap)) => Some(cap),
+        _ => None,
+    };
+    lines.iter().filter_map(check).collect()
+}
+
+/// The fields in which two records differ.
+fn fields(a: &[String], b: &[String]) -> BTreeSet<String> {
+    let fields = |lines: &[String]| match lines.first().map(|line| parse_effect(line)) {
+        Some(Ok(Effect::Avc(avc))) => avc.fields.into_iter().collect(),
+        _ => BTreeSet::new(),
+    };
+    let (a, b) = (fields(a), fields(b));
+    a.symmetric_difference(&b).map(|(field, _)| field.clone()).collect()
+}

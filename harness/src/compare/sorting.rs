@@ -1,0 +1,252 @@
+//! Sorts pairs of cells: those that differ in the same way together, and apart what cannot be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cause::{Places, guess};
+use super::change::{Change, How};
+use super::comparison::{Apart, Because, Cells, Group, Kind, Named, expected, id};
+use super::difference::{Difference, difference};
+use super::names::CellId;
+use super::question::Question;
+use super::side::Key;
+use crate::judge::Verdict;
+use crate::record::CellResult;
+
+/// A group while cells come in.
+struct Growing<'a> {
+    cells: BTreeSet<(&'a str, CellId<'a>)>,
+    places: Places,
+    example: &'a str,
+    diff: Vec<String>,
+}
+
+/// What makes cells differ in the same way.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Alike {
+    /// What nobody expects comes before what the cases explain.
+    expected: bool,
+    kind: Kind,
+    because: Vec<Because>,
+    verdicts: (Verdict, Verdict),
+    changes: BTreeSet<Change>,
+    reasons: (Option<String>, Option<String>),
+}
+
+/// Pairs of cells, as they are told apart.
+#[derive(Default)]
+pub(super) struct Sorting<'a> {
+    pub(super) all: Named<'a>,
+    pub(super) same: usize,
+    pub(super) without_checks: usize,
+    groups: BTreeMap<Alike, Growing<'a>>,
+    pub(super) not_judged: BTreeMap<String, Named<'a>>,
+    pub(super) skipped: BTreeMap<String, Named<'a>>,
+    pub(super) changed: BTreeMap<String, Named<'a>>,
+    pub(super) only: BTreeMap<String, Named<'a>>,
+}
+
+impl<'a> Sorting<'a> {
+    pub(super) fn only(&mut self, key: &Key<'a>, cell: &'a CellResult, side: &str) {
+        self.only.entry(format!("only on {side}")).or_default().insert((key.policy, id(cell)));
+    }
+
+    pub(super) fn pair(&mut self, key: &Key<'a>, a: &'a CellResult, b: &'a CellResult) {
+        let name = (key.policy, id(a));
+        if let Some(why) = not_judged(a, b) {
+            self.not_judged.entry(why).or_default().insert(name);
+            return;
+        }
+        if let Some(why) = skipped(a, b) {
+            self.skipped.entry(why).or_default().insert(name);
+            return;
+        }
+        if a.case_sha256 != b.case_sha256 {
+            let same = a.judgement.observed == b.judgement.observed;
+            let what = if same { "the same was seen" } else { "something else was seen" };
+            self.changed
+                .entry(format!("the case was changed, and {what}"))
+                .or_default()
+                .insert(name);
+            return;
+        }
+        let unseen = |cell: &CellResult| {
+            cell.observation.as_ref().is_some_and(|seen| seen.caps_unseen.is_some())
+        };
+        let checks = !unseen(a) && !unseen(b);
+        self.without_checks += usize::from(!checks);
+        let lines = |cell: &CellResult| {
+            let lines = cell.judgement.observed.iter();
+            lines.filter(|line| checks || !line.starts_with("  cap ")).cloned().collect::<Vec<_>>()
+        };
+        let found = difference(&lines(a), &lines(b));
+        let verdicts = (a.judgement.verdict, b.judgement.verdict);
+        let fault = |cell: &CellResult| {
+            let judgement = &cell.judgement;
+            judgement.reason.clone().filter(|_| judgement.verdict == Verdict::Fail)
+        };
+        let reasons = (fault(a), fault(b));
+        let died = a.judgement.observed.is_empty() != b.judgement.observed.is_empty();
+        let (kind, found) = match found {
+            None if verdicts.0 == verdicts.1 && reasons.0 == reasons.1 => {
+                self.same += 1;
+                return;
+            }
+            None if reasons.0 != reasons.1 => (Kind::Fault, Difference::default()),
+            None => (Kind::Verdict, Difference::default()),
+            Some(_) if died => (Kind::Fault, Difference::default()),
+            Some(found) => (Kind::of(&found.changes), found),
+        };
+        let because = because(a, b);
+        let alike = Alike {
+            expected: expected(verdicts, &because),
+            kind,
+            because,
+            verdicts,
+            changes: found.changes,
+            reasons: if kind == Kind::Fault { reasons } else { (None, None) },
+        };
+        let shorter = |known: &Growing<'_>| found.diff.len() < known.diff.len();
+        match self.groups.get_mut(&alike) {
+            Some(group) => {
+                if shorter(group) {
+                    (group.example, group.diff) = (&a.name, found.diff);
+                }
+                group.cells.insert(name);
+                // What is said of where something stands must be true of every cell.
+                for (question, places) in &mut group.places {
+                    let others = found.places.get(question);
+                    places.retain(|place| others.is_some_and(|others| others.contains(place)));
+                }
+            }
+            None => {
+                let group = Growing {
+                    cells: BTreeSet::from([name]),
+                    places: found.places,
+                    example: &a.name,
+                    diff: found.diff,
+                };
+                self.groups.insert(alike, group);
+            }
+        }
+    }
+
+    pub(super) fn groups(&self) -> Vec<Group> {
+        let group = |(alike, group): (&Alike, &Growing<'_>)| {
+            let guess = match alike.kind {
+                Kind::Fault => fault_words(&alike.reasons),
+                Kind::Verdict => {
+                    vec!["both kernels do the same, and it is expected of one of them".to_owned()]
+                }
+                _ => guess(&alike.changes, &group.places),
+            };
+            Group {
+                kind: alike.kind,
+                verdict_a: alike.verdicts.0,
+                verdict_b: alike.verdicts.1,
+                guess,
+                because: alike.because.clone(),
+                changes: alike.changes.clone(),
+                cells: self.cells(&group.cells),
+                example: group.example.to_owned(),
+                diff: group.diff.clone(),
+            }
+        };
+        self.groups.iter().map(group).collect()
+    }
+
+    pub(super) fn apart(&self, groups: &BTreeMap<String, Named<'a>>) -> Vec<Apart> {
+        let apart = |(why, cells): (&String, &Named<'a>)| Apart {
+            why: why.clone(),
+            cells: self.cells(cells),
+        };
+        groups.iter().map(apart).collect()
+    }
+
+    fn cells(&self, cells: &Named<'a>) -> Cells {
+        Cells::of(cells, &self.all)
+    }
+}
+
+fn fault_words(reasons: &(Option<String>, Option<String>)) -> Vec<String> {
+    let word = |side: &str, reason: &Option<String>| match reason {
+        Some(reason) => format!("on {side}: {reason}"),
+        None => format!("on {side}: nothing of the kind"),
+    };
+    vec![word("A", &reasons.0), word("B", &reasons.1)]
+}
+
+/// Why a pair cannot be compared, if it cannot.
+fn not_judged(a: &CellResult, b: &CellResult) -> Option<String> {
+    let one = |cell: &CellResult, side: &str| {
+        let judgement = &cell.judgement;
+        let bad = matches!(judgement.verdict, Verdict::Error | Verdict::Miss);
+        let reason = judgement.reason.as_deref().unwrap_or("no reason");
+        bad.then(|| format!("{} on {side}: {reason}", judgement.verdict))
+    };
+    let words: Vec<_> = [one(a, "A"), one(b, "B")].into_iter().flatten().collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// Why a pair was not run on one side, if so.
+fn skipped(a: &CellResult, b: &CellResult) -> Option<String> {
+    let reason = |cell: &CellResult| {
+        let reason = cell.judgement.reason.as_deref().unwrap_or("no reason");
+        (cell.judgement.verdict == Verdict::Skip).then(|| reason.to_owned())
+    };
+    match (reason(a), reason(b)) {
+        (Some(reason), None) => Some(format!("on A only: {reason}")),
+        (None, Some(reason)) => Some(format!("on B only: {reason}")),
+        (Some(one), Some(_)) => Some(format!("on both: {one}")),
+        (None, None) => None,
+    }
+}
+
+/// The reasons that hold on one side only.
+fn because(a: &CellResult, b: &CellResult) -> Vec<Because> {
+    let only = |one: &CellResult, other: &CellResult, on_b: bool| {
+        let reasons = one.because.iter().filter(|reason| !other.because.contains(reason));
+        reasons.map(|reason| Because { reason: reason.clone(), on_b }).collect::<Vec<_>>()
+    };
+    let mut all = only(b, a, true);
+    all.extend(only(a, b, false));
+    all.sort();
+    all
+}
+
+impl Kind {
+    fn of(changes: &BTreeSet<Change>) -> Self {
+        let any = |wanted: &dyn Fn(&Change) -> bool| changes.iter().any(wanted);
+        let asked = |cap: bool, wanted: How| {
+            any(&|change| {
+                matches!(change, Change::Asked { question, how, .. }
+                    if *how == wanted && question.is_cap() == cap
+                        && !matches!(question, Question::Told(_)))
+            })
+        };
+        let record = |wanted: How| {
+            any(&|change| matches!(change, Change::Record { how, .. } if *how == wanted))
+        };
+        if any(&|change| matches!(change, Change::Result { .. })) {
+            Self::Result
+        } else if asked(true, How::New) {
+            Self::ExtraCheck
+        } else if asked(true, How::Gone) {
+            Self::MissingCheck
+        } else if asked(false, How::New) || record(How::New) {
+            Self::NewRecord
+        } else if asked(false, How::Gone) || record(How::Gone) {
+            Self::LostRecord
+        } else if any(&|change| matches!(change, Change::Answer { .. })) {
+            Self::Answer
+        } else if asked(true, How::More) || asked(true, How::Less) {
+            Self::Number
+        } else if any(&|change| matches!(change, Change::Order { .. }))
+            || [true, false].iter().any(|cap| asked(*cap, How::Moved))
+            || record(How::Moved)
+        {
+            Self::Order
+        } else {
+            Self::Other
+        }
+    }
+}
