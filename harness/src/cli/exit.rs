@@ -15,7 +15,8 @@ use crate::target::TargetError;
 pub(super) const TABLE: &str = "\
 Exit codes:
   0    every cell passed (or was skipped or is known to differ), and at least one ran
-  1    a cell FAILed: the kernel did something else than expected
+  1    a cell FAILed: the kernel did something else than expected; with --baseline,
+       something got worse
   2    bad input: an option, a case file, a policy or a kernel file
   3    a cell was not judged: ERROR (it could not be carried out) or MISS (the target died)
   4    no cell ran: the filters select none, or all were skipped

@@ -126,6 +126,12 @@ impl Words<'_> {
         let subject = question.to_string();
         let place = self.place(question, how);
         match (how, question) {
+            (How::New, Question::Told(line)) if line.starts_with("record ") => {
+                (String::new(), format!("a {line} is now written"))
+            }
+            (How::Gone, Question::Told(line)) if line.starts_with("record ") => {
+                (String::new(), format!("no {line} is written any more"))
+            }
             (How::New, Question::Told(_)) => (String::new(), format!("new: {question}")),
             (How::Gone, Question::Told(_)) => (String::new(), format!("gone: {question}")),
             (_, Question::Told(_)) => (String::new(), format!("another number of {question}")),
@@ -293,7 +299,12 @@ mod tests {
         &["fd", "cap perfmon = granted"], &["EACCES", KERNEL_DENIED],
         "success became EACCES; perf_event { kernel } is now asked"
     )]
+    #[case(
+        &["EINVAL"], &["fd", "cap perfmon = granted"],
+        "EINVAL became success"
+    )]
     // Records.
+    #[case(&["fd"], &["fd", "record SYSCALL"], "a record SYSCALL is now written")]
     #[case(
         &["fd", "cap perfmon = granted", PERFMON_RECORD], &["fd", "cap perfmon = granted"],
         "no record of capability2 { perfmon } is written any more"

@@ -336,8 +336,8 @@ impl Finding {
     }
 }
 
-/// The questions of two calls that can be compared. A call that one side refuses for a reason that the other
-/// does not ask for is over there: what the other asked after that is no difference of its own. Nor is the
+/// The questions of two calls that can be compared. A call that fails on one side only, or is refused for a
+/// reason that the other does not ask for, is over there: what the other asked after that is no difference of its own. Nor is the
 /// reason, when it is told that `refusers` differ.
 fn comparable(a: &Call, b: &Call, refusers: bool) -> (Vec<Asked>, Vec<Asked>) {
     let ops = capture_diff_slices(Algorithm::Myers, &questions(&a.asked), &questions(&b.asked));
@@ -346,7 +346,8 @@ fn comparable(a: &Call, b: &Call, refusers: bool) -> (Vec<Asked>, Vec<Asked>) {
     let part = |one: &Call, other: &Call, end: usize| {
         let own = |one: &Call, other: &Call| one.refuser().is_some_and(|it| !other.asks(it));
         let mut asked = one.asked.clone();
-        if own(other, one) || refusers && own(one, other) {
+        let failed = other.result.is_error() && !other.result.is_denial() && !one.result.is_error();
+        if failed || own(other, one) || refusers && own(one, other) {
             asked.truncate(end);
         }
         asked

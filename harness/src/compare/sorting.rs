@@ -220,7 +220,7 @@ impl Kind {
             any(&|change| {
                 matches!(change, Change::Asked { question, how, .. }
                     if *how == wanted && question.is_cap() == cap
-                        && !matches!(question, Question::Told(_)))
+                        && !matches!(question, Question::Told(line) if !line.starts_with("record ")))
             })
         };
         let record = |wanted: How| {
