@@ -248,13 +248,15 @@ fn hostile_text_in_a_record_does_not_reach_the_terminal() {
     let hostile = DIFFERENT
         .replace("cap bpf = not held", "\\u001b[2Jcap bpf\\r\\u0007\\u202e = not held]]><b>")
         .replace("bpf/map-create", "bpf/\\u001b]0;map-create")
-        .replace("only in", "\\u001b[2J");
+        .replace("perf: Rewrite core", &"long\\n".repeat(9999));
     place.file("hostile.jsonl", &hostile);
     let ended = place.perfsec(&["compare", "hostile.jsonl"]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let steers = |c: char| c.is_control() && c != '\n';
     assert!(!ended.stdout.contains(steers), "{}", ended.stdout);
     assert!(ended.stdout.contains("bpf/\u{fffd}]0;map-create"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("long long"), "{}", ended.stdout);
+    assert!(ended.stdout.lines().all(|line| line.len() < 4000));
 }
 
 #[test]

@@ -269,13 +269,15 @@ impl<'a> Since<'a> {
     pub fn text(&self) -> String {
         let mut out = Text { out: String::new(), verbose: false };
         let versions = (self.base.kernel.version, self.now.kernel.version);
-        let kernels = match versions.0 == versions.1 {
-            true => format!("Linux {}", versions.1),
-            false => format!("Linux {}, then {}", versions.1, versions.0),
-        };
-        out.line(0, &format!("since the baseline {} ({kernels}):", self.base.from));
-        if !self.base.whole {
-            out.line(2, "the run of the baseline did not end, so it lacks cells");
+        out.line(
+            0,
+            &format!(
+                "since the baseline {} (A, Linux {}), this run (B, Linux {}):",
+                self.base.from, versions.0, versions.1
+            ),
+        );
+        for note in self.comparison.iter().flat_map(|comparison| &comparison.notes) {
+            out.line(2, &format!("note: {note}"));
         }
         for (turn, named) in &self.turns {
             let Some(words) = turn.words() else { continue };

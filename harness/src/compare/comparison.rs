@@ -201,8 +201,8 @@ impl Comparison {
         let mut notes = notes(a, b, one_policy);
         if sorting.without_checks > 0 {
             notes.push(format!(
-                "capability checks of {} cells were not compared: they were not seen on both sides",
-                sorting.without_checks
+                "capability checks were not seen on both sides and not compared: {}",
+                super::text::cells(sorting.without_checks)
             ));
         }
         Ok(Self {

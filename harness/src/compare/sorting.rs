@@ -135,7 +135,7 @@ impl<'a> Sorting<'a> {
             let guess = match alike.kind {
                 Kind::Fault => fault_words(&alike.reasons),
                 Kind::Verdict => {
-                    vec!["both kernels do the same, and it is expected of one of them".to_owned()]
+                    vec!["the same was seen on both, and only one of them was to see it".to_owned()]
                 }
                 _ => guess(&alike.changes, &group.places),
             };
@@ -248,5 +248,116 @@ impl Kind {
         } else {
             Self::Other
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::comparison::Comparison;
+    use super::super::side::sides;
+    use crate::judge::Verdict;
+    use crate::record::{Event, Run};
+
+    const CALL: &str = "perf_event_open(software/dummy, pid=0, cpu=-1)";
+
+    /// Runs whose cells, those of one case, saw these; a first line without a blank is a result.
+    fn compared(pairs: &[(&[&str], &[&str])], change: impl Fn(&mut Run, &mut Run)) -> Comparison {
+        let text = include_str!("../../tests/report/run.jsonl");
+        let events = text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+        let mut run = Run::of(events).unwrap();
+        run.lanes.truncate(1);
+        run.lanes[0].cells.retain(|cell| cell.case == "open/cpu");
+        run.lanes[0].cells.truncate(pairs.len());
+        let (mut a, mut b) = (run.clone(), run);
+        for (at, (lines_a, lines_b)) in pairs.iter().enumerate() {
+            for (run, lines) in [(&mut a, lines_a), (&mut b, lines_b)] {
+                let mut seen = vec![format!("{CALL} = {}", lines[0])];
+                seen.extend(lines[1..].iter().map(|line| format!("  {line}")));
+                run.lanes[0].cells[at].judgement.observed = seen;
+            }
+        }
+        change(&mut a, &mut b);
+        Comparison::of(&sides(&a, "a")[0], &sides(&b, "b")[0], &|_, _| true).unwrap()
+    }
+
+    fn words(comparison: &Comparison) -> Vec<String> {
+        let group = |group: &super::Group| format!("{:?} {}", group.kind, group.cells.count);
+        comparison.groups.iter().map(group).collect()
+    }
+
+    const OPEN: &str = "avc denied { open } tclass=perf_event";
+    const KERNEL: &str = "avc denied { kernel } tclass=perf_event";
+    const RECORD: &str = "avc denied { perfmon } capability=38 tclass=capability2";
+
+    #[rstest]
+    #[case::errno(&["EACCES"], &["EPERM"], "Result 1")]
+    #[case::errno_and_check(&["EACCES"], &["fd", "cap perfmon = granted"], "Result 1")]
+    #[case::extra(&["fd"], &["fd", "cap ipc_lock = granted"], "ExtraCheck 1")]
+    #[case::missing(&["fd", "cap ipc_lock = granted"], &["fd"], "MissingCheck 1")]
+    #[case::new_record(&["fd", OPEN], &["fd", OPEN, KERNEL], "NewRecord 1")]
+    #[case::lost_record(&["fd", OPEN, KERNEL], &["fd", OPEN], "LostRecord 1")]
+    #[case::record_of_a_check(&["fd", "cap perfmon = granted", RECORD], &["fd", "cap perfmon = granted"], "LostRecord 1")]
+    #[case::order(&["fd", OPEN, KERNEL], &["fd", KERNEL, OPEN], "Order 1")]
+    #[case::answer(&["fd", "cap bpf = granted"], &["fd", "cap bpf = not held"], "Answer 1")]
+    #[case::number(&["fd", "cap bpf = granted"], &["fd", "cap bpf = granted", "cap bpf = granted"], "Number 1")]
+    #[case::other(&["0", "holds none"], &["0", "holds all"], "Other 1")]
+    fn a_difference_has_a_kind(#[case] a: &[&str], #[case] b: &[&str], #[case] kind: &str) {
+        assert_eq!(words(&compared(&[(a, b)], |_, _| {})), [kind]);
+        assert!(words(&compared(&[(a, a)], |_, _| {})).is_empty());
+    }
+
+    #[test]
+    fn cells_that_differ_in_the_same_way_are_one_group_whatever_the_answers() {
+        let pairs: &[(&[&str], &[&str])] = &[
+            (&["fd"], &["fd", "cap perfmon = granted"]),
+            (&["fd"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"]),
+            (&["fd"], &["fd", "cap perfmon = granted", RECORD]),
+            (&["fd"], &["fd", "cap bpf = granted"]),
+        ];
+        assert_eq!(words(&compared(pairs, |_, _| {})), ["ExtraCheck 1", "ExtraCheck 3"]);
+    }
+
+    #[test]
+    fn what_the_cases_explain_comes_after_what_nobody_expects() {
+        let pairs: &[(&[&str], &[&str])] =
+            &[(&["fd"], &["EACCES"]), (&["fd"], &["fd", "cap bpf = granted"])];
+        let comparison = compared(pairs, |_, b| {
+            b.lanes[0].cells[0].because = vec!["a commit".to_owned()];
+        });
+        assert_eq!(words(&comparison), ["ExtraCheck 1", "Result 1"]);
+        let expected: Vec<_> = comparison.groups.iter().map(super::Group::is_expected).collect();
+        assert_eq!(expected, [false, true]);
+        assert!(comparison.groups[1].because[0].on_b);
+    }
+
+    #[test]
+    fn a_verdict_alone_and_a_fault_of_a_kernel_are_told() {
+        let pairs: &[(&[&str], &[&str])] = &[(&["fd"], &["fd"]), (&["fd"], &["fd"])];
+        let comparison = compared(pairs, |_, b| {
+            let judge = |at: usize, reason: Option<&str>| {
+                let mut judgement = b.lanes[0].cells[at].judgement.clone();
+                judgement.verdict = Verdict::Fail;
+                judgement.reason = reason.map(str::to_owned);
+                judgement
+            };
+            let (fault, verdict) = (judge(0, Some("the kernel reported: WARNING")), judge(1, None));
+            b.lanes[0].cells[0].judgement = fault;
+            b.lanes[0].cells[1].judgement = verdict;
+        });
+        assert_eq!(words(&comparison), ["Fault 1", "Verdict 1"]);
+        assert_eq!(comparison.groups[0].guess[1], "on B: the kernel reported: WARNING");
+    }
+
+    #[test]
+    fn capability_checks_that_one_side_could_not_see_are_not_compared() {
+        let pairs: &[(&[&str], &[&str])] = &[(&["fd", "cap perfmon = granted"], &["fd"])];
+        let comparison = compared(pairs, |_, b| {
+            let seen = b.lanes[0].cells[0].observation.as_mut().unwrap();
+            seen.caps_unseen = Some("no tracepoint".to_owned());
+        });
+        assert_eq!((comparison.same, comparison.groups.len()), (1, 0));
+        assert!(comparison.notes[0].contains("1 cell"), "{:?}", comparison.notes);
     }
 }

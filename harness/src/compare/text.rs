@@ -14,6 +14,9 @@ const GLOBS: usize = 8;
 /// How many lines of a diff are shown.
 const LINES: usize = 20;
 
+/// How long a line may be, in characters: no line of a kernel comes near.
+const WIDTH: usize = 2000;
+
 const HEADING: Style = Style::new().bold();
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
@@ -54,7 +57,7 @@ pub(super) struct Text {
 impl Text {
     /// A line of text that may come from anywhere.
     pub(super) fn line(&mut self, indent: usize, text: &str) {
-        let text = printable(text).replace('\n', " ");
+        let text = one_line(text);
         let _ = writeln!(self.out, "{:indent$}{text}", "");
     }
 
@@ -104,7 +107,7 @@ impl Text {
                 Some(b'+') => ADDED,
                 _ => Style::new(),
             };
-            let line = printable(line).replace('\n', " ");
+            let line = one_line(line);
             let _ = writeln!(self.out, "       {style}{line}{style:#}");
         }
         if shown < group.diff.len() {
@@ -185,6 +188,15 @@ impl Text {
         let (a, b) = (&comparison.a.version, &comparison.b.version);
         let parts = parts.join(", ");
         self.line(0, &format!("Linux {a} and {b}: {} on both, {parts}", cells(comparison.common)));
+    }
+}
+
+/// One line that steers no terminal and fills none.
+fn one_line(text: &str) -> String {
+    let text = printable(text).replace('\n', " ");
+    match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 
