@@ -477,7 +477,7 @@ impl CompareArgs {
     #[must_use]
     pub fn filter(&self) -> Option<Filter> {
         let (names, grants, modes) = (self.names.clone(), self.grant.clone(), self.mode.clone());
-        let filter = Filter { names, grants, modes };
+        let filter = Filter { names, grants, modes, shard: None };
         (filter != Filter::default()).then_some(filter)
     }
 }

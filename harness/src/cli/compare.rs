@@ -9,8 +9,9 @@ use super::session::{self, Session};
 use super::{Exit, Failure, exit, record};
 use crate::compare::{self, Comparison, NothingInCommon, Side};
 use crate::kernel::KernelSpec;
+use crate::known::KnownDifferences;
 use crate::plan::Filter;
-use crate::record::{Asked, Run};
+use crate::record::Run;
 
 /// A side as it is named on the command line.
 enum Given {
@@ -97,9 +98,8 @@ fn run(args: &CompareArgs, kernels: &[KernelSpec], given: &[Given]) -> Result<Ra
     session::demand(&cells)?;
     let machine = MachineArgs { kernel: kernels.to_vec(), ..args.machine.clone() };
     let mut session = Session::open(&machine)?;
-    let plans = session.lanes(&cells)?;
-    let asked =
-        Asked { cases_sha256: library.sha256(), cases_directory: args.cases.cases.clone(), filter };
+    let plans = session.lanes(&cells, KnownDifferences::built_in()?)?;
+    let asked = session::asked(&args.cases, filter, &library);
     let run = session.execute(&plans, asked, &mut [])?.whole()?;
     Ok(Ran { run, record: session.record.clone(), interrupted: session.interrupted() })
 }

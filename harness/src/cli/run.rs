@@ -47,7 +47,6 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &args.options));
     let run = ended.whole()?;
     written.and(printed)?;
-    let exit = session.exit(&run);
     let exit = match session.exit(&run) {
         Exit::NothingRan if cells.is_empty() => return Ok(Exit::Success),
         exit => exit,
