@@ -26,6 +26,12 @@ pub fn known() -> &'static str {
     include_str!("../known.toml")
 }
 
+/// What the permissions that perf asks for are about: `permissions.toml`.
+#[must_use]
+pub fn permissions() -> &'static str {
+    include_str!("../permissions.toml")
+}
+
 /// The CIL source of the policy called `name`, or `None` when there is none: the files that are
 /// compiled together, each as its path below `policies/` and its text.
 #[must_use]

@@ -5,6 +5,8 @@
 //! compares it with the expectation; everything that happens becomes an event of the run [`record`],
 //! from which every [`report`] is made. Two runs are told apart by [`compare`].
 
+pub mod allow;
+pub mod audit;
 pub mod bless;
 pub mod cache;
 pub mod case;
@@ -13,6 +15,7 @@ pub mod compare;
 pub mod console;
 pub mod coverage;
 pub mod errno;
+pub mod explain;
 pub mod grant;
 pub mod host;
 pub mod judge;

@@ -1,0 +1,271 @@
+//! A whole log: which denials are in it, how often, and in which system calls.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io::{self, BufRead};
+
+use super::{Call, Context, Denial, NotADenial};
+
+/// What a log holds.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// Its AVC records, alike ones together, in the order in which each was first met.
+    pub kinds: Vec<Kind>,
+    /// Number of lines.
+    pub lines: usize,
+    /// Lines that are no AVC record.
+    pub other: usize,
+    /// Lines that begin like an AVC record and are none, and what is wrong with the first.
+    pub damaged: usize,
+    /// What is wrong with the first of them.
+    pub damage: Option<NotADenial>,
+    /// Lines that are longer than any record.
+    pub too_long: usize,
+    places: HashMap<Alike, usize>,
+}
+
+/// Records that are alike.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// The first of them.
+    pub denial: Denial,
+    /// How many there are.
+    pub count: usize,
+    /// The system calls in which they came, as far as the log tells.
+    pub calls: BTreeSet<Call>,
+}
+
+/// The longest line that can be a record: `MAX_AUDIT_MESSAGE_LENGTH` is 8970, and syslog adds little.
+const LONGEST: usize = 16 << 10;
+
+/// How many events may wait for their SYSCALL record: it follows closely, if at all.
+const WAITING: usize = 4096;
+
+/// How many SYSCALL records are remembered for AVC records that follow them: ausearch writes those of one
+/// event from the last to the first.
+const REMEMBERED: usize = 64;
+
+impl Log {
+    /// Reads a log to its end.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn read(mut source: impl BufRead) -> io::Result<Self> {
+        let mut reading = Reading::default();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match next_line(&mut source, &mut line)? {
+                Line::End => break,
+                Line::Whole => reading.take(&String::from_utf8_lossy(&line)),
+                Line::TooLong => {
+                    reading.log.lines += 1;
+                    reading.log.too_long += 1;
+                }
+            }
+        }
+        Ok(reading.log)
+    }
+
+    /// Takes in one record that stands alone, such as one of a run.
+    pub fn add(&mut self, denial: Denial, call: Option<Call>) -> usize {
+        let place = *self.places.entry(Alike::of(&denial)).or_insert_with(|| {
+            self.kinds.push(Kind { denial, count: 0, calls: BTreeSet::new() });
+            self.kinds.len() - 1
+        });
+        self.kinds[place].count += 1;
+        self.kinds[place].calls.extend(call);
+        place
+    }
+}
+
+/// What records have in common that the same rule, and the same explanation, is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Alike {
+    granted: bool,
+    permissive: Option<bool>,
+    comm: Option<String>,
+    class: String,
+    permissions: Vec<String>,
+    contexts: [(String, bool); 2],
+}
+
+impl Alike {
+    fn of(denial: &Denial) -> Self {
+        let context = |context: &Context| (context.short().to_owned(), context.invalid);
+        Self {
+            granted: denial.granted,
+            permissive: denial.permissive,
+            comm: denial.comm.clone(),
+            class: denial.class.clone(),
+            permissions: denial.permissions.iter().cloned().collect(),
+            contexts: [context(&denial.source), context(&denial.target)],
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    log: Log,
+    /// Kinds whose system call is not yet known, by event.
+    waiting: HashMap<String, Vec<usize>>,
+    /// System calls of the last events.
+    calls: VecDeque<(String, Call)>,
+}
+
+impl Reading {
+    fn take(&mut self, line: &str) {
+        self.log.lines += 1;
+        match Denial::parse(line) {
+            Some(Ok(denial)) => {
+                let event = event(line);
+                let call = event.and_then(|event| self.call_of(event));
+                let known = call.is_some();
+                let place = self.log.add(denial, call);
+                if let (Some(event), false) = (event, known) {
+                    if self.waiting.len() >= WAITING {
+                        self.waiting.clear();
+                    }
+                    self.waiting.entry(event.to_owned()).or_default().push(place);
+                }
+            }
+            Some(Err(error)) => {
+                self.log.damaged += 1;
+                self.log.damage.get_or_insert(error);
+            }
+            None => {
+                self.log.other += 1;
+                if let (Some(event), Some(call)) = (event(line), Call::parse(line)) {
+                    self.called(event, call);
+                }
+            }
+        }
+    }
+
+    fn call_of(&self, event: &str) -> Option<Call> {
+        let found = self.calls.iter().rev().find(|(known, _)| known == event);
+        found.map(|(_, call)| call.clone())
+    }
+
+    fn called(&mut self, event: &str, call: Call) {
+        for place in self.waiting.remove(event).unwrap_or_default() {
+            self.log.kinds[place].calls.insert(call.clone());
+        }
+        self.calls.push_back((event.to_owned(), call));
+        if self.calls.len() > REMEMBERED {
+            self.calls.pop_front();
+        }
+    }
+}
+
+/// The time and the serial, which the records of an event share.
+fn event(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("audit(")?;
+    let (event, _) = rest.split_once(')')?;
+    event.contains(':').then_some(event)
+}
+
+enum Line {
+    End,
+    Whole,
+    TooLong,
+}
+
+/// Reads a line without its end; of one that is too long nothing is kept.
+fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+    let (mut any, mut too_long) = (false, false);
+    loop {
+        let piece = source.fill_buf()?;
+        if piece.is_empty() {
+            break;
+        }
+        any = true;
+        let end = memchr::memchr(b'\n', piece);
+        let taken = end.map_or(piece.len(), |at| at + 1);
+        if line.len() + taken > LONGEST {
+            too_long = true;
+            line.clear();
+        } else if !too_long {
+            line.extend_from_slice(&piece[..taken]);
+        }
+        source.consume(taken);
+        if end.is_some() {
+            break;
+        }
+    }
+    while line.ends_with(b"\n") || line.ends_with(b"\r") {
+        line.pop();
+    }
+    Ok(match (any, too_long) {
+        (false, _) => Line::End,
+        (true, false) => Line::Whole,
+        (true, true) => Line::TooLong,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const AVC: &str = r#"avc:  denied  { open } for  pid=89 comm="perf" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=0"#;
+    const CALL: &str = "arch=c000003e syscall=298 success=no exit=-13 a0=0";
+
+    fn read(text: &str) -> Log {
+        Log::read(text.as_bytes()).unwrap()
+    }
+
+    fn calls(log: &Log) -> Vec<String> {
+        log.kinds[0].calls.iter().map(ToString::to_string).collect()
+    }
+
+    #[rstest]
+    #[case::the_kernels_order(
+        format!("type=AVC msg=audit(1.2:3): {AVC}\ntype=SYSCALL msg=audit(1.2:3): {CALL}\n"), true
+    )]
+    #[case::ausearchs_order(
+        format!("----\ntype=SYSCALL msg=audit(1.2:3): {CALL}\ntype=AVC msg=audit(1.2:3): {AVC}\n"), true
+    )]
+    #[case::kernel_log(
+        format!("[1.0] audit: type=1400 audit(1.2:3): {AVC}\n[1.0] audit: type=1300 audit(1.2:3): {CALL}\n"), true
+    )]
+    #[case::another_event(
+        format!("type=AVC msg=audit(1.2:3): {AVC}\ntype=SYSCALL msg=audit(1.2:4): {CALL}\n"), false
+    )]
+    #[case::journal_without_events(format!("audit[89]: AVC {AVC}\naudit[89]: SYSCALL {CALL}\n"), false)]
+    fn records_of_an_event_are_joined(#[case] text: String, #[case] joined: bool) {
+        let expected: &[&str] = if joined { &["perf_event_open failed with EACCES"] } else { &[] };
+        assert_eq!(calls(&read(&text)), expected);
+    }
+
+    #[test]
+    fn alike_records_are_counted_and_others_passed_over() {
+        let other = AVC.replace("open", "kernel");
+        let moved = AVC.replace("c2", "c7").replace("pid=89", "pid=90");
+        let log = read(&format!("{AVC}\nnonsense\n{other}\r\n\n{moved}"));
+        let counts: Vec<_> = log.kinds.iter().map(|kind| kind.count).collect();
+        assert_eq!((counts.as_slice(), log.lines, log.other), ([2, 1].as_slice(), 5, 2));
+    }
+
+    #[test]
+    fn half_a_record_is_counted_as_damaged() {
+        let log = read(&format!("{}\n{AVC}\n", &AVC[..60]));
+        assert_eq!((log.damaged, log.kinds.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_line_longer_than_any_record_is_passed_over() {
+        let long = "x".repeat(10 << 20);
+        let log = read(&format!("{AVC} {long}\n{AVC}\n"));
+        assert_eq!((log.too_long, log.kinds.len(), log.kinds[0].count), (1, 1, 1));
+        let fits = read(&format!("{AVC} padding={}\n", "x".repeat(8 << 10)));
+        assert_eq!((fits.too_long, fits.kinds.len()), (0, 1));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_passed_over() {
+        let log = Log::read(&b"\xff\xfe\0\n\x1b]0;x\x07\n"[..]).unwrap();
+        assert_eq!((log.lines, log.kinds.len()), (2, 0));
+    }
+}
