@@ -1,1 +1,14 @@
-//! x
+//! Writes the smallest policy module that allows what was denied.
+//!
+//! [`Rules`] is what records ask for; a [`Module`] is the text that gives it; [`Comparison`] says what it
+//! changed when the same cells ran under it.
+
+mod compare;
+mod gather;
+mod module;
+mod rules;
+
+pub use compare::{Comparison, Key, observed, pairs};
+pub use gather::denials;
+pub use module::{Form, Module};
+pub use rules::{Left, Rule, Rules, Scope};

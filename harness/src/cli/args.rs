@@ -52,6 +52,10 @@ pub enum Command {
     Bless(BlessArgs),
     /// Measure which of a kernel's decision points about perf the cases see decide, and how.
     Coverage(CoverageArgs),
+    /// Say which check refused, where in the kernel, and the least privilege that would allow it.
+    Explain(ExplainArgs),
+    /// Write the smallest SELinux policy module that allows what was denied.
+    Allow(AllowArgs),
     /// Open a shell on a booted kernel with the policy loaded.
     Shell(ShellArgs),
     /// Fetch kernels and print the path of the image that is booted for each.
@@ -372,6 +376,56 @@ pub struct CoverageArgs {
     /// Write the run record here too.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Options of `explain`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = super::exit::EXPLAIN)]
+pub struct ExplainArgs {
+    /// An AVC record; `-` for a log (audit.log, ausearch, dmesg, journal) on standard input; a log file by
+    /// its path from `/` or `.`; a cell; or a symptom in words, in quotes: "perf stat -a as user with
+    /// cap_perfmon, paranoid 2" [default: `-`].
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// Which cases a cell is looked for in.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// Explain what is expected of this version of an upstream kernel (`6.12.40`), or of a stock kernel
+    /// of Debian (`debian:6.12.40`) [default: the newest upstream].
+    #[arg(long, value_name = "VERSION")]
+    pub kernel: Option<String>,
+}
+
+/// Options of `allow`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = super::exit::ALLOW)]
+pub struct AllowArgs {
+    /// A run record, or an audit log in any form that `explain` reads (`-` for standard input); of a log
+    /// only what is about perf is allowed.
+    #[arg(value_name = "RUN|AUDITLOG")]
+    pub from: PathBuf,
+    /// Which cells of the run; their controls are not added.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Only what this domain was denied; can be given several times.
+    #[arg(long, value_name = "TYPE")]
+    pub domain: Vec<String>,
+    /// Write a `.te` for `checkmodule` instead of CIL.
+    #[arg(long)]
+    pub te: bool,
+    /// Write the module here instead of to standard output; the module is called as the file is.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Boot the run's kernels (or `--kernel`) with the run's policy and the module, run its cells again, and
+    /// say which denials are gone and whether anything else changed.
+    #[arg(long)]
+    pub verify: bool,
+    /// The cases that the run had.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// How `--verify` boots; `--policy` chooses one of the run's policies.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
 /// Options of `shell`.

@@ -56,6 +56,26 @@ Exit codes:
   6    a kernel cannot be tested
   130  interrupted by SIGINT; 143 by SIGTERM";
 
+/// The same of `perfsec explain`.
+pub(super) const EXPLAIN: &str = "\
+Exit codes:
+  0    it is explained
+  2    bad input: half a record, words that say nothing, a name that begins several cells
+  4    nothing to explain: no AVC record about perf, or no such cell";
+
+/// The same of `perfsec allow`.
+pub(super) const ALLOW: &str = "\
+Exit codes:
+  0    the module is written, and with --verify: what it allows is no longer denied, and nothing
+       else changed
+  1    with --verify: a denial is still there, or something else changed
+  2    bad input: an option, a run record, a log, or a policy that cannot be extended
+  3    with --verify: a cell could not be carried out or the target died
+  4    nothing was denied that a module could allow
+  5    this host lacks something (`perfsec doctor` says what), or a file cannot be written
+  6    with --verify: the kernel cannot be tested
+  130  interrupted by SIGINT; 143 by SIGTERM";
+
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -192,6 +212,7 @@ impl From<PolicyError> for Failure {
             PolicyError::Unknown { .. }
             | PolicyError::Read { .. }
             | PolicyError::NotAPolicy { .. }
+            | PolicyError::Binary { .. }
             | PolicyError::Refused { .. } => Exit::Input,
         };
         cannot(exit, &error)

@@ -1,5 +1,6 @@
 //! The command line: reads options, starts what they ask for, and turns the outcome into an exit code.
 
+mod allow;
 mod args;
 mod baseline;
 mod bless;
@@ -7,6 +8,7 @@ mod compare;
 mod coverage;
 mod doctor;
 mod exit;
+mod explain;
 mod generate;
 mod kernel;
 mod known;
@@ -46,6 +48,8 @@ pub fn main() -> ExitCode {
         Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),
         Command::Coverage(args) => coverage::coverage(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Allow(args) => allow::allow(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -22,11 +22,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
             error: "no case by that name: `perfsec run --list` lists every cell".into(),
         });
     }
-    let (distribution, version) = match args.kernel.as_deref().map(|text| text.split_once(':')) {
-        None => (None, NEWEST),
-        Some(Some((distribution, version))) => (Some(distribution), parse(version)?),
-        Some(None) => (None, parse(args.kernel.as_deref().unwrap_or_default())?),
-    };
+    let (distribution, version) = kernel(args.kernel.as_deref())?;
     let kernel = Circumstances { version, distribution, config: None };
     let mut by_case: BTreeMap<&str, (&Case, Vec<&Coordinates>)> = BTreeMap::new();
     for cell in &cells {
@@ -37,6 +33,15 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         super::print(&describe(case, &cells, &kernel))?;
     }
     Ok(Exit::Success)
+}
+
+/// The distribution and the version that `--kernel` names; the newest when it names none.
+pub(super) fn kernel(named: Option<&str>) -> Result<(Option<&str>, KernelVersion), Failure> {
+    Ok(match named.map(|text| text.split_once(':').ok_or(text)) {
+        None => (None, NEWEST),
+        Some(Ok((distribution, version))) => (Some(distribution), parse(version)?),
+        Some(Err(version)) => (None, parse(version)?),
+    })
 }
 
 /// What is not as it is for most cases.

@@ -40,6 +40,14 @@ pub enum PolicyError {
         /// Which.
         path: PathBuf,
     },
+    /// A binary policy has no source to which a module could be added.
+    #[error(
+        "add a module to the policy `{name}`: it is binary; give its CIL source, or one of perfsec's own"
+    )]
+    Binary {
+        /// Which.
+        name: String,
+    },
     /// The compiler is not there.
     #[error(
         "run secilc, which compiles SELinux policies (`perfsec doctor` says how to install it)"

@@ -59,6 +59,37 @@ impl Policy {
         Ok(Self { name: wanted.to_owned(), sha256, mls, binary })
     }
 
+    /// The same policy and a module in CIL, compiled together.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`obtain`](Self::obtain); and a binary policy cannot be extended.
+    pub fn with_module(
+        &self,
+        name: &str,
+        module: &str,
+        cache: &Cache,
+    ) -> Result<Self, PolicyError> {
+        let path = Path::new(&self.name);
+        let ours = perfsec_cases::policy(&self.name);
+        let mut files: Vec<(String, Vec<u8>)> = match ours {
+            Some(files) => {
+                files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect()
+            }
+            None if path.extension().is_some_and(|extension| extension == "cil") => {
+                vec![(self.name.clone(), compile::read(path)?)]
+            }
+            None => return Err(PolicyError::Binary { name: self.name.clone() }),
+        };
+        files.push((format!("{name}.cil"), module.into()));
+        let extended = format!("{}+{name}", self.name);
+        let files: Vec<_> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_slice())).collect();
+        let binary = compile::compile(&extended, &files, cache)?;
+        let sha256 = crate::hex(&Sha256::digest(&binary));
+        Ok(Self { name: extended, sha256, mls: self.mls, binary })
+    }
+
     /// Its name where the agent finds it.
     #[must_use]
     pub fn file_name(&self) -> String {

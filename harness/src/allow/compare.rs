@@ -1,0 +1,197 @@
+//! What a module changed: the same cells, before and under it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use perfsec_wire::Boot;
+
+use super::gather::denials;
+use super::rules::{Rules, Scope};
+use crate::audit::printable;
+use crate::record::{CellResult, LaneRun};
+use crate::report::difference;
+
+/// A cell of a run, by kernel, way to boot and name.
+pub type Key = (String, String, String);
+
+/// One permission that was denied in a cell.
+type Denied = (Scope, String);
+
+/// What a module changed.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Number of cells that were compared.
+    pub cells: usize,
+    /// Denials that the module allows, and that are gone.
+    pub gone: usize,
+    /// Denials that the module allows, and that are still there: by cell.
+    pub still: BTreeSet<(String, String)>,
+    /// Denials that the module leaves on purpose, and that are still there.
+    pub withheld: usize,
+    /// Denials that came to light behind those that are gone: by rule, in how many cells.
+    pub behind: BTreeMap<String, usize>,
+    /// Cells that the module is not about, and that went otherwise: name and difference.
+    pub opened: Vec<(String, String)>,
+    /// Cells that did not run under the module, and why.
+    pub unseen: Vec<(String, String)>,
+}
+
+/// How many cells are named of each kind.
+const NAMED: usize = 10;
+
+/// The cells of lanes that were observed, or else why not; of one that ran several times the first.
+pub fn observed<'a>(lanes: impl IntoIterator<Item = &'a LaneRun>) -> BTreeMap<Key, &'a CellResult> {
+    let mut cells = BTreeMap::new();
+    for lane in lanes {
+        for cell in &lane.cells {
+            let boot: Boot = lane.started.boot;
+            let kernel = lane.started.kernel.sha256.clone();
+            cells.entry((kernel, boot.to_string(), cell.name.clone())).or_insert(cell);
+        }
+    }
+    cells
+}
+
+/// The cells that both have.
+pub fn pairs<'a>(
+    before: &BTreeMap<Key, &'a CellResult>,
+    after: &BTreeMap<Key, &'a CellResult>,
+) -> Vec<(&'a CellResult, &'a CellResult)> {
+    before.iter().filter_map(|(key, cell)| Some((*cell, *after.get(key)?))).collect()
+}
+
+/// Whether what a cell did is known whole.
+fn whole(cell: &CellResult) -> bool {
+    cell.observation.as_ref().is_some_and(|seen| seen.lost == 0)
+        && !cell.judgement.observed.is_empty()
+}
+
+fn denied(cell: &CellResult) -> BTreeSet<Denied> {
+    let denials = denials(cell).filter(|denial| !denial.granted);
+    let each = denials.filter_map(|denial| Some((Scope::of(&denial)?, denial.permissions)));
+    each.flat_map(|(scope, names)| names.into_iter().map(move |name| (scope.clone(), name)))
+        .collect()
+}
+
+fn rule((scope, name): &Denied) -> String {
+    format!("{} {}:{} {{ {name} }}", scope.source, scope.object(), scope.class)
+}
+
+impl Comparison {
+    /// Compares cells before and under the module that these rules make.
+    pub fn of(pairs: &[(&CellResult, &CellResult)], rules: &Rules) -> Self {
+        let mut this = Self::default();
+        for (before, after) in pairs {
+            if !whole(before) {
+                continue;
+            }
+            if whole(after) {
+                this.cells += 1;
+                this.compare(before, after, rules);
+            } else {
+                let why =
+                    after.judgement.reason.clone().unwrap_or_else(|| "records were lost".into());
+                this.unseen.push((after.name.clone(), printable(&why)));
+            }
+        }
+        this
+    }
+
+    fn compare(&mut self, before: &CellResult, after: &CellResult, rules: &Rules) {
+        let (old, new) = (denied(before), denied(after));
+        let concerned = old.iter().any(|(scope, name)| rules.allow(scope, name));
+        let mut lost = false;
+        for denial in &old {
+            let (scope, name) = denial;
+            let there = new.contains(denial);
+            match (rules.allow(scope, name), rules.withhold(scope, name), there) {
+                (true, _, false) => self.gone += 1,
+                (true, _, true) => {
+                    self.still.insert((rule(denial), after.name.clone()));
+                }
+                (false, true, there) => self.withheld += usize::from(there),
+                // A permission that the module is not about no longer refuses.
+                (false, false, there) => lost |= !there,
+            }
+        }
+        let differs = before.judgement.observed != after.judgement.observed;
+        if concerned {
+            for denial in new.difference(&old) {
+                *self.behind.entry(rule(denial)).or_default() += 1;
+            }
+        }
+        if lost || differs && !concerned {
+            let expected: Vec<_> = before
+                .judgement
+                .observed
+                .iter()
+                .map(|text| crate::case::Expected { text: text.clone(), line: 0 })
+                .collect();
+            let text = difference(&expected, &after.judgement.observed, &after.path);
+            self.opened.push((after.name.clone(), plain(&text)));
+        }
+    }
+
+    /// Whether the module did what it is for and nothing else.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.still.is_empty() && self.opened.is_empty()
+    }
+
+    /// The report.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(
+            out,
+            "{} cells compared: {} denials are gone, {} still there, {} left denied on purpose; \
+             {} cells that the module is not about went otherwise",
+            self.cells,
+            self.gone,
+            self.still.len(),
+            self.withheld,
+            self.opened.len()
+        );
+        for (rule, cell) in self.still.iter().take(NAMED) {
+            let _ = writeln!(out, "still denied: {rule} in {cell}");
+        }
+        if !self.still.is_empty() {
+            out.push_str(
+                "a rule is there and does not help: a constraint (mlsconstrain), a bound on the type, or a \
+                 boolean refuses\n",
+            );
+        }
+        for (rule, cells) in self.behind.iter().take(NAMED) {
+            let _ = writeln!(out, "came to light behind them: {rule} in {cells} cells");
+        }
+        if !self.behind.is_empty() {
+            out.push_str(
+                "(what was refused first hid it: `perfsec allow` on the new run adds it)\n",
+            );
+        }
+        for (cell, difference) in self.opened.iter().take(NAMED) {
+            let _ = writeln!(out, "went otherwise: {cell}\n{}", difference.trim_end());
+        }
+        for (cell, why) in self.unseen.iter().take(NAMED) {
+            let _ = writeln!(out, "did not run: {cell}: {why}");
+        }
+        let rest = self.still.len().saturating_sub(NAMED)
+            + self.opened.len().saturating_sub(NAMED)
+            + self.unseen.len().saturating_sub(NAMED);
+        if rest > 0 {
+            let _ = writeln!(out, "and {rest} more");
+        }
+        out
+    }
+}
+
+/// Without styles, and without the place in a case file: nothing of this was expected by one.
+fn plain(difference: &str) -> String {
+    let text = anstream::adapter::strip_str(difference).to_string();
+    let text = text.replacen("--- expected\n+++ observed", "--- before\n+++ with the module", 1);
+    text.lines().fold(String::new(), |mut out, line| {
+        let line = line.split("    # ").next().unwrap_or_default();
+        let _ = writeln!(out, "  {}", printable(line));
+        out
+    })
+}

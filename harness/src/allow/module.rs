@@ -1,0 +1,222 @@
+//! A policy module as text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::rules::{Rules, WHY_PERFMON, WHY_SYS_ADMIN};
+
+/// The language of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// CIL, for `semodule -i` and `secilc`.
+    Cil,
+    /// For `checkmodule`.
+    Te,
+}
+
+/// A module that allows something.
+#[derive(Clone, Copy, Debug)]
+pub struct Module<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it allows.
+    pub rules: &'a Rules,
+    /// From where the records are, for its head.
+    pub from: &'a str,
+}
+
+/// How wide comments are, but for records.
+const WIDTH: usize = 78;
+
+/// How many records stand above a rule; more of them say nothing new.
+const RECORDS: usize = 20;
+
+impl Form {
+    const fn comment(self) -> &'static str {
+        match self {
+            Self::Cil => ";",
+            Self::Te => "#",
+        }
+    }
+
+    /// The text as comments.
+    #[must_use]
+    pub fn commented(self, text: &str) -> String {
+        text.lines().fold(String::new(), |mut out, line| {
+            let _ = writeln!(out, "{}", format!("{} {line}", self.comment()).trim_end());
+            out
+        })
+    }
+}
+
+impl Module<'_> {
+    /// The text.
+    #[must_use]
+    pub fn text(&self, form: Form) -> String {
+        let mut out = String::new();
+        let name = self.name;
+        let head = match form {
+            Form::Cil => format!(
+                "{name}.cil: what the records in {} ask for, and no more.\n\
+                 Load it with `semodule -i {name}.cil`; `semodule -r {name}` takes it back.",
+                self.from
+            ),
+            Form::Te => format!(
+                "{name}.te: what the records in {} ask for, and no more.\n\
+                 checkmodule -M -m -o {name}.mod {name}.te\n\
+                 semodule_package -o {name}.pp -m {name}.mod\n\
+                 semodule -i {name}.pp; `semodule -r {name}` takes it back.",
+                self.from
+            ),
+        };
+        out.push_str(&form.commented(&head));
+        if form == Form::Te {
+            self.requirements(&mut out);
+        }
+        let mut last = None;
+        for (scope, rule) in self.rules.iter() {
+            out.push('\n');
+            if last != Some(&scope.source) {
+                let _ = writeln!(out, "{} --- {} ---\n", form.comment(), scope.source);
+                self.advice(&scope.source, form, &mut out);
+                last = Some(&scope.source);
+            }
+            for record in rule.records.iter().take(RECORDS) {
+                out.push_str(&form.commented(record));
+            }
+            if rule.records.len() > RECORDS {
+                let more = format!("and {} more", rule.records.len() - RECORDS);
+                out.push_str(&form.commented(&more));
+            }
+            let _ = match form {
+                Form::Cil => writeln!(out, "{}", rule.cil(scope)),
+                Form::Te => writeln!(out, "{}", rule.te(scope)),
+            };
+        }
+        for (why, records) in self.left() {
+            let _ = write!(out, "\n{}", form.commented(&format!("Not allowed: {why}.")));
+            records.iter().for_each(|record| out.push_str(&form.commented(record)));
+        }
+        out
+    }
+
+    fn advice(&self, domain: &str, form: Form, out: &mut String) {
+        let notes = [
+            (&self.rules.perfmon_alone, WHY_PERFMON),
+            (&self.rules.sys_admin_alone, WHY_SYS_ADMIN),
+        ];
+        for (_, note) in notes.into_iter().filter(|(domains, _)| domains.contains(domain)) {
+            out.push_str(&form.commented(&crate::explain::wrapped(note, WIDTH - 2)));
+            out.push('\n');
+        }
+    }
+
+    /// Records that no rule was made of, by the reason, each distinct one once.
+    fn left(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut left: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for one in &self.rules.left {
+            left.entry(one.why).or_default().insert(&one.record);
+        }
+        left
+    }
+
+    /// The head that `checkmodule` wants, with everything that the rules name.
+    fn requirements(&self, out: &mut String) {
+        let mut types = BTreeSet::new();
+        let mut classes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (scope, rule) in self.rules.iter() {
+            types.extend([scope.source.as_str(), &scope.target]);
+            let permissions = rule.permissions.iter().map(String::as_str);
+            classes.entry(&scope.class).or_default().extend(permissions);
+        }
+        let _ = writeln!(out, "\nmodule {} 1.0;\n\nrequire {{", self.name);
+        for name in types {
+            let _ = writeln!(out, "\ttype {name};");
+        }
+        for (class, permissions) in classes {
+            let names: Vec<_> = permissions.into_iter().collect();
+            let _ = writeln!(out, "\tclass {class} {{ {} }};", names.join(" "));
+        }
+        out.push_str("}\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::audit::Denial;
+
+    fn rules() -> Rules {
+        let record = |permission: &str, class: &str, target: &str| {
+            let line = format!(
+                "avc:  denied  {{ {permission} }} for  pid=1 comm=\"a;b\" scontext=u:r:none_t:s0 tcontext=u:r:{target}:s0 tclass={class} permissive=1"
+            );
+            Denial::parse(&line).unwrap().unwrap()
+        };
+        Rules::of(&[
+            record("open", "perf_event", "none_t"),
+            record("cpu kernel", "perf_event", "none_t"),
+            record("perfmon", "capability2", "none_t"),
+            record("sys_admin", "capability", "none_t"),
+            record("use", "fd", "owner_t"),
+        ])
+    }
+
+    fn text(form: Form) -> String {
+        let rules = rules();
+        Module { name: "perfsec_allow", rules: &rules, from: "audit.log" }.text(form)
+    }
+
+    #[rstest]
+    #[case(Form::Cil, "(allow none_t self (perf_event (cpu kernel open)))\n")]
+    #[case(Form::Cil, "(allow none_t owner_t (fd (use)))\n")]
+    #[case(Form::Te, "allow none_t self:perf_event { cpu kernel open };\n")]
+    #[case(Form::Te, "\tclass perf_event { cpu kernel open };\n")]
+    #[case(Form::Te, "\ttype owner_t;\n")]
+    fn a_module_has_every_rule(#[case] form: Form, #[case] line: &str) {
+        assert!(text(form).contains(line), "{}", text(form));
+    }
+
+    #[rstest]
+    fn sys_admin_is_in_a_comment_only(#[values(Form::Cil, Form::Te)] form: Form) {
+        let text = text(form);
+        let mark = form.comment();
+        let code: Vec<_> = text.lines().filter(|line| !line.starts_with(mark)).collect();
+        assert!(!code.iter().any(|line| line.contains("sys_admin")), "{code:?}");
+        assert!(code.iter().any(|line| line.contains("perfmon")), "{code:?}");
+        assert!(text.contains("perf-security.rst"));
+    }
+
+    #[test]
+    #[ignore = "needs secilc"]
+    fn secilc_takes_the_module_with_our_policy() {
+        let place = tempfile::tempdir().unwrap();
+        let cache = crate::cache::Cache::at(place.path()).unwrap();
+        let before = crate::policy::Policy::obtain("minimal", &cache).unwrap();
+        let after = before.with_module("perfsec_allow", &text(Form::Cil), &cache).unwrap();
+        assert_ne!(before.sha256, after.sha256);
+    }
+
+    #[test]
+    #[ignore = "needs checkmodule and semodule_package"]
+    fn checkmodule_and_semodule_package_take_the_module() {
+        let place = tempfile::tempdir().unwrap();
+        let [te, module, package] =
+            ["te", "mod", "pp"].map(|end| place.path().join(format!("perfsec_allow.{end}")));
+        fs::write(&te, text(Form::Te)).unwrap();
+        let mut check = Command::new("checkmodule");
+        check.args(["-M", "-m", "-o"]).args([&module, &te]);
+        let mut pack = Command::new("semodule_package");
+        pack.arg("-o").arg(&package).arg("-m").arg(&module);
+        for mut command in [check, pack] {
+            let ended = command.output().unwrap();
+            assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        }
+        assert!(fs::metadata(package).unwrap().len() > 0);
+    }
+}

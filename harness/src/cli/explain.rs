@@ -1,0 +1,119 @@
+//! `perfsec explain`
+
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal as _};
+use std::path::Path;
+
+use super::args::ExplainArgs;
+use super::{Exit, Failure, session, show};
+use crate::audit::Log;
+use crate::case::{Case, Circumstances, Coordinates, Library};
+use crate::explain::{self, Knowledge, KnowledgeError, Symptom};
+
+/// What stands for standard input.
+const STDIN: &str = "-";
+
+pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
+    let (distribution, version) = show::kernel(args.kernel.as_deref())?;
+    let knowledge = Knowledge::built_in()?;
+    let words = args.what.join(" ");
+    match words.trim() {
+        "" if io::stdin().is_terminal() => Err(Failure::input(
+            "nothing to explain: give an AVC record, a cell, a symptom, or a log on standard input",
+        )),
+        "" | STDIN => log(io::stdin().lock(), &knowledge),
+        // A record is a line; several can be in one argument.
+        text if text.contains("avc:") || text.contains("type=AVC") => {
+            log(text.as_bytes(), &knowledge)
+        }
+        path if is_file(path) => {
+            let file = File::open(path)
+                .map_err(|error| Failure::input(format!("cannot read {path}: {error}")))?;
+            log(BufReader::new(file), &knowledge)
+        }
+        name if name.contains('/') && !name.contains(char::is_whitespace) => {
+            cell(args, name, &Circumstances { version, distribution, config: None }, &knowledge)
+        }
+        text => {
+            let symptom =
+                Symptom::read(text).map_err(|error| Failure::input(format!("cannot {error}")))?;
+            super::print(&symptom.explain(version, distribution))?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+/// Cells look like paths too, but none is absolute or begins with a dot.
+fn is_file(text: &str) -> bool {
+    text.starts_with(['/', '.']) && Path::new(text).is_file()
+}
+
+fn log(source: impl io::BufRead, knowledge: &Knowledge) -> Result<Exit, Failure> {
+    let log = Log::read(source)
+        .map_err(|error| Failure::input(format!("cannot read the log: {error}")))?;
+    let explained = explain::log(&log, knowledge);
+    if explained.records > 0 {
+        super::print(&explained.text)?;
+        return Ok(Exit::Success);
+    }
+    // Half a record and nothing else is a mistake, not an answer.
+    if let (Some(damage), true) = (&log.damage, log.kinds.is_empty()) {
+        return Err(Failure::input(format!("no whole AVC record: {damage}")));
+    }
+    super::print(&explained.text)?;
+    Err(Failure {
+        exit: Exit::NothingRan,
+        error: "no AVC record about perf: nothing to explain".into(),
+    })
+}
+
+fn cell(
+    args: &ExplainArgs,
+    name: &str,
+    kernel: &Circumstances<'_>,
+    knowledge: &Knowledge,
+) -> Result<Exit, Failure> {
+    let library = session::library(&args.cases)?;
+    let (case, at) = find(&library, name)?;
+    super::print(&explain::cell(case, &at, kernel, knowledge))?;
+    Ok(Exit::Success)
+}
+
+/// The cell of that name, or the only one whose name begins so.
+fn find<'a>(library: &'a Library, name: &str) -> Result<(&'a Case, Coordinates), Failure> {
+    let cells = || {
+        let all = library.cases.iter();
+        all.flat_map(|case| case.axes.coordinates().map(move |at| (case, at)))
+    };
+    if let Some(found) = cells().find(|(case, at)| case.cell_name(at) == name) {
+        return Ok(found);
+    }
+    let mut beginning = cells().filter(|(case, at)| case.cell_name(at).starts_with(name));
+    match (beginning.next(), beginning.count()) {
+        (Some(found), 0) => Ok(found),
+        (Some((case, at)), more) => Err(Failure::input(format!(
+            "`{}` begins the names of {} cells: give one, such as `{}`",
+            crate::audit::printable(name),
+            more + 1,
+            case.cell_name(&at)
+        ))),
+        (None, _) => {
+            let close =
+                crate::suggest::closest(name, cells().map(|(case, at)| case.cell_name(&at)));
+            Err(Failure {
+                exit: Exit::NothingRan,
+                error: format!(
+                    "no cell `{}`{close}: `perfsec run --list` lists them all",
+                    crate::audit::printable(name)
+                )
+                .into(),
+            })
+        }
+    }
+}
+
+impl From<KnowledgeError> for Failure {
+    fn from(error: KnowledgeError) -> Self {
+        super::exit::cannot(Exit::Input, &error)
+    }
+}

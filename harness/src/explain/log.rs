@@ -1,0 +1,288 @@
+//! Explains the records of a log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::knowledge::{Knowledge, Permission};
+use super::missing::{self, REASONS};
+use super::text::{count, paragraph};
+use crate::allow::Rules;
+use crate::audit::{Call, Kind, Log, printable};
+use crate::coverage::Point;
+
+/// An explanation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// For a person.
+    pub text: String,
+    /// How many records it explains.
+    pub records: usize,
+}
+
+/// How many places are named that ask for something; `perfsec coverage --list` has them all.
+const PLACES: usize = 3;
+
+/// How many kinds of records are named that are not about perf.
+const OTHERS: usize = 8;
+
+/// Explains what is about perf in a log, program by program.
+#[must_use]
+pub fn log(log: &Log, knowledge: &Knowledge) -> Explained {
+    let (about, others): (Vec<&Kind>, Vec<&Kind>) =
+        log.kinds.iter().partition(|kind| is_about_perf(kind, knowledge));
+    let mut parties: Vec<((&str, Option<&str>), Vec<&Kind>)> = Vec::new();
+    for kind in about {
+        let party = (kind.denial.source.short(), kind.denial.comm.as_deref());
+        match parties.iter_mut().find(|(known, _)| *known == party) {
+            Some((_, kinds)) => kinds.push(kind),
+            None => parties.push((party, vec![kind])),
+        }
+    }
+    let mut text = String::new();
+    let mut records = 0;
+    for ((domain, comm), kinds) in parties {
+        records += kinds.iter().map(|kind| kind.count).sum::<usize>();
+        explain(&mut text, domain, comm, &kinds, knowledge);
+        text.push('\n');
+    }
+    passed_over(&mut text, log, &others);
+    Explained { text: text.trim_end().to_owned() + "\n", records }
+}
+
+/// Whether a record is about perf, as far as one can see from it and its system call.
+#[must_use]
+pub fn is_about_perf(kind: &Kind, knowledge: &Knowledge) -> bool {
+    let denial = &kind.denial;
+    let calls: Vec<_> = kind.calls.iter().map(|call| call.name.as_str()).collect();
+    denial.permissions.iter().any(|name| {
+        knowledge.permission(&denial.class, name).is_some_and(|permission| {
+            let only_in = &permission.only_in;
+            let fits = only_in.is_empty()
+                || calls.iter().any(|call| only_in.iter().any(|known| known == call));
+            // Other parts of the kernel ask for these capabilities too.
+            let elsewhere = permission.capability.is_some()
+                && permission.name != "perfmon"
+                && !calls.is_empty()
+                && !calls.iter().any(|call| knowledge.is_of_perf(call));
+            fits && !elsewhere
+        })
+    })
+}
+
+fn explain(
+    out: &mut String,
+    domain: &str,
+    comm: Option<&str>,
+    kinds: &[&Kind],
+    knowledge: &Knowledge,
+) {
+    let comm = comm.unwrap_or("a program");
+    paragraph(out, 0, &format!("{comm} in {domain}: {}", outcome(kinds)));
+    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut items: Vec<(&Kind, &str)> = Vec::new();
+    for kind in kinds {
+        for name in &kind.denial.permissions {
+            let key = (kind.denial.class.as_str(), name.as_str());
+            if !seen.contains_key(&key) {
+                items.push((kind, name));
+            }
+            *seen.entry(key).or_default() += kind.count;
+        }
+    }
+    for (kind, name) in items {
+        let class = kind.denial.class.as_str();
+        let number = seen.get(&(class, name)).copied().unwrap_or_default();
+        let alike = kinds
+            .iter()
+            .filter(|other| other.denial.class == class && other.denial.permissions.contains(name));
+        let calls: Vec<&Call> = alike.flat_map(|other| &other.calls).collect();
+        item(out, kind, name, number, &calls, knowledge);
+    }
+    let missing = missing::missing(kinds);
+    for (number, note) in missing.notes.iter().enumerate() {
+        paragraph(out, 2, note);
+        if missing.reasons && note.ends_with(':') {
+            reasons(out, 4);
+        }
+        debug_assert!(number < 4, "few lines");
+    }
+    least(out, kinds, knowledge);
+}
+
+/// Lists the three reasons for which a record is missing.
+pub(super) fn reasons(out: &mut String, indent: usize) {
+    for (number, reason) in REASONS.iter().enumerate() {
+        paragraph(out, indent, &format!("{}. {reason};", number + 1));
+    }
+}
+
+/// What came of it, for all records together.
+fn outcome(kinds: &[&Kind]) -> String {
+    let has = |test: fn(&Kind) -> bool| kinds.iter().any(|kind| test(kind));
+    let granted = has(|kind| kind.denial.granted);
+    let refused = has(|kind| !kind.denial.granted && kind.denial.permissive == Some(false));
+    let let_through = has(|kind| !kind.denial.granted && kind.denial.permissive == Some(true));
+    let unsaid = has(|kind| !kind.denial.granted && kind.denial.permissive.is_none());
+    let mut words = Vec::new();
+    if refused {
+        words.push("SELinux refused (permissive=0)");
+    }
+    if let_through {
+        words.push("SELinux would refuse, but it was let through (permissive=1)");
+    }
+    if unsaid {
+        words.push("denied; the record does not say whether it was let through");
+    }
+    if granted {
+        words.push("allowed, and logged by an auditallow rule");
+    }
+    words.join("; ")
+}
+
+/// One permission.
+fn item(
+    out: &mut String,
+    kind: &Kind,
+    name: &str,
+    number: usize,
+    calls: &[&Call],
+    knowledge: &Knowledge,
+) {
+    let class = &kind.denial.class;
+    let times = if number > 1 { format!(", {}", count(number, "record")) } else { String::new() };
+    let Some(permission) = knowledge.permission(class, name) else {
+        paragraph(out, 2, &format!("{class} {{ {name} }}{times}: perfsec knows nothing about it"));
+        return;
+    };
+    let cap = permission
+        .capability
+        .map_or(String::new(), |cap| format!(" (CAP_{}, {cap})", permission.name.to_uppercase()));
+    paragraph(out, 2, &format!("{class} {{ {name} }}{cap}{times}: to {}", permission.what));
+    let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
+    let places = knowledge.places(permission, &names);
+    paragraph(out, 4, &format!("asked by {}", asked_in(permission, &places, knowledge, &names)));
+    let mut ends: Vec<_> = calls.iter().map(ToString::to_string).collect();
+    ends.sort();
+    ends.dedup();
+    match permission.refused.as_deref() {
+        _ if !ends.is_empty() => paragraph(out, 4, &ends.join(", ")),
+        Some(errno) if kind.denial.refused() => {
+            paragraph(out, 4, &format!("the call fails with {errno}"));
+        }
+        _ => {}
+    }
+    if let (Some(whose), true) = (&permission.target, kind.denial.source != kind.denial.target) {
+        let target = kind.denial.target.short();
+        paragraph(out, 4, &format!("its target {target} is {whose}"));
+    }
+    if kind.denial.source.invalid || kind.denial.target.invalid {
+        paragraph(
+            out,
+            4,
+            "the loaded policy does not know the context, so the process runs unlabeled",
+        );
+    }
+}
+
+/// Where a permission is asked for.
+pub(super) fn asked_in(
+    permission: &Permission,
+    places: &[&Point],
+    knowledge: &Knowledge,
+    calls: &[&str],
+) -> String {
+    let mut text = permission.hook.clone();
+    if places.is_empty() {
+        let _ = write!(text, " ({})", permission.source);
+        return text;
+    }
+    let functions: Vec<_> = places
+        .iter()
+        .take(PLACES)
+        .map(|point| {
+            let function = point.functions.first().map_or(point.name.as_str(), String::as_str);
+            format!("{function}() in {}", point.file)
+        })
+        .collect();
+    let _ = write!(text, ", from {}", functions.join(", "));
+    if places.len() > PLACES {
+        let _ = write!(text, " and {} more places", places.len() - PLACES);
+    }
+    let mut syscalls: Vec<_> = places.iter().flat_map(|point| knowledge.syscalls(point)).collect();
+    syscalls.sort_unstable();
+    syscalls.dedup();
+    syscalls.retain(|name| calls.is_empty() || calls.contains(name));
+    if !syscalls.is_empty() {
+        let names: Vec<_> = syscalls.iter().map(|name| format!("{name}(2)")).collect();
+        let _ = write!(text, ", for {}", names.join(", "));
+    }
+    text
+}
+
+/// The least privilege that would allow it.
+fn least(out: &mut String, kinds: &[&Kind], knowledge: &Knowledge) {
+    let rules = Rules::of(kinds.iter().map(|kind| &kind.denial));
+    if !rules.is_empty() {
+        out.push_str("  least privilege (`perfsec allow` writes the module):\n");
+        for (scope, rule) in rules.iter() {
+            let _ = writeln!(out, "    {}", rule.te(scope));
+        }
+    }
+    for left in &rules.left {
+        paragraph(out, 2, &format!("no rule can allow it: {}", left.why));
+    }
+    if !rules.sys_admin_alone.is_empty() {
+        paragraph(
+            out,
+            2,
+            "Less than that: give the program CAP_PERFMON instead of CAP_SYS_ADMIN (`setcap \
+             cap_perfmon=ep FILE`) and allow capability2 { perfmon }, if CAP_SYS_ADMIN is for perf only.",
+        );
+    }
+    let mut told = Vec::new();
+    for kind in kinds.iter().filter(|kind| !kind.denial.granted) {
+        for name in &kind.denial.permissions {
+            let permission = knowledge.permission(&kind.denial.class, name);
+            let Some(instead) = permission.and_then(|one| one.instead.as_deref()) else { continue };
+            if !told.contains(&instead) && name != "sys_admin" {
+                told.push(instead);
+                paragraph(out, 2, &format!("without {{ {name} }}: {instead}"));
+            }
+        }
+    }
+}
+
+/// What was not explained.
+fn passed_over(out: &mut String, log: &Log, others: &[&Kind]) {
+    for kind in others.iter().take(OTHERS) {
+        let denial = &kind.denial;
+        let names: Vec<_> = denial.permissions.iter().map(String::as_str).collect();
+        let comm = denial.comm.as_deref().unwrap_or("a program");
+        let line = format!(
+            "{comm} in {}: {} {{ {} }} is not about perf ({})",
+            denial.source.short(),
+            denial.class,
+            names.join(" "),
+            count(kind.count, "record"),
+        );
+        paragraph(out, 0, &line);
+    }
+    if others.len() > OTHERS {
+        let _ =
+            writeln!(out, "and {} more kinds of records are not about perf", others.len() - OTHERS);
+    }
+    if log.damaged > 0 {
+        let why = log.damage.as_ref().map_or(String::new(), |error| format!(": {error}"));
+        paragraph(out, 0, &format!("{} no whole AVC record{}", are(log.damaged), printable(&why)));
+    }
+    if log.too_long > 0 {
+        paragraph(out, 0, &format!("{} longer than any record", are(log.too_long)));
+    }
+    if log.other > 0 {
+        paragraph(out, 0, &format!("passed over: {}", count(log.other, "other line")));
+    }
+}
+
+fn are(lines: usize) -> String {
+    format!("{} {}", count(lines, "line"), if lines == 1 { "is" } else { "are" })
+}

@@ -1,0 +1,120 @@
+//! Why a record that one could expect is not in a log.
+
+use crate::audit::{Denial, Kind};
+
+/// The three reasons for which the founding thread missed records, each with how to tell.
+pub(super) const REASONS: [&str; 3] = [
+    "the policy does not define the permission, and what it does not define is allowed \
+     (`dmesg | grep 'not defined in policy'`)",
+    "a dontaudit rule hides the record (`semodule -DB` takes those rules away, `semodule -B` brings them back)",
+    "the capability was never in the process's effective set, so SELinux was never asked \
+     (`grep CapEff /proc/PID/status`, `getcap FILE`; nosuid and no_new_privs drop it silently)",
+];
+
+/// What records say about those that are not there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// What is missing, and what follows from it.
+    pub(super) notes: Vec<&'static str>,
+    /// Whether the three reasons are to be listed.
+    pub(super) reasons: bool,
+}
+
+/// What the records of one program in one domain leave open.
+pub(super) fn missing(kinds: &[&Kind]) -> Missing {
+    let any = |test: &dyn Fn(&Denial) -> bool| {
+        kinds.iter().any(|kind| !kind.denial.granted && test(&kind.denial))
+    };
+    let opens = |denial: &Denial| {
+        let steps = ["open", "cpu", "kernel", "tracepoint"];
+        denial.class == "perf_event" && steps.iter().any(|name| denial.permissions.contains(*name))
+    };
+    let perfmon = any(&|denial| denial.has_capability("perfmon"));
+    let sys_admin = any(&|denial| denial.has_capability("sys_admin"));
+    let mut missing = Missing::default();
+    if any(&|denial| opens(denial) && denial.refused()) {
+        missing.notes.push(
+            "The call ended where it was refused: what perf_event_open() asks after that ({ open }, then \
+             CAP_PERFMON and { kernel }, { tracepoint }, { cpu }) leaves a record only once this is allowed.",
+        );
+    }
+    match (perfmon, sys_admin) {
+        (true, true) => missing.notes.push(
+            "Both CAP_PERFMON and CAP_SYS_ADMIN were denied: CAP_SYS_ADMIN is asked for only because \
+             CAP_PERFMON was refused. Allow CAP_PERFMON alone, as perf-security.rst prefers.",
+        ),
+        (true, false) if any(&|denial| denial.has_capability("perfmon") && denial.refused()) => {
+            missing.notes.push(
+                "No record of sys_admin: after CAP_PERFMON was refused the kernel asked for \
+                 CAP_SYS_ADMIN, which the process does not hold, or a dontaudit rule hides the record.",
+            );
+        }
+        (true, false) => {}
+        (false, true) => {
+            missing.notes.push(
+                "No record of perfmon, though perfmon_capable() asks for CAP_PERFMON before \
+                 CAP_SYS_ADMIN (uprobes, breakpoints in the kernel and Debian's level 3 ask for \
+                 CAP_SYS_ADMIN alone). It is one of three:",
+            );
+            missing.reasons = true;
+        }
+        (false, false) if any(&|denial| opens(denial) && !denial.refused()) => {
+            missing.notes.push(
+                "No record of perfmon or sys_admin. If kernel.perf_event_paranoid is so low that \
+                 nothing had to be asked, all is well; else it is one of three:",
+            );
+            missing.reasons = true;
+        }
+        (false, false) => {}
+    }
+    if !perfmon && !sys_admin && missing.reasons {
+        missing.notes.push(
+            "(In permissive mode CAP_SYS_ADMIN is seldom logged even when it was used: every mapping \
+             asks for it unaudited, and the cache keeps the answer.)",
+        );
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::audit::Log;
+
+    fn kinds(records: &[(&str, &str, u8)]) -> Vec<Kind> {
+        let lines: Vec<_> = records
+            .iter()
+            .map(|(permission, class, permissive)| {
+                format!("avc:  denied  {{ {permission} }} for  pid=1 comm=\"perf\" scontext=u:r:a_t tcontext=u:r:a_t tclass={class} permissive={permissive}\n")
+            })
+            .collect();
+        Log::read(lines.concat().as_bytes()).unwrap().kinds
+    }
+
+    #[rstest]
+    #[case::refused_at_open(&[("open", "perf_event", 0)], "The call ended", false)]
+    #[case::the_threads_first_log(&[("open", "perf_event", 1), ("cpu", "perf_event", 1)], "No record of perfmon or sys_admin", true)]
+    #[case::both(&[("perfmon", "capability2", 0), ("sys_admin", "capability", 0)], "perf-security.rst", false)]
+    #[case::sys_admin_alone(&[("sys_admin", "capability", 0)], "No record of perfmon, though", true)]
+    #[case::perfmon_alone(&[("perfmon", "capability2", 0)], "No record of sys_admin", false)]
+    fn what_is_missing_follows_from_what_is_there(
+        #[case] records: &[(&str, &str, u8)],
+        #[case] begins: &str,
+        #[case] reasons: bool,
+    ) {
+        let kinds = kinds(records);
+        let missing = missing(&kinds.iter().collect::<Vec<_>>());
+        assert!(missing.notes.iter().any(|note| note.contains(begins)), "{missing:?}");
+        assert_eq!(missing.reasons, reasons);
+    }
+
+    #[rstest]
+    #[case::all_there(&[("open", "perf_event", 1), ("perfmon", "capability2", 1)])]
+    #[case::use_of_an_event(&[("read", "perf_event", 0), ("write", "perf_event", 0)])]
+    fn of_a_whole_log_nothing_is_missing(#[case] records: &[(&str, &str, u8)]) {
+        let kinds = kinds(records);
+        assert_eq!(missing(&kinds.iter().collect::<Vec<_>>()), Missing::default());
+    }
+}

@@ -1,0 +1,6 @@
+//! Explains a symptom in words: "perf stat as user with cap_perfmon, paranoid 3".
+
+mod answer;
+mod words;
+
+pub use words::{Symptom, SymptomError};
