@@ -117,7 +117,11 @@ impl Comparison {
         let differs = before.judgement.observed != after.judgement.observed;
         if concerned {
             for denial in new.difference(&old) {
-                *self.behind.entry(rule(denial)).or_default() += 1;
+                if rules.withhold(&denial.0, &denial.1) {
+                    self.withheld += 1;
+                } else {
+                    *self.behind.entry(rule(denial)).or_default() += 1;
+                }
             }
         }
         if lost || differs && !concerned {
@@ -194,4 +198,93 @@ fn plain(difference: &str) -> String {
         let _ = writeln!(out, "  {}", printable(line));
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::record::{self, Run};
+
+    /// A real run, in which none_t is denied everything and all_t nothing.
+    static RUN: LazyLock<Run> = LazyLock::new(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
+        record::read(&path).unwrap().run
+    });
+
+    fn cell(name: &str) -> CellResult {
+        RUN.cells().find(|cell| cell.name == name).unwrap().clone()
+    }
+
+    const DENIED: &str = "open/cpu/none_t/paranoid=2/perfmon/enforcing";
+    const OPENED: &str = "open/cpu/all_t/paranoid=2/perfmon/enforcing";
+    const OTHER: &str = "open/cpu/all_t/paranoid=2/none/enforcing";
+
+    /// What a cell did, under the name of another.
+    fn like(name: &str, did: &str) -> CellResult {
+        CellResult { name: name.to_owned(), ..cell(did) }
+    }
+
+    fn compare(before: &str, after: &CellResult) -> Comparison {
+        let before = cell(before);
+        let rules = Rules::of(&denials(&cell(DENIED)).collect::<Vec<_>>());
+        assert_eq!(rules.iter().count(), 1);
+        Comparison::of(&[(&before, after)], &rules)
+    }
+
+    #[test]
+    fn a_denial_that_the_module_allows_is_gone() {
+        let comparison = compare(DENIED, &like(DENIED, OPENED));
+        assert!(comparison.holds(), "{comparison:?}");
+        assert_eq!((comparison.cells, comparison.gone), (1, 1));
+    }
+
+    #[test]
+    fn a_denial_that_stays_is_told() {
+        let comparison = compare(DENIED, &cell(DENIED));
+        assert!(!comparison.holds());
+        assert_eq!(comparison.still.len(), 1);
+        assert!(comparison.text().contains("still denied: none_t self:perf_event { open }"));
+    }
+
+    #[test]
+    fn a_cell_of_another_domain_must_not_change() {
+        let comparison = compare(OTHER, &cell(OTHER));
+        assert!(comparison.holds());
+        let comparison = compare(OTHER, &like(OTHER, OPENED));
+        assert!(!comparison.holds());
+        assert!(
+            comparison.text().contains("went otherwise: open/cpu/all_t"),
+            "{}",
+            comparison.text()
+        );
+    }
+
+    #[test]
+    fn a_denial_that_was_hidden_by_another_is_no_failure() {
+        let permissive = "open/cpu/none_t/paranoid=2/perfmon/permissive";
+        let mut after = like(DENIED, permissive);
+        let seen = after.observation.as_mut().unwrap();
+        for effect in seen.calls.iter_mut().flat_map(|call| &mut call.effects) {
+            if let perfsec_wire::observation::Effect::Record(record) = effect {
+                record.text = record.text.replace("{ open }", "{ kernel }");
+            }
+        }
+        let comparison = compare(DENIED, &after);
+        assert!(comparison.holds(), "{comparison:?}");
+        assert!(
+            comparison.behind.contains_key("none_t self:perf_event { kernel }"),
+            "{comparison:?}"
+        );
+    }
+
+    #[test]
+    fn a_cell_that_did_not_run_again_is_told() {
+        let mut after = cell(DENIED);
+        after.observation = None;
+        let comparison = compare(DENIED, &after);
+        assert_eq!((comparison.cells, comparison.unseen.len()), (0, 1));
+    }
 }

@@ -78,6 +78,8 @@ impl Denial {
     /// When it begins like one and is none.
     #[must_use]
     pub fn parse(line: &str) -> Option<Result<Self, NotADenial>> {
+        // Two blanks in a row become a no-break space in many a mail.
+        let line = &*line.replace('\u{a0}', " ");
         let at = line.find("avc:")?;
         let (head, record) = (&line[..at], &line[at..]);
         // A user-space object manager's: its classes are its own.
@@ -186,6 +188,7 @@ mod tests {
     #[case::syslog("Feb 13 10:53:19 box kernel: audit: type=1400 audit(1581580399.165:784): ")]
     #[case::priority("<5>audit: type=1400 audit(1581580399.165:784): ")]
     #[case::journal("Feb 13 10:53:19 box audit[8859]: AVC ")]
+    #[case::no_break_space("\u{a0}type=AVC msg=audit(1581580399.165:784): ")]
     #[case::quoted_in_a_mail(">>>>>>> type=AVC msg=audit(1581580399.165:784): ")]
     fn a_record_is_found_in_every_form(#[case] head: &str) {
         let denial = Denial::parse(&format!("{head}{OPEN}")).unwrap().unwrap();
@@ -193,6 +196,12 @@ mod tests {
         assert_eq!(denial.source.kind(), Some("user_t"));
         assert_eq!(denial.permissive, Some(true));
         assert_eq!(denial.text, OPEN);
+    }
+
+    #[test]
+    fn no_break_spaces_of_a_mail_are_blanks() {
+        let mailed = OPEN.replace("  ", "\u{a0} ");
+        assert_eq!(Denial::parse(&mailed).unwrap().unwrap().text, OPEN);
     }
 
     #[rstest]

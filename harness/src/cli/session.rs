@@ -42,6 +42,11 @@ impl Session {
         Ok(Self { ready, cache, record, signals, progress, limits: machine.limits(), jobs })
     }
 
+    /// Leaves verdicts out of what is shown as the run goes on.
+    pub(super) fn ignore_verdicts(&mut self) {
+        self.progress.ignore_verdicts();
+    }
+
     /// The lanes of these cells, on kernels of which that is known.
     pub(super) fn lanes(
         &self,

@@ -7,7 +7,7 @@ use perfsec_wire::Mode;
 use perfsec_wire::Step;
 
 use super::knowledge::Knowledge;
-use super::log::{asked_in, reasons};
+use super::log::{asked_in, lines, reasons};
 use super::text::paragraph;
 use super::walk::{Check, Open, Question, SYS_ADMIN};
 use crate::allow::Rules;
@@ -45,8 +45,15 @@ pub fn cell(
     let lines: Vec<_> = case.expected(at, kernel).into_iter().map(|line| line.text).collect();
     let mut rest = lines.as_slice();
     let mut steps = case.steps.iter();
-    let mut story =
-        Story { case, at, kernel, knowledge, denials: Vec::new(), lacks: BTreeSet::new() };
+    let mut story = Story {
+        case,
+        at,
+        kernel,
+        knowledge,
+        denials: Vec::new(),
+        lacks: BTreeSet::new(),
+        sys_admin: false,
+    };
     while let [call, after @ ..] = rest {
         let indented = |line: &String| line.starts_with(char::is_whitespace);
         let end = after.iter().position(|line| !indented(line)).unwrap_or(after.len());
@@ -67,6 +74,8 @@ struct Story<'a> {
     denials: Vec<Denial>,
     /// Capabilities whose lack refused something.
     lacks: BTreeSet<u32>,
+    /// CAP_SYS_ADMIN was used where CAP_PERFMON would do.
+    sys_admin: bool,
 }
 
 /// An effect, with the question that it answers as far as that is known.
@@ -162,7 +171,12 @@ impl Story<'_> {
                 self.denials.extend(self.denial(avc));
                 self.record(avc, check, syscall, last)
             }
-            Effect::Cap(line) => capability(line, check),
+            Effect::Cap(line) => {
+                self.sys_admin |= line.cap == SYS_ADMIN
+                    && line.verdict == CapVerdict::Granted
+                    && check.is_some_and(|check| check.question == Question::Perfmon);
+                capability(line, check)
+            }
             Effect::Holds(_) => "what the process holds after the exec".to_owned(),
             Effect::Domain(_) => "the exec entered another domain".to_owned(),
             Effect::Uid(_) => "the exec changed the user id".to_owned(),
@@ -228,6 +242,11 @@ impl Story<'_> {
         let rules = Rules::of(&self.denials);
         if rules.is_empty() && self.lacks.is_empty() {
             out.push_str("\nnothing is refused and nothing is logged as denied\n");
+            if self.sys_admin {
+                let text = "CAP_SYS_ADMIN was used where CAP_PERFMON is enough: `setcap cap_perfmon=ep FILE` \
+                            (perf-security.rst)";
+                paragraph(out, 0, text);
+            }
             return;
         }
         out.push_str("\nleast privilege:\n");
@@ -238,9 +257,7 @@ impl Story<'_> {
             );
             paragraph(out, 2, &text);
         }
-        for (scope, rule) in rules.iter() {
-            let _ = writeln!(out, "  {}", rule.te(scope));
-        }
+        lines(out, 2, &rules);
         if !self.lacks.is_empty() {
             out.push_str(
                 "a capability that is not held leaves no record; a record is missing because\n",

@@ -7,7 +7,7 @@ use super::knowledge::{Knowledge, Permission};
 use super::missing::{self, REASONS};
 use super::text::{count, paragraph};
 use crate::allow::Rules;
-use crate::audit::{Call, Kind, Log, printable};
+use crate::audit::{Call, Kind, Log, Outcome, printable};
 use crate::coverage::Point;
 
 /// An explanation.
@@ -99,12 +99,11 @@ fn explain(
         item(out, kind, name, number, &calls, knowledge);
     }
     let missing = missing::missing(kinds);
-    for (number, note) in missing.notes.iter().enumerate() {
+    for note in &missing.notes {
         paragraph(out, 2, note);
         if missing.reasons && note.ends_with(':') {
             reasons(out, 4);
         }
-        debug_assert!(number < 4, "few lines");
     }
     least(out, kinds, knowledge);
 }
@@ -112,7 +111,8 @@ fn explain(
 /// Lists the three reasons for which a record is missing.
 pub(super) fn reasons(out: &mut String, indent: usize) {
     for (number, reason) in REASONS.iter().enumerate() {
-        paragraph(out, indent, &format!("{}. {reason};", number + 1));
+        let end = if number + 1 < REASONS.len() { ";" } else { "." };
+        paragraph(out, indent, &format!("{}. {reason}{end}", number + 1));
     }
 }
 
@@ -161,12 +161,13 @@ fn item(
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
     let places = knowledge.places(permission, &names);
     paragraph(out, 4, &format!("asked by {}", asked_in(permission, &places, knowledge, &names)));
-    let mut ends: Vec<_> = calls.iter().map(ToString::to_string).collect();
+    let failed = calls.iter().filter(|call| call.outcome != Outcome::Success);
+    let mut ends: Vec<_> = failed.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
     match permission.refused.as_deref() {
         _ if !ends.is_empty() => paragraph(out, 4, &ends.join(", ")),
-        Some(errno) if kind.denial.refused() => {
+        Some(errno) if kind.denial.refused() && calls.is_empty() => {
             paragraph(out, 4, &format!("the call fails with {errno}"));
         }
         _ => {}
@@ -201,12 +202,15 @@ pub(super) fn asked_in(
         .take(PLACES)
         .map(|point| {
             let function = point.functions.first().map_or(point.name.as_str(), String::as_str);
-            format!("{function}() in {}", point.file)
+            format!("{function}()")
         })
         .collect();
-    let _ = write!(text, ", from {}", functions.join(", "));
+    let mut files: Vec<_> = places.iter().take(PLACES).map(|point| point.file.as_str()).collect();
+    files.dedup();
+    let _ = write!(text, " in {} ({})", functions.join(", "), files.join(", "));
     if places.len() > PLACES {
-        let _ = write!(text, " and {} more places", places.len() - PLACES);
+        let more = places.len() - PLACES;
+        let _ = write!(text, " and {more} more places (`perfsec coverage --list`)");
     }
     let mut syscalls: Vec<_> = places.iter().flat_map(|point| knowledge.syscalls(point)).collect();
     syscalls.sort_unstable();
@@ -224,20 +228,10 @@ fn least(out: &mut String, kinds: &[&Kind], knowledge: &Knowledge) {
     let rules = Rules::of(kinds.iter().map(|kind| &kind.denial));
     if !rules.is_empty() {
         out.push_str("  least privilege (`perfsec allow` writes the module):\n");
-        for (scope, rule) in rules.iter() {
-            let _ = writeln!(out, "    {}", rule.te(scope));
-        }
+        lines(out, 4, &rules);
     }
     for left in &rules.left {
         paragraph(out, 2, &format!("no rule can allow it: {}", left.why));
-    }
-    if !rules.sys_admin_alone.is_empty() {
-        paragraph(
-            out,
-            2,
-            "Less than that: give the program CAP_PERFMON instead of CAP_SYS_ADMIN (`setcap \
-             cap_perfmon=ep FILE`) and allow capability2 { perfmon }, if CAP_SYS_ADMIN is for perf only.",
-        );
     }
     let mut told = Vec::new();
     for kind in kinds.iter().filter(|kind| !kind.denial.granted) {
@@ -249,6 +243,30 @@ fn least(out: &mut String, kinds: &[&Kind], knowledge: &Knowledge) {
                 paragraph(out, 2, &format!("without {{ {name} }}: {instead}"));
             }
         }
+    }
+}
+
+/// The rules, CAP_PERFMON in the place of CAP_SYS_ADMIN.
+pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
+    let mut instead = Vec::new();
+    for (scope, rule) in rules.iter() {
+        let sys_admin = rule.permissions.contains("sys_admin") && scope.class.starts_with("cap");
+        if sys_admin && rules.sys_admin_alone.contains(&scope.source) {
+            instead.push((scope, rule));
+        } else {
+            let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
+        }
+    }
+    for (scope, rule) in instead {
+        let domain = &scope.source;
+        let _ = writeln!(out, "{:indent$}allow {domain} self:capability2 perfmon;", "");
+        paragraph(
+            out,
+            indent,
+            "and CAP_PERFMON on the program instead of CAP_SYS_ADMIN (`setcap cap_perfmon=ep FILE`), as \
+             perf-security.rst prefers. Only for uprobes, breakpoints in the kernel and Debian's level 3:",
+        );
+        let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
     }
 }
 

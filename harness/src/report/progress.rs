@@ -14,6 +14,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     labels: Vec<String>,
     bad: usize,
+    /// Whether verdicts matter: they do not where cells run under what they were not written for.
+    judged: bool,
     /// Why the cell before was not judged: what befalls a whole lane is said once.
     reason: Option<String>,
 }
@@ -39,7 +41,12 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, labels: Vec::new(), bad: 0, reason: None }
+        Self { bar, labels: Vec::new(), bad: 0, judged: true, reason: None }
+    }
+
+    /// Leaves verdicts out.
+    pub fn ignore_verdicts(&mut self) {
+        self.judged = false;
     }
 
     /// Says something that is no event: what is being fetched, built or waited for.
@@ -78,7 +85,8 @@ impl Progress {
             Event::Cell(cell) => {
                 let verdict = cell.judgement.verdict;
                 let reason = cell.judgement.reason.clone().filter(|_| !verdict.judged());
-                if verdict.is_bad() {
+                let bad = verdict.is_bad() && (self.judged || !verdict.judged());
+                if bad {
                     self.bad += 1;
                 }
                 match &self.bar {
@@ -88,7 +96,7 @@ impl Progress {
                             bar.set_message(format!("{} bad", self.bad));
                         }
                     }
-                    None if verdict.is_bad() && !(reason.is_some() && reason == self.reason) => {
+                    None if bad && !(reason.is_some() && reason == self.reason) => {
                         let why = reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
                         anstream::eprintln!("{verdict} {}{}", cell.name, printable(&why));
                     }

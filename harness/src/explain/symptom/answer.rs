@@ -187,8 +187,12 @@ impl Symptom {
             return;
         };
         let says = match check.question {
-            Question::Perfmon => "CAP_PERFMON, then CAP_SYS_ADMIN, and has neither".to_owned(),
-            Question::Capability(number) => format!("{}, and has it not", upper(number)),
+            Question::Perfmon => {
+                "CAP_PERFMON, then for CAP_SYS_ADMIN, and the process holds neither".to_owned()
+            }
+            Question::Capability(number) => {
+                format!("{}, which the process does not hold", upper(number))
+            }
             Question::Ptrace => {
                 "ptrace access to a process of another user, for want of CAP_PERFMON".to_owned()
             }
@@ -309,7 +313,7 @@ impl Symptom {
             }
             _ => "Where SELinux is enforcing, the domain also needs",
         };
-        paragraph(out, 0, &format!("{mode}"));
+        paragraph(out, 0, mode);
         let _ = writeln!(out, "  allow {domain} self:perf_event {{ {} }};", needed.join(" "));
         if asks && holds {
             let _ = writeln!(out, "  allow {domain} self:capability2 perfmon;");

@@ -1,0 +1,236 @@
+//! `perfsec explain` and `perfsec allow`, as a person uses them.
+
+mod support;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use rstest::rstest;
+use support::{Ended, Place, kernel};
+
+/// A record of a real run on 6.1 and 7.3.
+const RECORD: &str = include_str!("report/run.jsonl");
+/// A log with perf's records among others, as auditd, ausearch and the kernel write them.
+const LOG: &str = include_str!("report/audit.log");
+
+/// Compares with the file of this name below `tests/report`; `PERFSEC_BLESS=1` writes it instead.
+#[track_caller]
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report").join(name);
+    if std::env::var_os("PERFSEC_BLESS").is_some() {
+        fs::write(&path, text).expect("the golden file is written");
+        return;
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == text, "{name} differs (PERFSEC_BLESS=1 writes it); now it is:\n{text}");
+}
+
+/// Runs perfsec with a text on standard input.
+fn with_input(arguments: &[&str], input: &str) -> Ended {
+    let place = Place::new();
+    let path = place.file("input", input);
+    let mut command = place.command(arguments);
+    command.stdin(File::open(path).expect("the input"));
+    Ended::of(command.output().expect("perfsec starts"))
+}
+
+/// A record of perf's in `user_t`.
+fn record(permissions: &str, class: &str, permissive: u8) -> String {
+    format!(
+        "type=AVC msg=audit(1581580399.165:784): avc:  denied  {{ {permissions} }} for  pid=8859 \
+         comm=\"perf\" scontext=user_u:user_r:user_t tcontext=user_u:user_r:user_t tclass={class} \
+         permissive={permissive}\n"
+    )
+}
+
+/// What the founding thread logged of `perf stat -a`, for file capabilities with these permissions.
+fn thread(capability: &[(&str, &str)]) -> String {
+    let permissions = ["open", "kernel", "cpu", "write", "read"].map(|name| (name, "perf_event"));
+    let all = permissions.iter().chain(capability);
+    all.map(|(name, class)| record(name, class, 1)).collect()
+}
+
+#[rstest]
+#[case("explain-refused.txt", record("open", "perf_event", 0))]
+#[case("explain-none.txt", thread(&[]))]
+#[case("explain-perfmon.txt", thread(&[("perfmon", "capability2")]))]
+#[case("explain-sys-admin.txt", thread(&[("sys_admin", "capability")]))]
+#[case("explain-both.txt", thread(&[("perfmon", "capability2"), ("sys_admin", "capability")]))]
+#[case("explain-log.txt", LOG.to_owned())]
+fn a_log_is_explained_as_it_was_read(#[case] name: &str, #[case] log: String) {
+    let ended = with_input(&["explain", "-"], &log);
+    ended.succeeds();
+    assert!(ended.stdout.lines().all(|line| line.chars().count() <= 78), "{}", ended.stdout);
+    golden(name, &ended.stdout);
+}
+
+#[rstest]
+#[case(
+    "explain-cell.txt",
+    &["open/cpu-kernel/none_t/paranoid=2/sys_admin/permissive", "--kernel", "debian:6.1.192"]
+)]
+#[case("explain-symptom.txt", &["perf stat as user with cap_perfmon, paranoid 3"])]
+fn a_cell_and_a_symptom_are_explained_as_they_were_read(#[case] name: &str, #[case] what: &[&str]) {
+    let ended = Place::new().perfsec(&[&["explain"], what].concat());
+    ended.succeeds();
+    golden(name, &ended.stdout);
+}
+
+#[test]
+fn a_record_is_explained_alike_from_everywhere() {
+    let line = record("open", "perf_event", 0);
+    let place = Place::new();
+    let path = place.file("audit.log", &line);
+    let texts = [
+        place.perfsec(&["explain", line.trim()]),
+        place.perfsec(&["explain", &path]),
+        place.perfsec(&[
+            "explain",
+            &line.trim().replace("type=AVC msg=audit", "audit: type=1400 audit"),
+        ]),
+        with_input(&["explain"], &line),
+    ];
+    texts.iter().for_each(Ended::succeeds);
+    assert!(texts.iter().all(|ended| ended.stdout == texts[0].stdout));
+}
+
+#[rstest]
+#[case::half("type=AVC msg=audit(1.2:3): avc:  denied  { open } for  pid=1", 2, "is it cut short?")]
+#[case::braces("avc:  denied  open for pid=1 tclass=perf_event", 2, "not of the form")]
+#[case::no_such_cell(
+    "open/cpu-kernal/none_t/paranoid=2/perfmon/enforcing",
+    4,
+    "did you mean `open/cpu-kernel/"
+)]
+#[case::several_cells("open/cpu-kernel", 2, "give one, such as `open/cpu-kernel/")]
+#[case::words("hello world", 2, "cannot understand `hello world`")]
+#[case::escape("\u{1b}]0;title\u{7}", 2, "cannot understand `\\u{1b}]0;title\\u{7}`")]
+fn what_cannot_be_explained_says_why(#[case] what: &str, #[case] code: i32, #[case] words: &str) {
+    Place::new().perfsec(&["explain", what]).fails(code, words);
+}
+
+#[test]
+fn a_log_without_perf_says_so() {
+    let other = "type=AVC msg=audit(1.2:3): avc:  denied  { write } for  pid=7 comm=\"httpd\" name=\"x\" \
+                 scontext=u:r:httpd_t:s0 tcontext=u:object_r:etc_t:s0 tclass=file permissive=0\n";
+    let ended = with_input(&["explain", "-"], other);
+    ended.fails(4, "nothing to explain");
+    assert!(
+        ended.stdout.contains("httpd in httpd_t: file { write } is not about perf"),
+        "{}",
+        ended.stdout
+    );
+    with_input(&["explain", "-"], &format!("{other}{}", record("open", "perf_event", 0)))
+        .succeeds();
+}
+
+#[test]
+fn hostile_input_is_passed_over_and_shows_nothing_that_acts() {
+    let hostile = [
+        "x".repeat(10 << 20),
+        record("open", "perf_event", 0).replace("\"perf\"", "1B5D303B7007"),
+        record("open\u{1b}[2J", "perf_event", 0),
+        record("open", "perf_event", 0).replace("user_t", "<b>]]>\u{202e}"),
+        record("open", "perf_event", 0)[..90].to_owned(),
+        record("open", "perf_event", 0),
+    ];
+    let ended = with_input(&["explain", "-"], &hostile.join("\n"));
+    ended.succeeds();
+    let acts = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+    assert!(!ended.stdout.contains(acts), "{:?}", ended.stdout);
+    assert!(ended.stdout.contains("allow user_t self:perf_event open;"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("1 line is longer than any record"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("1 line is no whole AVC record"), "{}", ended.stdout);
+}
+
+#[rstest]
+#[case("allow.cil", &[])]
+#[case("allow.te", &["--te"])]
+fn a_module_is_the_one_that_was_read(#[case] name: &str, #[case] options: &[&str]) {
+    let place = Place::new();
+    place.file("run.jsonl", RECORD);
+    let ended = place.perfsec(&[&["allow", "run.jsonl"], options].concat());
+    ended.succeeds();
+    golden(name, &ended.stdout);
+}
+
+#[test]
+fn a_logs_module_is_about_perf_only_and_injects_nothing() {
+    let place = Place::new();
+    place.file(
+        "audit.log",
+        &[LOG, &record("open))(allow_all", "perf_event", 0), &record("open 0x40", "perf_event", 0)]
+            .concat(),
+    );
+    let ended = place.perfsec(&["allow", "audit.log", "--out", "mine.cil"]);
+    ended.succeeds();
+    let module = fs::read_to_string(place.path().join("mine.cil")).expect("the module");
+    let rules: Vec<_> =
+        module.lines().filter(|line| !line.starts_with(';') && !line.is_empty()).collect();
+    assert_eq!(
+        rules,
+        [
+            "(allow user_t self (capability2 (perfmon)))",
+            "(allow user_t self (perf_event (cpu kernel open)))",
+        ]
+    );
+    assert!(module.contains("; Not allowed: the policy has no name"), "{module}");
+}
+
+#[rstest]
+#[case::no_file(&["allow", "gone.jsonl"], 2, "cannot read gone.jsonl")]
+#[case::cells_of_a_log(&["allow", "audit.log", "open/*"], 2, "are for run records")]
+#[case::verify_of_a_log(&["allow", "audit.log", "--verify"], 2, "are for run records")]
+#[case::nothing_denied(&["allow", "run.jsonl", "open/cpu/all_t"], 4, "nothing was denied")]
+#[case::no_such_domain(&["allow", "run.jsonl", "--domain", "nobody_t"], 4, "nothing was denied")]
+#[case::no_glob(&["allow", "run.jsonl", "[a"], 2, "is no glob")]
+#[case::name(&["allow", "run.jsonl", "--out", "9 lives.cil"], 2, "no name for a module")]
+#[case::unwritable(&["allow", "run.jsonl", "--out", "no/such/m.cil"], 5, "cannot write no/such/m.cil")]
+#[case::damaged(&["allow", "damaged.jsonl"], 2, "line 2 is no event")]
+#[case::half(&["allow", "half.log"], 2, "no whole AVC record")]
+#[case::policy(&["allow", "run.jsonl", "--verify", "--policy", "other"], 2, "the run's policies are minimal")]
+fn bad_input_has_one_error(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
+    let place = Place::new();
+    place.file("run.jsonl", RECORD);
+    place.file("audit.log", LOG);
+    let first = RECORD.lines().next().expect("a first line");
+    place.file("damaged.jsonl", &format!("{first}\n\0\n{first}\n"));
+    place.file("half.log", &record("open", "perf_event", 0)[..90]);
+    place.perfsec(arguments).fails(code, words);
+}
+
+/// Runs cells of `none_t` under a policy, then verifies what permissive mode says is missing.
+fn verify(policy: &str) -> Ended {
+    let place = Place::new();
+    let constrained =
+        format!("{}\n(mlsconstrain (perf_event (cpu)) (neq t1 none_t))\n", support::minimal());
+    place.file("constrained.cil", &constrained);
+    let kernel = kernel();
+    let run = ["run", "open/cpu-kernel", "open/self-user", "--kernel", &kernel, "--policy", policy];
+    let ran = place.perfsec(&[run.as_slice(), &["--out", "run.jsonl"]].concat());
+    assert!(matches!(ran.code, Some(0 | 1)), "{}{}", ran.stdout, ran.stderr);
+    let allow = ["allow", "run.jsonl", "*/none_t/*", "--mode", "permissive", "--domain", "none_t"];
+    place.perfsec(&[allow.as_slice(), &["--out", "mine.cil", "--verify"]].concat())
+}
+
+#[test]
+#[ignore = "needs qemu-system-x86_64, secilc and PERFSEC_TEST_KERNEL"]
+fn what_permissive_mode_logged_is_enough_in_enforcing_mode() {
+    let ended = verify("minimal");
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains(" 0 still there"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("; 0 cells that the module is not about"), "{}", ended.stdout);
+    assert!(!ended.stderr.contains("FAIL"), "{}", ended.stderr);
+}
+
+#[test]
+#[ignore = "needs qemu-system-x86_64, secilc and PERFSEC_TEST_KERNEL"]
+fn a_denial_that_no_rule_can_allow_fails_the_verification() {
+    let ended = verify("constrained.cil");
+    assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
+    assert!(
+        ended.stdout.contains("still denied: none_t self:perf_event { cpu }"),
+        "{}",
+        ended.stdout
+    );
+}
