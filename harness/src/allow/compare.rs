@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use perfsec_wire::Boot;
+use perfsec_wire::observation::Effect;
 
 use super::gather::denials;
 use super::rules::{Rules, Scope};
@@ -30,6 +31,9 @@ pub struct Comparison {
     pub withheld: usize,
     /// Denials that came to light behind those that are gone: by rule, in how many cells.
     pub behind: BTreeMap<String, usize>,
+    /// Cells in a domain of the module that went otherwise though none of its denials was logged there: audit
+    /// was off, or a dontaudit rule hid them.
+    pub unlogged: BTreeSet<String>,
     /// Cells that the module is not about, and that went otherwise: name and difference.
     pub opened: Vec<(String, String)>,
     /// Cells that did not run under the module, and why.
@@ -73,6 +77,20 @@ fn denied(cell: &CellResult) -> BTreeSet<Denied> {
         .collect()
 }
 
+/// The types of everybody who acts in a cell.
+fn domains(cell: &CellResult) -> BTreeSet<String> {
+    let Some(seen) = &cell.observation else { return BTreeSet::new() };
+    let effects = seen.calls.iter().flat_map(|call| &call.effects).chain(&seen.outside);
+    let became = effects.filter_map(|effect| match effect {
+        Effect::Became(subject) => Some(&subject.context),
+        _ => None,
+    });
+    let processes = seen.processes.iter().map(|(_, _, context)| context);
+    let contexts = processes.chain(became).chain([&seen.subject.context]);
+    let kinds = contexts.filter_map(|context| context.split(':').nth(2)).map(str::to_owned);
+    kinds.chain([cell.at.domain.clone()]).collect()
+}
+
 fn rule((scope, name): &Denied) -> String {
     format!("{} {}:{} {{ {name} }}", scope.source, scope.object(), scope.class)
 }
@@ -100,6 +118,8 @@ impl Comparison {
     fn compare(&mut self, before: &CellResult, after: &CellResult, rules: &Rules) {
         let (old, new) = (denied(before), denied(after));
         let concerned = old.iter().any(|(scope, name)| rules.allow(scope, name));
+        let domains = domains(before);
+        let in_domain = rules.iter().any(|(scope, _)| domains.contains(&scope.source));
         let mut lost = false;
         for denial in &old {
             let (scope, name) = denial;
@@ -124,7 +144,9 @@ impl Comparison {
                 }
             }
         }
-        if lost || differs && !concerned {
+        if differs && !concerned && !lost && in_domain {
+            self.unlogged.insert(after.name.clone());
+        } else if lost || differs && !concerned {
             let expected: Vec<_> = before
                 .judgement
                 .observed
@@ -171,6 +193,14 @@ impl Comparison {
         if !self.behind.is_empty() {
             out.push_str(
                 "(what was refused first hid it: `perfsec allow` on the new run adds it)\n",
+            );
+        }
+        if let Some(cell) = self.unlogged.first() {
+            let _ = writeln!(
+                out,
+                "{} cells of the module's domains went otherwise though no denial was logged there (audit \
+                 was off, or a dontaudit rule), such as {cell}",
+                self.unlogged.len()
             );
         }
         for (cell, difference) in self.opened.iter().take(NAMED) {
@@ -263,12 +293,23 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_of_the_modules_domain_may_change_where_nothing_was_logged() {
+        let rules = Rules::of(&denials(&cell(DENIED)).collect::<Vec<_>>());
+        let mut before = cell(DENIED);
+        before.observation.as_mut().unwrap().calls.iter_mut().for_each(|call| call.effects.clear());
+        before.judgement.observed.truncate(1);
+        let comparison = Comparison::of(&[(&before, &like(DENIED, OPENED))], &rules);
+        assert!(comparison.holds(), "{comparison:?}");
+        assert_eq!((comparison.gone, comparison.unlogged.len()), (0, 1));
+    }
+
+    #[test]
     fn a_denial_that_was_hidden_by_another_is_no_failure() {
         let permissive = "open/cpu/none_t/paranoid=2/perfmon/permissive";
         let mut after = like(DENIED, permissive);
         let seen = after.observation.as_mut().unwrap();
         for effect in seen.calls.iter_mut().flat_map(|call| &mut call.effects) {
-            if let perfsec_wire::observation::Effect::Record(record) = effect {
+            if let Effect::Record(record) = effect {
                 record.text = record.text.replace("{ open }", "{ kernel }");
             }
         }
