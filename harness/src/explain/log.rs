@@ -1,6 +1,6 @@
 //! Explains the records of a log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use super::knowledge::{Knowledge, Permission};
@@ -19,6 +19,13 @@ pub struct Explained {
     pub records: usize,
 }
 
+/// A program in a domain.
+struct Party<'a> {
+    domain: &'a str,
+    comm: Option<&'a str>,
+    kinds: Vec<&'a Kind>,
+}
+
 /// How many places are named that ask for something; `perfsec coverage --list` has them all.
 const PLACES: usize = 3;
 
@@ -30,19 +37,21 @@ const OTHERS: usize = 8;
 pub fn log(log: &Log, knowledge: &Knowledge) -> Explained {
     let (about, others): (Vec<&Kind>, Vec<&Kind>) =
         log.kinds.iter().partition(|kind| is_about_perf(kind, knowledge));
-    let mut parties: Vec<((&str, Option<&str>), Vec<&Kind>)> = Vec::new();
+    let mut parties: Vec<Party<'_>> = Vec::new();
+    let mut places = HashMap::new();
     for kind in about {
-        let party = (kind.denial.source.short(), kind.denial.comm.as_deref());
-        match parties.iter_mut().find(|(known, _)| *known == party) {
-            Some((_, kinds)) => kinds.push(kind),
-            None => parties.push((party, vec![kind])),
-        }
+        let (domain, comm) = (kind.denial.source.short(), kind.denial.comm.as_deref());
+        let place = *places.entry((domain, comm)).or_insert_with(|| {
+            parties.push(Party { domain, comm, kinds: Vec::new() });
+            parties.len() - 1
+        });
+        parties[place].kinds.push(kind);
     }
     let mut text = String::new();
     let mut records = 0;
-    for ((domain, comm), kinds) in parties {
-        records += kinds.iter().map(|kind| kind.count).sum::<usize>();
-        explain(&mut text, domain, comm, &kinds, knowledge);
+    for party in &parties {
+        records += party.kinds.iter().map(|kind| kind.count).sum::<usize>();
+        explain(&mut text, party, knowledge);
         text.push('\n');
     }
     passed_over(&mut text, log, &others);
@@ -69,14 +78,9 @@ pub fn is_about_perf(kind: &Kind, knowledge: &Knowledge) -> bool {
     })
 }
 
-fn explain(
-    out: &mut String,
-    domain: &str,
-    comm: Option<&str>,
-    kinds: &[&Kind],
-    knowledge: &Knowledge,
-) {
-    let comm = comm.unwrap_or("a program");
+fn explain(out: &mut String, party: &Party<'_>, knowledge: &Knowledge) {
+    let (domain, comm) = (party.domain, party.comm.unwrap_or("a program"));
+    let kinds = party.kinds.as_slice();
     paragraph(out, 0, &format!("{comm} in {domain}: {}", outcome(kinds)));
     let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut items: Vec<(&Kind, &str)> = Vec::new();

@@ -1,7 +1,7 @@
 //! Says which check refused, where in the kernel, and what would allow it.
 //!
 //! What is known is data (`cases/permissions.toml`, `cases/points.toml`) and one walk through
-//! `perf_event_open()` ([`walk`]); three kinds of question are answered from it: a log, a cell, and a symptom
+//! `perf_event_open()` ([`Open`]); three kinds of question are answered from it: a log, a cell, and a symptom
 //! in words.
 
 mod cell;

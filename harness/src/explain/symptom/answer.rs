@@ -25,6 +25,9 @@ const SYS_PTRACE: u32 = 19;
 /// The level of an upstream kernel that nobody changed.
 const DEFAULT_LEVEL: i32 = 2;
 
+/// The same of Debian's.
+const DEBIANS_LEVEL: i32 = 3;
+
 /// Who opens the event.
 #[derive(Clone, Debug)]
 struct Holder {
@@ -45,7 +48,10 @@ impl Symptom {
     #[must_use]
     pub fn explain(&self, version: KernelVersion, distribution: Option<&str>) -> String {
         let mut out = String::new();
-        paragraph(&mut out, 0, &format!("understood: {}", self.understood()));
+        let known = self.distribution.as_deref().or(distribution);
+        let default = if known == Some("debian") { DEBIANS_LEVEL } else { DEFAULT_LEVEL };
+        let level = self.level.unwrap_or(default);
+        paragraph(&mut out, 0, &format!("understood: {}", self.understood(level)));
         if !self.unknown.is_empty() {
             let words: Vec<_> = self.unknown.iter().map(|word| format!("`{word}`")).collect();
             paragraph(&mut out, 0, &format!("not understood: {}", words.join(", ")));
@@ -55,8 +61,6 @@ impl Symptom {
             paragraph(&mut out, 0, PROBE);
             return out;
         }
-        let level = self.level.unwrap_or(DEFAULT_LEVEL);
-        let known = self.distribution.as_deref().or(distribution);
         // Only there do kernels differ by who built them.
         let builders: Vec<Option<&str>> = match known {
             Some("debian") => vec![Some("debian")],
@@ -74,11 +78,15 @@ impl Symptom {
             self.on(&mut out, &kernel, level);
             out.push('\n');
         }
+        if self.container {
+            paragraph(&mut out, 0, CONTAINER);
+            out.push('\n');
+        }
         self.selinux(&mut out, version, level);
         out
     }
 
-    fn understood(&self) -> String {
+    fn understood(&self, level: i32) -> String {
         let mut words = vec![self.tool.map_or("a perf event", Tool::name).to_owned()];
         let mut add = |said: bool, text: String| {
             if said {
@@ -86,7 +94,7 @@ impl Symptom {
             }
         };
         add(self.whole_system(), "every task of a CPU (-a)".to_owned());
-        add(self.other_process, "another process (-p)".to_owned());
+        add(self.other_process, "another user's process (-p)".to_owned());
         add(self.callchains, "call chains (-g)".to_owned());
         add(self.user_side, "the user's side only (:u)".to_owned());
         if let Some((category, name)) = &self.tracepoint {
@@ -99,14 +107,16 @@ impl Symptom {
             None => "a user",
         };
         add(true, who.to_owned());
+        add(self.container, "in a container".to_owned());
         let caps: Vec<_> = self.capabilities.iter().map(|cap| upper(*cap)).collect();
         add(!caps.is_empty(), format!("with {}", caps.join(" and ")));
-        let level = match self.level {
-            Some(level) => format!("kernel.perf_event_paranoid = {level}"),
+        let assumed = match self.level {
+            Some(_) => String::new(),
             None => format!(
-                "kernel.perf_event_paranoid = {DEFAULT_LEVEL} (assumed; Debian's default is 3)"
+                " (assumed: upstream's default is {DEFAULT_LEVEL}, Debian's {DEBIANS_LEVEL})"
             ),
         };
+        let level = format!("kernel.perf_event_paranoid = {level}{assumed}");
         add(true, level);
         if let Some(domain) = &self.domain {
             add(true, format!("domain {domain}"));
@@ -127,7 +137,8 @@ impl Symptom {
     }
 
     fn holder(&self) -> Holder {
-        let all = self.root == Some(true) && self.capabilities.is_empty();
+        // capable() asks about the initial user namespace, where a container's root may be nobody.
+        let all = self.root == Some(true) && self.capabilities.is_empty() && !self.container;
         Holder { capabilities: self.capabilities.clone(), all }
     }
 
@@ -208,7 +219,7 @@ impl Symptom {
             out,
             0,
             &format!(
-                "It asks for {says}. What is not effective is not asked of SELinux, so there is no AVC record."
+                "It asks for {says}. What is not effective is not asked of SELinux, so there is no AVC record of it."
             ),
         );
         if let Some(errno) = self.errno.filter(|errno| *errno != check.refused) {
@@ -247,8 +258,11 @@ impl Symptom {
             paragraph(out, 0, &format!("{errno}: {}", other_errno(errno)));
         }
         let least = Holder { capabilities: BTreeSet::from([PERFMON]), all: false };
+        let nobody = Holder { capabilities: BTreeSet::new(), all: false };
         let more = holder.all || holder.has(SYS_ADMIN);
-        if more && self.refusal(&least, kernel, level).is_none() {
+        if self.refusal(&nobody, kernel, level).is_none() {
+            paragraph(out, 0, "No capability is needed at this level.");
+        } else if more && self.refusal(&least, kernel, level).is_none() {
             paragraph(out, 0, "CAP_PERFMON alone would be enough (perf-security.rst).");
         }
     }
@@ -328,19 +342,25 @@ fn other_errno(errno: Errno) -> &'static str {
     match errno {
         Errno::EPERM => {
             "EPERM comes from a tracepoint's raw data, a breakpoint in the kernel, a buffer beyond the mlock \
-             limit (CAP_IPC_LOCK), lockdown, or a seccomp filter, as containers have one"
+             limit (CAP_IPC_LOCK), lockdown, or a seccomp filter, as containers have one."
         }
         Errno::EACCES => {
             "EACCES comes from the level of kernel.perf_event_paranoid, from ptrace access, and from SELinux \
-             wherever it refuses"
+             wherever it refuses."
         }
-        _ => "it says nothing about privileges",
+        _ => "it says nothing about privileges.",
     }
 }
 
 fn upper(capability: u32) -> String {
     format!("CAP_{}", cap_name(capability).to_uppercase())
 }
+
+/// What is different in a container.
+const CONTAINER: &str = "In a container: perf asks for capabilities in the initial user namespace, so root of a \
+    container's own user namespace counts as a user, and SELinux is never asked; and most containers have a \
+    seccomp filter that refuses perf_event_open() with EPERM before the kernel looks at it, without an AVC \
+    record, unless the container is given CAP_PERFMON or another filter.";
 
 /// `perf probe` opens no event.
 const PROBE: &str = "perf probe opens no event: it writes kprobe_events or uprobe_events in tracefs, whose files \
@@ -429,7 +449,23 @@ mod tests {
     #[case::errno("perf stat as user, paranoid 2, EPERM", "EPERM is not what this refusal gives")]
     #[case::probe("perf probe as user", "perf probe opens no event")]
     #[case::unknown("perf stat frobnicates", "not understood: `frobnicates`")]
-    #[case::assumed("perf stat", "(assumed; Debian's default is 3)")]
+    #[case::assumed("perf stat", "(assumed: upstream's default is 2, Debian's 3)")]
+    #[case::assumed_of_debian(
+        "perf top with cap_perfmon on debian",
+        "perf_event_open() refuses with EACCES: Debian's level 3"
+    )]
+    #[case::nothing_needed(
+        "perf stat -a as root, paranoid -1",
+        "No capability is needed at this level"
+    )]
+    #[case::container(
+        "perf stat -a as root in a container, paranoid 2",
+        "perf_event_open() refuses with EACCES: the event sees"
+    )]
+    #[case::container_filter(
+        "perf stat as root in podman, EPERM",
+        "a seccomp filter that refuses perf_event_open() with EPERM"
+    )]
     fn the_answer_follows_from_the_walk(#[case] symptom: &str, #[case] words: &str) {
         let text = said(symptom);
         assert!(text.contains(words), "{text}");

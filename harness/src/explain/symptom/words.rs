@@ -25,6 +25,8 @@ pub struct Symptom {
     pub tracepoint: Option<(String, String)>,
     /// Run by root; none when it is not said.
     pub root: Option<bool>,
+    /// In a container, whose root may be nobody outside.
+    pub container: bool,
     /// Capabilities by number.
     pub capabilities: BTreeSet<u32>,
     /// `kernel.perf_event_paranoid`
@@ -84,6 +86,7 @@ const JOINING: &[&str] = &[
     "error",
     "fails",
     "for",
+    "from",
     "get",
     "gets",
     "gives",
@@ -188,6 +191,9 @@ impl Symptom {
             "-e" | "--event" => {}
             "root" | "sudo" => self.root = Some(true),
             "user" | "unprivileged" | "nobody" | "non-root" => self.root = Some(false),
+            "container" | "docker" | "podman" | "lxc" | "userns" | "rootless" => {
+                self.container = true
+            }
             "enforcing" => self.mode = Some(Mode::Enforcing),
             "permissive" => self.mode = Some(Mode::Permissive),
             "debian" | "upstream" | "vanilla" | "mainline" => self.distribution = Some(lower),
@@ -289,7 +295,7 @@ mod tests {
     #[rstest]
     #[case("perf stat as user with cap_perfmon, paranoid 3", Symptom { tool: Some(Tool::Stat), root: Some(false), level: Some(3), ..caps(&[38]) })]
     #[case("perf stat -a", Symptom { tool: Some(Tool::Stat), system_wide: true, ..Symptom::default() })]
-    #[case("EACCES from perf record -g -p 1234", Symptom { tool: Some(Tool::Record), callchains: true, other_process: true, errno: Some(Errno::EACCES), unknown: vec!["from".to_owned()], ..Symptom::default() })]
+    #[case("EACCES from perf record -g -p 1234", Symptom { tool: Some(Tool::Record), callchains: true, other_process: true, errno: Some(Errno::EACCES), ..Symptom::default() })]
     #[case("CAP_SYS_ADMIN+ep perf top", Symptom { tool: Some(Tool::Top), ..caps(&[21]) })]
     #[case("perfmon+sys_admin", caps(&[38, 21]))]
     #[case("cap_sys_ptrace,cap_syslog,cap_perfmon=ep", caps(&[19, 34, 38]))]
@@ -299,6 +305,7 @@ mod tests {
     #[case("paranoid=0 on debian", Symptom { level: Some(0), distribution: Some("debian".to_owned()), ..Symptom::default() })]
     #[case("perf record -e sched:sched_switch in user_t, enforcing", Symptom { tool: Some(Tool::Record), tracepoint: Some(("sched".to_owned(), "sched_switch".to_owned())), domain: Some("user_t".to_owned()), mode: Some(Mode::Enforcing), ..Symptom::default() })]
     #[case("perf stat -e cycles:u under staff_u:staff_r:staff_t:s0", Symptom { tool: Some(Tool::Stat), user_side: true, domain: Some("staff_t".to_owned()), ..Symptom::default() })]
+    #[case("as root in a container", Symptom { root: Some(true), container: true, ..Symptom::default() })]
     #[case("perf stat frobnicates", Symptom { tool: Some(Tool::Stat), unknown: vec!["frobnicates".to_owned()], ..Symptom::default() })]
     fn words_are_understood_in_any_order(#[case] text: &str, #[case] symptom: Symptom) {
         assert_eq!(Symptom::read(text), Ok(symptom));
