@@ -7,7 +7,8 @@ use perfsec_wire::Mode;
 use perfsec_wire::Step;
 
 use super::knowledge::Knowledge;
-use super::log::{asked_in, lines, reasons};
+use super::log::{asked_in, lines};
+use super::missing::{NEVER_EFFECTIVE, REASONS};
 use super::text::paragraph;
 use super::walk::{Check, Open, Question, SYS_ADMIN};
 use crate::allow::Rules;
@@ -259,10 +260,8 @@ impl Story<'_> {
         }
         lines(out, 2, &rules);
         if !self.lacks.is_empty() {
-            out.push_str(
-                "a capability that is not held leaves no record; a record is missing because\n",
-            );
-            reasons(out, 2);
+            let why = REASONS[NEVER_EFFECTIVE];
+            paragraph(out, 0, &format!("there is no AVC record of it: {why}"));
         }
     }
 }
@@ -395,11 +394,36 @@ mod tests {
         "open/cpu-kernel/all_t/paranoid=2/perfmon/enforcing",
         "nothing is refused and nothing is logged as denied"
     )]
+    #[case(
+        "open/cpu-kernel/all_t/paranoid=2/none/enforcing",
+        "there is no AVC record of it: the capability was never in the process's effective set"
+    )]
+    #[case(
+        "policy/dontaudit/dontaudit_t/paranoid=2/perfmon/enforcing",
+        "a dontaudit rule hides the record"
+    )]
     #[case("event/read/none_t/paranoid=2/perfmon/enforcing", "security_perf_event_read()")]
     fn a_line_is_explained(#[case] name: &str, #[case] words: &str) {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         let text = explained(name);
         assert!(text.contains(&words), "{text}");
+    }
+
+    #[test]
+    fn every_line_of_every_cell_is_explained() {
+        let (kernel, knowledge) = (kernel((6, 12, 117)), Knowledge::built_in().unwrap());
+        for case in &LIBRARY.cases {
+            for at in case.axes.coordinates() {
+                let text = cell(case, &at, &kernel, &knowledge);
+                let mut lines = text.lines();
+                for expected in case.expected(&at, &kernel) {
+                    assert!(lines.any(|line| line == expected.text), "{text}\n{expected:?}");
+                    let effect = expected.text.starts_with(' ');
+                    let deep = |line: &str| line.starts_with("      ");
+                    assert!(!effect || lines.next().is_some_and(deep), "{text}\n{expected:?}");
+                }
+            }
+        }
     }
 
     /// A subject that has CAP_PERFMON in a domain that is allowed everything is asked everything.

@@ -11,6 +11,9 @@ pub(super) const REASONS: [&str; 3] = [
      (`grep CapEff /proc/PID/status`, `getcap FILE`; nosuid and no_new_privs drop it silently)",
 ];
 
+/// Which of them it is of a capability that is not held.
+pub(super) const NEVER_EFFECTIVE: usize = 2;
+
 /// What records say about those that are not there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {

@@ -169,16 +169,14 @@ impl Open<'_> {
                 }
             }
             Event::Uprobe => {
-                let question = if self.has(UPROBE) {
-                    Question::Capability(SYS_ADMIN)
-                } else {
-                    Question::Perfmon
+                let (question, because) = match self.has(UPROBE) {
+                    true => (
+                        Question::Capability(SYS_ADMIN),
+                        "a uprobe needs CAP_SYS_ADMIN at every level, since CVE-2025-38466",
+                    ),
+                    false => (Question::Perfmon, "a uprobe needs CAP_PERFMON at every level"),
                 };
-                asked.push(check(
-                    question,
-                    "perf_uprobe_event_init",
-                    "a uprobe needs it at every level (CAP_PERFMON was enough before CVE-2025-38466)",
-                ));
+                asked.push(check(question, "perf_uprobe_event_init", because));
             }
             Event::Breakpoint { address: Address::Kernel, .. } if !attr.exclude_kernel => {
                 asked.push(Check {
