@@ -14,6 +14,7 @@ use crate::audit::{Denial, Log, is_name, printable};
 use crate::case::Library;
 use crate::explain::{Knowledge, is_about_perf};
 use crate::kernel::{KernelSpec, Origin};
+use crate::known::KnownDifferences;
 use crate::plan::PlannedCell;
 use crate::policy;
 use crate::record::{CellResult, LaneRun, Run};
