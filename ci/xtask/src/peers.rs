@@ -39,6 +39,7 @@ impl Peers {
         let path = std::env::var("PATH").unwrap_or_default();
         vec![
             ("PATH", format!("{}:{path}", self.bin.display())),
+            ("PERFSEC_PYTHON", self.bin.join("python3").display().to_string()),
             ("PERFSEC_KUNIT", self.kunit.display().to_string()),
         ]
     }

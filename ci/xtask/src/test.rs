@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::error::{self, Error};
+use crate::peers::{self, Peers};
 use crate::setup;
 use crate::suite::KERNELS;
 
@@ -17,7 +18,8 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
 
     phases.begin("what this host needs");
     let perfsec = setup::build(shell)?;
-    setup::install(shell, &perfsec, &["run", "debian"])?;
+    setup::install(shell, &perfsec, &["run", "debian", "peers"])?;
+    let peers = Peers::obtain(shell)?;
 
     // With the release build: a debug build would unpack each for a minute.
     phases.begin("kernels");
@@ -48,8 +50,11 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
     phases.run(
         "tests with QEMU, a kernel and the package registry",
         cmd!(shell, "cargo test --workspace --exclude perfsec-cases -- --ignored")
-            .env("PERFSEC_TEST_KERNEL", image),
+            .env("PERFSEC_TEST_KERNEL", image)
+            .envs(peers.environment()),
     )?;
+    phases.begin("templates for other people's CI");
+    peers::templates(shell, &perfsec, &peers)?;
     phases.run(
         "the suite on real kernels",
         cmd!(shell, "cargo test --package perfsec-cases --test cells -- --format terse")

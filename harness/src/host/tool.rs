@@ -143,6 +143,12 @@ pub const TOOLS: &[Tool] = &[
         "compiles the modules that `perfsec allow --te` writes",
         "checkpolicy",
     ),
+    peer(
+        "semodule_package",
+        Probe::Program(None),
+        "makes packages of those modules",
+        "semodule-utils",
+    ),
 ];
 
 /// What a tool is needed for when perfsec's own checks ask other programs what they make of a report. The
