@@ -127,7 +127,7 @@ fn state(probe: Probe, name: &str) -> State {
     let version_argument = match probe {
         Probe::File(place) => {
             let path = PathBuf::from(place);
-            return if path.is_file() {
+            return if path.exists() {
                 State::Found { path, version: None }
             } else {
                 State::Missing

@@ -27,7 +27,7 @@ pub enum Probe {
     Program(Option<&'static str>),
     /// A program in `PATH` that must be linked statically, because it goes into the guest alone.
     StaticProgram,
-    /// A file in this place.
+    /// A file or directory in this place.
     File(&'static str),
 }
 

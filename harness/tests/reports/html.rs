@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::Place;
 
 /// A record of a real run, with every verdict but `MISS`.
-const RECORD: &str = include_str!("run.jsonl");
+const RECORD: &str = include_str!("../report/run.jsonl");
 
 /// The page that is made of a record.
 fn page(place: &Place, record: &str) -> String {

@@ -162,13 +162,16 @@ fn pythons_email_reads_the_mail_back() {
     assert_eq!(seen["defects"], serde_json::json!([]));
     let (_, body) = mail.split_once("\n\n").expect("a body");
     assert_eq!(seen["body"], body);
+    // Read by a person in the mail that the other test compares with.
+    let golden = std::fs::read_to_string(path("run.eml")).expect("the mail as it was");
+    let date = golden.lines().find_map(|line| line.strip_prefix("Date: ")).expect("a date");
     let expected = serde_json::json!({
         "From": "Ann Exämple <ann@example.org>",
         "To": "Zoë Author <zoe@example.com>",
         "Cc": "selinux@vger.kernel.org, \"Doe, John\" <john@example.com>, \
             \"Zoë, the \\\"Z\\\"\" <zoe@example.org>, regressions@lists.linux.dev",
         "Subject": letter.subject.as_deref().unwrap_or_default().trim_end(),
-        "Date": "Wed, 25 Nov 2026 00:58:04 +0000",
+        "Date": date,
         "Message-ID": "<perfsec.0123456789abcdef@example.org>",
         "In-Reply-To": "<20200227.2@example.com>",
         "References": "<20200227.0@example.com> <20200227.2@example.com>",
