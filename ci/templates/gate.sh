@@ -24,6 +24,12 @@ results=${RESULTS:-perfsec-results}
 kernel=$1
 baseline=${2-}
 
+# Some runners start tests with an empty environment, and perfsec keeps its cache below HOME.
+if [ -z "${HOME-}" ]; then
+    HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+    export HOME
+fi
+
 mkdir -p "$results"
 if [ "$(id -u)" = 0 ]; then
     "$perfsec" doctor --install --for run --for debian
