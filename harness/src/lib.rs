@@ -23,6 +23,7 @@ pub mod kernel;
 pub mod known;
 pub mod plan;
 pub mod policy;
+mod printable;
 pub mod record;
 pub mod report;
 pub mod run;

@@ -8,7 +8,7 @@ use perfsec_wire::observation::Effect;
 
 use super::gather::denials;
 use super::rules::{Rules, Scope};
-use crate::audit::printable;
+use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun};
 use crate::report::difference;
 
@@ -109,7 +109,7 @@ impl Comparison {
             } else {
                 let why =
                     after.judgement.reason.clone().unwrap_or_else(|| "records were lost".into());
-                this.unseen.push((after.name.clone(), printable(&why)));
+                this.unseen.push((after.name.clone(), printable_line(&why)));
             }
         }
         this
@@ -225,7 +225,7 @@ fn plain(difference: &str) -> String {
     let text = text.replacen("--- expected\n+++ observed", "--- before\n+++ with the module", 1);
     text.lines().fold(String::new(), |mut out, line| {
         let line = line.split("    # ").next().unwrap_or_default();
-        let _ = writeln!(out, "  {}", printable(line));
+        let _ = writeln!(out, "  {}", printable_line(line));
         out
     })
 }

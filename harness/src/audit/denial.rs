@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::printable;
+use crate::printable::printable_line;
 use crate::transcript::Avc;
 
 /// What SELinux logged about one decision.
@@ -104,13 +104,13 @@ impl Denial {
             let text = avc.field(key).map(str::to_owned);
             let text = text.or_else(|| Some(format!("{sid}={}", avc.field(sid)?)));
             let text = text.ok_or(NotADenial::Lacks(key))?;
-            Ok(Context { text: printable(&text), invalid: invalid.is_some() })
+            Ok(Context { text: printable_line(&text), invalid: invalid.is_some() })
         };
         let class = avc.field("tclass").ok_or(NotADenial::Lacks("tclass"))?;
         Ok(Self {
             granted: avc.verb == "granted",
-            permissions: avc.permissions.iter().map(|name| printable(name)).collect(),
-            class: printable(class),
+            permissions: avc.permissions.iter().map(|name| printable_line(name)).collect(),
+            class: printable_line(class),
             source: context("scontext", "ssid", "srawcon")?,
             target: context("tcontext", "tsid", "trawcon")?,
             comm: avc.field("comm").map(|value| untrusted(value, interpreted)),
@@ -119,7 +119,7 @@ impl Denial {
                 Some("1") => Some(true),
                 _ => None,
             },
-            text: printable(record),
+            text: printable_line(record),
         })
     }
 
@@ -148,11 +148,11 @@ impl Denial {
 /// A string that `audit_log_untrustedstring()` wrote: in quotes, or in hex.
 fn untrusted(value: &str, interpreted: bool) -> String {
     if let Some(text) = value.strip_prefix('"') {
-        return printable(text.trim_end_matches('"'));
+        return printable_line(text.trim_end_matches('"'));
     }
     match (interpreted, unhex(value)) {
-        (false, Some(bytes)) => printable(&String::from_utf8_lossy(&bytes)),
-        _ => printable(value),
+        (false, Some(bytes)) => printable_line(&String::from_utf8_lossy(&bytes)),
+        _ => printable_line(value),
     }
 }
 

@@ -76,7 +76,7 @@ impl Call {
             }
             None => Outcome::Unknown,
         };
-        Some(Self { name: super::printable(&name), outcome })
+        Some(Self { name: crate::printable::printable_line(&name), outcome })
     }
 }
 

@@ -10,13 +10,14 @@ use super::args::{AllowArgs, MachineArgs};
 use super::session::{self, Session};
 use super::{Exit, Failure, record};
 use crate::allow::{Comparison, Form, Module, Rules, denials, observed, pairs};
-use crate::audit::{Denial, Log, is_name, printable};
+use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
 use crate::explain::{Knowledge, is_about_perf};
 use crate::kernel::{KernelSpec, Origin};
 use crate::known::KnownDifferences;
 use crate::plan::PlannedCell;
 use crate::policy;
+use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun, Run};
 
 /// The module's name, when no file says it.
@@ -46,7 +47,7 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     let from = args.from.file_name().unwrap_or(args.from.as_os_str()).to_string_lossy();
     let from = match from.as_ref() {
         "-" => "the log on standard input".to_owned(),
-        name => printable(name),
+        name => printable_line(name),
     };
     let module = Module { name: &name, rules: &rules, from: &from };
     let form = if args.te { Form::Te } else { Form::Cil };
@@ -77,7 +78,7 @@ fn name(args: &AllowArgs) -> Result<String, Failure> {
     }
     Err(Failure::input(format!(
         "`{}` is no name for a module: a letter, then letters, digits, `_`, `-` and `.`",
-        printable(&stem)
+        printable_line(&stem)
     )))
 }
 
@@ -187,7 +188,7 @@ fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
         (_, [one]) if names.contains(one) => Ok(one.clone()),
         _ => {
             let names: Vec<_> = names.into_iter().map(String::as_str).collect();
-            let names = printable(&names.join(", "));
+            let names = printable_line(&names.join(", "));
             Err(Failure::input(format!("the run's policies are {names}: name one with --policy")))
         }
     }
@@ -283,7 +284,7 @@ fn verify(
     let exit = match (session.interrupted(), refused) {
         (Some(exit), _) => exit,
         (None, Some(reason)) => {
-            report += &format!("nothing could be tested: {}\n", printable(reason));
+            report += &format!("nothing could be tested: {}\n", printable_line(reason));
             Exit::Kernel
         }
         (None, None) if !comparison.holds() => Exit::Failed,

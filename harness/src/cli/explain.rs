@@ -93,7 +93,7 @@ fn find<'a>(library: &'a Library, name: &str) -> Result<(&'a Case, Coordinates),
         (Some(found), 0) => Ok(found),
         (Some((case, at)), more) => Err(Failure::input(format!(
             "`{}` begins the names of {} cells: give one, such as `{}`",
-            crate::audit::printable(name),
+            crate::printable::printable_line(name),
             more + 1,
             case.cell_name(&at)
         ))),
@@ -104,7 +104,7 @@ fn find<'a>(library: &'a Library, name: &str) -> Result<(&'a Case, Coordinates),
                 exit: Exit::NothingRan,
                 error: format!(
                     "no cell `{}`{close}: `perfsec run --list` lists them all",
-                    crate::audit::printable(name)
+                    crate::printable::printable_line(name)
                 )
                 .into(),
             })

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::comparison::{Apart, Because, Cells, Comparison, Group, Kind, SideWords};
-use crate::report::printable;
+use crate::printable::printable;
 
 /// How many globs of a group are shown; `--verbose` and JSON have all cells.
 const GLOBS: usize = 8;

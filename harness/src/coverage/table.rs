@@ -8,6 +8,7 @@ use perfsec_wire::coverage::{Check, Coverage, Site};
 use super::survey::merge;
 use super::{Answer, Ask, Finding, Place, Point, Points, Survey};
 use crate::case::Circumstances;
+use crate::printable::printable_line;
 use crate::record::{LaneRun, LaneStarted, Run};
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -115,7 +116,7 @@ impl Lane {
         let _ = writeln!(out, "Linux {} ({})", kernel.version, kernel.origin);
         if self.boots.is_empty() {
             let why = self.refused.as_deref().unwrap_or("no boot told what it covered");
-            let _ = writeln!(out, "{BAD}nothing was measured{BAD:#}: {}\n", printable(why));
+            let _ = writeln!(out, "{BAD}nothing was measured{BAD:#}: {}\n", printable_line(why));
             return;
         }
         let coverage = self.coverage();
@@ -212,11 +213,11 @@ fn line(mark: char, style: Style, site: &Site, never: Option<Answer>, out: &mut 
 fn place(site: &Site) -> String {
     let offset = format!("+{:#x}", site.place.offset);
     let via = if site.via.starts_with("perf_allow_") {
-        format!(" ({})", printable(&site.via))
+        format!(" ({})", printable_line(&site.via))
     } else {
         String::new()
     };
-    let symbol = match printable(&site.place.symbol) {
+    let symbol = match printable_line(&site.place.symbol) {
         symbol if symbol.is_empty() => "(no symbol)".to_owned(),
         symbol => symbol,
     };
@@ -240,7 +241,7 @@ fn notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
     reasons.dedup();
     notes.extend(reasons.iter().map(|(ask, reason)| format!("{ask}: {reason}")));
     if let Some(why) = &coverage.unlisted {
-        notes.push(format!("places that no cell reached are not listed: {}", printable(why)));
+        notes.push(format!("places that no cell reached are not listed: {}", printable_line(why)));
     }
     if !coverage.traced.iter().any(|name| name == "security_capable") {
         notes.push("capability checks cannot be traced on this kernel".to_owned());
@@ -310,12 +311,7 @@ pub fn sources(places: &[Place], points: &Points) -> String {
 
 fn source(place: &Place, out: &mut String) {
     let at = format!("{}:{}", place.file.display(), place.line);
-    let _ = writeln!(out, "  {:<38} {:<27} {}", printable(&at), place.function, place.call);
-}
-
-/// Text from a guest or a file, without what could steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let _ = writeln!(out, "  {:<38} {:<27} {}", printable_line(&at), place.function, place.call);
 }
 
 #[cfg(test)]

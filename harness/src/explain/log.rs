@@ -7,8 +7,9 @@ use super::knowledge::{Knowledge, Permission};
 use super::missing::{self, REASONS};
 use super::text::{count, paragraph};
 use crate::allow::Rules;
-use crate::audit::{Call, Kind, Log, Outcome, printable};
+use crate::audit::{Call, Kind, Log, Outcome};
 use crate::coverage::Point;
+use crate::printable::printable_line;
 
 /// An explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,7 +296,11 @@ fn passed_over(out: &mut String, log: &Log, others: &[&Kind]) {
     }
     if log.damaged > 0 {
         let why = log.damage.as_ref().map_or(String::new(), |error| format!(": {error}"));
-        paragraph(out, 0, &format!("{} no whole AVC record{}", are(log.damaged), printable(&why)));
+        paragraph(
+            out,
+            0,
+            &format!("{} no whole AVC record{}", are(log.damaged), printable_line(&why)),
+        );
     }
     if log.too_long > 0 {
         paragraph(out, 0, &format!("{} longer than any record", are(log.too_long)));

@@ -19,5 +19,4 @@ pub use html::html;
 pub use kcidb::Origin;
 pub use progress::Progress;
 pub use schema::Schema;
-pub(crate) use summary::printable;
 pub use summary::summary;

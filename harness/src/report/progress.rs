@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::summary::printable;
+use crate::printable::printable;
 use crate::record::Event;
 
 /// Shows how far a run is, on standard error.

@@ -8,6 +8,7 @@ use perfsec_wire::Boot;
 
 use super::difference;
 use crate::judge::Verdict;
+use crate::printable::printable;
 use crate::record::{CellResult, Counts, LaneRun, LaneStarted, Run};
 
 /// How many lines of a dead guest's console are shown; the run record has the rest.
@@ -43,7 +44,7 @@ fn write(lane: &LaneRun, out: &mut String) {
         let _ = writeln!(out, "{BAD}died{BAD:#}{cell}: {} ({})", death.cause, death.end);
         let lines: Vec<_> = death.console.lines().collect();
         for line in &lines[lines.len().saturating_sub(CONSOLE_LINES)..] {
-            let _ = writeln!(out, "  | {}", printable(line));
+            let _ = writeln!(out, "  | {}", printable(line.trim_end()));
         }
     }
     if let Some(reason) = lane.refused() {
@@ -71,7 +72,7 @@ fn write(lane: &LaneRun, out: &mut String) {
         let _ = writeln!(out, "  {} ({}:{})", first.title, first.path.display(), first.line);
         let judgement = &first.judgement;
         if let Some(reason) = &judgement.reason {
-            let _ = writeln!(out, "  {}", printable(reason));
+            let _ = writeln!(out, "  {}", printable(reason.trim_end()));
         }
         if judgement.verdict == Verdict::Fail && !judgement.observed.is_empty() {
             let text = difference(&judgement.expected, &judgement.observed, &first.path);
@@ -80,7 +81,7 @@ fn write(lane: &LaneRun, out: &mut String) {
             }
         }
         for note in &judgement.notes {
-            let _ = writeln!(out, "  note: {}", printable(note));
+            let _ = writeln!(out, "  note: {}", printable(note.trim_end()));
         }
         out.push('\n');
     }
@@ -171,12 +172,4 @@ pub(super) fn style(verdict: Verdict) -> Style {
         Verdict::Error | Verdict::Miss => AnsiColor::Magenta.on_default(),
         Verdict::Xfail | Verdict::Skip => AnsiColor::Yellow.on_default(),
     }
-}
-
-/// Text from a guest, without what could steer a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.trim_end()
-        .chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
-        .collect()
 }

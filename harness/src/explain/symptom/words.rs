@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use perfsec_wire::Mode;
 
-use crate::audit::printable;
 use crate::errno::Errno;
 use crate::grant::cap_number;
+use crate::printable::printable_line;
 
 /// A symptom, as far as it was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -162,7 +162,9 @@ impl Symptom {
         }
         let empty = Self { unknown: symptom.unknown.clone(), ..Self::default() };
         if symptom == empty {
-            return Err(SymptomError(printable(&text.chars().take(4 * SHOWN).collect::<String>())));
+            return Err(SymptomError(printable_line(
+                &text.chars().take(4 * SHOWN).collect::<String>(),
+            )));
         }
         Ok(symptom)
     }
@@ -259,7 +261,7 @@ impl Symptom {
             self.errno = Some(errno);
         } else if !JOINING.contains(&lower) && !word.chars().all(|letter| !letter.is_alphanumeric())
         {
-            self.unknown.push(printable(&word.chars().take(SHOWN).collect::<String>()));
+            self.unknown.push(printable_line(&word.chars().take(SHOWN).collect::<String>()));
         }
         1
     }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::head::{head, verdict};
 use super::matrix::matrix;
 use super::table::Table;
-use super::text::visible;
+use crate::printable::printable;
 use crate::record::Run;
 
 /// The style sheet.
@@ -52,7 +52,7 @@ pub fn html(run: &Run) -> String {
             }
         }
     };
-    visible(&document.into_string())
+    printable(&document.into_string())
 }
 
 /// Nothing is loaded, and no script runs but ours, even if something in a record got past the escaping.

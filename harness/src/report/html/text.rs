@@ -3,42 +3,11 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::printable::printable;
 use maud::{Markup, html};
 
 /// Longest line that is shown whole, in characters.
 const LONGEST: usize = 4000;
-
-/// The document without characters that a browser would not show, or that would change the order in
-/// which others are shown: each is written out.
-pub(super) fn visible(document: &str) -> String {
-    document.chars().fold(String::with_capacity(document.len()), |mut out, c| {
-        if is_hidden(c) {
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-        } else {
-            out.push(c);
-        }
-        out
-    })
-}
-
-fn is_hidden(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        // Marks of direction, joiners, invisible operators, tags, byte order marks.
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}' => true,
-        // What is no character in any HTML document.
-        '\u{fdd0}'..='\u{fdef}' => true,
-        c => c.is_control() || u32::from(c) & 0xfffe == 0xfffe,
-    }
-}
 
 /// A line of which a person can read all that is shown.
 pub(super) fn clipped(line: &str) -> Cow<'_, str> {
@@ -63,7 +32,7 @@ pub(super) fn fragment(id: &str) -> String {
             out.push(c);
         } else {
             // As the document has it: written out when it is hidden.
-            for byte in visible(c.encode_utf8(&mut [0; 4])).bytes() {
+            for byte in printable(c.encode_utf8(&mut [0; 4])).bytes() {
                 let _ = write!(out, "%{byte:02X}");
             }
         }
@@ -95,15 +64,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("plain — é\n\ttext", "plain — é\n\ttext")]
-    #[case("\u{1b}[31m\0\r", "\\u{1b}[31m\\u{0}\\u{d}")]
-    #[case("a\u{202e}b\u{2066}", "a\\u{202e}b\\u{2066}")]
-    #[case("\u{feff}\u{ffff}\u{1fffe}", "\\u{feff}\\u{ffff}\\u{1fffe}")]
-    fn what_cannot_be_seen_is_written_out(#[case] text: &str, #[case] shown: &str) {
-        assert_eq!(visible(text), shown);
-    }
 
     #[test]
     fn a_long_line_is_cut_and_says_by_how_much() {
