@@ -44,6 +44,16 @@ fn a_case_without_a_mistake_is_listed() {
     "no expectation"
 )]
 #[case::no_title("title ", "titel ", "did you mean `title`?")]
+#[case::lasting(
+    "[[step]]",
+    "[[step]]\nagent = \"audit_enable\"\n\n[[step]]",
+    "enabled for all cells that follow"
+)]
+#[case::ignored_grant(
+    "\ndomain =",
+    "\nboot = \"no-file-caps\"\ndomain =",
+    "no executable has capabilities"
+)]
 fn a_mistake_in_a_case_is_told_with_its_place(
     #[case] from: &str,
     #[case] to: &str,

@@ -56,6 +56,7 @@ impl Scene<'_> {
                 None => Err(Error::new(format_args!("kill {name}"), "there is no such process")),
             },
             Action::AuditRule => self.audit()?.add_rule().map(|()| 0),
+            Action::AuditEnable => self.audit()?.enable(true).map(|()| 0),
             Action::AuditBacklog(limit) => self.audit()?.set_backlog(*limit).map(|()| 0),
         }
     }

@@ -1,5 +1,6 @@
 //! Being the audit daemon: the netlink protocol of `include/uapi/linux/audit.h`.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -95,6 +96,8 @@ pub(crate) struct Audit {
     socket: OwnedFd,
     sequence: u32,
     buffer: Box<[u8; LONGEST]>,
+    /// Records that came while an answer was waited for.
+    waiting: VecDeque<Record>,
     before: Status,
     registered: bool,
     enabled: bool,
@@ -133,6 +136,7 @@ impl Audit {
             socket,
             sequence: 0,
             buffer: Box::new([0; LONGEST]),
+            waiting: VecDeque::new(),
             before: Status::default(),
             registered: false,
             enabled: true,
@@ -206,11 +210,7 @@ impl Audit {
     pub(crate) fn between(&mut self, begin: &Mark, end: &Mark) -> Result<Vec<Record>> {
         let mut records = None;
         loop {
-            let (kind, payload) = self.receive()?;
-            if kind <= LAST_CONTROL {
-                continue;
-            }
-            let text = String::from_utf8_lossy(payload).trim_end_matches('\0').to_owned();
+            let Record { kind, text } = self.next()?;
             if kind == AUDIT_USER_AVC && text.ends_with(&begin.0) {
                 records = Some(Vec::new());
             } else if kind == AUDIT_USER_AVC && text.ends_with(&end.0) {
@@ -287,11 +287,15 @@ impl Audit {
     }
 
     /// The answer to a request; that of an acknowledgement begins with a number that is not negative.
-    /// Records that come in between are of no cell: requests are made between cells.
     fn answer(&mut self, sequence: u32) -> nix::Result<Vec<u8>> {
         loop {
             let (header, kind, payload) = self.datagram()?;
-            if header != sequence || kind > LAST_CONTROL {
+            if kind > LAST_CONTROL {
+                let record = record(kind, payload);
+                self.waiting.push_back(record);
+                continue;
+            }
+            if header != sequence {
                 continue;
             }
             if i32::from(kind) == libc::NLMSG_ERROR {
@@ -305,9 +309,17 @@ impl Audit {
         }
     }
 
-    fn receive(&mut self) -> Result<(u16, &[u8])> {
-        let (_, kind, payload) = self.datagram().doing("receive every audit record")?;
-        Ok((kind, payload))
+    /// The next record.
+    fn next(&mut self) -> Result<Record> {
+        if let Some(record) = self.waiting.pop_front() {
+            return Ok(record);
+        }
+        loop {
+            let (_, kind, payload) = self.datagram().doing("receive every audit record")?;
+            if kind > LAST_CONTROL {
+                return Ok(record(kind, payload));
+            }
+        }
     }
 
     fn send(&mut self, kind: u16, flags: u16, payload: &[u8]) -> nix::Result<u32> {
@@ -344,6 +356,10 @@ impl Audit {
             |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
         Ok((word(8), word(4) as u16, payload))
     }
+}
+
+fn record(kind: u16, payload: &[u8]) -> Record {
+    Record { kind, text: String::from_utf8_lossy(payload).trim_end_matches('\0').to_owned() }
 }
 
 /// `struct audit_rule_data`: `-a exit,always -S all -F uid=4294967294`.

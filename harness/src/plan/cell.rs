@@ -14,8 +14,8 @@ pub const COMM: &str = "subject";
 /// How long a subject may take before the agent kills it. Steps take microseconds.
 const SUBJECT_LIMIT_MS: u32 = 10_000;
 
-/// The most cells that one boot can run: as many as there are unused contexts.
-pub const CELLS_PER_BOOT: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
+/// As many cells as there are unused contexts.
+const CELLS_PER_BOOT: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
 const CATEGORY_BLOCK: usize = 20;
 
 /// A cell of a run.
@@ -91,6 +91,16 @@ fn categories(number: usize) -> String {
     let digit = |place: u32| number / CATEGORY_BLOCK.pow(place) % CATEGORY_BLOCK;
     let (first, second, third) = (digit(0), digit(1), digit(2));
     format!("c{first},c{},c{}", CATEGORY_BLOCK + second, 2 * CATEGORY_BLOCK + third)
+}
+
+/// The most cells that one boot of this kind can run.
+#[must_use]
+pub fn cells_per_boot(boot: Boot) -> usize {
+    match boot {
+        // What its cell does to the kernel is done to all that follow.
+        Boot::AuditLate => 1,
+        _ => CELLS_PER_BOOT,
+    }
 }
 
 /// What an agent is told for one boot.

@@ -159,6 +159,8 @@ pub(super) fn world(lane: &LaneStarted) -> String {
         Boot::NoSelinux => "without SELinux".to_owned(),
         Boot::NoAudit => format!("policy {}, audit=0", lane.policy),
         Boot::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
+        Boot::AuditLate => format!("policy {}, audit enabled late", lane.policy),
+        Boot::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
     }
 }
 

@@ -107,7 +107,8 @@ pub fn run_lane(
             runner.miss(&pending, "the run was interrupted");
             break;
         }
-        match runner.boot(&pending[..pending.len().min(plan::CELLS_PER_BOOT)], interrupt) {
+        let many = pending.len().min(plan::cells_per_boot(plan.boot));
+        match runner.boot(&pending[..many], interrupt) {
             Ok(Progress::GoOn) => {}
             Ok(Progress::GiveUp { verdict, reason }) => runner.give_up(verdict, &reason),
             Err(error) => {

@@ -37,7 +37,10 @@ fn parameters_of(boot: Boot) -> &'static [&'static str] {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
         }
         Boot::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
-        Boot::AuditUnset => &["security=selinux", "selinux=1", "enforcing=0"],
+        Boot::AuditUnset | Boot::AuditLate => &["security=selinux", "selinux=1", "enforcing=0"],
+        Boot::NoFileCaps => {
+            &["security=selinux", "selinux=1", "enforcing=0", "audit=1", "no_file_caps"]
+        }
         Boot::NoAudit => &["security=selinux", "selinux=1", "enforcing=0", "audit=0"],
     }
 }

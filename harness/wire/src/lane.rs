@@ -44,17 +44,28 @@ pub enum Boot {
     NoAudit,
     /// SELinux with a policy, and nothing that ever enabled audit: no task has an audit context.
     AuditUnset,
+    /// The same, and one cell enables audit: the tasks that are there have no audit context.
+    AuditLate,
+    /// SELinux with a policy, audit on, and `no_file_caps`.
+    NoFileCaps,
 }
 
 impl Boot {
     /// All, the usual one first.
-    pub const ALL: [Self; 5] =
-        [Self::Selinux, Self::NoPolicy, Self::NoSelinux, Self::NoAudit, Self::AuditUnset];
+    pub const ALL: [Self; 7] = [
+        Self::Selinux,
+        Self::NoPolicy,
+        Self::NoSelinux,
+        Self::NoAudit,
+        Self::AuditUnset,
+        Self::AuditLate,
+        Self::NoFileCaps,
+    ];
 
     /// Whether a policy is loaded, so that there is a mode and there are domains.
     #[must_use]
     pub fn has_policy(self) -> bool {
-        matches!(self, Self::Selinux | Self::NoAudit | Self::AuditUnset)
+        !matches!(self, Self::NoPolicy | Self::NoSelinux)
     }
 
     /// Whether the kernel writes audit records.
@@ -66,7 +77,7 @@ impl Boot {
     /// Whether audit is enabled from the first task on.
     #[must_use]
     pub fn enables_audit(self) -> bool {
-        !matches!(self, Self::NoAudit | Self::AuditUnset)
+        !matches!(self, Self::NoAudit | Self::AuditUnset | Self::AuditLate)
     }
 }
 
@@ -78,6 +89,8 @@ impl fmt::Display for Boot {
             Self::NoSelinux => "no-selinux",
             Self::NoAudit => "no-audit",
             Self::AuditUnset => "audit-unset",
+            Self::AuditLate => "audit-late",
+            Self::NoFileCaps => "no-file-caps",
         })
     }
 }

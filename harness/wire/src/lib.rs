@@ -25,7 +25,7 @@ pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;
 
 /// What both ends must agree on before they say anything else; raised with every change of a type here.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// Where the agent finds its files in a guest's initramfs.
 pub mod paths {

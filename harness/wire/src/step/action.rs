@@ -24,6 +24,9 @@ pub enum Action {
     /// Loads an audit rule that matches nothing (`exit,always` on an impossible key), so that the kernel
     /// has one: before 6.1 only then does a syscall with an AVC record get a SYSCALL record.
     AuditRule,
+    /// Enables audit, in a boot `audit-late`. It cannot be put back: every task that is forked later has an
+    /// audit context.
+    AuditEnable,
     /// Sets how many audit records may wait for the agent: beyond that the kernel loses them.
     AuditBacklog(u32),
 }
@@ -60,6 +63,7 @@ impl Action {
             Self::Boolean(_) => "setsebool",
             Self::Kill(_) => "kill",
             Self::AuditRule => "audit_rule",
+            Self::AuditEnable => "audit_enable",
             Self::AuditBacklog(_) => "audit_backlog",
         }
     }
@@ -71,7 +75,7 @@ impl fmt::Display for Action {
             Self::Write(write) => write!(f, "{:?}, {:?}", write.path, write.text),
             Self::LoadPolicy(name) | Self::Kill(name) => f.write_str(name),
             Self::Boolean(boolean) => write!(f, "{}, {}", boolean.name, u8::from(boolean.value)),
-            Self::AuditRule => Ok(()),
+            Self::AuditRule | Self::AuditEnable => Ok(()),
             Self::AuditBacklog(limit) => limit.fmt(f),
         }
     }
