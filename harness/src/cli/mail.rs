@@ -97,11 +97,11 @@ fn remark(text: &str) {
     anstream::eprintln!("remark: {text}");
 }
 
-/// The options of a report in this form: in a text of a run that passed, who git says the user is vouches
+/// The options of reports in these forms: in a text of a run that passed, who git says the user is vouches
 /// for it unless somebody is named.
-pub(super) fn vouched(options: &Options, format: Format, run: &Run) -> Options {
+pub(super) fn vouched(options: &Options, formats: &[Format], run: &Run) -> Options {
     let mut options = options.clone();
-    if format == Format::Text && mail::passes(run) {
+    if formats.contains(&Format::Text) && mail::passes(run) {
         options.from = options.from.or_else(of_git);
         if options.from.as_ref().and_then(Mailbox::name).is_none() {
             remark(NOBODY);

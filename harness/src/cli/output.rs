@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::Failure;
 use super::args::RunArgs;
-use super::{Failure, mail};
 use crate::record::{Event, Run, Writer};
 use crate::report::{Format, Options};
 
@@ -70,7 +70,7 @@ impl Output {
         match self {
             Self::Record(_) => Ok(()),
             Self::Report { format, path, mut file } => {
-                let text = format.render(run, &mail::vouched(options, format, run));
+                let text = format.render(run, options);
                 write(&path, &mut file, &anstream::adapter::strip_str(&text).to_string())
             }
         }

@@ -20,12 +20,10 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         return Err(Failure::input("--from is for --mail and for --format text"));
     }
     let run = record::read(args.record()?)?;
+    let options = mail::vouched(&args.options, &[args.format], &run);
     match &args.out {
-        Some(path) => Output::create(args.format, path)?.finish(&run, &args.options)?,
-        None => {
-            let options = mail::vouched(&args.options, args.format, &run);
-            super::print(&args.format.render(&run, &options))?;
-        }
+        Some(path) => Output::create(args.format, path)?.finish(&run, &options)?,
+        None => super::print(&args.format.render(&run, &options))?,
     }
     Ok(Exit::Success)
 }

@@ -3,7 +3,7 @@
 use super::args::RunArgs;
 use super::output::Output;
 use super::session::{self, Session};
-use super::{Exit, Failure, baseline};
+use super::{Exit, Failure, baseline, mail};
 use crate::judge::Verdict;
 use crate::known::KnownDifferences;
 use crate::plan::{self, Filter, PlannedCell};
@@ -43,8 +43,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let summary = report::summary(&ended.run);
     let record = session.record.display();
     let printed = super::print(&format!("{summary}run record: {record}\n"));
-    let written =
-        outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &args.options));
+    let options = mail::vouched(&args.options, &args.format, &ended.run);
+    let written = outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &options));
     let run = ended.whole()?;
     written.and(printed)?;
     let exit = match session.exit(&run) {

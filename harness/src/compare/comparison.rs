@@ -202,7 +202,7 @@ impl Comparison {
         if sorting.without_checks > 0 {
             notes.push(format!(
                 "capability checks were not seen on both sides and not compared: {}",
-                super::text::cells(sorting.without_checks)
+                super::names::counted(sorting.without_checks)
             ));
         }
         Ok(Self {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::comparison::{Apart, Because, Cells, Comparison, Group, Kind, SideWords};
+use super::names::counted;
 use crate::printable::printable;
 
 /// How many globs of a group are shown; `--verbose` and JSON have all cells.
@@ -76,7 +77,7 @@ impl Text {
         let count = here.map(|group| group.cells.count).sum::<usize>();
         let expected = if group.is_expected() { ", as the cases expect" } else { "" };
         let words = words(group.kind);
-        let _ = writeln!(self.out, "\n{HEADING}{words}{expected}: {}{HEADING:#}", cells(count));
+        let _ = writeln!(self.out, "\n{HEADING}{words}{expected}: {}{HEADING:#}", counted(count));
     }
 
     pub(super) fn group(&mut self, number: usize, group: &Group, comparison: &Comparison) {
@@ -94,7 +95,7 @@ impl Text {
         for because in &group.because {
             self.because(because, comparison);
         }
-        self.line(5, &format!("{}, {verdicts}:", cells(group.cells.count)));
+        self.line(5, &format!("{}, {verdicts}:", counted(group.cells.count)));
         self.cells(7, &group.cells);
         if !group.diff.is_empty() && group.cells.count > 1 {
             self.line(5, &format!("such as {}", group.example));
@@ -160,7 +161,7 @@ impl Text {
 
     fn apart(&mut self, heading: &str, all: &[Apart]) {
         for apart in all {
-            let count = cells(apart.cells.count);
+            let count = counted(apart.cells.count);
             self.line(0, &format!("{heading}: {count}, {}", apart.why));
             self.cells(2, &apart.cells);
         }
@@ -187,7 +188,10 @@ impl Text {
         }
         let (a, b) = (&comparison.a.version, &comparison.b.version);
         let parts = parts.join(", ");
-        self.line(0, &format!("Linux {a} and {b}: {} on both, {parts}", cells(comparison.common)));
+        self.line(
+            0,
+            &format!("Linux {a} and {b}: {} on both, {parts}", counted(comparison.common)),
+        );
     }
 }
 
@@ -209,10 +213,6 @@ fn only(because: &Because, comparison: &Comparison) -> String {
         true => format!("only on {letter}: {}", because.reason),
         false => format!("only in {}: {}", side.version, because.reason),
     }
-}
-
-pub(super) fn cells(count: usize) -> String {
-    if count == 1 { "1 cell".to_owned() } else { format!("{count} cells") }
 }
 
 fn words(kind: Kind) -> &'static str {

@@ -1,8 +1,6 @@
 //! Looking at the host, changing nothing.
 
-use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,10 +11,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::manager::Manager;
 use super::os_release::OsRelease;
+use super::path::find_program;
 use super::tool::{Need, Probe, TOOLS, Tool};
-
-/// Where administrators' programs are, which the `PATH` of other users often leaves out.
-const MORE_PLACES: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// The host as it was found.
 #[derive(Clone, Debug)]
@@ -98,31 +94,6 @@ impl Host {
     }
 }
 
-/// Finds a program as a shell would. The error is the first file of that name that may not be
-/// executed, if there is one.
-pub(super) fn find_program(name: &str) -> Result<PathBuf, Option<PathBuf>> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> =
-        env::split_paths(&path).chain(MORE_PLACES.iter().map(PathBuf::from)).collect();
-    find_in(name, &places)
-}
-
-fn find_in(name: &str, places: &[PathBuf]) -> Result<PathBuf, Option<PathBuf>> {
-    let mut unusable = None;
-    for file in places.iter().map(|place| place.join(name)) {
-        let Ok(data) = fs::metadata(&file) else { continue };
-        if !data.is_file() {
-            continue;
-        }
-        // Root may do everything but execute what nobody may execute.
-        if data.permissions().mode() & 0o111 != 0 && access(&file, AccessFlags::X_OK).is_ok() {
-            return Ok(file);
-        }
-        unusable = unusable.or(Some(file));
-    }
-    Err(unusable)
-}
-
 fn state(probe: Probe, name: &str) -> State {
     let version_argument = match probe {
         Probe::File(place) => {
@@ -185,6 +156,8 @@ fn kvm(device: &Path) -> Kvm {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -194,17 +167,6 @@ mod tests {
         fs::write(&path, "#!/bin/sh\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         path
-    }
-
-    #[test]
-    fn the_first_program_that_can_be_executed_is_found() {
-        let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let places = [first.path().to_path_buf(), second.path().to_path_buf()];
-        assert_eq!(find_in("tool", &places), Err(None));
-        let unusable = write(&first, "tool", 0o644);
-        assert_eq!(find_in("tool", &places), Err(Some(unusable)));
-        let usable = write(&second, "tool", 0o755);
-        assert_eq!(find_in("tool", &places), Ok(usable));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::inspect::find_program;
+use super::path::find_program;
 
 /// A package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

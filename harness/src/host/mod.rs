@@ -4,6 +4,7 @@ mod inspect;
 mod install;
 mod manager;
 mod os_release;
+mod path;
 mod tool;
 
 pub use inspect::{Finding, Host, Kvm, State};

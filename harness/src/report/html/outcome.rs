@@ -6,13 +6,9 @@ use maud::{Markup, html};
 
 use super::super::difference::{Side, lines};
 use super::table::{Column, Outcome, met};
-use super::text::{anchor, clipped, fragment, link, many};
+use super::text::{LONG, anchor, clipped, fragment, link, many};
 use crate::judge::Verdict;
 use crate::record::CellResult;
-
-/// How many notes are shown at once, and as often as they come: a policy that lacks classes makes a
-/// hundred, in every cell that loads it.
-pub(super) const LONG: usize = 8;
 
 /// The `id` of an outcome. What is ours begins with `_`, which no case's name does.
 pub(super) fn id(outcome: &Outcome) -> String {

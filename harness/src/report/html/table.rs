@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::outcome::LONG;
+use super::text::LONG;
 use crate::case::Expected;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Counts, LaneRun, Run};

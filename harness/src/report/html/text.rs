@@ -6,6 +6,10 @@ use std::fmt::Write as _;
 use crate::printable::printable;
 use maud::{Markup, html};
 
+/// How many notes are shown at once, and as often as they come: a policy that lacks classes makes a
+/// hundred, in every cell that loads it.
+pub(super) const LONG: usize = 8;
+
 /// Longest line that is shown whole, in characters.
 const LONGEST: usize = 4000;
 
