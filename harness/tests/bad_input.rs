@@ -128,6 +128,35 @@ fn a_report_that_cannot_be_written_is_told_before_anything_boots() {
 }
 
 #[test]
+fn a_report_does_not_destroy_what_it_is_made_of_or_another() {
+    let place = Place::new();
+    place.file("run.jsonl", RECORD);
+    std::os::unix::fs::symlink("run.jsonl", place.path().join("link")).expect("a link");
+    for out in ["run.jsonl", "./run.jsonl", "link"] {
+        place.perfsec(&["report", "run.jsonl", "--out", out]).fails(2, "would destroy it");
+        place.perfsec(&["merge", "run.jsonl", "--out", out]).fails(2, "would destroy it");
+    }
+    assert_eq!(std::fs::read_to_string(place.path().join("run.jsonl")).expect("it"), RECORD);
+    let two = ["--format", "ktap", "--out", "a", "--format", "json", "--out", "./a"];
+    let run = [&["run", "--kernel", "absent"], two.as_slice()].concat();
+    place.perfsec(&run).fails(2, "two reports would go to");
+    place.perfsec(&["report", "run.jsonl", "--out", "other"]).succeeds();
+    place.perfsec(&["report", "run.jsonl", "--out", "/dev/null"]).succeeds();
+}
+
+#[test]
+fn a_summary_shows_each_text_of_a_record_in_its_line() {
+    let place = Place::new();
+    let hostile =
+        RECORD.replace("expects what no kernel does", "expects\\rfaked\\nLinux 9.9: 1 PASS");
+    assert_ne!(hostile, RECORD);
+    place.file("run.jsonl", &hostile);
+    let ended = place.perfsec(&["report", "run.jsonl"]);
+    assert!(!ended.stdout.contains('\r'), "{}", ended.stdout);
+    assert!(ended.stdout.lines().all(|line| !line.starts_with("Linux 9.9")), "{}", ended.stdout);
+}
+
+#[test]
 fn a_qemu_that_cannot_run_is_the_hosts_fault() {
     let place = Place::new();
     let plain = place.file("plain", "");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{CompareArgs, CompareFormat, MachineArgs};
 use super::session::{self, Session};
-use super::{Exit, Failure, exit, record};
+use super::{Exit, Failure, exit, output, record};
 use crate::compare::{self, Comparison, NothingInCommon, Side};
 use crate::kernel::KernelSpec;
 use crate::known::KnownDifferences;
@@ -22,6 +22,8 @@ enum Given {
 }
 
 pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
+    let inputs: Vec<&Path> = args.sides.iter().map(Path::new).collect();
+    output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
     let given = given(args)?;
     let mut out =
         args.out.as_deref().map(|path| create(path).map(|file| (path, file))).transpose()?;

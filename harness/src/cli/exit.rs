@@ -14,9 +14,10 @@ use crate::target::TargetError;
 /// The table of exit codes, for `--help`, the man page and README.
 pub(super) const TABLE: &str = "\
 Exit codes:
-  0    every cell passed (or was skipped or is known to differ), and at least one ran
+  0    every cell passed (or was skipped or is known to differ), and at least one ran, or
+       the --shard has none
   1    a cell FAILed: the kernel did something else than expected; with --baseline,
-       something got worse
+       something got worse; with --strict, a known difference is gone (XPASS)
   2    bad input: an option, a case file, a policy or a kernel file
   3    a cell was not judged: ERROR (it could not be carried out) or MISS (the target died)
   4    no cell ran: the filters select none, or all were skipped

@@ -83,6 +83,9 @@ fn remarks(run: &Run, regzbot: &Regzbot, thread: Option<&Thread>, subject: bool)
     if regzbot.is_stable() {
         remark("a regression within a stable series is told to stable@vger.kernel.org too: --cc");
     }
+    if regzbot.reports() && mail::passes(run) {
+        remark("nothing failed in this run: what is the regression?");
+    }
     let distribution = run.lanes.iter().find_map(|lane| lane.started.kernel.distribution.as_ref());
     if regzbot.reports()
         && let Some(distribution) = distribution

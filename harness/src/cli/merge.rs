@@ -1,13 +1,19 @@
 //! `perfsec merge`
 
+use std::path::{Path, PathBuf};
+
 use super::args::MergeArgs;
-use super::output::Output;
+use super::output::{self, Output};
 use super::{Exit, Failure, record};
 use crate::record::merge as join;
 use crate::report::{Format, Options};
 
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
-    let read = |path: &std::path::PathBuf| Ok((path.clone(), record::read(path)?));
+    if let Some(out) = &args.out {
+        let inputs: Vec<&Path> = args.runs.iter().map(PathBuf::as_path).collect();
+        output::distinct(&inputs, &[out])?;
+    }
+    let read = |path: &PathBuf| Ok((path.clone(), record::read(path)?));
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
     let merged = join(runs)?;
     for cell in &merged.unstable {

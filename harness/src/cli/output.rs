@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -40,6 +41,8 @@ impl Output {
     /// Those that a run was asked for.
     pub(super) fn of_run(args: &RunArgs) -> Result<Vec<Self>, Failure> {
         let (formats, paths) = (&args.format, &args.out);
+        let inputs: Vec<&Path> = args.baseline.as_deref().into_iter().collect();
+        distinct(&inputs, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         if formats.is_empty() {
             return paths.iter().map(|path| Self::record(path)).collect();
         }
@@ -73,6 +76,36 @@ impl Output {
                 let text = format.render(run, options);
                 write(&path, &mut file, &anstream::adapter::strip_str(&text).to_string())
             }
+        }
+    }
+}
+
+/// Refuses outputs that would destroy an input or each other, before any is opened. Devices and pipes are
+/// nobody's loss.
+pub(super) fn distinct(inputs: &[&Path], outputs: &[&Path]) -> Result<(), Failure> {
+    for (at, path) in outputs.iter().enumerate() {
+        let Some(this) = identity(path) else { continue };
+        let is_this = |other: &&&Path| identity(other).as_ref() == Some(&this);
+        if inputs.iter().find(is_this).is_some() {
+            let path = path.display();
+            return Err(Failure::input(format!("{path} is read, and writing it would destroy it")));
+        }
+        if outputs[..at].iter().find(is_this).is_some() {
+            let path = path.display();
+            return Err(Failure::input(format!("two reports would go to {path}: name two files")));
+        }
+    }
+    Ok(())
+}
+
+/// What tells a regular file from every other, there yet or not.
+fn identity(path: &Path) -> Option<(PathBuf, u64, u64)> {
+    match std::fs::metadata(path) {
+        Ok(data) => data.is_file().then(|| (PathBuf::new(), data.dev(), data.ino())),
+        Err(_) => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = std::fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()?;
+            Some((parent.join(path.file_name()?), 0, 0))
         }
     }
 }

@@ -13,6 +13,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Success);
     }
+    if let (Some(run), Some(out)) = (&args.run, &args.out) {
+        output::distinct(&[run], &[out])?;
+    }
     if args.mail.mail {
         return mail::write(args);
     }

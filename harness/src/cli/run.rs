@@ -7,6 +7,7 @@ use super::{Exit, Failure, baseline, mail};
 use crate::judge::Verdict;
 use crate::known::KnownDifferences;
 use crate::plan::{self, Filter, PlannedCell};
+use crate::printable::printable_line;
 use crate::report;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
@@ -59,6 +60,15 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
             exit
         }
     };
-    let gone = args.strict && run.counts().get(Verdict::Xpass) > 0;
-    Ok(if exit == Exit::Success && gone { Exit::Failed } else { exit })
+    let gone: Vec<_> =
+        run.cells().filter(|cell| cell.judgement.verdict == Verdict::Xpass).collect();
+    if exit != Exit::Success || !args.strict || gone.is_empty() {
+        return Ok(exit);
+    }
+    for cell in gone {
+        let known = cell.judgement.known.as_ref().map_or("", |known| known.name.as_str());
+        let text = format!("a known difference is gone, which --strict does not allow: {known}");
+        anstream::eprintln!("XPASS {}: {}", printable_line(&cell.name), printable_line(&text));
+    }
+    Ok(Exit::Failed)
 }

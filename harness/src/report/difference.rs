@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use similar::{ChangeTag, TextDiff};
 
 use crate::case::Expected;
+use crate::printable::printable_line;
 
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
@@ -91,6 +92,7 @@ pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> St
         for (emphasis, text) in &line.parts {
             marked |= emphasis;
             let inner = if *emphasis { style | Effects::UNDERLINE | Effects::BOLD } else { style };
+            let text = printable_line(text);
             let _ = write!(out, "{style:#}{inner}{text}{inner:#}{style}");
             carets.extend(text.chars().map(|_| if *emphasis { '^' } else { ' ' }));
         }

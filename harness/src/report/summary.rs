@@ -8,7 +8,7 @@ use perfsec_wire::Boot;
 
 use super::difference;
 use crate::judge::Verdict;
-use crate::printable::printable;
+use crate::printable::{printable, printable_line};
 use crate::record::{CellResult, Counts, LaneRun, LaneStarted, Run};
 
 /// How many lines of a dead guest's console are shown; the run record has the rest.
@@ -29,6 +29,9 @@ pub fn summary(run: &Run) -> String {
     }
     match &run.end {
         Some(end) if end.interrupted => out.push_str("the run was interrupted\n"),
+        Some(_) if run.unseen() > 0 => {
+            let _ = writeln!(out, "{} cells have no result", run.unseen());
+        }
         Some(_) => {}
         None => {
             let _ = writeln!(out, "the run did not end: {} cells have no result", run.unseen());
@@ -59,20 +62,27 @@ fn write(lane: &LaneRun, out: &mut String) {
         {
             continue;
         }
-        let _ = writeln!(out, "{}{verdict}{:#} {}", style(verdict), style(verdict), first.name);
+        let _ = writeln!(
+            out,
+            "{}{verdict}{:#} {}",
+            style(verdict),
+            style(verdict),
+            printable_line(&first.name)
+        );
         if let [_, others @ ..] = cells.as_slice() {
             let shown = if verdict.judged() { others.len() } else { UNJUDGED_NAMES - 1 };
             for other in others.iter().take(shown) {
-                let _ = writeln!(out, "      {}", other.name);
+                let _ = writeln!(out, "      {}", printable_line(&other.name));
             }
             if others.len() > shown {
                 let _ = writeln!(out, "      and {} more", others.len() - shown);
             }
         }
-        let _ = writeln!(out, "  {} ({}:{})", first.title, first.path.display(), first.line);
+        let (title, path) = (printable_line(&first.title), first.path.display().to_string());
+        let _ = writeln!(out, "  {title} ({}:{})", printable_line(&path), first.line);
         let judgement = &first.judgement;
         if let Some(reason) = &judgement.reason {
-            let _ = writeln!(out, "  {}", printable(reason.trim_end()));
+            let _ = writeln!(out, "  {}", printable_line(reason.trim_end()));
         }
         if judgement.verdict == Verdict::Fail && !judgement.observed.is_empty() {
             let text = difference(&judgement.expected, &judgement.observed, &first.path);
@@ -81,13 +91,13 @@ fn write(lane: &LaneRun, out: &mut String) {
             }
         }
         for note in &judgement.notes {
-            let _ = writeln!(out, "  note: {}", printable(note.trim_end()));
+            let _ = writeln!(out, "  note: {}", printable_line(note.trim_end()));
         }
         out.push('\n');
     }
     let skipped = reasons(lane, Verdict::Skip);
     for (reason, count) in skipped {
-        let _ = writeln!(out, "SKIP {count} cells: {reason}");
+        let _ = writeln!(out, "SKIP {count} cells: {}", printable_line(reason));
     }
     let unseen: BTreeMap<_, _> = lane
         .cells

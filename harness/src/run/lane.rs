@@ -182,7 +182,7 @@ impl Runner<'_> {
     fn skip_unmet(&mut self) {
         for index in 0..self.plan.cells.len() {
             let unmet = self.plan.cells[index].case.unmet(&self.circumstances());
-            if let Some(reason) = unmet.map(|reason| format!("this kernel lacks: {reason}")) {
+            if let Some(reason) = unmet.map(|reason| format!("not for this kernel: {reason}")) {
                 self.conclude(index, Judgement::unseen(Verdict::Skip, reason, Vec::new()), None);
             }
         }

@@ -89,7 +89,7 @@ fn what_differs_is_there_without_a_script() {
         "no record of capability { sys_admin }: the kernel never asked for the capability",
         "kernel panic: sysrq triggered crash while this cell ran",
         "Known difference <b>known/differs:known</b>",
-        "this kernel lacks: the kernel's hundredth series",
+        "not for this kernel: the kernel's hundredth series",
         "Documentation/admin-guide/sysrq.rst",
         "Console, its last 60 of ",
         "linux-image-6.1.0-56-amd64 6.1.192-2 of bookworm-security",

@@ -126,21 +126,46 @@ impl FromStr for MessageId {
         let trimmed = text.trim();
         let link = ["https://", "http://"].iter().find_map(|scheme| trimmed.strip_prefix(scheme));
         let inside = trimmed.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
-        let id = match link {
-            Some(link) => link.trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+        // After the id a link may name a view of the thread (`T/#t`, `raw`), and some characters of the id are
+        // written by their number.
+        let linked = link.and_then(|link| {
+            let (path, _) = link.split_once(['#', '?']).unwrap_or((link, ""));
+            let mut parts = path.split('/').skip(1).map(percent_decoded);
+            parts.find(|part| part.contains('@'))
+        });
+        let id = match &linked {
+            Some(id) => id.as_str(),
             None => inside.unwrap_or(trimmed),
         };
-        // In a link some characters are written by their number.
-        let encoded = link.is_some() && id.contains('%');
         // Ids that real programs make are laxer than RFC 5322: anything that can be seen, but no bracket.
         let visible = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b))
         };
         let good = id.len() <= 400
-            && !encoded
+            && (link.is_none() || linked.is_some())
             && id.split_once('@').is_some_and(|(left, right)| visible(left) && visible(right));
         if good { Ok(Self(id.to_owned())) } else { Err(NotAMessageId(text.to_owned())) }
     }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (first, code) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -181,6 +206,9 @@ mod tests {
     #[case("a.1@example.org")]
     #[case("<a.1@example.org>")]
     #[case("https://lore.kernel.org/all/a.1@example.org/")]
+    #[case("https://lore.kernel.org/r/a.1@example.org")]
+    #[case("https://lore.kernel.org/all/a.1@example.org/T/#t")]
+    #[case("https://lore.kernel.org/selinux/a.1%40example.org/raw")]
     fn a_message_id_is_read_in_every_form_that_people_copy(#[case] text: &str) {
         assert_eq!(text.parse::<MessageId>().unwrap().as_str(), "a.1@example.org");
     }
@@ -188,7 +216,7 @@ mod tests {
     #[rstest]
     #[case("")]
     #[case("https://lore.kernel.org/r/a.1")]
-    #[case("https://lore.kernel.org/r/a%2F1@example.org/")]
+    #[case("https://lore.kernel.org/r/a%201@example.org/")]
     #[case("<a.1@example.org")]
     #[case("a 1@example.org")]
     #[case("a@b> <c@d")]

@@ -163,6 +163,7 @@ fn cases(run: &Run) -> String {
     let mut which: Vec<String> = filter.names.clone();
     which.extend(filter.grants.iter().map(|grant| format!("grant {grant}")));
     which.extend(filter.modes.iter().map(|mode| format!("mode {mode}")));
+    which.extend(filter.shard.map(|shard| format!("shard {shard}")));
     let which =
         if which.is_empty() { String::new() } else { format!(", only {}", which.join(", ")) };
     format!("{whose} (sha256 {hash}){which}, {}", count(run.started.cells, "cell"))

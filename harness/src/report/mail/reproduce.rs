@@ -133,6 +133,7 @@ fn asked(run: &Run) -> Vec<String> {
     let mut words = filter.names.clone();
     words.extend(filter.grants.iter().flat_map(|grant| ["--grant".to_owned(), grant.to_string()]));
     words.extend(filter.modes.iter().flat_map(|mode| ["--mode".to_owned(), mode.to_string()]));
+    words.extend(filter.shard.iter().flat_map(|shard| ["--shard".to_owned(), shard.to_string()]));
     words
 }
 

@@ -8,12 +8,15 @@ use crate::record::Run;
 
 /// Whether everything was judged and nothing failed, so that a `Tested-by:` line is true.
 ///
-/// A known difference that is gone counts against it: nobody has looked at what came in its place.
+/// A known difference that is gone counts against it: nobody has looked at what came in its place. And
+/// who ran one shard has not tested the whole.
 #[must_use]
 pub fn passes(run: &Run) -> bool {
     let counts = run.counts();
     let bad = [Verdict::Fail, Verdict::Error, Verdict::Miss, Verdict::Xpass];
-    let whole = run.end.as_ref().is_some_and(|end| !end.interrupted) && run.unseen() == 0;
+    let whole = run.end.as_ref().is_some_and(|end| !end.interrupted)
+        && run.unseen() == 0
+        && run.started.asked.filter.shard.is_none();
     let lanes = run.lanes.iter().all(|lane| {
         lane.end.as_ref().is_some_and(|end| end.refused.is_none()) && lane.deaths.is_empty()
     });
@@ -24,7 +27,10 @@ pub fn passes(run: &Run) -> bool {
 pub(super) fn headline(run: &Run) -> String {
     let kernels = kernels(run);
     // The versions are good to know, as long as there is room for them.
-    let lines = [true, false].map(|named| format!("perfsec: {}", verdict(run, &kernels, named)));
+    let shard = run.started.asked.filter.shard;
+    let shard = shard.map_or(String::new(), |shard| format!("shard {shard}: "));
+    let lines =
+        [true, false].map(|named| format!("perfsec: {shard}{}", verdict(run, &kernels, named)));
     let [named, short] = lines.map(|line| plain::prose(&line));
     if named.len() <= WIDTH { named } else { short }
 }
@@ -125,6 +131,7 @@ mod tests {
     #[case::xpass(|run: &mut Run| first(run, Verdict::Xpass), "1 cell known to differ passes on Linux 7.3.4 and")]
     #[case::cut(|run: &mut Run| run.end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::interrupted(interrupt, "the run on Linux 7.3.4 and 6.1.192 did not end")]
+    #[case::shard(|run: &mut Run| run.started.asked.filter.shard = "2/3".parse().ok(), "perfsec: shard 2/3: ")]
     #[case::unseen(|run: &mut Run| run.started.cells += 1, "1 of 37 cells is not judged on")]
     #[case::lane_cut(|run: &mut Run| run.lanes[0].end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::refused(refuse, "1 of 2 kernels (6.1.192) cannot be tested")]
