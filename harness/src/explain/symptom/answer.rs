@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use perfsec_wire::attr::{Event, Hardware, PerfEventAttr, SampleType};
-use perfsec_wire::step::{PerfEventOpen, Task};
+use perfsec_wire::attr::{Address, Event, Hardware, PerfEventAttr, SampleType};
+use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
 
 use super::words::{Symptom, Tool};
 use crate::case::Circumstances;
 use crate::errno::Errno;
-use crate::explain::log::reasons;
 use crate::explain::text::paragraph;
 use crate::explain::walk::{Check, Open, Question};
 use crate::grant::cap_name;
@@ -33,11 +32,17 @@ const DEBIANS_LEVEL: i32 = 3;
 struct Holder {
     capabilities: BTreeSet<u32>,
     all: bool,
+    lacks: BTreeSet<u32>,
 }
 
 impl Holder {
+    fn of(capabilities: &[u32]) -> Self {
+        let capabilities = capabilities.iter().copied().collect();
+        Self { capabilities, all: false, lacks: BTreeSet::new() }
+    }
+
     fn has(&self, capability: u32) -> bool {
-        self.all || self.capabilities.contains(&capability)
+        self.all && !self.lacks.contains(&capability) || self.capabilities.contains(&capability)
     }
 }
 
@@ -52,13 +57,17 @@ impl Symptom {
         let default = if known == Some("debian") { DEBIANS_LEVEL } else { DEFAULT_LEVEL };
         let level = self.level.unwrap_or(default);
         paragraph(&mut out, 0, &format!("understood: {}", self.understood(level)));
-        if !self.unknown.is_empty() {
-            let words: Vec<_> = self.unknown.iter().map(|word| format!("`{word}`")).collect();
-            paragraph(&mut out, 0, &format!("not understood: {}", words.join(", ")));
-        }
         out.push('\n');
         if self.tool == Some(Tool::Probe) {
             paragraph(&mut out, 0, PROBE);
+            return out;
+        }
+        if let Some(errno) = self.errno.filter(|errno| !errno.is_denial()) {
+            paragraph(&mut out, 0, &format!("{errno}: {OTHER_ERRNO}"));
+            return out;
+        }
+        if self.mmap && self.errno == Some(Errno::EPERM) {
+            paragraph(&mut out, 0, MMAP);
             return out;
         }
         // Only there do kernels differ by who built them.
@@ -67,57 +76,85 @@ impl Symptom {
             None if level > 2 => vec![Some("debian"), None],
             _ => vec![None],
         };
+        let mut rules = Vec::new();
         for builder in &builders {
             let kernel = Circumstances { version, distribution: *builder, config: None };
             if builders.len() > 1 {
-                out.push_str(match builder {
-                    Some(_) => "On Debian's kernels:\n",
-                    None => "On upstream kernels, where level 3 is as 2:\n",
+                out.push_str(&match builder {
+                    Some(_) => "On Debian's kernels:\n".to_owned(),
+                    None => format!("On upstream kernels, where level {level} is as 2:\n"),
                 });
             }
             self.on(&mut out, &kernel, level);
+            out.push('\n');
+            rules.push(self.rules(&kernel, level));
+        }
+        if matches!(self.event, Some(Event::Tracepoint { .. })) && self.root != Some(true) {
+            paragraph(&mut out, 0, TRACEFS);
+            out.push('\n');
+        }
+        if self.mmap {
+            paragraph(&mut out, 0, MMAP);
             out.push('\n');
         }
         if self.container {
             paragraph(&mut out, 0, CONTAINER);
             out.push('\n');
         }
-        self.selinux(&mut out, version, level);
+        self.selinux(&mut out, version, &rules);
         out
     }
 
-    fn understood(&self, level: i32) -> String {
-        let mut words = vec![self.tool.map_or("a perf event", Tool::name).to_owned()];
+    /// What was said, without what is assumed.
+    pub(super) fn said(&self) -> Vec<String> {
+        let mut words = Vec::new();
         let mut add = |said: bool, text: String| {
             if said {
                 words.push(text);
             }
         };
-        add(self.whole_system(), "every task of a CPU (-a)".to_owned());
-        add(self.other_process, "another user's process (-p)".to_owned());
+        add(self.tool.is_some(), self.tool.map_or("", Tool::name).to_owned());
+        add(self.cgroup, "a cgroup (-G), on every CPU".to_owned());
+        add(self.whole_system() && !self.cgroup, "every task of a CPU (-a)".to_owned());
+        if self.other_process {
+            let text = match self.own {
+                true => "a process of one's own (-p)",
+                false => "another user's process (-p; assumed, unless one says `own process`)",
+            };
+            add(true, text.to_owned());
+        }
         add(self.callchains, "call chains (-g)".to_owned());
         add(self.user_side, "the user's side only (:u)".to_owned());
-        if let Some((category, name)) = &self.tracepoint {
-            add(true, format!("tracepoint {category}:{name}"));
+        add(self.kernel_side, "the kernel's side only (:k)".to_owned());
+        add(self.namespaces, "namespaces (--namespaces)".to_owned());
+        match &self.event {
+            Some(Event::Tracepoint { category, name }) => {
+                add(true, format!("tracepoint {category}:{name}"));
+            }
+            Some(Event::Kprobe(_)) => add(true, "the PMU kprobe".to_owned()),
+            Some(Event::Uprobe) => add(true, "the PMU uprobe".to_owned()),
+            Some(Event::Breakpoint { address: Address::Kernel, .. }) => {
+                add(true, "a breakpoint in the kernel".to_owned());
+            }
+            Some(Event::Breakpoint { .. }) => add(true, "a breakpoint".to_owned()),
+            Some(_) => add(true, "a counter".to_owned()),
+            None => {}
         }
-        let who = match self.root {
-            Some(true) => "root",
-            Some(false) => "a user",
-            None if self.capabilities.is_empty() => "a user (assumed)",
-            None => "a user",
+        if let Some(root) = self.root {
+            add(true, if root { "root" } else { "a user" }.to_owned());
+        }
+        add(self.container && !self.userns, "in a container".to_owned());
+        add(self.userns, "in a container with a user namespace of its own".to_owned());
+        let named = |set: &BTreeSet<u32>| {
+            let names: Vec<_> = set.iter().map(|cap| upper(*cap)).collect();
+            names.join(" and ")
         };
-        add(true, who.to_owned());
-        add(self.container, "in a container".to_owned());
-        let caps: Vec<_> = self.capabilities.iter().map(|cap| upper(*cap)).collect();
-        add(!caps.is_empty(), format!("with {}", caps.join(" and ")));
-        let assumed = match self.level {
-            Some(_) => String::new(),
-            None => format!(
-                " (assumed: upstream's default is {DEFAULT_LEVEL}, Debian's {DEBIANS_LEVEL})"
-            ),
-        };
-        let level = format!("kernel.perf_event_paranoid = {level}{assumed}");
-        add(true, level);
+        add(!self.capabilities.is_empty(), format!("with {}", named(&self.capabilities)));
+        add(!self.lacks.is_empty(), format!("without {}", named(&self.lacks)));
+        add(self.no_capabilities, "without capabilities".to_owned());
+        if let Some(level) = self.level {
+            add(true, format!("kernel.perf_event_paranoid = {level}"));
+        }
         if let Some(domain) = &self.domain {
             add(true, format!("domain {domain}"));
         }
@@ -127,19 +164,43 @@ impl Symptom {
         if let Some(errno) = self.errno {
             add(true, errno.to_string());
         }
+        add(self.limited, "perf's message for EACCES or EPERM".to_owned());
+        add(self.mmap, "mapping the buffer (-m)".to_owned());
+        add(self.silent, "no AVC record".to_owned());
+        words
+    }
+
+    fn understood(&self, level: i32) -> String {
+        let mut words = self.said();
+        if self.tool.is_none() {
+            words.insert(0, "a perf event".to_owned());
+        }
+        if self.root.is_none() {
+            words.push("a user (assumed)".to_owned());
+        }
+        if self.level.is_none() {
+            words.push(format!(
+                "kernel.perf_event_paranoid = {level} (assumed: upstream's default is {DEFAULT_LEVEL}, \
+                 Debian's {DEBIANS_LEVEL})"
+            ));
+        }
         words.join(", ")
     }
 
     fn whole_system(&self) -> bool {
+        // Both watch everything when they are given nothing to watch.
         let top = self.tool == Some(Tool::Top) && !self.other_process;
-        let trace = self.tool == Some(Tool::Trace) && self.system_wide;
-        self.system_wide || top || trace
+        let trace = self.tool == Some(Tool::Trace) && !self.other_process && !self.command;
+        self.system_wide || self.cgroup || top || trace
     }
 
     fn holder(&self) -> Holder {
         // capable() asks about the initial user namespace, where a container's root may be nobody.
+        if self.userns || self.no_capabilities {
+            return Holder::of(&[]);
+        }
         let all = self.root == Some(true) && self.capabilities.is_empty() && !self.container;
-        Holder { capabilities: self.capabilities.clone(), all }
+        Holder { capabilities: self.capabilities.clone(), all, lacks: self.lacks.clone() }
     }
 
     /// The event that the tool opens first.
@@ -147,20 +208,23 @@ impl Symptom {
         let mut attr = PerfEventAttr {
             event: Event::Hardware(Hardware::CpuCycles),
             exclude_kernel: self.user_side,
+            exclude_user: self.kernel_side,
+            namespaces: self.namespaces,
             ..PerfEventAttr::default()
         };
-        let tracepoint = match (&self.tracepoint, self.tool) {
-            (Some(named), _) => Some(named.clone()),
-            (None, Some(Tool::Trace)) => Some(("raw_syscalls".to_owned(), "sys_enter".to_owned())),
-            (None, _) => None,
+        let event = match (&self.event, self.tool) {
+            (Some(named), _) => named.clone(),
+            (None, Some(Tool::Trace)) => {
+                let (category, name) = ("raw_syscalls".to_owned(), "sys_enter".to_owned());
+                Event::Tracepoint { category, name }
+            }
+            (None, _) => attr.event.clone(),
         };
         let samples = !matches!(self.tool, Some(Tool::Stat) | None);
-        if let Some((category, name)) = tracepoint {
-            attr.event = Event::Tracepoint { category, name };
-            if samples {
-                attr.sample_type.push(SampleType::Raw);
-            }
+        if samples && matches!(event, Event::Tracepoint { .. } | Event::Kprobe(_)) {
+            attr.sample_type.push(SampleType::Raw);
         }
+        attr.event = event;
         if samples && self.callchains {
             attr.sample_type.push(SampleType::Callchain);
         }
@@ -170,7 +234,8 @@ impl Symptom {
             (false, false) => Task::Caller,
         };
         let cpu = if pid == Task::Every { 0 } else { -1 };
-        PerfEventOpen { attr, pid, cpu, group: None, flags: Vec::new(), bind: String::new() }
+        let flags = if self.cgroup { vec![OpenFlag::PidCgroup] } else { Vec::new() };
+        PerfEventOpen { attr, pid, cpu, group: None, flags, bind: String::new() }
     }
 
     /// The first check that refuses, under ordinary permissions.
@@ -183,7 +248,9 @@ impl Symptom {
                 Question::Hook(_) | Question::Lockdown => true,
                 Question::Perfmon => holder.has(PERFMON) || holder.has(SYS_ADMIN),
                 Question::Capability(number) => holder.has(number),
-                Question::Ptrace => watched || !self.other_process || holder.has(SYS_PTRACE),
+                Question::Ptrace => {
+                    watched || !self.other_process || self.own || holder.has(SYS_PTRACE)
+                }
             };
             // What ptrace would decide is not asked when this is granted.
             watched = check.goes_on && check.question == Question::Perfmon && granted;
@@ -229,36 +296,50 @@ impl Symptom {
                 &format!("{errno} is not what this refusal gives: {}", other_errno(errno)),
             );
         }
+        let counter = matches!(self.event, None | Some(Event::Hardware(_)));
         let falls_back = check.because.contains("exclude_kernel is not set")
             && !self.whole_system()
-            && self.tracepoint.is_none()
+            && counter
+            && !self.kernel_side
             && matches!(self.tool, Some(Tool::Stat | Tool::Record));
-        if falls_back {
+        if falls_back && self.errno != Some(Errno::EPERM) {
             let tool = self.tool.map_or("perf", Tool::name);
+            let mut again = self.clone();
+            again.user_side = true;
+            let ends = match again.refusal(&holder, kernel, level) {
+                None => "which this user may".to_owned(),
+                Some(check) => format!(
+                    "and {}() refuses that too, with {}: {}",
+                    check.function, check.refused, check.because
+                ),
+            };
             paragraph(
                 out,
                 0,
                 &format!(
-                    "{tool} then tries again without the kernel (its events are shown with `:u`), which this user may."
+                    "{tool} then tries again without the kernel (its events are shown with `:u`), {ends}."
                 ),
             );
         }
-        self.least(out, kernel, level);
+        // Another refusal than this came first, which these ways do not lift.
+        if self.errno.is_none_or(|errno| errno == check.refused) || self.container {
+            let ways = self.ways(kernel, level);
+            let ways: Vec<_> = ways.into_iter().map(|way| way.text).collect();
+            paragraph(out, 0, &format!("least privilege: {}.", ways.join("; or ")));
+        }
     }
 
     fn allowed(&self, out: &mut String, holder: &Holder, kernel: &Circumstances<'_>, level: i32) {
-        paragraph(
-            out,
-            0,
-            "The level and the capabilities allow it. If it is refused all the same, either SELinux refused \
-             it (with an AVC record, unless a dontaudit rule hides it), or a capability is not effective: \
-             look at CapEff in /proc/PID/status; nosuid mounts and no_new_privs drop file capabilities silently.",
-        );
+        paragraph(out, 0, "The level and the capabilities allow it.");
+        if self.mode != Some(perfsec_wire::Mode::Permissive) {
+            paragraph(out, 0, ALL_THE_SAME);
+        } else if !holder.capabilities.is_empty() {
+            paragraph(out, 0, NOT_EFFECTIVE);
+        }
         if let Some(errno) = self.errno {
             paragraph(out, 0, &format!("{errno}: {}", other_errno(errno)));
         }
-        let least = Holder { capabilities: BTreeSet::from([PERFMON]), all: false };
-        let nobody = Holder { capabilities: BTreeSet::new(), all: false };
+        let (least, nobody) = (Holder::of(&[PERFMON]), Holder::of(&[]));
         let more = holder.all || holder.has(SYS_ADMIN);
         if self.refusal(&nobody, kernel, level).is_none() {
             paragraph(out, 0, "No capability is needed at this level.");
@@ -268,49 +349,95 @@ impl Symptom {
     }
 
     /// The least that would allow it: a capability, or a level without any.
-    fn least(&self, out: &mut String, kernel: &Circumstances<'_>, level: i32) {
-        let with =
-            |capability: u32| Holder { capabilities: BTreeSet::from([capability]), all: false };
-        let nobody = Holder { capabilities: BTreeSet::new(), all: false };
-        let mut ways = Vec::new();
+    fn ways(&self, kernel: &Circumstances<'_>, level: i32) -> Vec<Way> {
+        let free = |holder: &Holder, level: i32| self.refusal(holder, kernel, level).is_none();
+        let lower = |holder: &Holder| self.highest(holder, kernel, level);
+        let nobody = Holder::of(&[]);
+        let on_host = if self.container { " on the host" } else { "" };
+        let sysctl = |level: i32| format!("`sysctl kernel.perf_event_paranoid={level}`{on_host}");
+        let given = |capability: u32| {
+            let name = cap_name(capability);
+            let setcap = format!("`setcap cap_{name}=ep $(command -v perf)`");
+            match (self.container, self.root == Some(true)) {
+                (true, true) => {
+                    format!("{} (`--cap-add {}`)", upper(capability), name.to_uppercase())
+                }
+                (true, false) => format!(
+                    "{} (`--cap-add {}`, and in it, for a user who is not root, {setcap})",
+                    upper(capability),
+                    name.to_uppercase()
+                ),
+                (false, true) => format!("{} in root's effective set", upper(capability)),
+                (false, false) => format!("{} ({setcap})", upper(capability)),
+            }
+        };
         let capability = [PERFMON, SYS_ADMIN]
             .into_iter()
-            .find(|capability| self.refusal(&with(*capability), kernel, level).is_none());
-        let setcap = |capability: u32| {
-            format!(
-                "{} (`setcap cap_{}=ep $(command -v perf)`)",
-                upper(capability),
-                cap_name(capability)
-            )
-        };
+            .find(|capability| free(&Holder::of(&[*capability]), level))
+            .filter(|_| !self.userns);
+        let mut ways = Vec::new();
+        let mut add = |text: String, capability: Option<u32>| ways.push(Way { text, capability });
         if capability == Some(PERFMON) {
-            ways.push(setcap(PERFMON));
+            add(given(PERFMON), Some(PERFMON));
         }
-        if let Some(lower) =
-            (-1..level).rev().find(|lower| self.refusal(&with(PERFMON), kernel, *lower).is_none())
-            && capability == Some(SYS_ADMIN)
+        if let Some(highest) =
+            lower(&Holder::of(&[PERFMON])).filter(|_| capability == Some(SYS_ADMIN))
+            && Some(highest) != lower(&nobody)
         {
-            ways.push(format!(
-                "`sysctl kernel.perf_event_paranoid={lower}` and {}",
-                setcap(PERFMON)
-            ));
+            add(format!("{} and {}", sysctl(highest), given(PERFMON)), Some(PERFMON));
         }
-        if let Some(lower) =
-            (-1..level).rev().find(|lower| self.refusal(&nobody, kernel, *lower).is_none())
-        {
-            ways.push(format!("no capability at all, with `sysctl kernel.perf_event_paranoid={lower}` for everybody"));
+        if let Some(lower) = lower(&nobody) {
+            add(format!("no capability at all, with {} for everybody", sysctl(lower)), None);
         }
         if capability == Some(SYS_ADMIN) {
-            ways.push(format!("{}, which is far more than perf needs", upper(SYS_ADMIN)));
+            let text = match self.container {
+                true => given(SYS_ADMIN),
+                false => upper(SYS_ADMIN),
+            };
+            add(format!("{text}, which is far more than perf needs"), Some(SYS_ADMIN));
         }
-        paragraph(out, 0, &format!("least privilege: {}.", ways.join("; or ")));
+        if ways.is_empty() {
+            let text = "to run it outside of the container".to_owned();
+            ways.push(Way { text, capability: None });
+        }
+        ways
     }
 
-    /// What SELinux is asked beside that, and why its records may be missing.
-    fn selinux(&self, out: &mut String, version: KernelVersion, level: i32) {
+    /// The highest level below this one at which the holder may.
+    fn highest(&self, holder: &Holder, kernel: &Circumstances<'_>, level: i32) -> Option<i32> {
+        (-1..level).rev().find(|lower| self.refusal(holder, kernel, *lower).is_none())
+    }
+
+    /// The capabilities that SELinux is asked for: of those that are held, or else advised.
+    fn rules(&self, kernel: &Circumstances<'_>, level: i32) -> BTreeSet<(u32, bool)> {
         let call = self.call();
+        let checks = Open { call: &call, level, kernel: *kernel }.checks();
+        let holder = self.holder();
+        if self.refusal(&holder, kernel, level).is_some() {
+            let ways = self.ways(kernel, level);
+            return ways.into_iter().filter_map(|way| Some((way.capability?, true))).collect();
+        }
+        let mut used = BTreeSet::new();
+        let mut watched = false;
+        for check in checks {
+            let capability = match check.question {
+                Question::Perfmon => [PERFMON, SYS_ADMIN].into_iter().find(|cap| holder.has(*cap)),
+                Question::Capability(number) => Some(number).filter(|cap| holder.has(*cap)),
+                Question::Ptrace if self.other_process && !self.own && !watched => Some(SYS_PTRACE),
+                _ => None,
+            };
+            watched |= check.question == Question::Perfmon && capability.is_some();
+            used.extend(capability.map(|capability| (capability, false)));
+        }
+        used
+    }
+
+    /// What SELinux is asked beside that.
+    fn selinux(&self, out: &mut String, version: KernelVersion, rules: &[BTreeSet<(u32, bool)>]) {
+        let call = self.call();
+        // Hooks do not depend on the level.
         let kernel = Circumstances { version, distribution: None, config: None };
-        let checks = Open { call: &call, level, kernel }.checks();
+        let checks = Open { call: &call, level: DEFAULT_LEVEL, kernel }.checks();
         let hooks = checks.iter().filter_map(|check| match check.question {
             Question::Hook(name) => Some(name),
             _ => None,
@@ -319,8 +446,6 @@ impl Symptom {
         let needed: BTreeSet<_> = hooks.chain(["read", "write"]).collect();
         let needed: Vec<_> = needed.into_iter().collect();
         let domain = self.domain.as_deref().unwrap_or("DOMAIN");
-        let holds = self.root == Some(true) || !self.capabilities.is_empty();
-        let asks = checks.iter().any(|check| check.question == Question::Perfmon);
         let mode = match self.mode {
             Some(perfsec_wire::Mode::Permissive) => {
                 "SELinux is permissive and refuses nothing; enforcing it needs"
@@ -329,12 +454,31 @@ impl Symptom {
         };
         paragraph(out, 0, mode);
         let _ = writeln!(out, "  allow {domain} self:perf_event {{ {} }};", needed.join(" "));
-        if asks && holds {
-            let _ = writeln!(out, "  allow {domain} self:capability2 perfmon;");
+        let mut all: Vec<_> = rules.iter().flatten().copied().collect();
+        all.sort_by_key(|(capability, advised)| (std::cmp::Reverse(*capability), *advised));
+        all.dedup_by_key(|(capability, _)| *capability);
+        for (capability, advised) in all {
+            let class = if capability < 32 { "capability" } else { "capability2" };
+            let when = match advised {
+                true => format!(" # if it is given {}", upper(capability)),
+                false if rules.iter().all(|rules| rules.contains(&(capability, false))) => {
+                    String::new()
+                }
+                false => " # on some of these kernels".to_owned(),
+            };
+            let name = cap_name(capability);
+            let _ = writeln!(out, "  allow {domain} self:{class} {name};{when}");
+            if capability == SYS_PTRACE {
+                let _ = writeln!(out, "  allow {domain} DOMAIN_OF_THE_PROCESS:file read;");
+            }
         }
-        out.push_str("If it refuses and no AVC record says so, it is one of three:\n");
-        reasons(out, 2);
     }
+}
+
+/// A way to be allowed.
+struct Way {
+    text: String,
+    capability: Option<u32>,
 }
 
 /// What else gives an errno.
@@ -348,13 +492,38 @@ fn other_errno(errno: Errno) -> &'static str {
             "EACCES comes from the level of kernel.perf_event_paranoid, from ptrace access, and from SELinux \
              wherever it refuses."
         }
-        _ => "it says nothing about privileges.",
+        _ => OTHER_ERRNO,
     }
 }
 
 fn upper(capability: u32) -> String {
     format!("CAP_{}", cap_name(capability).to_uppercase())
 }
+
+/// An errno that no refusal gives.
+const OTHER_ERRNO: &str = "permissions are not the reason. No level, capability or SELinux rule gives it: \
+    look at the event, its options and what the machine has.";
+
+/// What else may refuse, where level and capabilities allow it.
+const ALL_THE_SAME: &str = "If it is refused all the same, either SELinux refused it, with an AVC record unless a \
+    dontaudit rule hides it (`semodule -DB` takes those rules away, `semodule -B` brings them back) or audit is \
+    off; or a capability is not effective, and SELinux was never asked: look at CapEff in /proc/PID/status and \
+    `getcap FILE`; nosuid mounts and no_new_privs drop file capabilities silently.";
+
+/// The same where SELinux refuses nothing.
+const NOT_EFFECTIVE: &str = "If it is refused all the same, a capability is not effective: look at CapEff in \
+    /proc/PID/status and `getcap FILE`; nosuid mounts and no_new_privs drop file capabilities silently.";
+
+/// What perf needs for a tracepoint beside the event.
+const TRACEFS: &str = "perf must also read the tracepoint's files in tracefs (/sys/kernel/tracing), which are \
+    root's by default: a capability of perf's does not open them, but a mount option does (`mount -o \
+    remount,mode=755 /sys/kernel/tracing` and `chmod` of events/, or its option gid=).";
+
+/// What mapping the buffer asks for.
+const MMAP: &str = "Mapping the buffer: mmap() gives EPERM when the buffer is beyond the limit of locked memory, \
+    unless the process holds CAP_IPC_LOCK or the level is -1. Ask for a smaller buffer (`-m`), or raise \
+    kernel.perf_event_mlock_kb or RLIMIT_MEMLOCK; CAP_IPC_LOCK is more than that needs. CAP_PERFMON does not \
+    count. It gives EACCES when SELinux refuses perf_event { read }.";
 
 /// What is different in a container.
 const CONTAINER: &str = "In a container: perf asks for capabilities in the initial user namespace, so root of a \
@@ -448,7 +617,60 @@ mod tests {
     )]
     #[case::errno("perf stat as user, paranoid 2, EPERM", "EPERM is not what this refusal gives")]
     #[case::probe("perf probe as user", "perf probe opens no event")]
-    #[case::unknown("perf stat frobnicates", "not understood: `frobnicates`")]
+    #[case::advised(
+        "perf stat -a as user, paranoid 2",
+        "self:capability2 perfmon; # if it is given CAP_PERFMON"
+    )]
+    #[case::sys_admin_rule(
+        "perf stat -a with cap_sys_admin, paranoid 2",
+        "allow DOMAIN self:capability sys_admin;"
+    )]
+    #[case::root_of_debian(
+        "perf stat as root on debian, paranoid 3",
+        "self:capability2 perfmon; allow DOMAIN self:capability sys_admin;"
+    )]
+    #[case::uprobe("perf stat -e uprobe as user, paranoid 1", "self:capability sys_admin; #")]
+    #[case::kernel_breakpoint(
+        "perf record -e mem:0xffffffff81000000:w with cap_perfmon",
+        "hw_breakpoint_parse() refuses with EPERM"
+    )]
+    #[case::cgroup(
+        "perf stat -G web as user, paranoid 1",
+        "find_get_context() refuses with EACCES"
+    )]
+    #[case::precise("perf record -e cycles:pp as user, paranoid 2", "sees the kernel's side")]
+    #[case::all_user("perf stat --all-user as user, paranoid 2", "capabilities allow it")]
+    #[case::namespaces(
+        "perf record --namespaces as user, paranoid -1",
+        "recording namespaces needs CAP_PERFMON at every level"
+    )]
+    #[case::negated(
+        "perf stat -a as root without cap_perfmon and cap_sys_admin, paranoid 2",
+        "perf_event_open() refuses with EACCES"
+    )]
+    #[case::assumes_another(
+        "perf stat -p 1 as user, paranoid 2",
+        "and perf_check_permission() refuses that too"
+    )]
+    #[case::own_process("perf stat -p 1, own process, paranoid 1", "capabilities allow it")]
+    #[case::call_chains(
+        "perf record -g as user, paranoid 2",
+        "and perf_event_open() refuses that too, with EACCES: call chains"
+    )]
+    #[case::cap_add("perf stat -a as root in docker, paranoid 2", "(`--cap-add PERFMON`)")]
+    #[case::userns(
+        "perf stat -a as root in rootless podman, paranoid 2",
+        "least privilege: no capability at all, with `sysctl kernel.perf_event_paranoid=0` on the host"
+    )]
+    #[case::mmap("Permission error mapping pages.", "raise kernel.perf_event_mlock_kb")]
+    #[case::einval("perf stat as user, EINVAL", "EINVAL: permissions are not the reason")]
+    #[case::limited(
+        "Access to performance monitoring and observability operations is limited. \
+         perf_event_paranoid setting is 2:",
+        "perf's message for EACCES or EPERM"
+    )]
+    #[case::tracefs("perf record -e sched:sched_switch with cap_perfmon", "tracefs")]
+    #[case::real_level("perf stat, paranoid 4", "where level 4 is as 2")]
     #[case::assumed("perf stat", "(assumed: upstream's default is 2, Debian's 3)")]
     #[case::assumed_of_debian(
         "perf top with cap_perfmon on debian",
