@@ -332,12 +332,13 @@ impl Symptom {
     fn allowed(&self, out: &mut String, holder: &Holder, kernel: &Circumstances<'_>, level: i32) {
         paragraph(out, 0, "The level and the capabilities allow it.");
         if self.mode != Some(perfsec_wire::Mode::Permissive) {
-            paragraph(out, 0, ALL_THE_SAME);
-        } else if !holder.capabilities.is_empty() {
+            paragraph(out, 0, SELINUX_REFUSES);
+        }
+        if holder.all || !holder.capabilities.is_empty() {
             paragraph(out, 0, NOT_EFFECTIVE);
         }
         if let Some(errno) = self.errno {
-            paragraph(out, 0, &format!("{errno}: {}", other_errno(errno)));
+            paragraph(out, 0, other_errno(errno));
         }
         let (least, nobody) = (Holder::of(&[PERFMON]), Holder::of(&[]));
         let more = holder.all || holder.has(SYS_ADMIN);
@@ -459,12 +460,18 @@ impl Symptom {
         all.dedup_by_key(|(capability, _)| *capability);
         for (capability, advised) in all {
             let class = if capability < 32 { "capability" } else { "capability2" };
-            let when = match advised {
-                true => format!(" # if it is given {}", upper(capability)),
-                false if rules.iter().all(|rules| rules.contains(&(capability, false))) => {
-                    String::new()
+            let has =
+                |rules: &BTreeSet<(u32, bool)>| rules.iter().any(|(cap, _)| *cap == capability);
+            // The first are Debian's where the two differ.
+            let when = match (advised, rules) {
+                (true, _) => format!(" # if it is given {}", upper(capability)),
+                (false, [debian, upstream]) if has(debian) && !has(upstream) => {
+                    " # on Debian's kernels".to_owned()
                 }
-                false => " # on some of these kernels".to_owned(),
+                (false, [debian, upstream]) if has(upstream) && !has(debian) => {
+                    " # on upstream kernels".to_owned()
+                }
+                (false, _) => String::new(),
             };
             let name = cap_name(capability);
             let _ = writeln!(out, "  allow {domain} self:{class} {name};{when}");
@@ -505,14 +512,13 @@ const OTHER_ERRNO: &str = "permissions are not the reason. No level, capability 
     look at the event, its options and what the machine has.";
 
 /// What else may refuse, where level and capabilities allow it.
-const ALL_THE_SAME: &str = "If it is refused all the same, either SELinux refused it, with an AVC record unless a \
-    dontaudit rule hides it (`semodule -DB` takes those rules away, `semodule -B` brings them back) or audit is \
-    off; or a capability is not effective, and SELinux was never asked: look at CapEff in /proc/PID/status and \
-    `getcap FILE`; nosuid mounts and no_new_privs drop file capabilities silently.";
+const SELINUX_REFUSES: &str = "If it is refused all the same, SELinux may be what refuses it: with an AVC record, \
+    unless a dontaudit rule hides it (`semodule -DB` takes those rules away, `semodule -B` brings them back) or \
+    audit is off.";
 
-/// The same where SELinux refuses nothing.
-const NOT_EFFECTIVE: &str = "If it is refused all the same, a capability is not effective: look at CapEff in \
-    /proc/PID/status and `getcap FILE`; nosuid mounts and no_new_privs drop file capabilities silently.";
+/// The same of a capability that somebody should have.
+const NOT_EFFECTIVE: &str = "Or the capability is not effective, and SELinux is never asked for it: look at \
+    CapEff in /proc/PID/status and `getcap FILE`; nosuid mounts and no_new_privs drop file capabilities silently.";
 
 /// What perf needs for a tracepoint beside the event.
 const TRACEFS: &str = "perf must also read the tracepoint's files in tracefs (/sys/kernel/tracing), which are \

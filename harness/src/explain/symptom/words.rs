@@ -153,6 +153,7 @@ const JOINING: &[&str] = &[
     "with",
     "run_by",
     "it",
+    "perf_event_open",
     "process",
     "domain",
     "cap",
@@ -490,10 +491,14 @@ impl Symptom {
             } else if matches!(next.as_str(), "capability" | "capabilities" | "caps") && !any {
                 self.no_capabilities = true;
                 return taken + 1;
-            } else if !(any && matches!(next.as_str(), "and" | "or" | "nor"))
-                && !(!any && matches!(next.as_str(), "the" | "any" | "have" | "has" | "as"))
-            {
-                break;
+            } else {
+                let joins: &[&str] = match any {
+                    true => &["and", "or", "nor"],
+                    false => &["the", "any", "have", "has", "as"],
+                };
+                if !joins.contains(&next.as_str()) {
+                    break;
+                }
             }
             taken += 1;
         }
@@ -667,6 +672,9 @@ mod tests {
     #[case("perfmon+sys_admin", caps(&[38, 21]))]
     #[case("cap_sys_ptrace,cap_syslog,cap_perfmon=ep", caps(&[19, 34, 38]))]
     #[case("cap_bpf and cap_sys_ptrace+eip", caps(&[39, 19]))]
+    #[case("perf_event_open() = -1 EACCES (Permission denied)", Symptom { errno: Some(Errno::EACCES), ..Symptom::default() })]
+    #[case("Permission error mapping pages. Consider increasing /proc/sys/kernel/perf_event_mlock_kb, or try again with a smaller value of -m/--mmap_pages. (current value: 128,0)", Symptom { mmap: true, errno: Some(Errno::EPERM), ..Symptom::default() })]
+    #[case("Access to performance monitoring and observability operations is limited.\nConsider adjusting /proc/sys/kernel/perf_event_paranoid setting to open\naccess to performance monitoring and observability operations for processes\nwithout CAP_PERFMON, CAP_SYS_PTRACE or CAP_SYS_ADMIN Linux capability.\nperf_event_paranoid setting is 2:\n  -1: Allow use of (almost) all events by all users", Symptom { limited: true, level: Some(2), ..Symptom::default() })]
     #[case("perf_event_paranoid is -1", Symptom { level: Some(-1), ..Symptom::default() })]
     #[case("kernel.perf_event_paranoid = 2, root", Symptom { level: Some(2), root: Some(true), ..Symptom::default() })]
     #[case("paranoid=0 on debian", Symptom { level: Some(0), distribution: Some("debian".to_owned()), ..Symptom::default() })]
