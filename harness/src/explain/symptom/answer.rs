@@ -517,7 +517,7 @@ const SELINUX_REFUSES: &str = "If it is refused all the same, SELinux may be wha
     audit is off.";
 
 /// The same of a capability that somebody should have.
-const NOT_EFFECTIVE: &str = "Or the capability is not effective, and SELinux is never asked for it: look at \
+const NOT_EFFECTIVE: &str = "A capability may also not be effective, and SELinux is never asked for it: look at \
     CapEff in /proc/PID/status and `getcap FILE`; nosuid mounts and no_new_privs drop file capabilities silently.";
 
 /// What perf needs for a tracepoint beside the event.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use perfsec_wire::Mode;
 use perfsec_wire::attr::{Access, Address, Event, Hardware};
 
+use super::phrases::{JOINING, PHRASES, PLAIN};
 use crate::errno::Errno;
 use crate::grant::cap_number;
 use crate::printable::printable_line;
@@ -112,55 +113,6 @@ pub enum SymptomError {
     Bpf,
 }
 
-/// Words that only join others.
-const JOINING: &[&str] = &[
-    "a",
-    "an",
-    "and",
-    "are",
-    "as",
-    "at",
-    "by",
-    "class",
-    "error",
-    "fails",
-    "for",
-    "from",
-    "get",
-    "gets",
-    "gives",
-    "has",
-    "i",
-    "in",
-    "is",
-    "mode",
-    "my",
-    "of",
-    "on",
-    "perf",
-    "run",
-    "runs",
-    "says",
-    "selinux",
-    "sees",
-    "that",
-    "the",
-    "to",
-    "under",
-    "use",
-    "when",
-    "while",
-    "with",
-    "run_by",
-    "it",
-    "perf_event_open",
-    "process",
-    "domain",
-    "cap",
-    "capability",
-    "capabilities",
-];
-
 /// How much of a word that was not understood is shown.
 const SHOWN: usize = 40;
 
@@ -177,72 +129,6 @@ impl Tool {
         }
     }
 }
-
-/// What perf and people write in several words, and the words that say the same here.
-const PHRASES: &[(&str, &str)] = &[
-    ("access to performance monitoring and observability operations is limited", "~limited"),
-    ("consider adjusting /proc/sys/kernel/perf_event_paranoid setting to open", ""),
-    ("access to performance monitoring and observability operations for", ""),
-    ("processes without cap_perfmon, cap_sys_ptrace or cap_sys_admin linux capability", ""),
-    ("users without cap_perfmon or cap_sys_admin linux capability", ""),
-    ("more information can be found at 'perf events and tool security' document:", ""),
-    ("https://www.kernel.org/doc/html/latest/admin-guide/perf-security.html", ""),
-    ("-1: allow use of (almost) all events by all users", ""),
-    ("ignore mlock limit after perf_event_mlock_kb without cap_ipc_lock", ""),
-    (">= 0: disallow raw and ftrace function tracepoint access", ""),
-    (">= 1: disallow cpu event access", ""),
-    (">= 2: disallow kernel profiling", ""),
-    ("to make the adjusted perf_event_paranoid setting permanent preserve it in", ""),
-    ("/etc/sysctl.conf (e.g. kernel.perf_event_paranoid = <setting>)", ""),
-    ("you may not have permission to collect system-wide stats", "~limited system-wide"),
-    ("you may not have permission to collect (system-wide) stats", "~limited"),
-    ("you may not have permission to collect stats", "~limited"),
-    ("consider tweaking /proc/sys/kernel/perf_event_paranoid", ""),
-    ("permission error mapping pages", "~mmap EPERM"),
-    ("consider increasing /proc/sys/kernel/perf_event_mlock_kb,", ""),
-    ("or try again with a smaller value of -m/--mmap_pages", ""),
-    ("error:", ""),
-    ("permission denied", "EACCES"),
-    ("operation not permitted", "EPERM"),
-    ("no avc records", "~silent"),
-    ("no avc record", "~silent"),
-    ("without an avc record", "~silent"),
-    ("no avc", "~silent"),
-    ("own process", "~own"),
-    ("user namespace", "userns"),
-    ("every capability", "root"),
-];
-
-/// Events that ask no more than the cycles do.
-const PLAIN: &[&str] = &[
-    "cycles",
-    "cpu-cycles",
-    "instructions",
-    "branches",
-    "branch-instructions",
-    "branch-misses",
-    "cache-references",
-    "cache-misses",
-    "bus-cycles",
-    "ref-cycles",
-    "stalled-cycles-frontend",
-    "stalled-cycles-backend",
-    "idle-cycles-frontend",
-    "idle-cycles-backend",
-    "cpu-clock",
-    "task-clock",
-    "page-faults",
-    "faults",
-    "minor-faults",
-    "major-faults",
-    "context-switches",
-    "cs",
-    "cpu-migrations",
-    "migrations",
-    "alignment-faults",
-    "emulation-faults",
-    "cgroup-switches",
-];
 
 /// The modifiers of an event.
 const MODIFIERS: &str = "ukhpPSDGHWeIb";
