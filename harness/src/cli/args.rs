@@ -320,7 +320,7 @@ pub struct ShowArgs {
     #[command(flatten)]
     pub cases: CaseArgs,
     /// Show what is expected of this version of an upstream kernel (`6.12.40`), or of a stock kernel
-    /// of Debian (`debian:6.12.40`).
+    /// of Debian (`debian:6.12.40`); `6.12` is the newest of its series.
     #[arg(long, value_name = "VERSION")]
     pub kernel: Option<String>,
 }
@@ -391,7 +391,7 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub cases: CaseArgs,
     /// Explain what is expected of this version of an upstream kernel (`6.12.40`), or of a stock kernel
-    /// of Debian (`debian:6.12.40`) [default: the newest upstream].
+    /// of Debian (`debian:6.12.40`); `6.12` is the newest of its series [default: the newest upstream].
     #[arg(long, value_name = "VERSION")]
     pub kernel: Option<String>,
 }

@@ -37,11 +37,55 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
 
 /// The distribution and the version that `--kernel` names; the newest when it names none.
 pub(super) fn kernel(named: Option<&str>) -> Result<(Option<&str>, KernelVersion), Failure> {
-    Ok(match named.map(|text| text.split_once(':').ok_or(text)) {
-        None => (None, NEWEST),
-        Some(Ok((distribution, version))) => (Some(distribution), parse(version)?),
-        Some(Err(version)) => (None, parse(version)?),
-    })
+    let Some(text) = named else { return Ok((None, NEWEST)) };
+    let Some((distribution, version)) = text.split_once(':') else {
+        return Ok((None, newest_of(version(text)?, text)));
+    };
+    let wrong = |what: &str| {
+        let text = crate::printable::printable_line(text);
+        let how = "write the newest of a series as debian:6.12, or one version as debian:6.12.94";
+        Failure::input(format!("cannot look at kernel {text}: {what}; {how}"))
+    };
+    if distribution != DEBIAN {
+        return Err(wrong("only Debian's kernels are known by name"));
+    }
+    let exact = numbers(version) > 2;
+    let version = version.parse::<KernelVersion>().map_err(|_| wrong("it names no version"))?;
+    if version.series() < PERFMON_SINCE {
+        return Err(wrong("CAP_PERFMON came with 5.8"));
+    }
+    // Of a whole version nobody needs to know whether its series is there.
+    if !exact && !is_series(version.series()) {
+        return Err(wrong("Debian has no such series that perfsec knows of"));
+    }
+    Ok((Some(distribution), newest_of(version, text)))
+}
+
+const DEBIAN: &str = "debian";
+
+/// The series that brought CAP_PERFMON.
+const PERFMON_SINCE: (u32, u32) = (5, 8);
+
+/// The last series of each first number, as far as Debian packages them.
+const LAST: [(u32, u32); 3] = [(5, 19), (6, 19), (7, 3)];
+
+fn is_series((major, minor): (u32, u32)) -> bool {
+    LAST.iter().any(|(known, last)| *known == major && minor <= *last)
+}
+
+/// How many numbers a version begins with.
+fn numbers(version: &str) -> usize {
+    let digits = |part: &&str| part.starts_with(|letter: char| letter.is_ascii_digit());
+    version.trim_start_matches('v').split('.').take_while(digits).count()
+}
+
+/// The newest of its series, where the text says no more than the series.
+fn newest_of(version: KernelVersion, text: &str) -> KernelVersion {
+    let text = text.rsplit(':').next().unwrap_or(text);
+    match version.candidate {
+        None if numbers(text) < 3 => KernelVersion { patch: u32::MAX, ..version },
+        _ => version,
+    }
 }
 
 /// What is not as it is for most cases.
@@ -63,8 +107,14 @@ fn setting(out: &mut String, case: &Case) {
     }
 }
 
-fn parse(text: &str) -> Result<KernelVersion, Failure> {
-    text.parse().map_err(Failure::input)
+fn version(text: &str) -> Result<KernelVersion, Failure> {
+    let version: KernelVersion = text.parse().map_err(Failure::input)?;
+    if version.series() < PERFMON_SINCE {
+        return Err(Failure::input(format!(
+            "cannot look at kernel {version}: CAP_PERFMON came with 5.8; write a version like 6.12 or 6.12.40"
+        )));
+    }
+    Ok(version)
 }
 
 fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> String {
@@ -121,4 +171,47 @@ fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> 
     }
     out.push('\n');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("debian:6.1", (6, 1, u32::MAX))]
+    #[case("debian:6.1.192", (6, 1, 192))]
+    #[case("debian:6.1.0", (6, 1, 0))]
+    #[case("debian:7.4.2", (7, 4, 2))]
+    #[case("6.12", (6, 12, u32::MAX))]
+    #[case("6.12.40", (6, 12, 40))]
+    fn a_series_is_its_newest_version(#[case] text: &str, #[case] version: (u32, u32, u32)) {
+        let found = kernel(Some(text)).ok().map(|(_, version)| version);
+        assert_eq!(found, Some(KernelVersion::new(version.0, version.1, version.2)));
+    }
+
+    #[rstest]
+    #[case::release_candidate("7.3-rc7", "7.3-rc7")]
+    #[case::none("debian:6.12.94-1", "6.12.94")]
+    fn what_says_more_than_the_series_is_that_version(#[case] text: &str, #[case] version: &str) {
+        let found = kernel(Some(text)).ok().map(|(_, version)| version.to_string());
+        assert_eq!(found.as_deref(), Some(version));
+    }
+
+    #[rstest]
+    #[case("debian:4.19", "CAP_PERFMON came with 5.8")]
+    #[case("debian:5.7.9", "CAP_PERFMON came with 5.8")]
+    #[case("4.19", "CAP_PERFMON came with 5.8")]
+    #[case("debian:61", "write the newest of a series as debian:6.12")]
+    #[case("debian:6", "write the newest of a series as debian:6.12")]
+    #[case("debian:6.20", "no such series")]
+    #[case("debian:9.1", "no such series")]
+    #[case("debian:bookworm", "write the newest of a series as debian:6.12")]
+    #[case("fedora:6.12", "only Debian's kernels")]
+    fn what_names_no_kernel_says_what_to_write(#[case] text: &str, #[case] words: &str) {
+        let failure = kernel(Some(text)).unwrap_err();
+        assert_eq!(failure.exit, Exit::Input);
+        assert!(failure.error.to_string().contains(words), "{}", failure.error);
+    }
 }
