@@ -2,19 +2,73 @@
 
 use perfsec_wire::observation::Effect;
 
-use crate::audit::Denial;
+use crate::audit::{Admin, Denial};
 use crate::record::CellResult;
+use crate::transcript::{CapLine, CapVerdict};
 
 /// The type of an AVC record (include/uapi/linux/audit.h).
 const AVC: u16 = 1400;
 
+/// CAP_SYS_ADMIN
+const SYS_ADMIN: u32 = 21;
+/// CAP_PERFMON
+const PERFMON: u32 = 38;
+
+/// What has been asked in one system call.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// The last two checks of capabilities that are logged.
+    checks: [Option<CapLine>; 2],
+    /// SELinux refused CAP_PERFMON and logged it.
+    perfmon: bool,
+}
+
+impl Asked {
+    /// A capability was asked for.
+    pub fn capability(&mut self, line: CapLine) {
+        if !line.unaudited {
+            self.checks = [self.checks[1], Some(line)];
+        }
+    }
+
+    /// A record came: it says from now on why CAP_SYS_ADMIN was asked for.
+    #[must_use]
+    pub fn record(&mut self, denial: Denial) -> Denial {
+        let admin = if denial.denies_sys_admin() { self.admin() } else { denial.admin };
+        self.perfmon |= denial.refuses_perfmon();
+        Denial { admin, ..denial }
+    }
+
+    fn admin(&self) -> Admin {
+        let last = self.checks[1].filter(|line| line.cap == SYS_ADMIN);
+        let before = self.checks[0].filter(|line| line.cap == PERFMON);
+        match (last, before.map(|line| line.verdict)) {
+            (Some(_), Some(CapVerdict::NotHeld)) => Admin::WithoutPerfmon,
+            (Some(_), Some(CapVerdict::Refused)) | (None, _) if self.perfmon => Admin::AfterPerfmon,
+            (Some(_), Some(CapVerdict::Refused)) | (None, _) => Admin::Unknown,
+            (Some(_), Some(CapVerdict::Granted) | None) => Admin::OnItsOwn,
+        }
+    }
+}
+
 /// What SELinux logged while a cell ran, in the order in which it came.
 pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
     let observation = cell.observation.iter();
-    let effects = observation
-        .flat_map(|seen| seen.calls.iter().flat_map(|call| &call.effects).chain(&seen.outside));
-    effects.filter_map(|effect| match effect {
-        Effect::Record(record) if record.kind == AVC => Denial::parse(&record.text)?.ok(),
-        _ => None,
+    let calls = observation.flat_map(|seen| {
+        let calls = seen.calls.iter().map(|call| call.effects.as_slice());
+        calls.chain([seen.outside.as_slice()])
+    });
+    calls.flat_map(|effects| {
+        let mut asked = Asked::default();
+        effects.iter().filter_map(move |effect| match effect {
+            Effect::Cap(check) => {
+                asked.capability(check.into());
+                None
+            }
+            Effect::Record(record) if record.kind == AVC => {
+                Denial::parse(&record.text)?.ok().map(|denial| asked.record(denial))
+            }
+            _ => None,
+        })
     })
 }

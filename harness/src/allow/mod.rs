@@ -9,6 +9,7 @@ mod module;
 mod rules;
 
 pub use compare::{Comparison, Key, observed, pairs};
-pub use gather::denials;
+pub use gather::{Asked, denials};
 pub use module::{Form, Module};
+pub(crate) use rules::why;
 pub use rules::{Left, Rule, Rules, Scope};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::rules::{Rules, WHY_PERFMON, WHY_SYS_ADMIN};
+use super::rules::{Rules, WHY_PERFMON, why};
 
 /// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,11 +101,9 @@ impl Module<'_> {
     }
 
     fn advice(&self, domain: &str, form: Form, out: &mut String) {
-        let notes = [
-            (&self.rules.perfmon_alone, WHY_PERFMON),
-            (&self.rules.sys_admin_alone, WHY_SYS_ADMIN),
-        ];
-        for (_, note) in notes.into_iter().filter(|(domains, _)| domains.contains(domain)) {
+        let withheld = self.rules.perfmon_alone.contains(domain).then_some(WHY_PERFMON);
+        let allowed = self.rules.sys_admin.get(domain).into_iter().flatten();
+        for note in withheld.into_iter().chain(allowed.map(|admin| why(*admin))) {
             out.push_str(&form.commented(&crate::explain::wrapped(note, WIDTH - 2)));
             out.push('\n');
         }
@@ -149,7 +147,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::audit::Denial;
+    use crate::audit::{Admin, Denial};
 
     fn rules() -> Rules {
         let record = |permission: &str, class: &str, target: &str| {
@@ -162,7 +160,7 @@ mod tests {
             record("open", "perf_event", "none_t"),
             record("cpu kernel", "perf_event", "none_t"),
             record("perfmon", "capability2", "none_t"),
-            record("sys_admin", "capability", "none_t"),
+            Denial { admin: Admin::AfterPerfmon, ..record("sys_admin", "capability", "none_t") },
             record("use", "fd", "owner_t"),
         ])
     }

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::{Context, Denial};
+use crate::audit::{Admin, Context, Denial, is_capability};
 
 /// Rules, grouped by who, whose and which class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     rules: BTreeMap<Scope, Rule>,
-    /// Domains that were denied both CAP_PERFMON and CAP_SYS_ADMIN, and are allowed only the first.
+    /// Domains that were denied CAP_SYS_ADMIN only after CAP_PERFMON, and are allowed only the latter.
     pub perfmon_alone: BTreeSet<String>,
-    /// Domains that were denied CAP_SYS_ADMIN and not CAP_PERFMON.
-    pub sys_admin_alone: BTreeSet<String>,
+    /// Domains that are allowed CAP_SYS_ADMIN, and why it was asked for.
+    pub sys_admin: BTreeMap<String, BTreeSet<Admin>>,
     /// Records that no rule can be made of.
     pub left: Vec<Left>,
 }
@@ -51,11 +51,30 @@ pub(super) const WHY_PERFMON: &str = "CAP_SYS_ADMIN was denied too and is left d
     CAP_SYS_ADMIN for something else still lacks it.";
 
 /// What to do about a domain that has CAP_SYS_ADMIN and not CAP_PERFMON.
-pub(super) const WHY_SYS_ADMIN: &str = "CAP_SYS_ADMIN was denied and CAP_PERFMON was not: the program has no \
+const WHY_SYS_ADMIN: &str = "CAP_SYS_ADMIN was denied and CAP_PERFMON was not: the program has no \
     CAP_PERFMON, which perf asks for first. Better than this rule: give the program CAP_PERFMON instead \
     (`setcap cap_perfmon=ep FILE`), and allow capability2 { perfmon }.";
 
-const PERFMON: &str = "perfmon";
+/// The same, where the records do not tell it from the next.
+const WHY_UNKNOWN: &str = "CAP_SYS_ADMIN was denied without a refusal of CAP_PERFMON before it. Uprobes, \
+    breakpoints in the kernel and Debian's level 3 ask for CAP_SYS_ADMIN alone, and this rule is for them. \
+    Everything else of perf asks for CAP_PERFMON first, which the program does not hold then: better than \
+    this rule, give it CAP_PERFMON (`setcap cap_perfmon=ep FILE`), and allow capability2 { perfmon }.";
+
+/// Where CAP_PERFMON does not count.
+const WHY_OWN: &str = "CAP_SYS_ADMIN is allowed because it was asked for on its own, as for uprobes, \
+    breakpoints in the kernel and Debian's level 3: CAP_PERFMON does not count there.";
+
+/// What to say about CAP_SYS_ADMIN that a rule allows.
+pub(crate) const fn why(admin: Admin) -> &'static str {
+    match admin {
+        Admin::OnItsOwn => WHY_OWN,
+        Admin::WithoutPerfmon => WHY_SYS_ADMIN,
+        // Of the former no rule is made.
+        Admin::AfterPerfmon | Admin::Unknown => WHY_UNKNOWN,
+    }
+}
+
 const SYS_ADMIN: &str = "sys_admin";
 
 impl Rules {
@@ -63,13 +82,15 @@ impl Rules {
     pub fn of<'a>(denials: impl IntoIterator<Item = &'a Denial>) -> Self {
         let denials: Vec<_> = denials.into_iter().filter(|denial| !denial.granted).collect();
         let mut this = Self::default();
-        let domains = |capability: &str| -> BTreeSet<String> {
-            let has = denials.iter().filter(|denial| denial.has_capability(capability));
-            has.filter_map(|denial| denial.source.kind()).map(str::to_owned).collect()
-        };
-        let (perfmon, sys_admin) = (domains(PERFMON), domains(SYS_ADMIN));
-        this.perfmon_alone = &perfmon & &sys_admin;
-        this.sys_admin_alone = &sys_admin - &perfmon;
+        for denial in denials.iter().filter(|denial| denial.denies_sys_admin()) {
+            let Some(domain) = denial.source.kind().map(str::to_owned) else { continue };
+            if denial.admin == Admin::AfterPerfmon {
+                this.perfmon_alone.insert(domain);
+            } else {
+                this.sys_admin.entry(domain).or_default().insert(denial.admin);
+            }
+        }
+        this.perfmon_alone.retain(|domain| !this.sys_admin.contains_key(domain));
         for denial in denials {
             if let Err(why) = this.add(denial) {
                 this.left.push(Left { record: denial.text.clone(), why });
@@ -131,7 +152,7 @@ impl Rules {
     #[must_use]
     pub fn withhold(&self, scope: &Scope, permission: &str) -> bool {
         permission == SYS_ADMIN
-            && scope.class.starts_with("cap")
+            && is_capability(&scope.class)
             && self.perfmon_alone.contains(&scope.source)
     }
 }
@@ -192,6 +213,10 @@ mod tests {
         Denial::parse(&line).unwrap().unwrap()
     }
 
+    fn asked(admin: Admin) -> Denial {
+        Denial { admin, ..denial("sys_admin", "capability", "") }
+    }
+
     fn te(denials: &[Denial]) -> Vec<String> {
         Rules::of(denials).iter().map(|(scope, rule)| rule.te(scope)).collect()
     }
@@ -208,24 +233,30 @@ mod tests {
     }
 
     #[rstest]
-    #[case(&[("perfmon", "capability2"), ("sys_admin", "capability")], &["allow a_t self:capability2 perfmon;"])]
-    #[case(&[("sys_admin", "capability")], &["allow a_t self:capability sys_admin;"])]
-    #[case(&[("perfmon", "capability2")], &["allow a_t self:capability2 perfmon;"])]
-    fn who_was_denied_both_capabilities_is_allowed_perfmon_alone(
-        #[case] denied: &[(&str, &str)],
-        #[case] rules: &[&str],
+    #[case::fallback(&[Admin::AfterPerfmon], false)]
+    #[case::on_its_own(&[Admin::OnItsOwn], true)]
+    #[case::not_held(&[Admin::WithoutPerfmon], true)]
+    #[case::unknown(&[Admin::Unknown], true)]
+    #[case::once_on_its_own(&[Admin::AfterPerfmon, Admin::OnItsOwn], true)]
+    fn sys_admin_is_withheld_only_where_it_is_the_fallback(
+        #[case] admins: &[Admin],
+        #[case] allowed: bool,
     ) {
-        let denials: Vec<_> = denied.iter().map(|(name, class)| denial(name, class, "")).collect();
-        assert_eq!(te(&denials), rules);
+        let mut denials = vec![denial("perfmon", "capability2", "")];
+        denials.extend(admins.iter().map(|admin| asked(*admin)));
+        let rules = Rules::of(&denials);
+        let scope = Scope::of(&denials[1]).unwrap();
+        assert_eq!(rules.allow(&scope, "sys_admin"), allowed);
+        assert_eq!(rules.withhold(&scope, "sys_admin"), !allowed);
+        assert!(te(&denials).contains(&"allow a_t self:capability2 perfmon;".to_owned()));
     }
 
     #[test]
-    fn another_domains_perfmon_says_nothing() {
-        let mut other = denial("perfmon", "capability2", "");
+    fn another_domains_fallback_says_nothing() {
+        let mut other = asked(Admin::AfterPerfmon);
         other.source.text = "u:r:b_t:s0".to_owned();
-        other.target.text = "u:r:b_t:s0".to_owned();
-        let both = [denial("sys_admin", "capability", ""), other];
-        assert!(te(&both).contains(&"allow a_t self:capability sys_admin;".to_owned()));
+        let rules = te(&[asked(Admin::OnItsOwn), other]);
+        assert_eq!(rules, ["allow a_t self:capability sys_admin;"]);
     }
 
     #[rstest]

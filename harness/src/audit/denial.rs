@@ -18,12 +18,32 @@ pub struct Denial {
     pub source: Context,
     /// Context of what was asked for.
     pub target: Context,
+    /// The process (the thread group's number).
+    pub pid: Option<u32>,
     /// The program's name, printable.
     pub comm: Option<String>,
+    /// Path of the file or the descriptor that it is about, printable.
+    pub path: Option<String>,
     /// Whether it was let through all the same; older kernels do not say.
     pub permissive: Option<bool>,
+    /// Of a denial of CAP_SYS_ADMIN: why it was asked for, which other records or checks tell.
+    pub admin: Admin,
     /// The record from `avc:` on, printable.
     pub text: String,
+}
+
+/// Why CAP_SYS_ADMIN was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Admin {
+    /// Nothing tells.
+    #[default]
+    Unknown,
+    /// SELinux had refused CAP_PERFMON to the same process in the same call, and logged it.
+    AfterPerfmon,
+    /// The process did not hold CAP_PERFMON.
+    WithoutPerfmon,
+    /// CAP_PERFMON does not count there: uprobes, breakpoints in the kernel, Debian's level 3.
+    OnItsOwn,
 }
 
 /// A context of a record, printable.
@@ -70,6 +90,11 @@ pub(crate) fn is_name(text: &str) -> bool {
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
 }
 
+/// Whether a class is of capabilities in the first user namespace: perf asks for no other.
+pub(crate) fn is_capability(class: &str) -> bool {
+    matches!(class, "capability" | "capability2")
+}
+
 impl Denial {
     /// Takes a record apart, from a line that holds it. `None` when the line holds none.
     ///
@@ -113,12 +138,15 @@ impl Denial {
             class: printable_line(class),
             source: context("scontext", "ssid", "srawcon")?,
             target: context("tcontext", "tsid", "trawcon")?,
+            pid: avc.field("pid").and_then(|pid| pid.parse().ok()),
             comm: avc.field("comm").map(|value| untrusted(value, interpreted)),
+            path: avc.field("path").map(|value| untrusted(value, interpreted)),
             permissive: match avc.field("permissive") {
                 Some("0") => Some(false),
                 Some("1") => Some(true),
                 _ => None,
             },
+            admin: Admin::Unknown,
             text: printable_line(record),
         })
     }
@@ -141,7 +169,17 @@ impl Denial {
     /// Whether this permission of a capability is in it, in whichever of the classes.
     #[must_use]
     pub fn has_capability(&self, name: &str) -> bool {
-        self.class.starts_with("cap") && self.permissions.contains(name)
+        is_capability(&self.class) && self.permissions.contains(name)
+    }
+
+    /// Whether CAP_PERFMON was denied and not let through, so that CAP_SYS_ADMIN is asked for next.
+    pub(crate) fn refuses_perfmon(&self) -> bool {
+        self.refused() && self.has_capability("perfmon")
+    }
+
+    /// Whether CAP_SYS_ADMIN was denied.
+    pub(crate) fn denies_sys_admin(&self) -> bool {
+        !self.granted && self.has_capability("sys_admin")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, BufRead};
 
-use super::{Call, Context, Denial, NotADenial};
+use super::{Admin, Call, Context, Denial, NotADenial};
 
 /// What a log holds.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Kind {
     pub denial: Denial,
     /// How many there are.
     pub count: usize,
+    /// The processes that they are about, as many as are kept.
+    pub pids: BTreeSet<u32>,
     /// The system calls in which they came, as far as the log tells.
     pub calls: BTreeSet<Call>,
 }
@@ -39,6 +41,12 @@ const LONGEST: usize = 16 << 10;
 
 /// How many events may wait for their SYSCALL record: it follows closely, if at all.
 const WAITING: usize = 4096;
+
+/// How the kernel names the descriptor of an event.
+const PERF_FD: &str = "anon_inode:[perf_event]";
+
+/// How far apart the records of one call can be, in seconds, where each has a serial of its own.
+const ONE_CALL: f64 = 0.1;
 
 /// How many SYSCALL records are remembered for AVC records that follow them: ausearch writes those of one
 /// event from the last to the first.
@@ -64,17 +72,31 @@ impl Log {
                 }
             }
         }
-        Ok(reading.log)
+        let mut log = reading.log;
+        // Those whose every record turned out to be of another kind.
+        log.kinds.retain(|kind| kind.count > 0);
+        log.places.clear();
+        Ok(log)
     }
 
     /// Takes in one record that stands alone, such as one of a run.
     pub fn add(&mut self, denial: Denial, call: Option<Call>) -> usize {
+        let pid = denial.pid;
         let place = *self.places.entry(Alike::of(&denial)).or_insert_with(|| {
-            self.kinds.push(Kind { denial, count: 0, calls: BTreeSet::new() });
+            self.kinds.push(Kind {
+                denial,
+                count: 0,
+                pids: BTreeSet::new(),
+                calls: BTreeSet::new(),
+            });
             self.kinds.len() - 1
         });
-        self.kinds[place].count += 1;
-        self.kinds[place].calls.extend(call);
+        let kind = &mut self.kinds[place];
+        kind.count += 1;
+        if kind.pids.len() < WAITING {
+            kind.pids.extend(pid);
+        }
+        kind.calls.extend(call);
         place
     }
 }
@@ -85,6 +107,8 @@ struct Alike {
     granted: bool,
     permissive: Option<bool>,
     comm: Option<String>,
+    admin: Admin,
+    of_perfs: bool,
     class: String,
     permissions: Vec<String>,
     contexts: [(String, bool); 2],
@@ -97,6 +121,8 @@ impl Alike {
             granted: denial.granted,
             permissive: denial.permissive,
             comm: denial.comm.clone(),
+            admin: denial.admin,
+            of_perfs: denial.path.as_deref() == Some(PERF_FD),
             class: denial.class.clone(),
             permissions: denial.permissions.iter().cloned().collect(),
             contexts: [context(&denial.source), context(&denial.target)],
@@ -111,17 +137,38 @@ struct Reading {
     waiting: HashMap<String, Vec<usize>>,
     /// System calls of the last events.
     calls: VecDeque<(String, Call)>,
+    /// The last record of each process.
+    last: HashMap<u32, Before>,
+}
+
+/// The record before, of the same process.
+struct Before {
+    denial: Denial,
+    event: Option<String>,
+    place: usize,
 }
 
 impl Reading {
     fn take(&mut self, line: &str) {
         self.log.lines += 1;
         match Denial::parse(line) {
-            Some(Ok(denial)) => {
+            Some(Ok(mut denial)) => {
                 let event = event(line);
                 let call = event.and_then(|event| self.call_of(event));
                 let known = call.is_some();
-                let place = self.log.add(denial, call);
+                let before = denial.pid.and_then(|pid| self.last.remove(&pid));
+                let before = before.filter(|before| self.one_call(before, &denial, event));
+                if let Some(before) = before {
+                    self.pair(&before, &mut denial, event, call.as_ref());
+                }
+                let place = self.log.add(denial.clone(), call);
+                if let Some(pid) = denial.pid {
+                    if self.last.len() >= WAITING {
+                        self.last.clear();
+                    }
+                    let event = event.map(str::to_owned);
+                    self.last.insert(pid, Before { denial, event, place });
+                }
                 if let (Some(event), false) = (event, known) {
                     if self.waiting.len() >= WAITING {
                         self.waiting.clear();
@@ -138,6 +185,52 @@ impl Reading {
                 if let (Some(event), Some(call)) = (event(line), Call::parse(line)) {
                     self.called(event, call);
                 }
+            }
+        }
+    }
+
+    /// Whether two records are about the same call of the same process, as far as they tell.
+    fn one_call(&self, before: &Before, denial: &Denial, event: Option<&str>) -> bool {
+        if before.denial.comm != denial.comm || before.denial.source != denial.source {
+            return false;
+        }
+        match (before.event.as_deref(), event) {
+            (Some(first), Some(second)) if first != second => {
+                // Without an audit context each record has a serial of its own, and no SYSCALL record.
+                let told = self.call_of(first).is_some() || self.call_of(second).is_some();
+                let time = |event: &str| event.split(':').next()?.parse::<f64>().ok();
+                let near = time(first).zip(time(second)).map(|(a, b)| (a - b).abs() < ONE_CALL);
+                !told && near == Some(true)
+            }
+            _ => true,
+        }
+    }
+
+    /// Tells of CAP_SYS_ADMIN that it was asked for because CAP_PERFMON was refused.
+    fn pair(
+        &mut self,
+        before: &Before,
+        denial: &mut Denial,
+        event: Option<&str>,
+        call: Option<&Call>,
+    ) {
+        if before.denial.refuses_perfmon() && denial.denies_sys_admin() {
+            denial.admin = Admin::AfterPerfmon;
+        }
+        // ausearch writes the records of one event from the last to the first.
+        let one_event = event.is_some() && before.event.as_deref() == event;
+        let admin = &before.denial;
+        if one_event
+            && denial.refuses_perfmon()
+            && admin.denies_sys_admin()
+            && admin.admin == Admin::Unknown
+        {
+            let kind = &mut self.log.kinds[before.place];
+            kind.count -= 1;
+            let paired = Denial { admin: Admin::AfterPerfmon, ..before.denial.clone() };
+            let place = self.log.add(paired, call.cloned());
+            for waiting in event.and_then(|event| self.waiting.get_mut(event)).into_iter() {
+                waiting.push(place);
             }
         }
     }

@@ -7,7 +7,7 @@ mod denial;
 mod log;
 mod syscall;
 
-pub(crate) use denial::is_name;
-pub use denial::{Context, Denial, NotADenial};
+pub use denial::{Admin, Context, Denial, NotADenial};
+pub(crate) use denial::{is_capability, is_name};
 pub use log::{Kind, Log};
 pub use syscall::{Call, Outcome};

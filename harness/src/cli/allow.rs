@@ -12,7 +12,7 @@ use super::{Exit, Failure, record};
 use crate::allow::{Comparison, Form, Module, Rules, denials, observed, pairs};
 use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
-use crate::explain::{Knowledge, is_about_perf};
+use crate::explain::{Knowledge, Sorted};
 use crate::kernel::{KernelSpec, Origin};
 use crate::known::KnownDifferences;
 use crate::plan::PlannedCell;
@@ -123,13 +123,20 @@ fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
         return Err(Failure::input(format!("no whole AVC record in the log: {damage}")));
     }
     let knowledge = Knowledge::built_in()?;
-    let (about, others): (Vec<_>, Vec<_>) =
-        log.kinds.iter().partition(|kind| is_about_perf(kind, &knowledge));
-    if !others.is_empty() {
-        anstream::eprintln!("{} kinds of records are not about perf and left out", others.len());
-    }
-    if log.damaged > 0 {
-        anstream::eprintln!("warning: {} lines are no whole AVC record and left out", log.damaged);
+    let Sorted { about, unsaid, others } = Sorted::of(log, &knowledge);
+    let kinds = |number, what: &str| match number {
+        0 => {}
+        1 => anstream::eprintln!("1 kind of records {} and is left out", what.replace("are", "is")),
+        number => anstream::eprintln!("{number} kinds of records {what} and are left out"),
+    };
+    kinds(others.len(), "are not about perf");
+    kinds(unsaid.len(), "may not be about perf (no SYSCALL record says)");
+    match log.damaged {
+        0 => {}
+        1 => anstream::eprintln!("warning: 1 line is no whole AVC record and is left out"),
+        number => {
+            anstream::eprintln!("warning: {number} lines are no whole AVC record and are left out");
+        }
     }
     Ok(about.into_iter().map(|kind| kind.denial.clone()).collect())
 }

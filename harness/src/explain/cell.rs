@@ -11,7 +11,7 @@ use super::log::{asked_in, lines};
 use super::missing::{NEVER_EFFECTIVE, REASONS};
 use super::text::paragraph;
 use super::walk::{Check, Open, Question, SYS_ADMIN};
-use crate::allow::Rules;
+use crate::allow::{Asked, Rules};
 use crate::audit::Denial;
 use crate::case::{Case, Circumstances, Coordinates};
 use crate::errno::Errno;
@@ -52,6 +52,7 @@ pub fn cell(
         kernel,
         knowledge,
         denials: Vec::new(),
+        asked: Asked::default(),
         lacks: BTreeSet::new(),
         sys_admin: false,
     };
@@ -73,6 +74,8 @@ struct Story<'a> {
     kernel: &'a Circumstances<'a>,
     knowledge: &'a Knowledge,
     denials: Vec<Denial>,
+    /// What the call has asked so far.
+    asked: Asked,
     /// Capabilities whose lack refused something.
     lacks: BTreeSet<u32>,
     /// CAP_SYS_ADMIN was used where CAP_PERFMON would do.
@@ -101,6 +104,7 @@ impl Story<'_> {
         }
         let syscall = line.split('(').next().unwrap_or_default();
         let mut last = None;
+        self.asked = Asked::default();
         for one in &answered {
             let _ = writeln!(out, "{}", one.line);
             if let Some(effect) = &one.effect {
@@ -169,10 +173,13 @@ impl Story<'_> {
     ) -> String {
         match effect {
             Effect::Avc(avc) => {
-                self.denials.extend(self.denial(avc));
+                if let Some(denial) = self.denial(avc) {
+                    self.denials.push(self.asked.record(denial));
+                }
                 self.record(avc, check, syscall, last)
             }
             Effect::Cap(line) => {
+                self.asked.capability(*line);
                 self.sys_admin |= line.cap == SYS_ADMIN
                     && line.verdict == CapVerdict::Granted
                     && check.is_some_and(|check| check.question == Question::Perfmon);

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::audit::is_capability;
 use crate::coverage::{Ask, Point, Points, PointsError};
 
 /// Everything that is known.
@@ -42,6 +43,8 @@ pub struct Permission {
     pub instead: Option<String>,
     /// Whose label the target is, where it is not the process's own.
     pub target: Option<String>,
+    /// The path of what it is about, where only that makes it perf's.
+    pub only_path: Option<String>,
     /// The system calls in which it is about perf.
     #[serde(default)]
     pub only_in: Vec<String>,
@@ -123,8 +126,7 @@ impl Knowledge {
 impl Permission {
     fn is(&self, class: &str, name: &str) -> bool {
         // Of a capability the name says which it is; its class has been confused in print.
-        let class_fits =
-            self.class == class || self.capability.is_some() && class.starts_with("cap");
+        let class_fits = self.class == class || self.capability.is_some() && is_capability(class);
         class_fits && self.name == name
     }
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::knowledge::{Knowledge, Permission};
 use super::missing::{self, REASONS};
 use super::text::{count, paragraph};
-use crate::allow::Rules;
-use crate::audit::{Call, Kind, Log, Outcome};
+use crate::allow::{Rules, Scope, why};
+use crate::audit::{Admin, Call, Kind, Log, Outcome, is_capability};
 use crate::coverage::Point;
 use crate::printable::printable_line;
 
@@ -36,8 +36,7 @@ const OTHERS: usize = 8;
 /// Explains what is about perf in a log, program by program.
 #[must_use]
 pub fn log(log: &Log, knowledge: &Knowledge) -> Explained {
-    let (about, others): (Vec<&Kind>, Vec<&Kind>) =
-        log.kinds.iter().partition(|kind| is_about_perf(kind, knowledge));
+    let Sorted { about, unsaid, others } = Sorted::of(log, knowledge);
     let mut parties: Vec<Party<'_>> = Vec::new();
     let mut places = HashMap::new();
     for kind in about {
@@ -55,28 +54,77 @@ pub fn log(log: &Log, knowledge: &Knowledge) -> Explained {
         explain(&mut text, party, knowledge);
         text.push('\n');
     }
-    passed_over(&mut text, log, &others);
+    passed_over(&mut text, log, &others, &unsaid);
     Explained { text: text.trim_end().to_owned() + "\n", records }
 }
 
-/// Whether a record is about perf, as far as one can see from it and its system call.
-#[must_use]
-pub fn is_about_perf(kind: &Kind, knowledge: &Knowledge) -> bool {
+/// The records of a log, by whether they are about perf.
+#[derive(Debug, Default)]
+pub struct Sorted<'a> {
+    /// They are, as far as one can see from them and their system call.
+    pub about: Vec<&'a Kind>,
+    /// They may not be: other parts of the kernel ask for these capabilities too, and no SYSCALL record says
+    /// which asked.
+    pub unsaid: Vec<&'a Kind>,
+    /// They are not.
+    pub others: Vec<&'a Kind>,
+}
+
+/// How the programs are called that are perf, or of its kin.
+const PERF: &str = "perf";
+
+impl<'a> Sorted<'a> {
+    /// Sorts a log's records.
+    #[must_use]
+    pub fn of(log: &'a Log, knowledge: &Knowledge) -> Self {
+        let of_perf: Vec<&Kind> = log
+            .kinds
+            .iter()
+            .filter(|kind| {
+                kind.denial.class == "perf_event" || kind.denial.has_capability("perfmon")
+            })
+            .collect();
+        let mut this = Self::default();
+        for kind in &log.kinds {
+            let known = kind.denial.permissions.iter().any(|name| fits(kind, name, knowledge));
+            let perfmon = kind.denial.has_capability("perfmon");
+            if !known {
+                this.others.push(kind);
+            } else if perfmon || !is_capability(&kind.denial.class) || !kind.calls.is_empty() {
+                this.about.push(kind);
+            } else {
+                let comm = kind.denial.comm.as_deref().unwrap_or_default();
+                let is_perf = comm.starts_with(PERF);
+                match is_perf || of_perf.iter().any(|other| one_process(kind, other)) {
+                    true => this.about.push(kind),
+                    false => this.unsaid.push(kind),
+                }
+            }
+        }
+        this
+    }
+}
+
+/// Whether two kinds of records have a process in common.
+fn one_process(one: &Kind, other: &Kind) -> bool {
+    one.denial.comm == other.denial.comm
+        && one.denial.source == other.denial.source
+        && (one.pids.is_empty() && other.pids.is_empty() || !one.pids.is_disjoint(&other.pids))
+}
+
+/// Whether a permission can be about perf in the system calls that are known.
+fn fits(kind: &Kind, name: &str, knowledge: &Knowledge) -> bool {
     let denial = &kind.denial;
-    let calls: Vec<_> = kind.calls.iter().map(|call| call.name.as_str()).collect();
-    denial.permissions.iter().any(|name| {
-        knowledge.permission(&denial.class, name).is_some_and(|permission| {
-            let only_in = &permission.only_in;
-            let fits = only_in.is_empty()
-                || calls.iter().any(|call| only_in.iter().any(|known| known == call));
-            // Other parts of the kernel ask for these capabilities too.
-            let elsewhere = permission.capability.is_some()
-                && permission.name != "perfmon"
-                && !calls.is_empty()
-                && !calls.iter().any(|call| knowledge.is_of_perf(call));
-            fits && !elsewhere
-        })
-    })
+    let Some(permission) = knowledge.permission(&denial.class, name) else { return false };
+    let within = |only: &[String]| kind.calls.iter().any(|call| only.contains(&call.name));
+    let fits = permission.only_in.is_empty() || within(&permission.only_in);
+    let path = permission.only_path.is_none() || permission.only_path == denial.path;
+    // Other parts of the kernel ask for these capabilities too.
+    let elsewhere = permission.capability.is_some()
+        && permission.name != "perfmon"
+        && !kind.calls.is_empty()
+        && !kind.calls.iter().any(|call| knowledge.is_of_perf(&call.name));
+    fits && path && !elsewhere
 }
 
 fn explain(out: &mut String, party: &Party<'_>, knowledge: &Knowledge) {
@@ -215,7 +263,8 @@ pub(super) fn asked_in(
     let _ = write!(text, " in {} ({})", functions.join(", "), files.join(", "));
     if places.len() > PLACES {
         let more = places.len() - PLACES;
-        let _ = write!(text, " and {more} more places (`perfsec coverage --list`)");
+        let what = if more == 1 { "place" } else { "places" };
+        let _ = write!(text, " and {more} more {what} (`perfsec coverage --list`)");
     }
     let mut syscalls: Vec<_> = places.iter().flat_map(|point| knowledge.syscalls(point)).collect();
     syscalls.sort_unstable();
@@ -251,20 +300,28 @@ fn least(out: &mut String, kinds: &[&Kind], knowledge: &Knowledge) {
     }
 }
 
-/// The rules, CAP_PERFMON in the place of CAP_SYS_ADMIN.
+/// The rules, CAP_PERFMON in the place of CAP_SYS_ADMIN where that will do.
 pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
-    let mut instead = Vec::new();
+    let mut admin = Vec::new();
     for (scope, rule) in rules.iter() {
-        let sys_admin = rule.permissions.contains("sys_admin") && scope.class.starts_with("cap");
-        if sys_admin && rules.sys_admin_alone.contains(&scope.source) {
-            instead.push((scope, rule));
+        if rule.permissions.contains("sys_admin") && is_capability(&scope.class) {
+            admin.push((scope, rule));
         } else {
             let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
         }
     }
-    for (scope, rule) in instead {
+    for (scope, rule) in admin {
         let domain = &scope.source;
-        let _ = writeln!(out, "{:indent$}allow {domain} self:capability2 perfmon;", "");
+        let reasons = rules.sys_admin.get(domain);
+        if reasons.is_some_and(|reasons| reasons.iter().all(|one| *one == Admin::OnItsOwn)) {
+            let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
+            paragraph(out, indent, why(Admin::OnItsOwn));
+            continue;
+        }
+        let perfmon = Scope { class: "capability2".to_owned(), ..scope.clone() };
+        if !rules.allow(&perfmon, "perfmon") {
+            let _ = writeln!(out, "{:indent$}allow {domain} self:capability2 perfmon;", "");
+        }
         paragraph(
             out,
             indent,
@@ -276,7 +333,18 @@ pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
 }
 
 /// What was not explained.
-fn passed_over(out: &mut String, log: &Log, others: &[&Kind]) {
+fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) {
+    let unsaid: usize = unsaid.iter().map(|kind| kind.count).sum();
+    if unsaid > 0 {
+        let are = if unsaid == 1 { "record of a capability" } else { "records of capabilities" };
+        paragraph(
+            out,
+            0,
+            &format!(
+                "passed over: {unsaid} {are} that may not be about perf: no SYSCALL record says"
+            ),
+        );
+    }
     for kind in others.iter().take(OTHERS) {
         let denial = &kind.denial;
         let names: Vec<_> = denial.permissions.iter().map(String::as_str).collect();
@@ -291,8 +359,9 @@ fn passed_over(out: &mut String, log: &Log, others: &[&Kind]) {
         paragraph(out, 0, &line);
     }
     if others.len() > OTHERS {
-        let _ =
-            writeln!(out, "and {} more kinds of records are not about perf", others.len() - OTHERS);
+        let more = others.len() - OTHERS;
+        let are = if more == 1 { "kind of records is" } else { "kinds of records are" };
+        let _ = writeln!(out, "and {more} more {are} not about perf");
     }
     if log.damaged > 0 {
         let why = log.damage.as_ref().map_or(String::new(), |error| format!(": {error}"));

@@ -1,6 +1,6 @@
 //! Why a record that one could expect is not in a log.
 
-use crate::audit::{Denial, Kind};
+use crate::audit::{Admin, Denial, Kind};
 
 /// The three reasons for which the founding thread missed records, each with how to tell.
 pub(super) const REASONS: [&str; 3] = [
@@ -42,7 +42,7 @@ pub(super) fn missing(kinds: &[&Kind]) -> Missing {
         );
     }
     match (perfmon, sys_admin) {
-        (true, true) => missing.notes.push(
+        (true, true) if any(&|denial| denial.admin == Admin::AfterPerfmon) => missing.notes.push(
             "Both CAP_PERFMON and CAP_SYS_ADMIN were denied: CAP_SYS_ADMIN is asked for only because \
              CAP_PERFMON was refused. Allow CAP_PERFMON alone, as perf-security.rst prefers.",
         ),
@@ -52,7 +52,7 @@ pub(super) fn missing(kinds: &[&Kind]) -> Missing {
                  CAP_SYS_ADMIN, which the process does not hold, or a dontaudit rule hides the record.",
             );
         }
-        (true, false) => {}
+        (true, _) => {}
         (false, true) => {
             missing.notes.push(
                 "No record of perfmon, though perfmon_capable() asks for CAP_PERFMON before \
@@ -100,6 +100,7 @@ mod tests {
     #[case::refused_at_open(&[("open", "perf_event", 0)], "The call ended", false)]
     #[case::the_threads_first_log(&[("open", "perf_event", 1), ("cpu", "perf_event", 1)], "No record of perfmon or sys_admin", true)]
     #[case::both(&[("perfmon", "capability2", 0), ("sys_admin", "capability", 0)], "perf-security.rst", false)]
+    #[case::in_the_other_order(&[("sys_admin", "capability", 0), ("perfmon", "capability2", 0), ("open", "perf_event", 0)], "The call ended", false)]
     #[case::sys_admin_alone(&[("sys_admin", "capability", 0)], "No record of perfmon, though", true)]
     #[case::perfmon_alone(&[("perfmon", "capability2", 0)], "No record of sys_admin", false)]
     fn what_is_missing_follows_from_what_is_there(
@@ -111,6 +112,20 @@ mod tests {
         let missing = missing(&kinds.iter().collect::<Vec<_>>());
         assert!(missing.notes.iter().any(|note| note.contains(begins)), "{missing:?}");
         assert_eq!(missing.reasons, reasons);
+    }
+
+    #[rstest]
+    #[case::fallback(&[("perfmon", "capability2", 0), ("sys_admin", "capability", 0)], true)]
+    #[case::on_its_own_first(&[("sys_admin", "capability", 0), ("perfmon", "capability2", 0)], false)]
+    #[case::let_through(&[("perfmon", "capability2", 1), ("sys_admin", "capability", 1)], false)]
+    fn sys_admin_is_the_fallback_only_after_perfmon_was_refused(
+        #[case] records: &[(&str, &str, u8)],
+        #[case] fallback: bool,
+    ) {
+        let kinds = kinds(records);
+        let missing = missing(&kinds.iter().collect::<Vec<_>>());
+        let told = missing.notes.iter().any(|note| note.contains("asked for only because"));
+        assert_eq!(told, fallback, "{missing:?}");
     }
 
     #[rstest]

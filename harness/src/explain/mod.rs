@@ -14,7 +14,7 @@ mod walk;
 
 pub use cell::cell;
 pub use knowledge::{Knowledge, KnowledgeError, Permission};
-pub use log::{Explained, is_about_perf, log};
+pub use log::{Explained, Sorted, log};
 pub use symptom::{Symptom, SymptomError};
 pub use text::wrapped;
 pub use walk::{Check, Open, Question};
