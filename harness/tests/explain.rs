@@ -124,6 +124,47 @@ fn a_log_without_perf_says_so() {
         .succeeds();
 }
 
+/// A record of a capability, of a program that is not perf.
+fn other(permission: &str, class: &str, pid: u32) -> String {
+    let record = record(permission, class, 0).replace("\"perf\"", "\"app\"");
+    record.replace("pid=8859", &format!("pid={pid}"))
+}
+
+#[rstest]
+#[case::alone(&[("sys_admin", "capability", 1)], false)]
+#[case::with_perfmon(&[("perfmon", "capability2", 1), ("sys_admin", "capability", 1)], true)]
+#[case::with_an_event(&[("open", "perf_event", 1), ("ipc_lock", "capability", 1)], true)]
+#[case::of_another_process(&[("open", "perf_event", 1), ("ipc_lock", "capability", 2)], false)]
+#[case::perfmon(&[("perfmon", "capability2", 1)], true)]
+fn a_capability_without_a_call_is_perfs_only_beside_perfs_own(
+    #[case] records: &[(&str, &str, u32)],
+    #[case] about: bool,
+) {
+    let log: String = records.iter().map(|(name, class, pid)| other(name, class, *pid)).collect();
+    let ended = with_input(&["explain", "-"], &log);
+    let said = "passed over: 1 record of a capability that may not be about perf";
+    assert_eq!(!ended.stdout.contains(said), about, "{}", ended.stdout);
+}
+
+#[rstest]
+#[case("cap_userns")]
+#[case("cap2_userns")]
+fn a_capability_in_another_user_namespace_is_never_perfs(#[case] class: &str) {
+    let ended = with_input(&["explain", "-"], &record("sys_admin perfmon", class, 0));
+    ended.fails(4, "nothing to explain");
+}
+
+#[rstest]
+#[case("anon_inode:[perf_event]", Some(0))]
+#[case("/dev/pts/0", Some(4))]
+fn the_use_of_a_descriptor_is_perfs_if_it_is_an_events(
+    #[case] path: &str,
+    #[case] code: Option<i32>,
+) {
+    let record = record("use", "fd", 0).replace("comm=", &format!("path=\"{path}\" comm="));
+    assert_eq!(with_input(&["explain", "-"], &record).code, code);
+}
+
 #[test]
 fn hostile_input_is_passed_over_and_shows_nothing_that_acts() {
     let hostile = [

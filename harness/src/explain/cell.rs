@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use perfsec_wire::Mode;
-use perfsec_wire::Step;
+use perfsec_wire::step::{Bpf, ProgType};
+use perfsec_wire::{Lockdown, Mode, Step};
 
 use super::knowledge::Knowledge;
 use super::log::{asked_in, lines};
@@ -23,6 +23,15 @@ const DEEP: usize = 6;
 
 /// CAP_PERFMON
 const PERFMON: u32 = 38;
+/// CAP_BPF
+const BPF: u32 = 39;
+/// Capabilities of which the kernel asks for the first, and takes the second instead.
+const PAIRS: [(u32, u32); 3] =
+    [(PERFMON, SYS_ADMIN), (BPF, SYS_ADMIN), (DAC_READ_SEARCH, DAC_OVERRIDE)];
+/// CAP_DAC_READ_SEARCH
+const DAC_READ_SEARCH: u32 = 2;
+/// CAP_DAC_OVERRIDE
+const DAC_OVERRIDE: u32 = 1;
 /// CAP_SYS_PTRACE
 const SYS_PTRACE: u32 = 19;
 
@@ -54,6 +63,9 @@ pub fn cell(
         denials: Vec::new(),
         asked: Asked::default(),
         lacks: BTreeSet::new(),
+        one_of: BTreeSet::new(),
+        level: false,
+        domain: at.domain.clone(),
         sys_admin: false,
     };
     while let [call, after @ ..] = rest {
@@ -78,6 +90,12 @@ struct Story<'a> {
     asked: Asked,
     /// Capabilities whose lack refused something.
     lacks: BTreeSet<u32>,
+    /// Capabilities of which one or several were lacking, and nothing tells which.
+    one_of: BTreeSet<Vec<u32>>,
+    /// Debian's level 3 refused.
+    level: bool,
+    /// The domain, which an exec can change.
+    domain: String,
     /// CAP_SYS_ADMIN was used where CAP_PERFMON would do.
     sys_admin: bool,
 }
@@ -99,7 +117,7 @@ impl Story<'_> {
         };
         let answered = assign(effects, &checks);
         let _ = writeln!(out, "{line}");
-        if let Some(why) = self.outcome(line, &answered) {
+        if let Some(why) = self.outcome(step, line, &answered) {
             paragraph(out, DEEP, &why);
         }
         let syscall = line.split('(').next().unwrap_or_default();
@@ -116,7 +134,12 @@ impl Story<'_> {
     }
 
     /// Why the call ends as it does, where that needs saying.
-    fn outcome(&mut self, line: &str, answered: &[Answered]) -> Option<String> {
+    fn outcome(
+        &mut self,
+        step: Option<&Step>,
+        line: &str,
+        answered: &[Answered],
+    ) -> Option<String> {
         let (_, result) = line.rsplit_once(" = ")?;
         let errno = result.parse::<Errno>().ok()?;
         if !errno.is_denial() {
@@ -131,6 +154,9 @@ impl Story<'_> {
             _ => false,
         });
         let Some(refusing) = refusing else {
+            if let (Errno::EPERM, Some(why)) = (errno, self.locked_down()) {
+                return Some(why);
+            }
             return Some(match self.at.mode {
                 Mode::Enforcing => "refused, and nothing says so: SELinux refused and a dontaudit rule hides \
                                     the record, or an ordinary permission (file mode, uid) is missing"
@@ -141,22 +167,97 @@ impl Story<'_> {
                 }
             });
         };
-        let selinux = answered.iter().any(|one| {
-            matches!(&one.effect, Some(Effect::Cap(line))
-                if line.cap == PERFMON && line.verdict == CapVerdict::Refused)
-        });
-        if let Some(Effect::Cap(line)) = &refusing.effect
-            && line.verdict == CapVerdict::NotHeld
-            && !selinux
+        if matches!(&refusing.effect, Some(Effect::Cap(line)) if line.verdict == CapVerdict::NotHeld)
         {
-            let second =
-                refusing.check.as_ref().is_some_and(|check| check.question == Question::Perfmon);
-            self.lacks.insert(if second || line.cap == SYS_PTRACE { PERFMON } else { line.cap });
+            self.lack(step, answered, refusing);
+        }
+        // Everything that is asked before it was granted, so nothing of SELinux's refuses.
+        if let Some(Step::PerfEventOpen(_)) = step
+            && errno == Errno::EPERM
+            && self.goes_on(refusing)
+            && let Some(why) = self.locked_down()
+        {
+            return Some(why);
         }
         Some(match &refusing.check {
             Some(check) => format!("refused in {}(): {}", check.function, check.because),
             None => format!("refused by the check `{}`", refusing.line.trim()),
         })
+    }
+
+    /// What lockdown says, in a case that it is for: no check of it is seen.
+    fn locked_down(&self) -> Option<String> {
+        (self.case.lockdown != Lockdown::None).then(|| {
+            format!(
+                "nothing that was asked was refused: lockdown {} refuses, whatever the process may do, and no \
+                 privilege helps",
+                self.case.lockdown
+            )
+        })
+    }
+
+    /// Whether the call goes on after this refusal.
+    fn goes_on(&self, refusing: &Answered) -> bool {
+        refusing.check.as_ref().is_some_and(|check| check.goes_on)
+    }
+
+    /// Notes which capability would have been enough for a call that failed for want of one.
+    fn lack(&mut self, step: Option<&Step>, answered: &[Answered], refusing: &Answered) {
+        let checks: Vec<(CapLine, Option<&Check>)> = answered
+            .iter()
+            .filter_map(|one| match &one.effect {
+                Some(Effect::Cap(line)) if !line.unaudited => Some((*line, one.check.as_ref())),
+                _ => None,
+            })
+            .collect();
+        let missing = |line: &CapLine| line.verdict == CapVerdict::NotHeld;
+        // SELinux refused the first of a pair: a rule helps, and no capability is missing.
+        let refused = |at: usize| {
+            let pair = (checks[at - 1].0.cap, checks[at].0.cap);
+            PAIRS.contains(&pair) && checks[at - 1].0.verdict == CapVerdict::Refused
+        };
+        let mut wanted: Vec<u32> = Vec::new();
+        let mut before = None;
+        for (at, (line, check)) in checks.iter().enumerate() {
+            let second = before.is_some_and(|first| PAIRS.contains(&(first, line.cap)));
+            before = missing(line).then_some(line.cap);
+            if !missing(line) || second || at > 0 && refused(at) {
+                // What another stands for was not what was lacking.
+                if second && !missing(line) {
+                    wanted.pop();
+                }
+                continue;
+            }
+            if check.is_none_or(|check| !check.goes_on) {
+                wanted.push(line.cap);
+            }
+        }
+        if let Some(Step::PerfEventOpen(_)) = step {
+            // It ends at the first refusal that it does not go on after.
+            let of_ptrace = |check: &Check| check.question == Question::Ptrace;
+            if refusing.check.as_ref().is_some_and(of_ptrace) {
+                wanted = vec![PERFMON];
+            }
+            let level = |check: &Check| {
+                check.question == Question::Capability(SYS_ADMIN)
+                    && check.function == "perf_event_open"
+            };
+            self.level |= refusing.check.as_ref().is_some_and(level);
+        }
+        wanted.dedup();
+        if let (Some(Step::Bpf(call)), [BPF]) = (step, wanted.as_slice())
+            && let Bpf::ProgLoad(load) = call
+            && is_tracing(load.prog_type)
+        {
+            wanted.push(PERFMON);
+            self.lacks.extend(wanted);
+            return;
+        }
+        match wanted.as_slice() {
+            [] => {}
+            [one] => drop(self.lacks.insert(*one)),
+            several => drop(self.one_of.insert(several.to_vec())),
+        }
     }
 
     fn let_through(&self, avc: &Avc) -> bool {
@@ -186,7 +287,10 @@ impl Story<'_> {
                 capability(line, check)
             }
             Effect::Holds(_) => "what the process holds after the exec".to_owned(),
-            Effect::Domain(_) => "the exec entered another domain".to_owned(),
+            Effect::Domain(domain) => {
+                self.domain.clone_from(domain);
+                "the exec entered another domain".to_owned()
+            }
             Effect::Uid(_) => "the exec changed the user id".to_owned(),
             Effect::Kernel(_) => "a line of the kernel's log".to_owned(),
             Effect::SelinuxErr(_) => {
@@ -240,7 +344,7 @@ impl Story<'_> {
                 *value = whole(value);
             }
         }
-        let context = whole(&self.at.domain);
+        let context = whole(&self.domain);
         let subject =
             Subject { pid: 1, comm: &self.case.comm, context: &context, mode: self.at.mode };
         Denial::parse(&avc.expand(&subject))?.ok()
@@ -248,7 +352,8 @@ impl Story<'_> {
 
     fn least(&self, out: &mut String) {
         let rules = Rules::of(&self.denials);
-        if rules.is_empty() && self.lacks.is_empty() {
+        let lacks = !self.lacks.is_empty() || !self.one_of.is_empty();
+        if rules.is_empty() && !lacks {
             out.push_str("\nnothing is refused and nothing is logged as denied\n");
             if self.sys_admin {
                 let text = "CAP_SYS_ADMIN was used where CAP_PERFMON is enough: `setcap cap_perfmon=ep FILE` \
@@ -265,12 +370,39 @@ impl Story<'_> {
             );
             paragraph(out, 2, &text);
         }
+        for several in &self.one_of {
+            let names: Vec<_> = several.iter().map(|cap| cap_name(*cap)).collect();
+            let text = format!(
+                "of the capabilities {} one or several (`setcap`): each was asked for and not held, and what is \
+                 seen does not tell which was decisive",
+                names.join(", ")
+            );
+            paragraph(out, 2, &text);
+        }
+        if self.level {
+            let text = "or, better, `sysctl kernel.perf_event_paranoid=2` and CAP_PERFMON, which does not count at \
+                        Debian's level 3";
+            paragraph(out, 2, text);
+        }
         lines(out, 2, &rules);
-        if !self.lacks.is_empty() {
+        if lacks {
             let why = REASONS[NEVER_EFFECTIVE];
             paragraph(out, 0, &format!("there is no AVC record of it: {why}"));
         }
     }
+}
+
+/// Whether programs of a type trace the kernel, so that CAP_BPF is not enough to load them
+/// (`is_perfmon_prog_type()`, kernel/bpf/syscall.c).
+const fn is_tracing(kind: ProgType) -> bool {
+    matches!(
+        kind,
+        ProgType::Kprobe
+            | ProgType::Tracepoint
+            | ProgType::PerfEvent
+            | ProgType::RawTracepoint
+            | ProgType::RawTracepointWritable
+    )
 }
 
 /// What a capability check came to.
@@ -408,6 +540,10 @@ mod tests {
     #[case(
         "policy/dontaudit/dontaudit_t/paranoid=2/perfmon/enforcing",
         "a dontaudit rule hides the record"
+    )]
+    #[case(
+        "bpf/map-create/all_t/paranoid=2/none/enforcing",
+        "least privilege: the capability bpf (`setcap"
     )]
     #[case("event/read/none_t/paranoid=2/perfmon/enforcing", "security_perf_event_read()")]
     fn a_line_is_explained(#[case] name: &str, #[case] words: &str) {
