@@ -110,6 +110,31 @@ fn what_cannot_be_explained_says_why(#[case] what: &str, #[case] code: i32, #[ca
 }
 
 #[test]
+fn words_need_no_quotes_and_a_bare_name_can_be_a_file() {
+    let place = Place::new();
+    let words = ["perf", "stat", "-a", "as", "user"];
+    let bare = place.perfsec(&[["explain", "--kernel", "debian:6.1"].as_slice(), &words].concat());
+    bare.succeeds();
+    let quoted = place.perfsec(&["explain", "--kernel", "debian:6.1", &words.join(" ")]);
+    assert_eq!(bare.stdout, quoted.stdout);
+    let behind =
+        place.perfsec(&[&["explain"], words.as_slice(), &["--kernel=debian:6.1"]].concat());
+    assert_eq!(behind.stdout, quoted.stdout);
+    place.file("audit.log", &record("open", "perf_event", 0));
+    place.perfsec(&["explain", "audit.log"]).succeeds();
+    place.perfsec(&["explain", "./nofile"]).fails(2, "no such file");
+}
+
+#[test]
+fn a_module_is_written_in_the_form_that_its_files_name_ends_in() {
+    let place = Place::new();
+    place.file("audit.log", &record("open", "perf_event", 0));
+    place.perfsec(&["allow", "audit.log", "--out", "mine.te"]).succeeds();
+    let module = fs::read_to_string(place.path().join("mine.te")).expect("the module");
+    assert!(module.contains("allow user_t self:perf_event open;"), "{module}");
+}
+
+#[test]
 fn a_log_without_perf_says_so() {
     let other = "type=AVC msg=audit(1.2:3): avc:  denied  { write } for  pid=7 comm=\"httpd\" name=\"x\" \
                  scontext=u:r:httpd_t:s0 tcontext=u:object_r:etc_t:s0 tclass=file permissive=0\n";
@@ -224,6 +249,7 @@ fn a_logs_module_is_about_perf_only_and_injects_nothing() {
 #[case::verify_of_a_log(&["allow", "audit.log", "--verify"], 2, "are for run records")]
 #[case::nothing_denied(&["allow", "run.jsonl", "open/cpu/all_t"], 4, "nothing was denied")]
 #[case::no_such_domain(&["allow", "run.jsonl", "--domain", "nobody_t"], 4, "nothing was denied")]
+#[case::no_cell(&["allow", "run.jsonl", "nosuch*"], 4, "the filter selects no cell")]
 #[case::no_glob(&["allow", "run.jsonl", "[a"], 2, "is no glob")]
 #[case::name(&["allow", "run.jsonl", "--out", "9 lives.cil"], 2, "no name for a module")]
 #[case::unwritable(&["allow", "run.jsonl", "--out", "no/such/m.cil"], 5, "cannot write no/such/m.cil")]

@@ -29,7 +29,7 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
         Source::Run(run) => {
             let library = library(args, &run)?;
             let chosen = Chosen::of(args, &run, &library)?;
-            let denials = chosen.denials(args)?;
+            let denials = chosen.denials();
             (denials, Some((run, library)))
         }
         Source::Log(log) => (of_log(args, &log)?, None),
@@ -50,7 +50,8 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
         name => printable_line(name),
     };
     let module = Module { name: &name, rules: &rules, from: &from };
-    let form = if args.te { Form::Te } else { Form::Cil };
+    let te = args.out.as_deref().and_then(Path::extension).is_some_and(|end| end == "te");
+    let form = if args.te || te { Form::Te } else { Form::Cil };
     let text = module.text(form);
     match &args.out {
         Some(path) => fs::write(path, &text)
@@ -159,27 +160,35 @@ impl<'a> Chosen<'a> {
     fn of(args: &AllowArgs, run: &'a Run, library: &Library) -> Result<Self, Failure> {
         let policy = policy_of(args, run)?;
         let lanes = run.lanes.iter().filter(|lane| lane.started.policy == policy);
-        let (cells, left): (Vec<_>, Vec<_>) = lanes
+        let filter = args.filter.filter();
+        let selects = filter.matcher().map_err(Failure::input)?;
+        let selected: Vec<_> = lanes
             .flat_map(|lane| &lane.cells)
+            .filter(|cell| selects(&cell.name, &cell.at))
+            .collect();
+        if selected.is_empty() {
+            let error = "the filter selects no cell of the run";
+            return Err(Failure { exit: Exit::NothingRan, error: error.into() });
+        }
+        let (cells, left): (Vec<_>, Vec<_>) = selected
+            .into_iter()
             .partition(|cell| planned(cell, library).is_none_or(|cell| is_under_own(&cell)));
         if left.iter().any(|cell| denials(cell).next().is_some()) {
+            let load = if left.len() == 1 { "cell loads" } else { "cells load" };
             anstream::eprintln!(
-                "{} cells load a policy of their own, which the module is not for: left out",
+                "{} {load} a policy of their own, which the module is not for: left out",
                 left.len()
             );
         }
         Ok(Self { cells })
     }
 
-    fn denials(&self, args: &AllowArgs) -> Result<Vec<Denial>, Failure> {
-        let filter = args.filter.filter();
-        let selects = filter.matcher().map_err(Failure::input)?;
-        let cells = self.cells.iter().filter(|cell| selects(&cell.name, &cell.at));
+    fn denials(&self) -> Vec<Denial> {
         let mut log = Log::default();
-        for denial in cells.flat_map(|cell| denials(cell)) {
+        for denial in self.cells.iter().flat_map(|cell| denials(cell)) {
             log.add(denial, None);
         }
-        Ok(log.kinds.into_iter().map(|kind| kind.denial).collect())
+        log.kinds.into_iter().map(|kind| kind.denial).collect()
     }
 }
 

@@ -385,7 +385,7 @@ pub struct ExplainArgs {
     /// An AVC record; `-` for a log (audit.log, ausearch, dmesg, journal) on standard input; a log file by
     /// its path from `/` or `.`; a cell; or a symptom in words, in quotes: "perf stat -a as user with
     /// cap_perfmon, paranoid 2" [default: `-`].
-    #[arg(value_name = "WHAT")]
+    #[arg(value_name = "WHAT", allow_hyphen_values = true)]
     pub what: Vec<String>,
     /// Which cases a cell is looked for in.
     #[command(flatten)]
@@ -410,7 +410,7 @@ pub struct AllowArgs {
     /// Only what this domain was denied; can be given several times.
     #[arg(long, value_name = "TYPE")]
     pub domain: Vec<String>,
-    /// Write a `.te` for `checkmodule` instead of CIL.
+    /// Write a `.te` for `checkmodule` instead of CIL; `--out` with that ending does so too.
     #[arg(long)]
     pub te: bool,
     /// Write the module here instead of to standard output; the module is called as the file is.

@@ -63,6 +63,10 @@ fn given(args: &CompareArgs) -> Result<Vec<Given>, Failure> {
         if crate::record::is_record(path) {
             return Ok(Given::Record(path.to_owned(), Box::new(record::read(path)?)));
         }
+        if path.extension().is_some_and(|end| end == "jsonl") && !path.exists() {
+            let side = crate::printable::printable_line(side);
+            return Err(Failure::input(format!("cannot read {side}: no such run record")));
+        }
         side.parse().map(Given::Kernel).map_err(|error| exit::cannot(Exit::Input, &error))
     });
     let kernels = args.machine.kernel.iter().map(|spec| Ok(Given::Kernel(spec.clone())));

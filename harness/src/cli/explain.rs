@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _};
 use std::path::Path;
 
-use super::args::ExplainArgs;
+use clap::{CommandFactory as _, Parser as _};
+
+use super::args::{Cli, Command, ExplainArgs};
 use super::{Exit, Failure, session, show};
 use crate::audit::Log;
 use crate::case::{Case, Circumstances, Coordinates, Library};
@@ -14,6 +16,7 @@ use crate::explain::{self, Knowledge, KnowledgeError, Symptom};
 const STDIN: &str = "-";
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
+    let args = &behind(args);
     let (distribution, version) = show::kernel(args.kernel.as_deref())?;
     let knowledge = Knowledge::built_in()?;
     let words = args.what.join(" ");
@@ -25,6 +28,15 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         // A record is a line; several can be in one argument.
         text if text.contains("avc:") || text.contains("type=AVC") => {
             log(text.as_bytes(), &knowledge)
+        }
+        path if path.starts_with(['/', '.'])
+            && !path.contains(char::is_whitespace)
+            && !Path::new(path).exists() =>
+        {
+            Err(Failure::input(format!(
+                "cannot read {}: no such file",
+                crate::printable::printable_line(path)
+            )))
         }
         path if is_file(path) => {
             let file = File::open(path)
@@ -43,9 +55,47 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Cells look like paths too, but none is absolute or begins with a dot.
+/// The options that stand behind words: words can begin with a hyphen (`perf stat -a`), so that the command
+/// line is no longer looked through for options after the first.
+fn behind(args: &ExplainArgs) -> ExplainArgs {
+    let command = Cli::command();
+    let known =
+        command.find_subcommand("explain").into_iter().flat_map(clap::Command::get_arguments);
+    let global = command.get_arguments().filter(|arg| arg.is_global_set());
+    let known: Vec<_> =
+        known.chain(global).filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
+    let (mut options, mut what) = (Vec::new(), Vec::new());
+    let mut words = args.what.iter().cloned();
+    while let Some(word) = words.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        if known.iter().any(|known| known == name) {
+            let alone = !word.contains('=');
+            options.push(word);
+            if alone {
+                options.extend(words.next());
+            }
+        } else if word == "--help" {
+            options.push(word);
+        } else {
+            what.push(word);
+        }
+    }
+    let mut args = ExplainArgs { what, ..args.clone() };
+    if !options.is_empty() {
+        let line = ["perfsec", "explain"].into_iter().map(str::to_owned).chain(options);
+        let cli = Cli::try_parse_from(line).unwrap_or_else(|error| error.exit());
+        cli.color.apply();
+        if let Command::Explain(behind) = cli.command {
+            args.kernel = behind.kernel.or(args.kernel);
+            args.cases.cases = behind.cases.cases.or(args.cases.cases);
+        }
+    }
+    args
+}
+
+/// A cell's name has slashes and is no file's; a bare name is a file if there is one.
 fn is_file(text: &str) -> bool {
-    text.starts_with(['/', '.']) && Path::new(text).is_file()
+    (text.starts_with(['/', '.']) || !text.contains('/')) && Path::new(text).is_file()
 }
 
 fn log(source: impl io::BufRead, knowledge: &Knowledge) -> Result<Exit, Failure> {
