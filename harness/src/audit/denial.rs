@@ -123,7 +123,9 @@ impl Denial {
     }
 
     fn read(record: &str, interpreted: bool) -> Result<Self, NotADenial> {
-        let avc = record.strip_prefix("avc:").and_then(Avc::parse).ok_or(NotADenial::Shape)?;
+        let requoted = interpreted.then(|| quoted(record));
+        let avc = requoted.as_deref().unwrap_or(record).strip_prefix("avc:");
+        let avc = avc.and_then(Avc::parse).ok_or(NotADenial::Shape)?;
         let context = |key: &'static str, sid: &str, raw: &str| {
             let invalid = avc.field(raw);
             let text = avc.field(key).map(str::to_owned);
@@ -181,6 +183,28 @@ impl Denial {
     pub(crate) fn denies_sys_admin(&self) -> bool {
         !self.granted && self.has_capability("sys_admin")
     }
+}
+
+/// The record with quotes around values that have blanks, which `ausearch -i` leaves out.
+fn quoted(record: &str) -> String {
+    let Some((head, fields)) = record.split_once('}') else { return record.to_owned() };
+    let mut groups: Vec<String> = Vec::new();
+    for word in fields.split_whitespace() {
+        match groups.last_mut() {
+            Some(last) if !word.contains('=') && last.contains('=') => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => groups.push(word.to_owned()),
+        }
+    }
+    let quote = |group: String| match group.split_once('=') {
+        Some((key, value)) if value.contains(' ') && !value.starts_with('"') => {
+            format!("{key}=\"{}\"", value.replace('"', "'"))
+        }
+        _ => group,
+    };
+    format!("{head}}} {}", groups.into_iter().map(quote).collect::<Vec<_>>().join(" "))
 }
 
 /// A string that `audit_log_untrustedstring()` wrote: in quotes, or in hex.
@@ -247,6 +271,7 @@ mod tests {
     #[case::hex("7065726600", "): ", "perf\\u{0}")]
     #[case::hex_with_a_blank("7065726620616C6C", "): ", "perf all")]
     #[case::escape("1B5B324A", "): ", "\\u{1b}[2J")]
+    #[case::interpreted_with_a_blank("perf all", ") : ", "perf all")]
     #[case::interpreted("FACE", ") : ", "FACE")]
     #[case::no_hex("perf", "): ", "perf")]
     fn the_programs_name_is_decoded_and_printable(

@@ -72,6 +72,7 @@ impl Log {
                 }
             }
         }
+        reading.release();
         let mut log = reading.log;
         // Those whose every record turned out to be of another kind.
         log.kinds.retain(|kind| kind.count > 0);
@@ -137,9 +138,24 @@ struct Reading {
     waiting: HashMap<String, Vec<usize>>,
     /// System calls of the last events.
     calls: VecDeque<(String, Call)>,
+    /// A record that may go on in the next line.
+    held: Option<Held>,
     /// The last record of each process.
     last: HashMap<u32, Before>,
 }
+
+/// A record that a mail may have broken at a blank.
+struct Held {
+    /// Its first line.
+    first: String,
+    /// All of it, so far.
+    text: String,
+    /// How many lines that is.
+    lines: usize,
+}
+
+/// Into how many lines a record can be broken.
+const BROKEN: usize = 12;
 
 /// The record before, of the same process.
 struct Before {
@@ -151,6 +167,64 @@ struct Before {
 impl Reading {
     fn take(&mut self, line: &str) {
         self.log.lines += 1;
+        for piece in pieces(line) {
+            self.piece(piece);
+        }
+    }
+
+    /// One record, or a part of one.
+    fn piece(&mut self, line: &str) {
+        if let Some(mut held) = self.held.take() {
+            let more = line.trim_start_matches(|letter| {
+                matches!(letter, '>' | '|' | '\u{a0}') || char::is_whitespace(letter)
+            });
+            let whole = matches!(Denial::parse(&held.text), Some(Ok(_)));
+            let goes_on = match whole {
+                true => more.starts_with("permissive="),
+                false => {
+                    let begins = ["avc:", "type=", "audit(", "----"];
+                    !more.is_empty() && !begins.iter().any(|mark| more.contains(mark))
+                }
+            };
+            if goes_on && held.lines < BROKEN {
+                held.text = format!("{} {more}", held.text.trim_end());
+                held.lines += 1;
+                self.hold(held);
+                return;
+            }
+            self.held = Some(held);
+            self.release();
+        }
+        let held = Held { first: line.to_owned(), text: line.to_owned(), lines: 1 };
+        self.hold(held);
+    }
+
+    /// Keeps a record until the next line, where it may not be whole.
+    fn hold(&mut self, held: Held) {
+        let open = match Denial::parse(&held.text) {
+            Some(Ok(denial)) => denial.permissive.is_none() && !denial.granted,
+            Some(Err(_)) => true,
+            None => false,
+        };
+        if open {
+            self.held = Some(held);
+        } else {
+            self.line(&held.text);
+        }
+    }
+
+    /// Takes what was held as it is.
+    fn release(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        if matches!(Denial::parse(&held.text), Some(Ok(_))) {
+            self.line(&held.text);
+        } else {
+            self.line(&held.first);
+            self.log.other += held.lines - 1;
+        }
+    }
+
+    fn line(&mut self, line: &str) {
         match Denial::parse(line) {
             Some(Ok(mut denial)) => {
                 let event = event(line);
@@ -251,6 +325,35 @@ impl Reading {
     }
 }
 
+/// The records of a line: pasted ones can stand one behind the other.
+fn pieces(line: &str) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), line);
+    while let Some(end) = end_of_record(rest) {
+        if !rest[end..].contains("avc:") {
+            break;
+        }
+        pieces.push(&rest[..end]);
+        rest = &rest[end..];
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// Where the first record of a line ends, if it is whole.
+fn end_of_record(line: &str) -> Option<usize> {
+    const LAST: [&str; 3] = ["permissive=", "srawcon=", "trawcon="];
+    let start = line.find("avc:")?;
+    let word = |from: usize| line[from..].find(char::is_whitespace).map(|length| from + length);
+    let mut end = word(start + line[start..].find(" tclass=")? + 1)?;
+    loop {
+        let next = line.len() - line[end..].trim_start().len();
+        if !LAST.iter().any(|key| line[next..].starts_with(key)) {
+            return Some(end);
+        }
+        end = word(next)?;
+    }
+}
+
 /// The time and the serial, which the records of an event share.
 fn event(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("audit(")?;
@@ -339,6 +442,29 @@ mod tests {
         let log = read(&format!("{AVC}\nnonsense\n{other}\r\n\n{moved}"));
         let counts: Vec<_> = log.kinds.iter().map(|kind| kind.count).collect();
         assert_eq!((counts.as_slice(), log.lines, log.other), ([2, 1].as_slice(), 5, 2));
+    }
+
+    #[rstest]
+    #[case::after_the_fields("> ", &["tcontext=", "tclass="])]
+    #[case::before_the_end(">> ", &["permissive="])]
+    #[case::within_the_head("", &["open }", "for ", "scontext="])]
+    fn a_record_that_a_mail_broke_is_joined(#[case] quote: &str, #[case] breaks: &[&str]) {
+        let mut text = format!("{quote}type=AVC msg=audit(1.2:3): {AVC}");
+        for at in breaks {
+            text = text.replace(&format!(" {at}"), &format!("\n{quote}{at}"));
+        }
+        let log = read(&format!("{text}\n{quote}and so on\n"));
+        assert_eq!((log.kinds.len(), log.damaged, log.other), (1, 0, 1), "{text}");
+        assert_eq!(log.kinds[0].denial.permissive, Some(false));
+    }
+
+    #[test]
+    fn two_records_on_a_line_are_two() {
+        let second = AVC.replace("open", "kernel");
+        let log = read(&format!(
+            "type=AVC msg=audit(1.2:3): {AVC} Feb 13 10:53:19 box kernel: audit: type=1400 audit(1.2:4): {second}"
+        ));
+        assert_eq!((log.kinds.len(), log.damaged, log.lines), (2, 0, 1));
     }
 
     #[test]

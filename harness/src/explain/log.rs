@@ -55,7 +55,11 @@ pub fn log(log: &Log, knowledge: &Knowledge) -> Explained {
         text.push('\n');
     }
     passed_over(&mut text, log, &others, &unsaid);
-    Explained { text: text.trim_end().to_owned() + "\n", records }
+    let text = match text.trim_end() {
+        "" => String::new(),
+        text => format!("{text}\n"),
+    };
+    Explained { text, records }
 }
 
 /// The records of a log, by whether they are about perf.
