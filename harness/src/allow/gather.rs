@@ -72,3 +72,41 @@ pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const REFUSED: CapVerdict = CapVerdict::Refused;
+
+    #[rstest]
+    #[case::fallback(Some(REFUSED), true, Admin::AfterPerfmon)]
+    #[case::hidden(Some(REFUSED), false, Admin::Unknown)]
+    #[case::not_held(Some(CapVerdict::NotHeld), false, Admin::WithoutPerfmon)]
+    #[case::granted(Some(CapVerdict::Granted), false, Admin::OnItsOwn)]
+    #[case::alone(None, false, Admin::OnItsOwn)]
+    fn the_check_before_says_why_sys_admin_was_asked_for(
+        #[case] perfmon: Option<CapVerdict>,
+        #[case] logged: bool,
+        #[case] admin: Admin,
+    ) {
+        let check = |cap, verdict| CapLine { cap, unaudited: false, verdict };
+        let record = |name: &str, class: &str| {
+            let line = format!(
+                "avc:  denied  {{ {name} }} for  pid=1 comm=\"a\" scontext=u:r:a_t:s0 tcontext=u:r:a_t:s0 tclass={class} permissive=0"
+            );
+            Denial::parse(&line).unwrap().unwrap()
+        };
+        let mut asked = Asked::default();
+        if let Some(verdict) = perfmon {
+            asked.capability(check(PERFMON, verdict));
+        }
+        if logged {
+            let _ = asked.record(record("perfmon", "capability2"));
+        }
+        asked.capability(check(SYS_ADMIN, REFUSED));
+        assert_eq!(asked.record(record("sys_admin", "capability")).admin, admin);
+    }
+}

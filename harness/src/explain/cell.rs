@@ -545,6 +545,18 @@ mod tests {
         "bpf/map-create/all_t/paranoid=2/none/enforcing",
         "least privilege: the capability bpf (`setcap"
     )]
+    #[case(
+        "lockdown/confidentiality-kprobe/all_t/paranoid=2/perfmon/enforcing",
+        "lockdown confidentiality refuses, whatever the process may do, and no privilege helps"
+    )]
+    #[case(
+        "bpf/load-kprobe/all_t/paranoid=2/none/enforcing",
+        "least privilege: the capability perfmon (`setcap cap_perfmon=ep FILE`), which SELinux is then asked about the capability bpf"
+    )]
+    #[case(
+        "proc/mem/all_t/paranoid=2/perfmon/enforcing",
+        "least privilege: the capability dac_read_search"
+    )]
     #[case("event/read/none_t/paranoid=2/perfmon/enforcing", "security_perf_event_read()")]
     fn a_line_is_explained(#[case] name: &str, #[case] words: &str) {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
