@@ -11,6 +11,7 @@ pub(super) const JOINING: &[&str] = &[
     "by",
     "class",
     "error",
+    "failed",
     "fails",
     "for",
     "from",
