@@ -1,6 +1,6 @@
 //! Conditions on the kernel, each with its reason.
 
-use crate::kernel::{Config, FixedIn, KernelVersion};
+use crate::kernel::{Config, FixedIn, Kernel, KernelVersion};
 
 /// A difference between kernels: when it holds and why. Everything that is given must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,16 @@ pub struct Circumstances<'a> {
     pub distribution: Option<&'a str>,
     /// Its configuration, if known.
     pub config: Option<&'a Config>,
+}
+
+impl<'a> From<&'a Kernel> for Circumstances<'a> {
+    fn from(kernel: &'a Kernel) -> Self {
+        Self {
+            version: kernel.version,
+            distribution: kernel.distribution.as_deref(),
+            config: kernel.config.as_ref(),
+        }
+    }
 }
 
 impl Condition {

@@ -102,12 +102,7 @@ impl Lane {
     }
 
     fn circumstances(&self) -> Circumstances<'_> {
-        let kernel = &self.started.kernel;
-        Circumstances {
-            version: kernel.version,
-            distribution: kernel.distribution.as_deref(),
-            config: kernel.config.as_ref(),
-        }
+        (&self.started.kernel).into()
     }
 
     fn write(&self, points: &Points, out: &mut String) {

@@ -29,12 +29,7 @@ pub fn standings<'a>(
 fn standing(difference: &KnownDifference, runs: &[Run]) -> Standing {
     let (mut met, mut needed) = (false, 0);
     for lane in runs.iter().flat_map(|run| &run.lanes) {
-        let kernel = &lane.started.kernel;
-        let circumstances = Circumstances {
-            version: kernel.version,
-            distribution: kernel.distribution.as_deref(),
-            config: kernel.config.as_ref(),
-        };
+        let circumstances = Circumstances::from(&lane.started.kernel);
         let policy = &lane.started.policy;
         for cell in &lane.cells {
             let judgement = &cell.judgement;

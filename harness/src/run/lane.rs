@@ -158,12 +158,7 @@ struct Booted {
 
 impl Runner<'_> {
     fn circumstances(&self) -> Circumstances<'_> {
-        let kernel = &self.plan.kernel;
-        Circumstances {
-            version: kernel.version,
-            distribution: kernel.distribution.as_deref(),
-            config: kernel.config.as_ref(),
-        }
+        (&self.plan.kernel).into()
     }
 
     /// Cells without a verdict, those of deadly cases last: what kills one cell of a case will likely
