@@ -3,27 +3,14 @@
 mod support;
 
 use std::fs::{self, File};
-use std::path::Path;
 
 use rstest::rstest;
-use support::{Ended, Place, kernel};
+use support::{Ended, Place, golden, kernel};
 
 /// A record of a real run on 6.1 and 7.3.
 const RECORD: &str = include_str!("report/run.jsonl");
 /// A log with perf's records among others, as auditd, ausearch and the kernel write them.
 const LOG: &str = include_str!("report/audit.log");
-
-/// Compares with the file of this name below `tests/report`; `PERFSEC_BLESS=1` writes it instead.
-#[track_caller]
-fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report").join(name);
-    if std::env::var_os("PERFSEC_BLESS").is_some() {
-        fs::write(&path, text).expect("the golden file is written");
-        return;
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == text, "{name} differs (PERFSEC_BLESS=1 writes it); now it is:\n{text}");
-}
 
 /// Runs perfsec with a text on standard input.
 fn with_input(arguments: &[&str], input: &str) -> Ended {

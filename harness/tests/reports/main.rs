@@ -12,10 +12,8 @@ mod runs;
 mod support;
 
 use std::collections::HashSet;
-use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use perfsec::record::{self, Run};
 use perfsec::report::{Format, Options, Schema};
@@ -26,31 +24,7 @@ use runs::{
     whole,
 };
 use serde_json::Value;
-use support::Place;
-
-/// Where the record of the run is, and what its reports have to be.
-fn place(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report").join(name)
-}
-
-/// Compares a text with the file that has what it must be; `PERFSEC_BLESS=1` writes the file.
-#[track_caller]
-fn golden(name: &str, text: &str) {
-    let path = place(name);
-    if env::var_os("PERFSEC_BLESS").is_some() {
-        fs::write(&path, text).unwrap();
-    }
-    let wanted = fs::read_to_string(&path).unwrap_or_default();
-    if let Some(at) = std::iter::zip(wanted.lines(), text.lines()).position(|(a, b)| a != b) {
-        let (wanted, got) = (wanted.lines().nth(at).unwrap(), text.lines().nth(at).unwrap());
-        panic!("{name}:{}:\n- {wanted}\n+ {got}\nPERFSEC_BLESS=1 writes it anew", at + 1);
-    }
-    assert_eq!(
-        wanted.lines().count(),
-        text.lines().count(),
-        "{name}: PERFSEC_BLESS=1 writes it anew"
-    );
-}
+use support::{Place, golden, place};
 
 fn report(format: Format, run: &Run) -> String {
     format.render(run, &Options::default())

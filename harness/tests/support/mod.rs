@@ -1,7 +1,7 @@
 //! Runs the built perfsec with a cache directory of its own.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -10,6 +10,27 @@ use tempfile::TempDir;
 pub(crate) fn minimal() -> String {
     let files = perfsec_cases::policy("minimal").expect("minimal is there");
     files.into_iter().map(|(_, text)| text).collect()
+}
+
+/// Where the record of a run is, and what its reports have to be.
+pub(crate) fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report").join(name)
+}
+
+/// Compares a text with the file that has what it must be; `PERFSEC_BLESS=1` writes the file.
+#[track_caller]
+pub(crate) fn golden(name: &str, text: &str) {
+    let path = place(name);
+    if std::env::var_os("PERFSEC_BLESS").is_some() {
+        fs::write(&path, text).expect("the golden file is written");
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    if let Some(at) = std::iter::zip(wanted.lines(), text.lines()).position(|(a, b)| a != b) {
+        let line = |of: &str| of.lines().nth(at).unwrap_or_default().to_owned();
+        let (wanted, got) = (line(&wanted), line(text));
+        panic!("{name}:{}:\n- {wanted}\n+ {got}\nPERFSEC_BLESS=1 writes it anew", at + 1);
+    }
+    assert!(wanted == text, "{name} ends otherwise: PERFSEC_BLESS=1 writes it anew");
 }
 
 /// A place for the input and the cache of one test.
