@@ -13,6 +13,7 @@ pub mod case;
 pub mod cli;
 pub mod compare;
 pub mod console;
+mod counted;
 pub mod coverage;
 pub mod errno;
 pub mod explain;

@@ -116,7 +116,8 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The exit code of a run.
     pub fn of_run(run: &Run) -> Self {
-        let any = |wanted: fn(Verdict) -> bool| run.counts().iter().any(|(got, _)| wanted(got));
+        let counts = run.counts();
+        let any = |wanted: fn(Verdict) -> bool| counts.iter().any(|(got, _)| wanted(got));
         if any(|verdict| verdict == Verdict::Fail) {
             Self::Failed
         } else if run.lanes.iter().any(|lane| lane.refused().is_some()) {

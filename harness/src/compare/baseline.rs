@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::comparison::{Cells, Comparison, Group, Named, NothingInCommon, id, named};
-use super::names::counted;
 use super::side::{Key, Side, sides};
 use super::text::Text;
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::kernel::Kernel;
 use crate::record::{CellResult, Run};
@@ -282,7 +282,7 @@ impl<'a> Since<'a> {
         }
         for (turn, named) in &self.turns {
             let Some(words) = turn.words() else { continue };
-            out.line(2, &format!("{words}: {}", counted(named.len())));
+            out.line(2, &format!("{words}: {}", counted(named.len(), "cell")));
             let groups = self.groups(turn);
             match groups.iter().map(|group| group.cells.count).sum::<usize>() == named.len() {
                 // The groups say which cells it is.
@@ -300,7 +300,7 @@ impl<'a> Since<'a> {
         }
         match self.worse() {
             0 => out.line(2, "nothing got worse"),
-            count => out.line(2, &format!("{} got worse", counted(count))),
+            count => out.line(2, &format!("{} got worse", counted(count, "cell"))),
         }
         out.out
     }

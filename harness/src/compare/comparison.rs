@@ -9,6 +9,7 @@ use super::names::{CellId, globs};
 use super::side::{Key, Side, one_policy_each};
 use super::sorting::Sorting;
 use crate::case::Coordinates;
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
@@ -202,7 +203,7 @@ impl Comparison {
         if sorting.without_checks > 0 {
             notes.push(format!(
                 "capability checks were not seen on both sides and not compared: {}",
-                super::names::counted(sorting.without_checks)
+                counted(sorting.without_checks, "cell")
             ));
         }
         Ok(Self {

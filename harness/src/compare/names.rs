@@ -13,11 +13,6 @@ type Axes = [String; 4];
 /// A case, with the number of cells that each of its patterns selects.
 type CaseCount<'a> = (&'a str, Vec<usize>);
 
-/// `1 cell`, `2 cells`.
-pub(super) fn counted(cells: usize) -> String {
-    if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") }
-}
-
 /// Globs for `chosen`, each with how many of them it selects. None selects another cell of `all`.
 pub(super) fn globs(
     chosen: &BTreeSet<CellId<'_>>,

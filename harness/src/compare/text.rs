@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::comparison::{Apart, Because, Cells, Comparison, Group, Kind, SideWords};
-use super::names::counted;
+use crate::counted::counted;
 use crate::printable::printable;
 
 /// How many globs of a group are shown; `--verbose` and JSON have all cells.
@@ -77,7 +77,11 @@ impl Text {
         let count = here.map(|group| group.cells.count).sum::<usize>();
         let expected = if group.is_expected() { ", as the cases expect" } else { "" };
         let words = words(group.kind);
-        let _ = writeln!(self.out, "\n{HEADING}{words}{expected}: {}{HEADING:#}", counted(count));
+        let _ = writeln!(
+            self.out,
+            "\n{HEADING}{words}{expected}: {}{HEADING:#}",
+            counted(count, "cell")
+        );
     }
 
     pub(super) fn group(&mut self, number: usize, group: &Group, comparison: &Comparison) {
@@ -95,7 +99,7 @@ impl Text {
         for because in &group.because {
             self.because(because, comparison);
         }
-        self.line(5, &format!("{}, {verdicts}:", counted(group.cells.count)));
+        self.line(5, &format!("{}, {verdicts}:", counted(group.cells.count, "cell")));
         self.cells(7, &group.cells);
         if !group.diff.is_empty() && group.cells.count > 1 {
             self.line(5, &format!("such as {}", group.example));
@@ -161,7 +165,7 @@ impl Text {
 
     fn apart(&mut self, heading: &str, all: &[Apart]) {
         for apart in all {
-            let count = counted(apart.cells.count);
+            let count = counted(apart.cells.count, "cell");
             self.line(0, &format!("{heading}: {count}, {}", apart.why));
             self.cells(2, &apart.cells);
         }
@@ -190,7 +194,7 @@ impl Text {
         let parts = parts.join(", ");
         self.line(
             0,
-            &format!("Linux {a} and {b}: {} on both, {parts}", counted(comparison.common)),
+            &format!("Linux {a} and {b}: {} on both, {parts}", counted(comparison.common, "cell")),
         );
     }
 }

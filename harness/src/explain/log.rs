@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use super::knowledge::{Knowledge, Permission};
 use super::missing::{self, REASONS};
-use super::text::{count, paragraph};
+use super::text::paragraph;
 use crate::allow::{Rules, Scope, why};
 use crate::audit::{Admin, Call, Kind, Log, Outcome, is_capability};
+use crate::counted::counted;
 use crate::coverage::Point;
 use crate::printable::printable_line;
 
@@ -206,7 +207,7 @@ fn item(
     knowledge: &Knowledge,
 ) {
     let class = &kind.denial.class;
-    let times = if number > 1 { format!(", {}", count(number, "record")) } else { String::new() };
+    let times = if number > 1 { format!(", {}", counted(number, "record")) } else { String::new() };
     let Some(permission) = knowledge.permission(class, name) else {
         paragraph(out, 2, &format!("{class} {{ {name} }}{times}: perfsec knows nothing about it"));
         return;
@@ -358,7 +359,7 @@ fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) 
             denial.source.short(),
             denial.class,
             names.join(" "),
-            count(kind.count, "record"),
+            counted(kind.count, "record"),
         );
         paragraph(out, 0, &line);
     }
@@ -379,10 +380,10 @@ fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) 
         paragraph(out, 0, &format!("{} longer than any record", are(log.too_long)));
     }
     if log.other > 0 {
-        paragraph(out, 0, &format!("passed over: {}", count(log.other, "other line")));
+        paragraph(out, 0, &format!("passed over: {}", counted(log.other, "other line")));
     }
 }
 
 fn are(lines: usize) -> String {
-    format!("{} {}", count(lines, "line"), if lines == 1 { "is" } else { "are" })
+    format!("{} {}", counted(lines, "line"), if lines == 1 { "is" } else { "are" })
 }

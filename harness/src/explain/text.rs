@@ -30,11 +30,6 @@ pub(super) fn paragraph(out: &mut String, indent: usize, text: &str) {
     }
 }
 
-/// `1 record`, `2 records`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;

@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use super::super::summary::world;
 use super::outcome::{badge, verbatim};
 use super::table::{Column, Table};
-use super::text::{anchor, clipped, fragment, many};
+use super::text::{anchor, clipped, fragment};
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Counts, LaneRun, Run};
 
@@ -23,13 +24,13 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     let refused = run.lanes.iter().filter(|lane| lane.refused().is_some()).count();
     let judged: usize =
         counts.iter().filter(|(verdict, _)| verdict.judged()).map(|(_, count)| count).sum();
-    let of_all = |count: usize| format!("{count} of {}", many(run.started.cells, "cell"));
+    let of_all = |count: usize| format!("{count} of {}", counted(run.started.cells, "cell"));
     let mut words = Vec::new();
     if failed > 0 {
         words.push(format!("{} failed", of_all(failed)));
     }
     if refused > 0 {
-        words.push(format!("{} could not be tested", many(refused, "lane")));
+        words.push(format!("{} could not be tested", counted(refused, "lane")));
     }
     if unjudged > 0 {
         let count = if failed > 0 { unjudged.to_string() } else { of_all(unjudged) };
@@ -110,17 +111,17 @@ fn notices(run: &Run) -> Markup {
         @match &run.end {
             None => p.note role="note" {
                 b { "The record ends before its run did. " }
-                (seen) " of " (many(total, "cell")) " have a result."
+                (seen) " of " (counted(total, "cell")) " have a result."
             },
             Some(end) if end.interrupted => p.note role="note" {
                 b { "The run was interrupted. " }
-                (seen) " of " (many(total, "cell")) " have a result."
+                (seen) " of " (counted(total, "cell")) " have a result."
             },
             Some(_) => {}
         }
         @for (why, count) in blind {
             p.note role="note" {
-                "Capability checks of " (many(count, "cell")) " were not compared: " (clipped(why))
+                "Capability checks of " (counted(count, "cell")) " were not compared: " (clipped(why))
             }
         }
     }
@@ -150,7 +151,7 @@ fn kernel(column: &Column, host: &str) -> Markup {
                 b { (started.machinery.accel) } ", host " (host)
             }
             details.lanes {
-                summary { "Build, hashes, " (many(column.lanes.len(), "lane")) }
+                summary { "Build, hashes, " (counted(column.lanes.len(), "lane")) }
                 dl {
                     dt { "built" }
                     dd { (clipped(&kernel.banner)) }
@@ -277,7 +278,7 @@ fn reasons(run: &Run) -> Markup {
                                 @if let [cell] = cells.as_slice() {
                                     a href=(fragment(&anchor(&cell.name))) { (cell.name) }
                                 } @else {
-                                    (many(cells.len(), "cell"))
+                                    (counted(cells.len(), "cell"))
                                 }
                                 ")"
                             }

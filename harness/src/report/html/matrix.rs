@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::outcome::{badge, class, id, outcome};
 use super::table::{Area, Case, Column, Row, Table};
-use super::text::{anchor, clipped, fragment, link, many};
+use super::text::{anchor, clipped, fragment, link};
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::{Counts, Run};
 
@@ -85,7 +86,7 @@ fn area(area: &Area, columns: &[Column], open: &mut usize) -> Markup {
         // The slash keeps it from being the name of a case.
         details.area id={ (anchor(area.name)) "/" } data-area=(area.name) open[area.is_bad()] {
             summary.line {
-                span.name { b { (area.name) } " " small { (many(area.cases.len(), "case")) } }
+                span.name { b { (area.name) } " " small { (counted(area.cases.len(), "case")) } }
                 @for (at, column) in columns.iter().enumerate() {
                     (numbers(column, columns.len(), &area.counts(at)))
                 }
@@ -142,7 +143,7 @@ fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
                 }
                 @if !plain.is_empty() {
                     details.plain {
-                        summary { "What passing cells saw: " (many(plain.len(), "transcript")) }
+                        summary { "What passing cells saw: " (counted(plain.len(), "transcript")) }
                         @for each in &plain { (outcome(each, columns, plain.len() == 1)) }
                     }
                 }

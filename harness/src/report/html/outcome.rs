@@ -6,7 +6,8 @@ use maud::{Markup, html};
 
 use super::super::difference::{Side, lines};
 use super::table::{Column, Outcome, met};
-use super::text::{LONG, anchor, clipped, fragment, link, many};
+use super::text::{LONG, anchor, clipped, fragment, link};
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
@@ -42,7 +43,7 @@ pub(super) fn outcome(outcome: &Outcome, columns: &[Column], open: bool) -> Mark
             summary {
                 // Those that passed stand below a line that says so.
                 @if outcome.verdict() != Verdict::Pass { (badge(outcome.verdict())) " " }
-                span.n { (many(outcome.cells.len(), "cell")) } " "
+                span.n { (counted(outcome.cells.len(), "cell")) } " "
                 span.hint { (hint.map(clipped).unwrap_or_default()) }
             }
             div.told id=(id(outcome)) {
@@ -130,7 +131,7 @@ fn diff(cell: &CellResult) -> Markup {
 
 fn notes(notes: &[String], noted: Option<usize>) -> Markup {
     let list = || html! { ul.notes { @for note in notes { li { (clipped(note)) } } } };
-    let count = || many(notes.len(), "note");
+    let count = || counted(notes.len(), "note");
     html! {
         @match noted {
             Some(number) => p.legend { a href={ "#_o" (number) } { (count()) ", told before" } },

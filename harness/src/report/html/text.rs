@@ -58,11 +58,6 @@ pub(super) fn link(target: &str) -> Markup {
     }
 }
 
-/// `1 cell`, `2 cells`.
-pub(super) fn many(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::deaths;
-use super::labels::{Tested, case_file, count, lanes, list};
+use super::labels::{Tested, case_file, lanes, list};
 use super::page::Page;
 use super::plain;
 use crate::case::Expected;
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
 use crate::report::difference;
@@ -59,7 +60,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
         page.prose(2, &format!("{left_out} more, without their transcripts for want of room:"));
         let rest = &groups[groups.len() - left_out..];
         for group in rest.iter().take(GROUPS) {
-            let cells = count(group.cells.len(), "cell");
+            let cells = counted(group.cells.len(), "cell");
             page.item(4, &format!("{} ({cells}): {}", group.first.name, group.first.title));
         }
         if left_out > GROUPS {
@@ -126,7 +127,7 @@ impl Group<'_> {
         let everywhere = names.iter().all(|(_, labels)| *labels == names[0].1);
         let mut labels: Vec<&str> = self.cells.iter().map(|(label, _)| *label).collect();
         labels.dedup();
-        page.item(5, &format!("Linux {}, {}:", list(&labels), count(names.len(), "cell")));
+        page.item(5, &format!("Linux {}, {}:", list(&labels), counted(names.len(), "cell")));
         for (name, labels) in names.iter().take(NAMES) {
             let labels = if everywhere { String::new() } else { format!(" (on {})", list(labels)) };
             page.name(7, name, &labels);

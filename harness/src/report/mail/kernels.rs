@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::labels::{Tested, base, count, short, world};
+use super::labels::{Tested, base, short, world};
 use super::page::Page;
+use crate::counted::counted;
 use crate::kernel::{Config, Kernel, Origin};
 use crate::record::{LaneRun, Run};
 
@@ -145,7 +146,7 @@ fn lane_of(lane: &LaneRun) -> String {
     let counts = lane.counts();
     let Some(end) = &lane.end else { return format!("{world}: {counts}; did not end") };
     let seconds = end.millis as f64 / 1000.0;
-    format!("{world}: {counts}; {}, {seconds:.1} s", count(end.boots, "boot"))
+    format!("{world}: {counts}; {}, {seconds:.1} s", counted(end.boots, "boot"))
 }
 
 /// A time as people read it.
@@ -166,7 +167,7 @@ fn cases(run: &Run) -> String {
     which.extend(filter.shard.map(|shard| format!("shard {shard}")));
     let which =
         if which.is_empty() { String::new() } else { format!(", only {}", which.join(", ")) };
-    format!("{whose} (sha256 {hash}){which}, {}", count(run.started.cells, "cell"))
+    format!("{whose} (sha256 {hash}){which}, {}", counted(run.started.cells, "cell"))
 }
 
 /// The options in which the kernels differ.

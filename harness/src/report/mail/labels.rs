@@ -96,9 +96,3 @@ pub(super) fn list<S: AsRef<str>>(words: &[S]) -> String {
         }
     }
 }
-
-/// `1 cell`, `2 cells`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
-}

@@ -1,7 +1,8 @@
 //! What is not a failure and not a success: skipped, known, not judged.
 
-use super::labels::{Tested, count, list};
+use super::labels::{Tested, list};
 use super::page::Page;
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
@@ -75,7 +76,7 @@ fn cells<'a>(kernels: &'a [Tested<'a>]) -> impl Iterator<Item = (&'a str, &'a Ce
 
 impl Group<'_> {
     fn write(&self, named: bool, page: &mut Page) {
-        let cells = count(self.cells.len(), "cell");
+        let cells = counted(self.cells.len(), "cell");
         let labels = list(&self.labels);
         page.item(2, &format!("{cells} on Linux {labels}: {}", self.reason));
         if let Some(link) = self.link {
@@ -111,6 +112,6 @@ fn unseen(kernels: &[Tested<'_>], page: &mut Page) {
         page.heading("Capability checks that were not compared:");
     }
     for (why, number) in reasons {
-        page.item(2, &format!("in {}: {why}", count(number, "cell")));
+        page.item(2, &format!("in {}: {why}", counted(number, "cell")));
     }
 }

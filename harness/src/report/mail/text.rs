@@ -1,9 +1,10 @@
 //! The text for a mailing list: plain ASCII, in the order in which a reviewer reads.
 
 use super::address::Mailbox;
-use super::labels::{count, kernels};
+use super::labels::kernels;
 use super::page::Page;
 use super::{deaths, failures, kernels as tested, others, reproduce, table, verdict};
+use crate::counted::counted;
 use crate::record::Run;
 
 /// The report.
@@ -39,7 +40,7 @@ fn page(run: &Run) -> Page {
 
 /// What there is no result of, and why.
 fn missing(run: &Run) -> Option<String> {
-    let unseen = count(run.unseen(), "cell");
+    let unseen = counted(run.unseen(), "cell");
     match &run.end {
         None => Some(format!("The run did not end: {unseen} have no result.")),
         Some(end) if end.interrupted => {

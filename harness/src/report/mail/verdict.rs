@@ -1,8 +1,9 @@
 //! What is said of a run as a whole: in one line, and whether somebody may vouch for it.
 
-use super::labels::{Tested, count, kernels, list};
+use super::labels::{Tested, kernels, list};
 use super::page::WIDTH;
 use super::plain;
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::Run;
 
@@ -45,7 +46,7 @@ fn verdict(run: &Run, kernels: &[Tested<'_>], named: bool) -> String {
     let unjudged = counts.get(Verdict::Error) + counts.get(Verdict::Miss) + run.unseen();
     let of = |some: usize| {
         let are = if some == 1 { "is" } else { "are" };
-        format!("{some} of {} {are} not", count(ran, "cell"))
+        format!("{some} of {} {are} not", counted(ran, "cell"))
     };
     if !failing.is_empty() {
         let fail = if failing.len() == 1 { "fails" } else { "fail" };
@@ -60,7 +61,7 @@ fn verdict(run: &Run, kernels: &[Tested<'_>], named: bool) -> String {
     let (passed, gone) = (counts.get(Verdict::Pass), counts.get(Verdict::Xpass));
     if gone > 0 {
         let pass = if gone == 1 { "passes" } else { "pass" };
-        return format!("{} known to differ {pass} on {whole}", count(gone, "cell"));
+        return format!("{} known to differ {pass} on {whole}", counted(gone, "cell"));
     }
     let lanes = || run.lanes.iter();
     if run.end.as_ref().is_none_or(|end| end.interrupted) || lanes().any(|lane| lane.end.is_none())
@@ -76,7 +77,7 @@ fn verdict(run: &Run, kernels: &[Tested<'_>], named: bool) -> String {
         _ => {}
     }
     let pass = if kernels.len() == 1 { "passes" } else { "pass" };
-    format!("{whole} {pass}: {} as expected", count(passed, "cell"))
+    format!("{whole} {pass}: {} as expected", counted(passed, "cell"))
 }
 
 /// Some of the kernels.
@@ -86,7 +87,7 @@ fn part(some: &[&Tested<'_>], all: &[Tested<'_>], named: bool) -> String {
     }
     let labels: Vec<&str> = some.iter().map(|tested| tested.label.as_str()).collect();
     let labels = if named { format!(" ({})", labels.join(", ")) } else { String::new() };
-    format!("{} of {}{labels}", some.len(), count(all.len(), "kernel"))
+    format!("{} of {}{labels}", some.len(), counted(all.len(), "kernel"))
 }
 
 /// All kernels.
@@ -94,7 +95,7 @@ fn whole(all: &[Tested<'_>], named: bool) -> String {
     let labels: Vec<&str> = all.iter().map(|tested| tested.label.as_str()).collect();
     match named && !all.is_empty() {
         true => format!("Linux {}", list(&labels)),
-        false => count(all.len(), "kernel"),
+        false => counted(all.len(), "kernel"),
     }
 }
 
