@@ -10,11 +10,12 @@ use super::output::Output;
 use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::case::Library;
+use crate::interrupt::Interrupt;
 use crate::known::KnownDifferences;
 use crate::plan::{Filter, PlannedCell};
 use crate::record::{Asked, Run, Writer};
 use crate::report::Progress;
-use crate::run::{Execution, Interrupt, LanePlan, Limits, execute};
+use crate::run::{Execution, LanePlan, Limits, execute};
 
 /// A command that runs cells.
 pub(super) struct Session {

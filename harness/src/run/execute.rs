@@ -5,7 +5,8 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Instant;
 
-use super::{Interrupt, LanePlan, Limits, run_lane};
+use super::{LanePlan, Limits, run_lane};
+use crate::interrupt::Interrupt;
 use crate::record::{Asked, Event, Run, RunEnded, RunStarted};
 use crate::target::TargetError;
 

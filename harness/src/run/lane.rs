@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use perfsec_wire::{Boot, Facts, Job, Message, Outcome, PROTOCOL};
 
-use super::{Interrupt, asked, death};
+use super::{asked, death};
 use crate::case::Circumstances;
+use crate::interrupt::Interrupt;
 use crate::judge::{Judgement, Known, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
@@ -222,7 +223,11 @@ impl Runner<'_> {
         let mut load = Load::new(self.plan.boot, &self.plan.policies, job);
         load.lane.coverage = self.plan.coverage.clone();
         let (sink, incidents) = mpsc::channel();
-        interrupt.tell(sink.clone());
+        interrupt.tell({
+            let sink = sink.clone();
+            // A boot that is over hears nothing.
+            move || drop(sink.send(Incident::Interrupted))
+        });
         let mut guest = self.plan.target.boot(&load, sink)?;
 
         let mut overdue = None;

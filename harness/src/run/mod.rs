@@ -3,7 +3,6 @@
 mod asked;
 mod death;
 mod execute;
-mod interrupt;
 mod lane;
 
 #[cfg(test)]
@@ -11,5 +10,4 @@ mod tests;
 
 pub use asked::words as refusal;
 pub use execute::{Execution, execute};
-pub use interrupt::Interrupt;
 pub use lane::{LanePlan, Limits, run_lane};

@@ -11,8 +11,9 @@ use perfsec_wire::observation::{
 use perfsec_wire::{Facts, Message, Observation, Outcome, PROTOCOL};
 use rstest::rstest;
 
-use super::{Interrupt, LanePlan, Limits, run_lane};
+use super::{LanePlan, Limits, run_lane};
 use crate::case::Library;
+use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::{Boot, Kernel, KernelVersion, Origin};
 use crate::plan::{Filter, PlannedCell};
