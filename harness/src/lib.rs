@@ -30,6 +30,7 @@ mod process;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod source;
 pub mod steps;
 pub mod target;
 pub mod transcript;

@@ -10,6 +10,7 @@ use std::path::{Component, Path};
 
 use super::config::Config;
 use super::decompress;
+use super::packing::Packing;
 
 /// What a package holds for us.
 #[derive(Debug)]
@@ -57,41 +58,43 @@ pub(crate) enum Wanted {
 
 /// Reads a package up to what is wanted: hundreds of megabytes of modules follow it.
 pub(crate) fn read(path: &Path, wanted: Wanted) -> Result<Deb, DebError> {
-    let mut archive = ar::Archive::new(File::open(path)?);
+    let (package, version, (image, config)) =
+        with_content(File::open(path)?, |content| read_content(content, wanted))?;
+    if wanted == Wanted::Image && image.is_none() {
+        return Err(DebError::NoImage { package, version });
+    }
+    Ok(Deb { package, version, image, config })
+}
+
+/// Reads a package's name and version, and hands out its content: a plain tar, from its start.
+pub(crate) fn with_content<T, E: From<DebError>>(
+    package: impl Read,
+    read: impl FnOnce(Box<dyn Read + '_>) -> Result<T, E>,
+) -> Result<(String, String, T), E> {
+    let mut archive = ar::Archive::new(package);
     let mut control = None;
     while let Some(member) = archive.next_entry() {
-        let member = member?;
+        let member = member.map_err(DebError::from)?;
         let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
         let name = name.trim_end_matches('/');
         if let Some(packing) = name.strip_prefix("control.tar") {
             control = Some(read_control(plain(packing, member, "control.tar")?)?);
         } else if let Some(packing) = name.strip_prefix("data.tar") {
             let (package, version) = control.ok_or(DebError::NoMember("control file"))?;
-            let content = plain(packing, member, "data.tar")?;
-            let (image, config) = read_content(content, wanted)?;
-            if wanted == Wanted::Image && image.is_none() {
-                return Err(DebError::NoImage { package, version });
-            }
-            return Ok(Deb { package, version, image, config });
+            return Ok((package, version, read(plain(packing, member, "data.tar")?)?));
         }
     }
-    Err(DebError::NoMember("data.tar"))
+    Err(DebError::NoMember("data.tar").into())
 }
 
 /// Undoes the compression that a member's name tells.
 fn plain<'a>(
-    packing: &str,
+    ending: &str,
     member: impl Read + 'a,
     which: &'static str,
 ) -> Result<Box<dyn Read + 'a>, DebError> {
-    Ok(match packing {
-        "" => Box::new(member),
-        ".gz" => Box::new(flate2::read::GzDecoder::new(member)),
-        ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(member)),
-        ".zst" => Box::new(zstd::Decoder::new(member)?),
-        ".bz2" => Box::new(bzip2::read::BzDecoder::new(member)),
-        _ => return Err(DebError::NoMember(which)),
-    })
+    let packing = Packing::of_ending(ending).ok_or(DebError::NoMember(which))?;
+    Ok(packing.open(member)?)
 }
 
 fn read_control(content: impl Read) -> Result<(String, String), DebError> {
@@ -176,7 +179,7 @@ fn kind(place: &[&str]) -> Option<Found> {
 }
 
 /// The names on the way to a file, without the `./` that every path of a package begins with.
-fn place(path: &Path) -> Vec<&str> {
+pub(crate) fn place(path: &Path) -> Vec<&str> {
     path.components()
         .filter_map(|part| match part {
             Component::Normal(name) => name.to_str(),

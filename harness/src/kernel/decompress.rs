@@ -12,7 +12,7 @@ use zstd::zstd_safe::find_frame_compressed_size;
 pub(super) const LIMIT: usize = 512 << 20;
 
 /// The most memory that an xz or lzma dictionary may ask for.
-const DICTIONARY_LIMIT: u64 = 256 << 20;
+pub(super) const DICTIONARY_LIMIT: u64 = 256 << 20;
 
 /// Unit in which lzop compresses (`LZO_BLOCK_SIZE` in the kernel's `decompress_unlzo.c`).
 const LZO_BLOCK: usize = 256 << 10;

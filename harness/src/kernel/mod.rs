@@ -2,23 +2,25 @@
 
 mod boot_header;
 mod config;
-mod deb;
+pub(crate) mod deb;
 mod debian;
 mod decompress;
 mod elf;
 mod hash;
 mod image;
 mod obtain;
+pub(crate) mod packing;
 mod record;
 mod spec;
 mod version;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 pub use config::{Config, RELEVANT};
 pub use deb::DebError;
-pub use debian::{AptError, DebianError, KEYRING};
+pub(crate) use debian::Found;
+pub use debian::{AptError, Content, DebianError, KEYRING};
 pub use decompress::{Compression, DecompressError};
 pub use image::{Boot, Image, ImageError};
 pub use obtain::{KernelError, Options, default_spec, obtain, shipped};

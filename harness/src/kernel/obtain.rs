@@ -37,7 +37,7 @@ impl Options {
     }
 
     /// Debian's archive as this host reaches it.
-    fn archive<'a>(
+    pub(crate) fn archive<'a>(
         self,
         host: &'a OsRelease,
         cache: &'a Cache,

@@ -24,7 +24,7 @@ pub enum AptError {
     /// The host is no Debian.
     #[error(
         "run {program}: it is not installed; Debian's kernels are fetched with apt, \
-         so on this host give --kernel FILE"
+         so on this host give --kernel FILE, or a source tree of your own"
     )]
     Missing {
         /// Which program.

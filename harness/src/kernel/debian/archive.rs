@@ -1,4 +1,4 @@
-//! Looking a kernel up in Debian's archive, and downloading it.
+//! Looking a kernel or its source up in Debian's archive, and downloading it.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::apt::{Apt, AptError};
-use super::catalogue::{Catalogue, Package};
+use super::catalogue::{Catalogue, Content, Package};
 use super::mirror::Mirrors;
 use super::suite::Suite;
 use crate::cache::{Cache, CacheError};
@@ -20,7 +20,7 @@ const BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 const PACKAGES: &str = "debian";
 
 /// Of the lists, so that another layout of the file is not misread.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Why a kernel of Debian could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -42,14 +42,18 @@ pub enum DebianError {
         source: AptError,
     },
     /// The suite has no list for us, or no kernel in it.
-    #[error("find a kernel in Debian {suite}: its package lists hold none for amd64")]
+    #[error("find a {content} in Debian {suite}: its package lists hold none for amd64")]
     NoKernel {
+        /// What was looked for.
+        content: Content,
         /// The suite.
         suite: String,
     },
     /// No kernel of that version anywhere.
-    #[error("find Debian kernel {wanted}: no suite has it; near it are {}", .near.join(", "))]
+    #[error("find Debian {content} {wanted}: no suite has it; near it are {}", .near.join(", "))]
     NoMatch {
+        /// What was looked for.
+        content: Content,
         /// As given.
         wanted: String,
         /// Versions that could be given.
@@ -81,27 +85,38 @@ pub enum DebianError {
     Cache(#[from] CacheError),
 }
 
-/// A kernel that was found in the archive.
+/// A kernel or a source that was found in the archive.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     /// The suite in whose catalogue it is.
     group: Suite,
-    image: Package,
+    main: Package,
+    kernel: KernelVersion,
+    /// The package with the configuration of an image that does not hold its own.
     config: Option<Package>,
 }
 
 impl Found {
+    fn new(group: Suite, listed: &Catalogue, main: &Package, kernel: KernelVersion) -> Self {
+        Self { group, main: main.clone(), kernel, config: listed.config_of(main).cloned() }
+    }
+
     pub(crate) fn package(&self) -> &str {
-        &self.image.name
+        &self.main.name
     }
 
     pub(crate) fn version(&self) -> &str {
-        &self.image.version
+        &self.main.version
+    }
+
+    /// What the package's version says of the kernel's.
+    pub(crate) fn kernel(&self) -> KernelVersion {
+        self.kernel
     }
 
     /// The suite in whose list it is: `bookworm-security` rather than `bookworm`.
     pub(crate) fn suite(&self) -> &str {
-        &self.image.suite
+        &self.main.suite
     }
 
     /// Names what the kernel and its configuration are made of: the SHA-256 of the package, or of
@@ -109,9 +124,9 @@ impl Found {
     pub(crate) fn key(&self) -> String {
         match &self.config {
             Some(config) => {
-                hash::of_bytes(format!("{} {}", self.image.sha256, config.sha256).as_bytes())
+                hash::of_bytes(format!("{} {}", self.main.sha256, config.sha256).as_bytes())
             }
-            None => self.image.sha256.clone(),
+            None => self.main.sha256.clone(),
         }
     }
 }
@@ -144,6 +159,25 @@ struct Listed {
 impl Archive<'_> {
     /// The newest stock kernel of a suite.
     pub(crate) fn of_suite(&self, name: &str) -> Result<Found, DebianError> {
+        self.stock_of_suite(name, Content::Image)
+    }
+
+    /// The source of the newest stock kernel of a suite.
+    pub(crate) fn source_of_suite(&self, name: &str) -> Result<Found, DebianError> {
+        self.stock_of_suite(name, Content::Source)
+    }
+
+    /// The newest kernel of a version, over all suites.
+    pub(crate) fn of_version(&self, wanted: &VersionPrefix) -> Result<Found, DebianError> {
+        self.newest_of_version(wanted, Content::Image)
+    }
+
+    /// The source of the newest kernel of a version, over all suites.
+    pub(crate) fn source_of_version(&self, wanted: &VersionPrefix) -> Result<Found, DebianError> {
+        self.newest_of_version(wanted, Content::Source)
+    }
+
+    fn stock_of_suite(&self, name: &str, content: Content) -> Result<Found, DebianError> {
         let suite = Suite::find(name, self.host_suite).ok_or_else(|| {
             DebianError::UnknownSuite { name: name.to_owned(), known: Suite::names() }
         })?;
@@ -153,14 +187,19 @@ impl Archive<'_> {
         }
         let listed = lists.get(&suite)?;
         listed.notes.iter().for_each(|note| (self.progress)(note));
-        let image = listed.catalogue.stock().cloned();
-        let image = image.ok_or_else(|| DebianError::NoKernel { suite: suite.to_string() })?;
-        let config = listed.catalogue.config_of(&image).cloned();
-        Ok(Found { group: suite, image, config })
+        let catalogue = &listed.catalogue;
+        let stock = catalogue.stock(content);
+        stock
+            .and_then(|main| Some((main, main.version_of(content)?)))
+            .map(|(main, kernel)| Found::new(suite.clone(), catalogue, main, kernel))
+            .ok_or_else(|| DebianError::NoKernel { content, suite: suite.to_string() })
     }
 
-    /// The newest kernel of a version, over all suites.
-    pub(crate) fn of_version(&self, wanted: &VersionPrefix) -> Result<Found, DebianError> {
+    fn newest_of_version(
+        &self,
+        wanted: &VersionPrefix,
+        content: Content,
+    ) -> Result<Found, DebianError> {
         let suites = Suite::searched(self.host_suite);
         let lists = Lists::of(self);
         let missing: Vec<&str> =
@@ -196,27 +235,33 @@ impl Archive<'_> {
                 }
             };
             listed.notes.iter().for_each(|note| (self.progress)(note));
-            for (package, version) in listed.catalogue.images() {
+            for (package, version) in listed.catalogue.all(content) {
                 seen.push(version);
-                let better = best.as_ref().is_none_or(|best| package.rank(&best.image).is_gt());
+                let better = best.as_ref().is_none_or(|best| package.rank(&best.main).is_gt());
                 if wanted.matches(version) && better {
-                    let config = listed.catalogue.config_of(package).cloned();
-                    best = Some(Found { group: suite.clone(), image: package.clone(), config });
+                    best = Some(Found::new(suite.clone(), &listed.catalogue, package, version));
                 }
             }
         }
         match (best, failure) {
             (Some(best), _) => Ok(best),
             (None, Some(failure)) if seen.is_empty() => Err(failure),
-            (None, _) => {
-                Err(DebianError::NoMatch { wanted: wanted.to_string(), near: near(wanted, seen) })
-            }
+            (None, _) => Err(DebianError::NoMatch {
+                content,
+                wanted: wanted.to_string(),
+                near: near(wanted, seen),
+            }),
         }
     }
 
     /// The file of the package with the image, downloaded if it is not in the cache.
     pub(crate) fn fetch_image(&self, found: &Found) -> Result<PathBuf, DebianError> {
-        self.fetch(&found.group, &found.image)
+        self.fetch(&found.group, &found.main)
+    }
+
+    /// The file of the package with the source, downloaded if it is not in the cache.
+    pub(crate) fn fetch_source(&self, found: &Found) -> Result<PathBuf, DebianError> {
+        self.fetch(&found.group, &found.main)
     }
 
     /// The file of the package with the configuration, if that is a separate one.
@@ -348,7 +393,8 @@ impl<'a> Lists<'a> {
             .map_err(failed)?;
         }
         if catalogue.is_empty() {
-            return Err(DebianError::NoKernel { suite: suite.to_string() });
+            let suite = suite.to_string();
+            return Err(DebianError::NoKernel { content: Content::Image, suite });
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let kept = Kept { format: FORMAT, made: now.as_secs(), catalogue };

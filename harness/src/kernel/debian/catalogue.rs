@@ -1,14 +1,40 @@
 //! Which kernels a suite holds, read from its package lists.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::order;
 use crate::kernel::version::KernelVersion;
 
-/// The package that depends on what its suite regards as its kernel.
-const STOCK: &str = "linux-image-amd64";
+/// What a package is looked for to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The image of a kernel.
+    Image,
+    /// The source of one.
+    Source,
+}
+
+impl Content {
+    /// The package that depends on what its suite regards as its kernel.
+    fn stock(self) -> &'static str {
+        match self {
+            Self::Image => "linux-image-amd64",
+            Self::Source => "linux-source",
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Image => "kernel",
+            Self::Source => "kernel source",
+        })
+    }
+}
 
 /// A package of the kernel, as a list describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +46,7 @@ pub(super) struct Package {
     pub(super) size: u64,
     /// The suite whose list it is in.
     pub(super) suite: String,
-    /// The kernel packages that it depends on. One that has any holds no image itself.
+    /// The kernel packages that it depends on. One that has any holds no image or source itself.
     needs: Vec<String>,
 }
 
@@ -41,7 +67,8 @@ impl Package {
         };
         let name = field("Package")?;
         let of_kernel = |name: &&str| {
-            ["linux-image-", "linux-binary-"].iter().any(|start| name.starts_with(start))
+            let starts = ["linux-image-", "linux-binary-", "linux-source-"];
+            starts.iter().any(|start| name.starts_with(start)) || *name == Content::Source.stock()
         };
         if !of_kernel(&name) && !name.starts_with("linux-base-") {
             return None;
@@ -63,10 +90,13 @@ impl Package {
         })
     }
 
-    /// The kernel version, if this package holds a stock image for x86_64.
-    pub(super) fn image_version(&self) -> Option<KernelVersion> {
-        let holds_image = stock_abi(&self.name).is_some() && self.needs.is_empty();
-        holds_image.then(|| self.version.parse().ok()).flatten()
+    /// The kernel version, if this package holds a stock image for x86_64, or a source.
+    pub(super) fn version_of(&self, content: Content) -> Option<KernelVersion> {
+        let named = match content {
+            Content::Image => stock_abi(&self.name).is_some(),
+            Content::Source => is_source(&self.name),
+        };
+        (named && self.needs.is_empty()).then(|| self.version.parse().ok()).flatten()
     }
 
     /// Newer versions first in rank, and of one version the image that is signed.
@@ -85,24 +115,27 @@ impl Catalogue {
         self.packages.is_empty()
     }
 
-    /// Every stock image.
-    pub(super) fn images(&self) -> impl Iterator<Item = (&Package, KernelVersion)> {
-        self.packages.iter().filter_map(|package| Some((package, package.image_version()?)))
+    /// Every stock image, or every source.
+    pub(super) fn all(&self, content: Content) -> impl Iterator<Item = (&Package, KernelVersion)> {
+        self.packages
+            .iter()
+            .filter_map(move |package| Some((package, package.version_of(content)?)))
     }
 
-    /// The image that [`STOCK`] leads to, else (experimental may lack it) the newest there is.
-    pub(super) fn stock(&self) -> Option<&Package> {
+    /// What the suite's own kernel is, or is made of, else (experimental may lack the package that
+    /// says so) the newest there is.
+    pub(super) fn stock(&self, content: Content) -> Option<&Package> {
         // The stock package, that of the version, since 7.x that of the binary.
         const LONGEST_WAY: usize = 4;
-        let mut at = self.newest(STOCK);
+        let mut at = self.newest(content.stock());
         for _ in 0..LONGEST_WAY {
             let Some(package) = at else { break };
-            if package.image_version().is_some() {
+            if package.version_of(content).is_some() {
                 return Some(package);
             }
             at = package.needs.iter().find_map(|name| self.newest(name));
         }
-        self.images().map(|(package, _)| package).max_by(|a, b| a.rank(b))
+        self.all(content).map(|(package, _)| package).max_by(|a, b| a.rank(b))
     }
 
     /// The package with the configuration of an image that does not hold its own.
@@ -133,6 +166,14 @@ fn stock_abi(name: &str) -> Option<(&str, bool)> {
     let plain =
         abi.split('-').enumerate().all(|(at, part)| number(part) || at > 0 && candidate(part));
     plain.then_some((abi, bare.len() == rest.len()))
+}
+
+/// Whether a package is the source of a series: `linux-source-6.1`.
+fn is_source(name: &str) -> bool {
+    name.strip_prefix("linux-source-").is_some_and(|series| {
+        series.split('.').count() == 2
+            && series.split('.').all(|number| number.parse::<u32>().is_ok())
+    })
 }
 
 #[cfg(test)]
@@ -183,7 +224,7 @@ mod tests {
             ("linux-image-6.1.0-56-amd64", "6.1.192-2", "kmod, linux-base (>= 4.3~)"),
             ("linux-image-6.12.95+deb12-amd64", "6.12.95-1~bpo12+1", "kmod"),
         ]);
-        let stock = catalogue.stock().unwrap();
+        let stock = catalogue.stock(Content::Image).unwrap();
         assert_eq!(stock.name, "linux-image-6.1.0-56-amd64");
         assert_eq!(catalogue.config_of(stock), None);
     }
@@ -201,10 +242,10 @@ mod tests {
             (name, "7.3.4-1", "linux-base-7.3.4+deb13-amd64 (= 7.3.4-1)"),
             ("linux-base-7.3.4+deb13-amd64", "7.3.4-1", ""),
         ]);
-        let stock = catalogue.stock().unwrap();
+        let stock = catalogue.stock(Content::Image).unwrap();
         assert_eq!(stock.name, name);
         assert_eq!(catalogue.config_of(stock).unwrap().name, "linux-base-7.3.4+deb13-amd64");
-        assert_eq!(catalogue.images().count(), 1);
+        assert_eq!(catalogue.all(Content::Image).count(), 1);
     }
 
     #[test]
@@ -213,7 +254,39 @@ mod tests {
             ("linux-image-6.12.94+deb13-amd64", "6.12.94-1", ""),
             ("linux-image-6.12.94+deb13-amd64-unsigned", "6.12.94-1", ""),
         ]);
-        let best = catalogue.images().map(|(package, _)| package).max_by(|a, b| a.rank(b));
+        let best =
+            catalogue.all(Content::Image).map(|(package, _)| package).max_by(|a, b| a.rank(b));
         assert_eq!(best.unwrap().name, "linux-image-6.12.94+deb13-amd64");
+    }
+
+    #[rstest]
+    #[case("linux-source-6.1", true)]
+    #[case("linux-source-7.3", true)]
+    #[case("linux-source", false)]
+    #[case("linux-source-6.1-rt", false)]
+    #[case("linux-source-6", false)]
+    #[case("linux-image-6.1", false)]
+    fn only_the_source_of_a_series_counts(#[case] name: &str, #[case] source: bool) {
+        assert_eq!(is_source(name), source);
+    }
+
+    #[test]
+    fn the_source_of_a_suite_is_that_of_its_own_kernel() {
+        let catalogue = catalogue(&[
+            ("linux-source", "6.1.192-1", "linux-source-6.1 (= 6.1.192-1)"),
+            ("linux-source", "6.1.192-2", "linux-source-6.1 (= 6.1.192-2)"),
+            ("linux-source-6.1", "6.1.192-1", "binutils, xz-utils"),
+            ("linux-source-6.1", "6.1.192-2", "binutils, xz-utils"),
+            // Beside the suite's own: for those who want a newer one.
+            ("linux-source-6.12", "6.12.117-1~deb12u1", "binutils, xz-utils"),
+            ("linux-image-6.1.0-56-amd64", "6.1.192-2", "kmod"),
+        ]);
+        let stock = catalogue.stock(Content::Source).unwrap();
+        assert_eq!(
+            (stock.name.as_str(), stock.version.as_str()),
+            ("linux-source-6.1", "6.1.192-2")
+        );
+        assert_eq!(catalogue.all(Content::Source).count(), 3);
+        assert_eq!(catalogue.all(Content::Image).count(), 1);
     }
 }

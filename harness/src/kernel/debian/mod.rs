@@ -1,4 +1,4 @@
-//! Debian's kernels: find one in the archive by suite or version, and fetch it.
+//! Debian's kernels and their sources: find one in the archive by suite or version, and fetch it.
 
 mod apt;
 mod archive;
@@ -8,5 +8,6 @@ mod order;
 mod suite;
 
 pub use apt::{AptError, KEYRING};
-pub(crate) use archive::Archive;
 pub use archive::DebianError;
+pub(crate) use archive::{Archive, Found};
+pub use catalogue::Content;
