@@ -8,6 +8,7 @@
 pub mod allow;
 pub mod audit;
 pub mod bless;
+pub mod build;
 pub mod cache;
 pub mod case;
 pub mod cli;

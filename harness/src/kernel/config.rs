@@ -64,7 +64,11 @@ impl Config {
 
     /// The value of an option as it is written: `y`, `m`, a number, or a text without its quotes.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.options.get(name).map(|value| value.trim_matches('"'))
+        let inner = |value: &str| value.strip_prefix('"')?.strip_suffix('"').map(str::len);
+        self.options.get(name).map(|value| match inner(value) {
+            Some(length) => &value[1..=length],
+            None => value.as_str(),
+        })
     }
 
     /// Only the options of [`RELEVANT`], for a record that others read.

@@ -1,0 +1,476 @@
+//! A fragment of a configuration: what it asks for, line by line.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::built_in;
+use super::error::FragmentError;
+use crate::kernel::{KernelVersion, VersionError};
+use crate::printable::printable_line;
+
+/// The fragments when none are asked for.
+pub const DEFAULT: [&str; 4] = ["base", "selinux", "perf", "tracing"];
+
+/// The first characters of every line that sets an option.
+const PREFIX: &str = "CONFIG_";
+
+/// What the kernel writes at the head of a whole `.config`.
+const GENERATED: &str = "# Automatically generated file; DO NOT EDIT.";
+
+/// The largest file that is read; a distribution's whole configuration has 0.3 MB.
+const LIMIT: u64 = 8 << 20;
+
+/// How much of a wrong line is shown.
+const SHOWN: usize = 60;
+
+/// Some options, merged over the kernel's `tinyconfig`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// What the user calls it: a name or a path.
+    pub name: String,
+    /// The file as it is written.
+    pub text: String,
+    /// What it asks for, in order, each option once.
+    pub requests: Vec<Request>,
+    /// Whether this is a whole `.config` that the kernel wrote: most of it was never asked for by a
+    /// person, so what a tree does not know or does not ask is nothing to complain about.
+    pub generated: bool,
+}
+
+/// One line of a fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The option's name without `CONFIG_`.
+    pub symbol: String,
+    /// Its value.
+    pub wanted: Wanted,
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// The trees that may lack the option.
+    pub mark: Option<Mark>,
+    /// The comment above it, in one line; empty when there is none.
+    pub comment: String,
+}
+
+/// The value that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Built in: `=y`.
+    BuiltIn,
+    /// As a module: `=m`.
+    Module,
+    /// Off: `# CONFIG_NAME is not set`, or `=n`.
+    Unset,
+    /// A number as it is written, decimal or `0x…`.
+    Number(String),
+    /// A text, as it is written between its quotes.
+    Text(String),
+}
+
+/// Which trees may lack an option, said in the comment directly above its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// `# since 6.4`: older ones.
+    Since(KernelVersion),
+    /// `# until 6.5`: that and newer ones.
+    Until(KernelVersion),
+    /// `# optional`: any.
+    Optional,
+}
+
+impl Fragment {
+    /// One of perfsec's own by its name, else the file of that path.
+    ///
+    /// # Errors
+    ///
+    /// When there is neither, when the file cannot be read, or when a line of it is none of a fragment.
+    pub fn named_or_file(wanted: &str) -> Result<Self, FragmentError> {
+        if let Some(text) = built_in::text(wanted) {
+            return Self::parse(wanted, text);
+        }
+        let path = Path::new(wanted);
+        let like_a_path = wanted.contains('/') || path.extension().is_some();
+        if !like_a_path && !path.exists() {
+            return Err(FragmentError::Unknown {
+                name: printable_line(wanted),
+                close: crate::suggest::closest(wanted, built_in::names()),
+                known: built_in::names().collect::<Vec<_>>().join(", "),
+            });
+        }
+        let failed = |source| FragmentError::Read { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > LIMIT {
+            return Err(FragmentError::Large { path: path.to_owned(), limit: LIMIT >> 20 });
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            FragmentError::NotText {
+                path: path.to_owned(),
+                line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            }
+        })?;
+        Self::parse(wanted, &text)
+    }
+
+    /// Reads the text of a fragment.
+    ///
+    /// # Errors
+    ///
+    /// The first line that is none of a fragment: its number and what is expected there.
+    pub fn parse(name: &str, text: &str) -> Result<Self, FragmentError> {
+        let mut requests: Vec<Request> = Vec::new();
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut above = Above::default();
+        for (index, line) in text.lines().enumerate() {
+            let number = index + 1;
+            let line = line.trim_end();
+            let error = |reason: String| FragmentError::Line {
+                name: printable_line(name),
+                line: number,
+                reason,
+            };
+            match read_line(line).map_err(&error)? {
+                Line::Empty => above = Above::default(),
+                Line::Comment(words) => above.add(words).map_err(error)?,
+                Line::Request(symbol, wanted) => {
+                    if let Some(first) = seen.insert(symbol.clone(), number) {
+                        return Err(error(format!(
+                            "CONFIG_{symbol} is asked for on line {first} already; keep one of \
+                             them"
+                        )));
+                    }
+                    let Above { mark, comment } = std::mem::take(&mut above);
+                    requests.push(Request { symbol, wanted, line: number, mark, comment });
+                }
+            }
+        }
+        let generated = text.lines().take(3).any(|line| line.trim_end() == GENERATED);
+        Ok(Self { name: name.to_owned(), text: text.to_owned(), requests, generated })
+    }
+}
+
+/// A line of a fragment.
+enum Line<'a> {
+    Empty,
+    Comment(&'a str),
+    Request(String, Wanted),
+}
+
+fn read_line(line: &str) -> Result<Line<'_>, String> {
+    if line.trim().is_empty() {
+        return Ok(Line::Empty);
+    }
+    if let Some(words) = line.strip_prefix('#') {
+        if let Some(symbol) = words.trim().strip_suffix(" is not set")
+            && let Some(symbol) = symbol.trim().strip_prefix(PREFIX)
+            && is_name(symbol)
+        {
+            // The kernel reads this comment, and only when it is written exactly so.
+            if line == format!("# {PREFIX}{symbol} is not set") {
+                return Ok(Line::Request(symbol.to_owned(), Wanted::Unset));
+            }
+            return Err(format!("write `# {PREFIX}{symbol} is not set`, with these spaces"));
+        }
+        return Ok(Line::Comment(words.trim()));
+    }
+    let neither = || {
+        format!(
+            "{:?} is neither CONFIG_NAME=VALUE, nor `# CONFIG_NAME is not set`, nor a comment",
+            line.chars().take(SHOWN).collect::<String>()
+        )
+    };
+    let (symbol, value) = line
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('='))
+        .filter(|(symbol, _)| is_name(symbol))
+        .ok_or_else(neither)?;
+    let wanted = Wanted::parse(value).ok_or_else(|| {
+        format!(
+            "the value {:?} of CONFIG_{symbol} is neither y, m, n, a number, nor a text in double \
+             quotes",
+            value.chars().take(SHOWN).collect::<String>()
+        )
+    })?;
+    Ok(Line::Request(symbol.to_owned(), wanted))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The comment lines directly above a request.
+#[derive(Default)]
+struct Above {
+    mark: Option<Mark>,
+    comment: String,
+}
+
+impl Above {
+    fn add(&mut self, words: &str) -> Result<(), String> {
+        if let Some(mark) = Mark::parse(words).map_err(|error| format!("cannot {error}"))? {
+            if self.mark.is_some() {
+                return Err("a second mark above one option; keep one of them".to_owned());
+            }
+            self.mark = Some(mark);
+        }
+        if !self.comment.is_empty() {
+            self.comment.push(' ');
+        }
+        self.comment.push_str(words);
+        Ok(())
+    }
+}
+
+impl Mark {
+    /// Reads a mark at the beginning of a comment. `since` and `until` are words of prose too, unless
+    /// a number follows.
+    fn parse(words: &str) -> Result<Option<Self>, VersionError> {
+        let (first, rest) = words.split_once(' ').unwrap_or((words, ""));
+        let version = rest.split([':', ' ', ',']).next().unwrap_or_default();
+        let counts = version.starts_with(|first: char| first.is_ascii_digit());
+        Ok(match first {
+            "since" if counts => Some(Self::Since(version.parse()?)),
+            "until" if counts => Some(Self::Until(version.parse()?)),
+            "optional:" => Some(Self::Optional),
+            "optional" if rest.is_empty() => Some(Self::Optional),
+            _ => None,
+        })
+    }
+
+    /// Whether a tree of this version may lack the option.
+    ///
+    /// Between two releases a tree still has the version of the older one, so an option that goes in
+    /// the next release may be gone already: `until` excuses every version.
+    #[must_use]
+    pub fn excuses(self, version: KernelVersion) -> bool {
+        match self {
+            Self::Since(since) => version < since,
+            Self::Until(_) | Self::Optional => true,
+        }
+    }
+}
+
+impl Wanted {
+    fn parse(value: &str) -> Option<Self> {
+        Some(match value {
+            "y" => Self::BuiltIn,
+            "m" => Self::Module,
+            "n" => Self::Unset,
+            _ if number(value).is_some() => Self::Number(value.to_owned()),
+            _ => {
+                let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+                // A quote or a backslash within is escaped by a backslash.
+                let unescaped = inner.replace("\\\\", "").replace("\\\"", "");
+                if unescaped.contains(['"', '\\']) {
+                    return None;
+                }
+                Self::Text(inner.to_owned())
+            }
+        })
+    }
+
+    /// Whether an option with this value, or without one, is what was asked for.
+    #[must_use]
+    pub fn is_met_by(&self, value: Option<&str>) -> bool {
+        match (self, value) {
+            (Self::BuiltIn, Some(value)) => value == "y",
+            (Self::Module, Some(value)) => value == "m",
+            (Self::Unset, value) => value.is_none(),
+            (Self::Number(wanted), Some(value)) => {
+                wanted == value || number(wanted).is_some_and(|wanted| number(value) == Some(wanted))
+            }
+            (Self::Text(wanted), Some(value)) => wanted == value,
+            // An empty text that nobody asks for is not written at all.
+            (Self::Text(wanted), None) => wanted.is_empty(),
+            (Self::BuiltIn | Self::Module | Self::Number(_), None) => false,
+        }
+    }
+}
+
+/// A number of a configuration.
+pub(super) fn number(text: &str) -> Option<i128> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => i128::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+impl fmt::Display for Request {
+    /// The line as a fragment has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let symbol = &self.symbol;
+        match &self.wanted {
+            Wanted::BuiltIn => write!(f, "{PREFIX}{symbol}=y"),
+            Wanted::Module => write!(f, "{PREFIX}{symbol}=m"),
+            Wanted::Unset => write!(f, "# {PREFIX}{symbol} is not set"),
+            Wanted::Number(number) => write!(f, "{PREFIX}{symbol}={number}"),
+            Wanted::Text(text) => write!(f, "{PREFIX}{symbol}=\"{text}\""),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn parse(text: &str) -> Fragment {
+        Fragment::parse("my.config", text).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        Fragment::parse("my.config", text).unwrap_err().to_string()
+    }
+
+    #[rstest]
+    #[case("CONFIG_A=y", Wanted::BuiltIn)]
+    #[case("CONFIG_A=m", Wanted::Module)]
+    #[case("# CONFIG_A is not set", Wanted::Unset)]
+    #[case("CONFIG_A=18", Wanted::Number("18".into()))]
+    #[case("CONFIG_A=-1", Wanted::Number("-1".into()))]
+    #[case("CONFIG_A=0x1000000", Wanted::Number("0x1000000".into()))]
+    #[case("CONFIG_A=\"\"", Wanted::Text(String::new()))]
+    #[case(r#"CONFIG_A="a \"b\" \\""#, Wanted::Text(r#"a \"b\" \\"#.into()))]
+    fn a_line_is_read_and_shown_as_it_is_written(#[case] line: &str, #[case] wanted: Wanted) {
+        let fragment = parse(line);
+        assert_eq!(fragment.requests[0].wanted, wanted);
+        assert_eq!(fragment.requests[0].to_string(), line);
+    }
+
+    #[test]
+    fn off_has_two_spellings() {
+        assert_eq!(parse("CONFIG_A=n").requests[0].wanted, Wanted::Unset);
+    }
+
+    #[rstest]
+    #[case("CONFIG_A", "is neither CONFIG_NAME=VALUE")]
+    #[case(" CONFIG_A=y", "is neither CONFIG_NAME=VALUE")]
+    #[case("CONFIG_A =y", "is neither CONFIG_NAME=VALUE")]
+    #[case("A=y", "is neither CONFIG_NAME=VALUE")]
+    #[case("CONFIG_A=yes", "the value \"yes\" of CONFIG_A")]
+    #[case("CONFIG_A=", "the value \"\" of CONFIG_A")]
+    #[case("CONFIG_A=\"a\"b\"", "of CONFIG_A is neither")]
+    #[case("#CONFIG_A is not set", "write `# CONFIG_A is not set`")]
+    #[case("# CONFIG_A  is not set", "write `# CONFIG_A is not set`")]
+    #[case("CONFIG_A=y\n\u{1b}[2J", r#""\u{1b}[2J" is neither"#)]
+    #[case("# since 6.\nCONFIG_A=y", "cannot read kernel version \"6.\"")]
+    #[case("# since 6.4\n# until 6.5\nCONFIG_A=y", "a second mark")]
+    #[case("CONFIG_A=y\nCONFIG_B=y\n# CONFIG_A is not set", "on line 1 already")]
+    fn what_is_no_line_of_a_fragment_is_told_with_its_place(
+        #[case] text: &str,
+        #[case] reason: &str,
+    ) {
+        let shown = refused(text);
+        assert!(shown.contains("my.config:"), "{shown}");
+        assert!(shown.contains(reason), "{shown}");
+    }
+
+    #[test]
+    fn a_wrong_line_is_told_by_its_number_and_cut_to_a_length() {
+        let shown = refused(&format!("CONFIG_A=y\n\n{}", "x".repeat(100_000)));
+        assert!(shown.contains("my.config:3: "), "{shown}");
+        assert!(shown.len() < 300, "{}", shown.len());
+    }
+
+    #[test]
+    fn a_mark_and_a_comment_belong_to_the_next_line_only() {
+        let fragment = parse(
+            "# What it is for,\n# since 6.4: in two lines.\nCONFIG_A=y\nCONFIG_B=y\n\
+             # until 6.5\n\nCONFIG_C=y\n# since it is prose\nCONFIG_D=y\n# optional: compilers\nCONFIG_E=y\n",
+        );
+        let marks: Vec<_> = fragment.requests.iter().map(|request| request.mark).collect();
+        let since = Mark::Since(KernelVersion::new(6, 4, 0));
+        assert_eq!(marks, [Some(since), None, None, None, Some(Mark::Optional)]);
+        assert_eq!(fragment.requests[0].comment, "What it is for, since 6.4: in two lines.");
+        assert_eq!(fragment.requests[1].comment, "");
+    }
+
+    #[rstest]
+    #[case(Mark::Since(KernelVersion::new(6, 4, 0)), "6.3.9", true)]
+    #[case(Mark::Since(KernelVersion::new(6, 4, 0)), "6.4", false)]
+    #[case(Mark::Until(KernelVersion::new(6, 4, 0)), "6.3", true)]
+    #[case(Mark::Optional, "6.4", true)]
+    fn a_mark_excuses_the_trees_that_lack_the_option(
+        #[case] mark: Mark,
+        #[case] version: KernelVersion,
+        #[case] excused: bool,
+    ) {
+        assert_eq!(mark.excuses(version), excused);
+    }
+
+    #[rstest]
+    #[case(Wanted::BuiltIn, Some("y"), true)]
+    #[case(Wanted::BuiltIn, Some("m"), false)]
+    #[case(Wanted::BuiltIn, None, false)]
+    #[case(Wanted::Module, Some("y"), false)]
+    #[case(Wanted::Unset, None, true)]
+    #[case(Wanted::Unset, Some("y"), false)]
+    #[case(Wanted::Number("0x10".into()), Some("16"), true)]
+    #[case(Wanted::Number("4".into()), Some("3"), false)]
+    #[case(Wanted::Text("a,b".into()), Some("a,b"), true)]
+    #[case(Wanted::Text("a,b".into()), Some("a"), false)]
+    #[case(Wanted::Text(String::new()), None, true)]
+    fn a_value_meets_what_was_asked_for(
+        #[case] wanted: Wanted,
+        #[case] value: Option<&str>,
+        #[case] met: bool,
+    ) {
+        assert_eq!(wanted.is_met_by(value), met);
+    }
+
+    #[test]
+    fn our_own_fragments_are_read() {
+        for name in built_in::names() {
+            let fragment = Fragment::named_or_file(name).unwrap();
+            assert!(!fragment.requests.is_empty() && !fragment.generated, "{name}");
+        }
+        assert!(DEFAULT.iter().all(|name| built_in::text(name).is_some()));
+    }
+
+    #[test]
+    fn every_option_of_our_own_fragments_says_what_it_is_for() {
+        for name in built_in::names() {
+            let text = built_in::text(name).unwrap();
+            let mut told = false;
+            for line in text.lines() {
+                told = !line.is_empty() && (told || line.starts_with("# "));
+                assert!(line.is_empty() || told, "{name}: nothing is said above {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_gets_a_suggestion_and_the_list() {
+        let error = Fragment::named_or_file("selinx").unwrap_err().to_string();
+        assert!(error.contains("did you mean `selinux`?"), "{error}");
+        assert!(error.contains("base, selinux, perf, tracing"), "{error}");
+    }
+
+    #[test]
+    fn what_looks_like_a_path_is_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine");
+        let path = path.to_str().unwrap();
+        assert!(matches!(Fragment::named_or_file(path), Err(FragmentError::Read { .. })));
+        std::fs::write(path, "CONFIG_A=y\n").unwrap();
+        assert_eq!(Fragment::named_or_file(path).unwrap(), {
+            let mut fragment = parse("CONFIG_A=y\n");
+            fragment.name = path.to_owned();
+            fragment
+        });
+        std::fs::write(path, b"# a\n# \xff\n").unwrap();
+        assert!(matches!(Fragment::named_or_file(path), Err(FragmentError::NotText { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_whole_configuration_is_recognised() {
+        let head = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192 Kernel\n#\n";
+        assert!(parse(&format!("{head}CONFIG_A=y\n")).generated);
+        assert!(!parse("CONFIG_A=y\n").generated);
+    }
+}

@@ -1,0 +1,294 @@
+//! What a condition lacks: the options that make it false, and what they lack themselves.
+
+use std::fmt;
+
+use super::definition::{Definition, Tree};
+use super::expression::{Comparison, Expression, Operand, Truth};
+use crate::kernel::Config;
+
+/// How many steps are followed from an option to what it needs.
+const DEPTH: usize = 4;
+
+/// How many names of a list are told.
+const TOLD: usize = 4;
+
+/// One thing that a condition lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// An option that must be on can be asked for. What it needs itself stands before it in `after`.
+    Ask {
+        /// Its name.
+        symbol: String,
+        /// What it lacks itself; empty when asking is enough.
+        after: Vec<Lack>,
+        /// Whether it is there as a module, and has to be built in.
+        module: bool,
+    },
+    /// An option that must be on cannot be asked for: these turn it on.
+    Selected {
+        /// Its name.
+        symbol: String,
+        /// Who selects it, or whose value it takes; empty when nothing does.
+        by: Vec<String>,
+    },
+    /// An option that must be on does not exist in this tree.
+    Absent {
+        /// Its name.
+        symbol: String,
+    },
+    /// An option that must be off is on.
+    On {
+        /// Its name.
+        symbol: String,
+        /// Its value.
+        value: String,
+    },
+    /// The compiler or another tool of the build decides.
+    Tools {
+        /// The option that has the answer, or the question.
+        what: String,
+    },
+    /// A condition that is not about one option being on or off.
+    Condition {
+        /// As it is written in the Kconfig file.
+        text: String,
+    },
+    /// One of several ways would do.
+    OneOf(Vec<Vec<Lack>>),
+}
+
+/// Finds what conditions lack, in a tree under a configuration.
+pub(super) struct Search<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) config: &'a Config,
+}
+
+impl Search<'_> {
+    /// What these conditions lack to be at least `level`; empty when they are.
+    pub(super) fn lacks(
+        &self,
+        conditions: impl Iterator<Item = Expression>,
+        level: Truth,
+    ) -> Vec<Lack> {
+        let conditions: Vec<_> = conditions.collect();
+        self.all(&conditions, level, &mut Vec::new())
+    }
+
+    fn all(&self, conditions: &[Expression], level: Truth, path: &mut Vec<String>) -> Vec<Lack> {
+        let mut lacks = Vec::new();
+        for condition in conditions {
+            for lack in self.lack(condition, level, path) {
+                if !lacks.contains(&lack) {
+                    lacks.push(lack);
+                }
+            }
+        }
+        lacks
+    }
+
+    fn lack(&self, condition: &Expression, level: Truth, path: &mut Vec<String>) -> Vec<Lack> {
+        let met = match condition.evaluate(self.config) {
+            Truth::Yes => true,
+            Truth::Module => level == Truth::Module,
+            Truth::No | Truth::Unknown => false,
+        };
+        if met {
+            return Vec::new();
+        }
+        let as_written = || vec![Lack::Condition { text: condition.to_string() }];
+        match condition {
+            Expression::All(all) => self.all(all, level, path),
+            Expression::Any(any) => self.any(any, level, path),
+            Expression::Not(inner) => match &**inner {
+                Expression::Operand(Operand::Symbol(symbol)) => vec![self.on(symbol)],
+                Expression::Operand(Operand::Macro(what)) => {
+                    vec![Lack::Tools { what: what.clone() }]
+                }
+                _ => as_written(),
+            },
+            Expression::Operand(Operand::Symbol(symbol)) => vec![self.option(symbol, level, path)],
+            Expression::Operand(Operand::Macro(what)) => vec![Lack::Tools { what: what.clone() }],
+            Expression::Operand(Operand::Constant(_)) => as_written(),
+            Expression::Compare(Operand::Symbol(symbol), comparison, Operand::Constant(value)) => {
+                match (comparison, value.as_str()) {
+                    (Comparison::Equal, "y") | (Comparison::Unequal, "n") => {
+                        vec![self.option(symbol, Truth::Yes, path)]
+                    }
+                    (Comparison::Equal, "n") | (Comparison::Unequal, "y") => vec![self.on(symbol)],
+                    _ => as_written(),
+                }
+            }
+            Expression::Compare(..) => as_written(),
+        }
+    }
+
+    fn any(&self, any: &[Expression], level: Truth, path: &mut Vec<String>) -> Vec<Lack> {
+        let mut ways: Vec<Vec<Lack>> = any
+            .iter()
+            // Nobody builds a kernel to boot for the sake of compiling everything.
+            .filter(|way| !matches!(way, Expression::Operand(Operand::Symbol(own)) if own == "COMPILE_TEST"))
+            .map(|way| self.lack(way, level, path))
+            .collect();
+        // What cannot be had is no way while another can.
+        let possible = |way: &Vec<Lack>| way.iter().all(Lack::can_be_had);
+        if ways.iter().any(possible) {
+            ways.retain(possible);
+        }
+        if ways.len() == 1 { ways.remove(0) } else { vec![Lack::OneOf(ways)] }
+    }
+
+    fn on(&self, symbol: &str) -> Lack {
+        let value = self.config.get(&format!("CONFIG_{symbol}")).unwrap_or("y");
+        Lack::On { symbol: symbol.to_owned(), value: value.to_owned() }
+    }
+
+    /// What stands between an option and its being on.
+    fn option(&self, symbol: &str, level: Truth, path: &mut Vec<String>) -> Lack {
+        let symbol = symbol.to_owned();
+        let definitions = self.tree.definitions(&symbol);
+        if definitions.is_empty() {
+            return Lack::Absent { symbol };
+        }
+        let module = self.config.get(&format!("CONFIG_{symbol}")) == Some("m");
+        let asked: Vec<_> = definitions.iter().filter(|own| own.prompt.is_some()).collect();
+        if asked.is_empty() {
+            return self.without_prompt(symbol, definitions, level, path);
+        }
+        if path.len() >= DEPTH || path.contains(&symbol) {
+            return Lack::Ask { symbol, after: Vec::new(), module };
+        }
+        path.push(symbol.clone());
+        let after = asked
+            .iter()
+            .map(|own| {
+                let conditions: Vec<_> =
+                    self.tree.asked(own).chain(self.tree.depends(own)).collect();
+                self.all(&conditions, level, path)
+            })
+            .min_by_key(Vec::len)
+            .unwrap_or_default();
+        path.pop();
+        Lack::Ask { symbol, after, module }
+    }
+
+    fn without_prompt(
+        &self,
+        symbol: String,
+        definitions: &[Definition],
+        level: Truth,
+        path: &mut Vec<String>,
+    ) -> Lack {
+        let asks_tools = |text: &str| text.contains("$(");
+        let tools = definitions.iter().flat_map(|own| &own.defaults).any(|own| {
+            asks_tools(&own.value) || own.only_if.as_deref().is_some_and(asks_tools)
+        });
+        if tools {
+            return Lack::Tools { what: symbol };
+        }
+        let mut by: Vec<String> = Vec::new();
+        for select in self.tree.selects(&symbol) {
+            if !by.contains(&select.by) {
+                by.push(select.by.clone());
+            }
+        }
+        // A value that follows from other options: what those lack is what this lacks.
+        let computed = definitions.iter().find(|own| !own.defaults.is_empty());
+        if let Some(own) = computed.filter(|_| by.is_empty())
+            && path.len() < DEPTH
+            && !path.contains(&symbol)
+        {
+            let ways = own.defaults.iter().filter_map(|default| {
+                let value = Expression::whole(&default.value)?;
+                Some(match &default.only_if {
+                    Some(only_if) => Expression::All(vec![value, Expression::whole(only_if)?]),
+                    None => value,
+                })
+            });
+            let ways = Expression::Any(ways.collect());
+            path.push(symbol.clone());
+            let conditions: Vec<_> = std::iter::once(ways).chain(self.tree.depends(own)).collect();
+            let mut lacks = self.all(&conditions, level, path);
+            path.pop();
+            if lacks.len() == 1 {
+                return lacks.remove(0);
+            }
+        }
+        Lack::Selected { symbol, by }
+    }
+}
+
+impl Lack {
+    /// Whether a fragment can help.
+    fn can_be_had(&self) -> bool {
+        match self {
+            Self::Ask { after, .. } => after.iter().all(Self::can_be_had),
+            Self::On { .. } => true,
+            Self::OneOf(ways) => ways.iter().any(|way| way.iter().all(Self::can_be_had)),
+            Self::Selected { by, .. } => !by.is_empty(),
+            Self::Absent { .. } | Self::Tools { .. } | Self::Condition { .. } => false,
+        }
+    }
+
+    /// Adds the lines of a fragment that would help, what is needed first.
+    pub(super) fn lines(&self, lines: &mut Vec<String>) {
+        let line = match self {
+            Self::Ask { symbol, after, .. } => {
+                after.iter().for_each(|lack| lack.lines(lines));
+                format!("CONFIG_{symbol}=y")
+            }
+            Self::On { symbol, .. } => format!("# CONFIG_{symbol} is not set"),
+            _ => return,
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+}
+
+/// `A`, `A and B`, `A, B and C`.
+pub(super) fn list(parts: &[String], last: &str) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [all @ .., end] => format!("{} {last} {end}", all.join(", ")),
+    }
+}
+
+/// The same, cut after a few.
+pub(super) fn short_list(parts: &[String], last: &str) -> String {
+    match parts.len().checked_sub(TOLD) {
+        None | Some(0 | 1) => list(parts, last),
+        Some(more) => format!("{} {last} {more} others", parts[..TOLD].join(", ")),
+    }
+}
+
+/// What several lacks are, in words: `NET and PCI`.
+pub(super) fn together(lacks: &[Lack]) -> String {
+    list(&lacks.iter().map(Lack::to_string).collect::<Vec<_>>(), "and")
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ask { symbol, module: true, .. } => write!(f, "{symbol} built in, which is m"),
+            Self::Ask { symbol, after, .. } if after.is_empty() => f.write_str(symbol),
+            Self::Ask { symbol, after, .. } => {
+                write!(f, "{symbol} (which needs {})", together(after))
+            }
+            Self::Selected { symbol, by } if by.is_empty() => {
+                write!(f, "{symbol}, which nothing turns on here")
+            }
+            Self::Selected { symbol, by } => {
+                write!(f, "{symbol}, which only {} can turn on", short_list(by, "or"))
+            }
+            Self::Absent { symbol } => write!(f, "{symbol}, which this tree does not have"),
+            Self::On { symbol, value } => write!(f, "{symbol} off, which is {value}"),
+            Self::Tools { what } => write!(f, "{what}, which the compiler or linker decides"),
+            Self::Condition { text } => f.write_str(text),
+            Self::OneOf(ways) => {
+                let ways: Vec<String> = ways.iter().map(|way| together(way)).collect();
+                write!(f, "one of {}", short_list(&ways, "or"))
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The configuration of a kernel from source: what is asked for, and why it did not come out.
+
+mod built_in;
+mod check;
+mod configure;
+mod definition;
+mod error;
+mod expression;
+mod fragment;
+mod lack;
+mod lines;
+mod reader;
+mod reason;
+
+#[cfg(test)]
+mod fixture;
+
+pub use check::{Unmet, unmet};
+pub use configure::Configure;
+pub use definition::Tree;
+pub use error::{Dropped, FragmentError, KconfigError};
+pub use fragment::{DEFAULT, Fragment, Mark, Request, Wanted};
+pub use lack::Lack;
+pub use reason::Reason;

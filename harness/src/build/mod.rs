@@ -1,0 +1,3 @@
+//! Kernels from source.
+
+pub mod kconfig;
