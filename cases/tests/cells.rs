@@ -18,12 +18,14 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use perfsec::build::Recipe;
 use perfsec::cache::Cache;
 use perfsec::case::Library;
 use perfsec::interrupt::Interrupt;
 use perfsec::judge::Verdict;
-use perfsec::kernel::{self, Kernel, KernelSpec};
+use perfsec::kernel::{self, Kernel};
 use perfsec::known::KnownDifferences;
+use perfsec::obtain::{self, KernelSpec};
 use perfsec::plan::{self, Filter, PlannedCell};
 use perfsec::policy::{self, Policies, Policy};
 use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
@@ -79,7 +81,7 @@ fn kernels() -> Result<Vec<KernelSpec>> {
     let wanted = std::env::var(KERNELS).unwrap_or_default();
     let specs: Vec<KernelSpec> =
         wanted.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    Ok(if specs.is_empty() { vec![kernel::default_spec()?] } else { specs })
+    Ok(if specs.is_empty() { vec![obtain::default_spec()?] } else { specs })
 }
 
 /// The suite on one kernel.
@@ -160,9 +162,13 @@ impl Prepared {
         let cells = Filter::default().select(&library)?;
         let names = cells.iter().flat_map(PlannedCell::policies);
         let policies = Policies::obtain(own, names, cache)?;
-        let kernel = kernel::obtain(spec, cache, kernel::Options::default(), &|text| {
-            eprintln!("{text}");
-        })?;
+        let options = obtain::Options {
+            images: kernel::Options::default(),
+            recipe: Recipe::by_default()?,
+            dirty: false,
+            interrupt: Interrupt::default(),
+        };
+        let kernel = obtain::obtain(spec, cache, &options, &|text| eprintln!("{text}"))?;
         Ok(Self { kernel, policies, cache: cache.clone() })
     }
 

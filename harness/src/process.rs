@@ -1,9 +1,10 @@
 //! Programs that take long: what they say as it comes, and an end when the user wants one.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -24,25 +25,10 @@ pub(crate) fn follow(
     said: &mut dyn FnMut(&str),
 ) -> io::Result<ExitStatus> {
     let (reader, writer) = io::pipe()?;
-    // A group of its own: the terminal's SIGINT reaches perfsec alone, which passes it on in order.
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
-    let mut child = command.spawn()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut running = Running::start(&mut command, interrupt)?;
     // It holds this side's copies of the pipe.
     drop(command);
-    let pid =
-        Pid::from_raw(i32::try_from(child.id()).expect("process numbers are positive and small"));
-    let group = Arc::new(Mutex::new(Some(pid)));
-    interrupt.tell({
-        let group = Arc::clone(&group);
-        move || {
-            if let Ok(group) = group.lock()
-                && let Some(group) = *group
-            {
-                // It may be gone already.
-                let _ = killpg(group, Signal::SIGTERM);
-            }
-        }
-    });
     let mut lines = BufReader::new(reader);
     let mut line = Vec::new();
     let mut read = || -> io::Result<()> {
@@ -55,13 +41,70 @@ pub(crate) fn follow(
         }
     };
     let read = read();
-    // Waited for, but not yet reaped: until then its number is nobody else's.
-    let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-    if let Ok(mut group) = group.lock() {
-        *group = None;
+    read.and(running.wait())
+}
+
+/// The same of a program that says little: all of it, the two outputs apart.
+///
+/// # Errors
+///
+/// Those of [`follow`].
+pub(crate) fn output(mut command: Command, interrupt: &Interrupt) -> io::Result<Output> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(&mut command, interrupt)?;
+    let (out, err) = (running.child.stdout.take(), running.child.stderr.take());
+    let (stdout, stderr) = thread::scope(|scope| {
+        let err = scope.spawn(|| all(err));
+        (all(out), err.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let status = running.wait()?;
+    Ok(Output { status, stdout: stdout?, stderr: stderr? })
+}
+
+fn all(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.map(|mut stream| stream.read_to_end(&mut bytes)).transpose()?;
+    Ok(bytes)
+}
+
+/// A child that is ended with the group of all that it starts when the user interrupts.
+struct Running {
+    child: Child,
+    pid: Pid,
+    /// None once it is over: then its number can be another's.
+    group: Arc<Mutex<Option<Pid>>>,
+}
+
+impl Running {
+    fn start(command: &mut Command, interrupt: &Interrupt) -> io::Result<Self> {
+        // A group of its own: the terminal's SIGINT reaches perfsec alone, which passes it on in order.
+        let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+        let number = i32::try_from(child.id()).expect("process numbers are positive and small");
+        let pid = Pid::from_raw(number);
+        let group = Arc::new(Mutex::new(Some(pid)));
+        interrupt.tell({
+            let group = Arc::clone(&group);
+            move || {
+                if let Ok(group) = group.lock()
+                    && let Some(group) = *group
+                {
+                    // It may be gone already.
+                    let _ = killpg(group, Signal::SIGTERM);
+                }
+            }
+        });
+        Ok(Self { child, pid, group })
     }
-    let status = child.wait();
-    read.and(ended.map_err(io::Error::from)).and(status)
+
+    fn wait(&mut self) -> io::Result<ExitStatus> {
+        // Waited for, but not yet reaped: until then its number is nobody else's.
+        let ended = waitid(Id::Pid(self.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        if let Ok(mut group) = self.group.lock() {
+            *group = None;
+        }
+        let status = self.child.wait();
+        ended.map_err(io::Error::from).and(status)
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +135,12 @@ mod tests {
         let status =
             follow(shell("echo up; sleep 1000 & wait"), &interrupt, &mut |_| raised.raise());
         assert!(!status.unwrap().success());
+    }
+
+    #[test]
+    fn the_two_outputs_of_a_program_are_kept_apart() {
+        let output = output(shell("echo a; echo b >&2"), &Interrupt::default()).unwrap();
+        assert_eq!((&*output.stdout, &*output.stderr), (&b"a\n"[..], &b"b\n"[..]));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::allow::{Comparison, Form, Module, Rules, denials, observed, pairs};
 use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
 use crate::explain::{Knowledge, Sorted};
-use crate::kernel::{KernelSpec, Origin};
 use crate::known::KnownDifferences;
+use crate::obtain::KernelSpec;
 use crate::plan::PlannedCell;
 use crate::policy;
 use crate::printable::printable_line;
@@ -262,7 +262,7 @@ fn verify(
     let mut session = Session::open(&machine)?;
     // Cells were written for the policy without the module.
     session.ignore_verdicts();
-    let Some(own) = session.ready.policies.first().cloned() else {
+    let Some(own) = session.ready.machine.policies.first().cloned() else {
         return Err(Failure::input("no policy"));
     };
     let text = module.text(Form::Cil);
@@ -274,7 +274,7 @@ fn verify(
         })
     };
     let known = session.ready.kernels.iter().all(|kernel| had(&kernel.sha256));
-    session.ready.policies = match known {
+    session.ready.machine.policies = match known {
         true => vec![Arc::clone(&extended)],
         false => vec![Arc::clone(&own), Arc::clone(&extended)],
     };
@@ -316,12 +316,7 @@ fn kernels(lanes: &[&LaneRun]) -> Result<Vec<KernelSpec>, Failure> {
     let mut specs = Vec::new();
     for lane in lanes {
         let kernel = &lane.started.kernel;
-        let spec = match &kernel.origin {
-            Origin::File { path } | Origin::Deb { path, .. } => KernelSpec::File(path.clone()),
-            Origin::Debian { .. } => {
-                format!("debian:{}", kernel.version).parse().map_err(Failure::input)?
-            }
-        };
+        let spec = KernelSpec::again(kernel).map_err(Failure::input)?;
         if !specs.contains(&spec) {
             specs.push(spec);
         }

@@ -7,9 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use perfsec_qemu::Accel;
 use perfsec_wire::Mode;
 
+use crate::build::kconfig::{DEFAULT, Fragment, FragmentError};
+use crate::build::{Recipe, TreeSpec, Variable};
 use crate::grant::Grant;
 use crate::host::Need;
-use crate::kernel::KernelSpec;
+use crate::interrupt::Interrupt;
+use crate::kernel;
+use crate::obtain::{self, KernelSpec};
 use crate::plan::{Filter, Shard};
 use crate::report::mail::{Mailbox, MessageId};
 use crate::report::{Format, Options, Schema};
@@ -100,10 +104,13 @@ pub struct CaseArgs {
 /// How kernels are booted.
 #[derive(Clone, Debug, Args)]
 pub struct MachineArgs {
-    /// Kernel: a file (bzImage, vmlinuz, vmlinux, .deb), `debian:SUITE` or `debian:VERSION`
-    /// [default: the newest stock kernel of this host's suite].
+    /// Kernel: a file (bzImage, vmlinuz, vmlinux, .deb), `debian:SUITE`, `debian:VERSION`, or
+    /// `tree:PATH[@REVISION]`, which is built [default: the newest stock kernel of this host's suite].
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Vec<KernelSpec>,
+    /// How `tree:` is built.
+    #[command(flatten)]
+    pub build: BuildArgs,
     /// Whose patches the kernels carry, when their banner does not say: `debian`.
     #[arg(long, value_name = "NAME")]
     pub distribution: Option<String>,
@@ -128,6 +135,29 @@ pub struct MachineArgs {
     /// Give a boot up after so many seconds without a sign of life.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub boot_limit: u64,
+}
+
+/// How kernels are built.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Building")]
+pub struct BuildArgs {
+    /// A fragment of the configuration, by name (`debug`) or file, merged after those that perfsec needs; can
+    /// be given several times.
+    #[arg(long, value_name = "FRAGMENT")]
+    pub config: Vec<String>,
+    /// Leave away the fragments that perfsec needs: `base`, `selinux`, `perf` and `tracing`.
+    #[arg(long, requires = "config")]
+    pub no_default_config: bool,
+    /// A variable for `make`, such as `LLVM=1` or `CROSS_COMPILE=x86_64-linux-gnu-`; can be given several
+    /// times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub make: Vec<Variable>,
+    /// Build a tree with uncommitted changes as it is.
+    #[arg(long)]
+    pub dirty: bool,
+    /// Compilers that run at the same time [default: one for each CPU].
+    #[arg(long, value_name = "N")]
+    pub build_jobs: Option<usize>,
 }
 
 /// Options of `run`.
@@ -438,7 +468,11 @@ pub struct ShellArgs {
 
 /// Options of `kernel`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct KernelArgs {
+    /// What else to do than to fetch.
+    #[command(subcommand)]
+    pub command: Option<KernelCommand>,
     /// The kernels, named as for `run --kernel` [default: the newest stock kernel of this host's
     /// suite].
     #[arg(value_name = "KERNEL")]
@@ -449,6 +483,28 @@ pub struct KernelArgs {
     /// Look for newer kernels now, even if that was done within the last day.
     #[arg(long)]
     pub refresh: bool,
+}
+
+/// What `kernel` can do besides fetching.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KernelCommand {
+    /// Build a kernel from source and print the path of the image that is booted.
+    Build(KernelBuildArgs),
+}
+
+/// Options of `kernel build`.
+#[derive(Clone, Debug, Args)]
+pub struct KernelBuildArgs {
+    /// The tree: a git repository, a directory, a tarball, a Debian package `linux-source-*`, or
+    /// `debian:VERSION` for one of Debian's archive.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub tree: TreeSpec,
+    /// The revision [default: the tree as it is].
+    #[arg(long, value_name = "REV")]
+    pub rev: Option<String>,
+    /// How.
+    #[command(flatten)]
+    pub build: BuildArgs,
 }
 
 /// Options of `doctor`.
@@ -555,7 +611,35 @@ impl DoctorArgs {
     }
 }
 
+impl BuildArgs {
+    /// What is built, and how.
+    ///
+    /// # Errors
+    ///
+    /// When a fragment cannot be read.
+    pub fn recipe(&self) -> Result<Recipe, FragmentError> {
+        let own = if self.no_default_config { [].as_slice() } else { DEFAULT.as_slice() };
+        let names = own.iter().copied().chain(self.config.iter().map(String::as_str));
+        let mut recipe = Recipe::new(names.map(Fragment::named_or_file).collect::<Result<_, _>>()?);
+        recipe.variables.clone_from(&self.make);
+        recipe.jobs = self.build_jobs.unwrap_or(recipe.jobs).max(1);
+        Ok(recipe)
+    }
+}
+
 impl MachineArgs {
+    /// How the kernels are obtained.
+    ///
+    /// # Errors
+    ///
+    /// When a fragment cannot be read.
+    pub fn obtaining(&self, interrupt: &Interrupt) -> Result<obtain::Options, FragmentError> {
+        let images =
+            if self.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
+        let (recipe, dirty) = (self.build.recipe()?, self.build.dirty);
+        Ok(obtain::Options { images, recipe, dirty, interrupt: interrupt.clone() })
+    }
+
     /// How long a guest may be silent.
     #[must_use]
     pub fn limits(&self) -> Limits {

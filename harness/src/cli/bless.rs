@@ -33,7 +33,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     }
     let mut session = Session::open(&args.machine)?;
     let plans = session.lanes(&cells, KnownDifferences::default())?;
-    if (session.ready.kernels.len(), session.ready.policies.len()) != (1, 1) {
+    if (session.ready.kernels.len(), session.ready.machine.policies.len()) != (1, 1) {
         return Err(Failure::input("bless looks at one kernel under one policy at a time"));
     }
     let (mut seen, mut unseen) = (Seen::new(), Vec::new());

@@ -8,8 +8,8 @@ use super::args::{CompareArgs, CompareFormat, MachineArgs};
 use super::session::{self, Session};
 use super::{Exit, Failure, exit, output, record};
 use crate::compare::{self, Comparison, NothingInCommon, Side};
-use crate::kernel::KernelSpec;
 use crate::known::KnownDifferences;
+use crate::obtain::KernelSpec;
 use crate::plan::Filter;
 use crate::record::Run;
 

@@ -3,12 +3,16 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use crate::build::BuildError;
+use crate::build::kconfig::FragmentError;
 use crate::case::LibraryError;
 use crate::judge::Verdict;
 use crate::kernel::KernelError;
 use crate::known::KnownError;
+use crate::obtain::ObtainError;
 use crate::policy::PolicyError;
 use crate::record::{MergeError, RecordError, Run};
+use crate::source::{GitError, SourceError};
 use crate::target::TargetError;
 
 /// The table of exit codes, for `--help`, the man page and README.
@@ -24,6 +28,7 @@ Exit codes:
   5    this host lacks something: a program, a right, disk space (`perfsec doctor` says what)
   6    the kernel cannot be tested: it does not boot, lacks SELinux, audit or perf, or
        does not take the policy
+  7    a kernel does not build
   130  interrupted by SIGINT; 143 by SIGTERM";
 
 /// The same of `perfsec coverage`.
@@ -94,6 +99,8 @@ pub enum Exit {
     Host,
     /// The kernel cannot be tested.
     Kernel,
+    /// The kernel does not build.
+    Build,
     /// Ended by this signal.
     Signal(u8),
 }
@@ -108,6 +115,7 @@ impl From<Exit> for ExitCode {
             Exit::NothingRan => 4,
             Exit::Host => 5,
             Exit::Kernel => 6,
+            Exit::Build => 7,
             Exit::Signal(number) => 128 + number,
         })
     }
@@ -233,6 +241,60 @@ impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         let exit = if matches!(error, KernelError::Cache(_)) { Exit::Host } else { Exit::Input };
         cannot(exit, &error)
+    }
+}
+
+impl From<ObtainError> for Failure {
+    fn from(error: ObtainError) -> Self {
+        match error {
+            ObtainError::Image(error) => error.into(),
+            ObtainError::Source(error) => error.into(),
+            ObtainError::Build(error) => error.into(),
+        }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let exit = match &error {
+            SourceError::Git(GitError::Start(_) | GitError::Full(_)) | SourceError::Cache(_) => {
+                Exit::Host
+            }
+            SourceError::Debian(_) | SourceError::Unpack(_) => Exit::Input,
+            SourceError::Git(_)
+            | SourceError::Read { .. }
+            | SourceError::NotATree { .. }
+            | SourceError::NoRevision { .. }
+            | SourceError::Dirty { .. } => Exit::Input,
+        };
+        cannot(exit, &error)
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        let exit = match error {
+            BuildError::Source(error) => return error.into(),
+            BuildError::Image(error) => return error.into(),
+            BuildError::Failed(_) => Exit::Build,
+            BuildError::Configure(_) | BuildError::Fragment(_) | BuildError::NotATree(_) => {
+                Exit::Input
+            }
+            BuildError::Missing(_)
+            | BuildError::NoTool(_)
+            | BuildError::Start(_)
+            | BuildError::Full(_)
+            | BuildError::Cache(_) => Exit::Host,
+            // The signal that came has the last word.
+            BuildError::Interrupted(_) => Exit::Host,
+        };
+        cannot(exit, &error)
+    }
+}
+
+impl From<FragmentError> for Failure {
+    fn from(error: FragmentError) -> Self {
+        cannot(Exit::Input, &error)
     }
 }
 

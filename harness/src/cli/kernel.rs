@@ -2,30 +2,77 @@
 
 use std::fs;
 
-use super::args::KernelArgs;
+use super::args::{KernelArgs, KernelBuildArgs, KernelCommand};
+use super::signals::Signals;
 use super::{Exit, Failure};
+use crate::build::{Place, Recipe};
 use crate::cache::Cache;
-use crate::kernel::{self, Options};
+use crate::kernel::{self, Kernel};
+use crate::obtain::{self, KernelSpec, Options};
 
 pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
+    if let Some(KernelCommand::Build(args)) = &args.command {
+        return build(args);
+    }
     let cache = Cache::open()?;
     let specs = match args.kernels.as_slice() {
-        [] => vec![kernel::default_spec()?],
+        [] => vec![obtain::default_spec()?],
         given => given.to_vec(),
     };
     if args.shipped.is_some() && specs.len() > 1 {
         return Err(Failure::input("--shipped writes one kernel: name only one"));
     }
-    let options = if args.refresh { Options::refreshing() } else { Options::default() };
-    let say = |text: &str| anstream::eprintln!("{text}");
+    let signals = Signals::watch()?;
+    let images =
+        if args.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
+    let recipe = Recipe::by_default()?;
+    let interrupt = signals.interrupt.clone();
+    let options = Options { images, recipe, dirty: false, interrupt };
     for spec in &specs {
-        let kernel = kernel::obtain(spec, &cache, options, &say)?;
-        super::print(&format!("{}\n", kernel.image.display()))?;
+        print(spec, &cache, &options, &signals)?;
     }
     if let (Some(path), Some(spec)) = (&args.shipped, specs.first()) {
-        let image = kernel::shipped(spec, &cache, options, &say)?;
+        let KernelSpec::Image(spec) = spec else {
+            return Err(Failure::input("--shipped is for kernels that others ship: not for tree:"));
+        };
+        let image = kernel::shipped(spec, &cache, images, &say)?;
         fs::write(path, image)
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?;
     }
     Ok(Exit::Success)
+}
+
+fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
+    let mut tree = args.tree.clone();
+    if args.rev.is_some() {
+        if tree.revision.is_some() || matches!(tree.place, Place::Debian(_)) {
+            return Err(Failure::input(
+                "--rev and @REVISION, or a package, which has no revisions",
+            ));
+        }
+        tree.revision.clone_from(&args.rev);
+    }
+    let cache = Cache::open()?;
+    let signals = Signals::watch()?;
+    let recipe = args.build.recipe()?;
+    let (images, dirty) = (kernel::Options::default(), args.build.dirty);
+    let options = Options { images, recipe, dirty, interrupt: signals.interrupt.clone() };
+    print(&KernelSpec::Tree(tree), &cache, &options, &signals)?;
+    Ok(Exit::Success)
+}
+
+/// Obtains a kernel and prints the path of its image.
+fn print(
+    spec: &KernelSpec,
+    cache: &Cache,
+    options: &Options,
+    signals: &Signals,
+) -> Result<(), Failure> {
+    let obtained = obtain::obtain(spec, cache, options, &say).map_err(Failure::from);
+    let Kernel { image, .. } = signals.stopped(obtained)?;
+    super::print(&format!("{}\n", image.display()))
+}
+
+fn say(text: &str) {
+    anstream::eprintln!("{text}");
 }

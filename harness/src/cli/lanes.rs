@@ -1,5 +1,6 @@
 //! From options to lanes: kernels obtained, policies compiled, acceleration probed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use perfsec_qemu::Accel;
@@ -8,63 +9,98 @@ use perfsec_wire::Boot;
 use super::Failure;
 use super::args::MachineArgs;
 use crate::cache::Cache;
-use crate::kernel::{self, Kernel};
+use crate::interrupt::Interrupt;
+use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
+use crate::obtain;
 use crate::plan::{self, PlannedCell};
 use crate::policy::{Policies, Policy};
 use crate::run::LanePlan;
 use crate::target::qemu::Qemu;
 
+/// What boots kernels, whichever they are.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) policies: Vec<Arc<Policy>>,
+    distribution: Option<String>,
+    program: PathBuf,
+    version: String,
+    /// None until it was tried with a kernel.
+    accel: Option<Accel>,
+    append: Vec<String>,
+}
+
 /// Everything that a booted machine needs, before any is booted.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) kernels: Vec<Kernel>,
-    pub(super) policies: Vec<Arc<Policy>>,
-    qemu: Qemu,
+    pub(super) machine: Machine,
 }
 
 /// Obtains what the options name; `say` tells the user what takes time.
 pub(super) fn prepare(
     args: &MachineArgs,
     cache: &Cache,
+    interrupt: &Interrupt,
     say: &dyn Fn(&str),
 ) -> Result<Ready, Failure> {
-    let version = Qemu::version(&args.qemu)?;
-    let policies: Vec<_> = args
-        .policy
-        .iter()
-        .map(|name| Policy::obtain(name, cache).map(Arc::new))
-        .collect::<Result<_, _>>()?;
+    let mut machine = Machine::prepare(args, cache)?;
     let specs = match args.kernel.as_slice() {
-        [] => vec![kernel::default_spec()?],
+        [] => vec![obtain::default_spec()?],
         given => given.to_vec(),
     };
-    let options =
-        if args.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
-    let mut kernels: Vec<_> = specs
-        .iter()
-        .map(|spec| kernel::obtain(spec, cache, options, say))
-        .collect::<Result<_, _>>()?;
-    if let Some(name) = &args.distribution {
-        kernels.iter_mut().for_each(|kernel| kernel.distribution = Some(name.clone()));
-    }
-    let accel = match (args.accel, kernels.first()) {
-        (Some(accel), _) => accel,
-        (None, Some(kernel)) => Qemu::probe(&args.qemu, kernel, cache, say)?,
-        (None, None) => Accel::Tcg,
-    };
-    let Some(kernel) = kernels.first().cloned() else {
-        return Err(Failure::input("no kernel"));
-    };
-    let (program, append) = (args.qemu.clone(), args.append.clone());
-    let qemu = Qemu { program, version, accel, kernel, boot: Boot::default(), append };
-    Ok(Ready { kernels, policies, qemu })
+    let options = args.obtaining(interrupt)?;
+    let kernels = specs.iter().map(|spec| obtain::obtain(spec, cache, &options, say));
+    let kernels = kernels.collect::<Result<Vec<_>, _>>()?;
+    let kernels: Vec<_> = kernels.into_iter().map(|kernel| machine.of_host(kernel)).collect();
+    let first = kernels.first().ok_or_else(|| Failure::input("no kernel"))?;
+    machine.accelerate(first, cache, say)?;
+    Ok(Ready { kernels, machine })
 }
 
-impl Ready {
+impl Machine {
+    /// Compiles the policies, and looks for QEMU.
+    pub(super) fn prepare(args: &MachineArgs, cache: &Cache) -> Result<Self, Failure> {
+        let version = Qemu::version(&args.qemu)?;
+        let policies = args.policy.iter().map(|name| Policy::obtain(name, cache).map(Arc::new));
+        Ok(Self {
+            policies: policies.collect::<Result<_, _>>()?,
+            distribution: args.distribution.clone(),
+            program: args.qemu.clone(),
+            version,
+            accel: args.accel,
+            append: args.append.clone(),
+        })
+    }
+
+    /// The kernel with what the user says of it.
+    pub(super) fn of_host(&self, kernel: Kernel) -> Kernel {
+        Kernel { distribution: self.distribution.clone().or(kernel.distribution), ..kernel }
+    }
+
+    /// Finds out with this kernel what accelerates guests, unless that is known.
+    pub(super) fn accelerate(
+        &mut self,
+        kernel: &Kernel,
+        cache: &Cache,
+        say: &dyn Fn(&str),
+    ) -> Result<(), Failure> {
+        if self.accel.is_none() {
+            self.accel = Some(Qemu::probe(&self.program, kernel, cache, say)?);
+        }
+        Ok(())
+    }
+
     /// The QEMU that boots `kernel`.
     pub(super) fn target(&self, kernel: &Kernel, boot: Boot) -> Qemu {
-        Qemu { kernel: kernel.clone(), boot, ..self.qemu.clone() }
+        Qemu {
+            program: self.program.clone(),
+            version: self.version.clone(),
+            accel: self.accel.unwrap_or(Accel::Tcg),
+            kernel: kernel.clone(),
+            boot,
+            append: self.append.clone(),
+        }
     }
 
     /// Every kernel under every policy, with the same cells: one lane for each way to boot that they need.
@@ -74,6 +110,7 @@ impl Ready {
     /// When a policy that a cell names cannot be had.
     pub(super) fn lanes(
         &self,
+        kernels: &[Kernel],
         cells: &[PlannedCell],
         known: &Arc<KnownDifferences>,
         cache: &Cache,
@@ -81,7 +118,7 @@ impl Ready {
         let mut lanes = Vec::new();
         let boots: Vec<_> =
             plan::by_boot(cells).into_iter().map(|(boot, cells)| (boot, Arc::new(cells))).collect();
-        for kernel in &self.kernels {
+        for kernel in kernels {
             for policy in &self.policies {
                 for (boot, cells) in &boots {
                     let names = cells.iter().flat_map(PlannedCell::policies);

@@ -22,6 +22,7 @@ mod run;
 mod session;
 mod shell;
 mod show;
+mod signals;
 mod steps;
 
 use std::io::Write as _;

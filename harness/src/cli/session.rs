@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::thread;
 
 use super::args::{CaseArgs, MachineArgs};
-use super::lanes::{self, Ready};
+use super::lanes::{self, Machine, Ready};
 use super::output::Output;
+use super::signals::Signals;
 use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::case::Library;
 use crate::interrupt::Interrupt;
+use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
 use crate::plan::{Filter, PlannedCell};
 use crate::record::{Asked, Run, Writer};
@@ -33,14 +35,59 @@ pub(super) struct Session {
 impl Session {
     /// Obtains what the options name.
     pub(super) fn open(machine: &MachineArgs) -> Result<Self, Failure> {
-        let signals = Signals::watch().map_err(Failure::host)?;
+        let signals = Signals::watch()?;
         let cache = Cache::open()?;
         let progress = Progress::new();
-        let ready = lanes::prepare(machine, &cache, &|text| progress.say(text))?;
-        let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-        let record = cache.path("runs", &format!("{stamp}-{}.jsonl", std::process::id()));
+        let prepared =
+            lanes::prepare(machine, &cache, &signals.interrupt, &|text| progress.say(text));
+        let ready = signals.stopped(prepared)?;
+        Ok(Self::with(machine, ready, cache, signals, progress))
+    }
+
+    /// The same for kernels that are still to be built: [`run_on`](Self::run_on) takes them.
+    pub(super) fn open_without_kernels(machine: &MachineArgs) -> Result<Self, Failure> {
+        let signals = Signals::watch()?;
+        let cache = Cache::open()?;
+        let ready = Ready { kernels: Vec::new(), machine: Machine::prepare(machine, &cache)? };
+        Ok(Self::with(machine, ready, cache, signals, Progress::new()))
+    }
+
+    fn with(
+        machine: &MachineArgs,
+        ready: Ready,
+        cache: Cache,
+        signals: Signals,
+        progress: Progress,
+    ) -> Self {
+        let record = new_record(&cache);
         let jobs = machine.jobs.unwrap_or_else(default_jobs).max(1);
-        Ok(Self { ready, cache, record, signals, progress, limits: machine.limits(), jobs })
+        Self { ready, cache, record, signals, progress, limits: machine.limits(), jobs }
+    }
+
+    /// Ends what takes long.
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.signals.interrupt
+    }
+
+    /// Tells the user what takes time.
+    pub(super) fn say(&self, text: &str) {
+        self.progress.say(text);
+    }
+
+    /// Runs cells on one kernel more, with a record of its own, which is [`record`](Self::record) then.
+    pub(super) fn run_on(
+        &mut self,
+        kernel: &Kernel,
+        cells: &[PlannedCell],
+        known: &Arc<KnownDifferences>,
+        asked: Asked,
+    ) -> Result<Run, Failure> {
+        let Self { ready: Ready { machine, .. }, cache, progress, .. } = self;
+        let kernel = machine.of_host(kernel.clone());
+        machine.accelerate(&kernel, cache, &|text| progress.say(text))?;
+        let plans = machine.lanes(&[kernel], cells, known, cache)?;
+        self.record = new_record(&self.cache);
+        self.execute(&plans, asked, &mut [])?.whole()
     }
 
     /// Leaves verdicts out of what is shown as the run goes on.
@@ -54,7 +101,8 @@ impl Session {
         cells: &[PlannedCell],
         known: KnownDifferences,
     ) -> Result<Vec<LanePlan>, Failure> {
-        self.ready.lanes(cells, &Arc::new(known), &self.cache)
+        let Ready { kernels, machine } = &self.ready;
+        machine.lanes(kernels, cells, &Arc::new(known), &self.cache)
     }
 
     /// Runs lanes; the run goes into the record and into `outputs`.
@@ -108,39 +156,13 @@ pub(super) fn demand(cells: &[PlannedCell]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where the record of another run is kept.
+fn new_record(cache: &Cache) -> PathBuf {
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
+    cache.path("runs", &format!("{stamp}-{}.jsonl", std::process::id()))
+}
+
 /// A guest has one CPU, and neither QEMU's own threads nor perfsec need much beside it.
 fn default_jobs() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-}
-
-/// SIGINT and SIGTERM stop a run in order: machines are ended and the record is finished.
-struct Signals {
-    interrupt: Interrupt,
-    seen: std::sync::Arc<std::sync::atomic::AtomicI32>,
-}
-
-impl Signals {
-    fn watch() -> std::io::Result<Self> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let interrupt = Interrupt::default();
-        let seen = std::sync::Arc::new(std::sync::atomic::AtomicI32::new(0));
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-        let (raised, number) = (interrupt.clone(), seen.clone());
-        thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for signal in signals.forever() {
-                // The second time the user means it: QEMU dies with us.
-                if number.swap(signal, std::sync::atomic::Ordering::SeqCst) != 0 {
-                    std::process::exit(128 + signal);
-                }
-                raised.raise();
-            }
-        })?;
-        Ok(Self { interrupt, seen })
-    }
-
-    /// The exit code that the signal asks for, if one came.
-    fn exit(&self) -> Option<Exit> {
-        let number = self.seen.load(std::sync::atomic::Ordering::SeqCst);
-        u8::try_from(number).ok().filter(|number| *number != 0).map(Exit::Signal)
-    }
 }

@@ -8,14 +8,18 @@ use super::args::ShellArgs;
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
 use crate::host::{Host, Need, State};
+use crate::interrupt::Interrupt;
 use crate::run::refusal;
 use crate::target::{End, Load};
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let busybox = busybox()?;
-    let ready = lanes::prepare(&args.machine, &cache, &|text| anstream::eprintln!("{text}"))?;
-    let (Some(kernel), Some(policy)) = (ready.kernels.first(), ready.policies.first()) else {
+    let interrupt = Interrupt::default();
+    let ready =
+        lanes::prepare(&args.machine, &cache, &interrupt, &|text| anstream::eprintln!("{text}"))?;
+    let (Some(kernel), Some(policy)) = (ready.kernels.first(), ready.machine.policies.first())
+    else {
         return Err(Failure::input("a shell needs a kernel and a policy"));
     };
     anstream::eprintln!(
@@ -24,7 +28,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         policy.name
     );
     let load = Load::new(Boot::Selinux, &Arc::clone(policy).into(), Job::Shell);
-    let end = ready.target(kernel, Boot::Selinux).shell(&load, busybox, |message| {
+    let end = ready.machine.target(kernel, Boot::Selinux).shell(&load, busybox, |message| {
         if let Message::Refused(why) = message {
             anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
         }

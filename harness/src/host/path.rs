@@ -12,7 +12,7 @@ const MORE_PLACES: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Finds a program as a shell would. The error is the first file of that name that may not be
 /// executed, if there is one.
-pub(super) fn find_program(name: &str) -> Result<PathBuf, Option<PathBuf>> {
+pub(crate) fn find_program(name: &str) -> Result<PathBuf, Option<PathBuf>> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> =
         env::split_paths(&path).chain(MORE_PLACES.iter().map(PathBuf::from)).collect();

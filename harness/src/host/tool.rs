@@ -14,6 +14,8 @@ pub enum Need {
     Shell,
     /// `cargo xtask bench`.
     Bench,
+    /// STUB
+    KernelBuild,
     /// Building perfsec.
     Build,
     /// Showing that other programs read what perfsec writes.

@@ -13,7 +13,7 @@ use super::debian::{Archive, DebianError};
 use super::hash;
 use super::image::{self, Boot, Image, ImageError};
 use super::record::{Kernel, Origin};
-use super::spec::KernelSpec;
+use super::spec::ImageSpec;
 use super::version::KernelVersion;
 use crate::cache::{Cache, CacheError};
 use crate::host::OsRelease;
@@ -98,17 +98,17 @@ pub enum KernelError {
 }
 
 /// The kernel to take when none is named: the newest stock kernel of the host's own suite.
-pub fn default_spec() -> Result<KernelSpec, KernelError> {
+pub fn default_spec() -> Result<ImageSpec, KernelError> {
     let host = OsRelease::of_host();
     host.debian_suite()
-        .map(|suite| KernelSpec::DebianSuite(suite.to_owned()))
+        .map(|suite| ImageSpec::DebianSuite(suite.to_owned()))
         .ok_or_else(|| KernelError::NoDefault { host: host.name() })
 }
 
 /// Fetches a kernel and makes it ready to boot. `progress` is told, in a line without an end, what
 /// takes time.
 pub fn obtain(
-    spec: &KernelSpec,
+    spec: &ImageSpec,
     cache: &Cache,
     options: Options,
     progress: &dyn Fn(&str),
@@ -116,9 +116,9 @@ pub fn obtain(
     let host = OsRelease::of_host();
     let archive = options.archive(&host, cache, progress);
     let found = match spec {
-        KernelSpec::File(path) => return obtain_file(path, cache, progress),
-        KernelSpec::DebianSuite(name) => archive.of_suite(name)?,
-        KernelSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
+        ImageSpec::File(path) => return obtain_file(path, cache, progress),
+        ImageSpec::DebianSuite(name) => archive.of_suite(name)?,
+        ImageSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
     };
     let origin = Origin::Debian {
         suite: found.suite().to_owned(),
@@ -146,7 +146,7 @@ pub fn obtain(
 ///
 /// Those of [`obtain`].
 pub fn shipped(
-    spec: &KernelSpec,
+    spec: &ImageSpec,
     cache: &Cache,
     options: Options,
     progress: &dyn Fn(&str),
@@ -154,7 +154,7 @@ pub fn shipped(
     let host = OsRelease::of_host();
     let archive = options.archive(&host, cache, progress);
     let found = match spec {
-        KernelSpec::File(path) => {
+        ImageSpec::File(path) => {
             // Says what is wrong with a file that is no kernel.
             obtain_file(path, cache, progress)?;
             let failed = |source| KernelError::Read { path: path.clone(), source };
@@ -163,8 +163,8 @@ pub fn shipped(
                 false => fs::read(path).map_err(failed),
             };
         }
-        KernelSpec::DebianSuite(name) => archive.of_suite(name)?,
-        KernelSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
+        ImageSpec::DebianSuite(name) => archive.of_suite(name)?,
+        ImageSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
     };
     Ok(read_deb(&archive.fetch_image(&found)?)?.image)
 }
@@ -189,7 +189,13 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
         let bytes = image::read_image(&mut file)
             .map_err(failed)?
             .map_err(|source| KernelError::Image { path: path.to_path_buf(), source })?;
-        Ok(Source { path: path.to_path_buf(), image: bytes, package: None, config: None })
+        Ok(Source {
+            path: path.to_path_buf(),
+            image: bytes,
+            own: false,
+            package: None,
+            config: None,
+        })
     })?;
     let given = path.to_path_buf();
     let origin = match &made.package {
@@ -201,12 +207,38 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
     Ok(made.kernel(cache, origin, Some(path)))
 }
 
+/// A kernel that [`keep`] was given under this name, if it is still there.
+pub(crate) fn kept(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
+    let stored = Stored { cache, key, progress: &|_| {} };
+    stored.get().map(|made| made.kernel(cache, origin.clone(), None))
+}
+
+/// Keeps a kernel that was built on this host, under a name that says what it was built from.
+///
+/// # Errors
+///
+/// When the image cannot be read, is none that boots, or cannot be written to the cache.
+pub(crate) fn keep(
+    cache: &Cache,
+    key: &str,
+    origin: Origin,
+    path: &Path,
+    config: Config,
+) -> Result<Kernel, KernelError> {
+    let image =
+        fs::read(path).map_err(|source| KernelError::Read { path: path.to_path_buf(), source })?;
+    let source =
+        Source { path: path.to_path_buf(), image, own: true, package: None, config: Some(config) };
+    let made = Stored { cache, key, progress: &|_| {} }.make(source)?;
+    Ok(made.kernel(cache, origin, None))
+}
+
 fn read_deb(path: &Path) -> Result<Source, KernelError> {
     let failed = |source| KernelError::Deb { path: path.to_path_buf(), source };
     let deb = deb::read(path, Wanted::Image).map_err(failed)?;
     let package = Some((deb.package, deb.version));
     let image = deb.image.unwrap_or_default();
-    Ok(Source { path: path.to_path_buf(), image, package, config: deb.config })
+    Ok(Source { path: path.to_path_buf(), image, own: true, package, config: deb.config })
 }
 
 /// What a kernel is made of.
@@ -214,6 +246,8 @@ struct Source {
     /// To be named in errors.
     path: PathBuf,
     image: Vec<u8>,
+    /// Whether the image is ours to keep: it came in a package, or is overwritten by the next build.
+    own: bool,
     package: Option<(String, String)>,
     config: Option<Config>,
 }
@@ -297,12 +331,11 @@ impl Stored<'_> {
     fn make(&self, source: Source) -> Result<Made, KernelError> {
         let failed = |error| KernelError::Image { path: source.path.clone(), source: error };
         let parsed = Image::parse(&source.image).map_err(failed)?;
-        let in_package = source.package.is_some();
-        // The key is that of the file; only what came in a package has another of its own.
-        let sha256 = if in_package { hash::of_bytes(&source.image) } else { self.key.to_owned() };
+        // The key is that of the file; only what is kept from elsewhere has another of its own.
+        let sha256 = if source.own { hash::of_bytes(&source.image) } else { self.key.to_owned() };
         let (bytes, ending) = match (parsed.how, &parsed.unpacked) {
             (Boot::Pvh, Some(vmlinux)) => (Some(vmlinux), "vmlinux"),
-            (Boot::Pvh, None) => (in_package.then_some(&source.image), "vmlinux"),
+            (Boot::Pvh, None) => (source.own.then_some(&source.image), "vmlinux"),
             (Boot::BzImage, _) => (Some(&source.image), "bzimage"),
         };
         let file = bytes
@@ -361,7 +394,7 @@ mod tests {
         }
 
         fn obtain(&self, path: &Path) -> Result<Kernel, KernelError> {
-            let spec = KernelSpec::File(path.to_path_buf());
+            let spec = ImageSpec::File(path.to_path_buf());
             obtain(&spec, &self.cache, Options::default(), &|_| {})
         }
     }
@@ -447,7 +480,7 @@ mod tests {
     #[case("debian:6.12.94", (6, 12))]
     #[case("debian:7.3", (7, 3))]
     #[ignore = "needs the package registry"]
-    fn debian_kernels_come_with_their_config(#[case] spec: KernelSpec, #[case] series: (u32, u32)) {
+    fn debian_kernels_come_with_their_config(#[case] spec: ImageSpec, #[case] series: (u32, u32)) {
         let cache = Cache::open().unwrap();
         let kernel = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap();
         assert_eq!((kernel.version.series(), kernel.how), (series, Boot::Pvh));

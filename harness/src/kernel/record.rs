@@ -60,6 +60,23 @@ pub enum Origin {
         /// The package's version.
         version: String,
     },
+    /// Built by perfsec from source.
+    Tree {
+        /// The tree, as it was named.
+        tree: String,
+        /// The commit that was built, in hexadecimal; of perfsec's own where the tree has none for it.
+        commit: String,
+        /// The commit as people call it, by the nearest tag.
+        described: String,
+        /// The first line of its message.
+        subject: String,
+        /// The fragments that its configuration was made of.
+        fragments: Vec<String>,
+        /// What `make` was given besides.
+        variables: Vec<String>,
+        /// What built it.
+        compiler: String,
+    },
 }
 
 impl Kernel {
@@ -81,6 +98,9 @@ impl fmt::Display for Origin {
             Self::File { path } => write!(f, "{}", path.display()),
             Self::Deb { package, version, .. } => write!(f, "{package} {version}"),
             Self::Debian { suite, package, version } => write!(f, "{package} {version} of {suite}"),
+            Self::Tree { tree, described, subject, .. } => {
+                write!(f, "{described} ({subject}) of {tree}")
+            }
         }
     }
 }

@@ -104,6 +104,13 @@ fn origin(kernel: &Kernel) -> String {
             format!("{name}{package}, sha256 {}", short(&kernel.sha256))
         }
         debian @ Origin::Debian { .. } => debian.to_string(),
+        Origin::Tree { commit, described, subject, fragments, variables, .. } => {
+            let commit = short(commit);
+            let name = if described == commit { String::new() } else { format!("{described}, ") };
+            let parts = [fragments.join(" + "), variables.join(" ")];
+            let with: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            format!("{name}commit {commit} (\"{subject}\"), built with {}", with.join(", "))
+        }
     }
 }
 

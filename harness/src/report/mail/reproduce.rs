@@ -50,7 +50,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
     for (tested, _) in &concerned {
         let kernel = tested.kernel;
         let mut name = spec(kernel);
-        if !matches!(kernel.origin, Origin::Debian { .. }) {
+        if matches!(kernel.origin, Origin::File { .. } | Origin::Deb { .. }) {
             // Two files of one name lay in two places.
             if kernels.iter().filter(|other| spec(other.kernel) == name).count() > 1 {
                 name = format!("{name}-{}", tested.label);
@@ -77,7 +77,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
         let hash = short(&run.started.asked.cases_sha256);
         remarks.push(format!("{} has the cases with sha256 {hash}", base(directory)));
     }
-    for option in ["--distribution", "--append"] {
+    for option in ["--distribution", "--append", "--config", "--make"] {
         for value in values(&run.started.command, option) {
             words.extend([option.to_owned(), value]);
         }
@@ -108,6 +108,12 @@ fn spec(kernel: &Kernel) -> String {
             format!("debian:{}.{}", kernel.version.major, kernel.version.minor)
         }
         Origin::Debian { .. } => format!("debian:{}", kernel.version),
+        Origin::Tree { tree, .. } if tree.starts_with("debian:") => {
+            format!("tree:debian:{}", kernel.version)
+        }
+        Origin::Tree { tree, commit, .. } => {
+            format!("tree:{}@{}", base(Path::new(tree)), short(commit))
+        }
     }
 }
 

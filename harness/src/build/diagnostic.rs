@@ -1,0 +1,221 @@
+//! What a compiler says, found in the log of a build.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The longest message that is kept, in characters.
+const LONGEST: usize = 500;
+
+/// An error or a warning, with its place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Diagnostic {
+    /// The source file, from the top of the tree; none where the message names none.
+    pub file: Option<String>,
+    /// The line in it.
+    pub line: Option<usize>,
+    /// The message.
+    pub message: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            f.write_str(file)?;
+            self.line.iter().try_for_each(|line| write!(f, ":{line}"))?;
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Warnings by the object in whose compilation they came.
+pub(super) type Warnings = BTreeMap<String, BTreeSet<Diagnostic>>;
+
+/// Reads the log of a build while it is written.
+#[derive(Debug)]
+pub(super) struct LogReader {
+    /// The tree's directory as the compiler writes it, with a slash.
+    top: String,
+    /// What is being compiled.
+    object: Option<String>,
+    /// Objects that were compiled, and what the compiler said of each.
+    pub(super) compiled: Warnings,
+    /// Errors by how much they tell, the first of each kind.
+    errors: BTreeMap<Rank, Diagnostic>,
+    pub(super) full: bool,
+}
+
+/// A compiler tells more than a linker, and both tell more than make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Compiler,
+    Linker,
+    Make,
+}
+
+/// GCC's and Clang's: `kernel/a.c:12:3: error: words`.
+static PLACED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:\d+:)? (?P<kind>fatal error|error|warning): (?P<text>.*)$")
+        .expect("a valid expression")
+});
+
+/// A compiler's, a linker's or a script's without a line.
+static UNPLACED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:[\w./+-]*(?:gcc|clang|cc1|as|ld|ld\.lld|objtool)(?:-[\d.]+)?: (?:fatal )?error: .*|ERROR: .*|error: .*)$")
+        .expect("a valid expression")
+});
+
+/// GNU ld's and lld's for what no object has.
+static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?P<text>(?:undefined reference to|undefined symbol:|multiple definition of|duplicate symbol:) .*)$")
+        .expect("a valid expression")
+});
+
+/// kconfig's and make's.
+static STOPPED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:make(?:\[\d+\])?: \*\*\* (?P<make>.*)|(?P<file>\S*Kconfig\S*):(?P<line>\d+): ?(?P<text>.*))$")
+        .expect("a valid expression")
+});
+
+/// `  CC      kernel/a.o`
+static COMPILES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^  (?:CC|AS)(?: \[M\])? +(?P<object>\S+)$").expect("a valid expression")
+});
+
+impl LogReader {
+    pub(super) fn new(top: &str) -> Self {
+        let top = format!("{}/", top.trim_end_matches('/'));
+        Self { top, object: None, compiled: Warnings::new(), errors: BTreeMap::new(), full: false }
+    }
+
+    /// Takes in a line, and says whether it is that of an object. With `make --output-sync=target`, what a compiler
+    /// says follows it.
+    pub(super) fn read(&mut self, line: &str) -> bool {
+        if let Some(found) = COMPILES.captures(line) {
+            let object = found["object"].to_owned();
+            self.compiled.entry(object.clone()).or_default();
+            self.object = Some(object);
+            return true;
+        }
+        self.full |= line.contains("No space left on device");
+        if let Some(found) = PLACED.captures(line) {
+            let said =
+                self.diagnostic(Some(&found["file"]), found["line"].parse().ok(), &found["text"]);
+            if &found["kind"] == "warning" {
+                let object = self.object.clone().unwrap_or_default();
+                self.compiled.entry(object).or_default().insert(said);
+            } else {
+                self.fail(Rank::Compiler, said);
+            }
+        } else if let Some(found) = UNDEFINED.captures(line) {
+            let said = self.diagnostic(None, None, &found["text"]);
+            self.fail(Rank::Linker, said);
+        } else if UNPLACED.is_match(line) {
+            let said = self.diagnostic(None, None, line);
+            self.fail(Rank::Linker, said);
+        } else if let Some(found) = STOPPED.captures(line) {
+            let said = match (found.name("make"), found.name("file")) {
+                (Some(text), _) => self.diagnostic(None, None, text.as_str()),
+                (None, Some(file)) => {
+                    let text = found.name("text").map_or("", |text| text.as_str());
+                    self.diagnostic(Some(file.as_str()), found["line"].parse().ok(), text)
+                }
+                (None, None) => return false,
+            };
+            self.fail(Rank::Make, said);
+        }
+        false
+    }
+
+    /// The first error of those that tell most.
+    pub(super) fn error(&self) -> Option<&Diagnostic> {
+        self.errors.values().next()
+    }
+
+    fn fail(&mut self, rank: Rank, said: Diagnostic) {
+        self.errors.entry(rank).or_insert(said);
+    }
+
+    fn diagnostic(&self, file: Option<&str>, line: Option<usize>, text: &str) -> Diagnostic {
+        let text = crate::printable::printable_line(text.trim());
+        Diagnostic {
+            file: file.map(|file| file.strip_prefix(&self.top).unwrap_or(file).to_owned()),
+            line,
+            message: text.chars().take(LONGEST).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(log: &str) -> LogReader {
+        let mut reader = LogReader::new("/cache/linux");
+        log.lines().for_each(|line| drop(reader.read(line)));
+        reader
+    }
+
+    #[rstest]
+    #[case::gcc(
+        "  CC      kernel/a.o\n/cache/linux/kernel/a.c: In function 'f':\n/cache/linux/kernel/a.c:12:3: error: 'x' undeclared\n\
+         make[3]: *** [/cache/linux/scripts/Makefile.build:250: kernel/a.o] Error 1",
+        "kernel/a.c:12: 'x' undeclared"
+    )]
+    #[case::header(
+        "/cache/linux/include/a.h:1:10: fatal error: b.h: No such file or directory",
+        "include/a.h:1: b.h: No such file or directory"
+    )]
+    #[case::linker(
+        "ld: kernel/a.o: in function `f':\na.c:(.text+0x5): undefined reference to `g'\nmake: *** [Makefile:1: vmlinux] Error 1",
+        "undefined reference to `g'"
+    )]
+    #[case::lld("ld.lld: error: undefined symbol: g", "undefined symbol: g")]
+    #[case::killed(
+        "gcc: fatal error: Killed signal terminated program cc1",
+        "gcc: fatal error: Killed signal terminated program cc1"
+    )]
+    #[case::modpost(
+        "ERROR: modpost: \"g\" [drivers/a.ko] undefined!",
+        "ERROR: modpost: \"g\" [drivers/a.ko] undefined!"
+    )]
+    #[case::no_rule(
+        "make[1]: *** No rule to make target 'a.c', needed by 'a.o'.  Stop.",
+        "No rule to make target 'a.c', needed by 'a.o'.  Stop."
+    )]
+    #[case::kconfig(
+        "init/Kconfig:12: syntax error\nmake[2]: *** [a] Error 1",
+        "init/Kconfig:12: syntax error"
+    )]
+    fn the_first_error_of_those_that_tell_most_is_found(#[case] log: &str, #[case] expected: &str) {
+        assert_eq!(read(log).error().map(ToString::to_string).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_build_without_errors_has_none() {
+        let log = "  CC      kernel/error.o\n  LD      vmlinux\n  CC      lib/errname.o";
+        assert_eq!(read(log).error(), None);
+    }
+
+    #[test]
+    fn a_warning_belongs_to_the_object_that_was_compiled() {
+        let log = "  CC      kernel/a.o\n/cache/linux/include/h.h:3:1: warning: unused 'y' [-Wunused]\n  CC      kernel/b.o";
+        let reader = read(log);
+        assert!(reader.compiled["kernel/b.o"].is_empty());
+        let warning = reader.compiled["kernel/a.o"].first().unwrap();
+        assert_eq!(warning.to_string(), "include/h.h:3: unused 'y' [-Wunused]");
+    }
+
+    #[test]
+    fn a_full_disk_is_noticed() {
+        assert!(read("/tmp/a.s: fatal error: error writing to a.o: No space left on device").full);
+        assert!(!read("  CC      a.o").full);
+    }
+}

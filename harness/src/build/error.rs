@@ -1,0 +1,75 @@
+//! Why a kernel does not get built.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::diagnostic::Diagnostic;
+use super::kconfig::{FragmentError, KconfigError};
+use super::toolchain::NoTool;
+use crate::cache::CacheError;
+use crate::host::Missing;
+use crate::kernel::KernelError;
+use crate::source::{Commit, NotATree, SourceError};
+
+/// Why a kernel does not get built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Its own fault: the compiler, the linker or make refuse it.
+    #[error("{0}")]
+    Failed(Failure),
+    /// The configuration that was asked for cannot be had of it.
+    #[error(transparent)]
+    Configure(#[from] KconfigError),
+    /// A fragment cannot be read.
+    #[error(transparent)]
+    Fragment(#[from] FragmentError),
+    /// The tree.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// What is checked out is no kernel.
+    #[error(transparent)]
+    NotATree(#[from] NotATree),
+    /// What came out does not boot.
+    #[error(transparent)]
+    Image(#[from] KernelError),
+    /// The host lacks what kernels are built with.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The compiler does not run.
+    #[error(transparent)]
+    NoTool(#[from] NoTool),
+    /// make cannot be started.
+    #[error("run make (`perfsec doctor --for kernel-build` says how to install it)")]
+    Start(#[source] io::Error),
+    /// The disk is full.
+    #[error(
+        "build in {}: no space left; a build needs about 300 MB; free some, or set PERFSEC_CACHE_DIR to a \
+         directory with room",
+        .0.display()
+    )]
+    Full(PathBuf),
+    /// The cache directory.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The user stopped it.
+    #[error("build {}: interrupted; the next build goes on from here", .0.short())]
+    Interrupted(Commit),
+}
+
+/// A kernel that does not build.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("build {} ({subject}): {}; the log is {}", .commit.short(), words(.first.as_ref()), .log.display())]
+pub struct Failure {
+    /// Which commit.
+    pub commit: Commit,
+    /// The first line of its message.
+    pub subject: String,
+    /// The first error.
+    pub first: Option<Diagnostic>,
+    /// All that was said.
+    pub log: PathBuf,
+}
+
+fn words(first: Option<&Diagnostic>) -> String {
+    first.map_or_else(|| "make failed without saying why".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,29 @@
+//! From the name of a tree to the tree.
+
+use super::spec::{Place, TreeSpec};
+use crate::cache::Cache;
+use crate::interrupt::Interrupt;
+use crate::kernel::Options;
+use crate::source::{DebianSource, Source, SourceError};
+
+/// Opens the tree that is named, fetching it first if it is Debian's.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn open(
+    spec: &TreeSpec,
+    cache: &Cache,
+    options: Options,
+    interrupt: &Interrupt,
+    say: &dyn Fn(&str),
+) -> Result<Source, SourceError> {
+    match &spec.place {
+        Place::Path(path) => Source::open(path, &path.display().to_string(), cache, interrupt, say),
+        Place::Debian(wanted) => {
+            let found = DebianSource::find(wanted, cache, options, say)?;
+            let file = found.fetch(cache, options, say)?;
+            Source::open(&file, &format!("debian:{}", found.kernel()), cache, interrupt, say)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How a kernel that is built from source is named on the command line.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::kernel::{ImageSpec, ImageSpecError};
+use crate::source::DebianWanted;
+
+/// `PATH`, or `PATH@REVISION`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeSpec {
+    /// Where the tree is.
+    pub place: Place,
+    /// The revision of it; without one, the tree as it is.
+    pub revision: Option<String>,
+}
+
+/// Where a kernel tree is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A git repository, a directory, a tarball or a Debian package.
+    Path(PathBuf),
+    /// `debian:6.1` or `debian:bookworm`: the newest package `linux-source-*` of that version or suite.
+    Debian(DebianWanted),
+}
+
+/// What is wrong with the name of a tree.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TreeSpecError {
+    /// There is no path.
+    #[error("read kernel name tree:{0}: expected tree:PATH or tree:PATH@REVISION")]
+    NoPath(String),
+    /// There is no revision.
+    #[error("read kernel name tree:{0}: expected a revision after @, such as tree:.@HEAD")]
+    NoRevision(String),
+    /// A package has none.
+    #[error("read kernel name tree:{0}: a package has no revisions; leave @… away")]
+    PackageRevision(String),
+    /// It is Debian's, and neither a suite nor a version.
+    #[error(transparent)]
+    Debian(#[from] ImageSpecError),
+}
+
+impl FromStr for TreeSpec {
+    type Err = TreeSpecError;
+
+    /// The revision begins after the last `@` that is not part of one, as in `HEAD@{1}`.
+    fn from_str(text: &str) -> Result<Self, TreeSpecError> {
+        let places = text.match_indices('@').map(|(at, _)| at);
+        let at = places.filter(|at| !text[at + 1..].starts_with('{')).last();
+        let (path, revision) = match at {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        if path.is_empty() {
+            return Err(TreeSpecError::NoPath(text.to_owned()));
+        }
+        if revision == Some("") {
+            return Err(TreeSpecError::NoRevision(text.to_owned()));
+        }
+        let place = match path.strip_prefix("debian:") {
+            Some(_) if revision.is_some() => {
+                return Err(TreeSpecError::PackageRevision(text.to_owned()));
+            }
+            Some(_) => match path.parse()? {
+                ImageSpec::DebianSuite(suite) => Place::Debian(DebianWanted::Suite(suite)),
+                ImageSpec::DebianVersion(version) => Place::Debian(DebianWanted::Version(version)),
+                ImageSpec::File(path) => Place::Path(path),
+            },
+            None => Place::Path(path.into()),
+        };
+        Ok(Self { place, revision: revision.map(str::to_owned) })
+    }
+}
+
+impl fmt::Display for TreeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Path(path) => write!(f, "{}", path.display())?,
+            Place::Debian(DebianWanted::Suite(suite)) => write!(f, "debian:{suite}")?,
+            Place::Debian(DebianWanted::Version(version)) => write!(f, "debian:{version}")?,
+        }
+        self.revision.iter().try_for_each(|revision| write!(f, "@{revision}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(".", ".", None)]
+    #[case("/src/linux@v6.1", "/src/linux", Some("v6.1"))]
+    #[case(".@HEAD@{1}", ".", Some("HEAD@{1}"))]
+    #[case("a@b@c", "a@b", Some("c"))]
+    #[case("linux-6.1.tar.xz", "linux-6.1.tar.xz", None)]
+    fn a_tree_is_read_and_shown_alike(
+        #[case] text: &str,
+        #[case] path: &str,
+        #[case] revision: Option<&str>,
+    ) {
+        let spec: TreeSpec = text.parse().unwrap();
+        assert_eq!(spec.place, Place::Path(path.into()));
+        assert_eq!(spec.revision.as_deref(), revision);
+        assert_eq!(spec.to_string(), text);
+    }
+
+    #[test]
+    fn a_package_is_a_place_without_revisions() {
+        let spec: TreeSpec = "debian:6.1".parse().unwrap();
+        assert_eq!(spec.place, Place::Debian(DebianWanted::Version("6.1".parse().unwrap())));
+        assert_eq!(spec.to_string(), "debian:6.1");
+        assert!("debian:6.1@HEAD".parse::<TreeSpec>().is_err());
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("@HEAD")]
+    #[case(".@")]
+    fn a_tree_that_says_nothing_is_refused(#[case] text: &str) {
+        assert!(text.parse::<TreeSpec>().is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! Which compiler builds a kernel, and what remembers its results.
+
+use std::io;
+use std::process::{Command, Stdio};
+
+use super::recipe::Recipe;
+use crate::host::find_program;
+
+/// What remembers what was compiled, if the host has one.
+const CACHES: &[&str] = &["ccache", "sccache"];
+
+/// The compiler and the linker of a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toolchain {
+    /// The command, as `make` is given it in `CC`, without a cache.
+    command: String,
+    /// What the compiler calls itself.
+    pub compiler: String,
+    /// What the linker calls itself.
+    pub linker: String,
+    /// `ccache` or `sccache`.
+    cache: Option<&'static str>,
+}
+
+/// A compiler or a linker that cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "run {program}, which the kernel is built with (`perfsec doctor --for kernel-build` says how to install it)"
+)]
+pub struct NoTool {
+    /// Which.
+    pub program: String,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Toolchain {
+    /// What `make` will take, by its variables.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be run.
+    pub fn of(recipe: &Recipe) -> Result<Self, NoTool> {
+        let cross = recipe.variable("CROSS_COMPILE").unwrap_or_default();
+        let (cc, ld) = match recipe.variable("LLVM") {
+            None | Some("") => (format!("{cross}gcc"), format!("{cross}ld")),
+            // A version (`-15`) or a directory, which ends in a slash.
+            Some(suffix) if suffix.starts_with('-') => {
+                (format!("clang{suffix}"), format!("ld.lld{suffix}"))
+            }
+            Some(prefix) if prefix.ends_with('/') => {
+                (format!("{prefix}clang"), format!("{prefix}ld.lld"))
+            }
+            Some(_) => ("clang".to_owned(), "ld.lld".to_owned()),
+        };
+        let command = recipe.variable("CC").map_or(cc, str::to_owned);
+        let linker = recipe.variable("LD").map_or(ld, str::to_owned);
+        let cached = CACHES.iter().any(|cache| command.starts_with(cache));
+        let cache = CACHES.iter().find(|cache| !cached && find_program(cache).is_ok()).copied();
+        Ok(Self { compiler: version(&command)?, linker: version(&linker)?, command, cache })
+    }
+
+    /// The compiler as `make` is given it.
+    pub(super) fn variable(&self) -> String {
+        match self.cache {
+            Some(cache) => format!("CC={cache} {}", self.command),
+            None => format!("CC={}", self.command),
+        }
+    }
+}
+
+/// The first line of what a program says when it is asked for its version.
+fn version(command: &str) -> Result<String, NoTool> {
+    let failed = |source| NoTool { program: command.to_owned(), source };
+    let mut words = command.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    let output = Command::new(program)
+        .args(words)
+        .arg("--version")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(failed)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.lines().next().filter(|_| output.status.success()) {
+        Some(line) => Ok(crate::printable::printable_line(line.trim())),
+        None => Err(failed(io::Error::other(format!("--version: {}", output.status)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(variables: &[&str]) -> Recipe {
+        let variables = variables.iter().map(|text| text.parse().unwrap()).collect();
+        Recipe { variables, ..Recipe::new(Vec::new()) }
+    }
+
+    #[test]
+    fn a_compiler_that_is_not_there_is_named() {
+        for (variable, named) in [
+            ("CC=no-such-cc", "no-such-cc"),
+            ("CROSS_COMPILE=no-such-", "no-such-gcc"),
+            ("LLVM=-0", "clang-0"),
+        ] {
+            let error = Toolchain::of(&recipe(&[variable])).unwrap_err();
+            assert_eq!(error.program, named);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs gcc"]
+    fn the_compiler_of_a_build_tells_its_version() {
+        let toolchain = Toolchain::of(&recipe(&[])).unwrap();
+        assert!(toolchain.compiler.contains("gcc"), "{}", toolchain.compiler);
+        assert!(toolchain.variable().ends_with("gcc"));
+        let own = Toolchain::of(&recipe(&["CC=ccache gcc"]));
+        assert!(own.is_err() || own.unwrap().variable() == "CC=ccache gcc");
+    }
+}

@@ -1,0 +1,51 @@
+//! SIGINT and SIGTERM.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+
+use super::{Exit, Failure};
+use crate::interrupt::Interrupt;
+
+/// SIGINT and SIGTERM stop a run in order: machines are ended and the record is finished.
+pub(super) struct Signals {
+    /// Raised by the first of them.
+    pub(super) interrupt: Interrupt,
+    seen: Arc<AtomicI32>,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn watch() -> Result<Self, Failure> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let interrupt = Interrupt::default();
+        let seen = Arc::new(AtomicI32::new(0));
+        let mut signals =
+            signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(Failure::host)?;
+        let (raised, number) = (interrupt.clone(), seen.clone());
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    // The second time the user means it: QEMU dies with us.
+                    if number.swap(signal, Ordering::SeqCst) != 0 {
+                        std::process::exit(128 + signal);
+                    }
+                    raised.raise();
+                }
+            })
+            .map_err(Failure::host)?;
+        Ok(Self { interrupt, seen })
+    }
+
+    /// The exit code that the signal asks for, if one came.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        let number = self.seen.load(Ordering::SeqCst);
+        u8::try_from(number).ok().filter(|number| *number != 0).map(Exit::Signal)
+    }
+
+    /// The result of what a signal may have stopped: how the command ends then is the signal's to say.
+    pub(super) fn stopped<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        result.map_err(|failure| Failure { exit: self.exit().unwrap_or(failure.exit), ..failure })
+    }
+}

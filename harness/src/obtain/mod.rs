@@ -1,0 +1,58 @@
+//! From the name of a kernel to one that boots, whoever built it.
+
+mod error;
+mod spec;
+
+pub use error::ObtainError;
+pub use spec::{KernelSpec, SpecError};
+
+use crate::build::{self, Recipe};
+use crate::cache::Cache;
+use crate::interrupt::Interrupt;
+use crate::kernel::{self, Kernel};
+
+/// How kernels are obtained.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How those that are there are looked up.
+    pub images: kernel::Options,
+    /// How those that are not are built.
+    pub recipe: Recipe,
+    /// Whether a tree with changes is taken as it is.
+    pub dirty: bool,
+    /// Ends what takes long.
+    pub interrupt: Interrupt,
+}
+
+/// The kernel to take when none is named: the newest stock kernel of the host's own suite.
+///
+/// # Errors
+///
+/// When the host is no Debian.
+pub fn default_spec() -> Result<KernelSpec, ObtainError> {
+    Ok(KernelSpec::Image(kernel::default_spec()?))
+}
+
+/// Fetches a kernel, or builds it, and makes it ready to boot. `progress` is told, in a line without an end,
+/// what takes time.
+///
+/// # Errors
+///
+/// When it cannot be had.
+pub fn obtain(
+    spec: &KernelSpec,
+    cache: &Cache,
+    options: &Options,
+    progress: &dyn Fn(&str),
+) -> Result<Kernel, ObtainError> {
+    Ok(match spec {
+        KernelSpec::Image(image) => kernel::obtain(image, cache, options.images, progress)?,
+        KernelSpec::Tree(tree) => {
+            let source = build::open(tree, cache, options.images, &options.interrupt, progress)?;
+            let commit = source.resolve(tree.revision.as_deref(), options.dirty)?;
+            let builder =
+                build::Builder::new(&options.recipe, cache, &options.interrupt, progress)?;
+            builder.build(&source, &commit)?.kernel
+        }
+    })
+}

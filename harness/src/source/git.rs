@@ -1,0 +1,163 @@
+//! Drives `git`, with nothing of the user's settings where they could change what comes out.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::interrupt::Interrupt;
+use crate::printable::printable;
+use crate::process;
+
+/// How much of what git says is shown, in characters.
+const SAID: usize = 4000;
+
+/// Variables with which whoever calls perfsec (a hook, `git bisect run`) would send git elsewhere.
+const FOREIGN: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_CEILING_DIRECTORIES",
+];
+
+/// Whoever commits in perfsec's own repository, always at the author's time: the same patches on the same
+/// base are the same commits.
+const NAME: &str = "perfsec";
+const ADDRESS: &str = "perfsec@localhost";
+
+/// Why git did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// It cannot be started.
+    #[error("run git (`perfsec doctor` says how to install it)")]
+    Start(#[source] io::Error),
+    /// It failed.
+    #[error("run `git {words}` in {}: {said}", .directory.display())]
+    Failed {
+        /// What it was asked for.
+        words: String,
+        /// Where.
+        directory: PathBuf,
+        /// Its own words.
+        said: String,
+    },
+    /// No space is left.
+    #[error("write to {}: no space left", .0.display())]
+    Full(PathBuf),
+    /// The user stopped it.
+    #[error("go on: interrupted")]
+    Interrupted,
+}
+
+/// git in one directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Git {
+    directory: PathBuf,
+    environment: Vec<(&'static str, PathBuf)>,
+    settings: &'static [&'static str],
+    interrupt: Interrupt,
+}
+
+/// In perfsec's own repository: no hooks, no conversions, no housekeeping, no signatures.
+const OWN: &[&str] = &[
+    "-c",
+    "core.autocrlf=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "commit.gpgSign=false",
+    "-c",
+    "advice.detachedHead=false",
+    "-c",
+    "core.quotePath=false",
+];
+
+impl Git {
+    /// git in the user's repository. It is only asked there.
+    pub(crate) fn of_user(directory: &Path, interrupt: &Interrupt) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            environment: Vec::new(),
+            // Even `status` would write to the index of a repository that is not ours.
+            settings: &["--no-optional-locks"],
+            interrupt: interrupt.clone(),
+        }
+    }
+
+    /// git in a repository of perfsec's own.
+    pub(crate) fn own(directory: &Path, interrupt: &Interrupt) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            environment: vec![
+                ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
+                ("GIT_CONFIG_NOSYSTEM", "1".into()),
+            ],
+            settings: OWN,
+            interrupt: interrupt.clone(),
+        }
+    }
+
+    /// The same with another environment variable.
+    pub(crate) fn with(mut self, name: &'static str, value: &Path) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// What it writes to standard output, without the end of the last line.
+    pub(crate) fn ask(&self, words: &[&str]) -> Result<String, GitError> {
+        let output =
+            process::output(self.command(words), &self.interrupt).map_err(GitError::Start)?;
+        if self.interrupt.is_raised() {
+            return Err(GitError::Interrupted);
+        }
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+        }
+        let text = |bytes: &[u8]| printable(String::from_utf8_lossy(bytes).trim());
+        // `git am` says on standard output which patch it is about.
+        let words_of_git = [text(&output.stderr), text(&output.stdout)].join("\n");
+        let said = match words_of_git.trim() {
+            "" => output.status.to_string(),
+            said => said.chars().take(SAID).collect(),
+        };
+        if said.contains("No space left on device") {
+            return Err(GitError::Full(self.directory.clone()));
+        }
+        let directory = self.directory.clone();
+        Err(GitError::Failed { words: words.join(" "), directory, said })
+    }
+
+    /// The same, or none when it answers no.
+    pub(crate) fn try_ask(&self, words: &[&str]) -> Result<Option<String>, GitError> {
+        match self.ask(words) {
+            Ok(text) => Ok(Some(text)),
+            Err(GitError::Failed { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.args(self.settings).args(words).current_dir(&self.directory);
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
+        command
+            .env("LC_ALL", "C")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_AUTHOR_NAME", NAME)
+            .env("GIT_AUTHOR_EMAIL", ADDRESS)
+            .env("GIT_COMMITTER_NAME", NAME)
+            .env("GIT_COMMITTER_EMAIL", ADDRESS)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}

@@ -1,0 +1,424 @@
+//! perfsec's own checkout of a kernel tree.
+//!
+//! It borrows the objects of the user's repository and has everything else to itself, so that checking out,
+//! applying patches and bisecting leave no trace in what is the user's: not a worktree, a ref, a lock or an
+//! object. It stays in the cache, at the same path, because that is what makes the next build a small one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::commit::Commit;
+use super::error::{DoesNotApply, SourceError};
+use super::git::{Git, GitError};
+use super::given::Given;
+use super::unpack::unpack;
+use crate::cache::{Cache, Lock};
+use crate::counted::counted;
+use crate::interrupt::Interrupt;
+use crate::kernel::hash;
+
+/// The room of the cache in which trees are, by where they came from.
+const ROOM: &str = "source";
+
+/// Digits of a name in it.
+const NAME: usize = 16;
+
+/// The commit of an archive, once it is all there.
+const IMPORT: &str = "refs/perfsec/import";
+
+/// What is no commit of the user's is committed at this time: the same content is the same commit.
+const EPOCH: &str = "@1 +0000";
+
+/// A kernel tree that one perfsec at a time builds and changes.
+#[derive(Debug)]
+pub struct Source {
+    /// As the user named it.
+    path: PathBuf,
+    name: String,
+    given: Given,
+    /// Everything that is made of it.
+    root: PathBuf,
+    checkout: PathBuf,
+    git: Git,
+    interrupt: Interrupt,
+    _lock: Lock,
+}
+
+impl Source {
+    /// Opens the tree at `path`: a git repository or a worktree of one, a directory, a tarball, or a Debian
+    /// package `linux-source-*`. Records call it `name`. `say` is told what takes time.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn open(
+        path: &Path,
+        name: &str,
+        cache: &Cache,
+        interrupt: &Interrupt,
+        say: &dyn Fn(&str),
+    ) -> Result<Self, SourceError> {
+        let given = Given::of(path, interrupt)?;
+        let identity = match &given {
+            Given::Repository { common, .. } => format!("git {}", common.display()),
+            Given::Directory(path) => format!("directory {}", path.display()),
+            Given::Archive(file) => {
+                let failed = |source| SourceError::Read { path: path.to_owned(), source };
+                format!("archive {}", hash::of_path(file).map_err(failed)?)
+            }
+        };
+        let key = &hash::of_bytes(identity.as_bytes())[..NAME];
+        let lock = cache.lock(&format!("{ROOM}-{key}"), || {
+            say("waiting for another perfsec that works on the same tree");
+        })?;
+        let root = cache.directory(ROOM, key)?;
+        let checkout = root.join("linux");
+        let git = Git::own(&checkout, interrupt);
+        let source = Self {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            given,
+            root,
+            checkout,
+            git,
+            interrupt: interrupt.clone(),
+            _lock: lock,
+        };
+        source.prepare(cache, say)?;
+        Ok(source)
+    }
+
+    /// As the user named it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// As records call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The checkout.
+    pub fn directory(&self) -> &Path {
+        &self.checkout
+    }
+
+    /// A place for what is made of the tree, beside the checkout.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// git in the checkout.
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// The commit that a revision names; without one, the tree as it is: its commit if nothing was changed
+    /// since, and with `dirty` whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such commit, when it is not a kernel's, and when the tree was changed.
+    pub fn resolve(&self, revision: Option<&str>, dirty: bool) -> Result<Commit, SourceError> {
+        let commit = match (&self.given, revision) {
+            (Given::Repository { directory, .. }, Some(revision)) => {
+                self.find(directory, revision)?
+            }
+            (Given::Repository { directory, .. }, None) => self.as_it_is(directory, dirty)?,
+            (Given::Directory(directory), None) => {
+                self.snapshot(directory, &["add", "--all", "."], None, "a directory without git")?
+            }
+            (Given::Archive(_), None) => {
+                self.named(&self.git.ask(&["rev-parse", "--verify", IMPORT])?)?
+            }
+            (Given::Directory(_) | Given::Archive(_), Some(revision)) => {
+                return Err(SourceError::NoRevision {
+                    revision: revision.to_owned(),
+                    path: self.path.clone(),
+                    said: "it is not a git repository, so it has no revisions".to_owned(),
+                });
+            }
+        };
+        for file in ["Kconfig", "Makefile", "scripts/kconfig/merge_config.sh"] {
+            if self.git.try_ask(&["cat-file", "-e", &format!("{commit}:{file}")])?.is_none() {
+                let why = format!("its revision {} has no {file}", commit.short());
+                return Err(SourceError::NotATree { path: self.path.clone(), why });
+            }
+        }
+        Ok(commit)
+    }
+
+    /// The commits that `to` has and `from` lacks, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn between(&self, from: &Commit, to: &Commit) -> Result<Vec<Commit>, SourceError> {
+        let range = format!("{from}..{to}");
+        let list = self.git.ask(&["rev-list", "--reverse", "--topo-order", &range])?;
+        Ok(list.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Makes the checkout that of this commit. Files that are the same stay untouched, which is what `make`
+    /// goes by.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn check_out(&self, commit: &Commit) -> Result<(), SourceError> {
+        self.git.ask(&["checkout", "--quiet", "--force", "--detach", commit.as_str()])?;
+        self.git.ask(&["clean", "--quiet", "--force", "--force", "-d", "-x"])?;
+        Ok(())
+    }
+
+    /// Applies a patch, as a mail, to what is checked out, and commits it.
+    ///
+    /// # Errors
+    ///
+    /// When git fails otherwise than by the patch.
+    pub fn apply(&self, mail: &[u8]) -> Result<Result<Commit, DoesNotApply>, SourceError> {
+        let file = self.root.join("patch");
+        fs::write(&file, mail)
+            .map_err(|source| SourceError::Read { path: file.clone(), source })?;
+        let words = [
+            "am",
+            "--quiet",
+            "--no-3way",
+            "--committer-date-is-author-date",
+            "--whitespace=nowarn",
+        ];
+        let name = file.to_string_lossy();
+        let applied = self.git.ask(&[&words[..], &["--", &name]].concat());
+        match applied {
+            Ok(_) => Ok(Ok(self.head()?)),
+            Err(GitError::Failed { said, .. }) => {
+                self.git.try_ask(&["am", "--abort"])?;
+                Ok(Err(DoesNotApply::parse(&said)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The name of what a commit holds: the same for two commits with the same files.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn tree(&self, commit: &Commit) -> Result<String, SourceError> {
+        Ok(self.git.ask(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?)
+    }
+
+    /// The first line of a commit's message.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn subject(&self, commit: &Commit) -> Result<String, SourceError> {
+        Ok(self.git.ask(&["log", "-1", "--format=%s", commit.as_str()])?)
+    }
+
+    /// The commit as people call it: by the tag that is nearest before it.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn describe(&self, commit: &Commit) -> Result<String, SourceError> {
+        let Given::Repository { directory, .. } = &self.given else {
+            return Ok(commit.short().to_owned());
+        };
+        // Tags are the user's; a commit of perfsec's own is none of theirs.
+        let git = Git::of_user(directory, &self.interrupt);
+        let described = git.try_ask(&["describe", "--tags", "--abbrev=12", commit.as_str()])?;
+        Ok(described.unwrap_or_else(|| commit.short().to_owned()))
+    }
+
+    /// The text of a file of a commit, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn file(&self, commit: &Commit, path: &str) -> Result<Option<String>, SourceError> {
+        Ok(self.git.try_ask(&["cat-file", "blob", &format!("{commit}:{path}")])?)
+    }
+
+    /// All files of a commit, each as `<mode> <type> <object>` and its path after a tab.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn files(&self, commit: &Commit) -> Result<String, SourceError> {
+        Ok(self.git.ask(&["ls-tree", "-r", commit.as_str()])?)
+    }
+
+    /// The files in which two commits differ.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn changed(&self, from: &Commit, to: &Commit) -> Result<Vec<String>, SourceError> {
+        let words = ["diff", "--name-only", "--no-renames", from.as_str(), to.as_str()];
+        Ok(self.git.ask(&words)?.lines().map(str::to_owned).collect())
+    }
+
+    fn head(&self) -> Result<Commit, SourceError> {
+        self.named(&self.git.ask(&["rev-parse", "--verify", "HEAD"])?)
+    }
+
+    fn named(&self, name: &str) -> Result<Commit, SourceError> {
+        name.parse().map_err(|error: super::NotACommit| SourceError::NotATree {
+            path: self.path.clone(),
+            why: error.to_string(),
+        })
+    }
+
+    fn find(&self, directory: &Path, revision: &str) -> Result<Commit, SourceError> {
+        let user = Git::of_user(directory, &self.interrupt);
+        let wanted = format!("{revision}^{{commit}}");
+        match user.ask(&["rev-parse", "--verify", "--end-of-options", &wanted]) {
+            Ok(name) => self.named(&name),
+            Err(GitError::Failed { said, .. }) => Err(SourceError::NoRevision {
+                revision: revision.to_owned(),
+                path: self.path.clone(),
+                said: said.lines().last().unwrap_or_default().to_owned(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn as_it_is(&self, directory: &Path, dirty: bool) -> Result<Commit, SourceError> {
+        let head = self.find(directory, "HEAD")?;
+        let user = Git::of_user(directory, &self.interrupt);
+        if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
+            return Ok(head);
+        }
+        let status = user.ask(&["status", "--porcelain", "--untracked-files=normal"])?;
+        let lines = |new| status.lines().filter(move |line| line.starts_with("??") == new).count();
+        match (lines(false), lines(true)) {
+            (0, 0) => Ok(head),
+            _ if dirty => {
+                let all = ["add", "--all", "."];
+                self.snapshot(directory, &all, Some(&head), "uncommitted changes")
+            }
+            // What git does not know of is no change of what it knows.
+            (0, _) => Ok(head),
+            (changed, _) => {
+                let changed = format!("there are changes of {}", counted(changed, "file"));
+                Err(SourceError::Dirty { path: self.path.clone(), changed })
+            }
+        }
+    }
+
+    /// A commit of perfsec's own, of what is added of a directory.
+    fn snapshot(
+        &self,
+        directory: &Path,
+        add: &[&str],
+        parent: Option<&Commit>,
+        message: &str,
+    ) -> Result<Commit, SourceError> {
+        let git = Git::own(directory, &self.interrupt)
+            .with("GIT_DIR", &self.checkout.join(".git"))
+            .with("GIT_WORK_TREE", directory)
+            // It remembers which files were read, so that the next time only changes are.
+            .with("GIT_INDEX_FILE", &self.root.join("snapshot-index"));
+        self.free(&self.root.join("snapshot-index.lock"));
+        git.ask(add)?;
+        let tree = git.ask(&["write-tree"])?;
+        self.commit_tree(&tree, parent, message)
+    }
+
+    fn commit_tree(
+        &self,
+        tree: &str,
+        parent: Option<&Commit>,
+        message: &str,
+    ) -> Result<Commit, SourceError> {
+        let git = self.git.clone();
+        let git = git
+            .with("GIT_AUTHOR_DATE", Path::new(EPOCH))
+            .with("GIT_COMMITTER_DATE", Path::new(EPOCH));
+        let mut words = vec!["commit-tree", tree, "-m", message];
+        if let Some(parent) = parent {
+            words.extend(["-p", parent.as_str()]);
+        }
+        self.named(&git.ask(&words)?)
+    }
+
+    /// Makes the repository, or frees it of what a perfsec that was killed left.
+    fn prepare(&self, cache: &Cache, say: &dyn Fn(&str)) -> Result<(), SourceError> {
+        let inside = self.checkout.join(".git");
+        let there = inside.join("HEAD").is_file();
+        if let Given::Archive(file) = &self.given {
+            let imported = || self.git.try_ask(&["rev-parse", "--verify", "--quiet", IMPORT]);
+            if !there || imported()?.is_none() {
+                return self.import(file, cache, say);
+            }
+        }
+        if !there {
+            let format = match &self.given {
+                Given::Repository { directory, .. } => {
+                    let user = Git::of_user(directory, &self.interrupt);
+                    user.ask(&["rev-parse", "--show-object-format"])?
+                }
+                Given::Directory(_) | Given::Archive(_) => "sha1".to_owned(),
+            };
+            self.initialise(cache, &format)?;
+        }
+        for left in ["index.lock", "HEAD.lock", "rebase-apply", "BISECT_LOG", "BISECT_START"] {
+            self.free(&inside.join(left));
+        }
+        if let Given::Repository { directory, .. } = &self.given {
+            let user = Git::of_user(directory, &self.interrupt);
+            let path =
+                |what: &str| user.ask(&["rev-parse", "--path-format=absolute", "--git-path", what]);
+            let write = |name: &str, text: &[u8]| {
+                let path = inside.join(name);
+                let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+                made.and_then(|()| fs::write(&path, text))
+                    .map_err(|error| cache.error("write", &path, error))
+            };
+            write("objects/info/alternates", format!("{}\n", path("objects")?).as_bytes())?;
+            // A clone without its history says here where that ends.
+            match fs::read(path("shallow")?) {
+                Ok(text) => write("shallow", &text)?,
+                Err(_) => self.free(&inside.join("shallow")),
+            }
+        }
+        Ok(())
+    }
+
+    fn initialise(&self, cache: &Cache, format: &str) -> Result<(), SourceError> {
+        fs::create_dir_all(&self.checkout)
+            .map_err(|error| cache.error("create", &self.checkout, error))?;
+        let format = format!("--object-format={format}");
+        // Without a template: no hooks.
+        self.git.ask(&["init", "--quiet", "--template=", &format, "."])?;
+        Ok(())
+    }
+
+    /// Makes the one commit of an archive.
+    fn import(&self, file: &Path, cache: &Cache, say: &dyn Fn(&str)) -> Result<(), SourceError> {
+        say(&format!("unpacking {}", self.name));
+        let failed = |action, error| cache.error(action, &self.checkout, error);
+        if self.checkout.exists() {
+            fs::remove_dir_all(&self.checkout).map_err(|error| failed("remove", error))?;
+        }
+        fs::create_dir_all(&self.checkout).map_err(|error| failed("create", error))?;
+        let version = unpack(file, &self.checkout)?;
+        if self.interrupt.is_raised() {
+            return Err(GitError::Interrupted.into());
+        }
+        self.initialise(cache, "sha1")?;
+        // Some files of a kernel are excluded by its own .gitignore, and an archive holds nothing else.
+        self.git.ask(&["add", "--all", "--force", "."])?;
+        let tree = self.git.ask(&["write-tree"])?;
+        let commit = self.commit_tree(&tree, None, &format!("Linux {version}"))?;
+        self.git.ask(&["update-ref", IMPORT, commit.as_str()])?;
+        Ok(())
+    }
+
+    /// Removes what may be there. Should that fail, git says so, and better.
+    fn free(&self, path: &Path) {
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+}
