@@ -14,11 +14,18 @@ pub use os_release::OsRelease;
 pub(crate) use path::find_program;
 pub use tool::{Need, Probe, TOOLS, Tool};
 
-/// STUB
+/// What a need lacks on this host.
 #[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct Missing;
-/// STUB
-pub fn demand(_: &[Need]) -> Result<(), Missing> {
-    Ok(())
+#[error("find {0}")]
+pub struct Missing(String);
+
+/// Whether the host has what these needs ask for.
+///
+/// # Errors
+///
+/// What it lacks.
+pub fn demand(needs: &[Need]) -> Result<(), Missing> {
+    let host = Host::inspect();
+    let lacking: Vec<_> = host.lacking(needs).map(|finding| finding.tool.name).collect();
+    if lacking.is_empty() { Ok(()) } else { Err(Missing(lacking.join(", "))) }
 }

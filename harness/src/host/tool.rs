@@ -14,7 +14,7 @@ pub enum Need {
     Shell,
     /// `cargo xtask bench`.
     Bench,
-    /// STUB
+    /// Building kernels from source.
     KernelBuild,
     /// Building perfsec.
     Build,

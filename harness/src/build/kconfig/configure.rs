@@ -121,8 +121,7 @@ impl Configure<'_> {
         if unmet.is_empty() {
             return Ok(Vec::new());
         }
-        let tree =
-            Tree::read(self.tree).map_err(failed("read", &self.tree.join("Kconfig")))?;
+        let tree = Tree::read(self.tree).map_err(failed("read", &self.tree.join("Kconfig")))?;
         Ok(dropped(&unmet, &tree, config, self.version))
     }
 

@@ -112,9 +112,9 @@ impl Expression {
             Self::Operand(Operand::Macro(_)) => Truth::Unknown,
             Self::Operand(operand) => Truth::of(operand.value(config)),
             Self::Not(inner) => inner.evaluate(config).not(),
-            Self::All(all) => all
-                .iter()
-                .fold(Truth::Yes, |truth, next| truth.and(next.evaluate(config))),
+            Self::All(all) => {
+                all.iter().fold(Truth::Yes, |truth, next| truth.and(next.evaluate(config)))
+            }
             Self::Any(any) => {
                 any.iter().fold(Truth::No, |truth, next| truth.or(next.evaluate(config)))
             }

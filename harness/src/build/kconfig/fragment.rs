@@ -281,7 +281,8 @@ impl Wanted {
             (Self::Module, Some(value)) => value == "m",
             (Self::Unset, value) => value.is_none(),
             (Self::Number(wanted), Some(value)) => {
-                wanted == value || number(wanted).is_some_and(|wanted| number(value) == Some(wanted))
+                wanted == value
+                    || number(wanted).is_some_and(|wanted| number(value) == Some(wanted))
             }
             (Self::Text(wanted), Some(value)) => wanted == value,
             // An empty text that nobody asks for is not written at all.
@@ -464,12 +465,16 @@ mod tests {
             fragment
         });
         std::fs::write(path, b"# a\n# \xff\n").unwrap();
-        assert!(matches!(Fragment::named_or_file(path), Err(FragmentError::NotText { line: 2, .. })));
+        assert!(matches!(
+            Fragment::named_or_file(path),
+            Err(FragmentError::NotText { line: 2, .. })
+        ));
     }
 
     #[test]
     fn a_whole_configuration_is_recognised() {
-        let head = "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192 Kernel\n#\n";
+        let head =
+            "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192 Kernel\n#\n";
         assert!(parse(&format!("{head}CONFIG_A=y\n")).generated);
         assert!(!parse("CONFIG_A=y\n").generated);
     }

@@ -179,9 +179,10 @@ impl Search<'_> {
         path: &mut Vec<String>,
     ) -> Lack {
         let asks_tools = |text: &str| text.contains("$(");
-        let tools = definitions.iter().flat_map(|own| &own.defaults).any(|own| {
-            asks_tools(&own.value) || own.only_if.as_deref().is_some_and(asks_tools)
-        });
+        let tools = definitions
+            .iter()
+            .flat_map(|own| &own.defaults)
+            .any(|own| asks_tools(&own.value) || own.only_if.as_deref().is_some_and(asks_tools));
         if tools {
             return Lack::Tools { what: symbol };
         }

@@ -168,7 +168,9 @@ impl Reader<'_> {
                     "visible" => scope.visible.extend(only_if(rest).map(demanded)),
                     // The question of a choice.
                     "prompt" | "bool" | "tristate" => {
-                        scope.visible.extend(prompt(rest).and_then(|own| own.only_if).map(demanded));
+                        scope
+                            .visible
+                            .extend(prompt(rest).and_then(|own| own.only_if).map(demanded));
                     }
                     _ => {}
                 }
@@ -287,7 +289,8 @@ mod tests {
             ("arch/x86/Kconfig", "config NR\n\tint \"number\"\n\trange 1 8 if SMP\n\tdefault 4\n"),
         ]);
         let [inet] = tree.definitions("INET") else { panic!() };
-        let shown = |all: Vec<Expression>| all.iter().map(Expression::to_string).collect::<Vec<_>>();
+        let shown =
+            |all: Vec<Expression>| all.iter().map(Expression::to_string).collect::<Vec<_>>();
         assert_eq!(shown(tree.depends(inet).collect()), ["A || B", "NET", "MMU"]);
         assert_eq!(shown(tree.asked(inet).collect()), ["NAMES", "EXPERT"]);
         assert_eq!(inet.place.to_string(), "net/Kconfig:5");
@@ -371,8 +374,11 @@ mod tests {
             .filter(|condition| condition.expression().is_none())
             .collect();
         assert!(unread.is_empty(), "{unread:?}");
-        let untyped: Vec<_> =
-            tree.options.iter().filter(|(_, all)| all.iter().all(|own| own.kind.is_none())).collect();
+        let untyped: Vec<_> = tree
+            .options
+            .iter()
+            .filter(|(_, all)| all.iter().all(|own| own.kind.is_none()))
+            .collect();
         assert!(untyped.is_empty(), "{untyped:?}");
     }
 }

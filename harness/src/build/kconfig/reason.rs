@@ -163,9 +163,8 @@ impl Case<'_> {
     fn no_prompt(&self, definitions: &[Definition]) -> Reason {
         let symbol = &self.request.symbol;
         if definitions.iter().any(|own| own.transitional) {
-            let takes = |own: &Definition| {
-                own.defaults.iter().any(|default| default.value == *symbol)
-            };
+            let takes =
+                |own: &Definition| own.defaults.iter().any(|default| default.value == *symbol);
             let renamed = self.tree.options.iter().filter(|(_, all)| all.iter().any(takes));
             let mut to: Vec<String> = renamed.map(|(name, _)| name.clone()).collect();
             to.sort_unstable();
