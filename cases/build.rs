@@ -2,7 +2,7 @@
 //! only that known files change.
 
 fn main() {
-    for directory in ["suite", "policies"] {
+    for directory in ["mutations", "policies", "suite"] {
         println!("cargo::rerun-if-changed={directory}");
     }
 }

@@ -3,6 +3,7 @@
 use include_dir::{Dir, include_dir};
 
 static SUITE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suite");
+static MUTATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/mutations");
 static POLICIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/policies");
 
 /// How the first line of a policy names the files that are compiled together with it.
@@ -18,6 +19,13 @@ pub fn suite() -> Vec<(&'static str, &'static str)> {
 #[must_use]
 pub fn points() -> &'static str {
     include_str!("../points.toml")
+}
+
+/// Every mutation: the name of its patch without the ending, and the patch.
+#[must_use]
+pub fn mutations() -> Vec<(&'static str, &'static str)> {
+    let patch = |(path, text): (&'static str, _)| Some((path.strip_suffix(".patch")?, text));
+    texts(&MUTATIONS).into_iter().filter_map(patch).collect()
 }
 
 /// What kernels are known to do otherwise: `known.toml`.

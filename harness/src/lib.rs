@@ -32,6 +32,7 @@ mod process;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod selfcheck;
 pub mod source;
 pub mod steps;
 pub mod target;

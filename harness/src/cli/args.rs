@@ -60,6 +60,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Write the smallest SELinux policy module that allows what was denied.
     Allow(AllowArgs),
+    /// Break a kernel on purpose, in many ways, and see that the suite notices each.
+    Selfcheck(SelfcheckArgs),
     /// Open a shell on a booted kernel with the policy loaded.
     Shell(ShellArgs),
     /// Fetch kernels and print the path of the image that is booted for each.
@@ -462,6 +464,30 @@ pub struct AllowArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ShellArgs {
     /// How.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// Options of `selfcheck`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = super::exit::SELFCHECK)]
+pub struct SelfcheckArgs {
+    /// Only the mutations whose names begin so.
+    #[arg(value_name = "MUTATION")]
+    pub names: Vec<String>,
+    /// Use the patches in this directory instead of those that perfsec brings.
+    #[arg(long, value_name = "DIR")]
+    pub mutations: Option<PathBuf>,
+    /// List the mutations, and build nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Show how a cell noticed each of them.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Which cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// How; the kernel is one `tree:` [default: Debian's source of the kernel that `run` takes].
     #[command(flatten)]
     pub machine: MachineArgs,
 }

@@ -62,6 +62,19 @@ Exit codes:
   6    a kernel cannot be tested
   130  interrupted by SIGINT; 143 by SIGTERM";
 
+/// The same of `perfsec selfcheck`.
+pub(super) const SELFCHECK: &str = "\
+Exit codes:
+  0    every mutation that applies to the tree was noticed
+  1    a mutation was noticed by no cell: the suite has a hole
+  2    bad input: an option, a patch, a case file or a tree
+  3    a mutation could not be tried: it does not build, does not live or changes nothing
+  4    no mutation applies to the tree
+  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
+  6    the unchanged kernel cannot be tested
+  7    the unchanged kernel does not build
+  130  interrupted by SIGINT; 143 by SIGTERM";
+
 /// The same of `perfsec explain`.
 pub(super) const EXPLAIN: &str = "\
 Exit codes:

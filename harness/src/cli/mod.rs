@@ -19,6 +19,7 @@ mod output;
 mod record;
 mod report;
 mod run;
+mod selfcheck;
 mod session;
 mod shell;
 mod show;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Allow(args) => allow::allow(&args),
+        Command::Selfcheck(args) => selfcheck::selfcheck(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -126,6 +126,11 @@ impl Session {
         self.interrupted().unwrap_or_else(|| Exit::of_run(run))
     }
 
+    /// The result of what a signal may have stopped.
+    pub(super) fn stopped<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        self.signals.stopped(result)
+    }
+
     /// How the command ends, if a signal came.
     pub(super) fn interrupted(&self) -> Option<Exit> {
         self.signals.exit()

@@ -1,0 +1,80 @@
+//! What became of mutations, for people.
+
+use std::fmt::Write as _;
+
+use super::mutation::Mutation;
+use super::outcome::{Counts, Notice, Outcome};
+use crate::counted::counted;
+use crate::printable::printable_line;
+use crate::report::difference;
+
+/// One mutation: what it breaks, and who noticed; with `verbose`, how.
+#[must_use]
+pub fn line(mutation: &Mutation, outcome: &Outcome, verbose: bool) -> String {
+    let (word, detail) = match outcome {
+        Outcome::Noticed(notice) => ("noticed", by(notice)),
+        Outcome::Unnoticed => ("UNNOTICED", "by no cell of the suite".to_owned()),
+        Outcome::Died(how) => {
+            ("DIED", format!("before a cell could notice: {}", printable_line(how)))
+        }
+        Outcome::SameKernel => ("SAME", "the kernel that came out is the unchanged one".to_owned()),
+        Outcome::DoesNotApply(why) => (
+            "elsewhere",
+            format!("does not apply to this tree: {}", printable_line(&why.to_string())),
+        ),
+        Outcome::DoesNotBuild(error) => {
+            ("BROKEN", format!("does not build: {}", printable_line(error)))
+        }
+    };
+    let mut text =
+        format!("{word:<9}  {}: {}\n           {detail}\n", mutation.name, mutation.property);
+    if let Outcome::Noticed(Notice { cell, .. }) = outcome
+        && verbose
+    {
+        let judgement = &cell.judgement;
+        let shown = difference(&judgement.expected, &judgement.observed, &cell.path);
+        for line in shown.lines() {
+            let _ = writeln!(text, "           {line}");
+        }
+    }
+    text
+}
+
+fn by(notice: &Notice) -> String {
+    let others = match notice.cells - 1 {
+        0 => String::new(),
+        others => format!(" and {}", counted(others, "other cell")),
+    };
+    let elsewhere = if notice.named { "" } else { "; not by those that it names" };
+    format!("by {}{others}{elsewhere}", printable_line(&notice.cell.name))
+}
+
+/// All of them.
+#[must_use]
+pub fn summary(counts: Counts) -> String {
+    let Counts { noticed, unnoticed, untried, elsewhere } = counts;
+    let mut parts = vec![format!("{} noticed", counted(noticed, "mutation"))];
+    for (count, what) in [
+        (unnoticed, "unnoticed: the suite has a hole"),
+        (untried, "could not be tried"),
+        (elsewhere, "not for this tree"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.join(", ") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_there_is_is_summed_up() {
+        assert_eq!(summary(Counts { noticed: 1, ..Counts::default() }), "1 mutation noticed\n");
+        let counts = Counts { noticed: 2, unnoticed: 1, untried: 3, elsewhere: 4 };
+        let all = "2 mutations noticed, 1 unnoticed: the suite has a hole, 3 could not be tried, 4 not for this tree\n";
+        assert_eq!(summary(counts), all);
+    }
+}
