@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::diagnostic::{Diagnostic, LogReader};
 use super::error::{BuildError, Failure};
 use super::kconfig::Configure;
-use super::make::Make;
+use super::make::{self, Make};
 use super::objects::Objects;
 use super::recipe::{Recipe, Variable};
 use super::stamp::Stamp;
@@ -120,8 +120,9 @@ impl<'a> Builder<'a> {
         fs::create_dir_all(&out).map_err(|error| failed("create", &out, error))?;
         self.cache.directory(ROOM, "")?;
         let mut file = File::create(&log).map_err(|error| failed("create", &log, error))?;
-        let top = source.directory().to_string_lossy();
-        let mut reader = LogReader::new(&top);
+        let top = source.directory();
+        let relative = make::relative(top);
+        let mut reader = LogReader::new(&top.to_string_lossy(), &relative);
         let mut objects = Objects::of(&out);
         let ended = {
             let usual = objects.usual();

@@ -39,8 +39,8 @@ pub(super) type Warnings = BTreeMap<String, BTreeSet<Diagnostic>>;
 /// Reads the log of a build while it is written.
 #[derive(Debug)]
 pub(super) struct LogReader {
-    /// The tree's directory as the compiler writes it, with a slash.
-    top: String,
+    /// The tree's directory as the compiler may write it, with a slash.
+    tops: [String; 2],
     /// What is being compiled.
     object: Option<String>,
     /// Objects that were compiled, and what the compiler said of each.
@@ -88,9 +88,10 @@ static COMPILES: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl LogReader {
-    pub(super) fn new(top: &str) -> Self {
-        let top = format!("{}/", top.trim_end_matches('/'));
-        Self { top, object: None, compiled: Warnings::new(), errors: BTreeMap::new(), full: false }
+    /// Of a tree that is called so from anywhere, or from the build directory.
+    pub(super) fn new(absolute: &str, relative: &str) -> Self {
+        let tops = [absolute, relative].map(|top| format!("{}/", top.trim_end_matches('/')));
+        Self { tops, object: None, compiled: Warnings::new(), errors: BTreeMap::new(), full: false }
     }
 
     /// Takes in a line, and says whether it is that of an object. With `make --output-sync=target`, what a compiler
@@ -144,7 +145,10 @@ impl LogReader {
     fn diagnostic(&self, file: Option<&str>, line: Option<usize>, text: &str) -> Diagnostic {
         let text = crate::printable::printable_line(text.trim());
         Diagnostic {
-            file: file.map(|file| file.strip_prefix(&self.top).unwrap_or(file).to_owned()),
+            file: file.map(|file| {
+                let below = self.tops.iter().find_map(|top| file.strip_prefix(top.as_str()));
+                below.unwrap_or(file).to_owned()
+            }),
             line,
             message: text.chars().take(LONGEST).collect(),
         }
@@ -158,7 +162,7 @@ mod tests {
     use super::*;
 
     fn read(log: &str) -> LogReader {
-        let mut reader = LogReader::new("/cache/linux");
+        let mut reader = LogReader::new("/cache/linux", "../linux");
         for line in log.lines() {
             reader.read(line);
         }
@@ -172,7 +176,7 @@ mod tests {
         "kernel/a.c:12: 'x' undeclared"
     )]
     #[case::header(
-        "/cache/linux/include/a.h:1:10: fatal error: b.h: No such file or directory",
+        "../linux/include/a.h:1:10: fatal error: b.h: No such file or directory",
         "include/a.h:1: b.h: No such file or directory"
     )]
     #[case::linker(

@@ -58,8 +58,14 @@ impl Make<'_> {
     /// What every `make` of this build is given.
     pub(super) fn variables(&self) -> Vec<String> {
         let own = CONSTANT.iter().map(|constant| (*constant).to_owned());
-        let given = self.recipe.variables.iter().filter(|variable| variable.name != "CC");
-        own.chain([self.toolchain.variable()]).chain(given.map(ToString::to_string)).collect()
+        let apart = ["CC", "KCFLAGS"];
+        let given = self.recipe.variables.iter().filter(|it| !apart.contains(&it.name.as_str()));
+        let flags = self.recipe.variable("KCFLAGS").unwrap_or_default();
+        // A cache gives the compiler relative names. kbuild takes the absolute ones out of messages like that of
+        // WARN(), and these have to go as well: with and without a cache the kernel is the same.
+        let flags = format!("KCFLAGS=-fmacro-prefix-map={}= {flags}", relative(self.tree));
+        let ours = [self.toolchain.variable(), flags.trim_end().to_owned()];
+        own.chain(ours).chain(given.map(ToString::to_string)).collect()
     }
 
     /// `make` of a target.
@@ -86,7 +92,14 @@ impl Make<'_> {
             command.env_remove(name);
         }
         command.env("LC_ALL", "C");
+        // Every tree has the same names from here on: what was compiled of one is found for another.
+        command.envs(self.tree.parent().map(|base| ("CCACHE_BASEDIR", base)));
         let status = process::follow(command, self.interrupt, &mut *self.hear);
         Ok(status.map_err(BuildError::Start)?.success())
     }
+}
+
+/// A tree as it is named from its build directory, which is beside it.
+pub(super) fn relative(tree: &Path) -> String {
+    format!("../{}/", tree.file_name().unwrap_or_default().to_string_lossy())
 }
