@@ -559,6 +559,10 @@ pub enum Purpose {
     Build,
     /// Checking reports with the programs that read them.
     Peers,
+    /// Building kernels from source, with GCC.
+    KernelBuild,
+    /// Building kernels from source, with LLVM.
+    KernelBuildLlvm,
 }
 
 /// When to use colours.
@@ -618,22 +622,33 @@ impl CompareArgs {
     }
 }
 
+impl Purpose {
+    fn needs(&self) -> Vec<Need> {
+        match self {
+            Self::Run => vec![Need::Run],
+            Self::Debian => vec![Need::DebianKernels],
+            Self::Shell => vec![Need::Shell],
+            Self::Bench => vec![Need::Bench],
+            Self::Build => vec![Need::Build],
+            Self::Peers => vec![Need::Peers],
+            Self::KernelBuild => vec![Need::KernelBuild, Need::Gcc],
+            Self::KernelBuildLlvm => vec![Need::KernelBuild, Need::Llvm],
+        }
+    }
+}
+
 impl DoctorArgs {
     /// The needs that were named.
     #[must_use]
     pub fn needs(&self) -> Vec<Need> {
         if self.purposes.is_empty() {
-            return vec![Need::Run, Need::DebianKernels, Need::Shell, Need::Bench];
+            use Purpose::{Bench, Debian, KernelBuild, Run, Shell};
+            return [Run, Debian, Shell, Bench, KernelBuild]
+                .iter()
+                .flat_map(Purpose::needs)
+                .collect();
         }
-        let need = |purpose: &Purpose| match purpose {
-            Purpose::Run => Need::Run,
-            Purpose::Debian => Need::DebianKernels,
-            Purpose::Shell => Need::Shell,
-            Purpose::Bench => Need::Bench,
-            Purpose::Build => Need::Build,
-            Purpose::Peers => Need::Peers,
-        };
-        self.purposes.iter().map(need).collect()
+        self.purposes.iter().flat_map(Purpose::needs).collect()
     }
 }
 

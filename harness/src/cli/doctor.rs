@@ -2,7 +2,7 @@
 
 use super::args::DoctorArgs;
 use super::{Exit, Failure};
-use crate::host::{Finding, Host, Kvm, Need, State};
+use crate::host::{Finding, Host, Kvm, Need, State, Weight};
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut host = Host::inspect();
@@ -31,18 +31,22 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
 fn line(finding: &Finding) -> String {
     let tool = finding.tool;
     let what = format!("{}, which {}", tool.name, tool.why);
+    let missing = match tool.weight {
+        Weight::Needed => "MISSING",
+        Weight::Useful => "not there, useful",
+    };
     match &finding.state {
         State::Found { path, version } => {
             let version =
                 version.as_deref().map_or(String::new(), |version| format!(" ({version})"));
             format!("  found: {what}: {}{version}", path.display())
         }
-        State::Missing => format!("  MISSING: {what}"),
+        State::Missing => format!("  {missing}: {what}"),
         State::NotExecutable { path } => {
-            format!("  MISSING: {what}: {} is not executable for you", path.display())
+            format!("  {missing}: {what}: {} is not executable for you", path.display())
         }
         State::Unsuitable { path, reason } => {
-            format!("  MISSING: {what}: {} {reason}", path.display())
+            format!("  {missing}: {what}: {} {reason}", path.display())
         }
     }
 }

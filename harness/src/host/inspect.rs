@@ -11,8 +11,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::manager::Manager;
 use super::os_release::OsRelease;
-use super::path::find_program;
-use super::tool::{Need, Probe, TOOLS, Tool};
+use super::path::{find_header, find_program};
+use super::tool::{Need, Probe, TOOLS, Tool, Weight};
 
 /// The host as it was found.
 #[derive(Clone, Debug)]
@@ -76,8 +76,22 @@ pub enum Kvm {
 impl Host {
     /// Looks at this host. Each tool that tells its version is started once.
     pub fn inspect() -> Self {
-        let findings =
-            TOOLS.iter().map(|tool| Finding { tool, state: state(tool.probe, tool.name) });
+        Self::of(TOOLS.iter().map(|tool| Finding { tool, state: state(tool.probe, tool.name) }))
+    }
+
+    /// Looks for what these needs cannot do without, and starts nothing.
+    pub(super) fn glance(needs: &[Need]) -> Self {
+        let tools = TOOLS.iter().filter(|tool| needs.contains(&tool.need));
+        Self::of(tools.filter(|tool| tool.weight == Weight::Needed).map(|tool| {
+            let probe = match tool.probe {
+                Probe::Program(_) => Probe::Program(None),
+                other => other,
+            };
+            Finding { tool, state: state(probe, tool.name) }
+        }))
+    }
+
+    fn of(findings: impl Iterator<Item = Finding>) -> Self {
         Self {
             os: OsRelease::of_host(),
             manager: Manager::of_host(),
@@ -88,8 +102,19 @@ impl Host {
 
     /// The findings that stand in the way of these needs.
     pub fn lacking(&self, needs: &[Need]) -> impl Iterator<Item = &Finding> {
+        self.without(needs, Weight::Needed)
+    }
+
+    /// What these needs would be better with.
+    pub fn wishing(&self, needs: &[Need]) -> impl Iterator<Item = &Finding> {
+        self.without(needs, Weight::Useful)
+    }
+
+    fn without(&self, needs: &[Need], weight: Weight) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(move |finding| {
-            needs.contains(&finding.tool.need) && !matches!(finding.state, State::Found { .. })
+            let tool = finding.tool;
+            let found = matches!(finding.state, State::Found { .. });
+            needs.contains(&tool.need) && tool.weight == weight && !found
         })
     }
 }
@@ -103,6 +128,10 @@ fn state(probe: Probe, name: &str) -> State {
             } else {
                 State::Missing
             };
+        }
+        Probe::Header(name) => {
+            let found = |path| State::Found { path, version: None };
+            return find_header(name).map_or(State::Missing, found);
         }
         Probe::Program(argument) => argument,
         Probe::StaticProgram => None,

@@ -49,7 +49,8 @@ pub enum InstallError {
 }
 
 impl Host {
-    /// What to type to get what these needs lack, or nothing where packages would not help.
+    /// What to type to get what these needs lack and what they would be better with, or nothing
+    /// where packages would not help.
     pub fn missing_command(&self, needs: &[Need], root: bool) -> Option<String> {
         let commands = self.commands(needs, lists_are_empty(self.manager))?;
         let prefix = if root { "" } else { "sudo " };
@@ -58,9 +59,9 @@ impl Host {
         Some(lines.join(" && "))
     }
 
-    /// Installs what these needs lack, and returns whether there was anything. `say` is told what
-    /// is installed and why before it is. Without root nothing is done and the error has the
-    /// command.
+    /// Installs what these needs lack and, where a package brings it, what they would be better
+    /// with; returns whether there was anything. `say` is told what is installed and why before it
+    /// is. Without root nothing is done and the error has the command.
     pub fn install(&self, needs: &[Need], say: &dyn Fn(&str)) -> Result<bool, InstallError> {
         let lacking: Vec<&Finding> = self.lacking(needs).collect();
         let unusable = lacking.iter().find_map(|finding| match &finding.state {
@@ -72,7 +73,9 @@ impl Host {
         if let Some(what) = unusable {
             return Err(InstallError::Unusable { what });
         }
-        if lacking.is_empty() {
+        let wishes = self.wishing(needs).filter(|finding| self.package(finding).is_some());
+        let wanted: Vec<&Finding> = lacking.iter().copied().chain(wishes).collect();
+        if wanted.is_empty() {
             return Ok(false);
         }
         let alone: Vec<&str> = lacking
@@ -84,13 +87,13 @@ impl Host {
             return Err(InstallError::NoPackage { what: alone.join(", ") });
         }
         let root = nix::unistd::Uid::effective().is_root();
-        let names: Vec<&str> = lacking.iter().map(|finding| finding.tool.name).collect();
+        let names: Vec<&str> = wanted.iter().map(|finding| finding.tool.name).collect();
         let what = names.join(", ");
         if !root {
             let command = self.missing_command(needs, root).unwrap_or_default();
             return Err(InstallError::NotRoot { what, command });
         }
-        for finding in &lacking {
+        for finding in &wanted {
             let package = self.package(finding).unwrap_or_default();
             let tool = finding.tool;
             say(&format!("installing {package} for {}, which {}", tool.name, tool.why));
@@ -111,12 +114,18 @@ impl Host {
         let manager = self.manager?;
         let installable =
             |finding: &&Finding| matches!(finding.state, State::Missing | State::Unsuitable { .. });
-        let packages: Vec<&str> = self
+        let named = self
             .lacking(needs)
+            .chain(self.wishing(needs))
             .filter(installable)
             .filter_map(|finding| self.package(finding))
-            .flat_map(str::split_whitespace)
-            .collect();
+            .flat_map(str::split_whitespace);
+        let mut packages: Vec<&str> = Vec::new();
+        for package in named {
+            if !packages.contains(&package) {
+                packages.push(package);
+            }
+        }
         if packages.is_empty() {
             return None;
         }
@@ -179,6 +188,28 @@ mod tests {
     ) {
         let host = host(Some(manager), &State::Missing);
         assert_eq!(joined(host.commands(&[Need::Run], true)).as_deref(), Some(command));
+    }
+
+    #[rstest]
+    #[case(Manager::Apt, "flex bison bc libelf-dev ccache lz4 gcc libc6-dev binutils")]
+    #[case(Manager::Dnf, "flex bison bc elfutils-libelf-devel ccache lz4 gcc binutils")]
+    #[case(Manager::Pacman, "flex bison bc libelf ccache lz4 gcc binutils")]
+    #[case(Manager::Zypper, "flex bison bc libelf-devel ccache lz4 gcc binutils")]
+    fn a_package_is_named_once_and_what_is_only_useful_comes_along(
+        #[case] manager: Manager,
+        #[case] packages: &str,
+    ) {
+        let host = host(Some(manager), &State::Missing);
+        let command = joined(host.commands(&[Need::KernelBuild, Need::Gcc], false)).unwrap();
+        let (_, named) = command.split_once(" git make ").unwrap();
+        let sorted = |text: &str| {
+            let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            words.sort();
+            words
+        };
+        assert_eq!(sorted(named), sorted(packages));
+        let llvm = joined(host.commands(&[Need::Llvm], false)).unwrap();
+        assert_eq!(llvm.matches("llvm").count(), 1, "{llvm}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Finds programs on the search path.
+//! Finds programs and headers on their search paths.
 
 use std::env;
 use std::fs;
@@ -33,6 +33,24 @@ fn find_in(name: &str, places: &[PathBuf]) -> Result<PathBuf, Option<PathBuf>> {
         unusable = unusable.or(Some(file));
     }
     Err(unusable)
+}
+
+/// Where C compilers look by themselves, on the distributions that perfsec knows.
+const HEADER_PLACES: [&str; 4] = [
+    "/usr/local/include",
+    "/usr/include/x86_64-linux-gnu",
+    "/usr/include",
+    // openSUSE's, which pkg-config tells the kernel's build.
+    "/usr/include/libelf",
+];
+
+/// Finds a header as a C compiler would, in the places that its environment names and in its own.
+pub(super) fn find_header(name: &str) -> Option<PathBuf> {
+    let named = ["CPATH", "C_INCLUDE_PATH"].into_iter().filter_map(env::var_os);
+    let mut places: Vec<PathBuf> =
+        named.flat_map(|list| env::split_paths(&list).collect::<Vec<_>>()).collect();
+    places.extend(HEADER_PLACES.map(PathBuf::from));
+    places.iter().map(|place| place.join(name)).find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -20,6 +20,21 @@ pub enum Need {
     Build,
     /// Showing that other programs read what perfsec writes.
     Peers,
+    /// Building kernels from source, with either compiler.
+    KernelBuild,
+    /// Building them with GCC and binutils.
+    Gcc,
+    /// Building them with LLVM (`LLVM=1`).
+    Llvm,
+}
+
+/// How much depends on a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// What it is needed for is not possible without it.
+    Needed,
+    /// It is possible without it, if slower or not in every configuration.
+    Useful,
 }
 
 /// How a tool is recognised.
@@ -31,6 +46,8 @@ pub enum Probe {
     StaticProgram,
     /// A file or directory in this place.
     File(&'static str),
+    /// A header that a C compiler of the host's finds.
+    Header(&'static str),
 }
 
 /// A tool, why perfsec wants it, and where it comes from.
@@ -42,8 +59,10 @@ pub struct Tool {
     pub probe: Probe,
     /// Why it is needed, as a clause after "which".
     pub why: &'static str,
-    /// What is not possible without it.
+    /// What it is needed for.
     pub need: Need,
+    /// How much depends on it.
+    pub weight: Weight,
     apt: Option<&'static str>,
     dnf: Option<&'static str>,
     pacman: Option<&'static str>,
@@ -57,6 +76,7 @@ pub const TOOLS: &[Tool] = &[
         probe: Probe::Program(Some("--version")),
         why: "boots the kernel under test",
         need: Need::Run,
+        weight: Weight::Needed,
         apt: Some("qemu-system-x86"),
         dnf: Some("qemu-system-x86-core"),
         pacman: Some("qemu-system-x86"),
@@ -68,6 +88,7 @@ pub const TOOLS: &[Tool] = &[
         probe: Probe::Program(None),
         why: "compiles the SELinux policies",
         need: Need::Run,
+        weight: Weight::Needed,
         apt: Some("secilc"),
         dnf: Some("secilc"),
         // Only in the user repository, which pacman does not install from.
@@ -79,6 +100,7 @@ pub const TOOLS: &[Tool] = &[
         probe: Probe::Program(Some("--version")),
         why: "fetches Debian's kernels",
         need: Need::DebianKernels,
+        weight: Weight::Needed,
         // A host that lacks it has no Debian mirror configured either.
         apt: None,
         dnf: None,
@@ -90,6 +112,7 @@ pub const TOOLS: &[Tool] = &[
         probe: Probe::File(KEYRING),
         why: "holds the keys that Debian's kernels are verified with",
         need: Need::DebianKernels,
+        weight: Weight::Needed,
         apt: Some("debian-archive-keyring"),
         dnf: None,
         pacman: None,
@@ -100,6 +123,7 @@ pub const TOOLS: &[Tool] = &[
         probe: Probe::StaticProgram,
         why: "is the shell inside a booted lane",
         need: Need::Shell,
+        weight: Weight::Needed,
         apt: Some("busybox-static"),
         dnf: Some("busybox"),
         pacman: Some("busybox"),
@@ -110,6 +134,7 @@ pub const TOOLS: &[Tool] = &[
         probe: Probe::Program(Some("--version")),
         why: "measures whole runs",
         need: Need::Bench,
+        weight: Weight::Needed,
         apt: Some("hyperfine"),
         dnf: Some("hyperfine"),
         pacman: Some("hyperfine"),
@@ -120,6 +145,7 @@ pub const TOOLS: &[Tool] = &[
         probe: Probe::Program(Some("--version")),
         why: "links perfsec and compiles the decompressors in it",
         need: Need::Build,
+        weight: Weight::Needed,
         // With the headers of the C library, which are only recommended.
         apt: Some("gcc libc6-dev"),
         dnf: Some("gcc"),
@@ -151,7 +177,63 @@ pub const TOOLS: &[Tool] = &[
         "makes packages of those modules",
         "semodule-utils",
     ),
+    builder("git", VERSION, "keeps the trees that kernels are built from", ["git"; 4]),
+    builder("make", VERSION, "runs the kernel's build", ["make"; 4]),
+    builder("flex", VERSION, "makes the scanners of the build's own programs", ["flex"; 4]),
+    builder("bison", VERSION, "makes the parsers of the build's own programs", ["bison"; 4]),
+    builder("bc", VERSION, "computes the constants of the kernel's clock", ["bc"; 4]),
+    builder(
+        "gelf.h",
+        Probe::Header("gelf.h"),
+        "objtool is compiled with",
+        ["libelf-dev", "elfutils-libelf-devel", "libelf", "libelf-devel"],
+    ),
+    useful("ccache", "makes the next build of a kernel five times faster", ["ccache"; 4]),
+    useful("lz4", "packs a bzImage of our configuration", ["lz4"; 4]),
+    Tool {
+        need: Need::Gcc,
+        ..builder("gcc", VERSION, "compiles the kernel", ["gcc libc6-dev", "gcc", "gcc", "gcc"])
+    },
+    Tool { need: Need::Gcc, ..builder("ld", VERSION, "links the kernel", ["binutils"; 4]) },
+    llvm("clang", "compiles the kernel", ["clang libc6-dev", "clang", "clang", "clang"]),
+    llvm("ld.lld", "links the kernel", ["lld"; 4]),
+    llvm("llvm-ar", "collects what was compiled", ["llvm"; 4]),
+    llvm("llvm-nm", "lists the kernel's symbols", ["llvm"; 4]),
+    llvm("llvm-objcopy", "takes the kernel's sections apart", ["llvm"; 4]),
 ];
+
+const VERSION: Probe = Probe::Program(Some("--version"));
+
+/// What every build of a kernel needs, with its packages for apt, dnf, pacman and zypper.
+const fn builder(
+    name: &'static str,
+    probe: Probe,
+    why: &'static str,
+    packages: [&'static str; 4],
+) -> Tool {
+    let [apt, dnf, pacman, zypper] = packages;
+    Tool {
+        name,
+        probe,
+        why,
+        need: Need::KernelBuild,
+        weight: Weight::Needed,
+        apt: Some(apt),
+        dnf: Some(dnf),
+        pacman: Some(pacman),
+        zypper: Some(zypper),
+    }
+}
+
+/// What a build of a kernel is better with.
+const fn useful(name: &'static str, why: &'static str, packages: [&'static str; 4]) -> Tool {
+    Tool { weight: Weight::Useful, ..builder(name, VERSION, why, packages) }
+}
+
+/// What a build with LLVM needs.
+const fn llvm(name: &'static str, why: &'static str, packages: [&'static str; 4]) -> Tool {
+    Tool { need: Need::Llvm, ..builder(name, VERSION, why, packages) }
+}
 
 /// What a tool is needed for when perfsec's own checks ask other programs what they make of a report. The
 /// names are those of Debian, where these checks run.
@@ -161,6 +243,7 @@ const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static
         probe,
         why,
         need: Need::Peers,
+        weight: Weight::Needed,
         apt: Some(apt),
         dnf: None,
         pacman: None,

@@ -9,16 +9,17 @@ use std::process::Command;
 use super::check::{Unmet, unmet};
 use super::definition::Tree;
 use super::error::{Dropped, KconfigError};
-use super::fragment::Fragment;
+use super::fragment::{Fragment, Request};
 use super::reason::Reason;
 use crate::kernel::{Config, KernelVersion};
 use crate::printable::printable_line;
 
-/// Where the steps leave their files, below the folder of the build. Hidden, so that no folder of the
-/// kernel is ever called the same.
+/// The folder below that of the build in which the configuration is made: it has its own `O=`, so that
+/// the build's `.config` is touched only when all is well and something has changed. Hidden, so that
+/// no folder of the kernel is ever called the same.
 const ROOM: &str = ".perfsec-kconfig";
 
-/// The merged configuration as it is called in the folder of the build.
+/// What a configuration is called, in either.
 const RESULT: &str = ".config";
 
 /// A tree, and the folder in which it is built.
@@ -53,14 +54,15 @@ impl Configure<'_> {
         fit.map_err(E::from)?;
         let room = self.out.join(ROOM);
         let files = self.write(&room, fragments)?;
-        let [base, merged, result] = ["base", "merged", "config"].map(|name| room.join(name));
+        let merged = room.join("merged.config");
 
-        run(self.make(&["tinyconfig".as_ref()], &base))?;
-        run(self.merge(&base, &files, &merged))?;
+        run(self.make(&room, &["tinyconfig".as_ref()]))?;
+        run(self.merge(&room, &files, &merged))?;
         let all = joined("KCONFIG_ALLCONFIG=", &merged);
-        run(self.make(&[&all, "allnoconfig".as_ref()], &result))?;
+        run(self.make(&room, &[&all, "allnoconfig".as_ref()]))?;
 
-        let text = read(&result)?;
+        let result = room.join(RESULT);
+        let text = fs::read_to_string(&result).map_err(failed("read", &result))?;
         let config = Config::parse(&text);
         let dropped = self.dropped(fragments, &config)?;
         if !dropped.is_empty() {
@@ -75,7 +77,7 @@ impl Configure<'_> {
     fn write(&self, room: &Path, fragments: &[Fragment]) -> Result<Vec<PathBuf>, KconfigError> {
         fs::create_dir_all(room).map_err(failed("create", room))?;
         let write = |(index, fragment): (usize, &Fragment)| {
-            let path = room.join(format!("{index:02}"));
+            let path = room.join(format!("{index:02}.config"));
             let text: String =
                 fragment.requests.iter().map(|request| format!("{request}\n")).collect();
             fs::write(&path, text).map_err(failed("write", &path))?;
@@ -84,31 +86,30 @@ impl Configure<'_> {
         fragments.iter().enumerate().map(write).collect()
     }
 
-    /// One `make` that leaves its configuration in a file of ours.
-    fn make(&self, targets: &[&OsStr], result: &Path) -> Command {
+    fn make(&self, room: &Path, targets: &[&OsStr]) -> Command {
         let mut command = Command::new("make");
         command
             .arg("-C")
             .arg(self.tree)
-            .arg(joined("O=", self.out))
+            .arg(joined("O=", room))
             // Else tinyconfig is a 32-bit one.
             .arg("ARCH=x86_64")
             .args(self.make)
             .args(targets)
-            .env("KCONFIG_CONFIG", result);
+            .env_remove("KCONFIG_CONFIG");
         command
     }
 
     /// The kernel's script, without its own call of make: that one would not know our arguments.
-    fn merge(&self, base: &Path, files: &[PathBuf], merged: &Path) -> Command {
+    fn merge(&self, room: &Path, files: &[PathBuf], merged: &Path) -> Command {
         let mut command = Command::new(self.tree.join("scripts/kconfig/merge_config.sh"));
         command
             .arg("-m")
-            .arg(base)
+            .arg(room.join(RESULT))
             .args(files)
             .env("KCONFIG_CONFIG", merged)
             // Its own files are made in the folder where it is called.
-            .current_dir(self.out.join(ROOM));
+            .current_dir(room);
         command
     }
 
@@ -142,8 +143,11 @@ fn dropped(
     config: &Config,
     version: KernelVersion,
 ) -> Vec<Dropped> {
+    let value = |request: &Request| config.get(&format!("CONFIG_{}", request.symbol));
+    let off = unmet.iter().map(|unmet| unmet.request).filter(|request| value(request).is_none());
+    let off = off.map(|request| request.symbol.as_str()).collect();
     let tell = |Unmet { fragment, request }: &Unmet<'_>| {
-        let reason = Reason::of(request, tree, config);
+        let reason = Reason::of(request, &off, tree, config);
         let excused = match &reason {
             Reason::NoSuchOption { .. } => {
                 fragment.generated || request.mark.is_some_and(|mark| mark.excuses(version))
@@ -154,7 +158,7 @@ fn dropped(
         (!excused).then(|| Dropped {
             line: request.to_string(),
             place: format!("{}:{}", fragment.name, request.line),
-            value: config.get(&format!("CONFIG_{}", request.symbol)).map(str::to_owned),
+            value: value(request).map(str::to_owned),
             defined: tree.definitions(&request.symbol).first().map(|own| own.place.to_string()),
             reason,
         })
@@ -173,10 +177,6 @@ fn takes_folder(path: &Path) -> Result<(), KconfigError> {
     Err(KconfigError::Folder { path: printable_line(&text).into(), what })
 }
 
-fn read(path: &Path) -> Result<String, KconfigError> {
-    fs::read_to_string(path).map_err(failed("read", path))
-}
-
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KconfigError {
     let path = path.to_owned();
     move |source| KconfigError::File { what, path, source }
@@ -186,4 +186,205 @@ fn joined(name: &str, path: &Path) -> std::ffi::OsString {
     let mut argument = std::ffi::OsString::from(name);
     argument.push(path);
     argument
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rstest::rstest;
+
+    use super::super::fixture::{tree, write};
+    use super::*;
+
+    fn version() -> KernelVersion {
+        KernelVersion::new(6, 1, 192)
+    }
+
+    fn fragments(all: &[(&str, &str)]) -> Vec<Fragment> {
+        all.iter().map(|(name, text)| Fragment::parse(name, text).unwrap()).collect()
+    }
+
+    /// What is told of these requests in a tree of one file, when this came out.
+    fn told(kconfig: &str, fragment: &str, config: &str) -> Vec<String> {
+        let (_folder, tree) = tree(&[("Kconfig", kconfig)]);
+        let fragments = fragments(&[("own", fragment)]);
+        let config = Config::parse(config);
+        let unmet = unmet(&fragments, &config);
+        dropped(&unmet, &tree, &config, version()).iter().map(Dropped::to_string).collect()
+    }
+
+    #[rstest]
+    #[case("CONFIG_GONE=y", 1)]
+    #[case("# optional: a patch\nCONFIG_GONE=y", 0)]
+    #[case("# since 6.4\nCONFIG_GONE=y", 0)]
+    #[case("# since 5.10\nCONFIG_GONE=y", 1)]
+    #[case("# until 5.18\nCONFIG_GONE=y", 0)]
+    // What the tree has must come out, whatever the mark.
+    #[case("# since 6.4\nCONFIG_A=y", 1)]
+    #[case("# optional\nCONFIG_A=y", 1)]
+    fn a_mark_excuses_only_what_the_tree_lacks(#[case] fragment: &str, #[case] told: usize) {
+        assert_eq!(self::told("config A\n\tbool \"a\"\n", fragment, "").len(), told, "{fragment}");
+    }
+
+    #[test]
+    fn of_a_whole_configuration_only_what_could_be_asked_for_is_told() {
+        let head = "#\n# Automatically generated file; DO NOT EDIT.\n";
+        let kconfig = "config A\n\tbool\nconfig B\n\tbool \"b\"\n\tdepends on A\n";
+        let all = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_GONE=y\n";
+        assert_eq!(told(kconfig, all, "").len(), 3);
+        assert_eq!(
+            told(kconfig, &format!("{head}{all}"), ""),
+            ["CONFIG_B=y (own:4) is not set: it needs A, which was dropped too (Kconfig:3)"]
+        );
+    }
+
+    /// A kernel tree whose make and script do what `make` says, as far as configuring goes.
+    struct Sham {
+        _folder: tempfile::TempDir,
+        tree: PathBuf,
+        out: PathBuf,
+    }
+
+    impl Sham {
+        /// The script joins its files; a `make` of the last step copies what was merged, without
+        /// the options that `drops` names.
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let [tree, out] = ["tree", "out"].map(|name| folder.path().join(name));
+            write(&tree.join("Kconfig"), "config A\n\tbool \"a\"\n\tdepends on B\n");
+            let script = tree.join("scripts/kconfig/merge_config.sh");
+            write(&script, "#!/bin/sh\nshift\ncat \"$@\" > \"$KCONFIG_CONFIG\"\n");
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+            write(
+                &tree.join("Makefile"),
+                "tinyconfig:\n\techo CONFIG_BASE=y > $(O)/.config\n\
+                 allnoconfig:\n\tgrep -v '$(DROPS)' $(KCONFIG_ALLCONFIG) > $(O)/.config\n",
+            );
+            fs::create_dir(&out).unwrap();
+            Self { _folder: folder, tree, out }
+        }
+
+        fn run(&self, fragments: &[Fragment], drops: &str) -> Result<Config, KconfigError> {
+            let make = [format!("DROPS={drops}"), "--silent".to_owned()];
+            let configure =
+                Configure { tree: &self.tree, out: &self.out, version: version(), make: &make };
+            configure.run(fragments, &mut |mut command| {
+                assert!(command.status().unwrap().success(), "{command:?}");
+                Ok(())
+            })
+        }
+
+        fn result(&self) -> PathBuf {
+            self.out.join(RESULT)
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_merged_in_its_order_over_the_base() {
+        let sham = Sham::new();
+        let all = fragments(&[("one", "CONFIG_A=y\n"), ("two", "# a\nCONFIG_C=\"d e\"\n")]);
+        let config = sham.run(&all, "nothing").unwrap();
+        assert_eq!(config.get("CONFIG_C"), Some("d e"));
+        let text = fs::read_to_string(sham.result()).unwrap();
+        assert_eq!(text, "CONFIG_BASE=y\nCONFIG_A=y\nCONFIG_C=\"d e\"\n");
+    }
+
+    #[test]
+    fn a_configuration_that_stays_the_same_keeps_its_time() {
+        let sham = Sham::new();
+        let time = || fs::metadata(sham.result()).unwrap().modified().unwrap();
+        let all = fragments(&[("own", "CONFIG_A=y\n")]);
+        sham.run(&all, "nothing").unwrap();
+        let past = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        fs::File::options().write(true).open(sham.result()).unwrap().set_modified(past).unwrap();
+        sham.run(&all, "nothing").unwrap();
+        assert_eq!(time(), past);
+        sham.run(&fragments(&[("own", "# CONFIG_A is not set\n")]), "nothing").unwrap();
+        assert!(time() > past);
+    }
+
+    #[test]
+    fn a_dropped_option_is_an_error_and_leaves_the_former_configuration() {
+        let sham = Sham::new();
+        sham.run(&fragments(&[("own", "CONFIG_C=y\n")]), "nothing").unwrap();
+        let former = fs::read(sham.result()).unwrap();
+        let error = sham.run(&fragments(&[("own", "CONFIG_A=y\n")]), "CONFIG_A").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "configure Linux 6.1.192: 1 option did not come out as asked for\n  \
+             CONFIG_A=y (own:1) is not set: it needs B, which this tree does not have (Kconfig:1)"
+        );
+        assert_eq!(fs::read(sham.result()).unwrap(), former);
+    }
+
+    #[test]
+    fn a_command_that_fails_ends_it() {
+        let sham = Sham::new();
+        let configure =
+            Configure { tree: &sham.tree, out: &sham.out, version: version(), make: &[] };
+        let mut run = 0;
+        let error = configure.run(&[], &mut |_| {
+            run += 1;
+            let source = io::Error::other("stop");
+            Err(KconfigError::File { what: "run", path: "make".into(), source })
+        });
+        assert!(matches!(error, Err(KconfigError::File { what: "run", .. })));
+        assert_eq!(run, 1);
+    }
+
+    #[rstest]
+    #[case("/a b/out", "a space")]
+    #[case("/a:b/out", "a colon")]
+    fn a_folder_that_make_takes_apart_is_refused_before_anything_runs(
+        #[case] out: &str,
+        #[case] what: &str,
+    ) {
+        let make = [];
+        let configure = Configure {
+            tree: Path::new("/tree"),
+            out: Path::new(out),
+            version: version(),
+            make: &make,
+        };
+        let error = configure.run::<KconfigError>(&[], &mut |_| panic!("a command"));
+        assert!(error.unwrap_err().to_string().contains(what));
+    }
+
+    #[test]
+    #[ignore = "needs a kernel tree in PERFSEC_TEST_TREE, never built in place, and make and gcc"]
+    fn a_real_tree_takes_every_fragment_of_ours() {
+        let tree = PathBuf::from(std::env::var_os("PERFSEC_TEST_TREE").expect("PERFSEC_TEST_TREE"));
+        let makefile = fs::read_to_string(tree.join("Makefile")).unwrap();
+        let value = |name: &str| {
+            let line = makefile.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_start_matches([' ', '=']).to_owned()
+        };
+        let version = format!("{}.{}.{}", value("VERSION"), value("PATCHLEVEL"), value("SUBLEVEL"));
+        let folder = tempfile::tempdir().unwrap();
+        let configure = Configure {
+            tree: &tree,
+            out: folder.path(),
+            version: version.parse().unwrap(),
+            make: &["--silent".to_owned()],
+        };
+        let others: [&[&str]; 6] =
+            [&[], &["debug"], &["distro-like"], &["no-audit"], &["no-develop"], &["no-selinux"]];
+        let mut wrong = Vec::new();
+        for others in others {
+            let all: Vec<_> = super::super::DEFAULT
+                .iter()
+                .chain(others)
+                .map(|name| Fragment::named_or_file(name).unwrap())
+                .collect();
+            let done = configure.run(&all, &mut |mut command| {
+                assert!(command.output().unwrap().status.success(), "{command:?}");
+                Ok::<(), KconfigError>(())
+            });
+            if let Err(error) = done {
+                wrong.push(format!("{others:?}: {error}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 }

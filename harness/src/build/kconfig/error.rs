@@ -123,12 +123,44 @@ impl fmt::Display for Dropped {
     }
 }
 
+/// How many dropped options are told one by one.
+const TOLD: usize = 20;
+
 fn told(dropped: &[Dropped]) -> String {
-    let verb = "did not come out as asked for";
-    let mut text = format!("{} {verb}", counted(dropped.len(), "option"));
-    for own in dropped {
+    let mut text = format!("{} did not come out as asked for", counted(dropped.len(), "option"));
+    for own in dropped.iter().take(TOLD) {
         text.push_str("\n  ");
         text.push_str(&own.to_string());
     }
+    if let Some(more) = dropped.len().checked_sub(TOLD).filter(|more| *more > 0) {
+        text.push_str(&format!("\n  and {}", counted(more, "other")));
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_dropped_options_are_told_and_what_a_file_says_is_made_printable() {
+        let own = Dropped {
+            line: "CONFIG_A=y".to_owned(),
+            place: "a\u{1b}[2J:1".to_owned(),
+            value: Some("m".to_owned()),
+            defined: Some("Kconfig:3".to_owned()),
+            reason: Reason::Unknown,
+        };
+        let version = KernelVersion::new(6, 1, 0);
+        let told = |number: usize| {
+            KconfigError::Dropped { version, dropped: vec![own.clone(); number] }.to_string()
+        };
+        assert!(
+            told(1).contains("CONFIG_A=y (a\\u{1b}[2J:1) is m: it was left out"),
+            "{}",
+            told(1)
+        );
+        assert!(!told(TOLD).contains("and 0"));
+        assert_eq!(told(TOLD + 2).lines().last(), Some("  and 2 others"));
+    }
 }

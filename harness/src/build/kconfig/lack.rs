@@ -1,5 +1,6 @@
 //! What a condition lacks: the options that make it false, and what they lack themselves.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::definition::{Definition, Tree};
@@ -23,6 +24,11 @@ pub enum Lack {
         after: Vec<Lack>,
         /// Whether it is there as a module, and has to be built in.
         module: bool,
+    },
+    /// An option that must be on is asked for and was dropped itself; that is told on its own.
+    Dropped {
+        /// Its name.
+        symbol: String,
     },
     /// An option that must be on cannot be asked for: these turn it on.
     Selected {
@@ -61,6 +67,8 @@ pub enum Lack {
 pub(super) struct Search<'a> {
     pub(super) tree: &'a Tree,
     pub(super) config: &'a Config,
+    /// The options that were asked for and dropped.
+    pub(super) dropped: &'a HashSet<&'a str>,
 }
 
 impl Search<'_> {
@@ -78,7 +86,8 @@ impl Search<'_> {
         let mut lacks = Vec::new();
         for condition in conditions {
             for lack in self.lack(condition, level, path) {
-                if !lacks.contains(&lack) {
+                if !lacks.iter().any(|other: &Lack| other.covers(&lack)) {
+                    lacks.retain(|other| !lack.covers(other));
                     lacks.push(lack);
                 }
             }
@@ -148,6 +157,9 @@ impl Search<'_> {
         let definitions = self.tree.definitions(&symbol);
         if definitions.is_empty() {
             return Lack::Absent { symbol };
+        }
+        if self.dropped.contains(symbol.as_str()) {
+            return Lack::Dropped { symbol };
         }
         let module = self.config.get(&format!("CONFIG_{symbol}")) == Some("m");
         let asked: Vec<_> = definitions.iter().filter(|own| own.prompt.is_some()).collect();
@@ -223,11 +235,20 @@ impl Lack {
     fn can_be_had(&self) -> bool {
         match self {
             Self::Ask { after, .. } => after.iter().all(Self::can_be_had),
-            Self::On { .. } => true,
+            Self::On { .. } | Self::Dropped { .. } => true,
             Self::OneOf(ways) => ways.iter().any(|way| way.iter().all(Self::can_be_had)),
             Self::Selected { by, .. } => !by.is_empty(),
             Self::Absent { .. } | Self::Tools { .. } | Self::Condition { .. } => false,
         }
+    }
+
+    /// Whether this is the other, or what this lacks itself is.
+    fn covers(&self, other: &Self) -> bool {
+        let after = match self {
+            Self::Ask { after, .. } => after.as_slice(),
+            _ => &[],
+        };
+        self == other || after.iter().any(|lack| lack.covers(other))
     }
 
     /// Adds the lines of a fragment that would help, what is needed first.
@@ -263,6 +284,16 @@ pub(super) fn short_list(parts: &[String], last: &str) -> String {
     }
 }
 
+/// What several lacks are, within parentheses: `NET, which needs PCI`.
+fn chained(lacks: &[Lack]) -> String {
+    match lacks {
+        [Lack::Ask { symbol, after, module: false }] if !after.is_empty() => {
+            format!("{symbol}, which needs {}", chained(after))
+        }
+        _ => together(lacks),
+    }
+}
+
 /// What several lacks are, in words: `NET and PCI`.
 pub(super) fn together(lacks: &[Lack]) -> String {
     list(&lacks.iter().map(Lack::to_string).collect::<Vec<_>>(), "and")
@@ -274,8 +305,9 @@ impl fmt::Display for Lack {
             Self::Ask { symbol, module: true, .. } => write!(f, "{symbol} built in, which is m"),
             Self::Ask { symbol, after, .. } if after.is_empty() => f.write_str(symbol),
             Self::Ask { symbol, after, .. } => {
-                write!(f, "{symbol} (which needs {})", together(after))
+                write!(f, "{symbol} (which needs {})", chained(after))
             }
+            Self::Dropped { symbol } => write!(f, "{symbol}, which was dropped too"),
             Self::Selected { symbol, by } if by.is_empty() => {
                 write!(f, "{symbol}, which nothing turns on here")
             }

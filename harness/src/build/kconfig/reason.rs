@@ -1,5 +1,6 @@
 //! Why an option is not what was asked for.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::definition::{Definition, Kind, Select, Tree};
@@ -60,9 +61,10 @@ pub enum Reason {
 
 impl Reason {
     /// Why a request was not met, from the tree's Kconfig files and the final configuration.
+    /// `dropped` are the options that were asked for and are off: each is told on its own.
     #[must_use]
-    pub fn of(request: &Request, tree: &Tree, config: &Config) -> Self {
-        Case { request, tree, config, search: Search { tree, config } }.reason()
+    pub fn of(request: &Request, dropped: &HashSet<&str>, tree: &Tree, config: &Config) -> Self {
+        Case { request, tree, config, search: Search { tree, config, dropped } }.reason()
     }
 
     /// The lines of a fragment that would help; empty when there are none.
@@ -268,5 +270,180 @@ impl fmt::Display for Reason {
                 f.write_str("was left out for a reason that its Kconfig files do not show")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::fixture::tree;
+    use super::super::fragment::Fragment;
+    use super::*;
+
+    const KCONFIG: &str = r#"
+config MODULES
+	bool "modules"
+config X86
+	def_bool y
+	select PERF if HAVE_PERF
+	select PERF if !HAVE_PERF && NET
+config PERF
+	bool "perf"
+config HAVE_PERF
+	bool
+config EXPERT
+	bool "expert"
+config AUDIT
+	bool "audit"
+config NET
+	bool "net"
+if NET
+config INET
+	bool "ip"
+endif
+config SELINUX
+	bool "selinux"
+	depends on AUDIT && INET
+config AVC
+	bool "avc"
+	depends on SELINUX
+config BOOTPARAM
+	bool "bootparam"
+	depends on SELINUX && INET
+config TCP
+	tristate "tcp"
+	depends on KVM
+config KVM
+	tristate "kvm"
+config UML_ONLY
+	bool "uml"
+	depends on UML
+config HELPER
+	bool
+config USER_A
+	bool "a"
+	select HELPER
+config NEEDS_HELPER
+	bool "h"
+	depends on HELPER
+config CC_HAS
+	def_bool $(cc-option,-fsanitize=x)
+config SANITIZE
+	bool "s"
+	depends on CC_HAS
+config ORPHAN
+	bool
+config NEEDS_ORPHAN
+	bool "o"
+	depends on ORPHAN
+config COMPUTED
+	def_bool EXPERT && NET
+config NEEDS_COMPUTED
+	bool "c"
+	depends on COMPUTED
+config OFF_PLEASE
+	bool "x"
+	depends on !AUDIT
+config EITHER
+	bool "e"
+	depends on AUDIT || INET || COMPILE_TEST
+config VERSIONED
+	bool "v"
+	depends on GCC_VERSION >= 120000
+config GCC_VERSION
+	int
+	default 110000
+config HIDDEN
+	bool "hidden" if EXPERT
+	default y
+choice
+	prompt "compression"
+config GZIP
+	bool "gzip"
+config LZ4
+	bool "lz4"
+endchoice
+config NR
+	int "nr"
+	range 1 MOST if X86
+config MOST
+	int "most"
+config NAME
+	string "name"
+config OLD
+	bool
+	transitional
+config NEW
+	bool "new"
+	default OLD
+menu "drivers"
+	visible if EXPERT
+config DRIVER
+	bool "d"
+endmenu
+"#;
+
+    fn reason_of(request: &str, config: &str) -> (String, Vec<String>) {
+        let (_folder, tree) = tree(&[("Kconfig", KCONFIG)]);
+        let fragment = Fragment::parse("own", request).unwrap();
+        let config = Config::parse(config);
+        let off = fragment.requests.iter().skip(1).map(|request| request.symbol.as_str());
+        let reason = Reason::of(&fragment.requests[0], &off.collect(), &tree, &config);
+        (reason.to_string(), reason.cure())
+    }
+
+    #[rstest]
+    #[case::does_not_exist("CONFIG_SELINX=y", "", "does not exist in this tree; did you mean `SELINUX`?", &[])]
+    #[case::one_condition("CONFIG_SELINUX=y", "CONFIG_AUDIT=y\nCONFIG_NET=y\n", "needs INET", &["CONFIG_INET=y"])]
+    #[case::several("CONFIG_SELINUX=y", "CONFIG_NET=y\n", "needs AUDIT and INET", &["CONFIG_AUDIT=y", "CONFIG_INET=y"])]
+    #[case::two_levels("CONFIG_SELINUX=y", "CONFIG_AUDIT=y\n", "needs INET (which needs NET)", &["CONFIG_NET=y", "CONFIG_INET=y"])]
+    #[case::three_levels("CONFIG_AVC=y", "CONFIG_AUDIT=y\n", "needs SELINUX (which needs INET, which needs NET)", &["CONFIG_NET=y", "CONFIG_INET=y", "CONFIG_SELINUX=y"])]
+    #[case::covered("CONFIG_BOOTPARAM=y", "CONFIG_AUDIT=y\nCONFIG_NET=y\n", "needs SELINUX (which needs INET)", &["CONFIG_INET=y", "CONFIG_SELINUX=y"])]
+    #[case::dropped_too("CONFIG_AVC=y\nCONFIG_SELINUX=y", "", "needs SELINUX, which was dropped too", &[])]
+    #[case::only_a_module("CONFIG_TCP=y", "CONFIG_KVM=m\nCONFIG_TCP=m\n", "needs KVM built in, which is m", &["CONFIG_KVM=y"])]
+    #[case::absent("CONFIG_UML_ONLY=y", "", "needs UML, which this tree does not have", &[])]
+    #[case::selected("CONFIG_NEEDS_HELPER=y", "", "needs HELPER, which only USER_A can turn on", &[])]
+    #[case::orphan("CONFIG_NEEDS_ORPHAN=y", "", "needs ORPHAN, which nothing turns on here", &[])]
+    #[case::tools("CONFIG_SANITIZE=y", "", "needs CC_HAS, which the compiler or linker decides", &[])]
+    #[case::computed("CONFIG_NEEDS_COMPUTED=y", "CONFIG_NET=y\n", "needs EXPERT", &["CONFIG_EXPERT=y"])]
+    #[case::off("CONFIG_OFF_PLEASE=y", "CONFIG_AUDIT=y\n", "needs AUDIT off, which is y", &["# CONFIG_AUDIT is not set"])]
+    #[case::either("CONFIG_EITHER=y", "", "needs one of AUDIT or INET (which needs NET)", &[])]
+    #[case::compared("CONFIG_VERSIONED=y", "CONFIG_GCC_VERSION=110000\n", "needs GCC_VERSION >= 120000", &[])]
+    #[case::asked_only_if("# CONFIG_HIDDEN is not set", "CONFIG_HIDDEN=y\n", "is on by itself, and asked for only with EXPERT", &["CONFIG_EXPERT=y"])]
+    #[case::menu_not_visible("CONFIG_DRIVER=y", "", "needs EXPERT", &["CONFIG_EXPERT=y"])]
+    #[case::no_prompt("CONFIG_HELPER=y", "", "cannot be asked for: only USER_A can turn it on", &[])]
+    #[case::follows("CONFIG_COMPUTED=y", "", "cannot be asked for: it follows from other options", &[])]
+    #[case::turned_on("# CONFIG_PERF is not set", "CONFIG_X86=y\nCONFIG_NET=y\nCONFIG_PERF=y\n", "is turned on by X86", &[])]
+    #[case::choice("CONFIG_LZ4=y", "CONFIG_GZIP=y\n", "is one answer of a choice, and GZIP won", &["# CONFIG_GZIP is not set"])]
+    #[case::choice_default("# CONFIG_GZIP is not set", "CONFIG_GZIP=y\n", "is the answer of a choice when no other is asked for: LZ4", &[])]
+    #[case::range("CONFIG_NR=9", "CONFIG_X86=y\nCONFIG_MOST=8\nCONFIG_NR=8\n", "is a number from 1 to 8", &[])]
+    #[case::a_number("CONFIG_NR=y", "", "is a number", &[])]
+    #[case::a_text("CONFIG_NAME=y", "", "is a text in double quotes", &[])]
+    #[case::a_bool("CONFIG_AUDIT=m", "CONFIG_AUDIT=y\n", "is y or not set", &[])]
+    #[case::no_modules("CONFIG_KVM=m", "CONFIG_KVM=y\n", "needs MODULES", &["CONFIG_MODULES=y"])]
+    #[case::renamed("CONFIG_OLD=y", "", "was renamed to NEW", &["CONFIG_NEW=y"])]
+    #[case::unknown("CONFIG_AUDIT=y", "", "was left out for a reason that its Kconfig files do not show", &[])]
+    fn the_reason_is_told_with_what_would_help(
+        #[case] request: &str,
+        #[case] config: &str,
+        #[case] reason: &str,
+        #[case] cure: &[&str],
+    ) {
+        let (told, lines) = reason_of(request, config);
+        assert_eq!(told, reason);
+        assert_eq!(lines, cure);
+    }
+
+    #[test]
+    fn options_that_need_each_other_end_somewhere() {
+        let (_folder, tree) = tree(&[(
+            "Kconfig",
+            "config A\n\tbool \"a\"\n\tdepends on B\nconfig B\n\tbool \"b\"\n\tdepends on A\n",
+        )]);
+        let fragment = Fragment::parse("own", "CONFIG_A=y").unwrap();
+        let none = HashSet::new();
+        let reason = Reason::of(&fragment.requests[0], &none, &tree, &Config::default());
+        assert_eq!(reason.to_string(), "needs B (which needs A, which needs B)");
     }
 }
