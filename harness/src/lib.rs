@@ -38,6 +38,10 @@ pub mod steps;
 pub mod target;
 pub mod transcript;
 
+#[cfg(test)]
+#[path = "../tests/support/tree.rs"]
+mod fake_tree;
+
 pub(crate) use perfsec_wire::suggest;
 
 /// The agent, static, for the guest's initramfs.

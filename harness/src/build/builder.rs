@@ -16,7 +16,7 @@ use super::recipe::{Recipe, Variable};
 use super::stamp::Stamp;
 use super::toolchain::Toolchain;
 use crate::cache::Cache;
-use crate::host::{self, Need};
+use crate::host;
 use crate::interrupt::Interrupt;
 use crate::kernel::{self, Config, Kernel, Origin, hash};
 use crate::source::{Commit, Source, version_of_tree};
@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
         interrupt: &'a Interrupt,
         progress: &'a dyn Fn(&str),
     ) -> Result<Self, BuildError> {
-        host::demand(&[Need::KernelBuild])?;
+        host::demand(&recipe.needs())?;
         let toolchain = Toolchain::of(recipe)?;
         Ok(Self { recipe, toolchain, cache, interrupt, progress })
     }

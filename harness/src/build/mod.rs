@@ -12,6 +12,9 @@ mod spec;
 mod stamp;
 mod toolchain;
 
+#[cfg(test)]
+mod tests;
+
 pub use builder::{Builder, Built};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, Failure};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use super::kconfig::{DEFAULT, Fragment, FragmentError};
+use crate::host::Need;
 
 /// How a kernel is built.
 #[derive(Clone, Debug)]
@@ -80,6 +81,18 @@ impl Recipe {
     pub fn by_default() -> Result<Self, FragmentError> {
         let fragments = DEFAULT.iter().map(|name| Fragment::named_or_file(name));
         Ok(Self::new(fragments.collect::<Result<_, _>>()?))
+    }
+
+    /// What the host must have. A compiler of the user's own is looked for by its name.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        let compiler = match (self.variable("CC"), self.variable("LLVM")) {
+            (Some(_), _) => None,
+            (None, Some(llvm)) if llvm != "1" => None,
+            (None, Some(_)) => Some(Need::Llvm),
+            (None, None) if self.variable("CROSS_COMPILE").is_some() => None,
+            (None, None) => Some(Need::Gcc),
+        };
+        std::iter::once(Need::KernelBuild).chain(compiler).collect()
     }
 
     /// A variable's value, the last one given.

@@ -14,8 +14,6 @@ pub enum Need {
     Shell,
     /// `cargo xtask bench`.
     Bench,
-    /// Building kernels from source.
-    KernelBuild,
     /// Building perfsec.
     Build,
     /// Showing that other programs read what perfsec writes.

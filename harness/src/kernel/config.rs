@@ -113,6 +113,13 @@ mod tests {
     }
 
     #[test]
+    fn a_text_loses_only_the_quotes_around_it() {
+        let config = Config::parse("CONFIG_CMDLINE=\"dyndbg=\\\"file a\\\"\"\nCONFIG_EMPTY=\"\"\n");
+        assert_eq!(config.get("CONFIG_CMDLINE"), Some(r#"dyndbg=\"file a\""#));
+        assert_eq!(config.get("CONFIG_EMPTY"), Some(""));
+    }
+
+    #[test]
     fn what_matters_is_kept_and_the_rest_is_not() {
         let relevant = Config::parse(TEXT).relevant();
         let names: Vec<&str> = relevant.options().map(|(name, _)| name).collect();

@@ -13,9 +13,9 @@ SUBLEVEL = 192
 EXTRAVERSION =
 here := $(CURDIR)
 tinyconfig:
-	@echo 'CONFIG_TINY=y' > $(KCONFIG_CONFIG)
+	@echo 'CONFIG_TINY=y' > $(O)/.config
 allnoconfig:
-	@cp $(KCONFIG_ALLCONFIG) $(KCONFIG_CONFIG)
+	@cp $(KCONFIG_ALLCONFIG) $(O)/.config
 vmlinux: $(O)/kernel/core.o
 	@cp "$$(cat $(here)/image)" $(O)/vmlinux
 $(O)/kernel/core.o: $(here)/kernel/core.c
