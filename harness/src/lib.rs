@@ -24,6 +24,7 @@ pub mod interrupt;
 pub mod judge;
 pub mod kernel;
 pub mod known;
+mod mbox;
 pub mod obtain;
 pub mod plan;
 pub mod policy;

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mail_parser::mailbox::mbox::MessageIterator;
 use mail_parser::{Address, HeaderValue, Message, MessageParser};
 
 use super::address::{Mailbox, MessageId};
 use super::message::Thread;
+use crate::mbox;
 
 /// How many earlier messages of its thread are named, besides the first.
 const REFERENCES: usize = 20;
@@ -71,17 +71,9 @@ impl Original {
     pub fn read(path: &Path, wanted: Option<&MessageId>) -> Result<Self, OriginalError> {
         let content = fs::read(path)
             .map_err(|source| OriginalError::Read { path: path.to_owned(), source })?;
-        let messages: Vec<Vec<u8>> = if content.starts_with(b"From ") {
-            let messages = MessageIterator::new(content.as_slice()).filter_map(Result::ok);
-            messages.map(|message| message.contents().to_vec()).collect()
-        } else {
-            vec![content]
-        };
-        let parser = MessageParser::new().with_minimal_headers().with_message_ids();
-        let originals: Vec<Self> = messages
-            .iter()
-            .filter_map(|message| Self::of(&parser.parse_headers(message.as_slice())?))
-            .collect();
+        let messages = mbox::messages(&content);
+        let originals: Vec<Self> =
+            messages.iter().filter_map(|message| Self::parse(message)).collect();
         let number = originals.len();
         let mut originals = originals.into_iter();
         if let Some(wanted) = wanted {
@@ -97,6 +89,13 @@ impl Original {
             (_, None) => Err(OriginalError::NoMessage { path: path.to_owned() }),
             _ => Err(OriginalError::Several { path: path.to_owned(), number }),
         }
+    }
+
+    /// Reads a message that is already there; none when it has no id.
+    #[must_use]
+    pub fn parse(message: &[u8]) -> Option<Self> {
+        let parser = MessageParser::new().with_minimal_headers().with_message_ids();
+        Self::of(&parser.parse_headers(message)?)
     }
 
     fn of(message: &Message<'_>) -> Option<Self> {
@@ -147,6 +146,8 @@ mod tests {
         Cc: undisclosed:;, linux-kernel@vger.kernel.org\nSubject: [PATCH v5 01/10] capabilities:\n introduce\n\
         \tCAP_PERFMON\n\nBody\n";
 
+    const FROM: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\n";
+
     fn read(content: &str, wanted: Option<&str>) -> Result<Original, OriginalError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), content).unwrap();
@@ -160,7 +161,7 @@ mod tests {
 
     #[rstest]
     #[case::one_message(PATCH.to_owned())]
-    #[case::mbox(format!("From mboxrd@z Thu Jan  1 00:00:00 1970\n{PATCH}"))]
+    #[case::mbox(format!("{FROM}{PATCH}"))]
     #[case::with_carriage_returns(PATCH.replace('\n', "\r\n"))]
     fn a_message_is_answered_as_its_headers_say(#[case] content: String) {
         let original = read(&content, None).unwrap();
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn of_several_messages_the_one_that_is_asked_for_is_answered() {
         let other = PATCH.replace("<2@", "<3@").replace("v5 01/10", "v5 02/10");
-        let mbox = format!("From a@z Thu Jan  1\n{PATCH}\nFrom a@z Thu Jan  1\n{other}");
+        let mbox = format!("{FROM}{PATCH}\n{FROM}{other}");
         let error = read(&mbox, None).unwrap_err().to_string();
         assert!(error.contains("it has 2; say which"), "{error}");
         let original = read(&mbox, Some("<3@example.org>")).unwrap();
