@@ -34,6 +34,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod selfcheck;
+pub mod series;
 pub mod source;
 pub mod steps;
 pub mod target;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -19,6 +19,42 @@ pub struct CaseError {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+/// The mistakes of one file, while it is read.
+pub(crate) struct Mistakes<'a> {
+    path: &'a Path,
+    text: &'a str,
+    /// Those that were found so far.
+    pub(crate) all: Vec<CaseError>,
+}
+
+impl<'a> Mistakes<'a> {
+    /// None yet.
+    pub(crate) fn of(path: &'a Path, text: &'a str) -> Self {
+        Self { path, text, all: Vec::new() }
+    }
+
+    /// One more; `help` says what to do about it.
+    pub(crate) fn add(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) {
+        self.all.push(CaseError {
+            path: self.path.to_owned(),
+            text: self.text.to_owned(),
+            span,
+            message: message.into(),
+            help: help.map(str::to_owned),
+        });
+    }
+
+    /// One that the reader of TOML found.
+    pub(crate) fn toml(&mut self, error: &toml::de::Error) {
+        self.add(error.span().unwrap_or(0..0), error.message(), None);
+    }
 }
 
 /// Everything that is wrong with a set of case files.

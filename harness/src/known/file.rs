@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::KnownDifference;
-use crate::case::{CaseError, Condition, line_of};
+use crate::case::{CaseError, Condition, Mistakes, line_of};
 use crate::judge::Known;
 use crate::kernel::{FixedIn, KernelVersion};
 use crate::plan::CellNames;
@@ -41,47 +41,44 @@ struct Table {
 ///
 /// Everything that is wrong with it, or the first thing when nothing after it makes sense.
 pub fn read(path: &Path, text: &str) -> Result<Vec<KnownDifference>, Vec<CaseError>> {
-    let error = |span, message: String, help: Option<&str>| CaseError {
-        path: path.to_owned(),
-        text: text.to_owned(),
-        span,
-        message,
-        help: help.map(str::to_owned),
+    let mut mistakes = Mistakes::of(path, text);
+    let file: File = match toml::from_str(text) {
+        Ok(file) => file,
+        Err(error) => {
+            mistakes.toml(&error);
+            return Err(mistakes.all);
+        }
     };
-    let file: File = toml::from_str(text).map_err(|toml| {
-        vec![error(toml.span().unwrap_or(0..0), toml.message().to_owned(), None)]
-    })?;
-    let (mut all, mut errors): (Vec<KnownDifference>, _) = (Vec::new(), Vec::new());
+    let mut all: Vec<KnownDifference> = Vec::new();
     for table in file.known {
         let line = line_of(text, table.span().start);
         let table = table.into_inner();
         let name = table.name.get_ref();
         if all.iter().any(|known| known.known.name == *name) {
-            errors.push(error(table.name.span(), format!("a second `{name}`"), None));
+            mistakes.add(table.name.span(), format!("a second `{name}`"), None);
         }
         if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            let message = "a name is one word".to_owned();
-            errors.push(error(table.name.span(), message, Some("such as `debian-restrict`")));
+            let help = "such as `debian-restrict`";
+            mistakes.add(table.name.span(), "a name is one word", Some(help));
         }
         if table.reason.get_ref().trim().is_empty() {
-            let message = "a difference without a reason".to_owned();
             let help = "name the commit, document or patch that makes it";
-            errors.push(error(table.reason.span(), message, Some(help)));
+            mistakes.add(table.reason.span(), "a difference without a reason", Some(help));
         }
         if let Some(link) = &table.link
             && !(link.get_ref().starts_with("https://") || link.get_ref().starts_with("http://"))
         {
             let message = format!("`{}` is no link", link.get_ref());
-            errors.push(error(link.span(), message, Some("it begins with https://")));
+            mistakes.add(link.span(), message, Some("it begins with https://"));
         }
         if table.cells.get_ref().is_empty() {
-            let message = "a difference in no cell".to_owned();
-            errors.push(error(table.cells.span(), message, Some("`*` names all of them")));
+            let help = "`*` names all of them";
+            mistakes.add(table.cells.span(), "a difference in no cell", Some(help));
         }
         let cells = match CellNames::parse(table.cells.get_ref()) {
             Ok(cells) => cells,
             Err(mistake) => {
-                errors.push(error(table.cells.span(), mistake.to_string(), None));
+                mistakes.add(table.cells.span(), mistake.to_string(), None);
                 continue;
             }
         };
@@ -106,11 +103,11 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<KnownDifference>, Vec<CaseErr
             instead: table.instead.map(|text| lines(&text)),
         });
     }
-    if errors.is_empty() { Ok(all) } else { Err(errors) }
+    if mistakes.all.is_empty() { Ok(all) } else { Err(mistakes.all) }
 }
 
 /// The lines of a transcript, without the empty ones around it.
-fn lines(text: &str) -> Vec<String> {
+pub(crate) fn lines(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
     lines.map(str::to_owned).collect()
 }

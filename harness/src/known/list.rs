@@ -57,11 +57,14 @@ impl KnownDifference {
     /// Whether a cell that did not see what it had to saw what is known.
     #[must_use]
     pub fn explains(&self, observed: &[String]) -> bool {
-        self.instead.as_ref().is_none_or(|lines| {
-            lines.len() == observed.len()
-                && std::iter::zip(lines, observed).all(|(line, seen)| is_like(line, seen))
-        })
+        self.instead.as_ref().is_none_or(|lines| are_like(lines, observed))
     }
+}
+
+/// Whether what was seen is what was written, line by line, in which `(...)` stands for any arguments.
+pub(crate) fn are_like(written: &[String], seen: &[String]) -> bool {
+    written.len() == seen.len()
+        && std::iter::zip(written, seen).all(|(line, seen)| is_like(line, seen))
 }
 
 /// Whether a line is the one that was written, in which `(...)` stands for any arguments.

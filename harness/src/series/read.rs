@@ -1,0 +1,641 @@
+//! A patch series as it is given: a mailbox, a directory of patches, a range of revisions.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::patch::{Mail, Patch};
+use crate::counted::counted;
+use crate::mbox;
+use crate::printable::printable_line;
+use crate::report::mail::MessageId;
+
+/// The largest mailbox that is read, in bytes: no thread of a list comes near.
+const LARGEST: u64 = 64 << 20;
+
+/// The endings of files that are patches in a directory.
+const ENDINGS: [&str; 5] = ["patch", "mbx", "mbox", "eml", "cover"];
+
+/// What the command line names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// A mailbox: as b4 or git writes it, a whole thread, or one mail.
+    Mailbox(PathBuf),
+    /// A directory of patches.
+    Directory(PathBuf),
+    /// Commits of the tree: all that `to` has and `from` has not.
+    Range {
+        /// The revision before the first of them.
+        from: String,
+        /// The last of them.
+        to: String,
+    },
+}
+
+/// A whole series: every patch once, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Where it comes from, as the user named it.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// The mail before the patches, if there is one.
+    pub cover: Option<Cover>,
+    /// The patches; there is one at least.
+    pub patches: Vec<Patch>,
+    /// The commit on which it was made, if it says so.
+    pub base: Option<String>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+}
+
+/// A cover letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cover {
+    /// The subject without what stands in brackets before it.
+    pub subject: String,
+    /// The id of the mail, if it has one.
+    pub id: Option<MessageId>,
+    /// The mail.
+    pub mail: Vec<u8>,
+}
+
+/// Why a series cannot be read. What mails say is in it with everything visible.
+#[derive(Debug, thiserror::Error)]
+pub enum SeriesError {
+    /// A file or directory cannot be read.
+    #[error("read {path}", path = .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is too large to be a mailbox.
+    #[error("read a series from {path}: it is larger than {limit} MiB", limit = LARGEST >> 20)]
+    TooLarge {
+        /// Which.
+        path: String,
+    },
+    /// There is no such file, and it cannot be a range of revisions.
+    #[error(
+        "read a series from {text}: there is no such file, and it is no range of revisions like v6.18..topic"
+    )]
+    Neither {
+        /// What was given.
+        text: String,
+    },
+    /// It has no mail.
+    #[error(
+        "read a series from {from}: it is no mailbox and no mail; `b4 am` and `git format-patch` write what is read"
+    )]
+    NoMail {
+        /// Where.
+        from: String,
+    },
+    /// It has mails, and none is a patch.
+    #[error("read a series from {from}: {mails} and no patch in it")]
+    NoPatch {
+        /// Where.
+        from: String,
+        /// How many mails.
+        mails: String,
+    },
+    /// Some patches are not there.
+    #[error("read a series from {from}: {which} of {of}{hint}")]
+    Missing {
+        /// Where.
+        from: String,
+        /// `v3 lacks patches 2, 5-7`
+        which: String,
+        /// How many patches there should be.
+        of: usize,
+        /// What else is there.
+        hint: String,
+    },
+    /// Two different mails are the same patch of the series.
+    #[error(
+        "read a series from {from}: patch {number} of {of} is there twice, and not the same: {first:?} and {second:?}"
+    )]
+    Twice {
+        /// Where.
+        from: String,
+        /// The number.
+        number: usize,
+        /// How many patches there should be.
+        of: usize,
+        /// One subject.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Mails of several series.
+    #[error(
+        "read a series from {from}: it has several series: {first:?} is one of {of}, {second:?} is number {number} of {other}"
+    )]
+    Several {
+        /// Where.
+        from: String,
+        /// The subject of one.
+        first: String,
+        /// The number of its patches.
+        of: usize,
+        /// The subject of another.
+        second: String,
+        /// Its number.
+        number: usize,
+        /// The number of its patches.
+        other: usize,
+    },
+    /// A patch changes nothing.
+    #[error("read a series from {from}: the patch {subject:?} has no diff")]
+    NoDiff {
+        /// Where.
+        from: String,
+        /// Its subject.
+        subject: String,
+    },
+}
+
+impl Given {
+    /// What a text names: a file or directory that is there, else a range of revisions.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, SeriesError> {
+        let path = Path::new(text);
+        match path.metadata() {
+            Ok(data) if data.is_dir() => return Ok(Self::Directory(path.to_owned())),
+            Ok(_) => return Ok(Self::Mailbox(path.to_owned())),
+            Err(_) => {}
+        }
+        // A revision never begins so (git-check-ref-format); as an argument it would be an option.
+        let revision = |text: &str| {
+            !text.starts_with(['-', '.']) && !text.contains(|c: char| c.is_control() || c == ' ')
+        };
+        match text.split_once("..") {
+            Some((from, to)) if !from.is_empty() && revision(from) && revision(to) => {
+                let to = if to.is_empty() { "HEAD" } else { to };
+                Ok(Self::Range { from: from.to_owned(), to: to.to_owned() })
+            }
+            _ => Err(SeriesError::Neither { text: printable_line(text) }),
+        }
+    }
+}
+
+impl Series {
+    /// Reads a mailbox. A cover letter that b4 wrote beside it is read too.
+    ///
+    /// # Errors
+    ///
+    /// When it is not exactly one whole series.
+    pub fn of_mailbox(path: &Path) -> Result<Self, SeriesError> {
+        let mut mails = mails(path)?;
+        let beside = path.with_extension("cover");
+        if beside != path && beside.is_file() {
+            mails.extend(self::mails(&beside)?);
+        }
+        Self::of(&path.display().to_string(), mails)
+    }
+
+    /// Reads a directory of patches, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// When it is not exactly one whole series.
+    pub fn of_directory(path: &Path) -> Result<Self, SeriesError> {
+        let error = |source| SeriesError::Read { path: path.to_owned(), source };
+        let entries =
+            path.read_dir().map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
+        let ends = |path: &Path| {
+            path.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known))
+        };
+        let mut files: Vec<PathBuf> =
+            entries.into_iter().map(|entry| entry.path()).filter(|path| ends(path)).collect();
+        files.sort();
+        let mut all = Vec::new();
+        for file in files {
+            let mails = mails(&file)?;
+            if mails.is_empty() {
+                return Err(SeriesError::NoMail { from: name(&file.display().to_string()) });
+            }
+            all.extend(mails);
+        }
+        Self::of(&path.display().to_string(), all)
+    }
+
+    /// Reads what `git format-patch --stdout` wrote of a range; `range` is how the user named it.
+    ///
+    /// # Errors
+    ///
+    /// When it has no patch.
+    pub fn of_range(range: &str, text: &[u8]) -> Result<Self, SeriesError> {
+        Self::of(range, mbox::messages(text).into_iter().filter_map(Mail::read).collect())
+    }
+
+    /// The hash of all that is applied, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for patch in &self.patches {
+            hash.update((patch.mail.len() as u64).to_be_bytes());
+            hash.update(&patch.mail);
+        }
+        crate::hex(&hash.finalize())
+    }
+
+    /// The mail that a report answers: the cover letter, else the first patch.
+    #[must_use]
+    pub fn answered(&self) -> Option<&[u8]> {
+        let cover = self.cover.as_ref().map(|cover| cover.mail.as_slice());
+        cover.or(self.patches.first().map(|patch| patch.mail.as_slice()))
+    }
+
+    fn of(from: &str, mails: Vec<Mail>) -> Result<Self, SeriesError> {
+        let from = name(from);
+        if mails.is_empty() {
+            return Err(SeriesError::NoMail { from });
+        }
+        let number = mails.len();
+        let mut candidates: Vec<Mail> = Vec::new();
+        for mail in mails.into_iter().filter(|mail| !mail.is_reply) {
+            let again = |known: &Mail| known.id.is_some() && known.id == mail.id;
+            if !candidates.iter().any(again) {
+                candidates.push(mail);
+            }
+        }
+        let tagged = |mail: &Mail| mail.tag.is_patch || mail.tag.count.is_some();
+        let any_tagged = candidates.iter().any(tagged);
+        candidates.retain(|mail| if any_tagged { tagged(mail) } else { mail.diff.is_some() });
+        let mut versions: BTreeMap<u32, Version> = BTreeMap::new();
+        for mail in candidates {
+            versions.entry(mail.tag.version()).or_default().add(mail, &from)?;
+        }
+        // A cover letter alone, of a version that is told of elsewhere, is no series.
+        versions.retain(|_, version| !version.numbered.is_empty() || !version.others.is_empty());
+        let Some((version, newest)) = versions.pop_last() else {
+            let mails = counted(number, "mail");
+            return Err(SeriesError::NoPatch { from, mails });
+        };
+        let older: Vec<u32> = versions.keys().copied().collect();
+        let whole = versions.iter().rev().find(|(_, version)| version.missing().is_empty());
+        let hint = match (whole, older.is_empty()) {
+            (Some((whole, _)), _) => {
+                format!(" (v{whole} is whole: give its mails alone to check it)")
+            }
+            (None, false) => "; nor is an older version whole".to_owned(),
+            (None, true) => String::new(),
+        };
+        let mut series = newest.series(&from, version, &hint)?;
+        if let Some(last) = older.last() {
+            series.notes.push(format!("v{version} is checked, and mails of v{last} are left out"));
+        }
+        Ok(series)
+    }
+}
+
+/// The mails of one version of a series.
+#[derive(Default)]
+struct Version {
+    cover: Option<Mail>,
+    /// How many patches there should be.
+    of: usize,
+    numbered: BTreeMap<usize, Mail>,
+    /// Patches without a number, in their order.
+    others: Vec<Mail>,
+}
+
+impl Version {
+    fn add(&mut self, mail: Mail, from: &str) -> Result<(), SeriesError> {
+        let Some((number, of)) = mail.tag.count else {
+            let again = |known: &Mail| known.subject == mail.subject && known.diff == mail.diff;
+            if !self.others.iter().any(again) {
+                self.others.push(mail);
+            }
+            return Ok(());
+        };
+        let known = self.numbered.values().next().or(self.cover.as_ref());
+        let first = known.map_or(&mail.subject, |known| &known.subject);
+        if self.of != 0 && self.of != of || number > of {
+            return Err(SeriesError::Several {
+                from: from.to_owned(),
+                first: printable_line(first),
+                of: if self.of == 0 { of } else { self.of },
+                second: printable_line(&mail.subject),
+                number,
+                other: of,
+            });
+        }
+        self.of = of;
+        if number == 0 {
+            self.cover.get_or_insert(mail);
+            return Ok(());
+        }
+        match self.numbered.get(&number) {
+            Some(known) if known.diff != mail.diff || known.subject != mail.subject => {
+                Err(SeriesError::Twice {
+                    from: from.to_owned(),
+                    number,
+                    of,
+                    first: printable_line(&known.subject),
+                    second: printable_line(&mail.subject),
+                })
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.numbered.insert(number, mail);
+                Ok(())
+            }
+        }
+    }
+
+    /// The numbers of patches that are not there.
+    fn missing(&self) -> Vec<usize> {
+        (1..=self.of).filter(|number| !self.numbered.contains_key(number)).collect()
+    }
+
+    fn series(self, from: &str, version: u32, hint: &str) -> Result<Series, SeriesError> {
+        let missing = self.missing();
+        if !missing.is_empty() {
+            let plural = if missing.len() == 1 { "patch" } else { "patches" };
+            return Err(SeriesError::Missing {
+                from: from.to_owned(),
+                which: format!("v{version} lacks {plural} {}", ranges(&missing)),
+                of: self.of,
+                hint: hint.to_owned(),
+            });
+        }
+        let mut notes = Vec::new();
+        let mails: Vec<Mail> = if self.numbered.is_empty() {
+            self.others
+        } else {
+            let left = self.others.iter();
+            notes.extend(
+                left.map(|mail| format!("left out, because it has no number: {}", mail.subject)),
+            );
+            self.numbered.into_values().collect()
+        };
+        if let Some(empty) = mails.iter().find(|mail| mail.diff.is_none()) {
+            let subject = printable_line(&empty.subject);
+            return Err(SeriesError::NoDiff { from: from.to_owned(), subject });
+        }
+        let base = self.cover.iter().chain(&mails).find_map(|mail| mail.base.clone());
+        let cover = self.cover.map(|mail| {
+            let Mail { subject, id, mail, .. } = mail;
+            Cover { subject, id, mail }
+        });
+        let patches = mails.into_iter().enumerate().map(|(at, mail)| mail.into_patch(at + 1));
+        let patches = patches.collect();
+        Ok(Series { name: from.to_owned(), version, cover, patches, base, notes })
+    }
+}
+
+/// `1, 3-5`
+fn ranges(numbers: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let word = |(first, last): (usize, usize)| match last - first {
+        0 => first.to_string(),
+        _ => format!("{first}-{last}"),
+    };
+    ranges.into_iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn name(text: &str) -> String {
+    printable_line(text)
+}
+
+/// The mails of a file, which may be compressed as archives send it.
+fn mails(path: &Path) -> Result<Vec<Mail>, SeriesError> {
+    let error = |source| SeriesError::Read { path: path.to_owned(), source };
+    let mut text = read(File::open(path).map_err(error)?).map_err(error)?;
+    if text.starts_with(&[0x1f, 0x8b]) && text.len() as u64 <= LARGEST {
+        text = read(MultiGzDecoder::new(text.as_slice())).map_err(error)?;
+    }
+    if text.len() as u64 > LARGEST {
+        return Err(SeriesError::TooLarge { path: name(&path.display().to_string()) });
+    }
+    Ok(mbox::messages(&text).into_iter().filter_map(Mail::read).collect())
+}
+
+fn read(source: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    source.take(LARGEST + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+
+    use rstest::rstest;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const FROM: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\n";
+
+    /// A mail; what it changes depends on its subject only.
+    fn mail(subject: &str, id: &str) -> String {
+        let file = subject.rsplit([']', ' ']).next().unwrap_or_default();
+        format!(
+            "{FROM}From: Ann Example <ann@example.org>\nMessage-ID: <{id}@example.org>\nSubject: {subject}\n\n\
+             text\n\ndiff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-a\n+b\n--\n2.47\n\n"
+        )
+    }
+
+    fn without_diff(subject: &str, id: &str) -> String {
+        let text = mail(subject, id);
+        format!("{}text\n", text.split_once("text\n").unwrap().0)
+    }
+
+    fn read(text: &str) -> Result<Series, SeriesError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        Series::of_mailbox(file.path())
+    }
+
+    fn subjects(series: &Series) -> Vec<&str> {
+        series.patches.iter().map(|patch| patch.subject.as_str()).collect()
+    }
+
+    #[rstest]
+    #[case::in_order(&["[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
+    #[case::turned(&["[PATCH 2/2] b", "[PATCH 1/2] a"], 1)]
+    #[case::with_a_cover(&["[PATCH 0/2] all", "[PATCH 1/2] a", "[PATCH 2/2] b"], 1)]
+    #[case::with_answers(&["[PATCH 1/2] a", "Re: [PATCH 1/2] a", "[PATCH 2/2] b", "Re: Re: [PATCH 2/2] b"], 1)]
+    #[case::with_other_mails(&["[PATCH 1/2] a", "[PATCH 2/2] b", "thoughts", "[tip: perf/core] a"], 1)]
+    #[case::without_numbers(&["[PATCH] a", "[PATCH] b"], 1)]
+    #[case::without_brackets(&["a", "b"], 1)]
+    #[case::a_number_counts(&["[PATCH 1/2] a", "[PATCH 2/2] b", "[PATCH] c"], 1)]
+    #[case::two_versions(&["[PATCH 1/1] z", "[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
+    #[case::an_older_one_in_part(&["[PATCH 1/9] z", "[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
+    #[case::a_cover_of_a_newer_one(&["[PATCH v4 0/3] z", "[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
+    #[case::sent_again(&["[PATCH 1/2] a", "[PATCH RESEND 1/2] a", "[PATCH 2/2] b"], 1)]
+    fn every_patch_of_the_newest_version_is_there_once_and_in_order(
+        #[case] mails: &[&str],
+        #[case] version: u32,
+    ) {
+        let mails = mails.iter().enumerate().map(|(at, subject)| mail(subject, &at.to_string()));
+        let series = read(&mails.collect::<String>()).unwrap();
+        assert_eq!((subjects(&series), series.version), (vec!["a", "b"], version));
+        assert_eq!(series.patches.iter().map(|patch| patch.number).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[rstest]
+    #[case::nothing("", "no mailbox and no mail")]
+    #[case::text("no mail at all\n", "no mailbox and no mail")]
+    #[case::binary("\u{0}\u{1}\u{2}", "no mailbox and no mail")]
+    #[case::separators(&FROM.repeat(3), "no mailbox and no mail")]
+    #[case::answers(&mail("Re: [PATCH] a", "1"), "1 mail and no patch in it")]
+    #[case::only_a_cover(&without_diff("[PATCH 0/2] a", "1"), "1 mail and no patch in it")]
+    #[case::talk(&without_diff("thoughts", "1").repeat(2), "2 mails and no patch in it")]
+    #[case::no_diff(&without_diff("[PATCH] a", "1"), "the patch \"a\" has no diff")]
+    #[case::one_without(&(mail("[PATCH 1/2] a", "1") + &without_diff("[PATCH 2/2] b", "2")), "\"b\" has no diff")]
+    #[case::missing(&mail("[PATCH 2/3] a", "1"), "v1 lacks patches 1, 3 of 3")]
+    #[case::last(&mail("[PATCH v7 1/2] a", "1"), "v7 lacks patch 2 of 2")]
+    #[case::many(&mail("[PATCH 2/99999] a", "1"), "v1 lacks patches 1, 3-99999 of 99999")]
+    #[case::newer_in_part(
+        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH v2 1/2] a", "2")),
+        "v2 lacks patch 2 of 2 (v1 is whole: give its mails alone")]
+    #[case::all_in_part(
+        &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH v2 1/2] a", "2")), "; nor is an older version whole")]
+    #[case::twice(
+        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")), "patch 1 of 1 is there twice, and not the same: \"a\" and \"b\"")]
+    #[case::several(
+        &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH 2/3] b", "2")), "\"a\" is one of 2, \"b\" is number 2 of 3")]
+    #[case::beyond(&mail("[PATCH 4/3] a", "1"), "number 4 of 3")]
+    fn what_is_not_exactly_one_whole_series_is_told(#[case] text: &str, #[case] words: &str) {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn the_same_mail_twice_is_one() {
+        let one = mail("[PATCH 1/1] a", "1");
+        // A list's footer makes no other mail of it.
+        let again = one.replace("2.47\n", "2.47\n\nlist footer\n");
+        let series = read(&(one.clone() + &again)).unwrap();
+        assert_eq!(series.patches.len(), 1);
+        assert!(one.ends_with(&String::from_utf8(series.patches[0].mail.clone()).unwrap()));
+    }
+
+    #[test]
+    fn what_was_left_out_is_told() {
+        let text = mail("[PATCH 1/1] z", "1")
+            + &mail("[PATCH v2 1/1] a", "2")
+            + &mail("[PATCH v2] b", "3");
+        let notes = read(&text).unwrap().notes;
+        assert_eq!(
+            notes,
+            [
+                "left out, because it has no number: b",
+                "v2 is checked, and mails of v1 are left out"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_cover_letter_and_the_base_come_from_wherever_they_are() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("v1_20200227_ann_perf.mbx");
+        let base = "base-commit: 0123456789012345678901234567890123456789\n";
+        fs::write(&path, mail("[PATCH 1/1] a", "1")).unwrap();
+        let series = Series::of_mailbox(&path).unwrap();
+        assert_eq!((series.cover.is_some(), series.base.is_some()), (false, false));
+        assert_eq!(series.answered(), Some(series.patches[0].mail.as_slice()));
+
+        fs::write(path.with_extension("cover"), without_diff("[PATCH 0/1] all", "0") + base)
+            .unwrap();
+        let series = Series::of_mailbox(&path).unwrap();
+        assert_eq!(series.cover.as_ref().unwrap().subject, "all");
+        assert_eq!(series.base.as_deref(), base.trim().strip_prefix("base-commit: "));
+        assert_eq!(series.answered(), Some(series.cover.as_ref().unwrap().mail.as_slice()));
+    }
+
+    #[test]
+    fn a_directory_is_read_in_the_order_of_its_names() {
+        let directory = TempDir::new().unwrap();
+        let put = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        put("0002-b.patch", &mail("[PATCH] b", "2"));
+        put("0001-a.patch", &mail("[PATCH] a", "1"));
+        put("notes.txt", "no mail");
+        put("0002-b.patch~", &mail("[PATCH] old", "3"));
+        assert_eq!(subjects(&Series::of_directory(directory.path()).unwrap()), ["a", "b"]);
+        put("0000-cover-letter.patch", &without_diff("[PATCH 0/2] all", "0"));
+        let error = Series::of_directory(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("lacks patches 1-2 of 2"), "{error}");
+        put("0003-c.patch", "diff --git a/a b/a\n");
+        let error = Series::of_directory(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("0003-c.patch: it is no mailbox"), "{error}");
+    }
+
+    #[test]
+    fn a_mailbox_may_be_compressed_as_archives_send_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(mail("[PATCH] a", "1").as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        fs::write(file.path(), &packed).unwrap();
+        assert_eq!(subjects(&Series::of_mailbox(file.path()).unwrap()), ["a"]);
+        fs::write(file.path(), &packed[..packed.len() / 2]).unwrap();
+        assert!(matches!(Series::of_mailbox(file.path()), Err(SeriesError::Read { .. })));
+        let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let zeros = vec![0; 1 << 20];
+        (0..=LARGEST >> 20).for_each(|_| bomb.write_all(&zeros).unwrap());
+        fs::write(file.path(), bomb.finish().unwrap()).unwrap();
+        assert!(matches!(Series::of_mailbox(file.path()), Err(SeriesError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_file_comes_before_a_range_of_revisions() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("a..b").display().to_string();
+        let range =
+            |from: &str, to: &str| Given::Range { from: from.to_owned(), to: to.to_owned() };
+        assert_eq!(Given::parse(&path).unwrap(), range(path.strip_suffix("..b").unwrap(), "b"));
+        fs::write(&path, "").unwrap();
+        assert_eq!(Given::parse(&path).unwrap(), Given::Mailbox(path.into()));
+        let named = directory.path().display().to_string();
+        assert_eq!(Given::parse(&named).unwrap(), Given::Directory(named.into()));
+        assert_eq!(Given::parse("v6.18..").unwrap(), range("v6.18", "HEAD"));
+    }
+
+    #[rstest]
+    #[case("none.mbox")]
+    #[case("..topic")]
+    #[case("v6.18...topic")]
+    #[case("-x..--exec=reboot")]
+    #[case("a..--exec=reboot")]
+    #[case("a\u{1b}[2J..b")]
+    fn what_is_neither_is_told(#[case] text: &str) {
+        let error = Given::parse(text).unwrap_err().to_string();
+        assert!(error.contains("no such file") && !error.contains('\u{1b}'), "{error}");
+    }
+
+    #[test]
+    fn a_series_is_known_by_what_it_changes() {
+        let one = read(&mail("[PATCH] a", "1")).unwrap();
+        assert_eq!(one.sha256(), read(&mail("[PATCH] a", "1")).unwrap().sha256());
+        assert_ne!(one.sha256(), read(&mail("[PATCH] b", "1")).unwrap().sha256());
+    }
+
+    #[test]
+    fn hostile_mails_leave_nothing_hidden_in_an_error() {
+        let subject = format!("[PATCH 1/1] \u{202e}a\u{1b}]0;x\u{7}{}", "x".repeat(5000));
+        let error =
+            read(&(mail(&subject, "1") + &mail("[PATCH 1/1] b", "2"))).unwrap_err().to_string();
+        assert!(!error.contains(['\u{202e}', '\u{1b}', '\u{7}']) && error.len() < 3000, "{error}");
+    }
+}
