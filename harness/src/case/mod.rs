@@ -13,6 +13,7 @@ mod values;
 
 pub use axes::{Axes, Coordinates, Selector};
 pub use condition::{Circumstances, Condition};
+pub(crate) use error::Mistakes;
 pub use error::{CaseError, CaseErrors};
 pub use expectation::{Expected, Transcript, abbreviated};
 pub use file::UNPRIVILEGED;

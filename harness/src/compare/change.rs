@@ -1,11 +1,11 @@
 //! One thing that differs between two transcripts of a cell.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::question::{Question, Returned};
 
 /// One thing that differs. Two cells that have the same changes differ in the same way.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "change")]
 pub enum Change {
     /// A syscall returned something else.
@@ -94,7 +94,7 @@ pub enum Change {
 }
 
 /// How something changed from A to B.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
     /// It was not there.

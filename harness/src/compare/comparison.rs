@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::names::{CellId, globs};
@@ -14,7 +14,7 @@ use crate::judge::Verdict;
 use crate::record::CellResult;
 
 /// Two sides, compared cell by cell.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
     /// The first side.
     pub a: SideWords,
@@ -39,7 +39,7 @@ pub struct Comparison {
 }
 
 /// A side in words.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SideWords {
     /// Where it comes from: a run record's or a kernel's name.
     pub from: String,
@@ -54,8 +54,12 @@ pub struct SideWords {
 }
 
 /// Cells that differ in the same way.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
+    /// Which of the changes that were stated beforehand it is, by its place among them; none when nobody
+    /// stated it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<usize>,
     /// What differs.
     pub kind: Kind,
     /// Their verdicts on A.
@@ -77,7 +81,7 @@ pub struct Group {
 }
 
 /// Why a case expects something else of a kernel.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Because {
     /// The commit, document or patch that makes the difference.
     pub reason: String,
@@ -86,7 +90,7 @@ pub struct Because {
 }
 
 /// Cells that are told apart from those that differ.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Apart {
     /// Why.
     pub why: String,
@@ -95,7 +99,7 @@ pub struct Apart {
 }
 
 /// Cells, in full and in few words.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cells {
     /// How many.
     pub count: usize,
@@ -106,7 +110,7 @@ pub struct Cells {
 }
 
 /// What differs first and foremost, in the order in which it is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The kernel died, or reported a fault.
@@ -164,6 +168,21 @@ impl Comparison {
         b: &Side<'a>,
         wanted: &dyn Fn(&str, &Coordinates) -> bool,
     ) -> Result<Self, NothingInCommon> {
+        Self::with_stated(a, b, wanted, &|_| None)
+    }
+
+    /// The same, when some changes were stated beforehand: `stated` says which one a cell of B that differs
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of).
+    pub fn with_stated<'a>(
+        a: &Side<'a>,
+        b: &Side<'a>,
+        wanted: &dyn Fn(&str, &Coordinates) -> bool,
+        stated: &dyn Fn(&CellResult) -> Option<usize>,
+    ) -> Result<Self, NothingInCommon> {
         let one_policy = one_policy_each(a, b);
         let cells = |side: &Side<'a>| {
             let mut cells = side.cells(one_policy);
@@ -188,7 +207,7 @@ impl Comparison {
             match cells_b.get(key) {
                 Some(other) => {
                     common += 1;
-                    sorting.pair(key, cell, other);
+                    sorting.pair(key, cell, other, stated);
                 }
                 None => sorting.only(key, cell, "A"),
             }

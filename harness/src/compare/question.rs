@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
 use crate::grant::cap_name;
@@ -29,7 +29,7 @@ pub(super) struct Call {
 }
 
 /// What a syscall returned.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Returned {
     /// An error, by its name.
@@ -41,7 +41,7 @@ pub enum Returned {
 }
 
 /// A question of the kernel, or something else that it told.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Whether the subject has this capability; where it falls back on CAP_SYS_ADMIN, that is part of it.

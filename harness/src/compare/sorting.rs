@@ -23,6 +23,8 @@ struct Growing<'a> {
 /// What makes cells differ in the same way.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Alike {
+    /// What nobody stated beforehand comes first.
+    stated: Option<usize>,
     /// What nobody expects comes before what the cases explain.
     expected: bool,
     kind: Kind,
@@ -50,7 +52,13 @@ impl<'a> Sorting<'a> {
         self.only.entry(format!("only on {side}")).or_default().insert((key.policy, id(cell)));
     }
 
-    pub(super) fn pair(&mut self, key: &Key<'a>, a: &'a CellResult, b: &'a CellResult) {
+    pub(super) fn pair(
+        &mut self,
+        key: &Key<'a>,
+        a: &'a CellResult,
+        b: &'a CellResult,
+        stated: &dyn Fn(&CellResult) -> Option<usize>,
+    ) {
         let name = (key.policy, id(a));
         if let Some(why) = not_judged(a, b) {
             self.not_judged.entry(why).or_default().insert(name);
@@ -98,6 +106,7 @@ impl<'a> Sorting<'a> {
         };
         let because = because(a, b);
         let alike = Alike {
+            stated: stated(b),
             expected: expected(verdicts, &because),
             kind,
             because,
@@ -140,6 +149,7 @@ impl<'a> Sorting<'a> {
                 _ => guess(&alike.changes, &group.places),
             };
             Group {
+                stated: alike.stated,
                 kind: alike.kind,
                 verdict_a: alike.verdicts.0,
                 verdict_b: alike.verdicts.1,

@@ -1,0 +1,328 @@
+//! The changes that the author of a series means, as they are stated beforehand.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Patch;
+use crate::case::{CaseErrors, Mistakes, line_of};
+use crate::known::{are_like, lines};
+use crate::plan::CellNames;
+
+/// The name of the file in a kernel's tree, with which a series can bring what its author means.
+pub const IN_TREE: &str = "perfsec-expect.toml";
+
+/// Changes that are meant; of several that a cell could be, it is the first.
+#[derive(Clone, Debug, Default)]
+pub struct Expectations(Vec<Change>);
+
+/// A change that is meant.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The number of the patch that makes it; without it, any patch.
+    pub patch: Option<usize>,
+    /// Globs on the names of the cells that change.
+    pub cells: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// What these cells see then; without it, anything.
+    pub sees: Option<Vec<String>>,
+    /// Where it is stated: the file and its line.
+    pub place: (PathBuf, usize),
+    names: Vec<CellNames>,
+}
+
+/// Why stated changes could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpectError {
+    /// The file cannot be read.
+    #[error("read the stated changes in {path}", path = .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Mistakes in it.
+    #[error(transparent)]
+    Mistakes(#[from] CaseErrors),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    change: Vec<Spanned<Table>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    patch: Option<Spanned<Named>>,
+    cells: Spanned<Vec<Spanned<String>>>,
+    reason: Spanned<String>,
+    sees: Option<Spanned<String>>,
+}
+
+/// How a patch is named.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Number(i64),
+    Subject(String),
+}
+
+impl Expectations {
+    /// Reads a file of them for a series of these patches.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, and every mistake in it.
+    pub fn file(path: &Path, patches: &[Patch]) -> Result<Self, ExpectError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ExpectError::Read { path: path.to_owned(), source })?;
+        Ok(Self::read(path, &text, patches)?)
+    }
+
+    /// Reads the text of such a file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, or the first thing when nothing after it makes sense.
+    pub fn read(path: &Path, text: &str, patches: &[Patch]) -> Result<Self, CaseErrors> {
+        let mut mistakes = Mistakes::of(path, text);
+        let file: File = match toml::from_str(text) {
+            Ok(file) => file,
+            Err(error) => {
+                mistakes.toml(&error);
+                return Err(CaseErrors(mistakes.all));
+            }
+        };
+        let mut all = Vec::new();
+        for table in file.change {
+            let line = line_of(text, table.span().start);
+            let table = table.into_inner();
+            if table.reason.get_ref().trim().is_empty() {
+                let help = "say what makes the change, as the commit message does";
+                mistakes.add(table.reason.span(), "a change without a reason", Some(help));
+            }
+            if table.cells.get_ref().is_empty() {
+                mistakes.add(
+                    table.cells.span(),
+                    "a change of no cell",
+                    Some("`*` names all of them"),
+                );
+            }
+            let sees = table.sees.as_ref().map(|sees| lines(sees.get_ref()));
+            if let (Some(sees), Some([])) = (&table.sees, sees.as_deref()) {
+                let help = "write the whole transcript, as `perfsec show` does, or leave it out";
+                mistakes.add(sees.span(), "an empty transcript", Some(help));
+            }
+            let patch =
+                table.patch.as_ref().and_then(|named| number(named, patches, &mut mistakes));
+            let (mut cells, mut names) = (Vec::new(), Vec::new());
+            for cell in table.cells.into_inner() {
+                match CellNames::parse(std::slice::from_ref(cell.get_ref())) {
+                    Ok(parsed) => names.push(parsed),
+                    Err(mistake) => mistakes.add(cell.span(), mistake.to_string(), None),
+                }
+                cells.push(cell.into_inner());
+            }
+            let reason = table.reason.into_inner();
+            all.push(Change { patch, cells, reason, sees, place: (path.to_owned(), line), names });
+        }
+        if mistakes.all.is_empty() { Ok(Self(all)) } else { Err(CaseErrors(mistakes.all)) }
+    }
+
+    /// All of them, in their order.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.0
+    }
+
+    /// Adds those of another file.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Which of them it is when this patch makes this cell see this.
+    #[must_use]
+    pub fn of_patch(&self, number: usize, cell: &str, observed: &[String]) -> Option<usize> {
+        self.0.iter().position(|change| {
+            change.patch.is_none_or(|patch| patch == number)
+                && change.concerns(cell)
+                && change.sees.as_ref().is_none_or(|sees| are_like(sees, observed))
+        })
+    }
+
+    /// Which of them it is when the whole series changes this cell. What it sees then, later patches may have
+    /// changed again.
+    #[must_use]
+    pub fn of_series(&self, cell: &str) -> Option<usize> {
+        self.0.iter().position(|change| change.concerns(cell))
+    }
+}
+
+impl Change {
+    fn concerns(&self, cell: &str) -> bool {
+        self.names.iter().any(|names| names.contains(cell))
+    }
+
+    /// Those of its globs that no cell meets of those that changed so.
+    #[must_use]
+    pub fn unmet(&self, changed: &[&str]) -> Vec<String> {
+        let pairs = std::iter::zip(&self.cells, &self.names);
+        let unmet = pairs.filter(|(_, names)| !changed.iter().any(|cell| names.contains(cell)));
+        unmet.map(|(glob, _)| glob.clone()).collect()
+    }
+}
+
+/// The number of the patch that is named, if there is exactly one.
+fn number(named: &Spanned<Named>, patches: &[Patch], mistakes: &mut Mistakes<'_>) -> Option<usize> {
+    let all = patches.len();
+    match named.get_ref() {
+        Named::Number(number) => {
+            let found = usize::try_from(*number).ok().filter(|number| (1..=all).contains(number));
+            if found.is_none() {
+                let message = format!("the series has no patch {number}");
+                mistakes.add(named.span(), message, Some(&format!("its last one is {all}")));
+            }
+            found
+        }
+        Named::Subject(subject) => {
+            let wanted = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+            let mut found = patches.iter().filter(|patch| patch.subject == wanted);
+            match (found.next(), found.next()) {
+                (Some(patch), None) => Some(patch.number),
+                (None, _) => {
+                    let known: Vec<&str> =
+                        patches.iter().map(|patch| patch.subject.as_str()).collect();
+                    let close = crate::suggest::closest(&wanted, &known);
+                    let message = format!("the series has no patch with this subject{close}");
+                    let help = "write it without the brackets of the mail, or give its number";
+                    mistakes.add(named.span(), message, Some(help));
+                    None
+                }
+                (Some(_), Some(_)) => {
+                    let message = "several patches have this subject";
+                    mistakes.add(named.span(), message, Some("give its number"));
+                    None
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const FILE: &str = r#"
+[[change]]
+patch = "perf/core: open access for CAP_PERFMON"
+cells = ["open/cpu/none_t/*", "open/task"]
+reason = "CAP_PERFMON is asked for before CAP_SYS_ADMIN"
+sees = '''
+perf_event_open(...) = fd
+  cap perfmon = granted
+'''
+
+[[change]]
+cells = ["proc/*"]
+reason = "anywhere"
+"#;
+
+    fn patches() -> Vec<Patch> {
+        let subjects =
+            ["capabilities: introduce CAP_PERFMON", "perf/core: open access for CAP_PERFMON"];
+        let patch = |(at, subject): (usize, &&str)| Patch {
+            number: at + 1,
+            subject: (*subject).to_owned(),
+            id: None,
+            author: String::new(),
+            mail: Vec::new(),
+        };
+        subjects.iter().enumerate().map(patch).collect()
+    }
+
+    fn read(text: &str) -> Result<Expectations, CaseErrors> {
+        Expectations::read(Path::new("expect.toml"), text, &patches())
+    }
+
+    const SEES: [&str; 2] =
+        ["perf_event_open(software/dummy, pid=0) = fd", "  cap perfmon = granted"];
+
+    #[rstest]
+    #[case(2, "open/cpu/none_t/paranoid=2/perfmon/enforcing", &SEES, Some(0))]
+    #[case(2, "open/task/all_t/paranoid=2/perfmon/enforcing", &SEES, Some(0))]
+    #[case::another_patch(1, "open/cpu/none_t/paranoid=2/perfmon/enforcing", &SEES, None)]
+    #[case::another_cell(2, "open/cpu/all_t/paranoid=2/perfmon/enforcing", &SEES, None)]
+    #[case::sees_less(2, "open/cpu/none_t/paranoid=2/perfmon/enforcing", &SEES[..1], None)]
+    #[case::anywhere(1, "proc/maps/all_t/paranoid=2/none/enforcing", &[], Some(1))]
+    fn a_change_is_stated_only_where_all_that_is_written_holds(
+        #[case] patch: usize,
+        #[case] cell: &str,
+        #[case] observed: &[&str],
+        #[case] expected: Option<usize>,
+    ) {
+        let observed: Vec<String> = observed.iter().map(ToString::to_string).collect();
+        assert_eq!(read(FILE).unwrap().of_patch(patch, cell, &observed), expected);
+    }
+
+    #[test]
+    fn a_change_of_the_whole_series_is_one_of_any_patch() {
+        let stated = read(FILE).unwrap();
+        assert_eq!(stated.of_series("open/cpu/none_t/paranoid=2/perfmon/enforcing"), Some(0));
+        assert_eq!(stated.of_series("open/cpu/all_t/paranoid=2/perfmon/enforcing"), None);
+    }
+
+    #[test]
+    fn every_glob_of_a_change_must_be_met() {
+        let stated = read(FILE).unwrap();
+        let change = &stated.changes()[0];
+        assert_eq!(change.unmet(&["open/cpu/none_t/paranoid=2/none/enforcing"]), ["open/task"]);
+        assert_eq!(change.unmet(&["proc/maps"]), ["open/cpu/none_t/*", "open/task"]);
+        let both = ["open/cpu/none_t/a", "open/task/b"];
+        assert_eq!(change.unmet(&both), [""; 0]);
+    }
+
+    #[rstest]
+    #[case("\"perf/core: open access for CAP_PERFMON\"", "2", Some(2))]
+    #[case(
+        "\"perf/core: open access for CAP_PERFMON\"",
+        "\"perf/core:  open access\\n for CAP_PERFMON\"",
+        Some(2)
+    )]
+    #[case("patch = \"perf/core: open access for CAP_PERFMON\"", "", None)]
+    fn a_patch_is_named_by_its_subject_or_number(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] expected: Option<usize>,
+    ) {
+        assert_eq!(read(&FILE.replacen(from, to, 1)).unwrap().changes()[0].patch, expected);
+    }
+
+    #[rstest]
+    #[case(
+        "open access for",
+        "open acces for",
+        "did you mean `perf/core: open access for CAP_PERFMON`"
+    )]
+    #[case("\"perf/core: open access for CAP_PERFMON\"", "3", "the series has no patch 3")]
+    #[case("\"perf/core: open access for CAP_PERFMON\"", "0", "the series has no patch 0")]
+    #[case("\"perf/core: open access for CAP_PERFMON\"", "-1", "the series has no patch -1")]
+    #[case("\"open/task\"", "\"[\"", "is no glob")]
+    #[case("\"open/cpu/none_t/*\", \"open/task\"", "", "a change of no cell")]
+    #[case("\"CAP_PERFMON is asked for before CAP_SYS_ADMIN\"", "\" \"", "without a reason")]
+    #[case("perf_event_open(...) = fd\n  cap perfmon = granted\n", "\n", "an empty transcript")]
+    #[case("sees =", "see =", "see")]
+    #[case("[[change]]", "[[changes]]", "changes")]
+    fn a_mistake_is_told_with_its_line(#[case] from: &str, #[case] to: &str, #[case] words: &str) {
+        let error = read(&FILE.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("expect.toml:"), "{error}");
+    }
+}
