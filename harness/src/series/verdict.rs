@@ -1,0 +1,222 @@
+//! What is said of a series as a whole: what is wrong with it, the worst first, and all of it in one line.
+
+use std::collections::BTreeSet;
+
+use super::outcome::{Apply, Boot, Build, Outcome, PatchOutcome, Tested, unstated};
+use crate::counted::counted;
+
+/// Something that keeps a series from being fine, in the order of its weight.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Problem {
+    /// The kernel of the base does not build.
+    BaseNotBuilt,
+    /// The kernel of the base cannot be tested.
+    BaseNotRun,
+    /// This patch does not apply.
+    NotApplied(usize),
+    /// The kernel does not build with these patches.
+    NotBuilt(Vec<usize>),
+    /// The kernel does not boot, or cannot be tested, with these patches.
+    NotRun(Vec<usize>),
+    /// Cells fail that did not, and nobody stated it.
+    Failing {
+        /// How many.
+        cells: usize,
+        /// After which patches.
+        patches: Vec<usize>,
+    },
+    /// Cells changed of which nobody stated it.
+    Changed {
+        /// How many.
+        cells: usize,
+        /// By which patches.
+        patches: Vec<usize>,
+    },
+    /// The whole series changes cells, though no patch does.
+    Whole {
+        /// How many.
+        cells: usize,
+    },
+    /// Stated changes that did not happen.
+    Unmet {
+        /// How many.
+        changes: usize,
+    },
+    /// The compiler warns of more than before.
+    Warnings {
+        /// How many warnings.
+        warnings: usize,
+        /// Of which patches.
+        patches: Vec<usize>,
+    },
+    /// Cells have no result to compare.
+    NotJudged {
+        /// How many.
+        cells: usize,
+    },
+    /// It was not checked to its end.
+    NotEnded,
+    /// No cell ran on the base.
+    NothingRan,
+}
+
+impl Outcome {
+    /// Everything that keeps the series from being fine, the worst first. Without any, somebody may vouch for
+    /// it: every patch applies, builds without a new warning and boots, and no cell changed but as stated.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut all = Vec::new();
+        match &self.base.build {
+            Some(Build::Failed { .. }) => return vec![Problem::BaseNotBuilt],
+            _ if ran_badly(self.base.tested.as_ref()) => return vec![Problem::BaseNotRun],
+            _ => {}
+        }
+        let failed = |patch: &&PatchOutcome| matches!(patch.apply, Apply::Failed { .. });
+        all.extend(self.patches.iter().find(failed).map(|patch| Problem::NotApplied(patch.number)));
+        let unbuilt = self.numbers(|patch| matches!(patch.build, Some(Build::Failed { .. })));
+        all.extend((!unbuilt.is_empty()).then_some(Problem::NotBuilt(unbuilt)));
+        let unbooted = self.numbers(|patch| ran_badly(patch.tested.as_ref()));
+        all.extend((!unbooted.is_empty()).then_some(Problem::NotRun(unbooted)));
+        self.cells(&mut all);
+        let changes = self.stated.iter().filter(|stated| !stated.unmet.is_empty()).count();
+        all.extend((changes > 0).then_some(Problem::Unmet { changes }));
+        let warnings = self.patches.iter().map(|patch| patch.new_warnings().len()).sum();
+        let patches = self.numbers(|patch| !patch.new_warnings().is_empty());
+        all.extend((warnings > 0).then_some(Problem::Warnings { warnings, patches }));
+        let changed = self.patches.iter().filter_map(|patch| patch.changed.as_ref());
+        let cells = changed.map(super::Changed::not_judged).max().unwrap_or(0).max(self.unseen());
+        all.extend((cells > 0).then_some(Problem::NotJudged { cells }));
+        all.extend((!self.ended).then_some(Problem::NotEnded));
+        let ran = |tested: &Tested| matches!(tested, Tested::Ran(ran) if ran.counts.iter().any(|(verdict, _)| verdict.judged()));
+        let any = self.base.tested.as_ref().is_some_and(ran);
+        all.extend((self.ended && !any).then_some(Problem::NothingRan));
+        all
+    }
+
+    /// What is wrong with cells.
+    fn cells(&self, all: &mut Vec<Problem>) {
+        let sum = |count: fn(&super::Changed) -> usize| {
+            let counted = |patch: &PatchOutcome| patch.changed.as_ref().map_or(0, count);
+            let cells: usize = self.patches.iter().map(counted).sum();
+            (cells, self.numbers(|patch| counted(patch) > 0))
+        };
+        let (cells, patches) = sum(super::Changed::failing);
+        all.extend((cells > 0).then_some(Problem::Failing { cells, patches }));
+        let (cells, patches) = sum(super::Changed::unstated);
+        all.extend((cells > 0).then_some(Problem::Changed { cells, patches }));
+        let whole = self.whole.as_ref().map_or(0, unstated);
+        all.extend((whole > 0 && cells == 0).then_some(Problem::Whole { cells: whole }));
+    }
+
+    /// The most cells without a result that a kernel has.
+    fn unseen(&self) -> usize {
+        let tested = self.patches.iter().map(|patch| &patch.tested).chain([&self.base.tested]);
+        let unseen = tested.map(|tested| match tested {
+            Some(Tested::Ran(ran)) => ran.unseen,
+            _ => 0,
+        });
+        unseen.max().unwrap_or(0)
+    }
+
+    fn numbers(&self, wanted: impl Fn(&PatchOutcome) -> bool) -> Vec<usize> {
+        self.patches.iter().filter(|patch| wanted(patch)).map(|patch| patch.number).collect()
+    }
+
+    /// The names of all cells that a patch changes.
+    pub(crate) fn changed(&self) -> BTreeSet<&str> {
+        let changed = self.patches.iter().filter_map(|patch| patch.changed.as_ref());
+        let groups = changed.flat_map(|changed| &changed.comparison.groups);
+        groups.flat_map(|group| group.cells.names.iter().map(String::as_str)).collect()
+    }
+
+    /// The series in one line, which is also the subject of a mail.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let words = match self.problems().first() {
+            Some(problem) => self.words(problem),
+            None => self.fine(),
+        };
+        format!("perfsec: {words}")
+    }
+
+    /// What is said of a series with which all is well.
+    fn fine(&self) -> String {
+        let patches = counted(self.patches.len(), "patch").replace("patchs", "patches");
+        let (change, all) =
+            if self.patches.len() == 1 { ("changes", "") } else { ("change", "all ") };
+        match self.changed().len() {
+            0 => format!("{patches} {change} no cell"),
+            1 => format!("{patches} {change} 1 cell, as stated"),
+            cells => format!("{patches} {change} {cells} cells, {all}as stated"),
+        }
+    }
+
+    /// A problem in words.
+    #[must_use]
+    pub fn words(&self, problem: &Problem) -> String {
+        let base = &self.base.describe;
+        let patches = |numbers: &[usize]| self.name(numbers);
+        let (do_, change, bring) = match problem {
+            Problem::NotBuilt(one) | Problem::NotRun(one) if one.len() == 1 => ("does", "", ""),
+            Problem::Changed { patches, .. } | Problem::Warnings { patches, .. }
+                if patches.len() == 1 =>
+            {
+                ("does", "changes", "brings")
+            }
+            _ => ("do", "change", "bring"),
+        };
+        match problem {
+            Problem::BaseNotBuilt => format!("the base {base} does not build"),
+            Problem::BaseNotRun => format!("the base {base} cannot be tested"),
+            Problem::NotApplied(number) => {
+                format!("{} does not apply to {base}", patches(&[*number]))
+            }
+            Problem::NotBuilt(numbers) => format!("{} {do_} not build", patches(numbers)),
+            Problem::NotRun(numbers) => format!("{} {do_} not boot", patches(numbers)),
+            Problem::Failing { cells, patches: numbers } => {
+                let fail = if *cells == 1 { "fails" } else { "fail" };
+                let after = patches(numbers);
+                format!("{} {fail} after {after} and did not before", counted(*cells, "cell"))
+            }
+            Problem::Changed { cells, patches: numbers } => {
+                let cells = counted(*cells, "cell");
+                let unsaid =
+                    if self.stated.is_empty() { "" } else { " in a way that nobody stated" };
+                format!("{} {change} {cells}{unsaid}", patches(numbers))
+            }
+            Problem::Whole { cells } => {
+                let cells = counted(*cells, "cell");
+                format!("the whole series changes {cells}, though no patch does")
+            }
+            Problem::Unmet { changes } => {
+                format!("{} did not happen", counted(*changes, "stated change"))
+            }
+            Problem::Warnings { warnings, patches: numbers } => {
+                let warnings = counted(*warnings, "new compiler warning");
+                format!("{} {bring} {warnings}", patches(numbers))
+            }
+            Problem::NotJudged { cells } => {
+                let are = if *cells == 1 { "is" } else { "are" };
+                format!("{} {are} not judged", counted(*cells, "cell"))
+            }
+            Problem::NotEnded => "the series was not checked to its end".to_owned(),
+            Problem::NothingRan => "no cell ran".to_owned(),
+        }
+    }
+
+    /// `patch 3 of 10`, `patches 3 and 4 of 10`, `4 of 10 patches`.
+    fn name(&self, numbers: &[usize]) -> String {
+        let of = self.patches.len();
+        match numbers {
+            [_] if of == 1 => "the patch".to_owned(),
+            [one] => format!("patch {one} of {of}"),
+            [one, other] => format!("patches {one} and {other} of {of}"),
+            many => format!("{} of {of} patches", many.len()),
+        }
+    }
+}
+
+/// Whether a kernel ran that cannot be tested.
+fn ran_badly(tested: Option<&Tested>) -> bool {
+    matches!(tested, Some(Tested::Ran(ran)) if ran.boot != Boot::Booted)
+}
