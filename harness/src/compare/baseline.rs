@@ -214,7 +214,7 @@ impl<'a> Baseline<'a> {
     pub fn nothing_in_common(&self) -> BaselineError {
         let b = "this run".to_owned();
         let a = self.sides.first().map(named).unwrap_or_default();
-        NothingInCommon { a, b }.into()
+        NothingInCommon::of(a, b).into()
     }
 
     /// What became of the cells of a run, kernel by kernel.

@@ -141,8 +141,16 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("compare {a} with {b}: they have no cell in common: cases, filters or policies differ")]
 pub struct NothingInCommon {
-    pub(super) a: String,
-    pub(super) b: String,
+    a: String,
+    b: String,
+}
+
+impl NothingInCommon {
+    /// Of sides of these names.
+    #[must_use]
+    pub fn of(a: String, b: String) -> Self {
+        Self { a, b }
+    }
 }
 
 impl Group {
@@ -216,7 +224,7 @@ impl Comparison {
             sorting.only(key, cell, "B");
         }
         if common == 0 && !(cells_a.is_empty() && cells_b.is_empty()) {
-            return Err(NothingInCommon { a: named(a), b: named(b) });
+            return Err(NothingInCommon::of(named(a), named(b)));
         }
         let mut notes = notes(a, b, one_policy);
         if sorting.without_checks > 0 {

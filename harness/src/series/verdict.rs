@@ -141,7 +141,10 @@ impl Outcome {
 
     /// What is said of a series with which all is well.
     fn fine(&self) -> String {
-        let patches = counted(self.patches.len(), "patch").replace("patchs", "patches");
+        let patches = match self.patches.len() {
+            1 => "1 patch".to_owned(),
+            many => format!("{many} patches"),
+        };
         let (change, all) =
             if self.patches.len() == 1 { ("changes", "") } else { ("change", "all ") };
         match self.changed().len() {

@@ -45,7 +45,7 @@ fn failed(lane: &LaneRun, death: &Death) -> bool {
 fn refused(label: &str, lane: &LaneRun, page: &mut Page) {
     let Some(refused) = lane.end.as_ref().and_then(|end| end.refused.as_ref()) else { return };
     page.heading("Not tested:");
-    let world = world(lane);
+    let world = world(&lane.started);
     page.item(2, &format!("Linux {label}, {world}: {}", refused.reason));
     page.gap();
     excerpt(&refused.console, &refused.reason, 4, page);

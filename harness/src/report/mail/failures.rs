@@ -14,7 +14,7 @@ use crate::report::difference;
 
 /// How large a mail may become before further differences are only named: the kernel's lists refuse what
 /// is larger than 100,000 octets.
-const ROOM: usize = 60_000;
+pub(super) const ROOM: usize = 60_000;
 
 /// How many cells are named that differ in the same way.
 const NAMES: usize = 12;
@@ -23,7 +23,7 @@ const NAMES: usize = 12;
 const GROUPS: usize = 100;
 
 /// How many lines of a difference are shown.
-const LINES: usize = 150;
+pub(super) const LINES: usize = 150;
 
 /// Cells that differ in the same way.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::labels::{Tested, base, short, world};
 use super::page::Page;
 use crate::counted::counted;
 use crate::kernel::{Config, Kernel, Origin};
-use crate::record::{LaneRun, Run};
+use crate::record::{LaneRun, LaneStarted, Run, RunStarted};
 
 /// The options that a reviewer asks for, without `CONFIG_`: each can change who is refused, what is
 /// logged or what could be seen.
@@ -37,21 +37,24 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
     if kernels.len() > 1 {
         differences(kernels, page);
     }
+    tools(&run.started, run.lanes.iter().map(|lane| &lane.started), page);
+}
+
+/// What ran the kernels.
+pub(super) fn tools<'a>(
+    run: &RunStarted,
+    lanes: impl Iterator<Item = &'a LaneStarted>,
+    page: &mut Page,
+) {
     page.heading("Tested with:");
-    page.field("perfsec", &format!("{}, {}", run.started.perfsec, cases(run)));
-    page.field("host", &run.started.host);
-    let machines: BTreeSet<_> = run
-        .lanes
-        .iter()
-        .map(|lane| {
-            let machinery = &lane.started.machinery;
-            format!("{}, {}", machinery.machine, machinery.accel)
-        })
-        .collect();
+    page.field("perfsec", &format!("{}, {}", run.perfsec, cases(run)));
+    page.field("host", &run.host);
+    let machines: BTreeSet<_> =
+        lanes.map(|lane| format!("{}, {}", lane.machinery.machine, lane.machinery.accel)).collect();
     for machine in machines {
         page.field("machine", &machine);
     }
-    page.field("begun", &begun(&run.started.started));
+    page.field("begun", &begun(&run.started));
 }
 
 fn one(tested: &Tested<'_>, before: Option<&Tested<'_>>, page: &mut Page) {
@@ -75,7 +78,7 @@ fn one(tested: &Tested<'_>, before: Option<&Tested<'_>>, page: &mut Page) {
     }
 }
 
-fn version(kernel: &Kernel) -> String {
+pub(super) fn version(kernel: &Kernel) -> String {
     let release = &kernel.release;
     let commit = match commit(release) {
         Some(commit) if release.ends_with("-dirty") => format!(", commit {commit} with changes"),
@@ -114,7 +117,7 @@ fn origin(kernel: &Kernel) -> String {
     }
 }
 
-fn compiler(kernel: &Kernel) -> Option<&str> {
+pub(super) fn compiler(kernel: &Kernel) -> Option<&str> {
     let told = kernel.config.as_ref().and_then(|config| config.get("CONFIG_CC_VERSION_TEXT"));
     // Linux version 6.1.0 (builder@host) (gcc …, GNU ld …) #1 …
     let banner = || {
@@ -124,7 +127,7 @@ fn compiler(kernel: &Kernel) -> Option<&str> {
     told.or_else(banner)
 }
 
-fn asked_for(config: Option<&Config>) -> String {
+pub(super) fn asked_for(config: Option<&Config>) -> String {
     let Some(config) = config.filter(|config| !config.is_empty()) else {
         return "unknown: the kernel does not carry it".to_owned();
     };
@@ -145,11 +148,15 @@ fn modules(tested: &Tested<'_>) -> Option<String> {
         .or_else(|| configured().map(|list| list.replace(',', ", ")))
 }
 
-fn lane_of(lane: &LaneRun) -> String {
-    let policy = short(&lane.started.policy_sha256);
+/// What a kernel was booted as, and which policy that was.
+pub(super) fn boot_of(lane: &LaneStarted) -> String {
+    let policy = short(&lane.policy_sha256);
     let world = world(lane);
-    let world =
-        if lane.started.boot.has_policy() { format!("{world} (sha256 {policy})") } else { world };
+    if lane.boot.has_policy() { format!("{world} (sha256 {policy})") } else { world }
+}
+
+fn lane_of(lane: &LaneRun) -> String {
+    let world = boot_of(&lane.started);
     let counts = lane.counts();
     let Some(end) = &lane.end else { return format!("{world}: {counts}; did not end") };
     let seconds = end.millis as f64 / 1000.0;
@@ -163,8 +170,8 @@ fn begun(started: &str) -> String {
 }
 
 /// Which cases, and which of them.
-fn cases(run: &Run) -> String {
-    let asked = &run.started.asked;
+fn cases(run: &RunStarted) -> String {
+    let asked = &run.asked;
     let hash = short(&asked.cases_sha256);
     let whose = if asked.cases_directory.is_some() { "other cases" } else { "its own cases" };
     let filter = &asked.filter;
@@ -174,7 +181,7 @@ fn cases(run: &Run) -> String {
     which.extend(filter.shard.map(|shard| format!("shard {shard}")));
     let which =
         if which.is_empty() { String::new() } else { format!(", only {}", which.join(", ")) };
-    format!("{whose} (sha256 {hash}){which}, {}", counted(run.started.cells, "cell"))
+    format!("{whose} (sha256 {hash}){which}, {}", counted(run.cells, "cell"))
 }
 
 /// The options in which the kernels differ.

@@ -51,9 +51,9 @@ fn label(kernel: &Kernel, all: &[Tested<'_>]) -> String {
 }
 
 /// What a lane's kernel was booted as, in a few words.
-pub(super) fn world(lane: &LaneRun) -> String {
-    let policy = base(Path::new(&lane.started.policy));
-    summary::world(&LaneStarted { policy, ..lane.started.clone() })
+pub(super) fn world(lane: &LaneStarted) -> String {
+    let policy = base(Path::new(&lane.policy));
+    summary::world(&LaneStarted { policy, ..lane.clone() })
 }
 
 /// Every lane of these kernels with its name: that of its kernel, and of the policy if there are several.

@@ -11,8 +11,9 @@ use mail_builder::mime::MimePart;
 
 use super::address::{Mailbox, MessageId};
 use super::regzbot::{LIST, Regzbot};
-use super::{text, verdict};
+use super::{plain, series, text, verdict};
 use crate::record::Run;
+use crate::series::Outcome;
 
 /// The longest subject, in characters: no header line may have more than 998 octets.
 const SUBJECT: usize = 300;
@@ -28,10 +29,10 @@ pub struct Thread {
     pub subject: Option<String>,
 }
 
-/// A message about a run, before it is written.
+/// A message about a run or a series, before it is written.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// Who writes it, and vouches for a run that passed.
+    /// Who writes it, and vouches for what passed.
     pub from: Mailbox,
     /// Who gets it.
     pub to: Vec<Mailbox>,
@@ -45,14 +46,27 @@ pub struct Letter {
     pub thread: Option<Thread>,
     /// What the regression tracking bot is told.
     pub regzbot: Regzbot,
-    /// The date, in seconds since 1970, of a run that does not tell when it ended.
+    /// The date, in seconds since 1970, of what does not tell when it ended.
     pub now: i64,
 }
 
 impl Letter {
-    /// The message about this run, with lines that end as those of `git format-patch` do.
+    /// The message about this run.
     #[must_use]
     pub fn write(&self, run: &Run) -> String {
+        self.compose(&verdict::headline(run), self.body(run), date(run))
+    }
+
+    /// The message about this series.
+    #[must_use]
+    pub fn write_series(&self, outcome: &Outcome) -> String {
+        let body = series::text(outcome, Some(&self.from));
+        self.compose(&plain::prose(&outcome.headline()), body, None)
+    }
+
+    /// The message with this body, with lines that end as those of `git format-patch` do. What it says in one
+    /// line is the subject of a message that answers none.
+    fn compose(&self, headline: &str, body: String, date: Option<i64>) -> String {
         let (to, cc) = self.recipients();
         let mut message = MessageBuilder::new().from(address(&self.from));
         for (name, list) in [("To", &to), ("Cc", &cc)] {
@@ -62,15 +76,14 @@ impl Letter {
             }
         }
         message = message
-            .header("Subject", subject(self.subject(run)))
-            .date(date(run).unwrap_or(self.now))
+            .header("Subject", subject(self.subject(headline)))
+            .date(date.unwrap_or(self.now))
             .message_id(self.id.as_str());
         if let Some(thread) = &self.thread {
             let parent = thread.parent.as_str();
             let references = thread.earlier.iter().map(MessageId::as_str).chain([parent]);
             message = message.in_reply_to(parent).references(Ids::new_list(references));
         }
-        let body = self.body(run);
         // 7bit and 8bit leave the text as it is: what is quoted-printable nobody can review in a file.
         let (charset, encoding) =
             if body.is_ascii() { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
@@ -95,10 +108,10 @@ impl Letter {
         (to, cc)
     }
 
-    fn subject(&self, run: &Run) -> String {
+    fn subject(&self, headline: &str) -> String {
         let own = || match self.regzbot.title() {
             Some(title) if self.regzbot.reports() => title.to_owned(),
-            _ => verdict::headline(run),
+            _ => headline.to_owned(),
         };
         let answered = self.thread.as_ref().and_then(|thread| thread.subject.as_deref());
         let text = match (&self.subject, answered) {

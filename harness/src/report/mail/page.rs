@@ -36,6 +36,13 @@ impl Page {
         self.wrap("", "", text);
     }
 
+    /// The same of a line that has words of others behind perfsec's own: what does not fit goes on right of
+    /// the margin.
+    pub(super) fn title(&mut self, text: &str) {
+        self.gap();
+        self.wrap("", "  ", text);
+    }
+
     /// Prose, so many columns right of the margin.
     pub(super) fn prose(&mut self, indent: usize, text: &str) {
         let indent = " ".repeat(indent);

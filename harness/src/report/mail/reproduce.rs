@@ -12,7 +12,7 @@ use crate::case::Coordinates;
 use crate::judge::Verdict;
 use crate::kernel::{Kernel, Origin};
 use crate::policy;
-use crate::record::{CellResult, LaneRun, Run};
+use crate::record::{CellResult, LaneRun, Run, RunStarted};
 
 /// How many filters are given before those of one area become one.
 const FILTERS: usize = 6;
@@ -87,7 +87,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
             let cells = lanes().flat_map(|lane| &lane.cells);
             filters(cells.filter(|cell| wanted.contains(&cell.judgement.verdict)))
         }
-        None => asked(run),
+        None => asked(&run.started),
     });
 
     page.heading("To reproduce, in a clone of perfsec:");
@@ -118,7 +118,7 @@ fn spec(kernel: &Kernel) -> String {
 }
 
 /// The values that an option had on a command line.
-fn values(command: &[String], option: &str) -> Vec<String> {
+pub(super) fn values(command: &[String], option: &str) -> Vec<String> {
     let mut words = command.iter();
     let mut found = Vec::new();
     while let Some(word) = words.next() {
@@ -134,8 +134,8 @@ fn values(command: &[String], option: &str) -> Vec<String> {
 }
 
 /// The filters that the run had.
-fn asked(run: &Run) -> Vec<String> {
-    let filter = &run.started.asked.filter;
+pub(super) fn asked(run: &RunStarted) -> Vec<String> {
+    let filter = &run.asked.filter;
     let mut words = filter.names.clone();
     words.extend(filter.grants.iter().flat_map(|grant| ["--grant".to_owned(), grant.to_string()]));
     words.extend(filter.modes.iter().flat_map(|mode| ["--mode".to_owned(), mode.to_string()]));
@@ -183,7 +183,7 @@ fn common(case: &str, cells: &[&Coordinates]) -> String {
 }
 
 /// A command for a shell, over several lines if it is long.
-fn command(words: &[String], page: &mut Page) {
+pub(super) fn command(words: &[String], page: &mut Page) {
     let mut pieces: Vec<String> = Vec::new();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {

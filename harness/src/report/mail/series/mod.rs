@@ -1,0 +1,155 @@
+//! The report on a patch series: which patch changes what, in the order in which a reviewer reads.
+
+mod changes;
+mod patches;
+mod table;
+
+use std::path::Path;
+
+use super::address::Mailbox;
+use super::kernels::{asked_for, boot_of, compiler, tools, version};
+use super::labels::{base, list, short};
+use super::page::Page;
+use super::reproduce::{asked, command, values};
+use crate::counted::counted;
+use crate::policy;
+use crate::series::{Outcome, Problem};
+
+/// The report.
+///
+/// `tester` vouches for a series without a [problem](Outcome::problems); their name is the only thing that
+/// is not made ASCII. Without one, nobody does.
+#[must_use]
+pub fn text(outcome: &Outcome, tester: Option<&Mailbox>) -> String {
+    let problems = outcome.problems();
+    let mut page = Page::default();
+    page.title(&outcome.headline());
+    page.gap();
+    for problem in problems.iter().skip(1) {
+        page.item(2, &format!("{}.", sentence(&outcome.words(problem))));
+    }
+    for note in &outcome.notes {
+        page.item(2, &format!("note: {note}"));
+    }
+    what(outcome, &mut page);
+    table::write(outcome, &mut page);
+    patches::write(outcome, &mut page);
+    changes::whole(outcome, &mut page);
+    stated(outcome, &mut page);
+    reproduce(outcome, &problems, &mut page);
+    let mut text = page.finish();
+    if let Some(line) = tester.filter(|_| problems.is_empty()).and_then(Mailbox::trailer) {
+        text.push_str(&format!("\nTested-by: {line}\n"));
+    }
+    text
+}
+
+/// A text with a capital at its beginning.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// What was tested, and with what.
+fn what(outcome: &Outcome, page: &mut Page) {
+    let series = &outcome.series;
+    page.heading("Series:");
+    let patches = match outcome.patches.len() {
+        1 => "1 patch".to_owned(),
+        many => format!("{many} patches"),
+    };
+    let cover = series.cover.as_ref().map_or(String::new(), |cover| format!(": {cover}"));
+    page.field("patches", &format!("v{}, {patches}{cover}", series.version));
+    page.field("from", &format!("{}, sha256 {}", file(&series.name), short(&series.sha256)));
+    let commit = short(&outcome.base.commit);
+    page.field("base", &format!("{} (commit {commit})", outcome.base.describe));
+    if !outcome.built.config.is_empty() {
+        page.field("config", &list(&outcome.built.config));
+    }
+    let Some(setup) = &outcome.setup else { return };
+    if let Some(lane) = setup.lanes.first() {
+        page.heading("Kernel of the base:");
+        page.field("version", &version(&lane.kernel));
+        let built = &outcome.built.compiler;
+        let told = compiler(&lane.kernel).unwrap_or("unknown");
+        page.field("compiler", if built.is_empty() { told } else { built });
+        page.field("options", &asked_for(lane.kernel.config.as_ref()));
+    }
+    for lane in &setup.lanes {
+        page.field("lane", &format!("{}: {}", boot_of(lane), counted(lane.cells, "cell")));
+    }
+    tools(&setup.run, setup.lanes.iter(), page);
+}
+
+/// The last part of a path; a range of revisions as it is.
+fn file(name: &str) -> String {
+    if name.contains("..") { name.to_owned() } else { base(Path::new(name)) }
+}
+
+/// The changes that were stated, and whether they happened.
+fn stated(outcome: &Outcome, page: &mut Page) {
+    let unmet = || outcome.stated.iter().filter(|stated| !stated.unmet.is_empty());
+    if unmet().next().is_none() {
+        return;
+    }
+    page.heading("Stated, and did not happen:");
+    for stated in unmet() {
+        let by = match stated.patch {
+            Some(number) => format!("patch {number}"),
+            None => "any patch".to_owned(),
+        };
+        page.item(2, &format!("by {by}: {}", stated.reason));
+        for glob in &stated.unmet {
+            page.name(4, glob, "");
+        }
+    }
+}
+
+/// The command that shows the same again.
+fn reproduce(outcome: &Outcome, problems: &[Problem], page: &mut Page) {
+    let mut words = vec!["perfsec".to_owned(), "series".to_owned()];
+    let named = &outcome.base.named;
+    let revision = if named.is_empty() { short(&outcome.base.commit) } else { named };
+    words.extend(["--base".to_owned(), revision.to_owned()]);
+    let mut remarks = Vec::new();
+    if let Some(setup) = &outcome.setup {
+        let given = &setup.run.command;
+        for option in ["--expect", "--config"] {
+            for value in values(given, option) {
+                words.extend([option.to_owned(), base(Path::new(&value))]);
+            }
+        }
+        for lane in setup.lanes.iter().filter(|lane| lane.policy != policy::DEFAULT) {
+            let name = base(Path::new(&lane.policy));
+            if !words.contains(&name) {
+                words.extend(["--policy".to_owned(), name]);
+            }
+        }
+        if let Some(directory) = &setup.run.asked.cases_directory {
+            words.extend(["--cases".to_owned(), base(directory)]);
+            let hash = short(&setup.run.asked.cases_sha256);
+            remarks.push(format!("{} has the cases with sha256 {hash}", base(directory)));
+        }
+        for option in ["--distribution", "--append"] {
+            for value in values(given, option) {
+                words.extend([option.to_owned(), value]);
+            }
+        }
+    }
+    words.push(file(&outcome.series.name));
+    if let Some(setup) = &outcome.setup {
+        words.extend(asked(&setup.run));
+    }
+    if matches!(problems, [Problem::NotEnded, ..]) {
+        page.heading("To go on, in a clone of the kernel:");
+    } else {
+        page.heading("To reproduce, in a clone of the kernel:");
+    }
+    page.gap();
+    command(&words, page);
+    if !remarks.is_empty() {
+        page.gap();
+        page.prose(2, &format!("where {}", list(&remarks)));
+    }
+}

@@ -1,0 +1,150 @@
+//! What is to be told of each patch: that it does not apply, build or boot, and which cells it changes.
+
+use super::super::deaths::excerpt;
+use super::super::failures::ROOM;
+use super::super::page::Page;
+use super::changes;
+use crate::counted::counted;
+use crate::series::{
+    Apply, Base, Boot, Build, Diagnostic, Outcome, PatchOutcome, Place, Ran, Tested,
+};
+
+/// How many warnings of a patch are shown.
+const WARNINGS: usize = 20;
+
+/// How many patches are named once there is no room for what they change.
+const NAMED: usize = 100;
+
+/// The patches of which there is something to tell.
+pub(super) fn write(outcome: &Outcome, page: &mut Page) {
+    base(&outcome.base, page);
+    let told: Vec<&PatchOutcome> = outcome.patches.iter().filter(|patch| tells(patch)).collect();
+    let mut left = told.as_slice();
+    while let [patch, rest @ ..] = left
+        && page.size() <= ROOM
+    {
+        one(patch, outcome, page);
+        left = rest;
+    }
+    if left.is_empty() {
+        return;
+    }
+    page.heading("Without their transcripts for want of room:");
+    for patch in left.iter().take(NAMED) {
+        let changed = patch.changed.as_ref().map_or(0, |changed| changed.comparison.different());
+        let cells = counted(changed, "cell");
+        page.item(2, &format!("patch {} changes {cells}: {}", patch.number, patch.subject));
+    }
+    if left.len() > NAMED {
+        page.prose(2, &format!("and {} more", left.len() - NAMED));
+    }
+}
+
+/// Whether there is something to tell of a patch.
+fn tells(patch: &PatchOutcome) -> bool {
+    matches!(patch.apply, Apply::Failed { .. })
+        || matches!(patch.build, Some(Build::Failed { .. }))
+        || !patch.new_warnings().is_empty()
+        || boot(patch.tested.as_ref()).is_some()
+        || patch.changed.as_ref().is_some_and(changes::any)
+}
+
+fn base(base: &Base, page: &mut Page) {
+    let failed = matches!(base.build, Some(Build::Failed { .. }));
+    let boot = boot(base.tested.as_ref());
+    if failed || boot.is_some() {
+        page.title(&format!("Base {}:", base.describe));
+        build(base.build.as_ref(), page);
+        boot.into_iter().for_each(|boot| not_booted(boot, page));
+    }
+}
+
+fn one(patch: &PatchOutcome, outcome: &Outcome, page: &mut Page) {
+    page.title(&format!("Patch {}/{}: {}", patch.number, outcome.patches.len(), patch.subject));
+    if let Apply::Failed { places, message } = &patch.apply {
+        not_applied(places, message, page);
+    }
+    build(patch.build.as_ref(), page);
+    warnings(patch.new_warnings(), page);
+    boot(patch.tested.as_ref()).into_iter().for_each(|boot| not_booted(boot, page));
+    if let Some(changed) = &patch.changed {
+        // Between the two there may be patches without a kernel of their own; others are told of.
+        let mut between =
+            outcome.patches.iter().skip(changed.against).take_while(|it| it.number < patch.number);
+        if between.any(|it| !matches!(it.tested, Some(Tested::Same { .. }))) {
+            page.gap();
+            let than = match changed.against {
+                0 => "the base".to_owned(),
+                number => format!("patch {number}"),
+            };
+            page.prose(2, &format!("compared with {than}, the last kernel before it that ran"));
+        }
+        changes::of_patch(changed, outcome, page);
+    }
+}
+
+fn not_applied(places: &[Place], message: &str, page: &mut Page) {
+    page.gap();
+    page.prose(2, "does not apply:");
+    for place in places {
+        let line = place.line.map_or(String::new(), |line| format!(":{line}"));
+        page.verbatim(4, &format!("{}{line}", place.file));
+    }
+    if places.is_empty() {
+        page.item(4, message);
+    }
+}
+
+fn build(build: Option<&Build>, page: &mut Page) {
+    let Some(Build::Failed { first, .. }) = build else { return };
+    page.gap();
+    match first {
+        Some(error) => {
+            page.prose(2, "does not build; the first error:");
+            page.verbatim(4, &words(error, "error"));
+        }
+        None => page.prose(2, "does not build, and no compiler says why: the log does"),
+    }
+}
+
+fn warnings(warnings: &[Diagnostic], page: &mut Page) {
+    if warnings.is_empty() {
+        return;
+    }
+    page.gap();
+    page.prose(2, "the compiler warns of what it did not warn of before:");
+    for warning in warnings.iter().take(WARNINGS) {
+        page.verbatim(4, &words(warning, "warning"));
+    }
+    if warnings.len() > WARNINGS {
+        page.prose(4, &format!("and {}", counted(warnings.len() - WARNINGS, "more warning")));
+    }
+}
+
+/// As a compiler writes it.
+fn words(diagnostic: &Diagnostic, what: &str) -> String {
+    let Diagnostic { file, line, message } = diagnostic;
+    format!("{file}:{line}: {what}: {message}")
+}
+
+/// How a kernel booted that cannot be tested.
+fn boot(tested: Option<&Tested>) -> Option<&Boot> {
+    match tested {
+        Some(Tested::Ran(Ran {
+            boot: boot @ (Boot::Died { .. } | Boot::Refused { .. }), ..
+        })) => Some(boot),
+        _ => None,
+    }
+}
+
+fn not_booted(boot: &Boot, page: &mut Page) {
+    let (words, cause, console) = match boot {
+        Boot::Booted => return,
+        Boot::Died { cause, console } => ("died before its first cell", cause, console),
+        Boot::Refused { reason, console } => ("cannot be tested", reason, console),
+    };
+    page.gap();
+    page.item(2, &format!("{words}: {cause}"));
+    page.gap();
+    excerpt(console, cause, 4, page);
+}

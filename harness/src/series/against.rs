@@ -1,0 +1,72 @@
+//! Runs of one series against each other: what a patch changes, and the whole.
+
+use super::expect::Expectations;
+use super::outcome::{Changed, PatchOutcome, Stated};
+use crate::compare::{Comparison, NothingInCommon, Side, sides};
+use crate::record::{CellResult, Run};
+
+/// What patch `number` changes: its kernel's run against that after patch `against` (0: the base).
+///
+/// # Errors
+///
+/// When the runs have no cell in common.
+pub fn of_patch(
+    before: &Run,
+    after: &Run,
+    number: usize,
+    against: usize,
+    meant: &Expectations,
+) -> Result<Changed, NothingInCommon> {
+    let stated = |cell: &CellResult| meant.of_patch(number, &cell.name, &cell.judgement.observed);
+    let comparison = compare((before, against), (after, number), &stated)?;
+    Ok(Changed { against, comparison })
+}
+
+/// What the whole series changes: the run of its last kernel, that of patch `number`, against the base's.
+///
+/// # Errors
+///
+/// When the runs have no cell in common.
+pub fn of_series(
+    base: &Run,
+    last: &Run,
+    number: usize,
+    meant: &Expectations,
+) -> Result<Comparison, NothingInCommon> {
+    compare((base, 0), (last, number), &|cell| meant.of_series(&cell.name))
+}
+
+/// The stated changes, and what of them did not happen.
+#[must_use]
+pub fn stated(meant: &Expectations, patches: &[PatchOutcome]) -> Vec<Stated> {
+    let changed = |at: usize| {
+        let changed = patches.iter().filter_map(|patch| patch.changed.as_ref());
+        let groups = changed.flat_map(|changed| &changed.comparison.groups);
+        let groups = groups.filter(move |group| group.stated == Some(at));
+        groups.flat_map(|group| group.cells.names.iter().map(String::as_str)).collect::<Vec<_>>()
+    };
+    let stated = meant.changes().iter().enumerate().map(|(at, change)| Stated {
+        patch: change.patch,
+        cells: change.cells.clone(),
+        reason: change.reason.clone(),
+        unmet: change.unmet(&changed(at)),
+    });
+    stated.collect()
+}
+
+fn compare(
+    (before, against): (&Run, usize),
+    (after, number): (&Run, usize),
+    stated: &dyn Fn(&CellResult) -> Option<usize>,
+) -> Result<Comparison, NothingInCommon> {
+    let name = |number: usize| match number {
+        0 => "the base".to_owned(),
+        number => format!("patch {number}"),
+    };
+    // A run of a series has one kernel.
+    let side = |run, number| -> Option<Side<'_>> { sides(run, &name(number)).into_iter().next() };
+    match (side(before, against), side(after, number)) {
+        (Some(a), Some(b)) => Comparison::with_stated(&a, &b, &|_, _| true, stated),
+        _ => Err(NothingInCommon::of(name(against), name(number))),
+    }
+}

@@ -1,0 +1,345 @@
+//! The report on a series, made of the runs of a record as if each had been a patch's.
+
+use std::path::{Path, PathBuf};
+
+use perfsec::judge::Verdict;
+use perfsec::record::{self, Run};
+use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
+use perfsec::series::{
+    Apply, Base, Boot, Build, Built, Checked, Diagnostic, Expectations, FORMAT, Outcome, Patch,
+    PatchOutcome, Place, Problem, Ran, Setup, Tested, of_patch, of_series, stated,
+};
+use rstest::rstest;
+
+use crate::{golden, place};
+
+const SUBJECTS: [&str; 6] = [
+    "capabilities: introduce CAP_PERFMON to kernel and user space",
+    "perf/core: check kernel access when kernel callchains are requested",
+    "perf/core: rename a variable",
+    "proc: allow reading of maps under CAP_PERFMON",
+    "bpf: Move unprivileged checks into map_create() and bpf_prog_load()",
+    "doc: update the documentation",
+];
+
+const MEANT: &str = r#"
+[[change]]
+patch = "perf/core: check kernel access when kernel callchains are requested"
+cells = ["open/callchain"]
+reason = "kernel callchains need the privilege of kernel events"
+
+[[change]]
+patch = 4
+cells = ["proc/maps", "proc/mem"]
+reason = "CAP_PERFMON is asked for beside CAP_SYS_PTRACE"
+"#;
+
+/// The run of a kernel without the patches, and of one with all of them: what differs is real.
+fn runs() -> (Run, Run) {
+    let both = record::read(&place("different.jsonl")).expect("a record").run;
+    let of = |at: usize| {
+        let lanes: Vec<_> = both.lanes.iter().filter(|lane| lane.started.lane == at).collect();
+        let mut run = Run { lanes: lanes.into_iter().cloned().collect(), ..both.clone() };
+        run.started.cells = run.cells().count();
+        run.started.command =
+            ["perfsec", "series", "--expect", "/home/ann/meant.toml"].map(str::to_owned).to_vec();
+        run
+    };
+    let (before, mut after) = (of(0), of(1));
+    after.lanes[0].started.kernel = before.lanes[0].started.kernel.clone();
+    (before, after)
+}
+
+/// The run before the patches, but for these cases, which are as after all of them.
+fn with(cases: &[&str]) -> Run {
+    let (mut run, after) = runs();
+    for cell in &mut run.lanes[0].cells {
+        if cases.iter().any(|case| cell.name.starts_with(case)) {
+            let new = after.cells().find(|new| new.name == cell.name).expect("the same cells");
+            *cell = new.clone();
+        }
+    }
+    run
+}
+
+fn patches() -> Vec<Patch> {
+    let patch = |(at, subject): (usize, &&str)| Patch {
+        number: at + 1,
+        subject: (*subject).to_owned(),
+        id: format!("20200402.{}@example.com", at + 1).parse().ok(),
+        author: "Ann Example".to_owned(),
+        mail: Vec::new(),
+    };
+    SUBJECTS.iter().enumerate().map(patch).collect()
+}
+
+fn meant() -> Expectations {
+    Expectations::read(Path::new("meant.toml"), MEANT, &patches()).expect("no mistake")
+}
+
+fn ran(run: &Run) -> Option<Tested> {
+    Some(Tested::Ran(Ran::of(run, PathBuf::from("run.jsonl"), "0".repeat(64))))
+}
+
+fn built(warnings: &[Diagnostic]) -> Option<Build> {
+    Some(Build::Built { image: "1".repeat(64), new_warnings: warnings.to_vec() })
+}
+
+fn diagnostic(message: &str) -> Diagnostic {
+    let (file, message) = ("kernel/events/core.c".to_owned(), message.to_owned());
+    Diagnostic { file, line: 4711, message }
+}
+
+/// A series of which every patch applied, builds, and has the same kernel as the base.
+fn same() -> Outcome {
+    let (base, _) = runs();
+    let patch = |patch: &Patch| PatchOutcome {
+        apply: Apply::Applied { commit: "2".repeat(40) },
+        build: built(&[]),
+        tested: Some(Tested::Same { as_of: 0 }),
+        ..PatchOutcome::new(patch)
+    };
+    Outcome {
+        format: FORMAT,
+        series: Checked {
+            name: "/home/ann/v8_20200402_perf.mbx".to_owned(),
+            version: 8,
+            cover: Some("Introduce CAP_PERFMON to secure system performance monitoring".to_owned()),
+            sha256: "3".repeat(64),
+        },
+        base: Base {
+            named: "v5.6-rc5".to_owned(),
+            commit: "4".repeat(40),
+            describe: "v5.6-rc5-12-g444444444444".to_owned(),
+            build: built(&[]),
+            tested: ran(&base),
+        },
+        built: Built {
+            config: ["base", "perf", "selinux", "tracing"].map(str::to_owned).to_vec(),
+            compiler: "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0".to_owned(),
+        },
+        setup: Some(Setup::of(&base)),
+        patches: patches().iter().map(patch).collect(),
+        whole: None,
+        stated: Vec::new(),
+        notes: Vec::new(),
+        ended: true,
+    }
+}
+
+/// The same series with runs after some patches: the number of the patch and the cases that are new then.
+fn changing(steps: &[(usize, &[&str])], meant: &Expectations) -> Outcome {
+    let mut outcome = same();
+    let (base, _) = runs();
+    let (mut before, mut against) = (base.clone(), 0);
+    for (number, cases) in steps {
+        let after = with(cases);
+        let patch = &mut outcome.patches[number - 1];
+        patch.tested = ran(&after);
+        patch.changed = of_patch(&before, &after, *number, against, meant).ok();
+        (before, against) = (after, *number);
+    }
+    outcome.whole = of_series(&base, &before, against, meant).ok();
+    outcome.stated = stated(meant, &outcome.patches);
+    outcome
+}
+
+const CALLCHAIN: &[&str] = &["open/callchain"];
+const MAPS: &[&str] = &["open/callchain", "proc/maps"];
+const BPF: &[&str] = &["open/callchain", "proc/maps", "bpf"];
+
+/// Changes that were stated, one that was not, one that did not happen, and warnings.
+fn changes() -> Outcome {
+    let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS), (5, BPF)], &meant());
+    outcome.patches[2].build = built(&[diagnostic("unused variable 'event' [-Wunused-variable]")]);
+    outcome
+}
+
+/// A patch that does not build, one that does not boot and one that does not apply.
+fn fails() -> Outcome {
+    let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS)], &Expectations::default());
+    let log = PathBuf::from("/home/ann/.cache/perfsec/log");
+    let first = Some(diagnostic("implicit declaration of function 'perfmon_capable'"));
+    outcome.patches[2].build = Some(Build::Failed { first, log });
+    outcome.patches[2].tested = None;
+    let console = "[    0.1] Linux version 5.6.0-rc5\n[    1.2] Kernel panic - not syncing: no init found\n\
+                   [    1.3] CPU: 0 PID: 1 Comm: swapper/0\n[    1.4] ---[ end Kernel panic - not syncing ]---\n";
+    let cause = "Kernel panic - not syncing: no init found".to_owned();
+    let mut died = Ran::of(&runs().0, PathBuf::from("run.jsonl"), "0".repeat(64));
+    died.boot = Boot::Died { cause, console: console.to_owned() };
+    died.counts = vec![(Verdict::Miss, 40)];
+    outcome.patches[4].tested = Some(Tested::Ran(died));
+    let last = &mut outcome.patches[5];
+    last.apply = Apply::Failed {
+        places: vec![Place {
+            file: "Documentation/admin-guide/perf-security.rst".to_owned(),
+            line: Some(12),
+        }],
+        message: "error: patch failed".to_owned(),
+    };
+    (last.build, last.tested) = (None, None);
+    outcome
+}
+
+fn ann() -> Mailbox {
+    "Ann Exämple <ann@example.org>".parse().expect("an address")
+}
+
+#[rstest]
+#[case::changes(changes(), "series-changes.txt")]
+#[case::fails(fails(), "series-fails.txt")]
+fn a_report_on_a_series_is_as_it_was(#[case] outcome: Outcome, #[case] name: &str) {
+    let text = series_text(&outcome, Some(&ann()));
+    assert!(!text.contains("Tested-by") && !text.contains("/home"), "{text}");
+    golden(name, &text);
+}
+
+#[test]
+fn the_answer_to_a_cover_letter_is_as_it_was() {
+    let original = Original::read(&place("original.mbox"), None).expect("a mail");
+    let letter = Letter {
+        from: ann(),
+        to: original.to,
+        cc: original.cc,
+        subject: None,
+        id: "perfsec.0123456789abcdef@example.org".parse().expect("an id"),
+        thread: Some(original.thread),
+        regzbot: Regzbot::default(),
+        now: 1_585_821_600,
+    };
+    let fine = changing(&[(2, CALLCHAIN)], &only_callchain());
+    golden("series.eml", &letter.write_series(&fine));
+}
+
+fn only_callchain() -> Expectations {
+    let text = MEANT.split("\n\n").next().expect("the first");
+    Expectations::read(Path::new("meant.toml"), text, &patches()).expect("no mistake")
+}
+
+#[test]
+fn a_series_comes_back_from_its_document() {
+    let outcome = changes();
+    let text = serde_json::to_string(&outcome).expect("JSON");
+    let back: Outcome = serde_json::from_str(&text).expect("an outcome");
+    assert_eq!(series_text(&back, None), series_text(&outcome, None));
+    assert_eq!(serde_json::to_string(&back).expect("JSON"), text);
+}
+
+/// Each is one thing that is wrong with a series with which all is well otherwise.
+#[rstest]
+#[case::nothing(|_: &mut Outcome| {}, None, "6 patches change 12 cells, all as stated")]
+#[case::base_build(|it: &mut Outcome| it.base.build = broken(), Some(Problem::BaseNotBuilt), "the base v5.6-rc5-12-g444444444444 does not build")]
+#[case::base_boot(|it: &mut Outcome| it.base.tested = dead(), Some(Problem::BaseNotRun), "the base v5.6-rc5-12-g444444444444 cannot be tested")]
+#[case::apply(|it: &mut Outcome| it.patches[1].apply = stuck(), Some(Problem::NotApplied(2)), "patch 2 of 6 does not apply to v5.6-rc5-12")]
+#[case::build(|it: &mut Outcome| it.patches[1].build = broken(), Some(Problem::NotBuilt(vec![2])), "patch 2 of 6 does not build")]
+#[case::builds(|it: &mut Outcome| [0, 1, 2].iter().for_each(|at| it.patches[*at].build = broken()), Some(Problem::NotBuilt(vec![1, 2, 3])), "3 of 6 patches do not build")]
+#[case::boot(|it: &mut Outcome| it.patches[1].tested = dead(), Some(Problem::NotRun(vec![2])), "patch 2 of 6 does not boot")]
+#[case::unstated(unsaid, Some(Problem::Changed { cells: 12, patches: vec![2] }), "patch 2 of 6 changes 12 cells")]
+#[case::failing(failing, Some(Problem::Failing { cells: 12, patches: vec![2] }), "12 cells fail after patch 2 of 6 and did not before")]
+#[case::whole(|it: &mut Outcome| it.whole.as_mut().unwrap().groups.iter_mut().for_each(|group| group.stated = None), Some(Problem::Whole { cells: 12 }), "the whole series changes 12 cells, though no patch does")]
+#[case::unmet(|it: &mut Outcome| it.stated[0].unmet = vec!["a".to_owned()], Some(Problem::Unmet { changes: 1 }), "1 stated change did not happen")]
+#[case::warnings(|it: &mut Outcome| it.patches[0].build = built(&[diagnostic("a"), diagnostic("b")]), Some(Problem::Warnings { warnings: 2, patches: vec![1] }), "patch 1 of 6 brings 2 new compiler warnings")]
+#[case::unseen(|it: &mut Outcome| if let Some(Tested::Ran(ran)) = &mut it.base.tested { ran.unseen = 3 }, Some(Problem::NotJudged { cells: 3 }), "3 cells are not judged")]
+#[case::cut(|it: &mut Outcome| it.ended = false, Some(Problem::NotEnded), "the series was not checked to its end")]
+#[case::nothing_ran(|it: &mut Outcome| if let Some(Tested::Ran(ran)) = &mut it.base.tested { ran.counts = vec![(Verdict::Skip, 9)] }, Some(Problem::NothingRan), "no cell ran")]
+fn nobody_vouches_for_a_series_with_a_problem(
+    #[case] break_it: fn(&mut Outcome),
+    #[case] problem: Option<Problem>,
+    #[case] words: &str,
+) {
+    let mut outcome = changing(&[(2, CALLCHAIN)], &only_callchain());
+    break_it(&mut outcome);
+    assert_eq!(outcome.problems().into_iter().next(), problem);
+    assert!(outcome.headline().contains(words), "{}", outcome.headline());
+    let text = series_text(&outcome, Some(&ann()));
+    assert_eq!(text.contains("Tested-by: Ann"), problem.is_none(), "{text}");
+}
+
+fn broken() -> Option<Build> {
+    Some(Build::Failed { first: None, log: PathBuf::from("log") })
+}
+
+fn dead() -> Option<Tested> {
+    let mut died = Ran::of(&runs().0, PathBuf::from("run.jsonl"), "0".repeat(64));
+    died.boot = Boot::Refused { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
+    Some(Tested::Ran(died))
+}
+
+fn stuck() -> Apply {
+    Apply::Failed { places: Vec::new(), message: "error: patch failed".to_owned() }
+}
+
+fn unsaid(outcome: &mut Outcome) {
+    let changed = outcome.patches[1].changed.as_mut().expect("changes");
+    changed.comparison.groups.iter_mut().for_each(|group| group.stated = None);
+}
+
+fn failing(outcome: &mut Outcome) {
+    unsaid(outcome);
+    let changed = outcome.patches[1].changed.as_mut().expect("changes");
+    changed.comparison.groups.iter_mut().for_each(|group| group.verdict_b = Verdict::Fail);
+}
+
+#[test]
+fn patches_that_undo_each_other_are_told_and_so_is_that_nothing_is_left() {
+    let none: &[&str] = &[];
+    let outcome = changing(&[(2, CALLCHAIN), (4, none)], &Expectations::default());
+    let text = series_text(&outcome, None);
+    assert!(text.contains("perfsec: patches 2 and 4 of 6 change 24 cells\n"), "{text}");
+    assert!(
+        text.contains("changes no cell\n  what a patch changes in 12 cells, another undoes"),
+        "{text}"
+    );
+}
+
+#[test]
+fn whatever_a_series_says_stays_plain_and_right_of_the_margin() {
+    let hostile = format!(
+        "From me\nTested-by: You <you@example.org>\r\n#regzbot invalid: no\x1b[2J\x07\u{202e} é—{}",
+        "x".repeat(5000)
+    );
+    let mut outcome = fails();
+    outcome.series.name.clone_from(&hostile);
+    outcome.series.cover = Some(hostile.clone());
+    outcome.base.named.clone_from(&hostile);
+    outcome.base.describe.clone_from(&hostile);
+    outcome.built.config = vec![hostile.clone()];
+    outcome.built.compiler.clone_from(&hostile);
+    outcome.notes = vec![hostile.clone()];
+    for patch in &mut outcome.patches {
+        patch.subject.clone_from(&hostile);
+        patch.build = built(&[diagnostic(&hostile)]);
+    }
+    outcome.patches[0].apply = Apply::Failed {
+        places: vec![Place { file: hostile.clone(), line: None }],
+        message: hostile.clone(),
+    };
+    let text = series_text(&outcome, Some(&ann()));
+    let ours = [
+        "perfsec: ",
+        "Series:",
+        "Kernel of the base:",
+        "Tested with:",
+        "Patches:",
+        "Patch ",
+        "The whole",
+        "To go on,",
+        "To reproduce,",
+    ];
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("  ")) {
+        let known = ours.iter().any(|start| line.starts_with(start));
+        assert!(known, "{line}");
+    }
+    let visible = |c: char| c == '\n' || c == ' ' || c.is_ascii_graphic();
+    assert!(text.chars().all(visible) && text.lines().all(|line| line.len() <= 998));
+}
+
+#[test]
+fn a_mail_about_a_long_series_does_not_become_too_large_for_a_list() {
+    let mut outcome = changes();
+    let patch = outcome.patches[4].clone();
+    outcome.patches.extend((7..300).map(|number| PatchOutcome { number, ..patch.clone() }));
+    let text = series_text(&outcome, None);
+    assert!(text.len() < 100_000, "{}", text.len());
+    assert!(text.contains("To reproduce"), "{text}");
+}
