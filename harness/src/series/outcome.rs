@@ -1,9 +1,10 @@
-//! What came of a series, patch by patch: the document for programs, and the state of one that goes on.
+//! What came of a series, patch by patch: the document for programs, and what every report is made of.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::build::Diagnostic;
 use crate::compare::Comparison;
 use crate::judge::Verdict;
 use crate::record::{LaneRun, LaneStarted, Run, RunStarted};
@@ -69,6 +70,8 @@ pub struct Base {
 pub struct Built {
     /// The configuration fragments, by name.
     pub config: Vec<String>,
+    /// What `make` was given besides.
+    pub make: Vec<String>,
     /// The compiler, as it calls itself.
     pub compiler: String,
 }
@@ -128,8 +131,8 @@ pub enum Apply {
 pub struct Place {
     /// The file.
     pub file: String,
-    /// The line of the hunk, if it is one hunk.
-    pub line: Option<u32>,
+    /// The line at which the hunk was expected.
+    pub line: usize,
 }
 
 /// Whether a kernel builds.
@@ -150,17 +153,6 @@ pub enum Build {
         /// The log.
         log: PathBuf,
     },
-}
-
-/// What a compiler says of a line.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Diagnostic {
-    /// The file, in the tree.
-    pub file: String,
-    /// The line.
-    pub line: u32,
-    /// What is wrong with it.
-    pub message: String,
 }
 
 /// Whether a kernel runs.

@@ -209,33 +209,16 @@ impl Series {
     ///
     /// When it is not exactly one whole series.
     pub fn of_directory(path: &Path) -> Result<Self, SeriesError> {
-        let error = |source| SeriesError::Read { path: path.to_owned(), source };
-        let entries =
-            path.read_dir().map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
-        let ends = |path: &Path| {
-            path.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known))
-        };
-        let mut files: Vec<PathBuf> =
-            entries.into_iter().map(|entry| entry.path()).filter(|path| ends(path)).collect();
-        files.sort();
-        let mut all = Vec::new();
-        for file in files {
-            let mails = mails(&file)?;
-            if mails.is_empty() {
-                return Err(SeriesError::NoMail { from: name(&file.display().to_string()) });
-            }
-            all.extend(mails);
-        }
-        Self::of(&path.display().to_string(), all)
+        Self::of(&path.display().to_string(), in_directory(path)?)
     }
 
-    /// Reads what `git format-patch --stdout` wrote of a range; `range` is how the user named it.
+    /// Reads the directory into which `git format-patch` wrote a range; `range` is how the user named it.
     ///
     /// # Errors
     ///
     /// When it has no patch.
-    pub fn of_range(range: &str, text: &[u8]) -> Result<Self, SeriesError> {
-        Self::of(range, mbox::messages(text).into_iter().filter_map(Mail::read).collect())
+    pub fn of_range(range: &str, directory: &Path) -> Result<Self, SeriesError> {
+        Self::of(range, in_directory(directory)?)
     }
 
     /// The hash of all that is applied, in hexadecimal.
@@ -393,6 +376,26 @@ impl Version {
         let patches = patches.collect();
         Ok(Series { name: from.to_owned(), version, cover, patches, base, notes })
     }
+}
+
+/// The mails of a directory's files, in the order of their names.
+fn in_directory(path: &Path) -> Result<Vec<Mail>, SeriesError> {
+    let error = |source| SeriesError::Read { path: path.to_owned(), source };
+    let entries = path.read_dir().map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
+    let ends =
+        |path: &Path| path.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known));
+    let mut files: Vec<PathBuf> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| ends(path)).collect();
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        let mails = mails(&file)?;
+        if mails.is_empty() {
+            return Err(SeriesError::NoMail { from: name(&file.display().to_string()) });
+        }
+        all.extend(mails);
+    }
+    Ok(all)
 }
 
 /// `1, 3-5`

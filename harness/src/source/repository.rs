@@ -184,6 +184,8 @@ impl Source {
             "am",
             "--quiet",
             "--no-3way",
+            // A line of a mail that begins with `From ` must not end it.
+            "--patch-format=mboxrd",
             "--committer-date-is-author-date",
             "--whitespace=nowarn",
         ];

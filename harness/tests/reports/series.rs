@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use perfsec::build::Diagnostic;
 use perfsec::judge::Verdict;
 use perfsec::record::{self, Run};
 use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
 use perfsec::series::{
-    Apply, Base, Boot, Build, Built, Checked, Diagnostic, Expectations, FORMAT, Outcome, Patch,
-    PatchOutcome, Place, Problem, Ran, Setup, Tested, of_patch, of_series, stated,
+    Apply, Base, Boot, Build, Built, Checked, Expectations, FORMAT, Outcome, Patch, PatchOutcome,
+    Place, Problem, Ran, Setup, Tested, of_patch, of_series, stated,
 };
 use rstest::rstest;
 
@@ -86,8 +87,8 @@ fn built(warnings: &[Diagnostic]) -> Option<Build> {
 }
 
 fn diagnostic(message: &str) -> Diagnostic {
-    let (file, message) = ("kernel/events/core.c".to_owned(), message.to_owned());
-    Diagnostic { file, line: 4711, message }
+    let file = Some("kernel/events/core.c".to_owned());
+    Diagnostic { file, line: Some(4711), message: message.to_owned() }
 }
 
 /// A series of which every patch applied, builds, and has the same kernel as the base.
@@ -117,6 +118,7 @@ fn same() -> Outcome {
         built: Built {
             config: ["base", "perf", "selinux", "tracing"].map(str::to_owned).to_vec(),
             compiler: "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0".to_owned(),
+            make: vec!["LLVM=1".to_owned()],
         },
         setup: Some(Setup::of(&base)),
         patches: patches().iter().map(patch).collect(),
@@ -131,15 +133,15 @@ fn same() -> Outcome {
 fn changing(steps: &[(usize, &[&str])], meant: &Expectations) -> Outcome {
     let mut outcome = same();
     let (base, _) = runs();
-    let (mut before, mut against) = (base.clone(), 0);
+    let (mut before, mut last) = (base.clone(), 0);
     for (number, cases) in steps {
-        let after = with(cases);
+        let (after, against) = (with(cases), number - 1);
         let patch = &mut outcome.patches[number - 1];
         patch.tested = ran(&after);
         patch.changed = of_patch(&before, &after, *number, against, meant).ok();
-        (before, against) = (after, *number);
+        (before, last) = (after, *number);
     }
-    outcome.whole = of_series(&base, &before, against, meant).ok();
+    outcome.whole = of_series(&base, &before, last, meant).ok();
     outcome.stated = stated(meant, &outcome.patches);
     outcome
 }
@@ -162,6 +164,7 @@ fn fails() -> Outcome {
     let first = Some(diagnostic("implicit declaration of function 'perfmon_capable'"));
     outcome.patches[2].build = Some(Build::Failed { first, log });
     outcome.patches[2].tested = None;
+    outcome.patches[3].changed.as_mut().expect("changes").against = 2;
     let console = "[    0.1] Linux version 5.6.0-rc5\n[    1.2] Kernel panic - not syncing: no init found\n\
                    [    1.3] CPU: 0 PID: 1 Comm: swapper/0\n[    1.4] ---[ end Kernel panic - not syncing ]---\n";
     let cause = "Kernel panic - not syncing: no init found".to_owned();
@@ -311,7 +314,7 @@ fn whatever_a_series_says_stays_plain_and_right_of_the_margin() {
         patch.build = built(&[diagnostic(&hostile)]);
     }
     outcome.patches[0].apply = Apply::Failed {
-        places: vec![Place { file: hostile.clone(), line: None }],
+        places: vec![Place { file: hostile.clone(), line: 1 }],
         message: hostile.clone(),
     };
     let text = series_text(&outcome, Some(&ann()));

@@ -67,6 +67,9 @@ fn what(outcome: &Outcome, page: &mut Page) {
     if !outcome.built.config.is_empty() {
         page.field("config", &list(&outcome.built.config));
     }
+    if !outcome.built.make.is_empty() {
+        page.field("make", &outcome.built.make.join(" "));
+    }
     let Some(setup) = &outcome.setup else { return };
     if let Some(lane) = setup.lanes.first() {
         page.heading("Kernel of the base:");
@@ -120,6 +123,8 @@ fn reproduce(outcome: &Outcome, problems: &[Problem], page: &mut Page) {
                 words.extend([option.to_owned(), base(Path::new(&value))]);
             }
         }
+        words.extend(given.iter().filter(|word| *word == "--no-default-config").cloned());
+        words.extend(outcome.built.make.iter().flat_map(|it| ["--make".to_owned(), it.clone()]));
         for lane in setup.lanes.iter().filter(|lane| lane.policy != policy::DEFAULT) {
             let name = base(Path::new(&lane.policy));
             if !words.contains(&name) {

@@ -4,10 +4,9 @@ use super::super::deaths::excerpt;
 use super::super::failures::ROOM;
 use super::super::page::Page;
 use super::changes;
+use crate::build::Diagnostic;
 use crate::counted::counted;
-use crate::series::{
-    Apply, Base, Boot, Build, Diagnostic, Outcome, PatchOutcome, Place, Ran, Tested,
-};
+use crate::series::{Apply, Base, Boot, Build, Outcome, PatchOutcome, Place, Ran, Tested};
 
 /// How many warnings of a patch are shown.
 const WARNINGS: usize = 20;
@@ -68,10 +67,7 @@ fn one(patch: &PatchOutcome, outcome: &Outcome, page: &mut Page) {
     warnings(patch.new_warnings(), page);
     boot(patch.tested.as_ref()).into_iter().for_each(|boot| not_booted(boot, page));
     if let Some(changed) = &patch.changed {
-        // Between the two there may be patches without a kernel of their own; others are told of.
-        let mut between =
-            outcome.patches.iter().skip(changed.against).take_while(|it| it.number < patch.number);
-        if between.any(|it| !matches!(it.tested, Some(Tested::Same { .. }))) {
+        if changed.against + 1 != patch.number {
             page.gap();
             let than = match changed.against {
                 0 => "the base".to_owned(),
@@ -87,8 +83,7 @@ fn not_applied(places: &[Place], message: &str, page: &mut Page) {
     page.gap();
     page.prose(2, "does not apply:");
     for place in places {
-        let line = place.line.map_or(String::new(), |line| format!(":{line}"));
-        page.verbatim(4, &format!("{}{line}", place.file));
+        page.verbatim(4, &format!("{}:{}", place.file, place.line));
     }
     if places.is_empty() {
         page.item(4, message);
@@ -101,7 +96,7 @@ fn build(build: Option<&Build>, page: &mut Page) {
     match first {
         Some(error) => {
             page.prose(2, "does not build; the first error:");
-            page.verbatim(4, &words(error, "error"));
+            page.verbatim(4, &error.to_string());
         }
         None => page.prose(2, "does not build, and no compiler says why: the log does"),
     }
@@ -114,17 +109,11 @@ fn warnings(warnings: &[Diagnostic], page: &mut Page) {
     page.gap();
     page.prose(2, "the compiler warns of what it did not warn of before:");
     for warning in warnings.iter().take(WARNINGS) {
-        page.verbatim(4, &words(warning, "warning"));
+        page.verbatim(4, &warning.to_string());
     }
     if warnings.len() > WARNINGS {
         page.prose(4, &format!("and {}", counted(warnings.len() - WARNINGS, "more warning")));
     }
-}
-
-/// As a compiler writes it.
-fn words(diagnostic: &Diagnostic, what: &str) -> String {
-    let Diagnostic { file, line, message } = diagnostic;
-    format!("{file}:{line}: {what}: {message}")
 }
 
 /// How a kernel booted that cannot be tested.
