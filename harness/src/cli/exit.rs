@@ -62,6 +62,21 @@ Exit codes:
   6    a kernel cannot be tested
   130  interrupted by SIGINT; 143 by SIGTERM";
 
+/// The same of `perfsec series`.
+pub(super) const SERIES: &str = "\
+Exit codes:
+  0    every patch applies, builds without a new warning and boots, and no cell changed, or only
+       as stated with --expect
+  1    a cell fails that did not, or changed in a way that nobody stated, or a stated change did
+       not happen, or the compiler warns of more than before
+  2    bad input: an option, a series that is not whole, a patch that does not apply, a tree
+  3    nothing is wrong with what was compared, but a cell was not judged
+  4    no cell ran
+  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
+  6    a kernel of the series cannot be tested: it does not boot, for one
+  7    a kernel of the series does not build
+  130  interrupted by SIGINT; 143 by SIGTERM; the next check goes on where this one was";
+
 /// The same of `perfsec selfcheck`.
 pub(super) const SELFCHECK: &str = "\
 Exit codes:

@@ -24,7 +24,7 @@ pub(super) struct Machine {
     pub(super) policies: Vec<Arc<Policy>>,
     distribution: Option<String>,
     program: PathBuf,
-    version: String,
+    pub(super) version: String,
     /// None until it was tried with a kernel.
     accel: Option<Accel>,
     append: Vec<String>,

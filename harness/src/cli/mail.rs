@@ -1,4 +1,4 @@
-//! `perfsec report --mail`, and whose word stands in a text.
+//! Messages to mailing lists, and whose word stands in a text.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::args::ReportArgs;
+use super::args::{MailArgs, ReportArgs};
 use super::exit::cannot;
 use super::{Exit, Failure, output, record};
 use crate::record::Run;
@@ -17,52 +17,22 @@ use crate::report::{Format, Options};
 const NOBODY: &str =
     "no Tested-by line: give --from 'NAME <ADDRESS>', or set git's user.name and user.email";
 
-/// Writes the message to a file or to standard output.
+/// Writes the message about a run to a file or to standard output.
 pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
-    let options = &args.mail;
-    let regzbot = Regzbot::parse(&options.regzbot).map_err(Failure::input)?;
-    let Some(from) = args.options.from.clone().or_else(of_git) else {
-        return Err(Failure::input(
-            "a mail needs a sender: give --from 'NAME <ADDRESS>', or set git's user.name and user.email",
-        ));
-    };
-    let (mut to, mut cc) = (options.to.clone(), options.cc.clone());
-    let thread = match (&options.reply_to_mbox, &options.in_reply_to) {
-        (Some(path), wanted) => {
-            let original = Original::read(path, wanted.as_ref())
-                .map_err(|error| cannot(Exit::Input, &error))?;
-            to.extend(original.to);
-            cc.extend(original.cc);
-            Some(original.thread)
-        }
-        (None, Some(parent)) => {
-            let subject = options.subject_of.clone();
-            Some(Thread { parent: parent.clone(), earlier: Vec::new(), subject })
-        }
-        (None, None) => None,
-    };
-    if regzbot.answers() && thread.is_none() {
+    let regzbot = Regzbot::parse(&args.regzbot).map_err(Failure::input)?;
+    let answers = regzbot.answers();
+    let letter = Letter { regzbot, ..letter(&args.mail, args.options.from.as_ref(), None)? };
+    if answers && letter.thread.is_none() {
         return Err(Failure::input(
             "without --regzbot introduced=… the bot looks for the report that is answered: give \
              --in-reply-to or --reply-to-mbox",
         ));
     }
     let run = record::read(args.record()?)?;
-    remarks(&run, &regzbot, thread.as_ref(), options.subject.is_some());
-    if mail::passes(&run) && !regzbot.reports() && from.name().is_none() {
-        remark(NOBODY);
+    remarks(&run, &letter.regzbot, letter.thread.as_ref(), args.mail.subject.is_some());
+    if mail::passes(&run) && !letter.regzbot.reports() {
+        vouches(Some(&letter.from));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let letter = Letter {
-        id: id(&run, &from, now.as_nanos()),
-        from,
-        to,
-        cc,
-        subject: options.subject.clone(),
-        thread,
-        regzbot,
-        now: now.as_secs().try_into().unwrap_or_default(),
-    };
     let text = letter.write(&run);
     match &args.out {
         Some(path) => {
@@ -71,6 +41,58 @@ pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
         None => super::print(&text)?,
     }
     Ok(Exit::Success)
+}
+
+/// The message that the options describe, `from` somebody or whom git knows. Unless they say which message it
+/// answers, it answers this one.
+pub(super) fn letter(
+    options: &MailArgs,
+    from: Option<&Mailbox>,
+    answered: Option<Original>,
+) -> Result<Letter, Failure> {
+    let Some(from) = from.cloned().or_else(of_git) else {
+        return Err(Failure::input(
+            "a mail needs a sender: give --from 'NAME <ADDRESS>', or set git's user.name and user.email",
+        ));
+    };
+    let (mut to, mut cc) = (options.to.clone(), options.cc.clone());
+    let original = match (&options.reply_to_mbox, &options.in_reply_to) {
+        (Some(path), wanted) => {
+            let original = Original::read(path, wanted.as_ref());
+            Some(original.map_err(|error| cannot(Exit::Input, &error))?)
+        }
+        (None, Some(_)) => None,
+        (None, None) => answered,
+    };
+    let thread = match original {
+        Some(original) => {
+            to.extend(original.to);
+            cc.extend(original.cc);
+            Some(original.thread)
+        }
+        None => options.in_reply_to.clone().map(|parent| {
+            let subject = options.subject_of.clone();
+            Thread { parent, earlier: Vec::new(), subject }
+        }),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Letter {
+        id: id(&from, now.as_nanos()),
+        from,
+        to,
+        cc,
+        subject: options.subject.clone(),
+        thread,
+        regzbot: Regzbot::default(),
+        now: now.as_secs().try_into().unwrap_or_default(),
+    })
+}
+
+/// Who vouches for what is fine: somebody with a name.
+pub(super) fn vouches(tester: Option<&Mailbox>) {
+    if tester.and_then(Mailbox::name).is_none() {
+        remark(NOBODY);
+    }
 }
 
 /// What a person should know before they send it.
@@ -106,15 +128,13 @@ pub(super) fn vouched(options: &Options, formats: &[Format], run: &Run) -> Optio
     let mut options = options.clone();
     if formats.contains(&Format::Text) && mail::passes(run) {
         options.from = options.from.or_else(of_git);
-        if options.from.as_ref().and_then(Mailbox::name).is_none() {
-            remark(NOBODY);
-        }
+        vouches(options.from.as_ref());
     }
     options
 }
 
 /// Who git says that the user is.
-fn of_git() -> Option<Mailbox> {
+pub(super) fn of_git() -> Option<Mailbox> {
     let value = |name: &str| {
         let git =
             Command::new("git").args(["config", "--get", name]).stderr(Stdio::null()).output();
@@ -126,8 +146,8 @@ fn of_git() -> Option<Mailbox> {
 }
 
 /// An id that no other message has.
-fn id(run: &Run, from: &Mailbox, now: u128) -> MessageId {
-    let unique = format!("{} {} {now}", run.started.started, std::process::id());
+fn id(from: &Mailbox, now: u128) -> MessageId {
+    let unique = format!("{} {now}", std::process::id());
     let hash = crate::hex(&Sha256::digest(unique));
     let text = format!("perfsec.{}@{}", &hash[..24], from.domain());
     text.parse().expect("hexadecimal digits and the domain of an address")

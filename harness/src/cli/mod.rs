@@ -20,6 +20,7 @@ mod record;
 mod report;
 mod run;
 mod selfcheck;
+mod series;
 mod session;
 mod shell;
 mod show;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Merge(args) => merge::merge(&args),
         Command::Known(args) => known::known(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Series(args) => series::series(&args),
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),

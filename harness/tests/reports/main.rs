@@ -7,7 +7,6 @@ mod html;
 mod mail;
 mod readers;
 mod runs;
-mod series;
 #[expect(dead_code, reason = "shared with tests that boot")]
 #[path = "../support/mod.rs"]
 mod support;

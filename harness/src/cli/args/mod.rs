@@ -1,5 +1,7 @@
 //! Options.
 
+mod series;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use crate::plan::{Filter, Shard};
 use crate::report::mail::{Mailbox, MessageId};
 use crate::report::{Format, Options, Schema};
 use crate::run::Limits;
+
+pub(super) use series::{SeriesArgs, SeriesFormat};
 
 /// Who may use perf on a Linux kernel, and what does the audit log say about it?
 ///
@@ -48,6 +52,8 @@ pub enum Command {
     Known(KnownArgs),
     /// Show which cells differ between kernels or runs, and in what.
     Compare(CompareArgs),
+    /// Check a patch series patch by patch: which cells each patch changes against the one before.
+    Series(SeriesArgs),
     /// Show a case as a person reads it, with what each cell must see on a kernel.
     Show(ShowArgs),
     /// Say what steps a case can have, with every field.
@@ -230,9 +236,14 @@ pub struct ReportArgs {
     /// The message to a mailing list.
     #[command(flatten)]
     pub mail: MailArgs,
+    /// Tell the regression tracking bot: `introduced=v6.12..v6.13-rc1`, `introduced=COMMIT`,
+    /// `^introduced=…` when the message that is answered is the report, `title=TEXT`, `link=LINK`,
+    /// `monitor=LINK`.
+    #[arg(long, value_name = "KEY=VALUE", requires = "mail", help_heading = "Mail")]
+    pub regzbot: Vec<String>,
 }
 
-/// Options of `report --mail`.
+/// Options of `--mail`.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Mail")]
 pub struct MailArgs {
@@ -259,11 +270,6 @@ pub struct MailArgs {
     /// `--in-reply-to` names.
     #[arg(long, value_name = "FILE", requires = "mail", conflicts_with = "subject_of")]
     pub reply_to_mbox: Option<PathBuf>,
-    /// Tell the regression tracking bot: `introduced=v6.12..v6.13-rc1`, `introduced=COMMIT`,
-    /// `^introduced=…` when the message that is answered is the report, `title=TEXT`, `link=LINK`,
-    /// `monitor=LINK`.
-    #[arg(long, value_name = "KEY=VALUE", requires = "mail")]
-    pub regzbot: Vec<String>,
 }
 
 /// Options of `merge`.

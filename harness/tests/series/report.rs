@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use perfsec::build::Diagnostic;
 use perfsec::judge::Verdict;
-use perfsec::record::{self, Run};
+use perfsec::record::Run;
 use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
 use perfsec::series::{
     Apply, Base, Boot, Build, Built, Checked, Expectations, FORMAT, Outcome, Patch, PatchOutcome,
@@ -12,7 +12,8 @@ use perfsec::series::{
 };
 use rstest::rstest;
 
-use crate::{golden, place};
+use crate::runs::{runs, with};
+use crate::support::{golden, place};
 
 const SUBJECTS: [&str; 6] = [
     "capabilities: introduce CAP_PERFMON to kernel and user space",
@@ -34,34 +35,6 @@ patch = 4
 cells = ["proc/maps", "proc/mem"]
 reason = "CAP_PERFMON is asked for beside CAP_SYS_PTRACE"
 "#;
-
-/// The run of a kernel without the patches, and of one with all of them: what differs is real.
-fn runs() -> (Run, Run) {
-    let both = record::read(&place("different.jsonl")).expect("a record").run;
-    let of = |at: usize| {
-        let lanes: Vec<_> = both.lanes.iter().filter(|lane| lane.started.lane == at).collect();
-        let mut run = Run { lanes: lanes.into_iter().cloned().collect(), ..both.clone() };
-        run.started.cells = run.cells().count();
-        run.started.command =
-            ["perfsec", "series", "--expect", "/home/ann/meant.toml"].map(str::to_owned).to_vec();
-        run
-    };
-    let (before, mut after) = (of(0), of(1));
-    after.lanes[0].started.kernel = before.lanes[0].started.kernel.clone();
-    (before, after)
-}
-
-/// The run before the patches, but for these cases, which are as after all of them.
-fn with(cases: &[&str]) -> Run {
-    let (mut run, after) = runs();
-    for cell in &mut run.lanes[0].cells {
-        if cases.iter().any(|case| cell.name.starts_with(case)) {
-            let new = after.cells().find(|new| new.name == cell.name).expect("the same cells");
-            *cell = new.clone();
-        }
-    }
-    run
-}
 
 fn patches() -> Vec<Patch> {
     let patch = |(at, subject): (usize, &&str)| Patch {
@@ -176,7 +149,7 @@ fn fails() -> Outcome {
     last.apply = Apply::Failed {
         places: vec![Place {
             file: "Documentation/admin-guide/perf-security.rst".to_owned(),
-            line: Some(12),
+            line: 12,
         }],
         message: "error: patch failed".to_owned(),
     };

@@ -1,0 +1,103 @@
+//! The command line of `perfsec series`.
+
+use std::path::Path;
+use std::process::Command;
+
+use rstest::rstest;
+
+use crate::support::{Ended, Place, kernel};
+use crate::tree::FakeTree;
+
+const MAIL: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: Ann Example <ann@example.org>\n\
+    To: list@example.org\nMessage-ID: <1@example.org>\nSubject: [PATCH v2 1/1] core: a comment\n\ntext\n---\n\
+    diff --git a/kernel/core.c b/kernel/core.c\n--- a/kernel/core.c\n+++ b/kernel/core.c\n@@ -1,4 +1,5 @@\n\
+    +// a comment\n int core(void)\n {\n \treturn 0;\n }\n-- \n2.47\n";
+
+/// perfsec in a place with a git that knows nobody.
+fn perfsec(place: &Place, arguments: &[&str]) -> Ended {
+    let mut command: Command = place.command(&[&["series"], arguments].concat());
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    Ended::of(command.output().expect("perfsec starts"))
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.file("a.mbox", MAIL);
+    place.file("part.mbox", &MAIL.replace("1/1", "1/2"));
+    place.file("wrong.toml", "[[change]]\npatch = 2\ncells = [\"open\"]\nreason = \"meant\"\n");
+    FakeTree::new(&place.path().join("linux"), Path::new("/none"));
+    place
+}
+
+#[rstest]
+#[case::nothing(&["none.mbox"], 2, "no such file, and it is no range")]
+#[case::part(&["part.mbox"], 2, "v2 lacks patch 2 of 2")]
+#[case::no_cell(&["a.mbox", "no/such/cell"], 4, "the filters select no cell")]
+#[case::no_stated(&["a.mbox", "--expect", "none.toml"], 2, "cannot read the stated changes in none.toml")]
+#[case::wrong_stated(&["a.mbox", "--expect", "wrong.toml"], 2, "the series has no patch 2")]
+#[case::destroyed(&["a.mbox", "--out", "a.mbox"], 2, "writing it would destroy it")]
+#[case::kernel(&["a.mbox", "--kernel", "debian:6.1"], 2, "name their tree with --tree")]
+#[case::no_sender(&["a.mbox", "--mail"], 2, "a mail needs a sender")]
+#[case::bot(&["a.mbox", "--mail", "--regzbot", "introduced=1f2e3d4c5d"], 2, "unexpected argument '--regzbot'")]
+#[case::unwritable(&["a.mbox", "--out", "none/report"], 5, "cannot write none/report")]
+fn a_mistake_is_told_at_once(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
+    let ended = perfsec(&place(), arguments);
+    ended.fails(code, words);
+    assert_eq!(ended.stdout, "");
+}
+
+#[rstest]
+#[case::fragment(&["a.mbox", "--tree", "linux", "--config", "none"], 2, "none")]
+#[case::no_tree(&["a.mbox", "--tree", "none"], 2, "none")]
+#[case::no_base(&["a.mbox", "--tree", "linux", "--base", "v7.9"], 2, "cannot find revision \"v7.9\"")]
+#[case::two_bases(&["a.mbox", "--tree", "linux@HEAD", "--base", "v6.1.192"], 2, "name the base once")]
+#[case::no_range(&["v6.1.192..v7.9", "--tree", "linux"], 2, "cannot find revision \"v7.9\"")]
+#[case::empty_range(&["v6.1.192..HEAD", "--tree", "linux"], 2, "no mailbox and no mail")]
+#[ignore = "needs secilc"]
+fn a_mistake_is_told_before_anything_is_built(
+    #[case] arguments: &[&str],
+    #[case] code: i32,
+    #[case] words: &str,
+) {
+    let place = place();
+    let qemu = place.file("qemu", "#!/bin/sh\necho 'QEMU emulator version 7.2'\n");
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    let ended = perfsec(&place, &[arguments, &["--qemu", &qemu]].concat());
+    ended.fails(code, words);
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+#[ignore = "needs a kernel in PERFSEC_TEST_KERNEL, QEMU, secilc and a compiler"]
+fn a_series_is_checked_from_a_mailbox_to_a_report() {
+    let place = place();
+    let image = kernel();
+    let tree = FakeTree::new(&place.path().join("real"), Path::new(&image));
+    let cell = "open/cpu-user/all_t/paranoid=2/perfmon/enforcing";
+    let arguments = ["a.mbox", "--tree", "real", cell];
+    let ended = perfsec(&place, &arguments);
+    ended.succeeds();
+    assert!(ended.stdout.starts_with("perfsec: 1 patch changes no cell\n"), "{}", ended.stdout);
+    // The comment changes no bit of the kernel, and the second check runs none again.
+    assert!(ended.stderr.contains("the same kernel as one that ran"), "{}", ended.stderr);
+    let ended = perfsec(
+        &place,
+        &[&arguments[..], &["--mail", "--from", "Ann Example <ann@example.org>"]].concat(),
+    );
+    ended.succeeds();
+    assert!(ended.stderr.contains("an earlier check ran it"), "{}", ended.stderr);
+    for line in [
+        "To: <list@example.org>",
+        "In-Reply-To: <1@example.org>",
+        "Tested-by: Ann Example <ann@example.org>",
+    ] {
+        assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    }
+    tree.commit("core: breaks", &[("kernel/core.c", "int core(void)\n{\n\treturn other;\n}\n")]);
+    let ended = perfsec(&place, &["v6.1.192..HEAD", "--tree", "real", cell, "--format", "json"]);
+    assert_eq!(ended.code, Some(7), "{}", ended.stderr);
+    let outcome: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let first = &outcome["patches"][0]["build"]["first"];
+    assert_eq!((first["file"].as_str(), first["line"].as_u64()), (Some("kernel/core.c"), Some(3)));
+}

@@ -1,0 +1,12 @@
+//! `perfsec series`: the check, on a tree in miniature; its report; and the command line.
+
+#[path = "../support/tree.rs"]
+mod tree;
+
+mod check;
+mod command;
+mod report;
+mod runs;
+#[expect(dead_code, reason = "shared with tests of other things")]
+#[path = "../support/mod.rs"]
+mod support;
