@@ -74,8 +74,8 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     let place = place();
     let image = kernel();
     let tree = FakeTree::new(&place.path().join("real"), Path::new(&image));
-    let cell = "open/cpu-user/all_t/paranoid=2/perfmon/enforcing";
-    let arguments = ["a.mbox", "--tree", "real", cell];
+    let cell = "open/cpu-kernel/none_t/paranoid=2/perfmon";
+    let arguments = ["a.mbox", "--tree", "real", "--accel", "tcg", cell];
     let ended = perfsec(&place, &arguments);
     ended.succeeds();
     assert!(ended.stdout.starts_with("perfsec: 1 patch changes no cell\n"), "{}", ended.stdout);
@@ -83,19 +83,22 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     assert!(ended.stderr.contains("the same kernel as one that ran"), "{}", ended.stderr);
     let ended = perfsec(
         &place,
-        &[&arguments[..], &["--mail", "--from", "Ann Example <ann@example.org>"]].concat(),
+        &[&arguments[..], &["--mail", "--from", "Bob Example <bob@example.org>"]].concat(),
     );
     ended.succeeds();
     assert!(ended.stderr.contains("an earlier check ran it"), "{}", ended.stderr);
     for line in [
-        "To: <list@example.org>",
+        "To: \"Ann Example\" <ann@example.org>",
         "In-Reply-To: <1@example.org>",
-        "Tested-by: Ann Example <ann@example.org>",
+        "Tested-by: Bob Example <bob@example.org>",
     ] {
         assert!(ended.stdout.contains(line), "{}", ended.stdout);
     }
     tree.commit("core: breaks", &[("kernel/core.c", "int core(void)\n{\n\treturn other;\n}\n")]);
-    let ended = perfsec(&place, &["v6.1.192..HEAD", "--tree", "real", cell, "--format", "json"]);
+    let ended = perfsec(
+        &place,
+        &["v6.1.192..HEAD", "--tree", "real", "--accel", "tcg", cell, "--format", "json"],
+    );
     assert_eq!(ended.code, Some(7), "{}", ended.stderr);
     let outcome: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
     let first = &outcome["patches"][0]["build"]["first"];
