@@ -145,6 +145,23 @@ pub struct NothingInCommon {
     b: String,
 }
 
+/// How the reason of what only A, or only B, or both skipped begins.
+pub(super) const SKIPPED: [&str; 3] = ["on A only", "on B only", "on both"];
+
+impl Apart {
+    /// Whether only B skipped them.
+    #[must_use]
+    pub fn is_only_on_b(&self) -> bool {
+        self.why.starts_with(SKIPPED[1])
+    }
+
+    /// Whether both sides skipped them.
+    #[must_use]
+    pub fn is_on_both(&self) -> bool {
+        self.why.starts_with(SKIPPED[2])
+    }
+}
+
 impl NothingInCommon {
     /// Of sides of these names.
     #[must_use]

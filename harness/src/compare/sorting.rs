@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cause::{Places, guess};
 use super::change::{Change, How};
-use super::comparison::{Apart, Because, Cells, Group, Kind, Named, expected, id};
+use super::comparison::{Apart, Because, Cells, Group, Kind, Named, SKIPPED, expected, id};
 use super::difference::{Difference, difference};
 use super::names::CellId;
 use super::question::Question;
@@ -203,10 +203,11 @@ fn skipped(a: &CellResult, b: &CellResult) -> Option<String> {
         let reason = cell.judgement.reason.as_deref().unwrap_or("no reason");
         (cell.judgement.verdict == Verdict::Skip).then(|| reason.to_owned())
     };
+    let [only_a, only_b, both] = SKIPPED;
     match (reason(a), reason(b)) {
-        (Some(reason), None) => Some(format!("on A only: {reason}")),
-        (None, Some(reason)) => Some(format!("on B only: {reason}")),
-        (Some(one), Some(_)) => Some(format!("on both: {one}")),
+        (Some(reason), None) => Some(format!("{only_a}: {reason}")),
+        (None, Some(reason)) => Some(format!("{only_b}: {reason}")),
+        (Some(one), Some(_)) => Some(format!("{both}: {one}")),
         (None, None) => None,
     }
 }

@@ -307,10 +307,13 @@ impl Changed {
         fails.map(|group| group.cells.count).sum()
     }
 
-    /// How many cells have no result to compare.
+    /// How many cells have no result to compare: that a kernel is no longer one for a cell hides what it
+    /// would do.
     #[must_use]
     pub fn not_judged(&self) -> usize {
-        self.comparison.not_judged.iter().map(|apart| apart.cells.count).sum()
+        let Comparison { not_judged, skipped, .. } = &self.comparison;
+        let lost = skipped.iter().filter(|apart| apart.is_only_on_b());
+        not_judged.iter().chain(lost).map(|apart| apart.cells.count).sum()
     }
 }
 

@@ -126,7 +126,7 @@ const BPF: &[&str] = &["open/callchain", "proc/maps", "bpf"];
 /// Changes that were stated, one that was not, one that did not happen, and warnings.
 fn changes() -> Outcome {
     let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS), (5, BPF)], &meant());
-    outcome.patches[2].build = built(&[diagnostic("unused variable 'event' [-Wunused-variable]")]);
+    outcome.patches[2].build = built(&[diagnostic("unused variable ‘event’ [-Wunused-variable]")]);
     outcome
 }
 
@@ -216,6 +216,7 @@ fn a_series_comes_back_from_its_document() {
 #[case::unmet(|it: &mut Outcome| it.stated[0].unmet = vec!["a".to_owned()], Some(Problem::Unmet { changes: 1 }), "1 stated change did not happen")]
 #[case::warnings(|it: &mut Outcome| it.patches[0].build = built(&[diagnostic("a"), diagnostic("b")]), Some(Problem::Warnings { warnings: 2, patches: vec![1] }), "patch 1 of 6 brings 2 new compiler warnings")]
 #[case::unseen(|it: &mut Outcome| if let Some(Tested::Ran(ran)) = &mut it.base.tested { ran.unseen = 3 }, Some(Problem::NotJudged { cells: 3 }), "3 cells are not judged")]
+#[case::skipped(skipped, Some(Problem::NotJudged { cells: 1 }), "1 cell is not judged")]
 #[case::cut(|it: &mut Outcome| it.ended = false, Some(Problem::NotEnded), "the series was not checked to its end")]
 #[case::nothing_ran(|it: &mut Outcome| if let Some(Tested::Ran(ran)) = &mut it.base.tested { ran.counts = vec![(Verdict::Skip, 9)] }, Some(Problem::NothingRan), "no cell ran")]
 fn nobody_vouches_for_a_series_with_a_problem(
@@ -229,6 +230,18 @@ fn nobody_vouches_for_a_series_with_a_problem(
     assert!(outcome.headline().contains(words), "{}", outcome.headline());
     let text = series_text(&outcome, Some(&ann()));
     assert_eq!(text.contains("Tested-by: Ann"), problem.is_none(), "{text}");
+    let reason = problem == Some(Problem::NotJudged { cells: 1 });
+    assert_eq!(text.contains("1 cell skipped: after only: no kprobes"), reason, "{text}");
+}
+
+/// A patch after which a cell is not for the kernel any more.
+fn skipped(outcome: &mut Outcome) {
+    let (before, mut after) = (with(CALLCHAIN), with(CALLCHAIN));
+    let mut cells = after.lanes[0].cells.iter_mut().map(|cell| &mut cell.judgement);
+    let judgement = cells.find(|it| it.verdict == Verdict::Pass).expect("a cell that passes");
+    (judgement.verdict, judgement.reason) = (Verdict::Skip, Some("no kprobes".to_owned()));
+    outcome.patches[3].tested = ran(&after);
+    outcome.patches[3].changed = of_patch(&before, &after, 4, 3, &only_callchain()).ok();
 }
 
 fn broken() -> Option<Build> {
@@ -318,4 +331,11 @@ fn a_mail_about_a_long_series_does_not_become_too_large_for_a_list() {
     let text = series_text(&outcome, None);
     assert!(text.len() < 100_000, "{}", text.len());
     assert!(text.contains("To reproduce"), "{text}");
+    let mut outcome = changes();
+    let changed = outcome.patches[4].changed.as_mut().expect("changes");
+    let group = changed.comparison.groups[0].clone();
+    changed.comparison.groups.extend((0..2000).map(|_| group.clone()));
+    let text = series_text(&outcome, None);
+    assert!(text.len() < 100_000, "{}", text.len());
+    assert!(text.contains("for which there is no room"), "{text}");
 }

@@ -45,15 +45,15 @@ pub struct SeriesArgs {
     /// [default: git's user.name and user.email].
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<Mailbox>,
-    /// The message to a mailing list; it answers the cover letter, else the first patch.
-    #[command(flatten)]
-    pub mail: MailArgs,
     /// Which cases.
     #[command(flatten)]
     pub cases: CaseArgs,
     /// How.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// The message to a mailing list; it answers the cover letter, else the first patch.
+    #[command(flatten)]
+    pub mail: MailArgs,
 }
 
 /// A form of the report on a series.

@@ -4,16 +4,19 @@ use std::collections::BTreeSet;
 
 use super::super::failures::{LINES, ROOM};
 use super::super::page::Page;
-use crate::compare::{Comparison, Group};
+use crate::compare::{Apart, Comparison, Group};
 use crate::counted::counted;
 use crate::series::{Changed, Outcome, Tested};
 
 /// How many globs of a group are shown.
 const GLOBS: usize = 12;
 
+/// How large a mail may become before further groups are only counted.
+const FULL: usize = ROOM + 20_000;
+
 /// Whether there is something to tell.
 pub(super) fn any(changed: &Changed) -> bool {
-    !changed.comparison.groups.is_empty() || !changed.comparison.not_judged.is_empty()
+    !changed.comparison.groups.is_empty() || told(&changed.comparison).next().is_some()
 }
 
 /// What a patch changes.
@@ -23,7 +26,10 @@ pub(super) fn of_patch(changed: &Changed, outcome: &Outcome, page: &mut Page) {
         if at == 0 || comparison.groups[at - 1].stated != group.stated {
             heading(group, comparison, outcome, page);
         }
-        one(at + 1, group, page.size() <= ROOM, page);
+        if !one(at + 1, group, page) {
+            unshown(&comparison.groups[at..].iter().collect::<Vec<_>>(), page);
+            break;
+        }
     }
     apart(comparison, page);
 }
@@ -71,8 +77,11 @@ pub(super) fn whole(outcome: &Outcome, page: &mut Page) {
         let cells = counted(undone, "cell");
         page.prose(2, &format!("what a patch changes in {cells}, another undoes"));
     }
-    for (at, group) in new.into_iter().enumerate() {
-        one(at + 1, group, page.size() <= ROOM, page);
+    for (at, group) in new.iter().enumerate() {
+        if !one(at + 1, group, page) {
+            unshown(&new[at..], page);
+            break;
+        }
     }
     apart(comparison, page);
 }
@@ -95,7 +104,19 @@ fn heading(group: &Group, comparison: &Comparison, outcome: &Outcome, page: &mut
     }
 }
 
-fn one(number: usize, group: &Group, shown: bool, page: &mut Page) {
+/// Those for which there is no room.
+fn unshown(groups: &[&Group], page: &mut Page) {
+    let cells = counted(groups.iter().map(|group| group.cells.count).sum(), "cell");
+    page.gap();
+    page.prose(2, &format!("and {cells} more, for which there is no room"));
+}
+
+/// One group, if there is room for it; its diff needs more.
+fn one(number: usize, group: &Group, page: &mut Page) -> bool {
+    if page.size() > FULL {
+        return false;
+    }
+    let shown = page.size() <= ROOM;
     page.gap();
     let guess = group.guess.join("; ");
     page.numbered(number, &guess);
@@ -113,7 +134,7 @@ fn one(number: usize, group: &Group, shown: bool, page: &mut Page) {
         page.prose(7, &format!("and {rest} more"));
     }
     if group.diff.is_empty() || !shown {
-        return;
+        return true;
     }
     if group.cells.count > 1 {
         page.prose(5, "such as");
@@ -126,24 +147,27 @@ fn one(number: usize, group: &Group, shown: bool, page: &mut Page) {
     if group.diff.len() > LINES {
         page.prose(5, &format!("and {} lines more", group.diff.len() - LINES));
     }
+    true
+}
+
+/// What could not be compared, and must be told. What both skip is not for this kernel.
+fn told(comparison: &Comparison) -> impl Iterator<Item = (&'static str, &Apart)> {
+    let Comparison { not_judged, skipped, changed_cases, .. } = comparison;
+    let all = [("not judged", not_judged), ("skipped", skipped), ("not compared", changed_cases)];
+    all.into_iter()
+        .flat_map(|(words, all)| all.iter().map(move |apart| (words, apart)))
+        .filter(|(_, apart)| !apart.is_on_both())
 }
 
 /// What could not be compared.
 fn apart(comparison: &Comparison, page: &mut Page) {
-    let before = |why: &str| why.replace(" on A", " before").replace(" on B", " after");
-    for (words, all) in [
-        ("not judged", &comparison.not_judged),
-        ("skipped", &comparison.skipped),
-        ("not compared", &comparison.changed_cases),
-    ] {
-        // What is skipped on both sides is not for this kernel.
-        for apart in all.iter().filter(|apart| !apart.why.starts_with("on both")) {
-            page.gap();
-            let cells = counted(apart.cells.count, "cell");
-            page.item(2, &format!("{cells} {words}: {}", before(&apart.why)));
-            for (glob, count) in apart.cells.globs.iter().take(GLOBS) {
-                page.name(4, glob, &format!("  ({count})"));
-            }
+    let place = |why: &str| why.replace("on A", "before").replace("on B", "after");
+    for (words, apart) in told(comparison) {
+        page.gap();
+        let cells = counted(apart.cells.count, "cell");
+        page.item(2, &format!("{cells} {words}: {}", place(&apart.why)));
+        for (glob, count) in apart.cells.globs.iter().take(GLOBS) {
+            page.name(4, glob, &format!("  ({count})"));
         }
     }
 }

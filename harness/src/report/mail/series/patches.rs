@@ -3,6 +3,7 @@
 use super::super::deaths::excerpt;
 use super::super::failures::ROOM;
 use super::super::page::Page;
+use super::super::plain;
 use super::changes;
 use crate::build::Diagnostic;
 use crate::counted::counted;
@@ -66,7 +67,7 @@ fn one(patch: &PatchOutcome, outcome: &Outcome, page: &mut Page) {
     build(patch.build.as_ref(), page);
     warnings(patch.new_warnings(), page);
     boot(patch.tested.as_ref()).into_iter().for_each(|boot| not_booted(boot, page));
-    if let Some(changed) = &patch.changed {
+    if let Some(changed) = patch.changed.as_ref().filter(|changed| changes::any(changed)) {
         if changed.against + 1 != patch.number {
             page.gap();
             let than = match changed.against {
@@ -96,7 +97,7 @@ fn build(build: Option<&Build>, page: &mut Page) {
     match first {
         Some(error) => {
             page.prose(2, "does not build; the first error:");
-            page.verbatim(4, &error.to_string());
+            page.verbatim(4, &words(error));
         }
         None => page.prose(2, "does not build, and no compiler says why: the log does"),
     }
@@ -109,11 +110,16 @@ fn warnings(warnings: &[Diagnostic], page: &mut Page) {
     page.gap();
     page.prose(2, "the compiler warns of what it did not warn of before:");
     for warning in warnings.iter().take(WARNINGS) {
-        page.verbatim(4, &warning.to_string());
+        page.verbatim(4, &words(warning));
     }
     if warnings.len() > WARNINGS {
         page.prose(4, &format!("and {}", counted(warnings.len() - WARNINGS, "more warning")));
     }
+}
+
+/// As the compiler says it, with quotes as they are in ASCII.
+fn words(diagnostic: &Diagnostic) -> String {
+    plain::prose(&diagnostic.to_string())
 }
 
 /// How a kernel booted that cannot be tested.
