@@ -149,7 +149,7 @@ fn state(probe: Probe, name: &str) -> State {
     State::Found { path, version }
 }
 
-/// The first line that a program prints when it is asked for its version.
+/// The first line with words that a program prints when it is asked for its version.
 fn version(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program)
         .arg(argument)
@@ -159,7 +159,7 @@ fn version(program: &Path, argument: &str) -> Option<String> {
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// Whether a program names no loader to be started with.

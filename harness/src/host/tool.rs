@@ -186,8 +186,31 @@ pub const TOOLS: &[Tool] = &[
         "objtool is compiled with",
         ["libelf-dev", "elfutils-libelf-devel", "libelf", "libelf-devel"],
     ),
-    useful("ccache", "makes the next build of a kernel five times faster", ["ccache"; 4]),
-    useful("lz4", "packs a bzImage of our configuration", ["lz4"; 4]),
+    // Many a container has none of these four.
+    builder("awk", Probe::Program(None), "merges the fragments", ["gawk"; 4]),
+    builder("cmp", VERSION, "tells which of the made headers are new", ["diffutils"; 4]),
+    builder("gzip", VERSION, "packs the configuration that is built in", ["gzip"; 4]),
+    builder("xargs", VERSION, "passes long lists of objects on", ["findutils"; 4]),
+    useful("ccache", VERSION, "makes the next build of a kernel faster", ["ccache"; 4]),
+    useful("lz4", VERSION, "packs a bzImage of our configuration", ["lz4"; 4]),
+    useful(
+        "pahole",
+        VERSION,
+        "makes the types for CONFIG_DEBUG_INFO_BTF",
+        ["pahole", "dwarves", "pahole", "dwarves"],
+    ),
+    useful(
+        "perl",
+        VERSION,
+        "makes code for some of the kernel's ciphers and its certificates",
+        ["perl"; 4],
+    ),
+    useful(
+        "openssl/opensslv.h",
+        Probe::Header("openssl/opensslv.h"),
+        "the signing of modules is compiled with",
+        ["libssl-dev", "openssl-devel", "openssl", "libopenssl-devel"],
+    ),
     Tool {
         need: Need::Gcc,
         ..builder("gcc", VERSION, "compiles the kernel", ["gcc libc6-dev", "gcc", "gcc", "gcc"])
@@ -224,8 +247,13 @@ const fn builder(
 }
 
 /// What a build of a kernel is better with.
-const fn useful(name: &'static str, why: &'static str, packages: [&'static str; 4]) -> Tool {
-    Tool { weight: Weight::Useful, ..builder(name, VERSION, why, packages) }
+const fn useful(
+    name: &'static str,
+    probe: Probe,
+    why: &'static str,
+    packages: [&'static str; 4],
+) -> Tool {
+    Tool { weight: Weight::Useful, ..builder(name, probe, why, packages) }
 }
 
 /// What a build with LLVM needs.

@@ -140,7 +140,7 @@ pub enum UnpackError {
 ///
 /// # Errors
 ///
-/// Whatever stands in the way; what was written until then is left in the directory.
+/// Whatever stands in the way. The directory may have something in it then, if it is no kernel.
 pub fn unpack(archive: &Path, into: &Path) -> Result<KernelVersion, UnpackError> {
     unpack_within(archive, into, LIMIT)
 }
