@@ -1,36 +1,67 @@
-//! Which requests are not what came out.
+//! What fragments ask for together, and what of it did not come out.
 
 use std::collections::HashMap;
 
 use super::fragment::{Fragment, Request};
 use crate::kernel::Config;
 
-/// A request that the final configuration does not meet.
+/// A request, and the fragment that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unmet<'a> {
+pub struct Asked<'a> {
     /// The fragment that has the last word on the option.
     pub fragment: &'a Fragment,
+    /// Its place among the fragments.
+    pub index: usize,
     /// What it asks for.
     pub request: &'a Request,
 }
 
-/// The requests that a configuration does not meet, in the order of the fragments. Where several
-/// fragments speak of an option, the last one counts, as for the kernel's `merge_config.sh`.
-#[must_use]
-pub fn unmet<'a>(fragments: &'a [Fragment], config: &Config) -> Vec<Unmet<'a>> {
-    let mut last: HashMap<&str, usize> = HashMap::new();
-    for (index, fragment) in fragments.iter().enumerate() {
-        last.extend(fragment.requests.iter().map(|request| (request.symbol.as_str(), index)));
+impl Asked<'_> {
+    /// Where the request stands: `selinux:6`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.fragment.name, self.request.line)
     }
-    let all = fragments.iter().enumerate().flat_map(|(index, fragment)| {
-        fragment.requests.iter().map(move |request| (index, Unmet { fragment, request }))
-    });
-    all.filter(|(index, unmet)| last.get(unmet.request.symbol.as_str()) == Some(index))
-        .map(|(_, unmet)| unmet)
-        .filter(|Unmet { request, .. }| {
-            !request.wanted.is_met_by(config.get(&format!("CONFIG_{}", request.symbol)))
-        })
-        .collect()
+}
+
+/// What several fragments ask for together. Where more than one speaks of an option, the last one
+/// counts, as for the kernel's `merge_config.sh`.
+#[derive(Clone, Debug, Default)]
+pub struct Requests<'a> {
+    last: HashMap<&'a str, Asked<'a>>,
+}
+
+impl<'a> Requests<'a> {
+    /// The requests of these fragments, in their order.
+    #[must_use]
+    pub fn of(fragments: &'a [Fragment]) -> Self {
+        let mut last = HashMap::new();
+        for (index, fragment) in fragments.iter().enumerate() {
+            let own = fragment.requests.iter();
+            last.extend(
+                own.map(|request| (request.symbol.as_str(), Asked { fragment, index, request })),
+            );
+        }
+        Self { last }
+    }
+
+    /// What is asked of an option.
+    #[must_use]
+    pub fn get(&self, symbol: &str) -> Option<Asked<'a>> {
+        self.last.get(symbol).copied()
+    }
+
+    /// The requests that a configuration does not meet, in the order of the fragments.
+    #[must_use]
+    pub fn unmet(&self, config: &Config) -> Vec<Asked<'a>> {
+        let met = |asked: &Asked<'_>| {
+            let value = config.get(&format!("CONFIG_{}", asked.request.symbol));
+            asked.request.wanted.is_met_by(value)
+        };
+        let mut unmet: Vec<_> = self.last.values().copied().filter(|asked| !met(asked)).collect();
+        unmet.sort_unstable_by_key(|asked| (asked.index, asked.request.line));
+        unmet
+    }
 }
 
 #[cfg(test)]
@@ -43,7 +74,8 @@ mod tests {
         let fragments: Vec<_> =
             fragments.iter().map(|text| Fragment::parse("own", text).unwrap()).collect();
         let config = Config::parse(config);
-        unmet(&fragments, &config).iter().map(|unmet| unmet.request.to_string()).collect()
+        let unmet = Requests::of(&fragments).unmet(&config);
+        unmet.iter().map(|asked| asked.request.to_string()).collect()
     }
 
     #[rstest]

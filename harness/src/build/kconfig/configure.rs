@@ -6,10 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::check::{Unmet, unmet};
+use super::check::{Asked, Requests};
 use super::definition::Tree;
 use super::error::{Dropped, KconfigError};
-use super::fragment::{Fragment, Request};
+use super::fragment::Fragment;
 use super::reason::Reason;
 use crate::kernel::{Config, KernelVersion};
 use crate::printable::printable_line;
@@ -118,12 +118,12 @@ impl Configure<'_> {
         fragments: &[Fragment],
         config: &Config,
     ) -> Result<Vec<Dropped>, KconfigError> {
-        let unmet = unmet(fragments, config);
-        if unmet.is_empty() {
+        let requests = Requests::of(fragments);
+        if requests.unmet(config).is_empty() {
             return Ok(Vec::new());
         }
         let tree = Tree::read(self.tree).map_err(failed("read", &self.tree.join("Kconfig")))?;
-        Ok(dropped(&unmet, &tree, config, self.version))
+        Ok(dropped(&requests, &tree, config, self.version))
     }
 
     /// Puts the result where the build looks for it, unless the same is there already.
@@ -138,32 +138,34 @@ impl Configure<'_> {
 
 /// What was not met and is to be told, with the reasons.
 fn dropped(
-    unmet: &[Unmet<'_>],
+    requests: &Requests<'_>,
     tree: &Tree,
     config: &Config,
     version: KernelVersion,
 ) -> Vec<Dropped> {
-    let value = |request: &Request| config.get(&format!("CONFIG_{}", request.symbol));
-    let off = unmet.iter().map(|unmet| unmet.request).filter(|request| value(request).is_none());
-    let off = off.map(|request| request.symbol.as_str()).collect();
-    let tell = |Unmet { fragment, request }: &Unmet<'_>| {
-        let reason = Reason::of(request, &off, tree, config);
+    let tell = |asked: Asked<'_>| {
+        let Asked { fragment, index, request } = asked;
+        let reason = Reason::of(request, requests, tree, config);
         let excused = match &reason {
             Reason::NoSuchOption { .. } => {
                 fragment.generated || request.mark.is_some_and(|mark| mark.excuses(version))
             }
             Reason::NoPrompt { .. } | Reason::Renamed { .. } => fragment.generated,
+            // A later fragment that asks for another answer of a choice takes this one back.
+            Reason::Choice { winner } => {
+                requests.get(winner).is_some_and(|other| other.index > index)
+            }
             _ => false,
         };
         (!excused).then(|| Dropped {
             line: request.to_string(),
-            place: format!("{}:{}", fragment.name, request.line),
-            value: value(request).map(str::to_owned),
+            place: asked.place(),
+            value: config.get(&format!("CONFIG_{}", request.symbol)).map(str::to_owned),
             defined: tree.definitions(&request.symbol).first().map(|own| own.place.to_string()),
             reason,
         })
     };
-    unmet.iter().filter_map(tell).collect()
+    requests.unmet(config).into_iter().filter_map(tell).collect()
 }
 
 /// The kernel's Makefile and script take some folders apart.
@@ -205,13 +207,17 @@ mod tests {
         all.iter().map(|(name, text)| Fragment::parse(name, text).unwrap()).collect()
     }
 
-    /// What is told of these requests in a tree of one file, when this came out.
+    /// What is told of a fragment in a tree of one file, when this came out.
     fn told(kconfig: &str, fragment: &str, config: &str) -> Vec<String> {
+        told_of(kconfig, &[("own", fragment)], config)
+    }
+
+    fn told_of(kconfig: &str, all: &[(&str, &str)], config: &str) -> Vec<String> {
         let (_folder, tree) = tree(&[("Kconfig", kconfig)]);
-        let fragments = fragments(&[("own", fragment)]);
+        let fragments = fragments(all);
         let config = Config::parse(config);
-        let unmet = unmet(&fragments, &config);
-        dropped(&unmet, &tree, &config, version()).iter().map(Dropped::to_string).collect()
+        let dropped = dropped(&Requests::of(&fragments), &tree, &config, version());
+        dropped.iter().map(Dropped::to_string).collect()
     }
 
     #[rstest]
@@ -236,6 +242,25 @@ mod tests {
         assert_eq!(
             told(kconfig, &format!("{head}{all}"), ""),
             ["CONFIG_B=y (own:4) is not set: it needs A, which was dropped too (Kconfig:3)"]
+        );
+    }
+
+    #[test]
+    fn a_later_fragment_takes_another_answer_of_a_choice() {
+        let kconfig = "choice\n\tprompt \"c\"\nconfig LZ4\n\tbool \"lz4\"\nconfig GZIP\n\tbool \
+            \"gzip\"\nendchoice\n";
+        let [lz4, gzip] = [("one", "CONFIG_LZ4=y\n"), ("two", "CONFIG_GZIP=y\n")];
+        assert_eq!(told_of(kconfig, &[lz4, gzip], "CONFIG_GZIP=y\n"), [""; 0]);
+        assert_eq!(told_of(kconfig, &[gzip, lz4], "CONFIG_GZIP=y\n").len(), 1);
+    }
+
+    #[test]
+    fn the_fragment_is_told_that_turns_off_what_another_needs() {
+        let kconfig = "config A\n\tbool \"a\"\nconfig B\n\tbool \"b\"\n\tdepends on A\n";
+        let all = [("one", "CONFIG_A=y\nCONFIG_B=y\n"), ("two", "# CONFIG_A is not set\n")];
+        assert_eq!(
+            told_of(kconfig, &all, ""),
+            ["CONFIG_B=y (one:2) is not set: it needs A, which two:1 turns off (Kconfig:3)"]
         );
     }
 

@@ -1,10 +1,11 @@
 //! What a condition lacks: the options that make it false, and what they lack themselves.
 
-use std::collections::HashSet;
 use std::fmt;
 
+use super::check::Requests;
 use super::definition::{Definition, Tree};
 use super::expression::{Comparison, Expression, Operand, Truth};
+use super::fragment::Wanted;
 use crate::kernel::Config;
 
 /// How many steps are followed from an option to what it needs.
@@ -29,6 +30,20 @@ pub enum Lack {
     Dropped {
         /// Its name.
         symbol: String,
+    },
+    /// An option that must be on is turned off by a fragment.
+    TurnedOff {
+        /// Its name.
+        symbol: String,
+        /// The fragment's line: `no-audit:4`.
+        place: String,
+    },
+    /// An option that must be on takes its value from others.
+    Follows {
+        /// Its name.
+        symbol: String,
+        /// What those lack.
+        from: Vec<Lack>,
     },
     /// An option that must be on cannot be asked for: these turn it on.
     Selected {
@@ -67,8 +82,8 @@ pub enum Lack {
 pub(super) struct Search<'a> {
     pub(super) tree: &'a Tree,
     pub(super) config: &'a Config,
-    /// The options that were asked for and dropped.
-    pub(super) dropped: &'a HashSet<&'a str>,
+    /// What was asked for.
+    pub(super) requests: &'a Requests<'a>,
 }
 
 impl Search<'_> {
@@ -158,10 +173,15 @@ impl Search<'_> {
         if definitions.is_empty() {
             return Lack::Absent { symbol };
         }
-        if self.dropped.contains(symbol.as_str()) {
-            return Lack::Dropped { symbol };
+        let value = self.config.get(&format!("CONFIG_{symbol}"));
+        match self.requests.get(&symbol) {
+            Some(asked) if asked.request.wanted == Wanted::Unset => {
+                return Lack::TurnedOff { symbol, place: asked.place() };
+            }
+            Some(_) if value.is_none() => return Lack::Dropped { symbol },
+            _ => {}
         }
-        let module = self.config.get(&format!("CONFIG_{symbol}")) == Some("m");
+        let module = value == Some("m");
         let asked: Vec<_> = definitions.iter().filter(|own| own.prompt.is_some()).collect();
         if asked.is_empty() {
             return self.without_prompt(symbol, definitions, level, path);
@@ -222,8 +242,10 @@ impl Search<'_> {
             let conditions: Vec<_> = std::iter::once(ways).chain(self.tree.depends(own)).collect();
             let mut lacks = self.all(&conditions, level, path);
             path.pop();
-            if lacks.len() == 1 {
-                return lacks.remove(0);
+            match lacks.len() {
+                0 => {}
+                1 => return lacks.remove(0),
+                _ => return Lack::Follows { symbol, from: lacks },
             }
         }
         Lack::Selected { symbol, by }
@@ -234,18 +256,23 @@ impl Lack {
     /// Whether a fragment can help.
     fn can_be_had(&self) -> bool {
         match self {
-            Self::Ask { after, .. } => after.iter().all(Self::can_be_had),
+            Self::Ask { after: lacks, .. } | Self::Follows { from: lacks, .. } => {
+                lacks.iter().all(Self::can_be_had)
+            }
             Self::On { .. } | Self::Dropped { .. } => true,
             Self::OneOf(ways) => ways.iter().any(|way| way.iter().all(Self::can_be_had)),
             Self::Selected { by, .. } => !by.is_empty(),
-            Self::Absent { .. } | Self::Tools { .. } | Self::Condition { .. } => false,
+            Self::TurnedOff { .. }
+            | Self::Absent { .. }
+            | Self::Tools { .. }
+            | Self::Condition { .. } => false,
         }
     }
 
     /// Whether this is the other, or what this lacks itself is.
     fn covers(&self, other: &Self) -> bool {
         let after = match self {
-            Self::Ask { after, .. } => after.as_slice(),
+            Self::Ask { after: lacks, .. } | Self::Follows { from: lacks, .. } => lacks.as_slice(),
             _ => &[],
         };
         self == other || after.iter().any(|lack| lack.covers(other))
@@ -259,6 +286,7 @@ impl Lack {
                 format!("CONFIG_{symbol}=y")
             }
             Self::On { symbol, .. } => format!("# CONFIG_{symbol} is not set"),
+            Self::Follows { from, .. } => return from.iter().for_each(|lack| lack.lines(lines)),
             _ => return,
         };
         if !lines.contains(&line) {
@@ -306,6 +334,10 @@ impl fmt::Display for Lack {
             Self::Ask { symbol, after, .. } if after.is_empty() => f.write_str(symbol),
             Self::Ask { symbol, after, .. } => {
                 write!(f, "{symbol} (which needs {})", chained(after))
+            }
+            Self::TurnedOff { symbol, place } => write!(f, "{symbol}, which {place} turns off"),
+            Self::Follows { symbol, from } => {
+                write!(f, "{symbol} (which follows from {})", chained(from))
             }
             Self::Dropped { symbol } => write!(f, "{symbol}, which was dropped too"),
             Self::Selected { symbol, by } if by.is_empty() => {

@@ -15,7 +15,7 @@ mod reason;
 #[cfg(test)]
 mod fixture;
 
-pub use check::{Unmet, unmet};
+pub use check::{Asked, Requests};
 pub use configure::Configure;
 pub use definition::Tree;
 pub use error::{Dropped, FragmentError, KconfigError};

@@ -1,8 +1,8 @@
 //! Why an option is not what was asked for.
 
-use std::collections::HashSet;
 use std::fmt;
 
+use super::check::Requests;
 use super::definition::{Definition, Kind, Select, Tree};
 use super::expression::{Expression, Truth};
 use super::fragment::{Request, Wanted, number};
@@ -61,10 +61,10 @@ pub enum Reason {
 
 impl Reason {
     /// Why a request was not met, from the tree's Kconfig files and the final configuration.
-    /// `dropped` are the options that were asked for and are off: each is told on its own.
+    /// The request is one of those that were made.
     #[must_use]
-    pub fn of(request: &Request, dropped: &HashSet<&str>, tree: &Tree, config: &Config) -> Self {
-        Case { request, tree, config, search: Search { tree, config, dropped } }.reason()
+    pub fn of(request: &Request, requests: &Requests<'_>, tree: &Tree, config: &Config) -> Self {
+        Case { request, tree, config, search: Search { tree, config, requests } }.reason()
     }
 
     /// The lines of a fragment that would help; empty when there are none.
@@ -342,6 +342,12 @@ config COMPUTED
 config NEEDS_COMPUTED
 	bool "c"
 	depends on COMPUTED
+config NEEDS_BOTH
+	bool "b"
+	depends on BOTH
+config BOTH
+	def_bool y
+	depends on AUDIT && EXPERT
 config OFF_PLEASE
 	bool "x"
 	depends on !AUDIT
@@ -388,8 +394,9 @@ endmenu
         let (_folder, tree) = tree(&[("Kconfig", KCONFIG)]);
         let fragment = Fragment::parse("own", request).unwrap();
         let config = Config::parse(config);
-        let off = fragment.requests.iter().skip(1).map(|request| request.symbol.as_str());
-        let reason = Reason::of(&fragment.requests[0], &off.collect(), &tree, &config);
+        let fragments = [fragment];
+        let request = &fragments[0].requests[0];
+        let reason = Reason::of(request, &Requests::of(&fragments), &tree, &config);
         (reason.to_string(), reason.cure())
     }
 
@@ -407,6 +414,7 @@ endmenu
     #[case::orphan("CONFIG_NEEDS_ORPHAN=y", "", "needs ORPHAN, which nothing turns on here", &[])]
     #[case::tools("CONFIG_SANITIZE=y", "", "needs CC_HAS, which the compiler or linker decides", &[])]
     #[case::computed("CONFIG_NEEDS_COMPUTED=y", "CONFIG_NET=y\n", "needs EXPERT", &["CONFIG_EXPERT=y"])]
+    #[case::follows_from("CONFIG_NEEDS_BOTH=y", "", "needs BOTH (which follows from AUDIT and EXPERT)", &["CONFIG_AUDIT=y", "CONFIG_EXPERT=y"])]
     #[case::off("CONFIG_OFF_PLEASE=y", "CONFIG_AUDIT=y\n", "needs AUDIT off, which is y", &["# CONFIG_AUDIT is not set"])]
     #[case::either("CONFIG_EITHER=y", "", "needs one of AUDIT or INET (which needs NET)", &[])]
     #[case::compared("CONFIG_VERSIONED=y", "CONFIG_GCC_VERSION=110000\n", "needs GCC_VERSION >= 120000", &[])]
@@ -442,7 +450,7 @@ endmenu
             "config A\n\tbool \"a\"\n\tdepends on B\nconfig B\n\tbool \"b\"\n\tdepends on A\n",
         )]);
         let fragment = Fragment::parse("own", "CONFIG_A=y").unwrap();
-        let none = HashSet::new();
+        let none = Requests::default();
         let reason = Reason::of(&fragment.requests[0], &none, &tree, &Config::default());
         assert_eq!(reason.to_string(), "needs B (which needs A, which needs B)");
     }
