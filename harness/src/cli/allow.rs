@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{AllowArgs, MachineArgs};
+use super::args::AllowArgs;
 use super::session::{self, Session};
 use super::{Exit, Failure, record};
 use crate::allow::{Comparison, Form, Module, Rules, denials, observed, pairs};
@@ -195,7 +195,7 @@ impl<'a> Chosen<'a> {
 /// The policy that is extended: the run's, or the one that is named when it has several.
 fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
     let names: BTreeSet<_> = run.lanes.iter().map(|lane| &lane.started.policy).collect();
-    let named = args.machine.policy.as_slice();
+    let named = args.machine.boot.policy.as_slice();
     match (names.len(), named) {
         (0, _) => Err(Failure::input("the run has no lane")),
         (1, [one]) if one == policy::DEFAULT || names.contains(one) => {
@@ -255,7 +255,8 @@ fn verify(
         ));
     }
     let cells: Vec<_> = cells.into_values().collect();
-    let mut machine = MachineArgs { policy: vec![policy], ..args.machine.clone() };
+    let mut machine = args.machine.clone();
+    machine.boot.policy = vec![policy];
     if machine.kernel.is_empty() {
         machine.kernel = kernels(&lanes)?;
     }

@@ -55,7 +55,7 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let signals = Signals::watch()?;
     let recipe = args.build.recipe()?;
-    let (images, dirty) = (kernel::Options::default(), args.build.dirty);
+    let (images, dirty) = (kernel::Options::default(), args.dirty);
     let options = Options { images, recipe, dirty, interrupt: signals.interrupt.clone() };
     print(&KernelSpec::Tree(tree), &cache, &options, &signals)?;
     Ok(Exit::Success)

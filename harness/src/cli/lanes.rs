@@ -7,7 +7,7 @@ use perfsec_qemu::Accel;
 use perfsec_wire::Boot;
 
 use super::Failure;
-use super::args::MachineArgs;
+use super::args::{BootArgs, MachineArgs};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
 use crate::kernel::Kernel;
@@ -44,7 +44,7 @@ pub(super) fn prepare(
     interrupt: &Interrupt,
     say: &dyn Fn(&str),
 ) -> Result<Ready, Failure> {
-    let mut machine = Machine::prepare(args, cache)?;
+    let mut machine = Machine::prepare(&args.boot, cache)?;
     let specs = match args.kernel.as_slice() {
         [] => vec![obtain::default_spec()?],
         given => given.to_vec(),
@@ -60,7 +60,7 @@ pub(super) fn prepare(
 
 impl Machine {
     /// Compiles the policies, and looks for QEMU.
-    pub(super) fn prepare(args: &MachineArgs, cache: &Cache) -> Result<Self, Failure> {
+    pub(super) fn prepare(args: &BootArgs, cache: &Cache) -> Result<Self, Failure> {
         let version = Qemu::version(&args.qemu)?;
         let policies = args.policy.iter().map(|name| Policy::obtain(name, cache).map(Arc::new));
         Ok(Self {

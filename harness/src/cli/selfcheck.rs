@@ -27,7 +27,7 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let library = session::library(&args.cases)?;
-    let mut session = Session::open_without_kernels(&args.machine)?;
+    let mut session = Session::open_without_kernels(&args.machine.boot)?;
     let checked = Check::begin(args, &library, &mut session).and_then(|mut check| {
         let mut counts = Counts::default();
         for (at, mutation) in mutations.iter().enumerate() {

@@ -50,7 +50,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         }
         None => None,
     };
-    let mut session = Session::open_without_kernels(&args.machine)?;
+    let mut session = Session::open_without_kernels(&args.machine.boot)?;
     // A kernel is compared with another, not with what the cases expect.
     session.ignore_verdicts();
     let checked = check(args, &given, series, (&library, cells), &mut session);
@@ -180,8 +180,8 @@ fn terms(args: &SeriesArgs, library: &Library, cells: &[PlannedCell], session: &
         terms.add(&format!("{} {}", policy.name, policy.sha256));
     }
     terms.add(&machine.version);
-    terms.add(&format!("{:?} {:?}", args.machine.accel, args.machine.distribution));
-    args.machine.append.iter().for_each(|parameter| terms.add(parameter));
+    terms.add(&format!("{:?} {:?}", args.machine.boot.accel, args.machine.boot.distribution));
+    args.machine.boot.append.iter().for_each(|parameter| terms.add(parameter));
     terms
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use super::args::{CaseArgs, MachineArgs};
+use super::args::{BootArgs, CaseArgs, MachineArgs};
 use super::lanes::{self, Machine, Ready};
 use super::output::Output;
 use super::signals::Signals;
@@ -41,27 +41,27 @@ impl Session {
         let prepared =
             lanes::prepare(machine, &cache, &signals.interrupt, &|text| progress.say(text));
         let ready = signals.stopped(prepared)?;
-        Ok(Self::with(machine, ready, cache, signals, progress))
+        Ok(Self::with(&machine.boot, ready, cache, signals, progress))
     }
 
     /// The same for kernels that are still to be built: [`run_on`](Self::run_on) takes them.
-    pub(super) fn open_without_kernels(machine: &MachineArgs) -> Result<Self, Failure> {
+    pub(super) fn open_without_kernels(boot: &BootArgs) -> Result<Self, Failure> {
         let signals = Signals::watch()?;
         let cache = Cache::open()?;
-        let ready = Ready { kernels: Vec::new(), machine: Machine::prepare(machine, &cache)? };
-        Ok(Self::with(machine, ready, cache, signals, Progress::new()))
+        let ready = Ready { kernels: Vec::new(), machine: Machine::prepare(boot, &cache)? };
+        Ok(Self::with(boot, ready, cache, signals, Progress::new()))
     }
 
     fn with(
-        machine: &MachineArgs,
+        boot: &BootArgs,
         ready: Ready,
         cache: Cache,
         signals: Signals,
         progress: Progress,
     ) -> Self {
         let record = new_record(&cache);
-        let jobs = machine.jobs.unwrap_or_else(default_jobs).max(1);
-        Self { ready, cache, record, signals, progress, limits: machine.limits(), jobs }
+        let jobs = boot.jobs.unwrap_or_else(default_jobs).max(1);
+        Self { ready, cache, record, signals, progress, limits: boot.limits(), jobs }
     }
 
     /// Ends what takes long.

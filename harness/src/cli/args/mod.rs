@@ -109,16 +109,27 @@ pub struct CaseArgs {
     pub cases: Option<PathBuf>,
 }
 
-/// How kernels are booted.
+/// Which kernels, and how they are booted.
 #[derive(Clone, Debug, Args)]
 pub struct MachineArgs {
     /// Kernel: a file (bzImage, vmlinuz, vmlinux, .deb), `debian:SUITE`, `debian:VERSION`, or
     /// `tree:PATH[@REVISION]`, which is built [default: the newest stock kernel of this host's suite].
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Vec<KernelSpec>,
-    /// How `tree:` is built.
+    /// Build a tree with uncommitted changes as it is.
+    #[arg(long)]
+    pub dirty: bool,
+    /// Look for newer kernels now, even if that was done within the last day.
+    #[arg(long)]
+    pub refresh: bool,
+    /// How.
     #[command(flatten)]
-    pub build: BuildArgs,
+    pub boot: BootArgs,
+}
+
+/// How kernels are built and booted, whichever they are.
+#[derive(Clone, Debug, Args)]
+pub struct BootArgs {
     /// Whose patches the kernels carry, when their banner does not say: `debian`.
     #[arg(long, value_name = "NAME")]
     pub distribution: Option<String>,
@@ -134,15 +145,15 @@ pub struct MachineArgs {
     /// Another kernel parameter; can be given several times.
     #[arg(long, value_name = "PARAMETER")]
     pub append: Vec<String>,
-    /// Look for newer kernels now, even if that was done within the last day.
-    #[arg(long)]
-    pub refresh: bool,
     /// Lanes (kernels under policies) that run at the same time [default: one for each CPU].
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Give a boot up after so many seconds without a sign of life.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub boot_limit: u64,
+    /// How trees are built.
+    #[command(flatten)]
+    pub build: BuildArgs,
 }
 
 /// How kernels are built.
@@ -160,9 +171,6 @@ pub struct BuildArgs {
     /// times.
     #[arg(long, value_name = "NAME=VALUE")]
     pub make: Vec<Variable>,
-    /// Build a tree with uncommitted changes as it is.
-    #[arg(long)]
-    pub dirty: bool,
     /// Compilers that run at the same time [default: one for each CPU].
     #[arg(long, value_name = "N")]
     pub build_jobs: Option<usize>,
@@ -534,6 +542,9 @@ pub struct KernelBuildArgs {
     /// The revision [default: the tree as it is].
     #[arg(long, value_name = "REV")]
     pub rev: Option<String>,
+    /// Build a tree with uncommitted changes as it is.
+    #[arg(long)]
+    pub dirty: bool,
     /// How.
     #[command(flatten)]
     pub build: BuildArgs,
@@ -683,10 +694,12 @@ impl MachineArgs {
     pub fn obtaining(&self, interrupt: &Interrupt) -> Result<obtain::Options, FragmentError> {
         let images =
             if self.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
-        let (recipe, dirty) = (self.build.recipe()?, self.build.dirty);
+        let (recipe, dirty) = (self.boot.build.recipe()?, self.dirty);
         Ok(obtain::Options { images, recipe, dirty, interrupt: interrupt.clone() })
     }
+}
 
+impl BootArgs {
     /// How long a guest may be silent.
     #[must_use]
     pub fn limits(&self) -> Limits {
