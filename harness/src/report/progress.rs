@@ -52,16 +52,30 @@ impl Progress {
     /// Says something that is no event: what is being fetched, built or waited for.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.set_message(text.to_owned()),
+            Some(bar) => {
+                // After a run there may be another.
+                if bar.is_finished() {
+                    bar.reset();
+                }
+                bar.set_message(text.to_owned());
+            }
             None => anstream::eprintln!("{text}"),
         }
+    }
+
+    /// Says something that stays above the bar.
+    pub fn note(&self, text: &str) {
+        let write = || anstream::eprintln!("{text}");
+        self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write));
     }
 
     /// Takes in an event.
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Run(run) => {
+                self.bad = 0;
                 if let Some(bar) = &self.bar {
+                    bar.reset();
                     bar.set_length(run.cells as u64);
                 }
             }
