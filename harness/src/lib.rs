@@ -7,6 +7,7 @@
 
 pub mod allow;
 pub mod audit;
+pub mod bisect;
 pub mod bless;
 pub mod build;
 pub mod cache;

@@ -56,6 +56,26 @@ pub enum BuildError {
     Interrupted(Commit),
 }
 
+impl BuildError {
+    /// Whether the commit is to blame: another one of the same tree may well build.
+    #[must_use]
+    pub fn is_of_commit(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::NotATree(_) => true,
+            Self::Configure(error) => matches!(error, KconfigError::Dropped { .. }),
+            Self::Image(error) => !matches!(error, KernelError::Cache(_)),
+            Self::Fragment(_)
+            | Self::Source(_)
+            | Self::Missing(_)
+            | Self::NoTool(_)
+            | Self::Start(_)
+            | Self::Full(_)
+            | Self::Cache(_)
+            | Self::Interrupted(_) => false,
+        }
+    }
+}
+
 /// A kernel that does not build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("build {} ({subject}): {}; the log is {}", .commit.short(), words(.first.as_ref()), .log.display())]

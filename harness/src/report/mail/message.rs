@@ -11,7 +11,8 @@ use mail_builder::mime::MimePart;
 
 use super::address::{Mailbox, MessageId};
 use super::regzbot::{LIST, Regzbot};
-use super::{plain, series, text, verdict};
+use super::{bisection, plain, series, text, verdict};
+use crate::bisect;
 use crate::record::Run;
 use crate::series::Outcome;
 
@@ -62,6 +63,13 @@ impl Letter {
     pub fn write_series(&self, outcome: &Outcome) -> String {
         let body = series::text(outcome, Some(&self.from));
         self.compose(&plain::prose(&outcome.headline()), body, None)
+    }
+
+    /// The message about what introduced a change.
+    #[must_use]
+    pub fn write_bisection(&self, outcome: &bisect::Outcome) -> String {
+        let body = self.with_regzbot(bisection::text(outcome));
+        self.compose(&bisection::headline(outcome), body, None)
     }
 
     /// The message with this body, with lines that end as those of `git format-patch` do. What it says in one
@@ -133,7 +141,10 @@ impl Letter {
     fn body(&self, run: &Run) -> String {
         // Nobody can vouch for a kernel and report its regression in the same mail.
         let tester = (!self.regzbot.reports()).then_some(&self.from);
-        let mut body = text::text(run, tester);
+        self.with_regzbot(text::text(run, tester))
+    }
+
+    fn with_regzbot(&self, mut body: String) -> String {
         if !self.regzbot.is_empty() {
             body.push('\n');
             body.push_str(&self.regzbot.paragraph());

@@ -3,6 +3,7 @@
 //! perfsec writes the message and never sends it.
 
 mod address;
+mod bisection;
 mod deaths;
 mod failures;
 #[cfg(test)]

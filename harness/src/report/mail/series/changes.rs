@@ -77,12 +77,13 @@ pub(super) fn whole(outcome: &Outcome, page: &mut Page) {
         let cells = counted(undone, "cell");
         page.prose(2, &format!("what a patch changes in {cells}, another undoes"));
     }
-    for (at, group) in new.iter().enumerate() {
-        if !one(at + 1, group, page) {
-            unshown(&new[at..], page);
-            break;
-        }
-    }
+    list(&new, page);
+    apart(comparison, page);
+}
+
+/// What changed between two commits of which nothing was stated.
+pub(in crate::report::mail) fn groups(comparison: &Comparison, page: &mut Page) {
+    list(&comparison.groups.iter().collect::<Vec<_>>(), page);
     apart(comparison, page);
 }
 
@@ -101,6 +102,16 @@ fn heading(group: &Group, comparison: &Comparison, outcome: &Outcome, page: &mut
         Some(stated) => page.item(2, &format!("changes {cells} as stated: {}", stated.reason)),
         None if outcome.stated.is_empty() => page.prose(2, &format!("changes {cells}:")),
         None => page.prose(2, &format!("changes {cells} in a way that nobody stated:")),
+    }
+}
+
+/// Groups, as long as there is room.
+fn list(groups: &[&Group], page: &mut Page) {
+    for (at, group) in groups.iter().enumerate() {
+        if !one(at + 1, group, page) {
+            unshown(&groups[at..], page);
+            break;
+        }
     }
 }
 

@@ -4,6 +4,8 @@ mod changes;
 mod patches;
 mod table;
 
+pub(super) use changes::groups;
+
 use std::path::Path;
 
 use super::address::Mailbox;

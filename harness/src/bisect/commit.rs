@@ -1,0 +1,63 @@
+//! Commits as people are told of them.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::printable::printable_line;
+use crate::source::{Commit, Source, SourceError};
+
+/// A commit that the user named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Revision {
+    /// As they named it.
+    pub named: String,
+    /// The commit.
+    #[serde(flatten)]
+    pub words: CommitWords,
+}
+
+/// Not twice when they named it by its own name.
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.words.commit.as_str().starts_with(&self.named) {
+            write!(f, "{}: ", printable_line(&self.named))?;
+        }
+        self.words.fmt(f)
+    }
+}
+
+/// A commit, and what its head says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CommitWords {
+    /// The commit.
+    pub commit: Commit,
+    /// The first line of its message.
+    pub subject: String,
+    /// Who wrote it.
+    pub author: String,
+    /// When, in RFC 3339.
+    pub date: String,
+}
+
+impl CommitWords {
+    /// Asks git for them.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn of(source: &Source, commit: &Commit) -> Result<Self, SourceError> {
+        let format = "--format=%s%x00%an <%ae>%x00%aI";
+        let text = source.git().ask(&["log", "-1", format, commit.as_str()])?;
+        let mut parts = text.split('\0').map(printable_line);
+        let mut part = || parts.next().unwrap_or_default();
+        Ok(Self { commit: commit.clone(), subject: part(), author: part(), date: part() })
+    }
+}
+
+/// In the form of the kernel's own documents: `1234567890ab ("subject")`.
+impl fmt::Display for CommitWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (\"{}\")", self.commit.short(), self.subject)
+    }
+}
