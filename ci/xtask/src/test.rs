@@ -25,6 +25,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
     phases.begin("kernels");
     let images = cmd!(shell, "{perfsec} kernel {KERNELS...}").quiet().read()?;
     let image = images.lines().last().unwrap_or_default();
+    let old = images.lines().nth(1).unwrap_or_default();
 
     let _directory = shell.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     phases.run("formatting", cmd!(shell, "cargo fmt --all --check"))?;
@@ -51,6 +52,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
         "tests with QEMU, a kernel and the package registry",
         cmd!(shell, "cargo test --workspace --exclude perfsec-cases -- --ignored")
             .env("PERFSEC_TEST_KERNEL", image)
+            .env("PERFSEC_TEST_OLD_KERNEL", old)
             .envs(peers.environment()),
     )?;
     phases.begin("templates for other people's CI");

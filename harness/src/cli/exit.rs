@@ -77,6 +77,27 @@ Exit codes:
   7    a kernel of the series does not build
   130  interrupted by SIGINT; 143 by SIGTERM; the next check goes on where this one was";
 
+/// The same of `perfsec bisect`.
+pub(super) const BISECT: &str = "\
+Exit codes:
+  0    the first bad commit is found
+  1    only a range is: what is left in it does not build or cannot be tested
+  2    bad input: an option, a revision, a case file, ends between which there is nothing to find
+  4    the filters select no cell
+  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
+  6    an end cannot be tested: it does not boot, for one
+  7    an end does not build
+  130  interrupted by SIGINT; 143 by SIGTERM; what was built is not built again";
+
+/// The same of `perfsec bisect step`, as `git bisect run` takes them.
+pub(super) const BISECT_STEP: &str = "\
+Exit codes:
+  0    good: every cell sees what it saw in the baseline; without one, no cell fails
+  1    bad: a cell sees something else; without a baseline, a cell fails
+  125  skip: the tree does not build, does not boot, or a cell was not judged
+  128  stop: bad input, or this host lacks something (`perfsec doctor` says what)
+  130  interrupted by SIGINT; 143 by SIGTERM";
+
 /// The same of `perfsec selfcheck`.
 pub(super) const SELFCHECK: &str = "\
 Exit codes:
@@ -129,6 +150,10 @@ pub enum Exit {
     Kernel,
     /// The kernel does not build.
     Build,
+    /// `git bisect run` is to skip the commit.
+    Skip,
+    /// `git bisect run` is to stop.
+    Stop,
     /// Ended by this signal.
     Signal(u8),
 }
@@ -144,6 +169,8 @@ impl From<Exit> for ExitCode {
             Exit::Host => 5,
             Exit::Kernel => 6,
             Exit::Build => 7,
+            Exit::Skip => 125,
+            Exit::Stop => 128,
             Exit::Signal(number) => 128 + number,
         })
     }

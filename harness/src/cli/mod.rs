@@ -3,6 +3,8 @@
 mod allow;
 mod args;
 mod baseline;
+mod bisect;
+mod bisect_step;
 mod bless;
 mod compare;
 mod coverage;
@@ -39,7 +41,19 @@ pub use exit::{Exit, Failure};
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return match error.exit_code() {
+                0 => Exit::Success,
+                // What `git bisect run` would take for a bad commit.
+                _ if bisect_step::is_meant(std::env::args_os()) => Exit::Stop,
+                _ => Exit::Input,
+            }
+            .into();
+        }
+    };
     cli.color.apply();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
@@ -48,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Known(args) => known::known(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Series(args) => series::series(&args),
+        Command::Bisect(args) => bisect::bisect(&args),
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
         Command::Bless(args) => bless::bless(&args),

@@ -74,6 +74,11 @@ impl Session {
         self.progress.say(text);
     }
 
+    /// Tells the user what should stay to be read.
+    pub(super) fn note(&self, text: &str) {
+        self.progress.note(text);
+    }
+
     /// Runs cells on one kernel more, with a record of its own, which is [`record`](Self::record) then.
     pub(super) fn run_on(
         &mut self,

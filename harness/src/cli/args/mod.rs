@@ -1,5 +1,6 @@
 //! Options.
 
+mod bisect;
 mod series;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::report::mail::{Mailbox, MessageId};
 use crate::report::{Format, Options, Schema};
 use crate::run::Limits;
 
+pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, StepArgs};
 pub(super) use series::{SeriesArgs, SeriesFormat};
 
 /// Who may use perf on a Linux kernel, and what does the audit log say about it?
@@ -54,6 +56,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Check a patch series patch by patch: which cells each patch changes against the one before.
     Series(SeriesArgs),
+    /// Find the commit that made cells see something else.
+    Bisect(Box<BisectArgs>),
     /// Show a case as a person reads it, with what each cell must see on a kernel.
     Show(ShowArgs),
     /// Say what steps a case can have, with every field.
