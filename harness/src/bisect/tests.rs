@@ -201,7 +201,7 @@ impl Lab for Scripted<'_> {
                 let subject = self.source.subject(commit).unwrap();
                 let log = PathBuf::from("log");
                 let failure = Failure { commit: commit.clone(), subject, first: None, log };
-                Ok(Err(BuildError::Failed(failure)))
+                Ok(Err(BuildError::Failed(Box::new(failure))))
             }
             "host" => Err(Stop::Lab),
             "interrupt" => {

@@ -157,7 +157,8 @@ impl<'a> Builder<'a> {
             Err(BuildError::Failed(_)) if reader.full => return Err(BuildError::Full(out)),
             Err(BuildError::Failed(failure)) => {
                 let first = reader.error().cloned();
-                return Err(BuildError::Failed(Failure { subject, first, log, ..failure }));
+                let failure = Failure { subject, first, log, ..*failure };
+                return Err(BuildError::Failed(Box::new(failure)));
             }
             Err(error) => return Err(error),
         };
@@ -185,12 +186,12 @@ impl<'a> Builder<'a> {
         commit: &Commit,
     ) -> Result<Config, BuildError> {
         let blame = || {
-            BuildError::Failed(Failure {
+            BuildError::Failed(Box::new(Failure {
                 commit: commit.clone(),
                 subject: String::new(),
                 first: None,
                 log: PathBuf::new(),
-            })
+            }))
         };
         let stamp = Stamp::of(source, commit, self.recipe, &self.toolchain)?;
         let config = match stamp.config(make.out) {

@@ -16,7 +16,7 @@ use crate::source::{Commit, NotATree, SourceError};
 pub enum BuildError {
     /// Its own fault: the compiler, the linker or make refuse it.
     #[error("{0}")]
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// The configuration that was asked for cannot be had of it.
     #[error(transparent)]
     Configure(#[from] KconfigError),

@@ -98,7 +98,7 @@ impl Recipe {
     /// A variable's value, the last one given.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let of_name = self.variables.iter().filter(|variable| variable.name == name);
-        of_name.map(|variable| variable.value.as_str()).last()
+        of_name.map(|variable| variable.value.as_str()).next_back()
     }
 
     /// SHA-256 of all of it that decides what comes out, in hexadecimal.

@@ -47,8 +47,8 @@ impl FromStr for TreeSpec {
 
     /// The revision begins after the last `@` that is not part of one, as in `HEAD@{1}`.
     fn from_str(text: &str) -> Result<Self, TreeSpecError> {
-        let places = text.match_indices('@').map(|(at, _)| at);
-        let at = places.filter(|at| !text[at + 1..].starts_with('{')).last();
+        let mut places = text.match_indices('@').map(|(at, _)| at);
+        let at = places.rfind(|at| !text[at + 1..].starts_with('{'));
         let (path, revision) = match at {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),

@@ -211,7 +211,7 @@ impl Lab for Bench<'_> {
             Builder::new(recipe, &self.session.cache, interrupt, &say)?.build(source, commit);
         match built {
             Ok(built) => Ok(Ok(built)),
-            Err(BuildError::Failed(failure)) => Ok(Err(failure)),
+            Err(BuildError::Failed(failure)) => Ok(Err(*failure)),
             // What the base could be configured as and a patch cannot is the patch's doing.
             Err(BuildError::Configure(error)) if *commit != self.base => {
                 let message = format!("cannot {error}");

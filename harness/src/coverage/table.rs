@@ -320,7 +320,7 @@ mod tests {
     use crate::target::Machinery;
 
     fn lane() -> Event {
-        Event::Lane(LaneStarted {
+        Event::Lane(Box::new(LaneStarted {
             lane: 0,
             boot: Boot::Selinux,
             kernel: Kernel {
@@ -342,7 +342,7 @@ mod tests {
                 parameters: String::new(),
             },
             cells: 2,
-        })
+        }))
     }
 
     fn site(via: &str, check: Check, symbol: &str, counts: Counts) -> Site {

@@ -24,7 +24,7 @@ pub enum Event {
     /// The run begins.
     Run(RunStarted),
     /// A lane begins: a kernel under a policy.
-    Lane(LaneStarted),
+    Lane(Box<LaneStarted>),
     /// A boot of a lane is ready for its first cell.
     Ready(LaneReady),
     /// A cell is over.

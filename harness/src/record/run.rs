@@ -94,7 +94,7 @@ impl Run {
                 if self.lane(started.lane).is_ok() {
                     return Err(Misplaced::SecondLane(started.lane));
                 }
-                self.lanes.push(LaneRun::new(started));
+                self.lanes.push(LaneRun::new(*started));
             }
             Event::Ready(ready) => self.lane(ready.lane)?.ready.push(ready),
             Event::Cell(cell) => self.lane(cell.lane)?.cells.push(*cell),
@@ -160,7 +160,7 @@ impl LaneRun {
         let cells = self.cells.iter().cloned().map(|cell| Event::Cell(Box::new(cell)));
         let coverage = self.coverage.iter().cloned().map(Event::Coverage);
         let deaths = self.deaths.iter().cloned().map(Event::Death);
-        std::iter::once(Event::Lane(self.started.clone()))
+        std::iter::once(Event::Lane(Box::new(self.started.clone())))
             .chain(ready)
             .chain(cells)
             .chain(coverage)

@@ -78,7 +78,7 @@ pub fn run_lane(
     emit: &dyn Fn(Event),
 ) -> Result<(), TargetError> {
     let started = Instant::now();
-    emit(Event::Lane(LaneStarted {
+    emit(Event::Lane(Box::new(LaneStarted {
         lane: plan.lane,
         kernel: plan.kernel.for_record(),
         boot: plan.boot,
@@ -86,7 +86,7 @@ pub fn run_lane(
         policy_sha256: plan.policies.own.sha256.clone(),
         machinery: plan.target.describe(),
         cells: plan.cells.len(),
-    }));
+    })));
     let mut runner = Runner {
         plan,
         limits,

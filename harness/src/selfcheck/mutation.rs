@@ -78,7 +78,7 @@ impl Mutation {
         let trailers = |key: &'static str| {
             message.lines().filter_map(move |line| line.strip_prefix(key)).map(str::trim)
         };
-        let property = trailers("Property:").last().ok_or_else(|| lacks("`Property:`"))?;
+        let property = trailers("Property:").next_back().ok_or_else(|| lacks("`Property:`"))?;
         let cells: Vec<String> = trailers("Cells:").map(str::to_owned).collect();
         if cells.is_empty() {
             return Err(lacks("`Cells:`"));
