@@ -15,7 +15,7 @@ use crate::plan::Filter;
 use crate::target::{End, Machinery};
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

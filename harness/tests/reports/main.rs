@@ -201,7 +201,8 @@ fn no_report_for_machines_has_what_steers_a_terminal(
 fn json_is_the_run_with_the_format_first() {
     let run = whole();
     let text = report(Format::Json, &run);
-    assert!(text.starts_with("{\n  \"format\": 4,\n  \"started\": {"), "{}", &text[..60]);
+    let begins = format!("{{\n  \"format\": {},\n  \"started\": {{", record::FORMAT);
+    assert!(text.starts_with(&begins), "{}", &text[..60]);
     let document: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(document["lanes"][1]["cells"].as_array().unwrap().len(), run.lanes[1].cells.len());
     assert_eq!(document["end"]["interrupted"], false);
@@ -240,7 +241,7 @@ fn each_line_of_the_record_is_valid_by_the_schema() {
 }
 
 #[rstest]
-#[case::another_format("/format", Some("5"))]
+#[case::another_format("/format", Some("6"))]
 #[case::another_verdict("/lanes/0/cells/1/judgement/verdict", Some("\"OK\""))]
 #[case::a_grant_that_is_none("/lanes/0/cells/1/at/grant", Some("\"perf mon\""))]
 #[case::a_version_that_is_none("/lanes/0/started/kernel/version", Some("\"six\""))]
