@@ -1,6 +1,7 @@
 //! The project's own tasks: on a fresh machine, each sets up what it lacks and does its work.
 
 mod bench;
+mod bench_build;
 mod error;
 mod peers;
 mod record;
@@ -34,6 +35,8 @@ enum Task {
     Suite(suite::Options),
     /// Compare the cost of a run with that of a stock boot of the same kernel.
     Bench(bench::Options),
+    /// Compare the cost of building a tree, and of a verdict on a patch, with that of `make` alone.
+    BenchBuild(bench_build::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Peers => peers::peers(&shell),
         Task::Suite(options) => suite::suite(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
+        Task::BenchBuild(options) => bench_build::bench(&shell, &options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

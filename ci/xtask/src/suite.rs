@@ -24,6 +24,9 @@ pub(crate) const KERNELS: [&str; 7] = [
     "debian:6.12.94",
 ];
 
+/// A kernel that is built from source as people build one, with the options of `kconfigs/`.
+pub(crate) const FROM_SOURCE: &str = "tree:debian:6.1";
+
 /// Options of `suite`.
 #[derive(clap::Args)]
 pub(crate) struct Options {

@@ -8,7 +8,7 @@ use xshell::{Cmd, Shell, cmd};
 use crate::error::{self, Error};
 use crate::peers::{self, Peers};
 use crate::setup;
-use crate::suite::KERNELS;
+use crate::suite::{FROM_SOURCE, KERNELS};
 
 /// Runs every check, cheapest first, and stops at the first that fails.
 pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
@@ -18,7 +18,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
 
     phases.begin("what this host needs");
     let perfsec = setup::build(shell)?;
-    setup::install(shell, &perfsec, &["run", "debian", "peers"])?;
+    setup::install(shell, &perfsec, &["run", "debian", "kernel-build", "peers"])?;
     let peers = Peers::obtain(shell)?;
 
     // With the release build: a debug build would unpack each for a minute.
@@ -26,6 +26,11 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
     let images = cmd!(shell, "{perfsec} kernel {KERNELS...}").quiet().read()?;
     let image = images.lines().last().unwrap_or_default();
     let old = images.lines().nth(1).unwrap_or_default();
+
+    phases.run(
+        "a kernel from source",
+        cmd!(shell, "{perfsec} kernel {FROM_SOURCE}").quiet().ignore_stdout(),
+    )?;
 
     let _directory = shell.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     phases.run("formatting", cmd!(shell, "cargo fmt --all --check"))?;
@@ -60,7 +65,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
     phases.run(
         "the suite on real kernels",
         cmd!(shell, "cargo test --package perfsec-cases --test cells -- --format terse")
-            .env("PERFSEC_KERNELS", KERNELS.join(" ")),
+            .env("PERFSEC_KERNELS", format!("{} {FROM_SOURCE}", KERNELS.join(" "))),
     )?;
     phases.end();
     println!("every phase passed in {}", seconds(started.elapsed()));

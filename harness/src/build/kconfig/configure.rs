@@ -377,20 +377,15 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs a kernel tree in PERFSEC_TEST_TREE, never built in place, and make and gcc"]
+    #[ignore = "needs the package registry, 2 GB, make and gcc"]
     fn a_real_tree_takes_every_fragment_of_ours() {
-        let tree = PathBuf::from(std::env::var_os("PERFSEC_TEST_TREE").expect("PERFSEC_TEST_TREE"));
-        let makefile = fs::read_to_string(tree.join("Makefile")).unwrap();
-        let value = |name: &str| {
-            let line = makefile.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim_start_matches([' ', '=']).to_owned()
-        };
-        let version = format!("{}.{}.{}", value("VERSION"), value("PATCHLEVEL"), value("SUBLEVEL"));
+        let source = super::super::fixture::real_tree();
+        let tree = source.directory();
         let folder = tempfile::tempdir().unwrap();
         let configure = Configure {
-            tree: &tree,
+            tree,
             out: folder.path(),
-            version: version.parse().unwrap(),
+            version: crate::source::version_of_tree(tree).unwrap(),
             make: &["--silent".to_owned()],
         };
         let others: [&[&str]; 6] =

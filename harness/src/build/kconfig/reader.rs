@@ -360,10 +360,10 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs a kernel tree in PERFSEC_TEST_TREE"]
+    #[ignore = "needs the package registry and 2 GB"]
     fn a_real_tree_is_read() {
-        let root = std::env::var_os("PERFSEC_TEST_TREE").expect("PERFSEC_TEST_TREE");
-        let tree = Tree::read(Path::new(&root)).unwrap();
+        let source = super::super::fixture::real_tree();
+        let tree = Tree::read(source.directory()).unwrap();
         assert!(tree.options.len() > 10_000, "{}", tree.options.len());
         let unread: Vec<_> = tree
             .options
