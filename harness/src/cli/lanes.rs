@@ -49,7 +49,7 @@ pub(super) fn prepare(
         [] => vec![obtain::default_spec()?],
         given => given.to_vec(),
     };
-    let options = args.obtaining(interrupt)?;
+    let options = args.obtain.options(&args.boot.build, interrupt)?;
     let kernels = specs.iter().map(|spec| obtain::obtain(spec, cache, &options, say));
     let kernels = kernels.collect::<Result<Vec<_>, _>>()?;
     let kernels: Vec<_> = kernels.into_iter().map(|kernel| machine.of_host(kernel)).collect();

@@ -73,7 +73,7 @@ impl<'a> Check<'a> {
         library: &'a Library,
         session: &'a mut Session,
     ) -> Result<Self, Failure> {
-        let options = args.machine.obtaining(session.interrupt())?;
+        let options = args.machine.obtain.options(&args.machine.boot.build, session.interrupt())?;
         let spec = tree(args)?;
         let known = Arc::new(KnownDifferences::built_in()?);
         let say = |text: &str| session.say(text);

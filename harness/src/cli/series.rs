@@ -23,11 +23,6 @@ use crate::series::{
 use crate::source::{Commit, Source, SourceError};
 
 pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
-    if !args.machine.kernel.is_empty() {
-        return Err(Failure::input(
-            "the kernels of a series are built: name their tree with --tree",
-        ));
-    }
     let library = session::library(&args.cases)?;
     let filter = args.filter.filter();
     let cells = filter.select(&library).map_err(Failure::input)?;
@@ -50,7 +45,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         }
         None => None,
     };
-    let mut session = Session::open_without_kernels(&args.machine.boot)?;
+    let mut session = Session::open_without_kernels(&args.boot)?;
     // A kernel is compared with another, not with what the cases expect.
     session.ignore_verdicts();
     let checked = check(args, &given, series, (&library, cells), &mut session);
@@ -97,7 +92,7 @@ fn check(
     (library, cells): (&Library, Vec<PlannedCell>),
     session: &mut Session,
 ) -> Result<Outcome, Failure> {
-    let options = args.machine.obtaining(session.interrupt())?;
+    let options = args.obtain.options(&args.boot.build, session.interrupt())?;
     let say = |text: &str| session.say(text);
     let source = build::open(&args.tree, &session.cache, options.images, &options.interrupt, &say)?;
     let series = match (series, given) {
@@ -180,8 +175,8 @@ fn terms(args: &SeriesArgs, library: &Library, cells: &[PlannedCell], session: &
         terms.add(&format!("{} {}", policy.name, policy.sha256));
     }
     terms.add(&machine.version);
-    terms.add(&format!("{:?} {:?}", args.machine.boot.accel, args.machine.boot.distribution));
-    args.machine.boot.append.iter().for_each(|parameter| terms.add(parameter));
+    terms.add(&format!("{:?} {:?}", args.boot.accel, args.boot.distribution));
+    args.boot.append.iter().for_each(|parameter| terms.add(parameter));
     terms
 }
 

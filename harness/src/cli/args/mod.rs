@@ -120,15 +120,23 @@ pub struct MachineArgs {
     /// `tree:PATH[@REVISION]`, which is built [default: the newest stock kernel of this host's suite].
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Vec<KernelSpec>,
+    /// How they are obtained.
+    #[command(flatten)]
+    pub obtain: ObtainArgs,
+    /// How.
+    #[command(flatten)]
+    pub boot: BootArgs,
+}
+
+/// How kernels and their sources are obtained.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ObtainArgs {
     /// Build a tree with uncommitted changes as it is.
     #[arg(long)]
     pub dirty: bool,
     /// Look for newer kernels now, even if that was done within the last day.
     #[arg(long)]
     pub refresh: bool,
-    /// How.
-    #[command(flatten)]
-    pub boot: BootArgs,
 }
 
 /// How kernels are built and booted, whichever they are.
@@ -689,17 +697,22 @@ impl BuildArgs {
     }
 }
 
-impl MachineArgs {
-    /// How the kernels are obtained.
+impl ObtainArgs {
+    /// How kernels are obtained that are built as `build` says.
     ///
     /// # Errors
     ///
     /// When a fragment cannot be read.
-    pub fn obtaining(&self, interrupt: &Interrupt) -> Result<obtain::Options, FragmentError> {
+    pub fn options(
+        &self,
+        build: &BuildArgs,
+        interrupt: &Interrupt,
+    ) -> Result<obtain::Options, FragmentError> {
+        let Self { dirty, refresh } = *self;
         let images =
-            if self.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
-        let (recipe, dirty) = (self.boot.build.recipe()?, self.dirty);
-        Ok(obtain::Options { images, recipe, dirty, interrupt: interrupt.clone() })
+            if refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
+        let (recipe, interrupt) = (build.recipe()?, interrupt.clone());
+        Ok(obtain::Options { images, recipe, dirty, interrupt })
     }
 }
 

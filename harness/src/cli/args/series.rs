@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::builder::UnknownArgumentValueParser;
+use clap::{Arg, Args, ValueEnum};
 
 use super::super::exit;
-use super::{CaseArgs, FilterArgs, MachineArgs, MailArgs};
+use super::{BootArgs, CaseArgs, FilterArgs, MailArgs, ObtainArgs};
 use crate::build::TreeSpec;
 use crate::report::mail::Mailbox;
 
 /// Options of `series`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = exit::SERIES, mut_arg("kernel", |kernel| kernel.hide(true)))]
+#[command(after_help = exit::SERIES, arg(not_a_kernel()))]
 pub struct SeriesArgs {
     /// The series: a mailbox (as `b4 am` or `git format-patch --stdout` writes it, or a whole thread of an
     /// archive), a directory of patches, or a range of revisions of the tree (`v6.18..topic`).
@@ -48,12 +49,22 @@ pub struct SeriesArgs {
     /// Which cases.
     #[command(flatten)]
     pub cases: CaseArgs,
+    /// How the tree is obtained.
+    #[command(flatten)]
+    pub obtain: ObtainArgs,
     /// How.
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub boot: BootArgs,
     /// The message to a mailing list; it answers the cover letter, else the first patch.
     #[command(flatten)]
     pub mail: MailArgs,
+}
+
+/// What every other command takes and this one cannot: its kernels are built.
+fn not_a_kernel() -> Arg {
+    let instead = UnknownArgumentValueParser::suggest_arg("--tree")
+        .and_suggest("the kernels of a series are built: name their tree with --tree");
+    Arg::new("kernel").long("kernel").hide(true).value_parser(instead)
 }
 
 /// A form of the report on a series.
