@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::json::pretty;
 use super::plain::{death, death_of, details, lane_name, one_line};
 use crate::judge::{Known, Verdict};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Origin as KernelOrigin};
 use crate::record::{CellResult, LaneRun, Run};
 
 /// The longest excerpt of a log, in characters.
@@ -85,6 +85,8 @@ struct Version {
 struct Checkout {
     id: String,
     origin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git_commit_name: Option<String>,
     comment: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<String>,
@@ -198,21 +200,34 @@ pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
     pretty(&submission)
 }
 
-/// Where a kernel's source came from, as far as a kernel tells: there is no commit to name.
+/// Where a kernel's source came from, as far as a kernel tells.
 fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
     let from = kernel.origin.to_string();
+    let (commit, name) = match &kernel.origin {
+        KernelOrigin::Tree { commit, described, .. } => (Some(commit), Some(one_line(described))),
+        KernelOrigin::File { .. } | KernelOrigin::Deb { .. } | KernelOrigin::Debian { .. } => {
+            (None, None)
+        }
+    };
     Checkout {
-        // Of a file nobody knows whether another came from the same source.
-        id: match kernel.origin {
-            crate::kernel::Origin::File { .. } => origin.id(&["checkout", &kernel.sha256]),
-            _ => origin.id(&["checkout", &from]),
-        },
+        id: origin.id(&[
+            "checkout",
+            match &kernel.origin {
+                // Of a file nobody knows whether another came from the same source.
+                KernelOrigin::File { .. } => &kernel.sha256,
+                KernelOrigin::Tree { commit, .. } => commit,
+                KernelOrigin::Deb { .. } | KernelOrigin::Debian { .. } => &from,
+            },
+        ]),
         origin: origin.to_string(),
+        git_commit_name: name,
         comment: one_line(&format!("Linux {}: {from}", kernel.version)),
         start_time: time(&run.started.started),
         valid: true,
         misc: told(json!({
             "version": kernel.version.to_string(),
+            // Not `git_commit_hash`: what a tree has not committed gets a commit that nobody else has.
+            "commit": commit,
             "distribution": kernel.distribution.as_deref().map(one_line),
         })),
     }
@@ -226,7 +241,10 @@ fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build
         comment: one_line(&kernel.banner),
         architecture: "x86_64",
         compiler: compiler(kernel),
-        config_name: kernel.distribution.as_deref().map(one_line),
+        config_name: match &kernel.origin {
+            KernelOrigin::Tree { fragments, .. } => Some(one_line(&fragments.join("+"))),
+            _ => kernel.distribution.as_deref().map(one_line),
+        },
         status: "PASS",
         misc: told(json!({
             "release": one_line(&kernel.release),
