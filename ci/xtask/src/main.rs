@@ -1,10 +1,8 @@
 //! The project's own tasks: on a fresh machine, each sets up what it lacks and does its work.
 
 mod bench;
-mod bench_build;
 mod error;
 mod peers;
-mod record;
 mod setup;
 mod suite;
 mod test;
@@ -33,10 +31,9 @@ enum Task {
     Peers,
     /// Run the whole suite on several kernels and print one table.
     Suite(suite::Options),
-    /// Compare the cost of a run with that of a stock boot of the same kernel.
+    /// Compare the cost of a run with that of a stock boot of the same kernel; with --tree, that of a
+    /// verdict on a patch with `make` alone.
     Bench(bench::Options),
-    /// Compare the cost of building a tree, and of a verdict on a patch, with that of `make` alone.
-    BenchBuild(bench_build::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,7 +43,6 @@ fn main() -> ExitCode {
         Task::Peers => peers::peers(&shell),
         Task::Suite(options) => suite::suite(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
-        Task::BenchBuild(options) => bench_build::bench(&shell, &options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

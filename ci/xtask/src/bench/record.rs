@@ -9,6 +9,8 @@ pub(crate) struct Figures {
     pub(crate) accel: String,
     /// The kernel's release.
     pub(crate) release: String,
+    /// How many lanes got ready.
+    pub(crate) lanes: usize,
     /// From the first boot of each lane to ready, in milliseconds, over all lanes.
     pub(crate) ready: f64,
     /// From the first boot of each lane to its end, in milliseconds, over all lanes.
@@ -31,7 +33,10 @@ impl Figures {
                     figures.accel = text(&event["machinery"]["accel"]);
                     figures.release = text(&event["kernel"]["release"]);
                 }
-                Some("ready") if event["boot"] == 0 => figures.ready += number(&event["millis"]),
+                Some("ready") if event["boot"] == 0 => {
+                    figures.lanes += 1;
+                    figures.ready += number(&event["millis"]);
+                }
                 Some("cell") => {
                     figures.passed += usize::from(event["judgement"]["verdict"] == "PASS");
                     if let Some(micros) = event["observation"]["micros"].as_f64() {
@@ -50,6 +55,11 @@ impl Figures {
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let last = self.cells.len().saturating_sub(1);
         self.cells.get(last * percent / 100).copied().unwrap_or_default()
+    }
+
+    /// How long one boot takes until its lane is ready, in milliseconds.
+    pub(crate) fn boot(&self) -> f64 {
+        self.ready / self.lanes.max(1) as f64
     }
 
     /// Wall clock time for a cell, in milliseconds: all that lies between ready and the end.
@@ -77,7 +87,7 @@ mod tests {
         assert_eq!((figures.accel.as_str(), figures.release.as_str()), ("tcg", "6.12.1"));
         assert_eq!((figures.cells.as_slice(), figures.passed), ([1.0, 3.0].as_slice(), 1));
         assert_eq!((figures.percentile(0), figures.percentile(100)), (1.0, 3.0));
-        assert_eq!(figures.wall(), 50.0);
+        assert_eq!((figures.boot(), figures.wall()), (4000.0, 50.0));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: a run of the suite against a stock boot of the same kernel.
+//! A run of the suite against a stock boot of the same kernel.
 //!
 //! Everything is measured in one go on one host, and what counts are the ratios. The kernel is a
 //! file from the start, so no download is measured; a cold run has an empty cache directory, so
@@ -14,8 +14,9 @@ use cpio::newc;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
+use super::Options;
+use super::record::Figures;
 use crate::error::{self, Error};
-use crate::record::Figures;
 use crate::setup;
 
 /// The stock boot's first process: what `act=off` asks for, it does.
@@ -24,23 +25,8 @@ const INIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/tests/guest/
 /// How often the memory of perfsec is looked at; what it takes in its last moments goes unseen.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Options of `bench`.
-#[derive(clap::Args)]
-pub(crate) struct Options {
-    /// The kernel, named as for `perfsec run --kernel` [default: the newest stock kernel of this
-    /// host's suite].
-    #[arg(long, value_name = "KERNEL")]
-    kernel: Option<String>,
-    /// Acceleration, `tcg` or `kvm` [default: what perfsec finds].
-    #[arg(long, value_name = "ACCEL")]
-    accel: Option<String>,
-    /// How often each command is run.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    runs: u32,
-}
-
 /// Measures and prints a table.
-pub(crate) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
+pub(super) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
     let perfsec = setup::build(shell)?;
     setup::install(shell, &perfsec, &["run", "debian", "bench"])?;
     let room = shell.create_temp_dir()?;
