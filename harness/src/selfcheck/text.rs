@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use super::mutation::Mutation;
 use super::outcome::{Counts, Notice, Outcome};
 use crate::counted::counted;
+use crate::judge::Judgement;
 use crate::printable::printable_line;
+use crate::record::CellResult;
 use crate::report::difference;
 
 /// One mutation: what it breaks, and who noticed; with `verbose`, how.
@@ -31,11 +33,22 @@ pub fn line(mutation: &Mutation, outcome: &Outcome, verbose: bool) -> String {
     if let Outcome::Noticed(Notice { cell, .. }) = outcome
         && verbose
     {
-        let judgement = &cell.judgement;
-        let shown = difference(&judgement.expected, &judgement.observed, &cell.path);
-        for line in shown.lines() {
+        for line in how(cell).lines() {
             let _ = writeln!(text, "           {line}");
         }
+    }
+    text
+}
+
+/// What the cell saw that it must not: not all of that is in its transcript.
+fn how(cell: &CellResult) -> String {
+    let Judgement { reason, expected, observed, .. } = &cell.judgement;
+    let mut text = String::new();
+    for line in reason.iter().flat_map(|reason| reason.lines()) {
+        let _ = writeln!(text, "{}", printable_line(line));
+    }
+    if expected.iter().map(|line| &line.text).ne(observed) {
+        text += &difference(expected, observed, &cell.path);
     }
     text
 }
@@ -68,7 +81,34 @@ pub fn summary(counts: Counts) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    /// A cell of a real run.
+    fn cell() -> CellResult {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
+        let run = crate::record::read(&path).unwrap().run;
+        let denied = |cell: &&CellResult| cell.judgement.expected.len() > 2;
+        run.cells().find(denied).unwrap().clone()
+    }
+
+    #[test]
+    fn what_is_not_in_the_transcript_is_told_in_words() {
+        let mut cell = cell();
+        let same = cell.judgement.expected.iter().map(|line| line.text.clone()).collect();
+        cell.judgement.observed = same;
+        cell.judgement.reason = Some("two serials".to_owned());
+        assert_eq!(how(&cell), "two serials\n");
+    }
+
+    #[test]
+    fn what_is_in_the_transcript_is_told_as_a_difference() {
+        let mut cell = cell();
+        cell.judgement.observed = vec!["nothing = 0".to_owned()];
+        cell.judgement.reason = None;
+        assert!(how(&cell).contains("nothing = 0"), "{}", how(&cell));
+    }
 
     #[test]
     fn only_what_there_is_is_summed_up() {
