@@ -29,7 +29,7 @@ Exit codes:
   6    the kernel cannot be tested: it does not boot, lacks SELinux, audit or perf, or
        does not take the policy
   7    a kernel does not build
-  130  interrupted by SIGINT; 143 by SIGTERM";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
 /// The same of `perfsec coverage`.
 pub(super) const COVERAGE: &str = "\
@@ -41,7 +41,7 @@ Exit codes:
   4    no cell ran, or the run record has no coverage
   5    this host lacks something (`perfsec doctor` says what)
   6    the kernel cannot be tested
-  130  interrupted by SIGINT; 143 by SIGTERM";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
 /// The same of `perfsec known`.
 pub(super) const KNOWN: &str = "\
@@ -60,7 +60,7 @@ Exit codes:
   4    no cell was compared: the filters select none, or all were skipped or have changed
   5    this host lacks something (`perfsec doctor` says what)
   6    a kernel cannot be tested
-  130  interrupted by SIGINT; 143 by SIGTERM";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
 /// The same of `perfsec series`.
 pub(super) const SERIES: &str = "\
@@ -75,7 +75,7 @@ Exit codes:
   5    this host lacks something (`perfsec doctor --for kernel-build` says what)
   6    a kernel of the series cannot be tested: it does not boot, for one
   7    a kernel of the series does not build
-  130  interrupted by SIGINT; 143 by SIGTERM; the next check goes on where this one was";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP; the next check goes on where this one was";
 
 /// The same of `perfsec bisect`.
 pub(super) const BISECT: &str = "\
@@ -87,7 +87,7 @@ Exit codes:
   5    this host lacks something (`perfsec doctor --for kernel-build` says what)
   6    an end cannot be tested: it does not boot, for one
   7    an end does not build
-  130  interrupted by SIGINT; 143 by SIGTERM; what was built is not built again";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP; what was built is not built again";
 
 /// The same of `perfsec bisect step`, as `git bisect run` takes them.
 pub(super) const BISECT_STEP: &str = "\
@@ -96,7 +96,7 @@ Exit codes:
   1    bad: a cell sees something else; without a baseline, a cell fails
   125  skip: the tree does not build, does not boot, or a cell was not judged
   128  stop: bad input, or this host lacks something (`perfsec doctor` says what)
-  130  interrupted by SIGINT; 143 by SIGTERM";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
 /// The same of `perfsec selfcheck`.
 pub(super) const SELFCHECK: &str = "\
@@ -109,7 +109,7 @@ Exit codes:
   5    this host lacks something (`perfsec doctor --for kernel-build` says what)
   6    the unchanged kernel cannot be tested
   7    the unchanged kernel does not build
-  130  interrupted by SIGINT; 143 by SIGTERM";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
 /// The same of `perfsec explain`.
 pub(super) const EXPLAIN: &str = "\
@@ -129,7 +129,7 @@ Exit codes:
   4    nothing was denied that a module could allow
   5    this host lacks something (`perfsec doctor` says what), or a file cannot be written
   6    with --verify: the kernel cannot be tested
-  130  interrupted by SIGINT; 143 by SIGTERM";
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -7,7 +7,7 @@ use std::thread;
 use super::{Exit, Failure};
 use crate::interrupt::Interrupt;
 
-/// SIGINT and SIGTERM stop a run in order: machines are ended and the record is finished.
+/// SIGINT, SIGTERM and SIGHUP stop a run in order: machines are ended and the record is finished.
 pub(super) struct Signals {
     /// Raised by the first of them.
     pub(super) interrupt: Interrupt,
@@ -17,11 +17,11 @@ pub(super) struct Signals {
 impl Signals {
     /// Listens from now on.
     pub(super) fn watch() -> Result<Self, Failure> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let interrupt = Interrupt::default();
         let seen = Arc::new(AtomicI32::new(0));
-        let mut signals =
-            signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(Failure::host)?;
+        let heard = [SIGINT, SIGTERM].into_iter().chain((!nohup()).then_some(SIGHUP));
+        let mut signals = signal_hook::iterator::Signals::new(heard).map_err(Failure::host)?;
         let (raised, number) = (interrupt.clone(), seen.clone());
         thread::Builder::new()
             .name("signals".to_owned())
@@ -48,4 +48,12 @@ impl Signals {
     pub(super) fn stopped<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|failure| Failure { exit: self.exit().unwrap_or(failure.exit), ..failure })
     }
+}
+
+/// Whether whoever started us wants us to go on when the terminal is closed: nohup(1) has SIGHUP ignored.
+fn nohup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 << (signal_hook::consts::SIGHUP - 1) != 0)
 }
