@@ -3,12 +3,17 @@
 //! Everything in it is named by its content, so two perfsec may share it, an entry is never
 //! changed once it is there, and deleting any of it costs only the time to make it again.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tempfile::{NamedTempFile, TempDir};
+
+use crate::interrupt::Interrupt;
 
 /// Names the cache directory outright.
 pub const CACHE_DIR_VARIABLE: &str = "PERFSEC_CACHE_DIR";
@@ -31,6 +36,9 @@ pub enum CacheError {
         /// The cache directory.
         dir: PathBuf,
     },
+    /// The user stopped it.
+    #[error("wait for another perfsec: interrupted")]
+    Interrupted,
     /// Any other failure of the filesystem.
     #[error("{action} {}", .path.display())]
     Io {
@@ -49,10 +57,24 @@ pub struct Cache {
     root: PathBuf,
 }
 
-/// Held while one entry is being made; let go when dropped or when the process dies.
-#[derive(Debug)]
+/// Held while one entry is being made; let go when dropped or when the process dies, and all programs that
+/// were given it.
+#[derive(Clone, Debug)]
 pub struct Lock {
-    _file: File,
+    file: Arc<File>,
+}
+
+impl Lock {
+    /// An empty standard input for a program that works on the entry. A perfsec that is killed leaves it
+    /// running, and as long as it does, it holds the lock (`flock(2)`: what is locked is the open file, which
+    /// a child shares).
+    ///
+    /// # Errors
+    ///
+    /// When no file can be opened any more.
+    pub fn stdin(&self) -> io::Result<Stdio> {
+        Ok(self.file.try_clone()?.into())
+    }
 }
 
 impl Cache {
@@ -139,21 +161,36 @@ impl Cache {
             .map_err(|source| self.error("create a directory in", &self.root, source))
     }
 
-    /// Waits until no other perfsec makes the entry `name`. `waiting` is called once if one does.
+    /// Waits until no other perfsec makes the entry `name`, or the user no longer wants to. `waiting` is called
+    /// once if one does.
     ///
     /// After the wait the entry is usually there: look again before making it.
-    pub fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock, CacheError> {
+    pub fn lock(
+        &self,
+        name: &str,
+        interrupt: &Interrupt,
+        waiting: impl FnOnce(),
+    ) -> Result<Lock, CacheError> {
         let path = self.path("locks", name);
-        let file = File::create(&path).map_err(|source| self.error("create", &path, source))?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = Arc::new(file.map_err(|source| self.error("create", &path, source))?);
+        let failed = |source| self.error("lock", &path, source);
         match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                waiting();
-                file.lock().map_err(|source| self.error("lock", &path, source))?;
-            }
-            Err(TryLockError::Error(source)) => return Err(self.error("lock", &path, source)),
+            Ok(()) => return Ok(Lock { file }),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            Err(TryLockError::WouldBlock) => waiting(),
         }
-        Ok(Lock { _file: file })
+        // Nothing but a signal's handler ends flock(2), and ours lets it go on: so a thread waits, and is left
+        // behind when the user does not.
+        let (tell, told) = mpsc::channel();
+        let (waiter, stop) = (Arc::clone(&file), tell.clone());
+        interrupt.tell(move || drop(stop.send(None)));
+        thread::spawn(move || drop(tell.send(Some(waiter.lock()))));
+        match told.recv() {
+            Ok(Some(locked)) => locked.map(|()| Lock { file }).map_err(failed),
+            Ok(None) | Err(_) => Err(CacheError::Interrupted),
+        }
     }
 
     /// The error for a failed operation on a file of the cache.
@@ -231,13 +268,14 @@ mod tests {
     fn a_second_lock_says_that_it_waits_and_then_gets_it() {
         let (_dir, cache) = cache();
         let waited = AtomicBool::new(false);
-        let first = cache.lock("one", || panic!("nobody holds it")).unwrap();
+        let go_on = &Interrupt::default();
+        let first = cache.lock("one", go_on, || panic!("nobody holds it")).unwrap();
         std::thread::scope(|scope| {
             let (tell, told) = std::sync::mpsc::channel();
             let second = scope.spawn({
                 let (cache, waited) = (&cache, &waited);
                 move || {
-                    cache.lock("one", || {
+                    cache.lock("one", go_on, || {
                         waited.store(true, Ordering::SeqCst);
                         tell.send(()).unwrap();
                     })
@@ -248,6 +286,28 @@ mod tests {
             second.join().unwrap().unwrap();
         });
         assert!(waited.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_lock_is_not_waited_for_when_the_user_does_not_want_to() {
+        let (_dir, cache) = cache();
+        let _held = cache.lock("one", &Interrupt::default(), || {}).unwrap();
+        let interrupt = Interrupt::default();
+        let ended = cache.lock("one", &interrupt, || interrupt.raise());
+        assert!(matches!(ended, Err(CacheError::Interrupted)));
+    }
+
+    #[test]
+    fn a_program_that_was_given_a_lock_holds_it_until_it_ends() {
+        let (_dir, cache) = cache();
+        let interrupt = Interrupt::default();
+        let lock = cache.lock("one", &interrupt, || {}).unwrap();
+        let mut sleep = std::process::Command::new("sleep");
+        let mut child = sleep.arg("1000").stdin(lock.stdin().unwrap()).spawn().unwrap();
+        drop((lock, sleep));
+        let next = cache.lock("one", &interrupt, || child.kill().unwrap());
+        assert!(next.is_ok());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 
 use crate::interrupt::Interrupt;
 
-/// Runs a program to its end, with nothing to read, and passes on each line that it writes, to standard
-/// output or standard error. When the user interrupts, it and all that it started get SIGTERM, upon which
+/// Runs a program to its end, and passes on each line that it writes, to standard output or standard error.
+/// What it reads is `stdin`: null, or the lock of what it works on. When the user interrupts, it and all that it started get SIGTERM, upon which
 /// `make` and `git` clean up.
 ///
 /// # Errors
@@ -21,12 +21,13 @@ use crate::interrupt::Interrupt;
 /// When it cannot be started, or what it says cannot be read.
 pub(crate) fn follow(
     mut command: Command,
+    stdin: Stdio,
     interrupt: &Interrupt,
     said: &mut dyn FnMut(&str),
 ) -> io::Result<ExitStatus> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
-    let mut running = Running::start(&mut command, interrupt)?;
+    let mut running = Running::start(command.stdin(stdin), interrupt)?;
     // It holds this side's copies of the pipe.
     drop(command);
     let mut lines = BufReader::new(reader);
@@ -49,8 +50,12 @@ pub(crate) fn follow(
 /// # Errors
 ///
 /// Those of [`follow`].
-pub(crate) fn output(mut command: Command, interrupt: &Interrupt) -> io::Result<Output> {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+pub(crate) fn output(
+    mut command: Command,
+    stdin: Stdio,
+    interrupt: &Interrupt,
+) -> io::Result<Output> {
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::start(&mut command, interrupt)?;
     let (out, err) = (running.child.stdout.take(), running.child.stderr.take());
     let (stdout, stderr) = thread::scope(|scope| {
@@ -78,7 +83,7 @@ struct Running {
 impl Running {
     fn start(command: &mut Command, interrupt: &Interrupt) -> io::Result<Self> {
         // A group of its own: the terminal's SIGINT reaches perfsec alone, which passes it on in order.
-        let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+        let child = command.process_group(0).spawn()?;
         let number = i32::try_from(child.id()).expect("process numbers are positive and small");
         let pid = Pid::from_raw(number);
         let group = Arc::new(Mutex::new(Some(pid)));
@@ -120,9 +125,14 @@ mod tests {
     #[test]
     fn what_a_program_says_is_passed_on_line_by_line() {
         let mut lines = Vec::new();
-        let status = follow(shell("echo a; echo b >&2; exit 3"), &Interrupt::default(), &mut |l| {
-            lines.push(l.to_owned());
-        });
+        let status = follow(
+            shell("echo a; echo b >&2; exit 3"),
+            Stdio::null(),
+            &Interrupt::default(),
+            &mut |l| {
+                lines.push(l.to_owned());
+            },
+        );
         assert_eq!(status.unwrap().code(), Some(3));
         assert_eq!(lines, ["a", "b"]);
     }
@@ -133,13 +143,16 @@ mod tests {
         let raised = interrupt.clone();
         // `sleep` holds the pipe: were it left, this would never end.
         let status =
-            follow(shell("echo up; sleep 1000 & wait"), &interrupt, &mut |_| raised.raise());
+            follow(shell("echo up; sleep 1000 & wait"), Stdio::null(), &interrupt, &mut |_| {
+                raised.raise()
+            });
         assert!(!status.unwrap().success());
     }
 
     #[test]
     fn the_two_outputs_of_a_program_are_kept_apart() {
-        let output = output(shell("echo a; echo b >&2"), &Interrupt::default()).unwrap();
+        let output =
+            output(shell("echo a; echo b >&2"), Stdio::null(), &Interrupt::default()).unwrap();
         assert_eq!((&*output.stdout, &*output.stderr), (&b"a\n"[..], &b"b\n"[..]));
     }
 
@@ -147,6 +160,10 @@ mod tests {
     fn a_program_that_starts_after_the_interrupt_is_ended_too() {
         let interrupt = Interrupt::default();
         interrupt.raise();
-        assert!(!follow(shell("exec sleep 1000"), &interrupt, &mut |_| {}).unwrap().success());
+        assert!(
+            !follow(shell("exec sleep 1000"), Stdio::null(), &interrupt, &mut |_| {})
+                .unwrap()
+                .success()
+        );
     }
 }

@@ -132,7 +132,7 @@ impl<'a> Search<'a> {
 impl Drop for Search<'_> {
     fn drop(&mut self) {
         // After an interrupt, too. Should it fail, the next one begins with doing it.
-        let git = Git::own(self.source.directory(), &Interrupt::default());
+        let git = Git::own(self.source.directory(), self.source.lock(), &Interrupt::default());
         let _ = git.ask(&["bisect", "reset"]);
     }
 }

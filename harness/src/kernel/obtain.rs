@@ -17,6 +17,7 @@ use super::spec::ImageSpec;
 use super::version::KernelVersion;
 use crate::cache::{Cache, CacheError};
 use crate::host::OsRelease;
+use crate::interrupt::Interrupt;
 
 /// The room of the cache in which kernels are, by the SHA-256 of what they were made of.
 const ROOM: &str = "kernel";
@@ -306,9 +307,10 @@ impl Stored<'_> {
         if let Some(made) = self.get() {
             return Ok(made);
         }
-        let _lock = self.cache.lock(&format!("{ROOM}-{}", self.key), || {
-            (self.progress)("waiting for another perfsec that unpacks the same kernel");
-        })?;
+        let _lock =
+            self.cache.lock(&format!("{ROOM}-{}", self.key), &Interrupt::default(), || {
+                (self.progress)("waiting for another perfsec that unpacks the same kernel");
+            })?;
         match self.get() {
             Some(made) => Ok(made),
             None => self.make(source()?),

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use crate::cache::Lock;
 use crate::interrupt::Interrupt;
 use crate::printable::printable;
 use crate::process;
@@ -60,6 +61,8 @@ pub(crate) struct Git {
     environment: Vec<(&'static str, PathBuf)>,
     settings: &'static [&'static str],
     interrupt: Interrupt,
+    /// Of what it works on, if it changes anything.
+    lock: Option<Lock>,
 }
 
 /// In perfsec's own repository: no hooks, no conversions, no housekeeping, no signatures.
@@ -89,11 +92,12 @@ impl Git {
             // Even `status` would write to the index of a repository that is not ours.
             settings: &["--no-optional-locks"],
             interrupt: interrupt.clone(),
+            lock: None,
         }
     }
 
-    /// git in a repository of perfsec's own.
-    pub(crate) fn own(directory: &Path, interrupt: &Interrupt) -> Self {
+    /// git in a repository of perfsec's own, which this lock keeps others from.
+    pub(crate) fn own(directory: &Path, lock: &Lock, interrupt: &Interrupt) -> Self {
         Self {
             directory: directory.to_owned(),
             environment: vec![
@@ -102,6 +106,7 @@ impl Git {
             ],
             settings: OWN,
             interrupt: interrupt.clone(),
+            lock: Some(lock.clone()),
         }
     }
 
@@ -113,8 +118,10 @@ impl Git {
 
     /// What it writes to standard output, without the end of the last line.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<String, GitError> {
-        let output =
-            process::output(self.command(words), &self.interrupt).map_err(GitError::Start)?;
+        let stdin = self.lock.as_ref().map_or_else(|| Ok(Stdio::null()), Lock::stdin);
+        let output = stdin
+            .and_then(|stdin| process::output(self.command(words), stdin, &self.interrupt))
+            .map_err(GitError::Start)?;
         if self.interrupt.is_raised() {
             return Err(GitError::Interrupted);
         }

@@ -16,6 +16,7 @@ use crate::cache::{Cache, Lock};
 use crate::counted::counted;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
+use crate::printable::printable_line;
 
 /// The room of the cache in which trees are, by where they came from.
 const ROOM: &str = "source";
@@ -41,7 +42,7 @@ pub struct Source {
     checkout: PathBuf,
     git: Git,
     interrupt: Interrupt,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Source {
@@ -68,12 +69,12 @@ impl Source {
             }
         };
         let key = &hash::of_bytes(identity.as_bytes())[..NAME];
-        let lock = cache.lock(&format!("{ROOM}-{key}"), || {
+        let lock = cache.lock(&format!("{ROOM}-{key}"), interrupt, || {
             say("waiting for another perfsec that works on the same tree");
         })?;
         let root = cache.directory(ROOM, key)?;
         let checkout = root.join("linux");
-        let git = Git::own(&checkout, interrupt);
+        let git = Git::own(&checkout, &lock, interrupt);
         let source = Self {
             path: path.to_owned(),
             name: name.to_owned(),
@@ -82,7 +83,7 @@ impl Source {
             checkout,
             git,
             interrupt: interrupt.clone(),
-            _lock: lock,
+            lock,
         };
         source.prepare(cache, say)?;
         Ok(source)
@@ -106,6 +107,11 @@ impl Source {
     /// A place for what is made of the tree, beside the checkout.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// What keeps others from the checkout and from what is made beside it.
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
     }
 
     /// git in the checkout.
@@ -216,7 +222,7 @@ impl Source {
     ///
     /// When git fails.
     pub fn subject(&self, commit: &Commit) -> Result<String, SourceError> {
-        Ok(self.git.ask(&["log", "-1", "--format=%s", commit.as_str()])?)
+        Ok(printable_line(&self.git.ask(&["log", "-1", "--format=%s", commit.as_str()])?))
     }
 
     /// The commit as people call it: by the tag that is nearest before it.
@@ -318,7 +324,7 @@ impl Source {
         parent: Option<&Commit>,
         message: &str,
     ) -> Result<Commit, SourceError> {
-        let git = Git::own(directory, &self.interrupt)
+        let git = Git::own(directory, &self.lock, &self.interrupt)
             .with("GIT_DIR", &self.checkout.join(".git"))
             .with("GIT_WORK_TREE", directory)
             // It remembers which files were read, so that the next time only changes are.

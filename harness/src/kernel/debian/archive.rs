@@ -10,6 +10,7 @@ use super::catalogue::{Catalogue, Content, Package};
 use super::mirror::Mirrors;
 use super::suite::Suite;
 use crate::cache::{Cache, CacheError};
+use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 use crate::kernel::version::{KernelVersion, VersionPrefix};
 
@@ -276,9 +277,13 @@ impl Archive<'_> {
             return Ok(path);
         }
         let what = format!("{} {}", package.name, package.version);
-        let _lock = self.cache.lock(&format!("debian-{}", package.sha256), || {
-            (self.progress)(&format!("waiting for another perfsec that downloads {what}"));
-        })?;
+        let _lock = self.cache.lock(
+            &format!("debian-{}", package.sha256),
+            &Interrupt::default(),
+            || {
+                (self.progress)(&format!("waiting for another perfsec that downloads {what}"));
+            },
+        )?;
         if path.is_file() {
             return Ok(path);
         }
@@ -329,7 +334,8 @@ impl<'a> Lists<'a> {
         if let Some(catalogue) = self.fresh(suite) {
             return Ok(Listed { catalogue, notes: Vec::new() });
         }
-        let _lock = self.cache.lock(&format!("debian-lists-{suite}"), || {})?;
+        let _lock =
+            self.cache.lock(&format!("debian-lists-{suite}"), &Interrupt::default(), || {})?;
         if let Some(catalogue) = self.fresh(suite) {
             return Ok(Listed { catalogue, notes: Vec::new() });
         }
