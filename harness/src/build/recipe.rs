@@ -32,28 +32,47 @@ pub struct Variable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VariableError {
     /// It is not `NAME=VALUE`.
-    #[error("read make variable {0:?}: expected NAME=VALUE, such as LLVM=1")]
-    NotAVariable(String),
+    #[error("expected NAME=VALUE, such as LLVM=1")]
+    NotAVariable,
     /// It would make perfsec look for the kernel elsewhere, or build another than it says.
-    #[error("set {0} for make: perfsec sets it itself")]
+    #[error("{0} is what perfsec sets itself")]
     Reserved(String),
+    /// It takes a program away.
+    #[error("{0} has to name a program")]
+    NoProgram(String),
 }
 
 /// What perfsec sets: where things are, which machine it is for, and what would make two builds differ.
-const RESERVED: &[&str] = &["O", "ARCH", "LOCALVERSION", "KBUILD_OUTPUT", "INSTALL_PATH", "M"];
+const RESERVED: &[&str] = &[
+    "O",
+    "ARCH",
+    "GNUMAKEFLAGS",
+    "INSTALL_PATH",
+    "KBUILD_OUTPUT",
+    "KCONFIG_CONFIG",
+    "LOCALVERSION",
+    "M",
+    "MAKEFLAGS",
+    "MFLAGS",
+];
+
+/// What names a program that perfsec asks for its version.
+const PROGRAMS: &[&str] = &["CC", "LD"];
 
 impl FromStr for Variable {
     type Err = VariableError;
 
     fn from_str(text: &str) -> Result<Self, VariableError> {
-        let (name, value) =
-            text.split_once('=').ok_or_else(|| VariableError::NotAVariable(text.to_owned()))?;
+        let (name, value) = text.split_once('=').ok_or(VariableError::NotAVariable)?;
         let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || !name.chars().all(letter) {
-            return Err(VariableError::NotAVariable(text.to_owned()));
+            return Err(VariableError::NotAVariable);
         }
         if RESERVED.contains(&name) || name.starts_with("KBUILD_BUILD_") {
             return Err(VariableError::Reserved(name.to_owned()));
+        }
+        if PROGRAMS.contains(&name) && value.trim().is_empty() {
+            return Err(VariableError::NoProgram(name.to_owned()));
         }
         Ok(Self { name: name.to_owned(), value: value.to_owned() })
     }
@@ -137,6 +156,8 @@ mod tests {
     #[case("a b=1")]
     #[case("O=/tmp")]
     #[case("KBUILD_BUILD_USER=me")]
+    #[case("MAKEFLAGS=-n")]
+    #[case("CC=")]
     fn what_make_could_go_astray_with_is_refused(#[case] text: &str) {
         assert!(text.parse::<Variable>().is_err());
     }
