@@ -47,6 +47,9 @@ pub(super) struct LogReader {
     pub(super) compiled: Warnings,
     /// Errors by how much they tell, the first of each kind.
     errors: BTreeMap<Rank, Diagnostic>,
+    /// What was said last, apart from what make says: a program that fails says why before make says that
+    /// it did.
+    last: String,
     pub(super) full: bool,
 }
 
@@ -91,7 +94,14 @@ impl LogReader {
     /// Of a tree that is called so from anywhere, or from the build directory.
     pub(super) fn new(absolute: &str, relative: &str) -> Self {
         let tops = [absolute, relative].map(|top| format!("{}/", top.trim_end_matches('/')));
-        Self { tops, object: None, compiled: Warnings::new(), errors: BTreeMap::new(), full: false }
+        Self {
+            tops,
+            object: None,
+            compiled: Warnings::new(),
+            errors: BTreeMap::new(),
+            last: String::new(),
+            full: false,
+        }
     }
 
     /// Takes in a line, and says whether it is that of an object. With `make --output-sync=target`, what a compiler
@@ -121,7 +131,12 @@ impl LogReader {
             self.fail(Rank::Linker, said);
         } else if let Some(found) = STOPPED.captures(line) {
             let said = match (found.name("make"), found.name("file")) {
-                (Some(text), _) => self.diagnostic(None, None, text.as_str()),
+                (Some(text), _) if self.last.is_empty() => {
+                    self.diagnostic(None, None, text.as_str())
+                }
+                (Some(text), _) => {
+                    self.diagnostic(None, None, &format!("{} ({})", self.last, text.as_str()))
+                }
                 (None, Some(file)) => {
                     let text = found.name("text").map_or("", |text| text.as_str());
                     self.diagnostic(Some(file.as_str()), found["line"].parse().ok(), text)
@@ -129,6 +144,9 @@ impl LogReader {
                 (None, None) => return false,
             };
             self.fail(Rank::Make, said);
+        } else {
+            // kbuild's own `  LD      vmlinux` says only what began.
+            self.last = if line.starts_with("  ") { String::new() } else { line.to_owned() };
         }
         false
     }
@@ -195,6 +213,14 @@ mod tests {
     #[case::no_rule(
         "make[1]: *** No rule to make target 'a.c', needed by 'a.o'.  Stop.",
         "No rule to make target 'a.c', needed by 'a.o'.  Stop."
+    )]
+    #[case::script(
+        "  GEN     a.c\nawk: a.awk: line 1: syntax error\nmake[1]: *** [Makefile:1: a.c] Error 2",
+        "awk: a.awk: line 1: syntax error ([Makefile:1: a.c] Error 2)"
+    )]
+    #[case::silent(
+        "  LD      vmlinux\nmake: *** [Makefile:1: vmlinux] Error 1",
+        "[Makefile:1: vmlinux] Error 1"
     )]
     #[case::kconfig(
         "init/Kconfig:12: syntax error\nmake[2]: *** [a] Error 1",
