@@ -18,7 +18,7 @@ use super::toolchain::Toolchain;
 use crate::cache::Cache;
 use crate::host;
 use crate::interrupt::Interrupt;
-use crate::kernel::{self, Config, Kernel, Origin, hash};
+use crate::kernel::{self, Config, Kernel, KernelError, Origin, hash};
 use crate::source::{Commit, Source, version_of_tree};
 
 /// The room of the cache in which what was built is described, and its log is.
@@ -142,6 +142,7 @@ impl<'a> Builder<'a> {
                 toolchain: &self.toolchain,
                 tree: source.directory(),
                 out: &out,
+                lock: source.lock(),
                 interrupt: self.interrupt,
                 hear: &mut hear,
             };
@@ -163,7 +164,16 @@ impl<'a> Builder<'a> {
             Err(error) => return Err(error),
         };
         let image = out.join(image(&config));
-        let kernel = kernel::keep(self.cache, &key, origin, &image, config)?;
+        let kernel = match kernel::keep(self.cache, &key, origin, &image, config) {
+            Ok(kernel) => kernel,
+            Err(KernelError::Image { source, .. }) => {
+                let message = format!("what came out is no kernel: cannot {source}");
+                let first = Some(Diagnostic { file: None, line: None, message });
+                let failure = Failure { commit: commit.clone(), subject, first, log };
+                return Err(BuildError::Failed(Box::new(failure)));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let warnings = objects.warnings();
         let described = Described { format: FORMAT, warnings };
         let name = format!("{key}.json");

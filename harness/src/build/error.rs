@@ -29,7 +29,7 @@ pub enum BuildError {
     /// What is checked out is no kernel.
     #[error(transparent)]
     NotATree(#[from] NotATree),
-    /// What came out does not boot.
+    /// What came out cannot be kept.
     #[error(transparent)]
     Image(#[from] KernelError),
     /// The host lacks what kernels are built with.
@@ -63,15 +63,33 @@ impl BuildError {
         match self {
             Self::Failed(_) | Self::NotATree(_) => true,
             Self::Configure(error) => matches!(error, KconfigError::Dropped { .. }),
-            Self::Image(error) => !matches!(error, KernelError::Cache(_)),
             Self::Fragment(_)
             | Self::Source(_)
+            | Self::Image(_)
             | Self::Missing(_)
             | Self::NoTool(_)
             | Self::Start(_)
             | Self::Full(_)
             | Self::Cache(_)
             | Self::Interrupted(_) => false,
+        }
+    }
+
+    /// What is wrong with a commit of a tree whose other commits build; an error that is not the commit's
+    /// stays one.
+    ///
+    /// # Errors
+    ///
+    /// When something else is to blame.
+    pub fn of_commit(self, commit: &Commit, subject: String) -> Result<Failure, Self> {
+        match self {
+            Self::Failed(failure) => Ok(*failure),
+            error if error.is_of_commit() => {
+                let message = format!("cannot {error}");
+                let first = Some(Diagnostic { file: None, line: None, message });
+                Ok(Failure { commit: commit.clone(), subject, first, log: PathBuf::new() })
+            }
+            error => Err(error),
         }
     }
 }

@@ -117,6 +117,28 @@ fn a_commit_that_does_not_compile_is_told_with_its_first_error() {
 
 #[test]
 #[ignore = "needs git, make and gcc"]
+fn a_commit_of_which_no_kernel_comes_does_not_build() {
+    let place = Place::new();
+    let text = place.directory.path().join("text");
+    fs::write(&text, "no kernel").unwrap();
+    place.tree.commit("image: a text", &[("image", &text.display().to_string())]);
+    let Err(BuildError::Failed(failure)) = place.build("HEAD") else { panic!("it is a kernel") };
+    let first = failure.first.unwrap().to_string();
+    assert!(first.starts_with("what came out is no kernel"), "{first}");
+}
+
+#[test]
+#[ignore = "needs git, make and gcc"]
+fn what_a_commit_takes_from_a_tree_is_the_fault_of_the_commit() {
+    let place = Place::new();
+    let commit = place.tree.commit("Makefile: no version", &[("Makefile", "all:\n")]);
+    let error = place.build("HEAD").unwrap_err();
+    let failure = error.of_commit(&commit.parse().unwrap(), "no version".to_owned()).unwrap();
+    assert!(failure.to_string().contains("its Makefile has no VERSION"), "{failure}");
+}
+
+#[test]
+#[ignore = "needs git, make and gcc"]
 fn a_warning_is_that_of_the_file_until_it_is_mended() {
     let place = Place::new();
     let texts = |built: Built| built.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -160,7 +160,7 @@ impl From<BisectError> for Failure {
             BisectError::Source(error) => return error.into(),
             BisectError::Build { ref source, .. } => match **source {
                 BuildError::Failed(_) => Exit::Build,
-                _ => Exit::Kernel,
+                _ => Exit::Input,
             },
             BisectError::Boot { .. } => Exit::Kernel,
             BisectError::OneCommit(_)

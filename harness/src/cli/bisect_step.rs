@@ -62,7 +62,11 @@ fn judge(args: &StepArgs) -> Result<(Mark, String), Failure> {
         let built = Builder::new(&recipe, cache, interrupt, &say)?.build(&source, &commit);
         match built {
             Ok(built) => Ok((words, Ok(built.kernel))),
-            Err(error) if error.is_of_commit() => Ok((words, Err(error))),
+            // A configuration that cannot be had is more often a mistake in a fragment than of this commit:
+            // to skip for it would skip all of them.
+            Err(error) if error.is_of_commit() && !matches!(error, BuildError::Configure(_)) => {
+                Ok((words, Err(error)))
+            }
             Err(error) => Err(Failure::from(error)),
         }
     })();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::SelfcheckArgs;
 use super::session::{self, Session};
 use super::{Exit, Failure};
-use crate::build::{self, BuildError, Builder, Place, TreeSpec};
+use crate::build::{self, Builder, Place, TreeSpec};
 use crate::case::Library;
 use crate::kernel::{ImageSpec, Kernel};
 use crate::known::KnownDifferences;
@@ -102,12 +102,12 @@ impl<'a> Check<'a> {
             .build(&self.source, &mutated);
         let kernel = match built {
             Ok(built) => built.kernel,
-            Err(BuildError::Failed(failure)) => {
+            Err(error) => {
+                let failure = error.of_commit(&mutated, mutation.subject.clone())?;
                 let error =
                     failure.first.map_or(failure.log.display().to_string(), |it| it.to_string());
                 return Ok(Outcome::DoesNotBuild(error));
             }
-            Err(error) => return Err(error.into()),
         };
         if kernel.sha256 == self.base.sha256 {
             return Ok(Outcome::SameKernel);

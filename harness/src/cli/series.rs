@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{SeriesArgs, SeriesFormat};
 use super::exit::cannot;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, output};
-use crate::build::{self, BuildError, Builder, Diagnostic};
+use crate::build::{self, BuildError, Builder};
 use crate::case::Library;
 use crate::kernel::{Kernel, hash};
 use crate::known::KnownDifferences;
@@ -206,18 +206,11 @@ impl Lab for Bench<'_> {
             Builder::new(recipe, &self.session.cache, interrupt, &say)?.build(source, commit);
         match built {
             Ok(built) => Ok(Ok(built)),
-            Err(BuildError::Failed(failure)) => Ok(Err(*failure)),
-            // What the base could be configured as and a patch cannot is the patch's doing.
-            Err(BuildError::Configure(error)) if *commit != self.base => {
-                let message = format!("cannot {error}");
-                Ok(Err(build::Failure {
-                    commit: commit.clone(),
-                    subject: source.subject(commit)?,
-                    first: Some(Diagnostic { file: None, line: None, message }),
-                    log: PathBuf::new(),
-                }))
+            // What is asked of the base in vain is bad input.
+            Err(error) if *commit == self.base && !matches!(error, BuildError::Failed(_)) => {
+                Err(error.into())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Ok(Err(error.of_commit(commit, source.subject(commit)?)?)),
         }
     }
 
