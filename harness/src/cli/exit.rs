@@ -319,6 +319,7 @@ impl From<SourceError> for Failure {
             SourceError::Git(_)
             | SourceError::Read { .. }
             | SourceError::NotATree { .. }
+            | SourceError::Refused { .. }
             | SourceError::NoRevision { .. }
             | SourceError::Dirty { .. } => Exit::Input,
         };

@@ -28,6 +28,14 @@ pub enum SourceError {
         /// What is missing.
         why: String,
     },
+    /// git does not take it for a repository, or for one that this user may trust.
+    #[error("use {} as a git repository: {said}", .path.display())]
+    Refused {
+        /// As given.
+        path: PathBuf,
+        /// Its own words.
+        said: String,
+    },
     /// There is no such commit.
     #[error("find revision {revision:?} in {}: {said}", .path.display())]
     NoRevision {

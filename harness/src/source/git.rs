@@ -116,7 +116,7 @@ impl Git {
         self
     }
 
-    /// What it writes to standard output, without the end of the last line.
+    /// What it writes to standard output, without the ends of the last lines.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<String, GitError> {
         let stdin = self.lock.as_ref().map_or_else(|| Ok(Stdio::null()), Lock::stdin);
         let output = stdin
@@ -126,7 +126,7 @@ impl Git {
             return Err(GitError::Interrupted);
         }
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
         }
         let text = |bytes: &[u8]| printable(String::from_utf8_lossy(bytes).trim());
         // `git am` says on standard output which patch it is about.
@@ -167,4 +167,12 @@ impl Git {
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
+}
+
+/// What git says, without what it begins each line with.
+pub(super) fn words(said: &str) -> String {
+    let lines = said.lines().map(|line| {
+        ["fatal: ", "error: "].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

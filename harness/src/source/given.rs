@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::SourceError;
-use super::git::Git;
+use super::git::{Git, GitError, words};
+use super::top;
 use crate::interrupt::Interrupt;
 
 /// A kernel tree as it lies on the host.
@@ -26,32 +27,64 @@ pub(super) enum Given {
 impl Given {
     pub(super) fn of(path: &Path, interrupt: &Interrupt) -> Result<Self, SourceError> {
         let failed = |source| SourceError::Read { path: path.to_owned(), source };
+        let useless = |why| SourceError::NotATree { path: path.to_owned(), why };
         let absolute = fs::canonicalize(path).map_err(failed)?;
-        if !fs::metadata(&absolute).map_err(failed)?.is_dir() {
+        let data = fs::metadata(&absolute).map_err(failed)?;
+        if data.is_file() {
             return Ok(Self::Archive(absolute));
         }
-        let git = Git::of_user(&absolute, interrupt);
-        let top = git.try_ask(&["rev-parse", "--show-toplevel"])?;
-        let is_bare = || -> Result<bool, SourceError> {
-            let bare = git.try_ask(&["rev-parse", "--is-bare-repository"])?;
-            Ok(bare.as_deref() == Some("true"))
-        };
-        // A tree that was unpacked below another repository is none of that repository's.
-        let own = match &top {
-            Some(top) => fs::canonicalize(top).is_ok_and(|top| top == absolute),
-            None => is_bare()?,
-        };
-        if !own {
-            return match absolute.join("Makefile").is_file() {
-                true => Ok(Self::Directory(absolute)),
-                false => Err(SourceError::NotATree {
-                    path: path.to_owned(),
-                    why: "it has no Makefile".to_owned(),
-                }),
-            };
+        if !data.is_dir() {
+            // A pipe or a device might never end.
+            return Err(useless("it is no regular file and no directory".to_owned()));
         }
-        let common = git.ask(&["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
-        let common = fs::canonicalize(&common).map_err(failed)?;
-        Ok(Self::Repository { directory: absolute, common })
+        // That a directory cannot be entered would be taken for a fault of the programs that are to run in it.
+        fs::metadata(absolute.join(".")).and_then(|_| fs::read_dir(&absolute)).map_err(failed)?;
+        if is_of_git(&absolute) {
+            return Self::repository(path, absolute, interrupt);
+        }
+        // One that was unpacked below another repository is none of that repository's.
+        match absolute.join("Makefile").is_file() {
+            true => Ok(Self::Directory(absolute)),
+            false => Err(useless(format!("it has no Makefile{}", top::hint(&absolute)))),
+        }
     }
+
+    /// A directory which says that it is a repository. Whether git agrees is another matter: it refuses those
+    /// of other users, and a worktree whose repository is gone.
+    fn repository(
+        path: &Path,
+        directory: PathBuf,
+        interrupt: &Interrupt,
+    ) -> Result<Self, SourceError> {
+        let refused = |said| SourceError::Refused { path: path.to_owned(), said };
+        let git = Git::of_user(&directory, interrupt);
+        let ask = |what: &[&str]| {
+            git.ask(&[&["rev-parse"], what].concat()).map_err(|error| match error {
+                GitError::Failed { said, .. } => refused(words(&said)),
+                error => error.into(),
+            })
+        };
+        let bare = ask(&["--is-bare-repository"])? == "true";
+        // git passes over what is not sound, and finds a repository around it.
+        let itself = match bare {
+            true => ask(&["--git-dir"])? == ".",
+            // Fails where there is no work tree, as in a `.git`.
+            false => ask(&["--show-toplevel"]).and_then(|_| ask(&["--show-cdup"]))?.is_empty(),
+        };
+        if !itself {
+            let found = ask(&["--absolute-git-dir"])?;
+            return Err(refused(format!("git passes it over and finds {found}")));
+        }
+        let common = ask(&["--path-format=absolute", "--git-common-dir"])?;
+        let common = fs::canonicalize(&common)
+            .map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
+        Ok(Self::Repository { directory, common })
+    }
+}
+
+/// Whether a directory says that it is a repository, bare or not.
+fn is_of_git(directory: &Path) -> bool {
+    // It may be a file or a link, and lead nowhere.
+    let has = |name| fs::symlink_metadata(directory.join(name)).is_ok();
+    has(".git") || ["HEAD", "objects", "refs"].into_iter().all(has)
 }

@@ -8,6 +8,7 @@ mod given;
 mod links;
 mod meter;
 mod repository;
+mod top;
 mod unpack;
 mod version;
 

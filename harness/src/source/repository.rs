@@ -11,6 +11,7 @@ use super::commit::Commit;
 use super::error::{DoesNotApply, SourceError};
 use super::git::{Git, GitError};
 use super::given::Given;
+use super::top;
 use super::unpack::unpack;
 use crate::cache::{Cache, Lock};
 use crate::counted::counted;
@@ -132,26 +133,38 @@ impl Source {
             }
             (Given::Repository { directory, .. }, None) => self.as_it_is(directory, dirty)?,
             (Given::Directory(directory), None) => {
+                if let Some(file) = top::lacks(directory) {
+                    let why = format!("it has no {file}{}", top::hint(directory));
+                    return Err(SourceError::NotATree { path: self.path.clone(), why });
+                }
                 self.snapshot(directory, &["add", "--all", "."], None, "a directory without git")?
             }
             (Given::Archive(_), None) => {
                 self.named(&self.git.ask(&["rev-parse", "--verify", IMPORT])?)?
             }
-            (Given::Directory(_) | Given::Archive(_), Some(revision)) => {
+            (Given::Directory(file) | Given::Archive(file), Some(revision)) => {
                 return Err(SourceError::NoRevision {
                     revision: revision.to_owned(),
                     path: self.path.clone(),
-                    said: "it is not a git repository, so it has no revisions".to_owned(),
+                    said: format!(
+                        "it is not a git repository, so it has no revisions{}",
+                        top::hint(file)
+                    ),
                 });
             }
         };
-        for file in ["Kconfig", "Makefile", "scripts/kconfig/merge_config.sh"] {
-            if self.git.try_ask(&["cat-file", "-e", &format!("{commit}:{file}")])?.is_none() {
-                let why = format!("its revision {} has no {file}", commit.short());
-                return Err(SourceError::NotATree { path: self.path.clone(), why });
+        let there = self.git.ask(&[&["ls-tree", "--name-only", commit.as_str()], &top::FILES[..]].concat())?;
+        match top::FILES.iter().find(|file| !there.lines().any(|line| line == **file)) {
+            None => Ok(commit),
+            Some(file) => {
+                let which = match revision {
+                    Some(_) => format!("its revision {}", commit.short()),
+                    None => "it".to_owned(),
+                };
+                let why = format!("{which} has no {file}");
+                Err(SourceError::NotATree { path: self.path.clone(), why })
             }
         }
-        Ok(commit)
     }
 
     /// The commits that `to` has and `from` lacks, the oldest first.
