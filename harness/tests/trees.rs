@@ -3,7 +3,6 @@
 #[expect(dead_code, reason = "shared with tests that build")]
 #[path = "support/mod.rs"]
 mod support;
-#[expect(dead_code, reason = "shared with tests that build")]
 #[path = "support/tree.rs"]
 mod tree;
 
@@ -52,7 +51,8 @@ fn a_worktree_whose_repository_is_gone_is_refused_in_git_s_words() {
     let (place, tree) = place();
     tree.git(&["worktree", "add", "--quiet", "../worktree"]);
     fs::rename(tree.path(), place.path().join("moved")).expect("it is moved");
-    build(&place, &["worktree"]).fails(2, "use worktree as a git repository: not a git repository: ");
+    build(&place, &["worktree"])
+        .fails(2, "use worktree as a git repository: not a git repository: ");
 }
 
 #[test]
@@ -80,5 +80,25 @@ fn what_is_neither_file_nor_directory_is_not_read() {
     nix::unistd::mkfifo(&place.path().join("pipe"), Mode::S_IRWXU).expect("a pipe");
     for named in ["/dev/zero", "pipe"] {
         build(&place, &[named]).fails(2, "it is no regular file and no directory");
+    }
+}
+
+#[test]
+fn a_name_with_an_at_sign_that_is_none_is_told_in_both_readings() {
+    let (place, _tree) = place();
+    let told = "cannot read the kernel tree a@b: there is neither that nor a, of which b could be a revision";
+    build(&place, &["a@b"]).fails(2, told);
+    let twice = "--rev and @v6.1.192: name the revision once";
+    build(&place, &["linux@v6.1.192", "--rev", "HEAD"]).fails(2, twice);
+    build(&place, &["a@b", "--rev", "HEAD"]).fails(2, "once; there is no tree a@b");
+    build(&place, &["debian:6.1", "--rev", "HEAD"]).fails(2, "a package has no revisions");
+}
+
+#[test]
+fn a_directory_with_an_at_sign_in_its_name_is_named_like_any_other() {
+    let (place, tree) = place();
+    fs::rename(tree.path(), place.path().join("job@2")).expect("it is renamed");
+    for arguments in [&["job@2@none"][..], &["job@2", "--rev", "none"]] {
+        build(&place, arguments).fails(2, "cannot find revision \"none\" in job@2");
     }
 }

@@ -19,7 +19,16 @@ pub fn open(
     say: &dyn Fn(&str),
 ) -> Result<Source, SourceError> {
     match &spec.place {
-        Place::Path(path) => Source::open(path, &path.display().to_string(), cache, interrupt, say),
+        Place::Path(path) => {
+            // Only what is not there is taken apart at its `@`: it may have been meant as a whole.
+            if let Some(revision) = &spec.revision
+                && !path.exists()
+            {
+                let (whole, path) = (spec.to_string(), path.clone());
+                return Err(SourceError::NoTree { whole, path, revision: revision.clone() });
+            }
+            Source::open(path, &path.display().to_string(), cache, interrupt, say)
+        }
         Place::Debian(wanted) => {
             let found = DebianSource::find(wanted, cache, options, say)?;
             let file = found.fetch(cache, options, say)?;

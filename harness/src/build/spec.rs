@@ -1,7 +1,8 @@
 //! How a kernel that is built from source is named on the command line.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::iter;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::kernel::{ImageSpec, ImageSpecError};
@@ -45,33 +46,47 @@ pub enum TreeSpecError {
 impl FromStr for TreeSpec {
     type Err = TreeSpecError;
 
-    /// The revision begins after the last `@` that is not part of one, as in `HEAD@{1}`.
+    /// Directories may have `@` in their names. So the path is the longest that is there; when none is, the
+    /// revision begins after the last `@`.
     fn from_str(text: &str) -> Result<Self, TreeSpecError> {
-        let mut places = text.match_indices('@').map(|(at, _)| at);
-        let at = places.rfind(|at| !text[at + 1..].starts_with('{'));
-        let (path, revision) = match at {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        };
+        let (path, revision) = split(text, |path| Path::new(path).exists());
         if path.is_empty() {
             return Err(TreeSpecError::NoPath(text.to_owned()));
         }
         if revision == Some("") {
             return Err(TreeSpecError::NoRevision(text.to_owned()));
         }
-        let place = match path.strip_prefix("debian:") {
-            Some(_) if revision.is_some() => {
-                return Err(TreeSpecError::PackageRevision(text.to_owned()));
-            }
-            Some(_) => match path.parse()? {
-                ImageSpec::DebianSuite(suite) => Place::Debian(DebianWanted::Suite(suite)),
-                ImageSpec::DebianVersion(version) => Place::Debian(DebianWanted::Version(version)),
-                ImageSpec::File(path) => Place::Path(path),
-            },
-            None => Place::Path(path.into()),
-        };
+        let place = path.parse()?;
+        if matches!(place, Place::Debian(_)) && revision.is_some() {
+            return Err(TreeSpecError::PackageRevision(text.to_owned()));
+        }
         Ok(Self { place, revision: revision.map(str::to_owned) })
     }
+}
+
+impl FromStr for Place {
+    type Err = TreeSpecError;
+
+    /// Without a revision: every `@` is one of the path.
+    fn from_str(text: &str) -> Result<Self, TreeSpecError> {
+        if !text.starts_with("debian:") {
+            return Ok(Self::Path(text.into()));
+        }
+        Ok(match text.parse()? {
+            ImageSpec::DebianSuite(suite) => Self::Debian(DebianWanted::Suite(suite)),
+            ImageSpec::DebianVersion(version) => Self::Debian(DebianWanted::Version(version)),
+            ImageSpec::File(path) => Self::Path(path),
+        })
+    }
+}
+
+fn split(text: &str, exists: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
+    // What follows `@{` is part of a revision, as in `HEAD@{1}`.
+    let places = text.rmatch_indices('@').filter(|(at, _)| !text[at + 1..].starts_with('{'));
+    let mut revisions = places.map(|(at, _)| (&text[..at], Some(&text[at + 1..]))).peekable();
+    let last = revisions.peek().copied();
+    let mut readings = iter::once((text, None)).chain(revisions);
+    readings.find(|(path, _)| exists(path)).or(last).unwrap_or((text, None))
 }
 
 impl fmt::Display for TreeSpec {
@@ -106,6 +121,23 @@ mod tests {
         assert_eq!(spec.place, Place::Path(path.into()));
         assert_eq!(spec.revision.as_deref(), revision);
         assert_eq!(spec.to_string(), text);
+    }
+
+    #[rstest]
+    #[case("a@b", &["a", "a@b"], "a@b", None)]
+    #[case("a@b@v1", &["a", "a@b"], "a@b", Some("v1"))]
+    #[case("a@b@v1", &["a"], "a", Some("b@v1"))]
+    #[case("a@b@v1", &[], "a@b", Some("v1"))]
+    #[case("a@b@HEAD@{1}", &["a@b"], "a@b", Some("HEAD@{1}"))]
+    #[case("a@@{u}", &["a"], "a", Some("@{u}"))]
+    #[case("a@@", &["a"], "a", Some("@"))]
+    fn the_longest_path_that_is_there_is_meant(
+        #[case] text: &str,
+        #[case] there: &[&str],
+        #[case] path: &str,
+        #[case] revision: Option<&str>,
+    ) {
+        assert_eq!(split(text, |path| there.contains(&path)), (path, revision));
     }
 
     #[test]

@@ -318,6 +318,7 @@ impl From<SourceError> for Failure {
             SourceError::Debian(_) | SourceError::Unpack(_) => Exit::Input,
             SourceError::Git(_)
             | SourceError::Read { .. }
+            | SourceError::NoTree { .. }
             | SourceError::NotATree { .. }
             | SourceError::Refused { .. }
             | SourceError::NoRevision { .. }

@@ -45,10 +45,17 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
 fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let mut tree = args.tree.clone();
     if args.rev.is_some() {
-        if tree.revision.is_some() || matches!(tree.place, Place::Debian(_)) {
+        if let Place::Debian(_) = tree.place {
             return Err(Failure::input(
-                "--rev and @REVISION, or a package, which has no revisions",
+                "--rev is for git repositories: a package has no revisions",
             ));
+        }
+        if let Some(revision) = tree.revision {
+            let why = format!("--rev and @{revision}: name the revision once");
+            return Err(Failure::input(match &tree.place {
+                Place::Path(path) if path.exists() => why,
+                _ => format!("{why}; there is no tree {}", args.tree),
+            }));
         }
         tree.revision.clone_from(&args.rev);
     }

@@ -41,12 +41,12 @@ impl KernelSpec {
             }
             Origin::Debian { .. } => format!("debian:{}", kernel.version).parse(),
             Origin::Tree { tree, commit, .. } => {
-                let tree: TreeSpec = tree.parse()?;
-                let revision = match tree.place {
+                let place: Place = tree.parse()?;
+                let revision = match place {
                     Place::Path(_) => Some(commit.clone()),
                     Place::Debian(_) => None,
                 };
-                Ok(Self::Tree(TreeSpec { revision, ..tree }))
+                Ok(Self::Tree(TreeSpec { place, revision }))
             }
         }
     }

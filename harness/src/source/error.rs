@@ -20,6 +20,19 @@ pub enum SourceError {
         /// Why.
         source: io::Error,
     },
+    /// It is not there, however its name is read.
+    #[error(
+        "read the kernel tree {whole}: there is neither that nor {}, of which {revision} could be a revision",
+        .path.display()
+    )]
+    NoTree {
+        /// As given.
+        whole: String,
+        /// What is before its `@`.
+        path: PathBuf,
+        /// What is after it.
+        revision: String,
+    },
     /// It holds something else.
     #[error("use {} as a kernel tree: {why}", .path.display())]
     NotATree {

@@ -153,7 +153,9 @@ impl Source {
                 });
             }
         };
-        let there = self.git.ask(&[&["ls-tree", "--name-only", commit.as_str()], &top::FILES[..]].concat())?;
+        let there = self
+            .git
+            .ask(&[&["ls-tree", "--name-only", commit.as_str()], &top::FILES[..]].concat())?;
         match top::FILES.iter().find(|file| !there.lines().any(|line| line == **file)) {
             None => Ok(commit),
             Some(file) => {
