@@ -6,6 +6,7 @@ mod support;
 #[path = "support/tree.rs"]
 mod tree;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -100,5 +101,71 @@ fn a_directory_with_an_at_sign_in_its_name_is_named_like_any_other() {
     fs::rename(tree.path(), place.path().join("job@2")).expect("it is renamed");
     for arguments in [&["job@2@none"][..], &["job@2", "--rev", "none"]] {
         build(&place, arguments).fails(2, "cannot find revision \"none\" in job@2");
+    }
+}
+
+#[test]
+fn a_revision_that_is_not_there_is_told_with_what_helps() {
+    let (place, tree) = place();
+    tree.commit("one more", &[]);
+    build(&place, &["linux@none"]).fails(2, "in linux: there is none of that name");
+
+    let url = format!("file://{}", tree.path().display());
+    tree.git(&["clone", "--quiet", "--depth=1", &url, "../shallow"]);
+    let told = "; `git -C shallow fetch --unshallow` fetches the whole history";
+    build(&place, &["shallow@HEAD~1"]).fails(2, told);
+
+    tree.git(&["init", "--quiet", "--initial-branch=topic", "../unborn"]);
+    let told = "its HEAD is the branch topic, which has no commit yet";
+    for arguments in [&["unborn"][..], &["unborn", "--dirty"], &["unborn@HEAD~1"]] {
+        build(&place, arguments).fails(2, told);
+    }
+}
+
+#[rstest]
+#[case::without_files("blob:none")]
+#[case::without_directories("tree:0")]
+fn a_partial_clone_is_told_with_what_fetches_the_rest(#[case] filter: &str) {
+    let (place, tree) = place();
+    tree.git(&["config", "uploadpack.allowFilter", "true"]);
+    let (url, filter) = (format!("file://{}", tree.path().display()), format!("--filter={filter}"));
+    let clone = ["clone", "--quiet", &filter, "--no-checkout", &url, "../partial"];
+    tree.git(&clone);
+    let told = "; it is a partial clone, and `git -C partial fetch --refetch --no-filter` fetches what it lacks";
+    build(&place, &["partial@HEAD"]).fails(2, told);
+    let fetch = ["-C", "../partial", "fetch", "--quiet", "--refetch", "--no-filter"];
+    tree.git(&fetch);
+    let ended = build(&place, &["partial@HEAD"]);
+    assert!(!ended.stderr.contains("partial clone"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_host_without_git_is_told_what_to_install() {
+    let (place, _tree) = place();
+    let ended = command(&place, &["linux"]).env("PATH", place.path()).output();
+    let ended = Ended::of(ended.expect("perfsec starts"));
+    ended.fails(5, "git (which keeps the trees that kernels are built from)");
+}
+
+#[test]
+fn an_ambiguous_revision_is_told_with_what_it_could_be() {
+    let (place, tree) = place();
+    // So many that some are alike in the first four digits.
+    let commit =
+        |number| format!("commit refs/heads/many\ncommitter A <a@b> {number} +0000\ndata 1\na\n");
+    place.file("many", &(1..=2000).map(commit).collect::<String>());
+    let import = fs::File::open(place.path().join("many")).expect("it is there");
+    let mut git = Command::new("git");
+    git.args(["fast-import", "--quiet"]).current_dir(tree.path()).stdin(import);
+    assert!(git.status().expect("git runs").success());
+    let names = tree.git(&["rev-list", "many"]);
+    let mut seen = BTreeSet::new();
+    let short = names.lines().map(|name| &name[..4]).find(|short| !seen.insert(*short));
+    let short = short.expect("two that are alike");
+    let ended = build(&place, &["linux", "--rev", short]);
+    ended.fails(2, &format!("in linux: short object ID {short} is ambiguous"));
+    let candidates = names.lines().filter(|name| name.starts_with(short));
+    for name in candidates {
+        assert!(ended.stderr.contains(&name[..7]), "{}", ended.stderr);
     }
 }

@@ -312,9 +312,8 @@ impl From<ObtainError> for Failure {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let exit = match &error {
-            SourceError::Git(GitError::Start(_) | GitError::Full(_)) | SourceError::Cache(_) => {
-                Exit::Host
-            }
+            SourceError::Git(GitError::Missing(_) | GitError::Start { .. } | GitError::Full(_))
+            | SourceError::Cache(_) => Exit::Host,
             SourceError::Debian(_) | SourceError::Unpack(_) => Exit::Input,
             SourceError::Git(_)
             | SourceError::Read { .. }
@@ -322,6 +321,7 @@ impl From<SourceError> for Failure {
             | SourceError::NotATree { .. }
             | SourceError::Refused { .. }
             | SourceError::NoRevision { .. }
+            | SourceError::Partial { .. }
             | SourceError::Dirty { .. } => Exit::Input,
         };
         cannot(exit, &error)

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::git::GitError;
 use super::unpack::UnpackError;
 use crate::cache::CacheError;
 use crate::kernel::DebianError;
+use crate::printable::printable_line;
 
 /// Why a kernel tree, or a revision of it, cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,18 @@ pub enum SourceError {
         /// Why not.
         said: String,
     },
+    /// A part of it was never fetched.
+    #[error(
+        "read all of {}: {said}; it is a partial clone, and `git -C {} fetch --refetch --no-filter` fetches \
+         what it lacks",
+        .path.display(), quoted(.path)
+    )]
+    Partial {
+        /// The tree.
+        path: PathBuf,
+        /// What git lacks.
+        said: String,
+    },
     /// It has changes that no revision has.
     #[error(
         "build {}: {changed} in it, that no commit has; commit them, name a revision ({}@HEAD), or take \
@@ -83,6 +96,12 @@ pub enum SourceError {
     /// The cache directory.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+/// A path as a shell reads it.
+pub(super) fn quoted(path: &Path) -> String {
+    let path = printable_line(&path.to_string_lossy());
+    shlex::try_quote(&path).map_or_else(|_| "''".to_owned(), |quoted| quoted.into_owned())
 }
 
 /// Why a patch does not apply.

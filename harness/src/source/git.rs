@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cache::Lock;
+use crate::host::{self, Missing, Need, find_program};
 use crate::interrupt::Interrupt;
 use crate::printable::printable;
 use crate::process;
@@ -33,9 +34,17 @@ const ADDRESS: &str = "perfsec@localhost";
 /// Why git did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
+    /// It is not on this host.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// It cannot be started.
-    #[error("run git (`perfsec doctor` says how to install it)")]
-    Start(#[source] io::Error),
+    #[error("run git in {}", .directory.display())]
+    Start {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// It failed.
     #[error("run `git {words}` in {}: {said}", .directory.display())]
     Failed {
@@ -121,7 +130,7 @@ impl Git {
         let stdin = self.lock.as_ref().map_or_else(|| Ok(Stdio::null()), Lock::stdin);
         let output = stdin
             .and_then(|stdin| process::output(self.command(words), stdin, &self.interrupt))
-            .map_err(GitError::Start)?;
+            .map_err(|source| self.not_started(source))?;
         if self.interrupt.is_raised() {
             return Err(GitError::Interrupted);
         }
@@ -151,6 +160,16 @@ impl Git {
         }
     }
 
+    fn not_started(&self, source: io::Error) -> GitError {
+        // A directory that is gone ends alike.
+        if find_program("git").is_err()
+            && let Err(missing) = host::demand(&[Need::KernelBuild])
+        {
+            return missing.into();
+        }
+        GitError::Start { directory: self.directory.clone(), source }
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.args(self.settings).args(words).current_dir(&self.directory);
@@ -160,6 +179,8 @@ impl Git {
         command
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
+            // What a partial clone lacks would be written into it.
+            .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_AUTHOR_NAME", NAME)
             .env("GIT_AUTHOR_EMAIL", ADDRESS)
             .env("GIT_COMMITTER_NAME", NAME)

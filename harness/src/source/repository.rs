@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::commit::Commit;
-use super::error::{DoesNotApply, SourceError};
-use super::git::{Git, GitError};
+use super::error::{DoesNotApply, SourceError, quoted};
+use super::git::{Git, GitError, words};
 use super::given::Given;
 use super::top;
 use super::unpack::unpack;
@@ -153,9 +153,8 @@ impl Source {
                 });
             }
         };
-        let there = self
-            .git
-            .ask(&[&["ls-tree", "--name-only", commit.as_str()], &top::FILES[..]].concat())?;
+        let there =
+            self.read(&[&["ls-tree", "--name-only", commit.as_str()], &top::FILES[..]].concat())?;
         match top::FILES.iter().find(|file| !there.lines().any(|line| line == **file)) {
             None => Ok(commit),
             Some(file) => {
@@ -187,7 +186,7 @@ impl Source {
     ///
     /// When git fails.
     pub fn check_out(&self, commit: &Commit) -> Result<(), SourceError> {
-        self.git.ask(&["checkout", "--quiet", "--force", "--detach", commit.as_str()])?;
+        self.read(&["checkout", "--quiet", "--force", "--detach", commit.as_str()])?;
         self.git.ask(&["clean", "--quiet", "--force", "--force", "-d", "-x"])?;
         Ok(())
     }
@@ -201,7 +200,7 @@ impl Source {
         let file = self.root.join("patch");
         fs::write(&file, mail)
             .map_err(|source| SourceError::Read { path: file.clone(), source })?;
-        let words = [
+        let am = [
             "am",
             "--quiet",
             "--no-3way",
@@ -211,7 +210,7 @@ impl Source {
             "--whitespace=nowarn",
         ];
         let name = file.to_string_lossy();
-        let applied = self.git.ask(&[&words[..], &["--", &name]].concat());
+        let applied = self.git.ask(&[&am[..], &["--", &name]].concat());
         match applied {
             Ok(_) => Ok(Ok(self.head()?)),
             Err(GitError::Failed { said, .. }) => {
@@ -228,7 +227,7 @@ impl Source {
     ///
     /// When git fails.
     pub fn tree(&self, commit: &Commit) -> Result<String, SourceError> {
-        Ok(self.git.ask(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?)
+        self.read(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")])
     }
 
     /// The first line of a commit's message.
@@ -270,7 +269,7 @@ impl Source {
     ///
     /// When git fails.
     pub fn files(&self, commit: &Commit) -> Result<String, SourceError> {
-        Ok(self.git.ask(&["ls-tree", "-r", commit.as_str()])?)
+        self.read(&["ls-tree", "-r", commit.as_str()])
     }
 
     /// The files in which two commits differ.
@@ -279,8 +278,31 @@ impl Source {
     ///
     /// When git fails.
     pub fn changed(&self, from: &Commit, to: &Commit) -> Result<Vec<String>, SourceError> {
-        let words = ["diff", "--name-only", "--no-renames", from.as_str(), to.as_str()];
-        Ok(self.git.ask(&words)?.lines().map(str::to_owned).collect())
+        let names = ["diff", "--name-only", "--no-renames", from.as_str(), to.as_str()];
+        Ok(self.read(&names)?.lines().map(str::to_owned).collect())
+    }
+
+    /// git in the checkout, for what needs objects that the user's repository may only have been promised.
+    fn read(&self, what: &[&str]) -> Result<String, SourceError> {
+        self.git.ask(what).or_else(|error| match (&error, &self.given) {
+            (GitError::Failed { said, .. }, Given::Repository { directory, .. }) => {
+                let user = Git::of_user(directory, &self.interrupt);
+                let promised = [
+                    "config",
+                    "--get-regexp",
+                    r"^(remote\..*\.promisor|extensions\.partialclone)$",
+                ];
+                match user.try_ask(&promised)? {
+                    // One line of it: there may be one for each file.
+                    Some(_) => Err(SourceError::Partial {
+                        path: self.path.clone(),
+                        said: words(said).lines().next().unwrap_or_default().to_owned(),
+                    }),
+                    None => Err(error.into()),
+                }
+            }
+            _ => Err(error.into()),
+        })
     }
 
     fn head(&self) -> Result<Commit, SourceError> {
@@ -302,10 +324,33 @@ impl Source {
             Err(GitError::Failed { said, .. }) => Err(SourceError::NoRevision {
                 revision: revision.to_owned(),
                 path: self.path.clone(),
-                said: said.lines().last().unwrap_or_default().to_owned(),
+                said: self.why_not(&user, revision, &said)?,
             }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Why there is no such revision: in git's words, where it has more than that there is none.
+    fn why_not(&self, user: &Git, revision: &str, said: &str) -> Result<String, SourceError> {
+        let said = words(said);
+        let said: Vec<_> =
+            said.lines().filter(|line| *line != "Needed a single revision").collect();
+        if !said.is_empty() {
+            return Ok(said.join("\n"));
+        }
+        if revision.starts_with("HEAD")
+            && user.try_ask(&["rev-parse", "--verify", "--quiet", "HEAD"])?.is_none()
+            && let Some(branch) = user.try_ask(&["symbolic-ref", "--short", "HEAD"])?
+        {
+            return Ok(format!("its HEAD is the branch {branch}, which has no commit yet"));
+        }
+        Ok(match user.ask(&["rev-parse", "--is-shallow-repository"])?.as_str() {
+            "true" => format!(
+                "this shallow clone does not have it; `git -C {} fetch --unshallow` fetches the whole history",
+                quoted(&self.path)
+            ),
+            _ => "there is none of that name".to_owned(),
+        })
     }
 
     fn as_it_is(&self, directory: &Path, dirty: bool) -> Result<Commit, SourceError> {
@@ -360,11 +405,11 @@ impl Source {
         let git = git
             .with("GIT_AUTHOR_DATE", Path::new(EPOCH))
             .with("GIT_COMMITTER_DATE", Path::new(EPOCH));
-        let mut words = vec!["commit-tree", tree, "-m", message];
+        let mut commit = vec!["commit-tree", tree, "-m", message];
         if let Some(parent) = parent {
-            words.extend(["-p", parent.as_str()]);
+            commit.extend(["-p", parent.as_str()]);
         }
-        self.named(&git.ask(&words)?)
+        self.named(&git.ask(&commit)?)
     }
 
     /// Makes the repository, or frees it of what a perfsec that was killed left.
