@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rstest::rstest;
 use tempfile::TempDir;
 
 use super::kconfig::Fragment;
@@ -180,6 +181,122 @@ fn a_tree_with_changes_is_built_only_when_that_is_meant() {
         (source.resolve(Some("HEAD"), false).unwrap(), source.resolve(None, true).unwrap());
     assert_eq!(source.changed(&head, &dirty).unwrap(), ["kernel/core.c"]);
     assert_eq!(source.resolve(None, true).unwrap(), dirty);
+}
+
+#[test]
+fn a_tree_whose_tracked_files_are_unchanged_is_its_commit() {
+    let place = Place::new();
+    let ignored = place.tree.path().join(".git/info/exclude");
+    fs::create_dir_all(ignored.parent().unwrap()).unwrap();
+    fs::write(ignored, "/ignored\n").unwrap();
+    place.tree.write(&[("ignored", "")]);
+    let source = place.source();
+    let head = source.resolve(Some("HEAD"), false).unwrap();
+    assert_eq!(source.left_out().unwrap(), None);
+    place.tree.write(&[("nohup.out", ""), ("new/file", "")]);
+    // Written anew, and not changed.
+    place.tree.write(&[("kernel/core.c", "int core(void)\n{\n\treturn 0;\n}\n")]);
+    for dirty in [false, true] {
+        assert_eq!(source.resolve(None, dirty).unwrap(), head);
+    }
+    assert!(source.left_out().unwrap().unwrap().starts_with("2 untracked files are left out"));
+    // In the index it was something else.
+    place.tree.write(&[("Documentation/perf.rst", "other\n")]);
+    place.tree.git(&["add", "--update"]);
+    place.tree.write(&[("Documentation/perf.rst", "perf\n====\n")]);
+    assert_eq!(source.resolve(None, true).unwrap(), head);
+}
+
+#[test]
+fn uncommitted_changes_are_those_of_tracked_files_and_files_that_were_added() {
+    let place = Place::new();
+    place.tree.write(&[("added", "1\n"), ("meant", ""), ("untracked", "")]);
+    place.tree.git(&["add", "added"]);
+    place.tree.git(&["add", "--intent-to-add", "meant"]);
+    place.tree.write(&[("added", "2\n"), ("meant", "3\n"), ("kernel/core.c", "int core;\n")]);
+    fs::remove_file(place.tree.path().join("Documentation/perf.rst")).unwrap();
+    // git renews the times of objects that it would otherwise write again.
+    let state = || -> Vec<String> {
+        let lines = place.state().into_iter();
+        lines
+            .map(|line| match line.split_once(" SystemTime") {
+                Some((path, _)) if path.contains("/.git/objects/") => path.to_owned(),
+                _ => line,
+            })
+            .collect()
+    };
+    let before = state();
+    let source = place.source();
+    let head = source.resolve(Some("HEAD"), false).unwrap();
+    let dirty = source.resolve(None, true).unwrap();
+    let changed = ["Documentation/perf.rst", "added", "kernel/core.c", "meant"];
+    assert_eq!(source.changed(&head, &dirty).unwrap(), changed);
+    assert_eq!(source.file(&dirty, "added").unwrap().as_deref(), Some("2"));
+    assert_eq!(source.file(&dirty, "meant").unwrap().as_deref(), Some("3"));
+    assert_eq!(state(), before);
+    source.check_out(&dirty).unwrap();
+    assert!(!source.directory().join("untracked").exists());
+}
+
+#[rstest]
+#[case::whole_index(&[])]
+#[case::sparse_index(&["--sparse-index"])]
+fn what_a_sparse_checkout_leaves_out_is_not_deleted(#[case] how: &[&str]) {
+    let place = Place::new();
+    place.tree.git(&[&["sparse-checkout", "set", "--cone"], how, &["scripts/kconfig"]].concat());
+    assert!(!place.tree.path().join("kernel").exists());
+    let source = place.source();
+    let head = source.resolve(Some("HEAD"), false).unwrap();
+    assert_eq!(source.resolve(None, true).unwrap(), head);
+    place.tree.write(&[("Kconfig", "config OTHER\n")]);
+    let dirty = source.resolve(None, true).unwrap();
+    assert_eq!(source.changed(&head, &dirty).unwrap(), ["Kconfig"]);
+}
+
+#[test]
+fn an_index_in_two_files_is_read_and_stays_as_it_is() {
+    let place = Place::new();
+    place.tree.git(&["update-index", "--split-index"]);
+    place.tree.git(&["config", "core.splitIndex", "true"]);
+    place.tree.write(&[("Kconfig", "config OTHER\n")]);
+    let shared = || {
+        let entries = fs::read_dir(place.tree.path().join(".git")).unwrap().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().contains("index")).count()
+    };
+    let before = shared();
+    let source = place.source();
+    let head = source.resolve(Some("HEAD"), false).unwrap();
+    let dirty = source.resolve(None, true).unwrap();
+    assert_eq!(source.changed(&head, &dirty).unwrap(), ["Kconfig"]);
+    assert_eq!(shared(), before);
+}
+
+#[test]
+fn changes_of_a_submodule_are_none_of_the_kernel_s() {
+    let place = Place::new();
+    let other = FakeTree::new(&place.directory.path().join("other"), std::path::Path::new("/none"));
+    let url = other.path().display().to_string();
+    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &url, "sub"];
+    place.tree.git(&add);
+    place.tree.commit("add a submodule", &[]);
+    place.tree.write(&[("sub/Kconfig", ""), ("sub/new", "")]);
+    let source = place.source();
+    let head = source.resolve(Some("HEAD"), false).unwrap();
+    for dirty in [false, true] {
+        assert_eq!(source.resolve(None, dirty).unwrap(), head);
+    }
+}
+
+#[test]
+fn a_cache_in_a_directory_is_no_part_of_it() {
+    let place = Place::new();
+    fs::remove_dir_all(place.tree.path().join(".git")).unwrap();
+    let cache = Cache::at(&place.tree.path().join("a cache")).unwrap();
+    let source =
+        Source::open(place.tree.path(), "tree", &cache, &place.interrupt, &|_| {}).unwrap();
+    let first = source.resolve(None, false).unwrap();
+    assert!(!source.files(&first).unwrap().contains("cache"));
+    assert_eq!(source.resolve(None, false).unwrap(), first);
 }
 
 #[test]

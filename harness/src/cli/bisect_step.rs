@@ -57,7 +57,7 @@ fn judge(args: &StepArgs) -> Result<(Mark, String), Failure> {
         let name = args.tree.display().to_string();
         let (cache, interrupt) = (&session.cache, session.interrupt());
         let source = Source::open(&args.tree, &name, cache, interrupt, &say)?;
-        let commit = as_it_is(&source)?;
+        let commit = as_it_is(&source, &say)?;
         let words = CommitWords::of(&source, &commit)?;
         let built = Builder::new(&recipe, cache, interrupt, &say)?.build(&source, &commit);
         match built {
@@ -99,9 +99,13 @@ fn judge(args: &StepArgs) -> Result<(Mark, String), Failure> {
 }
 
 /// The commit that git asks about.
-fn as_it_is(source: &Source) -> Result<Commit, SourceError> {
+fn as_it_is(source: &Source, say: &dyn Fn(&str)) -> Result<Commit, SourceError> {
     match source.resolve(Some("BISECT_HEAD"), false) {
-        Err(SourceError::NoRevision { .. }) => source.resolve(None, true),
+        Err(SourceError::NoRevision { .. }) => {
+            let commit = source.resolve(None, true)?;
+            source.left_out()?.iter().for_each(|left_out| say(left_out));
+            Ok(commit)
+        }
         commit => commit,
     }
 }

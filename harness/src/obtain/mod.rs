@@ -18,7 +18,7 @@ pub struct Options {
     pub images: kernel::Options,
     /// How those that are not are built.
     pub recipe: Recipe,
-    /// Whether a tree with changes is taken as it is.
+    /// Whether a tree is taken with its uncommitted changes.
     pub dirty: bool,
     /// Ends what takes long.
     pub interrupt: Interrupt,
@@ -50,6 +50,9 @@ pub fn obtain(
         KernelSpec::Tree(tree) => {
             let source = build::open(tree, cache, options.images, &options.interrupt, progress)?;
             let commit = source.resolve(tree.revision.as_deref(), options.dirty)?;
+            if tree.revision.is_none() {
+                source.left_out()?.iter().for_each(|left_out| progress(left_out));
+            }
             let builder =
                 build::Builder::new(&options.recipe, cache, &options.interrupt, progress)?;
             builder.build(&source, &commit)?.kernel

@@ -75,7 +75,7 @@ pub enum SourceError {
     /// It has changes that no revision has.
     #[error(
         "build {}: {changed} in it, that no commit has; commit them, name a revision ({}@HEAD), or take \
-         the tree as it is with --dirty",
+         them along with --dirty",
         .path.display(), .path.display()
     )]
     Dirty {

@@ -90,6 +90,23 @@ const OWN: &[&str] = &[
     "advice.detachedHead=false",
     "-c",
     "core.quotePath=false",
+    // Else the user's, from their usual places.
+    "-c",
+    "core.excludesFile=/dev/null",
+    "-c",
+    "core.attributesFile=/dev/null",
+];
+
+/// In the user's: nothing is written, not even to the index by `status`; nothing is started that stays.
+const USERS: &[&str] = &[
+    "--no-optional-locks",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    // Half of a split one would be written beside the user's.
+    "-c",
+    "core.splitIndex=false",
 ];
 
 impl Git {
@@ -98,8 +115,7 @@ impl Git {
         Self {
             directory: directory.to_owned(),
             environment: Vec::new(),
-            // Even `status` would write to the index of a repository that is not ours.
-            settings: &["--no-optional-locks"],
+            settings: USERS,
             interrupt: interrupt.clone(),
             lock: None,
         }

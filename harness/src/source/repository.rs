@@ -4,7 +4,8 @@
 //! applying patches and bisecting leave no trace in what is the user's: not a worktree, a ref, a lock or an
 //! object. It stays in the cache, at the same path, because that is what makes the next build a small one.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::commit::Commit;
@@ -41,6 +42,8 @@ pub struct Source {
     /// Everything that is made of it.
     root: PathBuf,
     checkout: PathBuf,
+    /// The cache in which that is.
+    cache: PathBuf,
     git: Git,
     interrupt: Interrupt,
     lock: Lock,
@@ -82,6 +85,7 @@ impl Source {
             given,
             root,
             checkout,
+            cache: cache.root().to_owned(),
             git,
             interrupt: interrupt.clone(),
             lock,
@@ -121,7 +125,7 @@ impl Source {
     }
 
     /// The commit that a revision names; without one, the tree as it is: its commit if nothing was changed
-    /// since, and with `dirty` whatever it holds.
+    /// since, and with `dirty` its tracked files with their changes.
     ///
     /// # Errors
     ///
@@ -137,7 +141,7 @@ impl Source {
                     let why = format!("it has no {file}{}", top::hint(directory));
                     return Err(SourceError::NotATree { path: self.path.clone(), why });
                 }
-                self.snapshot(directory, &["add", "--all", "."], None, "a directory without git")?
+                self.snapshot(directory)?
             }
             (Given::Archive(_), None) => {
                 self.named(&self.git.ask(&["rev-parse", "--verify", IMPORT])?)?
@@ -353,46 +357,92 @@ impl Source {
         })
     }
 
+    /// What git does not know of is no change of what it knows, and left out: only who wrote it can tell whether
+    /// the kernel needs it. Neither does anything of a submodule get into the checkout.
     fn as_it_is(&self, directory: &Path, dirty: bool) -> Result<Commit, SourceError> {
         let head = self.find(directory, "HEAD")?;
         let user = Git::of_user(directory, &self.interrupt);
         if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
             return Ok(head);
         }
-        let status = user.ask(&["status", "--porcelain", "--untracked-files=normal"])?;
-        let lines = |new| status.lines().filter(move |line| line.starts_with("??") == new).count();
-        match (lines(false), lines(true)) {
-            (0, 0) => Ok(head),
-            _ if dirty => {
-                let all = ["add", "--all", "."];
-                self.snapshot(directory, &all, Some(&head), "uncommitted changes")
-            }
-            // What git does not know of is no change of what it knows.
-            (0, _) => Ok(head),
-            (changed, _) => {
+        let status = user.ask(&[
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--ignore-submodules=all",
+        ])?;
+        match status.lines().count() {
+            0 => Ok(head),
+            _ if dirty => self.with_changes(&user, &head),
+            changed => {
                 let changed = format!("there are changes of {}", counted(changed, "file"));
                 Err(SourceError::Dirty { path: self.path.clone(), changed })
             }
         }
     }
 
-    /// A commit of perfsec's own, of what is added of a directory.
-    fn snapshot(
-        &self,
-        directory: &Path,
-        add: &[&str],
-        parent: Option<&Commit>,
-        message: &str,
-    ) -> Result<Commit, SourceError> {
+    /// What a tree without a revision has that is not built, in words.
+    ///
+    /// # Errors
+    ///
+    /// When git fails.
+    pub fn left_out(&self) -> Result<Option<String>, SourceError> {
+        let Given::Repository { directory, .. } = &self.given else { return Ok(None) };
+        let user = Git::of_user(directory, &self.interrupt);
+        if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
+            return Ok(None);
+        }
+        let untracked = user.ask(&["ls-files", "--others", "--exclude-standard"])?;
+        Ok(match untracked.lines().count() {
+            0 => None,
+            1 => {
+                Some("1 untracked file is left out; `git add` it if the kernel needs it".to_owned())
+            }
+            count => Some(format!(
+                "{count} untracked files are left out; `git add` what the kernel needs"
+            )),
+        })
+    }
+
+    /// A commit of perfsec's own, of the files that the user's index names as they are in the work tree. All is
+    /// done by the user's git with the user's settings, but with an index and a place for objects of our own.
+    fn with_changes(&self, user: &Git, head: &Commit) -> Result<Commit, SourceError> {
+        let index = self.root.join("changes-index");
+        let theirs = user.ask(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
+        let objects =
+            user.ask(&["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
+        self.free(&self.root.join("changes-index.lock"));
+        copy(Path::new(&theirs), &index)
+            .map_err(|source| SourceError::Read { path: theirs.into(), source })?;
+        let git = user
+            .clone()
+            .with("GIT_INDEX_FILE", &index)
+            .with("GIT_OBJECT_DIRECTORY", &self.checkout.join(".git/objects"))
+            .with("GIT_ALTERNATE_OBJECT_DIRECTORIES", Path::new(&objects));
+        // What a sparse checkout leaves out is not deleted; what of it is there all the same is taken.
+        git.ask(&["add", "--update", "--sparse"])?;
+        let tree = git.ask(&["write-tree"])?;
+        if tree == self.tree(head)? {
+            return Ok(head.clone());
+        }
+        self.commit_tree(&tree, Some(head), "uncommitted changes")
+    }
+
+    /// A commit of perfsec's own, of a directory without git.
+    fn snapshot(&self, directory: &Path) -> Result<Commit, SourceError> {
         let git = Git::own(directory, &self.lock, &self.interrupt)
             .with("GIT_DIR", &self.checkout.join(".git"))
             .with("GIT_WORK_TREE", directory)
             // It remembers which files were read, so that the next time only changes are.
             .with("GIT_INDEX_FILE", &self.root.join("snapshot-index"));
         self.free(&self.root.join("snapshot-index.lock"));
-        git.ask(add)?;
+        // The cache may be in the directory, and grows with what is taken of it.
+        let cache = self.cache.strip_prefix(directory).ok();
+        let without = cache.map(|cache| format!(":(exclude,literal){}", cache.display()));
+        let add = ["add", "--all", "."].into_iter().chain(without.as_deref());
+        git.ask(&add.collect::<Vec<_>>())?;
         let tree = git.ask(&["write-tree"])?;
-        self.commit_tree(&tree, parent, message)
+        self.commit_tree(&tree, None, "a directory without git")
     }
 
     fn commit_tree(
@@ -489,4 +539,11 @@ impl Source {
     fn free(&self, path: &Path) {
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
+}
+
+/// Copies an index with its time, by which git knows the files that were written as late as it was.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let time = fs::metadata(from)?.modified()?;
+    fs::copy(from, to)?;
+    File::options().write(true).open(to)?.set_modified(time)
 }

@@ -71,8 +71,8 @@ pub struct StepArgs {
     /// The record of a run on a good kernel: what cells must see [default: what the cases promise].
     #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
-    /// The kernel tree, which is built as it is, uncommitted changes included; after `git bisect start
-    /// --no-checkout`, its BISECT_HEAD.
+    /// The kernel tree, which is built with uncommitted changes of tracked files, and without untracked ones;
+    /// after `git bisect start --no-checkout`, its BISECT_HEAD.
     #[arg(long, value_name = "PATH", default_value = ".")]
     pub tree: PathBuf,
     /// Known differences besides those that perfsec brings.

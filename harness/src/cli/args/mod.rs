@@ -131,7 +131,8 @@ pub struct MachineArgs {
 /// How kernels and their sources are obtained.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ObtainArgs {
-    /// Build a tree with uncommitted changes as it is.
+    /// Build a git tree with its uncommitted changes: those of tracked files and files that are added. Untracked
+    /// files are left out.
     #[arg(long)]
     pub dirty: bool,
     /// Look for newer kernels now, even if that was done within the last day.
@@ -554,7 +555,8 @@ pub struct KernelBuildArgs {
     /// The revision [default: the tree as it is].
     #[arg(long, value_name = "REV")]
     pub rev: Option<String>,
-    /// Build a tree with uncommitted changes as it is.
+    /// Build a git tree with its uncommitted changes: those of tracked files and files that are added. Untracked
+    /// files are left out.
     #[arg(long)]
     pub dirty: bool,
     /// How.
