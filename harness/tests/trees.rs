@@ -8,6 +8,7 @@ mod tree;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -168,4 +169,19 @@ fn an_ambiguous_revision_is_told_with_what_it_could_be() {
     for name in candidates {
         assert!(ended.stderr.contains(&name[..7]), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_directory_that_cannot_be_entered_is_told_as_that() {
+    if nix::unistd::geteuid().is_root() {
+        // Nothing keeps root out.
+        return;
+    }
+    let (place, tree) = place();
+    let set = |mode| fs::set_permissions(tree.path(), fs::Permissions::from_mode(mode));
+    for mode in [0o600, 0o300] {
+        set(mode).expect("its mode");
+        build(&place, &["linux"]).fails(2, "cannot read the kernel tree linux: Permission denied");
+    }
+    set(0o700).expect("its mode");
 }
