@@ -15,6 +15,7 @@ use crate::kernel::{Kernel, hash};
 use crate::known::KnownDifferences;
 use crate::obtain::Options;
 use crate::plan::PlannedCell;
+use crate::record::RunStarted;
 use crate::report::mail::{Letter, Original, series_text};
 use crate::series::{
     Check, ExpectError, Expectations, Given, Lab, Outcome, Problem, Recorded, Series, SeriesError,
@@ -104,10 +105,12 @@ fn check(
     let (named, base) = base(args, given, &series, &source, options.dirty)?;
     let meant = meant(args, &series)?;
     let terms = terms(args, library, &cells, session);
+    let asked = session::asked(&args.cases, args.filter.filter(), library);
+    let run = RunStarted::now(cells.len() * session.ready.machine.policies.len(), asked);
     let known = Arc::new(KnownDifferences::built_in()?);
     let mut lab =
         Bench { args, library, cells, known, terms, options, base: base.clone(), session };
-    Check { source: &source, base, named, series: &series, meant }.run(&mut lab)
+    Check { source: &source, base, named, run, series: &series, meant }.run(&mut lab)
 }
 
 /// The patches of a range of revisions.

@@ -14,7 +14,7 @@ pub use expect::{Change, ExpectError, Expectations, IN_TREE};
 pub use kept::Terms;
 pub use outcome::{
     Apply, Base, Boot, Build, Built, Changed, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran,
-    Setup, Stated, Tested,
+    Stated, Tested,
 };
 pub use patch::Patch;
 pub use read::{Cover, Given, Series, SeriesError};

@@ -17,14 +17,16 @@ pub const FORMAT: u32 = 1;
 pub struct Outcome {
     /// [`FORMAT`]
     pub format: u32,
+    /// How the check began: the command, and which cells it is about. Runs of kernels may be older.
+    pub run: RunStarted,
     /// What was checked.
     pub series: Checked,
     /// The kernel before the first patch.
     pub base: Base,
     /// How kernels were built.
     pub built: Built,
-    /// How the kernel of the base ran: perfsec, host, kernel and policies; none before it did.
-    pub setup: Option<Setup>,
+    /// The lanes in which the kernel of the base ran; none before it did.
+    pub lanes: Vec<LaneStarted>,
     /// What came of each patch, in their order.
     pub patches: Vec<PatchOutcome>,
     /// The kernel of the last patch that ran against that of the base; none when no patch has another one.
@@ -59,6 +61,10 @@ pub struct Base {
     pub commit: String,
     /// The commit as `git describe` calls it.
     pub describe: String,
+    /// The tree, as records call it.
+    pub tree: String,
+    /// Whether the commit is perfsec's own, of a tree as it lies on this host: no clone has it.
+    pub own: bool,
     /// What came of building it; none before that.
     pub build: Option<Build>,
     /// What came of running it.
@@ -74,15 +80,6 @@ pub struct Built {
     pub make: Vec<String>,
     /// The compiler, as it calls itself.
     pub compiler: String,
-}
-
-/// How the kernel of the base ran.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Setup {
-    /// How its run began.
-    pub run: RunStarted,
-    /// Its lanes.
-    pub lanes: Vec<LaneStarted>,
 }
 
 /// What came of a patch.
@@ -225,15 +222,6 @@ pub struct Stated {
     pub reason: String,
     /// Those of the globs of which no cell changed so.
     pub unmet: Vec<String>,
-}
-
-impl Setup {
-    /// How this run was set up.
-    #[must_use]
-    pub fn of(run: &Run) -> Self {
-        let lanes = run.lanes.iter().map(|lane| lane.started.clone()).collect();
-        Self { run: run.started.clone(), lanes }
-    }
 }
 
 impl Ran {

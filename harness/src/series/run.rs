@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::expect::{ExpectError, Expectations, IN_TREE};
 use super::outcome::{
-    Apply, Base, Boot, Build, Built, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran, Setup,
-    Tested,
+    Apply, Base, Boot, Build, Built, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran, Tested,
 };
 use super::read::Series;
 use super::{of_patch, of_series, stated};
 use crate::build::{self, Diagnostic};
 use crate::compare::NothingInCommon;
 use crate::kernel::{Kernel, Origin};
-use crate::record::Run;
+use crate::record::{Run, RunStarted};
 use crate::source::{Commit, Source, SourceError};
 
 /// What builds kernels and runs the cells on them.
@@ -64,8 +63,10 @@ pub struct Check<'a> {
     pub source: &'a Source,
     /// The commit before the first patch.
     pub base: Commit,
-    /// The base as the user named it.
+    /// The base as the user named it; empty for the tree as it is.
     pub named: String,
+    /// How the check began.
+    pub run: RunStarted,
     /// The series.
     pub series: &'a Series,
     /// The changes that are meant; the series itself may bring more.
@@ -79,8 +80,18 @@ impl Check<'_> {
     ///
     /// When something else is to blame than the series.
     pub fn run<L: Lab>(self, lab: &mut L) -> Result<Outcome, L::Error> {
-        let Self { source, base, named, series, mut meant } = self;
-        let mut outcome = begin(series, named, &base, source.describe(&base)?);
+        let Self { source, base, named, run, series, mut meant } = self;
+        let is_head = || source.resolve(Some("HEAD"), false).is_ok_and(|head| head == base);
+        let told = Base {
+            own: named.is_empty() && !is_head(),
+            named,
+            commit: base.to_string(),
+            describe: source.describe(&base)?,
+            tree: source.name().to_owned(),
+            build: None,
+            tested: None,
+        };
+        let mut outcome = begin(series, told, run);
         let commits = apply(source, &base, series, &mut outcome)?;
         meant.extend(brought::<L::Error>(source, &base, &commits, series)?);
         let mut going = Going { source, lab, meant: &meant, seen: Vec::new(), warnings: None };
@@ -97,18 +108,19 @@ impl Check<'_> {
     }
 }
 
-fn begin(series: &Series, named: String, base: &Commit, describe: String) -> Outcome {
+fn begin(series: &Series, base: Base, run: RunStarted) -> Outcome {
     Outcome {
         format: FORMAT,
+        run,
         series: Checked {
             name: series.name.clone(),
             version: series.version,
             cover: series.cover.as_ref().map(|cover| cover.subject.clone()),
             sha256: series.sha256(),
         },
-        base: Base { named, commit: base.to_string(), describe, build: None, tested: None },
+        base,
         built: Built::default(),
-        setup: None,
+        lanes: Vec::new(),
         patches: series.patches.iter().map(PatchOutcome::new).collect(),
         whole: None,
         stated: Vec::new(),
@@ -204,7 +216,8 @@ impl<L: Lab> Going<'_, L> {
         let step = self.one(0, base, outcome)?;
         (outcome.base.build, outcome.base.tested) = (Some(step.build), step.tested);
         let Some(mut last) = step.seen else { return Ok(!self.lab.stopped()) };
-        outcome.setup = Some(Setup::of(&self.seen[last].recorded.run));
+        let lanes = &self.seen[last].recorded.run.lanes;
+        outcome.lanes = lanes.iter().map(|lane| lane.started.clone()).collect();
         let (first, mut against) = (last, 0);
         for (at, commit) in commits.iter().enumerate() {
             if self.lab.stopped() {

@@ -9,6 +9,7 @@ use perfsec::cache::Cache;
 use perfsec::compare::NothingInCommon;
 use perfsec::interrupt::Interrupt;
 use perfsec::kernel::{Kernel, Origin};
+use perfsec::record::{Asked, RunStarted};
 use perfsec::series::{
     Apply, Boot, Build, Check, ExpectError, Expectations, Lab, Outcome, Problem, Recorded, Series,
     Tested,
@@ -140,15 +141,29 @@ impl Place {
     }
 
     fn check(&self, series: &Series, meant: &str, patience: usize) -> (Outcome, FakeLab) {
+        self.check_on("v6.1.192", series, meant, patience)
+    }
+
+    /// The same on another base; an empty name is the tree as it is.
+    fn check_on(
+        &self,
+        named: &str,
+        series: &Series,
+        meant: &str,
+        patience: usize,
+    ) -> (Outcome, FakeLab) {
         let cache = Cache::at(&self.directory.path().join("cache")).expect("a cache");
         let source =
             Source::open(self.tree.path(), "linux", &cache, &Interrupt::default(), &|_| {})
                 .expect("a tree");
-        let base = source.resolve(Some("v6.1.192"), false).expect("the base");
+        let base = source.resolve(Some(named).filter(|named| !named.is_empty()), true);
+        let base = base.expect("the base");
         let meant = Expectations::read(Path::new("meant.toml"), meant, &series.patches)
             .expect("no mistake");
         let mut lab = FakeLab { said: RefCell::default(), ran: 0, patience };
-        let check = Check { source: &source, base, named: "v6.1.192".to_owned(), series, meant };
+        let named = named.to_owned();
+        let run = RunStarted::now(0, Asked::default());
+        let check = Check { source: &source, base, named, run, series, meant };
         let outcome = check.run(&mut lab).expect("an outcome");
         (outcome, lab)
     }
@@ -279,6 +294,16 @@ fn what_was_found_before_the_user_wanted_it_to_end_is_the_outcome() {
     assert_eq!((changes(&outcome), outcome.ended), (vec![Some((12, 0)), None], false));
     assert!(outcome.problems().contains(&Problem::NotEnded));
     assert!(outcome.stated[0].unmet.is_empty());
+}
+
+#[test]
+fn a_base_that_no_clone_has_is_known() {
+    let place = Place::new();
+    let series = place.series(&place.mailbox(&[CALLCHAIN]));
+    let own = |named| place.check_on(named, &series, "", usize::MAX).0.base.own;
+    assert!(!own("v6.1.192") && !own(""));
+    place.tree.write(&[("Documentation/perf.rst", "not committed\n")]);
+    assert!(own("") && !own("v6.1.192"));
 }
 
 #[test]

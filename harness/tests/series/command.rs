@@ -76,8 +76,9 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     let tree = FakeTree::new(&place.path().join("real"), Path::new(&image));
     let cell = "open/cpu-kernel/none_t/paranoid=2/perfmon";
     let arguments = ["a.mbox", "--tree", "real", "--accel", "tcg", cell];
-    let ended = perfsec(&place, &arguments);
+    let ended = perfsec(&place, &[&arguments[..], &["--boot-limit", "300"]].concat());
     ended.succeeds();
+    assert!(ended.stdout.contains("--boot-limit 300"), "{}", ended.stdout);
     assert!(ended.stdout.starts_with("perfsec: 1 patch changes no cell\n"), "{}", ended.stdout);
     // The comment changes no bit of the kernel, and the second check runs none again.
     assert!(ended.stderr.contains("the same kernel as one that ran"), "{}", ended.stderr);
@@ -87,6 +88,8 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     );
     ended.succeeds();
     assert!(ended.stderr.contains("an earlier check ran it"), "{}", ended.stderr);
+    // The command is this check's, not that of the run that it took over.
+    assert!(!ended.stdout.contains("--boot-limit"), "{}", ended.stdout);
     for line in [
         "To: \"Ann Example\" <ann@example.org>",
         "In-Reply-To: <1@example.org>",

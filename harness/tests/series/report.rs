@@ -8,7 +8,7 @@ use perfsec::record::Run;
 use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
 use perfsec::series::{
     Apply, Base, Boot, Build, Built, Checked, Expectations, FORMAT, Outcome, Patch, PatchOutcome,
-    Place, Problem, Ran, Setup, Tested, of_patch, of_series, stated,
+    Place, Problem, Ran, Tested, of_patch, of_series, stated,
 };
 use rstest::rstest;
 
@@ -75,6 +75,7 @@ fn same() -> Outcome {
     };
     Outcome {
         format: FORMAT,
+        run: base.started.clone(),
         series: Checked {
             name: "/home/ann/v8_20200402_perf.mbx".to_owned(),
             version: 8,
@@ -85,6 +86,8 @@ fn same() -> Outcome {
             named: "v5.6-rc5".to_owned(),
             commit: "4".repeat(40),
             describe: "v5.6-rc5-12-g444444444444".to_owned(),
+            tree: "/home/ann/linux".to_owned(),
+            own: false,
             build: built(&[]),
             tested: ran(&base),
         },
@@ -93,7 +96,7 @@ fn same() -> Outcome {
             compiler: "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0".to_owned(),
             make: vec!["LLVM=1".to_owned()],
         },
-        setup: Some(Setup::of(&base)),
+        lanes: base.lanes.iter().map(|lane| lane.started.clone()).collect(),
         patches: patches().iter().map(patch).collect(),
         whole: None,
         stated: Vec::new(),
@@ -190,6 +193,45 @@ fn the_answer_to_a_cover_letter_is_as_it_was() {
 fn only_callchain() -> Expectations {
     let text = MEANT.split("\n\n").next().expect("the first");
     Expectations::read(Path::new("meant.toml"), text, &patches()).expect("no mistake")
+}
+
+/// What the command is that a report ends with, in one line.
+#[rstest]
+#[case::whole(|_: &mut Outcome| {}, "To reproduce, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+#[case::before_anything_ran(
+    |it: &mut Outcome| (it.lanes, it.built, it.base.tested, it.ended) = (Vec::new(), Built::default(), None, false),
+    "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+#[case::interrupted_with_a_problem(
+    |it: &mut Outcome| (it.patches[0].build, it.ended) = (broken(), false),
+    "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+#[case::a_name_that_moves(
+    |it: &mut Outcome| it.base.named = "HEAD".to_owned(),
+    "To reproduce, in a clone of the kernel", "--base 444444444444 --expect meant.toml")]
+#[case::no_name(
+    |it: &mut Outcome| it.base.named = String::new(),
+    "To reproduce, in a clone of the kernel", "--base 444444444444 --expect meant.toml")]
+#[case::a_tree_that_no_clone_has(
+    |it: &mut Outcome| { it.base.own = true; it.run.command.push("--dirty".to_owned()) },
+    "To reproduce, with the same tree", "--tree linux --dirty --expect meant.toml")]
+fn the_command_at_the_end_is_that_of_this_check(
+    #[case] change: fn(&mut Outcome),
+    #[case] heading: &str,
+    #[case] words: &str,
+) {
+    let mut outcome = same();
+    outcome
+        .run
+        .command
+        .extend(["--config=/home/ann/n3.config", "--append", "panic=1"].map(str::to_owned));
+    outcome.run.asked.filter.names = vec!["open/*".to_owned()];
+    change(&mut outcome);
+    let text = series_text(&outcome, None);
+    let (_, command) = text.split_once(&format!("\n{heading}:\n\n")).expect("the heading");
+    let command = shlex::split(&command.replace("\\\n", " ")).expect("words").join(" ");
+    let all = format!(
+        "perfsec series {words} --config n3.config --make LLVM=1 --append panic=1 v8_20200402_perf.mbx open/*"
+    );
+    assert_eq!(command, all);
 }
 
 #[test]

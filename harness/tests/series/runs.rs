@@ -16,7 +16,9 @@ pub(crate) fn runs() -> (Run, Run) {
         let mut run = Run { lanes: lanes.into_iter().cloned().collect(), ..both.clone() };
         run.started.cells = run.cells().count();
         run.started.command =
-            ["perfsec", "series", "--expect", "/home/ann/meant.toml"].map(str::to_owned).to_vec();
+            ["perfsec", "series", "--expect", "/home/ann/meant.toml", "--make=LLVM=1"]
+                .map(str::to_owned)
+                .to_vec();
         run
     };
     let (before, mut after) = (of(0), of(1));

@@ -1,17 +1,14 @@
 //! The report of a change whose first bad commit was found, or nearly.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::kernels::{asked_for, boot_of, compiler, tools, version};
-use super::labels::base;
 use super::page::Page;
 use super::plain;
-use super::reproduce::{command, values};
+use super::reproduce::{command, everywhere, options};
 use super::series;
-use crate::bisect::{CommitWords, Found, Outcome, Revision, counts};
+use crate::bisect::{CommitWords, Found, Outcome, counts};
 use crate::counted::counted;
-use crate::policy;
 
 /// How many globs stand in the command before it is about all cells.
 const GLOBS: usize = 12;
@@ -103,31 +100,14 @@ fn what(outcome: &Outcome, page: &mut Page) {
     tools(&outcome.run, outcome.lane.iter(), page);
 }
 
-/// An end under a name that means the same in every clone: a branch may not.
-fn everywhere(end: &Revision) -> &str {
-    let tag = end.named.strip_prefix('v');
-    match tag.is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit())) {
-        true => &end.named,
-        false => end.words.commit.short(),
-    }
-}
-
 /// The command that shows the same again.
 fn reproduce(outcome: &Outcome, page: &mut Page) {
     let mut words = ["perfsec", "bisect"].map(str::to_owned).to_vec();
     for (option, end) in [("--good", &outcome.good), ("--bad", &outcome.bad)] {
-        words.extend([option.to_owned(), everywhere(end).to_owned()]);
+        let end = everywhere(&end.named, end.words.commit.short());
+        words.extend([option.to_owned(), end.to_owned()]);
     }
-    let given = &outcome.run.command;
-    for option in ["--config", "--policy", "--cases"] {
-        for value in values(given, option).iter().filter(|value| *value != policy::DEFAULT) {
-            words.extend([option.to_owned(), base(Path::new(value))]);
-        }
-    }
-    words.extend(given.iter().filter(|word| *word == "--no-default-config").cloned());
-    for option in ["--make", "--distribution", "--append"] {
-        words.extend(values(given, option).into_iter().flat_map(|it| [option.to_owned(), it]));
-    }
+    words.extend(options(&outcome.run.command));
     let globs = outcome.across.groups.iter().flat_map(|group| &group.cells.globs);
     let globs = globs.map(|(glob, _)| glob.split(" (policy ").next().unwrap_or(glob).to_owned());
     let globs: BTreeSet<String> = globs.collect();

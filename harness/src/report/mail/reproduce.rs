@@ -133,6 +133,31 @@ pub(super) fn values(command: &[String], option: &str) -> Vec<String> {
     found
 }
 
+/// The options of a command line that say how kernels are built and booted, and which cases they run. Files
+/// come without their directories, which are this host's.
+pub(super) fn options(command: &[String]) -> Vec<String> {
+    let mut words: Vec<String> =
+        command.iter().filter(|word| *word == "--no-default-config").cloned().collect();
+    for option in ["--config", "--policy", "--cases", "--qemu"] {
+        for value in values(command, option).iter().filter(|value| *value != policy::DEFAULT) {
+            words.extend([option.to_owned(), base(Path::new(value))]);
+        }
+    }
+    for option in ["--make", "--distribution", "--accel", "--append", "--boot-limit"] {
+        words.extend(values(command, option).into_iter().flat_map(|it| [option.to_owned(), it]));
+    }
+    words
+}
+
+/// A revision under a name that means the same in every clone: a branch may not.
+pub(super) fn everywhere<'a>(named: &'a str, commit: &'a str) -> &'a str {
+    let tag = named.strip_prefix('v');
+    match tag.is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit())) {
+        true => named,
+        false => commit,
+    }
+}
+
 /// The filters that the run had.
 pub(super) fn asked(run: &RunStarted) -> Vec<String> {
     let filter = &run.asked.filter;

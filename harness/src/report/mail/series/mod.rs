@@ -12,10 +12,9 @@ use super::address::Mailbox;
 use super::kernels::{asked_for, boot_of, compiler, tools, version};
 use super::labels::{base, list, short};
 use super::page::Page;
-use super::reproduce::{asked, command, values};
+use super::reproduce::{asked, command, everywhere, options, values};
 use crate::counted::counted;
-use crate::policy;
-use crate::series::{Outcome, Problem};
+use crate::series::{Base, Outcome};
 
 /// The report.
 ///
@@ -38,7 +37,7 @@ pub fn text(outcome: &Outcome, tester: Option<&Mailbox>) -> String {
     patches::write(outcome, &mut page);
     changes::whole(outcome, &mut page);
     stated(outcome, &mut page);
-    reproduce(outcome, &problems, &mut page);
+    reproduce(outcome, &mut page);
     let mut text = page.finish();
     if let Some(line) = tester.filter(|_| problems.is_empty()).and_then(Mailbox::trailer) {
         text.push_str(&format!("\nTested-by: {line}\n"));
@@ -72,19 +71,17 @@ fn what(outcome: &Outcome, page: &mut Page) {
     if !outcome.built.make.is_empty() {
         page.field("make", &outcome.built.make.join(" "));
     }
-    let Some(setup) = &outcome.setup else { return };
-    if let Some(lane) = setup.lanes.first() {
-        page.heading("Kernel of the base:");
-        page.field("version", &version(&lane.kernel));
-        let built = &outcome.built.compiler;
-        let told = compiler(&lane.kernel).unwrap_or("unknown");
-        page.field("compiler", if built.is_empty() { told } else { built });
-        page.field("options", &asked_for(lane.kernel.config.as_ref()));
-    }
-    for lane in &setup.lanes {
+    let Some(lane) = outcome.lanes.first() else { return };
+    page.heading("Kernel of the base:");
+    page.field("version", &version(&lane.kernel));
+    let built = &outcome.built.compiler;
+    let told = compiler(&lane.kernel).unwrap_or("unknown");
+    page.field("compiler", if built.is_empty() { told } else { built });
+    page.field("options", &asked_for(lane.kernel.config.as_ref()));
+    for lane in &outcome.lanes {
         page.field("lane", &format!("{}: {}", boot_of(lane), counted(lane.cells, "cell")));
     }
-    tools(&setup.run, setup.lanes.iter(), page);
+    tools(&outcome.run, outcome.lanes.iter(), page);
 }
 
 /// The last part of a path; a range of revisions as it is.
@@ -111,52 +108,31 @@ fn stated(outcome: &Outcome, page: &mut Page) {
     }
 }
 
-/// The command that shows the same again.
-fn reproduce(outcome: &Outcome, problems: &[Problem], page: &mut Page) {
+/// The command that shows the same again, or goes on where an interrupted one was.
+fn reproduce(outcome: &Outcome, page: &mut Page) {
+    let Base { named, commit, tree, own, .. } = &outcome.base;
+    let given = &outcome.run.command;
     let mut words = vec!["perfsec".to_owned(), "series".to_owned()];
-    let named = &outcome.base.named;
-    let revision = if named.is_empty() { short(&outcome.base.commit) } else { named };
-    words.extend(["--base".to_owned(), revision.to_owned()]);
-    let mut remarks = Vec::new();
-    if let Some(setup) = &outcome.setup {
-        let given = &setup.run.command;
-        for option in ["--expect", "--config"] {
-            for value in values(given, option) {
-                words.extend([option.to_owned(), base(Path::new(&value))]);
-            }
-        }
-        words.extend(given.iter().filter(|word| *word == "--no-default-config").cloned());
-        words.extend(outcome.built.make.iter().flat_map(|it| ["--make".to_owned(), it.clone()]));
-        for lane in setup.lanes.iter().filter(|lane| lane.policy != policy::DEFAULT) {
-            let name = base(Path::new(&lane.policy));
-            if !words.contains(&name) {
-                words.extend(["--policy".to_owned(), name]);
-            }
-        }
-        if let Some(directory) = &setup.run.asked.cases_directory {
-            words.extend(["--cases".to_owned(), base(directory)]);
-            let hash = short(&setup.run.asked.cases_sha256);
-            remarks.push(format!("{} has the cases with sha256 {hash}", base(directory)));
-        }
-        for option in ["--distribution", "--append"] {
-            for value in values(given, option) {
-                words.extend([option.to_owned(), value]);
-            }
-        }
-    }
-    words.push(file(&outcome.series.name));
-    if let Some(setup) = &outcome.setup {
-        words.extend(asked(&setup.run));
-    }
-    if matches!(problems, [Problem::NotEnded, ..]) {
-        page.heading("To go on, in a clone of the kernel:");
+    if *own {
+        let dirty = given.iter().filter(|word| *word == "--dirty").cloned();
+        words.extend(["--tree".to_owned(), base(Path::new(tree))].into_iter().chain(dirty));
     } else {
-        page.heading("To reproduce, in a clone of the kernel:");
+        words.extend(["--base".to_owned(), everywhere(named, short(commit)).to_owned()]);
     }
+    for value in values(given, "--expect") {
+        words.extend(["--expect".to_owned(), base(Path::new(&value))]);
+    }
+    words.extend(options(given));
+    words.push(file(&outcome.series.name));
+    words.extend(asked(&outcome.run));
+    let what = if outcome.ended { "To reproduce" } else { "To go on" };
+    let place = if *own { "with the same tree" } else { "in a clone of the kernel" };
+    page.heading(&format!("{what}, {place}:"));
     page.gap();
     command(&words, page);
-    if !remarks.is_empty() {
+    if let Some(directory) = &outcome.run.asked.cases_directory {
+        let hash = short(&outcome.run.asked.cases_sha256);
         page.gap();
-        page.prose(2, &format!("where {}", list(&remarks)));
+        page.prose(2, &format!("where {} has the cases with sha256 {hash}", base(directory)));
     }
 }
