@@ -11,6 +11,8 @@ use super::session::{self, Session};
 use super::{Exit, Failure, mail, output};
 use crate::build::{self, BuildError, Builder};
 use crate::case::Library;
+use crate::counted::counted;
+use crate::judge::Verdict;
 use crate::kernel::{Kernel, hash};
 use crate::known::KnownDifferences;
 use crate::obtain::Options;
@@ -221,7 +223,14 @@ impl Lab for Bench<'_> {
         let image = format!("{} {:?}", kernel.sha256, kernel.distribution);
         let kept = self.terms.find(&image, &self.session.cache);
         if let Some(kept) = kept.filter(|_| !self.args.again) {
-            self.session.say(&format!("an earlier check ran it: {}", kept.record.display()));
+            let text = format!("an earlier check ran it: {}", kept.record.display());
+            match kept.run.counts().get(Verdict::Error) {
+                0 => self.session.say(&text),
+                cells => {
+                    let cells = counted(cells, "cell");
+                    self.session.note(&format!("{text}; {cells} ERROR, which --again runs again"));
+                }
+            }
             return Ok(kept);
         }
         let filter = self.args.filter.filter();
@@ -231,7 +240,9 @@ impl Lab for Bench<'_> {
         let sha256 = hash::of_path(&record)
             .map_err(|error| Failure::host(format!("cannot read {}: {error}", record.display())))?;
         let recorded = Recorded { run, record, sha256 };
-        self.terms.keep(&image, &recorded, &self.session.cache)?;
+        if !self.terms.keep(&image, &recorded, &self.session.cache)? && !self.stopped() {
+            self.session.note("a cell did not run: the next check runs this kernel again");
+        }
         Ok(recorded)
     }
 
