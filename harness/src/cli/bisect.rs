@@ -1,11 +1,11 @@
 //! `perfsec bisect`
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{BisectArgs, BisectCommand, BisectFormat};
+use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::session::{self, Session};
 use super::{Exit, Failure, bisect_step, mail, output};
@@ -33,13 +33,10 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     let cells = filter.select(&library).map_err(Failure::input)?;
     session::demand(&cells)?;
     let recipe = args.boot.build.recipe()?;
-    let mut out = match &args.out {
-        Some(path) => {
-            let file = File::create(path).map_err(|error| output::unwritable(path, &error))?;
-            Some((path, file))
-        }
-        None => None,
-    };
+    let inputs = args.known.iter().chain(&args.mail.reply_to_mbox).map(|path| path.as_path());
+    let inputs: Vec<&Path> = inputs.chain(output::named(&args.boot)).collect();
+    output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
+    let out = Destination::optional(args.out.as_deref())?;
     let mut session = Session::open_without_kernels(&args.boot)?;
     // What a case says of a commit is not asked here.
     session.ignore_verdicts();
@@ -63,14 +60,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
             serde_json::to_string_pretty(&outcome).map_err(Failure::host)? + "\n"
         }
     };
-    match &mut out {
-        Some((path, file)) => {
-            let text = anstream::adapter::strip_str(&text).to_string();
-            let written = file.write_all(text.as_bytes());
-            written.map_err(|error| output::unwritable(path, &error))?;
-        }
-        None => super::print(&text)?,
-    }
+    destination::write(out, &text)?;
     Ok(match outcome.found {
         Found::First { .. } => Exit::Success,
         Found::Skipped { .. } => Exit::Failed,

@@ -1,10 +1,9 @@
 //! `perfsec compare`
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::args::{CompareArgs, CompareFormat, MachineArgs};
+use super::destination::{self, Destination};
 use super::session::{self, Session};
 use super::{Exit, Failure, exit, output, record};
 use crate::compare::{self, Comparison, NothingInCommon, Side};
@@ -25,8 +24,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let inputs: Vec<&Path> = args.sides.iter().map(Path::new).collect();
     output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
     let given = given(args)?;
-    let mut out =
-        args.out.as_deref().map(|path| create(path).map(|file| (path, file))).transpose()?;
+    let out = Destination::optional(args.out.as_deref())?;
     let kernels: Vec<_> = given
         .iter()
         .filter_map(|given| match given {
@@ -44,15 +42,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let sides = sides(&given, ran.as_ref().map(|ran| &ran.run), &kernels);
     let filter = args.filter().unwrap_or_default();
     let comparisons = pairs(&sides, args, &filter)?;
-    let text = render(&comparisons, args)?;
-    match &mut out {
-        Some((path, file)) => {
-            let text = anstream::adapter::strip_str(&text).to_string();
-            let written = file.write_all(text.as_bytes());
-            written.map_err(|error| unwritable(path, &error))?;
-        }
-        None => super::print(&text)?,
-    }
+    destination::write(out, &render(&comparisons, args)?)?;
     Ok(ended(&comparisons, &sides))
 }
 
@@ -165,14 +155,6 @@ fn ended(comparisons: &[Comparison], sides: &[Side<'_>]) -> Exit {
     } else {
         Exit::Success
     }
-}
-
-fn create(path: &Path) -> Result<File, Failure> {
-    File::create(path).map_err(|error| unwritable(path, &error))
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::host(format!("cannot write {}: {error}", path.display()))
 }
 
 impl From<NothingInCommon> for Failure {

@@ -1,14 +1,14 @@
 //! Messages to mailing lists, and whose word stands in a text.
 
-use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
 use super::args::{MailArgs, ReportArgs};
+use super::destination::{self, Destination};
 use super::exit::cannot;
-use super::{Exit, Failure, output, record};
+use super::{Exit, Failure, record};
 use crate::record::Run;
 use crate::report::mail::{self, Letter, Mailbox, MessageId, Original, Regzbot, Thread};
 use crate::report::{Format, Options};
@@ -33,13 +33,7 @@ pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
     if mail::passes(&run) && !letter.regzbot.reports() {
         vouches(Some(&letter.from));
     }
-    let text = letter.write(&run);
-    match &args.out {
-        Some(path) => {
-            fs::write(path, text).map_err(|error| output::unwritable(path, &error))?;
-        }
-        None => super::print(&text)?,
-    }
+    destination::write(Destination::optional(args.out.as_deref())?, &letter.write(&run))?;
     Ok(Exit::Success)
 }
 

@@ -8,6 +8,7 @@ mod bisect_step;
 mod bless;
 mod compare;
 mod coverage;
+mod destination;
 mod doctor;
 mod exit;
 mod explain;

@@ -1,12 +1,11 @@
 //! Files that reports go to.
 
-use std::fs::File;
-use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::args::RunArgs;
+use super::args::{BootArgs, RunArgs};
+use super::destination::Destination;
 use crate::record::{Event, Run, Writer};
 use crate::report::{Format, Options};
 
@@ -19,10 +18,8 @@ pub(super) enum Output {
     Report {
         /// Its form.
         format: Format,
-        /// The file's name.
-        path: PathBuf,
-        /// The file.
-        file: File,
+        /// Its file.
+        file: Destination,
     },
 }
 
@@ -34,8 +31,7 @@ impl Output {
 
     /// A report.
     pub(super) fn create(format: Format, path: &Path) -> Result<Self, Failure> {
-        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
-        Ok(Self::Report { format, path: path.to_owned(), file })
+        Ok(Self::Report { format, file: Destination::open(path)? })
     }
 
     /// Those that a run was asked for.
@@ -72,10 +68,7 @@ impl Output {
     pub(super) fn finish(self, run: &Run, options: &Options) -> Result<(), Failure> {
         match self {
             Self::Record(_) => Ok(()),
-            Self::Report { format, path, mut file } => {
-                let text = format.render(run, options);
-                write(&path, &mut file, &anstream::adapter::strip_str(&text).to_string())
-            }
+            Self::Report { format, file } => file.write(&format.render(run, options)),
         }
     }
 }
@@ -110,16 +103,9 @@ fn identity(path: &Path) -> Option<(PathBuf, u64, u64)> {
     }
 }
 
-/// Writes a text that is no report of a run.
-pub(super) fn text(path: &Path, text: &str) -> Result<(), Failure> {
-    let mut file = File::create(path).map_err(|error| unwritable(path, &error))?;
-    write(path, &mut file, text)
-}
-
-fn write(path: &Path, file: &mut File, text: &str) -> Result<(), Failure> {
-    file.write_all(text.as_bytes()).map_err(|error| unwritable(path, &error))
-}
-
-pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::host(format!("cannot write {}: {error}", path.display()))
+/// The files that options on how kernels are built and booted name.
+pub(super) fn named(boot: &BootArgs) -> impl Iterator<Item = &Path> {
+    // What is no file is a name that perfsec knows.
+    let names = boot.build.config.iter().chain(&boot.policy).map(Path::new);
+    names.filter(|path| path.is_file())
 }

@@ -1,16 +1,15 @@
 //! `perfsec report`
 
 use super::args::ReportArgs;
+use super::destination::{self, Destination};
 use super::output::{self, Output};
 use super::{Exit, Failure, mail, record};
 use crate::report::Format;
 
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     if let Some(schema) = args.schema {
-        match &args.out {
-            Some(path) => output::text(path, &schema.text())?,
-            None => super::print(&schema.text())?,
-        }
+        let out = Destination::optional(args.out.as_deref())?;
+        destination::write(out, &schema.text())?;
         return Ok(Exit::Success);
     }
     if let (Some(run), Some(out)) = (&args.run, &args.out) {

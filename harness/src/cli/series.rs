@@ -1,15 +1,14 @@
 //! `perfsec series`
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{SeriesArgs, SeriesFormat};
+use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, output};
-use crate::build::{self, BuildError, Builder};
+use crate::build::{self, BuildError, Builder, Place};
 use crate::case::Library;
 use crate::counted::counted;
 use crate::judge::Verdict;
@@ -31,8 +30,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     let cells = filter.select(&library).map_err(Failure::input)?;
     session::demand(&cells)?;
     let given = Given::parse(&args.series)?;
-    let inputs: Vec<&Path> = args.expect.as_deref().into_iter().chain(file(&given)).collect();
-    output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
+    keep_inputs(args, &given)?;
     let series = match &given {
         Given::Mailbox(path) => Some(Series::of_mailbox(path)?),
         Given::Directory(path) => Some(Series::of_directory(path)?),
@@ -41,34 +39,27 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     // What hours of building would only delay is said at once.
     series.iter().try_for_each(|series| meant(args, series).map(drop))?;
     let letter = letter(args, series.as_ref())?;
-    let mut out = match &args.out {
-        Some(path) => {
-            let file = File::create(path).map_err(|error| output::unwritable(path, &error))?;
-            Some((path, file))
-        }
-        None => None,
-    };
+    let out = Destination::optional(args.out.as_deref())?;
     let mut session = Session::open_without_kernels(&args.boot)?;
     // A kernel is compared with another, not with what the cases expect.
     session.ignore_verdicts();
     let checked = check(args, &given, series, (&library, cells), &mut session);
     let outcome = session.stopped(checked)?;
     let text = render(args, &outcome, letter.as_ref())?;
-    match &mut out {
-        Some((path, file)) => {
-            let written = file.write_all(text.as_bytes());
-            written.map_err(|error| output::unwritable(path, &error))?;
-        }
-        None => super::print(&text)?,
-    }
+    destination::write(out, &text)?;
     Ok(session.interrupted().unwrap_or_else(|| ended(&outcome)))
 }
 
-fn file(given: &Given) -> Option<&Path> {
-    match given {
-        Given::Mailbox(path) => Some(path),
-        Given::Directory(_) | Given::Range { .. } => None,
-    }
+/// The report must not go where something is read.
+fn keep_inputs(args: &SeriesArgs, given: &Given) -> Result<(), Failure> {
+    let files = given.files()?;
+    let tree = match &args.tree.place {
+        Place::Path(path) => Some(path),
+        Place::Debian(_) => None,
+    };
+    let named = args.expect.iter().chain(&args.mail.reply_to_mbox).chain(tree).chain(&files);
+    let inputs: Vec<&Path> = named.map(PathBuf::as_path).chain(output::named(&args.boot)).collect();
+    output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())
 }
 
 /// The changes that are meant.

@@ -186,6 +186,19 @@ impl Given {
             _ => Err(SeriesError::Neither { text: printable_line(text) }),
         }
     }
+
+    /// The files that are read, those that would be if they were there included.
+    ///
+    /// # Errors
+    ///
+    /// When a directory cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>, SeriesError> {
+        match self {
+            Self::Mailbox(path) => Ok(vec![path.clone(), cover_beside(path)]),
+            Self::Directory(path) => files(path),
+            Self::Range { .. } => Ok(Vec::new()),
+        }
+    }
 }
 
 impl Series {
@@ -196,7 +209,7 @@ impl Series {
     /// When it is not exactly one whole series.
     pub fn of_mailbox(path: &Path) -> Result<Self, SeriesError> {
         let mut mails = mails(path)?;
-        let beside = path.with_extension("cover");
+        let beside = cover_beside(path);
         if beside != path && beside.is_file() {
             mails.extend(self::mails(&beside)?);
         }
@@ -378,8 +391,13 @@ impl Version {
     }
 }
 
-/// The mails of a directory's files, in the order of their names.
-fn in_directory(path: &Path) -> Result<Vec<Mail>, SeriesError> {
+/// Where b4 writes the cover letter of a mailbox.
+fn cover_beside(mailbox: &Path) -> PathBuf {
+    mailbox.with_extension("cover")
+}
+
+/// The files of a directory that are patches, in the order of their names.
+fn files(path: &Path) -> Result<Vec<PathBuf>, SeriesError> {
     let error = |source| SeriesError::Read { path: path.to_owned(), source };
     let entries = path.read_dir().map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
     let ends =
@@ -387,8 +405,13 @@ fn in_directory(path: &Path) -> Result<Vec<Mail>, SeriesError> {
     let mut files: Vec<PathBuf> =
         entries.into_iter().map(|entry| entry.path()).filter(|path| ends(path)).collect();
     files.sort();
+    Ok(files)
+}
+
+/// The mails of a directory's files, in the order of their names.
+fn in_directory(path: &Path) -> Result<Vec<Mail>, SeriesError> {
     let mut all = Vec::new();
-    for file in files {
+    for file in files(path)? {
         let mails = mails(&file)?;
         if mails.is_empty() {
             return Err(SeriesError::NoMail { from: name(&file.display().to_string()) });

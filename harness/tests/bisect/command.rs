@@ -29,6 +29,8 @@ fn place() -> Place {
     tree.commit("another history", &[("a", "")]);
     tree.git(&["checkout", "--quiet", "master"]);
     place.file("not-git/Makefile", "all:\n");
+    place.file("n.config", "CONFIG_TINY=y\n");
+    place.file("report", "an earlier report\n");
     place
 }
 
@@ -49,6 +51,7 @@ fn qemu(place: &Place) -> String {
 #[case::two_forms(&["--good", "a", "--bad", "b", "--mail", "--format", "json"], 2, "cannot be used with")]
 #[case::kernel(&["--good", "a", "--bad", "b", "--kernel", "debian:6.1"], 2, "unexpected argument '--kernel'")]
 #[case::unwritable(&["--good", "a", "--bad", "b", "--out", "none/report"], 5, "cannot write none/report")]
+#[case::destroyed(&["--good", "a", "--bad", "b", "--config", "n.config", "--out", "./n.config"], 2, "writing it would destroy it")]
 #[case::no_qemu(&["--good", "a", "--bad", "b", "--qemu", "./none"], 5, "./none")]
 fn a_mistake_is_told_at_once(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
     let ended = perfsec(&place(), arguments);
@@ -76,9 +79,11 @@ fn ends_that_are_none_are_told_before_anything_is_built(
 ) {
     let place = place();
     let (good, bad) = (format!("--good={good}"), format!("--bad={bad}"));
-    let ended = perfsec(&place, &[&good, &bad, "--tree", tree, "--qemu", &qemu(&place)]);
+    let to = ["--qemu", &qemu(&place), "--out", "report"];
+    let ended = perfsec(&place, &[&[good.as_str(), &bad, "--tree", tree], &to[..]].concat());
     ended.fails(code, words);
-    assert_eq!(ended.stdout, "");
+    let report = std::fs::read_to_string(place.path().join("report")).expect("it is there");
+    assert_eq!((ended.stdout.as_str(), report.as_str()), ("", "an earlier report\n"));
     assert!(!ended.stderr.contains("building"), "{}", ended.stderr);
 }
 

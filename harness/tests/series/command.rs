@@ -23,6 +23,8 @@ fn perfsec(place: &Place, arguments: &[&str]) -> Ended {
 fn place() -> Place {
     let place = Place::new();
     place.file("a.mbox", MAIL);
+    place.file("patches/1.patch", MAIL);
+    place.file("report", "an earlier report\n");
     place.file("part.mbox", &MAIL.replace("1/1", "1/2"));
     place.file("wrong.toml", "[[change]]\npatch = 2\ncells = [\"open\"]\nreason = \"meant\"\n");
     FakeTree::new(&place.path().join("linux"), Path::new("/none"));
@@ -36,6 +38,9 @@ fn place() -> Place {
 #[case::no_stated(&["a.mbox", "--expect", "none.toml"], 2, "cannot read the stated changes in none.toml")]
 #[case::wrong_stated(&["a.mbox", "--expect", "wrong.toml"], 2, "the series has no patch 2")]
 #[case::destroyed(&["a.mbox", "--out", "a.mbox"], 2, "writing it would destroy it")]
+#[case::cover_destroyed(&["a.mbox", "--out", "a.cover"], 2, "writing it would destroy it")]
+#[case::patch_destroyed(&["patches", "--out", "patches/1.patch"], 2, "writing it would destroy it")]
+#[case::fragment_destroyed(&["a.mbox", "--config", "wrong.toml", "--out", "wrong.toml"], 2, "writing it would destroy it")]
 #[case::kernel(&["a.mbox", "--kernel", "debian:6.1"], 2, "name their tree with --tree")]
 #[case::no_sender(&["a.mbox", "--mail"], 2, "a mail needs a sender")]
 #[case::bot(&["a.mbox", "--mail", "--regzbot", "introduced=1f2e3d4c5d"], 2, "unexpected argument '--regzbot'")]
@@ -63,9 +68,10 @@ fn a_mistake_is_told_before_anything_is_built(
     let qemu = place.file("qemu", "#!/bin/sh\necho 'QEMU emulator version 7.2'\n");
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    let ended = perfsec(&place, &[arguments, &["--qemu", &qemu]].concat());
+    let ended = perfsec(&place, &[arguments, &["--qemu", &qemu, "--out", "report"]].concat());
     ended.fails(code, words);
-    assert_eq!(ended.stdout, "");
+    let report = std::fs::read_to_string(place.path().join("report")).expect("it is there");
+    assert_eq!((ended.stdout.as_str(), report.as_str()), ("", "an earlier report\n"));
 }
 
 #[test]
