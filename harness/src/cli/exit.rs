@@ -69,7 +69,8 @@ Exit codes:
        as stated with --expect
   1    a cell fails that did not, or changed in a way that nobody stated, or a stated change did
        not happen, or the compiler warns of more than before
-  2    bad input: an option, a series that is not whole, a patch that does not apply, a tree
+  2    bad input: an option, a series that is not whole, a tree, a patch that does not apply
+       (of such a series nothing is built)
   3    nothing is wrong with what was compared, but a cell was not judged
   4    no cell ran
   5    this host lacks something (`perfsec doctor --for kernel-build` says what)

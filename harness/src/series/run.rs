@@ -74,7 +74,8 @@ pub struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Checks it. What was found when the user wants it to end is the outcome, too.
+    /// Checks it. Nothing is built of a series that does not apply as a whole. What was found when the user
+    /// wants it to end is the outcome, too.
     ///
     /// # Errors
     ///
@@ -93,6 +94,11 @@ impl Check<'_> {
         };
         let mut outcome = begin(series, told, run);
         let commits = apply(source, &base, series, &mut outcome)?;
+        if commits.len() < series.patches.len() {
+            // Whoever is to make the series whole must not wait for the kernels before it.
+            outcome.ended = true;
+            return Ok(outcome);
+        }
         meant.extend(brought::<L::Error>(source, &base, &commits, series)?);
         let mut going = Going { source, lab, meant: &meant, seen: Vec::new(), warnings: None };
         match going.all(&base, &commits, &mut outcome) {

@@ -8,12 +8,12 @@ use crate::counted::counted;
 /// Something that keeps a series from being fine, in the order of its weight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
+    /// This patch does not apply, so nothing was built.
+    NotApplied(usize),
     /// The kernel of the base does not build.
     BaseNotBuilt,
     /// The kernel of the base cannot be tested.
     BaseNotRun,
-    /// This patch does not apply.
-    NotApplied(usize),
     /// The kernel does not build with these patches.
     NotBuilt(Vec<usize>),
     /// The kernel does not boot, or cannot be tested, with these patches.
@@ -66,13 +66,15 @@ impl Outcome {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut all = Vec::new();
+        let failed = |patch: &&PatchOutcome| matches!(patch.apply, Apply::Failed { .. });
+        if let Some(patch) = self.patches.iter().find(failed) {
+            return vec![Problem::NotApplied(patch.number)];
+        }
         match &self.base.build {
             Some(Build::Failed { .. }) => return vec![Problem::BaseNotBuilt],
             _ if ran_badly(self.base.tested.as_ref()) => return vec![Problem::BaseNotRun],
             _ => {}
         }
-        let failed = |patch: &&PatchOutcome| matches!(patch.apply, Apply::Failed { .. });
-        all.extend(self.patches.iter().find(failed).map(|patch| Problem::NotApplied(patch.number)));
         let unbuilt = self.numbers(|patch| matches!(patch.build, Some(Build::Failed { .. })));
         all.extend((!unbuilt.is_empty()).then_some(Problem::NotBuilt(unbuilt)));
         let unbooted = self.numbers(|patch| ran_badly(patch.tested.as_ref()));

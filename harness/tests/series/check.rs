@@ -234,18 +234,22 @@ fn a_patch_that_does_not_build_or_boot_is_left_out_of_the_comparisons() {
 }
 
 #[test]
-fn a_patch_that_does_not_apply_ends_the_series_and_those_before_it_are_checked() {
+fn of_a_series_with_a_patch_that_does_not_apply_nothing_is_built() {
     let place = Place::new();
     let mailbox = place.mailbox(&[CALLCHAIN, "int other;\n", BOTH]);
     let text = String::from_utf8(mailbox).expect("text");
     let series =
         place.series(text.replacen("-/* changes: open/callchain */", "-/* lost */", 1).as_bytes());
-    let (outcome, _) = place.check(&series, "", usize::MAX);
+    let (outcome, lab) = place.check(&series, "", usize::MAX);
     let Apply::Failed { places, .. } = &outcome.patches[1].apply else { panic!("it applies") };
     assert_eq!((places[0].file.as_str(), places[0].line), ("kernel/core.c", 1));
     assert_eq!(outcome.patches[2].apply, Apply::NotTried);
-    assert_eq!(changes(&outcome), [Some((12, 0)), None, None]);
-    assert_eq!(outcome.problems()[0], Problem::NotApplied(2));
+    assert!(matches!(outcome.patches[0].apply, Apply::Applied { .. }));
+    assert_eq!(
+        (lab.said.take().len(), outcome.base.build.is_none(), outcome.ended),
+        (0, true, true)
+    );
+    assert_eq!(outcome.problems(), [Problem::NotApplied(2)]);
 }
 
 #[test]

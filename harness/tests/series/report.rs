@@ -133,7 +133,7 @@ fn changes() -> Outcome {
     outcome
 }
 
-/// A patch that does not build, one that does not boot and one that does not apply.
+/// A patch that does not build, and one that does not boot.
 fn fails() -> Outcome {
     let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS)], &Expectations::default());
     let log = PathBuf::from("/home/ann/.cache/perfsec/log");
@@ -148,15 +148,24 @@ fn fails() -> Outcome {
     died.boot = Boot::Died { cause, console: console.to_owned() };
     died.counts = vec![(Verdict::Miss, 40)];
     outcome.patches[4].tested = Some(Tested::Ran(died));
-    let last = &mut outcome.patches[5];
-    last.apply = Apply::Failed {
-        places: vec![Place {
-            file: "Documentation/admin-guide/perf-security.rst".to_owned(),
-            line: 12,
-        }],
+    outcome
+}
+
+/// A series of which nothing was built, because one of its patches does not apply.
+fn stuck_at_the_fifth() -> Outcome {
+    let mut outcome = same();
+    outcome.built = Built::default();
+    outcome.lanes.clear();
+    (outcome.base.build, outcome.base.tested) = (None, None);
+    for patch in &mut outcome.patches {
+        (patch.build, patch.tested) = (None, None);
+    }
+    let file = "Documentation/admin-guide/perf-security.rst".to_owned();
+    outcome.patches[4].apply = Apply::Failed {
+        places: vec![Place { file, line: 12 }],
         message: "error: patch failed".to_owned(),
     };
-    (last.build, last.tested) = (None, None);
+    outcome.patches[5].apply = Apply::NotTried;
     outcome
 }
 
@@ -167,6 +176,7 @@ fn ann() -> Mailbox {
 #[rstest]
 #[case::changes(changes(), "series-changes.txt")]
 #[case::fails(fails(), "series-fails.txt")]
+#[case::does_not_apply(stuck_at_the_fifth(), "series-apply.txt")]
 fn a_report_on_a_series_is_as_it_was(#[case] outcome: Outcome, #[case] name: &str) {
     let text = series_text(&outcome, Some(&ann()));
     assert!(!text.contains("Tested-by") && !text.contains("/home"), "{text}");

@@ -82,7 +82,7 @@ fn one(patch: &PatchOutcome, outcome: &Outcome, page: &mut Page) {
 
 fn not_applied(places: &[Place], message: &str, page: &mut Page) {
     page.gap();
-    page.prose(2, "does not apply:");
+    page.prose(2, "does not apply, so nothing of the series was built:");
     for place in places {
         page.verbatim(4, &format!("{}:{}", place.file, place.line));
     }
