@@ -5,6 +5,7 @@ mod expect;
 mod kept;
 mod outcome;
 mod patch;
+mod quoted;
 mod read;
 mod run;
 mod verdict;

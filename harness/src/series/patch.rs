@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use mail_parser::{Address, Message, MessageParser, PartType};
 use regex::Regex;
 
+use super::quoted::without_crs;
 use crate::mbox;
 use crate::report::mail::MessageId;
 
@@ -22,7 +23,7 @@ pub struct Patch {
     pub id: Option<MessageId>,
     /// Who wrote the patch, by name or address; who sent it may be somebody else.
     pub author: String,
-    /// The mail.
+    /// The mail, without line ends that would be taken for the patch's.
     pub mail: Vec<u8>,
 }
 
@@ -94,7 +95,7 @@ impl Mail {
 
     pub(super) fn into_patch(self, number: usize) -> Patch {
         let Self { subject, id, author, mail, .. } = self;
-        Patch { number, subject, id, author, mail }
+        Patch { number, subject, id, author, mail: without_crs(mail) }
     }
 }
 

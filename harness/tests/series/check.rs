@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use perfsec::build::{Built, Diagnostic, Failure};
 use perfsec::cache::Cache;
 use perfsec::compare::NothingInCommon;
@@ -323,6 +325,22 @@ fn a_commit_message_may_have_lines_like_those_between_mails() {
     let start = mail.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
     let series = place.series(&mail[start..]);
     place.tree.git(&["reset", "--quiet", "--hard", "v6.1.192"]);
+    let (outcome, _) = place.check(&series, "", usize::MAX);
+    assert_eq!(changes(&outcome), [Some((12, 0))]);
+}
+
+#[test]
+fn a_patch_applies_though_a_mail_program_encoded_its_line_ends() {
+    let place = Place::new();
+    let text = String::from_utf8(place.mailbox(&[CALLCHAIN])).expect("text");
+    let (head, body) = text.split_once("\n\n").expect("a mail");
+    let body = BASE64.encode(body.replace('\n', "\r\n"));
+    let series = place.series(
+        format!(
+            "{head}\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n{body}\n"
+        )
+        .as_bytes(),
+    );
     let (outcome, _) = place.check(&series, "", usize::MAX);
     assert_eq!(changes(&outcome), [Some((12, 0))]);
 }
