@@ -16,6 +16,7 @@ use crate::kernel::{Kernel, hash};
 use crate::known::KnownDifferences;
 use crate::obtain::Options;
 use crate::plan::PlannedCell;
+use crate::printable::printable_line;
 use crate::record::RunStarted;
 use crate::report::mail::{Letter, Original, series_text};
 use crate::series::{
@@ -117,6 +118,14 @@ fn range(
     let (first, last) = (source.resolve(Some(from), false)?, source.resolve(Some(to), false)?);
     let range = format!("{first}..{last}");
     let git = |words: &[&str]| source.git().ask(words).map_err(SourceError::from);
+    if git(&["rev-list", "--count", &range])? == "0" {
+        let hint = match git(&["rev-list", "--count", &format!("{last}..{first}")])?.as_str() {
+            "0" => String::new(),
+            _ => format!(": {to} is before {from}, so that {to}..{from} may be meant"),
+        };
+        let range = printable_line(&args.series);
+        return Err(SeriesError::NoCommit { range, hint: printable_line(&hint) }.into());
+    }
     let merges = git(&["rev-list", "--count", "--merges", &range])?;
     if merges != "0" {
         let words = "has merges, which are no patches: name a range without them";

@@ -68,7 +68,7 @@ struct Table {
 
 /// How a patch is named.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a patch is its number in the series, or its subject in quotes")]
 enum Named {
     Number(i64),
     Subject(String),
@@ -315,6 +315,11 @@ reason = "anywhere"
     #[case("\"perf/core: open access for CAP_PERFMON\"", "3", "the series has no patch 3")]
     #[case("\"perf/core: open access for CAP_PERFMON\"", "0", "the series has no patch 0")]
     #[case("\"perf/core: open access for CAP_PERFMON\"", "-1", "the series has no patch -1")]
+    #[case(
+        "\"perf/core: open access for CAP_PERFMON\"",
+        "1.5",
+        "a patch is its number in the series, or its subject"
+    )]
     #[case("\"open/task\"", "\"[\"", "is no glob")]
     #[case("\"open/cpu/none_t/*\", \"open/task\"", "", "a change of no cell")]
     #[case("\"CAP_PERFMON is asked for before CAP_SYS_ADMIN\"", "\" \"", "without a reason")]

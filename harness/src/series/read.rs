@@ -97,6 +97,20 @@ pub enum SeriesError {
         /// Where.
         from: String,
     },
+    /// A directory has no file that is read.
+    #[error("read a series from {from}: no file in it ends with {endings}", endings = endings())]
+    NoFile {
+        /// Where.
+        from: String,
+    },
+    /// A range of revisions has no commit.
+    #[error("read a series from {range}: the range has no commit{hint}")]
+    NoCommit {
+        /// The range.
+        range: String,
+        /// What was meant instead.
+        hint: String,
+    },
     /// It has mails, and none is a patch.
     #[error("read a series from {from}: {mails} and no patch in it")]
     NoPatch {
@@ -119,7 +133,7 @@ pub enum SeriesError {
     },
     /// Two different mails are the same patch of the series.
     #[error(
-        "read a series from {from}: patch {number} of {of} is there twice, and not the same: {first:?} and {second:?}"
+        "read a series from {from}: patch {number} of {of} is there twice, and not the same: {first} and {second}"
     )]
     Twice {
         /// Where.
@@ -128,9 +142,9 @@ pub enum SeriesError {
         number: usize,
         /// How many patches there should be.
         of: usize,
-        /// One subject.
+        /// The subject and the id of one.
         first: String,
-        /// The other.
+        /// Those of the other.
         second: String,
     },
     /// Mails of several series.
@@ -338,8 +352,8 @@ impl Version {
                     from: from.to_owned(),
                     number,
                     of,
-                    first: printable_line(&known.subject),
-                    second: printable_line(&mail.subject),
+                    first: named(known),
+                    second: named(&mail),
                 })
             }
             Some(_) => Ok(()),
@@ -396,6 +410,13 @@ fn cover_beside(mailbox: &Path) -> PathBuf {
     mailbox.with_extension("cover")
 }
 
+/// `.patch, .mbx or .eml`
+fn endings() -> String {
+    let all = ENDINGS.map(|ending| format!(".{ending}"));
+    let (last, most) = all.split_last().expect("there are some");
+    format!("{} or {last}", most.join(", "))
+}
+
 /// The files of a directory that are patches, in the order of their names.
 fn files(path: &Path) -> Result<Vec<PathBuf>, SeriesError> {
     let error = |source| SeriesError::Read { path: path.to_owned(), source };
@@ -405,6 +426,9 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, SeriesError> {
     let mut files: Vec<PathBuf> =
         entries.into_iter().map(|entry| entry.path()).filter(|path| ends(path)).collect();
     files.sort();
+    if files.is_empty() {
+        return Err(SeriesError::NoFile { from: name(&path.display().to_string()) });
+    }
     Ok(files)
 }
 
@@ -435,6 +459,13 @@ fn ranges(numbers: &[usize]) -> String {
         _ => format!("{first}-{last}"),
     };
     ranges.into_iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+/// `"subject" <id>`
+fn named(mail: &Mail) -> String {
+    let subject = printable_line(&mail.subject);
+    let id = mail.id.as_ref().map_or(String::new(), |id| format!(" <{}>", id.as_str()));
+    format!("{subject:?}{}", printable_line(&id))
 }
 
 fn name(text: &str) -> String {
@@ -538,7 +569,9 @@ mod tests {
     #[case::all_in_part(
         &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH v2 1/2] a", "2")), "; nor is an older version whole")]
     #[case::twice(
-        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")), "patch 1 of 1 is there twice, and not the same: \"a\" and \"b\"")]
+        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")), "patch 1 of 1 is there twice, and not the same: \"a\" <1@example.org> and \"b\" <2@example.org>")]
+    #[case::twice_without_ids(
+        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")).replace("Message-ID", "X-Id"), "not the same: \"a\" and \"b\"")]
     #[case::several(
         &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH 2/3] b", "2")), "\"a\" is one of 2, \"b\" is number 2 of 3")]
     #[case::beyond(&mail("[PATCH 4/3] a", "1"), "number 4 of 3")]
@@ -594,6 +627,11 @@ mod tests {
     fn a_directory_is_read_in_the_order_of_its_names() {
         let directory = TempDir::new().unwrap();
         let put = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        let error = Series::of_directory(directory.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("no file in it ends with .patch, .mbx, .mbox, .eml or .cover"),
+            "{error}"
+        );
         put("0002-b.patch", &mail("[PATCH] b", "2"));
         put("0001-a.patch", &mail("[PATCH] a", "1"));
         put("notes.txt", "no mail");
