@@ -30,8 +30,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
     let known = Arc::new(KnownDifferences::with(&args.known)?);
     let filter = args.filter.filter();
-    let cells = filter.select(&library).map_err(Failure::input)?;
-    session::demand(&cells)?;
+    let cells = session::select(&filter, &library)?;
     let recipe = args.boot.build.recipe()?;
     let inputs = args.known.iter().chain(&args.mail.reply_to_mbox).map(|path| path.as_path());
     let inputs: Vec<&Path> = inputs.chain(output::named(&args.boot)).collect();

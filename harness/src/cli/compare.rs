@@ -90,8 +90,7 @@ fn run(args: &CompareArgs, kernels: &[KernelSpec], given: &[Given]) -> Result<Ra
         })
     };
     let filter = args.filter().or_else(of_record).unwrap_or_default();
-    let cells = filter.select(&library).map_err(Failure::input)?;
-    session::demand(&cells)?;
+    let cells = session::select(&filter, &library)?;
     let machine = MachineArgs { kernel: kernels.to_vec(), ..args.machine.clone() };
     let mut session = Session::open(&machine)?;
     let plans = session.lanes(&cells, KnownDifferences::built_in()?)?;

@@ -42,8 +42,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
 fn measure(args: &CoverageArgs, points: &Points) -> Result<(Table, Exit), Failure> {
     let library = session::library(&args.cases)?;
     let filter = args.filter.filter();
-    let cells = filter.select(&library).map_err(Failure::input)?;
-    session::demand(&cells)?;
+    let cells = session::select(&filter, &library)?;
     let mut outputs: Vec<_> =
         args.out.iter().map(|path| Output::record(path)).collect::<Result<_, _>>()?;
     let mut session = Session::open(&args.machine)?;

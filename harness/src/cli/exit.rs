@@ -10,6 +10,7 @@ use crate::judge::Verdict;
 use crate::kernel::KernelError;
 use crate::known::KnownError;
 use crate::obtain::ObtainError;
+use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::{MergeError, RecordError, Run};
 use crate::source::{GitError, SourceError};
@@ -347,6 +348,12 @@ impl From<BuildError> for Failure {
             BuildError::Interrupted(_) => Exit::Host,
         };
         cannot(exit, &error)
+    }
+}
+
+impl From<NotAGlob> for Failure {
+    fn from(error: NotAGlob) -> Self {
+        Self::input(error)
     }
 }
 

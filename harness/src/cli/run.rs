@@ -27,6 +27,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         anstream::eprintln!("shard {shard} has no cell");
     } else {
         session::demand(&cells)?;
+        // What a shard lacks another may have.
+        if args.shard.is_none() {
+            session::warn_of_unmet(&filter, &cells)?;
+        }
     }
 
     if let Some(seed) = args.shuffle {

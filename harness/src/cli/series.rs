@@ -9,7 +9,7 @@ use super::exit::cannot;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, output};
 use crate::build::{self, BuildError, Builder, Place};
-use crate::case::Library;
+use crate::case::{Case, Library};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::kernel::{Kernel, hash};
@@ -28,8 +28,7 @@ use crate::source::{Commit, Source, SourceError};
 pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
     let filter = args.filter.filter();
-    let cells = filter.select(&library).map_err(Failure::input)?;
-    session::demand(&cells)?;
+    let cells = session::select(&filter, &library)?;
     let given = Given::parse(&args.series)?;
     keep_inputs(args, &given)?;
     let series = match &given {
@@ -38,13 +37,14 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         Given::Range { .. } => None,
     };
     // What hours of building would only delay is said at once.
-    series.iter().try_for_each(|series| meant(args, series).map(drop))?;
+    let suite = suite(&library);
+    series.iter().try_for_each(|series| meant(args, series, &suite).map(drop))?;
     let letter = letter(args, series.as_ref())?;
     let out = Destination::optional(args.out.as_deref())?;
     let mut session = Session::open_without_kernels(&args.boot)?;
     // A kernel is compared with another, not with what the cases expect.
     session.ignore_verdicts();
-    let checked = check(args, &given, series, (&library, cells), &mut session);
+    let checked = check(args, &given, series, (&library, &suite, cells), &mut session);
     let outcome = session.stopped(checked)?;
     let text = render(args, &outcome, letter.as_ref())?;
     destination::write(out, &text)?;
@@ -63,10 +63,17 @@ fn keep_inputs(args: &SeriesArgs, given: &Given) -> Result<(), Failure> {
     output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())
 }
 
+/// The names of all cells.
+fn suite(library: &Library) -> Vec<String> {
+    let of =
+        |case: &Case| case.axes.coordinates().map(|at| case.cell_name(&at)).collect::<Vec<_>>();
+    library.cases.iter().flat_map(of).collect()
+}
+
 /// The changes that are meant.
-fn meant(args: &SeriesArgs, series: &Series) -> Result<Expectations, Failure> {
+fn meant(args: &SeriesArgs, series: &Series, suite: &[String]) -> Result<Expectations, Failure> {
     Ok(match &args.expect {
-        Some(path) => Expectations::file(path, &series.patches)?,
+        Some(path) => Expectations::file(path, &series.patches, suite)?,
         None => Expectations::default(),
     })
 }
@@ -84,7 +91,7 @@ fn check(
     args: &SeriesArgs,
     given: &Given,
     series: Option<Series>,
-    (library, cells): (&Library, Vec<PlannedCell>),
+    (library, suite, cells): (&Library, &[String], Vec<PlannedCell>),
     session: &mut Session,
 ) -> Result<Outcome, Failure> {
     let options = args.obtain.options(&args.boot.build, session.interrupt())?;
@@ -97,14 +104,14 @@ fn check(
     };
     series.notes.iter().for_each(|note| session.say(&format!("note: {note}")));
     let (named, base) = base(args, given, &series, &source, options.dirty)?;
-    let meant = meant(args, &series)?;
+    let meant = meant(args, &series, suite)?;
     let terms = terms(args, library, &cells, session);
     let asked = session::asked(&args.cases, args.filter.filter(), library);
     let run = RunStarted::now(cells.len() * session.ready.machine.policies.len(), asked);
     let known = Arc::new(KnownDifferences::built_in()?);
     let mut lab =
         Bench { args, library, cells, known, terms, options, base: base.clone(), session };
-    Check { source: &source, base, named, run, series: &series, meant }.run(&mut lab)
+    Check { source: &source, base, named, run, series: &series, meant, suite }.run(&mut lab)
 }
 
 /// The patches of a range of revisions.

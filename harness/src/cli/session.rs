@@ -15,6 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
 use crate::plan::{Filter, PlannedCell};
+use crate::printable::printable_line;
 use crate::record::{Asked, Run, Writer};
 use crate::report::Progress;
 use crate::run::{Execution, LanePlan, Limits, execute};
@@ -153,6 +154,22 @@ pub(super) fn library(args: &CaseArgs) -> Result<Library, Failure> {
 /// What chose the cells of a run, for its record.
 pub(super) fn asked(cases: &CaseArgs, filter: Filter, library: &Library) -> Asked {
     Asked { cases_sha256: library.sha256(), cases_directory: cases.cases.clone(), filter }
+}
+
+/// The cells of a run, which needs one. A name that selects none beside others that do is told.
+pub(super) fn select(filter: &Filter, library: &Library) -> Result<Vec<PlannedCell>, Failure> {
+    let cells = filter.select(library).map_err(Failure::input)?;
+    demand(&cells)?;
+    warn_of_unmet(filter, &cells)?;
+    Ok(cells)
+}
+
+/// Tells of names that select no cell.
+pub(super) fn warn_of_unmet(filter: &Filter, cells: &[PlannedCell]) -> Result<(), Failure> {
+    for name in filter.unmet(cells).map_err(Failure::input)? {
+        anstream::eprintln!("warning: no cell is selected by `{}`", printable_line(name));
+    }
+    Ok(())
 }
 
 /// A run needs a cell.

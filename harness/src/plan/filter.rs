@@ -69,6 +69,23 @@ impl Filter {
         controls_elsewhere(&mut cells, library);
         Ok(cells)
     }
+
+    /// Those of its names that select none of the cells that it selected.
+    ///
+    /// # Errors
+    ///
+    /// When a name is no glob.
+    pub fn unmet(&self, cells: &[PlannedCell]) -> Result<Vec<&str>, NotAGlob> {
+        let mut unmet = Vec::new();
+        for name in &self.names {
+            let alone = Self { names: vec![name.clone()], ..self.clone() };
+            let selects = alone.matcher()?;
+            if !cells.iter().any(|cell| selects(&cell.name(), &cell.at)) {
+                unmet.push(name.as_str());
+            }
+        }
+        Ok(unmet)
+    }
 }
 
 /// Gives cells their controls in other cases, which are added if they were not selected.

@@ -2,8 +2,12 @@
 
 use super::expect::Expectations;
 use super::outcome::{Changed, PatchOutcome, Stated};
+use crate::case::Coordinates;
 use crate::compare::{Comparison, NothingInCommon, Side, sides};
 use crate::record::{CellResult, Run};
+
+/// Which cells are compared. What only ran as the control of another is not: it was not asked for.
+pub type Wanted<'a> = &'a dyn Fn(&str, &Coordinates) -> bool;
 
 /// What patch `number` changes: its kernel's run against that after patch `against` (0: the base).
 ///
@@ -16,9 +20,10 @@ pub fn of_patch(
     number: usize,
     against: usize,
     meant: &Expectations,
+    wanted: Wanted<'_>,
 ) -> Result<Changed, NothingInCommon> {
     let stated = |cell: &CellResult| meant.of_patch(number, &cell.name, &cell.judgement.observed);
-    let comparison = compare((before, against), (after, number), &stated)?;
+    let comparison = compare((before, against), (after, number), wanted, &stated)?;
     Ok(Changed { against, comparison })
 }
 
@@ -32,8 +37,9 @@ pub fn of_series(
     last: &Run,
     number: usize,
     meant: &Expectations,
+    wanted: Wanted<'_>,
 ) -> Result<Comparison, NothingInCommon> {
-    compare((base, 0), (last, number), &|cell| meant.of_series(&cell.name))
+    compare((base, 0), (last, number), wanted, &|cell| meant.of_series(&cell.name))
 }
 
 /// The stated changes, and what of them did not happen.
@@ -57,6 +63,7 @@ pub fn stated(meant: &Expectations, patches: &[PatchOutcome]) -> Vec<Stated> {
 fn compare(
     (before, against): (&Run, usize),
     (after, number): (&Run, usize),
+    wanted: Wanted<'_>,
     stated: &dyn Fn(&CellResult) -> Option<usize>,
 ) -> Result<Comparison, NothingInCommon> {
     let name = |number: usize| match number {
@@ -66,7 +73,7 @@ fn compare(
     // A run of a series has one kernel.
     let side = |run, number| -> Option<Side<'_>> { sides(run, &name(number)).into_iter().next() };
     match (side(before, against), side(after, number)) {
-        (Some(a), Some(b)) => Comparison::with_stated(&a, &b, &|_, _| true, stated),
+        (Some(a), Some(b)) => Comparison::with_stated(&a, &b, wanted, stated),
         _ => Err(NothingInCommon::of(name(against), name(number))),
     }
 }

@@ -75,15 +75,15 @@ enum Named {
 }
 
 impl Expectations {
-    /// Reads a file of them for a series of these patches.
+    /// Reads a file of them for a series of these patches, and for cells with these names.
     ///
     /// # Errors
     ///
     /// A file that cannot be read, and every mistake in it.
-    pub fn file(path: &Path, patches: &[Patch]) -> Result<Self, ExpectError> {
+    pub fn file(path: &Path, patches: &[Patch], suite: &[String]) -> Result<Self, ExpectError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ExpectError::Read { path: path.to_owned(), source })?;
-        Ok(Self::read(path, &text, patches)?)
+        Ok(Self::read(path, &text, patches, suite)?)
     }
 
     /// Reads the text of such a file.
@@ -91,7 +91,12 @@ impl Expectations {
     /// # Errors
     ///
     /// Everything that is wrong with it, or the first thing when nothing after it makes sense.
-    pub fn read(path: &Path, text: &str, patches: &[Patch]) -> Result<Self, CaseErrors> {
+    pub fn read(
+        path: &Path,
+        text: &str,
+        patches: &[Patch],
+        suite: &[String],
+    ) -> Result<Self, CaseErrors> {
         let mut mistakes = Mistakes::of(path, text);
         let file: File = match toml::from_str(text) {
             Ok(file) => file,
@@ -125,7 +130,13 @@ impl Expectations {
             let (mut cells, mut names) = (Vec::new(), Vec::new());
             for cell in table.cells.into_inner() {
                 match CellNames::parse(std::slice::from_ref(cell.get_ref())) {
-                    Ok(parsed) => names.push(parsed),
+                    Ok(parsed) => {
+                        if !suite.iter().any(|name| parsed.contains(name)) {
+                            let help = "`perfsec run --list` lists all cells";
+                            mistakes.add(cell.span(), "there is no such cell", Some(help));
+                        }
+                        names.push(parsed);
+                    }
                     Err(mistake) => mistakes.add(cell.span(), mistake.to_string(), None),
                 }
                 cells.push(cell.into_inner());
@@ -250,7 +261,9 @@ reason = "anywhere"
     }
 
     fn read(text: &str) -> Result<Expectations, CaseErrors> {
-        Expectations::read(Path::new("expect.toml"), text, &patches())
+        let suite = ["open/cpu/none_t/a", "open/cpu/all_t/a", "open/task/a", "proc/maps/a"];
+        let suite = suite.map(str::to_owned);
+        Expectations::read(Path::new("expect.toml"), text, &patches(), &suite)
     }
 
     const SEES: [&str; 2] =
@@ -321,6 +334,7 @@ reason = "anywhere"
         "a patch is its number in the series, or its subject"
     )]
     #[case("\"open/task\"", "\"[\"", "is no glob")]
+    #[case("\"open/task\"", "\"nothing/like/that/*\"", "there is no such cell")]
     #[case("\"open/cpu/none_t/*\", \"open/task\"", "", "a change of no cell")]
     #[case("\"CAP_PERFMON is asked for before CAP_SYS_ADMIN\"", "\" \"", "without a reason")]
     #[case("perf_event_open(...) = fd\n  cap perfmon = granted\n", "\n", "an empty transcript")]

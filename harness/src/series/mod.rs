@@ -10,7 +10,7 @@ mod read;
 mod run;
 mod verdict;
 
-pub use against::{of_patch, of_series, stated};
+pub use against::{Wanted, of_patch, of_series, stated};
 pub use expect::{Change, ExpectError, Expectations, IN_TREE};
 pub use kept::Terms;
 pub use outcome::{

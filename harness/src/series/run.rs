@@ -8,17 +8,18 @@ use super::outcome::{
     Apply, Base, Boot, Build, Built, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran, Tested,
 };
 use super::read::Series;
-use super::{of_patch, of_series, stated};
+use super::{Wanted, of_patch, of_series, stated};
 use crate::build::{self, Diagnostic};
 use crate::compare::NothingInCommon;
 use crate::kernel::{Kernel, Origin};
+use crate::plan::NotAGlob;
 use crate::record::{Run, RunStarted};
 use crate::source::{Commit, Source, SourceError};
 
 /// What builds kernels and runs the cells on them.
 pub trait Lab {
     /// Why it cannot go on, whatever the series is like.
-    type Error: From<SourceError> + From<NothingInCommon> + From<ExpectError>;
+    type Error: From<SourceError> + From<NothingInCommon> + From<ExpectError> + From<NotAGlob>;
 
     /// Builds a commit; a kernel that does not build is no error.
     ///
@@ -71,6 +72,8 @@ pub struct Check<'a> {
     pub series: &'a Series,
     /// The changes that are meant; the series itself may bring more.
     pub meant: Expectations,
+    /// The names of all cells that there are.
+    pub suite: &'a [String],
 }
 
 impl Check<'_> {
@@ -81,7 +84,7 @@ impl Check<'_> {
     ///
     /// When something else is to blame than the series.
     pub fn run<L: Lab>(self, lab: &mut L) -> Result<Outcome, L::Error> {
-        let Self { source, base, named, run, series, mut meant } = self;
+        let Self { source, base, named, run, series, mut meant, suite } = self;
         let is_head = || source.resolve(Some("HEAD"), false).is_ok_and(|head| head == base);
         let told = Base {
             own: named.is_empty() && !is_head(),
@@ -92,6 +95,7 @@ impl Check<'_> {
             build: None,
             tested: None,
         };
+        let filter = run.asked.filter.clone();
         let mut outcome = begin(series, told, run);
         let commits = apply(source, &base, series, &mut outcome)?;
         if commits.len() < series.patches.len() {
@@ -99,8 +103,10 @@ impl Check<'_> {
             outcome.ended = true;
             return Ok(outcome);
         }
-        meant.extend(brought::<L::Error>(source, &base, &commits, series)?);
-        let mut going = Going { source, lab, meant: &meant, seen: Vec::new(), warnings: None };
+        meant.extend(brought::<L::Error>(source, &base, &commits, series, suite)?);
+        let wanted = filter.matcher()?;
+        let mut going =
+            Going { source, lab, meant: &meant, wanted: &wanted, seen: Vec::new(), warnings: None };
         match going.all(&base, &commits, &mut outcome) {
             Err(_) if going.lab.stopped() => {}
             ended => outcome.ended = ended?,
@@ -167,6 +173,7 @@ fn brought<E: From<SourceError> + From<ExpectError>>(
     base: &Commit,
     commits: &[Commit],
     series: &Series,
+    suite: &[String],
 ) -> Result<Expectations, E> {
     let mut all = Expectations::default();
     let Some(last) = commits.last() else { return Ok(all) };
@@ -175,7 +182,7 @@ fn brought<E: From<SourceError> + From<ExpectError>>(
             continue;
         }
         if let Some(text) = source.file(last, &path)? {
-            let read = Expectations::read(Path::new(&path), &text, &series.patches);
+            let read = Expectations::read(Path::new(&path), &text, &series.patches, suite);
             all.extend(read.map_err(ExpectError::from)?);
         }
     }
@@ -187,6 +194,7 @@ struct Going<'a, L> {
     source: &'a Source,
     lab: &'a mut L,
     meant: &'a Expectations,
+    wanted: Wanted<'a>,
     /// Every kernel that ran.
     seen: Vec<Seen>,
     /// What the compiler warned of in the last kernel that was built.
@@ -242,13 +250,14 @@ impl<L: Lab> Going<'_, L> {
             if seen != last {
                 let (before, after) = (&self.seen[last], &self.seen[seen]);
                 let (before, after) = (&before.recorded.run, &after.recorded.run);
-                patch.changed = Some(of_patch(before, after, number, against, self.meant)?);
+                let (meant, wanted) = (self.meant, self.wanted);
+                patch.changed = Some(of_patch(before, after, number, against, meant, wanted)?);
             }
             (last, against) = (seen, number);
         }
         if last != first {
             let (before, after) = (&self.seen[first].recorded.run, &self.seen[last].recorded.run);
-            outcome.whole = Some(of_series(before, after, against, self.meant)?);
+            outcome.whole = Some(of_series(before, after, against, self.meant, self.wanted)?);
         }
         Ok(true)
     }

@@ -11,6 +11,7 @@ use perfsec::cache::Cache;
 use perfsec::compare::NothingInCommon;
 use perfsec::interrupt::Interrupt;
 use perfsec::kernel::{Kernel, Origin};
+use perfsec::plan::{Filter, NotAGlob};
 use perfsec::record::{Asked, RunStarted};
 use perfsec::series::{
     Apply, Boot, Build, Check, ExpectError, Expectations, Lab, Outcome, Problem, Recorded, Series,
@@ -19,13 +20,15 @@ use perfsec::series::{
 use perfsec::source::{Commit, Source, SourceError};
 use tempfile::TempDir;
 
-use crate::runs::with;
+use crate::runs::{runs, with};
 use crate::tree::FakeTree;
 
 /// A tree, and what the lab did with it.
 struct Place {
     directory: TempDir,
     tree: FakeTree,
+    /// The cells that are asked for; none: all.
+    names: Vec<String>,
 }
 
 /// Takes `kernel/core.c` for a kernel: a line `/* changes: CASES */` says which cases are new on it, others
@@ -45,6 +48,8 @@ enum LabError {
     Apart(#[from] NothingInCommon),
     #[error(transparent)]
     Expect(#[from] ExpectError),
+    #[error(transparent)]
+    NotAGlob(#[from] NotAGlob),
     #[error("stopped")]
     Stopped,
 }
@@ -117,7 +122,7 @@ impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let tree = FakeTree::new(&directory.path().join("linux"), Path::new("/none"));
-        Self { directory, tree }
+        Self { directory, tree, names: Vec::new() }
     }
 
     /// Commits versions of `kernel/core.c` and returns them as a mailbox; the tree is the base again.
@@ -160,12 +165,14 @@ impl Place {
                 .expect("a tree");
         let base = source.resolve(Some(named).filter(|named| !named.is_empty()), true);
         let base = base.expect("the base");
-        let meant = Expectations::read(Path::new("meant.toml"), meant, &series.patches)
+        let suite: Vec<String> = runs().0.cells().map(|cell| cell.name.clone()).collect();
+        let meant = Expectations::read(Path::new("meant.toml"), meant, &series.patches, &suite)
             .expect("no mistake");
         let mut lab = FakeLab { said: RefCell::default(), ran: 0, patience };
         let named = named.to_owned();
-        let run = RunStarted::now(0, Asked::default());
-        let check = Check { source: &source, base, named, run, series, meant };
+        let filter = Filter { names: self.names.clone(), ..Filter::default() };
+        let run = RunStarted::now(0, Asked { filter, ..Asked::default() });
+        let check = Check { source: &source, base, named, run, series, meant, suite: &suite };
         let outcome = check.run(&mut lab).expect("an outcome");
         (outcome, lab)
     }
@@ -201,6 +208,19 @@ fn every_patch_is_compared_with_the_one_before_and_the_whole_with_the_base() {
         (outcome.built.config, outcome.built.compiler),
         (vec!["base".to_owned()], "cc 12".to_owned())
     );
+}
+
+#[test]
+fn what_only_ran_as_a_control_is_not_compared() {
+    let names = vec!["open/callchain/*/none/*".to_owned()];
+    let (outcome, _) = Place { names, ..Place::new() }.outcome(&[CALLCHAIN]);
+    let asked = changes(&outcome)[0].expect("changes").0;
+    assert!((1..12).contains(&asked), "{asked}");
+    let changed = outcome.patches[0].changed.as_ref().expect("changes");
+    let groups =
+        changed.comparison.groups.iter().chain(&outcome.whole.as_ref().expect("it").groups);
+    let mut names = groups.flat_map(|group| &group.cells.names);
+    assert!(names.all(|name| name.contains("/none/")));
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn place() -> Place {
     let place = Place::new();
     place.file("a.mbox", MAIL);
     place.file("patches/1.patch", MAIL);
+    place.file("no-cell.toml", "[[change]]\ncells = [\"no/such/cell\"]\nreason = \"meant\"\n");
     place.file("report", "an earlier report\n");
     place.file("part.mbox", &MAIL.replace("1/1", "1/2"));
     place.file("wrong.toml", "[[change]]\npatch = 2\ncells = [\"open\"]\nreason = \"meant\"\n");
@@ -40,6 +41,8 @@ fn place() -> Place {
 #[case::no_cell(&["a.mbox", "no/such/cell"], 4, "the filters select no cell")]
 #[case::no_stated(&["a.mbox", "--expect", "none.toml"], 2, "cannot read the stated changes in none.toml")]
 #[case::wrong_stated(&["a.mbox", "--expect", "wrong.toml"], 2, "the series has no patch 2")]
+#[case::no_stated_cell(&["a.mbox", "--expect", "no-cell.toml"], 2, "there is no such cell")]
+#[case::one_cell_of_two(&["a.mbox", "open", "no/such/cell", "--expect", "none.toml"], 2, "warning: no cell is selected by `no/such/cell`\n")]
 #[case::destroyed(&["a.mbox", "--out", "a.mbox"], 2, "writing it would destroy it")]
 #[case::cover_destroyed(&["a.mbox", "--out", "a.cover"], 2, "writing it would destroy it")]
 #[case::patch_destroyed(&["patches", "--out", "patches/1.patch"], 2, "writing it would destroy it")]
