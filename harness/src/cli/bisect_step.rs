@@ -101,11 +101,7 @@ fn judge(args: &StepArgs) -> Result<(Mark, String), Failure> {
 /// The commit that git asks about.
 fn as_it_is(source: &Source, say: &dyn Fn(&str)) -> Result<Commit, SourceError> {
     match source.resolve(Some("BISECT_HEAD"), false) {
-        Err(SourceError::NoRevision { .. }) => {
-            let commit = source.resolve(None, true)?;
-            source.left_out()?.iter().for_each(|left_out| say(left_out));
-            Ok(commit)
-        }
+        Err(SourceError::NoRevision { .. }) => source.choose(None, true, say),
         commit => commit,
     }
 }

@@ -103,7 +103,7 @@ fn check(
         (None, _) => return Err(Failure::input("no series")),
     };
     series.notes.iter().for_each(|note| session.say(&format!("note: {note}")));
-    let (named, base) = base(args, given, &series, &source, options.dirty)?;
+    let (named, base) = base(args, given, &series, &source, &say)?;
     let meant = meant(args, &series, suite)?;
     let terms = terms(args, library, &cells, session);
     let asked = session::asked(&args.cases, args.filter.filter(), library);
@@ -150,8 +150,9 @@ fn base(
     given: &Given,
     series: &Series,
     source: &Source,
-    dirty: bool,
+    say: &dyn Fn(&str),
 ) -> Result<(String, Commit), Failure> {
+    let dirty = args.obtain.dirty;
     let from = match given {
         Given::Range { from, .. } => Some(from),
         Given::Mailbox(_) | Given::Directory(_) => None,
@@ -171,7 +172,7 @@ fn base(
                 Err(Failure { exit, error: format!("{error}; {hint}").into() })
             }
         },
-        None => Ok((String::new(), source.resolve(None, dirty)?)),
+        None => Ok((String::new(), source.choose(None, dirty, say)?)),
     }
 }
 

@@ -49,10 +49,7 @@ pub fn obtain(
         KernelSpec::Image(image) => kernel::obtain(image, cache, options.images, progress)?,
         KernelSpec::Tree(tree) => {
             let source = build::open(tree, cache, options.images, &options.interrupt, progress)?;
-            let commit = source.resolve(tree.revision.as_deref(), options.dirty)?;
-            if tree.revision.is_none() {
-                source.left_out()?.iter().for_each(|left_out| progress(left_out));
-            }
+            let commit = source.choose(tree.revision.as_deref(), options.dirty, progress)?;
             let builder =
                 build::Builder::new(&options.recipe, cache, &options.interrupt, progress)?;
             builder.build(&source, &commit)?.kernel

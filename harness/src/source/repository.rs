@@ -381,12 +381,25 @@ impl Source {
         }
     }
 
-    /// What a tree without a revision has that is not built, in words.
+    /// [`resolve`](Self::resolve), and `say` is told what a tree without a revision has that is not built.
     ///
     /// # Errors
     ///
-    /// When git fails.
-    pub fn left_out(&self) -> Result<Option<String>, SourceError> {
+    /// Those of `resolve`.
+    pub fn choose(
+        &self,
+        revision: Option<&str>,
+        dirty: bool,
+        say: &dyn Fn(&str),
+    ) -> Result<Commit, SourceError> {
+        let commit = self.resolve(revision, dirty)?;
+        if revision.is_none() {
+            self.left_out()?.iter().for_each(|left_out| say(left_out));
+        }
+        Ok(commit)
+    }
+
+    fn left_out(&self) -> Result<Option<String>, SourceError> {
         let Given::Repository { directory, .. } = &self.given else { return Ok(None) };
         let user = Git::of_user(directory, &self.interrupt);
         if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
