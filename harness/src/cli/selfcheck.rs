@@ -11,6 +11,7 @@ use crate::kernel::{ImageSpec, Kernel};
 use crate::known::KnownDifferences;
 use crate::obtain::{self, KernelSpec, Options};
 use crate::plan::Filter;
+use crate::printable::printable_line;
 use crate::record::Run;
 use crate::selfcheck::{self, Counts, Mutation, MutationError, Notice, Outcome};
 use crate::source::{Commit, DebianWanted, Source};
@@ -27,6 +28,7 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let library = session::library(&args.cases)?;
+    demand_cells(&mutations, &library)?;
     let mut session = Session::open_without_kernels(&args.machine.boot)?;
     let checked = Check::begin(args, &library, &mut session).and_then(|mut check| {
         let mut counts = Counts::default();
@@ -51,6 +53,20 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
         Counts { noticed: 0, .. } => Exit::NothingRan,
         _ => Exit::Success,
     })
+}
+
+/// A mutation names cells that there are: what hours of building would only delay is said at once.
+fn demand_cells(mutations: &[Mutation], library: &Library) -> Result<(), Failure> {
+    let cells = Filter::default().select(library).map_err(Failure::input)?;
+    for mutation in mutations {
+        let named = Filter { names: mutation.cells.clone(), ..Filter::default() };
+        if let Some(name) = named.unmet(&cells).map_err(Failure::input)?.first() {
+            let name = printable_line(name);
+            let words = format!("the mutation {}: no cell is selected by `{name}`", mutation.name);
+            return Err(Failure::input(words));
+        }
+    }
+    Ok(())
 }
 
 /// One tree, and what its unchanged kernel does.
@@ -78,7 +94,7 @@ impl<'a> Check<'a> {
         let known = Arc::new(KnownDifferences::built_in()?);
         let say = |text: &str| session.say(text);
         let source = build::open(&spec, &session.cache, options.images, &options.interrupt, &say)?;
-        let commit = source.resolve(spec.revision.as_deref(), options.dirty)?;
+        let commit = source.choose(spec.revision.as_deref(), options.dirty, &say)?;
         let base = Builder::new(&options.recipe, &session.cache, &options.interrupt, &say)?
             .build(&source, &commit)?
             .kernel;

@@ -53,7 +53,7 @@ pub enum MutationError {
         source: NotAGlob,
     },
     /// Nothing is called so.
-    #[error("find a mutation {0}: `perfsec selfcheck --list` lists them")]
+    #[error("find a mutation {0}: --list lists them")]
     Unknown(String),
 }
 
@@ -71,6 +71,8 @@ impl Mutation {
         let subject = unfolded.lines().find_map(|line| line.strip_prefix("Subject: "));
         let subject = subject.ok_or_else(|| lacks("`Subject:`"))?;
         let subject = subject.trim_start_matches("[PATCH]").trim();
+        // A message of one line has no body.
+        let body = format!("\n{body}");
         let (message, diff) = body.split_once("\n---\n").ok_or_else(|| lacks("`---`"))?;
         if !diff.contains("\n@@ ") {
             return Err(lacks("diff"));
@@ -185,6 +187,14 @@ mod tests {
     ) {
         let error = Mutation::parse("x", &MAIL.replace(part, instead)).unwrap_err();
         assert!(error.to_string().contains(named), "{error}");
+    }
+
+    #[test]
+    fn a_message_of_one_line_lacks_its_trailers_and_not_its_end() {
+        let (head, rest) = MAIL.split_once("\n\n").unwrap();
+        let (_, diff) = rest.split_once("\n---\n").unwrap();
+        let error = Mutation::parse("x", &format!("{head}\n\n---\n{diff}")).unwrap_err();
+        assert!(error.to_string().contains("`Property:`"), "{error}");
     }
 
     #[test]
