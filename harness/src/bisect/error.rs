@@ -44,7 +44,7 @@ pub enum BisectError {
     },
     /// They have no history in common.
     #[error(
-        "bisect: good, {}, and bad, {}, have no commit in common; a clone without its history gets it with \
+        "bisect: good, {}, and bad, {}, have no commit in common; a shallow clone gets its history with \
          `git fetch --unshallow`",
         .good.short(), .bad.short()
     )]

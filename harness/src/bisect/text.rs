@@ -76,10 +76,10 @@ pub fn text(outcome: &Outcome) -> String {
 #[must_use]
 pub(crate) fn counts(outcome: &Outcome) -> String {
     format!(
-        "{}, {}, {} built, {} skipped; the ends differ in {}",
+        "{}, {}, {}, {} skipped; the ends differ in {}",
         counted(outcome.commits, "commit"),
         counted(outcome.steps.len(), "step"),
-        outcome.built,
+        counted(outcome.built, "kernel"),
         outcome.skipped(),
         counted(outcome.cells.len(), "cell")
     )
