@@ -32,6 +32,15 @@ Exit codes:
   7    a kernel does not build
   130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
+/// The same of `perfsec kernel`.
+pub(super) const KERNEL: &str = "\
+Exit codes:
+  0    every kernel is there
+  2    bad input: an option, a kernel file, a tree, a revision or a fragment
+  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
+  7    a kernel does not build; the error has the compiler's first one and the path of the log
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
+
 /// The same of `perfsec coverage`.
 pub(super) const COVERAGE: &str = "\
 Exit codes:

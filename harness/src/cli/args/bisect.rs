@@ -43,15 +43,15 @@ pub struct BisectArgs {
     /// Who writes a mail, `NAME <ADDRESS>` [default: git's user.name and user.email].
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<Mailbox>,
-    /// The report of the regression; what introduced it is told to the tracking bot.
-    #[command(flatten)]
-    pub mail: MailArgs,
     /// Which cases.
     #[command(flatten)]
     pub cases: CaseArgs,
     /// How.
     #[command(flatten)]
     pub boot: BootArgs,
+    /// The report of the regression; what introduced it is told to the tracking bot.
+    #[command(flatten)]
+    pub mail: MailArgs,
 }
 
 /// What `bisect` can do besides driving `git bisect`.

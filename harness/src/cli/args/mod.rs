@@ -521,7 +521,7 @@ pub struct SelfcheckArgs {
 
 /// Options of `kernel`.
 #[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = super::exit::KERNEL, args_conflicts_with_subcommands = true)]
 pub struct KernelArgs {
     /// What else to do than to fetch.
     #[command(subcommand)]
@@ -547,6 +547,7 @@ pub enum KernelCommand {
 
 /// Options of `kernel build`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = super::exit::KERNEL)]
 pub struct KernelBuildArgs {
     /// The tree: a git repository, a directory, a tarball, a Debian package `linux-source-*`, or
     /// `debian:VERSION` for one of Debian's archive.
