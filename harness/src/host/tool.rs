@@ -175,6 +175,7 @@ pub const TOOLS: &[Tool] = &[
         "makes packages of those modules",
         "semodule-utils",
     ),
+    peer("rsync", VERSION, "copies the tests that tmt runs", "rsync"),
     builder("git", VERSION, "keeps the trees that kernels are built from", ["git"; 4]),
     builder("make", VERSION, "runs the kernel's build", ["make"; 4]),
     builder("flex", VERSION, "makes the scanners of the build's own programs", ["flex"; 4]),

@@ -25,7 +25,9 @@ pub(super) fn bench(shell: &Shell, tree: &Path) -> Result<(), Error> {
     let (given, cache) = (shell.current_dir().join(tree), at("cache"));
     let (ours, alone, out) = (at("ours"), at("alone"), at("out"));
     for clone in [&ours, &alone] {
-        cmd!(shell, "git clone --quiet --shared {given} {clone}").quiet().run()?;
+        cmd!(shell, "git -c advice.detachedHead=false clone --quiet --shared {given} {clone}")
+            .quiet()
+            .run()?;
     }
     let _own = [
         shell.push_env("PERFSEC_CACHE_DIR", &cache),
