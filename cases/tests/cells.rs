@@ -135,7 +135,11 @@ impl Lane {
         let name = format!("cells-{}.jsonl", prepared.key(run));
         let record = cache.path("runs", &name);
         if !record.is_file() {
-            let _lock = cache.lock(&format!("cells-{}", prepared.kernel.sha256), || {})?;
+            let _lock = cache.lock(
+                &format!("cells-{}", prepared.kernel.sha256),
+                &Interrupt::default(),
+                || {},
+            )?;
             if !record.is_file() {
                 let room = cache.temporary()?;
                 let unfinished = room.path().join("record");
