@@ -13,8 +13,8 @@ use nix::unistd::Pid;
 use crate::interrupt::Interrupt;
 
 /// Runs a program to its end, and passes on each line that it writes, to standard output or standard error.
-/// What it reads is `stdin`: null, or the lock of what it works on. When the user interrupts, it and all that it started get SIGTERM, upon which
-/// `make` and `git` clean up.
+/// What it reads is `stdin`: null, or the lock of what it works on. When the user interrupts, it and all
+/// that it started get SIGTERM, upon which `make` and `git` clean up.
 ///
 /// # Errors
 ///
