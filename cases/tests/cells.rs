@@ -18,20 +18,20 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use perfsec::build::Recipe;
 use perfsec::cache::Cache;
 use perfsec::case::Library;
+use perfsec::engine::{LanePlan, Limits, run_lane};
 use perfsec::interrupt::Interrupt;
 use perfsec::judge::Verdict;
+use perfsec::kbuild::Recipe;
 use perfsec::kernel::{self, Kernel};
 use perfsec::known::KnownDifferences;
+use perfsec::machines::qemu::Qemu;
 use perfsec::obtain::{self, KernelSpec};
 use perfsec::plan::{self, Filter, PlannedCell};
 use perfsec::policy::{self, Policies, Policy};
 use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
 use perfsec::report::difference;
-use perfsec::run::{LanePlan, Limits, run_lane};
-use perfsec::target::qemu::Qemu;
 use perfsec_wire::Boot;
 use sha2::{Digest, Sha256};
 

@@ -1,6 +1,6 @@
 //! perfsec: who may use perf on a Linux kernel, and what does the audit log say about it?
 //!
-//! Data flows one way: case files ([`case`]) are expanded into a [`plan`] of lanes; a [`target`] boots
+//! Data flows one way: case files ([`case`]) are expanded into a [`plan`] of lanes; a [`machines`] boots
 //! each lane's [`kernel`] under its [`policy`] and passes on what the agent observes; the [`judge`]
 //! compares it with the expectation; everything that happens becomes an event of the run [`record`],
 //! from which every [`report`] is made. Two runs are told apart by [`compare`].
@@ -9,7 +9,6 @@ pub mod allow;
 pub mod audit;
 pub mod bisect;
 pub mod bless;
-pub mod build;
 pub mod cache;
 pub mod case;
 pub mod cli;
@@ -17,14 +16,17 @@ pub mod compare;
 pub mod console;
 mod counted;
 pub mod coverage;
+pub mod engine;
 pub mod errno;
 pub mod explain;
 pub mod grant;
 pub mod host;
 pub mod interrupt;
 pub mod judge;
+pub mod kbuild;
 pub mod kernel;
 pub mod known;
+pub mod machines;
 mod mbox;
 pub mod obtain;
 pub mod plan;
@@ -33,12 +35,10 @@ mod printable;
 mod process;
 pub mod record;
 pub mod report;
-pub mod run;
 pub mod selfcheck;
 pub mod series;
 pub mod source;
 pub mod steps;
-pub mod target;
 pub mod transcript;
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::commit::CommitWords;
-use crate::build::BuildError;
 use crate::compare::NothingInCommon;
+use crate::kbuild::BuildError;
 use crate::source::{Commit, GitError, SourceError};
 
 /// One of the two commits between which the other is.

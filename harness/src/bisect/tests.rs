@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use super::search::Search;
 use super::*;
-use crate::build::{BuildError, Failure};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
+use crate::kbuild::{BuildError, Failure};
 use crate::kernel::{Kernel, hash};
 use crate::record::{Event, Refused, Run};
 use crate::source::{Commit, GitError, Source};

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Exit, Failure, exit, record};
 use crate::compare::{Baseline, BaselineError};
+use crate::engine::LanePlan;
 use crate::plan::PlannedCell;
 use crate::record::Run;
-use crate::run::LanePlan;
 
 /// A baseline as it is named on the command line, read before anything boots.
 pub(super) struct Given {

@@ -3,18 +3,18 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use crate::build::BuildError;
-use crate::build::kconfig::FragmentError;
 use crate::case::LibraryError;
 use crate::judge::Verdict;
+use crate::kbuild::BuildError;
+use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::KernelError;
 use crate::known::KnownError;
+use crate::machines::TargetError;
 use crate::obtain::ObtainError;
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::{MergeError, RecordError, Run};
 use crate::source::{GitError, SourceError};
-use crate::target::TargetError;
 
 /// The table of exit codes, for `--help`, the man page and README.
 pub(super) const TABLE: &str = "\

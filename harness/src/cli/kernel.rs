@@ -5,8 +5,8 @@ use std::fs;
 use super::args::{KernelArgs, KernelBuildArgs, KernelCommand};
 use super::signals::Signals;
 use super::{Exit, Failure};
-use crate::build::{Place, Recipe};
 use crate::cache::Cache;
+use crate::kbuild::{Place, Recipe};
 use crate::kernel::{self, Kernel};
 use crate::obtain::{self, KernelSpec, Options};
 

@@ -9,14 +9,14 @@ use perfsec_wire::Boot;
 use super::Failure;
 use super::args::{BootArgs, MachineArgs};
 use crate::cache::Cache;
+use crate::engine::LanePlan;
 use crate::interrupt::Interrupt;
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
+use crate::machines::qemu::Qemu;
 use crate::obtain;
 use crate::plan::{self, PlannedCell};
 use crate::policy::{Policies, Policy};
-use crate::run::LanePlan;
-use crate::target::qemu::Qemu;
 
 /// What boots kernels, whichever they are.
 #[derive(Debug)]

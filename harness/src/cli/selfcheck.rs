@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::args::SelfcheckArgs;
 use super::session::{self, Session};
 use super::{Exit, Failure};
-use crate::build::{self, Builder, Place, TreeSpec};
 use crate::case::Library;
+use crate::kbuild::{self, Builder, Place, TreeSpec};
 use crate::kernel::{ImageSpec, Kernel};
 use crate::known::KnownDifferences;
 use crate::obtain::{self, KernelSpec, Options};
@@ -93,7 +93,7 @@ impl<'a> Check<'a> {
         let spec = tree(args)?;
         let known = Arc::new(KnownDifferences::built_in()?);
         let say = |text: &str| session.say(text);
-        let source = build::open(&spec, &session.cache, options.images, &options.interrupt, &say)?;
+        let source = kbuild::open(&spec, &session.cache, options.images, &options.interrupt, &say)?;
         let commit = source.choose(spec.revision.as_deref(), options.dirty, &say)?;
         let base = Builder::new(&options.recipe, &session.cache, &options.interrupt, &say)?
             .build(&source, &commit)?

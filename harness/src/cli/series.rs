@@ -8,10 +8,10 @@ use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, output};
-use crate::build::{self, BuildError, Builder, Place};
 use crate::case::{Case, Library};
 use crate::counted::counted;
 use crate::judge::Verdict;
+use crate::kbuild::{self, BuildError, Builder, Place};
 use crate::kernel::{Kernel, hash};
 use crate::known::KnownDifferences;
 use crate::obtain::Options;
@@ -96,7 +96,8 @@ fn check(
 ) -> Result<Outcome, Failure> {
     let options = args.obtain.options(&args.boot.build, session.interrupt())?;
     let say = |text: &str| session.say(text);
-    let source = build::open(&args.tree, &session.cache, options.images, &options.interrupt, &say)?;
+    let source =
+        kbuild::open(&args.tree, &session.cache, options.images, &options.interrupt, &say)?;
     let series = match (series, given) {
         (Some(series), _) => series,
         (None, Given::Range { from, to }) => range(args, &source, session, from, to)?,
@@ -212,7 +213,7 @@ impl Lab for Bench<'_> {
         &mut self,
         source: &Source,
         commit: &Commit,
-    ) -> Result<Result<build::Built, build::Failure>, Failure> {
+    ) -> Result<Result<kbuild::Built, kbuild::Failure>, Failure> {
         let say = |text: &str| self.session.say(text);
         let Options { recipe, interrupt, .. } = &self.options;
         let built =

@@ -11,6 +11,7 @@ use super::signals::Signals;
 use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::case::Library;
+use crate::engine::{Execution, LanePlan, Limits, execute};
 use crate::interrupt::Interrupt;
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
@@ -18,7 +19,6 @@ use crate::plan::{Filter, PlannedCell};
 use crate::printable::printable_line;
 use crate::record::{Asked, Run, Writer};
 use crate::report::Progress;
-use crate::run::{Execution, LanePlan, Limits, execute};
 
 /// A command that runs cells.
 pub(super) struct Session {

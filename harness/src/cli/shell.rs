@@ -7,10 +7,10 @@ use perfsec_wire::{Boot, Job, Message};
 use super::args::ShellArgs;
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
+use crate::engine::refusal;
 use crate::host::{Host, Need, State};
 use crate::interrupt::Interrupt;
-use crate::run::refusal;
-use crate::target::{End, Load};
+use crate::machines::{End, Load};
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;

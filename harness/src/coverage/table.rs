@@ -316,8 +316,8 @@ mod tests {
 
     use super::*;
     use crate::kernel::{Kernel, KernelVersion, Origin};
+    use crate::machines::Machinery;
     use crate::record::{Asked, BootCoverage, Event, LaneEnded, Refused, RunStarted};
-    use crate::target::Machinery;
 
     fn lane() -> Event {
         Event::Lane(Box::new(LaneStarted {

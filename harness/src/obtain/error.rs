@@ -1,6 +1,6 @@
 //! Why a kernel cannot be had.
 
-use crate::build::BuildError;
+use crate::kbuild::BuildError;
 use crate::kernel::KernelError;
 use crate::source::SourceError;
 

@@ -6,9 +6,9 @@ mod spec;
 pub use error::ObtainError;
 pub use spec::{KernelSpec, SpecError};
 
-use crate::build::{self, Recipe};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
+use crate::kbuild::{self, Recipe};
 use crate::kernel::{self, Kernel};
 
 /// How kernels are obtained.
@@ -48,10 +48,10 @@ pub fn obtain(
     Ok(match spec {
         KernelSpec::Image(image) => kernel::obtain(image, cache, options.images, progress)?,
         KernelSpec::Tree(tree) => {
-            let source = build::open(tree, cache, options.images, &options.interrupt, progress)?;
+            let source = kbuild::open(tree, cache, options.images, &options.interrupt, progress)?;
             let commit = source.choose(tree.revision.as_deref(), options.dirty, progress)?;
             let builder =
-                build::Builder::new(&options.recipe, cache, &options.interrupt, progress)?;
+                kbuild::Builder::new(&options.recipe, cache, &options.interrupt, progress)?;
             builder.build(&source, &commit)?.kernel
         }
     })

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::build::{Place, TreeSpec, TreeSpecError};
+use crate::kbuild::{Place, TreeSpec, TreeSpecError};
 use crate::kernel::{ImageSpec, ImageSpecError, Kernel, Origin};
 
 /// What a kernel's name begins with when it is to be built.

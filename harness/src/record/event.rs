@@ -11,8 +11,8 @@ use crate::case::Coordinates;
 use crate::host::OsRelease;
 use crate::judge::{Judgement, Verdict};
 use crate::kernel::Kernel;
+use crate::machines::{End, Machinery};
 use crate::plan::Filter;
-use crate::target::{End, Machinery};
 
 /// Version of the format; readers refuse any other.
 pub const FORMAT: u32 = 5;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::build::Diagnostic;
 use crate::compare::Comparison;
 use crate::judge::Verdict;
+use crate::kbuild::Diagnostic;
 use crate::record::{LaneRun, LaneStarted, Run, RunStarted};
 
 /// Version of the format; readers refuse any other.

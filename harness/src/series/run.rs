@@ -9,8 +9,8 @@ use super::outcome::{
 };
 use super::read::Series;
 use super::{Wanted, of_patch, of_series, stated};
-use crate::build::{self, Diagnostic};
 use crate::compare::NothingInCommon;
+use crate::kbuild::{self, Diagnostic};
 use crate::kernel::{Kernel, Origin};
 use crate::plan::NotAGlob;
 use crate::record::{Run, RunStarted};
@@ -30,7 +30,7 @@ pub trait Lab {
         &mut self,
         source: &Source,
         commit: &Commit,
-    ) -> Result<Result<build::Built, build::Failure>, Self::Error>;
+    ) -> Result<Result<kbuild::Built, kbuild::Failure>, Self::Error>;
 
     /// Runs every cell on a kernel.
     ///

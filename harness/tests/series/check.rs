@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use perfsec::build::{Built, Diagnostic, Failure};
 use perfsec::cache::Cache;
 use perfsec::compare::NothingInCommon;
 use perfsec::interrupt::Interrupt;
+use perfsec::kbuild::{Built, Diagnostic, Failure};
 use perfsec::kernel::{Kernel, Origin};
 use perfsec::plan::{Filter, NotAGlob};
 use perfsec::record::{Asked, RunStarted};

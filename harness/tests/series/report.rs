@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use perfsec::build::Diagnostic;
 use perfsec::judge::Verdict;
+use perfsec::kbuild::Diagnostic;
 use perfsec::record::Run;
 use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
 use perfsec::series::{

@@ -10,17 +10,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use perfsec_qemu::Accel;
 use perfsec_wire::Mode;
 
-use crate::build::kconfig::{DEFAULT, Fragment, FragmentError};
-use crate::build::{Recipe, TreeSpec, Variable};
+use crate::engine::Limits;
 use crate::grant::Grant;
 use crate::host::Need;
 use crate::interrupt::Interrupt;
+use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
+use crate::kbuild::{Recipe, TreeSpec, Variable};
 use crate::kernel;
 use crate::obtain::{self, KernelSpec};
 use crate::plan::{Filter, Shard};
 use crate::report::mail::{Mailbox, MessageId};
 use crate::report::{Format, Options, Schema};
-use crate::run::Limits;
 
 pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, StepArgs};
 pub(super) use series::{SeriesArgs, SeriesFormat};

@@ -7,7 +7,7 @@ use clap::{Arg, Args, ValueEnum};
 
 use super::super::exit;
 use super::{BootArgs, CaseArgs, FilterArgs, MailArgs, ObtainArgs};
-use crate::build::TreeSpec;
+use crate::kbuild::TreeSpec;
 use crate::report::mail::Mailbox;
 
 /// Options of `series`.

@@ -5,8 +5,8 @@ use super::super::failures::ROOM;
 use super::super::page::Page;
 use super::super::plain;
 use super::changes;
-use crate::build::Diagnostic;
 use crate::counted::counted;
+use crate::kbuild::Diagnostic;
 use crate::series::{Apply, Base, Boot, Build, Outcome, PatchOutcome, Place, Ran, Tested};
 
 /// How many warnings of a patch are shown.

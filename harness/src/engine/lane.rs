@@ -13,12 +13,12 @@ use crate::interrupt::Interrupt;
 use crate::judge::{Judgement, Known, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
+use crate::machines::{End, Incident, Load, Target, TargetError};
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policies;
 use crate::record::{
     BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused,
 };
-use crate::target::{End, Incident, Load, Target, TargetError};
 
 /// A kernel under a policy, and its cells.
 pub struct LanePlan {

@@ -16,11 +16,11 @@ use crate::case::Library;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::{Boot, Kernel, KernelVersion, Origin};
+use crate::machines::fake::Fake;
+use crate::machines::{End, Incident};
 use crate::plan::{Filter, PlannedCell};
 use crate::policy::Policy;
 use crate::record::{CellResult, Event, LaneEnded};
-use crate::target::fake::Fake;
-use crate::target::{End, Incident};
 
 const CASE: &str = r#"
 title = "a task counts itself"

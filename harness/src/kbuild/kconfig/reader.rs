@@ -270,7 +270,7 @@ fn split_word(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::kconfig::fixture::tree;
+    use crate::kbuild::kconfig::fixture::tree;
 
     #[test]
     fn conditions_are_gathered_from_everything_around() {

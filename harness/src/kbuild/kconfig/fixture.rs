@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::definition::Tree;
-use crate::build;
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
+use crate::kbuild;
 use crate::kernel::Options;
 use crate::source::Source;
 
@@ -15,7 +15,7 @@ pub(super) fn real_tree() -> Source {
     let named = std::env::var("PERFSEC_TEST_TREE");
     let spec = named.as_deref().unwrap_or("debian:6.1").parse().expect("a tree");
     let (cache, interrupt) = (Cache::open().expect("a cache"), Interrupt::default());
-    let source = build::open(&spec, &cache, Options::default(), &interrupt, &|_| {});
+    let source = kbuild::open(&spec, &cache, Options::default(), &interrupt, &|_| {});
     let source = source.expect("a kernel tree");
     let commit = source.resolve(spec.revision.as_deref(), true).expect("a commit");
     source.check_out(&commit).expect("a checkout");

@@ -2,7 +2,7 @@
 
 use crate::console::{self, Kind};
 use crate::judge::Verdict;
-use crate::target::End;
+use crate::machines::End;
 
 /// A death told apart from others.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::{LanePlan, Limits, run_lane};
 use crate::interrupt::Interrupt;
+use crate::machines::TargetError;
 use crate::record::{Asked, Event, Run, RunEnded, RunStarted};
-use crate::target::TargetError;
 
 /// A run that is over, and what kept it from being whole.
 #[derive(Debug)]
