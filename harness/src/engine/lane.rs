@@ -204,7 +204,7 @@ impl Runner<'_> {
             .enumerate()
             .map(|(fresh, index)| {
                 let cell = &self.plan.cells[*index];
-                cell.wire(*index, fresh, self.plan.policies.of(cell.case.policy.as_deref()))
+                cell.wire(*index, fresh, self.plan.policies.get(cell.case.policy.as_deref()))
             })
             .collect();
         let mut boot = Booted {
