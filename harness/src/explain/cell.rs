@@ -35,7 +35,7 @@ pub fn cell(
     for source in &case.source {
         paragraph(&mut out, 2, &format!("from {source}"));
     }
-    if let Some(reason) = case.unmet(kernel) {
+    if let Some(reason) = case.unmet_requirement(kernel) {
         paragraph(&mut out, 2, &format!("skipped on this kernel, which lacks: {reason}"));
     }
     out.push('\n');
@@ -593,7 +593,7 @@ mod tests {
                     .count();
                 let seen =
                     lines.iter().filter(|line| line.text == "  cap perfmon = granted").count();
-                if case.unmet(&kernel).is_none() {
+                if case.unmet_requirement(&kernel).is_none() {
                     assert_eq!(asked, seen, "{}", case.cell_name(&at));
                     compared += 1;
                 }
@@ -613,7 +613,7 @@ mod tests {
         let kernel = kernel(version);
         let mut unexplained = BTreeSet::new();
         for case in &LIBRARY.cases {
-            if case.unmet(&kernel).is_some() {
+            if case.unmet_requirement(&kernel).is_some() {
                 continue;
             }
             for at in case.axes.coordinates() {
