@@ -83,6 +83,24 @@ fn filters_that_select_nothing_are_not_a_success() {
     place.perfsec(&["run", "--list", "event/read"]).succeeds();
 }
 
+#[test]
+fn a_known_difference_that_matches_no_cell_is_refused_with_its_place() {
+    let place = Place::new();
+    let known = |cells: &str| {
+        let text =
+            format!("[[known]]\nname = \"a\"\ncells = [\"{cells}\"]\nreason = \"a patch\"\n");
+        place.file("known.toml", &text);
+        ["known", "--known", "known.toml"]
+    };
+    place.perfsec(&known("event/read/*/none/*")).succeeds();
+    let ended = place.perfsec(&known("event/raed/*/none/*"));
+    assert_eq!(ended.code, Some(2), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("did you mean `event/read/*/none/*`?"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("known.toml:3:10"), "{}", ended.stderr);
+    let run = ["run", "--list", "--known", "known.toml"];
+    assert_eq!(place.perfsec(&run).code, Some(2));
+}
+
 /// A record of a real run with all verdicts except `MISS`.
 const RECORD: &str = include_str!("report/run.jsonl");
 

@@ -8,7 +8,7 @@ use crate::known::{KnownDifferences, Standing, standings};
 
 pub(super) fn known(args: &KnownArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
-    let mut known = KnownDifferences::read(&args.known)?;
+    let mut known = KnownDifferences::read(&args.known, &library)?;
     known.0.extend(KnownDifferences::from_cases(&library).0);
     let runs = args.runs.iter().map(|path| record::read(path)).collect::<Result<Vec<_>, _>>()?;
     let (mut out, mut stale) = (String::new(), 0);

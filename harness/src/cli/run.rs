@@ -12,7 +12,7 @@ use crate::report;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
-    let known = KnownDifferences::read(&args.known)?;
+    let known = KnownDifferences::read(&args.known, &library)?;
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
     let mut cells = filter.select(&library).map_err(Failure::input)?;
     if args.list {

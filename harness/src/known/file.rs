@@ -1,14 +1,15 @@
 //! The shape of a file of known differences.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::KnownEntry;
-use crate::case::{CaseError, Condition, KnownDifference, Mistakes, line_number};
+use crate::case::{CaseError, Condition, KnownDifference, Library, Mistakes, line_number};
 use crate::kernel::{FixedIn, KernelVersion};
-use crate::plan::CellNames;
+use crate::plan::{CellNames, WILDCARDS};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,12 +35,17 @@ struct KnownTable {
     link: Option<Spanned<String>>,
 }
 
-/// Reads the text of a file of known differences.
+/// Reads the text of a file of known differences. With a library, each glob must match one of its
+/// cells.
 ///
 /// # Errors
 ///
 /// All mistakes in it, or the first if it makes the rest meaningless.
-pub fn read(path: &Path, text: &str) -> Result<Vec<KnownEntry>, Vec<CaseError>> {
+pub fn read(
+    path: &Path,
+    text: &str,
+    library: Option<&Library>,
+) -> Result<Vec<KnownEntry>, Vec<CaseError>> {
     let mut mistakes = Mistakes::new(path, text);
     let file: KnownFile = match toml::from_str(text) {
         Ok(file) => file,
@@ -48,12 +54,13 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<KnownEntry>, Vec<CaseError>> 
             return Err(mistakes.all);
         }
     };
+    let suite = library.map(Suite::new);
     let mut all: Vec<KnownEntry> = Vec::new();
     for table in file.known {
         let line = line_number(text, table.span().start);
         let table = table.into_inner();
         check(&table, &all, &mut mistakes);
-        let Some(cells) = cells(&table.cells, &mut mistakes) else { continue };
+        let Some(cells) = cells(&table.cells, suite.as_ref(), &mut mistakes) else { continue };
         let reason = table.reason.into_inner();
         all.push(KnownEntry {
             difference: KnownDifference {
@@ -103,6 +110,7 @@ fn check(table: &KnownTable, earlier: &[KnownEntry], mistakes: &mut Mistakes<'_>
 /// The globs of an entry, or `None` if one is invalid.
 fn cells(
     globs: &Spanned<Vec<Spanned<String>>>,
+    suite: Option<&Suite>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<CellNames> {
     if globs.get_ref().is_empty() {
@@ -110,13 +118,57 @@ fn cells(
     }
     let mut valid = true;
     for glob in globs.get_ref() {
-        if let Err(error) = CellNames::parse(std::slice::from_ref(glob.get_ref())) {
-            mistakes.add(glob.span(), error.to_string(), None);
-            valid = false;
+        match CellNames::parse(std::slice::from_ref(glob.get_ref())) {
+            Ok(names) => {
+                if let Some(suite) = suite.filter(|suite| !suite.matches(&names)) {
+                    let close = suite.suggest(glob.get_ref());
+                    let message = format!("no cell matches `{}`{close}", glob.get_ref());
+                    let help = "`perfsec run --list` lists all cells";
+                    mistakes.add(glob.span(), message, Some(help));
+                }
+            }
+            Err(error) => {
+                mistakes.add(glob.span(), error.to_string(), None);
+                valid = false;
+            }
         }
     }
     let globs: Vec<_> = globs.get_ref().iter().map(|glob| glob.get_ref().clone()).collect();
     CellNames::parse(&globs).ok().filter(|_| valid)
+}
+
+/// The names of all cells that globs may match.
+struct Suite {
+    cells: Vec<String>,
+}
+
+impl Suite {
+    fn new(library: &Library) -> Self {
+        let cells = library.cases.iter().flat_map(|case| {
+            case.axes.coordinates().map(|at| case.cell_name(&at)).collect::<Vec<_>>()
+        });
+        Self { cells: cells.collect() }
+    }
+
+    fn matches(&self, names: &CellNames) -> bool {
+        self.cells.iter().any(|cell| names.contains(cell))
+    }
+
+    /// `; did you mean …?`, with the closest word for each that no cell has, if that matches.
+    fn suggest(&self, glob: &str) -> String {
+        let words: BTreeSet<_> = self.cells.iter().flat_map(|cell| cell.split('/')).collect();
+        let correct = |word: &str| {
+            let name = word.trim_end_matches('*');
+            let known = words.contains(name) || name.contains(WILDCARDS) || name.is_empty();
+            let close = crate::suggest::find_closest(name, &words).filter(|_| !known);
+            close.map_or(word.to_owned(), |close| word.replacen(name, close, 1))
+        };
+        let corrected = glob.split('/').map(correct).collect::<Vec<_>>().join("/");
+        match CellNames::parse(std::slice::from_ref(&corrected)) {
+            Ok(names) if self.matches(&names) => format!("; did you mean `{corrected}`?"),
+            _ => String::new(),
+        }
+    }
 }
 
 /// Splits a transcript into lines, without empty ones.
@@ -162,7 +214,7 @@ perf_event_open(...) = EPERM
         #[case] policy: &str,
         #[case] affected: bool,
     ) {
-        let known = &read(Path::new("known.toml"), FILE).unwrap()[0];
+        let known = &read(Path::new("known.toml"), FILE, None).unwrap()[0];
         let kernel =
             Circumstances { version: version.parse().unwrap(), distribution, config: None };
         assert_eq!(known.affects(cell, &kernel, policy), affected);
@@ -183,14 +235,40 @@ perf_event_open(...) = EPERM
         #[case] to: &str,
         #[case] words: &str,
     ) {
-        let errors = read(Path::new("known.toml"), &FILE.replacen(from, to, 1)).unwrap_err();
+        let errors = read(Path::new("known.toml"), &FILE.replacen(from, to, 1), None).unwrap_err();
         let text = errors[0].to_string();
         assert!(text.contains(words) && text.contains("known.toml:"), "{text}");
     }
 
     #[test]
     fn two_differences_cannot_have_one_name() {
-        let errors = read(Path::new("known.toml"), &FILE.repeat(2)).unwrap_err();
+        let errors = read(Path::new("known.toml"), &FILE.repeat(2), None).unwrap_err();
         assert!(errors[0].to_string().contains("a second"), "{}", errors[0]);
+    }
+
+    #[rstest]
+    #[case::matching("open/cpu*/*/none/*", None)]
+    #[case::prefix("open/cpu-k", None)]
+    #[case::alternatives("{open,close}/*", None)]
+    #[case::word("open/*/nnoe/*", Some("did you mean `open/*/none/*`?"))]
+    #[case::first_word("opne/cpu-kernel*", Some("did you mean `open/cpu-kernel*`?"))]
+    #[case::prefix_with_a_typo("open/cpu-kernal", Some("did you mean `open/cpu-kernel`?"))]
+    #[case::nothing_close("no/such/cell", Some("no cell matches `no/such/cell`\n"))]
+    #[case::case_without_such_a_cell("open/cpu-kernel/no_read_t", Some("no cell matches"))]
+    fn a_glob_that_matches_no_cell_is_a_mistake(#[case] glob: &str, #[case] words: Option<&str>) {
+        let text = FILE.replacen("open/cpu*/*/none/*", glob, 1);
+        let library = Library::built_in().unwrap();
+        let read = read(Path::new("known.toml"), &text, Some(&library));
+        match words {
+            None => assert!(read.is_ok(), "{}", read.unwrap_err()[0]),
+            Some(words) => {
+                let errors = read.unwrap_err();
+                let report = errors[0].to_string();
+                assert!(report.contains(words), "{report}");
+                assert!(report.contains("known.toml:4:10"), "{report}");
+            }
+        }
+        let unchecked = super::read(Path::new("known.toml"), &text, None);
+        assert!(unchecked.is_ok());
     }
 }

@@ -35,20 +35,21 @@ impl KnownDifferences {
     /// Mistakes in it, which a test of the project rules out.
     pub fn built_in() -> Result<Self, KnownError> {
         let path = Path::new("cases/known.toml");
-        Ok(Self(file::read(path, perfsec_cases::known()).map_err(CaseErrors)?))
+        Ok(Self(file::read(path, perfsec_cases::known(), None).map_err(CaseErrors)?))
     }
 
-    /// Reads files; their entries take precedence over the built-in list.
+    /// Reads files; their entries take precedence over the built-in list. Each glob of a file must
+    /// match a cell of `library`.
     ///
     /// # Errors
     ///
     /// A file that cannot be read, and every mistake in it.
-    pub fn read(files: &[PathBuf]) -> Result<Self, KnownError> {
+    pub fn read(files: &[PathBuf], library: &Library) -> Result<Self, KnownError> {
         let mut all = Vec::new();
         for path in files {
             let text = std::fs::read_to_string(path)
                 .map_err(|source| KnownError::Read { path: path.clone(), source })?;
-            all.extend(file::read(path, &text).map_err(CaseErrors)?);
+            all.extend(file::read(path, &text, Some(library)).map_err(CaseErrors)?);
         }
         all.extend(Self::built_in()?.0);
         Ok(Self(all))
@@ -118,7 +119,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_list_is_valid() {
+    fn the_built_in_list_is_valid_and_its_globs_match_cells() {
         KnownDifferences::built_in().unwrap();
+        let library = Library::built_in().unwrap();
+        let path = Path::new("cases/known.toml");
+        file::read(path, perfsec_cases::known(), Some(&library)).unwrap();
     }
 }

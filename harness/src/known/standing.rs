@@ -59,7 +59,7 @@ mod tests {
         let run = crate::record::read(&path).unwrap().run;
         let text = format!("[[known]]\nname = \"a\"\nreason = \"b\"\n{text}");
         let known =
-            KnownDifferences(super::super::read(Path::new("known.toml"), &text).unwrap());
+            KnownDifferences(super::super::read(Path::new("known.toml"), &text, None).unwrap());
         standings(&known, &[run])[0].1
     }
 

@@ -8,6 +8,7 @@ mod shard;
 
 pub use cell::{PlannedCell, cells_per_boot, lane};
 pub use filter::Filter;
+pub(crate) use names::WILDCARDS;
 pub use names::{CellNames, NotAGlob};
 pub use order::{group_by_boot, repeat, shuffle};
 pub use shard::Shard;

@@ -2,6 +2,9 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+/// The characters that make a glob of a name.
+pub(crate) const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+
 /// A set of globs on cell names; a name without wildcards is a prefix.
 #[derive(Clone, Debug)]
 pub struct CellNames {
@@ -25,7 +28,7 @@ impl CellNames {
     pub fn parse(names: &[String]) -> Result<Self, NotAGlob> {
         let mut set = GlobSetBuilder::new();
         for name in names {
-            let glob = if name.contains(['*', '?', '[', '{']) { name.clone() } else { format!("{name}*") };
+            let glob = if name.contains(WILDCARDS) { name.clone() } else { format!("{name}*") };
             let error = |source| NotAGlob { glob: name.clone(), source };
             set.add(GlobBuilder::new(&glob).build().map_err(error)?);
         }
