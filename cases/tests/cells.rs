@@ -208,7 +208,7 @@ impl Prepared {
         let known = Arc::new(KnownDifferences::built_in()?);
         let mut events = vec![Event::Run(RunStarted::now(cells.len(), asked))];
         let mut result = Ok(());
-        for (lane, (boot, cells)) in plan::by_boot(&cells).into_iter().enumerate() {
+        for (lane, (boot, cells)) in plan::group_by_boot(&cells).into_iter().enumerate() {
             let plan = LanePlan {
                 lane,
                 kernel: self.kernel.clone(),

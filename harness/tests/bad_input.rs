@@ -1,4 +1,4 @@
-//! Bad input, each with one clear error and its exit code, and next to it the input that is good.
+//! Bad input: each gets one clear error and its exit code, and the good input next to it none.
 
 #[expect(dead_code, reason = "shared with tests that boot")]
 mod support;
@@ -54,7 +54,7 @@ fn a_case_without_a_mistake_is_listed() {
     "\nboot = \"no-file-caps\"\ndomain =",
     "no executable has capabilities"
 )]
-fn a_mistake_in_a_case_is_told_with_its_place(
+fn a_mistake_in_a_case_is_reported_with_its_place(
     #[case] from: &str,
     #[case] to: &str,
     #[case] words: &str,
@@ -67,7 +67,7 @@ fn a_mistake_in_a_case_is_told_with_its_place(
 }
 
 #[test]
-fn a_directory_without_cases_and_no_directory_are_told() {
+fn a_directory_without_cases_and_a_missing_one_are_refused() {
     let place = Place::new();
     place.file("empty/README", "");
     place.perfsec(&["run", "--list", "--cases", "empty"]).fails(2, "cannot find a case in empty");
@@ -75,19 +75,37 @@ fn a_directory_without_cases_and_no_directory_are_told() {
 }
 
 #[test]
-fn filters_that_select_nothing_are_no_success() {
+fn filters_that_select_nothing_are_not_a_success() {
     let place = Place::new();
     place.perfsec(&["run", "no/such/*"]).fails(4, "select no cell");
-    place.perfsec(&["run", "[*"]).fails(2, "is no glob");
+    place.perfsec(&["run", "[*"]).fails(2, "is not a glob");
     place.perfsec(&["run", "--grant", "perfmn"]).fails(2, "did you mean `perfmon`?");
     place.perfsec(&["run", "--list", "event/read"]).succeeds();
 }
 
-/// A record of a real run, with every verdict but `MISS`.
+#[test]
+fn a_known_difference_that_matches_no_cell_is_refused_with_its_place() {
+    let place = Place::new();
+    let known = |cells: &str| {
+        let text =
+            format!("[[known]]\nname = \"a\"\ncells = [\"{cells}\"]\nreason = \"a patch\"\n");
+        place.file("known.toml", &text);
+        ["known", "--known", "known.toml"]
+    };
+    place.perfsec(&known("event/read/*/none/*")).succeeds();
+    let ended = place.perfsec(&known("event/raed/*/none/*"));
+    assert_eq!(ended.code, Some(2), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("did you mean `event/read/*/none/*`?"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("known.toml:3:10"), "{}", ended.stderr);
+    let run = ["run", "--list", "--known", "known.toml"];
+    assert_eq!(place.perfsec(&run).code, Some(2));
+}
+
+/// A record of a real run with all verdicts except `MISS`.
 const RECORD: &str = include_str!("report/run.jsonl");
 
 #[test]
-fn coverage_of_what_has_none_is_told() {
+fn a_record_without_coverage_and_a_tree_that_is_not_a_kernels_are_refused() {
     let place = Place::new();
     place.file("run.jsonl", RECORD);
     let from = |file: &str| place.perfsec(&["coverage", "--from", file]);
@@ -99,7 +117,7 @@ fn coverage_of_what_has_none_is_told() {
 }
 
 #[test]
-fn a_record_that_is_not_one_or_not_whole_is_told() {
+fn a_bad_record_is_refused_and_a_truncated_one_is_reported() {
     let place = Place::new();
     let report = |file: &str| place.perfsec(&["report", file]);
     place.file("run.jsonl", RECORD);
@@ -119,7 +137,7 @@ fn a_record_that_is_not_one_or_not_whole_is_told() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told_before_anything_boots() {
+fn a_report_that_cannot_be_written_is_refused_before_anything_boots() {
     let place = Place::new();
     let run = |out: &[&str]| place.perfsec(&[&["run", "--kernel", "absent"], out].concat());
     run(&["--out", "."]).fails(5, "cannot write");
@@ -128,7 +146,7 @@ fn a_report_that_cannot_be_written_is_told_before_anything_boots() {
 }
 
 #[test]
-fn a_report_does_not_destroy_what_it_is_made_of_or_another() {
+fn a_report_does_not_overwrite_its_record_or_another_report() {
     let place = Place::new();
     place.file("run.jsonl", RECORD);
     std::os::unix::fs::symlink("run.jsonl", place.path().join("link")).expect("a link");
@@ -145,7 +163,7 @@ fn a_report_does_not_destroy_what_it_is_made_of_or_another() {
 }
 
 #[test]
-fn a_summary_shows_each_text_of_a_record_in_its_line() {
+fn text_from_a_record_cannot_add_lines_to_a_summary() {
     let place = Place::new();
     let hostile =
         RECORD.replace("expects what no kernel does", "expects\\rfaked\\nLinux 9.9: 1 PASS");
@@ -166,7 +184,7 @@ fn a_qemu_that_cannot_run_is_the_hosts_fault() {
     run("/bin/false").fails(5, "/bin/false");
 }
 
-/// A program that passes for QEMU until something is to be booted.
+/// A program that passes for QEMU until something boots.
 fn fake_qemu(place: &Place) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = place.file("qemu", "#!/bin/sh\necho QEMU emulator version 0\n");
@@ -176,7 +194,7 @@ fn fake_qemu(place: &Place) -> String {
 
 #[test]
 #[ignore = "needs secilc"]
-fn a_kernel_file_that_is_none_is_told() {
+fn a_file_that_is_not_a_kernel_is_refused() {
     let place = Place::new();
     let qemu = fake_qemu(&place);
     let (text, empty) = (place.file("text", "not a kernel"), place.file("empty", ""));
@@ -192,7 +210,7 @@ fn a_kernel_file_that_is_none_is_told() {
 
 #[test]
 #[ignore = "needs secilc"]
-fn a_policy_that_is_none_is_told_before_anything_boots() {
+fn a_bad_policy_is_refused_before_anything_boots() {
     let place = Place::new();
     let qemu = fake_qemu(&place);
     let (open, text) = (place.file("open.cil", "(nonsense"), place.file("text", "no policy"));
@@ -209,7 +227,7 @@ fn a_policy_that_is_none_is_told_before_anything_boots() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_is_the_hosts_fault() {
+fn a_cache_that_cannot_be_created_is_the_hosts_fault() {
     let place = Place::new();
     let file = place.file("file", "");
     let mut command = place.command(&["run", "--kernel", "vmlinuz"]);
@@ -218,7 +236,7 @@ fn a_cache_that_cannot_be_is_the_hosts_fault() {
 }
 
 #[test]
-fn a_full_standard_output_is_an_error_and_a_closed_pipe_is_none() {
+fn a_full_standard_output_is_an_error_but_a_closed_pipe_is_not() {
     let place = Place::new();
     for arguments in [["run", "--list"].as_slice(), &["show", "event/read"]] {
         let full = OpenOptions::new().write(true).open("/dev/full").expect("it is always there");
@@ -232,11 +250,11 @@ fn a_full_standard_output_is_an_error_and_a_closed_pipe_is_none() {
     }
 }
 
-/// A record of a real run of cells that 6.1 and 7.3 do not see alike.
+/// A record of a real run of cells that differ between 6.1 and 7.3.
 const DIFFERENT: &str = include_str!("report/different.jsonl");
 
 #[test]
-fn a_comparison_ends_as_its_table_says() {
+fn the_exit_code_of_a_comparison_agrees_with_its_table() {
     let place = Place::new();
     place.file("run.jsonl", RECORD);
     place.file("different.jsonl", DIFFERENT);
@@ -252,7 +270,7 @@ fn a_comparison_ends_as_its_table_says() {
     ends(&["run.jsonl", "--cell", "host/requires"], 4);
     ends(&["run.jsonl", "--cell", "no/such/cell"], 4);
     compare(&["run.jsonl", "different.jsonl"]).fails(2, "no cell in common");
-    compare(&["run.jsonl", "--cell", "[*"]).fails(2, "is no glob");
+    compare(&["run.jsonl", "--cell", "[*"]).fails(2, "is not a glob");
     compare(&["run.jsonl", "--out", "absent/file"]).fails(5, "absent/file");
     place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
     compare(&["run.jsonl", "old.jsonl"]).fails(2, "this perfsec reads format");
@@ -269,7 +287,7 @@ fn a_comparison_ends_as_its_table_says() {
 }
 
 #[test]
-fn a_case_that_was_changed_is_no_difference_of_kernels() {
+fn a_changed_case_is_not_a_difference_between_kernels() {
     let place = Place::new();
     place.file("different.jsonl", DIFFERENT);
     let lanes = DIFFERENT.find("{\"event\":\"lane\",\"lane\":1").expect("the second lane");
@@ -299,7 +317,7 @@ fn hostile_text_in_a_record_does_not_reach_the_terminal() {
 }
 
 #[test]
-fn a_baseline_that_cannot_be_one_is_told_before_anything_boots() {
+fn a_bad_baseline_is_refused_before_anything_boots() {
     let place = Place::new();
     let run = |baseline: &str| {
         place.perfsec(&["run", "--kernel", "absent", "--qemu", "./absent", "--baseline", baseline])

@@ -1,13 +1,13 @@
-//! Real consoles, each with the reports that are to be found on it.
+//! Consoles of real kernels, each with the reports to find in it.
 //!
-//! A file is a header of `# kind:` and `# title:` lines, one pair per report, a blank line, and
-//! the console as it came. With PERFSEC_BLESS=1 the headers are rewritten with what is found.
+//! A file has a header of `# kind:` and `# title:` lines, one pair per report, a blank line, and
+//! the console output. PERFSEC_BLESS=1 rewrites the headers with the reports that were found.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use perfsec::console::{Kind, reports};
+use perfsec::console::{ReportKind, reports};
 
 fn found(console: &str) -> String {
     reports(console).iter().fold(String::new(), |mut header, report| {
@@ -18,7 +18,7 @@ fn found(console: &str) -> String {
 }
 
 #[test]
-fn every_console_shows_the_reports_in_its_header() {
+fn every_console_has_the_reports_in_its_header() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console");
     let bless = std::env::var_os("PERFSEC_BLESS").is_some();
     let mut files = 0;
@@ -51,7 +51,7 @@ fn every_console_shows_the_reports_in_its_header() {
 }
 
 #[test]
-fn an_excerpt_is_the_report_and_nothing_else() {
+fn an_excerpt_contains_only_the_report() {
     let console = "[    1.0] noise\r\n\
         [    1.000000] kernel BUG at kernel/events/core.c:123!\r\n\
         [    1.000001] Oops: invalid opcode: 0000 [#1] SMP\r\n\
@@ -59,7 +59,7 @@ fn an_excerpt_is_the_report_and_nothing_else() {
         [    1.000003] more noise\r\n";
     let reports = reports(console);
     assert_eq!(reports.len(), 1, "{reports:#?}");
-    assert_eq!(reports[0].kind, Kind::Bug);
+    assert_eq!(reports[0].kind, ReportKind::Bug);
     assert_eq!(reports[0].title, "kernel BUG at kernel/events/core.c:123");
     assert_eq!(
         reports[0].excerpt,
@@ -71,7 +71,7 @@ fn an_excerpt_is_the_report_and_nothing_else() {
 }
 
 #[test]
-fn a_console_without_end_gives_a_report_with_one() {
+fn a_report_without_an_end_has_a_bounded_excerpt() {
     let mut console = String::from("BUG: soft lockup - CPU#0 stuck for 3s! [init:1]\n");
     for _ in 0..10_000 {
         console += "x\n";
@@ -84,11 +84,11 @@ fn a_console_without_end_gives_a_report_with_one() {
 }
 
 #[test]
-fn a_second_first_line_is_a_reboot_and_the_first_is_none() {
+fn a_second_linux_banner_is_a_reboot() {
     let boot = "[    0.000000] Linux version 6.1.0 (gcc) #1 SMP\r\n[    1.000000] ready\r\n";
     assert_eq!(reports(boot), []);
     let twice = reports(&format!("SeaBIOS\r\n{boot}\x1bc\x1b[?7lSeaBIOS\r\n{boot}"));
     assert_eq!(twice.len(), 1, "{twice:#?}");
-    assert_eq!(twice[0].kind, Kind::Reboot);
+    assert_eq!(twice[0].kind, ReportKind::Reboot);
     assert!(twice[0].excerpt.starts_with("SeaBIOS\n[    0.000000] Linux version"));
 }

@@ -1,7 +1,7 @@
-//! What makes a result trustworthy, on a real kernel: order, company and repetition change nothing, and a
-//! record that the kernel lost is no verdict on the kernel.
+//! Tests on a real kernel that results are trustworthy: they do not depend on the order of cells,
+//! on other cells or on repetition, and a lost record is not held against the kernel.
 //!
-//! Needs QEMU and secilc on the search path and, in PERFSEC_TEST_KERNEL, a stock kernel.
+//! They need QEMU and secilc in PATH, and a stock kernel in PERFSEC_TEST_KERNEL.
 
 #[expect(dead_code, reason = "shared with tests that do not boot")]
 mod support;
@@ -16,10 +16,10 @@ fn run(arguments: &[&str]) -> Ended {
     place.perfsec(&all)
 }
 
-/// A cell passes only with the very transcript that it has in the order of the suite.
+/// A cell passes only with the transcript that it has in the order of the suite.
 #[test]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn every_cell_sees_the_same_in_another_order() {
+fn every_cell_passes_in_another_order() {
     let ended = run(&["--shuffle", "20200212"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stdout);
 }
@@ -30,20 +30,20 @@ fn every_cell_sees_the_same_in_another_order() {
 #[case("thread/")]
 #[case("exec/no-new-privs")]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_cell_sees_alone_what_it_sees_among_others(#[case] cell: &str) {
+fn a_cell_passes_without_the_others(#[case] cell: &str) {
     let ended = run(&[cell]);
     assert_eq!(ended.code, Some(0), "{}", ended.stdout);
 }
 
 #[test]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_cell_sees_the_same_however_often_it_runs() {
+fn a_cell_passes_however_often_it_runs() {
     let cells = ["open/cpu-kernel/none_t/paranoid=2", "event/own/all_t/paranoid=2"];
     let ended = run(&[cells[0], cells[1], "--repeat", "25"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stdout);
 }
 
-/// Three denials in one syscall, and room for one record.
+/// Three denials in one syscall. With a backlog limit of 1, the kernel loses records.
 const FLOOD: &str = r#"
 title  = "three records of one syscall"
 source = ["kernel/audit.c, audit_log_start(): a record that may not wait is lost over the limit"]
@@ -74,7 +74,7 @@ perf_event_open(...) = fd
 #[case::enough("8192", 0, "1 PASS")]
 #[case::too_little("1", 3, "1 ERROR")]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_record_that_the_kernel_lost_is_an_error_and_no_failure(
+fn a_lost_record_is_an_error_not_a_failure(
     #[case] room: &str,
     #[case] code: i32,
     #[case] count: &str,

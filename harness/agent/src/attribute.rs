@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use nix::libc;
 use perfsec_wire::observation::{Call, CapCheck, Effect, KernelMessage, Record, SubjectSeen};
+use perfsec_wire::record_types;
 
 use crate::kmsg::Printed;
 use crate::record;
@@ -281,7 +282,7 @@ impl Sorting {
             }
             match owner(&record) {
                 Some(owner) if owner != pid => {}
-                Some(_) if record.kind == record::AVC => avcs.push(record),
+                Some(_) if record.kind == record_types::AVC => avcs.push(record),
                 _ => others.push(record),
             }
         }

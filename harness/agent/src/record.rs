@@ -1,16 +1,14 @@
 //! What the agent must know about an audit record to attribute it; the rest is the judge's.
 
 use perfsec_wire::observation::Record;
-
-/// `AUDIT_AVC` of `include/uapi/linux/audit.h`.
-pub(crate) const AVC: u16 = 1400;
-/// `AUDIT_SYSCALL`.
-const SYSCALL: u16 = 1300;
+use perfsec_wire::record_types::{
+    CONFIG_CHANGE, MAC_CONFIG_CHANGE, MAC_POLICY_LOAD, MAC_STATUS, SYSCALL,
+};
 
 /// Whether a record is about what the agent did to the policy, and so of no syscall of a subject:
 /// `AUDIT_MAC_POLICY_LOAD`, `AUDIT_MAC_STATUS`, `AUDIT_MAC_CONFIG_CHANGE`, and `AUDIT_CONFIG_CHANGE`.
 pub(crate) fn is_of_policy(record: &Record) -> bool {
-    matches!(record.kind, 1403..=1405 | 1305)
+    matches!(record.kind, MAC_POLICY_LOAD | MAC_STATUS | MAC_CONFIG_CHANGE | CONFIG_CHANGE)
 }
 
 /// `SECONDS.MILLIS:SERIAL`, which records of one event share.
@@ -71,7 +69,7 @@ mod tests {
     #[test]
     fn only_a_syscall_record_describes_a_syscall() {
         let record = |kind| Record { kind, text: CALL.to_owned() };
-        assert_eq!(syscall(&record(1300)), Some((298, -13)));
-        assert_eq!(syscall(&record(1400)), None);
+        assert_eq!(syscall(&record(SYSCALL)), Some((298, -13)));
+        assert_eq!(syscall(&record(perfsec_wire::record_types::AVC)), None);
     }
 }

@@ -151,7 +151,7 @@ impl Comparison {
                 .judgement
                 .observed
                 .iter()
-                .map(|text| crate::case::Expected { text: text.clone(), line: 0 })
+                .map(|text| crate::case::ExpectedLine { text: text.clone(), line: 0 })
                 .collect();
             let text = difference(&expected, &after.judgement.observed, &after.path);
             self.opened.push((after.name.clone(), plain(&text)));

@@ -1,18 +1,12 @@
 //! The AVC records of a run's cells.
 
+use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
 use perfsec_wire::observation::Effect;
+use perfsec_wire::record_types::AVC;
 
 use crate::audit::{Admin, Denial};
 use crate::record::CellResult;
 use crate::transcript::{CapLine, CapVerdict};
-
-/// The type of an AVC record (include/uapi/linux/audit.h).
-const AVC: u16 = 1400;
-
-/// CAP_SYS_ADMIN
-const SYS_ADMIN: u32 = 21;
-/// CAP_PERFMON
-const PERFMON: u32 = 38;
 
 /// What has been asked in one system call.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use crate::case::{Axes, Coordinates, Selector};
 use crate::grant::Grant;
 use perfsec_wire::Mode;
 
-/// A product of values: the cells of a selector that names every axis.
+/// The cells of a selector that names every axis: the product of its values.
 #[derive(Clone, PartialEq)]
 struct Block {
     domain: Vec<String>,
@@ -13,10 +13,10 @@ struct Block {
     mode: Vec<Mode>,
 }
 
-/// Selectors that select exactly `cells` and no cell twice.
+/// Selectors that together select exactly `cells`, and no cell twice.
 ///
-/// Cells that differ on one axis only are joined until nothing can be joined, the axis that varies
-/// fastest first; the result is small, not proven smallest.
+/// Joins cells that differ on a single axis, axis by axis, the one that varies fastest first. The
+/// result is small, but not always the smallest.
 pub(super) fn cover(axes: &Axes, cells: &[Coordinates]) -> Vec<Selector> {
     let mut blocks: Vec<Block> = axes
         .coordinates()
@@ -42,7 +42,7 @@ pub(super) fn cover(axes: &Axes, cells: &[Coordinates]) -> Vec<Selector> {
 }
 
 impl Block {
-    /// Whether the two differ on this axis only (0 is the fastest).
+    /// True if the two differ at most on this axis (0 varies fastest).
     fn joins(&self, other: &Self, axis: usize) -> bool {
         let same = [
             self.mode == other.mode,
@@ -98,10 +98,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_cell_is_selected_once_and_no_other(chosen in proptest::collection::vec(any::<bool>(), 24)) {
+        fn every_cell_is_selected_once_and_no_other(
+            chosen in proptest::collection::vec(any::<bool>(), 24),
+        ) {
             let all: Vec<_> = axes().coordinates().collect();
-            let cells: Vec<_> =
-                all.iter().zip(&chosen).filter(|(_, chosen)| **chosen).map(|(at, _)| at.clone()).collect();
+            let cells = all.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
+            let cells: Vec<_> = cells.map(|(at, _)| at.clone()).collect();
             let selectors = cover(&axes(), &cells);
             for (at, chosen) in all.iter().zip(chosen) {
                 let count = selectors.iter().filter(|selector| selector.selects(at)).count();

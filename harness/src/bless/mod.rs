@@ -1,4 +1,4 @@
-//! Writes what was seen into case files, for a person to review.
+//! Writes observed transcripts into case files, for a person to review.
 
 mod cover;
 mod rewrite;

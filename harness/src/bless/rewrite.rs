@@ -1,28 +1,28 @@
-//! Changes the expectations of a case file and nothing else in it.
+//! Rewrites the expectations of a case file and leaves the rest untouched.
 
 use std::collections::BTreeMap;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::cover::cover;
-use crate::case::{Case, Coordinates, Selector, abbreviated};
+use crate::case::{Case, Coordinates, Selector, abbreviate};
 
-/// A case file that cannot be rewritten.
+/// The case file cannot be rewritten.
 #[derive(Debug, thiserror::Error)]
 pub enum BlessError {
-    /// It was read a moment ago, so it changed since.
+    /// It no longer parses, so it was changed after perfsec read it.
     #[error("the file changed while its cells ran")]
     Changed(#[from] toml_edit::TomlError),
 }
 
-/// The text of the case file with the transcripts that were seen in place of those that differ.
+/// The text of the case file, with observed transcripts in place of those that differ.
 ///
-/// A block whose cells agree keeps its place and gets a new transcript; one whose cells disagree is
-/// divided. Cells that no block selects get blocks at the end.
+/// A block whose cells all saw the same keeps its place and gets the new transcript; others are
+/// split. Cells that no block selects get blocks at the end.
 ///
 /// # Errors
 ///
-/// When the file's text is no longer what was read.
+/// If the text does not parse.
 pub fn rewrite(
     case: &Case,
     seen: &BTreeMap<Coordinates, Vec<String>>,
@@ -60,7 +60,7 @@ pub fn rewrite(
     let rest: Vec<_> = seen.keys().filter(|at| !placed.contains(at)).cloned().collect();
     push_all(&mut new, case, texts(&rest, seen));
     for (index, table) in new.iter_mut().enumerate() {
-        // Behind the steps, in this order.
+        // After the steps, in this order.
         table.set_position(Some(1_000_000 + index as isize));
         if table.decor().prefix().is_none() {
             table.decor_mut().set_prefix("\n");
@@ -70,7 +70,7 @@ pub fn rewrite(
     Ok(document.to_string())
 }
 
-/// The different transcripts, each with its cells.
+/// The distinct transcripts, each with its cells.
 fn texts(
     cells: &[Coordinates],
     seen: &BTreeMap<Coordinates, Vec<String>>,
@@ -78,7 +78,7 @@ fn texts(
     let mut texts: Vec<(String, Vec<Coordinates>)> = Vec::new();
     for at in cells {
         let Some(lines) = seen.get(at) else { continue };
-        let text: String = lines.iter().map(|line| abbreviated(line) + "\n").collect();
+        let text: String = lines.iter().map(|line| abbreviate(line) + "\n").collect();
         match texts.iter_mut().find(|(known, _)| *known == text) {
             Some((_, cells)) => cells.push(at.clone()),
             None => texts.push((text, vec![at.clone()])),
@@ -122,7 +122,7 @@ fn block(selector: &Selector, transcript: Option<Item>) -> Table {
     table
 }
 
-/// A literal multi-line string, unless the text holds what ends one.
+/// A literal multi-line string, unless the text contains its terminator.
 fn transcript(text: &str) -> Item {
     let literal = format!("'''\n{text}'''").parse::<Value>();
     Item::Value(literal.unwrap_or_else(|_| text.into()))

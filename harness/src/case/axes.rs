@@ -1,4 +1,4 @@
-//! The axes along which one case is expanded into cells.
+//! The axes on which a case is expanded into cells.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grant::Grant;
 
-/// The values that a case takes along each axis; none is empty.
+/// The values of a case on each axis; no axis is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axes {
     /// Types of the subject's context.
@@ -21,7 +21,7 @@ pub struct Axes {
     pub mode: Vec<Mode>,
 }
 
-/// One cell of a case: a value on every axis.
+/// A cell of a case: one value on each axis.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -36,7 +36,7 @@ pub struct Coordinates {
     pub mode: Mode,
 }
 
-/// The cells that an expectation is about: on each axis the values named, or all.
+/// The cells that an expectation covers: on each axis, the named values, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     /// Types of the subject's context.
@@ -50,7 +50,7 @@ pub struct Selector {
 }
 
 impl Axes {
-    /// Every cell, the mode varying fastest.
+    /// Iterates over all cells; the mode varies fastest.
     pub fn coordinates(&self) -> impl Iterator<Item = Coordinates> + '_ {
         self.domain.iter().flat_map(move |domain| {
             self.paranoid.iter().flat_map(move |&paranoid| {
@@ -68,7 +68,7 @@ impl Axes {
 }
 
 impl Selector {
-    /// Whether the cell is among those named.
+    /// True if the selector covers the cell.
     #[must_use]
     pub fn selects(&self, at: &Coordinates) -> bool {
         fn named<T: PartialEq>(values: Option<&Vec<T>>, value: &T) -> bool {
@@ -82,7 +82,7 @@ impl Selector {
 }
 
 impl Coordinates {
-    /// On how many axes two cells differ.
+    /// The number of axes on which two cells differ: 0 to 4.
     #[must_use]
     pub fn distance(&self, other: &Self) -> usize {
         usize::from(self.domain != other.domain)

@@ -1,18 +1,17 @@
-//! Whether a case is whole: every cell has one expectation, and every denial a control.
+//! Checks that a case is complete: one expectation for each cell, and a control for each denial.
 
-use std::ops::Range;
-
+use super::error::Mistakes;
 use super::lines::line_span;
-use super::{Case, CaseError, Expect, Selector, Transcript};
+use super::{Case, Expect, Selector, Transcript};
 
-/// Whether every cell must have its expectation already.
+/// Selects whether a case may lack expectations and controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Completeness {
-    Demanded,
-    NotYet,
+    Required,
+    Optional,
 }
 
-/// Gives cells without an expectation an empty one, which nothing that was seen agrees with.
+/// Gives cells without an expectation an empty one, which no observation matches.
 pub(super) fn fill(case: &mut Case) {
     for at in case.axes.coordinates() {
         if case.expects.iter().any(|expect| expect.selector.selects(&at)) {
@@ -29,41 +28,16 @@ pub(super) fn fill(case: &mut Case) {
     }
 }
 
-/// Every cell has exactly one expectation, every expectation has a cell, and every denial a control.
-pub(super) fn check(
-    case: &Case,
-    error: &impl Fn(Range<usize>, String, Option<String>) -> CaseError,
-) -> Result<(), Vec<CaseError>> {
-    let at_line = |line| line_span(&case.text, line);
-    let mut errors = Vec::new();
-    for at in case.axes.coordinates() {
-        let mut matching = case.expects.iter().filter(|expect| expect.selector.selects(&at));
-        match (matching.next(), matching.next()) {
-            (Some(_), None) => {}
-            (None, _) => {
-                let message = format!("no expectation for the cell `{}`", case.cell_name(&at));
-                let help = "add an `[[expect]]` whose keys select it, or take it out of the axes";
-                errors.push(error(
-                    at_line(case.text.lines().count()),
-                    message,
-                    Some(help.to_owned()),
-                ));
-            }
-            (Some(first), Some(second)) => {
-                let message = format!("two expectations for the cell `{}`", case.cell_name(&at));
-                let help = format!("the other one begins in line {}", first.line);
-                errors.push(error(at_line(second.line), message, Some(help)));
-            }
-        }
-        // One example is enough to find the place.
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+/// Checks that each cell has exactly one expectation, each expectation a cell, and each denial a
+/// control.
+pub(super) fn check(case: &Case, mistakes: &mut Mistakes<'_>) {
+    if !check_cells(case, mistakes) {
+        return;
     }
     for expect in &case.expects {
         if !case.axes.coordinates().any(|at| expect.selector.selects(&at)) {
-            let message = "this expectation selects no cell".to_owned();
-            errors.push(error(at_line(expect.line), message, None));
+            let span = line_span(&case.text, expect.line);
+            mistakes.add(span, "this expectation selects no cell", None);
         }
     }
     if let Some(at) =
@@ -72,10 +46,32 @@ pub(super) fn check(
     {
         let message =
             format!("the cell `{}` expects a denial and has no control", case.cell_name(&at));
-        let help = "add a domain or a grant with which the same steps succeed, or name a case in which \
-                    they do as `control`: otherwise the case would pass although nothing works";
-        let line = case.expect(&at).line;
-        errors.push(error(at_line(line), message, Some(help.to_owned())));
+        let help = "add a domain or a grant with which the same steps succeed, or set `control` \
+                    to a case in which they do: otherwise the case passes even if nothing works";
+        mistakes.add(line_span(&case.text, case.expect(&at).line), message, Some(help));
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// True if each cell has exactly one expectation; reports the first that has not.
+fn check_cells(case: &Case, mistakes: &mut Mistakes<'_>) -> bool {
+    for at in case.axes.coordinates() {
+        let mut matching = case.expects.iter().filter(|expect| expect.selector.selects(&at));
+        match (matching.next(), matching.next()) {
+            (Some(_), None) => continue,
+            (None, _) => {
+                let message = format!("no expectation for the cell `{}`", case.cell_name(&at));
+                let help = "add an `[[expect]]` whose keys select it, or take it out of the axes";
+                let span = line_span(&case.text, case.text.lines().count());
+                mistakes.add(span, message, Some(help));
+            }
+            (Some(first), Some(second)) => {
+                let message = format!("two expectations for the cell `{}`", case.cell_name(&at));
+                let help = format!("the other one begins in line {}", first.line);
+                mistakes.add(line_span(&case.text, second.line), message, Some(&help));
+            }
+        }
+        // One example is enough to find the place; a forgotten axis would report hundreds.
+        return false;
+    }
+    true
 }

@@ -1,30 +1,45 @@
 //! Conditions on the kernel, each with its reason.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::kernel::{Config, FixedIn, Kernel, KernelVersion};
 
-/// A difference between kernels: when it holds and why. Everything that is given must hold.
+/// A difference between kernels: where it holds and why. It holds where every given part does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// The releases that first carried it, one for each stable series.
+    /// The first release with the difference, in each stable series.
     pub since: Option<FixedIn>,
-    /// The releases from which on it is no longer so, one for each stable series.
+    /// The first release without it again, in each stable series.
     pub until: Option<FixedIn>,
-    /// The series that it is about; others were not looked at.
+    /// The series to which it is limited: others were not examined. Empty for all.
     pub series: Vec<KernelVersion>,
     /// The distribution whose kernels have it.
     pub distribution: Option<String>,
-    /// An option that must be `=y` or `=m`; holds when the configuration is not known.
+    /// An option that must be `=y` or `=m`. Holds if the configuration is unknown.
     pub config: Option<String>,
     /// The commit, document or patch that makes the difference.
     pub reason: String,
 }
 
-/// What conditions are about: facts of the kernel that runs.
+/// A difference that a kernel is known to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Known")]
+pub struct KnownDifference {
+    /// Its name, the same in every run and report.
+    pub name: String,
+    /// The commit, document or patch that makes the difference.
+    pub reason: String,
+    /// URL of a discussion.
+    pub link: Option<String>,
+}
+
+/// Facts about the kernel under test that conditions refer to.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
     /// Its version, stable number included.
     pub version: KernelVersion,
-    /// Who built it, if known.
+    /// The distribution that built it, if known.
     pub distribution: Option<&'a str>,
     /// Its configuration, if known.
     pub config: Option<&'a Config>,
@@ -41,7 +56,7 @@ impl<'a> From<&'a Kernel> for Circumstances<'a> {
 }
 
 impl Condition {
-    /// Whether it holds.
+    /// True if the condition holds on this kernel.
     #[must_use]
     pub fn holds(&self, kernel: &Circumstances<'_>) -> bool {
         self.since.as_ref().is_none_or(|fixed| fixed.has(kernel.version))

@@ -1,4 +1,4 @@
-//! What is wrong with a case file, and where.
+//! Mistakes in case files, each with its place.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,33 +9,33 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 /// One mistake in a case file.
 #[derive(Clone, Debug)]
 pub struct CaseError {
-    /// The file, as the user would name it.
+    /// The file's path, as the user would write it.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
-    /// What the mistake is, as bytes of the text.
+    /// The faulty part of the text, in bytes.
     pub span: Range<usize>,
-    /// What is wrong.
+    /// The error message.
     pub message: String,
-    /// What to do about it.
+    /// Advice on how to fix it.
     pub help: Option<String>,
 }
 
-/// The mistakes of one file, while it is read.
+/// Collects the mistakes of one file while it is read.
 pub(crate) struct Mistakes<'a> {
     path: &'a Path,
     text: &'a str,
-    /// Those that were found so far.
+    /// The mistakes found so far.
     pub(crate) all: Vec<CaseError>,
 }
 
 impl<'a> Mistakes<'a> {
-    /// None yet.
-    pub(crate) fn of(path: &'a Path, text: &'a str) -> Self {
+    /// Starts without a mistake.
+    pub(crate) fn new(path: &'a Path, text: &'a str) -> Self {
         Self { path, text, all: Vec::new() }
     }
 
-    /// One more; `help` says what to do about it.
+    /// Adds a mistake; `help` is advice on how to fix it.
     pub(crate) fn add(
         &mut self,
         span: Range<usize>,
@@ -51,18 +51,18 @@ impl<'a> Mistakes<'a> {
         });
     }
 
-    /// One that the reader of TOML found.
+    /// Adds a mistake that the TOML parser found.
     pub(crate) fn toml(&mut self, error: &toml::de::Error) {
         self.add(error.span().unwrap_or(0..0), error.message(), None);
     }
 }
 
-/// Everything that is wrong with a set of case files.
+/// All mistakes in a set of case files.
 #[derive(Debug)]
 pub struct CaseErrors(pub Vec<CaseError>);
 
 impl CaseError {
-    /// Line and column, both from 1.
+    /// Line and column of the mistake, both from 1.
     #[must_use]
     pub fn position(&self) -> (usize, usize) {
         let before = &self.text[..floor(&self.text, self.span.start)];

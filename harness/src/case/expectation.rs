@@ -1,49 +1,50 @@
-//! Expected transcripts: text that is checked against the case's steps when the file is read.
+//! Expected transcripts, checked against the case's steps when the file is read.
 
 use std::collections::BTreeSet;
 
 use perfsec_wire::Step;
 
-use super::file::needed;
+use super::bindings::needed;
 use crate::errno::Errno;
 use crate::transcript::{self, Effect};
 
-/// An expected transcript, with the lines of every kernel.
+/// An expected transcript, with the lines of all kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
-    lines: Vec<Line>,
+    lines: Vec<GuardedLine>,
 }
 
-/// A line of an expected transcript on one kernel.
+/// A line of the expected transcript of one kernel.
 #[derive(
     Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
-pub struct Expected {
-    /// In canonical spelling.
+#[schemars(rename = "Expected")]
+pub struct ExpectedLine {
+    /// The line, in canonical spelling.
     pub text: String,
-    /// Where it stands in the case file, from 1.
+    /// Its line in the case file, from 1.
     pub line: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
-    content: Content,
+struct GuardedLine {
+    content: LineContent,
     guard: Option<Guard>,
-    /// Line of the file, from 1.
+    /// Line in the case file, from 1.
     number: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Content {
-    Call { step: usize, text: String, outcome: Outcome },
+enum LineContent {
+    Call { step: usize, text: String, outcome: CallOutcome },
     Effect(Effect),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum CallOutcome {
     Success,
     Error(Errno),
-    /// A `recvmsg` that did not bring what was sent.
+    /// A `recvmsg` that received a message without its descriptor.
     Nothing,
 }
 
@@ -54,7 +55,7 @@ struct Guard {
     wanted: bool,
 }
 
-/// A mistake in a transcript: the line of the file, what is wrong, what to do.
+/// A mistake in a transcript: the line of the file, the message, and advice.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
     pub(super) line: usize,
@@ -73,15 +74,15 @@ impl Mistake {
     }
 }
 
-/// Arguments that are those of the step: a long call need not be written out in every block.
+/// Stands for a step's own arguments, so that a case need not repeat a long call.
 const ELIDED: &str = "...";
 
-/// Longest line that [`abbreviated`] leaves as it is: what a mail shows unbroken.
+/// Longest line that [`abbreviate`] does not change: longer ones are wrapped in a mail.
 const MAIL_WIDTH: usize = 78;
 
-/// A line as it is best written into a case file.
+/// Shortens a line for a case file: elides the arguments of a long call.
 #[must_use]
-pub fn abbreviated(line: &str) -> String {
+pub fn abbreviate(line: &str) -> String {
     let call = !line.starts_with(char::is_whitespace) && line.len() > MAIL_WIDTH;
     match (line.split_once('('), line.rsplit_once(')')) {
         (Some((syscall, _)), Some((_, result))) if call => format!("{syscall}({ELIDED}){result}"),
@@ -90,7 +91,7 @@ pub fn abbreviated(line: &str) -> String {
 }
 
 impl Transcript {
-    /// Reads a transcript whose first line is line `first` of the file.
+    /// Parses a transcript that begins on line `first` of the file.
     pub(super) fn parse(
         text: &str,
         first: usize,
@@ -106,19 +107,22 @@ impl Transcript {
             let number = first + index;
             let (body, guard) = split_guard(line, number, conditions)?;
             let content = if line.starts_with(char::is_whitespace) {
-                if !lines.iter().any(|line: &Line| matches!(line.content, Content::Call { .. })) {
-                    return Err(Mistake::new(number, "an effect stands before every syscall")
-                        .help("syscalls are not indented, what they cause is"));
+                if !lines
+                    .iter()
+                    .any(|line: &GuardedLine| matches!(line.content, LineContent::Call { .. }))
+                {
+                    return Err(Mistake::new(number, "an effect before the first syscall")
+                        .help("do not indent syscalls, only what they cause"));
                 }
                 let effect =
                     transcript::parse_effect(body).map_err(|error| Mistake::new(number, error))?;
-                Content::Effect(effect)
+                LineContent::Effect(effect)
             } else {
-                let last = lines.iter().rev().find_map(|line: &Line| match &line.content {
-                    Content::Call { step, .. } => Some((*step, line.guard.is_some())),
-                    Content::Effect(_) => None,
+                let last = lines.iter().rev().find_map(|line: &GuardedLine| match &line.content {
+                    LineContent::Call { step, .. } => Some((*step, line.guard.is_some())),
+                    LineContent::Effect(_) => None,
                 });
-                // Two guarded lines in a row may be the two sides of one step.
+                // Two guarded lines in a row may be alternatives of one step.
                 let from = match last {
                     None => 0,
                     Some((step, true)) if guard.is_some() => step,
@@ -126,65 +130,65 @@ impl Transcript {
                 };
                 parse_call(body, number, steps, from)?
             };
-            lines.push(Line { content, guard, number });
+            lines.push(GuardedLine { content, guard, number });
         }
         let transcript = Self { lines };
         transcript.check(first, steps, processes)?;
         Ok(transcript)
     }
 
-    /// The lines that hold on one kernel.
-    pub(super) fn resolve(&self, holds: impl Fn(&str) -> bool) -> Vec<Expected> {
+    /// The lines for one kernel; `holds` evaluates the condition with this name.
+    pub(super) fn resolve(&self, holds: impl Fn(&str) -> bool) -> Vec<ExpectedLine> {
         self.resolved(&holds)
-            .map(|line| Expected {
+            .map(|line| ExpectedLine {
                 text: match &line.content {
-                    Content::Call { text, .. } => text.clone(),
-                    Content::Effect(effect) => format!("  {effect}"),
+                    LineContent::Call { text, .. } => text.clone(),
+                    LineContent::Effect(effect) => format!("  {effect}"),
                 },
                 line: line.number,
             })
             .collect()
     }
 
-    /// Whether any line, on any kernel, is a syscall that is refused for lack of privilege.
+    /// True if, on any kernel, a syscall is refused for lack of privilege.
     #[must_use]
     pub(super) fn has_denial(&self) -> bool {
         self.lines.iter().any(|line| match &line.content {
-            Content::Call { outcome: Outcome::Error(errno), .. } => errno.is_denial(),
-            Content::Call { outcome, .. } => *outcome == Outcome::Nothing,
-            Content::Effect(_) => false,
+            LineContent::Call { outcome: CallOutcome::Error(errno), .. } => errno.is_denial(),
+            LineContent::Call { outcome, .. } => *outcome == CallOutcome::Nothing,
+            LineContent::Effect(_) => false,
         })
     }
 
-    /// Names of the conditions that lines depend on.
+    /// Names of the conditions in the guards of lines.
     pub(super) fn conditions(&self) -> BTreeSet<&str> {
         let guards = self.lines.iter().filter_map(|line| line.guard.as_ref());
         guards.map(|guard| guard.condition.as_str()).collect()
     }
 
-    /// Whether any line depends on the kernel.
+    /// True if any line has a guard.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
         self.lines.iter().any(|line| line.guard.is_some())
     }
 
-    /// A guarded syscall takes its effects with it.
-    fn resolved(&self, holds: &impl Fn(&str) -> bool) -> impl Iterator<Item = &Line> {
+    /// The lines whose guards hold. A syscall whose guard fails takes its effects with it.
+    fn resolved(&self, holds: &impl Fn(&str) -> bool) -> impl Iterator<Item = &GuardedLine> {
         let mut call_holds = true;
         self.lines.iter().filter(move |line| {
             let own =
                 line.guard.as_ref().is_none_or(|guard| holds(&guard.condition) == guard.wanted);
             match line.content {
-                Content::Call { .. } => {
+                LineContent::Call { .. } => {
                     call_holds = own;
                     own
                 }
-                Content::Effect(_) => call_holds && own,
+                LineContent::Effect(_) => call_holds && own,
             }
         })
     }
 
-    /// Every step that would be performed has one line, under each combination of conditions.
+    /// Checks that every step that is performed has one line, for all combinations of conditions.
     fn check(&self, first: usize, steps: &[Step], processes: &[String]) -> Result<(), Mistake> {
         let names: Vec<_> = self.conditions().into_iter().collect();
         if names.len() > 8 {
@@ -213,14 +217,14 @@ impl Transcript {
         let mut calls = self
             .resolved(holds)
             .filter_map(|line| match &line.content {
-                Content::Call { step, outcome, .. } => Some((*step, *outcome, line.number)),
-                Content::Effect(_) => None,
+                LineContent::Call { step, outcome, .. } => Some((*step, *outcome, line.number)),
+                LineContent::Effect(_) => None,
             })
             .peekable();
         let opened_by_steps: Vec<_> = steps.iter().filter_map(Step::binds).collect();
         let mut open: BTreeSet<&str> = BTreeSet::new();
         for (index, step) in steps.iter().enumerate() {
-            // A file descriptor that no step makes is one of the given ones.
+            // A descriptor that no step opens comes from the `[[given]]` steps.
             let needed = needed(step, processes);
             let missing =
                 needed.iter().find(|fd| !open.contains(*fd) && opened_by_steps.contains(fd));
@@ -238,17 +242,17 @@ impl Transcript {
                             number,
                             format!("`{step}` is not performed: `{fd}` was never opened"),
                         )
-                        .help("leave the line out"));
+                        .help("remove the line"));
                     }
                     match (step.binds(), outcome) {
-                        (Some(fd), Outcome::Success) => drop(open.insert(fd)),
-                        (None, _) | (_, Outcome::Error(_) | Outcome::Nothing) => {}
+                        (Some(fd), CallOutcome::Success) => drop(open.insert(fd)),
+                        (None, _) | (_, CallOutcome::Error(_) | CallOutcome::Nothing) => {}
                     }
                 }
                 _ if reachable => {
                     let number = calls.peek().map_or(first, |(_, _, number)| *number);
                     return Err(Mistake::new(number, format!("no line for `{step}`")).help(
-                        "every step that is performed has a line, in the order of the steps",
+                        "write one line for each step that is performed, in the order of the steps",
                     ));
                 }
                 _ => {}
@@ -268,7 +272,7 @@ fn split_guard<'a>(
     conditions: &[&str],
 ) -> Result<(&'a str, Option<Guard>), Mistake> {
     for (word, wanted) in [("  if ", true), ("  unless ", false)] {
-        // The indent of an effect is no separator.
+        // trim_start(): the indent of an effect does not separate a guard.
         let Some((body, name)) = line.trim_start().rsplit_once(word) else { continue };
         let name = name.trim();
         if !conditions.contains(&name) {
@@ -281,49 +285,55 @@ fn split_guard<'a>(
     Ok((line.trim(), None))
 }
 
-fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<Content, Mistake> {
+fn parse_call(
+    line: &str,
+    number: usize,
+    steps: &[Step],
+    from: usize,
+) -> Result<LineContent, Mistake> {
     let (call, result) = line.rsplit_once('=').ok_or_else(|| {
-        Mistake::new(number, format!("`{line}` is no syscall with its result"))
+        Mistake::new(number, format!("`{line}` is not a syscall with its result"))
             .help("write `SYSCALL(ARGUMENTS) = RESULT`, and indent what it causes")
     })?;
     let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
     let result = result.trim();
     let is =
-        |step: &Step| call == format!("{}({ELIDED})", called(step)) || call == step.to_string();
+        |step: &Step| call == format!("{}({ELIDED})", call_name(step)) || call == step.to_string();
     let step = (from..steps.len()).find(|at| is(&steps[*at])).ok_or_else(|| {
         let rest: Vec<_> = steps.iter().skip(from).map(ToString::to_string).collect();
-        let mistake = Mistake::new(number, format!("`{call}` is none of the steps that come here"));
+        let mistake =
+            Mistake::new(number, format!("`{call}` is none of the steps that can come here"));
         match rest.as_slice() {
-            [] => mistake.help("every step has its line already"),
-            rest => mistake.help(format!("the steps that remain: {}", rest.join("; "))),
+            [] => mistake.help("every step already has its line"),
+            rest => mistake.help(format!("remaining steps: {}", rest.join("; "))),
         }
     })?;
     let outcome = parse_result(&steps[step], result, number)?;
-    Ok(Content::Call { step, text: format!("{} = {result}", steps[step]), outcome })
+    Ok(LineContent::Call { step, text: format!("{} = {result}", steps[step]), outcome })
 }
 
-/// What stands before the arguments of a step.
-fn called(step: &Step) -> String {
+/// The part of a call before its arguments.
+fn call_name(step: &Step) -> String {
     match step {
         Step::Agent(action) => format!("agent: {}", action.name()),
         step => step.syscall().to_owned(),
     }
 }
 
-fn parse_result(step: &Step, result: &str, number: usize) -> Result<Outcome, Mistake> {
+fn parse_result(step: &Step, result: &str, number: usize) -> Result<CallOutcome, Mistake> {
     if result.starts_with('E') {
         return match result.parse() {
-            Ok(errno) => Ok(Outcome::Error(errno)),
+            Ok(errno) => Ok(CallOutcome::Error(errno)),
             Err(error) => Err(Mistake::new(number, error)),
         };
     }
     let expected = match step.success() {
         _ if matches!(step, Step::Recvmsg(_)) && result == transcript::NOTHING => {
-            return Ok(Outcome::Nothing);
+            return Ok(CallOutcome::Nothing);
         }
-        Some(name) if name == result => return Ok(Outcome::Success),
-        // A file that is at its end has nothing where it otherwise has something.
-        None | Some("some") if result.parse::<u32>().is_ok() => return Ok(Outcome::Success),
+        Some(name) if name == result => return Ok(CallOutcome::Success),
+        // A read at the end of a file returns 0 where others return `some`.
+        None | Some("some") if result.parse::<u32>().is_ok() => return Ok(CallOutcome::Success),
         Some(name) => format!("`{name}`"),
         None => "a number".to_owned(),
     };
@@ -367,9 +377,10 @@ mod tests {
     }
 
     #[test]
-    fn a_guarded_line_is_there_when_its_condition_holds() {
+    fn a_guarded_line_is_expected_if_its_condition_holds() {
         let text = format!(
-            "{OPEN} = fd\n  avc denied {{ open }} tclass=perf_event\n  cap  perfmon = granted  if new\nioctl(fd, ENABLE) = 0\n"
+            "{OPEN} = fd\n  avc denied {{ open }} tclass=perf_event\n  \
+             cap  perfmon = granted  if new\nioctl(fd, ENABLE) = 0\n"
         );
         assert_eq!(resolved(&text, true).len(), 4);
         assert_eq!(resolved(&text, false).len(), 3);
@@ -379,14 +390,15 @@ mod tests {
     #[test]
     fn a_guarded_call_takes_its_effects_along() {
         let text = format!(
-            "{OPEN} = EINVAL  unless new\n{OPEN} = fd  if new\n  cap perfmon = granted\nioctl(fd, ENABLE) = 0  if new\n"
+            "{OPEN} = EINVAL  unless new\n{OPEN} = fd  if new\n  cap perfmon = granted\n\
+             ioctl(fd, ENABLE) = 0  if new\n"
         );
         assert_eq!(resolved(&text, false), [format!("{OPEN} = EINVAL")]);
         assert_eq!(resolved(&text, true).len(), 3);
     }
 
     #[test]
-    fn the_arguments_of_a_step_may_be_left_out() {
+    fn the_arguments_of_a_step_may_be_elided() {
         let text = "perf_event_open(...) = fd\nioctl(...) = 0\n";
         assert_eq!(
             resolved(text, true),
@@ -397,9 +409,9 @@ mod tests {
     #[test]
     fn only_a_line_too_long_for_a_mail_is_abbreviated() {
         let short = format!("{OPEN} = fd");
-        assert_eq!(abbreviated(&short), short);
+        assert_eq!(abbreviate(&short), short);
         let long = format!("perf_event_open({}, pid=0) = EACCES", "x".repeat(80));
-        assert_eq!(abbreviated(&long), "perf_event_open(...) = EACCES");
+        assert_eq!(abbreviate(&long), "perf_event_open(...) = EACCES");
     }
 
     #[rstest]
@@ -407,21 +419,23 @@ mod tests {
     #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = EACCESS", "unknown errno")]
     #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = ok", "cannot return")]
     #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = fd", "no line for `ioctl")]
-    #[case("  cap perfmon = granted", "before every syscall")]
+    #[case("  cap perfmon = granted", "before the first syscall")]
     #[case("perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES  if nw", "did you mean `new`")]
     #[case(
         "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES\nioctl(fd, ENABLE) = 0",
         "never opened"
     )]
     #[case(
-        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES\nperf_event_open(software/dummy, pid=0, cpu=-1) = EPERM",
+        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES\n\
+         perf_event_open(software/dummy, pid=0, cpu=-1) = EPERM",
         "none of the steps"
     )]
     #[case(
-        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES  if new\nperf_event_open(software/dummy, pid=0, cpu=-1) = EPERM  unless newer",
+        "perf_event_open(software/dummy, pid=0, cpu=-1) = EACCES  if new\n\
+         perf_event_open(software/dummy, pid=0, cpu=-1) = EPERM  unless newer",
         "two lines"
     )]
-    fn a_mistake_is_named(#[case] text: &str, #[case] part: &str) {
+    fn a_mistake_is_reported(#[case] text: &str, #[case] part: &str) {
         let mistake = Transcript::parse(text, 1, &steps(), &[], &["new", "newer"]).unwrap_err();
         assert!(mistake.message.contains(part), "{mistake:?}");
     }

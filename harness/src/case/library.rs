@@ -1,4 +1,4 @@
-//! All the cases of a run.
+//! The case library: all cases that a run can choose from.
 
 use std::fs;
 use std::io;
@@ -7,31 +7,34 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::complete::Completeness;
-use super::file;
+use super::read;
 use super::{Case, CaseError, CaseErrors, Coordinates};
 
-/// Cases in the order of their names.
+/// All cases, sorted by name.
 #[derive(Clone, Debug)]
 pub struct Library {
     /// The cases.
     pub cases: Vec<Case>,
 }
 
-/// Why cases could not be read.
+/// An error from reading cases.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     /// A file or directory could not be read.
     #[error("read {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error from the operating system.
         source: io::Error,
     },
     /// A directory without a case.
-    #[error("find a case in {path}: a case is a file `NAME.toml` in it or below it", path = .path.display())]
+    #[error(
+        "find a case in {path}: a case is a file `NAME.toml` in it or below it",
+        path = .path.display()
+    )]
     Empty {
-        /// Which.
+        /// The directory.
         path: PathBuf,
     },
     /// Case files with mistakes.
@@ -40,38 +43,38 @@ pub enum LibraryError {
 }
 
 impl Library {
-    /// The cases that travel inside the program.
+    /// The built-in cases.
     ///
     /// # Errors
     ///
-    /// Mistakes in them; a test of the project shows that there are none.
+    /// Mistakes in them, which a test of the project rules out.
     pub fn built_in() -> Result<Self, LibraryError> {
         let files = perfsec_cases::suite().into_iter().map(|(name, text)| {
             let path = PathBuf::from(format!("cases/suite/{name}"));
             (name.to_owned(), path, text.to_owned())
         });
-        Self::read(files, Completeness::Demanded)
+        Self::read_files(files, Completeness::Required)
     }
 
-    /// The cases in a directory and below it.
+    /// Reads the cases in a directory and below it.
     ///
     /// # Errors
     ///
     /// A directory that cannot be read or has no case, and every mistake in the files.
     pub fn directory(root: &Path) -> Result<Self, LibraryError> {
-        Self::below(root, Completeness::Demanded)
+        Self::read_directory(root, Completeness::Required)
     }
 
-    /// The same, but cells may lack an expectation and denials a control: `bless` will tell.
+    /// Reads a directory for `bless`: cells may lack an expectation, and denials a control.
     ///
     /// # Errors
     ///
-    /// Those of [`directory`](Self::directory).
+    /// As [`directory`](Self::directory).
     pub fn directory_to_bless(root: &Path) -> Result<Self, LibraryError> {
-        Self::below(root, Completeness::NotYet)
+        Self::read_directory(root, Completeness::Optional)
     }
 
-    /// SHA-256 over all cases, in hex: two runs that have it in common chose from the same.
+    /// SHA-256 of all cases, in hex. Two runs with the same hash chose from the same cases.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut all = Sha256::new();
@@ -81,7 +84,7 @@ impl Library {
         crate::hex(&all.finalize())
     }
 
-    fn below(root: &Path, completeness: Completeness) -> Result<Self, LibraryError> {
+    fn read_directory(root: &Path, completeness: Completeness) -> Result<Self, LibraryError> {
         let mut paths = Vec::new();
         collect(root, &mut paths)?;
         if paths.is_empty() {
@@ -94,16 +97,16 @@ impl Library {
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             files.push((name, path, text));
         }
-        Self::read(files.into_iter(), completeness)
+        Self::read_files(files.into_iter(), completeness)
     }
 
-    fn read(
+    fn read_files(
         files: impl Iterator<Item = (String, PathBuf, String)>,
         completeness: Completeness,
     ) -> Result<Self, LibraryError> {
         let (mut cases, mut errors) = (Vec::new(), Vec::new());
         for (name, path, text) in files {
-            match file::read(name.trim_end_matches(".toml"), &path, &text, completeness) {
+            match read::read(name.trim_end_matches(".toml"), &path, &text, completeness) {
                 Ok(case) => cases.push(case),
                 Err(problems) => errors.extend(problems),
             }
@@ -114,17 +117,21 @@ impl Library {
         cases.sort_by(|a, b| a.name.cmp(&b.name));
         let library = Self { cases };
         let errors: Vec<_> =
-            library.cases.iter().filter_map(|case| library.mistake_of_control(case)).collect();
+            library.cases.iter().filter_map(|case| library.control_mistake(case)).collect();
         if !errors.is_empty() {
             return Err(CaseErrors(errors).into());
         }
         Ok(library)
     }
 
-    /// The control of a cell that expects a denial and has none in its own case: the nearest cell of the case
-    /// that is named for it in which nothing is refused.
+    /// The control of a cell that expects a denial and has none in its own case: the nearest cell
+    /// in which nothing is refused, in the case that `control` names.
     #[must_use]
-    pub fn control_elsewhere(&self, case: &Case, at: &Coordinates) -> Option<(&Case, Coordinates)> {
+    pub fn control_in_other_case(
+        &self,
+        case: &Case,
+        at: &Coordinates,
+    ) -> Option<(&Case, Coordinates)> {
         let named = case.control.as_ref()?;
         if !case.expects_denial(at) || case.control(at).is_some() {
             return None;
@@ -133,7 +140,8 @@ impl Library {
         Some((other, other.nearest_success(at)?))
     }
 
-    fn mistake_of_control(&self, case: &Case) -> Option<CaseError> {
+    /// The mistake in the `control` of a case, if there is one.
+    fn control_mistake(&self, case: &Case) -> Option<CaseError> {
         let named = case.control.as_ref()?;
         let error = |message: String| CaseError {
             path: case.path.clone(),
@@ -147,16 +155,20 @@ impl Library {
             let close = crate::suggest::closest(&named.name, names);
             return Some(error(format!("no case `{}`{close}", named.name)));
         };
-        // It must have run before, and a lockdown is only ever raised.
+        // The control runs first, in the same boot, and lockdown cannot be lowered.
         if other.boot != case.boot || other.lockdown > case.lockdown {
-            return Some(error(format!("`{}` cannot run before, in the same boot", other.name)));
+            return Some(error(format!(
+                "`{}` cannot run before this case in the same boot",
+                other.name
+            )));
         }
         let any = case.axes.coordinates().next()?;
         match other.nearest_success(&any) {
             Some(_) => None,
-            None => {
-                Some(error(format!("`{}` is refused everywhere: it controls nothing", other.name)))
-            }
+            None => Some(error(format!(
+                "`{}` is refused in every cell: it cannot be a control",
+                other.name
+            ))),
         }
     }
 }

@@ -6,157 +6,160 @@ use std::path::PathBuf;
 
 use perfsec_wire::{BootMode, Lockdown, Step};
 
-use super::{Axes, Circumstances, Condition, Coordinates, Expected, Selector, Transcript};
+use super::{
+    Axes, Circumstances, Condition, Coordinates, ExpectedLine, KnownDifference, Selector,
+    Transcript,
+};
 use crate::grant::Grant;
-use crate::judge::Known;
 
-/// One scenario: steps, and what each cell must see.
+/// One scenario: its steps, and the expectation of each cell.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// Its name: the file's path below the case directory, without `.toml`.
     pub name: String,
-    /// The file, as the user would name it.
+    /// The file's path, as the user would write it.
     pub path: PathBuf,
     /// The file's text.
     pub text: String,
     /// SHA-256 of the text, in hex.
     pub sha256: String,
-    /// What it shows, in one line.
+    /// One line that says what the case shows.
     pub title: String,
-    /// The documents, commits and source lines that promise what is expected.
+    /// The documents, commits and source lines behind the expectations.
     pub source: Vec<String>,
-    /// The cells it is expanded into.
+    /// The axes on which it is expanded into cells.
     pub axes: Axes,
-    /// What the kernel is booted as.
+    /// The mode in which the kernel boots.
     pub boot: BootMode,
-    /// The policy that must be loaded, if it is not the one that the run asks for.
+    /// Name of the policy to load instead of the run's own.
     pub policy: Option<String>,
-    /// Whether audit is enabled.
+    /// True if audit is enabled.
     pub audit: bool,
-    /// The lockdown that must be in force.
+    /// Lockdown level during the case.
     pub lockdown: Lockdown,
     /// User id of the subject.
     pub uid: u32,
     /// Name of its executable.
     pub comm: String,
-    /// Processes beside the subject, in the order of their names.
+    /// Further processes, sorted by name.
     pub processes: Vec<CaseProcess>,
-    /// Sysctls besides `kernel.perf_event_paranoid`.
+    /// Sysctls to set in addition to `kernel.perf_event_paranoid`.
     pub sysctls: BTreeMap<String, String>,
-    /// Steps of the agent that precede the subject's.
+    /// Steps of the agent, before the subject's.
     pub given: Vec<Step>,
     /// The subject's steps.
     pub steps: Vec<Step>,
     /// Differences between kernels, by the name that expectations use.
     pub when: BTreeMap<String, Condition>,
-    /// Kernel messages that hold one of these are part of the transcript.
+    /// Kernel messages that contain one of these strings are part of the transcript.
     pub messages: Vec<String>,
-    /// SYSCALL records are part of the transcript.
+    /// True if SYSCALL records are part of the transcript.
     pub syscall_records: bool,
-    /// Names of conditions without which the case says nothing about a kernel.
+    /// Names of conditions that a kernel must meet, or the case is skipped.
     pub requires: Vec<String>,
-    /// The case that has the controls of cells that have none in their own.
+    /// The case that provides controls for cells that have none here.
     pub control: Option<OtherCase>,
-    /// What must be seen; every cell has exactly one.
+    /// The expectations; each cell has exactly one.
     pub expects: Vec<Expect>,
 }
 
-/// A process that stands still while the subject performs its steps.
+/// A process that waits while the subject performs its steps.
 #[derive(Clone, Debug)]
 pub struct CaseProcess {
-    /// What steps call it.
+    /// The name that steps use for it.
     pub name: String,
-    /// Its user id.
+    /// User id.
     pub uid: u32,
     /// File capabilities on its executable.
     pub grant: Grant,
     /// Type of its context; the level is the subject's.
     pub domain: String,
-    /// What it does before.
+    /// Steps that it performs before the subject starts.
     pub steps: Vec<Step>,
 }
 
-/// Another case, by name, and where it is named.
+/// A reference to another case.
 #[derive(Clone, Debug)]
 pub struct OtherCase {
     /// Its name.
     pub name: String,
-    /// Bytes of the text that name it.
+    /// Where the text names it, in bytes.
     pub span: Range<usize>,
 }
 
-/// What the cells that a selector names must see.
+/// The expectation of the cells that a selector covers.
 #[derive(Clone, Debug)]
 pub struct Expect {
-    /// Which cells.
+    /// The cells.
     pub selector: Selector,
-    /// What they must see, for every kernel.
+    /// The transcript, with the lines of all kernels.
     pub transcript: Transcript,
-    /// Name of the condition under which the kernel is known to differ.
+    /// Name of the condition on which the kernel is known to differ.
     pub xfail: Option<String>,
-    /// Line of the file in which the block begins, from 1.
+    /// The line on which the block begins, from 1.
     pub line: usize,
 }
 
 impl Case {
-    /// The full name of a cell: what filters match.
+    /// The full name of a cell, which filters match.
     #[must_use]
     pub fn cell_name(&self, at: &Coordinates) -> String {
         format!("{}/{at}", self.name)
     }
 
-    /// What a cell must see.
+    /// The expectation of a cell.
     ///
     /// # Panics
     ///
-    /// When the cell is not of this case.
+    /// If the cell does not belong to this case.
     #[must_use]
     pub fn expect(&self, at: &Coordinates) -> &Expect {
         let found = self.expects.iter().find(|expect| expect.selector.selects(at));
-        found.expect("every cell has an expectation: checked when the file was read")
+        found.expect("complete::check() found an expectation for every cell")
     }
 
-    /// The difference that an expectation is known to meet, and on which kernels.
+    /// The known difference that an expectation declares with `xfail`, and where it holds.
     #[must_use]
-    pub fn known(&self, expect: &Expect) -> Option<(Known, &Condition)> {
+    pub fn known_difference(&self, expect: &Expect) -> Option<(KnownDifference, &Condition)> {
         let name = expect.xfail.as_ref()?;
         let condition = self.when.get(name)?;
         let name = format!("{}:{name}", self.name);
-        Some((Known { name, reason: condition.reason.clone(), link: None }, condition))
+        let reason = condition.reason.clone();
+        Some((KnownDifference { name, reason, link: None }, condition))
     }
 
-    /// Why the case cannot be run on a kernel, if it cannot.
+    /// The reason of the first requirement that a kernel does not meet.
     #[must_use]
-    pub fn unmet(&self, kernel: &Circumstances<'_>) -> Option<&str> {
+    pub fn unmet_requirement(&self, kernel: &Circumstances<'_>) -> Option<&str> {
         let mut conditions = self.requires.iter().filter_map(|name| self.when.get(name));
         conditions.find(|condition| !condition.holds(kernel)).map(|condition| &*condition.reason)
     }
 
-    /// What a cell must see on one kernel: the concrete transcript.
+    /// The expected transcript of a cell on one kernel.
     #[must_use]
-    pub fn expected(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<Expected> {
+    pub fn expected(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<ExpectedLine> {
         self.expect(at)
             .transcript
             .resolve(|name| self.when.get(name).is_some_and(|condition| condition.holds(kernel)))
     }
 
-    /// Why a cell must see on this kernel what it need not see on every one: the reasons of the conditions
-    /// that hold and that lines of its expectation depend on.
+    /// The reasons of the conditions that shape a cell's expectation on this kernel: those that hold
+    /// and guard lines of its transcript.
     #[must_use]
-    pub fn because(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<String> {
+    pub fn condition_reasons(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<String> {
         let names = self.expect(at).transcript.conditions();
         let conditions = names.into_iter().filter_map(|name| self.when.get(name));
         conditions.filter(|it| it.holds(kernel)).map(|it| it.reason.clone()).collect()
     }
 
-    /// Whether a cell expects the kernel to refuse something, on any kernel.
+    /// True if any kernel must refuse something in this cell.
     #[must_use]
     pub fn expects_denial(&self, at: &Coordinates) -> bool {
         self.expect(at).transcript.has_denial()
     }
 
-    /// The control of a cell that expects a denial: the nearest cell of the case in which the same
-    /// steps all succeed.
+    /// The control of a cell that expects a denial: the nearest cell of the case in which the
+    /// same steps all succeed.
     #[must_use]
     pub fn control(&self, at: &Coordinates) -> Option<Coordinates> {
         if !self.expects_denial(at) {
@@ -165,7 +168,7 @@ impl Case {
         self.nearest_success(at)
     }
 
-    /// The cell nearest to this one in which nothing is refused.
+    /// The nearest cell in which nothing is refused.
     #[must_use]
     pub fn nearest_success(&self, at: &Coordinates) -> Option<Coordinates> {
         self.axes

@@ -1,11 +1,11 @@
-//! Values of a case file that can be written in more than one way.
+//! Values that a case file can spell in more than one way.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
-/// One value or a list of them, never empty and without repetition.
+/// One value, or a list of values: never empty, and without duplicates.
 pub(super) struct Many<T>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
@@ -31,7 +31,7 @@ impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
                 let mut values = Vec::new();
                 while let Some(value) = list.next_element()? {
                     if values.contains(&value) {
-                        return Err(de::Error::custom("the same value stands twice in the list"));
+                        return Err(de::Error::custom("the list has the same value twice"));
                     }
                     values.push(value);
                 }
@@ -46,13 +46,13 @@ impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
     }
 }
 
-/// A type that is read through `FromStr`, for its error texts.
+/// Reads a type through its `FromStr`, whose error messages have suggestions.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) struct Named<T>(pub(super) T);
+pub(super) struct FromText<T>(pub(super) T);
 
-impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for Named<T> {
+impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for FromText<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map(Named).map_err(de::Error::custom)
+        text.parse().map(FromText).map_err(de::Error::custom)
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     // What hours of building would only delay is said at once.
     let letter = letter(args)?;
     let library = session::library(&args.cases)?;
-    let known = Arc::new(KnownDifferences::with(&args.known)?);
+    let known = Arc::new(KnownDifferences::read(&args.known, &library)?);
     let filter = args.filter.filter();
     let cells = session::select(&filter, &library)?;
     let recipe = args.boot.build.recipe()?;

@@ -43,7 +43,7 @@ pub(super) fn is_meant(words: impl Iterator<Item = OsString>) -> bool {
 fn judge(args: &StepArgs) -> Result<(Mark, String), Failure> {
     let baseline = args.baseline.as_deref().map(record::read).transpose()?;
     let library = session::library(&args.cases)?;
-    let known = Arc::new(KnownDifferences::with(&args.known)?);
+    let known = Arc::new(KnownDifferences::read(&args.known, &library)?);
     let filter = match (args.filter.filter(), &baseline) {
         (filter, Some(run)) if filter == Filter::default() => run.started.asked.filter.clone(),
         (filter, _) => filter,

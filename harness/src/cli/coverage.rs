@@ -4,21 +4,22 @@ use super::args::CoverageArgs;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure};
-use crate::coverage::{self, Points, PointsError, SourceError, Table};
+use crate::coverage::{self, CoverageTable, Points, PointsError, SourceError};
 use crate::known::KnownDifferences;
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let points = Points::built_in()?;
     let places = args.tree.as_deref().map(coverage::scan).transpose()?;
-    let sources = places.map(|places| coverage::sources(&places, &points)).unwrap_or_default();
+    let sources =
+        places.map(|places| coverage::format_sources(&places, &points)).unwrap_or_default();
     if args.list {
-        super::print(&format!("{}{sources}", coverage::describe(&points)))?;
+        super::print(&format!("{}{sources}", coverage::format_points(&points)))?;
         return Ok(Exit::Success);
     }
     let (table, judged) = match &args.from {
         Some(path) => {
             let run = super::record::read(path)?;
-            let table = Table::of(&run);
+            let table = CoverageTable::new(&run);
             if table.is_empty() {
                 let path = path.display();
                 let error = format!("{path} has no coverage: no `perfsec coverage` wrote it");
@@ -39,7 +40,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
 }
 
 /// Runs the cells with everything traced that asks.
-fn measure(args: &CoverageArgs, points: &Points) -> Result<(Table, Exit), Failure> {
+fn measure(args: &CoverageArgs, points: &Points) -> Result<(CoverageTable, Exit), Failure> {
     let library = session::library(&args.cases)?;
     let filter = args.filter.filter();
     let cells = session::select(&filter, &library)?;
@@ -52,7 +53,7 @@ fn measure(args: &CoverageArgs, points: &Points) -> Result<(Table, Exit), Failur
     }
     let asked = session::asked(&args.cases, filter, &library);
     let run = session.execute(&plans, asked, &mut outputs)?.whole()?;
-    Ok((Table::of(&run), session.exit(&run)))
+    Ok((CoverageTable::new(&run), session.exit(&run)))
 }
 
 impl From<PointsError> for Failure {

@@ -8,17 +8,17 @@ use crate::known::{KnownDifferences, Standing, standings};
 
 pub(super) fn known(args: &KnownArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
-    let mut known = KnownDifferences::with(&args.known)?;
-    known.0.extend(KnownDifferences::of_cases(&library).0);
+    let mut known = KnownDifferences::read(&args.known, &library)?;
+    known.0.extend(KnownDifferences::from_cases(&library).0);
     let runs = args.runs.iter().map(|path| record::read(path)).collect::<Result<Vec<_>, _>>()?;
     let (mut out, mut stale) = (String::new(), 0);
-    for (difference, standing) in standings(&known, &runs) {
+    for (entry, standing) in standings(&known, &runs) {
         stale += usize::from(standing == Standing::Stale);
         if args.stale && standing != Standing::Stale {
             continue;
         }
-        let (path, line) = &difference.place;
-        let what = &difference.known;
+        let (path, line) = &entry.place;
+        let what = &entry.difference;
         let _ = write!(out, "{}: {} ({}:{line})", what.name, what.reason, path.display(),);
         if !runs.is_empty() {
             let _ = match standing {

@@ -87,8 +87,10 @@ impl Machine {
         cache: &Cache,
     ) -> Result<Vec<LanePlan>, Failure> {
         let mut lanes = Vec::new();
-        let boots: Vec<_> =
-            plan::by_boot(cells).into_iter().map(|(boot, cells)| (boot, Arc::new(cells))).collect();
+        let boots: Vec<_> = plan::group_by_boot(cells)
+            .into_iter()
+            .map(|(boot, cells)| (boot, Arc::new(cells)))
+            .collect();
         for kernel in kernels {
             for policy in &self.policies {
                 for (boot, cells) in &boots {

@@ -12,7 +12,7 @@ use crate::report;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
-    let known = KnownDifferences::with(&args.known)?;
+    let known = KnownDifferences::read(&args.known, &library)?;
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
     let mut cells = filter.select(&library).map_err(Failure::input)?;
     if args.list {
@@ -34,9 +34,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
 
     if let Some(seed) = args.shuffle {
-        cells = plan::shuffled(&cells, seed);
+        cells = plan::shuffle(&cells, seed);
     }
-    cells = plan::repeated(cells, args.repeat.into());
+    cells = plan::repeat(cells, args.repeat.into());
 
     let baseline = args.baseline.as_deref().map(baseline::Given::read).transpose()?;
     let mut outputs = Output::of_run(args)?;

@@ -60,7 +60,7 @@ fn demand_cells(mutations: &[Mutation], library: &Library) -> Result<(), Failure
     let cells = Filter::default().select(library).map_err(Failure::input)?;
     for mutation in mutations {
         let named = Filter { names: mutation.cells.clone(), ..Filter::default() };
-        if let Some(name) = named.unmet(&cells).map_err(Failure::input)?.first() {
+        if let Some(name) = named.unmatched_names(&cells).map_err(Failure::input)?.first() {
             let name = printable_line(name);
             let words = format!("the mutation {}: no cell is selected by `{name}`", mutation.name);
             return Err(Failure::input(words));

@@ -166,7 +166,7 @@ pub(super) fn select(filter: &Filter, library: &Library) -> Result<Vec<PlannedCe
 
 /// Tells of names that select no cell.
 pub(super) fn warn_of_unmet(filter: &Filter, cells: &[PlannedCell]) -> Result<(), Failure> {
-    for name in filter.unmet(cells).map_err(Failure::input)? {
+    for name in filter.unmatched_names(cells).map_err(Failure::input)? {
         anstream::eprintln!("warning: no cell is selected by `{}`", printable_line(name));
     }
     Ok(())

@@ -166,7 +166,7 @@ fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> 
             let _ = writeln!(out, "    {line}");
         }
     }
-    if let Some(reason) = case.unmet(kernel) {
+    if let Some(reason) = case.unmet_requirement(kernel) {
         let _ = writeln!(out, "\n(skipped on this kernel, which lacks: {reason})");
     }
     out.push('\n');

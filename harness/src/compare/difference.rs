@@ -292,7 +292,7 @@ impl Finding {
         }
         for op in capture_diff_slices(Algorithm::Myers, a, b) {
             let signed = |sign: char, lines: &[String]| {
-                let lines = lines.iter().map(|line| crate::case::abbreviated(line));
+                let lines = lines.iter().map(|line| crate::case::abbreviate(line));
                 lines.map(|line| format!("{sign}{line}")).collect::<Vec<_>>()
             };
             match op {

@@ -2,16 +2,12 @@
 
 use std::fmt;
 
+use perfsec_wire::caps::{FALLBACKS, SYS_ADMIN};
 use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
 use crate::grant::cap_name;
 use crate::transcript::{Avc, CapLine, CapVerdict, Effect, parse_effect};
-
-/// Numbers of capabilities (include/uapi/linux/capability.h) whose helpers fall back on CAP_SYS_ADMIN:
-/// `perfmon_capable()`, `bpf_capable()`, `checkpoint_restore_ns_capable()`.
-const WITH_FALLBACK: [u32; 3] = [38, 39, 40];
-const SYS_ADMIN: u32 = 21;
 
 /// A step that was performed, with what it caused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +176,7 @@ fn asked(lines: &[String]) -> Vec<Asked> {
                 at += 1 + own_record(&effects[at + 1..], cap);
                 if let Some(Some(Effect::Cap(next))) = effects.get(at)
                     && verdict != CapVerdict::Granted
-                    && WITH_FALLBACK.contains(&number)
+                    && FALLBACKS.contains(&(number, SYS_ADMIN))
                     && (next.cap, next.unaudited) == (SYS_ADMIN, cap.unaudited)
                 {
                     verdict = next.verdict;

@@ -1,59 +1,58 @@
-//! Cuts a console into lines that hold one message each.
+//! Splits console output into lines of one message each.
 
 use std::borrow::Cow;
 
-/// One message, or one line of a program's output.
+/// One kernel message, or one line of a program's output.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
-    /// Where it begins in the console, in bytes.
+pub(super) struct ConsoleLine<'a> {
+    /// Offset in the console output, in bytes.
     pub(super) offset: usize,
-    /// The line as it came, without control characters.
+    /// The line, without control characters.
     pub(super) shown: Cow<'a, str>,
-    /// How much of `shown` is time stamp and caller.
+    /// Length of the level, time stamp and caller at the start of `shown`, in bytes.
     stamp: usize,
 }
 
-impl Line<'_> {
-    /// What the line says, without time stamp and caller.
+impl ConsoleLine<'_> {
+    /// The message, without level, time stamp and caller.
     pub(super) fn text(&self) -> &str {
         &self.shown[self.stamp..]
     }
 }
 
-/// The lines of `console`, the empty ones left out.
+/// The lines of `console`, without empty ones.
 ///
-/// A message that begins in the middle of a line, because a program had not finished its own,
-/// is a line of its own.
-pub(super) fn lines(console: &str) -> impl Iterator<Item = Line<'_>> {
+/// If a message begins in the middle of a program's unfinished line, the line is split there.
+pub(super) fn lines(console: &str) -> impl Iterator<Item = ConsoleLine<'_>> {
     let mut offset = 0;
     console.split_inclusive(['\n', '\r']).flat_map(move |raw| {
         let begin = offset;
         offset += raw.len();
-        let cut = message_inside(raw).unwrap_or(0);
+        let cut = find_inner_message(raw).unwrap_or(0);
         [(begin, &raw[..cut]), (begin + cut, &raw[cut..])].into_iter().filter_map(
             |(offset, raw)| {
                 let shown = printable(raw);
-                let stamp = stamp(&shown);
-                (!shown.trim().is_empty()).then_some(Line { offset, shown, stamp })
+                let stamp = stamp_length(&shown);
+                (!shown.trim().is_empty()).then_some(ConsoleLine { offset, shown, stamp })
             },
         )
     })
 }
 
-/// Where a time stamp begins that is not at the start of the line.
-fn message_inside(raw: &str) -> Option<usize> {
-    let mut places = raw.match_indices('[').map(|(place, _)| place);
+/// The offset of a time stamp that is not at the start of the line.
+fn find_inner_message(raw: &str) -> Option<usize> {
+    let mut offsets = raw.match_indices('[').map(|(offset, _)| offset);
     let begin = raw.len() - raw.trim_start_matches(|c: char| c.is_control()).len();
-    places.find(|&place| place > begin && time(&raw[place..]).is_some() && !in_stamp(raw, place))
+    offsets.find(|&at| at > begin && time_length(&raw[at..]).is_some() && !follows_level(raw, at))
 }
 
-/// `<4>[ 1.0]` begins with a level, and the stamp after it is no message of its own.
-fn in_stamp(raw: &str, place: usize) -> bool {
-    level(raw).is_some_and(|length| length == place)
+/// True for the time stamp in `<4>[ 1.0]`, which follows a level and does not begin a message.
+fn follows_level(raw: &str, at: usize) -> bool {
+    level_length(raw).is_some_and(|length| length == at)
 }
 
-/// The text without control characters and escape sequences; it may come from a program, and may
-/// be shown on a terminal.
+/// Removes control characters and escape sequences: a program may have printed the text, and
+/// perfsec may show it on a terminal.
 fn printable(raw: &str) -> Cow<'_, str> {
     let raw = raw.trim_matches(|c: char| c.is_control());
     if !raw.contains(|c: char| c.is_control() && c != '\t') {
@@ -63,7 +62,7 @@ fn printable(raw: &str) -> Cow<'_, str> {
     let mut rest = raw.chars();
     while let Some(c) = rest.next() {
         match c {
-            // ECMA-48: ESC [ parameters, and a final byte from @ to ~.
+            // ECMA-48: ESC [, parameters, and a final byte from @ to ~.
             '\x1b' if rest.as_str().starts_with('[') => {
                 rest.next();
                 rest.by_ref().find(|c| ('@'..='~').contains(c));
@@ -76,31 +75,32 @@ fn printable(raw: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The length of everything that printk puts before a message.
-fn stamp(line: &str) -> usize {
-    let level = level(line).unwrap_or(0);
-    let time = time(&line[level..]).unwrap_or(0);
-    let caller = if time > 0 { caller(&line[level + time..]).unwrap_or(0) } else { 0 };
+/// The length of the prefix that printk adds to a message.
+fn stamp_length(line: &str) -> usize {
+    let level = level_length(line).unwrap_or(0);
+    let time = time_length(&line[level..]).unwrap_or(0);
+    let rest = &line[level + time..];
+    let caller = if time > 0 { caller_length(rest).unwrap_or(0) } else { 0 };
     level + time + caller
 }
 
-/// `<4>`, as written where the console is fed from /dev/kmsg or pstore.
-fn level(line: &str) -> Option<usize> {
+/// The length of `<4>`, which is present if the log comes from /dev/kmsg or pstore.
+fn level_length(line: &str) -> Option<usize> {
     let (number, _) = line.strip_prefix('<')?.split_once('>')?;
     is_number(number).then_some(number.len() + 2)
 }
 
-/// `[    1.234567] `: print_time() of kernel/printk/printk.c.
-fn time(line: &str) -> Option<usize> {
+/// The length of `[    1.234567] `, from print_time() (kernel/printk/printk.c).
+fn time_length(line: &str) -> Option<usize> {
     let (inside, rest) = line.strip_prefix('[')?.split_once(']')?;
     let (seconds, micros) = inside.trim_start_matches(' ').split_once('.')?;
     let good = is_number(seconds) && is_number(micros) && micros.len() == 6;
     good.then(|| line.len() - rest.strip_prefix(' ').unwrap_or(rest).len())
 }
 
-/// `[    T1] ` or `[    C0] `: print_caller(), with CONFIG_PRINTK_CALLER. Without the space that
-/// print_time() would write, because the caller stands before it.
-fn caller(line: &str) -> Option<usize> {
+/// The length of `[    T1] ` or `[    C0] `, from print_caller() (CONFIG_PRINTK_CALLER). The time
+/// before it then has no space behind it: the one space follows the caller.
+fn caller_length(line: &str) -> Option<usize> {
     let (inside, rest) = line.strip_prefix('[')?.split_once(']')?;
     let id = inside.trim_start_matches(' ').strip_prefix(['T', 'C'])?;
     is_number(id).then(|| line.len() - rest.strip_prefix(' ').unwrap_or(rest).len())
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_knows_where_it_began() {
+    fn a_line_has_its_offset() {
         let console = "é\r\n[    1.000000] a\nb[    1.000000] c";
         let found: Vec<_> = lines(console).map(|line| &console[line.offset..]).collect();
         assert_eq!(found[1], "[    1.000000] a\nb[    1.000000] c");
@@ -146,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_console_is_too_strange(console in "[\\[\\]<>0-9. \r\nTé\x1b]{0,60}") {
+        fn any_console_can_be_split(console in "[\\[\\]<>0-9. \r\nTé\x1b]{0,60}") {
             for line in lines(&console) {
                 let _ = line.text();
                 prop_assert!(console.is_char_boundary(line.offset));

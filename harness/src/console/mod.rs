@@ -1,11 +1,11 @@
-//! What a guest's console says about the kernel's health.
+//! Finds reports of panics, oopses and warnings in a guest's console output.
 //!
-//! [`reports`] finds the kernel's own words about its death and illness. What counts as such is
-//! data in `patterns.rs`; the real consoles it was made for are in `tests/console/`.
+//! `patterns.rs` lists, as data, how reports begin. Consoles of real kernels, each with the reports
+//! to find, are in `tests/console/`.
 
 mod lines;
 mod patterns;
 mod report;
 
-pub use patterns::Kind;
+pub use patterns::ReportKind;
 pub use report::{Report, reports};

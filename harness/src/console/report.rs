@@ -1,35 +1,35 @@
-//! Finds the kernel's reports on a console.
+//! Finds the kernel's reports in console output.
 
-use super::lines::{Line, lines};
-use super::patterns::{BANNER, Kind, PATTERNS, Pattern, function, is_last_line};
+use super::lines::{ConsoleLine, lines};
+use super::patterns::{BANNER, PATTERNS, Pattern, ReportKind, function, is_last_line};
 
-/// One report of the kernel about itself.
+/// A report of the kernel: a panic, oops, warning or similar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What it is about.
-    pub kind: Kind,
-    /// One line that is the same whenever the same trouble comes: no address, pid or time.
+    /// Its kind.
+    pub kind: ReportKind,
+    /// One line without address, pid or time, the same whenever the same bug is hit.
     pub title: String,
-    /// The report's lines as they were on the console, without control characters, and cut
-    /// where a report of the kernel's own must have ended.
+    /// The report's lines, without control characters, and cut at a length that no report of the
+    /// kernel exceeds.
     pub excerpt: String,
-    /// Where the report begins, in bytes from the start of the console.
+    /// Offset of the report in the console output, in bytes.
     pub offset: usize,
 }
 
-/// The longest excerpt: a report with registers, code and two stacks fits.
+/// The longest excerpt, in lines: a report with registers, code and two stacks fits.
 const EXCERPT_LINES: usize = 120;
 
-/// The longest excerpt of a report that does not say where it ends.
+/// The longest excerpt of a report without an end marker, in lines.
 const OPEN_EXCERPT_LINES: usize = 40;
 
-/// The longest line that is shown or looked at, in bytes: the kernel's own are at most 1024.
+/// The longest line to examine and show, in bytes; the kernel's own have at most 1024.
 const LINE_LIMIT: usize = 2048;
 
-/// Every report on the console, in order: the first is the cause, what follows is often only its
-/// consequence. A process can write to the console, too, so a report is evidence and no proof.
+/// All reports on the console, in order. The first is the cause; later ones are often its
+/// consequences. Processes can write to the console too, so a report is evidence, not proof.
 pub fn reports(console: &str) -> Vec<Report> {
-    let lines: Vec<Line<'_>> = lines(console).collect();
+    let lines: Vec<ConsoleLine<'_>> = lines(console).collect();
     let mut reports = Vec::new();
     let mut banners = 0;
     let mut next = 0;
@@ -39,16 +39,16 @@ pub fn reports(console: &str) -> Vec<Report> {
             banners += 1;
             if banners > 1 {
                 reports.push(Report {
-                    kind: Kind::Reboot,
+                    kind: ReportKind::Reboot,
                     title: "the kernel started again".into(),
                     excerpt: excerpt(&lines[next.saturating_sub(5)..=next]),
                     offset: line.offset,
                 });
             }
-        } else if let Some(pattern) = begins(text) {
-            let length = length(&lines[next..], pattern.kind);
+        } else if let Some(pattern) = find_pattern(text) {
+            let length = report_length(&lines[next..], pattern.kind);
             let block = &lines[next..next + length];
-            // The frame around WARN and BUG is part of what people paste.
+            // People paste reports with the `cut here` line of WARN() and BUG().
             let cut = next > 0 && lines[next - 1].text().contains("[ cut here ]");
             let from = if cut { next - 1 } else { next };
             reports.push(Report {
@@ -65,35 +65,35 @@ pub fn reports(console: &str) -> Vec<Report> {
     reports
 }
 
-fn begins(text: &str) -> Option<&'static Pattern> {
+fn find_pattern(text: &str) -> Option<&'static Pattern> {
     PATTERNS.iter().find(|pattern| pattern.start.is_match(text))
 }
 
-/// How many lines the report that `lines` begin with has.
-fn length(lines: &[Line<'_>], kind: Kind) -> usize {
+/// The number of lines of the report at the start of `lines`.
+fn report_length(lines: &[ConsoleLine<'_>], kind: ReportKind) -> usize {
     let window = &lines[..lines.len().min(EXCERPT_LINES)];
     for (n, line) in window.iter().enumerate().skip(1) {
         let text = limited(line.text());
         if is_last_line(text) {
             return n + 1;
         }
-        let another = begins(text).is_some_and(|other| !belongs(kind, other.kind));
+        let another = find_pattern(text).is_some_and(|other| !continues(kind, other.kind));
         if another || text.contains("[ cut here ]") || text.starts_with(BANNER) {
             return n;
         }
     }
-    // Reports of watchdogs and checkers end with a stack, and nothing says so.
+    // Reports of watchdogs and checkers end with a stack and have no end marker.
     let stack_end = window.iter().rposition(|line| line.text().starts_with("</TASK>"));
     stack_end.map_or(window.len().min(OPEN_EXCERPT_LINES), |last| last + 1)
 }
 
-/// A BUG() is an invalid instruction, and a bad access is first described and then an oops: one
-/// trouble in two headings.
-fn belongs(first: Kind, second: Kind) -> bool {
-    second == Kind::Oops && matches!(first, Kind::Oops | Kind::Bug)
+/// True if `second` is another heading of the same report: BUG() is followed by an oops for its
+/// invalid opcode, and the description of a bad access by the oops itself.
+fn continues(first: ReportKind, second: ReportKind) -> bool {
+    second == ReportKind::Oops && matches!(first, ReportKind::Oops | ReportKind::Bug)
 }
 
-fn title(pattern: &Pattern, text: &str, block: &[Line<'_>]) -> String {
+fn title(pattern: &Pattern, text: &str, block: &[ConsoleLine<'_>]) -> String {
     let mut title = String::new();
     if let Some(captures) = pattern.start.captures(text) {
         captures.expand(&pattern.title.replace("$function", "\u{0}"), &mut title);
@@ -105,7 +105,7 @@ fn title(pattern: &Pattern, text: &str, block: &[Line<'_>]) -> String {
     }
 }
 
-fn excerpt(lines: &[Line<'_>]) -> String {
+fn excerpt(lines: &[ConsoleLine<'_>]) -> String {
     let mut text = String::new();
     for line in lines {
         text += limited(&line.shown);

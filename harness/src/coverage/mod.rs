@@ -1,17 +1,18 @@
-//! Which of a kernel's decision points about perf were seen to decide, and how.
+//! Coverage: which of a kernel's decision points about perf were seen to decide, and how.
 //!
-//! The agent tells the places that asked and those that could have; [`Points`] says what each is about and
-//! why some cannot be reached; [`Survey`] puts both together, and [`Table`] shows it. Nothing here looks at
-//! what cases claim.
+//! The agent reports the places that asked the security modules and those that could have asked.
+//! [`Points`] lists the decision points to which they belong, and why some cannot be reached;
+//! [`Survey`] combines both, and [`CoverageTable`] displays it. Nothing here depends on what cases
+//! claim to cover.
 
-mod ask;
 mod points;
+mod question;
 mod source;
 mod survey;
 mod table;
 
-pub use ask::Ask;
-pub use points::{Answer, Because, Point, Points, PointsError, Unreachable};
-pub use source::{Place, SourceError, scan};
-pub use survey::{Absent, Finding, Row, Survey};
-pub use table::{Table, describe, sources};
+pub use points::{Answer, ImpossibleAnswer, Obstacle, Point, Points, PointsError, Unreachable};
+pub use question::LsmQuestion;
+pub use source::{CallSite, SourceError, scan};
+pub use survey::{AbsentPoint, AnswersSeen, Survey, SurveyRow};
+pub use table::{CoverageTable, format_points, format_sources};

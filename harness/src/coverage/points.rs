@@ -1,14 +1,14 @@
-//! What perfsec knows of the places that decide: `cases/points.toml`.
+//! The list of decision points, `cases/points.toml`.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-use super::Ask;
+use super::LsmQuestion;
 use crate::case::Circumstances;
 use crate::kernel::FixedIn;
 
-/// Every point, in the order in which they are shown.
+/// All decision points, in the order in which they are listed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Points {
@@ -17,91 +17,92 @@ pub struct Points {
     pub all: Vec<Point>,
 }
 
-/// A function of the kernel that decides who may use perf; it may ask several times.
+/// A decision point: a kernel function that decides who may use perf. It may ask several
+/// questions.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// Its name.
     pub name: String,
-    /// What is decided.
+    /// A description of the decision.
     pub what: String,
-    /// The source file, or the directory when there are several.
+    /// Its source file, or the directory if there are several.
     pub file: String,
-    /// The function by the names that it has, or is inlined into, in the source.
+    /// Names of the function, and of those that it is inlined into.
     pub functions: Vec<String>,
-    /// What it asks.
-    pub asks: Vec<Ask>,
-    /// What else it asks, which does not decide about perf.
+    /// Its questions about perf.
+    pub asks: Vec<LsmQuestion>,
+    /// Its other questions, which do not decide about perf.
     #[serde(default)]
-    pub aside: Vec<Ask>,
-    /// The releases that first had it.
+    pub aside: Vec<LsmQuestion>,
+    /// The first release with it, in each stable series.
     pub since: Option<FixedIn>,
-    /// The releases that first lacked it.
+    /// The first release without it, in each stable series.
     pub until: Option<FixedIn>,
-    /// The option that builds it.
+    /// The configuration option that builds it.
     pub config: Option<String>,
-    /// Why no cell can get there.
+    /// The reason why no cell can reach it.
     pub unreachable: Option<Unreachable>,
     /// Answers that it cannot get.
     #[serde(default)]
-    pub never: Vec<Never>,
+    pub never: Vec<ImpossibleAnswer>,
 }
 
-/// Why a guest cannot get somewhere.
+/// The reason why a guest cannot reach a decision point.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unreachable {
-    /// The kind of reason.
-    pub because: Because,
-    /// The reason.
+    /// The obstacle.
+    pub because: Obstacle,
+    /// Details of the obstacle.
     pub reason: String,
 }
 
-/// A kind of reason.
+/// An obstacle to reaching a decision point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Because {
-    /// An emulated machine does not have it.
+pub enum Obstacle {
+    /// Emulated machines lack the hardware.
     Hardware,
-    /// It is of another architecture.
+    /// The code is for another architecture.
     Architecture,
 }
 
-/// An answer that a point cannot get.
+/// An answer that a decision point cannot get.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Never {
-    /// To which question.
-    pub ask: Ask,
-    /// Which answer.
+pub struct ImpossibleAnswer {
+    /// The question.
+    pub ask: LsmQuestion,
+    /// The answer.
     pub answer: Answer,
-    /// The releases since which it is so; without, all.
+    /// The first release in which it is impossible, in each stable series. `None` for all.
     pub since: Option<FixedIn>,
-    /// Why.
+    /// Why it is impossible.
     pub reason: String,
 }
 
-/// Yes or no.
+/// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Yes.
+    /// All security modules allowed it.
     Allowed,
-    /// No, from whomever.
+    /// A security module, commoncap included, refused it.
     Refused,
 }
 
-/// The list is wrong.
+/// A mistake in the list.
 #[derive(Debug, thiserror::Error)]
 #[error("read the list of decision points")]
 pub struct PointsError(#[from] toml::de::Error);
 
 impl Points {
-    /// The list that travels inside the program.
+    /// The built-in list.
     ///
     /// # Errors
     ///
-    /// Mistakes in it; a test of the project shows that there are none.
+    /// Mistakes in it, which a test of the project rules out.
     pub fn built_in() -> Result<Self, PointsError> {
         Self::parse(perfsec_cases::points())
     }
@@ -110,13 +111,13 @@ impl Points {
         Ok(toml::from_str(text)?)
     }
 
-    /// The point that a function belongs to, by the function's name in the source.
+    /// The decision point to which a function belongs, by its name in the source.
     #[must_use]
-    pub fn of_function(&self, function: &str) -> Option<&Point> {
+    pub fn find_by_function(&self, function: &str) -> Option<&Point> {
         self.all.iter().find(|point| point.functions.iter().any(|name| name == function))
     }
 
-    /// Every symbol that a function of a point can have, for the agent to look for.
+    /// The symbols that the functions of decision points can have; the agent searches for them.
     #[must_use]
     pub fn symbols(&self) -> Vec<String> {
         let functions = self.all.iter().flat_map(|point| &point.functions);
@@ -128,27 +129,31 @@ impl Points {
 }
 
 impl Point {
-    /// An answer that the point cannot get to this question on this kernel, and why.
+    /// The answer that is impossible for this question on this kernel, and the reason.
     #[must_use]
-    pub fn never(&self, ask: Ask, kernel: &Circumstances<'_>) -> Option<(Answer, &str)> {
-        let holds = |never: &&Never| {
+    pub fn impossible_answer(
+        &self,
+        ask: LsmQuestion,
+        kernel: &Circumstances<'_>,
+    ) -> Option<(Answer, &str)> {
+        let holds = |never: &&ImpossibleAnswer| {
             never.ask == ask && never.since.as_ref().is_none_or(|since| since.has(kernel.version))
         };
         self.never.iter().find(holds).map(|never| (never.answer, never.reason.as_str()))
     }
 }
 
-/// What `SYSCALL_DEFINE` makes of a system call's name (`include/linux/syscalls.h`).
+/// Prefixes that `SYSCALL_DEFINE` adds to a system call's name (`include/linux/syscalls.h`).
 const SYSCALL_PREFIXES: [&str; 3] = ["__do_sys_", "__se_sys_", "__x64_sys_"];
 
-/// A function's name in the source, from its symbol: compilers append `.isra.0`, `.cold`.
+/// The function's name in the source. Compilers append `.isra.0` or `.cold` to make a symbol.
 #[must_use]
 pub(super) fn source_name(symbol: &str) -> &str {
     let base = symbol.split('.').next().unwrap_or_default();
     SYSCALL_PREFIXES.iter().find_map(|prefix| base.strip_prefix(prefix)).unwrap_or(base)
 }
 
-impl fmt::Display for Because {
+impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Hardware => "hardware",
@@ -166,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_read_and_no_name_or_function_is_in_it_twice() {
+    fn the_list_is_valid_and_has_no_name_or_function_twice() {
         let points = Points::built_in().unwrap();
         let names: BTreeSet<_> = points.all.iter().map(|point| &point.name).collect();
         assert_eq!(names.len(), points.all.len());
@@ -183,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_a_typo_is_refused() {
+    fn an_unknown_key_is_refused() {
         let text =
             "[[point]]\nname = \"a\"\nwhat = \"b\"\nfile = \"c\"\nfunctions = []\nasks = []\n";
         assert!(Points::parse(text).is_ok());
@@ -195,7 +200,7 @@ mod tests {
     #[case("__x64_sys_perf_event_open.cold", "perf_event_open")]
     #[case("intel_pmu_hw_config.part.0", "intel_pmu_hw_config")]
     #[case("", "")]
-    fn a_symbol_tells_the_functions_name(#[case] symbol: &str, #[case] name: &str) {
+    fn a_symbol_gives_the_functions_name(#[case] symbol: &str, #[case] name: &str) {
         assert_eq!(source_name(symbol), name);
     }
 }

@@ -1,8 +1,8 @@
-//! The same places in a kernel's source.
+//! Finds calls that decide who may use perf in a kernel's source.
 //!
-//! No compiler: kernel style is regular enough. A function is what stands before a brace that opens at the
-//! outermost level; a brace in the first column that closes ends it, whatever conditional compilation did
-//! to the count.
+//! Kernel style is regular enough to do without a compiler. A function header precedes a brace that
+//! opens at the outermost level. A closing brace in the first column ends the function, even where
+//! conditional compilation unbalances the braces.
 
 use std::fs;
 use std::io;
@@ -13,29 +13,29 @@ use regex::Regex;
 
 /// A call that decides who may use perf.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The file, below the tree.
+pub struct CallSite {
+    /// Path of the file in the tree.
     pub file: PathBuf,
-    /// Its line, from 1.
+    /// Line, from 1.
     pub line: usize,
-    /// The function around it; empty when there is none.
+    /// The function that contains it.
     pub function: String,
-    /// What is called: `perf_allow_kernel`, `capable(CAP_PERFMON)`.
+    /// The called function: `perf_allow_kernel`, `capable(CAP_PERFMON)`.
     pub call: String,
 }
 
-/// A tree cannot be read.
+/// An error from reading a source tree.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A file or directory cannot be read.
     #[error("read {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error from the operating system.
         source: io::Error,
     },
-    /// It is no kernel's.
+    /// The tree is not a kernel's.
     #[error("find a kernel's source in {path}: it has no kernel/events", path = .path.display())]
     NotAKernel {
         /// The directory.
@@ -43,11 +43,11 @@ pub enum SourceError {
     },
 }
 
-/// Where such calls are.
+/// Directories that can contain such calls.
 const DIRECTORIES: [&str; 10] =
     ["kernel", "security", "fs", "mm", "net", "block", "io_uring", "include", "arch", "drivers"];
 
-/// What decides by itself: called with the capability, or about perf alone.
+/// Calls that decide: checks of CAP_PERFMON, and functions that exist for perf alone.
 static CALLS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?x)\b(?:
@@ -63,7 +63,7 @@ static CALLS: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a constant")
 });
 
-/// Helpers: what is called in them, their callers ask.
+/// Helpers: a call inside one of these counts for its callers.
 const HELPERS: [&str; 12] = [
     "perfmon_capable",
     "perf_allow_kernel",
@@ -79,29 +79,29 @@ const HELPERS: [&str; 12] = [
     "security_perf_event_write",
 ];
 
-/// Finds every place in a tree.
+/// Finds all such calls in a tree.
 ///
 /// # Errors
 ///
-/// When it is no kernel's source, or a file cannot be read.
-pub fn scan(tree: &Path) -> Result<Vec<Place>, SourceError> {
+/// If the tree is not a kernel's, or a file cannot be read.
+pub fn scan(tree: &Path) -> Result<Vec<CallSite>, SourceError> {
     if !tree.join("kernel/events").is_dir() {
         return Err(SourceError::NotAKernel { path: tree.to_owned() });
     }
-    let mut places = Vec::new();
+    let mut sites = Vec::new();
     for directory in DIRECTORIES.map(|name| tree.join(name)).iter().filter(|path| path.is_dir()) {
         walk(directory, &mut |path| {
             let bytes = fs::read(path)
                 .map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
             if mentions(&bytes) {
                 let file = path.strip_prefix(tree).unwrap_or(path);
-                places.extend(calls(file, &String::from_utf8_lossy(&bytes)));
+                sites.extend(calls(file, &String::from_utf8_lossy(&bytes)));
             }
             Ok(())
         })?;
     }
-    places.sort();
-    Ok(places)
+    sites.sort();
+    Ok(sites)
 }
 
 fn walk(
@@ -121,7 +121,7 @@ fn walk(
     Ok(())
 }
 
-/// Whether it is worth a look: most files are not.
+/// A fast check that most files fail, to avoid parsing them.
 fn mentions(text: &[u8]) -> bool {
     [
         "perfmon_capable",
@@ -135,16 +135,16 @@ fn mentions(text: &[u8]) -> bool {
     .any(|word| memchr::memmem::find(text, word.as_bytes()).is_some())
 }
 
-/// The places in one file.
-fn calls(file: &Path, text: &str) -> Vec<Place> {
-    let code = code_only(text);
+/// The call sites in one file.
+fn calls(file: &Path, text: &str) -> Vec<CallSite> {
+    let code = blank_non_code(text);
     let functions = functions(&code);
-    let mut places = Vec::new();
+    let mut sites = Vec::new();
     for found in CALLS.captures_iter(&code) {
         let Some(whole) = found.get(0) else { continue };
         let around =
             functions.iter().find(|(_, start, end)| (*start..*end).contains(&whole.start()));
-        // Outside of functions stand declarations, and stubs that were compiled away.
+        // Outside of functions there are only declarations and macros.
         let Some((function, ..)) = around else { continue };
         if HELPERS.contains(&function.as_str()) {
             continue;
@@ -161,13 +161,13 @@ fn calls(file: &Path, text: &str) -> Vec<Place> {
         };
         let line = code[..whole.start()].matches('\n').count() + 1;
         let (file, function) = (file.to_owned(), function.clone());
-        places.push(Place { file, line, function, call });
+        sites.push(CallSite { file, line, function, call });
     }
-    places
+    sites
 }
 
-/// The text with comments, strings and preprocessor lines blanked out; every byte keeps its place.
-fn code_only(text: &str) -> String {
+/// Replaces comments, strings and preprocessor lines with blanks; offsets do not change.
+fn blank_non_code(text: &str) -> String {
     #[derive(PartialEq)]
     enum State {
         Code,
@@ -193,22 +193,22 @@ fn code_only(text: &str) -> String {
             },
             State::Line if byte == b'\n' => state = State::Code,
             State::Block if (byte, next) == (b'*', b'/') => (state, length) = (State::Code, 2),
-            // A line that ends in a backslash goes on.
+            // A backslash escapes a quote, or continues a line.
             State::Quoted(_) | State::Directive | State::Line if byte == b'\\' => length = 2,
             State::Directive if (byte, next) == (b'/', b'*') => (state, length) = (State::Block, 2),
             State::Directive if byte == b'\n' => state = State::Code,
             State::Quoted(quote) if byte == quote || byte == b'\n' => state = State::Code,
             State::Line | State::Block | State::Quoted(_) | State::Directive => {}
         }
-        for place in at..(at + length).min(bytes.len()) {
-            let is_newline = bytes[place] == b'\n';
+        for index in at..(at + length).min(bytes.len()) {
+            let is_newline = bytes[index] == b'\n';
             if is_newline {
                 line_is_blank = true;
-            } else if !bytes[place].is_ascii_whitespace() {
+            } else if !bytes[index].is_ascii_whitespace() {
                 line_is_blank = false;
             }
             if !keep && !is_newline {
-                out[place] = b' ';
+                out[index] = b' ';
             }
         }
         at += length;
@@ -216,7 +216,7 @@ fn code_only(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Every function with where its body begins and ends.
+/// The functions, each with the offsets of the braces around its body.
 fn functions(code: &str) -> Vec<(String, usize, usize)> {
     let bytes = code.as_bytes();
     let mut found: Vec<(String, usize, usize)> = Vec::new();
@@ -246,12 +246,12 @@ fn functions(code: &str) -> Vec<(String, usize, usize)> {
     found
 }
 
-/// The name of the function that a header declares: `static int f(void)`, `SYSCALL_DEFINE1(f, …)`.
+/// The name of the function in a header: `static int f(void)`, `SYSCALL_DEFINE1(f, …)`.
 fn name(header: &str) -> Option<String> {
     static NAME: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(\w+)\s*\(\s*(\w*)").expect("a constant"));
     let header = last_paragraph(header);
-    // An initialiser, and not a body.
+    // An initialiser, not a body.
     if header.contains('=') {
         return None;
     }
@@ -266,7 +266,8 @@ fn name(header: &str) -> Option<String> {
     if is_attribute(&first) { Some(names.next().unwrap_or(first)) } else { Some(first) }
 }
 
-/// What follows the last empty line that is in no parentheses: before it stand macros without a semicolon.
+/// The header after its last empty line outside of parentheses. Macros without a semicolon may
+/// precede it.
 fn last_paragraph(header: &str) -> &str {
     let header = header.trim_end();
     let (mut depth, mut start, mut at) = (0_i32, 0, 0);
@@ -287,19 +288,21 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(usize, String, String)> {
-        let places = calls(Path::new("a.c"), text);
-        places.into_iter().map(|place| (place.line, place.function, place.call)).collect()
+        let sites = calls(Path::new("a.c"), text);
+        sites.into_iter().map(|site| (site.line, site.function, site.call)).collect()
     }
 
     #[rstest]
     #[case::a_system_call(
-        "SYSCALL_DEFINE5(perf_event_open,\n\t\tpid_t, pid)\n{\n\tif (x) {\n\t\terr = perf_allow_kernel();\n\t}\n}\n",
+        "SYSCALL_DEFINE5(perf_event_open,\n\t\tpid_t, pid)\n{\n\tif (x) {\n\t\t\
+         err = perf_allow_kernel();\n\t}\n}\n",
         5,
         "perf_event_open",
         "perf_allow_kernel"
     )]
     #[case::a_hook(
-        "static int f(void)\n{\n\terr = security_perf_event_open(&attr,\n\t\tPERF_SECURITY_OPEN);\n}\n",
+        "static int f(void)\n{\n\terr = security_perf_event_open(&attr,\n\t\t\
+         PERF_SECURITY_OPEN);\n}\n",
         3,
         "f",
         "security_perf_event_open(OPEN)"
@@ -334,20 +337,23 @@ mod tests {
         "f",
         "perfmon_capable"
     )]
-    #[case::behind_branches_of_which_one_is_compiled(
-        "int g(void)\n{\n#ifdef A\n\tif (a) {\n#else\n\tif (b) {\n#endif\n\t}\n}\nint f(void)\n{\n\tperfmon_capable();\n}\n",
+    #[case::after_branches_of_conditional_compilation(
+        "int g(void)\n{\n#ifdef A\n\tif (a) {\n#else\n\tif (b) {\n#endif\n\t}\n}\n\
+         int f(void)\n{\n\tperfmon_capable();\n}\n",
         12,
         "f",
         "perfmon_capable"
     )]
     #[case::after_a_macro_without_a_semicolon(
-        "BTF_ID_LIST(g, func)\n\n/* why */\nstatic int f(int a,\n\t\t/* b */\n\t\tint b)\n{\n\tperfmon_capable();\n}\n",
+        "BTF_ID_LIST(g, func)\n\n/* why */\nstatic int f(int a,\n\t\t/* b */\n\t\tint b)\n{\n\t\
+         perfmon_capable();\n}\n",
         8,
         "f",
         "perfmon_capable"
     )]
     #[case::behind_a_macro_of_many_lines(
-        "#define A(x) do { \\\n\tx(); \\\n\tif (\"'\") {\nint f(void)\n{\n\tperfmon_capable();\n}\n",
+        "#define A(x) do { \\\n\tx(); \\\n\tif (\"'\") {\n\
+         int f(void)\n{\n\tperfmon_capable();\n}\n",
         6,
         "f",
         "perfmon_capable"
@@ -368,17 +374,18 @@ mod tests {
     #[case::a_string("int f(void)\n{\n\tprint(\"perfmon_capable(\\\") {\");\n}\n")]
     #[case::a_declaration("extern int perf_allow_kernel(void);\n")]
     #[case::a_helper(
-        "static inline bool perfmon_capable(void)\n{\n\treturn capable(CAP_PERFMON) || capable(CAP_SYS_ADMIN);\n}\n"
+        "static inline bool perfmon_capable(void)\n{\n\treturn capable(CAP_PERFMON) || \
+         capable(CAP_SYS_ADMIN);\n}\n"
     )]
     #[case::another_capability(
         "int f(void)\n{\n\treturn capable(CAP_SYS_ADMIN);\n}\nint g = CAP_PERFMON;\n"
     )]
-    fn what_is_no_call_is_passed_over(#[case] text: &str) {
+    fn other_text_is_not_a_call(#[case] text: &str) {
         assert_eq!(found(text), []);
     }
 
     #[test]
-    fn a_tree_is_searched_below_the_directories_of_a_kernel() {
+    fn only_the_directories_of_a_kernel_are_searched() {
         let tree = tempfile::tempdir().unwrap();
         let write = |path: &str| {
             let path = tree.path().join(path);
@@ -390,8 +397,7 @@ mod tests {
         write("kernel/events/core.c");
         write("drivers/gpu/x.c");
         write("drivers/gpu/x.txt");
-        let files: Vec<_> =
-            scan(tree.path()).unwrap().into_iter().map(|place| place.file).collect();
+        let files: Vec<_> = scan(tree.path()).unwrap().into_iter().map(|site| site.file).collect();
         assert_eq!(files, ["drivers/gpu/x.c", "kernel/events/core.c"].map(PathBuf::from));
     }
 }

@@ -1,99 +1,105 @@
-//! What was seen, beside what there is.
+//! Compares the answers that were seen with the decision points of a kernel.
 
 use std::collections::BTreeMap;
 
 use perfsec_wire::coverage::{Check, Counts, Coverage, Site};
 
-use super::Ask;
+use super::LsmQuestion;
 use super::points::{Answer, Point, Points, source_name};
 use crate::case::Circumstances;
 
-/// One kernel's decision points, and how far they were covered.
+/// The coverage of one kernel's decision points.
 #[derive(Debug)]
 pub struct Survey<'a> {
-    /// Every question that every reachable place asks.
-    pub rows: Vec<Row<'a>>,
-    /// Points that no cell can reach on this machine, or that this kernel does not have.
-    pub absent: Vec<Absent<'a>>,
-    /// Places that are no known point's, and that can only be about perf.
-    pub news: Vec<Site>,
-    /// What the subjects were asked elsewhere.
+    /// The questions of all reachable places.
+    pub rows: Vec<SurveyRow<'a>>,
+    /// Points that no cell can reach on this machine, or that this kernel lacks.
+    pub absent: Vec<AbsentPoint<'a>>,
+    /// Places whose question is about perf but that belong to no point in the list.
+    pub unknown: Vec<Site>,
+    /// Places outside the list with questions that are not about perf alone.
     pub others: Vec<Site>,
 }
 
 /// One question of one place.
 #[derive(Debug)]
-pub struct Row<'a> {
-    /// The point.
+pub struct SurveyRow<'a> {
+    /// The decision point.
     pub point: &'a Point,
     /// The question.
-    pub ask: Ask,
-    /// The place; none when nobody asked and the kernel's text could not be searched.
+    pub ask: LsmQuestion,
+    /// The place; `None` if nothing asked and the kernel's code could not be searched.
     pub site: Option<Site>,
-    /// Which answers were seen.
-    pub finding: Finding,
-    /// The answer that the place cannot get, and why.
-    pub never: Option<(Answer, &'a str)>,
+    /// The kinds of answers that were seen.
+    pub seen: AnswersSeen,
+    /// The answer that the place cannot get, and the reason.
+    pub impossible: Option<(Answer, &'a str)>,
 }
 
-/// Which answers were seen.
+/// The kinds of answers that were seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// Yes and no; or the only one that the place can get.
+pub enum AnswersSeen {
+    /// Both yes and no, or the only possible answer.
     BothWays,
     /// Only yes, or only no.
     OneWay,
-    /// None.
-    Unseen,
+    /// No answer.
+    None,
 }
 
-/// A point without a reachable place.
+/// A decision point without a reachable place.
 #[derive(Debug)]
-pub struct Absent<'a> {
-    /// The point.
+pub struct AbsentPoint<'a> {
+    /// The decision point.
     pub point: &'a Point,
-    /// Why.
-    pub why: String,
+    /// The reason.
+    pub reason: String,
 }
 
 impl<'a> Survey<'a> {
-    /// Sorts what a boot told by what is known.
+    /// Assigns the places that boots reported to the decision points.
     #[must_use]
     pub fn new(points: &'a Points, kernel: &Circumstances<'_>, coverage: &Coverage) -> Self {
-        let (rows, absent, news, others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut this = Self { rows, absent, news, others };
-        let mut of_points: Vec<Vec<&Site>> = points.all.iter().map(|_| Vec::new()).collect();
+        let (rows, absent, unknown, others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut this = Self { rows, absent, unknown, others };
+        let mut point_sites: Vec<Vec<&Site>> = points.all.iter().map(|_| Vec::new()).collect();
         for site in &coverage.sites {
             let function = source_name(&site.place.symbol);
             let seen = site.counts.total() > 0;
             let own = |point: &&Point| point.functions.iter().any(|name| name == function);
-            if points.all.iter().filter(own).any(|point| point.aside.contains(&Ask(site.check))) {
+            if points
+                .all
+                .iter()
+                .filter(own)
+                .any(|point| point.aside.contains(&LsmQuestion(site.check)))
+            {
                 continue;
             }
             let at = points
                 .all
                 .iter()
-                .position(|point| own(&point) && point.asks.contains(&Ask(site.check)));
-            match at.and_then(|at| of_points.get_mut(at)) {
-                // A jump is never seen itself: its caller is.
+                .position(|point| own(&point) && point.asks.contains(&LsmQuestion(site.check)));
+            match at.and_then(|at| point_sites.get_mut(at)) {
+                // A tail call does not appear in the counts: its caller does.
                 Some(sites) if seen || !site.tail => sites.push(site),
                 Some(_) => {}
-                None if Ask(site.check).is_of_perf() => this.news.push(site.clone()),
+                None if LsmQuestion(site.check).is_perf_only() => this.unknown.push(site.clone()),
                 None if seen => this.others.push(site.clone()),
                 None => {}
             }
         }
-        for (point, mut sites) in points.all.iter().zip(of_points) {
+        for (point, mut sites) in points.all.iter().zip(point_sites) {
             sites.sort_by(|a, b| (&a.place, a.check).cmp(&(&b.place, b.check)));
-            this.point(point, &sites, kernel, coverage.unlisted.is_some());
+            this.add_point(point, &sites, kernel, coverage.unlisted.is_some());
         }
-        for sites in [&mut this.news, &mut this.others] {
+        for sites in [&mut this.unknown, &mut this.others] {
             sites.sort_by(|a, b| (&a.place, a.check).cmp(&(&b.place, b.check)));
         }
         this
     }
 
-    fn point(
+    /// Adds a decision point with the places that belong to it.
+    fn add_point(
         &mut self,
         point: &'a Point,
         sites: &[&Site],
@@ -122,74 +128,75 @@ impl<'a> Survey<'a> {
             let value = config.get(option).unwrap_or("not set");
             Some(format!("config: {option} is {value}"))
         };
-        let why = match (seen, sites) {
+        let reason = match (seen, sites) {
             (true, _) => None,
             (false, []) => not_in_version().or_else(not_built).or_else(unreachable).or_else(|| {
-                let why = "image: nothing in it asks there; it is a module, or inlined elsewhere";
-                (!unlisted).then(|| why.to_owned())
+                let reason =
+                    "image: nothing there asks; the code is in a module or inlined elsewhere";
+                (!unlisted).then(|| reason.to_owned())
             }),
             (false, _) => unreachable(),
         };
-        if let Some(why) = why {
-            self.absent.push(Absent { point, why });
+        if let Some(reason) = reason {
+            self.absent.push(AbsentPoint { point, reason });
             return;
         }
-        let row = |ask: Ask, site: Option<&Site>| {
-            let never = point.never(ask, kernel);
+        let row = |ask: LsmQuestion, site: Option<&Site>| {
+            let impossible = point.impossible_answer(ask, kernel);
             let counts = site.map_or(Counts::default(), |site| site.counts);
-            let finding = finding(counts, never.map(|(answer, _)| answer));
-            Row { point, ask, site: site.cloned(), finding, never }
+            let seen = answers_seen(counts, impossible.map(|(answer, _)| answer));
+            SurveyRow { point, ask, site: site.cloned(), seen, impossible }
         };
         if sites.is_empty() {
             self.rows.extend(point.asks.iter().map(|ask| row(*ask, None)));
         }
-        self.rows.extend(sites.iter().map(|site| row(Ask(site.check), Some(site))));
+        self.rows.extend(sites.iter().map(|site| row(LsmQuestion(site.check), Some(site))));
     }
 
-    /// How many rows are so.
+    /// The number of rows with these kinds of answers.
     #[must_use]
-    pub fn count(&self, finding: Finding) -> usize {
-        self.rows.iter().filter(|row| row.finding == finding).count()
+    pub fn count(&self, seen: AnswersSeen) -> usize {
+        self.rows.iter().filter(|row| row.seen == seen).count()
     }
 
-    /// Whether every place that can be reached was seen both ways.
+    /// True if all reachable places were seen both ways.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.count(Finding::BothWays) == self.rows.len()
+        self.count(AnswersSeen::BothWays) == self.rows.len()
     }
 }
 
-impl Row<'_> {
-    /// The answers.
+impl SurveyRow<'_> {
+    /// The number of answers of each kind.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.site.as_ref().map_or(Counts::default(), |site| site.counts)
     }
 
-    /// Whether yes, no by commoncap, and no by SELinux were all seen; those that can be.
+    /// True if all possible answers were seen: yes, no by commoncap, and no by SELinux.
     #[must_use]
     pub fn has_every_answer(&self) -> bool {
         let counts = self.counts();
-        let of_capability = matches!(self.ask.0, Check::Capability(_));
-        self.finding == Finding::BothWays
-            && (self.never.is_some()
-                || counts.refused > 0 && (!of_capability || counts.not_held > 0))
+        let is_capability = matches!(self.ask.0, Check::Capability(_));
+        self.seen == AnswersSeen::BothWays
+            && (self.impossible.is_some()
+                || counts.refused > 0 && (!is_capability || counts.not_held > 0))
     }
 }
 
-fn finding(counts: Counts, never: Option<Answer>) -> Finding {
+fn answers_seen(counts: Counts, impossible: Option<Answer>) -> AnswersSeen {
     let allowed = counts.allowed > 0 || counts.logged > 0;
     let refused = counts.not_held > 0 || counts.refused > 0;
-    match (allowed, refused, never) {
+    match (allowed, refused, impossible) {
         (true, true, _)
         | (true, false, Some(Answer::Refused))
-        | (false, true, Some(Answer::Allowed)) => Finding::BothWays,
-        (false, false, _) => Finding::Unseen,
-        _ => Finding::OneWay,
+        | (false, true, Some(Answer::Allowed)) => AnswersSeen::BothWays,
+        (false, false, _) => AnswersSeen::None,
+        _ => AnswersSeen::OneWay,
     }
 }
 
-/// What several boots of one lane covered together.
+/// Adds up the coverage of several boots of one lane.
 pub(super) fn merge(boots: &[&Coverage]) -> Coverage {
     let mut all = Coverage::default();
     let mut sites: BTreeMap<_, Site> = BTreeMap::new();
@@ -214,6 +221,7 @@ pub(super) fn merge(boots: &[&Coverage]) -> Coverage {
 
 #[cfg(test)]
 mod tests {
+    use perfsec_wire::caps;
     use perfsec_wire::coverage::{Hook, Place};
     use rstest::rstest;
 
@@ -257,10 +265,10 @@ what = "a counter"
 file = "pmu.c"
 functions = ["pmu"]
 asks = ["cap perfmon"]
-unreachable = { because = "hardware", reason = "there is none" }
+unreachable = { because = "hardware", reason = "no such device" }
 "#;
 
-    const PERFMON: Check = Check::Capability(38);
+    const PERFMON: Check = Check::Capability(caps::PERFMON);
 
     fn site(symbol: &str, check: Check, counts: [u32; 4]) -> Site {
         let [allowed, logged, not_held, refused] = counts;
@@ -284,53 +292,53 @@ unreachable = { because = "hardware", reason = "there is none" }
     }
 
     #[rstest]
-    #[case::every_answer([1, 0, 1, 1], Finding::BothWays, true)]
-    #[case::let_through_and_not_held([0, 1, 1, 0], Finding::BothWays, false)]
-    #[case::only_yes([1, 1, 0, 0], Finding::OneWay, false)]
-    #[case::only_no([0, 0, 1, 1], Finding::OneWay, false)]
-    #[case::nothing([0; 4], Finding::Unseen, false)]
+    #[case::every_answer([1, 0, 1, 1], AnswersSeen::BothWays, true)]
+    #[case::let_through_and_not_held([0, 1, 1, 0], AnswersSeen::BothWays, false)]
+    #[case::only_yes([1, 1, 0, 0], AnswersSeen::OneWay, false)]
+    #[case::only_no([0, 0, 1, 1], AnswersSeen::OneWay, false)]
+    #[case::nothing([0; 4], AnswersSeen::None, false)]
     fn a_capability_check_can_be_seen_in_several_ways(
         #[case] counts: [u32; 4],
-        #[case] finding: Finding,
+        #[case] seen: AnswersSeen,
         #[case] every: bool,
     ) {
         let points = Points::parse(POINTS).unwrap();
         let survey = survey(&points, vec![site("__do_sys_perf_event_open", PERFMON, counts)]);
         let [row] = survey.rows.as_slice() else { panic!("{survey:?}") };
-        assert_eq!((row.finding, row.has_every_answer()), (finding, every));
-        assert_eq!(survey.is_complete(), finding == Finding::BothWays);
+        assert_eq!((row.seen, row.has_every_answer()), (seen, every));
+        assert_eq!(survey.is_complete(), seen == AnswersSeen::BothWays);
     }
 
     #[test]
-    fn a_place_that_cannot_refuse_needs_not_to_be_seen_refusing() {
+    fn a_place_that_cannot_refuse_need_not_be_seen_refusing() {
         let points = Points::parse(POINTS).unwrap();
         let alloc = Check::PerfEvent(Hook::Alloc);
         let survey = survey(&points, vec![site("perf_event_alloc", alloc, [3, 0, 0, 0])]);
-        assert_eq!(survey.rows.first().map(|row| row.finding), Some(Finding::BothWays));
+        assert_eq!(survey.rows.first().map(|row| row.seen), Some(AnswersSeen::BothWays));
     }
 
     #[test]
-    fn what_is_not_there_has_a_reason() {
+    fn an_absent_point_has_a_reason() {
         let points = Points::parse(POINTS).unwrap();
         let survey = survey(&points, vec![site("pmu.part.0", PERFMON, [0; 4])]);
         let absent: Vec<_> = survey
             .absent
             .iter()
-            .map(|absent| (absent.point.name.as_str(), absent.why.as_str()))
+            .map(|absent| (absent.point.name.as_str(), absent.reason.as_str()))
             .collect();
-        let image = "image: nothing in it asks there; it is a module, or inlined elsewhere";
+        let image = "image: nothing there asks; the code is in a module or inlined elsewhere";
         let expected = [
             ("open", image),
             ("alloc", image),
             ("new", "version: only since 7.2"),
             ("user_events", "config: CONFIG_USER_EVENTS is not set"),
-            ("pmu", "hardware: there is none (1 question)"),
+            ("pmu", "hardware: no such device (1 question)"),
         ];
         assert_eq!(absent, expected);
     }
 
     #[test]
-    fn what_was_seen_is_reachable_whatever_the_list_says() {
+    fn a_point_that_was_seen_is_reachable_even_if_the_list_denies_it() {
         let points = Points::parse(POINTS).unwrap();
         let survey = survey(&points, vec![site("pmu", PERFMON, [1, 0, 0, 0])]);
         assert_eq!(survey.rows.first().map(|row| row.point.name.as_str()), Some("pmu"));
@@ -338,10 +346,15 @@ unreachable = { because = "hardware", reason = "there is none" }
 
     #[rstest]
     #[case::perfmon_that_nobody_asked("stranger", PERFMON, 0, (1, 0))]
-    #[case::another_that_somebody_asked("stranger", Check::Capability(21), 1, (0, 1))]
-    #[case::another_that_nobody_asked("stranger", Check::Capability(21), 0, (0, 0))]
-    #[case::a_new_question_of_a_known_point("perf_event_open", Check::PerfEvent(Hook::Cpu), 0, (1, 0))]
-    fn what_no_point_describes_is_shown(
+    #[case::another_that_somebody_asked("stranger", Check::Capability(caps::SYS_ADMIN), 1, (0, 1))]
+    #[case::another_that_nobody_asked("stranger", Check::Capability(caps::SYS_ADMIN), 0, (0, 0))]
+    #[case::a_new_question_of_a_known_point(
+        "perf_event_open",
+        Check::PerfEvent(Hook::Cpu),
+        0,
+        (1, 0)
+    )]
+    fn places_of_no_point_are_listed(
         #[case] symbol: &str,
         #[case] check: Check,
         #[case] allowed: u32,
@@ -349,11 +362,11 @@ unreachable = { because = "hardware", reason = "there is none" }
     ) {
         let points = Points::parse(POINTS).unwrap();
         let survey = survey(&points, vec![site(symbol, check, [allowed, 0, 0, 0])]);
-        assert_eq!((survey.news.len(), survey.others.len()), expected);
+        assert_eq!((survey.unknown.len(), survey.others.len()), expected);
     }
 
     #[test]
-    fn without_a_list_of_places_every_question_that_nobody_asked_is_shown() {
+    fn without_a_list_of_places_every_unasked_question_is_listed() {
         let points = Points::parse(POINTS).unwrap();
         let kernel = Circumstances {
             version: KernelVersion::new(7, 3, 0),
@@ -363,12 +376,12 @@ unreachable = { because = "hardware", reason = "there is none" }
         let unlisted = Some("no kcore".to_owned());
         let coverage = Coverage { unlisted, ..Coverage::default() };
         let survey = Survey::new(&points, &kernel, &coverage);
-        assert_eq!(survey.count(Finding::Unseen), 5);
+        assert_eq!(survey.count(AnswersSeen::None), 5);
         assert_eq!(survey.absent.len(), 1);
     }
 
     #[test]
-    fn boots_of_one_lane_are_counted_together() {
+    fn boots_of_one_lane_are_added_up() {
         let boot = |counts| Coverage {
             sites: vec![site("perf_event_open", PERFMON, counts)],
             ..Coverage::default()

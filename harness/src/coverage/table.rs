@@ -1,4 +1,4 @@
-//! Coverage for people: one table for each kernel under a policy, made of a run.
+//! Formats the coverage of a run: one table for each kernel and policy.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use perfsec_wire::coverage::{Check, Coverage, Site};
 
 use super::survey::merge;
-use super::{Answer, Ask, Finding, Place, Point, Points, Survey};
+use super::{Answer, AnswersSeen, CallSite, LsmQuestion, Point, Points, Survey};
 use crate::case::Circumstances;
 use crate::printable::printable_line;
 use crate::record::{LaneRun, LaneStarted, Run};
@@ -15,61 +15,61 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const WEAK: Style = AnsiColor::Yellow.on_default();
 
-/// Widths of the columns; with the mark in front of them a line has 100 columns.
+/// Widths of the columns. With the mark before them, a line has 100 columns.
 const ASK: usize = 16;
 const PLACE: usize = 52;
 const NUMBER: usize = 10;
 
-/// The tables of a run.
+/// The coverage tables of a run.
 #[derive(Debug)]
-pub struct Table {
-    lanes: Vec<Lane>,
+pub struct CoverageTable {
+    kernels: Vec<KernelCoverage>,
 }
 
-/// The lanes of one kernel and policy: it is booted in several ways.
+/// The coverage of one kernel under one policy, from all its lanes: one per boot mode.
 #[derive(Debug)]
-struct Lane {
-    /// The first, with the cells of all.
+struct KernelCoverage {
+    /// The first lane, with the number of cells of all.
     started: LaneStarted,
     boots: Vec<Coverage>,
     refused: Option<String>,
 }
 
-impl Table {
-    /// The tables of a run.
+impl CoverageTable {
+    /// Collects the coverage of a run.
     #[must_use]
-    pub fn of(run: &Run) -> Self {
-        let mut lanes: Vec<Lane> = Vec::new();
+    pub fn new(run: &Run) -> Self {
+        let mut kernels: Vec<KernelCoverage> = Vec::new();
         for part in &run.lanes {
             let started = &part.started;
-            let same = |lane: &Lane| {
-                let known = &lane.started;
+            let same = |kernel: &KernelCoverage| {
+                let known = &kernel.started;
                 (known.kernel.identity(), &known.policy)
                     == (started.kernel.identity(), &started.policy)
             };
-            let at = lanes.iter().position(same).unwrap_or_else(|| {
+            let at = kernels.iter().position(same).unwrap_or_else(|| {
                 let started = LaneStarted { cells: 0, ..started.clone() };
-                lanes.push(Lane { started, boots: Vec::new(), refused: None });
-                lanes.len() - 1
+                kernels.push(KernelCoverage { started, boots: Vec::new(), refused: None });
+                kernels.len() - 1
             });
-            lanes[at].add(part);
+            kernels[at].add(part);
         }
-        Self { lanes }
+        Self { kernels }
     }
 
-    /// Whether any lane told what it covered.
+    /// True if no lane reported coverage.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.boots.is_empty())
+        self.kernels.iter().all(|kernel| kernel.boots.is_empty())
     }
 
-    /// Whether every lane saw every place that it can reach both ways.
+    /// True if all kernels saw every place that they can reach both ways.
     #[must_use]
     pub fn is_complete(&self, points: &Points) -> bool {
-        self.lanes.iter().all(|lane| {
-            let coverage = lane.coverage();
-            !lane.boots.is_empty()
-                && Survey::new(points, &lane.circumstances(), &coverage).is_complete()
+        self.kernels.iter().all(|kernel| {
+            let coverage = kernel.coverage();
+            !kernel.boots.is_empty()
+                && Survey::new(points, &kernel.circumstances(), &coverage).is_complete()
         })
     }
 
@@ -77,20 +77,20 @@ impl Table {
     #[must_use]
     pub fn text(&self, points: &Points) -> String {
         let mut out = String::new();
-        for lane in &self.lanes {
-            lane.write(points, &mut out);
+        for kernel in &self.kernels {
+            kernel.write(points, &mut out);
         }
         out
     }
 }
 
-impl Lane {
+impl KernelCoverage {
     fn add(&mut self, part: &LaneRun) {
         self.started.cells += part.started.cells;
         for boot in &part.coverage {
             let mut coverage = (*boot.coverage).clone();
             if !part.started.boot.has_policy() {
-                // Whoever refuses there is not SELinux.
+                // Without a policy, another security module refused.
                 coverage.sites.iter_mut().for_each(|site| site.counts.refused = 0);
             }
             self.boots.push(coverage);
@@ -111,7 +111,7 @@ impl Lane {
         let (policy, cells) = (&self.started.policy, self.started.cells);
         let _ = writeln!(out, "Linux {} ({})", kernel.version, kernel.origin);
         if self.boots.is_empty() {
-            let why = self.refused.as_deref().unwrap_or("no boot told what it covered");
+            let why = self.refused.as_deref().unwrap_or("no boot reported coverage");
             let _ = writeln!(out, "{BAD}nothing was measured{BAD:#}: {}\n", printable_line(why));
             return;
         }
@@ -126,55 +126,61 @@ impl Lane {
             "SELinux",
             width = ASK + PLACE,
         );
-        rows(&survey, out);
+        write_rows(&survey, out);
         if !survey.absent.is_empty() {
             let _ = writeln!(out, "\nnot reachable here, or not in this kernel");
             for absent in &survey.absent {
-                let _ = writeln!(out, "  {:<28} {}", absent.point.name, absent.why);
+                let _ = writeln!(out, "  {:<28} {}", absent.point.name, absent.reason);
             }
         }
-        if !survey.news.is_empty() {
-            let _ = writeln!(out, "\n{WEAK}news{WEAK:#}: perfsec has no point for these places");
-            survey.news.iter().for_each(|site| line(' ', Style::new(), site, None, out));
+        if !survey.unknown.is_empty() {
+            let _ = writeln!(
+                out,
+                "\n{WEAK}unknown{WEAK:#}: perfsec lists no decision point for these places"
+            );
+            survey.unknown.iter().for_each(|site| write_line(' ', Style::new(), site, None, out));
         }
         if !survey.others.is_empty() {
             let _ = writeln!(out, "\nasked elsewhere, and not about perf alone");
-            survey.others.iter().for_each(|site| line(' ', Style::new(), site, None, out));
+            survey.others.iter().for_each(|site| write_line(' ', Style::new(), site, None, out));
         }
-        notes(&survey, &coverage, out);
+        write_notes(&survey, &coverage, out);
         let total = survey.rows.len();
         let every = survey.rows.iter().filter(|row| row.has_every_answer()).count();
-        let both = survey.count(Finding::BothWays);
+        let both = survey.count(AnswersSeen::BothWays);
         let style = if survey.is_complete() { GOOD } else { BAD };
         let _ = writeln!(
             out,
-            "\nLinux {}: {style}{both} of {total} questions seen both ways{style:#} ({every} with every answer), \
-             {} one way, {} never;\n  {} points out of reach; {} news\n",
+            "\nLinux {}: {style}{both} of {total} questions seen both ways{style:#} \
+             ({every} with every answer), {} one way, {} never;\n  \
+             {} points out of reach; {} unknown places\n",
             kernel.version,
-            survey.count(Finding::OneWay),
-            survey.count(Finding::Unseen),
+            survey.count(AnswersSeen::OneWay),
+            survey.count(AnswersSeen::None),
             survey.absent.len(),
-            survey.news.len(),
+            survey.unknown.len(),
         );
     }
 }
 
-/// The reachable places, below the point that they belong to.
-fn rows(survey: &Survey<'_>, out: &mut String) {
+/// Writes the reachable places below their decision points.
+fn write_rows(survey: &Survey<'_>, out: &mut String) {
     let mut last: Option<&Point> = None;
     for row in &survey.rows {
         if last.is_none_or(|last| last.name != row.point.name) {
             let _ = writeln!(out, "\n{}: {}", row.point.name, row.point.what);
             last = Some(row.point);
         }
-        let (mark, style) = match row.finding {
-            Finding::BothWays if row.has_every_answer() => (' ', GOOD),
-            Finding::BothWays => (' ', Style::new()),
-            Finding::OneWay => ('*', WEAK),
-            Finding::Unseen => ('!', BAD),
+        let (mark, style) = match row.seen {
+            AnswersSeen::BothWays if row.has_every_answer() => (' ', GOOD),
+            AnswersSeen::BothWays => (' ', Style::new()),
+            AnswersSeen::OneWay => ('*', WEAK),
+            AnswersSeen::None => ('!', BAD),
         };
         match &row.site {
-            Some(site) => line(mark, style, site, row.never.map(|(answer, _)| answer), out),
+            Some(site) => {
+                write_line(mark, style, site, row.impossible.map(|(answer, _)| answer), out)
+            }
             None => {
                 let _ = writeln!(out, "{style}{mark} {:<ASK$}{style:#}not seen", row.ask);
             }
@@ -182,9 +188,9 @@ fn rows(survey: &Survey<'_>, out: &mut String) {
     }
 }
 
-/// One place with one question and its answers.
-fn line(mark: char, style: Style, site: &Site, never: Option<Answer>, out: &mut String) {
-    let ask = Ask(site.check);
+/// Writes one place with one question and its answers.
+fn write_line(mark: char, style: Style, site: &Site, impossible: Option<Answer>, out: &mut String) {
+    let ask = LsmQuestion(site.check);
     let counts = site.counts;
     let number = |count: u32, possible: bool| match (count, possible) {
         (0, true) => "no".to_owned(),
@@ -192,21 +198,22 @@ fn line(mark: char, style: Style, site: &Site, never: Option<Answer>, out: &mut 
         (count, _) => count.to_string(),
     };
     let allowed = match (counts.allowed, counts.logged) {
-        (allowed, 0) => number(allowed, never != Some(Answer::Allowed)),
+        (allowed, 0) => number(allowed, impossible != Some(Answer::Allowed)),
         (allowed, logged) => format!("{allowed}+{logged}"),
     };
-    let refusable = never != Some(Answer::Refused);
-    let not_held = number(counts.not_held, refusable && ask.is_of_capability());
+    let refusable = impossible != Some(Answer::Refused);
+    let not_held = number(counts.not_held, refusable && ask.involves_commoncap());
     let refused = number(counts.refused, refusable);
-    let place = place(site);
+    let place = format_place(site);
     let _ = writeln!(
         out,
-        "{style}{mark} {ask:<ASK$}{style:#}{place:<PLACE$}{allowed:>NUMBER$}{not_held:>NUMBER$}{refused:>NUMBER$}"
+        "{style}{mark} {ask:<ASK$}{style:#}{place:<PLACE$}\
+         {allowed:>NUMBER$}{not_held:>NUMBER$}{refused:>NUMBER$}"
     );
 }
 
-/// `symbol+offset`, and the helper through which it asks, where that is not plain from the question.
-fn place(site: &Site) -> String {
+/// Formats a place as `symbol+offset`, with the helper that asks if the question does not imply it.
+fn format_place(site: &Site) -> String {
     let offset = format!("+{:#x}", site.place.offset);
     let via = if site.via.starts_with("perf_allow_") {
         format!(" ({})", printable_line(&site.via))
@@ -222,18 +229,20 @@ fn place(site: &Site) -> String {
     format!("{symbol}{offset}{via}")
 }
 
-/// What a reader of the table has to know.
-fn notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
+/// Writes notes on the table.
+fn write_notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
     let mut notes: Vec<String> = Vec::new();
     if survey.rows.iter().any(|row| row.counts().logged > 0) {
-        notes.push("+N: SELinux logged a denial and, being permissive, let it through".to_owned());
+        notes.push(
+            "+N: SELinux logged a denial and, in permissive mode, allowed the access".to_owned(),
+        );
     }
-    let by_any = |check: Check| matches!(check, Check::Ptrace | Check::LockedDown);
-    if survey.rows.iter().any(|row| by_any(row.ask.0) && row.counts().refused > 0) {
+    let any_module = |check: Check| matches!(check, Check::Ptrace | Check::LockedDown);
+    if survey.rows.iter().any(|row| any_module(row.ask.0) && row.counts().refused > 0) {
         notes.push("ptrace, lockdown: refused by SELinux or by another module".to_owned());
     }
-    let mut reasons: Vec<(Ask, &str)> =
-        survey.rows.iter().filter_map(|row| Some((row.ask, row.never?.1))).collect();
+    let mut reasons: Vec<(LsmQuestion, &str)> =
+        survey.rows.iter().filter_map(|row| Some((row.ask, row.impossible?.1))).collect();
     reasons.dedup();
     notes.extend(reasons.iter().map(|(ask, reason)| format!("{ask}: {reason}")));
     if let Some(why) = &coverage.unlisted {
@@ -243,7 +252,7 @@ fn notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
         notes.push("capability checks cannot be traced on this kernel".to_owned());
     }
     if coverage.dropped > 0 {
-        notes.push(format!("{} answers could not be told", coverage.dropped));
+        notes.push(format!("{} answers were lost", coverage.dropped));
     }
     if !notes.is_empty() {
         out.push('\n');
@@ -251,9 +260,9 @@ fn notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
     }
 }
 
-/// The list of points, for a person.
+/// Formats the list of decision points.
 #[must_use]
-pub fn describe(points: &Points) -> String {
+pub fn format_points(points: &Points) -> String {
     let mut out = String::new();
     for point in &points.all {
         let asks: Vec<_> = point.asks.iter().map(ToString::to_string).collect();
@@ -278,41 +287,42 @@ pub fn describe(points: &Points) -> String {
     out
 }
 
-/// The places of a source tree, each with its point.
+/// Formats the call sites of a source tree, each below its decision point.
 #[must_use]
-pub fn sources(places: &[Place], points: &Points) -> String {
+pub fn format_sources(sites: &[CallSite], points: &Points) -> String {
     let mut out = String::new();
     let (known, unknown): (Vec<_>, Vec<_>) =
-        places.iter().partition(|place| points.of_function(&place.function).is_some());
+        sites.iter().partition(|site| points.find_by_function(&site.function).is_some());
     for point in &points.all {
         let own: Vec<_> =
-            known.iter().filter(|place| point.functions.contains(&place.function)).collect();
+            known.iter().filter(|site| point.functions.contains(&site.function)).collect();
         if !own.is_empty() {
             let _ = writeln!(out, "{}: {}", point.name, point.what);
-            own.iter().for_each(|place| source(place, &mut out));
+            own.iter().for_each(|site| write_source(site, &mut out));
         }
     }
     if !unknown.is_empty() {
         let _ = writeln!(out, "{WEAK}unknown to perfsec{WEAK:#}");
-        unknown.iter().for_each(|place| source(place, &mut out));
+        unknown.iter().for_each(|site| write_source(site, &mut out));
     }
     let _ = writeln!(
         out,
         "\n{} calls in the source, {} unknown to perfsec\n",
-        places.len(),
+        sites.len(),
         unknown.len()
     );
     out
 }
 
-fn source(place: &Place, out: &mut String) {
-    let at = format!("{}:{}", place.file.display(), place.line);
-    let _ = writeln!(out, "  {:<38} {:<27} {}", printable_line(&at), place.function, place.call);
+fn write_source(site: &CallSite, out: &mut String) {
+    let at = format!("{}:{}", site.file.display(), site.line);
+    let _ = writeln!(out, "  {:<38} {:<27} {}", printable_line(&at), site.function, site.call);
 }
 
 #[cfg(test)]
 mod tests {
     use perfsec_wire::BootMode;
+    use perfsec_wire::caps;
     use perfsec_wire::coverage::{Check, Counts, Hook, Place};
 
     use super::*;
@@ -350,15 +360,15 @@ mod tests {
         Site { via: via.to_owned(), check, place, tail: false, counts }
     }
 
-    fn told(sites: Vec<Site>) -> Event {
+    fn coverage(sites: Vec<Site>) -> Event {
         let coverage =
             Coverage { sites, traced: vec!["security_capable".to_owned()], ..Coverage::default() };
         Event::Coverage(BootCoverage { lane: 0, boot: 0, coverage: Box::new(coverage) })
     }
 
-    fn text(events: Vec<Event>) -> (Table, String) {
+    fn text(events: Vec<Event>) -> (CoverageTable, String) {
         let begin = Event::Run(RunStarted::now(2, Asked::default()));
-        let table = Table::of(&Run::of(std::iter::once(begin).chain(events)).unwrap());
+        let table = CoverageTable::new(&Run::of(std::iter::once(begin).chain(events)).unwrap());
         let text = table.text(&Points::built_in().unwrap());
         (table, anstream::adapter::strip_str(&text).to_string())
     }
@@ -369,15 +379,20 @@ mod tests {
         let kernel = Check::PerfEvent(Hook::Kernel);
         let (table, text) = text(vec![
             lane(),
-            told(vec![
+            coverage(vec![
                 site(
                     "perf_allow_kernel",
-                    Check::Capability(38),
+                    Check::Capability(caps::PERFMON),
                     "__do_sys_perf_event_open",
                     counts,
                 ),
                 site("perf_allow_kernel", kernel, "__do_sys_perf_event_open", Counts::default()),
-                site("capable", Check::Capability(38), &"stranger".repeat(15), Counts::default()),
+                site(
+                    "capable",
+                    Check::Capability(caps::PERFMON),
+                    &"stranger".repeat(15),
+                    Counts::default(),
+                ),
             ]),
         ]);
         let lines: Vec<String> = text
@@ -389,7 +404,7 @@ mod tests {
             format!("cap perfmon {place} 36+10 60 no"),
             format!("! hook kernel {place} no - no"),
             "i915_perf hardware: a graphics driver, and a module".to_owned(),
-            "news: perfsec has no point for these places".to_owned(),
+            "unknown: perfsec lists no decision point for these places".to_owned(),
         ] {
             assert!(lines.contains(&expected), "{expected} in\n{text}");
         }
@@ -398,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_measured_nothing_says_why() {
+    fn a_lane_without_coverage_has_a_reason() {
         let reason = "no perf events".to_owned();
         let refused = Some(Refused { reason, console: String::new() });
         let end = Event::LaneEnd(LaneEnded { lane: 0, boots: 1, millis: 1, refused });

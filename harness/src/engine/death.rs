@@ -1,6 +1,6 @@
 //! Finds the cause of a machine's death.
 
-use crate::console::{self, Kind};
+use crate::console::{self, ReportKind};
 use crate::judge::Verdict;
 use crate::machines::End;
 
@@ -17,7 +17,7 @@ pub(super) struct Cause {
 pub(super) fn cause(console: &str, end: &End, overdue: Option<&str>) -> Cause {
     let reports = console::reports(console);
     // A panic names the consequence; a report before it names the fault.
-    let report = reports.iter().find(|report| report.kind != Kind::Panic).or(reports.first());
+    let report = reports.iter().find(|report| report.kind != ReportKind::Panic).or(reports.first());
     if let Some(report) = report {
         return Cause { title: report.title.clone(), verdict: Verdict::Fail };
     }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use perfsec_wire::{BootMode, Facts, Job, Message, Outcome, PROTOCOL};
 
 use super::{death, readback};
-use crate::case::Circumstances;
+use crate::case::{Circumstances, KnownDifference};
 use crate::interrupt::Interrupt;
-use crate::judge::{Judgement, Known, Verdict, judge};
+use crate::judge::{Judgement, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
 use crate::machines::{End, Incident, Load, MachineError, Pool};
@@ -180,7 +180,7 @@ impl Runner<'_> {
 
     fn skip_unmet(&mut self) {
         for index in 0..self.plan.cells.len() {
-            let unmet = self.plan.cells[index].case.unmet(&self.circumstances());
+            let unmet = self.plan.cells[index].case.unmet_requirement(&self.circumstances());
             if let Some(reason) = unmet.map(|reason| format!("not for this kernel: {reason}")) {
                 self.conclude(index, Judgement::unseen(Verdict::Skip, reason, Vec::new()), None);
             }
@@ -207,7 +207,7 @@ impl Runner<'_> {
             .enumerate()
             .map(|(fresh, index)| {
                 let cell = &self.plan.cells[*index];
-                cell.wire(*index, fresh, self.plan.policies.of(cell.case.policy.as_deref()))
+                cell.wire(*index, fresh, self.plan.policies.get(cell.case.policy.as_deref()))
             })
             .collect();
         let mut boot = BootState {
@@ -400,7 +400,7 @@ impl Runner<'_> {
         let facts = boot.facts.as_deref().unwrap_or(&nothing);
         let mut judgement = judge(cell, context, expected, &outcome, facts);
         if let Some(known) = self.known(cell, &circumstances, &judgement) {
-            judgement = judgement.known(known);
+            judgement = judgement.with_known_difference(known);
         }
         let control = cell.control.map(|at| (&plan.cells[at], self.verdicts[at]));
         if let (Verdict::Pass, Some((control, verdict))) = (judgement.verdict, control)
@@ -426,13 +426,15 @@ impl Runner<'_> {
         cell: &PlannedCell,
         kernel: &Circumstances<'_>,
         judgement: &Judgement,
-    ) -> Option<Known> {
+    ) -> Option<KnownDifference> {
         let (name, policy) = (cell.name(), &self.plan.policies.own.name);
         let listed = match judgement.verdict {
-            Verdict::Fail => self.plan.known.of(&name, kernel, policy, &judgement.observed),
-            _ => self.plan.known.about(&name, kernel, policy),
+            Verdict::Fail => {
+                self.plan.known.find_explaining(&name, kernel, policy, &judgement.observed)
+            }
+            _ => self.plan.known.find_affecting(&name, kernel, policy),
         };
-        let of_case = cell.case.known(cell.case.expect(&cell.at));
+        let of_case = cell.case.known_difference(cell.case.expect(&cell.at));
         let of_case = of_case.filter(|(_, condition)| condition.holds(kernel));
         of_case.map(|(known, _)| known).or_else(|| listed.cloned())
     }
@@ -458,7 +460,7 @@ impl Runner<'_> {
             line: cell.case.expect(&cell.at).line,
             source: cell.case.source.clone(),
             case_sha256: cell.case.sha256.chars().take(CASE_DIGITS).collect(),
-            because: cell.case.because(&cell.at, &self.circumstances()),
+            because: cell.case.condition_reasons(&cell.at, &self.circumstances()),
             at: cell.at.clone(),
             judgement,
             observation,

@@ -457,7 +457,7 @@ fn a_listed_difference_is_known_only_as_it_is_listed(
         "[[known]]\nname = \"eperm\"\ncells = [\"self/*/none/*\"]\nreason = \"a bug\"\n\
          instead = \"perf_event_open(...) = {errno}\\n  cap perfmon = not held\""
     );
-    let known = crate::known::read("known.toml".as_ref(), &list).unwrap();
+    let known = crate::known::read("known.toml".as_ref(), &list, None).unwrap();
     let mut seen = healthy(1, 1);
     if wrong {
         seen.calls[0].result = -1;

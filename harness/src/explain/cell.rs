@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use perfsec_wire::caps::{BPF, FALLBACKS, PERFMON, SYS_ADMIN, SYS_PTRACE};
 use perfsec_wire::step::{Bpf, ProgType};
 use perfsec_wire::{Lockdown, Mode, Step};
 
@@ -10,7 +11,7 @@ use super::knowledge::Knowledge;
 use super::log::{asked_in, lines};
 use super::missing::{NEVER_EFFECTIVE, REASONS};
 use super::text::paragraph;
-use super::walk::{Check, Open, Question, SYS_ADMIN};
+use super::walk::{Check, Open, Question};
 use crate::allow::{Asked, Rules};
 use crate::audit::Denial;
 use crate::case::{Case, Circumstances, Coordinates};
@@ -20,20 +21,6 @@ use crate::transcript::{Avc, CapLine, CapVerdict, Effect, Subject, parse_effect}
 
 /// How deep explanations stand below the lines that they are about.
 const DEEP: usize = 6;
-
-/// CAP_PERFMON
-const PERFMON: u32 = 38;
-/// CAP_BPF
-const BPF: u32 = 39;
-/// Capabilities of which the kernel asks for the first, and takes the second instead.
-const PAIRS: [(u32, u32); 3] =
-    [(PERFMON, SYS_ADMIN), (BPF, SYS_ADMIN), (DAC_READ_SEARCH, DAC_OVERRIDE)];
-/// CAP_DAC_READ_SEARCH
-const DAC_READ_SEARCH: u32 = 2;
-/// CAP_DAC_OVERRIDE
-const DAC_OVERRIDE: u32 = 1;
-/// CAP_SYS_PTRACE
-const SYS_PTRACE: u32 = 19;
 
 /// Explains the expected transcript of a cell on a kernel.
 #[must_use]
@@ -48,7 +35,7 @@ pub fn cell(
     for source in &case.source {
         paragraph(&mut out, 2, &format!("from {source}"));
     }
-    if let Some(reason) = case.unmet(kernel) {
+    if let Some(reason) = case.unmet_requirement(kernel) {
         paragraph(&mut out, 2, &format!("skipped on this kernel, which lacks: {reason}"));
     }
     out.push('\n');
@@ -214,12 +201,12 @@ impl Story<'_> {
         // SELinux refused the first of a pair: a rule helps, and no capability is missing.
         let refused = |at: usize| {
             let pair = (checks[at - 1].0.cap, checks[at].0.cap);
-            PAIRS.contains(&pair) && checks[at - 1].0.verdict == CapVerdict::Refused
+            FALLBACKS.contains(&pair) && checks[at - 1].0.verdict == CapVerdict::Refused
         };
         let mut wanted: Vec<u32> = Vec::new();
         let mut before = None;
         for (at, (line, check)) in checks.iter().enumerate() {
-            let second = before.is_some_and(|first| PAIRS.contains(&(first, line.cap)));
+            let second = before.is_some_and(|first| FALLBACKS.contains(&(first, line.cap)));
             before = missing(line).then_some(line.cap);
             if !missing(line) || second || at > 0 && refused(at) {
                 // What another stands for was not what was lacking.
@@ -606,7 +593,7 @@ mod tests {
                     .count();
                 let seen =
                     lines.iter().filter(|line| line.text == "  cap perfmon = granted").count();
-                if case.unmet(&kernel).is_none() {
+                if case.unmet_requirement(&kernel).is_none() {
                     assert_eq!(asked, seen, "{}", case.cell_name(&at));
                     compared += 1;
                 }
@@ -626,7 +613,7 @@ mod tests {
         let kernel = kernel(version);
         let mut unexplained = BTreeSet::new();
         for case in &LIBRARY.cases {
-            if case.unmet(&kernel).is_some() {
+            if case.unmet_requirement(&kernel).is_some() {
                 continue;
             }
             for at in case.axes.coordinates() {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::audit::is_capability;
-use crate::coverage::{Ask, Point, Points, PointsError};
+use crate::coverage::{LsmQuestion, Point, Points, PointsError};
 
 /// Everything that is known.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Permission {
     /// The capability's number, if it is one.
     pub capability: Option<u32>,
     /// The question, as `points.toml` has it.
-    pub ask: Option<Ask>,
+    pub ask: Option<LsmQuestion>,
     /// The function in which SELinux is asked.
     pub hook: String,
     /// What is asked for, after "may this domain".
@@ -115,7 +115,7 @@ impl Knowledge {
                 && (ways.is_empty() || ways.iter().any(|way| way.points.contains(&point.name)))
         });
         let reachable: Vec<_> = reachable.collect();
-        let of = |asks: fn(&Point) -> &Vec<Ask>| -> Vec<&Point> {
+        let of = |asks: fn(&Point) -> &Vec<LsmQuestion>| -> Vec<&Point> {
             reachable.iter().copied().filter(|point| asks(point).contains(&ask)).collect()
         };
         let deciding = of(|point| &point.asks);

@@ -4,6 +4,7 @@
 //! releases, as the cases about it do.
 
 use perfsec_wire::attr::{Address, BranchSampleType, Event, PerfEventAttr, SampleType};
+use perfsec_wire::caps::{KILL, SYS_ADMIN};
 use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
 
 use crate::case::Circumstances;
@@ -50,11 +51,6 @@ pub enum Question {
     /// `security_locked_down()`
     Lockdown,
 }
-
-/// CAP_SYS_ADMIN
-pub(super) const SYS_ADMIN: u32 = 21;
-/// CAP_KILL
-const KILL: u32 = 5;
 
 /// perf: Require kernel access for text poke events (CVE-2026-98655)
 const TEXT_POKE: &str = "6.1.191, 6.12.113, 7.2.11";

@@ -1,13 +1,19 @@
-//! Why an expected AVC record is not there: the three ways in which the founding thread lost them.
+//! Explains missing AVC records. The review of "capabilities: introduce CAP_PERFMON" lost them in
+//! three ways: the policy lacks the permission, a dontaudit rule hides the record, or the
+//! capability was never effective.
 
 use perfsec_wire::Facts;
 
-use crate::case::Expected;
+use crate::case::ExpectedLine;
 use crate::grant::cap_number;
 use crate::transcript::Avc;
 
-/// One sentence for each expected AVC record that was not seen.
-pub(super) fn explain(expected: &[Expected], observed: &[String], facts: &Facts) -> Vec<String> {
+/// One sentence for each expected AVC record that is missing.
+pub(super) fn explain(
+    expected: &[ExpectedLine],
+    observed: &[String],
+    facts: &Facts,
+) -> Vec<String> {
     let mut unseen: Vec<&String> = observed.iter().collect();
     let mut notes = Vec::new();
     for line in expected {
@@ -32,7 +38,8 @@ fn reason(avc: &Avc, class: &str, observed: &[String], facts: &Facts) -> String 
     if let Some(permission) = avc.permissions.iter().find(|name| missing_from_policy(name)) {
         let unknown = if facts.selinux.deny_unknown { "denied" } else { "allowed" };
         return format!(
-            "the loaded policy does not define `{permission}`, and what it does not define is {unknown}"
+            "the loaded policy does not define `{permission}`; \
+             undefined permissions are {unknown}"
         );
     }
     // For a capability, the name of the permission is the name of the capability.
@@ -46,23 +53,22 @@ fn reason(avc: &Avc, class: &str, observed: &[String], facts: &Facts) -> String 
     };
     match cap {
         Some(cap) if asked(cap, "refused by selinux") => {
-            "SELinux refused it and logged nothing, so a dontaudit rule hides it".to_owned()
+            "SELinux refused it without a record, so a dontaudit rule hides it".to_owned()
         }
         Some(cap) if asked(cap, "not held") => {
             "the capability was not in the subject's effective set, so SELinux was never asked"
                 .to_owned()
         }
         Some(cap) if asked(cap, "granted") => {
-            "SELinux allowed it: a rule of the policy, or a silent grant that the cache kept; \
-             in permissive mode a dontaudit rule may also have hidden the record"
+            "SELinux allowed it, by a rule of the policy or a cached grant; \
+             in permissive mode a dontaudit rule may also hide the record"
                 .to_owned()
         }
         Some(_) => "the kernel never asked for the capability".to_owned(),
         None if observed.iter().any(|line| line.ends_with("= EACCES")) => {
-            "something refused without a record: a dontaudit rule, or a check that comes before it"
-                .to_owned()
+            "a dontaudit rule hides it, or an earlier check refused without a record".to_owned()
         }
-        // In permissive mode a hidden refusal, like a granted one, has no other effect.
+        // In permissive mode a hidden denial has no effect, just like a grant.
         None => {
             "the kernel never asked, the policy allows it, or a dontaudit rule hides it".to_owned()
         }
@@ -91,22 +97,22 @@ mod tests {
     #[case(&["perfmon"], &["  cap perfmon = not held"], "effective set")]
     #[case(&["perfmon"], &["  cap perfmon = granted"], "allowed it")]
     #[case(&["perfmon"], &[], "never asked")]
-    fn each_of_the_causes_is_told_apart(
+    fn each_cause_has_its_own_reason(
         #[case] defined: &[&str],
         #[case] observed: &[&str],
         #[case] part: &str,
     ) {
         let text = "  avc denied { perfmon } capability=38 tclass=capability2".to_owned();
         let observed: Vec<_> = observed.iter().map(ToString::to_string).collect();
-        let notes = explain(&[Expected { text, line: 1 }], &observed, &facts(defined));
+        let notes = explain(&[ExpectedLine { text, line: 1 }], &observed, &facts(defined));
         assert_eq!(notes.len(), 1);
         assert!(notes[0].contains(part), "{notes:?}");
     }
 
     #[test]
-    fn a_record_that_was_seen_needs_no_reason() {
+    fn a_record_that_was_seen_gets_no_reason() {
         let text = "  avc denied { open } tclass=perf_event".to_owned();
         let seen = [text.clone()];
-        assert_eq!(explain(&[Expected { text, line: 1 }], &seen, &facts(&[])), [""; 0]);
+        assert_eq!(explain(&[ExpectedLine { text, line: 1 }], &seen, &facts(&[])), [""; 0]);
     }
 }

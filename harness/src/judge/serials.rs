@@ -1,12 +1,15 @@
-//! Serial numbers of audit records: they vary from boot to boot, so they are bound, not compared.
+//! Checks the serial numbers of audit records. They vary from boot to boot, so only the relations
+//! between them are checked.
 
 use perfsec_wire::Facts;
 use perfsec_wire::observation::{Effect, Observation};
 
-/// With `audit=1`, a task has an audit context from its first syscall on, so all records of one
-/// syscall share one serial (`audit_log_start()` takes it from the context); without, each record
-/// draws its own. So it is with a context while audit is not `enabled`: then no syscall uses it
-/// (`audit_syscall_entry()`). Either way they rise.
+/// Checks that serials rise, and that the records of one syscall share a serial where the kernel
+/// promises it.
+///
+/// With `audit=1`, a task has an audit context from its first syscall on, and `audit_log_start()`
+/// takes the serial from it. Without a context, each record draws its own serial; likewise while
+/// audit is not `enabled`, because `audit_syscall_entry()` then leaves the context unused.
 pub(super) fn check(observation: &Observation, facts: &Facts, enabled: bool) -> Result<(), String> {
     let shared = enabled && facts.cmdline.split_whitespace().any(|word| word == "audit=1");
     let mut last: Option<u64> = None;
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_context_each_record_draws_its_own() {
+    fn without_an_audit_context_each_record_draws_its_own_serial() {
         assert!(check(&seen(&[vec![5, 6], vec![7]]), &Facts::default(), true).is_ok());
         assert!(check(&seen(&[vec![5, 4]]), &Facts::default(), true).is_err());
     }

@@ -1,40 +1,40 @@
-//! The seven verdicts.
+//! Verdicts on cells.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is said of a cell. The kernel is blamed only by [`Fail`](Self::Fail).
+/// The verdict on a cell. Only [`Fail`](Self::Fail) blames the kernel.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
-    /// Everything was as expected.
+    /// The cell met its expectation.
     Pass,
     /// The kernel did something else.
     Fail,
-    /// The kernel did something else, as it is known to.
+    /// The kernel did something else, and is known to.
     Xfail,
     /// A known difference is gone.
     Xpass,
-    /// The kernel or the target lacks what the case is about.
+    /// The kernel or the machine lacks something that the case requires.
     Skip,
-    /// The case could not be carried out: bad set-up, lost audit records, no control.
+    /// The cell could not be carried out: bad set-up, lost audit records, no control.
     Error,
-    /// The target or the harness died before the cell ran.
+    /// The machine or the harness died before the cell ran.
     Miss,
 }
 
 impl Verdict {
-    /// All, in the order in which they are counted.
+    /// All verdicts, in the order in which reports count them.
     pub const ALL: [Self; 7] =
         [Self::Pass, Self::Fail, Self::Xfail, Self::Xpass, Self::Skip, Self::Error, Self::Miss];
 
-    /// The same verdict on a cell whose kernel is known to differ.
+    /// The verdict if the kernel is known to differ in this cell.
     #[must_use]
-    pub fn known(self) -> Self {
+    pub fn with_known_difference(self) -> Self {
         match self {
             Self::Pass => Self::Xpass,
             Self::Fail => Self::Xfail,
@@ -42,13 +42,13 @@ impl Verdict {
         }
     }
 
-    /// Whether the cell ran and was judged.
+    /// True if the cell ran and was compared with its expectation.
     #[must_use]
     pub fn judged(self) -> bool {
         matches!(self, Self::Pass | Self::Fail | Self::Xfail | Self::Xpass)
     }
 
-    /// Whether it keeps a run from being a success.
+    /// True if a run with this verdict is not a success.
     #[must_use]
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Fail | Self::Error | Self::Miss)

@@ -1,28 +1,28 @@
 //! The shape of a file of known differences.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::KnownDifference;
-use crate::case::{CaseError, Condition, Mistakes, line_of};
-use crate::judge::Known;
+use super::KnownEntry;
+use crate::case::{CaseError, Condition, KnownDifference, Library, Mistakes, line_number};
 use crate::kernel::{FixedIn, KernelVersion};
-use crate::plan::CellNames;
+use crate::plan::{CellNames, WILDCARDS};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct KnownFile {
     #[serde(default)]
-    known: Vec<Spanned<Table>>,
+    known: Vec<Spanned<KnownTable>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct KnownTable {
     name: Spanned<String>,
-    cells: Spanned<Vec<String>>,
+    cells: Spanned<Vec<Spanned<String>>>,
     since: Option<FixedIn>,
     until: Option<FixedIn>,
     #[serde(default)]
@@ -35,56 +35,35 @@ struct Table {
     link: Option<Spanned<String>>,
 }
 
-/// Reads the text of a file of known differences.
+/// Reads the text of a file of known differences. With a library, each glob must match one of its
+/// cells.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it, or the first thing when nothing after it makes sense.
-pub fn read(path: &Path, text: &str) -> Result<Vec<KnownDifference>, Vec<CaseError>> {
-    let mut mistakes = Mistakes::of(path, text);
-    let file: File = match toml::from_str(text) {
+/// All mistakes in it, or the first if it makes the rest meaningless.
+pub fn read(
+    path: &Path,
+    text: &str,
+    library: Option<&Library>,
+) -> Result<Vec<KnownEntry>, Vec<CaseError>> {
+    let mut mistakes = Mistakes::new(path, text);
+    let file: KnownFile = match toml::from_str(text) {
         Ok(file) => file,
         Err(error) => {
             mistakes.toml(&error);
             return Err(mistakes.all);
         }
     };
-    let mut all: Vec<KnownDifference> = Vec::new();
+    let suite = library.map(Suite::new);
+    let mut all: Vec<KnownEntry> = Vec::new();
     for table in file.known {
-        let line = line_of(text, table.span().start);
+        let line = line_number(text, table.span().start);
         let table = table.into_inner();
-        let name = table.name.get_ref();
-        if all.iter().any(|known| known.known.name == *name) {
-            mistakes.add(table.name.span(), format!("a second `{name}`"), None);
-        }
-        if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            let help = "such as `debian-restrict`";
-            mistakes.add(table.name.span(), "a name is one word", Some(help));
-        }
-        if table.reason.get_ref().trim().is_empty() {
-            let help = "name the commit, document or patch that makes it";
-            mistakes.add(table.reason.span(), "a difference without a reason", Some(help));
-        }
-        if let Some(link) = &table.link
-            && !(link.get_ref().starts_with("https://") || link.get_ref().starts_with("http://"))
-        {
-            let message = format!("`{}` is no link", link.get_ref());
-            mistakes.add(link.span(), message, Some("it begins with https://"));
-        }
-        if table.cells.get_ref().is_empty() {
-            let help = "`*` names all of them";
-            mistakes.add(table.cells.span(), "a difference in no cell", Some(help));
-        }
-        let cells = match CellNames::parse(table.cells.get_ref()) {
-            Ok(cells) => cells,
-            Err(mistake) => {
-                mistakes.add(table.cells.span(), mistake.to_string(), None);
-                continue;
-            }
-        };
+        check(&table, &all, &mut mistakes);
+        let Some(cells) = cells(&table.cells, suite.as_ref(), &mut mistakes) else { continue };
         let reason = table.reason.into_inner();
-        all.push(KnownDifference {
-            known: Known {
+        all.push(KnownEntry {
+            difference: KnownDifference {
                 name: table.name.into_inner(),
                 reason: reason.clone(),
                 link: table.link.map(Spanned::into_inner),
@@ -100,14 +79,100 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<KnownDifference>, Vec<CaseErr
                 reason,
             },
             policy: table.policy,
-            instead: table.instead.map(|text| lines(&text)),
+            instead: table.instead.map(|text| transcript_lines(&text)),
         });
     }
     if mistakes.all.is_empty() { Ok(all) } else { Err(mistakes.all) }
 }
 
-/// The lines of a transcript, without the empty ones around it.
-pub(crate) fn lines(text: &str) -> Vec<String> {
+/// Checks the name, reason and link of an entry that follows `earlier` ones.
+fn check(table: &KnownTable, earlier: &[KnownEntry], mistakes: &mut Mistakes<'_>) {
+    let name = table.name.get_ref();
+    if earlier.iter().any(|entry| entry.difference.name == *name) {
+        mistakes.add(table.name.span(), format!("a second `{name}`"), None);
+    }
+    if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let help = "such as `debian-restrict`";
+        mistakes.add(table.name.span(), "a name is one word", Some(help));
+    }
+    if table.reason.get_ref().trim().is_empty() {
+        let help = "name the commit, document or patch that makes it";
+        mistakes.add(table.reason.span(), "a difference without a reason", Some(help));
+    }
+    if let Some(link) = &table.link
+        && !(link.get_ref().starts_with("https://") || link.get_ref().starts_with("http://"))
+    {
+        let message = format!("`{}` is not a link", link.get_ref());
+        mistakes.add(link.span(), message, Some("a link begins with https://"));
+    }
+}
+
+/// The globs of an entry, or `None` if one is invalid.
+fn cells(
+    globs: &Spanned<Vec<Spanned<String>>>,
+    suite: Option<&Suite>,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<CellNames> {
+    if globs.get_ref().is_empty() {
+        mistakes.add(globs.span(), "a difference in no cell", Some("`*` matches all cells"));
+    }
+    let mut valid = true;
+    for glob in globs.get_ref() {
+        match CellNames::parse(std::slice::from_ref(glob.get_ref())) {
+            Ok(names) => {
+                if let Some(suite) = suite.filter(|suite| !suite.matches(&names)) {
+                    let close = suite.suggest(glob.get_ref());
+                    let message = format!("no cell matches `{}`{close}", glob.get_ref());
+                    let help = "`perfsec run --list` lists all cells";
+                    mistakes.add(glob.span(), message, Some(help));
+                }
+            }
+            Err(error) => {
+                mistakes.add(glob.span(), error.to_string(), None);
+                valid = false;
+            }
+        }
+    }
+    let globs: Vec<_> = globs.get_ref().iter().map(|glob| glob.get_ref().clone()).collect();
+    CellNames::parse(&globs).ok().filter(|_| valid)
+}
+
+/// The names of all cells that globs may match.
+struct Suite {
+    cells: Vec<String>,
+}
+
+impl Suite {
+    fn new(library: &Library) -> Self {
+        let cells = library.cases.iter().flat_map(|case| {
+            case.axes.coordinates().map(|at| case.cell_name(&at)).collect::<Vec<_>>()
+        });
+        Self { cells: cells.collect() }
+    }
+
+    fn matches(&self, names: &CellNames) -> bool {
+        self.cells.iter().any(|cell| names.contains(cell))
+    }
+
+    /// `; did you mean …?`, with the closest word for each that no cell has, if that matches.
+    fn suggest(&self, glob: &str) -> String {
+        let words: BTreeSet<_> = self.cells.iter().flat_map(|cell| cell.split('/')).collect();
+        let correct = |word: &str| {
+            let name = word.trim_end_matches('*');
+            let known = words.contains(name) || name.contains(WILDCARDS) || name.is_empty();
+            let close = crate::suggest::find_closest(name, &words).filter(|_| !known);
+            close.map_or(word.to_owned(), |close| word.replacen(name, close, 1))
+        };
+        let corrected = glob.split('/').map(correct).collect::<Vec<_>>().join("/");
+        match CellNames::parse(std::slice::from_ref(&corrected)) {
+            Ok(names) if self.matches(&names) => format!("; did you mean `{corrected}`?"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Splits a transcript into lines, without empty ones.
+pub(crate) fn transcript_lines(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
     lines.map(str::to_owned).collect()
 }
@@ -142,17 +207,17 @@ perf_event_open(...) = EPERM
     #[case(CELL, "6.9", Some("debian"), "minimal", false)]
     #[case(CELL, "6.9", None, "minimal", false)]
     #[case(CELL, "6.9", Some("example"), "other", false)]
-    fn a_difference_concerns_a_cell_only_where_all_that_is_written_holds(
+    fn a_difference_affects_a_cell_only_if_all_its_conditions_hold(
         #[case] cell: &str,
         #[case] version: &str,
         #[case] distribution: Option<&str>,
         #[case] policy: &str,
-        #[case] concerned: bool,
+        #[case] affected: bool,
     ) {
-        let known = &read(Path::new("known.toml"), FILE).unwrap()[0];
+        let known = &read(Path::new("known.toml"), FILE, None).unwrap()[0];
         let kernel =
             Circumstances { version: version.parse().unwrap(), distribution, config: None };
-        assert_eq!(known.concerns(cell, &kernel, policy), concerned);
+        assert_eq!(known.affects(cell, &kernel, policy), affected);
         assert!(known.explains(&["perf_event_open(software/dummy) = EPERM".to_owned()]));
         assert!(!known.explains(&["perf_event_open(software/dummy) = EACCES".to_owned()]));
     }
@@ -160,20 +225,50 @@ perf_event_open(...) = EPERM
     #[rstest]
     #[case("name = \"refuses-with-eperm\"", "name = \"two words\"", "one word")]
     #[case("reason = \"a patch of that distribution\"", "reason = \" \"", "without a reason")]
-    #[case("https://example.org/1", "javascript:1", "is no link")]
+    #[case("https://example.org/1", "javascript:1", "is not a link")]
     #[case("\"open/cpu*/*/none/*\"", "", "in no cell")]
-    #[case("\"open/cpu*/*/none/*\"", "\"[\"", "is no glob")]
+    #[case("\"open/cpu*/*/none/*\"", "\"[\"", "is not a glob")]
     #[case("6.9", "six", "kernel version")]
     #[case("policy =", "polcy =", "polcy")]
-    fn a_mistake_is_told_with_its_line(#[case] from: &str, #[case] to: &str, #[case] words: &str) {
-        let errors = read(Path::new("known.toml"), &FILE.replacen(from, to, 1)).unwrap_err();
+    fn a_mistake_is_reported_with_its_line(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] words: &str,
+    ) {
+        let errors = read(Path::new("known.toml"), &FILE.replacen(from, to, 1), None).unwrap_err();
         let text = errors[0].to_string();
         assert!(text.contains(words) && text.contains("known.toml:"), "{text}");
     }
 
     #[test]
-    fn a_name_stands_for_one_difference() {
-        let errors = read(Path::new("known.toml"), &FILE.repeat(2)).unwrap_err();
+    fn two_differences_cannot_have_one_name() {
+        let errors = read(Path::new("known.toml"), &FILE.repeat(2), None).unwrap_err();
         assert!(errors[0].to_string().contains("a second"), "{}", errors[0]);
+    }
+
+    #[rstest]
+    #[case::matching("open/cpu*/*/none/*", None)]
+    #[case::prefix("open/cpu-k", None)]
+    #[case::alternatives("{open,close}/*", None)]
+    #[case::word("open/*/nnoe/*", Some("did you mean `open/*/none/*`?"))]
+    #[case::first_word("opne/cpu-kernel*", Some("did you mean `open/cpu-kernel*`?"))]
+    #[case::prefix_with_a_typo("open/cpu-kernal", Some("did you mean `open/cpu-kernel`?"))]
+    #[case::nothing_close("no/such/cell", Some("no cell matches `no/such/cell`\n"))]
+    #[case::case_without_such_a_cell("open/cpu-kernel/no_read_t", Some("no cell matches"))]
+    fn a_glob_that_matches_no_cell_is_a_mistake(#[case] glob: &str, #[case] words: Option<&str>) {
+        let text = FILE.replacen("open/cpu*/*/none/*", glob, 1);
+        let library = Library::built_in().unwrap();
+        let read = read(Path::new("known.toml"), &text, Some(&library));
+        match words {
+            None => assert!(read.is_ok(), "{}", read.unwrap_err()[0]),
+            Some(words) => {
+                let errors = read.unwrap_err();
+                let report = errors[0].to_string();
+                assert!(report.contains(words), "{report}");
+                assert!(report.contains("known.toml:4:10"), "{report}");
+            }
+        }
+        let unchecked = super::read(Path::new("known.toml"), &text, None);
+        assert!(unchecked.is_ok());
     }
 }

@@ -1,43 +1,25 @@
-//! A list of known differences, and which of them a cell meets.
+//! The list of known differences.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file;
-use crate::case::{CaseErrors, Circumstances, Condition, Library};
-use crate::judge::Known;
+use super::{KnownEntry, file};
+use crate::case::{CaseErrors, Circumstances, KnownDifference, Library};
 use crate::plan::CellNames;
 
-/// A difference that some kernels are known to have in some cells.
-#[derive(Clone, Debug)]
-pub struct KnownDifference {
-    /// Its name, reason and link.
-    pub known: Known,
-    /// Where it is written down: the file and its line.
-    pub place: (PathBuf, usize),
-    /// The cells.
-    pub cells: CellNames,
-    /// The kernels.
-    pub kernels: Condition,
-    /// The policy, by name, if it is about one.
-    pub policy: Option<String>,
-    /// What is seen instead of what is expected; without it, anything.
-    pub instead: Option<Vec<String>>,
-}
-
-/// Known differences; of several that hold, the first counts.
+/// Known differences; if several apply to a cell, the first counts.
 #[derive(Clone, Debug, Default)]
-pub struct KnownDifferences(pub Vec<KnownDifference>);
+pub struct KnownDifferences(pub Vec<KnownEntry>);
 
-/// Why known differences could not be read.
+/// An error from reading known differences.
 #[derive(Debug, thiserror::Error)]
 pub enum KnownError {
     /// A file cannot be read.
     #[error("read the known differences in {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error from the operating system.
         source: io::Error,
     },
     /// Mistakes in a file.
@@ -45,80 +27,48 @@ pub enum KnownError {
     Mistakes(#[from] CaseErrors),
 }
 
-impl KnownDifference {
-    /// Whether it is about this cell on this kernel under this policy.
-    #[must_use]
-    pub fn concerns(&self, cell: &str, kernel: &Circumstances<'_>, policy: &str) -> bool {
-        self.policy.as_deref().is_none_or(|name| name == policy)
-            && self.kernels.holds(kernel)
-            && self.cells.contains(cell)
-    }
-
-    /// Whether a cell that did not see what it had to saw what is known.
-    #[must_use]
-    pub fn explains(&self, observed: &[String]) -> bool {
-        self.instead.as_ref().is_none_or(|lines| are_like(lines, observed))
-    }
-}
-
-/// Whether what was seen is what was written, line by line, in which `(...)` stands for any arguments.
-pub(crate) fn are_like(written: &[String], seen: &[String]) -> bool {
-    written.len() == seen.len()
-        && std::iter::zip(written, seen).all(|(line, seen)| is_like(line, seen))
-}
-
-/// Whether a line is the one that was written, in which `(...)` stands for any arguments.
-fn is_like(written: &str, seen: &str) -> bool {
-    match written.split_once("(...)") {
-        Some((syscall, result)) => {
-            seen.strip_prefix(syscall).is_some_and(|rest| rest.starts_with('('))
-                && seen.ends_with(&format!("){result}"))
-        }
-        None => written == seen,
-    }
-}
-
 impl KnownDifferences {
-    /// Those that travel inside the program.
+    /// The built-in list.
     ///
     /// # Errors
     ///
-    /// Mistakes in them; a test of the project shows that there are none.
+    /// Mistakes in it, which a test of the project rules out.
     pub fn built_in() -> Result<Self, KnownError> {
         let path = Path::new("cases/known.toml");
-        Ok(Self(file::read(path, perfsec_cases::known()).map_err(CaseErrors)?))
+        Ok(Self(file::read(path, perfsec_cases::known(), None).map_err(CaseErrors)?))
     }
 
-    /// Those that travel inside the program, after those of files.
+    /// Reads files; their entries take precedence over the built-in list. Each glob of a file must
+    /// match a cell of `library`.
     ///
     /// # Errors
     ///
     /// A file that cannot be read, and every mistake in it.
-    pub fn with(files: &[PathBuf]) -> Result<Self, KnownError> {
+    pub fn read(files: &[PathBuf], library: &Library) -> Result<Self, KnownError> {
         let mut all = Vec::new();
         for path in files {
             let text = std::fs::read_to_string(path)
                 .map_err(|source| KnownError::Read { path: path.clone(), source })?;
-            all.extend(file::read(path, &text).map_err(CaseErrors)?);
+            all.extend(file::read(path, &text, Some(library)).map_err(CaseErrors)?);
         }
         all.extend(Self::built_in()?.0);
         Ok(Self(all))
     }
 
-    /// Those that cases name themselves, as `xfail`.
+    /// The differences that cases declare themselves, with `xfail`.
     #[must_use]
-    pub fn of_cases(library: &Library) -> Self {
+    pub fn from_cases(library: &Library) -> Self {
         let mut all = Vec::new();
         for case in &library.cases {
             for expect in &case.expects {
-                let Some((known, kernels)) = case.known(expect) else { continue };
+                let Some((difference, kernels)) = case.known_difference(expect) else { continue };
                 let names: Vec<_> = (case.axes.coordinates())
                     .filter(|at| expect.selector.selects(at))
                     .map(|at| case.cell_name(&at))
                     .collect();
                 let Ok(cells) = CellNames::parse(&names) else { continue };
-                all.push(KnownDifference {
-                    known,
+                all.push(KnownEntry {
+                    difference,
                     place: (case.path.clone(), expect.line),
                     cells,
                     kernels: kernels.clone(),
@@ -130,50 +80,49 @@ impl KnownDifferences {
         Self(all)
     }
 
-    /// The first that is about this cell and explains what it saw.
+    /// The first difference that affects this cell and explains its transcript.
     #[must_use]
-    pub fn of(
+    pub fn find_explaining(
         &self,
         cell: &str,
         kernel: &Circumstances<'_>,
         policy: &str,
         observed: &[String],
-    ) -> Option<&Known> {
-        let all = self.0.iter();
-        let mut concerned = all.filter(|known| known.concerns(cell, kernel, policy));
-        concerned.find(|known| known.explains(observed)).map(|known| &known.known)
+    ) -> Option<&KnownDifference> {
+        let mut affecting = self.affecting(cell, kernel, policy);
+        affecting.find(|entry| entry.explains(observed)).map(|entry| &entry.difference)
     }
 
-    /// The first that is about this cell, whatever it saw.
+    /// The first difference that affects this cell, whatever its transcript.
     #[must_use]
-    pub fn about(&self, cell: &str, kernel: &Circumstances<'_>, policy: &str) -> Option<&Known> {
-        let mut all = self.0.iter();
-        all.find(|known| known.concerns(cell, kernel, policy)).map(|known| &known.known)
+    pub fn find_affecting(
+        &self,
+        cell: &str,
+        kernel: &Circumstances<'_>,
+        policy: &str,
+    ) -> Option<&KnownDifference> {
+        self.affecting(cell, kernel, policy).next().map(|entry| &entry.difference)
+    }
+
+    fn affecting(
+        &self,
+        cell: &str,
+        kernel: &Circumstances<'_>,
+        policy: &str,
+    ) -> impl Iterator<Item = &KnownEntry> {
+        self.0.iter().filter(move |entry| entry.affects(cell, kernel, policy))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
-
     use super::*;
 
-    #[rstest]
-    #[case("perf_event_open(...) = EPERM", "perf_event_open(software/dummy, pid=0) = EPERM", true)]
-    #[case("perf_event_open(...) = EPERM", "perf_event_open(software/dummy) = EACCES", false)]
-    #[case("read(...) = 8", "readlink(x) = 8", false)]
-    #[case("  cap perfmon = not held", "  cap perfmon = not held", true)]
-    #[case("  cap perfmon = not held", "  cap perfmon = granted", false)]
-    fn a_line_is_what_was_seen_but_for_elided_arguments(
-        #[case] written: &str,
-        #[case] seen: &str,
-        #[case] alike: bool,
-    ) {
-        assert_eq!(is_like(written, seen), alike);
-    }
-
     #[test]
-    fn the_list_that_travels_along_is_read() {
+    fn the_built_in_list_is_valid_and_its_globs_match_cells() {
         KnownDifferences::built_in().unwrap();
+        let library = Library::built_in().unwrap();
+        let path = Path::new("cases/known.toml");
+        file::read(path, perfsec_cases::known(), Some(&library)).unwrap();
     }
 }

@@ -1,11 +1,14 @@
-//! Known differences: what a kernel is known to do otherwise, why, and whether it still does.
+//! Known differences: how a kernel is known to deviate from the cases, why, and whether it still
+//! does.
 
+mod entry;
 mod file;
 mod list;
 mod standing;
 
-pub(crate) use file::lines;
+pub use entry::KnownEntry;
+pub(crate) use entry::match_transcript;
 pub use file::read;
-pub(crate) use list::are_like;
-pub use list::{KnownDifference, KnownDifferences, KnownError};
+pub(crate) use file::transcript_lines;
+pub use list::{KnownDifferences, KnownError};
 pub use standing::{Standing, standings};

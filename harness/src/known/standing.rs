@@ -1,46 +1,41 @@
-//! Whether runs still need what is known.
+//! Tells which known differences runs still have.
 
-use super::{KnownDifference, KnownDifferences};
+use super::{KnownDifferences, KnownEntry};
 use crate::case::Circumstances;
 use crate::judge::Verdict;
 use crate::record::Run;
 
-/// What runs say of a known difference.
+/// The standing of a known difference, according to runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// No run has a cell that it is about.
+    /// No run has a cell that it affects.
     Unmet,
-    /// Its cells see what is expected: it is no longer needed.
+    /// Its cells meet their expectations, so it is no longer needed.
     Stale,
-    /// So many cells differ as it says.
+    /// This number of cells differ as it says.
     Needed(usize),
 }
 
-/// What the runs say of each known difference, in their order. It is found from what cells saw, so the
-/// runs need not have known of it.
+/// The standing of each known difference, in the order of the list. It is computed from what the
+/// cells observed, so the runs need not have used the list.
 #[must_use]
-pub fn standings<'a>(
-    known: &'a KnownDifferences,
-    runs: &[Run],
-) -> Vec<(&'a KnownDifference, Standing)> {
-    known.0.iter().map(|difference| (difference, standing(difference, runs))).collect()
+pub fn standings<'a>(known: &'a KnownDifferences, runs: &[Run]) -> Vec<(&'a KnownEntry, Standing)> {
+    known.0.iter().map(|entry| (entry, standing(entry, runs))).collect()
 }
 
-fn standing(difference: &KnownDifference, runs: &[Run]) -> Standing {
+fn standing(entry: &KnownEntry, runs: &[Run]) -> Standing {
     let (mut met, mut needed) = (false, 0);
     for lane in runs.iter().flat_map(|run| &run.lanes) {
         let circumstances = Circumstances::from(&lane.started.kernel);
         let policy = &lane.started.policy;
         for cell in &lane.cells {
             let judgement = &cell.judgement;
-            if !judgement.verdict.judged()
-                || !difference.concerns(&cell.name, &circumstances, policy)
-            {
+            if !judgement.verdict.judged() || !entry.affects(&cell.name, &circumstances, policy) {
                 continue;
             }
             met = true;
             let differs = matches!(judgement.verdict, Verdict::Fail | Verdict::Xfail);
-            needed += usize::from(differs && difference.explains(&judgement.observed));
+            needed += usize::from(differs && entry.explains(&judgement.observed));
         }
     }
     match (met, needed) {
@@ -58,12 +53,13 @@ mod tests {
 
     use super::*;
 
-    /// The record of a real run, on 6.1 and 7.3, in which `open/wrong` fails and `open/cpu` passes.
+    /// The record is of a real run on 6.1 and 7.3: `open/wrong` fails and `open/cpu` passes.
     fn standing_of(text: &str) -> Standing {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
         let run = crate::record::read(&path).unwrap().run;
         let text = format!("[[known]]\nname = \"a\"\nreason = \"b\"\n{text}");
-        let known = KnownDifferences(super::super::read(Path::new("known.toml"), &text).unwrap());
+        let known =
+            KnownDifferences(super::super::read(Path::new("known.toml"), &text, None).unwrap());
         standings(&known, &[run])[0].1
     }
 
@@ -75,7 +71,7 @@ mod tests {
     #[case("cells = [\"open/cpu\"]\nsince = \"8.0\"", Standing::Unmet)]
     #[case("cells = [\"no/such\"]", Standing::Unmet)]
     #[case("cells = [\"open/wrong\"]\npolicy = \"other\"", Standing::Unmet)]
-    fn a_difference_is_needed_as_long_as_a_cell_differs_so(
+    fn a_difference_is_needed_as_long_as_a_cell_has_it(
         #[case] text: &str,
         #[case] standing: Standing,
     ) {

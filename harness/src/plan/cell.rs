@@ -1,20 +1,17 @@
-//! A cell of a run, and how an agent is told of it.
+//! A planned cell, and the form in which it is sent to the agent.
 
 use std::sync::Arc;
 
 use perfsec_wire::step::{Action, Step};
 use perfsec_wire::{BootMode, CapSet, Cell, Process, Subject};
 
-use crate::case::{Case, Coordinates};
+use crate::case::{COMM, Case, Coordinates};
 use crate::policy::Policy;
 
-/// The `comm` of every subject.
-pub const COMM: &str = "subject";
-
-/// How long a subject may take before the agent kills it. Steps take microseconds.
+/// Time in milliseconds after which the agent kills a subject. Steps take microseconds.
 const SUBJECT_LIMIT_MS: u32 = 10_000;
 
-/// As many cells as there are unused contexts.
+/// Each cell of a boot gets a context of its own, so this is the number of contexts.
 const CELLS_PER_BOOT: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
 const CATEGORY_BLOCK: usize = 20;
 
@@ -23,20 +20,20 @@ const CATEGORY_BLOCK: usize = 20;
 pub struct PlannedCell {
     /// Its case.
     pub case: Arc<Case>,
-    /// Which cell of it.
+    /// Its position on the axes of the case.
     pub at: Coordinates,
-    /// Index, in the lane, of the control that must have passed; controls come first.
+    /// Index in the lane of its control, which must pass. Controls come first.
     pub control: Option<usize>,
 }
 
 impl PlannedCell {
-    /// Its full name.
+    /// Its full name: `CASE/DOMAIN/paranoid=LEVEL/GRANT/MODE`.
     #[must_use]
     pub fn name(&self) -> String {
         self.case.cell_name(&self.at)
     }
 
-    /// The policies that it needs besides the run's own.
+    /// Names of the policies that it needs in addition to the run's own.
     pub fn policies(&self) -> impl Iterator<Item = &str> {
         let processes = self.case.processes.iter().flat_map(|process| &process.steps);
         let steps = self.case.given.iter().chain(&self.case.steps).chain(processes);
@@ -47,8 +44,8 @@ impl PlannedCell {
         self.case.policy.as_deref().into_iter().chain(loaded)
     }
 
-    /// The cell as the agent gets it: number `id` of its lane, with the `fresh`th context of its boot, under
-    /// `policy`.
+    /// The cell in the form that is sent to the agent: number `id` of its lane, with the `fresh`th
+    /// context of its boot, under `policy`.
     #[must_use]
     pub fn wire(&self, id: usize, fresh: usize, policy: &Policy) -> Cell {
         let case = &self.case;
@@ -85,19 +82,19 @@ impl PlannedCell {
     }
 }
 
-/// Three categories that no other `number` below [`CELLS_PER_BOOT`] has, one from each of three blocks
-/// so that the kernel never writes them as a range (`mls_sid_to_context()` joins runs of three).
+/// Three categories that no other `number` below [`CELLS_PER_BOOT`] has. Each comes from a block of
+/// its own, so that the kernel never prints a range: `mls_sid_to_context()` joins runs of three.
 fn categories(number: usize) -> String {
     let digit = |place: u32| number / CATEGORY_BLOCK.pow(place) % CATEGORY_BLOCK;
     let (first, second, third) = (digit(0), digit(1), digit(2));
     format!("c{first},c{},c{}", CATEGORY_BLOCK + second, 2 * CATEGORY_BLOCK + third)
 }
 
-/// The most cells that one boot of this kind can run.
+/// The maximum number of cells per boot.
 #[must_use]
 pub fn cells_per_boot(boot: BootMode) -> usize {
     match boot {
-        // What its cell does to the kernel is done to all that follow.
+        // Its cell enables audit, which would stay enabled for all that follow.
         BootMode::AuditLate => 1,
         _ => CELLS_PER_BOOT,
     }

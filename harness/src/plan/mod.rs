@@ -1,4 +1,4 @@
-//! What a run will do: lanes of cells, chosen before anything boots.
+//! The plan of a run: lanes of cells, selected before anything boots.
 
 mod cell;
 mod filter;
@@ -6,8 +6,9 @@ mod names;
 mod order;
 mod shard;
 
-pub use cell::{COMM, PlannedCell, cells_per_boot};
+pub use cell::{PlannedCell, cells_per_boot};
 pub use filter::Filter;
+pub(crate) use names::WILDCARDS;
 pub use names::{CellNames, NotAGlob};
-pub use order::{by_boot, repeated, shuffled};
+pub use order::{group_by_boot, repeat, shuffle};
 pub use shard::Shard;

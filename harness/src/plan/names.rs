@@ -2,31 +2,33 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// A set of globs on cell names; a name without a glob's characters selects what begins with it.
+/// The characters that make a glob of a name.
+pub(crate) const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+
+/// A set of globs on cell names; a name without wildcards is a prefix.
 #[derive(Clone, Debug)]
 pub struct CellNames {
     set: GlobSet,
 }
 
-/// A text that is no glob.
+/// An invalid glob.
 #[derive(Debug, thiserror::Error)]
-#[error("`{glob}` is no glob on cell names")]
+#[error("`{glob}` is not a glob on cell names")]
 pub struct NotAGlob {
     glob: String,
     source: globset::Error,
 }
 
 impl CellNames {
-    /// Reads globs.
+    /// Parses globs.
     ///
     /// # Errors
     ///
-    /// The first that is none.
+    /// The first invalid glob.
     pub fn parse(names: &[String]) -> Result<Self, NotAGlob> {
         let mut set = GlobSetBuilder::new();
         for name in names {
-            let is_glob = name.contains(['*', '?', '[', '{']);
-            let glob = if is_glob { name.clone() } else { format!("{name}*") };
+            let glob = if name.contains(WILDCARDS) { name.clone() } else { format!("{name}*") };
             let error = |source| NotAGlob { glob: name.clone(), source };
             set.add(GlobBuilder::new(&glob).build().map_err(error)?);
         }
@@ -34,7 +36,7 @@ impl CellNames {
         Ok(Self { set })
     }
 
-    /// Whether a cell's name is among them.
+    /// True if a glob matches the cell's name.
     #[must_use]
     pub fn contains(&self, cell: &str) -> bool {
         self.set.is_match(cell)

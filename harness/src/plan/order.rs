@@ -1,30 +1,30 @@
-//! The order of cells, and which of them share a boot.
+//! Orders cells, and groups those that share a boot.
 
 use perfsec_wire::BootMode;
 
 use super::PlannedCell;
 
-/// The cells of each way to boot a kernel, in the order in which they are best run: a lockdown can only
-/// be raised, and to load another policy takes time.
+/// Groups cells by boot mode, each group in the order in which to run it: lockdown cannot be
+/// lowered, and loading another policy takes time.
 #[must_use]
-pub fn by_boot(cells: &[PlannedCell]) -> Vec<(BootMode, Vec<PlannedCell>)> {
-    let of = |boot: BootMode| {
+pub fn group_by_boot(cells: &[PlannedCell]) -> Vec<(BootMode, Vec<PlannedCell>)> {
+    let group = |boot: Boot| {
         let mut chosen: Vec<usize> =
             (0..cells.len()).filter(|at| cells[*at].case.boot == boot).collect();
-        // Controls first: those of a cell may be in another case.
+        // Controls first: a cell's control may be in another case.
         chosen.sort_by_key(|at| {
             let PlannedCell { case, control, .. } = &cells[*at];
             (case.lockdown, control.is_some(), case.policy.as_deref())
         });
         take(cells, &chosen)
     };
-    let lanes = BootMode::ALL.map(|boot| (boot, of(boot)));
+    let lanes = BootMode::ALL.map(|boot| (boot, group(boot)));
     lanes.into_iter().filter(|(_, cells)| !cells.is_empty()).collect()
 }
 
-/// Every cell so many times, one whole round after another.
+/// Repeats the cells `times` times, one whole round after another.
 #[must_use]
-pub fn repeated(cells: Vec<PlannedCell>, times: usize) -> Vec<PlannedCell> {
+pub fn repeat(cells: Vec<PlannedCell>, times: usize) -> Vec<PlannedCell> {
     let count = cells.len();
     let round = |round: usize| {
         cells.iter().map(move |cell| PlannedCell {
@@ -35,16 +35,16 @@ pub fn repeated(cells: Vec<PlannedCell>, times: usize) -> Vec<PlannedCell> {
     (0..times).flat_map(round).collect()
 }
 
-/// The cells in an order that only `seed` determines; controls stay before the cells that need them.
+/// Shuffles the cells by `seed` alone; controls stay ahead of the cells that need them.
 #[must_use]
-pub fn shuffled(cells: &[PlannedCell], seed: u64) -> Vec<PlannedCell> {
+pub fn shuffle(cells: &[PlannedCell], seed: u64) -> Vec<PlannedCell> {
     let mut order: Vec<usize> = (0..cells.len()).collect();
     fastrand::Rng::with_seed(seed).shuffle(&mut order);
     order.sort_by_key(|at| cells[*at].control.is_some());
     take(cells, &order)
 }
 
-/// Those cells, in that order; their controls are among them.
+/// The cells at these indices, in this order. It must include their controls.
 fn take(cells: &[PlannedCell], order: &[usize]) -> Vec<PlannedCell> {
     let mut places = vec![None; cells.len()];
     for (place, at) in order.iter().enumerate() {

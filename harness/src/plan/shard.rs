@@ -1,4 +1,4 @@
-//! A part of a run: what one of several machines does.
+//! Splits a run among several machines.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -8,15 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// One of several parts into which the cases of a run are split. A case belongs to the same part
-/// whatever other cases there are, so a new one moves none.
+/// One of several parts of a run's cases. A case belongs to the same part whichever other cases
+/// exist, so a new case does not move the others.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
 pub struct Shard {
     number: u32,
-    of: NonZeroU32,
+    total: NonZeroU32,
 }
 
 impl Shard {
@@ -26,18 +26,18 @@ impl Shard {
         self.number
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     #[must_use]
-    pub fn of(self) -> u32 {
-        self.of.get()
+    pub fn total(self) -> u32 {
+        self.total.get()
     }
 
-    /// Whether a case belongs to it.
+    /// True if a case belongs to this part.
     #[must_use]
-    pub fn has(self, case: &str) -> bool {
+    pub fn contains(self, case: &str) -> bool {
         let digest = Sha256::digest(case);
         let first = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        first % u64::from(self.of.get()) == u64::from(self.number) - 1
+        first % u64::from(self.total.get()) == u64::from(self.number) - 1
     }
 }
 
@@ -45,13 +45,15 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(number, of)| {
-            Some((number.trim().parse().ok()?, of.trim().parse::<NonZeroU32>().ok()?))
+        let parts = text.split_once('/').and_then(|(number, total)| {
+            Some((number.trim().parse().ok()?, total.trim().parse::<NonZeroU32>().ok()?))
         });
         match parts {
-            Some((number, of)) if (1..=of.get()).contains(&number) => Ok(Self { number, of }),
+            Some((number, total)) if (1..=total.get()).contains(&number) => {
+                Ok(Self { number, total })
+            }
             _ => Err(format!(
-                "`{text}` is no shard: expected `1/3`, the first of three parts, to `3/3`"
+                "`{text}` is not a shard (expected `1/3`, the first of three parts, to `3/3`)"
             )),
         }
     }
@@ -59,7 +61,7 @@ impl FromStr for Shard {
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.number, self.of)
+        write!(f, "{}/{}", self.number, self.total)
     }
 }
 
@@ -101,7 +103,7 @@ mod tests {
         for shard in &shards {
             assert!(shard.len() * (of as usize) < all.len() * 2, "{} cells", shard.len());
         }
-        // Controls from other shards come along, and nothing else.
+        // Only controls run in several shards.
         let twice = shards.iter().map(BTreeSet::len).sum::<usize>() - all.len();
         assert!(twice < all.len() / 10, "{twice} cells run twice");
     }
@@ -112,8 +114,8 @@ mod tests {
     #[case("1/0")]
     #[case("1")]
     #[case("-1/2")]
-    fn what_is_no_shard_is_told(#[case] text: &str) {
-        assert!(text.parse::<Shard>().unwrap_err().contains("no shard"));
+    fn an_invalid_shard_is_refused(#[case] text: &str) {
+        assert!(text.parse::<Shard>().unwrap_err().contains("not a shard"));
         assert!("2/2".parse::<Shard>().is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Drives `secilc`.
+//! Compiles policies with `secilc`.
 
 use std::fs;
 use std::io;
@@ -9,46 +9,50 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::{Cache, CacheError};
 
-/// The binary format that is asked for: every kernel since 4.13 reads it, and newer compilers would
+/// The version of the binary format. Every kernel since 4.13 reads it; by default, newer compilers
 /// write one that older kernels refuse (`POLICYDB_VERSION_MAX` is 33 in 5.10).
 const POLICY_VERSION: &str = "31";
 
-/// Why a policy cannot be had.
+/// An error from obtaining a policy.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// No such policy.
+    /// No policy has that name.
     #[error("find a policy `{name}` (give a file, or one of: {known}){close}")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The closest name.
+        /// The closest name, as a suggestion.
         close: String,
-        /// Those that there are.
+        /// The names of all policies.
         known: String,
     },
     /// The file cannot be read.
     #[error("read the policy {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error from the operating system.
         source: io::Error,
     },
-    /// The file is no binary policy.
-    #[error("use {path} as a policy: it is neither CIL source (.cil) nor a binary policy", path = .path.display())]
+    /// The file is not a binary policy.
+    #[error(
+        "use {path} as a policy: it is neither CIL source (.cil) nor a binary policy",
+        path = .path.display()
+    )]
     NotAPolicy {
-        /// Which.
+        /// Its path.
         path: PathBuf,
     },
-    /// A binary policy has no source to which a module could be added.
+    /// The policy is binary, and a module can only be added to source.
     #[error(
-        "add a module to the policy `{name}`: it is binary; give its CIL source, or one of perfsec's own"
+        "add a module to the policy `{name}`: it is binary \
+         (give its CIL source, or a built-in policy)"
     )]
     Binary {
-        /// Which.
+        /// Its name.
         name: String,
     },
-    /// The compiler is not there.
+    /// The compiler is not installed.
     #[error(
         "run secilc, which compiles SELinux policies (`perfsec doctor` says how to install it)"
     )]
@@ -56,22 +60,28 @@ pub enum PolicyError {
     /// The compiler refused the policy.
     #[error("compile the policy `{name}`; secilc says:\n{output}")]
     Refused {
-        /// Which.
+        /// Its name.
         name: String,
-        /// The compiler's words.
+        /// The compiler's error output.
         output: String,
     },
-    /// The result cannot be kept.
+    /// The result cannot be cached.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+/// The path of the policy compiler.
+#[must_use]
+pub fn compiler() -> PathBuf {
+    PathBuf::from("secilc")
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, PolicyError> {
     fs::read(path).map_err(|source| PolicyError::Read { path: path.to_owned(), source })
 }
 
-/// Compiles the files of a policy, each with what the user calls it, or finds the result of an
-/// earlier compilation of the same texts.
+/// Compiles the files of a policy, given as names and contents, or returns the cached result of an
+/// earlier compilation.
 pub(super) fn compile(
     name: &str,
     files: &[(&str, &[u8])],
@@ -84,19 +94,19 @@ pub(super) fn compile(
         key.update(source);
     }
     let key = crate::hex(&key.finalize());
-    let kept = cache.path("policies", &key);
-    if kept.is_file() {
-        return read(&kept);
+    let cached = cache.path("policies", &key);
+    if cached.is_file() {
+        return read(&cached);
     }
     let room = cache.temporary()?;
     let output = room.path().join("policy");
     let mut copies = Vec::new();
-    for (index, (called, source)) in files.iter().enumerate() {
+    for (index, (file, source)) in files.iter().enumerate() {
         let copy = room.path().join(format!("{index}.cil"));
         fs::write(&copy, source).map_err(|error| cache.error("write", &copy, error))?;
-        copies.push((copy, called));
+        copies.push((copy, file));
     }
-    let result = Command::new(super::compiler())
+    let result = Command::new(compiler())
         .args(["--policyvers", POLICY_VERSION, "--output"])
         .arg(&output)
         .arg("--filecontext")
@@ -106,9 +116,9 @@ pub(super) fn compile(
         .map_err(PolicyError::NoCompiler)?;
     if !result.status.success() {
         let words = String::from_utf8_lossy(&result.stderr);
-        // It was given copies, and speaks of those.
-        let output = copies.iter().fold(words.trim().to_owned(), |words, (copy, called)| {
-            words.replace(&copy.display().to_string(), called)
+        // secilc names the copies, which the user does not know.
+        let output = copies.iter().fold(words.trim().to_owned(), |words, (copy, file)| {
+            words.replace(&copy.display().to_string(), file)
         });
         return Err(PolicyError::Refused { name: name.to_owned(), output });
     }
@@ -123,7 +133,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs secilc"]
-    fn the_compiler_speaks_of_the_file_that_the_user_gave() {
+    fn an_error_names_the_file_that_the_user_gave() {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::at(directory.path()).unwrap();
         for (source, place) in

@@ -1,14 +1,14 @@
-//! The head of a binary policy.
+//! The header of a binary policy.
 
-/// The first word (`POLICYDB_MAGIC`, security/selinux/ss/policydb.h).
+/// The first word: `POLICYDB_MAGIC` (security/selinux/ss/policydb.h).
 const MAGIC: u32 = 0xf97c_ff8c;
-/// The second word is the length of this string, which follows (`POLICYDB_STRING`).
+/// `POLICYDB_STRING`. The second word is its length; the string follows.
 const STRING: &[u8] = b"SE Linux";
-/// The bit of the configuration word that says there are levels (`POLICYDB_CONFIG_MLS`).
+/// `POLICYDB_CONFIG_MLS`, the bit in the configuration word for a policy with levels.
 const MLS: u32 = 1;
 
-/// Whether contexts of the policy have a level; `None` if these bytes are no policy.
-pub(super) fn mls(binary: &[u8]) -> Option<bool> {
+/// True if contexts of the policy have a level; `None` if the bytes are not a policy.
+pub(super) fn has_levels(binary: &[u8]) -> Option<bool> {
     let (magic, rest) = word(binary)?;
     let (length, rest) = word(rest)?;
     if magic != MAGIC || usize::try_from(length) != Ok(STRING.len()) {
@@ -37,7 +37,10 @@ mod tests {
     #[case::of_xen(b"\x8c\xff\x7c\xf9\x08\0\0\0XenFlask\x1f\0\0\0\x05\0\0\0", None)]
     #[case::empty(b"", None)]
     #[case::text(b"(handleunknown allow)\n(mls true)\n", None)]
-    fn the_head_says_whether_there_are_levels(#[case] binary: &[u8], #[case] said: Option<bool>) {
-        assert_eq!(mls(binary), said);
+    fn the_header_tells_if_contexts_have_levels(
+        #[case] binary: &[u8],
+        #[case] levels: Option<bool>,
+    ) {
+        assert_eq!(has_levels(binary), levels);
     }
 }

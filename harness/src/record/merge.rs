@@ -125,7 +125,7 @@ fn unlike(a: &RunStarted, b: &RunStarted) -> Option<&'static str> {
         cases_directory: None,
         ..run.asked.clone()
     };
-    let parts = |run: &RunStarted| run.asked.filter.shard.map(Shard::of);
+    let parts = |run: &RunStarted| run.asked.filter.shard.map(Shard::total);
     let pairs = [
         (a.perfsec == b.perfsec, "the version of perfsec"),
         (a.agent == b.agent, "the agent"),
@@ -158,7 +158,7 @@ fn demand_every_part(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
                 });
             }
         }
-        let of = seen.keys().flatten().map(|shard| shard.of()).next();
+        let of = seen.keys().flatten().map(|shard| shard.total()).next();
         let there: BTreeSet<u32> = seen.keys().flatten().map(|shard| shard.number()).collect();
         let missing: Vec<String> = (1..=of.unwrap_or(0))
             .filter(|number| !there.contains(number))
@@ -175,7 +175,7 @@ fn demand_every_part(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
 /// The lane of which these are the parts. A cell that ran as another part's control is told once, as its
 /// own part saw it.
 fn join(number: usize, parts: Vec<Part>, unstable: &mut Vec<String>) -> Option<LaneRun> {
-    let own = |shard: &Option<Shard>, case: &str| shard.is_none_or(|shard| shard.has(case));
+    let own = |shard: &Option<Shard>, case: &str| shard.is_none_or(|shard| shard.contains(case));
     let owned: BTreeSet<String> = (parts.iter())
         .flat_map(|(shard, lane)| lane.cells.iter().filter(|cell| own(shard, &cell.case)))
         .map(|cell| cell.name.clone())
@@ -253,7 +253,7 @@ mod tests {
         run.started.asked.filter.shard = Some(shard);
         run.lanes.retain(|lane| lanes.contains(&lane.started.lane));
         for lane in &mut run.lanes {
-            lane.cells.retain(|cell| shard.has(&cell.case));
+            lane.cells.retain(|cell| shard.contains(&cell.case));
         }
         run.started.cells = run.cells().count();
         (PathBuf::from(format!("{shard}-{lanes:?}")), run)

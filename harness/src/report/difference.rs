@@ -7,7 +7,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Effects, Style};
 use similar::{ChangeTag, TextDiff};
 
-use crate::case::Expected;
+use crate::case::ExpectedLine;
 use crate::printable::printable_line;
 
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -51,7 +51,7 @@ pub(super) struct Line {
 /// The lines of a unified diff of transcripts. Where a line only changed, what differs inside it is
 /// marked on both sides.
 #[must_use]
-pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
+pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<Line> {
     let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
     let new: Vec<&str> = observed.iter().map(String::as_str).collect();
     let diff = TextDiff::from_slices(&old, &new);
@@ -79,7 +79,7 @@ pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
 /// file that expects them; where a line only changed, what differs inside it is marked, by style on
 /// a terminal and by a line of carets below it everywhere.
 #[must_use]
-pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> String {
+pub fn difference(expected: &[ExpectedLine], observed: &[String], path: &Path) -> String {
     let mut out = String::from("--- expected\n+++ observed\n");
     for line in lines(expected, observed) {
         let style = match line.side {
@@ -126,7 +126,7 @@ mod tests {
         let expected: Vec<_> = expected
             .iter()
             .enumerate()
-            .map(|(at, text)| Expected { text: (*text).to_owned(), line: 40 + at })
+            .map(|(at, text)| ExpectedLine { text: (*text).to_owned(), line: 40 + at })
             .collect();
         let observed: Vec<_> = observed.iter().map(ToString::to_string).collect();
         let text = difference(&expected, &observed, Path::new("cases/a.toml"));
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_line_knows_its_side_and_the_line_of_the_case_file_that_expects_it() {
         let expected = ["a() = 0", "b() = 0"].map(|text| (text.to_owned(), 7));
-        let expected = expected.map(|(text, line)| Expected { text, line });
+        let expected = expected.map(|(text, line)| ExpectedLine { text, line });
         let lines = lines(&expected, &["a() = 0".to_owned(), "c".to_owned()]);
         let found: Vec<_> = lines.iter().map(|line| (line.side, line.at)).collect();
         let wanted = [(Side::Both, Some(7)), (Side::Expected, Some(7)), (Side::Observed, None)];

@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::json::pretty;
 use super::plain::{death, death_of, details, lane_name, one_line};
-use crate::judge::{Known, Verdict};
+use crate::case::KnownDifference;
+use crate::judge::Verdict;
 use crate::kernel::{Kernel, Origin as KernelOrigin};
 use crate::record::{CellResult, LaneRun, Run};
 
@@ -327,7 +328,7 @@ fn status(verdict: Verdict) -> &'static str {
 }
 
 /// A known difference; one that is described anew is another issue, so its version never rises.
-fn issue(known: &Known, origin: &Origin) -> Issue {
+fn issue(known: &KnownDifference, origin: &Origin) -> Issue {
     let link = known.link.as_deref().unwrap_or_default();
     let (name, reason) = (one_line(&known.name), one_line(&known.reason));
     let url = uri(link);

@@ -6,7 +6,7 @@ use anstream::adapter::strip_str;
 
 use super::difference;
 use super::summary::{CONSOLE_LINES, world};
-use crate::case::Expected;
+use crate::case::ExpectedLine;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Death, LaneRun, LaneStarted, Run};
 
@@ -72,7 +72,7 @@ pub(super) fn details(cell: &CellResult) -> Vec<String> {
         let expected: Vec<_> = judgement
             .expected
             .iter()
-            .map(|line| Expected { text: one_line(&line.text), line: line.line })
+            .map(|line| ExpectedLine { text: one_line(&line.text), line: line.line })
             .collect();
         let observed: Vec<_> = judgement.observed.iter().map(|line| one_line(line)).collect();
         let difference = difference(&expected, &observed, &cell.path);

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Patch;
-use crate::case::{CaseErrors, Mistakes, line_of};
-use crate::known::{are_like, lines};
+use crate::case::{CaseErrors, Mistakes, line_number};
+use crate::known::{match_transcript, transcript_lines};
 use crate::plan::CellNames;
 
 /// The name of the file in a kernel's tree, with which a series can bring what its author means.
@@ -97,7 +97,7 @@ impl Expectations {
         patches: &[Patch],
         suite: &[String],
     ) -> Result<Self, CaseErrors> {
-        let mut mistakes = Mistakes::of(path, text);
+        let mut mistakes = Mistakes::new(path, text);
         let file: File = match toml::from_str(text) {
             Ok(file) => file,
             Err(error) => {
@@ -107,7 +107,7 @@ impl Expectations {
         };
         let mut all = Vec::new();
         for table in file.change {
-            let line = line_of(text, table.span().start);
+            let line = line_number(text, table.span().start);
             let table = table.into_inner();
             if table.reason.get_ref().trim().is_empty() {
                 let help = "say what makes the change, as the commit message does";
@@ -120,7 +120,7 @@ impl Expectations {
                     Some("`*` names all of them"),
                 );
             }
-            let sees = table.sees.as_ref().map(|sees| lines(sees.get_ref()));
+            let sees = table.sees.as_ref().map(|sees| transcript_lines(sees.get_ref()));
             if let (Some(sees), Some([])) = (&table.sees, sees.as_deref()) {
                 let help = "write the whole transcript, as `perfsec show` does, or leave it out";
                 mistakes.add(sees.span(), "an empty transcript", Some(help));
@@ -164,7 +164,7 @@ impl Expectations {
         self.0.iter().position(|change| {
             change.patch.is_none_or(|patch| patch == number)
                 && change.concerns(cell)
-                && change.sees.as_ref().is_none_or(|sees| are_like(sees, observed))
+                && change.sees.as_ref().is_none_or(|sees| match_transcript(sees, observed))
         })
     }
 

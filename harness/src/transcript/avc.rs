@@ -4,34 +4,36 @@
 //! `avc_audit_post_callback()` (security/selinux/avc.c, security/lsm_audit.c):
 //!
 //! ```text
-//! avc:  denied  { perfmon } for  pid=89 comm="subject" capability=38  scontext=… tcontext=… tclass=capability2 permissive=1
+//! avc:  denied  { perfmon } for  pid=89 comm="subject" capability=38  scontext=… tcontext=…
+//! tclass=capability2 permissive=1
 //! ```
 //!
-//! The short form leaves out what has a default: the subject's pid, comm and context on both sides,
-//! and `permissive=` as the cell's mode has it. An inode's number is `ino=*`. A context that differs from the subject's in its type alone
-//! is written as that type, because the rest of it is new in every cell.
+//! (in one line). The short form omits fields that have their default: the subject's pid, its comm,
+//! its context on both sides, and `permissive=` according to the cell's mode. An inode number is
+//! `ino=*`. A context that differs from the subject's only in its type is written as that type,
+//! because the level is different in every cell.
 
 use std::fmt::Write as _;
 
 use perfsec_wire::Mode;
 
-/// What stands for a value that says nothing.
+/// Replaces a value that carries no information.
 const ANY: &str = "*";
 
-/// Whose record it is expected to be: what the short form's defaults stand for.
+/// The process that a record is about. The short form takes its defaults from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// Process id (the thread group's).
+    /// Process id (of the thread group).
     pub pid: u32,
     /// Name of its executable.
     pub comm: &'a str,
     /// SELinux context.
     pub context: &'a str,
-    /// Mode in which the steps ran.
+    /// SELinux mode in which the steps ran.
     pub mode: Mode,
 }
 
-/// An AVC record taken apart, from either form.
+/// A parsed AVC record, from either form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Avc {
     /// `denied` or `granted`.
@@ -43,16 +45,17 @@ pub struct Avc {
 }
 
 impl<'a> Subject<'a> {
-    /// The type in a context that is the subject's but for its type.
+    /// The type of a context that differs from the subject's at most in its type.
     #[must_use]
     pub fn type_in<'b>(&self, context: &'b str) -> Option<&'b str> {
-        let (own, other) = (parts(self.context)?, parts(context)?);
+        let (own, other) = (split_context(self.context)?, split_context(context)?);
         ((own.0, own.2) == (other.0, other.2)).then_some(other.1)
     }
 }
 
-/// User and role, type, and level of a context (`user:role:type:level`, without a level where there is no MLS).
-fn parts(context: &str) -> Option<(&str, &str, &str)> {
+/// Splits a context, `user:role:type:level`, into `user:role:`, `type` and `:level`. Without MLS,
+/// there is no level.
+fn split_context(context: &str) -> Option<(&str, &str, &str)> {
     let role = context.find(':')? + 1;
     let start = role + context[role..].find(':')? + 1;
     let end = context[start..].find(':').map_or(context.len(), |at| start + at);
@@ -60,7 +63,7 @@ fn parts(context: &str) -> Option<(&str, &str, &str)> {
 }
 
 impl Avc {
-    /// Takes apart what follows `avc:` in a record or `avc` in a short form.
+    /// Parses the text after `avc:` of a record, or after `avc` of a short form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (verb, rest) = text.trim_start().split_once(char::is_whitespace)?;
@@ -75,13 +78,13 @@ impl Avc {
         known.then(|| Self { verb: verb.to_owned(), permissions, fields })
     }
 
-    /// The value of a field, as written.
+    /// The value of a field as written, quotes included.
     #[must_use]
     pub fn field(&self, key: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
-    /// The short form: the record without those fields that have their default.
+    /// The short form: the record without the fields that have their default.
     #[must_use]
     pub fn short(&self, subject: &Subject<'_>) -> String {
         let mut text = format!("avc {} {{ {} }}", self.verb, self.permissions.join(" "));
@@ -90,7 +93,7 @@ impl Avc {
                 continue;
             }
             let value = match key.as_str() {
-                // The number of an inode in a file system without a disk: another in every boot.
+                // An inode number of an in-memory file system is different in every boot.
                 "ino" => ANY,
                 "scontext" | "tcontext" => subject.type_in(value).unwrap_or(value),
                 // Written by audit_log_untrustedstring(), in quotes.
@@ -102,7 +105,7 @@ impl Avc {
         text
     }
 
-    /// The record as the kernel writes it, defaults filled in where a field is left out.
+    /// The record in the kernel's form, with defaults for the fields that are missing.
     #[must_use]
     pub fn expand(&self, subject: &Subject<'_>) -> String {
         const HEAD: [&str; 2] = ["pid", "comm"];
@@ -119,7 +122,7 @@ impl Avc {
             .fields
             .iter()
             .filter(|(key, _)| !HEAD.contains(&key.as_str()) && !TAIL.contains(&key.as_str()))
-            // The original of a context that the policy made invalid follows everything else.
+            // The original of a context that the policy made invalid comes last.
             .partition(|(key, _)| !matches!(key.as_str(), "srawcon" | "trawcon"));
         for (key, value) in before {
             // dump_common_audit_data() prints " capability=%d " with a space on both sides.
@@ -139,7 +142,7 @@ impl Avc {
             "comm" => Some(quoted(subject.comm)),
             "scontext" => Some(subject.context.to_owned()),
             "tcontext" => Some(self.field("scontext").unwrap_or(subject.context).to_owned()),
-            // Only denials say it (avc_audit_post_callback).
+            // Only denials have it (avc_audit_post_callback()).
             "permissive" if self.verb == "denied" => {
                 Some(u8::from(subject.mode == Mode::Permissive).to_string())
             }
@@ -148,7 +151,7 @@ impl Avc {
     }
 }
 
-/// Splits at blanks that no quotes enclose: `lockdown_reason="use of kprobes"` is one word.
+/// Splits at blanks outside of quotes: `lockdown_reason="use of kprobes"` is one word.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |letter: char| {
@@ -158,8 +161,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     .filter(|word| !word.is_empty())
 }
 
-/// A string as `audit_log_untrustedstring()` writes it: quoted, or in hex when it holds a quote, a
-/// blank or a byte outside printable ASCII.
+/// Formats a string as `audit_log_untrustedstring()` does: quoted, or in hex if it contains a
+/// quote, a blank or a byte outside printable ASCII.
 fn quoted(text: &str) -> String {
     if text.bytes().any(|byte| byte == b'"' || !(0x21..=0x7e).contains(&byte)) {
         return text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"));
@@ -167,10 +170,10 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// The written form of an AVC record: the short form if that gives the record back byte for byte,
-/// else the whole record.
+/// The form of an AVC record in a transcript: the short form if it expands to the record byte for
+/// byte, otherwise the whole record.
 #[must_use]
-pub fn written(record: &str, subject: &Subject<'_>) -> String {
+pub fn format_avc(record: &str, subject: &Subject<'_>) -> String {
     record
         .strip_prefix("avc:")
         .and_then(Avc::parse)
@@ -191,80 +194,99 @@ mod tests {
         Subject { pid: 89, comm: "probe-P", context: CONTEXT, mode }
     }
 
-    // Records of a 6.1 kernel, as they came over netlink; that of class lockdown is of 5.10.
+    // Records of a 6.1 kernel, as received over netlink; the one of class lockdown is from 5.10.
     #[rstest]
     #[case(
-        r#"avc:  denied  { open } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=1"#,
+        "avc:  denied  { open } for  pid=89 comm=\"probe-P\" \
+         scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=1",
         "avc denied { open } tclass=perf_event"
     )]
     #[case(
-        r#"avc:  denied  { perfmon } for  pid=89 comm="probe-P" capability=38  scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=capability2 permissive=1"#,
+        "avc:  denied  { perfmon } for  pid=89 comm=\"probe-P\" capability=38  \
+         scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=capability2 permissive=1",
         "avc denied { perfmon } capability=38 tclass=capability2"
     )]
     #[case(
-        r#"avc:  denied  { confidentiality } for  pid=89 comm="probe-P" lockdown_reason="use of kprobes" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=lockdown permissive=1"#,
+        "avc:  denied  { confidentiality } for  pid=89 comm=\"probe-P\" \
+         lockdown_reason=\"use of kprobes\" \
+         scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=lockdown permissive=1",
         r#"avc denied { confidentiality } lockdown_reason="use of kprobes" tclass=lockdown"#
     )]
     #[case(
-        r#"avc:  denied  { read } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:kernel_t:s0 tclass=perf_event permissive=1"#,
+        "avc:  denied  { read } for  pid=89 comm=\"probe-P\" \
+         scontext=u:r:none_t:s0:c2 tcontext=u:r:kernel_t:s0 tclass=perf_event permissive=1",
         "avc denied { read } tcontext=u:r:kernel_t:s0 tclass=perf_event"
     )]
     #[case(
-        r#"avc:  denied  { open } for  pid=90 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=0"#,
+        "avc:  denied  { open } for  pid=90 comm=\"probe-P\" \
+         scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=0",
         "avc denied { open } pid=90 tclass=perf_event permissive=0"
     )]
     #[case(
-        r#"avc:  granted  { open } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event"#,
+        "avc:  granted  { open } for  pid=89 comm=\"probe-P\" \
+         scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event",
         "avc granted { open } tclass=perf_event"
     )]
     fn a_record_has_one_short_form(#[case] record: &str, #[case] short: &str) {
         let subject = subject(Mode::Permissive);
-        assert_eq!(written(record, &subject), short);
+        assert_eq!(format_avc(record, &subject), short);
         let back = Avc::parse(short.strip_prefix("avc").unwrap()).unwrap();
         assert_eq!(back.expand(&subject), record);
     }
 
     #[test]
-    fn a_context_that_differs_in_its_type_alone_is_that_type() {
-        let record = r#"avc:  denied  { use } for  pid=89 comm="probe-P" scontext=u:r:none_t:s0:c2 tcontext=u:r:owner_t:s0:c2 tclass=fd permissive=0"#;
-        let short = written(record, &subject(Mode::Enforcing));
+    fn a_context_that_differs_only_in_its_type_is_written_as_that_type() {
+        let record = "avc:  denied  { use } for  pid=89 comm=\"probe-P\" \
+            scontext=u:r:none_t:s0:c2 tcontext=u:r:owner_t:s0:c2 tclass=fd permissive=0";
+        let short = format_avc(record, &subject(Mode::Enforcing));
         assert_eq!(short, "avc denied { use } tcontext=owner_t tclass=fd");
     }
 
     #[rstest]
     #[case(
-        "avc: denied  { open } for  pid=89 comm=\"probe-P\" scontext=a tcontext=a tclass=x permissive=1"
+        "avc: denied  { open } for  pid=89 comm=\"probe-P\" \
+         scontext=a tcontext=a tclass=x permissive=1"
     )]
     #[case(
-        "avc:  denied  { open } for  pid=89 comm=\"probe-P\" scontext=a tcontext=a  tclass=x permissive=1"
+        "avc:  denied  { open } for  pid=89 comm=\"probe-P\" \
+         scontext=a tcontext=a  tclass=x permissive=1"
     )]
     #[case(
-        "avc:  denied  { open } for  comm=\"probe-P\" pid=89 scontext=a tcontext=a tclass=x permissive=1"
+        "avc:  denied  { open } for  comm=\"probe-P\" \
+         pid=89 scontext=a tcontext=a tclass=x permissive=1"
     )]
     #[case("avc:  nonsense")]
-    fn a_record_out_of_shape_is_written_whole(#[case] record: &str) {
-        assert_eq!(written(record, &subject(Mode::Permissive)), format!("avc whole {record}"));
+    fn a_malformed_record_is_written_whole(#[case] record: &str) {
+        assert_eq!(format_avc(record, &subject(Mode::Permissive)), format!("avc whole {record}"));
     }
 
     #[test]
-    fn an_odd_comm_is_hex() {
+    fn a_comm_with_a_blank_is_in_hex() {
         assert_eq!(quoted("a b"), "612062");
         assert_eq!(quoted("perf"), "\"perf\"");
     }
 
+    /// A regular expression for well-formed records.
+    const RECORDS: &str = concat!(
+        r#"avc:  (denied|granted)  \{ [a-z_ ]{1,12} \} for  "#,
+        r#"(pid=[0-9]{1,3} )?(comm="[a-z]{1,6}" )?(capability=[0-9]{1,2}  )?"#,
+        r#"scontext=[a-z:0-9]{1,9} tcontext=[a-z:0-9]{1,9} tclass=[a-z_]{1,9}( permissive=[01])?"#,
+    );
+
     proptest! {
         #[test]
-        fn whatever_has_a_short_form_comes_back_from_it(record in r#"avc:  (denied|granted)  \{ [a-z_ ]{1,12} \} for  (pid=[0-9]{1,3} )?(comm="[a-z]{1,6}" )?(capability=[0-9]{1,2}  )?scontext=[a-z:0-9]{1,9} tcontext=[a-z:0-9]{1,9} tclass=[a-z_]{1,9}( permissive=[01])?"#) {
+        fn a_short_form_expands_to_its_record(record in RECORDS) {
             let subject = subject(Mode::Enforcing);
-            let text = written(&record, &subject);
-            if let Some(short) = text.strip_prefix("avc ").filter(|short| !short.starts_with("whole")) {
+            let text = format_avc(&record, &subject);
+            let short = text.strip_prefix("avc ").filter(|short| !short.starts_with("whole"));
+            if let Some(short) = short {
                 prop_assert_eq!(Avc::parse(short).unwrap().expand(&subject), record);
             }
         }
 
         #[test]
         fn hostile_records_never_panic(record in ".{0,200}") {
-            let _ = written(&record, &subject(Mode::Enforcing));
+            let _ = format_avc(&record, &subject(Mode::Enforcing));
         }
     }
 }

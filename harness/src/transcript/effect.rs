@@ -1,4 +1,4 @@
-//! The indented lines of a transcript.
+//! Effects of a syscall: the indented lines of a transcript.
 
 use std::fmt;
 
@@ -7,28 +7,29 @@ use perfsec_wire::{CapCheck, CapSet};
 use super::Avc;
 use crate::grant::{cap_name, cap_number};
 
-/// What a syscall caused, as an expectation names it.
+/// An effect of a syscall, as an expectation names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// `cap NAME = VERDICT`
     Cap(CapLine),
     /// `avc denied { … } …`, in canonical spelling.
     Avc(Avc),
-    /// `holds SET`: the capabilities after an exec.
+    /// `holds SET`: the process's capabilities after an exec.
     Holds(Holds),
-    /// `domain TYPE`: the type of the context after an exec, when it is another.
+    /// `domain TYPE`: the context's type after an exec, if it changed.
     Domain(String),
-    /// `uid NUMBER`: the real user id after an exec, when it is another.
+    /// `uid NUMBER`: the real user id after an exec, if it changed.
     Uid(u32),
-    /// `kernel TEXT`: a line of the kernel's log that the case asks for.
+    /// `kernel TEXT`: a line of the kernel log that matches the case's `messages`.
     Kernel(String),
-    /// `selinux_err op=… …`: what SELinux refuses beside its rules, contexts written as in an AVC record.
+    /// `selinux_err op=… …`: a refusal of SELinux that no rule can allow. Contexts are written as
+    /// in an AVC record.
     SelinuxErr(String),
-    /// `record SYSCALL`: the record that describes the syscall, where the case asks for it.
+    /// `record SYSCALL`: the SYSCALL record, if the case sets `syscall_records`.
     SyscallRecord,
 }
 
-/// What a process holds.
+/// The capabilities of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holds {
     /// Permitted capabilities.
@@ -47,25 +48,25 @@ impl fmt::Display for Holds {
     }
 }
 
-/// A capability check and its outcome.
+/// A capability check and its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapLine {
     /// Capability number.
     pub cap: u32,
-    /// Asked with `CAP_OPT_NOAUDIT`.
+    /// True for a check with `CAP_OPT_NOAUDIT`.
     pub unaudited: bool,
-    /// What came of it.
+    /// The result.
     pub verdict: CapVerdict,
 }
 
-/// The three ways in which a capability check can end.
+/// The result of a capability check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapVerdict {
-    /// Held, and SELinux agreed.
+    /// Held, and allowed by SELinux.
     Granted,
-    /// Not in the effective set: commoncap said no and SELinux was never asked.
+    /// Not in the effective set: commoncap refused, and SELinux was never asked.
     NotHeld,
-    /// In the effective set, and SELinux said no.
+    /// In the effective set, but refused by SELinux.
     Refused,
 }
 
@@ -119,11 +120,11 @@ impl fmt::Display for Effect {
     }
 }
 
-/// Reads an indented line of an expectation; blanks may be more than one.
+/// Parses an indented line of an expectation. Extra blanks are allowed.
 ///
 /// # Errors
 ///
-/// When it is none, with what is wrong and what was probably meant.
+/// If it is invalid: the mistake, and the likely correction.
 pub fn parse(line: &str) -> Result<Effect, String> {
     let line = line.trim();
     match line.split_once(char::is_whitespace) {
@@ -134,14 +135,14 @@ pub fn parse(line: &str) -> Result<Effect, String> {
             }
             Some(avc) => Ok(Effect::Avc(avc)),
             None => Err(format!(
-                "`{line}` is no AVC record: write `avc denied {{ PERMISSION }} tclass=CLASS`"
+                "`{line}` is not an AVC record: write `avc denied {{ PERMISSION }} tclass=CLASS`"
             )),
         },
         Some(("holds", rest)) => parse_holds(rest).map(Effect::Holds),
         Some(("domain", rest)) => Ok(Effect::Domain(rest.trim().to_owned())),
         Some(("uid", rest)) => match rest.trim().parse() {
             Ok(uid) => Ok(Effect::Uid(uid)),
-            Err(_) => Err(format!("`{rest}` is no user id")),
+            Err(_) => Err(format!("`{rest}` is not a user id")),
         },
         Some(("kernel", rest)) => Ok(Effect::Kernel(rest.to_owned())),
         Some(("selinux_err", rest)) => {
@@ -170,7 +171,7 @@ fn parse_holds(rest: &str) -> Result<Holds, String> {
 fn parse_cap(rest: &str) -> Result<CapLine, String> {
     let (check, words) = rest
         .split_once('=')
-        .ok_or_else(|| format!("`cap {rest}` has no outcome: write `cap NAME = granted`"))?;
+        .ok_or_else(|| format!("`cap {rest}` has no result: write `cap NAME = granted`"))?;
     let mut names = check.split_whitespace();
     let cap = cap_number(names.next().unwrap_or_default())?;
     let unaudited = match (names.next(), names.next()) {
@@ -182,7 +183,7 @@ fn parse_cap(rest: &str) -> Result<CapLine, String> {
     let verdict =
         CapVerdict::ALL.into_iter().find(|verdict| verdict.words() == words).ok_or_else(|| {
             let close = crate::suggest::closest(&words, CapVerdict::ALL.map(CapVerdict::words));
-            format!("a capability check cannot end in `{words}`{close}")
+            format!("`{words}` is not the result of a capability check{close}")
         })?;
     Ok(CapLine { cap, unaudited, verdict })
 }
@@ -209,11 +210,11 @@ mod tests {
     #[rstest]
     #[case("cap perfmom = granted", "did you mean `perfmon`?")]
     #[case("cap perfmon = granted!", "did you mean `granted`?")]
-    #[case("cap perfmon", "no outcome")]
+    #[case("cap perfmon", "no result")]
     #[case("avc denied { open }", "tclass")]
-    #[case("avc denied open tclass=perf_event", "is no AVC record")]
+    #[case("avc denied open tclass=perf_event", "is not an AVC record")]
     #[case("acv denied { open } tclass=perf_event", "neither")]
-    fn a_mistake_is_named(#[case] written: &str, #[case] part: &str) {
+    fn a_mistake_is_reported(#[case] written: &str, #[case] part: &str) {
         let error = parse(written).unwrap_err();
         assert!(error.contains(part), "{error}");
     }
@@ -222,7 +223,7 @@ mod tests {
     #[case(0, 0, "granted")]
     #[case(-1, -1, "not held")]
     #[case(0, -13, "refused by selinux")]
-    fn an_observed_check_reads_like_an_expected_one(
+    fn an_observed_check_is_written_like_an_expected_one(
         #[case] commoncap: i32,
         #[case] verdict: i32,
         #[case] words: &str,

@@ -1,5 +1,5 @@
-//! The one written form of what a cell did: a line per syscall in the manner of strace, with what
-//! the syscall caused indented below it.
+//! Transcripts: the written form of an observation. There is one line per syscall, as in strace
+//! output, with the effects of the syscall indented below it.
 //!
 //! ```text
 //! perf_event_open(software/dummy, pid=-1, cpu=0) = fd
@@ -7,14 +7,15 @@
 //!   cap perfmon = granted
 //! ```
 //!
-//! Case files hold expectations in this form and [`observed`] writes observations in it, so the two
-//! are compared line by line, as text. The form loses nothing that is compared: a record that its
-//! short form would not give back byte for byte is written out whole.
+//! Case files contain expectations in this form, and [`observed_transcript`] writes observations in
+//! it, so that the two can be compared line by line. The comparison covers whole records: if the
+//! short form of an AVC record does not expand to the record byte for byte, the whole record is
+//! written.
 
 mod avc;
 mod effect;
 mod observed;
 
-pub use avc::{Avc, Subject, written};
+pub use avc::{Avc, Subject, format_avc};
 pub use effect::{CapLine, CapVerdict, Effect, Holds, parse as parse_effect};
-pub use observed::{NOTHING, Observed, Shown, observed};
+pub use observed::{ExtraLines, NOTHING, ObservedTranscript, observed_transcript};

@@ -3,68 +3,63 @@
 use std::fmt::Display;
 
 use perfsec_wire::observation::{Effect, Exit, Record, SubjectSeen};
-use perfsec_wire::{Observation, Step};
+use perfsec_wire::{Observation, Step, record_types};
 
 use super::effect::{CapLine, Holds};
-use super::{Subject, written};
+use super::{Subject, format_avc};
 use crate::errno::Errno;
 
-/// An observation in its written form.
+/// The transcript of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// The lines that are compared.
+pub struct ObservedTranscript {
+    /// Its lines, which are compared.
     pub lines: Vec<String>,
-    /// What was seen beside them, for a person: kernel messages.
+    /// Kernel messages that are not part of the transcript.
     pub aside: Vec<String>,
 }
 
-/// Audit record types that describe the event which another record belongs to: they carry nothing
-/// of their own and whether they come depends on audit rules and kernel version.
+/// Audit records that only describe the event of another record. They are not part of a transcript:
+/// the kernel version and the audit rules decide which of them appear.
 const ENVELOPE: [u16; 8] = [
-    SYSCALL, 1302, // PATH
-    1307, // CWD
-    1309, // EXECVE
-    1320, // EOE
-    1321, // BPRM_FCAPS
-    1327, // PROCTITLE
-    1334, // BPF
+    record_types::SYSCALL,
+    record_types::PATH,
+    record_types::CWD,
+    record_types::EXECVE,
+    record_types::EOE,
+    record_types::BPRM_FCAPS,
+    record_types::PROCTITLE,
+    record_types::BPF,
 ];
-/// The type of a record about what SELinux refuses beside its rules.
-const SELINUX_ERR: u16 = 1401;
-/// The type of the record about the syscall itself.
-const SYSCALL: u16 = 1300;
-/// The type of an AVC record (include/uapi/linux/audit.h).
-const AVC: u16 = 1400;
 
-/// The result of a `recvmsg` that did not bring what was sent.
+/// The result of a `recvmsg` that received a message without its descriptor.
 pub const NOTHING: &str = "nothing";
 
-/// What a case wants to see beside syscalls, checks and AVC records.
+/// The lines that a case requests in addition to syscalls, checks and AVC records.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Shown<'a> {
-    /// Kernel messages that hold one of these.
+pub struct ExtraLines<'a> {
+    /// Kernel messages that contain one of these strings.
     pub messages: &'a [String],
     /// SYSCALL records.
     pub syscall_records: bool,
 }
 
-/// Writes down what a cell with these steps did.
+/// Writes the observation of a cell with these steps.
 #[must_use]
-pub fn observed(
+pub fn observed_transcript(
     steps: &[Step],
     observation: &Observation,
     subject: &Subject<'_>,
-    shown: Shown<'_>,
-) -> Observed {
-    let mut writer = Writing {
-        out: Observed::default(),
+    extra: ExtraLines<'_>,
+) -> ObservedTranscript {
+    let mut writer = TranscriptWriter {
+        out: ObservedTranscript::default(),
         subject: *subject,
         uid: observation.subject.uid,
-        shown,
+        extra,
     };
     for call in &observation.calls {
         let line = match steps.get(call.step as usize) {
-            Some(step) => format!("{step} = {}", result(step, call.result)),
+            Some(step) => format!("{step} = {}", format_result(step, call.result)),
             None => format!("(no step {}) = {}", call.step, call.result),
         };
         writer.out.lines.push(line);
@@ -85,16 +80,15 @@ pub fn observed(
     writer.out
 }
 
-/// A transcript while it is written.
-struct Writing<'a> {
-    out: Observed,
-    /// Who performs the steps: another after an exec.
+struct TranscriptWriter<'a> {
+    out: ObservedTranscript,
+    /// The process that performs the steps; an exec changes it.
     subject: Subject<'a>,
     uid: u32,
-    shown: Shown<'a>,
+    extra: ExtraLines<'a>,
 }
 
-impl<'a> Writing<'a> {
+impl<'a> TranscriptWriter<'a> {
     fn line(&mut self, text: impl Display) {
         self.out.lines.push(format!("  {text}"));
     }
@@ -103,14 +97,16 @@ impl<'a> Writing<'a> {
         for effect in effects {
             match effect {
                 Effect::Cap(check) => self.line(CapLine::from(check)),
-                Effect::Record(record) if record.kind == SYSCALL && self.shown.syscall_records => {
+                Effect::Record(record)
+                    if record.kind == record_types::SYSCALL && self.extra.syscall_records =>
+                {
                     self.line("record SYSCALL");
                 }
                 Effect::Record(record) if ENVELOPE.contains(&record.kind) => {}
-                Effect::Record(record) => self.line(written_record(record, &self.subject)),
+                Effect::Record(record) => self.line(format_record(record, &self.subject)),
                 Effect::Message(message) => {
                     let text = message.text.trim_end();
-                    if self.shown.messages.iter().any(|part| text.contains(part)) {
+                    if self.extra.messages.iter().any(|part| text.contains(part)) {
                         self.line(format_args!("kernel {text}"));
                     } else {
                         let aside = format!("kernel: <{}> {text}", message.level);
@@ -136,17 +132,18 @@ impl<'a> Writing<'a> {
     }
 }
 
-fn written_record(record: &Record, subject: &Subject<'_>) -> String {
+fn format_record(record: &Record, subject: &Subject<'_>) -> String {
     let body = record.text.split_once("): ").map_or(record.text.as_str(), |(_, body)| body);
     match record.kind {
-        AVC => written(body, subject),
-        SELINUX_ERR => selinux_err(body, subject),
+        record_types::AVC => format_avc(body, subject),
+        record_types::SELINUX_ERR => format_selinux_err(body, subject),
         kind => format!("record {kind} {body}"),
     }
 }
 
-/// `op=security_bounded_transition seresult=denied oldcontext=… newcontext=…`, contexts by their type.
-fn selinux_err(body: &str, subject: &Subject<'_>) -> String {
+/// Formats `op=security_bounded_transition seresult=denied oldcontext=… newcontext=…`, with the
+/// types of contexts.
+fn format_selinux_err(body: &str, subject: &Subject<'_>) -> String {
     let short = |field: &str| match field.split_once('=') {
         Some((key, value)) => format!("{key}={}", subject.type_in(value).unwrap_or(value)),
         None => field.to_owned(),
@@ -155,13 +152,13 @@ fn selinux_err(body: &str, subject: &Subject<'_>) -> String {
     format!("selinux_err {}", fields.join(" "))
 }
 
-/// A syscall's result as an expectation writes it: what varies from boot to boot has a name.
-fn result(step: &Step, value: i64) -> String {
+/// Formats a syscall's result as an expectation does: by name if it varies from boot to boot.
+fn format_result(step: &Step, value: i64) -> String {
     match i32::try_from(-value) {
         Ok(errno) if (1..4096).contains(&errno) => Errno(errno).to_string(),
         _ => match (step, step.success()) {
             (Step::Recvmsg(_), _) if value == 0 => NOTHING.to_owned(),
-            // setexeccon(3) says 0; that write(2) returns the length of a context says nothing.
+            // write(2) returns the length of the context; print 0, as setexeccon(3) returns.
             (Step::Setexeccon(_), _) => "0".to_owned(),
             (Step::Read(_), _) if value == 0 => value.to_string(),
             (_, Some(name)) => name.to_owned(),

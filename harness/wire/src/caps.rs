@@ -43,6 +43,34 @@ impl CapSet {
     }
 }
 
+/// CAP_DAC_OVERRIDE
+pub const DAC_OVERRIDE: u32 = 1;
+/// CAP_DAC_READ_SEARCH
+pub const DAC_READ_SEARCH: u32 = 2;
+/// CAP_KILL
+pub const KILL: u32 = 5;
+/// CAP_SYS_PTRACE
+pub const SYS_PTRACE: u32 = 19;
+/// CAP_SYS_ADMIN
+pub const SYS_ADMIN: u32 = 21;
+/// CAP_PERFMON, since 5.8
+pub const PERFMON: u32 = 38;
+/// CAP_BPF, since 5.8
+pub const BPF: u32 = 39;
+/// CAP_CHECKPOINT_RESTORE, since 5.9
+pub const CHECKPOINT_RESTORE: u32 = 40;
+
+/// Capabilities with a fallback: if the process lacks the first, the kernel asks for the second.
+///
+/// `perfmon_capable()`, `bpf_capable()` and `checkpoint_restore_ns_capable()` fall back on
+/// CAP_SYS_ADMIN, and `generic_permission()` on CAP_DAC_OVERRIDE for an access that only reads.
+pub const FALLBACKS: [(u32, u32); 4] = [
+    (PERFMON, SYS_ADMIN),
+    (BPF, SYS_ADMIN),
+    (CHECKPOINT_RESTORE, SYS_ADMIN),
+    (DAC_READ_SEARCH, DAC_OVERRIDE),
+];
+
 /// Every capability's name as SELinux writes it (`sys_admin`), and its number.
 pub fn names() -> impl Iterator<Item = (String, u32)> {
     caps::all().into_iter().map(|cap: caps::Capability| {

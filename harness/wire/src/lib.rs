@@ -12,6 +12,7 @@ pub mod lane;
 pub mod message;
 pub mod named;
 pub mod observation;
+pub mod record_types;
 pub mod step;
 pub mod suggest;
 pub mod window;

@@ -1,5 +1,6 @@
 //! The functions whose callers are the places that ask.
 
+use perfsec_wire::caps;
 use perfsec_wire::coverage::{Check, Hook};
 
 /// A function of the kernel that asks the security modules something.
@@ -42,8 +43,8 @@ pub(crate) enum Argument {
 }
 
 /// CAP_PERFMON, CAP_SYS_ADMIN: what `perfmon_capable()` asks for.
-const PERFMON: Check = Check::Capability(38);
-const SYS_ADMIN: Check = Check::Capability(21);
+const PERFMON: Check = Check::Capability(caps::PERFMON);
+const SYS_ADMIN: Check = Check::Capability(caps::SYS_ADMIN);
 
 const fn function(name: &'static str, role: Role, argument: Argument) -> Function {
     Function { name, role, argument }

@@ -12,6 +12,7 @@ mod tally;
 pub(crate) use function::{Argument, FUNCTIONS, Function};
 pub(crate) use tally::{Step, Tally};
 
+use perfsec_wire::caps::PERFMON;
 use perfsec_wire::coverage::{Check, Counts, Coverage, Place, Site};
 
 use calls::Call;
@@ -81,12 +82,10 @@ fn matters(symbols: &Symbols, call: &Call, wanted: &[String]) -> bool {
     if FUNCTIONS.iter().any(|function| function.name == base && function.is_transparent()) {
         return false;
     }
-    let of_perf =
-        |check: &Check| matches!(check, Check::Capability(CAP_PERFMON) | Check::PerfEvent(_));
+    let of_perf = |check: &Check| matches!(check, Check::Capability(PERFMON) | Check::PerfEvent(_));
     call.checks.iter().any(of_perf) || wanted.iter().any(|name| name == base)
 }
 
-const CAP_PERFMON: u32 = 38;
 /// Ten times what a stock kernel has to tell; more would not fit into a frame.
 const MAX_SITES: usize = 4096;
 

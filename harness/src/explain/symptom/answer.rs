@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use perfsec_wire::attr::{Address, Event, Hardware, PerfEventAttr, SampleType};
+use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
 use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
 
 use super::words::{Symptom, Tool};
@@ -13,13 +14,6 @@ use crate::explain::text::paragraph;
 use crate::explain::walk::{Check, Open, Question};
 use crate::grant::cap_name;
 use crate::kernel::KernelVersion;
-
-/// CAP_PERFMON
-const PERFMON: u32 = 38;
-/// CAP_SYS_ADMIN
-const SYS_ADMIN: u32 = 21;
-/// CAP_SYS_PTRACE
-const SYS_PTRACE: u32 = 19;
 
 /// The level of an upstream kernel that nobody changed.
 const DEFAULT_LEVEL: i32 = 2;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::text::LONG;
-use crate::case::Expected;
+use crate::case::ExpectedLine;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Counts, LaneRun, Run};
 
@@ -167,7 +167,7 @@ struct Key<'a> {
 impl<'a> Key<'a> {
     fn of(cell: &'a CellResult) -> Self {
         let judgement = &cell.judgement;
-        let place = |line: &'a Expected| (line.text.as_str(), line.line);
+        let place = |line: &'a ExpectedLine| (line.text.as_str(), line.line);
         let expected =
             if met(cell) { Vec::new() } else { judgement.expected.iter().map(place).collect() };
         Self {

@@ -7,7 +7,8 @@ use rstest::rstest;
 
 use super::html;
 use super::page::{SCRIPT, STYLE};
-use crate::judge::{Known, Verdict};
+use crate::case::KnownDifference;
+use crate::judge::Verdict;
 use crate::record::{Event, Run};
 
 /// A record of a real run, with every verdict but `MISS`.
@@ -211,7 +212,7 @@ fn with_everywhere(text: &str) -> Run {
             judgement.observed.push(hostile());
             judgement.expected.iter_mut().for_each(|line| line.text += text);
             let (name, reason, link) = (hostile(), hostile(), Some(format!("javascript:{text}")));
-            judgement.known = Some(Known { name, reason, link });
+            judgement.known = Some(KnownDifference { name, reason, link });
         }
     }
     run

@@ -2,7 +2,7 @@
 
 use super::labels::{Tested, world};
 use super::page::Page;
-use crate::console::{self, Kind};
+use crate::console::{self, ReportKind};
 use crate::judge::Verdict;
 use crate::record::{Death, LaneRun};
 
@@ -58,7 +58,7 @@ pub(super) fn excerpt(console: &str, cause: &str, indent: usize, page: &mut Page
     let report = reports
         .iter()
         .find(|report| report.title == cause)
-        .or_else(|| reports.iter().find(|report| report.kind != Kind::Panic))
+        .or_else(|| reports.iter().find(|report| report.kind != ReportKind::Panic))
         .or(reports.first());
     let lines: Vec<&str> = match report {
         Some(report) => report.excerpt.lines().take(REPORT_LINES).collect(),

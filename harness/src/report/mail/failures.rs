@@ -6,7 +6,7 @@ use super::deaths;
 use super::labels::{Tested, case_file, lanes, list};
 use super::page::Page;
 use super::plain;
-use crate::case::Expected;
+use crate::case::ExpectedLine;
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
@@ -139,10 +139,10 @@ impl Group<'_> {
 
     fn difference(&self, file: &Path, page: &mut Page) {
         let judgement = &self.first.judgement;
-        let expected: Vec<Expected> = judgement
+        let expected: Vec<ExpectedLine> = judgement
             .expected
             .iter()
-            .map(|line| Expected { text: plain::verbatim(&line.text), ..*line })
+            .map(|line| ExpectedLine { text: plain::verbatim(&line.text), ..*line })
             .collect();
         let observed: Vec<String> =
             judgement.observed.iter().map(|line| plain::verbatim(line)).collect();

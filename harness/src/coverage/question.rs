@@ -1,17 +1,18 @@
-//! A question to the security modules, as a person writes it.
+//! A question to the security modules, in its written form.
 
 use std::fmt;
 use std::str::FromStr;
 
+use perfsec_wire::caps;
 use perfsec_wire::coverage::{Check, Hook};
 use serde::Deserialize;
 
 use crate::grant::{cap_name, cap_number};
 
-/// `cap perfmon`, `hook kernel`, `ptrace` or `lockdown`.
+/// A question to the security modules: `cap perfmon`, `hook kernel`, `ptrace` or `lockdown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Ask(pub Check);
+pub struct LsmQuestion(pub Check);
 
 const HOOKS: [(&str, Hook); 7] = [
     ("open", Hook::Open),
@@ -23,24 +24,24 @@ const HOOKS: [(&str, Hook); 7] = [
     ("write", Hook::Write),
 ];
 
-impl Ask {
-    /// `perfmon_capable()`'s first question.
-    pub const PERFMON: Self = Self(Check::Capability(38));
+impl LsmQuestion {
+    /// The first question of `perfmon_capable()`.
+    pub const PERFMON: Self = Self(Check::Capability(caps::PERFMON));
 
-    /// Whether it can only be about perf.
+    /// True if only perf asks it.
     #[must_use]
-    pub fn is_of_perf(self) -> bool {
+    pub fn is_perf_only(self) -> bool {
         self == Self::PERFMON || matches!(self.0, Check::PerfEvent(_))
     }
 
-    /// Whether commoncap has a say in it.
+    /// True if commoncap can refuse it.
     #[must_use]
-    pub fn is_of_capability(self) -> bool {
+    pub fn involves_commoncap(self) -> bool {
         matches!(self.0, Check::Capability(_) | Check::Ptrace)
     }
 }
 
-impl fmt::Display for Ask {
+impl fmt::Display for LsmQuestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&match self.0 {
             Check::Capability(cap) => format!("cap {}", cap_name(cap)),
@@ -54,7 +55,7 @@ impl fmt::Display for Ask {
     }
 }
 
-impl FromStr for Ask {
+impl FromStr for LsmQuestion {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -72,7 +73,8 @@ impl FromStr for Ask {
             }
             _ => {
                 return Err(format!(
-                    "`{text}` is no question: one of `cap NAME`, `hook NAME`, `ptrace`, `lockdown`"
+                    "`{text}` is not a question \
+                     (expected `cap NAME`, `hook NAME`, `ptrace` or `lockdown`)"
                 ));
             }
         };
@@ -80,7 +82,7 @@ impl FromStr for Ask {
     }
 }
 
-impl TryFrom<String> for Ask {
+impl TryFrom<String> for LsmQuestion {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    fn a_question_is_read_and_shown_alike(
+    fn a_question_is_parsed_and_displayed_alike(
         #[values(
             "cap perfmon",
             "cap ipc_lock",
@@ -106,7 +108,7 @@ mod tests {
         )]
         text: &str,
     ) {
-        assert_eq!(text.parse::<Ask>().unwrap().to_string(), text);
+        assert_eq!(text.parse::<LsmQuestion>().unwrap().to_string(), text);
     }
 
     #[rstest]
@@ -114,9 +116,9 @@ mod tests {
     #[case("hook kernal", "unknown hook `kernal`; did you mean `kernel`?")]
     #[case(
         "perfmon",
-        "`perfmon` is no question: one of `cap NAME`, `hook NAME`, `ptrace`, `lockdown`"
+        "`perfmon` is not a question (expected `cap NAME`, `hook NAME`, `ptrace` or `lockdown`)"
     )]
-    fn what_is_no_question_is_refused(#[case] text: &str, #[case] why: &str) {
-        assert_eq!(text.parse::<Ask>(), Err(why.to_owned()));
+    fn an_invalid_question_is_refused(#[case] text: &str, #[case] why: &str) {
+        assert_eq!(text.parse::<LsmQuestion>(), Err(why.to_owned()));
     }
 }

@@ -1,0 +1,131 @@
+//! Judges one cell.
+
+use perfsec_wire::observation::{Effect, Exit};
+use perfsec_wire::{Facts, Observation, Outcome};
+
+use super::{Judgement, Verdict, missing, serials};
+use crate::case::ExpectedLine;
+use crate::console;
+use crate::grant::Grant;
+use crate::plan::PlannedCell;
+use crate::transcript::{ExtraLines, Subject, observed_transcript};
+
+/// Compares the outcome of a cell with its expectation; `context` is the one its subject must have.
+#[must_use]
+pub fn judge(
+    cell: &PlannedCell,
+    context: &str,
+    expected: Vec<ExpectedLine>,
+    outcome: &Outcome,
+    facts: &Facts,
+) -> Judgement {
+    let observation = match outcome {
+        Outcome::Observed(observation) => observation,
+        Outcome::Failed(failure) => {
+            let errno = match failure.errno {
+                0 => String::new(),
+                number => format!(": {}", crate::errno::Errno(number)),
+            };
+            let detail = match failure.detail.as_str() {
+                "" => String::new(),
+                detail => format!(" ({detail})"),
+            };
+            let reason = format!("could not {}{errno}{detail}", failure.doing);
+            return Judgement::unseen(Verdict::Error, reason, expected);
+        }
+    };
+    let subject = Subject {
+        pid: observation.subject.pid,
+        comm: &cell.case.comm,
+        context: &observation.subject.context,
+        mode: cell.at.mode,
+    };
+    let extra =
+        ExtraLines { messages: &cell.case.messages, syscall_records: cell.case.syscall_records };
+    let seen = observed_transcript(&cell.case.steps, observation, &subject, extra);
+    let mut judgement = Judgement {
+        verdict: Verdict::Pass,
+        reason: None,
+        expected,
+        observed: seen.lines,
+        notes: seen.aside,
+        known: None,
+    };
+
+    if let Some(reason) = setup_difference(cell, context, observation) {
+        judgement.verdict = Verdict::Error;
+        judgement.reason = Some(reason);
+        return judgement;
+    }
+    if let Some(report) = kernel_report(observation) {
+        judgement.verdict = Verdict::Fail;
+        judgement.reason = Some(format!("the kernel reported: {report}"));
+        return judgement;
+    }
+    if let Some(why) = &observation.caps_unseen {
+        judgement.notes.push(format!("capability checks were not compared: {why}"));
+    }
+    let comparable = |line: &str| observation.caps_unseen.is_none() || !line.starts_with("  cap ");
+    let wanted = judgement.expected.iter().map(|line| &*line.text).filter(|line| comparable(line));
+    let agrees =
+        wanted.eq(judgement.observed.iter().map(String::as_str).filter(|line| comparable(line)));
+    if !agrees {
+        judgement.verdict = Verdict::Fail;
+        let notes = missing::explain(&judgement.expected, &judgement.observed, facts);
+        judgement.notes.extend(notes);
+    } else if let Err(reason) = serials::check(observation, facts, cell.case.audit) {
+        judgement.verdict = Verdict::Fail;
+        judgement.reason = Some(reason);
+    }
+    judgement
+}
+
+/// A reason why the cell that ran is not the one that was requested.
+fn setup_difference(cell: &PlannedCell, context: &str, seen: &Observation) -> Option<String> {
+    let grant = cell.at.grant;
+    let subject = &seen.subject;
+    let differs = |what: &str, asked: &dyn std::fmt::Display, got: &dyn std::fmt::Display| {
+        Some(format!("the subject's {what} is `{got}`, not `{asked}`"))
+    };
+    if seen.lost > 0 {
+        return Some(format!(
+            "the kernel lost {} audit record{}, so the cell cannot be judged",
+            seen.lost,
+            if seen.lost == 1 { "" } else { "s" }
+        ));
+    }
+    if seen.exit == Exit::Overdue {
+        return Some("the subject did not finish in time and was killed".to_owned());
+    }
+    // Without a policy, no context was requested.
+    if !context.is_empty() && subject.context != context {
+        return differs("context", &context, &subject.context);
+    }
+    if subject.uid != cell.case.uid {
+        return differs("uid", &cell.case.uid, &subject.uid);
+    }
+    if subject.effective != grant.0 {
+        return differs("effective capabilities", &grant, &Grant(subject.effective));
+    }
+    if subject.permitted != grant.0 {
+        return differs("permitted capabilities", &grant, &Grant(subject.permitted));
+    }
+    if seen.mode != cell.at.mode {
+        return Some(format!("SELinux was {}, not {}", seen.mode, cell.at.mode));
+    }
+    None
+}
+
+/// The title of the first panic, oops or warning that the kernel printed while the cell ran.
+fn kernel_report(observation: &Observation) -> Option<String> {
+    let effects =
+        observation.calls.iter().flat_map(|call| &call.effects).chain(&observation.outside);
+    let mut log = String::new();
+    for effect in effects {
+        if let Effect::Message(message) = effect {
+            log.push_str(&message.text);
+            log.push('\n');
+        }
+    }
+    console::reports(&log).into_iter().next().map(|report| report.title)
+}

@@ -1,0 +1,55 @@
+//! The result of judging a cell.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Verdict;
+use crate::case::{ExpectedLine, KnownDifference};
+
+/// The result of a cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The reason, unless it is that expectation and observation agree or differ.
+    pub reason: Option<String>,
+    /// The transcript expected on this kernel.
+    pub expected: Vec<ExpectedLine>,
+    /// The lines of the observed transcript.
+    pub observed: Vec<String>,
+    /// Notes for the reader: why a record may be missing, what was not observed.
+    pub notes: Vec<String>,
+    /// The known difference that makes the verdict `XFAIL` or `XPASS`.
+    pub known: Option<KnownDifference>,
+}
+
+impl Judgement {
+    /// A verdict on a cell without an observation.
+    #[must_use]
+    pub fn unseen(
+        verdict: Verdict,
+        reason: impl Into<String>,
+        expected: Vec<ExpectedLine>,
+    ) -> Self {
+        Self {
+            verdict,
+            reason: Some(reason.into()),
+            expected,
+            observed: Vec::new(),
+            notes: Vec::new(),
+            known: None,
+        }
+    }
+
+    /// Applies a known difference: PASS becomes XPASS, FAIL becomes XFAIL, others stay.
+    #[must_use]
+    pub fn with_known_difference(mut self, known: KnownDifference) -> Self {
+        let verdict = self.verdict.with_known_difference();
+        if verdict != self.verdict {
+            self.verdict = verdict;
+            self.reason.get_or_insert_with(|| known.reason.clone());
+            self.known = Some(known);
+        }
+        self
+    }
+}
