@@ -167,7 +167,7 @@ impl Prepared {
         let names = cells.iter().flat_map(PlannedCell::policies);
         let policies = Policies::obtain(own, names, cache)?;
         let options = obtain::Options {
-            images: kernel::Options::default(),
+            images: kernel::ImageOptions::default(),
             recipe: Recipe::by_default()?,
             dirty: false,
             interrupt: Interrupt::default(),

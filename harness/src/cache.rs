@@ -185,7 +185,7 @@ impl Cache {
         // behind when the user does not.
         let (tell, told) = mpsc::channel();
         let (waiter, stop) = (Arc::clone(&file), tell.clone());
-        interrupt.tell(move || drop(stop.send(None)));
+        interrupt.on_raise(move || drop(stop.send(None)));
         thread::spawn(move || drop(tell.send(Some(waiter.lock()))));
         match told.recv() {
             Ok(Some(locked)) => locked.map(|()| Lock { file }).map_err(failed),

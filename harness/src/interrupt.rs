@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What is called, once, when it is raised.
-type Hearer = Box<dyn FnOnce() + Send>;
+type Listener = Box<dyn FnOnce() + Send>;
 
 /// Shared by the signal handler, which raises it, and whatever takes long, which hears of it.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     raised: Arc<AtomicBool>,
-    hearers: Arc<Mutex<Vec<Hearer>>>,
+    listeners: Arc<Mutex<Vec<Listener>>>,
 }
 
 impl std::fmt::Debug for Interrupt {
@@ -23,8 +23,8 @@ impl Interrupt {
     /// Stops everything that listens. Calling it again does nothing more.
     pub fn raise(&self) {
         self.raised.store(true, Ordering::SeqCst);
-        let hearers = self.hearers.lock().map(|mut hearers| std::mem::take(&mut *hearers));
-        hearers.into_iter().flatten().for_each(|hear| hear());
+        let listeners = self.listeners.lock().map(|mut listeners| std::mem::take(&mut *listeners));
+        listeners.into_iter().flatten().for_each(|listener| listener());
     }
 
     /// Whether it was raised.
@@ -34,9 +34,9 @@ impl Interrupt {
     }
 
     /// Calls this when it is raised, or now if it was.
-    pub(crate) fn tell(&self, hear: impl FnOnce() + Send + 'static) {
-        if let Ok(mut hearers) = self.hearers.lock() {
-            hearers.push(Box::new(hear));
+    pub(crate) fn on_raise(&self, listener: impl FnOnce() + Send + 'static) {
+        if let Ok(mut listeners) = self.listeners.lock() {
+            listeners.push(Box::new(listener));
         }
         // Raised between the last look and the push: the calls above may have come too early.
         if self.is_raised() {

@@ -27,7 +27,7 @@ pub(crate) fn follow(
 ) -> io::Result<ExitStatus> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
-    let mut running = Running::start(command.stdin(stdin), interrupt)?;
+    let mut running = ChildGroup::start(command.stdin(stdin), interrupt)?;
     // It holds this side's copies of the pipe.
     drop(command);
     let mut lines = BufReader::new(reader);
@@ -56,7 +56,7 @@ pub(crate) fn output(
     interrupt: &Interrupt,
 ) -> io::Result<Output> {
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = Running::start(&mut command, interrupt)?;
+    let mut running = ChildGroup::start(&mut command, interrupt)?;
     let (out, err) = (running.child.stdout.take(), running.child.stderr.take());
     let (stdout, stderr) = thread::scope(|scope| {
         let err = scope.spawn(|| all(err));
@@ -73,21 +73,21 @@ fn all(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
 }
 
 /// A child that is ended with the group of all that it starts when the user interrupts.
-struct Running {
+struct ChildGroup {
     child: Child,
     pid: Pid,
     /// None once it is over: then its number can be another's.
     group: Arc<Mutex<Option<Pid>>>,
 }
 
-impl Running {
+impl ChildGroup {
     fn start(command: &mut Command, interrupt: &Interrupt) -> io::Result<Self> {
         // A group of its own: the terminal's SIGINT reaches perfsec alone, which passes it on in order.
         let child = command.process_group(0).spawn()?;
         let number = i32::try_from(child.id()).expect("process numbers are positive and small");
         let pid = Pid::from_raw(number);
         let group = Arc::new(Mutex::new(Some(pid)));
-        interrupt.tell({
+        interrupt.on_raise({
             let group = Arc::clone(&group);
             move || {
                 if let Ok(group) = group.lock()

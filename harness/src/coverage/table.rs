@@ -325,7 +325,7 @@ mod tests {
             boot: Boot::Selinux,
             kernel: Kernel {
                 image: "vmlinux".into(),
-                how: crate::kernel::Boot::Pvh,
+                how: crate::kernel::EntryPoint::Pvh,
                 sha256: String::new(),
                 release: "7.3.4".to_owned(),
                 version: KernelVersion::new(7, 3, 4),

@@ -223,7 +223,7 @@ impl Runner<'_> {
         let mut load = Load::new(self.plan.boot, &self.plan.policies, job);
         load.lane.coverage = self.plan.coverage.clone();
         let (sink, incidents) = mpsc::channel();
-        interrupt.tell({
+        interrupt.on_raise({
             let sink = sink.clone();
             // A boot that is over hears nothing.
             move || drop(sink.send(Incident::Interrupted))

@@ -15,7 +15,7 @@ use super::{LanePlan, Limits, run_lane};
 use crate::case::Library;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
-use crate::kernel::{Boot, Kernel, KernelVersion, Origin};
+use crate::kernel::{EntryPoint, Kernel, KernelVersion, Origin};
 use crate::machines::fake::Fake;
 use crate::machines::{End, Incident};
 use crate::plan::{Filter, PlannedCell};
@@ -59,7 +59,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         lane: 0,
         kernel: Kernel {
             image: "vmlinux".into(),
-            how: Boot::Pvh,
+            how: EntryPoint::Pvh,
             sha256: String::new(),
             release: "6.1.0".to_owned(),
             version: KernelVersion::new(6, 1, 192),

@@ -1,13 +1,13 @@
 //! What must be on the host before something long begins.
 
-use super::inspect::{Finding, Host, State};
+use super::inspect::{Host, ToolFinding, ToolState};
 use super::tool::Need;
 use crate::printable::printable_line;
 
 /// The host lacks what is needed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("find {}: {}", .tools.join(", "), advice(.command.as_deref()))]
-pub struct Missing {
+pub struct MissingTools {
     /// Each tool, with what it is for or what is wrong with it.
     pub tools: Vec<String>,
     /// What to type, if packages help.
@@ -29,52 +29,55 @@ fn advice(command: Option<&str>) -> String {
 /// # Errors
 ///
 /// Something is missing.
-pub fn demand(needs: &[Need]) -> Result<(), Missing> {
+pub fn require(needs: &[Need]) -> Result<(), MissingTools> {
     let root = nix::unistd::geteuid().is_root();
     Host::glance(needs).demanded(needs, root)
 }
 
 impl Host {
-    fn demanded(&self, needs: &[Need], root: bool) -> Result<(), Missing> {
+    fn demanded(&self, needs: &[Need], root: bool) -> Result<(), MissingTools> {
         let tools: Vec<String> = self.lacking(needs).map(told).collect();
         if tools.is_empty() {
             return Ok(());
         }
-        Err(Missing { tools, command: self.missing_command(needs, root) })
+        Err(MissingTools { tools, command: self.missing_command(needs, root) })
     }
 }
 
-fn told(finding: &Finding) -> String {
+fn told(finding: &ToolFinding) -> String {
     let tool = finding.tool;
     let place = |path: &std::path::Path| printable_line(&path.display().to_string());
     match &finding.state {
-        State::NotExecutable { path } => {
+        ToolState::NotExecutable { path } => {
             format!("{} ({} is not executable for you)", tool.name, place(path))
         }
-        State::Unsuitable { path, reason } => {
+        ToolState::Unsuitable { path, reason } => {
             format!("{} ({}: {reason})", tool.name, place(path))
         }
-        State::Missing | State::Found { .. } => format!("{} (which {})", tool.name, tool.why),
+        ToolState::Missing | ToolState::Found { .. } => {
+            format!("{} (which {})", tool.name, tool.why)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{Kvm, Manager, OsRelease, TOOLS, Weight};
+    use crate::host::{Importance, Kvm, OsRelease, PackageManager, TOOLS};
 
-    fn host(lacks: &[&str], manager: Option<Manager>) -> Host {
+    fn host(lacks: &[&str], manager: Option<PackageManager>) -> Host {
         let state = |name: &str| match lacks.contains(&name) {
-            true => State::Missing,
-            false => State::Found { path: "/usr/bin/x".into(), version: None },
+            true => ToolState::Missing,
+            false => ToolState::Found { path: "/usr/bin/x".into(), version: None },
         };
-        let findings = TOOLS.iter().map(|tool| Finding { tool, state: state(tool.name) }).collect();
+        let findings =
+            TOOLS.iter().map(|tool| ToolFinding { tool, state: state(tool.name) }).collect();
         Host { os: OsRelease::default(), manager, findings, kvm: Kvm::Absent }
     }
 
     #[test]
     fn what_is_missing_is_told_with_what_to_type() {
-        let host = host(&["flex", "gelf.h", "clang"], Some(Manager::Dnf));
+        let host = host(&["flex", "gelf.h", "clang"], Some(PackageManager::Dnf));
         let missing = host.demanded(&[Need::KernelBuild, Need::Gcc], false).unwrap_err();
         let told = missing.to_string();
         assert!(told.starts_with("find flex (which makes "), "{told}");
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn either_compiler_is_demanded_alone() {
-        let host = host(&["clang", "ld.lld"], Some(Manager::Apt));
+        let host = host(&["clang", "ld.lld"], Some(PackageManager::Apt));
         assert_eq!(host.demanded(&[Need::KernelBuild, Need::Gcc], true), Ok(()));
         let missing = host.demanded(&[Need::KernelBuild, Need::Llvm], true).unwrap_err();
         assert_eq!(missing.tools.len(), 2);
@@ -96,7 +99,7 @@ mod tests {
     fn what_is_only_useful_is_not_demanded() {
         let useful: Vec<&str> = TOOLS
             .iter()
-            .filter(|tool| tool.weight == Weight::Useful)
+            .filter(|tool| tool.importance == Importance::Useful)
             .map(|tool| tool.name)
             .collect();
         assert!(useful.contains(&"ccache"));

@@ -9,10 +9,10 @@ use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::manager::Manager;
+use super::manager::PackageManager;
 use super::os_release::OsRelease;
 use super::path::{find_header, find_program};
-use super::tool::{Need, Probe, TOOLS, Tool, Weight};
+use super::tool::{HostTool, Importance, Need, Probe, TOOLS};
 
 /// The host as it was found.
 #[derive(Clone, Debug)]
@@ -20,25 +20,25 @@ pub struct Host {
     /// Which system it runs.
     pub os: OsRelease,
     /// Its package manager, if it is one that perfsec knows.
-    pub manager: Option<Manager>,
+    pub manager: Option<PackageManager>,
     /// Each of [`TOOLS`].
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ToolFinding>,
     /// Whether this user may use KVM.
     pub kvm: Kvm,
 }
 
 /// What was found of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ToolFinding {
     /// Which one.
-    pub tool: &'static Tool,
+    pub tool: &'static HostTool,
     /// What was found.
-    pub state: State,
+    pub state: ToolState,
 }
 
 /// What was found in the place of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ToolState {
     /// It is there and of use.
     Found {
         /// Where.
@@ -76,77 +76,81 @@ pub enum Kvm {
 impl Host {
     /// Looks at this host. Each tool that tells its version is started once.
     pub fn inspect() -> Self {
-        Self::of(TOOLS.iter().map(|tool| Finding { tool, state: state(tool.probe, tool.name) }))
+        Self::of(TOOLS.iter().map(|tool| ToolFinding { tool, state: state(tool.probe, tool.name) }))
     }
 
     /// Looks for what these needs cannot do without, and starts nothing.
     pub(super) fn glance(needs: &[Need]) -> Self {
         let tools = TOOLS.iter().filter(|tool| needs.contains(&tool.need));
-        Self::of(tools.filter(|tool| tool.weight == Weight::Needed).map(|tool| {
+        Self::of(tools.filter(|tool| tool.importance == Importance::Needed).map(|tool| {
             let probe = match tool.probe {
                 Probe::Program(_) => Probe::Program(None),
                 other => other,
             };
-            Finding { tool, state: state(probe, tool.name) }
+            ToolFinding { tool, state: state(probe, tool.name) }
         }))
     }
 
-    fn of(findings: impl Iterator<Item = Finding>) -> Self {
+    fn of(findings: impl Iterator<Item = ToolFinding>) -> Self {
         Self {
-            os: OsRelease::of_host(),
-            manager: Manager::of_host(),
+            os: OsRelease::detect(),
+            manager: PackageManager::detect(),
             findings: findings.collect(),
             kvm: kvm(Path::new("/dev/kvm")),
         }
     }
 
     /// The findings that stand in the way of these needs.
-    pub fn lacking(&self, needs: &[Need]) -> impl Iterator<Item = &Finding> {
-        self.without(needs, Weight::Needed)
+    pub fn lacking(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
+        self.without(needs, Importance::Needed)
     }
 
     /// What these needs would be better with.
-    pub fn wishing(&self, needs: &[Need]) -> impl Iterator<Item = &Finding> {
-        self.without(needs, Weight::Useful)
+    pub fn wishing(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
+        self.without(needs, Importance::Useful)
     }
 
-    fn without(&self, needs: &[Need], weight: Weight) -> impl Iterator<Item = &Finding> {
+    fn without(
+        &self,
+        needs: &[Need],
+        importance: Importance,
+    ) -> impl Iterator<Item = &ToolFinding> {
         self.findings.iter().filter(move |finding| {
             let tool = finding.tool;
-            let found = matches!(finding.state, State::Found { .. });
-            needs.contains(&tool.need) && tool.weight == weight && !found
+            let found = matches!(finding.state, ToolState::Found { .. });
+            needs.contains(&tool.need) && tool.importance == importance && !found
         })
     }
 }
 
-fn state(probe: Probe, name: &str) -> State {
+fn state(probe: Probe, name: &str) -> ToolState {
     let version_argument = match probe {
         Probe::File(place) => {
             let path = PathBuf::from(place);
             return if path.exists() {
-                State::Found { path, version: None }
+                ToolState::Found { path, version: None }
             } else {
-                State::Missing
+                ToolState::Missing
             };
         }
         Probe::Header(name) => {
-            let found = |path| State::Found { path, version: None };
-            return find_header(name).map_or(State::Missing, found);
+            let found = |path| ToolState::Found { path, version: None };
+            return find_header(name).map_or(ToolState::Missing, found);
         }
         Probe::Program(argument) => argument,
         Probe::StaticProgram => None,
     };
     let path = match find_program(name) {
         Ok(path) => path,
-        Err(Some(path)) => return State::NotExecutable { path },
-        Err(None) => return State::Missing,
+        Err(Some(path)) => return ToolState::NotExecutable { path },
+        Err(None) => return ToolState::Missing,
     };
     if probe == Probe::StaticProgram && !is_static(&path) {
         let reason = "it is linked dynamically and would not start in the guest";
-        return State::Unsuitable { path, reason };
+        return ToolState::Unsuitable { path, reason };
     }
     let version = version_argument.and_then(|argument| version(&path, argument));
-    State::Found { path, version }
+    ToolState::Found { path, version }
 }
 
 /// The first line with words that a program prints when it is asked for its version.
@@ -191,8 +195,8 @@ mod tests {
 
     #[test]
     fn a_file_is_found_without_being_executed() {
-        assert_eq!(state(Probe::File("/no/such/keyring"), "keyring"), State::Missing);
-        assert!(matches!(state(Probe::File("/proc/version"), "x"), State::Found { .. }));
+        assert_eq!(state(Probe::File("/no/such/keyring"), "keyring"), ToolState::Missing);
+        assert!(matches!(state(Probe::File("/proc/version"), "x"), ToolState::Found { .. }));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::io;
 use std::process::{Command, ExitStatus};
 
-use super::inspect::{Finding, Host, State};
-use super::manager::Manager;
+use super::inspect::{Host, ToolFinding, ToolState};
+use super::manager::PackageManager;
 use super::tool::Need;
 
 /// Why the host still lacks something.
@@ -63,9 +63,9 @@ impl Host {
     /// with; returns whether there was anything. `say` is told what is installed and why before it
     /// is. Without root nothing is done and the error has the command.
     pub fn install(&self, needs: &[Need], say: &dyn Fn(&str)) -> Result<bool, InstallError> {
-        let lacking: Vec<&Finding> = self.lacking(needs).collect();
+        let lacking: Vec<&ToolFinding> = self.lacking(needs).collect();
         let unusable = lacking.iter().find_map(|finding| match &finding.state {
-            State::NotExecutable { path } => {
+            ToolState::NotExecutable { path } => {
                 Some(format!("{}: it is not executable; chmod +x it", path.display()))
             }
             _ => None,
@@ -74,7 +74,7 @@ impl Host {
             return Err(InstallError::Unusable { what });
         }
         let wishes = self.wishing(needs).filter(|finding| self.package(finding).is_some());
-        let wanted: Vec<&Finding> = lacking.iter().copied().chain(wishes).collect();
+        let wanted: Vec<&ToolFinding> = lacking.iter().copied().chain(wishes).collect();
         if wanted.is_empty() {
             return Ok(false);
         }
@@ -105,15 +105,16 @@ impl Host {
         Ok(true)
     }
 
-    fn package(&self, finding: &Finding) -> Option<&'static str> {
+    fn package(&self, finding: &ToolFinding) -> Option<&'static str> {
         finding.tool.package(self.manager?)
     }
 
     /// The commands that install what packages can bring, if they can bring anything.
     fn commands(&self, needs: &[Need], update_first: bool) -> Option<Vec<Vec<String>>> {
         let manager = self.manager?;
-        let installable =
-            |finding: &&Finding| matches!(finding.state, State::Missing | State::Unsuitable { .. });
+        let installable = |finding: &&ToolFinding| {
+            matches!(finding.state, ToolState::Missing | ToolState::Unsuitable { .. })
+        };
         let named = self
             .lacking(needs)
             .chain(self.wishing(needs))
@@ -147,8 +148,8 @@ fn run(words: &[String]) -> Result<(), InstallError> {
 }
 
 /// Whether apt has never fetched its lists, or a container image was built without them.
-fn lists_are_empty(manager: Option<Manager>) -> bool {
-    manager == Some(Manager::Apt)
+fn lists_are_empty(manager: Option<PackageManager>) -> bool {
+    manager == Some(PackageManager::Apt)
         && Command::new("apt-get")
             .args(["indextargets", "--format", "$(FILENAME)", "Created-By: Packages"])
             .output()
@@ -162,8 +163,9 @@ mod tests {
     use super::*;
     use crate::host::{Kvm, OsRelease, TOOLS};
 
-    fn host(manager: Option<Manager>, state: &State) -> Host {
-        let findings = TOOLS.iter().map(|tool| Finding { tool, state: state.clone() }).collect();
+    fn host(manager: Option<PackageManager>, state: &ToolState) -> Host {
+        let findings =
+            TOOLS.iter().map(|tool| ToolFinding { tool, state: state.clone() }).collect();
         Host { os: OsRelease::default(), manager, findings, kvm: Kvm::Absent }
     }
 
@@ -173,33 +175,36 @@ mod tests {
 
     #[rstest]
     #[case(
-        Manager::Apt,
+        PackageManager::Apt,
         "apt-get update && apt-get install --yes --no-install-recommends qemu-system-x86 secilc"
     )]
     #[case(
-        Manager::Dnf,
+        PackageManager::Dnf,
         "dnf install --assumeyes --setopt=install_weak_deps=False qemu-system-x86-core secilc"
     )]
-    #[case(Manager::Zypper, "zypper --non-interactive install --no-recommends qemu-x86 secilc")]
-    #[case(Manager::Pacman, "pacman --sync --needed --noconfirm qemu-system-x86")]
+    #[case(
+        PackageManager::Zypper,
+        "zypper --non-interactive install --no-recommends qemu-x86 secilc"
+    )]
+    #[case(PackageManager::Pacman, "pacman --sync --needed --noconfirm qemu-system-x86")]
     fn what_is_missing_is_installed_by_the_host_s_own_manager(
-        #[case] manager: Manager,
+        #[case] manager: PackageManager,
         #[case] command: &str,
     ) {
-        let host = host(Some(manager), &State::Missing);
+        let host = host(Some(manager), &ToolState::Missing);
         assert_eq!(joined(host.commands(&[Need::Run], true)).as_deref(), Some(command));
     }
 
     #[rstest]
-    #[case(Manager::Apt, "libelf-dev pahole libssl-dev gcc libc6-dev")]
-    #[case(Manager::Dnf, "elfutils-libelf-devel dwarves openssl-devel gcc")]
-    #[case(Manager::Pacman, "libelf pahole openssl gcc")]
-    #[case(Manager::Zypper, "libelf-devel dwarves libopenssl-devel gcc")]
+    #[case(PackageManager::Apt, "libelf-dev pahole libssl-dev gcc libc6-dev")]
+    #[case(PackageManager::Dnf, "elfutils-libelf-devel dwarves openssl-devel gcc")]
+    #[case(PackageManager::Pacman, "libelf pahole openssl gcc")]
+    #[case(PackageManager::Zypper, "libelf-devel dwarves libopenssl-devel gcc")]
     fn a_package_is_named_once_and_what_is_only_useful_comes_along(
-        #[case] manager: Manager,
+        #[case] manager: PackageManager,
         #[case] packages: &str,
     ) {
-        let host = host(Some(manager), &State::Missing);
+        let host = host(Some(manager), &ToolState::Missing);
         let command = joined(host.commands(&[Need::KernelBuild, Need::Gcc], false)).unwrap();
         let (_, named) = command.split_once(" git make ").unwrap();
         // Called the same by all of them.
@@ -216,8 +221,8 @@ mod tests {
 
     #[test]
     fn a_host_that_has_everything_is_left_alone() {
-        let found = State::Found { path: "/usr/bin/x".into(), version: None };
-        let host = host(Some(Manager::Apt), &found);
+        let found = ToolState::Found { path: "/usr/bin/x".into(), version: None };
+        let host = host(Some(PackageManager::Apt), &found);
         assert_eq!(host.commands(&[Need::Run, Need::Shell], true), None);
         let said = |words: &str| panic!("{words}");
         assert!(matches!(host.install(&[Need::Run], &said), Ok(false)));
@@ -225,14 +230,15 @@ mod tests {
 
     #[test]
     fn what_no_package_brings_is_to_be_installed_by_hand() {
-        let error = host(None, &State::Missing).install(&[Need::Run], &|_| {}).unwrap_err();
+        let error = host(None, &ToolState::Missing).install(&[Need::Run], &|_| {}).unwrap_err();
         assert!(error.to_string().contains("qemu-system-x86_64, secilc"), "{error}");
     }
 
     #[test]
     fn a_file_that_cannot_be_executed_is_named() {
-        let state = State::NotExecutable { path: "/opt/qemu".into() };
-        let error = host(Some(Manager::Apt), &state).install(&[Need::Run], &|_| {}).unwrap_err();
+        let state = ToolState::NotExecutable { path: "/opt/qemu".into() };
+        let error =
+            host(Some(PackageManager::Apt), &state).install(&[Need::Run], &|_| {}).unwrap_err();
         assert!(error.to_string().contains("/opt/qemu"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use super::path::find_program;
 
 /// A package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
+pub enum PackageManager {
     /// Debian and what is derived from it.
     Apt,
     /// Fedora and RHEL.
@@ -18,10 +18,10 @@ pub enum Manager {
     Zypper,
 }
 
-impl Manager {
+impl PackageManager {
     /// Which of them is this host's own. Distributions package each other's, so that of a system
     /// derived from Debian is known by the file that all of those have.
-    pub fn of_host() -> Option<Self> {
+    pub fn detect() -> Option<Self> {
         let present = |manager: &Self| find_program(manager.program()).is_ok();
         if Path::new("/etc/debian_version").exists() {
             return Some(Self::Apt).filter(present);
@@ -56,7 +56,7 @@ impl Manager {
     }
 }
 
-impl fmt::Display for Manager {
+impl fmt::Display for PackageManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.program())
     }

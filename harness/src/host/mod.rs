@@ -8,10 +8,10 @@ mod os_release;
 mod path;
 mod tool;
 
-pub use demand::{Missing, demand};
-pub use inspect::{Finding, Host, Kvm, State};
+pub use demand::{MissingTools, require};
+pub use inspect::{Host, Kvm, ToolFinding, ToolState};
 pub use install::InstallError;
-pub use manager::Manager;
+pub use manager::PackageManager;
 pub use os_release::OsRelease;
 pub(crate) use path::find_program;
-pub use tool::{Need, Probe, TOOLS, Tool, Weight};
+pub use tool::{HostTool, Importance, Need, Probe, TOOLS};

@@ -12,7 +12,7 @@ pub struct OsRelease {
 
 impl OsRelease {
     /// Of this host. A host that says nothing is unknown, not an error.
-    pub fn of_host() -> Self {
+    pub fn detect() -> Self {
         ["/etc/os-release", "/usr/lib/os-release"]
             .iter()
             .find_map(|path| fs::read_to_string(path).ok())

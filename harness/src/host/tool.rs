@@ -1,6 +1,6 @@
 //! What perfsec uses of a host.
 
-use super::manager::Manager;
+use super::manager::PackageManager;
 use crate::kernel::KEYRING;
 
 /// What a tool is needed for.
@@ -28,7 +28,7 @@ pub enum Need {
 
 /// How much depends on a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub enum Importance {
     /// What it is needed for is not possible without it.
     Needed,
     /// It is possible without it, if slower or not in every configuration.
@@ -50,7 +50,7 @@ pub enum Probe {
 
 /// A tool, why perfsec wants it, and where it comes from.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Tool {
+pub struct HostTool {
     /// The program or, of what is none, its name.
     pub name: &'static str,
     /// How it is recognised.
@@ -60,7 +60,7 @@ pub struct Tool {
     /// What it is needed for.
     pub need: Need,
     /// How much depends on it.
-    pub weight: Weight,
+    pub importance: Importance,
     apt: Option<&'static str>,
     dnf: Option<&'static str>,
     pacman: Option<&'static str>,
@@ -68,82 +68,82 @@ pub struct Tool {
 }
 
 /// Every tool.
-pub const TOOLS: &[Tool] = &[
-    Tool {
+pub const TOOLS: &[HostTool] = &[
+    HostTool {
         name: "qemu-system-x86_64",
         probe: Probe::Program(Some("--version")),
         why: "boots the kernel under test",
         need: Need::Run,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("qemu-system-x86"),
         dnf: Some("qemu-system-x86-core"),
         pacman: Some("qemu-system-x86"),
         zypper: Some("qemu-x86"),
     },
-    Tool {
+    HostTool {
         name: "secilc",
         // It tells its options but no version.
         probe: Probe::Program(None),
         why: "compiles the SELinux policies",
         need: Need::Run,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("secilc"),
         dnf: Some("secilc"),
         // Only in the user repository, which pacman does not install from.
         pacman: None,
         zypper: Some("secilc"),
     },
-    Tool {
+    HostTool {
         name: "apt-get",
         probe: Probe::Program(Some("--version")),
         why: "fetches Debian's kernels",
         need: Need::DebianKernels,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         // A host that lacks it has no Debian mirror configured either.
         apt: None,
         dnf: None,
         pacman: None,
         zypper: None,
     },
-    Tool {
+    HostTool {
         name: "debian-archive-keyring",
         probe: Probe::File(KEYRING),
         why: "holds the keys that Debian's kernels are verified with",
         need: Need::DebianKernels,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("debian-archive-keyring"),
         dnf: None,
         pacman: None,
         zypper: None,
     },
-    Tool {
+    HostTool {
         name: "busybox",
         probe: Probe::StaticProgram,
         why: "is the shell inside a booted lane",
         need: Need::Shell,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("busybox-static"),
         dnf: Some("busybox"),
         pacman: Some("busybox"),
         zypper: Some("busybox-static"),
     },
-    Tool {
+    HostTool {
         name: "hyperfine",
         probe: Probe::Program(Some("--version")),
         why: "measures whole runs",
         need: Need::Bench,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("hyperfine"),
         dnf: Some("hyperfine"),
         pacman: Some("hyperfine"),
         zypper: Some("hyperfine"),
     },
-    Tool {
+    HostTool {
         name: "cc",
         probe: Probe::Program(Some("--version")),
         why: "links perfsec and compiles the decompressors in it",
         need: Need::Build,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         // With the headers of the C library, which are only recommended.
         apt: Some("gcc libc6-dev"),
         dnf: Some("gcc"),
@@ -212,11 +212,11 @@ pub const TOOLS: &[Tool] = &[
         "the signing of modules is compiled with",
         ["libssl-dev", "openssl-devel", "openssl", "libopenssl-devel"],
     ),
-    Tool {
+    HostTool {
         need: Need::Gcc,
         ..builder("gcc", VERSION, "compiles the kernel", ["gcc libc6-dev", "gcc", "gcc", "gcc"])
     },
-    Tool { need: Need::Gcc, ..builder("ld", VERSION, "links the kernel", ["binutils"; 4]) },
+    HostTool { need: Need::Gcc, ..builder("ld", VERSION, "links the kernel", ["binutils"; 4]) },
     llvm("clang", "compiles the kernel", ["clang libc6-dev", "clang", "clang", "clang"]),
     llvm("ld.lld", "links the kernel", ["lld"; 4]),
     llvm("llvm-ar", "collects what was compiled", ["llvm"; 4]),
@@ -232,14 +232,14 @@ const fn builder(
     probe: Probe,
     why: &'static str,
     packages: [&'static str; 4],
-) -> Tool {
+) -> HostTool {
     let [apt, dnf, pacman, zypper] = packages;
-    Tool {
+    HostTool {
         name,
         probe,
         why,
         need: Need::KernelBuild,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some(apt),
         dnf: Some(dnf),
         pacman: Some(pacman),
@@ -253,24 +253,24 @@ const fn useful(
     probe: Probe,
     why: &'static str,
     packages: [&'static str; 4],
-) -> Tool {
-    Tool { weight: Weight::Useful, ..builder(name, probe, why, packages) }
+) -> HostTool {
+    HostTool { importance: Importance::Useful, ..builder(name, probe, why, packages) }
 }
 
 /// What a build with LLVM needs.
-const fn llvm(name: &'static str, why: &'static str, packages: [&'static str; 4]) -> Tool {
-    Tool { need: Need::Llvm, ..builder(name, VERSION, why, packages) }
+const fn llvm(name: &'static str, why: &'static str, packages: [&'static str; 4]) -> HostTool {
+    HostTool { need: Need::Llvm, ..builder(name, VERSION, why, packages) }
 }
 
 /// What a tool is needed for when perfsec's own checks ask other programs what they make of a report. The
 /// names are those of Debian, where these checks run.
-const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static str) -> Tool {
-    Tool {
+const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static str) -> HostTool {
+    HostTool {
         name,
         probe,
         why,
         need: Need::Peers,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some(apt),
         dnf: None,
         pacman: None,
@@ -278,14 +278,14 @@ const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static
     }
 }
 
-impl Tool {
+impl HostTool {
     /// The package or packages that bring it, if the host's package manager has one.
-    pub fn package(&self, manager: Manager) -> Option<&'static str> {
+    pub fn package(&self, manager: PackageManager) -> Option<&'static str> {
         match manager {
-            Manager::Apt => self.apt,
-            Manager::Dnf => self.dnf,
-            Manager::Pacman => self.pacman,
-            Manager::Zypper => self.zypper,
+            PackageManager::Apt => self.apt,
+            PackageManager::Dnf => self.dnf,
+            PackageManager::Pacman => self.pacman,
+            PackageManager::Zypper => self.zypper,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::{Diagnostic, LogReader};
-use super::error::{BuildError, Failure};
-use super::kconfig::Configure;
+use super::error::{BuildError, BuildFailure};
+use super::kconfig::Configurator;
 use super::make::{self, Make};
 use super::objects::Objects;
 use super::recipe::{Recipe, Variable};
@@ -47,7 +47,7 @@ pub struct Builder<'a> {
 
 /// A kernel that was built.
 #[derive(Debug)]
-pub struct Built {
+pub struct BuiltKernel {
     /// It, ready to boot.
     pub kernel: Kernel,
     /// What the compiler warned of, in all of it.
@@ -58,7 +58,7 @@ pub struct Built {
 
 /// What the cache remembers of a build beside the kernel.
 #[derive(Serialize, Deserialize)]
-struct Described {
+struct BuildRecord {
     format: u32,
     warnings: BTreeSet<Diagnostic>,
 }
@@ -75,8 +75,8 @@ impl<'a> Builder<'a> {
         interrupt: &'a Interrupt,
         progress: &'a dyn Fn(&str),
     ) -> Result<Self, BuildError> {
-        host::demand(&recipe.needs())?;
-        let toolchain = Toolchain::of(recipe)?;
+        host::require(&recipe.needs())?;
+        let toolchain = Toolchain::detect(recipe)?;
         Ok(Self { recipe, toolchain, cache, interrupt, progress })
     }
 
@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     ///
     /// [`BuildError::Failed`] when the commit is to blame, anything else when it is not.
-    pub fn build(&self, source: &Source, commit: &Commit) -> Result<Built, BuildError> {
+    pub fn build(&self, source: &Source, commit: &Commit) -> Result<BuiltKernel, BuildError> {
         let key = self.key(source, commit)?;
         let subject = source.subject(commit)?;
         let origin = Origin::Tree {
@@ -105,9 +105,9 @@ impl<'a> Builder<'a> {
         };
         let log = self.cache.path(ROOM, &format!("{key}.log"));
         if let Some(described) = self.described(&key)
-            && let Some(kernel) = kernel::kept(self.cache, &key, &origin)
+            && let Some(kernel) = kernel::load_built(self.cache, &key, &origin)
         {
-            return Ok(Built {
+            return Ok(BuiltKernel {
                 kernel: Self::whose(source, commit, kernel)?,
                 warnings: described.warnings,
                 log,
@@ -123,7 +123,7 @@ impl<'a> Builder<'a> {
         let top = source.directory();
         let relative = make::relative(top);
         let mut reader = LogReader::new(&top.to_string_lossy(), &relative);
-        let mut objects = Objects::of(&out);
+        let mut objects = Objects::load(&out);
         let ended = {
             let usual = objects.usual();
             let mut compiled = 0;
@@ -158,29 +158,29 @@ impl<'a> Builder<'a> {
             Err(BuildError::Failed(_)) if reader.full => return Err(BuildError::Full(out)),
             Err(BuildError::Failed(failure)) => {
                 let first = reader.error().cloned();
-                let failure = Failure { subject, first, log, ..*failure };
+                let failure = BuildFailure { subject, first, log, ..*failure };
                 return Err(BuildError::Failed(Box::new(failure)));
             }
             Err(error) => return Err(error),
         };
         let image = out.join(image(&config));
-        let kernel = match kernel::keep(self.cache, &key, origin, &image, config) {
+        let kernel = match kernel::store_built(self.cache, &key, origin, &image, config) {
             Ok(kernel) => kernel,
             Err(KernelError::Image { source, .. }) => {
                 let message = format!("what came out is no kernel: cannot {source}");
                 let first = Some(Diagnostic { file: None, line: None, message });
-                let failure = Failure { commit: commit.clone(), subject, first, log };
+                let failure = BuildFailure { commit: commit.clone(), subject, first, log };
                 return Err(BuildError::Failed(Box::new(failure)));
             }
             Err(error) => return Err(error.into()),
         };
         let warnings = objects.warnings();
-        let described = Described { format: FORMAT, warnings };
+        let described = BuildRecord { format: FORMAT, warnings };
         let name = format!("{key}.json");
         let text = serde_json::to_vec(&described)
             .map_err(|error| failed("write", &self.cache.path(ROOM, &name), error.into()))?;
         self.cache.publish_bytes(ROOM, &name, &text)?;
-        Ok(Built {
+        Ok(BuiltKernel {
             kernel: Self::whose(source, commit, kernel)?,
             warnings: described.warnings,
             log,
@@ -196,21 +196,21 @@ impl<'a> Builder<'a> {
         commit: &Commit,
     ) -> Result<Config, BuildError> {
         let blame = || {
-            BuildError::Failed(Box::new(Failure {
+            BuildError::Failed(Box::new(BuildFailure {
                 commit: commit.clone(),
                 subject: String::new(),
                 first: None,
                 log: PathBuf::new(),
             }))
         };
-        let stamp = Stamp::of(source, commit, self.recipe, &self.toolchain)?;
+        let stamp = Stamp::compute(source, commit, self.recipe, &self.toolchain)?;
         let config = match stamp.config(make.out) {
             Some(config) => config,
             None => {
                 let version = version_of_tree(make.tree)?;
                 let variables = make.variables();
                 let (tree, out) = (make.tree, make.out);
-                let configure = Configure { tree, out, version, make: &variables };
+                let configure = Configurator { tree, out, version, make: &variables };
                 let config = configure.run(&self.recipe.fragments, &mut |command| {
                     if make.run(command)? { Ok(()) } else { Err(blame()) }
                 })?;
@@ -226,7 +226,7 @@ impl<'a> Builder<'a> {
         let tree = source.tree(commit)?;
         let (recipe, tools) = (self.recipe.sha256(), &self.toolchain);
         let what = format!("{tree}\n{recipe}\n{}\n{}\n", tools.compiler, tools.linker);
-        Ok(hash::of_bytes(what.as_bytes()))
+        Ok(hash::sha256(what.as_bytes()))
     }
 
     /// The kernel with whose patches it carries. Debian's, which perfsec's cases know of, brings an option.
@@ -236,9 +236,9 @@ impl<'a> Builder<'a> {
         Ok(Kernel { distribution: debian.then(|| "debian".to_owned()), ..kernel })
     }
 
-    fn described(&self, key: &str) -> Option<Described> {
+    fn described(&self, key: &str) -> Option<BuildRecord> {
         let text = fs::read(self.cache.path(ROOM, &format!("{key}.json"))).ok()?;
-        serde_json::from_slice::<Described>(&text).ok().filter(|it| it.format == FORMAT)
+        serde_json::from_slice::<BuildRecord>(&text).ok().filter(|it| it.format == FORMAT)
     }
 }
 

@@ -34,7 +34,7 @@ impl fmt::Display for Diagnostic {
 }
 
 /// Warnings by the object in whose compilation they came.
-pub(super) type Warnings = BTreeMap<String, BTreeSet<Diagnostic>>;
+pub(super) type WarningsByObject = BTreeMap<String, BTreeSet<Diagnostic>>;
 
 /// Reads the log of a build while it is written.
 #[derive(Debug)]
@@ -44,9 +44,9 @@ pub(super) struct LogReader {
     /// What is being compiled.
     object: Option<String>,
     /// Objects that were compiled, and what the compiler said of each.
-    pub(super) compiled: Warnings,
+    pub(super) compiled: WarningsByObject,
     /// Errors by how much they tell, the first of each kind.
-    errors: BTreeMap<Rank, Diagnostic>,
+    errors: BTreeMap<ErrorRank, Diagnostic>,
     /// What was said last, apart from what make says: a program that fails says why before make says that
     /// it did.
     last: String,
@@ -55,7 +55,7 @@ pub(super) struct LogReader {
 
 /// A compiler tells more than a linker, and both tell more than make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum ErrorRank {
     Compiler,
     Linker,
     Make,
@@ -97,7 +97,7 @@ impl LogReader {
         Self {
             tops,
             object: None,
-            compiled: Warnings::new(),
+            compiled: WarningsByObject::new(),
             errors: BTreeMap::new(),
             last: String::new(),
             full: false,
@@ -121,14 +121,14 @@ impl LogReader {
                 let object = self.object.clone().unwrap_or_default();
                 self.compiled.entry(object).or_default().insert(said);
             } else {
-                self.fail(Rank::Compiler, said);
+                self.fail(ErrorRank::Compiler, said);
             }
         } else if let Some(found) = UNDEFINED.captures(line) {
             let said = self.diagnostic(None, None, &found["text"]);
-            self.fail(Rank::Linker, said);
+            self.fail(ErrorRank::Linker, said);
         } else if UNPLACED.is_match(line) {
             let said = self.diagnostic(None, None, line);
-            self.fail(Rank::Linker, said);
+            self.fail(ErrorRank::Linker, said);
         } else if let Some(found) = STOPPED.captures(line) {
             let said = match (found.name("make"), found.name("file")) {
                 (Some(text), _) if self.last.is_empty() => {
@@ -143,7 +143,7 @@ impl LogReader {
                 }
                 (None, None) => return false,
             };
-            self.fail(Rank::Make, said);
+            self.fail(ErrorRank::Make, said);
         } else {
             // kbuild's own `  LD      vmlinux` says only what began.
             self.last = if line.starts_with("  ") { String::new() } else { line.to_owned() };
@@ -156,7 +156,7 @@ impl LogReader {
         self.errors.values().next()
     }
 
-    fn fail(&mut self, rank: Rank, said: Diagnostic) {
+    fn fail(&mut self, rank: ErrorRank, said: Diagnostic) {
         self.errors.entry(rank).or_insert(said);
     }
 

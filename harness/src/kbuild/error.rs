@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
 use super::kconfig::{FragmentError, KconfigError};
-use super::toolchain::NoTool;
+use super::toolchain::ToolchainError;
 use crate::cache::CacheError;
-use crate::host::Missing;
+use crate::host::MissingTools;
 use crate::kernel::KernelError;
 use crate::source::{Commit, NotATree, SourceError};
 
@@ -16,7 +16,7 @@ use crate::source::{Commit, NotATree, SourceError};
 pub enum BuildError {
     /// Its own fault: the compiler, the linker or make refuse it.
     #[error("{0}")]
-    Failed(Box<Failure>),
+    Failed(Box<BuildFailure>),
     /// The configuration that was asked for cannot be had of it.
     #[error(transparent)]
     Configure(#[from] KconfigError),
@@ -34,10 +34,10 @@ pub enum BuildError {
     Image(#[from] KernelError),
     /// The host lacks what kernels are built with.
     #[error(transparent)]
-    Missing(#[from] Missing),
+    Missing(#[from] MissingTools),
     /// The compiler does not run.
     #[error(transparent)]
-    NoTool(#[from] NoTool),
+    Toolchain(#[from] ToolchainError),
     /// make cannot be started.
     #[error("run make (`perfsec doctor --for kernel-build` says how to install it)")]
     Start(#[source] io::Error),
@@ -59,7 +59,7 @@ pub enum BuildError {
 impl BuildError {
     /// Whether the commit is to blame: another one of the same tree may well build.
     #[must_use]
-    pub fn is_of_commit(&self) -> bool {
+    pub fn is_commits_fault(&self) -> bool {
         match self {
             Self::Failed(_) | Self::NotATree(_) => true,
             Self::Configure(error) => matches!(error, KconfigError::Dropped { .. }),
@@ -67,7 +67,7 @@ impl BuildError {
             | Self::Source(_)
             | Self::Image(_)
             | Self::Missing(_)
-            | Self::NoTool(_)
+            | Self::Toolchain(_)
             | Self::Start(_)
             | Self::Full(_)
             | Self::Cache(_)
@@ -81,13 +81,17 @@ impl BuildError {
     /// # Errors
     ///
     /// When something else is to blame.
-    pub fn of_commit(self, commit: &Commit, subject: String) -> Result<Failure, Self> {
+    pub fn into_build_failure(
+        self,
+        commit: &Commit,
+        subject: String,
+    ) -> Result<BuildFailure, Self> {
         match self {
             Self::Failed(failure) => Ok(*failure),
-            error if error.is_of_commit() => {
+            error if error.is_commits_fault() => {
                 let message = format!("cannot {error}");
                 let first = Some(Diagnostic { file: None, line: None, message });
-                Ok(Failure { commit: commit.clone(), subject, first, log: PathBuf::new() })
+                Ok(BuildFailure { commit: commit.clone(), subject, first, log: PathBuf::new() })
             }
             error => Err(error),
         }
@@ -97,7 +101,7 @@ impl BuildError {
 /// A kernel that does not build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("build {} ({subject}): {}; the log is {}", .commit.short(), words(.first.as_ref()), .log.display())]
-pub struct Failure {
+pub struct BuildFailure {
     /// Which commit.
     pub commit: Commit,
     /// The first line of its message.

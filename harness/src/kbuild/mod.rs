@@ -15,10 +15,10 @@ mod toolchain;
 #[cfg(test)]
 mod tests;
 
-pub use builder::{Builder, Built};
+pub use builder::{Builder, BuiltKernel};
 pub use diagnostic::Diagnostic;
-pub use error::{BuildError, Failure};
+pub use error::{BuildError, BuildFailure};
 pub use open::open;
 pub use recipe::{Recipe, Variable, VariableError};
-pub use spec::{Place, TreeSpec, TreeSpecError};
-pub use toolchain::{NoTool, Toolchain};
+pub use spec::{TreeLocation, TreeSpec, TreeSpecError};
+pub use toolchain::{Toolchain, ToolchainError};

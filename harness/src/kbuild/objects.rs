@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Diagnostic, Warnings};
+use super::diagnostic::{Diagnostic, WarningsByObject};
 use crate::cache::{Cache, CacheError};
 
 /// The file, in the build directory.
@@ -15,12 +15,12 @@ const FILE: &str = ".perfsec-objects.json";
 #[derive(Debug)]
 pub(super) struct Objects {
     out: PathBuf,
-    of: Warnings,
+    of: WarningsByObject,
 }
 
 impl Objects {
     /// What is remembered of this directory. What cannot be read is as good as forgotten.
-    pub(super) fn of(out: &Path) -> Self {
+    pub(super) fn load(out: &Path) -> Self {
         let text = fs::read(out.join(FILE)).unwrap_or_default();
         Self { out: out.to_owned(), of: serde_json::from_slice(&text).unwrap_or_default() }
     }
@@ -31,7 +31,7 @@ impl Objects {
     }
 
     /// Takes in what was compiled.
-    pub(super) fn take(&mut self, compiled: &Warnings) {
+    pub(super) fn take(&mut self, compiled: &WarningsByObject) {
         self.of.extend(compiled.iter().map(|(object, said)| (object.clone(), said.clone())));
         self.of.retain(|object, _| self.out.join(object).exists());
     }
@@ -65,17 +65,17 @@ mod tests {
         let cache = Cache::at(&directory.path().join("cache")).unwrap();
         let out = directory.path();
         ["a.o", "b.o"].iter().for_each(|name| fs::write(out.join(name), "").unwrap());
-        let mut objects = Objects::of(out);
+        let mut objects = Objects::load(out);
         assert_eq!(objects.usual(), None);
         objects.take(&[("a.o".to_owned(), warning("x")), ("b.o".to_owned(), warning("y"))].into());
         objects.write(&cache).unwrap();
 
-        let mut objects = Objects::of(out);
+        let mut objects = Objects::load(out);
         assert_eq!((objects.usual(), objects.warnings().len()), (Some(2), 2));
         objects.take(&[("a.o".to_owned(), BTreeSet::new())].into());
         assert_eq!(objects.warnings(), warning("y"));
         fs::remove_file(out.join("b.o")).unwrap();
-        objects.take(&Warnings::new());
+        objects.take(&WarningsByObject::new());
         assert!(objects.warnings().is_empty());
     }
 }

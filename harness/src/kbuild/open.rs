@@ -1,9 +1,9 @@
 //! From the name of a tree to the tree.
 
-use super::spec::{Place, TreeSpec};
+use super::spec::{TreeLocation, TreeSpec};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
-use crate::kernel::Options;
+use crate::kernel::ImageOptions;
 use crate::source::{DebianSource, Source, SourceError};
 
 /// Opens the tree that is named, fetching it first if it is Debian's.
@@ -14,12 +14,12 @@ use crate::source::{DebianSource, Source, SourceError};
 pub fn open(
     spec: &TreeSpec,
     cache: &Cache,
-    options: Options,
+    options: ImageOptions,
     interrupt: &Interrupt,
     say: &dyn Fn(&str),
 ) -> Result<Source, SourceError> {
     match &spec.place {
-        Place::Path(path) => {
+        TreeLocation::Path(path) => {
             // Only what is not there is taken apart at its `@`: it may have been meant as a whole.
             if let Some(revision) = &spec.revision
                 && !path.exists()
@@ -29,7 +29,7 @@ pub fn open(
             }
             Source::open(path, &path.display().to_string(), cache, interrupt, say)
         }
-        Place::Debian(wanted) => {
+        TreeLocation::Debian(wanted) => {
             let found = DebianSource::find(wanted, cache, options, say)?;
             let file = found.fetch(cache, options, say)?;
             Source::open(&file, &format!("debian:{}", found.kernel()), cache, interrupt, say)

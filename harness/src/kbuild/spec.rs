@@ -12,14 +12,14 @@ use crate::source::DebianWanted;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeSpec {
     /// Where the tree is.
-    pub place: Place,
+    pub place: TreeLocation,
     /// The revision of it; without one, the tree as it is.
     pub revision: Option<String>,
 }
 
 /// Where a kernel tree is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum TreeLocation {
     /// A git repository, a directory, a tarball or a Debian package.
     Path(PathBuf),
     /// `debian:6.1` or `debian:bookworm`: the newest package `linux-source-*` of that version or suite.
@@ -57,14 +57,14 @@ impl FromStr for TreeSpec {
             return Err(TreeSpecError::NoRevision(text.to_owned()));
         }
         let place = path.parse()?;
-        if matches!(place, Place::Debian(_)) && revision.is_some() {
+        if matches!(place, TreeLocation::Debian(_)) && revision.is_some() {
             return Err(TreeSpecError::PackageRevision(text.to_owned()));
         }
         Ok(Self { place, revision: revision.map(str::to_owned) })
     }
 }
 
-impl FromStr for Place {
+impl FromStr for TreeLocation {
     type Err = TreeSpecError;
 
     /// Without a revision: every `@` is one of the path.
@@ -92,9 +92,9 @@ fn split(text: &str, exists: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
 impl fmt::Display for TreeSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Path(path) => write!(f, "{}", path.display())?,
-            Place::Debian(DebianWanted::Suite(suite)) => write!(f, "debian:{suite}")?,
-            Place::Debian(DebianWanted::Version(version)) => write!(f, "debian:{version}")?,
+            TreeLocation::Path(path) => write!(f, "{}", path.display())?,
+            TreeLocation::Debian(DebianWanted::Suite(suite)) => write!(f, "debian:{suite}")?,
+            TreeLocation::Debian(DebianWanted::Version(version)) => write!(f, "debian:{version}")?,
         }
         self.revision.iter().try_for_each(|revision| write!(f, "@{revision}"))
     }
@@ -118,7 +118,7 @@ mod tests {
         #[case] revision: Option<&str>,
     ) {
         let spec: TreeSpec = text.parse().unwrap();
-        assert_eq!(spec.place, Place::Path(path.into()));
+        assert_eq!(spec.place, TreeLocation::Path(path.into()));
         assert_eq!(spec.revision.as_deref(), revision);
         assert_eq!(spec.to_string(), text);
     }
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_package_is_a_place_without_revisions() {
         let spec: TreeSpec = "debian:6.1".parse().unwrap();
-        assert_eq!(spec.place, Place::Debian(DebianWanted::Version("6.1".parse().unwrap())));
+        assert_eq!(spec.place, TreeLocation::Debian(DebianWanted::Version("6.1".parse().unwrap())));
         assert_eq!(spec.to_string(), "debian:6.1");
         assert!("debian:6.1@HEAD".parse::<TreeSpec>().is_err());
     }

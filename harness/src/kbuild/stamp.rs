@@ -23,7 +23,7 @@ pub(super) struct Stamp(String);
 
 impl Stamp {
     /// Of the fragments, the tools, and every file of the commit that kconfig reads.
-    pub(super) fn of(
+    pub(super) fn compute(
         source: &Source,
         commit: &Commit,
         recipe: &Recipe,

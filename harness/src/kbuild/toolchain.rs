@@ -27,7 +27,7 @@ pub struct Toolchain {
 #[error(
     "run {program}, which the kernel is built with (`perfsec doctor --for kernel-build` says how to install it)"
 )]
-pub struct NoTool {
+pub struct ToolchainError {
     /// Which.
     pub program: String,
     /// Why.
@@ -40,7 +40,7 @@ impl Toolchain {
     /// # Errors
     ///
     /// When it cannot be run.
-    pub fn of(recipe: &Recipe) -> Result<Self, NoTool> {
+    pub fn detect(recipe: &Recipe) -> Result<Self, ToolchainError> {
         let cross = recipe.variable("CROSS_COMPILE").unwrap_or_default();
         let (cc, ld) = match recipe.variable("LLVM") {
             None | Some("") => (format!("{cross}gcc"), format!("{cross}ld")),
@@ -70,8 +70,8 @@ impl Toolchain {
 }
 
 /// The first line of what a program says when it is asked for its version.
-fn version(command: &str) -> Result<String, NoTool> {
-    let failed = |source| NoTool { program: command.to_owned(), source };
+fn version(command: &str) -> Result<String, ToolchainError> {
+    let failed = |source| ToolchainError { program: command.to_owned(), source };
     let mut words = command.split_whitespace();
     let program = words.next().unwrap_or_default();
     let output = Command::new(program)
@@ -104,7 +104,7 @@ mod tests {
             ("CROSS_COMPILE=no-such-", "no-such-gcc"),
             ("LLVM=-0", "clang-0"),
         ] {
-            let error = Toolchain::of(&recipe(&[variable])).unwrap_err();
+            let error = Toolchain::detect(&recipe(&[variable])).unwrap_err();
             assert_eq!(error.program, named);
         }
     }
@@ -112,10 +112,10 @@ mod tests {
     #[test]
     #[ignore = "needs gcc"]
     fn the_compiler_of_a_build_tells_its_version() {
-        let toolchain = Toolchain::of(&recipe(&[])).unwrap();
+        let toolchain = Toolchain::detect(&recipe(&[])).unwrap();
         assert!(toolchain.compiler.contains("gcc"), "{}", toolchain.compiler);
         assert!(toolchain.variable().ends_with("gcc"));
-        let own = Toolchain::of(&recipe(&["CC=ccache gcc"]));
+        let own = Toolchain::detect(&recipe(&["CC=ccache gcc"]));
         assert!(own.is_err() || own.unwrap().variable() == "CC=ccache gcc");
     }
 }

@@ -49,7 +49,7 @@ pub enum DebError {
 
 /// What is to be found before the rest of a package is left unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum ReadUntil {
     /// The image, and the configuration if it is next to it.
     Image,
     /// The configuration only.
@@ -57,10 +57,10 @@ pub(crate) enum Wanted {
 }
 
 /// Reads a package up to what is wanted: hundreds of megabytes of modules follow it.
-pub(crate) fn read(path: &Path, wanted: Wanted) -> Result<Deb, DebError> {
+pub(crate) fn read(path: &Path, until: ReadUntil) -> Result<Deb, DebError> {
     let (package, version, (image, config)) =
-        with_content(File::open(path)?, |content| read_content(content, wanted))?;
-    if wanted == Wanted::Image && image.is_none() {
+        with_content(File::open(path)?, |content| read_content(content, until))?;
+    if until == ReadUntil::Image && image.is_none() {
         return Err(DebError::NoImage { package, version });
     }
     Ok(Deb { package, version, image, config })
@@ -93,7 +93,7 @@ fn plain<'a>(
     member: impl Read + 'a,
     which: &'static str,
 ) -> Result<Box<dyn Read + 'a>, DebError> {
-    let packing = Packing::of_ending(ending).ok_or(DebError::NoMember(which))?;
+    let packing = Packing::from_ending(ending).ok_or(DebError::NoMember(which))?;
     Ok(packing.open(member)?)
 }
 
@@ -102,7 +102,7 @@ fn read_control(content: impl Read) -> Result<(String, String), DebError> {
     let mut archive = tar::Archive::new(content);
     for entry in archive.entries()? {
         let entry = entry?;
-        if place(&entry.path()?) != ["control"] {
+        if components(&entry.path()?) != ["control"] {
             continue;
         }
         let mut text = String::new();
@@ -121,7 +121,7 @@ fn read_control(content: impl Read) -> Result<(String, String), DebError> {
 
 fn read_content(
     content: impl Read,
-    wanted: Wanted,
+    until: ReadUntil,
 ) -> Result<(Option<Vec<u8>>, Option<Config>), DebError> {
     let (mut image, mut config) = (None, None);
     let mut archive = tar::Archive::new(content);
@@ -131,7 +131,7 @@ fn read_content(
             continue;
         }
         let path = entry.path()?.into_owned();
-        let place = place(&path);
+        let place = components(&path);
         let found = kind(&place);
         // dpkg-deb packs a directory whole and sorted, so nothing of the kernel comes after the
         // first file elsewhere. A package that is ordered otherwise loses its config at worst.
@@ -140,46 +140,46 @@ fn read_content(
         }
         let size = entry.size().min(decompress::LIMIT as u64);
         match found {
-            Some(Found::Image) if image.is_none() && wanted == Wanted::Image => {
+            Some(KernelFile::Image) if image.is_none() && until == ReadUntil::Image => {
                 let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
                 entry.take(size).read_to_end(&mut bytes)?;
                 image = Some(bytes);
             }
-            Some(Found::Config) => {
+            Some(KernelFile::Config) => {
                 let mut text = String::new();
                 entry.take(size).read_to_string(&mut text)?;
                 config = Some(Config::parse(&text)).filter(|config| !config.is_empty());
             }
             _ => {}
         }
-        if config.is_some() && (image.is_some() || wanted == Wanted::Config) {
+        if config.is_some() && (image.is_some() || until == ReadUntil::Config) {
             break;
         }
     }
     Ok((image, config))
 }
 
-enum Found {
+enum KernelFile {
     Image,
     Config,
 }
 
-fn kind(place: &[&str]) -> Option<Found> {
+fn kind(place: &[&str]) -> Option<KernelFile> {
     match place {
-        ["boot", name] if name.starts_with("vmlinuz-") => Some(Found::Image),
-        ["boot", name] if name.starts_with("config-") => Some(Found::Config),
+        ["boot", name] if name.starts_with("vmlinuz-") => Some(KernelFile::Image),
+        ["boot", name] if name.starts_with("config-") => Some(KernelFile::Config),
         ["usr", "lib", "modules", _, "vmlinuz"] | ["lib", "modules", _, "vmlinuz"] => {
-            Some(Found::Image)
+            Some(KernelFile::Image)
         }
         ["usr", "lib", "modules", _, "config"] | ["lib", "modules", _, "config"] => {
-            Some(Found::Config)
+            Some(KernelFile::Config)
         }
         _ => None,
     }
 }
 
 /// The names on the way to a file, without the `./` that every path of a package begins with.
-pub(crate) fn place(path: &Path) -> Vec<&str> {
+pub(crate) fn components(path: &Path) -> Vec<&str> {
     path.components()
         .filter_map(|part| match part {
             Component::Normal(name) => name.to_str(),
@@ -197,11 +197,11 @@ mod tests {
     use super::*;
     use crate::kernel::fixture::deb;
 
-    fn read_deb(bytes: &[u8], wanted: Wanted) -> Result<Deb, DebError> {
+    fn read_deb(bytes: &[u8], until: ReadUntil) -> Result<Deb, DebError> {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("kernel.deb");
         std::fs::write(&path, bytes).unwrap();
-        read(&path, wanted)
+        read(&path, until)
     }
 
     #[rstest]
@@ -213,7 +213,7 @@ mod tests {
         #[case] packing: &str,
         #[case] files: &[(&str, &str)],
     ) {
-        let deb = read_deb(&deb(packing, files), Wanted::Image).unwrap();
+        let deb = read_deb(&deb(packing, files), ReadUntil::Image).unwrap();
         assert_eq!((deb.package.as_str(), deb.version.as_str()), ("linux-image-test", "6.1.192-2"));
         assert_eq!(deb.image.as_deref(), Some(b"kernel".as_slice()));
         assert!(deb.config.unwrap().is_set("CONFIG_AUDIT"));
@@ -222,21 +222,21 @@ mod tests {
     #[test]
     fn an_image_without_a_config_is_enough() {
         let files = [("./usr/lib/modules/7.3/vmlinuz", "kernel"), ("./usr/share/doc/x", "")];
-        let deb = read_deb(&deb(".xz", &files), Wanted::Image).unwrap();
+        let deb = read_deb(&deb(".xz", &files), ReadUntil::Image).unwrap();
         assert!(deb.image.is_some() && deb.config.is_none());
     }
 
     #[test]
     fn a_config_can_be_read_alone() {
         let files = [("./usr/lib/modules/7.3/config", "CONFIG_AUDIT=y")];
-        let deb = read_deb(&deb(".xz", &files), Wanted::Config).unwrap();
+        let deb = read_deb(&deb(".xz", &files), ReadUntil::Config).unwrap();
         assert!(deb.config.is_some());
     }
 
     #[test]
     fn a_package_without_a_kernel_is_named() {
         let files = [("./usr/lib/debug/boot/vmlinux-6.1", "symbols")];
-        let error = read_deb(&deb(".xz", &files), Wanted::Image).unwrap_err();
+        let error = read_deb(&deb(".xz", &files), ReadUntil::Image).unwrap_err();
         assert!(error.to_string().contains("linux-image-test 6.1.192-2"), "{error}");
     }
 
@@ -252,7 +252,7 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             bytes.truncate(cut.index(bytes.len() + 1));
-            let _ = read_deb(&bytes, Wanted::Image);
+            let _ = read_deb(&bytes, ReadUntil::Image);
         }
     }
 }

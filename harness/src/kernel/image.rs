@@ -18,7 +18,7 @@ use super::version::KernelVersion;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "Entry")]
-pub enum Boot {
+pub enum EntryPoint {
     /// The uncompressed kernel, through its PVH entry: the guest does not unpack anything.
     Pvh,
     /// The image as it came, which unpacks itself in the guest.
@@ -31,7 +31,7 @@ pub struct Image {
     /// The uncompressed kernel, if the image was packed.
     pub unpacked: Option<Vec<u8>>,
     /// How it is entered.
-    pub how: Boot,
+    pub how: EntryPoint,
     /// What `uname -r` says.
     pub release: String,
     /// Its version.
@@ -89,7 +89,7 @@ impl Image {
     /// is loaded.
     pub fn parse(image: &[u8]) -> Result<Self, ImageError> {
         if image.starts_with(b"\x7fELF") {
-            return Self::of_vmlinux(image, None);
+            return Self::parse_vmlinux(image, None);
         }
         let header = BootHeader::parse(image).map_err(|error| match error {
             HeaderError::Absent => not_a_boot_image(image),
@@ -97,13 +97,13 @@ impl Image {
             HeaderError::TooOld(protocol) => ImageError::OldProtocol(protocol),
         })?;
         let vmlinux = unpack(image, &header)?;
-        let mut parsed = Self::of_vmlinux(&vmlinux, Some(image))?;
+        let mut parsed = Self::parse_vmlinux(&vmlinux, Some(image))?;
         parsed.unpacked = Some(vmlinux);
         Ok(parsed)
     }
 
     /// Reads an uncompressed kernel; `packed` is the boot image that it came in.
-    fn of_vmlinux(vmlinux: &[u8], packed: Option<&[u8]>) -> Result<Self, ImageError> {
+    fn parse_vmlinux(vmlinux: &[u8], packed: Option<&[u8]>) -> Result<Self, ImageError> {
         let needed = elf::loaded_end(vmlinux)?;
         if needed > vmlinux.len() as u64 {
             return Err(ImageError::Truncated { needed, found: vmlinux.len() as u64 });
@@ -113,12 +113,12 @@ impl Image {
             None => ImageError::NotAKernel("an ELF program, not the kernel".to_owned()),
         })?;
         let how = match (elf::has_pvh_entry(vmlinux)?, packed) {
-            (true, _) => Boot::Pvh,
-            (false, Some(_)) => Boot::BzImage,
+            (true, _) => EntryPoint::Pvh,
+            (false, Some(_)) => EntryPoint::BzImage,
             (false, None) => return Err(ImageError::NoEntry),
         };
         let release = banner.split(' ').nth(2).unwrap_or_default().to_owned();
-        let version = KernelVersion::of(&release, &banner)
+        let version = KernelVersion::from_banner(&release, &banner)
             .map_err(|error| ImageError::NoVersion(error.to_string()))?;
         Ok(Self {
             unpacked: None,
@@ -286,7 +286,7 @@ mod tests {
     fn a_boot_image_is_read_whatever_packed_it(#[values(0, 1, 2, 3, 4, 5, 6)] which: usize) {
         let plain = vmlinux(&Shape::default());
         let image = Image::parse(&bz_image(ALL[which], &plain)).unwrap();
-        assert_eq!(image.how, Boot::Pvh);
+        assert_eq!(image.how, EntryPoint::Pvh);
         assert_eq!(image.release, "6.1.0-56-amd64");
         assert_eq!(image.version, KernelVersion::new(6, 1, 192));
         assert_eq!(image.banner, BANNER);
@@ -298,7 +298,7 @@ mod tests {
     fn a_boot_image_without_pvh_boots_as_it_came_and_a_vmlinux_without_it_does_not() {
         let plain = vmlinux(&Shape { pvh: false, ..Shape::default() });
         let image = Image::parse(&bz_image(Compression::Zstd, &plain)).unwrap();
-        assert_eq!(image.how, Boot::BzImage);
+        assert_eq!(image.how, EntryPoint::BzImage);
         assert!(matches!(Image::parse(&plain), Err(ImageError::NoEntry)));
     }
 
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn an_uncompressed_kernel_is_used_as_it_is() {
         let image = Image::parse(&vmlinux(&Shape::default())).unwrap();
-        assert_eq!((image.how, image.unpacked), (Boot::Pvh, None));
+        assert_eq!((image.how, image.unpacked), (EntryPoint::Pvh, None));
     }
 
     #[test]

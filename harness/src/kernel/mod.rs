@@ -19,12 +19,12 @@ pub(crate) mod fixture;
 
 pub use config::{Config, RELEVANT};
 pub use deb::DebError;
-pub(crate) use debian::Found;
-pub use debian::{AptError, Content, DebianError, KEYRING};
+pub(crate) use debian::ArchivePackage;
+pub use debian::{AptError, DebianError, KEYRING, PackageKind};
 pub use decompress::{Compression, DecompressError};
-pub use image::{Boot, Image, ImageError};
-pub use obtain::{KernelError, Options, default_spec, obtain, shipped};
-pub(crate) use obtain::{keep, kept};
+pub use image::{EntryPoint, Image, ImageError};
+pub use obtain::{ImageOptions, KernelError, default_spec, obtain, shipped_image};
+pub(crate) use obtain::{load_built, store_built};
 pub use record::{Kernel, Origin};
 pub use spec::{ImageSpec, ImageSpecError};
 pub use version::{FixedIn, KernelVersion, VersionError, VersionPrefix};

@@ -8,10 +8,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
-use super::deb::{self, DebError, Wanted};
+use super::deb::{self, DebError, ReadUntil};
 use super::debian::{Archive, DebianError};
 use super::hash;
-use super::image::{self, Boot, Image, ImageError};
+use super::image::{self, EntryPoint, Image, ImageError};
 use super::record::{Kernel, Origin};
 use super::spec::ImageSpec;
 use super::version::KernelVersion;
@@ -27,11 +27,11 @@ const FORMAT: u32 = 1;
 
 /// How a kernel is obtained.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct ImageOptions {
     newer_than: Option<SystemTime>,
 }
 
-impl Options {
+impl ImageOptions {
     /// Looks Debian's kernels up anew, once for all kernels that are obtained with these options.
     pub fn refreshing() -> Self {
         Self { newer_than: Some(SystemTime::now()) }
@@ -100,7 +100,7 @@ pub enum KernelError {
 
 /// The kernel to take when none is named: the newest stock kernel of the host's own suite.
 pub fn default_spec() -> Result<ImageSpec, KernelError> {
-    let host = OsRelease::of_host();
+    let host = OsRelease::detect();
     host.debian_suite()
         .map(|suite| ImageSpec::DebianSuite(suite.to_owned()))
         .ok_or_else(|| KernelError::NoDefault { host: host.name() })
@@ -111,10 +111,10 @@ pub fn default_spec() -> Result<ImageSpec, KernelError> {
 pub fn obtain(
     spec: &ImageSpec,
     cache: &Cache,
-    options: Options,
+    options: ImageOptions,
     progress: &dyn Fn(&str),
 ) -> Result<Kernel, KernelError> {
-    let host = OsRelease::of_host();
+    let host = OsRelease::detect();
     let archive = options.archive(&host, cache, progress);
     let found = match spec {
         ImageSpec::File(path) => return obtain_file(path, cache, progress),
@@ -127,12 +127,12 @@ pub fn obtain(
         version: found.version().to_owned(),
     };
     let key = found.key();
-    let stored = Stored { cache, key: &key, progress };
+    let stored = CacheEntry { cache, key: &key, progress };
     let made = stored.get_or_make(|| {
         let path = archive.fetch_image(&found)?;
         let mut source = read_deb(&path)?;
         if let Some(path) = archive.fetch_config(&found)? {
-            let read = deb::read(&path, Wanted::Config)
+            let read = deb::read(&path, ReadUntil::Config)
                 .map_err(|error| KernelError::Deb { path: path.clone(), source: error })?;
             source.config = source.config.or(read.config);
         }
@@ -146,13 +146,13 @@ pub fn obtain(
 /// # Errors
 ///
 /// Those of [`obtain`].
-pub fn shipped(
+pub fn shipped_image(
     spec: &ImageSpec,
     cache: &Cache,
-    options: Options,
+    options: ImageOptions,
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, KernelError> {
-    let host = OsRelease::of_host();
+    let host = OsRelease::detect();
     let archive = options.archive(&host, cache, progress);
     let found = match spec {
         ImageSpec::File(path) => {
@@ -180,8 +180,8 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
         return Err(KernelError::NotAFile(path.to_path_buf()));
     }
     let mut file = File::open(path).map_err(failed)?;
-    let sha256 = hash::of_file(&mut file).map_err(failed)?;
-    let stored = Stored { cache, key: &sha256, progress };
+    let sha256 = hash::sha256_file(&mut file).map_err(failed)?;
+    let stored = CacheEntry { cache, key: &sha256, progress };
     let deb = image::is_deb(path).map_err(failed)?;
     let made = stored.get_or_make(|| {
         if deb {
@@ -190,7 +190,7 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
         let bytes = image::read_image(&mut file)
             .map_err(failed)?
             .map_err(|source| KernelError::Image { path: path.to_path_buf(), source })?;
-        Ok(Source {
+        Ok(RawImage {
             path: path.to_path_buf(),
             image: bytes,
             own: false,
@@ -208,9 +208,9 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
     Ok(made.kernel(cache, origin, Some(path)))
 }
 
-/// A kernel that [`keep`] was given under this name, if it is still there.
-pub(crate) fn kept(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
-    let stored = Stored { cache, key, progress: &|_| {} };
+/// A kernel that [`store_built`] was given under this name, if it is still there.
+pub(crate) fn load_built(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
+    let stored = CacheEntry { cache, key, progress: &|_| {} };
     stored.get().map(|made| made.kernel(cache, origin.clone(), None))
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn kept(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> 
 /// # Errors
 ///
 /// When the image cannot be read, is none that boots, or cannot be written to the cache.
-pub(crate) fn keep(
+pub(crate) fn store_built(
     cache: &Cache,
     key: &str,
     origin: Origin,
@@ -228,22 +228,27 @@ pub(crate) fn keep(
 ) -> Result<Kernel, KernelError> {
     let image =
         fs::read(path).map_err(|source| KernelError::Read { path: path.to_path_buf(), source })?;
-    let source =
-        Source { path: path.to_path_buf(), image, own: true, package: None, config: Some(config) };
-    let made = Stored { cache, key, progress: &|_| {} }.make(source)?;
+    let source = RawImage {
+        path: path.to_path_buf(),
+        image,
+        own: true,
+        package: None,
+        config: Some(config),
+    };
+    let made = CacheEntry { cache, key, progress: &|_| {} }.make(source)?;
     Ok(made.kernel(cache, origin, None))
 }
 
-fn read_deb(path: &Path) -> Result<Source, KernelError> {
+fn read_deb(path: &Path) -> Result<RawImage, KernelError> {
     let failed = |source| KernelError::Deb { path: path.to_path_buf(), source };
-    let deb = deb::read(path, Wanted::Image).map_err(failed)?;
+    let deb = deb::read(path, ReadUntil::Image).map_err(failed)?;
     let package = Some((deb.package, deb.version));
     let image = deb.image.unwrap_or_default();
-    Ok(Source { path: path.to_path_buf(), image, own: true, package, config: deb.config })
+    Ok(RawImage { path: path.to_path_buf(), image, own: true, package, config: deb.config })
 }
 
 /// What a kernel is made of.
-struct Source {
+struct RawImage {
     /// To be named in errors.
     path: PathBuf,
     image: Vec<u8>,
@@ -255,13 +260,13 @@ struct Source {
 
 /// What the cache remembers of a kernel: all but where the user got it from.
 #[derive(Serialize, Deserialize)]
-struct Made {
+struct CachedKernel {
     format: u32,
     /// Of the image, which is not the key where that came in a package.
     sha256: String,
     /// What boots: a file of the cache with its size, or nothing where the image itself does.
     file: Option<(String, u64)>,
-    how: Boot,
+    how: EntryPoint,
     release: String,
     version: KernelVersion,
     banner: String,
@@ -270,7 +275,7 @@ struct Made {
     config: Option<Config>,
 }
 
-impl Made {
+impl CachedKernel {
     fn kernel(self, cache: &Cache, origin: Origin, given: Option<&Path>) -> Kernel {
         let given = || given.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.into()));
         let image = match &self.file {
@@ -292,18 +297,18 @@ impl Made {
 }
 
 /// One entry of the cache.
-struct Stored<'a> {
+struct CacheEntry<'a> {
     cache: &'a Cache,
     /// SHA-256 of the file that it is made of.
     key: &'a str,
     progress: &'a dyn Fn(&str),
 }
 
-impl Stored<'_> {
+impl CacheEntry<'_> {
     fn get_or_make(
         &self,
-        source: impl FnOnce() -> Result<Source, KernelError>,
-    ) -> Result<Made, KernelError> {
+        source: impl FnOnce() -> Result<RawImage, KernelError>,
+    ) -> Result<CachedKernel, KernelError> {
         if let Some(made) = self.get() {
             return Ok(made);
         }
@@ -318,9 +323,9 @@ impl Stored<'_> {
     }
 
     /// An entry is there when its description is and the file has the size that it says.
-    fn get(&self) -> Option<Made> {
+    fn get(&self) -> Option<CachedKernel> {
         let text = fs::read(self.cache.path(ROOM, &format!("{}.json", self.key))).ok()?;
-        let made: Made = serde_json::from_slice(&text).ok()?;
+        let made: CachedKernel = serde_json::from_slice(&text).ok()?;
         let whole = match &made.file {
             Some((name, size)) => {
                 fs::metadata(self.cache.path(ROOM, name)).is_ok_and(|data| data.len() == *size)
@@ -330,15 +335,15 @@ impl Stored<'_> {
         (made.format == FORMAT && whole).then_some(made)
     }
 
-    fn make(&self, source: Source) -> Result<Made, KernelError> {
+    fn make(&self, source: RawImage) -> Result<CachedKernel, KernelError> {
         let failed = |error| KernelError::Image { path: source.path.clone(), source: error };
         let parsed = Image::parse(&source.image).map_err(failed)?;
         // The key is that of the file; only what is kept from elsewhere has another of its own.
-        let sha256 = if source.own { hash::of_bytes(&source.image) } else { self.key.to_owned() };
+        let sha256 = if source.own { hash::sha256(&source.image) } else { self.key.to_owned() };
         let (bytes, ending) = match (parsed.how, &parsed.unpacked) {
-            (Boot::Pvh, Some(vmlinux)) => (Some(vmlinux), "vmlinux"),
-            (Boot::Pvh, None) => (source.own.then_some(&source.image), "vmlinux"),
-            (Boot::BzImage, _) => (Some(&source.image), "bzimage"),
+            (EntryPoint::Pvh, Some(vmlinux)) => (Some(vmlinux), "vmlinux"),
+            (EntryPoint::Pvh, None) => (source.own.then_some(&source.image), "vmlinux"),
+            (EntryPoint::BzImage, _) => (Some(&source.image), "bzimage"),
         };
         let file = bytes
             .map(|bytes| {
@@ -347,7 +352,7 @@ impl Stored<'_> {
                 Ok::<_, CacheError>((name, bytes.len() as u64))
             })
             .transpose()?;
-        let made = Made {
+        let made = CachedKernel {
             format: FORMAT,
             sha256,
             file,
@@ -377,12 +382,12 @@ mod tests {
     use crate::kernel::decompress::Compression;
     use crate::kernel::fixture::{Shape, bz_image, deb_of_bytes, vmlinux};
 
-    struct Place {
+    struct ObtainFixture {
         dir: TempDir,
         cache: Cache,
     }
 
-    impl Place {
+    impl ObtainFixture {
         fn new() -> Self {
             let dir = TempDir::new().unwrap();
             let cache = Cache::at(&dir.path().join("cache")).unwrap();
@@ -397,62 +402,63 @@ mod tests {
 
         fn obtain(&self, path: &Path) -> Result<Kernel, KernelError> {
             let spec = ImageSpec::File(path.to_path_buf());
-            obtain(&spec, &self.cache, Options::default(), &|_| {})
+            obtain(&spec, &self.cache, ImageOptions::default(), &|_| {})
         }
     }
 
     #[test]
     fn a_boot_image_is_unpacked_once() {
-        let place = Place::new();
+        let fixture = ObtainFixture::new();
         let plain = vmlinux(&Shape::default());
-        let path = place.file("bzImage", &bz_image(Compression::Xz, &plain));
-        let kernel = place.obtain(&path).unwrap();
+        let path = fixture.file("bzImage", &bz_image(Compression::Xz, &plain));
+        let kernel = fixture.obtain(&path).unwrap();
         assert_eq!(fs::read(&kernel.image).unwrap(), plain);
         assert_eq!(kernel.origin, Origin::File { path: path.clone() });
         let made = fs::metadata(&kernel.image).unwrap().modified().unwrap();
-        assert_eq!(place.obtain(&path).unwrap(), kernel);
+        assert_eq!(fixture.obtain(&path).unwrap(), kernel);
         assert_eq!(fs::metadata(&kernel.image).unwrap().modified().unwrap(), made);
     }
 
     #[test]
     fn an_entry_of_the_cache_that_lost_its_file_is_made_again() {
-        let place = Place::new();
-        let path = place.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
-        let kernel = place.obtain(&path).unwrap();
+        let fixture = ObtainFixture::new();
+        let path =
+            fixture.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
+        let kernel = fixture.obtain(&path).unwrap();
         fs::write(&kernel.image, "cut").unwrap();
-        assert_eq!(place.obtain(&path).unwrap(), kernel);
+        assert_eq!(fixture.obtain(&path).unwrap(), kernel);
         assert!(fs::metadata(&kernel.image).unwrap().len() > 3);
     }
 
     #[test]
     fn a_boot_image_without_pvh_boots_from_a_copy() {
-        let place = Place::new();
+        let fixture = ObtainFixture::new();
         let bytes =
             bz_image(Compression::Gzip, &vmlinux(&Shape { pvh: false, ..Shape::default() }));
-        let kernel = place.obtain(&place.file("bzImage", &bytes)).unwrap();
-        assert_eq!(kernel.how, Boot::BzImage);
+        let kernel = fixture.obtain(&fixture.file("bzImage", &bytes)).unwrap();
+        assert_eq!(kernel.how, EntryPoint::BzImage);
         assert_eq!(fs::read(&kernel.image).unwrap(), bytes);
     }
 
     #[test]
     fn an_uncompressed_kernel_with_debug_information_boots_where_it_is() {
-        let place = Place::new();
+        let fixture = ObtainFixture::new();
         let mut bytes = vmlinux(&Shape::default());
         bytes.extend_from_slice(&[0xdb; 200_000]);
-        let path = place.file("vmlinux", &bytes);
-        let kernel = place.obtain(&path).unwrap();
+        let path = fixture.file("vmlinux", &bytes);
+        let kernel = fixture.obtain(&path).unwrap();
         assert_eq!(kernel.image, path.canonicalize().unwrap());
-        assert_eq!(kernel.sha256, hash::of_bytes(&bytes));
+        assert_eq!(kernel.sha256, hash::sha256(&bytes));
     }
 
     #[test]
     fn a_package_gives_its_kernel_and_its_config() {
-        let place = Place::new();
+        let fixture = ObtainFixture::new();
         let image = bz_image(Compression::Zstd, &vmlinux(&Shape::default()));
         let files =
             [("./boot/config-x", b"CONFIG_AUDIT=y\n".as_slice()), ("./boot/vmlinuz-x", &image)];
-        let kernel = place.obtain(&place.file("k.deb", &deb_of_bytes(".xz", &files))).unwrap();
-        assert_eq!(kernel.sha256, hash::of_bytes(&image));
+        let kernel = fixture.obtain(&fixture.file("k.deb", &deb_of_bytes(".xz", &files))).unwrap();
+        assert_eq!(kernel.sha256, hash::sha256(&image));
         assert!(kernel.config.as_ref().unwrap().is_set("CONFIG_AUDIT"));
         assert!(matches!(&kernel.origin, Origin::Deb { version, .. } if version == "6.1.192-2"));
         let recorded = kernel.for_record();
@@ -463,17 +469,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named_and_leaves_nothing() {
-        let place = Place::new();
-        let text = place.file("notes.txt", b"no kernel");
+        let fixture = ObtainFixture::new();
+        let text = fixture.file("notes.txt", b"no kernel");
         for (path, said) in [
-            (place.dir.path().join("missing"), "missing"),
-            (place.dir.path().to_path_buf(), "directory"),
+            (fixture.dir.path().join("missing"), "missing"),
+            (fixture.dir.path().to_path_buf(), "directory"),
             (text, "notes.txt"),
         ] {
-            let error = place.obtain(&path).unwrap_err();
+            let error = fixture.obtain(&path).unwrap_err();
             assert!(error.to_string().contains(said), "{error}");
         }
-        assert!(!place.cache.path(ROOM, "").exists());
+        assert!(!fixture.cache.path(ROOM, "").exists());
     }
 
     #[rstest]
@@ -484,8 +490,8 @@ mod tests {
     #[ignore = "needs the package registry"]
     fn debian_kernels_come_with_their_config(#[case] spec: ImageSpec, #[case] series: (u32, u32)) {
         let cache = Cache::open().unwrap();
-        let kernel = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap();
-        assert_eq!((kernel.version.series(), kernel.how), (series, Boot::Pvh));
+        let kernel = obtain(&spec, &cache, ImageOptions::default(), &|_| {}).unwrap();
+        assert_eq!((kernel.version.series(), kernel.how), (series, EntryPoint::Pvh));
         assert!(kernel.config.unwrap().is_set("CONFIG_SECURITY_SELINUX"));
     }
 
@@ -495,7 +501,7 @@ mod tests {
         let cache = Cache::open().unwrap();
         for (spec, said) in [("debian:6.12.9999", "6.12."), ("debian:warty", "bookworm")] {
             let spec = spec.parse().unwrap();
-            let error = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap_err();
+            let error = obtain(&spec, &cache, ImageOptions::default(), &|_| {}).unwrap_err();
             assert!(error.to_string().contains(said), "{error}");
         }
     }

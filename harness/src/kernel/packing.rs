@@ -26,7 +26,7 @@ pub(crate) enum Packing {
 
 impl Packing {
     /// Tells it from what follows `.tar` in a file's name.
-    pub(crate) fn of_ending(ending: &str) -> Option<Self> {
+    pub(crate) fn from_ending(ending: &str) -> Option<Self> {
         Some(match ending {
             "" => Self::Plain,
             ".gz" => Self::Gzip,
@@ -38,7 +38,7 @@ impl Packing {
     }
 
     /// Tells it from how a packed file begins.
-    pub(crate) fn of_start(data: &[u8]) -> Option<Self> {
+    pub(crate) fn detect(data: &[u8]) -> Option<Self> {
         let known: [(&[u8], Self); 4] = [
             (b"\x1f\x8b\x08", Self::Gzip),
             (b"\xfd7zXZ\0", Self::Xz),
@@ -81,8 +81,8 @@ mod tests {
     #[case(".bz2", Compression::Bzip2)]
     fn streams_in_a_row_are_one_file(#[case] ending: &str, #[case] compression: Compression) {
         let packed = [pack(compression, b"first, "), pack(compression, b"second")].concat();
-        let packing = Packing::of_ending(ending).unwrap();
-        assert_eq!(Packing::of_start(&packed), Some(packing));
+        let packing = Packing::from_ending(ending).unwrap();
+        assert_eq!(Packing::detect(&packed), Some(packing));
         let mut plain = String::new();
         packing.open(packed.as_slice()).unwrap().read_to_string(&mut plain).unwrap();
         assert_eq!(plain, "first, second");
@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn what_is_not_packed_is_read_as_it_is() {
-        assert_eq!(Packing::of_start(b"linux-6.1/"), None);
+        assert_eq!(Packing::detect(b"linux-6.1/"), None);
         let mut plain = String::new();
-        let packing = Packing::of_ending("").unwrap();
+        let packing = Packing::from_ending("").unwrap();
         packing.open(b"as it is".as_slice()).unwrap().read_to_string(&mut plain).unwrap();
         assert_eq!(plain, "as it is");
-        assert_eq!(Packing::of_ending(".rar"), None);
+        assert_eq!(Packing::from_ending(".rar"), None);
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
-use super::image::Boot;
+use super::image::EntryPoint;
 use super::version::KernelVersion;
 
 /// A kernel under test, ready to boot.
@@ -16,7 +16,7 @@ pub struct Kernel {
     /// What QEMU is given as `-kernel`.
     pub image: PathBuf,
     /// How QEMU enters it.
-    pub how: Boot,
+    pub how: EntryPoint,
     /// SHA-256 of the image as it came, in hexadecimal.
     pub sha256: String,
     /// What `uname -r` says.

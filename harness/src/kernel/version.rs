@@ -53,7 +53,7 @@ impl KernelVersion {
     ///
     /// Debian's release name before 6.12 holds the number of its ABI and not of the stable release
     /// (`6.1.0-56-amd64` is 6.1.192); its banner ends in the package's version, which does.
-    pub fn of(release: &str, banner: &str) -> Result<Self, VersionError> {
+    pub fn from_banner(release: &str, banner: &str) -> Result<Self, VersionError> {
         banner
             .rsplit_once(" Debian ")
             .and_then(|(_, package)| package.parse().ok())
@@ -282,7 +282,7 @@ mod tests {
         #[case] banner: &str,
         #[case] version: &str,
     ) {
-        assert_eq!(KernelVersion::of(release, banner).unwrap().to_string(), version);
+        assert_eq!(KernelVersion::from_banner(release, banner).unwrap().to_string(), version);
     }
 
     #[test]

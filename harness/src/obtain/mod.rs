@@ -15,7 +15,7 @@ use crate::kernel::{self, Kernel};
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How those that are there are looked up.
-    pub images: kernel::Options,
+    pub images: kernel::ImageOptions,
     /// How those that are not are built.
     pub recipe: Recipe,
     /// Whether a tree is taken with its uncommitted changes.

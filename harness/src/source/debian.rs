@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cache::Cache;
 use crate::host::OsRelease;
-use crate::kernel::{DebianError, Found, KernelVersion, Options, VersionPrefix};
+use crate::kernel::{ArchivePackage, DebianError, ImageOptions, KernelVersion, VersionPrefix};
 
 /// Which source of Debian's somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum DebianWanted {
 /// A package with the source of a kernel, found in Debian's archive and not yet downloaded.
 #[derive(Clone, Debug)]
 pub struct DebianSource {
-    found: Found,
+    found: ArchivePackage,
 }
 
 impl DebianSource {
@@ -31,10 +31,10 @@ impl DebianSource {
     pub fn find(
         wanted: &DebianWanted,
         cache: &Cache,
-        options: Options,
+        options: ImageOptions,
         progress: &dyn Fn(&str),
     ) -> Result<Self, DebianError> {
-        let host = OsRelease::of_host();
+        let host = OsRelease::detect();
         let archive = options.archive(&host, cache, progress);
         let found = match wanted {
             DebianWanted::Suite(name) => archive.source_of_suite(name)?,
@@ -52,10 +52,10 @@ impl DebianSource {
     pub fn fetch(
         &self,
         cache: &Cache,
-        options: Options,
+        options: ImageOptions,
         progress: &dyn Fn(&str),
     ) -> Result<PathBuf, DebianError> {
-        let host = OsRelease::of_host();
+        let host = OsRelease::detect();
         options.archive(&host, cache, progress).fetch_source(&self.found)
     }
 
@@ -111,7 +111,7 @@ mod tests {
         #[case] wanted: DebianWanted,
         #[case] package: &str,
     ) {
-        let (cache, options) = (Cache::open().unwrap(), Options::default());
+        let (cache, options) = (Cache::open().unwrap(), ImageOptions::default());
         let source = DebianSource::find(&wanted, &cache, options, &|_| {}).unwrap();
         assert_eq!(source.package(), package);
         let path = source.fetch(&cache, options, &|_| {}).unwrap();
@@ -131,7 +131,7 @@ mod tests {
         #[case] series: (u32, u32),
     ) {
         let cache = Cache::open().unwrap();
-        let source = DebianSource::find(&wanted, &cache, Options::default(), &|_| {}).unwrap();
+        let source = DebianSource::find(&wanted, &cache, ImageOptions::default(), &|_| {}).unwrap();
         assert_eq!(source.kernel().series(), series);
         assert_eq!(source.package(), format!("linux-source-{}.{}", series.0, series.1));
         if let DebianWanted::Version(prefix) = &wanted {
@@ -151,7 +151,8 @@ mod tests {
         #[case] said: &str,
     ) {
         let cache = Cache::open().unwrap();
-        let error = DebianSource::find(&wanted, &cache, Options::default(), &|_| {}).unwrap_err();
+        let error =
+            DebianSource::find(&wanted, &cache, ImageOptions::default(), &|_| {}).unwrap_err();
         assert!(error.to_string().starts_with(said), "{error}");
     }
 }

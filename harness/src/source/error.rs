@@ -106,14 +106,14 @@ pub(super) fn quoted(path: &Path) -> String {
 
 /// Why a patch does not apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DoesNotApply {
+pub struct ApplyError {
     /// The file, and the line at which the hunk was expected, of each hunk that does not apply.
     pub hunks: Vec<(String, usize)>,
     /// git's own words.
     pub said: String,
 }
 
-impl DoesNotApply {
+impl ApplyError {
     /// Reads what `git am` says.
     pub(super) fn parse(said: &str) -> Self {
         let hunk = |line: &str| {
@@ -130,7 +130,7 @@ impl DoesNotApply {
     }
 }
 
-impl fmt::Display for DoesNotApply {
+impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hunks: Vec<_> =
             self.hunks.iter().map(|(file, line)| format!("{file}:{line}")).collect();
@@ -150,7 +150,7 @@ mod tests {
     fn a_hunk_that_does_not_apply_is_named() {
         let said = "Applying: perf: a\nerror: patch failed: kernel/events/core.c:12\nerror: kernel/events/core.c: \
                     patch does not apply\nPatch failed at 0001 perf: a\nhint: Use 'git am --show-current-patch'";
-        let error = DoesNotApply::parse(said);
+        let error = ApplyError::parse(said);
         assert_eq!(error.hunks, [("kernel/events/core.c".to_owned(), 12)]);
         assert_eq!(error.to_string(), "the hunk for kernel/events/core.c:12 does not apply");
         assert!(!error.said.contains("hint"), "{}", error.said);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_git_cannot_read_at_all_is_told_in_its_words() {
-        let error = DoesNotApply::parse("Patch format detection failed.");
+        let error = ApplyError::parse("Patch format detection failed.");
         assert_eq!(error.to_string(), "Patch format detection failed.");
     }
 }

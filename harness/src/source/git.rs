@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cache::Lock;
-use crate::host::{self, Missing, Need, find_program};
+use crate::host::{self, MissingTools, Need, find_program};
 use crate::interrupt::Interrupt;
 use crate::printable::printable;
 use crate::process;
@@ -36,7 +36,7 @@ const ADDRESS: &str = "perfsec@localhost";
 pub enum GitError {
     /// It is not on this host.
     #[error(transparent)]
-    Missing(#[from] Missing),
+    Missing(#[from] MissingTools),
     /// It cannot be started.
     #[error("run git in {}", .directory.display())]
     Start {
@@ -111,7 +111,7 @@ const USERS: &[&str] = &[
 
 impl Git {
     /// git in the user's repository. It is only asked there.
-    pub(crate) fn of_user(directory: &Path, interrupt: &Interrupt) -> Self {
+    pub(crate) fn read_only(directory: &Path, interrupt: &Interrupt) -> Self {
         Self {
             directory: directory.to_owned(),
             environment: Vec::new(),
@@ -179,7 +179,7 @@ impl Git {
     fn not_started(&self, source: io::Error) -> GitError {
         // A directory that is gone ends alike.
         if find_program("git").is_err()
-            && let Err(missing) = host::demand(&[Need::KernelBuild])
+            && let Err(missing) = host::require(&[Need::KernelBuild])
         {
             return missing.into();
         }

@@ -10,7 +10,7 @@ use crate::interrupt::Interrupt;
 
 /// A kernel tree as it lies on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Given {
+pub(super) enum TreeInput {
     /// A git repository, or a worktree of one.
     Repository {
         /// The directory in which git is asked.
@@ -24,8 +24,8 @@ pub(super) enum Given {
     Archive(PathBuf),
 }
 
-impl Given {
-    pub(super) fn of(path: &Path, interrupt: &Interrupt) -> Result<Self, SourceError> {
+impl TreeInput {
+    pub(super) fn detect(path: &Path, interrupt: &Interrupt) -> Result<Self, SourceError> {
         let failed = |source| SourceError::Read { path: path.to_owned(), source };
         let useless = |why| SourceError::NotATree { path: path.to_owned(), why };
         let absolute = fs::canonicalize(path).map_err(failed)?;
@@ -57,7 +57,7 @@ impl Given {
         interrupt: &Interrupt,
     ) -> Result<Self, SourceError> {
         let refused = |said| SourceError::Refused { path: path.to_owned(), said };
-        let git = Git::of_user(&directory, interrupt);
+        let git = Git::read_only(&directory, interrupt);
         let ask = |what: &[&str]| {
             git.ask(&[&["rev-parse"], what].concat()).map_err(|error| match error {
                 GitError::Failed { said, .. } => refused(words(&said)),

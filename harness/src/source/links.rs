@@ -31,7 +31,7 @@ impl Links {
     }
 
     /// Whether a directory on the way to an entry is a link.
-    pub(super) fn are_in_the_way_of(&self, place: &Path) -> bool {
+    pub(super) fn block(&self, place: &Path) -> bool {
         place.ancestors().skip(1).any(|parent| self.places.contains(parent))
     }
 
@@ -41,7 +41,7 @@ impl Links {
     }
 
     /// A link that leads out when this many directories around all of them are taken away.
-    pub(super) fn leading_out(&self, around: usize) -> Option<&Path> {
+    pub(super) fn find_escape(&self, around: usize) -> Option<&Path> {
         self.climbs
             .iter()
             .find(|(_, depth, climbs)| climbs + around > *depth && *climbs > 0)
@@ -76,18 +76,18 @@ mod tests {
     ) {
         let mut links = Links::default();
         let added = links.add(Path::new(place), Path::new(target)).is_some();
-        assert_eq!(added && links.leading_out(around).is_none(), stays);
+        assert_eq!(added && links.find_escape(around).is_none(), stays);
     }
 
     #[test]
     fn only_what_is_below_a_link_goes_through_it() {
         let mut links = Links::default();
         links.add(Path::new("linux/a"), Path::new("b")).unwrap();
-        assert!(links.are_in_the_way_of(Path::new("linux/a/c")));
-        assert!(links.are_in_the_way_of(Path::new("linux/a/c/d")));
-        assert!(!links.are_in_the_way_of(Path::new("linux/a")));
+        assert!(links.block(Path::new("linux/a/c")));
+        assert!(links.block(Path::new("linux/a/c/d")));
+        assert!(!links.block(Path::new("linux/a")));
         assert!(links.cover(Path::new("linux/a")) && links.cover(Path::new("linux/a/c")));
         assert!(!links.cover(Path::new("linux")));
-        assert!(!links.are_in_the_way_of(Path::new("linux/ab")));
+        assert!(!links.block(Path::new("linux/ab")));
     }
 }

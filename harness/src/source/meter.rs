@@ -8,12 +8,12 @@ use std::rc::Rc;
 #[derive(Default)]
 pub(super) struct Meter {
     left: Cell<u64>,
-    failed: Cell<Option<Failed>>,
+    failed: Cell<Option<ReadFailure>>,
 }
 
 /// Why an archive could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failed {
+pub(super) enum ReadFailure {
     /// More came than is believed.
     Exceeded,
     /// The archive could not be read or unpacked.
@@ -29,31 +29,31 @@ impl Meter {
     }
 
     /// Whether a reader failed, rather than what is done with what it read.
-    pub(super) fn failed(&self) -> Option<Failed> {
+    pub(super) fn failed(&self) -> Option<ReadFailure> {
         self.failed.get()
     }
 }
 
 /// A reader that stops where the meter says.
-pub(super) struct Metered<R> {
+pub(super) struct MeteredReader<R> {
     pub(super) inner: R,
     pub(super) meter: Rc<Meter>,
 }
 
-impl<R: Read> Read for Metered<R> {
+impl<R: Read> Read for MeteredReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.meter.left.get();
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 && !buffer.is_empty() {
-            self.meter.failed.set(Some(Failed::Exceeded));
+            self.meter.failed.set(Some(ReadFailure::Exceeded));
             return Err(io::Error::other("it is longer than is believed"));
         }
         let read = self.inner.read(&mut buffer[..most]);
         match &read {
-            Ok(0) if most > 0 => self.meter.failed.set(Some(Failed::Ended)),
+            Ok(0) if most > 0 => self.meter.failed.set(Some(ReadFailure::Ended)),
             Ok(count) => self.meter.left.set(left.saturating_sub(*count as u64)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => self.meter.failed.set(Some(Failed::Reading)),
+            Err(_) => self.meter.failed.set(Some(ReadFailure::Reading)),
         }
         read
     }
@@ -66,16 +66,16 @@ mod tests {
     #[test]
     fn what_is_allowed_is_read_and_no_more() {
         let meter = Rc::new(Meter::default());
-        let mut reader = Metered { inner: b"abcdef".as_slice(), meter: Rc::clone(&meter) };
+        let mut reader = MeteredReader { inner: b"abcdef".as_slice(), meter: Rc::clone(&meter) };
         let mut buffer = [0; 8];
         meter.allow(4);
         assert_eq!(reader.read(&mut buffer).unwrap(), 4);
         assert_eq!(meter.failed(), None);
         assert!(reader.read(&mut buffer).is_err());
-        assert_eq!(meter.failed(), Some(Failed::Exceeded));
+        assert_eq!(meter.failed(), Some(ReadFailure::Exceeded));
         meter.allow(4);
         assert_eq!(reader.read(&mut buffer).unwrap(), 2);
         assert_eq!(reader.read(&mut buffer).unwrap(), 0);
-        assert_eq!(meter.failed(), Some(Failed::Ended));
+        assert_eq!(meter.failed(), Some(ReadFailure::Ended));
     }
 }

@@ -14,7 +14,7 @@ mod version;
 
 pub use commit::{Commit, NotACommit};
 pub use debian::{DebianSource, DebianWanted};
-pub use error::{DoesNotApply, SourceError};
+pub use error::{ApplyError, SourceError};
 pub(crate) use git::Git;
 pub use git::GitError;
 pub use repository::Source;

@@ -9,9 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::commit::Commit;
-use super::error::{DoesNotApply, SourceError, quoted};
+use super::error::{ApplyError, SourceError, quoted};
 use super::git::{Git, GitError, words};
-use super::given::Given;
+use super::given::TreeInput;
 use super::top;
 use super::unpack::unpack;
 use crate::cache::{Cache, Lock};
@@ -38,7 +38,7 @@ pub struct Source {
     /// As the user named it.
     path: PathBuf,
     name: String,
-    given: Given,
+    given: TreeInput,
     /// Everything that is made of it.
     root: PathBuf,
     checkout: PathBuf,
@@ -63,16 +63,16 @@ impl Source {
         interrupt: &Interrupt,
         say: &dyn Fn(&str),
     ) -> Result<Self, SourceError> {
-        let given = Given::of(path, interrupt)?;
+        let given = TreeInput::detect(path, interrupt)?;
         let identity = match &given {
-            Given::Repository { common, .. } => format!("git {}", common.display()),
-            Given::Directory(path) => format!("directory {}", path.display()),
-            Given::Archive(file) => {
+            TreeInput::Repository { common, .. } => format!("git {}", common.display()),
+            TreeInput::Directory(path) => format!("directory {}", path.display()),
+            TreeInput::Archive(file) => {
                 let failed = |source| SourceError::Read { path: path.to_owned(), source };
-                format!("archive {}", hash::of_path(file).map_err(failed)?)
+                format!("archive {}", hash::sha256_path(file).map_err(failed)?)
             }
         };
-        let key = &hash::of_bytes(identity.as_bytes())[..NAME];
+        let key = &hash::sha256(identity.as_bytes())[..NAME];
         let lock = cache.lock(&format!("{ROOM}-{key}"), interrupt, || {
             say("waiting for another perfsec that works on the same tree");
         })?;
@@ -132,21 +132,21 @@ impl Source {
     /// When there is no such commit, when it is not a kernel's, and when the tree was changed.
     pub fn resolve(&self, revision: Option<&str>, dirty: bool) -> Result<Commit, SourceError> {
         let commit = match (&self.given, revision) {
-            (Given::Repository { directory, .. }, Some(revision)) => {
+            (TreeInput::Repository { directory, .. }, Some(revision)) => {
                 self.find(directory, revision)?
             }
-            (Given::Repository { directory, .. }, None) => self.as_it_is(directory, dirty)?,
-            (Given::Directory(directory), None) => {
+            (TreeInput::Repository { directory, .. }, None) => self.as_it_is(directory, dirty)?,
+            (TreeInput::Directory(directory), None) => {
                 if let Some(file) = top::lacks(directory) {
                     let why = format!("it has no {file}{}", top::hint(directory));
                     return Err(SourceError::NotATree { path: self.path.clone(), why });
                 }
                 self.snapshot(directory)?
             }
-            (Given::Archive(_), None) => {
+            (TreeInput::Archive(_), None) => {
                 self.named(&self.git.ask(&["rev-parse", "--verify", IMPORT])?)?
             }
-            (Given::Directory(file) | Given::Archive(file), Some(revision)) => {
+            (TreeInput::Directory(file) | TreeInput::Archive(file), Some(revision)) => {
                 return Err(SourceError::NoRevision {
                     revision: revision.to_owned(),
                     path: self.path.clone(),
@@ -200,7 +200,7 @@ impl Source {
     /// # Errors
     ///
     /// When git fails otherwise than by the patch.
-    pub fn apply(&self, mail: &[u8]) -> Result<Result<Commit, DoesNotApply>, SourceError> {
+    pub fn apply(&self, mail: &[u8]) -> Result<Result<Commit, ApplyError>, SourceError> {
         let file = self.root.join("patch");
         fs::write(&file, mail)
             .map_err(|source| SourceError::Read { path: file.clone(), source })?;
@@ -219,7 +219,7 @@ impl Source {
             Ok(_) => Ok(Ok(self.head()?)),
             Err(GitError::Failed { said, .. }) => {
                 self.git.try_ask(&["am", "--abort"])?;
-                Ok(Err(DoesNotApply::parse(&said)))
+                Ok(Err(ApplyError::parse(&said)))
             }
             Err(error) => Err(error.into()),
         }
@@ -249,11 +249,11 @@ impl Source {
     ///
     /// When git fails.
     pub fn describe(&self, commit: &Commit) -> Result<String, SourceError> {
-        let Given::Repository { directory, .. } = &self.given else {
+        let TreeInput::Repository { directory, .. } = &self.given else {
             return Ok(commit.short().to_owned());
         };
         // Tags are the user's; a commit of perfsec's own is none of theirs.
-        let git = Git::of_user(directory, &self.interrupt);
+        let git = Git::read_only(directory, &self.interrupt);
         let described = git.try_ask(&["describe", "--tags", "--abbrev=12", commit.as_str()])?;
         Ok(described.unwrap_or_else(|| commit.short().to_owned()))
     }
@@ -289,8 +289,8 @@ impl Source {
     /// git in the checkout, for what needs objects that the user's repository may only have been promised.
     fn read(&self, what: &[&str]) -> Result<String, SourceError> {
         self.git.ask(what).or_else(|error| match (&error, &self.given) {
-            (GitError::Failed { said, .. }, Given::Repository { directory, .. }) => {
-                let user = Git::of_user(directory, &self.interrupt);
+            (GitError::Failed { said, .. }, TreeInput::Repository { directory, .. }) => {
+                let user = Git::read_only(directory, &self.interrupt);
                 let promised = [
                     "config",
                     "--get-regexp",
@@ -321,7 +321,7 @@ impl Source {
     }
 
     fn find(&self, directory: &Path, revision: &str) -> Result<Commit, SourceError> {
-        let user = Git::of_user(directory, &self.interrupt);
+        let user = Git::read_only(directory, &self.interrupt);
         let wanted = format!("{revision}^{{commit}}");
         match user.ask(&["rev-parse", "--verify", "--end-of-options", &wanted]) {
             Ok(name) => self.named(&name),
@@ -361,7 +361,7 @@ impl Source {
     /// the kernel needs it. Neither does anything of a submodule get into the checkout.
     fn as_it_is(&self, directory: &Path, dirty: bool) -> Result<Commit, SourceError> {
         let head = self.find(directory, "HEAD")?;
-        let user = Git::of_user(directory, &self.interrupt);
+        let user = Git::read_only(directory, &self.interrupt);
         if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
             return Ok(head);
         }
@@ -400,8 +400,8 @@ impl Source {
     }
 
     fn left_out(&self) -> Result<Option<String>, SourceError> {
-        let Given::Repository { directory, .. } = &self.given else { return Ok(None) };
-        let user = Git::of_user(directory, &self.interrupt);
+        let TreeInput::Repository { directory, .. } = &self.given else { return Ok(None) };
+        let user = Git::read_only(directory, &self.interrupt);
         if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
             return Ok(None);
         }
@@ -479,7 +479,7 @@ impl Source {
     fn prepare(&self, cache: &Cache, say: &dyn Fn(&str)) -> Result<(), SourceError> {
         let inside = self.checkout.join(".git");
         let there = inside.join("HEAD").is_file();
-        if let Given::Archive(file) = &self.given {
+        if let TreeInput::Archive(file) = &self.given {
             let imported = || self.git.try_ask(&["rev-parse", "--verify", "--quiet", IMPORT]);
             if !there || imported()?.is_none() {
                 return self.import(file, cache, say);
@@ -487,19 +487,19 @@ impl Source {
         }
         if !there {
             let format = match &self.given {
-                Given::Repository { directory, .. } => {
-                    let user = Git::of_user(directory, &self.interrupt);
+                TreeInput::Repository { directory, .. } => {
+                    let user = Git::read_only(directory, &self.interrupt);
                     user.ask(&["rev-parse", "--show-object-format"])?
                 }
-                Given::Directory(_) | Given::Archive(_) => "sha1".to_owned(),
+                TreeInput::Directory(_) | TreeInput::Archive(_) => "sha1".to_owned(),
             };
             self.initialise(cache, &format)?;
         }
         for left in ["index.lock", "HEAD.lock", "rebase-apply", "BISECT_LOG", "BISECT_START"] {
             self.free(&inside.join(left));
         }
-        if let Given::Repository { directory, .. } = &self.given {
-            let user = Git::of_user(directory, &self.interrupt);
+        if let TreeInput::Repository { directory, .. } = &self.given {
+            let user = Git::read_only(directory, &self.interrupt);
             let path =
                 |what: &str| user.ask(&["rev-parse", "--path-format=absolute", "--git-path", what]);
             let write = |name: &str, text: &[u8]| {

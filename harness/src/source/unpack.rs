@@ -12,7 +12,7 @@ use tar::EntryType;
 use tempfile::TempDir;
 
 use super::links::Links;
-use super::meter::{Failed, Meter, Metered};
+use super::meter::{Meter, MeteredReader, ReadFailure};
 use super::version::{NotATree, version_of_tree};
 use crate::kernel::KernelVersion;
 use crate::kernel::deb::{self, DebError};
@@ -20,7 +20,7 @@ use crate::kernel::packing::Packing;
 use crate::printable::printable_line;
 
 /// Four times what a kernel's source has.
-const LIMIT: Limit = Limit { bytes: 8 << 30, entries: 500_000 };
+const LIMIT: SizeLimit = SizeLimit { bytes: 8 << 30, entries: 500_000 };
 
 /// Between two files of an archive there are at most a long name, a long link and some numbers.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -29,7 +29,7 @@ const LEADS_OUT: &str = "is a link that leads out";
 
 /// How much of an archive is believed.
 #[derive(Clone, Copy, Debug)]
-struct Limit {
+struct SizeLimit {
     /// Of what is unpacked.
     bytes: u64,
     /// Files, directories and links.
@@ -145,8 +145,12 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<KernelVersion, UnpackError>
     unpack_within(archive, into, LIMIT)
 }
 
-fn unpack_within(archive: &Path, into: &Path, limit: Limit) -> Result<KernelVersion, UnpackError> {
-    let job = Job { path: archive, dir: into, limit };
+fn unpack_within(
+    archive: &Path,
+    into: &Path,
+    limit: SizeLimit,
+) -> Result<KernelVersion, UnpackError> {
+    let job = UnpackJob { path: archive, dir: into, limit };
     let unreadable = |source| UnpackError::Read { path: archive.to_path_buf(), source };
     let mut file = File::open(archive).map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {
@@ -160,7 +164,7 @@ fn unpack_within(archive: &Path, into: &Path, limit: Limit) -> Result<KernelVers
     if start.starts_with(b"!<arch>\n") {
         job.unpack_deb(file, staging.path())?;
     } else {
-        let packing = Packing::of_start(&start).unwrap_or(Packing::Plain);
+        let packing = Packing::detect(&start).unwrap_or(Packing::Plain);
         job.unpack_tar(packing.open(file).map_err(|error| job.damaged(error))?, staging.path())?;
     }
     job.move_up(staging.path())?;
@@ -171,25 +175,25 @@ fn unpack_within(archive: &Path, into: &Path, limit: Limit) -> Result<KernelVers
 
 /// One archive on its way into one directory.
 #[derive(Clone, Copy)]
-struct Job<'a> {
+struct UnpackJob<'a> {
     path: &'a Path,
     dir: &'a Path,
-    limit: Limit,
+    limit: SizeLimit,
 }
 
 /// What went wrong inside of a Debian package.
-enum Inside {
+enum DebUnpackError {
     Package(DebError),
     Source(UnpackError),
 }
 
-impl From<DebError> for Inside {
+impl From<DebError> for DebUnpackError {
     fn from(error: DebError) -> Self {
         Self::Package(error)
     }
 }
 
-impl Job<'_> {
+impl UnpackJob<'_> {
     /// Unpacks the tarball that is in a package.
     fn unpack_deb(self, package: File, to: &Path) -> Result<(), UnpackError> {
         let found = deb::with_content(package, |content| {
@@ -199,7 +203,7 @@ impl Job<'_> {
                 let path = entry.path().map_err(DebError::from)?.into_owned();
                 let Some(packing) = tarball(&path) else { continue };
                 let source = packing.open(entry).map_err(DebError::from)?;
-                self.unpack_tar(source, to).map_err(Inside::Source)?;
+                self.unpack_tar(source, to).map_err(DebUnpackError::Source)?;
                 return Ok(true);
             }
             Ok(false)
@@ -210,9 +214,9 @@ impl Job<'_> {
                 let package = printable_line(&format!("{package} {version}"));
                 Err(UnpackError::NoSource { package })
             }
-            Err(Inside::Source(error)) => Err(error),
-            Err(Inside::Package(DebError::Damaged(error))) => Err(self.damaged(error)),
-            Err(Inside::Package(source)) => {
+            Err(DebUnpackError::Source(error)) => Err(error),
+            Err(DebUnpackError::Package(DebError::Damaged(error))) => Err(self.damaged(error)),
+            Err(DebUnpackError::Package(source)) => {
                 Err(UnpackError::Deb { path: self.path.to_path_buf(), source })
             }
         }
@@ -226,7 +230,7 @@ impl Job<'_> {
         }
         let meter = Rc::new(Meter::default());
         let inner = start.as_slice().chain(plain);
-        let mut archive = tar::Archive::new(Metered { inner, meter: Rc::clone(&meter) });
+        let mut archive = tar::Archive::new(MeteredReader { inner, meter: Rc::clone(&meter) });
         // As a checkout by git has it.
         archive.set_mask(0o022);
         let failed = |error| self.failed(error, &meter);
@@ -265,7 +269,7 @@ impl Job<'_> {
         // The checksum of what was packed comes after it.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
         let top = only_directory(to).map_err(|error| self.write(error))?.is_some();
-        match links.leading_out(usize::from(top)) {
+        match links.find_escape(usize::from(top)) {
             Some(link) => Err(self.refused(link, LEADS_OUT)),
             None => Ok(()),
         }
@@ -287,8 +291,8 @@ impl Job<'_> {
     /// Whose fault an error is: the meter knows those that came from the archive.
     fn failed(self, error: io::Error, meter: &Meter) -> UnpackError {
         match meter.failed() {
-            Some(Failed::Exceeded) => self.too_large(),
-            Some(Failed::Reading | Failed::Ended) => self.damaged(error),
+            Some(ReadFailure::Exceeded) => self.too_large(),
+            Some(ReadFailure::Reading | ReadFailure::Ended) => self.damaged(error),
             None => match error.kind() {
                 io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded
@@ -320,7 +324,7 @@ impl Job<'_> {
     }
 
     fn too_large(self) -> UnpackError {
-        let Limit { bytes, entries } = self.limit;
+        let SizeLimit { bytes, entries } = self.limit;
         UnpackError::TooLarge { path: self.path.to_path_buf(), bytes, entries }
     }
 
@@ -331,10 +335,10 @@ impl Job<'_> {
 
 /// How the source in a Debian package is packed, if this file of it is the source.
 fn tarball(path: &Path) -> Option<Packing> {
-    match deb::place(path).as_slice() {
+    match deb::components(path).as_slice() {
         ["usr", "src", name] => {
             let (_, ending) = name.strip_prefix("linux-source-")?.rsplit_once(".tar")?;
-            Packing::of_ending(ending)
+            Packing::from_ending(ending)
         }
         _ => None,
     }
@@ -348,7 +352,7 @@ fn checked(
     links: &mut Links,
 ) -> Result<PathBuf, &'static str> {
     let place = inner(path).ok_or("has a name that leads out")?;
-    if links.are_in_the_way_of(&place) {
+    if links.block(&place) {
         return Err("goes through a link");
     }
     match kind {
@@ -401,7 +405,7 @@ mod tests {
 
     /// An entry of an archive, by its name.
     #[derive(Clone, Copy)]
-    enum Entry<'a> {
+    enum TarEntry<'a> {
         File(&'a str, &'a str),
         Script(&'a str),
         Directory(&'a str),
@@ -411,9 +415,9 @@ mod tests {
         /// What `git archive` begins with.
         Comment,
     }
-    use Entry::{Comment, Directory, File as Plain, HardLink, Link, Pipe, Script};
+    use TarEntry::{Comment, Directory, File as Plain, HardLink, Link, Pipe, Script};
 
-    const TREE: [Entry; 7] = [
+    const TREE: [TarEntry; 7] = [
         Directory("linux-6.1/"),
         Plain("linux-6.1/Makefile", MAKEFILE),
         Plain("linux-6.1/Kconfig", "mainmenu"),
@@ -423,7 +427,7 @@ mod tests {
         HardLink("linux-6.1/scripts/same", "linux-6.1/Kconfig"),
     ];
 
-    fn tar(entries: &[Entry]) -> Vec<u8> {
+    fn tar(entries: &[TarEntry]) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         for entry in entries {
             let (kind, name, content, link) = match *entry {
@@ -450,11 +454,11 @@ mod tests {
         archive.into_inner().unwrap()
     }
 
-    struct Place {
+    struct UnpackFixture {
         dir: TempDir,
     }
 
-    impl Place {
+    impl UnpackFixture {
         fn new() -> Self {
             let dir = TempDir::new().unwrap();
             fs::create_dir(dir.path().join("tree")).unwrap();
@@ -465,15 +469,15 @@ mod tests {
             self.dir.path().join("tree")
         }
 
-        fn unpack(&self, bytes: &[u8], limit: Limit) -> Result<KernelVersion, UnpackError> {
+        fn unpack(&self, bytes: &[u8], limit: SizeLimit) -> Result<KernelVersion, UnpackError> {
             let archive = self.dir.path().join("archive");
             fs::write(&archive, bytes).unwrap();
             unpack_within(&archive, &self.tree(), limit)
         }
     }
 
-    fn refusal(entries: &[Entry]) -> String {
-        Place::new().unpack(&tar(entries), LIMIT).unwrap_err().to_string()
+    fn refusal(entries: &[TarEntry]) -> String {
+        UnpackFixture::new().unpack(&tar(entries), LIMIT).unwrap_err().to_string()
     }
 
     #[rstest]
@@ -490,7 +494,7 @@ mod tests {
         ("./usr/src/linux-source-7.3.tar.zst", &pack(Compression::Zstd, &tar(&TREE))),
     ]))]
     fn a_source_is_unpacked_whatever_it_is_packed_in(#[case] bytes: Vec<u8>) {
-        let place = Place::new();
+        let place = UnpackFixture::new();
         let version = place.unpack(&bytes, LIMIT).unwrap();
         assert_eq!(version, KernelVersion::new(6, 1, 192));
         let tree = place.tree();
@@ -502,7 +506,7 @@ mod tests {
 
     #[test]
     fn files_keep_their_time_and_whether_they_are_programs() {
-        let place = Place::new();
+        let place = UnpackFixture::new();
         place.unpack(&tar(&TREE), LIMIT).unwrap();
         let data = |name: &str| fs::metadata(place.tree().join(name)).unwrap();
         assert_eq!(data("scripts/config").permissions().mode() & 0o777, 0o755);
@@ -514,7 +518,7 @@ mod tests {
 
     #[test]
     fn a_tree_may_stand_in_an_archive_without_a_directory_around_it() {
-        let place = Place::new();
+        let place = UnpackFixture::new();
         let entries = [
             Comment,
             Directory("./"),
@@ -542,14 +546,14 @@ mod tests {
     #[case(&[HardLink("linux/a", "../b")], "is a link that leads out")]
     #[case(&[Pipe("linux/a")], "linux/a is a device or a pipe")]
     #[case(&[Pipe("a\u{1b}[2J")], r"a\u{1b}[2J is a device")]
-    fn an_archive_that_reaches_out_is_refused(#[case] entries: &[Entry], #[case] said: &str) {
+    fn an_archive_that_reaches_out_is_refused(#[case] entries: &[TarEntry], #[case] said: &str) {
         let told = refusal(entries);
         assert!(told.contains(said), "{told}");
     }
 
     #[test]
     fn nothing_is_written_through_a_link_that_was_there() {
-        let place = Place::new();
+        let place = UnpackFixture::new();
         let outside = place.dir.path().join("outside");
         fs::create_dir(&outside).unwrap();
         symlink(&outside, place.tree().join("linux")).unwrap();
@@ -563,7 +567,7 @@ mod tests {
     #[case(&[0; 2048])]
     #[case(&pack(Compression::Xz, b"some text"))]
     fn what_is_no_archive_is_named(#[case] bytes: &[u8]) {
-        let error = Place::new().unpack(bytes, LIMIT).unwrap_err();
+        let error = UnpackFixture::new().unpack(bytes, LIMIT).unwrap_err();
         assert!(matches!(error, UnpackError::NotAnArchive { .. }), "{error}");
         assert!(error.to_string().contains("linux-source-*.deb"), "{error}");
     }
@@ -580,14 +584,15 @@ mod tests {
     #[test]
     fn a_package_of_something_else_is_named() {
         let deb = deb_of_bytes(".xz", &[("./boot/vmlinuz-6.1", b"kernel")]);
-        let error = Place::new().unpack(&deb, LIMIT).unwrap_err();
+        let error = UnpackFixture::new().unpack(&deb, LIMIT).unwrap_err();
         assert!(error.to_string().contains("package linux-image-test 6.1.192-2"), "{error}");
     }
 
     #[test]
     fn an_archive_of_something_else_is_told_by_what_it_lacks() {
-        let error =
-            Place::new().unpack(&tar(&[Plain("perf/Makefile", "all:")]), LIMIT).unwrap_err();
+        let error = UnpackFixture::new()
+            .unpack(&tar(&[Plain("perf/Makefile", "all:")]), LIMIT)
+            .unwrap_err();
         let UnpackError::NotAKernel { source, .. } = &error else { panic!("{error}") };
         assert!(source.to_string().contains("VERSION"), "{source}");
     }
@@ -606,7 +611,7 @@ mod tests {
         } else {
             bytes.truncate(512 * (bytes.len() / 512));
         }
-        let place = Place::new();
+        let place = UnpackFixture::new();
         let error = place.unpack(&bytes[..bytes.len() * quarters / 4], LIMIT).unwrap_err();
         assert!(matches!(error, UnpackError::Damaged { .. }), "{error}");
         place.unpack(&bytes, LIMIT).unwrap();
@@ -616,7 +621,7 @@ mod tests {
     fn a_plain_archive_that_is_cut_between_two_files_is_damaged() {
         let bytes = tar(&TREE);
         let whole = bytes.len() - 1024;
-        let error = Place::new().unpack(&bytes[..whole], LIMIT).unwrap_err();
+        let error = UnpackFixture::new().unpack(&bytes[..whole], LIMIT).unwrap_err();
         assert!(matches!(error, UnpackError::Damaged { .. }), "{error}");
     }
 
@@ -625,15 +630,15 @@ mod tests {
         let mut bytes = pack(Compression::Gzip, &tar(&TREE));
         let checksum = bytes.len() - 8;
         bytes[checksum] ^= 1;
-        let error = Place::new().unpack(&bytes, LIMIT).unwrap_err();
+        let error = UnpackFixture::new().unpack(&bytes, LIMIT).unwrap_err();
         assert!(matches!(error, UnpackError::Damaged { .. }), "{error}");
     }
 
     #[rstest]
-    #[case(Limit { bytes: 50, entries: 100 })]
-    #[case(Limit { bytes: 1 << 20, entries: 3 })]
-    fn what_is_larger_than_a_kernel_is_refused(#[case] limit: Limit) {
-        let error = Place::new().unpack(&tar(&TREE), limit).unwrap_err();
+    #[case(SizeLimit { bytes: 50, entries: 100 })]
+    #[case(SizeLimit { bytes: 1 << 20, entries: 3 })]
+    fn what_is_larger_than_a_kernel_is_refused(#[case] limit: SizeLimit) {
+        let error = UnpackFixture::new().unpack(&tar(&TREE), limit).unwrap_err();
         assert!(matches!(error, UnpackError::TooLarge { .. }), "{error}");
     }
 
@@ -647,7 +652,7 @@ mod tests {
         let mut archive = tar::Builder::new(Vec::new());
         archive.append(&header, name.as_slice()).unwrap();
         let bytes = pack(Compression::Gzip, &archive.into_inner().unwrap());
-        let error = Place::new().unpack(&bytes, LIMIT).unwrap_err();
+        let error = UnpackFixture::new().unpack(&bytes, LIMIT).unwrap_err();
         assert!(matches!(error, UnpackError::TooLarge { .. }), "{error}");
     }
 
@@ -663,7 +668,7 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             bytes.truncate(cut.index(bytes.len() + 1));
-            let place = Place::new();
+            let place = UnpackFixture::new();
             let _ = place.unpack(&bytes, LIMIT);
             prop_assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 2);
         }

@@ -712,8 +712,11 @@ impl ObtainArgs {
         interrupt: &Interrupt,
     ) -> Result<obtain::Options, FragmentError> {
         let Self { dirty, refresh } = *self;
-        let images =
-            if refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
+        let images = if refresh {
+            kernel::ImageOptions::refreshing()
+        } else {
+            kernel::ImageOptions::default()
+        };
         let (recipe, interrupt) = (build.recipe()?, interrupt.clone());
         Ok(obtain::Options { images, recipe, dirty, interrupt })
     }

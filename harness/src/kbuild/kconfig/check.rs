@@ -7,7 +7,7 @@ use crate::kernel::Config;
 
 /// A request, and the fragment that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
+pub struct PlacedRequest<'a> {
     /// The fragment that has the last word on the option.
     pub fragment: &'a Fragment,
     /// Its place among the fragments.
@@ -16,7 +16,7 @@ pub struct Asked<'a> {
     pub request: &'a Request,
 }
 
-impl Asked<'_> {
+impl PlacedRequest<'_> {
     /// Where the request stands: `selinux:6`.
     #[must_use]
     pub fn place(&self) -> String {
@@ -27,34 +27,34 @@ impl Asked<'_> {
 /// What several fragments ask for together. Where more than one speaks of an option, the last one
 /// counts, as for the kernel's `merge_config.sh`.
 #[derive(Clone, Debug, Default)]
-pub struct Requests<'a> {
-    last: HashMap<&'a str, Asked<'a>>,
+pub struct MergedRequests<'a> {
+    last: HashMap<&'a str, PlacedRequest<'a>>,
 }
 
-impl<'a> Requests<'a> {
+impl<'a> MergedRequests<'a> {
     /// The requests of these fragments, in their order.
     #[must_use]
-    pub fn of(fragments: &'a [Fragment]) -> Self {
+    pub fn merge(fragments: &'a [Fragment]) -> Self {
         let mut last = HashMap::new();
         for (index, fragment) in fragments.iter().enumerate() {
             let own = fragment.requests.iter();
-            last.extend(
-                own.map(|request| (request.symbol.as_str(), Asked { fragment, index, request })),
-            );
+            last.extend(own.map(|request| {
+                (request.symbol.as_str(), PlacedRequest { fragment, index, request })
+            }));
         }
         Self { last }
     }
 
     /// What is asked of an option.
     #[must_use]
-    pub fn get(&self, symbol: &str) -> Option<Asked<'a>> {
+    pub fn get(&self, symbol: &str) -> Option<PlacedRequest<'a>> {
         self.last.get(symbol).copied()
     }
 
     /// The requests that a configuration does not meet, in the order of the fragments.
     #[must_use]
-    pub fn unmet(&self, config: &Config) -> Vec<Asked<'a>> {
-        let met = |asked: &Asked<'_>| {
+    pub fn unmet(&self, config: &Config) -> Vec<PlacedRequest<'a>> {
+        let met = |asked: &PlacedRequest<'_>| {
             let value = config.get(&format!("CONFIG_{}", asked.request.symbol));
             asked.request.wanted.is_met_by(value)
         };
@@ -74,7 +74,7 @@ mod tests {
         let fragments: Vec<_> =
             fragments.iter().map(|text| Fragment::parse("own", text).unwrap()).collect();
         let config = Config::parse(config);
-        let unmet = Requests::of(&fragments).unmet(&config);
+        let unmet = MergedRequests::merge(&fragments).unmet(&config);
         unmet.iter().map(|asked| asked.request.to_string()).collect()
     }
 

@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::check::{Asked, Requests};
+use super::check::{MergedRequests, PlacedRequest};
 use super::definition::Tree;
-use super::error::{Dropped, KconfigError};
+use super::error::{DroppedOption, KconfigError};
 use super::fragment::Fragment;
 use super::reason::Reason;
 use crate::kernel::{Config, KernelVersion};
@@ -24,7 +24,7 @@ const RESULT: &str = ".config";
 
 /// A tree, and the folder in which it is built.
 #[derive(Clone, Debug)]
-pub struct Configure<'a> {
+pub struct Configurator<'a> {
     /// The kernel's source, never built in place.
     pub tree: &'a Path,
     /// The folder for `O=`, an absolute path; it exists.
@@ -35,7 +35,7 @@ pub struct Configure<'a> {
     pub make: &'a [String],
 }
 
-impl Configure<'_> {
+impl Configurator<'_> {
     /// Writes `.config` in the folder of the build, and reads it back.
     ///
     /// `run` executes one command and says whether it ended well. A `.config` that stays the same
@@ -117,8 +117,8 @@ impl Configure<'_> {
         &self,
         fragments: &[Fragment],
         config: &Config,
-    ) -> Result<Vec<Dropped>, KconfigError> {
-        let requests = Requests::of(fragments);
+    ) -> Result<Vec<DroppedOption>, KconfigError> {
+        let requests = MergedRequests::merge(fragments);
         if requests.unmet(config).is_empty() {
             return Ok(Vec::new());
         }
@@ -138,14 +138,14 @@ impl Configure<'_> {
 
 /// What was not met and is to be told, with the reasons.
 fn dropped(
-    requests: &Requests<'_>,
+    requests: &MergedRequests<'_>,
     tree: &Tree,
     config: &Config,
     version: KernelVersion,
-) -> Vec<Dropped> {
-    let tell = |asked: Asked<'_>| {
-        let Asked { fragment, index, request } = asked;
-        let reason = Reason::of(request, requests, tree, config);
+) -> Vec<DroppedOption> {
+    let tell = |asked: PlacedRequest<'_>| {
+        let PlacedRequest { fragment, index, request } = asked;
+        let reason = Reason::find(request, requests, tree, config);
         let excused = match &reason {
             Reason::NoSuchOption { .. } => {
                 fragment.generated || request.mark.is_some_and(|mark| mark.excuses(version))
@@ -157,7 +157,7 @@ fn dropped(
             }
             _ => false,
         };
-        (!excused).then(|| Dropped {
+        (!excused).then(|| DroppedOption {
             line: request.to_string(),
             place: asked.place(),
             value: config.get(&format!("CONFIG_{}", request.symbol)).map(str::to_owned),
@@ -216,8 +216,8 @@ mod tests {
         let (_folder, tree) = tree(&[("Kconfig", kconfig)]);
         let fragments = fragments(all);
         let config = Config::parse(config);
-        let dropped = dropped(&Requests::of(&fragments), &tree, &config, version());
-        dropped.iter().map(Dropped::to_string).collect()
+        let dropped = dropped(&MergedRequests::merge(&fragments), &tree, &config, version());
+        dropped.iter().map(DroppedOption::to_string).collect()
     }
 
     #[rstest]
@@ -265,13 +265,13 @@ mod tests {
     }
 
     /// A kernel tree whose make and script do what `make` says, as far as configuring goes.
-    struct Sham {
+    struct FakeMake {
         _folder: tempfile::TempDir,
         tree: PathBuf,
         out: PathBuf,
     }
 
-    impl Sham {
+    impl FakeMake {
         /// The script joins its files; a `make` of the last step copies what was merged, without
         /// the options that `drops` names.
         fn new() -> Self {
@@ -293,7 +293,7 @@ mod tests {
         fn run(&self, fragments: &[Fragment], drops: &str) -> Result<Config, KconfigError> {
             let make = [format!("DROPS={drops}"), "--silent".to_owned()];
             let configure =
-                Configure { tree: &self.tree, out: &self.out, version: version(), make: &make };
+                Configurator { tree: &self.tree, out: &self.out, version: version(), make: &make };
             configure.run(fragments, &mut |mut command| {
                 assert!(command.status().unwrap().success(), "{command:?}");
                 Ok(())
@@ -307,47 +307,47 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_is_merged_in_its_order_over_the_base() {
-        let sham = Sham::new();
+        let fake = FakeMake::new();
         let all = fragments(&[("one", "CONFIG_A=y\n"), ("two", "# a\nCONFIG_C=\"d e\"\n")]);
-        let config = sham.run(&all, "nothing").unwrap();
+        let config = fake.run(&all, "nothing").unwrap();
         assert_eq!(config.get("CONFIG_C"), Some("d e"));
-        let text = fs::read_to_string(sham.result()).unwrap();
+        let text = fs::read_to_string(fake.result()).unwrap();
         assert_eq!(text, "CONFIG_BASE=y\nCONFIG_A=y\nCONFIG_C=\"d e\"\n");
     }
 
     #[test]
     fn a_configuration_that_stays_the_same_keeps_its_time() {
-        let sham = Sham::new();
-        let time = || fs::metadata(sham.result()).unwrap().modified().unwrap();
+        let fake = FakeMake::new();
+        let time = || fs::metadata(fake.result()).unwrap().modified().unwrap();
         let all = fragments(&[("own", "CONFIG_A=y\n")]);
-        sham.run(&all, "nothing").unwrap();
+        fake.run(&all, "nothing").unwrap();
         let past = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
-        fs::File::options().write(true).open(sham.result()).unwrap().set_modified(past).unwrap();
-        sham.run(&all, "nothing").unwrap();
+        fs::File::options().write(true).open(fake.result()).unwrap().set_modified(past).unwrap();
+        fake.run(&all, "nothing").unwrap();
         assert_eq!(time(), past);
-        sham.run(&fragments(&[("own", "# CONFIG_A is not set\n")]), "nothing").unwrap();
+        fake.run(&fragments(&[("own", "# CONFIG_A is not set\n")]), "nothing").unwrap();
         assert!(time() > past);
     }
 
     #[test]
     fn a_dropped_option_is_an_error_and_leaves_the_former_configuration() {
-        let sham = Sham::new();
-        sham.run(&fragments(&[("own", "CONFIG_C=y\n")]), "nothing").unwrap();
-        let former = fs::read(sham.result()).unwrap();
-        let error = sham.run(&fragments(&[("own", "CONFIG_A=y\n")]), "CONFIG_A").unwrap_err();
+        let fake = FakeMake::new();
+        fake.run(&fragments(&[("own", "CONFIG_C=y\n")]), "nothing").unwrap();
+        let former = fs::read(fake.result()).unwrap();
+        let error = fake.run(&fragments(&[("own", "CONFIG_A=y\n")]), "CONFIG_A").unwrap_err();
         assert_eq!(
             error.to_string(),
             "configure Linux 6.1.192: 1 option did not come out as asked for\n  \
              CONFIG_A=y (own:1) is not set: it needs B, which this tree does not have (Kconfig:1)"
         );
-        assert_eq!(fs::read(sham.result()).unwrap(), former);
+        assert_eq!(fs::read(fake.result()).unwrap(), former);
     }
 
     #[test]
     fn a_command_that_fails_ends_it() {
-        let sham = Sham::new();
+        let fake = FakeMake::new();
         let configure =
-            Configure { tree: &sham.tree, out: &sham.out, version: version(), make: &[] };
+            Configurator { tree: &fake.tree, out: &fake.out, version: version(), make: &[] };
         let mut run = 0;
         let error = configure.run(&[], &mut |_| {
             run += 1;
@@ -366,7 +366,7 @@ mod tests {
         #[case] what: &str,
     ) {
         let make = [];
-        let configure = Configure {
+        let configure = Configurator {
             tree: Path::new("/tree"),
             out: Path::new(out),
             version: version(),
@@ -382,7 +382,7 @@ mod tests {
         let source = super::super::fixture::real_tree();
         let tree = source.directory();
         let folder = tempfile::tempdir().unwrap();
-        let configure = Configure {
+        let configure = Configurator {
             tree,
             out: folder.path(),
             version: crate::source::version_of_tree(tree).unwrap(),

@@ -10,7 +10,7 @@ use super::expression::Expression;
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     pub(super) options: HashMap<String, Vec<Definition>>,
-    pub(super) scopes: Vec<Scope>,
+    pub(super) scopes: Vec<KconfigScope>,
     /// Who turns an option on, by the option's name.
     pub(super) selects: HashMap<String, Vec<Select>>,
 }
@@ -18,13 +18,13 @@ pub struct Tree {
 /// One `config` of an option; some have several.
 #[derive(Clone, Debug)]
 pub(super) struct Definition {
-    pub(super) place: Place,
-    pub(super) kind: Option<Kind>,
+    pub(super) place: KconfigLocation,
+    pub(super) kind: Option<OptionKind>,
     /// Whether a person can set it, and when: without one an option is only selected or computed.
     pub(super) prompt: Option<Prompt>,
-    pub(super) depends: Vec<Condition>,
-    pub(super) defaults: Vec<Default>,
-    pub(super) ranges: Vec<Range>,
+    pub(super) depends: Vec<Dependency>,
+    pub(super) defaults: Vec<DefaultValue>,
+    pub(super) ranges: Vec<ValueRange>,
     /// The innermost `if`, `menu` or `choice` around it: an index of [`Tree::scopes`].
     pub(super) scope: Option<usize>,
     /// A former name, only there so that old configurations keep their values.
@@ -33,7 +33,7 @@ pub(super) struct Definition {
 
 /// What values an option has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum OptionKind {
     Bool,
     Tristate,
     Int,
@@ -49,14 +49,14 @@ pub(super) struct Prompt {
 
 /// A `default`.
 #[derive(Clone, Debug)]
-pub(super) struct Default {
+pub(super) struct DefaultValue {
     pub(super) value: String,
     pub(super) only_if: Option<String>,
 }
 
 /// A `range`.
 #[derive(Clone, Debug)]
-pub(super) struct Range {
+pub(super) struct ValueRange {
     pub(super) low: String,
     pub(super) high: String,
     pub(super) only_if: Option<String>,
@@ -72,25 +72,25 @@ pub(super) struct Select {
 
 /// What stands around definitions.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
+pub(super) struct KconfigScope {
     pub(super) parent: Option<usize>,
     pub(super) choice: bool,
-    pub(super) depends: Vec<Condition>,
+    pub(super) depends: Vec<Dependency>,
     /// When what is within can be asked for.
-    pub(super) visible: Vec<Condition>,
+    pub(super) visible: Vec<Dependency>,
     /// The options directly or indirectly within, when it is a choice.
     pub(super) members: Vec<String>,
 }
 
 /// A `depends on` or the like, as it is written.
 #[derive(Clone, Debug)]
-pub(super) struct Condition {
+pub(super) struct Dependency {
     pub(super) text: String,
     /// `depends on A if B`, since Linux 7.0: without B nothing is demanded.
     pub(super) only_if: Option<String>,
 }
 
-impl Condition {
+impl Dependency {
     /// What must hold; `None` when it cannot be read.
     pub(super) fn expression(&self) -> Option<Expression> {
         let demanded = Expression::whole(&self.text)?;
@@ -106,14 +106,14 @@ impl Condition {
 
 /// A line of a Kconfig file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct KconfigLocation {
     /// The file, from the root of the tree.
     pub(super) file: Arc<str>,
     /// Its line, from 1.
     pub(super) line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for KconfigLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -134,7 +134,7 @@ impl Tree {
     pub(super) fn scopes_of<'a>(
         &'a self,
         definition: &Definition,
-    ) -> impl Iterator<Item = &'a Scope> + use<'a> {
+    ) -> impl Iterator<Item = &'a KconfigScope> + use<'a> {
         let scope = |index: usize| self.scopes.get(index);
         std::iter::successors(definition.scope.and_then(scope), move |inner| {
             inner.parent.and_then(scope)
@@ -147,7 +147,7 @@ impl Tree {
         definition: &'a Definition,
     ) -> impl Iterator<Item = Expression> + use<'a> {
         let around = self.scopes_of(definition).flat_map(|scope| &scope.depends);
-        definition.depends.iter().chain(around).filter_map(Condition::expression)
+        definition.depends.iter().chain(around).filter_map(Dependency::expression)
     }
 
     /// Everything that must hold for a person to be asked; without [`depends`](Self::depends).
@@ -157,11 +157,11 @@ impl Tree {
     ) -> impl Iterator<Item = Expression> + use<'a> {
         let own = definition.prompt.iter().filter_map(|prompt| prompt.only_if.as_deref());
         let around = self.scopes_of(definition).flat_map(|scope| &scope.visible);
-        own.filter_map(Expression::whole).chain(around.filter_map(Condition::expression))
+        own.filter_map(Expression::whole).chain(around.filter_map(Dependency::expression))
     }
 
     /// The choice that an option is one answer of.
-    pub(super) fn choice_of<'a>(&'a self, definition: &Definition) -> Option<&'a Scope> {
+    pub(super) fn choice_of<'a>(&'a self, definition: &Definition) -> Option<&'a KconfigScope> {
         self.scopes_of(definition).find(|scope| scope.choice)
     }
 

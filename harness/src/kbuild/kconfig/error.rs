@@ -88,13 +88,13 @@ pub enum KconfigError {
         /// The tree's version.
         version: KernelVersion,
         /// What, in the order of the fragments; never empty.
-        dropped: Vec<Dropped>,
+        dropped: Vec<DroppedOption>,
     },
 }
 
 /// A request that was not met, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dropped {
+pub struct DroppedOption {
     /// The line of the fragment: `CONFIG_INET=y`.
     pub line: String,
     /// Where it stands: `selinux:6`.
@@ -107,7 +107,7 @@ pub struct Dropped {
     pub reason: Reason,
 }
 
-impl fmt::Display for Dropped {
+impl fmt::Display for DroppedOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}) ", self.line, printable_line(&self.place))?;
         match &self.value {
@@ -126,7 +126,7 @@ impl fmt::Display for Dropped {
 /// How many dropped options are told one by one.
 const TOLD: usize = 20;
 
-fn told(dropped: &[Dropped]) -> String {
+fn told(dropped: &[DroppedOption]) -> String {
     let mut text = format!("{} did not come out as asked for", counted(dropped.len(), "option"));
     for own in dropped.iter().take(TOLD) {
         text.push_str("\n  ");
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn only_so_many_dropped_options_are_told_and_what_a_file_says_is_made_printable() {
-        let own = Dropped {
+        let own = DroppedOption {
             line: "CONFIG_A=y".to_owned(),
             place: "a\u{1b}[2J:1".to_owned(),
             value: Some("m".to_owned()),

@@ -21,7 +21,7 @@ pub(super) enum Expression {
     /// One of them: `… || …`
     Any(Vec<Expression>),
     /// Two values side by side.
-    Compare(Operand, Comparison, Operand),
+    Compare(Operand, CompareOp, Operand),
 }
 
 /// What stands for a value.
@@ -37,7 +37,7 @@ pub(super) enum Operand {
 
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(super) enum CompareOp {
     Equal,
     Unequal,
     Less,
@@ -61,7 +61,7 @@ pub(super) enum Truth {
 
 impl Truth {
     /// The value of a text as Kconfig takes it in a condition.
-    fn of(value: Option<&str>) -> Self {
+    fn from_value(value: Option<&str>) -> Self {
         match value {
             Some("y") => Self::Yes,
             Some("m") => Self::Module,
@@ -95,7 +95,7 @@ impl Expression {
     /// Reads a condition, up to its end or to the word `if`; returns the rest, which begins with
     /// `if` or is empty. `None` when it is none.
     pub(super) fn parse(text: &str) -> Option<(Self, &str)> {
-        let mut reader = Reader { rest: text };
+        let mut reader = ExpressionReader { rest: text };
         let expression = reader.any(0)?;
         let rest = reader.rest.trim_start();
         (rest.is_empty() || condition_follows(rest)).then_some((expression, rest))
@@ -110,7 +110,7 @@ impl Expression {
     pub(super) fn evaluate(&self, config: &Config) -> Truth {
         match self {
             Self::Operand(Operand::Macro(_)) => Truth::Unknown,
-            Self::Operand(operand) => Truth::of(operand.value(config)),
+            Self::Operand(operand) => Truth::from_value(operand.value(config)),
             Self::Not(inner) => inner.evaluate(config).not(),
             Self::All(all) => {
                 all.iter().fold(Truth::Yes, |truth, next| truth.and(next.evaluate(config)))
@@ -152,7 +152,7 @@ impl Operand {
     }
 }
 
-impl Comparison {
+impl CompareOp {
     /// As numbers when both are, else as texts.
     fn holds(self, left: &str, right: &str) -> bool {
         // An option without a value is "n" to y, m and n, and empty to any other text.
@@ -173,11 +173,11 @@ impl Comparison {
     }
 }
 
-struct Reader<'a> {
+struct ExpressionReader<'a> {
     rest: &'a str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ExpressionReader<'a> {
     fn any(&mut self, depth: usize) -> Option<Expression> {
         self.list("||", depth, Self::all, Expression::Any)
     }
@@ -215,12 +215,12 @@ impl<'a> Reader<'a> {
         }
         let left = self.operand()?;
         let comparison = [
-            ("!=", Comparison::Unequal),
-            ("<=", Comparison::LessOrEqual),
-            (">=", Comparison::GreaterOrEqual),
-            ("=", Comparison::Equal),
-            ("<", Comparison::Less),
-            (">", Comparison::Greater),
+            ("!=", CompareOp::Unequal),
+            ("<=", CompareOp::LessOrEqual),
+            (">=", CompareOp::GreaterOrEqual),
+            ("=", CompareOp::Equal),
+            ("<", CompareOp::Less),
+            (">", CompareOp::Greater),
         ]
         .into_iter()
         .find(|(sign, _)| self.takes(sign));
@@ -322,12 +322,12 @@ impl fmt::Display for Expression {
             Self::Any(any) => list(f, any, " || "),
             Self::Compare(left, comparison, right) => {
                 let sign = match comparison {
-                    Comparison::Equal => "=",
-                    Comparison::Unequal => "!=",
-                    Comparison::Less => "<",
-                    Comparison::LessOrEqual => "<=",
-                    Comparison::Greater => ">",
-                    Comparison::GreaterOrEqual => ">=",
+                    CompareOp::Equal => "=",
+                    CompareOp::Unequal => "!=",
+                    CompareOp::Less => "<",
+                    CompareOp::LessOrEqual => "<=",
+                    CompareOp::Greater => ">",
+                    CompareOp::GreaterOrEqual => ">=",
                 };
                 write!(f, "{left} {sign} {right}")
             }

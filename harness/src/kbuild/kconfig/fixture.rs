@@ -6,7 +6,7 @@ use super::definition::Tree;
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
 use crate::kbuild;
-use crate::kernel::Options;
+use crate::kernel::ImageOptions;
 use crate::source::Source;
 
 /// A real tree, checked out: the one that `PERFSEC_TEST_TREE` names as `perfsec kernel build` takes it, else
@@ -15,7 +15,7 @@ pub(super) fn real_tree() -> Source {
     let named = std::env::var("PERFSEC_TEST_TREE");
     let spec = named.as_deref().unwrap_or("debian:6.1").parse().expect("a tree");
     let (cache, interrupt) = (Cache::open().expect("a cache"), Interrupt::default());
-    let source = kbuild::open(&spec, &cache, Options::default(), &interrupt, &|_| {});
+    let source = kbuild::open(&spec, &cache, ImageOptions::default(), &interrupt, &|_| {});
     let source = source.expect("a kernel tree");
     let commit = source.resolve(spec.revision.as_deref(), true).expect("a commit");
     source.check_out(&commit).expect("a checkout");

@@ -45,18 +45,18 @@ pub struct Request {
     /// The option's name without `CONFIG_`.
     pub symbol: String,
     /// Its value.
-    pub wanted: Wanted,
+    pub wanted: RequestedValue,
     /// The number of the line, from 1.
     pub line: usize,
     /// The trees that may lack the option.
-    pub mark: Option<Mark>,
+    pub mark: Option<TreeMark>,
     /// The comment above it, in one line; empty when there is none.
     pub comment: String,
 }
 
 /// The value that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum RequestedValue {
     /// Built in: `=y`.
     BuiltIn,
     /// As a module: `=m`.
@@ -71,7 +71,7 @@ pub enum Wanted {
 
 /// Which trees may lack an option, said in the comment directly above its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum TreeMark {
     /// `# since 6.4`: older ones.
     Since(KernelVersion),
     /// `# until 6.5`: that and newer ones.
@@ -124,7 +124,7 @@ impl Fragment {
     pub fn parse(name: &str, text: &str) -> Result<Self, FragmentError> {
         let mut requests: Vec<Request> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
-        let mut above = Above::default();
+        let mut above = PendingComment::default();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
             let line = line.trim_end();
@@ -134,16 +134,16 @@ impl Fragment {
                 reason,
             };
             match read_line(line).map_err(&error)? {
-                Line::Empty => above = Above::default(),
-                Line::Comment(words) => above.add(words).map_err(error)?,
-                Line::Request(symbol, wanted) => {
+                FragmentLine::Empty => above = PendingComment::default(),
+                FragmentLine::Comment(words) => above.add(words).map_err(error)?,
+                FragmentLine::Request(symbol, wanted) => {
                     if let Some(first) = seen.insert(symbol.clone(), number) {
                         return Err(error(format!(
                             "CONFIG_{symbol} is asked for on line {first} already; keep one of \
                              them"
                         )));
                     }
-                    let Above { mark, comment } = std::mem::take(&mut above);
+                    let PendingComment { mark, comment } = std::mem::take(&mut above);
                     requests.push(Request { symbol, wanted, line: number, mark, comment });
                 }
             }
@@ -154,15 +154,15 @@ impl Fragment {
 }
 
 /// A line of a fragment.
-enum Line<'a> {
+enum FragmentLine<'a> {
     Empty,
     Comment(&'a str),
-    Request(String, Wanted),
+    Request(String, RequestedValue),
 }
 
-fn read_line(line: &str) -> Result<Line<'_>, String> {
+fn read_line(line: &str) -> Result<FragmentLine<'_>, String> {
     if line.trim().is_empty() {
-        return Ok(Line::Empty);
+        return Ok(FragmentLine::Empty);
     }
     if let Some(words) = line.strip_prefix('#') {
         if let Some(symbol) = words.trim().strip_suffix(" is not set")
@@ -171,11 +171,11 @@ fn read_line(line: &str) -> Result<Line<'_>, String> {
         {
             // The kernel reads this comment, and only when it is written exactly so.
             if line == format!("# {PREFIX}{symbol} is not set") {
-                return Ok(Line::Request(symbol.to_owned(), Wanted::Unset));
+                return Ok(FragmentLine::Request(symbol.to_owned(), RequestedValue::Unset));
             }
             return Err(format!("write `# {PREFIX}{symbol} is not set`, with these spaces"));
         }
-        return Ok(Line::Comment(words.trim()));
+        return Ok(FragmentLine::Comment(words.trim()));
     }
     let neither = || {
         format!(
@@ -188,14 +188,14 @@ fn read_line(line: &str) -> Result<Line<'_>, String> {
         .and_then(|rest| rest.split_once('='))
         .filter(|(symbol, _)| is_name(symbol))
         .ok_or_else(neither)?;
-    let wanted = Wanted::parse(value).ok_or_else(|| {
+    let wanted = RequestedValue::parse(value).ok_or_else(|| {
         format!(
             "the value {:?} of CONFIG_{symbol} is neither y, m, n, a number, nor a text in double \
              quotes",
             value.chars().take(SHOWN).collect::<String>()
         )
     })?;
-    Ok(Line::Request(symbol.to_owned(), wanted))
+    Ok(FragmentLine::Request(symbol.to_owned(), wanted))
 }
 
 fn is_name(text: &str) -> bool {
@@ -204,14 +204,14 @@ fn is_name(text: &str) -> bool {
 
 /// The comment lines directly above a request.
 #[derive(Default)]
-struct Above {
-    mark: Option<Mark>,
+struct PendingComment {
+    mark: Option<TreeMark>,
     comment: String,
 }
 
-impl Above {
+impl PendingComment {
     fn add(&mut self, words: &str) -> Result<(), String> {
-        if let Some(mark) = Mark::parse(words).map_err(|error| format!("cannot {error}"))? {
+        if let Some(mark) = TreeMark::parse(words).map_err(|error| format!("cannot {error}"))? {
             if self.mark.is_some() {
                 return Err("a second mark above one option; keep one of them".to_owned());
             }
@@ -225,7 +225,7 @@ impl Above {
     }
 }
 
-impl Mark {
+impl TreeMark {
     /// Reads a mark at the beginning of a comment. `since` and `until` are words of prose too, unless
     /// a number follows.
     fn parse(words: &str) -> Result<Option<Self>, VersionError> {
@@ -254,7 +254,7 @@ impl Mark {
     }
 }
 
-impl Wanted {
+impl RequestedValue {
     fn parse(value: &str) -> Option<Self> {
         Some(match value {
             "y" => Self::BuiltIn,
@@ -305,11 +305,11 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let symbol = &self.symbol;
         match &self.wanted {
-            Wanted::BuiltIn => write!(f, "{PREFIX}{symbol}=y"),
-            Wanted::Module => write!(f, "{PREFIX}{symbol}=m"),
-            Wanted::Unset => write!(f, "# {PREFIX}{symbol} is not set"),
-            Wanted::Number(number) => write!(f, "{PREFIX}{symbol}={number}"),
-            Wanted::Text(text) => write!(f, "{PREFIX}{symbol}=\"{text}\""),
+            RequestedValue::BuiltIn => write!(f, "{PREFIX}{symbol}=y"),
+            RequestedValue::Module => write!(f, "{PREFIX}{symbol}=m"),
+            RequestedValue::Unset => write!(f, "# {PREFIX}{symbol} is not set"),
+            RequestedValue::Number(number) => write!(f, "{PREFIX}{symbol}={number}"),
+            RequestedValue::Text(text) => write!(f, "{PREFIX}{symbol}=\"{text}\""),
         }
     }
 }
@@ -329,15 +329,18 @@ mod tests {
     }
 
     #[rstest]
-    #[case("CONFIG_A=y", Wanted::BuiltIn)]
-    #[case("CONFIG_A=m", Wanted::Module)]
-    #[case("# CONFIG_A is not set", Wanted::Unset)]
-    #[case("CONFIG_A=18", Wanted::Number("18".into()))]
-    #[case("CONFIG_A=-1", Wanted::Number("-1".into()))]
-    #[case("CONFIG_A=0x1000000", Wanted::Number("0x1000000".into()))]
-    #[case("CONFIG_A=\"\"", Wanted::Text(String::new()))]
-    #[case(r#"CONFIG_A="a \"b\" \\""#, Wanted::Text(r#"a \"b\" \\"#.into()))]
-    fn a_line_is_read_and_shown_as_it_is_written(#[case] line: &str, #[case] wanted: Wanted) {
+    #[case("CONFIG_A=y", RequestedValue::BuiltIn)]
+    #[case("CONFIG_A=m", RequestedValue::Module)]
+    #[case("# CONFIG_A is not set", RequestedValue::Unset)]
+    #[case("CONFIG_A=18", RequestedValue::Number("18".into()))]
+    #[case("CONFIG_A=-1", RequestedValue::Number("-1".into()))]
+    #[case("CONFIG_A=0x1000000", RequestedValue::Number("0x1000000".into()))]
+    #[case("CONFIG_A=\"\"", RequestedValue::Text(String::new()))]
+    #[case(r#"CONFIG_A="a \"b\" \\""#, RequestedValue::Text(r#"a \"b\" \\"#.into()))]
+    fn a_line_is_read_and_shown_as_it_is_written(
+        #[case] line: &str,
+        #[case] wanted: RequestedValue,
+    ) {
         let fragment = parse(line);
         assert_eq!(fragment.requests[0].wanted, wanted);
         assert_eq!(fragment.requests[0].to_string(), line);
@@ -345,7 +348,7 @@ mod tests {
 
     #[test]
     fn off_has_two_spellings() {
-        assert_eq!(parse("CONFIG_A=n").requests[0].wanted, Wanted::Unset);
+        assert_eq!(parse("CONFIG_A=n").requests[0].wanted, RequestedValue::Unset);
     }
 
     #[rstest]
@@ -385,19 +388,19 @@ mod tests {
              # until 6.5\n\nCONFIG_C=y\n# since it is prose\nCONFIG_D=y\n# optional: compilers\nCONFIG_E=y\n",
         );
         let marks: Vec<_> = fragment.requests.iter().map(|request| request.mark).collect();
-        let since = Mark::Since(KernelVersion::new(6, 4, 0));
-        assert_eq!(marks, [Some(since), None, None, None, Some(Mark::Optional)]);
+        let since = TreeMark::Since(KernelVersion::new(6, 4, 0));
+        assert_eq!(marks, [Some(since), None, None, None, Some(TreeMark::Optional)]);
         assert_eq!(fragment.requests[0].comment, "What it is for, since 6.4: in two lines.");
         assert_eq!(fragment.requests[1].comment, "");
     }
 
     #[rstest]
-    #[case(Mark::Since(KernelVersion::new(6, 4, 0)), "6.3.9", true)]
-    #[case(Mark::Since(KernelVersion::new(6, 4, 0)), "6.4", false)]
-    #[case(Mark::Until(KernelVersion::new(6, 4, 0)), "6.3", true)]
-    #[case(Mark::Optional, "6.4", true)]
+    #[case(TreeMark::Since(KernelVersion::new(6, 4, 0)), "6.3.9", true)]
+    #[case(TreeMark::Since(KernelVersion::new(6, 4, 0)), "6.4", false)]
+    #[case(TreeMark::Until(KernelVersion::new(6, 4, 0)), "6.3", true)]
+    #[case(TreeMark::Optional, "6.4", true)]
     fn a_mark_excuses_the_trees_that_lack_the_option(
-        #[case] mark: Mark,
+        #[case] mark: TreeMark,
         #[case] version: KernelVersion,
         #[case] excused: bool,
     ) {
@@ -405,19 +408,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Wanted::BuiltIn, Some("y"), true)]
-    #[case(Wanted::BuiltIn, Some("m"), false)]
-    #[case(Wanted::BuiltIn, None, false)]
-    #[case(Wanted::Module, Some("y"), false)]
-    #[case(Wanted::Unset, None, true)]
-    #[case(Wanted::Unset, Some("y"), false)]
-    #[case(Wanted::Number("0x10".into()), Some("16"), true)]
-    #[case(Wanted::Number("4".into()), Some("3"), false)]
-    #[case(Wanted::Text("a,b".into()), Some("a,b"), true)]
-    #[case(Wanted::Text("a,b".into()), Some("a"), false)]
-    #[case(Wanted::Text(String::new()), None, true)]
+    #[case(RequestedValue::BuiltIn, Some("y"), true)]
+    #[case(RequestedValue::BuiltIn, Some("m"), false)]
+    #[case(RequestedValue::BuiltIn, None, false)]
+    #[case(RequestedValue::Module, Some("y"), false)]
+    #[case(RequestedValue::Unset, None, true)]
+    #[case(RequestedValue::Unset, Some("y"), false)]
+    #[case(RequestedValue::Number("0x10".into()), Some("16"), true)]
+    #[case(RequestedValue::Number("4".into()), Some("3"), false)]
+    #[case(RequestedValue::Text("a,b".into()), Some("a,b"), true)]
+    #[case(RequestedValue::Text("a,b".into()), Some("a"), false)]
+    #[case(RequestedValue::Text(String::new()), None, true)]
     fn a_value_meets_what_was_asked_for(
-        #[case] wanted: Wanted,
+        #[case] wanted: RequestedValue,
         #[case] value: Option<&str>,
         #[case] met: bool,
     ) {

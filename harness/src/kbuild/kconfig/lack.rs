@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::check::Requests;
+use super::check::MergedRequests;
 use super::definition::{Definition, Tree};
-use super::expression::{Comparison, Expression, Operand, Truth};
-use super::fragment::Wanted;
+use super::expression::{CompareOp, Expression, Operand, Truth};
+use super::fragment::RequestedValue;
 use crate::kernel::Config;
 
 /// How many steps are followed from an option to what it needs.
@@ -79,14 +79,14 @@ pub enum Lack {
 }
 
 /// Finds what conditions lack, in a tree under a configuration.
-pub(super) struct Search<'a> {
+pub(super) struct LackSearch<'a> {
     pub(super) tree: &'a Tree,
     pub(super) config: &'a Config,
     /// What was asked for.
-    pub(super) requests: &'a Requests<'a>,
+    pub(super) requests: &'a MergedRequests<'a>,
 }
 
-impl Search<'_> {
+impl LackSearch<'_> {
     /// What these conditions lack to be at least `level`; empty when they are.
     pub(super) fn lacks(
         &self,
@@ -135,10 +135,10 @@ impl Search<'_> {
             Expression::Operand(Operand::Constant(_)) => as_written(),
             Expression::Compare(Operand::Symbol(symbol), comparison, Operand::Constant(value)) => {
                 match (comparison, value.as_str()) {
-                    (Comparison::Equal, "y") | (Comparison::Unequal, "n") => {
+                    (CompareOp::Equal, "y") | (CompareOp::Unequal, "n") => {
                         vec![self.option(symbol, Truth::Yes, path)]
                     }
-                    (Comparison::Equal, "n") | (Comparison::Unequal, "y") => vec![self.on(symbol)],
+                    (CompareOp::Equal, "n") | (CompareOp::Unequal, "y") => vec![self.on(symbol)],
                     _ => as_written(),
                 }
             }
@@ -175,7 +175,7 @@ impl Search<'_> {
         }
         let value = self.config.get(&format!("CONFIG_{symbol}"));
         match self.requests.get(&symbol) {
-            Some(asked) if asked.request.wanted == Wanted::Unset => {
+            Some(asked) if asked.request.wanted == RequestedValue::Unset => {
                 return Lack::TurnedOff { symbol, place: asked.place() };
             }
             Some(_) if value.is_none() => return Lack::Dropped { symbol },

@@ -12,7 +12,7 @@ pub(super) struct Statement<'a> {
 /// The statements of a file, in order.
 pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
     let mut found = Vec::new();
-    let mut help: Option<Help> = None;
+    let mut help: Option<HelpText> = None;
     let mut lines = text.lines().enumerate();
     while let Some((index, line)) = lines.next() {
         if let Some(within) = &mut help {
@@ -32,7 +32,7 @@ pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
         };
         match &*whole {
             "" => {}
-            "help" | "---help---" => help = Some(Help::default()),
+            "help" | "---help---" => help = Some(HelpText::default()),
             _ => found.push(Statement { line: index + 1, text: whole }),
         }
     }
@@ -41,11 +41,11 @@ pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
 
 /// A help text: it lasts while lines are indented at least as its first one.
 #[derive(Default)]
-struct Help {
+struct HelpText {
     indentation: Option<usize>,
 }
 
-impl Help {
+impl HelpText {
     fn holds(&mut self, line: &str) -> bool {
         if line.trim().is_empty() {
             return true;

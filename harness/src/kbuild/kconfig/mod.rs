@@ -15,10 +15,10 @@ mod reason;
 #[cfg(test)]
 mod fixture;
 
-pub use check::{Asked, Requests};
-pub use configure::Configure;
+pub use check::{MergedRequests, PlacedRequest};
+pub use configure::Configurator;
 pub use definition::Tree;
-pub use error::{Dropped, FragmentError, KconfigError};
-pub use fragment::{DEFAULT, Fragment, Mark, Request, Wanted};
+pub use error::{DroppedOption, FragmentError, KconfigError};
+pub use fragment::{DEFAULT, Fragment, Request, RequestedValue, TreeMark};
 pub use lack::Lack;
 pub use reason::Reason;

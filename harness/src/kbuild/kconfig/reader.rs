@@ -7,7 +7,8 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::definition::{
-    Condition, Default, Definition, Kind, Place, Prompt, Range, Scope, Select, Tree,
+    DefaultValue, Definition, Dependency, KconfigLocation, KconfigScope, OptionKind, Prompt,
+    Select, Tree, ValueRange,
 };
 use super::expression::{Expression, condition_follows, read_operand};
 use super::lines::statements;
@@ -32,13 +33,13 @@ impl Tree {
     /// When its first Kconfig file cannot be read.
     pub fn read(root: &Path) -> io::Result<Self> {
         std::fs::metadata(root.join(ROOT))?;
-        let mut reader = Reader { root, tree: Self::default(), scope: None, files: 0 };
+        let mut reader = KconfigReader { root, tree: Self::default(), scope: None, files: 0 };
         reader.file(ROOT, 0);
         Ok(reader.tree)
     }
 }
 
-struct Reader<'a> {
+struct KconfigReader<'a> {
     root: &'a Path,
     tree: Tree,
     /// The innermost scope that is open.
@@ -48,14 +49,14 @@ struct Reader<'a> {
 }
 
 /// What the attributes that follow belong to.
-enum Current {
+enum AttributeOwner {
     Option(String, Box<Definition>),
     Scope(usize),
     /// A `comment`, or what is not known.
     Nothing,
 }
 
-impl Reader<'_> {
+impl KconfigReader<'_> {
     fn file(&mut self, name: &str, depth: usize) {
         let path = Path::new(name);
         let below = path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -67,7 +68,7 @@ impl Reader<'_> {
         let text = String::from_utf8_lossy(&bytes);
         let file: Arc<str> = name.into();
         let outside = self.scope;
-        let mut current = Current::Nothing;
+        let mut current = AttributeOwner::Nothing;
         for statement in statements(&text) {
             let text = &*statement.text;
             let end = text.find(|c: char| c.is_whitespace() || matches!(c, '"' | '(' | '\''));
@@ -84,8 +85,8 @@ impl Reader<'_> {
         self.scope = outside;
     }
 
-    fn keep(&mut self, current: Current) {
-        let Current::Option(name, definition) = current else { return };
+    fn keep(&mut self, current: AttributeOwner) {
+        let AttributeOwner::Option(name, definition) = current else { return };
         let scope = definition.scope;
         self.tree.options.entry(name.clone()).or_default().push(*definition);
         let mut around = scope;
@@ -106,12 +107,12 @@ impl Reader<'_> {
         rest: &str,
         (file, line): (&Arc<str>, usize),
         depth: usize,
-    ) -> Option<Current> {
+    ) -> Option<AttributeOwner> {
         Some(match word {
             "config" | "menuconfig" => {
                 let name = rest.split_whitespace().next().unwrap_or_default();
                 let definition = Definition {
-                    place: Place { file: Arc::clone(file), line },
+                    place: KconfigLocation { file: Arc::clone(file), line },
                     kind: None,
                     prompt: None,
                     depends: Vec::new(),
@@ -120,34 +121,34 @@ impl Reader<'_> {
                     scope: self.scope,
                     transitional: false,
                 };
-                Current::Option(name.to_owned(), Box::new(definition))
+                AttributeOwner::Option(name.to_owned(), Box::new(definition))
             }
             "if" => {
                 let index = self.open(false);
-                let condition = Condition { text: rest.to_owned(), only_if: None };
+                let condition = Dependency { text: rest.to_owned(), only_if: None };
                 self.tree.scopes[index].depends.push(condition);
-                Current::Nothing
+                AttributeOwner::Nothing
             }
-            "menu" => Current::Scope(self.open(false)),
-            "choice" => Current::Scope(self.open(true)),
+            "menu" => AttributeOwner::Scope(self.open(false)),
+            "choice" => AttributeOwner::Scope(self.open(true)),
             "endif" | "endmenu" | "endchoice" => {
                 self.scope = self.scope.and_then(|index| self.tree.scopes[index].parent);
-                Current::Nothing
+                AttributeOwner::Nothing
             }
             "source" => {
                 let name = rest.trim_matches(['"', '\'']);
                 let name = name.replace("$(SRCARCH)", ARCHITECTURE);
                 self.file(name.strip_prefix("$(srctree)/").unwrap_or(&name), depth + 1);
-                Current::Nothing
+                AttributeOwner::Nothing
             }
-            "mainmenu" | "comment" => Current::Nothing,
+            "mainmenu" | "comment" => AttributeOwner::Nothing,
             _ => return None,
         })
     }
 
     fn open(&mut self, choice: bool) -> usize {
         let index = self.tree.scopes.len();
-        self.tree.scopes.push(Scope {
+        self.tree.scopes.push(KconfigScope {
             parent: self.scope,
             choice,
             depends: Vec::new(),
@@ -158,10 +159,10 @@ impl Reader<'_> {
         index
     }
 
-    fn attribute(&mut self, current: &mut Current, word: &str, rest: &str) {
+    fn attribute(&mut self, current: &mut AttributeOwner, word: &str, rest: &str) {
         match current {
-            Current::Nothing => {}
-            Current::Scope(index) => {
+            AttributeOwner::Nothing => {}
+            AttributeOwner::Scope(index) => {
                 let Some(scope) = self.tree.scopes.get_mut(*index) else { return };
                 match word {
                     "depends" => scope.depends.extend(depends(rest)),
@@ -175,7 +176,7 @@ impl Reader<'_> {
                     _ => {}
                 }
             }
-            Current::Option(name, definition) => match word {
+            AttributeOwner::Option(name, definition) => match word {
                 "select" | "imply" => {
                     let (target, rest) = split_word(rest);
                     let select = Select {
@@ -194,11 +195,11 @@ impl Reader<'_> {
 impl Definition {
     fn attribute(&mut self, word: &str, rest: &str) {
         let kind = match word.strip_prefix("def_").unwrap_or(word) {
-            "bool" | "boolean" => Some(Kind::Bool),
-            "tristate" => Some(Kind::Tristate),
-            "int" => Some(Kind::Int),
-            "hex" => Some(Kind::Hex),
-            "string" => Some(Kind::Text),
+            "bool" | "boolean" => Some(OptionKind::Bool),
+            "tristate" => Some(OptionKind::Tristate),
+            "int" => Some(OptionKind::Int),
+            "hex" => Some(OptionKind::Hex),
+            "string" => Some(OptionKind::Text),
             _ => None,
         };
         match (kind, word) {
@@ -230,25 +231,25 @@ fn prompt(rest: &str) -> Option<Prompt> {
 }
 
 /// `on CONDITION [if CONDITION]`
-fn depends(rest: &str) -> Option<Condition> {
+fn depends(rest: &str) -> Option<Dependency> {
     let text = rest.strip_prefix("on")?;
     let (_, behind) = Expression::parse(text)?;
     let own = text.strip_suffix(behind)?.trim();
-    Some(Condition { text: own.to_owned(), only_if: only_if(behind) })
+    Some(Dependency { text: own.to_owned(), only_if: only_if(behind) })
 }
 
 /// `VALUE [if CONDITION]`
-fn default(rest: &str) -> Option<Default> {
+fn default(rest: &str) -> Option<DefaultValue> {
     let (_, behind) = Expression::parse(rest)?;
     let value = rest.strip_suffix(behind)?.trim();
-    Some(Default { value: value.to_owned(), only_if: only_if(behind) })
+    Some(DefaultValue { value: value.to_owned(), only_if: only_if(behind) })
 }
 
 /// `LOW HIGH [if CONDITION]`
-fn range(rest: &str) -> Option<Range> {
+fn range(rest: &str) -> Option<ValueRange> {
     let (low, rest) = split_word(rest);
     let (high, rest) = split_word(rest);
-    let range = Range { low: low.to_owned(), high: high.to_owned(), only_if: only_if(rest) };
+    let range = ValueRange { low: low.to_owned(), high: high.to_owned(), only_if: only_if(rest) };
     (!high.is_empty()).then_some(range)
 }
 
@@ -258,8 +259,8 @@ fn only_if(rest: &str) -> Option<String> {
     condition_follows(rest).then(|| rest["if".len()..].trim().to_owned())
 }
 
-fn demanded(text: String) -> Condition {
-    Condition { text, only_if: None }
+fn demanded(text: String) -> Dependency {
+    Dependency { text, only_if: None }
 }
 
 fn split_word(text: &str) -> (&str, &str) {
@@ -299,7 +300,7 @@ mod tests {
         let [last] = tree.definitions("LAST") else { panic!() };
         assert_eq!(shown(tree.depends(last).collect()), [""; 0]);
         let [number] = tree.definitions("NR") else { panic!() };
-        assert_eq!((number.kind, &*number.ranges[0].high), (Some(Kind::Int), "8"));
+        assert_eq!((number.kind, &*number.ranges[0].high), (Some(OptionKind::Int), "8"));
     }
 
     #[test]
@@ -338,7 +339,7 @@ mod tests {
         let own = |name: &str| &tree.definitions(name)[0];
         assert!(own("A").prompt.is_none() && own("B").prompt.is_none());
         assert!(own("D").prompt.is_some());
-        assert_eq!(own("D").kind, Some(Kind::Tristate));
+        assert_eq!(own("D").kind, Some(OptionKind::Tristate));
         assert_eq!(own("B").defaults[0].only_if.as_deref(), Some("C"));
         assert!(own("E").transitional && !own("A").transitional);
     }

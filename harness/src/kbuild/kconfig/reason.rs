@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::check::Requests;
-use super::definition::{Definition, Kind, Select, Tree};
+use super::check::MergedRequests;
+use super::definition::{Definition, OptionKind, Select, Tree};
 use super::expression::{Expression, Truth};
-use super::fragment::{Request, Wanted, number};
-use super::lack::{Lack, Search, list, short_list, together};
+use super::fragment::{Request, RequestedValue, number};
+use super::lack::{Lack, LackSearch, list, short_list, together};
 use crate::kernel::Config;
 
 /// Why an option is not what was asked for.
@@ -63,8 +63,14 @@ impl Reason {
     /// Why a request was not met, from the tree's Kconfig files and the final configuration.
     /// The request is one of those that were made.
     #[must_use]
-    pub fn of(request: &Request, requests: &Requests<'_>, tree: &Tree, config: &Config) -> Self {
-        Case { request, tree, config, search: Search { tree, config, requests } }.reason()
+    pub fn find(
+        request: &Request,
+        requests: &MergedRequests<'_>,
+        tree: &Tree,
+        config: &Config,
+    ) -> Self {
+        UnmetRequest { request, tree, config, search: LackSearch { tree, config, requests } }
+            .reason()
     }
 
     /// The lines of a fragment that would help; empty when there are none.
@@ -85,14 +91,14 @@ impl Reason {
     }
 }
 
-struct Case<'a> {
+struct UnmetRequest<'a> {
     request: &'a Request,
     tree: &'a Tree,
     config: &'a Config,
-    search: Search<'a>,
+    search: LackSearch<'a>,
 }
 
-impl Case<'_> {
+impl UnmetRequest<'_> {
     fn reason(&self) -> Reason {
         let symbol = self.request.symbol.as_str();
         let definitions = self.tree.definitions(symbol);
@@ -103,7 +109,7 @@ impl Case<'_> {
         if let Some(reason) = self.kind(definitions) {
             return reason;
         }
-        if self.request.wanted == Wanted::Unset {
+        if self.request.wanted == RequestedValue::Unset {
             return self.still_on(definitions);
         }
         let asked: Vec<_> = definitions.iter().filter(|own| own.prompt.is_some()).collect();
@@ -111,7 +117,7 @@ impl Case<'_> {
             return self.no_prompt(definitions);
         }
         let level = match self.request.wanted {
-            Wanted::BuiltIn => Truth::Yes,
+            RequestedValue::BuiltIn => Truth::Yes,
             _ => Truth::Module,
         };
         let lacks = asked.iter().map(|own| self.lacks(own, level)).min_by_key(Vec::len);
@@ -124,7 +130,7 @@ impl Case<'_> {
         {
             return Reason::Choice { winner: winner.clone() };
         }
-        if self.request.wanted == Wanted::Module {
+        if self.request.wanted == RequestedValue::Module {
             let by = self.selected_by();
             return match self.is_on("MODULES") {
                 false => Reason::Needs(self.search.lacks(modules(), Truth::Yes)),
@@ -150,14 +156,20 @@ impl Case<'_> {
     fn kind(&self, definitions: &[Definition]) -> Option<Reason> {
         let kind = definitions.iter().find_map(|own| own.kind)?;
         let takes = match (kind, &self.request.wanted) {
-            (Kind::Bool, Wanted::BuiltIn | Wanted::Unset)
-            | (Kind::Tristate, Wanted::BuiltIn | Wanted::Module | Wanted::Unset)
-            | (Kind::Int | Kind::Hex, Wanted::Number(_) | Wanted::Unset)
-            | (Kind::Text, Wanted::Text(_) | Wanted::Unset) => return None,
-            (Kind::Bool, _) => "is y or not set",
-            (Kind::Tristate, _) => "is y, m or not set",
-            (Kind::Int | Kind::Hex, _) => "is a number",
-            (Kind::Text, _) => "is a text in double quotes",
+            (OptionKind::Bool, RequestedValue::BuiltIn | RequestedValue::Unset)
+            | (
+                OptionKind::Tristate,
+                RequestedValue::BuiltIn | RequestedValue::Module | RequestedValue::Unset,
+            )
+            | (
+                OptionKind::Int | OptionKind::Hex,
+                RequestedValue::Number(_) | RequestedValue::Unset,
+            )
+            | (OptionKind::Text, RequestedValue::Text(_) | RequestedValue::Unset) => return None,
+            (OptionKind::Bool, _) => "is y or not set",
+            (OptionKind::Tristate, _) => "is y, m or not set",
+            (OptionKind::Int | OptionKind::Hex, _) => "is a number",
+            (OptionKind::Text, _) => "is a text in double quotes",
         };
         Some(Reason::Kind { takes })
     }
@@ -221,7 +233,7 @@ impl Case<'_> {
     }
 
     fn range(&self, asked: &[&Definition]) -> Option<Reason> {
-        let Wanted::Number(wanted) = &self.request.wanted else { return None };
+        let RequestedValue::Number(wanted) = &self.request.wanted else { return None };
         let wanted = number(wanted)?;
         let range = asked.iter().flat_map(|own| &own.ranges).find(|range| {
             let condition = range.only_if.as_deref().and_then(Expression::whole);
@@ -396,7 +408,7 @@ endmenu
         let config = Config::parse(config);
         let fragments = [fragment];
         let request = &fragments[0].requests[0];
-        let reason = Reason::of(request, &Requests::of(&fragments), &tree, &config);
+        let reason = Reason::find(request, &MergedRequests::merge(&fragments), &tree, &config);
         (reason.to_string(), reason.cure())
     }
 
@@ -450,8 +462,8 @@ endmenu
             "config A\n\tbool \"a\"\n\tdepends on B\nconfig B\n\tbool \"b\"\n\tdepends on A\n",
         )]);
         let fragment = Fragment::parse("own", "CONFIG_A=y").unwrap();
-        let none = Requests::default();
-        let reason = Reason::of(&fragment.requests[0], &none, &tree, &Config::default());
+        let none = MergedRequests::default();
+        let reason = Reason::find(&fragment.requests[0], &none, &tree, &Config::default());
         assert_eq!(reason.to_string(), "needs B (which needs A, which needs B)");
     }
 }

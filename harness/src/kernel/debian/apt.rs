@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::mirror::Mirrors;
-use super::suite::Part;
+use super::suite::SuitePart;
 use crate::cache::{Cache, CacheError};
 
 /// The keys that Debian's archive is signed with.
@@ -74,7 +74,7 @@ impl Apt {
         cache: &Cache,
         dir: &Path,
         mirrors: &Mirrors,
-        parts: &[Part],
+        parts: &[SuitePart],
     ) -> Result<Self, AptError> {
         if !Path::new(KEYRING).is_file() {
             return Err(AptError::NoKeyring);

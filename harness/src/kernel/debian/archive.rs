@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::apt::{Apt, AptError};
-use super::catalogue::{Catalogue, Content, Package};
+use super::catalogue::{Catalogue, Package, PackageKind};
 use super::mirror::Mirrors;
 use super::suite::Suite;
 use crate::cache::{Cache, CacheError};
@@ -43,18 +43,18 @@ pub enum DebianError {
         source: AptError,
     },
     /// The suite has no list for us, or no kernel in it.
-    #[error("find a {content} in Debian {suite}: its package lists hold none for amd64")]
+    #[error("find a {kind} in Debian {suite}: its package lists hold none for amd64")]
     NoKernel {
         /// What was looked for.
-        content: Content,
+        kind: PackageKind,
         /// The suite.
         suite: String,
     },
     /// No kernel of that version anywhere.
-    #[error("find Debian {content} {wanted}: no suite has it; near it are {}", .near.join(", "))]
+    #[error("find Debian {kind} {wanted}: no suite has it; near it are {}", .near.join(", "))]
     NoMatch {
         /// What was looked for.
-        content: Content,
+        kind: PackageKind,
         /// As given.
         wanted: String,
         /// Versions that could be given.
@@ -88,7 +88,7 @@ pub enum DebianError {
 
 /// A kernel or a source that was found in the archive.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct ArchivePackage {
     /// The suite in whose catalogue it is.
     group: Suite,
     main: Package,
@@ -97,7 +97,7 @@ pub(crate) struct Found {
     config: Option<Package>,
 }
 
-impl Found {
+impl ArchivePackage {
     fn new(group: Suite, listed: &Catalogue, main: &Package, kernel: KernelVersion) -> Self {
         Self { group, main: main.clone(), kernel, config: listed.config_of(main).cloned() }
     }
@@ -125,7 +125,7 @@ impl Found {
     pub(crate) fn key(&self) -> String {
         match &self.config {
             Some(config) => {
-                hash::of_bytes(format!("{} {}", self.main.sha256, config.sha256).as_bytes())
+                hash::sha256(format!("{} {}", self.main.sha256, config.sha256).as_bytes())
             }
             None => self.main.sha256.clone(),
         }
@@ -135,7 +135,7 @@ impl Found {
 /// Debian's archive as this host reaches it.
 pub(crate) struct Archive<'a> {
     pub(crate) cache: &'a Cache,
-    /// Lists from before this moment are fetched anew.
+    /// CatalogueCache from before this moment are fetched anew.
     pub(crate) newer_than: Option<SystemTime>,
     /// The codename of the host, if it is a Debian.
     pub(crate) host_suite: Option<&'a str>,
@@ -144,7 +144,7 @@ pub(crate) struct Archive<'a> {
 
 /// A catalogue as it is kept.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct CachedCatalogue {
     format: u32,
     /// Seconds since 1970.
     made: u64,
@@ -152,57 +152,60 @@ struct Kept {
 }
 
 /// A catalogue, and what a person should know about it.
-struct Listed {
+struct AnnotatedCatalogue {
     catalogue: Catalogue,
     notes: Vec<String>,
 }
 
 impl Archive<'_> {
     /// The newest stock kernel of a suite.
-    pub(crate) fn of_suite(&self, name: &str) -> Result<Found, DebianError> {
-        self.stock_of_suite(name, Content::Image)
+    pub(crate) fn of_suite(&self, name: &str) -> Result<ArchivePackage, DebianError> {
+        self.stock_of_suite(name, PackageKind::Image)
     }
 
     /// The source of the newest stock kernel of a suite.
-    pub(crate) fn source_of_suite(&self, name: &str) -> Result<Found, DebianError> {
-        self.stock_of_suite(name, Content::Source)
+    pub(crate) fn source_of_suite(&self, name: &str) -> Result<ArchivePackage, DebianError> {
+        self.stock_of_suite(name, PackageKind::Source)
     }
 
     /// The newest kernel of a version, over all suites.
-    pub(crate) fn of_version(&self, wanted: &VersionPrefix) -> Result<Found, DebianError> {
-        self.newest_of_version(wanted, Content::Image)
+    pub(crate) fn of_version(&self, wanted: &VersionPrefix) -> Result<ArchivePackage, DebianError> {
+        self.newest_of_version(wanted, PackageKind::Image)
     }
 
     /// The source of the newest kernel of a version, over all suites.
-    pub(crate) fn source_of_version(&self, wanted: &VersionPrefix) -> Result<Found, DebianError> {
-        self.newest_of_version(wanted, Content::Source)
+    pub(crate) fn source_of_version(
+        &self,
+        wanted: &VersionPrefix,
+    ) -> Result<ArchivePackage, DebianError> {
+        self.newest_of_version(wanted, PackageKind::Source)
     }
 
-    fn stock_of_suite(&self, name: &str, content: Content) -> Result<Found, DebianError> {
+    fn stock_of_suite(&self, name: &str, kind: PackageKind) -> Result<ArchivePackage, DebianError> {
         let suite = Suite::find(name, self.host_suite).ok_or_else(|| {
             DebianError::UnknownSuite { name: name.to_owned(), known: Suite::names() }
         })?;
-        let lists = Lists::of(self);
+        let lists = CatalogueCache::of(self);
         if lists.fresh(&suite).is_none() {
             (self.progress)(&format!("fetching the package lists of Debian {suite}"));
         }
         let listed = lists.get(&suite)?;
         listed.notes.iter().for_each(|note| (self.progress)(note));
         let catalogue = &listed.catalogue;
-        let stock = catalogue.stock(content);
+        let stock = catalogue.stock(kind);
         stock
-            .and_then(|main| Some((main, main.version_of(content)?)))
-            .map(|(main, kernel)| Found::new(suite.clone(), catalogue, main, kernel))
-            .ok_or_else(|| DebianError::NoKernel { content, suite: suite.to_string() })
+            .and_then(|main| Some((main, main.version_of(kind)?)))
+            .map(|(main, kernel)| ArchivePackage::new(suite.clone(), catalogue, main, kernel))
+            .ok_or_else(|| DebianError::NoKernel { kind, suite: suite.to_string() })
     }
 
     fn newest_of_version(
         &self,
         wanted: &VersionPrefix,
-        content: Content,
-    ) -> Result<Found, DebianError> {
-        let suites = Suite::searched(self.host_suite);
-        let lists = Lists::of(self);
+        kind: PackageKind,
+    ) -> Result<ArchivePackage, DebianError> {
+        let suites = Suite::search_list(self.host_suite);
+        let lists = CatalogueCache::of(self);
         let missing: Vec<&str> =
             suites.iter().filter(|suite| lists.fresh(suite).is_none()).map(Suite::name).collect();
         if !missing.is_empty() {
@@ -212,7 +215,7 @@ impl Archive<'_> {
             ));
         }
         // Fetching is waiting for the network, for as many suites as there are.
-        let listed: Vec<Result<Listed, DebianError>> = std::thread::scope(|scope| {
+        let listed: Vec<Result<AnnotatedCatalogue, DebianError>> = std::thread::scope(|scope| {
             let running: Vec<_> =
                 suites.iter().map(|suite| scope.spawn(|| lists.get(suite))).collect();
             running
@@ -223,7 +226,7 @@ impl Archive<'_> {
                 .collect()
         });
 
-        let mut best: Option<Found> = None;
+        let mut best: Option<ArchivePackage> = None;
         let mut seen = Vec::new();
         let mut failure = None;
         for (suite, listed) in suites.into_iter().zip(listed) {
@@ -236,11 +239,16 @@ impl Archive<'_> {
                 }
             };
             listed.notes.iter().for_each(|note| (self.progress)(note));
-            for (package, version) in listed.catalogue.all(content) {
+            for (package, version) in listed.catalogue.all(kind) {
                 seen.push(version);
                 let better = best.as_ref().is_none_or(|best| package.rank(&best.main).is_gt());
                 if wanted.matches(version) && better {
-                    best = Some(Found::new(suite.clone(), &listed.catalogue, package, version));
+                    best = Some(ArchivePackage::new(
+                        suite.clone(),
+                        &listed.catalogue,
+                        package,
+                        version,
+                    ));
                 }
             }
         }
@@ -248,7 +256,7 @@ impl Archive<'_> {
             (Some(best), _) => Ok(best),
             (None, Some(failure)) if seen.is_empty() => Err(failure),
             (None, _) => Err(DebianError::NoMatch {
-                content,
+                kind,
                 wanted: wanted.to_string(),
                 near: near(wanted, seen),
             }),
@@ -256,17 +264,20 @@ impl Archive<'_> {
     }
 
     /// The file of the package with the image, downloaded if it is not in the cache.
-    pub(crate) fn fetch_image(&self, found: &Found) -> Result<PathBuf, DebianError> {
+    pub(crate) fn fetch_image(&self, found: &ArchivePackage) -> Result<PathBuf, DebianError> {
         self.fetch(&found.group, &found.main)
     }
 
     /// The file of the package with the source, downloaded if it is not in the cache.
-    pub(crate) fn fetch_source(&self, found: &Found) -> Result<PathBuf, DebianError> {
+    pub(crate) fn fetch_source(&self, found: &ArchivePackage) -> Result<PathBuf, DebianError> {
         self.fetch(&found.group, &found.main)
     }
 
     /// The file of the package with the configuration, if that is a separate one.
-    pub(crate) fn fetch_config(&self, found: &Found) -> Result<Option<PathBuf>, DebianError> {
+    pub(crate) fn fetch_config(
+        &self,
+        found: &ArchivePackage,
+    ) -> Result<Option<PathBuf>, DebianError> {
         found.config.as_ref().map(|package| self.fetch(&found.group, package)).transpose()
     }
 
@@ -291,12 +302,12 @@ impl Archive<'_> {
         let (suite, progress) = (&package.suite, self.progress);
         progress(&format!("downloading {what} from Debian {suite} ({megabytes} MB)"));
         let dir = self.cache.temporary()?;
-        let lists = Lists::of(self);
+        let lists = CatalogueCache::of(self);
         let download = || {
             let apt = lists.apt(group)?;
             apt.download(&package.name, &package.version, dir.path())
         };
-        // Lists that somebody removed from the cache are the one failure that we can mend.
+        // CatalogueCache that somebody removed from the cache are the one failure that we can mend.
         let file = download()
             .or_else(|error| match lists.fetch(group) {
                 Ok(_) => download(),
@@ -308,7 +319,7 @@ impl Archive<'_> {
                 source,
             })?;
         // apt has compared it with the signed list; this compares it with what we call it.
-        let right = |file: &PathBuf| hash::of_path(file).is_ok_and(|sum| sum == package.sha256);
+        let right = |file: &PathBuf| hash::sha256_path(file).is_ok_and(|sum| sum == package.sha256);
         let file = file.filter(right).ok_or_else(|| DebianError::WrongContent {
             package: package.name.clone(),
             version: package.version.clone(),
@@ -319,30 +330,30 @@ impl Archive<'_> {
 
 /// The catalogues of the suites, kept in the cache. Apart from [`Archive`] because threads share
 /// it, which cannot share a terminal.
-struct Lists<'a> {
+struct CatalogueCache<'a> {
     cache: &'a Cache,
     newer_than: Option<SystemTime>,
 }
 
-impl<'a> Lists<'a> {
+impl<'a> CatalogueCache<'a> {
     fn of(archive: &Archive<'a>) -> Self {
         Self { cache: archive.cache, newer_than: archive.newer_than }
     }
 
     /// The catalogue of a suite: kept, or fetched; if that fails, the one that is out of date.
-    fn get(&self, suite: &Suite) -> Result<Listed, DebianError> {
+    fn get(&self, suite: &Suite) -> Result<AnnotatedCatalogue, DebianError> {
         if let Some(catalogue) = self.fresh(suite) {
-            return Ok(Listed { catalogue, notes: Vec::new() });
+            return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
         let _lock =
             self.cache.lock(&format!("debian-lists-{suite}"), &Interrupt::default(), || {})?;
         if let Some(catalogue) = self.fresh(suite) {
-            return Ok(Listed { catalogue, notes: Vec::new() });
+            return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
         self.fetch(suite).or_else(|error| match self.kept(suite) {
             Some(kept) => {
                 let note = format!("using older package lists of {suite}: {}", chain(&error));
-                Ok(Listed { catalogue: kept.catalogue, notes: vec![note] })
+                Ok(AnnotatedCatalogue { catalogue: kept.catalogue, notes: vec![note] })
             }
             None => Err(error),
         })
@@ -358,18 +369,18 @@ impl<'a> Lists<'a> {
         (age < BELIEVED && wanted).then_some(kept.catalogue)
     }
 
-    fn kept(&self, suite: &Suite) -> Option<Kept> {
+    fn kept(&self, suite: &Suite) -> Option<CachedCatalogue> {
         let text = std::fs::read(self.cache.path("debian-lists", &format!("{suite}.json"))).ok()?;
-        serde_json::from_slice::<Kept>(&text).ok().filter(|kept| kept.format == FORMAT)
+        serde_json::from_slice::<CachedCatalogue>(&text).ok().filter(|kept| kept.format == FORMAT)
     }
 
     fn apt(&self, suite: &Suite) -> Result<Apt, AptError> {
         let dir = self.cache.directory("apt", suite.name())?;
-        Apt::prepare(self.cache, &dir, &Mirrors::of_host()?, &suite.parts())
+        Apt::prepare(self.cache, &dir, &Mirrors::detect()?, &suite.parts())
     }
 
     /// Fetches the lists and makes the catalogue of them.
-    fn fetch(&self, suite: &Suite) -> Result<Listed, DebianError> {
+    fn fetch(&self, suite: &Suite) -> Result<AnnotatedCatalogue, DebianError> {
         let failed = |source| DebianError::Lists { suite: suite.to_string(), source };
         let apt = self.apt(suite).map_err(failed)?;
         let updated = apt.update();
@@ -400,15 +411,15 @@ impl<'a> Lists<'a> {
         }
         if catalogue.is_empty() {
             let suite = suite.to_string();
-            return Err(DebianError::NoKernel { content: Content::Image, suite });
+            return Err(DebianError::NoKernel { kind: PackageKind::Image, suite });
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let kept = Kept { format: FORMAT, made: now.as_secs(), catalogue };
+        let kept = CachedCatalogue { format: FORMAT, made: now.as_secs(), catalogue };
         let path = self.cache.path("debian-lists", &format!("{suite}.json"));
         let text = serde_json::to_vec(&kept)
             .map_err(|error| self.cache.error("write", &path, error.into()))?;
         self.cache.publish_bytes("debian-lists", &format!("{suite}.json"), &text)?;
-        Ok(Listed { catalogue: kept.catalogue, notes })
+        Ok(AnnotatedCatalogue { catalogue: kept.catalogue, notes })
     }
 }
 

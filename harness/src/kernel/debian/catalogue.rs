@@ -10,14 +10,14 @@ use crate::kernel::version::KernelVersion;
 
 /// What a package is looked for to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum PackageKind {
     /// The image of a kernel.
     Image,
     /// The source of one.
     Source,
 }
 
-impl Content {
+impl PackageKind {
     /// The package that depends on what its suite regards as its kernel.
     fn stock(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Content {
     }
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for PackageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Image => "kernel",
@@ -68,7 +68,8 @@ impl Package {
         let name = field("Package")?;
         let of_kernel = |name: &&str| {
             let starts = ["linux-image-", "linux-binary-", "linux-source-"];
-            starts.iter().any(|start| name.starts_with(start)) || *name == Content::Source.stock()
+            starts.iter().any(|start| name.starts_with(start))
+                || *name == PackageKind::Source.stock()
         };
         if !of_kernel(&name) && !name.starts_with("linux-base-") {
             return None;
@@ -91,10 +92,10 @@ impl Package {
     }
 
     /// The kernel version, if this package holds a stock image for x86_64, or a source.
-    pub(super) fn version_of(&self, content: Content) -> Option<KernelVersion> {
-        let named = match content {
-            Content::Image => stock_abi(&self.name).is_some(),
-            Content::Source => is_source(&self.name),
+    pub(super) fn version_of(&self, kind: PackageKind) -> Option<KernelVersion> {
+        let named = match kind {
+            PackageKind::Image => stock_abi(&self.name).is_some(),
+            PackageKind::Source => is_source(&self.name),
         };
         (named && self.needs.is_empty()).then(|| self.version.parse().ok()).flatten()
     }
@@ -116,26 +117,24 @@ impl Catalogue {
     }
 
     /// Every stock image, or every source.
-    pub(super) fn all(&self, content: Content) -> impl Iterator<Item = (&Package, KernelVersion)> {
-        self.packages
-            .iter()
-            .filter_map(move |package| Some((package, package.version_of(content)?)))
+    pub(super) fn all(&self, kind: PackageKind) -> impl Iterator<Item = (&Package, KernelVersion)> {
+        self.packages.iter().filter_map(move |package| Some((package, package.version_of(kind)?)))
     }
 
     /// What the suite's own kernel is, or is made of, else (experimental may lack the package that
     /// says so) the newest there is.
-    pub(super) fn stock(&self, content: Content) -> Option<&Package> {
+    pub(super) fn stock(&self, kind: PackageKind) -> Option<&Package> {
         // The stock package, that of the version, since 7.x that of the binary.
         const LONGEST_WAY: usize = 4;
-        let mut at = self.newest(content.stock());
+        let mut at = self.newest(kind.stock());
         for _ in 0..LONGEST_WAY {
             let Some(package) = at else { break };
-            if package.version_of(content).is_some() {
+            if package.version_of(kind).is_some() {
                 return Some(package);
             }
             at = package.needs.iter().find_map(|name| self.newest(name));
         }
-        self.all(content).map(|(package, _)| package).max_by(|a, b| a.rank(b))
+        self.all(kind).map(|(package, _)| package).max_by(|a, b| a.rank(b))
     }
 
     /// The package with the configuration of an image that does not hold its own.
@@ -224,7 +223,7 @@ mod tests {
             ("linux-image-6.1.0-56-amd64", "6.1.192-2", "kmod, linux-base (>= 4.3~)"),
             ("linux-image-6.12.95+deb12-amd64", "6.12.95-1~bpo12+1", "kmod"),
         ]);
-        let stock = catalogue.stock(Content::Image).unwrap();
+        let stock = catalogue.stock(PackageKind::Image).unwrap();
         assert_eq!(stock.name, "linux-image-6.1.0-56-amd64");
         assert_eq!(catalogue.config_of(stock), None);
     }
@@ -242,10 +241,10 @@ mod tests {
             (name, "7.3.4-1", "linux-base-7.3.4+deb13-amd64 (= 7.3.4-1)"),
             ("linux-base-7.3.4+deb13-amd64", "7.3.4-1", ""),
         ]);
-        let stock = catalogue.stock(Content::Image).unwrap();
+        let stock = catalogue.stock(PackageKind::Image).unwrap();
         assert_eq!(stock.name, name);
         assert_eq!(catalogue.config_of(stock).unwrap().name, "linux-base-7.3.4+deb13-amd64");
-        assert_eq!(catalogue.all(Content::Image).count(), 1);
+        assert_eq!(catalogue.all(PackageKind::Image).count(), 1);
     }
 
     #[test]
@@ -255,7 +254,7 @@ mod tests {
             ("linux-image-6.12.94+deb13-amd64-unsigned", "6.12.94-1", ""),
         ]);
         let best =
-            catalogue.all(Content::Image).map(|(package, _)| package).max_by(|a, b| a.rank(b));
+            catalogue.all(PackageKind::Image).map(|(package, _)| package).max_by(|a, b| a.rank(b));
         assert_eq!(best.unwrap().name, "linux-image-6.12.94+deb13-amd64");
     }
 
@@ -281,12 +280,12 @@ mod tests {
             ("linux-source-6.12", "6.12.117-1~deb12u1", "binutils, xz-utils"),
             ("linux-image-6.1.0-56-amd64", "6.1.192-2", "kmod"),
         ]);
-        let stock = catalogue.stock(Content::Source).unwrap();
+        let stock = catalogue.stock(PackageKind::Source).unwrap();
         assert_eq!(
             (stock.name.as_str(), stock.version.as_str()),
             ("linux-source-6.1", "6.1.192-2")
         );
-        assert_eq!(catalogue.all(Content::Source).count(), 3);
-        assert_eq!(catalogue.all(Content::Image).count(), 1);
+        assert_eq!(catalogue.all(PackageKind::Source).count(), 3);
+        assert_eq!(catalogue.all(PackageKind::Image).count(), 1);
     }
 }

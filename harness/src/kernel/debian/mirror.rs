@@ -16,7 +16,7 @@ pub(super) struct Mirrors {
 impl Mirrors {
     /// Asks the host's apt, first for the archives that it has lists of, whose origin is signed;
     /// then, where `apt-get update` never ran, for what it would fetch.
-    pub(super) fn of_host() -> Result<Self, AptError> {
+    pub(super) fn detect() -> Result<Self, AptError> {
         let format = "$(SITE)|$(ORIGIN)|$(LABEL)";
         let mut listed = Command::new("apt-get");
         listed.args(["indextargets", "--format", format, "Created-By: Packages"]);

@@ -9,5 +9,5 @@ mod suite;
 
 pub use apt::{AptError, KEYRING};
 pub use archive::DebianError;
-pub(crate) use archive::{Archive, Found};
-pub use catalogue::Content;
+pub(crate) use archive::{Archive, ArchivePackage};
+pub use catalogue::PackageKind;

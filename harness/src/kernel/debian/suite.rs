@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A suite and what is published beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
+struct SuiteEntry {
     name: &'static str,
     /// It is a stable release, which has `-updates` and `-security` beside it.
     release: bool,
@@ -13,18 +13,18 @@ struct Known {
     searched: bool,
 }
 
-const KNOWN: [Known; 11] = [
-    Known { name: "bullseye", release: true, searched: true },
-    Known { name: "bookworm", release: true, searched: true },
-    Known { name: "bookworm-backports", release: false, searched: true },
-    Known { name: "trixie", release: true, searched: true },
-    Known { name: "trixie-backports", release: false, searched: true },
-    Known { name: "forky", release: false, searched: false },
-    Known { name: "sid", release: false, searched: true },
-    Known { name: "experimental", release: false, searched: true },
-    Known { name: "stable", release: true, searched: false },
-    Known { name: "testing", release: false, searched: false },
-    Known { name: "unstable", release: false, searched: false },
+const KNOWN: [SuiteEntry; 11] = [
+    SuiteEntry { name: "bullseye", release: true, searched: true },
+    SuiteEntry { name: "bookworm", release: true, searched: true },
+    SuiteEntry { name: "bookworm-backports", release: false, searched: true },
+    SuiteEntry { name: "trixie", release: true, searched: true },
+    SuiteEntry { name: "trixie-backports", release: false, searched: true },
+    SuiteEntry { name: "forky", release: false, searched: false },
+    SuiteEntry { name: "sid", release: false, searched: true },
+    SuiteEntry { name: "experimental", release: false, searched: true },
+    SuiteEntry { name: "stable", release: true, searched: false },
+    SuiteEntry { name: "testing", release: false, searched: false },
+    SuiteEntry { name: "unstable", release: false, searched: false },
 ];
 
 /// A suite that perfsec may look into.
@@ -36,7 +36,7 @@ pub(super) struct Suite {
 
 /// One line of a sources list: a suite of one of the two archives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct SuitePart {
     /// As the archive names it.
     pub(super) name: String,
     /// It is in the security archive.
@@ -52,7 +52,7 @@ impl Suite {
     }
 
     /// The suites in which a version is searched.
-    pub(super) fn searched(of_host: Option<&str>) -> Vec<Self> {
+    pub(super) fn search_list(of_host: Option<&str>) -> Vec<Self> {
         let mut suites: Vec<Self> = KNOWN
             .iter()
             .filter(|known| known.searched)
@@ -75,8 +75,8 @@ impl Suite {
     }
 
     /// The suite itself first, then what is published beside it.
-    pub(super) fn parts(&self) -> Vec<Part> {
-        let part = |name: String, security| Part { name, security };
+    pub(super) fn parts(&self) -> Vec<SuitePart> {
+        let part = |name: String, security| SuitePart { name, security };
         let mut parts = vec![part(self.name.clone(), false)];
         if self.release {
             parts.push(part(format!("{}-updates", self.name), false));
@@ -117,6 +117,6 @@ mod tests {
     fn a_suite_newer_than_this_program_is_known_where_it_is_the_host() {
         assert_eq!(Suite::find("duke", None), None);
         assert_eq!(Suite::find("duke", Some("duke")).unwrap().parts().len(), 3);
-        assert!(Suite::searched(Some("duke")).iter().any(|suite| suite.name() == "duke"));
+        assert!(Suite::search_list(Some("duke")).iter().any(|suite| suite.name() == "duke"));
     }
 }
