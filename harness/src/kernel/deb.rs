@@ -1,7 +1,7 @@
-//! Debian packages: take the kernel image and its configuration out of one.
+//! Extracts the kernel image and its configuration from a Debian package.
 //!
-//! An `ar` archive with a packed `tar` of its control files and one of its content. Two layouts
-//! are in use: `boot/vmlinuz-*` with `boot/config-*`, and since Debian's 7.x
+//! A package is an `ar` archive with a compressed `tar` of control files and another of content.
+//! Two layouts are in use: `boot/vmlinuz-*` with `boot/config-*`, and since Debian's 7.x
 //! `usr/lib/modules/*/vmlinuz` in `linux-binary-*` with the configuration in `linux-base-*`.
 
 use std::fs::File;
@@ -12,51 +12,52 @@ use super::config::Config;
 use super::decompress;
 use super::packing::Packing;
 
-/// What a package holds for us.
+/// The parts of a package that perfsec reads.
 #[derive(Debug)]
 pub(crate) struct Deb {
-    /// Its name.
+    /// Package name, from the control file.
     pub(crate) package: String,
-    /// Its version.
+    /// Package version, from the control file.
     pub(crate) version: String,
-    /// The bytes of the kernel image, if it holds one.
+    /// The kernel image, if the package has one.
     pub(crate) image: Option<Vec<u8>>,
-    /// The kernel's configuration, if it holds one.
+    /// The kernel's configuration, if the package has one.
     pub(crate) config: Option<Config>,
 }
 
-/// Why a package could not be read.
+/// A package that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DebError {
-    /// The archive is damaged or cut.
+    /// The archive is damaged or truncated.
     #[error("unpack the Debian package")]
     Damaged(#[from] io::Error),
-    /// It has no such member, or one packed in a way that packages are not.
+    /// A member is missing, or compressed in a way that packages never are.
     #[error("unpack the Debian package: it has no {0} that perfsec can read")]
     NoMember(&'static str),
-    /// It is whole and holds something else.
+    /// The package is intact but has no kernel.
     #[error(
         "find a kernel in package {package} {version}: it has neither boot/vmlinuz-* nor \
-         usr/lib/modules/*/vmlinuz; the package is called linux-image-* or linux-binary-*"
+         usr/lib/modules/*/vmlinuz; packages with a kernel are called linux-image-* or \
+         linux-binary-*"
     )]
     NoImage {
-        /// Its name.
+        /// Package name.
         package: String,
-        /// Its version.
+        /// Package version.
         version: String,
     },
 }
 
-/// What is to be found before the rest of a package is left unread.
+/// How much of a package to read. Hundreds of megabytes of modules follow the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadUntil {
-    /// The image, and the configuration if it is next to it.
+    /// Up to the image, with the configuration if it is next to it.
     Image,
-    /// The configuration only.
+    /// Up to the configuration.
     Config,
 }
 
-/// Reads a package up to what is wanted: hundreds of megabytes of modules follow it.
+/// Reads a package as far as `until` asks.
 pub(crate) fn read(path: &Path, until: ReadUntil) -> Result<Deb, DebError> {
     let (package, version, (image, config)) =
         with_content(File::open(path)?, |content| read_content(content, until))?;
@@ -66,7 +67,7 @@ pub(crate) fn read(path: &Path, until: ReadUntil) -> Result<Deb, DebError> {
     Ok(Deb { package, version, image, config })
 }
 
-/// Reads a package's name and version, and hands out its content: a plain tar, from its start.
+/// Reads a package's name and version, and calls `read` with its content, an uncompressed tar.
 pub(crate) fn with_content<T, E: From<DebError>>(
     package: impl Read,
     read: impl FnOnce(Box<dyn Read + '_>) -> Result<T, E>,
@@ -87,7 +88,7 @@ pub(crate) fn with_content<T, E: From<DebError>>(
     Err(DebError::NoMember("data.tar").into())
 }
 
-/// Undoes the compression that a member's name tells.
+/// Decompresses a member according to the suffix of its name.
 fn plain<'a>(
     ending: &str,
     member: impl Read + 'a,
@@ -131,11 +132,12 @@ fn read_content(
             continue;
         }
         let path = entry.path()?.into_owned();
-        let place = components(&path);
-        let found = kind(&place);
-        // dpkg-deb packs a directory whole and sorted, so nothing of the kernel comes after the
-        // first file elsewhere. A package that is ordered otherwise loses its config at worst.
-        if image.is_some() && found.is_none() && place.first() != Some(&"boot") {
+        let parts = components(&path);
+        let found = kernel_file(&parts);
+        // dpkg-deb packs directories in order and completely, so the first file outside the
+        // kernel's directory means that the rest is not the kernel's. In a package with another
+        // order only the configuration is lost.
+        if image.is_some() && found.is_none() && parts.first() != Some(&"boot") {
             break;
         }
         let size = entry.size().min(decompress::LIMIT as u64);
@@ -159,13 +161,14 @@ fn read_content(
     Ok((image, config))
 }
 
+/// The files of a package that perfsec reads.
 enum KernelFile {
     Image,
     Config,
 }
 
-fn kind(place: &[&str]) -> Option<KernelFile> {
-    match place {
+fn kernel_file(parts: &[&str]) -> Option<KernelFile> {
+    match parts {
         ["boot", name] if name.starts_with("vmlinuz-") => Some(KernelFile::Image),
         ["boot", name] if name.starts_with("config-") => Some(KernelFile::Config),
         ["usr", "lib", "modules", _, "vmlinuz"] | ["lib", "modules", _, "vmlinuz"] => {
@@ -178,7 +181,7 @@ fn kind(place: &[&str]) -> Option<KernelFile> {
     }
 }
 
-/// The names on the way to a file, without the `./` that every path of a package begins with.
+/// The components of a path, without the `./` that every path in a package begins with.
 pub(crate) fn components(path: &Path) -> Vec<&str> {
     path.components()
         .filter_map(|part| match part {
@@ -207,9 +210,16 @@ mod tests {
     #[rstest]
     #[case(".xz", &[("./boot/config-6.1", "CONFIG_AUDIT=y"), ("./boot/vmlinuz-6.1", "kernel")])]
     #[case(".gz", &[("./boot/vmlinuz-6.1", "kernel"), ("./boot/config-6.1", "CONFIG_AUDIT=y")])]
-    #[case(".zst", &[("./usr/lib/modules/6.1/config", "CONFIG_AUDIT=y"), ("./usr/lib/modules/6.1/vmlinuz", "kernel")])]
-    #[case("", &[("./boot/vmlinuz-6.1", "kernel"), ("./boot/zz", ""), ("./boot/config-6.1", "CONFIG_AUDIT=y")])]
-    fn both_layouts_are_read_in_every_packing(
+    #[case(".zst", &[
+        ("./usr/lib/modules/6.1/config", "CONFIG_AUDIT=y"),
+        ("./usr/lib/modules/6.1/vmlinuz", "kernel"),
+    ])]
+    #[case("", &[
+        ("./boot/vmlinuz-6.1", "kernel"),
+        ("./boot/zz", ""),
+        ("./boot/config-6.1", "CONFIG_AUDIT=y"),
+    ])]
+    fn both_layouts_are_read_in_every_compression(
         #[case] packing: &str,
         #[case] files: &[(&str, &str)],
     ) {

@@ -1,4 +1,4 @@
-//! SHA-256 of files, by which everything is named.
+//! SHA-256 sums, which name everything in the cache.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The hash of bytes in memory, in hexadecimal.
+/// SHA-256 of bytes in memory, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// The hash of a file, from its beginning.
+/// SHA-256 of an open file, from its beginning.
 pub(crate) fn sha256_file(file: &mut File) -> io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
     let mut hash = Sha256::new();
@@ -24,7 +24,7 @@ pub(crate) fn sha256_file(file: &mut File) -> io::Result<String> {
     }
 }
 
-/// The hash of the file of that name.
+/// SHA-256 of the file at this path.
 pub(crate) fn sha256_path(path: &Path) -> io::Result<String> {
     sha256_file(&mut File::open(path)?)
 }

@@ -1,4 +1,4 @@
-//! A kernel as the rest of perfsec knows it.
+//! A kernel under test, as engine and record describe it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -39,49 +39,50 @@ pub struct Kernel {
 pub enum Origin {
     /// An image on the host.
     File {
-        /// As it was given.
+        /// As given by the user.
         path: PathBuf,
     },
     /// A package on the host.
     Deb {
-        /// As it was given.
+        /// As given by the user.
         path: PathBuf,
-        /// The package's name.
+        /// Package name.
         package: String,
-        /// The package's version.
+        /// Package version.
         version: String,
     },
     /// Debian's archive.
     Debian {
-        /// The suite in which it was found.
+        /// The suite that lists the package.
         suite: String,
-        /// The package's name.
+        /// Package name.
         package: String,
-        /// The package's version.
+        /// Package version.
         version: String,
     },
     /// Built by perfsec from source.
     Tree {
-        /// The tree, as it was named.
+        /// The tree, as named by the user.
         tree: String,
-        /// The commit that was built, in hexadecimal; of perfsec's own where the tree has none for it.
+        /// The commit that was built, in hexadecimal; one of perfsec's own repository if the
+        /// tree has no commit for this state.
         commit: String,
-        /// The commit as people call it, by the nearest tag.
+        /// The output of `git describe` for it.
         described: String,
         /// The first line of its message.
         subject: String,
-        /// The fragments that its configuration was made of.
+        /// Names of the configuration fragments, in the order in which they were merged.
         fragments: Vec<String>,
-        /// What `make` was given besides.
+        /// Additional variables for `make`, as `NAME=VALUE`.
         variables: Vec<String>,
-        /// What built it.
+        /// The first line of the compiler's `--version`.
         compiler: String,
     },
 }
 
 impl Kernel {
-    /// The same for a record that others read: only the options that matter, and where the image lay on
-    /// this host is nobody else's business.
+    /// The same kernel for the run record: only the relevant options, and without the directory of
+    /// the image on this host.
     #[must_use]
     pub fn for_record(&self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Debian's kernels and their sources: find one in the archive by suite or version, and fetch it.
+//! Finds Debian's kernels and their sources by suite or version, and downloads them.
 
 mod apt;
 mod archive;
