@@ -48,14 +48,14 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
 fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let mut tree = args.tree.clone();
     if args.rev.is_some() {
-        if let TreeLocation::Debian(_) = tree.place {
+        if let TreeLocation::Debian(_) = tree.location {
             return Err(Failure::input(
                 "--rev is for git repositories: a package has no revisions",
             ));
         }
         if let Some(revision) = tree.revision {
             let why = format!("--rev and @{revision}: name the revision once");
-            return Err(Failure::input(match &tree.place {
+            return Err(Failure::input(match &tree.location {
                 TreeLocation::Path(path) if path.exists() => why,
                 _ => format!("{why}; there is no tree {}", args.tree),
             }));

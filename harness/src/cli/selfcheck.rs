@@ -14,7 +14,7 @@ use crate::plan::Filter;
 use crate::printable::printable_line;
 use crate::record::Run;
 use crate::selfcheck::{self, Counts, Mutation, MutationError, Notice, Outcome};
-use crate::source::{Commit, DebianWanted, Source};
+use crate::source::{Commit, Source};
 
 pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let mutations = match &args.mutations {
@@ -171,10 +171,9 @@ fn tree(args: &SelfcheckArgs) -> Result<TreeSpec, Failure> {
         [KernelSpec::Tree(tree)] => Ok(tree.clone()),
         [] => match obtain::default_spec()? {
             KernelSpec::Tree(tree) => Ok(tree),
-            KernelSpec::Image(ImageSpec::DebianSuite(suite)) => Ok(TreeSpec {
-                place: TreeLocation::Debian(DebianWanted::Suite(suite)),
-                revision: None,
-            }),
+            KernelSpec::Image(ImageSpec::Debian(selector)) => {
+                Ok(TreeSpec { location: TreeLocation::Debian(selector), revision: None })
+            }
             KernelSpec::Image(_) => Err(Failure::input("name a tree: --kernel tree:PATH")),
         },
         _ => Err(Failure::input(

@@ -54,7 +54,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
 /// The report must not go where something is read.
 fn keep_inputs(args: &SeriesArgs, given: &Given) -> Result<(), Failure> {
     let files = given.files()?;
-    let tree = match &args.tree.place {
+    let tree = match &args.tree.location {
         TreeLocation::Path(path) => Some(path),
         TreeLocation::Debian(_) => None,
     };

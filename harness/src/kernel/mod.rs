@@ -1,4 +1,4 @@
-//! Kernels: name one, fetch it, and make of it what QEMU boots.
+//! Kernels that others built: names, Debian's archive, image formats, and the cache of what boots.
 
 mod boot_header;
 mod config;
@@ -26,5 +26,5 @@ pub use image::{EntryPoint, Image, ImageError};
 pub use obtain::{ImageOptions, KernelError, default_spec, obtain, shipped_image};
 pub(crate) use obtain::{load_built, store_built};
 pub use record::{Kernel, Origin};
-pub use spec::{ImageSpec, ImageSpecError};
+pub use spec::{DebianSelector, ImageSpec, ImageSpecError};
 pub use version::{FixedIn, KernelVersion, VersionError, VersionPrefix};

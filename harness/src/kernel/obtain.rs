@@ -1,4 +1,4 @@
-//! From the name of a kernel to one that boots, through the cache.
+//! Obtains a kernel by its name and prepares it to boot, through the cache.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,35 +9,35 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::deb::{self, DebError, ReadUntil};
-use super::debian::{Archive, DebianError};
+use super::debian::{Archive, DebianError, PackageKind};
 use super::hash;
 use super::image::{self, EntryPoint, Image, ImageError};
 use super::record::{Kernel, Origin};
-use super::spec::ImageSpec;
+use super::spec::{DebianSelector, ImageSpec};
 use super::version::KernelVersion;
 use crate::cache::{Cache, CacheError};
 use crate::host::OsRelease;
 use crate::interrupt::Interrupt;
 
-/// The room of the cache in which kernels are, by the SHA-256 of what they were made of.
+/// Cache directory of the kernels, named by the SHA-256 of the input.
 const ROOM: &str = "kernel";
 
-/// Changes when an entry of the cache would be made otherwise.
+/// Version of the cache entries. Increment it when the same input would give another entry.
 const FORMAT: u32 = 1;
 
-/// How a kernel is obtained.
+/// Options for obtaining a kernel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageOptions {
     newer_than: Option<SystemTime>,
 }
 
 impl ImageOptions {
-    /// Looks Debian's kernels up anew, once for all kernels that are obtained with these options.
+    /// Fetches Debian's package lists again, once for all kernels obtained with these options.
     pub fn refreshing() -> Self {
         Self { newer_than: Some(SystemTime::now()) }
     }
 
-    /// Debian's archive as this host reaches it.
+    /// Debian's archive, with these options.
     pub(crate) fn archive<'a>(
         self,
         host: &'a OsRelease,
@@ -48,66 +48,66 @@ impl ImageOptions {
     }
 }
 
-/// Why a kernel could not be had. Its cause says what to do.
+/// A kernel that cannot be obtained. Its source says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The file cannot be read.
     #[error("read kernel {}", .path.display())]
     Read {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The name is that of a directory.
+    /// The path is a directory.
     #[error(
         "read kernel {}: it is a directory; give the image in it, such as arch/x86/boot/bzImage",
         .0.display()
     )]
     Directory(PathBuf),
-    /// The name is that of a pipe or a device.
+    /// The path is a pipe or a device.
     #[error("read kernel {}: it is not a regular file", .0.display())]
     NotAFile(PathBuf),
     /// The file is not a kernel that boots.
     #[error("use {} as a kernel", .path.display())]
     Image {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: ImageError,
     },
-    /// The package holds no kernel that boots.
+    /// The package has no kernel that boots.
     #[error("use {} as a kernel", .path.display())]
     Deb {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: DebError,
     },
-    /// Debian's archive.
+    /// Debian's archive failed.
     #[error(transparent)]
     Debian(#[from] DebianError),
-    /// The cache directory.
+    /// The cache failed, or the user interrupted the wait for another perfsec.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// There is no kernel to take where none is named.
+    /// No kernel was named, and the host has no default.
     #[error("choose a kernel: this host is {host}, not a Debian release; give --kernel")]
     NoDefault {
-        /// What it calls itself.
+        /// `PRETTY_NAME` of the host.
         host: String,
     },
 }
 
-/// The kernel to take when none is named: the newest stock kernel of the host's own suite.
+/// The default kernel: the newest stock kernel of the host's Debian suite.
 pub fn default_spec() -> Result<ImageSpec, KernelError> {
     let host = OsRelease::detect();
     host.debian_suite()
-        .map(|suite| ImageSpec::DebianSuite(suite.to_owned()))
+        .map(|suite| ImageSpec::Debian(DebianSelector::Suite(suite.to_owned())))
         .ok_or_else(|| KernelError::NoDefault { host: host.name() })
 }
 
-/// Fetches a kernel and makes it ready to boot. `progress` is told, in a line without an end, what
-/// takes time.
+/// Fetches a kernel and prepares it to boot. `progress` gets a line, without a newline, before slow
+/// steps.
 pub fn obtain(
     spec: &ImageSpec,
     cache: &Cache,
@@ -118,18 +118,17 @@ pub fn obtain(
     let archive = options.archive(&host, cache, progress);
     let found = match spec {
         ImageSpec::File(path) => return obtain_file(path, cache, progress),
-        ImageSpec::DebianSuite(name) => archive.of_suite(name)?,
-        ImageSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
+        ImageSpec::Debian(selector) => archive.find(selector, PackageKind::Image)?,
     };
     let origin = Origin::Debian {
         suite: found.suite().to_owned(),
-        package: found.package().to_owned(),
+        package: found.name().to_owned(),
         version: found.version().to_owned(),
     };
     let key = found.key();
-    let stored = CacheEntry { cache, key: &key, progress };
-    let made = stored.get_or_make(|| {
-        let path = archive.fetch_image(&found)?;
+    let entry = CacheEntry { cache, key: &key, progress };
+    let cached = entry.get_or_make(|| {
+        let path = archive.fetch(&found)?;
         let mut source = read_deb(&path)?;
         if let Some(path) = archive.fetch_config(&found)? {
             let read = deb::read(&path, ReadUntil::Config)
@@ -138,10 +137,10 @@ pub fn obtain(
         }
         Ok(source)
     })?;
-    Ok(made.kernel(cache, origin, None))
+    Ok(cached.into_kernel(cache, origin, None))
 }
 
-/// The image of a kernel as it was shipped: the `vmlinuz` that a boot loader would be given.
+/// The image as its distribution ships it: the `vmlinuz` that a boot loader loads.
 ///
 /// # Errors
 ///
@@ -156,7 +155,7 @@ pub fn shipped_image(
     let archive = options.archive(&host, cache, progress);
     let found = match spec {
         ImageSpec::File(path) => {
-            // Says what is wrong with a file that is no kernel.
+            // For its error if the file is not a kernel.
             obtain_file(path, cache, progress)?;
             let failed = |source| KernelError::Read { path: path.clone(), source };
             return match image::is_deb(path).map_err(failed)? {
@@ -164,10 +163,9 @@ pub fn shipped_image(
                 false => fs::read(path).map_err(failed),
             };
         }
-        ImageSpec::DebianSuite(name) => archive.of_suite(name)?,
-        ImageSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
+        ImageSpec::Debian(selector) => archive.find(selector, PackageKind::Image)?,
     };
-    Ok(read_deb(&archive.fetch_image(&found)?)?.image)
+    Ok(read_deb(&archive.fetch(&found)?)?.image)
 }
 
 fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Kernel, KernelError> {
@@ -181,9 +179,9 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
     }
     let mut file = File::open(path).map_err(failed)?;
     let sha256 = hash::sha256_file(&mut file).map_err(failed)?;
-    let stored = CacheEntry { cache, key: &sha256, progress };
+    let entry = CacheEntry { cache, key: &sha256, progress };
     let deb = image::is_deb(path).map_err(failed)?;
-    let made = stored.get_or_make(|| {
+    let cached = entry.get_or_make(|| {
         if deb {
             return read_deb(path);
         }
@@ -193,32 +191,32 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
         Ok(RawImage {
             path: path.to_path_buf(),
             image: bytes,
-            own: false,
+            must_copy: false,
             package: None,
             config: None,
         })
     })?;
     let given = path.to_path_buf();
-    let origin = match &made.package {
+    let origin = match &cached.package {
         Some((package, version)) => {
             Origin::Deb { path: given, package: package.clone(), version: version.clone() }
         }
         None => Origin::File { path: given },
     };
-    Ok(made.kernel(cache, origin, Some(path)))
+    Ok(cached.into_kernel(cache, origin, Some(path)))
 }
 
-/// A kernel that [`store_built`] was given under this name, if it is still there.
+/// Loads a kernel that [`store_built`] stored under this key, if it is still in the cache.
 pub(crate) fn load_built(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
-    let stored = CacheEntry { cache, key, progress: &|_| {} };
-    stored.get().map(|made| made.kernel(cache, origin.clone(), None))
+    let entry = CacheEntry { cache, key, progress: &|_| {} };
+    entry.load().map(|cached| cached.into_kernel(cache, origin.clone(), None))
 }
 
-/// Keeps a kernel that was built on this host, under a name that says what it was built from.
+/// Stores a kernel that was built on this host. `key` is a hash of what it was built from.
 ///
 /// # Errors
 ///
-/// When the image cannot be read, is none that boots, or cannot be written to the cache.
+/// The image cannot be read, does not boot, or cannot be written to the cache.
 pub(crate) fn store_built(
     cache: &Cache,
     key: &str,
@@ -231,12 +229,12 @@ pub(crate) fn store_built(
     let source = RawImage {
         path: path.to_path_buf(),
         image,
-        own: true,
+        must_copy: true,
         package: None,
         config: Some(config),
     };
-    let made = CacheEntry { cache, key, progress: &|_| {} }.make(source)?;
-    Ok(made.kernel(cache, origin, None))
+    let cached = CacheEntry { cache, key, progress: &|_| {} }.make(source)?;
+    Ok(cached.into_kernel(cache, origin, None))
 }
 
 fn read_deb(path: &Path) -> Result<RawImage, KernelError> {
@@ -244,27 +242,29 @@ fn read_deb(path: &Path) -> Result<RawImage, KernelError> {
     let deb = deb::read(path, ReadUntil::Image).map_err(failed)?;
     let package = Some((deb.package, deb.version));
     let image = deb.image.unwrap_or_default();
-    Ok(RawImage { path: path.to_path_buf(), image, own: true, package, config: deb.config })
+    Ok(RawImage { path: path.to_path_buf(), image, must_copy: true, package, config: deb.config })
 }
 
-/// What a kernel is made of.
+/// An image as it was found, before it is parsed.
 struct RawImage {
-    /// To be named in errors.
+    /// For error messages.
     path: PathBuf,
     image: Vec<u8>,
-    /// Whether the image is ours to keep: it came in a package, or is overwritten by the next build.
-    own: bool,
+    /// True if the cache needs a copy of the image, because it comes from a package or the next
+    /// build overwrites it.
+    must_copy: bool,
+    /// Name and version of the package.
     package: Option<(String, String)>,
     config: Option<Config>,
 }
 
-/// What the cache remembers of a kernel: all but where the user got it from.
+/// The cached form of a [`Kernel`]: everything but its origin.
 #[derive(Serialize, Deserialize)]
 struct CachedKernel {
     format: u32,
-    /// Of the image, which is not the key where that came in a package.
+    /// SHA-256 of the image. The key differs if the image comes from a package or a build.
     sha256: String,
-    /// What boots: a file of the cache with its size, or nothing where the image itself does.
+    /// Name and size of the file in the cache that boots; `None` if the image itself boots.
     file: Option<(String, u64)>,
     how: EntryPoint,
     release: String,
@@ -276,7 +276,8 @@ struct CachedKernel {
 }
 
 impl CachedKernel {
-    fn kernel(self, cache: &Cache, origin: Origin, given: Option<&Path>) -> Kernel {
+    /// `given` is the path of the image on the host, if the user gave one.
+    fn into_kernel(self, cache: &Cache, origin: Origin, given: Option<&Path>) -> Kernel {
         let given = || given.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.into()));
         let image = match &self.file {
             Some((name, _)) => cache.path(ROOM, name),
@@ -296,10 +297,10 @@ impl CachedKernel {
     }
 }
 
-/// One entry of the cache.
+/// The cache entry of one kernel.
 struct CacheEntry<'a> {
     cache: &'a Cache,
-    /// SHA-256 of the file that it is made of.
+    /// SHA-256 of the file, of Debian's packages, or of the build's input.
     key: &'a str,
     progress: &'a dyn Fn(&str),
 }
@@ -309,40 +310,41 @@ impl CacheEntry<'_> {
         &self,
         source: impl FnOnce() -> Result<RawImage, KernelError>,
     ) -> Result<CachedKernel, KernelError> {
-        if let Some(made) = self.get() {
-            return Ok(made);
+        if let Some(cached) = self.load() {
+            return Ok(cached);
         }
         let _lock =
             self.cache.lock(&format!("{ROOM}-{}", self.key), &Interrupt::default(), || {
                 (self.progress)("waiting for another perfsec that unpacks the same kernel");
             })?;
-        match self.get() {
-            Some(made) => Ok(made),
+        match self.load() {
+            Some(cached) => Ok(cached),
             None => self.make(source()?),
         }
     }
 
-    /// An entry is there when its description is and the file has the size that it says.
-    fn get(&self) -> Option<CachedKernel> {
+    /// Loads the entry, if it is complete: its file exists and has the recorded size.
+    fn load(&self) -> Option<CachedKernel> {
         let text = fs::read(self.cache.path(ROOM, &format!("{}.json", self.key))).ok()?;
-        let made: CachedKernel = serde_json::from_slice(&text).ok()?;
-        let whole = match &made.file {
+        let cached: CachedKernel = serde_json::from_slice(&text).ok()?;
+        let complete = match &cached.file {
             Some((name, size)) => {
                 fs::metadata(self.cache.path(ROOM, name)).is_ok_and(|data| data.len() == *size)
             }
             None => true,
         };
-        (made.format == FORMAT && whole).then_some(made)
+        (cached.format == FORMAT && complete).then_some(cached)
     }
 
     fn make(&self, source: RawImage) -> Result<CachedKernel, KernelError> {
         let failed = |error| KernelError::Image { path: source.path.clone(), source: error };
         let parsed = Image::parse(&source.image).map_err(failed)?;
-        // The key is that of the file; only what is kept from elsewhere has another of its own.
-        let sha256 = if source.own { hash::sha256(&source.image) } else { self.key.to_owned() };
+        // The key of a file on the host is its SHA-256 already.
+        let sha256 =
+            if source.must_copy { hash::sha256(&source.image) } else { self.key.to_owned() };
         let (bytes, ending) = match (parsed.how, &parsed.unpacked) {
             (EntryPoint::Pvh, Some(vmlinux)) => (Some(vmlinux), "vmlinux"),
-            (EntryPoint::Pvh, None) => (source.own.then_some(&source.image), "vmlinux"),
+            (EntryPoint::Pvh, None) => (source.must_copy.then_some(&source.image), "vmlinux"),
             (EntryPoint::BzImage, _) => (Some(&source.image), "bzimage"),
         };
         let file = bytes
@@ -352,7 +354,7 @@ impl CacheEntry<'_> {
                 Ok::<_, CacheError>((name, bytes.len() as u64))
             })
             .transpose()?;
-        let made = CachedKernel {
+        let cached = CachedKernel {
             format: FORMAT,
             sha256,
             file,
@@ -365,11 +367,11 @@ impl CacheEntry<'_> {
             config: parsed.config.or(source.config),
         };
         let name = format!("{}.json", self.key);
-        let text = serde_json::to_vec(&made).map_err(|error| {
+        let text = serde_json::to_vec(&cached).map_err(|error| {
             self.cache.error("write", &self.cache.path(ROOM, &name), error.into())
         })?;
         self.cache.publish_bytes(ROOM, &name, &text)?;
-        Ok(made)
+        Ok(cached)
     }
 }
 
@@ -420,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_the_cache_that_lost_its_file_is_made_again() {
+    fn a_cache_entry_that_lost_its_file_is_made_again() {
         let fixture = ObtainFixture::new();
         let path =
             fixture.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
@@ -441,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn an_uncompressed_kernel_with_debug_information_boots_where_it_is() {
+    fn an_uncompressed_kernel_with_debug_information_is_not_copied() {
         let fixture = ObtainFixture::new();
         let mut bytes = vmlinux(&Shape::default());
         bytes.extend_from_slice(&[0xdb; 200_000]);
@@ -468,16 +470,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_leaves_nothing() {
+    fn the_error_names_an_unusable_file_and_the_cache_stays_empty() {
         let fixture = ObtainFixture::new();
         let text = fixture.file("notes.txt", b"no kernel");
-        for (path, said) in [
+        for (path, words) in [
             (fixture.dir.path().join("missing"), "missing"),
             (fixture.dir.path().to_path_buf(), "directory"),
             (text, "notes.txt"),
         ] {
             let error = fixture.obtain(&path).unwrap_err();
-            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
         }
         assert!(!fixture.cache.path(ROOM, "").exists());
     }
@@ -497,12 +499,12 @@ mod tests {
 
     #[test]
     #[ignore = "needs the package registry"]
-    fn what_debian_does_not_have_is_told_with_what_it_has() {
+    fn the_error_for_a_kernel_that_debian_lacks_offers_others() {
         let cache = Cache::open().unwrap();
-        for (spec, said) in [("debian:6.12.9999", "6.12."), ("debian:warty", "bookworm")] {
+        for (spec, words) in [("debian:6.12.9999", "6.12."), ("debian:warty", "bookworm")] {
             let spec = spec.parse().unwrap();
             let error = obtain(&spec, &cache, ImageOptions::default(), &|_| {}).unwrap_err();
-            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
         }
     }
 }

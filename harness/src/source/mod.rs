@@ -1,4 +1,4 @@
-//! Kernel trees: what the user has, and a checkout of perfsec's own in which it can be changed.
+//! Kernel trees: the user's tree, and perfsec's own checkout of it that may be changed.
 
 mod commit;
 mod debian;
@@ -13,7 +13,7 @@ mod unpack;
 mod version;
 
 pub use commit::{Commit, NotACommit};
-pub use debian::{DebianSource, DebianWanted};
+pub use debian::DebianSource;
 pub use error::{ApplyError, SourceError};
 pub(crate) use git::Git;
 pub use git::GitError;

@@ -77,11 +77,7 @@ mod tests {
     #[case("1:1-1", "2-1", Ordering::Greater)]
     #[case("6.01-1", "6.1-1", Ordering::Equal)]
     #[case("1.0a", "1.0+", Ordering::Less)]
-    fn versions_compare_as_in_dpkg(
-        #[case] a: &str,
-        #[case] b: &str,
-        #[case] order: Ordering,
-    ) {
+    fn versions_compare_as_in_dpkg(#[case] a: &str, #[case] b: &str, #[case] order: Ordering) {
         assert_eq!(compare(a, b), order);
         assert_eq!(compare(b, a), order.reverse());
     }
