@@ -30,7 +30,7 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     };
     let recipe = Recipe::by_default()?;
     let interrupt = signals.interrupt.clone();
-    let options = Options { images, recipe, dirty: false, interrupt };
+    let options = Options { images, recipe, dirty: false, interrupt: interrupt.clone() };
     for spec in &specs {
         print(spec, &cache, &options, &signals)?;
     }
@@ -38,7 +38,8 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
         let KernelSpec::Image(spec) = spec else {
             return Err(Failure::input("--shipped is for kernels that others ship: not for tree:"));
         };
-        let image = kernel::shipped_image(spec, &cache, images, &say)?;
+        let image = kernel::shipped_image(spec, &cache, images, &interrupt, &say);
+        let image = signals.stopped(image.map_err(Failure::from))?;
         fs::write(path, image)
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?;
     }

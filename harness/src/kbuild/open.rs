@@ -31,8 +31,8 @@ pub fn open(
             Source::open(path, &path.display().to_string(), cache, interrupt, say)
         }
         TreeLocation::Debian(selector) => {
-            let package = DebianSource::find(selector, cache, options, say)?;
-            let file = package.fetch(cache, options, say)?;
+            let package = DebianSource::find(selector, cache, options, interrupt, say)?;
+            let file = package.fetch(cache, options, interrupt, say)?;
             Source::open(&file, &format!("debian:{}", package.kernel()), cache, interrupt, say)
         }
     }

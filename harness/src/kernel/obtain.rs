@@ -42,9 +42,11 @@ impl ImageOptions {
         self,
         host: &'a OsRelease,
         cache: &'a Cache,
+        interrupt: &'a Interrupt,
         progress: &'a dyn Fn(&str),
     ) -> Archive<'a> {
-        Archive { cache, newer_than: self.newer_than, host_suite: host.debian_suite(), progress }
+        let (newer_than, host_suite) = (self.newer_than, host.debian_suite());
+        Archive { cache, newer_than, host_suite, interrupt, progress }
     }
 }
 
@@ -107,17 +109,18 @@ pub fn default_spec() -> Result<ImageSpec, KernelError> {
 }
 
 /// Fetches a kernel and prepares it to boot. `progress` gets a line, without a newline, before slow
-/// steps.
+/// steps. `interrupt` ends the wait for another perfsec that works on the same kernel.
 pub fn obtain(
     spec: &ImageSpec,
     cache: &Cache,
     options: ImageOptions,
+    interrupt: &Interrupt,
     progress: &dyn Fn(&str),
 ) -> Result<Kernel, KernelError> {
     let host = OsRelease::detect();
-    let archive = options.archive(&host, cache, progress);
+    let archive = options.archive(&host, cache, interrupt, progress);
     let found = match spec {
-        ImageSpec::File(path) => return obtain_file(path, cache, progress),
+        ImageSpec::File(path) => return obtain_file(path, cache, interrupt, progress),
         ImageSpec::Debian(selector) => archive.find(selector, PackageKind::Image)?,
     };
     let origin = Origin::Debian {
@@ -126,8 +129,8 @@ pub fn obtain(
         version: found.version().to_owned(),
     };
     let key = found.key();
-    let entry = CacheEntry { cache, key: &key, progress };
-    let cached = entry.get_or_make(|| {
+    let entry = CacheEntry { cache, key: &key };
+    let cached = entry.get_or_make(interrupt, progress, || {
         let path = archive.fetch(&found)?;
         let mut source = read_deb(&path)?;
         if let Some(path) = archive.fetch_config(&found)? {
@@ -149,14 +152,15 @@ pub fn shipped_image(
     spec: &ImageSpec,
     cache: &Cache,
     options: ImageOptions,
+    interrupt: &Interrupt,
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, KernelError> {
     let host = OsRelease::detect();
-    let archive = options.archive(&host, cache, progress);
+    let archive = options.archive(&host, cache, interrupt, progress);
     let found = match spec {
         ImageSpec::File(path) => {
             // For its error if the file is not a kernel.
-            obtain_file(path, cache, progress)?;
+            obtain_file(path, cache, interrupt, progress)?;
             let failed = |source| KernelError::Read { path: path.clone(), source };
             return match image::is_deb(path).map_err(failed)? {
                 true => Ok(read_deb(path)?.image),
@@ -168,7 +172,12 @@ pub fn shipped_image(
     Ok(read_deb(&archive.fetch(&found)?)?.image)
 }
 
-fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Kernel, KernelError> {
+fn obtain_file(
+    path: &Path,
+    cache: &Cache,
+    interrupt: &Interrupt,
+    progress: &dyn Fn(&str),
+) -> Result<Kernel, KernelError> {
     let failed = |source| KernelError::Read { path: path.to_path_buf(), source };
     let data = fs::metadata(path).map_err(failed)?;
     if data.is_dir() {
@@ -179,9 +188,9 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
     }
     let mut file = File::open(path).map_err(failed)?;
     let sha256 = hash::sha256_file(&mut file).map_err(failed)?;
-    let entry = CacheEntry { cache, key: &sha256, progress };
+    let entry = CacheEntry { cache, key: &sha256 };
     let deb = image::is_deb(path).map_err(failed)?;
-    let cached = entry.get_or_make(|| {
+    let cached = entry.get_or_make(interrupt, progress, || {
         if deb {
             return read_deb(path);
         }
@@ -208,7 +217,7 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
 
 /// Loads a kernel that [`store_built`] stored under this key, if it is still in the cache.
 pub(crate) fn load_built(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
-    let entry = CacheEntry { cache, key, progress: &|_| {} };
+    let entry = CacheEntry { cache, key };
     entry.load().map(|cached| cached.into_kernel(cache, origin.clone(), None))
 }
 
@@ -233,7 +242,7 @@ pub(crate) fn store_built(
         package: None,
         config: Some(config),
     };
-    let cached = CacheEntry { cache, key, progress: &|_| {} }.make(source)?;
+    let cached = CacheEntry { cache, key }.make(source)?;
     Ok(cached.into_kernel(cache, origin, None))
 }
 
@@ -302,21 +311,21 @@ struct CacheEntry<'a> {
     cache: &'a Cache,
     /// SHA-256 of the file, of Debian's packages, or of the build's input.
     key: &'a str,
-    progress: &'a dyn Fn(&str),
 }
 
 impl CacheEntry<'_> {
     fn get_or_make(
         &self,
+        interrupt: &Interrupt,
+        progress: &dyn Fn(&str),
         source: impl FnOnce() -> Result<RawImage, KernelError>,
     ) -> Result<CachedKernel, KernelError> {
         if let Some(cached) = self.load() {
             return Ok(cached);
         }
-        let _lock =
-            self.cache.lock(&format!("{ROOM}-{}", self.key), &Interrupt::default(), || {
-                (self.progress)("waiting for another perfsec that unpacks the same kernel");
-            })?;
+        let _lock = self.cache.lock(&format!("{ROOM}-{}", self.key), interrupt, || {
+            progress("waiting for another perfsec that unpacks the same kernel");
+        })?;
         match self.load() {
             Some(cached) => Ok(cached),
             None => self.make(source()?),
@@ -404,8 +413,27 @@ mod tests {
 
         fn obtain(&self, path: &Path) -> Result<Kernel, KernelError> {
             let spec = ImageSpec::File(path.to_path_buf());
-            obtain(&spec, &self.cache, ImageOptions::default(), &|_| {})
+            obtain(&spec, &self.cache, ImageOptions::default(), &Interrupt::default(), &|_| {})
         }
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_wait_for_another_perfsec() {
+        let fixture = ObtainFixture::new();
+        let bytes = bz_image(Compression::Gzip, &vmlinux(&Shape::default()));
+        let path = fixture.file("bzImage", &bytes);
+        let name = format!("{ROOM}-{}", hash::sha256(&bytes));
+        let _held = fixture.cache.lock(&name, &Interrupt::default(), || {}).unwrap();
+        let interrupt = Interrupt::default();
+        let lines = std::cell::RefCell::new(Vec::new());
+        let progress = |line: &str| {
+            lines.borrow_mut().push(line.to_owned());
+            interrupt.raise();
+        };
+        let spec = ImageSpec::File(path);
+        let error = obtain(&spec, &fixture.cache, ImageOptions::default(), &interrupt, &progress);
+        assert!(matches!(error, Err(KernelError::Cache(CacheError::Interrupted))));
+        assert_eq!(lines.take(), ["waiting for another perfsec that unpacks the same kernel"]);
     }
 
     #[test]
@@ -492,7 +520,8 @@ mod tests {
     #[ignore = "needs the package registry"]
     fn debian_kernels_come_with_their_config(#[case] spec: ImageSpec, #[case] series: (u32, u32)) {
         let cache = Cache::open().unwrap();
-        let kernel = obtain(&spec, &cache, ImageOptions::default(), &|_| {}).unwrap();
+        let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+        let kernel = obtain(&spec, &cache, options, &interrupt, &|_| {}).unwrap();
         assert_eq!((kernel.version.series(), kernel.how), (series, EntryPoint::Pvh));
         assert!(kernel.config.unwrap().is_set("CONFIG_SECURITY_SELINUX"));
     }
@@ -503,7 +532,8 @@ mod tests {
         let cache = Cache::open().unwrap();
         for (spec, words) in [("debian:6.12.9999", "6.12."), ("debian:warty", "bookworm")] {
             let spec = spec.parse().unwrap();
-            let error = obtain(&spec, &cache, ImageOptions::default(), &|_| {}).unwrap_err();
+            let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+            let error = obtain(&spec, &cache, options, &interrupt, &|_| {}).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
     }

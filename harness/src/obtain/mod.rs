@@ -46,7 +46,9 @@ pub fn obtain(
     progress: &dyn Fn(&str),
 ) -> Result<Kernel, ObtainError> {
     Ok(match spec {
-        KernelSpec::Image(image) => kernel::obtain(image, cache, options.images, progress)?,
+        KernelSpec::Image(image) => {
+            kernel::obtain(image, cache, options.images, &options.interrupt, progress)?
+        }
         KernelSpec::Tree(tree) => {
             let source = kbuild::open(tree, cache, options.images, &options.interrupt, progress)?;
             let commit = source.choose(tree.revision.as_deref(), options.dirty, progress)?;

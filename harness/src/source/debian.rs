@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::cache::Cache;
 use crate::host::OsRelease;
+use crate::interrupt::Interrupt;
 use crate::kernel::{
     ArchivePackage, DebianError, DebianSelector, ImageOptions, KernelVersion, PackageKind,
 };
@@ -25,10 +26,11 @@ impl DebianSource {
         selector: &DebianSelector,
         cache: &Cache,
         options: ImageOptions,
+        interrupt: &Interrupt,
         progress: &dyn Fn(&str),
     ) -> Result<Self, DebianError> {
         let host = OsRelease::detect();
-        let archive = options.archive(&host, cache, progress);
+        let archive = options.archive(&host, cache, interrupt, progress);
         Ok(Self { package: archive.find(selector, PackageKind::Source)? })
     }
 
@@ -42,10 +44,11 @@ impl DebianSource {
         &self,
         cache: &Cache,
         options: ImageOptions,
+        interrupt: &Interrupt,
         progress: &dyn Fn(&str),
     ) -> Result<PathBuf, DebianError> {
         let host = OsRelease::detect();
-        options.archive(&host, cache, progress).fetch(&self.package)
+        options.archive(&host, cache, interrupt, progress).fetch(&self.package)
     }
 
     /// Package name: `linux-source-6.1`.
@@ -88,6 +91,11 @@ mod tests {
     use super::*;
     use crate::source::unpack;
 
+    fn find(cache: &Cache, selector: &DebianSelector) -> Result<DebianSource, DebianError> {
+        let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+        DebianSource::find(selector, cache, options, &interrupt, &|_| {})
+    }
+
     fn version(prefix: &str) -> DebianSelector {
         DebianSelector::Version(prefix.parse().unwrap())
     }
@@ -100,11 +108,11 @@ mod tests {
         #[case] selector: DebianSelector,
         #[case] package: &str,
     ) {
-        let (cache, options) = (Cache::open().unwrap(), ImageOptions::default());
-        let source =
-            DebianSource::find(&selector, &cache, ImageOptions::default(), &|_| {}).unwrap();
+        let cache = Cache::open().unwrap();
+        let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+        let source = find(&cache, &selector).unwrap();
         assert_eq!(source.package(), package);
-        let path = source.fetch(&cache, options, &|_| {}).unwrap();
+        let path = source.fetch(&cache, options, &interrupt, &|_| {}).unwrap();
         let dir = TempDir::new_in(cache.root()).unwrap();
         assert_eq!(unpack(&path, dir.path()).unwrap(), source.kernel());
     }
@@ -121,8 +129,7 @@ mod tests {
         #[case] series: (u32, u32),
     ) {
         let cache = Cache::open().unwrap();
-        let source =
-            DebianSource::find(&selector, &cache, ImageOptions::default(), &|_| {}).unwrap();
+        let source = find(&cache, &selector).unwrap();
         assert_eq!(source.kernel().series(), series);
         assert_eq!(source.package(), format!("linux-source-{}.{}", series.0, series.1));
         if let DebianSelector::Version(prefix) = &selector {
@@ -142,8 +149,7 @@ mod tests {
         #[case] message: &str,
     ) {
         let cache = Cache::open().unwrap();
-        let error =
-            DebianSource::find(&selector, &cache, ImageOptions::default(), &|_| {}).unwrap_err();
+        let error = find(&cache, &selector).unwrap_err();
         assert!(error.to_string().starts_with(message), "{error}");
     }
 }

@@ -143,6 +143,8 @@ pub(crate) struct Archive<'a> {
     pub(crate) newer_than: Option<SystemTime>,
     /// The host's codename, if it runs Debian.
     pub(crate) host_suite: Option<&'a str>,
+    /// Ends the wait for another perfsec that fetches or downloads the same.
+    pub(crate) interrupt: &'a Interrupt,
     /// Gets a line, without a newline, before slow steps.
     pub(crate) progress: &'a dyn Fn(&str),
 }
@@ -226,6 +228,7 @@ impl Archive<'_> {
         for (suite, listed) in suites.into_iter().zip(listed) {
             let listed = match listed {
                 Ok(listed) => listed,
+                Err(error @ DebianError::Cache(CacheError::Interrupted)) => return Err(error),
                 Err(error) => {
                     (self.progress)(&format!(
                         "searching without Debian {suite}: {}",
@@ -282,13 +285,10 @@ impl Archive<'_> {
             return Ok(path);
         }
         let what = format!("{} {}", package.name, package.version);
-        let _lock = self.cache.lock(
-            &format!("debian-{}", package.sha256),
-            &Interrupt::default(),
-            || {
+        let _lock =
+            self.cache.lock(&format!("debian-{}", package.sha256), self.interrupt, || {
                 (self.progress)(&format!("waiting for another perfsec that downloads {what}"));
-            },
-        )?;
+            })?;
         if path.is_file() {
             return Ok(path);
         }
@@ -329,11 +329,13 @@ impl Archive<'_> {
 struct CatalogueCache<'a> {
     cache: &'a Cache,
     newer_than: Option<SystemTime>,
+    interrupt: &'a Interrupt,
 }
 
 impl<'a> CatalogueCache<'a> {
     fn new(archive: &Archive<'a>) -> Self {
-        Self { cache: archive.cache, newer_than: archive.newer_than }
+        let Archive { cache, newer_than, interrupt, .. } = *archive;
+        Self { cache, newer_than, interrupt }
     }
 
     /// The catalogue of a suite, from the cache or fetched. If the fetch fails, falls back to a
@@ -342,8 +344,7 @@ impl<'a> CatalogueCache<'a> {
         if let Some(catalogue) = self.load_fresh(suite) {
             return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
-        let _lock =
-            self.cache.lock(&format!("debian-lists-{suite}"), &Interrupt::default(), || {})?;
+        let _lock = self.cache.lock(&format!("debian-lists-{suite}"), self.interrupt, || {})?;
         if let Some(catalogue) = self.load_fresh(suite) {
             return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
@@ -456,8 +457,50 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::cache::Lock;
+
+    fn archive<'a>(cache: &'a Cache, interrupt: &'a Interrupt) -> Archive<'a> {
+        Archive { cache, newer_than: None, host_suite: None, interrupt, progress: &|_| {} }
+    }
+
+    /// A cache whose locks of these names are held by somebody else, and an interrupt that was
+    /// raised.
+    fn locked(names: impl Iterator<Item = String>) -> (TempDir, Cache, Vec<Lock>, Interrupt) {
+        let dir = TempDir::new().unwrap();
+        let cache = Cache::at(dir.path()).unwrap();
+        let lock = |name: String| cache.lock(&name, &Interrupt::default(), || {}).unwrap();
+        let locks = names.map(lock).collect();
+        let interrupt = Interrupt::default();
+        interrupt.raise();
+        (dir, cache, locks, interrupt)
+    }
+
+    #[rstest]
+    #[case(DebianSelector::Suite("bookworm".to_owned()))]
+    #[case(DebianSelector::Version("6.12".parse().unwrap()))]
+    fn an_interrupt_ends_the_wait_for_package_lists(#[case] selector: DebianSelector) {
+        let suites = Suite::search_list(None);
+        let names = suites.iter().map(|suite| format!("debian-lists-{suite}"));
+        let (_dir, cache, _locks, interrupt) = locked(names);
+        let error = archive(&cache, &interrupt).find(&selector, PackageKind::Image).unwrap_err();
+        assert!(matches!(error, DebianError::Cache(CacheError::Interrupted)), "{error}");
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_wait_for_a_download() {
+        let (_dir, cache, _locks, interrupt) = locked(["debian-abc".to_owned()].into_iter());
+        let text = "Package: linux-image-6.12.94+deb13-amd64\nVersion: 6.12.94-1\nSize: 10\n\
+            SHA256: abc\n";
+        let package = Package::parse(text, "trixie").unwrap();
+        let suite = Suite::find("trixie", None).unwrap();
+        let version = KernelVersion::new(6, 12, 94);
+        let found = ArchivePackage::new(suite, &Catalogue::default(), &package, version);
+        let error = archive(&cache, &interrupt).fetch(&found).unwrap_err();
+        assert!(matches!(error, DebianError::Cache(CacheError::Interrupted)), "{error}");
+    }
 
     #[rstest]
     #[case("6.12.200", &["6.12.94", "6.12.117"])]
