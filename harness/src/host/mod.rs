@@ -14,4 +14,5 @@ pub use install::InstallError;
 pub use manager::PackageManager;
 pub use os_release::OsRelease;
 pub(crate) use path::find_program;
+pub(crate) use tool::DEBIAN_KEYRING;
 pub use tool::{HostTool, Importance, Need, Probe, TOOLS};

@@ -1,7 +1,9 @@
 //! What perfsec uses of a host.
 
 use super::manager::PackageManager;
-use crate::kernel::KEYRING;
+
+/// The keys that sign Debian's archive.
+pub(crate) const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// What a tool is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +109,7 @@ pub const TOOLS: &[HostTool] = &[
     },
     HostTool {
         name: "debian-archive-keyring",
-        probe: Probe::File(KEYRING),
+        probe: Probe::File(DEBIAN_KEYRING),
         why: "holds the keys that Debian's kernels are verified with",
         need: Need::DebianKernels,
         importance: Importance::Needed,

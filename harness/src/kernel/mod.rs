@@ -20,7 +20,7 @@ pub(crate) mod fixture;
 pub use config::{Config, RELEVANT};
 pub use deb::DebError;
 pub(crate) use debian::ArchivePackage;
-pub use debian::{AptError, DebianError, KEYRING, PackageKind};
+pub use debian::{AptError, DebianError, PackageKind};
 pub use decompress::{Compression, DecompressError};
 pub use image::{EntryPoint, Image, ImageError};
 pub use obtain::{ImageOptions, KernelError, default_spec, obtain, shipped_image};

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::apt::{Apt, AptError};
+use super::apt::Apt;
 use super::catalogue::{Catalogue, Package, PackageKind};
+use super::command::AptError;
 use super::mirror::Mirrors;
 use super::suite::Suite;
 use crate::cache::{Cache, CacheError};

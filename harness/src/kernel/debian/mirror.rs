@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::apt::{AptError, run};
+use super::command::{AptError, run};
 
 /// The host's mirrors, from its apt configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

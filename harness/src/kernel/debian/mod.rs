@@ -3,11 +3,12 @@
 mod apt;
 mod archive;
 mod catalogue;
+mod command;
 mod mirror;
 mod order;
 mod suite;
 
-pub use apt::{AptError, KEYRING};
 pub use archive::DebianError;
 pub(crate) use archive::{Archive, ArchivePackage};
 pub use catalogue::PackageKind;
+pub use command::AptError;
