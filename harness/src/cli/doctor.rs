@@ -23,8 +23,8 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         anstream::println!("to install what is missing, type:\n  {command}");
     }
     // A shell and benchmarks are luxuries; kernels can be files.
-    let blocked = host.lacking(&[Need::Run]).next().is_some();
-    let asked = args.install && host.lacking(&needs).next().is_some();
+    let blocked = host.missing(&[Need::Run]).next().is_some();
+    let asked = args.install && host.missing(&needs).next().is_some();
     Ok(if blocked || asked { Exit::Host } else { Exit::Success })
 }
 

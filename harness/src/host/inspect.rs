@@ -1,4 +1,4 @@
-//! Looking at the host, changing nothing.
+//! Inspects the host without changing it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,73 +14,75 @@ use super::os_release::OsRelease;
 use super::path::{find_header, find_program};
 use super::tool::{HostTool, Importance, Need, Probe, TOOLS};
 
-/// The host as it was found.
+/// The result of an inspection of the host.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Which system it runs.
+    /// The operating system.
     pub os: OsRelease,
-    /// Its package manager, if it is one that perfsec knows.
+    /// The package manager, if perfsec knows it.
     pub manager: Option<PackageManager>,
-    /// Each of [`TOOLS`].
+    /// One for each inspected tool of [`TOOLS`].
     pub findings: Vec<ToolFinding>,
-    /// Whether this user may use KVM.
+    /// This user's access to KVM.
     pub kvm: Kvm,
 }
 
-/// What was found of a tool.
+/// A tool with its state on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolFinding {
-    /// Which one.
+    /// An entry of [`TOOLS`].
     pub tool: &'static HostTool,
-    /// What was found.
+    /// Its state.
     pub state: ToolState,
 }
 
-/// What was found in the place of a tool.
+/// The state of a tool on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolState {
-    /// It is there and of use.
+    /// Installed and usable.
     Found {
-        /// Where.
+        /// Path of the program or file.
         path: PathBuf,
-        /// What it calls its version, if it tells.
+        /// The first line of its version output, if it has any.
         version: Option<String>,
     },
-    /// It is not there.
+    /// Not installed.
     Missing,
-    /// It is there, but this user may not execute it.
+    /// Installed, but this user may not execute it.
     NotExecutable {
-        /// Where.
+        /// Path of the program.
         path: PathBuf,
     },
-    /// It is there, but of another kind than perfsec needs.
+    /// Installed, but not in the form that perfsec needs.
     Unsuitable {
-        /// Where.
+        /// Path of the program.
         path: PathBuf,
-        /// What is wrong with it.
+        /// A sentence about it.
         reason: &'static str,
     },
 }
 
-/// What this user may expect of `/dev/kvm`. Whether KVM works is only known when it was tried.
+/// This user's access to `/dev/kvm`. Only an attempt shows if KVM works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kvm {
-    /// There is none; QEMU emulates.
+    /// No such device; QEMU emulates.
     Absent,
-    /// It is there and may not be opened: the user is not in its group.
+    /// The device exists, but this user, who is not in its group, may not open it.
     NotPermitted,
-    /// It may be opened.
+    /// This user may open it.
     Permitted,
 }
 
 impl Host {
-    /// Looks at this host. Each tool that tells its version is started once.
+    /// Inspects this host. Starts each tool once that prints a version.
     pub fn inspect() -> Self {
-        Self::of(TOOLS.iter().map(|tool| ToolFinding { tool, state: state(tool.probe, tool.name) }))
+        Self::with_findings(
+            TOOLS.iter().map(|tool| ToolFinding { tool, state: state(tool.probe, tool.name) }),
+        )
     }
 
-    /// Looks for what these needs cannot do without, and starts nothing.
-    pub(super) fn glance(needs: &[Need]) -> Self {
+    /// Searches for the tools that these needs require, and starts none of them.
+    pub(super) fn locate(needs: &[Need]) -> Self {
         let tools = TOOLS.iter().filter(|tool| needs.contains(&tool.need));
         Self::of(tools.filter(|tool| tool.importance == Importance::Needed).map(|tool| {
             let probe = match tool.probe {
@@ -91,7 +93,7 @@ impl Host {
         }))
     }
 
-    fn of(findings: impl Iterator<Item = ToolFinding>) -> Self {
+    fn with_findings(findings: impl Iterator<Item = ToolFinding>) -> Self {
         Self {
             os: OsRelease::detect(),
             manager: PackageManager::detect(),
@@ -100,17 +102,17 @@ impl Host {
         }
     }
 
-    /// The findings that stand in the way of these needs.
-    pub fn lacking(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
-        self.without(needs, Importance::Needed)
+    /// The tools that these needs require and the host lacks.
+    pub fn missing(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
+        self.not_found(needs, Importance::Needed)
     }
 
-    /// What these needs would be better with.
-    pub fn wishing(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
-        self.without(needs, Importance::Useful)
+    /// The tools that would be useful for these needs and the host lacks.
+    pub fn missing_useful(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
+        self.not_found(needs, Importance::Useful)
     }
 
-    fn without(
+    fn not_found(
         &self,
         needs: &[Need],
         importance: Importance,
@@ -153,7 +155,7 @@ fn state(probe: Probe, name: &str) -> ToolState {
     ToolState::Found { path, version }
 }
 
-/// The first line with words that a program prints when it is asked for its version.
+/// The first line, not counting empty ones, of a program's version output.
 fn version(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program)
         .arg(argument)
@@ -166,7 +168,7 @@ fn version(program: &Path, argument: &str) -> Option<String> {
     text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
-/// Whether a program names no loader to be started with.
+/// True if a program has no interpreter: it is linked statically.
 fn is_static(program: &Path) -> bool {
     let Ok(data) = fs::read(program) else { return false };
     let Ok(header) = FileHeader64::<Endianness>::parse(data.as_slice()) else { return false };
@@ -176,7 +178,7 @@ fn is_static(program: &Path) -> bool {
         .is_ok_and(|segments| segments.iter().all(|segment| segment.p_type(endian) != PT_INTERP))
 }
 
-/// Asks for the rights and does not open it: a KVM that does not work may keep the caller.
+/// Checks permissions with access(2): opening a broken `/dev/kvm` may hang.
 fn kvm(device: &Path) -> Kvm {
     if !device.exists() {
         return Kvm::Absent;
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_no_static_program() {
+    fn a_script_is_not_a_static_program() {
         let dir = TempDir::new().unwrap();
         let script = dir.path().join("busybox");
         fs::write(&script, "#!/bin/sh\n").unwrap();
@@ -208,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_absent() {
+    fn a_missing_device_is_absent() {
         assert_eq!(kvm(Path::new("/dev/no-such-kvm")), Kvm::Absent);
     }
 
     #[test]
-    fn every_tool_is_looked_for() {
+    fn every_tool_is_inspected() {
         assert_eq!(Host::inspect().findings.len(), TOOLS.len());
     }
 }

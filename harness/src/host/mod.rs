@@ -1,4 +1,4 @@
-//! The host: what it is, what it has of what perfsec needs, and how it gets the rest.
+//! The host: its operating system, the tools that perfsec needs, and how to install them.
 
 mod demand;
 mod inspect;
