@@ -41,12 +41,12 @@ impl KernelSpec {
             }
             Origin::Debian { .. } => format!("debian:{}", kernel.version).parse(),
             Origin::Tree { tree, commit, .. } => {
-                let place: TreeLocation = tree.parse()?;
-                let revision = match place {
+                let location: TreeLocation = tree.parse()?;
+                let revision = match location {
                     TreeLocation::Path(_) => Some(commit.clone()),
                     TreeLocation::Debian(_) => None,
                 };
-                Ok(Self::Tree(TreeSpec { place, revision }))
+                Ok(Self::Tree(TreeSpec { location, revision }))
             }
         }
     }
