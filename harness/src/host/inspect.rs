@@ -84,13 +84,15 @@ impl Host {
     /// Searches for the tools that these needs require, and starts none of them.
     pub(super) fn locate(needs: &[Need]) -> Self {
         let tools = TOOLS.iter().filter(|tool| needs.contains(&tool.need));
-        Self::of(tools.filter(|tool| tool.importance == Importance::Needed).map(|tool| {
-            let probe = match tool.probe {
-                Probe::Program(_) => Probe::Program(None),
-                other => other,
-            };
-            ToolFinding { tool, state: state(probe, tool.name) }
-        }))
+        Self::with_findings(tools.filter(|tool| tool.importance == Importance::Needed).map(
+            |tool| {
+                let probe = match tool.probe {
+                    Probe::Program(_) => Probe::Program(None),
+                    other => other,
+                };
+                ToolFinding { tool, state: state(probe, tool.name) }
+            },
+        ))
     }
 
     fn with_findings(findings: impl Iterator<Item = ToolFinding>) -> Self {
