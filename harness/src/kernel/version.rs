@@ -60,6 +60,19 @@ impl KernelVersion {
             .map_or_else(|| release.parse(), Ok)
     }
 
+    /// Parses a version that is the whole text: a typo such as `6.1.14x` must not silently become
+    /// another version.
+    pub(crate) fn parse_exact(text: &str) -> Result<Self, VersionError> {
+        let version: Self = text.parse()?;
+        let with_patch = format!("{}.{}.0", version.major, version.minor);
+        let bare = text.trim().trim_start_matches('v');
+        if bare == version.to_string() || bare == with_patch {
+            Ok(version)
+        } else {
+            Err(VersionError::NotAVersion(text.trim().to_owned()))
+        }
+    }
+
     fn key(self) -> (u32, u32, u32, u32) {
         (self.major, self.minor, self.patch, self.candidate.unwrap_or(u32::MAX))
     }
@@ -203,20 +216,8 @@ impl FromStr for FixedIn {
         if text.trim().is_empty() {
             return Err(VersionError::EmptyList);
         }
-        let mut entries = text
-            .split(',')
-            .map(|entry| {
-                let version: KernelVersion = entry.parse()?;
-                // A typo such as `6.1.14x` must not silently become another version.
-                let whole = [version.to_string(), format!("{}.{}.0", version.major, version.minor)];
-                let bare = entry.trim().trim_start_matches('v');
-                if whole.iter().any(|whole| whole == bare) {
-                    Ok(version)
-                } else {
-                    Err(VersionError::NotAVersion(entry.trim().to_owned()))
-                }
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let entries = text.split(',').map(KernelVersion::parse_exact);
+        let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
         entries.sort_unstable();
         Ok(Self(entries))
     }

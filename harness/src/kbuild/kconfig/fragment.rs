@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::built_in;
 use super::error::FragmentError;
-use crate::kernel::{KernelVersion, VersionError};
+use crate::kernel::KernelVersion;
 use crate::printable::printable_line;
 
 /// The fragments when none are asked for.
@@ -211,7 +211,7 @@ struct PendingComment {
 
 impl PendingComment {
     fn add(&mut self, words: &str) -> Result<(), String> {
-        if let Some(mark) = TreeMark::parse(words).map_err(|error| format!("cannot {error}"))? {
+        if let Some(mark) = TreeMark::parse(words)? {
             if self.mark.is_some() {
                 return Err("a second mark above one option; keep one of them".to_owned());
             }
@@ -226,19 +226,32 @@ impl PendingComment {
 }
 
 impl TreeMark {
-    /// Reads a mark at the beginning of a comment. `since` and `until` are words of prose too, unless
-    /// a number follows.
-    fn parse(words: &str) -> Result<Option<Self>, VersionError> {
+    /// Parses a mark at the beginning of a comment. Prose can begin with `since` and `until` too:
+    /// it is a comment if no number, but more than one word follows.
+    fn parse(words: &str) -> Result<Option<Self>, String> {
         let (first, rest) = words.split_once(' ').unwrap_or((words, ""));
-        let version = rest.split([':', ' ', ',']).next().unwrap_or_default();
-        let counts = version.starts_with(|first: char| first.is_ascii_digit());
-        Ok(match first {
-            "since" if counts => Some(Self::Since(version.parse()?)),
-            "until" if counts => Some(Self::Until(version.parse()?)),
-            "optional:" => Some(Self::Optional),
-            "optional" if rest.is_empty() => Some(Self::Optional),
-            _ => None,
-        })
+        if first == "optional:" || words == "optional" {
+            return Ok(Some(Self::Optional));
+        }
+        let keyword = first.trim_end_matches(':');
+        let mark: fn(KernelVersion) -> Self = match keyword {
+            "since" => Self::Since,
+            "until" => Self::Until,
+            _ => return Ok(None),
+        };
+        let (version, after) = rest.split_at(rest.find([':', ' ', ',']).unwrap_or(rest.len()));
+        let is_number = version.starts_with(|letter: char| letter.is_ascii_digit());
+        if !is_number && after.starts_with([' ', ',']) {
+            return Ok(None);
+        }
+        match KernelVersion::parse_exact(version) {
+            Ok(parsed) if is_number && keyword == first => Ok(Some(mark(parsed))),
+            _ => Err(format!(
+                "{:?} names no kernel version: write a mark like `# {keyword} 6.4`, or begin a \
+                 comment with another word",
+                words.chars().take(SHOWN).collect::<String>()
+            )),
+        }
     }
 
     /// Whether a tree of this version may lack the option.
@@ -362,7 +375,13 @@ mod tests {
     #[case("#CONFIG_A is not set", "write `# CONFIG_A is not set`")]
     #[case("# CONFIG_A  is not set", "write `# CONFIG_A is not set`")]
     #[case("CONFIG_A=y\n\u{1b}[2J", r#""\u{1b}[2J" is neither"#)]
-    #[case("# since 6.\nCONFIG_A=y", "cannot read kernel version \"6.\"")]
+    #[case("# since 6.\nCONFIG_A=y", "1: \"since 6.\" names no kernel version: write a mark like")]
+    #[case("\n# since six\nCONFIG_A=y", "2: \"since six\" names no kernel version")]
+    #[case("# until six: a reason\nCONFIG_A=y", "write a mark like `# until 6.4`")]
+    #[case("# since 6.4x\nCONFIG_A=y", "\"since 6.4x\" names no kernel version")]
+    #[case("# since v6.4\nCONFIG_A=y", "\"since v6.4\" names no kernel version")]
+    #[case("# since: 6.4\nCONFIG_A=y", "\"since: 6.4\" names no kernel version")]
+    #[case("# since\nCONFIG_A=y", "\"since\" names no kernel version")]
     #[case("# since 6.4\n# until 6.5\nCONFIG_A=y", "a second mark")]
     #[case("CONFIG_A=y\nCONFIG_B=y\n# CONFIG_A is not set", "on line 1 already")]
     fn what_is_no_line_of_a_fragment_is_told_with_its_place(
