@@ -168,7 +168,7 @@ impl Prepared {
         let policies = Policies::obtain(own, names, cache)?;
         let options = obtain::Options {
             images: kernel::ImageOptions::default(),
-            recipe: Recipe::by_default()?,
+            recipe: Recipe::default_recipe()?,
             dirty: false,
             interrupt: Interrupt::default(),
         };

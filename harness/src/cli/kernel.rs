@@ -28,7 +28,7 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     } else {
         kernel::ImageOptions::default()
     };
-    let recipe = Recipe::by_default()?;
+    let recipe = Recipe::default_recipe()?;
     let interrupt = signals.interrupt.clone();
     let options = Options { images, recipe, dirty: false, interrupt: interrupt.clone() };
     for spec in &specs {

@@ -21,22 +21,22 @@ use crate::interrupt::Interrupt;
 use crate::kernel::{self, Config, Kernel, KernelError, Origin, hash};
 use crate::source::{Commit, Source, version_of_tree};
 
-/// The room of the cache in which what was built is described, and its log is.
+/// Cache directory of build records and logs.
 const ROOM: &str = "builds";
 
-/// Of the description, so that another layout is not misread.
+/// Version of the build record's layout.
 const FORMAT: u32 = 1;
 
-/// Digits of a recipe's hash that name its build directory.
+/// Digits of a recipe's hash in the name of its build directory.
 const SHORT: usize = 12;
 
-/// The option of Debian's fourth level of `perf_event_paranoid`, in security/Kconfig.
+/// Debian's option for `perf_event_paranoid` level 3, in security/Kconfig.
 const DEBIAN: &str = "config SECURITY_PERF_EVENTS_RESTRICT";
 
-/// A build says how far it is once for so many objects.
+/// Number of compiled objects between two progress messages.
 const PULSE: usize = 100;
 
-/// Builds kernels in one way.
+/// Builds kernels with one recipe.
 pub struct Builder<'a> {
     recipe: &'a Recipe,
     toolchain: Toolchain,
@@ -48,15 +48,15 @@ pub struct Builder<'a> {
 /// A kernel that was built.
 #[derive(Debug)]
 pub struct BuiltKernel {
-    /// It, ready to boot.
+    /// The kernel, ready to boot.
     pub kernel: Kernel,
-    /// What the compiler warned of, in all of it.
+    /// The compiler's warnings for all objects of the kernel, including those of earlier builds.
     pub warnings: BTreeSet<Diagnostic>,
-    /// All that was said.
+    /// Path of the build log.
     pub log: PathBuf,
 }
 
-/// What the cache remembers of a build beside the kernel.
+/// The cached part of a [`BuiltKernel`], besides the kernel itself.
 #[derive(Serialize, Deserialize)]
 struct BuildRecord {
     format: u32,
@@ -64,11 +64,11 @@ struct BuildRecord {
 }
 
 impl<'a> Builder<'a> {
-    /// Looks for what kernels are built with.
+    /// Checks for the build's tools and detects the toolchain.
     ///
     /// # Errors
     ///
-    /// When the host lacks something.
+    /// The host lacks a tool.
     pub fn new(
         recipe: &'a Recipe,
         cache: &'a Cache,
@@ -80,17 +80,17 @@ impl<'a> Builder<'a> {
         Ok(Self { recipe, toolchain, cache, interrupt, progress })
     }
 
-    /// The toolchain.
+    /// The toolchain that the recipe selects on this host.
     pub fn toolchain(&self) -> &Toolchain {
         &self.toolchain
     }
 
-    /// Builds a commit, or finds it built: the same files, built in the same way by the same tools, are the
+    /// Builds a commit, or returns the cached kernel: the same files, recipe and tools give the
     /// same kernel.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Failed`] when the commit is to blame, anything else when it is not.
+    /// [`BuildError::Failed`] if the commit is to blame, another error if it is not.
     pub fn build(&self, source: &Source, commit: &Commit) -> Result<BuiltKernel, BuildError> {
         let key = self.key(source, commit)?;
         let subject = source.subject(commit)?;
@@ -104,12 +104,12 @@ impl<'a> Builder<'a> {
             compiler: self.toolchain.compiler.clone(),
         };
         let log = self.cache.path(ROOM, &format!("{key}.log"));
-        if let Some(described) = self.described(&key)
+        if let Some(record) = self.load_record(&key)
             && let Some(kernel) = kernel::load_built(self.cache, &key, &origin)
         {
             return Ok(BuiltKernel {
-                kernel: Self::whose(source, commit, kernel)?,
-                warnings: described.warnings,
+                kernel: Self::set_distribution(source, commit, kernel)?,
+                warnings: record.warnings,
                 log,
             });
         }
@@ -125,15 +125,15 @@ impl<'a> Builder<'a> {
         let mut reader = LogReader::new(&top.to_string_lossy(), &relative);
         let mut objects = Objects::load(&out);
         let ended = {
-            let usual = objects.usual();
+            let known = objects.count();
             let mut compiled = 0;
             let mut hear = |line: &str| {
-                // The log is for people; a full disk is told by whoever needs the space.
+                // The log is only for the user; make reports a full disk itself.
                 let _ = writeln!(file, "{line}");
                 if reader.read(line) {
                     compiled += 1;
                     if compiled % PULSE == 0 {
-                        (self.progress)(&pulse(commit, compiled, usual));
+                        (self.progress)(&progress_line(commit, compiled, known));
                     }
                 }
             };
@@ -148,7 +148,7 @@ impl<'a> Builder<'a> {
             };
             self.make(&mut make, source, commit)
         };
-        objects.take(&reader.compiled);
+        objects.update(&reader.compiled);
         objects.write(self.cache)?;
         if self.interrupt.is_raised() {
             return Err(BuildError::Interrupted(commit.clone()));
@@ -167,7 +167,7 @@ impl<'a> Builder<'a> {
         let kernel = match kernel::store_built(self.cache, &key, origin, &image, config) {
             Ok(kernel) => kernel,
             Err(KernelError::Image { source, .. }) => {
-                let message = format!("what came out is no kernel: cannot {source}");
+                let message = format!("the image is not a kernel: cannot {source}");
                 let first = Some(Diagnostic { file: None, line: None, message });
                 let failure = BuildFailure { commit: commit.clone(), subject, first, log };
                 return Err(BuildError::Failed(Box::new(failure)));
@@ -175,20 +175,20 @@ impl<'a> Builder<'a> {
             Err(error) => return Err(error.into()),
         };
         let warnings = objects.warnings();
-        let described = BuildRecord { format: FORMAT, warnings };
+        let record = BuildRecord { format: FORMAT, warnings };
         let name = format!("{key}.json");
-        let text = serde_json::to_vec(&described)
+        let text = serde_json::to_vec(&record)
             .map_err(|error| failed("write", &self.cache.path(ROOM, &name), error.into()))?;
         self.cache.publish_bytes(ROOM, &name, &text)?;
         Ok(BuiltKernel {
-            kernel: Self::whose(source, commit, kernel)?,
-            warnings: described.warnings,
+            kernel: Self::set_distribution(source, commit, kernel)?,
+            warnings: record.warnings,
             log,
         })
     }
 
-    /// Configures and compiles what is checked out. A failure has only the commit in it: what else there is to
-    /// say is in the log.
+    /// Configures and compiles the checkout. A failure has only the commit; the caller fills in
+    /// the rest.
     fn make(
         &self,
         make: &mut Make<'_>,
@@ -229,26 +229,31 @@ impl<'a> Builder<'a> {
         Ok(hash::sha256(what.as_bytes()))
     }
 
-    /// The kernel with whose patches it carries. Debian's, which perfsec's cases know of, brings an option.
-    fn whose(source: &Source, commit: &Commit, kernel: Kernel) -> Result<Kernel, BuildError> {
+    /// Sets the distribution of a kernel. Debian's patches, which some cases depend on, are
+    /// recognised by an option.
+    fn set_distribution(
+        source: &Source,
+        commit: &Commit,
+        kernel: Kernel,
+    ) -> Result<Kernel, BuildError> {
         let options = source.file(commit, "security/Kconfig")?.unwrap_or_default();
         let debian = options.lines().any(|line| line.trim() == DEBIAN);
         Ok(Kernel { distribution: debian.then(|| "debian".to_owned()), ..kernel })
     }
 
-    fn described(&self, key: &str) -> Option<BuildRecord> {
+    fn load_record(&self, key: &str) -> Option<BuildRecord> {
         let text = fs::read(self.cache.path(ROOM, &format!("{key}.json"))).ok()?;
         serde_json::from_slice::<BuildRecord>(&text).ok().filter(|it| it.format == FORMAT)
     }
 }
 
-/// What boots, below the build directory. What is uncompressed and enters through its PVH note needs no
-/// packing, which takes a third of the time of a small build.
+/// Path of the image that boots, in the build directory. With a PVH entry that is the uncompressed
+/// kernel: compressing it would take a third of a small build's time.
 fn image(config: &Config) -> &'static str {
     if config.is_set("CONFIG_PVH") { "vmlinux" } else { "arch/x86/boot/bzImage" }
 }
 
-fn pulse(commit: &Commit, compiled: usize, usual: Option<usize>) -> String {
-    let of = usual.map_or(String::new(), |usual| format!(" of at most {usual}"));
+fn progress_line(commit: &Commit, compiled: usize, known: Option<usize>) -> String {
+    let of = known.map_or(String::new(), |known| format!(" of at most {known}"));
     format!("building {}: {compiled}{of} files compiled", commit.short())
 }

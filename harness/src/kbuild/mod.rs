@@ -1,4 +1,4 @@
-//! Kernels from source: a tree, a configuration and a compiler make one, once.
+//! Builds kernels from source, each combination of tree, configuration and compiler once.
 
 mod builder;
 mod diagnostic;

@@ -1,4 +1,4 @@
-//! Builds of a kernel tree in miniature, with a real `make` and a real compiler.
+//! Builds a miniature kernel tree with a real `make` and a real compiler.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::kernel::Origin;
 use crate::kernel::fixture::{Shape, vmlinux};
 use crate::source::{Source, SourceError};
 
-/// A tree, and what is built of it.
+/// A tree, a cache, and a recipe to build it.
 struct BuildFixture {
     directory: TempDir,
     tree: FakeTree,
@@ -51,7 +51,7 @@ impl BuildFixture {
         builder.build(&source, &commit)
     }
 
-    /// Everything in the user's tree, and all that git knows of it.
+    /// All files of the user's tree with their times, its worktrees and its refs.
     fn state(&self) -> Vec<String> {
         let mut state =
             vec![self.tree.git(&["worktree", "list"]), self.tree.git(&["for-each-ref"])];
@@ -89,7 +89,7 @@ fn a_commit_is_built_once_and_leaves_no_trace_in_the_tree() {
 
 #[test]
 #[ignore = "needs git, make and gcc"]
-fn another_way_to_build_is_another_build_and_the_same_image_is_the_same_kernel() {
+fn another_recipe_is_another_build_and_the_same_image_is_the_same_kernel() {
     let mut fixture = BuildFixture::new();
     let first = fixture.build("HEAD").unwrap();
     fixture.recipe.variables = vec!["KCFLAGS=-g".parse().unwrap()];
@@ -100,7 +100,7 @@ fn another_way_to_build_is_another_build_and_the_same_image_is_the_same_kernel()
 
 #[test]
 #[ignore = "needs git, make and gcc"]
-fn a_commit_that_does_not_compile_is_told_with_its_first_error() {
+fn the_failure_of_a_commit_that_does_not_compile_has_the_first_error() {
     let fixture = BuildFixture::new();
     let commit = fixture
         .tree
@@ -111,7 +111,7 @@ fn a_commit_that_does_not_compile_is_told_with_its_first_error() {
     let first = failure.first.unwrap();
     assert_eq!((first.file.as_deref(), first.line), (Some("kernel/core.c"), Some(3)));
     assert!(fs::read_to_string(failure.log).unwrap().contains("'x' undeclared"));
-    // What follows is built all the same.
+    // The next commit builds.
     fixture
         .tree
         .commit("core: mend it", &[("kernel/core.c", "int core(void)\n{\n\treturn 1;\n}\n")]);
@@ -120,19 +120,19 @@ fn a_commit_that_does_not_compile_is_told_with_its_first_error() {
 
 #[test]
 #[ignore = "needs git, make and gcc"]
-fn a_commit_of_which_no_kernel_comes_does_not_build() {
+fn a_commit_whose_image_is_not_a_kernel_does_not_build() {
     let fixture = BuildFixture::new();
     let text = fixture.directory.path().join("text");
     fs::write(&text, "no kernel").unwrap();
     fixture.tree.commit("image: a text", &[("image", &text.display().to_string())]);
     let Err(BuildError::Failed(failure)) = fixture.build("HEAD") else { panic!("it is a kernel") };
     let first = failure.first.unwrap().to_string();
-    assert!(first.starts_with("what came out is no kernel"), "{first}");
+    assert!(first.starts_with("the image is not a kernel"), "{first}");
 }
 
 #[test]
 #[ignore = "needs git, make and gcc"]
-fn what_a_commit_takes_from_a_tree_is_the_fault_of_the_commit() {
+fn a_makefile_without_a_version_is_the_fault_of_the_commit() {
     let fixture = BuildFixture::new();
     let commit = fixture.tree.commit("Makefile: no version", &[("Makefile", "all:\n")]);
     let error = fixture.build("HEAD").unwrap_err();
@@ -143,7 +143,7 @@ fn what_a_commit_takes_from_a_tree_is_the_fault_of_the_commit() {
 
 #[test]
 #[ignore = "needs git, make and gcc"]
-fn a_warning_is_that_of_the_file_until_it_is_mended() {
+fn a_warning_is_reported_until_its_file_is_fixed() {
     let fixture = BuildFixture::new();
     let texts =
         |built: BuiltKernel| built.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -159,7 +159,7 @@ fn a_warning_is_that_of_the_file_until_it_is_mended() {
 
 #[test]
 #[ignore = "needs git, make and gcc"]
-fn an_interrupt_ends_a_build_and_the_next_one_goes_on() {
+fn an_interrupt_ends_a_build_and_the_next_one_succeeds() {
     let mut fixture = BuildFixture::new();
     fixture.interrupt.raise();
     let source =
@@ -175,7 +175,7 @@ fn an_interrupt_ends_a_build_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn a_tree_with_changes_is_built_only_when_that_is_meant() {
+fn a_tree_with_uncommitted_changes_needs_dirty() {
     let fixture = BuildFixture::new();
     fixture.tree.write(&[("kernel/core.c", "int core(void)\n{\n\treturn 2;\n}\n")]);
     let source = fixture.source();
@@ -203,13 +203,13 @@ fn a_tree_whose_tracked_files_are_unchanged_is_its_commit() {
     assert_eq!(choose(false).unwrap(), head);
     assert_eq!(said.take(), Vec::<String>::new());
     fixture.tree.write(&[("nohup.out", ""), ("new/file", "")]);
-    // Written anew, and not changed.
+    // Rewritten with the same content.
     fixture.tree.write(&[("kernel/core.c", "int core(void)\n{\n\treturn 0;\n}\n")]);
     for dirty in [false, true] {
         assert_eq!(choose(dirty).unwrap(), head);
         assert!(said.take().concat().starts_with("2 untracked files are left out"));
     }
-    // In the index it was something else.
+    // Different in the index, but not in the work tree.
     fixture.tree.write(&[("Documentation/perf.rst", "other\n")]);
     fixture.tree.git(&["add", "--update"]);
     fixture.tree.write(&[("Documentation/perf.rst", "perf\n====\n")]);
@@ -217,14 +217,14 @@ fn a_tree_whose_tracked_files_are_unchanged_is_its_commit() {
 }
 
 #[test]
-fn uncommitted_changes_are_those_of_tracked_files_and_files_that_were_added() {
+fn uncommitted_changes_are_those_of_tracked_and_of_added_files() {
     let fixture = BuildFixture::new();
     fixture.tree.write(&[("added", "1\n"), ("meant", ""), ("untracked", "")]);
     fixture.tree.git(&["add", "added"]);
     fixture.tree.git(&["add", "--intent-to-add", "meant"]);
     fixture.tree.write(&[("added", "2\n"), ("meant", "3\n"), ("kernel/core.c", "int core;\n")]);
     fs::remove_file(fixture.tree.path().join("Documentation/perf.rst")).unwrap();
-    // git renews the times of objects that it would otherwise write again.
+    // git updates the times of existing objects instead of writing them again.
     let state = || -> Vec<String> {
         let lines = fixture.state().into_iter();
         lines
@@ -250,7 +250,7 @@ fn uncommitted_changes_are_those_of_tracked_files_and_files_that_were_added() {
 #[rstest]
 #[case::whole_index(&[])]
 #[case::sparse_index(&["--sparse-index"])]
-fn what_a_sparse_checkout_leaves_out_is_not_deleted(#[case] how: &[&str]) {
+fn files_outside_a_sparse_checkout_do_not_count_as_deleted(#[case] how: &[&str]) {
     let fixture = BuildFixture::new();
     fixture.tree.git(&[&["sparse-checkout", "set", "--cone"], how, &["scripts/kconfig"]].concat());
     assert!(!fixture.tree.path().join("kernel").exists());
@@ -263,7 +263,7 @@ fn what_a_sparse_checkout_leaves_out_is_not_deleted(#[case] how: &[&str]) {
 }
 
 #[test]
-fn an_index_in_two_files_is_read_and_stays_as_it_is() {
+fn a_split_index_is_read_and_not_changed() {
     let fixture = BuildFixture::new();
     fixture.tree.git(&["update-index", "--split-index"]);
     fixture.tree.git(&["config", "core.splitIndex", "true"]);
@@ -281,7 +281,7 @@ fn an_index_in_two_files_is_read_and_stays_as_it_is() {
 }
 
 #[test]
-fn changes_of_a_submodule_are_none_of_the_kernel_s() {
+fn changes_in_a_submodule_are_ignored() {
     let fixture = BuildFixture::new();
     let other =
         FakeTree::new(&fixture.directory.path().join("other"), std::path::Path::new("/none"));
@@ -298,7 +298,7 @@ fn changes_of_a_submodule_are_none_of_the_kernel_s() {
 }
 
 #[test]
-fn a_cache_in_a_directory_is_no_part_of_it() {
+fn a_cache_inside_a_directory_is_not_part_of_the_tree() {
     let fixture = BuildFixture::new();
     fs::remove_dir_all(fixture.tree.path().join(".git")).unwrap();
     let cache = Cache::at(&fixture.tree.path().join("a cache")).unwrap();
@@ -310,7 +310,7 @@ fn a_cache_in_a_directory_is_no_part_of_it() {
 }
 
 #[test]
-fn a_revision_that_does_not_exist_is_named() {
+fn a_revision_that_does_not_exist_is_an_error() {
     let source_of = BuildFixture::new();
     for revision in ["v9.9", "--all", "HEAD~5", ""] {
         let error = source_of.source().resolve(Some(revision), false).unwrap_err();
@@ -319,7 +319,7 @@ fn a_revision_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn what_is_no_kernel_tree_is_refused() {
+fn other_directories_and_files_are_refused() {
     let fixture = BuildFixture::new();
     let open = |path: &std::path::Path| {
         Source::open(path, "x", &fixture.cache, &fixture.interrupt, &|_| {})
@@ -339,7 +339,7 @@ fn what_is_no_kernel_tree_is_refused() {
 }
 
 #[test]
-fn a_directory_without_git_is_taken_as_it_is_and_has_no_revisions() {
+fn a_directory_without_git_has_no_revisions() {
     let fixture = BuildFixture::new();
     fs::remove_dir_all(fixture.tree.path().join(".git")).unwrap();
     let source = fixture.source();
@@ -352,7 +352,7 @@ fn a_directory_without_git_is_taken_as_it_is_and_has_no_revisions() {
 }
 
 #[test]
-fn a_patch_is_applied_and_one_that_does_not_apply_leaves_the_tree_as_it_was() {
+fn a_patch_that_does_not_apply_leaves_the_tree_unchanged() {
     let fixture = BuildFixture::new();
     let base = fixture.source().resolve(Some("HEAD"), false).unwrap();
     fixture.tree.commit("core: one", &[("kernel/core.c", "int core(void)\n{\n\treturn 1;\n}\n")]);
@@ -365,6 +365,6 @@ fn a_patch_is_applied_and_one_that_does_not_apply_leaves_the_tree_as_it_was() {
     assert_eq!(refused.hunks, [("kernel/core.c".to_owned(), 1)]);
     assert!(!source.directory().join(".git/rebase-apply").exists());
     source.check_out(&base).unwrap();
-    // The same patch on the same base is the same commit: what was seen of it is found again.
+    // The same patch on the same base is the same commit, so cached results are found again.
     assert_eq!(source.apply(patch.as_bytes()).unwrap().unwrap(), applied);
 }
