@@ -94,15 +94,7 @@ impl<'a> Builder<'a> {
     pub fn build(&self, source: &Source, commit: &Commit) -> Result<BuiltKernel, BuildError> {
         let key = self.key(source, commit)?;
         let subject = source.subject(commit)?;
-        let origin = Origin::Tree {
-            tree: source.name().to_owned(),
-            commit: commit.to_string(),
-            described: source.describe(commit)?,
-            subject: subject.clone(),
-            fragments: self.recipe.fragments.iter().map(|it| it.name.clone()).collect(),
-            variables: self.recipe.variables.iter().map(Variable::to_string).collect(),
-            compiler: self.toolchain.compiler.clone(),
-        };
+        let origin = self.origin(source, commit, &subject)?;
         let log = self.cache.path(ROOM, &format!("{key}.log"));
         if let Some(record) = self.load_record(&key)
             && let Some(kernel) = kernel::load_built(self.cache, &key, &origin)
@@ -114,17 +106,64 @@ impl<'a> Builder<'a> {
             });
         }
         (self.progress)(&format!("building {} ({subject})", commit.short()));
-        source.check_out(commit)?;
         let out = source.beside(&format!("build-{}", &self.recipe.sha256()[..SHORT]));
+        let (config, warnings) = self.compile(source, commit, &subject, &out, &log)?;
+        let image = out.join(image(&config));
+        let kernel = match kernel::store_built(self.cache, &key, origin, &image, config) {
+            Ok(kernel) => kernel,
+            Err(KernelError::Image { source, .. }) => {
+                let message = format!("the image is not a kernel: cannot {source}");
+                let first = Some(Diagnostic { file: None, line: None, message });
+                let failure = BuildFailure { commit: commit.clone(), subject, first, log };
+                return Err(BuildError::Failed(Box::new(failure)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let record = BuildRecord { format: FORMAT, warnings };
+        self.store_record(&key, &record)?;
+        Ok(BuiltKernel {
+            kernel: Self::set_distribution(source, commit, kernel)?,
+            warnings: record.warnings,
+            log,
+        })
+    }
+
+    fn origin(
+        &self,
+        source: &Source,
+        commit: &Commit,
+        subject: &str,
+    ) -> Result<Origin, BuildError> {
+        Ok(Origin::Tree {
+            tree: source.name().to_owned(),
+            commit: commit.to_string(),
+            described: source.describe(commit)?,
+            subject: subject.to_owned(),
+            fragments: self.recipe.fragments.iter().map(|it| it.name.clone()).collect(),
+            variables: self.recipe.variables.iter().map(Variable::to_string).collect(),
+            compiler: self.toolchain.compiler.clone(),
+        })
+    }
+
+    /// Checks out a commit, builds it in `out` and writes the log. Returns the configuration, and
+    /// the warnings for all objects.
+    fn compile(
+        &self,
+        source: &Source,
+        commit: &Commit,
+        subject: &str,
+        out: &Path,
+        log: &Path,
+    ) -> Result<(Config, BTreeSet<Diagnostic>), BuildError> {
+        source.check_out(commit)?;
         let failed = |action, path: &Path, error| self.cache.error(action, path, error);
-        fs::create_dir_all(&out).map_err(|error| failed("create", &out, error))?;
+        fs::create_dir_all(out).map_err(|error| failed("create", out, error))?;
         self.cache.directory(ROOM, "")?;
-        let mut file = File::create(&log).map_err(|error| failed("create", &log, error))?;
-        let top = source.directory();
-        let relative = make::relative(top);
-        let mut reader = LogReader::new(&top.to_string_lossy(), &relative);
-        let mut objects = Objects::load(&out);
-        let ended = {
+        let mut file = File::create(log).map_err(|error| failed("create", log, error))?;
+        let tree = source.directory();
+        let mut reader = LogReader::new(&tree.to_string_lossy(), &make::relative(tree));
+        let mut objects = Objects::load(out);
+        let result = {
             let known = objects.count();
             let mut compiled = 0;
             let mut hear = |line: &str| {
@@ -140,8 +179,8 @@ impl<'a> Builder<'a> {
             let mut make = Make {
                 recipe: self.recipe,
                 toolchain: &self.toolchain,
-                tree: source.directory(),
-                out: &out,
+                tree,
+                out,
                 lock: source.lock(),
                 interrupt: self.interrupt,
                 hear: &mut hear,
@@ -153,38 +192,17 @@ impl<'a> Builder<'a> {
         if self.interrupt.is_raised() {
             return Err(BuildError::Interrupted(commit.clone()));
         }
-        let config = match ended {
-            Ok(config) => config,
-            Err(BuildError::Failed(_)) if reader.full => return Err(BuildError::Full(out)),
+        match result {
+            Ok(config) => Ok((config, objects.warnings())),
+            Err(BuildError::Failed(_)) if reader.full => Err(BuildError::Full(out.to_owned())),
             Err(BuildError::Failed(failure)) => {
+                let (subject, log) = (subject.to_owned(), log.to_owned());
                 let first = reader.error().cloned();
                 let failure = BuildFailure { subject, first, log, ..*failure };
-                return Err(BuildError::Failed(Box::new(failure)));
+                Err(BuildError::Failed(Box::new(failure)))
             }
-            Err(error) => return Err(error),
-        };
-        let image = out.join(image(&config));
-        let kernel = match kernel::store_built(self.cache, &key, origin, &image, config) {
-            Ok(kernel) => kernel,
-            Err(KernelError::Image { source, .. }) => {
-                let message = format!("the image is not a kernel: cannot {source}");
-                let first = Some(Diagnostic { file: None, line: None, message });
-                let failure = BuildFailure { commit: commit.clone(), subject, first, log };
-                return Err(BuildError::Failed(Box::new(failure)));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let warnings = objects.warnings();
-        let record = BuildRecord { format: FORMAT, warnings };
-        let name = format!("{key}.json");
-        let text = serde_json::to_vec(&record)
-            .map_err(|error| failed("write", &self.cache.path(ROOM, &name), error.into()))?;
-        self.cache.publish_bytes(ROOM, &name, &text)?;
-        Ok(BuiltKernel {
-            kernel: Self::set_distribution(source, commit, kernel)?,
-            warnings: record.warnings,
-            log,
-        })
+            Err(error) => Err(error),
+        }
     }
 
     /// Configures and compiles the checkout. A failure has only the commit; the caller fills in
@@ -244,6 +262,15 @@ impl<'a> Builder<'a> {
     fn load_record(&self, key: &str) -> Option<BuildRecord> {
         let text = fs::read(self.cache.path(ROOM, &format!("{key}.json"))).ok()?;
         serde_json::from_slice::<BuildRecord>(&text).ok().filter(|it| it.format == FORMAT)
+    }
+
+    fn store_record(&self, key: &str, record: &BuildRecord) -> Result<(), BuildError> {
+        let name = format!("{key}.json");
+        let path = self.cache.path(ROOM, &name);
+        let text = serde_json::to_vec(record)
+            .map_err(|error| self.cache.error("write", &path, error.into()))?;
+        self.cache.publish_bytes(ROOM, &name, &text)?;
+        Ok(())
     }
 }
 
