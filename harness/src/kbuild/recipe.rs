@@ -99,7 +99,7 @@ impl Recipe {
     ///
     /// One of the fragments cannot be read.
     pub fn default_recipe() -> Result<Self, FragmentError> {
-        let fragments = DEFAULT.iter().map(|name| Fragment::named_or_file(name));
+        let fragments = DEFAULT.iter().map(|name| Fragment::load(name));
         Ok(Self::new(fragments.collect::<Result<_, _>>()?))
     }
 

@@ -6,32 +6,32 @@ use std::sync::Arc;
 
 use super::expression::Expression;
 
-/// Every option of a tree. Read it with [`Tree::read`].
+/// All options of a tree; see [`Tree::read`].
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     pub(super) options: HashMap<String, Vec<Definition>>,
     pub(super) scopes: Vec<KconfigScope>,
-    /// Who turns an option on, by the option's name.
+    /// The `select` and `imply` statements for an option, by the option's name.
     pub(super) selects: HashMap<String, Vec<Select>>,
 }
 
-/// One `config` of an option; some have several.
+/// A `config` entry; some options have several.
 #[derive(Clone, Debug)]
 pub(super) struct Definition {
-    pub(super) place: KconfigLocation,
+    pub(super) location: KconfigLocation,
     pub(super) kind: Option<OptionKind>,
-    /// Whether a person can set it, and when: without one an option is only selected or computed.
+    /// An option without a prompt cannot be set by the user: it is only selected or computed.
     pub(super) prompt: Option<Prompt>,
     pub(super) depends: Vec<Dependency>,
     pub(super) defaults: Vec<DefaultValue>,
     pub(super) ranges: Vec<ValueRange>,
-    /// The innermost `if`, `menu` or `choice` around it: an index of [`Tree::scopes`].
+    /// The innermost enclosing `if`, `menu` or `choice`: an index into [`Tree::scopes`].
     pub(super) scope: Option<usize>,
-    /// A former name, only there so that old configurations keep their values.
+    /// True for an old name that only passes the value of old configurations on.
     pub(super) transitional: bool,
 }
 
-/// What values an option has.
+/// The type of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OptionKind {
     Bool,
@@ -41,7 +41,7 @@ pub(super) enum OptionKind {
     Text,
 }
 
-/// The question that a person is asked.
+/// The prompt of an option.
 #[derive(Clone, Debug)]
 pub(super) struct Prompt {
     pub(super) only_if: Option<String>,
@@ -70,46 +70,46 @@ pub(super) struct Select {
     pub(super) implied: bool,
 }
 
-/// What stands around definitions.
+/// An `if`, `menu` or `choice`.
 #[derive(Clone, Debug)]
 pub(super) struct KconfigScope {
     pub(super) parent: Option<usize>,
     pub(super) choice: bool,
     pub(super) depends: Vec<Dependency>,
-    /// When what is within can be asked for.
+    /// Conditions for the prompts inside to be visible.
     pub(super) visible: Vec<Dependency>,
-    /// The options directly or indirectly within, when it is a choice.
+    /// For a choice, the options inside, directly or indirectly.
     pub(super) members: Vec<String>,
 }
 
-/// A `depends on` or the like, as it is written.
+/// The unparsed condition of a `depends on`, an `if` or a prompt.
 #[derive(Clone, Debug)]
 pub(super) struct Dependency {
     pub(super) text: String,
-    /// `depends on A if B`, since Linux 7.0: without B nothing is demanded.
+    /// The B of `depends on A if B` (since Linux 7.0): without B the dependency does not apply.
     pub(super) only_if: Option<String>,
 }
 
 impl Dependency {
-    /// What must hold; `None` when it cannot be read.
+    /// The condition that must hold; `None` if it cannot be parsed.
     pub(super) fn expression(&self) -> Option<Expression> {
-        let demanded = Expression::whole(&self.text)?;
+        let required = Expression::whole(&self.text)?;
         Some(match &self.only_if {
-            None => demanded,
+            None => required,
             Some(only_if) => {
                 let not = Expression::Not(Box::new(Expression::whole(only_if)?));
-                Expression::Any(vec![demanded, not])
+                Expression::Any(vec![required, not])
             }
         })
     }
 }
 
-/// A line of a Kconfig file.
+/// A file and line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KconfigLocation {
-    /// The file, from the root of the tree.
+    /// Path relative to the root of the tree.
     pub(super) file: Arc<str>,
-    /// Its line, from 1.
+    /// Line, from 1.
     pub(super) line: usize,
 }
 
@@ -120,12 +120,12 @@ impl fmt::Display for KconfigLocation {
 }
 
 impl Tree {
-    /// The definitions of an option; empty when the tree has no such option.
+    /// The definitions of an option; empty if the tree has no such option.
     pub(super) fn definitions(&self, symbol: &str) -> &[Definition] {
         self.options.get(symbol).map_or(&[], Vec::as_slice)
     }
 
-    /// Who selects or implies an option.
+    /// The `select` and `imply` statements for an option.
     pub(super) fn selects(&self, symbol: &str) -> &[Select] {
         self.selects.get(symbol).map_or(&[], Vec::as_slice)
     }
@@ -141,7 +141,7 @@ impl Tree {
         })
     }
 
-    /// Everything that a definition depends on, its own conditions first.
+    /// All conditions that a definition depends on, its own first.
     pub(super) fn depends<'a>(
         &'a self,
         definition: &'a Definition,
@@ -150,8 +150,8 @@ impl Tree {
         definition.depends.iter().chain(around).filter_map(Dependency::expression)
     }
 
-    /// Everything that must hold for a person to be asked; without [`depends`](Self::depends).
-    pub(super) fn asked<'a>(
+    /// All conditions for the prompt to be visible, apart from [`depends`](Self::depends).
+    pub(super) fn visible_if<'a>(
         &'a self,
         definition: &'a Definition,
     ) -> impl Iterator<Item = Expression> + use<'a> {
@@ -160,12 +160,12 @@ impl Tree {
         own.filter_map(Expression::whole).chain(around.filter_map(Dependency::expression))
     }
 
-    /// The choice that an option is one answer of.
+    /// The choice that an option is a member of.
     pub(super) fn choice_of<'a>(&'a self, definition: &Definition) -> Option<&'a KconfigScope> {
         self.scopes_of(definition).find(|scope| scope.choice)
     }
 
-    /// The name of every option.
+    /// The names of all options.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.options.keys().map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Kconfig's expressions: read, evaluated against a configuration, shown again.
+//! Kconfig expressions: parses, evaluates and displays them.
 
 use std::fmt;
 
@@ -6,36 +6,36 @@ use crate::kernel::Config;
 
 use super::fragment::number;
 
-/// How deep parentheses and negations may nest; the kernel's stay below ten.
+/// Maximum nesting of parentheses and negations; the kernel's stay below ten.
 const DEPTH: usize = 64;
 
 /// A condition such as `NET && (X86_64 || !COMPAT)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expression {
-    /// The value of an option, of a constant, or of something only the build knows.
+    /// A single value.
     Operand(Operand),
     /// `!…`
     Not(Box<Expression>),
-    /// All of them: `… && …`
+    /// `… && …`
     All(Vec<Expression>),
-    /// One of them: `… || …`
+    /// `… || …`
     Any(Vec<Expression>),
-    /// Two values side by side.
+    /// `… = …` and other comparisons.
     Compare(Operand, CompareOp, Operand),
 }
 
-/// What stands for a value.
+/// A value in an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Operand {
-    /// An option by its name, without `CONFIG_`; or a number.
+    /// The name of an option, without `CONFIG_`; or a number.
     Symbol(String),
-    /// A text in quotes, and the constants y, m and n.
+    /// A string in quotes, or one of the constants y, m and n.
     Constant(String),
-    /// `$(…)`: asked of the compiler, or of the environment.
+    /// `$(…)`: evaluated by the build, with the compiler or the environment.
     Macro(String),
 }
 
-/// How two values are compared.
+/// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CompareOp {
     Equal,
@@ -46,21 +46,21 @@ pub(super) enum CompareOp {
     GreaterOrEqual,
 }
 
-/// No, module, yes; and what cannot be known without running the build's own tools.
+/// A tristate, or unknown without running the build's own tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {
-    /// Off.
+    /// n
     No,
-    /// As a module.
+    /// m
     Module,
-    /// On.
+    /// y
     Yes,
-    /// A macro decides.
+    /// Depends on a macro.
     Unknown,
 }
 
 impl Truth {
-    /// The value of a text as Kconfig takes it in a condition.
+    /// Converts a value as Kconfig does in a condition.
     fn from_value(value: Option<&str>) -> Self {
         match value {
             Some("y") => Self::Yes,
@@ -92,8 +92,8 @@ impl Truth {
 }
 
 impl Expression {
-    /// Reads a condition, up to its end or to the word `if`; returns the rest, which begins with
-    /// `if` or is empty. `None` when it is none.
+    /// Parses a condition up to its end or to the word `if`; returns the rest, which begins with
+    /// `if` or is empty. Returns `None` if the text is not a condition.
     pub(super) fn parse(text: &str) -> Option<(Self, &str)> {
         let mut reader = ExpressionReader { rest: text };
         let expression = reader.any(0)?;
@@ -101,12 +101,12 @@ impl Expression {
         (rest.is_empty() || condition_follows(rest)).then_some((expression, rest))
     }
 
-    /// A condition and nothing behind it.
+    /// Parses a condition with nothing after it.
     pub(super) fn whole(text: &str) -> Option<Self> {
         Self::parse(text).filter(|(_, rest)| rest.is_empty()).map(|(expression, _)| expression)
     }
 
-    /// Its value when the options have these values.
+    /// Evaluates the expression with this configuration.
     pub(super) fn evaluate(&self, config: &Config) -> Truth {
         match self {
             Self::Operand(Operand::Macro(_)) => Truth::Unknown,
@@ -129,13 +129,13 @@ impl Expression {
     }
 }
 
-/// Whether a text begins with the word `if`.
+/// True if a text begins with the word `if`.
 pub(super) fn condition_follows(text: &str) -> bool {
     text.strip_prefix("if").is_some_and(|rest| !rest.starts_with(is_word))
 }
 
 impl Operand {
-    /// What the operand stands for in a configuration.
+    /// The operand's value in a configuration.
     pub(super) fn value<'a>(&'a self, config: &'a Config) -> Option<&'a str> {
         match self {
             Self::Symbol(name) => config
@@ -146,16 +146,16 @@ impl Operand {
         }
     }
 
-    /// The same for a comparison, where an option without a value is `n`.
+    /// The operand's value in a comparison, where an option that is not set is `n`.
     fn compared(&self, config: &Config) -> String {
         self.value(config).unwrap_or("n").to_owned()
     }
 }
 
 impl CompareOp {
-    /// As numbers when both are, else as texts.
+    /// Compares two numbers as numbers, other values as strings.
     fn holds(self, left: &str, right: &str) -> bool {
-        // An option without a value is "n" to y, m and n, and empty to any other text.
+        // An option that is not set equals n as well as the empty string.
         let unset = |value: &str, other: &str| value == "n" && other.is_empty();
         let order = match (number(left), number(right)) {
             (Some(left), Some(right)) => left.cmp(&right),
@@ -209,7 +209,7 @@ impl<'a> ExpressionReader<'a> {
             let inner = self.any(depth + 1)?;
             return self.takes(")").then_some(inner);
         }
-        // `!=` cannot stand here.
+        // Not `!=`, which cannot begin an operand.
         if self.takes("!") {
             return Some(Expression::Not(Box::new(self.one(depth + 1)?)));
         }
@@ -244,7 +244,7 @@ impl<'a> ExpressionReader<'a> {
     }
 }
 
-/// The operand that a text begins with, and its length there.
+/// The operand at the beginning of a text, and its length in bytes.
 pub(super) fn read_operand(text: &str) -> Option<(Operand, usize)> {
     match text.as_bytes().first()? {
         quote @ (b'"' | b'\'') => {
@@ -277,7 +277,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')
 }
 
-/// Where the quote is that ends a text.
+/// Offset of the quote that ends a string.
 fn closing_quote(text: &str, quote: u8) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {
@@ -287,7 +287,7 @@ fn closing_quote(text: &str, quote: u8) -> Option<usize> {
     })
 }
 
-/// Where the macro ends that a text begins with.
+/// Offset of the end of the macro at the beginning of a text.
 fn macro_end(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -381,10 +381,10 @@ mod tests {
     #[case("$(success,test $(x) = y) && INET", Truth::No)]
     #[case("$(success,true) || NET", Truth::Yes)]
     #[case("NR = $(shell,echo 8)", Truth::Unknown)]
-    fn a_condition_has_the_value_that_kconfig_gives_it(#[case] text: &str, #[case] truth: Truth) {
+    fn conditions_evaluate_as_in_kconfig(#[case] text: &str, #[case] truth: Truth) {
         let expression = Expression::whole(text).expect(text);
         assert_eq!(expression.evaluate(&Config::parse(CONFIG)), truth);
-        // What is shown is the same condition.
+        // The displayed form parses to the same condition.
         assert_eq!(Expression::whole(&expression.to_string()), Some(expression));
     }
 
@@ -406,7 +406,7 @@ mod tests {
     #[case("\"x86")]
     #[case("$(cc-option")]
     #[case("é")]
-    fn what_is_no_condition_is_none(#[case] text: &str) {
+    fn other_text_is_not_a_condition(#[case] text: &str) {
         assert_eq!(Expression::whole(text), None);
     }
 

@@ -1,4 +1,4 @@
-//! The configuration of a kernel from source: what is asked for, and why it did not come out.
+//! Configures a kernel tree from fragments, and explains every request that was not met.
 
 mod built_in;
 mod check;

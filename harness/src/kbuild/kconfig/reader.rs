@@ -1,6 +1,6 @@
-//! Reads the Kconfig files of a tree, as far as they say when an option can be asked for.
+//! Reads the parts of a tree's Kconfig files that decide when an option can be set.
 //!
-//! Files are read leniently: the tree's own `make` has read them before and tells what is wrong.
+//! The parser is lenient: the tree's own `make` has parsed the files before and reports mistakes.
 
 use std::io;
 use std::path::{Component, Path};
@@ -13,16 +13,16 @@ use super::definition::{
 use super::expression::{Expression, condition_follows, read_operand};
 use super::lines::statements;
 
-/// The first file.
+/// The top-level file.
 const ROOT: &str = "Kconfig";
 
-/// How deep files include each other; the kernel's do in six levels.
+/// Maximum depth of includes; the kernel has six levels.
 const DEPTH: usize = 32;
 
-/// How many files are read; the kernel has less than 2000 for an architecture.
+/// Maximum number of files; the kernel has fewer than 2000 for an architecture.
 const FILES: usize = 20_000;
 
-/// The architecture's folder below `arch/`: `SRCARCH` of the kernel's Makefile.
+/// `SRCARCH` of the kernel's Makefile: the architecture's directory in `arch/`.
 const ARCHITECTURE: &str = "x86";
 
 impl Tree {
@@ -30,7 +30,7 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// When its first Kconfig file cannot be read.
+    /// The top-level Kconfig file cannot be read.
     pub fn read(root: &Path) -> io::Result<Self> {
         std::fs::metadata(root.join(ROOT))?;
         let mut reader = KconfigReader { root, tree: Self::default(), scope: None, files: 0 };
@@ -42,17 +42,17 @@ impl Tree {
 struct KconfigReader<'a> {
     root: &'a Path,
     tree: Tree,
-    /// The innermost scope that is open.
+    /// The innermost open scope.
     scope: Option<usize>,
-    /// How many files were read.
+    /// Number of files read.
     files: usize,
 }
 
-/// What the attributes that follow belong to.
+/// The entry that the following attributes belong to.
 enum AttributeOwner {
     Option(String, Box<Definition>),
     Scope(usize),
-    /// A `comment`, or what is not known.
+    /// A `comment`, or an unknown entry.
     Nothing,
 }
 
@@ -81,7 +81,7 @@ impl KconfigReader<'_> {
             }
         }
         self.keep(current);
-        // A file closes what it opens.
+        // A file closes the scopes that it opens.
         self.scope = outside;
     }
 
@@ -100,7 +100,8 @@ impl KconfigReader<'_> {
         }
     }
 
-    /// Takes a statement that ends what came before it; says what its attributes belong to.
+    /// Handles a statement that begins a new entry; returns the owner of the following attributes.
+    /// Returns `None` for an attribute.
     fn statement(
         &mut self,
         word: &str,
@@ -112,7 +113,7 @@ impl KconfigReader<'_> {
             "config" | "menuconfig" => {
                 let name = rest.split_whitespace().next().unwrap_or_default();
                 let definition = Definition {
-                    place: KconfigLocation { file: Arc::clone(file), line },
+                    location: KconfigLocation { file: Arc::clone(file), line },
                     kind: None,
                     prompt: None,
                     depends: Vec::new(),
@@ -167,7 +168,7 @@ impl KconfigReader<'_> {
                 match word {
                     "depends" => scope.depends.extend(depends(rest)),
                     "visible" => scope.visible.extend(only_if(rest).map(demanded)),
-                    // The question of a choice.
+                    // The prompt of a choice.
                     "prompt" | "bool" | "tristate" => {
                         scope
                             .visible
@@ -253,7 +254,7 @@ fn range(rest: &str) -> Option<ValueRange> {
     (!high.is_empty()).then_some(range)
 }
 
-/// The condition of a text that begins with `if`.
+/// The condition after `if`, if the text begins with it.
 fn only_if(rest: &str) -> Option<String> {
     let rest = rest.trim();
     condition_follows(rest).then(|| rest["if".len()..].trim().to_owned())
@@ -274,7 +275,7 @@ mod tests {
     use crate::kbuild::kconfig::fixture::tree;
 
     #[test]
-    fn conditions_are_gathered_from_everything_around() {
+    fn conditions_include_those_of_enclosing_scopes() {
         let (_folder, tree) = tree(&[
             (
                 "Kconfig",
@@ -284,8 +285,8 @@ mod tests {
             (
                 "net/Kconfig",
                 "menu \"Networking\"\n\tdepends on MMU\n\tvisible if EXPERT\nif NET # all\n\
-                 config INET\n\tbool \"ip\" if NAMES\n\tdepends on A || \\\n\t\tB\n\tselect CRC if C\n\
-                 \timply D\n\thelp\n\t  bool \"no\"\nendif\nendmenu\n",
+                 config INET\n\tbool \"ip\" if NAMES\n\tdepends on A || \\\n\t\tB\n\
+                 \tselect CRC if C\n\timply D\n\thelp\n\t  bool \"no\"\nendif\nendmenu\n",
             ),
             ("arch/x86/Kconfig", "config NR\n\tint \"number\"\n\trange 1 8 if SMP\n\tdefault 4\n"),
         ]);
@@ -293,8 +294,8 @@ mod tests {
         let shown =
             |all: Vec<Expression>| all.iter().map(Expression::to_string).collect::<Vec<_>>();
         assert_eq!(shown(tree.depends(inet).collect()), ["A || B", "NET", "MMU"]);
-        assert_eq!(shown(tree.asked(inet).collect()), ["NAMES", "EXPERT"]);
-        assert_eq!(inet.place.to_string(), "net/Kconfig:5");
+        assert_eq!(shown(tree.visible_if(inet).collect()), ["NAMES", "EXPERT"]);
+        assert_eq!(inet.location.to_string(), "net/Kconfig:5");
         assert_eq!(tree.selects("CRC")[0].by, "INET");
         assert!(tree.selects("D")[0].implied);
         let [last] = tree.definitions("LAST") else { panic!() };
@@ -304,12 +305,12 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_of_a_choice_are_known_to_it() {
+    fn a_choice_knows_its_members() {
         let (_folder, tree) = tree(&[(
             "Kconfig",
             "choice\n\tprompt \"Compression\" if EXPERT\n\tdefault GZIP\n\tdepends on X86\n\
-             config GZIP\n\tbool \"gzip\"\nif HAVE_LZ4\nconfig LZ4\n\tbool \"lz4\"\nendif\nendchoice\n\
-             config OTHER\n\tbool \"other\"\n",
+             config GZIP\n\tbool \"gzip\"\nif HAVE_LZ4\nconfig LZ4\n\tbool \"lz4\"\nendif\n\
+             endchoice\nconfig OTHER\n\tbool \"other\"\n",
         )]);
         let choice = |name: &str| tree.choice_of(&tree.definitions(name)[0]);
         assert_eq!(choice("LZ4").unwrap().members, ["GZIP", "LZ4"]);
@@ -317,12 +318,12 @@ mod tests {
         let lz4 = &tree.definitions("LZ4")[0];
         let depends: Vec<_> = tree.depends(lz4).map(|own| own.to_string()).collect();
         assert_eq!(depends, ["HAVE_LZ4", "X86"]);
-        let asked: Vec<_> = tree.asked(lz4).map(|own| own.to_string()).collect();
-        assert_eq!(asked, ["EXPERT"]);
+        let visible: Vec<_> = tree.visible_if(lz4).map(|own| own.to_string()).collect();
+        assert_eq!(visible, ["EXPERT"]);
     }
 
     #[test]
-    fn a_condition_may_have_a_condition() {
+    fn a_dependency_may_have_a_condition() {
         let (_folder, tree) =
             tree(&[("Kconfig", "config A\n\tbool \"a\"\n\tdepends on B if C && D\n")]);
         let own = tree.depends(&tree.definitions("A")[0]).next().unwrap();
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_include_each_other_or_do_not_close_what_they_open_do_no_harm() {
+    fn recursive_includes_and_unclosed_scopes_do_no_harm() {
         let (_folder, tree) = tree(&[
             ("Kconfig", "source \"a\"\nsource \"../Kconfig\"\nendif\nconfig B\n\tbool \"b\"\n"),
             ("a", "if X\nmenu \"a\"\nsource \"a\"\nsource \"a\"\nconfig A\n\tbool \"\u{1b}[2J"),
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_kconfig_is_no_kernel_tree() {
+    fn a_folder_without_kconfig_is_not_a_kernel_tree() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Tree::read(folder.path()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
