@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read as _;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use super::built_in;
-use super::error::FragmentError;
 use crate::kernel::KernelVersion;
 use crate::printable::printable_line;
 
@@ -78,6 +77,55 @@ pub enum TreeMark {
     Until(KernelVersion),
     /// `# optional`: any tree.
     Optional,
+}
+
+/// A fragment that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FragmentError {
+    /// Neither a built-in fragment nor a file.
+    #[error("find fragment `{name}`: it is neither a file nor one of {known}{close}")]
+    Unknown {
+        /// As given by the user.
+        name: String,
+        /// A suggestion as a clause, or empty.
+        close: String,
+        /// The names of the built-in fragments.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("read fragment {}", .path.display())]
+    Read {
+        /// As given by the user.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The file is too large for a fragment.
+    #[error("read fragment {}: it is larger than {limit} MiB", .path.display())]
+    Large {
+        /// As given by the user.
+        path: PathBuf,
+        /// The limit, in MiB.
+        limit: u64,
+    },
+    /// The file is not text.
+    #[error("read fragment {}: line {line} is not UTF-8", .path.display())]
+    NotText {
+        /// As given by the user.
+        path: PathBuf,
+        /// First line that is not UTF-8, from 1.
+        line: usize,
+    },
+    /// A line is invalid.
+    #[error("read fragment {name}:{line}: {reason}")]
+    Line {
+        /// Name of the fragment.
+        name: String,
+        /// Line, from 1.
+        line: usize,
+        /// The mistake and its cure.
+        reason: String,
+    },
 }
 
 impl Fragment {
