@@ -1,7 +1,7 @@
-//! Kernel sources that are no git tree: tarballs and Debian's packages, unpacked into a directory.
+//! Unpacks kernel sources from tarballs and Debian packages.
 //!
-//! An archive comes from anywhere. Nothing of it is written outside the directory, no link in it
-//! leads out, and it may not be larger than a kernel could be.
+//! Archives are not trusted: nothing is written outside the directory, no link leaves it, and the
+//! size is limited to that of a kernel source.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,97 +19,97 @@ use crate::kernel::deb::{self, DebError};
 use crate::kernel::packing::Packing;
 use crate::printable::printable_line;
 
-/// Four times what a kernel's source has.
+/// Four times the size of a kernel source.
 const LIMIT: SizeLimit = SizeLimit { bytes: 8 << 30, entries: 500_000 };
 
-/// Between two files of an archive there are at most a long name, a long link and some numbers.
+/// Bytes between two files of an archive: at most a long name, a long link name and headers.
 const LONGEST_HEADER: u64 = 1 << 20;
 
-const LEADS_OUT: &str = "is a link that leads out";
+const LEAVES: &str = "is a link that leaves the archive";
 
-/// How much of an archive is believed.
+/// The limit for an unpacked archive.
 #[derive(Clone, Copy, Debug)]
 struct SizeLimit {
-    /// Of what is unpacked.
+    /// Sum of the file sizes.
     bytes: u64,
     /// Files, directories and links.
     entries: u64,
 }
 
-/// Why a source could not be unpacked.
+/// A kernel source that cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// The archive cannot be read.
     #[error("read {}", .path.display())]
     Read {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is something else.
+    /// Another kind of file.
     #[error(
-        "unpack {}: it is no archive that perfsec knows; give a .tar, a .tar.gz, .tar.xz, .tar.zst \
-         or .tar.bz2, or Debian's linux-source-*.deb", .path.display()
+        "unpack {}: unknown archive format; give a .tar, a .tar.gz, .tar.xz, .tar.zst or .tar.bz2, \
+         or Debian's linux-source-*.deb", .path.display()
     )]
     NotAnArchive {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
     },
-    /// It is a Debian package, of something else.
+    /// A Debian package without a kernel source.
     #[error(
-        "find a kernel source in package {package}: it has no usr/src/linux-source-*.tar.*; the \
-         package is called linux-source-*"
+        "find a kernel source in package {package}: it has no usr/src/linux-source-*.tar.*; \
+         packages with a kernel source are called linux-source-*"
     )]
     NoSource {
-        /// Its name and version.
+        /// Package name and version.
         package: String,
     },
-    /// It is a Debian package that cannot be read.
+    /// A Debian package that cannot be read.
     #[error("read {}", .path.display())]
     Deb {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: DebError,
     },
-    /// It is cut or was changed on its way.
-    #[error("unpack {}: it is damaged or cut; fetch it again", .path.display())]
+    /// The archive is truncated or corrupt.
+    #[error("unpack {}: it is damaged or truncated; fetch it again", .path.display())]
     Damaged {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// In the words of the decoder.
+        /// The decoder's error.
         source: io::Error,
     },
-    /// It holds what no kernel source does.
-    #[error("unpack {}: its entry {entry} {what}, which is in no kernel source", .path.display())]
+    /// An entry that no kernel source has.
+    #[error("unpack {}: its entry {entry} {what}, unlike any in a kernel source", .path.display())]
     Refused {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// The entry's name.
+        /// Name of the entry.
         entry: String,
-        /// What is wrong with it, as a verb with its object.
+        /// The reason, as a clause without its subject.
         what: &'static str,
     },
-    /// It is larger than any kernel.
+    /// The archive exceeds the limit.
     #[error(
         "unpack {}: it grows past {} GiB or {} files, which no kernel source does",
         .path.display(), .bytes >> 30, .entries
     )]
     TooLarge {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// How much is believed.
+        /// The limit, in bytes.
         bytes: u64,
-        /// How many entries are believed.
+        /// The limit, in entries.
         entries: u64,
     },
-    /// It was unpacked, and is no kernel.
+    /// The archive does not have a kernel source.
     #[error("use {} as a kernel source", .path.display())]
     NotAKernel {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// What it lacks.
+        /// The reason.
         source: NotATree,
     },
     /// The filesystem or the user's quota is full.
@@ -118,29 +118,29 @@ pub enum UnpackError {
         .dir.display()
     )]
     NoSpace {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// The directory.
+        /// The target directory.
         dir: PathBuf,
     },
     /// Any other failure to write.
     #[error("unpack {} into {}", .path.display(), .dir.display())]
     Write {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// The directory.
+        /// The target directory.
         dir: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Unpacks the source of a kernel into a directory that is there and empty, and returns its version.
-/// The directory becomes the top of the tree, whether or not the archive has one around it.
+/// Unpacks a kernel source into an empty directory and returns its version. The directory becomes
+/// the top of the tree: a directory around the whole archive is removed.
 ///
 /// # Errors
 ///
-/// Whatever stands in the way. The directory may have something in it then, if it is no kernel.
+/// See [`UnpackError`]. The directory may not be empty if the source is not that of a kernel.
 pub fn unpack(archive: &Path, into: &Path) -> Result<KernelVersion, UnpackError> {
     unpack_within(archive, into, LIMIT)
 }
@@ -173,7 +173,7 @@ fn unpack_within(
         .map_err(|source| UnpackError::NotAKernel { path: archive.to_path_buf(), source })
 }
 
-/// One archive on its way into one directory.
+/// Unpacks one archive into one directory.
 #[derive(Clone, Copy)]
 struct UnpackJob<'a> {
     path: &'a Path,
@@ -181,7 +181,7 @@ struct UnpackJob<'a> {
     limit: SizeLimit,
 }
 
-/// What went wrong inside of a Debian package.
+/// A failure to unpack the source in a Debian package.
 enum DebUnpackError {
     Package(DebError),
     Source(UnpackError),
@@ -194,7 +194,7 @@ impl From<DebError> for DebUnpackError {
 }
 
 impl UnpackJob<'_> {
-    /// Unpacks the tarball that is in a package.
+    /// Unpacks the tarball in a package.
     fn unpack_deb(self, package: File, to: &Path) -> Result<(), UnpackError> {
         let found = deb::with_content(package, |content| {
             let mut archive = tar::Archive::new(content);
@@ -231,7 +231,7 @@ impl UnpackJob<'_> {
         let meter = Rc::new(Meter::default());
         let inner = start.as_slice().chain(plain);
         let mut archive = tar::Archive::new(MeteredReader { inner, meter: Rc::clone(&meter) });
-        // As a checkout by git has it.
+        // The modes of a git checkout.
         archive.set_mask(0o022);
         let failed = |error| self.failed(error, &meter);
         let (mut bytes, mut count) = (self.limit.bytes, self.limit.entries);
@@ -248,34 +248,34 @@ impl UnpackJob<'_> {
                 let path = entry.path().map_err(failed)?.into_owned();
                 let link = entry.link_name().map_err(failed)?.unwrap_or_default().into_owned();
                 let kind = entry.header().entry_type();
-                let place = checked(kind, &path, &link, &mut links)
+                let target = check_entry(kind, &path, &link, &mut links)
                     .map_err(|what| self.refused(&path, what))?;
-                if place.components().any(|part| part.as_os_str() == ".git") {
-                    // A user's own repository is no part of the source, and its hooks are not ours.
+                if target.components().any(|part| part.as_os_str() == ".git") {
+                    // A repository is not part of the source, and may have hooks.
                 } else if kind == EntryType::Directory {
-                    // With a mode of our own: what follows is to be written into it.
-                    fs::create_dir_all(to.join(&place)).map_err(failed)?;
+                    // Ignore its mode: entries that follow are written into it.
+                    fs::create_dir_all(to.join(&target)).map_err(failed)?;
                 } else {
                     entry.unpack_in(to).map_err(failed)?;
                 }
             }
-            // What was not written is passed over, within the same limit.
+            // Skip the rest of the entry, within the same limit.
             io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
             meter.allow(LONGEST_HEADER);
         }
         if meter.failed().is_some() {
             return Err(self.damaged(io::Error::from(io::ErrorKind::UnexpectedEof)));
         }
-        // The checksum of what was packed comes after it.
+        // Read to the end: the checksum of the compressed data is there.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
         let top = only_directory(to).map_err(|error| self.write(error))?.is_some();
         match links.find_escape(usize::from(top)) {
-            Some(link) => Err(self.refused(link, LEADS_OUT)),
+            Some(link) => Err(self.refused(link, LEAVES)),
             None => Ok(()),
         }
     }
 
-    /// Moves what is in the staging directory, or in the one directory in it, to its place.
+    /// Moves the content of the staging directory, or of the only directory in it, to the target.
     fn move_up(self, staging: &Path) -> Result<(), UnpackError> {
         let moved = || -> io::Result<()> {
             let top = only_directory(staging)?.unwrap_or_else(|| staging.to_path_buf());
@@ -288,7 +288,7 @@ impl UnpackJob<'_> {
         moved().map_err(|error| self.write(error))
     }
 
-    /// Whose fault an error is: the meter knows those that came from the archive.
+    /// Converts an error. The meter knows if it came from the archive or from writing.
     fn failed(self, error: io::Error, meter: &Meter) -> UnpackError {
         match meter.failed() {
             Some(ReadFailure::Exceeded) => self.too_large(),
@@ -298,7 +298,7 @@ impl UnpackJob<'_> {
                 | io::ErrorKind::QuotaExceeded
                 | io::ErrorKind::PermissionDenied
                 | io::ErrorKind::ReadOnlyFilesystem => self.write(error),
-                // Names that no filesystem takes, a directory where a file is, nonsense numbers.
+                // Names that no filesystem accepts, a directory over a file, invalid numbers.
                 _ => self.damaged(error),
             },
         }
@@ -333,7 +333,7 @@ impl UnpackJob<'_> {
     }
 }
 
-/// How the source in a Debian package is packed, if this file of it is the source.
+/// The compression of the source tarball, if this file of a Debian package is one.
 fn tarball(path: &Path) -> Option<Packing> {
     match deb::components(path).as_slice() {
         ["usr", "src", name] => {
@@ -344,15 +344,15 @@ fn tarball(path: &Path) -> Option<Packing> {
     }
 }
 
-/// The place of an entry below the top of its archive, or why it may not be there.
-fn checked(
+/// The path of an entry below the top of its archive, or the reason to refuse it.
+fn check_entry(
     kind: EntryType,
     path: &Path,
     link: &Path,
     links: &mut Links,
 ) -> Result<PathBuf, &'static str> {
-    let place = inner(path).ok_or("has a name that leads out")?;
-    if links.block(&place) {
+    let target = inner(path).ok_or("has a name that leaves the archive")?;
+    if links.block(&target) {
         return Err("goes through a link");
     }
     match kind {
@@ -360,26 +360,26 @@ fn checked(
         | EntryType::Continuous
         | EntryType::GNUSparse
         | EntryType::Directory => {}
-        EntryType::Symlink => links.add(&place, link).ok_or(LEADS_OUT)?,
+        EntryType::Symlink => links.add(&target, link).ok_or(LEAVES)?,
         EntryType::Link => {
-            let target = inner(link).ok_or(LEADS_OUT)?;
-            // It would be the same link in another place.
-            if links.cover(&target) {
+            let original = inner(link).ok_or(LEAVES)?;
+            // It would be the same symbolic link with another path.
+            if links.cover(&original) {
                 return Err("is a hard link to a link");
             }
         }
         _ => return Err("is a device or a pipe"),
     }
-    Ok(place)
+    Ok(target)
 }
 
-/// A path below a directory, without the `./` that it may begin with.
+/// A relative path without `.` components; `None` if it has `..` or is absolute.
 fn inner(path: &Path) -> Option<PathBuf> {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     parts.map(|part| matches!(part, Component::Normal(_)).then_some(part)).collect()
 }
 
-/// The one directory that is all there is in another.
+/// The only entry of a directory, if it is a directory.
 fn only_directory(dir: &Path) -> io::Result<Option<PathBuf>> {
     let mut entries = fs::read_dir(dir)?.take(2).collect::<io::Result<Vec<_>>>()?;
     let one = entries.pop().filter(|_| entries.is_empty());
@@ -403,7 +403,7 @@ mod tests {
 
     const MAKEFILE: &str = "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\nEXTRAVERSION =\n";
 
-    /// An entry of an archive, by its name.
+    /// An entry of an archive: its path, then its content or link target.
     #[derive(Clone, Copy)]
     enum TarEntry<'a> {
         File(&'a str, &'a str),
@@ -412,7 +412,7 @@ mod tests {
         Link(&'a str, &'a str),
         HardLink(&'a str, &'a str),
         Pipe(&'a str),
-        /// What `git archive` begins with.
+        /// The first entry of a `git archive`.
         Comment,
     }
     use TarEntry::{Comment, Directory, File as Plain, HardLink, Link, Pipe, Script};
@@ -440,7 +440,7 @@ mod tests {
                 Comment => (EntryType::XGlobalHeader, "pax_global_header", "11 comment=x\n", ""),
             };
             let mut header = tar::Header::new_ustar();
-            // The builder would refuse a name that leads out.
+            // Set the raw name: the builder would refuse one that leaves the archive.
             let raw = header.as_ustar_mut().unwrap();
             raw.name[..name.len()].copy_from_slice(name.as_bytes());
             raw.linkname[..link.len()].copy_from_slice(link.as_bytes());
@@ -493,11 +493,11 @@ mod tests {
     #[case(deb_of_bytes(".xz", &[
         ("./usr/src/linux-source-7.3.tar.zst", &pack(Compression::Zstd, &tar(&TREE))),
     ]))]
-    fn a_source_is_unpacked_whatever_it_is_packed_in(#[case] bytes: Vec<u8>) {
-        let place = UnpackFixture::new();
-        let version = place.unpack(&bytes, LIMIT).unwrap();
+    fn a_source_is_unpacked_from_every_format(#[case] bytes: Vec<u8>) {
+        let fixture = UnpackFixture::new();
+        let version = fixture.unpack(&bytes, LIMIT).unwrap();
         assert_eq!(version, KernelVersion::new(6, 1, 192));
-        let tree = place.tree();
+        let tree = fixture.tree();
         assert_eq!(fs::read_to_string(tree.join("Kconfig")).unwrap(), "mainmenu");
         assert_eq!(fs::read_to_string(tree.join("scripts/same")).unwrap(), "mainmenu");
         assert_eq!(fs::read_to_string(tree.join("scripts/top")).unwrap(), MAKEFILE);
@@ -505,10 +505,10 @@ mod tests {
     }
 
     #[test]
-    fn files_keep_their_time_and_whether_they_are_programs() {
-        let place = UnpackFixture::new();
-        place.unpack(&tar(&TREE), LIMIT).unwrap();
-        let data = |name: &str| fs::metadata(place.tree().join(name)).unwrap();
+    fn files_keep_their_time_and_their_executable_bit() {
+        let fixture = UnpackFixture::new();
+        fixture.unpack(&tar(&TREE), LIMIT).unwrap();
+        let data = |name: &str| fs::metadata(fixture.tree().join(name)).unwrap();
         assert_eq!(data("scripts/config").permissions().mode() & 0o777, 0o755);
         assert_eq!(data("Makefile").permissions().mode() & 0o777, 0o644);
         let then = UNIX_EPOCH + Duration::from_secs(1_234_567_890);
@@ -517,8 +517,8 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_may_stand_in_an_archive_without_a_directory_around_it() {
-        let place = UnpackFixture::new();
+    fn an_archive_may_lack_a_directory_around_the_tree() {
+        let fixture = UnpackFixture::new();
         let entries = [
             Comment,
             Directory("./"),
@@ -527,37 +527,40 @@ mod tests {
             Plain("./.git/hooks/post-checkout", "mine"),
             Link("./scripts/dtc/dts", "../../arch/dts"),
         ];
-        place.unpack(&tar(&entries), LIMIT).unwrap();
-        assert!(place.tree().join("scripts/dtc/dts").is_symlink());
-        assert!(!place.tree().join(".git").exists());
+        fixture.unpack(&tar(&entries), LIMIT).unwrap();
+        assert!(fixture.tree().join("scripts/dtc/dts").is_symlink());
+        assert!(!fixture.tree().join(".git").exists());
     }
 
     #[rstest]
-    #[case(&[Plain("../evil", "x")], "../evil has a name that leads out")]
-    #[case(&[Plain("linux/../../evil", "x")], "has a name that leads out")]
-    #[case(&[Plain("/etc/evil", "x")], "has a name that leads out")]
-    #[case(&[Directory("../evil")], "has a name that leads out")]
-    #[case(&[Link("linux/a", "/etc/passwd")], "linux/a is a link that leads out")]
-    #[case(&[Link("linux/a", "../../b")], "is a link that leads out")]
-    #[case(&[Directory("linux"), Link("linux/a", "../b")], "is a link that leads out")]
+    #[case(&[Plain("../evil", "x")], "../evil has a name that leaves the archive")]
+    #[case(&[Plain("linux/../../evil", "x")], "has a name that leaves the archive")]
+    #[case(&[Plain("/etc/evil", "x")], "has a name that leaves the archive")]
+    #[case(&[Directory("../evil")], "has a name that leaves the archive")]
+    #[case(&[Link("linux/a", "/etc/passwd")], "linux/a is a link that leaves the archive")]
+    #[case(&[Link("linux/a", "../../b")], "is a link that leaves the archive")]
+    #[case(&[Directory("linux"), Link("linux/a", "../b")], "is a link that leaves the archive")]
     #[case(&[Link("linux/a", "b"), Plain("linux/a/c", "x")], "linux/a/c goes through a link")]
     #[case(&[Link("linux/a/b/c", "../../d"), HardLink("e", "linux/a/b/c")], "hard link to a link")]
-    #[case(&[HardLink("linux/a", "/etc/passwd")], "is a link that leads out")]
-    #[case(&[HardLink("linux/a", "../b")], "is a link that leads out")]
+    #[case(&[HardLink("linux/a", "/etc/passwd")], "is a link that leaves the archive")]
+    #[case(&[HardLink("linux/a", "../b")], "is a link that leaves the archive")]
     #[case(&[Pipe("linux/a")], "linux/a is a device or a pipe")]
     #[case(&[Pipe("a\u{1b}[2J")], r"a\u{1b}[2J is a device")]
-    fn an_archive_that_reaches_out_is_refused(#[case] entries: &[TarEntry], #[case] said: &str) {
-        let told = refusal(entries);
-        assert!(told.contains(said), "{told}");
+    fn an_archive_that_leaves_its_directory_is_refused(
+        #[case] entries: &[TarEntry],
+        #[case] words: &str,
+    ) {
+        let error = refusal(entries);
+        assert!(error.contains(words), "{error}");
     }
 
     #[test]
-    fn nothing_is_written_through_a_link_that_was_there() {
-        let place = UnpackFixture::new();
-        let outside = place.dir.path().join("outside");
+    fn nothing_is_written_through_an_existing_link() {
+        let fixture = UnpackFixture::new();
+        let outside = fixture.dir.path().join("outside");
         fs::create_dir(&outside).unwrap();
-        symlink(&outside, place.tree().join("linux")).unwrap();
-        let _ = place.unpack(&tar(&[Directory("linux"), Plain("linux/a", "x")]), LIMIT);
+        symlink(&outside, fixture.tree().join("linux")).unwrap();
+        let _ = fixture.unpack(&tar(&[Directory("linux"), Plain("linux/a", "x")]), LIMIT);
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 
@@ -566,14 +569,14 @@ mod tests {
     #[case(b"some text")]
     #[case(&[0; 2048])]
     #[case(&pack(Compression::Xz, b"some text"))]
-    fn what_is_no_archive_is_named(#[case] bytes: &[u8]) {
+    fn the_error_for_another_file_lists_the_formats(#[case] bytes: &[u8]) {
         let error = UnpackFixture::new().unpack(bytes, LIMIT).unwrap_err();
         assert!(matches!(error, UnpackError::NotAnArchive { .. }), "{error}");
         assert!(error.to_string().contains("linux-source-*.deb"), "{error}");
     }
 
     #[test]
-    fn what_is_not_there_and_what_is_no_file_are_told() {
+    fn missing_files_and_directories_are_refused() {
         let dir = TempDir::new().unwrap();
         let missing = unpack(&dir.path().join("missing"), dir.path()).unwrap_err();
         assert!(matches!(missing, UnpackError::Read { .. }), "{missing}");
@@ -582,14 +585,14 @@ mod tests {
     }
 
     #[test]
-    fn a_package_of_something_else_is_named() {
+    fn the_error_for_another_package_names_it() {
         let deb = deb_of_bytes(".xz", &[("./boot/vmlinuz-6.1", b"kernel")]);
         let error = UnpackFixture::new().unpack(&deb, LIMIT).unwrap_err();
         assert!(error.to_string().contains("package linux-image-test 6.1.192-2"), "{error}");
     }
 
     #[test]
-    fn an_archive_of_something_else_is_told_by_what_it_lacks() {
+    fn the_error_for_another_archive_says_what_it_lacks() {
         let error = UnpackFixture::new()
             .unpack(&tar(&[Plain("perf/Makefile", "all:")]), LIMIT)
             .unwrap_err();
@@ -598,7 +601,7 @@ mod tests {
     }
 
     #[rstest]
-    fn a_cut_archive_is_damaged(
+    fn a_truncated_archive_is_damaged(
         #[values(None, Some(Compression::Gzip), Some(Compression::Xz), Some(Compression::Zstd))]
         packing: Option<Compression>,
         #[values(1, 2, 3)] quarters: usize,
@@ -611,14 +614,14 @@ mod tests {
         } else {
             bytes.truncate(512 * (bytes.len() / 512));
         }
-        let place = UnpackFixture::new();
-        let error = place.unpack(&bytes[..bytes.len() * quarters / 4], LIMIT).unwrap_err();
+        let fixture = UnpackFixture::new();
+        let error = fixture.unpack(&bytes[..bytes.len() * quarters / 4], LIMIT).unwrap_err();
         assert!(matches!(error, UnpackError::Damaged { .. }), "{error}");
-        place.unpack(&bytes, LIMIT).unwrap();
+        fixture.unpack(&bytes, LIMIT).unwrap();
     }
 
     #[test]
-    fn a_plain_archive_that_is_cut_between_two_files_is_damaged() {
+    fn an_uncompressed_archive_truncated_between_two_files_is_damaged() {
         let bytes = tar(&TREE);
         let whole = bytes.len() - 1024;
         let error = UnpackFixture::new().unpack(&bytes[..whole], LIMIT).unwrap_err();
@@ -626,7 +629,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_on_its_way_is_damaged() {
+    fn an_archive_with_a_wrong_checksum_is_damaged() {
         let mut bytes = pack(Compression::Gzip, &tar(&TREE));
         let checksum = bytes.len() - 8;
         bytes[checksum] ^= 1;
@@ -637,13 +640,13 @@ mod tests {
     #[rstest]
     #[case(SizeLimit { bytes: 50, entries: 100 })]
     #[case(SizeLimit { bytes: 1 << 20, entries: 3 })]
-    fn what_is_larger_than_a_kernel_is_refused(#[case] limit: SizeLimit) {
+    fn an_archive_larger_than_a_kernel_source_is_refused(#[case] limit: SizeLimit) {
         let error = UnpackFixture::new().unpack(&tar(&TREE), limit).unwrap_err();
         assert!(matches!(error, UnpackError::TooLarge { .. }), "{error}");
     }
 
     #[test]
-    fn a_name_as_long_as_memory_is_refused() {
+    fn a_huge_name_is_refused() {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(EntryType::GNULongName);
         header.set_size(2 * LONGEST_HEADER);
@@ -659,7 +662,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn a_damaged_archive_never_panics_and_never_reaches_out(
+        fn a_damaged_archive_never_panics_and_never_leaves_its_directory(
             at in any::<proptest::sample::Index>(),
             byte in any::<u8>(),
             cut in any::<proptest::sample::Index>(),
@@ -668,9 +671,9 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             bytes.truncate(cut.index(bytes.len() + 1));
-            let place = UnpackFixture::new();
-            let _ = place.unpack(&bytes, LIMIT);
-            prop_assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 2);
+            let fixture = UnpackFixture::new();
+            let _ = fixture.unpack(&bytes, LIMIT);
+            prop_assert_eq!(fs::read_dir(fixture.dir.path()).unwrap().count(), 2);
         }
     }
 }
