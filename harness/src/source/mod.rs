@@ -5,8 +5,6 @@ mod debian;
 mod error;
 mod git;
 mod given;
-mod links;
-mod meter;
 mod repository;
 mod top;
 mod unpack;
