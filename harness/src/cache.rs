@@ -181,8 +181,8 @@ impl Cache {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
             Err(TryLockError::WouldBlock) => waiting(),
         }
-        // Only a signal interrupts flock(2), and our handlers restart it. So a thread of its own
-        // waits for the lock, and is abandoned when the user interrupts.
+        // Only a signal interrupts flock(2), and our handlers restart it. So another thread waits
+        // for the lock, and is abandoned when the user interrupts.
         let (sender, receiver) = mpsc::channel();
         let (waiter, stop) = (Arc::clone(&file), sender.clone());
         interrupt.on_raise(move || drop(stop.send(None)));

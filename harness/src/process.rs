@@ -73,7 +73,7 @@ fn read_all(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A child in a process group of its own, which gets SIGTERM on an interrupt.
+/// A child in a new process group, which gets SIGTERM on an interrupt.
 struct ChildGroup {
     child: Child,
     pid: Pid,
@@ -83,7 +83,7 @@ struct ChildGroup {
 
 impl ChildGroup {
     fn start(command: &mut Command, interrupt: &Interrupt) -> io::Result<Self> {
-        // A group of its own: the terminal's SIGINT reaches only perfsec, which then stops its
+        // In a new group: the terminal's SIGINT reaches only perfsec, which then stops its
         // children in order.
         let child = command.process_group(0).spawn()?;
         let number = i32::try_from(child.id()).expect("pid_t is an i32");

@@ -56,7 +56,7 @@ pub struct BuiltKernel {
     pub log: PathBuf,
 }
 
-/// The cached part of a [`BuiltKernel`], besides the kernel itself.
+/// The cached part of a [`BuiltKernel`], apart from the kernel itself.
 #[derive(Serialize, Deserialize)]
 struct BuildRecord {
     format: u32,

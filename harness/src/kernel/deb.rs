@@ -48,7 +48,7 @@ pub enum DebError {
     },
 }
 
-/// How much of a package to read. Hundreds of megabytes of modules follow the kernel.
+/// The part of a package to read. Hundreds of megabytes of modules follow the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadUntil {
     /// Up to the image, with the configuration if it is next to it.

@@ -14,7 +14,7 @@ use super::decompress::{self, Compression, DecompressError};
 use super::elf::{self, ElfError};
 use super::version::KernelVersion;
 
-/// How QEMU enters a kernel.
+/// The entry point that QEMU uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "Entry")]
@@ -30,7 +30,7 @@ pub enum EntryPoint {
 pub struct Image {
     /// The uncompressed kernel, if the image was packed.
     pub unpacked: Option<Vec<u8>>,
-    /// How QEMU enters it.
+    /// The entry point that QEMU uses.
     pub how: EntryPoint,
     /// Kernel release, as in `uname -r`.
     pub release: String,

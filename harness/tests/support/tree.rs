@@ -1,8 +1,8 @@
 //! A miniature kernel tree in git, which builds in no time.
 //!
 //! It has the files that perfsec requires of a tree and one object for a real compiler. Its
-//! "kernel" is the file whose path is in `image`. So a commit can fail to build, cause a warning, or
-//! change the kernel.
+//! "kernel" is the file whose path is in `image`. So a commit can fail to build, cause a warning,
+//! or change the kernel.
 
 use std::fs;
 use std::path::{Path, PathBuf};

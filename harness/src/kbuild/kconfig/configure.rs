@@ -14,9 +14,9 @@ use super::reason::Reason;
 use crate::kernel::{Config, KernelVersion};
 use crate::printable::printable_line;
 
-/// Subdirectory of the build directory with an `O=` of its own for configuring: the build's
-/// `.config` is replaced only if everything succeeded and something changed. Hidden, so that it
-/// never has the name of a directory in the kernel tree.
+/// Subdirectory of the build directory, used as `O=` for configuring: the build's `.config` is
+/// replaced only if everything succeeded and something changed. Hidden, so that it never has the
+/// name of a directory in the kernel tree.
 const ROOM: &str = ".perfsec-kconfig";
 
 /// Name of the configuration in both directories.

@@ -16,7 +16,7 @@ use crate::kernel::hash;
 use crate::kernel::spec::DebianSelector;
 use crate::kernel::version::{KernelVersion, VersionPrefix};
 
-/// How long a suite's catalogue stays fresh.
+/// Maximum age of a fresh catalogue.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Cache directory of the packages, named by their SHA-256.
