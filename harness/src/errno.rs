@@ -65,7 +65,7 @@ mod tests {
     #[case(13, "EACCES")]
     #[case(25, "ENOTTY")]
     #[case(95, "EOPNOTSUPP")]
-    fn a_number_has_a_name_and_back(#[case] number: i32, #[case] name: &str) {
+    fn names_and_numbers_convert_both_ways(#[case] number: i32, #[case] name: &str) {
         assert_eq!(Errno(number).to_string(), name);
         assert_eq!(name.parse(), Ok(Errno(number)));
     }

@@ -83,7 +83,7 @@ mod tests {
     #[case("sys_admin", 1 << 21)]
     #[case("perfmon+sys_admin", 1 << 38 | 1 << 21)]
     #[case("bpf+perfmon", 1 << 38 | 1 << 39)]
-    fn a_name_has_a_set_and_back(#[case] name: &str, #[case] bits: u64) {
+    fn names_and_sets_convert_both_ways(#[case] name: &str, #[case] bits: u64) {
         assert_eq!(name.parse(), Ok(Grant(CapSet(bits))));
         assert_eq!(Grant(CapSet(bits)).to_string(), name);
     }
