@@ -167,8 +167,8 @@ impl Prepared {
         let names = cells.iter().flat_map(PlannedCell::policies);
         let policies = Policies::obtain(own, names, cache)?;
         let options = obtain::Options {
-            images: kernel::Options::default(),
-            recipe: Recipe::by_default()?,
+            images: kernel::ImageOptions::default(),
+            recipe: Recipe::default_recipe()?,
             dirty: false,
             interrupt: Interrupt::default(),
         };

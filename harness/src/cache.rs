@@ -1,7 +1,7 @@
-//! The one directory in which perfsec keeps what it can make again.
+//! The cache directory.
 //!
-//! Everything in it is named by its content, so two perfsec may share it, an entry is never
-//! changed once it is there, and deleting any of it costs only the time to make it again.
+//! Every entry is named by its content and never changes, so several perfsec processes can share
+//! the directory, and deleting an entry costs only the time to make it again.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -15,38 +15,39 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::interrupt::Interrupt;
 
-/// Names the cache directory outright.
+/// Environment variable with the path of the cache directory.
 pub const CACHE_DIR_VARIABLE: &str = "PERFSEC_CACHE_DIR";
 
-/// Half-made entries older than this belong to a perfsec that was killed.
+/// Temporary entries older than this were left behind by a perfsec that was killed.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What can go wrong in the cache directory.
+/// A failure of the cache directory.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// Neither `PERFSEC_CACHE_DIR`, `XDG_CACHE_HOME` nor `HOME` says where it is.
+    /// `PERFSEC_CACHE_DIR`, `XDG_CACHE_HOME` and `HOME` are all unset.
     #[error("find a cache directory: none of {CACHE_DIR_VARIABLE}, XDG_CACHE_HOME and HOME is set")]
     NoPlace,
     /// The filesystem or the user's quota is full.
     #[error(
-        "write to {}: no space left; free some, or set {CACHE_DIR_VARIABLE} to a directory with room",
+        "write to {}: no space left; free some, or set {CACHE_DIR_VARIABLE} to a directory with \
+         room",
         .dir.display()
     )]
     Full {
         /// The cache directory.
         dir: PathBuf,
     },
-    /// The user stopped it.
+    /// The user interrupted the wait for a lock.
     #[error("wait for another perfsec: interrupted")]
     Interrupted,
     /// Any other failure of the filesystem.
     #[error("{action} {}", .path.display())]
     Io {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -57,28 +58,27 @@ pub struct Cache {
     root: PathBuf,
 }
 
-/// Held while one entry is being made; let go when dropped or when the process dies, and all programs that
-/// were given it.
+/// The lock of one entry, held while it is made. It is released when the last clone is dropped and
+/// all programs that inherited it have exited.
 #[derive(Clone, Debug)]
 pub struct Lock {
     file: Arc<File>,
 }
 
 impl Lock {
-    /// An empty standard input for a program that works on the entry. A perfsec that is killed leaves it
-    /// running, and as long as it does, it holds the lock (`flock(2)`: what is locked is the open file, which
-    /// a child shares).
+    /// An empty standard input for a program that works on the entry. The program keeps the lock
+    /// even if perfsec is killed: `flock(2)` locks the open file description, which a child shares.
     ///
     /// # Errors
     ///
-    /// When no file can be opened any more.
+    /// The process has too many open files.
     pub fn stdin(&self) -> io::Result<Stdio> {
         Ok(self.file.try_clone()?.into())
     }
 }
 
 impl Cache {
-    /// Opens the user's cache directory, creating it if need be.
+    /// Opens the user's cache directory; creates it if necessary.
     pub fn open() -> Result<Self, CacheError> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let root = variable(CACHE_DIR_VARIABLE)
@@ -89,11 +89,11 @@ impl Cache {
         Self::at(&root)
     }
 
-    /// Opens the cache in a directory of the caller's choice, creating it if need be.
+    /// Opens the cache in this directory; creates it if necessary.
     pub fn at(root: &Path) -> Result<Self, CacheError> {
         let make = |dir: &Path| fs::create_dir_all(dir);
         make(root).map_err(|source| io_error(root, "create", root, source))?;
-        // apt and QEMU are given these paths and run in other directories.
+        // apt and QEMU get these paths and run in other directories.
         let root = root.canonicalize().map_err(|source| io_error(root, "resolve", root, source))?;
         for room in ["tmp", "locks"] {
             let dir = root.join(room);
@@ -104,24 +104,24 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The directory itself.
+    /// The cache directory, an absolute path.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where the entry `name` of `room` is, or would be.
+    /// The path of the entry `name` in the directory `room`, whether or not it exists.
     pub fn path(&self, room: &str, name: &str) -> PathBuf {
         self.root.join(room).join(name)
     }
 
-    /// A directory of a room that a tool keeps its own state in, created if need be.
+    /// A directory in `room` for the state of a tool; created if necessary.
     pub fn directory(&self, room: &str, name: &str) -> Result<PathBuf, CacheError> {
         let dir = self.path(room, name);
         fs::create_dir_all(&dir).map_err(|source| self.error("create", &dir, source))?;
         Ok(dir)
     }
 
-    /// Makes an entry appear whole or not at all. `fill` writes its content.
+    /// Writes an entry atomically; `fill` writes its content.
     pub fn publish(
         &self,
         room: &str,
@@ -137,7 +137,7 @@ impl Cache {
         Ok(path)
     }
 
-    /// [`publish`](Self::publish) for content that is in memory.
+    /// [`publish`](Self::publish) with content in memory.
     pub fn publish_bytes(
         &self,
         room: &str,
@@ -147,7 +147,7 @@ impl Cache {
         self.publish(room, name, |file| file.write_all(bytes))
     }
 
-    /// Moves a finished file from a [`temporary`](Self::temporary) directory to its place.
+    /// Moves a complete file from a [`temporary`](Self::temporary) directory into the cache.
     pub fn adopt(&self, room: &str, name: &str, file: &Path) -> Result<PathBuf, CacheError> {
         let path = self.path(room, name);
         self.directory(room, "")?;
@@ -155,16 +155,16 @@ impl Cache {
         Ok(path)
     }
 
-    /// A directory to make an entry in, on the same filesystem; removed when dropped.
+    /// A temporary directory on the cache's filesystem; removed when dropped.
     pub fn temporary(&self) -> Result<TempDir, CacheError> {
         TempDir::new_in(self.root.join("tmp"))
             .map_err(|source| self.error("create a directory in", &self.root, source))
     }
 
-    /// Waits until no other perfsec makes the entry `name`, or the user no longer wants to. `waiting` is called
-    /// once if one does.
+    /// Locks the entry `name`. If another perfsec holds the lock, calls `waiting` once and waits
+    /// until it is released or `interrupt` is raised.
     ///
-    /// After the wait the entry is usually there: look again before making it.
+    /// After a wait the entry usually exists: look again before making it.
     pub fn lock(
         &self,
         name: &str,
@@ -181,24 +181,24 @@ impl Cache {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
             Err(TryLockError::WouldBlock) => waiting(),
         }
-        // Nothing but a signal's handler ends flock(2), and ours lets it go on: so a thread waits, and is left
-        // behind when the user does not.
-        let (tell, told) = mpsc::channel();
-        let (waiter, stop) = (Arc::clone(&file), tell.clone());
-        interrupt.tell(move || drop(stop.send(None)));
-        thread::spawn(move || drop(tell.send(Some(waiter.lock()))));
-        match told.recv() {
+        // Only a signal interrupts flock(2), and our handlers restart it. So another thread waits
+        // for the lock, and is abandoned when the user interrupts.
+        let (sender, receiver) = mpsc::channel();
+        let (waiter, stop) = (Arc::clone(&file), sender.clone());
+        interrupt.on_raise(move || drop(stop.send(None)));
+        thread::spawn(move || drop(sender.send(Some(waiter.lock()))));
+        match receiver.recv() {
             Ok(Some(locked)) => locked.map(|()| Lock { file }).map_err(failed),
             Ok(None) | Err(_) => Err(CacheError::Interrupted),
         }
     }
 
-    /// The error for a failed operation on a file of the cache.
+    /// Builds the error for a failed operation on a file of the cache.
     pub fn error(&self, action: &'static str, path: &Path, source: io::Error) -> CacheError {
         io_error(&self.root, action, path, source)
     }
 
-    /// Removes what killed perfsecs left. Whatever cannot be removed does no harm.
+    /// Removes what killed perfsec processes left behind. Failures do no harm and are ignored.
     fn sweep(&self) {
         let Ok(entries) = fs::read_dir(self.root.join("tmp")) else { return };
         for entry in entries.flatten() {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_entry_is_there_whole() {
+    fn a_published_entry_is_complete() {
         let (_dir, cache) = cache();
         let path = cache.publish_bytes("kernel", "abc", b"content").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"content");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_could_not_be_written_leaves_nothing() {
+    fn a_failed_write_leaves_nothing_behind() {
         let (_dir, cache) = cache();
         let full = |file: &mut File| {
             file.write_all(b"half")?;
@@ -265,23 +265,23 @@ mod tests {
     }
 
     #[test]
-    fn a_second_lock_says_that_it_waits_and_then_gets_it() {
+    fn a_second_locker_reports_that_it_waits_and_then_gets_the_lock() {
         let (_dir, cache) = cache();
         let waited = AtomicBool::new(false);
-        let go_on = &Interrupt::default();
-        let first = cache.lock("one", go_on, || panic!("nobody holds it")).unwrap();
+        let interrupt = &Interrupt::default();
+        let first = cache.lock("one", interrupt, || panic!("nobody holds it")).unwrap();
         std::thread::scope(|scope| {
-            let (tell, told) = std::sync::mpsc::channel();
+            let (sender, receiver) = std::sync::mpsc::channel();
             let second = scope.spawn({
                 let (cache, waited) = (&cache, &waited);
                 move || {
-                    cache.lock("one", go_on, || {
+                    cache.lock("one", interrupt, || {
                         waited.store(true, Ordering::SeqCst);
-                        tell.send(()).unwrap();
+                        sender.send(()).unwrap();
                     })
                 }
             });
-            told.recv().unwrap();
+            receiver.recv().unwrap();
             drop(first);
             second.join().unwrap().unwrap();
         });
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_not_waited_for_when_the_user_does_not_want_to() {
+    fn an_interrupt_ends_the_wait_for_a_lock() {
         let (_dir, cache) = cache();
         let _held = cache.lock("one", &Interrupt::default(), || {}).unwrap();
         let interrupt = Interrupt::default();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_was_given_a_lock_holds_it_until_it_ends() {
+    fn a_program_that_inherited_a_lock_holds_it_until_it_exits() {
         let (_dir, cache) = cache();
         let interrupt = Interrupt::default();
         let lock = cache.lock("one", &interrupt, || {}).unwrap();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_place_of_the_directory_is_named() {
+    fn the_error_names_a_file_at_the_path_of_the_directory() {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();

@@ -1,4 +1,4 @@
-//! Error numbers by name, as man pages write them.
+//! Error numbers, displayed by name as in man pages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ impl Errno {
     /// Permission denied.
     pub const EACCES: Self = Self(nix::errno::Errno::EACCES as i32);
 
-    /// Whether it says that the caller lacked a privilege.
+    /// True if the error means that the caller lacks a privilege.
     #[must_use]
     pub fn is_denial(self) -> bool {
         matches!(self, Self::EPERM | Self::EACCES)
@@ -35,7 +35,7 @@ impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(&name),
-            // Numbers from 512 on are the kernel's own (ERESTARTSYS…) and mean that one leaked.
+            // Numbers from 512 on are internal to the kernel (ERESTARTSYS…) and must not leak.
             None => write!(f, "-{}", self.0),
         }
     }
@@ -65,7 +65,7 @@ mod tests {
     #[case(13, "EACCES")]
     #[case(25, "ENOTTY")]
     #[case(95, "EOPNOTSUPP")]
-    fn a_name_and_its_number_are_one(#[case] number: i32, #[case] name: &str) {
+    fn names_and_numbers_convert_both_ways(#[case] number: i32, #[case] name: &str) {
         assert_eq!(Errno(number).to_string(), name);
         assert_eq!(name.parse(), Ok(Errno(number)));
     }

@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Grant(pub CapSet);
 
-/// The name of capability `number` as SELinux writes it (`sys_admin`), or its number when unknown.
+/// The name of capability `number` as in SELinux (`sys_admin`), or the number if it is unknown.
 #[must_use]
 pub fn cap_name(number: u32) -> String {
     CapSet::one(number).to_string()
 }
 
-/// The number of a capability by that name.
+/// The number of the capability with this name.
 ///
 /// # Errors
 ///
-/// When there is none, with the closest one that there is.
+/// The name is unknown; the error suggests the closest one.
 pub fn cap_number(name: &str) -> Result<u32, String> {
     names().find(|(known, _)| known == name).map(|(_, number)| number).ok_or_else(|| {
         let close = crate::suggest::closest(name, names().map(|(known, _)| known));
@@ -40,7 +40,7 @@ impl FromStr for Grant {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // The error with a suggestion is the better one.
+        // Prefer the error with a suggestion.
         let better =
             |error| text.split('+').find_map(|name| cap_number(name).err()).unwrap_or(error);
         text.parse().map(Self).map_err(better)
@@ -83,7 +83,7 @@ mod tests {
     #[case("sys_admin", 1 << 21)]
     #[case("perfmon+sys_admin", 1 << 38 | 1 << 21)]
     #[case("bpf+perfmon", 1 << 38 | 1 << 39)]
-    fn a_name_and_its_set_are_one(#[case] name: &str, #[case] bits: u64) {
+    fn names_and_sets_convert_both_ways(#[case] name: &str, #[case] bits: u64) {
         assert_eq!(name.parse(), Ok(Grant(CapSet(bits))));
         assert_eq!(Grant(CapSet(bits)).to_string(), name);
     }

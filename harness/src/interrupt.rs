@@ -1,16 +1,16 @@
-//! The user's wish that what runs stop.
+//! Cancellation of slow work by the user.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What is called, once, when it is raised.
-type Hearer = Box<dyn FnOnce() + Send>;
+/// Called once, when the interrupt is raised.
+type Listener = Box<dyn FnOnce() + Send>;
 
-/// Shared by the signal handler, which raises it, and whatever takes long, which hears of it.
+/// Shared by the signal handler, which raises it, and slow work, which checks or listens.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     raised: Arc<AtomicBool>,
-    hearers: Arc<Mutex<Vec<Hearer>>>,
+    listeners: Arc<Mutex<Vec<Listener>>>,
 }
 
 impl std::fmt::Debug for Interrupt {
@@ -20,25 +20,25 @@ impl std::fmt::Debug for Interrupt {
 }
 
 impl Interrupt {
-    /// Stops everything that listens. Calling it again does nothing more.
+    /// Calls all listeners. Further calls have no effect.
     pub fn raise(&self) {
         self.raised.store(true, Ordering::SeqCst);
-        let hearers = self.hearers.lock().map(|mut hearers| std::mem::take(&mut *hearers));
-        hearers.into_iter().flatten().for_each(|hear| hear());
+        let listeners = self.listeners.lock().map(|mut listeners| std::mem::take(&mut *listeners));
+        listeners.into_iter().flatten().for_each(|listener| listener());
     }
 
-    /// Whether it was raised.
+    /// True once the interrupt was raised.
     #[must_use]
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
     }
 
-    /// Calls this when it is raised, or now if it was.
-    pub(crate) fn tell(&self, hear: impl FnOnce() + Send + 'static) {
-        if let Ok(mut hearers) = self.hearers.lock() {
-            hearers.push(Box::new(hear));
+    /// Calls `listener` when the interrupt is raised, or at once if it was.
+    pub(crate) fn on_raise(&self, listener: impl FnOnce() + Send + 'static) {
+        if let Ok(mut listeners) = self.listeners.lock() {
+            listeners.push(Box::new(listener));
         }
-        // Raised between the last look and the push: the calls above may have come too early.
+        // If it was raised before the push, `raise()` may have missed this listener.
         if self.is_raised() {
             self.raise();
         }

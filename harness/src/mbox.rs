@@ -1,10 +1,10 @@
-//! A mailbox in one file, cut into its messages exactly where `git am` would cut it.
+//! Splits mbox files into messages, exactly as `git am` does.
 
-/// Cuts a mailbox into messages, without their separators. A text that does not begin with a separator is
-/// one message.
+/// Splits a mailbox into messages, without their separators. A text that does not begin with a
+/// separator is one message.
 ///
-/// A line of a message that was quoted (`>From `, mboxrd) is as it was again. A line that only begins with
-/// `From ` separates nothing: commit messages have such lines, and not every program quotes them.
+/// Quoted lines (`>From `, mboxrd) are unquoted. Not every line that begins with `From ` is a
+/// separator: commit messages have such lines, and not every program quotes them.
 pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     if !text.starts_with(b"From ") {
         return vec![text.to_vec()];
@@ -12,7 +12,7 @@ pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     let mut messages: Vec<Vec<u8>> = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         match messages.last_mut() {
-            // Whatever a file begins with, it is no line of a message.
+            // The first line is a separator, even if its date is malformed.
             None => messages.push(Vec::new()),
             Some(_) if is_separator(line) => messages.push(Vec::new()),
             Some(message) => {
@@ -24,7 +24,8 @@ pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// One message as a mailbox (mboxrd), which `git am --patch-format=mboxrd` reads back whatever is in it.
+/// Formats one message as a mailbox (mboxrd), which `git am --patch-format=mboxrd` reads back
+/// unchanged.
 pub(crate) fn mboxrd(message: &[u8]) -> Vec<u8> {
     let mut text = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n".to_vec();
     for line in message.split_inclusive(|byte| *byte == b'\n') {
@@ -44,13 +45,13 @@ fn is_from(line: &[u8]) -> bool {
     line.starts_with(b"From ")
 }
 
-/// A line without the marks of quoting before it.
+/// Strips the `>` quote characters from a line.
 fn unquoted(line: &[u8]) -> &[u8] {
     let marks = line.iter().take_while(|byte| **byte == b'>').count();
     &line[marks..]
 }
 
-/// `is_from_line()` of git's builtin/mailsplit.c: a time and a year after 90 stand behind the sender.
+/// See `is_from_line()` in git's builtin/mailsplit.c: a time and a year after 90 follow the sender.
 fn is_separator(line: &[u8]) -> bool {
     if line.len() < 20 || !is_from(line) {
         return false;
@@ -85,14 +86,14 @@ mod tests {
     #[case::no_year("From ann@example.org Thu Feb 27 10:11:12\n", false)]
     #[case::colons("From ::::::::::::::::::::::::::::\n", false)]
     #[case::quoted(">From mboxrd@z Thu Jan  1 00:00:00 1970\n", false)]
-    fn a_separator_is_what_git_takes_for_one(#[case] line: &str, #[case] expected: bool) {
+    fn separators_are_recognised_as_git_does(#[case] line: &str, #[case] expected: bool) {
         assert_eq!(is_separator(line.as_bytes()), expected);
     }
 
     #[test]
-    fn messages_come_without_separators_and_quotes() {
-        let text = "From a@z Thu Jan  1 00:00:00 1970\nSubject: a\n\nFrom the docs\n>From b\n>>From c\n>q\n\n\
-                    From b@z Thu Jan  1 00:00:00 1970\r\nSubject: b\n";
+    fn messages_lose_separators_and_quoting() {
+        let text = "From a@z Thu Jan  1 00:00:00 1970\nSubject: a\n\nFrom the docs\n>From b\n\
+                    >>From c\n>q\n\nFrom b@z Thu Jan  1 00:00:00 1970\r\nSubject: b\n";
         let found = messages(text.as_bytes());
         let texts: Vec<_> = found.iter().map(|text| String::from_utf8_lossy(text)).collect();
         let first = "Subject: a\n\nFrom the docs\nFrom b\n>From c\n>q\n\n";
@@ -100,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_a_separator_is_one_message_as_it_is() {
+    fn a_text_without_a_separator_is_one_unchanged_message() {
         let text = b"Subject: a\n\n>From b\nFrom b@z Thu Jan  1 00:00:00 1970\n";
         assert_eq!(messages(text), [text.to_vec()]);
     }
 
     proptest! {
         #[test]
-        fn a_message_comes_back_out_of_a_mailbox(lines in prop::collection::vec(
+        fn a_message_survives_a_mailbox(lines in prop::collection::vec(
             "[ -~]{0,30}|>{0,2}From [ -~]{0,10}|From a@z Thu Jan  1 00:00:00 1970", 0..8)) {
             let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
             let found = messages(&mboxrd(text.as_bytes()));

@@ -1,4 +1,4 @@
-//! Programs that take long: what they say as it comes, and an end when the user wants one.
+//! Runs slow programs: passes their output on line by line, and stops them on an interrupt.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
@@ -12,23 +12,23 @@ use nix::unistd::Pid;
 
 use crate::interrupt::Interrupt;
 
-/// Runs a program to its end, and passes on each line that it writes, to standard output or standard error.
-/// What it reads is `stdin`: null, or the lock of what it works on. When the user interrupts, it and all
-/// that it started get SIGTERM, upon which `make` and `git` clean up.
+/// Runs a program and calls `on_line` with each line that it writes to standard output or standard
+/// error. `stdin` is null, or the lock of what the program works on. On an interrupt the program
+/// and all its children get SIGTERM, on which `make` and `git` clean up.
 ///
 /// # Errors
 ///
-/// When it cannot be started, or what it says cannot be read.
+/// The program cannot be started, or its output cannot be read.
 pub(crate) fn follow(
     mut command: Command,
     stdin: Stdio,
     interrupt: &Interrupt,
-    said: &mut dyn FnMut(&str),
+    on_line: &mut dyn FnMut(&str),
 ) -> io::Result<ExitStatus> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
-    let mut running = Running::start(command.stdin(stdin), interrupt)?;
-    // It holds this side's copies of the pipe.
+    let mut running = ChildGroup::start(command.stdin(stdin), interrupt)?;
+    // It holds our copies of the pipe's write end.
     drop(command);
     let mut lines = BufReader::new(reader);
     let mut line = Vec::new();
@@ -38,62 +38,64 @@ pub(crate) fn follow(
             if lines.read_until(b'\n', &mut line)? == 0 {
                 return Ok(());
             }
-            said(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+            on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
         }
     };
     let read = read();
     read.and(running.wait())
 }
 
-/// The same of a program that says little: all of it, the two outputs apart.
+/// Runs a program with little output and returns all of it, standard output and standard error
+/// separately.
 ///
 /// # Errors
 ///
-/// Those of [`follow`].
+/// See [`follow`].
 pub(crate) fn output(
     mut command: Command,
     stdin: Stdio,
     interrupt: &Interrupt,
 ) -> io::Result<Output> {
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = Running::start(&mut command, interrupt)?;
+    let mut running = ChildGroup::start(&mut command, interrupt)?;
     let (out, err) = (running.child.stdout.take(), running.child.stderr.take());
     let (stdout, stderr) = thread::scope(|scope| {
-        let err = scope.spawn(|| all(err));
-        (all(out), err.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let err = scope.spawn(|| read_all(err));
+        (read_all(out), err.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let status = running.wait()?;
     Ok(Output { status, stdout: stdout?, stderr: stderr? })
 }
 
-fn all(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
+fn read_all(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.map(|mut stream| stream.read_to_end(&mut bytes)).transpose()?;
     Ok(bytes)
 }
 
-/// A child that is ended with the group of all that it starts when the user interrupts.
-struct Running {
+/// A child in a new process group, which gets SIGTERM on an interrupt.
+struct ChildGroup {
     child: Child,
     pid: Pid,
-    /// None once it is over: then its number can be another's.
+    /// `None` once the child has exited, because its number can be reused.
     group: Arc<Mutex<Option<Pid>>>,
 }
 
-impl Running {
+impl ChildGroup {
     fn start(command: &mut Command, interrupt: &Interrupt) -> io::Result<Self> {
-        // A group of its own: the terminal's SIGINT reaches perfsec alone, which passes it on in order.
+        // In a new group: the terminal's SIGINT reaches only perfsec, which then stops its
+        // children in order.
         let child = command.process_group(0).spawn()?;
-        let number = i32::try_from(child.id()).expect("process numbers are positive and small");
+        let number = i32::try_from(child.id()).expect("pid_t is an i32");
         let pid = Pid::from_raw(number);
         let group = Arc::new(Mutex::new(Some(pid)));
-        interrupt.tell({
+        interrupt.on_raise({
             let group = Arc::clone(&group);
             move || {
                 if let Ok(group) = group.lock()
                     && let Some(group) = *group
                 {
-                    // It may be gone already.
+                    // Fails if the group is gone already.
                     let _ = killpg(group, Signal::SIGTERM);
                 }
             }
@@ -102,7 +104,7 @@ impl Running {
     }
 
     fn wait(&mut self) -> io::Result<ExitStatus> {
-        // Waited for, but not yet reaped: until then its number is nobody else's.
+        // Wait without reaping: the number cannot be reused before `child.wait()`.
         let ended = waitid(Id::Pid(self.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         if let Ok(mut group) = self.group.lock() {
             *group = None;
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_says_is_passed_on_line_by_line() {
+    fn the_output_of_a_program_is_passed_on_line_by_line() {
         let mut lines = Vec::new();
         let status = follow(
             shell("echo a; echo b >&2; exit 3"),
@@ -138,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_ends_a_program_and_what_it_started() {
+    fn an_interrupt_ends_a_program_and_its_children() {
         let interrupt = Interrupt::default();
         let raised = interrupt.clone();
-        // `sleep` holds the pipe: were it left, this would never end.
+        // `sleep` holds the pipe open: this would hang if it survived.
         let status =
             follow(shell("echo up; sleep 1000 & wait"), Stdio::null(), &interrupt, &mut |_| {
                 raised.raise()
@@ -150,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn the_two_outputs_of_a_program_are_kept_apart() {
+    fn standard_output_and_standard_error_are_separate() {
         let output =
             output(shell("echo a; echo b >&2"), Stdio::null(), &Interrupt::default()).unwrap();
         assert_eq!((&*output.stdout, &*output.stderr), (&b"a\n"[..], &b"b\n"[..]));
     }
 
     #[test]
-    fn a_program_that_starts_after_the_interrupt_is_ended_too() {
+    fn a_program_started_after_the_interrupt_is_ended_too() {
         let interrupt = Interrupt::default();
         interrupt.raise();
         assert!(

@@ -1,6 +1,6 @@
-//! Kernels, policies and users that end a run, on a real kernel.
+//! Kernels, policies and signals that end a run, on a real kernel.
 //!
-//! Needs QEMU and secilc on the search path and, in PERFSEC_TEST_KERNEL, a stock kernel.
+//! Needs QEMU and secilc in `PATH`, and a stock kernel in `PERFSEC_TEST_KERNEL`.
 
 #[expect(dead_code, reason = "shared with tests that do not boot")]
 mod support;
@@ -20,14 +20,14 @@ fn run(place: &Place, arguments: &[&str]) -> Ended {
     place.perfsec(&all)
 }
 
-/// Damages the policy `minimal`.
+/// The policy `minimal` with one replacement.
 fn damaged(from: &str, to: &str) -> String {
     let minimal = minimal();
     assert!(minimal.contains(from), "the policy no longer has `{from}`");
     minimal.replacen(from, to, 1)
 }
 
-/// The cells that a run did not pass, with their verdicts.
+/// Verdict and name of each FAIL, ERROR and MISS cell.
 fn bad(ended: &Ended) -> Vec<(String, String)> {
     let words = |line: &str| {
         let (verdict, rest) = line.split_once(' ')?;
@@ -43,7 +43,7 @@ fn bad(ended: &Ended) -> Vec<(String, String)> {
 #[case::no_audit(&["audit=0"], 6, "the kernel has no audit")]
 #[case::panic(&["rdinit=/absent"], 6, "did not come up: kernel panic")]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn what_a_parameter_takes_from_the_kernel_is_told(
+fn a_kernel_disabled_by_a_boot_parameter_is_reported(
     #[case] parameters: &[&str],
     #[case] code: i32,
     #[case] words: &str,
@@ -68,11 +68,7 @@ fn what_a_parameter_takes_from_the_kernel_is_told(
 #[case("(handleunknown allow)", "(handleunknown reject)", "not defined in policy")]
 #[case("(handleunknown allow)", "(handleunknown deny)", "handleunknown deny")]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_policy_under_which_nothing_can_be_tested_is_told_once(
-    #[case] from: &str,
-    #[case] to: &str,
-    #[case] words: &str,
-) {
+fn an_unusable_policy_is_reported_once(#[case] from: &str, #[case] to: &str, #[case] words: &str) {
     let place = Place::new();
     let text = damaged(from, to).replace("(capability2 (perfmon))", "(capability2 (all))");
     let policy = place.file("damaged.cil", &text);
@@ -90,7 +86,7 @@ fn a_policy_under_which_nothing_can_be_tested_is_told_once(
     "a dontaudit rule"
 )]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn one_permission_more_than_a_case_believes_fails_its_cells_and_no_others(
+fn an_extra_permission_fails_the_cells_that_expect_a_denial_and_no_others(
     #[case] from: &str,
     #[case] to: &str,
     #[case] reason: &str,
@@ -100,7 +96,7 @@ fn one_permission_more_than_a_case_believes_fails_its_cells_and_no_others(
     let ended = run(&place, &["--policy", &policy, "event/read", "open/cpu-user"]);
     assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
     let bad = bad(&ended);
-    // Two levels of the sysctl, two grants, two modes.
+    // Two values of perf_event_paranoid, two grants, two modes.
     assert_eq!(bad.len(), 8, "{bad:?}");
     for (verdict, cell) in bad {
         assert_eq!(verdict, "FAIL", "{cell}");
@@ -112,13 +108,13 @@ fn one_permission_more_than_a_case_believes_fails_its_cells_and_no_others(
 
 #[test]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_hidden_refusal_of_a_capability_is_told_from_one_that_never_was() {
+fn a_capability_denial_hidden_by_dontaudit_is_recognised() {
     let place = Place::new();
     let hide = "(dontaudit no_perfmon_t domain (capability2 (perfmon)))\n; Running at all";
     let policy = place.file("damaged.cil", &damaged("; Running at all", hide));
     let ended = run(&place, &["--policy", &policy, "open/self-kernel"]);
     assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
-    // Cells without the capability only lose their control.
+    // Cells without the capability do not fail: they only lose their control.
     for (_, cell) in bad(&ended).into_iter().filter(|(verdict, _)| verdict == "FAIL") {
         let holds = cell.split('/').any(|part| part.starts_with("perfmon"));
         assert!(cell.starts_with("open/self-kernel/no_perfmon_t/") && holds, "{cell}");
@@ -132,7 +128,7 @@ fn a_hidden_refusal_of_a_capability_is_told_from_one_that_never_was() {
 #[case(Signal::SIGTERM, Some(143), 3000)]
 #[case(Signal::SIGKILL, None, 3000)]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_signal_leaves_no_machine_and_a_record_that_can_be_read(
+fn a_signal_leaves_no_qemu_and_a_readable_record(
     #[case] signal: Signal,
     #[case] code: Option<i32>,
     #[case] after: u64,
@@ -148,7 +144,7 @@ fn a_signal_leaves_no_machine_and_a_record_that_can_be_read(
         assert!(Instant::now() < until, "no run record");
         std::thread::sleep(Duration::from_millis(50));
     }
-    // Anywhere in a boot will do.
+    // Any point of the boot will do.
     std::thread::sleep(Duration::from_millis(after));
     let pid = child.id();
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
@@ -165,12 +161,12 @@ fn a_signal_leaves_no_machine_and_a_record_that_can_be_read(
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    perfsec::record::read(&record).expect("what was written can be read");
+    perfsec::record::read(&record).expect("the record is readable");
 }
 
 #[test]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn two_perfsec_share_a_cache() {
+fn two_perfsec_processes_share_a_cache() {
     let place = Place::new();
     let kernel = kernel();
     let arguments = ["run", "--kernel", &kernel, "--accel", "tcg", "event/read"];

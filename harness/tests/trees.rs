@@ -1,4 +1,4 @@
-//! Kernel trees that are none, or not as they should be: each with one clear error and its exit code.
+//! Unusable kernel trees: each gives one clear error and exit code 2 (5 without git).
 
 #[expect(dead_code, reason = "shared with tests that build")]
 #[path = "support/mod.rs"]
@@ -17,14 +17,14 @@ use rstest::rstest;
 use support::{Ended, Place};
 use tree::FakeTree;
 
-/// A place with the tree `linux`.
+/// A test directory with the tree `linux`.
 fn place() -> (Place, FakeTree) {
     let place = Place::new();
     let tree = FakeTree::new(&place.path().join("linux"), Path::new("/none"));
     (place, tree)
 }
 
-/// `perfsec kernel build` with a git that knows nobody.
+/// `perfsec kernel build`, without the user's git settings.
 fn command(place: &Place, arguments: &[&str]) -> Command {
     let mut command = place.command(&[&["kernel", "build"], arguments].concat());
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
@@ -36,10 +36,10 @@ fn build(place: &Place, arguments: &[&str]) -> Ended {
 }
 
 #[rstest]
-#[case::as_it_is("linux")]
+#[case::work_tree("linux")]
 #[case::revision("linux@HEAD")]
 #[case::bare("bare")]
-fn a_repository_of_somebody_else_s_is_refused_in_git_s_words(#[case] named: &str) {
+fn a_repository_of_another_user_is_refused_with_git_s_message(#[case] named: &str) {
     let (place, tree) = place();
     tree.git(&["clone", "--quiet", "--bare", ".", "../bare"]);
     let ended = command(&place, &[named]).env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1").output();
@@ -49,7 +49,7 @@ fn a_repository_of_somebody_else_s_is_refused_in_git_s_words(#[case] named: &str
 }
 
 #[test]
-fn a_worktree_whose_repository_is_gone_is_refused_in_git_s_words() {
+fn a_worktree_whose_repository_is_gone_is_refused_with_git_s_message() {
     let (place, tree) = place();
     tree.git(&["worktree", "add", "--quiet", "../worktree"]);
     fs::rename(tree.path(), place.path().join("moved")).expect("it is moved");
@@ -58,18 +58,18 @@ fn a_worktree_whose_repository_is_gone_is_refused_in_git_s_words() {
 }
 
 #[test]
-fn a_repository_that_is_damaged_is_not_taken_for_a_part_of_the_one_around_it() {
+fn a_damaged_repository_is_not_taken_for_part_of_an_outer_one() {
     let (place, tree) = place();
     FakeTree::new(place.path(), Path::new("/none"));
     fs::remove_file(tree.path().join(".git/HEAD")).expect("it is damaged");
-    build(&place, &["linux"]).fails(2, "as a git repository: git passes it over and finds ");
+    build(&place, &["linux"]).fails(2, "as a git repository: git skips it and uses ");
 }
 
 #[test]
-fn a_part_of_a_tree_is_told_with_the_top_of_it() {
+fn the_error_for_a_subdirectory_names_the_top_of_the_tree() {
     let (place, _tree) = place();
     let top = fs::canonicalize(place.path().join("linux")).expect("it is there");
-    let hint = format!("; the top of the kernel tree that it is in is {}", top.display());
+    let hint = format!("; it is inside the kernel tree {}", top.display());
     build(&place, &["linux/kernel"]).fails(2, &format!("it has no Makefile{hint}"));
     place.file("linux/kernel/Makefile", "obj-y += core.o\n");
     build(&place, &["linux/kernel"]).fails(2, &format!("it has no Kconfig{hint}"));
@@ -77,19 +77,19 @@ fn a_part_of_a_tree_is_told_with_the_top_of_it() {
 }
 
 #[test]
-fn what_is_neither_file_nor_directory_is_not_read() {
+fn devices_and_pipes_are_not_read() {
     let (place, _tree) = place();
     nix::unistd::mkfifo(&place.path().join("pipe"), Mode::S_IRWXU).expect("a pipe");
     for named in ["/dev/zero", "pipe"] {
-        build(&place, &[named]).fails(2, "it is no regular file and no directory");
+        build(&place, &[named]).fails(2, "it is neither a regular file nor a directory");
     }
 }
 
 #[test]
-fn a_name_with_an_at_sign_that_is_none_is_told_in_both_readings() {
+fn the_error_for_a_missing_name_with_an_at_sign_has_both_readings() {
     let (place, _tree) = place();
-    let told = "cannot read the kernel tree a@b: there is neither that nor a, of which b could be a revision";
-    build(&place, &["a@b"]).fails(2, told);
+    let error = "cannot read the kernel tree a@b: neither it nor a, with b as a revision, exists";
+    build(&place, &["a@b"]).fails(2, error);
     let twice = "--rev and @v6.1.192: name the revision once";
     build(&place, &["linux@v6.1.192", "--rev", "HEAD"]).fails(2, twice);
     build(&place, &["a@b", "--rev", "HEAD"]).fails(2, "once; there is no tree a@b");
@@ -97,7 +97,7 @@ fn a_name_with_an_at_sign_that_is_none_is_told_in_both_readings() {
 }
 
 #[test]
-fn a_directory_with_an_at_sign_in_its_name_is_named_like_any_other() {
+fn a_directory_may_have_an_at_sign_in_its_name() {
     let (place, tree) = place();
     fs::rename(tree.path(), place.path().join("job@2")).expect("it is renamed");
     for arguments in [&["job@2@none"][..], &["job@2", "--rev", "none"]] {
@@ -106,34 +106,35 @@ fn a_directory_with_an_at_sign_in_its_name_is_named_like_any_other() {
 }
 
 #[test]
-fn a_revision_that_is_not_there_is_told_with_what_helps() {
+fn the_error_for_a_missing_revision_says_what_helps() {
     let (place, tree) = place();
     tree.commit("one more", &[]);
-    build(&place, &["linux@none"]).fails(2, "in linux: there is none of that name");
+    build(&place, &["linux@none"]).fails(2, "in linux: no such revision");
 
     let url = format!("file://{}", tree.path().display());
     tree.git(&["clone", "--quiet", "--depth=1", &url, "../shallow"]);
-    let told = "; `git -C shallow fetch --unshallow` fetches the whole history";
-    build(&place, &["shallow@HEAD~1"]).fails(2, told);
+    let cure = "; `git -C shallow fetch --unshallow` fetches the whole history";
+    build(&place, &["shallow@HEAD~1"]).fails(2, cure);
 
     tree.git(&["init", "--quiet", "--initial-branch=topic", "../unborn"]);
-    let told = "its HEAD is the branch topic, which has no commit yet";
+    let reason = "its HEAD is the branch topic, which has no commit yet";
     for arguments in [&["unborn"][..], &["unborn", "--dirty"], &["unborn@HEAD~1"]] {
-        build(&place, arguments).fails(2, told);
+        build(&place, arguments).fails(2, reason);
     }
 }
 
 #[rstest]
 #[case::without_files("blob:none")]
 #[case::without_directories("tree:0")]
-fn a_partial_clone_is_told_with_what_fetches_the_rest(#[case] filter: &str) {
+fn the_error_for_a_partial_clone_has_the_command_that_completes_it(#[case] filter: &str) {
     let (place, tree) = place();
     tree.git(&["config", "uploadpack.allowFilter", "true"]);
     let (url, filter) = (format!("file://{}", tree.path().display()), format!("--filter={filter}"));
     let clone = ["clone", "--quiet", &filter, "--no-checkout", &url, "../partial"];
     tree.git(&clone);
-    let told = "; it is a partial clone, and `git -C partial fetch --refetch --no-filter` fetches what it lacks";
-    build(&place, &["partial@HEAD"]).fails(2, told);
+    let cure = "; it is a partial clone, and `git -C partial fetch --refetch --no-filter` fetches \
+                the missing objects";
+    build(&place, &["partial@HEAD"]).fails(2, cure);
     let fetch = ["-C", "../partial", "fetch", "--quiet", "--refetch", "--no-filter"];
     tree.git(&fetch);
     let ended = build(&place, &["partial@HEAD"]);
@@ -141,7 +142,7 @@ fn a_partial_clone_is_told_with_what_fetches_the_rest(#[case] filter: &str) {
 }
 
 #[test]
-fn a_host_without_git_is_told_what_to_install() {
+fn the_error_on_a_host_without_git_names_it() {
     let (place, _tree) = place();
     let ended = command(&place, &["linux"]).env("PATH", place.path()).output();
     let ended = Ended::of(ended.expect("perfsec starts"));
@@ -149,9 +150,9 @@ fn a_host_without_git_is_told_what_to_install() {
 }
 
 #[test]
-fn an_ambiguous_revision_is_told_with_what_it_could_be() {
+fn the_error_for_an_ambiguous_revision_lists_the_candidates() {
     let (place, tree) = place();
-    // So many that some are alike in the first four digits.
+    // With this many commits some share their first four digits.
     let commit =
         |number| format!("commit refs/heads/many\ncommitter A <a@b> {number} +0000\ndata 1\na\n");
     place.file("many", &(1..=2000).map(commit).collect::<String>());
@@ -162,7 +163,7 @@ fn an_ambiguous_revision_is_told_with_what_it_could_be() {
     let names = tree.git(&["rev-list", "many"]);
     let mut seen = BTreeSet::new();
     let short = names.lines().map(|name| &name[..4]).find(|short| !seen.insert(*short));
-    let short = short.expect("two that are alike");
+    let short = short.expect("two commits that begin the same");
     let ended = build(&place, &["linux", "--rev", short]);
     ended.fails(2, &format!("in linux: short object ID {short} is ambiguous"));
     let candidates = names.lines().filter(|name| name.starts_with(short));
@@ -172,9 +173,9 @@ fn an_ambiguous_revision_is_told_with_what_it_could_be() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_entered_is_told_as_that() {
+fn a_directory_without_permission_is_reported_as_such() {
     if nix::unistd::geteuid().is_root() {
-        // Nothing keeps root out.
+        // Permissions do not restrict root.
         return;
     }
     let (place, tree) = place();

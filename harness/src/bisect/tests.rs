@@ -14,7 +14,7 @@ use super::*;
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
-use crate::kbuild::{BuildError, Failure};
+use crate::kbuild::{BuildError, BuildFailure};
 use crate::kernel::{Kernel, hash};
 use crate::record::{Event, Refused, Run};
 use crate::source::{Commit, GitError, Source};
@@ -200,7 +200,7 @@ impl Lab for Scripted<'_> {
             "nobuild" => {
                 let subject = self.source.subject(commit).unwrap();
                 let log = PathBuf::from("log");
-                let failure = Failure { commit: commit.clone(), subject, first: None, log };
+                let failure = BuildFailure { commit: commit.clone(), subject, first: None, log };
                 Ok(Err(BuildError::Failed(Box::new(failure))))
             }
             "host" => Err(Stop::Lab),
@@ -212,7 +212,7 @@ impl Lab for Scripted<'_> {
                 let kernel = fixture().lanes[0].started.kernel.clone();
                 let banner = format!("{}\n{state}", self.source.subject(commit).unwrap());
                 let mut image = kernel.image.clone().unwrap();
-                image.sha256 = hash::of_bytes(state.as_bytes());
+                image.sha256 = hash::sha256(state.as_bytes());
                 Ok(Ok(Kernel { image: Some(image), banner, ..kernel }))
             }
         }

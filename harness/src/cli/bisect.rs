@@ -113,7 +113,7 @@ impl Lab for Kernels<'_> {
         let builder = Builder::new(&self.recipe, &session.cache, session.interrupt(), &say)?;
         match builder.build(self.source, commit) {
             Ok(built) => Ok(Ok(built.kernel)),
-            Err(error) if error.is_of_commit() => Ok(Err(error)),
+            Err(error) if error.is_commits_fault() => Ok(Err(error)),
             Err(error) => Err(error.into()),
         }
     }

@@ -64,7 +64,9 @@ fn judge(args: &StepArgs) -> Result<(Mark, String), Failure> {
             Ok(built) => Ok((words, Ok(built.kernel))),
             // A configuration that cannot be had is more often a mistake in a fragment than of this commit:
             // to skip for it would skip all of them.
-            Err(error) if error.is_of_commit() && !matches!(error, BuildError::Configure(_)) => {
+            Err(error)
+                if error.is_commits_fault() && !matches!(error, BuildError::Configure(_)) =>
+            {
                 Ok((words, Err(error)))
             }
             Err(error) => Err(Failure::from(error)),

@@ -2,7 +2,7 @@
 
 use super::args::DoctorArgs;
 use super::{Exit, Failure};
-use crate::host::{Finding, Host, Kvm, Need, State, Weight};
+use crate::host::{Host, Importance, Kvm, Need, ToolFinding, ToolState};
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut host = Host::inspect();
@@ -23,29 +23,29 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         anstream::println!("to install what is missing, type:\n  {command}");
     }
     // A shell and benchmarks are luxuries; kernels can be files.
-    let blocked = host.lacking(&[Need::Run]).next().is_some();
-    let asked = args.install && host.lacking(&needs).next().is_some();
+    let blocked = host.missing(&[Need::Run]).next().is_some();
+    let asked = args.install && host.missing(&needs).next().is_some();
     Ok(if blocked || asked { Exit::Host } else { Exit::Success })
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &ToolFinding) -> String {
     let tool = finding.tool;
     let what = format!("{}, which {}", tool.name, tool.why);
-    let missing = match tool.weight {
-        Weight::Needed => "MISSING",
-        Weight::Useful => "not there, useful",
+    let missing = match tool.importance {
+        Importance::Needed => "MISSING",
+        Importance::Useful => "not there, useful",
     };
     match &finding.state {
-        State::Found { path, version } => {
+        ToolState::Found { path, version } => {
             let version =
                 version.as_deref().map_or(String::new(), |version| format!(" ({version})"));
             format!("  found: {what}: {}{version}", path.display())
         }
-        State::Missing => format!("  {missing}: {what}"),
-        State::NotExecutable { path } => {
+        ToolState::Missing => format!("  {missing}: {what}"),
+        ToolState::NotExecutable { path } => {
             format!("  {missing}: {what}: {} is not executable for you", path.display())
         }
-        State::Unsuitable { path, reason } => {
+        ToolState::Unsuitable { path, reason } => {
             format!("  {missing}: {what}: {} {reason}", path.display())
         }
     }

@@ -349,7 +349,7 @@ impl From<BuildError> for Failure {
                 Exit::Input
             }
             BuildError::Missing(_)
-            | BuildError::NoTool(_)
+            | BuildError::Toolchain(_)
             | BuildError::Start(_)
             | BuildError::Full(_)
             | BuildError::Cache(_) => Exit::Host,

@@ -6,7 +6,7 @@ use super::args::{KernelArgs, KernelBuildArgs, KernelCommand};
 use super::signals::Signals;
 use super::{Exit, Failure};
 use crate::cache::Cache;
-use crate::kbuild::{Place, Recipe};
+use crate::kbuild::{Recipe, TreeLocation};
 use crate::kernel::{self, Kernel};
 use crate::obtain::{self, KernelSpec, Options};
 
@@ -23,11 +23,14 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
         return Err(Failure::input("--shipped writes one kernel: name only one"));
     }
     let signals = Signals::watch()?;
-    let images =
-        if args.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
-    let recipe = Recipe::by_default()?;
+    let images = if args.refresh {
+        kernel::ImageOptions::refreshing()
+    } else {
+        kernel::ImageOptions::default()
+    };
+    let recipe = Recipe::default_recipe()?;
     let interrupt = signals.interrupt.clone();
-    let options = Options { images, recipe, dirty: false, interrupt };
+    let options = Options { images, recipe, dirty: false, interrupt: interrupt.clone() };
     for spec in &specs {
         print(spec, &cache, &options, &signals)?;
     }
@@ -35,7 +38,8 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
         let KernelSpec::Image(spec) = spec else {
             return Err(Failure::input("--shipped is for kernels that others ship: not for tree:"));
         };
-        let image = kernel::shipped(spec, &cache, images, &say)?;
+        let image = kernel::shipped_image(spec, &cache, images, &interrupt, &say);
+        let image = signals.stopped(image.map_err(Failure::from))?;
         fs::write(path, image)
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?;
     }
@@ -45,15 +49,15 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
 fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let mut tree = args.tree.clone();
     if args.rev.is_some() {
-        if let Place::Debian(_) = tree.place {
+        if let TreeLocation::Debian(_) = tree.location {
             return Err(Failure::input(
                 "--rev is for git repositories: a package has no revisions",
             ));
         }
         if let Some(revision) = tree.revision {
             let why = format!("--rev and @{revision}: name the revision once");
-            return Err(Failure::input(match &tree.place {
-                Place::Path(path) if path.exists() => why,
+            return Err(Failure::input(match &tree.location {
+                TreeLocation::Path(path) if path.exists() => why,
                 _ => format!("{why}; there is no tree {}", args.tree),
             }));
         }
@@ -62,7 +66,7 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let signals = Signals::watch()?;
     let recipe = args.build.recipe()?;
-    let (images, dirty) = (kernel::Options::default(), args.dirty);
+    let (images, dirty) = (kernel::ImageOptions::default(), args.dirty);
     let options = Options { images, recipe, dirty, interrupt: signals.interrupt.clone() };
     print(&KernelSpec::Tree(tree), &cache, &options, &signals)?;
     Ok(Exit::Success)

@@ -6,7 +6,7 @@ use super::args::SelfcheckArgs;
 use super::session::{self, Session};
 use super::{Exit, Failure};
 use crate::case::Library;
-use crate::kbuild::{self, Builder, Place, TreeSpec};
+use crate::kbuild::{self, Builder, TreeLocation, TreeSpec};
 use crate::kernel::{ImageSpec, Kernel};
 use crate::known::KnownDifferences;
 use crate::obtain::{self, KernelSpec, Options};
@@ -14,7 +14,7 @@ use crate::plan::Filter;
 use crate::printable::printable_line;
 use crate::record::Run;
 use crate::selfcheck::{self, Counts, Mutation, MutationError, Notice, Outcome};
-use crate::source::{Commit, DebianWanted, Source};
+use crate::source::{Commit, Source};
 
 pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let mutations = match &args.mutations {
@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
         let kernel = match built {
             Ok(built) => built.kernel,
             Err(error) => {
-                let failure = error.of_commit(&mutated, mutation.subject.clone())?;
+                let failure = error.into_build_failure(&mutated, mutation.subject.clone())?;
                 let error =
                     failure.first.map_or(failure.log.display().to_string(), |it| it.to_string());
                 return Ok(Outcome::DoesNotBuild(error));
@@ -171,8 +171,8 @@ fn tree(args: &SelfcheckArgs) -> Result<TreeSpec, Failure> {
         [KernelSpec::Tree(tree)] => Ok(tree.clone()),
         [] => match obtain::default_spec()? {
             KernelSpec::Tree(tree) => Ok(tree),
-            KernelSpec::Image(ImageSpec::DebianSuite(suite)) => {
-                Ok(TreeSpec { place: Place::Debian(DebianWanted::Suite(suite)), revision: None })
+            KernelSpec::Image(ImageSpec::Debian(selector)) => {
+                Ok(TreeSpec { location: TreeLocation::Debian(selector), revision: None })
             }
             KernelSpec::Image(_) => Err(Failure::input("name a tree: --kernel tree:PATH")),
         },

@@ -13,7 +13,7 @@ use perfsec_wire::BootMode;
 use crate::case::{Case, Library};
 use crate::counted::counted;
 use crate::judge::Verdict;
-use crate::kbuild::{self, BuildError, Builder, Place};
+use crate::kbuild::{self, BuildError, Builder, TreeLocation};
 use crate::kernel::{Kernel, hash};
 use crate::known::KnownDifferences;
 use crate::obtain::Options;
@@ -56,9 +56,9 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
 /// The report must not go where something is read.
 fn keep_inputs(args: &SeriesArgs, given: &Given) -> Result<(), Failure> {
     let files = given.files()?;
-    let tree = match &args.tree.place {
-        Place::Path(path) => Some(path),
-        Place::Debian(_) => None,
+    let tree = match &args.tree.location {
+        TreeLocation::Path(path) => Some(path),
+        TreeLocation::Debian(_) => None,
     };
     let named = args.expect.iter().chain(&args.mail.reply_to_mbox).chain(tree).chain(&files);
     let inputs: Vec<&Path> = named.map(PathBuf::as_path).chain(output::named(&args.boot)).collect();
@@ -183,7 +183,7 @@ fn base(
 fn terms(args: &SeriesArgs, library: &Library, cells: &[PlannedCell], session: &Session) -> Terms {
     let mut terms = Terms::of_perfsec();
     terms.add(&library.sha256());
-    terms.add(&hash::of_bytes(perfsec_cases::known().as_bytes()));
+    terms.add(&hash::sha256(perfsec_cases::known().as_bytes()));
     let names: Vec<String> = cells.iter().map(PlannedCell::name).collect();
     terms.add(&names.join("\n"));
     let machine = &session.ready.machine;
@@ -215,7 +215,7 @@ impl Lab for Bench<'_> {
         &mut self,
         source: &Source,
         commit: &Commit,
-    ) -> Result<Result<kbuild::Built, kbuild::Failure>, Failure> {
+    ) -> Result<Result<kbuild::BuiltKernel, kbuild::BuildFailure>, Failure> {
         let say = |text: &str| self.session.say(text);
         let Options { recipe, interrupt, .. } = &self.options;
         let built =
@@ -226,7 +226,7 @@ impl Lab for Bench<'_> {
             Err(error) if *commit == self.base && !matches!(error, BuildError::Failed(_)) => {
                 Err(error.into())
             }
-            Err(error) => Ok(Err(error.of_commit(commit, source.subject(commit)?)?)),
+            Err(error) => Ok(Err(error.into_build_failure(commit, source.subject(commit)?)?)),
         }
     }
 
@@ -248,7 +248,7 @@ impl Lab for Bench<'_> {
         let asked = session::asked(&self.args.cases, filter, self.library);
         let run = self.session.run_on(kernel, &self.cells, &self.known, asked)?;
         let record = self.session.record.clone();
-        let sha256 = hash::of_path(&record)
+        let sha256 = hash::sha256_path(&record)
             .map_err(|error| Failure::host(format!("cannot read {}: {error}", record.display())))?;
         let recorded = Recorded { run, record, sha256 };
         if !self.terms.keep(&image, &recorded, &self.session.cache)? && !self.stopped() {

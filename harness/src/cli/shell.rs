@@ -8,7 +8,7 @@ use super::args::ShellArgs;
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
 use crate::engine::refusal_text;
-use crate::host::{Host, Need, State};
+use crate::host::{Host, Need, ToolState};
 use crate::interrupt::Interrupt;
 use crate::machines::{End, Load};
 
@@ -46,7 +46,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
 fn busybox() -> Result<Vec<u8>, Failure> {
     let host = Host::inspect();
     let found = host.findings.iter().find(|finding| finding.tool.need == Need::Shell);
-    let Some(State::Found { path, .. }) = found.map(|finding| &finding.state) else {
+    let Some(ToolState::Found { path, .. }) = found.map(|finding| &finding.state) else {
         return Err(Failure::host(
             "a shell needs a static busybox on this host; `perfsec doctor` says how to install it",
         ));

@@ -226,7 +226,7 @@ impl Runner<'_> {
         let plan = self.plan;
         let load = Load::new(plan.boot, &plan.policies, job, plan.coverage.clone());
         let (sink, incidents) = mpsc::channel();
-        interrupt.tell({
+        interrupt.on_raise({
             let sink = sink.clone();
             // Nobody listens once the boot is over.
             move || drop(sink.send(Incident::Interrupted))

@@ -1,16 +1,16 @@
-//! What must be on the host before something long begins.
+//! Checks the host for required tools before slow work begins.
 
-use super::inspect::{Finding, Host, State};
+use super::inspect::{Host, ToolFinding, ToolState};
 use super::tool::Need;
 use crate::printable::printable_line;
 
-/// The host lacks what is needed.
+/// Tools that the host lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("find {}: {}", .tools.join(", "), advice(.command.as_deref()))]
-pub struct Missing {
-    /// Each tool, with what it is for or what is wrong with it.
+pub struct MissingTools {
+    /// Each tool, with its purpose or what is wrong with it.
     pub tools: Vec<String>,
-    /// What to type, if packages help.
+    /// The command that installs them, if they come in packages.
     pub command: Option<String>,
 }
 
@@ -23,89 +23,92 @@ fn advice(command: Option<&str>) -> String {
     }
 }
 
-/// Tells whether this host has what is needed. Programs are looked for and not started, so it can
-/// be asked before every build.
+/// Checks that this host has the tools for these needs. It only searches for programs and starts
+/// none, so it is cheap enough for every build.
 ///
 /// # Errors
 ///
-/// Something is missing.
-pub fn demand(needs: &[Need]) -> Result<(), Missing> {
+/// A tool is missing.
+pub fn require(needs: &[Need]) -> Result<(), MissingTools> {
     let root = nix::unistd::geteuid().is_root();
-    Host::glance(needs).demanded(needs, root)
+    Host::locate(needs).require(needs, root)
 }
 
 impl Host {
-    fn demanded(&self, needs: &[Need], root: bool) -> Result<(), Missing> {
-        let tools: Vec<String> = self.lacking(needs).map(told).collect();
+    fn require(&self, needs: &[Need], root: bool) -> Result<(), MissingTools> {
+        let tools: Vec<String> = self.missing(needs).map(describe).collect();
         if tools.is_empty() {
             return Ok(());
         }
-        Err(Missing { tools, command: self.missing_command(needs, root) })
+        Err(MissingTools { tools, command: self.missing_command(needs, root) })
     }
 }
 
-fn told(finding: &Finding) -> String {
+fn describe(finding: &ToolFinding) -> String {
     let tool = finding.tool;
-    let place = |path: &std::path::Path| printable_line(&path.display().to_string());
+    let printed = |path: &std::path::Path| printable_line(&path.display().to_string());
     match &finding.state {
-        State::NotExecutable { path } => {
-            format!("{} ({} is not executable for you)", tool.name, place(path))
+        ToolState::NotExecutable { path } => {
+            format!("{} ({} is not executable for you)", tool.name, printed(path))
         }
-        State::Unsuitable { path, reason } => {
-            format!("{} ({}: {reason})", tool.name, place(path))
+        ToolState::Unsuitable { path, reason } => {
+            format!("{} ({}: {reason})", tool.name, printed(path))
         }
-        State::Missing | State::Found { .. } => format!("{} (which {})", tool.name, tool.why),
+        ToolState::Missing | ToolState::Found { .. } => {
+            format!("{} (which {})", tool.name, tool.why)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{Kvm, Manager, OsRelease, TOOLS, Weight};
+    use crate::host::{Importance, Kvm, OsRelease, PackageManager, TOOLS};
 
-    fn host(lacks: &[&str], manager: Option<Manager>) -> Host {
+    fn host(lacks: &[&str], manager: Option<PackageManager>) -> Host {
         let state = |name: &str| match lacks.contains(&name) {
-            true => State::Missing,
-            false => State::Found { path: "/usr/bin/x".into(), version: None },
+            true => ToolState::Missing,
+            false => ToolState::Found { path: "/usr/bin/x".into(), version: None },
         };
-        let findings = TOOLS.iter().map(|tool| Finding { tool, state: state(tool.name) }).collect();
+        let findings =
+            TOOLS.iter().map(|tool| ToolFinding { tool, state: state(tool.name) }).collect();
         Host { os: OsRelease::default(), manager, findings, kvm: Kvm::Absent }
     }
 
     #[test]
-    fn what_is_missing_is_told_with_what_to_type() {
-        let host = host(&["flex", "gelf.h", "clang"], Some(Manager::Dnf));
-        let missing = host.demanded(&[Need::KernelBuild, Need::Gcc], false).unwrap_err();
-        let told = missing.to_string();
-        assert!(told.starts_with("find flex (which makes "), "{told}");
+    fn the_error_has_the_command_that_installs_the_missing_tools() {
+        let host = host(&["flex", "gelf.h", "clang"], Some(PackageManager::Dnf));
+        let missing = host.require(&[Need::KernelBuild, Need::Gcc], false).unwrap_err();
+        let text = missing.to_string();
+        assert!(text.starts_with("find flex (which generates "), "{text}");
         let command = "sudo dnf install --assumeyes --setopt=install_weak_deps=False \
                        flex elfutils-libelf-devel";
         assert_eq!(missing.command.as_deref(), Some(command));
-        assert!(told.ends_with(&format!("\n  {command}")), "{told}");
+        assert!(text.ends_with(&format!("\n  {command}")), "{text}");
     }
 
     #[test]
-    fn either_compiler_is_demanded_alone() {
-        let host = host(&["clang", "ld.lld"], Some(Manager::Apt));
-        assert_eq!(host.demanded(&[Need::KernelBuild, Need::Gcc], true), Ok(()));
-        let missing = host.demanded(&[Need::KernelBuild, Need::Llvm], true).unwrap_err();
+    fn only_the_tools_of_the_chosen_compiler_are_required() {
+        let host = host(&["clang", "ld.lld"], Some(PackageManager::Apt));
+        assert_eq!(host.require(&[Need::KernelBuild, Need::Gcc], true), Ok(()));
+        let missing = host.require(&[Need::KernelBuild, Need::Llvm], true).unwrap_err();
         assert_eq!(missing.tools.len(), 2);
     }
 
     #[test]
-    fn what_is_only_useful_is_not_demanded() {
+    fn useful_tools_are_not_required() {
         let useful: Vec<&str> = TOOLS
             .iter()
-            .filter(|tool| tool.weight == Weight::Useful)
+            .filter(|tool| tool.importance == Importance::Useful)
             .map(|tool| tool.name)
             .collect();
         assert!(useful.contains(&"ccache"));
-        assert_eq!(host(&useful, None).demanded(&[Need::KernelBuild, Need::Gcc], true), Ok(()));
+        assert_eq!(host(&useful, None).require(&[Need::KernelBuild, Need::Gcc], true), Ok(()));
     }
 
     #[test]
-    fn where_no_package_manager_is_known_the_tools_are_named() {
-        let told = host(&["bc"], None).demanded(&[Need::KernelBuild], true).unwrap_err();
-        assert!(told.to_string().ends_with("install it by hand"), "{told}");
+    fn without_a_known_package_manager_the_user_installs_by_hand() {
+        let missing = host(&["bc"], None).require(&[Need::KernelBuild], true).unwrap_err();
+        assert!(missing.to_string().ends_with("install it by hand"), "{missing}");
     }
 }

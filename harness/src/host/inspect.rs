@@ -1,4 +1,4 @@
-//! Looking at the host, changing nothing.
+//! Inspects the host without changing it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,147 +9,155 @@ use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::manager::Manager;
+use super::manager::PackageManager;
 use super::os_release::OsRelease;
 use super::path::{find_header, find_program};
-use super::tool::{Need, Probe, TOOLS, Tool, Weight};
+use super::tool::{HostTool, Importance, Need, Probe, TOOLS};
 
-/// The host as it was found.
+/// The result of an inspection of the host.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Which system it runs.
+    /// The operating system.
     pub os: OsRelease,
-    /// Its package manager, if it is one that perfsec knows.
-    pub manager: Option<Manager>,
-    /// Each of [`TOOLS`].
-    pub findings: Vec<Finding>,
-    /// Whether this user may use KVM.
+    /// The package manager, if perfsec knows it.
+    pub manager: Option<PackageManager>,
+    /// One for each inspected tool of [`TOOLS`].
+    pub findings: Vec<ToolFinding>,
+    /// This user's access to KVM.
     pub kvm: Kvm,
 }
 
-/// What was found of a tool.
+/// A tool with its state on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Which one.
-    pub tool: &'static Tool,
-    /// What was found.
-    pub state: State,
+pub struct ToolFinding {
+    /// An entry of [`TOOLS`].
+    pub tool: &'static HostTool,
+    /// Its state.
+    pub state: ToolState,
 }
 
-/// What was found in the place of a tool.
+/// The state of a tool on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is there and of use.
+pub enum ToolState {
+    /// Installed and usable.
     Found {
-        /// Where.
+        /// Path of the program or file.
         path: PathBuf,
-        /// What it calls its version, if it tells.
+        /// The first line of its version output, if it has any.
         version: Option<String>,
     },
-    /// It is not there.
+    /// Not installed.
     Missing,
-    /// It is there, but this user may not execute it.
+    /// Installed, but this user may not execute it.
     NotExecutable {
-        /// Where.
+        /// Path of the program.
         path: PathBuf,
     },
-    /// It is there, but of another kind than perfsec needs.
+    /// Installed, but not in the form that perfsec needs.
     Unsuitable {
-        /// Where.
+        /// Path of the program.
         path: PathBuf,
-        /// What is wrong with it.
+        /// A sentence about it.
         reason: &'static str,
     },
 }
 
-/// What this user may expect of `/dev/kvm`. Whether KVM works is only known when it was tried.
+/// This user's access to `/dev/kvm`. Only an attempt shows if KVM works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kvm {
-    /// There is none; QEMU emulates.
+    /// No such device; QEMU emulates.
     Absent,
-    /// It is there and may not be opened: the user is not in its group.
+    /// The device exists, but this user, who is not in its group, may not open it.
     NotPermitted,
-    /// It may be opened.
+    /// This user may open it.
     Permitted,
 }
 
 impl Host {
-    /// Looks at this host. Each tool that tells its version is started once.
+    /// Inspects this host. Starts each tool once that prints a version.
     pub fn inspect() -> Self {
-        Self::of(TOOLS.iter().map(|tool| Finding { tool, state: state(tool.probe, tool.name) }))
+        Self::with_findings(
+            TOOLS.iter().map(|tool| ToolFinding { tool, state: state(tool.probe, tool.name) }),
+        )
     }
 
-    /// Looks for what these needs cannot do without, and starts nothing.
-    pub(super) fn glance(needs: &[Need]) -> Self {
+    /// Searches for the tools that these needs require, and starts none of them.
+    pub(super) fn locate(needs: &[Need]) -> Self {
         let tools = TOOLS.iter().filter(|tool| needs.contains(&tool.need));
-        Self::of(tools.filter(|tool| tool.weight == Weight::Needed).map(|tool| {
-            let probe = match tool.probe {
-                Probe::Program(_) => Probe::Program(None),
-                other => other,
-            };
-            Finding { tool, state: state(probe, tool.name) }
-        }))
+        Self::with_findings(tools.filter(|tool| tool.importance == Importance::Needed).map(
+            |tool| {
+                let probe = match tool.probe {
+                    Probe::Program(_) => Probe::Program(None),
+                    other => other,
+                };
+                ToolFinding { tool, state: state(probe, tool.name) }
+            },
+        ))
     }
 
-    fn of(findings: impl Iterator<Item = Finding>) -> Self {
+    fn with_findings(findings: impl Iterator<Item = ToolFinding>) -> Self {
         Self {
-            os: OsRelease::of_host(),
-            manager: Manager::of_host(),
+            os: OsRelease::detect(),
+            manager: PackageManager::detect(),
             findings: findings.collect(),
             kvm: kvm(Path::new("/dev/kvm")),
         }
     }
 
-    /// The findings that stand in the way of these needs.
-    pub fn lacking(&self, needs: &[Need]) -> impl Iterator<Item = &Finding> {
-        self.without(needs, Weight::Needed)
+    /// The tools that these needs require and the host lacks.
+    pub fn missing(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
+        self.not_found(needs, Importance::Needed)
     }
 
-    /// What these needs would be better with.
-    pub fn wishing(&self, needs: &[Need]) -> impl Iterator<Item = &Finding> {
-        self.without(needs, Weight::Useful)
+    /// The tools that would be useful for these needs and the host lacks.
+    pub fn missing_useful(&self, needs: &[Need]) -> impl Iterator<Item = &ToolFinding> {
+        self.not_found(needs, Importance::Useful)
     }
 
-    fn without(&self, needs: &[Need], weight: Weight) -> impl Iterator<Item = &Finding> {
+    fn not_found(
+        &self,
+        needs: &[Need],
+        importance: Importance,
+    ) -> impl Iterator<Item = &ToolFinding> {
         self.findings.iter().filter(move |finding| {
             let tool = finding.tool;
-            let found = matches!(finding.state, State::Found { .. });
-            needs.contains(&tool.need) && tool.weight == weight && !found
+            let found = matches!(finding.state, ToolState::Found { .. });
+            needs.contains(&tool.need) && tool.importance == importance && !found
         })
     }
 }
 
-fn state(probe: Probe, name: &str) -> State {
+fn state(probe: Probe, name: &str) -> ToolState {
     let version_argument = match probe {
         Probe::File(place) => {
             let path = PathBuf::from(place);
             return if path.exists() {
-                State::Found { path, version: None }
+                ToolState::Found { path, version: None }
             } else {
-                State::Missing
+                ToolState::Missing
             };
         }
         Probe::Header(name) => {
-            let found = |path| State::Found { path, version: None };
-            return find_header(name).map_or(State::Missing, found);
+            let found = |path| ToolState::Found { path, version: None };
+            return find_header(name).map_or(ToolState::Missing, found);
         }
         Probe::Program(argument) => argument,
         Probe::StaticProgram => None,
     };
     let path = match find_program(name) {
         Ok(path) => path,
-        Err(Some(path)) => return State::NotExecutable { path },
-        Err(None) => return State::Missing,
+        Err(Some(path)) => return ToolState::NotExecutable { path },
+        Err(None) => return ToolState::Missing,
     };
     if probe == Probe::StaticProgram && !is_static(&path) {
         let reason = "it is linked dynamically and would not start in the guest";
-        return State::Unsuitable { path, reason };
+        return ToolState::Unsuitable { path, reason };
     }
     let version = version_argument.and_then(|argument| version(&path, argument));
-    State::Found { path, version }
+    ToolState::Found { path, version }
 }
 
-/// The first line with words that a program prints when it is asked for its version.
+/// The first line, not counting empty ones, of a program's version output.
 fn version(program: &Path, argument: &str) -> Option<String> {
     let output = Command::new(program)
         .arg(argument)
@@ -162,7 +170,7 @@ fn version(program: &Path, argument: &str) -> Option<String> {
     text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
-/// Whether a program names no loader to be started with.
+/// True if a program has no interpreter: it is linked statically.
 fn is_static(program: &Path) -> bool {
     let Ok(data) = fs::read(program) else { return false };
     let Ok(header) = FileHeader64::<Endianness>::parse(data.as_slice()) else { return false };
@@ -172,7 +180,7 @@ fn is_static(program: &Path) -> bool {
         .is_ok_and(|segments| segments.iter().all(|segment| segment.p_type(endian) != PT_INTERP))
 }
 
-/// Asks for the rights and does not open it: a KVM that does not work may keep the caller.
+/// Checks permissions with access(2): opening a broken `/dev/kvm` may hang.
 fn kvm(device: &Path) -> Kvm {
     if !device.exists() {
         return Kvm::Absent;
@@ -191,12 +199,12 @@ mod tests {
 
     #[test]
     fn a_file_is_found_without_being_executed() {
-        assert_eq!(state(Probe::File("/no/such/keyring"), "keyring"), State::Missing);
-        assert!(matches!(state(Probe::File("/proc/version"), "x"), State::Found { .. }));
+        assert_eq!(state(Probe::File("/no/such/keyring"), "keyring"), ToolState::Missing);
+        assert!(matches!(state(Probe::File("/proc/version"), "x"), ToolState::Found { .. }));
     }
 
     #[test]
-    fn a_script_is_no_static_program() {
+    fn a_script_is_not_a_static_program() {
         let dir = TempDir::new().unwrap();
         let script = dir.path().join("busybox");
         fs::write(&script, "#!/bin/sh\n").unwrap();
@@ -204,12 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_absent() {
+    fn a_missing_device_is_absent() {
         assert_eq!(kvm(Path::new("/dev/no-such-kvm")), Kvm::Absent);
     }
 
     #[test]
-    fn every_tool_is_looked_for() {
+    fn every_tool_is_inspected() {
         assert_eq!(Host::inspect().findings.len(), TOOLS.len());
     }
 }

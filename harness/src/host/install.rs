@@ -1,33 +1,33 @@
-//! Getting what the host lacks, with its own package manager and nothing else.
+//! Installs missing tools with the host's package manager.
 
 use std::io;
 use std::process::{Command, ExitStatus};
 
-use super::inspect::{Finding, Host, State};
-use super::manager::Manager;
+use super::inspect::{Host, ToolFinding, ToolState};
+use super::manager::PackageManager;
 use super::tool::Need;
 
-/// Why the host still lacks something.
+/// A failure to install missing tools.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// Only root may install; nothing was changed.
     #[error("install {what}: not running as root; run this and try again:\n  {command}")]
     NotRoot {
-        /// What is missing.
+        /// The missing tools.
         what: String,
-        /// What to type.
+        /// The command that installs them.
         command: String,
     },
-    /// The host has no package manager that perfsec knows, or it has no such package.
-    #[error("install {what}: no package of this host's is known to bring it; install it by hand")]
+    /// perfsec does not know this host's package manager, or a package for the tool.
+    #[error("install {what}: no package for this host is known; install it by hand")]
     NoPackage {
-        /// What is missing.
+        /// The missing tools.
         what: String,
     },
-    /// It is there, and of no use.
+    /// The tool is installed but unusable.
     #[error("use {what}")]
     Unusable {
-        /// Which file, and what is wrong with it.
+        /// The file, and what is wrong with it.
         what: String,
     },
     /// The package manager could not be started.
@@ -35,22 +35,22 @@ pub enum InstallError {
     Start {
         /// The command line.
         command: String,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The package manager failed; it has said why on the terminal.
+    /// The package manager failed; its messages are on the terminal.
     #[error("run {command}: {status}")]
     Failed {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
     },
 }
 
 impl Host {
-    /// What to type to get what these needs lack and what they would be better with, or nothing
-    /// where packages would not help.
+    /// The command that installs the missing and the useful tools for these needs; `None` if
+    /// no package has any of them.
     pub fn missing_command(&self, needs: &[Need], root: bool) -> Option<String> {
         let commands = self.commands(needs, lists_are_empty(self.manager))?;
         let prefix = if root { "" } else { "sudo " };
@@ -59,13 +59,13 @@ impl Host {
         Some(lines.join(" && "))
     }
 
-    /// Installs what these needs lack and, where a package brings it, what they would be better
-    /// with; returns whether there was anything. `say` is told what is installed and why before it
-    /// is. Without root nothing is done and the error has the command.
+    /// Installs the missing tools for these needs and, where a package has them, the useful ones.
+    /// Returns true if there were any. `say` gets each tool, with its purpose, before it is
+    /// installed. Without root nothing is installed and the error has the command.
     pub fn install(&self, needs: &[Need], say: &dyn Fn(&str)) -> Result<bool, InstallError> {
-        let lacking: Vec<&Finding> = self.lacking(needs).collect();
-        let unusable = lacking.iter().find_map(|finding| match &finding.state {
-            State::NotExecutable { path } => {
+        let missing: Vec<&ToolFinding> = self.missing(needs).collect();
+        let unusable = missing.iter().find_map(|finding| match &finding.state {
+            ToolState::NotExecutable { path } => {
                 Some(format!("{}: it is not executable; chmod +x it", path.display()))
             }
             _ => None,
@@ -73,18 +73,18 @@ impl Host {
         if let Some(what) = unusable {
             return Err(InstallError::Unusable { what });
         }
-        let wishes = self.wishing(needs).filter(|finding| self.package(finding).is_some());
-        let wanted: Vec<&Finding> = lacking.iter().copied().chain(wishes).collect();
+        let useful = self.missing_useful(needs).filter(|finding| self.package(finding).is_some());
+        let wanted: Vec<&ToolFinding> = missing.iter().copied().chain(useful).collect();
         if wanted.is_empty() {
             return Ok(false);
         }
-        let alone: Vec<&str> = lacking
+        let without_package: Vec<&str> = missing
             .iter()
             .filter(|finding| self.package(finding).is_none())
             .map(|finding| finding.tool.name)
             .collect();
-        if !alone.is_empty() {
-            return Err(InstallError::NoPackage { what: alone.join(", ") });
+        if !without_package.is_empty() {
+            return Err(InstallError::NoPackage { what: without_package.join(", ") });
         }
         let root = nix::unistd::Uid::effective().is_root();
         let names: Vec<&str> = wanted.iter().map(|finding| finding.tool.name).collect();
@@ -105,18 +105,19 @@ impl Host {
         Ok(true)
     }
 
-    fn package(&self, finding: &Finding) -> Option<&'static str> {
+    fn package(&self, finding: &ToolFinding) -> Option<&'static str> {
         finding.tool.package(self.manager?)
     }
 
-    /// The commands that install what packages can bring, if they can bring anything.
+    /// The commands that install all missing and useful tools with a package, if there are any.
     fn commands(&self, needs: &[Need], update_first: bool) -> Option<Vec<Vec<String>>> {
         let manager = self.manager?;
-        let installable =
-            |finding: &&Finding| matches!(finding.state, State::Missing | State::Unsuitable { .. });
+        let installable = |finding: &&ToolFinding| {
+            matches!(finding.state, ToolState::Missing | ToolState::Unsuitable { .. })
+        };
         let named = self
-            .lacking(needs)
-            .chain(self.wishing(needs))
+            .missing(needs)
+            .chain(self.missing_useful(needs))
             .filter(installable)
             .filter_map(|finding| self.package(finding))
             .flat_map(str::split_whitespace);
@@ -139,16 +140,16 @@ fn run(words: &[String]) -> Result<(), InstallError> {
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
     let status = Command::new(program)
         .args(arguments)
-        // Packages must not stop to ask how they are to be configured.
+        // Packages must not ask configuration questions.
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status()
         .map_err(|source| InstallError::Start { command: command.clone(), source })?;
     if status.success() { Ok(()) } else { Err(InstallError::Failed { command, status }) }
 }
 
-/// Whether apt has never fetched its lists, or a container image was built without them.
-fn lists_are_empty(manager: Option<Manager>) -> bool {
-    manager == Some(Manager::Apt)
+/// True if apt never fetched its lists, or a container image was built without them.
+fn lists_are_empty(manager: Option<PackageManager>) -> bool {
+    manager == Some(PackageManager::Apt)
         && Command::new("apt-get")
             .args(["indextargets", "--format", "$(FILENAME)", "Created-By: Packages"])
             .output()
@@ -162,8 +163,9 @@ mod tests {
     use super::*;
     use crate::host::{Kvm, OsRelease, TOOLS};
 
-    fn host(manager: Option<Manager>, state: &State) -> Host {
-        let findings = TOOLS.iter().map(|tool| Finding { tool, state: state.clone() }).collect();
+    fn host(manager: Option<PackageManager>, state: &ToolState) -> Host {
+        let findings =
+            TOOLS.iter().map(|tool| ToolFinding { tool, state: state.clone() }).collect();
         Host { os: OsRelease::default(), manager, findings, kvm: Kvm::Absent }
     }
 
@@ -173,36 +175,39 @@ mod tests {
 
     #[rstest]
     #[case(
-        Manager::Apt,
+        PackageManager::Apt,
         "apt-get update && apt-get install --yes --no-install-recommends qemu-system-x86 secilc"
     )]
     #[case(
-        Manager::Dnf,
+        PackageManager::Dnf,
         "dnf install --assumeyes --setopt=install_weak_deps=False qemu-system-x86-core secilc"
     )]
-    #[case(Manager::Zypper, "zypper --non-interactive install --no-recommends qemu-x86 secilc")]
-    #[case(Manager::Pacman, "pacman --sync --needed --noconfirm qemu-system-x86")]
-    fn what_is_missing_is_installed_by_the_host_s_own_manager(
-        #[case] manager: Manager,
+    #[case(
+        PackageManager::Zypper,
+        "zypper --non-interactive install --no-recommends qemu-x86 secilc"
+    )]
+    #[case(PackageManager::Pacman, "pacman --sync --needed --noconfirm qemu-system-x86")]
+    fn missing_tools_are_installed_with_the_host_s_package_manager(
+        #[case] manager: PackageManager,
         #[case] command: &str,
     ) {
-        let host = host(Some(manager), &State::Missing);
+        let host = host(Some(manager), &ToolState::Missing);
         assert_eq!(joined(host.commands(&[Need::Run], true)).as_deref(), Some(command));
     }
 
     #[rstest]
-    #[case(Manager::Apt, "libelf-dev pahole libssl-dev gcc libc6-dev")]
-    #[case(Manager::Dnf, "elfutils-libelf-devel dwarves openssl-devel gcc")]
-    #[case(Manager::Pacman, "libelf pahole openssl gcc")]
-    #[case(Manager::Zypper, "libelf-devel dwarves libopenssl-devel gcc")]
-    fn a_package_is_named_once_and_what_is_only_useful_comes_along(
-        #[case] manager: Manager,
+    #[case(PackageManager::Apt, "libelf-dev pahole libssl-dev gcc libc6-dev")]
+    #[case(PackageManager::Dnf, "elfutils-libelf-devel dwarves openssl-devel gcc")]
+    #[case(PackageManager::Pacman, "libelf pahole openssl gcc")]
+    #[case(PackageManager::Zypper, "libelf-devel dwarves libopenssl-devel gcc")]
+    fn a_package_is_named_once_and_useful_tools_are_included(
+        #[case] manager: PackageManager,
         #[case] packages: &str,
     ) {
-        let host = host(Some(manager), &State::Missing);
+        let host = host(Some(manager), &ToolState::Missing);
         let command = joined(host.commands(&[Need::KernelBuild, Need::Gcc], false)).unwrap();
         let (_, named) = command.split_once(" git make ").unwrap();
-        // Called the same by all of them.
+        // These have the same name everywhere.
         let alike = "flex bison bc gawk diffutils gzip findutils ccache lz4 perl binutils";
         let sorted = |text: &str| {
             let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
@@ -215,24 +220,25 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_has_everything_is_left_alone() {
-        let found = State::Found { path: "/usr/bin/x".into(), version: None };
-        let host = host(Some(Manager::Apt), &found);
+    fn nothing_is_installed_on_a_host_that_has_everything() {
+        let found = ToolState::Found { path: "/usr/bin/x".into(), version: None };
+        let host = host(Some(PackageManager::Apt), &found);
         assert_eq!(host.commands(&[Need::Run, Need::Shell], true), None);
         let said = |words: &str| panic!("{words}");
         assert!(matches!(host.install(&[Need::Run], &said), Ok(false)));
     }
 
     #[test]
-    fn what_no_package_brings_is_to_be_installed_by_hand() {
-        let error = host(None, &State::Missing).install(&[Need::Run], &|_| {}).unwrap_err();
+    fn the_error_without_a_package_names_the_tools() {
+        let error = host(None, &ToolState::Missing).install(&[Need::Run], &|_| {}).unwrap_err();
         assert!(error.to_string().contains("qemu-system-x86_64, secilc"), "{error}");
     }
 
     #[test]
-    fn a_file_that_cannot_be_executed_is_named() {
-        let state = State::NotExecutable { path: "/opt/qemu".into() };
-        let error = host(Some(Manager::Apt), &state).install(&[Need::Run], &|_| {}).unwrap_err();
+    fn the_error_names_a_file_that_cannot_be_executed() {
+        let state = ToolState::NotExecutable { path: "/opt/qemu".into() };
+        let error =
+            host(Some(PackageManager::Apt), &state).install(&[Need::Run], &|_| {}).unwrap_err();
         assert!(error.to_string().contains("/opt/qemu"), "{error}");
     }
 }

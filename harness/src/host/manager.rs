@@ -1,14 +1,14 @@
-//! The package managers of hosts.
+//! Package managers.
 
 use std::fmt;
 use std::path::Path;
 
 use super::path::find_program;
 
-/// A package manager.
+/// A package manager that perfsec can drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
-    /// Debian and what is derived from it.
+pub enum PackageManager {
+    /// Debian and its derivatives.
     Apt,
     /// Fedora and RHEL.
     Dnf,
@@ -18,10 +18,10 @@ pub enum Manager {
     Zypper,
 }
 
-impl Manager {
-    /// Which of them is this host's own. Distributions package each other's, so that of a system
-    /// derived from Debian is known by the file that all of those have.
-    pub fn of_host() -> Option<Self> {
+impl PackageManager {
+    /// Detects the host's package manager. Distributions also package each other's, so a
+    /// derivative of Debian is recognised by `/etc/debian_version`, which all of them have.
+    pub fn detect() -> Option<Self> {
         let present = |manager: &Self| find_program(manager.program()).is_ok();
         if Path::new("/etc/debian_version").exists() {
             return Some(Self::Apt).filter(present);
@@ -38,7 +38,7 @@ impl Manager {
         }
     }
 
-    /// The command that installs packages without a question.
+    /// The command that installs packages without asking.
     pub(super) fn install(self, packages: &[&str]) -> Vec<String> {
         let start: &[&str] = match self {
             Self::Apt => &["apt-get", "install", "--yes", "--no-install-recommends"],
@@ -49,14 +49,14 @@ impl Manager {
         start.iter().chain(packages).map(|word| (*word).to_owned()).collect()
     }
 
-    /// The command that must come first when the host has no package lists. The others fetch
-    /// theirs when they need them.
+    /// The command that fetches package lists, which only apt needs: the others fetch theirs
+    /// themselves.
     pub(super) fn update(self) -> Option<Vec<String>> {
         (self == Self::Apt).then(|| vec!["apt-get".to_owned(), "update".to_owned()])
     }
 }
 
-impl fmt::Display for Manager {
+impl fmt::Display for PackageManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.program())
     }

@@ -1,4 +1,4 @@
-//! The host: what it is, what it has of what perfsec needs, and how it gets the rest.
+//! The host: its operating system, the tools that perfsec needs, and how to install them.
 
 mod demand;
 mod inspect;
@@ -8,10 +8,11 @@ mod os_release;
 mod path;
 mod tool;
 
-pub use demand::{Missing, demand};
-pub use inspect::{Finding, Host, Kvm, State};
+pub use demand::{MissingTools, require};
+pub use inspect::{Host, Kvm, ToolFinding, ToolState};
 pub use install::InstallError;
-pub use manager::Manager;
+pub use manager::PackageManager;
 pub use os_release::OsRelease;
 pub(crate) use path::find_program;
-pub use tool::{Need, Probe, TOOLS, Tool, Weight};
+pub(crate) use tool::DEBIAN_KEYRING;
+pub use tool::{HostTool, Importance, Need, Probe, TOOLS};

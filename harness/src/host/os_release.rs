@@ -1,8 +1,8 @@
-//! Which system the host runs, as `os-release(5)` tells.
+//! The host's operating system, from `os-release(5)`.
 
 use std::fs;
 
-/// What the host says about itself.
+/// Fields of the host's os-release file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OsRelease {
     id: Option<String>,
@@ -11,8 +11,8 @@ pub struct OsRelease {
 }
 
 impl OsRelease {
-    /// Of this host. A host that says nothing is unknown, not an error.
-    pub fn of_host() -> Self {
+    /// Reads the host's file. A host without one is unknown, which is not an error.
+    pub fn detect() -> Self {
         ["/etc/os-release", "/usr/lib/os-release"]
             .iter()
             .find_map(|path| fs::read_to_string(path).ok())
@@ -34,15 +34,15 @@ impl OsRelease {
         }
     }
 
-    /// Its name for people.
+    /// `PRETTY_NAME`, else `ID`.
     pub fn name(&self) -> String {
         let name = self.pretty_name.as_ref().or(self.id.as_ref());
         name.cloned().unwrap_or_else(|| "an unknown system".to_owned())
     }
 
-    /// The suite of Debian that it runs. What is derived from Debian has kernels of its own.
+    /// The Debian suite of the host. Derivatives of Debian have their own kernels, and so no suite.
     pub fn debian_suite(&self) -> Option<&str> {
-        // Unstable has no codename of its own until it calls itself after the next release.
+        // Unstable has no codename, except shortly before a release.
         (self.id.as_deref() == Some("debian")).then(|| self.codename.as_deref().unwrap_or("sid"))
     }
 }
@@ -61,12 +61,12 @@ mod tests {
     #[case("ID=debian\nPRETTY_NAME='Debian'\n", Some("sid"))]
     #[case("ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n", None)]
     #[case("", None)]
-    fn only_debian_has_a_suite_of_debian(#[case] text: &str, #[case] suite: Option<&str>) {
+    fn only_debian_has_a_debian_suite(#[case] text: &str, #[case] suite: Option<&str>) {
         assert_eq!(OsRelease::parse(text).debian_suite(), suite);
     }
 
     #[test]
-    fn a_host_that_says_nothing_still_has_a_name() {
+    fn a_host_without_os_release_is_an_unknown_system() {
         assert_eq!(OsRelease::default().name(), "an unknown system");
     }
 }

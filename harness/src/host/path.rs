@@ -1,4 +1,4 @@
-//! Finds programs and headers on their search paths.
+//! Finds programs and headers on the host's search paths.
 
 use std::env;
 use std::fs;
@@ -7,26 +7,26 @@ use std::path::PathBuf;
 
 use nix::unistd::{AccessFlags, access};
 
-/// Where administrators' programs are, which the `PATH` of other users often leaves out.
-const MORE_PLACES: [&str; 2] = ["/usr/sbin", "/sbin"];
+/// Directories of system administration programs, often missing from a user's `PATH`.
+const SBIN: [&str; 2] = ["/usr/sbin", "/sbin"];
 
-/// Finds a program as a shell would. The error is the first file of that name that may not be
-/// executed, if there is one.
+/// Finds a program as a shell would. The error is the first file with that name that this user may
+/// not execute, if any.
 pub(crate) fn find_program(name: &str) -> Result<PathBuf, Option<PathBuf>> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> =
-        env::split_paths(&path).chain(MORE_PLACES.iter().map(PathBuf::from)).collect();
-    find_in(name, &places)
+    let dirs: Vec<PathBuf> =
+        env::split_paths(&path).chain(SBIN.iter().map(PathBuf::from)).collect();
+    find_in(name, &dirs)
 }
 
-fn find_in(name: &str, places: &[PathBuf]) -> Result<PathBuf, Option<PathBuf>> {
+fn find_in(name: &str, dirs: &[PathBuf]) -> Result<PathBuf, Option<PathBuf>> {
     let mut unusable = None;
-    for file in places.iter().map(|place| place.join(name)) {
+    for file in dirs.iter().map(|dir| dir.join(name)) {
         let Ok(data) = fs::metadata(&file) else { continue };
         if !data.is_file() {
             continue;
         }
-        // Root may do everything but execute what nobody may execute.
+        // For root, access(2) succeeds if anybody may execute the file; require a mode bit.
         if data.permissions().mode() & 0o111 != 0 && access(&file, AccessFlags::X_OK).is_ok() {
             return Ok(file);
         }
@@ -35,22 +35,22 @@ fn find_in(name: &str, places: &[PathBuf]) -> Result<PathBuf, Option<PathBuf>> {
     Err(unusable)
 }
 
-/// Where C compilers look by themselves, on the distributions that perfsec knows.
-const HEADER_PLACES: [&str; 4] = [
+/// Default include directories of C compilers on the distributions that perfsec knows.
+const INCLUDE_DIRS: [&str; 4] = [
     "/usr/local/include",
     "/usr/include/x86_64-linux-gnu",
     "/usr/include",
-    // openSUSE's, which pkg-config tells the kernel's build.
+    // openSUSE's libelf; the kernel's build finds it through pkg-config.
     "/usr/include/libelf",
 ];
 
-/// Finds a header as a C compiler would, in the places that its environment names and in its own.
+/// Finds a header as a C compiler would, from its environment variables and default directories.
 pub(super) fn find_header(name: &str) -> Option<PathBuf> {
     let named = ["CPATH", "C_INCLUDE_PATH"].into_iter().filter_map(env::var_os);
-    let mut places: Vec<PathBuf> =
+    let mut dirs: Vec<PathBuf> =
         named.flat_map(|list| env::split_paths(&list).collect::<Vec<_>>()).collect();
-    places.extend(HEADER_PLACES.map(PathBuf::from));
-    places.iter().map(|place| place.join(name)).find(|file| file.is_file())
+    dirs.extend(INCLUDE_DIRS.map(PathBuf::from));
+    dirs.iter().map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 #[cfg(test)]
@@ -67,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_program_that_can_be_executed_is_found() {
+    fn the_first_executable_program_is_found() {
         let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let places = [first.path().to_path_buf(), second.path().to_path_buf()];
-        assert_eq!(find_in("tool", &places), Err(None));
+        let dirs = [first.path().to_path_buf(), second.path().to_path_buf()];
+        assert_eq!(find_in("tool", &dirs), Err(None));
         let unusable = write(&first, "tool", 0o644);
-        assert_eq!(find_in("tool", &places), Err(Some(unusable)));
+        assert_eq!(find_in("tool", &dirs), Err(Some(unusable)));
         let usable = write(&second, "tool", 0o755);
-        assert_eq!(find_in("tool", &places), Ok(usable));
+        assert_eq!(find_in("tool", &dirs), Ok(usable));
     }
 }

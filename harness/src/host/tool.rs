@@ -1,9 +1,11 @@
-//! What perfsec uses of a host.
+//! The tools that perfsec uses on a host, and the packages that contain them.
 
-use super::manager::Manager;
-use crate::kernel::KEYRING;
+use super::manager::PackageManager;
 
-/// What a tool is needed for.
+/// The keys that sign Debian's archive.
+pub(crate) const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A purpose of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// `perfsec run` and everything that boots a kernel.
@@ -16,7 +18,7 @@ pub enum Need {
     Bench,
     /// Building perfsec.
     Build,
-    /// Showing that other programs read what perfsec writes.
+    /// Tests that other programs can read perfsec's output.
     Peers,
     /// Building kernels from source, with either compiler.
     KernelBuild,
@@ -26,41 +28,41 @@ pub enum Need {
     Llvm,
 }
 
-/// How much depends on a tool.
+/// The importance of a tool for its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// What it is needed for is not possible without it.
+pub enum Importance {
+    /// Required.
     Needed,
-    /// It is possible without it, if slower or not in every configuration.
+    /// Optional: without it the work is slower, or impossible in some configurations.
     Useful,
 }
 
-/// How a tool is recognised.
+/// The method to find a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// A program in `PATH` that tells its version when called so, if it can.
+    /// A program in `PATH`, with the argument that makes it print its version.
     Program(Option<&'static str>),
-    /// A program in `PATH` that must be linked statically, because it goes into the guest alone.
+    /// A program in `PATH` that must be linked statically, because the guest has no libraries.
     StaticProgram,
-    /// A file or directory in this place.
+    /// A file or directory at this path.
     File(&'static str),
-    /// A header that a C compiler of the host's finds.
+    /// A header in the include path of the host's C compiler.
     Header(&'static str),
 }
 
-/// A tool, why perfsec wants it, and where it comes from.
+/// A tool, its purpose, and its packages.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Tool {
-    /// The program or, of what is none, its name.
+pub struct HostTool {
+    /// Name of the program, header or package.
     pub name: &'static str,
-    /// How it is recognised.
+    /// The method to find it.
     pub probe: Probe,
-    /// Why it is needed, as a clause after "which".
+    /// The purpose, as a clause after "which".
     pub why: &'static str,
-    /// What it is needed for.
+    /// The purpose that it belongs to.
     pub need: Need,
-    /// How much depends on it.
-    pub weight: Weight,
+    /// Its importance for that purpose.
+    pub importance: Importance,
     apt: Option<&'static str>,
     dnf: Option<&'static str>,
     pacman: Option<&'static str>,
@@ -68,83 +70,83 @@ pub struct Tool {
 }
 
 /// Every tool.
-pub const TOOLS: &[Tool] = &[
-    Tool {
+pub const TOOLS: &[HostTool] = &[
+    HostTool {
         name: "qemu-system-x86_64",
         probe: Probe::Program(Some("--version")),
         why: "boots the kernel under test",
         need: Need::Run,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("qemu-system-x86"),
         dnf: Some("qemu-system-x86-core"),
         pacman: Some("qemu-system-x86"),
         zypper: Some("qemu-x86"),
     },
-    Tool {
+    HostTool {
         name: "secilc",
-        // It tells its options but no version.
+        // It has no option for its version.
         probe: Probe::Program(None),
         why: "compiles the SELinux policies",
         need: Need::Run,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("secilc"),
         dnf: Some("secilc"),
-        // Only in the user repository, which pacman does not install from.
+        // Only in the AUR, from which pacman does not install.
         pacman: None,
         zypper: Some("secilc"),
     },
-    Tool {
+    HostTool {
         name: "apt-get",
         probe: Probe::Program(Some("--version")),
         why: "fetches Debian's kernels",
         need: Need::DebianKernels,
-        weight: Weight::Needed,
-        // A host that lacks it has no Debian mirror configured either.
+        importance: Importance::Needed,
+        // A host without apt has no Debian mirror configured either.
         apt: None,
         dnf: None,
         pacman: None,
         zypper: None,
     },
-    Tool {
+    HostTool {
         name: "debian-archive-keyring",
-        probe: Probe::File(KEYRING),
-        why: "holds the keys that Debian's kernels are verified with",
+        probe: Probe::File(DEBIAN_KEYRING),
+        why: "has the keys that verify Debian's kernels",
         need: Need::DebianKernels,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("debian-archive-keyring"),
         dnf: None,
         pacman: None,
         zypper: None,
     },
-    Tool {
+    HostTool {
         name: "busybox",
         probe: Probe::StaticProgram,
-        why: "is the shell inside a booted lane",
+        why: "is the shell in the guest",
         need: Need::Shell,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("busybox-static"),
         dnf: Some("busybox"),
         pacman: Some("busybox"),
         zypper: Some("busybox-static"),
     },
-    Tool {
+    HostTool {
         name: "hyperfine",
         probe: Probe::Program(Some("--version")),
         why: "measures whole runs",
         need: Need::Bench,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some("hyperfine"),
         dnf: Some("hyperfine"),
         pacman: Some("hyperfine"),
         zypper: Some("hyperfine"),
     },
-    Tool {
+    HostTool {
         name: "cc",
         probe: Probe::Program(Some("--version")),
-        why: "links perfsec and compiles the decompressors in it",
+        why: "links perfsec and compiles its decompressors",
         need: Need::Build,
-        weight: Weight::Needed,
-        // With the headers of the C library, which are only recommended.
+        importance: Importance::Needed,
+        // The headers of the C library are only recommended by gcc.
         apt: Some("gcc libc6-dev"),
         dnf: Some("gcc"),
         pacman: Some("gcc"),
@@ -153,13 +155,13 @@ pub const TOOLS: &[Tool] = &[
     peer(
         "python3",
         Probe::Program(Some("--version")),
-        "runs the readers of reports that are written in it",
+        "runs report readers written in Python",
         "python3-venv",
     ),
     peer(
         "python3-venv",
         Probe::File("/usr/share/python-wheels"),
-        "keeps those readers apart from the host's own packages",
+        "separates those readers from the host's packages",
         "python3-venv",
     ),
     peer("chromium", Probe::Program(Some("--version")), "shows the HTML report", "chromium"),
@@ -178,68 +180,63 @@ pub const TOOLS: &[Tool] = &[
     peer("rsync", VERSION, "copies the tests that tmt runs", "rsync"),
     builder("git", VERSION, "keeps the trees that kernels are built from", ["git"; 4]),
     builder("make", VERSION, "runs the kernel's build", ["make"; 4]),
-    builder("flex", VERSION, "makes the scanners of the build's own programs", ["flex"; 4]),
-    builder("bison", VERSION, "makes the parsers of the build's own programs", ["bison"; 4]),
-    builder("bc", VERSION, "computes the constants of the kernel's clock", ["bc"; 4]),
+    builder("flex", VERSION, "generates scanners for the build's host programs", ["flex"; 4]),
+    builder("bison", VERSION, "generates parsers for the build's host programs", ["bison"; 4]),
+    builder("bc", VERSION, "computes constants for the kernel's timekeeping", ["bc"; 4]),
     builder(
         "gelf.h",
         Probe::Header("gelf.h"),
-        "objtool is compiled with",
+        "objtool includes",
         ["libelf-dev", "elfutils-libelf-devel", "libelf", "libelf-devel"],
     ),
-    // Many a container has none of these four.
+    // Minimal containers often lack these four.
     builder("awk", Probe::Program(None), "merges the fragments", ["gawk"; 4]),
-    builder("cmp", VERSION, "tells which of the made headers are new", ["diffutils"; 4]),
-    builder("gzip", VERSION, "packs the configuration that is built in", ["gzip"; 4]),
-    builder("xargs", VERSION, "passes long lists of objects on", ["findutils"; 4]),
+    builder("cmp", VERSION, "detects changes of generated headers", ["diffutils"; 4]),
+    builder("gzip", VERSION, "compresses the built-in configuration", ["gzip"; 4]),
+    builder("xargs", VERSION, "splits long lists of objects", ["findutils"; 4]),
     useful("ccache", VERSION, "makes the next build of a kernel faster", ["ccache"; 4]),
-    useful("lz4", VERSION, "packs a bzImage of our configuration", ["lz4"; 4]),
+    useful("lz4", VERSION, "compresses the bzImage", ["lz4"; 4]),
     useful(
         "pahole",
         VERSION,
-        "makes the types for CONFIG_DEBUG_INFO_BTF",
+        "generates the types for CONFIG_DEBUG_INFO_BTF",
         ["pahole", "dwarves", "pahole", "dwarves"],
     ),
-    useful(
-        "perl",
-        VERSION,
-        "makes code for some of the kernel's ciphers and its certificates",
-        ["perl"; 4],
-    ),
+    useful("perl", VERSION, "generates code for some ciphers and for certificates", ["perl"; 4]),
     useful(
         "openssl/opensslv.h",
         Probe::Header("openssl/opensslv.h"),
-        "the signing of modules is compiled with",
+        "the module signing tools include",
         ["libssl-dev", "openssl-devel", "openssl", "libopenssl-devel"],
     ),
-    Tool {
+    HostTool {
         need: Need::Gcc,
         ..builder("gcc", VERSION, "compiles the kernel", ["gcc libc6-dev", "gcc", "gcc", "gcc"])
     },
-    Tool { need: Need::Gcc, ..builder("ld", VERSION, "links the kernel", ["binutils"; 4]) },
+    HostTool { need: Need::Gcc, ..builder("ld", VERSION, "links the kernel", ["binutils"; 4]) },
     llvm("clang", "compiles the kernel", ["clang libc6-dev", "clang", "clang", "clang"]),
     llvm("ld.lld", "links the kernel", ["lld"; 4]),
-    llvm("llvm-ar", "collects what was compiled", ["llvm"; 4]),
+    llvm("llvm-ar", "archives objects", ["llvm"; 4]),
     llvm("llvm-nm", "lists the kernel's symbols", ["llvm"; 4]),
-    llvm("llvm-objcopy", "takes the kernel's sections apart", ["llvm"; 4]),
+    llvm("llvm-objcopy", "extracts sections of the kernel", ["llvm"; 4]),
 ];
 
 const VERSION: Probe = Probe::Program(Some("--version"));
 
-/// What every build of a kernel needs, with its packages for apt, dnf, pacman and zypper.
+/// A tool that every kernel build needs, with its packages for apt, dnf, pacman and zypper.
 const fn builder(
     name: &'static str,
     probe: Probe,
     why: &'static str,
     packages: [&'static str; 4],
-) -> Tool {
+) -> HostTool {
     let [apt, dnf, pacman, zypper] = packages;
-    Tool {
+    HostTool {
         name,
         probe,
         why,
         need: Need::KernelBuild,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some(apt),
         dnf: Some(dnf),
         pacman: Some(pacman),
@@ -247,30 +244,30 @@ const fn builder(
     }
 }
 
-/// What a build of a kernel is better with.
+/// A tool that is useful for kernel builds.
 const fn useful(
     name: &'static str,
     probe: Probe,
     why: &'static str,
     packages: [&'static str; 4],
-) -> Tool {
-    Tool { weight: Weight::Useful, ..builder(name, probe, why, packages) }
+) -> HostTool {
+    HostTool { importance: Importance::Useful, ..builder(name, probe, why, packages) }
 }
 
-/// What a build with LLVM needs.
-const fn llvm(name: &'static str, why: &'static str, packages: [&'static str; 4]) -> Tool {
-    Tool { need: Need::Llvm, ..builder(name, VERSION, why, packages) }
+/// A tool that a build with LLVM needs.
+const fn llvm(name: &'static str, why: &'static str, packages: [&'static str; 4]) -> HostTool {
+    HostTool { need: Need::Llvm, ..builder(name, VERSION, why, packages) }
 }
 
-/// What a tool is needed for when perfsec's own checks ask other programs what they make of a report. The
-/// names are those of Debian, where these checks run.
-const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static str) -> Tool {
-    Tool {
+/// A tool for the checks that other programs can read perfsec's reports. The packages are Debian's,
+/// where these checks run.
+const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static str) -> HostTool {
+    HostTool {
         name,
         probe,
         why,
         need: Need::Peers,
-        weight: Weight::Needed,
+        importance: Importance::Needed,
         apt: Some(apt),
         dnf: None,
         pacman: None,
@@ -278,14 +275,14 @@ const fn peer(name: &'static str, probe: Probe, why: &'static str, apt: &'static
     }
 }
 
-impl Tool {
-    /// The package or packages that bring it, if the host's package manager has one.
-    pub fn package(&self, manager: Manager) -> Option<&'static str> {
+impl HostTool {
+    /// The packages, separated by spaces, that contain it, if this package manager has any.
+    pub fn package(&self, manager: PackageManager) -> Option<&'static str> {
         match manager {
-            Manager::Apt => self.apt,
-            Manager::Dnf => self.dnf,
-            Manager::Pacman => self.pacman,
-            Manager::Zypper => self.zypper,
+            PackageManager::Apt => self.apt,
+            PackageManager::Dnf => self.dnf,
+            PackageManager::Pacman => self.pacman,
+            PackageManager::Zypper => self.zypper,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::{Diagnostic, LogReader};
-use super::error::{BuildError, Failure};
-use super::kconfig::Configure;
+use super::error::{BuildError, BuildFailure};
+use super::kconfig::Configurator;
 use super::make::{self, Make};
 use super::objects::Objects;
 use super::recipe::{Recipe, Variable};
@@ -21,22 +21,22 @@ use crate::interrupt::Interrupt;
 use crate::kernel::{self, Arch, Config, Kernel, KernelError, Origin, hash};
 use crate::source::{Commit, Source, version_of_tree};
 
-/// The room of the cache in which what was built is described, and its log is.
+/// Cache directory of build records and logs.
 const ROOM: &str = "builds";
 
-/// Of the description, so that another layout is not misread.
+/// Version of the build record's layout.
 const FORMAT: u32 = 1;
 
-/// Digits of a recipe's hash that name its build directory.
+/// Digits of a recipe's hash in the name of its build directory.
 const SHORT: usize = 12;
 
-/// The option of Debian's fourth level of `perf_event_paranoid`, in security/Kconfig.
+/// Debian's option for `perf_event_paranoid` level 3, in security/Kconfig.
 const DEBIAN: &str = "config SECURITY_PERF_EVENTS_RESTRICT";
 
-/// A build says how far it is once for so many objects.
+/// Number of compiled objects between two progress messages.
 const PULSE: usize = 100;
 
-/// Builds kernels in one way.
+/// Builds kernels with one recipe.
 pub struct Builder<'a> {
     recipe: &'a Recipe,
     toolchain: Toolchain,
@@ -47,148 +47,166 @@ pub struct Builder<'a> {
 
 /// A kernel that was built.
 #[derive(Debug)]
-pub struct Built {
-    /// It, ready to boot.
+pub struct BuiltKernel {
+    /// The kernel, ready to boot.
     pub kernel: Kernel,
-    /// What the compiler warned of, in all of it.
+    /// The compiler's warnings for all objects of the kernel, including those of earlier builds.
     pub warnings: BTreeSet<Diagnostic>,
-    /// All that was said.
+    /// Path of the build log.
     pub log: PathBuf,
 }
 
-/// What the cache remembers of a build beside the kernel.
+/// The cached part of a [`BuiltKernel`], apart from the kernel itself.
 #[derive(Serialize, Deserialize)]
-struct Described {
+struct BuildRecord {
     format: u32,
     warnings: BTreeSet<Diagnostic>,
 }
 
 impl<'a> Builder<'a> {
-    /// Looks for what kernels are built with.
+    /// Checks for the build's tools and detects the toolchain.
     ///
     /// # Errors
     ///
-    /// When the host lacks something.
+    /// The host lacks a tool.
     pub fn new(
         recipe: &'a Recipe,
         cache: &'a Cache,
         interrupt: &'a Interrupt,
         progress: &'a dyn Fn(&str),
     ) -> Result<Self, BuildError> {
-        host::demand(&recipe.needs())?;
-        let toolchain = Toolchain::of(recipe)?;
+        host::require(&recipe.needs())?;
+        let toolchain = Toolchain::detect(recipe)?;
         Ok(Self { recipe, toolchain, cache, interrupt, progress })
     }
 
-    /// The toolchain.
+    /// The toolchain that the recipe selects on this host.
     pub fn toolchain(&self) -> &Toolchain {
         &self.toolchain
     }
 
-    /// Builds a commit, or finds it built: the same files, built in the same way by the same tools, are the
+    /// Builds a commit, or returns the cached kernel: the same files, recipe and tools give the
     /// same kernel.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Failed`] when the commit is to blame, anything else when it is not.
-    pub fn build(&self, source: &Source, commit: &Commit) -> Result<Built, BuildError> {
+    /// [`BuildError::Failed`] if the commit is to blame, another error if it is not.
+    pub fn build(&self, source: &Source, commit: &Commit) -> Result<BuiltKernel, BuildError> {
         let key = self.key(source, commit)?;
         let subject = source.subject(commit)?;
-        let origin = Origin::Tree {
-            tree: source.name().to_owned(),
-            commit: commit.to_string(),
-            described: source.describe(commit)?,
-            subject: subject.clone(),
-            fragments: self.recipe.fragments.iter().map(|it| it.name.clone()).collect(),
-            variables: self.recipe.variables.iter().map(Variable::to_string).collect(),
-            compiler: self.toolchain.compiler.clone(),
-        };
+        let origin = self.origin(source, commit, &subject)?;
         let log = self.cache.path(ROOM, &format!("{key}.log"));
-        if let Some(described) = self.described(&key)
-            && let Some(kernel) = kernel::kept(self.cache, &key, &origin)
+        if let Some(record) = self.load_record(&key)
+            && let Some(kernel) = kernel::load_built(self.cache, &key, &origin)
         {
-            return Ok(Built {
-                kernel: Self::whose(source, commit, kernel)?,
-                warnings: described.warnings,
+            return Ok(BuiltKernel {
+                kernel: Self::set_distribution(source, commit, kernel)?,
+                warnings: record.warnings,
                 log,
             });
         }
         (self.progress)(&format!("building {} ({subject})", commit.short()));
-        source.check_out(commit)?;
         let out = source.beside(&format!("build-{}", &self.recipe.sha256()[..SHORT]));
+        let (config, warnings) = self.compile(source, commit, &subject, &out, &log)?;
+        let image = out.join(image(&config));
+        let kernel = match kernel::store_built(self.cache, &key, origin, &image, config) {
+            Ok(kernel) => kernel,
+            Err(KernelError::Image { source, .. }) => {
+                let message = format!("the image is not a kernel: cannot {source}");
+                let first = Some(Diagnostic { file: None, line: None, message });
+                let failure = BuildFailure { commit: commit.clone(), subject, first, log };
+                return Err(BuildError::Failed(Box::new(failure)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let record = BuildRecord { format: FORMAT, warnings };
+        self.store_record(&key, &record)?;
+        Ok(BuiltKernel {
+            kernel: Self::set_distribution(source, commit, kernel)?,
+            warnings: record.warnings,
+            log,
+        })
+    }
+
+    fn origin(
+        &self,
+        source: &Source,
+        commit: &Commit,
+        subject: &str,
+    ) -> Result<Origin, BuildError> {
+        Ok(Origin::Tree {
+            tree: source.name().to_owned(),
+            commit: commit.to_string(),
+            described: source.describe(commit)?,
+            subject: subject.to_owned(),
+            fragments: self.recipe.fragments.iter().map(|it| it.name.clone()).collect(),
+            variables: self.recipe.variables.iter().map(Variable::to_string).collect(),
+            compiler: self.toolchain.compiler.clone(),
+        })
+    }
+
+    /// Checks out a commit, builds it in `out` and writes the log. Returns the configuration, and
+    /// the warnings for all objects.
+    fn compile(
+        &self,
+        source: &Source,
+        commit: &Commit,
+        subject: &str,
+        out: &Path,
+        log: &Path,
+    ) -> Result<(Config, BTreeSet<Diagnostic>), BuildError> {
+        source.check_out(commit)?;
         let failed = |action, path: &Path, error| self.cache.error(action, path, error);
-        fs::create_dir_all(&out).map_err(|error| failed("create", &out, error))?;
+        fs::create_dir_all(out).map_err(|error| failed("create", out, error))?;
         self.cache.directory(ROOM, "")?;
-        let mut file = File::create(&log).map_err(|error| failed("create", &log, error))?;
-        let top = source.directory();
-        let relative = make::relative(top);
-        let mut reader = LogReader::new(&top.to_string_lossy(), &relative);
-        let mut objects = Objects::of(&out);
-        let ended = {
-            let usual = objects.usual();
+        let mut file = File::create(log).map_err(|error| failed("create", log, error))?;
+        let tree = source.directory();
+        let mut reader = LogReader::new(&tree.to_string_lossy(), &make::relative(tree));
+        let mut objects = Objects::load(out);
+        let result = {
+            let known = objects.count();
             let mut compiled = 0;
             let mut hear = |line: &str| {
-                // The log is for people; a full disk is told by whoever needs the space.
+                // The log is only for the user; make reports a full disk itself.
                 let _ = writeln!(file, "{line}");
                 if reader.read(line) {
                     compiled += 1;
                     if compiled % PULSE == 0 {
-                        (self.progress)(&pulse(commit, compiled, usual));
+                        (self.progress)(&progress_line(commit, compiled, known));
                     }
                 }
             };
             let mut make = Make {
                 recipe: self.recipe,
                 toolchain: &self.toolchain,
-                tree: source.directory(),
-                out: &out,
+                tree,
+                out,
                 lock: source.lock(),
                 interrupt: self.interrupt,
                 hear: &mut hear,
             };
             self.make(&mut make, source, commit)
         };
-        objects.take(&reader.compiled);
+        objects.update(&reader.compiled);
         objects.write(self.cache)?;
         if self.interrupt.is_raised() {
             return Err(BuildError::Interrupted(commit.clone()));
         }
-        let config = match ended {
-            Ok(config) => config,
-            Err(BuildError::Failed(_)) if reader.full => return Err(BuildError::Full(out)),
+        match result {
+            Ok(config) => Ok((config, objects.warnings())),
+            Err(BuildError::Failed(_)) if reader.full => Err(BuildError::Full(out.to_owned())),
             Err(BuildError::Failed(failure)) => {
+                let (subject, log) = (subject.to_owned(), log.to_owned());
                 let first = reader.error().cloned();
-                let failure = Failure { subject, first, log, ..*failure };
-                return Err(BuildError::Failed(Box::new(failure)));
+                let failure = BuildFailure { subject, first, log, ..*failure };
+                Err(BuildError::Failed(Box::new(failure)))
             }
-            Err(error) => return Err(error),
-        };
-        let image = out.join(image(&config));
-        let kernel = match kernel::keep(self.cache, &key, origin, &image, config) {
-            Ok(kernel) => kernel,
-            Err(KernelError::Image { source, .. }) => {
-                let message = format!("what came out is no kernel: cannot {source}");
-                let first = Some(Diagnostic { file: None, line: None, message });
-                let failure = Failure { commit: commit.clone(), subject, first, log };
-                return Err(BuildError::Failed(Box::new(failure)));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let warnings = objects.warnings();
-        let described = Described { format: FORMAT, warnings };
-        let name = format!("{key}.json");
-        let text = serde_json::to_vec(&described)
-            .map_err(|error| failed("write", &self.cache.path(ROOM, &name), error.into()))?;
-        self.cache.publish_bytes(ROOM, &name, &text)?;
-        Ok(Built {
-            kernel: Self::whose(source, commit, kernel)?,
-            warnings: described.warnings,
-            log,
-        })
+            Err(error) => Err(error),
+        }
     }
 
-    /// Configures and compiles what is checked out. A failure has only the commit in it: what else there is to
-    /// say is in the log.
+    /// Configures and compiles the checkout. A failure has only the commit; the caller fills in
+    /// the rest.
     fn make(
         &self,
         make: &mut Make<'_>,
@@ -196,21 +214,21 @@ impl<'a> Builder<'a> {
         commit: &Commit,
     ) -> Result<Config, BuildError> {
         let blame = || {
-            BuildError::Failed(Box::new(Failure {
+            BuildError::Failed(Box::new(BuildFailure {
                 commit: commit.clone(),
                 subject: String::new(),
                 first: None,
                 log: PathBuf::new(),
             }))
         };
-        let stamp = Stamp::of(source, commit, self.recipe, &self.toolchain)?;
+        let stamp = Stamp::compute(source, commit, self.recipe, &self.toolchain)?;
         let config = match stamp.config(make.out) {
             Some(config) => config,
             None => {
                 let version = version_of_tree(make.tree)?;
                 let variables = make.variables();
                 let (tree, out) = (make.tree, make.out);
-                let configure = Configure { tree, out, version, make: &variables };
+                let configure = Configurator { tree, out, version, make: &variables };
                 let config = configure.run(&self.recipe.fragments, &mut |command| {
                     if make.run(command)? { Ok(()) } else { Err(blame()) }
                 })?;
@@ -226,29 +244,43 @@ impl<'a> Builder<'a> {
         let tree = source.tree(commit)?;
         let (recipe, tools) = (self.recipe.sha256(), &self.toolchain);
         let what = format!("{tree}\n{recipe}\n{}\n{}\n", tools.compiler, tools.linker);
-        Ok(hash::of_bytes(what.as_bytes()))
+        Ok(hash::sha256(what.as_bytes()))
     }
 
-    /// The kernel with whose patches it carries. Debian's, which perfsec's cases know of, brings an option.
-    fn whose(source: &Source, commit: &Commit, kernel: Kernel) -> Result<Kernel, BuildError> {
+    /// Sets the distribution of a kernel. Debian's patches, which some cases depend on, are
+    /// recognised by an option.
+    fn set_distribution(
+        source: &Source,
+        commit: &Commit,
+        kernel: Kernel,
+    ) -> Result<Kernel, BuildError> {
         let options = source.file(commit, "security/Kconfig")?.unwrap_or_default();
         let debian = options.lines().any(|line| line.trim() == DEBIAN);
         Ok(Kernel { distribution: debian.then(|| "debian".to_owned()), ..kernel })
     }
 
-    fn described(&self, key: &str) -> Option<Described> {
+    fn load_record(&self, key: &str) -> Option<BuildRecord> {
         let text = fs::read(self.cache.path(ROOM, &format!("{key}.json"))).ok()?;
-        serde_json::from_slice::<Described>(&text).ok().filter(|it| it.format == FORMAT)
+        serde_json::from_slice::<BuildRecord>(&text).ok().filter(|it| it.format == FORMAT)
+    }
+
+    fn store_record(&self, key: &str, record: &BuildRecord) -> Result<(), BuildError> {
+        let name = format!("{key}.json");
+        let path = self.cache.path(ROOM, &name);
+        let text = serde_json::to_vec(record)
+            .map_err(|error| self.cache.error("write", &path, error.into()))?;
+        self.cache.publish_bytes(ROOM, &name, &text)?;
+        Ok(())
     }
 }
 
-/// What boots, below the build directory. What is uncompressed and enters through its PVH note needs no
-/// packing, which takes a third of the time of a small build.
+/// Path of the image that boots, in the build directory. With a PVH entry that is the uncompressed
+/// kernel: compressing it would take a third of a small build's time.
 fn image(config: &Config) -> &'static str {
     if config.is_set("CONFIG_PVH") { "vmlinux" } else { Arch::X86_64.boot_image() }
 }
 
-fn pulse(commit: &Commit, compiled: usize, usual: Option<usize>) -> String {
-    let of = usual.map_or(String::new(), |usual| format!(" of at most {usual}"));
+fn progress_line(commit: &Commit, compiled: usize, known: Option<usize>) -> String {
+    let of = known.map_or(String::new(), |known| format!(" of at most {known}"));
     format!("building {}: {compiled}{of} files compiled", commit.short())
 }

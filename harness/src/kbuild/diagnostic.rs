@@ -1,4 +1,4 @@
-//! What a compiler says, found in the log of a build.
+//! Finds errors and warnings in a build log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,17 +8,17 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The longest message that is kept, in characters.
+/// Longest message, in characters; longer ones are truncated.
 const LONGEST: usize = 500;
 
-/// An error or a warning, with its place.
+/// An error or a warning, with its location.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
-    /// The source file, from the top of the tree; none where the message names none.
+    /// The source file, relative to the top of the tree, if the message has one.
     pub file: Option<String>,
-    /// The line in it.
+    /// Line in the file, from 1.
     pub line: Option<usize>,
-    /// The message.
+    /// The message, escaped and in one line.
     pub message: String,
 }
 
@@ -33,56 +33,69 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Warnings by the object in whose compilation they came.
-pub(super) type Warnings = BTreeMap<String, BTreeSet<Diagnostic>>;
+/// Warnings by the object whose compilation caused them.
+pub(super) type WarningsByObject = BTreeMap<String, BTreeSet<Diagnostic>>;
 
-/// Reads the log of a build while it is written.
+/// Reads a build log line by line.
 #[derive(Debug)]
 pub(super) struct LogReader {
-    /// The tree's directory as the compiler may write it, with a slash.
+    /// The two spellings of the tree's directory in messages, with a trailing slash.
     tops: [String; 2],
-    /// What is being compiled.
+    /// The last object that make announced.
     object: Option<String>,
-    /// Objects that were compiled, and what the compiler said of each.
-    pub(super) compiled: Warnings,
-    /// Errors by how much they tell, the first of each kind.
-    errors: BTreeMap<Rank, Diagnostic>,
-    /// What was said last, apart from what make says: a program that fails says why before make says that
-    /// it did.
+    /// All compiled objects, with their warnings.
+    pub(super) compiled: WarningsByObject,
+    /// The first error of each rank.
+    errors: BTreeMap<ErrorRank, Diagnostic>,
+    /// The last line that is not from make: a failing program prints its reason just before make
+    /// reports the failure.
     last: String,
+    /// True if the disk was full.
     pub(super) full: bool,
 }
 
-/// A compiler tells more than a linker, and both tell more than make.
+/// The source of an error, most specific first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum ErrorRank {
     Compiler,
     Linker,
     Make,
 }
 
-/// GCC's and Clang's: `kernel/a.c:12:3: error: words`.
-static PLACED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:\d+:)? (?P<kind>fatal error|error|warning): (?P<text>.*)$")
-        .expect("a valid expression")
+/// A diagnostic of GCC or Clang: `kernel/a.c:12:3: error: words`.
+static WITH_LOCATION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:\d+:)? ",
+        r"(?P<kind>fatal error|error|warning): (?P<text>.*)$",
+    ))
+    .expect("a valid expression")
 });
 
-/// A compiler's, a linker's or a script's without a line.
-static UNPLACED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:[\w./+-]*(?:gcc|clang|cc1|as|ld|ld\.lld|objtool)(?:-[\d.]+)?: (?:fatal )?error: .*|ERROR: .*|error: .*)$")
-        .expect("a valid expression")
+/// An error of a compiler, a linker or a script without a line.
+static WITHOUT_LOCATION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"^(?:[\w./+-]*(?:gcc|clang|cc1|as|ld|ld\.lld|objtool)(?:-[\d.]+)?: ",
+        r"(?:fatal )?error: .*|ERROR: .*|error: .*)$",
+    ))
+    .expect("a valid expression")
 });
 
-/// GNU ld's and lld's for what no object has.
-static UNDEFINED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?P<text>(?:undefined reference to|undefined symbol:|multiple definition of|duplicate symbol:) .*)$")
-        .expect("a valid expression")
+/// An error of GNU ld or lld about a symbol.
+static SYMBOL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?P<text>(?:undefined reference to|undefined symbol:|",
+        r"multiple definition of|duplicate symbol:) .*)$",
+    ))
+    .expect("a valid expression")
 });
 
-/// kconfig's and make's.
+/// An error of kconfig or make.
 static STOPPED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:make(?:\[\d+\])?: \*\*\* (?P<make>.*)|(?P<file>\S*Kconfig\S*):(?P<line>\d+): ?(?P<text>.*))$")
-        .expect("a valid expression")
+    Regex::new(concat!(
+        r"^(?:make(?:\[\d+\])?: \*\*\* (?P<make>.*)|",
+        r"(?P<file>\S*Kconfig\S*):(?P<line>\d+): ?(?P<text>.*))$",
+    ))
+    .expect("a valid expression")
 });
 
 /// `  CC      kernel/a.o`
@@ -91,21 +104,21 @@ static COMPILES: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl LogReader {
-    /// Of a tree that is called so from anywhere, or from the build directory.
+    /// A reader for a tree with this absolute path, and this path relative to the build directory.
     pub(super) fn new(absolute: &str, relative: &str) -> Self {
         let tops = [absolute, relative].map(|top| format!("{}/", top.trim_end_matches('/')));
         Self {
             tops,
             object: None,
-            compiled: Warnings::new(),
+            compiled: WarningsByObject::new(),
             errors: BTreeMap::new(),
             last: String::new(),
             full: false,
         }
     }
 
-    /// Takes in a line, and says whether it is that of an object. With `make --output-sync=target`, what a compiler
-    /// says follows it.
+    /// Reads a line; returns true if it announces an object. With `make --output-sync=target`, the
+    /// compiler's messages follow that line.
     pub(super) fn read(&mut self, line: &str) -> bool {
         if let Some(found) = COMPILES.captures(line) {
             let object = found["object"].to_owned();
@@ -114,21 +127,21 @@ impl LogReader {
             return true;
         }
         self.full |= line.contains("No space left on device");
-        if let Some(found) = PLACED.captures(line) {
+        if let Some(found) = WITH_LOCATION.captures(line) {
             let said =
                 self.diagnostic(Some(&found["file"]), found["line"].parse().ok(), &found["text"]);
             if &found["kind"] == "warning" {
                 let object = self.object.clone().unwrap_or_default();
                 self.compiled.entry(object).or_default().insert(said);
             } else {
-                self.fail(Rank::Compiler, said);
+                self.fail(ErrorRank::Compiler, said);
             }
-        } else if let Some(found) = UNDEFINED.captures(line) {
+        } else if let Some(found) = SYMBOL.captures(line) {
             let said = self.diagnostic(None, None, &found["text"]);
-            self.fail(Rank::Linker, said);
-        } else if UNPLACED.is_match(line) {
+            self.fail(ErrorRank::Linker, said);
+        } else if WITHOUT_LOCATION.is_match(line) {
             let said = self.diagnostic(None, None, line);
-            self.fail(Rank::Linker, said);
+            self.fail(ErrorRank::Linker, said);
         } else if let Some(found) = STOPPED.captures(line) {
             let said = match (found.name("make"), found.name("file")) {
                 (Some(text), _) if self.last.is_empty() => {
@@ -143,20 +156,20 @@ impl LogReader {
                 }
                 (None, None) => return false,
             };
-            self.fail(Rank::Make, said);
+            self.fail(ErrorRank::Make, said);
         } else {
-            // kbuild's own `  LD      vmlinux` says only what began.
+            // kbuild's own lines, such as `  LD      vmlinux`, give no reason for a failure.
             self.last = if line.starts_with("  ") { String::new() } else { line.to_owned() };
         }
         false
     }
 
-    /// The first error of those that tell most.
+    /// The first error of the most specific rank.
     pub(super) fn error(&self) -> Option<&Diagnostic> {
         self.errors.values().next()
     }
 
-    fn fail(&mut self, rank: Rank, said: Diagnostic) {
+    fn fail(&mut self, rank: ErrorRank, said: Diagnostic) {
         self.errors.entry(rank).or_insert(said);
     }
 
@@ -189,7 +202,8 @@ mod tests {
 
     #[rstest]
     #[case::gcc(
-        "  CC      kernel/a.o\n/cache/linux/kernel/a.c: In function 'f':\n/cache/linux/kernel/a.c:12:3: error: 'x' undeclared\n\
+        "  CC      kernel/a.o\n/cache/linux/kernel/a.c: In function 'f':\n\
+         /cache/linux/kernel/a.c:12:3: error: 'x' undeclared\n\
          make[3]: *** [/cache/linux/scripts/Makefile.build:250: kernel/a.o] Error 1",
         "kernel/a.c:12: 'x' undeclared"
     )]
@@ -198,7 +212,8 @@ mod tests {
         "include/a.h:1: b.h: No such file or directory"
     )]
     #[case::linker(
-        "ld: kernel/a.o: in function `f':\na.c:(.text+0x5): undefined reference to `g'\nmake: *** [Makefile:1: vmlinux] Error 1",
+        "ld: kernel/a.o: in function `f':\na.c:(.text+0x5): undefined reference to `g'\n\
+         make: *** [Makefile:1: vmlinux] Error 1",
         "undefined reference to `g'"
     )]
     #[case::lld("ld.lld: error: undefined symbol: g", "undefined symbol: g")]
@@ -226,7 +241,10 @@ mod tests {
         "init/Kconfig:12: syntax error\nmake[2]: *** [a] Error 1",
         "init/Kconfig:12: syntax error"
     )]
-    fn the_first_error_of_those_that_tell_most_is_found(#[case] log: &str, #[case] expected: &str) {
+    fn the_first_error_of_the_most_specific_rank_is_found(
+        #[case] log: &str,
+        #[case] expected: &str,
+    ) {
         assert_eq!(read(log).error().map(ToString::to_string).as_deref(), Some(expected));
     }
 
@@ -238,7 +256,9 @@ mod tests {
 
     #[test]
     fn a_warning_belongs_to_the_object_that_was_compiled() {
-        let log = "  CC      kernel/a.o\n/cache/linux/include/h.h:3:1: warning: unused 'y' [-Wunused]\n  CC      kernel/b.o";
+        let log = "  CC      kernel/a.o\n\
+                   /cache/linux/include/h.h:3:1: warning: unused 'y' [-Wunused]\n  CC      \
+                   kernel/b.o";
         let reader = read(log);
         assert!(reader.compiled["kernel/b.o"].is_empty());
         let warning = reader.compiled["kernel/a.o"].first().unwrap();

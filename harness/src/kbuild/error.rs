@@ -1,65 +1,65 @@
-//! Why a kernel does not get built.
+//! Errors of kernel builds.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
 use super::kconfig::{FragmentError, KconfigError};
-use super::toolchain::NoTool;
+use super::toolchain::ToolchainError;
 use crate::cache::CacheError;
-use crate::host::Missing;
+use crate::host::MissingTools;
 use crate::kernel::KernelError;
 use crate::source::{Commit, NotATree, SourceError};
 
-/// Why a kernel does not get built.
+/// A build that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Its own fault: the compiler, the linker or make refuse it.
+    /// The commit does not build: the compiler, the linker or make failed.
     #[error("{0}")]
-    Failed(Box<Failure>),
-    /// The configuration that was asked for cannot be had of it.
+    Failed(Box<BuildFailure>),
+    /// The tree cannot be configured as requested.
     #[error(transparent)]
     Configure(#[from] KconfigError),
     /// A fragment cannot be read.
     #[error(transparent)]
     Fragment(#[from] FragmentError),
-    /// The tree.
+    /// The tree cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// What is checked out is no kernel.
+    /// The checkout is not a kernel tree.
     #[error(transparent)]
     NotATree(#[from] NotATree),
-    /// What came out cannot be kept.
+    /// The image cannot be stored in the cache.
     #[error(transparent)]
     Image(#[from] KernelError),
-    /// The host lacks what kernels are built with.
+    /// The host lacks tools.
     #[error(transparent)]
-    Missing(#[from] Missing),
-    /// The compiler does not run.
+    Missing(#[from] MissingTools),
+    /// The compiler or the linker does not run.
     #[error(transparent)]
-    NoTool(#[from] NoTool),
+    Toolchain(#[from] ToolchainError),
     /// make cannot be started.
     #[error("run make (`perfsec doctor --for kernel-build` says how to install it)")]
     Start(#[source] io::Error),
     /// The disk is full.
     #[error(
-        "build in {}: no space left; a build needs about 300 MB; free some, or set PERFSEC_CACHE_DIR to a \
-         directory with room",
+        "build in {}: no space left; a build needs about 300 MB; free some, or set \
+         PERFSEC_CACHE_DIR to a directory with room",
         .0.display()
     )]
     Full(PathBuf),
-    /// The cache directory.
+    /// The cache directory failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The user stopped it.
-    #[error("build {}: interrupted; the next build goes on from here", .0.short())]
+    /// The user interrupted the build.
+    #[error("build {}: interrupted; the next build continues from here", .0.short())]
     Interrupted(Commit),
 }
 
 impl BuildError {
-    /// Whether the commit is to blame: another one of the same tree may well build.
+    /// True if the commit is to blame: other commits of the tree may build.
     #[must_use]
-    pub fn is_of_commit(&self) -> bool {
+    pub fn is_commits_fault(&self) -> bool {
         match self {
             Self::Failed(_) | Self::NotATree(_) => true,
             Self::Configure(error) => matches!(error, KconfigError::Dropped { .. }),
@@ -67,7 +67,7 @@ impl BuildError {
             | Self::Source(_)
             | Self::Image(_)
             | Self::Missing(_)
-            | Self::NoTool(_)
+            | Self::Toolchain(_)
             | Self::Start(_)
             | Self::Full(_)
             | Self::Cache(_)
@@ -75,39 +75,45 @@ impl BuildError {
         }
     }
 
-    /// What is wrong with a commit of a tree whose other commits build; an error that is not the commit's
-    /// stays one.
+    /// Converts an error that is the commit's fault to a [`BuildFailure`].
     ///
     /// # Errors
     ///
-    /// When something else is to blame.
-    pub fn of_commit(self, commit: &Commit, subject: String) -> Result<Failure, Self> {
+    /// The error itself, if something else is to blame.
+    pub fn into_build_failure(
+        self,
+        commit: &Commit,
+        subject: String,
+    ) -> Result<BuildFailure, Self> {
         match self {
             Self::Failed(failure) => Ok(*failure),
-            error if error.is_of_commit() => {
+            error if error.is_commits_fault() => {
                 let message = format!("cannot {error}");
                 let first = Some(Diagnostic { file: None, line: None, message });
-                Ok(Failure { commit: commit.clone(), subject, first, log: PathBuf::new() })
+                Ok(BuildFailure { commit: commit.clone(), subject, first, log: PathBuf::new() })
             }
             error => Err(error),
         }
     }
 }
 
-/// A kernel that does not build.
+/// A commit that does not build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("build {} ({subject}): {}; the log is {}", .commit.short(), words(.first.as_ref()), .log.display())]
-pub struct Failure {
-    /// Which commit.
+#[error(
+    "build {} ({subject}): {}; the log is {}",
+    .commit.short(), reason(.first.as_ref()), .log.display()
+)]
+pub struct BuildFailure {
+    /// The commit.
     pub commit: Commit,
     /// The first line of its message.
     pub subject: String,
-    /// The first error.
+    /// The first error in the log, if any.
     pub first: Option<Diagnostic>,
-    /// All that was said.
+    /// Path of the build log.
     pub log: PathBuf,
 }
 
-fn words(first: Option<&Diagnostic>) -> String {
-    first.map_or_else(|| "make failed without saying why".to_owned(), ToString::to_string)
+fn reason(first: Option<&Diagnostic>) -> String {
+    first.map_or_else(|| "make failed without a message".to_owned(), ToString::to_string)
 }

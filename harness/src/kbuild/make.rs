@@ -1,4 +1,4 @@
-//! Drives the kernel's own `make`.
+//! Runs the kernel's own `make`.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,8 +12,8 @@ use crate::interrupt::Interrupt;
 use crate::kernel::Arch;
 use crate::process;
 
-/// What would make two builds of the same thing differ: when, where and by whom.
-/// `LOCALVERSION`, set and empty, keeps `scripts/setlocalversion` from writing a `+` for commits without a tag.
+/// Fixes the time, the host and the user, so that builds are reproducible. An empty
+/// `LOCALVERSION` keeps `scripts/setlocalversion` from appending `+` to commits without a tag.
 const CONSTANT: &[&str] = &[
     "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970",
     "KBUILD_BUILD_USER=perfsec",
@@ -22,9 +22,9 @@ const CONSTANT: &[&str] = &[
     "LOCALVERSION=",
 ];
 
-/// What a build gets of the environment: where programs, their libraries and their caches are. Anything else
-/// can change the kernel (kbuild reads variables such as `KCPPFLAGS` and `HOSTCC` from there,
-/// Documentation/kbuild/kbuild.rst, and gcc `CPATH`), and would be in no record.
+/// Environment variables that a build inherits: the paths of programs, libraries and caches. Others
+/// could change the kernel without appearing in the record: kbuild reads `KCPPFLAGS`, `HOSTCC` and
+/// more (Documentation/kbuild/kbuild.rst), gcc reads `CPATH`.
 const PASSED: &[&str] = &[
     "CARGO_HOME",
     "HOME",
@@ -43,39 +43,40 @@ const PASSED: &[&str] = &[
     "XDG_RUNTIME_DIR",
 ];
 
-/// The same of caches of compiled objects, by how their variables begin.
-const PASSED_OF_CACHES: &[&str] = &["CCACHE_", "SCCACHE_"];
+/// Prefixes of the variables of compiler caches, which a build inherits too.
+const PASSED_PREFIXES: &[&str] = &["CCACHE_", "SCCACHE_"];
 
-/// One build directory and what it is built from.
+/// Runs make for one tree and one build directory.
 pub(super) struct Make<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) toolchain: &'a Toolchain,
-    /// The source, in which nothing was ever built.
+    /// The source tree, never built in place.
     pub(super) tree: &'a Path,
     /// The build directory.
     pub(super) out: &'a Path,
-    /// Of the tree and the directory.
+    /// The lock of the tree and the build directory.
     pub(super) lock: &'a Lock,
     pub(super) interrupt: &'a Interrupt,
-    /// Is told each line.
+    /// Gets each line of output.
     pub(super) hear: &'a mut dyn FnMut(&str),
 }
 
 impl Make<'_> {
-    /// What every `make` of this build is given.
+    /// The variables of every `make` of this build, as `NAME=VALUE`.
     pub(super) fn variables(&self) -> Vec<String> {
         let own = CONSTANT.iter().map(|constant| (*constant).to_owned());
-        let apart = ["CC", "KCFLAGS"];
-        let given = self.recipe.variables.iter().filter(|it| !apart.contains(&it.name.as_str()));
+        let merged = ["CC", "KCFLAGS"];
+        let given = self.recipe.variables.iter().filter(|it| !merged.contains(&it.name.as_str()));
         let flags = self.recipe.variable("KCFLAGS").unwrap_or_default();
-        // A cache gives the compiler relative names. kbuild takes the absolute ones out of messages like that of
-        // WARN(), and these have to go as well: with and without a cache the kernel is the same.
+        // kbuild removes the tree's absolute path from __FILE__, as in WARN(). A compiler cache
+        // passes relative paths to the compiler, so remove those too: the kernel must not depend
+        // on the cache.
         let flags = format!("KCFLAGS=-fmacro-prefix-map={}= {flags}", relative(self.tree));
         let ours = [self.toolchain.variable(), flags.trim_end().to_owned()];
         own.chain(ours).chain(given.map(ToString::to_string)).collect()
     }
 
-    /// `make` of a target.
+    /// The command that makes a target.
     pub(super) fn command(&self, target: &str) -> Command {
         let mut command = Command::new("make");
         command
@@ -83,7 +84,7 @@ impl Make<'_> {
             .arg(self.tree)
             .arg(format!("O={}", self.out.display()))
             .arg(format!("-j{}", self.recipe.jobs))
-            // So that what a compiler says follows the line that names the object.
+            // The compiler's messages follow the line that announces the object.
             .arg("--output-sync=target")
             .arg("--no-print-directory")
             .arg(format!("ARCH={}", Arch::X86_64))
@@ -92,7 +93,7 @@ impl Make<'_> {
         command
     }
 
-    /// Runs a program of the build, and says whether it ended well; the log says why not.
+    /// Runs a program of the build; returns true if it succeeded. The log has the reason if not.
     pub(super) fn run(&mut self, mut command: Command) -> Result<bool, BuildError> {
         let own: Vec<_> = command
             .get_envs()
@@ -100,7 +101,7 @@ impl Make<'_> {
             .collect();
         command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name)));
         command.env("LC_ALL", "C").envs(own);
-        // Every tree has the same names from here on: what was compiled of one is found for another.
+        // Below this directory all trees have the same relative paths, so that they share objects.
         command.envs(self.tree.parent().map(|base| ("CCACHE_BASEDIR", base)));
         let stdin = self.lock.stdin();
         let ended = stdin
@@ -109,13 +110,13 @@ impl Make<'_> {
     }
 }
 
-/// Whether a build gets this variable of the environment.
+/// True if a build inherits this environment variable.
 fn passes(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    PASSED.contains(&name) || PASSED_OF_CACHES.iter().any(|of_cache| name.starts_with(of_cache))
+    PASSED.contains(&name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// A tree as it is named from its build directory, which is beside it.
+/// Path of a tree relative to its build directory, which is its sibling.
 pub(super) fn relative(tree: &Path) -> String {
     format!("../{}/", tree.file_name().unwrap_or_default().to_string_lossy())
 }
@@ -134,7 +135,10 @@ mod tests {
     #[case("HOSTCC", false)]
     #[case("CPATH", false)]
     #[case("LLVM", false)]
-    fn what_changes_a_kernel_comes_from_no_environment(#[case] name: &str, #[case] passed: bool) {
+    fn a_build_inherits_no_variable_that_changes_the_kernel(
+        #[case] name: &str,
+        #[case] passed: bool,
+    ) {
         assert_eq!(passes(OsStr::new(name)), passed);
     }
 }

@@ -1,4 +1,4 @@
-//! Kernels from source: a tree, a configuration and a compiler make one, once.
+//! Builds kernels from source, each combination of tree, configuration and compiler once.
 
 mod builder;
 mod diagnostic;
@@ -15,10 +15,10 @@ mod toolchain;
 #[cfg(test)]
 mod tests;
 
-pub use builder::{Builder, Built};
+pub use builder::{Builder, BuiltKernel};
 pub use diagnostic::Diagnostic;
-pub use error::{BuildError, Failure};
+pub use error::{BuildError, BuildFailure};
 pub use open::open;
 pub use recipe::{Recipe, Variable, VariableError};
-pub use spec::{Place, TreeSpec, TreeSpecError};
-pub use toolchain::{NoTool, Toolchain};
+pub use spec::{TreeLocation, TreeSpec, TreeSpecError};
+pub use toolchain::{Toolchain, ToolchainError};

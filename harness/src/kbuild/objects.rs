@@ -1,52 +1,52 @@
-//! What a build directory remembers of the compilation of each object: an incremental build repeats no
-//! warning of what it does not compile again.
+//! Remembers the warnings of each object in a build directory, because an incremental build does
+//! not repeat the warnings of objects that it does not compile again.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Diagnostic, Warnings};
+use super::diagnostic::{Diagnostic, WarningsByObject};
 use crate::cache::{Cache, CacheError};
 
-/// The file, in the build directory.
+/// File name in the build directory.
 const FILE: &str = ".perfsec-objects.json";
 
-/// The objects of a build directory.
+/// The objects of a build directory, with their warnings.
 #[derive(Debug)]
 pub(super) struct Objects {
     out: PathBuf,
-    of: Warnings,
+    warnings: WarningsByObject,
 }
 
 impl Objects {
-    /// What is remembered of this directory. What cannot be read is as good as forgotten.
-    pub(super) fn of(out: &Path) -> Self {
+    /// Loads the objects of this directory; empty if the file cannot be read.
+    pub(super) fn load(out: &Path) -> Self {
         let text = fs::read(out.join(FILE)).unwrap_or_default();
-        Self { out: out.to_owned(), of: serde_json::from_slice(&text).unwrap_or_default() }
+        Self { out: out.to_owned(), warnings: serde_json::from_slice(&text).unwrap_or_default() }
     }
 
-    /// How many there are; none in a new directory.
-    pub(super) fn usual(&self) -> Option<usize> {
-        (!self.of.is_empty()).then_some(self.of.len())
+    /// Number of objects; `None` in a new directory.
+    pub(super) fn count(&self) -> Option<usize> {
+        (!self.warnings.is_empty()).then_some(self.warnings.len())
     }
 
-    /// Takes in what was compiled.
-    pub(super) fn take(&mut self, compiled: &Warnings) {
-        self.of.extend(compiled.iter().map(|(object, said)| (object.clone(), said.clone())));
-        self.of.retain(|object, _| self.out.join(object).exists());
+    /// Adds the objects that were compiled, and forgets those that no longer exist.
+    pub(super) fn update(&mut self, compiled: &WarningsByObject) {
+        self.warnings.extend(compiled.clone());
+        self.warnings.retain(|object, _| self.out.join(object).exists());
     }
 
-    /// Remembers it.
+    /// Writes the file in the build directory.
     pub(super) fn write(&self, cache: &Cache) -> Result<(), CacheError> {
         let path = self.out.join(FILE);
-        let text = serde_json::to_vec(&self.of).map_err(std::io::Error::from);
+        let text = serde_json::to_vec(&self.warnings).map_err(std::io::Error::from);
         text.and_then(|text| fs::write(&path, text))
             .map_err(|error| cache.error("write", &path, error))
     }
 
-    /// The warnings of all that the kernel is linked from.
+    /// The warnings of all objects.
     pub(super) fn warnings(&self) -> BTreeSet<Diagnostic> {
-        self.of.values().flatten().cloned().collect()
+        self.warnings.values().flatten().cloned().collect()
     }
 }
 
@@ -60,22 +60,23 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_is_remembered_until_its_object_is_compiled_without_it_or_gone() {
+    fn a_warning_stays_until_its_object_compiles_without_it_or_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::at(&directory.path().join("cache")).unwrap();
         let out = directory.path();
         ["a.o", "b.o"].iter().for_each(|name| fs::write(out.join(name), "").unwrap());
-        let mut objects = Objects::of(out);
-        assert_eq!(objects.usual(), None);
-        objects.take(&[("a.o".to_owned(), warning("x")), ("b.o".to_owned(), warning("y"))].into());
+        let mut objects = Objects::load(out);
+        assert_eq!(objects.count(), None);
+        let compiled = [("a.o".to_owned(), warning("x")), ("b.o".to_owned(), warning("y"))];
+        objects.update(&compiled.into());
         objects.write(&cache).unwrap();
 
-        let mut objects = Objects::of(out);
-        assert_eq!((objects.usual(), objects.warnings().len()), (Some(2), 2));
-        objects.take(&[("a.o".to_owned(), BTreeSet::new())].into());
+        let mut objects = Objects::load(out);
+        assert_eq!((objects.count(), objects.warnings().len()), (Some(2), 2));
+        objects.update(&[("a.o".to_owned(), BTreeSet::new())].into());
         assert_eq!(objects.warnings(), warning("y"));
         fs::remove_file(out.join("b.o")).unwrap();
-        objects.take(&Warnings::new());
+        objects.update(&WarningsByObject::new());
         assert!(objects.warnings().is_empty());
     }
 }

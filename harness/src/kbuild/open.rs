@@ -1,26 +1,27 @@
-//! From the name of a tree to the tree.
+//! Opens the kernel tree that a name stands for.
 
-use super::spec::{Place, TreeSpec};
+use super::spec::{TreeLocation, TreeSpec};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
-use crate::kernel::Options;
+use crate::kernel::ImageOptions;
 use crate::source::{DebianSource, Source, SourceError};
 
-/// Opens the tree that is named, fetching it first if it is Debian's.
+/// Opens a tree; downloads it first if it is in Debian's archive.
 ///
 /// # Errors
 ///
-/// When there is none.
+/// The tree does not exist or cannot be read.
 pub fn open(
     spec: &TreeSpec,
     cache: &Cache,
-    options: Options,
+    options: ImageOptions,
     interrupt: &Interrupt,
     say: &dyn Fn(&str),
 ) -> Result<Source, SourceError> {
-    match &spec.place {
-        Place::Path(path) => {
-            // Only what is not there is taken apart at its `@`: it may have been meant as a whole.
+    match &spec.location {
+        TreeLocation::Path(path) => {
+            // `spec` splits at an `@` only if the whole name does not exist, so the user may have
+            // meant either; the error names both.
             if let Some(revision) = &spec.revision
                 && !path.exists()
             {
@@ -29,10 +30,10 @@ pub fn open(
             }
             Source::open(path, &path.display().to_string(), cache, interrupt, say)
         }
-        Place::Debian(wanted) => {
-            let found = DebianSource::find(wanted, cache, options, say)?;
-            let file = found.fetch(cache, options, say)?;
-            Source::open(&file, &format!("debian:{}", found.kernel()), cache, interrupt, say)
+        TreeLocation::Debian(selector) => {
+            let package = DebianSource::find(selector, cache, options, interrupt, say)?;
+            let file = package.fetch(cache, options, interrupt, say)?;
+            Source::open(&file, &format!("debian:{}", package.kernel()), cache, interrupt, say)
         }
     }
 }

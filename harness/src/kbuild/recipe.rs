@@ -1,4 +1,4 @@
-//! How a kernel is built: what decides what comes out.
+//! Build recipes: everything that determines a kernel, apart from its source and tools.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,41 +8,42 @@ use sha2::{Digest, Sha256};
 use super::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::host::Need;
 
-/// How a kernel is built.
+/// A build recipe.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// What is merged over `tinyconfig`, the last one last.
+    /// Fragments merged over `tinyconfig`, in this order.
     pub fragments: Vec<Fragment>,
-    /// What `make` is given beside what perfsec gives it: `LLVM=1`, `CROSS_COMPILE=…`.
+    /// The user's variables for `make`: `LLVM=1`, `CROSS_COMPILE=…`.
     pub variables: Vec<Variable>,
-    /// Compilers that run at the same time; does not decide what comes out.
+    /// Number of parallel compilers; does not affect the kernel.
     pub jobs: usize,
 }
 
 /// A variable of `make`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name.
+    /// Letters, digits and underscores.
     pub name: String,
-    /// Its value.
+    /// Any text; may be empty.
     pub value: String,
 }
 
-/// What is no variable of a build.
+/// A variable that a build cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VariableError {
-    /// It is not `NAME=VALUE`.
+    /// Not `NAME=VALUE`.
     #[error("expected NAME=VALUE, such as LLVM=1")]
     NotAVariable,
-    /// It would make perfsec look for the kernel elsewhere, or build another than it says.
-    #[error("{0} is what perfsec sets itself")]
+    /// It would move the output or change the kernel in a way that the record does not show.
+    #[error("{0} is reserved: perfsec sets it itself")]
     Reserved(String),
-    /// It takes a program away.
-    #[error("{0} has to name a program")]
+    /// An empty program name.
+    #[error("{0} must name a program")]
     NoProgram(String),
 }
 
-/// What perfsec sets: where things are, which machine it is for, and what would make two builds differ.
+/// Variables that perfsec sets itself: paths, the architecture, and those that would make builds
+/// differ.
 const RESERVED: &[&str] = &[
     "O",
     "ARCH",
@@ -56,7 +57,7 @@ const RESERVED: &[&str] = &[
     "MFLAGS",
 ];
 
-/// What names a program that perfsec asks for its version.
+/// Variables with a program that perfsec runs with `--version`.
 const PROGRAMS: &[&str] = &["CC", "LD"];
 
 impl FromStr for Variable {
@@ -85,24 +86,24 @@ impl fmt::Display for Variable {
 }
 
 impl Recipe {
-    /// With these fragments, the host's compiler, and one job for each CPU.
+    /// A recipe with these fragments, the host's compiler, and one job per CPU.
     #[must_use]
     pub fn new(fragments: Vec<Fragment>) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Self { fragments, variables: Vec::new(), jobs }
     }
 
-    /// The fragments that every case needs, and nothing else.
+    /// The default recipe, with the fragments that every case needs.
     ///
     /// # Errors
     ///
-    /// When one of them cannot be read.
-    pub fn by_default() -> Result<Self, FragmentError> {
-        let fragments = DEFAULT.iter().map(|name| Fragment::named_or_file(name));
+    /// One of the fragments cannot be read.
+    pub fn default_recipe() -> Result<Self, FragmentError> {
+        let fragments = DEFAULT.iter().map(|name| Fragment::load(name));
         Ok(Self::new(fragments.collect::<Result<_, _>>()?))
     }
 
-    /// What the host must have. A compiler of the user's own is looked for by its name.
+    /// The tools that the host must have. A compiler named by the user is checked when it runs.
     pub(super) fn needs(&self) -> Vec<Need> {
         let compiler = match (self.variable("CC"), self.variable("LLVM")) {
             (Some(_), _) => None,
@@ -114,13 +115,13 @@ impl Recipe {
         std::iter::once(Need::KernelBuild).chain(compiler).collect()
     }
 
-    /// A variable's value, the last one given.
+    /// The last value of a variable.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        let of_name = self.variables.iter().filter(|variable| variable.name == name);
-        of_name.map(|variable| variable.value.as_str()).next_back()
+        let named = self.variables.iter().filter(|variable| variable.name == name);
+        named.map(|variable| variable.value.as_str()).next_back()
     }
 
-    /// SHA-256 of all of it that decides what comes out, in hexadecimal.
+    /// SHA-256, in hexadecimal, of everything that affects the kernel.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
@@ -158,12 +159,12 @@ mod tests {
     #[case("KBUILD_BUILD_USER=me")]
     #[case("MAKEFLAGS=-n")]
     #[case("CC=")]
-    fn what_make_could_go_astray_with_is_refused(#[case] text: &str) {
+    fn malformed_and_reserved_variables_are_refused(#[case] text: &str) {
         assert!(text.parse::<Variable>().is_err());
     }
 
     #[test]
-    fn what_decides_what_comes_out_is_hashed_and_the_rest_is_not() {
+    fn the_hash_covers_variables_but_not_jobs() {
         let recipe = Recipe::new(Vec::new());
         let more = Recipe { jobs: recipe.jobs + 1, ..recipe.clone() };
         assert_eq!(recipe.sha256(), more.sha256());

@@ -1,44 +1,43 @@
-//! How a kernel that is built from source is named on the command line.
+//! Names of kernel trees on the command line.
 
 use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::kernel::{ImageSpec, ImageSpecError};
-use crate::source::DebianWanted;
+use crate::kernel::{DebianSelector, ImageSpecError};
 
 /// `PATH`, or `PATH@REVISION`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeSpec {
-    /// Where the tree is.
-    pub place: Place,
-    /// The revision of it; without one, the tree as it is.
+    /// Location of the tree.
+    pub location: TreeLocation,
+    /// A git revision; `None` for the current state of the tree.
     pub revision: Option<String>,
 }
 
-/// Where a kernel tree is.
+/// Location of a kernel tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum TreeLocation {
     /// A git repository, a directory, a tarball or a Debian package.
     Path(PathBuf),
-    /// `debian:6.1` or `debian:bookworm`: the newest package `linux-source-*` of that version or suite.
-    Debian(DebianWanted),
+    /// `debian:6.1` or `debian:bookworm`: a package `linux-source-*` in Debian's archive.
+    Debian(DebianSelector),
 }
 
-/// What is wrong with the name of a tree.
+/// A name of a tree that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeSpecError {
-    /// There is no path.
+    /// The path is empty.
     #[error("read kernel name tree:{0}: expected tree:PATH or tree:PATH@REVISION")]
     NoPath(String),
-    /// There is no revision.
+    /// The revision is empty.
     #[error("read kernel name tree:{0}: expected a revision after @, such as tree:.@HEAD")]
     NoRevision(String),
-    /// A package has none.
-    #[error("read kernel name tree:{0}: a package has no revisions; leave @… away")]
+    /// A revision of a package.
+    #[error("read kernel name tree:{0}: a package has no revisions; remove `@REVISION`")]
     PackageRevision(String),
-    /// It is Debian's, and neither a suite nor a version.
+    /// The text after `debian:` is neither a suite nor a version.
     #[error(transparent)]
     Debian(#[from] ImageSpecError),
 }
@@ -46,8 +45,8 @@ pub enum TreeSpecError {
 impl FromStr for TreeSpec {
     type Err = TreeSpecError;
 
-    /// Directories may have `@` in their names. So the path is the longest that is there; when none is, the
-    /// revision begins after the last `@`.
+    /// Directory names may contain `@`, so the longest path that exists is taken. If none exists,
+    /// the revision begins after the last `@`.
     fn from_str(text: &str) -> Result<Self, TreeSpecError> {
         let (path, revision) = split(text, |path| Path::new(path).exists());
         if path.is_empty() {
@@ -56,34 +55,30 @@ impl FromStr for TreeSpec {
         if revision == Some("") {
             return Err(TreeSpecError::NoRevision(text.to_owned()));
         }
-        let place = path.parse()?;
-        if matches!(place, Place::Debian(_)) && revision.is_some() {
+        let location = path.parse()?;
+        if matches!(location, TreeLocation::Debian(_)) && revision.is_some() {
             return Err(TreeSpecError::PackageRevision(text.to_owned()));
         }
-        Ok(Self { place, revision: revision.map(str::to_owned) })
+        Ok(Self { location, revision: revision.map(str::to_owned) })
     }
 }
 
-impl FromStr for Place {
+impl FromStr for TreeLocation {
     type Err = TreeSpecError;
 
-    /// Without a revision: every `@` is one of the path.
+    /// Parses a name without a revision: any `@` belongs to the path.
     fn from_str(text: &str) -> Result<Self, TreeSpecError> {
-        if !text.starts_with("debian:") {
-            return Ok(Self::Path(text.into()));
-        }
-        Ok(match text.parse()? {
-            ImageSpec::DebianSuite(suite) => Self::Debian(DebianWanted::Suite(suite)),
-            ImageSpec::DebianVersion(version) => Self::Debian(DebianWanted::Version(version)),
-            ImageSpec::File(path) => Self::Path(path),
+        Ok(match DebianSelector::parse(text) {
+            Some(selector) => Self::Debian(selector?),
+            None => Self::Path(text.into()),
         })
     }
 }
 
 fn split(text: &str, exists: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
-    // What follows `@{` is part of a revision, as in `HEAD@{1}`.
-    let places = text.rmatch_indices('@').filter(|(at, _)| !text[at + 1..].starts_with('{'));
-    let mut revisions = places.map(|(at, _)| (&text[..at], Some(&text[at + 1..]))).peekable();
+    // `@{` is part of a revision, as in `HEAD@{1}`.
+    let signs = text.rmatch_indices('@').filter(|(at, _)| !text[at + 1..].starts_with('{'));
+    let mut revisions = signs.map(|(at, _)| (&text[..at], Some(&text[at + 1..]))).peekable();
     let last = revisions.peek().copied();
     let mut readings = iter::once((text, None)).chain(revisions);
     readings.find(|(path, _)| exists(path)).or(last).unwrap_or((text, None))
@@ -91,10 +86,9 @@ fn split(text: &str, exists: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
 
 impl fmt::Display for TreeSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Path(path) => write!(f, "{}", path.display())?,
-            Place::Debian(DebianWanted::Suite(suite)) => write!(f, "debian:{suite}")?,
-            Place::Debian(DebianWanted::Version(version)) => write!(f, "debian:{version}")?,
+        match &self.location {
+            TreeLocation::Path(path) => write!(f, "{}", path.display())?,
+            TreeLocation::Debian(selector) => write!(f, "{selector}")?,
         }
         self.revision.iter().try_for_each(|revision| write!(f, "@{revision}"))
     }
@@ -112,13 +106,13 @@ mod tests {
     #[case(".@HEAD@{1}", ".", Some("HEAD@{1}"))]
     #[case("a@b@c", "a@b", Some("c"))]
     #[case("linux-6.1.tar.xz", "linux-6.1.tar.xz", None)]
-    fn a_tree_is_read_and_shown_alike(
+    fn a_tree_is_displayed_as_it_was_given(
         #[case] text: &str,
         #[case] path: &str,
         #[case] revision: Option<&str>,
     ) {
         let spec: TreeSpec = text.parse().unwrap();
-        assert_eq!(spec.place, Place::Path(path.into()));
+        assert_eq!(spec.location, TreeLocation::Path(path.into()));
         assert_eq!(spec.revision.as_deref(), revision);
         assert_eq!(spec.to_string(), text);
     }
@@ -131,19 +125,20 @@ mod tests {
     #[case("a@b@HEAD@{1}", &["a@b"], "a@b", Some("HEAD@{1}"))]
     #[case("a@@{u}", &["a"], "a", Some("@{u}"))]
     #[case("a@@", &["a"], "a", Some("@"))]
-    fn the_longest_path_that_is_there_is_meant(
+    fn the_longest_path_that_exists_is_taken(
         #[case] text: &str,
-        #[case] there: &[&str],
+        #[case] existing: &[&str],
         #[case] path: &str,
         #[case] revision: Option<&str>,
     ) {
-        assert_eq!(split(text, |path| there.contains(&path)), (path, revision));
+        assert_eq!(split(text, |path| existing.contains(&path)), (path, revision));
     }
 
     #[test]
-    fn a_package_is_a_place_without_revisions() {
+    fn a_package_has_no_revisions() {
         let spec: TreeSpec = "debian:6.1".parse().unwrap();
-        assert_eq!(spec.place, Place::Debian(DebianWanted::Version("6.1".parse().unwrap())));
+        let selector = DebianSelector::Version("6.1".parse().unwrap());
+        assert_eq!(spec.location, TreeLocation::Debian(selector));
         assert_eq!(spec.to_string(), "debian:6.1");
         assert!("debian:6.1@HEAD".parse::<TreeSpec>().is_err());
     }
@@ -152,7 +147,7 @@ mod tests {
     #[case("")]
     #[case("@HEAD")]
     #[case(".@")]
-    fn a_tree_that_says_nothing_is_refused(#[case] text: &str) {
+    fn a_tree_without_a_path_or_with_an_empty_revision_is_refused(#[case] text: &str) {
         assert!(text.parse::<TreeSpec>().is_err());
     }
 }

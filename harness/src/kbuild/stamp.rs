@@ -1,6 +1,7 @@
-//! Whether a build directory is configured for a commit already.
+//! Detects that a build directory is already configured for a commit.
 //!
-//! Configuring takes half as long as a small incremental build, and most patches leave every Kconfig file as it is.
+//! Configuring takes half as long as a small incremental build, and most patches do not touch any
+//! Kconfig file.
 
 use std::fs;
 use std::path::Path;
@@ -14,16 +15,16 @@ use crate::cache::{Cache, CacheError};
 use crate::kernel::Config;
 use crate::source::{Commit, Source};
 
-/// The file, in the build directory, in which a configuration's stamp is.
+/// Name of the stamp's file in the build directory.
 const FILE: &str = ".perfsec-configured";
 
-/// What a configuration is made of, hashed.
+/// A hash of everything that determines a configuration.
 #[derive(Debug)]
 pub(super) struct Stamp(String);
 
 impl Stamp {
-    /// Of the fragments, the tools, and every file of the commit that kconfig reads.
-    pub(super) fn of(
+    /// Hashes the fragments, the tools, and every file of the commit that kconfig reads.
+    pub(super) fn compute(
         source: &Source,
         commit: &Commit,
         recipe: &Recipe,
@@ -45,14 +46,14 @@ impl Stamp {
         Ok(Self(crate::hex(&hash.finalize())))
     }
 
-    /// The configuration, if it was made of this.
+    /// The configuration in the build directory, if it has this stamp.
     pub(super) fn config(&self, out: &Path) -> Option<Config> {
         let stamp = fs::read_to_string(out.join(FILE)).ok()?;
         let config = fs::read_to_string(out.join(".config")).ok()?;
         (stamp == self.0).then(|| Config::parse(&config))
     }
 
-    /// Remembers what the configuration was made of.
+    /// Writes the stamp to the build directory.
     pub(super) fn write(&self, out: &Path, cache: &Cache) -> Result<(), CacheError> {
         let path = out.join(FILE);
         fs::write(&path, &self.0).map_err(|error| cache.error("write", &path, error))
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kconfig_reads_is_told_from_what_it_does_not() {
+    fn the_files_that_kconfig_reads_are_recognised() {
         for path in [
             "Kconfig",
             "init/Kconfig",

@@ -1,4 +1,4 @@
-//! Which compiler builds a kernel, and what remembers its results.
+//! Detects the compiler, the linker and the compiler cache of a build.
 
 use std::io;
 use std::process::{Command, Stdio};
@@ -6,17 +6,17 @@ use std::process::{Command, Stdio};
 use super::recipe::Recipe;
 use crate::host::find_program;
 
-/// What remembers what was compiled, if the host has one.
+/// Compiler caches, in order of preference.
 const CACHES: &[&str] = &["ccache", "sccache"];
 
 /// The compiler and the linker of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toolchain {
-    /// The command, as `make` is given it in `CC`, without a cache.
+    /// The compiler's command, as in `make CC=…`, without a cache.
     command: String,
-    /// What the compiler calls itself.
+    /// The first line of the compiler's `--version`.
     pub compiler: String,
-    /// What the linker calls itself.
+    /// The first line of the linker's `--version`.
     pub linker: String,
     /// `ccache` or `sccache`.
     cache: Option<&'static str>,
@@ -25,26 +25,27 @@ pub struct Toolchain {
 /// A compiler or a linker that cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "run {program}, which the kernel is built with (`perfsec doctor --for kernel-build` says how to install it)"
+    "run {program}, which builds the kernel (`perfsec doctor --for kernel-build` says how to \
+     install it)"
 )]
-pub struct NoTool {
-    /// Which.
+pub struct ToolchainError {
+    /// The command.
     pub program: String,
-    /// Why.
+    /// The system's error.
     pub source: io::Error,
 }
 
 impl Toolchain {
-    /// What `make` will take, by its variables.
+    /// Detects the programs that `make` will run with the recipe's variables.
     ///
     /// # Errors
     ///
-    /// When it cannot be run.
-    pub fn of(recipe: &Recipe) -> Result<Self, NoTool> {
+    /// The compiler or the linker cannot be run.
+    pub fn detect(recipe: &Recipe) -> Result<Self, ToolchainError> {
         let cross = recipe.variable("CROSS_COMPILE").unwrap_or_default();
         let (cc, ld) = match recipe.variable("LLVM") {
             None | Some("") => (format!("{cross}gcc"), format!("{cross}ld")),
-            // A version (`-15`) or a directory, which ends in a slash.
+            // A version (`-15`), or a directory with a trailing slash (below).
             Some(suffix) if suffix.starts_with('-') => {
                 (format!("clang{suffix}"), format!("ld.lld{suffix}"))
             }
@@ -60,7 +61,7 @@ impl Toolchain {
         Ok(Self { compiler: version(&command)?, linker: version(&linker)?, command, cache })
     }
 
-    /// The compiler as `make` is given it.
+    /// The variable that sets the compiler: `CC=ccache gcc`.
     pub(super) fn variable(&self) -> String {
         match self.cache {
             Some(cache) => format!("CC={cache} {}", self.command),
@@ -69,9 +70,9 @@ impl Toolchain {
     }
 }
 
-/// The first line of what a program says when it is asked for its version.
-fn version(command: &str) -> Result<String, NoTool> {
-    let failed = |source| NoTool { program: command.to_owned(), source };
+/// The first line of a program's `--version`.
+fn version(command: &str) -> Result<String, ToolchainError> {
+    let failed = |source| ToolchainError { program: command.to_owned(), source };
     let mut words = command.split_whitespace();
     let program = words.next().unwrap_or_default();
     let output = Command::new(program)
@@ -98,24 +99,24 @@ mod tests {
     }
 
     #[test]
-    fn a_compiler_that_is_not_there_is_named() {
+    fn the_error_names_a_missing_compiler() {
         for (variable, named) in [
             ("CC=no-such-cc", "no-such-cc"),
             ("CROSS_COMPILE=no-such-", "no-such-gcc"),
             ("LLVM=-0", "clang-0"),
         ] {
-            let error = Toolchain::of(&recipe(&[variable])).unwrap_err();
+            let error = Toolchain::detect(&recipe(&[variable])).unwrap_err();
             assert_eq!(error.program, named);
         }
     }
 
     #[test]
     #[ignore = "needs gcc"]
-    fn the_compiler_of_a_build_tells_its_version() {
-        let toolchain = Toolchain::of(&recipe(&[])).unwrap();
+    fn the_version_of_the_compiler_is_read() {
+        let toolchain = Toolchain::detect(&recipe(&[])).unwrap();
         assert!(toolchain.compiler.contains("gcc"), "{}", toolchain.compiler);
         assert!(toolchain.variable().ends_with("gcc"));
-        let own = Toolchain::of(&recipe(&["CC=ccache gcc"]));
+        let own = Toolchain::detect(&recipe(&["CC=ccache gcc"]));
         assert!(own.is_err() || own.unwrap().variable() == "CC=ccache gcc");
     }
 }

@@ -1,26 +1,26 @@
-//! The header of an x86 boot image, as `Documentation/arch/x86/boot.rst` lays it out.
+//! The header of an x86 boot image (`Documentation/arch/x86/boot.rst`).
 
 use std::ops::Range;
 
-/// Oldest protocol whose header tells where the packed kernel is.
+/// First boot protocol with `payload_offset` and `payload_length`.
 const WITH_PAYLOAD: u16 = 0x0208;
 
-/// What the header of a `bzImage` tells.
+/// The fields of a `bzImage` header that perfsec needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BootHeader {
-    /// Where the packed kernel is in the file, with the size that follows it. May reach past the
-    /// end of a file that was cut.
+    /// Byte range of the packed kernel in the file, including the size appended to it. It may
+    /// reach past the end of a truncated file.
     pub(crate) payload: Range<usize>,
 }
 
-/// Why a header tells nothing.
+/// A header that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderError {
-    /// It is not there: this is no x86 boot image.
+    /// No `HdrS` magic: not an x86 boot image.
     Absent,
-    /// The file ends inside it.
+    /// The file ends inside the header.
     Cut,
-    /// Its protocol (major in the high byte) is older than what every kernel since 2.6.26 has.
+    /// A protocol (major in the high byte) older than 2.8, which came with Linux 2.6.26.
     TooOld(u16),
 }
 
@@ -33,7 +33,8 @@ impl BootHeader {
         if protocol < WITH_PAYLOAD {
             return Err(HeaderError::TooOld(protocol));
         }
-        // "If setup_sects is 0, the real value is 4": for compatibility with the oldest loaders.
+        // boot.rst: "for backwards compatibility, if the setup_sects field contains 0, the real
+        // value is 4".
         let sectors = match image[0x1f1] {
             0 => 4,
             sectors => usize::from(sectors),
@@ -67,14 +68,14 @@ mod tests {
     }
 
     #[test]
-    fn zero_sectors_stand_for_four() {
+    fn zero_setup_sectors_mean_four() {
         let mut image = bz_image(Compression::Gzip, b"payload");
         image[0x1f1] = 0;
         assert_eq!(BootHeader::parse(&image).unwrap().payload.start, 5 * 512 + 128);
     }
 
     #[test]
-    fn what_is_no_header_is_told_apart() {
+    fn an_absent_a_cut_and_an_old_header_are_different_errors() {
         let image = bz_image(Compression::Gzip, b"payload");
         assert_eq!(BootHeader::parse(b"text"), Err(HeaderError::Absent));
         assert_eq!(BootHeader::parse(&image[..0x220]), Err(HeaderError::Cut));

@@ -1,36 +1,37 @@
-//! A kernel's configuration: what it was built with.
+//! A kernel's configuration.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The options that can change what perfsec sees, and how. A trailing `*` stands for any rest.
+/// The options that can change perfsec's results, each with its effect. A trailing `*` matches any
+/// suffix.
 pub const RELEVANT: &[(&str, &str)] = &[
-    ("CONFIG_AUDIT*", "without it there is no record to look at"),
+    ("CONFIG_AUDIT*", "without it the kernel writes no audit records"),
     ("CONFIG_BPF*", "the bpf() paths that ask for CAP_BPF and CAP_PERFMON"),
     ("CONFIG_CC_VERSION_TEXT", "inlining decides which functions can carry a kprobe"),
-    ("CONFIG_COMPAT", "the 32-bit entries of system calls"),
-    ("CONFIG_DEFAULT_SECURITY*", "which LSM a kernel from before CONFIG_LSM starts"),
-    ("CONFIG_DEBUG_INFO_BTF", "whether types can be read in the guest"),
-    ("CONFIG_DEVTMPFS", "how the agent finds its channel"),
-    ("CONFIG_FTRACE*", "tracepoints and kprobe events are made of it"),
-    ("CONFIG_IKCONFIG*", "whether the running kernel can tell its own configuration"),
+    ("CONFIG_COMPAT", "the 32-bit system call entry"),
+    ("CONFIG_DEFAULT_SECURITY*", "the LSM that a kernel without CONFIG_LSM starts"),
+    ("CONFIG_DEBUG_INFO_BTF", "kernel types can be read in the guest"),
+    ("CONFIG_DEVTMPFS", "the agent finds its channel in /dev"),
+    ("CONFIG_FTRACE*", "tracepoints and kprobe events depend on it"),
+    ("CONFIG_IKCONFIG*", "the guest can read its own configuration"),
     ("CONFIG_KALLSYMS*", "kprobes are placed by symbol"),
-    ("CONFIG_KASAN", "slow, and reports that count as findings"),
-    ("CONFIG_KPROBE*", "capability checks are seen through kprobe events before 6.14"),
-    ("CONFIG_LOCKDEP", "slow, and reports that count as findings"),
-    ("CONFIG_LSM", "the order of the LSMs decides who refuses first"),
+    ("CONFIG_KASAN", "slow; its reports count as findings"),
+    ("CONFIG_KPROBE*", "kprobe events show capability checks before 6.14"),
+    ("CONFIG_LOCKDEP", "slow; its reports count as findings"),
+    ("CONFIG_LSM", "the order of the LSMs decides which one refuses first"),
     ("CONFIG_NET", "netlink carries the audit records"),
-    ("CONFIG_PERF_EVENTS*", "the subject under test"),
-    ("CONFIG_PREEMPT*", "how records of two tasks may interleave"),
-    ("CONFIG_PROVE_LOCKING", "slow, and reports that count as findings"),
-    ("CONFIG_PVH", "whether the uncompressed kernel boots"),
-    ("CONFIG_SECURITY_LOCKDOWN*", "lockdown refuses perf on its own account"),
+    ("CONFIG_PERF_EVENTS*", "the code under test"),
+    ("CONFIG_PREEMPT*", "how records of two tasks interleave"),
+    ("CONFIG_PROVE_LOCKING", "slow; its reports count as findings"),
+    ("CONFIG_PVH", "the uncompressed kernel boots"),
+    ("CONFIG_SECURITY_LOCKDOWN*", "lockdown refuses some uses of perf itself"),
     ("CONFIG_SECURITY_PERF_EVENTS_RESTRICT", "Debian's perf_event_paranoid level 3"),
-    ("CONFIG_SECURITY_SELINUX*", "without it there is nothing to ask"),
-    ("CONFIG_SECURITYFS", "where the active LSMs are listed"),
-    ("CONFIG_SERIAL_8250_CONSOLE", "the console of the guest"),
+    ("CONFIG_SECURITY_SELINUX*", "without it no SELinux check happens"),
+    ("CONFIG_SECURITYFS", "lists the active LSMs"),
+    ("CONFIG_SERIAL_8250_CONSOLE", "the guest's console"),
     ("CONFIG_SMP", "per-CPU events"),
     ("CONFIG_TMPFS*", "a filesystem that honours file capabilities"),
     ("CONFIG_TRACEPOINTS", "the capability tracepoint"),
@@ -38,7 +39,7 @@ pub const RELEVANT: &[(&str, &str)] = &[
     ("CONFIG_USER_EVENTS", "a path that asks for CAP_PERFMON"),
 ];
 
-/// The options of a kernel. An option that is not set is absent.
+/// The options that are set, by name with the `CONFIG_` prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Config {
@@ -46,7 +47,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a `.config`. Lines that set nothing are passed over.
+    /// Reads a `.config`. Skips lines that set no option.
     pub fn parse(text: &str) -> Self {
         let options = text
             .lines()
@@ -57,12 +58,12 @@ impl Config {
         Self { options }
     }
 
-    /// Whether an option such as `CONFIG_AUDIT` is built in (`y`).
+    /// True if an option such as `CONFIG_AUDIT` is built in (`y`).
     pub fn is_set(&self, name: &str) -> bool {
         self.get(name) == Some("y")
     }
 
-    /// The value of an option as it is written: `y`, `m`, a number, or a text without its quotes.
+    /// The value of an option: `y`, `m`, a number, or a string without its quotes.
     pub fn get(&self, name: &str) -> Option<&str> {
         let inner = |value: &str| value.strip_prefix('"')?.strip_suffix('"').map(str::len);
         self.options.get(name).map(|value| match inner(value) {
@@ -71,7 +72,7 @@ impl Config {
         })
     }
 
-    /// Only the options of [`RELEVANT`], for a record that others read.
+    /// Only the options of [`RELEVANT`], for the run record.
     pub fn relevant(&self) -> Self {
         let wanted = |name: &str| {
             RELEVANT.iter().any(|(pattern, _)| match pattern.strip_suffix('*') {
@@ -83,12 +84,12 @@ impl Config {
         Self { options: kept.map(|(name, value)| (name.clone(), value.clone())).collect() }
     }
 
-    /// Every option with its value, in the order of their names.
+    /// Every option with its value, sorted by name.
     pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
         self.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether nothing is set: no real configuration is like that.
+    /// True if no option is set, which no real configuration is.
     pub fn is_empty(&self) -> bool {
         self.options.is_empty()
     }
@@ -113,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_loses_only_the_quotes_around_it() {
+    fn a_string_loses_only_the_quotes_around_it() {
         let config = Config::parse("CONFIG_CMDLINE=\"dyndbg=\\\"file a\\\"\"\nCONFIG_EMPTY=\"\"\n");
         assert_eq!(config.get("CONFIG_CMDLINE"), Some(r#"dyndbg=\"file a\""#));
         assert_eq!(config.get("CONFIG_EMPTY"), Some(""));
     }
 
     #[test]
-    fn what_matters_is_kept_and_the_rest_is_not() {
+    fn only_relevant_options_are_kept() {
         let relevant = Config::parse(TEXT).relevant();
         let names: Vec<&str> = relevant.options().map(|(name, _)| name).collect();
         assert_eq!(names, ["CONFIG_AUDIT", "CONFIG_AUDITSYSCALL", "CONFIG_LSM"]);

@@ -1,7 +1,7 @@
-//! Debian packages: take the kernel image and its configuration out of one.
+//! Extracts the kernel image and its configuration from a Debian package.
 //!
-//! An `ar` archive with a packed `tar` of its control files and one of its content. Two layouts
-//! are in use: `boot/vmlinuz-*` with `boot/config-*`, and since Debian's 7.x
+//! A package is an `ar` archive with a compressed `tar` of control files and another of content.
+//! Two layouts are in use: `boot/vmlinuz-*` with `boot/config-*`, and since Debian's 7.x
 //! `usr/lib/modules/*/vmlinuz` in `linux-binary-*` with the configuration in `linux-base-*`.
 
 use std::fs::File;
@@ -12,61 +12,62 @@ use super::config::Config;
 use super::decompress;
 use super::packing::Packing;
 
-/// What a package holds for us.
+/// The parts of a package that perfsec reads.
 #[derive(Debug)]
 pub(crate) struct Deb {
-    /// Its name.
+    /// Package name, from the control file.
     pub(crate) package: String,
-    /// Its version.
+    /// Package version, from the control file.
     pub(crate) version: String,
-    /// The bytes of the kernel image, if it holds one.
+    /// The kernel image, if the package has one.
     pub(crate) image: Option<Vec<u8>>,
-    /// The kernel's configuration, if it holds one.
+    /// The kernel's configuration, if the package has one.
     pub(crate) config: Option<Config>,
 }
 
-/// Why a package could not be read.
+/// A package that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DebError {
-    /// The archive is damaged or cut.
+    /// The archive is damaged or truncated.
     #[error("unpack the Debian package")]
     Damaged(#[from] io::Error),
-    /// It has no such member, or one packed in a way that packages are not.
+    /// A member is missing, or compressed in a way that packages never are.
     #[error("unpack the Debian package: it has no {0} that perfsec can read")]
     NoMember(&'static str),
-    /// It is whole and holds something else.
+    /// The package is intact but has no kernel.
     #[error(
         "find a kernel in package {package} {version}: it has neither boot/vmlinuz-* nor \
-         usr/lib/modules/*/vmlinuz; the package is called linux-image-* or linux-binary-*"
+         usr/lib/modules/*/vmlinuz; packages with a kernel are called linux-image-* or \
+         linux-binary-*"
     )]
     NoImage {
-        /// Its name.
+        /// Package name.
         package: String,
-        /// Its version.
+        /// Package version.
         version: String,
     },
 }
 
-/// What is to be found before the rest of a package is left unread.
+/// The part of a package to read. Hundreds of megabytes of modules follow the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// The image, and the configuration if it is next to it.
+pub(crate) enum ReadUntil {
+    /// Up to the image, with the configuration if it is next to it.
     Image,
-    /// The configuration only.
+    /// Up to the configuration.
     Config,
 }
 
-/// Reads a package up to what is wanted: hundreds of megabytes of modules follow it.
-pub(crate) fn read(path: &Path, wanted: Wanted) -> Result<Deb, DebError> {
+/// Reads a package as far as `until` asks.
+pub(crate) fn read(path: &Path, until: ReadUntil) -> Result<Deb, DebError> {
     let (package, version, (image, config)) =
-        with_content(File::open(path)?, |content| read_content(content, wanted))?;
-    if wanted == Wanted::Image && image.is_none() {
+        with_content(File::open(path)?, |content| read_content(content, until))?;
+    if until == ReadUntil::Image && image.is_none() {
         return Err(DebError::NoImage { package, version });
     }
     Ok(Deb { package, version, image, config })
 }
 
-/// Reads a package's name and version, and hands out its content: a plain tar, from its start.
+/// Reads a package's name and version, and calls `read` with its content, an uncompressed tar.
 pub(crate) fn with_content<T, E: From<DebError>>(
     package: impl Read,
     read: impl FnOnce(Box<dyn Read + '_>) -> Result<T, E>,
@@ -87,13 +88,13 @@ pub(crate) fn with_content<T, E: From<DebError>>(
     Err(DebError::NoMember("data.tar").into())
 }
 
-/// Undoes the compression that a member's name tells.
+/// Decompresses a member according to the suffix of its name.
 fn plain<'a>(
     ending: &str,
     member: impl Read + 'a,
     which: &'static str,
 ) -> Result<Box<dyn Read + 'a>, DebError> {
-    let packing = Packing::of_ending(ending).ok_or(DebError::NoMember(which))?;
+    let packing = Packing::from_ending(ending).ok_or(DebError::NoMember(which))?;
     Ok(packing.open(member)?)
 }
 
@@ -102,7 +103,7 @@ fn read_control(content: impl Read) -> Result<(String, String), DebError> {
     let mut archive = tar::Archive::new(content);
     for entry in archive.entries()? {
         let entry = entry?;
-        if place(&entry.path()?) != ["control"] {
+        if components(&entry.path()?) != ["control"] {
             continue;
         }
         let mut text = String::new();
@@ -121,7 +122,7 @@ fn read_control(content: impl Read) -> Result<(String, String), DebError> {
 
 fn read_content(
     content: impl Read,
-    wanted: Wanted,
+    until: ReadUntil,
 ) -> Result<(Option<Vec<u8>>, Option<Config>), DebError> {
     let (mut image, mut config) = (None, None);
     let mut archive = tar::Archive::new(content);
@@ -131,55 +132,57 @@ fn read_content(
             continue;
         }
         let path = entry.path()?.into_owned();
-        let place = place(&path);
-        let found = kind(&place);
-        // dpkg-deb packs a directory whole and sorted, so nothing of the kernel comes after the
-        // first file elsewhere. A package that is ordered otherwise loses its config at worst.
-        if image.is_some() && found.is_none() && place.first() != Some(&"boot") {
+        let parts = components(&path);
+        let found = kernel_file(&parts);
+        // dpkg-deb packs directories in order and completely, so the first file outside the
+        // kernel's directory means that the rest is not the kernel's. In a package with another
+        // order only the configuration is lost.
+        if image.is_some() && found.is_none() && parts.first() != Some(&"boot") {
             break;
         }
         let size = entry.size().min(decompress::LIMIT as u64);
         match found {
-            Some(Found::Image) if image.is_none() && wanted == Wanted::Image => {
+            Some(KernelFile::Image) if image.is_none() && until == ReadUntil::Image => {
                 let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
                 entry.take(size).read_to_end(&mut bytes)?;
                 image = Some(bytes);
             }
-            Some(Found::Config) => {
+            Some(KernelFile::Config) => {
                 let mut text = String::new();
                 entry.take(size).read_to_string(&mut text)?;
                 config = Some(Config::parse(&text)).filter(|config| !config.is_empty());
             }
             _ => {}
         }
-        if config.is_some() && (image.is_some() || wanted == Wanted::Config) {
+        if config.is_some() && (image.is_some() || until == ReadUntil::Config) {
             break;
         }
     }
     Ok((image, config))
 }
 
-enum Found {
+/// The files of a package that perfsec reads.
+enum KernelFile {
     Image,
     Config,
 }
 
-fn kind(place: &[&str]) -> Option<Found> {
-    match place {
-        ["boot", name] if name.starts_with("vmlinuz-") => Some(Found::Image),
-        ["boot", name] if name.starts_with("config-") => Some(Found::Config),
+fn kernel_file(parts: &[&str]) -> Option<KernelFile> {
+    match parts {
+        ["boot", name] if name.starts_with("vmlinuz-") => Some(KernelFile::Image),
+        ["boot", name] if name.starts_with("config-") => Some(KernelFile::Config),
         ["usr", "lib", "modules", _, "vmlinuz"] | ["lib", "modules", _, "vmlinuz"] => {
-            Some(Found::Image)
+            Some(KernelFile::Image)
         }
         ["usr", "lib", "modules", _, "config"] | ["lib", "modules", _, "config"] => {
-            Some(Found::Config)
+            Some(KernelFile::Config)
         }
         _ => None,
     }
 }
 
-/// The names on the way to a file, without the `./` that every path of a package begins with.
-pub(crate) fn place(path: &Path) -> Vec<&str> {
+/// The components of a path, without the `./` that every path in a package begins with.
+pub(crate) fn components(path: &Path) -> Vec<&str> {
     path.components()
         .filter_map(|part| match part {
             Component::Normal(name) => name.to_str(),
@@ -197,23 +200,30 @@ mod tests {
     use super::*;
     use crate::kernel::fixture::deb;
 
-    fn read_deb(bytes: &[u8], wanted: Wanted) -> Result<Deb, DebError> {
+    fn read_deb(bytes: &[u8], until: ReadUntil) -> Result<Deb, DebError> {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("kernel.deb");
         std::fs::write(&path, bytes).unwrap();
-        read(&path, wanted)
+        read(&path, until)
     }
 
     #[rstest]
     #[case(".xz", &[("./boot/config-6.1", "CONFIG_AUDIT=y"), ("./boot/vmlinuz-6.1", "kernel")])]
     #[case(".gz", &[("./boot/vmlinuz-6.1", "kernel"), ("./boot/config-6.1", "CONFIG_AUDIT=y")])]
-    #[case(".zst", &[("./usr/lib/modules/6.1/config", "CONFIG_AUDIT=y"), ("./usr/lib/modules/6.1/vmlinuz", "kernel")])]
-    #[case("", &[("./boot/vmlinuz-6.1", "kernel"), ("./boot/zz", ""), ("./boot/config-6.1", "CONFIG_AUDIT=y")])]
-    fn both_layouts_are_read_in_every_packing(
+    #[case(".zst", &[
+        ("./usr/lib/modules/6.1/config", "CONFIG_AUDIT=y"),
+        ("./usr/lib/modules/6.1/vmlinuz", "kernel"),
+    ])]
+    #[case("", &[
+        ("./boot/vmlinuz-6.1", "kernel"),
+        ("./boot/zz", ""),
+        ("./boot/config-6.1", "CONFIG_AUDIT=y"),
+    ])]
+    fn both_layouts_are_read_in_every_compression(
         #[case] packing: &str,
         #[case] files: &[(&str, &str)],
     ) {
-        let deb = read_deb(&deb(packing, files), Wanted::Image).unwrap();
+        let deb = read_deb(&deb(packing, files), ReadUntil::Image).unwrap();
         assert_eq!((deb.package.as_str(), deb.version.as_str()), ("linux-image-test", "6.1.192-2"));
         assert_eq!(deb.image.as_deref(), Some(b"kernel".as_slice()));
         assert!(deb.config.unwrap().is_set("CONFIG_AUDIT"));
@@ -222,21 +232,21 @@ mod tests {
     #[test]
     fn an_image_without_a_config_is_enough() {
         let files = [("./usr/lib/modules/7.3/vmlinuz", "kernel"), ("./usr/share/doc/x", "")];
-        let deb = read_deb(&deb(".xz", &files), Wanted::Image).unwrap();
+        let deb = read_deb(&deb(".xz", &files), ReadUntil::Image).unwrap();
         assert!(deb.image.is_some() && deb.config.is_none());
     }
 
     #[test]
     fn a_config_can_be_read_alone() {
         let files = [("./usr/lib/modules/7.3/config", "CONFIG_AUDIT=y")];
-        let deb = read_deb(&deb(".xz", &files), Wanted::Config).unwrap();
+        let deb = read_deb(&deb(".xz", &files), ReadUntil::Config).unwrap();
         assert!(deb.config.is_some());
     }
 
     #[test]
     fn a_package_without_a_kernel_is_named() {
         let files = [("./usr/lib/debug/boot/vmlinux-6.1", "symbols")];
-        let error = read_deb(&deb(".xz", &files), Wanted::Image).unwrap_err();
+        let error = read_deb(&deb(".xz", &files), ReadUntil::Image).unwrap_err();
         assert!(error.to_string().contains("linux-image-test 6.1.192-2"), "{error}");
     }
 
@@ -252,7 +262,7 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             bytes.truncate(cut.index(bytes.len() + 1));
-            let _ = read_deb(&bytes, Wanted::Image);
+            let _ = read_deb(&bytes, ReadUntil::Image);
         }
     }
 }

@@ -1,29 +1,29 @@
-//! The seven ways in which a kernel image is compressed.
+//! Decompresses kernel images.
 //!
-//! The formats are those that `scripts/Makefile.lib` of the kernel writes; two of them (lzop's
-//! file and LZ4's legacy frame) are containers that the crates for the codecs do not read.
+//! The seven formats are those that the kernel's `scripts/Makefile.lib` writes. Two of them (the
+//! lzop file and LZ4's legacy frame) are containers that the codec crates do not read.
 
 use std::fmt;
 use std::io::{self, Read, Seek};
 
 use zstd::zstd_safe::find_frame_compressed_size;
 
-/// No kernel is larger than this when it is unpacked; a damaged length must not eat the host.
+/// Largest uncompressed kernel, in bytes. A corrupt length must not exhaust the host's memory.
 pub(super) const LIMIT: usize = 512 << 20;
 
-/// The most memory that an xz or lzma dictionary may ask for.
+/// Largest xz or lzma dictionary, in bytes.
 pub(super) const DICTIONARY_LIMIT: u64 = 256 << 20;
 
-/// Unit in which lzop compresses (`LZO_BLOCK_SIZE` in the kernel's `decompress_unlzo.c`).
+/// Block size of lzop (`LZO_BLOCK_SIZE` in the kernel's `decompress_unlzo.c`).
 const LZO_BLOCK: usize = 256 << 10;
 
-/// Unit in which `lz4 -l` compresses (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`).
+/// Block size of `lz4 -l` (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`).
 const LZ4_BLOCK: usize = 8 << 20;
 
 const LZ4_LEGACY_MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 const LZOP_MAGIC: [u8; 9] = *b"\x89LZO\0\r\n\x1a\n";
 
-/// A compression of the kernel's build (`CONFIG_KERNEL_GZIP` and so on).
+/// A compression format of the kernel's build (`CONFIG_KERNEL_GZIP` and so on).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// `CONFIG_KERNEL_GZIP`
@@ -32,7 +32,7 @@ pub enum Compression {
     Bzip2,
     /// `CONFIG_KERNEL_LZMA`
     Lzma,
-    /// `CONFIG_KERNEL_XZ`, on x86 with its branch filter
+    /// `CONFIG_KERNEL_XZ`, on x86 with the BCJ filter
     Xz,
     /// `CONFIG_KERNEL_LZO`
     Lzo,
@@ -42,29 +42,29 @@ pub enum Compression {
     Zstd,
 }
 
-/// Why a stream could not be unpacked.
+/// A stream that cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum DecompressError {
-    /// It grows past the largest size that is believed.
+    /// The output exceeds the limit.
     #[error("unpack {compression} data: it grows past {} MiB, which no kernel does", .limit >> 20)]
     TooLarge {
-        /// What it claims to be.
+        /// Format, from the magic number.
         compression: Compression,
         /// In bytes.
         limit: usize,
     },
-    /// It is damaged.
+    /// The stream is corrupt or truncated.
     #[error("unpack {compression} data: {reason}")]
     Damaged {
-        /// What it claims to be.
+        /// Format, from the magic number.
         compression: Compression,
-        /// In the words of the decoder.
+        /// The decoder's message.
         reason: String,
     },
 }
 
 impl Compression {
-    /// Recognises a stream by how it begins.
+    /// Recognises a stream by its magic number.
     pub fn detect(data: &[u8]) -> Option<Self> {
         let known: [(&[u8], Self); 7] = [
             (b"\x1f\x8b\x08", Self::Gzip),
@@ -73,14 +73,14 @@ impl Compression {
             (&LZOP_MAGIC, Self::Lzo),
             (&LZ4_LEGACY_MAGIC, Self::Lz4),
             (b"\x28\xb5\x2f\xfd", Self::Zstd),
-            // Properties (lc=3, lp=0, pb=2) and the low half of a dictionary size: lzma has no magic.
+            // lzma has no magic: properties lc=3, lp=0, pb=2 and half of the dictionary size.
             (b"\x5d\0\0", Self::Lzma),
         ];
         known.iter().find(|(magic, _)| data.starts_with(magic)).map(|(_, kind)| *kind)
     }
 
-    /// Unpacks the one stream that `data` begins with. `expected` is the size that the image
-    /// claims: a hint, except that of a zstd stream nothing larger is accepted.
+    /// Unpacks the first stream in `data`. `expected` is the size that the image claims, in bytes:
+    /// a hint for most formats, the upper limit for zstd.
     pub fn unpack(self, data: &[u8], expected: usize) -> Result<Vec<u8>, DecompressError> {
         self.unpack_within(data, expected, LIMIT)
     }
@@ -138,14 +138,14 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Reads one byte more than is allowed, so that the caller sees when there is more.
+/// Reads up to `limit + 1` bytes, so that the caller notices an oversized stream.
 fn drain(reader: impl Read, mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
     reader.take(limit as u64 + 1).read_to_end(&mut out)?;
     Ok(out)
 }
 
-/// [`drain`] by way of a file: the decoder's dictionary of 32 MiB is gone before the output of
-/// twice that size is in memory.
+/// [`drain`] through a temporary file, which keeps peak memory low: the decoder's 32 MiB
+/// dictionary is freed before the output, twice that size, is read into memory.
 fn spill(reader: impl Read, mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
     let Ok(mut file) = tempfile::tempfile() else { return drain(reader, out, limit) };
     io::copy(&mut reader.take(limit as u64 + 1), &mut file)?;
@@ -154,8 +154,8 @@ fn spill(reader: impl Read, mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8
     Ok(out)
 }
 
-/// Unpacks straight into the output: kernels are packed with a window of 128 MiB, which a
-/// streaming decoder would have to hold a second time.
+/// Unpacks straight into the output. The kernel's build uses a window of 128 MiB, and a streaming
+/// decoder would hold that in memory a second time.
 fn unpack_zstd(data: &[u8], mut out: Vec<u8>) -> io::Result<Vec<u8>> {
     let end = find_frame_compressed_size(data)
         .map_err(|code| damaged(zstd::zstd_safe::get_error_name(code)))?;
@@ -185,7 +185,7 @@ fn unpack_lz4_legacy(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<
     Ok(out)
 }
 
-/// Unpacks the file format of lzop, whose header is laid out as in the kernel's `parse_header`.
+/// Unpacks an lzop file; see `parse_header()` in the kernel's `lib/decompress_unlzo.c`.
 fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8>> {
     const WITH_LEVEL: u16 = 0x0940;
     const HAS_FILTER: u32 = 0x800;
@@ -196,11 +196,11 @@ fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8
     rest.take(LZOP_MAGIC.len())?;
     let version = rest.take(2)?;
     let version = u16::from_be_bytes(version.try_into().unwrap_or_default());
-    // Version of the library, version needed (since 0.940), method, level (since 0.940).
+    // Library version, version needed to extract (since 0.940), method, level (since 0.940).
     rest.take(if version >= WITH_LEVEL { 6 } else { 3 })?;
     let flags = rest.u32_be()?;
     rest.take(if flags & HAS_FILTER != 0 { 4 } else { 0 })?;
-    // Mode and time, and the name with its length and the header's checksum.
+    // Mode and mtime; then the length of the name, the name, and the header's checksum.
     rest.take(if version >= WITH_LEVEL { 12 } else { 8 })?;
     let name = usize::from(rest.take(1)?.first().copied().unwrap_or_default());
     rest.take(name + 4)?;
@@ -213,7 +213,7 @@ fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8
         }
         let packed = rest.u32_be()? as usize;
         if plain > LZO_BLOCK || packed > plain {
-            return Err(damaged("a block is larger than lzop makes them"));
+            return Err(damaged("a block is larger than lzop's block size"));
         }
         rest.take(sums(SUMS_OF_PLAIN))?;
         if packed == plain {
@@ -222,19 +222,19 @@ fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8
         }
         rest.take(sums(SUMS_OF_PACKED))?;
         let bytes = rest.take(packed)?;
-        // lzokay-native 0.1 checks the input's end and not where it points back to.
+        // lzokay-native 0.1 checks for the end of the input, but panics on a bad back-reference.
         let block = std::panic::catch_unwind(|| lzokay_native::decompress_all(bytes, Some(plain)))
-            .map_err(|_| damaged("a block points to before its start"))?
+            .map_err(|_| damaged("a back-reference points before the start of its block"))?
             .map_err(|error| damaged(format!("{error:?}")))?;
         if block.len() != plain {
-            return Err(damaged("a block has another size than it says"));
+            return Err(damaged("a block does not have the size in its header"));
         }
         out.extend_from_slice(&block);
     }
     Ok(out)
 }
 
-/// What is left to read of a container.
+/// The unread rest of a container.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -250,7 +250,7 @@ impl<'a> Bytes<'a> {
 }
 
 fn cut_short() -> io::Error {
-    damaged("it ends too early")
+    damaged("unexpected end of data")
 }
 
 fn damaged(reason: impl ToString) -> io::Error {
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::kernel::fixture::{ALL, pack};
 
-    /// Larger than a block of lzop, with runs and with x86 calls that the branch filter changes.
+    /// Larger than an lzop block, with runs and with x86 calls that the BCJ filter changes.
     static PLAIN: LazyLock<Vec<u8>> = LazyLock::new(|| {
         (0..60_000u32)
             .flat_map(|at| if at % 7 == 0 { [0xe8, 0x10, at as u8, 0, 0] } else { [at as u8; 5] })
@@ -277,13 +277,13 @@ mod tests {
         LazyLock::new(|| ALL.map(|kind| pack(kind, &PLAIN)).into());
 
     #[rstest]
-    fn every_compression_gives_back_what_was_packed(
+    fn every_format_unpacks_what_was_packed(
         #[values(0, 1, 2, 3, 4, 5, 6)] which: usize,
         #[values(false, true)] followed: bool,
     ) {
         let (compression, mut packed) = (ALL[which], PACKED[which].clone());
         assert_eq!(Compression::detect(&packed), Some(compression));
-        // The legacy frame of LZ4 has no end of its own.
+        // An LZ4 legacy frame has no end mark.
         if followed && compression != Compression::Lz4 {
             packed.extend_from_slice(b"something else");
         }
@@ -291,13 +291,13 @@ mod tests {
     }
 
     #[rstest]
-    fn what_grows_past_the_limit_is_refused(#[values(0, 1, 2, 3, 4, 5)] which: usize) {
+    fn output_past_the_limit_is_refused(#[values(0, 1, 2, 3, 4, 5)] which: usize) {
         let error = ALL[which].unpack_within(&PACKED[which], 0, 100_000).unwrap_err();
         assert!(matches!(error, DecompressError::TooLarge { .. }), "{error}");
     }
 
     #[rstest]
-    fn a_stream_that_is_cut_is_damaged(#[values(0, 1, 2, 3, 4, 5, 6)] which: usize) {
+    fn a_truncated_stream_is_damaged(#[values(0, 1, 2, 3, 4, 5, 6)] which: usize) {
         let (compression, packed) = (ALL[which], &PACKED[which]);
         let error = compression.unpack(&packed[..packed.len() / 2], PLAIN.len()).unwrap_err();
         assert!(matches!(error, DecompressError::Damaged { .. }), "{error}");

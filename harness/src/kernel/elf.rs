@@ -1,28 +1,28 @@
-//! What an uncompressed kernel tells about itself: its machine, its segments and its notes.
+//! The ELF headers of an uncompressed kernel: machine, segments and notes.
 
 use object::elf::{self, FileHeader64, NoteType};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
 
-/// Note in which a kernel puts its 32-bit entry point for PVH (`include/xen/interface/elfnote.h`).
+/// Note with the kernel's 32-bit PVH entry point (`include/xen/interface/elfnote.h`).
 const XEN_ELFNOTE_PHYS32_ENTRY: NoteType = NoteType(18);
 
 type Header = FileHeader64<Endianness>;
 
-/// An ELF file that is not what perfsec boots, and what it is.
+/// An ELF file that perfsec cannot boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ElfError {
-    /// Built for another processor.
+    /// For another architecture, by name.
     Machine(String),
-    /// Nothing that is loaded and entered.
+    /// Not an executable; names the type of file.
     Kind(&'static str),
-    /// Its headers make no sense.
+    /// Invalid headers.
     Damaged(String),
 }
 
-/// Where the part that is loaded ends in the file; debug information may follow.
+/// File offset of the end of the last segment; debug information may follow it.
 ///
-/// `start` is the beginning of the file with all program headers in it.
+/// `start` is the beginning of the file and includes all program headers.
 pub(crate) fn loaded_end(start: &[u8]) -> Result<u64, ElfError> {
     let (header, endian) = header(start)?;
     let segments = header.program_headers(endian, start).map_err(damaged)?;
@@ -33,7 +33,7 @@ pub(crate) fn loaded_end(start: &[u8]) -> Result<u64, ElfError> {
         .ok_or_else(|| ElfError::Damaged("a segment ends past the end of any file".to_owned()))
 }
 
-/// Whether the kernel can be entered through PVH, as QEMU's `-kernel` enters an ELF file.
+/// True if the kernel has a PVH entry point, which QEMU's `-kernel` needs for an ELF file.
 pub(crate) fn has_pvh_entry(vmlinux: &[u8]) -> Result<bool, ElfError> {
     let (header, endian) = header(vmlinux)?;
     for segment in header.program_headers(endian, vmlinux).map_err(damaged)? {
@@ -51,7 +51,7 @@ fn header(data: &[u8]) -> Result<(&Header, Endianness), ElfError> {
     match FileKind::parse(data).map_err(damaged)? {
         FileKind::Elf64 => {}
         FileKind::Elf32 => return Err(ElfError::Machine("a 32-bit processor".to_owned())),
-        _ => return Err(ElfError::Damaged("it is no ELF file".to_owned())),
+        _ => return Err(ElfError::Damaged("not an ELF file".to_owned())),
     }
     let header = Header::parse(data).map_err(damaged)?;
     let endian = header.endian().map_err(damaged)?;
@@ -68,7 +68,7 @@ fn header(data: &[u8]) -> Result<(&Header, Endianness), ElfError> {
         return Err(ElfError::Machine(machine));
     }
     match header.e_type(endian) {
-        // A position-independent kernel would be ET_DYN; its banner tells it from a program.
+        // A position-independent kernel is ET_DYN; only the banner distinguishes it from a program.
         elf::ET_EXEC | elf::ET_DYN => Ok((header, endian)),
         elf::ET_REL => Err(ElfError::Kind("an object file or kernel module")),
         elf::ET_CORE => Err(ElfError::Kind("a core dump")),
@@ -88,7 +88,7 @@ mod tests {
     use crate::kernel::fixture::{Shape, vmlinux};
 
     #[test]
-    fn the_pvh_note_is_found_when_it_is_there() {
+    fn the_pvh_note_is_found() {
         let with = vmlinux(&Shape::default());
         let without = vmlinux(&Shape { pvh: false, ..Shape::default() });
         assert_eq!(has_pvh_entry(&with), Ok(true));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn another_processor_is_named() {
+    fn another_architecture_is_named() {
         let arm = vmlinux(&Shape { machine: 183, ..Shape::default() });
         assert_eq!(has_pvh_entry(&arm), Err(ElfError::Machine("aarch64".to_owned())));
     }

@@ -1,5 +1,4 @@
-//! Kernel images for tests, made of a few lines of text: packed and wrapped as the kernel's own
-//! build does it.
+//! Small kernel images for tests, compressed and wrapped as the kernel's own build does it.
 
 use std::io::Write;
 
@@ -21,7 +20,7 @@ pub(crate) const ALL: [Compression; 7] = [
 pub(crate) const BANNER: &str = "Linux version 6.1.0-56-amd64 (debian-kernel@lists.debian.org) \
     (gcc-12 (Debian 12.2.0-14) 12.2.0) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)";
 
-/// Packs as `scripts/Makefile.lib` does, without the size that it appends.
+/// Compresses as `scripts/Makefile.lib` does, without the size that it appends.
 pub(crate) fn pack(compression: Compression, plain: &[u8]) -> Vec<u8> {
     match compression {
         Compression::Gzip => {
@@ -82,7 +81,7 @@ pub(crate) fn pack(compression: Compression, plain: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What a [`vmlinux`] is to be like.
+/// The variable parts of a [`vmlinux`].
 pub(crate) struct Shape {
     pub(crate) machine: u16,
     pub(crate) pvh: bool,
@@ -96,7 +95,7 @@ impl Default for Shape {
     }
 }
 
-/// An ELF executable with a note segment and one to load that holds the banner.
+/// An ELF executable with a note segment, and a load segment that holds the banner.
 pub(crate) fn vmlinux(shape: &Shape) -> Vec<u8> {
     const HEADERS: usize = 64 + 2 * 56;
     let mut note = Vec::new();
@@ -162,14 +161,14 @@ pub(crate) fn bz_image(compression: Compression, vmlinux: &[u8]) -> Vec<u8> {
     image
 }
 
-/// A Debian package with these files, its content packed as the ending says.
+/// A Debian package with these files; `packing` is the suffix of its `data.tar`.
 pub(crate) fn deb(packing: &str, files: &[(&str, &str)]) -> Vec<u8> {
     let bytes: Vec<(&str, &[u8])> =
         files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
     deb_of_bytes(packing, &bytes)
 }
 
-/// [`deb`] with files that are not text.
+/// [`deb`] with binary files.
 pub(crate) fn deb_of_bytes(packing: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     let control = b"Package: linux-image-test\nVersion: 6.1.192-2\nArchitecture: amd64\n";
     let packed = match packing {

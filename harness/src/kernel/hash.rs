@@ -1,4 +1,4 @@
-//! SHA-256 of files, by which everything is named.
+//! SHA-256 sums, which name everything in the cache.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The hash of bytes in memory, in hexadecimal.
-pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+/// SHA-256 of bytes in memory, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// The hash of a file, from its beginning.
-pub(crate) fn of_file(file: &mut File) -> io::Result<String> {
+/// SHA-256 of an open file, from its beginning.
+pub(crate) fn sha256_file(file: &mut File) -> io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
@@ -24,9 +24,9 @@ pub(crate) fn of_file(file: &mut File) -> io::Result<String> {
     }
 }
 
-/// The hash of the file of that name.
-pub(crate) fn of_path(path: &Path) -> io::Result<String> {
-    of_file(&mut File::open(path)?)
+/// SHA-256 of the file at this path.
+pub(crate) fn sha256_path(path: &Path) -> io::Result<String> {
+    sha256_file(&mut File::open(path)?)
 }
 
 fn hexadecimal(hash: &[u8]) -> String {

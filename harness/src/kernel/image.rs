@@ -1,4 +1,4 @@
-//! Kernel images: recognise one, unpack it, and read what it says about itself.
+//! Kernel images: recognises the format, unpacks it, and reads version and configuration.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -15,84 +15,83 @@ use super::decompress::{self, Compression, DecompressError};
 use super::elf::{self, ElfError};
 use super::version::KernelVersion;
 
-/// How QEMU enters a kernel.
+/// The entry point that QEMU uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "Entry")]
-pub enum Boot {
-    /// The uncompressed kernel, through its PVH entry: the guest does not unpack anything.
+pub enum EntryPoint {
+    /// The PVH entry of the uncompressed kernel: nothing is unpacked in the guest.
     Pvh,
-    /// The image as it came, which unpacks itself in the guest.
+    /// The boot image, which unpacks itself in the guest.
     BzImage,
 }
 
-/// What an image is and says about itself.
+/// A parsed kernel image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// The uncompressed kernel, if the image was packed.
     pub unpacked: Option<Vec<u8>>,
-    /// How it is entered.
-    pub how: Boot,
-    /// The architecture that it is for.
+    /// The entry point that QEMU uses.
+    pub how: EntryPoint,
+    /// The architecture it was built for.
     pub arch: Arch,
-    /// What `uname -r` says.
+    /// Kernel release, as in `uname -r`.
     pub release: String,
-    /// Its version.
+    /// Kernel version, from the release or Debian's banner.
     pub version: KernelVersion,
-    /// What `/proc/version` says, in one line.
+    /// The text of `/proc/version`, in one line.
     pub banner: String,
-    /// Who built it, if the banner tells: `debian`, `fedora`…
+    /// Distribution that built it, from the release and the banner: `debian`, `fedora`…
     pub distribution: Option<String>,
-    /// The configuration that it carries (`CONFIG_IKCONFIG=y`), if it does.
+    /// The embedded configuration (`CONFIG_IKCONFIG=y`).
     pub config: Option<Config>,
 }
 
-/// Why a file is not a kernel that perfsec can boot.
+/// A file that is not a kernel that perfsec can boot.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// It is something else.
+    /// Another kind of file.
     #[error("recognise a kernel: it looks like {0}; expected a bzImage, a vmlinux or a .deb")]
     NotAKernel(String),
-    /// It is a kernel for another processor.
+    /// A kernel for another architecture.
     #[error("use a kernel for {0}: perfsec boots kernels for x86_64 only")]
     WrongArchitecture(String),
     /// The file ends before the kernel does.
     #[error("read the whole kernel: the image needs {needed} bytes and has {found}; copy it again")]
     Truncated {
-        /// Bytes that its header promises.
+        /// Size according to the header, in bytes.
         needed: u64,
-        /// Bytes that are there.
+        /// Size of the file, in bytes.
         found: u64,
     },
-    /// Its header is from before Linux 2.6.26.
+    /// A boot header from before Linux 2.6.26.
     #[error("read a boot header of protocol {}.{}: perfsec needs 2.8 or newer", .0 >> 8, .0 & 0xff)]
     OldProtocol(u16),
-    /// It is packed in a way that no kernel of ours knows.
-    #[error("unpack the kernel: its compression is unknown, it begins with {0}")]
+    /// The payload has none of the magic numbers that kernels use.
+    #[error("unpack the kernel: unknown compression, it begins with {0}")]
     UnknownCompression(String),
-    /// It is packed and damaged.
+    /// The payload is corrupt.
     #[error("unpack the kernel")]
     Unpack(#[from] DecompressError),
-    /// It has no `Linux version` banner with a version in it.
+    /// No `Linux version` banner with a version in it.
     #[error("find the kernel's version: {0}")]
     NoVersion(String),
-    /// An uncompressed kernel that QEMU cannot enter.
+    /// An uncompressed kernel without a PVH entry, which QEMU cannot boot.
     #[error(
-        "boot an uncompressed kernel that has no PVH entry (CONFIG_PVH=y makes one): \
+        "boot an uncompressed kernel without a PVH entry (CONFIG_PVH=y adds it): \
          give the bzImage instead"
     )]
     NoEntry,
-    /// It is larger than any kernel.
+    /// Larger than [`decompress::LIMIT`].
     #[error("read the kernel: it is larger than {} MiB", decompress::LIMIT >> 20)]
     TooLarge,
 }
 
 impl Image {
-    /// Reads an image that is wholly in memory, or of an uncompressed kernel the part that
-    /// is loaded.
+    /// Parses an image in memory: the whole file, or the loaded part of an uncompressed kernel.
     pub fn parse(image: &[u8]) -> Result<Self, ImageError> {
         if image.starts_with(b"\x7fELF") {
-            return Self::of_vmlinux(image, None);
+            return Self::parse_vmlinux(image, None);
         }
         let header = BootHeader::parse(image).map_err(|error| match error {
             HeaderError::Absent => not_a_boot_image(image),
@@ -100,13 +99,13 @@ impl Image {
             HeaderError::TooOld(protocol) => ImageError::OldProtocol(protocol),
         })?;
         let vmlinux = unpack(image, &header)?;
-        let mut parsed = Self::of_vmlinux(&vmlinux, Some(image))?;
+        let mut parsed = Self::parse_vmlinux(&vmlinux, Some(image))?;
         parsed.unpacked = Some(vmlinux);
         Ok(parsed)
     }
 
-    /// Reads an uncompressed kernel; `packed` is the boot image that it came in.
-    fn of_vmlinux(vmlinux: &[u8], packed: Option<&[u8]>) -> Result<Self, ImageError> {
+    /// Parses an uncompressed kernel; `packed` is the boot image that contained it.
+    fn parse_vmlinux(vmlinux: &[u8], packed: Option<&[u8]>) -> Result<Self, ImageError> {
         let needed = elf::loaded_end(vmlinux)?;
         if needed > vmlinux.len() as u64 {
             return Err(ImageError::Truncated { needed, found: vmlinux.len() as u64 });
@@ -116,12 +115,12 @@ impl Image {
             None => ImageError::NotAKernel("an ELF program, not the kernel".to_owned()),
         })?;
         let how = match (elf::has_pvh_entry(vmlinux)?, packed) {
-            (true, _) => Boot::Pvh,
-            (false, Some(_)) => Boot::BzImage,
+            (true, _) => EntryPoint::Pvh,
+            (false, Some(_)) => EntryPoint::BzImage,
             (false, None) => return Err(ImageError::NoEntry),
         };
         let release = banner.split(' ').nth(2).unwrap_or_default().to_owned();
-        let version = KernelVersion::of(&release, &banner)
+        let version = KernelVersion::from_banner(&release, &banner)
             .map_err(|error| ImageError::NoVersion(error.to_string()))?;
         Ok(Self {
             unpacked: None,
@@ -147,8 +146,8 @@ impl From<ElfError> for ImageError {
     }
 }
 
-/// Reads of an open file what [`Image::parse`] needs: all of it, or of an uncompressed kernel the
-/// part that is loaded, since half a gigabyte of debug information may follow.
+/// Reads what [`Image::parse`] needs: the whole file, or the loaded part of an uncompressed kernel,
+/// which half a gigabyte of debug information may follow.
 pub(crate) fn read_image(file: &mut File) -> std::io::Result<Result<Vec<u8>, ImageError>> {
     const PROGRAM_HEADERS: u64 = 64 << 10;
     file.seek(SeekFrom::Start(0))?;
@@ -172,7 +171,7 @@ pub(crate) fn read_image(file: &mut File) -> std::io::Result<Result<Vec<u8>, Ima
     Ok(Ok(image))
 }
 
-/// Whether a file begins like a Debian package.
+/// True if a file begins like a Debian package.
 pub(crate) fn is_deb(path: &Path) -> std::io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(21).read_to_end(&mut start)?;
@@ -189,7 +188,8 @@ fn unpack(image: &[u8], header: &BootHeader) -> Result<Vec<u8>, ImageError> {
     }
     let compression = Compression::detect(payload)
         .ok_or_else(|| ImageError::UnknownCompression(first_bytes(payload)))?;
-    // The size comes last. Only gzip writes it itself; for the others the build appends it.
+    // The last four bytes are the uncompressed size: part of a gzip stream, but appended to the
+    // others by the kernel's build.
     let (stream, size) = payload.split_last_chunk::<4>().ok_or(ImageError::Truncated {
         needed: header.payload.start as u64 + 4,
         found: image.len() as u64,
@@ -230,8 +230,8 @@ fn first_bytes(data: &[u8]) -> String {
     bytes.join(" ")
 }
 
-/// The line of `linux_banner`. Since 6.1 a kernel holds it twice: `init/version.c` makes one with
-/// an empty build number to find the size, and the last link adds the one that is printed.
+/// The text of `linux_banner`. Since 6.1 an image holds it twice: `init/version.c` defines a weak
+/// one without a build number, to get its size, and the final link adds the one that is printed.
 fn banner(vmlinux: &[u8]) -> Option<String> {
     const START: &[u8] = b"Linux version ";
     const LONGEST: usize = 512;
@@ -239,7 +239,7 @@ fn banner(vmlinux: &[u8]) -> Option<String> {
         let line = &vmlinux[at..vmlinux.len().min(at + LONGEST)];
         let end = line.iter().position(|byte| !(b' '..=b'~').contains(byte))?;
         let line = std::str::from_utf8(&line[..end]).ok()?;
-        // The format of /proc/version begins alike, with `%s` for the version.
+        // The format string of /proc/version begins the same, with `%s` for the version.
         line.as_bytes().get(START.len())?.is_ascii_digit().then(|| line.to_owned())
     });
     let first = banners.next()?;
@@ -254,7 +254,7 @@ fn banner(vmlinux: &[u8]) -> Option<String> {
     Some(banners.find(numbered).unwrap_or(first))
 }
 
-/// The distribution whose mark a release name or banner carries.
+/// The distribution, recognised by a pattern in the release or the banner.
 fn distribution(release: &str, banner: &str) -> Option<&'static str> {
     let marks = [
         (banner, "debian-kernel@lists.debian.org", "debian"),
@@ -267,10 +267,10 @@ fn distribution(release: &str, banner: &str) -> Option<&'static str> {
     marks.iter().find(|(text, mark, _)| text.contains(mark)).map(|(_, _, name)| *name)
 }
 
-/// The configuration between the marks of `kernel/configs.c`.
+/// The configuration between the markers of `kernel/configs.c`.
 fn embedded_config(vmlinux: &[u8]) -> Option<Config> {
     const LONGEST: u64 = 4 << 20;
-    // The mark is also in scripts and strings; what follows the real one is a gzip stream.
+    // Strings of the image contain the marker too; only the real one precedes a gzip stream.
     let start = memmem::find(vmlinux, b"IKCFG_ST\x1f\x8b")? + b"IKCFG_ST".len();
     let mut text = String::new();
     flate2::read::GzDecoder::new(&vmlinux[start..]).take(LONGEST).read_to_string(&mut text).ok()?;
@@ -288,10 +288,10 @@ mod tests {
     use crate::kernel::fixture::{ALL, BANNER, Shape, bz_image, vmlinux};
 
     #[rstest]
-    fn a_boot_image_is_read_whatever_packed_it(#[values(0, 1, 2, 3, 4, 5, 6)] which: usize) {
+    fn a_boot_image_is_parsed_in_every_compression(#[values(0, 1, 2, 3, 4, 5, 6)] which: usize) {
         let plain = vmlinux(&Shape::default());
         let image = Image::parse(&bz_image(ALL[which], &plain)).unwrap();
-        assert_eq!(image.how, Boot::Pvh);
+        assert_eq!(image.how, EntryPoint::Pvh);
         assert_eq!(image.release, "6.1.0-56-amd64");
         assert_eq!(image.version, KernelVersion::new(6, 1, 192));
         assert_eq!(image.banner, BANNER);
@@ -300,10 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_image_without_pvh_boots_as_it_came_and_a_vmlinux_without_it_does_not() {
+    fn without_pvh_a_boot_image_boots_unchanged_and_a_vmlinux_does_not_boot() {
         let plain = vmlinux(&Shape { pvh: false, ..Shape::default() });
         let image = Image::parse(&bz_image(Compression::Zstd, &plain)).unwrap();
-        assert_eq!(image.how, Boot::BzImage);
+        assert_eq!(image.how, EntryPoint::BzImage);
         assert!(matches!(Image::parse(&plain), Err(ImageError::NoEntry)));
     }
 
@@ -311,18 +311,18 @@ mod tests {
     #[case(b"Linux version 6.1.0 (a) # SMP\n\0..Linux version 6.1.0 (a) #1 SMP\n", "#1 SMP")]
     #[case(b"Linux version %s (%s)\nLinux version 5.10.0 (a) #7 SMP\n", "#7 SMP")]
     #[case(b"Linux version 6.1.0 (a) # SMP\n\0", "# SMP")]
-    fn the_banner_that_is_printed_is_taken(#[case] data: &[u8], #[case] end: &str) {
+    fn the_banner_with_a_build_number_is_preferred(#[case] data: &[u8], #[case] end: &str) {
         assert!(banner(data).unwrap().ends_with(end));
     }
 
     #[test]
-    fn an_uncompressed_kernel_is_used_as_it_is() {
+    fn an_uncompressed_kernel_is_not_unpacked() {
         let image = Image::parse(&vmlinux(&Shape::default())).unwrap();
-        assert_eq!((image.how, image.unpacked), (Boot::Pvh, None));
+        assert_eq!((image.how, image.unpacked), (EntryPoint::Pvh, None));
     }
 
     #[test]
-    fn a_config_inside_the_kernel_is_found() {
+    fn an_embedded_config_is_found() {
         let shape = Shape { config: Some("CONFIG_AUDIT=y\n"), ..Shape::default() };
         let image = Image::parse(&vmlinux(&shape)).unwrap();
         assert!(image.config.unwrap().is_set("CONFIG_AUDIT"));
@@ -336,19 +336,19 @@ mod tests {
     #[case(b"\xed\xab\xee\xdb\x03", "an RPM package")]
     #[case(b"\x00\xff\x10", "00 ff 10")]
     #[case(b"\x7fELF\x02\x01\x01", "a damaged ELF file")]
-    fn what_is_no_kernel_is_told_what_it_looks_like(#[case] bytes: &[u8], #[case] like: &str) {
+    fn the_error_says_what_another_file_looks_like(#[case] bytes: &[u8], #[case] like: &str) {
         let error = Image::parse(bytes).unwrap_err();
         assert!(matches!(&error, ImageError::NotAKernel(what) if what.contains(like)), "{error}");
     }
 
     #[test]
-    fn an_elf_program_is_no_kernel() {
+    fn an_elf_program_is_not_a_kernel() {
         let program = vmlinux(&Shape { banner: "Linux version %s", ..Shape::default() });
         assert!(matches!(Image::parse(&program), Err(ImageError::NotAKernel(_))));
     }
 
     #[test]
-    fn a_kernel_for_another_processor_is_named() {
+    fn a_kernel_for_another_architecture_is_named() {
         let mut arm = vec![0; 64];
         arm[0x38..0x3c].copy_from_slice(b"ARM\x64");
         let elf = vmlinux(&Shape { machine: 183, ..Shape::default() });
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_image_says_how_much_is_missing() {
+    fn the_error_of_a_truncated_image_has_both_sizes() {
         let image = bz_image(Compression::Xz, &vmlinux(&Shape::default()));
         for end in [0x210, 1000, image.len() - 100] {
             let error = Image::parse(&image[..end]).unwrap_err();
@@ -374,13 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_compression_shows_how_it_begins() {
+    fn the_error_of_an_unknown_compression_shows_the_first_bytes() {
         let mut image = bz_image(Compression::Gzip, &vmlinux(&Shape::default()));
         let start = BootHeader::parse(&image).unwrap().payload.start;
         image[start..start + 4].copy_from_slice(b"\xde\xad\xbe\xef");
         let error = Image::parse(&image).unwrap_err();
         assert!(
-            matches!(&error, ImageError::UnknownCompression(first) if first.starts_with("de ad be ef")),
+            matches!(&error, ImageError::UnknownCompression(first)
+                if first.starts_with("de ad be ef")),
             "{error}"
         );
     }
@@ -394,7 +395,10 @@ mod tests {
         #[test]
         fn a_damaged_image_never_panics(
             which in 0usize..7,
-            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
+            damage in proptest::collection::vec(
+                (any::<proptest::sample::Index>(), any::<u8>()),
+                1..8,
+            ),
             cut in any::<proptest::sample::Index>(),
         ) {
             static IMAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! Kernels: name one, fetch it, and make of it what QEMU boots.
+//! Kernels that others built: names, Debian's archive, image formats, and the cache of what boots.
 
 mod arch;
 mod boot_header;
@@ -21,12 +21,12 @@ pub(crate) mod fixture;
 pub use arch::Arch;
 pub use config::{Config, RELEVANT};
 pub use deb::DebError;
-pub(crate) use debian::Found;
-pub use debian::{AptError, Content, DebianError, KEYRING};
+pub(crate) use debian::ArchivePackage;
+pub use debian::{AptError, DebianError, PackageKind};
 pub use decompress::{Compression, DecompressError};
-pub use image::{Boot, Image, ImageError};
-pub use obtain::{KernelError, Options, default_spec, obtain, shipped};
-pub(crate) use obtain::{keep, kept};
+pub use image::{EntryPoint, Image, ImageError};
+pub use obtain::{ImageOptions, KernelError, default_spec, obtain, shipped_image};
+pub(crate) use obtain::{load_built, store_built};
 pub use record::{Kernel, KernelImage, Origin};
-pub use spec::{ImageSpec, ImageSpecError};
+pub use spec::{DebianSelector, ImageSpec, ImageSpecError};
 pub use version::{FixedIn, KernelVersion, VersionError, VersionPrefix};

@@ -1,4 +1,4 @@
-//! From the name of a kernel to one that boots, through the cache.
+//! Obtains a kernel by its name and prepares it to boot, through the cache.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,169 +9,176 @@ use serde::{Deserialize, Serialize};
 
 use super::arch::Arch;
 use super::config::Config;
-use super::deb::{self, DebError, Wanted};
-use super::debian::{Archive, DebianError};
+use super::deb::{self, DebError, ReadUntil};
+use super::debian::{Archive, DebianError, PackageKind};
 use super::hash;
-use super::image::{self, Boot, Image, ImageError};
+use super::image::{self, EntryPoint, Image, ImageError};
 use super::record::{Kernel, KernelImage, Origin};
-use super::spec::ImageSpec;
+use super::spec::{DebianSelector, ImageSpec};
 use super::version::KernelVersion;
 use crate::cache::{Cache, CacheError};
 use crate::host::OsRelease;
 use crate::interrupt::Interrupt;
 
-/// The room of the cache in which kernels are, by the SHA-256 of what they were made of.
+/// Cache directory of the kernels, named by the SHA-256 of the input.
 const ROOM: &str = "kernel";
 
-/// Changes when an entry of the cache would be made otherwise.
+/// Version of the cache entries. Increment it when the same input would give another entry.
 const FORMAT: u32 = 1;
 
-/// How a kernel is obtained.
+/// Options for obtaining a kernel.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct ImageOptions {
     newer_than: Option<SystemTime>,
 }
 
-impl Options {
-    /// Looks Debian's kernels up anew, once for all kernels that are obtained with these options.
+impl ImageOptions {
+    /// Fetches Debian's package lists again, once for all kernels obtained with these options.
     pub fn refreshing() -> Self {
         Self { newer_than: Some(SystemTime::now()) }
     }
 
-    /// Debian's archive as this host reaches it.
+    /// Debian's archive, with these options.
     pub(crate) fn archive<'a>(
         self,
         host: &'a OsRelease,
         cache: &'a Cache,
+        interrupt: &'a Interrupt,
         progress: &'a dyn Fn(&str),
     ) -> Archive<'a> {
-        Archive { cache, newer_than: self.newer_than, host_suite: host.debian_suite(), progress }
+        let (newer_than, host_suite) = (self.newer_than, host.debian_suite());
+        Archive { cache, newer_than, host_suite, interrupt, progress }
     }
 }
 
-/// Why a kernel could not be had. Its cause says what to do.
+/// A kernel that cannot be obtained. Its source says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The file cannot be read.
     #[error("read kernel {}", .path.display())]
     Read {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The name is that of a directory.
+    /// The path is a directory.
     #[error(
         "read kernel {}: it is a directory; give the image in it, such as arch/x86/boot/bzImage",
         .0.display()
     )]
     Directory(PathBuf),
-    /// The name is that of a pipe or a device.
+    /// The path is a pipe or a device.
     #[error("read kernel {}: it is not a regular file", .0.display())]
     NotAFile(PathBuf),
     /// The file is not a kernel that boots.
     #[error("use {} as a kernel", .path.display())]
     Image {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: ImageError,
     },
-    /// The package holds no kernel that boots.
+    /// The package has no kernel that boots.
     #[error("use {} as a kernel", .path.display())]
     Deb {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: DebError,
     },
-    /// Debian's archive.
+    /// Debian's archive failed.
     #[error(transparent)]
     Debian(#[from] DebianError),
-    /// The cache directory.
+    /// The cache failed, or the user interrupted the wait for another perfsec.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// There is no kernel to take where none is named.
+    /// No kernel was named, and the host has no default.
     #[error("choose a kernel: this host is {host}, not a Debian release; give --kernel")]
     NoDefault {
-        /// What it calls itself.
+        /// `PRETTY_NAME` of the host.
         host: String,
     },
 }
 
-/// The kernel to take when none is named: the newest stock kernel of the host's own suite.
+/// The default kernel: the newest stock kernel of the host's Debian suite.
 pub fn default_spec() -> Result<ImageSpec, KernelError> {
-    let host = OsRelease::of_host();
+    let host = OsRelease::detect();
     host.debian_suite()
-        .map(|suite| ImageSpec::DebianSuite(suite.to_owned()))
+        .map(|suite| ImageSpec::Debian(DebianSelector::Suite(suite.to_owned())))
         .ok_or_else(|| KernelError::NoDefault { host: host.name() })
 }
 
-/// Fetches a kernel and makes it ready to boot. `progress` is told, in a line without an end, what
-/// takes time.
+/// Fetches a kernel and prepares it to boot. `progress` gets a line, without a newline, before slow
+/// steps. `interrupt` ends the wait for another perfsec that works on the same kernel.
 pub fn obtain(
     spec: &ImageSpec,
     cache: &Cache,
-    options: Options,
+    options: ImageOptions,
+    interrupt: &Interrupt,
     progress: &dyn Fn(&str),
 ) -> Result<Kernel, KernelError> {
-    let host = OsRelease::of_host();
-    let archive = options.archive(&host, cache, progress);
+    let host = OsRelease::detect();
+    let archive = options.archive(&host, cache, interrupt, progress);
     let found = match spec {
-        ImageSpec::File(path) => return obtain_file(path, cache, progress),
-        ImageSpec::DebianSuite(name) => archive.of_suite(name)?,
-        ImageSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
+        ImageSpec::File(path) => return obtain_file(path, cache, interrupt, progress),
+        ImageSpec::Debian(selector) => archive.find(selector, PackageKind::Image)?,
     };
     let origin = Origin::Debian {
         suite: found.suite().to_owned(),
-        package: found.package().to_owned(),
+        package: found.name().to_owned(),
         version: found.version().to_owned(),
     };
     let key = found.key();
-    let stored = Stored { cache, key: &key, progress };
-    let made = stored.get_or_make(|| {
-        let path = archive.fetch_image(&found)?;
+    let entry = CacheEntry { cache, key: &key };
+    let cached = entry.get_or_make(interrupt, progress, || {
+        let path = archive.fetch(&found)?;
         let mut source = read_deb(&path)?;
         if let Some(path) = archive.fetch_config(&found)? {
-            let read = deb::read(&path, Wanted::Config)
+            let read = deb::read(&path, ReadUntil::Config)
                 .map_err(|error| KernelError::Deb { path: path.clone(), source: error })?;
             source.config = source.config.or(read.config);
         }
         Ok(source)
     })?;
-    Ok(made.kernel(cache, origin, None))
+    Ok(cached.into_kernel(cache, origin, None))
 }
 
-/// The image of a kernel as it was shipped: the `vmlinuz` that a boot loader would be given.
+/// The image as its distribution ships it: the `vmlinuz` that a boot loader loads.
 ///
 /// # Errors
 ///
 /// Those of [`obtain`].
-pub fn shipped(
+pub fn shipped_image(
     spec: &ImageSpec,
     cache: &Cache,
-    options: Options,
+    options: ImageOptions,
+    interrupt: &Interrupt,
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, KernelError> {
-    let host = OsRelease::of_host();
-    let archive = options.archive(&host, cache, progress);
+    let host = OsRelease::detect();
+    let archive = options.archive(&host, cache, interrupt, progress);
     let found = match spec {
         ImageSpec::File(path) => {
-            // Says what is wrong with a file that is no kernel.
-            obtain_file(path, cache, progress)?;
+            // For its error if the file is not a kernel.
+            obtain_file(path, cache, interrupt, progress)?;
             let failed = |source| KernelError::Read { path: path.clone(), source };
             return match image::is_deb(path).map_err(failed)? {
                 true => Ok(read_deb(path)?.image),
                 false => fs::read(path).map_err(failed),
             };
         }
-        ImageSpec::DebianSuite(name) => archive.of_suite(name)?,
-        ImageSpec::DebianVersion(wanted) => archive.of_version(wanted)?,
+        ImageSpec::Debian(selector) => archive.find(selector, PackageKind::Image)?,
     };
-    Ok(read_deb(&archive.fetch_image(&found)?)?.image)
+    Ok(read_deb(&archive.fetch(&found)?)?.image)
 }
 
-fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Kernel, KernelError> {
+fn obtain_file(
+    path: &Path,
+    cache: &Cache,
+    interrupt: &Interrupt,
+    progress: &dyn Fn(&str),
+) -> Result<Kernel, KernelError> {
     let failed = |source| KernelError::Read { path: path.to_path_buf(), source };
     let data = fs::metadata(path).map_err(failed)?;
     if data.is_dir() {
@@ -181,46 +188,46 @@ fn obtain_file(path: &Path, cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
         return Err(KernelError::NotAFile(path.to_path_buf()));
     }
     let mut file = File::open(path).map_err(failed)?;
-    let sha256 = hash::of_file(&mut file).map_err(failed)?;
-    let stored = Stored { cache, key: &sha256, progress };
+    let sha256 = hash::sha256_file(&mut file).map_err(failed)?;
+    let entry = CacheEntry { cache, key: &sha256 };
     let deb = image::is_deb(path).map_err(failed)?;
-    let made = stored.get_or_make(|| {
+    let cached = entry.get_or_make(interrupt, progress, || {
         if deb {
             return read_deb(path);
         }
         let bytes = image::read_image(&mut file)
             .map_err(failed)?
             .map_err(|source| KernelError::Image { path: path.to_path_buf(), source })?;
-        Ok(Source {
+        Ok(RawImage {
             path: path.to_path_buf(),
             image: bytes,
-            own: false,
+            must_copy: false,
             package: None,
             config: None,
         })
     })?;
     let given = path.to_path_buf();
-    let origin = match &made.package {
+    let origin = match &cached.package {
         Some((package, version)) => {
             Origin::Deb { path: given, package: package.clone(), version: version.clone() }
         }
         None => Origin::File { path: given },
     };
-    Ok(made.kernel(cache, origin, Some(path)))
+    Ok(cached.into_kernel(cache, origin, Some(path)))
 }
 
-/// A kernel that [`keep`] was given under this name, if it is still there.
-pub(crate) fn kept(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
-    let stored = Stored { cache, key, progress: &|_| {} };
-    stored.get().map(|made| made.kernel(cache, origin.clone(), None))
+/// Loads a kernel that [`store_built`] stored under this key, if it is still in the cache.
+pub(crate) fn load_built(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
+    let entry = CacheEntry { cache, key };
+    entry.load().map(|cached| cached.into_kernel(cache, origin.clone(), None))
 }
 
-/// Keeps a kernel that was built on this host, under a name that says what it was built from.
+/// Stores a kernel that was built on this host. `key` is a hash of what it was built from.
 ///
 /// # Errors
 ///
-/// When the image cannot be read, is none that boots, or cannot be written to the cache.
-pub(crate) fn keep(
+/// The image cannot be read, does not boot, or cannot be written to the cache.
+pub(crate) fn store_built(
     cache: &Cache,
     key: &str,
     origin: Origin,
@@ -229,40 +236,47 @@ pub(crate) fn keep(
 ) -> Result<Kernel, KernelError> {
     let image =
         fs::read(path).map_err(|source| KernelError::Read { path: path.to_path_buf(), source })?;
-    let source =
-        Source { path: path.to_path_buf(), image, own: true, package: None, config: Some(config) };
-    let made = Stored { cache, key, progress: &|_| {} }.make(source)?;
-    Ok(made.kernel(cache, origin, None))
+    let source = RawImage {
+        path: path.to_path_buf(),
+        image,
+        must_copy: true,
+        package: None,
+        config: Some(config),
+    };
+    let cached = CacheEntry { cache, key }.make(source)?;
+    Ok(cached.into_kernel(cache, origin, None))
 }
 
-fn read_deb(path: &Path) -> Result<Source, KernelError> {
+fn read_deb(path: &Path) -> Result<RawImage, KernelError> {
     let failed = |source| KernelError::Deb { path: path.to_path_buf(), source };
-    let deb = deb::read(path, Wanted::Image).map_err(failed)?;
+    let deb = deb::read(path, ReadUntil::Image).map_err(failed)?;
     let package = Some((deb.package, deb.version));
     let image = deb.image.unwrap_or_default();
-    Ok(Source { path: path.to_path_buf(), image, own: true, package, config: deb.config })
+    Ok(RawImage { path: path.to_path_buf(), image, must_copy: true, package, config: deb.config })
 }
 
-/// What a kernel is made of.
-struct Source {
-    /// To be named in errors.
+/// An image as it was found, before it is parsed.
+struct RawImage {
+    /// For error messages.
     path: PathBuf,
     image: Vec<u8>,
-    /// Whether the image is ours to keep: it came in a package, or is overwritten by the next build.
-    own: bool,
+    /// True if the cache needs a copy of the image, because it comes from a package or the next
+    /// build overwrites it.
+    must_copy: bool,
+    /// Name and version of the package.
     package: Option<(String, String)>,
     config: Option<Config>,
 }
 
-/// What the cache remembers of a kernel: all but where the user got it from.
+/// The cached form of a [`Kernel`]: everything but its origin.
 #[derive(Serialize, Deserialize)]
-struct Made {
+struct CachedKernel {
     format: u32,
-    /// Of the image, which is not the key where that came in a package.
+    /// SHA-256 of the image. The key differs if the image comes from a package or a build.
     sha256: String,
-    /// What boots: a file of the cache with its size, or nothing where the image itself does.
+    /// Name and size of the file in the cache that boots; `None` if the image itself boots.
     file: Option<(String, u64)>,
-    how: Boot,
+    how: EntryPoint,
     #[serde(default)]
     arch: Arch,
     release: String,
@@ -273,8 +287,9 @@ struct Made {
     config: Option<Config>,
 }
 
-impl Made {
-    fn kernel(self, cache: &Cache, origin: Origin, given: Option<&Path>) -> Kernel {
+impl CachedKernel {
+    /// `given` is the path of the image on the host, if the user gave one.
+    fn into_kernel(self, cache: &Cache, origin: Origin, given: Option<&Path>) -> Kernel {
         let given = || given.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.into()));
         let image = match &self.file {
             Some((name, _)) => cache.path(ROOM, name),
@@ -293,54 +308,55 @@ impl Made {
     }
 }
 
-/// One entry of the cache.
-struct Stored<'a> {
+/// The cache entry of one kernel.
+struct CacheEntry<'a> {
     cache: &'a Cache,
-    /// SHA-256 of the file that it is made of.
+    /// SHA-256 of the file, of Debian's packages, or of the build's input.
     key: &'a str,
-    progress: &'a dyn Fn(&str),
 }
 
-impl Stored<'_> {
+impl CacheEntry<'_> {
     fn get_or_make(
         &self,
-        source: impl FnOnce() -> Result<Source, KernelError>,
-    ) -> Result<Made, KernelError> {
-        if let Some(made) = self.get() {
-            return Ok(made);
+        interrupt: &Interrupt,
+        progress: &dyn Fn(&str),
+        source: impl FnOnce() -> Result<RawImage, KernelError>,
+    ) -> Result<CachedKernel, KernelError> {
+        if let Some(cached) = self.load() {
+            return Ok(cached);
         }
-        let _lock =
-            self.cache.lock(&format!("{ROOM}-{}", self.key), &Interrupt::default(), || {
-                (self.progress)("waiting for another perfsec that unpacks the same kernel");
-            })?;
-        match self.get() {
-            Some(made) => Ok(made),
+        let _lock = self.cache.lock(&format!("{ROOM}-{}", self.key), interrupt, || {
+            progress("waiting for another perfsec that unpacks the same kernel");
+        })?;
+        match self.load() {
+            Some(cached) => Ok(cached),
             None => self.make(source()?),
         }
     }
 
-    /// An entry is there when its description is and the file has the size that it says.
-    fn get(&self) -> Option<Made> {
+    /// Loads the entry, if it is complete: its file exists and has the recorded size.
+    fn load(&self) -> Option<CachedKernel> {
         let text = fs::read(self.cache.path(ROOM, &format!("{}.json", self.key))).ok()?;
-        let made: Made = serde_json::from_slice(&text).ok()?;
-        let whole = match &made.file {
+        let cached: CachedKernel = serde_json::from_slice(&text).ok()?;
+        let complete = match &cached.file {
             Some((name, size)) => {
                 fs::metadata(self.cache.path(ROOM, name)).is_ok_and(|data| data.len() == *size)
             }
             None => true,
         };
-        (made.format == FORMAT && whole).then_some(made)
+        (cached.format == FORMAT && complete).then_some(cached)
     }
 
-    fn make(&self, source: Source) -> Result<Made, KernelError> {
+    fn make(&self, source: RawImage) -> Result<CachedKernel, KernelError> {
         let failed = |error| KernelError::Image { path: source.path.clone(), source: error };
         let parsed = Image::parse(&source.image).map_err(failed)?;
-        // The key is that of the file; only what is kept from elsewhere has another of its own.
-        let sha256 = if source.own { hash::of_bytes(&source.image) } else { self.key.to_owned() };
+        // The key of a file on the host is its SHA-256 already.
+        let sha256 =
+            if source.must_copy { hash::sha256(&source.image) } else { self.key.to_owned() };
         let (bytes, ending) = match (parsed.how, &parsed.unpacked) {
-            (Boot::Pvh, Some(vmlinux)) => (Some(vmlinux), "vmlinux"),
-            (Boot::Pvh, None) => (source.own.then_some(&source.image), "vmlinux"),
-            (Boot::BzImage, _) => (Some(&source.image), "bzimage"),
+            (EntryPoint::Pvh, Some(vmlinux)) => (Some(vmlinux), "vmlinux"),
+            (EntryPoint::Pvh, None) => (source.must_copy.then_some(&source.image), "vmlinux"),
+            (EntryPoint::BzImage, _) => (Some(&source.image), "bzimage"),
         };
         let file = bytes
             .map(|bytes| {
@@ -349,7 +365,7 @@ impl Stored<'_> {
                 Ok::<_, CacheError>((name, bytes.len() as u64))
             })
             .transpose()?;
-        let made = Made {
+        let cached = CachedKernel {
             format: FORMAT,
             sha256,
             file,
@@ -363,11 +379,11 @@ impl Stored<'_> {
             config: parsed.config.or(source.config),
         };
         let name = format!("{}.json", self.key);
-        let text = serde_json::to_vec(&made).map_err(|error| {
+        let text = serde_json::to_vec(&cached).map_err(|error| {
             self.cache.error("write", &self.cache.path(ROOM, &name), error.into())
         })?;
         self.cache.publish_bytes(ROOM, &name, &text)?;
-        Ok(made)
+        Ok(cached)
     }
 }
 
@@ -384,12 +400,12 @@ mod tests {
         kernel.image.as_ref().unwrap()
     }
 
-    struct Place {
+    struct ObtainFixture {
         dir: TempDir,
         cache: Cache,
     }
 
-    impl Place {
+    impl ObtainFixture {
         fn new() -> Self {
             let dir = TempDir::new().unwrap();
             let cache = Cache::at(&dir.path().join("cache")).unwrap();
@@ -404,62 +420,82 @@ mod tests {
 
         fn obtain(&self, path: &Path) -> Result<Kernel, KernelError> {
             let spec = ImageSpec::File(path.to_path_buf());
-            obtain(&spec, &self.cache, Options::default(), &|_| {})
+            obtain(&spec, &self.cache, ImageOptions::default(), &Interrupt::default(), &|_| {})
         }
     }
 
     #[test]
+    fn an_interrupt_ends_the_wait_for_another_perfsec() {
+        let fixture = ObtainFixture::new();
+        let bytes = bz_image(Compression::Gzip, &vmlinux(&Shape::default()));
+        let path = fixture.file("bzImage", &bytes);
+        let name = format!("{ROOM}-{}", hash::sha256(&bytes));
+        let _held = fixture.cache.lock(&name, &Interrupt::default(), || {}).unwrap();
+        let interrupt = Interrupt::default();
+        let lines = std::cell::RefCell::new(Vec::new());
+        let progress = |line: &str| {
+            lines.borrow_mut().push(line.to_owned());
+            interrupt.raise();
+        };
+        let spec = ImageSpec::File(path);
+        let error = obtain(&spec, &fixture.cache, ImageOptions::default(), &interrupt, &progress);
+        assert!(matches!(error, Err(KernelError::Cache(CacheError::Interrupted))));
+        assert_eq!(lines.take(), ["waiting for another perfsec that unpacks the same kernel"]);
+    }
+
+    #[test]
     fn a_boot_image_is_unpacked_once() {
-        let place = Place::new();
+        let fixture = ObtainFixture::new();
         let plain = vmlinux(&Shape::default());
-        let path = place.file("bzImage", &bz_image(Compression::Xz, &plain));
-        let kernel = place.obtain(&path).unwrap();
+        let path = fixture.file("bzImage", &bz_image(Compression::Xz, &plain));
+        let kernel = fixture.obtain(&path).unwrap();
         assert_eq!(fs::read(&boots(&kernel).path).unwrap(), plain);
         assert_eq!(kernel.origin, Origin::File { path: path.clone() });
         let made = fs::metadata(&boots(&kernel).path).unwrap().modified().unwrap();
-        assert_eq!(place.obtain(&path).unwrap(), kernel);
+        assert_eq!(fixture.obtain(&path).unwrap(), kernel);
         assert_eq!(fs::metadata(&boots(&kernel).path).unwrap().modified().unwrap(), made);
     }
 
     #[test]
-    fn an_entry_of_the_cache_that_lost_its_file_is_made_again() {
-        let place = Place::new();
-        let path = place.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
-        let kernel = place.obtain(&path).unwrap();
+    fn a_cache_entry_that_lost_its_file_is_made_again() {
+        let fixture = ObtainFixture::new();
+        let path =
+            fixture.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
+        let kernel = fixture.obtain(&path).unwrap();
         fs::write(&boots(&kernel).path, "cut").unwrap();
-        assert_eq!(place.obtain(&path).unwrap(), kernel);
+        assert_eq!(fixture.obtain(&path).unwrap(), kernel);
         assert!(fs::metadata(&boots(&kernel).path).unwrap().len() > 3);
     }
 
     #[test]
     fn a_boot_image_without_pvh_boots_from_a_copy() {
-        let place = Place::new();
+        let fixture = ObtainFixture::new();
         let bytes =
             bz_image(Compression::Gzip, &vmlinux(&Shape { pvh: false, ..Shape::default() }));
-        let kernel = place.obtain(&place.file("bzImage", &bytes)).unwrap();
-        assert_eq!(boots(&kernel).entry, Boot::BzImage);
+        let kernel = fixture.obtain(&fixture.file("bzImage", &bytes)).unwrap();
+        assert_eq!(boots(&kernel).entry, EntryPoint::BzImage);
         assert_eq!(fs::read(&boots(&kernel).path).unwrap(), bytes);
     }
 
     #[test]
-    fn an_uncompressed_kernel_with_debug_information_boots_where_it_is() {
-        let place = Place::new();
+    fn an_uncompressed_kernel_with_debug_information_is_not_copied() {
+        let fixture = ObtainFixture::new();
         let mut bytes = vmlinux(&Shape::default());
         bytes.extend_from_slice(&[0xdb; 200_000]);
-        let path = place.file("vmlinux", &bytes);
-        let kernel = place.obtain(&path).unwrap();
+        let path = fixture.file("vmlinux", &bytes);
+        let kernel = fixture.obtain(&path).unwrap();
         assert_eq!(boots(&kernel).path, path.canonicalize().unwrap());
-        assert_eq!(boots(&kernel).sha256, hash::of_bytes(&bytes));
+        assert_eq!(boots(&kernel).sha256, hash::sha256(&bytes));
     }
 
     #[test]
     fn a_package_gives_its_kernel_and_its_config() {
-        let place = Place::new();
+        let fixture = ObtainFixture::new();
         let image = bz_image(Compression::Zstd, &vmlinux(&Shape::default()));
         let files =
             [("./boot/config-x", b"CONFIG_AUDIT=y\n".as_slice()), ("./boot/vmlinuz-x", &image)];
-        let kernel = place.obtain(&place.file("k.deb", &deb_of_bytes(".xz", &files))).unwrap();
-        assert_eq!(boots(&kernel).sha256, hash::of_bytes(&image));
+        let kernel = fixture.obtain(&fixture.file("k.deb", &deb_of_bytes(".xz", &files))).unwrap();
+        assert_eq!(boots(&kernel).sha256, hash::sha256(&image));
         assert!(kernel.config.as_ref().unwrap().is_set("CONFIG_AUDIT"));
         assert!(matches!(&kernel.origin, Origin::Deb { version, .. } if version == "6.1.192-2"));
         let recorded = kernel.for_record();
@@ -469,18 +505,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_leaves_nothing() {
-        let place = Place::new();
-        let text = place.file("notes.txt", b"no kernel");
-        for (path, said) in [
-            (place.dir.path().join("missing"), "missing"),
-            (place.dir.path().to_path_buf(), "directory"),
+    fn the_error_names_an_unusable_file_and_the_cache_stays_empty() {
+        let fixture = ObtainFixture::new();
+        let text = fixture.file("notes.txt", b"no kernel");
+        for (path, words) in [
+            (fixture.dir.path().join("missing"), "missing"),
+            (fixture.dir.path().to_path_buf(), "directory"),
             (text, "notes.txt"),
         ] {
-            let error = place.obtain(&path).unwrap_err();
-            assert!(error.to_string().contains(said), "{error}");
+            let error = fixture.obtain(&path).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
         }
-        assert!(!place.cache.path(ROOM, "").exists());
+        assert!(!fixture.cache.path(ROOM, "").exists());
     }
 
     #[rstest]
@@ -491,19 +527,21 @@ mod tests {
     #[ignore = "needs the package registry"]
     fn debian_kernels_come_with_their_config(#[case] spec: ImageSpec, #[case] series: (u32, u32)) {
         let cache = Cache::open().unwrap();
-        let kernel = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap();
-        assert_eq!((kernel.version.series(), boots(&kernel).entry), (series, Boot::Pvh));
+        let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+        let kernel = obtain(&spec, &cache, options, &interrupt, &|_| {}).unwrap();
+        assert_eq!((kernel.version.series(), boots(&kernel).entry), (series, EntryPoint::Pvh));
         assert!(kernel.config.unwrap().is_set("CONFIG_SECURITY_SELINUX"));
     }
 
     #[test]
     #[ignore = "needs the package registry"]
-    fn what_debian_does_not_have_is_told_with_what_it_has() {
+    fn the_error_for_a_kernel_that_debian_lacks_offers_others() {
         let cache = Cache::open().unwrap();
-        for (spec, said) in [("debian:6.12.9999", "6.12."), ("debian:warty", "bookworm")] {
+        for (spec, words) in [("debian:6.12.9999", "6.12."), ("debian:warty", "bookworm")] {
             let spec = spec.parse().unwrap();
-            let error = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap_err();
-            assert!(error.to_string().contains(said), "{error}");
+            let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+            let error = obtain(&spec, &cache, options, &interrupt, &|_| {}).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
         }
     }
 }

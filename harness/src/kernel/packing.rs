@@ -1,4 +1,4 @@
-//! The compressions of packages and tarballs, undone while they are read.
+//! Streaming decompression of packages and tarballs.
 
 use std::io::{self, BufReader, Read};
 
@@ -6,13 +6,13 @@ use liblzma::stream::{CONCATENATED, Stream};
 
 use super::decompress::DICTIONARY_LIMIT;
 
-/// How much of the packed file is read at once.
+/// Size of one read from the compressed file, in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// How an archive is packed.
+/// The compression of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
-    /// Not at all.
+    /// Uncompressed.
     Plain,
     /// `.gz`
     Gzip,
@@ -25,8 +25,8 @@ pub(crate) enum Packing {
 }
 
 impl Packing {
-    /// Tells it from what follows `.tar` in a file's name.
-    pub(crate) fn of_ending(ending: &str) -> Option<Self> {
+    /// Recognises the suffix after `.tar` in a file name.
+    pub(crate) fn from_ending(ending: &str) -> Option<Self> {
         Some(match ending {
             "" => Self::Plain,
             ".gz" => Self::Gzip,
@@ -37,8 +37,8 @@ impl Packing {
         })
     }
 
-    /// Tells it from how a packed file begins.
-    pub(crate) fn of_start(data: &[u8]) -> Option<Self> {
+    /// Recognises the magic number of a compressed file.
+    pub(crate) fn detect(data: &[u8]) -> Option<Self> {
         let known: [(&[u8], Self); 4] = [
             (b"\x1f\x8b\x08", Self::Gzip),
             (b"\xfd7zXZ\0", Self::Xz),
@@ -48,7 +48,8 @@ impl Packing {
         known.iter().find(|(magic, _)| data.starts_with(magic)).map(|(_, packing)| *packing)
     }
 
-    /// What was packed. Programs that pack with several threads write several streams in a row.
+    /// Returns a reader of the uncompressed data. Multithreaded compressors write several streams
+    /// one after another; all of them are read.
     pub(crate) fn open<'a>(self, packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         if self == Self::Plain {
             return Ok(Box::new(packed));
@@ -79,22 +80,22 @@ mod tests {
     #[case(".xz", Compression::Xz)]
     #[case(".zst", Compression::Zstd)]
     #[case(".bz2", Compression::Bzip2)]
-    fn streams_in_a_row_are_one_file(#[case] ending: &str, #[case] compression: Compression) {
+    fn concatenated_streams_are_one_file(#[case] ending: &str, #[case] compression: Compression) {
         let packed = [pack(compression, b"first, "), pack(compression, b"second")].concat();
-        let packing = Packing::of_ending(ending).unwrap();
-        assert_eq!(Packing::of_start(&packed), Some(packing));
+        let packing = Packing::from_ending(ending).unwrap();
+        assert_eq!(Packing::detect(&packed), Some(packing));
         let mut plain = String::new();
         packing.open(packed.as_slice()).unwrap().read_to_string(&mut plain).unwrap();
         assert_eq!(plain, "first, second");
     }
 
     #[test]
-    fn what_is_not_packed_is_read_as_it_is() {
-        assert_eq!(Packing::of_start(b"linux-6.1/"), None);
+    fn uncompressed_data_is_passed_through() {
+        assert_eq!(Packing::detect(b"linux-6.1/"), None);
         let mut plain = String::new();
-        let packing = Packing::of_ending("").unwrap();
-        packing.open(b"as it is".as_slice()).unwrap().read_to_string(&mut plain).unwrap();
-        assert_eq!(plain, "as it is");
-        assert_eq!(Packing::of_ending(".rar"), None);
+        let packing = Packing::from_ending("").unwrap();
+        packing.open(b"unchanged".as_slice()).unwrap().read_to_string(&mut plain).unwrap();
+        assert_eq!(plain, "unchanged");
+        assert_eq!(Packing::from_ending(".rar"), None);
     }
 }

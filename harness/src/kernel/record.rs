@@ -1,4 +1,4 @@
-//! A kernel as the rest of perfsec knows it.
+//! A kernel under test, as engine and record describe it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arch::Arch;
 use super::config::Config;
-use super::image::Boot;
+use super::image::EntryPoint;
 use super::version::KernelVersion;
 
 /// A kernel under test, ready to boot.
@@ -20,17 +20,17 @@ pub struct Kernel {
     /// Its architecture. Records from before perfsec knew any other have none.
     #[serde(default)]
     pub arch: Arch,
-    /// What `uname -r` says.
+    /// Kernel release, as in `uname -r`.
     pub release: String,
-    /// Its version.
+    /// Kernel version, from the release or Debian's banner.
     pub version: KernelVersion,
-    /// What `/proc/version` says, in one line.
+    /// The text of `/proc/version`, in one line.
     pub banner: String,
-    /// Who built it, if the banner tells: `debian`, `fedora`…
+    /// Distribution that built it, from the release and the banner: `debian`, `fedora`…
     pub distribution: Option<String>,
     /// Where it came from.
     pub origin: Origin,
-    /// What it was built with, if that is known.
+    /// Its configuration, if known.
     pub config: Option<Config>,
 }
 
@@ -42,7 +42,7 @@ pub struct KernelImage {
     pub path: PathBuf,
     /// How it is entered.
     #[serde(rename = "how")]
-    pub entry: Boot,
+    pub entry: EntryPoint,
     /// SHA-256 of the image as it came, in hexadecimal.
     pub sha256: String,
 }
@@ -53,49 +53,50 @@ pub struct KernelImage {
 pub enum Origin {
     /// An image on the host.
     File {
-        /// As it was given.
+        /// As given by the user.
         path: PathBuf,
     },
     /// A package on the host.
     Deb {
-        /// As it was given.
+        /// As given by the user.
         path: PathBuf,
-        /// The package's name.
+        /// Package name.
         package: String,
-        /// The package's version.
+        /// Package version.
         version: String,
     },
     /// Debian's archive.
     Debian {
-        /// The suite in which it was found.
+        /// The suite that lists the package.
         suite: String,
-        /// The package's name.
+        /// Package name.
         package: String,
-        /// The package's version.
+        /// Package version.
         version: String,
     },
     /// Built by perfsec from source.
     Tree {
-        /// The tree, as it was named.
+        /// The tree, as named by the user.
         tree: String,
-        /// The commit that was built, in hexadecimal; of perfsec's own where the tree has none for it.
+        /// The commit that was built, in hexadecimal; one of perfsec's own repository if the
+        /// tree has no commit for this state.
         commit: String,
-        /// The commit as people call it, by the nearest tag.
+        /// The output of `git describe` for it.
         described: String,
         /// The first line of its message.
         subject: String,
-        /// The fragments that its configuration was made of.
+        /// Names of the configuration fragments, in the order in which they were merged.
         fragments: Vec<String>,
-        /// What `make` was given besides.
+        /// Additional variables for `make`, as `NAME=VALUE`.
         variables: Vec<String>,
-        /// What built it.
+        /// The first line of the compiler's `--version`.
         compiler: String,
     },
 }
 
 impl Kernel {
-    /// A text that tells this kernel from every other: the SHA-256 of its image, or its banner,
-    /// which has the time of its build, where no image is at hand.
+    /// Identifies the kernel: the SHA-256 of its image or, if no image is at hand, its banner, which
+    /// has the time of the build.
     #[must_use]
     pub fn identity(&self) -> &str {
         self.image.as_ref().map_or(&self.banner, |image| &image.sha256)
@@ -107,8 +108,8 @@ impl Kernel {
         self.image.as_ref().map(|image| image.sha256.as_str())
     }
 
-    /// The same for a record that others read: only the options that matter, and where the image lay on
-    /// this host is nobody else's business.
+    /// The same kernel for the run record: only the relevant options, and without the directory of
+    /// the image on this host.
     #[must_use]
     pub fn for_record(&self) -> Self {
         Self {

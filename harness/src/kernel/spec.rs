@@ -1,4 +1,4 @@
-//! How a kernel that is there already is named on the command line.
+//! Names of kernel images and packages on the command line.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -7,25 +7,35 @@ use std::str::FromStr;
 
 use super::version::VersionPrefix;
 
-/// A kernel that somebody has built.
+/// The prefix of a kernel, or a kernel source, in Debian's archive.
+const DEBIAN: &str = "debian:";
+
+/// A kernel that is already built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ImageSpec {
-    /// A kernel image or a Debian package: anything without a known prefix.
+    /// A kernel image or a Debian package: a name without a known prefix.
     File(PathBuf),
-    /// `debian:bookworm`: the newest stock kernel of a Debian suite.
-    DebianSuite(String),
-    /// `debian:6.12`: the newest Debian kernel of that version.
-    DebianVersion(VersionPrefix),
+    /// `debian:bookworm` or `debian:6.12`: a kernel in Debian's archive.
+    Debian(DebianSelector),
 }
 
-/// What is wrong with the name of a kernel.
+/// A kernel, or the source of one, in Debian's archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DebianSelector {
+    /// The stock kernel of a suite: `debian:bookworm`.
+    Suite(String),
+    /// The newest kernel of a version, over all suites: `debian:6.12`.
+    Version(VersionPrefix),
+}
+
+/// A name of a kernel that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageSpecError {
-    /// There is nothing to look for.
+    /// The name is empty.
     #[error("read an empty kernel name: give a file, debian:SUITE or debian:VERSION")]
     Empty,
-    /// What follows `debian:` is neither a suite nor a version.
+    /// The text after `debian:` is neither a suite nor a version.
     #[error(
         "read kernel name debian:{0}: expected a suite (debian:trixie) or a version (debian:6.12)"
     )]
@@ -39,19 +49,24 @@ impl FromStr for ImageSpec {
         if text.is_empty() {
             return Err(ImageSpecError::Empty);
         }
-        let Some(wanted) = text.strip_prefix("debian:") else {
-            return text.parse().map(Self::File).map_err(|never: Infallible| match never {});
-        };
-        if wanted.starts_with(|letter: char| letter.is_ascii_digit()) {
-            let prefix = wanted.parse().map_err(|_| ImageSpecError::Debian(wanted.to_owned()))?;
-            return Ok(Self::DebianVersion(prefix));
+        match DebianSelector::parse(text) {
+            Some(selector) => selector.map(Self::Debian),
+            None => text.parse().map(Self::File).map_err(|never: Infallible| match never {}),
         }
-        let of_a_suite = |letter: char| letter.is_ascii_lowercase() || letter == '-';
-        if !wanted.is_empty() && wanted.chars().all(of_a_suite) {
-            Ok(Self::DebianSuite(wanted.to_owned()))
-        } else {
-            Err(ImageSpecError::Debian(wanted.to_owned()))
+    }
+}
+
+impl DebianSelector {
+    /// Parses a name with the prefix `debian:`; returns `None` for any other name.
+    pub(crate) fn parse(text: &str) -> Option<Result<Self, ImageSpecError>> {
+        let name = text.strip_prefix(DEBIAN)?;
+        let error = || ImageSpecError::Debian(name.to_owned());
+        if name.starts_with(|letter: char| letter.is_ascii_digit()) {
+            return Some(name.parse().map(Self::Version).map_err(|_| error()));
         }
+        let in_suite = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+        let is_suite = !name.is_empty() && name.chars().all(in_suite);
+        Some(if is_suite { Ok(Self::Suite(name.to_owned())) } else { Err(error()) })
     }
 }
 
@@ -59,8 +74,16 @@ impl fmt::Display for ImageSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::DebianSuite(suite) => write!(f, "debian:{suite}"),
-            Self::DebianVersion(prefix) => write!(f, "debian:{prefix}"),
+            Self::Debian(selector) => selector.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for DebianSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suite(suite) => write!(f, "{DEBIAN}{suite}"),
+            Self::Version(prefix) => write!(f, "{DEBIAN}{prefix}"),
         }
     }
 }
@@ -71,14 +94,22 @@ mod tests {
 
     use super::*;
 
+    fn suite(name: &str) -> ImageSpec {
+        ImageSpec::Debian(DebianSelector::Suite(name.to_owned()))
+    }
+
+    fn version(prefix: &str) -> ImageSpec {
+        ImageSpec::Debian(DebianSelector::Version(prefix.parse().unwrap()))
+    }
+
     #[rstest]
-    #[case("debian:bookworm", ImageSpec::DebianSuite("bookworm".into()))]
-    #[case("debian:trixie-backports", ImageSpec::DebianSuite("trixie-backports".into()))]
-    #[case("debian:6.12", ImageSpec::DebianVersion("6.12".parse().unwrap()))]
-    #[case("debian:6.12.94", ImageSpec::DebianVersion("6.12.94".parse().unwrap()))]
+    #[case("debian:bookworm", suite("bookworm"))]
+    #[case("debian:trixie-backports", suite("trixie-backports"))]
+    #[case("debian:6.12", version("6.12"))]
+    #[case("debian:6.12.94", version("6.12.94"))]
     #[case("arch/x86/boot/bzImage", ImageSpec::File("arch/x86/boot/bzImage".into()))]
     #[case("./with:colon", ImageSpec::File("./with:colon".into()))]
-    fn a_name_is_read_and_shown_alike(#[case] text: &str, #[case] spec: ImageSpec) {
+    fn a_name_is_displayed_as_it_was_given(#[case] text: &str, #[case] spec: ImageSpec) {
         assert_eq!(text.parse(), Ok(spec.clone()));
         assert_eq!(spec.to_string(), text);
     }
@@ -89,7 +120,7 @@ mod tests {
     #[case("debian:6.x")]
     #[case("debian:Bookworm")]
     #[case("debian:../etc")]
-    fn a_name_that_says_nothing_is_refused(#[case] text: &str) {
+    fn a_name_that_selects_nothing_is_refused(#[case] text: &str) {
         assert!(text.parse::<ImageSpec>().is_err());
     }
 }

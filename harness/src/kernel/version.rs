@@ -1,4 +1,4 @@
-//! The version of a kernel, and in which versions a change is.
+//! Kernel versions, and lists of the versions that have a change.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 
 /// A stable or mainline version: `6.12.117`, `6.1.0` (also written `6.1`), `7.3-rc7`.
 ///
-/// Ordered as they were made: a release candidate comes before its release.
+/// Ordered by version: a release candidate comes before its release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KernelVersion {
     /// The first number.
     pub major: u32,
-    /// The second number; with the first it names the series.
+    /// The second number; together they name the series.
     pub minor: u32,
-    /// The number of the stable release; 0 for Linus's own.
+    /// The number of the stable release; 0 for a mainline release.
     pub patch: u32,
-    /// The number of the release candidate.
+    /// The number after `-rc`.
     pub candidate: Option<u32>,
 }
 
-/// What is wrong with a version or a list of them.
+/// A version, or a list of versions, that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
-    /// It does not begin with two numbers.
+    /// The text does not begin with two numbers.
     #[error("read kernel version {0:?}: expected it to begin like 6.12.39 or 6.16-rc1")]
     NotAVersion(String),
-    /// It is not one to three numbers.
+    /// A prefix is not one to three numbers.
     #[error(
         "read kernel version prefix {0:?}: expected one to three numbers, like 6.12 or 6.12.94"
     )]
     NotAPrefix(String),
-    /// Nothing is listed.
+    /// The list has no entry.
     #[error("read a list of kernel versions: it is empty")]
     EmptyList,
 }
@@ -49,15 +49,28 @@ impl KernelVersion {
         (self.major, self.minor)
     }
 
-    /// The version of a kernel that says this of itself.
+    /// The version of a kernel with this release and banner.
     ///
-    /// Debian's release name before 6.12 holds the number of its ABI and not of the stable release
-    /// (`6.1.0-56-amd64` is 6.1.192); its banner ends in the package's version, which does.
-    pub fn of(release: &str, banner: &str) -> Result<Self, VersionError> {
+    /// Before 6.12 Debian's release has the ABI number instead of the stable release
+    /// (`6.1.0-56-amd64` is 6.1.192), but the banner ends with the version of the package.
+    pub fn from_banner(release: &str, banner: &str) -> Result<Self, VersionError> {
         banner
             .rsplit_once(" Debian ")
             .and_then(|(_, package)| package.parse().ok())
             .map_or_else(|| release.parse(), Ok)
+    }
+
+    /// Parses a version that is the whole text: a typo such as `6.1.14x` must not silently become
+    /// another version.
+    pub(crate) fn parse_exact(text: &str) -> Result<Self, VersionError> {
+        let version: Self = text.parse()?;
+        let with_patch = format!("{}.{}.0", version.major, version.minor);
+        let bare = text.trim().trim_start_matches('v');
+        if bare == version.to_string() || bare == with_patch {
+            Ok(version)
+        } else {
+            Err(VersionError::NotAVersion(text.trim().to_owned()))
+        }
     }
 
     fn key(self) -> (u32, u32, u32, u32) {
@@ -80,7 +93,7 @@ impl PartialOrd for KernelVersion {
 impl FromStr for KernelVersion {
     type Err = VersionError;
 
-    /// Reads the version at the beginning of a release name, a Debian version or a tag.
+    /// Parses the version at the beginning of a release, a Debian version or a tag.
     fn from_str(text: &str) -> Result<Self, VersionError> {
         let error = || VersionError::NotAVersion(text.to_owned());
         let rest = text.trim();
@@ -93,7 +106,7 @@ impl FromStr for KernelVersion {
     }
 }
 
-/// Splits off the number that a text begins with.
+/// Splits off the number at the beginning of a text.
 fn number(text: &str) -> Option<(u32, &str)> {
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
@@ -142,12 +155,12 @@ impl From<KernelVersion> for String {
 pub struct VersionPrefix(Vec<u32>);
 
 impl VersionPrefix {
-    /// Whether the version begins with these numbers.
+    /// True if the version begins with these numbers.
     pub fn matches(&self, version: KernelVersion) -> bool {
         self.0.iter().zip([version.major, version.minor, version.patch]).all(|(a, b)| *a == b)
     }
 
-    /// How many of these numbers the version begins with.
+    /// Counts how many of these numbers the version begins with.
     pub fn nearness(&self, version: KernelVersion) -> usize {
         let numbers = [version.major, version.minor, version.patch];
         self.0.iter().zip(numbers).take_while(|(a, b)| *a == b).count()
@@ -176,17 +189,18 @@ impl fmt::Display for VersionPrefix {
     }
 }
 
-/// Where a change is, in the notation of kernel CVE announcements: `5.10.240, 6.1.146, 6.16`.
+/// The versions that have a change, as kernel CVE announcements list them:
+/// `5.10.240, 6.1.146, 6.16`.
 ///
-/// Each entry is the first version of its series that has the change; the last one is the series
-/// in which it came to mainline.
+/// Each entry is the first version of its series with the change; the last entry is the mainline
+/// release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FixedIn(Vec<KernelVersion>);
 
 impl FixedIn {
-    /// Whether this version has the change: its own series is listed with this version or an
-    /// earlier one, or its series is newer than every one that is listed.
+    /// True if this version has the change: its series is listed with this version or an earlier
+    /// one, or its series is newer than all that are listed.
     pub fn has(&self, version: KernelVersion) -> bool {
         match self.0.iter().find(|entry| entry.series() == version.series()) {
             Some(entry) => version >= *entry,
@@ -202,20 +216,8 @@ impl FromStr for FixedIn {
         if text.trim().is_empty() {
             return Err(VersionError::EmptyList);
         }
-        let mut entries = text
-            .split(',')
-            .map(|entry| {
-                let version: KernelVersion = entry.parse()?;
-                // A typo such as `6.1.14x` must not silently become another version.
-                let whole = [version.to_string(), format!("{}.{}.0", version.major, version.minor)];
-                let bare = entry.trim().trim_start_matches('v');
-                if whole.iter().any(|whole| whole == bare) {
-                    Ok(version)
-                } else {
-                    Err(VersionError::NotAVersion(entry.trim().to_owned()))
-                }
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let entries = text.split(',').map(KernelVersion::parse_exact);
+        let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
         entries.sort_unstable();
         Ok(Self(entries))
     }
@@ -257,7 +259,7 @@ mod tests {
     #[case("v6.18", "6.18")]
     #[case("6.18.15-1~bpo13+1", "6.18.15")]
     #[case("6.12.90+deb12.1-amd64", "6.12.90")]
-    fn a_version_is_read_from_what_it_begins(#[case] text: &str, #[case] shown: &str) {
+    fn a_version_is_parsed_from_the_beginning(#[case] text: &str, #[case] shown: &str) {
         let version: KernelVersion = text.parse().unwrap();
         assert_eq!(version.to_string(), shown);
         assert_eq!(shown.parse(), Ok(version));
@@ -269,7 +271,7 @@ mod tests {
     #[case("6")]
     #[case("6.")]
     #[case("99999999999.1")]
-    fn what_is_no_version_is_refused(#[case] text: &str) {
+    fn text_without_a_version_is_refused(#[case] text: &str) {
         assert_eq!(text.parse::<KernelVersion>(), Err(VersionError::NotAVersion(text.to_owned())));
     }
 
@@ -277,16 +279,16 @@ mod tests {
     #[case("6.1.0-56-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)", "6.1.192")]
     #[case("7.3-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 7.3~rc7-1~exp1 (2026-10-01)", "7.3-rc7")]
     #[case("6.18.3", "Linux version 6.18.3 (me@here) (gcc (Debian 12.2.0-14) 12.2.0) #7", "6.18.3")]
-    fn debian_kernels_tell_their_version_in_the_banner(
+    fn the_version_of_a_debian_kernel_is_in_its_banner(
         #[case] release: &str,
         #[case] banner: &str,
         #[case] version: &str,
     ) {
-        assert_eq!(KernelVersion::of(release, banner).unwrap().to_string(), version);
+        assert_eq!(KernelVersion::from_banner(release, banner).unwrap().to_string(), version);
     }
 
     #[test]
-    fn versions_are_ordered_as_they_were_made() {
+    fn a_candidate_comes_before_its_release() {
         let made = ["5.10.240", "6.1-rc8", "6.1", "6.1.1", "6.1.100", "6.12", "7.0-rc1", "7.0"];
         let made: Vec<KernelVersion> = made.iter().map(|text| text.parse().unwrap()).collect();
         assert!(made.is_sorted_by(|a, b| a < b));
@@ -311,7 +313,7 @@ mod tests {
     #[case("6.")]
     #[case("6.1.2.3")]
     #[case("6.x")]
-    fn what_is_no_prefix_is_refused(#[case] text: &str) {
+    fn text_that_is_not_a_prefix_is_refused(#[case] text: &str) {
         assert!(text.parse::<VersionPrefix>().is_err());
     }
 
@@ -329,7 +331,7 @@ mod tests {
     #[case("6.16.1", true)]
     #[case("6.17-rc1", true)]
     #[case("7.3.4", true)]
-    fn a_change_is_in_its_series_from_the_listed_version_on(
+    fn a_series_has_the_change_from_the_listed_version_on(
         #[case] version: KernelVersion,
         #[case] has: bool,
     ) {
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_shown_as_it_is_written() {
+    fn a_list_is_displayed_sorted() {
         let list: FixedIn = "6.16, 5.10.240 ,6.1.146".parse().unwrap();
         assert_eq!(list.to_string(), "5.10.240, 6.1.146, 6.16");
     }

@@ -15,7 +15,7 @@ use crate::kernel::{self, Kernel};
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How those that are there are looked up.
-    pub images: kernel::Options,
+    pub images: kernel::ImageOptions,
     /// How those that are not are built.
     pub recipe: Recipe,
     /// Whether a tree is taken with its uncommitted changes.
@@ -46,7 +46,9 @@ pub fn obtain(
     progress: &dyn Fn(&str),
 ) -> Result<Kernel, ObtainError> {
     Ok(match spec {
-        KernelSpec::Image(image) => kernel::obtain(image, cache, options.images, progress)?,
+        KernelSpec::Image(image) => {
+            kernel::obtain(image, cache, options.images, &options.interrupt, progress)?
+        }
         KernelSpec::Tree(tree) => {
             let source = kbuild::open(tree, cache, options.images, &options.interrupt, progress)?;
             let commit = source.choose(tree.revision.as_deref(), options.dirty, progress)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::kbuild::{Place, TreeSpec, TreeSpecError};
+use crate::kbuild::{TreeLocation, TreeSpec, TreeSpecError};
 use crate::kernel::{ImageSpec, ImageSpecError, Kernel, Origin};
 
 /// What a kernel's name begins with when it is to be built.
@@ -41,12 +41,12 @@ impl KernelSpec {
             }
             Origin::Debian { .. } => format!("debian:{}", kernel.version).parse(),
             Origin::Tree { tree, commit, .. } => {
-                let place: Place = tree.parse()?;
-                let revision = match place {
-                    Place::Path(_) => Some(commit.clone()),
-                    Place::Debian(_) => None,
+                let location: TreeLocation = tree.parse()?;
+                let revision = match location {
+                    TreeLocation::Path(_) => Some(commit.clone()),
+                    TreeLocation::Debian(_) => None,
                 };
-                Ok(Self::Tree(TreeSpec { place, revision }))
+                Ok(Self::Tree(TreeSpec { location, revision }))
             }
         }
     }

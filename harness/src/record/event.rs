@@ -83,7 +83,7 @@ impl RunStarted {
             started: jiff::Timestamp::now().to_string(),
             command: std::env::args().collect(),
             agent: crate::hex(&Sha256::digest(crate::AGENT)),
-            host: OsRelease::of_host().name(),
+            host: OsRelease::detect().name(),
             asked,
             cells,
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
-use crate::source::DoesNotApply;
+use crate::source::ApplyError;
 
 /// What became of a mutation.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub enum Outcome {
     /// The same kernel came out: the tree has no use for what it changes.
     SameKernel,
     /// The tree is another one than it was written for.
-    DoesNotApply(DoesNotApply),
+    DoesNotApply(ApplyError),
     /// It does not compile: the first error.
     DoesNotBuild(String),
 }

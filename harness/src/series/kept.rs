@@ -29,7 +29,7 @@ impl Terms {
     /// Of this perfsec.
     #[must_use]
     pub fn of_perfsec() -> Self {
-        let programs = [crate::AGENT, crate::SUBJECT].map(hash::of_bytes);
+        let programs = [crate::AGENT, crate::SUBJECT].map(hash::sha256);
         let mut terms = Self(vec![env!("CARGO_PKG_VERSION").to_owned()]);
         programs.iter().for_each(|program| terms.add(program));
         terms.add(&record::FORMAT.to_string());
@@ -47,7 +47,7 @@ impl Terms {
         let text = std::fs::read(cache.path(ROOM, &self.name(image))).ok()?;
         let Entry { record, sha256 } = serde_json::from_slice(&text).ok()?;
         // A record that was changed since, or deleted, is none.
-        let same = hash::of_path(&record).is_ok_and(|found| found == sha256);
+        let same = hash::sha256_path(&record).is_ok_and(|found| found == sha256);
         let run = same.then(|| record::read(&record).ok()).flatten()?.run;
         Some(Recorded { run, record, sha256 })
     }
@@ -78,7 +78,7 @@ impl Terms {
     fn name(&self, image: &str) -> String {
         let all = self.0.iter().map(|term| format!("{} {term}\n", term.len()));
         let text: String = all.chain([image.to_owned()]).collect();
-        format!("{}.json", hash::of_bytes(text.as_bytes()))
+        format!("{}.json", hash::sha256(text.as_bytes()))
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         let record = directory.path().join("run.jsonl");
         std::fs::copy(from, &record).unwrap();
         let run = record::read(&record).unwrap().run;
-        let sha256 = hash::of_path(&record).unwrap();
+        let sha256 = hash::sha256_path(&record).unwrap();
         (directory, cache, Recorded { run, record, sha256 })
     }
 

@@ -30,7 +30,7 @@ pub trait Lab {
         &mut self,
         source: &Source,
         commit: &Commit,
-    ) -> Result<Result<kbuild::Built, kbuild::Failure>, Self::Error>;
+    ) -> Result<Result<kbuild::BuiltKernel, kbuild::BuildFailure>, Self::Error>;
 
     /// Runs every cell on a kernel.
     ///

@@ -1,4 +1,4 @@
-//! The name of a commit.
+//! Commit IDs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Digits of a commit's name that are shown: what the kernel's documents ask for.
+/// Number of displayed digits, as the kernel's documentation asks.
 const SHORT: usize = 12;
 
-/// A commit, by its full name in hexadecimal.
+/// A full commit ID in hexadecimal.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
 pub struct Commit(String);
 
-/// What is no name of a commit.
+/// Text that is not a full commit ID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read commit {0:?}: expected 40 or 64 hexadecimal digits")]
 pub struct NotACommit(String);
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_is_named_in_full_and_shown_with_twelve_digits() {
+    fn a_commit_id_is_complete_and_its_short_form_has_twelve_digits() {
         let name = "0123456789abcdef0123456789abcdef01234567";
         let commit: Commit = name.parse().unwrap();
         assert_eq!((commit.as_str(), commit.short()), (name, "0123456789ab"));

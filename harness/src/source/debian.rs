@@ -1,87 +1,79 @@
-//! The sources of Debian's kernels, which come as packages.
+//! Finds and downloads the source packages of Debian's kernels.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::cache::Cache;
 use crate::host::OsRelease;
-use crate::kernel::{DebianError, Found, KernelVersion, Options, VersionPrefix};
+use crate::interrupt::Interrupt;
+use crate::kernel::{
+    ArchivePackage, DebianError, DebianSelector, ImageOptions, KernelVersion, PackageKind,
+};
 
-/// Which source of Debian's somebody asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DebianWanted {
-    /// That of the newest stock kernel of a suite.
-    Suite(String),
-    /// That of the newest kernel of a version, over all suites.
-    Version(VersionPrefix),
-}
-
-/// A package with the source of a kernel, found in Debian's archive and not yet downloaded.
+/// A package `linux-source-*` in Debian's archive, possibly not yet downloaded.
 #[derive(Clone, Debug)]
 pub struct DebianSource {
-    found: Found,
+    package: ArchivePackage,
 }
 
 impl DebianSource {
-    /// Looks it up. `progress` is told, in a line without an end, what takes time.
+    /// Looks up a source package. `progress` gets a line, without a newline, before slow steps.
     ///
     /// # Errors
     ///
-    /// The suite or the version is not known, or the archive cannot be reached.
+    /// The suite or the version is unknown, or the archive cannot be reached.
     pub fn find(
-        wanted: &DebianWanted,
+        selector: &DebianSelector,
         cache: &Cache,
-        options: Options,
+        options: ImageOptions,
+        interrupt: &Interrupt,
         progress: &dyn Fn(&str),
     ) -> Result<Self, DebianError> {
-        let host = OsRelease::of_host();
-        let archive = options.archive(&host, cache, progress);
-        let found = match wanted {
-            DebianWanted::Suite(name) => archive.source_of_suite(name)?,
-            DebianWanted::Version(prefix) => archive.source_of_version(prefix)?,
-        };
-        Ok(Self { found })
+        let host = OsRelease::detect();
+        let archive = options.archive(&host, cache, interrupt, progress);
+        Ok(Self { package: archive.find(selector, PackageKind::Source)? })
     }
 
-    /// Downloads the package, if it is not in the cache, and returns the file. It holds what the
-    /// signed list promises.
+    /// Downloads the package, unless it is in the cache, and returns the file. Its content matches
+    /// the signed package list.
     ///
     /// # Errors
     ///
-    /// The archive cannot be reached, or the cache has no room.
+    /// The archive cannot be reached, or the cache is full.
     pub fn fetch(
         &self,
         cache: &Cache,
-        options: Options,
+        options: ImageOptions,
+        interrupt: &Interrupt,
         progress: &dyn Fn(&str),
     ) -> Result<PathBuf, DebianError> {
-        let host = OsRelease::of_host();
-        options.archive(&host, cache, progress).fetch_source(&self.found)
+        let host = OsRelease::detect();
+        options.archive(&host, cache, interrupt, progress).fetch(&self.package)
     }
 
-    /// The package's name: `linux-source-6.1`.
+    /// Package name: `linux-source-6.1`.
     pub fn package(&self) -> &str {
-        self.found.package()
+        self.package.name()
     }
 
-    /// The package's version: `6.1.192-2`.
+    /// Package version: `6.1.192-2`.
     pub fn version(&self) -> &str {
-        self.found.version()
+        self.package.version()
     }
 
-    /// The kernel's version, as that of the package tells it.
+    /// Kernel version, from the package version.
     pub fn kernel(&self) -> KernelVersion {
-        self.found.kernel()
+        self.package.kernel()
     }
 
-    /// The suite in which it was found.
+    /// The suite that lists the package.
     pub fn suite(&self) -> &str {
-        self.found.suite()
+        self.package.suite()
     }
 
-    /// SHA-256 of the package, in hexadecimal: names the source before it is downloaded.
+    /// SHA-256 of the package, in hexadecimal; known before the download.
     pub fn sha256(&self) -> String {
-        self.found.key()
+        self.package.key()
     }
 }
 
@@ -99,42 +91,48 @@ mod tests {
     use super::*;
     use crate::source::unpack;
 
-    fn version(prefix: &str) -> DebianWanted {
-        DebianWanted::Version(prefix.parse().unwrap())
+    fn find(cache: &Cache, selector: &DebianSelector) -> Result<DebianSource, DebianError> {
+        let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+        DebianSource::find(selector, cache, options, &interrupt, &|_| {})
+    }
+
+    fn version(prefix: &str) -> DebianSelector {
+        DebianSelector::Version(prefix.parse().unwrap())
     }
 
     #[rstest]
     #[case(version("6.1"), "linux-source-6.1")]
     #[case(version("7.3"), "linux-source-7.3")]
     #[ignore = "needs the package registry and 2 GB"]
-    fn a_source_of_debian_is_the_kernel_that_its_package_says(
-        #[case] wanted: DebianWanted,
+    fn a_source_has_the_version_of_its_package(
+        #[case] selector: DebianSelector,
         #[case] package: &str,
     ) {
-        let (cache, options) = (Cache::open().unwrap(), Options::default());
-        let source = DebianSource::find(&wanted, &cache, options, &|_| {}).unwrap();
+        let cache = Cache::open().unwrap();
+        let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
+        let source = find(&cache, &selector).unwrap();
         assert_eq!(source.package(), package);
-        let path = source.fetch(&cache, options, &|_| {}).unwrap();
+        let path = source.fetch(&cache, options, &interrupt, &|_| {}).unwrap();
         let dir = TempDir::new_in(cache.root()).unwrap();
         assert_eq!(unpack(&path, dir.path()).unwrap(), source.kernel());
     }
 
     #[rstest]
-    #[case(DebianWanted::Suite("bookworm".into()), (6, 1))]
-    #[case(DebianWanted::Suite("trixie".into()), (6, 12))]
-    #[case(DebianWanted::Suite("trixie-backports".into()), (7, 3))]
+    #[case(DebianSelector::Suite("bookworm".into()), (6, 1))]
+    #[case(DebianSelector::Suite("trixie".into()), (6, 12))]
+    #[case(DebianSelector::Suite("trixie-backports".into()), (7, 3))]
     #[case(version("6.12"), (6, 12))]
     #[case(version("6.1.192"), (6, 1))]
     #[ignore = "needs the package registry"]
     fn a_source_is_found_by_its_suite_or_version(
-        #[case] wanted: DebianWanted,
+        #[case] selector: DebianSelector,
         #[case] series: (u32, u32),
     ) {
         let cache = Cache::open().unwrap();
-        let source = DebianSource::find(&wanted, &cache, Options::default(), &|_| {}).unwrap();
+        let source = find(&cache, &selector).unwrap();
         assert_eq!(source.kernel().series(), series);
         assert_eq!(source.package(), format!("linux-source-{}.{}", series.0, series.1));
-        if let DebianWanted::Version(prefix) = &wanted {
+        if let DebianSelector::Version(prefix) = &selector {
             assert!(prefix.matches(source.kernel()));
         }
     }
@@ -142,16 +140,16 @@ mod tests {
     #[rstest]
     #[case(
         version("6.12.9999"),
-        "find Debian kernel source 6.12.9999: no suite has it; near it are 6.12."
+        "find Debian kernel source 6.12.9999: no suite has it; the closest versions are 6.12."
     )]
-    #[case(DebianWanted::Suite("warty".into()), "find Debian suite \"warty\": it is not known")]
+    #[case(DebianSelector::Suite("warty".into()), "find Debian suite \"warty\": unknown suite")]
     #[ignore = "needs the package registry"]
-    fn a_source_that_debian_does_not_have_is_told_with_what_it_has(
-        #[case] wanted: DebianWanted,
-        #[case] said: &str,
+    fn the_error_for_a_source_that_debian_lacks_offers_others(
+        #[case] selector: DebianSelector,
+        #[case] message: &str,
     ) {
         let cache = Cache::open().unwrap();
-        let error = DebianSource::find(&wanted, &cache, Options::default(), &|_| {}).unwrap_err();
-        assert!(error.to_string().starts_with(said), "{error}");
+        let error = find(&cache, &selector).unwrap_err();
+        assert!(error.to_string().starts_with(message), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Why a kernel tree is of no use.
+//! Errors of kernel trees and patches.
 
 use std::fmt;
 use std::io;
@@ -10,119 +10,119 @@ use crate::cache::CacheError;
 use crate::kernel::DebianError;
 use crate::printable::printable_line;
 
-/// Why a kernel tree, or a revision of it, cannot be had.
+/// A kernel tree, or a revision of it, that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// It cannot be read.
+    /// The tree cannot be read.
     #[error("read the kernel tree {}", .path.display())]
     Read {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is not there, however its name is read.
+    /// Neither the whole name nor the part before its `@` exists.
     #[error(
-        "read the kernel tree {whole}: there is neither that nor {}, of which {revision} could be a revision",
+        "read the kernel tree {whole}: neither it nor {}, with {revision} as a revision, exists",
         .path.display()
     )]
     NoTree {
-        /// As given.
+        /// As given by the user.
         whole: String,
-        /// What is before its `@`.
+        /// The part before `@`.
         path: PathBuf,
-        /// What is after it.
+        /// The part after `@`.
         revision: String,
     },
-    /// It holds something else.
+    /// Something else than a kernel tree.
     #[error("use {} as a kernel tree: {why}", .path.display())]
     NotATree {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// What is missing.
+        /// The reason, as a clause.
         why: String,
     },
-    /// git does not take it for a repository, or for one that this user may trust.
+    /// Not a valid git repository, or one that git does not trust.
     #[error("use {} as a git repository: {said}", .path.display())]
     Refused {
-        /// As given.
+        /// As given by the user.
         path: PathBuf,
-        /// Its own words.
+        /// git's message.
         said: String,
     },
-    /// There is no such commit.
+    /// No such commit.
     #[error("find revision {revision:?} in {}: {said}", .path.display())]
     NoRevision {
-        /// As given.
+        /// As given by the user.
         revision: String,
         /// The tree.
         path: PathBuf,
-        /// Why not.
+        /// git's message, or the reason.
         said: String,
     },
-    /// A part of it was never fetched.
+    /// Some objects of the repository were never fetched.
     #[error(
-        "read all of {}: {said}; it is a partial clone, and `git -C {} fetch --refetch --no-filter` fetches \
-         what it lacks",
+        "read all of {}: {said}; it is a partial clone, and \
+         `git -C {} fetch --refetch --no-filter` fetches the missing objects",
         .path.display(), quoted(.path)
     )]
     Partial {
         /// The tree.
         path: PathBuf,
-        /// What git lacks.
+        /// git's message.
         said: String,
     },
-    /// It has changes that no revision has.
+    /// The tree has uncommitted changes.
     #[error(
-        "build {}: {changed} in it, that no commit has; commit them, name a revision ({}@HEAD), or take \
-         them along with --dirty",
+        "build {}: {changed} not committed; commit them, name a revision ({}@HEAD), or include \
+         them with --dirty",
         .path.display(), .path.display()
     )]
     Dirty {
         /// The tree.
         path: PathBuf,
-        /// How much, in words.
+        /// Number of changed files with its verb, such as `changes of 2 files are`.
         changed: String,
     },
-    /// Debian's archive.
+    /// Debian's archive failed.
     #[error(transparent)]
     Debian(#[from] DebianError),
-    /// An archive of the source.
+    /// The archive cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// git.
+    /// git failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The cache directory.
+    /// The cache directory failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
-/// A path as a shell reads it.
+/// Quotes a path for a shell.
 pub(super) fn quoted(path: &Path) -> String {
     let path = printable_line(&path.to_string_lossy());
     shlex::try_quote(&path).map_or_else(|_| "''".to_owned(), |quoted| quoted.into_owned())
 }
 
-/// Why a patch does not apply.
+/// A patch that does not apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DoesNotApply {
-    /// The file, and the line at which the hunk was expected, of each hunk that does not apply.
+pub struct ApplyError {
+    /// File and expected line of each hunk that does not apply.
     pub hunks: Vec<(String, usize)>,
-    /// git's own words.
+    /// git's message.
     pub said: String,
 }
 
-impl DoesNotApply {
-    /// Reads what `git am` says.
+impl ApplyError {
+    /// Parses the messages of `git am`.
     pub(super) fn parse(said: &str) -> Self {
         let hunk = |line: &str| {
-            let place = line.strip_prefix("error: patch failed: ")?;
-            let (file, line) = place.rsplit_once(':')?;
+            let location = line.strip_prefix("error: patch failed: ")?;
+            let (file, line) = location.rsplit_once(':')?;
             Some((file.to_owned(), line.parse().ok()?))
         };
         let hunks = said.lines().filter_map(hunk).collect();
-        // The rest advises on a state that the user never sees.
+        // Drop the hints, which are about a repository that the user never sees.
         let words =
             said.lines().filter(|line| line.starts_with("error: ") || line.starts_with("fatal: "));
         let words: Vec<_> = words.collect();
@@ -130,7 +130,7 @@ impl DoesNotApply {
     }
 }
 
-impl fmt::Display for DoesNotApply {
+impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hunks: Vec<_> =
             self.hunks.iter().map(|(file, line)| format!("{file}:{line}")).collect();
@@ -148,17 +148,18 @@ mod tests {
 
     #[test]
     fn a_hunk_that_does_not_apply_is_named() {
-        let said = "Applying: perf: a\nerror: patch failed: kernel/events/core.c:12\nerror: kernel/events/core.c: \
-                    patch does not apply\nPatch failed at 0001 perf: a\nhint: Use 'git am --show-current-patch'";
-        let error = DoesNotApply::parse(said);
+        let said = "Applying: perf: a\nerror: patch failed: kernel/events/core.c:12\n\
+                    error: kernel/events/core.c: patch does not apply\n\
+                    Patch failed at 0001 perf: a\nhint: Use 'git am --show-current-patch'";
+        let error = ApplyError::parse(said);
         assert_eq!(error.hunks, [("kernel/events/core.c".to_owned(), 12)]);
         assert_eq!(error.to_string(), "the hunk for kernel/events/core.c:12 does not apply");
         assert!(!error.said.contains("hint"), "{}", error.said);
     }
 
     #[test]
-    fn what_git_cannot_read_at_all_is_told_in_its_words() {
-        let error = DoesNotApply::parse("Patch format detection failed.");
+    fn any_other_failure_is_reported_with_the_message_of_git() {
+        let error = ApplyError::parse("Patch format detection failed.");
         assert_eq!(error.to_string(), "Patch format detection failed.");
     }
 }

@@ -1,20 +1,20 @@
-//! Drives `git`, with nothing of the user's settings where they could change what comes out.
+//! Runs `git`, without the user's settings where they could change the result.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cache::Lock;
-use crate::host::{self, Missing, Need, find_program};
+use crate::host::{self, MissingTools, Need, find_program};
 use crate::interrupt::Interrupt;
 use crate::printable::printable;
 use crate::process;
 
-/// How much of what git says is shown, in characters.
-const SAID: usize = 4000;
+/// Longest message of git that is kept, in characters.
+const LONGEST: usize = 4000;
 
-/// Variables with which whoever calls perfsec (a hook, `git bisect run`) would send git elsewhere.
-const FOREIGN: &[&str] = &[
+/// Variables that would redirect git if a hook or `git bisect run` calls perfsec.
+const REMOVED: &[&str] = &[
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -26,40 +26,40 @@ const FOREIGN: &[&str] = &[
     "GIT_CEILING_DIRECTORIES",
 ];
 
-/// Whoever commits in perfsec's own repository, always at the author's time: the same patches on the same
-/// base are the same commits.
+/// Author and committer in perfsec's own repository. The committer date is the author date, so that
+/// the same patches on the same base are the same commits.
 const NAME: &str = "perfsec";
 const ADDRESS: &str = "perfsec@localhost";
 
-/// Why git did not do what it was asked for.
+/// A failure of git.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// It is not on this host.
+    /// git is not installed.
     #[error(transparent)]
-    Missing(#[from] Missing),
-    /// It cannot be started.
+    Missing(#[from] MissingTools),
+    /// git cannot be started.
     #[error("run git in {}", .directory.display())]
     Start {
-        /// Where.
+        /// Its working directory.
         directory: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It failed.
+    /// git failed.
     #[error("run `git {words}` in {}: {said}", .directory.display())]
     Failed {
-        /// What it was asked for.
+        /// The arguments.
         words: String,
-        /// Where.
+        /// Its working directory.
         directory: PathBuf,
-        /// Its own words.
+        /// Its message, escaped.
         said: String,
     },
-    /// No space is left.
+    /// The disk is full.
     #[error("write to {}: no space left", .0.display())]
     Full(PathBuf),
-    /// The user stopped it.
-    #[error("go on: interrupted")]
+    /// The user interrupted it.
+    #[error("finish: interrupted")]
     Interrupted,
 }
 
@@ -70,11 +70,11 @@ pub(crate) struct Git {
     environment: Vec<(&'static str, PathBuf)>,
     settings: &'static [&'static str],
     interrupt: Interrupt,
-    /// Of what it works on, if it changes anything.
+    /// The lock of the repository, if git may change it.
     lock: Option<Lock>,
 }
 
-/// In perfsec's own repository: no hooks, no conversions, no housekeeping, no signatures.
+/// Settings in perfsec's own repository: no hooks, conversions, garbage collection or signatures.
 const OWN: &[&str] = &[
     "-c",
     "core.autocrlf=false",
@@ -90,28 +90,29 @@ const OWN: &[&str] = &[
     "advice.detachedHead=false",
     "-c",
     "core.quotePath=false",
-    // Else the user's, from their usual places.
+    // Otherwise git reads the user's default files.
     "-c",
     "core.excludesFile=/dev/null",
     "-c",
     "core.attributesFile=/dev/null",
 ];
 
-/// In the user's: nothing is written, not even to the index by `status`; nothing is started that stays.
+/// Settings in the user's repository: nothing is written, not even the index by `status`, and no
+/// daemon is started.
 const USERS: &[&str] = &[
     "--no-optional-locks",
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
     "core.fsmonitor=false",
-    // Half of a split one would be written beside the user's.
+    // A split index would be written next to the user's.
     "-c",
     "core.splitIndex=false",
 ];
 
 impl Git {
-    /// git in the user's repository. It is only asked there.
-    pub(crate) fn of_user(directory: &Path, interrupt: &Interrupt) -> Self {
+    /// git in the user's repository, only for queries.
+    pub(crate) fn read_only(directory: &Path, interrupt: &Interrupt) -> Self {
         Self {
             directory: directory.to_owned(),
             environment: Vec::new(),
@@ -121,7 +122,7 @@ impl Git {
         }
     }
 
-    /// git in a repository of perfsec's own, which this lock keeps others from.
+    /// git in perfsec's own repository, which `lock` protects.
     pub(crate) fn own(directory: &Path, lock: &Lock, interrupt: &Interrupt) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -135,13 +136,13 @@ impl Git {
         }
     }
 
-    /// The same with another environment variable.
+    /// Adds an environment variable.
     pub(crate) fn with(mut self, name: &'static str, value: &Path) -> Self {
         self.environment.push((name, value.to_owned()));
         self
     }
 
-    /// What it writes to standard output, without the ends of the last lines.
+    /// Runs git and returns its standard output, without trailing newlines.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<String, GitError> {
         let stdin = self.lock.as_ref().map_or_else(|| Ok(Stdio::null()), Lock::stdin);
         let output = stdin
@@ -154,11 +155,11 @@ impl Git {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
         }
         let text = |bytes: &[u8]| printable(String::from_utf8_lossy(bytes).trim());
-        // `git am` says on standard output which patch it is about.
+        // `git am` names the patch on standard output.
         let words_of_git = [text(&output.stderr), text(&output.stdout)].join("\n");
         let said = match words_of_git.trim() {
             "" => output.status.to_string(),
-            said => said.chars().take(SAID).collect(),
+            said => said.chars().take(LONGEST).collect(),
         };
         if said.contains("No space left on device") {
             return Err(GitError::Full(self.directory.clone()));
@@ -167,7 +168,7 @@ impl Git {
         Err(GitError::Failed { words: words.join(" "), directory, said })
     }
 
-    /// The same, or none when it answers no.
+    /// The same, but `None` if git fails.
     pub(crate) fn try_ask(&self, words: &[&str]) -> Result<Option<String>, GitError> {
         match self.ask(words) {
             Ok(text) => Ok(Some(text)),
@@ -177,9 +178,9 @@ impl Git {
     }
 
     fn not_started(&self, source: io::Error) -> GitError {
-        // A directory that is gone ends alike.
+        // A missing working directory gives the same error.
         if find_program("git").is_err()
-            && let Err(missing) = host::demand(&[Need::KernelBuild])
+            && let Err(missing) = host::require(&[Need::KernelBuild])
         {
             return missing.into();
         }
@@ -189,13 +190,13 @@ impl Git {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.args(self.settings).args(words).current_dir(&self.directory);
-        for name in FOREIGN {
+        for name in REMOVED {
             command.env_remove(name);
         }
         command
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
-            // What a partial clone lacks would be written into it.
+            // A lazy fetch would write objects into the user's partial clone.
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_AUTHOR_NAME", NAME)
             .env("GIT_AUTHOR_EMAIL", ADDRESS)
@@ -206,8 +207,8 @@ impl Git {
     }
 }
 
-/// What git says, without what it begins each line with.
-pub(super) fn words(said: &str) -> String {
+/// Strips `fatal: ` and `error: ` from each line of a message.
+pub(super) fn strip_marks(said: &str) -> String {
     let lines = said.lines().map(|line| {
         ["fatal: ", "error: "].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line)
     });

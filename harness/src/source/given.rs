@@ -1,31 +1,31 @@
-//! What the user named as a kernel tree.
+//! Detects what kind of kernel tree a path is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::SourceError;
-use super::git::{Git, GitError, words};
+use super::git::{Git, GitError, strip_marks};
 use super::top;
 use crate::interrupt::Interrupt;
 
-/// A kernel tree as it lies on the host.
+/// A kernel tree on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Given {
+pub(super) enum TreeInput {
     /// A git repository, or a worktree of one.
     Repository {
-        /// The directory in which git is asked.
+        /// The worktree, or the bare repository.
         directory: PathBuf,
-        /// What all worktrees of the repository have in common.
+        /// `$GIT_COMMON_DIR`, which all worktrees of the repository share.
         common: PathBuf,
     },
-    /// A directory that no git knows.
+    /// A directory without git.
     Directory(PathBuf),
     /// A tarball, or a Debian package with one.
     Archive(PathBuf),
 }
 
-impl Given {
-    pub(super) fn of(path: &Path, interrupt: &Interrupt) -> Result<Self, SourceError> {
+impl TreeInput {
+    pub(super) fn detect(path: &Path, interrupt: &Interrupt) -> Result<Self, SourceError> {
         let failed = |source| SourceError::Read { path: path.to_owned(), source };
         let useless = |why| SourceError::NotATree { path: path.to_owned(), why };
         let absolute = fs::canonicalize(path).map_err(failed)?;
@@ -34,46 +34,46 @@ impl Given {
             return Ok(Self::Archive(absolute));
         }
         if !data.is_dir() {
-            // A pipe or a device might never end.
-            return Err(useless("it is no regular file and no directory".to_owned()));
+            // Reading a pipe or a device might never end.
+            return Err(useless("it is neither a regular file nor a directory".to_owned()));
         }
-        // That a directory cannot be entered would be taken for a fault of the programs that are to run in it.
+        // Check access here: later the error would look like that of a program started in it.
         fs::metadata(absolute.join(".")).and_then(|_| fs::read_dir(&absolute)).map_err(failed)?;
-        if is_of_git(&absolute) {
+        if looks_like_git(&absolute) {
             return Self::repository(path, absolute, interrupt);
         }
-        // One that was unpacked below another repository is none of that repository's.
+        // Do not search the parents: a tree unpacked inside another repository is not part of it.
         match absolute.join("Makefile").is_file() {
             true => Ok(Self::Directory(absolute)),
             false => Err(useless(format!("it has no Makefile{}", top::hint(&absolute)))),
         }
     }
 
-    /// A directory which says that it is a repository. Whether git agrees is another matter: it refuses those
-    /// of other users, and a worktree whose repository is gone.
+    /// A directory that looks like a repository. git may still refuse it: if it belongs to another
+    /// user, or if it is a worktree whose repository is gone.
     fn repository(
         path: &Path,
         directory: PathBuf,
         interrupt: &Interrupt,
     ) -> Result<Self, SourceError> {
         let refused = |said| SourceError::Refused { path: path.to_owned(), said };
-        let git = Git::of_user(&directory, interrupt);
+        let git = Git::read_only(&directory, interrupt);
         let ask = |what: &[&str]| {
             git.ask(&[&["rev-parse"], what].concat()).map_err(|error| match error {
-                GitError::Failed { said, .. } => refused(words(&said)),
+                GitError::Failed { said, .. } => refused(strip_marks(&said)),
                 error => error.into(),
             })
         };
         let bare = ask(&["--is-bare-repository"])? == "true";
-        // git passes over what is not sound, and finds a repository around it.
+        // git skips a damaged repository and uses one in a parent directory.
         let itself = match bare {
             true => ask(&["--git-dir"])? == ".",
-            // Fails where there is no work tree, as in a `.git`.
+            // Fails without a work tree, as in `.git`.
             false => ask(&["--show-toplevel"]).and_then(|_| ask(&["--show-cdup"]))?.is_empty(),
         };
         if !itself {
             let found = ask(&["--absolute-git-dir"])?;
-            return Err(refused(format!("git passes it over and finds {found}")));
+            return Err(refused(format!("git skips it and uses {found}")));
         }
         let common = ask(&["--path-format=absolute", "--git-common-dir"])?;
         let common = fs::canonicalize(&common)
@@ -82,9 +82,9 @@ impl Given {
     }
 }
 
-/// Whether a directory says that it is a repository, bare or not.
-fn is_of_git(directory: &Path) -> bool {
-    // It may be a file or a link, and lead nowhere.
+/// True if a directory looks like a repository, bare or not.
+fn looks_like_git(directory: &Path) -> bool {
+    // `.git` may also be a file or a dangling link.
     let has = |name| fs::symlink_metadata(directory.join(name)).is_ok();
     has(".git") || ["HEAD", "objects", "refs"].into_iter().all(has)
 }

@@ -1,20 +1,18 @@
-//! Kernel trees: what the user has, and a checkout of perfsec's own in which it can be changed.
+//! Kernel trees: the user's tree, and perfsec's own checkout of it that may be changed.
 
 mod commit;
 mod debian;
 mod error;
 mod git;
 mod given;
-mod links;
-mod meter;
 mod repository;
 mod top;
 mod unpack;
 mod version;
 
 pub use commit::{Commit, NotACommit};
-pub use debian::{DebianSource, DebianWanted};
-pub use error::{DoesNotApply, SourceError};
+pub use debian::DebianSource;
+pub use error::{ApplyError, SourceError};
 pub(crate) use git::Git;
 pub use git::GitError;
 pub use repository::Source;

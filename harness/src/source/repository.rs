@@ -1,17 +1,18 @@
 //! perfsec's own checkout of a kernel tree.
 //!
-//! It borrows the objects of the user's repository and has everything else to itself, so that checking out,
-//! applying patches and bisecting leave no trace in what is the user's: not a worktree, a ref, a lock or an
-//! object. It stays in the cache, at the same path, because that is what makes the next build a small one.
+//! It borrows the objects of the user's repository (alternates) and shares nothing else, so that
+//! checking out, applying patches and bisecting leave no worktree, ref, lock or object in the
+//! user's repository. It stays in the cache at the same path, which makes the next build
+//! incremental.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::commit::Commit;
-use super::error::{DoesNotApply, SourceError, quoted};
-use super::git::{Git, GitError, words};
-use super::given::Given;
+use super::error::{ApplyError, SourceError, quoted};
+use super::git::{Git, GitError, strip_marks};
+use super::given::TreeInput;
 use super::top;
 use super::unpack::unpack;
 use crate::cache::{Cache, Lock};
@@ -20,29 +21,29 @@ use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 use crate::printable::printable_line;
 
-/// The room of the cache in which trees are, by where they came from.
+/// Cache directory of the checkouts, named by a hash of the tree's location.
 const ROOM: &str = "source";
 
-/// Digits of a name in it.
+/// Digits of that hash in the name.
 const NAME: usize = 16;
 
-/// The commit of an archive, once it is all there.
+/// The commit of an archive; exists once the import is complete.
 const IMPORT: &str = "refs/perfsec/import";
 
-/// What is no commit of the user's is committed at this time: the same content is the same commit.
+/// Date of perfsec's own commits. It is constant, so that the same content is the same commit.
 const EPOCH: &str = "@1 +0000";
 
-/// A kernel tree that one perfsec at a time builds and changes.
+/// A kernel tree with its checkout, locked by one perfsec.
 #[derive(Debug)]
 pub struct Source {
-    /// As the user named it.
+    /// As given by the user.
     path: PathBuf,
     name: String,
-    given: Given,
-    /// Everything that is made of it.
+    given: TreeInput,
+    /// Directory of the checkout, the builds and temporary files.
     root: PathBuf,
     checkout: PathBuf,
-    /// The cache in which that is.
+    /// Root of the cache.
     cache: PathBuf,
     git: Git,
     interrupt: Interrupt,
@@ -50,12 +51,13 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens the tree at `path`: a git repository or a worktree of one, a directory, a tarball, or a Debian
-    /// package `linux-source-*`. Records call it `name`. `say` is told what takes time.
+    /// Opens the tree at `path`: a git repository, a worktree, a directory, a tarball, or a Debian
+    /// package `linux-source-*`. `name` is its name in records. `say` gets a line before slow
+    /// steps.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// The path is not a kernel tree or cannot be read.
     pub fn open(
         path: &Path,
         name: &str,
@@ -63,16 +65,16 @@ impl Source {
         interrupt: &Interrupt,
         say: &dyn Fn(&str),
     ) -> Result<Self, SourceError> {
-        let given = Given::of(path, interrupt)?;
+        let given = TreeInput::detect(path, interrupt)?;
         let identity = match &given {
-            Given::Repository { common, .. } => format!("git {}", common.display()),
-            Given::Directory(path) => format!("directory {}", path.display()),
-            Given::Archive(file) => {
+            TreeInput::Repository { common, .. } => format!("git {}", common.display()),
+            TreeInput::Directory(path) => format!("directory {}", path.display()),
+            TreeInput::Archive(file) => {
                 let failed = |source| SourceError::Read { path: path.to_owned(), source };
-                format!("archive {}", hash::of_path(file).map_err(failed)?)
+                format!("archive {}", hash::sha256_path(file).map_err(failed)?)
             }
         };
-        let key = &hash::of_bytes(identity.as_bytes())[..NAME];
+        let key = &hash::sha256(identity.as_bytes())[..NAME];
         let lock = cache.lock(&format!("{ROOM}-{key}"), interrupt, || {
             say("waiting for another perfsec that works on the same tree");
         })?;
@@ -94,27 +96,27 @@ impl Source {
         Ok(source)
     }
 
-    /// As the user named it.
+    /// The path as given by the user.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// As records call it.
+    /// The tree's name in records.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The checkout.
+    /// Directory of the checkout.
     pub fn directory(&self) -> &Path {
         &self.checkout
     }
 
-    /// A place for what is made of the tree, beside the checkout.
+    /// A path next to the checkout, for files made from the tree.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// What keeps others from the checkout and from what is made beside it.
+    /// The lock of the checkout and of everything next to it.
     pub(crate) fn lock(&self) -> &Lock {
         &self.lock
     }
@@ -124,29 +126,31 @@ impl Source {
         &self.git
     }
 
-    /// The commit that a revision names; without one, the tree as it is: its commit if nothing was changed
-    /// since, and with `dirty` its tracked files with their changes.
+    /// The commit of a revision. Without a revision, the current state of the tree: HEAD if nothing
+    /// was changed, or with `dirty` a commit of the tracked files with their changes.
     ///
     /// # Errors
     ///
-    /// When there is no such commit, when it is not a kernel's, and when the tree was changed.
+    /// The commit does not exist or is not a kernel's, or the tree has uncommitted changes.
     pub fn resolve(&self, revision: Option<&str>, dirty: bool) -> Result<Commit, SourceError> {
         let commit = match (&self.given, revision) {
-            (Given::Repository { directory, .. }, Some(revision)) => {
+            (TreeInput::Repository { directory, .. }, Some(revision)) => {
                 self.find(directory, revision)?
             }
-            (Given::Repository { directory, .. }, None) => self.as_it_is(directory, dirty)?,
-            (Given::Directory(directory), None) => {
-                if let Some(file) = top::lacks(directory) {
+            (TreeInput::Repository { directory, .. }, None) => {
+                self.current_commit(directory, dirty)?
+            }
+            (TreeInput::Directory(directory), None) => {
+                if let Some(file) = top::missing_file(directory) {
                     let why = format!("it has no {file}{}", top::hint(directory));
                     return Err(SourceError::NotATree { path: self.path.clone(), why });
                 }
                 self.snapshot(directory)?
             }
-            (Given::Archive(_), None) => {
-                self.named(&self.git.ask(&["rev-parse", "--verify", IMPORT])?)?
+            (TreeInput::Archive(_), None) => {
+                self.parse_commit(&self.git.ask(&["rev-parse", "--verify", IMPORT])?)?
             }
-            (Given::Directory(file) | Given::Archive(file), Some(revision)) => {
+            (TreeInput::Directory(file) | TreeInput::Archive(file), Some(revision)) => {
                 return Err(SourceError::NoRevision {
                     revision: revision.to_owned(),
                     path: self.path.clone(),
@@ -157,9 +161,9 @@ impl Source {
                 });
             }
         };
-        let there =
+        let existing =
             self.read(&[&["ls-tree", "--name-only", commit.as_str()], &top::FILES[..]].concat())?;
-        match top::FILES.iter().find(|file| !there.lines().any(|line| line == **file)) {
+        match top::FILES.iter().find(|file| !existing.lines().any(|line| line == **file)) {
             None => Ok(commit),
             Some(file) => {
                 let which = match revision {
@@ -172,35 +176,34 @@ impl Source {
         }
     }
 
-    /// The commits that `to` has and `from` lacks, the oldest first.
+    /// The commits reachable from `to` but not from `from`, oldest first.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn between(&self, from: &Commit, to: &Commit) -> Result<Vec<Commit>, SourceError> {
         let range = format!("{from}..{to}");
         let list = self.git.ask(&["rev-list", "--reverse", "--topo-order", &range])?;
         Ok(list.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
-    /// Makes the checkout that of this commit. Files that are the same stay untouched, which is what `make`
-    /// goes by.
+    /// Checks out a commit. Files that do not change keep their time, which `make` depends on.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn check_out(&self, commit: &Commit) -> Result<(), SourceError> {
         self.read(&["checkout", "--quiet", "--force", "--detach", commit.as_str()])?;
         self.git.ask(&["clean", "--quiet", "--force", "--force", "-d", "-x"])?;
         Ok(())
     }
 
-    /// Applies a patch, as a mail, to what is checked out, and commits it.
+    /// Applies a patch in a mail to the checkout and commits it.
     ///
     /// # Errors
     ///
-    /// When git fails otherwise than by the patch.
-    pub fn apply(&self, mail: &[u8]) -> Result<Result<Commit, DoesNotApply>, SourceError> {
+    /// git fails for another reason than the patch.
+    pub fn apply(&self, mail: &[u8]) -> Result<Result<Commit, ApplyError>, SourceError> {
         let file = self.root.join("patch");
         fs::write(&file, mail)
             .map_err(|source| SourceError::Read { path: file.clone(), source })?;
@@ -208,7 +211,7 @@ impl Source {
             "am",
             "--quiet",
             "--no-3way",
-            // A line of a mail that begins with `From ` must not end it.
+            // A line in the mail that begins with `From ` must not end it.
             "--patch-format=mboxrd",
             "--committer-date-is-author-date",
             "--whitespace=nowarn",
@@ -219,17 +222,17 @@ impl Source {
             Ok(_) => Ok(Ok(self.head()?)),
             Err(GitError::Failed { said, .. }) => {
                 self.git.try_ask(&["am", "--abort"])?;
-                Ok(Err(DoesNotApply::parse(&said)))
+                Ok(Err(ApplyError::parse(&said)))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The name of what a commit holds: the same for two commits with the same files.
+    /// The ID of a commit's tree, equal for commits with the same files.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn tree(&self, commit: &Commit) -> Result<String, SourceError> {
         self.read(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")])
     }
@@ -238,40 +241,40 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn subject(&self, commit: &Commit) -> Result<String, SourceError> {
         Ok(printable_line(&self.git.ask(&["log", "-1", "--format=%s", commit.as_str()])?))
     }
 
-    /// The commit as people call it: by the tag that is nearest before it.
+    /// The output of `git describe` for a commit, or its short ID.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn describe(&self, commit: &Commit) -> Result<String, SourceError> {
-        let Given::Repository { directory, .. } = &self.given else {
+        let TreeInput::Repository { directory, .. } = &self.given else {
             return Ok(commit.short().to_owned());
         };
-        // Tags are the user's; a commit of perfsec's own is none of theirs.
-        let git = Git::of_user(directory, &self.interrupt);
+        // The tags are in the user's repository, which lacks commits of perfsec's own.
+        let git = Git::read_only(directory, &self.interrupt);
         let described = git.try_ask(&["describe", "--tags", "--abbrev=12", commit.as_str()])?;
         Ok(described.unwrap_or_else(|| commit.short().to_owned()))
     }
 
-    /// The text of a file of a commit, if there is one.
+    /// The text of a file in a commit, if it exists.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn file(&self, commit: &Commit, path: &str) -> Result<Option<String>, SourceError> {
         Ok(self.git.try_ask(&["cat-file", "blob", &format!("{commit}:{path}")])?)
     }
 
-    /// All files of a commit, each as `<mode> <type> <object>` and its path after a tab.
+    /// All files of a commit, one per line: `<mode> <type> <object>`, a tab, and the path.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn files(&self, commit: &Commit) -> Result<String, SourceError> {
         self.read(&["ls-tree", "-r", commit.as_str()])
     }
@@ -280,27 +283,27 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// git fails.
     pub fn changed(&self, from: &Commit, to: &Commit) -> Result<Vec<String>, SourceError> {
         let names = ["diff", "--name-only", "--no-renames", from.as_str(), to.as_str()];
         Ok(self.read(&names)?.lines().map(str::to_owned).collect())
     }
 
-    /// git in the checkout, for what needs objects that the user's repository may only have been promised.
+    /// Runs git in the checkout for a command that may need objects which a partial clone lacks.
     fn read(&self, what: &[&str]) -> Result<String, SourceError> {
         self.git.ask(what).or_else(|error| match (&error, &self.given) {
-            (GitError::Failed { said, .. }, Given::Repository { directory, .. }) => {
-                let user = Git::of_user(directory, &self.interrupt);
+            (GitError::Failed { said, .. }, TreeInput::Repository { directory, .. }) => {
+                let user = Git::read_only(directory, &self.interrupt);
                 let promised = [
                     "config",
                     "--get-regexp",
                     r"^(remote\..*\.promisor|extensions\.partialclone)$",
                 ];
                 match user.try_ask(&promised)? {
-                    // One line of it: there may be one for each file.
+                    // Only the first line: git may print one per file.
                     Some(_) => Err(SourceError::Partial {
                         path: self.path.clone(),
-                        said: words(said).lines().next().unwrap_or_default().to_owned(),
+                        said: strip_marks(said).lines().next().unwrap_or_default().to_owned(),
                     }),
                     None => Err(error.into()),
                 }
@@ -310,10 +313,10 @@ impl Source {
     }
 
     fn head(&self) -> Result<Commit, SourceError> {
-        self.named(&self.git.ask(&["rev-parse", "--verify", "HEAD"])?)
+        self.parse_commit(&self.git.ask(&["rev-parse", "--verify", "HEAD"])?)
     }
 
-    fn named(&self, name: &str) -> Result<Commit, SourceError> {
+    fn parse_commit(&self, name: &str) -> Result<Commit, SourceError> {
         name.parse().map_err(|error: super::NotACommit| SourceError::NotATree {
             path: self.path.clone(),
             why: error.to_string(),
@@ -321,22 +324,27 @@ impl Source {
     }
 
     fn find(&self, directory: &Path, revision: &str) -> Result<Commit, SourceError> {
-        let user = Git::of_user(directory, &self.interrupt);
+        let user = Git::read_only(directory, &self.interrupt);
         let wanted = format!("{revision}^{{commit}}");
         match user.ask(&["rev-parse", "--verify", "--end-of-options", &wanted]) {
-            Ok(name) => self.named(&name),
+            Ok(name) => self.parse_commit(&name),
             Err(GitError::Failed { said, .. }) => Err(SourceError::NoRevision {
                 revision: revision.to_owned(),
                 path: self.path.clone(),
-                said: self.why_not(&user, revision, &said)?,
+                said: self.explain_missing(&user, revision, &said)?,
             }),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Why there is no such revision: in git's words, where it has more than that there is none.
-    fn why_not(&self, user: &Git, revision: &str, said: &str) -> Result<String, SourceError> {
-        let said = words(said);
+    /// The reason why a revision does not exist: git's message if it has one, else our own.
+    fn explain_missing(
+        &self,
+        user: &Git,
+        revision: &str,
+        said: &str,
+    ) -> Result<String, SourceError> {
+        let said = strip_marks(said);
         let said: Vec<_> =
             said.lines().filter(|line| *line != "Needed a single revision").collect();
         if !said.is_empty() {
@@ -350,18 +358,19 @@ impl Source {
         }
         Ok(match user.ask(&["rev-parse", "--is-shallow-repository"])?.as_str() {
             "true" => format!(
-                "this shallow clone does not have it; `git -C {} fetch --unshallow` fetches the whole history",
+                "this shallow clone does not have it; `git -C {} fetch --unshallow` fetches the \
+                 whole history",
                 quoted(&self.path)
             ),
-            _ => "there is none of that name".to_owned(),
+            _ => "no such revision".to_owned(),
         })
     }
 
-    /// What git does not know of is no change of what it knows, and left out: only who wrote it can tell whether
-    /// the kernel needs it. Neither does anything of a submodule get into the checkout.
-    fn as_it_is(&self, directory: &Path, dirty: bool) -> Result<Commit, SourceError> {
+    /// The commit of a repository's current state. Untracked files do not count as changes and are
+    /// left out: only their author knows if the kernel needs them. Submodules are ignored.
+    fn current_commit(&self, directory: &Path, dirty: bool) -> Result<Commit, SourceError> {
         let head = self.find(directory, "HEAD")?;
-        let user = Git::of_user(directory, &self.interrupt);
+        let user = Git::read_only(directory, &self.interrupt);
         if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
             return Ok(head);
         }
@@ -375,17 +384,18 @@ impl Source {
             0 => Ok(head),
             _ if dirty => self.with_changes(&user, &head),
             changed => {
-                let changed = format!("there are changes of {}", counted(changed, "file"));
+                let changed = format!("changes of {} are", counted(changed, "file"));
                 Err(SourceError::Dirty { path: self.path.clone(), changed })
             }
         }
     }
 
-    /// [`resolve`](Self::resolve), and `say` is told what a tree without a revision has that is not built.
+    /// Like [`resolve`](Self::resolve). Without a revision, `say` gets a warning about untracked
+    /// files.
     ///
     /// # Errors
     ///
-    /// Those of `resolve`.
+    /// See `resolve`.
     pub fn choose(
         &self,
         revision: Option<&str>,
@@ -394,14 +404,14 @@ impl Source {
     ) -> Result<Commit, SourceError> {
         let commit = self.resolve(revision, dirty)?;
         if revision.is_none() {
-            self.left_out()?.iter().for_each(|left_out| say(left_out));
+            self.untracked_warning()?.iter().for_each(|warning| say(warning));
         }
         Ok(commit)
     }
 
-    fn left_out(&self) -> Result<Option<String>, SourceError> {
-        let Given::Repository { directory, .. } = &self.given else { return Ok(None) };
-        let user = Git::of_user(directory, &self.interrupt);
+    fn untracked_warning(&self) -> Result<Option<String>, SourceError> {
+        let TreeInput::Repository { directory, .. } = &self.given else { return Ok(None) };
+        let user = Git::read_only(directory, &self.interrupt);
         if user.ask(&["rev-parse", "--is-bare-repository"])? == "true" {
             return Ok(None);
         }
@@ -417,14 +427,14 @@ impl Source {
         })
     }
 
-    /// A commit of perfsec's own, of the files that the user's index names as they are in the work tree. All is
-    /// done by the user's git with the user's settings, but with an index and a place for objects of our own.
+    /// Commits the work tree's version of all files in the user's index. Runs git with the user's
+    /// settings, but with an index and an object directory of our own.
     fn with_changes(&self, user: &Git, head: &Commit) -> Result<Commit, SourceError> {
         let index = self.root.join("changes-index");
         let theirs = user.ask(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?;
         let objects =
             user.ask(&["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
-        self.free(&self.root.join("changes-index.lock"));
+        self.remove(&self.root.join("changes-index.lock"));
         copy(Path::new(&theirs), &index)
             .map_err(|source| SourceError::Read { path: theirs.into(), source })?;
         let git = user
@@ -432,7 +442,8 @@ impl Source {
             .with("GIT_INDEX_FILE", &index)
             .with("GIT_OBJECT_DIRECTORY", &self.checkout.join(".git/objects"))
             .with("GIT_ALTERNATE_OBJECT_DIRECTORIES", Path::new(&objects));
-        // What a sparse checkout leaves out is not deleted; what of it is there all the same is taken.
+        // `--sparse`: files outside a sparse checkout do not count as deleted, and are added if
+        // they exist.
         git.ask(&["add", "--update", "--sparse"])?;
         let tree = git.ask(&["write-tree"])?;
         if tree == self.tree(head)? {
@@ -441,15 +452,15 @@ impl Source {
         self.commit_tree(&tree, Some(head), "uncommitted changes")
     }
 
-    /// A commit of perfsec's own, of a directory without git.
+    /// Commits a directory without git.
     fn snapshot(&self, directory: &Path) -> Result<Commit, SourceError> {
         let git = Git::own(directory, &self.lock, &self.interrupt)
             .with("GIT_DIR", &self.checkout.join(".git"))
             .with("GIT_WORK_TREE", directory)
-            // It remembers which files were read, so that the next time only changes are.
+            // The index speeds up the next snapshot: only changed files are read.
             .with("GIT_INDEX_FILE", &self.root.join("snapshot-index"));
-        self.free(&self.root.join("snapshot-index.lock"));
-        // The cache may be in the directory, and grows with what is taken of it.
+        self.remove(&self.root.join("snapshot-index.lock"));
+        // The cache may be inside the directory and must not be part of the snapshot.
         let cache = self.cache.strip_prefix(directory).ok();
         let without = cache.map(|cache| format!(":(exclude,literal){}", cache.display()));
         let add = ["add", "--all", "."].into_iter().chain(without.as_deref());
@@ -472,14 +483,14 @@ impl Source {
         if let Some(parent) = parent {
             commit.extend(["-p", parent.as_str()]);
         }
-        self.named(&git.ask(&commit)?)
+        self.parse_commit(&git.ask(&commit)?)
     }
 
-    /// Makes the repository, or frees it of what a perfsec that was killed left.
+    /// Creates the repository, or removes what a killed perfsec left behind in it.
     fn prepare(&self, cache: &Cache, say: &dyn Fn(&str)) -> Result<(), SourceError> {
         let inside = self.checkout.join(".git");
         let there = inside.join("HEAD").is_file();
-        if let Given::Archive(file) = &self.given {
+        if let TreeInput::Archive(file) = &self.given {
             let imported = || self.git.try_ask(&["rev-parse", "--verify", "--quiet", IMPORT]);
             if !there || imported()?.is_none() {
                 return self.import(file, cache, say);
@@ -487,19 +498,19 @@ impl Source {
         }
         if !there {
             let format = match &self.given {
-                Given::Repository { directory, .. } => {
-                    let user = Git::of_user(directory, &self.interrupt);
+                TreeInput::Repository { directory, .. } => {
+                    let user = Git::read_only(directory, &self.interrupt);
                     user.ask(&["rev-parse", "--show-object-format"])?
                 }
-                Given::Directory(_) | Given::Archive(_) => "sha1".to_owned(),
+                TreeInput::Directory(_) | TreeInput::Archive(_) => "sha1".to_owned(),
             };
             self.initialise(cache, &format)?;
         }
         for left in ["index.lock", "HEAD.lock", "rebase-apply", "BISECT_LOG", "BISECT_START"] {
-            self.free(&inside.join(left));
+            self.remove(&inside.join(left));
         }
-        if let Given::Repository { directory, .. } = &self.given {
-            let user = Git::of_user(directory, &self.interrupt);
+        if let TreeInput::Repository { directory, .. } = &self.given {
+            let user = Git::read_only(directory, &self.interrupt);
             let path =
                 |what: &str| user.ask(&["rev-parse", "--path-format=absolute", "--git-path", what]);
             let write = |name: &str, text: &[u8]| {
@@ -509,10 +520,10 @@ impl Source {
                     .map_err(|error| cache.error("write", &path, error))
             };
             write("objects/info/alternates", format!("{}\n", path("objects")?).as_bytes())?;
-            // A clone without its history says here where that ends.
+            // A shallow clone lists here the commits whose parents it lacks.
             match fs::read(path("shallow")?) {
                 Ok(text) => write("shallow", &text)?,
-                Err(_) => self.free(&inside.join("shallow")),
+                Err(_) => self.remove(&inside.join("shallow")),
             }
         }
         Ok(())
@@ -527,7 +538,7 @@ impl Source {
         Ok(())
     }
 
-    /// Makes the one commit of an archive.
+    /// Unpacks an archive and commits it.
     fn import(&self, file: &Path, cache: &Cache, say: &dyn Fn(&str)) -> Result<(), SourceError> {
         say(&format!("unpacking {}", self.name));
         let failed = |action, error| cache.error(action, &self.checkout, error);
@@ -540,7 +551,7 @@ impl Source {
             return Err(GitError::Interrupted.into());
         }
         self.initialise(cache, "sha1")?;
-        // Some files of a kernel are excluded by its own .gitignore, and an archive holds nothing else.
+        // `--force`: some files of a kernel match its own .gitignore.
         self.git.ask(&["add", "--all", "--force", "."])?;
         let tree = self.git.ask(&["write-tree"])?;
         let commit = self.commit_tree(&tree, None, &format!("Linux {version}"))?;
@@ -548,13 +559,14 @@ impl Source {
         Ok(())
     }
 
-    /// Removes what may be there. Should that fail, git says so, and better.
-    fn free(&self, path: &Path) {
+    /// Removes a file or directory. Failures are ignored: git will report them with a better
+    /// message.
+    fn remove(&self, path: &Path) {
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
 }
 
-/// Copies an index with its time, by which git knows the files that were written as late as it was.
+/// Copies an index with its modification time, which git needs to detect racily clean files.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let time = fs::metadata(from)?.modified()?;
     fs::copy(from, to)?;

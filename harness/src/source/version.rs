@@ -1,4 +1,4 @@
-//! The version that a kernel tree says it has.
+//! Reads the version of a kernel tree from its Makefile.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,65 +6,65 @@ use std::path::{Path, PathBuf};
 
 use crate::kernel::KernelVersion;
 
-/// The four lines are the first of the Makefile; hundreds of kilobytes are not one.
+/// Bytes of the Makefile that are read; the version is in its first lines.
 const LONGEST: u64 = 1 << 20;
 
-/// Why a directory is no kernel tree.
+/// A directory that is not a kernel tree.
 #[derive(Debug, thiserror::Error)]
 pub enum NotATree {
-    /// A file that every kernel tree has is not there.
+    /// A file that every kernel tree has is missing.
     #[error("find a kernel tree in {}: it has no {file}", .dir.display())]
     NoFile {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
-        /// The file's name.
+        /// Name of the missing file.
         file: &'static str,
     },
     /// A file that every kernel tree has cannot be read.
     #[error("read {}", .path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Its Makefile is that of something else.
+    /// The Makefile does not define the variable.
     #[error("find a kernel tree: its Makefile has no {0}")]
     NoVariable(&'static str),
-    /// Its Makefile has the variable, and something else in it.
+    /// The value of the variable is not a number.
     #[error("find a kernel tree: {name} in its Makefile is not a number")]
     NotANumber {
-        /// The variable.
+        /// Name of the variable.
         name: &'static str,
     },
 }
 
-/// The version of the kernel whose top directory this is.
+/// The version of the kernel tree with this top directory.
 ///
 /// # Errors
 ///
-/// It is not the top directory of a kernel.
+/// The directory is not the top of a kernel tree.
 pub fn version_of_tree(dir: &Path) -> Result<KernelVersion, NotATree> {
-    let there = |file: &'static str| {
+    let find = |file: &'static str| {
         let path = dir.join(file);
         let is_file = path.is_file();
         is_file.then_some(path).ok_or_else(|| NotATree::NoFile { dir: dir.to_path_buf(), file })
     };
-    let path = there("Makefile")?;
+    let path = find("Makefile")?;
     let mut text = Vec::new();
     File::open(&path)
         .and_then(|file| file.take(LONGEST).read_to_end(&mut text))
         .map_err(|source| NotATree::Read { path, source })?;
     let version = version_of_makefile(&String::from_utf8_lossy(&text))?;
-    there("Kconfig")?;
+    find("Kconfig")?;
     Ok(version)
 }
 
-/// The version that the text of a kernel's top Makefile begins with.
+/// The version in the text of a kernel's top-level Makefile.
 ///
 /// # Errors
 ///
-/// It is the Makefile of something else.
+/// The Makefile is not that of a kernel.
 pub fn version_of_makefile(text: &str) -> Result<KernelVersion, NotATree> {
     let value = |name: &'static str| {
         text.lines().find_map(|line| {
@@ -78,7 +78,7 @@ pub fn version_of_makefile(text: &str) -> Result<KernelVersion, NotATree> {
     };
     let (major, minor) = (number("VERSION")?, number("PATCHLEVEL")?);
     let patch = number("SUBLEVEL")?;
-    // -rc7, and whatever else people write there.
+    // EXTRAVERSION may have other text too.
     let candidate = value("EXTRAVERSION").and_then(|extra| {
         let rest = extra.strip_prefix("-rc")?;
         let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
@@ -105,7 +105,7 @@ mod tests {
     #[case("SUBLEVEL = 0\nEXTRAVERSION = -rc12-next\n", "7.3-rc12")]
     #[case("SUBLEVEL = 4\nEXTRAVERSION = -mine\n", "7.3.4")]
     #[case("SUBLEVEL=4 # later lines do not count\nSUBLEVEL = 5\n", "7.3.4")]
-    fn the_version_is_in_the_first_lines(#[case] rest: &str, #[case] version: &str) {
+    fn the_version_comes_from_the_first_assignments(#[case] rest: &str, #[case] version: &str) {
         let text = format!("{HEAD}{rest}\nall: vmlinux\n");
         assert_eq!(version_of_makefile(&text).unwrap().to_string(), version);
     }
@@ -137,7 +137,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|[ =\n#0-9a-z-]|\\PC){0,60}") {
+        fn any_text_is_parsed_or_refused(
+            text in "(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|[ =\n#0-9a-z-]|\\PC){0,60}",
+        ) {
             let _ = version_of_makefile(&text);
         }
     }

@@ -178,7 +178,7 @@ fn an_interrupt_in_the_middle_of_a_build_leaves_nothing_behind() {
         }
     }
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{said}");
-    assert!(said.contains("interrupted; the next build goes on from here"), "{said}");
+    assert!(said.contains("interrupted; the next build continues from here"), "{said}");
     assert_eq!(search.left(), Vec::<PathBuf>::new());
 }
 

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use perfsec::cache::Cache;
 use perfsec::compare::NothingInCommon;
 use perfsec::interrupt::Interrupt;
-use perfsec::kbuild::{Built, Diagnostic, Failure};
+use perfsec::kbuild::{BuildFailure, BuiltKernel, Diagnostic};
 use perfsec::kernel::{Kernel, Origin};
 use perfsec::plan::{Filter, NotAGlob};
 use perfsec::record::{Asked, RunStarted};
@@ -66,13 +66,13 @@ impl Lab for FakeLab {
         &mut self,
         source: &Source,
         commit: &Commit,
-    ) -> Result<Result<Built, Failure>, LabError> {
+    ) -> Result<Result<BuiltKernel, BuildFailure>, LabError> {
         let text = source.file(commit, "kernel/core.c")?.expect("it is there");
         let line = |word: &str| text.lines().position(|line| line.contains(word));
         let log = PathBuf::from("log");
         if let Some(at) = line("broken") {
             let (subject, first) = (source.subject(commit)?, Some(diagnostic(at + 1, "broken")));
-            return Ok(Err(Failure { commit: commit.clone(), subject, first, log }));
+            return Ok(Err(BuildFailure { commit: commit.clone(), subject, first, log }));
         }
         let warnings = text.lines().enumerate().filter(|(_, line)| line.contains("unused"));
         let warnings: BTreeSet<_> = warnings.map(|(at, line)| diagnostic(at + 1, line)).collect();
@@ -88,7 +88,7 @@ impl Lab for FakeLab {
             variables: Vec::new(),
             compiler: "cc 12".to_owned(),
         };
-        Ok(Ok(Built { kernel, warnings, log }))
+        Ok(Ok(BuiltKernel { kernel, warnings, log }))
     }
 
     fn run(&mut self, kernel: &Kernel) -> Result<Recorded, LabError> {

@@ -1,7 +1,8 @@
-//! A kernel tree in miniature, in git: what perfsec builds kernels from, without the hours.
+//! A miniature kernel tree in git, which builds in no time.
 //!
-//! It has the files that perfsec asks of a tree, one object that a real compiler compiles, and for a kernel
-//! the file whose path stands in `image`. So a commit can fail to build, warn, change the kernel or not.
+//! It has the files that perfsec requires of a tree and one object for a real compiler. Its
+//! "kernel" is the file whose path is in `image`. So a commit can fail to build, cause a warning,
+//! or change the kernel.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ $(O)/kernel/core.o: $(here)/kernel/core.c
 .PHONY: tinyconfig allnoconfig vmlinux
 "#;
 
-/// Takes every option that is asked for, the last one of a name, as a tree that has them all would.
+/// Sets every requested option, and the last one of a name wins, as if the tree had them all.
 const MERGE: &str = r#"#!/bin/sh
 for word; do
 	case "$word" in
@@ -46,7 +47,8 @@ pub(crate) struct FakeTree {
 }
 
 impl FakeTree {
-    /// A tree in this directory, which is made; its kernel is `image`. Its one commit has the tag `v6.1.192`.
+    /// Creates a tree in this directory with the kernel `image`. Its only commit has the tag
+    /// `v6.1.192`.
     pub(crate) fn new(path: &Path, image: &Path) -> Self {
         fs::create_dir_all(path).expect("a directory");
         let tree = Self { path: path.to_owned() };
@@ -66,7 +68,7 @@ impl FakeTree {
         tree
     }
 
-    /// Where it is.
+    /// The tree's directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -84,7 +86,7 @@ impl FakeTree {
         }
     }
 
-    /// Commits files, and returns the commit's name.
+    /// Writes and commits files; returns the commit ID.
     pub(crate) fn commit(&self, subject: &str, files: &[(&str, &str)]) -> String {
         self.write(files);
         self.git(&["add", "--all", "."]);
@@ -92,7 +94,7 @@ impl FakeTree {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    /// What git says in it.
+    /// Runs git in the tree and returns its standard output.
     pub(crate) fn git(&self, words: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "user.name=Ann Example", "-c", "user.email=ann@example.org"])

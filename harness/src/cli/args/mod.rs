@@ -693,7 +693,7 @@ impl BuildArgs {
     pub fn recipe(&self) -> Result<Recipe, FragmentError> {
         let own = if self.no_default_config { [].as_slice() } else { DEFAULT.as_slice() };
         let names = own.iter().copied().chain(self.config.iter().map(String::as_str));
-        let mut recipe = Recipe::new(names.map(Fragment::named_or_file).collect::<Result<_, _>>()?);
+        let mut recipe = Recipe::new(names.map(Fragment::load).collect::<Result<_, _>>()?);
         recipe.variables.clone_from(&self.make);
         recipe.jobs = self.build_jobs.unwrap_or(recipe.jobs).max(1);
         Ok(recipe)
@@ -712,8 +712,11 @@ impl ObtainArgs {
         interrupt: &Interrupt,
     ) -> Result<obtain::Options, FragmentError> {
         let Self { dirty, refresh } = *self;
-        let images =
-            if refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
+        let images = if refresh {
+            kernel::ImageOptions::refreshing()
+        } else {
+            kernel::ImageOptions::default()
+        };
         let (recipe, interrupt) = (build.recipe()?, interrupt.clone());
         Ok(obtain::Options { images, recipe, dirty, interrupt })
     }

@@ -1,6 +1,6 @@
-//! The fragments that travel inside the program.
+//! The fragments that are compiled into perfsec.
 
-/// Names and texts, in the order in which they are told.
+/// Names and texts, in the order in which they are listed to the user.
 const FRAGMENTS: &[(&str, &str)] = &[
     ("base", include_str!("../../../../kconfigs/base.config")),
     ("selinux", include_str!("../../../../kconfigs/selinux.config")),
@@ -13,12 +13,12 @@ const FRAGMENTS: &[(&str, &str)] = &[
     ("no-selinux", include_str!("../../../../kconfigs/no-selinux.config")),
 ];
 
-/// The text of the fragment of this name.
+/// The text of the fragment with this name.
 pub(super) fn text(name: &str) -> Option<&'static str> {
     FRAGMENTS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// The names of all.
+/// The names of all built-in fragments.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FRAGMENTS.iter().map(|(name, _)| *name)
 }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_folder_travels_along() {
+    fn every_file_of_the_folder_is_built_in() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kconfigs");
         let files: BTreeSet<String> = std::fs::read_dir(folder)
             .unwrap()

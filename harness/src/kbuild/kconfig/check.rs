@@ -1,60 +1,60 @@
-//! What fragments ask for together, and what of it did not come out.
+//! Merges the requests of several fragments, and finds those that a configuration does not meet.
 
 use std::collections::HashMap;
 
 use super::fragment::{Fragment, Request};
 use crate::kernel::Config;
 
-/// A request, and the fragment that it is in.
+/// A request with its fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
-    /// The fragment that has the last word on the option.
+pub struct PlacedRequest<'a> {
+    /// The last fragment that sets the option.
     pub fragment: &'a Fragment,
-    /// Its place among the fragments.
+    /// Index of the fragment, from 0.
     pub index: usize,
-    /// What it asks for.
+    /// The request.
     pub request: &'a Request,
 }
 
-impl Asked<'_> {
-    /// Where the request stands: `selinux:6`.
+impl PlacedRequest<'_> {
+    /// Fragment and line of the request: `selinux:6`.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn location(&self) -> String {
         format!("{}:{}", self.fragment.name, self.request.line)
     }
 }
 
-/// What several fragments ask for together. Where more than one speaks of an option, the last one
-/// counts, as for the kernel's `merge_config.sh`.
+/// The requests of several fragments. If more than one sets an option, the last one wins, as in the
+/// kernel's `merge_config.sh`.
 #[derive(Clone, Debug, Default)]
-pub struct Requests<'a> {
-    last: HashMap<&'a str, Asked<'a>>,
+pub struct MergedRequests<'a> {
+    last: HashMap<&'a str, PlacedRequest<'a>>,
 }
 
-impl<'a> Requests<'a> {
-    /// The requests of these fragments, in their order.
+impl<'a> MergedRequests<'a> {
+    /// Merges the requests of these fragments, in this order.
     #[must_use]
-    pub fn of(fragments: &'a [Fragment]) -> Self {
+    pub fn merge(fragments: &'a [Fragment]) -> Self {
         let mut last = HashMap::new();
         for (index, fragment) in fragments.iter().enumerate() {
             let own = fragment.requests.iter();
-            last.extend(
-                own.map(|request| (request.symbol.as_str(), Asked { fragment, index, request })),
-            );
+            last.extend(own.map(|request| {
+                (request.symbol.as_str(), PlacedRequest { fragment, index, request })
+            }));
         }
         Self { last }
     }
 
-    /// What is asked of an option.
+    /// The request for an option, named without `CONFIG_`.
     #[must_use]
-    pub fn get(&self, symbol: &str) -> Option<Asked<'a>> {
+    pub fn get(&self, symbol: &str) -> Option<PlacedRequest<'a>> {
         self.last.get(symbol).copied()
     }
 
     /// The requests that a configuration does not meet, in the order of the fragments.
     #[must_use]
-    pub fn unmet(&self, config: &Config) -> Vec<Asked<'a>> {
-        let met = |asked: &Asked<'_>| {
+    pub fn unmet(&self, config: &Config) -> Vec<PlacedRequest<'a>> {
+        let met = |asked: &PlacedRequest<'_>| {
             let value = config.get(&format!("CONFIG_{}", asked.request.symbol));
             asked.request.wanted.is_met_by(value)
         };
@@ -74,7 +74,7 @@ mod tests {
         let fragments: Vec<_> =
             fragments.iter().map(|text| Fragment::parse("own", text).unwrap()).collect();
         let config = Config::parse(config);
-        let unmet = Requests::of(&fragments).unmet(&config);
+        let unmet = MergedRequests::merge(&fragments).unmet(&config);
         unmet.iter().map(|asked| asked.request.to_string()).collect()
     }
 
@@ -87,7 +87,7 @@ mod tests {
     #[case(&["CONFIG_LSM=\"a\"", "CONFIG_LSM=\"a,b\""], "CONFIG_LSM=\"a,b\"\n", &[])]
     #[case(&["CONFIG_A=y"], "# CONFIG_A is not set\n", &["CONFIG_A=y"])]
     #[case(&["CONFIG_T=\"a \\\"b\\\"\""], "CONFIG_T=\"a \\\"b\\\"\"\n", &[])]
-    fn the_last_fragment_has_the_last_word(
+    fn the_last_fragment_wins(
         #[case] fragments: &[&str],
         #[case] config: &str,
         #[case] expected: &[&str],

@@ -1,4 +1,4 @@
-//! Configures a kernel tree: the kernel's own `tinyconfig` and merge_config.sh, and then the check.
+//! Configures a kernel tree with its own `tinyconfig` and merge_config.sh, and checks the result.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,51 +6,51 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::check::{Asked, Requests};
+use super::check::{MergedRequests, PlacedRequest};
 use super::definition::Tree;
-use super::error::{Dropped, KconfigError};
+use super::error::{DroppedOption, KconfigError};
 use super::fragment::Fragment;
 use super::reason::Reason;
 use crate::kernel::{Arch, Config, KernelVersion};
 use crate::printable::printable_line;
 
-/// The folder below that of the build in which the configuration is made: it has its own `O=`, so that
-/// the build's `.config` is touched only when all is well and something has changed. Hidden, so that
-/// no folder of the kernel is ever called the same.
+/// Subdirectory of the build directory, used as `O=` for configuring: the build's `.config` is
+/// replaced only if everything succeeded and something changed. Hidden, so that it never has the
+/// name of a directory in the kernel tree.
 const ROOM: &str = ".perfsec-kconfig";
 
-/// What a configuration is called, in either.
+/// Name of the configuration in both directories.
 const RESULT: &str = ".config";
 
-/// A tree, and the folder in which it is built.
+/// Configures one tree for one build directory.
 #[derive(Clone, Debug)]
-pub struct Configure<'a> {
-    /// The kernel's source, never built in place.
+pub struct Configurator<'a> {
+    /// The source tree, never built in place.
     pub tree: &'a Path,
-    /// The folder for `O=`, an absolute path; it exists.
+    /// The directory for `O=`: an absolute path that exists.
     pub out: &'a Path,
     /// The tree's version.
     pub version: KernelVersion,
-    /// What every `make` of this build is given, such as `CC=ccache gcc`: Kconfig asks the compiler.
+    /// Variables for every `make`, such as `CC=ccache gcc`: Kconfig runs the compiler.
     pub make: &'a [String],
 }
 
-impl Configure<'_> {
-    /// Writes `.config` in the folder of the build, and reads it back.
+impl Configurator<'_> {
+    /// Writes `.config` in the build directory, and returns it.
     ///
-    /// `run` executes one command and says whether it ended well. A `.config` that stays the same
-    /// keeps its time, so that the build that follows is as small as it can be.
+    /// `run` executes one command and fails if the command does. An unchanged `.config` keeps its
+    /// modification time, so that the following build is incremental.
     ///
     /// # Errors
     ///
-    /// Those of `run`; a file that cannot be written; and every option that did not come out as it was
-    /// asked for, with the reason. Then the former `.config` is still in place.
+    /// An error of `run`, a file that cannot be written, or the options that do not have the
+    /// requested value, with reasons. The old `.config` stays in place then.
     pub fn run<E: From<KconfigError>>(
         &self,
         fragments: &[Fragment],
         run: &mut dyn FnMut(Command) -> Result<(), E>,
     ) -> Result<Config, E> {
-        let fit = [self.tree, self.out].into_iter().try_for_each(takes_folder);
+        let fit = [self.tree, self.out].into_iter().try_for_each(check_folder);
         fit.map_err(E::from)?;
         let room = self.out.join(ROOM);
         let files = self.write(&room, fragments)?;
@@ -68,12 +68,12 @@ impl Configure<'_> {
         if !dropped.is_empty() {
             return Err(KconfigError::Dropped { version: self.version, dropped }.into());
         }
-        self.put(&result, &text)?;
+        self.install(&result, &text)?;
         Ok(config)
     }
 
-    /// Writes the fragments for merge_config.sh, which copies their comments from one to the next and
-    /// takes an option's name there for its value: only the requests are written.
+    /// Writes only the requests of the fragments for merge_config.sh, which would copy comments
+    /// too and mistake an option's name in a comment for its value.
     fn write(&self, room: &Path, fragments: &[Fragment]) -> Result<Vec<PathBuf>, KconfigError> {
         fs::create_dir_all(room).map_err(failed("create", room))?;
         let write = |(index, fragment): (usize, &Fragment)| {
@@ -92,7 +92,7 @@ impl Configure<'_> {
             .arg("-C")
             .arg(self.tree)
             .arg(joined("O=", room))
-            // Else tinyconfig is a 32-bit one.
+            // Otherwise tinyconfig is for 32 bits.
             .arg(format!("ARCH={}", Arch::X86_64))
             .args(self.make)
             .args(targets)
@@ -100,7 +100,7 @@ impl Configure<'_> {
         command
     }
 
-    /// The kernel's script, without its own call of make: that one would not know our arguments.
+    /// The kernel's script, without its own call of make, which would lack our arguments.
     fn merge(&self, room: &Path, files: &[PathBuf], merged: &Path) -> Command {
         let mut command = Command::new(self.tree.join("scripts/kconfig/merge_config.sh"));
         command
@@ -108,7 +108,7 @@ impl Configure<'_> {
             .arg(room.join(RESULT))
             .args(files)
             .env("KCONFIG_CONFIG", merged)
-            // Its own files are made in the folder where it is called.
+            // It creates temporary files in the current directory.
             .current_dir(room);
         command
     }
@@ -117,8 +117,8 @@ impl Configure<'_> {
         &self,
         fragments: &[Fragment],
         config: &Config,
-    ) -> Result<Vec<Dropped>, KconfigError> {
-        let requests = Requests::of(fragments);
+    ) -> Result<Vec<DroppedOption>, KconfigError> {
+        let requests = MergedRequests::merge(fragments);
         if requests.unmet(config).is_empty() {
             return Ok(Vec::new());
         }
@@ -126,8 +126,8 @@ impl Configure<'_> {
         Ok(dropped(&requests, &tree, config, self.version))
     }
 
-    /// Puts the result where the build looks for it, unless the same is there already.
-    fn put(&self, result: &Path, text: &str) -> Result<(), KconfigError> {
+    /// Moves the result to the build directory, unless it is the same.
+    fn install(&self, result: &Path, text: &str) -> Result<(), KconfigError> {
         let path = self.out.join(RESULT);
         if fs::read(&path).is_ok_and(|former| former == text.as_bytes()) {
             return Ok(());
@@ -136,40 +136,40 @@ impl Configure<'_> {
     }
 }
 
-/// What was not met and is to be told, with the reasons.
+/// The unmet requests that no mark excuses, with their reasons.
 fn dropped(
-    requests: &Requests<'_>,
+    requests: &MergedRequests<'_>,
     tree: &Tree,
     config: &Config,
     version: KernelVersion,
-) -> Vec<Dropped> {
-    let tell = |asked: Asked<'_>| {
-        let Asked { fragment, index, request } = asked;
-        let reason = Reason::of(request, requests, tree, config);
+) -> Vec<DroppedOption> {
+    let report = |asked: PlacedRequest<'_>| {
+        let PlacedRequest { fragment, index, request } = asked;
+        let reason = Reason::find(request, requests, tree, config);
         let excused = match &reason {
             Reason::NoSuchOption { .. } => {
                 fragment.generated || request.mark.is_some_and(|mark| mark.excuses(version))
             }
             Reason::NoPrompt { .. } | Reason::Renamed { .. } => fragment.generated,
-            // A later fragment that asks for another answer of a choice takes this one back.
+            // A later fragment that selects another member of the choice overrides this request.
             Reason::Choice { winner } => {
                 requests.get(winner).is_some_and(|other| other.index > index)
             }
             _ => false,
         };
-        (!excused).then(|| Dropped {
+        (!excused).then(|| DroppedOption {
             line: request.to_string(),
-            place: asked.place(),
+            location: asked.location(),
             value: config.get(&format!("CONFIG_{}", request.symbol)).map(str::to_owned),
-            defined: tree.definitions(&request.symbol).first().map(|own| own.place.to_string()),
+            defined: tree.definitions(&request.symbol).first().map(|own| own.location.to_string()),
             reason,
         })
     };
-    requests.unmet(config).into_iter().filter_map(tell).collect()
+    requests.unmet(config).into_iter().filter_map(report).collect()
 }
 
-/// The kernel's Makefile and script take some folders apart.
-fn takes_folder(path: &Path) -> Result<(), KconfigError> {
+/// Refuses paths that the kernel's Makefile or script would split.
+fn check_folder(path: &Path) -> Result<(), KconfigError> {
     let text = path.to_string_lossy();
     let what = match () {
         () if text.contains(char::is_whitespace) => "a space",
@@ -207,17 +207,17 @@ mod tests {
         all.iter().map(|(name, text)| Fragment::parse(name, text).unwrap()).collect()
     }
 
-    /// What is told of a fragment in a tree of one file, when this came out.
-    fn told(kconfig: &str, fragment: &str, config: &str) -> Vec<String> {
-        told_of(kconfig, &[("own", fragment)], config)
+    /// The report about one fragment in a tree of one file with this resulting configuration.
+    fn report(kconfig: &str, fragment: &str, config: &str) -> Vec<String> {
+        report_all(kconfig, &[("own", fragment)], config)
     }
 
-    fn told_of(kconfig: &str, all: &[(&str, &str)], config: &str) -> Vec<String> {
+    fn report_all(kconfig: &str, all: &[(&str, &str)], config: &str) -> Vec<String> {
         let (_folder, tree) = tree(&[("Kconfig", kconfig)]);
         let fragments = fragments(all);
         let config = Config::parse(config);
-        let dropped = dropped(&Requests::of(&fragments), &tree, &config, version());
-        dropped.iter().map(Dropped::to_string).collect()
+        let dropped = dropped(&MergedRequests::merge(&fragments), &tree, &config, version());
+        dropped.iter().map(DroppedOption::to_string).collect()
     }
 
     #[rstest]
@@ -226,54 +226,58 @@ mod tests {
     #[case("# since 6.4\nCONFIG_GONE=y", 0)]
     #[case("# since 5.10\nCONFIG_GONE=y", 1)]
     #[case("# until 5.18\nCONFIG_GONE=y", 0)]
-    // What the tree has must come out, whatever the mark.
+    // A mark does not excuse an option that the tree has.
     #[case("# since 6.4\nCONFIG_A=y", 1)]
     #[case("# optional\nCONFIG_A=y", 1)]
-    fn a_mark_excuses_only_what_the_tree_lacks(#[case] fragment: &str, #[case] told: usize) {
-        assert_eq!(self::told("config A\n\tbool \"a\"\n", fragment, "").len(), told, "{fragment}");
+    fn a_mark_excuses_only_options_that_the_tree_lacks(
+        #[case] fragment: &str,
+        #[case] reported: usize,
+    ) {
+        let report = report("config A\n\tbool \"a\"\n", fragment, "");
+        assert_eq!(report.len(), reported, "{fragment}");
     }
 
     #[test]
-    fn of_a_whole_configuration_only_what_could_be_asked_for_is_told() {
+    fn of_a_generated_configuration_only_options_with_a_prompt_are_reported() {
         let head = "#\n# Automatically generated file; DO NOT EDIT.\n";
         let kconfig = "config A\n\tbool\nconfig B\n\tbool \"b\"\n\tdepends on A\n";
         let all = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_GONE=y\n";
-        assert_eq!(told(kconfig, all, "").len(), 3);
+        assert_eq!(report(kconfig, all, "").len(), 3);
         assert_eq!(
-            told(kconfig, &format!("{head}{all}"), ""),
+            report(kconfig, &format!("{head}{all}"), ""),
             ["CONFIG_B=y (own:4) is not set: it needs A, which was dropped too (Kconfig:3)"]
         );
     }
 
     #[test]
-    fn a_later_fragment_takes_another_answer_of_a_choice() {
+    fn a_later_fragment_may_select_another_member_of_a_choice() {
         let kconfig = "choice\n\tprompt \"c\"\nconfig LZ4\n\tbool \"lz4\"\nconfig GZIP\n\tbool \
             \"gzip\"\nendchoice\n";
         let [lz4, gzip] = [("one", "CONFIG_LZ4=y\n"), ("two", "CONFIG_GZIP=y\n")];
-        assert_eq!(told_of(kconfig, &[lz4, gzip], "CONFIG_GZIP=y\n"), [""; 0]);
-        assert_eq!(told_of(kconfig, &[gzip, lz4], "CONFIG_GZIP=y\n").len(), 1);
+        assert_eq!(report_all(kconfig, &[lz4, gzip], "CONFIG_GZIP=y\n"), [""; 0]);
+        assert_eq!(report_all(kconfig, &[gzip, lz4], "CONFIG_GZIP=y\n").len(), 1);
     }
 
     #[test]
-    fn the_fragment_is_told_that_turns_off_what_another_needs() {
+    fn the_report_names_the_fragment_that_turns_off_a_dependency() {
         let kconfig = "config A\n\tbool \"a\"\nconfig B\n\tbool \"b\"\n\tdepends on A\n";
         let all = [("one", "CONFIG_A=y\nCONFIG_B=y\n"), ("two", "# CONFIG_A is not set\n")];
         assert_eq!(
-            told_of(kconfig, &all, ""),
+            report_all(kconfig, &all, ""),
             ["CONFIG_B=y (one:2) is not set: it needs A, which two:1 turns off (Kconfig:3)"]
         );
     }
 
-    /// A kernel tree whose make and script do what `make` says, as far as configuring goes.
-    struct Sham {
+    /// A kernel tree with a Makefile and a script that can only configure.
+    struct FakeMake {
         _folder: tempfile::TempDir,
         tree: PathBuf,
         out: PathBuf,
     }
 
-    impl Sham {
-        /// The script joins its files; a `make` of the last step copies what was merged, without
-        /// the options that `drops` names.
+    impl FakeMake {
+        /// The script concatenates its files; the last `make` copies the result without the
+        /// options that `drops` names.
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let [tree, out] = ["tree", "out"].map(|name| folder.path().join(name));
@@ -293,7 +297,7 @@ mod tests {
         fn run(&self, fragments: &[Fragment], drops: &str) -> Result<Config, KconfigError> {
             let make = [format!("DROPS={drops}"), "--silent".to_owned()];
             let configure =
-                Configure { tree: &self.tree, out: &self.out, version: version(), make: &make };
+                Configurator { tree: &self.tree, out: &self.out, version: version(), make: &make };
             configure.run(fragments, &mut |mut command| {
                 assert!(command.status().unwrap().success(), "{command:?}");
                 Ok(())
@@ -306,48 +310,48 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_merged_in_its_order_over_the_base() {
-        let sham = Sham::new();
+    fn requests_are_merged_in_order_over_the_base() {
+        let fake = FakeMake::new();
         let all = fragments(&[("one", "CONFIG_A=y\n"), ("two", "# a\nCONFIG_C=\"d e\"\n")]);
-        let config = sham.run(&all, "nothing").unwrap();
+        let config = fake.run(&all, "nothing").unwrap();
         assert_eq!(config.get("CONFIG_C"), Some("d e"));
-        let text = fs::read_to_string(sham.result()).unwrap();
+        let text = fs::read_to_string(fake.result()).unwrap();
         assert_eq!(text, "CONFIG_BASE=y\nCONFIG_A=y\nCONFIG_C=\"d e\"\n");
     }
 
     #[test]
-    fn a_configuration_that_stays_the_same_keeps_its_time() {
-        let sham = Sham::new();
-        let time = || fs::metadata(sham.result()).unwrap().modified().unwrap();
+    fn an_unchanged_configuration_keeps_its_time() {
+        let fake = FakeMake::new();
+        let time = || fs::metadata(fake.result()).unwrap().modified().unwrap();
         let all = fragments(&[("own", "CONFIG_A=y\n")]);
-        sham.run(&all, "nothing").unwrap();
+        fake.run(&all, "nothing").unwrap();
         let past = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
-        fs::File::options().write(true).open(sham.result()).unwrap().set_modified(past).unwrap();
-        sham.run(&all, "nothing").unwrap();
+        fs::File::options().write(true).open(fake.result()).unwrap().set_modified(past).unwrap();
+        fake.run(&all, "nothing").unwrap();
         assert_eq!(time(), past);
-        sham.run(&fragments(&[("own", "# CONFIG_A is not set\n")]), "nothing").unwrap();
+        fake.run(&fragments(&[("own", "# CONFIG_A is not set\n")]), "nothing").unwrap();
         assert!(time() > past);
     }
 
     #[test]
-    fn a_dropped_option_is_an_error_and_leaves_the_former_configuration() {
-        let sham = Sham::new();
-        sham.run(&fragments(&[("own", "CONFIG_C=y\n")]), "nothing").unwrap();
-        let former = fs::read(sham.result()).unwrap();
-        let error = sham.run(&fragments(&[("own", "CONFIG_A=y\n")]), "CONFIG_A").unwrap_err();
+    fn a_dropped_option_is_an_error_and_the_old_configuration_stays() {
+        let fake = FakeMake::new();
+        fake.run(&fragments(&[("own", "CONFIG_C=y\n")]), "nothing").unwrap();
+        let former = fs::read(fake.result()).unwrap();
+        let error = fake.run(&fragments(&[("own", "CONFIG_A=y\n")]), "CONFIG_A").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "configure Linux 6.1.192: 1 option did not come out as asked for\n  \
+            "configure Linux 6.1.192: 1 option does not have the requested value\n  \
              CONFIG_A=y (own:1) is not set: it needs B, which this tree does not have (Kconfig:1)"
         );
-        assert_eq!(fs::read(sham.result()).unwrap(), former);
+        assert_eq!(fs::read(fake.result()).unwrap(), former);
     }
 
     #[test]
-    fn a_command_that_fails_ends_it() {
-        let sham = Sham::new();
+    fn a_failing_command_ends_configuring() {
+        let fake = FakeMake::new();
         let configure =
-            Configure { tree: &sham.tree, out: &sham.out, version: version(), make: &[] };
+            Configurator { tree: &fake.tree, out: &fake.out, version: version(), make: &[] };
         let mut run = 0;
         let error = configure.run(&[], &mut |_| {
             run += 1;
@@ -361,12 +365,12 @@ mod tests {
     #[rstest]
     #[case("/a b/out", "a space")]
     #[case("/a:b/out", "a colon")]
-    fn a_folder_that_make_takes_apart_is_refused_before_anything_runs(
+    fn a_folder_that_make_would_split_is_refused_before_anything_runs(
         #[case] out: &str,
         #[case] what: &str,
     ) {
         let make = [];
-        let configure = Configure {
+        let configure = Configurator {
             tree: Path::new("/tree"),
             out: Path::new(out),
             version: version(),
@@ -378,11 +382,11 @@ mod tests {
 
     #[test]
     #[ignore = "needs the package registry, 2 GB, make and gcc"]
-    fn a_real_tree_takes_every_fragment_of_ours() {
+    fn a_real_tree_accepts_all_our_fragments() {
         let source = super::super::fixture::real_tree();
         let tree = source.directory();
         let folder = tempfile::tempdir().unwrap();
-        let configure = Configure {
+        let configure = Configurator {
             tree,
             out: folder.path(),
             version: crate::source::version_of_tree(tree).unwrap(),
@@ -395,7 +399,7 @@ mod tests {
             let all: Vec<_> = super::super::DEFAULT
                 .iter()
                 .chain(others)
-                .map(|name| Fragment::named_or_file(name).unwrap())
+                .map(|name| Fragment::load(name).unwrap())
                 .collect();
             let done = configure.run(&all, &mut |mut command| {
                 assert!(command.output().unwrap().status.success(), "{command:?}");

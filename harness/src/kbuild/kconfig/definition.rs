@@ -6,34 +6,34 @@ use std::sync::Arc;
 
 use super::expression::Expression;
 
-/// Every option of a tree. Read it with [`Tree::read`].
+/// All options of a tree; see [`Tree::read`].
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     pub(super) options: HashMap<String, Vec<Definition>>,
-    pub(super) scopes: Vec<Scope>,
-    /// Who turns an option on, by the option's name.
+    pub(super) scopes: Vec<KconfigScope>,
+    /// The `select` and `imply` statements for an option, by the option's name.
     pub(super) selects: HashMap<String, Vec<Select>>,
 }
 
-/// One `config` of an option; some have several.
+/// A `config` entry; some options have several.
 #[derive(Clone, Debug)]
 pub(super) struct Definition {
-    pub(super) place: Place,
-    pub(super) kind: Option<Kind>,
-    /// Whether a person can set it, and when: without one an option is only selected or computed.
+    pub(super) location: KconfigLocation,
+    pub(super) kind: Option<OptionKind>,
+    /// An option without a prompt cannot be set by the user: it is only selected or computed.
     pub(super) prompt: Option<Prompt>,
-    pub(super) depends: Vec<Condition>,
-    pub(super) defaults: Vec<Default>,
-    pub(super) ranges: Vec<Range>,
-    /// The innermost `if`, `menu` or `choice` around it: an index of [`Tree::scopes`].
+    pub(super) depends: Vec<Dependency>,
+    pub(super) defaults: Vec<DefaultValue>,
+    pub(super) ranges: Vec<ValueRange>,
+    /// The innermost enclosing `if`, `menu` or `choice`: an index into [`Tree::scopes`].
     pub(super) scope: Option<usize>,
-    /// A former name, only there so that old configurations keep their values.
+    /// True for an old name that only passes the value of old configurations on.
     pub(super) transitional: bool,
 }
 
-/// What values an option has.
+/// The type of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum OptionKind {
     Bool,
     Tristate,
     Int,
@@ -41,7 +41,7 @@ pub(super) enum Kind {
     Text,
 }
 
-/// The question that a person is asked.
+/// The prompt of an option.
 #[derive(Clone, Debug)]
 pub(super) struct Prompt {
     pub(super) only_if: Option<String>,
@@ -49,14 +49,14 @@ pub(super) struct Prompt {
 
 /// A `default`.
 #[derive(Clone, Debug)]
-pub(super) struct Default {
+pub(super) struct DefaultValue {
     pub(super) value: String,
     pub(super) only_if: Option<String>,
 }
 
 /// A `range`.
 #[derive(Clone, Debug)]
-pub(super) struct Range {
+pub(super) struct ValueRange {
     pub(super) low: String,
     pub(super) high: String,
     pub(super) only_if: Option<String>,
@@ -70,62 +70,62 @@ pub(super) struct Select {
     pub(super) implied: bool,
 }
 
-/// What stands around definitions.
+/// An `if`, `menu` or `choice`.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
+pub(super) struct KconfigScope {
     pub(super) parent: Option<usize>,
     pub(super) choice: bool,
-    pub(super) depends: Vec<Condition>,
-    /// When what is within can be asked for.
-    pub(super) visible: Vec<Condition>,
-    /// The options directly or indirectly within, when it is a choice.
+    pub(super) depends: Vec<Dependency>,
+    /// Conditions for the prompts inside to be visible.
+    pub(super) visible: Vec<Dependency>,
+    /// For a choice, the options inside, directly or indirectly.
     pub(super) members: Vec<String>,
 }
 
-/// A `depends on` or the like, as it is written.
+/// The unparsed condition of a `depends on`, an `if` or a prompt.
 #[derive(Clone, Debug)]
-pub(super) struct Condition {
+pub(super) struct Dependency {
     pub(super) text: String,
-    /// `depends on A if B`, since Linux 7.0: without B nothing is demanded.
+    /// The B of `depends on A if B` (since Linux 7.0): without B the dependency does not apply.
     pub(super) only_if: Option<String>,
 }
 
-impl Condition {
-    /// What must hold; `None` when it cannot be read.
+impl Dependency {
+    /// The condition that must hold; `None` if it cannot be parsed.
     pub(super) fn expression(&self) -> Option<Expression> {
-        let demanded = Expression::whole(&self.text)?;
+        let required = Expression::whole(&self.text)?;
         Some(match &self.only_if {
-            None => demanded,
+            None => required,
             Some(only_if) => {
                 let not = Expression::Not(Box::new(Expression::whole(only_if)?));
-                Expression::Any(vec![demanded, not])
+                Expression::Any(vec![required, not])
             }
         })
     }
 }
 
-/// A line of a Kconfig file.
+/// A file and line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The file, from the root of the tree.
+pub(super) struct KconfigLocation {
+    /// Path relative to the root of the tree.
     pub(super) file: Arc<str>,
-    /// Its line, from 1.
+    /// Line, from 1.
     pub(super) line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for KconfigLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
 }
 
 impl Tree {
-    /// The definitions of an option; empty when the tree has no such option.
+    /// The definitions of an option; empty if the tree has no such option.
     pub(super) fn definitions(&self, symbol: &str) -> &[Definition] {
         self.options.get(symbol).map_or(&[], Vec::as_slice)
     }
 
-    /// Who selects or implies an option.
+    /// The `select` and `imply` statements for an option.
     pub(super) fn selects(&self, symbol: &str) -> &[Select] {
         self.selects.get(symbol).map_or(&[], Vec::as_slice)
     }
@@ -134,38 +134,38 @@ impl Tree {
     pub(super) fn scopes_of<'a>(
         &'a self,
         definition: &Definition,
-    ) -> impl Iterator<Item = &'a Scope> + use<'a> {
+    ) -> impl Iterator<Item = &'a KconfigScope> + use<'a> {
         let scope = |index: usize| self.scopes.get(index);
         std::iter::successors(definition.scope.and_then(scope), move |inner| {
             inner.parent.and_then(scope)
         })
     }
 
-    /// Everything that a definition depends on, its own conditions first.
+    /// All conditions that a definition depends on, its own first.
     pub(super) fn depends<'a>(
         &'a self,
         definition: &'a Definition,
     ) -> impl Iterator<Item = Expression> + use<'a> {
         let around = self.scopes_of(definition).flat_map(|scope| &scope.depends);
-        definition.depends.iter().chain(around).filter_map(Condition::expression)
+        definition.depends.iter().chain(around).filter_map(Dependency::expression)
     }
 
-    /// Everything that must hold for a person to be asked; without [`depends`](Self::depends).
-    pub(super) fn asked<'a>(
+    /// All conditions for the prompt to be visible, apart from [`depends`](Self::depends).
+    pub(super) fn visible_if<'a>(
         &'a self,
         definition: &'a Definition,
     ) -> impl Iterator<Item = Expression> + use<'a> {
         let own = definition.prompt.iter().filter_map(|prompt| prompt.only_if.as_deref());
         let around = self.scopes_of(definition).flat_map(|scope| &scope.visible);
-        own.filter_map(Expression::whole).chain(around.filter_map(Condition::expression))
+        own.filter_map(Expression::whole).chain(around.filter_map(Dependency::expression))
     }
 
-    /// The choice that an option is one answer of.
-    pub(super) fn choice_of<'a>(&'a self, definition: &Definition) -> Option<&'a Scope> {
+    /// The choice that an option is a member of.
+    pub(super) fn choice_of<'a>(&'a self, definition: &Definition) -> Option<&'a KconfigScope> {
         self.scopes_of(definition).find(|scope| scope.choice)
     }
 
-    /// The name of every option.
+    /// The names of all options.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.options.keys().map(String::as_str)
     }

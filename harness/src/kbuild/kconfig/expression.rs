@@ -1,4 +1,4 @@
-//! Kconfig's expressions: read, evaluated against a configuration, shown again.
+//! Kconfig expressions: parses, evaluates and displays them.
 
 use std::fmt;
 
@@ -6,38 +6,38 @@ use crate::kernel::Config;
 
 use super::fragment::number;
 
-/// How deep parentheses and negations may nest; the kernel's stay below ten.
+/// Maximum nesting of parentheses and negations; the kernel's stay below ten.
 const DEPTH: usize = 64;
 
 /// A condition such as `NET && (X86_64 || !COMPAT)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expression {
-    /// The value of an option, of a constant, or of something only the build knows.
+    /// A single value.
     Operand(Operand),
     /// `!…`
     Not(Box<Expression>),
-    /// All of them: `… && …`
+    /// `… && …`
     All(Vec<Expression>),
-    /// One of them: `… || …`
+    /// `… || …`
     Any(Vec<Expression>),
-    /// Two values side by side.
-    Compare(Operand, Comparison, Operand),
+    /// `… = …` and other comparisons.
+    Compare(Operand, CompareOp, Operand),
 }
 
-/// What stands for a value.
+/// A value in an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Operand {
-    /// An option by its name, without `CONFIG_`; or a number.
+    /// The name of an option, without `CONFIG_`; or a number.
     Symbol(String),
-    /// A text in quotes, and the constants y, m and n.
+    /// A string in quotes, or one of the constants y, m and n.
     Constant(String),
-    /// `$(…)`: asked of the compiler, or of the environment.
+    /// `$(…)`: evaluated by the build, with the compiler or the environment.
     Macro(String),
 }
 
-/// How two values are compared.
+/// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(super) enum CompareOp {
     Equal,
     Unequal,
     Less,
@@ -46,22 +46,22 @@ pub(super) enum Comparison {
     GreaterOrEqual,
 }
 
-/// No, module, yes; and what cannot be known without running the build's own tools.
+/// A tristate, or unknown without running the build's own tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {
-    /// Off.
+    /// n
     No,
-    /// As a module.
+    /// m
     Module,
-    /// On.
+    /// y
     Yes,
-    /// A macro decides.
+    /// Depends on a macro.
     Unknown,
 }
 
 impl Truth {
-    /// The value of a text as Kconfig takes it in a condition.
-    fn of(value: Option<&str>) -> Self {
+    /// Converts a value as Kconfig does in a condition.
+    fn from_value(value: Option<&str>) -> Self {
         match value {
             Some("y") => Self::Yes,
             Some("m") => Self::Module,
@@ -92,25 +92,25 @@ impl Truth {
 }
 
 impl Expression {
-    /// Reads a condition, up to its end or to the word `if`; returns the rest, which begins with
-    /// `if` or is empty. `None` when it is none.
+    /// Parses a condition up to its end or to the word `if`; returns the rest, which begins with
+    /// `if` or is empty. Returns `None` if the text is not a condition.
     pub(super) fn parse(text: &str) -> Option<(Self, &str)> {
-        let mut reader = Reader { rest: text };
+        let mut reader = ExpressionReader { rest: text };
         let expression = reader.any(0)?;
         let rest = reader.rest.trim_start();
         (rest.is_empty() || condition_follows(rest)).then_some((expression, rest))
     }
 
-    /// A condition and nothing behind it.
+    /// Parses a condition with nothing after it.
     pub(super) fn whole(text: &str) -> Option<Self> {
         Self::parse(text).filter(|(_, rest)| rest.is_empty()).map(|(expression, _)| expression)
     }
 
-    /// Its value when the options have these values.
+    /// Evaluates the expression with this configuration.
     pub(super) fn evaluate(&self, config: &Config) -> Truth {
         match self {
             Self::Operand(Operand::Macro(_)) => Truth::Unknown,
-            Self::Operand(operand) => Truth::of(operand.value(config)),
+            Self::Operand(operand) => Truth::from_value(operand.value(config)),
             Self::Not(inner) => inner.evaluate(config).not(),
             Self::All(all) => {
                 all.iter().fold(Truth::Yes, |truth, next| truth.and(next.evaluate(config)))
@@ -129,13 +129,13 @@ impl Expression {
     }
 }
 
-/// Whether a text begins with the word `if`.
+/// True if a text begins with the word `if`.
 pub(super) fn condition_follows(text: &str) -> bool {
     text.strip_prefix("if").is_some_and(|rest| !rest.starts_with(is_word))
 }
 
 impl Operand {
-    /// What the operand stands for in a configuration.
+    /// The operand's value in a configuration.
     pub(super) fn value<'a>(&'a self, config: &'a Config) -> Option<&'a str> {
         match self {
             Self::Symbol(name) => config
@@ -146,16 +146,16 @@ impl Operand {
         }
     }
 
-    /// The same for a comparison, where an option without a value is `n`.
+    /// The operand's value in a comparison, where an option that is not set is `n`.
     fn compared(&self, config: &Config) -> String {
         self.value(config).unwrap_or("n").to_owned()
     }
 }
 
-impl Comparison {
-    /// As numbers when both are, else as texts.
+impl CompareOp {
+    /// Compares two numbers as numbers, other values as strings.
     fn holds(self, left: &str, right: &str) -> bool {
-        // An option without a value is "n" to y, m and n, and empty to any other text.
+        // An option that is not set equals n as well as the empty string.
         let unset = |value: &str, other: &str| value == "n" && other.is_empty();
         let order = match (number(left), number(right)) {
             (Some(left), Some(right)) => left.cmp(&right),
@@ -173,11 +173,11 @@ impl Comparison {
     }
 }
 
-struct Reader<'a> {
+struct ExpressionReader<'a> {
     rest: &'a str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ExpressionReader<'a> {
     fn any(&mut self, depth: usize) -> Option<Expression> {
         self.list("||", depth, Self::all, Expression::Any)
     }
@@ -209,18 +209,18 @@ impl<'a> Reader<'a> {
             let inner = self.any(depth + 1)?;
             return self.takes(")").then_some(inner);
         }
-        // `!=` cannot stand here.
+        // Not `!=`, which cannot begin an operand.
         if self.takes("!") {
             return Some(Expression::Not(Box::new(self.one(depth + 1)?)));
         }
         let left = self.operand()?;
         let comparison = [
-            ("!=", Comparison::Unequal),
-            ("<=", Comparison::LessOrEqual),
-            (">=", Comparison::GreaterOrEqual),
-            ("=", Comparison::Equal),
-            ("<", Comparison::Less),
-            (">", Comparison::Greater),
+            ("!=", CompareOp::Unequal),
+            ("<=", CompareOp::LessOrEqual),
+            (">=", CompareOp::GreaterOrEqual),
+            ("=", CompareOp::Equal),
+            ("<", CompareOp::Less),
+            (">", CompareOp::Greater),
         ]
         .into_iter()
         .find(|(sign, _)| self.takes(sign));
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The operand that a text begins with, and its length there.
+/// The operand at the beginning of a text, and its length in bytes.
 pub(super) fn read_operand(text: &str) -> Option<(Operand, usize)> {
     match text.as_bytes().first()? {
         quote @ (b'"' | b'\'') => {
@@ -277,7 +277,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')
 }
 
-/// Where the quote is that ends a text.
+/// Offset of the quote that ends a string.
 fn closing_quote(text: &str, quote: u8) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {
@@ -287,7 +287,7 @@ fn closing_quote(text: &str, quote: u8) -> Option<usize> {
     })
 }
 
-/// Where the macro ends that a text begins with.
+/// Offset of the end of the macro at the beginning of a text.
 fn macro_end(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -322,12 +322,12 @@ impl fmt::Display for Expression {
             Self::Any(any) => list(f, any, " || "),
             Self::Compare(left, comparison, right) => {
                 let sign = match comparison {
-                    Comparison::Equal => "=",
-                    Comparison::Unequal => "!=",
-                    Comparison::Less => "<",
-                    Comparison::LessOrEqual => "<=",
-                    Comparison::Greater => ">",
-                    Comparison::GreaterOrEqual => ">=",
+                    CompareOp::Equal => "=",
+                    CompareOp::Unequal => "!=",
+                    CompareOp::Less => "<",
+                    CompareOp::LessOrEqual => "<=",
+                    CompareOp::Greater => ">",
+                    CompareOp::GreaterOrEqual => ">=",
                 };
                 write!(f, "{left} {sign} {right}")
             }
@@ -381,10 +381,10 @@ mod tests {
     #[case("$(success,test $(x) = y) && INET", Truth::No)]
     #[case("$(success,true) || NET", Truth::Yes)]
     #[case("NR = $(shell,echo 8)", Truth::Unknown)]
-    fn a_condition_has_the_value_that_kconfig_gives_it(#[case] text: &str, #[case] truth: Truth) {
+    fn conditions_evaluate_as_in_kconfig(#[case] text: &str, #[case] truth: Truth) {
         let expression = Expression::whole(text).expect(text);
         assert_eq!(expression.evaluate(&Config::parse(CONFIG)), truth);
-        // What is shown is the same condition.
+        // The displayed form parses to the same condition.
         assert_eq!(Expression::whole(&expression.to_string()), Some(expression));
     }
 
@@ -406,7 +406,7 @@ mod tests {
     #[case("\"x86")]
     #[case("$(cc-option")]
     #[case("é")]
-    fn what_is_no_condition_is_none(#[case] text: &str) {
+    fn other_text_is_not_a_condition(#[case] text: &str) {
         assert_eq!(Expression::whole(text), None);
     }
 

@@ -1,92 +1,140 @@
-//! A fragment of a configuration: what it asks for, line by line.
+//! Parses configuration fragments.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read as _;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use super::built_in;
-use super::error::FragmentError;
-use crate::kernel::{KernelVersion, VersionError};
+use crate::kernel::KernelVersion;
 use crate::printable::printable_line;
 
-/// The fragments when none are asked for.
+/// The default fragments.
 pub const DEFAULT: [&str; 4] = ["base", "selinux", "perf", "tracing"];
 
-/// The first characters of every line that sets an option.
+/// Prefix of option names in a fragment.
 const PREFIX: &str = "CONFIG_";
 
-/// What the kernel writes at the head of a whole `.config`.
+/// The line at the head of a `.config` that the kernel's build wrote.
 const GENERATED: &str = "# Automatically generated file; DO NOT EDIT.";
 
-/// The largest file that is read; a distribution's whole configuration has 0.3 MB.
+/// Largest file, in bytes. The complete configuration of a distribution has 0.3 MB.
 const LIMIT: u64 = 8 << 20;
 
-/// How much of a wrong line is shown.
+/// Number of characters of an invalid line that an error shows.
 const SHOWN: usize = 60;
 
-/// Some options, merged over the kernel's `tinyconfig`.
+/// A configuration fragment, merged over the kernel's `tinyconfig`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// What the user calls it: a name or a path.
+    /// Name or path, as given by the user.
     pub name: String,
-    /// The file as it is written.
+    /// The text of the file.
     pub text: String,
-    /// What it asks for, in order, each option once.
+    /// The requests, in order, each option once.
     pub requests: Vec<Request>,
-    /// Whether this is a whole `.config` that the kernel wrote: most of it was never asked for by a
-    /// person, so what a tree does not know or does not ask is nothing to complain about.
+    /// True for a complete `.config` written by the kernel's build. Nobody asked for most of it, so
+    /// options that a tree does not have or does not prompt for are not reported.
     pub generated: bool,
 }
 
-/// One line of a fragment.
+/// One option that a fragment sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The option's name without `CONFIG_`.
     pub symbol: String,
-    /// Its value.
-    pub wanted: Wanted,
-    /// The number of the line, from 1.
+    /// The requested value.
+    pub wanted: RequestedValue,
+    /// Line, from 1.
     pub line: usize,
-    /// The trees that may lack the option.
-    pub mark: Option<Mark>,
-    /// The comment above it, in one line; empty when there is none.
+    /// Says which trees may lack the option.
+    pub mark: Option<TreeMark>,
+    /// The comment above it, joined to one line; empty if there is none.
     pub comment: String,
 }
 
-/// The value that is asked for.
+/// A requested value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum RequestedValue {
     /// Built in: `=y`.
     BuiltIn,
     /// As a module: `=m`.
     Module,
     /// Off: `# CONFIG_NAME is not set`, or `=n`.
     Unset,
-    /// A number as it is written, decimal or `0x…`.
+    /// A number in the fragment's notation, decimal or `0x…`.
     Number(String),
-    /// A text, as it is written between its quotes.
+    /// A string, as written between its quotes.
     Text(String),
 }
 
-/// Which trees may lack an option, said in the comment directly above its line.
+/// A mark in the comment directly above an option: the trees that may lack the option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// `# since 6.4`: older ones.
+pub enum TreeMark {
+    /// `# since 6.4`: trees of older versions.
     Since(KernelVersion),
-    /// `# until 6.5`: that and newer ones.
+    /// `# until 6.5`: trees of that version and newer ones.
     Until(KernelVersion),
-    /// `# optional`: any.
+    /// `# optional`: any tree.
     Optional,
 }
 
+/// A fragment that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FragmentError {
+    /// Neither a built-in fragment nor a file.
+    #[error("find fragment `{name}`: it is neither a file nor one of {known}{close}")]
+    Unknown {
+        /// As given by the user.
+        name: String,
+        /// A suggestion as a clause, or empty.
+        close: String,
+        /// The names of the built-in fragments.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("read fragment {}", .path.display())]
+    Read {
+        /// As given by the user.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The file is too large for a fragment.
+    #[error("read fragment {}: it is larger than {limit} MiB", .path.display())]
+    Large {
+        /// As given by the user.
+        path: PathBuf,
+        /// The limit, in MiB.
+        limit: u64,
+    },
+    /// The file is not text.
+    #[error("read fragment {}: line {line} is not UTF-8", .path.display())]
+    NotText {
+        /// As given by the user.
+        path: PathBuf,
+        /// First line that is not UTF-8, from 1.
+        line: usize,
+    },
+    /// A line is invalid.
+    #[error("read fragment {name}:{line}: {reason}")]
+    Line {
+        /// Name of the fragment.
+        name: String,
+        /// Line, from 1.
+        line: usize,
+        /// The mistake and its cure.
+        reason: String,
+    },
+}
+
 impl Fragment {
-    /// One of perfsec's own by its name, else the file of that path.
+    /// Loads the built-in fragment with this name, else the file at this path.
     ///
     /// # Errors
     ///
-    /// When there is neither, when the file cannot be read, or when a line of it is none of a fragment.
-    pub fn named_or_file(wanted: &str) -> Result<Self, FragmentError> {
+    /// Neither exists, the file cannot be read, or a line is invalid.
+    pub fn load(wanted: &str) -> Result<Self, FragmentError> {
         if let Some(text) = built_in::text(wanted) {
             return Self::parse(wanted, text);
         }
@@ -116,15 +164,15 @@ impl Fragment {
         Self::parse(wanted, &text)
     }
 
-    /// Reads the text of a fragment.
+    /// Parses the text of a fragment.
     ///
     /// # Errors
     ///
-    /// The first line that is none of a fragment: its number and what is expected there.
+    /// The first invalid line, with its number and the cure.
     pub fn parse(name: &str, text: &str) -> Result<Self, FragmentError> {
         let mut requests: Vec<Request> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
-        let mut above = Above::default();
+        let mut above = PendingComment::default();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
             let line = line.trim_end();
@@ -134,16 +182,15 @@ impl Fragment {
                 reason,
             };
             match read_line(line).map_err(&error)? {
-                Line::Empty => above = Above::default(),
-                Line::Comment(words) => above.add(words).map_err(error)?,
-                Line::Request(symbol, wanted) => {
+                FragmentLine::Empty => above = PendingComment::default(),
+                FragmentLine::Comment(words) => above.add(words).map_err(error)?,
+                FragmentLine::Request(symbol, wanted) => {
                     if let Some(first) = seen.insert(symbol.clone(), number) {
                         return Err(error(format!(
-                            "CONFIG_{symbol} is asked for on line {first} already; keep one of \
-                             them"
+                            "CONFIG_{symbol} is already set on line {first}; keep one of them"
                         )));
                     }
-                    let Above { mark, comment } = std::mem::take(&mut above);
+                    let PendingComment { mark, comment } = std::mem::take(&mut above);
                     requests.push(Request { symbol, wanted, line: number, mark, comment });
                 }
             }
@@ -154,28 +201,28 @@ impl Fragment {
 }
 
 /// A line of a fragment.
-enum Line<'a> {
+enum FragmentLine<'a> {
     Empty,
     Comment(&'a str),
-    Request(String, Wanted),
+    Request(String, RequestedValue),
 }
 
-fn read_line(line: &str) -> Result<Line<'_>, String> {
+fn read_line(line: &str) -> Result<FragmentLine<'_>, String> {
     if line.trim().is_empty() {
-        return Ok(Line::Empty);
+        return Ok(FragmentLine::Empty);
     }
     if let Some(words) = line.strip_prefix('#') {
         if let Some(symbol) = words.trim().strip_suffix(" is not set")
             && let Some(symbol) = symbol.trim().strip_prefix(PREFIX)
             && is_name(symbol)
         {
-            // The kernel reads this comment, and only when it is written exactly so.
+            // Kconfig parses this comment, but only with exactly these spaces.
             if line == format!("# {PREFIX}{symbol} is not set") {
-                return Ok(Line::Request(symbol.to_owned(), Wanted::Unset));
+                return Ok(FragmentLine::Request(symbol.to_owned(), RequestedValue::Unset));
             }
             return Err(format!("write `# {PREFIX}{symbol} is not set`, with these spaces"));
         }
-        return Ok(Line::Comment(words.trim()));
+        return Ok(FragmentLine::Comment(words.trim()));
     }
     let neither = || {
         format!(
@@ -188,14 +235,14 @@ fn read_line(line: &str) -> Result<Line<'_>, String> {
         .and_then(|rest| rest.split_once('='))
         .filter(|(symbol, _)| is_name(symbol))
         .ok_or_else(neither)?;
-    let wanted = Wanted::parse(value).ok_or_else(|| {
+    let wanted = RequestedValue::parse(value).ok_or_else(|| {
         format!(
-            "the value {:?} of CONFIG_{symbol} is neither y, m, n, a number, nor a text in double \
-             quotes",
+            "the value {:?} of CONFIG_{symbol} is neither y, m, n, a number, nor a string in \
+             double quotes",
             value.chars().take(SHOWN).collect::<String>()
         )
     })?;
-    Ok(Line::Request(symbol.to_owned(), wanted))
+    Ok(FragmentLine::Request(symbol.to_owned(), wanted))
 }
 
 fn is_name(text: &str) -> bool {
@@ -204,14 +251,14 @@ fn is_name(text: &str) -> bool {
 
 /// The comment lines directly above a request.
 #[derive(Default)]
-struct Above {
-    mark: Option<Mark>,
+struct PendingComment {
+    mark: Option<TreeMark>,
     comment: String,
 }
 
-impl Above {
+impl PendingComment {
     fn add(&mut self, words: &str) -> Result<(), String> {
-        if let Some(mark) = Mark::parse(words).map_err(|error| format!("cannot {error}"))? {
+        if let Some(mark) = TreeMark::parse(words)? {
             if self.mark.is_some() {
                 return Err("a second mark above one option; keep one of them".to_owned());
             }
@@ -225,26 +272,39 @@ impl Above {
     }
 }
 
-impl Mark {
-    /// Reads a mark at the beginning of a comment. `since` and `until` are words of prose too, unless
-    /// a number follows.
-    fn parse(words: &str) -> Result<Option<Self>, VersionError> {
+impl TreeMark {
+    /// Parses a mark at the beginning of a comment. Prose can begin with `since` and `until` too:
+    /// it is a comment if no number, but more than one word follows.
+    fn parse(words: &str) -> Result<Option<Self>, String> {
         let (first, rest) = words.split_once(' ').unwrap_or((words, ""));
-        let version = rest.split([':', ' ', ',']).next().unwrap_or_default();
-        let counts = version.starts_with(|first: char| first.is_ascii_digit());
-        Ok(match first {
-            "since" if counts => Some(Self::Since(version.parse()?)),
-            "until" if counts => Some(Self::Until(version.parse()?)),
-            "optional:" => Some(Self::Optional),
-            "optional" if rest.is_empty() => Some(Self::Optional),
-            _ => None,
-        })
+        if first == "optional:" || words == "optional" {
+            return Ok(Some(Self::Optional));
+        }
+        let keyword = first.trim_end_matches(':');
+        let mark: fn(KernelVersion) -> Self = match keyword {
+            "since" => Self::Since,
+            "until" => Self::Until,
+            _ => return Ok(None),
+        };
+        let (version, after) = rest.split_at(rest.find([':', ' ', ',']).unwrap_or(rest.len()));
+        let is_number = version.starts_with(|letter: char| letter.is_ascii_digit());
+        if !is_number && after.starts_with([' ', ',']) {
+            return Ok(None);
+        }
+        match KernelVersion::parse_exact(version) {
+            Ok(parsed) if is_number && keyword == first => Ok(Some(mark(parsed))),
+            _ => Err(format!(
+                "{:?} names no kernel version: write a mark like `# {keyword} 6.4`, or begin a \
+                 comment with another word",
+                words.chars().take(SHOWN).collect::<String>()
+            )),
+        }
     }
 
-    /// Whether a tree of this version may lack the option.
+    /// True if a tree of this version may lack the option.
     ///
-    /// Between two releases a tree still has the version of the older one, so an option that goes in
-    /// the next release may be gone already: `until` excuses every version.
+    /// `until` excuses every version: between two releases a tree has the version of the older
+    /// one, but may already lack an option that the newer one removes.
     #[must_use]
     pub fn excuses(self, version: KernelVersion) -> bool {
         match self {
@@ -254,7 +314,7 @@ impl Mark {
     }
 }
 
-impl Wanted {
+impl RequestedValue {
     fn parse(value: &str) -> Option<Self> {
         Some(match value {
             "y" => Self::BuiltIn,
@@ -263,7 +323,7 @@ impl Wanted {
             _ if number(value).is_some() => Self::Number(value.to_owned()),
             _ => {
                 let inner = value.strip_prefix('"')?.strip_suffix('"')?;
-                // A quote or a backslash within is escaped by a backslash.
+                // Quotes and backslashes inside are escaped with a backslash.
                 let unescaped = inner.replace("\\\\", "").replace("\\\"", "");
                 if unescaped.contains(['"', '\\']) {
                     return None;
@@ -273,7 +333,7 @@ impl Wanted {
         })
     }
 
-    /// Whether an option with this value, or without one, is what was asked for.
+    /// True if this value, `None` for an option that is not set, meets the request.
     #[must_use]
     pub fn is_met_by(&self, value: Option<&str>) -> bool {
         match (self, value) {
@@ -285,14 +345,14 @@ impl Wanted {
                     || number(wanted).is_some_and(|wanted| number(value) == Some(wanted))
             }
             (Self::Text(wanted), Some(value)) => wanted == value,
-            // An empty text that nobody asks for is not written at all.
+            // Kconfig does not write an option whose prompt is invisible; its string is empty.
             (Self::Text(wanted), None) => wanted.is_empty(),
             (Self::BuiltIn | Self::Module | Self::Number(_), None) => false,
         }
     }
 }
 
-/// A number of a configuration.
+/// Parses a decimal or hexadecimal number of a configuration.
 pub(super) fn number(text: &str) -> Option<i128> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => i128::from_str_radix(digits, 16).ok(),
@@ -301,15 +361,15 @@ pub(super) fn number(text: &str) -> Option<i128> {
 }
 
 impl fmt::Display for Request {
-    /// The line as a fragment has it.
+    /// The line of the fragment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let symbol = &self.symbol;
         match &self.wanted {
-            Wanted::BuiltIn => write!(f, "{PREFIX}{symbol}=y"),
-            Wanted::Module => write!(f, "{PREFIX}{symbol}=m"),
-            Wanted::Unset => write!(f, "# {PREFIX}{symbol} is not set"),
-            Wanted::Number(number) => write!(f, "{PREFIX}{symbol}={number}"),
-            Wanted::Text(text) => write!(f, "{PREFIX}{symbol}=\"{text}\""),
+            RequestedValue::BuiltIn => write!(f, "{PREFIX}{symbol}=y"),
+            RequestedValue::Module => write!(f, "{PREFIX}{symbol}=m"),
+            RequestedValue::Unset => write!(f, "# {PREFIX}{symbol} is not set"),
+            RequestedValue::Number(number) => write!(f, "{PREFIX}{symbol}={number}"),
+            RequestedValue::Text(text) => write!(f, "{PREFIX}{symbol}=\"{text}\""),
         }
     }
 }
@@ -329,15 +389,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case("CONFIG_A=y", Wanted::BuiltIn)]
-    #[case("CONFIG_A=m", Wanted::Module)]
-    #[case("# CONFIG_A is not set", Wanted::Unset)]
-    #[case("CONFIG_A=18", Wanted::Number("18".into()))]
-    #[case("CONFIG_A=-1", Wanted::Number("-1".into()))]
-    #[case("CONFIG_A=0x1000000", Wanted::Number("0x1000000".into()))]
-    #[case("CONFIG_A=\"\"", Wanted::Text(String::new()))]
-    #[case(r#"CONFIG_A="a \"b\" \\""#, Wanted::Text(r#"a \"b\" \\"#.into()))]
-    fn a_line_is_read_and_shown_as_it_is_written(#[case] line: &str, #[case] wanted: Wanted) {
+    #[case("CONFIG_A=y", RequestedValue::BuiltIn)]
+    #[case("CONFIG_A=m", RequestedValue::Module)]
+    #[case("# CONFIG_A is not set", RequestedValue::Unset)]
+    #[case("CONFIG_A=18", RequestedValue::Number("18".into()))]
+    #[case("CONFIG_A=-1", RequestedValue::Number("-1".into()))]
+    #[case("CONFIG_A=0x1000000", RequestedValue::Number("0x1000000".into()))]
+    #[case("CONFIG_A=\"\"", RequestedValue::Text(String::new()))]
+    #[case(r#"CONFIG_A="a \"b\" \\""#, RequestedValue::Text(r#"a \"b\" \\"#.into()))]
+    fn a_line_is_displayed_as_it_was_written(#[case] line: &str, #[case] wanted: RequestedValue) {
         let fragment = parse(line);
         assert_eq!(fragment.requests[0].wanted, wanted);
         assert_eq!(fragment.requests[0].to_string(), line);
@@ -345,7 +405,7 @@ mod tests {
 
     #[test]
     fn off_has_two_spellings() {
-        assert_eq!(parse("CONFIG_A=n").requests[0].wanted, Wanted::Unset);
+        assert_eq!(parse("CONFIG_A=n").requests[0].wanted, RequestedValue::Unset);
     }
 
     #[rstest]
@@ -359,20 +419,23 @@ mod tests {
     #[case("#CONFIG_A is not set", "write `# CONFIG_A is not set`")]
     #[case("# CONFIG_A  is not set", "write `# CONFIG_A is not set`")]
     #[case("CONFIG_A=y\n\u{1b}[2J", r#""\u{1b}[2J" is neither"#)]
-    #[case("# since 6.\nCONFIG_A=y", "cannot read kernel version \"6.\"")]
+    #[case("# since 6.\nCONFIG_A=y", "1: \"since 6.\" names no kernel version: write a mark like")]
+    #[case("\n# since six\nCONFIG_A=y", "2: \"since six\" names no kernel version")]
+    #[case("# until six: a reason\nCONFIG_A=y", "write a mark like `# until 6.4`")]
+    #[case("# since 6.4x\nCONFIG_A=y", "\"since 6.4x\" names no kernel version")]
+    #[case("# since v6.4\nCONFIG_A=y", "\"since v6.4\" names no kernel version")]
+    #[case("# since: 6.4\nCONFIG_A=y", "\"since: 6.4\" names no kernel version")]
+    #[case("# since\nCONFIG_A=y", "\"since\" names no kernel version")]
     #[case("# since 6.4\n# until 6.5\nCONFIG_A=y", "a second mark")]
-    #[case("CONFIG_A=y\nCONFIG_B=y\n# CONFIG_A is not set", "on line 1 already")]
-    fn what_is_no_line_of_a_fragment_is_told_with_its_place(
-        #[case] text: &str,
-        #[case] reason: &str,
-    ) {
+    #[case("CONFIG_A=y\nCONFIG_B=y\n# CONFIG_A is not set", "already set on line 1")]
+    fn the_error_for_an_invalid_line_has_its_location(#[case] text: &str, #[case] reason: &str) {
         let shown = refused(text);
         assert!(shown.contains("my.config:"), "{shown}");
         assert!(shown.contains(reason), "{shown}");
     }
 
     #[test]
-    fn a_wrong_line_is_told_by_its_number_and_cut_to_a_length() {
+    fn the_error_for_a_long_line_is_short() {
         let shown = refused(&format!("CONFIG_A=y\n\n{}", "x".repeat(100_000)));
         assert!(shown.contains("my.config:3: "), "{shown}");
         assert!(shown.len() < 300, "{}", shown.len());
@@ -382,22 +445,23 @@ mod tests {
     fn a_mark_and_a_comment_belong_to_the_next_line_only() {
         let fragment = parse(
             "# What it is for,\n# since 6.4: in two lines.\nCONFIG_A=y\nCONFIG_B=y\n\
-             # until 6.5\n\nCONFIG_C=y\n# since it is prose\nCONFIG_D=y\n# optional: compilers\nCONFIG_E=y\n",
+             # until 6.5\n\nCONFIG_C=y\n# since it is prose\nCONFIG_D=y\n\
+             # optional: compilers\nCONFIG_E=y\n",
         );
         let marks: Vec<_> = fragment.requests.iter().map(|request| request.mark).collect();
-        let since = Mark::Since(KernelVersion::new(6, 4, 0));
-        assert_eq!(marks, [Some(since), None, None, None, Some(Mark::Optional)]);
+        let since = TreeMark::Since(KernelVersion::new(6, 4, 0));
+        assert_eq!(marks, [Some(since), None, None, None, Some(TreeMark::Optional)]);
         assert_eq!(fragment.requests[0].comment, "What it is for, since 6.4: in two lines.");
         assert_eq!(fragment.requests[1].comment, "");
     }
 
     #[rstest]
-    #[case(Mark::Since(KernelVersion::new(6, 4, 0)), "6.3.9", true)]
-    #[case(Mark::Since(KernelVersion::new(6, 4, 0)), "6.4", false)]
-    #[case(Mark::Until(KernelVersion::new(6, 4, 0)), "6.3", true)]
-    #[case(Mark::Optional, "6.4", true)]
-    fn a_mark_excuses_the_trees_that_lack_the_option(
-        #[case] mark: Mark,
+    #[case(TreeMark::Since(KernelVersion::new(6, 4, 0)), "6.3.9", true)]
+    #[case(TreeMark::Since(KernelVersion::new(6, 4, 0)), "6.4", false)]
+    #[case(TreeMark::Until(KernelVersion::new(6, 4, 0)), "6.3", true)]
+    #[case(TreeMark::Optional, "6.4", true)]
+    fn a_mark_excuses_trees_by_version(
+        #[case] mark: TreeMark,
         #[case] version: KernelVersion,
         #[case] excused: bool,
     ) {
@@ -405,19 +469,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Wanted::BuiltIn, Some("y"), true)]
-    #[case(Wanted::BuiltIn, Some("m"), false)]
-    #[case(Wanted::BuiltIn, None, false)]
-    #[case(Wanted::Module, Some("y"), false)]
-    #[case(Wanted::Unset, None, true)]
-    #[case(Wanted::Unset, Some("y"), false)]
-    #[case(Wanted::Number("0x10".into()), Some("16"), true)]
-    #[case(Wanted::Number("4".into()), Some("3"), false)]
-    #[case(Wanted::Text("a,b".into()), Some("a,b"), true)]
-    #[case(Wanted::Text("a,b".into()), Some("a"), false)]
-    #[case(Wanted::Text(String::new()), None, true)]
-    fn a_value_meets_what_was_asked_for(
-        #[case] wanted: Wanted,
+    #[case(RequestedValue::BuiltIn, Some("y"), true)]
+    #[case(RequestedValue::BuiltIn, Some("m"), false)]
+    #[case(RequestedValue::BuiltIn, None, false)]
+    #[case(RequestedValue::Module, Some("y"), false)]
+    #[case(RequestedValue::Unset, None, true)]
+    #[case(RequestedValue::Unset, Some("y"), false)]
+    #[case(RequestedValue::Number("0x10".into()), Some("16"), true)]
+    #[case(RequestedValue::Number("4".into()), Some("3"), false)]
+    #[case(RequestedValue::Text("a,b".into()), Some("a,b"), true)]
+    #[case(RequestedValue::Text("a,b".into()), Some("a"), false)]
+    #[case(RequestedValue::Text(String::new()), None, true)]
+    fn values_meet_requests(
+        #[case] wanted: RequestedValue,
         #[case] value: Option<&str>,
         #[case] met: bool,
     ) {
@@ -425,54 +489,51 @@ mod tests {
     }
 
     #[test]
-    fn our_own_fragments_are_read() {
+    fn the_built_in_fragments_parse() {
         for name in built_in::names() {
-            let fragment = Fragment::named_or_file(name).unwrap();
+            let fragment = Fragment::load(name).unwrap();
             assert!(!fragment.requests.is_empty() && !fragment.generated, "{name}");
         }
         assert!(DEFAULT.iter().all(|name| built_in::text(name).is_some()));
     }
 
     #[test]
-    fn every_option_of_our_own_fragments_says_what_it_is_for() {
+    fn every_option_of_the_built_in_fragments_has_a_comment() {
         for name in built_in::names() {
             let text = built_in::text(name).unwrap();
-            let mut told = false;
+            let mut commented = false;
             for line in text.lines() {
-                told = !line.is_empty() && (told || line.starts_with("# "));
-                assert!(line.is_empty() || told, "{name}: nothing is said above {line:?}");
+                commented = !line.is_empty() && (commented || line.starts_with("# "));
+                assert!(line.is_empty() || commented, "{name}: no comment above {line:?}");
             }
         }
     }
 
     #[test]
     fn an_unknown_name_gets_a_suggestion_and_the_list() {
-        let error = Fragment::named_or_file("selinx").unwrap_err().to_string();
+        let error = Fragment::load("selinx").unwrap_err().to_string();
         assert!(error.contains("did you mean `selinux`?"), "{error}");
         assert!(error.contains("base, selinux, perf, tracing"), "{error}");
     }
 
     #[test]
-    fn what_looks_like_a_path_is_a_file() {
+    fn a_path_is_read_as_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine");
         let path = path.to_str().unwrap();
-        assert!(matches!(Fragment::named_or_file(path), Err(FragmentError::Read { .. })));
+        assert!(matches!(Fragment::load(path), Err(FragmentError::Read { .. })));
         std::fs::write(path, "CONFIG_A=y\n").unwrap();
-        assert_eq!(Fragment::named_or_file(path).unwrap(), {
+        assert_eq!(Fragment::load(path).unwrap(), {
             let mut fragment = parse("CONFIG_A=y\n");
             fragment.name = path.to_owned();
             fragment
         });
         std::fs::write(path, b"# a\n# \xff\n").unwrap();
-        assert!(matches!(
-            Fragment::named_or_file(path),
-            Err(FragmentError::NotText { line: 2, .. })
-        ));
+        assert!(matches!(Fragment::load(path), Err(FragmentError::NotText { line: 2, .. })));
     }
 
     #[test]
-    fn a_whole_configuration_is_recognised() {
+    fn a_generated_configuration_is_recognised() {
         let head =
             "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192 Kernel\n#\n";
         assert!(parse(&format!("{head}CONFIG_A=y\n")).generated);

@@ -1,93 +1,92 @@
-//! What a condition lacks: the options that make it false, and what they lack themselves.
+//! Finds the options that make a condition false, and what those options lack in turn.
 
 use std::fmt;
 
-use super::check::Requests;
+use super::check::MergedRequests;
 use super::definition::{Definition, Tree};
-use super::expression::{Comparison, Expression, Operand, Truth};
-use super::fragment::Wanted;
+use super::expression::{CompareOp, Expression, Operand, Truth};
+use super::fragment::RequestedValue;
 use crate::kernel::Config;
 
-/// How many steps are followed from an option to what it needs.
+/// Maximum length of a chain of dependencies that is followed.
 const DEPTH: usize = 4;
 
-/// How many names of a list are told.
-const TOLD: usize = 4;
+/// Number of names that a long list shows.
+const LISTED: usize = 4;
 
-/// One thing that a condition lacks.
+/// One unmet part of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// An option that must be on can be asked for. What it needs itself stands before it in `after`.
+    /// An option must be on, and a fragment can turn it on.
     Ask {
-        /// Its name.
+        /// Name of the option.
         symbol: String,
-        /// What it lacks itself; empty when asking is enough.
+        /// What the option lacks itself; empty if turning it on is enough.
         after: Vec<Lack>,
-        /// Whether it is there as a module, and has to be built in.
+        /// True if the option is m and must be built in.
         module: bool,
     },
-    /// An option that must be on is asked for and was dropped itself; that is told on its own.
+    /// An option must be on; it was requested, but dropped too, which is reported separately.
     Dropped {
-        /// Its name.
+        /// Name of the option.
         symbol: String,
     },
-    /// An option that must be on is turned off by a fragment.
+    /// An option must be on, but a fragment turns it off.
     TurnedOff {
-        /// Its name.
+        /// Name of the option.
         symbol: String,
-        /// The fragment's line: `no-audit:4`.
-        place: String,
+        /// Fragment and line: `no-audit:4`.
+        location: String,
     },
-    /// An option that must be on takes its value from others.
+    /// An option must be on; its value follows from others.
     Follows {
-        /// Its name.
+        /// Name of the option.
         symbol: String,
-        /// What those lack.
+        /// What those options lack.
         from: Vec<Lack>,
     },
-    /// An option that must be on cannot be asked for: these turn it on.
+    /// An option must be on; it has no prompt, but these options turn it on.
     Selected {
-        /// Its name.
+        /// Name of the option.
         symbol: String,
-        /// Who selects it, or whose value it takes; empty when nothing does.
+        /// The options that select it; empty if none does.
         by: Vec<String>,
     },
-    /// An option that must be on does not exist in this tree.
+    /// An option must be on, but this tree does not have it.
     Absent {
-        /// Its name.
+        /// Name of the option.
         symbol: String,
     },
-    /// An option that must be off is on.
+    /// An option must be off, but is on.
     On {
-        /// Its name.
+        /// Name of the option.
         symbol: String,
         /// Its value.
         value: String,
     },
     /// The compiler or another tool of the build decides.
     Tools {
-        /// The option that has the answer, or the question.
+        /// The option that depends on it, or the macro.
         what: String,
     },
     /// A condition that is not about one option being on or off.
     Condition {
-        /// As it is written in the Kconfig file.
+        /// Text in Kconfig's notation.
         text: String,
     },
-    /// One of several ways would do.
+    /// One of several alternatives is enough.
     OneOf(Vec<Vec<Lack>>),
 }
 
-/// Finds what conditions lack, in a tree under a configuration.
-pub(super) struct Search<'a> {
+/// Finds what conditions lack in a tree with a configuration.
+pub(super) struct LackSearch<'a> {
     pub(super) tree: &'a Tree,
     pub(super) config: &'a Config,
-    /// What was asked for.
-    pub(super) requests: &'a Requests<'a>,
+    pub(super) requests: &'a MergedRequests<'a>,
 }
 
-impl Search<'_> {
-    /// What these conditions lack to be at least `level`; empty when they are.
+impl LackSearch<'_> {
+    /// What these conditions lack to be at least `level`; empty if they are.
     pub(super) fn lacks(
         &self,
         conditions: impl Iterator<Item = Expression>,
@@ -135,10 +134,10 @@ impl Search<'_> {
             Expression::Operand(Operand::Constant(_)) => as_written(),
             Expression::Compare(Operand::Symbol(symbol), comparison, Operand::Constant(value)) => {
                 match (comparison, value.as_str()) {
-                    (Comparison::Equal, "y") | (Comparison::Unequal, "n") => {
+                    (CompareOp::Equal, "y") | (CompareOp::Unequal, "n") => {
                         vec![self.option(symbol, Truth::Yes, path)]
                     }
-                    (Comparison::Equal, "n") | (Comparison::Unequal, "y") => vec![self.on(symbol)],
+                    (CompareOp::Equal, "n") | (CompareOp::Unequal, "y") => vec![self.on(symbol)],
                     _ => as_written(),
                 }
             }
@@ -149,12 +148,15 @@ impl Search<'_> {
     fn any(&self, any: &[Expression], level: Truth, path: &mut Vec<String>) -> Vec<Lack> {
         let mut ways: Vec<Vec<Lack>> = any
             .iter()
-            // Nobody builds a kernel to boot for the sake of compiling everything.
-            .filter(|way| !matches!(way, Expression::Operand(Operand::Symbol(own)) if own == "COMPILE_TEST"))
+            // COMPILE_TEST is no advice for a kernel that has to boot.
+            .filter(|way| {
+                let compile_test = Operand::Symbol("COMPILE_TEST".to_owned());
+                **way != Expression::Operand(compile_test)
+            })
             .map(|way| self.lack(way, level, path))
             .collect();
-        // What cannot be had is no way while another can.
-        let possible = |way: &Vec<Lack>| way.iter().all(Lack::can_be_had);
+        // Drop impossible alternatives if there are possible ones.
+        let possible = |way: &Vec<Lack>| way.iter().all(Lack::is_curable);
         if ways.iter().any(possible) {
             ways.retain(possible);
         }
@@ -166,7 +168,7 @@ impl Search<'_> {
         Lack::On { symbol: symbol.to_owned(), value: value.to_owned() }
     }
 
-    /// What stands between an option and its being on.
+    /// What an option lacks to be on.
     fn option(&self, symbol: &str, level: Truth, path: &mut Vec<String>) -> Lack {
         let symbol = symbol.to_owned();
         let definitions = self.tree.definitions(&symbol);
@@ -175,8 +177,8 @@ impl Search<'_> {
         }
         let value = self.config.get(&format!("CONFIG_{symbol}"));
         match self.requests.get(&symbol) {
-            Some(asked) if asked.request.wanted == Wanted::Unset => {
-                return Lack::TurnedOff { symbol, place: asked.place() };
+            Some(asked) if asked.request.wanted == RequestedValue::Unset => {
+                return Lack::TurnedOff { symbol, location: asked.location() };
             }
             Some(_) if value.is_none() => return Lack::Dropped { symbol },
             _ => {}
@@ -194,7 +196,7 @@ impl Search<'_> {
             .iter()
             .map(|own| {
                 let conditions: Vec<_> =
-                    self.tree.asked(own).chain(self.tree.depends(own)).collect();
+                    self.tree.visible_if(own).chain(self.tree.depends(own)).collect();
                 self.all(&conditions, level, path)
             })
             .min_by_key(Vec::len)
@@ -224,7 +226,7 @@ impl Search<'_> {
                 by.push(select.by.clone());
             }
         }
-        // A value that follows from other options: what those lack is what this lacks.
+        // The value follows from other options, so this option lacks what those lack.
         let computed = definitions.iter().find(|own| !own.defaults.is_empty());
         if let Some(own) = computed.filter(|_| by.is_empty())
             && path.len() < DEPTH
@@ -253,14 +255,14 @@ impl Search<'_> {
 }
 
 impl Lack {
-    /// Whether a fragment can help.
-    fn can_be_had(&self) -> bool {
+    /// True if lines in a fragment can help.
+    fn is_curable(&self) -> bool {
         match self {
             Self::Ask { after: lacks, .. } | Self::Follows { from: lacks, .. } => {
-                lacks.iter().all(Self::can_be_had)
+                lacks.iter().all(Self::is_curable)
             }
             Self::On { .. } | Self::Dropped { .. } => true,
-            Self::OneOf(ways) => ways.iter().any(|way| way.iter().all(Self::can_be_had)),
+            Self::OneOf(ways) => ways.iter().any(|way| way.iter().all(Self::is_curable)),
             Self::Selected { by, .. } => !by.is_empty(),
             Self::TurnedOff { .. }
             | Self::Absent { .. }
@@ -269,7 +271,7 @@ impl Lack {
         }
     }
 
-    /// Whether this is the other, or what this lacks itself is.
+    /// True if this is `other`, or lacks `other` itself.
     fn covers(&self, other: &Self) -> bool {
         let after = match self {
             Self::Ask { after: lacks, .. } | Self::Follows { from: lacks, .. } => lacks.as_slice(),
@@ -278,7 +280,7 @@ impl Lack {
         self == other || after.iter().any(|lack| lack.covers(other))
     }
 
-    /// Adds the lines of a fragment that would help, what is needed first.
+    /// Adds the lines of a fragment that would help, dependencies first.
     pub(super) fn lines(&self, lines: &mut Vec<String>) {
         let line = match self {
             Self::Ask { symbol, after, .. } => {
@@ -295,7 +297,7 @@ impl Lack {
     }
 }
 
-/// `A`, `A and B`, `A, B and C`.
+/// Joins names: `A`, `A and B`, `A, B and C`.
 pub(super) fn list(parts: &[String], last: &str) -> String {
     match parts {
         [] => String::new(),
@@ -304,15 +306,15 @@ pub(super) fn list(parts: &[String], last: &str) -> String {
     }
 }
 
-/// The same, cut after a few.
+/// The same, but shows only the first few of a long list.
 pub(super) fn short_list(parts: &[String], last: &str) -> String {
-    match parts.len().checked_sub(TOLD) {
+    match parts.len().checked_sub(LISTED) {
         None | Some(0 | 1) => list(parts, last),
-        Some(more) => format!("{} {last} {more} others", parts[..TOLD].join(", ")),
+        Some(more) => format!("{} {last} {more} others", parts[..LISTED].join(", ")),
     }
 }
 
-/// What several lacks are, within parentheses: `NET, which needs PCI`.
+/// Formats several lacks inside parentheses: `NET, which needs PCI`.
 fn chained(lacks: &[Lack]) -> String {
     match lacks {
         [Lack::Ask { symbol, after, module: false }] if !after.is_empty() => {
@@ -322,7 +324,7 @@ fn chained(lacks: &[Lack]) -> String {
     }
 }
 
-/// What several lacks are, in words: `NET and PCI`.
+/// Formats several lacks: `NET and PCI`.
 pub(super) fn together(lacks: &[Lack]) -> String {
     list(&lacks.iter().map(Lack::to_string).collect::<Vec<_>>(), "and")
 }
@@ -335,7 +337,9 @@ impl fmt::Display for Lack {
             Self::Ask { symbol, after, .. } => {
                 write!(f, "{symbol} (which needs {})", chained(after))
             }
-            Self::TurnedOff { symbol, place } => write!(f, "{symbol}, which {place} turns off"),
+            Self::TurnedOff { symbol, location } => {
+                write!(f, "{symbol}, which {location} turns off")
+            }
             Self::Follows { symbol, from } => {
                 write!(f, "{symbol} (which follows from {})", chained(from))
             }

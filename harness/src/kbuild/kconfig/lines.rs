@@ -1,10 +1,11 @@
-//! The statements of a Kconfig file: its lines without help texts and comments, joined where one goes on.
+//! Splits a Kconfig file into statements: joins continued lines, drops help texts and comments.
 
 use std::borrow::Cow;
 
-/// A statement, and the number of its first line, from 1.
+/// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statement<'a> {
+    /// The first line, from 1.
     pub(super) line: usize,
     pub(super) text: Cow<'a, str>,
 }
@@ -12,7 +13,7 @@ pub(super) struct Statement<'a> {
 /// The statements of a file, in order.
 pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
     let mut found = Vec::new();
-    let mut help: Option<Help> = None;
+    let mut help: Option<HelpText> = None;
     let mut lines = text.lines().enumerate();
     while let Some((index, line)) = lines.next() {
         if let Some(within) = &mut help {
@@ -32,20 +33,20 @@ pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
         };
         match &*whole {
             "" => {}
-            "help" | "---help---" => help = Some(Help::default()),
+            "help" | "---help---" => help = Some(HelpText::default()),
             _ => found.push(Statement { line: index + 1, text: whole }),
         }
     }
     found
 }
 
-/// A help text: it lasts while lines are indented at least as its first one.
+/// A help text. It ends at a line that is indented less than its first line.
 #[derive(Default)]
-struct Help {
+struct HelpText {
     indentation: Option<usize>,
 }
 
-impl Help {
+impl HelpText {
     fn holds(&mut self, line: &str) -> bool {
         if line.trim().is_empty() {
             return true;
@@ -55,7 +56,7 @@ impl Help {
     }
 }
 
-/// The column of the first character, with a tab to every eighth.
+/// Width of the indentation, with tab stops every eight columns.
 fn indentation(line: &str) -> usize {
     let mut column = 0;
     for c in line.chars() {
@@ -68,7 +69,7 @@ fn indentation(line: &str) -> usize {
     column
 }
 
-/// The line up to a `#` that is not part of a text or a macro.
+/// The line up to a `#` that is not part of a string or a macro.
 fn without_comment(line: &str) -> &str {
     let mut quote = None;
     let mut open = 0_usize;
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_goes_on_after_a_backslash() {
+    fn a_backslash_continues_a_statement() {
         let expected = [(1, "depends on A && B && C".to_owned()), (4, "config D".to_owned())];
         assert_eq!(texts("\tdepends on A && \\\n\t   B && \\\n  C\nconfig D\\"), expected);
     }
@@ -123,12 +124,12 @@ mod tests {
     #[case("default \"#1\" # why", "default \"#1\"")]
     #[case("default $(shell,grep # x) # why", "default $(shell,grep # x)")]
     #[case("depends on (A || B) # why", "depends on (A || B)")]
-    fn a_comment_ends_a_line_but_not_a_text(#[case] line: &str, #[case] kept: &str) {
+    fn comments_are_removed_but_not_inside_strings(#[case] line: &str, #[case] kept: &str) {
         assert_eq!(texts(line), [(1, kept.to_owned())]);
     }
 
     #[test]
-    fn a_comment_alone_is_no_statement() {
+    fn a_comment_is_not_a_statement() {
         assert_eq!(texts("# config A\n   # config B\n"), []);
     }
 }

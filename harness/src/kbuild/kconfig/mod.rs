@@ -1,4 +1,4 @@
-//! The configuration of a kernel from source: what is asked for, and why it did not come out.
+//! Configures a kernel tree from fragments, and explains every request that was not met.
 
 mod built_in;
 mod check;
@@ -15,10 +15,10 @@ mod reason;
 #[cfg(test)]
 mod fixture;
 
-pub use check::{Asked, Requests};
-pub use configure::Configure;
+pub use check::{MergedRequests, PlacedRequest};
+pub use configure::Configurator;
 pub use definition::Tree;
-pub use error::{Dropped, FragmentError, KconfigError};
-pub use fragment::{DEFAULT, Fragment, Mark, Request, Wanted};
+pub use error::{DroppedOption, KconfigError};
+pub use fragment::{DEFAULT, Fragment, FragmentError, Request, RequestedValue, TreeMark};
 pub use lack::Lack;
 pub use reason::Reason;

@@ -1,28 +1,29 @@
-//! Reads the Kconfig files of a tree, as far as they say when an option can be asked for.
+//! Reads the parts of a tree's Kconfig files that decide when an option can be set.
 //!
-//! Files are read leniently: the tree's own `make` has read them before and tells what is wrong.
+//! The parser is lenient: the tree's own `make` has parsed the files before and reports mistakes.
 
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::definition::{
-    Condition, Default, Definition, Kind, Place, Prompt, Range, Scope, Select, Tree,
+    DefaultValue, Definition, Dependency, KconfigLocation, KconfigScope, OptionKind, Prompt,
+    Select, Tree, ValueRange,
 };
 use super::expression::{Expression, condition_follows, read_operand};
 use super::lines::statements;
 use crate::kernel::Arch;
 
-/// The first file.
+/// The top-level file.
 const ROOT: &str = "Kconfig";
 
-/// How deep files include each other; the kernel's do in six levels.
+/// Maximum depth of includes; the kernel has six levels.
 const DEPTH: usize = 32;
 
-/// How many files are read; the kernel has less than 2000 for an architecture.
+/// Maximum number of files; the kernel has fewer than 2000 for an architecture.
 const FILES: usize = 20_000;
 
-/// The architecture's folder below `arch/`: `SRCARCH` of the kernel's Makefile.
+/// `SRCARCH` of the kernel's Makefile: the architecture's directory in `arch/`.
 const ARCH: Arch = Arch::X86_64;
 
 impl Tree {
@@ -30,33 +31,33 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// When its first Kconfig file cannot be read.
+    /// The top-level Kconfig file cannot be read.
     pub fn read(root: &Path) -> io::Result<Self> {
         std::fs::metadata(root.join(ROOT))?;
-        let mut reader = Reader { root, tree: Self::default(), scope: None, files: 0 };
+        let mut reader = KconfigReader { root, tree: Self::default(), scope: None, files: 0 };
         reader.file(ROOT, 0);
         Ok(reader.tree)
     }
 }
 
-struct Reader<'a> {
+struct KconfigReader<'a> {
     root: &'a Path,
     tree: Tree,
-    /// The innermost scope that is open.
+    /// The innermost open scope.
     scope: Option<usize>,
-    /// How many files were read.
+    /// Number of files read.
     files: usize,
 }
 
-/// What the attributes that follow belong to.
-enum Current {
+/// The entry that the following attributes belong to.
+enum AttributeOwner {
     Option(String, Box<Definition>),
     Scope(usize),
-    /// A `comment`, or what is not known.
+    /// A `comment`, or an unknown entry.
     Nothing,
 }
 
-impl Reader<'_> {
+impl KconfigReader<'_> {
     fn file(&mut self, name: &str, depth: usize) {
         let path = Path::new(name);
         let below = path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -68,7 +69,7 @@ impl Reader<'_> {
         let text = String::from_utf8_lossy(&bytes);
         let file: Arc<str> = name.into();
         let outside = self.scope;
-        let mut current = Current::Nothing;
+        let mut current = AttributeOwner::Nothing;
         for statement in statements(&text) {
             let text = &*statement.text;
             let end = text.find(|c: char| c.is_whitespace() || matches!(c, '"' | '(' | '\''));
@@ -81,12 +82,12 @@ impl Reader<'_> {
             }
         }
         self.keep(current);
-        // A file closes what it opens.
+        // A file closes the scopes that it opens.
         self.scope = outside;
     }
 
-    fn keep(&mut self, current: Current) {
-        let Current::Option(name, definition) = current else { return };
+    fn keep(&mut self, current: AttributeOwner) {
+        let AttributeOwner::Option(name, definition) = current else { return };
         let scope = definition.scope;
         self.tree.options.entry(name.clone()).or_default().push(*definition);
         let mut around = scope;
@@ -100,19 +101,20 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes a statement that ends what came before it; says what its attributes belong to.
+    /// Handles a statement that begins a new entry; returns the owner of the following attributes.
+    /// Returns `None` for an attribute.
     fn statement(
         &mut self,
         word: &str,
         rest: &str,
         (file, line): (&Arc<str>, usize),
         depth: usize,
-    ) -> Option<Current> {
+    ) -> Option<AttributeOwner> {
         Some(match word {
             "config" | "menuconfig" => {
                 let name = rest.split_whitespace().next().unwrap_or_default();
                 let definition = Definition {
-                    place: Place { file: Arc::clone(file), line },
+                    location: KconfigLocation { file: Arc::clone(file), line },
                     kind: None,
                     prompt: None,
                     depends: Vec::new(),
@@ -121,34 +123,34 @@ impl Reader<'_> {
                     scope: self.scope,
                     transitional: false,
                 };
-                Current::Option(name.to_owned(), Box::new(definition))
+                AttributeOwner::Option(name.to_owned(), Box::new(definition))
             }
             "if" => {
                 let index = self.open(false);
-                let condition = Condition { text: rest.to_owned(), only_if: None };
+                let condition = Dependency { text: rest.to_owned(), only_if: None };
                 self.tree.scopes[index].depends.push(condition);
-                Current::Nothing
+                AttributeOwner::Nothing
             }
-            "menu" => Current::Scope(self.open(false)),
-            "choice" => Current::Scope(self.open(true)),
+            "menu" => AttributeOwner::Scope(self.open(false)),
+            "choice" => AttributeOwner::Scope(self.open(true)),
             "endif" | "endmenu" | "endchoice" => {
                 self.scope = self.scope.and_then(|index| self.tree.scopes[index].parent);
-                Current::Nothing
+                AttributeOwner::Nothing
             }
             "source" => {
                 let name = rest.trim_matches(['"', '\'']);
                 let name = name.replace("$(SRCARCH)", ARCH.source_directory());
                 self.file(name.strip_prefix("$(srctree)/").unwrap_or(&name), depth + 1);
-                Current::Nothing
+                AttributeOwner::Nothing
             }
-            "mainmenu" | "comment" => Current::Nothing,
+            "mainmenu" | "comment" => AttributeOwner::Nothing,
             _ => return None,
         })
     }
 
     fn open(&mut self, choice: bool) -> usize {
         let index = self.tree.scopes.len();
-        self.tree.scopes.push(Scope {
+        self.tree.scopes.push(KconfigScope {
             parent: self.scope,
             choice,
             depends: Vec::new(),
@@ -159,15 +161,15 @@ impl Reader<'_> {
         index
     }
 
-    fn attribute(&mut self, current: &mut Current, word: &str, rest: &str) {
+    fn attribute(&mut self, current: &mut AttributeOwner, word: &str, rest: &str) {
         match current {
-            Current::Nothing => {}
-            Current::Scope(index) => {
+            AttributeOwner::Nothing => {}
+            AttributeOwner::Scope(index) => {
                 let Some(scope) = self.tree.scopes.get_mut(*index) else { return };
                 match word {
                     "depends" => scope.depends.extend(depends(rest)),
                     "visible" => scope.visible.extend(only_if(rest).map(demanded)),
-                    // The question of a choice.
+                    // The prompt of a choice.
                     "prompt" | "bool" | "tristate" => {
                         scope
                             .visible
@@ -176,7 +178,7 @@ impl Reader<'_> {
                     _ => {}
                 }
             }
-            Current::Option(name, definition) => match word {
+            AttributeOwner::Option(name, definition) => match word {
                 "select" | "imply" => {
                     let (target, rest) = split_word(rest);
                     let select = Select {
@@ -195,11 +197,11 @@ impl Reader<'_> {
 impl Definition {
     fn attribute(&mut self, word: &str, rest: &str) {
         let kind = match word.strip_prefix("def_").unwrap_or(word) {
-            "bool" | "boolean" => Some(Kind::Bool),
-            "tristate" => Some(Kind::Tristate),
-            "int" => Some(Kind::Int),
-            "hex" => Some(Kind::Hex),
-            "string" => Some(Kind::Text),
+            "bool" | "boolean" => Some(OptionKind::Bool),
+            "tristate" => Some(OptionKind::Tristate),
+            "int" => Some(OptionKind::Int),
+            "hex" => Some(OptionKind::Hex),
+            "string" => Some(OptionKind::Text),
             _ => None,
         };
         match (kind, word) {
@@ -231,36 +233,36 @@ fn prompt(rest: &str) -> Option<Prompt> {
 }
 
 /// `on CONDITION [if CONDITION]`
-fn depends(rest: &str) -> Option<Condition> {
+fn depends(rest: &str) -> Option<Dependency> {
     let text = rest.strip_prefix("on")?;
     let (_, behind) = Expression::parse(text)?;
     let own = text.strip_suffix(behind)?.trim();
-    Some(Condition { text: own.to_owned(), only_if: only_if(behind) })
+    Some(Dependency { text: own.to_owned(), only_if: only_if(behind) })
 }
 
 /// `VALUE [if CONDITION]`
-fn default(rest: &str) -> Option<Default> {
+fn default(rest: &str) -> Option<DefaultValue> {
     let (_, behind) = Expression::parse(rest)?;
     let value = rest.strip_suffix(behind)?.trim();
-    Some(Default { value: value.to_owned(), only_if: only_if(behind) })
+    Some(DefaultValue { value: value.to_owned(), only_if: only_if(behind) })
 }
 
 /// `LOW HIGH [if CONDITION]`
-fn range(rest: &str) -> Option<Range> {
+fn range(rest: &str) -> Option<ValueRange> {
     let (low, rest) = split_word(rest);
     let (high, rest) = split_word(rest);
-    let range = Range { low: low.to_owned(), high: high.to_owned(), only_if: only_if(rest) };
+    let range = ValueRange { low: low.to_owned(), high: high.to_owned(), only_if: only_if(rest) };
     (!high.is_empty()).then_some(range)
 }
 
-/// The condition of a text that begins with `if`.
+/// The condition after `if`, if the text begins with it.
 fn only_if(rest: &str) -> Option<String> {
     let rest = rest.trim();
     condition_follows(rest).then(|| rest["if".len()..].trim().to_owned())
 }
 
-fn demanded(text: String) -> Condition {
-    Condition { text, only_if: None }
+fn demanded(text: String) -> Dependency {
+    Dependency { text, only_if: None }
 }
 
 fn split_word(text: &str) -> (&str, &str) {
@@ -274,7 +276,7 @@ mod tests {
     use crate::kbuild::kconfig::fixture::tree;
 
     #[test]
-    fn conditions_are_gathered_from_everything_around() {
+    fn conditions_include_those_of_enclosing_scopes() {
         let (_folder, tree) = tree(&[
             (
                 "Kconfig",
@@ -284,8 +286,8 @@ mod tests {
             (
                 "net/Kconfig",
                 "menu \"Networking\"\n\tdepends on MMU\n\tvisible if EXPERT\nif NET # all\n\
-                 config INET\n\tbool \"ip\" if NAMES\n\tdepends on A || \\\n\t\tB\n\tselect CRC if C\n\
-                 \timply D\n\thelp\n\t  bool \"no\"\nendif\nendmenu\n",
+                 config INET\n\tbool \"ip\" if NAMES\n\tdepends on A || \\\n\t\tB\n\
+                 \tselect CRC if C\n\timply D\n\thelp\n\t  bool \"no\"\nendif\nendmenu\n",
             ),
             ("arch/x86/Kconfig", "config NR\n\tint \"number\"\n\trange 1 8 if SMP\n\tdefault 4\n"),
         ]);
@@ -293,23 +295,23 @@ mod tests {
         let shown =
             |all: Vec<Expression>| all.iter().map(Expression::to_string).collect::<Vec<_>>();
         assert_eq!(shown(tree.depends(inet).collect()), ["A || B", "NET", "MMU"]);
-        assert_eq!(shown(tree.asked(inet).collect()), ["NAMES", "EXPERT"]);
-        assert_eq!(inet.place.to_string(), "net/Kconfig:5");
+        assert_eq!(shown(tree.visible_if(inet).collect()), ["NAMES", "EXPERT"]);
+        assert_eq!(inet.location.to_string(), "net/Kconfig:5");
         assert_eq!(tree.selects("CRC")[0].by, "INET");
         assert!(tree.selects("D")[0].implied);
         let [last] = tree.definitions("LAST") else { panic!() };
         assert_eq!(shown(tree.depends(last).collect()), [""; 0]);
         let [number] = tree.definitions("NR") else { panic!() };
-        assert_eq!((number.kind, &*number.ranges[0].high), (Some(Kind::Int), "8"));
+        assert_eq!((number.kind, &*number.ranges[0].high), (Some(OptionKind::Int), "8"));
     }
 
     #[test]
-    fn the_answers_of_a_choice_are_known_to_it() {
+    fn a_choice_knows_its_members() {
         let (_folder, tree) = tree(&[(
             "Kconfig",
             "choice\n\tprompt \"Compression\" if EXPERT\n\tdefault GZIP\n\tdepends on X86\n\
-             config GZIP\n\tbool \"gzip\"\nif HAVE_LZ4\nconfig LZ4\n\tbool \"lz4\"\nendif\nendchoice\n\
-             config OTHER\n\tbool \"other\"\n",
+             config GZIP\n\tbool \"gzip\"\nif HAVE_LZ4\nconfig LZ4\n\tbool \"lz4\"\nendif\n\
+             endchoice\nconfig OTHER\n\tbool \"other\"\n",
         )]);
         let choice = |name: &str| tree.choice_of(&tree.definitions(name)[0]);
         assert_eq!(choice("LZ4").unwrap().members, ["GZIP", "LZ4"]);
@@ -317,12 +319,12 @@ mod tests {
         let lz4 = &tree.definitions("LZ4")[0];
         let depends: Vec<_> = tree.depends(lz4).map(|own| own.to_string()).collect();
         assert_eq!(depends, ["HAVE_LZ4", "X86"]);
-        let asked: Vec<_> = tree.asked(lz4).map(|own| own.to_string()).collect();
-        assert_eq!(asked, ["EXPERT"]);
+        let visible: Vec<_> = tree.visible_if(lz4).map(|own| own.to_string()).collect();
+        assert_eq!(visible, ["EXPERT"]);
     }
 
     #[test]
-    fn a_condition_may_have_a_condition() {
+    fn a_dependency_may_have_a_condition() {
         let (_folder, tree) =
             tree(&[("Kconfig", "config A\n\tbool \"a\"\n\tdepends on B if C && D\n")]);
         let own = tree.depends(&tree.definitions("A")[0]).next().unwrap();
@@ -339,13 +341,13 @@ mod tests {
         let own = |name: &str| &tree.definitions(name)[0];
         assert!(own("A").prompt.is_none() && own("B").prompt.is_none());
         assert!(own("D").prompt.is_some());
-        assert_eq!(own("D").kind, Some(Kind::Tristate));
+        assert_eq!(own("D").kind, Some(OptionKind::Tristate));
         assert_eq!(own("B").defaults[0].only_if.as_deref(), Some("C"));
         assert!(own("E").transitional && !own("A").transitional);
     }
 
     #[test]
-    fn files_that_include_each_other_or_do_not_close_what_they_open_do_no_harm() {
+    fn recursive_includes_and_unclosed_scopes_do_no_harm() {
         let (_folder, tree) = tree(&[
             ("Kconfig", "source \"a\"\nsource \"../Kconfig\"\nendif\nconfig B\n\tbool \"b\"\n"),
             ("a", "if X\nmenu \"a\"\nsource \"a\"\nsource \"a\"\nconfig A\n\tbool \"\u{1b}[2J"),
@@ -355,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_kconfig_is_no_kernel_tree() {
+    fn a_folder_without_kconfig_is_not_a_kernel_tree() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Tree::read(folder.path()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }

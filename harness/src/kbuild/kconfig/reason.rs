@@ -1,73 +1,79 @@
-//! Why an option is not what was asked for.
+//! Finds the reason why an option does not have the requested value.
 
 use std::fmt;
 
-use super::check::Requests;
-use super::definition::{Definition, Kind, Select, Tree};
+use super::check::MergedRequests;
+use super::definition::{Definition, OptionKind, Select, Tree};
 use super::expression::{Expression, Truth};
-use super::fragment::{Request, Wanted, number};
-use super::lack::{Lack, Search, list, short_list, together};
+use super::fragment::{Request, RequestedValue, number};
+use super::lack::{Lack, LackSearch, list, short_list, together};
 use crate::kernel::Config;
 
-/// Why an option is not what was asked for.
+/// The reason why an option does not have the requested value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The tree has no such option.
     NoSuchOption {
-        /// A name that is close, with the words around it; or nothing.
+        /// A suggestion as a clause, or empty.
         close: String,
     },
     /// The option was renamed.
     Renamed {
-        /// What it is called now.
+        /// The new names.
         to: Vec<String>,
     },
-    /// Nobody can set the option: it follows from others.
+    /// The option has no prompt: its value follows from others.
     NoPrompt {
-        /// Those that turn it on.
+        /// The options that turn it on.
         by: Vec<String>,
     },
-    /// It needs what is not there.
+    /// A dependency is not met.
     Needs(Vec<Lack>),
-    /// Another answer of the same choice was taken.
+    /// Another member of the same choice is selected.
     Choice {
-        /// Which.
+        /// The selected member.
         winner: String,
     },
-    /// The option is the answer of a choice as long as no other is asked for.
+    /// The option is the selected member of a choice, because no other one was requested.
     ChoiceDefault {
-        /// The others.
+        /// The other members.
         others: Vec<String>,
     },
-    /// It is on because of these options.
+    /// These options turn it on.
     SelectedBy(Vec<String>),
-    /// It is on by itself, and is only asked for when these are there.
+    /// The option is on by default, and its prompt is only visible with these.
     OnUnless(Vec<Lack>),
-    /// The number is out of its range.
+    /// The number is out of range.
     Range {
-        /// The least.
+        /// The minimum.
         low: String,
-        /// The greatest.
+        /// The maximum.
         high: String,
     },
-    /// The option has values of another kind.
+    /// The option has another type.
     Kind {
-        /// What it takes, in words.
+        /// The valid values, as a clause.
         takes: &'static str,
     },
-    /// The Kconfig files do not say.
+    /// The Kconfig files show no reason.
     Unknown,
 }
 
 impl Reason {
-    /// Why a request was not met, from the tree's Kconfig files and the final configuration.
-    /// The request is one of those that were made.
+    /// Finds the reason in the tree's Kconfig files and the final configuration. `request` is one
+    /// of `requests`.
     #[must_use]
-    pub fn of(request: &Request, requests: &Requests<'_>, tree: &Tree, config: &Config) -> Self {
-        Case { request, tree, config, search: Search { tree, config, requests } }.reason()
+    pub fn find(
+        request: &Request,
+        requests: &MergedRequests<'_>,
+        tree: &Tree,
+        config: &Config,
+    ) -> Self {
+        UnmetRequest { request, tree, config, search: LackSearch { tree, config, requests } }
+            .reason()
     }
 
-    /// The lines of a fragment that would help; empty when there are none.
+    /// The lines of a fragment that would help; empty if no line would.
     #[must_use]
     pub fn cure(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -85,14 +91,14 @@ impl Reason {
     }
 }
 
-struct Case<'a> {
+struct UnmetRequest<'a> {
     request: &'a Request,
     tree: &'a Tree,
     config: &'a Config,
-    search: Search<'a>,
+    search: LackSearch<'a>,
 }
 
-impl Case<'_> {
+impl UnmetRequest<'_> {
     fn reason(&self) -> Reason {
         let symbol = self.request.symbol.as_str();
         let definitions = self.tree.definitions(symbol);
@@ -103,7 +109,7 @@ impl Case<'_> {
         if let Some(reason) = self.kind(definitions) {
             return reason;
         }
-        if self.request.wanted == Wanted::Unset {
+        if self.request.wanted == RequestedValue::Unset {
             return self.still_on(definitions);
         }
         let asked: Vec<_> = definitions.iter().filter(|own| own.prompt.is_some()).collect();
@@ -111,7 +117,7 @@ impl Case<'_> {
             return self.no_prompt(definitions);
         }
         let level = match self.request.wanted {
-            Wanted::BuiltIn => Truth::Yes,
+            RequestedValue::BuiltIn => Truth::Yes,
             _ => Truth::Module,
         };
         let lacks = asked.iter().map(|own| self.lacks(own, level)).min_by_key(Vec::len);
@@ -124,7 +130,7 @@ impl Case<'_> {
         {
             return Reason::Choice { winner: winner.clone() };
         }
-        if self.request.wanted == Wanted::Module {
+        if self.request.wanted == RequestedValue::Module {
             let by = self.selected_by();
             return match self.is_on("MODULES") {
                 false => Reason::Needs(self.search.lacks(modules(), Truth::Yes)),
@@ -137,8 +143,8 @@ impl Case<'_> {
 
     fn lacks(&self, definition: &Definition, level: Truth) -> Vec<Lack> {
         let depends = self.search.lacks(self.tree.depends(definition), level);
-        // A question that is asked at all takes every answer.
-        let mut lacks = self.search.lacks(self.tree.asked(definition), Truth::Module);
+        // A visible prompt accepts every value, so m is enough for its condition.
+        let mut lacks = self.search.lacks(self.tree.visible_if(definition), Truth::Module);
         lacks.extend(depends);
         lacks
     }
@@ -150,14 +156,20 @@ impl Case<'_> {
     fn kind(&self, definitions: &[Definition]) -> Option<Reason> {
         let kind = definitions.iter().find_map(|own| own.kind)?;
         let takes = match (kind, &self.request.wanted) {
-            (Kind::Bool, Wanted::BuiltIn | Wanted::Unset)
-            | (Kind::Tristate, Wanted::BuiltIn | Wanted::Module | Wanted::Unset)
-            | (Kind::Int | Kind::Hex, Wanted::Number(_) | Wanted::Unset)
-            | (Kind::Text, Wanted::Text(_) | Wanted::Unset) => return None,
-            (Kind::Bool, _) => "is y or not set",
-            (Kind::Tristate, _) => "is y, m or not set",
-            (Kind::Int | Kind::Hex, _) => "is a number",
-            (Kind::Text, _) => "is a text in double quotes",
+            (OptionKind::Bool, RequestedValue::BuiltIn | RequestedValue::Unset)
+            | (
+                OptionKind::Tristate,
+                RequestedValue::BuiltIn | RequestedValue::Module | RequestedValue::Unset,
+            )
+            | (
+                OptionKind::Int | OptionKind::Hex,
+                RequestedValue::Number(_) | RequestedValue::Unset,
+            )
+            | (OptionKind::Text, RequestedValue::Text(_) | RequestedValue::Unset) => return None,
+            (OptionKind::Bool, _) => "is y or not set",
+            (OptionKind::Tristate, _) => "is y, m or not set",
+            (OptionKind::Int | OptionKind::Hex, _) => "is a number",
+            (OptionKind::Text, _) => "is a string in double quotes",
         };
         Some(Reason::Kind { takes })
     }
@@ -192,7 +204,7 @@ impl Case<'_> {
         by
     }
 
-    /// Why an option is on that should be off.
+    /// The reason why an option is on that should be off.
     fn still_on(&self, definitions: &[Definition]) -> Reason {
         let by = self.selected_by();
         if !by.is_empty() {
@@ -204,7 +216,7 @@ impl Case<'_> {
         }
         let lacks = asked
             .iter()
-            .map(|own| self.search.lacks(self.tree.asked(own), Truth::Module))
+            .map(|own| self.search.lacks(self.tree.visible_if(own), Truth::Module))
             .min_by_key(Vec::len);
         if let Some(lacks) = lacks.filter(|lacks| !lacks.is_empty()) {
             return Reason::OnUnless(lacks);
@@ -221,7 +233,7 @@ impl Case<'_> {
     }
 
     fn range(&self, asked: &[&Definition]) -> Option<Reason> {
-        let Wanted::Number(wanted) = &self.request.wanted else { return None };
+        let RequestedValue::Number(wanted) = &self.request.wanted else { return None };
         let wanted = number(wanted)?;
         let range = asked.iter().flat_map(|own| &own.ranges).find(|range| {
             let condition = range.only_if.as_deref().and_then(Expression::whole);
@@ -241,28 +253,30 @@ fn modules() -> impl Iterator<Item = Expression> {
 }
 
 impl fmt::Display for Reason {
-    /// What follows "it": `needs INET`.
+    /// A clause that follows "it": `needs INET`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchOption { close } => write!(f, "does not exist in this tree{close}"),
             Self::Renamed { to } if to.is_empty() => f.write_str("was renamed"),
             Self::Renamed { to } => write!(f, "was renamed to {}", list(to, "and")),
             Self::NoPrompt { by } if by.is_empty() => {
-                f.write_str("cannot be asked for: it follows from other options")
+                f.write_str("cannot be set: it follows from other options")
             }
             Self::NoPrompt { by } => {
-                write!(f, "cannot be asked for: only {} can turn it on", short_list(by, "or"))
+                write!(f, "cannot be set: only {} can turn it on", short_list(by, "or"))
             }
             Self::Needs(lacks) => write!(f, "needs {}", together(lacks)),
-            Self::Choice { winner } => write!(f, "is one answer of a choice, and {winner} won"),
+            Self::Choice { winner } => {
+                write!(f, "is a member of a choice in which {winner} is selected")
+            }
             Self::ChoiceDefault { others } => write!(
                 f,
-                "is the answer of a choice when no other is asked for: {}",
+                "is the selected member of a choice unless another one is set: {}",
                 short_list(others, "or")
             ),
             Self::SelectedBy(by) => write!(f, "is turned on by {}", short_list(by, "and")),
             Self::OnUnless(lacks) => {
-                write!(f, "is on by itself, and asked for only with {}", together(lacks))
+                write!(f, "is on by default, and can be set only with {}", together(lacks))
             }
             Self::Range { low, high } => write!(f, "is a number from {low} to {high}"),
             Self::Kind { takes } => f.write_str(takes),
@@ -396,62 +410,162 @@ endmenu
         let config = Config::parse(config);
         let fragments = [fragment];
         let request = &fragments[0].requests[0];
-        let reason = Reason::of(request, &Requests::of(&fragments), &tree, &config);
+        let reason = Reason::find(request, &MergedRequests::merge(&fragments), &tree, &config);
         (reason.to_string(), reason.cure())
     }
 
     #[rstest]
-    #[case::does_not_exist("CONFIG_SELINX=y", "", "does not exist in this tree; did you mean `SELINUX`?", &[])]
-    #[case::one_condition("CONFIG_SELINUX=y", "CONFIG_AUDIT=y\nCONFIG_NET=y\n", "needs INET", &["CONFIG_INET=y"])]
-    #[case::several("CONFIG_SELINUX=y", "CONFIG_NET=y\n", "needs AUDIT and INET", &["CONFIG_AUDIT=y", "CONFIG_INET=y"])]
-    #[case::two_levels("CONFIG_SELINUX=y", "CONFIG_AUDIT=y\n", "needs INET (which needs NET)", &["CONFIG_NET=y", "CONFIG_INET=y"])]
-    #[case::three_levels("CONFIG_AVC=y", "CONFIG_AUDIT=y\n", "needs SELINUX (which needs INET, which needs NET)", &["CONFIG_NET=y", "CONFIG_INET=y", "CONFIG_SELINUX=y"])]
-    #[case::covered("CONFIG_BOOTPARAM=y", "CONFIG_AUDIT=y\nCONFIG_NET=y\n", "needs SELINUX (which needs INET)", &["CONFIG_INET=y", "CONFIG_SELINUX=y"])]
-    #[case::dropped_too("CONFIG_AVC=y\nCONFIG_SELINUX=y", "", "needs SELINUX, which was dropped too", &[])]
-    #[case::only_a_module("CONFIG_TCP=y", "CONFIG_KVM=m\nCONFIG_TCP=m\n", "needs KVM built in, which is m", &["CONFIG_KVM=y"])]
+    #[case::does_not_exist(
+        "CONFIG_SELINX=y",
+        "",
+        "does not exist in this tree; did you mean `SELINUX`?",
+        &[],
+    )]
+    #[case::one_condition(
+        "CONFIG_SELINUX=y",
+        "CONFIG_AUDIT=y\nCONFIG_NET=y\n",
+        "needs INET",
+        &["CONFIG_INET=y"],
+    )]
+    #[case::several(
+        "CONFIG_SELINUX=y",
+        "CONFIG_NET=y\n",
+        "needs AUDIT and INET",
+        &["CONFIG_AUDIT=y", "CONFIG_INET=y"],
+    )]
+    #[case::two_levels(
+        "CONFIG_SELINUX=y",
+        "CONFIG_AUDIT=y\n",
+        "needs INET (which needs NET)",
+        &["CONFIG_NET=y", "CONFIG_INET=y"],
+    )]
+    #[case::three_levels(
+        "CONFIG_AVC=y",
+        "CONFIG_AUDIT=y\n",
+        "needs SELINUX (which needs INET, which needs NET)",
+        &["CONFIG_NET=y", "CONFIG_INET=y", "CONFIG_SELINUX=y"],
+    )]
+    #[case::covered(
+        "CONFIG_BOOTPARAM=y",
+        "CONFIG_AUDIT=y\nCONFIG_NET=y\n",
+        "needs SELINUX (which needs INET)",
+        &["CONFIG_INET=y", "CONFIG_SELINUX=y"],
+    )]
+    #[case::dropped_too(
+        "CONFIG_AVC=y\nCONFIG_SELINUX=y",
+        "",
+        "needs SELINUX, which was dropped too",
+        &[],
+    )]
+    #[case::only_a_module(
+        "CONFIG_TCP=y",
+        "CONFIG_KVM=m\nCONFIG_TCP=m\n",
+        "needs KVM built in, which is m",
+        &["CONFIG_KVM=y"],
+    )]
     #[case::absent("CONFIG_UML_ONLY=y", "", "needs UML, which this tree does not have", &[])]
-    #[case::selected("CONFIG_NEEDS_HELPER=y", "", "needs HELPER, which only USER_A can turn on", &[])]
+    #[case::selected(
+        "CONFIG_NEEDS_HELPER=y",
+        "",
+        "needs HELPER, which only USER_A can turn on",
+        &[],
+    )]
     #[case::orphan("CONFIG_NEEDS_ORPHAN=y", "", "needs ORPHAN, which nothing turns on here", &[])]
-    #[case::tools("CONFIG_SANITIZE=y", "", "needs CC_HAS, which the compiler or linker decides", &[])]
-    #[case::computed("CONFIG_NEEDS_COMPUTED=y", "CONFIG_NET=y\n", "needs EXPERT", &["CONFIG_EXPERT=y"])]
-    #[case::follows_from("CONFIG_NEEDS_BOTH=y", "", "needs BOTH (which follows from AUDIT and EXPERT)", &["CONFIG_AUDIT=y", "CONFIG_EXPERT=y"])]
-    #[case::off("CONFIG_OFF_PLEASE=y", "CONFIG_AUDIT=y\n", "needs AUDIT off, which is y", &["# CONFIG_AUDIT is not set"])]
+    #[case::tools(
+        "CONFIG_SANITIZE=y",
+        "",
+        "needs CC_HAS, which the compiler or linker decides",
+        &[],
+    )]
+    #[case::computed(
+        "CONFIG_NEEDS_COMPUTED=y",
+        "CONFIG_NET=y\n",
+        "needs EXPERT",
+        &["CONFIG_EXPERT=y"],
+    )]
+    #[case::follows_from(
+        "CONFIG_NEEDS_BOTH=y",
+        "",
+        "needs BOTH (which follows from AUDIT and EXPERT)",
+        &["CONFIG_AUDIT=y", "CONFIG_EXPERT=y"],
+    )]
+    #[case::off(
+        "CONFIG_OFF_PLEASE=y",
+        "CONFIG_AUDIT=y\n",
+        "needs AUDIT off, which is y",
+        &["# CONFIG_AUDIT is not set"],
+    )]
     #[case::either("CONFIG_EITHER=y", "", "needs one of AUDIT or INET (which needs NET)", &[])]
-    #[case::compared("CONFIG_VERSIONED=y", "CONFIG_GCC_VERSION=110000\n", "needs GCC_VERSION >= 120000", &[])]
-    #[case::asked_only_if("# CONFIG_HIDDEN is not set", "CONFIG_HIDDEN=y\n", "is on by itself, and asked for only with EXPERT", &["CONFIG_EXPERT=y"])]
+    #[case::compared(
+        "CONFIG_VERSIONED=y",
+        "CONFIG_GCC_VERSION=110000\n",
+        "needs GCC_VERSION >= 120000",
+        &[],
+    )]
+    #[case::asked_only_if(
+        "# CONFIG_HIDDEN is not set",
+        "CONFIG_HIDDEN=y\n",
+        "is on by default, and can be set only with EXPERT",
+        &["CONFIG_EXPERT=y"],
+    )]
     #[case::menu_not_visible("CONFIG_DRIVER=y", "", "needs EXPERT", &["CONFIG_EXPERT=y"])]
-    #[case::no_prompt("CONFIG_HELPER=y", "", "cannot be asked for: only USER_A can turn it on", &[])]
-    #[case::follows("CONFIG_COMPUTED=y", "", "cannot be asked for: it follows from other options", &[])]
-    #[case::turned_on("# CONFIG_PERF is not set", "CONFIG_X86=y\nCONFIG_NET=y\nCONFIG_PERF=y\n", "is turned on by X86", &[])]
-    #[case::choice("CONFIG_LZ4=y", "CONFIG_GZIP=y\n", "is one answer of a choice, and GZIP won", &["# CONFIG_GZIP is not set"])]
-    #[case::choice_default("# CONFIG_GZIP is not set", "CONFIG_GZIP=y\n", "is the answer of a choice when no other is asked for: LZ4", &[])]
-    #[case::range("CONFIG_NR=9", "CONFIG_X86=y\nCONFIG_MOST=8\nCONFIG_NR=8\n", "is a number from 1 to 8", &[])]
+    #[case::no_prompt("CONFIG_HELPER=y", "", "cannot be set: only USER_A can turn it on", &[])]
+    #[case::follows("CONFIG_COMPUTED=y", "", "cannot be set: it follows from other options", &[])]
+    #[case::turned_on(
+        "# CONFIG_PERF is not set",
+        "CONFIG_X86=y\nCONFIG_NET=y\nCONFIG_PERF=y\n",
+        "is turned on by X86",
+        &[],
+    )]
+    #[case::choice(
+        "CONFIG_LZ4=y",
+        "CONFIG_GZIP=y\n",
+        "is a member of a choice in which GZIP is selected",
+        &["# CONFIG_GZIP is not set"],
+    )]
+    #[case::choice_default(
+        "# CONFIG_GZIP is not set",
+        "CONFIG_GZIP=y\n",
+        "is the selected member of a choice unless another one is set: LZ4",
+        &[],
+    )]
+    #[case::range(
+        "CONFIG_NR=9",
+        "CONFIG_X86=y\nCONFIG_MOST=8\nCONFIG_NR=8\n",
+        "is a number from 1 to 8",
+        &[],
+    )]
     #[case::a_number("CONFIG_NR=y", "", "is a number", &[])]
-    #[case::a_text("CONFIG_NAME=y", "", "is a text in double quotes", &[])]
+    #[case::a_text("CONFIG_NAME=y", "", "is a string in double quotes", &[])]
     #[case::a_bool("CONFIG_AUDIT=m", "CONFIG_AUDIT=y\n", "is y or not set", &[])]
     #[case::no_modules("CONFIG_KVM=m", "CONFIG_KVM=y\n", "needs MODULES", &["CONFIG_MODULES=y"])]
     #[case::renamed("CONFIG_OLD=y", "", "was renamed to NEW", &["CONFIG_NEW=y"])]
-    #[case::unknown("CONFIG_AUDIT=y", "", "was left out for a reason that its Kconfig files do not show", &[])]
-    fn the_reason_is_told_with_what_would_help(
+    #[case::unknown(
+        "CONFIG_AUDIT=y",
+        "",
+        "was left out for a reason that its Kconfig files do not show",
+        &[],
+    )]
+    fn the_reason_comes_with_the_lines_that_would_help(
         #[case] request: &str,
         #[case] config: &str,
         #[case] reason: &str,
         #[case] cure: &[&str],
     ) {
-        let (told, lines) = reason_of(request, config);
-        assert_eq!(told, reason);
+        let (found, lines) = reason_of(request, config);
+        assert_eq!(found, reason);
         assert_eq!(lines, cure);
     }
 
     #[test]
-    fn options_that_need_each_other_end_somewhere() {
+    fn options_that_need_each_other_do_not_loop() {
         let (_folder, tree) = tree(&[(
             "Kconfig",
             "config A\n\tbool \"a\"\n\tdepends on B\nconfig B\n\tbool \"b\"\n\tdepends on A\n",
         )]);
         let fragment = Fragment::parse("own", "CONFIG_A=y").unwrap();
-        let none = Requests::default();
-        let reason = Reason::of(&fragment.requests[0], &none, &tree, &Config::default());
+        let none = MergedRequests::default();
+        let reason = Reason::find(&fragment.requests[0], &none, &tree, &Config::default());
         assert_eq!(reason.to_string(), "needs B (which needs A, which needs B)");
     }
 }

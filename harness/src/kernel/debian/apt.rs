@@ -1,70 +1,27 @@
-//! An apt of our own: the host's program, mirrors and keys, but no state that the host sees.
+//! Runs the host's apt with its mirrors and keys, but with state and configuration in the cache.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use super::super::arch::Arch;
+use super::command::{AptError, run};
 use super::mirror::Mirrors;
-use super::suite::Part;
+use super::suite::SuitePart;
 use crate::cache::{Cache, CacheError};
+use crate::host::DEBIAN_KEYRING;
 
 /// The architecture of the packages.
 const ARCH: Arch = Arch::X86_64;
 
-/// The keys that Debian's archive is signed with.
-pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// apt's own helper; it reads an index in whatever way apt chose to compress it.
+/// apt's helper, which decompresses a package list in any format that apt stores.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// How every program says `ENOSPC` where messages are not translated.
+/// `strerror(ENOSPC)` in the C locale.
 const NO_SPACE: &str = "No space left on device";
 
-/// What can go wrong with apt.
-#[derive(Debug, thiserror::Error)]
-pub enum AptError {
-    /// The host is no Debian.
-    #[error(
-        "run {program}: it is not installed; Debian's kernels are fetched with apt, \
-         so on this host give --kernel FILE, or a source tree of your own"
-    )]
-    Missing {
-        /// Which program.
-        program: String,
-    },
-    /// It cannot be started.
-    #[error("run {program}")]
-    Start {
-        /// Which program.
-        program: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// It was started and failed.
-    #[error("run {command}: {words}")]
-    Failed {
-        /// The command line.
-        command: String,
-        /// Its own words.
-        words: String,
-    },
-    /// There are no keys to verify signatures with.
-    #[error("verify Debian's signatures: {KEYRING} is not there; install debian-archive-keyring")]
-    NoKeyring,
-    /// The host's apt has no Debian archive.
-    #[error(
-        "find a Debian mirror: apt on this host has none configured \
-         (see /etc/apt/sources.list and /etc/apt/sources.list.d)"
-    )]
-    NoMirror,
-    /// Our own files.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-}
-
-/// An isolated apt that knows one suite and what is beside it.
+/// An isolated apt for one suite with its `-updates` and `-security`.
 #[derive(Debug)]
 pub(super) struct Apt {
     cache_root: PathBuf,
@@ -73,14 +30,14 @@ pub(super) struct Apt {
 }
 
 impl Apt {
-    /// Prepares the state in `dir`, which is kept between runs.
+    /// Prepares apt's state in `dir`, which persists between runs.
     pub(super) fn prepare(
         cache: &Cache,
         dir: &Path,
         mirrors: &Mirrors,
-        parts: &[Part],
+        parts: &[SuitePart],
     ) -> Result<Self, AptError> {
-        if !Path::new(KEYRING).is_file() {
+        if !Path::new(DEBIAN_KEYRING).is_file() {
             return Err(AptError::NoKeyring);
         }
         for below in ["lists/partial", "archives/partial"] {
@@ -92,7 +49,7 @@ impl Apt {
             .filter_map(|part| {
                 let site = if part.security { mirrors.security.as_ref()? } else { &mirrors.main };
                 Some(format!(
-                    "deb [arch={} signed-by={KEYRING}] {site} {} main\n",
+                    "deb [arch={} signed-by={DEBIAN_KEYRING}] {site} {} main\n",
                     ARCH.debian(),
                     part.name
                 ))
@@ -112,7 +69,7 @@ impl Apt {
         Ok(Self { cache_root, dir, conf })
     }
 
-    /// Fetches the package lists. An error may concern only some of them.
+    /// Fetches the package lists. On error, some of them may be up to date.
     pub(super) fn update(&self) -> Result<(), AptError> {
         self.run("apt-get", |command| {
             command.args(["-q", "-o", "APT::Update::Error-Mode=any", "update"])
@@ -120,7 +77,7 @@ impl Apt {
         .map(drop)
     }
 
-    /// The package lists that are there: the suite as the archive was asked for it, and the file.
+    /// The fetched package lists: the name of the suite in the archive, and the file.
     pub(super) fn lists(&self) -> Result<Vec<(String, PathBuf)>, AptError> {
         let format = "$(RELEASE)|$(FILENAME)";
         let lines = self.run("apt-get", |command| {
@@ -132,8 +89,8 @@ impl Apt {
         Ok(lines.lines().filter_map(pair).collect())
     }
 
-    /// Hands out each paragraph of a package list. A list is fifty megabytes of text, of which a
-    /// few hundred lines matter, so it is never in memory as a whole.
+    /// Calls `each` with every paragraph of a package list. A list is fifty megabytes of text and
+    /// only a few hundred lines matter, so it is never in memory as a whole.
     pub(super) fn read_list(
         &self,
         file: &Path,
@@ -189,7 +146,7 @@ impl Apt {
         command.env("APT_CONFIG", &self.conf);
         run(arguments(&mut command)).map_err(|error| match error {
             AptError::Failed { words, .. } if words.contains(NO_SPACE) => {
-                // What apt had begun is of no use and takes the room that is lacking.
+                // apt's partial downloads are useless now and take up space.
                 let _ = fs::remove_dir_all(self.dir.join("lists/partial"));
                 CacheError::Full { dir: self.cache_root.clone() }.into()
             }
@@ -198,39 +155,9 @@ impl Apt {
     }
 }
 
-/// Runs a command and returns what it prints.
-pub(super) fn run(command: &mut Command) -> Result<String, AptError> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output();
-    let output = output.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => AptError::Missing { program: program.clone() },
-        _ => AptError::Start { program, source },
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let mut line = vec![command.get_program().to_string_lossy()];
-    line.extend(command.get_args().map(|argument| argument.to_string_lossy()));
-    Err(AptError::Failed { command: line.join(" "), words: words(&output) })
-}
-
-/// What apt says about a failure: its errors, else its warnings, else its last line.
-fn words(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let of = |mark: &str| {
-        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(mark)).collect();
-        Some(lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("; "))
-            .filter(|words| !words.is_empty())
-    };
-    of("E:")
-        .or_else(|| of("W:"))
-        .or_else(|| text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned))
-        .unwrap_or_else(|| output.status.to_string())
-}
-
-/// The configuration of our apt. Of the host's it takes how to reach the network (proxies,
-/// certificates, snapshot mirrors that are past their date) and nothing else: its hooks would run
-/// on the host's state, and its index targets would fetch more than we read.
+/// The configuration of the isolated apt. It inherits the network settings of the host (proxies,
+/// certificates, expired snapshot mirrors) and nothing else: the host's hooks would change its own
+/// state, and its index targets would fetch more than perfsec reads.
 fn configuration(dir: &Path, host: &str) -> String {
     const NOT_OURS: [&str; 6] = [
         "Acquire::Allow",
@@ -250,11 +177,11 @@ fn configuration(dir: &Path, host: &str) -> String {
         format!("Dir::State::status \"{dir}/status\";"),
         format!("Dir::Cache \"{dir}\";"),
         format!("Dir::Cache::archives \"{dir}/archives\";"),
-        // Building apt's own index anew costs a second per download; keeping it, 50 MB per suite.
+        // Without its binary cache apt needs a second more per download, but saves 50 MB per suite.
         "Dir::Cache::pkgcache \"\";".to_owned(),
         "Dir::Cache::srcpkgcache \"\";".to_owned(),
         format!("Dir::Etc::sourcelist \"{dir}/sources.list\";"),
-        // The architecture of the kernels, whatever that of the host is.
+        // The architecture of the kernel under test, which may differ from the host's.
         format!("APT::Architecture \"{}\";", ARCH.debian()),
         format!("APT::Architectures {{ \"{}\"; }};", ARCH.debian()),
     ];
@@ -266,7 +193,7 @@ fn configuration(dir: &Path, host: &str) -> String {
         "Dir::Etc::preferencesparts \"/dev/null\";",
         "Dir::Etc::trusted \"/dev/null\";",
         "Dir::Etc::trustedparts \"/dev/null\";",
-        // As root apt would become a user who cannot write in root's cache directory.
+        // As root, apt would switch to a user who cannot write to root's cache directory.
         "APT::Sandbox::User \"root\";",
         "Acquire::AllowInsecureRepositories \"false\";",
         "Acquire::AllowWeakRepositories \"false\";",
@@ -282,15 +209,10 @@ fn configuration(dir: &Path, host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::ExitStatus;
-
-    use rstest::rstest;
-
     use super::*;
 
     #[test]
-    fn of_the_host_only_its_way_to_the_network_is_taken() {
+    fn only_network_settings_are_inherited_from_the_host() {
         let host = "APT::Update::Post-Invoke:: \"rm -f x\";\n\
             Acquire::http::Proxy \"http://proxy.example:3128\";\n\
             Acquire::Check-Valid-Until \"false\";\n\
@@ -301,22 +223,5 @@ mod tests {
         assert!(!text.contains("Post-Invoke") && !text.contains("DEP-11"), "{text}");
         assert!(!text.contains("InsecureRepositories \"1\""), "{text}");
         assert!(text.contains("Dir::State \"/cache/debian\";"), "{text}");
-    }
-
-    #[rstest]
-    #[case("Reading...\nW: careful\nE: first\nE: second\n", "first; second")]
-    #[case("W: careful\n", "careful")]
-    #[case("gone wrong\n\n", "gone wrong")]
-    #[case("", "exit status: 1")]
-    fn a_failure_is_told_in_the_words_of_apt(#[case] stderr: &str, #[case] told: &str) {
-        let stderr = stderr.as_bytes().to_vec();
-        let output = Output { status: ExitStatus::from_raw(1 << 8), stdout: Vec::new(), stderr };
-        assert_eq!(words(&output), told);
-    }
-
-    #[test]
-    fn a_host_without_apt_is_told_to_give_a_file() {
-        let error = run(&mut Command::new("perfsec-no-such-apt")).unwrap_err();
-        assert!(error.to_string().contains("--kernel FILE"), "{error}");
     }
 }

@@ -1,37 +1,39 @@
-//! Looking a kernel or its source up in Debian's archive, and downloading it.
+//! Finds a kernel or its source in Debian's archive, and downloads it.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::apt::{Apt, AptError};
-use super::catalogue::{Catalogue, Content, Package};
+use super::apt::Apt;
+use super::catalogue::{Catalogue, Package, PackageKind};
+use super::command::AptError;
 use super::mirror::Mirrors;
 use super::suite::Suite;
 use crate::cache::{Cache, CacheError};
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
+use crate::kernel::spec::DebianSelector;
 use crate::kernel::version::{KernelVersion, VersionPrefix};
 
-/// How long a suite's list of kernels is believed.
-const BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Maximum age of a fresh catalogue.
+const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The room of the cache in which packages are, by their SHA-256.
+/// Cache directory of the packages, named by their SHA-256.
 const PACKAGES: &str = "debian";
 
-/// Of the lists, so that another layout of the file is not misread.
+/// Version of the cached catalogue's layout.
 const FORMAT: u32 = 2;
 
-/// Why a kernel of Debian could not be had.
+/// A kernel or a source that cannot be found or downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DebianError {
-    /// No such suite.
-    #[error("find Debian suite {name:?}: it is not known; these are: {}", .known.join(", "))]
+    /// A suite that perfsec does not know.
+    #[error("find Debian suite {name:?}: unknown suite; known are {}", .known.join(", "))]
     UnknownSuite {
-        /// As given.
+        /// As given by the user.
         name: String,
-        /// What could be given.
+        /// The suites that perfsec knows.
         known: Vec<&'static str>,
     },
     /// The suite's lists could not be fetched.
@@ -39,70 +41,73 @@ pub enum DebianError {
     Lists {
         /// The suite.
         suite: String,
-        /// Why.
+        /// apt's error.
         source: AptError,
     },
-    /// The suite has no list for us, or no kernel in it.
-    #[error("find a {content} in Debian {suite}: its package lists hold none for amd64")]
+    /// The lists of the suite have no kernel for amd64.
+    #[error("find a {kind} in Debian {suite}: its package lists have none for amd64")]
     NoKernel {
-        /// What was looked for.
-        content: Content,
+        /// Image or source.
+        kind: PackageKind,
         /// The suite.
         suite: String,
     },
-    /// No kernel of that version anywhere.
-    #[error("find Debian {content} {wanted}: no suite has it; near it are {}", .near.join(", "))]
+    /// No suite has a kernel of that version.
+    #[error(
+        "find Debian {kind} {wanted}: no suite has it; the closest versions are {}",
+        .near.join(", ")
+    )]
     NoMatch {
-        /// What was looked for.
-        content: Content,
-        /// As given.
+        /// Image or source.
+        kind: PackageKind,
+        /// As given by the user.
         wanted: String,
-        /// Versions that could be given.
+        /// Close versions, oldest first.
         near: Vec<String>,
     },
-    /// The package could not be fetched.
+    /// The package could not be downloaded.
     #[error("download {package} {version}")]
     Download {
-        /// Its name.
+        /// Package name.
         package: String,
-        /// Its version.
+        /// Package version.
         version: String,
-        /// Why.
+        /// apt's error.
         source: AptError,
     },
-    /// What came is not what the signed list promised.
-    #[error("download {package} {version}: what came is not what the signed list promises")]
+    /// The SHA-256 of the file is not that of the signed list.
+    #[error("download {package} {version}: the file does not match the signed package list")]
     WrongContent {
-        /// Its name.
+        /// Package name.
         package: String,
-        /// Its version.
+        /// Package version.
         version: String,
     },
-    /// apt could not be asked.
+    /// apt could not be run.
     #[error(transparent)]
     Apt(#[from] AptError),
-    /// The cache directory.
+    /// The cache failed, or the user interrupted the wait for another perfsec.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
-/// A kernel or a source that was found in the archive.
+/// A kernel or a source in the archive.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
-    /// The suite in whose catalogue it is.
+pub(crate) struct ArchivePackage {
+    /// The suite whose catalogue lists it.
     group: Suite,
     main: Package,
     kernel: KernelVersion,
-    /// The package with the configuration of an image that does not hold its own.
+    /// The package with the configuration, for an image package without one.
     config: Option<Package>,
 }
 
-impl Found {
+impl ArchivePackage {
     fn new(group: Suite, listed: &Catalogue, main: &Package, kernel: KernelVersion) -> Self {
         Self { group, main: main.clone(), kernel, config: listed.config_of(main).cloned() }
     }
 
-    pub(crate) fn package(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.main.name
     }
 
@@ -110,111 +115,106 @@ impl Found {
         &self.main.version
     }
 
-    /// What the package's version says of the kernel's.
+    /// Kernel version, from the package version.
     pub(crate) fn kernel(&self) -> KernelVersion {
         self.kernel
     }
 
-    /// The suite in whose list it is: `bookworm-security` rather than `bookworm`.
+    /// The suite that lists it: `bookworm-security` rather than `bookworm`.
     pub(crate) fn suite(&self) -> &str {
         &self.main.suite
     }
 
-    /// Names what the kernel and its configuration are made of: the SHA-256 of the package, or of
-    /// those of both where there are two.
+    /// The cache key of kernel and configuration: the SHA-256 of the package, or of the sums of
+    /// both packages if there are two.
     pub(crate) fn key(&self) -> String {
         match &self.config {
             Some(config) => {
-                hash::of_bytes(format!("{} {}", self.main.sha256, config.sha256).as_bytes())
+                hash::sha256(format!("{} {}", self.main.sha256, config.sha256).as_bytes())
             }
             None => self.main.sha256.clone(),
         }
     }
 }
 
-/// Debian's archive as this host reaches it.
+/// Debian's archive, reached through the host's mirrors.
 pub(crate) struct Archive<'a> {
     pub(crate) cache: &'a Cache,
-    /// Lists from before this moment are fetched anew.
+    /// Catalogues older than this are fetched again.
     pub(crate) newer_than: Option<SystemTime>,
-    /// The codename of the host, if it is a Debian.
+    /// The host's codename, if it runs Debian.
     pub(crate) host_suite: Option<&'a str>,
+    /// Ends the wait for another perfsec that fetches or downloads the same.
+    pub(crate) interrupt: &'a Interrupt,
+    /// Gets a line, without a newline, before slow steps.
     pub(crate) progress: &'a dyn Fn(&str),
 }
 
 /// A catalogue as it is kept.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct CachedCatalogue {
     format: u32,
     /// Seconds since 1970.
     made: u64,
     catalogue: Catalogue,
 }
 
-/// A catalogue, and what a person should know about it.
-struct Listed {
+/// A catalogue, with warnings for the user.
+struct AnnotatedCatalogue {
     catalogue: Catalogue,
     notes: Vec<String>,
 }
 
 impl Archive<'_> {
-    /// The newest stock kernel of a suite.
-    pub(crate) fn of_suite(&self, name: &str) -> Result<Found, DebianError> {
-        self.stock_of_suite(name, Content::Image)
+    /// Finds the newest kernel, or its source, that matches.
+    pub(crate) fn find(
+        &self,
+        selector: &DebianSelector,
+        kind: PackageKind,
+    ) -> Result<ArchivePackage, DebianError> {
+        match selector {
+            DebianSelector::Suite(name) => self.find_in_suite(name, kind),
+            DebianSelector::Version(prefix) => self.find_version(prefix, kind),
+        }
     }
 
-    /// The source of the newest stock kernel of a suite.
-    pub(crate) fn source_of_suite(&self, name: &str) -> Result<Found, DebianError> {
-        self.stock_of_suite(name, Content::Source)
-    }
-
-    /// The newest kernel of a version, over all suites.
-    pub(crate) fn of_version(&self, wanted: &VersionPrefix) -> Result<Found, DebianError> {
-        self.newest_of_version(wanted, Content::Image)
-    }
-
-    /// The source of the newest kernel of a version, over all suites.
-    pub(crate) fn source_of_version(&self, wanted: &VersionPrefix) -> Result<Found, DebianError> {
-        self.newest_of_version(wanted, Content::Source)
-    }
-
-    fn stock_of_suite(&self, name: &str, content: Content) -> Result<Found, DebianError> {
+    fn find_in_suite(&self, name: &str, kind: PackageKind) -> Result<ArchivePackage, DebianError> {
         let suite = Suite::find(name, self.host_suite).ok_or_else(|| {
             DebianError::UnknownSuite { name: name.to_owned(), known: Suite::names() }
         })?;
-        let lists = Lists::of(self);
-        if lists.fresh(&suite).is_none() {
+        let catalogues = CatalogueCache::new(self);
+        if catalogues.load_fresh(&suite).is_none() {
             (self.progress)(&format!("fetching the package lists of Debian {suite}"));
         }
-        let listed = lists.get(&suite)?;
+        let listed = catalogues.get(&suite)?;
         listed.notes.iter().for_each(|note| (self.progress)(note));
         let catalogue = &listed.catalogue;
-        let stock = catalogue.stock(content);
+        let stock = catalogue.stock(kind);
         stock
-            .and_then(|main| Some((main, main.version_of(content)?)))
-            .map(|(main, kernel)| Found::new(suite.clone(), catalogue, main, kernel))
-            .ok_or_else(|| DebianError::NoKernel { content, suite: suite.to_string() })
+            .and_then(|main| Some((main, main.kernel_version(kind)?)))
+            .map(|(main, kernel)| ArchivePackage::new(suite.clone(), catalogue, main, kernel))
+            .ok_or_else(|| DebianError::NoKernel { kind, suite: suite.to_string() })
     }
 
-    fn newest_of_version(
+    fn find_version(
         &self,
         wanted: &VersionPrefix,
-        content: Content,
-    ) -> Result<Found, DebianError> {
-        let suites = Suite::searched(self.host_suite);
-        let lists = Lists::of(self);
-        let missing: Vec<&str> =
-            suites.iter().filter(|suite| lists.fresh(suite).is_none()).map(Suite::name).collect();
+        kind: PackageKind,
+    ) -> Result<ArchivePackage, DebianError> {
+        let suites = Suite::search_list(self.host_suite);
+        let catalogues = CatalogueCache::new(self);
+        let stale = |suite: &&Suite| catalogues.load_fresh(suite).is_none();
+        let missing: Vec<&str> = suites.iter().filter(stale).map(Suite::name).collect();
         if !missing.is_empty() {
             (self.progress)(&format!(
                 "fetching the package lists of Debian {}",
                 missing.join(", ")
             ));
         }
-        // Fetching is waiting for the network, for as many suites as there are.
-        let listed: Vec<Result<Listed, DebianError>> = std::thread::scope(|scope| {
+        // A fetch mostly waits for the network, so all suites are fetched at once.
+        let listed: Vec<Result<AnnotatedCatalogue, DebianError>> = std::thread::scope(|scope| {
             let running: Vec<_> =
-                suites.iter().map(|suite| scope.spawn(|| lists.get(suite))).collect();
+                suites.iter().map(|suite| scope.spawn(|| catalogues.get(suite))).collect();
             running
                 .into_iter()
                 .map(|thread| {
@@ -223,24 +223,33 @@ impl Archive<'_> {
                 .collect()
         });
 
-        let mut best: Option<Found> = None;
+        let mut best: Option<ArchivePackage> = None;
         let mut seen = Vec::new();
         let mut failure = None;
         for (suite, listed) in suites.into_iter().zip(listed) {
             let listed = match listed {
                 Ok(listed) => listed,
+                Err(error @ DebianError::Cache(CacheError::Interrupted)) => return Err(error),
                 Err(error) => {
-                    (self.progress)(&format!("looking without Debian {suite}: {}", chain(&error)));
+                    (self.progress)(&format!(
+                        "searching without Debian {suite}: {}",
+                        chain(&error)
+                    ));
                     failure = Some(error);
                     continue;
                 }
             };
             listed.notes.iter().for_each(|note| (self.progress)(note));
-            for (package, version) in listed.catalogue.all(content) {
+            for (package, version) in listed.catalogue.all(kind) {
                 seen.push(version);
                 let better = best.as_ref().is_none_or(|best| package.rank(&best.main).is_gt());
                 if wanted.matches(version) && better {
-                    best = Some(Found::new(suite.clone(), &listed.catalogue, package, version));
+                    best = Some(ArchivePackage::new(
+                        suite.clone(),
+                        &listed.catalogue,
+                        package,
+                        version,
+                    ));
                 }
             }
         }
@@ -248,42 +257,39 @@ impl Archive<'_> {
             (Some(best), _) => Ok(best),
             (None, Some(failure)) if seen.is_empty() => Err(failure),
             (None, _) => Err(DebianError::NoMatch {
-                content,
+                kind,
                 wanted: wanted.to_string(),
                 near: near(wanted, seen),
             }),
         }
     }
 
-    /// The file of the package with the image, downloaded if it is not in the cache.
-    pub(crate) fn fetch_image(&self, found: &Found) -> Result<PathBuf, DebianError> {
-        self.fetch(&found.group, &found.main)
+    /// Downloads the package with the image or the source, unless it is in the cache; returns the
+    /// file.
+    pub(crate) fn fetch(&self, found: &ArchivePackage) -> Result<PathBuf, DebianError> {
+        self.fetch_package(&found.group, &found.main)
     }
 
-    /// The file of the package with the source, downloaded if it is not in the cache.
-    pub(crate) fn fetch_source(&self, found: &Found) -> Result<PathBuf, DebianError> {
-        self.fetch(&found.group, &found.main)
+    /// The same for the package with the configuration, if there is a separate one.
+    pub(crate) fn fetch_config(
+        &self,
+        found: &ArchivePackage,
+    ) -> Result<Option<PathBuf>, DebianError> {
+        let config = found.config.as_ref();
+        config.map(|package| self.fetch_package(&found.group, package)).transpose()
     }
 
-    /// The file of the package with the configuration, if that is a separate one.
-    pub(crate) fn fetch_config(&self, found: &Found) -> Result<Option<PathBuf>, DebianError> {
-        found.config.as_ref().map(|package| self.fetch(&found.group, package)).transpose()
-    }
-
-    fn fetch(&self, group: &Suite, package: &Package) -> Result<PathBuf, DebianError> {
+    fn fetch_package(&self, group: &Suite, package: &Package) -> Result<PathBuf, DebianError> {
         let name = format!("{}.deb", package.sha256);
         let path = self.cache.path(PACKAGES, &name);
         if path.is_file() {
             return Ok(path);
         }
         let what = format!("{} {}", package.name, package.version);
-        let _lock = self.cache.lock(
-            &format!("debian-{}", package.sha256),
-            &Interrupt::default(),
-            || {
+        let _lock =
+            self.cache.lock(&format!("debian-{}", package.sha256), self.interrupt, || {
                 (self.progress)(&format!("waiting for another perfsec that downloads {what}"));
-            },
-        )?;
+            })?;
         if path.is_file() {
             return Ok(path);
         }
@@ -291,14 +297,14 @@ impl Archive<'_> {
         let (suite, progress) = (&package.suite, self.progress);
         progress(&format!("downloading {what} from Debian {suite} ({megabytes} MB)"));
         let dir = self.cache.temporary()?;
-        let lists = Lists::of(self);
+        let catalogues = CatalogueCache::new(self);
         let download = || {
-            let apt = lists.apt(group)?;
+            let apt = catalogues.prepare_apt(group)?;
             apt.download(&package.name, &package.version, dir.path())
         };
-        // Lists that somebody removed from the cache are the one failure that we can mend.
+        // apt's lists may have been deleted from the cache: fetch them and try again.
         let file = download()
-            .or_else(|error| match lists.fetch(group) {
+            .or_else(|error| match catalogues.fetch(group) {
                 Ok(_) => download(),
                 Err(_) => Err(error),
             })
@@ -307,9 +313,11 @@ impl Archive<'_> {
                 version: package.version.clone(),
                 source,
             })?;
-        // apt has compared it with the signed list; this compares it with what we call it.
-        let right = |file: &PathBuf| hash::of_path(file).is_ok_and(|sum| sum == package.sha256);
-        let file = file.filter(right).ok_or_else(|| DebianError::WrongContent {
+        // apt has compared it with the signed list. The catalogue, which names the cache entry,
+        // may be older.
+        let matches =
+            |file: &PathBuf| hash::sha256_path(file).is_ok_and(|sum| sum == package.sha256);
+        let file = file.filter(matches).ok_or_else(|| DebianError::WrongContent {
             package: package.name.clone(),
             version: package.version.clone(),
         })?;
@@ -317,67 +325,70 @@ impl Archive<'_> {
     }
 }
 
-/// The catalogues of the suites, kept in the cache. Apart from [`Archive`] because threads share
-/// it, which cannot share a terminal.
-struct Lists<'a> {
+/// The catalogues of the suites, in the cache. Unlike [`Archive`], which has the progress callback,
+/// it can be shared between threads.
+struct CatalogueCache<'a> {
     cache: &'a Cache,
     newer_than: Option<SystemTime>,
+    interrupt: &'a Interrupt,
 }
 
-impl<'a> Lists<'a> {
-    fn of(archive: &Archive<'a>) -> Self {
-        Self { cache: archive.cache, newer_than: archive.newer_than }
+impl<'a> CatalogueCache<'a> {
+    fn new(archive: &Archive<'a>) -> Self {
+        let Archive { cache, newer_than, interrupt, .. } = *archive;
+        Self { cache, newer_than, interrupt }
     }
 
-    /// The catalogue of a suite: kept, or fetched; if that fails, the one that is out of date.
-    fn get(&self, suite: &Suite) -> Result<Listed, DebianError> {
-        if let Some(catalogue) = self.fresh(suite) {
-            return Ok(Listed { catalogue, notes: Vec::new() });
+    /// The catalogue of a suite, from the cache or fetched. If the fetch fails, falls back to a
+    /// stale one.
+    fn get(&self, suite: &Suite) -> Result<AnnotatedCatalogue, DebianError> {
+        if let Some(catalogue) = self.load_fresh(suite) {
+            return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
-        let _lock =
-            self.cache.lock(&format!("debian-lists-{suite}"), &Interrupt::default(), || {})?;
-        if let Some(catalogue) = self.fresh(suite) {
-            return Ok(Listed { catalogue, notes: Vec::new() });
+        let _lock = self.cache.lock(&format!("debian-lists-{suite}"), self.interrupt, || {})?;
+        if let Some(catalogue) = self.load_fresh(suite) {
+            return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
-        self.fetch(suite).or_else(|error| match self.kept(suite) {
-            Some(kept) => {
+        self.fetch(suite).or_else(|error| match self.load(suite) {
+            Some(cached) => {
                 let note = format!("using older package lists of {suite}: {}", chain(&error));
-                Ok(Listed { catalogue: kept.catalogue, notes: vec![note] })
+                Ok(AnnotatedCatalogue { catalogue: cached.catalogue, notes: vec![note] })
             }
             None => Err(error),
         })
     }
 
-    /// The kept catalogue, if it is to be believed.
-    fn fresh(&self, suite: &Suite) -> Option<Catalogue> {
-        let kept = self.kept(suite)?;
-        let made = UNIX_EPOCH + Duration::from_secs(kept.made);
+    /// The cached catalogue, if it is recent enough.
+    fn load_fresh(&self, suite: &Suite) -> Option<Catalogue> {
+        let cached = self.load(suite)?;
+        let made = UNIX_EPOCH + Duration::from_secs(cached.made);
         let age = SystemTime::now().duration_since(made).ok()?;
-        // What is kept is in whole seconds; a list of this very second is new enough.
+        // `made` is in whole seconds, so a list of the same second counts as newer.
         let wanted = self.newer_than.is_none_or(|moment| made + Duration::from_secs(1) > moment);
-        (age < BELIEVED && wanted).then_some(kept.catalogue)
+        (age < FRESH && wanted).then_some(cached.catalogue)
     }
 
-    fn kept(&self, suite: &Suite) -> Option<Kept> {
+    fn load(&self, suite: &Suite) -> Option<CachedCatalogue> {
         let text = std::fs::read(self.cache.path("debian-lists", &format!("{suite}.json"))).ok()?;
-        serde_json::from_slice::<Kept>(&text).ok().filter(|kept| kept.format == FORMAT)
+        let cached = serde_json::from_slice::<CachedCatalogue>(&text).ok()?;
+        (cached.format == FORMAT).then_some(cached)
     }
 
-    fn apt(&self, suite: &Suite) -> Result<Apt, AptError> {
+    fn prepare_apt(&self, suite: &Suite) -> Result<Apt, AptError> {
         let dir = self.cache.directory("apt", suite.name())?;
-        Apt::prepare(self.cache, &dir, &Mirrors::of_host()?, &suite.parts())
+        Apt::prepare(self.cache, &dir, &Mirrors::detect()?, &suite.parts())
     }
 
-    /// Fetches the lists and makes the catalogue of them.
-    fn fetch(&self, suite: &Suite) -> Result<Listed, DebianError> {
+    /// Fetches the package lists and builds the catalogue from them.
+    fn fetch(&self, suite: &Suite) -> Result<AnnotatedCatalogue, DebianError> {
         let failed = |source| DebianError::Lists { suite: suite.to_string(), source };
-        let apt = self.apt(suite).map_err(failed)?;
+        let apt = self.prepare_apt(suite).map_err(failed)?;
         let updated = apt.update();
         let lists = apt.lists().map_err(failed)?;
         let mut notes = Vec::new();
         if let Err(error) = updated {
-            // A release without its -updates or -security is still worth having; the lists of the
-            // release itself must be of now.
+            // A missing -updates or -security list is only a warning; the lists of the release
+            // itself must be up to date.
             let missing: Vec<String> = suite
                 .parts()
                 .into_iter()
@@ -387,7 +398,7 @@ impl<'a> Lists<'a> {
             if missing.is_empty() || missing.iter().any(|name| name == suite.name()) {
                 return Err(failed(error));
             }
-            notes.push(format!("looking without Debian {}: {}", missing.join(", "), error));
+            notes.push(format!("searching without Debian {}: {}", missing.join(", "), error));
         }
         let mut catalogue = Catalogue::default();
         for (part, file) in lists {
@@ -400,20 +411,20 @@ impl<'a> Lists<'a> {
         }
         if catalogue.is_empty() {
             let suite = suite.to_string();
-            return Err(DebianError::NoKernel { content: Content::Image, suite });
+            return Err(DebianError::NoKernel { kind: PackageKind::Image, suite });
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let kept = Kept { format: FORMAT, made: now.as_secs(), catalogue };
+        let cached = CachedCatalogue { format: FORMAT, made: now.as_secs(), catalogue };
         let path = self.cache.path("debian-lists", &format!("{suite}.json"));
-        let text = serde_json::to_vec(&kept)
+        let text = serde_json::to_vec(&cached)
             .map_err(|error| self.cache.error("write", &path, error.into()))?;
         self.cache.publish_bytes("debian-lists", &format!("{suite}.json"), &text)?;
-        Ok(Listed { catalogue: kept.catalogue, notes })
+        Ok(AnnotatedCatalogue { catalogue: cached.catalogue, notes })
     }
 }
 
-/// Versions to offer instead of one that nobody has: those with the same beginning, else the
-/// newest of each series.
+/// The versions to offer for one that no suite has: those of the same series, else the newest of
+/// each series.
 fn near(wanted: &VersionPrefix, mut versions: Vec<KernelVersion>) -> Vec<String> {
     const MOST: usize = 12;
     versions.sort_unstable();
@@ -433,7 +444,7 @@ fn near(wanted: &VersionPrefix, mut versions: Vec<KernelVersion>) -> Vec<String>
     near.iter().map(KernelVersion::to_string).collect()
 }
 
-/// An error with its causes in one line.
+/// Formats an error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -447,14 +458,56 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::cache::Lock;
+
+    fn archive<'a>(cache: &'a Cache, interrupt: &'a Interrupt) -> Archive<'a> {
+        Archive { cache, newer_than: None, host_suite: None, interrupt, progress: &|_| {} }
+    }
+
+    /// A cache whose locks of these names are held by somebody else, and an interrupt that was
+    /// raised.
+    fn locked(names: impl Iterator<Item = String>) -> (TempDir, Cache, Vec<Lock>, Interrupt) {
+        let dir = TempDir::new().unwrap();
+        let cache = Cache::at(dir.path()).unwrap();
+        let lock = |name: String| cache.lock(&name, &Interrupt::default(), || {}).unwrap();
+        let locks = names.map(lock).collect();
+        let interrupt = Interrupt::default();
+        interrupt.raise();
+        (dir, cache, locks, interrupt)
+    }
+
+    #[rstest]
+    #[case(DebianSelector::Suite("bookworm".to_owned()))]
+    #[case(DebianSelector::Version("6.12".parse().unwrap()))]
+    fn an_interrupt_ends_the_wait_for_package_lists(#[case] selector: DebianSelector) {
+        let suites = Suite::search_list(None);
+        let names = suites.iter().map(|suite| format!("debian-lists-{suite}"));
+        let (_dir, cache, _locks, interrupt) = locked(names);
+        let error = archive(&cache, &interrupt).find(&selector, PackageKind::Image).unwrap_err();
+        assert!(matches!(error, DebianError::Cache(CacheError::Interrupted)), "{error}");
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_wait_for_a_download() {
+        let (_dir, cache, _locks, interrupt) = locked(["debian-abc".to_owned()].into_iter());
+        let text = "Package: linux-image-6.12.94+deb13-amd64\nVersion: 6.12.94-1\nSize: 10\n\
+            SHA256: abc\n";
+        let package = Package::parse(text, "trixie").unwrap();
+        let suite = Suite::find("trixie", None).unwrap();
+        let version = KernelVersion::new(6, 12, 94);
+        let found = ArchivePackage::new(suite, &Catalogue::default(), &package, version);
+        let error = archive(&cache, &interrupt).fetch(&found).unwrap_err();
+        assert!(matches!(error, DebianError::Cache(CacheError::Interrupted)), "{error}");
+    }
 
     #[rstest]
     #[case("6.12.200", &["6.12.94", "6.12.117"])]
     #[case("6.5", &["5.10.262", "6.1.192", "6.12.117"])]
     #[case("9", &["5.10.262", "6.1.192", "6.12.117"])]
-    fn what_is_near_is_offered(#[case] wanted: VersionPrefix, #[case] offered: &[&str]) {
+    fn close_versions_are_offered(#[case] wanted: VersionPrefix, #[case] offered: &[&str]) {
         let versions = ["6.12.94", "5.10.262", "6.1.192", "6.12.117", "6.12.117", "6.1.176"];
         let versions = versions.iter().map(|version| version.parse().unwrap()).collect();
         assert_eq!(near(&wanted, versions), offered);

@@ -1,4 +1,4 @@
-//! Which kernels a suite holds, read from its package lists.
+//! The catalogue of a suite's kernels, read from its package lists.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::order;
 use crate::kernel::version::KernelVersion;
 
-/// What a package is looked for to hold.
+/// The kind of package to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// The image of a kernel.
+pub enum PackageKind {
+    /// A kernel image.
     Image,
-    /// The source of one.
+    /// A kernel source.
     Source,
 }
 
-impl Content {
-    /// The package that depends on what its suite regards as its kernel.
-    fn stock(self) -> &'static str {
+impl PackageKind {
+    /// The metapackage that depends on the suite's stock kernel.
+    fn metapackage(self) -> &'static str {
         match self {
             Self::Image => "linux-image-amd64",
             Self::Source => "linux-source",
@@ -27,7 +27,7 @@ impl Content {
     }
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for PackageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Image => "kernel",
@@ -36,28 +36,28 @@ impl fmt::Display for Content {
     }
 }
 
-/// A package of the kernel, as a list describes it.
+/// A kernel package, as described in a package list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) sha256: String,
-    /// In bytes, to download.
+    /// Size of the download, in bytes.
     pub(super) size: u64,
-    /// The suite whose list it is in.
+    /// The suite that lists it.
     pub(super) suite: String,
-    /// The kernel packages that it depends on. One that has any holds no image or source itself.
+    /// The kernel packages that it depends on; empty for a package with an image or a source.
     needs: Vec<String>,
 }
 
-/// The kernel packages of a suite and what is beside it.
+/// The kernel packages of a suite with its `-updates` and `-security`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Catalogue {
     packages: Vec<Package>,
 }
 
 impl Package {
-    /// Reads one paragraph of a list, if it is of the kernel.
+    /// Parses one paragraph of a list; returns `None` if it is not about a kernel package.
     pub(super) fn parse(paragraph: &str, suite: &str) -> Option<Self> {
         let field = |name: &str| {
             paragraph
@@ -66,18 +66,19 @@ impl Package {
                 .map(str::trim)
         };
         let name = field("Package")?;
-        let of_kernel = |name: &&str| {
+        let is_kernel = |name: &&str| {
             let starts = ["linux-image-", "linux-binary-", "linux-source-"];
-            starts.iter().any(|start| name.starts_with(start)) || *name == Content::Source.stock()
+            starts.iter().any(|start| name.starts_with(start))
+                || *name == PackageKind::Source.metapackage()
         };
-        if !of_kernel(&name) && !name.starts_with("linux-base-") {
+        if !is_kernel(&name) && !name.starts_with("linux-base-") {
             return None;
         }
         let needs = field("Depends")
             .unwrap_or_default()
             .split([',', '|'])
-            .filter_map(|dependence| dependence.split_whitespace().next())
-            .filter(of_kernel)
+            .filter_map(|dependency| dependency.split_whitespace().next())
+            .filter(is_kernel)
             .map(str::to_owned)
             .collect();
         Some(Self {
@@ -90,16 +91,16 @@ impl Package {
         })
     }
 
-    /// The kernel version, if this package holds a stock image for x86_64, or a source.
-    pub(super) fn version_of(&self, content: Content) -> Option<KernelVersion> {
-        let named = match content {
-            Content::Image => stock_abi(&self.name).is_some(),
-            Content::Source => is_source(&self.name),
+    /// The kernel version, if the package has a stock image for x86_64, or a source.
+    pub(super) fn kernel_version(&self, kind: PackageKind) -> Option<KernelVersion> {
+        let named = match kind {
+            PackageKind::Image => stock_abi(&self.name).is_some(),
+            PackageKind::Source => is_source(&self.name),
         };
         (named && self.needs.is_empty()).then(|| self.version.parse().ok()).flatten()
     }
 
-    /// Newer versions first in rank, and of one version the image that is signed.
+    /// Orders packages by version; of one version, the signed image is greater.
     pub(super) fn rank(&self, other: &Self) -> Ordering {
         let signed = |package: &Self| stock_abi(&package.name).is_some_and(|(_, signed)| signed);
         order::compare(&self.version, &other.version).then_with(|| signed(self).cmp(&signed(other)))
@@ -116,29 +117,30 @@ impl Catalogue {
     }
 
     /// Every stock image, or every source.
-    pub(super) fn all(&self, content: Content) -> impl Iterator<Item = (&Package, KernelVersion)> {
+    pub(super) fn all(&self, kind: PackageKind) -> impl Iterator<Item = (&Package, KernelVersion)> {
         self.packages
             .iter()
-            .filter_map(move |package| Some((package, package.version_of(content)?)))
+            .filter_map(move |package| Some((package, package.kernel_version(kind)?)))
     }
 
-    /// What the suite's own kernel is, or is made of, else (experimental may lack the package that
-    /// says so) the newest there is.
-    pub(super) fn stock(&self, content: Content) -> Option<&Package> {
-        // The stock package, that of the version, since 7.x that of the binary.
-        const LONGEST_WAY: usize = 4;
-        let mut at = self.newest(content.stock());
-        for _ in 0..LONGEST_WAY {
+    /// The suite's stock kernel or its source, which its metapackage names. Experimental may lack
+    /// the metapackage; then the newest package.
+    pub(super) fn stock(&self, kind: PackageKind) -> Option<&Package> {
+        // The metapackage depends on the package of a version, and that since 7.x on
+        // linux-binary-*.
+        const LONGEST_CHAIN: usize = 4;
+        let mut at = self.newest(kind.metapackage());
+        for _ in 0..LONGEST_CHAIN {
             let Some(package) = at else { break };
-            if package.version_of(content).is_some() {
+            if package.kernel_version(kind).is_some() {
                 return Some(package);
             }
             at = package.needs.iter().find_map(|name| self.newest(name));
         }
-        self.all(content).map(|(package, _)| package).max_by(|a, b| a.rank(b))
+        self.all(kind).map(|(package, _)| package).max_by(|a, b| a.rank(b))
     }
 
-    /// The package with the configuration of an image that does not hold its own.
+    /// The package with the configuration, for an image package without one.
     pub(super) fn config_of(&self, image: &Package) -> Option<&Package> {
         if !image.name.starts_with("linux-binary-") {
             return None;
@@ -154,8 +156,8 @@ impl Catalogue {
     }
 }
 
-/// The ABI name and whether it is signed, of an image package of the plain flavour: neither
-/// `cloud` nor `rt` nor debug symbols, each of which adds a word.
+/// The ABI name of an image package and true if it is signed; `None` for other flavours (`cloud`,
+/// `rt`) and debug symbols, whose names have another word.
 fn stock_abi(name: &str) -> Option<(&str, bool)> {
     let rest = name.strip_prefix("linux-binary-").or_else(|| name.strip_prefix("linux-image-"))?;
     let bare = rest.strip_prefix("unsigned-").unwrap_or(rest);
@@ -168,7 +170,7 @@ fn stock_abi(name: &str) -> Option<(&str, bool)> {
     plain.then_some((abi, bare.len() == rest.len()))
 }
 
-/// Whether a package is the source of a series: `linux-source-6.1`.
+/// True if a package is the source of a series, such as `linux-source-6.1`.
 fn is_source(name: &str) -> bool {
     name.strip_prefix("linux-source-").is_some_and(|series| {
         series.split('.').count() == 2
@@ -206,17 +208,17 @@ mod tests {
     #[case("linux-image-6.1.0-50-amd64-dbg", None)]
     #[case("linux-image-amd64", None)]
     #[case("linux-image-6.1.0-50-arm64", None)]
-    fn only_plain_images_count(#[case] name: &str, #[case] abi: Option<(&str, bool)>) {
+    fn only_stock_images_have_an_abi(#[case] name: &str, #[case] abi: Option<(&str, bool)>) {
         assert_eq!(stock_abi(name), abi);
     }
 
     #[test]
-    fn what_is_not_of_the_kernel_is_passed_over() {
+    fn other_packages_are_skipped() {
         assert_eq!(Package::parse("Package: bash\nVersion: 5\nSize: 1\nSHA256: a\n", "sid"), None);
     }
 
     #[test]
-    fn the_stock_kernel_of_the_old_layout_is_what_the_newest_metapackage_names() {
+    fn in_the_old_layout_the_newest_metapackage_names_the_stock_kernel() {
         let catalogue = catalogue(&[
             ("linux-image-amd64", "6.1.176-1", "linux-image-6.1.0-50-amd64 (= 6.1.176-1)"),
             ("linux-image-amd64", "6.1.192-2", "linux-image-6.1.0-56-amd64 (= 6.1.192-2)"),
@@ -224,13 +226,13 @@ mod tests {
             ("linux-image-6.1.0-56-amd64", "6.1.192-2", "kmod, linux-base (>= 4.3~)"),
             ("linux-image-6.12.95+deb12-amd64", "6.12.95-1~bpo12+1", "kmod"),
         ]);
-        let stock = catalogue.stock(Content::Image).unwrap();
+        let stock = catalogue.stock(PackageKind::Image).unwrap();
         assert_eq!(stock.name, "linux-image-6.1.0-56-amd64");
         assert_eq!(catalogue.config_of(stock), None);
     }
 
     #[test]
-    fn the_stock_kernel_of_the_new_layout_is_its_binary() {
+    fn in_the_new_layout_the_stock_kernel_is_the_binary_package() {
         let name = "linux-binary-7.3.4+deb13-amd64";
         let catalogue = catalogue(&[
             ("linux-image-amd64", "7.3.4-1", "linux-image-7.3.4+deb13-amd64 (= 7.3.4-1)"),
@@ -242,20 +244,20 @@ mod tests {
             (name, "7.3.4-1", "linux-base-7.3.4+deb13-amd64 (= 7.3.4-1)"),
             ("linux-base-7.3.4+deb13-amd64", "7.3.4-1", ""),
         ]);
-        let stock = catalogue.stock(Content::Image).unwrap();
+        let stock = catalogue.stock(PackageKind::Image).unwrap();
         assert_eq!(stock.name, name);
         assert_eq!(catalogue.config_of(stock).unwrap().name, "linux-base-7.3.4+deb13-amd64");
-        assert_eq!(catalogue.all(Content::Image).count(), 1);
+        assert_eq!(catalogue.all(PackageKind::Image).count(), 1);
     }
 
     #[test]
-    fn of_one_version_the_signed_image_is_taken() {
+    fn the_signed_image_of_a_version_is_taken() {
         let catalogue = catalogue(&[
             ("linux-image-6.12.94+deb13-amd64", "6.12.94-1", ""),
             ("linux-image-6.12.94+deb13-amd64-unsigned", "6.12.94-1", ""),
         ]);
         let best =
-            catalogue.all(Content::Image).map(|(package, _)| package).max_by(|a, b| a.rank(b));
+            catalogue.all(PackageKind::Image).map(|(package, _)| package).max_by(|a, b| a.rank(b));
         assert_eq!(best.unwrap().name, "linux-image-6.12.94+deb13-amd64");
     }
 
@@ -266,27 +268,27 @@ mod tests {
     #[case("linux-source-6.1-rt", false)]
     #[case("linux-source-6", false)]
     #[case("linux-image-6.1", false)]
-    fn only_the_source_of_a_series_counts(#[case] name: &str, #[case] source: bool) {
+    fn only_the_source_of_a_series_is_a_source(#[case] name: &str, #[case] source: bool) {
         assert_eq!(is_source(name), source);
     }
 
     #[test]
-    fn the_source_of_a_suite_is_that_of_its_own_kernel() {
+    fn the_source_of_a_suite_is_that_of_its_stock_kernel() {
         let catalogue = catalogue(&[
             ("linux-source", "6.1.192-1", "linux-source-6.1 (= 6.1.192-1)"),
             ("linux-source", "6.1.192-2", "linux-source-6.1 (= 6.1.192-2)"),
             ("linux-source-6.1", "6.1.192-1", "binutils, xz-utils"),
             ("linux-source-6.1", "6.1.192-2", "binutils, xz-utils"),
-            // Beside the suite's own: for those who want a newer one.
+            // A newer kernel that the suite offers besides its stock kernel.
             ("linux-source-6.12", "6.12.117-1~deb12u1", "binutils, xz-utils"),
             ("linux-image-6.1.0-56-amd64", "6.1.192-2", "kmod"),
         ]);
-        let stock = catalogue.stock(Content::Source).unwrap();
+        let stock = catalogue.stock(PackageKind::Source).unwrap();
         assert_eq!(
             (stock.name.as_str(), stock.version.as_str()),
             ("linux-source-6.1", "6.1.192-2")
         );
-        assert_eq!(catalogue.all(Content::Source).count(), 3);
-        assert_eq!(catalogue.all(Content::Image).count(), 1);
+        assert_eq!(catalogue.all(PackageKind::Source).count(), 3);
+        assert_eq!(catalogue.all(PackageKind::Image).count(), 1);
     }
 }

@@ -1,22 +1,22 @@
-//! Where the host gets Debian's packages from.
+//! Finds the Debian mirrors that the host uses.
 
 use std::process::Command;
 
-use super::apt::{AptError, run};
+use super::command::{AptError, run};
 
-/// The host's mirrors, as it configures them.
+/// The host's mirrors, from its apt configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mirrors {
-    /// Of the archive itself.
+    /// URI of the archive.
     pub(super) main: String,
-    /// Of the security archive, if the host uses one.
+    /// URI of the security archive, if the host uses one.
     pub(super) security: Option<String>,
 }
 
 impl Mirrors {
-    /// Asks the host's apt, first for the archives that it has lists of, whose origin is signed;
-    /// then, where `apt-get update` never ran, for what it would fetch.
-    pub(super) fn of_host() -> Result<Self, AptError> {
+    /// Asks the host's apt for the archives whose lists it has: their origin is signed. If
+    /// `apt-get update` never ran there, asks for what it would fetch.
+    pub(super) fn detect() -> Result<Self, AptError> {
         let format = "$(SITE)|$(ORIGIN)|$(LABEL)";
         let mut listed = Command::new("apt-get");
         listed.args(["indextargets", "--format", format, "Created-By: Packages"]);
@@ -39,9 +39,9 @@ impl Mirrors {
         Some(Self { main: of("Debian")?, security: of("Debian-Security") })
     }
 
-    /// Other vendors name their suites after Debian's; of several archives the one with an
-    /// `-updates` or `-backports` suite is Debian's, or else the one whose path says so. A wrong
-    /// guess does no harm, because nothing that Debian's keys did not sign is accepted.
+    /// Other vendors use the names of Debian's suites. Of several archives, Debian's is the one
+    /// with an `-updates` or `-backports` suite, else the one whose path ends in `/debian`. A wrong
+    /// guess does no harm: only what Debian's keys signed is accepted.
     fn from_print_uris(lines: &str) -> Option<Self> {
         let releases: Vec<(&str, &str)> = lines
             .lines()
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_host_has_lists_of_is_told_by_its_signed_origin() {
+    fn mirrors_are_recognised_by_the_signed_origin_of_their_lists() {
         let lines = "http://a.example/x|Vendor|Debian\n\
             http://m.example/debian|Debian|Debian\n\
             http://m.example/sec|Debian|Debian-Security\n";
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_would_fetch_tells_its_mirrors_before_the_first_update() {
+    fn before_the_first_update_mirrors_come_from_what_apt_would_fetch() {
         let lines = "'https://vendor.example/apt/dists/bookworm/InRelease' x 0 \n\
             'http://m.example/deb/dists/bookworm/InRelease' m.example_InRelease 0 \n\
             'http://m.example/deb/dists/bookworm-updates/InRelease' m.example_InRelease 0 \n\
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_archive_is_taken_and_none_is_none() {
+    fn a_single_archive_is_the_mirror() {
         let lines = "'mirror+file:/etc/apt/mirrors.list/dists/sid/InRelease' x 0\n";
         let mirrors = Mirrors::from_print_uris(lines).unwrap();
         assert_eq!(mirrors.main, "mirror+file:/etc/apt/mirrors.list");

@@ -1,13 +1,14 @@
-//! Debian's kernels and their sources: find one in the archive by suite or version, and fetch it.
+//! Finds Debian's kernels and their sources by suite or version, and downloads them.
 
 mod apt;
 mod archive;
 mod catalogue;
+mod command;
 mod mirror;
 mod order;
 mod suite;
 
-pub use apt::{AptError, KEYRING};
 pub use archive::DebianError;
-pub(crate) use archive::{Archive, Found};
-pub use catalogue::Content;
+pub(crate) use archive::{Archive, ArchivePackage};
+pub use catalogue::PackageKind;
+pub use command::AptError;

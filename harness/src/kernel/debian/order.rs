@@ -1,8 +1,8 @@
-//! The order of Debian versions, as `deb-version(7)` defines it.
+//! Compares Debian versions as `deb-version(7)` defines.
 
 use std::cmp::Ordering;
 
-/// Compares two versions: epoch, upstream part, revision.
+/// Compares epoch, upstream version and revision, in that order.
 pub(super) fn compare(a: &str, b: &str) -> Ordering {
     let (a_epoch, a) = epoch(a);
     let (b_epoch, b) = epoch(b);
@@ -21,12 +21,12 @@ fn epoch(version: &str) -> (u32, &str) {
         .unwrap_or((0, version))
 }
 
-/// Compares runs of non-digits and runs of digits in turn.
+/// Compares alternating runs of non-digits and digits.
 fn compare_part(mut a: &str, mut b: &str) -> Ordering {
     while !a.is_empty() || !b.is_empty() {
         let (a_text, a_rest) = split(a, |byte| !byte.is_ascii_digit());
         let (b_text, b_rest) = split(b, |byte| !byte.is_ascii_digit());
-        // The end of a part counts as a weight too, so that `~` sorts before it.
+        // The end of a part has a weight too, so that `~` sorts before it.
         let weights = |text: &str| text.bytes().map(weight).chain([0]).collect::<Vec<i32>>();
         let (a_number, a_next) = split(a_rest, |byte| byte.is_ascii_digit());
         let (b_number, b_next) = split(b_rest, |byte| byte.is_ascii_digit());
@@ -45,13 +45,13 @@ fn compare_part(mut a: &str, mut b: &str) -> Ordering {
     Ordering::Equal
 }
 
-fn split(text: &str, of_run: impl Fn(u8) -> bool) -> (&str, &str) {
-    let end = text.bytes().position(|byte| !of_run(byte)).unwrap_or(text.len());
-    // Only ASCII digits end or begin a run, so this is a boundary of characters.
+fn split(text: &str, in_run: impl Fn(u8) -> bool) -> (&str, &str) {
+    let end = text.bytes().position(|byte| !in_run(byte)).unwrap_or(text.len());
+    // A run begins or ends at an ASCII digit, so this is a character boundary.
     text.split_at(end)
 }
 
-/// `~` before the end, letters before everything else.
+/// Sorts `~` before the end of the text, and letters before other characters.
 fn weight(byte: u8) -> i32 {
     match byte {
         b'~' => -1,
@@ -77,11 +77,7 @@ mod tests {
     #[case("1:1-1", "2-1", Ordering::Greater)]
     #[case("6.01-1", "6.1-1", Ordering::Equal)]
     #[case("1.0a", "1.0+", Ordering::Less)]
-    fn versions_are_ordered_as_dpkg_orders_them(
-        #[case] a: &str,
-        #[case] b: &str,
-        #[case] order: Ordering,
-    ) {
+    fn versions_compare_as_in_dpkg(#[case] a: &str, #[case] b: &str, #[case] order: Ordering) {
         assert_eq!(compare(a, b), order);
         assert_eq!(compare(b, a), order.reverse());
     }

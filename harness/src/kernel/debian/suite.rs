@@ -2,32 +2,32 @@
 
 use std::fmt;
 
-/// A suite and what is published beside it.
+/// A suite of Debian's archive that perfsec knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
+struct SuiteEntry {
     name: &'static str,
-    /// It is a stable release, which has `-updates` and `-security` beside it.
+    /// A stable release, with suites for `-updates` and `-security`.
     release: bool,
-    /// A search by version looks here. Testing is left out: what it has, unstable has or had, and
-    /// its lists are as long.
+    /// True if a search by version includes it. It does not include testing: unstable has or had
+    /// the same packages, and testing's lists are just as long.
     searched: bool,
 }
 
-const KNOWN: [Known; 11] = [
-    Known { name: "bullseye", release: true, searched: true },
-    Known { name: "bookworm", release: true, searched: true },
-    Known { name: "bookworm-backports", release: false, searched: true },
-    Known { name: "trixie", release: true, searched: true },
-    Known { name: "trixie-backports", release: false, searched: true },
-    Known { name: "forky", release: false, searched: false },
-    Known { name: "sid", release: false, searched: true },
-    Known { name: "experimental", release: false, searched: true },
-    Known { name: "stable", release: true, searched: false },
-    Known { name: "testing", release: false, searched: false },
-    Known { name: "unstable", release: false, searched: false },
+const KNOWN: [SuiteEntry; 11] = [
+    SuiteEntry { name: "bullseye", release: true, searched: true },
+    SuiteEntry { name: "bookworm", release: true, searched: true },
+    SuiteEntry { name: "bookworm-backports", release: false, searched: true },
+    SuiteEntry { name: "trixie", release: true, searched: true },
+    SuiteEntry { name: "trixie-backports", release: false, searched: true },
+    SuiteEntry { name: "forky", release: false, searched: false },
+    SuiteEntry { name: "sid", release: false, searched: true },
+    SuiteEntry { name: "experimental", release: false, searched: true },
+    SuiteEntry { name: "stable", release: true, searched: false },
+    SuiteEntry { name: "testing", release: false, searched: false },
+    SuiteEntry { name: "unstable", release: false, searched: false },
 ];
 
-/// A suite that perfsec may look into.
+/// A suite to search.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Suite {
     name: String,
@@ -36,47 +36,49 @@ pub(super) struct Suite {
 
 /// One line of a sources list: a suite of one of the two archives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
-    /// As the archive names it.
+pub(super) struct SuitePart {
+    /// Name in the archive, such as `bookworm-updates`.
     pub(super) name: String,
-    /// It is in the security archive.
+    /// True if it is in the security archive.
     pub(super) security: bool,
 }
 
 impl Suite {
-    /// A suite by its name, if it is known or the host's own (a release newer than this program).
-    pub(super) fn find(name: &str, of_host: Option<&str>) -> Option<Self> {
+    /// The suite with this name, if it is known or `host_suite` (a release newer than this
+    /// program).
+    pub(super) fn find(name: &str, host_suite: Option<&str>) -> Option<Self> {
         let known = KNOWN.iter().find(|known| known.name == name).map(|known| known.release);
-        let release = known.or_else(|| (of_host == Some(name)).then_some(true))?;
+        let release = known.or_else(|| (host_suite == Some(name)).then_some(true))?;
         Some(Self { name: name.to_owned(), release })
     }
 
-    /// The suites in which a version is searched.
-    pub(super) fn searched(of_host: Option<&str>) -> Vec<Self> {
+    /// The suites that a search by version includes.
+    pub(super) fn search_list(host_suite: Option<&str>) -> Vec<Self> {
         let mut suites: Vec<Self> = KNOWN
             .iter()
             .filter(|known| known.searched)
             .map(|known| Self { name: known.name.to_owned(), release: known.release })
             .collect();
-        if let Some(host) = of_host.filter(|host| KNOWN.iter().all(|known| known.name != *host)) {
+        let unknown = |host: &&str| KNOWN.iter().all(|known| known.name != *host);
+        if let Some(host) = host_suite.filter(unknown) {
             suites.push(Self { name: host.to_owned(), release: true });
         }
         suites
     }
 
-    /// Every name that a user can give.
+    /// The names of all known suites.
     pub(super) fn names() -> Vec<&'static str> {
         KNOWN.iter().map(|known| known.name).collect()
     }
 
-    /// The name.
+    /// The suite's name, such as `bookworm`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The suite itself first, then what is published beside it.
-    pub(super) fn parts(&self) -> Vec<Part> {
-        let part = |name: String, security| Part { name, security };
+    /// The suite itself, then the `-updates` and `-security` suites of a release.
+    pub(super) fn parts(&self) -> Vec<SuitePart> {
+        let part = |name: String, security| SuitePart { name, security };
         let mut parts = vec![part(self.name.clone(), false)];
         if self.release {
             parts.push(part(format!("{}-updates", self.name), false));
@@ -97,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_has_its_security_suite_beside_it_and_backports_have_not() {
+    fn a_release_has_a_security_suite_and_backports_have_none() {
         let names = |name| {
             let parts = Suite::find(name, None).unwrap().parts();
             parts.into_iter().map(|part| (part.name, part.security)).collect::<Vec<_>>()
@@ -114,9 +116,9 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_newer_than_this_program_is_known_where_it_is_the_host() {
+    fn an_unknown_suite_is_accepted_when_the_host_runs_it() {
         assert_eq!(Suite::find("duke", None), None);
         assert_eq!(Suite::find("duke", Some("duke")).unwrap().parts().len(), 3);
-        assert!(Suite::searched(Some("duke")).iter().any(|suite| suite.name() == "duke"));
+        assert!(Suite::search_list(Some("duke")).iter().any(|suite| suite.name() == "duke"));
     }
 }

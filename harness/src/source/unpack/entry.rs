@@ -1,0 +1,45 @@
+//! Checks the entries of an archive.
+
+use std::path::{Component, Path, PathBuf};
+
+use tar::EntryType;
+
+use super::links::Links;
+
+/// The reason to refuse a link, as a clause without its subject.
+pub(super) const LEAVES: &str = "is a link that leaves the archive";
+
+/// The path of an entry below the top of its archive, or the reason to refuse it.
+pub(super) fn check_entry(
+    kind: EntryType,
+    path: &Path,
+    link: &Path,
+    links: &mut Links,
+) -> Result<PathBuf, &'static str> {
+    let target = inner(path).ok_or("has a name that leaves the archive")?;
+    if links.block(&target) {
+        return Err("goes through a link");
+    }
+    match kind {
+        EntryType::Regular
+        | EntryType::Continuous
+        | EntryType::GNUSparse
+        | EntryType::Directory => {}
+        EntryType::Symlink => links.add(&target, link).ok_or(LEAVES)?,
+        EntryType::Link => {
+            let original = inner(link).ok_or(LEAVES)?;
+            // It would be the same symbolic link with another path.
+            if links.cover(&original) {
+                return Err("is a hard link to a link");
+            }
+        }
+        _ => return Err("is a device or a pipe"),
+    }
+    Ok(target)
+}
+
+/// A relative path without `.` components; `None` if it has `..` or is absolute.
+fn inner(path: &Path) -> Option<PathBuf> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.map(|part| matches!(part, Component::Normal(_)).then_some(part)).collect()
+}
