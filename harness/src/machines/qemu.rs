@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::mpsc::Sender;
 use std::thread;
 
+use perfsec_qemu::accel::Probe;
 use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError, Reader};
 use perfsec_wire::window::{self, Inbox};
@@ -62,6 +63,11 @@ pub struct Qemu {
     pub append: Vec<String>,
 }
 
+/// The file in which the result of a probe is remembered.
+fn probe_memory(cache: &Cache) -> PathBuf {
+    cache.path("accel", "probe")
+}
+
 struct Running {
     vm: Vm,
 }
@@ -83,7 +89,8 @@ impl Qemu {
         })
     }
 
-    /// What accelerates guests on this host: tried by booting `kernel`, and remembered.
+    /// The accelerator for guests on this host: probed by booting `kernel`, and remembered. `say` is
+    /// told of emulation when it is new, not in every run.
     ///
     /// # Errors
     ///
@@ -94,12 +101,20 @@ impl Qemu {
         cache: &Cache,
         say: &dyn Fn(&str),
     ) -> Result<Accel, TargetError> {
-        let memory = cache.directory("accel", "")?.join("probe");
-        let probe = accel::probe_cached(program, &kernel.image, &memory, accel::TIME_LIMIT)?;
-        if probe.accel == Accel::Tcg {
-            say(&format!("emulating: {}", probe.why));
+        let memory = probe_memory(cache);
+        let answer = accel::probe_cached(program, &kernel.image, &memory, accel::TIME_LIMIT)?;
+        let probe = answer.probe;
+        if answer.is_new && probe.accel == Accel::Tcg {
+            let more = probe.detail.map_or("", |_| " (details: `perfsec doctor`)");
+            say(&format!("{}; using emulation{more}", probe.why));
         }
         Ok(probe.accel)
+    }
+
+    /// The result of an earlier [`Qemu::probe`] that still holds. Starts nothing.
+    #[must_use]
+    pub fn remembered_probe(program: &Path, cache: &Cache) -> Option<Probe> {
+        accel::remembered(program, &probe_memory(cache))
     }
 
     fn parameters(&self) -> Vec<String> {
