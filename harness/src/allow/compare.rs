@@ -7,20 +7,20 @@ use perfsec_wire::Boot;
 use perfsec_wire::observation::Effect;
 
 use super::gather::denials;
-use super::rules::{Rules, Scope};
+use super::rules::{RuleScope, Rules};
 use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun};
 use crate::report::difference;
 
 /// A cell of a run, by kernel, way to boot and name.
-pub type Key = (String, String, String);
+pub type CellKey = (String, String, String);
 
 /// One permission that was denied in a cell.
-type Denied = (Scope, String);
+type DeniedPermission = (RuleScope, String);
 
 /// What a module changed.
 #[derive(Clone, Debug, Default)]
-pub struct Comparison {
+pub struct ModuleEffect {
     /// Number of cells that were compared.
     pub cells: usize,
     /// Denials that the module allows, and that are gone.
@@ -44,7 +44,9 @@ pub struct Comparison {
 const NAMED: usize = 10;
 
 /// The cells of lanes that were observed, or else why not; of one that ran several times the first.
-pub fn observed<'a>(lanes: impl IntoIterator<Item = &'a LaneRun>) -> BTreeMap<Key, &'a CellResult> {
+pub fn observed_cells<'a>(
+    lanes: impl IntoIterator<Item = &'a LaneRun>,
+) -> BTreeMap<CellKey, &'a CellResult> {
     let mut cells = BTreeMap::new();
     for lane in lanes {
         for cell in &lane.cells {
@@ -58,21 +60,21 @@ pub fn observed<'a>(lanes: impl IntoIterator<Item = &'a LaneRun>) -> BTreeMap<Ke
 
 /// The cells that both have.
 pub fn pairs<'a>(
-    before: &BTreeMap<Key, &'a CellResult>,
-    after: &BTreeMap<Key, &'a CellResult>,
+    before: &BTreeMap<CellKey, &'a CellResult>,
+    after: &BTreeMap<CellKey, &'a CellResult>,
 ) -> Vec<(&'a CellResult, &'a CellResult)> {
     before.iter().filter_map(|(key, cell)| Some((*cell, *after.get(key)?))).collect()
 }
 
 /// Whether what a cell did is known whole.
-fn whole(cell: &CellResult) -> bool {
+fn is_complete(cell: &CellResult) -> bool {
     cell.observation.as_ref().is_some_and(|seen| seen.lost == 0)
         && !cell.judgement.observed.is_empty()
 }
 
-fn denied(cell: &CellResult) -> BTreeSet<Denied> {
+fn denied(cell: &CellResult) -> BTreeSet<DeniedPermission> {
     let denials = denials(cell).filter(|denial| !denial.granted);
-    let each = denials.filter_map(|denial| Some((Scope::of(&denial)?, denial.permissions)));
+    let each = denials.filter_map(|denial| Some((RuleScope::of(&denial)?, denial.permissions)));
     each.flat_map(|(scope, names)| names.into_iter().map(move |name| (scope.clone(), name)))
         .collect()
 }
@@ -91,19 +93,19 @@ fn domains(cell: &CellResult) -> BTreeSet<String> {
     kinds.chain([cell.at.domain.clone()]).collect()
 }
 
-fn rule((scope, name): &Denied) -> String {
+fn rule((scope, name): &DeniedPermission) -> String {
     format!("{} {}:{} {{ {name} }}", scope.source, scope.object(), scope.class)
 }
 
-impl Comparison {
+impl ModuleEffect {
     /// Compares cells before and under the module that these rules make.
     pub fn of(pairs: &[(&CellResult, &CellResult)], rules: &Rules) -> Self {
         let mut this = Self::default();
         for (before, after) in pairs {
-            if !whole(before) {
+            if !is_complete(before) {
                 continue;
             }
-            if whole(after) {
+            if is_complete(after) {
                 this.cells += 1;
                 this.compare(before, after, rules);
             } else {
@@ -117,14 +119,14 @@ impl Comparison {
 
     fn compare(&mut self, before: &CellResult, after: &CellResult, rules: &Rules) {
         let (old, new) = (denied(before), denied(after));
-        let concerned = old.iter().any(|(scope, name)| rules.allow(scope, name));
+        let concerned = old.iter().any(|(scope, name)| rules.allows(scope, name));
         let domains = domains(before);
         let in_domain = rules.iter().any(|(scope, _)| domains.contains(&scope.source));
         let mut lost = false;
         for denial in &old {
             let (scope, name) = denial;
             let there = new.contains(denial);
-            match (rules.allow(scope, name), rules.withhold(scope, name), there) {
+            match (rules.allows(scope, name), rules.withholds(scope, name), there) {
                 (true, _, false) => self.gone += 1,
                 (true, _, true) => {
                     self.still.insert((rule(denial), after.name.clone()));
@@ -137,7 +139,7 @@ impl Comparison {
         let differs = before.judgement.observed != after.judgement.observed;
         if concerned {
             for denial in new.difference(&old) {
-                if rules.withhold(&denial.0, &denial.1) {
+                if rules.withholds(&denial.0, &denial.1) {
                     self.withheld += 1;
                 } else {
                     *self.behind.entry(rule(denial)).or_default() += 1;
@@ -257,11 +259,11 @@ mod tests {
         CellResult { name: name.to_owned(), ..cell(did) }
     }
 
-    fn compare(before: &str, after: &CellResult) -> Comparison {
+    fn compare(before: &str, after: &CellResult) -> ModuleEffect {
         let before = cell(before);
-        let rules = Rules::of(&denials(&cell(DENIED)).collect::<Vec<_>>());
+        let rules = Rules::from_denials(&denials(&cell(DENIED)).collect::<Vec<_>>());
         assert_eq!(rules.iter().count(), 1);
-        Comparison::of(&[(&before, after)], &rules)
+        ModuleEffect::of(&[(&before, after)], &rules)
     }
 
     #[test]
@@ -294,11 +296,11 @@ mod tests {
 
     #[test]
     fn a_cell_of_the_modules_domain_may_change_where_nothing_was_logged() {
-        let rules = Rules::of(&denials(&cell(DENIED)).collect::<Vec<_>>());
+        let rules = Rules::from_denials(&denials(&cell(DENIED)).collect::<Vec<_>>());
         let mut before = cell(DENIED);
         before.observation.as_mut().unwrap().calls.iter_mut().for_each(|call| call.effects.clear());
         before.judgement.observed.truncate(1);
-        let comparison = Comparison::of(&[(&before, &like(DENIED, OPENED))], &rules);
+        let comparison = ModuleEffect::of(&[(&before, &like(DENIED, OPENED))], &rules);
         assert!(comparison.holds(), "{comparison:?}");
         assert_eq!((comparison.gone, comparison.unlogged.len()), (0, 1));
     }

@@ -2,7 +2,7 @@
 
 use perfsec_wire::observation::Effect;
 
-use crate::audit::{Admin, Denial};
+use crate::audit::{Denial, SysAdminReason};
 use crate::record::CellResult;
 use crate::transcript::{CapLine, CapVerdict};
 
@@ -16,14 +16,14 @@ const PERFMON: u32 = 38;
 
 /// What has been asked in one system call.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct CheckHistory {
     /// The last two checks of capabilities that are logged.
     checks: [Option<CapLine>; 2],
     /// SELinux refused CAP_PERFMON and logged it.
     perfmon: bool,
 }
 
-impl Asked {
+impl CheckHistory {
     /// A capability was asked for.
     pub fn capability(&mut self, line: CapLine) {
         if !line.unaudited {
@@ -34,19 +34,24 @@ impl Asked {
     /// A record came: it says from now on why CAP_SYS_ADMIN was asked for.
     #[must_use]
     pub fn record(&mut self, denial: Denial) -> Denial {
-        let admin = if denial.denies_sys_admin() { self.admin() } else { denial.admin };
+        let sys_admin_reason = match denial.denies_sys_admin() {
+            true => self.sys_admin_reason(),
+            false => denial.sys_admin_reason,
+        };
         self.perfmon |= denial.refuses_perfmon();
-        Denial { admin, ..denial }
+        Denial { sys_admin_reason, ..denial }
     }
 
-    fn admin(&self) -> Admin {
+    fn sys_admin_reason(&self) -> SysAdminReason {
         let last = self.checks[1].filter(|line| line.cap == SYS_ADMIN);
         let before = self.checks[0].filter(|line| line.cap == PERFMON);
         match (last, before.map(|line| line.verdict)) {
-            (Some(_), Some(CapVerdict::NotHeld)) => Admin::WithoutPerfmon,
-            (Some(_), Some(CapVerdict::Refused)) | (None, _) if self.perfmon => Admin::AfterPerfmon,
-            (Some(_), Some(CapVerdict::Refused)) | (None, _) => Admin::Unknown,
-            (Some(_), Some(CapVerdict::Granted) | None) => Admin::OnItsOwn,
+            (Some(_), Some(CapVerdict::NotHeld)) => SysAdminReason::WithoutPerfmon,
+            (Some(_), Some(CapVerdict::Refused)) | (None, _) if self.perfmon => {
+                SysAdminReason::AfterPerfmon
+            }
+            (Some(_), Some(CapVerdict::Refused)) | (None, _) => SysAdminReason::Unknown,
+            (Some(_), Some(CapVerdict::Granted) | None) => SysAdminReason::OnItsOwn,
         }
     }
 }
@@ -59,7 +64,7 @@ pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
         calls.chain([seen.outside.as_slice()])
     });
     calls.flat_map(|effects| {
-        let mut asked = Asked::default();
+        let mut asked = CheckHistory::default();
         effects.iter().filter_map(move |effect| match effect {
             Effect::Cap(check) => {
                 asked.capability(check.into());
@@ -82,15 +87,15 @@ mod tests {
     const REFUSED: CapVerdict = CapVerdict::Refused;
 
     #[rstest]
-    #[case::fallback(Some(REFUSED), true, Admin::AfterPerfmon)]
-    #[case::hidden(Some(REFUSED), false, Admin::Unknown)]
-    #[case::not_held(Some(CapVerdict::NotHeld), false, Admin::WithoutPerfmon)]
-    #[case::granted(Some(CapVerdict::Granted), false, Admin::OnItsOwn)]
-    #[case::alone(None, false, Admin::OnItsOwn)]
+    #[case::fallback(Some(REFUSED), true, SysAdminReason::AfterPerfmon)]
+    #[case::hidden(Some(REFUSED), false, SysAdminReason::Unknown)]
+    #[case::not_held(Some(CapVerdict::NotHeld), false, SysAdminReason::WithoutPerfmon)]
+    #[case::granted(Some(CapVerdict::Granted), false, SysAdminReason::OnItsOwn)]
+    #[case::alone(None, false, SysAdminReason::OnItsOwn)]
     fn the_check_before_says_why_sys_admin_was_asked_for(
         #[case] perfmon: Option<CapVerdict>,
         #[case] logged: bool,
-        #[case] admin: Admin,
+        #[case] reason: SysAdminReason,
     ) {
         let check = |cap, verdict| CapLine { cap, unaudited: false, verdict };
         let record = |name: &str, class: &str| {
@@ -99,7 +104,7 @@ mod tests {
             );
             Denial::parse(&line).unwrap().unwrap()
         };
-        let mut asked = Asked::default();
+        let mut asked = CheckHistory::default();
         if let Some(verdict) = perfmon {
             asked.capability(check(PERFMON, verdict));
         }
@@ -107,6 +112,6 @@ mod tests {
             let _ = asked.record(record("perfmon", "capability2"));
         }
         asked.capability(check(SYS_ADMIN, REFUSED));
-        assert_eq!(asked.record(record("sys_admin", "capability")).admin, admin);
+        assert_eq!(asked.record(record("sys_admin", "capability")).sys_admin_reason, reason);
     }
 }

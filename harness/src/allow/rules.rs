@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::{Admin, Context, Denial, is_capability};
+use crate::audit::{Context, Denial, SysAdminReason, is_capability};
 
 /// Rules, grouped by who, whose and which class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    rules: BTreeMap<Scope, Rule>,
+    rules: BTreeMap<RuleScope, Rule>,
     /// Domains that were denied CAP_SYS_ADMIN only after CAP_PERFMON, and are allowed only the latter.
     pub perfmon_alone: BTreeSet<String>,
     /// Domains that are allowed CAP_SYS_ADMIN, and why it was asked for.
-    pub sys_admin: BTreeMap<String, BTreeSet<Admin>>,
+    pub sys_admin: BTreeMap<String, BTreeSet<SysAdminReason>>,
     /// Records that no rule can be made of.
-    pub left: Vec<Left>,
+    pub unused: Vec<UnusedRecord>,
 }
 
 /// What one rule is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Scope {
+pub struct RuleScope {
     /// Type of who asks.
     pub source: String,
     /// Type of what is asked for.
@@ -38,7 +38,7 @@ pub struct Rule {
 
 /// A record that no rule is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct UnusedRecord {
     /// The record.
     pub record: String,
     /// Why.
@@ -66,12 +66,12 @@ const WHY_OWN: &str = "CAP_SYS_ADMIN is allowed because it was asked for on its 
     breakpoints in the kernel and Debian's level 3: CAP_PERFMON does not count there.";
 
 /// What to say about CAP_SYS_ADMIN that a rule allows.
-pub(crate) const fn why(admin: Admin) -> &'static str {
-    match admin {
-        Admin::OnItsOwn => WHY_OWN,
-        Admin::WithoutPerfmon => WHY_SYS_ADMIN,
+pub(crate) const fn why(reason: SysAdminReason) -> &'static str {
+    match reason {
+        SysAdminReason::OnItsOwn => WHY_OWN,
+        SysAdminReason::WithoutPerfmon => WHY_SYS_ADMIN,
         // Of the former no rule is made.
-        Admin::AfterPerfmon | Admin::Unknown => WHY_UNKNOWN,
+        SysAdminReason::AfterPerfmon | SysAdminReason::Unknown => WHY_UNKNOWN,
     }
 }
 
@@ -79,21 +79,21 @@ const SYS_ADMIN: &str = "sys_admin";
 
 impl Rules {
     /// The rules that these records ask for; a record about what was granted asks for none.
-    pub fn of<'a>(denials: impl IntoIterator<Item = &'a Denial>) -> Self {
+    pub fn from_denials<'a>(denials: impl IntoIterator<Item = &'a Denial>) -> Self {
         let denials: Vec<_> = denials.into_iter().filter(|denial| !denial.granted).collect();
         let mut this = Self::default();
         for denial in denials.iter().filter(|denial| denial.denies_sys_admin()) {
             let Some(domain) = denial.source.kind().map(str::to_owned) else { continue };
-            if denial.admin == Admin::AfterPerfmon {
+            if denial.sys_admin_reason == SysAdminReason::AfterPerfmon {
                 this.perfmon_alone.insert(domain);
             } else {
-                this.sys_admin.entry(domain).or_default().insert(denial.admin);
+                this.sys_admin.entry(domain).or_default().insert(denial.sys_admin_reason);
             }
         }
         this.perfmon_alone.retain(|domain| !this.sys_admin.contains_key(domain));
         for denial in denials {
             if let Err(why) = this.add(denial) {
-                this.left.push(Left { record: denial.text.clone(), why });
+                this.unused.push(UnusedRecord { record: denial.text.clone(), why });
             }
         }
         this
@@ -118,7 +118,7 @@ impl Rules {
         if permissions.is_empty() {
             return Ok(());
         }
-        let scope = Scope {
+        let scope = RuleScope {
             source: source.to_owned(),
             target: target.to_owned(),
             class: denial.class.clone(),
@@ -132,7 +132,7 @@ impl Rules {
     }
 
     /// The rules, in the order of their types.
-    pub fn iter(&self) -> impl Iterator<Item = (&Scope, &Rule)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&RuleScope, &Rule)> {
         self.rules.iter()
     }
 
@@ -144,20 +144,20 @@ impl Rules {
 
     /// Whether they allow a permission.
     #[must_use]
-    pub fn allow(&self, scope: &Scope, permission: &str) -> bool {
+    pub fn allows(&self, scope: &RuleScope, permission: &str) -> bool {
         self.rules.get(scope).is_some_and(|rule| rule.permissions.contains(permission))
     }
 
     /// Whether they leave it denied on purpose.
     #[must_use]
-    pub fn withhold(&self, scope: &Scope, permission: &str) -> bool {
+    pub fn withholds(&self, scope: &RuleScope, permission: &str) -> bool {
         permission == SYS_ADMIN
             && is_capability(&scope.class)
             && self.perfmon_alone.contains(&scope.source)
     }
 }
 
-impl Scope {
+impl RuleScope {
     /// What a record is about; none when it has no types.
     #[must_use]
     pub fn of(denial: &Denial) -> Option<Self> {
@@ -186,14 +186,14 @@ impl Rule {
 
     /// The rule as a `.te` writes it.
     #[must_use]
-    pub fn te(&self, scope: &Scope) -> String {
+    pub fn te(&self, scope: &RuleScope) -> String {
         let (source, object, class) = (&scope.source, scope.object(), &scope.class);
         format!("allow {source} {object}:{class} {};", self.braced())
     }
 
     /// The rule as CIL writes it.
     #[must_use]
-    pub fn cil(&self, scope: &Scope) -> String {
+    pub fn cil(&self, scope: &RuleScope) -> String {
         let names: Vec<_> = self.permissions.iter().map(String::as_str).collect();
         let (source, object, class) = (&scope.source, scope.object(), &scope.class);
         format!("(allow {source} {object} ({class} ({})))", names.join(" "))
@@ -213,19 +213,19 @@ mod tests {
         Denial::parse(&line).unwrap().unwrap()
     }
 
-    fn asked(admin: Admin) -> Denial {
-        Denial { admin, ..denial("sys_admin", "capability", "") }
+    fn asked(sys_admin_reason: SysAdminReason) -> Denial {
+        Denial { sys_admin_reason, ..denial("sys_admin", "capability", "") }
     }
 
     fn te(denials: &[Denial]) -> Vec<String> {
-        Rules::of(denials).iter().map(|(scope, rule)| rule.te(scope)).collect()
+        Rules::from_denials(denials).iter().map(|(scope, rule)| rule.te(scope)).collect()
     }
 
     #[test]
     fn permissions_of_one_class_are_one_rule() {
         let open = denial("open", "perf_event", "");
         let kernel = denial("kernel", "perf_event", "");
-        let rules = Rules::of([&open, &kernel, &open]);
+        let rules = Rules::from_denials([&open, &kernel, &open]);
         let (scope, rule) = rules.iter().next().unwrap();
         assert_eq!(rule.te(scope), "allow a_t self:perf_event { kernel open };");
         assert_eq!(rule.cil(scope), "(allow a_t self (perf_event (kernel open)))");
@@ -233,29 +233,29 @@ mod tests {
     }
 
     #[rstest]
-    #[case::fallback(&[Admin::AfterPerfmon], false)]
-    #[case::on_its_own(&[Admin::OnItsOwn], true)]
-    #[case::not_held(&[Admin::WithoutPerfmon], true)]
-    #[case::unknown(&[Admin::Unknown], true)]
-    #[case::once_on_its_own(&[Admin::AfterPerfmon, Admin::OnItsOwn], true)]
+    #[case::fallback(&[SysAdminReason::AfterPerfmon], false)]
+    #[case::on_its_own(&[SysAdminReason::OnItsOwn], true)]
+    #[case::not_held(&[SysAdminReason::WithoutPerfmon], true)]
+    #[case::unknown(&[SysAdminReason::Unknown], true)]
+    #[case::once_on_its_own(&[SysAdminReason::AfterPerfmon, SysAdminReason::OnItsOwn], true)]
     fn sys_admin_is_withheld_only_where_it_is_the_fallback(
-        #[case] admins: &[Admin],
+        #[case] reasons: &[SysAdminReason],
         #[case] allowed: bool,
     ) {
         let mut denials = vec![denial("perfmon", "capability2", "")];
-        denials.extend(admins.iter().map(|admin| asked(*admin)));
-        let rules = Rules::of(&denials);
-        let scope = Scope::of(&denials[1]).unwrap();
-        assert_eq!(rules.allow(&scope, "sys_admin"), allowed);
-        assert_eq!(rules.withhold(&scope, "sys_admin"), !allowed);
+        denials.extend(reasons.iter().map(|reason| asked(*reason)));
+        let rules = Rules::from_denials(&denials);
+        let scope = RuleScope::of(&denials[1]).unwrap();
+        assert_eq!(rules.allows(&scope, "sys_admin"), allowed);
+        assert_eq!(rules.withholds(&scope, "sys_admin"), !allowed);
         assert!(te(&denials).contains(&"allow a_t self:capability2 perfmon;".to_owned()));
     }
 
     #[test]
     fn another_domains_fallback_says_nothing() {
-        let mut other = asked(Admin::AfterPerfmon);
+        let mut other = asked(SysAdminReason::AfterPerfmon);
         other.source.text = "u:r:b_t:s0".to_owned();
-        let rules = te(&[asked(Admin::OnItsOwn), other]);
+        let rules = te(&[asked(SysAdminReason::OnItsOwn), other]);
         assert_eq!(rules, ["allow a_t self:capability sys_admin;"]);
     }
 
@@ -269,10 +269,10 @@ mod tests {
         #[case] class: &str,
         #[case] more: &str,
     ) {
-        let rules = Rules::of([&denial(permission, class, more)]);
+        let rules = Rules::from_denials([&denial(permission, class, more)]);
         assert!(rules.is_empty());
-        assert_eq!(rules.left.len(), 1);
-        let good = Rules::of([&denial("open", "perf_event", "")]);
-        assert!(!good.is_empty() && good.left.is_empty());
+        assert_eq!(rules.unused.len(), 1);
+        let good = Rules::from_denials([&denial("open", "perf_event", "")]);
+        assert!(!good.is_empty() && good.unused.is_empty());
     }
 }

@@ -27,14 +27,14 @@ pub struct Denial {
     /// Whether it was let through all the same; older kernels do not say.
     pub permissive: Option<bool>,
     /// Of a denial of CAP_SYS_ADMIN: why it was asked for, which other records or checks tell.
-    pub admin: Admin,
+    pub sys_admin_reason: SysAdminReason,
     /// The record from `avc:` on, printable.
     pub text: String,
 }
 
 /// Why CAP_SYS_ADMIN was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Admin {
+pub enum SysAdminReason {
     /// Nothing tells.
     #[default]
     Unknown,
@@ -57,7 +57,7 @@ pub struct Context {
 
 /// Why a line that looks like an AVC record is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotADenial {
+pub enum MalformedRecord {
     /// It has not the form.
     #[error("it is not of the form `avc: denied {{ PERMISSION }} for … tclass=CLASS`")]
     Shape,
@@ -102,7 +102,7 @@ impl Denial {
     ///
     /// When it begins like one and is none.
     #[must_use]
-    pub fn parse(line: &str) -> Option<Result<Self, NotADenial>> {
+    pub fn parse(line: &str) -> Option<Result<Self, MalformedRecord>> {
         // Two blanks in a row become a no-break space in many a mail.
         let line = &*line.replace('\u{a0}', " ");
         let at = line.find("avc:")?;
@@ -122,18 +122,18 @@ impl Denial {
         Some(Self::read(record, interpreted))
     }
 
-    fn read(record: &str, interpreted: bool) -> Result<Self, NotADenial> {
+    fn read(record: &str, interpreted: bool) -> Result<Self, MalformedRecord> {
         let requoted = interpreted.then(|| quoted(record));
         let avc = requoted.as_deref().unwrap_or(record).strip_prefix("avc:");
-        let avc = avc.and_then(Avc::parse).ok_or(NotADenial::Shape)?;
+        let avc = avc.and_then(Avc::parse).ok_or(MalformedRecord::Shape)?;
         let context = |key: &'static str, sid: &str, raw: &str| {
             let invalid = avc.field(raw);
             let text = avc.field(key).map(str::to_owned);
             let text = text.or_else(|| Some(format!("{sid}={}", avc.field(sid)?)));
-            let text = text.ok_or(NotADenial::Lacks(key))?;
+            let text = text.ok_or(MalformedRecord::Lacks(key))?;
             Ok(Context { text: printable_line(&text), invalid: invalid.is_some() })
         };
-        let class = avc.field("tclass").ok_or(NotADenial::Lacks("tclass"))?;
+        let class = avc.field("tclass").ok_or(MalformedRecord::Lacks("tclass"))?;
         Ok(Self {
             granted: avc.verb == "granted",
             permissions: avc.permissions.iter().map(|name| printable_line(name)).collect(),
@@ -148,7 +148,7 @@ impl Denial {
                 Some("1") => Some(true),
                 _ => None,
             },
-            admin: Admin::Unknown,
+            sys_admin_reason: SysAdminReason::Unknown,
             text: printable_line(record),
         })
     }

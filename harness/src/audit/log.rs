@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, BufRead};
 
-use super::{Admin, Call, Context, Denial, NotADenial};
+use super::{AuditedCall, Context, Denial, MalformedRecord, SysAdminReason};
 
 /// What a log holds.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     /// Its AVC records, alike ones together, in the order in which each was first met.
-    pub kinds: Vec<Kind>,
+    pub groups: Vec<RecordGroup>,
     /// Number of lines.
     pub lines: usize,
     /// Lines that are no AVC record.
@@ -17,15 +17,15 @@ pub struct Log {
     /// Lines that begin like an AVC record and are none, and what is wrong with the first.
     pub damaged: usize,
     /// What is wrong with the first of them.
-    pub damage: Option<NotADenial>,
+    pub damage: Option<MalformedRecord>,
     /// Lines that are longer than any record.
     pub too_long: usize,
-    places: HashMap<Alike, usize>,
+    places: HashMap<RecordKey, usize>,
 }
 
 /// Records that are alike.
 #[derive(Clone, Debug)]
-pub struct Kind {
+pub struct RecordGroup {
     /// The first of them.
     pub denial: Denial,
     /// How many there are.
@@ -33,7 +33,7 @@ pub struct Kind {
     /// The processes that they are about, as many as are kept.
     pub pids: BTreeSet<u32>,
     /// The system calls in which they came, as far as the log tells.
-    pub calls: BTreeSet<Call>,
+    pub calls: BTreeSet<AuditedCall>,
 }
 
 /// The longest line that can be a record: `MAX_AUDIT_MESSAGE_LENGTH` is 8970, and syslog adds little.
@@ -59,70 +59,70 @@ impl Log {
     ///
     /// When it cannot be read.
     pub fn read(mut source: impl BufRead) -> io::Result<Self> {
-        let mut reading = Reading::default();
+        let mut parser = LogParser::default();
         let mut line = Vec::new();
         loop {
             line.clear();
             match next_line(&mut source, &mut line)? {
-                Line::End => break,
-                Line::Whole => reading.take(&String::from_utf8_lossy(&line)),
-                Line::TooLong => {
-                    reading.log.lines += 1;
-                    reading.log.too_long += 1;
+                NextLine::End => break,
+                NextLine::Whole => parser.take(&String::from_utf8_lossy(&line)),
+                NextLine::TooLong => {
+                    parser.log.lines += 1;
+                    parser.log.too_long += 1;
                 }
             }
         }
-        reading.release();
-        let mut log = reading.log;
-        // Those whose every record turned out to be of another kind.
-        log.kinds.retain(|kind| kind.count > 0);
+        parser.release();
+        let mut log = parser.log;
+        // Those whose every record turned out to be of another group.
+        log.groups.retain(|group| group.count > 0);
         log.places.clear();
         Ok(log)
     }
 
     /// Takes in one record that stands alone, such as one of a run.
-    pub fn add(&mut self, denial: Denial, call: Option<Call>) -> usize {
+    pub fn add(&mut self, denial: Denial, call: Option<AuditedCall>) -> usize {
         let pid = denial.pid;
-        let place = *self.places.entry(Alike::of(&denial)).or_insert_with(|| {
-            self.kinds.push(Kind {
+        let place = *self.places.entry(RecordKey::of(&denial)).or_insert_with(|| {
+            self.groups.push(RecordGroup {
                 denial,
                 count: 0,
                 pids: BTreeSet::new(),
                 calls: BTreeSet::new(),
             });
-            self.kinds.len() - 1
+            self.groups.len() - 1
         });
-        let kind = &mut self.kinds[place];
-        kind.count += 1;
-        if kind.pids.len() < WAITING {
-            kind.pids.extend(pid);
+        let group = &mut self.groups[place];
+        group.count += 1;
+        if group.pids.len() < WAITING {
+            group.pids.extend(pid);
         }
-        kind.calls.extend(call);
+        group.calls.extend(call);
         place
     }
 }
 
 /// What records have in common that the same rule, and the same explanation, is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Alike {
+struct RecordKey {
     granted: bool,
     permissive: Option<bool>,
     comm: Option<String>,
-    admin: Admin,
+    sys_admin_reason: SysAdminReason,
     of_perfs: bool,
     class: String,
     permissions: Vec<String>,
     contexts: [(String, bool); 2],
 }
 
-impl Alike {
+impl RecordKey {
     fn of(denial: &Denial) -> Self {
         let context = |context: &Context| (context.short().to_owned(), context.invalid);
         Self {
             granted: denial.granted,
             permissive: denial.permissive,
             comm: denial.comm.clone(),
-            admin: denial.admin,
+            sys_admin_reason: denial.sys_admin_reason,
             of_perfs: denial.path.as_deref() == Some(PERF_FD),
             class: denial.class.clone(),
             permissions: denial.permissions.iter().cloned().collect(),
@@ -132,20 +132,20 @@ impl Alike {
 }
 
 #[derive(Default)]
-struct Reading {
+struct LogParser {
     log: Log,
     /// Kinds whose system call is not yet known, by event.
     waiting: HashMap<String, Vec<usize>>,
     /// System calls of the last events.
-    calls: VecDeque<(String, Call)>,
+    calls: VecDeque<(String, AuditedCall)>,
     /// A record that may go on in the next line.
-    held: Option<Held>,
+    held: Option<PartialRecord>,
     /// The last record of each process.
-    last: HashMap<u32, Before>,
+    last: HashMap<u32, PreviousRecord>,
 }
 
 /// A record that a mail may have broken at a blank.
-struct Held {
+struct PartialRecord {
     /// Its first line.
     first: String,
     /// All of it, so far.
@@ -158,13 +158,13 @@ struct Held {
 const BROKEN: usize = 12;
 
 /// The record before, of the same process.
-struct Before {
+struct PreviousRecord {
     denial: Denial,
     event: Option<String>,
     place: usize,
 }
 
-impl Reading {
+impl LogParser {
     fn take(&mut self, line: &str) {
         self.log.lines += 1;
         for piece in pieces(line) {
@@ -195,12 +195,12 @@ impl Reading {
             self.held = Some(held);
             self.release();
         }
-        let held = Held { first: line.to_owned(), text: line.to_owned(), lines: 1 };
+        let held = PartialRecord { first: line.to_owned(), text: line.to_owned(), lines: 1 };
         self.hold(held);
     }
 
     /// Keeps a record until the next line, where it may not be whole.
-    fn hold(&mut self, held: Held) {
+    fn hold(&mut self, held: PartialRecord) {
         let open = match Denial::parse(&held.text) {
             Some(Ok(denial)) => denial.permissive.is_none() && !denial.granted,
             Some(Err(_)) => true,
@@ -241,7 +241,7 @@ impl Reading {
                         self.last.clear();
                     }
                     let event = event.map(str::to_owned);
-                    self.last.insert(pid, Before { denial, event, place });
+                    self.last.insert(pid, PreviousRecord { denial, event, place });
                 }
                 if let (Some(event), false) = (event, known) {
                     if self.waiting.len() >= WAITING {
@@ -256,7 +256,7 @@ impl Reading {
             }
             None => {
                 self.log.other += 1;
-                if let (Some(event), Some(call)) = (event(line), Call::parse(line)) {
+                if let (Some(event), Some(call)) = (event(line), AuditedCall::parse(line)) {
                     self.called(event, call);
                 }
             }
@@ -264,7 +264,7 @@ impl Reading {
     }
 
     /// Whether two records are about the same call of the same process, as far as they tell.
-    fn one_call(&self, before: &Before, denial: &Denial, event: Option<&str>) -> bool {
+    fn one_call(&self, before: &PreviousRecord, denial: &Denial, event: Option<&str>) -> bool {
         if before.denial.comm != denial.comm || before.denial.source != denial.source {
             return false;
         }
@@ -283,13 +283,13 @@ impl Reading {
     /// Tells of CAP_SYS_ADMIN that it was asked for because CAP_PERFMON was refused.
     fn pair(
         &mut self,
-        before: &Before,
+        before: &PreviousRecord,
         denial: &mut Denial,
         event: Option<&str>,
-        call: Option<&Call>,
+        call: Option<&AuditedCall>,
     ) {
         if before.denial.refuses_perfmon() && denial.denies_sys_admin() {
-            denial.admin = Admin::AfterPerfmon;
+            denial.sys_admin_reason = SysAdminReason::AfterPerfmon;
         }
         // ausearch writes the records of one event from the last to the first.
         let one_event = event.is_some() && before.event.as_deref() == event;
@@ -297,11 +297,12 @@ impl Reading {
         if one_event
             && denial.refuses_perfmon()
             && admin.denies_sys_admin()
-            && admin.admin == Admin::Unknown
+            && admin.sys_admin_reason == SysAdminReason::Unknown
         {
-            let kind = &mut self.log.kinds[before.place];
-            kind.count -= 1;
-            let paired = Denial { admin: Admin::AfterPerfmon, ..before.denial.clone() };
+            let group = &mut self.log.groups[before.place];
+            group.count -= 1;
+            let paired =
+                Denial { sys_admin_reason: SysAdminReason::AfterPerfmon, ..before.denial.clone() };
             let place = self.log.add(paired, call.cloned());
             for waiting in event.and_then(|event| self.waiting.get_mut(event)).into_iter() {
                 waiting.push(place);
@@ -309,14 +310,14 @@ impl Reading {
         }
     }
 
-    fn call_of(&self, event: &str) -> Option<Call> {
+    fn call_of(&self, event: &str) -> Option<AuditedCall> {
         let found = self.calls.iter().rev().find(|(known, _)| known == event);
         found.map(|(_, call)| call.clone())
     }
 
-    fn called(&mut self, event: &str, call: Call) {
+    fn called(&mut self, event: &str, call: AuditedCall) {
         for place in self.waiting.remove(event).unwrap_or_default() {
-            self.log.kinds[place].calls.insert(call.clone());
+            self.log.groups[place].calls.insert(call.clone());
         }
         self.calls.push_back((event.to_owned(), call));
         if self.calls.len() > REMEMBERED {
@@ -361,14 +362,14 @@ fn event(line: &str) -> Option<&str> {
     event.contains(':').then_some(event)
 }
 
-enum Line {
+enum NextLine {
     End,
     Whole,
     TooLong,
 }
 
 /// Reads a line without its end; of one that is too long nothing is kept.
-fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<NextLine> {
     let (mut any, mut too_long) = (false, false);
     loop {
         let piece = source.fill_buf()?;
@@ -393,9 +394,9 @@ fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> 
         line.pop();
     }
     Ok(match (any, too_long) {
-        (false, _) => Line::End,
-        (true, false) => Line::Whole,
-        (true, true) => Line::TooLong,
+        (false, _) => NextLine::End,
+        (true, false) => NextLine::Whole,
+        (true, true) => NextLine::TooLong,
     })
 }
 
@@ -413,7 +414,7 @@ mod tests {
     }
 
     fn calls(log: &Log) -> Vec<String> {
-        log.kinds[0].calls.iter().map(ToString::to_string).collect()
+        log.groups[0].calls.iter().map(ToString::to_string).collect()
     }
 
     #[rstest]
@@ -440,7 +441,7 @@ mod tests {
         let other = AVC.replace("open", "kernel");
         let moved = AVC.replace("c2", "c7").replace("pid=89", "pid=90");
         let log = read(&format!("{AVC}\nnonsense\n{other}\r\n\n{moved}"));
-        let counts: Vec<_> = log.kinds.iter().map(|kind| kind.count).collect();
+        let counts: Vec<_> = log.groups.iter().map(|group| group.count).collect();
         assert_eq!((counts.as_slice(), log.lines, log.other), ([2, 1].as_slice(), 5, 2));
     }
 
@@ -454,8 +455,8 @@ mod tests {
             text = text.replace(&format!(" {at}"), &format!("\n{quote}{at}"));
         }
         let log = read(&format!("{text}\n{quote}and so on\n"));
-        assert_eq!((log.kinds.len(), log.damaged, log.other), (1, 0, 1), "{text}");
-        assert_eq!(log.kinds[0].denial.permissive, Some(false));
+        assert_eq!((log.groups.len(), log.damaged, log.other), (1, 0, 1), "{text}");
+        assert_eq!(log.groups[0].denial.permissive, Some(false));
     }
 
     #[test]
@@ -464,27 +465,27 @@ mod tests {
         let log = read(&format!(
             "type=AVC msg=audit(1.2:3): {AVC} Feb 13 10:53:19 box kernel: audit: type=1400 audit(1.2:4): {second}"
         ));
-        assert_eq!((log.kinds.len(), log.damaged, log.lines), (2, 0, 1));
+        assert_eq!((log.groups.len(), log.damaged, log.lines), (2, 0, 1));
     }
 
     #[test]
     fn half_a_record_is_counted_as_damaged() {
         let log = read(&format!("{}\n{AVC}\n", &AVC[..60]));
-        assert_eq!((log.damaged, log.kinds.len()), (1, 1));
+        assert_eq!((log.damaged, log.groups.len()), (1, 1));
     }
 
     #[test]
     fn a_line_longer_than_any_record_is_passed_over() {
         let long = "x".repeat(10 << 20);
         let log = read(&format!("{AVC} {long}\n{AVC}\n"));
-        assert_eq!((log.too_long, log.kinds.len(), log.kinds[0].count), (1, 1, 1));
+        assert_eq!((log.too_long, log.groups.len(), log.groups[0].count), (1, 1, 1));
         let fits = read(&format!("{AVC} padding={}\n", "x".repeat(8 << 10)));
-        assert_eq!((fits.too_long, fits.kinds.len()), (0, 1));
+        assert_eq!((fits.too_long, fits.groups.len()), (0, 1));
     }
 
     #[test]
     fn bytes_that_are_no_text_are_passed_over() {
         let log = Log::read(&b"\xff\xfe\0\n\x1b]0;x\x07\n"[..]).unwrap();
-        assert_eq!((log.lines, log.kinds.len()), (2, 0));
+        assert_eq!((log.lines, log.groups.len()), (2, 0));
     }
 }

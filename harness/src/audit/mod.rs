@@ -7,7 +7,7 @@ mod denial;
 mod log;
 mod syscall;
 
-pub use denial::{Admin, Context, Denial, NotADenial};
+pub use denial::{Context, Denial, MalformedRecord, SysAdminReason};
 pub(crate) use denial::{is_capability, is_name};
-pub use log::{Kind, Log};
-pub use syscall::{Call, Outcome};
+pub use log::{Log, RecordGroup};
+pub use syscall::{AuditedCall, CallOutcome};

@@ -8,16 +8,16 @@ use crate::errno::Errno;
 
 /// A system call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Call {
+pub struct AuditedCall {
     /// Its name, or its number where only another architecture knows the name.
     pub name: String,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CallOutcome,
 }
 
 /// How a system call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// It did what it was asked to.
     Success,
     /// It failed with this error.
@@ -45,7 +45,7 @@ const NAMES: [(libc::c_long, &str); 12] = [
     (libc::SYS_process_madvise, "process_madvise"),
 ];
 
-impl Call {
+impl AuditedCall {
     /// Reads the record in a line; `None` when the line holds none.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
@@ -66,26 +66,26 @@ impl Call {
             (None, Ok(number)) => format!("system call {number} of another architecture"),
         };
         let outcome = match field("exit") {
-            _ if field("success") == Some("yes") => Outcome::Success,
+            _ if field("success") == Some("yes") => CallOutcome::Success,
             // Interpreted: `exit=EACCES(Permission denied)`.
             Some(exit) => {
                 let errno = exit.split('(').next().unwrap_or_default();
                 let number = exit.parse::<i32>().ok().and_then(i32::checked_neg);
                 let named = || errno.parse::<Errno>().ok().map(|errno| errno.0);
-                number.or_else(named).map_or(Outcome::Unknown, Outcome::Error)
+                number.or_else(named).map_or(CallOutcome::Unknown, CallOutcome::Error)
             }
-            None => Outcome::Unknown,
+            None => CallOutcome::Unknown,
         };
         Some(Self { name: crate::printable::printable_line(&name), outcome })
     }
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for AuditedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
-            Outcome::Success => write!(f, "{} succeeded", self.name),
-            Outcome::Error(errno) => write!(f, "{} failed with {}", self.name, Errno(errno)),
-            Outcome::Unknown => write!(f, "{}", self.name),
+            CallOutcome::Success => write!(f, "{} succeeded", self.name),
+            CallOutcome::Error(errno) => write!(f, "{} failed with {}", self.name, Errno(errno)),
+            CallOutcome::Unknown => write!(f, "{}", self.name),
         }
     }
 }
@@ -117,11 +117,11 @@ mod tests {
     #[case("arch=c000003e syscall=165 success=no exit=-1", "system call 165 failed with EPERM")]
     #[case("arch=c000003e syscall=298 success=no exit=x", "perf_event_open")]
     fn a_call_is_named(#[case] line: &str, #[case] shown: &str) {
-        assert_eq!(Call::parse(line).unwrap().to_string(), shown);
+        assert_eq!(AuditedCall::parse(line).unwrap().to_string(), shown);
     }
 
     #[test]
     fn a_line_without_a_call_has_none() {
-        assert_eq!(Call::parse("type=CWD msg=audit(1.2:3): cwd=\"/\""), None);
+        assert_eq!(AuditedCall::parse("type=CWD msg=audit(1.2:3): cwd=\"/\""), None);
     }
 }

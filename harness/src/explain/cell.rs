@@ -10,8 +10,8 @@ use super::knowledge::Knowledge;
 use super::log::{asked_in, lines};
 use super::missing::{NEVER_EFFECTIVE, REASONS};
 use super::text::paragraph;
-use super::walk::{Check, Open, Question, SYS_ADMIN};
-use crate::allow::{Asked, Rules};
+use super::walk::{EventWalk, SYS_ADMIN, WalkCheck, WalkQuestion};
+use crate::allow::{CheckHistory, Rules};
 use crate::audit::Denial;
 use crate::case::{Case, Circumstances, Coordinates};
 use crate::errno::Errno;
@@ -55,13 +55,13 @@ pub fn cell(
     let lines: Vec<_> = case.expected(at, kernel).into_iter().map(|line| line.text).collect();
     let mut rest = lines.as_slice();
     let mut steps = case.steps.iter();
-    let mut story = Story {
+    let mut explainer = CellExplainer {
         case,
         at,
         kernel,
         knowledge,
         denials: Vec::new(),
-        asked: Asked::default(),
+        asked: CheckHistory::default(),
         lacks: BTreeSet::new(),
         one_of: BTreeSet::new(),
         level: false,
@@ -72,22 +72,22 @@ pub fn cell(
         let indented = |line: &String| line.starts_with(char::is_whitespace);
         let end = after.iter().position(|line| !indented(line)).unwrap_or(after.len());
         let step = steps.find(|step| call.starts_with(&step.to_string()));
-        story.call(&mut out, call, step, &after[..end]);
+        explainer.call(&mut out, call, step, &after[..end]);
         rest = &after[end..];
     }
-    story.least(&mut out);
+    explainer.least(&mut out);
     out
 }
 
 /// A cell while it is explained.
-struct Story<'a> {
+struct CellExplainer<'a> {
     case: &'a Case,
     at: &'a Coordinates,
     kernel: &'a Circumstances<'a>,
     knowledge: &'a Knowledge,
     denials: Vec<Denial>,
     /// What the call has asked so far.
-    asked: Asked,
+    asked: CheckHistory,
     /// Capabilities whose lack refused something.
     lacks: BTreeSet<u32>,
     /// Capabilities of which one or several were lacking, and nothing tells which.
@@ -101,17 +101,17 @@ struct Story<'a> {
 }
 
 /// An effect, with the question that it answers as far as that is known.
-struct Answered {
+struct ExplainedEffect {
     line: String,
     effect: Option<Effect>,
-    check: Option<Check>,
+    check: Option<WalkCheck>,
 }
 
-impl Story<'_> {
+impl CellExplainer<'_> {
     fn call(&mut self, out: &mut String, line: &str, step: Option<&Step>, effects: &[String]) {
         let checks = match step {
             Some(Step::PerfEventOpen(call)) => {
-                Open { call, level: self.at.paranoid, kernel: *self.kernel }.checks()
+                EventWalk { call, level: self.at.paranoid, kernel: *self.kernel }.checks()
             }
             _ => Vec::new(),
         };
@@ -122,7 +122,7 @@ impl Story<'_> {
         }
         let syscall = line.split('(').next().unwrap_or_default();
         let mut last = None;
-        self.asked = Asked::default();
+        self.asked = CheckHistory::default();
         for one in &answered {
             let _ = writeln!(out, "{}", one.line);
             if let Some(effect) = &one.effect {
@@ -138,7 +138,7 @@ impl Story<'_> {
         &mut self,
         step: Option<&Step>,
         line: &str,
-        answered: &[Answered],
+        answered: &[ExplainedEffect],
     ) -> Option<String> {
         let (_, result) = line.rsplit_once(" = ")?;
         let errno = result.parse::<Errno>().ok()?;
@@ -197,13 +197,18 @@ impl Story<'_> {
     }
 
     /// Whether the call goes on after this refusal.
-    fn goes_on(&self, refusing: &Answered) -> bool {
+    fn goes_on(&self, refusing: &ExplainedEffect) -> bool {
         refusing.check.as_ref().is_some_and(|check| check.goes_on)
     }
 
     /// Notes which capability would have been enough for a call that failed for want of one.
-    fn lack(&mut self, step: Option<&Step>, answered: &[Answered], refusing: &Answered) {
-        let checks: Vec<(CapLine, Option<&Check>)> = answered
+    fn lack(
+        &mut self,
+        step: Option<&Step>,
+        answered: &[ExplainedEffect],
+        refusing: &ExplainedEffect,
+    ) {
+        let checks: Vec<(CapLine, Option<&WalkCheck>)> = answered
             .iter()
             .filter_map(|one| match &one.effect {
                 Some(Effect::Cap(line)) if !line.unaudited => Some((*line, one.check.as_ref())),
@@ -234,12 +239,12 @@ impl Story<'_> {
         }
         if let Some(Step::PerfEventOpen(_)) = step {
             // It ends at the first refusal that it does not go on after.
-            let of_ptrace = |check: &Check| check.question == Question::Ptrace;
+            let of_ptrace = |check: &WalkCheck| check.question == WalkQuestion::Ptrace;
             if refusing.check.as_ref().is_some_and(of_ptrace) {
                 wanted = vec![PERFMON];
             }
-            let level = |check: &Check| {
-                check.question == Question::Capability(SYS_ADMIN)
+            let level = |check: &WalkCheck| {
+                check.question == WalkQuestion::Capability(SYS_ADMIN)
                     && check.function == "perf_event_open"
             };
             self.level |= refusing.check.as_ref().is_some_and(level);
@@ -268,7 +273,7 @@ impl Story<'_> {
     fn effect(
         &mut self,
         effect: &Effect,
-        check: Option<&Check>,
+        check: Option<&WalkCheck>,
         syscall: &str,
         last: Option<&Effect>,
     ) -> String {
@@ -283,7 +288,7 @@ impl Story<'_> {
                 self.asked.capability(*line);
                 self.sys_admin |= line.cap == SYS_ADMIN
                     && line.verdict == CapVerdict::Granted
-                    && check.is_some_and(|check| check.question == Question::Perfmon);
+                    && check.is_some_and(|check| check.question == WalkQuestion::Perfmon);
                 capability(line, check)
             }
             Effect::Holds(_) => "what the process holds after the exec".to_owned(),
@@ -305,7 +310,7 @@ impl Story<'_> {
     fn record(
         &self,
         avc: &Avc,
-        check: Option<&Check>,
+        check: Option<&WalkCheck>,
         syscall: &str,
         last: Option<&Effect>,
     ) -> String {
@@ -351,7 +356,7 @@ impl Story<'_> {
     }
 
     fn least(&self, out: &mut String) {
-        let rules = Rules::of(&self.denials);
+        let rules = Rules::from_denials(&self.denials);
         let lacks = !self.lacks.is_empty() || !self.one_of.is_empty();
         if rules.is_empty() && !lacks {
             out.push_str("\nnothing is refused and nothing is logged as denied\n");
@@ -406,9 +411,9 @@ const fn is_tracing(kind: ProgType) -> bool {
 }
 
 /// What a capability check came to.
-fn capability(line: &CapLine, check: Option<&Check>) -> String {
+fn capability(line: &CapLine, check: Option<&WalkCheck>) -> String {
     let why = match check {
-        Some(check) if line.cap == SYS_ADMIN && check.question == Question::Perfmon => {
+        Some(check) if line.cap == SYS_ADMIN && check.question == WalkQuestion::Perfmon => {
             "perfmon_capable() takes CAP_SYS_ADMIN instead".to_owned()
         }
         Some(check) => format!("{}(): {}", check.function, check.because),
@@ -424,14 +429,14 @@ fn capability(line: &CapLine, check: Option<&Check>) -> String {
 }
 
 /// Gives each effect the question that it answers, both in their order.
-fn assign(effects: &[String], checks: &[Check]) -> Vec<Answered> {
+fn assign(effects: &[String], checks: &[WalkCheck]) -> Vec<ExplainedEffect> {
     let mut next = 0;
     let mut last: Option<usize> = None;
     let mut before: Option<Effect> = None;
     let mut answered = Vec::new();
     for line in effects {
         let effect = parse_effect(line).ok();
-        let find = |wanted: &dyn Fn(&Question) -> bool| {
+        let find = |wanted: &dyn Fn(&WalkQuestion) -> bool| {
             (next..checks.len()).find(|place| wanted(&checks[*place].question))
         };
         let place = match &effect {
@@ -440,18 +445,18 @@ fn assign(effects: &[String], checks: &[Check]) -> Vec<Answered> {
                 let second = matches!(&before, Some(Effect::Cap(first))
                     if first.cap == PERFMON && first.verdict != CapVerdict::Granted);
                 match cap.cap {
-                    PERFMON => find(&|question| *question == Question::Perfmon),
+                    PERFMON => find(&|question| *question == WalkQuestion::Perfmon),
                     SYS_ADMIN if second => last,
-                    SYS_PTRACE => find(&|question| *question == Question::Ptrace),
-                    number => find(&|question| *question == Question::Capability(number)),
+                    SYS_PTRACE => find(&|question| *question == WalkQuestion::Ptrace),
+                    number => find(&|question| *question == WalkQuestion::Capability(number)),
                 }
             }
             Some(Effect::Avc(avc)) => match avc.field("tclass") {
                 Some("perf_event") => find(
-                    &|question| matches!(question, Question::Hook(name) if avc.permissions.iter().any(|one| one == name)),
+                    &|question| matches!(question, WalkQuestion::Hook(name) if avc.permissions.iter().any(|one| one == name)),
                 ),
-                Some("lockdown") => find(&|question| *question == Question::Lockdown),
-                Some("file" | "process") => find(&|question| *question == Question::Ptrace),
+                Some("lockdown") => find(&|question| *question == WalkQuestion::Lockdown),
+                Some("file" | "process") => find(&|question| *question == WalkQuestion::Ptrace),
                 _ => None,
             },
             _ => None,
@@ -468,7 +473,7 @@ fn assign(effects: &[String], checks: &[Check]) -> Vec<Answered> {
             before.clone_from(&effect);
         }
         let place = place.or(last.filter(|_| of_capability));
-        answered.push(Answered {
+        answered.push(ExplainedEffect {
             line: line.clone(),
             effect,
             check: place.map(|place| checks[place].clone()),
@@ -598,11 +603,11 @@ mod tests {
                 if at.domain != "all_t" || at.grant != perfmon || !opened {
                     continue;
                 }
-                let open = Open { call, level: at.paranoid, kernel };
+                let open = EventWalk { call, level: at.paranoid, kernel };
                 let asked = open
                     .checks()
                     .iter()
-                    .filter(|check| check.question == Question::Perfmon)
+                    .filter(|check| check.question == WalkQuestion::Perfmon)
                     .count();
                 let seen =
                     lines.iter().filter(|line| line.text == "  cap perfmon = granted").count();
@@ -640,7 +645,7 @@ mod tests {
                     if let Some(Step::PerfEventOpen(open)) =
                         steps.find(|step| call.starts_with(&step.to_string()))
                     {
-                        let open = Open { call: open, level: at.paranoid, kernel };
+                        let open = EventWalk { call: open, level: at.paranoid, kernel };
                         for one in assign(&after[..end], &open.checks()) {
                             let of_perf = ["cap ", "tclass=perf_event", "tclass=lockdown"]
                                 .iter()

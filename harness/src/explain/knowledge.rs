@@ -8,17 +8,17 @@ use crate::coverage::{Ask, Point, Points, PointsError};
 /// Everything that is known.
 #[derive(Clone, Debug)]
 pub struct Knowledge {
-    list: List,
+    list: PermissionList,
     points: Points,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct List {
+struct PermissionList {
     #[serde(rename = "permission")]
     permissions: Vec<Permission>,
     #[serde(rename = "syscall")]
-    syscalls: Vec<Way>,
+    syscalls: Vec<SyscallPath>,
 }
 
 /// A permission that perf asks for.
@@ -55,7 +55,7 @@ pub struct Permission {
 /// The points that lie on a system call's way.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Way {
+struct SyscallPath {
     name: String,
     points: Vec<String>,
 }
@@ -95,7 +95,7 @@ impl Knowledge {
         self.way(syscall).is_some()
     }
 
-    fn way(&self, syscall: &str) -> Option<&Way> {
+    fn way(&self, syscall: &str) -> Option<&SyscallPath> {
         self.list.syscalls.iter().find(|way| way.name == syscall)
     }
 

@@ -6,15 +6,15 @@ use std::fmt::Write as _;
 use super::knowledge::{Knowledge, Permission};
 use super::missing::{self, REASONS};
 use super::text::paragraph;
-use crate::allow::{Rules, Scope, why};
-use crate::audit::{Admin, Call, Kind, Log, Outcome, is_capability};
+use crate::allow::{RuleScope, Rules, why};
+use crate::audit::{AuditedCall, CallOutcome, Log, RecordGroup, SysAdminReason, is_capability};
 use crate::counted::counted;
 use crate::coverage::Point;
 use crate::printable::printable_line;
 
 /// An explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
+pub struct LogExplanation {
     /// For a person.
     pub text: String,
     /// How many records it explains.
@@ -22,87 +22,87 @@ pub struct Explained {
 }
 
 /// A program in a domain.
-struct Party<'a> {
+struct Actor<'a> {
     domain: &'a str,
     comm: Option<&'a str>,
-    kinds: Vec<&'a Kind>,
+    groups: Vec<&'a RecordGroup>,
 }
 
 /// How many places are named that ask for something; `perfsec coverage --list` has them all.
 const PLACES: usize = 3;
 
-/// How many kinds of records are named that are not about perf.
-const OTHERS: usize = 8;
+/// How many groups of records are named that are not about perf.
+const UNRELATED: usize = 8;
 
 /// Explains what is about perf in a log, program by program.
 #[must_use]
-pub fn log(log: &Log, knowledge: &Knowledge) -> Explained {
-    let Sorted { about, unsaid, others } = Sorted::of(log, knowledge);
-    let mut parties: Vec<Party<'_>> = Vec::new();
+pub fn log(log: &Log, knowledge: &Knowledge) -> LogExplanation {
+    let Triage { about_perf, undetermined, unrelated } = Triage::of(log, knowledge);
+    let mut actors: Vec<Actor<'_>> = Vec::new();
     let mut places = HashMap::new();
-    for kind in about {
-        let (domain, comm) = (kind.denial.source.short(), kind.denial.comm.as_deref());
+    for group in about_perf {
+        let (domain, comm) = (group.denial.source.short(), group.denial.comm.as_deref());
         let place = *places.entry((domain, comm)).or_insert_with(|| {
-            parties.push(Party { domain, comm, kinds: Vec::new() });
-            parties.len() - 1
+            actors.push(Actor { domain, comm, groups: Vec::new() });
+            actors.len() - 1
         });
-        parties[place].kinds.push(kind);
+        actors[place].groups.push(group);
     }
     let mut text = String::new();
     let mut records = 0;
-    for party in &parties {
-        records += party.kinds.iter().map(|kind| kind.count).sum::<usize>();
-        explain(&mut text, party, knowledge);
+    for actor in &actors {
+        records += actor.groups.iter().map(|group| group.count).sum::<usize>();
+        explain(&mut text, actor, knowledge);
         text.push('\n');
     }
-    passed_over(&mut text, log, &others, &unsaid);
+    passed_over(&mut text, log, &unrelated, &undetermined);
     let text = match text.trim_end() {
         "" => String::new(),
         text => format!("{text}\n"),
     };
-    Explained { text, records }
+    LogExplanation { text, records }
 }
 
 /// The records of a log, by whether they are about perf.
 #[derive(Debug, Default)]
-pub struct Sorted<'a> {
+pub struct Triage<'a> {
     /// They are, as far as one can see from them and their system call.
-    pub about: Vec<&'a Kind>,
+    pub about_perf: Vec<&'a RecordGroup>,
     /// They may not be: other parts of the kernel ask for these capabilities too, and no SYSCALL record says
     /// which asked.
-    pub unsaid: Vec<&'a Kind>,
+    pub undetermined: Vec<&'a RecordGroup>,
     /// They are not.
-    pub others: Vec<&'a Kind>,
+    pub unrelated: Vec<&'a RecordGroup>,
 }
 
 /// How the programs are called that are perf, or of its kin.
 const PERF: &str = "perf";
 
-impl<'a> Sorted<'a> {
+impl<'a> Triage<'a> {
     /// Sorts a log's records.
     #[must_use]
     pub fn of(log: &'a Log, knowledge: &Knowledge) -> Self {
-        let of_perf: Vec<&Kind> = log
-            .kinds
+        let of_perf: Vec<&RecordGroup> = log
+            .groups
             .iter()
-            .filter(|kind| {
-                kind.denial.class == "perf_event" || kind.denial.has_capability("perfmon")
+            .filter(|group| {
+                group.denial.class == "perf_event" || group.denial.has_capability("perfmon")
             })
             .collect();
         let mut this = Self::default();
-        for kind in &log.kinds {
-            let known = kind.denial.permissions.iter().any(|name| fits(kind, name, knowledge));
-            let perfmon = kind.denial.has_capability("perfmon");
+        for group in &log.groups {
+            let known = group.denial.permissions.iter().any(|name| fits(group, name, knowledge));
+            let perfmon = group.denial.has_capability("perfmon");
             if !known {
-                this.others.push(kind);
-            } else if perfmon || !is_capability(&kind.denial.class) || !kind.calls.is_empty() {
-                this.about.push(kind);
+                this.unrelated.push(group);
+            } else if perfmon || !is_capability(&group.denial.class) || !group.calls.is_empty() {
+                this.about_perf.push(group);
             } else {
-                let comm = kind.denial.comm.as_deref().unwrap_or_default();
+                let comm = group.denial.comm.as_deref().unwrap_or_default();
                 let is_perf = comm.starts_with(PERF);
-                match is_perf || of_perf.iter().any(|other| one_process(kind, other)) {
-                    true => this.about.push(kind),
-                    false => this.unsaid.push(kind),
+                match is_perf || of_perf.iter().any(|other| one_process(group, other)) {
+                    true => this.about_perf.push(group),
+                    false => this.undetermined.push(group),
                 }
             }
         }
@@ -110,60 +110,60 @@ impl<'a> Sorted<'a> {
     }
 }
 
-/// Whether two kinds of records have a process in common.
-fn one_process(one: &Kind, other: &Kind) -> bool {
+/// Whether two groups of records have a process in common.
+fn one_process(one: &RecordGroup, other: &RecordGroup) -> bool {
     one.denial.comm == other.denial.comm
         && one.denial.source == other.denial.source
         && (one.pids.is_empty() && other.pids.is_empty() || !one.pids.is_disjoint(&other.pids))
 }
 
 /// Whether a permission can be about perf in the system calls that are known.
-fn fits(kind: &Kind, name: &str, knowledge: &Knowledge) -> bool {
-    let denial = &kind.denial;
+fn fits(group: &RecordGroup, name: &str, knowledge: &Knowledge) -> bool {
+    let denial = &group.denial;
     let Some(permission) = knowledge.permission(&denial.class, name) else { return false };
-    let within = |only: &[String]| kind.calls.iter().any(|call| only.contains(&call.name));
+    let within = |only: &[String]| group.calls.iter().any(|call| only.contains(&call.name));
     let fits = permission.only_in.is_empty() || within(&permission.only_in);
     let path = permission.only_path.is_none() || permission.only_path == denial.path;
     // Other parts of the kernel ask for these capabilities too.
     let elsewhere = permission.capability.is_some()
         && permission.name != "perfmon"
-        && !kind.calls.is_empty()
-        && !kind.calls.iter().any(|call| knowledge.is_of_perf(&call.name));
+        && !group.calls.is_empty()
+        && !group.calls.iter().any(|call| knowledge.is_of_perf(&call.name));
     fits && path && !elsewhere
 }
 
-fn explain(out: &mut String, party: &Party<'_>, knowledge: &Knowledge) {
-    let (domain, comm) = (party.domain, party.comm.unwrap_or("a program"));
-    let kinds = party.kinds.as_slice();
-    paragraph(out, 0, &format!("{comm} in {domain}: {}", outcome(kinds)));
+fn explain(out: &mut String, actor: &Actor<'_>, knowledge: &Knowledge) {
+    let (domain, comm) = (actor.domain, actor.comm.unwrap_or("a program"));
+    let groups = actor.groups.as_slice();
+    paragraph(out, 0, &format!("{comm} in {domain}: {}", outcome(groups)));
     let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut items: Vec<(&Kind, &str)> = Vec::new();
-    for kind in kinds {
-        for name in &kind.denial.permissions {
-            let key = (kind.denial.class.as_str(), name.as_str());
+    let mut items: Vec<(&RecordGroup, &str)> = Vec::new();
+    for group in groups {
+        for name in &group.denial.permissions {
+            let key = (group.denial.class.as_str(), name.as_str());
             if !seen.contains_key(&key) {
-                items.push((kind, name));
+                items.push((group, name));
             }
-            *seen.entry(key).or_default() += kind.count;
+            *seen.entry(key).or_default() += group.count;
         }
     }
-    for (kind, name) in items {
-        let class = kind.denial.class.as_str();
+    for (group, name) in items {
+        let class = group.denial.class.as_str();
         let number = seen.get(&(class, name)).copied().unwrap_or_default();
-        let alike = kinds
+        let alike = groups
             .iter()
             .filter(|other| other.denial.class == class && other.denial.permissions.contains(name));
-        let calls: Vec<&Call> = alike.flat_map(|other| &other.calls).collect();
-        item(out, kind, name, number, &calls, knowledge);
+        let calls: Vec<&AuditedCall> = alike.flat_map(|other| &other.calls).collect();
+        item(out, group, name, number, &calls, knowledge);
     }
-    let missing = missing::missing(kinds);
+    let missing = missing::missing_records(groups);
     for note in &missing.notes {
         paragraph(out, 2, note);
         if missing.reasons && note.ends_with(':') {
             reasons(out, 4);
         }
     }
-    least(out, kinds, knowledge);
+    least(out, groups, knowledge);
 }
 
 /// Lists the three reasons for which a record is missing.
@@ -175,12 +175,12 @@ pub(super) fn reasons(out: &mut String, indent: usize) {
 }
 
 /// What came of it, for all records together.
-fn outcome(kinds: &[&Kind]) -> String {
-    let has = |test: fn(&Kind) -> bool| kinds.iter().any(|kind| test(kind));
-    let granted = has(|kind| kind.denial.granted);
-    let refused = has(|kind| !kind.denial.granted && kind.denial.permissive == Some(false));
-    let let_through = has(|kind| !kind.denial.granted && kind.denial.permissive == Some(true));
-    let unsaid = has(|kind| !kind.denial.granted && kind.denial.permissive.is_none());
+fn outcome(groups: &[&RecordGroup]) -> String {
+    let has = |test: fn(&RecordGroup) -> bool| groups.iter().any(|group| test(group));
+    let granted = has(|group| group.denial.granted);
+    let refused = has(|group| !group.denial.granted && group.denial.permissive == Some(false));
+    let let_through = has(|group| !group.denial.granted && group.denial.permissive == Some(true));
+    let unsaid = has(|group| !group.denial.granted && group.denial.permissive.is_none());
     let mut words = Vec::new();
     if refused {
         words.push("SELinux refused (permissive=0)");
@@ -200,13 +200,13 @@ fn outcome(kinds: &[&Kind]) -> String {
 /// One permission.
 fn item(
     out: &mut String,
-    kind: &Kind,
+    group: &RecordGroup,
     name: &str,
     number: usize,
-    calls: &[&Call],
+    calls: &[&AuditedCall],
     knowledge: &Knowledge,
 ) {
-    let class = &kind.denial.class;
+    let class = &group.denial.class;
     let times = if number > 1 { format!(", {}", counted(number, "record")) } else { String::new() };
     let Some(permission) = knowledge.permission(class, name) else {
         paragraph(out, 2, &format!("{class} {{ {name} }}{times}: perfsec knows nothing about it"));
@@ -219,22 +219,22 @@ fn item(
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
     let places = knowledge.places(permission, &names);
     paragraph(out, 4, &format!("asked by {}", asked_in(permission, &places, knowledge, &names)));
-    let failed = calls.iter().filter(|call| call.outcome != Outcome::Success);
+    let failed = calls.iter().filter(|call| call.outcome != CallOutcome::Success);
     let mut ends: Vec<_> = failed.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
     match permission.refused.as_deref() {
         _ if !ends.is_empty() => paragraph(out, 4, &ends.join(", ")),
-        Some(errno) if kind.denial.refused() && calls.is_empty() => {
+        Some(errno) if group.denial.refused() && calls.is_empty() => {
             paragraph(out, 4, &format!("the call fails with {errno}"));
         }
         _ => {}
     }
-    if let (Some(whose), true) = (&permission.target, kind.denial.source != kind.denial.target) {
-        let target = kind.denial.target.short();
+    if let (Some(whose), true) = (&permission.target, group.denial.source != group.denial.target) {
+        let target = group.denial.target.short();
         paragraph(out, 4, &format!("its target {target} is {whose}"));
     }
-    if kind.denial.source.invalid || kind.denial.target.invalid {
+    if group.denial.source.invalid || group.denial.target.invalid {
         paragraph(
             out,
             4,
@@ -283,19 +283,19 @@ pub(super) fn asked_in(
 }
 
 /// The least privilege that would allow it.
-fn least(out: &mut String, kinds: &[&Kind], knowledge: &Knowledge) {
-    let rules = Rules::of(kinds.iter().map(|kind| &kind.denial));
+fn least(out: &mut String, groups: &[&RecordGroup], knowledge: &Knowledge) {
+    let rules = Rules::from_denials(groups.iter().map(|group| &group.denial));
     if !rules.is_empty() {
         out.push_str("  least privilege (`perfsec allow` writes the module):\n");
         lines(out, 4, &rules);
     }
-    for left in &rules.left {
-        paragraph(out, 2, &format!("no rule can allow it: {}", left.why));
+    for record in &rules.unused {
+        paragraph(out, 2, &format!("no rule can allow it: {}", record.why));
     }
     let mut told = Vec::new();
-    for kind in kinds.iter().filter(|kind| !kind.denial.granted) {
-        for name in &kind.denial.permissions {
-            let permission = knowledge.permission(&kind.denial.class, name);
+    for group in groups.iter().filter(|group| !group.denial.granted) {
+        for name in &group.denial.permissions {
+            let permission = knowledge.permission(&group.denial.class, name);
             let Some(instead) = permission.and_then(|one| one.instead.as_deref()) else { continue };
             if !told.contains(&instead) && name != "sys_admin" {
                 told.push(instead);
@@ -318,13 +318,14 @@ pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
     for (scope, rule) in admin {
         let domain = &scope.source;
         let reasons = rules.sys_admin.get(domain);
-        if reasons.is_some_and(|reasons| reasons.iter().all(|one| *one == Admin::OnItsOwn)) {
+        if reasons.is_some_and(|reasons| reasons.iter().all(|one| *one == SysAdminReason::OnItsOwn))
+        {
             let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
-            paragraph(out, indent, why(Admin::OnItsOwn));
+            paragraph(out, indent, why(SysAdminReason::OnItsOwn));
             continue;
         }
-        let perfmon = Scope { class: "capability2".to_owned(), ..scope.clone() };
-        if !rules.allow(&perfmon, "perfmon") {
+        let perfmon = RuleScope { class: "capability2".to_owned(), ..scope.clone() };
+        if !rules.allows(&perfmon, "perfmon") {
             let _ = writeln!(out, "{:indent$}allow {domain} self:capability2 perfmon;", "");
         }
         paragraph(
@@ -338,20 +339,26 @@ pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
 }
 
 /// What was not explained.
-fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) {
-    let unsaid: usize = unsaid.iter().map(|kind| kind.count).sum();
-    if unsaid > 0 {
-        let are = if unsaid == 1 { "record of a capability" } else { "records of capabilities" };
+fn passed_over(
+    out: &mut String,
+    log: &Log,
+    unrelated: &[&RecordGroup],
+    undetermined: &[&RecordGroup],
+) {
+    let undetermined: usize = undetermined.iter().map(|group| group.count).sum();
+    if undetermined > 0 {
+        let are =
+            if undetermined == 1 { "record of a capability" } else { "records of capabilities" };
         paragraph(
             out,
             0,
             &format!(
-                "passed over: {unsaid} {are} that may not be about perf: no SYSCALL record says"
+                "passed over: {undetermined} {are} that may not be about perf: no SYSCALL record says"
             ),
         );
     }
-    for kind in others.iter().take(OTHERS) {
-        let denial = &kind.denial;
+    for group in unrelated.iter().take(UNRELATED) {
+        let denial = &group.denial;
         let names: Vec<_> = denial.permissions.iter().map(String::as_str).collect();
         let comm = denial.comm.as_deref().unwrap_or("a program");
         let line = format!(
@@ -359,13 +366,13 @@ fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) 
             denial.source.short(),
             denial.class,
             names.join(" "),
-            counted(kind.count, "record"),
+            counted(group.count, "record"),
         );
         paragraph(out, 0, &line);
     }
-    if others.len() > OTHERS {
-        let more = others.len() - OTHERS;
-        let are = if more == 1 { "kind of records is" } else { "kinds of records are" };
+    if unrelated.len() > UNRELATED {
+        let more = unrelated.len() - UNRELATED;
+        let are = if more == 1 { "group of records is" } else { "groups of records are" };
         let _ = writeln!(out, "and {more} more {are} not about perf");
     }
     if log.damaged > 0 {

@@ -1,6 +1,6 @@
 //! Why a record that one could expect is not in a log.
 
-use crate::audit::{Admin, Denial, Kind};
+use crate::audit::{Denial, RecordGroup, SysAdminReason};
 
 /// The three reasons for which the founding thread missed records, each with how to tell.
 pub(super) const REASONS: [&str; 3] = [
@@ -16,7 +16,7 @@ pub(super) const NEVER_EFFECTIVE: usize = 2;
 
 /// What records say about those that are not there.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Missing {
+pub(super) struct MissingRecords {
     /// What is missing, and what follows from it.
     pub(super) notes: Vec<&'static str>,
     /// Whether the three reasons are to be listed.
@@ -24,9 +24,9 @@ pub(super) struct Missing {
 }
 
 /// What the records of one program in one domain leave open.
-pub(super) fn missing(kinds: &[&Kind]) -> Missing {
+pub(super) fn missing_records(groups: &[&RecordGroup]) -> MissingRecords {
     let any = |test: &dyn Fn(&Denial) -> bool| {
-        kinds.iter().any(|kind| !kind.denial.granted && test(&kind.denial))
+        groups.iter().any(|group| !group.denial.granted && test(&group.denial))
     };
     let opens = |denial: &Denial| {
         let steps = ["open", "cpu", "kernel", "tracepoint"];
@@ -34,7 +34,7 @@ pub(super) fn missing(kinds: &[&Kind]) -> Missing {
     };
     let perfmon = any(&|denial| denial.has_capability("perfmon"));
     let sys_admin = any(&|denial| denial.has_capability("sys_admin"));
-    let mut missing = Missing::default();
+    let mut missing = MissingRecords::default();
     if any(&|denial| opens(denial) && denial.refused()) {
         missing.notes.push(
             "The call ended where it was refused: what perf_event_open() asks after that ({ open }, then \
@@ -42,7 +42,7 @@ pub(super) fn missing(kinds: &[&Kind]) -> Missing {
         );
     }
     match (perfmon, sys_admin) {
-        (true, true) if any(&|denial| denial.admin == Admin::AfterPerfmon) => missing.notes.push(
+        (true, true) if any(&|denial| denial.sys_admin_reason == SysAdminReason::AfterPerfmon) => missing.notes.push(
             "Both CAP_PERFMON and CAP_SYS_ADMIN were denied: CAP_SYS_ADMIN is asked for only because \
              CAP_PERFMON was refused. Allow CAP_PERFMON alone, as perf-security.rst prefers.",
         ),
@@ -86,14 +86,14 @@ mod tests {
     use super::*;
     use crate::audit::Log;
 
-    fn kinds(records: &[(&str, &str, u8)]) -> Vec<Kind> {
+    fn groups(records: &[(&str, &str, u8)]) -> Vec<RecordGroup> {
         let lines: Vec<_> = records
             .iter()
             .map(|(permission, class, permissive)| {
                 format!("avc:  denied  {{ {permission} }} for  pid=1 comm=\"perf\" scontext=u:r:a_t tcontext=u:r:a_t tclass={class} permissive={permissive}\n")
             })
             .collect();
-        Log::read(lines.concat().as_bytes()).unwrap().kinds
+        Log::read(lines.concat().as_bytes()).unwrap().groups
     }
 
     #[rstest]
@@ -108,8 +108,8 @@ mod tests {
         #[case] begins: &str,
         #[case] reasons: bool,
     ) {
-        let kinds = kinds(records);
-        let missing = missing(&kinds.iter().collect::<Vec<_>>());
+        let groups = groups(records);
+        let missing = missing_records(&groups.iter().collect::<Vec<_>>());
         assert!(missing.notes.iter().any(|note| note.contains(begins)), "{missing:?}");
         assert_eq!(missing.reasons, reasons);
     }
@@ -122,8 +122,8 @@ mod tests {
         #[case] records: &[(&str, &str, u8)],
         #[case] fallback: bool,
     ) {
-        let kinds = kinds(records);
-        let missing = missing(&kinds.iter().collect::<Vec<_>>());
+        let groups = groups(records);
+        let missing = missing_records(&groups.iter().collect::<Vec<_>>());
         let told = missing.notes.iter().any(|note| note.contains("asked for only because"));
         assert_eq!(told, fallback, "{missing:?}");
     }
@@ -132,7 +132,7 @@ mod tests {
     #[case::all_there(&[("open", "perf_event", 1), ("perfmon", "capability2", 1)])]
     #[case::use_of_an_event(&[("read", "perf_event", 0), ("write", "perf_event", 0)])]
     fn of_a_whole_log_nothing_is_missing(#[case] records: &[(&str, &str, u8)]) {
-        let kinds = kinds(records);
-        assert_eq!(missing(&kinds.iter().collect::<Vec<_>>()), Missing::default());
+        let groups = groups(records);
+        assert_eq!(missing_records(&groups.iter().collect::<Vec<_>>()), MissingRecords::default());
     }
 }

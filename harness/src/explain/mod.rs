@@ -14,7 +14,7 @@ mod walk;
 
 pub use cell::cell;
 pub use knowledge::{Knowledge, KnowledgeError, Permission};
-pub use log::{Explained, Sorted, log};
+pub use log::{LogExplanation, Triage, log};
 pub use symptom::{Symptom, SymptomError};
 pub use text::wrapped;
-pub use walk::{Check, Open, Question};
+pub use walk::{EventWalk, WalkCheck, WalkQuestion};

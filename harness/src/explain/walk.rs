@@ -12,7 +12,7 @@ use crate::kernel::FixedIn;
 
 /// An event that somebody opens somewhere.
 #[derive(Clone, Copy, Debug)]
-pub struct Open<'a> {
+pub struct EventWalk<'a> {
     /// What is opened.
     pub call: &'a PerfEventOpen,
     /// `kernel.perf_event_paranoid`
@@ -23,9 +23,9 @@ pub struct Open<'a> {
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
+pub struct WalkCheck {
     /// What is asked.
-    pub question: Question,
+    pub question: WalkQuestion,
     /// The function that asks.
     pub function: &'static str,
     /// Why it asks.
@@ -38,7 +38,7 @@ pub struct Check {
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum WalkQuestion {
     /// `perf_event { NAME }`
     Hook(&'static str),
     /// `perfmon_capable()`: CAP_PERFMON, or else CAP_SYS_ADMIN.
@@ -58,17 +58,17 @@ const KILL: u32 = 5;
 
 /// perf: Require kernel access for text poke events (CVE-2026-98655)
 const TEXT_POKE: &str = "6.1.191, 6.12.113, 7.2.11";
-/// perf/core: Check kernel access when kernel callchains are requested
+/// perf/core: WalkCheck kernel access when kernel callchains are requested
 const CALLCHAIN: &str = "6.12.113, 7.2.11";
 /// perf: Revert to requiring CAP_SYS_ADMIN for uprobes (CVE-2025-38466)
 const UPROBE: &str = "5.10.240, 6.1.146, 6.12.39, 6.16";
 /// perf: Fix required permissions if sigtrap is requested
 const SIGTRAP: &str = "5.14";
 
-impl Open<'_> {
+impl EventWalk<'_> {
     /// Every question, up to the end, as if none were refused.
     #[must_use]
-    pub fn checks(&self) -> Vec<Check> {
+    pub fn checks(&self) -> Vec<WalkCheck> {
         let attr = &self.call.attr;
         let mut asked = Vec::new();
         let samples = |kind: SampleType| attr.sample_type.contains(&kind);
@@ -82,18 +82,22 @@ impl Open<'_> {
         let debian = self.kernel.distribution == Some("debian");
         if debian && self.level > 2 {
             asked.push(check(
-                Question::Capability(SYS_ADMIN),
+                WalkQuestion::Capability(SYS_ADMIN),
                 "perf_event_open",
                 "Debian's level 3 leaves perf_event_open() to CAP_SYS_ADMIN, and CAP_PERFMON does not count",
             ));
         }
-        asked.push(check(Question::Hook("open"), "perf_event_open", "every event needs { open }"));
+        asked.push(check(
+            WalkQuestion::Hook("open"),
+            "perf_event_open",
+            "every event needs { open }",
+        ));
         if let Some(because) = self.why_kernel() {
             self.kernel(&mut asked, "perf_event_open", because);
         }
         if attr.namespaces {
             asked.push(check(
-                Question::Perfmon,
+                WalkQuestion::Perfmon,
                 "perf_event_open",
                 "recording namespaces needs CAP_PERFMON at every level",
             ));
@@ -103,7 +107,7 @@ impl Open<'_> {
         }
         if samples(SampleType::RegsIntr) {
             asked.push(check(
-                Question::Lockdown,
+                WalkQuestion::Lockdown,
                 "perf_event_open",
                 "samples hold the registers as they were at the interrupt",
             ));
@@ -135,15 +139,15 @@ impl Open<'_> {
     }
 
     /// `perf_allow_kernel()`
-    fn kernel(&self, asked: &mut Vec<Check>, function: &'static str, because: &'static str) {
+    fn kernel(&self, asked: &mut Vec<WalkCheck>, function: &'static str, because: &'static str) {
         if self.level > 1 {
-            asked.push(check(Question::Perfmon, function, because));
+            asked.push(check(WalkQuestion::Perfmon, function, because));
         }
-        asked.push(check(Question::Hook("kernel"), function, because));
+        asked.push(check(WalkQuestion::Hook("kernel"), function, because));
     }
 
     /// What the event's PMU asks.
-    fn pmu(&self, asked: &mut Vec<Check>) {
+    fn pmu(&self, asked: &mut Vec<WalkCheck>) {
         let attr = &self.call.attr;
         let task = self.of_a_task();
         match &attr.event {
@@ -159,11 +163,11 @@ impl Open<'_> {
             Event::Kprobe(_) => {
                 let function = "perf_kprobe_event_init";
                 asked.push(check(
-                    Question::Perfmon,
+                    WalkQuestion::Perfmon,
                     function,
                     "a kprobe needs CAP_PERFMON at every level",
                 ));
-                asked.push(check(Question::Lockdown, function, "a kprobe is set"));
+                asked.push(check(WalkQuestion::Lockdown, function, "a kprobe is set"));
                 if attr.sample_type.contains(&SampleType::Raw) {
                     self.tracepoint(asked);
                 }
@@ -171,18 +175,18 @@ impl Open<'_> {
             Event::Uprobe => {
                 let (question, because) = match self.has(UPROBE) {
                     true => (
-                        Question::Capability(SYS_ADMIN),
+                        WalkQuestion::Capability(SYS_ADMIN),
                         "a uprobe needs CAP_SYS_ADMIN at every level, since CVE-2025-38466",
                     ),
-                    false => (Question::Perfmon, "a uprobe needs CAP_PERFMON at every level"),
+                    false => (WalkQuestion::Perfmon, "a uprobe needs CAP_PERFMON at every level"),
                 };
                 asked.push(check(question, "perf_uprobe_event_init", because));
             }
             Event::Breakpoint { address: Address::Kernel, .. } if !attr.exclude_kernel => {
-                asked.push(Check {
+                asked.push(WalkCheck {
                     refused: Errno::EPERM,
                     ..check(
-                        Question::Capability(SYS_ADMIN),
+                        WalkQuestion::Capability(SYS_ADMIN),
                         "hw_breakpoint_parse",
                         "a breakpoint on an address of the kernel needs CAP_SYS_ADMIN; CAP_PERFMON is not enough",
                     )
@@ -193,14 +197,14 @@ impl Open<'_> {
     }
 
     /// `perf_allow_tracepoint()`, whose errno is another than its neighbours'.
-    fn tracepoint(&self, asked: &mut Vec<Check>) {
+    fn tracepoint(&self, asked: &mut Vec<WalkCheck>) {
         let because = "the tracepoint's raw data is read, or functions are traced";
         let function = "perf_trace_event_perm";
         if self.level > -1 {
             let refused = Errno::EPERM;
-            asked.push(Check { refused, ..check(Question::Perfmon, function, because) });
+            asked.push(WalkCheck { refused, ..check(WalkQuestion::Perfmon, function, because) });
         }
-        asked.push(check(Question::Hook("tracepoint"), function, because));
+        asked.push(check(WalkQuestion::Hook("tracepoint"), function, because));
     }
 
     /// Whether it is attached to a task.
@@ -209,45 +213,45 @@ impl Open<'_> {
     }
 
     /// What is asked for the sake of those that are watched.
-    fn whom(&self, asked: &mut Vec<Check>) {
+    fn whom(&self, asked: &mut Vec<WalkCheck>) {
         if !self.of_a_task() {
             let because = "the event watches every task of a CPU, or a cgroup";
             if self.level > 0 {
-                asked.push(check(Question::Perfmon, "find_get_context", because));
+                asked.push(check(WalkQuestion::Perfmon, "find_get_context", because));
             }
-            asked.push(check(Question::Hook("cpu"), "find_get_context", because));
+            asked.push(check(WalkQuestion::Hook("cpu"), "find_get_context", because));
             return;
         }
         let function = if self.has(SIGTRAP) { "perf_check_permission" } else { "perf_event_open" };
-        asked.push(Check {
+        asked.push(WalkCheck {
             goes_on: true,
             ..check(
-                Question::Perfmon,
+                WalkQuestion::Perfmon,
                 function,
                 "with CAP_PERFMON any process may be watched; without it ptrace access decides, which one \
                  always has to oneself",
             )
         });
         if self.call.attr.sigtrap && self.has(SIGTRAP) {
-            asked.push(Check {
+            asked.push(WalkCheck {
                 goes_on: true,
                 ..check(
-                    Question::Capability(KILL),
+                    WalkQuestion::Capability(KILL),
                     function,
                     "the event sends signals (attr.sigtrap)",
                 )
             });
         }
         asked.push(check(
-            Question::Ptrace,
+            WalkQuestion::Ptrace,
             function,
             "the process that is watched must be one that may be traced",
         ));
     }
 }
 
-fn check(question: Question, function: &'static str, because: &'static str) -> Check {
-    Check { question, function, because, refused: Errno::EACCES, goes_on: false }
+fn check(question: WalkQuestion, function: &'static str, because: &'static str) -> WalkCheck {
+    WalkCheck { question, function, because, refused: Errno::EACCES, goes_on: false }
 }
 
 /// Whether the effective mask of a branch stack has the kernel or the hypervisor (`perf_copy_attr()`).

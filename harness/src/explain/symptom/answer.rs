@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use perfsec_wire::attr::{Address, Event, Hardware, PerfEventAttr, SampleType};
 use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
 
-use super::words::{Symptom, Tool};
+use super::words::{PerfTool, Symptom};
 use crate::case::Circumstances;
 use crate::errno::Errno;
 use crate::explain::text::paragraph;
-use crate::explain::walk::{Check, Open, Question};
+use crate::explain::walk::{EventWalk, WalkCheck, WalkQuestion};
 use crate::grant::cap_name;
 use crate::kernel::KernelVersion;
 
@@ -29,13 +29,13 @@ const DEBIANS_LEVEL: i32 = 3;
 
 /// Who opens the event.
 #[derive(Clone, Debug)]
-struct Holder {
+struct Privileges {
     capabilities: BTreeSet<u32>,
     all: bool,
     lacks: BTreeSet<u32>,
 }
 
-impl Holder {
+impl Privileges {
     fn of(capabilities: &[u32]) -> Self {
         let capabilities = capabilities.iter().copied().collect();
         Self { capabilities, all: false, lacks: BTreeSet::new() }
@@ -58,7 +58,7 @@ impl Symptom {
         let level = self.level.unwrap_or(default);
         paragraph(&mut out, 0, &format!("understood: {}", self.understood(level)));
         out.push('\n');
-        if self.tool == Some(Tool::Probe) {
+        if self.tool == Some(PerfTool::Probe) {
             paragraph(&mut out, 0, PROBE);
             return out;
         }
@@ -113,7 +113,7 @@ impl Symptom {
                 words.push(text);
             }
         };
-        add(self.tool.is_some(), self.tool.map_or("", Tool::name).to_owned());
+        add(self.tool.is_some(), self.tool.map_or("", PerfTool::name).to_owned());
         add(self.cgroup, "a cgroup (-G), on every CPU".to_owned());
         add(self.whole_system() && !self.cgroup, "every task of a CPU (-a)".to_owned());
         if self.other_process {
@@ -189,18 +189,18 @@ impl Symptom {
 
     fn whole_system(&self) -> bool {
         // Both watch everything when they are given nothing to watch.
-        let top = self.tool == Some(Tool::Top) && !self.other_process;
-        let trace = self.tool == Some(Tool::Trace) && !self.other_process && !self.command;
+        let top = self.tool == Some(PerfTool::Top) && !self.other_process;
+        let trace = self.tool == Some(PerfTool::Trace) && !self.other_process && !self.command;
         self.system_wide || self.cgroup || top || trace
     }
 
-    fn holder(&self) -> Holder {
+    fn holder(&self) -> Privileges {
         // capable() asks about the initial user namespace, where a container's root may be nobody.
         if self.userns || self.no_capabilities {
-            return Holder::of(&[]);
+            return Privileges::of(&[]);
         }
         let all = self.root == Some(true) && self.capabilities.is_empty() && !self.container;
-        Holder { capabilities: self.capabilities.clone(), all, lacks: self.lacks.clone() }
+        Privileges { capabilities: self.capabilities.clone(), all, lacks: self.lacks.clone() }
     }
 
     /// The event that the tool opens first.
@@ -214,13 +214,13 @@ impl Symptom {
         };
         let event = match (&self.event, self.tool) {
             (Some(named), _) => named.clone(),
-            (None, Some(Tool::Trace)) => {
+            (None, Some(PerfTool::Trace)) => {
                 let (category, name) = ("raw_syscalls".to_owned(), "sys_enter".to_owned());
                 Event::Tracepoint { category, name }
             }
             (None, _) => attr.event.clone(),
         };
-        let samples = !matches!(self.tool, Some(Tool::Stat) | None);
+        let samples = !matches!(self.tool, Some(PerfTool::Stat) | None);
         if samples && matches!(event, Event::Tracepoint { .. } | Event::Kprobe(_)) {
             attr.sample_type.push(SampleType::Raw);
         }
@@ -239,21 +239,26 @@ impl Symptom {
     }
 
     /// The first check that refuses, under ordinary permissions.
-    fn refusal(&self, holder: &Holder, kernel: &Circumstances<'_>, level: i32) -> Option<Check> {
+    fn refusal(
+        &self,
+        holder: &Privileges,
+        kernel: &Circumstances<'_>,
+        level: i32,
+    ) -> Option<WalkCheck> {
         let call = self.call();
-        let open = Open { call: &call, level, kernel: *kernel };
+        let open = EventWalk { call: &call, level, kernel: *kernel };
         let mut watched = false;
         open.checks().into_iter().find(|check| {
             let granted = match check.question {
-                Question::Hook(_) | Question::Lockdown => true,
-                Question::Perfmon => holder.has(PERFMON) || holder.has(SYS_ADMIN),
-                Question::Capability(number) => holder.has(number),
-                Question::Ptrace => {
+                WalkQuestion::Hook(_) | WalkQuestion::Lockdown => true,
+                WalkQuestion::Perfmon => holder.has(PERFMON) || holder.has(SYS_ADMIN),
+                WalkQuestion::Capability(number) => holder.has(number),
+                WalkQuestion::Ptrace => {
                     watched || !self.other_process || self.own || holder.has(SYS_PTRACE)
                 }
             };
             // What ptrace would decide is not asked when this is granted.
-            watched = check.goes_on && check.question == Question::Perfmon && granted;
+            watched = check.goes_on && check.question == WalkQuestion::Perfmon && granted;
             !granted && !check.goes_on
         })
     }
@@ -265,16 +270,16 @@ impl Symptom {
             return;
         };
         let says = match check.question {
-            Question::Perfmon => {
+            WalkQuestion::Perfmon => {
                 "CAP_PERFMON, then for CAP_SYS_ADMIN, and the process holds neither".to_owned()
             }
-            Question::Capability(number) => {
+            WalkQuestion::Capability(number) => {
                 format!("{}, which the process does not hold", upper(number))
             }
-            Question::Ptrace => {
+            WalkQuestion::Ptrace => {
                 "ptrace access to a process of another user, for want of CAP_PERFMON".to_owned()
             }
-            Question::Hook(_) | Question::Lockdown => "SELinux".to_owned(),
+            WalkQuestion::Hook(_) | WalkQuestion::Lockdown => "SELinux".to_owned(),
         };
         let function = check.function;
         paragraph(
@@ -301,9 +306,9 @@ impl Symptom {
             && !self.whole_system()
             && counter
             && !self.kernel_side
-            && matches!(self.tool, Some(Tool::Stat | Tool::Record));
+            && matches!(self.tool, Some(PerfTool::Stat | PerfTool::Record));
         if falls_back && self.errno != Some(Errno::EPERM) {
-            let tool = self.tool.map_or("perf", Tool::name);
+            let tool = self.tool.map_or("perf", PerfTool::name);
             let mut again = self.clone();
             again.user_side = true;
             let ends = match again.refusal(&holder, kernel, level) {
@@ -329,7 +334,13 @@ impl Symptom {
         }
     }
 
-    fn allowed(&self, out: &mut String, holder: &Holder, kernel: &Circumstances<'_>, level: i32) {
+    fn allowed(
+        &self,
+        out: &mut String,
+        holder: &Privileges,
+        kernel: &Circumstances<'_>,
+        level: i32,
+    ) {
         paragraph(out, 0, "The level and the capabilities allow it.");
         if self.mode != Some(perfsec_wire::Mode::Permissive) {
             paragraph(out, 0, SELINUX_REFUSES);
@@ -340,7 +351,7 @@ impl Symptom {
         if let Some(errno) = self.errno {
             paragraph(out, 0, other_errno(errno));
         }
-        let (least, nobody) = (Holder::of(&[PERFMON]), Holder::of(&[]));
+        let (least, nobody) = (Privileges::of(&[PERFMON]), Privileges::of(&[]));
         let more = holder.all || holder.has(SYS_ADMIN);
         if self.refusal(&nobody, kernel, level).is_none() {
             paragraph(out, 0, "No capability is needed at this level.");
@@ -350,10 +361,10 @@ impl Symptom {
     }
 
     /// The least that would allow it: a capability, or a level without any.
-    fn ways(&self, kernel: &Circumstances<'_>, level: i32) -> Vec<Way> {
-        let free = |holder: &Holder, level: i32| self.refusal(holder, kernel, level).is_none();
-        let lower = |holder: &Holder| self.highest(holder, kernel, level);
-        let nobody = Holder::of(&[]);
+    fn ways(&self, kernel: &Circumstances<'_>, level: i32) -> Vec<Remedy> {
+        let free = |holder: &Privileges, level: i32| self.refusal(holder, kernel, level).is_none();
+        let lower = |holder: &Privileges| self.highest(holder, kernel, level);
+        let nobody = Privileges::of(&[]);
         let on_host = if self.container { " on the host" } else { "" };
         let sysctl = |level: i32| format!("`sysctl kernel.perf_event_paranoid={level}`{on_host}");
         let given = |capability: u32| {
@@ -374,15 +385,16 @@ impl Symptom {
         };
         let capability = [PERFMON, SYS_ADMIN]
             .into_iter()
-            .find(|capability| free(&Holder::of(&[*capability]), level))
+            .find(|capability| free(&Privileges::of(&[*capability]), level))
             .filter(|_| !self.userns);
         let mut ways = Vec::new();
-        let mut add = |text: String, capability: Option<u32>| ways.push(Way { text, capability });
+        let mut add =
+            |text: String, capability: Option<u32>| ways.push(Remedy { text, capability });
         if capability == Some(PERFMON) {
             add(given(PERFMON), Some(PERFMON));
         }
         if let Some(highest) =
-            lower(&Holder::of(&[PERFMON])).filter(|_| capability == Some(SYS_ADMIN))
+            lower(&Privileges::of(&[PERFMON])).filter(|_| capability == Some(SYS_ADMIN))
             && Some(highest) != lower(&nobody)
         {
             add(format!("{} and {}", sysctl(highest), given(PERFMON)), Some(PERFMON));
@@ -399,20 +411,20 @@ impl Symptom {
         }
         if ways.is_empty() {
             let text = "to run it outside of the container".to_owned();
-            ways.push(Way { text, capability: None });
+            ways.push(Remedy { text, capability: None });
         }
         ways
     }
 
     /// The highest level below this one at which the holder may.
-    fn highest(&self, holder: &Holder, kernel: &Circumstances<'_>, level: i32) -> Option<i32> {
+    fn highest(&self, holder: &Privileges, kernel: &Circumstances<'_>, level: i32) -> Option<i32> {
         (-1..level).rev().find(|lower| self.refusal(holder, kernel, *lower).is_none())
     }
 
     /// The capabilities that SELinux is asked for: of those that are held, or else advised.
     fn rules(&self, kernel: &Circumstances<'_>, level: i32) -> BTreeSet<(u32, bool)> {
         let call = self.call();
-        let checks = Open { call: &call, level, kernel: *kernel }.checks();
+        let checks = EventWalk { call: &call, level, kernel: *kernel }.checks();
         let holder = self.holder();
         if self.refusal(&holder, kernel, level).is_some() {
             let ways = self.ways(kernel, level);
@@ -422,12 +434,16 @@ impl Symptom {
         let mut watched = false;
         for check in checks {
             let capability = match check.question {
-                Question::Perfmon => [PERFMON, SYS_ADMIN].into_iter().find(|cap| holder.has(*cap)),
-                Question::Capability(number) => Some(number).filter(|cap| holder.has(*cap)),
-                Question::Ptrace if self.other_process && !self.own && !watched => Some(SYS_PTRACE),
+                WalkQuestion::Perfmon => {
+                    [PERFMON, SYS_ADMIN].into_iter().find(|cap| holder.has(*cap))
+                }
+                WalkQuestion::Capability(number) => Some(number).filter(|cap| holder.has(*cap)),
+                WalkQuestion::Ptrace if self.other_process && !self.own && !watched => {
+                    Some(SYS_PTRACE)
+                }
                 _ => None,
             };
-            watched |= check.question == Question::Perfmon && capability.is_some();
+            watched |= check.question == WalkQuestion::Perfmon && capability.is_some();
             used.extend(capability.map(|capability| (capability, false)));
         }
         used
@@ -438,9 +454,9 @@ impl Symptom {
         let call = self.call();
         // Hooks do not depend on the level.
         let kernel = Circumstances { version, distribution: None, config: None };
-        let checks = Open { call: &call, level: DEFAULT_LEVEL, kernel }.checks();
+        let checks = EventWalk { call: &call, level: DEFAULT_LEVEL, kernel }.checks();
         let hooks = checks.iter().filter_map(|check| match check.question {
-            Question::Hook(name) => Some(name),
+            WalkQuestion::Hook(name) => Some(name),
             _ => None,
         });
         // perf enables its events and reads them, or the buffer that it maps.
@@ -483,7 +499,7 @@ impl Symptom {
 }
 
 /// A way to be allowed.
-struct Way {
+struct Remedy {
     text: String,
     capability: Option<u32>,
 }

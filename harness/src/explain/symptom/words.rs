@@ -14,7 +14,7 @@ use crate::printable::printable_line;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Symptom {
     /// What of perf is run.
-    pub tool: Option<Tool>,
+    pub tool: Option<PerfTool>,
     /// Every task of every CPU: `-a`.
     pub system_wide: bool,
     /// A cgroup: `-G`, which is opened on every CPU.
@@ -71,7 +71,7 @@ pub struct Symptom {
 
 /// A part of perf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
+pub enum PerfTool {
     /// `perf stat`
     Stat,
     /// `perf record`
@@ -116,7 +116,7 @@ pub enum SymptomError {
 /// How much of a word that was not understood is shown.
 const SHOWN: usize = 40;
 
-impl Tool {
+impl PerfTool {
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -198,7 +198,7 @@ impl Symptom {
         }
     }
 
-    fn tool(&mut self, tool: Tool) {
+    fn tool(&mut self, tool: PerfTool) {
         match self.tool {
             Some(known) if known != tool => {
                 self.refuse(&format!("{} and {} at once", known.name(), tool.name()));
@@ -222,11 +222,11 @@ impl Symptom {
         let lower = word.trim_end_matches(['.', ':', '?', '!']).to_lowercase();
         let next = after.first().copied().unwrap_or_default();
         match lower.as_str() {
-            "stat" => self.tool(Tool::Stat),
-            "record" => self.tool(Tool::Record),
-            "top" => self.tool(Tool::Top),
-            "trace" => self.tool(Tool::Trace),
-            "probe" => self.tool(Tool::Probe),
+            "stat" => self.tool(PerfTool::Stat),
+            "record" => self.tool(PerfTool::Record),
+            "top" => self.tool(PerfTool::Top),
+            "trace" => self.tool(PerfTool::Trace),
+            "probe" => self.tool(PerfTool::Probe),
             "perf" => {
                 let follows = next.chars().next().is_some_and(char::is_alphabetic);
                 let known = ["stat", "record", "top", "trace", "probe"].contains(&next);
@@ -299,8 +299,8 @@ impl Symptom {
             None => (word, None),
         };
         let next = after.first().copied().unwrap_or_default();
-        let samples = matches!(self.tool, Some(Tool::Record | Tool::Top));
-        let stat = self.tool == Some(Tool::Stat);
+        let samples = matches!(self.tool, Some(PerfTool::Record | PerfTool::Top));
+        let stat = self.tool == Some(PerfTool::Stat);
         // A value of its own, unless it stands after `=`.
         let numbers = || match value {
             Some(_) => 0,
@@ -551,10 +551,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("perf stat as user with cap_perfmon, paranoid 3", Symptom { tool: Some(Tool::Stat), root: Some(false), level: Some(3), ..caps(&[38]) })]
-    #[case("perf stat -a", Symptom { tool: Some(Tool::Stat), system_wide: true, ..Symptom::default() })]
-    #[case("EACCES from perf record -g -p 1234", Symptom { tool: Some(Tool::Record), callchains: true, other_process: true, errno: Some(Errno::EACCES), ..Symptom::default() })]
-    #[case("CAP_SYS_ADMIN+ep perf top", Symptom { tool: Some(Tool::Top), ..caps(&[21]) })]
+    #[case("perf stat as user with cap_perfmon, paranoid 3", Symptom { tool: Some(PerfTool::Stat), root: Some(false), level: Some(3), ..caps(&[38]) })]
+    #[case("perf stat -a", Symptom { tool: Some(PerfTool::Stat), system_wide: true, ..Symptom::default() })]
+    #[case("EACCES from perf record -g -p 1234", Symptom { tool: Some(PerfTool::Record), callchains: true, other_process: true, errno: Some(Errno::EACCES), ..Symptom::default() })]
+    #[case("CAP_SYS_ADMIN+ep perf top", Symptom { tool: Some(PerfTool::Top), ..caps(&[21]) })]
     #[case("perfmon+sys_admin", caps(&[38, 21]))]
     #[case("cap_sys_ptrace,cap_syslog,cap_perfmon=ep", caps(&[19, 34, 38]))]
     #[case("cap_bpf and cap_sys_ptrace+eip", caps(&[39, 19]))]
@@ -564,8 +564,8 @@ mod tests {
     #[case("perf_event_paranoid is -1", Symptom { level: Some(-1), ..Symptom::default() })]
     #[case("kernel.perf_event_paranoid = 2, root", Symptom { level: Some(2), root: Some(true), ..Symptom::default() })]
     #[case("paranoid=0 on debian", Symptom { level: Some(0), distribution: Some("debian".to_owned()), ..Symptom::default() })]
-    #[case("perf record -e sched:sched_switch in user_t, enforcing", Symptom { tool: Some(Tool::Record), event: Some(Event::Tracepoint { category: "sched".to_owned(), name: "sched_switch".to_owned() }), sides: Some((false, false)), domain: Some("user_t".to_owned()), mode: Some(Mode::Enforcing), ..Symptom::default() })]
-    #[case("perf stat -e cycles:u under staff_u:staff_r:staff_t:s0", Symptom { tool: Some(Tool::Stat), user_side: true, event: Some(Event::Hardware(Hardware::CpuCycles)), sides: Some((true, false)), domain: Some("staff_t".to_owned()), ..Symptom::default() })]
+    #[case("perf record -e sched:sched_switch in user_t, enforcing", Symptom { tool: Some(PerfTool::Record), event: Some(Event::Tracepoint { category: "sched".to_owned(), name: "sched_switch".to_owned() }), sides: Some((false, false)), domain: Some("user_t".to_owned()), mode: Some(Mode::Enforcing), ..Symptom::default() })]
+    #[case("perf stat -e cycles:u under staff_u:staff_r:staff_t:s0", Symptom { tool: Some(PerfTool::Stat), user_side: true, event: Some(Event::Hardware(Hardware::CpuCycles)), sides: Some((true, false)), domain: Some("staff_t".to_owned()), ..Symptom::default() })]
     #[case("as root in a container", Symptom { root: Some(true), container: true, ..Symptom::default() })]
     fn words_are_understood_in_any_order(#[case] text: &str, #[case] symptom: Symptom) {
         assert_eq!(Symptom::read(text), Ok(symptom));
