@@ -1,4 +1,4 @@
-//! The AVC records of a run's cells.
+//! Collects the AVC records of a run's cells.
 
 use perfsec_wire::observation::Effect;
 
@@ -14,26 +14,26 @@ const SYS_ADMIN: u32 = 21;
 /// CAP_PERFMON
 const PERFMON: u32 = 38;
 
-/// What has been asked in one system call.
+/// The checks in one system call so far.
 #[derive(Debug, Default)]
 pub struct CheckHistory {
-    /// The last two checks of capabilities that are logged.
+    /// The last two audited capability checks, the latest last.
     checks: [Option<CapLine>; 2],
-    /// SELinux refused CAP_PERFMON and logged it.
+    /// SELinux refused CAP_PERFMON and logged that.
     perfmon: bool,
 }
 
 impl CheckHistory {
-    /// A capability was asked for.
-    pub fn capability(&mut self, line: CapLine) {
+    /// Adds a capability check.
+    pub fn add_check(&mut self, line: CapLine) {
         if !line.unaudited {
             self.checks = [self.checks[1], Some(line)];
         }
     }
 
-    /// A record came: it says from now on why CAP_SYS_ADMIN was asked for.
+    /// Adds a record, and returns it with the reason why CAP_SYS_ADMIN was asked for.
     #[must_use]
-    pub fn record(&mut self, denial: Denial) -> Denial {
+    pub fn add_record(&mut self, denial: Denial) -> Denial {
         let sys_admin_reason = match denial.denies_sys_admin() {
             true => self.sys_admin_reason(),
             false => denial.sys_admin_reason,
@@ -56,7 +56,7 @@ impl CheckHistory {
     }
 }
 
-/// What SELinux logged while a cell ran, in the order in which it came.
+/// The records that SELinux logged while a cell ran, in order.
 pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
     let observation = cell.observation.iter();
     let calls = observation.flat_map(|seen| {
@@ -67,11 +67,11 @@ pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
         let mut asked = CheckHistory::default();
         effects.iter().filter_map(move |effect| match effect {
             Effect::Cap(check) => {
-                asked.capability(check.into());
+                asked.add_check(check.into());
                 None
             }
             Effect::Record(record) if record.kind == AVC => {
-                Denial::parse(&record.text)?.ok().map(|denial| asked.record(denial))
+                Denial::parse(&record.text)?.ok().map(|denial| asked.add_record(denial))
             }
             _ => None,
         })
@@ -92,7 +92,7 @@ mod tests {
     #[case::not_held(Some(CapVerdict::NotHeld), false, SysAdminReason::WithoutPerfmon)]
     #[case::granted(Some(CapVerdict::Granted), false, SysAdminReason::OnItsOwn)]
     #[case::alone(None, false, SysAdminReason::OnItsOwn)]
-    fn the_check_before_says_why_sys_admin_was_asked_for(
+    fn the_previous_check_shows_why_sys_admin_was_asked_for(
         #[case] perfmon: Option<CapVerdict>,
         #[case] logged: bool,
         #[case] reason: SysAdminReason,
@@ -100,18 +100,19 @@ mod tests {
         let check = |cap, verdict| CapLine { cap, unaudited: false, verdict };
         let record = |name: &str, class: &str| {
             let line = format!(
-                "avc:  denied  {{ {name} }} for  pid=1 comm=\"a\" scontext=u:r:a_t:s0 tcontext=u:r:a_t:s0 tclass={class} permissive=0"
+                "avc:  denied  {{ {name} }} for  pid=1 comm=\"a\" scontext=u:r:a_t:s0 \
+                 tcontext=u:r:a_t:s0 tclass={class} permissive=0"
             );
             Denial::parse(&line).unwrap().unwrap()
         };
         let mut asked = CheckHistory::default();
         if let Some(verdict) = perfmon {
-            asked.capability(check(PERFMON, verdict));
+            asked.add_check(check(PERFMON, verdict));
         }
         if logged {
-            let _ = asked.record(record("perfmon", "capability2"));
+            let _ = asked.add_record(record("perfmon", "capability2"));
         }
-        asked.capability(check(SYS_ADMIN, REFUSED));
-        assert_eq!(asked.record(record("sys_admin", "capability")).sys_admin_reason, reason);
+        asked.add_check(check(SYS_ADMIN, REFUSED));
+        assert_eq!(asked.add_record(record("sys_admin", "capability")).sys_admin_reason, reason);
     }
 }

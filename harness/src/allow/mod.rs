@@ -1,7 +1,7 @@
 //! Writes the smallest policy module that allows what was denied.
 //!
-//! [`Rules`] is what records ask for; a [`Module`] is the text that gives it; [`ModuleEffect`] says what it
-//! changed when the same cells ran under it.
+//! [`Rules`] are the rules that the records ask for; a [`Module`] is their text; [`ModuleEffect`]
+//! is the difference that the module makes when the same cells run under it.
 
 mod compare;
 mod gather;

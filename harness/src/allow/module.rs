@@ -1,4 +1,4 @@
-//! A policy module as text.
+//! The text of a policy module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,25 +10,25 @@ use super::rules::{Rules, WHY_PERFMON, why};
 pub enum Language {
     /// CIL, for `semodule -i` and `secilc`.
     Cil,
-    /// For `checkmodule`.
+    /// The kernel policy language (`.te`), for `checkmodule`.
     Te,
 }
 
-/// A module that allows something.
+/// A policy module.
 #[derive(Clone, Copy, Debug)]
 pub struct Module<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it allows.
+    /// Its rules.
     pub rules: &'a Rules,
-    /// From where the records are, for its head.
+    /// The source of the records, for the head comment: a file's name.
     pub from: &'a str,
 }
 
-/// How wide comments are, but for records.
+/// The width of comments in columns. Records are not broken.
 const WIDTH: usize = 78;
 
-/// How many records stand above a rule; more of them say nothing new.
+/// The largest number of records to print above a rule.
 const RECORDS: usize = 20;
 
 impl Language {
@@ -39,7 +39,7 @@ impl Language {
         }
     }
 
-    /// The text as comments.
+    /// The text, with every line as a comment.
     #[must_use]
     pub fn commented(self, text: &str) -> String {
         text.lines().fold(String::new(), |mut out, line| {
@@ -50,22 +50,23 @@ impl Language {
 }
 
 impl Module<'_> {
-    /// The text.
+    /// The whole module.
     #[must_use]
     pub fn text(&self, language: Language) -> String {
         let mut out = String::new();
         let name = self.name;
         let head = match language {
             Language::Cil => format!(
-                "{name}.cil: what the records in {} ask for, and no more.\n\
-                 Load it with `semodule -i {name}.cil`; `semodule -r {name}` takes it back.",
+                "{name}.cil: allows what the records in {} ask for, and no more.\n\
+                 Install it with `semodule -i {name}.cil`, remove it with `semodule -r {name}`.",
                 self.from
             ),
             Language::Te => format!(
-                "{name}.te: what the records in {} ask for, and no more.\n\
-                 checkmodule -M -m -o {name}.mod {name}.te\n\
-                 semodule_package -o {name}.pp -m {name}.mod\n\
-                 semodule -i {name}.pp; `semodule -r {name}` takes it back.",
+                "{name}.te: allows what the records in {} ask for, and no more.\n\
+                 Install it with\n  checkmodule -M -m -o {name}.mod {name}.te\n  \
+                 semodule_package -o {name}.pp -m {name}.mod\n  \
+                 semodule -i {name}.pp\n\
+                 and remove it with `semodule -r {name}`.",
                 self.from
             ),
         };
@@ -109,7 +110,7 @@ impl Module<'_> {
         }
     }
 
-    /// Records that no rule was made of, by the reason, each distinct one once.
+    /// The records without a rule, by reason, without duplicates.
     fn unused(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut unused: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for one in &self.rules.unused {
@@ -118,7 +119,7 @@ impl Module<'_> {
         unused
     }
 
-    /// The head that `checkmodule` wants, with everything that the rules name.
+    /// Writes the `module` and `require` statements that `checkmodule` demands.
     fn requirements(&self, out: &mut String) {
         let mut types = BTreeSet::new();
         let mut classes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -152,7 +153,8 @@ mod tests {
     fn rules() -> Rules {
         let record = |permission: &str, class: &str, target: &str| {
             let line = format!(
-                "avc:  denied  {{ {permission} }} for  pid=1 comm=\"a;b\" scontext=u:r:none_t:s0 tcontext=u:r:{target}:s0 tclass={class} permissive=1"
+                "avc:  denied  {{ {permission} }} for  pid=1 comm=\"a;b\" \
+                 scontext=u:r:none_t:s0 tcontext=u:r:{target}:s0 tclass={class} permissive=1"
             );
             Denial::parse(&line).unwrap().unwrap()
         };
@@ -184,7 +186,9 @@ mod tests {
     }
 
     #[rstest]
-    fn sys_admin_is_in_a_comment_only(#[values(Language::Cil, Language::Te)] language: Language) {
+    fn sys_admin_appears_only_in_a_comment(
+        #[values(Language::Cil, Language::Te)] language: Language,
+    ) {
         let text = text(language);
         let mark = language.comment();
         let code: Vec<_> = text.lines().filter(|line| !line.starts_with(mark)).collect();
@@ -195,7 +199,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs secilc"]
-    fn secilc_takes_the_module_with_our_policy() {
+    fn secilc_accepts_the_module_with_our_policy() {
         let place = tempfile::tempdir().unwrap();
         let cache = crate::cache::Cache::at(place.path()).unwrap();
         let before = crate::policy::Policy::obtain("minimal", &cache).unwrap();
@@ -205,7 +209,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs checkmodule and semodule_package"]
-    fn checkmodule_and_semodule_package_take_the_module() {
+    fn checkmodule_and_semodule_package_accept_the_module() {
         let place = tempfile::tempdir().unwrap();
         let [te, module, package] =
             ["te", "mod", "pp"].map(|end| place.path().join(format!("perfsec_allow.{end}")));

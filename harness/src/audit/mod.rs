@@ -1,7 +1,7 @@
-//! Audit records as people have them: a line of audit.log, of the kernel's log, of the journal.
+//! Audit records in every form that people have: lines of audit.log, the kernel log, the journal.
 //!
-//! A log is not trusted: it holds what programs call themselves. Every text that is taken from it is made
-//! printable here.
+//! A log is untrusted input: program names in it are chosen by the programs. This module makes
+//! every text from it printable.
 
 mod denial;
 mod log;

@@ -1,4 +1,4 @@
-//! The SYSCALL record beside an AVC record: which system call it was, and how it ended.
+//! The SYSCALL record of an event: which system call it was, and its result.
 
 use std::fmt;
 
@@ -6,30 +6,30 @@ use nix::libc;
 
 use crate::errno::Errno;
 
-/// A system call.
+/// A system call in a SYSCALL record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AuditedCall {
-    /// Its name, or its number where only another architecture knows the name.
+    /// Its name, or its number as text if the name is unknown.
     pub name: String,
-    /// How it ended.
+    /// Its result.
     pub outcome: CallOutcome,
 }
 
-/// How a system call ended.
+/// The result of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallOutcome {
-    /// It did what it was asked to.
+    /// The call succeeded.
     Success,
-    /// It failed with this error.
+    /// The call failed with this errno, a positive number.
     Error(i32),
-    /// The record does not say.
+    /// The record lacks the result.
     Unknown,
 }
 
 /// `AUDIT_ARCH_X86_64` (include/uapi/linux/audit.h).
 const X86_64: &str = "c000003e";
 
-/// The system calls of x86-64 that perf's decisions are met in.
+/// The system calls of x86-64 in which the kernel decides about perf.
 const NAMES: [(libc::c_long, &str); 12] = [
     (libc::SYS_perf_event_open, "perf_event_open"),
     (libc::SYS_ioctl, "ioctl"),
@@ -46,7 +46,7 @@ const NAMES: [(libc::c_long, &str); 12] = [
 ];
 
 impl AuditedCall {
-    /// Reads the record in a line; `None` when the line holds none.
+    /// Parses the SYSCALL record in a line. Returns `None` if the line has none.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let field = |key: &str| {
@@ -55,7 +55,7 @@ impl AuditedCall {
         };
         let number = field("syscall")?;
         let arch = field("arch");
-        // auditd's enriched format says the name; `ausearch -i` puts it in the number's place.
+        // auditd's enriched format adds the name; `ausearch -i` replaces the number by it.
         let name = match (field("SYSCALL"), number.parse::<libc::c_long>()) {
             (Some(name), _) => name.to_owned(),
             (None, Err(_)) => number.to_owned(),
@@ -67,7 +67,7 @@ impl AuditedCall {
         };
         let outcome = match field("exit") {
             _ if field("success") == Some("yes") => CallOutcome::Success,
-            // Interpreted: `exit=EACCES(Permission denied)`.
+            // As `ausearch -i` prints it: `exit=EACCES(Permission denied)`.
             Some(exit) => {
                 let errno = exit.split('(').next().unwrap_or_default();
                 let number = exit.parse::<i32>().ok().and_then(i32::checked_neg);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_a_call_has_none() {
+    fn a_line_without_a_syscall_record_yields_none() {
         assert_eq!(AuditedCall::parse("type=CWD msg=audit(1.2:3): cwd=\"/\""), None);
     }
 }

@@ -124,7 +124,7 @@ fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
         return Err(Failure::input(format!("no whole AVC record in the log: {damage}")));
     }
     let knowledge = Knowledge::built_in()?;
-    let Triage { about_perf, undetermined, unrelated } = Triage::of(log, &knowledge);
+    let Triage { about_perf, undetermined, unrelated } = Triage::new(log, &knowledge);
     let kinds = |number, what: &str| match number {
         0 => {}
         1 => anstream::eprintln!("1 kind of records {} and is left out", what.replace("are", "is")),
@@ -290,11 +290,11 @@ fn verify(
         true => observed_cells(lanes.iter().copied()),
         false => observed_cells(under(&own.sha256)),
     };
-    let comparison = ModuleEffect::of(&pairs(&before, &after), module.rules);
-    let mut report = comparison.text();
+    let effect = ModuleEffect::measure(&pairs(&before, &after), module.rules);
+    let mut report = effect.text();
     if !lost.is_empty() {
-        report +=
-            &format!("{} cells were not run again: their cases are not the run's\n", lost.len());
+        let were = if lost.len() == 1 { "cell was" } else { "cells were" };
+        report += &format!("{} {were} not run again: the cases have changed since\n", lost.len());
     }
     report += &format!("run record: {}\n", session.record.display());
     let refused = again.lanes.iter().find_map(LaneRun::refused);
@@ -304,9 +304,9 @@ fn verify(
             report += &format!("nothing could be tested: {}\n", printable_line(reason));
             Exit::Kernel
         }
-        (None, None) if !comparison.holds() => Exit::Failed,
-        (None, None) if !comparison.unseen.is_empty() || again.unseen() > 0 => Exit::NotJudged,
-        (None, None) if comparison.cells == 0 => Exit::NotJudged,
+        (None, None) if !effect.holds() => Exit::Failed,
+        (None, None) if !effect.unseen.is_empty() || again.unseen() > 0 => Exit::NotJudged,
+        (None, None) if effect.cells == 0 => Exit::NotJudged,
         (None, None) => Exit::Success,
     };
     Ok((report, exit))

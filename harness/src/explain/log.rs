@@ -12,12 +12,12 @@ use crate::counted::counted;
 use crate::coverage::Point;
 use crate::printable::printable_line;
 
-/// An explanation.
+/// The explanation of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogExplanation {
-    /// For a person.
+    /// The text to print.
     pub text: String,
-    /// How many records it explains.
+    /// Number of records that it explains.
     pub records: usize,
 }
 
@@ -28,25 +28,25 @@ struct Actor<'a> {
     groups: Vec<&'a RecordGroup>,
 }
 
-/// How many places are named that ask for something; `perfsec coverage --list` has them all.
-const PLACES: usize = 3;
+/// The number of checkpoints to name for a permission. `perfsec coverage --list` has them all.
+const CHECKPOINTS: usize = 3;
 
-/// How many groups of records are named that are not about perf.
+/// The number of record groups to name that are not about perf.
 const UNRELATED: usize = 8;
 
-/// Explains what is about perf in a log, program by program.
+/// Explains the records about perf in a log, program by program.
 #[must_use]
 pub fn log(log: &Log, knowledge: &Knowledge) -> LogExplanation {
-    let Triage { about_perf, undetermined, unrelated } = Triage::of(log, knowledge);
+    let Triage { about_perf, undetermined, unrelated } = Triage::new(log, knowledge);
     let mut actors: Vec<Actor<'_>> = Vec::new();
-    let mut places = HashMap::new();
+    let mut indices = HashMap::new();
     for group in about_perf {
         let (domain, comm) = (group.denial.source.short(), group.denial.comm.as_deref());
-        let place = *places.entry((domain, comm)).or_insert_with(|| {
+        let index = *indices.entry((domain, comm)).or_insert_with(|| {
             actors.push(Actor { domain, comm, groups: Vec::new() });
             actors.len() - 1
         });
-        actors[place].groups.push(group);
+        actors[index].groups.push(group);
     }
     let mut text = String::new();
     let mut records = 0;
@@ -55,7 +55,7 @@ pub fn log(log: &Log, knowledge: &Knowledge) -> LogExplanation {
         explain(&mut text, actor, knowledge);
         text.push('\n');
     }
-    passed_over(&mut text, log, &unrelated, &undetermined);
+    skipped(&mut text, log, &unrelated, &undetermined);
     let text = match text.trim_end() {
         "" => String::new(),
         text => format!("{text}\n"),
@@ -66,23 +66,23 @@ pub fn log(log: &Log, knowledge: &Knowledge) -> LogExplanation {
 /// The records of a log, by whether they are about perf.
 #[derive(Debug, Default)]
 pub struct Triage<'a> {
-    /// They are, as far as one can see from them and their system call.
+    /// Records about perf, as far as they and their system call show.
     pub about_perf: Vec<&'a RecordGroup>,
-    /// They may not be: other parts of the kernel ask for these capabilities too, and no SYSCALL record says
-    /// which asked.
+    /// Records that may not be about perf: other parts of the kernel ask for these capabilities
+    /// too, and no SYSCALL record shows the call.
     pub undetermined: Vec<&'a RecordGroup>,
-    /// They are not.
+    /// Records that are not about perf.
     pub unrelated: Vec<&'a RecordGroup>,
 }
 
-/// How the programs are called that are perf, or of its kin.
+/// The prefix of the names of perf and similar programs.
 const PERF: &str = "perf";
 
 impl<'a> Triage<'a> {
     /// Sorts a log's records.
     #[must_use]
-    pub fn of(log: &'a Log, knowledge: &Knowledge) -> Self {
-        let of_perf: Vec<&RecordGroup> = log
+    pub fn new(log: &'a Log, knowledge: &Knowledge) -> Self {
+        let certain: Vec<&RecordGroup> = log
             .groups
             .iter()
             .filter(|group| {
@@ -100,7 +100,7 @@ impl<'a> Triage<'a> {
             } else {
                 let comm = group.denial.comm.as_deref().unwrap_or_default();
                 let is_perf = comm.starts_with(PERF);
-                match is_perf || of_perf.iter().any(|other| one_process(group, other)) {
+                match is_perf || certain.iter().any(|other| share_process(group, other)) {
                     true => this.about_perf.push(group),
                     false => this.undetermined.push(group),
                 }
@@ -110,14 +110,14 @@ impl<'a> Triage<'a> {
     }
 }
 
-/// Whether two groups of records have a process in common.
-fn one_process(one: &RecordGroup, other: &RecordGroup) -> bool {
+/// True if two groups may have records of the same process.
+fn share_process(one: &RecordGroup, other: &RecordGroup) -> bool {
     one.denial.comm == other.denial.comm
         && one.denial.source == other.denial.source
         && (one.pids.is_empty() && other.pids.is_empty() || !one.pids.is_disjoint(&other.pids))
 }
 
-/// Whether a permission can be about perf in the system calls that are known.
+/// True if a permission can be about perf in the group's system calls.
 fn fits(group: &RecordGroup, name: &str, knowledge: &Knowledge) -> bool {
     let denial = &group.denial;
     let Some(permission) = knowledge.permission(&denial.class, name) else { return false };
@@ -128,7 +128,7 @@ fn fits(group: &RecordGroup, name: &str, knowledge: &Knowledge) -> bool {
     let elsewhere = permission.capability.is_some()
         && permission.name != "perfmon"
         && !group.calls.is_empty()
-        && !group.calls.iter().any(|call| knowledge.is_of_perf(&call.name));
+        && !group.calls.iter().any(|call| knowledge.concerns_perf(&call.name));
     fits && path && !elsewhere
 }
 
@@ -166,7 +166,7 @@ fn explain(out: &mut String, actor: &Actor<'_>, knowledge: &Knowledge) {
     least(out, groups, knowledge);
 }
 
-/// Lists the three reasons for which a record is missing.
+/// Lists the three possible reasons for a missing record.
 pub(super) fn reasons(out: &mut String, indent: usize) {
     for (number, reason) in REASONS.iter().enumerate() {
         let end = if number + 1 < REASONS.len() { ";" } else { "." };
@@ -174,7 +174,7 @@ pub(super) fn reasons(out: &mut String, indent: usize) {
     }
 }
 
-/// What came of it, for all records together.
+/// Summarises the outcome of all records.
 fn outcome(groups: &[&RecordGroup]) -> String {
     let has = |test: fn(&RecordGroup) -> bool| groups.iter().any(|group| test(group));
     let granted = has(|group| group.denial.granted);
@@ -183,13 +183,13 @@ fn outcome(groups: &[&RecordGroup]) -> String {
     let unsaid = has(|group| !group.denial.granted && group.denial.permissive.is_none());
     let mut words = Vec::new();
     if refused {
-        words.push("SELinux refused (permissive=0)");
+        words.push("denied by SELinux (permissive=0)");
     }
     if let_through {
-        words.push("SELinux would refuse, but it was let through (permissive=1)");
+        words.push("denied by SELinux but let through (permissive=1)");
     }
     if unsaid {
-        words.push("denied; the record does not say whether it was let through");
+        words.push("denied by SELinux, perhaps let through (the records lack permissive=)");
     }
     if granted {
         words.push("allowed, and logged by an auditallow rule");
@@ -197,7 +197,7 @@ fn outcome(groups: &[&RecordGroup]) -> String {
     words.join("; ")
 }
 
-/// One permission.
+/// Explains one permission.
 fn item(
     out: &mut String,
     group: &RecordGroup,
@@ -209,7 +209,14 @@ fn item(
     let class = &group.denial.class;
     let times = if number > 1 { format!(", {}", counted(number, "record")) } else { String::new() };
     let Some(permission) = knowledge.permission(class, name) else {
-        paragraph(out, 2, &format!("{class} {{ {name} }}{times}: perfsec knows nothing about it"));
+        paragraph(
+            out,
+            2,
+            &format!(
+                "{class} {{ {name} }}{times}: perfsec has no description of \
+            it"
+            ),
+        );
         return;
     };
     let cap = permission
@@ -217,8 +224,8 @@ fn item(
         .map_or(String::new(), |cap| format!(" (CAP_{}, {cap})", permission.name.to_uppercase()));
     paragraph(out, 2, &format!("{class} {{ {name} }}{cap}{times}: to {}", permission.what));
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
-    let places = knowledge.places(permission, &names);
-    paragraph(out, 4, &format!("asked by {}", asked_in(permission, &places, knowledge, &names)));
+    let points = knowledge.checkpoints(permission, &names);
+    paragraph(out, 4, &format!("checked by {}", locate(permission, &points, knowledge, &names)));
     let failed = calls.iter().filter(|call| call.outcome != CallOutcome::Success);
     let mut ends: Vec<_> = failed.map(ToString::to_string).collect();
     ends.sort();
@@ -232,57 +239,58 @@ fn item(
     }
     if let (Some(whose), true) = (&permission.target, group.denial.source != group.denial.target) {
         let target = group.denial.target.short();
-        paragraph(out, 4, &format!("its target {target} is {whose}"));
+        paragraph(out, 4, &format!("the target {target} is {whose}"));
     }
     if group.denial.source.invalid || group.denial.target.invalid {
         paragraph(
             out,
             4,
-            "the loaded policy does not know the context, so the process runs unlabeled",
+            "the loaded policy does not define the context, so SELinux treats it as unlabeled",
         );
     }
 }
 
-/// Where a permission is asked for.
-pub(super) fn asked_in(
+/// Names the kernel functions, files and system calls that check a permission.
+pub(super) fn locate(
     permission: &Permission,
-    places: &[&Point],
+    points: &[&Point],
     knowledge: &Knowledge,
     calls: &[&str],
 ) -> String {
     let mut text = permission.hook.clone();
-    if places.is_empty() {
+    if points.is_empty() {
         let _ = write!(text, " ({})", permission.source);
         return text;
     }
-    let functions: Vec<_> = places
+    let functions: Vec<_> = points
         .iter()
-        .take(PLACES)
+        .take(CHECKPOINTS)
         .map(|point| {
             let function = point.functions.first().map_or(point.name.as_str(), String::as_str);
             format!("{function}()")
         })
         .collect();
-    let mut files: Vec<_> = places.iter().take(PLACES).map(|point| point.file.as_str()).collect();
+    let mut files: Vec<_> =
+        points.iter().take(CHECKPOINTS).map(|point| point.file.as_str()).collect();
     files.dedup();
     let _ = write!(text, " in {} ({})", functions.join(", "), files.join(", "));
-    if places.len() > PLACES {
-        let more = places.len() - PLACES;
+    if points.len() > CHECKPOINTS {
+        let more = points.len() - CHECKPOINTS;
         let what = if more == 1 { "place" } else { "places" };
         let _ = write!(text, " and {more} more {what} (`perfsec coverage --list`)");
     }
-    let mut syscalls: Vec<_> = places.iter().flat_map(|point| knowledge.syscalls(point)).collect();
+    let mut syscalls: Vec<_> = points.iter().flat_map(|point| knowledge.syscalls(point)).collect();
     syscalls.sort_unstable();
     syscalls.dedup();
     syscalls.retain(|name| calls.is_empty() || calls.contains(name));
     if !syscalls.is_empty() {
         let names: Vec<_> = syscalls.iter().map(|name| format!("{name}(2)")).collect();
-        let _ = write!(text, ", for {}", names.join(", "));
+        let _ = write!(text, ", during {}", names.join(", "));
     }
     text
 }
 
-/// The least privilege that would allow it.
+/// Prints the least privilege that would allow the accesses.
 fn least(out: &mut String, groups: &[&RecordGroup], knowledge: &Knowledge) {
     let rules = Rules::from_denials(groups.iter().map(|group| &group.denial));
     if !rules.is_empty() {
@@ -290,22 +298,22 @@ fn least(out: &mut String, groups: &[&RecordGroup], knowledge: &Knowledge) {
         lines(out, 4, &rules);
     }
     for record in &rules.unused {
-        paragraph(out, 2, &format!("no rule can allow it: {}", record.why));
+        paragraph(out, 2, &format!("no rule can allow this: {}", record.why));
     }
-    let mut told = Vec::new();
+    let mut printed = Vec::new();
     for group in groups.iter().filter(|group| !group.denial.granted) {
         for name in &group.denial.permissions {
             let permission = knowledge.permission(&group.denial.class, name);
             let Some(instead) = permission.and_then(|one| one.instead.as_deref()) else { continue };
-            if !told.contains(&instead) && name != "sys_admin" {
-                told.push(instead);
-                paragraph(out, 2, &format!("without {{ {name} }}: {instead}"));
+            if !printed.contains(&instead) && name != "sys_admin" {
+                printed.push(instead);
+                paragraph(out, 2, &format!("to avoid {{ {name} }}: {instead}"));
             }
         }
     }
 }
 
-/// The rules, CAP_PERFMON in the place of CAP_SYS_ADMIN where that will do.
+/// Prints the rules, with CAP_PERFMON in place of CAP_SYS_ADMIN where it suffices.
 pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
     let mut admin = Vec::new();
     for (scope, rule) in rules.iter() {
@@ -331,29 +339,25 @@ pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
         paragraph(
             out,
             indent,
-            "and CAP_PERFMON on the program instead of CAP_SYS_ADMIN (`setcap cap_perfmon=ep FILE`), as \
-             perf-security.rst prefers. Only for uprobes, breakpoints in the kernel and Debian's level 3:",
+            "and give the program CAP_PERFMON instead of CAP_SYS_ADMIN (`setcap cap_perfmon=ep \
+             FILE`), as perf-security.rst recommends. Only uprobes, breakpoints in the kernel and \
+             Debian's level 3 need:",
         );
         let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
     }
 }
 
-/// What was not explained.
-fn passed_over(
-    out: &mut String,
-    log: &Log,
-    unrelated: &[&RecordGroup],
-    undetermined: &[&RecordGroup],
-) {
+/// Lists the records and lines that are not explained.
+fn skipped(out: &mut String, log: &Log, unrelated: &[&RecordGroup], undetermined: &[&RecordGroup]) {
     let undetermined: usize = undetermined.iter().map(|group| group.count).sum();
     if undetermined > 0 {
-        let are =
-            if undetermined == 1 { "record of a capability" } else { "records of capabilities" };
+        let records = counted(undetermined, "record");
         paragraph(
             out,
             0,
             &format!(
-                "passed over: {undetermined} {are} that may not be about perf: no SYSCALL record says"
+                "skipped {records} of capabilities that may not be about perf: no SYSCALL record \
+                 shows the call"
             ),
         );
     }
@@ -380,14 +384,14 @@ fn passed_over(
         paragraph(
             out,
             0,
-            &format!("{} no whole AVC record{}", are(log.damaged), printable_line(&why)),
+            &format!("{} not a complete AVC record{}", are(log.damaged), printable_line(&why)),
         );
     }
     if log.too_long > 0 {
         paragraph(out, 0, &format!("{} longer than any record", are(log.too_long)));
     }
     if log.other > 0 {
-        paragraph(out, 0, &format!("passed over: {}", counted(log.other, "other line")));
+        paragraph(out, 0, &format!("skipped {}", counted(log.other, "other line")));
     }
 }
 
