@@ -91,7 +91,7 @@ struct CellExplainer<'a> {
     asked: CheckHistory,
     /// Missing capabilities that caused a refusal.
     lacks: BTreeSet<u32>,
-    /// Sets of missing capabilities, any of which may have caused a refusal.
+    /// Sets of missing capabilities: at least one of each set caused a refusal.
     one_of: BTreeSet<Vec<u32>>,
     /// Debian's level 3 refused.
     level: bool,
@@ -164,7 +164,8 @@ impl CellExplainer<'_> {
                 }
             });
         };
-        if matches!(&refusing.effect, Some(Effect::Cap(line)) if line.verdict == CapVerdict::NotHeld)
+        if let Some(Effect::Cap(line)) = &refusing.effect
+            && line.verdict == CapVerdict::NotHeld
         {
             self.lack(step, answered, refusing);
         }

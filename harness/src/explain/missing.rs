@@ -12,7 +12,8 @@ pub(super) const REASONS: [&str; 3] = [
 ];
 
 /// The reason that applies to a capability that the process does not hold.
-pub(super) const NEVER_EFFECTIVE: &str = "the capability was never in the process's effective set, so the kernel never asked SELinux \
+pub(super) const NEVER_EFFECTIVE: &str = "the capability was never in the process's effective \
+     set, so the kernel never asked SELinux \
      (`grep CapEff /proc/PID/status`, `getcap FILE`; nosuid and no_new_privs drop file \
      capabilities silently)";
 
