@@ -167,7 +167,7 @@ impl CellExplainer<'_> {
         if let Some(Effect::Cap(line)) = &refusing.effect
             && line.verdict == CapVerdict::NotHeld
         {
-            self.lack(step, answered, refusing);
+            self.note_missing(step, answered, refusing);
         }
         // All other checks passed, so SELinux did not refuse.
         if let Some(Step::PerfEventOpen(_)) = step
@@ -201,7 +201,7 @@ impl CellExplainer<'_> {
     }
 
     /// Records the capability that a failed call lacked.
-    fn lack(
+    fn note_missing(
         &mut self,
         step: Option<&Step>,
         answered: &[ExplainedEffect],

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use perfsec_qemu::accel::Probe;
+use perfsec_qemu::accel::{Answer, Probe};
 use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError, Reader};
 use perfsec_wire::window::{self, Inbox};
@@ -63,6 +63,14 @@ pub struct Qemu {
     pub append: Vec<String>,
 }
 
+/// The line that tells the user about emulation, unless an earlier run printed it.
+fn emulation_notice(answer: &Answer) -> Option<String> {
+    let probe = &answer.probe;
+    let more = probe.detail.as_ref().map_or("", |_| " (details: `perfsec doctor`)");
+    (answer.is_new && probe.accel == Accel::Tcg)
+        .then(|| format!("{}; using emulation{more}", probe.why))
+}
+
 /// The file in which the result of a probe is remembered.
 fn probe_memory(cache: &Cache) -> PathBuf {
     cache.path("accel", "probe")
@@ -103,12 +111,10 @@ impl Qemu {
     ) -> Result<Accel, TargetError> {
         let memory = probe_memory(cache);
         let answer = accel::probe_cached(program, &kernel.image, &memory, accel::TIME_LIMIT)?;
-        let probe = answer.probe;
-        if answer.is_new && probe.accel == Accel::Tcg {
-            let more = probe.detail.map_or("", |_| " (details: `perfsec doctor`)");
-            say(&format!("{}; using emulation{more}", probe.why));
+        if let Some(notice) = emulation_notice(&answer) {
+            say(&notice);
         }
-        Ok(probe.accel)
+        Ok(answer.probe.accel)
     }
 
     /// The result of an earlier [`Qemu::probe`] that still holds. Starts nothing.
@@ -288,5 +294,33 @@ fn end_of(end: perfsec_qemu::End) -> End {
             End::Crashed { detail: format!("{status}: {}", said.trim()) }
         }
         perfsec_qemu::End::Killed => End::Killed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::new(
+        Accel::Tcg,
+        Some("it\naborted"),
+        true,
+        Some("broken; using emulation (details: `perfsec doctor`)")
+    )]
+    #[case::without_details(Accel::Tcg, None, true, Some("broken; using emulation"))]
+    #[case::remembered(Accel::Tcg, Some("it\naborted"), false, None)]
+    #[case::kvm(Accel::Kvm, None, true, None)]
+    fn emulation_is_announced_once_and_in_one_line(
+        #[case] accel: Accel,
+        #[case] detail: Option<&str>,
+        #[case] is_new: bool,
+        #[case] notice: Option<&str>,
+    ) {
+        let detail = detail.map(str::to_owned);
+        let answer = Answer { probe: Probe { accel, why: "broken".to_owned(), detail }, is_new };
+        assert_eq!(emulation_notice(&answer).as_deref(), notice);
     }
 }

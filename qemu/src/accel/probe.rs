@@ -50,7 +50,7 @@ const KVM: &str = "/dev/kvm";
 /// the file `cache`.
 ///
 /// An unusable KVM is an answer; an unusable QEMU or kernel is an error. A kernel that hangs by
-/// itself cannot be told from a KVM that hangs, and yields [`Accel::Tcg`].
+/// itself looks like a KVM that hangs, and yields [`Accel::Tcg`].
 ///
 /// The answer holds for this boot of this host, this `/dev/kvm` and this QEMU program, and for a
 /// week. A file that cannot be read is written anew; one that cannot be written costs a probe per

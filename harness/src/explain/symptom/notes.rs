@@ -45,7 +45,7 @@ pub(super) const MMAP: &str = "Mapping the buffer: mmap() returns EPERM if the b
 /// Printed for a container.
 pub(super) const CONTAINER: &str = "In a container: perf needs capabilities in the initial user \
     namespace, so root in a container with its own user namespace counts as an ordinary user, and \
-    the kernel never asks SELinux. Also, most containers have a seccomp filter that fails \
+    the kernel never asks SELinux. Also, most containers have a seccomp filter that refuses \
     perf_event_open() with EPERM before any check and without an AVC record, unless the container \
     has CAP_PERFMON or another filter.";
 
