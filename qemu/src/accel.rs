@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use probe::{Answer, Probe, TIME_LIMIT, probe_cached, remembered};
+pub use probe::{Probe, ProbeResult, TIME_LIMIT, probe_cached, remembered};
 
 /// An accelerator of QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

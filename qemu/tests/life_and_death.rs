@@ -217,7 +217,7 @@ fn kvm_is_probed_and_remembered_on_a_real_kernel() {
     let cache = folder.path().join("accel.json");
     let probe = || {
         accel::probe_cached(Path::new(QEMU), &kernel(), &cache, accel::TIME_LIMIT)
-            .expect("an answer")
+            .expect("a result")
     };
     let first = probe();
     assert!(first.is_new);

@@ -40,9 +40,8 @@ pub(super) fn missing_records(groups: &[&RecordGroup]) -> MissingRecords {
     let mut missing = MissingRecords::default();
     if any(&|denial| opens(denial) && denial.refused()) {
         missing.notes.push(
-            "The call ended at this refusal: the later checks of perf_event_open() ({ open }, then \
-             CAP_PERFMON and { kernel }, { tracepoint }, { cpu }) leave records only once this is \
-             allowed.",
+            "The call ended here. Later checks of perf_event_open() ({ open }, then CAP_PERFMON and \
+             { kernel }, { tracepoint }, { cpu }) leave records only once this is allowed.",
         );
     }
     match (perfmon, sys_admin) {

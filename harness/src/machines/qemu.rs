@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use perfsec_qemu::accel::{Answer, Probe};
+use perfsec_qemu::accel::{Probe, ProbeResult};
 use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError, Reader};
 use perfsec_wire::window::{self, Inbox};
@@ -64,7 +64,7 @@ pub struct Qemu {
 }
 
 /// The line that tells the user about emulation, unless an earlier run printed it.
-fn emulation_notice(answer: &Answer) -> Option<String> {
+fn emulation_notice(answer: &ProbeResult) -> Option<String> {
     let probe = &answer.probe;
     let more = probe.detail.as_ref().map_or("", |_| " (details: `perfsec doctor`)");
     (answer.is_new && probe.accel == Accel::Tcg)
@@ -320,7 +320,8 @@ mod tests {
         #[case] notice: Option<&str>,
     ) {
         let detail = detail.map(str::to_owned);
-        let answer = Answer { probe: Probe { accel, why: "broken".to_owned(), detail }, is_new };
+        let answer =
+            ProbeResult { probe: Probe { accel, why: "broken".to_owned(), detail }, is_new };
         assert_eq!(emulation_notice(&answer).as_deref(), notice);
     }
 }

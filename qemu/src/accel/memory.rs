@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Probe;
 use crate::Error;
 
-/// How long an answer holds. The key sees most changes, but not those of an outer hypervisor.
+/// The lifetime of a result. The key covers most changes, but not those of an outer hypervisor.
 const EXPIRY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The content of the cache file. A version that this program does not know is dropped.
@@ -48,7 +48,7 @@ impl Memory {
         Some(entry.probe.clone())
     }
 
-    /// Adds an answer, and drops those that have expired.
+    /// Adds a result and drops those that have expired.
     pub(super) fn insert(&mut self, key: String, probe: Probe, now: SystemTime) {
         let now = seconds(now);
         self.probes.retain(|_, entry| entry.holds(now));
@@ -68,7 +68,7 @@ impl Memory {
 }
 
 impl Entry {
-    /// An answer from the future (the clock was set back) does not hold either.
+    /// A result from the future (the clock was set back) does not hold either.
     fn holds(&self, now: u64) -> bool {
         now.checked_sub(self.at).is_some_and(|age| age < EXPIRY.as_secs())
     }
@@ -78,7 +78,7 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Names everything that an answer depends on: this boot of this host, `device`, and the QEMU
+/// Identifies everything that a result depends on: this boot of this host, `device`, and the QEMU
 /// program.
 ///
 /// QEMU is identified by its file: asking it for its version takes longer than the cache saves.
@@ -105,7 +105,7 @@ fn host() -> String {
     [
         read("/etc/machine-id").trim(),
         read("/proc/sys/kernel/hostname").trim(),
-        // Parameters of the KVM module, and what the firmware enables, seldom change without one.
+        // The firmware, and usually the parameters of the KVM module, change only across a boot.
         read("/proc/sys/kernel/random/boot_id").trim(),
         read("/proc/sys/kernel/osrelease").trim(),
         cpu.unwrap_or_default(),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_back_under_its_key_only() {
+    fn a_result_is_read_back_only_under_its_key() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("not/yet/there.json");
         let mut memory = Memory::read(&file);
@@ -160,7 +160,7 @@ mod tests {
     #[case::at_once(0, true)]
     #[case::in_time(EXPIRY.as_secs() - 1, true)]
     #[case::too_old(EXPIRY.as_secs(), false)]
-    fn an_answer_holds_for_a_week(#[case] age: u64, #[case] holds: bool) {
+    fn a_result_holds_for_a_week(#[case] age: u64, #[case] holds: bool) {
         let began = 1_000_000_000;
         let mut memory = Memory::default();
         memory.insert("here".into(), probe(), time(began));

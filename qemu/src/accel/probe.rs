@@ -32,12 +32,12 @@ pub struct Probe {
     pub detail: Option<String>,
 }
 
-/// What [`probe_cached`] returns.
+/// The result of [`probe_cached`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ProbeResult {
     /// The choice.
     pub probe: Probe,
-    /// True if the choice was made just now, false if an earlier call made and remembered it.
+    /// True if the choice is new, false if an earlier call has remembered it.
     pub is_new: bool,
 }
 
@@ -49,10 +49,10 @@ const KVM: &str = "/dev/kvm";
 /// Chooses by booting `kernel` under KVM, for at most about `limit`, and remembers the choice in
 /// the file `cache`.
 ///
-/// An unusable KVM is an answer; an unusable QEMU or kernel is an error. A kernel that hangs by
+/// An unusable KVM is a result; an unusable QEMU or kernel is an error. A kernel that hangs by
 /// itself looks like a KVM that hangs, and yields [`Accel::Tcg`].
 ///
-/// The answer holds for this boot of this host, this `/dev/kvm` and this QEMU program, and for a
+/// The result holds for this boot of this host, this `/dev/kvm` and this QEMU program, and for a
 /// week. A file that cannot be read is written anew; one that cannot be written costs a probe per
 /// run, and the reason says so.
 pub fn probe_cached(
@@ -60,7 +60,7 @@ pub fn probe_cached(
     kernel: &Path,
     cache: &Path,
     limit: Duration,
-) -> Result<Answer, Error> {
+) -> Result<ProbeResult, Error> {
     choose(&Device::at(Path::new(KVM)), qemu, kernel, cache, limit)
 }
 
@@ -77,12 +77,12 @@ fn choose(
     kernel: &Path,
     cache: &Path,
     limit: Duration,
-) -> Result<Answer, Error> {
+) -> Result<ProbeResult, Error> {
     let key = memory::key(&device.identity, qemu)?;
     let now = SystemTime::now();
     let mut memory = Memory::read(cache);
     if let Some(probe) = memory.get(&key, now) {
-        return Ok(Answer { probe, is_new: false });
+        return Ok(ProbeResult { probe, is_new: false });
     }
     let (mut probe, holds) = match &device.refusal {
         Some(why) => (Probe { accel: Accel::Tcg, why: why.clone(), detail: None }, true),
@@ -94,7 +94,7 @@ fn choose(
             probe.why += &format!(" (could not be remembered in {}: {error})", cache.display());
         }
     }
-    Ok(Answer { probe, is_new: true })
+    Ok(ProbeResult { probe, is_new: true })
 }
 
 /// `/dev/kvm` as this user finds it.
@@ -337,7 +337,7 @@ mod tests {
             fs::read_to_string(self.path("starts")).unwrap_or_default().lines().count()
         }
 
-        fn choose(&self) -> Result<Answer, Error> {
+        fn choose(&self) -> Result<ProbeResult, Error> {
             let device = Device::at(&self.device());
             choose(&device, &self.path("qemu"), Path::new("kernel"), &self.cache(), TIME_LIMIT)
         }
@@ -348,24 +348,24 @@ mod tests {
     #[test]
     fn an_abort_is_one_line_and_is_remembered() {
         let qemu = FakeQemu::new(ABORT);
-        let first = qemu.choose().expect("an answer");
+        let first = qemu.choose().expect("a result");
         assert_eq!(
             first.probe.why,
             "KVM is there but cannot run a guest (QEMU aborted while starting)"
         );
         assert!(first.probe.detail.as_ref().is_some_and(|text| text.contains("Assertion failed")));
         assert!(first.is_new);
-        let second = qemu.choose().expect("an answer");
-        assert_eq!(second, Answer { is_new: false, ..first });
+        let second = qemu.choose().expect("a result");
+        assert_eq!(second, ProbeResult { is_new: false, ..first });
         assert_eq!(qemu.starts(), 1);
     }
 
     #[test]
     fn another_qemu_is_probed_again() {
         let qemu = FakeQemu::new(ABORT);
-        assert!(qemu.choose().expect("an answer").is_new);
+        assert!(qemu.choose().expect("a result").is_new);
         qemu.replace("echo 'could not access KVM kernel module' >&2\nexit 1");
-        let answer = qemu.choose().expect("an answer");
+        let answer = qemu.choose().expect("a result");
         assert_eq!(
             (answer.is_new, answer.probe.why.as_str()),
             (true, "KVM is there but cannot run a guest (QEMU refuses to use it)")
@@ -376,11 +376,11 @@ mod tests {
     #[test]
     fn another_device_is_probed_again() {
         let qemu = FakeQemu::new(ABORT);
-        assert!(qemu.choose().expect("an answer").is_new);
+        assert!(qemu.choose().expect("a result").is_new);
         // The old one keeps its inode, as a device node in use does.
         fs::rename(qemu.device(), qemu.path("old")).expect("a renamed file");
         fs::write(qemu.device(), "").expect("a file in the device's place");
-        assert!(qemu.choose().expect("an answer").is_new);
+        assert!(qemu.choose().expect("a result").is_new);
         assert_eq!(qemu.starts(), 2);
     }
 
@@ -388,12 +388,12 @@ mod tests {
     fn a_missing_device_starts_nothing_and_is_new_once() {
         let qemu = FakeQemu::new(ABORT);
         fs::remove_file(qemu.device()).expect("a removed file");
-        let answer = qemu.choose().expect("an answer");
+        let answer = qemu.choose().expect("a result");
         assert!(answer.is_new && answer.probe.why.starts_with("no /"), "{answer:?}");
-        assert!(!qemu.choose().expect("an answer").is_new);
+        assert!(!qemu.choose().expect("a result").is_new);
         assert_eq!(qemu.starts(), 0);
         fs::write(qemu.device(), "").expect("a file in the device's place");
-        assert!(qemu.choose().expect("an answer").is_new);
+        assert!(qemu.choose().expect("a result").is_new);
         assert_eq!(qemu.starts(), 1);
     }
 
@@ -401,12 +401,12 @@ mod tests {
     #[case::damaged("{\"version\":")]
     #[case::no_text("\u{0}\u{1b}")]
     #[case::older("{\"version\":1,\"probes\":{}}")]
-    fn an_unreadable_answer_is_probed_again_and_replaced(#[case] content: &str) {
+    fn an_unreadable_result_is_probed_again_and_replaced(#[case] content: &str) {
         let qemu = FakeQemu::new(ABORT);
         fs::create_dir_all(qemu.cache().parent().expect("a parent")).expect("a folder");
         fs::write(qemu.cache(), content).expect("a written file");
-        assert!(qemu.choose().expect("an answer").is_new);
-        assert!(!qemu.choose().expect("an answer").is_new);
+        assert!(qemu.choose().expect("a result").is_new);
+        assert!(!qemu.choose().expect("a result").is_new);
         assert_eq!(qemu.starts(), 1);
     }
 
@@ -415,7 +415,7 @@ mod tests {
         let qemu = FakeQemu::new(ABORT);
         fs::create_dir_all(qemu.cache()).expect("a folder in the file's place");
         for starts in 1..=2 {
-            let answer = qemu.choose().expect("an answer");
+            let answer = qemu.choose().expect("a result");
             assert!(answer.is_new && answer.probe.why.contains("could not be remembered"));
             assert_eq!(qemu.starts(), starts);
         }
@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn a_qemu_that_fails_without_kvms_help_is_an_error() {
         let qemu = FakeQemu::new("echo 'no such machine' >&2\nexit 1");
-        let error = qemu.choose().expect_err("no answer");
+        let error = qemu.choose().expect_err("no result");
         assert!(matches!(error, Error::EndedAtOnce { .. }), "{error:?}");
         assert!(!qemu.cache().exists());
     }
