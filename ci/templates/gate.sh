@@ -1,18 +1,19 @@
 #!/bin/sh
-# A gate for any CI: does this kernel still let the right people use perf, and log the right records?
+# A gate for any CI: may the right users still use perf on this kernel, and does it log the right
+# records?
 #
 #     gate.sh KERNEL [BASELINE]
 #
-# KERNEL is what `perfsec run --kernel` takes: a bzImage, a vmlinux, a .deb, `debian:6.12`. With
-# BASELINE, the run record of the kernel that shipped before, only what got worse closes the gate.
+# KERNEL is as for `perfsec run --kernel`: a bzImage, a vmlinux, a .deb, `debian:6.12`. With
+# BASELINE, the run record of the last kernel that shipped, only regressions fail.
 #
 #     PERFSEC    the program                              [perfsec]
 #     RESULTS    the directory for the results            [perfsec-results]
 #     KNOWN      a file of known differences
-#     SHARD      which part to run, such as 1/4
-#     CELLS      which cells, as globs separated by blanks [all]
+#     SHARD      the part of the suite to run, such as 1/4
+#     CELLS      the cells to run: globs, separated by spaces [all]
 #
-# Exits as `perfsec run` does: 0 is open, 1 is closed, anything else could not be decided.
+# Exit codes are those of `perfsec run`: 0 passed, 1 failed, others mean no decision.
 set -eu
 
 if [ "$#" -lt 1 ] || [ "$#" -gt 2 ]; then
@@ -24,7 +25,7 @@ results=${RESULTS:-perfsec-results}
 kernel=$1
 baseline=${2-}
 
-# Some runners start tests with an empty environment, and perfsec keeps its cache below HOME.
+# Some runners start tests with an empty environment, but perfsec's cache is below HOME.
 if [ -z "${HOME-}" ]; then
     HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
     export HOME
@@ -35,7 +36,7 @@ if [ "$(id -u)" = 0 ]; then
     "$perfsec" doctor --install --for run --for debian
 fi
 
-# No glob of CELLS is the shell's business.
+# The shell must not expand the globs in CELLS.
 set -f
 set -- --kernel "$kernel" \
     --format jsonl --out "$results/run.jsonl" \
@@ -45,5 +46,5 @@ set -- --kernel "$kernel" \
 [ -z "$baseline" ] || set -- "$@" --baseline "$baseline"
 [ -z "${KNOWN-}" ] || set -- "$@" --known "$KNOWN"
 [ -z "${SHARD-}" ] || set -- "$@" --shard "$SHARD"
-# shellcheck disable=SC2086 # a list
+# shellcheck disable=SC2086 # CELLS is a list
 exec "$perfsec" run "$@" ${CELLS-}

@@ -1,4 +1,4 @@
-//! `perfsec explain` and `perfsec allow`, as a person uses them.
+//! `perfsec explain` and `perfsec allow`, as users run them.
 
 mod support;
 
@@ -7,9 +7,9 @@ use std::fs::{self, File};
 use rstest::rstest;
 use support::{Ended, Place, golden, kernel};
 
-/// A record of a real run on 6.1 and 7.3.
+/// The record of a real run on 6.1 and 7.3.
 const RECORD: &str = include_str!("report/run.jsonl");
-/// A log with perf's records among others, as auditd, ausearch and the kernel write them.
+/// A log with records about perf and others, in the forms of auditd, ausearch and the kernel.
 const LOG: &str = include_str!("report/audit.log");
 
 /// Runs perfsec with a text on standard input.
@@ -21,7 +21,7 @@ fn with_input(arguments: &[&str], input: &str) -> Ended {
     Ended::of(command.output().expect("perfsec starts"))
 }
 
-/// A record of perf's in `user_t`.
+/// An AVC record of perf in `user_t`.
 fn record(permissions: &str, class: &str, permissive: u8) -> String {
     format!(
         "type=AVC msg=audit(1581580399.165:784): avc:  denied  {{ {permissions} }} for  pid=8859 \
@@ -30,7 +30,7 @@ fn record(permissions: &str, class: &str, permissive: u8) -> String {
     )
 }
 
-/// What the founding thread logged of `perf stat -a`, for file capabilities with these permissions.
+/// The founding thread's records of `perf stat -a`, with these of the file capabilities.
 fn thread(capability: &[(&str, &str)]) -> String {
     let permissions = ["open", "kernel", "cpu", "write", "read"].map(|name| (name, "perf_event"));
     let all = permissions.iter().chain(capability);
@@ -44,7 +44,7 @@ fn thread(capability: &[(&str, &str)]) -> String {
 #[case("explain-sys-admin.txt", thread(&[("sys_admin", "capability")]))]
 #[case("explain-both.txt", thread(&[("perfmon", "capability2"), ("sys_admin", "capability")]))]
 #[case("explain-log.txt", LOG.to_owned())]
-fn a_log_is_explained_as_it_was_read(#[case] name: &str, #[case] log: String) {
+fn the_explanation_of_a_log_is_the_golden_one(#[case] name: &str, #[case] log: String) {
     let ended = with_input(&["explain", "-"], &log);
     ended.succeeds();
     assert!(ended.stdout.lines().all(|line| line.chars().count() <= 78), "{}", ended.stdout);
@@ -57,14 +57,17 @@ fn a_log_is_explained_as_it_was_read(#[case] name: &str, #[case] log: String) {
     &["open/cpu-kernel/none_t/paranoid=2/sys_admin/permissive", "--kernel", "debian:6.1.192"]
 )]
 #[case("explain-symptom.txt", &["perf stat as user with cap_perfmon, paranoid 3"])]
-fn a_cell_and_a_symptom_are_explained_as_they_were_read(#[case] name: &str, #[case] what: &[&str]) {
+fn the_explanation_of_a_cell_or_a_symptom_is_the_golden_one(
+    #[case] name: &str,
+    #[case] what: &[&str],
+) {
     let ended = Place::new().perfsec(&[&["explain"], what].concat());
     ended.succeeds();
     golden(name, &ended.stdout);
 }
 
 #[test]
-fn a_record_is_explained_alike_from_everywhere() {
+fn the_source_of_a_record_does_not_change_its_explanation() {
     let line = record("open", "perf_event", 0);
     let place = Place::new();
     let path = place.file("audit.log", &line);
@@ -82,7 +85,11 @@ fn a_record_is_explained_alike_from_everywhere() {
 }
 
 #[rstest]
-#[case::half("type=AVC msg=audit(1.2:3): avc:  denied  { open } for  pid=1", 2, "is it cut short?")]
+#[case::half(
+    "type=AVC msg=audit(1.2:3): avc:  denied  { open } for  pid=1",
+    2,
+    "is the record cut short?"
+)]
 #[case::braces("avc:  denied  open for pid=1 tclass=perf_event", 2, "not of the form")]
 #[case::no_such_cell(
     "open/cpu-kernal/none_t/paranoid=2/perfmon/enforcing",
@@ -92,7 +99,11 @@ fn a_record_is_explained_alike_from_everywhere() {
 #[case::several_cells("open/cpu-kernel", 2, "give one, such as `open/cpu-kernel/")]
 #[case::words("hello world", 2, "cannot understand `hello world`")]
 #[case::escape("\u{1b}]0;title\u{7}", 2, "cannot understand `\\u{1b}]0;title\\u{7}`")]
-fn what_cannot_be_explained_says_why(#[case] what: &str, #[case] code: i32, #[case] words: &str) {
+fn an_input_that_cannot_be_explained_has_an_error(
+    #[case] what: &str,
+    #[case] code: i32,
+    #[case] words: &str,
+) {
     Place::new().perfsec(&["explain", what]).fails(code, words);
 }
 
@@ -113,7 +124,7 @@ fn words_need_no_quotes_and_a_bare_name_can_be_a_file() {
 }
 
 #[test]
-fn a_module_is_written_in_the_form_that_its_files_name_ends_in() {
+fn the_suffix_of_the_file_chooses_the_language_of_a_module() {
     let place = Place::new();
     place.file("audit.log", &record("open", "perf_event", 0));
     place.perfsec(&["allow", "audit.log", "--out", "mine.te"]).succeeds();
@@ -122,9 +133,9 @@ fn a_module_is_written_in_the_form_that_its_files_name_ends_in() {
 }
 
 #[test]
-fn a_log_without_perf_says_so() {
-    let other = "type=AVC msg=audit(1.2:3): avc:  denied  { write } for  pid=7 comm=\"httpd\" name=\"x\" \
-                 scontext=u:r:httpd_t:s0 tcontext=u:object_r:etc_t:s0 tclass=file permissive=0\n";
+fn a_log_without_records_about_perf_says_so() {
+    let other = "type=AVC msg=audit(1.2:3): avc:  denied  { write } for  pid=7 \
+                 comm=\"httpd\" name=\"x\" scontext=u:r:httpd_t:s0 tcontext=u:object_r:etc_t:s0 tclass=file permissive=0\n";
     let ended = with_input(&["explain", "-"], other);
     ended.fails(4, "nothing to explain");
     assert!(
@@ -136,7 +147,7 @@ fn a_log_without_perf_says_so() {
         .succeeds();
 }
 
-/// A record of a capability, of a program that is not perf.
+/// A record of a capability, from a program that is not perf.
 fn other(permission: &str, class: &str, pid: u32) -> String {
     let record = record(permission, class, 0).replace("\"perf\"", "\"app\"");
     record.replace("pid=8859", &format!("pid={pid}"))
@@ -148,20 +159,20 @@ fn other(permission: &str, class: &str, pid: u32) -> String {
 #[case::with_an_event(&[("open", "perf_event", 1), ("ipc_lock", "capability", 1)], true)]
 #[case::of_another_process(&[("open", "perf_event", 1), ("ipc_lock", "capability", 2)], false)]
 #[case::perfmon(&[("perfmon", "capability2", 1)], true)]
-fn a_capability_without_a_call_is_perfs_only_beside_perfs_own(
+fn a_capability_without_a_call_counts_only_with_a_record_about_perf(
     #[case] records: &[(&str, &str, u32)],
     #[case] about: bool,
 ) {
     let log: String = records.iter().map(|(name, class, pid)| other(name, class, *pid)).collect();
     let ended = with_input(&["explain", "-"], &log);
-    let said = "passed over: 1 record of a capability that may not be about perf";
-    assert_eq!(!ended.stdout.contains(said), about, "{}", ended.stdout);
+    let skipped = "skipped 1 record of capabilities that may not be about perf";
+    assert_eq!(!ended.stdout.contains(skipped), about, "{}", ended.stdout);
 }
 
 #[rstest]
 #[case("cap_userns")]
 #[case("cap2_userns")]
-fn a_capability_in_another_user_namespace_is_never_perfs(#[case] class: &str) {
+fn a_capability_in_another_user_namespace_is_never_about_perf(#[case] class: &str) {
     let ended = with_input(&["explain", "-"], &record("sys_admin perfmon", class, 0));
     ended.fails(4, "nothing to explain");
 }
@@ -169,7 +180,7 @@ fn a_capability_in_another_user_namespace_is_never_perfs(#[case] class: &str) {
 #[rstest]
 #[case("anon_inode:[perf_event]", Some(0))]
 #[case("/dev/pts/0", Some(4))]
-fn the_use_of_a_descriptor_is_perfs_if_it_is_an_events(
+fn the_use_of_a_descriptor_is_about_perf_if_it_is_an_event(
     #[case] path: &str,
     #[case] code: Option<i32>,
 ) {
@@ -178,7 +189,7 @@ fn the_use_of_a_descriptor_is_perfs_if_it_is_an_events(
 }
 
 #[test]
-fn hostile_input_is_passed_over_and_shows_nothing_that_acts() {
+fn hostile_input_is_skipped_and_prints_no_control_characters() {
     let hostile = [
         "x".repeat(10 << 20),
         record("open", "perf_event", 0).replace("\"perf\"", "1B5D303B7007"),
@@ -189,17 +200,17 @@ fn hostile_input_is_passed_over_and_shows_nothing_that_acts() {
     ];
     let ended = with_input(&["explain", "-"], &hostile.join("\n"));
     ended.succeeds();
-    let acts = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
-    assert!(!ended.stdout.contains(acts), "{:?}", ended.stdout);
+    let controls = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+    assert!(!ended.stdout.contains(controls), "{:?}", ended.stdout);
     assert!(ended.stdout.contains("allow user_t self:perf_event open;"), "{}", ended.stdout);
     assert!(ended.stdout.contains("1 line is longer than any record"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("1 line is no whole AVC record"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("1 line is not a complete AVC record"), "{}", ended.stdout);
 }
 
 #[rstest]
 #[case("allow.cil", &[])]
 #[case("allow.te", &["--te"])]
-fn a_module_is_the_one_that_was_read(#[case] name: &str, #[case] options: &[&str]) {
+fn a_module_is_the_golden_one(#[case] name: &str, #[case] options: &[&str]) {
     let place = Place::new();
     place.file("run.jsonl", RECORD);
     let ended = place.perfsec(&[&["allow", "run.jsonl"], options].concat());
@@ -208,7 +219,7 @@ fn a_module_is_the_one_that_was_read(#[case] name: &str, #[case] options: &[&str
 }
 
 #[test]
-fn a_logs_module_is_about_perf_only_and_injects_nothing() {
+fn the_module_of_a_log_is_only_about_perf_and_injects_nothing() {
     let place = Place::new();
     place.file(
         "audit.log",
@@ -239,10 +250,18 @@ fn a_logs_module_is_about_perf_only_and_injects_nothing() {
 #[case::no_cell(&["allow", "run.jsonl", "nosuch*"], 4, "the filter selects no cell")]
 #[case::no_glob(&["allow", "run.jsonl", "[a"], 2, "is no glob")]
 #[case::name(&["allow", "run.jsonl", "--out", "9 lives.cil"], 2, "no name for a module")]
-#[case::unwritable(&["allow", "run.jsonl", "--out", "no/such/m.cil"], 5, "cannot write no/such/m.cil")]
+#[case::unwritable(
+    &["allow", "run.jsonl", "--out", "no/such/m.cil"],
+    5,
+    "cannot write no/such/m.cil"
+)]
 #[case::damaged(&["allow", "damaged.jsonl"], 2, "line 2 is no event")]
 #[case::half(&["allow", "half.log"], 2, "no whole AVC record")]
-#[case::policy(&["allow", "run.jsonl", "--verify", "--policy", "other"], 2, "the run's policies are minimal")]
+#[case::policy(
+    &["allow", "run.jsonl", "--verify", "--policy", "other"],
+    2,
+    "the run's policies are minimal"
+)]
 fn bad_input_has_one_error(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
     let place = Place::new();
     place.file("run.jsonl", RECORD);
@@ -253,7 +272,7 @@ fn bad_input_has_one_error(#[case] arguments: &[&str], #[case] code: i32, #[case
     place.perfsec(arguments).fails(code, words);
 }
 
-/// Runs cells of `none_t` under a policy, then verifies what permissive mode says is missing.
+/// Runs cells of `none_t` under a policy, then verifies a module from those in permissive mode.
 fn verify(policy: &str) -> Ended {
     let place = Place::new();
     let constrained =
@@ -269,11 +288,11 @@ fn verify(policy: &str) -> Ended {
 
 #[test]
 #[ignore = "needs qemu-system-x86_64, secilc and PERFSEC_TEST_KERNEL"]
-fn what_permissive_mode_logged_is_enough_in_enforcing_mode() {
+fn a_module_from_permissive_mode_suffices_in_enforcing_mode() {
     let ended = verify("minimal");
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains(" 0 still there"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("; 0 cells that the module is not about"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("; 0 cells outside the module's scope"), "{}", ended.stdout);
     assert!(!ended.stderr.contains("FAIL"), "{}", ended.stderr);
 }
 

@@ -1,4 +1,4 @@
-//! All the ways a virtual machine can fail to start.
+//! Errors of starting a virtual machine.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,27 +7,27 @@ use std::time::Duration;
 
 use crate::Accel;
 
-/// Why there is no virtual machine. The text fits after "failed to".
+/// All the ways a virtual machine can fail to start. The text fits after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No file of that name, or none of that name on the search path.
+    /// No file of that name exists, or none on the search path.
     #[error("start QEMU: no program `{}`", .path.display())]
     NoProgram {
-        /// The program as it was asked for.
+        /// The program, as in [`crate::Machine::qemu`].
         path: PathBuf,
     },
-    /// The file is there, and may not be executed.
+    /// The file exists but may not be executed.
     #[error("start QEMU: no permission to execute `{}`", .path.display())]
     NotExecutable {
-        /// The program as it was asked for.
+        /// The program, as in [`crate::Machine::qemu`].
         path: PathBuf,
     },
-    /// The program could not be executed for any other reason (wrong architecture, no memory).
+    /// Executing the program failed for another reason (wrong architecture, no memory).
     #[error("execute `{}`", .path.display())]
     Spawn {
-        /// The program as it was asked for.
+        /// The program, as in [`crate::Machine::qemu`].
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// QEMU refuses the kernel image.
@@ -35,7 +35,7 @@ pub enum Error {
     KernelRejected {
         /// The kernel image.
         kernel: PathBuf,
-        /// QEMU's own words.
+        /// Its standard error.
         said: String,
     },
     /// QEMU cannot use the accelerator.
@@ -43,38 +43,40 @@ pub enum Error {
     NoAccelerator {
         /// The accelerator asked for.
         accel: Accel,
-        /// QEMU's own words.
+        /// QEMU's exit status.
+        status: ExitStatus,
+        /// Its standard error.
         said: String,
     },
     /// QEMU ended before the guest's first instruction.
     #[error("start QEMU (`{}`, {status}): {}", .path.display(), words(.said))]
     EndedAtOnce {
-        /// The program as it was asked for.
+        /// The program, as in [`crate::Machine::qemu`].
         path: PathBuf,
-        /// How it ended.
+        /// QEMU's exit status.
         status: ExitStatus,
-        /// QEMU's own words.
+        /// Its standard error.
         said: String,
     },
-    /// QEMU runs, and does not answer on its control channel.
+    /// QEMU runs but does not answer on its control channel.
     #[error("start QEMU: `{}` gave no answer for {} s", .path.display(), .waited.as_secs())]
     NoAnswer {
-        /// The program as it was asked for.
+        /// The program, as in [`crate::Machine::qemu`].
         path: PathBuf,
-        /// How long it was waited for.
+        /// The time limit that it exceeded.
         waited: Duration,
     },
-    /// This side's own preparations failed.
+    /// A preparation of this process failed.
     #[error("{what} for a virtual machine")]
     Setup {
-        /// What was being done, as in "create a socket pair".
+        /// The preparation, as in "create a socket pair".
         what: &'static str,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// QEMU's words without the program name it begins each line with, or a word for its silence.
+/// QEMU's message without the program name in front, or a note that there was no message.
 fn words(said: &str) -> &str {
     let said = said.trim();
     let said = match said.split_once(": ") {

@@ -1,7 +1,7 @@
 //! Writes the guest's first file system: an uncompressed cpio archive (newc).
 //!
-//! Uncompressed, because the host has the memory and an emulated CPU would have to inflate it.
-//! The same content gives the same bytes, so that an archive can be named by its hash.
+//! Uncompressed, because an emulated CPU inflates slowly and the host has the memory. The same
+//! content gives the same bytes, so the hash can name an archive.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,13 +18,13 @@ const CHARACTER: u32 = 0o020_000;
 pub struct Initramfs(Arc<[u8]>);
 
 impl Initramfs {
-    /// The archive's bytes, to hash or to keep.
+    /// The archive's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Takes bytes as they are: any archive the kernel can read, compressed or not.
+/// Wraps any archive that the kernel can read, compressed or not.
 impl From<Vec<u8>> for Initramfs {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes.into())
@@ -37,30 +37,30 @@ impl fmt::Debug for Initramfs {
     }
 }
 
-/// Why an archive could not be written.
+/// All the ways writing an archive can fail.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A path that is empty, has an empty, `.` or `..` component, or a NUL byte.
+pub enum ArchiveError {
+    /// The path is empty, or has an empty, `.` or `..` component or a NUL byte.
     #[error("put `{path}` in an initramfs: not a plain path")]
     Path {
-        /// The path as it was given.
+        /// The path, as the caller gave it.
         path: String,
     },
-    /// Two entries of one name, or a file where another entry needs a directory.
+    /// Two entries have the same name, or a file is where another entry needs a directory.
     #[error("put `{path}` in an initramfs: the name is already taken")]
     Taken {
-        /// The path as it was given.
+        /// The path, as the caller gave it.
         path: String,
     },
-    /// newc has 32 bits for a file's size.
-    #[error("put `{path}` in an initramfs: {size} bytes are more than the format can hold")]
+    /// The file's size exceeds 32 bits, the limit of newc.
+    #[error("put `{path}` in an initramfs: the format cannot hold {size} bytes")]
     TooBig {
-        /// The path as it was given.
+        /// The path, as the caller gave it.
         path: String,
         /// Its size in bytes.
         size: usize,
     },
-    /// The archive writer failed, which it only does for lack of memory.
+    /// The archive writer failed. It writes to memory, so only for lack of that.
     #[error("write an initramfs")]
     Write(#[from] io::Error),
 }
@@ -85,26 +85,26 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// An archive with `/dev/console` in it: the kernel opens that for the first process's
-    /// standard streams (console_on_rootfs() in init/main.c), before anything can mount devtmpfs.
+    /// Starts with `/dev/console`: the kernel opens it for the first process's standard streams
+    /// (console_on_rootfs() in init/main.c), before anything can mount devtmpfs.
     pub fn new() -> Self {
         let console = Node::CharacterDevice { permissions: 0o600, major: 5, minor: 1 };
         let nodes = [("dev".into(), Node::Directory), ("dev/console".into(), console)];
         Self { nodes: nodes.into() }
     }
 
-    /// Adds a file with these permissions (`0o755`), owned by root, and the directories above it.
+    /// Adds a file with these permissions (`0o755`), owned by root, and its parent directories.
     pub fn file(
         self,
         path: &str,
         permissions: u32,
         bytes: impl Into<Vec<u8>>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ArchiveError> {
         self.add(path, Node::File { permissions: permissions & 0o7777, bytes: bytes.into() })
     }
 
     /// Adds an empty directory, readable by all.
-    pub fn directory(self, path: &str) -> Result<Self, Error> {
+    pub fn directory(self, path: &str) -> Result<Self, ArchiveError> {
         self.add(path, Node::Directory)
     }
 
@@ -115,18 +115,18 @@ impl Builder {
         permissions: u32,
         major: u32,
         minor: u32,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ArchiveError> {
         let permissions = permissions & 0o7777;
         self.add(path, Node::CharacterDevice { permissions, major, minor })
     }
 
-    fn add(mut self, given: &str, node: Node) -> Result<Self, Error> {
+    fn add(mut self, given: &str, node: Node) -> Result<Self, ArchiveError> {
         let path = given.strip_prefix('/').unwrap_or(given);
         let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
         if !path.split('/').all(plain) {
-            return Err(Error::Path { path: given.into() });
+            return Err(ArchiveError::Path { path: given.into() });
         }
-        let taken = || Error::Taken { path: given.into() };
+        let taken = || ArchiveError::Taken { path: given.into() };
         for (slash, _) in path.match_indices('/') {
             let parent = self.nodes.entry(path[..slash].into()).or_insert(Node::Directory);
             if !matches!(parent, Node::Directory) {
@@ -135,7 +135,7 @@ impl Builder {
         }
         match (self.nodes.get(path), &node) {
             (None, _) => {}
-            // A directory may be asked for twice, and may have been made for what is in it.
+            // A directory may be added twice, or may exist as the parent of another entry.
             (Some(Node::Directory), Node::Directory) => {}
             (Some(_), _) => return Err(taken()),
         }
@@ -144,7 +144,7 @@ impl Builder {
     }
 
     /// Writes the archive.
-    pub fn build(&self) -> Result<Initramfs, Error> {
+    pub fn build(&self) -> Result<Initramfs, ArchiveError> {
         let mut archive = Vec::new();
         for (inode, (path, node)) in (1..).zip(&self.nodes) {
             let entry = cpio::NewcBuilder::new(path).ino(inode);
@@ -156,7 +156,7 @@ impl Builder {
                 }
             };
             let size = u32::try_from(content.len())
-                .map_err(|_| Error::TooBig { path: path.clone(), size: content.len() })?;
+                .map_err(|_| ArchiveError::TooBig { path: path.clone(), size: content.len() })?;
             let mut writer = entry.write(&mut archive, size);
             writer.write_all(content)?;
             writer.finish()?;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_is_read_back_parents_first() {
+    fn entries_are_read_back_parents_first() {
         let archive = Builder::new()
             .file("/etc/selinux/policy.bin", 0o644, b"odd".as_slice())
             .and_then(|b| b.file("init", 0o755, vec![7; 4097]))
@@ -235,7 +235,7 @@ mod tests {
     #[case("a\0b")]
     fn a_path_that_is_not_plain_is_refused(#[case] path: &str) {
         let refused = Builder::new().file(path, 0o644, "");
-        assert!(matches!(refused, Err(Error::Path { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(ArchiveError::Path { .. })), "{refused:?}");
     }
 
     #[rstest]
@@ -244,8 +244,8 @@ mod tests {
     #[case(&["a/b", "a"])]
     #[case(&["dev/console"])]
     #[case(&["dev"])]
-    fn a_name_is_given_once(#[case] paths: &[&str]) {
+    fn a_name_that_is_taken_is_refused(#[case] paths: &[&str]) {
         let refused = paths.iter().try_fold(Builder::new(), |b, path| b.file(path, 0o644, ""));
-        assert!(matches!(refused, Err(Error::Taken { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(ArchiveError::Taken { .. })), "{refused:?}");
     }
 }

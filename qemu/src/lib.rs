@@ -1,11 +1,11 @@
 //! Starts virtual machines and notices their death.
 //!
-//! A [`Machine`] says what to boot, a [`Vm`] is it running: its console and its end arrive as
-//! [`VmEvent`]s, the byte stream to the program inside is [`Vm::channel`]. Nothing polls and
+//! A [`Machine`] describes what to boot; a [`Vm`] is a running one. Its console and its end arrive
+//! as [`VmEvent`]s, and [`Vm::channel`] is the byte stream to the program inside. Nothing polls and
 //! nothing sleeps, and no process and no file outlives its `Vm`, however this process ends.
 //!
-//! Known limits: x86-64 guests with one CPU; a panic cannot be told from a reboot without reading
-//! the console (stock kernels have the driver for QEMU's panic device as a module).
+//! Known limits: x86-64 guests with one CPU; without reading the console, a panic looks like a
+//! reboot (stock kernels have the driver for QEMU's panic device as a module).
 
 pub mod accel;
 mod error;

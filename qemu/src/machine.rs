@@ -1,4 +1,4 @@
-//! The machine that QEMU emulates, and the kernel parameters that belong to it.
+//! The machine that QEMU emulates, and the kernel parameters that it needs.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,78 +11,78 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::{Accel, Initramfs};
 
-/// What to boot, and on what.
+/// The machine to start and the kernel to boot on it.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// QEMU's system emulator: a path, or a name to look up in `PATH`.
     pub qemu: PathBuf,
-    /// Who executes the guest's instructions.
+    /// The accelerator.
     pub accel: Accel,
     /// A `vmlinux` with a PVH note (fastest) or a `bzImage`.
     pub kernel: PathBuf,
-    /// The guest's root file system. It is handed over in memory: no file is made.
+    /// The guest's root file system. It is passed in memory; no file is created.
     pub initramfs: Initramfs,
-    /// Kernel parameters, usually [`kernel_parameters`] and then the caller's own.
+    /// Kernel parameters: usually [`kernel_parameters`], then the caller's own.
     pub append: Vec<String>,
     /// The guest's memory in MiB. Stock kernels need about 128 plus the initramfs twice.
     pub memory_mib: u32,
-    /// Memory that the guest and this process both see, in bytes, a power of two: resource 2 of a PCI
-    /// device `1af4:1110`. It is anonymous: no file is made.
+    /// Size in bytes, a power of two, of memory that the guest shares with this process: resource 2
+    /// of a PCI device `1af4:1110`. It is anonymous; no file is created.
     pub window: Option<u64>,
-    /// Where the guest's console goes.
+    /// The other end of the guest's console.
     pub console: ConsoleTo,
 }
 
-/// QEMU's device that is memory and nothing more. A distribution may have left it out.
+/// QEMU's device that consists of memory alone. Some distributions build QEMU without it.
 pub(crate) const WINDOW_DEVICE: &str = "ivshmem-plain";
 
-/// Where the guest's console goes.
+/// The other end of the guest's console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsoleTo {
-    /// To the caller, as [`crate::VmEvent::Console`]; the guest reads nothing from it.
+    /// The caller, who receives [`crate::VmEvent::Console`]; the guest has no input.
     Events,
-    /// To this process's own standard input and output, for a shell in the guest. A terminal is
-    /// made raw, so Ctrl-C goes to the guest; Ctrl-A X ends the machine.
+    /// This process's own standard input and output, for a shell in the guest. A terminal becomes
+    /// raw, so Ctrl-C goes to the guest; Ctrl-A X ends the machine.
     Terminal,
 }
 
-/// The numbers under which QEMU inherits what connects it to this process.
+/// The descriptors that QEMU inherits to talk to this process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Descriptors {
     pub(crate) agent: RawFd,
     pub(crate) monitor: RawFd,
     pub(crate) initramfs: RawFd,
-    /// A file and its length.
+    /// A file and its length in bytes.
     pub(crate) window: Option<(RawFd, u64)>,
 }
 
-/// The kernel parameters that the machine needs, whatever is tested on it.
+/// The kernel parameters that the machine always needs.
 ///
-/// None of them touches perf, tracing, probes, BPF, SELinux or audit. Left out although they
-/// would save a little: `mitigations=off` and `rodata=off` (the verifier and the protection of
-/// the kernel's data would be others than on real machines), `nolapic` (perf's deferred work is
-/// raised through the local APIC). Seen to make no difference: `nokaslr`, `tsc_early_khz=`,
-/// `no_timer_check`, `lpj=`, `rcupdate.rcu_expedited=1`, `8250.nr_uarts=`, `nousb`, and switching
-/// off i8042 or ACPI hot-plug.
+/// None of them affects perf, tracing, probes, BPF, SELinux or audit. Left out although they would
+/// save a little: `mitigations=off` and `rodata=off` (the verifier and the protection of kernel
+/// data would differ from real machines), `nolapic` (perf raises its deferred work through the
+/// local APIC). Measured to make no difference: `nokaslr`, `tsc_early_khz=`, `no_timer_check`,
+/// `lpj=`, `rcupdate.rcu_expedited=1`, `8250.nr_uarts=`, `nousb`, and disabling i8042 or ACPI
+/// hot-plug.
 pub fn kernel_parameters(accel: Accel) -> Vec<String> {
     let mut parameters = vec![
-        // The first serial port: 8250 and its console are built into stock kernels.
+        // The first serial port: stock kernels have 8250 and its console built in.
         "console=ttyS0",
-        // Reboot at once after a panic: QEMU's -no-reboot turns that into an end, so a dead
-        // kernel is seen in the moment it dies. Any positive value would be waited for.
+        // Reboot at once after a panic. QEMU's -no-reboot turns that into an exit, so we notice a
+        // dead kernel the moment it dies. With a positive value the kernel would wait first.
         "panic=-1",
     ];
     if accel == Accel::Tcg {
         parameters.extend([
-            // A host that is busy delivers no timer interrupt in time, and one boot in some fifty panics
-            // with "IO-APIC + timer doesn't work!". KVM guests skip that test by themselves.
+            // A busy host delivers timer interrupts late, and about one boot in fifty panics with
+            // "IO-APIC + timer doesn't work!". KVM guests skip that test by themselves.
             "no_timer_check",
-            // The self-tests of every built-in cipher: two fifths of the instructions of an
+            // Skips the self-tests of the built-in ciphers: two fifths of the instructions of an
             // emulated boot (Debian 6.12 and 7.3).
             "cryptomgr.notests",
-            // A tenth of what is left: the jitter generator tests itself, which nothing here
-            // draws from; the certificates for modules are parsed, and no module is loaded.
-            // Names that a kernel does not have are ignored.
+            // Saves a tenth of the rest: nothing here uses the jitter generator, which tests
+            // itself, or the certificates for modules, which are parsed: no module is loaded.
+            // The kernel ignores names that it does not know.
             "initcall_blacklist=jent_mod_init,load_system_certificate_list",
         ]);
     }
@@ -97,42 +97,43 @@ impl Machine {
 
         // The user's own QEMU configuration must not change what is tested.
         add(&["-no-user-config"]);
-        // No floppy, CD-ROM, VGA, parallel port or network card: each costs the guest a probe,
-        // and a guest without a network or a writable share can harm nothing.
+        // No floppy, CD-ROM, VGA, parallel port or network card: the guest would probe each, and
+        // a guest without a network or a writable share can harm nothing.
         add(&["-nodefaults", "-display", "none"]);
-        // Every stock kernel has its drivers built in; q35 boots no faster, and microvm, which
-        // does, hangs now and then while the kernel calibrates its clock.
+        // Every stock kernel has its drivers built in. q35 boots no faster; microvm does, but
+        // sometimes hangs while the kernel calibrates its clock.
         add(&["-machine", "pc"]);
         add(&["-accel", &self.accel.to_string()]);
         add(&["-cpu", self.accel.cpu()]);
         add(&["-smp", "1", "-m", &format!("{}M", self.memory_mib)]);
-        // A reset ends QEMU: a reboot or a panic is never a second boot that looks like the first.
+        // A reset ends QEMU, so a reboot or a panic never looks like a slow first boot.
         add(&["-no-reboot"]);
 
         // First serial port, ttyS0: the console.
         add(&[
             "-chardev",
             match self.console {
-                // signal=off: never translate control characters of a console that is a pipe anyway.
+                // signal=off: never turn control characters into signals; this is a pipe anyway.
                 ConsoleTo::Events => "stdio,id=console,signal=off",
-                // mux=on: brings the Ctrl-A escapes, the way out of a guest that hangs.
+                // mux=on: enables the Ctrl-A escapes, the way out of a guest that hangs.
                 ConsoleTo::Terminal => "stdio,id=console,signal=off,mux=on",
             },
         ]);
         add(&["-serial", "chardev:console"]);
-        // Second serial port, ttyS1: the agent. A port of its own, because the kernel's messages
-        // would cut through its bytes; a serial one, because the virtio drivers are modules.
+        // Second serial port, ttyS1: the agent. Not the console, where the kernel's messages
+        // would interrupt its bytes; and not virtio, whose drivers are modules.
         add(&["-chardev", &format!("socket,id=agent,fd={}", descriptors.agent)]);
         add(&["-serial", "chardev:agent"]);
         if let Some((window, length)) = descriptors.window {
-            // share=on: what the guest stores is seen through this process's descriptor. The device is
-            // memory and nothing more, so that the guest needs no driver for it.
+            // share=on: this process's descriptor sees what the guest stores. The device is plain
+            // memory, so the guest needs no driver for it.
             let memory = "memory-backend-file,id=window,share=on,mem-path=/proc/self/fd/";
             add(&["-object", &format!("{memory}{window},size={length}")]);
-            // master=on: its content belongs to a saved state of the machine; else there is none.
+            // master=on: a saved state of the machine includes the content. Without it QEMU
+            // refuses to save one.
             add(&["-device", &format!("{WINDOW_DEVICE},memdev=window,master=on")]);
         }
-        // QMP tells how the guest ended, which the exit status does not.
+        // QMP reports how the guest ended; the exit status does not.
         add(&["-chardev", &format!("socket,id=monitor,fd={}", descriptors.monitor)]);
         add(&["-mon", "chardev=monitor,mode=control"]);
 
@@ -143,8 +144,8 @@ impl Machine {
         arguments
     }
 
-    /// QEMU reads the initramfs from a file, but one without a name is enough, and it cannot
-    /// stay behind when this process is killed.
+    /// QEMU reads the initramfs from a file. One without a name will do, and nothing is left
+    /// behind when this process is killed.
     pub(crate) fn initramfs_in_memory(&self) -> io::Result<OwnedFd> {
         let mut file = File::from(memfd_create(c"initramfs", MFdFlags::MFD_CLOEXEC)?);
         file.write_all(self.initramfs.as_bytes())?;
@@ -152,8 +153,8 @@ impl Machine {
         Ok(file.into())
     }
 
-    /// The memory of the window, if there is to be one. It cannot be made shorter: a read of it never
-    /// fails for want of bytes.
+    /// The memory of the window, if the machine has one. It is sealed against shrinking, so that
+    /// reads never come up short.
     pub(crate) fn window_in_memory(&self) -> io::Result<Option<File>> {
         let Some(length) = self.window else { return Ok(None) };
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
@@ -190,7 +191,7 @@ mod tests {
         arguments.into_iter().map(|a| a.into_string().expect("text")).collect()
     }
 
-    /// The words that follow `flag`, wherever it is.
+    /// The arguments that follow each `flag`.
     fn values<'a>(arguments: &'a [String], flag: &str) -> Vec<&'a str> {
         arguments.windows(2).filter(|w| w[0] == flag).map(|w| w[1].as_str()).collect()
     }
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_emulated_boot_is_made_shorter() {
+    fn only_an_emulated_boot_gets_parameters_that_shorten_it() {
         let [kvm, tcg] = [Accel::Kvm, Accel::Tcg].map(kernel_parameters);
         assert_eq!(kvm, ["console=ttyS0", "panic=-1"]);
         assert_eq!(tcg[..2], kvm);
@@ -223,7 +224,7 @@ mod tests {
     #[rstest]
     #[case(Accel::Kvm, "host")]
     #[case(Accel::Tcg, "max")]
-    fn the_cpu_model_goes_with_the_accelerator(#[case] accel: Accel, #[case] cpu: &str) {
+    fn the_cpu_model_depends_on_the_accelerator(#[case] accel: Accel, #[case] cpu: &str) {
         let arguments = arguments(&machine(accel, ConsoleTo::Events));
         assert_eq!(values(&arguments, "-accel"), [accel.as_str()]);
         assert_eq!(values(&arguments, "-cpu"), [cpu]);
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_has_its_length_for_ever() {
+    fn a_window_cannot_shrink() {
         let machine = Machine { window: Some(8192), ..machine(Accel::Tcg, ConsoleTo::Events) };
         let file = machine.window_in_memory().expect("a file in memory").expect("a window");
         assert_eq!(file.metadata().expect("its length").len(), 8192);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_initramfs_is_handed_over_whole_and_from_its_start() {
+    fn the_initramfs_is_passed_whole_and_from_its_start() {
         let descriptor = machine(Accel::Tcg, ConsoleTo::Events).initramfs_in_memory();
         let mut bytes = Vec::new();
         let mut file = File::from(descriptor.expect("a file in memory"));

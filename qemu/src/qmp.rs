@@ -1,4 +1,4 @@
-//! QEMU's control channel, as little of it as is needed: the lines it sends and how a run ended.
+//! The parts of QEMU's control channel (QMP) that are needed to learn how a run ended.
 
 use std::io::{self, BufRead, Write};
 
@@ -8,7 +8,7 @@ pub(crate) const LEAVE_NEGOTIATION: &str = r#"{"execute":"qmp_capabilities"}"#;
 pub(crate) const QUERY_STATUS: &str = r#"{"execute":"query-status"}"#;
 pub(crate) const QUIT: &str = r#"{"execute":"quit"}"#;
 
-/// One line from QEMU. Fields that are not needed are not read, so that a newer QEMU may add some.
+/// One line from QEMU. Unknown fields are ignored: a newer QEMU may add some.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Message {
@@ -32,14 +32,14 @@ pub(crate) enum Message {
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct EventData {
-    /// Of a SHUTDOWN event: why, as in QEMU's qapi/run-state.json (ShutdownCause).
+    /// The ShutdownCause (QEMU's qapi/run-state.json) of a SHUTDOWN event.
     pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Return {
-    /// Of `query-status`: RunState of qapi/run-state.json.
+    /// The RunState (qapi/run-state.json) that `query-status` returns.
     pub(crate) status: Option<String>,
 }
 
@@ -52,8 +52,8 @@ pub(crate) fn parse(line: &str) -> Result<Message, serde_json::Error> {
     serde_json::from_str(line)
 }
 
-/// Waits until QEMU's main loop answers, which it does only after the machine was made and the
-/// kernel image accepted. `false`: it closed the channel instead.
+/// Waits until QEMU's main loop answers, which it does only once the machine exists and the kernel
+/// image is accepted. Returns `false` if QEMU closed the channel instead.
 pub(crate) fn negotiate(from: &mut impl BufRead, to: &mut impl Write) -> io::Result<bool> {
     send(to, LEAVE_NEGOTIATION)?;
     let mut line = String::new();
@@ -72,22 +72,22 @@ pub(crate) fn send(to: &mut impl Write, command: &str) -> io::Result<()> {
     to.write_all(format!("{command}\n").as_bytes())
 }
 
-/// What QEMU said about the end of its guest.
+/// QEMU's report of the end of its guest.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// The reason of its SHUTDOWN event.
+pub(crate) struct EndReport {
+    /// The reason in its SHUTDOWN event.
     pub(crate) shutdown: Option<String>,
-    /// The state in which QEMU stopped the guest for good without ending itself.
+    /// The state in which QEMU stopped the guest for good without exiting.
     pub(crate) stuck: Option<String>,
 }
 
 /// Reads events until QEMU closes the channel.
 ///
-/// A guest that QEMU can carry on no further (KVM's "internal error: emulation failure" is the
-/// common case) is only stopped, and the process would stay for ever: so a stop is asked about,
-/// and answered with `quit`.
-pub(crate) fn watch(from: &mut impl BufRead, to: &mut impl Write) -> Seen {
-    let mut seen = Seen::default();
+/// When QEMU cannot continue a guest (usually KVM's "internal error: emulation failure"), it only
+/// stops it, and the process would stay for ever. So after a STOP this asks for the state, and
+/// sends `quit` if the guest cannot go on.
+pub(crate) fn watch(from: &mut impl BufRead, to: &mut impl Write) -> EndReport {
+    let mut seen = EndReport::default();
     let mut line = String::new();
     while from.read_line(&mut line).is_ok_and(|n| n > 0) {
         let answer = match parse(&line) {
@@ -104,7 +104,7 @@ pub(crate) fn watch(from: &mut impl BufRead, to: &mut impl Write) -> Seen {
             }
             _ => None,
         };
-        // A failed write means that QEMU is on its way out, which the next read will tell.
+        // A failed write means that QEMU is exiting, which the next read notices.
         if let Some(command) = answer {
             let _ = send(to, command);
         }
@@ -123,20 +123,23 @@ mod tests {
 
     use super::*;
 
-    const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": "Debian"}, "capabilities": ["oob"]}}"#;
+    const GREETING: &str = concat!(
+        r#"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "#,
+        r#""package": "Debian"}, "capabilities": ["oob"]}}"#
+    );
     const OK: &str = r#"{"return": {}}"#;
     const STOP: &str = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}"#;
 
     fn shutdown(reason: &str) -> String {
-        format!(
-            r#"{{"timestamp": {{"seconds": 1, "microseconds": 2}}, "event": "SHUTDOWN", "data": {{"guest": true, "reason": "{reason}"}}}}"#
-        )
+        let time = r#"{"seconds": 1, "microseconds": 2}"#;
+        let data = format!(r#"{{"guest": true, "reason": "{reason}"}}"#);
+        format!(r#"{{"timestamp": {time}, "event": "SHUTDOWN", "data": {data}}}"#)
     }
 
-    fn watched(lines: &[&str]) -> (Seen, String) {
+    fn watched(lines: &[&str]) -> (EndReport, String) {
         let mut sent = Vec::new();
         let seen = watch(&mut lines.join("\r\n").as_bytes(), &mut sent);
-        (seen, String::from_utf8(sent).expect("what we send is text"))
+        (seen, String::from_utf8(sent).expect("commands are text"))
     }
 
     #[rstest]
@@ -144,20 +147,20 @@ mod tests {
     #[case(&[GREETING, STOP, OK], true)]
     #[case(&[GREETING], false)]
     #[case(&[], false)]
-    fn the_machine_is_there_when_the_first_command_is_answered(
+    fn the_machine_exists_when_qemu_answers_the_first_command(
         #[case] lines: &[&str],
-        #[case] there: bool,
+        #[case] exists: bool,
     ) {
         let mut sent = Vec::new();
         let answer = negotiate(&mut lines.join("\r\n").as_bytes(), &mut sent);
-        assert_eq!(answer.ok(), Some(there));
+        assert_eq!(answer.ok(), Some(exists));
         assert_eq!(sent, b"{\"execute\":\"qmp_capabilities\"}\n");
     }
 
     #[rstest]
     #[case(r#"{"error": {"class": "GenericError", "desc": "no"}}"#)]
     #[case("SSH-2.0-OpenSSH")]
-    fn anything_else_is_not_qemu(#[case] line: &str) {
+    fn any_other_answer_is_an_error(#[case] line: &str) {
         assert!(negotiate(&mut line.as_bytes(), &mut Vec::new()).is_err());
     }
 
@@ -165,14 +168,14 @@ mod tests {
     #[case("guest-shutdown")]
     #[case("guest-reset")]
     #[case("host-signal")]
-    fn the_reason_of_a_shutdown_is_kept(#[case] reason: &str) {
+    fn the_reason_for_a_shutdown_is_kept(#[case] reason: &str) {
         let (seen, sent) = watched(&[r#"{"event": "RESUME"}"#, &shutdown(reason), STOP]);
         assert_eq!(seen.shutdown.as_deref(), Some(reason));
         assert_eq!(sent, "{\"execute\":\"query-status\"}\n");
     }
 
     #[test]
-    fn a_guest_stopped_for_good_is_asked_about_and_ended() {
+    fn a_guest_that_cannot_go_on_is_ended() {
         let answer = r#"{"return": {"status": "internal-error", "running": false}}"#;
         let (seen, sent) = watched(&[STOP, answer]);
         assert_eq!(seen.stuck.as_deref(), Some("internal-error"));
@@ -180,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_runs_on_is_left_alone() {
+    fn a_guest_that_goes_on_is_left_alone() {
         let (seen, sent) = watched(&[r#"{"return": {"status": "running", "running": true}}"#]);
-        assert_eq!((seen, sent), (Seen::default(), String::new()));
+        assert_eq!((seen, sent), (EndReport::default(), String::new()));
     }
 }

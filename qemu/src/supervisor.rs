@@ -1,4 +1,4 @@
-//! The thread that owns the QEMU process: it spawns it, waits for it, and says how it ended.
+//! The thread that owns the QEMU process: it spawns it, waits for it, and reports how it ended.
 
 use std::io::{self, BufReader, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,17 +15,17 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::machine::{ConsoleTo, Descriptors};
-use crate::qmp::{self, Seen};
+use crate::qmp::{self, EndReport};
 use crate::vm::Process;
 use crate::{Accel, End, Error, Machine, VmEvent, sys};
 
-/// QEMU answers within 0.1 s, and within a few seconds on a host that is drowning in work.
+/// QEMU answers within 0.1 s, and within a few seconds on an overloaded host.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Enough for any message of QEMU and for KVM's register dump.
+/// In bytes: enough for any message of QEMU and for KVM's register dump.
 const STDERR_LIMIT: usize = 64 * 1024;
 
-/// The guest's ends of everything that connects it to this process.
+/// QEMU's ends of everything that connects it to this process.
 pub(crate) struct Wires {
     pub(crate) agent: OwnedFd,
     pub(crate) monitor: OwnedFd,
@@ -33,13 +33,13 @@ pub(crate) struct Wires {
     pub(crate) window: Option<(OwnedFd, u64)>,
 }
 
-/// Runs a machine from its spawn to its end. `told` learns whether it started.
+/// Runs a machine from its spawn to its end. `report` receives the result of the start.
 pub(crate) fn run(
     machine: &Machine,
     wires: Wires,
     monitor: &UnixStream,
     process: &Process,
-    told: &Sender<Result<(), Error>>,
+    report: &Sender<Result<(), Error>>,
     sink: impl Fn(VmEvent) + Send + Clone + 'static,
 ) {
     let terminal = Terminal::remember(machine.console);
@@ -47,8 +47,8 @@ pub(crate) fn run(
     let started = Running::start(machine, wires, &mut from_monitor, process, sink.clone());
     let ended = match started {
         Ok(running) => {
-            // Nobody listens any more only if the starting thread is gone, and then all is.
-            let _ = told.send(Ok(()));
+            // This fails only if the starting thread is gone, and then the process is exiting.
+            let _ = report.send(Ok(()));
             let seen = qmp::watch(&mut from_monitor, &mut &*monitor);
             let (status, said) = running.reap(process);
             let killed = process.lock().killed;
@@ -59,7 +59,7 @@ pub(crate) fn run(
     terminal.restore();
     match ended {
         Ok(end) => sink(VmEvent::Ended(end)),
-        Err(error) => drop(told.send(Err(error))),
+        Err(error) => drop(report.send(Err(error))),
     }
 }
 
@@ -96,7 +96,7 @@ impl Running {
         if matches!(answer, Ok(true)) && monitor.set_read_timeout(None).is_ok() {
             return Ok(running);
         }
-        // A connection that breaks while something is written to it is an end like any other.
+        // A connection that breaks during a write counts as an exit like any other.
         let silent = answer.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         process.kill();
         let (status, said) = running.reap(process);
@@ -108,9 +108,9 @@ impl Running {
         })
     }
 
-    /// Waits for the end, then for the last bytes of the pipes.
+    /// Waits for the exit, then for the last bytes of the pipes.
     fn reap(mut self, process: &Process) -> (ExitStatus, String) {
-        // WNOWAIT leaves a zombie, so that the id stays ours until nobody can signal it any more.
+        // WNOWAIT leaves a zombie: the id stays ours until nobody can signal it any more.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
         while waitid(Id::Pid(self.pid), flags) == Err(Errno::EINTR) {}
         process.lock().pid = None;
@@ -119,10 +119,12 @@ impl Running {
             let _ = console.join();
         }
         let said = self.stderr.and_then(|thread| thread.join().ok()).unwrap_or_default();
-        // wait() fails only if someone reaped our child behind our back (SIGCHLD ignored).
+        // wait() fails only if the child was reaped elsewhere (SIGCHLD ignored).
         match status {
             Ok(status) => (status, said),
-            Err(error) => (ExitStatus::default(), format!("{said}\nits exit was lost: {error}")),
+            Err(error) => {
+                (ExitStatus::default(), format!("{said}\nits exit status was lost: {error}"))
+            }
         }
     }
 }
@@ -138,11 +140,11 @@ fn spawn(machine: &Machine, wires: Wires) -> Result<Child, Error> {
     command.args(machine.arguments(descriptors)).stderr(Stdio::piped());
     match machine.console {
         ConsoleTo::Events => {
-            // In a group of its own the terminal's Ctrl-C does not reach it: when to end, and
-            // what is still to be written then, is this side's decision.
+            // In another process group the terminal's Ctrl-C does not reach QEMU: this process
+            // decides when to end it, and what to write before.
             command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         }
-        // It has to stay in the foreground group to be allowed to read from the terminal.
+        // QEMU must stay in the foreground group to be allowed to read from the terminal.
         ConsoleTo::Terminal => {}
     }
     let mut inherited = vec![wires.agent, wires.monitor, wires.initramfs];
@@ -165,7 +167,7 @@ fn read_all(mut pipe: impl Read, mut take: impl FnMut(&[u8])) {
             Ok(0) => return,
             Ok(n) => take(&buffer[..n]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A pipe has no other errors; whatever it is, no more bytes come.
+            // Pipes have no other errors; after any error, no more bytes come.
             Err(_) => return,
         }
     }
@@ -180,36 +182,36 @@ fn read_text(pipe: impl Read) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Sorts QEMU's refusals by its words; they have no numbers. Seen on 7.2 and in the sources of
-/// hw/i386/x86.c, accel/kvm/kvm-all.c and softmmu/vl.c.
+/// Classifies QEMU's refusals by their text, as they have no numbers. The texts are those of 7.2
+/// and of hw/i386/x86.c, accel/kvm/kvm-all.c and softmmu/vl.c.
 fn refusal(machine: &Machine, status: ExitStatus, said: String) -> Error {
-    const OF_THE_KERNEL: [&str; 5] = [
+    const ABOUT_THE_KERNEL: [&str; 5] = [
         "could not load kernel",
         "could not open kernel file",
         "Error loading uncompressed kernel without PVH ELF Note",
         "kernel too old to load a ram disk",
         "invalid kernel header",
     ];
-    const OF_THE_ACCELERATOR: [&str; 3] = ["KVM", "kvm", "invalid accelerator"];
+    const ABOUT_THE_ACCELERATOR: [&str; 3] = ["KVM", "kvm", "invalid accelerator"];
     let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
-    if has(&OF_THE_KERNEL) {
+    if has(&ABOUT_THE_KERNEL) {
         Error::KernelRejected { kernel: machine.kernel.clone(), said }
-    } else if machine.accel == Accel::Kvm && has(&OF_THE_ACCELERATOR) {
-        Error::NoAccelerator { accel: machine.accel, said }
+    } else if machine.accel == Accel::Kvm && has(&ABOUT_THE_ACCELERATOR) {
+        Error::NoAccelerator { accel: machine.accel, status, said }
     } else {
         Error::EndedAtOnce { path: machine.qemu.clone(), status, said }
     }
 }
 
-/// The reasons are ShutdownCause of QEMU's qapi/run-state.json.
-fn end(status: ExitStatus, said: String, seen: &Seen, killed: bool) -> End {
+/// Classifies the end of a machine. The reasons are ShutdownCause of QEMU's qapi/run-state.json.
+fn end(status: ExitStatus, said: String, seen: &EndReport, killed: bool) -> End {
     let crashed = |why: String| End::Crashed {
         status,
         said: [said.trim_end(), &why].join("\n").trim().to_owned(),
     };
     match (seen.stuck.as_deref(), seen.shutdown.as_deref()) {
         (Some(state), _) => crashed(format!("QEMU stopped the guest: {state}")),
-        // A kill that came while QEMU was already ending changes nothing.
+        // A kill that arrives while QEMU is exiting changes nothing.
         (None, Some("guest-shutdown")) if killed || status.success() => End::PoweredOff,
         (None, Some("guest-reset")) if killed || status.success() => End::Reset,
         (None, _) if killed => End::Killed,
@@ -217,25 +219,25 @@ fn end(status: ExitStatus, said: String, seen: &Seen, killed: bool) -> End {
         // Ctrl-A x of ConsoleTo::Terminal.
         (None, Some("host-qmp-quit")) => End::Killed,
         (None, Some(reason)) => crashed(format!("QEMU ended the guest: {reason}")),
-        (None, None) => crashed("QEMU ended without a word about the guest".into()),
+        (None, None) => crashed("QEMU exited without reporting the guest's end".into()),
     }
 }
 
-/// QEMU makes the terminal raw and, when killed, leaves it so.
+/// The terminal's settings: QEMU makes it raw and, when killed, leaves it raw.
 struct Terminal(Option<Termios>);
 
 impl Terminal {
     fn remember(console: ConsoleTo) -> Self {
         match console {
             ConsoleTo::Events => Self(None),
-            // Not a terminal (a script drives the shell): nothing to restore.
+            // If it is not a terminal (a script drives the shell), there is nothing to restore.
             ConsoleTo::Terminal => Self(tcgetattr(io::stdin()).ok()),
         }
     }
 
     fn restore(self) {
         if let Some(settings) = self.0 {
-            // The terminal may have gone away together with the person.
+            // The terminal may be gone by now.
             let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &settings);
         }
     }
@@ -249,8 +251,8 @@ mod tests {
 
     use super::*;
 
-    fn seen(shutdown: Option<&str>, stuck: Option<&str>) -> Seen {
-        Seen { shutdown: shutdown.map(Into::into), stuck: stuck.map(Into::into) }
+    fn seen(shutdown: Option<&str>, stuck: Option<&str>) -> EndReport {
+        EndReport { shutdown: shutdown.map(Into::into), stuck: stuck.map(Into::into) }
     }
 
     #[rstest]
@@ -274,7 +276,7 @@ mod tests {
         false,
         "Crashed: words\nQEMU stopped the guest: internal-error"
     )]
-    fn the_end_is_named(
+    fn an_end_is_classified(
         #[case] status: i32,
         #[case] shutdown: Option<&str>,
         #[case] stuck: Option<&str>,
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_qemu_says_is_kept_up_to_a_limit() {
+    fn standard_error_is_kept_up_to_a_limit() {
         assert_eq!(read_text(&b"abc"[..]), "abc");
         assert_eq!(read_text(io::repeat(b'x').take(1 << 20)).len(), STDERR_LIMIT);
     }

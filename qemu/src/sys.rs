@@ -1,4 +1,4 @@
-//! What runs between fork and exec: the one place that the compiler cannot check.
+//! The code that runs between fork and exec: the one place that the compiler cannot check.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,29 +10,29 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{getpid, getppid};
 
-/// Makes the child die when the *thread* that spawns it ends (so the caller must spawn from a
-/// thread that lives as long as the child may), and gives it `inherited` under the same numbers.
+/// Makes the child die when the *thread* that spawns it ends, so the caller must spawn it from a
+/// thread that outlives it; and passes `inherited` to it under the same numbers.
 ///
-/// This side's copies are closed when `command` is dropped, which must happen before anyone waits
-/// for an end of file from the child.
+/// Dropping `command` closes this process's copies. That must happen before anyone waits for an
+/// end of file from the child.
 #[expect(unsafe_code, reason = "Command::pre_exec runs its closure in a forked child")]
 pub(crate) fn tie_to_this_thread(command: &mut Command, inherited: Vec<OwnedFd>) {
     let parent = getpid();
     let before_exec = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // The parent may have died between fork and prctl, and then no signal ever comes.
+        // If the parent died between fork and prctl, no signal ever comes.
         if getppid() != parent {
             return Err(io::Error::from(nix::errno::Errno::ESRCH));
         }
-        // Only here, not in the parent: a flag cleared there would leak the descriptor into
-        // whatever another thread of this process happens to spawn meanwhile.
+        // Not in the parent: clearing the flag there would leak the descriptor into any program
+        // that another thread spawns meanwhile.
         for descriptor in &inherited {
             fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
         }
         Ok(())
     };
-    // SAFETY: between fork and exec only async-signal-safe functions may be called. The closure
-    // makes the system calls prctl, getppid and fcntl, reads memory that was allocated before
-    // the fork, and its errors are plain error numbers: it takes no lock and allocates nothing.
+    // SAFETY: between fork and exec, only async-signal-safe functions may be called. The closure
+    // makes the system calls prctl, getppid and fcntl and reads memory that was allocated before
+    // the fork. Its errors are plain numbers. It takes no lock and allocates nothing.
     unsafe { command.pre_exec(before_exec) };
 }

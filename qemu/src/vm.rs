@@ -1,4 +1,4 @@
-//! A running virtual machine, as its owner sees it.
+//! A running virtual machine.
 
 use std::fs::File;
 use std::io;
@@ -14,31 +14,31 @@ use crate::machine::WINDOW_DEVICE;
 use crate::supervisor::{self, Wires};
 use crate::{Error, Machine};
 
-/// What happens to a virtual machine.
+/// An event in the life of a virtual machine.
 #[derive(Debug)]
 pub enum VmEvent {
-    /// Bytes from the guest's console, as they came: cut anywhere, with `\r\n`.
+    /// Raw bytes from the guest's console: split anywhere, with `\r\n` line ends.
     Console(Vec<u8>),
-    /// It is over; nothing comes after this.
+    /// The machine ended. This is the last event.
     Ended(End),
 }
 
-/// How a virtual machine ended.
+/// The end of a virtual machine.
 #[derive(Debug)]
 pub enum End {
-    /// The guest switched itself off.
+    /// The guest powered itself off.
     PoweredOff,
-    /// The guest reset its machine: it rebooted, panicked with `panic=-1`, or suffered a triple
-    /// fault. The console tells which.
+    /// The guest reset its machine: it rebooted, panicked with `panic=-1`, or hit a triple fault.
+    /// Only the console shows which.
     Reset,
     /// QEMU died, gave up on the guest, or was ended by someone else.
     Crashed {
-        /// How the process ended.
+        /// The exit status of the process.
         status: ExitStatus,
-        /// What it said on standard error, and what it told about its state.
+        /// Its standard error, and the state it reported, if any.
         said: String,
     },
-    /// [`Vm::kill`], a drop, or the person at the terminal ended it.
+    /// [`Vm::kill`], a drop, or the user at the terminal ended it.
     Killed,
 }
 
@@ -54,16 +54,16 @@ pub struct Vm {
 impl Vm {
     /// Starts `machine` and returns when QEMU has accepted it, about 0.1 s later.
     ///
-    /// `sink` is called from threads of this library, in order, and must not block for long: a
-    /// console that is not read makes QEMU drop what the guest writes. If starting fails it is
-    /// called with no [`VmEvent::Ended`]; otherwise with exactly one. It must not drop the `Vm`.
+    /// Threads of this library call `sink`, in order. It must not block for long: when nobody reads
+    /// the console, QEMU drops the guest's output. It gets exactly one [`VmEvent::Ended`], or none
+    /// if starting fails. It must not drop the `Vm`.
     pub fn start(
         machine: &Machine,
         sink: impl Fn(VmEvent) + Send + Clone + 'static,
     ) -> Result<Self, Error> {
         let window = wires("make shared memory", machine.window_in_memory())?;
         match Self::start_with(machine, window, sink.clone()) {
-            // Only its own words tell whether this QEMU has the device, and asking it in advance
+            // Only its error message shows that this QEMU lacks the device. Asking it in advance
             // would cost every start as much as this costs the rare one.
             Err(Error::EndedAtOnce { said, .. }) if said.contains(WINDOW_DEVICE) => {
                 Self::start_with(machine, None, sink)
@@ -92,10 +92,10 @@ impl Vm {
         };
 
         let process = Arc::new(Process::default());
-        let (told, started) = std::sync::mpsc::channel();
+        let (report, started) = std::sync::mpsc::channel();
         let supervise = {
             let (machine, process) = (machine.clone(), Arc::clone(&process));
-            move || supervisor::run(&machine, wires_of_guest, &monitor, &process, &told, sink)
+            move || supervisor::run(&machine, wires_of_guest, &monitor, &process, &report, sink)
         };
         let thread = thread::Builder::new().name("qemu".into()).spawn(supervise);
         let supervisor = wires("start a thread", thread)?;
@@ -104,7 +104,7 @@ impl Vm {
                 Ok(Self { process, supervisor: Some(supervisor), channel: Some(channel), window })
             }
             Ok(Err(error)) => {
-                // It has nothing left to do but to end; its panic would be a defect here.
+                // It only returns now; a panic would be a bug in this crate.
                 let _ = supervisor.join();
                 Err(error)
             }
@@ -115,27 +115,29 @@ impl Vm {
         }
     }
 
-    /// The byte stream to the program in the guest, which has it as `/dev/ttyS1`: taken once.
+    /// The byte stream to the program in the guest, where it is `/dev/ttyS1`. Returns `None` from
+    /// the second call on.
     ///
-    /// End of file means that QEMU is gone. Bytes written before the guest has opened its end
-    /// wait for it; the guest's line discipline is its own business (make it raw first).
+    /// End of file means that QEMU has exited. Bytes written before the guest opens its end are
+    /// kept for it. The guest sets its own line discipline (it should make it raw first).
     pub fn channel(&mut self) -> Option<UnixStream> {
         self.channel.take()
     }
 
-    /// The memory of [`Machine::window`]: taken once. `None` also when this QEMU cannot have one.
+    /// The memory of [`Machine::window`]. Returns `None` from the second call on, and if this QEMU
+    /// lacks the device.
     ///
-    /// The guest may change any of it at any time.
+    /// The guest may change it at any time.
     pub fn window(&mut self) -> Option<File> {
         self.window.take()
     }
 
-    /// QEMU's process id, while there is such a process.
+    /// QEMU's process id, while the process exists.
     pub fn pid(&self) -> Option<u32> {
         self.process.lock().pid.and_then(|pid| u32::try_from(pid.as_raw()).ok())
     }
 
-    /// Ends the guest at once. Does nothing when it has ended already.
+    /// Ends the guest at once. Does nothing if it has ended already.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -145,7 +147,7 @@ impl Drop for Vm {
     fn drop(&mut self) {
         self.process.kill();
         if let Some(supervisor) = self.supervisor.take() {
-            // A panic of the caller's sink has been reported by its thread already.
+            // If the caller's sink panicked, its thread has reported that already.
             let _ = supervisor.join();
         }
     }
@@ -155,13 +157,13 @@ fn wires<T>(what: &'static str, result: io::Result<T>) -> Result<T, Error> {
     result.map_err(|source| Error::Setup { what, source })
 }
 
-/// The process, shared between the one who may kill it and the one who reaps it.
+/// QEMU's process, shared between the thread that may kill it and the one that reaps it.
 #[derive(Debug, Default)]
 pub(crate) struct Process(Mutex<State>);
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// Set while the process id is ours: from the spawn until just before it is reaped.
+    /// Set while the process id is ours: from the spawn until just before the process is reaped.
     pub(crate) pid: Option<Pid>,
     pub(crate) killed: bool,
 }
@@ -172,13 +174,13 @@ impl Process {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock is held over the signal, so that the id cannot be reaped and given to another
-    /// process between the look and the kill.
+    /// Holds the lock while it sends the signal, so that the process cannot be reaped and its id
+    /// reused in between.
     pub(crate) fn kill(&self) {
         let mut state = self.lock();
         if let Some(pid) = state.pid {
             state.killed = true;
-            // The process is not reaped, so the signal finds it, if only as a zombie.
+            // The process is not reaped yet, so the signal finds it, if only as a zombie.
             let _ = kill(pid, Signal::SIGKILL);
         }
     }

@@ -1,7 +1,7 @@
-//! What a virtual machine's owner sees of its life, its death, and what stays behind.
+//! The life and death of a virtual machine as its owner sees it, and that nothing is left behind.
 //!
-//! Needs QEMU on the search path and, in PERFSEC_TEST_KERNEL, a kernel image with initramfs,
-//! 8250 console and ACPI: any distribution's.
+//! Needs QEMU on the search path. PERFSEC_TEST_KERNEL must name a kernel image with initramfs, 8250
+//! console and ACPI: any distribution's will do.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -19,16 +19,16 @@ use perfsec_qemu::{
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// Many times the slowest emulated boot that was seen.
+/// Many times the slowest emulated boot seen so far.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn kernel() -> PathBuf {
     let kernel = std::env::var_os("PERFSEC_TEST_KERNEL");
-    kernel.expect("PERFSEC_TEST_KERNEL has to name a kernel image").into()
+    kernel.expect("PERFSEC_TEST_KERNEL must name a kernel image").into()
 }
 
-/// The guest's program, compiled once per process: it must be static, which Cargo cannot ask of
-/// one target only.
+/// An initramfs with the guest's program, compiled once per process. The program must be static,
+/// and Cargo cannot link a single target statically.
 fn guest() -> Initramfs {
     static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
@@ -71,14 +71,14 @@ fn start(machine: &Machine) -> (Vm, Receiver<VmEvent>) {
     (vm.expect("the machine starts"), events)
 }
 
-/// Everything on the console until `enough` or the end.
+/// Collects the console until `enough` appears or the machine ends.
 fn console_until(events: &Receiver<VmEvent>, enough: &str) -> (String, Option<End>) {
     let mut console = String::new();
     while enough.is_empty() || !console.contains(enough) {
         match events.recv_timeout(PATIENCE) {
             Ok(VmEvent::Console(bytes)) => console += &String::from_utf8_lossy(&bytes),
             Ok(VmEvent::Ended(end)) => return (console, Some(end)),
-            Err(RecvTimeoutError::Timeout) => panic!("nothing happens any more after: {console}"),
+            Err(RecvTimeoutError::Timeout) => panic!("no more events after: {console}"),
             Err(RecvTimeoutError::Disconnected) => panic!("no end after: {console}"),
         }
     }
@@ -91,7 +91,7 @@ fn life(act: &str) -> (String, End) {
     (console, end.expect("an end"))
 }
 
-/// Whether the process is there and not merely waiting to be reaped.
+/// True if the process exists and is not a zombie.
 fn is_alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")))
@@ -114,7 +114,7 @@ fn a_reboot_is_seen_on_a_real_kernel() {
 
 #[test]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_reset_without_a_word_is_seen_on_a_real_kernel() {
+fn a_silent_reset_is_seen_on_a_real_kernel() {
     let (console, end) = life("sysrq-b");
     assert!(matches!(end, End::Reset), "{end:?}");
     assert!(!console.contains("panic"), "{console}");
@@ -122,11 +122,11 @@ fn a_reset_without_a_word_is_seen_on_a_real_kernel() {
 
 #[test]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
-fn a_panic_is_a_reset_with_its_last_words_on_a_real_kernel() {
+fn a_panic_is_a_reset_with_its_message_on_a_real_kernel() {
     let (console, end) = life("exit");
     assert!(matches!(end, End::Reset), "{end:?}");
     assert!(console.contains("Attempted to kill init! exitcode=0x00000700"), "{console}");
-    assert!(console.contains("Kernel Offset:"), "the last line came through: {console}");
+    assert!(console.contains("Kernel Offset:"), "the last line is missing: {console}");
 }
 
 #[test]
@@ -134,12 +134,12 @@ fn a_panic_is_a_reset_with_its_last_words_on_a_real_kernel() {
 fn the_channel_carries_bytes_both_ways_on_a_real_kernel() {
     let (mut vm, events) = start(&machine("answer"));
     let mut channel = vm.channel().expect("the channel");
-    assert!(vm.channel().is_none(), "it is taken once");
+    assert!(vm.channel().is_none(), "the channel was there twice");
     let mut lines = BufReader::new(channel.try_clone().expect("two ends")).lines();
     let mut next = || lines.next().expect("a line").expect("readable").trim().to_owned();
     assert_eq!(next(), "ready");
     channel.write_all(b"abc\n").expect("a line goes in");
-    // The guest leaves its line discipline alone, which echoes.
+    // The guest keeps its line discipline, which echoes.
     assert_eq!([next(), next()], ["abc", "cba"]);
     vm.kill();
     vm.kill();
@@ -170,12 +170,12 @@ fn a_dropped_vm_leaves_no_process_on_a_real_kernel() {
     let pid = vm.pid().expect("a process");
     assert!(is_alive(pid));
     drop(vm);
-    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "it is reaped, too");
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "it was not reaped");
     let (_, end) = console_until(&events, "");
     assert!(matches!(end, Some(End::Killed)), "{end:?}");
 }
 
-/// Not a test of its own: the parent that the next test kills.
+/// Not a test: the parent that the next test kills.
 #[test]
 #[ignore = "run by a_killed_parent_leaves_no_qemu_on_a_real_kernel"]
 fn parent_to_be_killed() {
@@ -202,12 +202,12 @@ fn a_killed_parent_leaves_no_qemu_on_a_real_kernel() {
     assert!(is_alive(qemu));
     parent.kill().expect("SIGKILL");
     parent.wait().expect("the parent is reaped");
-    // Its death is asynchronous; whoever inherits it may also be slow to reap it.
+    // It dies asynchronously, and its new parent may be slow to reap it.
     let gone = (0..1000).any(|_| {
         std::thread::sleep(Duration::from_millis(5));
         !is_alive(qemu)
     });
-    assert!(gone, "QEMU {qemu} lives on");
+    assert!(gone, "QEMU {qemu} is still running");
 }
 
 #[test]
@@ -217,16 +217,18 @@ fn kvm_is_probed_and_remembered_on_a_real_kernel() {
     let cache = folder.path().join("accel.json");
     let probe = || {
         accel::probe_cached(Path::new(QEMU), &kernel(), &cache, accel::TIME_LIMIT)
-            .expect("an answer")
+            .expect("a result")
     };
     let first = probe();
-    println!("{}: {}", first.accel, first.why);
+    assert!(first.is_new);
+    println!("{}: {}", first.probe.accel, first.probe.why);
     let began = std::time::Instant::now();
-    assert_eq!(probe(), first);
-    assert!(began.elapsed() < Duration::from_millis(100), "the second answer is remembered");
+    let second = probe();
+    assert_eq!((second.probe, second.is_new), (first.probe, false));
+    assert!(began.elapsed() < Duration::from_millis(100), "the second call probed again");
 }
 
-/// Starting it fails, and QEMU's own words tell why.
+/// The error of starting a changed machine, which must fail.
 fn refused(change: impl FnOnce(&mut Machine)) -> Error {
     let mut machine = Machine {
         qemu: QEMU.into(),
@@ -251,7 +253,7 @@ fn a_missing_qemu_is_named() {
 
 #[test]
 fn a_qemu_that_may_not_be_executed_is_named() {
-    let file = tempfile::NamedTempFile::new().expect("a file without x");
+    let file = tempfile::NamedTempFile::new().expect("a file that is not executable");
     let error = refused(|m| m.qemu = file.path().into());
     assert!(matches!(error, Error::NotExecutable { .. }), "{error:?}");
 }
@@ -270,21 +272,21 @@ fn a_qemu_that_lacks_the_window_is_started_without_it() {
     let refusal = "-device ivshmem-plain: 'ivshmem-plain' is not a valid device model name";
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in\n*ivshmem-plain*) echo \"{refusal}\" ;;\n\
-         *) echo \"it was not asked again\" ;;\nesac >&2\nexit 1\n"
+         *) echo \"started without the window\" ;;\nesac >&2\nexit 1\n"
     );
-    // Written by another process: a descriptor that a fork of this one still had open for writing
-    // would make its execution fail with ETXTBSY.
+    // Another process writes the program: a descriptor that a fork of this one still had open
+    // would make exec fail with ETXTBSY.
     let text = folder.path().join("script");
     fs::write(&text, script).expect("a script");
     let installed = Command::new("install").arg("-m755").args([&text, &qemu]).status();
     assert!(installed.expect("install starts").success());
     let error = refused(|m| (m.qemu, m.window) = (qemu.clone(), Some(1 << 20)));
-    assert!(error.to_string().ends_with("it was not asked again"), "{error}");
+    assert!(error.to_string().ends_with("started without the window"), "{error}");
 }
 
 #[test]
 #[ignore = "needs QEMU"]
-fn a_file_that_is_no_kernel_is_refused_in_the_words_of_a_real_qemu() {
+fn a_real_qemu_refuses_a_file_that_is_not_a_kernel() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), vec![b'x'; 4096]).expect("a written file");
     let error = refused(|m| m.kernel = file.path().into());
@@ -295,7 +297,7 @@ fn a_file_that_is_no_kernel_is_refused_in_the_words_of_a_real_qemu() {
 
 #[test]
 #[ignore = "needs QEMU"]
-fn a_machine_without_memory_is_refused_in_the_words_of_a_real_qemu() {
+fn a_real_qemu_refuses_a_machine_with_too_much_memory() {
     let error = refused(|m| m.memory_mib = 1 << 30);
     assert!(matches!(error, Error::EndedAtOnce { .. }), "{error:?}");
     assert!(!error.to_string().contains("it said nothing"), "{error}");

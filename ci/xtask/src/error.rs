@@ -1,76 +1,76 @@
-//! How a task fails.
+//! Errors of tasks.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
 
 use xshell::Cmd;
 
-/// Why a task did not succeed.
+/// All the ways a task can fail.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A command failed whose words are worth nothing to others.
+    /// A command that runs behind the scenes failed.
     #[error(transparent)]
     Shell(#[from] xshell::Error),
     /// A command could not be started.
     #[error("cannot run {command}: {source}")]
     Start {
-        /// The command.
+        /// The command line.
         command: String,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A command that speaks for itself ended with this exit status.
+    /// A command on the user's terminal failed.
     #[error("{command} failed ({status})")]
-    Ended {
-        /// The command.
+    Failed {
+        /// The command line.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
-        /// Whether that is said once more.
-        said: bool,
+        /// True if the command has reported the failure itself, so that no message follows.
+        reported: bool,
     },
-    /// Cargo lacks components.
+    /// Components of cargo are missing.
     #[error(
-        "cargo lacks {what}; add them with `rustup component add {what}`, \
-         or with the package manager that brought cargo"
+        "cargo lacks {what}: run `rustup component add {what}`, or install it with the package \
+         manager that installed cargo"
     )]
     Components {
-        /// Their names.
+        /// The components' names, separated by spaces.
         what: String,
     },
     /// A file could not be read or written.
     #[error("cannot {doing} {path}: {source}", path = .path.display())]
     File {
-        /// What was done with it.
+        /// The action, as a verb: `read`, `write`.
         doing: &'static str,
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A program's output is not what it is known for.
-    #[error("{program} wrote something unexpected: {what}")]
+    /// A program's output lacks what was expected.
+    #[error("unexpected output of {program}: {what}")]
     Output {
         /// The program.
         program: &'static str,
-        /// What is wrong.
+        /// The fault in the output.
         what: String,
     },
 }
 
 impl Error {
-    /// What to say, if the command has not said it all.
-    pub(crate) fn text(&self) -> Option<String> {
+    /// The message to print. Returns `None` if the failed command has printed its own.
+    pub(crate) fn message(&self) -> Option<String> {
         match self {
-            Self::Ended { said: true, .. } => None,
+            Self::Failed { reported: true, .. } => None,
             other => Some(other.to_string()),
         }
     }
 
-    /// The exit code: a command's own where one failed.
+    /// The exit code: that of the failed command, if there is one.
     pub(crate) fn code(&self) -> ExitCode {
         match self {
-            Self::Ended { status, .. } => {
+            Self::Failed { status, .. } => {
                 let code = status.code().and_then(|code| u8::try_from(code).ok());
                 code.map_or(ExitCode::FAILURE, ExitCode::from)
             }
@@ -79,21 +79,21 @@ impl Error {
     }
 }
 
-/// Runs a command on our own terminal; its failure is ours.
+/// Runs a command on the user's terminal and fails if it fails.
 pub(crate) fn run(command: Cmd<'_>) -> Result<(), Error> {
     status(command, false)
 }
 
-/// The same for a command after which there is nothing more to say.
+/// Like [`run`], for a command that reports its failure itself.
 pub(crate) fn pass_on(command: Cmd<'_>) -> Result<(), Error> {
     status(command, true)
 }
 
-// xshell forgets the exit code of a command that it runs.
-fn status(command: Cmd<'_>, said: bool) -> Result<(), Error> {
+// xshell drops the exit code of a command.
+fn status(command: Cmd<'_>, reported: bool) -> Result<(), Error> {
     let text = command.to_string();
     let status = Command::from(command)
         .status()
         .map_err(|source| Error::Start { command: text.clone(), source })?;
-    if status.success() { Ok(()) } else { Err(Error::Ended { command: text, status, said }) }
+    if status.success() { Ok(()) } else { Err(Error::Failed { command: text, status, reported }) }
 }

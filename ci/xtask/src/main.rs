@@ -1,4 +1,4 @@
-//! The project's own tasks: on a fresh machine, each sets up what it lacks and does its work.
+//! The project's own tasks. Each also works on a fresh machine: it installs what it needs first.
 
 mod bench;
 mod error;
@@ -18,21 +18,22 @@ use error::Error;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Build perfsec, set up what it lacks on this host, and run it: by default, the whole suite on
-    /// the newest stock kernel of the host's own suite.
+    /// Build perfsec, install what it needs on this host, and run it. By default it runs the whole
+    /// suite on the newest stock kernel of the host's distribution.
     Run {
-        /// Options of `perfsec run`.
+        /// Arguments for `perfsec run`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
         arguments: Vec<String>,
     },
-    /// Set up what is lacking, then run every check and test of the project, real kernels included.
+    /// Install what is missing, then run every check and test of the project, including those on
+    /// real kernels.
     Test,
-    /// Ask the programs that read reports, and those that check CI files, what they make of ours.
+    /// Check reports and CI templates with the third-party programs that read them.
     Peers,
     /// Run the whole suite on several kernels and print one table.
     Suite(suite::Options),
-    /// Compare the cost of a run with that of a stock boot of the same kernel; with --tree, that of a
-    /// verdict on a patch with `make` alone.
+    /// Compare the time of a run with a stock boot of the same kernel. With --tree, compare the
+    /// time from a patch to a verdict with `make` alone.
     Bench(bench::Options),
 }
 
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if let Some(text) = error.text() {
+            if let Some(text) = error.message() {
                 eprintln!("error: {text}");
             }
             error.code()

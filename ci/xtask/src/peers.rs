@@ -1,4 +1,4 @@
-//! `cargo xtask peers`: what other programs make of perfsec's reports and templates.
+//! `cargo xtask peers`: checks perfsec's reports and templates with the programs that read them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,25 +8,25 @@ use xshell::{Shell, cmd};
 use crate::error::{self, Error};
 use crate::setup;
 
-/// The packages of Python that read what perfsec writes.
+/// The Python packages that read perfsec's reports and templates.
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers.txt");
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates");
 
-/// What the templates run: enough to see that they do.
+/// The cells that the templates run: enough to see that they work.
 const CELLS: &str = "event/read event/own";
 const KERNEL: &str = "debian:6.1";
 
-/// Programs of others, and where they are.
+/// The directories of third-party programs.
 pub(crate) struct Peers {
-    /// The programs of Python packages.
+    /// Programs from Python packages.
     bin: PathBuf,
-    /// `tools/testing/kunit` of a kernel's source.
+    /// `tools/testing/kunit` from a kernel's source.
     kunit: PathBuf,
 }
 
 impl Peers {
-    /// Fetches what is not there yet, below the directory of build products.
+    /// Fetches what is missing, to a directory below `target/`.
     pub(crate) fn obtain(shell: &Shell) -> Result<Self, Error> {
         let room = Path::new(setup::MANIFEST).with_file_name("target/peers");
         shell.create_dir(&room)?;
@@ -34,7 +34,7 @@ impl Peers {
         Ok(Self { bin: python(shell, &room)?, kunit: kunit(shell, &room)? })
     }
 
-    /// The environment in which tests find them.
+    /// The environment variables through which tests find them.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
         vec![
@@ -45,12 +45,12 @@ impl Peers {
     }
 }
 
-/// A virtual environment with the packages that are asked for.
+/// Creates a virtual environment with the packages, unless it exists, and returns its programs.
 fn python(shell: &Shell, room: &Path) -> Result<PathBuf, Error> {
     let wanted = shell.read_file(REQUIREMENTS)?;
     let (place, mark) = (room.join("python"), room.join("python/installed.txt"));
     if fs::read_to_string(&mark).ok().as_ref() != Some(&wanted) {
-        eprintln!("fetching the readers of reports: {}", REQUIREMENTS);
+        eprintln!("fetching the Python packages of {REQUIREMENTS}");
         cmd!(shell, "python3 -m venv --clear {place}").quiet().run()?;
         let pip = place.join("bin/pip");
         cmd!(
@@ -64,7 +64,7 @@ fn python(shell: &Shell, room: &Path) -> Result<PathBuf, Error> {
     Ok(place.join("bin"))
 }
 
-/// The kernel's own parser of test results, out of the source package of the host's suite.
+/// Fetches the kernel's own parser of test results from the distribution's source package.
 fn kunit(shell: &Shell, room: &Path) -> Result<PathBuf, Error> {
     let place = room.join("kunit");
     if place.join("kunit_parser.py").is_file() {
@@ -91,13 +91,13 @@ fn kunit(shell: &Shell, room: &Path) -> Result<PathBuf, Error> {
     Ok(place)
 }
 
-/// The numbers in a package's name.
+/// The version numbers in a package's name.
 fn version(name: &str) -> Vec<u32> {
     let numbers = name.split(['-', '.']).filter_map(|part| part.parse().ok());
     numbers.collect()
 }
 
-/// Everything that needs them.
+/// Runs every check that needs the third-party programs.
 pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
     let perfsec = setup::build(shell)?;
     setup::install(shell, &perfsec, &["run", "debian", "peers"])?;
@@ -111,7 +111,7 @@ pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
     templates(shell, &perfsec, &peers)
 }
 
-/// Checks the templates with the tools that are made for them, and runs what is in them.
+/// Checks the templates with their own tools, and runs the commands in them.
 pub(crate) fn templates(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<(), Error> {
     let room = shell.create_temp_dir()?;
     let copy = room.path().join("templates");
@@ -133,7 +133,7 @@ pub(crate) fn templates(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<
     run(cmd!(shell, "check-jsonschema {schema} vendor.gitlab-ci").args(gitlab))?;
     run(cmd!(shell, "tmt lint --failed-only"))?;
 
-    // What the workflows do, on one machine after another instead of side by side.
+    // The steps of the workflows, one after another instead of in parallel.
     for shard in ["1/2", "2/2"] {
         let results = format!("results-{}", &shard[..1]);
         let gate = cmd!(shell, "./gate.sh {KERNEL}").env("SHARD", shard).env("RESULTS", &results);
@@ -145,9 +145,9 @@ pub(crate) fn templates(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<
     let records = ["results-1/run.jsonl", "results-2/run.jsonl"];
     run(cmd!(shell, "{perfsec} merge --out run.jsonl {records...}"))?;
     run(cmd!(shell, "{perfsec} report run.jsonl --format html --out report.html"))?;
-    // And as a gate on what got worse: nothing did.
+    // As a gate on regressions: there are none.
     run(cmd!(shell, "./gate.sh {KERNEL} run.jsonl"))?;
-    // tmt wants its own directory, and takes nothing from ours.
+    // tmt needs its own directory, and passes no environment variables on.
     let id = shell.create_temp_dir()?;
     let id = id.path();
     let variables = [

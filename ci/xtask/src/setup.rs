@@ -1,4 +1,4 @@
-//! From a fresh machine to one that can run perfsec.
+//! Prepares a fresh machine to run perfsec.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use xshell::{Shell, cmd};
 
 use crate::error::{self, Error};
 
-/// The workspace's manifest.
+/// The path of the workspace's manifest.
 pub(crate) const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
 
-/// Builds perfsec and returns the program.
+/// Builds perfsec and returns the program's path.
 pub(crate) fn build(shell: &Shell) -> Result<PathBuf, Error> {
     eprintln!("building perfsec");
     let build = cmd!(
@@ -24,11 +24,17 @@ pub(crate) fn build(shell: &Shell) -> Result<PathBuf, Error> {
         (message["target"]["name"] == "perfsec")
             .then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    program.ok_or_else(|| Error::Output { program: "cargo build", what: "no program".into() })
+    program.ok_or_else(|| Error::Output {
+        program: "cargo \
+        build",
+        what: "it built no \
+        program"
+            .into(),
+    })
 }
 
-/// Installs what the host lacks for these purposes. `perfsec doctor` says what and why, and without
-/// root what to type.
+/// Installs what the host lacks for these purposes. `perfsec doctor` prints what and why; without
+/// root, it prints the command to run.
 pub(crate) fn install(shell: &Shell, perfsec: &Path, purposes: &[&str]) -> Result<(), Error> {
     let purposes = purposes.iter().flat_map(|purpose| ["--for", purpose]);
     let doctor = cmd!(shell, "{perfsec} doctor --install {purposes...}");

@@ -1,4 +1,4 @@
-//! `cargo xtask suite`: the whole suite on several kernels, in one table.
+//! `cargo xtask suite`: runs the suite on several kernels and prints one table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use xshell::{Shell, cmd};
 use crate::error::Error;
 use crate::setup;
 
-/// The kernels that the suite is held to: the oldest and newest long-term series of Debian's archive, those
-/// between them, the newest of all, and one of two series from before the fixes that the cases name.
+/// The kernels on which the suite must pass: every long-term series in Debian's archive, the newest
+/// series, and for two series a release before the fixes that the cases name.
 pub(crate) const KERNELS: [&str; 7] = [
     "debian:5.10",
     "debian:6.1",
@@ -24,21 +24,22 @@ pub(crate) const KERNELS: [&str; 7] = [
     "debian:6.12.94",
 ];
 
-/// A kernel that is built from source as people build one, with the options of `kconfigs/`.
+/// A kernel built from source the usual way, with the options of `kconfigs/`.
 pub(crate) const FROM_SOURCE: &str = "tree:debian:6.1";
 
 /// Options of `suite`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The kernels, named as for `perfsec run --kernel`; `all` is every one that the suite is held to.
+    /// Kernels, as for `perfsec run --kernel`; `all` means every kernel on which the suite must
+    /// pass.
     #[arg(long, value_name = "KERNEL", default_value = "all")]
     kernels: Vec<String>,
-    /// Only these cells: globs on their names.
+    /// Run only these cells (globs on their names).
     #[arg(value_name = "CELL")]
     cells: Vec<String>,
 }
 
-/// What the suite gave on one kernel.
+/// The results on one kernel.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Column {
     release: String,
@@ -48,7 +49,7 @@ struct Column {
     seconds: f64,
 }
 
-/// Runs the suite on each kernel and prints the table; fails when a cell did.
+/// Runs the suite on each kernel and prints the table. Fails if a run failed.
 pub(crate) fn suite(shell: &Shell, options: &Options) -> Result<(), Error> {
     let perfsec = setup::build(shell)?;
     setup::install(shell, &perfsec, &["run", "debian"])?;
@@ -71,7 +72,7 @@ pub(crate) fn suite(shell: &Shell, options: &Options) -> Result<(), Error> {
             .status()
             .map_err(|source| Error::Start { command: command.clone(), source })?;
         if !status.success() {
-            failed.get_or_insert(Error::Ended { command, status, said: true });
+            failed.get_or_insert(Error::Failed { command, status, reported: true });
         }
         columns.push(Column::read(&text(&record)?));
     }
@@ -85,7 +86,7 @@ fn text(path: &Path) -> Result<String, Error> {
 }
 
 impl Column {
-    /// Reads a run record. What is no event is left out.
+    /// Reads a run record. Skips lines that are not events.
     fn read(text: &str) -> Self {
         let mut column = Self::default();
         for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
@@ -120,7 +121,7 @@ impl Column {
     }
 }
 
-/// `412` when all passed, else each other verdict with its number: `400 12 SKIP`.
+/// `412` if all cells passed; otherwise with the count of each other verdict: `400 12 SKIP`.
 fn counts(counts: &BTreeMap<String, usize>) -> String {
     let mut text = counts.get("PASS").copied().unwrap_or_default().to_string();
     for (verdict, count) in counts.iter().filter(|(verdict, _)| *verdict != "PASS") {
@@ -129,7 +130,7 @@ fn counts(counts: &BTreeMap<String, usize>) -> String {
     text
 }
 
-/// A line for each area, a column for each kernel.
+/// Formats a row for each area and a column for each kernel.
 fn table(columns: &[Column]) -> String {
     let areas: BTreeSet<_> = columns.iter().flat_map(|column| column.areas.keys()).collect();
     let none = BTreeMap::new();
@@ -138,7 +139,7 @@ fn table(columns: &[Column]) -> String {
         let cells = columns.iter().map(|c| counts(c.areas.get(area).unwrap_or(&none)));
         rows.push((area.clone(), cells.collect::<Vec<_>>()));
     }
-    rows.push(("in all".to_owned(), columns.iter().map(|c| counts(&c.total())).collect()));
+    rows.push(("total".to_owned(), columns.iter().map(|c| counts(&c.total())).collect()));
     rows.push(("boots".to_owned(), columns.iter().map(|c| c.boots.to_string()).collect()));
     let seconds = |column: &Column| format!("{:.0}", column.seconds);
     rows.push(("seconds".to_owned(), columns.iter().map(seconds).collect()));
@@ -170,14 +171,14 @@ mod tests {
 "#;
 
     #[test]
-    fn the_table_has_a_line_for_each_area_and_a_column_for_each_kernel() {
+    fn the_table_has_a_row_for_each_area_and_a_column_for_each_kernel() {
         let text = table(&[Column::read(RECORD), Column::default()]);
         let lines: Vec<Vec<&str>> =
             text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0], ["PASS", "6.1.192"]);
         assert_eq!(lines[1], ["bpf", "0", "1", "SKIP", "0"]);
         assert_eq!(lines[2], ["open", "2", "0"]);
-        assert_eq!(lines[3], ["in", "all", "2", "1", "SKIP", "0"]);
+        assert_eq!(lines[3], ["total", "2", "1", "SKIP", "0"]);
         assert_eq!(lines[5], ["seconds", "2", "0"]);
     }
 }

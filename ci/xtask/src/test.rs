@@ -1,4 +1,4 @@
-//! `cargo xtask test`
+//! `cargo xtask test`: runs every check and test of the project.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use crate::peers::{self, Peers};
 use crate::setup;
 use crate::suite::{FROM_SOURCE, KERNELS};
 
-/// Runs every check, cheapest first, and stops at the first that fails.
+/// Runs every check, the cheapest first, and stops at the first failure.
 pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
-    components()?;
+    require_components()?;
     let started = Instant::now();
     let mut phases = Phases::default();
 
-    phases.begin("what this host needs");
+    phases.begin("set-up of this host");
     let perfsec = setup::build(shell)?;
     setup::install(shell, &perfsec, &["run", "debian", "kernel-build", "peers"])?;
     let peers = Peers::obtain(shell)?;
 
-    // With the release build: a debug build would unpack each for a minute.
+    // With the release build: a debug build needs a minute to unpack each.
     phases.begin("kernels");
     let images = cmd!(shell, "{perfsec} kernel {KERNELS...}").quiet().read()?;
     let image = images.lines().last().unwrap_or_default();
@@ -46,7 +46,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
             "warnings",
         ]),
     )?;
-    // The cells of perfsec-cases need kernels and come last.
+    // The cells in perfsec-cases need kernels and come last.
     phases.run("tests", cmd!(shell, "cargo test --workspace --exclude perfsec-cases"))?;
     phases.run("tests of the data", cmd!(shell, "cargo test --package perfsec-cases --lib"))?;
     phases.run(
@@ -72,7 +72,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says what it does and how long it took.
+/// Prints the name of each phase and the time that it took.
 #[derive(Default)]
 struct Phases {
     current: Option<(&'static str, Instant)>,
@@ -102,22 +102,22 @@ fn seconds(time: Duration) -> String {
     format!("{:.0} s", time.as_secs_f64())
 }
 
-/// Looks for the components of cargo that are not in every installation, before anything is built.
-fn components() -> Result<(), Error> {
-    let there = |name: &str| {
+/// Checks for the optional components of cargo, before anything is built.
+fn require_components() -> Result<(), Error> {
+    let exists = |name: &str| {
         let asked = Command::new("cargo").args([name, "--version"]).output();
         asked.is_ok_and(|output| output.status.success())
     };
     let components = [("fmt", "rustfmt"), ("clippy", "clippy")];
     let missing: Vec<&str> =
-        components.iter().filter(|(name, _)| !there(name)).map(|(_, name)| *name).collect();
+        components.iter().filter(|(name, _)| !exists(name)).map(|(_, name)| *name).collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Components { what: missing.join(" ") }) }
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_manifest_is_that_of_the_workspace() {
+    fn the_manifest_is_the_workspaces() {
         let text = std::fs::read_to_string(crate::setup::MANIFEST).unwrap();
         assert!(text.contains("[workspace]"));
     }

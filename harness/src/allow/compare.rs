@@ -1,4 +1,4 @@
-//! What a module changed: the same cells, before and under it.
+//! Compares the same cells with and without a module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,44 +7,47 @@ use perfsec_wire::BootMode;
 use perfsec_wire::observation::Effect;
 
 use super::gather::denials;
-use super::rules::{Rules, Scope};
+use super::rules::{RuleScope, Rules};
+use crate::counted::counted;
 use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun};
 use crate::report::difference;
 
-/// A cell of a run, by kernel, way to boot and name.
-pub type Key = (String, String, String);
+/// Identifies a cell of a run: the kernel's SHA-256, the boot mode and the cell's name.
+pub type CellKey = (String, String, String);
 
-/// One permission that was denied in a cell.
-type Denied = (Scope, String);
+/// A permission that was denied in a cell.
+type DeniedPermission = (RuleScope, String);
 
-/// What a module changed.
+/// The difference that a module makes.
 #[derive(Clone, Debug, Default)]
-pub struct Comparison {
+pub struct ModuleEffect {
     /// Number of cells that were compared.
     pub cells: usize,
-    /// Denials that the module allows, and that are gone.
+    /// Number of denials that the module allows and that are gone.
     pub gone: usize,
-    /// Denials that the module allows, and that are still there: by cell.
+    /// Denials that the module allows and that remain: the rule and the cell's name.
     pub still: BTreeSet<(String, String)>,
-    /// Denials that the module leaves on purpose, and that are still there.
+    /// Number of denials that the module leaves on purpose and that remain.
     pub withheld: usize,
-    /// Denials that came to light behind those that are gone: by rule, in how many cells.
+    /// Denials that appeared once others were gone: the rule, and the number of cells.
     pub behind: BTreeMap<String, usize>,
-    /// Cells in a domain of the module that went otherwise though none of its denials was logged there: audit
+    /// Cells in a domain of the module that changed although they logged none of its denials: audit
     /// was off, or a dontaudit rule hid them.
     pub unlogged: BTreeSet<String>,
-    /// Cells that the module is not about, and that went otherwise: name and difference.
+    /// Cells outside the module's scope that changed: name and difference.
     pub opened: Vec<(String, String)>,
-    /// Cells that did not run under the module, and why.
+    /// Cells that did not run with the module: name and reason.
     pub unseen: Vec<(String, String)>,
 }
 
-/// How many cells are named of each kind.
+/// The number of cells to name in each list of the report.
 const NAMED: usize = 10;
 
-/// The cells of lanes that were observed, or else why not; of one that ran several times the first.
-pub fn observed<'a>(lanes: impl IntoIterator<Item = &'a LaneRun>) -> BTreeMap<Key, &'a CellResult> {
+/// The cells of these lanes. Only the first run of a cell counts.
+pub fn observed_cells<'a>(
+    lanes: impl IntoIterator<Item = &'a LaneRun>,
+) -> BTreeMap<CellKey, &'a CellResult> {
     let mut cells = BTreeMap::new();
     for lane in lanes {
         for cell in &lane.cells {
@@ -56,28 +59,29 @@ pub fn observed<'a>(lanes: impl IntoIterator<Item = &'a LaneRun>) -> BTreeMap<Ke
     cells
 }
 
-/// The cells that both have.
+/// The cells that both runs have.
 pub fn pairs<'a>(
-    before: &BTreeMap<Key, &'a CellResult>,
-    after: &BTreeMap<Key, &'a CellResult>,
+    before: &BTreeMap<CellKey, &'a CellResult>,
+    after: &BTreeMap<CellKey, &'a CellResult>,
 ) -> Vec<(&'a CellResult, &'a CellResult)> {
     before.iter().filter_map(|(key, cell)| Some((*cell, *after.get(key)?))).collect()
 }
 
-/// Whether what a cell did is known whole.
-fn whole(cell: &CellResult) -> bool {
+/// True if a cell was observed completely.
+fn is_complete(cell: &CellResult) -> bool {
     cell.observation.as_ref().is_some_and(|seen| seen.lost == 0)
         && !cell.judgement.observed.is_empty()
 }
 
-fn denied(cell: &CellResult) -> BTreeSet<Denied> {
+fn denied(cell: &CellResult) -> BTreeSet<DeniedPermission> {
     let denials = denials(cell).filter(|denial| !denial.granted);
-    let each = denials.filter_map(|denial| Some((Scope::of(&denial)?, denial.permissions)));
+    let each =
+        denials.filter_map(|denial| Some((RuleScope::from_denial(&denial)?, denial.permissions)));
     each.flat_map(|(scope, names)| names.into_iter().map(move |name| (scope.clone(), name)))
         .collect()
 }
 
-/// The types of everybody who acts in a cell.
+/// The types of all processes in a cell.
 fn domains(cell: &CellResult) -> BTreeSet<String> {
     let Some(seen) = &cell.observation else { return BTreeSet::new() };
     let effects = seen.calls.iter().flat_map(|call| &call.effects).chain(&seen.outside);
@@ -91,21 +95,21 @@ fn domains(cell: &CellResult) -> BTreeSet<String> {
     kinds.chain([cell.at.domain.clone()]).collect()
 }
 
-fn rule((scope, name): &Denied) -> String {
+fn rule((scope, name): &DeniedPermission) -> String {
     format!("{} {}:{} {{ {name} }}", scope.source, scope.object(), scope.class)
 }
 
-impl Comparison {
-    /// Compares cells before and under the module that these rules make.
-    pub fn of(pairs: &[(&CellResult, &CellResult)], rules: &Rules) -> Self {
+impl ModuleEffect {
+    /// Compares cells without and with the module that has these rules.
+    pub fn measure(pairs: &[(&CellResult, &CellResult)], rules: &Rules) -> Self {
         let mut this = Self::default();
         for (before, after) in pairs {
-            if !whole(before) {
+            if !is_complete(before) {
                 continue;
             }
-            if whole(after) {
+            if is_complete(after) {
                 this.cells += 1;
-                this.compare(before, after, rules);
+                this.add_cell(before, after, rules);
             } else {
                 let why =
                     after.judgement.reason.clone().unwrap_or_else(|| "records were lost".into());
@@ -115,29 +119,29 @@ impl Comparison {
         this
     }
 
-    fn compare(&mut self, before: &CellResult, after: &CellResult, rules: &Rules) {
+    fn add_cell(&mut self, before: &CellResult, after: &CellResult, rules: &Rules) {
         let (old, new) = (denied(before), denied(after));
-        let concerned = old.iter().any(|(scope, name)| rules.allow(scope, name));
+        let concerned = old.iter().any(|(scope, name)| rules.allows(scope, name));
         let domains = domains(before);
         let in_domain = rules.iter().any(|(scope, _)| domains.contains(&scope.source));
         let mut lost = false;
         for denial in &old {
             let (scope, name) = denial;
             let there = new.contains(denial);
-            match (rules.allow(scope, name), rules.withhold(scope, name), there) {
+            match (rules.allows(scope, name), rules.withholds(scope, name), there) {
                 (true, _, false) => self.gone += 1,
                 (true, _, true) => {
                     self.still.insert((rule(denial), after.name.clone()));
                 }
                 (false, true, there) => self.withheld += usize::from(there),
-                // A permission that the module is not about no longer refuses.
+                // A permission outside the module's scope is no longer refused.
                 (false, false, there) => lost |= !there,
             }
         }
         let differs = before.judgement.observed != after.judgement.observed;
         if concerned {
             for denial in new.difference(&old) {
-                if rules.withhold(&denial.0, &denial.1) {
+                if rules.withholds(&denial.0, &denial.1) {
                     self.withheld += 1;
                 } else {
                     *self.behind.entry(rule(denial)).or_default() += 1;
@@ -158,7 +162,7 @@ impl Comparison {
         }
     }
 
-    /// Whether the module did what it is for and nothing else.
+    /// True if the module allowed what it is for and nothing else.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.still.is_empty() && self.opened.is_empty()
@@ -170,41 +174,41 @@ impl Comparison {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "{} cells compared: {} denials are gone, {} still there, {} left denied on purpose; \
-             {} cells that the module is not about went otherwise",
-            self.cells,
-            self.gone,
+            "compared {}: {} gone, {} still there, {} denied on purpose; {} outside the module's \
+             scope changed",
+            counted(self.cells, "cell"),
+            counted(self.gone, "denial"),
             self.still.len(),
             self.withheld,
-            self.opened.len()
+            counted(self.opened.len(), "cell"),
         );
         for (rule, cell) in self.still.iter().take(NAMED) {
             let _ = writeln!(out, "still denied: {rule} in {cell}");
         }
         if !self.still.is_empty() {
             out.push_str(
-                "a rule is there and does not help: a constraint (mlsconstrain), a bound on the type, or a \
-                 boolean refuses\n",
+                "the module has a rule for this, but it is not enough: a constraint \
+                 (mlsconstrain), a bound on the type or a boolean refuses\n",
             );
         }
         for (rule, cells) in self.behind.iter().take(NAMED) {
-            let _ = writeln!(out, "came to light behind them: {rule} in {cells} cells");
+            let _ = writeln!(out, "denied next: {rule} in {}", counted(*cells, "cell"));
         }
         if !self.behind.is_empty() {
             out.push_str(
-                "(what was refused first hid it: `perfsec allow` on the new run adds it)\n",
+                "(an earlier refusal hid these: `perfsec allow` on the new run adds them)\n",
             );
         }
         if let Some(cell) = self.unlogged.first() {
             let _ = writeln!(
                 out,
-                "{} cells of the module's domains went otherwise though no denial was logged there (audit \
-                 was off, or a dontaudit rule), such as {cell}",
-                self.unlogged.len()
+                "{} in the module's domains changed without having logged a denial (audit was off, \
+                 or a dontaudit rule hid it), such as {cell}",
+                counted(self.unlogged.len(), "cell")
             );
         }
         for (cell, difference) in self.opened.iter().take(NAMED) {
-            let _ = writeln!(out, "went otherwise: {cell}\n{}", difference.trim_end());
+            let _ = writeln!(out, "changed: {cell}\n{}", difference.trim_end());
         }
         for (cell, why) in self.unseen.iter().take(NAMED) {
             let _ = writeln!(out, "did not run: {cell}: {why}");
@@ -219,7 +223,7 @@ impl Comparison {
     }
 }
 
-/// Without styles, and without the place in a case file: nothing of this was expected by one.
+/// Removes styles and references to a case file, which expected none of this.
 fn plain(difference: &str) -> String {
     let text = anstream::adapter::strip_str(difference).to_string();
     let text = text.replacen("--- expected\n+++ observed", "--- before\n+++ with the module", 1);
@@ -235,10 +239,12 @@ mod tests {
     use std::path::Path;
     use std::sync::LazyLock;
 
+    use rstest::rstest;
+
     use super::*;
     use crate::record::{self, Run};
 
-    /// A real run, in which none_t is denied everything and all_t nothing.
+    /// A real run, in which none_t is denied everything and all_t is denied nothing.
     static RUN: LazyLock<Run> = LazyLock::new(|| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
         record::read(&path).unwrap().run
@@ -252,59 +258,74 @@ mod tests {
     const OPENED: &str = "open/cpu/all_t/paranoid=2/perfmon/enforcing";
     const OTHER: &str = "open/cpu/all_t/paranoid=2/none/enforcing";
 
-    /// What a cell did, under the name of another.
+    /// The cell `did` under another name.
     fn like(name: &str, did: &str) -> CellResult {
         CellResult { name: name.to_owned(), ..cell(did) }
     }
 
-    fn compare(before: &str, after: &CellResult) -> Comparison {
+    fn compare(before: &str, after: &CellResult) -> ModuleEffect {
         let before = cell(before);
-        let rules = Rules::of(&denials(&cell(DENIED)).collect::<Vec<_>>());
+        let rules = Rules::from_denials(&denials(&cell(DENIED)).collect::<Vec<_>>());
         assert_eq!(rules.iter().count(), 1);
-        Comparison::of(&[(&before, after)], &rules)
+        ModuleEffect::measure(&[(&before, after)], &rules)
     }
 
     #[test]
     fn a_denial_that_the_module_allows_is_gone() {
-        let comparison = compare(DENIED, &like(DENIED, OPENED));
-        assert!(comparison.holds(), "{comparison:?}");
-        assert_eq!((comparison.cells, comparison.gone), (1, 1));
+        let effect = compare(DENIED, &like(DENIED, OPENED));
+        assert!(effect.holds(), "{effect:?}");
+        assert_eq!((effect.cells, effect.gone), (1, 1));
+        let text = effect.text();
+        assert_eq!(
+            text,
+            "compared 1 cell: 1 denial gone, 0 still there, 0 denied on purpose; 0 cells outside \
+             the module's scope changed\n"
+        );
+    }
+
+    #[rstest]
+    #[case(1, "denied next: RULE in 1 cell\n", "1 cell in the module's domains changed")]
+    #[case(2, "denied next: RULE in 2 cells\n", "2 cells in the module's domains changed")]
+    fn counts_are_pluralised(#[case] number: usize, #[case] behind: &str, #[case] unlogged: &str) {
+        let effect = ModuleEffect {
+            behind: BTreeMap::from([("RULE".to_owned(), number)]),
+            unlogged: (0..number).map(|number| format!("cell {number}")).collect(),
+            ..ModuleEffect::default()
+        };
+        let text = effect.text();
+        assert!(text.contains(behind) && text.contains(unlogged), "{text}");
     }
 
     #[test]
-    fn a_denial_that_stays_is_told() {
-        let comparison = compare(DENIED, &cell(DENIED));
-        assert!(!comparison.holds());
-        assert_eq!(comparison.still.len(), 1);
-        assert!(comparison.text().contains("still denied: none_t self:perf_event { open }"));
+    fn a_denial_that_remains_is_reported() {
+        let effect = compare(DENIED, &cell(DENIED));
+        assert!(!effect.holds());
+        assert_eq!(effect.still.len(), 1);
+        assert!(effect.text().contains("still denied: none_t self:perf_event { open }"));
     }
 
     #[test]
     fn a_cell_of_another_domain_must_not_change() {
-        let comparison = compare(OTHER, &cell(OTHER));
-        assert!(comparison.holds());
-        let comparison = compare(OTHER, &like(OTHER, OPENED));
-        assert!(!comparison.holds());
-        assert!(
-            comparison.text().contains("went otherwise: open/cpu/all_t"),
-            "{}",
-            comparison.text()
-        );
+        let effect = compare(OTHER, &cell(OTHER));
+        assert!(effect.holds());
+        let effect = compare(OTHER, &like(OTHER, OPENED));
+        assert!(!effect.holds());
+        assert!(effect.text().contains("\nchanged: open/cpu/all_t"), "{}", effect.text());
     }
 
     #[test]
     fn a_cell_of_the_modules_domain_may_change_where_nothing_was_logged() {
-        let rules = Rules::of(&denials(&cell(DENIED)).collect::<Vec<_>>());
+        let rules = Rules::from_denials(&denials(&cell(DENIED)).collect::<Vec<_>>());
         let mut before = cell(DENIED);
         before.observation.as_mut().unwrap().calls.iter_mut().for_each(|call| call.effects.clear());
         before.judgement.observed.truncate(1);
-        let comparison = Comparison::of(&[(&before, &like(DENIED, OPENED))], &rules);
-        assert!(comparison.holds(), "{comparison:?}");
-        assert_eq!((comparison.gone, comparison.unlogged.len()), (0, 1));
+        let effect = ModuleEffect::measure(&[(&before, &like(DENIED, OPENED))], &rules);
+        assert!(effect.holds(), "{effect:?}");
+        assert_eq!((effect.gone, effect.unlogged.len()), (0, 1));
     }
 
     #[test]
-    fn a_denial_that_was_hidden_by_another_is_no_failure() {
+    fn a_denial_that_another_one_hid_is_not_a_failure() {
         let permissive = "open/cpu/none_t/paranoid=2/perfmon/permissive";
         let mut after = like(DENIED, permissive);
         let seen = after.observation.as_mut().unwrap();
@@ -313,19 +334,16 @@ mod tests {
                 record.text = record.text.replace("{ open }", "{ kernel }");
             }
         }
-        let comparison = compare(DENIED, &after);
-        assert!(comparison.holds(), "{comparison:?}");
-        assert!(
-            comparison.behind.contains_key("none_t self:perf_event { kernel }"),
-            "{comparison:?}"
-        );
+        let effect = compare(DENIED, &after);
+        assert!(effect.holds(), "{effect:?}");
+        assert!(effect.behind.contains_key("none_t self:perf_event { kernel }"), "{effect:?}");
     }
 
     #[test]
-    fn a_cell_that_did_not_run_again_is_told() {
+    fn a_cell_that_did_not_run_again_is_reported() {
         let mut after = cell(DENIED);
         after.observation = None;
-        let comparison = compare(DENIED, &after);
-        assert_eq!((comparison.cells, comparison.unseen.len()), (0, 1));
+        let effect = compare(DENIED, &after);
+        assert_eq!((effect.cells, effect.unseen.len()), (0, 1));
     }
 }

@@ -1,51 +1,56 @@
-//! The AVC records of a run's cells.
+//! Collects the AVC records of a run's cells.
 
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
 use perfsec_wire::observation::Effect;
 use perfsec_wire::record_types::AVC;
 
-use crate::audit::{Admin, Denial};
+use crate::audit::{Denial, SysAdminReason};
 use crate::record::CellResult;
 use crate::transcript::{CapLine, CapVerdict};
 
-/// What has been asked in one system call.
+/// The checks in one system call so far.
 #[derive(Debug, Default)]
-pub struct Asked {
-    /// The last two checks of capabilities that are logged.
+pub struct CheckHistory {
+    /// The last two audited capability checks, the latest last.
     checks: [Option<CapLine>; 2],
-    /// SELinux refused CAP_PERFMON and logged it.
+    /// SELinux refused CAP_PERFMON and logged that.
     perfmon: bool,
 }
 
-impl Asked {
-    /// A capability was asked for.
-    pub fn capability(&mut self, line: CapLine) {
+impl CheckHistory {
+    /// Adds a capability check.
+    pub fn add_check(&mut self, line: CapLine) {
         if !line.unaudited {
             self.checks = [self.checks[1], Some(line)];
         }
     }
 
-    /// A record came: it says from now on why CAP_SYS_ADMIN was asked for.
+    /// Adds a record, and returns it with the reason why CAP_SYS_ADMIN was asked for.
     #[must_use]
-    pub fn record(&mut self, denial: Denial) -> Denial {
-        let admin = if denial.denies_sys_admin() { self.admin() } else { denial.admin };
+    pub fn add_record(&mut self, denial: Denial) -> Denial {
+        let sys_admin_reason = match denial.denies_sys_admin() {
+            true => self.sys_admin_reason(),
+            false => denial.sys_admin_reason,
+        };
         self.perfmon |= denial.refuses_perfmon();
-        Denial { admin, ..denial }
+        Denial { sys_admin_reason, ..denial }
     }
 
-    fn admin(&self) -> Admin {
+    fn sys_admin_reason(&self) -> SysAdminReason {
         let last = self.checks[1].filter(|line| line.cap == SYS_ADMIN);
         let before = self.checks[0].filter(|line| line.cap == PERFMON);
         match (last, before.map(|line| line.verdict)) {
-            (Some(_), Some(CapVerdict::NotHeld)) => Admin::WithoutPerfmon,
-            (Some(_), Some(CapVerdict::Refused)) | (None, _) if self.perfmon => Admin::AfterPerfmon,
-            (Some(_), Some(CapVerdict::Refused)) | (None, _) => Admin::Unknown,
-            (Some(_), Some(CapVerdict::Granted) | None) => Admin::OnItsOwn,
+            (Some(_), Some(CapVerdict::NotHeld)) => SysAdminReason::WithoutPerfmon,
+            (Some(_), Some(CapVerdict::Refused)) | (None, _) if self.perfmon => {
+                SysAdminReason::AfterPerfmon
+            }
+            (Some(_), Some(CapVerdict::Refused)) | (None, _) => SysAdminReason::Unknown,
+            (Some(_), Some(CapVerdict::Granted) | None) => SysAdminReason::OnItsOwn,
         }
     }
 }
 
-/// What SELinux logged while a cell ran, in the order in which it came.
+/// The records that SELinux logged while a cell ran, in order.
 pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
     let observation = cell.observation.iter();
     let calls = observation.flat_map(|seen| {
@@ -53,14 +58,14 @@ pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
         calls.chain([seen.outside.as_slice()])
     });
     calls.flat_map(|effects| {
-        let mut asked = Asked::default();
+        let mut asked = CheckHistory::default();
         effects.iter().filter_map(move |effect| match effect {
             Effect::Cap(check) => {
-                asked.capability(check.into());
+                asked.add_check(check.into());
                 None
             }
             Effect::Record(record) if record.kind == AVC => {
-                Denial::parse(&record.text)?.ok().map(|denial| asked.record(denial))
+                Denial::parse(&record.text)?.ok().map(|denial| asked.add_record(denial))
             }
             _ => None,
         })
@@ -76,31 +81,32 @@ mod tests {
     const REFUSED: CapVerdict = CapVerdict::Refused;
 
     #[rstest]
-    #[case::fallback(Some(REFUSED), true, Admin::AfterPerfmon)]
-    #[case::hidden(Some(REFUSED), false, Admin::Unknown)]
-    #[case::not_held(Some(CapVerdict::NotHeld), false, Admin::WithoutPerfmon)]
-    #[case::granted(Some(CapVerdict::Granted), false, Admin::OnItsOwn)]
-    #[case::alone(None, false, Admin::OnItsOwn)]
-    fn the_check_before_says_why_sys_admin_was_asked_for(
+    #[case::fallback(Some(REFUSED), true, SysAdminReason::AfterPerfmon)]
+    #[case::hidden(Some(REFUSED), false, SysAdminReason::Unknown)]
+    #[case::not_held(Some(CapVerdict::NotHeld), false, SysAdminReason::WithoutPerfmon)]
+    #[case::granted(Some(CapVerdict::Granted), false, SysAdminReason::OnItsOwn)]
+    #[case::alone(None, false, SysAdminReason::OnItsOwn)]
+    fn the_previous_check_shows_why_sys_admin_was_asked_for(
         #[case] perfmon: Option<CapVerdict>,
         #[case] logged: bool,
-        #[case] admin: Admin,
+        #[case] reason: SysAdminReason,
     ) {
         let check = |cap, verdict| CapLine { cap, unaudited: false, verdict };
         let record = |name: &str, class: &str| {
             let line = format!(
-                "avc:  denied  {{ {name} }} for  pid=1 comm=\"a\" scontext=u:r:a_t:s0 tcontext=u:r:a_t:s0 tclass={class} permissive=0"
+                "avc:  denied  {{ {name} }} for  pid=1 comm=\"a\" scontext=u:r:a_t:s0 \
+                 tcontext=u:r:a_t:s0 tclass={class} permissive=0"
             );
             Denial::parse(&line).unwrap().unwrap()
         };
-        let mut asked = Asked::default();
+        let mut asked = CheckHistory::default();
         if let Some(verdict) = perfmon {
-            asked.capability(check(PERFMON, verdict));
+            asked.add_check(check(PERFMON, verdict));
         }
         if logged {
-            let _ = asked.record(record("perfmon", "capability2"));
+            let _ = asked.add_record(record("perfmon", "capability2"));
         }
-        asked.capability(check(SYS_ADMIN, REFUSED));
-        assert_eq!(asked.record(record("sys_admin", "capability")).admin, admin);
+        asked.add_check(check(SYS_ADMIN, REFUSED));
+        assert_eq!(asked.add_record(record("sys_admin", "capability")).sys_admin_reason, reason);
     }
 }

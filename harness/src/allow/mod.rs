@@ -1,15 +1,15 @@
 //! Writes the smallest policy module that allows what was denied.
 //!
-//! [`Rules`] is what records ask for; a [`Module`] is the text that gives it; [`Comparison`] says what it
-//! changed when the same cells ran under it.
+//! [`Rules`] are the rules that the records ask for; a [`Module`] is their text; [`ModuleEffect`]
+//! is the difference that the module makes when the same cells run under it.
 
 mod compare;
 mod gather;
 mod module;
 mod rules;
 
-pub use compare::{Comparison, Key, observed, pairs};
-pub use gather::{Asked, denials};
-pub use module::{Form, Module};
+pub use compare::{CellKey, ModuleEffect, observed_cells, pairs};
+pub use gather::{CheckHistory, denials};
+pub use module::{Language, Module};
 pub(crate) use rules::why;
-pub use rules::{Left, Rule, Rules, Scope};
+pub use rules::{Rule, RuleScope, Rules, UnusedRecord};

@@ -1,4 +1,4 @@
-//! A policy module as text.
+//! The text of a policy module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,31 +7,31 @@ use super::rules::{Rules, WHY_PERFMON, why};
 
 /// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Language {
     /// CIL, for `semodule -i` and `secilc`.
     Cil,
-    /// For `checkmodule`.
+    /// The kernel policy language (`.te`), for `checkmodule`.
     Te,
 }
 
-/// A module that allows something.
+/// A policy module.
 #[derive(Clone, Copy, Debug)]
 pub struct Module<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it allows.
+    /// Its rules.
     pub rules: &'a Rules,
-    /// From where the records are, for its head.
+    /// The source of the records, for the head comment: a file's name.
     pub from: &'a str,
 }
 
-/// How wide comments are, but for records.
+/// The width of comments in columns. Records are not broken.
 const WIDTH: usize = 78;
 
-/// How many records stand above a rule; more of them say nothing new.
+/// The largest number of records to print above a rule.
 const RECORDS: usize = 20;
 
-impl Form {
+impl Language {
     const fn comment(self) -> &'static str {
         match self {
             Self::Cil => ";",
@@ -39,7 +39,7 @@ impl Form {
         }
     }
 
-    /// The text as comments.
+    /// The text, with every line as a comment.
     #[must_use]
     pub fn commented(self, text: &str) -> String {
         text.lines().fold(String::new(), |mut out, line| {
@@ -50,75 +50,76 @@ impl Form {
 }
 
 impl Module<'_> {
-    /// The text.
+    /// The whole module.
     #[must_use]
-    pub fn text(&self, form: Form) -> String {
+    pub fn text(&self, language: Language) -> String {
         let mut out = String::new();
         let name = self.name;
-        let head = match form {
-            Form::Cil => format!(
-                "{name}.cil: what the records in {} ask for, and no more.\n\
-                 Load it with `semodule -i {name}.cil`; `semodule -r {name}` takes it back.",
+        let head = match language {
+            Language::Cil => format!(
+                "{name}.cil: allows what the records in {} ask for, and no more.\n\
+                 Install it with `semodule -i {name}.cil`, remove it with `semodule -r {name}`.",
                 self.from
             ),
-            Form::Te => format!(
-                "{name}.te: what the records in {} ask for, and no more.\n\
-                 checkmodule -M -m -o {name}.mod {name}.te\n\
-                 semodule_package -o {name}.pp -m {name}.mod\n\
-                 semodule -i {name}.pp; `semodule -r {name}` takes it back.",
+            Language::Te => format!(
+                "{name}.te: allows what the records in {} ask for, and no more.\n\
+                 Install it with\n  checkmodule -M -m -o {name}.mod {name}.te\n  \
+                 semodule_package -o {name}.pp -m {name}.mod\n  \
+                 semodule -i {name}.pp\n\
+                 and remove it with `semodule -r {name}`.",
                 self.from
             ),
         };
-        out.push_str(&form.commented(&head));
-        if form == Form::Te {
+        out.push_str(&language.commented(&head));
+        if language == Language::Te {
             self.requirements(&mut out);
         }
         let mut last = None;
         for (scope, rule) in self.rules.iter() {
             out.push('\n');
             if last != Some(&scope.source) {
-                let _ = writeln!(out, "{} --- {} ---\n", form.comment(), scope.source);
-                self.advice(&scope.source, form, &mut out);
+                let _ = writeln!(out, "{} --- {} ---\n", language.comment(), scope.source);
+                self.advice(&scope.source, language, &mut out);
                 last = Some(&scope.source);
             }
             for record in rule.records.iter().take(RECORDS) {
-                out.push_str(&form.commented(record));
+                out.push_str(&language.commented(record));
             }
             if rule.records.len() > RECORDS {
                 let more = format!("and {} more", rule.records.len() - RECORDS);
-                out.push_str(&form.commented(&more));
+                out.push_str(&language.commented(&more));
             }
-            let _ = match form {
-                Form::Cil => writeln!(out, "{}", rule.cil(scope)),
-                Form::Te => writeln!(out, "{}", rule.te(scope)),
+            let _ = match language {
+                Language::Cil => writeln!(out, "{}", rule.cil(scope)),
+                Language::Te => writeln!(out, "{}", rule.te(scope)),
             };
         }
-        for (why, records) in self.left() {
-            let _ = write!(out, "\n{}", form.commented(&format!("Not allowed: {why}.")));
-            records.iter().for_each(|record| out.push_str(&form.commented(record)));
+        for (why, records) in self.unused() {
+            let _ = write!(out, "\n{}", language.commented(&format!("Not allowed: {why}.")));
+            records.iter().for_each(|record| out.push_str(&language.commented(record)));
         }
         out
     }
 
-    fn advice(&self, domain: &str, form: Form, out: &mut String) {
+    fn advice(&self, domain: &str, language: Language, out: &mut String) {
         let withheld = self.rules.perfmon_alone.contains(domain).then_some(WHY_PERFMON);
         let allowed = self.rules.sys_admin.get(domain).into_iter().flatten();
-        for note in withheld.into_iter().chain(allowed.map(|admin| why(*admin))) {
-            out.push_str(&form.commented(&crate::explain::wrapped(note, WIDTH - 2)));
+        for note in withheld.into_iter().chain(allowed.map(|reason| why(*reason))) {
+            out.push_str(&language.commented(&crate::explain::wrapped(note, WIDTH - 2)));
             out.push('\n');
         }
     }
 
-    /// Records that no rule was made of, by the reason, each distinct one once.
-    fn left(&self) -> BTreeMap<&str, BTreeSet<&str>> {
-        let mut left: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for one in &self.rules.left {
-            left.entry(one.why).or_default().insert(&one.record);
+    /// The records without a rule, by reason, without duplicates.
+    fn unused(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut unused: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for one in &self.rules.unused {
+            unused.entry(one.why).or_default().insert(&one.record);
         }
-        left
+        unused
     }
 
-    /// The head that `checkmodule` wants, with everything that the rules name.
+    /// Writes the `module` and `require` statements that `checkmodule` demands.
     fn requirements(&self, out: &mut String) {
         let mut types = BTreeSet::new();
         let mut classes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -147,43 +148,49 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::audit::{Admin, Denial};
+    use crate::audit::{Denial, SysAdminReason};
 
     fn rules() -> Rules {
         let record = |permission: &str, class: &str, target: &str| {
             let line = format!(
-                "avc:  denied  {{ {permission} }} for  pid=1 comm=\"a;b\" scontext=u:r:none_t:s0 tcontext=u:r:{target}:s0 tclass={class} permissive=1"
+                "avc:  denied  {{ {permission} }} for  pid=1 comm=\"a;b\" \
+                 scontext=u:r:none_t:s0 tcontext=u:r:{target}:s0 tclass={class} permissive=1"
             );
             Denial::parse(&line).unwrap().unwrap()
         };
-        Rules::of(&[
+        Rules::from_denials(&[
             record("open", "perf_event", "none_t"),
             record("cpu kernel", "perf_event", "none_t"),
             record("perfmon", "capability2", "none_t"),
-            Denial { admin: Admin::AfterPerfmon, ..record("sys_admin", "capability", "none_t") },
+            Denial {
+                sys_admin_reason: SysAdminReason::AfterPerfmon,
+                ..record("sys_admin", "capability", "none_t")
+            },
             record("use", "fd", "owner_t"),
         ])
     }
 
-    fn text(form: Form) -> String {
+    fn text(language: Language) -> String {
         let rules = rules();
-        Module { name: "perfsec_allow", rules: &rules, from: "audit.log" }.text(form)
+        Module { name: "perfsec_allow", rules: &rules, from: "audit.log" }.text(language)
     }
 
     #[rstest]
-    #[case(Form::Cil, "(allow none_t self (perf_event (cpu kernel open)))\n")]
-    #[case(Form::Cil, "(allow none_t owner_t (fd (use)))\n")]
-    #[case(Form::Te, "allow none_t self:perf_event { cpu kernel open };\n")]
-    #[case(Form::Te, "\tclass perf_event { cpu kernel open };\n")]
-    #[case(Form::Te, "\ttype owner_t;\n")]
-    fn a_module_has_every_rule(#[case] form: Form, #[case] line: &str) {
-        assert!(text(form).contains(line), "{}", text(form));
+    #[case(Language::Cil, "(allow none_t self (perf_event (cpu kernel open)))\n")]
+    #[case(Language::Cil, "(allow none_t owner_t (fd (use)))\n")]
+    #[case(Language::Te, "allow none_t self:perf_event { cpu kernel open };\n")]
+    #[case(Language::Te, "\tclass perf_event { cpu kernel open };\n")]
+    #[case(Language::Te, "\ttype owner_t;\n")]
+    fn a_module_has_every_rule(#[case] language: Language, #[case] line: &str) {
+        assert!(text(language).contains(line), "{}", text(language));
     }
 
     #[rstest]
-    fn sys_admin_is_in_a_comment_only(#[values(Form::Cil, Form::Te)] form: Form) {
-        let text = text(form);
-        let mark = form.comment();
+    fn sys_admin_appears_only_in_a_comment(
+        #[values(Language::Cil, Language::Te)] language: Language,
+    ) {
+        let text = text(language);
+        let mark = language.comment();
         let code: Vec<_> = text.lines().filter(|line| !line.starts_with(mark)).collect();
         assert!(!code.iter().any(|line| line.contains("sys_admin")), "{code:?}");
         assert!(code.iter().any(|line| line.contains("perfmon")), "{code:?}");
@@ -192,21 +199,21 @@ mod tests {
 
     #[test]
     #[ignore = "needs secilc"]
-    fn secilc_takes_the_module_with_our_policy() {
+    fn secilc_accepts_the_module_with_our_policy() {
         let place = tempfile::tempdir().unwrap();
         let cache = crate::cache::Cache::at(place.path()).unwrap();
         let before = crate::policy::Policy::obtain("minimal", &cache).unwrap();
-        let after = before.with_module("perfsec_allow", &text(Form::Cil), &cache).unwrap();
+        let after = before.with_module("perfsec_allow", &text(Language::Cil), &cache).unwrap();
         assert_ne!(before.sha256, after.sha256);
     }
 
     #[test]
     #[ignore = "needs checkmodule and semodule_package"]
-    fn checkmodule_and_semodule_package_take_the_module() {
+    fn checkmodule_and_semodule_package_accept_the_module() {
         let place = tempfile::tempdir().unwrap();
         let [te, module, package] =
             ["te", "mod", "pp"].map(|end| place.path().join(format!("perfsec_allow.{end}")));
-        fs::write(&te, text(Form::Te)).unwrap();
+        fs::write(&te, text(Language::Te)).unwrap();
         let mut check = Command::new("checkmodule");
         check.args(["-M", "-m", "-o"]).args([&module, &te]);
         let mut pack = Command::new("semodule_package");

@@ -1,99 +1,102 @@
-//! The rules that would allow what was denied.
+//! The rules that allow what was denied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::{Admin, Context, Denial, is_capability};
+use crate::audit::{Context, Denial, SysAdminReason, is_capability};
 
-/// Rules, grouped by who, whose and which class.
+/// Rules, one for each source type, target type and class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    rules: BTreeMap<Scope, Rule>,
-    /// Domains that were denied CAP_SYS_ADMIN only after CAP_PERFMON, and are allowed only the latter.
+    rules: BTreeMap<RuleScope, Rule>,
+    /// Domains that were denied CAP_SYS_ADMIN only after CAP_PERFMON. The rules allow them only
+    /// CAP_PERFMON.
     pub perfmon_alone: BTreeSet<String>,
-    /// Domains that are allowed CAP_SYS_ADMIN, and why it was asked for.
-    pub sys_admin: BTreeMap<String, BTreeSet<Admin>>,
-    /// Records that no rule can be made of.
-    pub left: Vec<Left>,
+    /// Domains that the rules allow CAP_SYS_ADMIN, and why the kernel asked for it.
+    pub sys_admin: BTreeMap<String, BTreeSet<SysAdminReason>>,
+    /// Records that no rule can express.
+    pub unused: Vec<UnusedRecord>,
 }
 
-/// What one rule is about.
+/// The source, target and class of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Scope {
-    /// Type of who asks.
+pub struct RuleScope {
+    /// The type of the subject.
     pub source: String,
-    /// Type of what is asked for.
+    /// The type of the object.
     pub target: String,
-    /// The class.
+    /// The object's class.
     pub class: String,
 }
 
-/// What one rule allows, and why.
+/// The permissions that a rule allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
-    /// The permissions.
+    /// The permissions' names.
     pub permissions: BTreeSet<String>,
-    /// The records that ask for it, each distinct one once.
+    /// The records that ask for the rule, without duplicates.
     pub records: Vec<String>,
 }
 
-/// A record that no rule is made of.
+/// A record that no rule can express.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// The record.
+pub struct UnusedRecord {
+    /// The record's text, printable.
     pub record: String,
-    /// Why.
+    /// The reason, as a clause.
     pub why: &'static str,
 }
 
-/// Why CAP_SYS_ADMIN is not allowed beside CAP_PERFMON (`Documentation/admin-guide/perf-security.rst`).
-pub(super) const WHY_PERFMON: &str = "CAP_SYS_ADMIN was denied too and is left denied: perf asks for it only \
-    after CAP_PERFMON was refused, and perf-security.rst prefers CAP_PERFMON alone. What needs \
-    CAP_SYS_ADMIN for something else still lacks it.";
+/// The note on CAP_SYS_ADMIN that stays denied where CAP_PERFMON is allowed
+/// (`Documentation/admin-guide/perf-security.rst`).
+pub(super) const WHY_PERFMON: &str = "CAP_SYS_ADMIN was denied too and stays denied: perf asks \
+    for it only after CAP_PERFMON was refused, and perf-security.rst prefers CAP_PERFMON alone. \
+    A program that needs CAP_SYS_ADMIN for something else still lacks it.";
 
-/// What to do about a domain that has CAP_SYS_ADMIN and not CAP_PERFMON.
-const WHY_SYS_ADMIN: &str = "CAP_SYS_ADMIN was denied and CAP_PERFMON was not: the program has no \
-    CAP_PERFMON, which perf asks for first. Better than this rule: give the program CAP_PERFMON instead \
-    (`setcap cap_perfmon=ep FILE`), and allow capability2 { perfmon }.";
+/// The note on a domain that holds CAP_SYS_ADMIN but not CAP_PERFMON.
+const WHY_SYS_ADMIN: &str = "CAP_SYS_ADMIN was denied and CAP_PERFMON was not: the program does \
+    not hold CAP_PERFMON, which perf asks for first. Instead of adding this rule, give the \
+    program CAP_PERFMON (`setcap cap_perfmon=ep FILE`) and allow capability2 { perfmon }.";
 
-/// The same, where the records do not tell it from the next.
-const WHY_UNKNOWN: &str = "CAP_SYS_ADMIN was denied without a refusal of CAP_PERFMON before it. Uprobes, \
-    breakpoints in the kernel and Debian's level 3 ask for CAP_SYS_ADMIN alone, and this rule is for them. \
-    Everything else of perf asks for CAP_PERFMON first, which the program does not hold then: better than \
-    this rule, give it CAP_PERFMON (`setcap cap_perfmon=ep FILE`), and allow capability2 { perfmon }.";
+/// The note for records that do not show which of the two cases they are.
+const WHY_UNKNOWN: &str = "CAP_SYS_ADMIN was denied, and no refusal of CAP_PERFMON precedes it. \
+    Uprobes, breakpoints in the kernel and Debian's level 3 ask for CAP_SYS_ADMIN alone; only they \
+    need this rule. Everything else in perf asks for CAP_PERFMON first, so the program does not \
+    hold it: instead of adding this rule, give the program CAP_PERFMON (`setcap cap_perfmon=ep \
+    FILE`) and allow capability2 { perfmon }.";
 
-/// Where CAP_PERFMON does not count.
-const WHY_OWN: &str = "CAP_SYS_ADMIN is allowed because it was asked for on its own, as for uprobes, \
-    breakpoints in the kernel and Debian's level 3: CAP_PERFMON does not count there.";
+/// The note for checks that CAP_PERFMON does not pass.
+const WHY_OWN: &str = "CAP_SYS_ADMIN is allowed because the kernel asked for it alone, as it does \
+    for uprobes, breakpoints in the kernel and Debian's level 3. CAP_PERFMON does not count there.";
 
-/// What to say about CAP_SYS_ADMIN that a rule allows.
-pub(crate) const fn why(admin: Admin) -> &'static str {
-    match admin {
-        Admin::OnItsOwn => WHY_OWN,
-        Admin::WithoutPerfmon => WHY_SYS_ADMIN,
-        // Of the former no rule is made.
-        Admin::AfterPerfmon | Admin::Unknown => WHY_UNKNOWN,
+/// The note on a rule that allows CAP_SYS_ADMIN.
+pub(crate) const fn why(reason: SysAdminReason) -> &'static str {
+    match reason {
+        SysAdminReason::OnItsOwn => WHY_OWN,
+        SysAdminReason::WithoutPerfmon => WHY_SYS_ADMIN,
+        // No rule allows CAP_SYS_ADMIN after CAP_PERFMON.
+        SysAdminReason::AfterPerfmon | SysAdminReason::Unknown => WHY_UNKNOWN,
     }
 }
 
 const SYS_ADMIN: &str = "sys_admin";
 
 impl Rules {
-    /// The rules that these records ask for; a record about what was granted asks for none.
-    pub fn of<'a>(denials: impl IntoIterator<Item = &'a Denial>) -> Self {
+    /// Collects the rules that these records ask for. Skips records of granted accesses.
+    pub fn from_denials<'a>(denials: impl IntoIterator<Item = &'a Denial>) -> Self {
         let denials: Vec<_> = denials.into_iter().filter(|denial| !denial.granted).collect();
         let mut this = Self::default();
         for denial in denials.iter().filter(|denial| denial.denies_sys_admin()) {
             let Some(domain) = denial.source.kind().map(str::to_owned) else { continue };
-            if denial.admin == Admin::AfterPerfmon {
+            if denial.sys_admin_reason == SysAdminReason::AfterPerfmon {
                 this.perfmon_alone.insert(domain);
             } else {
-                this.sys_admin.entry(domain).or_default().insert(denial.admin);
+                this.sys_admin.entry(domain).or_default().insert(denial.sys_admin_reason);
             }
         }
         this.perfmon_alone.retain(|domain| !this.sys_admin.contains_key(domain));
         for denial in denials {
             if let Err(why) = this.add(denial) {
-                this.left.push(Left { record: denial.text.clone(), why });
+                this.unused.push(UnusedRecord { record: denial.text.clone(), why });
             }
         }
         this
@@ -101,15 +104,14 @@ impl Rules {
 
     fn add(&mut self, denial: &Denial) -> Result<(), &'static str> {
         if denial.source.invalid || denial.target.invalid {
-            return Err(
-                "the loaded policy does not know the context (srawcon, trawcon): relabel, or restart it",
-            );
+            return Err("the loaded policy does not define the context (srawcon, trawcon): \
+                 relabel the file or restart the program");
         }
         let (Some(source), Some(target)) = (denial.source.kind(), denial.target.kind()) else {
-            return Err("it has no context that a rule could name");
+            return Err("the record has no context that a rule could name");
         };
-        if !denial.has_names() {
-            return Err("the policy has no name for what was denied");
+        if !denial.is_nameable() {
+            return Err("the policy has no name for the class or permission that was denied");
         }
         let mut permissions = denial.permissions.clone();
         if denial.has_capability(SYS_ADMIN) && self.perfmon_alone.contains(source) {
@@ -118,7 +120,7 @@ impl Rules {
         if permissions.is_empty() {
             return Ok(());
         }
-        let scope = Scope {
+        let scope = RuleScope {
             source: source.to_owned(),
             target: target.to_owned(),
             class: denial.class.clone(),
@@ -131,42 +133,42 @@ impl Rules {
         Ok(())
     }
 
-    /// The rules, in the order of their types.
-    pub fn iter(&self) -> impl Iterator<Item = (&Scope, &Rule)> {
+    /// The rules, ordered by source, target and class.
+    pub fn iter(&self) -> impl Iterator<Item = (&RuleScope, &Rule)> {
         self.rules.iter()
     }
 
-    /// Whether there is none.
+    /// True if there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Whether they allow a permission.
+    /// True if the rules allow a permission.
     #[must_use]
-    pub fn allow(&self, scope: &Scope, permission: &str) -> bool {
+    pub fn allows(&self, scope: &RuleScope, permission: &str) -> bool {
         self.rules.get(scope).is_some_and(|rule| rule.permissions.contains(permission))
     }
 
-    /// Whether they leave it denied on purpose.
+    /// True if the rules leave a permission denied on purpose.
     #[must_use]
-    pub fn withhold(&self, scope: &Scope, permission: &str) -> bool {
+    pub fn withholds(&self, scope: &RuleScope, permission: &str) -> bool {
         permission == SYS_ADMIN
             && is_capability(&scope.class)
             && self.perfmon_alone.contains(&scope.source)
     }
 }
 
-impl Scope {
-    /// What a record is about; none when it has no types.
+impl RuleScope {
+    /// The scope of the rule that a record asks for. Returns `None` if its contexts have no types.
     #[must_use]
-    pub fn of(denial: &Denial) -> Option<Self> {
+    pub fn from_denial(denial: &Denial) -> Option<Self> {
         let kind = |context: &Context| context.kind().map(str::to_owned);
         let (source, target) = (kind(&denial.source)?, kind(&denial.target)?);
         Some(Self { source, target, class: denial.class.clone() })
     }
 
-    /// The target as a rule names it.
+    /// The target as a rule names it: `self` or a type.
     #[must_use]
     pub fn object(&self) -> &str {
         if self.source == self.target { "self" } else { &self.target }
@@ -174,7 +176,7 @@ impl Scope {
 }
 
 impl Rule {
-    /// The permissions between braces; in a `.te` one alone needs none.
+    /// The permissions as a `.te` lists them: in braces, unless there is only one.
     #[must_use]
     pub fn braced(&self) -> String {
         let names: Vec<_> = self.permissions.iter().map(String::as_str).collect();
@@ -184,16 +186,16 @@ impl Rule {
         }
     }
 
-    /// The rule as a `.te` writes it.
+    /// The rule in a `.te`.
     #[must_use]
-    pub fn te(&self, scope: &Scope) -> String {
+    pub fn te(&self, scope: &RuleScope) -> String {
         let (source, object, class) = (&scope.source, scope.object(), &scope.class);
         format!("allow {source} {object}:{class} {};", self.braced())
     }
 
-    /// The rule as CIL writes it.
+    /// The rule in CIL.
     #[must_use]
-    pub fn cil(&self, scope: &Scope) -> String {
+    pub fn cil(&self, scope: &RuleScope) -> String {
         let names: Vec<_> = self.permissions.iter().map(String::as_str).collect();
         let (source, object, class) = (&scope.source, scope.object(), &scope.class);
         format!("(allow {source} {object} ({class} ({})))", names.join(" "))
@@ -208,24 +210,25 @@ mod tests {
 
     fn denial(permission: &str, class: &str, more: &str) -> Denial {
         let line = format!(
-            "avc:  denied  {{ {permission} }} for  pid=1 comm=\"perf\" scontext=u:r:a_t:s0 tcontext=u:r:a_t:s0 tclass={class} permissive=0{more}"
+            "avc:  denied  {{ {permission} }} for  pid=1 comm=\"perf\" scontext=u:r:a_t:s0 \
+             tcontext=u:r:a_t:s0 tclass={class} permissive=0{more}"
         );
         Denial::parse(&line).unwrap().unwrap()
     }
 
-    fn asked(admin: Admin) -> Denial {
-        Denial { admin, ..denial("sys_admin", "capability", "") }
+    fn asked(sys_admin_reason: SysAdminReason) -> Denial {
+        Denial { sys_admin_reason, ..denial("sys_admin", "capability", "") }
     }
 
     fn te(denials: &[Denial]) -> Vec<String> {
-        Rules::of(denials).iter().map(|(scope, rule)| rule.te(scope)).collect()
+        Rules::from_denials(denials).iter().map(|(scope, rule)| rule.te(scope)).collect()
     }
 
     #[test]
-    fn permissions_of_one_class_are_one_rule() {
+    fn permissions_of_one_class_become_one_rule() {
         let open = denial("open", "perf_event", "");
         let kernel = denial("kernel", "perf_event", "");
-        let rules = Rules::of([&open, &kernel, &open]);
+        let rules = Rules::from_denials([&open, &kernel, &open]);
         let (scope, rule) = rules.iter().next().unwrap();
         assert_eq!(rule.te(scope), "allow a_t self:perf_event { kernel open };");
         assert_eq!(rule.cil(scope), "(allow a_t self (perf_event (kernel open)))");
@@ -233,29 +236,29 @@ mod tests {
     }
 
     #[rstest]
-    #[case::fallback(&[Admin::AfterPerfmon], false)]
-    #[case::on_its_own(&[Admin::OnItsOwn], true)]
-    #[case::not_held(&[Admin::WithoutPerfmon], true)]
-    #[case::unknown(&[Admin::Unknown], true)]
-    #[case::once_on_its_own(&[Admin::AfterPerfmon, Admin::OnItsOwn], true)]
+    #[case::fallback(&[SysAdminReason::AfterPerfmon], false)]
+    #[case::on_its_own(&[SysAdminReason::OnItsOwn], true)]
+    #[case::not_held(&[SysAdminReason::WithoutPerfmon], true)]
+    #[case::unknown(&[SysAdminReason::Unknown], true)]
+    #[case::once_on_its_own(&[SysAdminReason::AfterPerfmon, SysAdminReason::OnItsOwn], true)]
     fn sys_admin_is_withheld_only_where_it_is_the_fallback(
-        #[case] admins: &[Admin],
+        #[case] reasons: &[SysAdminReason],
         #[case] allowed: bool,
     ) {
         let mut denials = vec![denial("perfmon", "capability2", "")];
-        denials.extend(admins.iter().map(|admin| asked(*admin)));
-        let rules = Rules::of(&denials);
-        let scope = Scope::of(&denials[1]).unwrap();
-        assert_eq!(rules.allow(&scope, "sys_admin"), allowed);
-        assert_eq!(rules.withhold(&scope, "sys_admin"), !allowed);
+        denials.extend(reasons.iter().map(|reason| asked(*reason)));
+        let rules = Rules::from_denials(&denials);
+        let scope = RuleScope::from_denial(&denials[1]).unwrap();
+        assert_eq!(rules.allows(&scope, "sys_admin"), allowed);
+        assert_eq!(rules.withholds(&scope, "sys_admin"), !allowed);
         assert!(te(&denials).contains(&"allow a_t self:capability2 perfmon;".to_owned()));
     }
 
     #[test]
-    fn another_domains_fallback_says_nothing() {
-        let mut other = asked(Admin::AfterPerfmon);
+    fn the_fallback_of_another_domain_does_not_matter() {
+        let mut other = asked(SysAdminReason::AfterPerfmon);
         other.source.text = "u:r:b_t:s0".to_owned();
-        let rules = te(&[asked(Admin::OnItsOwn), other]);
+        let rules = te(&[asked(SysAdminReason::OnItsOwn), other]);
         assert_eq!(rules, ["allow a_t self:capability sys_admin;"]);
     }
 
@@ -264,15 +267,15 @@ mod tests {
     #[case::unknown_bit("0x40", "perf_event", "")]
     #[case::class("open", "a;b", "")]
     #[case::invalid("open", "perf_event", " srawcon=u:r:gone_t:s0")]
-    fn what_is_no_name_gets_into_no_rule(
+    fn text_that_is_not_a_name_gets_into_no_rule(
         #[case] permission: &str,
         #[case] class: &str,
         #[case] more: &str,
     ) {
-        let rules = Rules::of([&denial(permission, class, more)]);
+        let rules = Rules::from_denials([&denial(permission, class, more)]);
         assert!(rules.is_empty());
-        assert_eq!(rules.left.len(), 1);
-        let good = Rules::of([&denial("open", "perf_event", "")]);
-        assert!(!good.is_empty() && good.left.is_empty());
+        assert_eq!(rules.unused.len(), 1);
+        let good = Rules::from_denials([&denial("open", "perf_event", "")]);
+        assert!(!good.is_empty() && good.unused.is_empty());
     }
 }

@@ -5,69 +5,70 @@ use std::collections::BTreeSet;
 use crate::printable::printable_line;
 use crate::transcript::Avc;
 
-/// What SELinux logged about one decision.
+/// An AVC record: a decision of SELinux that was logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// `granted`, by an auditallow rule: nothing was denied.
+    /// True for `granted`, which an auditallow rule logs: nothing was denied.
     pub granted: bool,
-    /// The permissions.
+    /// The permissions between the braces.
     pub permissions: BTreeSet<String>,
-    /// The class.
+    /// `tclass=`
     pub class: String,
-    /// Context of who asked.
+    /// `scontext=`, the context of the subject.
     pub source: Context,
-    /// Context of what was asked for.
+    /// `tcontext=`, the context of the object.
     pub target: Context,
-    /// The process (the thread group's number).
+    /// `pid=`, the thread group's id.
     pub pid: Option<u32>,
-    /// The program's name, printable.
+    /// `comm=`, the program's name, printable.
     pub comm: Option<String>,
-    /// Path of the file or the descriptor that it is about, printable.
+    /// `path=` of the file or descriptor, printable.
     pub path: Option<String>,
-    /// Whether it was let through all the same; older kernels do not say.
+    /// `permissive=`: true if the access was denied but let through. Old kernels do not log it.
     pub permissive: Option<bool>,
-    /// Of a denial of CAP_SYS_ADMIN: why it was asked for, which other records or checks tell.
-    pub admin: Admin,
+    /// Why CAP_SYS_ADMIN was asked for, if the record denies it. Other records or checks show that.
+    pub sys_admin_reason: SysAdminReason,
     /// The record from `avc:` on, printable.
     pub text: String,
 }
 
-/// Why CAP_SYS_ADMIN was asked for.
+/// The reason why the kernel asked for CAP_SYS_ADMIN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Admin {
-    /// Nothing tells.
+pub enum SysAdminReason {
+    /// Neither records nor checks show it.
     #[default]
     Unknown,
-    /// SELinux had refused CAP_PERFMON to the same process in the same call, and logged it.
+    /// SELinux refused CAP_PERFMON to the same process in the same call before, and logged that.
     AfterPerfmon,
-    /// The process did not hold CAP_PERFMON.
+    /// The process does not hold CAP_PERFMON.
     WithoutPerfmon,
-    /// CAP_PERFMON does not count there: uprobes, breakpoints in the kernel, Debian's level 3.
+    /// CAP_PERFMON does not count: uprobes, breakpoints in the kernel, Debian's level 3.
     OnItsOwn,
 }
 
-/// A context of a record, printable.
+/// A security context in a record, printable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Context {
-    /// The whole.
+    /// The whole context.
     pub text: String,
-    /// Whether the loaded policy no longer knows it (`srawcon=`): then the record shows the unlabeled one.
+    /// True if the loaded policy no longer defines it (`srawcon=`), so the record shows the
+    /// unlabeled context instead.
     pub invalid: bool,
 }
 
-/// Why a line that looks like an AVC record is none.
+/// All the ways an AVC record can be malformed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotADenial {
-    /// It has not the form.
-    #[error("it is not of the form `avc: denied {{ PERMISSION }} for … tclass=CLASS`")]
+pub enum MalformedRecord {
+    /// The record does not parse.
+    #[error("not of the form `avc: denied {{ PERMISSION }} for … tclass=CLASS`")]
     Shape,
     /// A field is missing.
-    #[error("it lacks `{0}=`: is it cut short?")]
+    #[error("`{0}=` is missing; is the record cut short?")]
     Lacks(&'static str),
 }
 
 impl Context {
-    /// The type, which rules are about; none of what is no context.
+    /// The type, which rules name. Returns `None` if the text is not a context.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
         let mut parts = self.text.split(':');
@@ -77,37 +78,37 @@ impl Context {
         is_name(kind).then_some(kind)
     }
 
-    /// The type, or else the whole.
+    /// The type, or else the whole text.
     #[must_use]
     pub fn short(&self) -> &str {
         self.kind().unwrap_or(&self.text)
     }
 }
 
-/// Whether it can be the name of a type, a class or a permission: nothing else may get into a policy.
+/// True if the text can name a type, a class or a permission. Nothing else may enter a policy.
 pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|letter: char| letter.is_ascii_alphabetic())
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
 }
 
-/// Whether a class is of capabilities in the first user namespace: perf asks for no other.
+/// True for the classes of capabilities in the initial user namespace, the only ones perf checks.
 pub(crate) fn is_capability(class: &str) -> bool {
     matches!(class, "capability" | "capability2")
 }
 
 impl Denial {
-    /// Takes a record apart, from a line that holds it. `None` when the line holds none.
+    /// Parses the AVC record in a line. Returns `None` if the line has none.
     ///
     /// # Errors
     ///
-    /// When it begins like one and is none.
+    /// If the line begins like a record but is malformed.
     #[must_use]
-    pub fn parse(line: &str) -> Option<Result<Self, NotADenial>> {
-        // Two blanks in a row become a no-break space in many a mail.
+    pub fn parse(line: &str) -> Option<Result<Self, MalformedRecord>> {
+        // Mail clients turn the first of two spaces into a no-break space.
         let line = &*line.replace('\u{a0}', " ");
         let at = line.find("avc:")?;
         let (head, record) = (&line[..at], &line[at..]);
-        // A user-space object manager's: its classes are its own.
+        // From a user-space object manager, whose classes are not the kernel's.
         if head.contains("USER_AVC") || head.ends_with('\'') {
             return None;
         }
@@ -115,25 +116,25 @@ impl Denial {
         if !body.starts_with("denied") && !body.starts_with("granted") {
             return None;
         }
-        // auditd's enriched format appends fields of its own after this.
+        // auditd's enriched format appends its own fields after this byte.
         let record = record.split('\u{1d}').next().unwrap_or(record).trim_end();
-        // `ausearch -i` writes names as they are, and a blank before this colon.
+        // `ausearch -i` does not encode names, and prints a space before this colon.
         let interpreted = head.trim_end().ends_with(") :");
         Some(Self::read(record, interpreted))
     }
 
-    fn read(record: &str, interpreted: bool) -> Result<Self, NotADenial> {
+    fn read(record: &str, interpreted: bool) -> Result<Self, MalformedRecord> {
         let requoted = interpreted.then(|| quoted(record));
         let avc = requoted.as_deref().unwrap_or(record).strip_prefix("avc:");
-        let avc = avc.and_then(Avc::parse).ok_or(NotADenial::Shape)?;
+        let avc = avc.and_then(Avc::parse).ok_or(MalformedRecord::Shape)?;
         let context = |key: &'static str, sid: &str, raw: &str| {
             let invalid = avc.field(raw);
             let text = avc.field(key).map(str::to_owned);
             let text = text.or_else(|| Some(format!("{sid}={}", avc.field(sid)?)));
-            let text = text.ok_or(NotADenial::Lacks(key))?;
+            let text = text.ok_or(MalformedRecord::Lacks(key))?;
             Ok(Context { text: printable_line(&text), invalid: invalid.is_some() })
         };
-        let class = avc.field("tclass").ok_or(NotADenial::Lacks("tclass"))?;
+        let class = avc.field("tclass").ok_or(MalformedRecord::Lacks("tclass"))?;
         Ok(Self {
             granted: avc.verb == "granted",
             permissions: avc.permissions.iter().map(|name| printable_line(name)).collect(),
@@ -148,44 +149,45 @@ impl Denial {
                 Some("1") => Some(true),
                 _ => None,
             },
-            admin: Admin::Unknown,
+            sys_admin_reason: SysAdminReason::Unknown,
             text: printable_line(record),
         })
     }
 
-    /// Whether a rule can name all of it: what is no name must not get into a policy.
+    /// True if a rule can name the types, the class and the permissions. Nothing else may enter a
+    /// policy.
     #[must_use]
-    pub fn has_names(&self) -> bool {
+    pub fn is_nameable(&self) -> bool {
         is_name(&self.class)
             && self.permissions.iter().all(|name| is_name(name))
             && self.source.kind().is_some()
             && self.target.kind().is_some()
     }
 
-    /// Whether the record is about a permission that was refused, not let through.
+    /// True if the access was refused, rather than granted or let through.
     #[must_use]
     pub fn refused(&self) -> bool {
         !self.granted && self.permissive != Some(true)
     }
 
-    /// Whether this permission of a capability is in it, in whichever of the classes.
+    /// True if the record is about this capability, in either class.
     #[must_use]
     pub fn has_capability(&self, name: &str) -> bool {
         is_capability(&self.class) && self.permissions.contains(name)
     }
 
-    /// Whether CAP_PERFMON was denied and not let through, so that CAP_SYS_ADMIN is asked for next.
+    /// True if CAP_PERFMON was refused, so that the kernel asks for CAP_SYS_ADMIN next.
     pub(crate) fn refuses_perfmon(&self) -> bool {
         self.refused() && self.has_capability("perfmon")
     }
 
-    /// Whether CAP_SYS_ADMIN was denied.
+    /// True if CAP_SYS_ADMIN was denied.
     pub(crate) fn denies_sys_admin(&self) -> bool {
         !self.granted && self.has_capability("sys_admin")
     }
 }
 
-/// The record with quotes around values that have blanks, which `ausearch -i` leaves out.
+/// Puts the quotes back around values with spaces, which `ausearch -i` omits.
 fn quoted(record: &str) -> String {
     let Some((head, fields)) = record.split_once('}') else { return record.to_owned() };
     let mut groups: Vec<String> = Vec::new();
@@ -207,7 +209,7 @@ fn quoted(record: &str) -> String {
     format!("{head}}} {}", groups.into_iter().map(quote).collect::<Vec<_>>().join(" "))
 }
 
-/// A string that `audit_log_untrustedstring()` wrote: in quotes, or in hex.
+/// Decodes a string from `audit_log_untrustedstring()`: in quotes, or in hex.
 fn untrusted(value: &str, interpreted: bool) -> String {
     if let Some(text) = value.strip_prefix('"') {
         return printable_line(text.trim_end_matches('"'));
@@ -238,13 +240,15 @@ mod tests {
 
     use super::*;
 
-    const OPEN: &str = r#"avc:  denied  { open } for  pid=8859 comm="perf" scontext=user_u:user_r:user_t tcontext=user_u:user_r:user_t tclass=perf_event permissive=1"#;
+    const OPEN: &str = concat!(
+        r#"avc:  denied  { open } for  pid=8859 comm="perf" scontext=user_u:user_r:user_t "#,
+        "tcontext=user_u:user_r:user_t tclass=perf_event permissive=1"
+    );
 
-    // The forms in which the same record is met.
     #[rstest]
     #[case::bare("")]
     #[case::audit_log("type=AVC msg=audit(1581580399.165:784): ")]
-    #[case::of_a_host("node=box type=AVC msg=audit(1581580399.165:784): ")]
+    #[case::with_a_host("node=box type=AVC msg=audit(1581580399.165:784): ")]
     #[case::ausearch("type=AVC msg=audit(02/13/2020 10:53:19.165:784) : ")]
     #[case::kernel("[  137.877713] audit: type=1400 audit(1581580399.165:784): ")]
     #[case::syslog("Feb 13 10:53:19 box kernel: audit: type=1400 audit(1581580399.165:784): ")]
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn no_break_spaces_of_a_mail_are_blanks() {
+    fn no_break_spaces_of_a_mail_are_spaces() {
         let mailed = OPEN.replace("  ", "\u{a0} ");
         assert_eq!(Denial::parse(&mailed).unwrap().unwrap().text, OPEN);
     }
@@ -285,11 +289,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::class(" tclass=perf_event", "lacks `tclass=`")]
-    #[case::source(" scontext=user_u:user_r:user_t", "lacks `scontext=`")]
-    #[case::target(" tcontext=user_u:user_r:user_t", "lacks `tcontext=`")]
+    #[case::class(" tclass=perf_event", "`tclass=` is missing")]
+    #[case::source(" scontext=user_u:user_r:user_t", "`scontext=` is missing")]
+    #[case::target(" tcontext=user_u:user_r:user_t", "`tcontext=` is missing")]
     #[case::brace("}", "not of the form")]
-    fn half_a_record_says_what_is_missing(#[case] without: &str, #[case] words: &str) {
+    fn the_error_of_half_a_record_names_the_missing_field(
+        #[case] without: &str,
+        #[case] words: &str,
+    ) {
         let error = Denial::parse(&OPEN.replace(without, "")).unwrap().unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -297,15 +304,16 @@ mod tests {
     #[rstest]
     #[case("type=SYSCALL msg=audit(1.2:3): arch=c000003e syscall=298")]
     #[case(
-        "type=USER_AVC msg=audit(1.2:3): pid=1 msg='avc:  denied  { start } for auid=0 tclass=service'"
+        "type=USER_AVC msg=audit(1.2:3): pid=1 \
+         msg='avc:  denied  { start } for auid=0 tclass=service'"
     )]
     #[case("avc:  received policyload notice (seqno=2)")]
-    fn what_is_no_record_of_the_kernels_is_none(#[case] line: &str) {
+    fn a_line_without_a_record_of_the_kernel_yields_none(#[case] line: &str) {
         assert_eq!(Denial::parse(line), None);
     }
 
     #[test]
-    fn fields_that_auditd_appended_are_not_part_of_it() {
+    fn fields_that_auditd_appends_are_dropped() {
         let line = format!("type=AVC msg=audit(1.2:3): {OPEN}\u{1d}ARCH=x86_64 SYSCALL=x");
         assert_eq!(Denial::parse(&line).unwrap().unwrap().text, OPEN);
     }
@@ -321,7 +329,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_lines_never_panic_and_show_nothing_that_acts(line in "(avc:  denied  \\{ .{0,9}\\} )?.{0,99}") {
+        fn hostile_lines_never_panic_and_never_yield_control_characters(
+            line in "(avc:  denied  \\{ .{0,9}\\} )?.{0,99}"
+        ) {
             if let Some(Ok(denial)) = Denial::parse(&line) {
                 prop_assert!(!denial.text.contains(char::is_control));
                 prop_assert!(!denial.comm.unwrap_or_default().contains(char::is_control));

@@ -1,55 +1,56 @@
-//! A whole log: which denials are in it, how often, and in which system calls.
+//! Reads a whole log: groups equal AVC records and finds the system calls that they belong to.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, BufRead};
 
-use super::{Admin, Call, Context, Denial, NotADenial};
+use super::{AuditedCall, Context, Denial, MalformedRecord, SysAdminReason};
 
-/// What a log holds.
+/// The AVC records of a log.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
-    /// Its AVC records, alike ones together, in the order in which each was first met.
-    pub kinds: Vec<Kind>,
+    /// The records in groups, in the order in which each group first appears.
+    pub groups: Vec<RecordGroup>,
     /// Number of lines.
     pub lines: usize,
-    /// Lines that are no AVC record.
+    /// Number of lines that are not AVC records.
     pub other: usize,
-    /// Lines that begin like an AVC record and are none, and what is wrong with the first.
+    /// Number of lines that begin like an AVC record but are malformed.
     pub damaged: usize,
-    /// What is wrong with the first of them.
-    pub damage: Option<NotADenial>,
-    /// Lines that are longer than any record.
+    /// The error of the first malformed line.
+    pub damage: Option<MalformedRecord>,
+    /// Number of lines that are longer than any record.
     pub too_long: usize,
-    places: HashMap<Alike, usize>,
+    places: HashMap<RecordKey, usize>,
 }
 
-/// Records that are alike.
+/// Records that one rule allows and one explanation covers.
 #[derive(Clone, Debug)]
-pub struct Kind {
-    /// The first of them.
+pub struct RecordGroup {
+    /// The first record.
     pub denial: Denial,
-    /// How many there are.
+    /// Number of records.
     pub count: usize,
-    /// The processes that they are about, as many as are kept.
+    /// The ids of their processes, at most 4096.
     pub pids: BTreeSet<u32>,
-    /// The system calls in which they came, as far as the log tells.
-    pub calls: BTreeSet<Call>,
+    /// The system calls that caused them, as far as the log has SYSCALL records.
+    pub calls: BTreeSet<AuditedCall>,
 }
 
-/// The longest line that can be a record: `MAX_AUDIT_MESSAGE_LENGTH` is 8970, and syslog adds little.
+/// The longest line in bytes that can be a record: `MAX_AUDIT_MESSAGE_LENGTH` is 8970, and syslog
+/// adds little.
 const LONGEST: usize = 16 << 10;
 
-/// How many events may wait for their SYSCALL record: it follows closely, if at all.
+/// The number of events that may wait for their SYSCALL record. It follows closely, if at all.
 const WAITING: usize = 4096;
 
-/// How the kernel names the descriptor of an event.
+/// The path of a perf event's descriptor.
 const PERF_FD: &str = "anon_inode:[perf_event]";
 
-/// How far apart the records of one call can be, in seconds, where each has a serial of its own.
+/// The longest time in seconds between records of one call that have different serials.
 const ONE_CALL: f64 = 0.1;
 
-/// How many SYSCALL records are remembered for AVC records that follow them: ausearch writes those of one
-/// event from the last to the first.
+/// The number of SYSCALL records to remember for AVC records that follow them: ausearch prints the
+/// records of an event from the last to the first.
 const REMEMBERED: usize = 64;
 
 impl Log {
@@ -57,73 +58,73 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// If reading fails.
     pub fn read(mut source: impl BufRead) -> io::Result<Self> {
-        let mut reading = Reading::default();
+        let mut parser = LogParser::default();
         let mut line = Vec::new();
         loop {
             line.clear();
             match next_line(&mut source, &mut line)? {
-                Line::End => break,
-                Line::Whole => reading.take(&String::from_utf8_lossy(&line)),
-                Line::TooLong => {
-                    reading.log.lines += 1;
-                    reading.log.too_long += 1;
+                NextLine::End => break,
+                NextLine::Whole => parser.take(&String::from_utf8_lossy(&line)),
+                NextLine::TooLong => {
+                    parser.log.lines += 1;
+                    parser.log.too_long += 1;
                 }
             }
         }
-        reading.release();
-        let mut log = reading.log;
-        // Those whose every record turned out to be of another kind.
-        log.kinds.retain(|kind| kind.count > 0);
+        parser.release();
+        let mut log = parser.log;
+        // Drop groups whose records have all moved to another group.
+        log.groups.retain(|group| group.count > 0);
         log.places.clear();
         Ok(log)
     }
 
-    /// Takes in one record that stands alone, such as one of a run.
-    pub fn add(&mut self, denial: Denial, call: Option<Call>) -> usize {
+    /// Adds a single record, such as one from a run, and returns the index of its group.
+    pub fn add(&mut self, denial: Denial, call: Option<AuditedCall>) -> usize {
         let pid = denial.pid;
-        let place = *self.places.entry(Alike::of(&denial)).or_insert_with(|| {
-            self.kinds.push(Kind {
+        let place = *self.places.entry(RecordKey::of(&denial)).or_insert_with(|| {
+            self.groups.push(RecordGroup {
                 denial,
                 count: 0,
                 pids: BTreeSet::new(),
                 calls: BTreeSet::new(),
             });
-            self.kinds.len() - 1
+            self.groups.len() - 1
         });
-        let kind = &mut self.kinds[place];
-        kind.count += 1;
-        if kind.pids.len() < WAITING {
-            kind.pids.extend(pid);
+        let group = &mut self.groups[place];
+        group.count += 1;
+        if group.pids.len() < WAITING {
+            group.pids.extend(pid);
         }
-        kind.calls.extend(call);
+        group.calls.extend(call);
         place
     }
 }
 
-/// What records have in common that the same rule, and the same explanation, is about.
+/// The properties that the records of a group share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Alike {
+struct RecordKey {
     granted: bool,
     permissive: Option<bool>,
     comm: Option<String>,
-    admin: Admin,
-    of_perfs: bool,
+    sys_admin_reason: SysAdminReason,
+    is_perf_descriptor: bool,
     class: String,
     permissions: Vec<String>,
     contexts: [(String, bool); 2],
 }
 
-impl Alike {
+impl RecordKey {
     fn of(denial: &Denial) -> Self {
         let context = |context: &Context| (context.short().to_owned(), context.invalid);
         Self {
             granted: denial.granted,
             permissive: denial.permissive,
             comm: denial.comm.clone(),
-            admin: denial.admin,
-            of_perfs: denial.path.as_deref() == Some(PERF_FD),
+            sys_admin_reason: denial.sys_admin_reason,
+            is_perf_descriptor: denial.path.as_deref() == Some(PERF_FD),
             class: denial.class.clone(),
             permissions: denial.permissions.iter().cloned().collect(),
             contexts: [context(&denial.source), context(&denial.target)],
@@ -132,39 +133,39 @@ impl Alike {
 }
 
 #[derive(Default)]
-struct Reading {
+struct LogParser {
     log: Log,
-    /// Kinds whose system call is not yet known, by event.
+    /// Groups whose system call is still unknown, by event.
     waiting: HashMap<String, Vec<usize>>,
-    /// System calls of the last events.
-    calls: VecDeque<(String, Call)>,
-    /// A record that may go on in the next line.
-    held: Option<Held>,
+    /// The system calls of the last events.
+    calls: VecDeque<(String, AuditedCall)>,
+    /// A record that may continue on the next line.
+    held: Option<PartialRecord>,
     /// The last record of each process.
-    last: HashMap<u32, Before>,
+    last: HashMap<u32, PreviousRecord>,
 }
 
-/// A record that a mail may have broken at a blank.
-struct Held {
-    /// Its first line.
+/// A record that a mail client may have broken at a space.
+struct PartialRecord {
+    /// The first line.
     first: String,
-    /// All of it, so far.
+    /// All lines so far, joined.
     text: String,
-    /// How many lines that is.
+    /// Number of lines so far.
     lines: usize,
 }
 
-/// Into how many lines a record can be broken.
+/// The largest number of lines that a broken record can have.
 const BROKEN: usize = 12;
 
-/// The record before, of the same process.
-struct Before {
+/// The previous record of the same process.
+struct PreviousRecord {
     denial: Denial,
     event: Option<String>,
     place: usize,
 }
 
-impl Reading {
+impl LogParser {
     fn take(&mut self, line: &str) {
         self.log.lines += 1;
         for piece in pieces(line) {
@@ -172,7 +173,7 @@ impl Reading {
         }
     }
 
-    /// One record, or a part of one.
+    /// Handles one record, or a part of one.
     fn piece(&mut self, line: &str) {
         if let Some(mut held) = self.held.take() {
             let more = line.trim_start_matches(|letter| {
@@ -195,12 +196,12 @@ impl Reading {
             self.held = Some(held);
             self.release();
         }
-        let held = Held { first: line.to_owned(), text: line.to_owned(), lines: 1 };
+        let held = PartialRecord { first: line.to_owned(), text: line.to_owned(), lines: 1 };
         self.hold(held);
     }
 
-    /// Keeps a record until the next line, where it may not be whole.
-    fn hold(&mut self, held: Held) {
+    /// Holds a record back until the next line if it may be incomplete.
+    fn hold(&mut self, held: PartialRecord) {
         let open = match Denial::parse(&held.text) {
             Some(Ok(denial)) => denial.permissive.is_none() && !denial.granted,
             Some(Err(_)) => true,
@@ -213,7 +214,7 @@ impl Reading {
         }
     }
 
-    /// Takes what was held as it is.
+    /// Handles the record that was held back, complete or not.
     fn release(&mut self) {
         let Some(held) = self.held.take() else { return };
         if matches!(Denial::parse(&held.text), Some(Ok(_))) {
@@ -228,10 +229,10 @@ impl Reading {
         match Denial::parse(line) {
             Some(Ok(mut denial)) => {
                 let event = event(line);
-                let call = event.and_then(|event| self.call_of(event));
+                let call = event.and_then(|event| self.find_call(event));
                 let known = call.is_some();
                 let before = denial.pid.and_then(|pid| self.last.remove(&pid));
-                let before = before.filter(|before| self.one_call(before, &denial, event));
+                let before = before.filter(|before| self.may_be_one_call(before, &denial, event));
                 if let Some(before) = before {
                     self.pair(&before, &mut denial, event, call.as_ref());
                 }
@@ -241,7 +242,7 @@ impl Reading {
                         self.last.clear();
                     }
                     let event = event.map(str::to_owned);
-                    self.last.insert(pid, Before { denial, event, place });
+                    self.last.insert(pid, PreviousRecord { denial, event, place });
                 }
                 if let (Some(event), false) = (event, known) {
                     if self.waiting.len() >= WAITING {
@@ -256,52 +257,59 @@ impl Reading {
             }
             None => {
                 self.log.other += 1;
-                if let (Some(event), Some(call)) = (event(line), Call::parse(line)) {
-                    self.called(event, call);
+                if let (Some(event), Some(call)) = (event(line), AuditedCall::parse(line)) {
+                    self.add_call(event, call);
                 }
             }
         }
     }
 
-    /// Whether two records are about the same call of the same process, as far as they tell.
-    fn one_call(&self, before: &Before, denial: &Denial, event: Option<&str>) -> bool {
+    /// True if two records may be about the same call of the same process.
+    fn may_be_one_call(
+        &self,
+        before: &PreviousRecord,
+        denial: &Denial,
+        event: Option<&str>,
+    ) -> bool {
         if before.denial.comm != denial.comm || before.denial.source != denial.source {
             return false;
         }
         match (before.event.as_deref(), event) {
             (Some(first), Some(second)) if first != second => {
-                // Without an audit context each record has a serial of its own, and no SYSCALL record.
-                let told = self.call_of(first).is_some() || self.call_of(second).is_some();
+                // Without an audit context, each record has a different serial and there is no
+                // SYSCALL record.
+                let has_call = self.find_call(first).is_some() || self.find_call(second).is_some();
                 let time = |event: &str| event.split(':').next()?.parse::<f64>().ok();
                 let near = time(first).zip(time(second)).map(|(a, b)| (a - b).abs() < ONE_CALL);
-                !told && near == Some(true)
+                !has_call && near == Some(true)
             }
             _ => true,
         }
     }
 
-    /// Tells of CAP_SYS_ADMIN that it was asked for because CAP_PERFMON was refused.
+    /// Marks a denial of CAP_SYS_ADMIN as the fallback if CAP_PERFMON was refused before.
     fn pair(
         &mut self,
-        before: &Before,
+        before: &PreviousRecord,
         denial: &mut Denial,
         event: Option<&str>,
-        call: Option<&Call>,
+        call: Option<&AuditedCall>,
     ) {
         if before.denial.refuses_perfmon() && denial.denies_sys_admin() {
-            denial.admin = Admin::AfterPerfmon;
+            denial.sys_admin_reason = SysAdminReason::AfterPerfmon;
         }
-        // ausearch writes the records of one event from the last to the first.
+        // ausearch prints the records of an event from the last to the first.
         let one_event = event.is_some() && before.event.as_deref() == event;
         let admin = &before.denial;
         if one_event
             && denial.refuses_perfmon()
             && admin.denies_sys_admin()
-            && admin.admin == Admin::Unknown
+            && admin.sys_admin_reason == SysAdminReason::Unknown
         {
-            let kind = &mut self.log.kinds[before.place];
-            kind.count -= 1;
-            let paired = Denial { admin: Admin::AfterPerfmon, ..before.denial.clone() };
+            let group = &mut self.log.groups[before.place];
+            group.count -= 1;
+            let paired =
+                Denial { sys_admin_reason: SysAdminReason::AfterPerfmon, ..before.denial.clone() };
             let place = self.log.add(paired, call.cloned());
             for waiting in event.and_then(|event| self.waiting.get_mut(event)).into_iter() {
                 waiting.push(place);
@@ -309,14 +317,14 @@ impl Reading {
         }
     }
 
-    fn call_of(&self, event: &str) -> Option<Call> {
+    fn find_call(&self, event: &str) -> Option<AuditedCall> {
         let found = self.calls.iter().rev().find(|(known, _)| known == event);
         found.map(|(_, call)| call.clone())
     }
 
-    fn called(&mut self, event: &str, call: Call) {
+    fn add_call(&mut self, event: &str, call: AuditedCall) {
         for place in self.waiting.remove(event).unwrap_or_default() {
-            self.log.kinds[place].calls.insert(call.clone());
+            self.log.groups[place].calls.insert(call.clone());
         }
         self.calls.push_back((event.to_owned(), call));
         if self.calls.len() > REMEMBERED {
@@ -325,7 +333,7 @@ impl Reading {
     }
 }
 
-/// The records of a line: pasted ones can stand one behind the other.
+/// Splits a line into records: pasted ones may follow each other on one line.
 fn pieces(line: &str) -> Vec<&str> {
     let (mut pieces, mut rest) = (Vec::new(), line);
     while let Some(end) = end_of_record(rest) {
@@ -339,7 +347,7 @@ fn pieces(line: &str) -> Vec<&str> {
     pieces
 }
 
-/// Where the first record of a line ends, if it is whole.
+/// The offset of the end of a line's first record, if the record is complete.
 fn end_of_record(line: &str) -> Option<usize> {
     const LAST: [&str; 3] = ["permissive=", "srawcon=", "trawcon="];
     let start = line.find("avc:")?;
@@ -354,21 +362,21 @@ fn end_of_record(line: &str) -> Option<usize> {
     }
 }
 
-/// The time and the serial, which the records of an event share.
+/// The time and the serial in `audit(…)`, which the records of an event share.
 fn event(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("audit(")?;
     let (event, _) = rest.split_once(')')?;
     event.contains(':').then_some(event)
 }
 
-enum Line {
+enum NextLine {
     End,
     Whole,
     TooLong,
 }
 
-/// Reads a line without its end; of one that is too long nothing is kept.
-fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+/// Reads a line without its line end. Drops the content of a line that is too long.
+fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<NextLine> {
     let (mut any, mut too_long) = (false, false);
     loop {
         let piece = source.fill_buf()?;
@@ -393,9 +401,9 @@ fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> 
         line.pop();
     }
     Ok(match (any, too_long) {
-        (false, _) => Line::End,
-        (true, false) => Line::Whole,
-        (true, true) => Line::TooLong,
+        (false, _) => NextLine::End,
+        (true, false) => NextLine::Whole,
+        (true, true) => NextLine::TooLong,
     })
 }
 
@@ -405,7 +413,10 @@ mod tests {
 
     use super::*;
 
-    const AVC: &str = r#"avc:  denied  { open } for  pid=89 comm="perf" scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=0"#;
+    const AVC: &str = concat!(
+        r#"avc:  denied  { open } for  pid=89 comm="perf" scontext=u:r:none_t:s0:c2 "#,
+        "tcontext=u:r:none_t:s0:c2 tclass=perf_event permissive=0"
+    );
     const CALL: &str = "arch=c000003e syscall=298 success=no exit=-13 a0=0";
 
     fn read(text: &str) -> Log {
@@ -413,34 +424,44 @@ mod tests {
     }
 
     fn calls(log: &Log) -> Vec<String> {
-        log.kinds[0].calls.iter().map(ToString::to_string).collect()
+        log.groups[0].calls.iter().map(ToString::to_string).collect()
     }
 
     #[rstest]
     #[case::the_kernels_order(
-        format!("type=AVC msg=audit(1.2:3): {AVC}\ntype=SYSCALL msg=audit(1.2:3): {CALL}\n"), true
+        format!("type=AVC msg=audit(1.2:3): {AVC}\ntype=SYSCALL msg=audit(1.2:3): {CALL}\n"),
+        true
     )]
     #[case::ausearchs_order(
-        format!("----\ntype=SYSCALL msg=audit(1.2:3): {CALL}\ntype=AVC msg=audit(1.2:3): {AVC}\n"), true
+        format!(
+            "----\ntype=SYSCALL msg=audit(1.2:3): {CALL}\ntype=AVC msg=audit(1.2:3): {AVC}\n"
+        ),
+        true
     )]
     #[case::kernel_log(
-        format!("[1.0] audit: type=1400 audit(1.2:3): {AVC}\n[1.0] audit: type=1300 audit(1.2:3): {CALL}\n"), true
+        format!(
+            "[1.0] audit: type=1400 audit(1.2:3): {AVC}\n\
+             [1.0] audit: type=1300 audit(1.2:3): {CALL}\n"
+        ),
+        true
     )]
     #[case::another_event(
-        format!("type=AVC msg=audit(1.2:3): {AVC}\ntype=SYSCALL msg=audit(1.2:4): {CALL}\n"), false
+        format!("type=AVC msg=audit(1.2:3): {AVC}\ntype=SYSCALL msg=audit(1.2:4): {CALL}\n"),
+        false
     )]
-    #[case::journal_without_events(format!("audit[89]: AVC {AVC}\naudit[89]: SYSCALL {CALL}\n"), false)]
-    fn records_of_an_event_are_joined(#[case] text: String, #[case] joined: bool) {
+    #[case::journal_without_events(format!("audit[89]: AVC {AVC}\naudit[89]: SYSCALL \
+        {CALL}\n"), false)]
+    fn records_of_an_event_are_associated(#[case] text: String, #[case] joined: bool) {
         let expected: &[&str] = if joined { &["perf_event_open failed with EACCES"] } else { &[] };
         assert_eq!(calls(&read(&text)), expected);
     }
 
     #[test]
-    fn alike_records_are_counted_and_others_passed_over() {
+    fn equal_records_are_counted_and_other_lines_skipped() {
         let other = AVC.replace("open", "kernel");
         let moved = AVC.replace("c2", "c7").replace("pid=89", "pid=90");
         let log = read(&format!("{AVC}\nnonsense\n{other}\r\n\n{moved}"));
-        let counts: Vec<_> = log.kinds.iter().map(|kind| kind.count).collect();
+        let counts: Vec<_> = log.groups.iter().map(|group| group.count).collect();
         assert_eq!((counts.as_slice(), log.lines, log.other), ([2, 1].as_slice(), 5, 2));
     }
 
@@ -448,43 +469,42 @@ mod tests {
     #[case::after_the_fields("> ", &["tcontext=", "tclass="])]
     #[case::before_the_end(">> ", &["permissive="])]
     #[case::within_the_head("", &["open }", "for ", "scontext="])]
-    fn a_record_that_a_mail_broke_is_joined(#[case] quote: &str, #[case] breaks: &[&str]) {
+    fn a_record_that_a_mail_client_broke_is_joined(#[case] quote: &str, #[case] breaks: &[&str]) {
         let mut text = format!("{quote}type=AVC msg=audit(1.2:3): {AVC}");
         for at in breaks {
             text = text.replace(&format!(" {at}"), &format!("\n{quote}{at}"));
         }
         let log = read(&format!("{text}\n{quote}and so on\n"));
-        assert_eq!((log.kinds.len(), log.damaged, log.other), (1, 0, 1), "{text}");
-        assert_eq!(log.kinds[0].denial.permissive, Some(false));
+        assert_eq!((log.groups.len(), log.damaged, log.other), (1, 0, 1), "{text}");
+        assert_eq!(log.groups[0].denial.permissive, Some(false));
     }
 
     #[test]
     fn two_records_on_a_line_are_two() {
         let second = AVC.replace("open", "kernel");
-        let log = read(&format!(
-            "type=AVC msg=audit(1.2:3): {AVC} Feb 13 10:53:19 box kernel: audit: type=1400 audit(1.2:4): {second}"
-        ));
-        assert_eq!((log.kinds.len(), log.damaged, log.lines), (2, 0, 1));
+        let syslog = "Feb 13 10:53:19 box kernel: audit: type=1400 audit(1.2:4)";
+        let log = read(&format!("type=AVC msg=audit(1.2:3): {AVC} {syslog}: {second}"));
+        assert_eq!((log.groups.len(), log.damaged, log.lines), (2, 0, 1));
     }
 
     #[test]
-    fn half_a_record_is_counted_as_damaged() {
+    fn half_a_record_counts_as_damaged() {
         let log = read(&format!("{}\n{AVC}\n", &AVC[..60]));
-        assert_eq!((log.damaged, log.kinds.len()), (1, 1));
+        assert_eq!((log.damaged, log.groups.len()), (1, 1));
     }
 
     #[test]
-    fn a_line_longer_than_any_record_is_passed_over() {
+    fn a_line_longer_than_any_record_is_skipped() {
         let long = "x".repeat(10 << 20);
         let log = read(&format!("{AVC} {long}\n{AVC}\n"));
-        assert_eq!((log.too_long, log.kinds.len(), log.kinds[0].count), (1, 1, 1));
+        assert_eq!((log.too_long, log.groups.len(), log.groups[0].count), (1, 1, 1));
         let fits = read(&format!("{AVC} padding={}\n", "x".repeat(8 << 10)));
-        assert_eq!((fits.too_long, fits.kinds.len()), (0, 1));
+        assert_eq!((fits.too_long, fits.groups.len()), (0, 1));
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_passed_over() {
+    fn bytes_that_are_not_text_are_skipped() {
         let log = Log::read(&b"\xff\xfe\0\n\x1b]0;x\x07\n"[..]).unwrap();
-        assert_eq!((log.lines, log.kinds.len()), (2, 0));
+        assert_eq!((log.lines, log.groups.len()), (2, 0));
     }
 }

@@ -1,13 +1,13 @@
-//! Audit records as people have them: a line of audit.log, of the kernel's log, of the journal.
+//! Audit records in every form that people have: lines of audit.log, the kernel log, the journal.
 //!
-//! A log is not trusted: it holds what programs call themselves. Every text that is taken from it is made
-//! printable here.
+//! A log is untrusted input: program names in it are chosen by the programs. This module makes
+//! every text from it printable.
 
 mod denial;
 mod log;
 mod syscall;
 
-pub use denial::{Admin, Context, Denial, NotADenial};
+pub use denial::{Context, Denial, MalformedRecord, SysAdminReason};
 pub(crate) use denial::{is_capability, is_name};
-pub use log::{Kind, Log};
-pub use syscall::{Call, Outcome};
+pub use log::{Log, RecordGroup};
+pub use syscall::{AuditedCall, CallOutcome};

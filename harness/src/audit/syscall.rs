@@ -1,4 +1,4 @@
-//! The SYSCALL record beside an AVC record: which system call it was, and how it ended.
+//! The SYSCALL record of an event: which system call it was, and its result.
 
 use std::fmt;
 
@@ -6,30 +6,30 @@ use nix::libc;
 
 use crate::errno::Errno;
 
-/// A system call.
+/// A system call in a SYSCALL record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Call {
-    /// Its name, or its number where only another architecture knows the name.
+pub struct AuditedCall {
+    /// Its name, or its number as text if the name is unknown.
     pub name: String,
-    /// How it ended.
-    pub outcome: Outcome,
+    /// Its result.
+    pub outcome: CallOutcome,
 }
 
-/// How a system call ended.
+/// The result of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// It did what it was asked to.
+pub enum CallOutcome {
+    /// The call succeeded.
     Success,
-    /// It failed with this error.
+    /// The call failed with this errno, a positive number.
     Error(i32),
-    /// The record does not say.
+    /// The record lacks the result.
     Unknown,
 }
 
 /// `AUDIT_ARCH_X86_64` (include/uapi/linux/audit.h).
 const X86_64: &str = "c000003e";
 
-/// The system calls of x86-64 that perf's decisions are met in.
+/// The system calls of x86-64 in which the kernel decides about perf.
 const NAMES: [(libc::c_long, &str); 12] = [
     (libc::SYS_perf_event_open, "perf_event_open"),
     (libc::SYS_ioctl, "ioctl"),
@@ -45,8 +45,8 @@ const NAMES: [(libc::c_long, &str); 12] = [
     (libc::SYS_process_madvise, "process_madvise"),
 ];
 
-impl Call {
-    /// Reads the record in a line; `None` when the line holds none.
+impl AuditedCall {
+    /// Parses the SYSCALL record in a line. Returns `None` if the line has none.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let field = |key: &str| {
@@ -55,7 +55,7 @@ impl Call {
         };
         let number = field("syscall")?;
         let arch = field("arch");
-        // auditd's enriched format says the name; `ausearch -i` puts it in the number's place.
+        // auditd's enriched format adds the name; `ausearch -i` replaces the number by it.
         let name = match (field("SYSCALL"), number.parse::<libc::c_long>()) {
             (Some(name), _) => name.to_owned(),
             (None, Err(_)) => number.to_owned(),
@@ -66,26 +66,26 @@ impl Call {
             (None, Ok(number)) => format!("system call {number} of another architecture"),
         };
         let outcome = match field("exit") {
-            _ if field("success") == Some("yes") => Outcome::Success,
-            // Interpreted: `exit=EACCES(Permission denied)`.
+            _ if field("success") == Some("yes") => CallOutcome::Success,
+            // As `ausearch -i` prints it: `exit=EACCES(Permission denied)`.
             Some(exit) => {
                 let errno = exit.split('(').next().unwrap_or_default();
                 let number = exit.parse::<i32>().ok().and_then(i32::checked_neg);
                 let named = || errno.parse::<Errno>().ok().map(|errno| errno.0);
-                number.or_else(named).map_or(Outcome::Unknown, Outcome::Error)
+                number.or_else(named).map_or(CallOutcome::Unknown, CallOutcome::Error)
             }
-            None => Outcome::Unknown,
+            None => CallOutcome::Unknown,
         };
         Some(Self { name: crate::printable::printable_line(&name), outcome })
     }
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for AuditedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
-            Outcome::Success => write!(f, "{} succeeded", self.name),
-            Outcome::Error(errno) => write!(f, "{} failed with {}", self.name, Errno(errno)),
-            Outcome::Unknown => write!(f, "{}", self.name),
+            CallOutcome::Success => write!(f, "{} succeeded", self.name),
+            CallOutcome::Error(errno) => write!(f, "{} failed with {}", self.name, Errno(errno)),
+            CallOutcome::Unknown => write!(f, "{}", self.name),
         }
     }
 }
@@ -117,11 +117,11 @@ mod tests {
     #[case("arch=c000003e syscall=165 success=no exit=-1", "system call 165 failed with EPERM")]
     #[case("arch=c000003e syscall=298 success=no exit=x", "perf_event_open")]
     fn a_call_is_named(#[case] line: &str, #[case] shown: &str) {
-        assert_eq!(Call::parse(line).unwrap().to_string(), shown);
+        assert_eq!(AuditedCall::parse(line).unwrap().to_string(), shown);
     }
 
     #[test]
-    fn a_line_without_a_call_has_none() {
-        assert_eq!(Call::parse("type=CWD msg=audit(1.2:3): cwd=\"/\""), None);
+    fn a_line_without_a_syscall_record_yields_none() {
+        assert_eq!(AuditedCall::parse("type=CWD msg=audit(1.2:3): cwd=\"/\""), None);
     }
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::args::AllowArgs;
 use super::session::{self, Session};
 use super::{Exit, Failure, record};
-use crate::allow::{Comparison, Form, Module, Rules, denials, observed, pairs};
+use crate::allow::{Language, Module, ModuleEffect, Rules, denials, observed_cells, pairs};
 use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
-use crate::explain::{Knowledge, Sorted};
+use crate::explain::{Knowledge, Triage};
 use crate::known::KnownDifferences;
 use crate::obtain::KernelSpec;
 use crate::plan::PlannedCell;
@@ -38,9 +38,9 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
         let kind = denial.source.kind();
         args.domain.is_empty() || args.domain.iter().any(|domain| kind == Some(domain))
     };
-    let rules = Rules::of(denials.iter().filter(of_domain));
+    let rules = Rules::from_denials(denials.iter().filter(of_domain));
     if rules.is_empty() {
-        let why = rules.left.first().map_or("nothing was denied", |left| left.why);
+        let why = rules.unused.first().map_or("nothing was denied", |record| record.why);
         let error = format!("no module is written: {why}");
         return Err(Failure { exit: Exit::NothingRan, error: error.into() });
     }
@@ -51,8 +51,8 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     };
     let module = Module { name: &name, rules: &rules, from: &from };
     let te = args.out.as_deref().and_then(Path::extension).is_some_and(|end| end == "te");
-    let form = if args.te || te { Form::Te } else { Form::Cil };
-    let text = module.text(form);
+    let language = if args.te || te { Language::Te } else { Language::Cil };
+    let text = module.text(language);
     match &args.out {
         Some(path) => fs::write(path, &text)
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?,
@@ -63,7 +63,7 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     match &args.out {
         Some(_) => super::print(&report)?,
         // What is on standard output stays a module.
-        None => super::print(&format!("\n{}", form.commented(&report)))?,
+        None => super::print(&format!("\n{}", language.commented(&report)))?,
     }
     Ok(exit)
 }
@@ -120,18 +120,18 @@ fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
             args.from.display()
         )));
     }
-    if let (Some(damage), true) = (&log.damage, log.kinds.is_empty()) {
+    if let (Some(damage), true) = (&log.damage, log.groups.is_empty()) {
         return Err(Failure::input(format!("no whole AVC record in the log: {damage}")));
     }
     let knowledge = Knowledge::built_in()?;
-    let Sorted { about, unsaid, others } = Sorted::of(log, &knowledge);
+    let Triage { about_perf, undetermined, unrelated } = Triage::new(log, &knowledge);
     let kinds = |number, what: &str| match number {
         0 => {}
         1 => anstream::eprintln!("1 kind of records {} and is left out", what.replace("are", "is")),
         number => anstream::eprintln!("{number} kinds of records {what} and are left out"),
     };
-    kinds(others.len(), "are not about perf");
-    kinds(unsaid.len(), "may not be about perf (no SYSCALL record says)");
+    kinds(unrelated.len(), "are not about perf");
+    kinds(undetermined.len(), "may not be about perf (no SYSCALL record says)");
     match log.damaged {
         0 => {}
         1 => anstream::eprintln!("warning: 1 line is no whole AVC record and is left out"),
@@ -139,7 +139,7 @@ fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
             anstream::eprintln!("warning: {number} lines are no whole AVC record and are left out");
         }
     }
-    Ok(about.into_iter().map(|kind| kind.denial.clone()).collect())
+    Ok(about_perf.into_iter().map(|group| group.denial.clone()).collect())
 }
 
 /// The cases that the run had.
@@ -188,7 +188,7 @@ impl<'a> Chosen<'a> {
         for denial in self.cells.iter().flat_map(|cell| denials(cell)) {
             log.add(denial, None);
         }
-        log.kinds.into_iter().map(|kind| kind.denial).collect()
+        log.groups.into_iter().map(|group| group.denial).collect()
     }
 }
 
@@ -266,7 +266,7 @@ fn verify(
     let Some(own) = session.ready.machine.policies.first().cloned() else {
         return Err(Failure::input("no policy"));
     };
-    let text = module.text(Form::Cil);
+    let text = module.text(Language::Cil);
     let extended = Arc::new(own.with_module(module.name, &text, &session.cache)?);
     // A kernel or a policy that the run did not have is run both ways.
     let had = |identity: &str| {
@@ -285,16 +285,16 @@ fn verify(
     let under = |policy: &str| -> Vec<&LaneRun> {
         again.lanes.iter().filter(|lane| lane.started.policy_sha256 == policy).collect()
     };
-    let after = observed(under(&extended.sha256));
+    let after = observed_cells(under(&extended.sha256));
     let before = match known {
-        true => observed(lanes.iter().copied()),
-        false => observed(under(&own.sha256)),
+        true => observed_cells(lanes.iter().copied()),
+        false => observed_cells(under(&own.sha256)),
     };
-    let comparison = Comparison::of(&pairs(&before, &after), module.rules);
-    let mut report = comparison.text();
+    let effect = ModuleEffect::measure(&pairs(&before, &after), module.rules);
+    let mut report = effect.text();
     if !lost.is_empty() {
-        report +=
-            &format!("{} cells were not run again: their cases are not the run's\n", lost.len());
+        let were = if lost.len() == 1 { "cell was" } else { "cells were" };
+        report += &format!("{} {were} not run again: the cases have changed since\n", lost.len());
     }
     report += &format!("run record: {}\n", session.record.display());
     let refused = again.lanes.iter().find_map(LaneRun::refused);
@@ -304,9 +304,9 @@ fn verify(
             report += &format!("nothing could be tested: {}\n", printable_line(reason));
             Exit::Kernel
         }
-        (None, None) if !comparison.holds() => Exit::Failed,
-        (None, None) if !comparison.unseen.is_empty() || again.unseen() > 0 => Exit::NotJudged,
-        (None, None) if comparison.cells == 0 => Exit::NotJudged,
+        (None, None) if !effect.holds() => Exit::Failed,
+        (None, None) if !effect.unseen.is_empty() || again.unseen() > 0 => Exit::NotJudged,
+        (None, None) if effect.cells == 0 => Exit::NotJudged,
         (None, None) => Exit::Success,
     };
     Ok((report, exit))

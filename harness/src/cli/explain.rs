@@ -107,7 +107,7 @@ fn log(source: impl io::BufRead, knowledge: &Knowledge) -> Result<Exit, Failure>
         return Ok(Exit::Success);
     }
     // Half a record and nothing else is a mistake, not an answer.
-    if let (Some(damage), true) = (&log.damage, log.kinds.is_empty()) {
+    if let (Some(damage), true) = (&log.damage, log.groups.is_empty()) {
         return Err(Failure::input(format!("no whole AVC record: {damage}")));
     }
     super::print(&explained.text)?;

@@ -403,7 +403,7 @@ mod tests {
         for expected in [
             format!("cap perfmon {place} 36+10 60 no"),
             format!("! hook kernel {place} no - no"),
-            "i915_perf hardware: a graphics driver, and a module".to_owned(),
+            "i915_perf hardware: a graphics driver, built as a module".to_owned(),
             "unknown: perfsec lists no decision point for these places".to_owned(),
         ] {
             assert!(lines.contains(&expected), "{expected} in\n{text}");

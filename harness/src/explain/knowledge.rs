@@ -1,118 +1,119 @@
-//! What is known of the permissions that perf asks for: `cases/permissions.toml`.
+//! Descriptions of the permissions that perf needs: `cases/permissions.toml`.
 
 use serde::Deserialize;
 
 use crate::audit::is_capability;
 use crate::coverage::{LsmQuestion, Point, Points, PointsError};
 
-/// Everything that is known.
+/// The descriptions of permissions and decision points.
 #[derive(Clone, Debug)]
 pub struct Knowledge {
-    list: List,
+    list: PermissionList,
     points: Points,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct List {
+struct PermissionList {
     #[serde(rename = "permission")]
     permissions: Vec<Permission>,
     #[serde(rename = "syscall")]
-    syscalls: Vec<Way>,
+    syscalls: Vec<SyscallPath>,
 }
 
-/// A permission that perf asks for.
+/// A permission that perf needs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permission {
-    /// The class.
+    /// Its SELinux class.
     pub class: String,
-    /// The permission.
+    /// Its name in the class.
     pub name: String,
-    /// The capability's number, if it is one.
+    /// The capability's number, for a permission of a capability class.
     pub capability: Option<u32>,
-    /// The question, as `points.toml` has it.
+    /// The same check in the terms of `points.toml`.
     pub ask: Option<LsmQuestion>,
-    /// The function in which SELinux is asked.
+    /// The kernel function that asks SELinux.
     pub hook: String,
-    /// What is asked for, after "may this domain".
+    /// The action that it permits, as a verb phrase.
     pub what: String,
-    /// The errno of a call that is refused, where it is always the same.
+    /// The errno of a refused call, if it is always the same.
     pub refused: Option<String>,
-    /// How to do without it.
+    /// A way to need less, as an imperative.
     pub instead: Option<String>,
-    /// Whose label the target is, where it is not the process's own.
+    /// The owner of the target context, if it is not the process itself.
     pub target: Option<String>,
-    /// The path of what it is about, where only that makes it perf's.
+    /// The only path in a record with which the permission is about perf.
     pub only_path: Option<String>,
-    /// The system calls in which it is about perf.
+    /// The only system calls in which the permission is about perf; empty for all.
     #[serde(default)]
     pub only_in: Vec<String>,
-    /// Who says so.
+    /// The document or source file for all this.
     pub source: String,
 }
 
-/// The points that lie on a system call's way.
+/// The decision points that a system call passes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Way {
+struct SyscallPath {
     name: String,
     points: Vec<String>,
 }
 
-/// What is known cannot be read.
+/// An error in the built-in descriptions.
 #[derive(Debug, thiserror::Error)]
 pub enum KnowledgeError {
-    /// The list of permissions.
+    /// `permissions.toml` does not parse.
     #[error("read the list of permissions")]
     Permissions(#[from] toml::de::Error),
-    /// The list of points.
+    /// `points.toml` does not parse.
     #[error(transparent)]
     Points(#[from] PointsError),
 }
 
 impl Knowledge {
-    /// What travels inside the program.
+    /// The descriptions that are compiled into the program.
     ///
     /// # Errors
     ///
-    /// Mistakes in it; a test of the project shows that there are none.
+    /// Mistakes in the data, which the project's tests rule out.
     pub fn built_in() -> Result<Self, KnowledgeError> {
         let list = toml::from_str(perfsec_cases::permissions())?;
         Ok(Self { list, points: Points::built_in()? })
     }
 
-    /// What is known of a permission.
+    /// The description of a permission.
     #[must_use]
     pub fn permission(&self, class: &str, name: &str) -> Option<&Permission> {
         let mut all = self.list.permissions.iter();
         all.find(|permission| permission.is(class, name))
     }
 
-    /// Whether perf's decisions are met in a system call.
+    /// True if the kernel decides about perf in this system call.
     #[must_use]
-    pub fn is_of_perf(&self, syscall: &str) -> bool {
-        self.way(syscall).is_some()
+    pub fn concerns_perf(&self, syscall: &str) -> bool {
+        self.path(syscall).is_some()
     }
 
-    fn way(&self, syscall: &str) -> Option<&Way> {
-        self.list.syscalls.iter().find(|way| way.name == syscall)
+    fn path(&self, syscall: &str) -> Option<&SyscallPath> {
+        self.list.syscalls.iter().find(|path| path.name == syscall)
     }
 
-    /// The system calls that come by a point.
+    /// The system calls that pass a point.
     pub fn syscalls<'a>(&'a self, point: &'a Point) -> impl Iterator<Item = &'a str> {
-        let ways = self.list.syscalls.iter().filter(|way| way.points.contains(&point.name));
-        ways.map(|way| way.name.as_str())
+        let paths = self.list.syscalls.iter().filter(|path| path.points.contains(&point.name));
+        paths.map(|path| path.name.as_str())
     }
 
-    /// The places that ask for a permission, on the way of one of these system calls if any is known.
+    /// The points that check a permission. If the points of one of these system calls are known,
+    /// only those.
     #[must_use]
-    pub fn places(&self, permission: &Permission, syscalls: &[&str]) -> Vec<&Point> {
+    pub fn checkpoints(&self, permission: &Permission, syscalls: &[&str]) -> Vec<&Point> {
         let Some(ask) = permission.ask else { return Vec::new() };
-        let ways: Vec<_> = syscalls.iter().filter_map(|name| self.way(name)).collect();
+        let paths: Vec<_> = syscalls.iter().filter_map(|name| self.path(name)).collect();
         let reachable = self.points.all.iter().filter(|point| {
             point.unreachable.is_none()
-                && (ways.is_empty() || ways.iter().any(|way| way.points.contains(&point.name)))
+                && (paths.is_empty() || paths.iter().any(|path| path.points.contains(&point.name)))
         });
         let reachable: Vec<_> = reachable.collect();
         let of = |asks: fn(&Point) -> &Vec<LsmQuestion>| -> Vec<&Point> {
@@ -125,7 +126,7 @@ impl Knowledge {
 
 impl Permission {
     fn is(&self, class: &str, name: &str) -> bool {
-        // Of a capability the name says which it is; its class has been confused in print.
+        // A capability's name is unique; documents have confused the two classes.
         let class_fits = self.class == class || self.capability.is_some() && is_capability(class);
         class_fits && self.name == name
     }
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_read_and_fits_the_points() {
+    fn the_permissions_fit_the_points() {
         let knowledge = knowledge();
         let names: BTreeSet<_> =
             knowledge.list.permissions.iter().map(|one| (&one.class, &one.name)).collect();
@@ -156,12 +157,12 @@ mod tests {
             }
         }
         let known: Vec<_> = knowledge.points.all.iter().map(|point| &point.name).collect();
-        for way in &knowledge.list.syscalls {
-            assert!(way.points.iter().all(|point| known.contains(&point)), "{}", way.name);
+        for path in &knowledge.list.syscalls {
+            assert!(path.points.iter().all(|point| known.contains(&point)), "{}", path.name);
         }
         for name in ["open", "cpu", "kernel", "tracepoint", "read", "write"] {
             let permission = knowledge.permission("perf_event", name).unwrap();
-            assert!(!knowledge.places(permission, &[]).is_empty(), "{name}");
+            assert!(!knowledge.checkpoints(permission, &[]).is_empty(), "{name}");
         }
     }
 
@@ -171,26 +172,31 @@ mod tests {
     #[case("perf_event", "read", &[], &["perf_read", "perf_mmap"])]
     #[case("perf_event", "read", &["mmap"], &["perf_mmap"])]
     #[case("capability", "ipc_lock", &[], &["perf_mmap"])]
-    #[case("capability2", "sys_admin", &["ioctl"], &["perf_event_query_prog_array", "perf_copy_attr"])]
+    #[case(
+        "capability2",
+        "sys_admin",
+        &["ioctl"],
+        &["perf_event_query_prog_array", "perf_copy_attr"]
+    )]
     #[case("capability2", "syslog", &[], &[])]
-    fn a_permission_has_its_places(
+    fn a_permission_has_its_checkpoints(
         #[case] class: &str,
         #[case] name: &str,
         #[case] syscalls: &[&str],
-        #[case] places: &[&str],
+        #[case] checkpoints: &[&str],
     ) {
         let knowledge = knowledge();
         let permission = knowledge.permission(class, name).unwrap();
         let found: BTreeSet<_> = knowledge
-            .places(permission, syscalls)
+            .checkpoints(permission, syscalls)
             .iter()
             .map(|point| point.name.as_str())
             .collect();
-        assert_eq!(found, places.iter().copied().collect());
+        assert_eq!(found, checkpoints.iter().copied().collect());
     }
 
     #[test]
-    fn a_permission_of_another_class_is_not_known() {
+    fn a_permission_of_another_class_is_unknown() {
         assert!(knowledge().permission("dir", "open").is_none());
         assert!(knowledge().permission("perf_event", "open").is_some());
     }

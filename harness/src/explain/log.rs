@@ -6,103 +6,103 @@ use std::fmt::Write as _;
 use super::knowledge::{Knowledge, Permission};
 use super::missing::{self, REASONS};
 use super::text::paragraph;
-use crate::allow::{Rules, Scope, why};
-use crate::audit::{Admin, Call, Kind, Log, Outcome, is_capability};
+use crate::allow::{RuleScope, Rules, why};
+use crate::audit::{AuditedCall, CallOutcome, Log, RecordGroup, SysAdminReason, is_capability};
 use crate::counted::counted;
 use crate::coverage::Point;
 use crate::printable::printable_line;
 
-/// An explanation.
+/// The explanation of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
-    /// For a person.
+pub struct LogExplanation {
+    /// The text to print.
     pub text: String,
-    /// How many records it explains.
+    /// Number of records that it explains.
     pub records: usize,
 }
 
 /// A program in a domain.
-struct Party<'a> {
+struct Actor<'a> {
     domain: &'a str,
     comm: Option<&'a str>,
-    kinds: Vec<&'a Kind>,
+    groups: Vec<&'a RecordGroup>,
 }
 
-/// How many places are named that ask for something; `perfsec coverage --list` has them all.
-const PLACES: usize = 3;
+/// The number of checkpoints to name for a permission. `perfsec coverage --list` has them all.
+const CHECKPOINTS: usize = 3;
 
-/// How many kinds of records are named that are not about perf.
-const OTHERS: usize = 8;
+/// The number of record groups to name that are not about perf.
+const UNRELATED: usize = 8;
 
-/// Explains what is about perf in a log, program by program.
+/// Explains the records about perf in a log, program by program.
 #[must_use]
-pub fn log(log: &Log, knowledge: &Knowledge) -> Explained {
-    let Sorted { about, unsaid, others } = Sorted::of(log, knowledge);
-    let mut parties: Vec<Party<'_>> = Vec::new();
-    let mut places = HashMap::new();
-    for kind in about {
-        let (domain, comm) = (kind.denial.source.short(), kind.denial.comm.as_deref());
-        let place = *places.entry((domain, comm)).or_insert_with(|| {
-            parties.push(Party { domain, comm, kinds: Vec::new() });
-            parties.len() - 1
+pub fn log(log: &Log, knowledge: &Knowledge) -> LogExplanation {
+    let Triage { about_perf, undetermined, unrelated } = Triage::new(log, knowledge);
+    let mut actors: Vec<Actor<'_>> = Vec::new();
+    let mut indices = HashMap::new();
+    for group in about_perf {
+        let (domain, comm) = (group.denial.source.short(), group.denial.comm.as_deref());
+        let index = *indices.entry((domain, comm)).or_insert_with(|| {
+            actors.push(Actor { domain, comm, groups: Vec::new() });
+            actors.len() - 1
         });
-        parties[place].kinds.push(kind);
+        actors[index].groups.push(group);
     }
     let mut text = String::new();
     let mut records = 0;
-    for party in &parties {
-        records += party.kinds.iter().map(|kind| kind.count).sum::<usize>();
-        explain(&mut text, party, knowledge);
+    for actor in &actors {
+        records += actor.groups.iter().map(|group| group.count).sum::<usize>();
+        explain(&mut text, actor, knowledge);
         text.push('\n');
     }
-    passed_over(&mut text, log, &others, &unsaid);
+    skipped(&mut text, log, &unrelated, &undetermined);
     let text = match text.trim_end() {
         "" => String::new(),
         text => format!("{text}\n"),
     };
-    Explained { text, records }
+    LogExplanation { text, records }
 }
 
 /// The records of a log, by whether they are about perf.
 #[derive(Debug, Default)]
-pub struct Sorted<'a> {
-    /// They are, as far as one can see from them and their system call.
-    pub about: Vec<&'a Kind>,
-    /// They may not be: other parts of the kernel ask for these capabilities too, and no SYSCALL record says
-    /// which asked.
-    pub unsaid: Vec<&'a Kind>,
-    /// They are not.
-    pub others: Vec<&'a Kind>,
+pub struct Triage<'a> {
+    /// Records about perf, as far as they and their system call show.
+    pub about_perf: Vec<&'a RecordGroup>,
+    /// Records that may not be about perf: other parts of the kernel ask for these capabilities
+    /// too, and no SYSCALL record shows the call.
+    pub undetermined: Vec<&'a RecordGroup>,
+    /// Records that are not about perf.
+    pub unrelated: Vec<&'a RecordGroup>,
 }
 
-/// How the programs are called that are perf, or of its kin.
+/// The prefix of the names of perf and similar programs.
 const PERF: &str = "perf";
 
-impl<'a> Sorted<'a> {
+impl<'a> Triage<'a> {
     /// Sorts a log's records.
     #[must_use]
-    pub fn of(log: &'a Log, knowledge: &Knowledge) -> Self {
-        let of_perf: Vec<&Kind> = log
-            .kinds
+    pub fn new(log: &'a Log, knowledge: &Knowledge) -> Self {
+        let certain: Vec<&RecordGroup> = log
+            .groups
             .iter()
-            .filter(|kind| {
-                kind.denial.class == "perf_event" || kind.denial.has_capability("perfmon")
+            .filter(|group| {
+                group.denial.class == "perf_event" || group.denial.has_capability("perfmon")
             })
             .collect();
         let mut this = Self::default();
-        for kind in &log.kinds {
-            let known = kind.denial.permissions.iter().any(|name| fits(kind, name, knowledge));
-            let perfmon = kind.denial.has_capability("perfmon");
+        for group in &log.groups {
+            let known = group.denial.permissions.iter().any(|name| fits(group, name, knowledge));
+            let perfmon = group.denial.has_capability("perfmon");
             if !known {
-                this.others.push(kind);
-            } else if perfmon || !is_capability(&kind.denial.class) || !kind.calls.is_empty() {
-                this.about.push(kind);
+                this.unrelated.push(group);
+            } else if perfmon || !is_capability(&group.denial.class) || !group.calls.is_empty() {
+                this.about_perf.push(group);
             } else {
-                let comm = kind.denial.comm.as_deref().unwrap_or_default();
+                let comm = group.denial.comm.as_deref().unwrap_or_default();
                 let is_perf = comm.starts_with(PERF);
-                match is_perf || of_perf.iter().any(|other| one_process(kind, other)) {
-                    true => this.about.push(kind),
-                    false => this.unsaid.push(kind),
+                match is_perf || certain.iter().any(|other| share_process(group, other)) {
+                    true => this.about_perf.push(group),
+                    false => this.undetermined.push(group),
                 }
             }
         }
@@ -110,63 +110,63 @@ impl<'a> Sorted<'a> {
     }
 }
 
-/// Whether two kinds of records have a process in common.
-fn one_process(one: &Kind, other: &Kind) -> bool {
+/// True if two groups may have records of the same process.
+fn share_process(one: &RecordGroup, other: &RecordGroup) -> bool {
     one.denial.comm == other.denial.comm
         && one.denial.source == other.denial.source
         && (one.pids.is_empty() && other.pids.is_empty() || !one.pids.is_disjoint(&other.pids))
 }
 
-/// Whether a permission can be about perf in the system calls that are known.
-fn fits(kind: &Kind, name: &str, knowledge: &Knowledge) -> bool {
-    let denial = &kind.denial;
+/// True if a permission can be about perf in the group's system calls.
+fn fits(group: &RecordGroup, name: &str, knowledge: &Knowledge) -> bool {
+    let denial = &group.denial;
     let Some(permission) = knowledge.permission(&denial.class, name) else { return false };
-    let within = |only: &[String]| kind.calls.iter().any(|call| only.contains(&call.name));
+    let within = |only: &[String]| group.calls.iter().any(|call| only.contains(&call.name));
     let fits = permission.only_in.is_empty() || within(&permission.only_in);
     let path = permission.only_path.is_none() || permission.only_path == denial.path;
     // Other parts of the kernel ask for these capabilities too.
     let elsewhere = permission.capability.is_some()
         && permission.name != "perfmon"
-        && !kind.calls.is_empty()
-        && !kind.calls.iter().any(|call| knowledge.is_of_perf(&call.name));
+        && !group.calls.is_empty()
+        && !group.calls.iter().any(|call| knowledge.concerns_perf(&call.name));
     fits && path && !elsewhere
 }
 
-fn explain(out: &mut String, party: &Party<'_>, knowledge: &Knowledge) {
-    let (domain, comm) = (party.domain, party.comm.unwrap_or("a program"));
-    let kinds = party.kinds.as_slice();
-    paragraph(out, 0, &format!("{comm} in {domain}: {}", outcome(kinds)));
+fn explain(out: &mut String, actor: &Actor<'_>, knowledge: &Knowledge) {
+    let (domain, comm) = (actor.domain, actor.comm.unwrap_or("a program"));
+    let groups = actor.groups.as_slice();
+    paragraph(out, 0, &format!("{comm} in {domain}: {}", outcome(groups)));
     let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut items: Vec<(&Kind, &str)> = Vec::new();
-    for kind in kinds {
-        for name in &kind.denial.permissions {
-            let key = (kind.denial.class.as_str(), name.as_str());
+    let mut items: Vec<(&RecordGroup, &str)> = Vec::new();
+    for group in groups {
+        for name in &group.denial.permissions {
+            let key = (group.denial.class.as_str(), name.as_str());
             if !seen.contains_key(&key) {
-                items.push((kind, name));
+                items.push((group, name));
             }
-            *seen.entry(key).or_default() += kind.count;
+            *seen.entry(key).or_default() += group.count;
         }
     }
-    for (kind, name) in items {
-        let class = kind.denial.class.as_str();
+    for (group, name) in items {
+        let class = group.denial.class.as_str();
         let number = seen.get(&(class, name)).copied().unwrap_or_default();
-        let alike = kinds
+        let alike = groups
             .iter()
             .filter(|other| other.denial.class == class && other.denial.permissions.contains(name));
-        let calls: Vec<&Call> = alike.flat_map(|other| &other.calls).collect();
-        item(out, kind, name, number, &calls, knowledge);
+        let calls: Vec<&AuditedCall> = alike.flat_map(|other| &other.calls).collect();
+        item(out, group, name, number, &calls, knowledge);
     }
-    let missing = missing::missing(kinds);
+    let missing = missing::missing_records(groups);
     for note in &missing.notes {
         paragraph(out, 2, note);
         if missing.reasons && note.ends_with(':') {
             reasons(out, 4);
         }
     }
-    least(out, kinds, knowledge);
+    least(out, groups, knowledge);
 }
 
-/// Lists the three reasons for which a record is missing.
+/// Lists the three possible reasons for a missing record.
 pub(super) fn reasons(out: &mut String, indent: usize) {
     for (number, reason) in REASONS.iter().enumerate() {
         let end = if number + 1 < REASONS.len() { ";" } else { "." };
@@ -174,22 +174,22 @@ pub(super) fn reasons(out: &mut String, indent: usize) {
     }
 }
 
-/// What came of it, for all records together.
-fn outcome(kinds: &[&Kind]) -> String {
-    let has = |test: fn(&Kind) -> bool| kinds.iter().any(|kind| test(kind));
-    let granted = has(|kind| kind.denial.granted);
-    let refused = has(|kind| !kind.denial.granted && kind.denial.permissive == Some(false));
-    let let_through = has(|kind| !kind.denial.granted && kind.denial.permissive == Some(true));
-    let unsaid = has(|kind| !kind.denial.granted && kind.denial.permissive.is_none());
+/// Summarises the outcome of all records.
+fn outcome(groups: &[&RecordGroup]) -> String {
+    let has = |test: fn(&RecordGroup) -> bool| groups.iter().any(|group| test(group));
+    let granted = has(|group| group.denial.granted);
+    let refused = has(|group| !group.denial.granted && group.denial.permissive == Some(false));
+    let let_through = has(|group| !group.denial.granted && group.denial.permissive == Some(true));
+    let unsaid = has(|group| !group.denial.granted && group.denial.permissive.is_none());
     let mut words = Vec::new();
     if refused {
-        words.push("SELinux refused (permissive=0)");
+        words.push("denied by SELinux (permissive=0)");
     }
     if let_through {
-        words.push("SELinux would refuse, but it was let through (permissive=1)");
+        words.push("denied by SELinux but let through (permissive=1)");
     }
     if unsaid {
-        words.push("denied; the record does not say whether it was let through");
+        words.push("denied by SELinux, perhaps let through (the records lack permissive=)");
     }
     if granted {
         words.push("allowed, and logged by an auditallow rule");
@@ -197,19 +197,26 @@ fn outcome(kinds: &[&Kind]) -> String {
     words.join("; ")
 }
 
-/// One permission.
+/// Explains one permission.
 fn item(
     out: &mut String,
-    kind: &Kind,
+    group: &RecordGroup,
     name: &str,
     number: usize,
-    calls: &[&Call],
+    calls: &[&AuditedCall],
     knowledge: &Knowledge,
 ) {
-    let class = &kind.denial.class;
+    let class = &group.denial.class;
     let times = if number > 1 { format!(", {}", counted(number, "record")) } else { String::new() };
     let Some(permission) = knowledge.permission(class, name) else {
-        paragraph(out, 2, &format!("{class} {{ {name} }}{times}: perfsec knows nothing about it"));
+        paragraph(
+            out,
+            2,
+            &format!(
+                "{class} {{ {name} }}{times}: perfsec has no description of \
+            it"
+            ),
+        );
         return;
     };
     let cap = permission
@@ -217,95 +224,96 @@ fn item(
         .map_or(String::new(), |cap| format!(" (CAP_{}, {cap})", permission.name.to_uppercase()));
     paragraph(out, 2, &format!("{class} {{ {name} }}{cap}{times}: to {}", permission.what));
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
-    let places = knowledge.places(permission, &names);
-    paragraph(out, 4, &format!("asked by {}", asked_in(permission, &places, knowledge, &names)));
-    let failed = calls.iter().filter(|call| call.outcome != Outcome::Success);
+    let points = knowledge.checkpoints(permission, &names);
+    paragraph(out, 4, &format!("checked by {}", locate(permission, &points, knowledge, &names)));
+    let failed = calls.iter().filter(|call| call.outcome != CallOutcome::Success);
     let mut ends: Vec<_> = failed.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
     match permission.refused.as_deref() {
         _ if !ends.is_empty() => paragraph(out, 4, &ends.join(", ")),
-        Some(errno) if kind.denial.refused() && calls.is_empty() => {
+        Some(errno) if group.denial.refused() && calls.is_empty() => {
             paragraph(out, 4, &format!("the call fails with {errno}"));
         }
         _ => {}
     }
-    if let (Some(whose), true) = (&permission.target, kind.denial.source != kind.denial.target) {
-        let target = kind.denial.target.short();
-        paragraph(out, 4, &format!("its target {target} is {whose}"));
+    if let (Some(whose), true) = (&permission.target, group.denial.source != group.denial.target) {
+        let target = group.denial.target.short();
+        paragraph(out, 4, &format!("the target {target} is {whose}"));
     }
-    if kind.denial.source.invalid || kind.denial.target.invalid {
+    if group.denial.source.invalid || group.denial.target.invalid {
         paragraph(
             out,
             4,
-            "the loaded policy does not know the context, so the process runs unlabeled",
+            "the loaded policy does not define the context, so SELinux treats it as unlabeled",
         );
     }
 }
 
-/// Where a permission is asked for.
-pub(super) fn asked_in(
+/// Names the kernel functions, files and system calls that check a permission.
+pub(super) fn locate(
     permission: &Permission,
-    places: &[&Point],
+    points: &[&Point],
     knowledge: &Knowledge,
     calls: &[&str],
 ) -> String {
     let mut text = permission.hook.clone();
-    if places.is_empty() {
+    if points.is_empty() {
         let _ = write!(text, " ({})", permission.source);
         return text;
     }
-    let functions: Vec<_> = places
+    let functions: Vec<_> = points
         .iter()
-        .take(PLACES)
+        .take(CHECKPOINTS)
         .map(|point| {
             let function = point.functions.first().map_or(point.name.as_str(), String::as_str);
             format!("{function}()")
         })
         .collect();
-    let mut files: Vec<_> = places.iter().take(PLACES).map(|point| point.file.as_str()).collect();
+    let mut files: Vec<_> =
+        points.iter().take(CHECKPOINTS).map(|point| point.file.as_str()).collect();
     files.dedup();
     let _ = write!(text, " in {} ({})", functions.join(", "), files.join(", "));
-    if places.len() > PLACES {
-        let more = places.len() - PLACES;
+    if points.len() > CHECKPOINTS {
+        let more = points.len() - CHECKPOINTS;
         let what = if more == 1 { "place" } else { "places" };
         let _ = write!(text, " and {more} more {what} (`perfsec coverage --list`)");
     }
-    let mut syscalls: Vec<_> = places.iter().flat_map(|point| knowledge.syscalls(point)).collect();
+    let mut syscalls: Vec<_> = points.iter().flat_map(|point| knowledge.syscalls(point)).collect();
     syscalls.sort_unstable();
     syscalls.dedup();
     syscalls.retain(|name| calls.is_empty() || calls.contains(name));
     if !syscalls.is_empty() {
         let names: Vec<_> = syscalls.iter().map(|name| format!("{name}(2)")).collect();
-        let _ = write!(text, ", for {}", names.join(", "));
+        let _ = write!(text, ", during {}", names.join(", "));
     }
     text
 }
 
-/// The least privilege that would allow it.
-fn least(out: &mut String, kinds: &[&Kind], knowledge: &Knowledge) {
-    let rules = Rules::of(kinds.iter().map(|kind| &kind.denial));
+/// Prints the least privilege that would allow the accesses.
+fn least(out: &mut String, groups: &[&RecordGroup], knowledge: &Knowledge) {
+    let rules = Rules::from_denials(groups.iter().map(|group| &group.denial));
     if !rules.is_empty() {
         out.push_str("  least privilege (`perfsec allow` writes the module):\n");
         lines(out, 4, &rules);
     }
-    for left in &rules.left {
-        paragraph(out, 2, &format!("no rule can allow it: {}", left.why));
+    for record in &rules.unused {
+        paragraph(out, 2, &format!("no rule can allow this: {}", record.why));
     }
-    let mut told = Vec::new();
-    for kind in kinds.iter().filter(|kind| !kind.denial.granted) {
-        for name in &kind.denial.permissions {
-            let permission = knowledge.permission(&kind.denial.class, name);
+    let mut printed = Vec::new();
+    for group in groups.iter().filter(|group| !group.denial.granted) {
+        for name in &group.denial.permissions {
+            let permission = knowledge.permission(&group.denial.class, name);
             let Some(instead) = permission.and_then(|one| one.instead.as_deref()) else { continue };
-            if !told.contains(&instead) && name != "sys_admin" {
-                told.push(instead);
-                paragraph(out, 2, &format!("without {{ {name} }}: {instead}"));
+            if !printed.contains(&instead) && name != "sys_admin" {
+                printed.push(instead);
+                paragraph(out, 2, &format!("to avoid {{ {name} }}: {instead}"));
             }
         }
     }
 }
 
-/// The rules, CAP_PERFMON in the place of CAP_SYS_ADMIN where that will do.
+/// Prints the rules, with CAP_PERFMON in place of CAP_SYS_ADMIN where it suffices.
 pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
     let mut admin = Vec::new();
     for (scope, rule) in rules.iter() {
@@ -318,40 +326,43 @@ pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
     for (scope, rule) in admin {
         let domain = &scope.source;
         let reasons = rules.sys_admin.get(domain);
-        if reasons.is_some_and(|reasons| reasons.iter().all(|one| *one == Admin::OnItsOwn)) {
+        if reasons.is_some_and(|reasons| reasons.iter().all(|one| *one == SysAdminReason::OnItsOwn))
+        {
             let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
-            paragraph(out, indent, why(Admin::OnItsOwn));
+            paragraph(out, indent, why(SysAdminReason::OnItsOwn));
             continue;
         }
-        let perfmon = Scope { class: "capability2".to_owned(), ..scope.clone() };
-        if !rules.allow(&perfmon, "perfmon") {
+        let perfmon = RuleScope { class: "capability2".to_owned(), ..scope.clone() };
+        if !rules.allows(&perfmon, "perfmon") {
             let _ = writeln!(out, "{:indent$}allow {domain} self:capability2 perfmon;", "");
         }
         paragraph(
             out,
             indent,
-            "and CAP_PERFMON on the program instead of CAP_SYS_ADMIN (`setcap cap_perfmon=ep FILE`), as \
-             perf-security.rst prefers. Only for uprobes, breakpoints in the kernel and Debian's level 3:",
+            "and give the program CAP_PERFMON instead of CAP_SYS_ADMIN (`setcap cap_perfmon=ep \
+             FILE`), as perf-security.rst recommends. Only uprobes, breakpoints in the kernel and \
+             Debian's level 3 need:",
         );
         let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
     }
 }
 
-/// What was not explained.
-fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) {
-    let unsaid: usize = unsaid.iter().map(|kind| kind.count).sum();
-    if unsaid > 0 {
-        let are = if unsaid == 1 { "record of a capability" } else { "records of capabilities" };
+/// Lists the records and lines that are not explained.
+fn skipped(out: &mut String, log: &Log, unrelated: &[&RecordGroup], undetermined: &[&RecordGroup]) {
+    let undetermined: usize = undetermined.iter().map(|group| group.count).sum();
+    if undetermined > 0 {
+        let records = counted(undetermined, "record");
         paragraph(
             out,
             0,
             &format!(
-                "passed over: {unsaid} {are} that may not be about perf: no SYSCALL record says"
+                "skipped {records} of capabilities that may not be about perf: no SYSCALL record \
+                 shows the call"
             ),
         );
     }
-    for kind in others.iter().take(OTHERS) {
-        let denial = &kind.denial;
+    for group in unrelated.iter().take(UNRELATED) {
+        let denial = &group.denial;
         let names: Vec<_> = denial.permissions.iter().map(String::as_str).collect();
         let comm = denial.comm.as_deref().unwrap_or("a program");
         let line = format!(
@@ -359,13 +370,13 @@ fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) 
             denial.source.short(),
             denial.class,
             names.join(" "),
-            counted(kind.count, "record"),
+            counted(group.count, "record"),
         );
         paragraph(out, 0, &line);
     }
-    if others.len() > OTHERS {
-        let more = others.len() - OTHERS;
-        let are = if more == 1 { "kind of records is" } else { "kinds of records are" };
+    if unrelated.len() > UNRELATED {
+        let more = unrelated.len() - UNRELATED;
+        let are = if more == 1 { "group of records is" } else { "groups of records are" };
         let _ = writeln!(out, "and {more} more {are} not about perf");
     }
     if log.damaged > 0 {
@@ -373,14 +384,14 @@ fn passed_over(out: &mut String, log: &Log, others: &[&Kind], unsaid: &[&Kind]) 
         paragraph(
             out,
             0,
-            &format!("{} no whole AVC record{}", are(log.damaged), printable_line(&why)),
+            &format!("{} not a complete AVC record{}", are(log.damaged), printable_line(&why)),
         );
     }
     if log.too_long > 0 {
         paragraph(out, 0, &format!("{} longer than any record", are(log.too_long)));
     }
     if log.other > 0 {
-        paragraph(out, 0, &format!("passed over: {}", counted(log.other, "other line")));
+        paragraph(out, 0, &format!("skipped {}", counted(log.other, "other line")));
     }
 }
 

@@ -1,32 +1,35 @@
-//! Why a record that one could expect is not in a log.
+//! Explains why a log lacks a record that one would expect.
 
-use crate::audit::{Admin, Denial, Kind};
+use crate::audit::{Denial, RecordGroup, SysAdminReason};
 
-/// The three reasons for which the founding thread missed records, each with how to tell.
+/// The three reasons why the founding thread missed records, each with a way to check.
 pub(super) const REASONS: [&str; 3] = [
-    "the policy does not define the permission, and what it does not define is allowed \
+    "the policy does not define the permission, and undefined permissions are allowed \
      (`dmesg | grep 'not defined in policy'`)",
-    "a dontaudit rule hides the record (`semodule -DB` takes those rules away, `semodule -B` brings them back)",
-    "the capability was never in the process's effective set, so SELinux was never asked \
-     (`grep CapEff /proc/PID/status`, `getcap FILE`; nosuid and no_new_privs drop it silently)",
+    "a dontaudit rule hides the record (`semodule -DB` disables these rules, `semodule -B` \
+     enables them again)",
+    NEVER_EFFECTIVE,
 ];
 
-/// Which of them it is of a capability that is not held.
-pub(super) const NEVER_EFFECTIVE: usize = 2;
+/// The reason that applies to a capability that the process does not hold.
+pub(super) const NEVER_EFFECTIVE: &str = "the capability was never in the process's effective \
+     set, so the kernel never asked SELinux \
+     (`grep CapEff /proc/PID/status`, `getcap FILE`; nosuid and no_new_privs drop file \
+     capabilities silently)";
 
-/// What records say about those that are not there.
+/// The notes on records that are missing.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Missing {
-    /// What is missing, and what follows from it.
+pub(super) struct MissingRecords {
+    /// Each names a record that is missing and explains it.
     pub(super) notes: Vec<&'static str>,
-    /// Whether the three reasons are to be listed.
+    /// True if [`REASONS`] belong after the note that ends with a colon.
     pub(super) reasons: bool,
 }
 
-/// What the records of one program in one domain leave open.
-pub(super) fn missing(kinds: &[&Kind]) -> Missing {
+/// Finds the records that those of one program in one domain let one expect.
+pub(super) fn missing_records(groups: &[&RecordGroup]) -> MissingRecords {
     let any = |test: &dyn Fn(&Denial) -> bool| {
-        kinds.iter().any(|kind| !kind.denial.granted && test(&kind.denial))
+        groups.iter().any(|group| !group.denial.granted && test(&group.denial))
     };
     let opens = |denial: &Denial| {
         let steps = ["open", "cpu", "kernel", "tracepoint"];
@@ -34,22 +37,25 @@ pub(super) fn missing(kinds: &[&Kind]) -> Missing {
     };
     let perfmon = any(&|denial| denial.has_capability("perfmon"));
     let sys_admin = any(&|denial| denial.has_capability("sys_admin"));
-    let mut missing = Missing::default();
+    let mut missing = MissingRecords::default();
     if any(&|denial| opens(denial) && denial.refused()) {
         missing.notes.push(
-            "The call ended where it was refused: what perf_event_open() asks after that ({ open }, then \
-             CAP_PERFMON and { kernel }, { tracepoint }, { cpu }) leaves a record only once this is allowed.",
+            "The call ended here. Later checks of perf_event_open() ({ open }, then CAP_PERFMON and \
+             { kernel }, { tracepoint }, { cpu }) leave records only once this is allowed.",
         );
     }
     match (perfmon, sys_admin) {
-        (true, true) if any(&|denial| denial.admin == Admin::AfterPerfmon) => missing.notes.push(
-            "Both CAP_PERFMON and CAP_SYS_ADMIN were denied: CAP_SYS_ADMIN is asked for only because \
-             CAP_PERFMON was refused. Allow CAP_PERFMON alone, as perf-security.rst prefers.",
-        ),
+        (true, true) if any(&|denial| denial.sys_admin_reason == SysAdminReason::AfterPerfmon) => {
+            missing.notes.push(
+                "Both CAP_PERFMON and CAP_SYS_ADMIN were denied: the kernel asks for CAP_SYS_ADMIN \
+             only because CAP_PERFMON was refused. Allow CAP_PERFMON alone, as perf-security.rst \
+             recommends.",
+            )
+        }
         (true, false) if any(&|denial| denial.has_capability("perfmon") && denial.refused()) => {
             missing.notes.push(
-                "No record of sys_admin: after CAP_PERFMON was refused the kernel asked for \
-                 CAP_SYS_ADMIN, which the process does not hold, or a dontaudit rule hides the record.",
+                "No record of sys_admin: the kernel asked for CAP_SYS_ADMIN after CAP_PERFMON was \
+                 refused, but the process does not hold it, or a dontaudit rule hides the record.",
             );
         }
         (true, _) => {}
@@ -57,14 +63,14 @@ pub(super) fn missing(kinds: &[&Kind]) -> Missing {
             missing.notes.push(
                 "No record of perfmon, though perfmon_capable() asks for CAP_PERFMON before \
                  CAP_SYS_ADMIN (uprobes, breakpoints in the kernel and Debian's level 3 ask for \
-                 CAP_SYS_ADMIN alone). It is one of three:",
+                 CAP_SYS_ADMIN alone). There are three possible reasons:",
             );
             missing.reasons = true;
         }
         (false, false) if any(&|denial| opens(denial) && !denial.refused()) => {
             missing.notes.push(
-                "No record of perfmon or sys_admin. If kernel.perf_event_paranoid is so low that \
-                 nothing had to be asked, all is well; else it is one of three:",
+                "No record of perfmon or sys_admin. That is fine if kernel.perf_event_paranoid is \
+                 so low that no capability was needed. Otherwise there are three possible reasons:",
             );
             missing.reasons = true;
         }
@@ -72,8 +78,8 @@ pub(super) fn missing(kinds: &[&Kind]) -> Missing {
     }
     if !perfmon && !sys_admin && missing.reasons {
         missing.notes.push(
-            "(In permissive mode CAP_SYS_ADMIN is seldom logged even when it was used: every mapping \
-             asks for it unaudited, and the cache keeps the answer.)",
+            "(In permissive mode CAP_SYS_ADMIN is rarely logged even if it was used: every mmap() \
+             checks it without auditing, and the AVC caches the answer.)",
         );
     }
     missing
@@ -86,53 +92,79 @@ mod tests {
     use super::*;
     use crate::audit::Log;
 
-    fn kinds(records: &[(&str, &str, u8)]) -> Vec<Kind> {
+    fn groups(records: &[(&str, &str, u8)]) -> Vec<RecordGroup> {
         let lines: Vec<_> = records
             .iter()
             .map(|(permission, class, permissive)| {
-                format!("avc:  denied  {{ {permission} }} for  pid=1 comm=\"perf\" scontext=u:r:a_t tcontext=u:r:a_t tclass={class} permissive={permissive}\n")
+                format!(
+                    "avc:  denied  {{ {permission} }} for  pid=1 comm=\"perf\" scontext=u:r:a_t \
+                     tcontext=u:r:a_t tclass={class} permissive={permissive}\n"
+                )
             })
             .collect();
-        Log::read(lines.concat().as_bytes()).unwrap().kinds
+        Log::read(lines.concat().as_bytes()).unwrap().groups
     }
 
     #[rstest]
     #[case::refused_at_open(&[("open", "perf_event", 0)], "The call ended", false)]
-    #[case::the_threads_first_log(&[("open", "perf_event", 1), ("cpu", "perf_event", 1)], "No record of perfmon or sys_admin", true)]
-    #[case::both(&[("perfmon", "capability2", 0), ("sys_admin", "capability", 0)], "perf-security.rst", false)]
-    #[case::in_the_other_order(&[("sys_admin", "capability", 0), ("perfmon", "capability2", 0), ("open", "perf_event", 0)], "The call ended", false)]
-    #[case::sys_admin_alone(&[("sys_admin", "capability", 0)], "No record of perfmon, though", true)]
+    #[case::the_threads_first_log(
+        &[("open", "perf_event", 1), ("cpu", "perf_event", 1)],
+        "No record of perfmon or sys_admin",
+        true
+    )]
+    #[case::both(
+        &[("perfmon", "capability2", 0), ("sys_admin", "capability", 0)],
+        "perf-security.rst",
+        false
+    )]
+    #[case::in_the_other_order(
+        &[
+            ("sys_admin", "capability", 0),
+            ("perfmon", "capability2", 0),
+            ("open", "perf_event", 0),
+        ],
+        "The call ended",
+        false
+    )]
+    #[case::sys_admin_alone(
+        &[("sys_admin", "capability", 0)],
+        "No record of perfmon, though",
+        true
+    )]
     #[case::perfmon_alone(&[("perfmon", "capability2", 0)], "No record of sys_admin", false)]
-    fn what_is_missing_follows_from_what_is_there(
+    fn missing_records_follow_from_those_in_the_log(
         #[case] records: &[(&str, &str, u8)],
         #[case] begins: &str,
         #[case] reasons: bool,
     ) {
-        let kinds = kinds(records);
-        let missing = missing(&kinds.iter().collect::<Vec<_>>());
+        let groups = groups(records);
+        let missing = missing_records(&groups.iter().collect::<Vec<_>>());
         assert!(missing.notes.iter().any(|note| note.contains(begins)), "{missing:?}");
         assert_eq!(missing.reasons, reasons);
     }
 
     #[rstest]
     #[case::fallback(&[("perfmon", "capability2", 0), ("sys_admin", "capability", 0)], true)]
-    #[case::on_its_own_first(&[("sys_admin", "capability", 0), ("perfmon", "capability2", 0)], false)]
+    #[case::on_its_own_first(
+        &[("sys_admin", "capability", 0), ("perfmon", "capability2", 0)],
+        false
+    )]
     #[case::let_through(&[("perfmon", "capability2", 1), ("sys_admin", "capability", 1)], false)]
     fn sys_admin_is_the_fallback_only_after_perfmon_was_refused(
         #[case] records: &[(&str, &str, u8)],
         #[case] fallback: bool,
     ) {
-        let kinds = kinds(records);
-        let missing = missing(&kinds.iter().collect::<Vec<_>>());
-        let told = missing.notes.iter().any(|note| note.contains("asked for only because"));
-        assert_eq!(told, fallback, "{missing:?}");
+        let groups = groups(records);
+        let missing = missing_records(&groups.iter().collect::<Vec<_>>());
+        let noted = missing.notes.iter().any(|note| note.contains("only because CAP_PERFMON"));
+        assert_eq!(noted, fallback, "{missing:?}");
     }
 
     #[rstest]
     #[case::all_there(&[("open", "perf_event", 1), ("perfmon", "capability2", 1)])]
     #[case::use_of_an_event(&[("read", "perf_event", 0), ("write", "perf_event", 0)])]
-    fn of_a_whole_log_nothing_is_missing(#[case] records: &[(&str, &str, u8)]) {
-        let kinds = kinds(records);
-        assert_eq!(missing(&kinds.iter().collect::<Vec<_>>()), Missing::default());
+    fn a_complete_log_lacks_nothing(#[case] records: &[(&str, &str, u8)]) {
+        let groups = groups(records);
+        assert_eq!(missing_records(&groups.iter().collect::<Vec<_>>()), MissingRecords::default());
     }
 }

@@ -1,9 +1,9 @@
-//! Says which check refused, where in the kernel, and what would allow it.
+//! Explains which check refused, where in the kernel, and what would allow it.
 //!
-//! What is known is data (`cases/permissions.toml`, `cases/points.toml`) and one walk through
-//! `perf_event_open()` ([`Open`]); three kinds of question are answered from it: a log, a cell, and a symptom
-//! in words.
+//! The knowledge is data (`cases/permissions.toml`, `cases/points.toml`) and a walk through
+//! `perf_event_open()` ([`EventWalk`]). It explains logs, cells, and symptoms in words.
 
+mod assign;
 mod cell;
 mod knowledge;
 mod log;
@@ -14,7 +14,7 @@ mod walk;
 
 pub use cell::cell;
 pub use knowledge::{Knowledge, KnowledgeError, Permission};
-pub use log::{Explained, Sorted, log};
+pub use log::{LogExplanation, Triage, log};
 pub use symptom::{Symptom, SymptomError};
 pub use text::wrapped;
-pub use walk::{Check, Open, Question};
+pub use walk::{EventWalk, WalkCheck, WalkQuestion};

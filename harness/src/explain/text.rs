@@ -1,11 +1,12 @@
-//! Plain text of a width that a mail shows unbroken.
+//! Wraps plain text to a width that mails keep.
 
 use std::fmt::Write as _;
 
-/// How wide lines are.
+/// The width of the text in columns.
 pub(super) const WIDTH: usize = 78;
 
-/// Breaks a text at blanks so that no line is wider; a word that is wider has a line of its own.
+/// Breaks a text at spaces so that lines have at most `width` columns. A longer word gets its own
+/// line.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
@@ -21,7 +22,7 @@ pub fn wrapped(text: &str, width: usize) -> String {
     lines.join("\n")
 }
 
-/// Writes a text below this indent, what is broken two deeper.
+/// Writes a paragraph with this indent, and two columns more from the second line on.
 pub(super) fn paragraph(out: &mut String, indent: usize, text: &str) {
     let inner = wrapped(text, WIDTH - indent - 2);
     for (number, line) in inner.lines().enumerate() {
@@ -41,7 +42,7 @@ mod tests {
     #[case("a  b", 9, "a b")]
     #[case("longer than", 3, "longer\nthan")]
     #[case("", 3, "")]
-    fn text_is_broken_at_blanks(#[case] text: &str, #[case] width: usize, #[case] lines: &str) {
+    fn text_is_broken_at_spaces(#[case] text: &str, #[case] width: usize, #[case] lines: &str) {
         assert_eq!(wrapped(text, width), lines);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::Sender;
 use std::thread;
 
+use perfsec_qemu::accel::{Probe, ProbeResult};
 use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError, Reader};
 use perfsec_wire::window::{self, Inbox};
@@ -257,19 +258,39 @@ fn version(program: &Path) -> Result<String, QemuError> {
     })
 }
 
-/// The acceleration that works on this host: tried by booting `kernel`, and remembered.
+/// The accelerator for guests on this host: probed by booting `kernel`, and remembered. `say` gets
+/// the notice of emulation if it is new.
 fn probe(
     program: &Path,
     kernel: &Kernel,
     cache: &Cache,
     say: &dyn Fn(&str),
 ) -> Result<Accel, QemuError> {
-    let memory = cache.directory("accel", "")?.join("probe");
-    let probe = accel::probe_cached(program, image(kernel)?, &memory, accel::TIME_LIMIT)?;
-    if probe.accel == Accel::Tcg {
-        say(&format!("emulating: {}", probe.why));
+    let memory = probe_memory(cache);
+    let answer = accel::probe_cached(program, image(kernel)?, &memory, accel::TIME_LIMIT)?;
+    if let Some(notice) = emulation_notice(&answer) {
+        say(&notice);
     }
-    Ok(probe.accel)
+    Ok(answer.probe.accel)
+}
+
+/// The result of an earlier probe that still holds. Starts nothing.
+#[must_use]
+pub fn remembered_probe(program: &Path, cache: &Cache) -> Option<Probe> {
+    accel::remembered(program, &probe_memory(cache))
+}
+
+/// The line that tells the user about emulation, unless an earlier run printed it.
+fn emulation_notice(answer: &ProbeResult) -> Option<String> {
+    let probe = &answer.probe;
+    let more = probe.detail.as_ref().map_or("", |_| " (details: `perfsec doctor`)");
+    (answer.is_new && probe.accel == Accel::Tcg)
+        .then(|| format!("{}; using emulation{more}", probe.why))
+}
+
+/// The file in which the result of a probe is remembered.
+fn probe_memory(cache: &Cache) -> PathBuf {
+    cache.path("accel", "probe")
 }
 
 impl Guest for Running {
@@ -345,5 +366,62 @@ fn end_of(end: perfsec_qemu::End) -> End {
             End::Crashed { detail: format!("{status}: {}", said.trim()) }
         }
         perfsec_qemu::End::Killed => End::Killed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::new(
+        Accel::Tcg,
+        Some("it\naborted"),
+        true,
+        Some("broken; using emulation (details: `perfsec doctor`)")
+    )]
+    #[case::without_details(Accel::Tcg, None, true, Some("broken; using emulation"))]
+    #[case::remembered(Accel::Tcg, Some("it\naborted"), false, None)]
+    #[case::kvm(Accel::Kvm, None, true, None)]
+    fn emulation_is_announced_once_and_in_one_line(
+        #[case] accel: Accel,
+        #[case] detail: Option<&str>,
+        #[case] is_new: bool,
+        #[case] notice: Option<&str>,
+    ) {
+        let detail = detail.map(str::to_owned);
+        let answer =
+            ProbeResult { probe: Probe { accel, why: "broken".to_owned(), detail }, is_new };
+        assert_eq!(emulation_notice(&answer).as_deref(), notice);
+    }
+}
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::new(
+        Accel::Tcg,
+        Some("it\naborted"),
+        true,
+        Some("broken; using emulation (details: `perfsec doctor`)")
+    )]
+    #[case::without_details(Accel::Tcg, None, true, Some("broken; using emulation"))]
+    #[case::remembered(Accel::Tcg, Some("it\naborted"), false, None)]
+    #[case::kvm(Accel::Kvm, None, true, None)]
+    fn emulation_is_announced_once_and_in_one_line(
+        #[case] accel: Accel,
+        #[case] detail: Option<&str>,
+        #[case] is_new: bool,
+        #[case] notice: Option<&str>,
+    ) {
+        let detail = detail.map(str::to_owned);
+        let answer =
+            ProbeResult { probe: Probe { accel, why: "broken".to_owned(), detail }, is_new };
+        assert_eq!(emulation_notice(&answer).as_deref(), notice);
     }
 }

@@ -1,15 +1,15 @@
-//! The first process of a test's guest. Does what the kernel parameter `act=` asks for: the
-//! kernel hands parameters that it does not know to the first process as environment.
+//! The first process of a test's guest. Acts as the kernel parameter `act=` requests: the kernel
+//! passes parameters that it does not know to the first process as environment variables.
 
 #![deny(unsafe_code)]
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 
-/// `reboot(2)`, which the standard library does not have.
+/// `reboot(2)`, which the standard library lacks.
 #[expect(unsafe_code, reason = "a system call")]
 fn reboot(command: u32) {
-    // SAFETY: the system call reads its four numbers and no memory of this process.
+    // SAFETY: the system call takes four numbers and reads no memory of this process.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -26,7 +26,7 @@ fn reboot(command: u32) {
 
 #[expect(unsafe_code, reason = "a system call")]
 fn mount(kind: &std::ffi::CStr, on: &std::ffi::CStr) {
-    // SAFETY: the kernel reads three strings that end with NUL and outlive the call.
+    // SAFETY: the kernel reads three NUL-terminated strings, which outlive the call.
     unsafe {
         std::arch::asm!(
             "syscall",

@@ -1,7 +1,7 @@
-//! What perfsec adds to the `make` that a developer waits for anyway.
+//! Measures the time that perfsec adds to the `make` that a developer waits for anyway.
 //!
-//! Two clones of one tree are built in turns, one by perfsec and one by `make` alone with the same configuration;
-//! no compiler cache has a part in it. What counts are the ratios of one run.
+//! perfsec and plain `make` alternately build two clones of one tree with the same configuration,
+//! without a compiler cache. Only the ratios within one run are meaningful.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::record::Figures;
 use crate::error::Error;
 use crate::setup;
 
-/// Files of which one line is changed, as a patch would.
+/// Files in which one line changes, as in a patch.
 const CHANGED: &[&str] = &["kernel/events/core.c", "security/selinux/hooks.c"];
 
 /// Measures and prints a table.
@@ -57,7 +57,7 @@ pub(super) fn bench(shell: &Shell, tree: &Path) -> Result<(), Error> {
         let run = cmd!(shell, "{perfsec} run --kernel {kernel} --out {record}");
         run.quiet().ignore_stdout().ignore_status().run()
     };
-    // What is made once for a host, a policy for one, is there from here on.
+    // This run creates what is made once per host, such as the policy.
     run(&ours)?;
     let built = time(|| run(&ours))?;
 
@@ -97,7 +97,7 @@ fn row(what: &str, ours: Duration, alone: Duration) {
     println!("{what:<46} {ours:>7.1} s {alone:>7.1} s  {:>6.2}", ours / alone);
 }
 
-/// Adds a line that changes what is compiled, and commits it.
+/// Adds a line that changes the object file, and commits it.
 fn touch(shell: &Shell, tree: &Path, file: &str) -> Result<(), Error> {
     let path = tree.join(file);
     let text = shell.read_file(&path)?;
@@ -113,7 +113,7 @@ fn touch(shell: &Shell, tree: &Path, file: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The configuration that perfsec made: there is one build directory in a new cache.
+/// Finds the configuration that perfsec generated: a new cache has one build directory.
 fn configuration(sources: &Path) -> Result<PathBuf, Error> {
     let below = |directory: &Path| {
         let entries = fs::read_dir(directory).map_err(|source| Error::File {
@@ -131,6 +131,6 @@ fn configuration(sources: &Path) -> Result<PathBuf, Error> {
             }
         }
     }
-    let what = "no configuration is in its cache".to_owned();
+    let what = "its cache has no configuration".to_owned();
     Err(Error::Output { program: "perfsec kernel build", what })
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what perfsec costs, beside what its user would wait for without it.
+//! `cargo xtask bench`: measures the time that perfsec adds to a boot or a build.
 
 mod build;
 mod record;
@@ -13,18 +13,18 @@ use crate::error::Error;
 /// Options of `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The kernel, named as for `perfsec run --kernel` [default: the newest stock kernel of this
-    /// host's suite].
+    /// Kernel, as for `perfsec run --kernel` [default: the newest stock kernel of the host's
+    /// distribution].
     #[arg(long, value_name = "KERNEL")]
     kernel: Option<String>,
-    /// Acceleration, `tcg` or `kvm` [default: what perfsec finds].
+    /// Accelerator, `tcg` or `kvm` [default: the one perfsec chooses].
     #[arg(long, value_name = "ACCEL")]
     accel: Option<String>,
-    /// How often each command is run.
+    /// Number of runs of each command.
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: u32,
-    /// Measure instead what builds of this kernel tree, and a verdict on a patch, cost beside `make`
-    /// alone. The tree is in git; it is cloned, and not written to.
+    /// Measure builds of this kernel tree and the time from a patch to a verdict instead, and
+    /// compare with `make` alone. The tree must be in git; it is cloned and not modified.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["kernel", "accel", "runs"])]
     tree: Option<PathBuf>,
 }

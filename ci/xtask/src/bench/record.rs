@@ -1,28 +1,28 @@
-//! What a benchmark reads of a run record: one JSON event a line.
+//! Reads the figures for a benchmark from a run record, which has one JSON event per line.
 
 use serde_json::Value;
 
 /// The figures of a run on one kernel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Figures {
-    /// What accelerated the guest.
+    /// The accelerator.
     pub(crate) accel: String,
     /// The kernel's release.
     pub(crate) release: String,
-    /// How many lanes got ready.
+    /// Number of lanes that became ready.
     pub(crate) lanes: usize,
-    /// From the first boot of each lane to ready, in milliseconds, over all lanes.
+    /// Time from the first boot of a lane until it is ready, in milliseconds; the sum of all lanes.
     pub(crate) ready: f64,
-    /// From the first boot of each lane to its end, in milliseconds, over all lanes.
+    /// Time from the first boot of a lane to its end, in milliseconds; the sum of all lanes.
     pub(crate) lane: f64,
-    /// How long each cell took in the guest, in milliseconds, shortest first.
+    /// Time of each cell in the guest, in milliseconds, ascending.
     pub(crate) cells: Vec<f64>,
-    /// How many cells passed.
+    /// Number of cells that passed.
     pub(crate) passed: usize,
 }
 
 impl Figures {
-    /// Reads a record. What is no event is left out.
+    /// Reads a record. Skips lines that are not events.
     pub(crate) fn read(text: &str) -> Self {
         let mut figures = Self::default();
         for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
@@ -51,18 +51,18 @@ impl Figures {
         figures
     }
 
-    /// The time below which `percent` of the cells are.
+    /// The time in milliseconds that `percent` of the cells do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let last = self.cells.len().saturating_sub(1);
         self.cells.get(last * percent / 100).copied().unwrap_or_default()
     }
 
-    /// How long one boot takes until its lane is ready, in milliseconds.
+    /// The mean time from a boot until its lane is ready, in milliseconds.
     pub(crate) fn boot(&self) -> f64 {
         self.ready / self.lanes.max(1) as f64
     }
 
-    /// Wall clock time for a cell, in milliseconds: all that lies between ready and the end.
+    /// Wall-clock time per cell, in milliseconds: the time between ready and the end.
     pub(crate) fn wall(&self) -> f64 {
         (self.lane - self.ready) / self.cells.len().max(1) as f64
     }

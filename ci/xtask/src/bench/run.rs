@@ -1,8 +1,8 @@
-//! A run of the suite against a stock boot of the same kernel.
+//! Compares a run of the suite with a stock boot of the same kernel.
 //!
-//! Everything is measured in one go on one host, and what counts are the ratios. The kernel is a
-//! file from the start, so no download is measured; a cold run has an empty cache directory, so
-//! unpacking the kernel and compiling the policy are.
+//! Everything is measured in one go on one host; only the ratios are meaningful. The kernel is a
+//! local file, so the times include no download. A cold run has an empty cache directory, so its
+//! time includes unpacking the kernel and compiling the policy.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use super::record::Figures;
 use crate::error::{self, Error};
 use crate::setup;
 
-/// The stock boot's first process: what `act=off` asks for, it does.
+/// The source of the stock boot's first process, which powers off on `act=off`.
 const INIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/tests/guest/init.rs");
 
-/// How often the memory of perfsec is looked at; what it takes in its last moments goes unseen.
+/// The interval between samples of perfsec's memory. Its last moments go unseen.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Measures and prints a table.
@@ -64,7 +64,7 @@ pub(super) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
         record.display()
     );
     let empty = format!("rm -rf {cache}");
-    // A cell that fails does not keep the others from being measured.
+    // A failed cell does not stop the measurement.
     error::run(cmd!(
         shell,
         "hyperfine --shell none --ignore-failure --runs {runs} --export-json {times}
@@ -73,7 +73,7 @@ pub(super) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
          --prepare true --command-name warm {whole}"
     ))?;
     if !read(&log)?.contains("guest is up") {
-        let what = "the stock boot never reached its first process".to_owned();
+        let what = "the stock boot did not reach its first process".to_owned();
         return Err(Error::Output { program: "the guest", what });
     }
     let [stock, cold, warm] = medians(&read(&times)?)?;
@@ -100,7 +100,7 @@ fn print(figures: &Figures, seconds: &Medians, memory: u64) {
     row("(b) the whole suite, cold", format!("{cold:.2} s"), Some(cold / stock), "ratio <= 2");
     row("    the whole suite, warm", format!("{warm:.2} s"), Some(warm / stock), "");
     row(
-        "    of that, until its lanes are ready",
+        "    of that, until the lanes are ready",
         format!("{:.2} s", figures.ready / 1000.0),
         None,
         "",
@@ -111,7 +111,7 @@ fn print(figures: &Figures, seconds: &Medians, memory: u64) {
     row("peak memory of perfsec", format!("{} MiB", memory.div_ceil(1024)), None, "<= 100 MiB");
 }
 
-/// The first file system of the stock boot: one program that powers off.
+/// Writes the initramfs of the stock boot: one program that powers off.
 fn initial_archive(shell: &Shell, room: &Path, archive: &Path) -> Result<(), Error> {
     let init = room.join("init");
     let compile = cmd!(
@@ -128,8 +128,8 @@ fn initial_archive(shell: &Shell, room: &Path, archive: &Path) -> Result<(), Err
     Ok(())
 }
 
-/// Runs perfsec to its end and returns the most memory that it had, in KiB. Resource usage as
-/// `wait4(2)` tells it would be that of its biggest child, which is QEMU.
+/// Runs perfsec to its end and returns its peak memory in KiB. The resource usage of `wait4(2)`
+/// would be that of its biggest child, which is QEMU.
 fn peak_memory(run: &mut Command) -> Result<u64, Error> {
     let start = |source| Error::Start { command: "perfsec run".to_owned(), source };
     let mut child = run.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(start)?;
@@ -153,7 +153,7 @@ fn figures(record: &Path) -> Result<Figures, Error> {
     Ok(figures)
 }
 
-/// The median of each command in seconds, in their order.
+/// The median time of each command in seconds, in order.
 fn medians(json: &str) -> Result<[f64; 3], Error> {
     let wrong = |what: String| Error::Output { program: "hyperfine", what };
     let times: Value = serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;

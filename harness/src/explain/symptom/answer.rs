@@ -1,49 +1,52 @@
-//! What is said about a symptom: derived from the walk through `perf_event_open()`.
+//! Derives the answer to a symptom from the walk through `perf_event_open()`.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use perfsec_wire::attr::{Address, Event, Hardware, PerfEventAttr, SampleType};
+use perfsec_wire::attr::{Event, Hardware, PerfEventAttr, SampleType};
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
 use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
 
-use super::words::{Symptom, Tool};
+use super::notes::{
+    CONTAINER, MMAP, NOT_EFFECTIVE, OTHER_ERRNO, PROBE, SELINUX_REFUSES, TRACEFS, other_errno,
+};
+use super::words::{PerfTool, Symptom};
 use crate::case::Circumstances;
 use crate::errno::Errno;
 use crate::explain::text::paragraph;
-use crate::explain::walk::{Check, Open, Question};
+use crate::explain::walk::{EventWalk, WalkCheck, WalkQuestion};
 use crate::grant::cap_name;
 use crate::kernel::KernelVersion;
 
-/// The level of an upstream kernel that nobody changed.
-const DEFAULT_LEVEL: i32 = 2;
+/// The default of `kernel.perf_event_paranoid` upstream.
+pub(super) const DEFAULT_LEVEL: i32 = 2;
 
-/// The same of Debian's.
-const DEBIANS_LEVEL: i32 = 3;
+/// The default on Debian.
+pub(super) const DEBIANS_LEVEL: i32 = 3;
 
-/// Who opens the event.
+/// The capabilities of the process that opens the event.
 #[derive(Clone, Debug)]
-struct Holder {
+pub(super) struct Privileges {
     capabilities: BTreeSet<u32>,
+    /// It holds every capability that is not in `lacks`.
     all: bool,
     lacks: BTreeSet<u32>,
 }
 
-impl Holder {
-    fn of(capabilities: &[u32]) -> Self {
+impl Privileges {
+    pub(super) fn with(capabilities: &[u32]) -> Self {
         let capabilities = capabilities.iter().copied().collect();
         Self { capabilities, all: false, lacks: BTreeSet::new() }
     }
 
-    fn has(&self, capability: u32) -> bool {
+    pub(super) fn has(&self, capability: u32) -> bool {
         self.all && !self.lacks.contains(&capability) || self.capabilities.contains(&capability)
     }
 }
 
 impl Symptom {
-    /// The explanation, on kernels of this version.
+    /// Explains the symptom on a kernel of this version.
     ///
-    /// `distribution` is who built it, when that is known otherwise than from the words.
+    /// `distribution` applies if the words name none; `None` covers Debian and upstream kernels.
     #[must_use]
     pub fn explain(&self, version: KernelVersion, distribution: Option<&str>) -> String {
         let mut out = String::new();
@@ -52,7 +55,7 @@ impl Symptom {
         let level = self.level.unwrap_or(default);
         paragraph(&mut out, 0, &format!("understood: {}", self.understood(level)));
         out.push('\n');
-        if self.tool == Some(Tool::Probe) {
+        if self.tool == Some(PerfTool::Probe) {
             paragraph(&mut out, 0, PROBE);
             return out;
         }
@@ -64,7 +67,7 @@ impl Symptom {
             paragraph(&mut out, 0, MMAP);
             return out;
         }
-        // Only there do kernels differ by who built them.
+        // The only difference between distributions is Debian's level 3.
         let builders: Vec<Option<&str>> = match known {
             Some("debian") => vec![Some("debian")],
             None if level > 2 => vec![Some("debian"), None],
@@ -75,13 +78,15 @@ impl Symptom {
             let kernel = Circumstances { version, distribution: *builder, config: None };
             if builders.len() > 1 {
                 out.push_str(&match builder {
-                    Some(_) => "On Debian's kernels:\n".to_owned(),
-                    None => format!("On upstream kernels, where level {level} is as 2:\n"),
+                    Some(_) => "On Debian kernels:\n".to_owned(),
+                    None => {
+                        format!("On upstream kernels, where level {level} means the same as 2:\n")
+                    }
                 });
             }
-            self.on(&mut out, &kernel, level);
+            self.answer(&mut out, &kernel, level);
             out.push('\n');
-            rules.push(self.rules(&kernel, level));
+            rules.push(self.check_rules(&kernel, level));
         }
         if matches!(self.event, Some(Event::Tracepoint { .. })) && self.root != Some(true) {
             paragraph(&mut out, 0, TRACEFS);
@@ -99,106 +104,25 @@ impl Symptom {
         out
     }
 
-    /// What was said, without what is assumed.
-    pub(super) fn said(&self) -> Vec<String> {
-        let mut words = Vec::new();
-        let mut add = |said: bool, text: String| {
-            if said {
-                words.push(text);
-            }
-        };
-        add(self.tool.is_some(), self.tool.map_or("", Tool::name).to_owned());
-        add(self.cgroup, "a cgroup (-G), on every CPU".to_owned());
-        add(self.whole_system() && !self.cgroup, "every task of a CPU (-a)".to_owned());
-        if self.other_process {
-            let text = match self.own {
-                true => "a process of one's own (-p)",
-                false => "another user's process (-p; assumed, unless one says `own process`)",
-            };
-            add(true, text.to_owned());
-        }
-        add(self.callchains, "call chains (-g)".to_owned());
-        add(self.user_side, "the user's side only (:u)".to_owned());
-        add(self.kernel_side, "the kernel's side only (:k)".to_owned());
-        add(self.namespaces, "namespaces (--namespaces)".to_owned());
-        match &self.event {
-            Some(Event::Tracepoint { category, name }) => {
-                add(true, format!("tracepoint {category}:{name}"));
-            }
-            Some(Event::Kprobe(_)) => add(true, "the PMU kprobe".to_owned()),
-            Some(Event::Uprobe) => add(true, "the PMU uprobe".to_owned()),
-            Some(Event::Breakpoint { address: Address::Kernel, .. }) => {
-                add(true, "a breakpoint in the kernel".to_owned());
-            }
-            Some(Event::Breakpoint { .. }) => add(true, "a breakpoint".to_owned()),
-            Some(_) => add(true, "a counter".to_owned()),
-            None => {}
-        }
-        if let Some(root) = self.root {
-            add(true, if root { "root" } else { "a user" }.to_owned());
-        }
-        add(self.container && !self.userns, "in a container".to_owned());
-        add(self.userns, "in a container with a user namespace of its own".to_owned());
-        let named = |set: &BTreeSet<u32>| {
-            let names: Vec<_> = set.iter().map(|cap| upper(*cap)).collect();
-            names.join(" and ")
-        };
-        add(!self.capabilities.is_empty(), format!("with {}", named(&self.capabilities)));
-        add(!self.lacks.is_empty(), format!("without {}", named(&self.lacks)));
-        add(self.no_capabilities, "without capabilities".to_owned());
-        if let Some(level) = self.level {
-            add(true, format!("kernel.perf_event_paranoid = {level}"));
-        }
-        if let Some(domain) = &self.domain {
-            add(true, format!("domain {domain}"));
-        }
-        if let Some(mode) = self.mode {
-            add(true, format!("SELinux {mode}"));
-        }
-        if let Some(errno) = self.errno {
-            add(true, errno.to_string());
-        }
-        add(self.limited, "perf's message for EACCES or EPERM".to_owned());
-        add(self.mmap, "mapping the buffer (-m)".to_owned());
-        add(self.silent, "no AVC record".to_owned());
-        words
-    }
-
-    fn understood(&self, level: i32) -> String {
-        let mut words = self.said();
-        if self.tool.is_none() {
-            words.insert(0, "a perf event".to_owned());
-        }
-        if self.root.is_none() {
-            words.push("a user (assumed)".to_owned());
-        }
-        if self.level.is_none() {
-            words.push(format!(
-                "kernel.perf_event_paranoid = {level} (assumed: upstream's default is {DEFAULT_LEVEL}, \
-                 Debian's {DEBIANS_LEVEL})"
-            ));
-        }
-        words.join(", ")
-    }
-
-    fn whole_system(&self) -> bool {
-        // Both watch everything when they are given nothing to watch.
-        let top = self.tool == Some(Tool::Top) && !self.other_process;
-        let trace = self.tool == Some(Tool::Trace) && !self.other_process && !self.command;
+    pub(super) fn whole_system(&self) -> bool {
+        // Without a command or a process, both monitor the whole system.
+        let top = self.tool == Some(PerfTool::Top) && !self.other_process;
+        let trace = self.tool == Some(PerfTool::Trace) && !self.other_process && !self.command;
         self.system_wide || self.cgroup || top || trace
     }
 
-    fn holder(&self) -> Holder {
-        // capable() asks about the initial user namespace, where a container's root may be nobody.
+    pub(super) fn holder(&self) -> Privileges {
+        // capable() checks the initial user namespace, where a container's root may be an ordinary
+        // user.
         if self.userns || self.no_capabilities {
-            return Holder::of(&[]);
+            return Privileges::with(&[]);
         }
         let all = self.root == Some(true) && self.capabilities.is_empty() && !self.container;
-        Holder { capabilities: self.capabilities.clone(), all, lacks: self.lacks.clone() }
+        Privileges { capabilities: self.capabilities.clone(), all, lacks: self.lacks.clone() }
     }
 
     /// The event that the tool opens first.
-    fn call(&self) -> PerfEventOpen {
+    pub(super) fn call(&self) -> PerfEventOpen {
         let mut attr = PerfEventAttr {
             event: Event::Hardware(Hardware::CpuCycles),
             exclude_kernel: self.user_side,
@@ -208,13 +132,13 @@ impl Symptom {
         };
         let event = match (&self.event, self.tool) {
             (Some(named), _) => named.clone(),
-            (None, Some(Tool::Trace)) => {
+            (None, Some(PerfTool::Trace)) => {
                 let (category, name) = ("raw_syscalls".to_owned(), "sys_enter".to_owned());
                 Event::Tracepoint { category, name }
             }
             (None, _) => attr.event.clone(),
         };
-        let samples = !matches!(self.tool, Some(Tool::Stat) | None);
+        let samples = !matches!(self.tool, Some(PerfTool::Stat) | None);
         if samples && matches!(event, Event::Tracepoint { .. } | Event::Kprobe(_)) {
             attr.sample_type.push(SampleType::Raw);
         }
@@ -232,43 +156,59 @@ impl Symptom {
         PerfEventOpen { attr, pid, cpu, group: None, flags, bind: String::new() }
     }
 
-    /// The first check that refuses, under ordinary permissions.
-    fn refusal(&self, holder: &Holder, kernel: &Circumstances<'_>, level: i32) -> Option<Check> {
+    /// The first check that refuses the holder, apart from SELinux and lockdown.
+    pub(super) fn refusal(
+        &self,
+        holder: &Privileges,
+        kernel: &Circumstances<'_>,
+        level: i32,
+    ) -> Option<WalkCheck> {
         let call = self.call();
-        let open = Open { call: &call, level, kernel: *kernel };
-        let mut watched = false;
+        let open = EventWalk { call: &call, level, kernel: *kernel };
+        let mut passed_perfmon = false;
         open.checks().into_iter().find(|check| {
             let granted = match check.question {
-                Question::Hook(_) | Question::Lockdown => true,
-                Question::Perfmon => holder.has(PERFMON) || holder.has(SYS_ADMIN),
-                Question::Capability(number) => holder.has(number),
-                Question::Ptrace => {
-                    watched || !self.other_process || self.own || holder.has(SYS_PTRACE)
+                WalkQuestion::Hook(_) | WalkQuestion::Lockdown => true,
+                WalkQuestion::Perfmon => holder.has(PERFMON) || holder.has(SYS_ADMIN),
+                WalkQuestion::Capability(number) => holder.has(number),
+                WalkQuestion::Ptrace => {
+                    passed_perfmon || !self.other_process || self.own || holder.has(SYS_PTRACE)
                 }
             };
-            // What ptrace would decide is not asked when this is granted.
-            watched = check.goes_on && check.question == Question::Perfmon && granted;
+            // If CAP_PERFMON passes, the kernel does not check ptrace access.
+            passed_perfmon = check.goes_on && check.question == WalkQuestion::Perfmon && granted;
             !granted && !check.goes_on
         })
     }
 
-    fn on(&self, out: &mut String, kernel: &Circumstances<'_>, level: i32) {
+    /// Writes the answer for one kernel.
+    fn answer(&self, out: &mut String, kernel: &Circumstances<'_>, level: i32) {
         let holder = self.holder();
-        let Some(check) = self.refusal(&holder, kernel, level) else {
-            self.allowed(out, &holder, kernel, level);
-            return;
-        };
-        let says = match check.question {
-            Question::Perfmon => {
+        match self.refusal(&holder, kernel, level) {
+            None => self.allowed(out, &holder, kernel, level),
+            Some(check) => self.refused(out, &check, &holder, kernel, level),
+        }
+    }
+
+    fn refused(
+        &self,
+        out: &mut String,
+        check: &WalkCheck,
+        holder: &Privileges,
+        kernel: &Circumstances<'_>,
+        level: i32,
+    ) {
+        let asks_for = match check.question {
+            WalkQuestion::Perfmon => {
                 "CAP_PERFMON, then for CAP_SYS_ADMIN, and the process holds neither".to_owned()
             }
-            Question::Capability(number) => {
-                format!("{}, which the process does not hold", upper(number))
+            WalkQuestion::Capability(number) => {
+                format!("{}, which the process does not hold", capability_name(number))
             }
-            Question::Ptrace => {
-                "ptrace access to a process of another user, for want of CAP_PERFMON".to_owned()
+            WalkQuestion::Ptrace => {
+                "ptrace access to another user's process, because CAP_PERFMON is missing".to_owned()
             }
-            Question::Hook(_) | Question::Lockdown => "SELinux".to_owned(),
+            WalkQuestion::Hook(_) | WalkQuestion::Lockdown => "SELinux".to_owned(),
         };
         let function = check.function;
         paragraph(
@@ -280,50 +220,72 @@ impl Symptom {
             out,
             0,
             &format!(
-                "It asks for {says}. What is not effective is not asked of SELinux, so there is no AVC record of it."
+                "It asks for {asks_for}. The kernel asks SELinux only about effective \
+                 capabilities, so there is no AVC record."
             ),
         );
         if let Some(errno) = self.errno.filter(|errno| *errno != check.refused) {
             paragraph(
                 out,
                 0,
-                &format!("{errno} is not what this refusal gives: {}", other_errno(errno)),
+                &format!("This refusal does not return {errno}. {}", other_errno(errno)),
             );
         }
+        if self.errno != Some(Errno::EPERM) {
+            self.retry(out, check, holder, kernel, level);
+        }
+        // Another errno means that an earlier refusal came first, which these do not lift.
+        if self.errno.is_none_or(|errno| errno == check.refused) || self.container {
+            let remedies = self.remedies(kernel, level).into_iter();
+            let texts: Vec<_> = remedies.map(|remedy| remedy.text).collect();
+            paragraph(out, 0, &format!("least privilege: {}.", texts.join("; or ")));
+        }
+    }
+
+    /// Writes what perf does after a refusal: perf stat and perf record retry without the kernel.
+    fn retry(
+        &self,
+        out: &mut String,
+        check: &WalkCheck,
+        holder: &Privileges,
+        kernel: &Circumstances<'_>,
+        level: i32,
+    ) {
         let counter = matches!(self.event, None | Some(Event::Hardware(_)));
         let falls_back = check.because.contains("exclude_kernel is not set")
             && !self.whole_system()
             && counter
             && !self.kernel_side
-            && matches!(self.tool, Some(Tool::Stat | Tool::Record));
-        if falls_back && self.errno != Some(Errno::EPERM) {
-            let tool = self.tool.map_or("perf", Tool::name);
-            let mut again = self.clone();
-            again.user_side = true;
-            let ends = match again.refusal(&holder, kernel, level) {
-                None => "which this user may".to_owned(),
-                Some(check) => format!(
-                    "and {}() refuses that too, with {}: {}",
-                    check.function, check.refused, check.because
-                ),
-            };
-            paragraph(
-                out,
-                0,
-                &format!(
-                    "{tool} then tries again without the kernel (its events are shown with `:u`), {ends}."
-                ),
-            );
+            && matches!(self.tool, Some(PerfTool::Stat | PerfTool::Record));
+        if !falls_back {
+            return;
         }
-        // Another refusal than this came first, which these ways do not lift.
-        if self.errno.is_none_or(|errno| errno == check.refused) || self.container {
-            let ways = self.ways(kernel, level);
-            let ways: Vec<_> = ways.into_iter().map(|way| way.text).collect();
-            paragraph(out, 0, &format!("least privilege: {}.", ways.join("; or ")));
-        }
+        let tool = self.tool.map_or("perf", PerfTool::name);
+        let mut again = self.clone();
+        again.user_side = true;
+        let result = match again.refusal(holder, kernel, level) {
+            None => "which this user may do".to_owned(),
+            Some(check) => format!(
+                "and {}() refuses that too, with {}: {}",
+                check.function, check.refused, check.because
+            ),
+        };
+        paragraph(
+            out,
+            0,
+            &format!(
+                "{tool} then retries without the kernel (and shows its events with `:u`), {result}."
+            ),
+        );
     }
 
-    fn allowed(&self, out: &mut String, holder: &Holder, kernel: &Circumstances<'_>, level: i32) {
+    fn allowed(
+        &self,
+        out: &mut String,
+        holder: &Privileges,
+        kernel: &Circumstances<'_>,
+        level: i32,
+    ) {
         paragraph(out, 0, "The level and the capabilities allow it.");
         if self.mode != Some(perfsec_wire::Mode::Permissive) {
             paragraph(out, 0, SELINUX_REFUSES);
@@ -334,7 +296,7 @@ impl Symptom {
         if let Some(errno) = self.errno {
             paragraph(out, 0, other_errno(errno));
         }
-        let (least, nobody) = (Holder::of(&[PERFMON]), Holder::of(&[]));
+        let (least, nobody) = (Privileges::with(&[PERFMON]), Privileges::with(&[]));
         let more = holder.all || holder.has(SYS_ADMIN);
         if self.refusal(&nobody, kernel, level).is_none() {
             paragraph(out, 0, "No capability is needed at this level.");
@@ -342,200 +304,12 @@ impl Symptom {
             paragraph(out, 0, "CAP_PERFMON alone would be enough (perf-security.rst).");
         }
     }
-
-    /// The least that would allow it: a capability, or a level without any.
-    fn ways(&self, kernel: &Circumstances<'_>, level: i32) -> Vec<Way> {
-        let free = |holder: &Holder, level: i32| self.refusal(holder, kernel, level).is_none();
-        let lower = |holder: &Holder| self.highest(holder, kernel, level);
-        let nobody = Holder::of(&[]);
-        let on_host = if self.container { " on the host" } else { "" };
-        let sysctl = |level: i32| format!("`sysctl kernel.perf_event_paranoid={level}`{on_host}");
-        let given = |capability: u32| {
-            let name = cap_name(capability);
-            let setcap = format!("`setcap cap_{name}=ep $(command -v perf)`");
-            match (self.container, self.root == Some(true)) {
-                (true, true) => {
-                    format!("{} (`--cap-add {}`)", upper(capability), name.to_uppercase())
-                }
-                (true, false) => format!(
-                    "{} (`--cap-add {}`, and in it, for a user who is not root, {setcap})",
-                    upper(capability),
-                    name.to_uppercase()
-                ),
-                (false, true) => format!("{} in root's effective set", upper(capability)),
-                (false, false) => format!("{} ({setcap})", upper(capability)),
-            }
-        };
-        let capability = [PERFMON, SYS_ADMIN]
-            .into_iter()
-            .find(|capability| free(&Holder::of(&[*capability]), level))
-            .filter(|_| !self.userns);
-        let mut ways = Vec::new();
-        let mut add = |text: String, capability: Option<u32>| ways.push(Way { text, capability });
-        if capability == Some(PERFMON) {
-            add(given(PERFMON), Some(PERFMON));
-        }
-        if let Some(highest) =
-            lower(&Holder::of(&[PERFMON])).filter(|_| capability == Some(SYS_ADMIN))
-            && Some(highest) != lower(&nobody)
-        {
-            add(format!("{} and {}", sysctl(highest), given(PERFMON)), Some(PERFMON));
-        }
-        if let Some(lower) = lower(&nobody) {
-            add(format!("no capability at all, with {} for everybody", sysctl(lower)), None);
-        }
-        if capability == Some(SYS_ADMIN) {
-            let text = match self.container {
-                true => given(SYS_ADMIN),
-                false => upper(SYS_ADMIN),
-            };
-            add(format!("{text}, which is far more than perf needs"), Some(SYS_ADMIN));
-        }
-        if ways.is_empty() {
-            let text = "to run it outside of the container".to_owned();
-            ways.push(Way { text, capability: None });
-        }
-        ways
-    }
-
-    /// The highest level below this one at which the holder may.
-    fn highest(&self, holder: &Holder, kernel: &Circumstances<'_>, level: i32) -> Option<i32> {
-        (-1..level).rev().find(|lower| self.refusal(holder, kernel, *lower).is_none())
-    }
-
-    /// The capabilities that SELinux is asked for: of those that are held, or else advised.
-    fn rules(&self, kernel: &Circumstances<'_>, level: i32) -> BTreeSet<(u32, bool)> {
-        let call = self.call();
-        let checks = Open { call: &call, level, kernel: *kernel }.checks();
-        let holder = self.holder();
-        if self.refusal(&holder, kernel, level).is_some() {
-            let ways = self.ways(kernel, level);
-            return ways.into_iter().filter_map(|way| Some((way.capability?, true))).collect();
-        }
-        let mut used = BTreeSet::new();
-        let mut watched = false;
-        for check in checks {
-            let capability = match check.question {
-                Question::Perfmon => [PERFMON, SYS_ADMIN].into_iter().find(|cap| holder.has(*cap)),
-                Question::Capability(number) => Some(number).filter(|cap| holder.has(*cap)),
-                Question::Ptrace if self.other_process && !self.own && !watched => Some(SYS_PTRACE),
-                _ => None,
-            };
-            watched |= check.question == Question::Perfmon && capability.is_some();
-            used.extend(capability.map(|capability| (capability, false)));
-        }
-        used
-    }
-
-    /// What SELinux is asked beside that.
-    fn selinux(&self, out: &mut String, version: KernelVersion, rules: &[BTreeSet<(u32, bool)>]) {
-        let call = self.call();
-        // Hooks do not depend on the level.
-        let kernel = Circumstances { version, distribution: None, config: None };
-        let checks = Open { call: &call, level: DEFAULT_LEVEL, kernel }.checks();
-        let hooks = checks.iter().filter_map(|check| match check.question {
-            Question::Hook(name) => Some(name),
-            _ => None,
-        });
-        // perf enables its events and reads them, or the buffer that it maps.
-        let needed: BTreeSet<_> = hooks.chain(["read", "write"]).collect();
-        let needed: Vec<_> = needed.into_iter().collect();
-        let domain = self.domain.as_deref().unwrap_or("DOMAIN");
-        let mode = match self.mode {
-            Some(perfsec_wire::Mode::Permissive) => {
-                "SELinux is permissive and refuses nothing; enforcing it needs"
-            }
-            _ => "Where SELinux is enforcing, the domain also needs",
-        };
-        paragraph(out, 0, mode);
-        let _ = writeln!(out, "  allow {domain} self:perf_event {{ {} }};", needed.join(" "));
-        let mut all: Vec<_> = rules.iter().flatten().copied().collect();
-        all.sort_by_key(|(capability, advised)| (std::cmp::Reverse(*capability), *advised));
-        all.dedup_by_key(|(capability, _)| *capability);
-        for (capability, advised) in all {
-            let class = if capability < 32 { "capability" } else { "capability2" };
-            let has =
-                |rules: &BTreeSet<(u32, bool)>| rules.iter().any(|(cap, _)| *cap == capability);
-            // The first are Debian's where the two differ.
-            let when = match (advised, rules) {
-                (true, _) => format!(" # if it is given {}", upper(capability)),
-                (false, [debian, upstream]) if has(debian) && !has(upstream) => {
-                    " # on Debian's kernels".to_owned()
-                }
-                (false, [debian, upstream]) if has(upstream) && !has(debian) => {
-                    " # on upstream kernels".to_owned()
-                }
-                (false, _) => String::new(),
-            };
-            let name = cap_name(capability);
-            let _ = writeln!(out, "  allow {domain} self:{class} {name};{when}");
-            if capability == SYS_PTRACE {
-                let _ = writeln!(out, "  allow {domain} DOMAIN_OF_THE_PROCESS:file read;");
-            }
-        }
-    }
 }
 
-/// A way to be allowed.
-struct Way {
-    text: String,
-    capability: Option<u32>,
-}
-
-/// What else gives an errno.
-fn other_errno(errno: Errno) -> &'static str {
-    match errno {
-        Errno::EPERM => {
-            "EPERM comes from a tracepoint's raw data, a breakpoint in the kernel, a buffer beyond the mlock \
-             limit (CAP_IPC_LOCK), lockdown, or a seccomp filter, as containers have one."
-        }
-        Errno::EACCES => {
-            "EACCES comes from the level of kernel.perf_event_paranoid, from ptrace access, and from SELinux \
-             wherever it refuses."
-        }
-        _ => OTHER_ERRNO,
-    }
-}
-
-fn upper(capability: u32) -> String {
+/// `CAP_PERFMON`
+pub(super) fn capability_name(capability: u32) -> String {
     format!("CAP_{}", cap_name(capability).to_uppercase())
 }
-
-/// An errno that no refusal gives.
-const OTHER_ERRNO: &str = "permissions are not the reason. No level, capability or SELinux rule gives it: \
-    look at the event, its options and what the machine has.";
-
-/// What else may refuse, where level and capabilities allow it.
-const SELINUX_REFUSES: &str = "If it is refused all the same, SELinux may be what refuses it: with an AVC record, \
-    unless a dontaudit rule hides it (`semodule -DB` takes those rules away, `semodule -B` brings them back) or \
-    audit is off.";
-
-/// The same of a capability that somebody should have.
-const NOT_EFFECTIVE: &str = "A capability may also not be effective, and SELinux is never asked for it: look at \
-    CapEff in /proc/PID/status and `getcap FILE`; nosuid mounts and no_new_privs drop file capabilities silently.";
-
-/// What perf needs for a tracepoint beside the event.
-const TRACEFS: &str = "perf must also read the tracepoint's files in tracefs (/sys/kernel/tracing), which are \
-    root's by default: a capability of perf's does not open them, but a mount option does (`mount -o \
-    remount,mode=755 /sys/kernel/tracing` and `chmod` of events/, or its option gid=).";
-
-/// What mapping the buffer asks for.
-const MMAP: &str = "Mapping the buffer: mmap() gives EPERM when the buffer is beyond the limit of locked memory, \
-    unless the process holds CAP_IPC_LOCK or the level is -1. Ask for a smaller buffer (`-m`), or raise \
-    kernel.perf_event_mlock_kb or RLIMIT_MEMLOCK; CAP_IPC_LOCK is more than that needs. CAP_PERFMON does not \
-    count. It gives EACCES when SELinux refuses perf_event { read }.";
-
-/// What is different in a container.
-const CONTAINER: &str = "In a container: perf asks for capabilities in the initial user namespace, so root of a \
-    container's own user namespace counts as a user, and SELinux is never asked; and most containers have a \
-    seccomp filter that refuses perf_event_open() with EPERM before the kernel looks at it, without an AVC \
-    record, unless the container is given CAP_PERFMON or another filter.";
-
-/// `perf probe` opens no event.
-const PROBE: &str = "perf probe opens no event: it writes kprobe_events or uprobe_events in tracefs, whose files \
-    are root's alone (file mode, no capability of perf's), and lockdown's level confidentiality forbids kprobes. \
-    Least privilege: define the probe as root once; a user with CAP_PERFMON may then record it (`perf record -e \
-    probe:NAME`, which asks perf_event { tracepoint } and needs to read tracefs).";
 
 #[cfg(test)]
 mod tests {
@@ -545,7 +319,7 @@ mod tests {
 
     const NEW: KernelVersion = KernelVersion::new(7, 3, 4);
 
-    fn said(text: &str) -> String {
+    fn answer(text: &str) -> String {
         let text = Symptom::read(text).unwrap().explain(NEW, None);
         assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -554,11 +328,12 @@ mod tests {
     #[rstest]
     #[case::debians_level(
         "perf stat as user with cap_perfmon, paranoid 3",
-        "On Debian's kernels: perf_event_open() refuses with EACCES: Debian's level 3"
+        "On Debian kernels: perf_event_open() refuses with EACCES: Debian's level 3"
     )]
     #[case::debians_level_upstream(
         "perf stat as user with cap_perfmon, paranoid 3",
-        "On upstream kernels, where level 3 is as 2: The level and the capabilities allow it"
+        "On upstream kernels, where level 3 means the same as 2: The level and the capabilities \
+         allow it"
     )]
     #[case::debians_way_out(
         "perf stat with cap_perfmon, paranoid 3, debian",
@@ -570,11 +345,11 @@ mod tests {
     )]
     #[case::kernel_side(
         "perf stat as user, paranoid 2",
-        "perf_event_open() refuses with EACCES: the event sees the kernel's side"
+        "perf_event_open() refuses with EACCES: the event monitors the kernel"
     )]
     #[case::falls_back(
         "perf stat as user, paranoid 2",
-        "perf stat then tries again without the kernel"
+        "perf stat then retries without the kernel"
     )]
     #[case::cpu("perf stat -a as user, paranoid 1", "find_get_context() refuses with EACCES")]
     #[case::cpu_level(
@@ -613,13 +388,14 @@ mod tests {
     #[case::root("perf top as root, paranoid 2", "CAP_PERFMON alone would be enough")]
     #[case::rules(
         "perf stat -a with cap_perfmon in user_t, paranoid 2",
-        "allow user_t self:perf_event { cpu kernel open read write }; allow user_t self:capability2 perfmon;"
+        "allow user_t self:perf_event { cpu kernel open read write }; \
+         allow user_t self:capability2 perfmon;"
     )]
-    #[case::errno("perf stat as user, paranoid 2, EPERM", "EPERM is not what this refusal gives")]
+    #[case::errno("perf stat as user, paranoid 2, EPERM", "This refusal does not return EPERM")]
     #[case::probe("perf probe as user", "perf probe opens no event")]
     #[case::advised(
         "perf stat -a as user, paranoid 2",
-        "self:capability2 perfmon; # if it is given CAP_PERFMON"
+        "self:capability2 perfmon; # if given CAP_PERFMON"
     )]
     #[case::sys_admin_rule(
         "perf stat -a with cap_sys_admin, paranoid 2",
@@ -638,7 +414,7 @@ mod tests {
         "perf stat -G web as user, paranoid 1",
         "find_get_context() refuses with EACCES"
     )]
-    #[case::precise("perf record -e cycles:pp as user, paranoid 2", "sees the kernel's side")]
+    #[case::precise("perf record -e cycles:pp as user, paranoid 2", "monitors the kernel")]
     #[case::all_user("perf stat --all-user as user, paranoid 2", "capabilities allow it")]
     #[case::namespaces(
         "perf record --namespaces as user, paranoid -1",
@@ -653,6 +429,18 @@ mod tests {
         "and perf_check_permission() refuses that too"
     )]
     #[case::own_process("perf stat -p 1, own process, paranoid 1", "capabilities allow it")]
+    #[case::own_process_rule(
+        "perf stat -p 1 in user_t, own process, paranoid 1",
+        "allow user_t DOMAIN_OF_THE_PROCESS:file read;"
+    )]
+    #[case::own_process_advised(
+        "perf stat -p 1, own process, paranoid 2",
+        "DOMAIN_OF_THE_PROCESS:file read; # without CAP_PERFMON"
+    )]
+    #[case::sys_ptrace_rule(
+        "perf stat -p 1 with cap_sys_ptrace, paranoid 1",
+        "self:capability sys_ptrace; allow DOMAIN DOMAIN_OF_THE_PROCESS:file read;"
+    )]
     #[case::call_chains(
         "perf record -g as user, paranoid 2",
         "and perf_event_open() refuses that too, with EACCES: call chains"
@@ -660,7 +448,7 @@ mod tests {
     #[case::cap_add("perf stat -a as root in docker, paranoid 2", "(`--cap-add PERFMON`)")]
     #[case::userns(
         "perf stat -a as root in rootless podman, paranoid 2",
-        "least privilege: no capability at all, with `sysctl kernel.perf_event_paranoid=0` on the host"
+        "least privilege: no capability, with `sysctl kernel.perf_event_paranoid=0` on the host"
     )]
     #[case::mmap("Permission error mapping pages.", "raise kernel.perf_event_mlock_kb")]
     #[case::einval("perf stat as user, EINVAL", "EINVAL: permissions are not the reason")]
@@ -670,7 +458,7 @@ mod tests {
         "perf's message for EACCES or EPERM"
     )]
     #[case::tracefs("perf record -e sched:sched_switch with cap_perfmon", "tracefs")]
-    #[case::real_level("perf stat, paranoid 4", "where level 4 is as 2")]
+    #[case::real_level("perf stat, paranoid 4", "where level 4 means the same as 2")]
     #[case::assumed("perf stat", "(assumed: upstream's default is 2, Debian's 3)")]
     #[case::assumed_of_debian(
         "perf top with cap_perfmon on debian",
@@ -682,14 +470,24 @@ mod tests {
     )]
     #[case::container(
         "perf stat -a as root in a container, paranoid 2",
-        "perf_event_open() refuses with EACCES: the event sees"
+        "perf_event_open() refuses with EACCES: the event monitors"
     )]
     #[case::container_filter(
         "perf stat as root in podman, EPERM",
         "a seccomp filter that refuses perf_event_open() with EPERM"
     )]
-    fn the_answer_follows_from_the_walk(#[case] symptom: &str, #[case] words: &str) {
-        let text = said(symptom);
+    fn an_answer_follows_from_the_walk(#[case] symptom: &str, #[case] words: &str) {
+        let text = answer(symptom);
         assert!(text.contains(words), "{text}");
+    }
+
+    #[rstest]
+    #[case::perfmon("perf stat -p 1 with cap_perfmon, own process, paranoid 2")]
+    #[case::perfmon_for_another_user("perf stat -p 1 with cap_perfmon, paranoid 2")]
+    #[case::no_process("perf stat as user, paranoid 1")]
+    #[case::only_perfmon_helps("perf stat -p 1 as user, paranoid 1")]
+    fn ptrace_access_needs_no_rule_where_it_is_not_asked(#[case] symptom: &str) {
+        let text = answer(symptom);
+        assert!(text.contains("self:perf_event") && !text.contains("file read"), "{text}");
     }
 }

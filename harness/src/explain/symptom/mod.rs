@@ -1,7 +1,14 @@
-//! Explains a symptom in words: "perf stat as user with cap_perfmon, paranoid 3".
+//! Explains symptoms in words, such as "perf stat as user with cap_perfmon, paranoid 3".
 
 mod answer;
+mod error;
+mod event;
+mod notes;
+mod options;
 mod phrases;
+mod remedies;
+mod summary;
 mod words;
 
-pub use words::{Symptom, SymptomError};
+pub use error::SymptomError;
+pub use words::Symptom;

@@ -1,6 +1,6 @@
-//! The words, phrases and events that a symptom may use without more ado.
+//! The words, phrases and events that a symptom may contain.
 
-/// Words that only join others.
+/// Words without a meaning of their own.
 pub(super) const JOINING: &[&str] = &[
     "a",
     "an",
@@ -50,7 +50,7 @@ pub(super) const JOINING: &[&str] = &[
     "capabilities",
 ];
 
-/// What perf and people write in several words, and the words that say the same here.
+/// Phrases that perf and its users write, and the words that replace them.
 pub(super) const PHRASES: &[(&str, &str)] = &[
     ("access to performance monitoring and observability operations is limited", "~limited"),
     ("consider adjusting /proc/sys/kernel/perf_event_paranoid setting to open", ""),
@@ -85,7 +85,7 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ("every capability", "root"),
 ];
 
-/// Events that ask no more than the cycles do.
+/// Events that need the same permissions as `cycles`.
 pub(super) const PLAIN: &[&str] = &[
     "cycles",
     "cpu-cycles",

@@ -1,77 +1,80 @@
-//! Reads the words of a symptom; one that is not understood is an error, for it could change the answer.
+//! Reads the words of a symptom. An unknown word is an error, because it could change the answer.
 
 use std::collections::BTreeSet;
 
 use perfsec_wire::Mode;
-use perfsec_wire::attr::{Access, Address, Event, Hardware};
+use perfsec_wire::attr::{Address, Event};
 
-use super::phrases::{JOINING, PHRASES, PLAIN};
+use super::error::SymptomError;
+use super::event::is_of;
+use super::options::is_number;
+use super::phrases::{JOINING, PHRASES};
 use crate::errno::Errno;
 use crate::grant::cap_number;
 use crate::printable::printable_line;
 
-/// A symptom, as far as it was understood.
+/// A symptom, as far as the words describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Symptom {
-    /// What of perf is run.
-    pub tool: Option<Tool>,
-    /// Every task of every CPU: `-a`.
+    /// The subcommand of perf.
+    pub tool: Option<PerfTool>,
+    /// Every task on every CPU: `-a`.
     pub system_wide: bool,
     /// A cgroup: `-G`, which is opened on every CPU.
     pub cgroup: bool,
     /// Another process: `-p`.
     pub other_process: bool,
-    /// That process is the user's own.
+    /// The other process belongs to the same user.
     pub own: bool,
-    /// A command is given, which the tool runs.
+    /// The tool runs a command.
     pub command: bool,
     /// Call chains: `-g`.
     pub callchains: bool,
-    /// Only the user's side: `:u`.
+    /// User space only: `:u`.
     pub user_side: bool,
-    /// Only the kernel's side: `:k`.
+    /// The kernel only: `:k`.
     pub kernel_side: bool,
-    /// Namespaces are recorded.
+    /// Records namespaces: `--namespaces`.
     pub namespaces: bool,
-    /// The event, when it is named and of a kind that matters.
+    /// The event, if the words name one.
     pub event: Option<Event>,
-    /// It is about mapping the buffer: `-m`.
+    /// Concerns mapping the buffer: `-m`.
     pub mmap: bool,
-    /// Run by root; none when it is not said.
+    /// True if root runs perf, `None` if the words do not say.
     pub root: Option<bool>,
-    /// In a container, whose root may be nobody outside.
+    /// In a container, whose root may be an ordinary user outside.
     pub container: bool,
-    /// The container has a user namespace of its own.
+    /// The container has its own user namespace.
     pub userns: bool,
-    /// Capabilities by number.
+    /// Capabilities that the process holds, by number.
     pub capabilities: BTreeSet<u32>,
-    /// Capabilities that are said not to be held.
+    /// Capabilities that the words exclude, by number.
     pub lacks: BTreeSet<u32>,
-    /// No capability is held.
+    /// The process holds no capability.
     pub no_capabilities: bool,
     /// `kernel.perf_event_paranoid`
     pub level: Option<i32>,
-    /// The distribution.
+    /// Whose kernel it is: `debian`, `upstream`, `vanilla` or `mainline`.
     pub distribution: Option<String>,
-    /// The domain.
+    /// The SELinux type of the process.
     pub domain: Option<String>,
-    /// The mode.
+    /// The SELinux mode.
     pub mode: Option<Mode>,
-    /// The error that was seen.
+    /// The errno of the call.
     pub errno: Option<Errno>,
-    /// perf said that access is limited, as it does for EACCES and EPERM.
+    /// perf printed that access is limited, as it does for EACCES and EPERM.
     pub limited: bool,
-    /// No AVC record was found.
+    /// There was no AVC record.
     pub silent: bool,
-    /// What was not understood, printable.
+    /// The words that were not understood, printable.
     unknown: Vec<String>,
-    /// The sides that the event's modifier names.
-    sides: Option<(bool, bool)>,
+    /// True for user space only and for the kernel only, by the event's modifiers.
+    pub(super) sides: Option<(bool, bool)>,
 }
 
-/// A part of perf.
+/// A subcommand of perf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
+pub enum PerfTool {
     /// `perf stat`
     Stat,
     /// `perf record`
@@ -84,40 +87,11 @@ pub enum Tool {
     Probe,
 }
 
-/// Why words are not explained.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SymptomError {
-    /// They say nothing about a symptom.
-    #[error(
-        "understand `{0}`: give an AVC record, a cell, `-` for a log on standard input, or a symptom such as \
-         `perf stat -a as user with cap_perfmon, paranoid 2`"
-    )]
-    Nothing(String),
-    /// Some of them are not understood, and could change the answer.
-    #[error(
-        "understand {words}, which could change the answer (understood: {understood}): write perf stat, record, \
-         top, trace or probe; -a, -C CPU, -G CGROUP, -p PID, -g, -m PAGES, -e EVENT; root, user, `with CAP` or \
-         `without CAP`; `paranoid N`; the domain; EACCES or EPERM; and leave out what does not matter"
-    )]
-    Unknown {
-        /// What is not.
-        words: String,
-        /// What is.
-        understood: String,
-    },
-    /// It is about another system call.
-    #[error(
-        "explain bpf(2) from words, which are about perf_event_open() only: give its AVC record, or a cell of \
-         `bpf/` (`perfsec run --list`); write `cap_bpf` for the capability"
-    )]
-    Bpf,
-}
-
-/// How much of a word that was not understood is shown.
+/// The number of characters to print of an unknown word.
 const SHOWN: usize = 40;
 
-impl Tool {
-    /// Its name.
+impl PerfTool {
+    /// The command, such as `perf stat`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -130,15 +104,12 @@ impl Tool {
     }
 }
 
-/// The modifiers of an event.
-const MODIFIERS: &str = "ukhpPSDGHWeIb";
-
 impl Symptom {
     /// Reads words in any order.
     ///
     /// # Errors
     ///
-    /// When none of them says anything, or one is not understood.
+    /// If no word describes a symptom, or one is unknown.
     pub fn read(text: &str) -> Result<Self, SymptomError> {
         let shown = || printable_line(&text.chars().take(4 * SHOWN).collect::<String>());
         let mut plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -166,17 +137,17 @@ impl Symptom {
             symptom.kernel_side |= kernel;
         }
         if symptom.user_side && symptom.kernel_side {
-            symptom.refuse("the kernel's side and the user's side only");
+            symptom.refuse("the kernel only and user space only at once");
         }
         let kernel =
             matches!(symptom.event, Some(Event::Breakpoint { address: Address::Kernel, .. }));
         if kernel && symptom.user_side {
-            symptom.refuse("a breakpoint in the kernel with the user's side only");
+            symptom.refuse("a breakpoint in the kernel with user space only");
         }
         if symptom.capabilities.iter().any(|held| symptom.lacks.contains(held))
             || symptom.no_capabilities && !symptom.capabilities.is_empty()
         {
-            symptom.refuse("a capability both held and not");
+            symptom.refuse("a capability both held and excluded");
         }
         let unknown = std::mem::take(&mut symptom.unknown);
         if symptom == Self::default() {
@@ -186,19 +157,20 @@ impl Symptom {
             return Ok(symptom);
         }
         let words: Vec<_> = unknown.iter().map(|word| format!("`{word}`")).collect();
-        let said = symptom.said();
-        let understood = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
+        let stated = symptom.stated();
+        let understood = if stated.is_empty() { "nothing".to_owned() } else { stated.join(", ") };
         Err(SymptomError::Unknown { words: words.join(", "), understood })
     }
 
-    fn refuse(&mut self, word: &str) {
+    /// Notes words that cannot be understood.
+    pub(super) fn refuse(&mut self, word: &str) {
         let word = printable_line(&word.chars().take(SHOWN).collect::<String>());
         if self.unknown.len() < 8 && !self.unknown.contains(&word) {
             self.unknown.push(word);
         }
     }
 
-    fn tool(&mut self, tool: Tool) {
+    fn tool(&mut self, tool: PerfTool) {
         match self.tool {
             Some(known) if known != tool => {
                 self.refuse(&format!("{} and {} at once", known.name(), tool.name()));
@@ -214,7 +186,7 @@ impl Symptom {
         }
     }
 
-    /// Takes in a word and perhaps those after it; says how many.
+    /// Reads a word and perhaps some of the next ones. Returns the number of words taken.
     fn word(&mut self, word: &str, after: &[&str]) -> usize {
         if word.starts_with('-') && !matches!(word, "-1" | "-13") {
             return self.option(word, after);
@@ -222,11 +194,11 @@ impl Symptom {
         let lower = word.trim_end_matches(['.', ':', '?', '!']).to_lowercase();
         let next = after.first().copied().unwrap_or_default();
         match lower.as_str() {
-            "stat" => self.tool(Tool::Stat),
-            "record" => self.tool(Tool::Record),
-            "top" => self.tool(Tool::Top),
-            "trace" => self.tool(Tool::Trace),
-            "probe" => self.tool(Tool::Probe),
+            "stat" => self.tool(PerfTool::Stat),
+            "record" => self.tool(PerfTool::Record),
+            "top" => self.tool(PerfTool::Top),
+            "trace" => self.tool(PerfTool::Trace),
+            "probe" => self.tool(PerfTool::Probe),
             "perf" => {
                 let follows = next.chars().next().is_some_and(char::is_alphabetic);
                 let known = ["stat", "record", "top", "trace", "probe"].contains(&next);
@@ -266,7 +238,7 @@ impl Symptom {
                 self.distribution = Some(lower);
             }
             "eacces" | "-13" => self.errno(Errno::EACCES),
-            // As strace shows it, before the name.
+            // In strace's output, before the errno's name.
             "-1" if next.parse::<Errno>().is_ok() => {}
             "eperm" | "-1" => self.errno(Errno::EPERM),
             "paranoid" | "perf_event_paranoid" | "kernel.perf_event_paranoid" | "level" => {
@@ -292,77 +264,7 @@ impl Symptom {
         self.mode = Some(mode);
     }
 
-    /// Options, as perf writes them: `-C` is another than `-c`.
-    fn option(&mut self, word: &str, after: &[&str]) -> usize {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (word, None),
-        };
-        let next = after.first().copied().unwrap_or_default();
-        let samples = matches!(self.tool, Some(Tool::Record | Tool::Top));
-        let stat = self.tool == Some(Tool::Stat);
-        // A value of its own, unless it stands after `=`.
-        let numbers = || match value {
-            Some(_) => 0,
-            None => after.iter().take_while(|word| is_number(word)).count(),
-        };
-        match name {
-            "-a" | "--all-cpus" => self.system_wide = true,
-            "-C" | "--cpu" => {
-                self.system_wide = true;
-                return 1 + numbers();
-            }
-            "-p" | "--pid" | "-t" | "--tid" => {
-                self.other_process = true;
-                let named = value.is_none() && matches!(next, "PID" | "TID" | "pid" | "tid");
-                return 1 + numbers().max(usize::from(named));
-            }
-            "-G" | "--cgroup" => {
-                self.cgroup = true;
-                return 1 + usize::from(value.is_none() && !next.is_empty());
-            }
-            "-g" => self.callchains = true,
-            "--call-graph" => {
-                let how = value.unwrap_or(next);
-                self.callchains = true;
-                if how == "lbr" {
-                    self.refuse("--call-graph lbr");
-                }
-                return 1 + usize::from(value.is_none() && matches!(how, "fp" | "dwarf" | "lbr"));
-            }
-            "-e" | "--event" => {
-                let (event, taken) = match value {
-                    Some(event) => (event, 0),
-                    None => (next, 1),
-                };
-                if !self.event(event) {
-                    self.refuse(&format!("{name} {event}"));
-                }
-                return 1 + taken;
-            }
-            "-m" | "--mmap-pages" => {
-                self.mmap = true;
-                return 1 + numbers();
-            }
-            "--all-user" => self.user_side = true,
-            "--all-kernel" => self.kernel_side = true,
-            "--namespaces" => self.namespaces = true,
-            "-F" | "--freq" | "-c" | "--count" if samples => {
-                return 1 + numbers().max(usize::from(value.is_none() && next == "max"));
-            }
-            "-A" | "--no-aggr" | "-d" | "--detailed" if stat => {}
-            "-I" | "-r" if stat => return 1 + numbers(),
-            "-v" | "-q" | "--verbose" | "--quiet" => {}
-            "--" => {
-                self.command = true;
-                return 2;
-            }
-            _ => self.refuse(word),
-        }
-        1
-    }
-
-    /// What is said not to be so.
+    /// Reads what follows a negation. Returns the number of words taken.
     fn negated(&mut self, word: &str, after: &[&str]) -> usize {
         let mut taken = 0;
         let mut any = false;
@@ -396,7 +298,8 @@ impl Symptom {
         taken
     }
 
-    /// A level after its name: `2`, `= 2`, `is 2`, `level 2`.
+    /// Reads a level after its name: `2`, `= 2`, `is 2`, `level 2`. Returns the number of words
+    /// taken.
     fn level(&mut self, name: &str, after: &[&str]) -> usize {
         for (number, word) in after.iter().take(4).enumerate() {
             let text = word.trim_start_matches('=').trim_end_matches(['.', ':']);
@@ -409,7 +312,7 @@ impl Symptom {
             }
         }
         let next = after.first().copied().unwrap_or_default();
-        self.refuse(&format!("{name} {next}, no number"));
+        self.refuse(&format!("{name} {next}, not a number"));
         1
     }
 
@@ -439,101 +342,22 @@ impl Symptom {
             self.refuse(word);
         }
     }
-
-    /// An event as perf names it; false when it is none.
-    fn event(&mut self, word: &str) -> bool {
-        let (event, modifiers) = if let Some(rest) = word.strip_prefix("mem:0x") {
-            let mut parts = rest.split(':');
-            let address = parts.next().unwrap_or_default();
-            let digits = address.split('/').next().unwrap_or_default().trim_end_matches(['…', '.']);
-            let kernel = digits.to_lowercase().starts_with("ffff");
-            if !kernel && u64::from_str_radix(digits, 16).is_err() {
-                return false;
-            }
-            let rest: Vec<_> = parts.collect();
-            let modifiers = match rest.as_slice() {
-                [] => "",
-                [access] if is_of(access, "rwx") => "",
-                [access, modifiers] if is_of(access, "rwx") => modifiers,
-                [modifiers] => modifiers,
-                _ => return false,
-            };
-            let address = if kernel { Address::Kernel } else { Address::Own };
-            (Some(Event::Breakpoint { access: vec![Access::R, Access::W], address }), modifiers)
-        } else {
-            let (name, modifiers) = word.rsplit_once(':').unwrap_or((word, ""));
-            let lower = name.to_lowercase();
-            let cache = ["l1-", "llc-", "dtlb-", "itlb-"].iter().any(|key| lower.starts_with(key));
-            match lower.as_str() {
-                _ if PLAIN.contains(&lower.as_str()) || cache => (None, modifiers),
-                "uprobe" | "uprobes" => (Some(Event::Uprobe), modifiers),
-                "kprobe" | "kprobes" => (Some(Event::Kprobe(String::new())), modifiers),
-                _ => {
-                    let (point, modifiers) = match name.contains(':') {
-                        true if is_of(modifiers, MODIFIERS) => (name, modifiers),
-                        _ => (word, ""),
-                    };
-                    let Some((category, name)) = tracepoint(point) else { return false };
-                    let (category, name) = (category.to_owned(), name.to_owned());
-                    (Some(Event::Tracepoint { category, name }), modifiers)
-                }
-            }
-        };
-        if !modifiers.is_empty() && !is_of(modifiers, MODIFIERS) {
-            return false;
-        }
-        // Whoever names a side leaves out the others.
-        let kernel = modifiers.contains('k');
-        let sides = (modifiers.contains(['u', 'h']) && !kernel, kernel && !modifiers.contains('u'));
-        let event = event.unwrap_or(Event::Hardware(Hardware::CpuCycles));
-        let differs = self.event.as_ref().is_some_and(|known| *known != event)
-            || self.sides.is_some_and(|known| known != sides);
-        if differs {
-            self.refuse(&format!("{word} beside another event"));
-        }
-        (self.event, self.sides) = (Some(event), Some(sides));
-        true
-    }
 }
 
-/// Whether a word has no other letters than these, and one at least.
-fn is_of(word: &str, letters: &str) -> bool {
-    !word.is_empty() && word.chars().all(|letter| letters.contains(letter))
-}
-
-/// `1`, `0-3`, `128K`
-fn is_number(word: &str) -> bool {
-    word.starts_with(|letter: char| letter.is_ascii_digit())
-        && word
-            .trim_end_matches(['K', 'M', 'G', 'k', 's'])
-            .chars()
-            .all(|letter| letter.is_ascii_digit() || ".-".contains(letter))
-}
-
-/// `cap_perfmon`, `perfmon+sys_admin`, `cap_perfmon=ep`: those that are effective.
+/// Reads effective capabilities: `cap_perfmon`, `perfmon+sys_admin`, `cap_perfmon=ep`.
 fn capabilities(lower: &str) -> Option<Vec<u32>> {
     let (flags, names): (Vec<_>, Vec<_>) = lower
         .split(['+', '='])
         .filter(|name| !name.is_empty())
         .partition(|name| is_of(name, "eip"));
-    // Permitted or inheritable alone is not held yet.
+    // A capability that is only permitted or inheritable is not effective.
     if names.is_empty() || flags.iter().any(|flags| !flags.contains('e')) {
         return None;
     }
     names.iter().map(|name| cap_number(name.strip_prefix("cap_").unwrap_or(name)).ok()).collect()
 }
 
-/// `sched:sched_switch`
-fn tracepoint(word: &str) -> Option<(&str, &str)> {
-    let (category, name) = word.split_once(':')?;
-    let is_name = |text: &str| {
-        text.len() > 1
-            && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_*-".contains(letter))
-    };
-    (is_name(category) && is_name(name) && !is_of(name, MODIFIERS)).then_some((category, name))
-}
-
-/// `user_t`, or the type in `user_u:user_r:user_t:s0`.
+/// Reads a type: `user_t`, or that in `user_u:user_r:user_t:s0`.
 fn domain(word: &str) -> Option<&str> {
     let kind = word.split(':').nth(2).unwrap_or(word);
     (kind.ends_with("_t") && kind.len() > 2 && crate::audit::is_name(kind)).then_some(kind)
@@ -541,6 +365,7 @@ fn domain(word: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use perfsec_wire::attr::Hardware;
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -551,22 +376,86 @@ mod tests {
     }
 
     #[rstest]
-    #[case("perf stat as user with cap_perfmon, paranoid 3", Symptom { tool: Some(Tool::Stat), root: Some(false), level: Some(3), ..caps(&[38]) })]
-    #[case("perf stat -a", Symptom { tool: Some(Tool::Stat), system_wide: true, ..Symptom::default() })]
-    #[case("EACCES from perf record -g -p 1234", Symptom { tool: Some(Tool::Record), callchains: true, other_process: true, errno: Some(Errno::EACCES), ..Symptom::default() })]
-    #[case("CAP_SYS_ADMIN+ep perf top", Symptom { tool: Some(Tool::Top), ..caps(&[21]) })]
+    #[case(
+        "perf stat as user with cap_perfmon, paranoid 3",
+        Symptom {
+            tool: Some(PerfTool::Stat), root: Some(false), level: Some(3), ..caps(&[38])
+        }
+    )]
+    #[case(
+        "perf stat -a",
+        Symptom { tool: Some(PerfTool::Stat), system_wide: true, ..Symptom::default() }
+    )]
+    #[case(
+        "EACCES from perf record -g -p 1234",
+        Symptom {
+            tool: Some(PerfTool::Record),
+            callchains: true,
+            other_process: true,
+            errno: Some(Errno::EACCES),
+            ..Symptom::default()
+        }
+    )]
+    #[case("CAP_SYS_ADMIN+ep perf top", Symptom { tool: Some(PerfTool::Top), ..caps(&[21]) })]
     #[case("perfmon+sys_admin", caps(&[38, 21]))]
     #[case("cap_sys_ptrace,cap_syslog,cap_perfmon=ep", caps(&[19, 34, 38]))]
     #[case("cap_bpf and cap_sys_ptrace+eip", caps(&[39, 19]))]
-    #[case("perf_event_open() = -1 EACCES (Permission denied)", Symptom { errno: Some(Errno::EACCES), ..Symptom::default() })]
-    #[case("Permission error mapping pages. Consider increasing /proc/sys/kernel/perf_event_mlock_kb, or try again with a smaller value of -m/--mmap_pages. (current value: 128,0)", Symptom { mmap: true, errno: Some(Errno::EPERM), ..Symptom::default() })]
-    #[case("Access to performance monitoring and observability operations is limited.\nConsider adjusting /proc/sys/kernel/perf_event_paranoid setting to open\naccess to performance monitoring and observability operations for processes\nwithout CAP_PERFMON, CAP_SYS_PTRACE or CAP_SYS_ADMIN Linux capability.\nperf_event_paranoid setting is 2:\n  -1: Allow use of (almost) all events by all users", Symptom { limited: true, level: Some(2), ..Symptom::default() })]
+    #[case(
+        "perf_event_open() = -1 EACCES (Permission denied)",
+        Symptom { errno: Some(Errno::EACCES), ..Symptom::default() }
+    )]
+    #[case(
+        "Permission error mapping pages. Consider increasing \
+         /proc/sys/kernel/perf_event_mlock_kb, or try again with a smaller value of \
+         -m/--mmap_pages. (current value: 128,0)",
+        Symptom { mmap: true, errno: Some(Errno::EPERM), ..Symptom::default() }
+    )]
+    #[case(
+        "Access to performance monitoring and observability operations is limited.\n\
+         Consider adjusting /proc/sys/kernel/perf_event_paranoid setting to open\n\
+         access to performance monitoring and observability operations for processes\n\
+         without CAP_PERFMON, CAP_SYS_PTRACE or CAP_SYS_ADMIN Linux capability.\n\
+         perf_event_paranoid setting is 2:\n\
+         \x20 -1: Allow use of (almost) all events by all users",
+        Symptom { limited: true, level: Some(2), ..Symptom::default() }
+    )]
     #[case("perf_event_paranoid is -1", Symptom { level: Some(-1), ..Symptom::default() })]
-    #[case("kernel.perf_event_paranoid = 2, root", Symptom { level: Some(2), root: Some(true), ..Symptom::default() })]
-    #[case("paranoid=0 on debian", Symptom { level: Some(0), distribution: Some("debian".to_owned()), ..Symptom::default() })]
-    #[case("perf record -e sched:sched_switch in user_t, enforcing", Symptom { tool: Some(Tool::Record), event: Some(Event::Tracepoint { category: "sched".to_owned(), name: "sched_switch".to_owned() }), sides: Some((false, false)), domain: Some("user_t".to_owned()), mode: Some(Mode::Enforcing), ..Symptom::default() })]
-    #[case("perf stat -e cycles:u under staff_u:staff_r:staff_t:s0", Symptom { tool: Some(Tool::Stat), user_side: true, event: Some(Event::Hardware(Hardware::CpuCycles)), sides: Some((true, false)), domain: Some("staff_t".to_owned()), ..Symptom::default() })]
-    #[case("as root in a container", Symptom { root: Some(true), container: true, ..Symptom::default() })]
+    #[case(
+        "kernel.perf_event_paranoid = 2, root",
+        Symptom { level: Some(2), root: Some(true), ..Symptom::default() }
+    )]
+    #[case(
+        "paranoid=0 on debian",
+        Symptom { level: Some(0), distribution: Some("debian".to_owned()), ..Symptom::default() }
+    )]
+    #[case(
+        "perf record -e sched:sched_switch in user_t, enforcing",
+        Symptom {
+            tool: Some(PerfTool::Record),
+            event: Some(Event::Tracepoint {
+                category: "sched".to_owned(), name: "sched_switch".to_owned()
+            }),
+            sides: Some((false, false)),
+            domain: Some("user_t".to_owned()),
+            mode: Some(Mode::Enforcing),
+            ..Symptom::default()
+        }
+    )]
+    #[case(
+        "perf stat -e cycles:u under staff_u:staff_r:staff_t:s0",
+        Symptom {
+            tool: Some(PerfTool::Stat),
+            user_side: true,
+            event: Some(Event::Hardware(Hardware::CpuCycles)),
+            sides: Some((true, false)),
+            domain: Some("staff_t".to_owned()),
+            ..Symptom::default()
+        }
+    )]
+    #[case(
+        "as root in a container",
+        Symptom { root: Some(true), container: true, ..Symptom::default() }
+    )]
     fn words_are_understood_in_any_order(#[case] text: &str, #[case] symptom: Symptom) {
         assert_eq!(Symptom::read(text), Ok(symptom));
     }
@@ -576,7 +465,7 @@ mod tests {
     #[case("hello world")]
     #[case("the perf of it")]
     #[case("\u{1b}[2J")]
-    fn words_that_say_nothing_are_refused(#[case] text: &str) {
+    fn words_without_a_symptom_are_refused(#[case] text: &str) {
         let error = Symptom::read(text).unwrap_err().to_string();
         assert!(!error.contains('\u{1b}'), "{error}");
     }
@@ -588,14 +477,14 @@ mod tests {
     #[case("perf record -b as user", "`-b`")]
     #[case("perf record -e nosuch as user", "`-e nosuch`")]
     #[case("perf stat -c 0 -Z", "`-Z`")]
-    #[case("perf stat, paranoid high", "`paranoid high, no number`")]
+    #[case("perf stat, paranoid high", "`paranoid high, not a number`")]
     #[case("perf stat paranoid=x", "`paranoid=x`")]
     #[case("perf stat with cap_perfmon=p", "`cap_perfmon=p`")]
     #[case("perf stat not enforcing", "`not enforcing`")]
     #[case("perf stat -e cycles:u,instructions", "`instructions beside another event`")]
     #[case("bpftrace as user", "bpf(2)")]
     #[case("bpf() with cap_perfmon", "bpf(2)")]
-    fn what_could_change_the_answer_is_refused(#[case] text: &str, #[case] words: &str) {
+    fn words_that_could_change_the_answer_are_refused(#[case] text: &str, #[case] words: &str) {
         let error = Symptom::read(text).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }

@@ -1,0 +1,208 @@
+//! The least privilege that lifts a refusal, and the SELinux rules for it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
+
+use super::answer::{DEFAULT_LEVEL, Privileges, capability_name};
+use super::words::Symptom;
+use crate::case::Circumstances;
+use crate::explain::text::paragraph;
+use crate::explain::walk::{EventWalk, WalkQuestion};
+use crate::grant::cap_name;
+use crate::kernel::KernelVersion;
+
+/// A way to get the access.
+pub(super) struct Remedy {
+    pub(super) text: String,
+    /// The capability that it gives to perf.
+    capability: Option<u32>,
+}
+
+/// The SELinux rules for the checks of a kernel, beside those for class perf_event.
+pub(super) struct CheckRules {
+    /// Capabilities, and true if the process lacks the capability and the answer advises it.
+    capabilities: BTreeSet<(u32, bool)>,
+    ptrace: Option<PtraceRule>,
+}
+
+/// When the domain needs `file { read }` on the monitored process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PtraceRule {
+    /// In any case.
+    Always,
+    /// If the user follows the advice to lower the level, rather than to add CAP_PERFMON.
+    WithoutPerfmon,
+}
+
+impl CheckRules {
+    fn has(&self, capability: u32) -> bool {
+        self.capabilities.iter().any(|(known, _)| *known == capability)
+    }
+}
+
+impl Symptom {
+    /// The least privileges that would allow it: a capability, or a level that needs none.
+    pub(super) fn remedies(&self, kernel: &Circumstances<'_>, level: i32) -> Vec<Remedy> {
+        let lower = |holder: &Privileges| self.highest(holder, kernel, level);
+        let nobody = Privileges::with(&[]);
+        let on_host = if self.container { " on the host" } else { "" };
+        let sysctl = |level: i32| format!("`sysctl kernel.perf_event_paranoid={level}`{on_host}");
+        let given = |capability: u32| {
+            let name = cap_name(capability);
+            let setcap = format!("`setcap cap_{name}=ep $(command -v perf)`");
+            match (self.container, self.root == Some(true)) {
+                (true, true) => {
+                    format!("{} (`--cap-add {}`)", capability_name(capability), name.to_uppercase())
+                }
+                (true, false) => format!(
+                    "{} (`--cap-add {}`, and in the container {setcap} for a user other than root)",
+                    capability_name(capability),
+                    name.to_uppercase()
+                ),
+                (false, true) => format!("{} in root's effective set", capability_name(capability)),
+                (false, false) => format!("{} ({setcap})", capability_name(capability)),
+            }
+        };
+        let capability = [PERFMON, SYS_ADMIN]
+            .into_iter()
+            .find(|capability| {
+                self.refusal(&Privileges::with(&[*capability]), kernel, level).is_none()
+            })
+            .filter(|_| !self.userns);
+        let mut remedies = Vec::new();
+        let mut add =
+            |text: String, capability: Option<u32>| remedies.push(Remedy { text, capability });
+        if capability == Some(PERFMON) {
+            add(given(PERFMON), Some(PERFMON));
+        }
+        if let Some(highest) =
+            lower(&Privileges::with(&[PERFMON])).filter(|_| capability == Some(SYS_ADMIN))
+            && Some(highest) != lower(&nobody)
+        {
+            add(format!("{} and {}", sysctl(highest), given(PERFMON)), Some(PERFMON));
+        }
+        if let Some(lower) = lower(&nobody) {
+            add(format!("no capability, with {} for all users", sysctl(lower)), None);
+        }
+        if capability == Some(SYS_ADMIN) {
+            let text = match self.container {
+                true => given(SYS_ADMIN),
+                false => capability_name(SYS_ADMIN),
+            };
+            add(format!("{text}, which is far more than perf needs"), Some(SYS_ADMIN));
+        }
+        if remedies.is_empty() {
+            let text = "run perf outside the container".to_owned();
+            remedies.push(Remedy { text, capability: None });
+        }
+        remedies
+    }
+
+    /// The highest level below this one at which no check refuses the holder.
+    fn highest(&self, holder: &Privileges, kernel: &Circumstances<'_>, level: i32) -> Option<i32> {
+        (-1..level).rev().find(|lower| self.refusal(holder, kernel, *lower).is_none())
+    }
+
+    /// The rules for the capabilities that the process holds and uses, or else for those that the
+    /// answer advises; and for ptrace access.
+    pub(super) fn check_rules(&self, kernel: &Circumstances<'_>, level: i32) -> CheckRules {
+        let refused = self.refusal(&self.holder(), kernel, level).is_some();
+        let nobody = Privileges::with(&[]);
+        let ptrace = match refused {
+            false => self.asks_ptrace(&self.holder()).then_some(PtraceRule::Always),
+            true if self.highest(&nobody, kernel, level).is_none() => None,
+            true => self.asks_ptrace(&nobody).then_some(PtraceRule::WithoutPerfmon),
+        };
+        let capabilities = match refused {
+            false => self.used_capabilities(kernel, level),
+            true => {
+                let remedies = self.remedies(kernel, level).into_iter();
+                remedies.filter_map(|remedy| Some((remedy.capability?, true))).collect()
+            }
+        };
+        CheckRules { capabilities, ptrace }
+    }
+
+    /// True if the kernel asks SELinux about ptrace access to the monitored process, which it does
+    /// even if that belongs to the same user (`__ptrace_may_access()`), but not after CAP_PERFMON.
+    fn asks_ptrace(&self, holder: &Privileges) -> bool {
+        let other_task = self.other_process && !self.whole_system();
+        other_task && !holder.has(PERFMON) && !holder.has(SYS_ADMIN)
+    }
+
+    /// The capabilities that the process holds and the kernel asks for; none of them is advised.
+    fn used_capabilities(&self, kernel: &Circumstances<'_>, level: i32) -> BTreeSet<(u32, bool)> {
+        let call = self.call();
+        let checks = EventWalk { call: &call, level, kernel: *kernel }.checks();
+        let holder = self.holder();
+        let mut used = BTreeSet::new();
+        let mut watched = false;
+        for check in checks {
+            let capability = match check.question {
+                WalkQuestion::Perfmon => {
+                    [PERFMON, SYS_ADMIN].into_iter().find(|cap| holder.has(*cap))
+                }
+                WalkQuestion::Capability(number) => Some(number).filter(|cap| holder.has(*cap)),
+                WalkQuestion::Ptrace if self.other_process && !self.own && !watched => {
+                    Some(SYS_PTRACE)
+                }
+                _ => None,
+            };
+            watched |= check.question == WalkQuestion::Perfmon && capability.is_some();
+            used.extend(capability.map(|capability| (capability, false)));
+        }
+        used
+    }
+
+    /// Prints the rules that the domain needs. `rules` are those of Debian and upstream, or of one.
+    pub(super) fn selinux(&self, out: &mut String, version: KernelVersion, rules: &[CheckRules]) {
+        let call = self.call();
+        // Hooks do not depend on the level.
+        let kernel = Circumstances { version, distribution: None, config: None };
+        let checks = EventWalk { call: &call, level: DEFAULT_LEVEL, kernel }.checks();
+        let hooks = checks.iter().filter_map(|check| match check.question {
+            WalkQuestion::Hook(name) => Some(name),
+            _ => None,
+        });
+        // perf enables its events and reads them or their buffer.
+        let needed: BTreeSet<_> = hooks.chain(["read", "write"]).collect();
+        let needed: Vec<_> = needed.into_iter().collect();
+        let domain = self.domain.as_deref().unwrap_or("DOMAIN");
+        let mode = match self.mode {
+            Some(perfsec_wire::Mode::Permissive) => {
+                "SELinux is permissive and refuses nothing. In enforcing mode the domain needs:"
+            }
+            _ => "Where SELinux is enforcing, the domain also needs:",
+        };
+        paragraph(out, 0, mode);
+        let _ = writeln!(out, "  allow {domain} self:perf_event {{ {} }};", needed.join(" "));
+        let mut all: Vec<_> = rules.iter().flat_map(|rules| &rules.capabilities).copied().collect();
+        all.sort_by_key(|(capability, advised)| (std::cmp::Reverse(*capability), *advised));
+        all.dedup_by_key(|(capability, _)| *capability);
+        for (capability, advised) in all {
+            let class = if capability < 32 { "capability" } else { "capability2" };
+            let has = |rules: &CheckRules| rules.has(capability);
+            let when = match (advised, rules) {
+                (true, _) => format!(" # if given {}", capability_name(capability)),
+                (false, [debian, upstream]) if has(debian) && !has(upstream) => {
+                    " # on Debian kernels".to_owned()
+                }
+                (false, [debian, upstream]) if has(upstream) && !has(debian) => {
+                    " # on upstream kernels".to_owned()
+                }
+                (false, _) => String::new(),
+            };
+            let name = cap_name(capability);
+            let _ = writeln!(out, "  allow {domain} self:{class} {name};{when}");
+        }
+        let ptrace: Vec<_> = rules.iter().filter_map(|rules| rules.ptrace).collect();
+        let when = match ptrace.as_slice() {
+            [] => return,
+            some if some.contains(&PtraceRule::Always) => "",
+            _ => " # without CAP_PERFMON",
+        };
+        let _ = writeln!(out, "  allow {domain} DOMAIN_OF_THE_PROCESS:file read;{when}");
+    }
+}
