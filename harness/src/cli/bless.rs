@@ -28,7 +28,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     if cells.is_empty() {
         return Err(Failure { exit: Exit::NothingRan, error: "the filters select no cell".into() });
     }
-    if !args.dirty {
+    if !args.overwrite {
         refuse_dirty(&cells)?;
     }
     let mut session = Session::open(&args.machine)?;
@@ -94,7 +94,7 @@ fn refuse_dirty(cells: &[PlannedCell]) -> Result<(), Failure> {
     let changed = String::from_utf8_lossy(&output.stdout);
     if output.status.success() && !changed.trim().is_empty() {
         return Err(Failure::input(format!(
-            "these case files have uncommitted changes; commit them, or add --dirty:\n{}",
+            "these case files have uncommitted changes; commit them, or add --overwrite:\n{}",
             changed.trim_end()
         )));
     }

@@ -6,6 +6,7 @@ mod baseline;
 mod bisect;
 mod bisect_step;
 mod bless;
+mod codes;
 mod compare;
 mod coverage;
 mod destination;
@@ -37,6 +38,7 @@ use clap::Parser;
 
 pub use args::Cli;
 use args::Command;
+pub use codes::{EXIT_CODES, ExitCodes};
 pub use exit::{Exit, Failure};
 
 /// Runs the program.

@@ -31,11 +31,11 @@ pub enum Format {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Options {
     /// Who submits, in a report for KCIDB: the name under which it knows a CI system.
-    #[arg(long, value_name = "NAME", default_value_t)]
+    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Report")]
     pub origin: Origin,
     /// Who writes a mail, `NAME <ADDRESS>`, and in a text vouches for a run that passed
     /// [default: git's user.name and user.email].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Report")]
     pub from: Option<Mailbox>,
 }
 
