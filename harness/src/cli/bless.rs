@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::args::BlessArgs;
 use super::session::Session;
-use super::{Exit, Failure};
+use super::{Exit, Failure, unmatched};
 use crate::bless::rewrite;
 use crate::case::{Case, Coordinates, Library};
 use crate::judge::Verdict;
@@ -26,7 +26,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     let library = Library::directory_to_bless(&args.cases)?;
     let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
     if cells.is_empty() {
-        return Err(Failure { exit: Exit::NothingRan, error: "the filters select no cell".into() });
+        return Err(unmatched::no_cell(&args.filter.filter(), &library));
     }
     if !args.overwrite {
         refuse_dirty(&cells)?;

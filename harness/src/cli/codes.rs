@@ -6,7 +6,7 @@ use textwrap::{Options, WordSplitter};
 use super::Exit;
 
 /// Longest line of a table in `--help`.
-const WIDTH: usize = 92;
+const WIDTH: usize = 77;
 
 /// The exit codes of one command.
 #[derive(Clone, Copy, Debug)]
@@ -420,6 +420,24 @@ mod tests {
             let numbers: Vec<_> = codes.rows.iter().map(|(exit, _)| exit.code()).collect();
             assert!(numbers.is_sorted_by(|a, b| a < b), "{}: {numbers:?}", codes.command);
         }
+    }
+
+    /// The page of the documentation, with the tables as they are here.
+    #[test]
+    fn the_page_on_exit_codes_has_these_tables() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/exit-codes.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let at = page.find("\n## ").unwrap_or(page.len());
+        let mut wanted = page[..at].to_owned();
+        for codes in EXIT_CODES {
+            let table: String = codes.table().lines().map(|line| format!("  {line}\n")).collect();
+            wanted += &format!("\n## perfsec {}\n\n{table}", codes.command);
+        }
+        if std::env::var_os("PERFSEC_BLESS").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+            return;
+        }
+        assert!(page == wanted, "PERFSEC_BLESS=1 writes docs/exit-codes.md anew");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     if let Some(command) = host.missing_command(&needs, root) {
         anstream::println!("to install what is missing, type:\n  {command}");
     }
-    // A shell and benchmarks are luxuries; kernels can be files.
+    // Runs need neither a shell nor benchmarks, and kernels can be files.
     let blocked = host.lacking(&[Need::Run]).next().is_some();
     let asked = args.install && host.lacking(&needs).next().is_some();
     Ok(if blocked || asked { Exit::Host } else { Exit::Success })
@@ -33,7 +33,7 @@ fn line(finding: &Finding) -> String {
     let what = format!("{}, which {}", tool.name, tool.why);
     let missing = match tool.weight {
         Weight::Needed => "MISSING",
-        Weight::Useful => "not there, useful",
+        Weight::Useful => "missing, useful",
     };
     match &finding.state {
         State::Found { path, version } => {

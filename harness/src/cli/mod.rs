@@ -1,4 +1,4 @@
-//! The command line: reads options, starts what they ask for, and turns the outcome into an exit code.
+//! The command line: reads options, calls the engine, prints, and chooses the exit code.
 
 mod allow;
 mod args;
@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod generate;
+mod help;
 mod kernel;
 mod known;
 mod lanes;
@@ -30,6 +31,7 @@ mod shell;
 mod show;
 mod signals;
 mod steps;
+mod unmatched;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -50,7 +52,7 @@ pub fn main() -> ExitCode {
             let _ = error.print();
             return match error.exit_code() {
                 0 => Exit::Success,
-                // What `git bisect run` would take for a bad commit.
+                // `git bisect run` would take 2 for a bad commit.
                 _ if bisect_step::is_meant(std::env::args_os()) => Exit::Stop,
                 _ => Exit::Input,
             }
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(&directory),
+        Command::Help(args) => help::help(&args),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -88,7 +91,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes to standard output. A reader that has heard enough (`| head`) is no error.
+/// Writes to standard output. A reader that stops early (`| head`) is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -58,7 +58,7 @@ pub struct BisectArgs {
 /// Subcommands of `bisect`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BisectCommand {
-    /// Judge the tree as it is, for your own `git bisect run perfsec bisect step CELL`.
+    /// Judge the checked-out tree, for your own `git bisect run perfsec bisect step CELL`.
     Step(StepArgs),
 }
 

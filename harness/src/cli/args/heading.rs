@@ -1,17 +1,17 @@
 //! The headings of `--help`. Every option names its own: `next_help_heading` of a flattened struct
 //! would also apply to the options that follow it.
 
-/// Which cells run, from which cases, how often and in which order.
+/// Options that select cells and cases, their number and order.
 pub(super) const CELLS: &str = "Cells";
-/// What a cell is judged by, besides its case.
+/// Options that change verdicts.
 pub(super) const VERDICTS: &str = "Verdicts";
-/// Which kernels, and the trees and packages that they come from.
+/// Options that name kernels, trees and packages.
 pub(super) const KERNELS: &str = "Kernels";
-/// How a kernel is booted.
+/// Options of a boot.
 pub(super) const BOOTING: &str = "Booting";
-/// How a kernel is built.
+/// Options of a build.
 pub(super) const BUILDING: &str = "Building";
-/// What is written about a run, and where.
+/// Options of reports and their files.
 pub(super) const REPORT: &str = "Report";
-/// The message to a mailing list.
+/// Options of a message to a mailing list.
 pub(super) const MAIL: &str = "Mail";

@@ -70,7 +70,7 @@ pub struct DoctorArgs {
     pub purposes: Vec<Purpose>,
 }
 
-/// What a host is used for.
+/// A use of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Purpose {
     /// Booting kernels.

@@ -14,7 +14,7 @@ use crate::kbuild::{Recipe, Variable};
 use crate::kernel;
 use crate::obtain::{self, KernelSpec};
 
-/// Which kernels, and how they are obtained and booted.
+/// Options on kernels that are obtained and booted.
 #[derive(Clone, Debug, Args)]
 pub struct MachineArgs {
     /// A kernel: a file (bzImage, vmlinuz, vmlinux, .deb), `debian:SUITE`, `debian:VERSION`, or
@@ -22,15 +22,15 @@ pub struct MachineArgs {
     /// stock kernel of this host's suite].
     #[arg(long, value_name = "KERNEL", help_heading = KERNELS)]
     pub kernel: Vec<KernelSpec>,
-    /// How the kernels are obtained.
+    /// Options for obtaining them.
     #[command(flatten)]
     pub obtain: ObtainArgs,
-    /// How they are built and booted.
+    /// Options for building and booting them.
     #[command(flatten)]
     pub boot: BootArgs,
 }
 
-/// How kernels and their sources are obtained.
+/// Options for obtaining kernels and their sources.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ObtainArgs {
     /// Build a git tree with its uncommitted changes: those of tracked files, and added files.
@@ -42,9 +42,13 @@ pub struct ObtainArgs {
     pub refresh: bool,
 }
 
-/// How kernels are built and booted, wherever they come from.
+/// Options for building and booting kernels.
 #[derive(Clone, Debug, Args)]
 pub struct BootArgs {
+    /// Show no progress; of a run, print only what failed and the last line. Errors and warnings
+    /// are still printed.
+    #[arg(short, long)]
+    pub quiet: bool,
     /// The distribution whose patches the kernels carry, if their banner does not say: `debian`.
     #[arg(long, value_name = "NAME", help_heading = KERNELS)]
     pub distribution: Option<String>,
@@ -77,12 +81,12 @@ pub struct BootArgs {
     /// Give up on a boot after this long without any output.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, help_heading = BOOTING)]
     pub boot_limit: u64,
-    /// How trees are built.
+    /// Options for building them.
     #[command(flatten)]
     pub build: BuildArgs,
 }
 
-/// How kernels are built.
+/// Options of a build.
 #[derive(Clone, Debug, Default, Args)]
 pub struct BuildArgs {
     /// Merge a fragment of kernel configuration, by name (`debug`) or file, after those that
@@ -137,7 +141,7 @@ impl ObtainArgs {
 }
 
 impl BootArgs {
-    /// How long a guest may stay silent.
+    /// The limits on a guest's silence.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() }

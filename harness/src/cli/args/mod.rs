@@ -14,7 +14,7 @@ mod suite;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::codes::ExitCodes;
 
@@ -38,7 +38,8 @@ pub(super) use suite::{BlessArgs, CoverageArgs, SelfcheckArgs, ShowArgs, StepsAr
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = ExitCodes::help("run"),
+    after_help = super::help::topics(),
+    disable_help_subcommand = true,
     propagate_version = true
 )]
 pub struct Cli {
@@ -75,7 +76,7 @@ pub enum Command {
     Bless(BlessArgs),
     /// Measure which of the kernel's decisions about perf the cases exercise, and how.
     Coverage(CoverageArgs),
-    /// Explain which check refused, where in the kernel, and the least privilege that allows it.
+    /// Explain which check refused and where, and the least privilege that allows it.
     Explain(ExplainArgs),
     /// Write the smallest SELinux policy module that allows what was denied.
     Allow(AllowArgs),
@@ -99,6 +100,17 @@ pub enum Command {
         /// The directory.
         directory: PathBuf,
     },
+    /// Print the help of a command, or a page of the documentation.
+    Help(HelpArgs),
+}
+
+/// Options of `help`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{}\n\n{}", super::help::topics(), ExitCodes::help("help")))]
+pub struct HelpArgs {
+    /// A command or a topic [default: list them].
+    #[arg(value_name = "COMMAND|TOPIC")]
+    pub names: Vec<String>,
 }
 
 /// When to use colours.
@@ -123,3 +135,6 @@ impl Color {
         .write_global();
     }
 }
+
+#[cfg(test)]
+mod tests;
