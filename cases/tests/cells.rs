@@ -26,13 +26,13 @@ use perfsec::judge::Verdict;
 use perfsec::kbuild::Recipe;
 use perfsec::kernel::{self, Kernel};
 use perfsec::known::KnownDifferences;
-use perfsec::machines::qemu::Qemu;
+use perfsec::machines::Pool;
+use perfsec::machines::qemu::{QemuOptions, QemuPool};
 use perfsec::obtain::{self, KernelSpec};
 use perfsec::plan::{self, Filter, PlannedCell};
 use perfsec::policy::{self, Policies, Policy};
 use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
 use perfsec::report::difference;
-use perfsec_wire::Boot;
 use sha2::{Digest, Sha256};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -201,14 +201,9 @@ impl Prepared {
         let cells = filter.select(&Library::built_in()?)?;
         let program = PathBuf::from(QEMU);
         let say = |text: &str| eprintln!("{text}");
-        let target = Qemu {
-            version: Qemu::version(&program)?,
-            accel: Qemu::probe(&program, &self.kernel, &self.cache, &say)?,
-            kernel: self.kernel.clone(),
-            boot: Boot::default(),
-            append: Vec::new(),
-            program,
-        };
+        let options = QemuOptions { program, accel: None, append: Vec::new() };
+        let pool: Arc<dyn Pool> = Arc::new(QemuPool::open(options, &self.cache)?);
+        pool.prepare(&self.kernel, &say)?;
         let asked = Asked { filter, ..Asked::default() };
         let known = Arc::new(KnownDifferences::built_in()?);
         let mut events = vec![Event::Run(RunStarted::now(cells.len(), asked))];
@@ -222,7 +217,7 @@ impl Prepared {
                 cells: Arc::new(cells),
                 coverage: None,
                 known: Arc::clone(&known),
-                target: Box::new(Qemu { boot, ..target.clone() }),
+                pool: Arc::clone(&pool),
             };
             let (sink, told) = std::sync::mpsc::channel();
             // The receiver outlives the lane.

@@ -90,6 +90,8 @@ fn a_name_that_selects_no_cell_gets_the_closest() {
     for arguments in [
         ["run", "open/cpu-kernle"].as_slice(),
         &["run", "open/cpu-kernle", "--list"],
+        // Quiet commands still print errors.
+        &["run", "open/cpu-kernle", "--quiet"],
         &["show", "open/cpu-kernle"],
         &["coverage", "open/cpu-kernle"],
     ] {

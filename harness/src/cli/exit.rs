@@ -9,7 +9,7 @@ use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::KernelError;
 use crate::known::KnownError;
-use crate::machines::TargetError;
+use crate::machines::{Blame, MachineError};
 use crate::obtain::ObtainError;
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
@@ -252,19 +252,13 @@ impl From<FragmentError> for Failure {
     }
 }
 
-impl From<TargetError> for Failure {
-    fn from(error: TargetError) -> Self {
-        let exit = match error {
-            TargetError::Qemu(perfsec_qemu::Error::KernelRejected { .. }) => Exit::Kernel,
-            _ => Exit::Host,
+impl From<MachineError> for Failure {
+    fn from(error: MachineError) -> Self {
+        let exit = match error.blame {
+            Blame::Kernel => Exit::Kernel,
+            Blame::Machine | Blame::Host => Exit::Host,
         };
         cannot(exit, &error)
-    }
-}
-
-impl From<perfsec_qemu::Error> for Failure {
-    fn from(error: perfsec_qemu::Error) -> Self {
-        TargetError::from(error).into()
     }
 }
 

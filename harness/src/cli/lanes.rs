@@ -1,10 +1,6 @@
 //! From options to lanes: kernels obtained, policies compiled, acceleration probed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-
-use perfsec_qemu::Accel;
-use perfsec_wire::Boot;
 
 use super::Failure;
 use super::args::{BootArgs, MachineArgs};
@@ -13,7 +9,8 @@ use crate::engine::LanePlan;
 use crate::interrupt::Interrupt;
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
-use crate::machines::qemu::Qemu;
+use crate::machines::Pool;
+use crate::machines::qemu::{QemuOptions, QemuPool};
 use crate::obtain;
 use crate::plan::{self, PlannedCell};
 use crate::policy::{Policies, Policy};
@@ -23,11 +20,8 @@ use crate::policy::{Policies, Policy};
 pub(super) struct Machine {
     pub(super) policies: Vec<Arc<Policy>>,
     distribution: Option<String>,
-    program: PathBuf,
-    pub(super) version: String,
-    /// None until it was tried with a kernel.
-    accel: Option<Accel>,
-    append: Vec<String>,
+    /// The machines.
+    pub(super) pool: Arc<dyn Pool>,
 }
 
 /// Everything that a booted machine needs, before any is booted.
@@ -44,7 +38,7 @@ pub(super) fn prepare(
     interrupt: &Interrupt,
     say: &dyn Fn(&str),
 ) -> Result<Ready, Failure> {
-    let mut machine = Machine::prepare(&args.boot, cache)?;
+    let machine = Machine::prepare(&args.boot, cache)?;
     let specs = match args.kernel.as_slice() {
         [] => vec![obtain::default_spec()?],
         given => given.to_vec(),
@@ -54,53 +48,30 @@ pub(super) fn prepare(
     let kernels = kernels.collect::<Result<Vec<_>, _>>()?;
     let kernels: Vec<_> = kernels.into_iter().map(|kernel| machine.of_host(kernel)).collect();
     let first = kernels.first().ok_or_else(|| Failure::input("no kernel"))?;
-    machine.accelerate(first, cache, say)?;
+    machine.pool.prepare(first, say)?;
     Ok(Ready { kernels, machine })
 }
 
 impl Machine {
     /// Compiles the policies, and looks for QEMU.
     pub(super) fn prepare(args: &BootArgs, cache: &Cache) -> Result<Self, Failure> {
-        let version = Qemu::version(&args.qemu)?;
+        let options = QemuOptions {
+            program: args.qemu.clone(),
+            accel: args.accel,
+            append: args.append.clone(),
+        };
+        let pool = Arc::new(QemuPool::open(options, cache)?);
         let policies = args.policy.iter().map(|name| Policy::obtain(name, cache).map(Arc::new));
         Ok(Self {
             policies: policies.collect::<Result<_, _>>()?,
             distribution: args.distribution.clone(),
-            program: args.qemu.clone(),
-            version,
-            accel: args.accel,
-            append: args.append.clone(),
+            pool,
         })
     }
 
     /// The kernel with what the user says of it.
     pub(super) fn of_host(&self, kernel: Kernel) -> Kernel {
         Kernel { distribution: self.distribution.clone().or(kernel.distribution), ..kernel }
-    }
-
-    /// Finds out with this kernel what accelerates guests, unless that is known.
-    pub(super) fn accelerate(
-        &mut self,
-        kernel: &Kernel,
-        cache: &Cache,
-        say: &dyn Fn(&str),
-    ) -> Result<(), Failure> {
-        if self.accel.is_none() {
-            self.accel = Some(Qemu::probe(&self.program, kernel, cache, say)?);
-        }
-        Ok(())
-    }
-
-    /// The QEMU that boots `kernel`.
-    pub(super) fn target(&self, kernel: &Kernel, boot: Boot) -> Qemu {
-        Qemu {
-            program: self.program.clone(),
-            version: self.version.clone(),
-            accel: self.accel.unwrap_or(Accel::Tcg),
-            kernel: kernel.clone(),
-            boot,
-            append: self.append.clone(),
-        }
     }
 
     /// Every kernel under every policy, with the same cells: one lane for each way to boot that they need.
@@ -129,7 +100,7 @@ impl Machine {
                         policies: Policies::obtain(Arc::clone(policy), names, cache)?,
                         cells: Arc::clone(cells),
                         known: Arc::clone(known),
-                        target: Box::new(self.target(kernel, *boot)),
+                        pool: Arc::clone(&self.pool),
                         coverage: None,
                     });
                 }

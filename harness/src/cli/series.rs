@@ -8,6 +8,8 @@ use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, output};
+use perfsec_wire::BootMode;
+
 use crate::case::{Case, Library};
 use crate::counted::counted;
 use crate::judge::Verdict;
@@ -188,7 +190,7 @@ fn terms(args: &SeriesArgs, library: &Library, cells: &[PlannedCell], session: &
     for policy in &machine.policies {
         terms.add(&format!("{} {}", policy.name, policy.sha256));
     }
-    terms.add(&machine.version);
+    terms.add(&machine.pool.describe(BootMode::Selinux).machine);
     terms.add(&format!("{:?} {:?}", args.boot.accel, args.boot.distribution));
     args.boot.append.iter().for_each(|parameter| terms.add(parameter));
     terms

@@ -90,7 +90,7 @@ impl Session {
     ) -> Result<Run, Failure> {
         let Self { ready: Ready { machine, .. }, cache, progress, .. } = self;
         let kernel = machine.of_host(kernel.clone());
-        machine.accelerate(&kernel, cache, &|text| progress.say(text))?;
+        machine.pool.prepare(&kernel, &|text| progress.say(text))?;
         let plans = machine.lanes(&[kernel], cells, known, cache)?;
         self.record = new_record(&self.cache);
         self.execute(&plans, asked, &mut [])?.whole()

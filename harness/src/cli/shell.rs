@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perfsec_wire::{Boot, Job, Message};
+use perfsec_wire::{BootMode, Job, Message};
 
 use super::args::ShellArgs;
 use super::{Exit, Failure, lanes};
@@ -32,12 +32,13 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         kernel.version,
         policy.name
     );
-    let load = Load::new(Boot::Selinux, &Arc::clone(policy).into(), Job::Shell);
-    let end = ready.machine.target(kernel, Boot::Selinux).shell(&load, busybox, |message| {
+    let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell, None);
+    let listener = Box::new(|message| {
         if let Message::Refused(why) = message {
             anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
         }
-    })?;
+    });
+    let end = ready.machine.pool.shell(kernel, &load, busybox, listener)?;
     match end {
         End::PoweredOff | End::Killed => Ok(Exit::Success),
         End::Rebooted | End::Crashed { .. } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use perfsec_wire::{Boot, Lockdown, Step};
+use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::args::ShowArgs;
 use super::{Exit, Failure, session, unmatched};
@@ -87,7 +87,7 @@ fn newest_in_series(version: KernelVersion, text: &str) -> KernelVersion {
 
 /// Lists what differs from the defaults of a case.
 fn write_setting(out: &mut String, case: &Case) {
-    if case.boot != Boot::Selinux {
+    if case.boot != BootMode::Selinux {
         let _ = writeln!(out, "  booted as {}", case.boot);
     }
     if let Some(policy) = &case.policy {

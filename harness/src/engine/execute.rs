@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{LanePlan, Limits, run_lane};
 use crate::interrupt::Interrupt;
-use crate::machines::TargetError;
+use crate::machines::MachineError;
 use crate::record::{Asked, Event, Run, RunEnded, RunStarted};
 
 /// A run that is over, and what kept it from being whole.
@@ -31,7 +31,7 @@ impl<E> Execution<E> {
 
 /// Runs lanes, `jobs` at a time, and passes every event to `subscribe`, one at a time and in order. When
 /// a subscriber or a target fails, the other lanes are stopped.
-pub fn execute<E: From<TargetError>>(
+pub fn execute<E: From<MachineError>>(
     plans: &[LanePlan],
     asked: Asked,
     limits: Limits,
@@ -87,7 +87,7 @@ fn work<'a>(
     limits: Limits,
     interrupt: &Interrupt,
     sink: &Sender<Event>,
-) -> Result<(), TargetError> {
+) -> Result<(), MachineError> {
     // The receiver outlives every worker.
     let emit = |event| drop(sink.send(event));
     let mut result = Ok(());
