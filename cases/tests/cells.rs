@@ -136,7 +136,7 @@ impl Lane {
         let record = cache.path("runs", &name);
         if !record.is_file() {
             let _lock = cache.lock(
-                &format!("cells-{}", prepared.kernel.sha256),
+                &format!("cells-{}", prepared.kernel.identity()),
                 &Interrupt::default(),
                 || {},
             )?;
@@ -180,7 +180,7 @@ impl Prepared {
     fn key(&self, run: &str) -> String {
         let mut key = Sha256::new();
         let policies = self.policies.iter().map(|policy| policy.sha256.as_str());
-        for part in [run, &self.kernel.sha256].into_iter().chain(policies) {
+        for part in [run, self.kernel.identity()].into_iter().chain(policies) {
             key.update(part);
             key.update([0]);
         }

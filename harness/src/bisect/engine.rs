@@ -166,7 +166,7 @@ impl<L: Lab> Looks<'_, L> {
             Err(error) => return Ok((Look::NoBuild(error), None)),
         };
         self.built += 1;
-        let same = self.seen.iter().find(|seen| seen.image == kernel.sha256);
+        let same = self.seen.iter().find(|seen| seen.image == kernel.identity());
         let (ran, other) = match same {
             Some(seen) => {
                 let ran = seen.ran.clone().map(|ran| Rc::new(of_commit(&ran, &kernel)));
@@ -178,7 +178,7 @@ impl<L: Lab> Looks<'_, L> {
                 (unjudged(&ran.run).map_or(Ok(Rc::new(ran)), Err), None)
             }
         };
-        let seen = Seen { commit: commit.clone(), image: kernel.sha256, ran };
+        let seen = Seen { commit: commit.clone(), image: kernel.identity().to_owned(), ran };
         let look = of(&seen);
         self.seen.push(seen);
         Ok((look, other))

@@ -269,12 +269,12 @@ fn verify(
     let text = module.text(Form::Cil);
     let extended = Arc::new(own.with_module(module.name, &text, &session.cache)?);
     // A kernel or a policy that the run did not have is run both ways.
-    let had = |sha256: &str| {
+    let had = |identity: &str| {
         lanes.iter().any(|lane| {
-            lane.started.kernel.sha256 == sha256 && lane.started.policy_sha256 == own.sha256
+            lane.started.kernel.identity() == identity && lane.started.policy_sha256 == own.sha256
         })
     };
-    let known = session.ready.kernels.iter().all(|kernel| had(&kernel.sha256));
+    let known = session.ready.kernels.iter().all(|kernel| had(kernel.identity()));
     session.ready.machine.policies = match known {
         true => vec![Arc::clone(&extended)],
         false => vec![Arc::clone(&own), Arc::clone(&extended)],

@@ -75,7 +75,8 @@ fn print(
 ) -> Result<(), Failure> {
     let obtained = obtain::obtain(spec, cache, options, &say).map_err(Failure::from);
     let Kernel { image, .. } = signals.stopped(obtained)?;
-    super::print(&format!("{}\n", image.display()))
+    let path = image.map(|image| image.path).unwrap_or_default();
+    super::print(&format!("{}\n", path.display()))
 }
 
 fn say(text: &str) {

@@ -125,7 +125,7 @@ impl<'a> Check<'a> {
                 return Ok(Outcome::DoesNotBuild(error));
             }
         };
-        if kernel.sha256 == self.base.sha256 {
+        if kernel.identity() == self.base.identity() {
             return Ok(Outcome::SameKernel);
         }
         let named = self.run(&kernel, &mutation.cells)?;

@@ -231,7 +231,7 @@ impl Lab for Bench<'_> {
     }
 
     fn run(&mut self, kernel: &Kernel) -> Result<Recorded, Failure> {
-        let image = format!("{} {:?}", kernel.sha256, kernel.distribution);
+        let image = format!("{} {:?}", kernel.identity(), kernel.distribution);
         let kept = self.terms.find(&image, &self.session.cache);
         if let Some(kept) = kept.filter(|_| !self.args.again) {
             let text = format!("an earlier check ran it: {}", kept.record.display());

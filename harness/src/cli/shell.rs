@@ -7,7 +7,7 @@ use perfsec_wire::{BootMode, Job, Message};
 use super::args::ShellArgs;
 use super::{Exit, Failure, lanes};
 use crate::cache::Cache;
-use crate::engine::refusal;
+use crate::engine::refusal_text;
 use crate::host::{Host, Need, State};
 use crate::interrupt::Interrupt;
 use crate::machines::{End, Load};
@@ -35,7 +35,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell, None);
     let listener = Box::new(|message| {
         if let Message::Refused(why) = message {
-            anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
+            anstream::eprintln!("\r\nerror: {}\r", refusal_text(&why));
         }
     });
     let end = ready.machine.pool.shell(kernel, &load, busybox, listener)?;

@@ -1,13 +1,13 @@
-//! Runs lanes of cells on targets and emits what happens as events.
+//! Runs lanes of cells on machines and emits events.
 
-mod asked;
 mod death;
 mod execute;
 mod lane;
+mod readback;
 
 #[cfg(test)]
 mod tests;
 
-pub use asked::words as refusal;
 pub use execute::{Execution, execute};
 pub use lane::{LanePlan, Limits, run_lane};
+pub use readback::refusal_text;

@@ -288,7 +288,7 @@ impl<L: Lab> Going<'_, L> {
             None => Vec::new(),
         };
         self.warnings = Some(built.warnings);
-        let image = built.kernel.sha256.clone();
+        let image = built.kernel.identity().to_owned();
         let build = Build::Built { image: image.clone(), new_warnings };
         if let Some(at) = self.seen.iter().position(|seen| seen.image == image) {
             let seen = &self.seen[at];
