@@ -101,7 +101,64 @@ fn a_known_difference_that_matches_no_cell_is_refused_with_its_place() {
     assert_eq!(place.perfsec(&run).code, Some(2));
 }
 
-/// A record of a real run with all verdicts except `MISS`.
+#[test]
+fn a_name_that_selects_no_cell_gets_the_closest() {
+    let place = Place::new();
+    let close = "did you mean `open/cpu-kernel`?";
+    for arguments in [
+        ["run", "open/cpu-kernle"].as_slice(),
+        &["run", "open/cpu-kernle", "--list"],
+        // Quiet commands still print errors.
+        &["run", "open/cpu-kernle", "--quiet"],
+        &["show", "open/cpu-kernle"],
+        &["coverage", "open/cpu-kernle"],
+    ] {
+        let ended = place.perfsec(arguments);
+        ended.fails(4, close);
+        assert_eq!(ended.stdout, "", "{arguments:?}");
+    }
+    place.perfsec(&["steps", "perf_event_opne"]).fails(2, "did you mean `perf_event_open`?");
+    place.perfsec(&["steps", "perf_event_open"]).succeeds();
+    place.perfsec(&["show", "open/cpu-kernel"]).succeeds();
+}
+
+#[test]
+fn help_prints_commands_and_topics_and_suggests_the_closest() {
+    let place = Place::new();
+    let help = |names: &[&str]| {
+        let ended = place.perfsec(&[&["help"], names].concat());
+        ended.succeeds();
+        ended.stdout
+    };
+    let list = help(&[]);
+    assert!(list.contains("\n  bisect "), "{list}");
+    assert!(list.contains("\n  exit-codes "), "{list}");
+    let run = place.perfsec(&["run", "--help"]);
+    run.succeeds();
+    assert_eq!(help(&["run"]), run.stdout);
+    assert!(help(&["bisect", "step"]).contains("Usage: perfsec bisect step"));
+    assert!(help(&["kernels"]).starts_with(include_str!("../../docs/kernels.md")));
+    let both = help(&["series"]);
+    assert!(both.contains("Usage: perfsec series"), "{both}");
+    assert!(both.ends_with(include_str!("../../docs/series.md")), "{both}");
+    place.perfsec(&["help", "kernles"]).fails(2, "did you mean `kernels`?");
+    place.perfsec(&["help", "bisect", "stpe"]).fails(2, "did you mean `step`?");
+    place.perfsec(&["help", "nonsense"]).fails(2, "`perfsec help` lists them");
+}
+
+#[test]
+fn completions_of_a_closed_pipe_are_no_error() {
+    let place = Place::new();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = place.command(&["completions", "bash"]).stdout(writer).output();
+    Ended::of(output.expect("perfsec starts")).succeeds();
+    let ended = place.perfsec(&["completions", "bash"]);
+    ended.succeeds();
+    assert!(ended.stdout.contains("perfsec"), "{}", ended.stdout);
+}
+
+/// A record of a real run, with every verdict but `MISS`.
 const RECORD: &str = include_str!("report/run.jsonl");
 
 #[test]
@@ -142,7 +199,7 @@ fn a_report_that_cannot_be_written_is_refused_before_anything_boots() {
     let run = |out: &[&str]| place.perfsec(&[&["run", "--kernel", "absent"], out].concat());
     run(&["--out", "."]).fails(5, "cannot write");
     run(&["--format", "json", "--out", "absent/run.json"]).fails(5, "absent/run.json");
-    run(&["--format", "json"]).fails(2, "--out in the same place");
+    run(&["--format", "json"]).fails(2, "give one --out for each --format");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::args::BlessArgs;
 use super::session::Session;
-use super::{Exit, Failure};
+use super::{Exit, Failure, unmatched};
 use crate::bless::rewrite;
 use crate::case::{Case, Coordinates, Library};
 use crate::judge::Verdict;
@@ -26,9 +26,9 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     let library = Library::directory_to_bless(&args.cases)?;
     let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
     if cells.is_empty() {
-        return Err(Failure { exit: Exit::NothingRan, error: "the filters select no cell".into() });
+        return Err(unmatched::no_cell(&args.filter.filter(), &library));
     }
-    if !args.dirty {
+    if !args.overwrite {
         refuse_dirty(&cells)?;
     }
     let mut session = Session::open(&args.machine)?;
@@ -94,7 +94,7 @@ fn refuse_dirty(cells: &[PlannedCell]) -> Result<(), Failure> {
     let changed = String::from_utf8_lossy(&output.stdout);
     if output.status.success() && !changed.trim().is_empty() {
         return Err(Failure::input(format!(
-            "these case files have uncommitted changes; commit them, or add --dirty:\n{}",
+            "these case files have uncommitted changes; commit them, or add --overwrite:\n{}",
             changed.trim_end()
         )));
     }

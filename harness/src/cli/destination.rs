@@ -1,4 +1,4 @@
-//! A file for a text that is still to be made.
+//! A file for a report that does not exist yet.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 
-/// A file for one text, opened before what takes long: that it cannot be written is told at once. What it
-/// held stays there until there is a text, and a file that was not there is none without one.
+/// A file for one report, opened before anything slow starts, so that a file that cannot be written
+/// is an error at once. It keeps its content until the report is written; a new file is removed if
+/// no report is.
 #[derive(Debug)]
 pub(super) struct Destination {
     path: PathBuf,
     file: File,
-    /// Whether the file is new and has no text yet.
+    /// True if the file is new and has no text yet.
     empty: bool,
 }
 
@@ -31,12 +32,12 @@ impl Destination {
         Ok(Self { path: path.to_owned(), file, empty })
     }
 
-    /// Opens the file that an option names, if it does.
+    /// Opens the file that an option names, if it was given.
     pub(super) fn optional(path: Option<&Path>) -> Result<Option<Self>, Failure> {
         path.map(Self::open).transpose()
     }
 
-    /// Writes the text, without the colours of a terminal.
+    /// Writes the text, without terminal colours.
     pub(super) fn write(mut self, text: &str) -> Result<(), Failure> {
         self.empty = false;
         let text = anstream::adapter::strip_str(text).to_string();
@@ -51,13 +52,13 @@ impl Destination {
 impl Drop for Destination {
     fn drop(&mut self) {
         if self.empty {
-            // Nothing is lost with it, and nobody is there to be told.
+            // An empty file that stays behind does no harm.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Writes a text into a file, or to standard output.
+/// Writes a text to the file, or to standard output without one.
 pub(super) fn write(destination: Option<Destination>, text: &str) -> Result<(), Failure> {
     match destination {
         Some(destination) => destination.write(text),
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_holds_what_it_held_until_there_is_a_text() {
+    fn a_file_keeps_its_content_until_a_text_is_written() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("report");
         fs::write(&path, "an earlier and longer report\n").unwrap();
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_is_there_only_with_a_text() {
+    fn a_new_file_stays_only_if_a_text_is_written() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("report");
         drop(Destination::open(&path).unwrap());
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_leads_to_the_file_and_a_device_takes_everything() {
+    fn a_link_is_followed_and_a_device_can_be_written() {
         let directory = TempDir::new().unwrap();
         let (link, path) = (directory.path().join("link"), directory.path().join("report"));
         std::os::unix::fs::symlink(&path, &link).unwrap();

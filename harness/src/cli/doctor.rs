@@ -32,7 +32,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     if let Some(command) = host.missing_command(&needs, root) {
         anstream::println!("to install what is missing, type:\n  {command}");
     }
-    // A shell and benchmarks are luxuries; kernels can be files.
+    // Runs need neither a shell nor benchmarks, and kernels can be files.
     let blocked = host.missing(&[Need::Run]).next().is_some();
     let asked = args.install && host.missing(&needs).next().is_some();
     Ok(if blocked || asked { Exit::Host } else { Exit::Success })
@@ -43,7 +43,7 @@ fn line(finding: &ToolFinding) -> String {
     let what = format!("{}, which {}", tool.name, tool.why);
     let missing = match tool.importance {
         Importance::Needed => "MISSING",
-        Importance::Useful => "not there, useful",
+        Importance::Useful => "missing, useful",
     };
     match &finding.state {
         ToolState::Found { path, version } => {

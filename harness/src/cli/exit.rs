@@ -1,4 +1,4 @@
-//! Exit codes, and the one error that ends a command.
+//! How a command ends, and the one error that ends it.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -15,132 +15,6 @@ use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::{MergeError, RecordError, Run};
 use crate::source::{GitError, SourceError};
-
-/// The table of exit codes, for `--help`, the man page and README.
-pub(super) const TABLE: &str = "\
-Exit codes:
-  0    every cell passed (or was skipped or is known to differ), and at least one ran, or
-       the --shard has none
-  1    a cell FAILed: the kernel did something else than expected; with --baseline,
-       something got worse; with --strict, a known difference is gone (XPASS)
-  2    bad input: an option, a case file, a policy or a kernel file
-  3    a cell was not judged: ERROR (it could not be carried out) or MISS (the target died)
-  4    no cell ran: the filters select none, or all were skipped
-  5    this host lacks something: a program, a right, disk space (`perfsec doctor` says what)
-  6    the kernel cannot be tested: it does not boot, lacks SELinux, audit or perf, or
-       does not take the policy
-  7    a kernel does not build
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
-
-/// The same of `perfsec kernel`.
-pub(super) const KERNEL: &str = "\
-Exit codes:
-  0    every kernel is there
-  2    bad input: an option, a kernel file, a tree, a revision or a fragment
-  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
-  7    a kernel does not build; the error has the compiler's first one and the path of the log
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
-
-/// The same of `perfsec coverage`.
-pub(super) const COVERAGE: &str = "\
-Exit codes:
-  0    every question that a guest can reach was seen answered both ways
-  1    a question was seen answered one way only, or never
-  2    bad input: an option, a case file, a run record, a source tree or a kernel file
-  3    a cell could not be carried out (ERROR) or the target died (MISS)
-  4    no cell ran, or the run record has no coverage
-  5    this host lacks something (`perfsec doctor` says what)
-  6    the kernel cannot be tested
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
-
-/// The same of `perfsec known`.
-pub(super) const KNOWN: &str = "\
-Exit codes:
-  0    all is told; with --stale: nothing is stale
-  1    with --stale: something is
-  2    bad input: an option, a case file, a file of known differences or a run record";
-
-/// The same of `perfsec compare`.
-pub(super) const COMPARE: &str = "\
-Exit codes:
-  0    every cell that was compared is the same on both sides
-  1    a cell differs: in a result, a check, a record, their order, or the verdict
-  2    bad input: an option, a run record, a kernel file, or sides without a cell in common
-  3    nothing differs, but a cell has no result to compare: ERROR, MISS, or the run was cut
-  4    no cell was compared: the filters select none, or all were skipped or have changed
-  5    this host lacks something (`perfsec doctor` says what)
-  6    a kernel cannot be tested
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
-
-/// The same of `perfsec series`.
-pub(super) const SERIES: &str = "\
-Exit codes:
-  0    every patch applies, builds without a new warning and boots, and no cell changed, or only
-       as stated with --expect
-  1    a cell fails that did not, or changed in a way that nobody stated, or a stated change did
-       not happen, or the compiler warns of more than before
-  2    bad input: an option, a series that is not whole, a tree, a patch that does not apply
-       (of such a series nothing is built)
-  3    nothing is wrong with what was compared, but a cell was not judged
-  4    no cell ran
-  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
-  6    a kernel of the series cannot be tested: it does not boot, for one
-  7    a kernel of the series does not build
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP; the next check goes on where this one was";
-
-/// The same of `perfsec bisect`.
-pub(super) const BISECT: &str = "\
-Exit codes:
-  0    the first bad commit is found
-  1    only a range is: what is left in it does not build or cannot be tested
-  2    bad input: an option, a revision, a case file, ends between which there is nothing to find
-  4    the filters select no cell
-  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
-  6    an end cannot be tested: it does not boot, for one
-  7    an end does not build
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP; what was built is not built again";
-
-/// The same of `perfsec bisect step`, as `git bisect run` takes them.
-pub(super) const BISECT_STEP: &str = "\
-Exit codes:
-  0    good: every cell sees what it saw in the baseline; without one, no cell fails
-  1    bad: a cell sees something else; without a baseline, a cell fails
-  125  skip: the tree does not build, does not boot, or a cell was not judged
-  128  stop: bad input, or this host lacks something (`perfsec doctor` says what)
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
-
-/// The same of `perfsec selfcheck`.
-pub(super) const SELFCHECK: &str = "\
-Exit codes:
-  0    every mutation that applies to the tree was noticed
-  1    a mutation was noticed by no cell: the suite has a hole
-  2    bad input: an option, a patch, a case file or a tree
-  3    a mutation could not be tried: it does not build, does not live or changes nothing
-  4    no mutation applies to the tree
-  5    this host lacks something (`perfsec doctor --for kernel-build` says what)
-  6    the unchanged kernel cannot be tested
-  7    the unchanged kernel does not build
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
-
-/// The same of `perfsec explain`.
-pub(super) const EXPLAIN: &str = "\
-Exit codes:
-  0    it is explained
-  2    bad input: half a record, words that say nothing, a name that begins several cells
-  4    nothing to explain: no AVC record about perf, or no such cell";
-
-/// The same of `perfsec allow`.
-pub(super) const ALLOW: &str = "\
-Exit codes:
-  0    the module is written, and with --verify: what it allows is no longer denied, and nothing
-       else changed
-  1    with --verify: a denial is still there, or something else changed
-  2    bad input: an option, a run record, a log, or a policy that cannot be extended
-  3    with --verify: a cell could not be carried out or the target died
-  4    nothing was denied that a module could allow
-  5    this host lacks something (`perfsec doctor` says what), or a file cannot be written
-  6    with --verify: the kernel cannot be tested
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,23 +45,29 @@ pub enum Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Success => 0,
-            Exit::Failed => 1,
-            Exit::Input => 2,
-            Exit::NotJudged => 3,
-            Exit::NothingRan => 4,
-            Exit::Host => 5,
-            Exit::Kernel => 6,
-            Exit::Build => 7,
-            Exit::Skip => 125,
-            Exit::Stop => 128,
-            Exit::Signal(number) => 128 + number,
-        })
+        Self::from(exit.code())
     }
 }
 
 impl Exit {
+    /// The exit code as a number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Input => 2,
+            Self::NotJudged => 3,
+            Self::NothingRan => 4,
+            Self::Host => 5,
+            Self::Kernel => 6,
+            Self::Build => 7,
+            Self::Skip => 125,
+            Self::Stop => 128,
+            Self::Signal(number) => 128 + number,
+        }
+    }
+
     /// The exit code of a run.
     pub fn of_run(run: &Run) -> Self {
         let counts = run.counts();

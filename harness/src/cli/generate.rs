@@ -8,7 +8,9 @@ use clap_complete::Shell;
 use super::{Cli, Exit, Failure};
 
 pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {
-    clap_complete::generate(shell, &mut Cli::command(), "perfsec", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "perfsec", &mut script);
+    super::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }
 

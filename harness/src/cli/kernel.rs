@@ -20,7 +20,7 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
         given => given.to_vec(),
     };
     if args.shipped.is_some() && specs.len() > 1 {
-        return Err(Failure::input("--shipped writes one kernel: name only one"));
+        return Err(Failure::input("--shipped writes one kernel: name one"));
     }
     let signals = Signals::watch()?;
     let images = if args.refresh {
@@ -36,7 +36,7 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     }
     if let (Some(path), Some(spec)) = (&args.shipped, specs.first()) {
         let KernelSpec::Image(spec) = spec else {
-            return Err(Failure::input("--shipped is for kernels that others ship: not for tree:"));
+            return Err(Failure::input("--shipped is for packaged kernels, not for tree:"));
         };
         let image = kernel::shipped_image(spec, &cache, images, &interrupt, &say);
         let image = signals.stopped(image.map_err(Failure::from))?;
@@ -50,9 +50,7 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let mut tree = args.tree.clone();
     if args.rev.is_some() {
         if let TreeLocation::Debian(_) = tree.location {
-            return Err(Failure::input(
-                "--rev is for git repositories: a package has no revisions",
-            ));
+            return Err(Failure::input("--rev needs a git repository: a package has no revisions"));
         }
         if let Some(revision) = tree.revision {
             let why = format!("--rev and @{revision}: name the revision once");

@@ -35,7 +35,7 @@ pub(super) fn known(args: &KnownArgs) -> Result<Exit, Failure> {
     }
     super::print(&out)?;
     if known.0.is_empty() {
-        anstream::eprintln!("no difference is known");
+        anstream::eprintln!("no known differences");
     }
     Ok(if args.stale && stale > 0 { Exit::Failed } else { Exit::Success })
 }

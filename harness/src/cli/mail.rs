@@ -1,4 +1,4 @@
-//! Messages to mailing lists, and whose word stands in a text.
+//! Messages to mailing lists, and the tester that a report names.
 
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use crate::record::Run;
 use crate::report::mail::{self, Letter, Mailbox, MessageId, Original, Regzbot, Thread};
 use crate::report::{Format, Options};
 
-/// Why a run that passed has no `Tested-by:` line.
+/// The reason why a run that passed has no `Tested-by:` line.
 const NOBODY: &str =
     "no Tested-by line: give --from 'NAME <ADDRESS>', or set git's user.name and user.email";
 
@@ -24,7 +24,7 @@ pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
     let letter = Letter { regzbot, ..letter(&args.mail, args.options.from.as_ref(), None)? };
     if answers && letter.thread.is_none() {
         return Err(Failure::input(
-            "without --regzbot introduced=… the bot looks for the report that is answered: give \
+            "without --regzbot introduced=… the bot needs the report that the mail answers: give \
              --in-reply-to or --reply-to-mbox",
         ));
     }
@@ -37,8 +37,8 @@ pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// The message that the options describe, `from` somebody or whom git knows. Unless they say which message it
-/// answers, it answers this one.
+/// The message that the options describe, from `from` or else git's user. It answers `answered`
+/// unless the options name another message.
 pub(super) fn letter(
     options: &MailArgs,
     from: Option<&Mailbox>,
@@ -46,7 +46,8 @@ pub(super) fn letter(
 ) -> Result<Letter, Failure> {
     let Some(from) = from.cloned().or_else(of_git) else {
         return Err(Failure::input(
-            "a mail needs a sender: give --from 'NAME <ADDRESS>', or set git's user.name and user.email",
+            "a mail needs a sender: give --from 'NAME <ADDRESS>', or set git's user.name and \
+             user.email",
         ));
     };
     let (mut to, mut cc) = (options.to.clone(), options.cc.clone());
@@ -89,15 +90,13 @@ pub(super) fn vouches(tester: Option<&Mailbox>) {
     }
 }
 
-/// What a person should know before they send it.
+/// Prints what to know before sending the message.
 fn remarks(run: &Run, regzbot: &Regzbot, thread: Option<&Thread>, subject: bool) {
     if thread.is_some_and(|thread| thread.subject.is_none()) && !subject {
-        remark(
-            "an answer has the subject of what it answers: give --subject-of or --reply-to-mbox",
-        );
+        remark("an answer needs the subject of the original: give --subject-of or --reply-to-mbox");
     }
     if regzbot.is_stable() {
-        remark("a regression within a stable series is told to stable@vger.kernel.org too: --cc");
+        remark("report a regression within a stable series to stable@vger.kernel.org too: --cc");
     }
     if regzbot.reports() && mail::passes(run) {
         remark("nothing failed in this run: what is the regression?");
@@ -107,7 +106,7 @@ fn remarks(run: &Run, regzbot: &Regzbot, thread: Option<&Thread>, subject: bool)
         && let Some(distribution) = distribution
     {
         remark(&format!(
-            "the regression list is about upstream kernels, and this one is built by {distribution}"
+            "the regression list is about upstream kernels, and {distribution} built this one"
         ));
     }
 }
@@ -116,8 +115,8 @@ fn remark(text: &str) {
     anstream::eprintln!("remark: {text}");
 }
 
-/// The options of reports in these forms: in a text of a run that passed, who git says the user is vouches
-/// for it unless somebody is named.
+/// The options of reports in these formats, with git's user as the tester in the text of a run that
+/// passed, unless another is named.
 pub(super) fn vouched(options: &Options, formats: &[Format], run: &Run) -> Options {
     let mut options = options.clone();
     if formats.contains(&Format::Text) && mail::passes(run) {
@@ -127,7 +126,7 @@ pub(super) fn vouched(options: &Options, formats: &[Format], run: &Run) -> Optio
     options
 }
 
-/// Who git says that the user is.
+/// Git's user.
 pub(super) fn of_git() -> Option<Mailbox> {
     let value = |name: &str| {
         let git =
@@ -139,7 +138,7 @@ pub(super) fn of_git() -> Option<Mailbox> {
     Mailbox::new(&value("user.name").unwrap_or_default(), &address).ok()
 }
 
-/// An id that no other message has.
+/// A unique message id.
 fn id(from: &Mailbox, now: u128) -> MessageId {
     let unique = format!("{} {now}", std::process::id());
     let hash = crate::hex(&Sha256::digest(unique));

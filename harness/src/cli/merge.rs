@@ -17,7 +17,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
     let merged = join(runs)?;
     for cell in &merged.unstable {
-        anstream::eprintln!("warning: {cell} ran in several shards and did not come out alike");
+        anstream::eprintln!("warning: {cell} ran in several shards, with different results");
     }
     match &args.out {
         Some(path) => {

@@ -1,4 +1,4 @@
-//! The command line: reads options, starts what they ask for, and turns the outcome into an exit code.
+//! The command line: reads options, calls the engine, prints, and chooses the exit code.
 
 mod allow;
 mod args;
@@ -6,6 +6,7 @@ mod baseline;
 mod bisect;
 mod bisect_step;
 mod bless;
+mod codes;
 mod compare;
 mod coverage;
 mod destination;
@@ -13,6 +14,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod generate;
+mod help;
 mod kernel;
 mod known;
 mod lanes;
@@ -29,6 +31,7 @@ mod shell;
 mod show;
 mod signals;
 mod steps;
+mod unmatched;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -37,6 +40,7 @@ use clap::Parser;
 
 pub use args::Cli;
 use args::Command;
+pub use codes::{EXIT_CODES, ExitCodes};
 pub use exit::{Exit, Failure};
 
 /// Runs the program.
@@ -48,7 +52,7 @@ pub fn main() -> ExitCode {
             let _ = error.print();
             return match error.exit_code() {
                 0 => Exit::Success,
-                // What `git bisect run` would take for a bad commit.
+                // `git bisect run` would take 2 for a bad commit.
                 _ if bisect_step::is_meant(std::env::args_os()) => Exit::Stop,
                 _ => Exit::Input,
             }
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(&directory),
+        Command::Help(args) => help::help(&args),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -86,7 +91,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes to standard output. A reader that has heard enough (`| head`) is no error.
+/// Writes to standard output. A reader that stops early (`| head`) is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! Files that reports go to.
+//! Files for reports.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,15 @@ use super::destination::Destination;
 use crate::record::{Event, Run, Writer};
 use crate::report::{Format, Options};
 
-/// A file for one report, made before the run begins: that it cannot be written is told at once.
+/// A file for one report, opened before the run starts, so that a file that cannot be written is an
+/// error at once.
 #[derive(Debug)]
 pub(super) enum Output {
     /// The run record, written as the run goes on.
     Record(Writer),
     /// A report of the whole run.
     Report {
-        /// Its form.
+        /// Its format.
         format: Format,
         /// Its file.
         file: Destination,
@@ -24,7 +25,7 @@ pub(super) enum Output {
 }
 
 impl Output {
-    /// A record of a run that is about to begin.
+    /// The record of a run that is about to start.
     pub(super) fn record(path: &Path) -> Result<Self, Failure> {
         Ok(Self::Record(Writer::create(path)?))
     }
@@ -34,8 +35,8 @@ impl Output {
         Ok(Self::Report { format, file: Destination::open(path)? })
     }
 
-    /// Those that a run was asked for.
-    pub(super) fn of_run(args: &RunArgs) -> Result<Vec<Self>, Failure> {
+    /// The files of `--format` and `--out`.
+    pub(super) fn requested(args: &RunArgs) -> Result<Vec<Self>, Failure> {
         let (formats, paths) = (&args.format, &args.out);
         let inputs: Vec<&Path> = args.baseline.as_deref().into_iter().collect();
         distinct(&inputs, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
@@ -44,7 +45,7 @@ impl Output {
         }
         if formats.len() != paths.len() {
             return Err(Failure::input(format!(
-                "{} --format and {} --out: each --format goes to the --out in the same place",
+                "{} --format and {} --out: give one --out for each --format, in the same order",
                 formats.len(),
                 paths.len()
             )));
@@ -56,7 +57,7 @@ impl Output {
         std::iter::zip(formats, paths).map(output).collect()
     }
 
-    /// Takes in an event of the run.
+    /// Takes an event of the run.
     pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
         match self {
             Self::Record(writer) => Ok(writer.write(event)?),
@@ -64,7 +65,7 @@ impl Output {
         }
     }
 
-    /// Writes the report, unless it was written as the run went on.
+    /// Writes the report, unless it was written during the run.
     pub(super) fn finish(self, run: &Run, options: &Options) -> Result<(), Failure> {
         match self {
             Self::Record(_) => Ok(()),
@@ -73,15 +74,15 @@ impl Output {
     }
 }
 
-/// Refuses outputs that would destroy an input or each other, before any is opened. Devices and pipes are
-/// nobody's loss.
+/// Refuses outputs that would overwrite an input or each other, before any is opened. Devices and
+/// pipes are always accepted.
 pub(super) fn distinct(inputs: &[&Path], outputs: &[&Path]) -> Result<(), Failure> {
     for (at, path) in outputs.iter().enumerate() {
         let Some(this) = identity(path) else { continue };
         let is_this = |other: &&&Path| identity(other).as_ref() == Some(&this);
         if inputs.iter().find(is_this).is_some() {
             let path = path.display();
-            return Err(Failure::input(format!("{path} is read, and writing it would destroy it")));
+            return Err(Failure::input(format!("{path} is an input; writing it would destroy it")));
         }
         if outputs[..at].iter().find(is_this).is_some() {
             let path = path.display();
@@ -91,7 +92,7 @@ pub(super) fn distinct(inputs: &[&Path], outputs: &[&Path]) -> Result<(), Failur
     Ok(())
 }
 
-/// What tells a regular file from every other, there yet or not.
+/// Identifies a regular file, existing or not; `None` for a device or a pipe.
 fn identity(path: &Path) -> Option<(PathBuf, u64, u64)> {
     match std::fs::metadata(path) {
         Ok(data) => data.is_file().then(|| (PathBuf::new(), data.dev(), data.ino())),
@@ -103,9 +104,9 @@ fn identity(path: &Path) -> Option<(PathBuf, u64, u64)> {
     }
 }
 
-/// The files that options on how kernels are built and booted name.
+/// The files among the policies and configuration fragments that options name.
 pub(super) fn named(boot: &BootArgs) -> impl Iterator<Item = &Path> {
-    // What is no file is a name that perfsec knows.
+    // Anything else is the name of a built-in one.
     let names = boot.build.config.iter().chain(&boot.policy).map(Path::new);
     names.filter(|path| path.is_file())
 }

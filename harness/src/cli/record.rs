@@ -1,11 +1,11 @@
-//! Run records as commands are given them.
+//! Run records that the user names.
 
 use std::path::Path;
 
 use super::Failure;
 use crate::record::{self, Run};
 
-/// Reads a record; of one that ends too early the user is told how far it goes.
+/// Reads a record, with a warning if it is cut short.
 pub(super) fn read(path: &Path) -> Result<Run, Failure> {
     let reading = record::read(path)?;
     if let Some(cut) = &reading.cut {

@@ -3,7 +3,7 @@
 use super::args::RunArgs;
 use super::output::Output;
 use super::session::{self, Session};
-use super::{Exit, Failure, baseline, mail};
+use super::{Exit, Failure, baseline, mail, unmatched};
 use crate::judge::Verdict;
 use crate::known::KnownDifferences;
 use crate::plan::{self, Filter, PlannedCell};
@@ -15,22 +15,24 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let known = KnownDifferences::read(&args.known, &library)?;
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
     let mut cells = filter.select(&library).map_err(Failure::input)?;
+    if let Some(shard) = args.shard.filter(|_| cells.is_empty()) {
+        // An empty part is not an error unless the whole is empty.
+        session::select(&args.filter.filter(), &library)?;
+        anstream::eprintln!("shard {shard} has no cell");
+    } else {
+        if cells.is_empty() {
+            return Err(unmatched::no_cell(&filter, &library));
+        }
+        // Another shard may have the cells that this one lacks.
+        if args.shard.is_none() {
+            session::warn_of_unmet(&filter, &cells)?;
+        }
+    }
     if args.list {
         let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
         names.sort();
         super::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
-        return Ok(if names.is_empty() { Exit::NothingRan } else { Exit::Success });
-    }
-    if let Some(shard) = args.shard.filter(|_| cells.is_empty()) {
-        // That this part is empty is no fault if the whole is not.
-        session::demand(&args.filter.filter().select(&library).map_err(Failure::input)?)?;
-        anstream::eprintln!("shard {shard} has no cell");
-    } else {
-        session::demand(&cells)?;
-        // What a shard lacks another may have.
-        if args.shard.is_none() {
-            session::warn_of_unmet(&filter, &cells)?;
-        }
+        return Ok(Exit::Success);
     }
 
     if let Some(seed) = args.shuffle {
@@ -39,15 +41,17 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     cells = plan::repeat(cells, args.repeat.into());
 
     let baseline = args.baseline.as_deref().map(baseline::Given::read).transpose()?;
-    let mut outputs = Output::of_run(args)?;
+    let mut outputs = Output::requested(args)?;
     let mut session = Session::open(&args.machine)?;
     let plans = session.lanes(&cells, known)?;
     baseline.iter().try_for_each(|baseline| baseline.check(&plans))?;
     let asked = session::asked(&args.cases, filter, &library);
     let ended = session.execute(&plans, asked, &mut outputs)?;
-    let summary = report::summary(&ended.run);
-    let record = session.record.display();
-    let printed = super::print(&format!("{summary}run record: {record}\n"));
+    let printed = super::print(&if args.machine.boot.quiet {
+        report::brief(&ended.run)
+    } else {
+        format!("{}run record: {}\n", report::summary(&ended.run), session.record.display())
+    });
     let options = mail::vouched(&args.options, &args.format, &ended.run);
     let written = outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &options));
     let run = ended.whole()?;

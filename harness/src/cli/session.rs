@@ -8,7 +8,7 @@ use super::args::{BootArgs, CaseArgs, MachineArgs};
 use super::lanes::{self, Machine, Ready};
 use super::output::Output;
 use super::signals::Signals;
-use super::{Exit, Failure};
+use super::{Exit, Failure, unmatched};
 use crate::cache::Cache;
 use crate::case::Library;
 use crate::engine::{Execution, LanePlan, Limits, execute};
@@ -38,7 +38,7 @@ impl Session {
     pub(super) fn open(machine: &MachineArgs) -> Result<Self, Failure> {
         let signals = Signals::watch()?;
         let cache = Cache::open()?;
-        let progress = Progress::new();
+        let progress = progress(&machine.boot);
         let prepared =
             lanes::prepare(machine, &cache, &signals.interrupt, &|text| progress.say(text));
         let ready = signals.stopped(prepared)?;
@@ -50,7 +50,7 @@ impl Session {
         let signals = Signals::watch()?;
         let cache = Cache::open()?;
         let ready = Ready { kernels: Vec::new(), machine: Machine::prepare(boot, &cache)? };
-        Ok(Self::with(boot, ready, cache, signals, Progress::new()))
+        Ok(Self::with(boot, ready, cache, signals, progress(boot)))
     }
 
     fn with(
@@ -143,6 +143,10 @@ impl Session {
     }
 }
 
+fn progress(boot: &BootArgs) -> Progress {
+    if boot.quiet { Progress::quiet() } else { Progress::new() }
+}
+
 /// The cases that a command is about.
 pub(super) fn library(args: &CaseArgs) -> Result<Library, Failure> {
     Ok(match &args.cases {
@@ -159,7 +163,9 @@ pub(super) fn asked(cases: &CaseArgs, filter: Filter, library: &Library) -> Aske
 /// The cells of a run, which needs one. A name that selects none beside others that do is told.
 pub(super) fn select(filter: &Filter, library: &Library) -> Result<Vec<PlannedCell>, Failure> {
     let cells = filter.select(library).map_err(Failure::input)?;
-    demand(&cells)?;
+    if cells.is_empty() {
+        return Err(unmatched::no_cell(filter, library));
+    }
     warn_of_unmet(filter, &cells)?;
     Ok(cells)
 }

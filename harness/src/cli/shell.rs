@@ -16,8 +16,13 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let busybox = busybox()?;
     let interrupt = Interrupt::default();
-    let ready =
-        lanes::prepare(&args.machine, &cache, &interrupt, &|text| anstream::eprintln!("{text}"))?;
+    let quiet = args.machine.boot.quiet;
+    let say = |text: &str| {
+        if !quiet {
+            anstream::eprintln!("{text}");
+        }
+    };
+    let ready = lanes::prepare(&args.machine, &cache, &interrupt, &say)?;
     let (Some(kernel), Some(policy)) = (ready.kernels.first(), ready.machine.policies.first())
     else {
         return Err(Failure::input("a shell needs a kernel and a policy"));

@@ -6,21 +6,18 @@ use std::fmt::Write as _;
 use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::args::ShowArgs;
-use super::{Exit, Failure, session};
+use super::{Exit, Failure, session, unmatched};
 use crate::case::{Case, Circumstances, Coordinates, UNPRIVILEGED};
 use crate::kernel::KernelVersion;
 
-/// A kernel newer than every condition knows, when none is named.
+/// A kernel newer than every condition, for when none is named.
 const NEWEST: KernelVersion = KernelVersion::new(u32::MAX, 0, 0);
 
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let library = session::library(&args.cases)?;
     let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
     if cells.is_empty() {
-        return Err(Failure {
-            exit: Exit::NothingRan,
-            error: "no case by that name: `perfsec run --list` lists every cell".into(),
-        });
+        return Err(unmatched::no_cell(&args.filter.filter(), &library));
     }
     let (distribution, version) = kernel(args.kernel.as_deref())?;
     let kernel = Circumstances { version, distribution, config: None };
@@ -35,30 +32,30 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// The distribution and the version that `--kernel` names; the newest when it names none.
+/// The distribution and the version that `--kernel` names; the newest version without it.
 pub(super) fn kernel(named: Option<&str>) -> Result<(Option<&str>, KernelVersion), Failure> {
     let Some(text) = named else { return Ok((None, NEWEST)) };
     let Some((distribution, version)) = text.split_once(':') else {
-        return Ok((None, newest_of(version(text)?, text)));
+        return Ok((None, newest_in_series(version(text)?, text)));
     };
     let wrong = |what: &str| {
         let text = crate::printable::printable_line(text);
         let how = "write the newest of a series as debian:6.12, or one version as debian:6.12.94";
-        Failure::input(format!("cannot look at kernel {text}: {what}; {how}"))
+        Failure::input(format!("cannot show kernel {text}: {what}; {how}"))
     };
     if distribution != DEBIAN {
-        return Err(wrong("only Debian's kernels are known by name"));
+        return Err(wrong("debian is the only distribution known here"));
     }
-    let exact = numbers(version) > 2;
-    let version = version.parse::<KernelVersion>().map_err(|_| wrong("it names no version"))?;
+    let exact = count_numbers(version) > 2;
+    let version = version.parse::<KernelVersion>().map_err(|_| wrong("that is not a version"))?;
     if version.series() < PERFMON_SINCE {
         return Err(wrong("CAP_PERFMON came with 5.8"));
     }
-    // Of a whole version nobody needs to know whether its series is there.
+    // A whole version needs no list of series.
     if !exact && !is_series(version.series()) {
-        return Err(wrong("Debian has no such series that perfsec knows of"));
+        return Err(wrong("perfsec knows no such series of Debian"));
     }
-    Ok((Some(distribution), newest_of(version, text)))
+    Ok((Some(distribution), newest_in_series(version, text)))
 }
 
 const DEBIAN: &str = "debian";
@@ -66,30 +63,30 @@ const DEBIAN: &str = "debian";
 /// The series that brought CAP_PERFMON.
 const PERFMON_SINCE: (u32, u32) = (5, 8);
 
-/// The last series of each first number, as far as Debian packages them.
+/// The last series of each major version that Debian packages.
 const LAST: [(u32, u32); 3] = [(5, 19), (6, 19), (7, 3)];
 
 fn is_series((major, minor): (u32, u32)) -> bool {
     LAST.iter().any(|(known, last)| *known == major && minor <= *last)
 }
 
-/// How many numbers a version begins with.
-fn numbers(version: &str) -> usize {
+/// Counts the numbers at the start of a version.
+fn count_numbers(version: &str) -> usize {
     let digits = |part: &&str| part.starts_with(|letter: char| letter.is_ascii_digit());
     version.trim_start_matches('v').split('.').take_while(digits).count()
 }
 
-/// The newest of its series, where the text says no more than the series.
-fn newest_of(version: KernelVersion, text: &str) -> KernelVersion {
+/// The newest version of the series, if the text names no more than a series.
+fn newest_in_series(version: KernelVersion, text: &str) -> KernelVersion {
     let text = text.rsplit(':').next().unwrap_or(text);
     match version.candidate {
-        None if numbers(text) < 3 => KernelVersion { patch: u32::MAX, ..version },
+        None if count_numbers(text) < 3 => KernelVersion { patch: u32::MAX, ..version },
         _ => version,
     }
 }
 
-/// What is not as it is for most cases.
-fn setting(out: &mut String, case: &Case) {
+/// Lists what differs from the defaults of a case.
+fn write_setting(out: &mut String, case: &Case) {
     if case.boot != BootMode::Selinux {
         let _ = writeln!(out, "  booted as {}", case.boot);
     }
@@ -111,7 +108,8 @@ fn version(text: &str) -> Result<KernelVersion, Failure> {
     let version: KernelVersion = text.parse().map_err(Failure::input)?;
     if version.series() < PERFMON_SINCE {
         return Err(Failure::input(format!(
-            "cannot look at kernel {version}: CAP_PERFMON came with 5.8; write a version like 6.12 or 6.12.40"
+            "cannot show kernel {version}: CAP_PERFMON came with 5.8; write a version like 6.12 or \
+             6.12.40"
         )));
     }
     Ok(version)
@@ -127,7 +125,7 @@ fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> 
     for (name, value) in &case.sysctls {
         let _ = writeln!(out, "  sysctl {name} = {value}");
     }
-    setting(&mut out, case);
+    write_setting(&mut out, case);
     for process in &case.processes {
         let _ = writeln!(
             out,
@@ -148,7 +146,7 @@ fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> 
         let holds = if condition.holds(kernel) { "holds" } else { "does not hold" };
         let _ = writeln!(out, "  {name} {holds}: {}", condition.reason);
     }
-    // Cells that must see the same are shown together.
+    // Cells with the same expectation are shown together.
     let mut groups: Vec<(Vec<&Coordinates>, Vec<String>)> = Vec::new();
     for at in cells {
         let lines: Vec<_> = case.expected(at, kernel).into_iter().map(|line| line.text).collect();
@@ -194,7 +192,7 @@ mod tests {
     #[rstest]
     #[case::release_candidate("7.3-rc7", "7.3-rc7")]
     #[case::none("debian:6.12.94-1", "6.12.94")]
-    fn what_says_more_than_the_series_is_that_version(#[case] text: &str, #[case] version: &str) {
+    fn a_whole_version_is_that_version(#[case] text: &str, #[case] version: &str) {
         let found = kernel(Some(text)).ok().map(|(_, version)| version.to_string());
         assert_eq!(found.as_deref(), Some(version));
     }
@@ -208,8 +206,8 @@ mod tests {
     #[case("debian:6.20", "no such series")]
     #[case("debian:9.1", "no such series")]
     #[case("debian:bookworm", "write the newest of a series as debian:6.12")]
-    #[case("fedora:6.12", "only Debian's kernels")]
-    fn what_names_no_kernel_says_what_to_write(#[case] text: &str, #[case] words: &str) {
+    #[case("fedora:6.12", "the only distribution known")]
+    fn an_error_about_a_kernel_says_what_to_write(#[case] text: &str, #[case] words: &str) {
         let failure = kernel(Some(text)).unwrap_err();
         assert_eq!(failure.exit, Exit::Input);
         assert!(failure.error.to_string().contains(words), "{}", failure.error);

@@ -30,12 +30,12 @@ pub enum Format {
 /// What the forms leave to choose.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Options {
-    /// Who submits, in a report for KCIDB: the name under which it knows a CI system.
-    #[arg(long, value_name = "NAME", default_value_t)]
+    /// The submitter of a report to KCIDB, by the name that KCIDB has for the CI system.
+    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Report")]
     pub origin: Origin,
-    /// Who writes a mail, `NAME <ADDRESS>`, and in a text vouches for a run that passed
-    /// [default: git's user.name and user.email].
-    #[arg(long, value_name = "ADDRESS")]
+    /// The author of a mail and of the Tested-by line, `NAME <ADDRESS>` [default: git's user.name
+    /// and user.email].
+    #[arg(long, value_name = "ADDRESS", help_heading = "Report")]
     pub from: Option<Mailbox>,
 }
 

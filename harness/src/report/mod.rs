@@ -19,4 +19,4 @@ pub use html::html;
 pub use kcidb::Origin;
 pub use progress::Progress;
 pub use schema::Schema;
-pub use summary::summary;
+pub use summary::{brief, summary};

@@ -12,6 +12,8 @@ use crate::record::Event;
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
+    /// True to show nothing.
+    quiet: bool,
     labels: Vec<String>,
     bad: usize,
     /// Whether verdicts matter: they do not where cells run under what they were not written for.
@@ -41,7 +43,15 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, labels: Vec::new(), bad: 0, judged: true, reason: None }
+        let quiet = false;
+        Self { bar, quiet, labels: Vec::new(), bad: 0, judged: true, reason: None }
+    }
+
+    /// Shows nothing.
+    #[must_use]
+    pub fn quiet() -> Self {
+        let labels = Vec::new();
+        Self { bar: None, quiet: true, labels, bad: 0, judged: true, reason: None }
     }
 
     /// Leaves verdicts out.
@@ -51,6 +61,9 @@ impl Progress {
 
     /// Says something that is no event: what is being fetched, built or waited for.
     pub fn say(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         match &self.bar {
             Some(bar) => {
                 // After a run there may be another.
@@ -65,12 +78,18 @@ impl Progress {
 
     /// Says something that stays above the bar.
     pub fn note(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         let write = || anstream::eprintln!("{text}");
         self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write));
     }
 
     /// Takes in an event.
     pub fn event(&mut self, event: &Event) {
+        if self.quiet {
+            return;
+        }
         match event {
             Event::Run(run) => {
                 self.bad = 0;

@@ -22,8 +22,32 @@ const UNJUDGED_NAMES: usize = 5;
 pub fn summary(run: &Run) -> String {
     let mut out = String::new();
     for lane in &run.lanes {
-        write(lane, &mut out);
+        failures(lane, &mut out);
+        omissions(lane, &mut out);
+        counts(lane, &mut out);
     }
+    end(run, &mut out);
+    out
+}
+
+/// The summary without lanes in which nothing failed, and without what was skipped: what did not
+/// pass, and the last line.
+#[must_use]
+pub fn brief(run: &Run) -> String {
+    let mut out = String::new();
+    for lane in &run.lanes {
+        let before = out.len();
+        failures(lane, &mut out);
+        // The line of the lane names the kernel of the failures above it.
+        if out.len() > before || run.lanes.len() == 1 {
+            counts(lane, &mut out);
+        }
+    }
+    end(run, &mut out);
+    out
+}
+
+fn end(run: &Run, out: &mut String) {
     if run.lanes.len() > 1 {
         let _ = writeln!(out, "in all: {}", styled(&run.counts()));
     }
@@ -37,11 +61,10 @@ pub fn summary(run: &Run) -> String {
             let _ = writeln!(out, "the run did not end: {} cells have no result", run.unseen());
         }
     }
-    out
 }
 
-fn write(lane: &LaneRun, out: &mut String) {
-    let kernel = &lane.started.kernel;
+/// Deaths, and the cells that did not pass.
+fn failures(lane: &LaneRun, out: &mut String) {
     for death in &lane.deaths {
         let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
         let _ = writeln!(out, "{BAD}died{BAD:#}{cell}: {} ({})", death.cause, death.end);
@@ -95,6 +118,10 @@ fn write(lane: &LaneRun, out: &mut String) {
         }
         out.push('\n');
     }
+}
+
+/// What was skipped or not compared, and why.
+fn omissions(lane: &LaneRun, out: &mut String) {
     let skipped = reasons(lane, Verdict::Skip);
     for (reason, count) in skipped {
         let _ = writeln!(out, "SKIP {count} cells: {}", printable_line(reason));
@@ -110,6 +137,11 @@ fn write(lane: &LaneRun, out: &mut String) {
     for (why, count) in unseen {
         let _ = writeln!(out, "capability checks of {count} cells were not compared: {why}");
     }
+}
+
+/// The line with the lane's counts.
+fn counts(lane: &LaneRun, out: &mut String) {
+    let kernel = &lane.started.kernel;
     let counts = styled(&lane.counts());
     let (boots, millis) = lane.end.as_ref().map_or((0, 0), |end| (end.boots, end.millis));
     let boots = if boots == 1 { "1 boot".to_owned() } else { format!("{boots} boots") };
@@ -183,5 +215,42 @@ pub(super) fn style(verdict: Verdict) -> Style {
         Verdict::Fail => BAD,
         Verdict::Error | Verdict::Miss => AnsiColor::Magenta.on_default(),
         Verdict::Xfail | Verdict::Skip => AnsiColor::Yellow.on_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A record of a real run on two kernels, with every verdict but `MISS`.
+    fn record() -> Run {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
+        crate::record::read(&path).unwrap().run
+    }
+
+    #[test]
+    fn a_brief_summary_has_the_failures_and_the_last_line_of_the_whole_one() {
+        let run = record();
+        let (brief, whole) = (brief(&run), summary(&run));
+        assert!(brief.lines().all(|line| whole.contains(line)));
+        assert_eq!(brief.lines().last(), whole.lines().last());
+        assert_eq!(brief.matches("FAIL").count(), whole.matches("FAIL").count());
+        assert!(whole.contains("SKIP ") && !brief.contains("\nSKIP "), "{brief}");
+    }
+
+    #[test]
+    fn a_brief_summary_of_a_run_that_passed_is_one_line() {
+        let mut run = record();
+        for lane in &mut run.lanes {
+            lane.cells.retain(|cell| cell.judgement.verdict == Verdict::Pass);
+            lane.deaths.clear();
+        }
+        run.lanes.truncate(1);
+        let brief = brief(&run);
+        let lines: Vec<_> = brief.lines().filter(|line| line.contains(" PASS")).collect();
+        assert_eq!(lines.len(), 1, "{brief}");
+        assert!(brief.starts_with("Linux "), "{brief}");
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use perfsec::cli::EXIT_CODES;
 use tempfile::TempDir;
 
 /// The policy `minimal` in one text, for tests to damage.
@@ -76,6 +77,7 @@ impl Place {
         if let Ok(left) = fs::read_dir(self.path().join("cache/tmp")) {
             assert_eq!(left.count(), 0, "left behind by {arguments:?}");
         }
+        ended.is_documented(arguments);
         ended
     }
 }
@@ -88,6 +90,16 @@ impl Ended {
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         }
+    }
+
+    /// The exit code is among those that the command's help lists.
+    #[track_caller]
+    fn is_documented(&self, arguments: &[&str]) {
+        let two = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        let is = |name: &str| EXIT_CODES.iter().find(|codes| codes.command == name);
+        let Some(codes) = is(&two).or_else(|| is(arguments.first()?)) else { return };
+        let listed = codes.rows.iter().any(|(exit, _)| Some(exit.code().into()) == self.code);
+        assert!(listed, "{arguments:?}: exit code {:?} is not documented", self.code);
     }
 
     /// One error on standard error, with this exit code and in these words.

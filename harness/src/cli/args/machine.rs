@@ -1,0 +1,152 @@
+//! Options on kernels: which ones, and how they are built and booted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use perfsec_qemu::Accel;
+
+use super::heading::{BOOTING, BUILDING, KERNELS};
+use crate::engine::Limits;
+use crate::interrupt::Interrupt;
+use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
+use crate::kbuild::{Recipe, Variable};
+use crate::kernel;
+use crate::obtain::{self, KernelSpec};
+
+/// Options on kernels that are obtained and booted.
+#[derive(Clone, Debug, Args)]
+pub struct MachineArgs {
+    /// A kernel: a file (bzImage, vmlinuz, vmlinux, .deb), `debian:SUITE`, `debian:VERSION`, or
+    /// `tree:PATH[@REVISION]`, which is built. Can be given several times [default: the newest
+    /// stock kernel of this host's suite].
+    #[arg(long, value_name = "KERNEL", help_heading = KERNELS)]
+    pub kernel: Vec<KernelSpec>,
+    /// Options for obtaining them.
+    #[command(flatten)]
+    pub obtain: ObtainArgs,
+    /// Options for building and booting them.
+    #[command(flatten)]
+    pub boot: BootArgs,
+}
+
+/// Options for obtaining kernels and their sources.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ObtainArgs {
+    /// Build a git tree with its uncommitted changes: those of tracked files, and added files.
+    /// Untracked files are left out.
+    #[arg(long, help_heading = KERNELS)]
+    pub dirty: bool,
+    /// Look for newer kernels even if perfsec did so within the last day.
+    #[arg(long, help_heading = KERNELS)]
+    pub refresh: bool,
+}
+
+/// Options for building and booting kernels.
+#[derive(Clone, Debug, Args)]
+pub struct BootArgs {
+    /// Show no progress; of a run, print only what failed and the last line. Errors and warnings
+    /// are still printed.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The distribution whose patches the kernels carry, if their banner does not say: `debian`.
+    #[arg(long, value_name = "NAME", help_heading = KERNELS)]
+    pub distribution: Option<String>,
+    /// The SELinux policy: a name (`minimal`), CIL source (.cil) or a binary policy. Can be given
+    /// several times.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = crate::policy::DEFAULT,
+        help_heading = BOOTING
+    )]
+    pub policy: Vec<String>,
+    /// The accelerator [default: found by a trial boot, and remembered].
+    #[arg(long, value_name = "ACCEL", help_heading = BOOTING)]
+    pub accel: Option<Accel>,
+    /// The QEMU program.
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        default_value = "qemu-system-x86_64",
+        help_heading = BOOTING
+    )]
+    pub qemu: PathBuf,
+    /// Add a kernel parameter. Can be given several times.
+    #[arg(long, value_name = "PARAMETER", help_heading = BOOTING)]
+    pub append: Vec<String>,
+    /// Run this many lanes (kernels under policies) in parallel [default: one for each CPU].
+    #[arg(short, long, value_name = "N", help_heading = BOOTING)]
+    pub jobs: Option<usize>,
+    /// Give up on a boot after this long without any output.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, help_heading = BOOTING)]
+    pub boot_limit: u64,
+    /// Options for building them.
+    #[command(flatten)]
+    pub build: BuildArgs,
+}
+
+/// Options of a build.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BuildArgs {
+    /// Merge a fragment of kernel configuration, by name (`debug`) or file, after those that
+    /// perfsec needs. Can be given several times.
+    #[arg(long, value_name = "FRAGMENT", help_heading = BUILDING)]
+    pub config: Vec<String>,
+    /// Omit the fragments that perfsec needs: `base`, `selinux`, `perf` and `tracing`.
+    #[arg(long, requires = "config", help_heading = BUILDING)]
+    pub no_default_config: bool,
+    /// Set a variable for `make`, such as `LLVM=1` or `CROSS_COMPILE=x86_64-linux-gnu-`. Can be
+    /// given several times.
+    #[arg(long, value_name = "NAME=VALUE", help_heading = BUILDING)]
+    pub make: Vec<Variable>,
+    /// Run this many compilers in parallel [default: one for each CPU].
+    #[arg(long, value_name = "N", help_heading = BUILDING)]
+    pub build_jobs: Option<usize>,
+}
+
+impl BuildArgs {
+    /// The configuration and the make variables.
+    ///
+    /// # Errors
+    ///
+    /// When a fragment cannot be read.
+    pub fn recipe(&self) -> Result<Recipe, FragmentError> {
+        let own = if self.no_default_config { [].as_slice() } else { DEFAULT.as_slice() };
+        let names = own.iter().copied().chain(self.config.iter().map(String::as_str));
+        let mut recipe = Recipe::new(names.map(Fragment::load).collect::<Result<_, _>>()?);
+        recipe.variables.clone_from(&self.make);
+        recipe.jobs = self.build_jobs.unwrap_or(recipe.jobs).max(1);
+        Ok(recipe)
+    }
+}
+
+impl ObtainArgs {
+    /// Options for obtaining kernels, those built from source as `build` says.
+    ///
+    /// # Errors
+    ///
+    /// When a fragment cannot be read.
+    pub fn options(
+        &self,
+        build: &BuildArgs,
+        interrupt: &Interrupt,
+    ) -> Result<obtain::Options, FragmentError> {
+        let Self { dirty, refresh } = *self;
+        let images = if refresh {
+            kernel::ImageOptions::refreshing()
+        } else {
+            kernel::ImageOptions::default()
+        };
+        let (recipe, interrupt) = (build.recipe()?, interrupt.clone());
+        Ok(obtain::Options { images, recipe, dirty, interrupt })
+    }
+}
+
+impl BootArgs {
+    /// The limits on a guest's silence.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() }
+    }
+}

@@ -1,0 +1,75 @@
+//! Options of `run` and `shell`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::super::codes::ExitCodes;
+use super::heading::{CELLS, REPORT, VERDICTS};
+use super::{CaseArgs, FilterArgs, MachineArgs};
+use crate::plan::Shard;
+use crate::report::{Format, Options};
+
+/// Options of `run`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("run"))]
+pub struct RunArgs {
+    /// The cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// List the cells and run nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// The cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// Run each cell this many times. Nothing that the kernel caches carries over.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        value_parser = clap::value_parser!(u16).range(1..),
+        help_heading = CELLS
+    )]
+    pub repeat: u16,
+    /// Run the cells in an order that depends on this number alone. Controls still precede the
+    /// cells that need them, and a raised lockdown still comes last.
+    #[arg(long, value_name = "SEED", help_heading = CELLS)]
+    pub shuffle: Option<u64>,
+    /// Run only this part of the cells, such as `1/3`: the first of three. A case stays in its
+    /// part when others are added. `perfsec merge` joins the records.
+    #[arg(long, value_name = "I/N", help_heading = CELLS)]
+    pub shard: Option<Shard>,
+    /// The kernels.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Compare with the record of an earlier run: fail only for what got worse since.
+    #[arg(long, value_name = "RUN", help_heading = VERDICTS)]
+    pub baseline: Option<PathBuf>,
+    /// Add a file of known differences to the built-in ones; cases/known.toml shows the format.
+    /// Can be given several times.
+    #[arg(long, value_name = "FILE", help_heading = VERDICTS)]
+    pub known: Vec<PathBuf>,
+    /// Fail if a known difference is gone (XPASS).
+    #[arg(long, help_heading = VERDICTS)]
+    pub strict: bool,
+    /// Write a report in this format. The first `--format` goes to the first `--out`, the second
+    /// to the second, and so on.
+    #[arg(long, value_name = "FORMAT", help_heading = REPORT)]
+    pub format: Vec<Format>,
+    /// Write the report to this file; without `--format`, the run record.
+    #[arg(long, value_name = "FILE", help_heading = REPORT)]
+    pub out: Vec<PathBuf>,
+    /// The names in reports.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Options of `shell`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("shell"))]
+pub struct ShellArgs {
+    /// The kernel.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}

@@ -1,0 +1,111 @@
+//! Options of the commands for people who write cases: `show`, `steps`, `bless`, `coverage` and
+//! `selfcheck`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::super::codes::ExitCodes;
+use super::heading::{CELLS, KERNELS, REPORT};
+use super::{CaseArgs, FilterArgs, MachineArgs};
+
+/// Options of `show`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("show"))]
+pub struct ShowArgs {
+    /// The cells; a case's name selects all of its cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// Show what is expected of this version of an upstream kernel (`6.12.40`) or of a stock
+    /// kernel of Debian (`debian:6.12.40`). `6.12` is the newest of its series [default: the
+    /// newest upstream kernel].
+    #[arg(long, value_name = "VERSION", help_heading = KERNELS)]
+    pub kernel: Option<String>,
+}
+
+/// Options of `steps`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("steps"))]
+pub struct StepsArgs {
+    /// Describe only these steps, named by their syscall; `attr` is `struct perf_event_attr`
+    /// [default: all].
+    #[arg(value_name = "STEP")]
+    pub names: Vec<String>,
+}
+
+/// Options of `bless`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("bless"))]
+pub struct BlessArgs {
+    /// The cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Write to files that have uncommitted changes too.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// The directory of the case files to write to.
+    #[arg(long, value_name = "DIR", default_value = "cases/suite", help_heading = CELLS)]
+    pub cases: PathBuf,
+    /// The kernel.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// Options of `coverage`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("coverage"))]
+pub struct CoverageArgs {
+    /// The cells.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// List the decision points that perfsec knows, and run nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Also name the decision points of this kernel source tree, and those unknown to perfsec.
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// Show the coverage in this record of an earlier `perfsec coverage`, and run nothing.
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = ["names", "grant", "mode", "kernel", "out"]
+    )]
+    pub from: Option<PathBuf>,
+    /// The cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// The kernels.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Also write the run record to this file.
+    #[arg(long, value_name = "FILE", help_heading = REPORT)]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `selfcheck`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("selfcheck"))]
+pub struct SelfcheckArgs {
+    /// Try only the mutations whose names begin with this.
+    #[arg(value_name = "MUTATION")]
+    pub names: Vec<String>,
+    /// Use the patches in this directory instead of the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    pub mutations: Option<PathBuf>,
+    /// List the mutations, and build nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Show how a cell noticed each mutation.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// The cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// How the kernels are built and booted; the one `--kernel` is a `tree:` [default: Debian's
+    /// source of the kernel that `run` uses].
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
