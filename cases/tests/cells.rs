@@ -20,34 +20,27 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use perfsec::cache::Cache;
 use perfsec::case::Library;
-use perfsec::engine::{LanePlan, Limits, run_lane};
+use perfsec::causes::with_causes;
+use perfsec::engine::{Engine, KeptRuns, KernelSpec, Listener, Setup, Suite};
 use perfsec::interrupt::Interrupt;
 use perfsec::judge::Verdict;
-use perfsec::kbuild::Recipe;
-use perfsec::kernel::{self, Kernel};
+use perfsec::kernel::Kernel;
 use perfsec::known::KnownDifferences;
-use perfsec::machines::qemu::Qemu;
-use perfsec::obtain::{self, KernelSpec};
-use perfsec::plan::{self, Filter, PlannedCell};
-use perfsec::policy::{self, Policies, Policy};
-use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
+use perfsec::plan::{Filter, PlannedCell};
+use perfsec::record::{CellResult, Event, Run};
 use perfsec::report::difference;
-use perfsec_wire::Boot;
-use sha2::{Digest, Sha256};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// The kernels to test.
 const KERNELS: &str = "PERFSEC_KERNELS";
 
-const QEMU: &str = "qemu-system-x86_64";
-
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     match trials(&arguments) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
-            eprintln!("error: {}", chain(&*error));
+            eprintln!("error: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
@@ -81,7 +74,7 @@ fn kernels() -> Result<Vec<KernelSpec>> {
     let wanted = std::env::var(KERNELS).unwrap_or_default();
     let specs: Vec<KernelSpec> =
         wanted.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    Ok(if specs.is_empty() { vec![obtain::default_spec()?] } else { specs })
+    Ok(if specs.is_empty() { vec![KernelSpec::of_host()?] } else { specs })
 }
 
 /// The suite on one kernel.
@@ -106,10 +99,11 @@ impl Lane {
             // A retry is a new attempt at the whole lane, or it would only read the same again.
             let attempt = std::env::var_os("NEXTEST_ATTEMPT").unwrap_or_default();
             let run = format!("{} {}", run.to_string_lossy(), attempt.to_string_lossy());
-            let (record, result) = self.shared(&run, cell).map_err(|error| chain(&*error))?;
+            let (record, result) = self.shared(&run, cell).map_err(|error| with_causes(&*error))?;
             return outcome(&result, &record);
         }
-        let results = self.of_process.get_or_init(|| self.run().map_err(|error| chain(&*error)));
+        let results =
+            self.of_process.get_or_init(|| self.run().map_err(|error| with_causes(&*error)));
         let results = results.as_ref().map_err(Failed::from)?;
         let result = results.cells.get(cell).ok_or("the lane ended without a verdict")?;
         outcome(result, &results.record)
@@ -117,12 +111,8 @@ impl Lane {
 
     /// Runs the selected cells in this process.
     fn run(&self) -> Result<Results> {
-        let cache = Cache::open()?;
-        let prepared = Prepared::new(&self.spec, &cache)?;
-        let name = format!("cells-{}-{}.jsonl", prepared.kernel.release, std::process::id());
-        let record = cache.path("runs", &name);
-        prepared.run(&self.selected, &record)?;
-        let lanes = record::read(&record)?.run.lanes.into_iter();
+        let (run, record) = Prepared::new(&self.spec)?.run(&self.selected)?;
+        let lanes = run.lanes.into_iter();
         let cells = lanes.flat_map(|lane| lane.cells).map(|cell| (cell.name.clone(), cell));
         Ok(Results { cells: cells.collect(), record })
     }
@@ -130,21 +120,16 @@ impl Lane {
     /// Finds a cell in the record that the first process of a nextest run leaves of the whole lane,
     /// or is that process.
     fn shared(&self, run: &str, cell: &str) -> Result<(PathBuf, CellResult)> {
-        let cache = Cache::open()?;
-        let prepared = Prepared::new(&self.spec, &cache)?;
-        let name = format!("cells-{}.jsonl", prepared.key(run));
+        let prepared = Prepared::new(&self.spec)?;
+        let name = format!("cells-{}.jsonl", prepared.key(run)?);
+        let cache = prepared.engine.cache();
         let record = cache.path("runs", &name);
         if !record.is_file() {
-            let _lock = cache.lock(
-                &format!("cells-{}", prepared.kernel.sha256),
-                &Interrupt::default(),
-                || {},
-            )?;
+            let lock = format!("cells-{}", prepared.kernel.sha256);
+            let _lock = cache.lock(&lock, &Interrupt::default(), || {})?;
             if !record.is_file() {
-                let room = cache.temporary()?;
-                let unfinished = room.path().join("record");
-                prepared.run(&[], &unfinished)?;
-                cache.adopt("runs", &name, &unfinished)?;
+                let (_, whole) = prepared.run(&[])?;
+                cache.adopt("runs", &name, &whole)?;
             }
         }
         let result = find(&record, cell)?.ok_or("the lane ended without a verdict")?;
@@ -152,95 +137,59 @@ impl Lane {
     }
 }
 
+/// Prints each line as it comes.
+struct Stderr;
+
+impl Listener for Stderr {
+    fn say(&self, text: &str) {
+        eprintln!("{text}");
+    }
+
+    fn note(&self, text: &str) {
+        self.say(text);
+    }
+
+    fn event(&self, _event: &Event) {}
+}
+
 /// Everything that a lane's boot needs.
 struct Prepared {
+    engine: Engine<'static>,
+    suite: Suite,
     kernel: Kernel,
-    policies: Policies,
-    cache: Cache,
 }
 
 impl Prepared {
-    fn new(spec: &KernelSpec, cache: &Cache) -> Result<Self> {
-        let own = Arc::new(Policy::obtain(policy::DEFAULT, cache)?);
-        let library = Library::built_in()?;
-        let cells = Filter::default().select(&library)?;
-        let names = cells.iter().flat_map(PlannedCell::policies);
-        let policies = Policies::obtain(own, names, cache)?;
-        let options = obtain::Options {
-            images: kernel::Options::default(),
-            recipe: Recipe::by_default()?,
-            dirty: false,
-            interrupt: Interrupt::default(),
-        };
-        let kernel = obtain::obtain(spec, cache, &options, &|text| eprintln!("{text}"))?;
-        Ok(Self { kernel, policies, cache: cache.clone() })
-    }
-
-    /// Names what the lane's results depend on, and the run of nextest that it belongs to.
-    fn key(&self, run: &str) -> String {
-        let mut key = Sha256::new();
-        let policies = self.policies.iter().map(|policy| policy.sha256.as_str());
-        for part in [run, &self.kernel.sha256].into_iter().chain(policies) {
-            key.update(part);
-            key.update([0]);
-        }
-        key.update(Sha256::digest(perfsec::AGENT));
-        for (name, text) in perfsec_cases::suite() {
-            key.update(Sha256::digest(name));
-            key.update(Sha256::digest(text));
-        }
-        key.finalize().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    }
-
-    /// Boots for the named cells and their controls, all when none is named, and writes the run record.
-    fn run(self, names: &[String], record: &Path) -> Result<()> {
-        let filter = Filter { names: names.to_vec(), ..Filter::default() };
-        let cells = filter.select(&Library::built_in()?)?;
-        let program = PathBuf::from(QEMU);
-        let say = |text: &str| eprintln!("{text}");
-        let target = Qemu {
-            version: Qemu::version(&program)?,
-            accel: Qemu::probe(&program, &self.kernel, &self.cache, &say)?,
-            kernel: self.kernel.clone(),
-            boot: Boot::default(),
-            append: Vec::new(),
-            program,
-        };
-        let asked = Asked { filter, ..Asked::default() };
+    fn new(spec: &KernelSpec) -> Result<Self> {
+        // The test harness has threads of its own.
+        let setup = Setup { jobs: 1, ..Setup::by_default()? };
+        let engine = Engine::open(setup, Cache::open()?, Interrupt::default(), &Stderr)?;
         let known = Arc::new(KnownDifferences::built_in()?);
-        let mut events = vec![Event::Run(RunStarted::now(cells.len(), asked))];
-        let mut result = Ok(());
-        for (lane, (boot, cells)) in plan::by_boot(&cells).into_iter().enumerate() {
-            let plan = LanePlan {
-                lane,
-                kernel: self.kernel.clone(),
-                boot,
-                policies: self.policies.clone(),
-                cells: Arc::new(cells),
-                coverage: None,
-                known: Arc::clone(&known),
-                target: Box::new(Qemu { boot, ..target.clone() }),
-            };
-            let (sink, told) = std::sync::mpsc::channel();
-            // The receiver outlives the lane.
-            let ended = run_lane(&plan, Limits::default(), &Interrupt::default(), &|event| {
-                drop(sink.send(event));
-            });
-            drop(sink);
-            events.extend(told);
-            result = result.and(ended);
-        }
-        let run = Run::of(events.iter().cloned())?;
-        let millis = run.lanes.iter().filter_map(|lane| Some(lane.end.as_ref()?.millis)).sum();
-        let counts = run.counts().iter().collect();
-        events.push(Event::End(RunEnded { counts, interrupted: false, millis }));
-        let mut writer = Writer::create(record)?;
-        events.iter().try_for_each(|event| writer.write(event))?;
-        result?;
-        Ok(())
+        let suite = Suite { library: Library::built_in()?, directory: None, known };
+        let kernel = engine.kernels(std::slice::from_ref(spec))?.remove(0);
+        Ok(Self { engine, suite, kernel })
+    }
+
+    /// Names the record of the whole suite in a run of nextest, with everything that its results
+    /// depend on.
+    fn key(&self, run: &str) -> Result<String> {
+        let cells = self.suite.select(&Filter::default())?;
+        let policies = self.engine.policies();
+        let mut kept = KeptRuns::of(&self.engine, &self.suite, policies, &cells);
+        kept.add(run);
+        Ok(kept.key(&self.kernel.sha256))
+    }
+
+    /// Boots for the named cells and their controls, or for all cells if none is named. Returns the
+    /// run and the path of its record.
+    fn run(&self, names: &[String]) -> Result<(Run, PathBuf)> {
+        let filter = Filter { names: names.to_vec(), ..Filter::default() };
+        let cells = self.suite.select(&filter)?;
+        let (kernels, policies) = (std::slice::from_ref(&self.kernel), self.engine.policies());
+        let plans = self.engine.plan(kernels, policies, &cells, &self.suite.known)?;
+        let ended = self.engine.execute(&plans, self.suite.asked(filter), &mut |_| Ok(()))?;
+        let record = ended.record.clone();
+        Ok((ended.whole()?, record))
     }
 }
 
@@ -282,15 +231,4 @@ fn outcome(cell: &CellResult, record: &Path) -> Result<(), Failed> {
     }
     let _ = write!(text, "run record: {}", record.display());
     Err(text.into())
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -7,9 +7,11 @@ mod compare;
 mod gather;
 mod module;
 mod rules;
+mod verify;
 
 pub use compare::{Comparison, Key, observed, pairs};
 pub use gather::{Asked, denials};
 pub use module::{Form, Module};
 pub(crate) use rules::why;
 pub use rules::{Left, Rule, Rules, Scope};
+pub use verify::{Rerun, Verified, is_under_own_policy, planned};

@@ -17,6 +17,18 @@ pub struct Revision {
     pub words: CommitWords,
 }
 
+impl Revision {
+    /// Finds the commit that a name stands for.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is none, or if git fails.
+    pub fn find(source: &Source, named: &str) -> Result<Self, SourceError> {
+        let commit = source.resolve(Some(named), false)?;
+        Ok(Self { named: named.to_owned(), words: CommitWords::of(source, &commit)? })
+    }
+}
+
 /// Not twice when they named it by its own name.
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

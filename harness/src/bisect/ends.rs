@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::engine::Ran;
 use super::error::BisectError;
 use crate::compare::{Apart, Comparison, Group, Kind, NothingInCommon, sides};
 use crate::counted::counted;
+use crate::engine::Recorded;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 
@@ -38,8 +38,8 @@ impl Mark {
 
 /// The runs of both ends, and the cells by which they are told from each other.
 pub(super) struct Ends {
-    pub(super) good: Rc<Ran>,
-    pub(super) bad: Rc<Ran>,
+    pub(super) good: Rc<Recorded>,
+    pub(super) bad: Rc<Recorded>,
     pub(super) cells: BTreeSet<String>,
     /// What was left out of them.
     pub(super) notes: Vec<String>,
@@ -49,7 +49,7 @@ impl Ends {
     /// # Errors
     ///
     /// When nothing tells them from each other.
-    pub(super) fn of(good: Rc<Ran>, bad: Rc<Ran>) -> Result<Self, BisectError> {
+    pub(super) fn of(good: Rc<Recorded>, bad: Rc<Recorded>) -> Result<Self, BisectError> {
         let comparison = compare(("good", &good.run), ("bad", &bad.run), None)?;
         let (told, verdict): (Vec<&Group>, Vec<&Group>) =
             comparison.groups.iter().partition(|group| is_seen(group));

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::commit::CommitWords;
-use crate::compare::NothingInCommon;
+use crate::compare::{BaselineError, NothingInCommon};
+use crate::engine::EngineError;
 use crate::kbuild::BuildError;
+use crate::plan::NotAGlob;
 use crate::source::{Commit, GitError, SourceError};
 
 /// One of the two commits between which the other is.
@@ -84,6 +86,15 @@ pub enum BisectError {
     /// Two runs have no cell in common.
     #[error(transparent)]
     NothingInCommon(#[from] NothingInCommon),
+    /// The baseline has no kernel to compare with.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    /// A name of cells is not a glob.
+    #[error(transparent)]
+    Name(#[from] NotAGlob),
+    /// The engine stopped.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The tree, or git.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -12,10 +12,12 @@ use tempfile::TempDir;
 use super::search::Search;
 use super::*;
 use crate::cache::Cache;
+use crate::engine::{Batch, EngineError, Lab, Recorded};
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
-use crate::kbuild::{BuildError, Failure};
+use crate::kbuild::{BuildError, Built, Failure};
 use crate::kernel::{Kernel, hash};
+use crate::plan::Filter;
 use crate::record::{Event, Refused, Run};
 use crate::source::{Commit, GitError, Source};
 
@@ -84,7 +86,7 @@ impl Place {
         Source::open(&self.repository(), "linux", &cache, interrupt, &|_| {}).unwrap()
     }
 
-    fn search(&self, good: &Commit, bad: &Commit) -> (Result<Outcome, Stop>, Script) {
+    fn search(&self, good: &Commit, bad: &Commit) -> (Result<Outcome, BisectError>, Script) {
         let source = self.source();
         search(&source, good, bad, &Interrupt::default())
     }
@@ -95,7 +97,7 @@ fn search(
     good: &Commit,
     bad: &Commit,
     interrupt: &Interrupt,
-) -> (Result<Outcome, Stop>, Script) {
+) -> (Result<Outcome, BisectError>, Script) {
     let script =
         Script { runs: Vec::new(), said: RefCell::default(), interrupt: interrupt.clone() };
     let mut lab = Scripted { source, script };
@@ -103,7 +105,8 @@ fn search(
         named: named.to_owned(),
         words: CommitWords::of(source, commit).unwrap(),
     };
-    let found = bisect(&mut lab, source, revision("v6.1", good), revision("master", bad));
+    let all = Filter::default();
+    let found = bisect(&mut lab, source, &all, revision("v6.1", good), revision("master", bad));
     assert_eq!(left_of_bisect(source.directory()), Vec::<String>::new());
     (found, lab.script)
 }
@@ -118,19 +121,6 @@ fn left_of_bisect(repository: &Path) -> Vec<String> {
         left.extend(refs.map(|entry| entry.unwrap().file_name().into_string().unwrap()));
     }
     left
-}
-
-/// What a search stops with.
-#[derive(Debug)]
-enum Stop {
-    Bisect(BisectError),
-    Lab,
-}
-
-impl From<BisectError> for Stop {
-    fn from(error: BisectError) -> Self {
-        Self::Bisect(error)
-    }
 }
 
 /// What was asked of the lab.
@@ -192,33 +182,31 @@ impl Scripted<'_> {
 }
 
 impl Lab for Scripted<'_> {
-    type Error = Stop;
-
-    fn build(&mut self, commit: &Commit) -> Result<Result<Kernel, BuildError>, Stop> {
-        let state = self.state(commit);
+    fn build(&mut self, source: &Source, commit: &Commit) -> Result<Built, BuildError> {
+        let (state, log) = (self.state(commit), PathBuf::from("log"));
         match state.lines().next().unwrap() {
             "nobuild" => {
-                let subject = self.source.subject(commit).unwrap();
-                let log = PathBuf::from("log");
+                let subject = source.subject(commit).unwrap();
                 let failure = Failure { commit: commit.clone(), subject, first: None, log };
-                Ok(Err(BuildError::Failed(Box::new(failure))))
+                Err(BuildError::Failed(Box::new(failure)))
             }
-            "host" => Err(Stop::Lab),
+            "host" => Err(BuildError::Full(PathBuf::new())),
             "interrupt" => {
                 self.script.interrupt.raise();
-                Err(Stop::Lab)
+                Err(BuildError::Interrupted(commit.clone()))
             }
             _ => {
                 let kernel = fixture().lanes[0].started.kernel.clone();
-                let banner = format!("{}\n{state}", self.source.subject(commit).unwrap());
+                let banner = format!("{}\n{state}", source.subject(commit).unwrap());
                 let sha256 = hash::of_bytes(state.as_bytes());
-                Ok(Ok(Kernel { sha256, banner, ..kernel }))
+                let kernel = Kernel { sha256, banner, ..kernel };
+                Ok(Built { kernel, warnings: BTreeSet::new(), log })
             }
         }
     }
 
-    fn run(&mut self, kernel: &Kernel, only: Option<&BTreeSet<String>>) -> Result<Ran, Stop> {
-        let mut lines = kernel.banner.lines();
+    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<Recorded, EngineError> {
+        let mut lines = kernels[0].banner.lines();
         let (subject, state) = (lines.next().unwrap(), lines.next().unwrap());
         let mut run = run_of(if state == "noboot" { "" } else { state });
         let lane = &mut run.lanes[0];
@@ -227,18 +215,29 @@ impl Lab for Scripted<'_> {
             let refused = Refused { reason: "it hangs".to_owned(), console: String::new() };
             lane.end.as_mut().unwrap().refused = Some(refused);
         }
-        lane.cells.retain(|cell| only.is_none_or(|only| only.contains(&cell.name)));
+        let only = &batch.filter.names;
+        lane.cells.retain(|cell| only.is_empty() || only.contains(&cell.name));
         self.script.runs.push((subject.to_owned(), lane.cells.len()));
-        Ok(Ran { run, record: PathBuf::from(format!("{subject}.jsonl")) })
+        Ok(recorded(run, &format!("{subject}.jsonl")))
     }
 
-    fn say(&self, text: &str) {
+    fn say(&self, _text: &str) {}
+
+    fn note(&self, text: &str) {
         self.script.said.borrow_mut().push(text.to_owned());
+    }
+
+    fn stopped(&self) -> bool {
+        self.script.interrupt.is_raised()
     }
 }
 
+fn recorded(run: Run, record: &str) -> Recorded {
+    Recorded { run, record: PathBuf::from(record), sha256: String::new() }
+}
+
 #[track_caller]
-fn first(found: Result<Outcome, Stop>) -> (String, Outcome) {
+fn first(found: Result<Outcome, BisectError>) -> (String, Outcome) {
     let outcome = found.unwrap();
     match &outcome.found {
         Found::First { commit, .. } => (commit.subject.clone(), outcome),
@@ -335,7 +334,7 @@ fn the_same_image_runs_once() {
 fn ends_that_do_not_differ_are_refused(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
     let (place, commits) = Place::with(&[good, "aaa", bad]);
     let (found, script) = place.search(&commits[0], &commits[2]);
-    let Err(Stop::Bisect(error @ BisectError::Same(_))) = found else { panic!("{found:?}") };
+    let Err(error @ BisectError::Same(_)) = found else { panic!("{found:?}") };
     assert!(error.to_string().contains(said), "{error}");
     assert_eq!(script.runs.len(), 2);
 }
@@ -345,7 +344,7 @@ fn ends_that_are_one_image_are_refused() {
     let place = Place::new();
     let commits = ["c0", "c1"].map(|subject| place.commit_alike(subject, "aaa\n"));
     let found = place.search(&commits[0], &commits[1]).0;
-    assert!(matches!(found, Err(Stop::Bisect(BisectError::Same(_)))), "{found:?}");
+    assert!(matches!(found, Err(BisectError::Same(_))), "{found:?}");
 }
 
 #[rstest]
@@ -356,7 +355,7 @@ fn ends_that_are_one_image_are_refused() {
 #[case("xxx", "aab", "is good: ERROR: audit lost records")]
 fn an_end_that_cannot_be_tested_is_told(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
     let (place, commits) = Place::with(&[good, "aaa", bad]);
-    let Err(Stop::Bisect(error)) = place.search(&commits[0], &commits[2]).0 else { panic!() };
+    let Err(error) = place.search(&commits[0], &commits[2]).0 else { panic!() };
     let told = matches!(error, BisectError::Build { .. } | BisectError::Boot { .. });
     assert!(told && format!("cannot {error}").contains(said), "{error}");
 }
@@ -370,7 +369,7 @@ fn a_search_that_is_stopped_leaves_nothing_behind(#[case] stop: &str) {
     {
         let source = place.interrupted_by(&interrupt);
         let found = search(&source, &commits[0], &commits[4], &interrupt).0;
-        assert!(matches!(found, Err(Stop::Lab)), "{found:?}");
+        assert!(matches!(found, Err(BisectError::Engine(_))), "{found:?}");
     }
 }
 
@@ -423,9 +422,7 @@ fn what_a_killed_search_left_is_no_hindrance() {
 #[case::one_not_judged("aax", Mark::Good, "1 of 2 cells as at the good end, 1 not judged")]
 #[case::none_judged("axx", Mark::Skip, "2 of 2 cells not judged: ERROR: audit lost records")]
 fn a_commit_is_what_its_cells_look_like(#[case] at: &str, #[case] mark: Mark, #[case] why: &str) {
-    let ran = |letters: &str| {
-        std::rc::Rc::new(Ran { run: run_of(letters), record: PathBuf::from("record") })
-    };
+    let ran = |letters: &str| std::rc::Rc::new(recorded(run_of(letters), "record"));
     let ends = ends::Ends::of(ran("aaa"), ran("abb")).unwrap();
     let (got, said) = ends.judge(&run_of(at)).unwrap();
     assert_eq!((got, said.as_str()), (mark, why));
@@ -440,7 +437,7 @@ fn ends_that_are_no_range_are_told_before_anything_is_built() {
         let (found, script) = place.search(good, bad);
         assert!(script.runs.is_empty());
         match found {
-            Err(Stop::Bisect(error)) => error.to_string(),
+            Err(error) => error.to_string(),
             other => panic!("{other:?}"),
         }
     };
@@ -497,8 +494,6 @@ fn a_good_end_that_was_mended_on_its_own_branch_is_told() {
     let good = place.commit("mended", "aaa");
     place.git(&["checkout", "--quiet", "master"]);
     let bad = place.commit("bad", "aab");
-    let Err(Stop::Bisect(BisectError::BadBase(told))) = place.search(&good, &bad).0 else {
-        panic!()
-    };
+    let Err(BisectError::BadBase(told)) = place.search(&good, &bad).0 else { panic!() };
     assert_eq!(told.commit, base);
 }

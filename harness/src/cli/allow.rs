@@ -1,24 +1,22 @@
 //! `perfsec allow`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::args::AllowArgs;
-use super::session::{self, Session};
+use super::session::Session;
 use super::{Exit, Failure, record};
-use crate::allow::{Comparison, Form, Module, Rules, denials, observed, pairs};
+use crate::allow::{Form, Module, Rerun, Rules, Verified, denials, is_under_own_policy, planned};
 use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
+use crate::engine::{EngineLab, Reuse, Suite};
 use crate::explain::{Knowledge, Sorted};
 use crate::known::KnownDifferences;
-use crate::obtain::KernelSpec;
-use crate::plan::PlannedCell;
 use crate::policy;
 use crate::printable::printable_line;
-use crate::record::{CellResult, LaneRun, Run};
+use crate::record::{CellResult, Run};
 
 /// The module's name, when no file says it.
 const NAME: &str = "perfsec_allow";
@@ -27,10 +25,10 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     let name = name(args)?;
     let (denials, verifying) = match Source::open(args)? {
         Source::Run(run) => {
-            let library = library(args, &run)?;
-            let chosen = Chosen::of(args, &run, &library)?;
+            let suite = suite(args, &run)?;
+            let chosen = Chosen::of(args, &run, &suite.library)?;
             let denials = chosen.denials();
-            (denials, Some((run, library)))
+            (denials, Some((run, suite)))
         }
         Source::Log(log) => (of_log(args, &log)?, None),
     };
@@ -58,8 +56,8 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?,
         None => super::print(&text)?,
     }
-    let (true, Some((run, library))) = (args.verify, &verifying) else { return Ok(Exit::Success) };
-    let (report, exit) = verify(args, run, library, &module)?;
+    let (true, Some((run, suite))) = (args.verify, &verifying) else { return Ok(Exit::Success) };
+    let (report, exit) = verify(args, run, suite, &module)?;
     match &args.out {
         Some(_) => super::print(&report)?,
         // What is on standard output stays a module.
@@ -143,12 +141,12 @@ fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
 }
 
 /// The cases that the run had.
-fn library(args: &AllowArgs, run: &Run) -> Result<Library, Failure> {
+fn suite(args: &AllowArgs, run: &Run) -> Result<Suite, Failure> {
     let mut cases = args.cases.clone();
     // Where the run was made, its directory is there; elsewhere --cases names it.
     let asked = run.started.asked.cases_directory.clone();
     cases.cases = cases.cases.or(asked.filter(|directory| directory.is_dir()));
-    session::library(&cases)
+    cases.suite(KnownDifferences::default())
 }
 
 /// The cells of a run that a module can be about.
@@ -161,7 +159,7 @@ impl<'a> Chosen<'a> {
         let policy = policy_of(args, run)?;
         let lanes = run.lanes.iter().filter(|lane| lane.started.policy == policy);
         let filter = args.filter.filter();
-        let selects = filter.matcher().map_err(Failure::input)?;
+        let selects = filter.matcher()?;
         let selected: Vec<_> = lanes
             .flat_map(|lane| &lane.cells)
             .filter(|cell| selects(&cell.name, &cell.at))
@@ -172,7 +170,7 @@ impl<'a> Chosen<'a> {
         }
         let (cells, left): (Vec<_>, Vec<_>) = selected
             .into_iter()
-            .partition(|cell| planned(cell, library).is_none_or(|cell| is_under_own(&cell)));
+            .partition(|cell| planned(cell, library).is_none_or(|cell| is_under_own_policy(&cell)));
         if left.iter().any(|cell| denials(cell).next().is_some()) {
             let load = if left.len() == 1 { "cell loads" } else { "cells load" };
             anstream::eprintln!(
@@ -210,117 +208,40 @@ fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
     }
 }
 
-/// The cell as it can be run again: its case is the same as it was.
-fn planned(cell: &CellResult, library: &Library) -> Option<PlannedCell> {
-    let case = library.cases.iter().find(|case| case.name == cell.case)?;
-    let same = !cell.case_sha256.is_empty() && case.sha256.starts_with(&cell.case_sha256);
-    let there = case.axes.coordinates().any(|at| at == cell.at);
-    // A denial may be what the module allows, so no cell waits for a control.
-    (same && there).then(|| PlannedCell {
-        case: Arc::new(case.clone()),
-        at: cell.at.clone(),
-        control: None,
-    })
-}
-
-fn is_under_own(cell: &PlannedCell) -> bool {
-    cell.policies().next().is_none()
-}
-
 /// Runs the run's cells again under its policy and the module.
 fn verify(
     args: &AllowArgs,
     run: &Run,
-    library: &Library,
+    suite: &Suite,
     module: &Module<'_>,
 ) -> Result<(String, Exit), Failure> {
     let policy = policy_of(args, run)?;
-    let lanes: Vec<_> = run.lanes.iter().filter(|lane| lane.started.policy == policy).collect();
-    let mut cells = BTreeMap::new();
-    let mut lost = BTreeSet::new();
-    for cell in lanes.iter().flat_map(|lane| &lane.cells) {
-        match planned(cell, library) {
-            Some(planned) if is_under_own(&planned) => {
-                cells.entry(cell.name.clone()).or_insert(planned);
-            }
-            Some(_) => {}
-            None => {
-                lost.insert(&cell.name);
-            }
-        }
-    }
-    if cells.is_empty() {
+    let Some(rerun) = Rerun::of(run, &policy, &suite.library) else {
         return Err(Failure::input(
             "no cell of the run can be run again: its cases are not these (--cases names a directory)",
         ));
-    }
-    let cells: Vec<_> = cells.into_values().collect();
+    };
     let mut machine = args.machine.clone();
     machine.boot.policy = vec![policy];
     if machine.kernel.is_empty() {
-        machine.kernel = kernels(&lanes)?;
+        machine.kernel = rerun.kernels().map_err(Failure::input)?;
     }
-    let mut session = Session::open(&machine)?;
+    let session = Session::open()?;
     // Cells were written for the policy without the module.
     session.ignore_verdicts();
-    let Some(own) = session.ready.machine.policies.first().cloned() else {
-        return Err(Failure::input("no policy"));
+    let (engine, kernels) = session.boot(&machine)?;
+    let [own] = engine.policies() else { return Err(Failure::input("no policy")) };
+    let mut lab = EngineLab::new(&engine, suite, Reuse::Nothing);
+    let filter = args.filter.filter();
+    let verified = rerun.verify(&mut lab, &kernels, own, module, filter, engine.cache())?;
+    let Verified { comparison, unseen, refused, .. } = &verified;
+    let exit = match session.interrupted() {
+        Some(exit) => exit,
+        None if refused.is_some() => Exit::Kernel,
+        None if !comparison.holds() => Exit::Failed,
+        None if !comparison.unseen.is_empty() || *unseen > 0 => Exit::NotJudged,
+        None if comparison.cells == 0 => Exit::NotJudged,
+        None => Exit::Success,
     };
-    let text = module.text(Form::Cil);
-    let extended = Arc::new(own.with_module(module.name, &text, &session.cache)?);
-    // A kernel or a policy that the run did not have is run both ways.
-    let had = |sha256: &str| {
-        lanes.iter().any(|lane| {
-            lane.started.kernel.sha256 == sha256 && lane.started.policy_sha256 == own.sha256
-        })
-    };
-    let known = session.ready.kernels.iter().all(|kernel| had(&kernel.sha256));
-    session.ready.machine.policies = match known {
-        true => vec![Arc::clone(&extended)],
-        false => vec![Arc::clone(&own), Arc::clone(&extended)],
-    };
-    let plans = session.lanes(&cells, KnownDifferences::default())?;
-    let asked = session::asked(&args.cases, args.filter.filter(), library);
-    let again = session.execute(&plans, asked, &mut [])?.whole()?;
-    let under = |policy: &str| -> Vec<&LaneRun> {
-        again.lanes.iter().filter(|lane| lane.started.policy_sha256 == policy).collect()
-    };
-    let after = observed(under(&extended.sha256));
-    let before = match known {
-        true => observed(lanes.iter().copied()),
-        false => observed(under(&own.sha256)),
-    };
-    let comparison = Comparison::of(&pairs(&before, &after), module.rules);
-    let mut report = comparison.text();
-    if !lost.is_empty() {
-        report +=
-            &format!("{} cells were not run again: their cases are not the run's\n", lost.len());
-    }
-    report += &format!("run record: {}\n", session.record.display());
-    let refused = again.lanes.iter().find_map(LaneRun::refused);
-    let exit = match (session.interrupted(), refused) {
-        (Some(exit), _) => exit,
-        (None, Some(reason)) => {
-            report += &format!("nothing could be tested: {}\n", printable_line(reason));
-            Exit::Kernel
-        }
-        (None, None) if !comparison.holds() => Exit::Failed,
-        (None, None) if !comparison.unseen.is_empty() || again.unseen() > 0 => Exit::NotJudged,
-        (None, None) if comparison.cells == 0 => Exit::NotJudged,
-        (None, None) => Exit::Success,
-    };
-    Ok((report, exit))
-}
-
-/// The run's kernels, as they are named on the command line.
-fn kernels(lanes: &[&LaneRun]) -> Result<Vec<KernelSpec>, Failure> {
-    let mut specs = Vec::new();
-    for lane in lanes {
-        let kernel = &lane.started.kernel;
-        let spec = KernelSpec::again(kernel).map_err(Failure::input)?;
-        if !specs.contains(&spec) {
-            specs.push(spec);
-        }
-    }
-    Ok(specs)
+    Ok((verified.text(), exit))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Exit, Failure, exit, record};
+use super::{Exit, Failure, record};
 use crate::compare::{Baseline, BaselineError};
 use crate::engine::LanePlan;
 use crate::plan::PlannedCell;
@@ -53,11 +53,5 @@ impl Given {
             _ => Exit::Success,
         };
         Ok((text, exit))
-    }
-}
-
-impl From<BaselineError> for Failure {
-    fn from(error: BaselineError) -> Self {
-        exit::cannot(Exit::Input, &error)
     }
 }

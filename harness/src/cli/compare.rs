@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::args::{CompareArgs, CompareFormat, MachineArgs};
 use super::destination::{self, Destination};
 use super::session::{self, Session};
-use super::{Exit, Failure, exit, output, record};
-use crate::compare::{self, Comparison, NothingInCommon, Side};
+use super::{Exit, Failure, output, record};
+use crate::compare::{self, Comparison, Side};
+use crate::engine::KernelSpec;
 use crate::known::KnownDifferences;
-use crate::obtain::KernelSpec;
 use crate::plan::Filter;
 use crate::record::Run;
 
@@ -57,7 +57,7 @@ fn given(args: &CompareArgs) -> Result<Vec<Given>, Failure> {
             let side = crate::printable::printable_line(side);
             return Err(Failure::input(format!("cannot read {side}: no such run record")));
         }
-        side.parse().map(Given::Kernel).map_err(|error| exit::cannot(Exit::Input, &error))
+        Ok(Given::Kernel(side.parse()?))
     });
     let kernels = args.machine.kernel.iter().map(|spec| Ok(Given::Kernel(spec.clone())));
     let given = named.chain(kernels).collect::<Result<Vec<_>, Failure>>()?;
@@ -82,7 +82,7 @@ struct Ran {
 
 /// Runs kernels, with the cells that are asked for, or those that the first record was asked for.
 fn run(args: &CompareArgs, kernels: &[KernelSpec], given: &[Given]) -> Result<Ran, Failure> {
-    let library = session::library(&args.cases)?;
+    let suite = args.cases.suite(KnownDifferences::built_in()?)?;
     let of_record = || {
         given.iter().find_map(|given| match given {
             Given::Record(_, run) => Some(run.started.asked.filter.clone()),
@@ -90,13 +90,15 @@ fn run(args: &CompareArgs, kernels: &[KernelSpec], given: &[Given]) -> Result<Ra
         })
     };
     let filter = args.filter().or_else(of_record).unwrap_or_default();
-    let cells = session::select(&filter, &library)?;
+    let cells = session::select(&filter, &suite)?;
     let machine = MachineArgs { kernel: kernels.to_vec(), ..args.machine.clone() };
-    let mut session = Session::open(&machine)?;
-    let plans = session.lanes(&cells, KnownDifferences::built_in()?)?;
-    let asked = session::asked(&args.cases, filter, &library);
-    let run = session.execute(&plans, asked, &mut [])?.whole()?;
-    Ok(Ran { run, record: session.record.clone(), interrupted: session.interrupted() })
+    let session = Session::open()?;
+    let (engine, kernels) = session.boot(&machine)?;
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite.known);
+    let plans = session.stopped(plans)?;
+    let ended = engine.execute(&plans, suite.asked(filter), &mut |_| Ok(()))?;
+    let record = ended.record.clone();
+    Ok(Ran { run: ended.whole()?, record, interrupted: session.interrupted() })
 }
 
 /// All sides, in the order in which they were named.
@@ -121,7 +123,7 @@ fn pairs(
     args: &CompareArgs,
     filter: &Filter,
 ) -> Result<Vec<Comparison>, Failure> {
-    let wanted = filter.matcher().map_err(Failure::input)?;
+    let wanted = filter.matcher()?;
     let pair = |at: usize| {
         let first = if args.consecutive { at - 1 } else { 0 };
         Ok(Comparison::of(&sides[first], &sides[at], &wanted)?)
@@ -153,11 +155,5 @@ fn ended(comparisons: &[Comparison], sides: &[Side<'_>]) -> Exit {
         Exit::NothingRan
     } else {
         Exit::Success
-    }
-}
-
-impl From<NothingInCommon> for Failure {
-    fn from(error: NothingInCommon) -> Self {
-        exit::cannot(Exit::Input, &error)
     }
 }

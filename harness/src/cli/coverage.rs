@@ -4,7 +4,7 @@ use super::args::CoverageArgs;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure};
-use crate::coverage::{self, Points, PointsError, SourceError, Table};
+use crate::coverage::{self, Points, Table};
 use crate::known::KnownDifferences;
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
@@ -40,29 +40,21 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
 
 /// Runs the cells with everything traced that asks.
 fn measure(args: &CoverageArgs, points: &Points) -> Result<(Table, Exit), Failure> {
-    let library = session::library(&args.cases)?;
+    let suite = args.cases.suite(KnownDifferences::built_in()?)?;
     let filter = args.filter.filter();
-    let cells = session::select(&filter, &library)?;
+    let cells = session::select(&filter, &suite)?;
     let mut outputs: Vec<_> =
         args.out.iter().map(|path| Output::record(path)).collect::<Result<_, _>>()?;
-    let mut session = Session::open(&args.machine)?;
-    let mut plans = session.lanes(&cells, KnownDifferences::built_in()?)?;
+    let session = Session::open()?;
+    let (engine, kernels) = session.boot(&args.machine)?;
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite.known);
+    let mut plans = session.stopped(plans)?;
     for plan in &mut plans {
         plan.coverage = Some(points.symbols());
     }
-    let asked = session::asked(&args.cases, filter, &library);
-    let run = session.execute(&plans, asked, &mut outputs)?.whole()?;
+    let run = engine.execute(&plans, suite.asked(filter), &mut |event| {
+        outputs.iter_mut().try_for_each(|output| output.event(event))
+    })?;
+    let run = run.whole()?;
     Ok((Table::of(&run), session.exit(&run)))
-}
-
-impl From<PointsError> for Failure {
-    fn from(error: PointsError) -> Self {
-        super::exit::cannot(Exit::Input, &error)
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        super::exit::cannot(Exit::Input, &error)
-    }
 }

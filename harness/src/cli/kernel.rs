@@ -6,9 +6,9 @@ use super::args::{KernelArgs, KernelBuildArgs, KernelCommand};
 use super::signals::Signals;
 use super::{Exit, Failure};
 use crate::cache::Cache;
+use crate::engine::{KernelSpec, ObtainSetup, obtain};
 use crate::kbuild::{Place, Recipe};
 use crate::kernel::{self, Kernel};
-use crate::obtain::{self, KernelSpec, Options};
 
 pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     if let Some(KernelCommand::Build(args)) = &args.command {
@@ -16,7 +16,7 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     }
     let cache = Cache::open()?;
     let specs = match args.kernels.as_slice() {
-        [] => vec![obtain::default_spec()?],
+        [] => vec![KernelSpec::of_host()?],
         given => given.to_vec(),
     };
     if args.shipped.is_some() && specs.len() > 1 {
@@ -25,11 +25,9 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     let signals = Signals::watch()?;
     let images =
         if args.refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
-    let recipe = Recipe::by_default()?;
-    let interrupt = signals.interrupt.clone();
-    let options = Options { images, recipe, dirty: false, interrupt };
+    let setup = ObtainSetup { images, recipe: Recipe::by_default()?, dirty: false };
     for spec in &specs {
-        print(spec, &cache, &options, &signals)?;
+        print(spec, &cache, &setup, &signals)?;
     }
     if let (Some(path), Some(spec)) = (&args.shipped, specs.first()) {
         let KernelSpec::Image(spec) = spec else {
@@ -63,8 +61,7 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let signals = Signals::watch()?;
     let recipe = args.build.recipe()?;
     let (images, dirty) = (kernel::Options::default(), args.dirty);
-    let options = Options { images, recipe, dirty, interrupt: signals.interrupt.clone() };
-    print(&KernelSpec::Tree(tree), &cache, &options, &signals)?;
+    print(&KernelSpec::Tree(tree), &cache, &ObtainSetup { images, recipe, dirty }, &signals)?;
     Ok(Exit::Success)
 }
 
@@ -72,10 +69,10 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
 fn print(
     spec: &KernelSpec,
     cache: &Cache,
-    options: &Options,
+    setup: &ObtainSetup,
     signals: &Signals,
 ) -> Result<(), Failure> {
-    let obtained = obtain::obtain(spec, cache, options, &say).map_err(Failure::from);
+    let obtained = obtain(spec, cache, setup, &signals.interrupt, &say);
     let Kernel { image, .. } = signals.stopped(obtained)?;
     super::print(&format!("{}\n", image.display()))
 }

@@ -11,10 +11,9 @@ use crate::printable::printable_line;
 use crate::report;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let library = session::library(&args.cases)?;
-    let known = KnownDifferences::with(&args.known)?;
+    let suite = args.cases.suite(KnownDifferences::with(&args.known)?)?;
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
-    let mut cells = filter.select(&library).map_err(Failure::input)?;
+    let mut cells = filter.select(&suite.library)?;
     if args.list {
         let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
         names.sort();
@@ -23,7 +22,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     if let Some(shard) = args.shard.filter(|_| cells.is_empty()) {
         // That this part is empty is no fault if the whole is not.
-        session::demand(&args.filter.filter().select(&library).map_err(Failure::input)?)?;
+        suite.select(&args.filter.filter())?;
         anstream::eprintln!("shard {shard} has no cell");
     } else {
         session::demand(&cells)?;
@@ -40,13 +39,15 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
     let baseline = args.baseline.as_deref().map(baseline::Given::read).transpose()?;
     let mut outputs = Output::of_run(args)?;
-    let mut session = Session::open(&args.machine)?;
-    let plans = session.lanes(&cells, known)?;
+    let session = Session::open()?;
+    let (engine, kernels) = session.boot(&args.machine)?;
+    let plans = session.stopped(engine.plan(&kernels, engine.policies(), &cells, &suite.known))?;
     baseline.iter().try_for_each(|baseline| baseline.check(&plans))?;
-    let asked = session::asked(&args.cases, filter, &library);
-    let ended = session.execute(&plans, asked, &mut outputs)?;
+    let ended = engine.execute(&plans, suite.asked(filter), &mut |event| {
+        outputs.iter_mut().try_for_each(|output| output.event(event))
+    })?;
     let summary = report::summary(&ended.run);
-    let record = session.record.display();
+    let record = ended.record.display();
     let printed = super::print(&format!("{summary}run record: {record}\n"));
     let options = mail::vouched(&args.options, &args.format, &ended.run);
     let written = outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &options));

@@ -1,34 +1,32 @@
 //! `perfsec shell`
 
-use std::sync::Arc;
-
-use perfsec_wire::{Boot, Job, Message};
+use perfsec_wire::Message;
 
 use super::args::ShellArgs;
-use super::{Exit, Failure, lanes};
+use super::{Exit, Failure};
 use crate::cache::Cache;
-use crate::engine::refusal;
+use crate::engine::{Engine, Listener, refusal};
 use crate::host::{Host, Need, State};
 use crate::interrupt::Interrupt;
-use crate::machines::{End, Load};
+use crate::machines::End;
+use crate::record::Event;
+
+/// Prints each line as it comes: a progress bar would draw over the shell.
+struct Stderr;
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
-    let cache = Cache::open()?;
-    let busybox = busybox()?;
-    let interrupt = Interrupt::default();
-    let ready =
-        lanes::prepare(&args.machine, &cache, &interrupt, &|text| anstream::eprintln!("{text}"))?;
-    let (Some(kernel), Some(policy)) = (ready.kernels.first(), ready.machine.policies.first())
-    else {
+    let (cache, busybox) = (Cache::open()?, busybox()?);
+    let setup = args.machine.setup()?;
+    let engine = Engine::open(setup, cache, Interrupt::default(), &Stderr)?;
+    let kernels = engine.kernels(&args.machine.kernel)?;
+    let (Some(kernel), Some(policy)) = (kernels.first(), engine.policies().first()) else {
         return Err(Failure::input("a shell needs a kernel and a policy"));
     };
-    anstream::eprintln!(
+    engine.note(&format!(
         "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or end QEMU with Ctrl-A x",
-        kernel.version,
-        policy.name
-    );
-    let load = Load::new(Boot::Selinux, &Arc::clone(policy).into(), Job::Shell);
-    let end = ready.machine.target(kernel, Boot::Selinux).shell(&load, busybox, |message| {
+        kernel.version, policy.name
+    ));
+    let end = engine.shell(kernel, policy, busybox, |message| {
         if let Message::Refused(why) = message {
             anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
         }
@@ -39,6 +37,18 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
             Err(Failure { exit: Exit::Kernel, error: format!("the guest {end}").into() })
         }
     }
+}
+
+impl Listener for Stderr {
+    fn say(&self, text: &str) {
+        anstream::eprintln!("{text}");
+    }
+
+    fn note(&self, text: &str) {
+        self.say(text);
+    }
+
+    fn event(&self, _event: &Event) {}
 }
 
 /// The shell's program, whole: it goes into the guest alone.

@@ -44,9 +44,13 @@ impl Signals {
         u8::try_from(number).ok().filter(|number| *number != 0).map(Exit::Signal)
     }
 
-    /// The result of what a signal may have stopped: how the command ends then is the signal's to say.
-    pub(super) fn stopped<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
-        result.map_err(|failure| Failure { exit: self.exit().unwrap_or(failure.exit), ..failure })
+    /// The result of something that a signal may have stopped; a signal decides the exit code.
+    pub(super) fn stopped<T>(&self, result: Result<T, impl Into<Failure>>) -> Result<T, Failure> {
+        let signal = self.exit();
+        result.map_err(Into::into).map_err(|failure| match signal {
+            Some(exit) => Failure { exit, ..failure },
+            None => failure,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod fake;
 pub mod qemu;
+mod setup;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan;
 use crate::policy::Policies;
+
+pub use setup::{MachineSetup, Machines, PROGRAM};
 
 /// Something that boots the kernel under test with our agent on it.
 pub trait Target: Send + Sync {

@@ -60,7 +60,7 @@ fn changed_lines(cell: &CellResult) -> usize {
 }
 
 /// What a run says that no cell noticed anything in: how the kernel died, if it did.
-pub(crate) fn death(run: &Run) -> Option<String> {
+pub(super) fn death(run: &Run) -> Option<String> {
     let refused = run.lanes.iter().find_map(|lane| lane.refused().map(str::to_owned));
     let died =
         run.lanes.iter().flat_map(|lane| &lane.deaths).map(|death| death.cause.clone()).next();

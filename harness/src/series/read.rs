@@ -111,6 +111,14 @@ pub enum SeriesError {
         /// What was meant instead.
         hint: String,
     },
+    /// A range of revisions has merges.
+    #[error(
+        "read a series from {range}: it has merges, which are not patches: name a range without them"
+    )]
+    Merges {
+        /// The range.
+        range: String,
+    },
     /// It has mails, and none is a patch.
     #[error("read a series from {from}: {mails} and no patch in it")]
     NoPatch {

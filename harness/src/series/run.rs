@@ -1,61 +1,21 @@
 //! Applies, builds and runs a series, one patch after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::slice;
 
+use super::error::CheckError;
 use super::expect::{ExpectError, Expectations, IN_TREE};
 use super::outcome::{
     Apply, Base, Boot, Build, Built, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran, Tested,
 };
 use super::read::Series;
 use super::{Wanted, of_patch, of_series, stated};
-use crate::compare::NothingInCommon;
-use crate::kbuild::{self, Diagnostic};
-use crate::kernel::{Kernel, Origin};
-use crate::plan::NotAGlob;
-use crate::record::{Run, RunStarted};
+use crate::engine::{Batch, EngineError, Lab, Recorded};
+use crate::kbuild::{BuildError, Diagnostic};
+use crate::kernel::Origin;
+use crate::record::RunStarted;
 use crate::source::{Commit, Source, SourceError};
-
-/// What builds kernels and runs the cells on them.
-pub trait Lab {
-    /// Why it cannot go on, whatever the series is like.
-    type Error: From<SourceError> + From<NothingInCommon> + From<ExpectError> + From<NotAGlob>;
-
-    /// Builds a commit; a kernel that does not build is no error.
-    ///
-    /// # Errors
-    ///
-    /// When something else is to blame than the commit.
-    fn build(
-        &mut self,
-        source: &Source,
-        commit: &Commit,
-    ) -> Result<Result<kbuild::Built, kbuild::Failure>, Self::Error>;
-
-    /// Runs every cell on a kernel.
-    ///
-    /// # Errors
-    ///
-    /// When something else is to blame than the kernel.
-    fn run(&mut self, kernel: &Kernel) -> Result<Recorded, Self::Error>;
-
-    /// Tells the user what is being done.
-    fn say(&self, text: &str);
-
-    /// Whether the user wants it to end.
-    fn stopped(&self) -> bool;
-}
-
-/// A run, and where its record is.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// The run.
-    pub run: Run,
-    /// Its record.
-    pub record: PathBuf,
-    /// SHA-256 of the record, in hexadecimal.
-    pub sha256: String,
-}
 
 /// A series to check.
 #[derive(Debug)]
@@ -83,7 +43,7 @@ impl Check<'_> {
     /// # Errors
     ///
     /// When something else is to blame than the series.
-    pub fn run<L: Lab>(self, lab: &mut L) -> Result<Outcome, L::Error> {
+    pub fn run(self, lab: &mut dyn Lab) -> Result<Outcome, CheckError> {
         let Self { source, base, named, run, series, mut meant, suite } = self;
         let is_head = || source.resolve(Some("HEAD"), false).is_ok_and(|head| head == base);
         let told = Base {
@@ -103,10 +63,18 @@ impl Check<'_> {
             outcome.ended = true;
             return Ok(outcome);
         }
-        meant.extend(brought::<L::Error>(source, &base, &commits, series, suite)?);
+        meant.extend(brought(source, &base, &commits, series, suite)?);
         let wanted = filter.matcher()?;
-        let mut going =
-            Going { source, lab, meant: &meant, wanted: &wanted, seen: Vec::new(), warnings: None };
+        let batch = Batch::from(filter.clone());
+        let mut going = Going {
+            source,
+            lab,
+            batch,
+            meant: &meant,
+            wanted: &wanted,
+            seen: Vec::new(),
+            warnings: None,
+        };
         match going.all(&base, &commits, &mut outcome) {
             Err(_) if going.lab.stopped() => {}
             ended => outcome.ended = ended?,
@@ -168,13 +136,13 @@ fn apply(
 }
 
 /// The changes that the series itself says it means.
-fn brought<E: From<SourceError> + From<ExpectError>>(
+fn brought(
     source: &Source,
     base: &Commit,
     commits: &[Commit],
     series: &Series,
     suite: &[String],
-) -> Result<Expectations, E> {
+) -> Result<Expectations, CheckError> {
     let mut all = Expectations::default();
     let Some(last) = commits.last() else { return Ok(all) };
     for path in source.changed(base, last)? {
@@ -190,9 +158,10 @@ fn brought<E: From<SourceError> + From<ExpectError>>(
 }
 
 /// A check under way.
-struct Going<'a, L> {
+struct Going<'a> {
     source: &'a Source,
-    lab: &'a mut L,
+    lab: &'a mut dyn Lab,
+    batch: Batch,
     meant: &'a Expectations,
     wanted: Wanted<'a>,
     /// Every kernel that ran.
@@ -218,14 +187,14 @@ struct Step {
     seen: Option<usize>,
 }
 
-impl<L: Lab> Going<'_, L> {
+impl Going<'_> {
     /// Checks everything; whether it came to its end.
     fn all(
         &mut self,
         base: &Commit,
         commits: &[Commit],
         outcome: &mut Outcome,
-    ) -> Result<bool, L::Error> {
+    ) -> Result<bool, CheckError> {
         self.lab.say(&format!("base {}", outcome.base.describe));
         let step = self.one(0, base, outcome)?;
         (outcome.base.build, outcome.base.tested) = (Some(step.build), step.tested);
@@ -268,10 +237,16 @@ impl<L: Lab> Going<'_, L> {
         number: usize,
         commit: &Commit,
         outcome: &mut Outcome,
-    ) -> Result<Step, L::Error> {
-        let built = match self.lab.build(self.source, commit)? {
+    ) -> Result<Step, CheckError> {
+        let built = match self.lab.build(self.source, commit) {
             Ok(built) => built,
-            Err(failure) => {
+            // A configuration that the base does not take is bad input.
+            Err(error) if number == 0 && !matches!(error, BuildError::Failed(_)) => {
+                return Err(EngineError::from(error).into());
+            }
+            Err(error) => {
+                let failure = error.of_commit(commit, self.source.subject(commit)?);
+                let failure = failure.map_err(EngineError::from)?;
                 let build = Build::Failed { first: failure.first, log: failure.log };
                 return Ok(Step { build, tested: None, seen: None });
             }
@@ -297,7 +272,7 @@ impl<L: Lab> Going<'_, L> {
             let tested = Some(Tested::Same { as_of: seen.number });
             return Ok(Step { build, tested, seen: fine.then_some(at) });
         }
-        let recorded = self.lab.run(&built.kernel)?;
+        let recorded = self.lab.run(slice::from_ref(&built.kernel), &self.batch)?;
         if recorded.run.end.as_ref().is_none_or(|end| end.interrupted) {
             return Ok(Step { build, tested: None, seen: None });
         }

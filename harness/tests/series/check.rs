@@ -7,17 +7,14 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use perfsec::cache::Cache;
-use perfsec::compare::NothingInCommon;
+use perfsec::engine::{Batch, EngineError, Lab, Recorded};
 use perfsec::interrupt::Interrupt;
-use perfsec::kbuild::{Built, Diagnostic, Failure};
+use perfsec::kbuild::{BuildError, Built, Diagnostic, Failure};
 use perfsec::kernel::{Kernel, Origin};
-use perfsec::plan::{Filter, NotAGlob};
+use perfsec::plan::Filter;
 use perfsec::record::{Asked, RunStarted};
-use perfsec::series::{
-    Apply, Boot, Build, Check, ExpectError, Expectations, Lab, Outcome, Problem, Recorded, Series,
-    Tested,
-};
-use perfsec::source::{Commit, Source, SourceError};
+use perfsec::series::{Apply, Boot, Build, Check, Expectations, Outcome, Problem, Series, Tested};
+use perfsec::source::{Commit, Source};
 use tempfile::TempDir;
 
 use crate::runs::{runs, with};
@@ -40,39 +37,20 @@ struct FakeLab {
     patience: usize,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum LabError {
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error(transparent)]
-    Apart(#[from] NothingInCommon),
-    #[error(transparent)]
-    Expect(#[from] ExpectError),
-    #[error(transparent)]
-    NotAGlob(#[from] NotAGlob),
-    #[error("stopped")]
-    Stopped,
-}
-
 fn diagnostic(line: usize, message: &str) -> Diagnostic {
     let file = Some("kernel/core.c".to_owned());
     Diagnostic { file, line: Some(line), message: message.to_owned() }
 }
 
 impl Lab for FakeLab {
-    type Error = LabError;
-
-    fn build(
-        &mut self,
-        source: &Source,
-        commit: &Commit,
-    ) -> Result<Result<Built, Failure>, LabError> {
+    fn build(&mut self, source: &Source, commit: &Commit) -> Result<Built, BuildError> {
         let text = source.file(commit, "kernel/core.c")?.expect("it is there");
         let line = |word: &str| text.lines().position(|line| line.contains(word));
         let log = PathBuf::from("log");
         if let Some(at) = line("broken") {
             let (subject, first) = (source.subject(commit)?, Some(diagnostic(at + 1, "broken")));
-            return Ok(Err(Failure { commit: commit.clone(), subject, first, log }));
+            let failure = Failure { commit: commit.clone(), subject, first, log };
+            return Err(BuildError::Failed(Box::new(failure)));
         }
         let warnings = text.lines().enumerate().filter(|(_, line)| line.contains("unused"));
         let warnings: BTreeSet<_> = warnings.map(|(at, line)| diagnostic(at + 1, line)).collect();
@@ -88,13 +66,14 @@ impl Lab for FakeLab {
             variables: Vec::new(),
             compiler: "cc 12".to_owned(),
         };
-        Ok(Ok(Built { kernel, warnings, log }))
+        Ok(Built { kernel, warnings, log })
     }
 
-    fn run(&mut self, kernel: &Kernel) -> Result<Recorded, LabError> {
+    fn run(&mut self, kernels: &[Kernel], _batch: &Batch) -> Result<Recorded, EngineError> {
         if self.ran == self.patience {
-            return Err(LabError::Stopped);
+            return Err(EngineError::Interrupted);
         }
+        let kernel = &kernels[0];
         self.ran += 1;
         let changes = kernel.sha256.lines().find_map(|line| line.strip_prefix("/* changes: "));
         let changes = changes.unwrap_or_default().trim_end_matches("*/").split_whitespace();
@@ -111,6 +90,10 @@ impl Lab for FakeLab {
 
     fn say(&self, text: &str) {
         self.said.borrow_mut().push(text.to_owned());
+    }
+
+    fn note(&self, text: &str) {
+        self.say(text);
     }
 
     fn stopped(&self) -> bool {

@@ -4,20 +4,16 @@ mod bisect;
 mod series;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use perfsec_qemu::Accel;
 use perfsec_wire::Mode;
 
-use crate::engine::Limits;
+use crate::engine::KernelSpec;
 use crate::grant::Grant;
 use crate::host::Need;
-use crate::interrupt::Interrupt;
 use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::kbuild::{Recipe, TreeSpec, Variable};
-use crate::kernel;
-use crate::obtain::{self, KernelSpec};
 use crate::plan::{Filter, Shard};
 use crate::report::mail::{Mailbox, MessageId};
 use crate::report::{Format, Options, Schema};
@@ -153,7 +149,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "ACCEL")]
     pub accel: Option<Accel>,
     /// The QEMU program.
-    #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-x86_64")]
+    #[arg(long, value_name = "PROGRAM", default_value = crate::machines::PROGRAM)]
     pub qemu: PathBuf,
     /// Another kernel parameter; can be given several times.
     #[arg(long, value_name = "PARAMETER")]
@@ -697,32 +693,5 @@ impl BuildArgs {
         recipe.variables.clone_from(&self.make);
         recipe.jobs = self.build_jobs.unwrap_or(recipe.jobs).max(1);
         Ok(recipe)
-    }
-}
-
-impl ObtainArgs {
-    /// How kernels are obtained that are built as `build` says.
-    ///
-    /// # Errors
-    ///
-    /// When a fragment cannot be read.
-    pub fn options(
-        &self,
-        build: &BuildArgs,
-        interrupt: &Interrupt,
-    ) -> Result<obtain::Options, FragmentError> {
-        let Self { dirty, refresh } = *self;
-        let images =
-            if refresh { kernel::Options::refreshing() } else { kernel::Options::default() };
-        let (recipe, interrupt) = (build.recipe()?, interrupt.clone());
-        Ok(obtain::Options { images, recipe, dirty, interrupt })
-    }
-}
-
-impl BootArgs {
-    /// How long a guest may be silent.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() }
     }
 }

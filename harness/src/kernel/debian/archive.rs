@@ -10,6 +10,7 @@ use super::catalogue::{Catalogue, Content, Package};
 use super::mirror::Mirrors;
 use super::suite::Suite;
 use crate::cache::{Cache, CacheError};
+use crate::causes::with_causes;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 use crate::kernel::version::{KernelVersion, VersionPrefix};
@@ -230,7 +231,10 @@ impl Archive<'_> {
             let listed = match listed {
                 Ok(listed) => listed,
                 Err(error) => {
-                    (self.progress)(&format!("looking without Debian {suite}: {}", chain(&error)));
+                    (self.progress)(&format!(
+                        "looking without Debian {suite}: {}",
+                        with_causes(&error)
+                    ));
                     failure = Some(error);
                     continue;
                 }
@@ -341,7 +345,7 @@ impl<'a> Lists<'a> {
         }
         self.fetch(suite).or_else(|error| match self.kept(suite) {
             Some(kept) => {
-                let note = format!("using older package lists of {suite}: {}", chain(&error));
+                let note = format!("using older package lists of {suite}: {}", with_causes(&error));
                 Ok(Listed { catalogue: kept.catalogue, notes: vec![note] })
             }
             None => Err(error),
@@ -431,17 +435,6 @@ fn near(wanted: &VersionPrefix, mut versions: Vec<KernelVersion>) -> Vec<String>
     let surplus = near.len().saturating_sub(MOST);
     near.drain(..surplus);
     near.iter().map(KernelVersion::to_string).collect()
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

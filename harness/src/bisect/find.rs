@@ -1,8 +1,8 @@
 //! The search itself: proves both ends, narrows to the cells that differ, and answers `git bisect`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::rc::Rc;
+use std::slice;
 
 use super::commit::{CommitWords, Revision};
 use super::ends::{Ends, Mark, compare, unjudged};
@@ -11,66 +11,35 @@ use super::outcome::{Found, Outcome, Step};
 use super::search::{Next, Search};
 use crate::compare::Comparison;
 use crate::counted::counted;
+use crate::engine::{EngineError, Lab, Recorded};
 use crate::kbuild::BuildError;
 use crate::kernel::Kernel;
-use crate::record::Run;
+use crate::plan::Filter;
 use crate::source::{Commit, Source};
-
-/// What builds kernels and runs cells on them.
-pub trait Lab {
-    /// What stops the whole search, not only the look at one commit.
-    type Error: From<BisectError>;
-
-    /// Builds a commit, or says why that is not to be had.
-    ///
-    /// # Errors
-    ///
-    /// What the commit cannot be blamed for.
-    fn build(&mut self, commit: &Commit) -> Result<Result<Kernel, BuildError>, Self::Error>;
-
-    /// Runs cells on a kernel: those of these names, or all that the user asked for.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel cannot be blamed for.
-    fn run(&mut self, kernel: &Kernel, only: Option<&BTreeSet<String>>)
-    -> Result<Ran, Self::Error>;
-
-    /// Tells the user how far the search is.
-    fn say(&self, text: &str);
-}
-
-/// Cells that ran on a kernel.
-#[derive(Clone, Debug)]
-pub struct Ran {
-    /// What came of them.
-    pub run: Run,
-    /// Where the record is.
-    pub record: PathBuf,
-}
 
 /// Finds the first commit of `bad` that is not in `good` and at which cells look as at `bad`.
 ///
 /// # Errors
 ///
 /// When there is nothing to find, and what the lab stops with.
-pub fn bisect<L: Lab>(
-    lab: &mut L,
+pub fn bisect(
+    lab: &mut dyn Lab,
     source: &Source,
+    filter: &Filter,
     good: Revision,
     bad: Revision,
-) -> Result<Outcome, L::Error> {
+) -> Result<Outcome, BisectError> {
     let (first, last) = (&good.words.commit, &bad.words.commit);
     let commits = Search::commits(source, first, last)?;
-    let mut looks = Looks { lab, source, seen: Vec::new(), built: 0, runs: 0 };
+    let mut looks = Looks { lab, source, filter, seen: Vec::new(), built: 0, runs: 0 };
     let run_of_good = looks.end(End::Good, &good.words)?;
     let run_of_bad = looks.end(End::Bad, &bad.words)?;
     if looks.runs == 1 {
         let why = "both ends are the same image, byte for byte";
-        return Err(BisectError::Same(why.to_owned()).into());
+        return Err(BisectError::Same(why.to_owned()));
     }
     let ends = Ends::of(run_of_good, run_of_bad)?;
-    looks.lab.say(&format!(
+    looks.lab.note(&format!(
         "bisecting: {} between the ends, which differ in {}",
         counted(commits, "commit"),
         counted(ends.cells.len(), "cell")
@@ -88,10 +57,10 @@ pub fn bisect<L: Lab>(
                     left => format!("about {} left", counted(left as usize, "step")),
                 };
                 let short = commit.commit.short();
-                looks.lab.say(&format!("bisecting: {left}; {short} ({})", commit.subject));
+                looks.lab.note(&format!("bisecting: {left}; {short} ({})", commit.subject));
                 let step = looks.step(&ends, commit)?;
                 let (mark, short) = (step.mark.word(), step.commit.commit.short());
-                looks.lab.say(&format!("{mark}: {short}: {}", step.why));
+                looks.lab.note(&format!("{mark}: {short}: {}", step.why));
                 search.mark(&step.commit.commit, step.mark)?;
                 steps.push(step);
             }
@@ -117,9 +86,11 @@ pub fn bisect<L: Lab>(
 }
 
 /// What was seen of commits.
-struct Looks<'a, L> {
-    lab: &'a mut L,
+struct Looks<'a> {
+    lab: &'a mut dyn Lab,
     source: &'a Source,
+    /// The cells that the user asked for.
+    filter: &'a Filter,
     seen: Vec<Seen>,
     built: usize,
     runs: usize,
@@ -129,20 +100,20 @@ struct Looks<'a, L> {
 struct Seen {
     commit: Commit,
     image: String,
-    ran: Result<Rc<Ran>, String>,
+    ran: Result<Rc<Recorded>, String>,
 }
 
 /// What came of a look at a commit.
 enum Look {
     /// Cells ran.
-    Ran(Rc<Ran>),
+    Ran(Rc<Recorded>),
     /// It does not build.
     NoBuild(BuildError),
     /// Nothing can be tested on it.
     NoBoot(String),
 }
 
-impl<L: Lab> Looks<'_, L> {
+impl Looks<'_> {
     fn words(&self, commit: &Commit) -> Result<CommitWords, BisectError> {
         Ok(CommitWords::of(self.source, commit)?)
     }
@@ -153,7 +124,7 @@ impl<L: Lab> Looks<'_, L> {
         &mut self,
         commit: &Commit,
         only: Option<&BTreeSet<String>>,
-    ) -> Result<(Look, Option<Commit>), L::Error> {
+    ) -> Result<(Look, Option<Commit>), BisectError> {
         let of = |seen: &Seen| match &seen.ran {
             Ok(ran) => Look::Ran(Rc::clone(ran)),
             Err(why) => Look::NoBoot(why.clone()),
@@ -161,9 +132,10 @@ impl<L: Lab> Looks<'_, L> {
         if let Some(seen) = self.seen.iter().find(|seen| seen.commit == *commit) {
             return Ok((of(seen), None));
         }
-        let kernel = match self.lab.build(commit)? {
-            Ok(kernel) => kernel,
-            Err(error) => return Ok((Look::NoBuild(error), None)),
+        let kernel = match self.lab.build(self.source, commit) {
+            Ok(built) => built.kernel,
+            Err(error) if error.is_of_commit() => return Ok((Look::NoBuild(error), None)),
+            Err(error) => return Err(EngineError::from(error).into()),
         };
         self.built += 1;
         let same = self.seen.iter().find(|seen| seen.image == kernel.sha256);
@@ -174,7 +146,7 @@ impl<L: Lab> Looks<'_, L> {
             }
             None => {
                 self.runs += 1;
-                let ran = self.lab.run(&kernel, only)?;
+                let ran = self.run(&kernel, only)?;
                 (unjudged(&ran.run).map_or(Ok(Rc::new(ran)), Err), None)
             }
         };
@@ -184,19 +156,33 @@ impl<L: Lab> Looks<'_, L> {
         Ok((look, other))
     }
 
+    /// Runs cells on a kernel: those with these names, or all that the user asked for.
+    fn run(
+        &mut self,
+        kernel: &Kernel,
+        only: Option<&BTreeSet<String>>,
+    ) -> Result<Recorded, EngineError> {
+        let filter = match only {
+            None => self.filter.clone(),
+            Some(names) => Filter { names: names.iter().cloned().collect(), ..Filter::default() },
+        };
+        let recorded = self.lab.run(slice::from_ref(kernel), &filter.into())?;
+        // The marks of a bisection must not depend on cells that did not run.
+        if self.lab.stopped() { Err(EngineError::Interrupted) } else { Ok(recorded) }
+    }
+
     /// All that was asked for, at an end: without it there is nothing to compare with.
-    fn end(&mut self, end: End, commit: &CommitWords) -> Result<Rc<Ran>, L::Error> {
+    fn end(&mut self, end: End, commit: &CommitWords) -> Result<Rc<Recorded>, BisectError> {
         let short = commit.commit.short();
-        self.lab.say(&format!("bisecting: the {end} end; {short} ({})", commit.subject));
+        self.lab.note(&format!("bisecting: the {end} end; {short} ({})", commit.subject));
         Err(match self.look(&commit.commit, None)?.0 {
             Look::Ran(ran) => return Ok(ran),
             Look::NoBuild(error) => BisectError::Build { end, source: Box::new(error) },
             Look::NoBoot(why) => BisectError::Boot { end, commit: Box::new(commit.clone()), why },
-        }
-        .into())
+        })
     }
 
-    fn step(&mut self, ends: &Ends, commit: CommitWords) -> Result<Step, L::Error> {
+    fn step(&mut self, ends: &Ends, commit: CommitWords) -> Result<Step, BisectError> {
         let (look, other) = self.look(&commit.commit, Some(&ends.cells))?;
         let (mark, why, record) = match look {
             Look::Ran(ran) => {
@@ -214,7 +200,7 @@ impl<L: Lab> Looks<'_, L> {
     }
 
     /// The first bad commit, against the one before it.
-    fn first(&mut self, ends: &Ends, commit: &Commit) -> Result<Conclusion, L::Error> {
+    fn first(&mut self, ends: &Ends, commit: &Commit) -> Result<Conclusion, BisectError> {
         let words = self.words(commit)?;
         let parents = self.source.git().ask(&["rev-parse", &format!("{commit}^@")]);
         let parents = parents.map_err(BisectError::from)?;
@@ -265,7 +251,7 @@ impl<L: Lab> Looks<'_, L> {
     }
 
     /// Some commits, one of which is the first bad one.
-    fn skipped(&mut self, ends: &Ends, left: &[Commit]) -> Result<Conclusion, L::Error> {
+    fn skipped(&mut self, ends: &Ends, left: &[Commit]) -> Result<Conclusion, BisectError> {
         let commits = left.iter().map(|commit| self.words(commit)).collect::<Result<_, _>>()?;
         let (good, bad) = (("the good end", &ends.good.run), ("the bad end", &ends.bad.run));
         let across = compare(good, bad, Some(&ends.cells))?;
@@ -280,11 +266,11 @@ struct Conclusion {
     across: Comparison,
     notes: Vec<String>,
     /// What B of the comparison is.
-    ran: Rc<Ran>,
+    ran: Rc<Recorded>,
 }
 
 /// The run of another commit with the same image, as one of this commit.
-fn of_commit(ran: &Ran, kernel: &Kernel) -> Ran {
+fn of_commit(ran: &Recorded, kernel: &Kernel) -> Recorded {
     let mut ran = ran.clone();
     for lane in &mut ran.run.lanes {
         lane.started.kernel.origin.clone_from(&kernel.origin);
