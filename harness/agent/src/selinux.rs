@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use perfsec_wire::message::SelinuxFacts;
 use perfsec_wire::paths;
-use perfsec_wire::{Boot, Mode, Refusal};
+use perfsec_wire::{BootMode, Mode, Refusal};
 
 use crate::error::{Doing, Error, Result, returned};
 use crate::kmsg::{Kmsg, Printed};
@@ -38,12 +38,12 @@ pub(crate) struct Selinux {
 /// # Errors
 ///
 /// When SELinux is not among them, whatever the reason: not built in, `selinux=0`, another module.
-pub(crate) fn modules(boot: Boot) -> std::result::Result<Vec<String>, Refusal> {
+pub(crate) fn modules(boot: BootMode) -> std::result::Result<Vec<String>, Refusal> {
     let lsm = knob::read("/sys/kernel/security/lsm").unwrap_or_default();
     let filesystems = knob::read("/proc/filesystems").unwrap_or_default();
     let modules: Vec<_> = lsm.split(',').map(str::to_owned).collect();
     let active = modules.iter().any(|module| module == "selinux");
-    if boot == Boot::NoSelinux {
+    if boot == BootMode::NoSelinux {
         return match active {
             false => Ok(modules),
             true => Err(Refusal::Setup {

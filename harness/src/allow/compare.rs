@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use perfsec_wire::Boot;
+use perfsec_wire::BootMode;
 use perfsec_wire::observation::Effect;
 
 use super::gather::denials;
@@ -48,7 +48,7 @@ pub fn observed<'a>(lanes: impl IntoIterator<Item = &'a LaneRun>) -> BTreeMap<Ke
     let mut cells = BTreeMap::new();
     for lane in lanes {
         for cell in &lane.cells {
-            let boot: Boot = lane.started.boot;
+            let boot: BootMode = lane.started.boot;
             let kernel = lane.started.kernel.sha256.clone();
             cells.entry((kernel, boot.to_string(), cell.name.clone())).or_insert(cell);
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use perfsec_wire::step::{Action, Task};
-use perfsec_wire::{Boot, CapSet, Lockdown, Mode, Step};
+use perfsec_wire::{BootMode, CapSet, Lockdown, Mode, Step};
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
@@ -37,7 +37,7 @@ struct File {
     grant: Many<Grant>,
     mode: Option<Many<Named<Mode>>>,
     #[serde(default)]
-    boot: Boot,
+    boot: BootMode,
     policy: Option<Spanned<String>>,
     #[serde(default = "on")]
     audit: bool,
@@ -164,12 +164,13 @@ pub(super) fn read(
         }
     };
     let axes = Axes { domain, paranoid: file.perf_event_paranoid.0, grant: file.grant.0, mode };
-    if file.boot == Boot::NoFileCaps && axes.grant.iter().any(|grant| grant.0 != CapSet::default())
+    if file.boot == BootMode::NoFileCaps
+        && axes.grant.iter().any(|grant| grant.0 != CapSet::default())
     {
         let message = "no executable has capabilities where the kernel ignores them".to_owned();
         errors.push(error(0..0, message, Some("add `grant = \"none\"`".to_owned())));
     }
-    if file.audit && matches!(file.boot, Boot::AuditUnset | Boot::AuditLate) {
+    if file.audit && matches!(file.boot, BootMode::AuditUnset | BootMode::AuditLate) {
         let message =
             "the first cell that enables audit would do it for all that follow".to_owned();
         errors.push(error(0..0, message, Some("add `audit = false`".to_owned())));
@@ -233,7 +234,7 @@ pub(super) fn read(
                 let close = crate::suggest::closest(name, &process_names);
                 Some(error(span.clone(), format!("no process `{name}`{close}"), None))
             }
-            Step::Agent(Action::AuditEnable) if file.boot != Boot::AuditLate => {
+            Step::Agent(Action::AuditEnable) if file.boot != BootMode::AuditLate => {
                 let message = "it would be enabled for all cells that follow".to_owned();
                 Some(error(span, message, Some("add `boot = \"audit-late\"`".to_owned())))
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use perfsec_wire::{Boot, Lockdown, Step};
+use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::{Axes, Circumstances, Condition, Coordinates, Expected, Selector, Transcript};
 use crate::grant::Grant;
@@ -28,7 +28,7 @@ pub struct Case {
     /// The cells it is expanded into.
     pub axes: Axes,
     /// What the kernel is booted as.
-    pub boot: Boot,
+    pub boot: BootMode,
     /// The policy that must be loaded, if it is not the one that the run asks for.
     pub policy: Option<String>,
     /// Whether audit is enabled.

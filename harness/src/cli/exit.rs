@@ -15,7 +15,7 @@ use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::KernelError;
 use crate::known::KnownError;
-use crate::machines::TargetError;
+use crate::machines::{Blame, MachineError};
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::{MergeError, RecordError, Run};
@@ -417,11 +417,11 @@ impl Coded for BuildError {
     }
 }
 
-impl Coded for TargetError {
+impl Coded for MachineError {
     fn exit(&self) -> Exit {
-        match self {
-            Self::Qemu(perfsec_qemu::Error::KernelRejected { .. }) => Exit::Kernel,
-            _ => Exit::Host,
+        match self.blame {
+            Blame::Kernel => Exit::Kernel,
+            Blame::Machine | Blame::Host => Exit::Host,
         }
     }
 }

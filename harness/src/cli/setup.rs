@@ -11,6 +11,7 @@ use crate::kbuild::kconfig::FragmentError;
 use crate::kernel;
 use crate::known::KnownDifferences;
 use crate::machines::MachineSetup;
+use crate::machines::qemu::QemuOptions;
 
 impl MachineArgs {
     /// The engine's setup.
@@ -35,11 +36,11 @@ impl BootArgs {
             distribution: self.distribution.clone(),
             jobs: self.jobs.unwrap_or_else(default_jobs).max(1),
             limits: Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() },
-            machine: MachineSetup {
+            machine: MachineSetup::Qemu(QemuOptions {
                 program: self.qemu.clone(),
                 accel: self.accel,
                 append: self.append.clone(),
-            },
+            }),
             obtain: obtain.setup(&self.build)?,
         })
     }

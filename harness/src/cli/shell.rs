@@ -26,11 +26,12 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or end QEMU with Ctrl-A x",
         kernel.version, policy.name
     ));
-    let end = engine.shell(kernel, policy, busybox, |message| {
+    let listener = Box::new(|message| {
         if let Message::Refused(why) = message {
             anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
         }
-    })?;
+    });
+    let end = engine.shell(kernel, policy, busybox, listener)?;
     match end {
         End::PoweredOff | End::Killed => Ok(Exit::Success),
         End::Rebooted | End::Crashed { .. } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use perfsec_wire::{Boot, Lockdown, Step};
+use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::args::ShowArgs;
 use super::{Exit, Failure};
@@ -90,7 +90,7 @@ fn newest_of(version: KernelVersion, text: &str) -> KernelVersion {
 
 /// What is not as it is for most cases.
 fn setting(out: &mut String, case: &Case) {
-    if case.boot != Boot::Selinux {
+    if case.boot != BootMode::Selinux {
         let _ = writeln!(out, "  booted as {}", case.boot);
     }
     if let Some(policy) = &case.policy {

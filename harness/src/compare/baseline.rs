@@ -201,7 +201,7 @@ impl<'a> Baseline<'a> {
         &self,
         kernel: &Kernel,
         lane: &str,
-        boot: perfsec_wire::Boot,
+        boot: perfsec_wire::BootMode,
         names: impl Iterator<Item = String>,
     ) -> Result<usize, BaselineError> {
         let known = self.partner(kernel)?.cells(false);
@@ -473,7 +473,7 @@ mod tests {
         };
         assert_eq!(has("minimal", boot, PASSES), 1);
         assert_eq!(has("another", boot, PASSES), 0);
-        assert_eq!(has("minimal", perfsec_wire::Boot::NoAudit, PASSES), 0);
+        assert_eq!(has("minimal", perfsec_wire::BootMode::NoAudit, PASSES), 0);
         assert_eq!(has("minimal", boot, "open/cpu/absent"), 0);
     }
 

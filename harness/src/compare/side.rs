@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use perfsec_wire::Boot;
+use perfsec_wire::BootMode;
 
 use crate::judge::Verdict;
 use crate::kernel::Kernel;
@@ -26,7 +26,7 @@ pub struct Side<'a> {
 pub(super) struct Key<'a> {
     /// The policy's name; empty where the sides have one each.
     pub(super) policy: &'a str,
-    boot: Boot,
+    boot: BootMode,
     /// The cell's full name.
     pub(super) name: &'a str,
 }
@@ -60,7 +60,7 @@ pub fn sides<'a>(run: &'a Run, from: &str) -> Vec<Side<'a>> {
 
 impl<'a> Key<'a> {
     /// A cell's; a kernel without a policy has no policy in its name.
-    pub(super) fn new(policy: &'a str, boot: Boot, name: &'a str) -> Self {
+    pub(super) fn new(policy: &'a str, boot: BootMode, name: &'a str) -> Self {
         Self { policy: if boot.has_policy() { policy } else { "" }, boot, name }
     }
 }

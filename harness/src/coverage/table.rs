@@ -311,7 +311,7 @@ fn source(place: &Place, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use perfsec_wire::Boot;
+    use perfsec_wire::BootMode;
     use perfsec_wire::coverage::{Check, Counts, Hook, Place};
 
     use super::*;
@@ -322,7 +322,7 @@ mod tests {
     fn lane() -> Event {
         Event::Lane(Box::new(LaneStarted {
             lane: 0,
-            boot: Boot::Selinux,
+            boot: BootMode::Selinux,
             kernel: Kernel {
                 image: "vmlinux".into(),
                 how: crate::kernel::Boot::Pvh,

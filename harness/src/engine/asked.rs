@@ -1,7 +1,7 @@
 //! Whether a lane is what was asked for. Check, don't hope.
 
 use perfsec_wire::message::Refusal;
-use perfsec_wire::{Boot, Facts};
+use perfsec_wire::{BootMode, Facts};
 
 use crate::errno::Errno;
 use crate::kernel::Kernel;
@@ -13,7 +13,7 @@ const NEEDED: [(&str, &[&str]); 2] = [
 ];
 
 /// The first difference between what was asked and what was read back.
-pub(super) fn difference(kernel: &Kernel, boot: Boot, facts: &Facts) -> Option<String> {
+pub(super) fn difference(kernel: &Kernel, boot: BootMode, facts: &Facts) -> Option<String> {
     if facts.release != kernel.release {
         return Some(format!(
             "the kernel calls itself {}, but its image {}",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use perfsec_wire::{Boot, Job, Message};
+use perfsec_wire::{BootMode, Job, Message};
 
 use super::obtain::obtain;
 use super::{EngineError, Execution, KernelSpec, LanePlan, Setup, execute};
@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::kbuild::{self, Builder, Built, TreeSpec};
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
-use crate::machines::{End, Load, Machines};
+use crate::machines::{End, Load, Pool};
 use crate::plan::{self, PlannedCell};
 use crate::policy::{Policies, Policy};
 use crate::record::{Asked, Event, RecordError, Writer};
@@ -35,7 +35,7 @@ pub struct Engine<'a> {
     setup: Setup,
     cache: Cache,
     policies: Vec<Arc<Policy>>,
-    machines: Machines,
+    pool: Arc<dyn Pool>,
     interrupt: Interrupt,
     listener: &'a dyn Listener,
 }
@@ -52,11 +52,11 @@ impl<'a> Engine<'a> {
         interrupt: Interrupt,
         listener: &'a dyn Listener,
     ) -> Result<Self, EngineError> {
-        let machines = Machines::open(setup.machine.clone())?;
+        let pool = setup.machine.clone().open(&cache)?;
         let policies = setup.policies.iter();
         let policies = policies.map(|name| Policy::obtain(name, &cache).map(Arc::new));
         let policies = policies.collect::<Result<_, _>>()?;
-        Ok(Self { setup, cache, policies, machines, interrupt, listener })
+        Ok(Self { setup, cache, policies, pool, interrupt, listener })
     }
 
     /// How this engine was set up.
@@ -79,8 +79,8 @@ impl<'a> Engine<'a> {
 
     /// The machines that boot kernels.
     #[must_use]
-    pub fn machines(&self) -> &Machines {
-        &self.machines
+    pub fn pool(&self) -> &dyn Pool {
+        &*self.pool
     }
 
     /// True once the user wants the engine to stop.
@@ -150,7 +150,8 @@ impl<'a> Engine<'a> {
         cells: &[PlannedCell],
         known: &Arc<KnownDifferences>,
     ) -> Result<Vec<LanePlan>, EngineError> {
-        self.probe(kernels.first().ok_or(EngineError::NoKernel)?)?;
+        let first = kernels.first().ok_or(EngineError::NoKernel)?;
+        self.pool.prepare(first, &|text| self.say(text))?;
         let boots = plan::by_boot(cells).into_iter();
         let boots: Vec<_> = boots.map(|(boot, cells)| (boot, Arc::new(cells))).collect();
         let mut lanes = Vec::new();
@@ -166,7 +167,7 @@ impl<'a> Engine<'a> {
                         policies: Policies::obtain(Arc::clone(policy), names, &self.cache)?,
                         cells: Arc::clone(cells),
                         known: Arc::clone(known),
-                        target: self.machines.target(&kernel, *boot),
+                        pool: Arc::clone(&self.pool),
                         coverage: None,
                     });
                 }
@@ -200,7 +201,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Boots a kernel into a shell on the user's terminal and waits until the user leaves it.
-    /// Messages of the agent are passed to `said`.
+    /// Messages of the agent are passed to `listener`.
     ///
     /// # Errors
     ///
@@ -210,15 +211,11 @@ impl<'a> Engine<'a> {
         kernel: &Kernel,
         policy: &Arc<Policy>,
         shell: Vec<u8>,
-        said: impl Fn(Message) + Send + 'static,
+        listener: Box<dyn Fn(Message) + Send>,
     ) -> Result<End, EngineError> {
-        self.probe(kernel)?;
-        let load = Load::new(Boot::Selinux, &Arc::clone(policy).into(), Job::Shell);
-        Ok(self.machines.shell(kernel, &load, shell, said)?)
-    }
-
-    fn probe(&self, kernel: &Kernel) -> Result<(), EngineError> {
-        Ok(self.machines.probe(kernel, &self.cache, &|text| self.say(text))?)
+        self.pool.prepare(kernel, &|text| self.say(text))?;
+        let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell, None);
+        Ok(self.pool.shell(kernel, &load, shell, listener)?)
     }
 
     fn with_distribution(&self, kernel: Kernel) -> Kernel {

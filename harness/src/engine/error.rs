@@ -7,7 +7,7 @@ use crate::cache::CacheError;
 use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::KernelError;
-use crate::machines::TargetError;
+use crate::machines::MachineError;
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::RecordError;
@@ -33,7 +33,7 @@ pub enum EngineError {
     Fragment(#[from] FragmentError),
     /// A machine does not start.
     #[error(transparent)]
-    Machine(#[from] TargetError),
+    Machine(#[from] MachineError),
     /// The record of a run cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::{EngineError, LanePlan, Limits, run_lane};
 use crate::interrupt::Interrupt;
-use crate::machines::TargetError;
+use crate::machines::MachineError;
 use crate::record::{Asked, Event, Run, RunEnded, RunStarted};
 
 /// A run that has ended, and what stopped it early, if anything did.
@@ -97,7 +97,7 @@ fn work<'a>(
     limits: Limits,
     interrupt: &Interrupt,
     sink: &Sender<Event>,
-) -> Result<(), TargetError> {
+) -> Result<(), MachineError> {
     // The receiver outlives every worker.
     let emit = |event| drop(sink.send(event));
     let mut result = Ok(());

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use perfsec_wire::BootMode;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Recorded, Suite};
@@ -48,10 +49,9 @@ impl KeptRuns {
         let names: Vec<String> = cells.iter().map(PlannedCell::name).collect();
         kept.add(&names.join("\n"));
         policies.iter().for_each(|it| kept.add(&format!("{} {}", it.name, it.sha256)));
-        kept.add(engine.machines().version());
+        kept.add(&engine.pool().describe(BootMode::default()).machine);
         let setup = engine.setup();
-        kept.add(&format!("{:?} {:?}", setup.machine.accel, setup.distribution));
-        setup.machine.append.iter().for_each(|parameter| kept.add(parameter));
+        kept.add(&format!("{:?} {:?}", setup.machine, setup.distribution));
         kept
     }
 

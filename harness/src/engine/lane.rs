@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use perfsec_wire::{Boot, Facts, Job, Message, Outcome, PROTOCOL};
+use perfsec_wire::{BootMode, Facts, Job, Message, Outcome, PROTOCOL};
 
 use super::{asked, death};
 use crate::case::Circumstances;
@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::judge::{Judgement, Known, Verdict, judge};
 use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
-use crate::machines::{End, Incident, Load, Target, TargetError};
+use crate::machines::{End, Incident, Load, MachineError, Pool};
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policies;
 use crate::record::{
@@ -27,15 +27,15 @@ pub struct LanePlan {
     /// The kernel.
     pub kernel: Kernel,
     /// What the kernel is booted as.
-    pub boot: Boot,
+    pub boot: BootMode,
     /// The policies.
     pub policies: Policies,
     /// The cells, controls before the cells that need them.
     pub cells: Arc<Vec<PlannedCell>>,
     /// What kernels are known to do otherwise.
     pub known: Arc<KnownDifferences>,
-    /// What boots the kernel.
-    pub target: Box<dyn Target>,
+    /// The machines that boot the kernel.
+    pub pool: Arc<dyn Pool>,
     /// The functions whose places are to be told, in a run that measures coverage.
     pub coverage: Option<Vec<String>>,
 }
@@ -76,7 +76,7 @@ pub fn run_lane(
     limits: Limits,
     interrupt: &Interrupt,
     emit: &dyn Fn(Event),
-) -> Result<(), TargetError> {
+) -> Result<(), MachineError> {
     let started = Instant::now();
     emit(Event::Lane(Box::new(LaneStarted {
         lane: plan.lane,
@@ -84,7 +84,7 @@ pub fn run_lane(
         boot: plan.boot,
         policy: plan.policies.own.name.clone(),
         policy_sha256: plan.policies.own.sha256.clone(),
-        machinery: plan.target.describe(),
+        machinery: plan.pool.describe(plan.boot),
         cells: plan.cells.len(),
     })));
     let mut runner = Runner {
@@ -98,6 +98,9 @@ pub fn run_lane(
         refused: None,
     };
     runner.skip_unmet();
+    if let Err(reason) = plan.pool.can(plan.boot) {
+        runner.give_up(Verdict::Skip, &reason.to_string());
+    }
     let mut result = Ok(());
     loop {
         let pending = runner.pending();
@@ -197,7 +200,7 @@ impl Runner<'_> {
     }
 
     /// One boot, for these cells.
-    fn boot(&mut self, cells: &[usize], interrupt: &Interrupt) -> Result<Progress, TargetError> {
+    fn boot(&mut self, cells: &[usize], interrupt: &Interrupt) -> Result<Progress, MachineError> {
         let started = Instant::now();
         let wire: Vec<_> = cells
             .iter()
@@ -220,15 +223,15 @@ impl Runner<'_> {
             done: false,
         };
         let job = Job::Cells(wire);
-        let mut load = Load::new(self.plan.boot, &self.plan.policies, job);
-        load.lane.coverage = self.plan.coverage.clone();
+        let plan = self.plan;
+        let load = Load::new(plan.boot, &plan.policies, job, plan.coverage.clone());
         let (sink, incidents) = mpsc::channel();
         interrupt.tell({
             let sink = sink.clone();
             // A boot that is over hears nothing.
             move || drop(sink.send(Incident::Interrupted))
         });
-        let mut guest = self.plan.target.boot(&load, sink)?;
+        let mut guest = plan.pool.boot(&plan.kernel, plan.boot, &load, sink)?;
 
         let mut overdue = None;
         let (mut silent, mut ended) = (false, None);

@@ -16,7 +16,7 @@ use crate::case::Library;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::{Boot, Kernel, KernelVersion, Origin};
-use crate::machines::fake::Fake;
+use crate::machines::fake::FakePool;
 use crate::machines::{End, Incident};
 use crate::plan::{Filter, PlannedCell};
 use crate::policy::Policy;
@@ -68,7 +68,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
             origin: Origin::File { path: "vmlinuz".into() },
             config: None,
         },
-        boot: perfsec_wire::Boot::Selinux,
+        boot: perfsec_wire::BootMode::Selinux,
         policies: Arc::new(Policy {
             name: "minimal".to_owned(),
             sha256: String::new(),
@@ -77,7 +77,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         })
         .into(),
         cells: Arc::new(cells()),
-        target: Box::new(Fake::new(boots)),
+        pool: Arc::new(FakePool::new(boots)),
         coverage: None,
         known: Arc::default(),
     }

@@ -6,17 +6,22 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
+pub use perfsec_qemu::Accel;
+use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError, Reader};
 use perfsec_wire::window::{self, Inbox};
-use perfsec_wire::{Boot, Message, paths};
+use perfsec_wire::{BootMode, Message, paths};
 
-use super::{End, Guest, Incident, Load, Machinery, Target, TargetError};
-use crate::cache::Cache;
+use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool};
+use crate::cache::{Cache, CacheError};
 use crate::kernel::Kernel;
+
+/// The QEMU program for x86-64 guests.
+pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
 const MEMORY_MIB: u32 = 512;
@@ -28,92 +33,121 @@ const PARAMETERS: [&str; 1] = [
 ];
 
 /// Kernel parameters that make SELinux and audit what a lane is about.
-fn parameters_of(boot: Boot) -> &'static [&'static str] {
+fn parameters_of(boot: BootMode) -> &'static [&'static str] {
     // Debian builds several security modules and takes AppArmor unless told otherwise. The agent sets the
     // mode of each cell, and must not be locked out before. With audit on from the first task, the records of
     // one syscall share one serial.
     match boot {
-        Boot::Selinux | Boot::NoPolicy => {
+        BootMode::Selinux | BootMode::NoPolicy => {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
         }
-        Boot::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
-        Boot::AuditUnset | Boot::AuditLate => &["security=selinux", "selinux=1", "enforcing=0"],
-        Boot::NoFileCaps => {
+        BootMode::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
+        BootMode::AuditUnset | BootMode::AuditLate => {
+            &["security=selinux", "selinux=1", "enforcing=0"]
+        }
+        BootMode::NoFileCaps => {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1", "no_file_caps"]
         }
-        Boot::NoAudit => &["security=selinux", "selinux=1", "enforcing=0", "audit=0"],
+        BootMode::NoAudit => &["security=selinux", "selinux=1", "enforcing=0", "audit=0"],
     }
 }
 
-/// A kernel in QEMU.
+/// What the user chose about QEMU.
 #[derive(Clone, Debug)]
-pub struct Qemu {
+pub struct QemuOptions {
     /// The program.
     pub program: PathBuf,
-    /// Its version, in its own words.
-    pub version: String,
-    /// What runs the guest's code.
-    pub accel: Accel,
-    /// The kernel.
-    pub kernel: Kernel,
-    /// What the kernel is booted as.
-    pub boot: Boot,
+    /// The acceleration; probed and remembered if `None`.
+    pub accel: Option<Accel>,
     /// More kernel parameters.
     pub append: Vec<String>,
+}
+
+impl Default for QemuOptions {
+    fn default() -> Self {
+        Self { program: PathBuf::from(PROGRAM), accel: None, append: Vec::new() }
+    }
+}
+
+/// As many virtual machines as memory allows.
+#[derive(Debug)]
+pub struct QemuPool {
+    program: PathBuf,
+    /// Its version, in its own words.
+    version: String,
+    /// Set by the user, or by the first kernel that was tried.
+    accel: OnceLock<Accel>,
+    append: Vec<String>,
+    cache: Cache,
+}
+
+/// An error on the way to a booted virtual machine.
+#[derive(Debug, thiserror::Error)]
+enum QemuError {
+    #[error(transparent)]
+    Start(#[from] perfsec_qemu::Error),
+    #[error("run {program} (`perfsec doctor` says how to install it)", program = .program.display())]
+    NoProgram { program: PathBuf, source: io::Error },
+    #[error("run {program}: it says {said:?}", program = .program.display())]
+    BadProgram { program: PathBuf, said: String },
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error("{doing}")]
+    Setup { doing: &'static str, source: io::Error },
+}
+
+impl From<QemuError> for MachineError {
+    fn from(error: QemuError) -> Self {
+        use perfsec_qemu::Error;
+
+        let blame = match &error {
+            QemuError::Start(Error::KernelRejected { .. }) => Blame::Kernel,
+            QemuError::Start(Error::EndedAtOnce { .. } | Error::NoAnswer { .. }) => Blame::Machine,
+            _ => Blame::Host,
+        };
+        Self::new(blame, error)
+    }
 }
 
 struct Running {
     vm: Vm,
 }
 
-impl Qemu {
-    /// What a QEMU program calls its version.
+impl QemuPool {
+    /// Looks for the program.
     ///
     /// # Errors
     ///
-    /// When it does not run.
-    pub fn version(program: &Path) -> Result<String, TargetError> {
-        let missing = |source| TargetError::NoProgram { program: program.to_owned(), source };
-        let output = Command::new(program).arg("--version").output().map_err(missing)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let first = text.lines().next().filter(|_| output.status.success());
-        first.map(str::to_owned).ok_or_else(|| TargetError::BadProgram {
-            program: program.to_owned(),
-            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        })
+    /// If it does not run.
+    pub fn open(options: QemuOptions, cache: &Cache) -> Result<Self, MachineError> {
+        let QemuOptions { program, accel, append } = options;
+        let version = version(&program)?;
+        let accel = accel.map(OnceLock::from).unwrap_or_default();
+        Ok(Self { program, version, accel, append, cache: cache.clone() })
     }
 
-    /// What accelerates guests on this host: tried by booting `kernel`, and remembered.
-    ///
-    /// # Errors
-    ///
-    /// When QEMU cannot be started at all.
-    pub fn probe(
-        program: &Path,
-        kernel: &Kernel,
-        cache: &Cache,
-        say: &dyn Fn(&str),
-    ) -> Result<Accel, TargetError> {
-        let memory = cache.directory("accel", "")?.join("probe");
-        let probe = accel::probe_cached(program, &kernel.image, &memory, accel::TIME_LIMIT)?;
-        if probe.accel == Accel::Tcg {
-            say(&format!("emulating: {}", probe.why));
-        }
-        Ok(probe.accel)
+    fn accel(&self) -> Accel {
+        self.accel.get().copied().unwrap_or(Accel::Tcg)
     }
 
-    fn parameters(&self) -> Vec<String> {
-        let mut parameters = machine::kernel_parameters(self.accel);
-        let wanted = parameters_of(self.boot).iter().chain(&PARAMETERS);
+    fn parameters(&self, mode: BootMode) -> Vec<String> {
+        let mut parameters = machine::kernel_parameters(self.accel());
+        let wanted = parameters_of(mode).iter().chain(&PARAMETERS);
         parameters.extend(wanted.map(|parameter| (*parameter).to_owned()));
         parameters.extend(self.append.iter().cloned());
         parameters
     }
 
-    fn machine(&self, load: &Load, shell: Option<Vec<u8>>) -> Result<Machine, TargetError> {
-        let lane = frame::encode(&load.lane).map_err(|error| TargetError::Host {
-            doing: "encode the lane".to_owned(),
-            source: std::io::Error::other(error),
+    fn machine(
+        &self,
+        kernel: &Kernel,
+        mode: BootMode,
+        load: &Load,
+        shell: Option<Vec<u8>>,
+    ) -> Result<Machine, QemuError> {
+        let lane = frame::encode(&load.lane).map_err(|error| QemuError::Setup {
+            doing: "encode the lane",
+            source: io::Error::other(error),
         })?;
         let mut files = initramfs::Builder::new()
             .file("/init", 0o755, crate::AGENT)
@@ -126,43 +160,83 @@ impl Qemu {
         if let Some(shell) = shell {
             files = files.and_then(|files| files.file(paths::SHELL, 0o755, shell));
         }
-        let initramfs =
-            files.and_then(|files| files.build()).map_err(|error| TargetError::Host {
-                doing: "write the initramfs".to_owned(),
-                source: std::io::Error::other(error),
-            })?;
+        let initramfs = files.and_then(|files| files.build()).map_err(|error| {
+            QemuError::Setup { doing: "write the initramfs", source: io::Error::other(error) }
+        })?;
         Ok(Machine {
             qemu: self.program.clone(),
-            accel: self.accel,
-            kernel: self.kernel.image.clone(),
+            accel: self.accel(),
+            kernel: kernel.image.clone(),
             initramfs,
-            append: self.parameters(),
+            append: self.parameters(mode),
             memory_mib: MEMORY_MIB,
             window: Some(window::SIZE as u64),
             console: ConsoleTo::Events,
         })
     }
+}
 
-    /// Boots into a shell on our own terminal and waits until it is left. What the agent says on the
-    /// way is passed to `said`.
-    ///
-    /// # Errors
-    ///
-    /// When the machinery fails.
-    pub fn shell(
+impl Pool for QemuPool {
+    fn prepare(&self, kernel: &Kernel, say: &dyn Fn(&str)) -> Result<(), MachineError> {
+        if self.accel.get().is_none() {
+            let accel = probe(&self.program, kernel, &self.cache, say)?;
+            // Another thread that was faster found the same.
+            let _ = self.accel.set(accel);
+        }
+        Ok(())
+    }
+
+    fn describe(&self, mode: BootMode) -> Machinery {
+        Machinery {
+            machine: self.version.clone(),
+            accel: self.accel().to_string(),
+            parameters: self.parameters(mode).join(" "),
+        }
+    }
+
+    fn can(&self, _mode: BootMode) -> Result<(), CannotBoot> {
+        Ok(())
+    }
+
+    fn boot(
         &self,
+        kernel: &Kernel,
+        mode: BootMode,
+        load: &Load,
+        sink: Sender<Incident>,
+    ) -> Result<Box<dyn Guest>, MachineError> {
+        let machine = self.machine(kernel, mode, load, None)?;
+        let events = sink.clone();
+        // Whoever no longer listens has ended the lane, and drops the machine next.
+        let mut vm = Vm::start(&machine, move |event| {
+            drop(events.send(match event {
+                VmEvent::Console(bytes) => Incident::Console(bytes),
+                VmEvent::Ended(end) => Incident::Ended(end_of(end)),
+            }));
+        })
+        .map_err(QemuError::from)?;
+        if let Some(channel) = vm.channel() {
+            listen(channel, vm.window(), move |incident| drop(sink.send(incident)))?;
+        }
+        Ok(Box::new(Running { vm }))
+    }
+
+    fn shell(
+        &self,
+        kernel: &Kernel,
         load: &Load,
         shell: Vec<u8>,
-        said: impl Fn(Message) + Send + 'static,
-    ) -> Result<End, TargetError> {
-        let mut machine = self.machine(load, Some(shell))?;
+        listener: Box<dyn Fn(Message) + Send>,
+    ) -> Result<End, MachineError> {
+        let mut machine = self.machine(kernel, load.lane.boot, load, Some(shell))?;
         machine.console = ConsoleTo::Terminal;
         let (sink, events) = std::sync::mpsc::channel();
-        let mut vm = Vm::start(&machine, move |event| drop(sink.send(event)))?;
+        let mut vm =
+            Vm::start(&machine, move |event| drop(sink.send(event))).map_err(QemuError::from)?;
         if let Some(channel) = vm.channel() {
             listen(channel, vm.window(), move |incident| {
                 if let Incident::Message(message) = incident {
-                    said(message);
+                    listener(message);
                 }
             })?;
         }
@@ -174,30 +248,31 @@ impl Qemu {
     }
 }
 
-impl Target for Qemu {
-    fn boot(&self, load: &Load, sink: Sender<Incident>) -> Result<Box<dyn Guest>, TargetError> {
-        let machine = self.machine(load, None)?;
-        let events = sink.clone();
-        // Whoever no longer listens has ended the lane, and drops the machine next.
-        let mut vm = Vm::start(&machine, move |event| {
-            drop(events.send(match event {
-                VmEvent::Console(bytes) => Incident::Console(bytes),
-                VmEvent::Ended(end) => Incident::Ended(end_of(end)),
-            }));
-        })?;
-        if let Some(channel) = vm.channel() {
-            listen(channel, vm.window(), move |incident| drop(sink.send(incident)))?;
-        }
-        Ok(Box::new(Running { vm }))
-    }
+/// The first line of what a QEMU program prints for `--version`.
+fn version(program: &Path) -> Result<String, QemuError> {
+    let missing = |source| QemuError::NoProgram { program: program.to_owned(), source };
+    let output = Command::new(program).arg("--version").output().map_err(missing)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let first = text.lines().next().filter(|_| output.status.success());
+    first.map(str::to_owned).ok_or_else(|| QemuError::BadProgram {
+        program: program.to_owned(),
+        said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
 
-    fn describe(&self) -> Machinery {
-        Machinery {
-            machine: self.version.clone(),
-            accel: self.accel.to_string(),
-            parameters: self.parameters().join(" "),
-        }
+/// The acceleration that works on this host: tried by booting `kernel`, and remembered.
+fn probe(
+    program: &Path,
+    kernel: &Kernel,
+    cache: &Cache,
+    say: &dyn Fn(&str),
+) -> Result<Accel, QemuError> {
+    let memory = cache.directory("accel", "")?.join("probe");
+    let probe = accel::probe_cached(program, &kernel.image, &memory, accel::TIME_LIMIT)?;
+    if probe.accel == Accel::Tcg {
+        say(&format!("emulating: {}", probe.why));
     }
+    Ok(probe.accel)
 }
 
 impl Guest for Running {
@@ -211,7 +286,7 @@ fn listen(
     port: UnixStream,
     window: Option<File>,
     tell: impl Fn(Incident) + Send + 'static,
-) -> Result<(), TargetError> {
+) -> Result<(), QemuError> {
     let read = move || {
         let end = hear(&port, window, &tell).err().map(|error| error.to_string());
         tell(Incident::Silence(end));
@@ -219,7 +294,7 @@ fn listen(
     thread::Builder::new()
         .name("agent".to_owned())
         .spawn(read)
-        .map_err(|source| TargetError::Host { doing: "start a thread".to_owned(), source })?;
+        .map_err(|source| QemuError::Setup { doing: "start a thread", source })?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perfsec_wire::step::{Action, Step};
-use perfsec_wire::{Boot, CapSet, Cell, Job, Lane, PROTOCOL, Process, Subject};
+use perfsec_wire::{BootMode, CapSet, Cell, Process, Subject};
 
 use crate::case::{Case, Coordinates};
 use crate::policy::Policy;
@@ -95,19 +95,12 @@ fn categories(number: usize) -> String {
 
 /// The most cells that one boot of this kind can run.
 #[must_use]
-pub fn cells_per_boot(boot: Boot) -> usize {
+pub fn cells_per_boot(boot: BootMode) -> usize {
     match boot {
         // What its cell does to the kernel is done to all that follow.
-        Boot::AuditLate => 1,
+        BootMode::AuditLate => 1,
         _ => CELLS_PER_BOOT,
     }
-}
-
-/// What an agent is told for one boot.
-#[must_use]
-pub fn lane(boot: Boot, policy: &Policy, job: Job) -> Lane {
-    let policy = boot.has_policy().then(|| policy.file_name());
-    Lane { protocol: PROTOCOL, boot, policy, job, coverage: None }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod names;
 mod order;
 mod shard;
 
-pub use cell::{COMM, PlannedCell, cells_per_boot, lane};
+pub use cell::{COMM, PlannedCell, cells_per_boot};
 pub use filter::Filter;
 pub use names::{CellNames, NotAGlob};
 pub use order::{by_boot, repeated, shuffled};

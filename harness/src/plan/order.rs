@@ -1,14 +1,14 @@
 //! The order of cells, and which of them share a boot.
 
-use perfsec_wire::Boot;
+use perfsec_wire::BootMode;
 
 use super::PlannedCell;
 
 /// The cells of each way to boot a kernel, in the order in which they are best run: a lockdown can only
 /// be raised, and to load another policy takes time.
 #[must_use]
-pub fn by_boot(cells: &[PlannedCell]) -> Vec<(Boot, Vec<PlannedCell>)> {
-    let of = |boot: Boot| {
+pub fn by_boot(cells: &[PlannedCell]) -> Vec<(BootMode, Vec<PlannedCell>)> {
+    let of = |boot: BootMode| {
         let mut chosen: Vec<usize> =
             (0..cells.len()).filter(|at| cells[*at].case.boot == boot).collect();
         // Controls first: those of a cell may be in another case.
@@ -18,7 +18,7 @@ pub fn by_boot(cells: &[PlannedCell]) -> Vec<(Boot, Vec<PlannedCell>)> {
         });
         take(cells, &chosen)
     };
-    let lanes = Boot::ALL.map(|boot| (boot, of(boot)));
+    let lanes = BootMode::ALL.map(|boot| (boot, of(boot)));
     lanes.into_iter().filter(|(_, cells)| !cells.is_empty()).collect()
 }
 

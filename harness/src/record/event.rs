@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use perfsec_wire::{Boot, Coverage, Facts, Observation};
+use perfsec_wire::{BootMode, Coverage, Facts, Observation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -98,7 +98,7 @@ pub struct LaneStarted {
     /// The kernel.
     pub kernel: Kernel,
     /// What the kernel is booted as.
-    pub boot: Boot,
+    pub boot: BootMode,
     /// Name of the policy; cells may ask for another.
     pub policy: String,
     /// SHA-256 of the binary policy, in hex.

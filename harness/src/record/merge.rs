@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use perfsec_wire::Boot;
+use perfsec_wire::BootMode;
 
 use super::{Asked, LaneEnded, LaneRun, LaneStarted, Run, RunEnded, RunStarted};
 use crate::plan::{Filter, Shard};
@@ -90,7 +90,7 @@ pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
     let ends: Option<Vec<RunEnded>> = runs.iter().map(|(_, run)| run.end.clone()).collect();
     let unseen: usize = runs.iter().map(|(_, run)| run.unseen()).sum();
 
-    let mut joined: BTreeMap<(World, Boot), Vec<Part>> = BTreeMap::new();
+    let mut joined: BTreeMap<(World, BootMode), Vec<Part>> = BTreeMap::new();
     let mut order = Vec::new();
     for (_, run) in runs {
         let shard = run.started.asked.filter.shard;

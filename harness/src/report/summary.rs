@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use perfsec_wire::Boot;
+use perfsec_wire::BootMode;
 
 use super::difference;
 use crate::judge::Verdict;
@@ -164,13 +164,13 @@ fn styled(counts: &Counts) -> String {
 /// What a lane's kernel was booted as, in a few words.
 pub(super) fn world(lane: &LaneStarted) -> String {
     match lane.boot {
-        Boot::Selinux => format!("policy {}", lane.policy),
-        Boot::NoPolicy => "no policy loaded".to_owned(),
-        Boot::NoSelinux => "without SELinux".to_owned(),
-        Boot::NoAudit => format!("policy {}, audit=0", lane.policy),
-        Boot::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
-        Boot::AuditLate => format!("policy {}, audit enabled late", lane.policy),
-        Boot::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
+        BootMode::Selinux => format!("policy {}", lane.policy),
+        BootMode::NoPolicy => "no policy loaded".to_owned(),
+        BootMode::NoSelinux => "without SELinux".to_owned(),
+        BootMode::NoAudit => format!("policy {}, audit=0", lane.policy),
+        BootMode::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
+        BootMode::AuditLate => format!("policy {}, audit enabled late", lane.policy),
+        BootMode::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Lane {
     /// [`PROTOCOL`](crate::PROTOCOL) of the host that wrote it.
     pub protocol: u32,
     /// What the kernel was booted as, and so what must be there.
-    pub boot: Boot,
+    pub boot: BootMode,
     /// Name of the policy to load at first, one of the files below
     /// [`POLICIES`](crate::paths::POLICIES); none for a boot without one.
     pub policy: Option<String>,
@@ -32,7 +32,7 @@ pub struct Lane {
 )]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Boot {
+pub enum BootMode {
     /// SELinux with a policy, audit on from the first task.
     #[default]
     Selinux,
@@ -50,7 +50,7 @@ pub enum Boot {
     NoFileCaps,
 }
 
-impl Boot {
+impl BootMode {
     /// All, the usual one first.
     pub const ALL: [Self; 7] = [
         Self::Selinux,
@@ -81,7 +81,7 @@ impl Boot {
     }
 }
 
-impl fmt::Display for Boot {
+impl fmt::Display for BootMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Selinux => "selinux",

@@ -19,7 +19,7 @@ pub mod window;
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
-pub use lane::{Boot, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
+pub use lane::{BootMode, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;

@@ -6,7 +6,6 @@ mod series;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use perfsec_qemu::Accel;
 use perfsec_wire::Mode;
 
 use crate::engine::KernelSpec;
@@ -14,6 +13,7 @@ use crate::grant::Grant;
 use crate::host::Need;
 use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::kbuild::{Recipe, TreeSpec, Variable};
+use crate::machines::qemu::{Accel, PROGRAM};
 use crate::plan::{Filter, Shard};
 use crate::report::mail::{Mailbox, MessageId};
 use crate::report::{Format, Options, Schema};
@@ -149,7 +149,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "ACCEL")]
     pub accel: Option<Accel>,
     /// The QEMU program.
-    #[arg(long, value_name = "PROGRAM", default_value = crate::machines::PROGRAM)]
+    #[arg(long, value_name = "PROGRAM", default_value = PROGRAM)]
     pub qemu: PathBuf,
     /// Another kernel parameter; can be given several times.
     #[arg(long, value_name = "PARAMETER")]

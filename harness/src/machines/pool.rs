@@ -1,0 +1,88 @@
+//! The interface between the engine and the machines.
+
+use std::fmt;
+use std::sync::mpsc::Sender;
+
+use perfsec_wire::{BootMode, Message};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Blame, End, Incident, Load, MachineError};
+use crate::kernel::Kernel;
+
+/// Machines of one kind, handed out one boot at a time, to several threads at once.
+pub trait Pool: fmt::Debug + Send + Sync {
+    /// Finds out, with a kernel that is about to be booted, what can only be found out by booting
+    /// (whether acceleration works, for one). `say` shows the user one line.
+    ///
+    /// # Errors
+    ///
+    /// If no machine of this pool can work at all.
+    fn prepare(&self, kernel: &Kernel, say: &dyn Fn(&str)) -> Result<(), MachineError>;
+
+    /// The machinery that boots kernels in this mode, for the run record.
+    fn describe(&self, mode: BootMode) -> Machinery;
+
+    /// Checks that the machines can boot in this mode; the cells that need it are skipped if not.
+    ///
+    /// # Errors
+    ///
+    /// The reason why they cannot.
+    fn can(&self, mode: BootMode) -> Result<(), CannotBoot>;
+
+    /// Boots once. Incidents go to `sink` until [`Incident::Ended`] or until the guest is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the machine does not start; the error says whose fault that is.
+    fn boot(
+        &self,
+        kernel: &Kernel,
+        mode: BootMode,
+        load: &Load,
+        sink: Sender<Incident>,
+    ) -> Result<Box<dyn Guest>, MachineError>;
+
+    /// Boots into a shell (a static busybox) on perfsec's own terminal and waits until the user
+    /// leaves it. `listener` gets what the agent says on the way.
+    ///
+    /// # Errors
+    ///
+    /// If the machine does not start, or gives no shell.
+    fn shell(
+        &self,
+        _kernel: &Kernel,
+        _load: &Load,
+        _shell: Vec<u8>,
+        _listener: Box<dyn Fn(Message) + Send>,
+    ) -> Result<End, MachineError> {
+        Err(MachineError::new(Blame::Machine, "open a shell: this kind of machine gives none"))
+    }
+}
+
+/// A booted machine. Dropping it ends it and leaves nothing behind.
+pub trait Guest {
+    /// Ends it at once; [`Incident::Ended`] follows.
+    fn kill(&mut self);
+}
+
+/// The reason why a pool cannot boot in some mode: a clause that fits after "this machine".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CannotBoot(pub String);
+
+/// The machinery that runs a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Machinery {
+    /// Program and version: `QEMU emulator version 7.2.22`
+    pub machine: String,
+    /// `tcg` or `kvm`.
+    pub accel: String,
+    /// The kernel's command line.
+    pub parameters: String,
+}
+
+impl fmt::Display for CannotBoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this machine {}", self.0)
+    }
+}
