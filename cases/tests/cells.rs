@@ -1,13 +1,13 @@
 //! Every cell of the built-in suite as a test; all cells of a lane share one boot.
 //!
-//! The kernels are named in `PERFSEC_KERNELS`, as for `perfsec run --kernel` and separated by spaces;
-//! without it, the newest stock kernel of the host's suite is taken. Under `cargo test`, a lane boots
-//! when its first test runs, with the cells that the filters select. Under nextest, which starts a
+//! `PERFSEC_KERNELS` names the kernels, as for `perfsec run --kernel` and separated by spaces; the
+//! default is the newest stock kernel of the host's suite. Under `cargo test`, a lane boots when
+//! its first test runs, with the cells that the filters select. Under nextest, which starts a
 //! process for each test, the first process runs the whole lane and leaves its record in the cache
 //! directory, where the others find it.
 //!
 //! Known limitation: libtest-mimic decides before a test runs whether it is ignored, so a `SKIP`,
-//! which only the kernel can tell, is shown as a test that passed, with its reason on standard error.
+//! which depends on the kernel, is shown as a test that passed, with its reason on standard error.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -60,7 +60,7 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>> {
         let lane = Arc::new(Lane {
             spec: spec.clone(),
             selected: selected.cloned().collect(),
-            of_process: OnceLock::new(),
+            results: OnceLock::new(),
         });
         trials.extend(names.iter().map(|name| {
             let (lane, cell) = (Arc::clone(&lane), name.clone());
@@ -82,11 +82,11 @@ struct Lane {
     spec: KernelSpec,
     /// The cells that the command line selects.
     selected: Vec<String>,
-    /// What came of them, once they ran in this process; or why they could not.
-    of_process: OnceLock<Result<Results, String>>,
+    /// Their results once they ran in this process, or the error.
+    results: OnceLock<Result<Results, String>>,
 }
 
-/// What came of a lane, by the name of the cell.
+/// The results of a lane, by the name of the cell.
 struct Results {
     record: PathBuf,
     cells: BTreeMap<String, CellResult>,
@@ -96,14 +96,13 @@ impl Lane {
     /// The verdict on one cell, as a test's outcome.
     fn verdict(&self, cell: &str) -> Result<(), Failed> {
         if let Some(run) = std::env::var_os("NEXTEST_RUN_ID") {
-            // A retry is a new attempt at the whole lane, or it would only read the same again.
+            // A retry runs the whole lane again; otherwise it would read the same results.
             let attempt = std::env::var_os("NEXTEST_ATTEMPT").unwrap_or_default();
             let run = format!("{} {}", run.to_string_lossy(), attempt.to_string_lossy());
             let (record, result) = self.shared(&run, cell).map_err(|error| with_causes(&*error))?;
             return outcome(&result, &record);
         }
-        let results =
-            self.of_process.get_or_init(|| self.run().map_err(|error| with_causes(&*error)));
+        let results = self.results.get_or_init(|| self.run().map_err(|error| with_causes(&*error)));
         let results = results.as_ref().map_err(Failed::from)?;
         let result = results.cells.get(cell).ok_or("the lane ended without a verdict")?;
         outcome(result, &results.record)
@@ -117,8 +116,8 @@ impl Lane {
         Ok(Results { cells: cells.collect(), record })
     }
 
-    /// Finds a cell in the record that the first process of a nextest run leaves of the whole lane,
-    /// or is that process.
+    /// Finds a cell in the record of the whole lane, which the first process of a nextest run
+    /// writes.
     fn shared(&self, run: &str, cell: &str) -> Result<(PathBuf, CellResult)> {
         let prepared = Prepared::new(&self.spec)?;
         let name = format!("cells-{}.jsonl", prepared.key(run)?);
@@ -193,7 +192,7 @@ impl Prepared {
     }
 }
 
-/// One cell of a record. Hundreds of processes look: each decodes only the line that it is after.
+/// One cell of a record. Hundreds of processes do this, so each decodes only the line it needs.
 fn find(record: &Path, cell: &str) -> Result<Option<CellResult>> {
     let text = fs::read_to_string(record)
         .map_err(|error| format!("cannot read {}: {error}", record.display()))?;

@@ -39,7 +39,7 @@ pub struct Verified {
 }
 
 impl<'a> Rerun<'a> {
-    /// The cells of a run under this policy whose cases are still the same. `None` if there is none.
+    /// The cells of a run under this policy whose cases are unchanged. `None` if there is none.
     #[must_use]
     pub fn of(run: &'a Run, policy: &str, library: &Library) -> Option<Self> {
         let lanes = run.lanes.iter().filter(|lane| lane.started.policy == policy);

@@ -1,4 +1,4 @@
-//! Commits as people are told of them.
+//! Formats commits for display.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::printable::printable_line;
 use crate::source::{Commit, Source, SourceError};
 
-/// A commit that the user named.
+/// A revision as the user wrote it, and its commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Revision {
-    /// As they named it.
+    /// The name, as the user wrote it.
     pub named: String,
     /// The commit.
     #[serde(flatten)]
@@ -29,7 +29,7 @@ impl Revision {
     }
 }
 
-/// Not twice when they named it by its own name.
+/// Prints the name only if it is not the beginning of the commit id.
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.words.commit.as_str().starts_with(&self.named) {
@@ -39,25 +39,25 @@ impl fmt::Display for Revision {
     }
 }
 
-/// A commit, and what its head says.
+/// A commit, with the first line of its message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CommitWords {
     /// The commit.
     pub commit: Commit,
     /// The first line of its message.
     pub subject: String,
-    /// Who wrote it.
+    /// Name and address of the author.
     pub author: String,
-    /// When, in RFC 3339.
+    /// Author date, in RFC 3339.
     pub date: String,
 }
 
 impl CommitWords {
-    /// Asks git for them.
+    /// Reads them with `git log`.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// Returns an error if git fails.
     pub fn of(source: &Source, commit: &Commit) -> Result<Self, SourceError> {
         let format = "--format=%s%x00%an <%ae>%x00%aI";
         let text = source.git().ask(&["log", "-1", format, commit.as_str()])?;
@@ -67,7 +67,7 @@ impl CommitWords {
     }
 }
 
-/// In the form of the kernel's own documents: `1234567890ab ("subject")`.
+/// The form of `Fixes:` tags: `1234567890ab ("subject")`.
 impl fmt::Display for CommitWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (\"{}\")", self.commit.short(), self.subject)

@@ -1,4 +1,4 @@
-//! The search itself: proves both ends, narrows to the cells that differ, and answers `git bisect`.
+//! Runs a bisection: tests both ends, keeps the cells that differ, and marks commits.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -17,11 +17,11 @@ use crate::kernel::Kernel;
 use crate::plan::Filter;
 use crate::source::{Commit, Source};
 
-/// Finds the first commit of `bad` that is not in `good` and at which cells look as at `bad`.
+/// Finds the first commit in `good..bad` at which cells see the same as at `bad`.
 ///
 /// # Errors
 ///
-/// When there is nothing to find, and what the lab stops with.
+/// Returns an error if an end cannot be tested or the ends do not differ, and the error of the lab.
 pub fn bisect(
     lab: &mut dyn Lab,
     source: &Source,
@@ -31,15 +31,15 @@ pub fn bisect(
 ) -> Result<Outcome, BisectError> {
     let (first, last) = (&good.words.commit, &bad.words.commit);
     let commits = Search::commits(source, first, last)?;
-    let mut looks = Looks { lab, source, filter, seen: Vec::new(), built: 0, runs: 0 };
-    let run_of_good = looks.end(End::Good, &good.words)?;
-    let run_of_bad = looks.end(End::Bad, &bad.words)?;
-    if looks.runs == 1 {
+    let mut bisector = Bisector { lab, source, filter, tested: Vec::new(), built: 0, runs: 0 };
+    let run_of_good = bisector.end(End::Good, &good.words)?;
+    let run_of_bad = bisector.end(End::Bad, &bad.words)?;
+    if bisector.runs == 1 {
         let why = "both ends are the same image, byte for byte";
         return Err(BisectError::Same(why.to_owned()));
     }
     let ends = Ends::of(run_of_good, run_of_bad)?;
-    looks.lab.note(&format!(
+    bisector.lab.note(&format!(
         "bisecting: {} between the ends, which differ in {}",
         counted(commits, "commit"),
         counted(ends.cells.len(), "cell")
@@ -48,19 +48,19 @@ pub fn bisect(
     let mut steps = Vec::new();
     let conclusion = loop {
         match search.next()? {
-            Next::First(commit) => break looks.first(&ends, &commit)?,
-            Next::Skipped(left) => break looks.skipped(&ends, &left)?,
+            Next::First(commit) => break bisector.first(&ends, &commit)?,
+            Next::Skipped(left) => break bisector.skipped(&ends, &left)?,
             Next::Look { commit, base, steps: left } => {
-                let commit = looks.words(&commit)?;
+                let commit = bisector.words(&commit)?;
                 let left = match left {
-                    _ if base => "where the ends branched off from each other".to_owned(),
+                    _ if base => "the merge base of the ends".to_owned(),
                     left => format!("about {} left", counted(left as usize, "step")),
                 };
                 let short = commit.commit.short();
-                looks.lab.note(&format!("bisecting: {left}; {short} ({})", commit.subject));
-                let step = looks.step(&ends, commit)?;
+                bisector.lab.note(&format!("bisecting: {left}; {short} ({})", commit.subject));
+                let step = bisector.step(&ends, commit)?;
                 let (mark, short) = (step.mark.word(), step.commit.commit.short());
-                looks.lab.note(&format!("{mark}: {short}: {}", step.why));
+                bisector.lab.note(&format!("{mark}: {short}: {}", step.why));
                 search.mark(&step.commit.commit, step.mark)?;
                 steps.push(step);
             }
@@ -74,7 +74,7 @@ pub fn bisect(
         notes: [ends.notes.clone(), notes].concat(),
         cells: ends.cells.iter().cloned().collect(),
         steps,
-        built: looks.built,
+        built: bisector.built,
         found,
         across,
         run: ends.bad.run.started.clone(),
@@ -85,64 +85,64 @@ pub fn bisect(
     })
 }
 
-/// What was seen of commits.
-struct Looks<'a> {
+/// The commits that were tested.
+struct Bisector<'a> {
     lab: &'a mut dyn Lab,
     source: &'a Source,
     /// The cells that the user asked for.
     filter: &'a Filter,
-    seen: Vec<Seen>,
+    tested: Vec<BuiltCommit>,
     built: usize,
     runs: usize,
 }
 
-/// A commit that was built, by its image.
-struct Seen {
+/// A commit that was built.
+struct BuiltCommit {
     commit: Commit,
     image: String,
     ran: Result<Rc<Recorded>, String>,
 }
 
-/// What came of a look at a commit.
-enum Look {
+/// The result of testing a commit.
+enum TestedCommit {
     /// Cells ran.
     Ran(Rc<Recorded>),
     /// It does not build.
     NoBuild(BuildError),
-    /// Nothing can be tested on it.
+    /// It builds, but it cannot be tested.
     NoBoot(String),
 }
 
-impl Looks<'_> {
+impl Bisector<'_> {
     fn words(&self, commit: &Commit) -> Result<CommitWords, BisectError> {
         Ok(CommitWords::of(self.source, commit)?)
     }
 
-    /// Builds a commit, and runs cells on it unless its image is one that ran before; then the commit that had
-    /// it is told.
-    fn look(
+    /// Builds a commit, and runs cells on it unless the same image has run. Also returns the commit
+    /// that has the same image, if there is one.
+    fn test(
         &mut self,
         commit: &Commit,
         only: Option<&BTreeSet<String>>,
-    ) -> Result<(Look, Option<Commit>), BisectError> {
-        let of = |seen: &Seen| match &seen.ran {
-            Ok(ran) => Look::Ran(Rc::clone(ran)),
-            Err(why) => Look::NoBoot(why.clone()),
+    ) -> Result<(TestedCommit, Option<Commit>), BisectError> {
+        let result = |known: &BuiltCommit| match &known.ran {
+            Ok(ran) => TestedCommit::Ran(Rc::clone(ran)),
+            Err(why) => TestedCommit::NoBoot(why.clone()),
         };
-        if let Some(seen) = self.seen.iter().find(|seen| seen.commit == *commit) {
-            return Ok((of(seen), None));
+        if let Some(known) = self.tested.iter().find(|known| known.commit == *commit) {
+            return Ok((result(known), None));
         }
         let kernel = match self.lab.build(self.source, commit) {
             Ok(built) => built.kernel,
-            Err(error) if error.is_of_commit() => return Ok((Look::NoBuild(error), None)),
+            Err(error) if error.is_of_commit() => return Ok((TestedCommit::NoBuild(error), None)),
             Err(error) => return Err(EngineError::from(error).into()),
         };
         self.built += 1;
-        let same = self.seen.iter().find(|seen| seen.image == kernel.sha256);
+        let same = self.tested.iter().find(|known| known.image == kernel.sha256);
         let (ran, other) = match same {
-            Some(seen) => {
-                let ran = seen.ran.clone().map(|ran| Rc::new(of_commit(&ran, &kernel)));
-                (ran, Some(seen.commit.clone()))
+            Some(known) => {
+                let ran = known.ran.clone().map(|ran| Rc::new(relabelled(&ran, &kernel)));
+                (ran, Some(known.commit.clone()))
             }
             None => {
                 self.runs += 1;
@@ -150,10 +150,10 @@ impl Looks<'_> {
                 (unjudged(&ran.run).map_or(Ok(Rc::new(ran)), Err), None)
             }
         };
-        let seen = Seen { commit: commit.clone(), image: kernel.sha256, ran };
-        let look = of(&seen);
-        self.seen.push(seen);
-        Ok((look, other))
+        let built = BuiltCommit { commit: commit.clone(), image: kernel.sha256, ran };
+        let tested = result(&built);
+        self.tested.push(built);
+        Ok((tested, other))
     }
 
     /// Runs cells on a kernel: those with these names, or all that the user asked for.
@@ -167,30 +167,32 @@ impl Looks<'_> {
             Some(names) => Filter { names: names.iter().cloned().collect(), ..Filter::default() },
         };
         let recorded = self.lab.run(slice::from_ref(kernel), &filter.into())?;
-        // The marks of a bisection must not depend on cells that did not run.
+        // A mark must not depend on cells that did not run.
         if self.lab.stopped() { Err(EngineError::Interrupted) } else { Ok(recorded) }
     }
 
-    /// All that was asked for, at an end: without it there is nothing to compare with.
+    /// Runs all cells that the user asked for at an end, which must work.
     fn end(&mut self, end: End, commit: &CommitWords) -> Result<Rc<Recorded>, BisectError> {
         let short = commit.commit.short();
         self.lab.note(&format!("bisecting: the {end} end; {short} ({})", commit.subject));
-        Err(match self.look(&commit.commit, None)?.0 {
-            Look::Ran(ran) => return Ok(ran),
-            Look::NoBuild(error) => BisectError::Build { end, source: Box::new(error) },
-            Look::NoBoot(why) => BisectError::Boot { end, commit: Box::new(commit.clone()), why },
+        Err(match self.test(&commit.commit, None)?.0 {
+            TestedCommit::Ran(ran) => return Ok(ran),
+            TestedCommit::NoBuild(error) => BisectError::Build { end, source: Box::new(error) },
+            TestedCommit::NoBoot(why) => {
+                BisectError::Boot { end, commit: Box::new(commit.clone()), why }
+            }
         })
     }
 
     fn step(&mut self, ends: &Ends, commit: CommitWords) -> Result<Step, BisectError> {
-        let (look, other) = self.look(&commit.commit, Some(&ends.cells))?;
-        let (mark, why, record) = match look {
-            Look::Ran(ran) => {
+        let (tested, other) = self.test(&commit.commit, Some(&ends.cells))?;
+        let (mark, why, record) = match tested {
+            TestedCommit::Ran(ran) => {
                 let (mark, why) = ends.judge(&ran.run)?;
                 (mark, why, Some(ran.record.clone()))
             }
-            Look::NoBuild(error) => (Mark::Skip, no_build(&error), None),
-            Look::NoBoot(why) => (Mark::Skip, format!("cannot be tested: {why}"), None),
+            TestedCommit::NoBuild(error) => (Mark::Skip, no_build(&error), None),
+            TestedCommit::NoBoot(why) => (Mark::Skip, format!("cannot be tested: {why}"), None),
         };
         let same = other.map_or_else(String::new, |other| {
             format!("; the same image as that of {}", other.short())
@@ -199,7 +201,7 @@ impl Looks<'_> {
         Ok(Step { commit, mark, why, record })
     }
 
-    /// The first bad commit, against the one before it.
+    /// Compares the first bad commit with its parent.
     fn first(&mut self, ends: &Ends, commit: &Commit) -> Result<Conclusion, BisectError> {
         let words = self.words(commit)?;
         let parents = self.source.git().ask(&["rev-parse", &format!("{commit}^@")]);
@@ -208,24 +210,24 @@ impl Looks<'_> {
         let mut notes = Vec::new();
         if parents.len() > 1 {
             notes.push(format!(
-                "it is a merge of {}, each of which is good; what was seen of the first one is shown",
+                "it is a merge of {}, all of them good; the comparison is with the first one",
                 counted(parents.len(), "commit")
             ));
         }
         let mut before = ("the good end".to_owned(), Rc::clone(&ends.good));
         if let Some(parent) = parents.first() {
             let parent = self.words(parent)?;
-            match self.look(&parent.commit, Some(&ends.cells))?.0 {
-                Look::Ran(ran) => before = (parent.to_string(), ran),
-                Look::NoBuild(_) | Look::NoBoot(_) => notes.push(format!(
-                    "its parent, {parent}, cannot be tested: the good end is shown instead"
+            match self.test(&parent.commit, Some(&ends.cells))?.0 {
+                TestedCommit::Ran(ran) => before = (parent.to_string(), ran),
+                TestedCommit::NoBuild(_) | TestedCommit::NoBoot(_) => notes.push(format!(
+                    "its parent, {parent}, cannot be tested: the comparison is with the good end"
                 )),
             }
         }
         let (from, before) = before;
-        let own = match self.look(commit, Some(&ends.cells))?.0 {
-            Look::Ran(ran) => ran,
-            Look::NoBuild(_) | Look::NoBoot(_) => Rc::clone(&ends.bad),
+        let own = match self.test(commit, Some(&ends.cells))?.0 {
+            TestedCommit::Ran(ran) => ran,
+            TestedCommit::NoBuild(_) | TestedCommit::NoBoot(_) => Rc::clone(&ends.bad),
         };
         let (a, b) = ((from.as_str(), &before.run), (&*words.to_string(), &own.run));
         let across = compare(a, b, Some(&ends.cells))?;
@@ -235,13 +237,13 @@ impl Looks<'_> {
         let elsewhere: Vec<_> = ends.cells.iter().filter(other).cloned().collect();
         if changed.is_empty() {
             notes.push(
-                "nothing differs across it: what these cells see is not the same each time, and the \
-                 search cannot be trusted"
+                "nothing differs across it: these cells do not see the same in every run, and the \
+                 result cannot be trusted"
                     .to_owned(),
             );
         } else if !elsewhere.is_empty() {
             notes.push(format!(
-                "{} in which the ends differ changed with another commit: bisect them alone",
+                "{} in which the ends differ changed with another commit: bisect them separately",
                 counted(elsewhere.len(), "cell")
             ));
         }
@@ -250,7 +252,7 @@ impl Looks<'_> {
         Ok(Conclusion { found, across, notes, ran: own })
     }
 
-    /// Some commits, one of which is the first bad one.
+    /// Compares the ends if only skipped commits are left.
     fn skipped(&mut self, ends: &Ends, left: &[Commit]) -> Result<Conclusion, BisectError> {
         let commits = left.iter().map(|commit| self.words(commit)).collect::<Result<_, _>>()?;
         let (good, bad) = (("the good end", &ends.good.run), ("the bad end", &ends.bad.run));
@@ -260,17 +262,17 @@ impl Looks<'_> {
     }
 }
 
-/// What a search ends with.
+/// The end of a bisection.
 struct Conclusion {
     found: Found,
     across: Comparison,
     notes: Vec<String>,
-    /// What B of the comparison is.
+    /// The run of side B of the comparison.
     ran: Rc<Recorded>,
 }
 
-/// The run of another commit with the same image, as one of this commit.
-fn of_commit(ran: &Recorded, kernel: &Kernel) -> Recorded {
+/// The run of another commit with the same image, relabelled as a run of this kernel.
+fn relabelled(ran: &Recorded, kernel: &Kernel) -> Recorded {
     let mut ran = ran.clone();
     for lane in &mut ran.run.lanes {
         lane.started.kernel.origin.clone_from(&kernel.origin);
@@ -282,7 +284,7 @@ fn no_build(error: &BuildError) -> String {
     match error {
         BuildError::Failed(failure) => {
             let why = failure.first.as_ref();
-            let why = why.map_or_else(|| "make says no more".to_owned(), ToString::to_string);
+            let why = why.map_or_else(|| "make printed no error".to_owned(), ToString::to_string);
             format!("does not build: {why}; the log is {}", failure.log.display())
         }
         error => format!("does not build: cannot {error}"),

@@ -1,4 +1,4 @@
-//! Which commit made cells look otherwise: `git bisect`, driven by what cells see.
+//! Finds the commit that changed cells: `git bisect`, driven by what the cells see.
 
 mod commit;
 mod ends;

@@ -1,4 +1,4 @@
-//! What came of a search, as data.
+//! The result of a bisection.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::ends::Mark;
 use crate::compare::Comparison;
 use crate::record::{LaneStarted, RunStarted};
 
-/// What came of a search.
+/// The result of a bisection.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// The tree, as the user named it.
@@ -18,66 +18,66 @@ pub struct Outcome {
     pub good: Revision,
     /// The bad end.
     pub bad: Revision,
-    /// How many commits the bad end has that the good one lacks.
+    /// The number of commits in `good..bad`.
     pub commits: usize,
-    /// The cells by which the ends were told from each other.
+    /// The cells in which the ends differ.
     pub cells: Vec<String>,
-    /// What else is to be known of them.
+    /// Notes for the reader.
     pub notes: Vec<String>,
-    /// What was looked at between the ends, in that order.
+    /// The commits that were tested between the ends, in order.
     pub steps: Vec<Step>,
-    /// How many commits were built, or found built, ends included.
+    /// The number of commits whose kernel was built or found in the cache, ends included.
     pub built: usize,
-    /// What was found.
+    /// The first bad commit, or the remaining range.
     pub found: Found,
-    /// What changed: with the first bad commit, or else between the ends. A comes before B.
+    /// The change by the first bad commit, or else between the ends; A is the older side.
     pub across: Comparison,
-    /// How the cells that were asked for ran on the bad end.
+    /// The command and the cells of the run of the bad end.
     #[serde(skip)]
     pub run: RunStarted,
-    /// What B is, and what ran it.
+    /// The lane of B.
     #[serde(skip)]
     pub lane: Option<LaneStarted>,
-    /// The log, as `git bisect replay` takes it.
+    /// The output of `git bisect log`, for `git bisect replay`.
     pub log: String,
 }
 
-/// A look at a commit.
+/// A commit that was tested between the ends.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
-    /// Which.
+    /// The commit.
     #[serde(flatten)]
     pub commit: CommitWords,
-    /// What git was told.
+    /// Its mark.
     pub mark: Mark,
-    /// Why.
+    /// The reason for the mark.
     pub why: String,
-    /// The record of what ran.
+    /// The run record, if cells ran.
     pub record: Option<PathBuf>,
 }
 
-/// What was found.
+/// The finding of a bisection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Found {
     /// The first bad commit.
     First {
-        /// It.
+        /// The commit.
         commit: CommitWords,
-        /// Cells in which the ends differ, and it does not from the one before it.
+        /// Cells in which the ends differ and that another commit changed.
         elsewhere: Vec<String>,
-        /// The records of the two runs, before it and at it.
+        /// The records of the runs before it and at it.
         records: [PathBuf; 2],
     },
-    /// Some commits, the newest first, one of which is the first bad one; which one cannot be told.
+    /// One of these commits is the first bad one; the others could not be tested.
     Skipped {
-        /// They.
+        /// The commits, newest first.
         commits: Vec<CommitWords>,
     },
 }
 
 impl Outcome {
-    /// What the regression tracking bot is told: a commit, or a range.
+    /// The value of `#regzbot introduced:`, a commit or a range.
     #[must_use]
     pub fn introduced(&self) -> String {
         match &self.found {
@@ -89,7 +89,7 @@ impl Outcome {
         }
     }
 
-    /// How many commits were skipped.
+    /// The number of commits that were skipped.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.steps.iter().filter(|step| step.mark == Mark::Skip).count()

@@ -1,4 +1,4 @@
-//! Searches in small repositories, in which a file says what a commit's kernel would be like.
+//! Bisections of small repositories, in which a file stands for the kernel of a commit.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -21,10 +21,10 @@ use crate::plan::Filter;
 use crate::record::{Event, Refused, Run};
 use crate::source::{Commit, GitError, Source};
 
-/// The file; its first line has a letter for each cell, or a word.
+/// The file. Its first line has a letter for each cell, or a word.
 const STATE: &str = "state";
 
-/// How many cells a kernel runs.
+/// The number of cells that a kernel runs.
 const CELLS: usize = 3;
 
 /// A user's repository, and a cache.
@@ -40,7 +40,7 @@ impl Place {
         place
     }
 
-    /// One commit for each state, one after the other.
+    /// A linear history with a commit for each state.
     fn with(states: &[&str]) -> (Self, Vec<Commit>) {
         let place = Self::new();
         let commits = states.iter().enumerate();
@@ -64,13 +64,13 @@ impl Place {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// A commit in this state; its image is that of no other.
+    /// A commit in this state, with an image of its own.
     fn commit(&self, subject: &str, state: &str) -> Commit {
-        self.commit_alike(subject, &format!("{state}\n{subject}\n"))
+        self.commit_with_image(subject, &format!("{state}\n{subject}\n"))
     }
 
-    /// The same, with the image of every other commit of which the file has this text.
-    fn commit_alike(&self, subject: &str, text: &str) -> Commit {
+    /// A commit with this text in the file; commits with the same text have the same image.
+    fn commit_with_image(&self, subject: &str, text: &str) -> Commit {
         fs::write(self.repository().join(STATE), text).unwrap();
         self.git(&["add", "."]);
         self.git(&["commit", "--quiet", "--allow-empty", "-m", subject]);
@@ -111,7 +111,7 @@ fn search(
     (found, lab.script)
 }
 
-/// Whatever `git bisect` left in a repository.
+/// Files and refs of `git bisect` in a repository.
 fn left_of_bisect(repository: &Path) -> Vec<String> {
     let inside = repository.join(".git");
     let files = fs::read_dir(&inside).unwrap().map(|entry| entry.unwrap().file_name());
@@ -123,7 +123,7 @@ fn left_of_bisect(repository: &Path) -> Vec<String> {
     left
 }
 
-/// What was asked of the lab.
+/// The requests to the lab.
 struct Script {
     /// The subject of each commit that ran, and with how many cells.
     runs: Vec<(String, usize)>,
@@ -149,7 +149,7 @@ fn fixture() -> Run {
     run
 }
 
-/// What cells see, a letter each.
+/// A run in which each cell sees what its letter stands for.
 fn run_of(letters: &str) -> Run {
     let mut run = fixture();
     for (cell, letter) in run.lanes[0].cells.iter_mut().zip(letters.chars()) {
@@ -259,7 +259,7 @@ fn the_first_bad_commit_is_found_with_the_cells_that_differ_only() {
     assert_eq!(outcome.across.different(), 1);
     assert_eq!(script.runs[..2], [("c0".to_owned(), CELLS), ("c8".to_owned(), CELLS)]);
     assert!(script.runs[2..].iter().all(|(_, cells)| *cells == 1), "{:?}", script.runs);
-    // The parent was looked at on the way.
+    // The parent was tested on the way.
     assert_eq!(script.runs.len(), 5);
     assert!(outcome.log.contains("# first bad commit: ["), "{}", outcome.log);
     let said = script.said.into_inner();
@@ -274,7 +274,7 @@ fn the_first_bad_commit_is_found_with_the_cells_that_differ_only() {
 }
 
 #[test]
-fn nothing_of_the_users_is_touched() {
+fn the_users_repository_is_untouched() {
     let (place, commits) = Place::with(&["aaa", "aaa", "aab"]);
     fs::write(place.repository().join(STATE), "changed").unwrap();
     let before = place.git(&["status", "--porcelain=v2", "--branch"]);
@@ -285,7 +285,7 @@ fn nothing_of_the_users_is_touched() {
 }
 
 #[rstest]
-#[case("nobuild", "does not build: make says no more; the log is log")]
+#[case("nobuild", "does not build: make printed no error; the log is log")]
 #[case("noboot", "cannot be tested: it hangs")]
 fn a_commit_that_does_not_build_or_boot_is_skipped(#[case] state: &str, #[case] why: &str) {
     let states = ["aaa", "aaa", "aab", "aab", state, "aab", "aab", "aab", "aab"];
@@ -300,7 +300,7 @@ fn a_commit_that_does_not_build_or_boot_is_skipped(#[case] state: &str, #[case] 
 }
 
 #[test]
-fn what_is_left_when_it_cannot_be_told_is_a_range() {
+fn skipped_commits_leave_a_range() {
     let (place, commits) = Place::with(&["aaa", "aaa", "nobuild", "xxx", "aab", "aab"]);
     let outcome = place.search(&commits[0], &commits[5]).0.unwrap();
     let Found::Skipped { commits: left } = &outcome.found else { panic!("{:?}", outcome.found) };
@@ -317,7 +317,7 @@ fn the_same_image_runs_once() {
     let commits: Vec<_> = ["aaa", "aaa", "aaa", "aab", "aab", "aab"]
         .iter()
         .enumerate()
-        .map(|(at, state)| place.commit_alike(&format!("c{at}"), &format!("{state}\n")))
+        .map(|(at, state)| place.commit_with_image(&format!("c{at}"), &format!("{state}\n")))
         .collect();
     let (found, script) = place.search(&commits[0], &commits[5]);
     let (subject, outcome) = first(found);
@@ -328,8 +328,8 @@ fn the_same_image_runs_once() {
 }
 
 #[rstest]
-#[case::the_same_is_seen("aaa", "aaa", "the same is seen at both ends in 3 cells")]
-#[case::only_the_verdict_differs("aae", "aab", "and in 1 cell that only one is to see it in")]
+#[case::nothing_differs("aaa", "aaa", "3 cells saw the same at both ends")]
+#[case::only_the_verdict_differs("aae", "aab", "1 cell saw the same, and only the verdict differs")]
 #[case::not_judged("aaa", "aax", "ERROR on B: audit lost records")]
 fn ends_that_do_not_differ_are_refused(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
     let (place, commits) = Place::with(&[good, "aaa", bad]);
@@ -342,7 +342,7 @@ fn ends_that_do_not_differ_are_refused(#[case] good: &str, #[case] bad: &str, #[
 #[test]
 fn ends_that_are_one_image_are_refused() {
     let place = Place::new();
-    let commits = ["c0", "c1"].map(|subject| place.commit_alike(subject, "aaa\n"));
+    let commits = ["c0", "c1"].map(|subject| place.commit_with_image(subject, "aaa\n"));
     let found = place.search(&commits[0], &commits[1]).0;
     assert!(matches!(found, Err(BisectError::Same(_))), "{found:?}");
 }
@@ -353,17 +353,21 @@ fn ends_that_are_one_image_are_refused() {
 #[case("noboot", "aab", "the good end, ")]
 #[case("aaa", "noboot", "is bad: it hangs")]
 #[case("xxx", "aab", "is good: ERROR: audit lost records")]
-fn an_end_that_cannot_be_tested_is_told(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
+fn an_end_that_cannot_be_tested_is_an_error(
+    #[case] good: &str,
+    #[case] bad: &str,
+    #[case] said: &str,
+) {
     let (place, commits) = Place::with(&[good, "aaa", bad]);
     let Err(error) = place.search(&commits[0], &commits[2]).0 else { panic!() };
-    let told = matches!(error, BisectError::Build { .. } | BisectError::Boot { .. });
-    assert!(told && format!("cannot {error}").contains(said), "{error}");
+    let expected = matches!(error, BisectError::Build { .. } | BisectError::Boot { .. });
+    assert!(expected && format!("cannot {error}").contains(said), "{error}");
 }
 
 #[rstest]
 #[case::interrupt("interrupt")]
 #[case::host("host")]
-fn a_search_that_is_stopped_leaves_nothing_behind(#[case] stop: &str) {
+fn a_bisection_that_is_stopped_leaves_nothing_behind(#[case] stop: &str) {
     let (place, commits) = Place::with(&["aaa", "aaa", stop, "aab", "aab"]);
     let interrupt = Interrupt::default();
     {
@@ -374,7 +378,7 @@ fn a_search_that_is_stopped_leaves_nothing_behind(#[case] stop: &str) {
 }
 
 #[test]
-fn an_interrupt_of_git_itself_is_one() {
+fn an_interrupt_of_git_is_an_interrupt() {
     let (place, commits) = Place::with(&["aaa", "aab"]);
     let interrupt = Interrupt::default();
     let source = place.interrupted_by(&interrupt);
@@ -390,7 +394,7 @@ fn an_interrupt_of_git_itself_is_one() {
 }
 
 #[test]
-fn what_a_killed_search_left_is_no_hindrance() {
+fn a_bisection_starts_over_after_one_that_was_killed() {
     let (place, commits) = Place::with(&["aaa", "aaa", "aab", "aab"]);
     let directory = {
         let source = place.source();
@@ -421,7 +425,11 @@ fn what_a_killed_search_left_is_no_hindrance() {
 )]
 #[case::one_not_judged("aax", Mark::Good, "1 of 2 cells as at the good end, 1 not judged")]
 #[case::none_judged("axx", Mark::Skip, "2 of 2 cells not judged: ERROR: audit lost records")]
-fn a_commit_is_what_its_cells_look_like(#[case] at: &str, #[case] mark: Mark, #[case] why: &str) {
+fn a_commit_is_marked_by_what_its_cells_see(
+    #[case] at: &str,
+    #[case] mark: Mark,
+    #[case] why: &str,
+) {
     let ran = |letters: &str| std::rc::Rc::new(recorded(run_of(letters), "record"));
     let ends = ends::Ends::of(ran("aaa"), ran("abb")).unwrap();
     let (got, said) = ends.judge(&run_of(at)).unwrap();
@@ -429,7 +437,7 @@ fn a_commit_is_what_its_cells_look_like(#[case] at: &str, #[case] mark: Mark, #[
 }
 
 #[test]
-fn ends_that_are_no_range_are_told_before_anything_is_built() {
+fn ends_that_are_not_a_range_are_refused_before_anything_is_built() {
     let (place, commits) = Place::with(&["aaa", "aab"]);
     place.git(&["checkout", "--quiet", "--orphan", "other"]);
     let apart = place.commit("alone", "aab");
@@ -446,7 +454,7 @@ fn ends_that_are_no_range_are_told_before_anything_is_built() {
     assert!(error(&commits[0], &apart).contains("no commit in common"));
 }
 
-/// A branch of which the second commit is in `state`, and its merge, in `merged` if that is otherwise.
+/// A branch whose second commit is in `state`, and its merge, in `merged` if that differs.
 fn merged(state: &str, merged: Option<&str>) -> (Place, [Commit; 3]) {
     let place = Place::new();
     let good = place.commit("good", "aaa");
@@ -478,7 +486,7 @@ fn a_bad_commit_on_a_branch_that_was_merged_is_found() {
 }
 
 #[test]
-fn a_merge_that_is_bad_itself_is_told_as_one() {
+fn a_merge_that_is_bad_itself_is_reported_as_a_merge() {
     let (place, [good, _, merge]) = merged("aaa", Some("aab"));
     let (subject, outcome) = first(place.search(&good, &merge).0);
     assert_eq!(subject, "merge");
@@ -486,7 +494,7 @@ fn a_merge_that_is_bad_itself_is_told_as_one() {
 }
 
 #[test]
-fn a_good_end_that_was_mended_on_its_own_branch_is_told() {
+fn a_good_end_that_was_fixed_on_its_own_branch_is_an_error() {
     let place = Place::new();
     place.commit("start", "aaa");
     let base = place.commit("base", "aab");
@@ -494,6 +502,6 @@ fn a_good_end_that_was_mended_on_its_own_branch_is_told() {
     let good = place.commit("mended", "aaa");
     place.git(&["checkout", "--quiet", "master"]);
     let bad = place.commit("bad", "aab");
-    let Err(BisectError::BadBase(told)) = place.search(&good, &bad).0 else { panic!() };
-    assert_eq!(told.commit, base);
+    let Err(BisectError::BadBase(found)) = place.search(&good, &bad).0 else { panic!() };
+    assert_eq!(found.commit, base);
 }

@@ -1,4 +1,4 @@
-//! What came of a search, for people.
+//! Prints the result of a bisection.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use crate::printable::printable;
 
 const HEADING: Style = Style::new().bold();
 
-/// How many cells that changed elsewhere are named.
+/// How many of the cells that changed with another commit are named.
 const NAMES: usize = 12;
 
-/// The outcome, with ANSI styles.
+/// The report, with ANSI styles.
 #[must_use]
 pub fn text(outcome: &Outcome) -> String {
     let mut out = String::new();
@@ -72,7 +72,7 @@ pub fn text(outcome: &Outcome) -> String {
     out
 }
 
-/// What it took, in a line.
+/// The numbers of commits, steps and kernels in one line.
 #[must_use]
 pub(crate) fn counts(outcome: &Outcome) -> String {
     format!(

@@ -18,19 +18,19 @@ use crate::policy;
 use crate::printable::printable_line;
 use crate::record::{CellResult, Run};
 
-/// The module's name, when no file says it.
+/// The module's name without `--out`.
 const NAME: &str = "perfsec_allow";
 
 pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     let name = name(args)?;
-    let (denials, verifying) = match Source::open(args)? {
-        Source::Run(run) => {
+    let (denials, verifying) = match Input::open(args)? {
+        Input::Run(run) => {
             let suite = suite(args, &run)?;
-            let chosen = Chosen::of(args, &run, &suite.library)?;
-            let denials = chosen.denials();
+            let selection = Selection::of(args, &run, &suite.library)?;
+            let denials = selection.denials();
             (denials, Some((run, suite)))
         }
-        Source::Log(log) => (of_log(args, &log)?, None),
+        Input::Log(log) => (denials_of_log(args, &log)?, None),
     };
     let of_domain = |denial: &&Denial| {
         let kind = denial.source.kind();
@@ -60,13 +60,13 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     let (report, exit) = verify(args, run, suite, &module)?;
     match &args.out {
         Some(_) => super::print(&report)?,
-        // What is on standard output stays a module.
+        // Standard output stays a valid module.
         None => super::print(&format!("\n{}", form.commented(&report)))?,
     }
     Ok(exit)
 }
 
-/// What the module is called.
+/// The module's name: that of its file.
 fn name(args: &AllowArgs) -> Result<String, Failure> {
     let stem = args.out.as_deref().and_then(Path::file_stem);
     let Some(stem) = stem.map(|stem| stem.to_string_lossy().into_owned()) else {
@@ -76,18 +76,18 @@ fn name(args: &AllowArgs) -> Result<String, Failure> {
         return Ok(stem);
     }
     Err(Failure::input(format!(
-        "`{}` is no name for a module: a letter, then letters, digits, `_`, `-` and `.`",
+        "`{}` is not a module name: a letter, then letters, digits, `_`, `-` and `.`",
         printable_line(&stem)
     )))
 }
 
-/// Where the records come from.
-enum Source {
+/// The source of the records.
+enum Input {
     Run(Run),
     Log(Log),
 }
 
-impl Source {
+impl Input {
     /// A run record begins with a brace, and no line of a log does.
     fn open(args: &AllowArgs) -> Result<Self, Failure> {
         let path = &args.from;
@@ -105,8 +105,8 @@ impl Source {
     }
 }
 
-/// What is about perf in a log.
-fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
+/// The denials about perf in a log.
+fn denials_of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
     let filter = &args.filter;
     if args.verify
         || !filter.names.is_empty()
@@ -114,47 +114,49 @@ fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
         || !filter.mode.is_empty()
     {
         return Err(Failure::input(format!(
-            "{} is a log: --verify and the choice of cells are for run records",
+            "{} is a log: --verify and filters of cells are for run records",
             args.from.display()
         )));
     }
     if let (Some(damage), true) = (&log.damage, log.kinds.is_empty()) {
-        return Err(Failure::input(format!("no whole AVC record in the log: {damage}")));
+        return Err(Failure::input(format!("no complete AVC record in the log: {damage}")));
     }
     let knowledge = Knowledge::built_in()?;
     let Sorted { about, unsaid, others } = Sorted::of(log, &knowledge);
     let kinds = |number, what: &str| match number {
         0 => {}
-        1 => anstream::eprintln!("1 kind of records {} and is left out", what.replace("are", "is")),
-        number => anstream::eprintln!("{number} kinds of records {what} and are left out"),
+        1 => anstream::eprintln!("left out: 1 kind of record that {}", what.replace("are", "is")),
+        number => anstream::eprintln!("left out: {number} kinds of records that {what}"),
     };
     kinds(others.len(), "are not about perf");
     kinds(unsaid.len(), "may not be about perf (no SYSCALL record says)");
     match log.damaged {
         0 => {}
-        1 => anstream::eprintln!("warning: 1 line is no whole AVC record and is left out"),
+        1 => anstream::eprintln!("warning: left out 1 line that is not a complete AVC record"),
         number => {
-            anstream::eprintln!("warning: {number} lines are no whole AVC record and are left out");
+            anstream::eprintln!(
+                "warning: left out {number} lines that are not complete AVC records"
+            );
         }
     }
     Ok(about.into_iter().map(|kind| kind.denial.clone()).collect())
 }
 
-/// The cases that the run had.
+/// The cases of the run.
 fn suite(args: &AllowArgs, run: &Run) -> Result<Suite, Failure> {
     let mut cases = args.cases.clone();
-    // Where the run was made, its directory is there; elsewhere --cases names it.
+    // The run's directory may exist only where the run was made; --cases names it elsewhere.
     let asked = run.started.asked.cases_directory.clone();
     cases.cases = cases.cases.or(asked.filter(|directory| directory.is_dir()));
     cases.suite(KnownDifferences::default())
 }
 
-/// The cells of a run that a module can be about.
-struct Chosen<'a> {
+/// The cells of a run whose denials a module can allow.
+struct Selection<'a> {
     cells: Vec<&'a CellResult>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Selection<'a> {
     fn of(args: &AllowArgs, run: &'a Run, library: &Library) -> Result<Self, Failure> {
         let policy = policy_of(args, run)?;
         let lanes = run.lanes.iter().filter(|lane| lane.started.policy == policy);
@@ -172,11 +174,9 @@ impl<'a> Chosen<'a> {
             .into_iter()
             .partition(|cell| planned(cell, library).is_none_or(|cell| is_under_own_policy(&cell)));
         if left.iter().any(|cell| denials(cell).next().is_some()) {
-            let load = if left.len() == 1 { "cell loads" } else { "cells load" };
-            anstream::eprintln!(
-                "{} {load} a policy of their own, which the module is not for: left out",
-                left.len()
-            );
+            let load = if left.len() == 1 { "cell that loads" } else { "cells that load" };
+            let left = left.len();
+            anstream::eprintln!("left out: {left} {load} another policy than the module extends");
         }
         Ok(Self { cells })
     }
@@ -190,7 +190,7 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// The policy that is extended: the run's, or the one that is named when it has several.
+/// The policy to extend: that of the run, or the named one if the run has several.
 fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
     let names: BTreeSet<_> = run.lanes.iter().map(|lane| &lane.started.policy).collect();
     let named = args.machine.boot.policy.as_slice();
@@ -203,7 +203,7 @@ fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
         _ => {
             let names: Vec<_> = names.into_iter().map(String::as_str).collect();
             let names = printable_line(&names.join(", "));
-            Err(Failure::input(format!("the run's policies are {names}: name one with --policy")))
+            Err(Failure::input(format!("the run has the policies {names}: name one with --policy")))
         }
     }
 }
@@ -218,7 +218,7 @@ fn verify(
     let policy = policy_of(args, run)?;
     let Some(rerun) = Rerun::of(run, &policy, &suite.library) else {
         return Err(Failure::input(
-            "no cell of the run can be run again: its cases are not these (--cases names a directory)",
+            "no cell of the run can run again: the cases have changed (--cases names a directory)",
         ));
     };
     let mut machine = args.machine.clone();
@@ -227,7 +227,7 @@ fn verify(
         machine.kernel = rerun.kernels().map_err(Failure::input)?;
     }
     let session = Session::open()?;
-    // Cells were written for the policy without the module.
+    // The cases are written for the policy without the module.
     session.ignore_verdicts();
     let (engine, kernels) = session.boot(&machine)?;
     let [own] = engine.policies() else { return Err(Failure::input("no policy")) };

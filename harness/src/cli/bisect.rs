@@ -19,7 +19,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     let (Some(good), Some(bad)) = (&args.good, &args.bad) else {
         return Err(Failure::input("--good and --bad name the ends"));
     };
-    // What hours of building would only delay is said at once.
+    // Mistakes are reported before hours of building, not after.
     let letter = letter(args)?;
     let suite = args.cases.suite(KnownDifferences::with(&args.known)?)?;
     let filter = args.filter.filter();
@@ -30,7 +30,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
     let out = Destination::optional(args.out.as_deref())?;
     let session = Session::open()?;
-    // What a case expects of a commit is not asked here.
+    // Commits are compared with the ends, not with what the cases expect.
     session.ignore_verdicts();
     let engine = session.engine(setup)?;
     let found = (|| {
@@ -54,12 +54,12 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// A directory, whatever characters are in its name.
+/// The tree in a directory. An `@` in its name is not a revision.
 pub(super) fn tree(path: &Path) -> TreeSpec {
     TreeSpec { place: Place::Path(path.to_owned()), revision: None }
 }
 
-/// The message, if one is asked for.
+/// The mail, if one is asked for.
 fn letter(args: &BisectArgs) -> Result<Option<Letter>, Failure> {
     if !args.mail.mail {
         return Ok(None);
@@ -67,7 +67,7 @@ fn letter(args: &BisectArgs) -> Result<Option<Letter>, Failure> {
     mail::letter(&args.mail, args.from.as_ref(), None).map(Some)
 }
 
-/// The message about what was found.
+/// The mail about the finding.
 fn write(letter: Letter, outcome: &Outcome) -> Result<String, Failure> {
     let introduced = format!("introduced={}", outcome.introduced());
     let regzbot = Regzbot::parse(&[introduced]).map_err(Failure::input)?;

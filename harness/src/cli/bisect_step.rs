@@ -1,4 +1,4 @@
-//! `perfsec bisect step`: the program that `git bisect run` asks.
+//! `perfsec bisect step`: the program for `git bisect run`.
 
 use std::ffi::OsString;
 
@@ -11,13 +11,14 @@ use crate::engine::{EngineLab, Reuse};
 use crate::known::KnownDifferences;
 use crate::plan::Filter;
 
-/// Judges the tree. What is not the kernel's fault stops git: it must not take it for a bad commit.
+/// Judges the tree. An error that is not the kernel's fault stops git, which would otherwise take
+/// the commit for bad.
 pub(super) fn step(args: &StepArgs) -> Result<Exit, Failure> {
     let Judged { mark, text } = judge(args).map_err(|failure| match failure.exit {
         Exit::Signal(_) => failure,
         _ => Failure { exit: Exit::Stop, ..failure },
     })?;
-    // A reader that is gone is no reason to judge otherwise.
+    // The mark does not depend on whether anybody reads the text.
     let _ = super::print(&format!("{text}\n"));
     Ok(match mark {
         Mark::Good => Exit::Success,
@@ -26,7 +27,7 @@ pub(super) fn step(args: &StepArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// Whether a command line that cannot be understood is one of these.
+/// True if a command line that does not parse is one of `bisect step`.
 pub(super) fn is_meant(words: impl Iterator<Item = OsString>) -> bool {
     let mut words = words.skip(1);
     words.any(|word| word == "bisect") && words.any(|word| word == "step")

@@ -81,13 +81,13 @@ fn write(case: &Case, cells: &BTreeMap<Coordinates, Vec<String>>) -> Result<(), 
     });
     if lost {
         anstream::println!(
-            "  it had lines for some kernels only (`if`, `unless`): put them back where they belong"
+            "  it had lines for some kernels only (`if`, `unless`): restore them by hand"
         );
     }
     Ok(())
 }
 
-/// Changes that git does not have yet could not be told from what bless writes.
+/// Refuses case files with uncommitted changes: nobody could tell them from what bless writes.
 fn refuse_dirty(cells: &[PlannedCell]) -> Result<(), Failure> {
     let mut paths: Vec<&Path> = cells.iter().map(|cell| cell.case.path.as_path()).collect();
     paths.dedup();

@@ -21,7 +21,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
             let table = Table::of(&run);
             if table.is_empty() {
                 let path = path.display();
-                let error = format!("{path} has no coverage: no `perfsec coverage` wrote it");
+                let error = format!("{path} has no coverage: it is not from `perfsec coverage`");
                 return Err(Failure { exit: Exit::NothingRan, error: error.into() });
             }
             (table, Exit::of_run(&run))
@@ -30,7 +30,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     };
     super::print(&format!("{}{sources}", table.text(&points)))?;
     Ok(match judged {
-        // What cells were expected to see is not what this is about, only that they could run.
+        // Coverage does not depend on verdicts, only on cells that could run.
         Exit::Success | Exit::Failed if table.is_empty() => Exit::NothingRan,
         Exit::Success | Exit::Failed if table.is_complete(&points) => Exit::Success,
         Exit::Success | Exit::Failed => Exit::Failed,
@@ -38,7 +38,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// Runs the cells with everything traced that asks.
+/// Runs the cells and traces every decision point.
 fn measure(args: &CoverageArgs, points: &Points) -> Result<(Table, Exit), Failure> {
     let suite = args.cases.suite(KnownDifferences::built_in()?)?;
     let filter = args.filter.filter();

@@ -1,4 +1,4 @@
-//! Exit codes, and the one error that ends a command.
+//! Exit codes, and the error that ends a command. Library errors get their exit code here only.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -149,10 +149,10 @@ Exit codes:
   6    with --verify: the kernel cannot be tested
   130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP";
 
-/// How a command ends.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All is well.
+    /// Success.
     Success,
     /// A cell failed.
     Failed,
@@ -168,9 +168,9 @@ pub enum Exit {
     Kernel,
     /// The kernel does not build.
     Build,
-    /// `git bisect run` is to skip the commit.
+    /// `git bisect run` must skip the commit.
     Skip,
-    /// `git bisect run` is to stop.
+    /// `git bisect run` must stop.
     Stop,
     /// Ended by this signal.
     Signal(u8),
@@ -195,7 +195,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// The exit code of a run.
+    /// The exit code after a run.
     pub fn of_run(run: &Run) -> Self {
         let counts = run.counts();
         let any = |wanted: fn(Verdict) -> bool| counts.iter().any(|(got, _)| wanted(got));
@@ -213,36 +213,36 @@ impl Exit {
     }
 }
 
-/// A command that could not do its work: one error, with its causes, and the exit code.
+/// The error that ends a command, and the exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the command ends.
+    /// The exit code.
     pub exit: Exit,
-    /// What went wrong.
+    /// The error, with its causes.
     pub error: Box<dyn Error + Send + Sync>,
 }
 
 impl Failure {
-    /// An error that is the input's fault.
+    /// An error in the input.
     pub fn input(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit: Exit::Input, error: error.into() }
     }
 
-    /// An error that is the host's fault.
+    /// An error of the host.
     pub fn host(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit: Exit::Host, error: error.into() }
     }
 
-    /// Writes the error and its causes to standard error.
+    /// Prints the error and its causes to standard error.
     pub fn print(&self) {
         let text = with_causes(&*self.error);
-        // Mistakes in case files come rendered, each with its own heading.
+        // Mistakes in case files are rendered with a heading each.
         let heading = if text.starts_with("error") { "" } else { "error: " };
         anstream::eprintln!("{heading}{text}");
     }
 }
 
-/// Errors of the library are fragments that fit after "cannot".
+/// Puts "cannot" before the text of a library error, which is a fragment.
 pub(super) fn cannot(exit: Exit, error: &(dyn Error + Send + Sync + 'static)) -> Failure {
     Failure { exit, error: format!("cannot {}", with_causes(error)).into() }
 }

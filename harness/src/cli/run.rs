@@ -1,9 +1,10 @@
 //! `perfsec run`
 
 use super::args::RunArgs;
+use super::baseline::NamedBaseline;
 use super::output::Output;
 use super::session::{self, Session};
-use super::{Exit, Failure, baseline, mail};
+use super::{Exit, Failure, mail};
 use crate::judge::Verdict;
 use crate::known::KnownDifferences;
 use crate::plan::{self, Filter, PlannedCell};
@@ -37,7 +38,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     cells = plan::repeated(cells, args.repeat.into());
 
-    let baseline = args.baseline.as_deref().map(baseline::Given::read).transpose()?;
+    let baseline = args.baseline.as_deref().map(NamedBaseline::read).transpose()?;
     let mut outputs = Output::of_run(args)?;
     let session = Session::open()?;
     let (engine, kernels) = session.boot(&args.machine)?;

@@ -38,7 +38,7 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// Tries the mutations one after the other and prints what became of each.
+/// Tries the mutations one after the other and prints the outcome of each.
 fn try_all(
     args: &SelfcheckArgs,
     engine: &Engine<'_>,
@@ -61,7 +61,7 @@ fn try_all(
     Ok(counts)
 }
 
-/// The tree that is named; else the source of the kernel that is taken when none is named.
+/// The tree that the options name, else the source of the default kernel.
 fn tree(args: &SelfcheckArgs) -> Result<TreeSpec, Failure> {
     match args.machine.kernel.as_slice() {
         [KernelSpec::Tree(tree)] => Ok(tree.clone()),

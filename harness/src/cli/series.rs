@@ -24,7 +24,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         Given::Directory(path) => Some(Series::of_directory(path)?),
         Given::Range { .. } => None,
     };
-    // What hours of building would only delay is said at once.
+    // Mistakes are reported before hours of building, not after.
     let names = suite.cell_names();
     series.iter().try_for_each(|series| meant(args, series, &names).map(drop))?;
     let letter = letter(args, series.as_ref())?;
@@ -59,7 +59,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     Ok(session.interrupted().unwrap_or_else(|| ended(&outcome)))
 }
 
-/// The report must not go where something is read.
+/// Refuses to write the report over an input.
 fn keep_inputs(args: &SeriesArgs, given: &Given) -> Result<(), Failure> {
     let files = given.files()?;
     let tree = match &args.tree.place {
@@ -71,7 +71,7 @@ fn keep_inputs(args: &SeriesArgs, given: &Given) -> Result<(), Failure> {
     output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())
 }
 
-/// The changes that are meant.
+/// The stated changes.
 fn meant(args: &SeriesArgs, series: &Series, suite: &[String]) -> Result<Expectations, Failure> {
     Ok(match &args.expect {
         Some(path) => Expectations::file(path, &series.patches, suite)?,
@@ -79,7 +79,7 @@ fn meant(args: &SeriesArgs, series: &Series, suite: &[String]) -> Result<Expecta
     })
 }
 
-/// The message, if one is asked for; it answers the series.
+/// The mail, if one is asked for; it replies to the series.
 fn letter(args: &SeriesArgs, series: Option<&Series>) -> Result<Option<Letter>, Failure> {
     if !args.mail.mail {
         return Ok(None);
@@ -124,7 +124,7 @@ fn render(
     })
 }
 
-/// How the command ends: what is worst decides.
+/// The exit code for the worst problem.
 fn ended(outcome: &Outcome) -> Exit {
     match outcome.problems().first() {
         None => Exit::Success,

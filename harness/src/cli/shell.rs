@@ -23,7 +23,8 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
         return Err(Failure::input("a shell needs a kernel and a policy"));
     };
     engine.note(&format!(
-        "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or end QEMU with Ctrl-A x",
+        "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or kill QEMU with \
+         Ctrl-A x",
         kernel.version, policy.name
     ));
     let listener = Box::new(|message| {
@@ -52,7 +53,7 @@ impl Listener for Stderr {
     fn event(&self, _event: &Event) {}
 }
 
-/// The shell's program, whole: it goes into the guest alone.
+/// The static busybox, as bytes: nothing else of a userland goes into the guest.
 fn busybox() -> Result<Vec<u8>, Failure> {
     let host = Host::inspect();
     let found = host.findings.iter().find(|finding| finding.tool.need == Need::Shell);

@@ -173,7 +173,7 @@ mod tests {
     #[case::missed(|run: &mut Run| run.lanes[0].cells[0].judgement.verdict = Verdict::Miss, false)]
     #[case::never_ready(|run: &mut Run| run.lanes[0].ready.clear(), false)]
     #[case::refused(|run: &mut Run| run.lanes[0].end.as_mut().unwrap().refused = refused(), false)]
-    #[case::not_judged(|run: &mut Run| run.lanes[0].cells[0].judgement.verdict = Verdict::Error, true)]
+    #[case::error(|run: &mut Run| run.lanes[0].cells[0].judgement.verdict = Verdict::Error, true)]
     fn only_a_run_in_which_every_cell_ran_is_kept(
         #[case] change: fn(&mut Run),
         #[case] is_kept: bool,

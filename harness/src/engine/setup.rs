@@ -13,8 +13,8 @@ use crate::policy;
 /// How an [`Engine`](super::Engine) obtains, boots and runs kernels.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Policies, each a name or a file as [`Policy::obtain`](policy::Policy::obtain) takes it. Every
-    /// kernel runs under each of them.
+    /// Policies, each a name or a file, as [`Policy::obtain`](policy::Policy::obtain) takes it.
+    /// Every kernel runs under each of them.
     pub policies: Vec<String>,
     /// The distribution whose patches the kernels carry, if their banner does not name it.
     pub distribution: Option<String>,

@@ -1,4 +1,4 @@
-//! Whether the suite sees: kernels that are broken on purpose, and the cells that notice it.
+//! Tests the suite: breaks kernels on purpose and requires cells to notice.
 
 mod check;
 mod mutation;

@@ -235,7 +235,7 @@ impl Ran {
 }
 
 impl Boot {
-    /// The result of the first lane in which the kernel did not boot, else [`Booted`](Self::Booted).
+    /// The result of the first lane that did not boot, else [`Booted`](Self::Booted).
     #[must_use]
     pub fn of(run: &Run) -> Self {
         let bad = run.lanes.iter().find_map(Self::of_lane);

@@ -23,7 +23,7 @@ pub fn of_range(
     if git(&["rev-list", "--count", &range])? == "0" {
         let hint = match git(&["rev-list", "--count", &format!("{last}..{first}")])?.as_str() {
             "0" => String::new(),
-            _ => format!(": {to} is before {from}, so that {to}..{from} may be meant"),
+            _ => format!(": {to} is before {from}; did you mean {to}..{from}?"),
         };
         let range = printable_line(name);
         return Err(SeriesError::NoCommit { range, hint: printable_line(&hint) }.into());

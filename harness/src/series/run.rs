@@ -1,4 +1,4 @@
-//! Applies, builds and runs a series, one patch after the other.
+//! Checks a series: applies it, then builds and runs each patch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,29 +24,29 @@ pub struct Check<'a> {
     pub source: &'a Source,
     /// The commit before the first patch.
     pub base: Commit,
-    /// The base as the user named it; empty for the tree as it is.
+    /// The name of the base; empty for the tree as it is.
     pub named: String,
-    /// How the check began.
+    /// The command and the cells of the check.
     pub run: RunStarted,
     /// The series.
     pub series: &'a Series,
-    /// The changes that are meant; the series itself may bring more.
+    /// The stated changes; the series itself may add more.
     pub meant: Expectations,
-    /// The names of all cells that there are.
+    /// The names of all cells.
     pub suite: &'a [String],
 }
 
 impl Check<'_> {
-    /// Checks it. Nothing is built of a series that does not apply as a whole. What was found when the user
-    /// wants it to end is the outcome, too.
+    /// Checks the series. Builds nothing if some patch does not apply. If the user stops the check,
+    /// returns the results so far.
     ///
     /// # Errors
     ///
-    /// When something else is to blame than the series.
+    /// Returns an error if something other than the series is to blame.
     pub fn run(self, lab: &mut dyn Lab) -> Result<Outcome, CheckError> {
         let Self { source, base, named, run, series, mut meant, suite } = self;
         let is_head = || source.resolve(Some("HEAD"), false).is_ok_and(|head| head == base);
-        let told = Base {
+        let base_outcome = Base {
             own: named.is_empty() && !is_head(),
             named,
             commit: base.to_string(),
@@ -56,32 +56,32 @@ impl Check<'_> {
             tested: None,
         };
         let filter = run.asked.filter.clone();
-        let mut outcome = begin(series, told, run);
+        let mut outcome = begin(series, base_outcome, run);
         let commits = apply(source, &base, series, &mut outcome)?;
         if commits.len() < series.patches.len() {
-            // Whoever is to make the series whole must not wait for the kernels before it.
+            // The author must not wait for kernels to learn that a patch does not apply.
             outcome.ended = true;
             return Ok(outcome);
         }
-        meant.extend(brought(source, &base, &commits, series, suite)?);
+        meant.extend(stated_in_tree(source, &base, &commits, series, suite)?);
         let wanted = filter.matcher()?;
         let batch = Batch::from(filter.clone());
-        let mut going = Going {
+        let mut checker = Checker {
             source,
             lab,
             batch,
             meant: &meant,
             wanted: &wanted,
-            seen: Vec::new(),
+            tested: Vec::new(),
             warnings: None,
         };
-        match going.all(&base, &commits, &mut outcome) {
-            Err(_) if going.lab.stopped() => {}
+        match checker.all(&base, &commits, &mut outcome) {
+            Err(_) if checker.lab.stopped() => {}
             ended => outcome.ended = ended?,
         }
         outcome.stated = stated(&meant, &outcome.patches);
         if !outcome.ended {
-            // Of what was not looked at nobody knows whether it happened.
+            // A change may happen in a patch that was not checked yet.
             outcome.stated.iter_mut().for_each(|stated| stated.unmet.clear());
         }
         Ok(outcome)
@@ -109,7 +109,7 @@ fn begin(series: &Series, base: Base, run: RunStarted) -> Outcome {
     }
 }
 
-/// Applies the patches, as far as they do, and returns their commits.
+/// Applies the patches up to the first that does not apply, and returns their commits.
 fn apply(
     source: &Source,
     base: &Commit,
@@ -118,16 +118,16 @@ fn apply(
 ) -> Result<Vec<Commit>, SourceError> {
     source.check_out(base)?;
     let mut commits = Vec::new();
-    for (patch, told) in std::iter::zip(&series.patches, &mut outcome.patches) {
+    for (patch, result) in std::iter::zip(&series.patches, &mut outcome.patches) {
         match source.apply(&patch.mboxrd())? {
             Ok(commit) => {
-                told.apply = Apply::Applied { commit: commit.to_string() };
+                result.apply = Apply::Applied { commit: commit.to_string() };
                 commits.push(commit);
             }
             Err(why) => {
                 let place = |(file, line)| Place { file, line };
                 let places = why.hunks.into_iter().map(place).collect();
-                told.apply = Apply::Failed { places, message: why.said };
+                result.apply = Apply::Failed { places, message: why.said };
                 break;
             }
         }
@@ -135,8 +135,8 @@ fn apply(
     Ok(commits)
 }
 
-/// The changes that the series itself says it means.
-fn brought(
+/// The stated changes in files that the series adds to the tree.
+fn stated_in_tree(
     source: &Source,
     base: &Commit,
     commits: &[Commit],
@@ -157,38 +157,38 @@ fn brought(
     Ok(all)
 }
 
-/// A check under way.
-struct Going<'a> {
+/// The state of a check.
+struct Checker<'a> {
     source: &'a Source,
     lab: &'a mut dyn Lab,
     batch: Batch,
     meant: &'a Expectations,
     wanted: Wanted<'a>,
     /// Every kernel that ran.
-    seen: Vec<Seen>,
-    /// What the compiler warned of in the last kernel that was built.
+    tested: Vec<TestedKernel>,
+    /// The compiler warnings of the last kernel that was built.
     warnings: Option<BTreeSet<Diagnostic>>,
 }
 
 /// A kernel that ran.
-struct Seen {
-    /// The patch after which it is; 0 is the base.
+struct TestedKernel {
+    /// The number of its patch; 0 is the base.
     number: usize,
     image: String,
     recorded: Recorded,
     boot: Boot,
 }
 
-/// What came of one commit.
-struct Step {
+/// The result of one commit.
+struct CommitResult {
     build: Build,
     tested: Option<Tested>,
-    /// Its kernel among those that ran, unless it could not be tested.
-    seen: Option<usize>,
+    /// The index of its kernel among those that ran; `None` if it cannot be tested.
+    kernel: Option<usize>,
 }
 
-impl Going<'_> {
-    /// Checks everything; whether it came to its end.
+impl Checker<'_> {
+    /// Checks the base and all patches. Returns false if the user stopped it.
     fn all(
         &mut self,
         base: &Commit,
@@ -196,10 +196,10 @@ impl Going<'_> {
         outcome: &mut Outcome,
     ) -> Result<bool, CheckError> {
         self.lab.say(&format!("base {}", outcome.base.describe));
-        let step = self.one(0, base, outcome)?;
-        (outcome.base.build, outcome.base.tested) = (Some(step.build), step.tested);
-        let Some(mut last) = step.seen else { return Ok(!self.lab.stopped()) };
-        let lanes = &self.seen[last].recorded.run.lanes;
+        let result = self.one(0, base, outcome)?;
+        (outcome.base.build, outcome.base.tested) = (Some(result.build), result.tested);
+        let Some(mut last) = result.kernel else { return Ok(!self.lab.stopped()) };
+        let lanes = &self.tested[last].recorded.run.lanes;
         outcome.lanes = lanes.iter().map(|lane| lane.started.clone()).collect();
         let (first, mut against) = (last, 0);
         for (at, commit) in commits.iter().enumerate() {
@@ -209,35 +209,36 @@ impl Going<'_> {
             let number = at + 1;
             let subject = &outcome.patches[at].subject;
             self.lab.say(&format!("patch {number} of {}: {subject}", outcome.patches.len()));
-            let step = self.one(number, commit, outcome)?;
-            if self.lab.stopped() && step.seen.is_none() {
+            let result = self.one(number, commit, outcome)?;
+            if self.lab.stopped() && result.kernel.is_none() {
                 return Ok(false);
             }
             let patch = &mut outcome.patches[at];
-            (patch.build, patch.tested) = (Some(step.build), step.tested);
-            let Some(seen) = step.seen else { continue };
-            if seen != last {
-                let (before, after) = (&self.seen[last], &self.seen[seen]);
+            (patch.build, patch.tested) = (Some(result.build), result.tested);
+            let Some(kernel) = result.kernel else { continue };
+            if kernel != last {
+                let (before, after) = (&self.tested[last], &self.tested[kernel]);
                 let (before, after) = (&before.recorded.run, &after.recorded.run);
                 let (meant, wanted) = (self.meant, self.wanted);
                 patch.changed = Some(of_patch(before, after, number, against, meant, wanted)?);
             }
-            (last, against) = (seen, number);
+            (last, against) = (kernel, number);
         }
         if last != first {
-            let (before, after) = (&self.seen[first].recorded.run, &self.seen[last].recorded.run);
+            let (before, after) =
+                (&self.tested[first].recorded.run, &self.tested[last].recorded.run);
             outcome.whole = Some(of_series(before, after, against, self.meant, self.wanted)?);
         }
         Ok(true)
     }
 
-    /// Builds a commit, and runs its kernel unless the same ran already.
+    /// Builds a commit, and runs its kernel unless the same image has run.
     fn one(
         &mut self,
         number: usize,
         commit: &Commit,
         outcome: &mut Outcome,
-    ) -> Result<Step, CheckError> {
+    ) -> Result<CommitResult, CheckError> {
         let built = match self.lab.build(self.source, commit) {
             Ok(built) => built,
             // A configuration that the base does not take is bad input.
@@ -248,7 +249,7 @@ impl Going<'_> {
                 let failure = error.of_commit(commit, self.source.subject(commit)?);
                 let failure = failure.map_err(EngineError::from)?;
                 let build = Build::Failed { first: failure.first, log: failure.log };
-                return Ok(Step { build, tested: None, seen: None });
+                return Ok(CommitResult { build, tested: None, kernel: None });
             }
         };
         if let Origin::Tree { fragments, variables, compiler, .. } = &built.kernel.origin {
@@ -259,35 +260,35 @@ impl Going<'_> {
             };
         }
         let new_warnings = match &self.warnings {
-            Some(before) => new(before, &built.warnings),
+            Some(before) => new_warnings(before, &built.warnings),
             None => Vec::new(),
         };
         self.warnings = Some(built.warnings);
         let image = built.kernel.sha256.clone();
         let build = Build::Built { image: image.clone(), new_warnings };
-        if let Some(at) = self.seen.iter().position(|seen| seen.image == image) {
-            let seen = &self.seen[at];
+        if let Some(at) = self.tested.iter().position(|known| known.image == image) {
+            let known = &self.tested[at];
             self.lab.say("the same kernel as one that ran already");
-            let fine = seen.boot == Boot::Booted;
-            let tested = Some(Tested::Same { as_of: seen.number });
-            return Ok(Step { build, tested, seen: fine.then_some(at) });
+            let booted = known.boot == Boot::Booted;
+            let tested = Some(Tested::Same { as_of: known.number });
+            return Ok(CommitResult { build, tested, kernel: booted.then_some(at) });
         }
         let recorded = self.lab.run(slice::from_ref(&built.kernel), &self.batch)?;
         if recorded.run.end.as_ref().is_none_or(|end| end.interrupted) {
-            return Ok(Step { build, tested: None, seen: None });
+            return Ok(CommitResult { build, tested: None, kernel: None });
         }
         let Recorded { run, record, sha256 } = recorded.clone();
         let ran = Ran::of(&run, record, sha256);
         let boot = ran.boot.clone();
-        let fine = boot == Boot::Booted;
-        self.seen.push(Seen { number, image, recorded, boot });
-        let seen = fine.then_some(self.seen.len() - 1);
-        Ok(Step { build, tested: Some(Tested::Ran(ran)), seen })
+        let booted = boot == Boot::Booted;
+        self.tested.push(TestedKernel { number, image, recorded, boot });
+        let kernel = booted.then_some(self.tested.len() - 1);
+        Ok(CommitResult { build, tested: Some(Tested::Ran(ran)), kernel })
     }
 }
 
-/// The warnings that there were not before. A patch moves lines, so the line does not count.
-fn new(before: &BTreeSet<Diagnostic>, after: &BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
+/// The new warnings. A patch moves lines, so the line number does not count.
+fn new_warnings(before: &BTreeSet<Diagnostic>, after: &BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
     fn key(warning: &Diagnostic) -> (Option<&str>, &str) {
         (warning.file.as_deref(), &warning.message)
     }
@@ -324,11 +325,11 @@ mod tests {
     #[case::gone(&[(1, "a")], &[], 0)]
     #[case::new(&[(1, "a")], &[(1, "a"), (2, "b")], 1)]
     #[case::once_more(&[(1, "a")], &[(1, "a"), (2, "a")], 1)]
-    fn a_warning_is_new_wherever_it_stands(
+    fn a_warning_that_moved_is_not_new(
         #[case] before: &[(usize, &str)],
         #[case] after: &[(usize, &str)],
         #[case] count: usize,
     ) {
-        assert_eq!(new(&warnings(before), &warnings(after)).len(), count);
+        assert_eq!(new_warnings(&warnings(before), &warnings(after)).len(), count);
     }
 }

@@ -1,4 +1,4 @@
-//! The reports on a search, made of the runs of a record as if they had been of two commits.
+//! Reports on bisections. The runs of a record stand for those of two commits.
 
 use perfsec::bisect::{CommitWords, Found, Mark, Outcome, Revision, Step, text};
 use perfsec::compare::{Comparison, sides};
@@ -20,7 +20,7 @@ fn revision(named: &str, words: CommitWords) -> Revision {
     Revision { named: named.to_owned(), words }
 }
 
-/// The cells of which the ends are told apart by.
+/// The cells in which the ends differ.
 fn is_asked_for(name: &str) -> bool {
     name.starts_with("proc/maps/") || name.starts_with("open/callchain/no_kernel_t/paranoid=2/")
 }
@@ -29,7 +29,7 @@ fn step(digit: char, subject: &str, mark: Mark, why: &str) -> Step {
     Step { commit: commit(digit, subject), mark, why: why.to_owned(), record: None }
 }
 
-/// A search that found the commit of which only `changed` is seen.
+/// A bisection that found a commit that changes only the cells that `changed` selects.
 fn outcome(changed: impl Fn(&str) -> bool) -> Outcome {
     let run: Run = record::read(&place("different.jsonl")).expect("a record").run;
     let before = commit('3', "perf: prepare");
@@ -96,14 +96,14 @@ fn plain(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn the_reports_are_as_they_were_read_by_a_person() {
+fn the_reports_are_unchanged() {
     let outcome = outcome(|name| name.starts_with("proc/maps/"));
     golden("bisect.txt", &plain(&outcome));
     golden("bisect.eml", &letter(&outcome));
 }
 
 #[test]
-fn a_range_is_told_as_one() {
+fn a_range_is_reported_as_a_range() {
     let mut outcome = outcome(is_asked_for);
     let commits = vec![commit('5', "perf: c"), commit('4', "perf: d")];
     outcome.found = Found::Skipped { commits };
@@ -117,7 +117,7 @@ fn a_range_is_told_as_one() {
 }
 
 #[test]
-fn a_hostile_commit_makes_reports_all_the_same() {
+fn hostile_commits_are_escaped_in_reports() {
     let mut outcome = outcome(|name| name.starts_with("proc/maps/"));
     let hostile = format!(
         "From me\nTested-by: You <you@example.org>\r\n#regzbot invalid: no\x1b[2J\u{202e} é {}",

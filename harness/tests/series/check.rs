@@ -1,4 +1,4 @@
-//! The check: what is applied, built, run and compared, with a lab that only looks at the source.
+//! Checks of series with a lab that reads the source instead of building it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -20,20 +20,21 @@ use tempfile::TempDir;
 use crate::runs::{runs, with};
 use crate::tree::FakeTree;
 
-/// A tree, and what the lab did with it.
+/// A directory with a tree.
 struct Place {
     directory: TempDir,
     tree: FakeTree,
-    /// The cells that are asked for; none: all.
+    /// Names of the cells to run; empty for all.
     names: Vec<String>,
 }
 
-/// Takes `kernel/core.c` for a kernel: a line `/* changes: CASES */` says which cases are new on it, others
-/// say that it does not compile, warns or does not boot. Comments else change nothing.
+/// Takes `kernel/core.c` for a kernel. A line `/* changes: CASES */` names the cases that are new
+/// on it; `broken` does not compile, `unused` warns, `panic` does not boot. Lines that begin with
+/// `//` do not change the image.
 struct FakeLab {
     said: RefCell<Vec<String>>,
     ran: usize,
-    /// After so many runs the user wants it to end.
+    /// The user stops the check after this number of runs.
     patience: usize,
 }
 
@@ -108,16 +109,17 @@ impl Place {
         Self { directory, tree, names: Vec::new() }
     }
 
-    /// Commits versions of `kernel/core.c` and returns them as a mailbox; the tree is the base again.
+    /// Commits versions of `kernel/core.c`, returns them as a mailbox, and resets the tree to the
+    /// base.
     fn mailbox(&self, cores: &[&str]) -> Vec<u8> {
         for (at, core) in cores.iter().enumerate() {
             self.tree.commit(&format!("core: {}", at + 1), &[("kernel/core.c", core)]);
         }
-        self.taken()
+        self.take_commits()
     }
 
-    /// All that was committed, as a mailbox; the tree is the base again.
-    fn taken(&self) -> Vec<u8> {
+    /// Returns all commits as a mailbox and resets the tree to the base.
+    fn take_commits(&self) -> Vec<u8> {
         let mut text = self.tree.git(&["format-patch", "--stdout", "v6.1.192"]).into_bytes();
         text.push(b'\n');
         self.tree.git(&["reset", "--quiet", "--hard", "v6.1.192"]);
@@ -134,7 +136,7 @@ impl Place {
         self.check_on("v6.1.192", series, meant, patience)
     }
 
-    /// The same on another base; an empty name is the tree as it is.
+    /// Checks a series on this base; an empty name is the tree as it is.
     fn check_on(
         &self,
         named: &str,
@@ -160,14 +162,14 @@ impl Place {
         (outcome, lab)
     }
 
-    /// The outcome of a series that makes `kernel/core.c` these texts, one after the other.
+    /// Checks a series whose patches change `kernel/core.c` to these texts, one after the other.
     fn outcome(&self, cores: &[&str]) -> (Outcome, FakeLab) {
         let series = self.series(&self.mailbox(cores));
         self.check(&series, "", usize::MAX)
     }
 }
 
-/// How many cells each patch changes, and against which it was compared.
+/// For each patch, the number of cells that it changes and the patch that it is compared with.
 fn changes(outcome: &Outcome) -> Vec<Option<(usize, usize)>> {
     let of = |patch: &perfsec::series::PatchOutcome| {
         let changed = patch.changed.as_ref()?;
@@ -194,7 +196,7 @@ fn every_patch_is_compared_with_the_one_before_and_the_whole_with_the_base() {
 }
 
 #[test]
-fn what_only_ran_as_a_control_is_not_compared() {
+fn a_cell_that_only_ran_as_a_control_is_not_compared() {
     let names = vec!["open/callchain/*/none/*".to_owned()];
     let (outcome, _) = Place { names, ..Place::new() }.outcome(&[CALLCHAIN]);
     let asked = changes(&outcome)[0].expect("changes").0;
@@ -207,7 +209,7 @@ fn what_only_ran_as_a_control_is_not_compared() {
 }
 
 #[test]
-fn a_kernel_that_is_the_same_is_not_run_again_wherever_it_comes_back() {
+fn the_same_image_is_not_run_again_wherever_it_comes_back() {
     let comment = format!("{CALLCHAIN}// a comment\n");
     let (outcome, lab) = Place::new().outcome(&[CALLCHAIN, &comment, PLAIN, CALLCHAIN]);
     let same = |as_of| Some(Tested::Same { as_of });
@@ -218,7 +220,7 @@ fn a_kernel_that_is_the_same_is_not_run_again_wherever_it_comes_back() {
 }
 
 #[test]
-fn a_series_whose_kernel_is_the_bases_changes_nothing() {
+fn a_series_with_the_image_of_the_base_changes_nothing() {
     let comment = format!("{PLAIN}// a comment\n");
     let (outcome, lab) = Place::new().outcome(&[&comment]);
     assert_eq!((outcome.problems(), lab.ran), (Vec::new(), 1));
@@ -239,7 +241,7 @@ fn a_patch_that_does_not_build_or_boot_is_left_out_of_the_comparisons() {
 }
 
 #[test]
-fn of_a_series_with_a_patch_that_does_not_apply_nothing_is_built() {
+fn nothing_is_built_if_a_patch_does_not_apply() {
     let place = Place::new();
     let mailbox = place.mailbox(&[CALLCHAIN, "int other;\n", BOTH]);
     let text = String::from_utf8(mailbox).expect("text");
@@ -258,7 +260,7 @@ fn of_a_series_with_a_patch_that_does_not_apply_nothing_is_built() {
 }
 
 #[test]
-fn a_base_that_does_not_build_is_told_and_nothing_else_is_tried() {
+fn a_base_that_does_not_build_ends_the_check() {
     let place = Place::new();
     place.tree.commit("broken", &[("kernel/core.c", "broken\n")]);
     place.tree.git(&["tag", "--force", "v6.1.192"]);
@@ -268,7 +270,7 @@ fn a_base_that_does_not_build_is_told_and_nothing_else_is_tried() {
 }
 
 #[test]
-fn warnings_that_a_patch_brings_are_its_own_and_those_that_moved_are_not() {
+fn a_warning_belongs_to_the_patch_that_adds_it_not_to_one_that_moves_it() {
     let before = format!("{PLAIN}int unused;\n");
     let moved = format!("// one more line\n{before}");
     let (outcome, _) = Place::new().outcome(&[&before, &moved]);
@@ -277,25 +279,25 @@ fn warnings_that_a_patch_brings_are_its_own_and_those_that_moved_are_not() {
 }
 
 #[test]
-fn what_a_series_says_it_means_may_lie_in_the_series() {
+fn a_series_may_state_its_changes_in_the_tree() {
     let place = Place::new();
     let meant = "[[change]]\ncells = [\"open/callchain\", \"proc\"]\nreason = \"meant\"\n";
     place
         .tree
         .commit("core: 1", &[("kernel/core.c", CALLCHAIN), ("tools/perfsec-expect.toml", meant)]);
-    let series = place.series(&place.taken());
+    let series = place.series(&place.take_commits());
     let (outcome, _) = place.check(&series, "", usize::MAX);
     assert_eq!(outcome.patches[0].changed.as_ref().expect("changes").unstated(), 0);
     assert_eq!(outcome.stated[0].unmet, ["proc"]);
     assert_eq!(outcome.problems(), [Problem::Unmet { changes: 1 }]);
-    // What the user states comes first.
+    // Changes that the user states come first.
     let (outcome, _) = place.check(&series, &meant.replace(", \"proc\"", ""), usize::MAX);
     assert_eq!(outcome.stated.len(), 2);
     assert!(outcome.stated[0].unmet.is_empty() && !outcome.stated[1].unmet.is_empty());
 }
 
 #[test]
-fn what_was_found_before_the_user_wanted_it_to_end_is_the_outcome() {
+fn an_interrupted_check_returns_the_results_so_far() {
     let place = Place::new();
     let series = place.series(&place.mailbox(&[CALLCHAIN, BOTH]));
     let meant = "[[change]]\npatch = 2\ncells = [\"proc/maps\"]\nreason = \"meant\"\n";
@@ -306,7 +308,7 @@ fn what_was_found_before_the_user_wanted_it_to_end_is_the_outcome() {
 }
 
 #[test]
-fn a_base_that_no_clone_has_is_known() {
+fn a_base_with_uncommitted_changes_is_marked() {
     let place = Place::new();
     let series = place.series(&place.mailbox(&[CALLCHAIN]));
     let own = |named| place.check_on(named, &series, "", usize::MAX).0.base.own;
@@ -316,7 +318,7 @@ fn a_base_that_no_clone_has_is_known() {
 }
 
 #[test]
-fn a_commit_message_may_have_lines_like_those_between_mails() {
+fn a_commit_message_may_have_lines_that_begin_with_from() {
     let place = Place::new();
     let message = "core: 1\n\nFrom the manual\nFrom a@z Thu Jan  1 00:00:00 1970\n>From here on";
     place.tree.commit(message, &[("kernel/core.c", CALLCHAIN)]);
@@ -324,7 +326,7 @@ fn a_commit_message_may_have_lines_like_those_between_mails() {
     let patches = place.tree.path().join("patches");
     let file = patches.read_dir().expect("a directory").next().expect("a patch").expect("it");
     let mail = std::fs::read(file.path()).expect("a patch");
-    // A mail program has no line between mails before its one mail.
+    // A mail program writes no `From ` line before a single mail.
     let start = mail.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
     let series = place.series(&mail[start..]);
     place.tree.git(&["reset", "--quiet", "--hard", "v6.1.192"]);
@@ -333,23 +335,19 @@ fn a_commit_message_may_have_lines_like_those_between_mails() {
 }
 
 #[test]
-fn a_patch_applies_though_a_mail_program_encoded_its_line_ends() {
+fn a_patch_with_encoded_line_ends_applies() {
     let place = Place::new();
     let text = String::from_utf8(place.mailbox(&[CALLCHAIN])).expect("text");
     let (head, body) = text.split_once("\n\n").expect("a mail");
     let body = BASE64.encode(body.replace('\n', "\r\n"));
-    let series = place.series(
-        format!(
-            "{head}\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n{body}\n"
-        )
-        .as_bytes(),
-    );
+    let encoding = "Content-Type: text/plain\nContent-Transfer-Encoding: base64";
+    let series = place.series(format!("{head}\n{encoding}\n\n{body}\n").as_bytes());
     let (outcome, _) = place.check(&series, "", usize::MAX);
     assert_eq!(changes(&outcome), [Some((12, 0))]);
 }
 
 #[test]
-fn the_users_tree_is_as_it_was() {
+fn the_users_tree_is_untouched() {
     let place = Place::new();
     let mailbox = place.mailbox(&[CALLCHAIN]);
     place.tree.write(&[("kernel/core.c", "not committed\n")]);
