@@ -14,7 +14,7 @@ pub struct Revision {
     pub named: String,
     /// The commit.
     #[serde(flatten)]
-    pub words: CommitWords,
+    pub words: CommitInfo,
 }
 
 impl Revision {
@@ -25,7 +25,7 @@ impl Revision {
     /// Returns an error if there is none, or if git fails.
     pub fn find(source: &Source, named: &str) -> Result<Self, SourceError> {
         let commit = source.resolve(Some(named), false)?;
-        Ok(Self { named: named.to_owned(), words: CommitWords::of(source, &commit)? })
+        Ok(Self { named: named.to_owned(), words: CommitInfo::of(source, &commit)? })
     }
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Revision {
 
 /// A commit, with the first line of its message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CommitWords {
+pub struct CommitInfo {
     /// The commit.
     pub commit: Commit,
     /// The first line of its message.
@@ -52,7 +52,7 @@ pub struct CommitWords {
     pub date: String,
 }
 
-impl CommitWords {
+impl CommitInfo {
     /// Reads them with `git log`.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl CommitWords {
 }
 
 /// The form of `Fixes:` tags: `1234567890ab ("subject")`.
-impl fmt::Display for CommitWords {
+impl fmt::Display for CommitInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (\"{}\")", self.commit.short(), self.subject)
     }

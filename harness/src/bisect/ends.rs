@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::error::BisectError;
 use crate::compare::{Apart, Comparison, Group, Kind, NothingInCommon, sides};
 use crate::counted::counted;
-use crate::engine::Recorded;
+use crate::engine::RecordedRun;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 
 /// The mark of a commit for `git bisect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mark {
+pub enum BisectMark {
     /// It comes before the first bad commit.
     Good,
     /// It is the first bad commit or comes after it.
@@ -24,7 +24,7 @@ pub enum Mark {
     Skip,
 }
 
-impl Mark {
+impl BisectMark {
     /// The subcommand of `git bisect`.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -38,8 +38,8 @@ impl Mark {
 
 /// The runs of both ends, and the cells in which they differ.
 pub(super) struct Ends {
-    pub(super) good: Rc<Recorded>,
-    pub(super) bad: Rc<Recorded>,
+    pub(super) good: Rc<RecordedRun>,
+    pub(super) bad: Rc<RecordedRun>,
     pub(super) cells: BTreeSet<String>,
     /// Notes on differing cells that are left out.
     pub(super) notes: Vec<String>,
@@ -51,7 +51,7 @@ impl Ends {
     /// # Errors
     ///
     /// Returns an error if they do not differ.
-    pub(super) fn of(good: Rc<Recorded>, bad: Rc<Recorded>) -> Result<Self, BisectError> {
+    pub(super) fn of(good: Rc<RecordedRun>, bad: Rc<RecordedRun>) -> Result<Self, BisectError> {
         let comparison = compare(("good", &good.run), ("bad", &bad.run), None)?;
         let (seen, verdict): (Vec<&Group>, Vec<&Group>) =
             comparison.groups.iter().partition(|group| is_seen(group));
@@ -75,7 +75,7 @@ impl Ends {
     }
 
     /// The mark of a commit with this run, and the reason.
-    pub(super) fn judge(&self, run: &Run) -> Result<(Mark, String), BisectError> {
+    pub(super) fn judge(&self, run: &Run) -> Result<(BisectMark, String), BisectError> {
         let (otherwise, unknown) = self.unlike(&self.good.run, run)?;
         let (not_bad, unknown_too) = self.unlike(&self.bad.run, run)?;
         let (fails, failed) = (failing(run), failing(&self.good.run));
@@ -107,9 +107,9 @@ impl Ends {
         }
         let why = parts.join(", ");
         Ok(match counts {
-            [0, 0, 0, 0, _] => (Mark::Skip, format!("{why}: {}", self.why_unjudged(run))),
-            [0, _, 0, ..] => (Mark::Good, why),
-            _ => (Mark::Bad, why),
+            [0, 0, 0, 0, _] => (BisectMark::Skip, format!("{why}: {}", self.why_unjudged(run))),
+            [0, _, 0, ..] => (BisectMark::Good, why),
+            _ => (BisectMark::Bad, why),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::commit::CommitWords;
+use super::commit::CommitInfo;
 use crate::compare::{BaselineError, NothingInCommon};
 use crate::engine::EngineError;
 use crate::kbuild::BuildError;
@@ -11,14 +11,14 @@ use crate::source::{Commit, GitError, SourceError};
 
 /// An end of the range that is bisected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum BisectEnd {
     /// The older one.
     Good,
     /// The newer one.
     Bad,
 }
 
-impl fmt::Display for End {
+impl fmt::Display for BisectEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Good => "good",
@@ -60,7 +60,7 @@ pub enum BisectError {
     #[error("prove that the {end} end is {end}")]
     Build {
         /// The end.
-        end: End,
+        end: BisectEnd,
         /// The build error.
         source: Box<BuildError>,
     },
@@ -68,9 +68,9 @@ pub enum BisectError {
     #[error("prove that the {end} end, {commit}, is {end}: {why}")]
     Boot {
         /// The end.
-        end: End,
+        end: BisectEnd,
         /// Its commit.
-        commit: Box<CommitWords>,
+        commit: Box<CommitInfo>,
         /// The reason.
         why: String,
     },
@@ -82,7 +82,7 @@ pub enum BisectError {
         "bisect: the merge base of good and bad, {0}, is bad: a commit on the good branch fixed \
          it; name a good revision that is an ancestor of the bad one"
     )]
-    BadBase(Box<CommitWords>),
+    BadBase(Box<CommitInfo>),
     /// Two runs have no cell in common.
     #[error(transparent)]
     NothingInCommon(#[from] NothingInCommon),

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::slice;
 
-use super::commit::{CommitWords, Revision};
-use super::ends::{Ends, Mark, compare, unjudged};
-use super::error::{BisectError, End};
-use super::outcome::{Found, Outcome, Step};
-use super::search::{Next, Search};
+use super::commit::{CommitInfo, Revision};
+use super::ends::{BisectMark, Ends, compare, unjudged};
+use super::error::{BisectEnd, BisectError};
+use super::outcome::{BisectStep, Bisection, Culprit};
+use super::search::{GitAnswer, GitBisect};
 use crate::compare::Comparison;
 use crate::counted::counted;
-use crate::engine::{EngineError, Lab, Recorded};
+use crate::engine::{EngineError, Lab, RecordedRun};
 use crate::kbuild::BuildError;
 use crate::kernel::Kernel;
 use crate::plan::Filter;
@@ -28,12 +28,12 @@ pub fn bisect(
     filter: &Filter,
     good: Revision,
     bad: Revision,
-) -> Result<Outcome, BisectError> {
+) -> Result<Bisection, BisectError> {
     let (first, last) = (&good.words.commit, &bad.words.commit);
-    let commits = Search::commits(source, first, last)?;
+    let commits = GitBisect::commits(source, first, last)?;
     let mut bisector = Bisector { lab, source, filter, tested: Vec::new(), built: 0, runs: 0 };
-    let run_of_good = bisector.end(End::Good, &good.words)?;
-    let run_of_bad = bisector.end(End::Bad, &bad.words)?;
+    let run_of_good = bisector.end(BisectEnd::Good, &good.words)?;
+    let run_of_bad = bisector.end(BisectEnd::Bad, &bad.words)?;
     if bisector.runs == 1 {
         let why = "both ends are the same image, byte for byte";
         return Err(BisectError::Same(why.to_owned()));
@@ -44,13 +44,13 @@ pub fn bisect(
         counted(commits, "commit"),
         counted(ends.cells.len(), "cell")
     ));
-    let search = Search::begin(source, first, last)?;
+    let search = GitBisect::begin(source, first, last)?;
     let mut steps = Vec::new();
     let conclusion = loop {
         match search.next()? {
-            Next::First(commit) => break bisector.first(&ends, &commit)?,
-            Next::Skipped(left) => break bisector.skipped(&ends, &left)?,
-            Next::Look { commit, base, steps: left } => {
+            GitAnswer::First(commit) => break bisector.first(&ends, &commit)?,
+            GitAnswer::Skipped(left) => break bisector.skipped(&ends, &left)?,
+            GitAnswer::Look { commit, base, steps: left } => {
                 let commit = bisector.words(&commit)?;
                 let left = match left {
                     _ if base => "the merge base of the ends".to_owned(),
@@ -68,7 +68,7 @@ pub fn bisect(
     };
     let log = search.log()?;
     let Conclusion { found, across, notes, ran } = conclusion;
-    Ok(Outcome {
+    Ok(Bisection {
         tree: source.name().to_owned(),
         commits,
         notes: [ends.notes.clone(), notes].concat(),
@@ -100,13 +100,13 @@ struct Bisector<'a> {
 struct BuiltCommit {
     commit: Commit,
     image: String,
-    ran: Result<Rc<Recorded>, String>,
+    ran: Result<Rc<RecordedRun>, String>,
 }
 
 /// The result of testing a commit.
 enum TestedCommit {
     /// Cells ran.
-    Ran(Rc<Recorded>),
+    Ran(Rc<RecordedRun>),
     /// It does not build.
     NoBuild(BuildError),
     /// It builds, but it cannot be tested.
@@ -114,8 +114,8 @@ enum TestedCommit {
 }
 
 impl Bisector<'_> {
-    fn words(&self, commit: &Commit) -> Result<CommitWords, BisectError> {
-        Ok(CommitWords::of(self.source, commit)?)
+    fn words(&self, commit: &Commit) -> Result<CommitInfo, BisectError> {
+        Ok(CommitInfo::of(self.source, commit)?)
     }
 
     /// Builds a commit, and runs cells on it unless the same image has run. Also returns the commit
@@ -161,7 +161,7 @@ impl Bisector<'_> {
         &mut self,
         kernel: &Kernel,
         only: Option<&BTreeSet<String>>,
-    ) -> Result<Recorded, EngineError> {
+    ) -> Result<RecordedRun, EngineError> {
         let filter = match only {
             None => self.filter.clone(),
             Some(names) => Filter { names: names.iter().cloned().collect(), ..Filter::default() },
@@ -172,7 +172,7 @@ impl Bisector<'_> {
     }
 
     /// Runs all cells that the user asked for at an end, which must work.
-    fn end(&mut self, end: End, commit: &CommitWords) -> Result<Rc<Recorded>, BisectError> {
+    fn end(&mut self, end: BisectEnd, commit: &CommitInfo) -> Result<Rc<RecordedRun>, BisectError> {
         let short = commit.commit.short();
         self.lab.note(&format!("bisecting: the {end} end; {short} ({})", commit.subject));
         Err(match self.test(&commit.commit, None)?.0 {
@@ -184,21 +184,23 @@ impl Bisector<'_> {
         })
     }
 
-    fn step(&mut self, ends: &Ends, commit: CommitWords) -> Result<Step, BisectError> {
+    fn step(&mut self, ends: &Ends, commit: CommitInfo) -> Result<BisectStep, BisectError> {
         let (tested, other) = self.test(&commit.commit, Some(&ends.cells))?;
         let (mark, why, record) = match tested {
             TestedCommit::Ran(ran) => {
                 let (mark, why) = ends.judge(&ran.run)?;
                 (mark, why, Some(ran.record.clone()))
             }
-            TestedCommit::NoBuild(error) => (Mark::Skip, no_build(&error), None),
-            TestedCommit::NoBoot(why) => (Mark::Skip, format!("cannot be tested: {why}"), None),
+            TestedCommit::NoBuild(error) => (BisectMark::Skip, no_build(&error), None),
+            TestedCommit::NoBoot(why) => {
+                (BisectMark::Skip, format!("cannot be tested: {why}"), None)
+            }
         };
         let same = other.map_or_else(String::new, |other| {
             format!("; the same image as that of {}", other.short())
         });
         let why = crate::printable::printable_line(&format!("{why}{same}"));
-        Ok(Step { commit, mark, why, record })
+        Ok(BisectStep { commit, mark, why, record })
     }
 
     /// Compares the first bad commit with its parent.
@@ -248,7 +250,7 @@ impl Bisector<'_> {
             ));
         }
         let records = [before.record.clone(), own.record.clone()];
-        let found = Found::First { commit: words, elsewhere, records };
+        let found = Culprit::First { commit: words, elsewhere, records };
         Ok(Conclusion { found, across, notes, ran: own })
     }
 
@@ -257,22 +259,22 @@ impl Bisector<'_> {
         let commits = left.iter().map(|commit| self.words(commit)).collect::<Result<_, _>>()?;
         let (good, bad) = (("the good end", &ends.good.run), ("the bad end", &ends.bad.run));
         let across = compare(good, bad, Some(&ends.cells))?;
-        let found = Found::Skipped { commits };
+        let found = Culprit::Skipped { commits };
         Ok(Conclusion { found, across, notes: Vec::new(), ran: Rc::clone(&ends.bad) })
     }
 }
 
 /// The end of a bisection.
 struct Conclusion {
-    found: Found,
+    found: Culprit,
     across: Comparison,
     notes: Vec<String>,
     /// The run of side B of the comparison.
-    ran: Rc<Recorded>,
+    ran: Rc<RecordedRun>,
 }
 
 /// The run of another commit with the same image, relabelled as a run of this kernel.
-fn relabelled(ran: &Recorded, kernel: &Kernel) -> Recorded {
+fn relabelled(ran: &RecordedRun, kernel: &Kernel) -> RecordedRun {
     let mut ran = ran.clone();
     for lane in &mut ran.run.lanes {
         lane.started.kernel.origin.clone_from(&kernel.origin);

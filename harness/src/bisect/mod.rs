@@ -11,11 +11,11 @@ mod step;
 mod tests;
 mod text;
 
-pub use commit::{CommitWords, Revision};
-pub use ends::{Mark, unjudged};
-pub use error::{BisectError, End};
+pub use commit::{CommitInfo, Revision};
+pub use ends::{BisectMark, unjudged};
+pub use error::{BisectEnd, BisectError};
 pub use find::bisect;
-pub use outcome::{Found, Outcome, Step};
-pub use step::{Judged, step};
+pub use outcome::{BisectStep, Bisection, Culprit};
+pub use step::{JudgedCommit, step};
 pub(crate) use text::counts;
 pub use text::text;

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::commit::{CommitWords, Revision};
-use super::ends::Mark;
+use super::commit::{CommitInfo, Revision};
+use super::ends::BisectMark;
 use crate::compare::Comparison;
 use crate::record::{LaneStarted, RunStarted};
 
 /// The result of a bisection.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct Bisection {
     /// The tree, as the user named it.
     pub tree: String,
     /// The good end.
@@ -25,11 +25,11 @@ pub struct Outcome {
     /// Notes for the reader.
     pub notes: Vec<String>,
     /// The commits that were tested between the ends, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<BisectStep>,
     /// The number of commits whose kernel was built or found in the cache, ends included.
     pub built: usize,
     /// The first bad commit, or the remaining range.
-    pub found: Found,
+    pub found: Culprit,
     /// The change by the first bad commit, or else between the ends; A is the older side.
     pub across: Comparison,
     /// The command and the cells of the run of the bad end.
@@ -44,12 +44,12 @@ pub struct Outcome {
 
 /// A commit that was tested between the ends.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
+pub struct BisectStep {
     /// The commit.
     #[serde(flatten)]
-    pub commit: CommitWords,
+    pub commit: CommitInfo,
     /// Its mark.
-    pub mark: Mark,
+    pub mark: BisectMark,
     /// The reason for the mark.
     pub why: String,
     /// The run record, if cells ran.
@@ -59,11 +59,11 @@ pub struct Step {
 /// The finding of a bisection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Found {
+pub enum Culprit {
     /// The first bad commit.
     First {
         /// The commit.
-        commit: CommitWords,
+        commit: CommitInfo,
         /// Cells in which the ends differ and that another commit changed.
         elsewhere: Vec<String>,
         /// The records of the runs before it and at it.
@@ -72,17 +72,17 @@ pub enum Found {
     /// One of these commits is the first bad one; the others could not be tested.
     Skipped {
         /// The commits, newest first.
-        commits: Vec<CommitWords>,
+        commits: Vec<CommitInfo>,
     },
 }
 
-impl Outcome {
+impl Bisection {
     /// The value of `#regzbot introduced:`, a commit or a range.
     #[must_use]
     pub fn introduced(&self) -> String {
         match &self.found {
-            Found::First { commit, .. } => commit.commit.to_string(),
-            Found::Skipped { commits } => {
+            Culprit::First { commit, .. } => commit.commit.to_string(),
+            Culprit::Skipped { commits } => {
                 let last = commits.first().unwrap_or(&self.bad.words);
                 format!("{}..{}", self.good.words.commit, last.commit)
             }
@@ -92,6 +92,6 @@ impl Outcome {
     /// The number of commits that were skipped.
     #[must_use]
     pub fn skipped(&self) -> usize {
-        self.steps.iter().filter(|step| step.mark == Mark::Skip).count()
+        self.steps.iter().filter(|step| step.mark == BisectMark::Skip).count()
     }
 }

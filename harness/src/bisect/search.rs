@@ -1,13 +1,13 @@
 //! Drives `git bisect --no-checkout` in perfsec's own repository. The builder checks commits out.
 
-use super::commit::CommitWords;
-use super::ends::Mark;
+use super::commit::CommitInfo;
+use super::ends::BisectMark;
 use super::error::BisectError;
 use crate::interrupt::Interrupt;
 use crate::source::{Commit, Git, GitError, Source, SourceError};
 
 /// A running `git bisect`. Dropping it resets it, so nothing stays in the repository.
-pub(super) struct Search<'a> {
+pub(super) struct GitBisect<'a> {
     source: &'a Source,
     /// The merge bases of the two ends.
     bases: Vec<Commit>,
@@ -15,7 +15,7 @@ pub(super) struct Search<'a> {
 
 /// The answer of `git bisect`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum GitAnswer {
     /// Test this commit.
     Look {
         /// The commit.
@@ -31,7 +31,7 @@ pub(super) enum Next {
     Skipped(Vec<Commit>),
 }
 
-impl<'a> Search<'a> {
+impl<'a> GitBisect<'a> {
     /// The number of commits in `good..bad`.
     ///
     /// # Errors
@@ -73,18 +73,18 @@ impl<'a> Search<'a> {
     }
 
     /// Reads the answer of `git bisect` to the last mark.
-    pub(super) fn next(&self) -> Result<Next, BisectError> {
+    pub(super) fn next(&self) -> Result<GitAnswer, BisectError> {
         let log = self.log()?;
         let said = |begin: &'static str| {
             log.lines()
                 .filter_map(move |line| line.strip_prefix(begin)?.split(']').next()?.parse().ok())
         };
         if let Some(first) = said("# first bad commit: [").next() {
-            return Ok(Next::First(first));
+            return Ok(GitAnswer::First(first));
         }
         let possible: Vec<_> = said("# possible first bad commit: [").collect();
         if !possible.is_empty() {
-            return Ok(Next::Skipped(possible));
+            return Ok(GitAnswer::Skipped(possible));
         }
         let git = self.source.git();
         let name = git.ask(&["rev-parse", "--verify", "BISECT_HEAD"])?;
@@ -93,16 +93,16 @@ impl<'a> Search<'a> {
             ["rev-list", "--count", "refs/bisect/bad", "--not", "--glob=refs/bisect/good-*"];
         let left: u32 = git.ask(&candidates)?.parse().unwrap_or_default();
         let steps = u32::BITS - left.saturating_sub(1).leading_zeros();
-        Ok(Next::Look { base: self.bases.contains(&commit), commit, steps })
+        Ok(GitAnswer::Look { base: self.bases.contains(&commit), commit, steps })
     }
 
     /// Marks a commit.
-    pub(super) fn mark(&self, commit: &Commit, mark: Mark) -> Result<(), BisectError> {
+    pub(super) fn mark(&self, commit: &Commit, mark: BisectMark) -> Result<(), BisectError> {
         match self.run(&[mark.word(), commit.as_str()]) {
             Err(BisectError::Source(SourceError::Git(GitError::Failed { .. })))
-                if mark == Mark::Bad && self.bases.contains(commit) =>
+                if mark == BisectMark::Bad && self.bases.contains(commit) =>
             {
-                let words = CommitWords::of(self.source, commit)?;
+                let words = CommitInfo::of(self.source, commit)?;
                 Err(BisectError::BadBase(Box::new(words)))
             }
             result => result,
@@ -129,7 +129,7 @@ impl<'a> Search<'a> {
     }
 }
 
-impl Drop for Search<'_> {
+impl Drop for GitBisect<'_> {
     fn drop(&mut self) {
         // An interrupt must not stop this. If it fails, the next `git bisect start` resets first.
         let git = Git::own(self.source.directory(), self.source.lock(), &Interrupt::default());

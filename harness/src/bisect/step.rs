@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::slice;
 
-use super::commit::CommitWords;
-use super::ends::{Mark, unjudged};
+use super::commit::CommitInfo;
+use super::ends::{BisectMark, unjudged};
 use super::error::BisectError;
 use crate::compare::{self, Baseline, Comparison, Kind, NothingInCommon, sides};
 use crate::counted::counted;
@@ -18,9 +18,9 @@ use crate::source::{Commit, Source, SourceError};
 
 /// A judged commit.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct JudgedCommit {
     /// The mark for git.
-    pub mark: Mark,
+    pub mark: BisectMark,
     /// The mark, the commit and the reason in one line; above it, what differs from the baseline.
     pub text: String,
 }
@@ -36,11 +36,13 @@ pub fn step(
     source: &Source,
     filter: &Filter,
     baseline: Option<(&Run, &str)>,
-) -> Result<Judged, BisectError> {
+) -> Result<JudgedCommit, BisectError> {
     let commit = current(source, &|text| lab.say(text))?;
-    let words = CommitWords::of(source, &commit)?;
-    let line = |mark: Mark, why: &str| printable_line(&format!("{}: {words}: {why}", mark.word()));
-    let skip = |why: &str| Ok(Judged { mark: Mark::Skip, text: line(Mark::Skip, why) });
+    let words = CommitInfo::of(source, &commit)?;
+    let line =
+        |mark: BisectMark, why: &str| printable_line(&format!("{}: {words}: {why}", mark.word()));
+    let skip =
+        |why: &str| Ok(JudgedCommit { mark: BisectMark::Skip, text: line(BisectMark::Skip, why) });
     let kernel = match lab.build(source, &commit) {
         Ok(built) => built.kernel,
         // A configuration that cannot be had is more often a mistake in a fragment than in this
@@ -66,7 +68,7 @@ pub fn step(
             (mark, why, String::new())
         }
     };
-    Ok(Judged { mark, text: differences + &line(mark, &why) })
+    Ok(JudgedCommit { mark, text: differences + &line(mark, &why) })
 }
 
 /// The commit that git asks about: after `git bisect start --no-checkout` its BISECT_HEAD, else the
@@ -79,18 +81,19 @@ fn current(source: &Source, say: &dyn Fn(&str)) -> Result<Commit, SourceError> {
 }
 
 /// Judges by what the cases expect.
-fn by_verdict(run: &Run) -> (Mark, String) {
+fn by_verdict(run: &Run) -> (BisectMark, String) {
     let count = |wanted: fn(Verdict) -> bool| {
         run.cells().filter(|cell| wanted(cell.judgement.verdict)).count()
     };
     let failed = count(|verdict| verdict == Verdict::Fail);
     let unknown = count(|verdict| matches!(verdict, Verdict::Error | Verdict::Miss)) + run.unseen();
     match (failed, unknown) {
-        (0, 0) => (Mark::Good, "no cell fails".to_owned()),
-        (0, _) => (Mark::Skip, format!("{} not judged", counted(unknown, "cell"))),
-        (_, _) => {
-            (Mark::Bad, format!("{} of {} failed", failed, counted(run.cells().count(), "cell")))
-        }
+        (0, 0) => (BisectMark::Good, "no cell fails".to_owned()),
+        (0, _) => (BisectMark::Skip, format!("{} not judged", counted(unknown, "cell"))),
+        (_, _) => (
+            BisectMark::Bad,
+            format!("{} of {} failed", failed, counted(run.cells().count(), "cell")),
+        ),
     }
 }
 
@@ -100,7 +103,7 @@ fn against(
     from: &str,
     run: &Run,
     filter: &Filter,
-) -> Result<(Mark, String, String), BisectError> {
+) -> Result<(BisectMark, String, String), BisectError> {
     let baseline = Baseline::new(good, from)?;
     let sides = sides(run, "this tree");
     let Some(now) = sides.first() else {
@@ -117,7 +120,7 @@ fn against(
             comparison.different(),
             counted(comparison.common, "cell")
         );
-        return Ok((Mark::Bad, why, compare::text(&comparison, false) + "\n"));
+        return Ok((BisectMark::Bad, why, compare::text(&comparison, false) + "\n"));
     }
     let names = |lanes: &[&LaneRun], wanted: fn(Verdict) -> bool| {
         let cells = lanes.iter().flat_map(|lane| &lane.cells);
@@ -128,8 +131,10 @@ fn against(
     let unknown = names(&now.lanes, |verdict| matches!(verdict, Verdict::Error | Verdict::Miss));
     let lost = judged.intersection(&unknown).count();
     Ok(match (lost, comparison.same) {
-        (0, 0) => (Mark::Skip, "no cell could be compared".to_owned(), String::new()),
-        (0, _) => (Mark::Good, "as in the baseline".to_owned(), String::new()),
-        (_, _) => (Mark::Skip, format!("{} not judged", counted(lost, "cell")), String::new()),
+        (0, 0) => (BisectMark::Skip, "no cell could be compared".to_owned(), String::new()),
+        (0, _) => (BisectMark::Good, "as in the baseline".to_owned(), String::new()),
+        (_, _) => {
+            (BisectMark::Skip, format!("{} not judged", counted(lost, "cell")), String::new())
+        }
     })
 }

@@ -9,10 +9,10 @@ use std::process::Command;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use super::search::Search;
+use super::search::GitBisect;
 use super::*;
 use crate::cache::Cache;
-use crate::engine::{Batch, EngineError, Lab, Recorded};
+use crate::engine::{Batch, EngineError, Lab, RecordedRun};
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kbuild::{BuildError, Built, Failure};
@@ -86,7 +86,7 @@ impl Place {
         Source::open(&self.repository(), "linux", &cache, interrupt, &|_| {}).unwrap()
     }
 
-    fn search(&self, good: &Commit, bad: &Commit) -> (Result<Outcome, BisectError>, Script) {
+    fn search(&self, good: &Commit, bad: &Commit) -> (Result<Bisection, BisectError>, Script) {
         let source = self.source();
         search(&source, good, bad, &Interrupt::default())
     }
@@ -97,13 +97,13 @@ fn search(
     good: &Commit,
     bad: &Commit,
     interrupt: &Interrupt,
-) -> (Result<Outcome, BisectError>, Script) {
+) -> (Result<Bisection, BisectError>, Script) {
     let script =
         Script { runs: Vec::new(), said: RefCell::default(), interrupt: interrupt.clone() };
     let mut lab = Scripted { source, script };
     let revision = |named: &str, commit: &Commit| Revision {
         named: named.to_owned(),
-        words: CommitWords::of(source, commit).unwrap(),
+        words: CommitInfo::of(source, commit).unwrap(),
     };
     let all = Filter::default();
     let found = bisect(&mut lab, source, &all, revision("v6.1", good), revision("master", bad));
@@ -205,7 +205,7 @@ impl Lab for Scripted<'_> {
         }
     }
 
-    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<Recorded, EngineError> {
+    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<RecordedRun, EngineError> {
         let mut lines = kernels[0].banner.lines();
         let (subject, state) = (lines.next().unwrap(), lines.next().unwrap());
         let mut run = run_of(if state == "noboot" { "" } else { state });
@@ -232,16 +232,16 @@ impl Lab for Scripted<'_> {
     }
 }
 
-fn recorded(run: Run, record: &str) -> Recorded {
-    Recorded { run, record: PathBuf::from(record), sha256: String::new() }
+fn recorded(run: Run, record: &str) -> RecordedRun {
+    RecordedRun { run, record: PathBuf::from(record), sha256: String::new() }
 }
 
 #[track_caller]
-fn first(found: Result<Outcome, BisectError>) -> (String, Outcome) {
+fn first(found: Result<Bisection, BisectError>) -> (String, Bisection) {
     let outcome = found.unwrap();
     match &outcome.found {
-        Found::First { commit, .. } => (commit.subject.clone(), outcome),
-        Found::Skipped { .. } => panic!("{:?}", outcome.found),
+        Culprit::First { commit, .. } => (commit.subject.clone(), outcome),
+        Culprit::Skipped { .. } => panic!("{:?}", outcome.found),
     }
 }
 
@@ -295,7 +295,7 @@ fn a_commit_that_does_not_build_or_boot_is_skipped(#[case] state: &str, #[case] 
     let step = &outcome.steps[0];
     assert_eq!(
         (step.commit.subject.as_str(), step.mark, step.why.as_str()),
-        ("c4", Mark::Skip, why)
+        ("c4", BisectMark::Skip, why)
     );
 }
 
@@ -303,7 +303,7 @@ fn a_commit_that_does_not_build_or_boot_is_skipped(#[case] state: &str, #[case] 
 fn skipped_commits_leave_a_range() {
     let (place, commits) = Place::with(&["aaa", "aaa", "nobuild", "xxx", "aab", "aab"]);
     let outcome = place.search(&commits[0], &commits[5]).0.unwrap();
-    let Found::Skipped { commits: left } = &outcome.found else { panic!("{:?}", outcome.found) };
+    let Culprit::Skipped { commits: left } = &outcome.found else { panic!("{:?}", outcome.found) };
     let left: Vec<_> = left.iter().map(|commit| commit.subject.as_str()).collect();
     assert_eq!(left, ["c4", "c3", "c2"]);
     assert_eq!(outcome.introduced(), format!("{}..{}", commits[0], commits[4]));
@@ -383,7 +383,7 @@ fn an_interrupt_of_git_is_an_interrupt() {
     let interrupt = Interrupt::default();
     let source = place.interrupted_by(&interrupt);
     interrupt.raise();
-    let Err(error) = Search::begin(&source, &commits[0], &commits[1]) else { panic!() };
+    let Err(error) = GitBisect::begin(&source, &commits[0], &commits[1]) else { panic!() };
     assert!(
         matches!(
             error,
@@ -398,7 +398,7 @@ fn a_bisection_starts_over_after_one_that_was_killed() {
     let (place, commits) = Place::with(&["aaa", "aaa", "aab", "aab"]);
     let directory = {
         let source = place.source();
-        let search = Search::begin(&source, &commits[0], &commits[3]).unwrap();
+        let search = GitBisect::begin(&source, &commits[0], &commits[3]).unwrap();
         assert!(!left_of_bisect(source.directory()).is_empty());
         std::mem::forget(search);
         source.directory().to_owned()
@@ -409,25 +409,25 @@ fn a_bisection_starts_over_after_one_that_was_killed() {
 }
 
 #[rstest]
-#[case::as_good("aaa", Mark::Good, "2 of 2 cells as at the good end")]
-#[case::as_bad("abb", Mark::Bad, "2 of 2 cells as at the bad end")]
-#[case::one_is_bad("aab", Mark::Bad, "1 of 2 cells as at the bad end, 1 as at the good end")]
+#[case::as_good("aaa", BisectMark::Good, "2 of 2 cells as at the good end")]
+#[case::as_bad("abb", BisectMark::Bad, "2 of 2 cells as at the bad end")]
+#[case::one_is_bad("aab", BisectMark::Bad, "1 of 2 cells as at the bad end, 1 as at the good end")]
 #[case::one_is_bad_whatever_the_other(
     "acb",
-    Mark::Bad,
+    BisectMark::Bad,
     "1 of 2 cells as at the bad end, 1 as at neither"
 )]
-#[case::neither("acc", Mark::Good, "2 of 2 cells as at neither")]
+#[case::neither("acc", BisectMark::Good, "2 of 2 cells as at neither")]
 #[case::neither_and_failing(
     "aad",
-    Mark::Bad,
+    BisectMark::Bad,
     "1 of 2 cells as at the good end, 1 as at neither, and failing"
 )]
-#[case::one_not_judged("aax", Mark::Good, "1 of 2 cells as at the good end, 1 not judged")]
-#[case::none_judged("axx", Mark::Skip, "2 of 2 cells not judged: ERROR: audit lost records")]
+#[case::one_not_judged("aax", BisectMark::Good, "1 of 2 cells as at the good end, 1 not judged")]
+#[case::none_judged("axx", BisectMark::Skip, "2 of 2 cells not judged: ERROR: audit lost records")]
 fn a_commit_is_marked_by_what_its_cells_see(
     #[case] at: &str,
-    #[case] mark: Mark,
+    #[case] mark: BisectMark,
     #[case] why: &str,
 ) {
     let ran = |letters: &str| std::rc::Rc::new(recorded(run_of(letters), "record"));

@@ -6,7 +6,7 @@ use super::args::{BisectArgs, BisectCommand, BisectFormat, ObtainArgs};
 use super::destination::{self, Destination};
 use super::session::{self, Session};
 use super::{Exit, Failure, bisect_step, mail, output};
-use crate::bisect::{self, Found, Outcome, Revision};
+use crate::bisect::{self, Bisection, Culprit, Revision};
 use crate::engine::{EngineLab, Reuse};
 use crate::kbuild::{Place, TreeSpec};
 use crate::known::KnownDifferences;
@@ -49,8 +49,8 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     };
     destination::write(out, &text)?;
     Ok(match outcome.found {
-        Found::First { .. } => Exit::Success,
-        Found::Skipped { .. } => Exit::Failed,
+        Culprit::First { .. } => Exit::Success,
+        Culprit::Skipped { .. } => Exit::Failed,
     })
 }
 
@@ -68,7 +68,7 @@ fn letter(args: &BisectArgs) -> Result<Option<Letter>, Failure> {
 }
 
 /// The mail about the finding.
-fn write(letter: Letter, outcome: &Outcome) -> Result<String, Failure> {
+fn write(letter: Letter, outcome: &Bisection) -> Result<String, Failure> {
     let introduced = format!("introduced={}", outcome.introduced());
     let regzbot = Regzbot::parse(&[introduced]).map_err(Failure::input)?;
     Ok(Letter { regzbot, ..letter }.write_bisection(outcome))

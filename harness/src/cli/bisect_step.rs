@@ -6,7 +6,7 @@ use super::args::{ObtainArgs, StepArgs};
 use super::bisect::tree;
 use super::session::Session;
 use super::{Exit, Failure, record};
-use crate::bisect::{self, Judged, Mark};
+use crate::bisect::{self, BisectMark, JudgedCommit};
 use crate::engine::{EngineLab, Reuse};
 use crate::known::KnownDifferences;
 use crate::plan::Filter;
@@ -14,16 +14,16 @@ use crate::plan::Filter;
 /// Judges the tree. An error that is not the kernel's fault stops git, which would otherwise take
 /// the commit for bad.
 pub(super) fn step(args: &StepArgs) -> Result<Exit, Failure> {
-    let Judged { mark, text } = judge(args).map_err(|failure| match failure.exit {
+    let JudgedCommit { mark, text } = judge(args).map_err(|failure| match failure.exit {
         Exit::Signal(_) => failure,
         _ => Failure { exit: Exit::Stop, ..failure },
     })?;
     // The mark does not depend on whether anybody reads the text.
     let _ = super::print(&format!("{text}\n"));
     Ok(match mark {
-        Mark::Good => Exit::Success,
-        Mark::Bad => Exit::Failed,
-        Mark::Skip => Exit::Skip,
+        BisectMark::Good => Exit::Success,
+        BisectMark::Bad => Exit::Failed,
+        BisectMark::Skip => Exit::Skip,
     })
 }
 
@@ -33,7 +33,7 @@ pub(super) fn is_meant(words: impl Iterator<Item = OsString>) -> bool {
     words.any(|word| word == "bisect") && words.any(|word| word == "step")
 }
 
-fn judge(args: &StepArgs) -> Result<Judged, Failure> {
+fn judge(args: &StepArgs) -> Result<JudgedCommit, Failure> {
     let baseline = args.baseline.as_deref().map(record::read).transpose()?;
     let suite = args.cases.suite(KnownDifferences::with(&args.known)?)?;
     let filter = match (args.filter.filter(), &baseline) {

@@ -19,7 +19,7 @@ use crate::machines::{Blame, MachineError};
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::{MergeError, RecordError, Run};
-use crate::selfcheck::{self, MutationError};
+use crate::selfcheck::{MutationError, SelfcheckError};
 use crate::series::{self, ExpectError, SeriesError};
 use crate::source::{GitError, SourceError};
 
@@ -481,7 +481,7 @@ impl Coded for BisectError {
     }
 }
 
-impl Coded for selfcheck::CheckError {
+impl Coded for SelfcheckError {
     fn exit(&self) -> Exit {
         match self {
             Self::Cell { .. } => Exit::Input,

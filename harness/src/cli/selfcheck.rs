@@ -8,7 +8,7 @@ use crate::kbuild::{Place, TreeSpec};
 use crate::kernel::ImageSpec;
 use crate::known::KnownDifferences;
 use crate::plan::Filter;
-use crate::selfcheck::{self, Check, Counts, Mutation};
+use crate::selfcheck::{self, Mutation, MutationCounts, Selfcheck};
 use crate::source::DebianWanted;
 
 pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
@@ -31,9 +31,9 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let counts = session.stopped(checked)?;
     super::print(&selfcheck::summary(counts))?;
     Ok(match counts {
-        Counts { unnoticed: 1.., .. } => Exit::Failed,
-        Counts { untried: 1.., .. } => Exit::NotJudged,
-        Counts { noticed: 0, .. } => Exit::NothingRan,
+        MutationCounts { unnoticed: 1.., .. } => Exit::Failed,
+        MutationCounts { untried: 1.., .. } => Exit::NotJudged,
+        MutationCounts { noticed: 0, .. } => Exit::NothingRan,
         _ => Exit::Success,
     })
 }
@@ -44,14 +44,14 @@ fn try_all(
     engine: &Engine<'_>,
     suite: &Suite,
     mutations: &[Mutation],
-) -> Result<Counts, Failure> {
+) -> Result<MutationCounts, Failure> {
     let spec = tree(args)?;
     let source = engine.tree(&spec)?;
     let dirty = args.machine.obtain.dirty;
     let commit = source.choose(spec.revision.as_deref(), dirty, &|text| engine.say(text))?;
     let mut lab = EngineLab::new(engine, suite, Reuse::Nothing);
-    let check = Check::begin(&mut lab, &source, commit)?;
-    let mut counts = Counts::default();
+    let check = Selfcheck::begin(&mut lab, &source, commit)?;
+    let mut counts = MutationCounts::default();
     for (at, mutation) in mutations.iter().enumerate() {
         engine.say(&format!("mutation {} of {}: {}", at + 1, mutations.len(), mutation.name));
         let outcome = check.mutate(&mut lab, mutation)?;

@@ -11,18 +11,20 @@ use crate::kbuild::Place;
 use crate::known::KnownDifferences;
 use crate::record::RunStarted;
 use crate::report::mail::{Letter, Original, series_text};
-use crate::series::{Check, Expectations, Given, Outcome, Problem, Series, base, of_range};
+use crate::series::{
+    Expectations, Problem, Series, SeriesCheck, SeriesOutcome, SeriesSpec, base, of_range,
+};
 
 pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     let suite = args.cases.suite(KnownDifferences::built_in()?)?;
     let filter = args.filter.filter();
     let cells = session::select(&filter, &suite)?.len();
-    let given = Given::parse(&args.series)?;
+    let given = SeriesSpec::parse(&args.series)?;
     keep_inputs(args, &given)?;
     let series = match &given {
-        Given::Mailbox(path) => Some(Series::of_mailbox(path)?),
-        Given::Directory(path) => Some(Series::of_directory(path)?),
-        Given::Range { .. } => None,
+        SeriesSpec::Mailbox(path) => Some(Series::of_mailbox(path)?),
+        SeriesSpec::Directory(path) => Some(Series::of_directory(path)?),
+        SeriesSpec::Range { .. } => None,
     };
     // Mistakes are reported before hours of building, not after.
     let names = suite.cell_names();
@@ -37,7 +39,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         let source = engine.tree(&args.tree)?;
         let series = match (series, &given) {
             (Some(series), _) => series,
-            (None, Given::Range { from, to }) => {
+            (None, SeriesSpec::Range { from, to }) => {
                 of_range(&args.series, (from, to), &source, engine.cache())?
             }
             (None, _) => return Err(Failure::input("no series")),
@@ -49,8 +51,15 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         let run = RunStarted::now(cells * engine.policies().len(), suite.asked(filter));
         let reuse = if args.again { Reuse::Replace } else { Reuse::Kept };
         let mut lab = EngineLab::new(&engine, &suite, reuse);
-        let check =
-            Check { source: &source, base, named, run, series: &series, meant, suite: &names };
+        let check = SeriesCheck {
+            source: &source,
+            base,
+            named,
+            run,
+            series: &series,
+            meant,
+            suite: &names,
+        };
         Ok(check.run(&mut lab)?)
     })();
     let outcome = session.stopped(checked)?;
@@ -60,7 +69,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
 }
 
 /// Refuses to write the report over an input.
-fn keep_inputs(args: &SeriesArgs, given: &Given) -> Result<(), Failure> {
+fn keep_inputs(args: &SeriesArgs, given: &SeriesSpec) -> Result<(), Failure> {
     let files = given.files()?;
     let tree = match &args.tree.place {
         Place::Path(path) => Some(path),
@@ -89,20 +98,20 @@ fn letter(args: &SeriesArgs, series: Option<&Series>) -> Result<Option<Letter>, 
 }
 
 /// The base as the options name it, if they do.
-fn named_base<'a>(args: &'a SeriesArgs, given: &'a Given) -> Result<Option<&'a str>, Failure> {
+fn named_base<'a>(args: &'a SeriesArgs, given: &'a SeriesSpec) -> Result<Option<&'a str>, Failure> {
     if args.base.is_some() && args.tree.revision.is_some() {
         return Err(Failure::input("--base and @REVISION of --tree: name the base once"));
     }
     let from = match given {
-        Given::Range { from, .. } => Some(from),
-        Given::Mailbox(_) | Given::Directory(_) => None,
+        SeriesSpec::Range { from, .. } => Some(from),
+        SeriesSpec::Mailbox(_) | SeriesSpec::Directory(_) => None,
     };
     Ok(args.base.as_ref().or(args.tree.revision.as_ref()).or(from).map(String::as_str))
 }
 
 fn render(
     args: &SeriesArgs,
-    outcome: &Outcome,
+    outcome: &SeriesOutcome,
     letter: Option<&Letter>,
 ) -> Result<String, Failure> {
     let fine = outcome.problems().is_empty();
@@ -125,7 +134,7 @@ fn render(
 }
 
 /// The exit code for the worst problem.
-fn ended(outcome: &Outcome) -> Exit {
+fn ended(outcome: &SeriesOutcome) -> Exit {
     match outcome.problems().first() {
         None => Exit::Success,
         Some(problem) => match problem {

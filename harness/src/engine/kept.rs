@@ -9,7 +9,7 @@ use std::sync::Arc;
 use perfsec_wire::BootMode;
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Recorded, Suite};
+use super::{Engine, RecordedRun, Suite};
 use crate::cache::{Cache, CacheError};
 use crate::judge::Verdict;
 use crate::kernel::hash;
@@ -71,13 +71,13 @@ impl KeptRuns {
 
     /// The kept run of a kernel, if there is one.
     #[must_use]
-    pub fn find(&self, kernel: &str) -> Option<Recorded> {
+    pub fn find(&self, kernel: &str) -> Option<RecordedRun> {
         let text = std::fs::read(self.cache.path(ROOM, &self.name(kernel))).ok()?;
         let Entry { record, sha256 } = serde_json::from_slice(&text).ok()?;
         // A record that was changed or deleted since does not count.
         let same = hash::of_path(&record).is_ok_and(|found| found == sha256);
         let run = same.then(|| record::read(&record).ok()).flatten()?.run;
-        Some(Recorded { run, record, sha256 })
+        Some(RecordedRun { run, record, sha256 })
     }
 
     /// Keeps the run of a kernel if every cell ran. Returns true if it did.
@@ -85,11 +85,11 @@ impl KeptRuns {
     /// # Errors
     ///
     /// Returns an error if the cache cannot be written.
-    pub fn keep(&self, kernel: &str, recorded: &Recorded) -> Result<bool, CacheError> {
+    pub fn keep(&self, kernel: &str, recorded: &RecordedRun) -> Result<bool, CacheError> {
         if !is_whole(&recorded.run) {
             return Ok(false);
         }
-        let Recorded { record, sha256, .. } = recorded;
+        let RecordedRun { record, sha256, .. } = recorded;
         let entry = Entry { record: record.clone(), sha256: sha256.clone() };
         let name = self.name(kernel);
         let text = serde_json::to_vec(&entry).map_err(|error| {
@@ -132,7 +132,7 @@ mod tests {
     use crate::record::Refused;
 
     /// An empty cache, and the record of a run in which every cell ran.
-    fn fixture() -> (TempDir, KeptRuns, Recorded) {
+    fn fixture() -> (TempDir, KeptRuns, RecordedRun) {
         let directory = TempDir::new().unwrap();
         let cache = Cache::at(&directory.path().join("cache")).unwrap();
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/different.jsonl");
@@ -140,7 +140,7 @@ mod tests {
         std::fs::copy(from, &record).unwrap();
         let run = record::read(&record).unwrap().run;
         let sha256 = hash::of_path(&record).unwrap();
-        (directory, KeptRuns::of_perfsec(cache), Recorded { run, record, sha256 })
+        (directory, KeptRuns::of_perfsec(cache), RecordedRun { run, record, sha256 })
     }
 
     #[test]

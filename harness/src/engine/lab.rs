@@ -28,7 +28,7 @@ pub trait Lab {
     /// # Errors
     ///
     /// Returns an error if something other than a kernel is to blame.
-    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<Recorded, EngineError>;
+    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<RecordedRun, EngineError>;
 
     /// Shows what is done now. The next one may replace it.
     fn say(&self, text: &str);
@@ -53,7 +53,7 @@ pub struct Batch {
 
 /// A run and its record.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub struct RecordedRun {
     /// The run.
     pub run: Run,
     /// Path of the run record.
@@ -86,7 +86,7 @@ impl From<Filter> for Batch {
     }
 }
 
-impl Recorded {
+impl RecordedRun {
     /// A run that ended, with its record.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl<'a> EngineLab<'a> {
     }
 
     /// The kept run of these kernels, if one may be reused.
-    fn reused(&self, kept: &KeptRuns, kernels: &str) -> Option<Recorded> {
+    fn reused(&self, kept: &KeptRuns, kernels: &str) -> Option<RecordedRun> {
         let found = kept.find(kernels).filter(|_| self.reuse == Reuse::Kept)?;
         let text = format!("an earlier check ran it: {}", found.record.display());
         match found.run.counts().get(Verdict::Error) {
@@ -129,7 +129,7 @@ impl Lab for EngineLab<'_> {
         self.engine.build(source, commit)
     }
 
-    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<Recorded, EngineError> {
+    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<RecordedRun, EngineError> {
         let cells = match &batch.cells {
             Some(cells) => cells.clone(),
             None => self.suite.select(&batch.filter)?,
@@ -143,7 +143,7 @@ impl Lab for EngineLab<'_> {
         }
         let plans = self.engine.plan(kernels, policies, &cells, &self.suite.known)?;
         let asked = self.suite.asked(batch.filter.clone());
-        let recorded = Recorded::of(self.engine.execute(&plans, asked, &mut |_| Ok(()))?)?;
+        let recorded = RecordedRun::of(self.engine.execute(&plans, asked, &mut |_| Ok(()))?)?;
         if self.reuse != Reuse::Nothing && !kept.keep(&images, &recorded)? && !self.stopped() {
             self.note("a cell did not run: the next check runs this kernel again");
         }

@@ -22,7 +22,7 @@ pub use error::EngineError;
 pub use execute::Execution;
 use execute::execute;
 pub use kept::KeptRuns;
-pub use lab::{Batch, EngineLab, Lab, Recorded, Reuse};
+pub use lab::{Batch, EngineLab, Lab, RecordedRun, Reuse};
 pub use lane::{LanePlan, Limits, run_lane};
 pub use obtain::obtain;
 pub use setup::{ObtainSetup, Setup, default_jobs};

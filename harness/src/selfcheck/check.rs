@@ -3,7 +3,7 @@
 use std::slice;
 
 use super::mutation::Mutation;
-use super::outcome::{Notice, Outcome, death};
+use super::outcome::{MutationOutcome, Notice, death};
 use crate::engine::{EngineError, Lab};
 use crate::kernel::Kernel;
 use crate::plan::{Filter, PlannedCell};
@@ -13,7 +13,7 @@ use crate::source::{Commit, Source};
 
 /// Why mutations cannot be tried.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckError {
+pub enum SelfcheckError {
     /// A mutation names a cell that does not exist.
     #[error("use the mutation {mutation}: no cell is selected by `{name}`")]
     Cell {
@@ -32,7 +32,7 @@ pub enum CheckError {
 
 /// A tree, and what the whole suite sees on its unchanged kernel.
 #[derive(Debug)]
-pub struct Check<'a> {
+pub struct Selfcheck<'a> {
     source: &'a Source,
     commit: Commit,
     kernel: Kernel,
@@ -44,19 +44,19 @@ pub struct Check<'a> {
 /// # Errors
 ///
 /// Returns an error for the first name that selects no cell.
-pub fn require_cells(mutations: &[Mutation], cells: &[PlannedCell]) -> Result<(), CheckError> {
+pub fn require_cells(mutations: &[Mutation], cells: &[PlannedCell]) -> Result<(), SelfcheckError> {
     for mutation in mutations {
         let named = Filter { names: mutation.cells.clone(), ..Filter::default() };
         let unmet = named.unmet(cells).map_err(EngineError::from)?;
         if let Some(name) = unmet.first() {
             let (mutation, name) = (mutation.name.clone(), printable_line(name));
-            return Err(CheckError::Cell { mutation, name });
+            return Err(SelfcheckError::Cell { mutation, name });
         }
     }
     Ok(())
 }
 
-impl<'a> Check<'a> {
+impl<'a> Selfcheck<'a> {
     /// Builds the unchanged kernel of a commit and runs the whole suite on it.
     ///
     /// # Errors
@@ -66,11 +66,11 @@ impl<'a> Check<'a> {
         lab: &mut dyn Lab,
         source: &'a Source,
         commit: Commit,
-    ) -> Result<Self, CheckError> {
+    ) -> Result<Self, SelfcheckError> {
         let kernel = lab.build(source, &commit).map_err(EngineError::from)?.kernel;
         let unchanged = run(lab, &kernel, &[])?;
         match death(&unchanged) {
-            Some(why) => Err(CheckError::Unchanged(why)),
+            Some(why) => Err(SelfcheckError::Unchanged(why)),
             None => Ok(Self { source, commit, kernel, unchanged }),
         }
     }
@@ -81,12 +81,16 @@ impl<'a> Check<'a> {
     /// # Errors
     ///
     /// Returns an error if something other than the mutation is to blame.
-    pub fn mutate(&self, lab: &mut dyn Lab, mutation: &Mutation) -> Result<Outcome, CheckError> {
+    pub fn mutate(
+        &self,
+        lab: &mut dyn Lab,
+        mutation: &Mutation,
+    ) -> Result<MutationOutcome, SelfcheckError> {
         self.source.check_out(&self.commit).map_err(EngineError::from)?;
         let applied = self.source.apply(mutation.mail.as_bytes()).map_err(EngineError::from)?;
         let mutated = match applied {
             Ok(commit) => commit,
-            Err(why) => return Ok(Outcome::DoesNotApply(why)),
+            Err(why) => return Ok(MutationOutcome::DoesNotApply(why)),
         };
         let kernel = match lab.build(self.source, &mutated) {
             Ok(built) => built.kernel,
@@ -95,21 +99,21 @@ impl<'a> Check<'a> {
                 let failure = failure.map_err(EngineError::from)?;
                 let error =
                     failure.first.map_or(failure.log.display().to_string(), |it| it.to_string());
-                return Ok(Outcome::DoesNotBuild(error));
+                return Ok(MutationOutcome::DoesNotBuild(error));
             }
         };
         if kernel.sha256 == self.kernel.sha256 {
-            return Ok(Outcome::SameKernel);
+            return Ok(MutationOutcome::SameKernel);
         }
         let named = run(lab, &kernel, &mutation.cells)?;
         if let Some(notice) = Notice::of(&named, &self.unchanged, true) {
-            return Ok(Outcome::Noticed(notice));
+            return Ok(MutationOutcome::Noticed(notice));
         }
         let all = run(lab, &kernel, &[])?;
         Ok(match (Notice::of(&all, &self.unchanged, false), death(&all)) {
-            (Some(notice), _) => Outcome::Noticed(notice),
-            (None, Some(how)) => Outcome::Died(how),
-            (None, None) => Outcome::Unnoticed,
+            (Some(notice), _) => MutationOutcome::Noticed(notice),
+            (None, Some(how)) => MutationOutcome::Died(how),
+            (None, None) => MutationOutcome::Unnoticed,
         })
     }
 }

@@ -5,7 +5,7 @@ mod mutation;
 mod outcome;
 mod text;
 
-pub use check::{Check, CheckError, require_cells};
+pub use check::{Selfcheck, SelfcheckError, require_cells};
 pub use mutation::{Mutation, MutationError, built_in, directory, select};
-pub use outcome::{Counts, Notice, Outcome};
+pub use outcome::{MutationCounts, MutationOutcome, Notice};
 pub use text::{line, summary};

@@ -8,7 +8,7 @@ use crate::source::DoesNotApply;
 
 /// The outcome of a mutation.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum MutationOutcome {
     /// Cells noticed it.
     Noticed(Notice),
     /// No cell of the whole suite noticed it: the suite has a hole.
@@ -69,7 +69,7 @@ pub(super) fn death(run: &Run) -> Option<String> {
 
 /// The number of mutations with each outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct MutationCounts {
     /// A cell noticed it.
     pub noticed: usize,
     /// No cell noticed it.
@@ -80,14 +80,16 @@ pub struct Counts {
     pub elsewhere: usize,
 }
 
-impl Counts {
+impl MutationCounts {
     /// Counts an outcome.
-    pub fn add(&mut self, outcome: &Outcome) {
+    pub fn add(&mut self, outcome: &MutationOutcome) {
         *match outcome {
-            Outcome::Noticed(_) => &mut self.noticed,
-            Outcome::Unnoticed => &mut self.unnoticed,
-            Outcome::Died(_) | Outcome::SameKernel | Outcome::DoesNotBuild(_) => &mut self.untried,
-            Outcome::DoesNotApply(_) => &mut self.elsewhere,
+            MutationOutcome::Noticed(_) => &mut self.noticed,
+            MutationOutcome::Unnoticed => &mut self.unnoticed,
+            MutationOutcome::Died(_)
+            | MutationOutcome::SameKernel
+            | MutationOutcome::DoesNotBuild(_) => &mut self.untried,
+            MutationOutcome::DoesNotApply(_) => &mut self.elsewhere,
         } += 1;
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::mutation::Mutation;
-use super::outcome::{Counts, Notice, Outcome};
+use super::outcome::{MutationCounts, MutationOutcome, Notice};
 use crate::counted::counted;
 use crate::judge::Judgement;
 use crate::printable::printable_line;
@@ -12,25 +12,27 @@ use crate::report::difference;
 
 /// A mutation, what it breaks and which cells noticed; with `verbose`, the difference.
 #[must_use]
-pub fn line(mutation: &Mutation, outcome: &Outcome, verbose: bool) -> String {
+pub fn line(mutation: &Mutation, outcome: &MutationOutcome, verbose: bool) -> String {
     let (word, detail) = match outcome {
-        Outcome::Noticed(notice) => ("noticed", by(notice)),
-        Outcome::Unnoticed => ("UNNOTICED", "by no cell of the suite".to_owned()),
-        Outcome::Died(how) => {
+        MutationOutcome::Noticed(notice) => ("noticed", by(notice)),
+        MutationOutcome::Unnoticed => ("UNNOTICED", "by no cell of the suite".to_owned()),
+        MutationOutcome::Died(how) => {
             ("DIED", format!("before a cell could notice: {}", printable_line(how)))
         }
-        Outcome::SameKernel => ("SAME", "the image is that of the unchanged kernel".to_owned()),
-        Outcome::DoesNotApply(why) => (
+        MutationOutcome::SameKernel => {
+            ("SAME", "the image is that of the unchanged kernel".to_owned())
+        }
+        MutationOutcome::DoesNotApply(why) => (
             "elsewhere",
             format!("does not apply to this tree: {}", printable_line(&why.to_string())),
         ),
-        Outcome::DoesNotBuild(error) => {
+        MutationOutcome::DoesNotBuild(error) => {
             ("BROKEN", format!("does not build: {}", printable_line(error)))
         }
     };
     let mut text =
         format!("{word:<9}  {}: {}\n           {detail}\n", mutation.name, mutation.property);
-    if let Outcome::Noticed(Notice { cell, .. }) = outcome
+    if let MutationOutcome::Noticed(Notice { cell, .. }) = outcome
         && verbose
     {
         for line in failure(cell).lines() {
@@ -64,8 +66,8 @@ fn by(notice: &Notice) -> String {
 
 /// The number of mutations with each outcome, in one line.
 #[must_use]
-pub fn summary(counts: Counts) -> String {
-    let Counts { noticed, unnoticed, untried, elsewhere } = counts;
+pub fn summary(counts: MutationCounts) -> String {
+    let MutationCounts { noticed, unnoticed, untried, elsewhere } = counts;
     let mut parts = vec![format!("{} noticed", counted(noticed, "mutation"))];
     for (count, what) in [
         (unnoticed, "unnoticed: the suite has a hole"),
@@ -112,8 +114,11 @@ mod tests {
 
     #[test]
     fn outcomes_without_a_mutation_are_left_out() {
-        assert_eq!(summary(Counts { noticed: 1, ..Counts::default() }), "1 mutation noticed\n");
-        let counts = Counts { noticed: 2, unnoticed: 1, untried: 3, elsewhere: 4 };
+        assert_eq!(
+            summary(MutationCounts { noticed: 1, ..MutationCounts::default() }),
+            "1 mutation noticed\n"
+        );
+        let counts = MutationCounts { noticed: 2, unnoticed: 1, untried: 3, elsewhere: 4 };
         let all = "2 mutations noticed, 1 unnoticed: the suite has a hole, 3 could not be tried, \
                    4 not for this tree\n";
         assert_eq!(summary(counts), all);

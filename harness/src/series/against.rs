@@ -1,7 +1,7 @@
 //! Compares the runs of a series: what each patch changes, and what the whole series changes.
 
 use super::expect::Expectations;
-use super::outcome::{Changed, PatchOutcome, Stated};
+use super::outcome::{CellChanges, PatchOutcome, StatedOutcome};
 use crate::case::Coordinates;
 use crate::compare::{Comparison, NothingInCommon, Side, sides};
 use crate::record::{CellResult, Run};
@@ -21,10 +21,10 @@ pub fn of_patch(
     against: usize,
     meant: &Expectations,
     wanted: Wanted<'_>,
-) -> Result<Changed, NothingInCommon> {
+) -> Result<CellChanges, NothingInCommon> {
     let stated = |cell: &CellResult| meant.of_patch(number, &cell.name, &cell.judgement.observed);
     let comparison = compare((before, against), (after, number), wanted, &stated)?;
-    Ok(Changed { against, comparison })
+    Ok(CellChanges { against, comparison })
 }
 
 /// The changes by the whole series: the run of its last kernel, that of patch `number`, against
@@ -45,14 +45,14 @@ pub fn of_series(
 
 /// The stated changes, each with the cells that it names and that did not change.
 #[must_use]
-pub fn stated(meant: &Expectations, patches: &[PatchOutcome]) -> Vec<Stated> {
+pub fn stated(meant: &Expectations, patches: &[PatchOutcome]) -> Vec<StatedOutcome> {
     let changed = |at: usize| {
         let changed = patches.iter().filter_map(|patch| patch.changed.as_ref());
         let groups = changed.flat_map(|changed| &changed.comparison.groups);
         let groups = groups.filter(move |group| group.stated == Some(at));
         groups.flat_map(|group| group.cells.names.iter().map(String::as_str)).collect::<Vec<_>>()
     };
-    let stated = meant.changes().iter().enumerate().map(|(at, change)| Stated {
+    let stated = meant.changes().iter().enumerate().map(|(at, change)| StatedOutcome {
         patch: change.patch,
         cells: change.cells.clone(),
         reason: change.reason.clone(),

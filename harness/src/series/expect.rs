@@ -16,11 +16,11 @@ pub const IN_TREE: &str = "perfsec-expect.toml";
 
 /// The stated changes. If several match a cell, the first one counts.
 #[derive(Clone, Debug, Default)]
-pub struct Expectations(Vec<Change>);
+pub struct Expectations(Vec<StatedChange>);
 
 /// A stated change.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct StatedChange {
     /// The number of the patch that makes it; `None` for any patch.
     pub patch: Option<usize>,
     /// Globs on the names of the cells that change.
@@ -60,7 +60,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    patch: Option<Spanned<Named>>,
+    patch: Option<Spanned<PatchName>>,
     cells: Spanned<Vec<Spanned<String>>>,
     reason: Spanned<String>,
     sees: Option<Spanned<String>>,
@@ -69,7 +69,7 @@ struct Table {
 /// The name of a patch.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a patch is its number in the series, or its subject in quotes")]
-enum Named {
+enum PatchName {
     Number(i64),
     Subject(String),
 }
@@ -143,14 +143,21 @@ impl Expectations {
                 cells.push(cell.into_inner());
             }
             let reason = table.reason.into_inner();
-            all.push(Change { patch, cells, reason, sees, place: (path.to_owned(), line), names });
+            all.push(StatedChange {
+                patch,
+                cells,
+                reason,
+                sees,
+                place: (path.to_owned(), line),
+                names,
+            });
         }
         if mistakes.all.is_empty() { Ok(Self(all)) } else { Err(CaseErrors(mistakes.all)) }
     }
 
     /// The stated changes, in the order of the file.
     #[must_use]
-    pub fn changes(&self) -> &[Change] {
+    pub fn changes(&self) -> &[StatedChange] {
         &self.0
     }
 
@@ -177,7 +184,7 @@ impl Expectations {
     }
 }
 
-impl Change {
+impl StatedChange {
     fn concerns(&self, cell: &str) -> bool {
         self.names.iter().any(|names| names.contains(cell))
     }
@@ -192,10 +199,14 @@ impl Change {
 }
 
 /// The number of the named patch, if exactly one matches.
-fn number(named: &Spanned<Named>, patches: &[Patch], mistakes: &mut Mistakes<'_>) -> Option<usize> {
+fn number(
+    named: &Spanned<PatchName>,
+    patches: &[Patch],
+    mistakes: &mut Mistakes<'_>,
+) -> Option<usize> {
     let all = patches.len();
     match named.get_ref() {
-        Named::Number(number) => {
+        PatchName::Number(number) => {
             let found = usize::try_from(*number).ok().filter(|number| (1..=all).contains(number));
             if found.is_none() {
                 let message = format!("the series has no patch {number}");
@@ -203,7 +214,7 @@ fn number(named: &Spanned<Named>, patches: &[Patch], mistakes: &mut Mistakes<'_>
             }
             found
         }
-        Named::Subject(subject) => {
+        PatchName::Subject(subject) => {
             let wanted = subject.split_whitespace().collect::<Vec<_>>().join(" ");
             let mut found = patches.iter().filter(|patch| patch.subject == wanted);
             match (found.next(), found.next()) {

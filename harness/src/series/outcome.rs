@@ -14,17 +14,17 @@ pub const FORMAT: u32 = 1;
 
 /// The result of checking a series, as far as the check got.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct SeriesOutcome {
     /// [`FORMAT`]
     pub format: u32,
     /// The command and the cells of the check. Runs of kernels may be older.
     pub run: RunStarted,
     /// The series.
-    pub series: Checked,
+    pub series: SeriesInfo,
     /// The kernel before the first patch.
-    pub base: Base,
+    pub base: BaseOutcome,
     /// Configuration and compiler of the kernels.
-    pub built: Built,
+    pub built: BuildSettings,
     /// The lanes in which the kernel of the base ran; empty until it has run.
     pub lanes: Vec<LaneStarted>,
     /// The result of each patch, in order.
@@ -33,7 +33,7 @@ pub struct Outcome {
     /// the base.
     pub whole: Option<Comparison>,
     /// The changes that the author stated beforehand.
-    pub stated: Vec<Stated>,
+    pub stated: Vec<StatedOutcome>,
     /// Notes that come before the results.
     pub notes: Vec<String>,
     /// True if the check was completed.
@@ -42,7 +42,7 @@ pub struct Outcome {
 
 /// The series that was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checked {
+pub struct SeriesInfo {
     /// The mailbox, directory or range, as the user named it.
     pub name: String,
     /// The version of the series, from 1.
@@ -55,7 +55,7 @@ pub struct Checked {
 
 /// The kernel before the first patch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Base {
+pub struct BaseOutcome {
     /// The revision, as the user named it.
     pub named: String,
     /// The commit, in hexadecimal.
@@ -67,14 +67,14 @@ pub struct Base {
     /// True if perfsec made the commit, from a tree with uncommitted changes: no clone has it.
     pub own: bool,
     /// The build; `None` before it ends.
-    pub build: Option<Build>,
+    pub build: Option<BuildResult>,
     /// The run; `None` before it ends.
-    pub tested: Option<Tested>,
+    pub tested: Option<TestResult>,
 }
 
 /// Configuration and compiler of kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built {
+pub struct BuildSettings {
     /// The configuration fragments, by name.
     pub config: Vec<String>,
     /// Variables for `make`, as `NAME=VALUE`.
@@ -95,19 +95,19 @@ pub struct PatchOutcome {
     /// The author.
     pub author: String,
     /// Whether it applies.
-    pub apply: Apply,
+    pub apply: ApplyResult,
     /// The build of the kernel with it; `None` if not tried.
-    pub build: Option<Build>,
+    pub build: Option<BuildResult>,
     /// The run of that kernel; `None` if not tried.
-    pub tested: Option<Tested>,
+    pub tested: Option<TestResult>,
     /// The cells that it changes; `None` if no kernel of its own ran.
-    pub changed: Option<Changed>,
+    pub changed: Option<CellChanges>,
 }
 
 /// Whether a patch applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Apply {
+pub enum ApplyResult {
     /// Not tried, because an earlier patch does not apply.
     NotTried,
     /// It applies.
@@ -118,7 +118,7 @@ pub enum Apply {
     /// It does not apply.
     Failed {
         /// The hunks that do not apply.
-        places: Vec<Place>,
+        places: Vec<RejectedHunk>,
         /// The messages of `git am`.
         message: String,
     },
@@ -126,7 +126,7 @@ pub enum Apply {
 
 /// A hunk that does not apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct RejectedHunk {
     /// The file.
     pub file: String,
     /// The line at which git expected the hunk.
@@ -136,7 +136,7 @@ pub struct Place {
 /// The build of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Build {
+pub enum BuildResult {
     /// It builds.
     Built {
         /// SHA-256 of the image, in hexadecimal.
@@ -156,25 +156,25 @@ pub enum Build {
 /// The run of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Tested {
+pub enum TestResult {
     /// Not run again: it is the same image, bit for bit, as after this patch (0: the base).
     Same {
         /// The number of the patch.
         as_of: usize,
     },
     /// It ran.
-    Ran(Ran),
+    Ran(KernelRun),
 }
 
 /// A run of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ran {
+pub struct KernelRun {
     /// Path of the run record.
     pub record: PathBuf,
     /// SHA-256 of the run record, in hexadecimal.
     pub sha256: String,
     /// The boot.
-    pub boot: Boot,
+    pub boot: BootResult,
     /// The number of cells with each verdict.
     pub counts: Vec<(Verdict, usize)>,
     /// The number of cells without a result.
@@ -184,7 +184,7 @@ pub struct Ran {
 /// The boot of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Boot {
+pub enum BootResult {
     /// It booted in every lane.
     Booted,
     /// It died before it was ready for a cell.
@@ -205,7 +205,7 @@ pub enum Boot {
 
 /// The cells that a patch changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Changed {
+pub struct CellChanges {
     /// The number of the patch whose kernel it is compared with; 0 is the base.
     pub against: usize,
     /// The comparison.
@@ -214,7 +214,7 @@ pub struct Changed {
 
 /// A change that the author stated beforehand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stated {
+pub struct StatedOutcome {
     /// The number of the patch that makes it; `None` for any patch.
     pub patch: Option<usize>,
     /// Globs on the cells.
@@ -225,16 +225,16 @@ pub struct Stated {
     pub unmet: Vec<String>,
 }
 
-impl Ran {
+impl KernelRun {
     /// Summarises a run whose record has this path and hash.
     #[must_use]
     pub fn of(run: &Run, record: PathBuf, sha256: String) -> Self {
         let counts = run.counts().iter().collect();
-        Self { record, sha256, boot: Boot::of(run), counts, unseen: run.unseen() }
+        Self { record, sha256, boot: BootResult::of(run), counts, unseen: run.unseen() }
     }
 }
 
-impl Boot {
+impl BootResult {
     /// The result of the first lane that did not boot, else [`Booted`](Self::Booted).
     #[must_use]
     pub fn of(run: &Run) -> Self {
@@ -263,7 +263,7 @@ impl PatchOutcome {
             subject: patch.subject.clone(),
             id: patch.id.as_ref().map(|id| id.as_str().to_owned()),
             author: patch.author.clone(),
-            apply: Apply::NotTried,
+            apply: ApplyResult::NotTried,
             build: None,
             tested: None,
             changed: None,
@@ -274,13 +274,13 @@ impl PatchOutcome {
     #[must_use]
     pub fn new_warnings(&self) -> &[Diagnostic] {
         match &self.build {
-            Some(Build::Built { new_warnings, .. }) => new_warnings,
+            Some(BuildResult::Built { new_warnings, .. }) => new_warnings,
             _ => &[],
         }
     }
 }
 
-impl Changed {
+impl CellChanges {
     /// The number of cells that changed and whose change nobody stated.
     #[must_use]
     pub fn unstated(&self) -> usize {

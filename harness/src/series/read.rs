@@ -22,7 +22,7 @@ const ENDINGS: [&str; 5] = ["patch", "mbx", "mbox", "eml", "cover"];
 
 /// The name of a series, as given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum SeriesSpec {
     /// A mailbox as b4 or git writes it, a whole thread, or one mail.
     Mailbox(PathBuf),
     /// A directory of patches.
@@ -184,7 +184,7 @@ pub enum SeriesError {
     },
 }
 
-impl Given {
+impl SeriesSpec {
     /// Parses a name: an existing file or directory, else a range of revisions.
     ///
     /// # Errors
@@ -292,7 +292,7 @@ impl Series {
         let tagged = |mail: &Mail| mail.tag.is_patch || mail.tag.count.is_some();
         let any_tagged = candidates.iter().any(tagged);
         candidates.retain(|mail| if any_tagged { tagged(mail) } else { mail.diff.is_some() });
-        let mut versions: BTreeMap<u32, Version> = BTreeMap::new();
+        let mut versions: BTreeMap<u32, SeriesVersion> = BTreeMap::new();
         for mail in candidates {
             versions.entry(mail.tag.version()).or_default().add(mail, &from)?;
         }
@@ -321,7 +321,7 @@ impl Series {
 
 /// The mails of one version of a series.
 #[derive(Default)]
-struct Version {
+struct SeriesVersion {
     cover: Option<Mail>,
     /// Number of patches of the series; 0 before the first numbered mail.
     of: usize,
@@ -330,7 +330,7 @@ struct Version {
     others: Vec<Mail>,
 }
 
-impl Version {
+impl SeriesVersion {
     fn add(&mut self, mail: Mail, from: &str) -> Result<(), SeriesError> {
         let Some((number, of)) = mail.tag.count else {
             let again = |known: &Mail| known.subject == mail.subject && known.diff == mail.diff;
@@ -690,13 +690,16 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("a..b").display().to_string();
         let range =
-            |from: &str, to: &str| Given::Range { from: from.to_owned(), to: to.to_owned() };
-        assert_eq!(Given::parse(&path).unwrap(), range(path.strip_suffix("..b").unwrap(), "b"));
+            |from: &str, to: &str| SeriesSpec::Range { from: from.to_owned(), to: to.to_owned() };
+        assert_eq!(
+            SeriesSpec::parse(&path).unwrap(),
+            range(path.strip_suffix("..b").unwrap(), "b")
+        );
         fs::write(&path, "").unwrap();
-        assert_eq!(Given::parse(&path).unwrap(), Given::Mailbox(path.into()));
+        assert_eq!(SeriesSpec::parse(&path).unwrap(), SeriesSpec::Mailbox(path.into()));
         let named = directory.path().display().to_string();
-        assert_eq!(Given::parse(&named).unwrap(), Given::Directory(named.into()));
-        assert_eq!(Given::parse("v6.18..").unwrap(), range("v6.18", "HEAD"));
+        assert_eq!(SeriesSpec::parse(&named).unwrap(), SeriesSpec::Directory(named.into()));
+        assert_eq!(SeriesSpec::parse("v6.18..").unwrap(), range("v6.18", "HEAD"));
     }
 
     #[rstest]
@@ -707,7 +710,7 @@ mod tests {
     #[case("a..--exec=reboot")]
     #[case("a\u{1b}[2J..b")]
     fn a_name_that_is_neither_is_refused(#[case] text: &str) {
-        let error = Given::parse(text).unwrap_err().to_string();
+        let error = SeriesSpec::parse(text).unwrap_err().to_string();
         assert!(error.contains("no such file") && !error.contains('\u{1b}'), "{error}");
     }
 

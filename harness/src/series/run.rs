@@ -7,11 +7,12 @@ use std::slice;
 use super::error::CheckError;
 use super::expect::{ExpectError, Expectations, IN_TREE};
 use super::outcome::{
-    Apply, Base, Boot, Build, Built, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran, Tested,
+    ApplyResult, BaseOutcome, BootResult, BuildResult, BuildSettings, FORMAT, KernelRun,
+    PatchOutcome, RejectedHunk, SeriesInfo, SeriesOutcome, TestResult,
 };
 use super::read::Series;
 use super::{Wanted, of_patch, of_series, stated};
-use crate::engine::{Batch, EngineError, Lab, Recorded};
+use crate::engine::{Batch, EngineError, Lab, RecordedRun};
 use crate::kbuild::{BuildError, Diagnostic};
 use crate::kernel::Origin;
 use crate::record::RunStarted;
@@ -19,7 +20,7 @@ use crate::source::{Commit, Source, SourceError};
 
 /// A series to check.
 #[derive(Debug)]
-pub struct Check<'a> {
+pub struct SeriesCheck<'a> {
     /// The tree.
     pub source: &'a Source,
     /// The commit before the first patch.
@@ -36,17 +37,17 @@ pub struct Check<'a> {
     pub suite: &'a [String],
 }
 
-impl Check<'_> {
+impl SeriesCheck<'_> {
     /// Checks the series. Builds nothing if some patch does not apply. If the user stops the check,
     /// returns the results so far.
     ///
     /// # Errors
     ///
     /// Returns an error if something other than the series is to blame.
-    pub fn run(self, lab: &mut dyn Lab) -> Result<Outcome, CheckError> {
+    pub fn run(self, lab: &mut dyn Lab) -> Result<SeriesOutcome, CheckError> {
         let Self { source, base, named, run, series, mut meant, suite } = self;
         let is_head = || source.resolve(Some("HEAD"), false).is_ok_and(|head| head == base);
-        let base_outcome = Base {
+        let base_outcome = BaseOutcome {
             own: named.is_empty() && !is_head(),
             named,
             commit: base.to_string(),
@@ -88,18 +89,18 @@ impl Check<'_> {
     }
 }
 
-fn begin(series: &Series, base: Base, run: RunStarted) -> Outcome {
-    Outcome {
+fn begin(series: &Series, base: BaseOutcome, run: RunStarted) -> SeriesOutcome {
+    SeriesOutcome {
         format: FORMAT,
         run,
-        series: Checked {
+        series: SeriesInfo {
             name: series.name.clone(),
             version: series.version,
             cover: series.cover.as_ref().map(|cover| cover.subject.clone()),
             sha256: series.sha256(),
         },
         base,
-        built: Built::default(),
+        built: BuildSettings::default(),
         lanes: Vec::new(),
         patches: series.patches.iter().map(PatchOutcome::new).collect(),
         whole: None,
@@ -114,20 +115,20 @@ fn apply(
     source: &Source,
     base: &Commit,
     series: &Series,
-    outcome: &mut Outcome,
+    outcome: &mut SeriesOutcome,
 ) -> Result<Vec<Commit>, SourceError> {
     source.check_out(base)?;
     let mut commits = Vec::new();
     for (patch, result) in std::iter::zip(&series.patches, &mut outcome.patches) {
         match source.apply(&patch.mboxrd())? {
             Ok(commit) => {
-                result.apply = Apply::Applied { commit: commit.to_string() };
+                result.apply = ApplyResult::Applied { commit: commit.to_string() };
                 commits.push(commit);
             }
             Err(why) => {
-                let place = |(file, line)| Place { file, line };
+                let place = |(file, line)| RejectedHunk { file, line };
                 let places = why.hunks.into_iter().map(place).collect();
-                result.apply = Apply::Failed { places, message: why.said };
+                result.apply = ApplyResult::Failed { places, message: why.said };
                 break;
             }
         }
@@ -175,14 +176,14 @@ struct TestedKernel {
     /// The number of its patch; 0 is the base.
     number: usize,
     image: String,
-    recorded: Recorded,
-    boot: Boot,
+    recorded: RecordedRun,
+    boot: BootResult,
 }
 
 /// The result of one commit.
 struct CommitResult {
-    build: Build,
-    tested: Option<Tested>,
+    build: BuildResult,
+    tested: Option<TestResult>,
     /// The index of its kernel among those that ran; `None` if it cannot be tested.
     kernel: Option<usize>,
 }
@@ -193,7 +194,7 @@ impl Checker<'_> {
         &mut self,
         base: &Commit,
         commits: &[Commit],
-        outcome: &mut Outcome,
+        outcome: &mut SeriesOutcome,
     ) -> Result<bool, CheckError> {
         self.lab.say(&format!("base {}", outcome.base.describe));
         let result = self.one(0, base, outcome)?;
@@ -237,7 +238,7 @@ impl Checker<'_> {
         &mut self,
         number: usize,
         commit: &Commit,
-        outcome: &mut Outcome,
+        outcome: &mut SeriesOutcome,
     ) -> Result<CommitResult, CheckError> {
         let built = match self.lab.build(self.source, commit) {
             Ok(built) => built,
@@ -248,12 +249,12 @@ impl Checker<'_> {
             Err(error) => {
                 let failure = error.of_commit(commit, self.source.subject(commit)?);
                 let failure = failure.map_err(EngineError::from)?;
-                let build = Build::Failed { first: failure.first, log: failure.log };
+                let build = BuildResult::Failed { first: failure.first, log: failure.log };
                 return Ok(CommitResult { build, tested: None, kernel: None });
             }
         };
         if let Origin::Tree { fragments, variables, compiler, .. } = &built.kernel.origin {
-            outcome.built = Built {
+            outcome.built = BuildSettings {
                 config: fragments.clone(),
                 make: variables.clone(),
                 compiler: compiler.clone(),
@@ -265,25 +266,25 @@ impl Checker<'_> {
         };
         self.warnings = Some(built.warnings);
         let image = built.kernel.sha256.clone();
-        let build = Build::Built { image: image.clone(), new_warnings };
+        let build = BuildResult::Built { image: image.clone(), new_warnings };
         if let Some(at) = self.tested.iter().position(|known| known.image == image) {
             let known = &self.tested[at];
             self.lab.say("the same kernel as one that ran already");
-            let booted = known.boot == Boot::Booted;
-            let tested = Some(Tested::Same { as_of: known.number });
+            let booted = known.boot == BootResult::Booted;
+            let tested = Some(TestResult::Same { as_of: known.number });
             return Ok(CommitResult { build, tested, kernel: booted.then_some(at) });
         }
         let recorded = self.lab.run(slice::from_ref(&built.kernel), &self.batch)?;
         if recorded.run.end.as_ref().is_none_or(|end| end.interrupted) {
             return Ok(CommitResult { build, tested: None, kernel: None });
         }
-        let Recorded { run, record, sha256 } = recorded.clone();
-        let ran = Ran::of(&run, record, sha256);
+        let RecordedRun { run, record, sha256 } = recorded.clone();
+        let ran = KernelRun::of(&run, record, sha256);
         let boot = ran.boot.clone();
-        let booted = boot == Boot::Booted;
+        let booted = boot == BootResult::Booted;
         self.tested.push(TestedKernel { number, image, recorded, boot });
         let kernel = booted.then_some(self.tested.len() - 1);
-        Ok(CommitResult { build, tested: Some(Tested::Ran(ran)), kernel })
+        Ok(CommitResult { build, tested: Some(TestResult::Ran(ran)), kernel })
     }
 }
 

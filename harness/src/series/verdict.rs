@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::outcome::{Apply, Boot, Build, Outcome, PatchOutcome, Tested, unstated};
+use super::outcome::{
+    ApplyResult, BootResult, BuildResult, PatchOutcome, SeriesOutcome, TestResult, unstated,
+};
 use crate::counted::counted;
 
 /// A problem of a series. The worst comes first.
@@ -60,22 +62,22 @@ pub enum Problem {
     NothingRan,
 }
 
-impl Outcome {
+impl SeriesOutcome {
     /// All problems, the worst first. A series without problems may get a `Tested-by:`: every patch
     /// applies, builds without a new warning and boots, and cells changed only as stated.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut all = Vec::new();
-        let failed = |patch: &&PatchOutcome| matches!(patch.apply, Apply::Failed { .. });
+        let failed = |patch: &&PatchOutcome| matches!(patch.apply, ApplyResult::Failed { .. });
         if let Some(patch) = self.patches.iter().find(failed) {
             return vec![Problem::NotApplied(patch.number)];
         }
         match &self.base.build {
-            Some(Build::Failed { .. }) => return vec![Problem::BaseNotBuilt],
+            Some(BuildResult::Failed { .. }) => return vec![Problem::BaseNotBuilt],
             _ if ran_badly(self.base.tested.as_ref()) => return vec![Problem::BaseNotRun],
             _ => {}
         }
-        let unbuilt = self.numbers(|patch| matches!(patch.build, Some(Build::Failed { .. })));
+        let unbuilt = self.numbers(|patch| matches!(patch.build, Some(BuildResult::Failed { .. })));
         all.extend((!unbuilt.is_empty()).then_some(Problem::NotBuilt(unbuilt)));
         let unbooted = self.numbers(|patch| ran_badly(patch.tested.as_ref()));
         all.extend((!unbooted.is_empty()).then_some(Problem::NotRun(unbooted)));
@@ -86,12 +88,13 @@ impl Outcome {
         let patches = self.numbers(|patch| !patch.new_warnings().is_empty());
         all.extend((warnings > 0).then_some(Problem::Warnings { warnings, patches }));
         let changed = self.patches.iter().filter_map(|patch| patch.changed.as_ref());
-        let cells = changed.map(super::Changed::not_judged).max().unwrap_or(0).max(self.unseen());
+        let cells =
+            changed.map(super::CellChanges::not_judged).max().unwrap_or(0).max(self.unseen());
         all.extend((cells > 0).then_some(Problem::NotJudged { cells }));
         all.extend((!self.ended).then_some(Problem::NotEnded));
-        let ran = |tested: &Tested| match tested {
-            Tested::Ran(ran) => ran.counts.iter().any(|(verdict, _)| verdict.judged()),
-            Tested::Same { .. } => false,
+        let ran = |tested: &TestResult| match tested {
+            TestResult::Ran(ran) => ran.counts.iter().any(|(verdict, _)| verdict.judged()),
+            TestResult::Same { .. } => false,
         };
         let any = self.base.tested.as_ref().is_some_and(ran);
         all.extend((self.ended && !any).then_some(Problem::NothingRan));
@@ -100,14 +103,14 @@ impl Outcome {
 
     /// Adds the problems with cells.
     fn cells(&self, all: &mut Vec<Problem>) {
-        let sum = |count: fn(&super::Changed) -> usize| {
+        let sum = |count: fn(&super::CellChanges) -> usize| {
             let counted = |patch: &PatchOutcome| patch.changed.as_ref().map_or(0, count);
             let cells: usize = self.patches.iter().map(counted).sum();
             (cells, self.numbers(|patch| counted(patch) > 0))
         };
-        let (cells, patches) = sum(super::Changed::failing);
+        let (cells, patches) = sum(super::CellChanges::failing);
         all.extend((cells > 0).then_some(Problem::Failing { cells, patches }));
-        let (cells, patches) = sum(super::Changed::unstated);
+        let (cells, patches) = sum(super::CellChanges::unstated);
         all.extend((cells > 0).then_some(Problem::Changed { cells, patches }));
         let whole = self.whole.as_ref().map_or(0, unstated);
         all.extend((whole > 0 && cells == 0).then_some(Problem::Whole { cells: whole }));
@@ -117,7 +120,7 @@ impl Outcome {
     fn unseen(&self) -> usize {
         let tested = self.patches.iter().map(|patch| &patch.tested).chain([&self.base.tested]);
         let unseen = tested.map(|tested| match tested {
-            Some(Tested::Ran(ran)) => ran.unseen,
+            Some(TestResult::Ran(ran)) => ran.unseen,
             _ => 0,
         });
         unseen.max().unwrap_or(0)
@@ -225,6 +228,6 @@ impl Outcome {
 }
 
 /// True if a kernel ran and cannot be tested.
-fn ran_badly(tested: Option<&Tested>) -> bool {
-    matches!(tested, Some(Tested::Ran(ran)) if ran.boot != Boot::Booted)
+fn ran_badly(tested: Option<&TestResult>) -> bool {
+    matches!(tested, Some(TestResult::Ran(ran)) if ran.boot != BootResult::Booted)
 }

@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use perfsec::cache::Cache;
-use perfsec::engine::{Batch, EngineError, Lab, Recorded};
+use perfsec::engine::{Batch, EngineError, Lab, RecordedRun};
 use perfsec::interrupt::Interrupt;
 use perfsec::kbuild::{BuildError, Built, Diagnostic, Failure};
 use perfsec::kernel::{Kernel, Origin};
 use perfsec::plan::Filter;
 use perfsec::record::{Asked, RunStarted};
-use perfsec::series::{Apply, Boot, Build, Check, Expectations, Outcome, Problem, Series, Tested};
+use perfsec::series::{
+    ApplyResult, BootResult, BuildResult, Expectations, Problem, Series, SeriesCheck,
+    SeriesOutcome, TestResult,
+};
 use perfsec::source::{Commit, Source};
 use tempfile::TempDir;
 
@@ -70,7 +73,7 @@ impl Lab for FakeLab {
         Ok(Built { kernel, warnings, log })
     }
 
-    fn run(&mut self, kernels: &[Kernel], _batch: &Batch) -> Result<Recorded, EngineError> {
+    fn run(&mut self, kernels: &[Kernel], _batch: &Batch) -> Result<RecordedRun, EngineError> {
         if self.ran == self.patience {
             return Err(EngineError::Interrupted);
         }
@@ -86,7 +89,7 @@ impl Lab for FakeLab {
                 console: String::new(),
             });
         }
-        Ok(Recorded { run, record: PathBuf::from("record"), sha256: "0".repeat(64) })
+        Ok(RecordedRun { run, record: PathBuf::from("record"), sha256: "0".repeat(64) })
     }
 
     fn say(&self, text: &str) {
@@ -132,7 +135,7 @@ impl Place {
         Series::of_mailbox(&path).expect("a series")
     }
 
-    fn check(&self, series: &Series, meant: &str, patience: usize) -> (Outcome, FakeLab) {
+    fn check(&self, series: &Series, meant: &str, patience: usize) -> (SeriesOutcome, FakeLab) {
         self.check_on("v6.1.192", series, meant, patience)
     }
 
@@ -143,7 +146,7 @@ impl Place {
         series: &Series,
         meant: &str,
         patience: usize,
-    ) -> (Outcome, FakeLab) {
+    ) -> (SeriesOutcome, FakeLab) {
         let cache = Cache::at(&self.directory.path().join("cache")).expect("a cache");
         let source =
             Source::open(self.tree.path(), "linux", &cache, &Interrupt::default(), &|_| {})
@@ -157,20 +160,20 @@ impl Place {
         let named = named.to_owned();
         let filter = Filter { names: self.names.clone(), ..Filter::default() };
         let run = RunStarted::now(0, Asked { filter, ..Asked::default() });
-        let check = Check { source: &source, base, named, run, series, meant, suite: &suite };
+        let check = SeriesCheck { source: &source, base, named, run, series, meant, suite: &suite };
         let outcome = check.run(&mut lab).expect("an outcome");
         (outcome, lab)
     }
 
     /// Checks a series whose patches change `kernel/core.c` to these texts, one after the other.
-    fn outcome(&self, cores: &[&str]) -> (Outcome, FakeLab) {
+    fn outcome(&self, cores: &[&str]) -> (SeriesOutcome, FakeLab) {
         let series = self.series(&self.mailbox(cores));
         self.check(&series, "", usize::MAX)
     }
 }
 
 /// For each patch, the number of cells that it changes and the patch that it is compared with.
-fn changes(outcome: &Outcome) -> Vec<Option<(usize, usize)>> {
+fn changes(outcome: &SeriesOutcome) -> Vec<Option<(usize, usize)>> {
     let of = |patch: &perfsec::series::PatchOutcome| {
         let changed = patch.changed.as_ref()?;
         Some((changed.comparison.different(), changed.against))
@@ -212,7 +215,7 @@ fn a_cell_that_only_ran_as_a_control_is_not_compared() {
 fn the_same_image_is_not_run_again_wherever_it_comes_back() {
     let comment = format!("{CALLCHAIN}// a comment\n");
     let (outcome, lab) = Place::new().outcome(&[CALLCHAIN, &comment, PLAIN, CALLCHAIN]);
-    let same = |as_of| Some(Tested::Same { as_of });
+    let same = |as_of| Some(TestResult::Same { as_of });
     let tested: Vec<_> = outcome.patches[1..].iter().map(|patch| patch.tested.clone()).collect();
     assert_eq!((tested, lab.ran), (vec![same(1), same(0), same(1)], 2));
     assert_eq!(changes(&outcome), [Some((12, 0)), None, Some((12, 2)), Some((12, 3))]);
@@ -232,9 +235,9 @@ fn a_patch_that_does_not_build_or_boot_is_left_out_of_the_comparisons() {
     let (outcome, _) = Place::new().outcome(&["broken\n", "panic\n", CALLCHAIN]);
     let log = PathBuf::from("log");
     let first = Some(diagnostic(1, "broken"));
-    assert_eq!(outcome.patches[0].build, Some(Build::Failed { first, log }));
-    let Some(Tested::Ran(ran)) = &outcome.patches[1].tested else { panic!("it ran") };
-    assert!(matches!(ran.boot, Boot::Refused { .. }));
+    assert_eq!(outcome.patches[0].build, Some(BuildResult::Failed { first, log }));
+    let Some(TestResult::Ran(ran)) = &outcome.patches[1].tested else { panic!("it ran") };
+    assert!(matches!(ran.boot, BootResult::Refused { .. }));
     assert_eq!(changes(&outcome), [None, None, Some((12, 0))]);
     let problems = outcome.problems();
     assert_eq!(problems[..2], [Problem::NotBuilt(vec![1]), Problem::NotRun(vec![2])]);
@@ -248,10 +251,12 @@ fn nothing_is_built_if_a_patch_does_not_apply() {
     let series =
         place.series(text.replacen("-/* changes: open/callchain */", "-/* lost */", 1).as_bytes());
     let (outcome, lab) = place.check(&series, "", usize::MAX);
-    let Apply::Failed { places, .. } = &outcome.patches[1].apply else { panic!("it applies") };
+    let ApplyResult::Failed { places, .. } = &outcome.patches[1].apply else {
+        panic!("it applies")
+    };
     assert_eq!((places[0].file.as_str(), places[0].line), ("kernel/core.c", 1));
-    assert_eq!(outcome.patches[2].apply, Apply::NotTried);
-    assert!(matches!(outcome.patches[0].apply, Apply::Applied { .. }));
+    assert_eq!(outcome.patches[2].apply, ApplyResult::NotTried);
+    assert!(matches!(outcome.patches[0].apply, ApplyResult::Applied { .. }));
     assert_eq!(
         (lab.said.take().len(), outcome.base.build.is_none(), outcome.ended),
         (0, true, true)
