@@ -1,5 +1,5 @@
-//! Has the package compiled anew when a file is added or removed: `include_dir!` alone notices
-//! only that known files change.
+//! Rebuilds the package when a file is added or removed: `include_dir!` alone only notices
+//! changes to files that it has already seen.
 
 fn main() {
     for directory in ["mutations", "policies", "suite"] {

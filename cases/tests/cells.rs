@@ -124,7 +124,7 @@ impl Lane {
         let cache = prepared.engine.cache();
         let record = cache.path("runs", &name);
         if !record.is_file() {
-            let lock = format!("cells-{}", prepared.kernel.sha256);
+            let lock = format!("cells-{}", prepared.kernel.identity());
             let _lock = cache.lock(&lock, &Interrupt::default(), || {})?;
             if !record.is_file() {
                 let (_, whole) = prepared.run(&[])?;
@@ -176,7 +176,7 @@ impl Prepared {
         let policies = self.engine.policies();
         let mut kept = KeptRuns::of(&self.engine, &self.suite, policies, &cells);
         kept.add(run);
-        Ok(kept.key(&self.kernel.sha256))
+        Ok(kept.key(self.kernel.identity()))
     }
 
     /// Boots for the named cells and their controls, or for all cells if none is named. Returns the

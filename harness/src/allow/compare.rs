@@ -49,7 +49,7 @@ pub fn observed<'a>(lanes: impl IntoIterator<Item = &'a LaneRun>) -> BTreeMap<Ke
     for lane in lanes {
         for cell in &lane.cells {
             let boot: BootMode = lane.started.boot;
-            let kernel = lane.started.kernel.sha256.clone();
+            let kernel = lane.started.kernel.identity().to_owned();
             cells.entry((kernel, boot.to_string(), cell.name.clone())).or_insert(cell);
         }
     }

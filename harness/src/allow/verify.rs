@@ -96,7 +96,7 @@ impl<'a> Rerun<'a> {
         let extended = Arc::new(extended);
         let has_run = |kernel: &Kernel| {
             self.lanes.iter().any(|lane| {
-                lane.started.kernel.sha256 == kernel.sha256
+                lane.started.kernel.identity() == kernel.identity()
                     && lane.started.policy_sha256 == policy.sha256
             })
         };

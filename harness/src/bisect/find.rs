@@ -138,7 +138,7 @@ impl Bisector<'_> {
             Err(error) => return Err(EngineError::from(error).into()),
         };
         self.built += 1;
-        let same = self.tested.iter().find(|known| known.image == kernel.sha256);
+        let same = self.tested.iter().find(|known| known.image == kernel.identity());
         let (ran, other) = match same {
             Some(known) => {
                 let ran = known.ran.clone().map(|ran| Rc::new(relabelled(&ran, &kernel)));
@@ -150,7 +150,8 @@ impl Bisector<'_> {
                 (unjudged(&ran.run).map_or(Ok(Rc::new(ran)), Err), None)
             }
         };
-        let built = BuiltCommit { commit: commit.clone(), image: kernel.sha256, ran };
+        let built =
+            BuiltCommit { commit: commit.clone(), image: kernel.identity().to_owned(), ran };
         let tested = result(&built);
         self.tested.push(built);
         Ok((tested, other))

@@ -198,8 +198,9 @@ impl Lab for Scripted<'_> {
             _ => {
                 let kernel = fixture().lanes[0].started.kernel.clone();
                 let banner = format!("{}\n{state}", source.subject(commit).unwrap());
-                let sha256 = hash::of_bytes(state.as_bytes());
-                let kernel = Kernel { sha256, banner, ..kernel };
+                let mut image = kernel.image.clone().unwrap();
+                image.sha256 = hash::of_bytes(state.as_bytes());
+                let kernel = Kernel { image: Some(image), banner, ..kernel };
                 Ok(Built { kernel, warnings: BTreeSet::new(), log })
             }
         }

@@ -74,7 +74,8 @@ fn print(
 ) -> Result<(), Failure> {
     let obtained = obtain(spec, cache, setup, &signals.interrupt, &say);
     let Kernel { image, .. } = signals.stopped(obtained)?;
-    super::print(&format!("{}\n", image.display()))
+    let path = image.map(|image| image.path).unwrap_or_default();
+    super::print(&format!("{}\n", path.display()))
 }
 
 fn say(text: &str) {

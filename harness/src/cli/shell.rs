@@ -5,7 +5,7 @@ use perfsec_wire::Message;
 use super::args::ShellArgs;
 use super::{Exit, Failure};
 use crate::cache::Cache;
-use crate::engine::{Engine, Listener, refusal};
+use crate::engine::{Engine, Listener, refusal_text};
 use crate::host::{Host, Need, State};
 use crate::interrupt::Interrupt;
 use crate::machines::End;
@@ -29,7 +29,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     ));
     let listener = Box::new(|message| {
         if let Message::Refused(why) = message {
-            anstream::eprintln!("\r\nerror: {}\r", refusal(&why));
+            anstream::eprintln!("\r\nerror: {}\r", refusal_text(&why));
         }
     });
     let end = engine.shell(kernel, policy, busybox, listener)?;

@@ -167,7 +167,7 @@ impl<'a> Baseline<'a> {
     pub fn partner(&self, kernel: &Kernel) -> Result<&Side<'a>, BaselineError> {
         let series = kernel.version.series();
         let fits: [&dyn Fn(&Kernel) -> bool; 4] = [
-            &|other| other.sha256 == kernel.sha256,
+            &|other| other.identity() == kernel.identity(),
             &|other| other.release == kernel.release && other.version == kernel.version,
             &|other| other.version.series() == series,
             &|_| true,
@@ -438,7 +438,7 @@ mod tests {
         let mut kernel = run.lanes[0].started.kernel.clone();
         kernel.version = version.parse().unwrap();
         kernel.release = release.to_owned();
-        kernel.sha256 = "of another build".to_owned();
+        kernel.image.as_mut().unwrap().sha256 = "of another build".to_owned();
         let baseline = Baseline::new(&run, "last.jsonl").unwrap();
         match (baseline.partner(&kernel), expected) {
             (Ok(side), expected) => {

@@ -44,7 +44,8 @@ impl Table {
             let started = &part.started;
             let same = |lane: &Lane| {
                 let known = &lane.started;
-                (&known.kernel.sha256, &known.policy) == (&started.kernel.sha256, &started.policy)
+                (known.kernel.identity(), &known.policy)
+                    == (started.kernel.identity(), &started.policy)
             };
             let at = lanes.iter().position(same).unwrap_or_else(|| {
                 let started = LaneStarted { cells: 0, ..started.clone() };
@@ -324,9 +325,8 @@ mod tests {
             lane: 0,
             boot: BootMode::Selinux,
             kernel: Kernel {
-                image: "vmlinux".into(),
-                how: crate::kernel::Boot::Pvh,
-                sha256: String::new(),
+                image: None,
+                arch: crate::kernel::Arch::default(),
                 release: "7.3.4".to_owned(),
                 version: KernelVersion::new(7, 3, 4),
                 banner: String::new(),

@@ -1,22 +1,22 @@
-//! What a machine died of.
+//! Finds the cause of a machine's death.
 
 use crate::console::{self, Kind};
 use crate::judge::Verdict;
 use crate::machines::End;
 
-/// A death told apart from others.
+/// The cause of a death.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cause {
-    /// In one line.
+    /// One line for people.
     pub(super) title: String,
-    /// What it says of the cell that ran.
+    /// The verdict of the cell that ran.
     pub(super) verdict: Verdict,
 }
 
-/// Looks at the console first: what the kernel said of itself is worth more than how the machine ended.
+/// Reads the console first: the kernel's own report says more than how the machine ended.
 pub(super) fn cause(console: &str, end: &End, overdue: Option<&str>) -> Cause {
     let reports = console::reports(console);
-    // A panic names the consequence; the report before it, if there is one, names the fault.
+    // A panic names the consequence; a report before it names the fault.
     let report = reports.iter().find(|report| report.kind != Kind::Panic).or(reports.first());
     if let Some(report) = report {
         return Cause { title: report.title.clone(), verdict: Verdict::Fail };
@@ -25,11 +25,12 @@ pub(super) fn cause(console: &str, end: &End, overdue: Option<&str>) -> Cause {
         return Cause { title: format!("no progress: {waited}"), verdict: Verdict::Error };
     }
     match end {
-        End::Rebooted => {
-            Cause { title: "the kernel rebooted without a word".to_owned(), verdict: Verdict::Fail }
-        }
+        End::Rebooted => Cause {
+            title: "the kernel rebooted without a message".to_owned(),
+            verdict: Verdict::Fail,
+        },
         End::PoweredOff => Cause {
-            title: "the guest powered off before its cells were over".to_owned(),
+            title: "the guest powered off before it had run its cells".to_owned(),
             verdict: Verdict::Error,
         },
         End::Crashed { .. } | End::Killed => {

@@ -136,7 +136,7 @@ impl Lab for EngineLab<'_> {
         };
         let policies = batch.policies.as_deref().unwrap_or(self.engine.policies());
         let kept = KeptRuns::of(self.engine, self.suite, policies, &cells);
-        let images = kernels.iter().map(|it| format!("{} {:?}", it.sha256, it.distribution));
+        let images = kernels.iter().map(|it| format!("{} {:?}", it.identity(), it.distribution));
         let images = images.collect::<Vec<_>>().join("\n");
         if let Some(reused) = self.reused(&kept, &images) {
             return Ok(reused);

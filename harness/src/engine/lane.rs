@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use perfsec_wire::{BootMode, Facts, Job, Message, Outcome, PROTOCOL};
 
-use super::{asked, death};
+use super::{death, readback};
 use crate::case::Circumstances;
 use crate::interrupt::Interrupt;
 use crate::judge::{Judgement, Known, Verdict, judge};
@@ -22,30 +22,30 @@ use crate::record::{
 
 /// A kernel under a policy, and its cells.
 pub struct LanePlan {
-    /// Number of the lane in the run.
+    /// Index of the lane in the run.
     pub lane: usize,
     /// The kernel.
     pub kernel: Kernel,
-    /// What the kernel is booted as.
+    /// How it is booted.
     pub boot: BootMode,
     /// The policies.
     pub policies: Policies,
     /// The cells, controls before the cells that need them.
     pub cells: Arc<Vec<PlannedCell>>,
-    /// What kernels are known to do otherwise.
+    /// Known differences between kernels and the cases.
     pub known: Arc<KnownDifferences>,
     /// The machines that boot the kernel.
     pub pool: Arc<dyn Pool>,
-    /// The functions whose places are to be told, in a run that measures coverage.
+    /// In a run that measures coverage: the functions whose decision points the agent traces.
     pub coverage: Option<Vec<String>>,
 }
 
-/// How long a guest may be silent.
+/// The longest silences of a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Between two signs of life (console output or a message) until the lane is ready.
+    /// Until the lane is ready: between two signs of life (console output or a message).
     pub boot: Duration,
-    /// Between two messages afterwards.
+    /// Afterwards: between two messages.
     pub cell: Duration,
 }
 
@@ -55,22 +55,22 @@ impl Default for Limits {
     }
 }
 
-/// After so many boots in a row that died in a cell without finishing any, the next would too. One
-/// cell that kills its guest costs a boot; a kernel, a policy or an agent that no cell survives must not
-/// cost one for each cell.
-const BOOTS_IN_VAIN: usize = 3;
+/// A lane is given up after this many boots in a row that died without finishing a cell. One deadly
+/// cell costs a boot; a kernel, a policy or an agent that no cell survives must not cost a boot for
+/// each cell.
+const FRUITLESS_BOOTS: usize = 3;
 
-/// How much of a case's SHA-256 a record has of each of its cells: enough to tell two versions apart.
+/// Hexadecimal digits of a case's SHA-256 in the record of each cell: enough to tell versions apart.
 const CASE_DIGITS: usize = 16;
 
-/// How much of a console is kept, in bytes.
+/// Bytes of the console that are kept: the last ones.
 const CONSOLE_KEPT: usize = 256 << 10;
 
-/// Runs a lane to its end. Every cell gets one [`Event::Cell`], whatever happens.
+/// Runs a lane to its end. Every cell gets exactly one [`Event::Cell`].
 ///
 /// # Errors
 ///
-/// When the machinery fails; cells that had no verdict by then have none.
+/// If the machine or the host fails; the remaining cells get MISS.
 pub fn run_lane(
     plan: &LanePlan,
     limits: Limits,
@@ -93,7 +93,7 @@ pub fn run_lane(
         emit,
         verdicts: vec![None; plan.cells.len()],
         boot: 0,
-        in_vain: 0,
+        fruitless: 0,
         deadly: BTreeSet::new(),
         refused: None,
     };
@@ -113,8 +113,8 @@ pub fn run_lane(
         }
         let many = pending.len().min(plan::cells_per_boot(plan.boot));
         match runner.boot(&pending[..many], interrupt) {
-            Ok(Progress::GoOn) => {}
-            Ok(Progress::GiveUp { verdict, reason }) => runner.give_up(verdict, &reason),
+            Ok(Outlook::BootAgain) => {}
+            Ok(Outlook::GiveUp { verdict, reason }) => runner.give_up(verdict, &reason),
             Err(error) => {
                 runner.give_up(Verdict::Miss, &error.to_string());
                 result = Err(error);
@@ -137,20 +137,20 @@ struct Runner<'a> {
     emit: &'a dyn Fn(Event),
     verdicts: Vec<Option<Verdict>>,
     boot: usize,
-    in_vain: usize,
-    /// Names of cases in which a guest died.
+    fruitless: usize,
+    /// Names of the cases that killed a guest.
     deadly: BTreeSet<String>,
     refused: Option<Refused>,
 }
 
-/// Whether the remaining cells of a lane are worth another boot.
-enum Progress {
-    GoOn,
+/// What becomes of the remaining cells after a boot.
+enum Outlook {
+    BootAgain,
     GiveUp { verdict: Verdict, reason: String },
 }
 
-/// What is known of a boot while it lasts.
-struct Booted {
+/// The state of a boot while it lasts.
+struct BootState {
     contexts: HashMap<usize, String>,
     facts: Option<Box<Facts>>,
     current: Option<usize>,
@@ -165,12 +165,12 @@ impl Runner<'_> {
         (&self.plan.kernel).into()
     }
 
-    /// Cells without a verdict, those of deadly cases last: what kills one cell of a case will likely
-    /// kill the next, and must not keep other cases from being run.
+    /// Cells without a verdict, those of deadly cases last: a case that killed one guest will likely
+    /// kill the next, and other cases come first.
     fn pending(&self) -> Vec<usize> {
         let mut cells: Vec<_> =
             (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect();
-        // A lockdown that a boot has cannot be lowered for a cell that comes later.
+        // A guest's lockdown cannot be lowered for a later cell.
         cells.sort_by_key(|at| {
             let case = &self.plan.cells[*at].case;
             (case.lockdown, self.deadly.contains(&case.name))
@@ -199,8 +199,8 @@ impl Runner<'_> {
         }
     }
 
-    /// One boot, for these cells.
-    fn boot(&mut self, cells: &[usize], interrupt: &Interrupt) -> Result<Progress, MachineError> {
+    /// Boots once, for these cells.
+    fn boot(&mut self, cells: &[usize], interrupt: &Interrupt) -> Result<Outlook, MachineError> {
         let started = Instant::now();
         let wire: Vec<_> = cells
             .iter()
@@ -210,7 +210,7 @@ impl Runner<'_> {
                 cell.wire(*index, fresh, self.plan.policies.of(cell.case.policy.as_deref()))
             })
             .collect();
-        let mut boot = Booted {
+        let mut boot = BootState {
             contexts: wire
                 .iter()
                 .map(|cell| (cell.id as usize, cell.subject.context.clone()))
@@ -228,7 +228,7 @@ impl Runner<'_> {
         let (sink, incidents) = mpsc::channel();
         interrupt.tell({
             let sink = sink.clone();
-            // A boot that is over hears nothing.
+            // Nobody listens once the boot is over.
             move || drop(sink.send(Incident::Interrupted))
         });
         let mut guest = plan.pool.boot(&plan.kernel, plan.boot, &load, sink)?;
@@ -240,7 +240,7 @@ impl Runner<'_> {
             let limit = if boot.facts.is_some() { self.limits.cell } else { self.limits.boot };
             match next(&incidents, limit) {
                 Some(Incident::Message(message)) => {
-                    if let Some(reason) = self.hear(&mut boot, message, started) {
+                    if let Some(reason) = self.handle(&mut boot, message, started) {
                         give_up = Some(reason);
                         guest.kill();
                     }
@@ -263,23 +263,23 @@ impl Runner<'_> {
                     overdue = Some(format!("nothing happened for {} s", limit.as_secs()));
                     guest.kill();
                 }
-                // Killed and still there: the machinery does not even end. Dropping it is all that is left.
+                // Killed and still there. Dropping the machine is all that is left.
                 None => break,
             }
         }
         drop(guest);
         if let Some((verdict, reason)) = give_up {
-            return Ok(Progress::GiveUp { verdict, reason });
+            return Ok(Outlook::GiveUp { verdict, reason });
         }
         let all_over = boot.contexts.keys().all(|index| self.verdicts[*index].is_some());
         if boot.done && all_over {
-            return Ok(Progress::GoOn);
+            return Ok(Outlook::BootAgain);
         }
         Ok(self.bury(&boot, ended.unwrap_or(End::Killed), overdue.as_deref()))
     }
 
-    /// A boot ended before its cells were over.
-    fn bury(&mut self, boot: &Booted, end: End, overdue: Option<&str>) -> Progress {
+    /// Handles a boot that ended before its cells did.
+    fn bury(&mut self, boot: &BootState, end: End, overdue: Option<&str>) -> Outlook {
         let console = String::from_utf8_lossy(&boot.console).into_owned();
         let cause = death::cause(&console, &end, overdue);
         let cell = boot.current.map(|index| self.plan.cells[index].name());
@@ -295,15 +295,15 @@ impl Runner<'_> {
             self.deadly.insert(self.plan.cells[index].case.name.clone());
             let reason = format!("{} while this cell ran", cause.title);
             self.conclude(index, Judgement::unseen(cause.verdict, reason, Vec::new()), None);
-            self.in_vain = if boot.finished > 0 { 0 } else { self.in_vain + 1 };
-            if self.in_vain < BOOTS_IN_VAIN {
-                return Progress::GoOn;
+            self.fruitless = if boot.finished > 0 { 0 } else { self.fruitless + 1 };
+            if self.fruitless < FRUITLESS_BOOTS {
+                return Outlook::BootAgain;
             }
             let reason = format!(
-                "{BOOTS_IN_VAIN} boots in a row died in their first cell, the last of: {}",
+                "{FRUITLESS_BOOTS} boots in a row died in their first cell, the last of: {}",
                 cause.title
             );
-            return Progress::GiveUp { verdict: Verdict::Miss, reason };
+            return Outlook::GiveUp { verdict: Verdict::Miss, reason };
         }
         let reason = match boot.facts {
             None => {
@@ -311,16 +311,16 @@ impl Runner<'_> {
                 self.refuse(boot, &reason);
                 reason
             }
-            Some(_) if boot.finished > 0 => return Progress::GoOn,
+            Some(_) if boot.finished > 0 => return Outlook::BootAgain,
             Some(_) => cause.title,
         };
-        Progress::GiveUp { verdict: Verdict::Miss, reason }
+        Outlook::GiveUp { verdict: Verdict::Miss, reason }
     }
 
-    /// Takes in a message; a verdict for all remaining cells when there is no point in going on.
-    fn hear(
+    /// Handles a message. Returns a verdict for all remaining cells if the lane cannot go on.
+    fn handle(
         &mut self,
-        boot: &mut Booted,
+        boot: &mut BootState,
         message: Message,
         started: Instant,
     ) -> Option<(Verdict, String)> {
@@ -331,12 +331,12 @@ impl Runner<'_> {
                 format!("the agent speaks protocol {protocol} and perfsec {PROTOCOL}"),
             )),
             Message::Refused(refusal) => {
-                let reason = asked::words(&refusal);
+                let reason = readback::refusal_text(&refusal);
                 self.refuse(boot, &reason);
                 Some((Verdict::Error, reason))
             }
             Message::Ready(facts) => {
-                let difference = asked::difference(&self.plan.kernel, self.plan.boot, &facts);
+                let difference = readback::difference(&self.plan.kernel, self.plan.boot, &facts);
                 (self.emit)(Event::Ready(LaneReady {
                     lane: self.plan.lane,
                     boot: self.boot,
@@ -369,14 +369,14 @@ impl Runner<'_> {
             }
             Message::Coverage(coverage) => {
                 if self.plan.coverage.is_none() || std::mem::replace(&mut boot.covered, true) {
-                    let reason = "the agent told what it covered out of turn".to_owned();
+                    let reason = "the agent reported its coverage out of turn".to_owned();
                     return Some((Verdict::Error, reason));
                 }
                 let (lane, boot) = (self.plan.lane, self.boot);
                 (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None
             }
-            // It was for the target, which reads the channel.
+            // Handled by the machine, which reads the channel.
             Message::Moved => None,
             Message::Done => {
                 boot.done = true;
@@ -385,12 +385,12 @@ impl Runner<'_> {
         }
     }
 
-    fn refuse(&mut self, boot: &Booted, reason: &str) {
+    fn refuse(&mut self, boot: &BootState, reason: &str) {
         let console = String::from_utf8_lossy(&boot.console).into_owned();
         self.refused = Some(Refused { reason: reason.to_owned(), console });
     }
 
-    fn finish(&mut self, boot: &Booted, index: usize, outcome: Outcome) {
+    fn finish(&mut self, boot: &BootState, index: usize, outcome: Outcome) {
         let plan = self.plan;
         let cell = &plan.cells[index];
         let circumstances = self.circumstances();
@@ -420,7 +420,7 @@ impl Runner<'_> {
         self.conclude(index, judgement, observation);
     }
 
-    /// The known difference that a cell meets, or would have met.
+    /// The known difference that applies to a cell: one it shows, or one that is gone.
     fn known(
         &self,
         cell: &PlannedCell,
@@ -466,7 +466,7 @@ impl Runner<'_> {
     }
 }
 
-/// The next incident; `None` when none came in time.
+/// The next incident, or `None` after `limit`.
 fn next(incidents: &Receiver<Incident>, limit: Duration) -> Option<Incident> {
     incidents.recv_timeout(limit).ok()
 }

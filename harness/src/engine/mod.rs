@@ -1,6 +1,5 @@
 //! Obtains kernels, runs cells on machines, and emits what happens as events.
 
-mod asked;
 mod core;
 mod death;
 mod error;
@@ -9,6 +8,7 @@ mod kept;
 mod lab;
 mod lane;
 mod obtain;
+mod readback;
 mod setup;
 mod spec;
 mod suite;
@@ -16,7 +16,6 @@ mod suite;
 #[cfg(test)]
 mod tests;
 
-pub use asked::words as refusal;
 pub use core::{Engine, Listener};
 pub use error::EngineError;
 pub use execute::Execution;
@@ -25,6 +24,7 @@ pub use kept::KeptRuns;
 pub use lab::{Batch, EngineLab, Lab, RecordedRun, Reuse};
 pub use lane::{LanePlan, Limits, run_lane};
 pub use obtain::obtain;
+pub use readback::refusal_text;
 pub use setup::{ObtainSetup, Setup, default_jobs};
 pub use spec::{KernelSpec, KernelSpecError};
 pub use suite::Suite;

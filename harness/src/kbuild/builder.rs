@@ -18,7 +18,7 @@ use super::toolchain::Toolchain;
 use crate::cache::Cache;
 use crate::host;
 use crate::interrupt::Interrupt;
-use crate::kernel::{self, Config, Kernel, KernelError, Origin, hash};
+use crate::kernel::{self, Arch, Config, Kernel, KernelError, Origin, hash};
 use crate::source::{Commit, Source, version_of_tree};
 
 /// The room of the cache in which what was built is described, and its log is.
@@ -245,7 +245,7 @@ impl<'a> Builder<'a> {
 /// What boots, below the build directory. What is uncompressed and enters through its PVH note needs no
 /// packing, which takes a third of the time of a small build.
 fn image(config: &Config) -> &'static str {
-    if config.is_set("CONFIG_PVH") { "vmlinux" } else { "arch/x86/boot/bzImage" }
+    if config.is_set("CONFIG_PVH") { "vmlinux" } else { Arch::X86_64.boot_image() }
 }
 
 fn pulse(commit: &Commit, compiled: usize, usual: Option<usize>) -> String {

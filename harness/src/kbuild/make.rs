@@ -9,6 +9,7 @@ use super::recipe::Recipe;
 use super::toolchain::Toolchain;
 use crate::cache::Lock;
 use crate::interrupt::Interrupt;
+use crate::kernel::Arch;
 use crate::process;
 
 /// What would make two builds of the same thing differ: when, where and by whom.
@@ -85,7 +86,7 @@ impl Make<'_> {
             // So that what a compiler says follows the line that names the object.
             .arg("--output-sync=target")
             .arg("--no-print-directory")
-            .arg("ARCH=x86_64")
+            .arg(format!("ARCH={}", Arch::X86_64))
             .args(self.variables())
             .arg(target);
         command

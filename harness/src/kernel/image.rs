@@ -8,6 +8,7 @@ use memchr::memmem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arch::Arch;
 use super::boot_header::{BootHeader, HeaderError};
 use super::config::Config;
 use super::decompress::{self, Compression, DecompressError};
@@ -32,6 +33,8 @@ pub struct Image {
     pub unpacked: Option<Vec<u8>>,
     /// How it is entered.
     pub how: Boot,
+    /// The architecture that it is for.
+    pub arch: Arch,
     /// What `uname -r` says.
     pub release: String,
     /// Its version.
@@ -123,6 +126,8 @@ impl Image {
         Ok(Self {
             unpacked: None,
             how,
+            // Both formats that are recognised, the ELF header and the boot header, are checked.
+            arch: Arch::X86_64,
             version,
             distribution: distribution(&release, &banner).map(str::to_owned),
             config: embedded_config(vmlinux),

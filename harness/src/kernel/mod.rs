@@ -1,5 +1,6 @@
 //! Kernels: name one, fetch it, and make of it what QEMU boots.
 
+mod arch;
 mod boot_header;
 mod config;
 pub(crate) mod deb;
@@ -17,6 +18,7 @@ mod version;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+pub use arch::Arch;
 pub use config::{Config, RELEVANT};
 pub use deb::DebError;
 pub(crate) use debian::Found;
@@ -25,6 +27,6 @@ pub use decompress::{Compression, DecompressError};
 pub use image::{Boot, Image, ImageError};
 pub use obtain::{KernelError, Options, default_spec, obtain, shipped};
 pub(crate) use obtain::{keep, kept};
-pub use record::{Kernel, Origin};
+pub use record::{Kernel, KernelImage, Origin};
 pub use spec::{ImageSpec, ImageSpecError};
 pub use version::{FixedIn, KernelVersion, VersionError, VersionPrefix};

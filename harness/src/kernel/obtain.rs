@@ -7,12 +7,13 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::arch::Arch;
 use super::config::Config;
 use super::deb::{self, DebError, Wanted};
 use super::debian::{Archive, DebianError};
 use super::hash;
 use super::image::{self, Boot, Image, ImageError};
-use super::record::{Kernel, Origin};
+use super::record::{Kernel, KernelImage, Origin};
 use super::spec::ImageSpec;
 use super::version::KernelVersion;
 use crate::cache::{Cache, CacheError};
@@ -262,6 +263,8 @@ struct Made {
     /// What boots: a file of the cache with its size, or nothing where the image itself does.
     file: Option<(String, u64)>,
     how: Boot,
+    #[serde(default)]
+    arch: Arch,
     release: String,
     version: KernelVersion,
     banner: String,
@@ -278,9 +281,8 @@ impl Made {
             None => given().unwrap_or_default(),
         };
         Kernel {
-            image,
-            how: self.how,
-            sha256: self.sha256,
+            image: Some(KernelImage { path: image, entry: self.how, sha256: self.sha256 }),
+            arch: self.arch,
             release: self.release,
             version: self.version,
             banner: self.banner,
@@ -352,6 +354,7 @@ impl Stored<'_> {
             sha256,
             file,
             how: parsed.how,
+            arch: parsed.arch,
             release: parsed.release,
             version: parsed.version,
             banner: parsed.banner,
@@ -376,6 +379,10 @@ mod tests {
     use super::*;
     use crate::kernel::decompress::Compression;
     use crate::kernel::fixture::{Shape, bz_image, deb_of_bytes, vmlinux};
+
+    fn boots(kernel: &Kernel) -> &KernelImage {
+        kernel.image.as_ref().unwrap()
+    }
 
     struct Place {
         dir: TempDir,
@@ -407,11 +414,11 @@ mod tests {
         let plain = vmlinux(&Shape::default());
         let path = place.file("bzImage", &bz_image(Compression::Xz, &plain));
         let kernel = place.obtain(&path).unwrap();
-        assert_eq!(fs::read(&kernel.image).unwrap(), plain);
+        assert_eq!(fs::read(&boots(&kernel).path).unwrap(), plain);
         assert_eq!(kernel.origin, Origin::File { path: path.clone() });
-        let made = fs::metadata(&kernel.image).unwrap().modified().unwrap();
+        let made = fs::metadata(&boots(&kernel).path).unwrap().modified().unwrap();
         assert_eq!(place.obtain(&path).unwrap(), kernel);
-        assert_eq!(fs::metadata(&kernel.image).unwrap().modified().unwrap(), made);
+        assert_eq!(fs::metadata(&boots(&kernel).path).unwrap().modified().unwrap(), made);
     }
 
     #[test]
@@ -419,9 +426,9 @@ mod tests {
         let place = Place::new();
         let path = place.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
         let kernel = place.obtain(&path).unwrap();
-        fs::write(&kernel.image, "cut").unwrap();
+        fs::write(&boots(&kernel).path, "cut").unwrap();
         assert_eq!(place.obtain(&path).unwrap(), kernel);
-        assert!(fs::metadata(&kernel.image).unwrap().len() > 3);
+        assert!(fs::metadata(&boots(&kernel).path).unwrap().len() > 3);
     }
 
     #[test]
@@ -430,8 +437,8 @@ mod tests {
         let bytes =
             bz_image(Compression::Gzip, &vmlinux(&Shape { pvh: false, ..Shape::default() }));
         let kernel = place.obtain(&place.file("bzImage", &bytes)).unwrap();
-        assert_eq!(kernel.how, Boot::BzImage);
-        assert_eq!(fs::read(&kernel.image).unwrap(), bytes);
+        assert_eq!(boots(&kernel).entry, Boot::BzImage);
+        assert_eq!(fs::read(&boots(&kernel).path).unwrap(), bytes);
     }
 
     #[test]
@@ -441,8 +448,8 @@ mod tests {
         bytes.extend_from_slice(&[0xdb; 200_000]);
         let path = place.file("vmlinux", &bytes);
         let kernel = place.obtain(&path).unwrap();
-        assert_eq!(kernel.image, path.canonicalize().unwrap());
-        assert_eq!(kernel.sha256, hash::of_bytes(&bytes));
+        assert_eq!(boots(&kernel).path, path.canonicalize().unwrap());
+        assert_eq!(boots(&kernel).sha256, hash::of_bytes(&bytes));
     }
 
     #[test]
@@ -452,7 +459,7 @@ mod tests {
         let files =
             [("./boot/config-x", b"CONFIG_AUDIT=y\n".as_slice()), ("./boot/vmlinuz-x", &image)];
         let kernel = place.obtain(&place.file("k.deb", &deb_of_bytes(".xz", &files))).unwrap();
-        assert_eq!(kernel.sha256, hash::of_bytes(&image));
+        assert_eq!(boots(&kernel).sha256, hash::of_bytes(&image));
         assert!(kernel.config.as_ref().unwrap().is_set("CONFIG_AUDIT"));
         assert!(matches!(&kernel.origin, Origin::Deb { version, .. } if version == "6.1.192-2"));
         let recorded = kernel.for_record();
@@ -485,7 +492,7 @@ mod tests {
     fn debian_kernels_come_with_their_config(#[case] spec: ImageSpec, #[case] series: (u32, u32)) {
         let cache = Cache::open().unwrap();
         let kernel = obtain(&spec, &cache, Options::default(), &|_| {}).unwrap();
-        assert_eq!((kernel.version.series(), kernel.how), (series, Boot::Pvh));
+        assert_eq!((kernel.version.series(), boots(&kernel).entry), (series, Boot::Pvh));
         assert!(kernel.config.unwrap().is_set("CONFIG_SECURITY_SELINUX"));
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::arch::Arch;
 use super::config::Config;
 use super::image::Boot;
 use super::version::KernelVersion;
@@ -13,12 +14,12 @@ use super::version::KernelVersion;
 /// A kernel under test, ready to boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kernel {
-    /// What QEMU is given as `-kernel`.
-    pub image: PathBuf,
-    /// How QEMU enters it.
-    pub how: Boot,
-    /// SHA-256 of the image as it came, in hexadecimal.
-    pub sha256: String,
+    /// Its image on this host; `None` for a kernel that a machine already runs.
+    #[serde(flatten)]
+    pub image: Option<KernelImage>,
+    /// Its architecture. Records from before perfsec knew any other have none.
+    #[serde(default)]
+    pub arch: Arch,
     /// What `uname -r` says.
     pub release: String,
     /// Its version.
@@ -31,6 +32,19 @@ pub struct Kernel {
     pub origin: Origin,
     /// What it was built with, if that is known.
     pub config: Option<Config>,
+}
+
+/// A kernel's image on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KernelImage {
+    /// The file that boots: the argument of QEMU's `-kernel`.
+    #[serde(rename = "image")]
+    pub path: PathBuf,
+    /// How it is entered.
+    #[serde(rename = "how")]
+    pub entry: Boot,
+    /// SHA-256 of the image as it came, in hexadecimal.
+    pub sha256: String,
 }
 
 /// Where a kernel came from.
@@ -80,12 +94,28 @@ pub enum Origin {
 }
 
 impl Kernel {
+    /// A text that tells this kernel from every other: the SHA-256 of its image, or its banner,
+    /// which has the time of its build, where no image is at hand.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        self.image.as_ref().map_or(&self.banner, |image| &image.sha256)
+    }
+
+    /// SHA-256 of its image as it came, in hexadecimal, if there is an image.
+    #[must_use]
+    pub fn sha256(&self) -> Option<&str> {
+        self.image.as_ref().map(|image| image.sha256.as_str())
+    }
+
     /// The same for a record that others read: only the options that matter, and where the image lay on
     /// this host is nobody else's business.
     #[must_use]
     pub fn for_record(&self) -> Self {
         Self {
-            image: self.image.file_name().map(PathBuf::from).unwrap_or_default(),
+            image: self.image.as_ref().map(|image| KernelImage {
+                path: image.path.file_name().map(PathBuf::from).unwrap_or_default(),
+                ..image.clone()
+            }),
             config: self.config.as_ref().map(Config::relevant),
             ..self.clone()
         }

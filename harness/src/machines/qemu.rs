@@ -90,6 +90,8 @@ enum QemuError {
     NoProgram { program: PathBuf, source: io::Error },
     #[error("run {program}: it says {said:?}", program = .program.display())]
     BadProgram { program: PathBuf, said: String },
+    #[error("boot {release} in QEMU: its image is not on this host")]
+    NoImage { release: String },
     #[error(transparent)]
     Cache(#[from] CacheError),
     #[error("{doing}")]
@@ -166,7 +168,7 @@ impl QemuPool {
         Ok(Machine {
             qemu: self.program.clone(),
             accel: self.accel(),
-            kernel: kernel.image.clone(),
+            kernel: image(kernel)?.to_owned(),
             initramfs,
             append: self.parameters(mode),
             memory_mib: MEMORY_MIB,
@@ -248,6 +250,11 @@ impl Pool for QemuPool {
     }
 }
 
+fn image(kernel: &Kernel) -> Result<&Path, QemuError> {
+    let missing = || QemuError::NoImage { release: kernel.release.clone() };
+    kernel.image.as_ref().map(|image| image.path.as_path()).ok_or_else(missing)
+}
+
 /// The first line of what a QEMU program prints for `--version`.
 fn version(program: &Path) -> Result<String, QemuError> {
     let missing = |source| QemuError::NoProgram { program: program.to_owned(), source };
@@ -268,7 +275,7 @@ fn probe(
     say: &dyn Fn(&str),
 ) -> Result<Accel, QemuError> {
     let memory = cache.directory("accel", "")?.join("probe");
-    let probe = accel::probe_cached(program, &kernel.image, &memory, accel::TIME_LIMIT)?;
+    let probe = accel::probe_cached(program, image(kernel)?, &memory, accel::TIME_LIMIT)?;
     if probe.accel == Accel::Tcg {
         say(&format!("emulating: {}", probe.why));
     }

@@ -65,7 +65,7 @@ type Part = (Option<Shard>, LaneRun);
 type World = (String, String);
 
 fn world(lane: &LaneRun) -> World {
-    (lane.started.kernel.sha256.clone(), lane.started.policy_sha256.clone())
+    (lane.started.kernel.identity().to_owned(), lane.started.policy_sha256.clone())
 }
 
 /// Joins runs: the parts of one run, and runs of several kernels that were made alike.

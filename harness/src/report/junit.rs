@@ -84,7 +84,7 @@ fn properties(run: &Run, lane: &LaneRun) -> Vec<Property> {
         ("kernel.version", kernel.version.to_string()),
         ("kernel.banner", kernel.banner.clone()),
         ("kernel.origin", kernel.origin.to_string()),
-        ("kernel.sha256", kernel.sha256.clone()),
+        ("kernel.sha256", kernel.sha256().unwrap_or_default().to_owned()),
         ("policy", started.policy.clone()),
         ("policy.sha256", started.policy_sha256.clone()),
         ("boot", started.boot.to_string()),

@@ -174,7 +174,7 @@ pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
     let (mut kernels, mut issues) = (BTreeSet::new(), BTreeSet::new());
     for lane in &run.lanes {
         let kernel = &lane.started.kernel;
-        let build_id = origin.id(&["build", &kernel.sha256]);
+        let build_id = origin.id(&["build", kernel.identity()]);
         if kernels.insert(build_id.clone()) {
             let checkout = checkout(run, kernel, origin);
             submission.builds.push(build(kernel, origin, &build_id, &checkout.id));
@@ -214,7 +214,7 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
             "checkout",
             match &kernel.origin {
                 // Of a file nobody knows whether another came from the same source.
-                KernelOrigin::File { .. } => &kernel.sha256,
+                KernelOrigin::File { .. } => kernel.identity(),
                 KernelOrigin::Tree { commit, .. } => commit,
                 KernelOrigin::Deb { .. } | KernelOrigin::Debian { .. } => &from,
             },
@@ -239,7 +239,7 @@ fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build
         checkout_id: checkout_id.to_owned(),
         origin: origin.to_string(),
         comment: one_line(&kernel.banner),
-        architecture: "x86_64",
+        architecture: kernel.arch.name(),
         compiler: compiler(kernel),
         config_name: match &kernel.origin {
             KernelOrigin::Tree { fragments, .. } => Some(one_line(&fragments.join("+"))),
@@ -248,7 +248,7 @@ fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build
         status: "PASS",
         misc: told(json!({
             "release": one_line(&kernel.release),
-            "sha256": kernel.sha256,
+            "sha256": kernel.sha256(),
             "config": kernel.config,
         })),
     }

@@ -60,7 +60,9 @@ impl Ktap {
             self.plan(cases.len() + unseen);
         }
         self.comment(&format!("kernel: {} ({})", kernel.release, kernel.origin));
-        self.comment(&format!("sha256: {}", kernel.sha256));
+        if let Some(sha256) = kernel.sha256() {
+            self.comment(&format!("sha256: {sha256}"));
+        }
         self.comment(&format!("policy: {} (sha256 {})", started.policy, started.policy_sha256));
         self.comment(&format!("machine: {}, {}", machinery.machine, machinery.accel));
         // A subtest that is called as its parent would end it.

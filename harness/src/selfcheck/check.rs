@@ -102,7 +102,7 @@ impl<'a> Selfcheck<'a> {
                 return Ok(MutationOutcome::DoesNotBuild(error));
             }
         };
-        if kernel.sha256 == self.kernel.sha256 {
+        if kernel.identity() == self.kernel.identity() {
             return Ok(MutationOutcome::SameKernel);
         }
         let named = run(lab, &kernel, &mutation.cells)?;

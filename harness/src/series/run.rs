@@ -265,7 +265,7 @@ impl Checker<'_> {
             None => Vec::new(),
         };
         self.warnings = Some(built.warnings);
-        let image = built.kernel.sha256.clone();
+        let image = built.kernel.identity().to_owned();
         let build = BuildResult::Built { image: image.clone(), new_warnings };
         if let Some(at) = self.tested.iter().position(|known| known.image == image) {
             let known = &self.tested[at];

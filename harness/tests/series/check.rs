@@ -60,7 +60,7 @@ impl Lab for FakeLab {
         let warnings: BTreeSet<_> = warnings.map(|(at, line)| diagnostic(at + 1, line)).collect();
         let code = text.lines().filter(|line| !line.starts_with("//"));
         let mut kernel: Kernel = with(&[]).lanes[0].started.kernel.clone();
-        kernel.sha256 = code.collect::<Vec<_>>().join("\n");
+        kernel.image.as_mut().unwrap().sha256 = code.collect::<Vec<_>>().join("\n");
         kernel.origin = Origin::Tree {
             tree: ".".to_owned(),
             commit: commit.to_string(),
@@ -79,10 +79,10 @@ impl Lab for FakeLab {
         }
         let kernel = &kernels[0];
         self.ran += 1;
-        let changes = kernel.sha256.lines().find_map(|line| line.strip_prefix("/* changes: "));
+        let changes = kernel.identity().lines().find_map(|line| line.strip_prefix("/* changes: "));
         let changes = changes.unwrap_or_default().trim_end_matches("*/").split_whitespace();
         let mut run = with(&changes.collect::<Vec<_>>());
-        if kernel.sha256.contains("panic") {
+        if kernel.identity().contains("panic") {
             run.lanes[0].ready.clear();
             run.lanes[0].end.as_mut().expect("an end").refused = Some(perfsec::record::Refused {
                 reason: "no SELinux".to_owned(),

@@ -11,7 +11,7 @@ use super::definition::Tree;
 use super::error::{Dropped, KconfigError};
 use super::fragment::Fragment;
 use super::reason::Reason;
-use crate::kernel::{Config, KernelVersion};
+use crate::kernel::{Arch, Config, KernelVersion};
 use crate::printable::printable_line;
 
 /// The folder below that of the build in which the configuration is made: it has its own `O=`, so that
@@ -93,7 +93,7 @@ impl Configure<'_> {
             .arg(self.tree)
             .arg(joined("O=", room))
             // Else tinyconfig is a 32-bit one.
-            .arg("ARCH=x86_64")
+            .arg(format!("ARCH={}", Arch::X86_64))
             .args(self.make)
             .args(targets)
             .env_remove("KCONFIG_CONFIG");

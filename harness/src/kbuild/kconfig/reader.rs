@@ -11,6 +11,7 @@ use super::definition::{
 };
 use super::expression::{Expression, condition_follows, read_operand};
 use super::lines::statements;
+use crate::kernel::Arch;
 
 /// The first file.
 const ROOT: &str = "Kconfig";
@@ -22,7 +23,7 @@ const DEPTH: usize = 32;
 const FILES: usize = 20_000;
 
 /// The architecture's folder below `arch/`: `SRCARCH` of the kernel's Makefile.
-const ARCHITECTURE: &str = "x86";
+const ARCH: Arch = Arch::X86_64;
 
 impl Tree {
     /// Reads the options of the kernel tree at this path.
@@ -136,7 +137,7 @@ impl Reader<'_> {
             }
             "source" => {
                 let name = rest.trim_matches(['"', '\'']);
-                let name = name.replace("$(SRCARCH)", ARCHITECTURE);
+                let name = name.replace("$(SRCARCH)", ARCH.source_directory());
                 self.file(name.strip_prefix("$(srctree)/").unwrap_or(&name), depth + 1);
                 Current::Nothing
             }

@@ -5,9 +5,13 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::super::arch::Arch;
 use super::mirror::Mirrors;
 use super::suite::Part;
 use crate::cache::{Cache, CacheError};
+
+/// The architecture of the packages.
+const ARCH: Arch = Arch::X86_64;
 
 /// The keys that Debian's archive is signed with.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -87,7 +91,11 @@ impl Apt {
             .iter()
             .filter_map(|part| {
                 let site = if part.security { mirrors.security.as_ref()? } else { &mirrors.main };
-                Some(format!("deb [arch=amd64 signed-by={KEYRING}] {site} {} main\n", part.name))
+                Some(format!(
+                    "deb [arch={} signed-by={KEYRING}] {site} {} main\n",
+                    ARCH.debian(),
+                    part.name
+                ))
             })
             .collect();
         let host = run(Command::new("apt-config").arg("dump"))?;
@@ -246,6 +254,9 @@ fn configuration(dir: &Path, host: &str) -> String {
         "Dir::Cache::pkgcache \"\";".to_owned(),
         "Dir::Cache::srcpkgcache \"\";".to_owned(),
         format!("Dir::Etc::sourcelist \"{dir}/sources.list\";"),
+        // The architecture of the kernels, whatever that of the host is.
+        format!("APT::Architecture \"{}\";", ARCH.debian()),
+        format!("APT::Architectures {{ \"{}\"; }};", ARCH.debian()),
     ];
     let fixed = [
         "Dir::Etc::sourceparts \"/dev/null\";",
@@ -255,9 +266,6 @@ fn configuration(dir: &Path, host: &str) -> String {
         "Dir::Etc::preferencesparts \"/dev/null\";",
         "Dir::Etc::trusted \"/dev/null\";",
         "Dir::Etc::trustedparts \"/dev/null\";",
-        // perfsec tests kernels for x86_64 on whatever host it runs.
-        "APT::Architecture \"amd64\";",
-        "APT::Architectures { \"amd64\"; };",
         // As root apt would become a user who cannot write in root's cache directory.
         "APT::Sandbox::User \"root\";",
         "Acquire::AllowInsecureRepositories \"false\";",

@@ -155,8 +155,10 @@ fn kernel(column: &Column, host: &str) -> Markup {
                 dl {
                     dt { "built" }
                     dd { (clipped(&kernel.banner)) }
-                    dt { "image" }
-                    dd { "SHA-256 " code.hash { (kernel.sha256) } }
+                    @if let Some(sha256) = kernel.sha256() {
+                        dt { "image" }
+                        dd { "SHA-256 " code.hash { (sha256) } }
+                    }
                     dt { "policy" }
                     dd { (started.policy) ", SHA-256 " code.hash { (started.policy_sha256) } }
                 }

@@ -191,7 +191,7 @@ pub(super) fn met(cell: &CellResult) -> bool {
 fn columns(run: &Run) -> Vec<Column<'_>> {
     let same = |a: &LaneRun, b: &LaneRun| {
         let (a, b) = (&a.started, &b.started);
-        a.kernel.sha256 == b.kernel.sha256
+        a.kernel.identity() == b.kernel.identity()
             && a.kernel.release == b.kernel.release
             && a.kernel.origin == b.kernel.origin
             && (&a.policy, &a.policy_sha256) == (&b.policy, &b.policy_sha256)

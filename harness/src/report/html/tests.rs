@@ -122,7 +122,7 @@ fn lanes_of_one_kernel_and_policy_are_one_column_and_others_are_not() {
     run.lanes[1].started.policy = "legacy".to_owned();
     assert_eq!(columns(&run), ["6.1.192, policy minimal", "6.1.192, policy legacy"]);
     run.lanes[1].started.policy = "minimal".to_owned();
-    run.lanes[1].started.kernel.sha256 = "0".repeat(64);
+    run.lanes[1].started.kernel.image.as_mut().unwrap().sha256 = "0".repeat(64);
     assert_eq!(columns(&run), ["6.1.192 (1), policy minimal", "6.1.192 (2), policy minimal"]);
     run.lanes[1].started.kernel.release = "6.1.192-mine".to_owned();
     assert_eq!(columns(&run), ["6.1.0-56-amd64, policy minimal", "6.1.192-mine, policy minimal"]);

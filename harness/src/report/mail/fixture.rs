@@ -44,7 +44,8 @@ pub(super) fn hostile_run() -> Run {
     run.started.asked.filter.names = vec![text.clone()];
     for lane in &mut run.lanes {
         let kernel = &mut lane.started.kernel;
-        for field in [&mut kernel.release, &mut kernel.banner, &mut kernel.sha256] {
+        let image = kernel.image.as_mut().expect("the fixture's kernels have images");
+        for field in [&mut kernel.release, &mut kernel.banner, &mut image.sha256] {
             field.push_str(&text);
         }
         kernel.config = None;

@@ -104,7 +104,8 @@ fn origin(kernel: &Kernel) -> String {
                 Origin::Deb { package, version, .. } => format!(" ({package} {version})"),
                 _ => String::new(),
             };
-            format!("{name}{package}, sha256 {}", short(&kernel.sha256))
+            let hash = kernel.sha256().map(|sha256| format!(", sha256 {}", short(sha256)));
+            format!("{name}{package}{}", hash.unwrap_or_default())
         }
         debian @ Origin::Debian { .. } => debian.to_string(),
         Origin::Tree { commit, described, subject, fragments, variables, .. } => {

@@ -36,7 +36,7 @@ pub(super) fn kernels(run: &Run) -> Vec<Tested<'_>> {
 }
 
 fn same(a: &Kernel, b: &Kernel) -> bool {
-    (&a.sha256, &a.release) == (&b.sha256, &b.release)
+    (a.identity(), &a.release) == (b.identity(), &b.release)
 }
 
 fn label(kernel: &Kernel, all: &[Tested<'_>]) -> String {
@@ -46,7 +46,8 @@ fn label(kernel: &Kernel, all: &[Tested<'_>]) -> String {
     } else if others().all(|other| other.release != kernel.release) {
         kernel.release.clone()
     } else {
-        format!("{} ({})", kernel.release, short(&kernel.sha256))
+        let hash = kernel.sha256().map(|sha256| format!(" ({})", short(sha256)));
+        format!("{}{}", kernel.release, hash.unwrap_or_default())
     }
 }
 

@@ -55,8 +55,9 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
             if kernels.iter().filter(|other| spec(other.kernel) == name).count() > 1 {
                 name = format!("{name}-{}", tested.label);
             }
-            let hash = short(&kernel.sha256);
-            remarks.push(format!("{name} is the image with sha256 {hash}"));
+            if let Some(sha256) = kernel.sha256() {
+                remarks.push(format!("{name} is the image with sha256 {}", short(sha256)));
+            }
         }
         words.extend(["--kernel".to_owned(), name]);
     }

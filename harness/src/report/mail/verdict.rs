@@ -176,7 +176,7 @@ mod tests {
         for number in 2..9 {
             let mut lane = run.lanes[0].clone();
             lane.started.lane = number;
-            lane.started.kernel.sha256 = number.to_string();
+            lane.started.kernel.image.as_mut().unwrap().sha256 = number.to_string();
             lane.started.kernel.version.patch = 1000 + number as u32;
             run.lanes.push(lane);
         }

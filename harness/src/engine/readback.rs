@@ -1,4 +1,4 @@
-//! Whether a lane is what was asked for. Check, don't hope.
+//! Compares what the agent read back with what was asked for. Check, don't hope.
 
 use perfsec_wire::message::Refusal;
 use perfsec_wire::{BootMode, Facts};
@@ -6,17 +6,17 @@ use perfsec_wire::{BootMode, Facts};
 use crate::errno::Errno;
 use crate::kernel::Kernel;
 
-/// The permissions that every case's policy must define, by class.
+/// Permissions that the cases need, by class: a policy that lacks one hides denials.
 const NEEDED: [(&str, &[&str]); 2] = [
     ("perf_event", &["open", "cpu", "kernel", "tracepoint", "read", "write"]),
     ("capability2", &["perfmon"]),
 ];
 
-/// The first difference between what was asked and what was read back.
+/// The first difference between the lane that was asked for and the one that came up.
 pub(super) fn difference(kernel: &Kernel, boot: BootMode, facts: &Facts) -> Option<String> {
     if facts.release != kernel.release {
         return Some(format!(
-            "the kernel calls itself {}, but its image {}",
+            "the running kernel is {}, but the image is {}",
             facts.release, kernel.release
         ));
     }
@@ -29,7 +29,7 @@ pub(super) fn difference(kernel: &Kernel, boot: BootMode, facts: &Facts) -> Opti
         return Some("audit is off".to_owned());
     }
     if facts.audit.rate_limit != 0 {
-        return Some(format!("audit drops records beyond {} a second", facts.audit.rate_limit));
+        return Some(format!("audit drops records beyond {} per second", facts.audit.rate_limit));
     }
     None
 }
@@ -49,8 +49,8 @@ fn policy_difference(facts: &Facts) -> Option<String> {
     let defines = |class: &str| facts.selinux.classes.iter().any(|(name, _)| name == class);
     if facts.selinux.deny_unknown && !defines("security") {
         return Some(
-            "the loaded policy denies what it does not define (handleunknown deny), and does not \
-             define the class security, so the agent could not switch the mode back"
+            "the loaded policy denies classes it does not define (handleunknown deny) and does \
+             not define the class security, so the agent could not switch the mode back"
                 .to_owned(),
         );
     }
@@ -60,9 +60,9 @@ fn policy_difference(facts: &Facts) -> Option<String> {
     None
 }
 
-/// A refusal in words: what the kernel lacks and what to do.
+/// Formats a refusal: what the kernel lacks and what to do about it.
 #[must_use]
-pub fn words(refusal: &Refusal) -> String {
+pub fn refusal_text(refusal: &Refusal) -> String {
     match refusal {
         Refusal::NoSelinux { lsm } => {
             let active = match lsm.as_str() {
@@ -71,12 +71,12 @@ pub fn words(refusal: &Refusal) -> String {
             };
             format!(
                 "the kernel has no SELinux, or it is turned off{active}: \
-                 it needs CONFIG_SECURITY_SELINUX=y and a command line that does not say selinux=0"
+                 it needs CONFIG_SECURITY_SELINUX=y and no selinux=0 on the command line"
             )
         }
         Refusal::NoAudit { detail } => format!(
             "the kernel has no audit, or it is turned off ({detail}): \
-             it needs CONFIG_AUDIT=y, CONFIG_AUDITSYSCALL=y and a command line that does not say audit=0"
+             it needs CONFIG_AUDIT=y, CONFIG_AUDITSYSCALL=y and no audit=0 on the command line"
         ),
         Refusal::NoPerf => {
             "the kernel has no perf events: it needs CONFIG_PERF_EVENTS=y".to_owned()
@@ -84,7 +84,7 @@ pub fn words(refusal: &Refusal) -> String {
         Refusal::PolicyRejected { errno, messages } => {
             let said = match messages.as_slice() {
                 [] => String::new(),
-                lines => format!("; it said: {}", lines.join("; ")),
+                lines => format!("; it logs: {}", lines.join("; ")),
             };
             format!("the kernel does not load the policy: {}{said}", Errno(*errno))
         }
