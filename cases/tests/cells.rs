@@ -1,13 +1,13 @@
 //! Every cell of the built-in suite as a test; all cells of a lane share one boot.
 //!
-//! The kernels are named in `PERFSEC_KERNELS`, as for `perfsec run --kernel` and separated by spaces;
-//! without it, the newest stock kernel of the host's suite is taken. Under `cargo test`, a lane boots
-//! when its first test runs, with the cells that the filters select. Under nextest, which starts a
+//! `PERFSEC_KERNELS` names the kernels, as for `perfsec run --kernel` and separated by spaces; the
+//! default is the newest stock kernel of the host's suite. Under `cargo test`, a lane boots when
+//! its first test runs, with the cells that the filters select. Under nextest, which starts a
 //! process for each test, the first process runs the whole lane and leaves its record in the cache
 //! directory, where the others find it.
 //!
 //! Known limitation: libtest-mimic decides before a test runs whether it is ignored, so a `SKIP`,
-//! which only the kernel can tell, is shown as a test that passed, with its reason on standard error.
+//! which depends on the kernel, is shown as a test that passed, with its reason on standard error.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,34 +20,27 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use perfsec::cache::Cache;
 use perfsec::case::Library;
-use perfsec::engine::{LanePlan, Limits, run_lane};
+use perfsec::causes::with_causes;
+use perfsec::engine::{Engine, KeptRuns, KernelSpec, Listener, Setup, Suite};
 use perfsec::interrupt::Interrupt;
 use perfsec::judge::Verdict;
-use perfsec::kbuild::Recipe;
-use perfsec::kernel::{self, Kernel};
+use perfsec::kernel::Kernel;
 use perfsec::known::KnownDifferences;
-use perfsec::machines::Pool;
-use perfsec::machines::qemu::{QemuOptions, QemuPool};
-use perfsec::obtain::{self, KernelSpec};
-use perfsec::plan::{self, Filter, PlannedCell};
-use perfsec::policy::{self, Policies, Policy};
-use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
+use perfsec::plan::{Filter, PlannedCell};
+use perfsec::record::{CellResult, Event, Run};
 use perfsec::report::difference;
-use sha2::{Digest, Sha256};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// The kernels to test.
 const KERNELS: &str = "PERFSEC_KERNELS";
 
-const QEMU: &str = "qemu-system-x86_64";
-
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     match trials(&arguments) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
-            eprintln!("error: {}", chain(&*error));
+            eprintln!("error: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
@@ -67,7 +60,7 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>> {
         let lane = Arc::new(Lane {
             spec: spec.clone(),
             selected: selected.cloned().collect(),
-            of_process: OnceLock::new(),
+            results: OnceLock::new(),
         });
         trials.extend(names.iter().map(|name| {
             let (lane, cell) = (Arc::clone(&lane), name.clone());
@@ -81,7 +74,7 @@ fn kernels() -> Result<Vec<KernelSpec>> {
     let wanted = std::env::var(KERNELS).unwrap_or_default();
     let specs: Vec<KernelSpec> =
         wanted.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    Ok(if specs.is_empty() { vec![obtain::default_spec()?] } else { specs })
+    Ok(if specs.is_empty() { vec![KernelSpec::of_host()?] } else { specs })
 }
 
 /// The suite on one kernel.
@@ -89,11 +82,11 @@ struct Lane {
     spec: KernelSpec,
     /// The cells that the command line selects.
     selected: Vec<String>,
-    /// What came of them, once they ran in this process; or why they could not.
-    of_process: OnceLock<Result<Results, String>>,
+    /// Their results once they ran in this process, or the error.
+    results: OnceLock<Result<Results, String>>,
 }
 
-/// What came of a lane, by the name of the cell.
+/// The results of a lane, by the name of the cell.
 struct Results {
     record: PathBuf,
     cells: BTreeMap<String, CellResult>,
@@ -103,13 +96,13 @@ impl Lane {
     /// The verdict on one cell, as a test's outcome.
     fn verdict(&self, cell: &str) -> Result<(), Failed> {
         if let Some(run) = std::env::var_os("NEXTEST_RUN_ID") {
-            // A retry is a new attempt at the whole lane, or it would only read the same again.
+            // A retry runs the whole lane again; otherwise it would read the same results.
             let attempt = std::env::var_os("NEXTEST_ATTEMPT").unwrap_or_default();
             let run = format!("{} {}", run.to_string_lossy(), attempt.to_string_lossy());
-            let (record, result) = self.shared(&run, cell).map_err(|error| chain(&*error))?;
+            let (record, result) = self.shared(&run, cell).map_err(|error| with_causes(&*error))?;
             return outcome(&result, &record);
         }
-        let results = self.of_process.get_or_init(|| self.run().map_err(|error| chain(&*error)));
+        let results = self.results.get_or_init(|| self.run().map_err(|error| with_causes(&*error)));
         let results = results.as_ref().map_err(Failed::from)?;
         let result = results.cells.get(cell).ok_or("the lane ended without a verdict")?;
         outcome(result, &results.record)
@@ -117,34 +110,25 @@ impl Lane {
 
     /// Runs the selected cells in this process.
     fn run(&self) -> Result<Results> {
-        let cache = Cache::open()?;
-        let prepared = Prepared::new(&self.spec, &cache)?;
-        let name = format!("cells-{}-{}.jsonl", prepared.kernel.release, std::process::id());
-        let record = cache.path("runs", &name);
-        prepared.run(&self.selected, &record)?;
-        let lanes = record::read(&record)?.run.lanes.into_iter();
+        let (run, record) = Prepared::new(&self.spec)?.run(&self.selected)?;
+        let lanes = run.lanes.into_iter();
         let cells = lanes.flat_map(|lane| lane.cells).map(|cell| (cell.name.clone(), cell));
         Ok(Results { cells: cells.collect(), record })
     }
 
-    /// Finds a cell in the record that the first process of a nextest run leaves of the whole lane,
-    /// or is that process.
+    /// Finds a cell in the record of the whole lane, which the first process of a nextest run
+    /// writes.
     fn shared(&self, run: &str, cell: &str) -> Result<(PathBuf, CellResult)> {
-        let cache = Cache::open()?;
-        let prepared = Prepared::new(&self.spec, &cache)?;
-        let name = format!("cells-{}.jsonl", prepared.key(run));
+        let prepared = Prepared::new(&self.spec)?;
+        let name = format!("cells-{}.jsonl", prepared.key(run)?);
+        let cache = prepared.engine.cache();
         let record = cache.path("runs", &name);
         if !record.is_file() {
-            let _lock = cache.lock(
-                &format!("cells-{}", prepared.kernel.identity()),
-                &Interrupt::default(),
-                || {},
-            )?;
+            let lock = format!("cells-{}", prepared.kernel.identity());
+            let _lock = cache.lock(&lock, &Interrupt::default(), || {})?;
             if !record.is_file() {
-                let room = cache.temporary()?;
-                let unfinished = room.path().join("record");
-                prepared.run(&[], &unfinished)?;
-                cache.adopt("runs", &name, &unfinished)?;
+                let (_, whole) = prepared.run(&[])?;
+                cache.adopt("runs", &name, &whole)?;
             }
         }
         let result = find(&record, cell)?.ok_or("the lane ended without a verdict")?;
@@ -152,94 +136,63 @@ impl Lane {
     }
 }
 
+/// Prints each line as it comes.
+struct Stderr;
+
+impl Listener for Stderr {
+    fn say(&self, text: &str) {
+        eprintln!("{text}");
+    }
+
+    fn note(&self, text: &str) {
+        self.say(text);
+    }
+
+    fn event(&self, _event: &Event) {}
+}
+
 /// Everything that a lane's boot needs.
 struct Prepared {
+    engine: Engine<'static>,
+    suite: Suite,
     kernel: Kernel,
-    policies: Policies,
-    cache: Cache,
 }
 
 impl Prepared {
-    fn new(spec: &KernelSpec, cache: &Cache) -> Result<Self> {
-        let own = Arc::new(Policy::obtain(policy::DEFAULT, cache)?);
-        let library = Library::built_in()?;
-        let cells = Filter::default().select(&library)?;
-        let names = cells.iter().flat_map(PlannedCell::policies);
-        let policies = Policies::obtain(own, names, cache)?;
-        let options = obtain::Options {
-            images: kernel::ImageOptions::default(),
-            recipe: Recipe::default_recipe()?,
-            dirty: false,
-            interrupt: Interrupt::default(),
-        };
-        let kernel = obtain::obtain(spec, cache, &options, &|text| eprintln!("{text}"))?;
-        Ok(Self { kernel, policies, cache: cache.clone() })
-    }
-
-    /// Names what the lane's results depend on, and the run of nextest that it belongs to.
-    fn key(&self, run: &str) -> String {
-        let mut key = Sha256::new();
-        let policies = self.policies.iter().map(|policy| policy.sha256.as_str());
-        for part in [run, self.kernel.identity()].into_iter().chain(policies) {
-            key.update(part);
-            key.update([0]);
-        }
-        key.update(Sha256::digest(perfsec::AGENT));
-        for (name, text) in perfsec_cases::suite() {
-            key.update(Sha256::digest(name));
-            key.update(Sha256::digest(text));
-        }
-        key.finalize().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-    }
-
-    /// Boots for the named cells and their controls, all when none is named, and writes the run record.
-    fn run(self, names: &[String], record: &Path) -> Result<()> {
-        let filter = Filter { names: names.to_vec(), ..Filter::default() };
-        let cells = filter.select(&Library::built_in()?)?;
-        let program = PathBuf::from(QEMU);
-        let say = |text: &str| eprintln!("{text}");
-        let options = QemuOptions { program, accel: None, append: Vec::new() };
-        let pool: Arc<dyn Pool> = Arc::new(QemuPool::open(options, &self.cache)?);
-        pool.prepare(&self.kernel, &say)?;
-        let asked = Asked { filter, ..Asked::default() };
+    fn new(spec: &KernelSpec) -> Result<Self> {
+        // The test harness has threads of its own.
+        let setup = Setup { jobs: 1, ..Setup::by_default()? };
+        let engine = Engine::open(setup, Cache::open()?, Interrupt::default(), &Stderr)?;
         let known = Arc::new(KnownDifferences::built_in()?);
-        let mut events = vec![Event::Run(RunStarted::now(cells.len(), asked))];
-        let mut result = Ok(());
-        for (lane, (boot, cells)) in plan::group_by_boot(&cells).into_iter().enumerate() {
-            let plan = LanePlan {
-                lane,
-                kernel: self.kernel.clone(),
-                boot,
-                policies: self.policies.clone(),
-                cells: Arc::new(cells),
-                coverage: None,
-                known: Arc::clone(&known),
-                pool: Arc::clone(&pool),
-            };
-            let (sink, told) = std::sync::mpsc::channel();
-            // The receiver outlives the lane.
-            let ended = run_lane(&plan, Limits::default(), &Interrupt::default(), &|event| {
-                drop(sink.send(event));
-            });
-            drop(sink);
-            events.extend(told);
-            result = result.and(ended);
-        }
-        let run = Run::of(events.iter().cloned())?;
-        let millis = run.lanes.iter().filter_map(|lane| Some(lane.end.as_ref()?.millis)).sum();
-        let counts = run.counts().iter().collect();
-        events.push(Event::End(RunEnded { counts, interrupted: false, millis }));
-        let mut writer = Writer::create(record)?;
-        events.iter().try_for_each(|event| writer.write(event))?;
-        result?;
-        Ok(())
+        let suite = Suite { library: Library::built_in()?, directory: None, known };
+        let kernel = engine.kernels(std::slice::from_ref(spec))?.remove(0);
+        Ok(Self { engine, suite, kernel })
+    }
+
+    /// Names the record of the whole suite in a run of nextest, with everything that its results
+    /// depend on.
+    fn key(&self, run: &str) -> Result<String> {
+        let cells = self.suite.select(&Filter::default())?;
+        let policies = self.engine.policies();
+        let mut kept = KeptRuns::of(&self.engine, &self.suite, policies, &cells);
+        kept.add(run);
+        Ok(kept.key(self.kernel.identity()))
+    }
+
+    /// Boots for the named cells and their controls, or for all cells if none is named. Returns the
+    /// run and the path of its record.
+    fn run(&self, names: &[String]) -> Result<(Run, PathBuf)> {
+        let filter = Filter { names: names.to_vec(), ..Filter::default() };
+        let cells = self.suite.select(&filter)?;
+        let (kernels, policies) = (std::slice::from_ref(&self.kernel), self.engine.policies());
+        let plans = self.engine.plan(kernels, policies, &cells, &self.suite.known)?;
+        let ended = self.engine.execute(&plans, self.suite.asked(filter), &mut |_| Ok(()))?;
+        let record = ended.record.clone();
+        Ok((ended.whole()?, record))
     }
 }
 
-/// One cell of a record. Hundreds of processes look: each decodes only the line that it is after.
+/// One cell of a record. Hundreds of processes do this, so each decodes only the line it needs.
 fn find(record: &Path, cell: &str) -> Result<Option<CellResult>> {
     let text = fs::read_to_string(record)
         .map_err(|error| format!("cannot read {}: {error}", record.display()))?;
@@ -277,15 +230,4 @@ fn outcome(cell: &CellResult, record: &Path) -> Result<(), Failed> {
     }
     let _ = write!(text, "run record: {}", record.display());
     Err(text.into())
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -249,18 +249,18 @@ fn the_module_of_a_log_is_only_about_perf_and_injects_nothing() {
 #[case::no_such_domain(&["allow", "run.jsonl", "--domain", "nobody_t"], 4, "nothing was denied")]
 #[case::no_cell(&["allow", "run.jsonl", "nosuch*"], 4, "the filter selects no cell")]
 #[case::no_glob(&["allow", "run.jsonl", "[a"], 2, "is no glob")]
-#[case::name(&["allow", "run.jsonl", "--out", "9 lives.cil"], 2, "no name for a module")]
+#[case::name(&["allow", "run.jsonl", "--out", "9 lives.cil"], 2, "is not a module name")]
 #[case::unwritable(
     &["allow", "run.jsonl", "--out", "no/such/m.cil"],
     5,
     "cannot write no/such/m.cil"
 )]
 #[case::damaged(&["allow", "damaged.jsonl"], 2, "line 2 is no event")]
-#[case::half(&["allow", "half.log"], 2, "no whole AVC record")]
+#[case::half(&["allow", "half.log"], 2, "no complete AVC record")]
 #[case::policy(
     &["allow", "run.jsonl", "--verify", "--policy", "other"],
     2,
-    "the run's policies are minimal"
+    "the run has the policies minimal"
 )]
 fn bad_input_has_one_error(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
     let place = Place::new();

@@ -7,9 +7,11 @@ mod compare;
 mod gather;
 mod module;
 mod rules;
+mod verify;
 
 pub use compare::{CellKey, ModuleEffect, observed_cells, pairs};
 pub use gather::{CheckHistory, denials};
 pub use module::{Language, Module};
 pub(crate) use rules::why;
 pub use rules::{Rule, RuleScope, Rules, UnusedRecord};
+pub use verify::{Rerun, Verified, is_under_own_policy, planned};

@@ -1,4 +1,4 @@
-//! Commits as people are told of them.
+//! Formats commits for display.
 
 use std::fmt;
 
@@ -7,17 +7,29 @@ use serde::Serialize;
 use crate::printable::printable_line;
 use crate::source::{Commit, Source, SourceError};
 
-/// A commit that the user named.
+/// A revision as the user wrote it, and its commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Revision {
-    /// As they named it.
+    /// The name, as the user wrote it.
     pub named: String,
     /// The commit.
     #[serde(flatten)]
-    pub words: CommitWords,
+    pub words: CommitInfo,
 }
 
-/// Not twice when they named it by its own name.
+impl Revision {
+    /// Finds the commit that a name stands for.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is none, or if git fails.
+    pub fn find(source: &Source, named: &str) -> Result<Self, SourceError> {
+        let commit = source.resolve(Some(named), false)?;
+        Ok(Self { named: named.to_owned(), words: CommitInfo::of(source, &commit)? })
+    }
+}
+
+/// Prints the name only if it is not the beginning of the commit id.
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.words.commit.as_str().starts_with(&self.named) {
@@ -27,25 +39,25 @@ impl fmt::Display for Revision {
     }
 }
 
-/// A commit, and what its head says.
+/// A commit, with the first line of its message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CommitWords {
+pub struct CommitInfo {
     /// The commit.
     pub commit: Commit,
     /// The first line of its message.
     pub subject: String,
-    /// Who wrote it.
+    /// Name and address of the author.
     pub author: String,
-    /// When, in RFC 3339.
+    /// Author date, in RFC 3339.
     pub date: String,
 }
 
-impl CommitWords {
-    /// Asks git for them.
+impl CommitInfo {
+    /// Reads them with `git log`.
     ///
     /// # Errors
     ///
-    /// When git fails.
+    /// Returns an error if git fails.
     pub fn of(source: &Source, commit: &Commit) -> Result<Self, SourceError> {
         let format = "--format=%s%x00%an <%ae>%x00%aI";
         let text = source.git().ask(&["log", "-1", format, commit.as_str()])?;
@@ -55,8 +67,8 @@ impl CommitWords {
     }
 }
 
-/// In the form of the kernel's own documents: `1234567890ab ("subject")`.
-impl fmt::Display for CommitWords {
+/// The form of `Fixes:` tags: `1234567890ab ("subject")`.
+impl fmt::Display for CommitInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (\"{}\")", self.commit.short(), self.subject)
     }

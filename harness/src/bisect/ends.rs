@@ -1,31 +1,31 @@
-//! What the two ends look like, and which of them a commit looks like.
+//! The runs of both ends of a bisection, and the mark of a commit by comparison with them.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::engine::Ran;
 use super::error::BisectError;
 use crate::compare::{Apart, Comparison, Group, Kind, NothingInCommon, sides};
 use crate::counted::counted;
+use crate::engine::RecordedRun;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 
-/// What `git bisect` is told of a commit.
+/// The mark of a commit for `git bisect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mark {
-    /// It comes before what is looked for.
+pub enum BisectMark {
+    /// It comes before the first bad commit.
     Good,
-    /// It does not.
+    /// It is the first bad commit or comes after it.
     Bad,
-    /// Nobody knows.
+    /// It cannot be judged.
     Skip,
 }
 
-impl Mark {
-    /// git's word for it.
+impl BisectMark {
+    /// The subcommand of `git bisect`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -36,32 +36,34 @@ impl Mark {
     }
 }
 
-/// The runs of both ends, and the cells by which they are told from each other.
+/// The runs of both ends, and the cells in which they differ.
 pub(super) struct Ends {
-    pub(super) good: Rc<Ran>,
-    pub(super) bad: Rc<Ran>,
+    pub(super) good: Rc<RecordedRun>,
+    pub(super) bad: Rc<RecordedRun>,
     pub(super) cells: BTreeSet<String>,
-    /// What was left out of them.
+    /// Notes on differing cells that are left out.
     pub(super) notes: Vec<String>,
 }
 
 impl Ends {
+    /// Compares the two ends.
+    ///
     /// # Errors
     ///
-    /// When nothing tells them from each other.
-    pub(super) fn of(good: Rc<Ran>, bad: Rc<Ran>) -> Result<Self, BisectError> {
+    /// Returns an error if they do not differ.
+    pub(super) fn of(good: Rc<RecordedRun>, bad: Rc<RecordedRun>) -> Result<Self, BisectError> {
         let comparison = compare(("good", &good.run), ("bad", &bad.run), None)?;
-        let (told, verdict): (Vec<&Group>, Vec<&Group>) =
+        let (seen, verdict): (Vec<&Group>, Vec<&Group>) =
             comparison.groups.iter().partition(|group| is_seen(group));
-        // Which commit does what the cases expect of its version is known without building any.
+        // A change that the cases expect between the two versions needs no bisection.
         let (expected, unexpected): (Vec<&Group>, Vec<&Group>) =
-            told.iter().copied().partition(|group| group.is_expected());
+            seen.iter().copied().partition(|group| group.is_expected());
         let (chosen, left) =
             if unexpected.is_empty() { (expected, Vec::new()) } else { (unexpected, expected) };
         let mut notes = Vec::new();
         if !left.is_empty() {
             notes.push(format!(
-                "{} that the ends differ in as the cases expect are left out: name cells to ask for them",
+                "left out: {} in which the ends differ as the cases expect; name them to add them",
                 counted(names(&left).len(), "cell")
             ));
         }
@@ -72,8 +74,8 @@ impl Ends {
         Ok(Self { good, bad, cells, notes })
     }
 
-    /// What a commit with this run is, and why.
-    pub(super) fn judge(&self, run: &Run) -> Result<(Mark, String), BisectError> {
+    /// The mark of a commit with this run, and the reason.
+    pub(super) fn judge(&self, run: &Run) -> Result<(BisectMark, String), BisectError> {
         let (otherwise, unknown) = self.unlike(&self.good.run, run)?;
         let (not_bad, unknown_too) = self.unlike(&self.bad.run, run)?;
         let (fails, failed) = (failing(run), failing(&self.good.run));
@@ -85,7 +87,7 @@ impl Ends {
                 (false, true) if known => 1,
                 (true, true) if fails.contains(&**cell) && !failed.contains(&**cell) => 2,
                 (true, true) => 3,
-                // As both: what tells them apart could not be seen.
+                // Like both ends: the difference between them was not observed.
                 _ => 4,
             };
             counts[place] += 1;
@@ -105,9 +107,9 @@ impl Ends {
         }
         let why = parts.join(", ");
         Ok(match counts {
-            [0, 0, 0, 0, _] => (Mark::Skip, format!("{why}: {}", self.why_unjudged(run))),
-            [0, _, 0, ..] => (Mark::Good, why),
-            _ => (Mark::Bad, why),
+            [0, 0, 0, 0, _] => (BisectMark::Skip, format!("{why}: {}", self.why_unjudged(run))),
+            [0, _, 0, ..] => (BisectMark::Good, why),
+            _ => (BisectMark::Bad, why),
         })
     }
 
@@ -115,11 +117,11 @@ impl Ends {
         let unknown = |cell: &&CellResult| {
             self.cells.contains(&cell.name) && !cell.judgement.verdict.judged()
         };
-        let told = run.cells().find(unknown).map(of_cell);
-        told.unwrap_or_else(|| "what tells the ends apart was not seen".to_owned())
+        let cell = run.cells().find(unknown).map(verdict_and_reason);
+        cell.unwrap_or_else(|| "no cell in which the ends differ was observed".to_owned())
     }
 
-    /// The cells that saw something else in another run, and those of which that is not known.
+    /// The cells that saw something else in another run, and the cells that cannot be compared.
     fn unlike(
         &self,
         end: &Run,
@@ -148,7 +150,7 @@ pub(super) fn compare(
     }
 }
 
-/// Why nothing could be tested in a run, if nothing was.
+/// The reason why no cell of a run was judged, if none was.
 #[must_use]
 pub fn unjudged(run: &Run) -> Option<String> {
     if run.cells().any(|cell| cell.judgement.verdict.judged()) {
@@ -158,16 +160,16 @@ pub fn unjudged(run: &Run) -> Option<String> {
     if let Some(refused) = refused {
         return Some(refused.to_owned());
     }
-    Some(run.cells().next().map_or_else(|| "no cell ran".to_owned(), of_cell))
+    Some(run.cells().next().map_or_else(|| "no cell ran".to_owned(), verdict_and_reason))
 }
 
-/// Why a cell was not judged.
-fn of_cell(cell: &CellResult) -> String {
+/// The verdict on a cell that was not judged, and the reason.
+fn verdict_and_reason(cell: &CellResult) -> String {
     let reason = cell.judgement.reason.as_deref().unwrap_or("no reason");
     format!("{}: {reason}", cell.judgement.verdict)
 }
 
-/// Whether the kernels differ, and not only what the cases expect of them.
+/// True if the kernels differ, and not only the expectations of the cases.
 fn is_seen(group: &Group) -> bool {
     group.kind != Kind::Verdict
 }
@@ -182,11 +184,11 @@ fn failing(run: &Run) -> BTreeSet<&str> {
 }
 
 fn why_same(comparison: &Comparison, verdict: &[&Group]) -> String {
-    let mut parts =
-        vec![format!("the same is seen at both ends in {}", counted(comparison.same, "cell"))];
+    let mut parts = vec![format!("{} saw the same at both ends", counted(comparison.same, "cell"))];
     let verdicts = names(verdict).len();
     if verdicts > 0 {
-        parts.push(format!("and in {} that only one is to see it in", counted(verdicts, "cell")));
+        let cells = counted(verdicts, "cell");
+        parts.push(format!("{cells} saw the same, and only the verdict differs"));
     }
     for apart in comparison.not_judged.iter().chain(&comparison.skipped) {
         parts.push(format!(

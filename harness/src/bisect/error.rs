@@ -1,22 +1,24 @@
-//! Why there is nothing to find.
+//! Errors of a bisection.
 
 use std::fmt;
 
-use super::commit::CommitWords;
-use crate::compare::NothingInCommon;
+use super::commit::CommitInfo;
+use crate::compare::{BaselineError, NothingInCommon};
+use crate::engine::EngineError;
 use crate::kbuild::BuildError;
+use crate::plan::NotAGlob;
 use crate::source::{Commit, GitError, SourceError};
 
-/// One of the two commits between which the other is.
+/// An end of the range that is bisected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum BisectEnd {
     /// The older one.
     Good,
     /// The newer one.
     Bad,
 }
 
-impl fmt::Display for End {
+impl fmt::Display for BisectEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Good => "good",
@@ -25,15 +27,15 @@ impl fmt::Display for End {
     }
 }
 
-/// Why there is nothing to find.
+/// An error of a bisection.
 #[derive(Debug, thiserror::Error)]
 pub enum BisectError {
-    /// The ends are one.
+    /// Both ends are the same commit.
     #[error("bisect: good and bad are the same commit, {}", .0.short())]
     OneCommit(Commit),
     /// The ends are swapped.
     #[error(
-        "bisect: bad, {}, comes before good, {}; whichever of them fails, name the older one --good",
+        "bisect: bad, {}, comes before good, {}; name the older one --good, whichever one fails",
         .bad.short(), .good.short()
     )]
     Backwards {
@@ -42,10 +44,10 @@ pub enum BisectError {
         /// The bad end.
         bad: Commit,
     },
-    /// They have no history in common.
+    /// The ends have no common ancestor.
     #[error(
-        "bisect: good, {}, and bad, {}, have no commit in common; a shallow clone gets its history with \
-         `git fetch --unshallow`",
+        "bisect: good, {}, and bad, {}, have no commit in common; a shallow clone gets its \
+         history with `git fetch --unshallow`",
         .good.short(), .bad.short()
     )]
     Apart {
@@ -57,34 +59,43 @@ pub enum BisectError {
     /// An end does not build.
     #[error("prove that the {end} end is {end}")]
     Build {
-        /// Which.
-        end: End,
-        /// Why.
+        /// The end.
+        end: BisectEnd,
+        /// The build error.
         source: Box<BuildError>,
     },
-    /// An end builds, and nothing can be tested on it.
+    /// An end builds, but it cannot be tested.
     #[error("prove that the {end} end, {commit}, is {end}: {why}")]
     Boot {
-        /// Which.
-        end: End,
+        /// The end.
+        end: BisectEnd,
         /// Its commit.
-        commit: Box<CommitWords>,
-        /// Why.
+        commit: Box<CommitInfo>,
+        /// The reason.
         why: String,
     },
     /// The ends do not differ.
     #[error("bisect: there is nothing to find: {0}")]
     Same(String),
-    /// What is good branched off from something bad.
+    /// The merge base of the ends is bad.
     #[error(
-        "bisect: the commit from which good and bad branched off, {0}, looks as bad does: something that \
-         only the good branch has made it good; name a good revision that comes before the bad one"
+        "bisect: the merge base of good and bad, {0}, is bad: a commit on the good branch fixed \
+         it; name a good revision that is an ancestor of the bad one"
     )]
-    BadBase(Box<CommitWords>),
+    BadBase(Box<CommitInfo>),
     /// Two runs have no cell in common.
     #[error(transparent)]
     NothingInCommon(#[from] NothingInCommon),
-    /// The tree, or git.
+    /// The baseline has no kernel to compare with.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    /// A name of cells is not a glob.
+    #[error(transparent)]
+    Name(#[from] NotAGlob),
+    /// The engine stopped.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The tree cannot be read, or git failed.
     #[error(transparent)]
     Source(#[from] SourceError),
 }

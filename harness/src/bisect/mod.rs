@@ -1,19 +1,21 @@
-//! Which commit made cells look otherwise: `git bisect`, driven by what cells see.
+//! Finds the commit that changed cells: `git bisect`, driven by what the cells see.
 
 mod commit;
 mod ends;
-mod engine;
 mod error;
+mod find;
 mod outcome;
 mod search;
+mod step;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub use commit::{CommitWords, Revision};
-pub use ends::{Mark, unjudged};
-pub use engine::{Lab, Ran, bisect};
-pub use error::{BisectError, End};
-pub use outcome::{Found, Outcome, Step};
+pub use commit::{CommitInfo, Revision};
+pub use ends::{BisectMark, unjudged};
+pub use error::{BisectEnd, BisectError};
+pub use find::bisect;
+pub use outcome::{BisectStep, Bisection, Culprit};
+pub use step::{JudgedCommit, step};
 pub(crate) use text::counts;
 pub use text::text;

@@ -1,97 +1,97 @@
-//! What came of a search, as data.
+//! The result of a bisection.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::commit::{CommitWords, Revision};
-use super::ends::Mark;
+use super::commit::{CommitInfo, Revision};
+use super::ends::BisectMark;
 use crate::compare::Comparison;
 use crate::record::{LaneStarted, RunStarted};
 
-/// What came of a search.
+/// The result of a bisection.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct Bisection {
     /// The tree, as the user named it.
     pub tree: String,
     /// The good end.
     pub good: Revision,
     /// The bad end.
     pub bad: Revision,
-    /// How many commits the bad end has that the good one lacks.
+    /// The number of commits in `good..bad`.
     pub commits: usize,
-    /// The cells by which the ends were told from each other.
+    /// The cells in which the ends differ.
     pub cells: Vec<String>,
-    /// What else is to be known of them.
+    /// Notes for the reader.
     pub notes: Vec<String>,
-    /// What was looked at between the ends, in that order.
-    pub steps: Vec<Step>,
-    /// How many commits were built, or found built, ends included.
+    /// The commits that were tested between the ends, in order.
+    pub steps: Vec<BisectStep>,
+    /// The number of commits whose kernel was built or found in the cache, ends included.
     pub built: usize,
-    /// What was found.
-    pub found: Found,
-    /// What changed: with the first bad commit, or else between the ends. A comes before B.
+    /// The first bad commit, or the remaining range.
+    pub found: Culprit,
+    /// The change by the first bad commit, or else between the ends; A is the older side.
     pub across: Comparison,
-    /// How the cells that were asked for ran on the bad end.
+    /// The command and the cells of the run of the bad end.
     #[serde(skip)]
     pub run: RunStarted,
-    /// What B is, and what ran it.
+    /// The lane of B.
     #[serde(skip)]
     pub lane: Option<LaneStarted>,
-    /// The log, as `git bisect replay` takes it.
+    /// The output of `git bisect log`, for `git bisect replay`.
     pub log: String,
 }
 
-/// A look at a commit.
+/// A commit that was tested between the ends.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
-    /// Which.
+pub struct BisectStep {
+    /// The commit.
     #[serde(flatten)]
-    pub commit: CommitWords,
-    /// What git was told.
-    pub mark: Mark,
-    /// Why.
+    pub commit: CommitInfo,
+    /// Its mark.
+    pub mark: BisectMark,
+    /// The reason for the mark.
     pub why: String,
-    /// The record of what ran.
+    /// The run record, if cells ran.
     pub record: Option<PathBuf>,
 }
 
-/// What was found.
+/// The finding of a bisection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Found {
+pub enum Culprit {
     /// The first bad commit.
     First {
-        /// It.
-        commit: CommitWords,
-        /// Cells in which the ends differ, and it does not from the one before it.
+        /// The commit.
+        commit: CommitInfo,
+        /// Cells in which the ends differ and that another commit changed.
         elsewhere: Vec<String>,
-        /// The records of the two runs, before it and at it.
+        /// The records of the runs before it and at it.
         records: [PathBuf; 2],
     },
-    /// Some commits, the newest first, one of which is the first bad one; which one cannot be told.
+    /// One of these commits is the first bad one; the others could not be tested.
     Skipped {
-        /// They.
-        commits: Vec<CommitWords>,
+        /// The commits, newest first.
+        commits: Vec<CommitInfo>,
     },
 }
 
-impl Outcome {
-    /// What the regression tracking bot is told: a commit, or a range.
+impl Bisection {
+    /// The value of `#regzbot introduced:`, a commit or a range.
     #[must_use]
     pub fn introduced(&self) -> String {
         match &self.found {
-            Found::First { commit, .. } => commit.commit.to_string(),
-            Found::Skipped { commits } => {
+            Culprit::First { commit, .. } => commit.commit.to_string(),
+            Culprit::Skipped { commits } => {
                 let last = commits.first().unwrap_or(&self.bad.words);
                 format!("{}..{}", self.good.words.commit, last.commit)
             }
         }
     }
 
-    /// How many commits were skipped.
+    /// The number of commits that were skipped.
     #[must_use]
     pub fn skipped(&self) -> usize {
-        self.steps.iter().filter(|step| step.mark == Mark::Skip).count()
+        self.steps.iter().filter(|step| step.mark == BisectMark::Skip).count()
     }
 }

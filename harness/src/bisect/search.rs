@@ -1,43 +1,42 @@
-//! Drives `git bisect` in perfsec's own repository, where nothing but its answers is wanted: commits are
-//! checked out to be built, and not by it.
+//! Drives `git bisect --no-checkout` in perfsec's own repository. The builder checks commits out.
 
-use super::commit::CommitWords;
-use super::ends::Mark;
+use super::commit::CommitInfo;
+use super::ends::BisectMark;
 use super::error::BisectError;
 use crate::interrupt::Interrupt;
 use crate::source::{Commit, Git, GitError, Source, SourceError};
 
-/// A bisection that goes on. When it is dropped, nothing of it stays in the repository.
-pub(super) struct Search<'a> {
+/// A running `git bisect`. Dropping it resets it, so nothing stays in the repository.
+pub(super) struct GitBisect<'a> {
     source: &'a Source,
-    /// Where the two ends branched off from each other.
+    /// The merge bases of the two ends.
     bases: Vec<Commit>,
 }
 
-/// What `git bisect` says.
+/// The answer of `git bisect`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// It wants to know of this commit.
+pub(super) enum GitAnswer {
+    /// Test this commit.
     Look {
-        /// Which.
+        /// The commit.
         commit: Commit,
-        /// Whether it is one from which the ends branched off.
+        /// True if it is a merge base of the ends.
         base: bool,
-        /// About how many are to come.
+        /// Roughly how many steps are left.
         steps: u32,
     },
-    /// It is over.
+    /// The first bad commit.
     First(Commit),
-    /// It is over, and one of these it is.
+    /// The first bad commit is one of these, and the rest was skipped.
     Skipped(Vec<Commit>),
 }
 
-impl<'a> Search<'a> {
-    /// How many commits the bad end has that the good one lacks.
+impl<'a> GitBisect<'a> {
+    /// The number of commits in `good..bad`.
     ///
     /// # Errors
     ///
-    /// When that is no way from one to the other.
+    /// Returns an error if `good` and `bad` are not a range to bisect.
     pub(super) fn commits(
         source: &Source,
         good: &Commit,
@@ -56,7 +55,7 @@ impl<'a> Search<'a> {
         Ok(source.between(good, bad)?.len())
     }
 
-    /// Begins one, whatever a perfsec that was killed left of another.
+    /// Starts a bisection. It replaces one that a killed perfsec left behind.
     pub(super) fn begin(
         source: &'a Source,
         good: &Commit,
@@ -64,28 +63,28 @@ impl<'a> Search<'a> {
     ) -> Result<Self, BisectError> {
         let bases = bases(source, good, bad)?;
         let bases = bases.into_iter().filter(|base| base != good).collect();
-        // In a repository that never had a checkout git would not begin.
+        // `git bisect start` fails without a HEAD, which a new repository does not have.
         if source.git().try_ask(&["rev-parse", "--verify", "--quiet", "HEAD"])?.is_none() {
             source.git().ask(&["update-ref", "--no-deref", "HEAD", good.as_str()])?;
         }
         let search = Self { source, bases };
-        search.tell(&["start", "--no-checkout", bad.as_str(), good.as_str(), "--"])?;
+        search.run(&["start", "--no-checkout", bad.as_str(), good.as_str(), "--"])?;
         Ok(search)
     }
 
-    /// What it wants to know.
-    pub(super) fn next(&self) -> Result<Next, BisectError> {
+    /// Reads the answer of `git bisect` to the last mark.
+    pub(super) fn next(&self) -> Result<GitAnswer, BisectError> {
         let log = self.log()?;
         let said = |begin: &'static str| {
             log.lines()
                 .filter_map(move |line| line.strip_prefix(begin)?.split(']').next()?.parse().ok())
         };
         if let Some(first) = said("# first bad commit: [").next() {
-            return Ok(Next::First(first));
+            return Ok(GitAnswer::First(first));
         }
         let possible: Vec<_> = said("# possible first bad commit: [").collect();
         if !possible.is_empty() {
-            return Ok(Next::Skipped(possible));
+            return Ok(GitAnswer::Skipped(possible));
         }
         let git = self.source.git();
         let name = git.ask(&["rev-parse", "--verify", "BISECT_HEAD"])?;
@@ -94,29 +93,30 @@ impl<'a> Search<'a> {
             ["rev-list", "--count", "refs/bisect/bad", "--not", "--glob=refs/bisect/good-*"];
         let left: u32 = git.ask(&candidates)?.parse().unwrap_or_default();
         let steps = u32::BITS - left.saturating_sub(1).leading_zeros();
-        Ok(Next::Look { base: self.bases.contains(&commit), commit, steps })
+        Ok(GitAnswer::Look { base: self.bases.contains(&commit), commit, steps })
     }
 
-    /// Answers it.
-    pub(super) fn mark(&self, commit: &Commit, mark: Mark) -> Result<(), BisectError> {
-        match self.tell(&[mark.word(), commit.as_str()]) {
+    /// Marks a commit.
+    pub(super) fn mark(&self, commit: &Commit, mark: BisectMark) -> Result<(), BisectError> {
+        match self.run(&[mark.word(), commit.as_str()]) {
             Err(BisectError::Source(SourceError::Git(GitError::Failed { .. })))
-                if mark == Mark::Bad && self.bases.contains(commit) =>
+                if mark == BisectMark::Bad && self.bases.contains(commit) =>
             {
-                let words = CommitWords::of(self.source, commit)?;
+                let words = CommitInfo::of(self.source, commit)?;
                 Err(BisectError::BadBase(Box::new(words)))
             }
-            told => told,
+            result => result,
         }
     }
 
-    /// All that was said so far, as `git bisect replay` takes it.
+    /// The output of `git bisect log`.
     pub(super) fn log(&self) -> Result<String, BisectError> {
         Ok(self.source.git().ask(&["bisect", "log"])?)
     }
 
-    /// `git bisect` fails when only skipped commits are left, too.
-    fn tell(&self, words: &[&str]) -> Result<(), BisectError> {
+    /// Runs a subcommand. `git bisect` also fails if only skipped commits are left; that is not an
+    /// error here.
+    fn run(&self, words: &[&str]) -> Result<(), BisectError> {
         match self.source.git().ask(&[&["bisect"], words].concat()) {
             Ok(_) => Ok(()),
             Err(error @ GitError::Failed { .. }) => {
@@ -129,9 +129,9 @@ impl<'a> Search<'a> {
     }
 }
 
-impl Drop for Search<'_> {
+impl Drop for GitBisect<'_> {
     fn drop(&mut self) {
-        // After an interrupt, too. Should it fail, the next one begins with doing it.
+        // An interrupt must not stop this. If it fails, the next `git bisect start` resets first.
         let git = Git::own(self.source.directory(), self.source.lock(), &Interrupt::default());
         let _ = git.ask(&["bisect", "reset"]);
     }
@@ -139,7 +139,7 @@ impl Drop for Search<'_> {
 
 fn bases(source: &Source, good: &Commit, bad: &Commit) -> Result<Vec<Commit>, BisectError> {
     let words = ["merge-base", "--all", good.as_str(), bad.as_str()];
-    // It answers no when there is none.
+    // It fails if there is none.
     let list = source.git().try_ask(&words)?.unwrap_or_default();
     Ok(list.lines().filter_map(|line| line.parse().ok()).collect())
 }

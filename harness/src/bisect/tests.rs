@@ -1,4 +1,4 @@
-//! Searches in small repositories, in which a file says what a commit's kernel would be like.
+//! Bisections of small repositories, in which a file stands for the kernel of a commit.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,20 +9,22 @@ use std::process::Command;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use super::search::Search;
+use super::search::GitBisect;
 use super::*;
 use crate::cache::Cache;
+use crate::engine::{Batch, EngineError, Lab, RecordedRun};
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
-use crate::kbuild::{BuildError, BuildFailure};
+use crate::kbuild::{BuildError, BuildFailure, BuiltKernel};
 use crate::kernel::{Kernel, hash};
+use crate::plan::Filter;
 use crate::record::{Event, Refused, Run};
 use crate::source::{Commit, GitError, Source};
 
-/// The file; its first line has a letter for each cell, or a word.
+/// The file. Its first line has a letter for each cell, or a word.
 const STATE: &str = "state";
 
-/// How many cells a kernel runs.
+/// The number of cells that a kernel runs.
 const CELLS: usize = 3;
 
 /// A user's repository, and a cache.
@@ -38,7 +40,7 @@ impl Place {
         place
     }
 
-    /// One commit for each state, one after the other.
+    /// A linear history with a commit for each state.
     fn with(states: &[&str]) -> (Self, Vec<Commit>) {
         let place = Self::new();
         let commits = states.iter().enumerate();
@@ -62,13 +64,13 @@ impl Place {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// A commit in this state; its image is that of no other.
+    /// A commit in this state, with an image of its own.
     fn commit(&self, subject: &str, state: &str) -> Commit {
-        self.commit_alike(subject, &format!("{state}\n{subject}\n"))
+        self.commit_with_image(subject, &format!("{state}\n{subject}\n"))
     }
 
-    /// The same, with the image of every other commit of which the file has this text.
-    fn commit_alike(&self, subject: &str, text: &str) -> Commit {
+    /// A commit with this text in the file; commits with the same text have the same image.
+    fn commit_with_image(&self, subject: &str, text: &str) -> Commit {
         fs::write(self.repository().join(STATE), text).unwrap();
         self.git(&["add", "."]);
         self.git(&["commit", "--quiet", "--allow-empty", "-m", subject]);
@@ -84,7 +86,7 @@ impl Place {
         Source::open(&self.repository(), "linux", &cache, interrupt, &|_| {}).unwrap()
     }
 
-    fn search(&self, good: &Commit, bad: &Commit) -> (Result<Outcome, Stop>, Script) {
+    fn search(&self, good: &Commit, bad: &Commit) -> (Result<Bisection, BisectError>, Script) {
         let source = self.source();
         search(&source, good, bad, &Interrupt::default())
     }
@@ -95,20 +97,21 @@ fn search(
     good: &Commit,
     bad: &Commit,
     interrupt: &Interrupt,
-) -> (Result<Outcome, Stop>, Script) {
+) -> (Result<Bisection, BisectError>, Script) {
     let script =
         Script { runs: Vec::new(), said: RefCell::default(), interrupt: interrupt.clone() };
     let mut lab = Scripted { source, script };
     let revision = |named: &str, commit: &Commit| Revision {
         named: named.to_owned(),
-        words: CommitWords::of(source, commit).unwrap(),
+        words: CommitInfo::of(source, commit).unwrap(),
     };
-    let found = bisect(&mut lab, source, revision("v6.1", good), revision("master", bad));
+    let all = Filter::default();
+    let found = bisect(&mut lab, source, &all, revision("v6.1", good), revision("master", bad));
     assert_eq!(left_of_bisect(source.directory()), Vec::<String>::new());
     (found, lab.script)
 }
 
-/// Whatever `git bisect` left in a repository.
+/// Files and refs of `git bisect` in a repository.
 fn left_of_bisect(repository: &Path) -> Vec<String> {
     let inside = repository.join(".git");
     let files = fs::read_dir(&inside).unwrap().map(|entry| entry.unwrap().file_name());
@@ -120,20 +123,7 @@ fn left_of_bisect(repository: &Path) -> Vec<String> {
     left
 }
 
-/// What a search stops with.
-#[derive(Debug)]
-enum Stop {
-    Bisect(BisectError),
-    Lab,
-}
-
-impl From<BisectError> for Stop {
-    fn from(error: BisectError) -> Self {
-        Self::Bisect(error)
-    }
-}
-
-/// What was asked of the lab.
+/// The requests to the lab.
 struct Script {
     /// The subject of each commit that ran, and with how many cells.
     runs: Vec<(String, usize)>,
@@ -159,7 +149,7 @@ fn fixture() -> Run {
     run
 }
 
-/// What cells see, a letter each.
+/// A run in which each cell sees what its letter stands for.
 fn run_of(letters: &str) -> Run {
     let mut run = fixture();
     for (cell, letter) in run.lanes[0].cells.iter_mut().zip(letters.chars()) {
@@ -192,34 +182,32 @@ impl Scripted<'_> {
 }
 
 impl Lab for Scripted<'_> {
-    type Error = Stop;
-
-    fn build(&mut self, commit: &Commit) -> Result<Result<Kernel, BuildError>, Stop> {
-        let state = self.state(commit);
+    fn build(&mut self, source: &Source, commit: &Commit) -> Result<BuiltKernel, BuildError> {
+        let (state, log) = (self.state(commit), PathBuf::from("log"));
         match state.lines().next().unwrap() {
             "nobuild" => {
-                let subject = self.source.subject(commit).unwrap();
-                let log = PathBuf::from("log");
+                let subject = source.subject(commit).unwrap();
                 let failure = BuildFailure { commit: commit.clone(), subject, first: None, log };
-                Ok(Err(BuildError::Failed(Box::new(failure))))
+                Err(BuildError::Failed(Box::new(failure)))
             }
-            "host" => Err(Stop::Lab),
+            "host" => Err(BuildError::Full(PathBuf::new())),
             "interrupt" => {
                 self.script.interrupt.raise();
-                Err(Stop::Lab)
+                Err(BuildError::Interrupted(commit.clone()))
             }
             _ => {
                 let kernel = fixture().lanes[0].started.kernel.clone();
-                let banner = format!("{}\n{state}", self.source.subject(commit).unwrap());
+                let banner = format!("{}\n{state}", source.subject(commit).unwrap());
                 let mut image = kernel.image.clone().unwrap();
                 image.sha256 = hash::sha256(state.as_bytes());
-                Ok(Ok(Kernel { image: Some(image), banner, ..kernel }))
+                let kernel = Kernel { image: Some(image), banner, ..kernel };
+                Ok(BuiltKernel { kernel, warnings: BTreeSet::new(), log })
             }
         }
     }
 
-    fn run(&mut self, kernel: &Kernel, only: Option<&BTreeSet<String>>) -> Result<Ran, Stop> {
-        let mut lines = kernel.banner.lines();
+    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<RecordedRun, EngineError> {
+        let mut lines = kernels[0].banner.lines();
         let (subject, state) = (lines.next().unwrap(), lines.next().unwrap());
         let mut run = run_of(if state == "noboot" { "" } else { state });
         let lane = &mut run.lanes[0];
@@ -228,22 +216,33 @@ impl Lab for Scripted<'_> {
             let refused = Refused { reason: "it hangs".to_owned(), console: String::new() };
             lane.end.as_mut().unwrap().refused = Some(refused);
         }
-        lane.cells.retain(|cell| only.is_none_or(|only| only.contains(&cell.name)));
+        let only = &batch.filter.names;
+        lane.cells.retain(|cell| only.is_empty() || only.contains(&cell.name));
         self.script.runs.push((subject.to_owned(), lane.cells.len()));
-        Ok(Ran { run, record: PathBuf::from(format!("{subject}.jsonl")) })
+        Ok(recorded(run, &format!("{subject}.jsonl")))
     }
 
-    fn say(&self, text: &str) {
+    fn say(&self, _text: &str) {}
+
+    fn note(&self, text: &str) {
         self.script.said.borrow_mut().push(text.to_owned());
+    }
+
+    fn stopped(&self) -> bool {
+        self.script.interrupt.is_raised()
     }
 }
 
+fn recorded(run: Run, record: &str) -> RecordedRun {
+    RecordedRun { run, record: PathBuf::from(record), sha256: String::new() }
+}
+
 #[track_caller]
-fn first(found: Result<Outcome, Stop>) -> (String, Outcome) {
+fn first(found: Result<Bisection, BisectError>) -> (String, Bisection) {
     let outcome = found.unwrap();
     match &outcome.found {
-        Found::First { commit, .. } => (commit.subject.clone(), outcome),
-        Found::Skipped { .. } => panic!("{:?}", outcome.found),
+        Culprit::First { commit, .. } => (commit.subject.clone(), outcome),
+        Culprit::Skipped { .. } => panic!("{:?}", outcome.found),
     }
 }
 
@@ -261,7 +260,7 @@ fn the_first_bad_commit_is_found_with_the_cells_that_differ_only() {
     assert_eq!(outcome.across.different(), 1);
     assert_eq!(script.runs[..2], [("c0".to_owned(), CELLS), ("c8".to_owned(), CELLS)]);
     assert!(script.runs[2..].iter().all(|(_, cells)| *cells == 1), "{:?}", script.runs);
-    // The parent was looked at on the way.
+    // The parent was tested on the way.
     assert_eq!(script.runs.len(), 5);
     assert!(outcome.log.contains("# first bad commit: ["), "{}", outcome.log);
     let said = script.said.into_inner();
@@ -276,7 +275,7 @@ fn the_first_bad_commit_is_found_with_the_cells_that_differ_only() {
 }
 
 #[test]
-fn nothing_of_the_users_is_touched() {
+fn the_users_repository_is_untouched() {
     let (place, commits) = Place::with(&["aaa", "aaa", "aab"]);
     fs::write(place.repository().join(STATE), "changed").unwrap();
     let before = place.git(&["status", "--porcelain=v2", "--branch"]);
@@ -287,7 +286,7 @@ fn nothing_of_the_users_is_touched() {
 }
 
 #[rstest]
-#[case("nobuild", "does not build: make says no more; the log is log")]
+#[case("nobuild", "does not build: make printed no error; the log is log")]
 #[case("noboot", "cannot be tested: it hangs")]
 fn a_commit_that_does_not_build_or_boot_is_skipped(#[case] state: &str, #[case] why: &str) {
     let states = ["aaa", "aaa", "aab", "aab", state, "aab", "aab", "aab", "aab"];
@@ -297,15 +296,15 @@ fn a_commit_that_does_not_build_or_boot_is_skipped(#[case] state: &str, #[case] 
     let step = &outcome.steps[0];
     assert_eq!(
         (step.commit.subject.as_str(), step.mark, step.why.as_str()),
-        ("c4", Mark::Skip, why)
+        ("c4", BisectMark::Skip, why)
     );
 }
 
 #[test]
-fn what_is_left_when_it_cannot_be_told_is_a_range() {
+fn skipped_commits_leave_a_range() {
     let (place, commits) = Place::with(&["aaa", "aaa", "nobuild", "xxx", "aab", "aab"]);
     let outcome = place.search(&commits[0], &commits[5]).0.unwrap();
-    let Found::Skipped { commits: left } = &outcome.found else { panic!("{:?}", outcome.found) };
+    let Culprit::Skipped { commits: left } = &outcome.found else { panic!("{:?}", outcome.found) };
     let left: Vec<_> = left.iter().map(|commit| commit.subject.as_str()).collect();
     assert_eq!(left, ["c4", "c3", "c2"]);
     assert_eq!(outcome.introduced(), format!("{}..{}", commits[0], commits[4]));
@@ -319,7 +318,7 @@ fn the_same_image_runs_once() {
     let commits: Vec<_> = ["aaa", "aaa", "aaa", "aab", "aab", "aab"]
         .iter()
         .enumerate()
-        .map(|(at, state)| place.commit_alike(&format!("c{at}"), &format!("{state}\n")))
+        .map(|(at, state)| place.commit_with_image(&format!("c{at}"), &format!("{state}\n")))
         .collect();
     let (found, script) = place.search(&commits[0], &commits[5]);
     let (subject, outcome) = first(found);
@@ -330,13 +329,13 @@ fn the_same_image_runs_once() {
 }
 
 #[rstest]
-#[case::the_same_is_seen("aaa", "aaa", "the same is seen at both ends in 3 cells")]
-#[case::only_the_verdict_differs("aae", "aab", "and in 1 cell that only one is to see it in")]
+#[case::nothing_differs("aaa", "aaa", "3 cells saw the same at both ends")]
+#[case::only_the_verdict_differs("aae", "aab", "1 cell saw the same, and only the verdict differs")]
 #[case::not_judged("aaa", "aax", "ERROR on B: audit lost records")]
 fn ends_that_do_not_differ_are_refused(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
     let (place, commits) = Place::with(&[good, "aaa", bad]);
     let (found, script) = place.search(&commits[0], &commits[2]);
-    let Err(Stop::Bisect(error @ BisectError::Same(_))) = found else { panic!("{found:?}") };
+    let Err(error @ BisectError::Same(_)) = found else { panic!("{found:?}") };
     assert!(error.to_string().contains(said), "{error}");
     assert_eq!(script.runs.len(), 2);
 }
@@ -344,9 +343,9 @@ fn ends_that_do_not_differ_are_refused(#[case] good: &str, #[case] bad: &str, #[
 #[test]
 fn ends_that_are_one_image_are_refused() {
     let place = Place::new();
-    let commits = ["c0", "c1"].map(|subject| place.commit_alike(subject, "aaa\n"));
+    let commits = ["c0", "c1"].map(|subject| place.commit_with_image(subject, "aaa\n"));
     let found = place.search(&commits[0], &commits[1]).0;
-    assert!(matches!(found, Err(Stop::Bisect(BisectError::Same(_)))), "{found:?}");
+    assert!(matches!(found, Err(BisectError::Same(_))), "{found:?}");
 }
 
 #[rstest]
@@ -355,33 +354,37 @@ fn ends_that_are_one_image_are_refused() {
 #[case("noboot", "aab", "the good end, ")]
 #[case("aaa", "noboot", "is bad: it hangs")]
 #[case("xxx", "aab", "is good: ERROR: audit lost records")]
-fn an_end_that_cannot_be_tested_is_told(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
+fn an_end_that_cannot_be_tested_is_an_error(
+    #[case] good: &str,
+    #[case] bad: &str,
+    #[case] said: &str,
+) {
     let (place, commits) = Place::with(&[good, "aaa", bad]);
-    let Err(Stop::Bisect(error)) = place.search(&commits[0], &commits[2]).0 else { panic!() };
-    let told = matches!(error, BisectError::Build { .. } | BisectError::Boot { .. });
-    assert!(told && format!("cannot {error}").contains(said), "{error}");
+    let Err(error) = place.search(&commits[0], &commits[2]).0 else { panic!() };
+    let expected = matches!(error, BisectError::Build { .. } | BisectError::Boot { .. });
+    assert!(expected && format!("cannot {error}").contains(said), "{error}");
 }
 
 #[rstest]
 #[case::interrupt("interrupt")]
 #[case::host("host")]
-fn a_search_that_is_stopped_leaves_nothing_behind(#[case] stop: &str) {
+fn a_bisection_that_is_stopped_leaves_nothing_behind(#[case] stop: &str) {
     let (place, commits) = Place::with(&["aaa", "aaa", stop, "aab", "aab"]);
     let interrupt = Interrupt::default();
     {
         let source = place.interrupted_by(&interrupt);
         let found = search(&source, &commits[0], &commits[4], &interrupt).0;
-        assert!(matches!(found, Err(Stop::Lab)), "{found:?}");
+        assert!(matches!(found, Err(BisectError::Engine(_))), "{found:?}");
     }
 }
 
 #[test]
-fn an_interrupt_of_git_itself_is_one() {
+fn an_interrupt_of_git_is_an_interrupt() {
     let (place, commits) = Place::with(&["aaa", "aab"]);
     let interrupt = Interrupt::default();
     let source = place.interrupted_by(&interrupt);
     interrupt.raise();
-    let Err(error) = Search::begin(&source, &commits[0], &commits[1]) else { panic!() };
+    let Err(error) = GitBisect::begin(&source, &commits[0], &commits[1]) else { panic!() };
     assert!(
         matches!(
             error,
@@ -392,11 +395,11 @@ fn an_interrupt_of_git_itself_is_one() {
 }
 
 #[test]
-fn what_a_killed_search_left_is_no_hindrance() {
+fn a_bisection_starts_over_after_one_that_was_killed() {
     let (place, commits) = Place::with(&["aaa", "aaa", "aab", "aab"]);
     let directory = {
         let source = place.source();
-        let search = Search::begin(&source, &commits[0], &commits[3]).unwrap();
+        let search = GitBisect::begin(&source, &commits[0], &commits[3]).unwrap();
         assert!(!left_of_bisect(source.directory()).is_empty());
         std::mem::forget(search);
         source.directory().to_owned()
@@ -407,33 +410,35 @@ fn what_a_killed_search_left_is_no_hindrance() {
 }
 
 #[rstest]
-#[case::as_good("aaa", Mark::Good, "2 of 2 cells as at the good end")]
-#[case::as_bad("abb", Mark::Bad, "2 of 2 cells as at the bad end")]
-#[case::one_is_bad("aab", Mark::Bad, "1 of 2 cells as at the bad end, 1 as at the good end")]
+#[case::as_good("aaa", BisectMark::Good, "2 of 2 cells as at the good end")]
+#[case::as_bad("abb", BisectMark::Bad, "2 of 2 cells as at the bad end")]
+#[case::one_is_bad("aab", BisectMark::Bad, "1 of 2 cells as at the bad end, 1 as at the good end")]
 #[case::one_is_bad_whatever_the_other(
     "acb",
-    Mark::Bad,
+    BisectMark::Bad,
     "1 of 2 cells as at the bad end, 1 as at neither"
 )]
-#[case::neither("acc", Mark::Good, "2 of 2 cells as at neither")]
+#[case::neither("acc", BisectMark::Good, "2 of 2 cells as at neither")]
 #[case::neither_and_failing(
     "aad",
-    Mark::Bad,
+    BisectMark::Bad,
     "1 of 2 cells as at the good end, 1 as at neither, and failing"
 )]
-#[case::one_not_judged("aax", Mark::Good, "1 of 2 cells as at the good end, 1 not judged")]
-#[case::none_judged("axx", Mark::Skip, "2 of 2 cells not judged: ERROR: audit lost records")]
-fn a_commit_is_what_its_cells_look_like(#[case] at: &str, #[case] mark: Mark, #[case] why: &str) {
-    let ran = |letters: &str| {
-        std::rc::Rc::new(Ran { run: run_of(letters), record: PathBuf::from("record") })
-    };
+#[case::one_not_judged("aax", BisectMark::Good, "1 of 2 cells as at the good end, 1 not judged")]
+#[case::none_judged("axx", BisectMark::Skip, "2 of 2 cells not judged: ERROR: audit lost records")]
+fn a_commit_is_marked_by_what_its_cells_see(
+    #[case] at: &str,
+    #[case] mark: BisectMark,
+    #[case] why: &str,
+) {
+    let ran = |letters: &str| std::rc::Rc::new(recorded(run_of(letters), "record"));
     let ends = ends::Ends::of(ran("aaa"), ran("abb")).unwrap();
     let (got, said) = ends.judge(&run_of(at)).unwrap();
     assert_eq!((got, said.as_str()), (mark, why));
 }
 
 #[test]
-fn ends_that_are_no_range_are_told_before_anything_is_built() {
+fn ends_that_are_not_a_range_are_refused_before_anything_is_built() {
     let (place, commits) = Place::with(&["aaa", "aab"]);
     place.git(&["checkout", "--quiet", "--orphan", "other"]);
     let apart = place.commit("alone", "aab");
@@ -441,7 +446,7 @@ fn ends_that_are_no_range_are_told_before_anything_is_built() {
         let (found, script) = place.search(good, bad);
         assert!(script.runs.is_empty());
         match found {
-            Err(Stop::Bisect(error)) => error.to_string(),
+            Err(error) => error.to_string(),
             other => panic!("{other:?}"),
         }
     };
@@ -450,7 +455,7 @@ fn ends_that_are_no_range_are_told_before_anything_is_built() {
     assert!(error(&commits[0], &apart).contains("no commit in common"));
 }
 
-/// A branch of which the second commit is in `state`, and its merge, in `merged` if that is otherwise.
+/// A branch whose second commit is in `state`, and its merge, in `merged` if that differs.
 fn merged(state: &str, merged: Option<&str>) -> (Place, [Commit; 3]) {
     let place = Place::new();
     let good = place.commit("good", "aaa");
@@ -482,7 +487,7 @@ fn a_bad_commit_on_a_branch_that_was_merged_is_found() {
 }
 
 #[test]
-fn a_merge_that_is_bad_itself_is_told_as_one() {
+fn a_merge_that_is_bad_itself_is_reported_as_a_merge() {
     let (place, [good, _, merge]) = merged("aaa", Some("aab"));
     let (subject, outcome) = first(place.search(&good, &merge).0);
     assert_eq!(subject, "merge");
@@ -490,7 +495,7 @@ fn a_merge_that_is_bad_itself_is_told_as_one() {
 }
 
 #[test]
-fn a_good_end_that_was_mended_on_its_own_branch_is_told() {
+fn a_good_end_that_was_fixed_on_its_own_branch_is_an_error() {
     let place = Place::new();
     place.commit("start", "aaa");
     let base = place.commit("base", "aab");
@@ -498,8 +503,6 @@ fn a_good_end_that_was_mended_on_its_own_branch_is_told() {
     let good = place.commit("mended", "aaa");
     place.git(&["checkout", "--quiet", "master"]);
     let bad = place.commit("bad", "aab");
-    let Err(Stop::Bisect(BisectError::BadBase(told))) = place.search(&good, &bad).0 else {
-        panic!()
-    };
-    assert_eq!(told.commit, base);
+    let Err(BisectError::BadBase(found)) = place.search(&good, &bad).0 else { panic!() };
+    assert_eq!(found.commit, base);
 }

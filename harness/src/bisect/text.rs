@@ -1,45 +1,45 @@
-//! What came of a search, for people.
+//! Prints the result of a bisection.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::Style;
 
-use super::outcome::{Found, Outcome};
+use super::outcome::{Bisection, Culprit};
 use crate::compare;
 use crate::counted::counted;
 use crate::printable::printable;
 
 const HEADING: Style = Style::new().bold();
 
-/// How many cells that changed elsewhere are named.
+/// How many of the cells that changed with another commit are named.
 const NAMES: usize = 12;
 
-/// The outcome, with ANSI styles.
+/// The report, with ANSI styles.
 #[must_use]
-pub fn text(outcome: &Outcome) -> String {
+pub fn text(outcome: &Bisection) -> String {
     let mut out = String::new();
     let mut line = |text: &str| out.push_str(&format!("{}\n", printable(text)));
     match &outcome.found {
-        Found::First { commit, .. } => {
+        Culprit::First { commit, .. } => {
             line(&format!("{} is the first bad commit", commit.commit));
             line(&format!("  {commit}"));
             line(&format!("  Author: {}", commit.author));
             line(&format!("  Date:   {}", commit.date));
         }
-        Found::Skipped { commits } => {
+        Culprit::Skipped { commits } => {
             line("only skipped commits are left; the first bad commit is one of these:");
             commits.iter().for_each(|commit| line(&format!("  {commit}")));
         }
     }
     outcome.notes.iter().for_each(|note| line(&format!("note: {note}")));
     let across = match &outcome.found {
-        Found::First { .. } => "across it, A before it and B with it",
-        Found::Skipped { .. } => "between the ends, A good and B bad",
+        Culprit::First { .. } => "across it, A before it and B with it",
+        Culprit::Skipped { .. } => "between the ends, A good and B bad",
     };
     let _ = writeln!(out, "\n{HEADING}what differs {across}:{HEADING:#}\n");
     out.push_str(&compare::text(&outcome.across, false));
-    if let Found::First { elsewhere, records, .. } = &outcome.found {
+    if let Culprit::First { elsewhere, records, .. } = &outcome.found {
         if !elsewhere.is_empty() {
             let _ = writeln!(out, "\n{HEADING}what changed with another commit:{HEADING:#}\n");
             let shown = if elsewhere.len() > NAMES + 1 { NAMES } else { elsewhere.len() };
@@ -72,9 +72,9 @@ pub fn text(outcome: &Outcome) -> String {
     out
 }
 
-/// What it took, in a line.
+/// The numbers of commits, steps and kernels in one line.
 #[must_use]
-pub(crate) fn counts(outcome: &Outcome) -> String {
+pub(crate) fn counts(outcome: &Bisection) -> String {
     format!(
         "{}, {}, {}, {} skipped; the ends differ in {}",
         counted(outcome.commits, "commit"),

@@ -1,38 +1,38 @@
 //! `perfsec allow`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::args::AllowArgs;
-use super::session::{self, Session};
+use super::session::Session;
 use super::{Exit, Failure, record};
-use crate::allow::{Language, Module, ModuleEffect, Rules, denials, observed_cells, pairs};
+use crate::allow::{
+    Language, Module, Rerun, Rules, Verified, denials, is_under_own_policy, planned,
+};
 use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
+use crate::engine::{EngineLab, Reuse, Suite};
 use crate::explain::{Knowledge, Triage};
-use crate::known::KnownDifferences;
-use crate::obtain::KernelSpec;
-use crate::plan::PlannedCell;
 use crate::policy;
 use crate::printable::printable_line;
-use crate::record::{CellResult, LaneRun, Run};
+use crate::record::{CellResult, Run};
 
-/// The module's name, when no file says it.
+/// The module's name without `--out`.
 const NAME: &str = "perfsec_allow";
 
 pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     let name = name(args)?;
-    let (denials, verifying) = match Source::open(args)? {
-        Source::Run(run) => {
-            let library = library(args, &run)?;
-            let chosen = Chosen::of(args, &run, &library)?;
-            let denials = chosen.denials();
-            (denials, Some((run, library)))
+    let (denials, verifying) = match Input::open(args)? {
+        Input::Run(run) => {
+            let suite = suite(args, &run)?;
+            let selection = Selection::of(args, &run, &suite.library)?;
+            let denials = selection.denials();
+            (denials, Some((run, suite)))
         }
-        Source::Log(log) => (of_log(args, &log)?, None),
+        Input::Log(log) => (denials_of_log(args, &log)?, None),
     };
     let of_domain = |denial: &&Denial| {
         let kind = denial.source.kind();
@@ -58,17 +58,17 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?,
         None => super::print(&text)?,
     }
-    let (true, Some((run, library))) = (args.verify, &verifying) else { return Ok(Exit::Success) };
-    let (report, exit) = verify(args, run, library, &module)?;
+    let (true, Some((run, suite))) = (args.verify, &verifying) else { return Ok(Exit::Success) };
+    let (report, exit) = verify(args, run, suite, &module)?;
     match &args.out {
         Some(_) => super::print(&report)?,
-        // What is on standard output stays a module.
+        // Standard output stays a valid module.
         None => super::print(&format!("\n{}", language.commented(&report)))?,
     }
     Ok(exit)
 }
 
-/// What the module is called.
+/// The module's name: that of its file.
 fn name(args: &AllowArgs) -> Result<String, Failure> {
     let stem = args.out.as_deref().and_then(Path::file_stem);
     let Some(stem) = stem.map(|stem| stem.to_string_lossy().into_owned()) else {
@@ -78,18 +78,18 @@ fn name(args: &AllowArgs) -> Result<String, Failure> {
         return Ok(stem);
     }
     Err(Failure::input(format!(
-        "`{}` is no name for a module: a letter, then letters, digits, `_`, `-` and `.`",
+        "`{}` is not a module name: a letter, then letters, digits, `_`, `-` and `.`",
         printable_line(&stem)
     )))
 }
 
-/// Where the records come from.
-enum Source {
+/// The source of the records.
+enum Input {
     Run(Run),
     Log(Log),
 }
 
-impl Source {
+impl Input {
     /// A run record begins with a brace, and no line of a log does.
     fn open(args: &AllowArgs) -> Result<Self, Failure> {
         let path = &args.from;
@@ -107,8 +107,8 @@ impl Source {
     }
 }
 
-/// What is about perf in a log.
-fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
+/// The denials about perf in a log.
+fn denials_of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
     let filter = &args.filter;
     if args.verify
         || !filter.names.is_empty()
@@ -116,52 +116,54 @@ fn of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
         || !filter.mode.is_empty()
     {
         return Err(Failure::input(format!(
-            "{} is a log: --verify and the choice of cells are for run records",
+            "{} is a log: --verify and filters of cells are for run records",
             args.from.display()
         )));
     }
     if let (Some(damage), true) = (&log.damage, log.groups.is_empty()) {
-        return Err(Failure::input(format!("no whole AVC record in the log: {damage}")));
+        return Err(Failure::input(format!("no complete AVC record in the log: {damage}")));
     }
     let knowledge = Knowledge::built_in()?;
     let Triage { about_perf, undetermined, unrelated } = Triage::new(log, &knowledge);
     let kinds = |number, what: &str| match number {
         0 => {}
-        1 => anstream::eprintln!("1 kind of records {} and is left out", what.replace("are", "is")),
-        number => anstream::eprintln!("{number} kinds of records {what} and are left out"),
+        1 => anstream::eprintln!("left out: 1 kind of record that {}", what.replace("are", "is")),
+        number => anstream::eprintln!("left out: {number} kinds of records that {what}"),
     };
     kinds(unrelated.len(), "are not about perf");
     kinds(undetermined.len(), "may not be about perf (no SYSCALL record says)");
     match log.damaged {
         0 => {}
-        1 => anstream::eprintln!("warning: 1 line is no whole AVC record and is left out"),
+        1 => anstream::eprintln!("warning: left out 1 line that is not a complete AVC record"),
         number => {
-            anstream::eprintln!("warning: {number} lines are no whole AVC record and are left out");
+            anstream::eprintln!(
+                "warning: left out {number} lines that are not complete AVC records"
+            );
         }
     }
     Ok(about_perf.into_iter().map(|group| group.denial.clone()).collect())
 }
 
-/// The cases that the run had.
-fn library(args: &AllowArgs, run: &Run) -> Result<Library, Failure> {
+/// The cases of the run.
+fn suite(args: &AllowArgs, run: &Run) -> Result<Suite, Failure> {
     let mut cases = args.cases.clone();
-    // Where the run was made, its directory is there; elsewhere --cases names it.
+    // The run's directory may exist only where the run was made; --cases names it elsewhere.
     let asked = run.started.asked.cases_directory.clone();
     cases.cases = cases.cases.or(asked.filter(|directory| directory.is_dir()));
-    session::library(&cases)
+    Ok(Suite { known: Arc::default(), ..cases.suite(&[])? })
 }
 
-/// The cells of a run that a module can be about.
-struct Chosen<'a> {
+/// The cells of a run whose denials a module can allow.
+struct Selection<'a> {
     cells: Vec<&'a CellResult>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Selection<'a> {
     fn of(args: &AllowArgs, run: &'a Run, library: &Library) -> Result<Self, Failure> {
         let policy = policy_of(args, run)?;
         let lanes = run.lanes.iter().filter(|lane| lane.started.policy == policy);
         let filter = args.filter.filter();
-        let selects = filter.matcher().map_err(Failure::input)?;
+        let selects = filter.matcher()?;
         let selected: Vec<_> = lanes
             .flat_map(|lane| &lane.cells)
             .filter(|cell| selects(&cell.name, &cell.at))
@@ -172,13 +174,11 @@ impl<'a> Chosen<'a> {
         }
         let (cells, left): (Vec<_>, Vec<_>) = selected
             .into_iter()
-            .partition(|cell| planned(cell, library).is_none_or(|cell| is_under_own(&cell)));
+            .partition(|cell| planned(cell, library).is_none_or(|cell| is_under_own_policy(&cell)));
         if left.iter().any(|cell| denials(cell).next().is_some()) {
-            let load = if left.len() == 1 { "cell loads" } else { "cells load" };
-            anstream::eprintln!(
-                "{} {load} a policy of their own, which the module is not for: left out",
-                left.len()
-            );
+            let load = if left.len() == 1 { "cell that loads" } else { "cells that load" };
+            let left = left.len();
+            anstream::eprintln!("left out: {left} {load} another policy than the module extends");
         }
         Ok(Self { cells })
     }
@@ -192,7 +192,7 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// The policy that is extended: the run's, or the one that is named when it has several.
+/// The policy to extend: that of the run, or the named one if the run has several.
 fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
     let names: BTreeSet<_> = run.lanes.iter().map(|lane| &lane.started.policy).collect();
     let named = args.machine.boot.policy.as_slice();
@@ -205,122 +205,45 @@ fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
         _ => {
             let names: Vec<_> = names.into_iter().map(String::as_str).collect();
             let names = printable_line(&names.join(", "));
-            Err(Failure::input(format!("the run's policies are {names}: name one with --policy")))
+            Err(Failure::input(format!("the run has the policies {names}: name one with --policy")))
         }
     }
-}
-
-/// The cell as it can be run again: its case is the same as it was.
-fn planned(cell: &CellResult, library: &Library) -> Option<PlannedCell> {
-    let case = library.cases.iter().find(|case| case.name == cell.case)?;
-    let same = !cell.case_sha256.is_empty() && case.sha256.starts_with(&cell.case_sha256);
-    let there = case.axes.coordinates().any(|at| at == cell.at);
-    // A denial may be what the module allows, so no cell waits for a control.
-    (same && there).then(|| PlannedCell {
-        case: Arc::new(case.clone()),
-        at: cell.at.clone(),
-        control: None,
-    })
-}
-
-fn is_under_own(cell: &PlannedCell) -> bool {
-    cell.policies().next().is_none()
 }
 
 /// Runs the run's cells again under its policy and the module.
 fn verify(
     args: &AllowArgs,
     run: &Run,
-    library: &Library,
+    suite: &Suite,
     module: &Module<'_>,
 ) -> Result<(String, Exit), Failure> {
     let policy = policy_of(args, run)?;
-    let lanes: Vec<_> = run.lanes.iter().filter(|lane| lane.started.policy == policy).collect();
-    let mut cells = BTreeMap::new();
-    let mut lost = BTreeSet::new();
-    for cell in lanes.iter().flat_map(|lane| &lane.cells) {
-        match planned(cell, library) {
-            Some(planned) if is_under_own(&planned) => {
-                cells.entry(cell.name.clone()).or_insert(planned);
-            }
-            Some(_) => {}
-            None => {
-                lost.insert(&cell.name);
-            }
-        }
-    }
-    if cells.is_empty() {
+    let Some(rerun) = Rerun::of(run, &policy, &suite.library) else {
         return Err(Failure::input(
-            "no cell of the run can be run again: its cases are not these (--cases names a directory)",
+            "no cell of the run can run again: the cases have changed (--cases names a directory)",
         ));
-    }
-    let cells: Vec<_> = cells.into_values().collect();
+    };
     let mut machine = args.machine.clone();
     machine.boot.policy = vec![policy];
     if machine.kernel.is_empty() {
-        machine.kernel = kernels(&lanes)?;
+        machine.kernel = rerun.kernels().map_err(Failure::input)?;
     }
-    let mut session = Session::open(&machine)?;
-    // Cells were written for the policy without the module.
+    let session = Session::open(args.machine.boot.quiet)?;
+    // The cases are written for the policy without the module.
     session.ignore_verdicts();
-    let Some(own) = session.ready.machine.policies.first().cloned() else {
-        return Err(Failure::input("no policy"));
+    let (engine, kernels) = session.boot(&machine)?;
+    let [own] = engine.policies() else { return Err(Failure::input("no policy")) };
+    let mut lab = EngineLab::new(&engine, suite, Reuse::Nothing);
+    let filter = args.filter.filter();
+    let verified = rerun.verify(&mut lab, &kernels, own, module, filter, engine.cache())?;
+    let Verified { effect, unseen, refused, .. } = &verified;
+    let exit = match session.interrupted() {
+        Some(exit) => exit,
+        None if refused.is_some() => Exit::Kernel,
+        None if !effect.holds() => Exit::Failed,
+        None if !effect.unseen.is_empty() || *unseen > 0 => Exit::NotJudged,
+        None if effect.cells == 0 => Exit::NotJudged,
+        None => Exit::Success,
     };
-    let text = module.text(Language::Cil);
-    let extended = Arc::new(own.with_module(module.name, &text, &session.cache)?);
-    // A kernel or a policy that the run did not have is run both ways.
-    let had = |identity: &str| {
-        lanes.iter().any(|lane| {
-            lane.started.kernel.identity() == identity && lane.started.policy_sha256 == own.sha256
-        })
-    };
-    let known = session.ready.kernels.iter().all(|kernel| had(kernel.identity()));
-    session.ready.machine.policies = match known {
-        true => vec![Arc::clone(&extended)],
-        false => vec![Arc::clone(&own), Arc::clone(&extended)],
-    };
-    let plans = session.lanes(&cells, KnownDifferences::default())?;
-    let asked = session::asked(&args.cases, args.filter.filter(), library);
-    let again = session.execute(&plans, asked, &mut [])?.whole()?;
-    let under = |policy: &str| -> Vec<&LaneRun> {
-        again.lanes.iter().filter(|lane| lane.started.policy_sha256 == policy).collect()
-    };
-    let after = observed_cells(under(&extended.sha256));
-    let before = match known {
-        true => observed_cells(lanes.iter().copied()),
-        false => observed_cells(under(&own.sha256)),
-    };
-    let effect = ModuleEffect::measure(&pairs(&before, &after), module.rules);
-    let mut report = effect.text();
-    if !lost.is_empty() {
-        let were = if lost.len() == 1 { "cell was" } else { "cells were" };
-        report += &format!("{} {were} not run again: the cases have changed since\n", lost.len());
-    }
-    report += &format!("run record: {}\n", session.record.display());
-    let refused = again.lanes.iter().find_map(LaneRun::refused);
-    let exit = match (session.interrupted(), refused) {
-        (Some(exit), _) => exit,
-        (None, Some(reason)) => {
-            report += &format!("nothing could be tested: {}\n", printable_line(reason));
-            Exit::Kernel
-        }
-        (None, None) if !effect.holds() => Exit::Failed,
-        (None, None) if !effect.unseen.is_empty() || again.unseen() > 0 => Exit::NotJudged,
-        (None, None) if effect.cells == 0 => Exit::NotJudged,
-        (None, None) => Exit::Success,
-    };
-    Ok((report, exit))
-}
-
-/// The run's kernels, as they are named on the command line.
-fn kernels(lanes: &[&LaneRun]) -> Result<Vec<KernelSpec>, Failure> {
-    let mut specs = Vec::new();
-    for lane in lanes {
-        let kernel = &lane.started.kernel;
-        let spec = KernelSpec::again(kernel).map_err(Failure::input)?;
-        if !specs.contains(&spec) {
-            specs.push(spec);
-        }
-    }
-    Ok(specs)
+    Ok((verified.text(), exit))
 }

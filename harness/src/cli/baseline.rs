@@ -1,21 +1,21 @@
-//! `perfsec run --baseline`: what the run is judged against beside the cases.
+//! `perfsec run --baseline`: judges a run against an earlier one, too.
 
 use std::path::{Path, PathBuf};
 
-use super::{Exit, Failure, exit, record};
+use super::{Exit, Failure, record};
 use crate::compare::{Baseline, BaselineError};
 use crate::engine::LanePlan;
 use crate::plan::PlannedCell;
 use crate::record::Run;
 
-/// A baseline as it is named on the command line, read before anything boots.
-pub(super) struct Given {
+/// The baseline that the command line names. It is read before anything boots.
+pub(super) struct NamedBaseline {
     path: PathBuf,
     run: Run,
 }
 
-impl Given {
-    /// Reads it.
+impl NamedBaseline {
+    /// Reads the run record.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let given = Self { path: path.to_owned(), run: record::read(path)? };
         given.baseline()?;
@@ -26,7 +26,7 @@ impl Given {
         Baseline::new(&self.run, &self.path.display().to_string())
     }
 
-    /// Whether these lanes can be judged against it: each kernel has a partner, and some cell is in both.
+    /// Requires a partner in the baseline for each kernel, and a common cell.
     pub(super) fn check(&self, plans: &[LanePlan]) -> Result<(), Failure> {
         let baseline = self.baseline()?;
         let mut common = 0;
@@ -37,8 +37,8 @@ impl Given {
         if common == 0 { Err(baseline.nothing_in_common().into()) } else { Ok(()) }
     }
 
-    /// What became of the cells since, for people; and how the command ends, `otherwise` as a run without a
-    /// baseline does.
+    /// The report on the cells that changed since, and the exit code; `otherwise` is that of a run
+    /// without a baseline.
     pub(super) fn judge(&self, run: &Run, otherwise: Exit) -> Result<(String, Exit), Failure> {
         let since = self.baseline()?.since(run)?;
         let text = since.iter().map(|since| since.text()).collect::<String>();
@@ -53,11 +53,5 @@ impl Given {
             _ => Exit::Success,
         };
         Ok((text, exit))
-    }
-}
-
-impl From<BaselineError> for Failure {
-    fn from(error: BaselineError) -> Self {
-        exit::cannot(Exit::Input, &error)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use super::args::BlessArgs;
 use super::session::Session;
@@ -11,7 +12,6 @@ use super::{Exit, Failure, unmatched};
 use crate::bless::rewrite;
 use crate::case::{Case, Coordinates, Library};
 use crate::judge::Verdict;
-use crate::known::KnownDifferences;
 use crate::plan::PlannedCell;
 use crate::record::Asked;
 
@@ -24,21 +24,23 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
         ));
     }
     let library = Library::directory_to_bless(&args.cases)?;
-    let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
+    let cells = args.filter.filter().select(&library)?;
     if cells.is_empty() {
         return Err(unmatched::no_cell(&args.filter.filter(), &library));
     }
     if !args.overwrite {
         refuse_dirty(&cells)?;
     }
-    let mut session = Session::open(&args.machine)?;
-    let plans = session.lanes(&cells, KnownDifferences::default())?;
-    if (session.ready.kernels.len(), session.ready.machine.policies.len()) != (1, 1) {
+    let session = Session::open(args.machine.boot.quiet)?;
+    let (engine, kernels) = session.boot(&args.machine)?;
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &Arc::default());
+    let plans = session.stopped(plans)?;
+    if (kernels.len(), engine.policies().len()) != (1, 1) {
         return Err(Failure::input("bless looks at one kernel under one policy at a time"));
     }
     let (mut seen, mut unseen) = (Seen::new(), Vec::new());
     let asked = Asked { cases_directory: Some(args.cases.clone()), ..Asked::default() };
-    let run = session.execute(&plans, asked, &mut [])?.whole()?;
+    let run = engine.execute(&plans, asked, &mut |_| Ok(()))?.whole()?;
     for cell in run.cells() {
         match (cell.judgement.verdict, cell.observation.is_some()) {
             (Verdict::Fail, true) => {
@@ -79,13 +81,13 @@ fn write(case: &Case, cells: &BTreeMap<Coordinates, Vec<String>>) -> Result<(), 
     });
     if lost {
         anstream::println!(
-            "  it had lines for some kernels only (`if`, `unless`): put them back where they belong"
+            "  it had lines for some kernels only (`if`, `unless`): restore them by hand"
         );
     }
     Ok(())
 }
 
-/// Changes that git does not have yet could not be told from what bless writes.
+/// Refuses case files with uncommitted changes: nobody could tell them from what bless writes.
 fn refuse_dirty(cells: &[PlannedCell]) -> Result<(), Failure> {
     let mut paths: Vec<&Path> = cells.iter().map(|cell| cell.case.path.as_path()).collect();
     paths.dedup();

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use super::args::{CompareArgs, CompareFormat, MachineArgs};
 use super::destination::{self, Destination};
 use super::session::{self, Session};
-use super::{Exit, Failure, exit, output, record};
-use crate::compare::{self, Comparison, NothingInCommon, Side};
-use crate::known::KnownDifferences;
-use crate::obtain::KernelSpec;
+use super::{Exit, Failure, output, record};
+use crate::compare::{self, Comparison, Side};
+use crate::engine::KernelSpec;
 use crate::plan::Filter;
 use crate::record::Run;
 
-/// A side as it is named on the command line.
-enum Given {
+/// A side that the command line names.
+enum SideArg {
     /// A record, which may hold several.
     Record(PathBuf, Box<Run>),
     /// A kernel to run.
@@ -23,20 +22,20 @@ enum Given {
 pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let inputs: Vec<&Path> = args.sides.iter().map(Path::new).collect();
     output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
-    let given = given(args)?;
+    let given = named_sides(args)?;
     let out = Destination::optional(args.out.as_deref())?;
     let kernels: Vec<_> = given
         .iter()
         .filter_map(|given| match given {
-            Given::Kernel(spec) => Some(spec.clone()),
-            Given::Record(..) => None,
+            SideArg::Kernel(spec) => Some(spec.clone()),
+            SideArg::Record(..) => None,
         })
         .collect();
     let ran = if kernels.is_empty() { None } else { Some(run(args, &kernels, &given)?) };
-    if let Some(Ran { record, .. }) = &ran {
+    if let Some(KernelsRun { record, .. }) = &ran {
         anstream::eprintln!("run record: {}", record.display());
     }
-    if let Some(Ran { interrupted: Some(exit), .. }) = &ran {
+    if let Some(KernelsRun { interrupted: Some(exit), .. }) = &ran {
         return Ok(*exit);
     }
     let sides = sides(&given, ran.as_ref().map(|ran| &ran.run), &kernels);
@@ -46,25 +45,26 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     Ok(ended(&comparisons, &sides))
 }
 
-/// What the arguments name: a file that begins like a record is one, everything else is a kernel.
-fn given(args: &CompareArgs) -> Result<Vec<Given>, Failure> {
+/// The sides that the arguments name. A file that begins like a record is one; anything else is a
+/// kernel.
+fn named_sides(args: &CompareArgs) -> Result<Vec<SideArg>, Failure> {
     let named = args.sides.iter().map(|side| {
         let path = Path::new(side);
         if crate::record::is_record(path) {
-            return Ok(Given::Record(path.to_owned(), Box::new(record::read(path)?)));
+            return Ok(SideArg::Record(path.to_owned(), Box::new(record::read(path)?)));
         }
         if path.extension().is_some_and(|end| end == "jsonl") && !path.exists() {
             let side = crate::printable::printable_line(side);
             return Err(Failure::input(format!("cannot read {side}: no such run record")));
         }
-        side.parse().map(Given::Kernel).map_err(|error| exit::cannot(Exit::Input, &error))
+        Ok(SideArg::Kernel(side.parse()?))
     });
-    let kernels = args.machine.kernel.iter().map(|spec| Ok(Given::Kernel(spec.clone())));
+    let kernels = args.machine.kernel.iter().map(|spec| Ok(SideArg::Kernel(spec.clone())));
     let given = named.chain(kernels).collect::<Result<Vec<_>, Failure>>()?;
     let several = given.len() > 1
         || given.iter().any(|given| match given {
-            Given::Record(_, run) => compare::sides(run, "").len() > 1,
-            Given::Kernel(_) => false,
+            SideArg::Record(_, run) => compare::sides(run, "").len() > 1,
+            SideArg::Kernel(_) => false,
         });
     if !several {
         let error = "one side is nothing to compare: name another run record or kernel";
@@ -73,44 +73,50 @@ fn given(args: &CompareArgs) -> Result<Vec<Given>, Failure> {
     Ok(given)
 }
 
-/// Kernels that were run to be compared.
-struct Ran {
+/// A run of the kernels to compare.
+struct KernelsRun {
     run: Run,
     record: PathBuf,
     interrupted: Option<Exit>,
 }
 
-/// Runs kernels, with the cells that are asked for, or those that the first record was asked for.
-fn run(args: &CompareArgs, kernels: &[KernelSpec], given: &[Given]) -> Result<Ran, Failure> {
-    let library = session::library(&args.cases)?;
+/// Runs kernels with the cells that the options select, else those of the first record's filter.
+fn run(
+    args: &CompareArgs,
+    kernels: &[KernelSpec],
+    given: &[SideArg],
+) -> Result<KernelsRun, Failure> {
+    let suite = args.cases.suite(&[])?;
     let of_record = || {
         given.iter().find_map(|given| match given {
-            Given::Record(_, run) => Some(run.started.asked.filter.clone()),
-            Given::Kernel(_) => None,
+            SideArg::Record(_, run) => Some(run.started.asked.filter.clone()),
+            SideArg::Kernel(_) => None,
         })
     };
     let filter = args.filter().or_else(of_record).unwrap_or_default();
-    let cells = session::select(&filter, &library)?;
+    let cells = session::select(&filter, &suite)?;
     let machine = MachineArgs { kernel: kernels.to_vec(), ..args.machine.clone() };
-    let mut session = Session::open(&machine)?;
-    let plans = session.lanes(&cells, KnownDifferences::built_in()?)?;
-    let asked = session::asked(&args.cases, filter, &library);
-    let run = session.execute(&plans, asked, &mut [])?.whole()?;
-    Ok(Ran { run, record: session.record.clone(), interrupted: session.interrupted() })
+    let session = Session::open(args.machine.boot.quiet)?;
+    let (engine, kernels) = session.boot(&machine)?;
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite.known);
+    let plans = session.stopped(plans)?;
+    let ended = engine.execute(&plans, suite.asked(filter), &mut |_| Ok(()))?;
+    let record = ended.record.clone();
+    Ok(KernelsRun { run: ended.whole()?, record, interrupted: session.interrupted() })
 }
 
 /// All sides, in the order in which they were named.
-fn sides<'a>(given: &'a [Given], ran: Option<&'a Run>, kernels: &[KernelSpec]) -> Vec<Side<'a>> {
+fn sides<'a>(given: &'a [SideArg], ran: Option<&'a Run>, kernels: &[KernelSpec]) -> Vec<Side<'a>> {
     let ran = ran.map(|run| compare::sides(run, "")).unwrap_or_default();
     let named = |(side, spec): (Side<'a>, &KernelSpec)| Side { from: spec.to_string(), ..side };
     let mut ran = ran.into_iter().zip(kernels).map(named);
     let mut sides = Vec::new();
     for given in given {
         match given {
-            Given::Record(path, run) => {
+            SideArg::Record(path, run) => {
                 sides.extend(compare::sides(run, &path.display().to_string()))
             }
-            Given::Kernel(_) => sides.extend(ran.next()),
+            SideArg::Kernel(_) => sides.extend(ran.next()),
         }
     }
     sides
@@ -121,7 +127,7 @@ fn pairs(
     args: &CompareArgs,
     filter: &Filter,
 ) -> Result<Vec<Comparison>, Failure> {
-    let wanted = filter.matcher().map_err(Failure::input)?;
+    let wanted = filter.matcher()?;
     let pair = |at: usize| {
         let first = if args.consecutive { at - 1 } else { 0 };
         Ok(Comparison::of(&sides[first], &sides[at], &wanted)?)
@@ -153,11 +159,5 @@ fn ended(comparisons: &[Comparison], sides: &[Side<'_>]) -> Exit {
         Exit::NothingRan
     } else {
         Exit::Success
-    }
-}
-
-impl From<NothingInCommon> for Failure {
-    fn from(error: NothingInCommon) -> Self {
-        exit::cannot(Exit::Input, &error)
     }
 }

@@ -4,8 +4,7 @@ use super::args::CoverageArgs;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure};
-use crate::coverage::{self, CoverageTable, Points, PointsError, SourceError};
-use crate::known::KnownDifferences;
+use crate::coverage::{self, CoverageTable, Points};
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let points = Points::built_in()?;
@@ -22,7 +21,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
             let table = CoverageTable::new(&run);
             if table.is_empty() {
                 let path = path.display();
-                let error = format!("{path} has no coverage: no `perfsec coverage` wrote it");
+                let error = format!("{path} has no coverage: it is not from `perfsec coverage`");
                 return Err(Failure { exit: Exit::NothingRan, error: error.into() });
             }
             (table, Exit::of_run(&run))
@@ -31,7 +30,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     };
     super::print(&format!("{}{sources}", table.text(&points)))?;
     Ok(match judged {
-        // What cells were expected to see is not what this is about, only that they could run.
+        // Coverage does not depend on verdicts, only on cells that could run.
         Exit::Success | Exit::Failed if table.is_empty() => Exit::NothingRan,
         Exit::Success | Exit::Failed if table.is_complete(&points) => Exit::Success,
         Exit::Success | Exit::Failed => Exit::Failed,
@@ -39,31 +38,23 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// Runs the cells with everything traced that asks.
+/// Runs the cells and traces every decision point.
 fn measure(args: &CoverageArgs, points: &Points) -> Result<(CoverageTable, Exit), Failure> {
-    let library = session::library(&args.cases)?;
+    let suite = args.cases.suite(&[])?;
     let filter = args.filter.filter();
-    let cells = session::select(&filter, &library)?;
+    let cells = session::select(&filter, &suite)?;
     let mut outputs: Vec<_> =
         args.out.iter().map(|path| Output::record(path)).collect::<Result<_, _>>()?;
-    let mut session = Session::open(&args.machine)?;
-    let mut plans = session.lanes(&cells, KnownDifferences::built_in()?)?;
+    let session = Session::open(args.machine.boot.quiet)?;
+    let (engine, kernels) = session.boot(&args.machine)?;
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite.known);
+    let mut plans = session.stopped(plans)?;
     for plan in &mut plans {
         plan.coverage = Some(points.symbols());
     }
-    let asked = session::asked(&args.cases, filter, &library);
-    let run = session.execute(&plans, asked, &mut outputs)?.whole()?;
+    let run = engine.execute(&plans, suite.asked(filter), &mut |event| {
+        outputs.iter_mut().try_for_each(|output| output.event(event))
+    })?;
+    let run = run.whole()?;
     Ok((CoverageTable::new(&run), session.exit(&run)))
-}
-
-impl From<PointsError> for Failure {
-    fn from(error: PointsError) -> Self {
-        super::exit::cannot(Exit::Input, &error)
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        super::exit::cannot(Exit::Input, &error)
-    }
 }

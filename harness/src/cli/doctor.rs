@@ -2,17 +2,12 @@
 
 use std::path::Path;
 
-use perfsec_qemu::Accel;
-
 use super::args::DoctorArgs;
 use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::host::{Host, Importance, Kvm, Need, ToolFinding, ToolState};
 use crate::machines::qemu;
 use crate::printable::printable_line;
-
-/// The program whose use of KVM is reported: the default of `--qemu`.
-const QEMU: &str = "qemu-system-x86_64";
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut host = Host::inspect();
@@ -75,10 +70,10 @@ fn kvm(kvm: Kvm) -> String {
 /// What an earlier boot has shown, in one line and QEMU's own words below it.
 fn probed_kvm() -> String {
     let cache = Cache::open().ok();
-    let known = cache.and_then(|cache| qemu::remembered_probe(Path::new(QEMU), &cache));
+    let known = cache.and_then(|cache| qemu::remembered_probe(Path::new(qemu::PROGRAM), &cache));
     match known {
         None => "there; the first boot of a kernel shows if it works".to_owned(),
-        Some(probe) if probe.accel == Accel::Kvm => format!("works ({})", probe.why),
+        Some(probe) if probe.accel == qemu::Accel::Kvm => format!("works ({})", probe.why),
         Some(probe) => {
             let detail = probe.detail.unwrap_or_default();
             let lines = detail.lines().map(|line| format!("\n    {}", printable_line(line)));

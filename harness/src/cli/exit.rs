@@ -1,25 +1,32 @@
-//! How a command ends, and the one error that ends it.
+//! Exit codes, and the error that ends a command. Library errors get their exit code here only.
 
 use std::error::Error;
 use std::process::ExitCode;
 
+use crate::bisect::BisectError;
+use crate::cache::CacheError;
 use crate::case::LibraryError;
+use crate::causes::with_causes;
+use crate::compare::{BaselineError, NothingInCommon};
+use crate::coverage::{self, PointsError};
+use crate::engine::{EngineError, KernelSpecError};
 use crate::judge::Verdict;
 use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::KernelError;
 use crate::known::KnownError;
 use crate::machines::{Blame, MachineError};
-use crate::obtain::ObtainError;
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::{MergeError, RecordError, Run};
+use crate::selfcheck::{MutationError, SelfcheckError};
+use crate::series::{self, ExpectError, SeriesError};
 use crate::source::{GitError, SourceError};
 
-/// How a command ends.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All is well.
+    /// Success.
     Success,
     /// A cell failed.
     Failed,
@@ -35,9 +42,9 @@ pub enum Exit {
     Kernel,
     /// The kernel does not build.
     Build,
-    /// `git bisect run` is to skip the commit.
+    /// `git bisect run` must skip the commit.
     Skip,
-    /// `git bisect run` is to stop.
+    /// `git bisect run` must stop.
     Stop,
     /// Ended by this signal.
     Signal(u8),
@@ -68,7 +75,7 @@ impl Exit {
         }
     }
 
-    /// The exit code of a run.
+    /// The exit code after a run.
     pub fn of_run(run: &Run) -> Self {
         let counts = run.counts();
         let any = |wanted: fn(Verdict) -> bool| counts.iter().any(|(got, _)| wanted(got));
@@ -86,184 +93,287 @@ impl Exit {
     }
 }
 
-/// A command that could not do its work: one error, with its causes, and the exit code.
+/// The error that ends a command, and the exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the command ends.
+    /// The exit code.
     pub exit: Exit,
-    /// What went wrong.
+    /// The error, with its causes.
     pub error: Box<dyn Error + Send + Sync>,
 }
 
 impl Failure {
-    /// An error that is the input's fault.
+    /// An error in the input.
     pub fn input(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit: Exit::Input, error: error.into() }
     }
 
-    /// An error that is the host's fault.
+    /// An error of the host.
     pub fn host(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit: Exit::Host, error: error.into() }
     }
 
-    /// Writes the error and its causes to standard error.
+    /// Prints the error and its causes to standard error.
     pub fn print(&self) {
-        let text = chain(&*self.error);
-        // Mistakes in case files come rendered, each with its own heading.
+        let text = with_causes(&*self.error);
+        // Mistakes in case files are rendered with a heading each.
         let heading = if text.starts_with("error") { "" } else { "error: " };
         anstream::eprintln!("{heading}{text}");
     }
 }
 
-/// An error with its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        // An error that shows its source transparently would say it twice.
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// Errors of the library are fragments that fit after "cannot".
+/// Puts "cannot" before the text of a library error, which is a fragment.
 pub(super) fn cannot(exit: Exit, error: &(dyn Error + Send + Sync + 'static)) -> Failure {
-    Failure { exit, error: format!("cannot {}", chain(error)).into() }
+    Failure { exit, error: format!("cannot {}", with_causes(error)).into() }
 }
 
-impl From<LibraryError> for Failure {
-    fn from(error: LibraryError) -> Self {
-        match error {
-            // Each mistake comes with its own heading and place.
-            LibraryError::Cases(mistakes) => Self::input(mistakes),
-            LibraryError::Read { .. } | LibraryError::Empty { .. } => cannot(Exit::Input, &error),
-        }
+/// An error of the library, which decides how the command ends.
+trait Coded: Error + Send + Sync + Sized + 'static {
+    /// Exit code of the command.
+    fn exit(&self) -> Exit;
+
+    /// True if the text is a fragment that fits after "cannot"; other texts have their own heading
+    /// and place, or are whole sentences.
+    fn is_fragment(&self) -> bool {
+        true
     }
 }
 
-impl From<KnownError> for Failure {
-    fn from(error: KnownError) -> Self {
-        match error {
-            KnownError::Mistakes(mistakes) => Self::input(mistakes),
-            KnownError::Read { .. } => cannot(Exit::Input, &error),
-        }
+impl<E: Coded> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let exit = error.exit();
+        if error.is_fragment() { cannot(exit, &error) } else { Self { exit, error: error.into() } }
     }
 }
 
-impl From<MergeError> for Failure {
-    fn from(error: MergeError) -> Self {
-        cannot(Exit::Input, &error)
-    }
-}
-
-impl From<PolicyError> for Failure {
-    fn from(error: PolicyError) -> Self {
-        let exit = match error {
-            PolicyError::NoCompiler(_) | PolicyError::Cache(_) => Exit::Host,
-            PolicyError::Unknown { .. }
-            | PolicyError::Read { .. }
-            | PolicyError::NotAPolicy { .. }
-            | PolicyError::Binary { .. }
-            | PolicyError::Refused { .. } => Exit::Input,
-        };
-        cannot(exit, &error)
-    }
-}
-
-impl From<RecordError> for Failure {
-    fn from(error: RecordError) -> Self {
-        let exit =
-            if matches!(error, RecordError::Write { .. }) { Exit::Host } else { Exit::Input };
-        cannot(exit, &error)
-    }
-}
-
-impl From<KernelError> for Failure {
-    fn from(error: KernelError) -> Self {
-        let exit = if matches!(error, KernelError::Cache(_)) { Exit::Host } else { Exit::Input };
-        cannot(exit, &error)
-    }
-}
-
-impl From<ObtainError> for Failure {
-    fn from(error: ObtainError) -> Self {
-        match error {
-            ObtainError::Image(error) => error.into(),
-            ObtainError::Source(error) => error.into(),
-            ObtainError::Build(error) => error.into(),
-        }
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        let exit = match &error {
-            SourceError::Git(GitError::Missing(_) | GitError::Start { .. } | GitError::Full(_))
-            | SourceError::Cache(_) => Exit::Host,
-            SourceError::Debian(_) | SourceError::Unpack(_) => Exit::Input,
-            SourceError::Git(_)
-            | SourceError::Read { .. }
-            | SourceError::NoTree { .. }
-            | SourceError::NotATree { .. }
-            | SourceError::Refused { .. }
-            | SourceError::NoRevision { .. }
-            | SourceError::Partial { .. }
-            | SourceError::Dirty { .. } => Exit::Input,
-        };
-        cannot(exit, &error)
-    }
-}
-
-impl From<BuildError> for Failure {
-    fn from(error: BuildError) -> Self {
-        let exit = match error {
-            BuildError::Source(error) => return error.into(),
-            BuildError::Image(error) => return error.into(),
-            BuildError::Failed(_) => Exit::Build,
-            BuildError::Configure(_) | BuildError::Fragment(_) | BuildError::NotATree(_) => {
+/// Errors that are always the fault of what the user wrote.
+macro_rules! input {
+    ($($error:ty),* $(,)?) => {
+        $(impl Coded for $error {
+            fn exit(&self) -> Exit {
                 Exit::Input
             }
-            BuildError::Missing(_)
-            | BuildError::Toolchain(_)
-            | BuildError::Start(_)
-            | BuildError::Full(_)
-            | BuildError::Cache(_) => Exit::Host,
-            // The signal that came has the last word.
-            BuildError::Interrupted(_) => Exit::Host,
-        };
-        cannot(exit, &error)
+        })*
+    };
+}
+
+input!(
+    BaselineError,
+    FragmentError,
+    KernelSpecError,
+    MergeError,
+    MutationError,
+    NothingInCommon,
+    PointsError,
+    SeriesError,
+    coverage::SourceError,
+);
+
+impl Coded for EngineError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Policy(error) => error.exit(),
+            Self::Kernel(error) => error.exit(),
+            Self::Source(error) => error.exit(),
+            Self::Build(error) => error.exit(),
+            Self::Machine(error) => error.exit(),
+            Self::Record(error) => error.exit(),
+            Self::Fragment(error) => error.exit(),
+            Self::Name(error) => error.exit(),
+            Self::NoCell => Exit::NothingRan,
+            Self::NoKernel => Exit::Input,
+            // The signal that came decides.
+            Self::Interrupted | Self::ReadRecord { .. } | Self::Cache(_) => Exit::Host,
+        }
+    }
+
+    fn is_fragment(&self) -> bool {
+        match self {
+            Self::Name(error) => error.is_fragment(),
+            Self::NoCell | Self::NoKernel | Self::Interrupted => false,
+            _ => true,
+        }
     }
 }
 
-impl From<NotAGlob> for Failure {
-    fn from(error: NotAGlob) -> Self {
-        Self::input(error)
+impl Coded for LibraryError {
+    fn exit(&self) -> Exit {
+        Exit::Input
+    }
+
+    fn is_fragment(&self) -> bool {
+        !matches!(self, Self::Cases(_))
     }
 }
 
-impl From<FragmentError> for Failure {
-    fn from(error: FragmentError) -> Self {
-        cannot(Exit::Input, &error)
+impl Coded for KnownError {
+    fn exit(&self) -> Exit {
+        Exit::Input
+    }
+
+    fn is_fragment(&self) -> bool {
+        !matches!(self, Self::Mistakes(_))
     }
 }
 
-impl From<MachineError> for Failure {
-    fn from(error: MachineError) -> Self {
-        let exit = match error.blame {
+impl Coded for ExpectError {
+    fn exit(&self) -> Exit {
+        Exit::Input
+    }
+
+    fn is_fragment(&self) -> bool {
+        !matches!(self, Self::Mistakes(_))
+    }
+}
+
+impl Coded for NotAGlob {
+    fn exit(&self) -> Exit {
+        Exit::Input
+    }
+
+    fn is_fragment(&self) -> bool {
+        false
+    }
+}
+
+impl Coded for PolicyError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoCompiler(_) | Self::Cache(_) => Exit::Host,
+            Self::Unknown { .. }
+            | Self::Read { .. }
+            | Self::NotAPolicy { .. }
+            | Self::Binary { .. }
+            | Self::Refused { .. } => Exit::Input,
+        }
+    }
+}
+
+impl Coded for RecordError {
+    fn exit(&self) -> Exit {
+        if matches!(self, Self::Write { .. }) { Exit::Host } else { Exit::Input }
+    }
+}
+
+impl Coded for KernelError {
+    fn exit(&self) -> Exit {
+        if matches!(self, Self::Cache(_)) { Exit::Host } else { Exit::Input }
+    }
+}
+
+impl Coded for SourceError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Git(GitError::Missing(_) | GitError::Start { .. } | GitError::Full(_))
+            | Self::Cache(_) => Exit::Host,
+            Self::Debian(_) | Self::Unpack(_) => Exit::Input,
+            Self::Git(_)
+            | Self::Read { .. }
+            | Self::NoTree { .. }
+            | Self::NotATree { .. }
+            | Self::Refused { .. }
+            | Self::NoRevision { .. }
+            | Self::Partial { .. }
+            | Self::Dirty { .. } => Exit::Input,
+        }
+    }
+}
+
+impl Coded for BuildError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Source(error) => error.exit(),
+            Self::Image(error) => error.exit(),
+            Self::Failed(_) => Exit::Build,
+            Self::Configure(_) | Self::Fragment(_) | Self::NotATree(_) => Exit::Input,
+            Self::Missing(_)
+            | Self::Toolchain(_)
+            | Self::Start(_)
+            | Self::Full(_)
+            | Self::Cache(_) => Exit::Host,
+            // The signal that came decides.
+            Self::Interrupted(_) => Exit::Host,
+        }
+    }
+}
+
+impl Coded for MachineError {
+    fn exit(&self) -> Exit {
+        match self.blame {
             Blame::Kernel => Exit::Kernel,
             Blame::Machine | Blame::Host => Exit::Host,
-        };
-        cannot(exit, &error)
+        }
     }
 }
 
-impl From<crate::cache::CacheError> for Failure {
-    fn from(error: crate::cache::CacheError) -> Self {
-        cannot(Exit::Host, &error)
+impl Coded for CacheError {
+    fn exit(&self) -> Exit {
+        Exit::Host
+    }
+}
+
+impl Coded for series::CheckError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Source(error) | Self::Base(error) => error.exit(),
+            Self::Engine(error) => error.exit(),
+            Self::Series(_) | Self::Expect(_) | Self::NothingInCommon(_) | Self::Name(_) => {
+                Exit::Input
+            }
+        }
+    }
+
+    fn is_fragment(&self) -> bool {
+        match self {
+            Self::Expect(error) => error.is_fragment(),
+            Self::Engine(error) => error.is_fragment(),
+            Self::Name(error) => error.is_fragment(),
+            _ => true,
+        }
+    }
+}
+
+impl Coded for BisectError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Source(error) => error.exit(),
+            Self::Engine(error) => error.exit(),
+            Self::Build { source, .. } if matches!(**source, BuildError::Failed(_)) => Exit::Build,
+            Self::Boot { .. } => Exit::Kernel,
+            Self::Build { .. }
+            | Self::OneCommit(_)
+            | Self::Backwards { .. }
+            | Self::Apart { .. }
+            | Self::Same(_)
+            | Self::BadBase(_)
+            | Self::Baseline(_)
+            | Self::Name(_)
+            | Self::NothingInCommon(_) => Exit::Input,
+        }
+    }
+
+    fn is_fragment(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_fragment(),
+            Self::Name(error) => error.is_fragment(),
+            _ => true,
+        }
+    }
+}
+
+impl Coded for SelfcheckError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Cell { .. } => Exit::Input,
+            Self::Unchanged(_) => Exit::Kernel,
+            Self::Engine(error) => error.exit(),
+        }
+    }
+
+    fn is_fragment(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_fragment(),
+            _ => true,
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::args::{Cli, Command, ExplainArgs};
-use super::{Exit, Failure, session, show};
+use super::{Exit, Failure, show};
 use crate::audit::Log;
 use crate::case::{Case, Circumstances, Coordinates, Library};
 use crate::explain::{self, Knowledge, KnowledgeError, Symptom};
@@ -123,7 +123,7 @@ fn cell(
     kernel: &Circumstances<'_>,
     knowledge: &Knowledge,
 ) -> Result<Exit, Failure> {
-    let library = session::library(&args.cases)?;
+    let library = args.cases.library()?;
     let (case, at) = find(&library, name)?;
     super::print(&explain::cell(case, &at, kernel, knowledge))?;
     Ok(Exit::Success)

@@ -6,9 +6,9 @@ use super::args::{KernelArgs, KernelBuildArgs, KernelCommand};
 use super::signals::Signals;
 use super::{Exit, Failure};
 use crate::cache::Cache;
+use crate::engine::{KernelSpec, ObtainSetup, obtain};
 use crate::kbuild::{Recipe, TreeLocation};
-use crate::kernel::{self, Kernel};
-use crate::obtain::{self, KernelSpec, Options};
+use crate::kernel::{self, ImageOptions, Kernel};
 
 pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     if let Some(KernelCommand::Build(args)) = &args.command {
@@ -16,30 +16,24 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     }
     let cache = Cache::open()?;
     let specs = match args.kernels.as_slice() {
-        [] => vec![obtain::default_spec()?],
+        [] => vec![KernelSpec::of_host()?],
         given => given.to_vec(),
     };
     if args.shipped.is_some() && specs.len() > 1 {
         return Err(Failure::input("--shipped writes one kernel: name one"));
     }
     let signals = Signals::watch()?;
-    let images = if args.refresh {
-        kernel::ImageOptions::refreshing()
-    } else {
-        kernel::ImageOptions::default()
-    };
-    let recipe = Recipe::default_recipe()?;
-    let interrupt = signals.interrupt.clone();
-    let options = Options { images, recipe, dirty: false, interrupt: interrupt.clone() };
+    let images = if args.refresh { ImageOptions::refreshing() } else { ImageOptions::default() };
+    let setup = ObtainSetup { images, recipe: Recipe::default_recipe()?, dirty: false };
     for spec in &specs {
-        print(spec, &cache, &options, &signals)?;
+        print(spec, &cache, &setup, &signals)?;
     }
     if let (Some(path), Some(spec)) = (&args.shipped, specs.first()) {
         let KernelSpec::Image(spec) = spec else {
             return Err(Failure::input("--shipped is for packaged kernels, not for tree:"));
         };
-        let image = kernel::shipped_image(spec, &cache, images, &interrupt, &say);
-        let image = signals.stopped(image.map_err(Failure::from))?;
+        let image = kernel::shipped_image(spec, &cache, images, &signals.interrupt, &say);
+        let image = signals.stopped(image)?;
         fs::write(path, image)
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?;
     }
@@ -64,9 +58,8 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let signals = Signals::watch()?;
     let recipe = args.build.recipe()?;
-    let (images, dirty) = (kernel::ImageOptions::default(), args.dirty);
-    let options = Options { images, recipe, dirty, interrupt: signals.interrupt.clone() };
-    print(&KernelSpec::Tree(tree), &cache, &options, &signals)?;
+    let (images, dirty) = (ImageOptions::default(), args.dirty);
+    print(&KernelSpec::Tree(tree), &cache, &ObtainSetup { images, recipe, dirty }, &signals)?;
     Ok(Exit::Success)
 }
 
@@ -74,10 +67,10 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
 fn print(
     spec: &KernelSpec,
     cache: &Cache,
-    options: &Options,
+    setup: &ObtainSetup,
     signals: &Signals,
 ) -> Result<(), Failure> {
-    let obtained = obtain::obtain(spec, cache, options, &say).map_err(Failure::from);
+    let obtained = obtain(spec, cache, setup, &signals.interrupt, &say);
     let Kernel { image, .. } = signals.stopped(obtained)?;
     let path = image.map(|image| image.path).unwrap_or_default();
     super::print(&format!("{}\n", path.display()))

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::args::KnownArgs;
-use super::{Exit, Failure, record, session};
+use super::{Exit, Failure, record};
 use crate::known::{KnownDifferences, Standing, standings};
 
 pub(super) fn known(args: &KnownArgs) -> Result<Exit, Failure> {
-    let library = session::library(&args.cases)?;
+    let library = args.cases.library()?;
     let mut known = KnownDifferences::read(&args.known, &library)?;
     known.0.extend(KnownDifferences::from_cases(&library).0);
     let runs = args.runs.iter().map(|path| record::read(path)).collect::<Result<Vec<_>, _>>()?;

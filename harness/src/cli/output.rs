@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::args::{BootArgs, RunArgs};
 use super::destination::Destination;
-use crate::record::{Event, Run, Writer};
+use crate::record::{Event, RecordError, Run, Writer};
 use crate::report::{Format, Options};
 
 /// A file for one report, opened before the run starts, so that a file that cannot be written is an
@@ -57,10 +57,10 @@ impl Output {
         std::iter::zip(formats, paths).map(output).collect()
     }
 
-    /// Takes an event of the run.
-    pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
+    /// Takes in an event of the run.
+    pub(super) fn event(&mut self, event: &Event) -> Result<(), RecordError> {
         match self {
-            Self::Record(writer) => Ok(writer.write(event)?),
+            Self::Record(writer) => writer.write(event),
             Self::Report { .. } => Ok(()),
         }
     }

@@ -1,27 +1,26 @@
 //! `perfsec run`
 
 use super::args::RunArgs;
+use super::baseline::NamedBaseline;
 use super::output::Output;
 use super::session::{self, Session};
-use super::{Exit, Failure, baseline, mail, unmatched};
+use super::{Exit, Failure, mail, unmatched};
 use crate::judge::Verdict;
-use crate::known::KnownDifferences;
 use crate::plan::{self, Filter, PlannedCell};
 use crate::printable::printable_line;
 use crate::report;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
-    let library = session::library(&args.cases)?;
-    let known = KnownDifferences::read(&args.known, &library)?;
+    let suite = args.cases.suite(&args.known)?;
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
-    let mut cells = filter.select(&library).map_err(Failure::input)?;
+    let mut cells = filter.select(&suite.library)?;
     if let Some(shard) = args.shard.filter(|_| cells.is_empty()) {
         // An empty part is not an error unless the whole is empty.
-        session::select(&args.filter.filter(), &library)?;
+        session::select(&args.filter.filter(), &suite)?;
         anstream::eprintln!("shard {shard} has no cell");
     } else {
         if cells.is_empty() {
-            return Err(unmatched::no_cell(&filter, &library));
+            return Err(unmatched::no_cell(&filter, &suite.library));
         }
         // Another shard may have the cells that this one lacks.
         if args.shard.is_none() {
@@ -40,17 +39,19 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     cells = plan::repeat(cells, args.repeat.into());
 
-    let baseline = args.baseline.as_deref().map(baseline::Given::read).transpose()?;
+    let baseline = args.baseline.as_deref().map(NamedBaseline::read).transpose()?;
     let mut outputs = Output::requested(args)?;
-    let mut session = Session::open(&args.machine)?;
-    let plans = session.lanes(&cells, known)?;
+    let session = Session::open(args.machine.boot.quiet)?;
+    let (engine, kernels) = session.boot(&args.machine)?;
+    let plans = session.stopped(engine.plan(&kernels, engine.policies(), &cells, &suite.known))?;
     baseline.iter().try_for_each(|baseline| baseline.check(&plans))?;
-    let asked = session::asked(&args.cases, filter, &library);
-    let ended = session.execute(&plans, asked, &mut outputs)?;
+    let ended = engine.execute(&plans, suite.asked(filter), &mut |event| {
+        outputs.iter_mut().try_for_each(|output| output.event(event))
+    })?;
     let printed = super::print(&if args.machine.boot.quiet {
         report::brief(&ended.run)
     } else {
-        format!("{}run record: {}\n", report::summary(&ended.run), session.record.display())
+        format!("{}run record: {}\n", report::summary(&ended.run), ended.record.display())
     });
     let options = mail::vouched(&args.options, &args.format, &ended.run);
     let written = outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &options));

@@ -1,44 +1,41 @@
 //! `perfsec shell`
 
-use std::sync::Arc;
-
-use perfsec_wire::{BootMode, Job, Message};
+use perfsec_wire::Message;
 
 use super::args::ShellArgs;
-use super::{Exit, Failure, lanes};
+use super::{Exit, Failure};
 use crate::cache::Cache;
-use crate::engine::refusal_text;
+use crate::engine::{Engine, Listener, refusal_text};
 use crate::host::{Host, Need, ToolState};
 use crate::interrupt::Interrupt;
-use crate::machines::{End, Load};
+use crate::machines::End;
+use crate::record::Event;
+
+/// Prints each line as it comes: a progress bar would draw over the shell.
+struct Stderr {
+    quiet: bool,
+}
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
-    let cache = Cache::open()?;
-    let busybox = busybox()?;
-    let interrupt = Interrupt::default();
-    let quiet = args.machine.boot.quiet;
-    let say = |text: &str| {
-        if !quiet {
-            anstream::eprintln!("{text}");
-        }
-    };
-    let ready = lanes::prepare(&args.machine, &cache, &interrupt, &say)?;
-    let (Some(kernel), Some(policy)) = (ready.kernels.first(), ready.machine.policies.first())
-    else {
+    let (cache, busybox) = (Cache::open()?, busybox()?);
+    let setup = args.machine.setup()?;
+    let stderr = Stderr { quiet: args.machine.boot.quiet };
+    let engine = Engine::open(setup, cache, Interrupt::default(), &stderr)?;
+    let kernels = engine.kernels(&args.machine.kernel)?;
+    let (Some(kernel), Some(policy)) = (kernels.first(), engine.policies().first()) else {
         return Err(Failure::input("a shell needs a kernel and a policy"));
     };
-    anstream::eprintln!(
-        "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or end QEMU with Ctrl-A x",
-        kernel.version,
-        policy.name
-    );
-    let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell, None);
+    engine.note(&format!(
+        "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or kill QEMU with \
+         Ctrl-A x",
+        kernel.version, policy.name
+    ));
     let listener = Box::new(|message| {
         if let Message::Refused(why) = message {
             anstream::eprintln!("\r\nerror: {}\r", refusal_text(&why));
         }
     });
-    let end = ready.machine.pool.shell(kernel, &load, busybox, listener)?;
+    let end = engine.shell(kernel, policy, busybox, listener)?;
     match end {
         End::PoweredOff | End::Killed => Ok(Exit::Success),
         End::Rebooted | End::Crashed { .. } => {
@@ -47,7 +44,21 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// The shell's program, whole: it goes into the guest alone.
+impl Listener for Stderr {
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    fn note(&self, text: &str) {
+        anstream::eprintln!("{text}");
+    }
+
+    fn event(&self, _event: &Event) {}
+}
+
+/// The static busybox, as bytes: nothing else of a userland goes into the guest.
 fn busybox() -> Result<Vec<u8>, Failure> {
     let host = Host::inspect();
     let found = host.findings.iter().find(|finding| finding.tool.need == Need::Shell);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::args::ShowArgs;
-use super::{Exit, Failure, session, unmatched};
+use super::{Exit, Failure, unmatched};
 use crate::case::{Case, Circumstances, Coordinates, UNPRIVILEGED};
 use crate::kernel::KernelVersion;
 
@@ -14,7 +14,7 @@ use crate::kernel::KernelVersion;
 const NEWEST: KernelVersion = KernelVersion::new(u32::MAX, 0, 0);
 
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
-    let library = session::library(&args.cases)?;
+    let library = args.cases.library()?;
     let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
     if cells.is_empty() {
         return Err(unmatched::no_cell(&args.filter.filter(), &library));

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP.
+//! SIGINT, SIGTERM and SIGHUP stop a run cleanly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -7,15 +7,15 @@ use std::thread;
 use super::{Exit, Failure};
 use crate::interrupt::Interrupt;
 
-/// SIGINT, SIGTERM and SIGHUP stop a run in order: machines are ended and the record is finished.
+/// The signals that stop a run cleanly: machines are killed and the record is completed.
 pub(super) struct Signals {
-    /// Raised by the first of them.
+    /// Raised by the first signal.
     pub(super) interrupt: Interrupt,
     seen: Arc<AtomicI32>,
 }
 
 impl Signals {
-    /// Listens from now on.
+    /// Catches the signals from now on.
     pub(super) fn watch() -> Result<Self, Failure> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let interrupt = Interrupt::default();
@@ -27,7 +27,7 @@ impl Signals {
             .name("signals".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
-                    // The second time the user means it: QEMU dies with us.
+                    // The second signal ends perfsec at once; its machines die with it.
                     if number.swap(signal, Ordering::SeqCst) != 0 {
                         std::process::exit(128 + signal);
                     }
@@ -38,19 +38,23 @@ impl Signals {
         Ok(Self { interrupt, seen })
     }
 
-    /// The exit code that the signal asks for, if one came.
+    /// Exit code for the signal that came, if one did.
     pub(super) fn exit(&self) -> Option<Exit> {
         let number = self.seen.load(Ordering::SeqCst);
         u8::try_from(number).ok().filter(|number| *number != 0).map(Exit::Signal)
     }
 
-    /// The result of what a signal may have stopped: how the command ends then is the signal's to say.
-    pub(super) fn stopped<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
-        result.map_err(|failure| Failure { exit: self.exit().unwrap_or(failure.exit), ..failure })
+    /// The result of something that a signal may have stopped; a signal decides the exit code.
+    pub(super) fn stopped<T>(&self, result: Result<T, impl Into<Failure>>) -> Result<T, Failure> {
+        let signal = self.exit();
+        result.map_err(Into::into).map_err(|failure| match signal {
+            Some(exit) => Failure { exit, ..failure },
+            None => failure,
+        })
     }
 }
 
-/// Whether whoever started us wants us to go on when the terminal is closed: nohup(1) has SIGHUP ignored.
+/// True if SIGHUP is ignored, as under nohup(1): perfsec must then outlive its terminal.
 fn nohup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,70 +1,80 @@
 //! Runs lanes side by side.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Instant;
 
-use super::{LanePlan, Limits, run_lane};
+use super::{EngineError, LanePlan, Limits, run_lane};
 use crate::interrupt::Interrupt;
 use crate::machines::MachineError;
 use crate::record::{Asked, Event, Run, RunEnded, RunStarted};
 
-/// A run that is over, and what kept it from being whole.
+/// A run that has ended, and what stopped it early, if anything did.
 #[derive(Debug)]
-pub struct Execution<E> {
-    /// The run, as far as it came.
+pub struct Execution {
+    /// The run, as far as it got.
     pub run: Run,
-    failure: Option<E>,
+    /// Path of the run record.
+    pub record: PathBuf,
+    pub(super) failure: Option<EngineError>,
 }
 
-impl<E> Execution<E> {
-    /// The run, if nothing but the kernels decided how it ended.
+impl Execution {
+    /// The run, unless a machine or a subscriber failed.
     ///
     /// # Errors
     ///
-    /// What a subscriber or a target failed with.
-    pub fn whole(self) -> Result<Run, E> {
+    /// Returns the error of the machine or subscriber that failed first.
+    pub fn whole(self) -> Result<Run, EngineError> {
         self.failure.map_or(Ok(self.run), Err)
     }
 }
 
-/// Runs lanes, `jobs` at a time, and passes every event to `subscribe`, one at a time and in order. When
-/// a subscriber or a target fails, the other lanes are stopped.
-pub fn execute<E: From<MachineError>>(
+/// Runs lanes, `jobs` at a time, and passes every event to `subscribe`, one at a time and in order.
+/// If the subscriber fails, all lanes stop; if a machine fails, only its lane does. Returns the run
+/// and the first failure.
+pub(super) fn execute(
     plans: &[LanePlan],
     asked: Asked,
     limits: Limits,
     jobs: usize,
     interrupt: &Interrupt,
-    mut subscribe: impl FnMut(&Event) -> Result<(), E>,
-) -> Execution<E> {
+    mut subscribe: impl FnMut(&Event) -> Result<(), EngineError>,
+) -> (Run, Option<EngineError>) {
     let started = Instant::now();
-    let mut failure: Option<E> = None;
+    // A subscriber that fails stops this run, not whatever else the user's interrupt stops.
+    let stop = Interrupt::default();
+    interrupt.on_raise({
+        let stop = stop.clone();
+        move || stop.raise()
+    });
+    let mut failure: Option<EngineError> = None;
     let begin = RunStarted::now(plans.iter().map(|plan| plan.cells.len()).sum(), asked);
     let mut run = Run::new(begin.clone());
-    let mut tell = |event: Event, run: &mut Run| {
+    let mut publish = |event: Event, run: &mut Run| {
         if let (Err(error), None) = (subscribe(&event), &failure) {
             failure = Some(error);
-            interrupt.raise();
+            stop.raise();
         }
         if !matches!(event, Event::Run(_)) {
             run.take(event).expect("lanes emit events in order");
         }
     };
-    tell(Event::Run(begin), &mut run);
+    publish(Event::Run(begin), &mut run);
     let queue = Mutex::new(plans.iter());
-    let queue = &queue;
+    let (queue, stop) = (&queue, &stop);
     let errors = thread::scope(|scope| {
         let (sink, events) = mpsc::channel();
         let workers: Vec<_> = (0..jobs.min(plans.len()))
             .map(|_| {
                 let sink = sink.clone();
-                scope.spawn(move || work(queue, limits, interrupt, &sink))
+                scope.spawn(move || work(queue, limits, stop, &sink))
             })
             .collect();
         drop(sink);
-        events.into_iter().for_each(|event| tell(event, &mut run));
+        events.into_iter().for_each(|event| publish(event, &mut run));
         let ends = workers.into_iter().map(|worker| worker.join());
         ends.filter_map(|end| match end {
             Ok(result) => result.err(),
@@ -74,12 +84,12 @@ pub fn execute<E: From<MachineError>>(
     });
     let end = RunEnded {
         counts: run.counts().iter().collect(),
-        interrupted: interrupt.is_raised(),
+        interrupted: stop.is_raised(),
         millis: started.elapsed().as_millis() as u64,
     };
-    tell(Event::End(end), &mut run);
-    let error = errors.into_iter().next().map(E::from);
-    Execution { run, failure: failure.or(error) }
+    publish(Event::End(end), &mut run);
+    let error = errors.into_iter().next().map(EngineError::from);
+    (run, failure.or(error))
 }
 
 fn work<'a>(

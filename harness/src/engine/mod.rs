@@ -1,13 +1,30 @@
-//! Runs lanes of cells on machines and emits events.
+//! Obtains kernels, runs cells on machines, and emits what happens as events.
 
+mod core;
 mod death;
+mod error;
 mod execute;
+mod kept;
+mod lab;
 mod lane;
+mod obtain;
 mod readback;
+mod setup;
+mod spec;
+mod suite;
 
 #[cfg(test)]
 mod tests;
 
-pub use execute::{Execution, execute};
+pub use core::{Engine, Listener};
+pub use error::EngineError;
+pub use execute::Execution;
+use execute::execute;
+pub use kept::KeptRuns;
+pub use lab::{Batch, EngineLab, Lab, RecordedRun, Reuse};
 pub use lane::{LanePlan, Limits, run_lane};
+pub use obtain::obtain;
 pub use readback::refusal_text;
+pub use setup::{ObtainSetup, Setup, default_jobs};
+pub use spec::{KernelSpec, KernelSpecError};
+pub use suite::Suite;

@@ -10,8 +10,9 @@ use std::sync::OnceLock;
 use std::sync::mpsc::Sender;
 use std::thread;
 
+pub use perfsec_qemu::Accel;
 use perfsec_qemu::accel::{Probe, ProbeResult};
-use perfsec_qemu::{Accel, ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
+use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError, Reader};
 use perfsec_wire::window::{self, Inbox};
 use perfsec_wire::{BootMode, Message, paths};
@@ -19,6 +20,9 @@ use perfsec_wire::{BootMode, Message, paths};
 use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool};
 use crate::cache::{Cache, CacheError};
 use crate::kernel::Kernel;
+
+/// The QEMU program for x86-64 guests.
+pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
 const MEMORY_MIB: u32 = 512;
@@ -58,6 +62,12 @@ pub struct QemuOptions {
     pub accel: Option<Accel>,
     /// More kernel parameters.
     pub append: Vec<String>,
+}
+
+impl Default for QemuOptions {
+    fn default() -> Self {
+        Self { program: PathBuf::from(PROGRAM), accel: None, append: Vec::new() }
+    }
 }
 
 /// As many virtual machines as memory allows.
@@ -369,34 +379,6 @@ fn end_of(end: perfsec_qemu::End) -> End {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::new(
-        Accel::Tcg,
-        Some("it\naborted"),
-        true,
-        Some("broken; using emulation (details: `perfsec doctor`)")
-    )]
-    #[case::without_details(Accel::Tcg, None, true, Some("broken; using emulation"))]
-    #[case::remembered(Accel::Tcg, Some("it\naborted"), false, None)]
-    #[case::kvm(Accel::Kvm, None, true, None)]
-    fn emulation_is_announced_once_and_in_one_line(
-        #[case] accel: Accel,
-        #[case] detail: Option<&str>,
-        #[case] is_new: bool,
-        #[case] notice: Option<&str>,
-    ) {
-        let detail = detail.map(str::to_owned);
-        let answer =
-            ProbeResult { probe: Probe { accel, why: "broken".to_owned(), detail }, is_new };
-        assert_eq!(emulation_notice(&answer).as_deref(), notice);
-    }
-}
 #[cfg(test)]
 mod tests {
     use rstest::rstest;

@@ -1,10 +1,11 @@
-//! Whether the suite sees: kernels that are broken on purpose, and the cells that notice it.
+//! Tests the suite: breaks kernels on purpose and requires cells to notice.
 
+mod check;
 mod mutation;
 mod outcome;
 mod text;
 
+pub use check::{Selfcheck, SelfcheckError, require_cells};
 pub use mutation::{Mutation, MutationError, built_in, directory, select};
-pub(crate) use outcome::death;
-pub use outcome::{Counts, Notice, Outcome};
+pub use outcome::{MutationCounts, MutationOutcome, Notice};
 pub use text::{line, summary};

@@ -7,52 +7,52 @@ use std::path::{Path, PathBuf};
 use crate::plan::{CellNames, NotAGlob};
 use crate::printable::printable_line;
 
-/// A patch as `git am` takes it, and what it says of itself.
+/// A mutation: a patch for `git am`, with its description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutation {
-    /// The file's name without its ending.
+    /// The file name without `.patch`.
     pub name: String,
-    /// What it breaks, from the subject.
+    /// The subject: what it breaks.
     pub subject: String,
-    /// What the suite promises and this kernel does not keep.
+    /// The property that the suite checks and that this kernel violates.
     pub property: String,
-    /// The cells that must notice it, as `perfsec run` takes them.
+    /// Names of the cells that must notice it, as for `perfsec run`.
     pub cells: Vec<String>,
-    /// All of it.
+    /// The whole mail.
     pub mail: String,
 }
 
-/// Why a mutation cannot be used.
+/// An error in a mutation.
 #[derive(Debug, thiserror::Error)]
 pub enum MutationError {
     /// The directory or a file of it cannot be read.
     #[error("read the mutations in {}", .path.display())]
     Read {
-        /// Which.
+        /// The directory or file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// There is none.
+    /// The directory has no mutation.
     #[error("find a mutation in {}: it has no .patch", .0.display())]
     Empty(PathBuf),
-    /// It lacks a part.
+    /// A mutation lacks a part.
     #[error("read the mutation {name}: it has no {part}")]
     Lacks {
-        /// Which.
+        /// The mutation.
         name: String,
-        /// What is missing.
+        /// The missing part.
         part: &'static str,
     },
-    /// A name of a cell is no glob.
+    /// A name of cells is not a glob.
     #[error("read the mutation {name}")]
     Cells {
-        /// Which.
+        /// The mutation.
         name: String,
-        /// Why.
+        /// The error.
         source: NotAGlob,
     },
-    /// Nothing is called so.
+    /// No mutation has this name.
     #[error("find a mutation {0}: --list lists them")]
     Unknown(String),
 }
@@ -62,7 +62,7 @@ impl Mutation {
     ///
     /// # Errors
     ///
-    /// When a part is missing.
+    /// Returns an error if a part is missing.
     pub fn parse(name: &str, mail: &str) -> Result<Self, MutationError> {
         let lacks = |part| MutationError::Lacks { name: printable_line(name), part };
         let (head, body) = mail.split_once("\n\n").ok_or_else(|| lacks("message"))?;
@@ -71,7 +71,7 @@ impl Mutation {
         let subject = unfolded.lines().find_map(|line| line.strip_prefix("Subject: "));
         let subject = subject.ok_or_else(|| lacks("`Subject:`"))?;
         let subject = subject.trim_start_matches("[PATCH]").trim();
-        // A message of one line has no body.
+        // A message of one line has an empty body.
         let body = format!("\n{body}");
         let (message, diff) = body.split_once("\n---\n").ok_or_else(|| lacks("`---`"))?;
         if !diff.contains("\n@@ ") {
@@ -96,7 +96,7 @@ impl Mutation {
         })
     }
 
-    /// Whether it changes what many files include: then it takes long to build, and to undo.
+    /// True if it changes a header that many files include: it takes long to build and to undo.
     fn is_wide(&self) -> bool {
         self.mail.contains("\n+++ b/include/")
     }
@@ -106,17 +106,17 @@ impl Mutation {
 ///
 /// # Errors
 ///
-/// When one of them is wrong.
+/// Returns an error if one of them is malformed.
 pub fn built_in() -> Result<Vec<Mutation>, MutationError> {
     let patches = perfsec_cases::mutations().into_iter();
     patches.map(|(name, mail)| Mutation::parse(name, mail)).collect::<Result<_, _>>().map(in_order)
 }
 
-/// Those in a directory.
+/// The mutations in a directory.
 ///
 /// # Errors
 ///
-/// When it has none, or one of them is wrong.
+/// Returns an error if it has none or one of them is malformed.
 pub fn directory(path: &Path) -> Result<Vec<Mutation>, MutationError> {
     let failed = |path: &Path, source| MutationError::Read { path: path.to_owned(), source };
     let mut mutations = Vec::new();
@@ -134,11 +134,11 @@ pub fn directory(path: &Path) -> Result<Vec<Mutation>, MutationError> {
     Ok(in_order(mutations))
 }
 
-/// Those whose names begin with one of these, or all.
+/// The mutations whose names begin with one of these; all of them if `names` is empty.
 ///
 /// # Errors
 ///
-/// When no mutation's name begins so.
+/// Returns an error if a name selects no mutation.
 pub fn select(mutations: Vec<Mutation>, names: &[String]) -> Result<Vec<Mutation>, MutationError> {
     let begins = |mutation: &Mutation, name: &String| mutation.name.starts_with(name.as_str());
     let missing = names.iter().find(|name| !mutations.iter().any(|it| begins(it, name)));
@@ -149,8 +149,8 @@ pub fn select(mutations: Vec<Mutation>, names: &[String]) -> Result<Vec<Mutation
     Ok(mutations.into_iter().filter(wanted).collect())
 }
 
-/// By name, and those that take long last: each of them is compiled into hundreds of objects, and the next one
-/// out of them.
+/// Sorts by name, those that take long last: each rebuilds hundreds of objects, and so does the
+/// next one to undo it.
 fn in_order(mut mutations: Vec<Mutation>) -> Vec<Mutation> {
     mutations.sort_by(|a, b| (a.is_wide(), &a.name).cmp(&(b.is_wide(), &b.name)));
     mutations
@@ -162,12 +162,13 @@ mod tests {
 
     use super::*;
 
-    const MAIL: &str = "From 0 Mon Sep 17 00:00:00 2001\nFrom: A <a@example.org>\nSubject: [PATCH] call: an event\n \
-                        asks for nothing\n\nWhat a user would see.\n\nProperty: an event asks\nCells: open/cpu\nCells: \
-                        order/*\n---\ndiff --git a/k.c b/k.c\n--- a/k.c\n+++ b/k.c\n@@ -1 +1 @@\n-a\n+b\n-- \nperfsec\n";
+    const MAIL: &str = "From 0 Mon Sep 17 00:00:00 2001\nFrom: A <a@example.org>\n\
+        Subject: [PATCH] call: an event\n asks for nothing\n\nWhat a user would see.\n\n\
+        Property: an event asks\nCells: open/cpu\nCells: order/*\n---\n\
+        diff --git a/k.c b/k.c\n--- a/k.c\n+++ b/k.c\n@@ -1 +1 @@\n-a\n+b\n-- \nperfsec\n";
 
     #[test]
-    fn a_mutation_says_what_it_breaks_and_who_must_notice() {
+    fn a_mutation_names_its_property_and_its_cells() {
         let mutation = Mutation::parse("call-event", MAIL).unwrap();
         assert_eq!(mutation.subject, "call: an event asks for nothing");
         assert_eq!(mutation.property, "an event asks");
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_one_line_lacks_its_trailers_and_not_its_end() {
+    fn a_message_of_one_line_lacks_its_trailers() {
         let (head, rest) = MAIL.split_once("\n\n").unwrap();
         let (_, diff) = rest.split_once("\n---\n").unwrap();
         let error = Mutation::parse("x", &format!("{head}\n\n---\n{diff}")).unwrap_err();
@@ -198,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_is_no_glob_is_refused() {
+    fn a_name_that_is_not_a_glob_is_refused() {
         let error = Mutation::parse("x", &MAIL.replace("order/*", "order/[")).unwrap_err();
         assert!(matches!(error, MutationError::Cells { .. }), "{error}");
     }
 
     #[test]
-    fn what_takes_long_to_build_comes_last() {
+    fn mutations_that_take_long_to_build_come_last() {
         let wide = MAIL.replace("b/k.c", "b/include/k.h");
         let named = |name: &str, mail: &str| Mutation::parse(name, mail).unwrap();
         let sorted = in_order(vec![named("a", &wide), named("c", MAIL), named("b", MAIL)]);
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mutation_of_perfsecs_own_is_whole_and_names_cells_of_the_suite() {
+    fn every_built_in_mutation_parses_and_names_cells_of_the_suite() {
         let library = crate::case::Library::built_in().unwrap();
         let mutations = built_in().unwrap();
         assert!(mutations.len() >= 30);

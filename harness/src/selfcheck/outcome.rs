@@ -1,4 +1,4 @@
-//! What became of a mutation.
+//! The outcome of a mutation.
 
 use std::collections::BTreeSet;
 
@@ -6,37 +6,37 @@ use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 use crate::source::ApplyError;
 
-/// What became of a mutation.
+/// The outcome of a mutation.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum MutationOutcome {
     /// Cells noticed it.
     Noticed(Notice),
-    /// No cell of the whole suite did: a hole in it.
+    /// No cell of the whole suite noticed it: the suite has a hole.
     Unnoticed,
-    /// The kernel died of it before a cell could notice: how.
+    /// The kernel died before a cell could notice; the cause.
     Died(String),
-    /// The same kernel came out: the tree has no use for what it changes.
+    /// The image is that of the unchanged kernel: the tree does not use the code.
     SameKernel,
-    /// The tree is another one than it was written for.
+    /// The tree is not the one that it was written for.
     DoesNotApply(ApplyError),
-    /// It does not compile: the first error.
+    /// It does not compile; the first error.
     DoesNotBuild(String),
 }
 
-/// How a mutation was noticed.
+/// The cells that noticed a mutation.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// A cell that noticed it.
+    /// The cell that shows it best.
     pub cell: Box<CellResult>,
-    /// How many did.
+    /// The number of cells that noticed it.
     pub cells: usize,
-    /// Whether they are among those that the mutation names.
+    /// True if they are among the cells that the mutation names.
     pub named: bool,
 }
 
 impl Notice {
-    /// What the cells of a run noticed, which the same cells of the unchanged kernel did not; the cell whose
-    /// transcript differs least is the one that tells most.
+    /// The cells that fail in a run and pass on the unchanged kernel. The one whose transcript
+    /// differs least shows the mutation best. Returns `None` if there is none.
     pub fn of(run: &Run, base: &Run, named: bool) -> Option<Self> {
         let fails = |cell: &&CellResult| cell.judgement.verdict == Verdict::Fail;
         let before: BTreeSet<&str> = base
@@ -59,35 +59,37 @@ fn changed_lines(cell: &CellResult) -> usize {
     kept.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal).count()
 }
 
-/// What a run says that no cell noticed anything in: how the kernel died, if it did.
-pub(crate) fn death(run: &Run) -> Option<String> {
+/// The reason why a kernel could not be tested, or what it died of.
+pub(super) fn death(run: &Run) -> Option<String> {
     let refused = run.lanes.iter().find_map(|lane| lane.refused().map(str::to_owned));
     let died =
         run.lanes.iter().flat_map(|lane| &lane.deaths).map(|death| death.cause.clone()).next();
     refused.or(died)
 }
 
-/// Number of mutations by what became of them.
+/// The number of mutations with each outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct MutationCounts {
     /// A cell noticed it.
     pub noticed: usize,
-    /// None did.
+    /// No cell noticed it.
     pub unnoticed: usize,
-    /// It could not be tried: it does not build, does not live, or changes nothing.
+    /// It could not be tried: it does not build, dies, or changes nothing.
     pub untried: usize,
     /// It does not apply to this tree.
     pub elsewhere: usize,
 }
 
-impl Counts {
-    /// Counts one more.
-    pub fn add(&mut self, outcome: &Outcome) {
+impl MutationCounts {
+    /// Counts an outcome.
+    pub fn add(&mut self, outcome: &MutationOutcome) {
         *match outcome {
-            Outcome::Noticed(_) => &mut self.noticed,
-            Outcome::Unnoticed => &mut self.unnoticed,
-            Outcome::Died(_) | Outcome::SameKernel | Outcome::DoesNotBuild(_) => &mut self.untried,
-            Outcome::DoesNotApply(_) => &mut self.elsewhere,
+            MutationOutcome::Noticed(_) => &mut self.noticed,
+            MutationOutcome::Unnoticed => &mut self.unnoticed,
+            MutationOutcome::Died(_)
+            | MutationOutcome::SameKernel
+            | MutationOutcome::DoesNotBuild(_) => &mut self.untried,
+            MutationOutcome::DoesNotApply(_) => &mut self.elsewhere,
         } += 1;
     }
 }

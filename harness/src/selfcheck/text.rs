@@ -1,47 +1,49 @@
-//! What became of mutations, for people.
+//! Prints the outcomes of mutations.
 
 use std::fmt::Write as _;
 
 use super::mutation::Mutation;
-use super::outcome::{Counts, Notice, Outcome};
+use super::outcome::{MutationCounts, MutationOutcome, Notice};
 use crate::counted::counted;
 use crate::judge::Judgement;
 use crate::printable::printable_line;
 use crate::record::CellResult;
 use crate::report::difference;
 
-/// One mutation: what it breaks, and who noticed; with `verbose`, how.
+/// A mutation, what it breaks and which cells noticed; with `verbose`, the difference.
 #[must_use]
-pub fn line(mutation: &Mutation, outcome: &Outcome, verbose: bool) -> String {
+pub fn line(mutation: &Mutation, outcome: &MutationOutcome, verbose: bool) -> String {
     let (word, detail) = match outcome {
-        Outcome::Noticed(notice) => ("noticed", by(notice)),
-        Outcome::Unnoticed => ("UNNOTICED", "by no cell of the suite".to_owned()),
-        Outcome::Died(how) => {
+        MutationOutcome::Noticed(notice) => ("noticed", by(notice)),
+        MutationOutcome::Unnoticed => ("UNNOTICED", "by no cell of the suite".to_owned()),
+        MutationOutcome::Died(how) => {
             ("DIED", format!("before a cell could notice: {}", printable_line(how)))
         }
-        Outcome::SameKernel => ("SAME", "the kernel that came out is the unchanged one".to_owned()),
-        Outcome::DoesNotApply(why) => (
+        MutationOutcome::SameKernel => {
+            ("SAME", "the image is that of the unchanged kernel".to_owned())
+        }
+        MutationOutcome::DoesNotApply(why) => (
             "elsewhere",
             format!("does not apply to this tree: {}", printable_line(&why.to_string())),
         ),
-        Outcome::DoesNotBuild(error) => {
+        MutationOutcome::DoesNotBuild(error) => {
             ("BROKEN", format!("does not build: {}", printable_line(error)))
         }
     };
     let mut text =
         format!("{word:<9}  {}: {}\n           {detail}\n", mutation.name, mutation.property);
-    if let Outcome::Noticed(Notice { cell, .. }) = outcome
+    if let MutationOutcome::Noticed(Notice { cell, .. }) = outcome
         && verbose
     {
-        for line in how(cell).lines() {
+        for line in failure(cell).lines() {
             let _ = writeln!(text, "           {line}");
         }
     }
     text
 }
 
-/// What the cell saw that it must not: not all of that is in its transcript.
-fn how(cell: &CellResult) -> String {
+/// The reason for the verdict on a cell, and the difference in its transcript.
+fn failure(cell: &CellResult) -> String {
     let Judgement { reason, expected, observed, .. } = &cell.judgement;
     let mut text = String::new();
     for line in reason.iter().flat_map(|reason| reason.lines()) {
@@ -58,14 +60,14 @@ fn by(notice: &Notice) -> String {
         0 => String::new(),
         others => format!(" and {}", counted(others, "other cell")),
     };
-    let elsewhere = if notice.named { "" } else { "; not by those that it names" };
+    let elsewhere = if notice.named { "" } else { "; not by the cells that it names" };
     format!("by {}{others}{elsewhere}", printable_line(&notice.cell.name))
 }
 
-/// All of them.
+/// The number of mutations with each outcome, in one line.
 #[must_use]
-pub fn summary(counts: Counts) -> String {
-    let Counts { noticed, unnoticed, untried, elsewhere } = counts;
+pub fn summary(counts: MutationCounts) -> String {
+    let MutationCounts { noticed, unnoticed, untried, elsewhere } = counts;
     let mut parts = vec![format!("{} noticed", counted(noticed, "mutation"))];
     for (count, what) in [
         (unnoticed, "unnoticed: the suite has a hole"),
@@ -94,27 +96,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_transcript_is_told_in_words() {
+    fn a_reason_is_printed_if_the_transcripts_are_the_same() {
         let mut cell = cell();
         let same = cell.judgement.expected.iter().map(|line| line.text.clone()).collect();
         cell.judgement.observed = same;
         cell.judgement.reason = Some("two serials".to_owned());
-        assert_eq!(how(&cell), "two serials\n");
+        assert_eq!(failure(&cell), "two serials\n");
     }
 
     #[test]
-    fn what_is_in_the_transcript_is_told_as_a_difference() {
+    fn a_difference_in_the_transcripts_is_printed() {
         let mut cell = cell();
         cell.judgement.observed = vec!["nothing = 0".to_owned()];
         cell.judgement.reason = None;
-        assert!(how(&cell).contains("nothing = 0"), "{}", how(&cell));
+        assert!(failure(&cell).contains("nothing = 0"), "{}", failure(&cell));
     }
 
     #[test]
-    fn only_what_there_is_is_summed_up() {
-        assert_eq!(summary(Counts { noticed: 1, ..Counts::default() }), "1 mutation noticed\n");
-        let counts = Counts { noticed: 2, unnoticed: 1, untried: 3, elsewhere: 4 };
-        let all = "2 mutations noticed, 1 unnoticed: the suite has a hole, 3 could not be tried, 4 not for this tree\n";
+    fn outcomes_without_a_mutation_are_left_out() {
+        assert_eq!(
+            summary(MutationCounts { noticed: 1, ..MutationCounts::default() }),
+            "1 mutation noticed\n"
+        );
+        let counts = MutationCounts { noticed: 2, unnoticed: 1, untried: 3, elsewhere: 4 };
+        let all = "2 mutations noticed, 1 unnoticed: the suite has a hole, 3 could not be tried, \
+                   4 not for this tree\n";
         assert_eq!(summary(counts), all);
     }
 }

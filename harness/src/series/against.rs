@@ -1,19 +1,19 @@
-//! Runs of one series against each other: what a patch changes, and the whole.
+//! Compares the runs of a series: what each patch changes, and what the whole series changes.
 
 use super::expect::Expectations;
-use super::outcome::{Changed, PatchOutcome, Stated};
+use super::outcome::{CellChanges, PatchOutcome, StatedOutcome};
 use crate::case::Coordinates;
 use crate::compare::{Comparison, NothingInCommon, Side, sides};
 use crate::record::{CellResult, Run};
 
-/// Which cells are compared. What only ran as the control of another is not: it was not asked for.
+/// Selects the cells to compare. A cell that only ran as the control of another is left out.
 pub type Wanted<'a> = &'a dyn Fn(&str, &Coordinates) -> bool;
 
-/// What patch `number` changes: its kernel's run against that after patch `against` (0: the base).
+/// The changes by patch `number`: its kernel's run against that of patch `against` (0: the base).
 ///
 /// # Errors
 ///
-/// When the runs have no cell in common.
+/// Returns an error if the runs have no cell in common.
 pub fn of_patch(
     before: &Run,
     after: &Run,
@@ -21,17 +21,18 @@ pub fn of_patch(
     against: usize,
     meant: &Expectations,
     wanted: Wanted<'_>,
-) -> Result<Changed, NothingInCommon> {
+) -> Result<CellChanges, NothingInCommon> {
     let stated = |cell: &CellResult| meant.of_patch(number, &cell.name, &cell.judgement.observed);
     let comparison = compare((before, against), (after, number), wanted, &stated)?;
-    Ok(Changed { against, comparison })
+    Ok(CellChanges { against, comparison })
 }
 
-/// What the whole series changes: the run of its last kernel, that of patch `number`, against the base's.
+/// The changes by the whole series: the run of its last kernel, that of patch `number`, against
+/// that of the base.
 ///
 /// # Errors
 ///
-/// When the runs have no cell in common.
+/// Returns an error if the runs have no cell in common.
 pub fn of_series(
     base: &Run,
     last: &Run,
@@ -42,16 +43,16 @@ pub fn of_series(
     compare((base, 0), (last, number), wanted, &|cell| meant.of_series(&cell.name))
 }
 
-/// The stated changes, and what of them did not happen.
+/// The stated changes, each with the cells that it names and that did not change.
 #[must_use]
-pub fn stated(meant: &Expectations, patches: &[PatchOutcome]) -> Vec<Stated> {
+pub fn stated(meant: &Expectations, patches: &[PatchOutcome]) -> Vec<StatedOutcome> {
     let changed = |at: usize| {
         let changed = patches.iter().filter_map(|patch| patch.changed.as_ref());
         let groups = changed.flat_map(|changed| &changed.comparison.groups);
         let groups = groups.filter(move |group| group.stated == Some(at));
         groups.flat_map(|group| group.cells.names.iter().map(String::as_str)).collect::<Vec<_>>()
     };
-    let stated = meant.changes().iter().enumerate().map(|(at, change)| Stated {
+    let stated = meant.changes().iter().enumerate().map(|(at, change)| StatedOutcome {
         patch: change.patch,
         cells: change.cells.clone(),
         reason: change.reason.clone(),

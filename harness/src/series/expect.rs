@@ -1,4 +1,4 @@
-//! The changes that the author of a series means, as they are stated beforehand.
+//! The changes that the author of a series states beforehand.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,41 +11,41 @@ use crate::case::{CaseErrors, Mistakes, line_number};
 use crate::known::{match_transcript, transcript_lines};
 use crate::plan::CellNames;
 
-/// The name of the file in a kernel's tree, with which a series can bring what its author means.
+/// The name of a file with stated changes that a patch may add to the tree.
 pub const IN_TREE: &str = "perfsec-expect.toml";
 
-/// Changes that are meant; of several that a cell could be, it is the first.
+/// The stated changes. If several match a cell, the first one counts.
 #[derive(Clone, Debug, Default)]
-pub struct Expectations(Vec<Change>);
+pub struct Expectations(Vec<StatedChange>);
 
-/// A change that is meant.
+/// A stated change.
 #[derive(Clone, Debug)]
-pub struct Change {
-    /// The number of the patch that makes it; without it, any patch.
+pub struct StatedChange {
+    /// The number of the patch that makes it; `None` for any patch.
     pub patch: Option<usize>,
     /// Globs on the names of the cells that change.
     pub cells: Vec<String>,
-    /// Why.
+    /// The author's reason.
     pub reason: String,
-    /// What these cells see then; without it, anything.
+    /// The transcript of these cells after it; `None` for any.
     pub sees: Option<Vec<String>>,
-    /// Where it is stated: the file and its line.
+    /// The file that states it, and the line.
     pub place: (PathBuf, usize),
     names: Vec<CellNames>,
 }
 
-/// Why stated changes could not be read.
+/// An error in stated changes.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpectError {
     /// The file cannot be read.
     #[error("read the stated changes in {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Mistakes in it.
+    /// The file has mistakes.
     #[error(transparent)]
     Mistakes(#[from] CaseErrors),
 }
@@ -60,26 +60,27 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    patch: Option<Spanned<Named>>,
+    patch: Option<Spanned<PatchName>>,
     cells: Spanned<Vec<Spanned<String>>>,
     reason: Spanned<String>,
     sees: Option<Spanned<String>>,
 }
 
-/// How a patch is named.
+/// The name of a patch.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a patch is its number in the series, or its subject in quotes")]
-enum Named {
+enum PatchName {
     Number(i64),
     Subject(String),
 }
 
 impl Expectations {
-    /// Reads a file of them for a series of these patches, and for cells with these names.
+    /// Reads a file of stated changes for a series of these patches. `suite` has the names of all
+    /// cells.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, and every mistake in it.
+    /// Returns an error if the file cannot be read, or all mistakes in it.
     pub fn file(path: &Path, patches: &[Patch], suite: &[String]) -> Result<Self, ExpectError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ExpectError::Read { path: path.to_owned(), source })?;
@@ -90,7 +91,7 @@ impl Expectations {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, or the first thing when nothing after it makes sense.
+    /// Returns all mistakes, or the first one if the text is not TOML.
     pub fn read(
         path: &Path,
         text: &str,
@@ -142,23 +143,30 @@ impl Expectations {
                 cells.push(cell.into_inner());
             }
             let reason = table.reason.into_inner();
-            all.push(Change { patch, cells, reason, sees, place: (path.to_owned(), line), names });
+            all.push(StatedChange {
+                patch,
+                cells,
+                reason,
+                sees,
+                place: (path.to_owned(), line),
+                names,
+            });
         }
         if mistakes.all.is_empty() { Ok(Self(all)) } else { Err(CaseErrors(mistakes.all)) }
     }
 
-    /// All of them, in their order.
+    /// The stated changes, in the order of the file.
     #[must_use]
-    pub fn changes(&self) -> &[Change] {
+    pub fn changes(&self) -> &[StatedChange] {
         &self.0
     }
 
-    /// Adds those of another file.
+    /// Adds the stated changes of another file.
     pub fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 
-    /// Which of them it is when this patch makes this cell see this.
+    /// The index of the stated change that covers this transcript of a cell after this patch.
     #[must_use]
     pub fn of_patch(&self, number: usize, cell: &str, observed: &[String]) -> Option<usize> {
         self.0.iter().position(|change| {
@@ -168,20 +176,20 @@ impl Expectations {
         })
     }
 
-    /// Which of them it is when the whole series changes this cell. What it sees then, later patches may have
-    /// changed again.
+    /// The index of the stated change that covers this cell of the whole series. Transcripts do not
+    /// count: a later patch may have changed them again.
     #[must_use]
     pub fn of_series(&self, cell: &str) -> Option<usize> {
         self.0.iter().position(|change| change.concerns(cell))
     }
 }
 
-impl Change {
+impl StatedChange {
     fn concerns(&self, cell: &str) -> bool {
         self.names.iter().any(|names| names.contains(cell))
     }
 
-    /// Those of its globs that no cell meets of those that changed so.
+    /// The globs that match none of the cells that changed this way.
     #[must_use]
     pub fn unmet(&self, changed: &[&str]) -> Vec<String> {
         let pairs = std::iter::zip(&self.cells, &self.names);
@@ -190,11 +198,15 @@ impl Change {
     }
 }
 
-/// The number of the patch that is named, if there is exactly one.
-fn number(named: &Spanned<Named>, patches: &[Patch], mistakes: &mut Mistakes<'_>) -> Option<usize> {
+/// The number of the named patch, if exactly one matches.
+fn number(
+    named: &Spanned<PatchName>,
+    patches: &[Patch],
+    mistakes: &mut Mistakes<'_>,
+) -> Option<usize> {
     let all = patches.len();
     match named.get_ref() {
-        Named::Number(number) => {
+        PatchName::Number(number) => {
             let found = usize::try_from(*number).ok().filter(|number| (1..=all).contains(number));
             if found.is_none() {
                 let message = format!("the series has no patch {number}");
@@ -202,7 +214,7 @@ fn number(named: &Spanned<Named>, patches: &[Patch], mistakes: &mut Mistakes<'_>
             }
             found
         }
-        Named::Subject(subject) => {
+        PatchName::Subject(subject) => {
             let wanted = subject.split_whitespace().collect::<Vec<_>>().join(" ");
             let mut found = patches.iter().filter(|patch| patch.subject == wanted);
             match (found.next(), found.next()) {
@@ -276,7 +288,7 @@ reason = "anywhere"
     #[case::another_cell(2, "open/cpu/all_t/paranoid=2/perfmon/enforcing", &SEES, None)]
     #[case::sees_less(2, "open/cpu/none_t/paranoid=2/perfmon/enforcing", &SEES[..1], None)]
     #[case::anywhere(1, "proc/maps/all_t/paranoid=2/none/enforcing", &[], Some(1))]
-    fn a_change_is_stated_only_where_all_that_is_written_holds(
+    fn a_change_is_stated_only_if_patch_cell_and_transcript_match(
         #[case] patch: usize,
         #[case] cell: &str,
         #[case] observed: &[&str],
@@ -287,14 +299,14 @@ reason = "anywhere"
     }
 
     #[test]
-    fn a_change_of_the_whole_series_is_one_of_any_patch() {
+    fn a_change_of_the_whole_series_may_be_that_of_any_patch() {
         let stated = read(FILE).unwrap();
         assert_eq!(stated.of_series("open/cpu/none_t/paranoid=2/perfmon/enforcing"), Some(0));
         assert_eq!(stated.of_series("open/cpu/all_t/paranoid=2/perfmon/enforcing"), None);
     }
 
     #[test]
-    fn every_glob_of_a_change_must_be_met() {
+    fn a_glob_that_matches_no_changed_cell_is_unmet() {
         let stated = read(FILE).unwrap();
         let change = &stated.changes()[0];
         assert_eq!(change.unmet(&["open/cpu/none_t/paranoid=2/none/enforcing"]), ["open/task"]);
@@ -311,7 +323,7 @@ reason = "anywhere"
         Some(2)
     )]
     #[case("patch = \"perf/core: open access for CAP_PERFMON\"", "", None)]
-    fn a_patch_is_named_by_its_subject_or_number(
+    fn a_patch_is_named_by_subject_or_number(
         #[case] from: &str,
         #[case] to: &str,
         #[case] expected: Option<usize>,
@@ -340,7 +352,11 @@ reason = "anywhere"
     #[case("perf_event_open(...) = fd\n  cap perfmon = granted\n", "\n", "an empty transcript")]
     #[case("sees =", "see =", "see")]
     #[case("[[change]]", "[[changes]]", "changes")]
-    fn a_mistake_is_told_with_its_line(#[case] from: &str, #[case] to: &str, #[case] words: &str) {
+    fn a_mistake_is_reported_with_its_line(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] words: &str,
+    ) {
         let error = read(&FILE.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.contains(words) && error.contains("expect.toml:"), "{error}");
     }

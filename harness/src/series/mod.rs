@@ -1,23 +1,25 @@
 //! A patch series, checked patch by patch: which cells each patch changes against the patch before.
 
 mod against;
+mod error;
 mod expect;
-mod kept;
 mod outcome;
 mod patch;
 mod quoted;
+mod range;
 mod read;
 mod run;
 mod verdict;
 
 pub use against::{Wanted, of_patch, of_series, stated};
-pub use expect::{Change, ExpectError, Expectations, IN_TREE};
-pub use kept::Terms;
+pub use error::CheckError;
+pub use expect::{ExpectError, Expectations, IN_TREE, StatedChange};
 pub use outcome::{
-    Apply, Base, Boot, Build, Built, Changed, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran,
-    Stated, Tested,
+    ApplyResult, BaseOutcome, BootResult, BuildResult, BuildSettings, CellChanges, FORMAT,
+    KernelRun, PatchOutcome, RejectedHunk, SeriesInfo, SeriesOutcome, StatedOutcome, TestResult,
 };
 pub use patch::Patch;
-pub use read::{Cover, Given, Series, SeriesError};
-pub use run::{Check, Lab, Recorded};
+pub use range::{base, of_range};
+pub use read::{Cover, Series, SeriesError, SeriesSpec};
+pub use run::SeriesCheck;
 pub use verdict::Problem;

@@ -1,4 +1,4 @@
-//! What came of a series, patch by patch: the document for programs, and what every report is made of.
+//! The result of a check, patch by patch: the JSON document, and the source of every report.
 
 use std::path::PathBuf;
 
@@ -12,229 +12,230 @@ use crate::record::{LaneRun, LaneStarted, Run, RunStarted};
 /// Version of the format; readers refuse any other.
 pub const FORMAT: u32 = 1;
 
-/// A series, as far as it was checked.
+/// The result of checking a series, as far as the check got.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct SeriesOutcome {
     /// [`FORMAT`]
     pub format: u32,
-    /// How the check began: the command, and which cells it is about. Runs of kernels may be older.
+    /// The command and the cells of the check. Runs of kernels may be older.
     pub run: RunStarted,
-    /// What was checked.
-    pub series: Checked,
+    /// The series.
+    pub series: SeriesInfo,
     /// The kernel before the first patch.
-    pub base: Base,
-    /// How kernels were built.
-    pub built: Built,
-    /// The lanes in which the kernel of the base ran; none before it did.
+    pub base: BaseOutcome,
+    /// Configuration and compiler of the kernels.
+    pub built: BuildSettings,
+    /// The lanes in which the kernel of the base ran; empty until it has run.
     pub lanes: Vec<LaneStarted>,
-    /// What came of each patch, in their order.
+    /// The result of each patch, in order.
     pub patches: Vec<PatchOutcome>,
-    /// The kernel of the last patch that ran against that of the base; none when no patch has another one.
+    /// The last kernel that ran, compared with the base; `None` if every patch has the kernel of
+    /// the base.
     pub whole: Option<Comparison>,
-    /// The changes that were stated beforehand.
-    pub stated: Vec<Stated>,
-    /// What a reader must know before the rest.
+    /// The changes that the author stated beforehand.
+    pub stated: Vec<StatedOutcome>,
+    /// Notes that come before the results.
     pub notes: Vec<String>,
-    /// Whether it came to its end.
+    /// True if the check was completed.
     pub ended: bool,
 }
 
-/// What was checked.
+/// The series that was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checked {
-    /// Where it came from, as the user named it.
+pub struct SeriesInfo {
+    /// The mailbox, directory or range, as the user named it.
     pub name: String,
-    /// The version of the series.
+    /// The version of the series, from 1.
     pub version: u32,
-    /// The subject of its cover letter.
+    /// The subject of its cover letter, if it has one.
     pub cover: Option<String>,
-    /// SHA-256 of all that is applied, in hexadecimal.
+    /// SHA-256 of its patches, in hexadecimal.
     pub sha256: String,
 }
 
 /// The kernel before the first patch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Base {
+pub struct BaseOutcome {
     /// The revision, as the user named it.
     pub named: String,
-    /// The commit.
+    /// The commit, in hexadecimal.
     pub commit: String,
-    /// The commit as `git describe` calls it.
+    /// The commit, as in `git describe`.
     pub describe: String,
-    /// The tree, as records call it.
+    /// The tree, as in run records.
     pub tree: String,
-    /// Whether the commit is perfsec's own, of a tree as it lies on this host: no clone has it.
+    /// True if perfsec made the commit, from a tree with uncommitted changes: no clone has it.
     pub own: bool,
-    /// What came of building it; none before that.
-    pub build: Option<Build>,
-    /// What came of running it.
-    pub tested: Option<Tested>,
+    /// The build; `None` before it ends.
+    pub build: Option<BuildResult>,
+    /// The run; `None` before it ends.
+    pub tested: Option<TestResult>,
 }
 
-/// How kernels were built.
+/// Configuration and compiler of kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built {
+pub struct BuildSettings {
     /// The configuration fragments, by name.
     pub config: Vec<String>,
-    /// What `make` was given besides.
+    /// Variables for `make`, as `NAME=VALUE`.
     pub make: Vec<String>,
-    /// The compiler, as it calls itself.
+    /// The compiler, as in the first line of `--version`.
     pub compiler: String,
 }
 
-/// What came of a patch.
+/// The result of a patch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PatchOutcome {
-    /// Its place in the series, from 1.
+    /// Its number in the series, from 1.
     pub number: usize,
-    /// The commit's first line.
+    /// The first line of the commit message.
     pub subject: String,
-    /// The id of its mail.
+    /// The Message-ID of its mail, if it has one.
     pub id: Option<String>,
-    /// Who wrote it.
+    /// The author.
     pub author: String,
     /// Whether it applies.
-    pub apply: Apply,
-    /// Whether the kernel builds with it; none when that was not tried.
-    pub build: Option<Build>,
-    /// Whether that kernel runs; none when that was not tried.
-    pub tested: Option<Tested>,
-    /// Which cells it changes; none when it has no kernel of its own that ran.
-    pub changed: Option<Changed>,
+    pub apply: ApplyResult,
+    /// The build of the kernel with it; `None` if not tried.
+    pub build: Option<BuildResult>,
+    /// The run of that kernel; `None` if not tried.
+    pub tested: Option<TestResult>,
+    /// The cells that it changes; `None` if no kernel of its own ran.
+    pub changed: Option<CellChanges>,
 }
 
 /// Whether a patch applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Apply {
-    /// It was not tried, because one before it does not.
+pub enum ApplyResult {
+    /// Not tried, because an earlier patch does not apply.
     NotTried,
-    /// It does.
+    /// It applies.
     Applied {
-        /// The commit that it became.
+        /// The resulting commit.
         commit: String,
     },
-    /// It does not.
+    /// It does not apply.
     Failed {
-        /// The places, as git names them: the file and the line of the hunk.
-        places: Vec<Place>,
-        /// What git said.
+        /// The hunks that do not apply.
+        places: Vec<RejectedHunk>,
+        /// The messages of `git am`.
         message: String,
     },
 }
 
-/// Where a patch does not apply.
+/// A hunk that does not apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct RejectedHunk {
     /// The file.
     pub file: String,
-    /// The line at which the hunk was expected.
+    /// The line at which git expected the hunk.
     pub line: usize,
 }
 
-/// Whether a kernel builds.
+/// The build of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Build {
-    /// It does.
+pub enum BuildResult {
+    /// It builds.
     Built {
         /// SHA-256 of the image, in hexadecimal.
         image: String,
-        /// Warnings of the compiler that the kernel before it did not have.
+        /// Compiler warnings that the kernel before it does not have.
         new_warnings: Vec<Diagnostic>,
     },
-    /// It does not.
+    /// It does not build.
     Failed {
-        /// The first error of the compiler, if it was the compiler.
+        /// The compiler's first error, if the compiler failed.
         first: Option<Diagnostic>,
-        /// The log.
+        /// Path of the build log.
         log: PathBuf,
     },
 }
 
-/// Whether a kernel runs.
+/// The run of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Tested {
-    /// It is the same kernel, bit for bit, as after this patch (0: the base), and was not run again.
+pub enum TestResult {
+    /// Not run again: it is the same image, bit for bit, as after this patch (0: the base).
     Same {
         /// The number of the patch.
         as_of: usize,
     },
     /// It ran.
-    Ran(Ran),
+    Ran(KernelRun),
 }
 
 /// A run of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ran {
-    /// The run record.
+pub struct KernelRun {
+    /// Path of the run record.
     pub record: PathBuf,
     /// SHA-256 of the run record, in hexadecimal.
     pub sha256: String,
-    /// Whether it booted.
-    pub boot: Boot,
-    /// How many cells have each verdict.
+    /// The boot.
+    pub boot: BootResult,
+    /// The number of cells with each verdict.
     pub counts: Vec<(Verdict, usize)>,
-    /// How many cells have no result.
+    /// The number of cells without a result.
     pub unseen: usize,
 }
 
-/// Whether a kernel booted.
+/// The boot of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Boot {
-    /// It did, in every lane.
+pub enum BootResult {
+    /// It booted in every lane.
     Booted,
     /// It died before it was ready for a cell.
     Died {
-        /// What of, in one line.
+        /// The cause, in one line.
         cause: String,
         /// The end of the console.
         console: String,
     },
-    /// It booted and cannot be tested.
+    /// It booted, and it cannot be tested.
     Refused {
-        /// Why, and what to do.
+        /// The reason and the remedy.
         reason: String,
         /// The end of the console.
         console: String,
     },
 }
 
-/// Which cells a patch changes.
+/// The cells that a patch changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Changed {
-    /// The patch after which the kernel is that it is compared with; 0 is the base.
+pub struct CellChanges {
+    /// The number of the patch whose kernel it is compared with; 0 is the base.
     pub against: usize,
     /// The comparison.
     pub comparison: Comparison,
 }
 
-/// A change that was stated beforehand.
+/// A change that the author stated beforehand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stated {
-    /// The number of the patch that was to make it; none: any patch.
+pub struct StatedOutcome {
+    /// The number of the patch that makes it; `None` for any patch.
     pub patch: Option<usize>,
     /// Globs on the cells.
     pub cells: Vec<String>,
-    /// Why.
+    /// The author's reason.
     pub reason: String,
-    /// Those of the globs of which no cell changed so.
+    /// The globs that match no cell that changed this way.
     pub unmet: Vec<String>,
 }
 
-impl Ran {
-    /// What is kept of a run, whose record is this file with this hash.
+impl KernelRun {
+    /// Summarises a run whose record has this path and hash.
     #[must_use]
     pub fn of(run: &Run, record: PathBuf, sha256: String) -> Self {
         let counts = run.counts().iter().collect();
-        Self { record, sha256, boot: Boot::of(run), counts, unseen: run.unseen() }
+        Self { record, sha256, boot: BootResult::of(run), counts, unseen: run.unseen() }
     }
 }
 
-impl Boot {
-    /// Whether the kernel of a run booted in every lane; else why not in the first that it did not.
+impl BootResult {
+    /// The result of the first lane that did not boot, else [`Booted`](Self::Booted).
     #[must_use]
     pub fn of(run: &Run) -> Self {
         let bad = run.lanes.iter().find_map(Self::of_lane);
@@ -254,7 +255,7 @@ impl Boot {
 }
 
 impl PatchOutcome {
-    /// A patch of which nothing is known yet.
+    /// A patch that was not tried yet.
     #[must_use]
     pub fn new(patch: &super::Patch) -> Self {
         Self {
@@ -262,31 +263,31 @@ impl PatchOutcome {
             subject: patch.subject.clone(),
             id: patch.id.as_ref().map(|id| id.as_str().to_owned()),
             author: patch.author.clone(),
-            apply: Apply::NotTried,
+            apply: ApplyResult::NotTried,
             build: None,
             tested: None,
             changed: None,
         }
     }
 
-    /// The warnings that the patch brings.
+    /// The compiler warnings that the patch adds.
     #[must_use]
     pub fn new_warnings(&self) -> &[Diagnostic] {
         match &self.build {
-            Some(Build::Built { new_warnings, .. }) => new_warnings,
+            Some(BuildResult::Built { new_warnings, .. }) => new_warnings,
             _ => &[],
         }
     }
 }
 
-impl Changed {
-    /// How many cells changed that nobody stated.
+impl CellChanges {
+    /// The number of cells that changed and whose change nobody stated.
     #[must_use]
     pub fn unstated(&self) -> usize {
         unstated(&self.comparison)
     }
 
-    /// How many cells fail that did not, and that nobody stated.
+    /// The number of cells that newly fail and whose change nobody stated.
     #[must_use]
     pub fn failing(&self) -> usize {
         let groups = self.comparison.groups.iter().filter(|group| group.stated.is_none());
@@ -295,8 +296,8 @@ impl Changed {
         fails.map(|group| group.cells.count).sum()
     }
 
-    /// How many cells have no result to compare: that a kernel is no longer one for a cell hides what it
-    /// would do.
+    /// The number of cells without a result to compare. A cell that is newly skipped counts: the
+    /// skip hides what it would do.
     #[must_use]
     pub fn not_judged(&self) -> usize {
         let Comparison { not_judged, skipped, .. } = &self.comparison;
@@ -305,7 +306,7 @@ impl Changed {
     }
 }
 
-/// How many cells differ of which nobody stated it.
+/// The number of cells that differ and whose change nobody stated.
 pub(super) fn unstated(comparison: &Comparison) -> usize {
     let groups = comparison.groups.iter().filter(|group| group.stated.is_none());
     groups.map(|group| group.cells.count).sum()

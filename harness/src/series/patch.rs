@@ -1,4 +1,4 @@
-//! One mail of a patch series: what its subject, its headers and its diff say.
+//! Parses one mail of a patch series: subject, headers and diff.
 
 use std::sync::LazyLock;
 
@@ -9,21 +9,21 @@ use super::quoted::without_crs;
 use crate::mbox;
 use crate::report::mail::MessageId;
 
-/// The longest subject and the longest name that are kept, in characters.
+/// Length limit of subjects and names, in characters.
 const LONGEST: usize = 500;
 
 /// A patch, as it was mailed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// Its place in the series, from 1.
+    /// Its number in the series, from 1.
     pub number: usize,
-    /// The subject without what stands in brackets before it: the commit's first line.
+    /// The subject without the bracketed prefix: the first line of the commit message.
     pub subject: String,
-    /// The id of the mail, if it has one.
+    /// The Message-ID of the mail, if it has one.
     pub id: Option<MessageId>,
-    /// Who wrote the patch, by name or address; who sent it may be somebody else.
+    /// Name or address of the author, who need not be the sender.
     pub author: String,
-    /// The mail, without line ends that would be taken for the patch's.
+    /// The mail; CRs that belong to the transfer encoding are removed.
     pub mail: Vec<u8>,
 }
 
@@ -35,41 +35,42 @@ impl Patch {
     }
 }
 
-/// A mail of a thread, before it is known whether it belongs to the series.
+/// A mail of a thread. It may or may not belong to the series.
 #[derive(Clone, Debug)]
 pub(super) struct Mail {
     pub(super) tag: Tag,
     pub(super) subject: String,
     pub(super) id: Option<MessageId>,
     pub(super) author: String,
-    /// Whether a mail is an answer to another by its subject.
+    /// True if the subject begins with `Re:` or the like.
     pub(super) is_reply: bool,
-    /// The diff, and with it all that makes two patches the same: none without a diff.
+    /// The diff, if there is one. Two mails with the same subject and diff are the same patch.
     pub(super) diff: Option<String>,
     /// The commit on which the patches were made (`git format-patch --base`).
     pub(super) base: Option<String>,
     pub(super) mail: Vec<u8>,
 }
 
-/// What the brackets of a subject say: `[PATCH v3 02/10]`.
+/// The bracketed prefix of a subject: `[PATCH v3 02/10]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tag {
-    /// Whether it says that it is a patch.
+    /// True if it contains `PATCH`.
     pub(super) is_patch: bool,
-    /// The version; 1 where none is given.
+    /// The version, if given.
     pub(super) version: Option<u32>,
-    /// The number of the patch and of all patches.
+    /// The number of the patch, and the number of patches.
     pub(super) count: Option<(usize, usize)>,
 }
 
 impl Tag {
+    /// The version; 1 if not given.
     pub(super) fn version(self) -> u32 {
         self.version.unwrap_or(1)
     }
 }
 
 impl Mail {
-    /// Reads a mail; what has no subject is none.
+    /// Parses a mail. Returns `None` if it has no subject.
     pub(super) fn read(mail: Vec<u8>) -> Option<Self> {
         let parser = MessageParser::new().with_minimal_headers().with_message_ids();
         let message = parser.parse(mail.as_slice())?;
@@ -99,7 +100,7 @@ impl Mail {
     }
 }
 
-/// The texts of a message, in its order: `git am` reads them all.
+/// The text parts of a message, in order: `git am` reads all of them.
 fn texts(message: &Message<'_>) -> Vec<String> {
     let text = |part: &mail_parser::MessagePart<'_>| match &part.body {
         PartType::Text(text) => Some(text.replace("\r\n", "\n")),
@@ -108,7 +109,7 @@ fn texts(message: &Message<'_>) -> Vec<String> {
     message.parts.iter().filter_map(text).collect()
 }
 
-/// Who a text says that the patch is from, before everything else in it.
+/// The author from a `From:` line that the text begins with.
 fn author(texts: &[String]) -> Option<String> {
     let first = texts.first()?.lines().find(|line| !line.trim().is_empty())?;
     let author = first.strip_prefix("From: ")?;
@@ -125,7 +126,7 @@ fn diff(text: &str) -> Option<String> {
         at_line(at, "--- ") && at_line(at + 1, "+++ ") && at_line(at + 2, "@@ -")
     };
     let start = (0..lines.len()).find(|at| lines[*at].starts_with("diff --git ") || plain(*at))?;
-    // What git writes below it (its version, a base, a list's footer) is not the patch.
+    // Git's signature, a base and a list's footer come below it and are not part of the patch.
     let rest = lines[start..].iter().take_while(|line| line.trim_end() != "--");
     Some(rest.map(|line| line.trim_end()).collect::<Vec<_>>().join("\n"))
 }
@@ -137,7 +138,7 @@ fn base(text: &str) -> Option<String> {
     whole.then(|| commit.to_owned())
 }
 
-/// A subject without the words of an answer, and whether it had them.
+/// A subject without `Re:` and the like, and true if it had that.
 fn without_re(subject: &str) -> (bool, &str) {
     static RE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?i)^(?:(?:re|aw|sv|fw|fwd)(?:\[\d+\])?:\s*)+").expect("a regular expression")
@@ -148,7 +149,7 @@ fn without_re(subject: &str) -> (bool, &str) {
     }
 }
 
-/// What the brackets at the beginning of a subject say, and the subject without them.
+/// The bracketed prefix of a subject, and the rest.
 fn tag(subject: &str) -> (Tag, &str) {
     let (mut tag, mut rest) = (Tag::default(), subject.trim_start());
     while let Some((inside, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -162,7 +163,11 @@ fn tag(subject: &str) -> (Tag, &str) {
 
 fn read_word(word: &str, tag: &mut Tag) {
     static WORD: LazyLock<Regex> = LazyLock::new(|| {
-        let word = r"(?i)^(?<patch>patch)?(?:v(?<version>\d{1,6})(?:\.\d+)?)?(?:(?<number>\d{1,5})/(?<of>\d{1,5}))?$";
+        let word = concat!(
+            r"(?i)^(?<patch>patch)?",
+            r"(?:v(?<version>\d{1,6})(?:\.\d+)?)?",
+            r"(?:(?<number>\d{1,5})/(?<of>\d{1,5}))?$",
+        );
         Regex::new(word).expect("a regular expression")
     });
     let Some(found) = WORD.captures(word) else { return };
@@ -199,7 +204,7 @@ mod tests {
     #[case("[PATCH v99999999999 1/99999999999] a", 1, None, true, "a")]
     #[case("[PATCH 1/2", 1, None, false, "[PATCH 1/2")]
     #[case("", 1, None, false, "")]
-    fn a_subject_says_which_patch_of_how_many_it_is(
+    fn the_prefix_of_a_subject_has_version_and_number(
         #[case] subject: &str,
         #[case] version: u32,
         #[case] count: Option<(usize, usize)>,
@@ -219,7 +224,7 @@ mod tests {
     #[case("Fwd: a", true, "a")]
     #[case("regression: a", false, "regression: a")]
     #[case("[PATCH] Re: a", false, "[PATCH] Re: a")]
-    fn an_answer_is_known_by_its_subject(
+    fn a_reply_is_recognised_by_its_subject(
         #[case] subject: &str,
         #[case] reply: bool,
         #[case] rest: &str,
@@ -229,6 +234,14 @@ mod tests {
 
     const DIFF: &str = "diff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-a\n+b\n";
 
+    const RENAME: &str = "diff --git a/a b/b\nrename from a\nrename to b\n";
+
+    fn attached() -> String {
+        let parts = [("plain", "text"), ("x-patch", DIFF)];
+        let part = |(kind, text)| format!("--x\nContent-Type: text/{kind}\n\n{text}\n");
+        parts.map(part).concat() + "--x--\n"
+    }
+
     fn mail(head: &str, body: &str) -> Mail {
         let head = format!("From: =?utf-8?q?Zo=C3=AB?= <z@example.org>\nMessage-ID: <1@b>\n{head}");
         Mail::read(format!("{head}\n\n{body}").into_bytes()).unwrap()
@@ -237,21 +250,23 @@ mod tests {
     #[rstest]
     #[case::plain("Subject: a", DIFF.to_owned(), true)]
     #[case::without_git("Subject: a", DIFF.replace("diff --git a/a.c b/a.c\n", ""), true)]
-    #[case::only_renamed("Subject: a", "diff --git a/a b/b\nrename from a\nrename to b\n".to_owned(), true)]
+    #[case::only_renamed("Subject: a", RENAME.to_owned(), true)]
     #[case::carriage_returns("Subject: a", DIFF.replace('\n', "\r\n"), true)]
     #[case::quoted_printable(
-        "Subject: a\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable",
-        DIFF.replace("--git", "-=\n-git"), true)]
+        "Subject: a\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable",
+        DIFF.replace("--git", "-=\n-git"),
+        true
+    )]
     #[case::base64(
-        "Subject: a\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64",
-        "ZGlmZiAtLWdpdCBhL2EgYi9iCg==\n".to_owned(), true)]
-    #[case::attached(
-        "Subject: a\nContent-Type: multipart/mixed; boundary=x",
-        format!("--x\nContent-Type: text/plain\n\ntext\n--x\nContent-Type: text/x-patch\n\n{DIFF}\n--x--\n"), true)]
-    #[case::quoted_in_an_answer("Subject: a", DIFF.replace("d", "> d").replace("---", "> ---"), false)]
+        "Subject: a\nContent-Type: text/plain\nContent-Transfer-Encoding: base64",
+        "ZGlmZiAtLWdpdCBhL2EgYi9iCg==\n".to_owned(),
+        true
+    )]
+    #[case::attached("Subject: a\nContent-Type: multipart/mixed; boundary=x", attached(), true)]
+    #[case::quoted("Subject: a", DIFF.replace("d", "> d").replace("---", "> ---"), false)]
     #[case::a_list("Subject: a", "--- first\n+++ second\n".to_owned(), false)]
     #[case::nothing("Subject: a", String::new(), false)]
-    fn a_diff_is_found_however_it_travels(
+    fn a_diff_is_found_in_any_encoding(
         #[case] head: &str,
         #[case] body: String,
         #[case] found: bool,
@@ -260,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_footer_does_not_make_another_patch_of_it() {
+    fn a_footer_does_not_change_a_patch() {
         let footer = format!("{DIFF}-- \n2.47.3\n\n_______\nlist footer\n");
         assert_eq!(
             mail("Subject: a", &footer).diff,
@@ -275,10 +290,7 @@ mod tests {
     #[case("\nFrom: Ann Example <ann@example.org>\n\ntext\n", "Ann Example")]
     #[case("From: <ann@example.org>\n", "<ann@example.org>")]
     #[case("text\nFrom: Ann <ann@example.org>\n", "Zoë")]
-    fn the_author_is_who_the_text_begins_with_else_the_sender(
-        #[case] body: &str,
-        #[case] author: &str,
-    ) {
+    fn the_author_is_in_the_first_line_or_is_the_sender(#[case] body: &str, #[case] author: &str) {
         assert_eq!(mail("Subject: a", body).author, author);
     }
 
@@ -286,7 +298,7 @@ mod tests {
     #[case("base-commit: 0123456789012345678901234567890123456789\n", true)]
     #[case("base-commit: v6.1\n", false)]
     #[case("the base-commit: 0123456789012345678901234567890123456789\n", false)]
-    fn a_base_is_a_whole_commit_on_a_line_of_its_own(#[case] body: &str, #[case] found: bool) {
+    fn a_base_is_a_full_commit_id_on_its_own_line(#[case] body: &str, #[case] found: bool) {
         assert_eq!(mail("Subject: a", body).base.is_some(), found);
     }
 
@@ -297,12 +309,12 @@ mod tests {
     )]
     #[case::encoded("Subject: =?utf-8?q?[PATCH]_perf:_=C3=A9?=", "perf: é")]
     #[case::controls("Subject: [PATCH] a\u{b}b\u{c}c", "a b c")]
-    fn a_subject_is_one_line(#[case] head: &str, #[case] subject: &str) {
+    fn a_subject_is_folded_into_one_line(#[case] head: &str, #[case] subject: &str) {
         assert_eq!(mail(head, DIFF).subject, subject);
     }
 
     #[test]
-    fn what_is_no_mail_is_none() {
+    fn a_text_that_is_not_a_mail_parses_to_none() {
         for text in ["", "no mail at all", "\u{0}\u{1}\n\n", "a: b\n\n"] {
             assert!(Mail::read(text.as_bytes().to_vec()).is_none(), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! Line ends that a mail's transfer encoding hides from git.
+//! Removes CRs that a mail's transfer encoding hides from git.
 
 use std::sync::LazyLock;
 
@@ -9,14 +9,15 @@ use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::{Encoding, MessageParser, PartType};
 use regex::bytes::Regex;
 
-/// The octets of a line of base64 before they are encoded: 76 letters, the most that RFC 2045 allows.
+/// Octets per line of base64: they make the 76 characters that RFC 2045 allows.
 const LINE: usize = 57;
 
-/// The mail with LF as line end in those encoded texts in which every line ends with CRLF.
+/// The mail with LF as line end in each encoded text in which every line ends with CRLF.
 ///
-/// Mail programs encode a text with the line ends of the wire. `git am` takes CRs away from lines that stand
-/// in a mail as they are, but behind an encoding they are the patch's (`git am --quoted-cr=strip` of git 2.32
-/// changes that). The lines of git's own that a patch has end with LF even when a file's have CRLF.
+/// Mail programs encode a text with the line ends of the wire. `git am` strips CRs from unencoded
+/// lines, but takes them for the patch's after decoding (`git am --quoted-cr=strip` since git 2.32
+/// changes that). The lines of a patch that git itself writes end with LF even if the lines of the
+/// file end with CRLF, so a patch in which every line ends with CRLF got them from the mail.
 pub(super) fn without_crs(mail: Vec<u8>) -> Vec<u8> {
     let parser = MessageParser::new().with_minimal_headers();
     let Some(message) = parser.parse(mail.as_slice()) else { return mail };
@@ -48,7 +49,7 @@ fn of_base64(body: &[u8]) -> Option<Vec<u8>> {
 fn of_quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
     static CRLF: LazyLock<Regex> =
         LazyLock::new(|| Regex::new("(?i)=0D(\n|=0A)").expect("a regular expression"));
-    // A CR that is not encoded is the mailbox's, and so is an empty line at the end.
+    // An unencoded CR belongs to the mailbox, and so does an empty line at the end.
     let mut body = with_lf(body);
     while body.ends_with(b"\n\n") {
         body.pop();
@@ -58,7 +59,7 @@ fn of_quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
     (quoted_printable_decode(&body)? == text).then_some(body)
 }
 
-/// A text with LF as line end, if all of its lines end with CRLF.
+/// A text with LF as line end, if every line ends with CRLF.
 fn stripped(text: &[u8]) -> Option<Vec<u8>> {
     let lines = text.split_inclusive(|byte| *byte == b'\n');
     let mut lines = lines.filter(|line| line.ends_with(b"\n")).peekable();
@@ -66,7 +67,7 @@ fn stripped(text: &[u8]) -> Option<Vec<u8>> {
     lines.all(|line| line.ends_with(b"\r\n")).then(|| with_lf(text))
 }
 
-/// A text with LF wherever it has CRLF.
+/// A text with each CRLF replaced by LF.
 fn with_lf(text: &[u8]) -> Vec<u8> {
     static CRLF: LazyLock<Regex> =
         LazyLock::new(|| Regex::new("\r\n").expect("a regular expression"));
@@ -92,12 +93,11 @@ mod tests {
     }
 
     fn mail(encoding: &str, body: &str) -> String {
-        format!(
-            "Subject: a\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: {encoding}\n\n{body}"
-        )
+        let kind = "Content-Type: text/plain; charset=utf-8";
+        format!("Subject: a\n{kind}\nContent-Transfer-Encoding: {encoding}\n\n{body}")
     }
 
-    /// What a program reads in a mail after it.
+    /// The decoded texts of a mail.
     fn read(mail: &str) -> String {
         let mail = without_crs(mail.as_bytes().to_vec());
         let message = MessageParser::new().parse(&mail).unwrap();
@@ -112,10 +112,13 @@ mod tests {
     #[case::base64("base64", base64)]
     #[case::quoted_printable("quoted-printable", quoted)]
     #[case::in_lower_case("quoted-printable", |text: &str| quoted(text).replace("=0D", "=0d"))]
-    #[case::every_line_end("quoted-printable", |text: &str| quoted(text).replace("=0D\n", "=0D=0A=\n"))]
+    #[case::every_line_end(
+        "quoted-printable",
+        |text: &str| quoted(text).replace("=0D\n", "=0D=0A=\n")
+    )]
     #[case::before_another_mail("quoted-printable", |text: &str| quoted(text) + "\n")]
     #[case::in_a_mailbox_with_crs("base64", |text: &str| base64(text).replace('\n', "\r\n"))]
-    fn line_ends_of_the_wire_are_taken_away(
+    fn line_ends_of_the_wire_are_removed(
         #[case] encoding: &str,
         #[case] encoded: fn(&str) -> String,
     ) {
@@ -137,7 +140,7 @@ mod tests {
     #[case::of_a_file("quoted-printable", quoted(&PATCH.replace("a\n+b\n", "a\r\n+b\r\n")))]
     #[case::no_base64("base64", "???\r\n".to_owned())]
     #[case::nothing("base64", String::new())]
-    fn what_is_the_patchs_stays(#[case] encoding: &str, #[case] body: String) {
+    fn a_cr_of_the_patch_stays(#[case] encoding: &str, #[case] body: String) {
         let mail = mail(encoding, &body).into_bytes();
         assert_eq!(without_crs(mail.clone()), mail);
     }

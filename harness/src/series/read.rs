@@ -1,4 +1,4 @@
-//! A patch series as it is given: a mailbox, a directory of patches, a range of revisions.
+//! Reads a patch series from a mailbox or a directory of patches.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,93 +14,94 @@ use crate::mbox;
 use crate::printable::printable_line;
 use crate::report::mail::MessageId;
 
-/// The largest mailbox that is read, in bytes: no thread of a list comes near.
+/// Size limit of a mailbox in bytes, far beyond any thread of a list.
 const LARGEST: u64 = 64 << 20;
 
-/// The endings of files that are patches in a directory.
+/// File extensions of patches in a directory.
 const ENDINGS: [&str; 5] = ["patch", "mbx", "mbox", "eml", "cover"];
 
-/// What the command line names.
+/// The name of a series, as given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
-    /// A mailbox: as b4 or git writes it, a whole thread, or one mail.
+pub enum SeriesSpec {
+    /// A mailbox as b4 or git writes it, a whole thread, or one mail.
     Mailbox(PathBuf),
     /// A directory of patches.
     Directory(PathBuf),
-    /// Commits of the tree: all that `to` has and `from` has not.
+    /// The commits of the tree in `from..to`.
     Range {
-        /// The revision before the first of them.
+        /// The revision before the first commit.
         from: String,
-        /// The last of them.
+        /// The last commit.
         to: String,
     },
 }
 
-/// A whole series: every patch once, in its order.
+/// A complete series: every patch once, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// Where it comes from, as the user named it.
+    /// The mailbox, directory or range, as the user named it.
     pub name: String,
-    /// Its version.
+    /// Its version, from 1.
     pub version: u32,
-    /// The mail before the patches, if there is one.
+    /// The cover letter, if there is one.
     pub cover: Option<Cover>,
-    /// The patches; there is one at least.
+    /// The patches, at least one.
     pub patches: Vec<Patch>,
-    /// The commit on which it was made, if it says so.
+    /// The `base-commit:` of the series, if it has one.
     pub base: Option<String>,
-    /// What was left out, and why.
+    /// Mails that were left out, with the reason.
     pub notes: Vec<String>,
 }
 
 /// A cover letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cover {
-    /// The subject without what stands in brackets before it.
+    /// The subject without the bracketed prefix.
     pub subject: String,
-    /// The id of the mail, if it has one.
+    /// The Message-ID of the mail, if it has one.
     pub id: Option<MessageId>,
     /// The mail.
     pub mail: Vec<u8>,
 }
 
-/// Why a series cannot be read. What mails say is in it with everything visible.
+/// An error in a series. Quotes from mails are escaped, so that nothing in them is hidden.
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
     /// A file or directory cannot be read.
     #[error("read {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A file is too large to be a mailbox.
     #[error("read a series from {path}: it is larger than {limit} MiB", limit = LARGEST >> 20)]
     TooLarge {
-        /// Which.
+        /// The file.
         path: String,
     },
-    /// There is no such file, and it cannot be a range of revisions.
+    /// The name is neither a file nor a range of revisions.
     #[error(
-        "read a series from {text}: there is no such file, and it is no range of revisions like v6.18..topic"
+        "read a series from {text}: no such file, and not a range of revisions like v6.18..topic"
     )]
     Neither {
-        /// What was given.
+        /// The name.
         text: String,
     },
-    /// It has no mail.
+    /// A file has no mail.
     #[error(
-        "read a series from {from}: it is no mailbox and no mail; `b4 am` and `git format-patch` write what is read"
+        "read a series from {from}: not a mailbox or mail (expected a file written by `b4 am` or \
+         `git format-patch`)"
     )]
     NoMail {
-        /// Where.
+        /// The file.
         from: String,
     },
-    /// A directory has no file that is read.
+    /// A directory has no patch.
     #[error("read a series from {from}: no file in it ends with {endings}", endings = endings())]
     NoFile {
-        /// Where.
+        /// The directory.
         from: String,
     },
     /// A range of revisions has no commit.
@@ -108,79 +109,87 @@ pub enum SeriesError {
     NoCommit {
         /// The range.
         range: String,
-        /// What was meant instead.
+        /// The range that may be meant instead.
         hint: String,
     },
-    /// It has mails, and none is a patch.
+    /// A range of revisions has merges.
+    #[error("read a series from {range}: it has merges; name a range without merges")]
+    Merges {
+        /// The range.
+        range: String,
+    },
+    /// None of the mails is a patch.
     #[error("read a series from {from}: {mails} and no patch in it")]
     NoPatch {
-        /// Where.
+        /// The mailbox or directory.
         from: String,
-        /// How many mails.
+        /// Number of mails, in words.
         mails: String,
     },
-    /// Some patches are not there.
+    /// Some patches are missing.
     #[error("read a series from {from}: {which} of {of}{hint}")]
     Missing {
-        /// Where.
+        /// The mailbox or directory.
         from: String,
         /// `v3 lacks patches 2, 5-7`
         which: String,
-        /// How many patches there should be.
+        /// Number of patches of the series.
         of: usize,
-        /// What else is there.
+        /// Other versions, if any.
         hint: String,
     },
-    /// Two different mails are the same patch of the series.
+    /// Two different mails have the same number.
     #[error(
-        "read a series from {from}: patch {number} of {of} is there twice, and not the same: {first} and {second}"
+        "read a series from {from}: two different mails are patch {number} of {of}: {first} and \
+         {second}"
     )]
     Twice {
-        /// Where.
+        /// The mailbox or directory.
         from: String,
         /// The number.
         number: usize,
-        /// How many patches there should be.
+        /// Number of patches of the series.
         of: usize,
-        /// The subject and the id of one.
+        /// Subject and Message-ID of one mail.
         first: String,
-        /// Those of the other.
+        /// Subject and Message-ID of the other mail.
         second: String,
     },
-    /// Mails of several series.
+    /// The mails belong to several series.
     #[error(
-        "read a series from {from}: it has several series: {first:?} is one of {of}, {second:?} is number {number} of {other}"
+        "read a series from {from}: it has several series: {first:?} is one of {of}, {second:?} is \
+         number {number} of {other}"
     )]
     Several {
-        /// Where.
+        /// The mailbox or directory.
         from: String,
-        /// The subject of one.
+        /// Subject of a mail of one series.
         first: String,
-        /// The number of its patches.
+        /// Number of patches of that series.
         of: usize,
-        /// The subject of another.
+        /// Subject of a mail of another series.
         second: String,
-        /// Its number.
+        /// Number of that mail.
         number: usize,
-        /// The number of its patches.
+        /// Number of patches of the other series.
         other: usize,
     },
     /// A patch changes nothing.
     #[error("read a series from {from}: the patch {subject:?} has no diff")]
     NoDiff {
-        /// Where.
+        /// The mailbox or directory.
         from: String,
-        /// Its subject.
+        /// Subject of the mail.
         subject: String,
     },
 }
 
-impl Given {
-    /// What a text names: a file or directory that is there, else a range of revisions.
+impl SeriesSpec {
+    /// Parses a name: an existing file or directory, else a range of revisions.
     ///
     /// # Errors
     ///
-    /// When it is neither.
+    /// Returns an error if it is neither.
     pub fn parse(text: &str) -> Result<Self, SeriesError> {
         let path = Path::new(text);
         match path.metadata() {
@@ -188,7 +197,7 @@ impl Given {
             Ok(_) => return Ok(Self::Mailbox(path.to_owned())),
             Err(_) => {}
         }
-        // A revision never begins so (git-check-ref-format); as an argument it would be an option.
+        // No revision begins with these (git-check-ref-format), and `-` would begin an option.
         let revision = |text: &str| {
             !text.starts_with(['-', '.']) && !text.contains(|c: char| c.is_control() || c == ' ')
         };
@@ -201,11 +210,11 @@ impl Given {
         }
     }
 
-    /// The files that are read, those that would be if they were there included.
+    /// The files that are read, including those that are read only if they exist.
     ///
     /// # Errors
     ///
-    /// When a directory cannot be read.
+    /// Returns an error if the directory cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>, SeriesError> {
         match self {
             Self::Mailbox(path) => Ok(vec![path.clone(), cover_beside(path)]),
@@ -216,11 +225,11 @@ impl Given {
 }
 
 impl Series {
-    /// Reads a mailbox. A cover letter that b4 wrote beside it is read too.
+    /// Reads a mailbox, and the cover letter that b4 writes beside it.
     ///
     /// # Errors
     ///
-    /// When it is not exactly one whole series.
+    /// Returns an error unless it has exactly one complete series.
     pub fn of_mailbox(path: &Path) -> Result<Self, SeriesError> {
         let mut mails = mails(path)?;
         let beside = cover_beside(path);
@@ -230,25 +239,26 @@ impl Series {
         Self::of(&path.display().to_string(), mails)
     }
 
-    /// Reads a directory of patches, in the order of their names.
+    /// Reads a directory of patches, in the order of the file names.
     ///
     /// # Errors
     ///
-    /// When it is not exactly one whole series.
+    /// Returns an error unless it has exactly one complete series.
     pub fn of_directory(path: &Path) -> Result<Self, SeriesError> {
         Self::of(&path.display().to_string(), in_directory(path)?)
     }
 
-    /// Reads the directory into which `git format-patch` wrote a range; `range` is how the user named it.
+    /// Reads the directory into which `git format-patch` wrote a range. `range` is its name, as
+    /// the user wrote it.
     ///
     /// # Errors
     ///
-    /// When it has no patch.
+    /// Returns an error if it has no patch.
     pub fn of_range(range: &str, directory: &Path) -> Result<Self, SeriesError> {
         Self::of(range, in_directory(directory)?)
     }
 
-    /// The hash of all that is applied, in hexadecimal.
+    /// SHA-256 of the patches, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
@@ -259,7 +269,7 @@ impl Series {
         crate::hex(&hash.finalize())
     }
 
-    /// The mail that a report answers: the cover letter, else the first patch.
+    /// The mail that a report replies to: the cover letter, else the first patch.
     #[must_use]
     pub fn answered(&self) -> Option<&[u8]> {
         let cover = self.cover.as_ref().map(|cover| cover.mail.as_slice());
@@ -282,11 +292,11 @@ impl Series {
         let tagged = |mail: &Mail| mail.tag.is_patch || mail.tag.count.is_some();
         let any_tagged = candidates.iter().any(tagged);
         candidates.retain(|mail| if any_tagged { tagged(mail) } else { mail.diff.is_some() });
-        let mut versions: BTreeMap<u32, Version> = BTreeMap::new();
+        let mut versions: BTreeMap<u32, SeriesVersion> = BTreeMap::new();
         for mail in candidates {
             versions.entry(mail.tag.version()).or_default().add(mail, &from)?;
         }
-        // A cover letter alone, of a version that is told of elsewhere, is no series.
+        // A version of which only the cover letter is there is not a candidate.
         versions.retain(|_, version| !version.numbered.is_empty() || !version.others.is_empty());
         let Some((version, newest)) = versions.pop_last() else {
             let mails = counted(number, "mail");
@@ -296,9 +306,9 @@ impl Series {
         let whole = versions.iter().rev().find(|(_, version)| version.missing().is_empty());
         let hint = match (whole, older.is_empty()) {
             (Some((whole, _)), _) => {
-                format!(" (v{whole} is whole: give its mails alone to check it)")
+                format!(" (v{whole} is complete: give only its mails to check it)")
             }
-            (None, false) => "; nor is an older version whole".to_owned(),
+            (None, false) => "; no older version is complete either".to_owned(),
             (None, true) => String::new(),
         };
         let mut series = newest.series(&from, version, &hint)?;
@@ -311,16 +321,16 @@ impl Series {
 
 /// The mails of one version of a series.
 #[derive(Default)]
-struct Version {
+struct SeriesVersion {
     cover: Option<Mail>,
-    /// How many patches there should be.
+    /// Number of patches of the series; 0 before the first numbered mail.
     of: usize,
     numbered: BTreeMap<usize, Mail>,
-    /// Patches without a number, in their order.
+    /// Patches without a number, in order.
     others: Vec<Mail>,
 }
 
-impl Version {
+impl SeriesVersion {
     fn add(&mut self, mail: Mail, from: &str) -> Result<(), SeriesError> {
         let Some((number, of)) = mail.tag.count else {
             let again = |known: &Mail| known.subject == mail.subject && known.diff == mail.diff;
@@ -364,7 +374,7 @@ impl Version {
         }
     }
 
-    /// The numbers of patches that are not there.
+    /// The numbers of missing patches.
     fn missing(&self) -> Vec<usize> {
         (1..=self.of).filter(|number| !self.numbered.contains_key(number)).collect()
     }
@@ -405,7 +415,7 @@ impl Version {
     }
 }
 
-/// Where b4 writes the cover letter of a mailbox.
+/// The path of the cover letter that b4 writes beside a mailbox.
 fn cover_beside(mailbox: &Path) -> PathBuf {
     mailbox.with_extension("cover")
 }
@@ -417,7 +427,7 @@ fn endings() -> String {
     format!("{} or {last}", most.join(", "))
 }
 
-/// The files of a directory that are patches, in the order of their names.
+/// The patches of a directory, in the order of their names.
 fn files(path: &Path) -> Result<Vec<PathBuf>, SeriesError> {
     let error = |source| SeriesError::Read { path: path.to_owned(), source };
     let entries = path.read_dir().map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
@@ -472,7 +482,7 @@ fn name(text: &str) -> String {
     printable_line(text)
 }
 
-/// The mails of a file, which may be compressed as archives send it.
+/// The mails of a file, which may be gzipped, as archives send it.
 fn mails(path: &Path) -> Result<Vec<Mail>, SeriesError> {
     let error = |source| SeriesError::Read { path: path.to_owned(), source };
     let mut text = read(File::open(path).map_err(error)?).map_err(error)?;
@@ -503,12 +513,13 @@ mod tests {
 
     const FROM: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\n";
 
-    /// A mail; what it changes depends on its subject only.
+    /// A patch; the file that it changes depends on its subject only.
     fn mail(subject: &str, id: &str) -> String {
         let file = subject.rsplit([']', ' ']).next().unwrap_or_default();
         format!(
-            "{FROM}From: Ann Example <ann@example.org>\nMessage-ID: <{id}@example.org>\nSubject: {subject}\n\n\
-             text\n\ndiff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-a\n+b\n--\n2.47\n\n"
+            "{FROM}From: Ann Example <ann@example.org>\nMessage-ID: <{id}@example.org>\n\
+             Subject: {subject}\n\ntext\n\ndiff --git a/{file} b/{file}\n--- a/{file}\n\
+             +++ b/{file}\n@@ -1 +1 @@\n-a\n+b\n--\n2.47\n\n"
         )
     }
 
@@ -531,16 +542,22 @@ mod tests {
     #[case::in_order(&["[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
     #[case::turned(&["[PATCH 2/2] b", "[PATCH 1/2] a"], 1)]
     #[case::with_a_cover(&["[PATCH 0/2] all", "[PATCH 1/2] a", "[PATCH 2/2] b"], 1)]
-    #[case::with_answers(&["[PATCH 1/2] a", "Re: [PATCH 1/2] a", "[PATCH 2/2] b", "Re: Re: [PATCH 2/2] b"], 1)]
-    #[case::with_other_mails(&["[PATCH 1/2] a", "[PATCH 2/2] b", "thoughts", "[tip: perf/core] a"], 1)]
+    #[case::with_replies(
+        &["[PATCH 1/2] a", "Re: [PATCH 1/2] a", "[PATCH 2/2] b", "Re: Re: [PATCH 2/2] b"],
+        1)]
+    #[case::with_other_mails(
+        &["[PATCH 1/2] a", "[PATCH 2/2] b", "thoughts", "[tip: perf/core] a"],
+        1)]
     #[case::without_numbers(&["[PATCH] a", "[PATCH] b"], 1)]
     #[case::without_brackets(&["a", "b"], 1)]
     #[case::a_number_counts(&["[PATCH 1/2] a", "[PATCH 2/2] b", "[PATCH] c"], 1)]
     #[case::two_versions(&["[PATCH 1/1] z", "[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
     #[case::an_older_one_in_part(&["[PATCH 1/9] z", "[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
-    #[case::a_cover_of_a_newer_one(&["[PATCH v4 0/3] z", "[PATCH v2 1/2] a", "[PATCH v2 2/2] b"], 2)]
+    #[case::a_cover_of_a_newer_one(
+        &["[PATCH v4 0/3] z", "[PATCH v2 1/2] a", "[PATCH v2 2/2] b"],
+        2)]
     #[case::sent_again(&["[PATCH 1/2] a", "[PATCH RESEND 1/2] a", "[PATCH 2/2] b"], 1)]
-    fn every_patch_of_the_newest_version_is_there_once_and_in_order(
+    fn a_series_has_each_patch_of_the_newest_version_once_in_order(
         #[case] mails: &[&str],
         #[case] version: u32,
     ) {
@@ -551,39 +568,45 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing("", "no mailbox and no mail")]
-    #[case::text("no mail at all\n", "no mailbox and no mail")]
-    #[case::binary("\u{0}\u{1}\u{2}", "no mailbox and no mail")]
-    #[case::separators(&FROM.repeat(3), "no mailbox and no mail")]
-    #[case::answers(&mail("Re: [PATCH] a", "1"), "1 mail and no patch in it")]
+    #[case::nothing("", "not a mailbox or mail")]
+    #[case::text("no mail at all\n", "not a mailbox or mail")]
+    #[case::binary("\u{0}\u{1}\u{2}", "not a mailbox or mail")]
+    #[case::separators(&FROM.repeat(3), "not a mailbox or mail")]
+    #[case::replies(&mail("Re: [PATCH] a", "1"), "1 mail and no patch in it")]
     #[case::only_a_cover(&without_diff("[PATCH 0/2] a", "1"), "1 mail and no patch in it")]
     #[case::talk(&without_diff("thoughts", "1").repeat(2), "2 mails and no patch in it")]
     #[case::no_diff(&without_diff("[PATCH] a", "1"), "the patch \"a\" has no diff")]
-    #[case::one_without(&(mail("[PATCH 1/2] a", "1") + &without_diff("[PATCH 2/2] b", "2")), "\"b\" has no diff")]
+    #[case::one_without(
+        &(mail("[PATCH 1/2] a", "1") + &without_diff("[PATCH 2/2] b", "2")),
+        "\"b\" has no diff")]
     #[case::missing(&mail("[PATCH 2/3] a", "1"), "v1 lacks patches 1, 3 of 3")]
     #[case::last(&mail("[PATCH v7 1/2] a", "1"), "v7 lacks patch 2 of 2")]
     #[case::many(&mail("[PATCH 2/99999] a", "1"), "v1 lacks patches 1, 3-99999 of 99999")]
     #[case::newer_in_part(
         &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH v2 1/2] a", "2")),
-        "v2 lacks patch 2 of 2 (v1 is whole: give its mails alone")]
+        "v2 lacks patch 2 of 2 (v1 is complete: give only its mails")]
     #[case::all_in_part(
-        &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH v2 1/2] a", "2")), "; nor is an older version whole")]
+        &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH v2 1/2] a", "2")),
+        "; no older version is complete either")]
     #[case::twice(
-        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")), "patch 1 of 1 is there twice, and not the same: \"a\" <1@example.org> and \"b\" <2@example.org>")]
+        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")),
+        "mails are patch 1 of 1: \"a\" <1@example.org> and \"b\" <2@example.org>")]
     #[case::twice_without_ids(
-        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")).replace("Message-ID", "X-Id"), "not the same: \"a\" and \"b\"")]
+        &(mail("[PATCH 1/1] a", "1") + &mail("[PATCH 1/1] b", "2")).replace("Message-ID", "X-Id"),
+        "mails are patch 1 of 1: \"a\" and \"b\"")]
     #[case::several(
-        &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH 2/3] b", "2")), "\"a\" is one of 2, \"b\" is number 2 of 3")]
+        &(mail("[PATCH 1/2] a", "1") + &mail("[PATCH 2/3] b", "2")),
+        "\"a\" is one of 2, \"b\" is number 2 of 3")]
     #[case::beyond(&mail("[PATCH 4/3] a", "1"), "number 4 of 3")]
-    fn what_is_not_exactly_one_whole_series_is_told(#[case] text: &str, #[case] words: &str) {
+    fn anything_but_one_complete_series_is_refused(#[case] text: &str, #[case] words: &str) {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
 
     #[test]
-    fn the_same_mail_twice_is_one() {
+    fn a_duplicate_mail_is_dropped() {
         let one = mail("[PATCH 1/1] a", "1");
-        // A list's footer makes no other mail of it.
+        // A list's footer does not make it another mail.
         let again = one.replace("2.47\n", "2.47\n\nlist footer\n");
         let series = read(&(one.clone() + &again)).unwrap();
         assert_eq!(series.patches.len(), 1);
@@ -591,7 +614,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_told() {
+    fn mails_that_were_left_out_are_reported() {
         let text = mail("[PATCH 1/1] z", "1")
             + &mail("[PATCH v2 1/1] a", "2")
             + &mail("[PATCH v2] b", "3");
@@ -606,7 +629,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cover_letter_and_the_base_come_from_wherever_they_are() {
+    fn the_cover_letter_may_be_beside_the_mailbox_and_may_have_the_base() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("v1_20200227_ann_perf.mbx");
         let base = "base-commit: 0123456789012345678901234567890123456789\n";
@@ -624,7 +647,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_read_in_the_order_of_its_names() {
+    fn a_directory_is_read_in_the_order_of_its_file_names() {
         let directory = TempDir::new().unwrap();
         let put = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
         let error = Series::of_directory(directory.path()).unwrap_err().to_string();
@@ -642,11 +665,11 @@ mod tests {
         assert!(error.contains("lacks patches 1-2 of 2"), "{error}");
         put("0003-c.patch", "diff --git a/a b/a\n");
         let error = Series::of_directory(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("0003-c.patch: it is no mailbox"), "{error}");
+        assert!(error.contains("0003-c.patch: not a mailbox"), "{error}");
     }
 
     #[test]
-    fn a_mailbox_may_be_compressed_as_archives_send_it() {
+    fn a_mailbox_may_be_gzipped() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packed.write_all(mail("[PATCH] a", "1").as_bytes()).unwrap();
@@ -663,17 +686,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_comes_before_a_range_of_revisions() {
+    fn a_file_takes_precedence_over_a_range() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("a..b").display().to_string();
         let range =
-            |from: &str, to: &str| Given::Range { from: from.to_owned(), to: to.to_owned() };
-        assert_eq!(Given::parse(&path).unwrap(), range(path.strip_suffix("..b").unwrap(), "b"));
+            |from: &str, to: &str| SeriesSpec::Range { from: from.to_owned(), to: to.to_owned() };
+        assert_eq!(
+            SeriesSpec::parse(&path).unwrap(),
+            range(path.strip_suffix("..b").unwrap(), "b")
+        );
         fs::write(&path, "").unwrap();
-        assert_eq!(Given::parse(&path).unwrap(), Given::Mailbox(path.into()));
+        assert_eq!(SeriesSpec::parse(&path).unwrap(), SeriesSpec::Mailbox(path.into()));
         let named = directory.path().display().to_string();
-        assert_eq!(Given::parse(&named).unwrap(), Given::Directory(named.into()));
-        assert_eq!(Given::parse("v6.18..").unwrap(), range("v6.18", "HEAD"));
+        assert_eq!(SeriesSpec::parse(&named).unwrap(), SeriesSpec::Directory(named.into()));
+        assert_eq!(SeriesSpec::parse("v6.18..").unwrap(), range("v6.18", "HEAD"));
     }
 
     #[rstest]
@@ -683,20 +709,20 @@ mod tests {
     #[case("-x..--exec=reboot")]
     #[case("a..--exec=reboot")]
     #[case("a\u{1b}[2J..b")]
-    fn what_is_neither_is_told(#[case] text: &str) {
-        let error = Given::parse(text).unwrap_err().to_string();
+    fn a_name_that_is_neither_is_refused(#[case] text: &str) {
+        let error = SeriesSpec::parse(text).unwrap_err().to_string();
         assert!(error.contains("no such file") && !error.contains('\u{1b}'), "{error}");
     }
 
     #[test]
-    fn a_series_is_known_by_what_it_changes() {
+    fn the_hash_depends_on_the_patches() {
         let one = read(&mail("[PATCH] a", "1")).unwrap();
         assert_eq!(one.sha256(), read(&mail("[PATCH] a", "1")).unwrap().sha256());
         assert_ne!(one.sha256(), read(&mail("[PATCH] b", "1")).unwrap().sha256());
     }
 
     #[test]
-    fn hostile_mails_leave_nothing_hidden_in_an_error() {
+    fn hostile_subjects_are_escaped_in_errors() {
         let subject = format!("[PATCH 1/1] \u{202e}a\u{1b}]0;x\u{7}{}", "x".repeat(5000));
         let error =
             read(&(mail(&subject, "1") + &mail("[PATCH 1/1] b", "2"))).unwrap_err().to_string();

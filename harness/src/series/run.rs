@@ -1,92 +1,53 @@
-//! Applies, builds and runs a series, one patch after the other.
+//! Checks a series: applies it, then builds and runs each patch.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::slice;
 
+use super::error::CheckError;
 use super::expect::{ExpectError, Expectations, IN_TREE};
 use super::outcome::{
-    Apply, Base, Boot, Build, Built, Checked, FORMAT, Outcome, PatchOutcome, Place, Ran, Tested,
+    ApplyResult, BaseOutcome, BootResult, BuildResult, BuildSettings, FORMAT, KernelRun,
+    PatchOutcome, RejectedHunk, SeriesInfo, SeriesOutcome, TestResult,
 };
 use super::read::Series;
 use super::{Wanted, of_patch, of_series, stated};
-use crate::compare::NothingInCommon;
-use crate::kbuild::{self, Diagnostic};
-use crate::kernel::{Kernel, Origin};
-use crate::plan::NotAGlob;
-use crate::record::{Run, RunStarted};
+use crate::engine::{Batch, EngineError, Lab, RecordedRun};
+use crate::kbuild::{BuildError, Diagnostic};
+use crate::kernel::Origin;
+use crate::record::RunStarted;
 use crate::source::{Commit, Source, SourceError};
-
-/// What builds kernels and runs the cells on them.
-pub trait Lab {
-    /// Why it cannot go on, whatever the series is like.
-    type Error: From<SourceError> + From<NothingInCommon> + From<ExpectError> + From<NotAGlob>;
-
-    /// Builds a commit; a kernel that does not build is no error.
-    ///
-    /// # Errors
-    ///
-    /// When something else is to blame than the commit.
-    fn build(
-        &mut self,
-        source: &Source,
-        commit: &Commit,
-    ) -> Result<Result<kbuild::BuiltKernel, kbuild::BuildFailure>, Self::Error>;
-
-    /// Runs every cell on a kernel.
-    ///
-    /// # Errors
-    ///
-    /// When something else is to blame than the kernel.
-    fn run(&mut self, kernel: &Kernel) -> Result<Recorded, Self::Error>;
-
-    /// Tells the user what is being done.
-    fn say(&self, text: &str);
-
-    /// Whether the user wants it to end.
-    fn stopped(&self) -> bool;
-}
-
-/// A run, and where its record is.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// The run.
-    pub run: Run,
-    /// Its record.
-    pub record: PathBuf,
-    /// SHA-256 of the record, in hexadecimal.
-    pub sha256: String,
-}
 
 /// A series to check.
 #[derive(Debug)]
-pub struct Check<'a> {
+pub struct SeriesCheck<'a> {
     /// The tree.
     pub source: &'a Source,
     /// The commit before the first patch.
     pub base: Commit,
-    /// The base as the user named it; empty for the tree as it is.
+    /// The name of the base; empty for the tree as it is.
     pub named: String,
-    /// How the check began.
+    /// The command and the cells of the check.
     pub run: RunStarted,
     /// The series.
     pub series: &'a Series,
-    /// The changes that are meant; the series itself may bring more.
+    /// The stated changes; the series itself may add more.
     pub meant: Expectations,
-    /// The names of all cells that there are.
+    /// The names of all cells.
     pub suite: &'a [String],
 }
 
-impl Check<'_> {
-    /// Checks it. Nothing is built of a series that does not apply as a whole. What was found when the user
-    /// wants it to end is the outcome, too.
+impl SeriesCheck<'_> {
+    /// Checks the series. Builds nothing if some patch does not apply. If the user stops the check,
+    /// returns the results so far.
     ///
     /// # Errors
     ///
-    /// When something else is to blame than the series.
-    pub fn run<L: Lab>(self, lab: &mut L) -> Result<Outcome, L::Error> {
+    /// Returns an error if something other than the series is to blame.
+    pub fn run(self, lab: &mut dyn Lab) -> Result<SeriesOutcome, CheckError> {
         let Self { source, base, named, run, series, mut meant, suite } = self;
         let is_head = || source.resolve(Some("HEAD"), false).is_ok_and(|head| head == base);
-        let told = Base {
+        let base_outcome = BaseOutcome {
             own: named.is_empty() && !is_head(),
             named,
             commit: base.to_string(),
@@ -96,42 +57,50 @@ impl Check<'_> {
             tested: None,
         };
         let filter = run.asked.filter.clone();
-        let mut outcome = begin(series, told, run);
+        let mut outcome = begin(series, base_outcome, run);
         let commits = apply(source, &base, series, &mut outcome)?;
         if commits.len() < series.patches.len() {
-            // Whoever is to make the series whole must not wait for the kernels before it.
+            // The author must not wait for kernels to learn that a patch does not apply.
             outcome.ended = true;
             return Ok(outcome);
         }
-        meant.extend(brought::<L::Error>(source, &base, &commits, series, suite)?);
+        meant.extend(stated_in_tree(source, &base, &commits, series, suite)?);
         let wanted = filter.matcher()?;
-        let mut going =
-            Going { source, lab, meant: &meant, wanted: &wanted, seen: Vec::new(), warnings: None };
-        match going.all(&base, &commits, &mut outcome) {
-            Err(_) if going.lab.stopped() => {}
+        let batch = Batch::from(filter.clone());
+        let mut checker = Checker {
+            source,
+            lab,
+            batch,
+            meant: &meant,
+            wanted: &wanted,
+            tested: Vec::new(),
+            warnings: None,
+        };
+        match checker.all(&base, &commits, &mut outcome) {
+            Err(_) if checker.lab.stopped() => {}
             ended => outcome.ended = ended?,
         }
         outcome.stated = stated(&meant, &outcome.patches);
         if !outcome.ended {
-            // Of what was not looked at nobody knows whether it happened.
+            // A change may happen in a patch that was not checked yet.
             outcome.stated.iter_mut().for_each(|stated| stated.unmet.clear());
         }
         Ok(outcome)
     }
 }
 
-fn begin(series: &Series, base: Base, run: RunStarted) -> Outcome {
-    Outcome {
+fn begin(series: &Series, base: BaseOutcome, run: RunStarted) -> SeriesOutcome {
+    SeriesOutcome {
         format: FORMAT,
         run,
-        series: Checked {
+        series: SeriesInfo {
             name: series.name.clone(),
             version: series.version,
             cover: series.cover.as_ref().map(|cover| cover.subject.clone()),
             sha256: series.sha256(),
         },
         base,
-        built: Built::default(),
+        built: BuildSettings::default(),
         lanes: Vec::new(),
         patches: series.patches.iter().map(PatchOutcome::new).collect(),
         whole: None,
@@ -141,25 +110,25 @@ fn begin(series: &Series, base: Base, run: RunStarted) -> Outcome {
     }
 }
 
-/// Applies the patches, as far as they do, and returns their commits.
+/// Applies the patches up to the first that does not apply, and returns their commits.
 fn apply(
     source: &Source,
     base: &Commit,
     series: &Series,
-    outcome: &mut Outcome,
+    outcome: &mut SeriesOutcome,
 ) -> Result<Vec<Commit>, SourceError> {
     source.check_out(base)?;
     let mut commits = Vec::new();
-    for (patch, told) in std::iter::zip(&series.patches, &mut outcome.patches) {
+    for (patch, result) in std::iter::zip(&series.patches, &mut outcome.patches) {
         match source.apply(&patch.mboxrd())? {
             Ok(commit) => {
-                told.apply = Apply::Applied { commit: commit.to_string() };
+                result.apply = ApplyResult::Applied { commit: commit.to_string() };
                 commits.push(commit);
             }
             Err(why) => {
-                let place = |(file, line)| Place { file, line };
+                let place = |(file, line)| RejectedHunk { file, line };
                 let places = why.hunks.into_iter().map(place).collect();
-                told.apply = Apply::Failed { places, message: why.said };
+                result.apply = ApplyResult::Failed { places, message: why.said };
                 break;
             }
         }
@@ -167,14 +136,14 @@ fn apply(
     Ok(commits)
 }
 
-/// The changes that the series itself says it means.
-fn brought<E: From<SourceError> + From<ExpectError>>(
+/// The stated changes in files that the series adds to the tree.
+fn stated_in_tree(
     source: &Source,
     base: &Commit,
     commits: &[Commit],
     series: &Series,
     suite: &[String],
-) -> Result<Expectations, E> {
+) -> Result<Expectations, CheckError> {
     let mut all = Expectations::default();
     let Some(last) = commits.last() else { return Ok(all) };
     for path in source.changed(base, last)? {
@@ -189,48 +158,49 @@ fn brought<E: From<SourceError> + From<ExpectError>>(
     Ok(all)
 }
 
-/// A check under way.
-struct Going<'a, L> {
+/// The state of a check.
+struct Checker<'a> {
     source: &'a Source,
-    lab: &'a mut L,
+    lab: &'a mut dyn Lab,
+    batch: Batch,
     meant: &'a Expectations,
     wanted: Wanted<'a>,
     /// Every kernel that ran.
-    seen: Vec<Seen>,
-    /// What the compiler warned of in the last kernel that was built.
+    tested: Vec<TestedKernel>,
+    /// The compiler warnings of the last kernel that was built.
     warnings: Option<BTreeSet<Diagnostic>>,
 }
 
 /// A kernel that ran.
-struct Seen {
-    /// The patch after which it is; 0 is the base.
+struct TestedKernel {
+    /// The number of its patch; 0 is the base.
     number: usize,
     image: String,
-    recorded: Recorded,
-    boot: Boot,
+    recorded: RecordedRun,
+    boot: BootResult,
 }
 
-/// What came of one commit.
-struct Step {
-    build: Build,
-    tested: Option<Tested>,
-    /// Its kernel among those that ran, unless it could not be tested.
-    seen: Option<usize>,
+/// The result of one commit.
+struct CommitResult {
+    build: BuildResult,
+    tested: Option<TestResult>,
+    /// The index of its kernel among those that ran; `None` if it cannot be tested.
+    kernel: Option<usize>,
 }
 
-impl<L: Lab> Going<'_, L> {
-    /// Checks everything; whether it came to its end.
+impl Checker<'_> {
+    /// Checks the base and all patches. Returns false if the user stopped it.
     fn all(
         &mut self,
         base: &Commit,
         commits: &[Commit],
-        outcome: &mut Outcome,
-    ) -> Result<bool, L::Error> {
+        outcome: &mut SeriesOutcome,
+    ) -> Result<bool, CheckError> {
         self.lab.say(&format!("base {}", outcome.base.describe));
-        let step = self.one(0, base, outcome)?;
-        (outcome.base.build, outcome.base.tested) = (Some(step.build), step.tested);
-        let Some(mut last) = step.seen else { return Ok(!self.lab.stopped()) };
-        let lanes = &self.seen[last].recorded.run.lanes;
+        let result = self.one(0, base, outcome)?;
+        (outcome.base.build, outcome.base.tested) = (Some(result.build), result.tested);
+        let Some(mut last) = result.kernel else { return Ok(!self.lab.stopped()) };
+        let lanes = &self.tested[last].recorded.run.lanes;
         outcome.lanes = lanes.iter().map(|lane| lane.started.clone()).collect();
         let (first, mut against) = (last, 0);
         for (at, commit) in commits.iter().enumerate() {
@@ -240,79 +210,86 @@ impl<L: Lab> Going<'_, L> {
             let number = at + 1;
             let subject = &outcome.patches[at].subject;
             self.lab.say(&format!("patch {number} of {}: {subject}", outcome.patches.len()));
-            let step = self.one(number, commit, outcome)?;
-            if self.lab.stopped() && step.seen.is_none() {
+            let result = self.one(number, commit, outcome)?;
+            if self.lab.stopped() && result.kernel.is_none() {
                 return Ok(false);
             }
             let patch = &mut outcome.patches[at];
-            (patch.build, patch.tested) = (Some(step.build), step.tested);
-            let Some(seen) = step.seen else { continue };
-            if seen != last {
-                let (before, after) = (&self.seen[last], &self.seen[seen]);
+            (patch.build, patch.tested) = (Some(result.build), result.tested);
+            let Some(kernel) = result.kernel else { continue };
+            if kernel != last {
+                let (before, after) = (&self.tested[last], &self.tested[kernel]);
                 let (before, after) = (&before.recorded.run, &after.recorded.run);
                 let (meant, wanted) = (self.meant, self.wanted);
                 patch.changed = Some(of_patch(before, after, number, against, meant, wanted)?);
             }
-            (last, against) = (seen, number);
+            (last, against) = (kernel, number);
         }
         if last != first {
-            let (before, after) = (&self.seen[first].recorded.run, &self.seen[last].recorded.run);
+            let (before, after) =
+                (&self.tested[first].recorded.run, &self.tested[last].recorded.run);
             outcome.whole = Some(of_series(before, after, against, self.meant, self.wanted)?);
         }
         Ok(true)
     }
 
-    /// Builds a commit, and runs its kernel unless the same ran already.
+    /// Builds a commit, and runs its kernel unless the same image has run.
     fn one(
         &mut self,
         number: usize,
         commit: &Commit,
-        outcome: &mut Outcome,
-    ) -> Result<Step, L::Error> {
-        let built = match self.lab.build(self.source, commit)? {
+        outcome: &mut SeriesOutcome,
+    ) -> Result<CommitResult, CheckError> {
+        let built = match self.lab.build(self.source, commit) {
             Ok(built) => built,
-            Err(failure) => {
-                let build = Build::Failed { first: failure.first, log: failure.log };
-                return Ok(Step { build, tested: None, seen: None });
+            // A configuration that the base does not take is bad input.
+            Err(error) if number == 0 && !matches!(error, BuildError::Failed(_)) => {
+                return Err(EngineError::from(error).into());
+            }
+            Err(error) => {
+                let failure = error.into_build_failure(commit, self.source.subject(commit)?);
+                let failure = failure.map_err(EngineError::from)?;
+                let build = BuildResult::Failed { first: failure.first, log: failure.log };
+                return Ok(CommitResult { build, tested: None, kernel: None });
             }
         };
         if let Origin::Tree { fragments, variables, compiler, .. } = &built.kernel.origin {
-            outcome.built = Built {
+            outcome.built = BuildSettings {
                 config: fragments.clone(),
                 make: variables.clone(),
                 compiler: compiler.clone(),
             };
         }
         let new_warnings = match &self.warnings {
-            Some(before) => new(before, &built.warnings),
+            Some(before) => new_warnings(before, &built.warnings),
             None => Vec::new(),
         };
         self.warnings = Some(built.warnings);
         let image = built.kernel.identity().to_owned();
-        let build = Build::Built { image: image.clone(), new_warnings };
-        if let Some(at) = self.seen.iter().position(|seen| seen.image == image) {
-            let seen = &self.seen[at];
+        let build = BuildResult::Built { image: image.clone(), new_warnings };
+        if let Some(at) = self.tested.iter().position(|known| known.image == image) {
+            let known = &self.tested[at];
             self.lab.say("the same kernel as one that ran already");
-            let fine = seen.boot == Boot::Booted;
-            let tested = Some(Tested::Same { as_of: seen.number });
-            return Ok(Step { build, tested, seen: fine.then_some(at) });
+            let booted = known.boot == BootResult::Booted;
+            let tested = Some(TestResult::Same { as_of: known.number });
+            return Ok(CommitResult { build, tested, kernel: booted.then_some(at) });
         }
-        let recorded = self.lab.run(&built.kernel)?;
+        let recorded = self.lab.run(slice::from_ref(&built.kernel), &self.batch)?;
         if recorded.run.end.as_ref().is_none_or(|end| end.interrupted) {
-            return Ok(Step { build, tested: None, seen: None });
+            return Ok(CommitResult { build, tested: None, kernel: None });
         }
-        let Recorded { run, record, sha256 } = recorded.clone();
-        let ran = Ran::of(&run, record, sha256);
+        let RecordedRun { run, record, sha256 } = recorded.clone();
+        let ran = KernelRun::of(&run, record, sha256);
         let boot = ran.boot.clone();
-        let fine = boot == Boot::Booted;
-        self.seen.push(Seen { number, image, recorded, boot });
-        let seen = fine.then_some(self.seen.len() - 1);
-        Ok(Step { build, tested: Some(Tested::Ran(ran)), seen })
+        let booted = boot == BootResult::Booted;
+        self.tested.push(TestedKernel { number, image, recorded, boot });
+        let kernel = booted.then_some(self.tested.len() - 1);
+        Ok(CommitResult { build, tested: Some(TestResult::Ran(ran)), kernel })
     }
 }
 
-/// The warnings that there were not before. A patch moves lines, so the line does not count.
-fn new(before: &BTreeSet<Diagnostic>, after: &BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
+/// The new warnings. A patch moves lines, so the line number does not count.
+fn new_warnings(before: &BTreeSet<Diagnostic>, after: &BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
     fn key(warning: &Diagnostic) -> (Option<&str>, &str) {
         (warning.file.as_deref(), &warning.message)
     }
@@ -349,11 +326,11 @@ mod tests {
     #[case::gone(&[(1, "a")], &[], 0)]
     #[case::new(&[(1, "a")], &[(1, "a"), (2, "b")], 1)]
     #[case::once_more(&[(1, "a")], &[(1, "a"), (2, "a")], 1)]
-    fn a_warning_is_new_wherever_it_stands(
+    fn a_warning_that_moved_is_not_new(
         #[case] before: &[(usize, &str)],
         #[case] after: &[(usize, &str)],
         #[case] count: usize,
     ) {
-        assert_eq!(new(&warnings(before), &warnings(after)).len(), count);
+        assert_eq!(new_warnings(&warnings(before), &warnings(after)).len(), count);
     }
 }

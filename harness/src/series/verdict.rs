@@ -1,11 +1,13 @@
-//! What is said of a series as a whole: what is wrong with it, the worst first, and all of it in one line.
+//! The verdict on a whole series: its problems, the worst first, and its headline.
 
 use std::collections::BTreeSet;
 
-use super::outcome::{Apply, Boot, Build, Outcome, PatchOutcome, Tested, unstated};
+use super::outcome::{
+    ApplyResult, BootResult, BuildResult, PatchOutcome, SeriesOutcome, TestResult, unstated,
+};
 use crate::counted::counted;
 
-/// Something that keeps a series from being fine, in the order of its weight.
+/// A problem of a series. The worst comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
     /// This patch does not apply, so nothing was built.
@@ -18,64 +20,64 @@ pub enum Problem {
     NotBuilt(Vec<usize>),
     /// The kernel does not boot, or cannot be tested, with these patches.
     NotRun(Vec<usize>),
-    /// Cells fail that did not, and nobody stated it.
+    /// Cells newly fail, and nobody stated it.
     Failing {
-        /// How many.
+        /// Number of cells.
         cells: usize,
-        /// After which patches.
+        /// The patches after which they fail.
         patches: Vec<usize>,
     },
-    /// Cells changed of which nobody stated it.
+    /// Cells changed, and nobody stated it.
     Changed {
-        /// How many.
+        /// Number of cells.
         cells: usize,
-        /// By which patches.
+        /// The patches that change them.
         patches: Vec<usize>,
     },
     /// The whole series changes cells, though no patch does.
     Whole {
-        /// How many.
+        /// Number of cells.
         cells: usize,
     },
     /// Stated changes that did not happen.
     Unmet {
-        /// How many.
+        /// Number of stated changes.
         changes: usize,
     },
-    /// The compiler warns of more than before.
+    /// The compiler prints new warnings.
     Warnings {
-        /// How many warnings.
+        /// Number of warnings.
         warnings: usize,
-        /// Of which patches.
+        /// The patches that add them.
         patches: Vec<usize>,
     },
     /// Cells have no result to compare.
     NotJudged {
-        /// How many.
+        /// Number of cells.
         cells: usize,
     },
-    /// It was not checked to its end.
+    /// The check was not completed.
     NotEnded,
     /// No cell ran on the base.
     NothingRan,
 }
 
-impl Outcome {
-    /// Everything that keeps the series from being fine, the worst first. Without any, somebody may vouch for
-    /// it: every patch applies, builds without a new warning and boots, and no cell changed but as stated.
+impl SeriesOutcome {
+    /// All problems, the worst first. A series without problems may get a `Tested-by:`: every patch
+    /// applies, builds without a new warning and boots, and cells changed only as stated.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let mut all = Vec::new();
-        let failed = |patch: &&PatchOutcome| matches!(patch.apply, Apply::Failed { .. });
+        let failed = |patch: &&PatchOutcome| matches!(patch.apply, ApplyResult::Failed { .. });
         if let Some(patch) = self.patches.iter().find(failed) {
             return vec![Problem::NotApplied(patch.number)];
         }
         match &self.base.build {
-            Some(Build::Failed { .. }) => return vec![Problem::BaseNotBuilt],
+            Some(BuildResult::Failed { .. }) => return vec![Problem::BaseNotBuilt],
             _ if ran_badly(self.base.tested.as_ref()) => return vec![Problem::BaseNotRun],
             _ => {}
         }
-        let unbuilt = self.numbers(|patch| matches!(patch.build, Some(Build::Failed { .. })));
+        let unbuilt = self.numbers(|patch| matches!(patch.build, Some(BuildResult::Failed { .. })));
         all.extend((!unbuilt.is_empty()).then_some(Problem::NotBuilt(unbuilt)));
         let unbooted = self.numbers(|patch| ran_badly(patch.tested.as_ref()));
         all.extend((!unbooted.is_empty()).then_some(Problem::NotRun(unbooted)));
@@ -86,35 +88,39 @@ impl Outcome {
         let patches = self.numbers(|patch| !patch.new_warnings().is_empty());
         all.extend((warnings > 0).then_some(Problem::Warnings { warnings, patches }));
         let changed = self.patches.iter().filter_map(|patch| patch.changed.as_ref());
-        let cells = changed.map(super::Changed::not_judged).max().unwrap_or(0).max(self.unseen());
+        let cells =
+            changed.map(super::CellChanges::not_judged).max().unwrap_or(0).max(self.unseen());
         all.extend((cells > 0).then_some(Problem::NotJudged { cells }));
         all.extend((!self.ended).then_some(Problem::NotEnded));
-        let ran = |tested: &Tested| matches!(tested, Tested::Ran(ran) if ran.counts.iter().any(|(verdict, _)| verdict.judged()));
+        let ran = |tested: &TestResult| match tested {
+            TestResult::Ran(ran) => ran.counts.iter().any(|(verdict, _)| verdict.judged()),
+            TestResult::Same { .. } => false,
+        };
         let any = self.base.tested.as_ref().is_some_and(ran);
         all.extend((self.ended && !any).then_some(Problem::NothingRan));
         all
     }
 
-    /// What is wrong with cells.
+    /// Adds the problems with cells.
     fn cells(&self, all: &mut Vec<Problem>) {
-        let sum = |count: fn(&super::Changed) -> usize| {
+        let sum = |count: fn(&super::CellChanges) -> usize| {
             let counted = |patch: &PatchOutcome| patch.changed.as_ref().map_or(0, count);
             let cells: usize = self.patches.iter().map(counted).sum();
             (cells, self.numbers(|patch| counted(patch) > 0))
         };
-        let (cells, patches) = sum(super::Changed::failing);
+        let (cells, patches) = sum(super::CellChanges::failing);
         all.extend((cells > 0).then_some(Problem::Failing { cells, patches }));
-        let (cells, patches) = sum(super::Changed::unstated);
+        let (cells, patches) = sum(super::CellChanges::unstated);
         all.extend((cells > 0).then_some(Problem::Changed { cells, patches }));
         let whole = self.whole.as_ref().map_or(0, unstated);
         all.extend((whole > 0 && cells == 0).then_some(Problem::Whole { cells: whole }));
     }
 
-    /// The most cells without a result that a kernel has.
+    /// The largest number of cells without a result on any kernel.
     fn unseen(&self) -> usize {
         let tested = self.patches.iter().map(|patch| &patch.tested).chain([&self.base.tested]);
         let unseen = tested.map(|tested| match tested {
-            Some(Tested::Ran(ran)) => ran.unseen,
+            Some(TestResult::Ran(ran)) => ran.unseen,
             _ => 0,
         });
         unseen.max().unwrap_or(0)
@@ -124,14 +130,14 @@ impl Outcome {
         self.patches.iter().filter(|patch| wanted(patch)).map(|patch| patch.number).collect()
     }
 
-    /// The names of all cells that a patch changes.
+    /// The names of all cells that some patch changes.
     pub(crate) fn changed(&self) -> BTreeSet<&str> {
         let changed = self.patches.iter().filter_map(|patch| patch.changed.as_ref());
         let groups = changed.flat_map(|changed| &changed.comparison.groups);
         groups.flat_map(|group| group.cells.names.iter().map(String::as_str)).collect()
     }
 
-    /// The series in one line, which is also the subject of a mail.
+    /// The verdict in one line, which is also the subject of a mail.
     #[must_use]
     pub fn headline(&self) -> String {
         let words = match self.problems().first() {
@@ -141,7 +147,7 @@ impl Outcome {
         format!("perfsec: {words}")
     }
 
-    /// What is said of a series with which all is well.
+    /// The headline of a series without problems.
     fn fine(&self) -> String {
         let patches = match self.patches.len() {
             1 => "1 patch".to_owned(),
@@ -156,7 +162,7 @@ impl Outcome {
         }
     }
 
-    /// A problem in words.
+    /// The text of a problem.
     #[must_use]
     pub fn words(&self, problem: &Problem) -> String {
         let base = &self.base.describe;
@@ -221,7 +227,7 @@ impl Outcome {
     }
 }
 
-/// Whether a kernel ran that cannot be tested.
-fn ran_badly(tested: Option<&Tested>) -> bool {
-    matches!(tested, Some(Tested::Ran(ran)) if ran.boot != Boot::Booted)
+/// True if a kernel ran and cannot be tested.
+fn ran_badly(tested: Option<&TestResult>) -> bool {
+    matches!(tested, Some(TestResult::Ran(ran)) if ran.boot != BootResult::Booted)
 }

@@ -1,4 +1,4 @@
-//! The command line of `perfsec bisect`, and of the step that `git bisect run` asks.
+//! The command line of `perfsec bisect` and `perfsec bisect step`.
 
 use std::path::Path;
 
@@ -7,14 +7,15 @@ use rstest::rstest;
 use crate::support::{Ended, Place};
 use crate::tree::FakeTree;
 
-/// perfsec in a place with a tree, a QEMU that boots nothing, and a git that knows nobody.
+/// Runs perfsec where git has no user.name and user.email.
 fn perfsec(place: &Place, arguments: &[&str]) -> Ended {
     let mut command = place.command(&[&["bisect"], arguments].concat());
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
     Ended::of(command.output().expect("perfsec starts"))
 }
 
-/// A tree with a commit that does not build, one that is no kernel, and one that is of another history.
+/// A tree with a commit that does not build, one that is not a kernel, and one without a common
+/// ancestor.
 fn place() -> Place {
     let place = Place::new();
     let tree = FakeTree::new(&place.path().join("linux"), Path::new("/none"));
@@ -48,12 +49,32 @@ fn qemu(place: &Place) -> String {
 #[case::no_cases(&["--good", "a", "--bad", "b", "--cases", "none"], 2, "none")]
 #[case::fragment(&["--good", "a", "--bad", "b", "--config", "none"], 2, "find fragment `none`")]
 #[case::no_sender(&["--good", "a", "--bad", "b", "--mail"], 2, "a mail needs a sender")]
-#[case::two_forms(&["--good", "a", "--bad", "b", "--mail", "--format", "json"], 2, "cannot be used with")]
-#[case::kernel(&["--good", "a", "--bad", "b", "--kernel", "debian:6.1"], 2, "unexpected argument '--kernel'")]
-#[case::unwritable(&["--good", "a", "--bad", "b", "--out", "none/report"], 5, "cannot write none/report")]
-#[case::destroyed(&["--good", "a", "--bad", "b", "--config", "n.config", "--out", "./n.config"], 2, "writing it would destroy it")]
+#[case::two_forms(
+    &["--good", "a", "--bad", "b", "--mail", "--format", "json"],
+    2,
+    "cannot be used with"
+)]
+#[case::kernel(
+    &["--good", "a", "--bad", "b", "--kernel", "debian:6.1"],
+    2,
+    "unexpected argument '--kernel'"
+)]
+#[case::unwritable(
+    &["--good", "a", "--bad", "b", "--out", "none/report"],
+    5,
+    "cannot write none/report"
+)]
+#[case::destroyed(
+    &["--good", "a", "--bad", "b", "--config", "n.config", "--out", "./n.config"],
+    2,
+    "writing it would destroy it"
+)]
 #[case::no_qemu(&["--good", "a", "--bad", "b", "--qemu", "./none"], 5, "./none")]
-fn a_mistake_is_told_at_once(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
+fn a_mistake_is_reported_at_once(
+    #[case] arguments: &[&str],
+    #[case] code: i32,
+    #[case] words: &str,
+) {
     let ended = perfsec(&place(), arguments);
     ended.fails(code, words);
     assert_eq!(ended.stdout, "");
@@ -70,7 +91,7 @@ fn a_mistake_is_told_at_once(#[case] arguments: &[&str], #[case] code: i32, #[ca
 #[case::backwards("linux", "after", "v6.1.192", 2, "name the older one --good")]
 #[case::apart("linux", "v6.1.192", "apart", 2, "no commit in common")]
 #[ignore = "needs secilc"]
-fn ends_that_are_none_are_told_before_anything_is_built(
+fn bad_ends_are_refused_before_anything_is_built(
     #[case] tree: &str,
     #[case] good: &str,
     #[case] bad: &str,
@@ -89,7 +110,7 @@ fn ends_that_are_none_are_told_before_anything_is_built(
 
 #[test]
 #[ignore = "needs secilc, git, make and gcc"]
-fn an_end_that_does_not_build_is_told_with_its_error() {
+fn an_end_that_does_not_build_is_reported_with_its_error() {
     let place = place();
     let ends = ["--good=broken", "--bad=after", "--tree", "linux", "--qemu", &qemu(&place)];
     let ended = perfsec(&place, &ends);
@@ -104,7 +125,10 @@ fn an_end_that_does_not_build_is_told_with_its_error() {
 #[case::no_record(&["step", "--baseline", "linux/Makefile"], "linux/Makefile")]
 #[case::fragment(&["step", "--config", "none"], "find fragment `none`")]
 #[case::qemu(&["step", "--qemu", "./none"], "./none")]
-fn what_is_no_commits_fault_stops_git(#[case] arguments: &[&str], #[case] words: &str) {
+fn an_error_that_is_not_the_commits_fault_stops_git(
+    #[case] arguments: &[&str],
+    #[case] words: &str,
+) {
     let ended = perfsec(&place(), arguments);
     ended.fails(128, words);
     assert_eq!(ended.stdout, "");
@@ -114,7 +138,7 @@ fn what_is_no_commits_fault_stops_git(#[case] arguments: &[&str], #[case] words:
 #[case::no_tree("none", 128, "none")]
 #[case::no_kernel("linux", 128, "has no Kconfig")]
 #[ignore = "needs secilc"]
-fn a_directory_that_is_no_kernel_stops_git(
+fn a_directory_that_is_not_a_kernel_stops_git(
     #[case] tree: &str,
     #[case] code: i32,
     #[case] words: &str,
@@ -124,7 +148,7 @@ fn a_directory_that_is_no_kernel_stops_git(
 }
 
 #[test]
-fn help_is_no_verdict_on_a_commit() {
+fn help_exits_with_success() {
     let ended = perfsec(&Place::new(), &["step", "--help"]);
     assert_eq!(ended.code, Some(0));
     assert!(ended.stdout.contains("125  skip"), "{}", ended.stdout);

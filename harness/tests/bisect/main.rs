@@ -1,4 +1,4 @@
-//! `perfsec bisect`: its command line, a search in a tree in miniature on real kernels, and its reports.
+//! `perfsec bisect`: the command line, bisections of a small tree with real kernels, and reports.
 
 #[path = "../support/tree.rs"]
 mod tree;

@@ -1,14 +1,14 @@
-//! The reports on a search, made of the runs of a record as if they had been of two commits.
+//! Reports on bisections. The runs of a record stand for those of two commits.
 
-use perfsec::bisect::{CommitWords, Found, Mark, Outcome, Revision, Step, text};
+use perfsec::bisect::{BisectMark, BisectStep, Bisection, CommitInfo, Culprit, Revision, text};
 use perfsec::compare::{Comparison, sides};
 use perfsec::record::{self, Run};
 use perfsec::report::mail::{Letter, Regzbot};
 
 use crate::support::{golden, place};
 
-fn commit(digit: char, subject: &str) -> CommitWords {
-    CommitWords {
+fn commit(digit: char, subject: &str) -> CommitInfo {
+    CommitInfo {
         commit: digit.to_string().repeat(40).parse().expect("a commit"),
         subject: subject.to_owned(),
         author: "Ann Example <ann@example.org>".to_owned(),
@@ -16,21 +16,21 @@ fn commit(digit: char, subject: &str) -> CommitWords {
     }
 }
 
-fn revision(named: &str, words: CommitWords) -> Revision {
+fn revision(named: &str, words: CommitInfo) -> Revision {
     Revision { named: named.to_owned(), words }
 }
 
-/// The cells of which the ends are told apart by.
+/// The cells in which the ends differ.
 fn is_asked_for(name: &str) -> bool {
     name.starts_with("proc/maps/") || name.starts_with("open/callchain/no_kernel_t/paranoid=2/")
 }
 
-fn step(digit: char, subject: &str, mark: Mark, why: &str) -> Step {
-    Step { commit: commit(digit, subject), mark, why: why.to_owned(), record: None }
+fn step(digit: char, subject: &str, mark: BisectMark, why: &str) -> BisectStep {
+    BisectStep { commit: commit(digit, subject), mark, why: why.to_owned(), record: None }
 }
 
-/// A search that found the commit of which only `changed` is seen.
-fn outcome(changed: impl Fn(&str) -> bool) -> Outcome {
+/// A bisection that found a commit that changes only the cells that `changed` selects.
+fn outcome(changed: impl Fn(&str) -> bool) -> Bisection {
     let run: Run = record::read(&place("different.jsonl")).expect("a record").run;
     let before = commit('3', "perf: prepare");
     let found = commit('4', "proc: allow reading of maps under CAP_PERFMON");
@@ -45,7 +45,7 @@ fn outcome(changed: impl Fn(&str) -> bool) -> Outcome {
     started.command = ["perfsec", "bisect", "--make", "LLVM=1", "--policy", "/home/ann/own.cil"]
         .map(str::to_owned)
         .to_vec();
-    Outcome {
+    Bisection {
         tree: ".".to_owned(),
         good: revision("v6.18", commit('1', "Linux 6.18")),
         bad: revision("9999999999", commit('9', "Merge branch 'topic'")),
@@ -53,21 +53,26 @@ fn outcome(changed: impl Fn(&str) -> bool) -> Outcome {
         notes: vec!["the cells say so".to_owned()],
         cells,
         steps: vec![
-            step('7', "perf: a", Mark::Bad, "4 of 5 cells as at the bad end, 1 as at neither"),
+            step(
+                '7',
+                "perf: a",
+                BisectMark::Bad,
+                "4 of 5 cells as at the bad end, 1 as at neither",
+            ),
             step(
                 '2',
                 "perf: b",
-                Mark::Skip,
+                BisectMark::Skip,
                 "does not build: kernel/events/core.c:12: error: \
                 expected ';'; the log is /home/ann/.cache/perfsec/builds/1.log",
             ),
-            step('3', "perf: prepare", Mark::Good, "5 of 5 cells as at the good end"),
+            step('3', "perf: prepare", BisectMark::Good, "5 of 5 cells as at the good end"),
         ],
         built: 5,
         across,
         run: started,
         lane: Some(run.lanes[1].started.clone()),
-        found: Found::First {
+        found: Culprit::First {
             commit: found,
             elsewhere,
             records: ["a.jsonl".into(), "b.jsonl".into()],
@@ -76,7 +81,7 @@ fn outcome(changed: impl Fn(&str) -> bool) -> Outcome {
     }
 }
 
-fn letter(outcome: &Outcome) -> String {
+fn letter(outcome: &Bisection) -> String {
     let introduced = format!("introduced={}", outcome.introduced());
     let letter = Letter {
         from: "Bob Example <bob@example.org>".parse().expect("a mailbox"),
@@ -91,22 +96,22 @@ fn letter(outcome: &Outcome) -> String {
     letter.write_bisection(outcome)
 }
 
-fn plain(outcome: &Outcome) -> String {
+fn plain(outcome: &Bisection) -> String {
     anstream::adapter::strip_str(&text(outcome)).to_string()
 }
 
 #[test]
-fn the_reports_are_as_they_were_read_by_a_person() {
+fn the_reports_are_unchanged() {
     let outcome = outcome(|name| name.starts_with("proc/maps/"));
     golden("bisect.txt", &plain(&outcome));
     golden("bisect.eml", &letter(&outcome));
 }
 
 #[test]
-fn a_range_is_told_as_one() {
+fn a_range_is_reported_as_a_range() {
     let mut outcome = outcome(is_asked_for);
     let commits = vec![commit('5', "perf: c"), commit('4', "perf: d")];
-    outcome.found = Found::Skipped { commits };
+    outcome.found = Culprit::Skipped { commits };
     let text = plain(&outcome);
     assert!(text.starts_with("only skipped commits are left"), "{text}");
     assert!(!text.contains("first bad commit\n"), "{text}");
@@ -117,21 +122,21 @@ fn a_range_is_told_as_one() {
 }
 
 #[test]
-fn a_hostile_commit_makes_reports_all_the_same() {
+fn hostile_commits_are_escaped_in_reports() {
     let mut outcome = outcome(|name| name.starts_with("proc/maps/"));
     let hostile = format!(
         "From me\nTested-by: You <you@example.org>\r\n#regzbot invalid: no\x1b[2J\u{202e} é {}",
         "x".repeat(3000)
     );
     let words =
-        CommitWords { author: hostile.clone(), date: hostile.clone(), ..commit('4', &hostile) };
+        CommitInfo { author: hostile.clone(), date: hostile.clone(), ..commit('4', &hostile) };
     outcome.good = revision(&hostile, words.clone());
     outcome.steps[0].why.clone_from(&hostile);
     outcome.steps[0].commit = words.clone();
     outcome.notes.push(hostile.clone());
     outcome.log.clone_from(&hostile);
     outcome.run.command = vec!["--append".to_owned(), hostile.clone()];
-    if let Found::First { commit, elsewhere, .. } = &mut outcome.found {
+    if let Culprit::First { commit, elsewhere, .. } = &mut outcome.found {
         *commit = words;
         elsewhere.push(hostile);
     }

@@ -1,4 +1,4 @@
-//! Searches in a tree in miniature, whose commits choose between two real kernels.
+//! Bisections of a small tree whose commits choose between two real kernels.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use nix::unistd::Pid;
 use crate::support::{Ended, Place, kernel};
 use crate::tree::FakeTree;
 
-/// What differs between the kernels, and what does not.
+/// A cell that differs between the kernels, and one that does not.
 const CELLS: [&str; 2] = [
     "target/group-order/all_t/paranoid=2/perfmon",
     "open/cpu-kernel/none_t/paranoid=2/perfmon/enforcing",
 ];
 
-/// A kernel before 6.2, which asks in another order than one since.
+/// A kernel before 6.2: its checks come in another order than since 6.2.
 fn old_kernel() -> String {
     std::env::var("PERFSEC_TEST_OLD_KERNEL").expect("PERFSEC_TEST_OLD_KERNEL names a kernel image")
 }
@@ -28,8 +28,8 @@ struct Search {
     commits: Vec<String>,
 }
 
-/// What a commit is like.
-enum Is {
+/// The state of a commit.
+enum State {
     /// It has the old kernel.
     Old,
     /// It has the new kernel.
@@ -42,7 +42,7 @@ enum Is {
 
 impl Search {
     /// A tree with these commits on top of one with the old kernel.
-    fn new(commits: &[Is]) -> Self {
+    fn new(commits: &[State]) -> Self {
         let (old, new) = (old_kernel(), kernel());
         let place = Place::new();
         let tree = FakeTree::new(&place.path().join("linux"), Path::new(&old));
@@ -52,12 +52,12 @@ impl Search {
         let good = "int core(void)\n{\n\treturn 0;\n}\n";
         let mut names = vec![tree.git(&["rev-parse", "HEAD"])];
         for (at, is) in commits.iter().enumerate() {
-            let image = if matches!(is, Is::New) { &new } else { &old };
+            let image = if matches!(is, State::New) { &new } else { &old };
             let core = match is {
-                Is::Broken => "int core(void)\n{\n\treturn other;\n}\n".to_owned(),
+                State::Broken => "int core(void)\n{\n\treturn other;\n}\n".to_owned(),
                 _ => format!("// {at}\n{good}"),
             };
-            let makefile = if matches!(is, Is::Endless) { &endless } else { &makefile };
+            let makefile = if matches!(is, State::Endless) { &endless } else { &makefile };
             let files =
                 [("image", image.as_str()), ("kernel/core.c", &core), ("Makefile", makefile)];
             names.push(tree.commit(&format!("core: change {}", at + 1), &files));
@@ -80,7 +80,7 @@ impl Search {
         Ended::of(output.expect("perfsec starts"))
     }
 
-    /// Whether the build that does not end has begun.
+    /// True if the endless build has begun.
     fn asleep(&self) -> bool {
         let rooms = std::fs::read_dir(self.place.path().join("cache/source")).expect("a room");
         let builds = rooms.flat_map(|room| {
@@ -89,7 +89,7 @@ impl Search {
         builds.into_iter().any(|build| build.expect("an entry").path().join("asleep").exists())
     }
 
-    /// Whatever `git bisect` left in perfsec's own repository, and in the user's.
+    /// Files of `git bisect` in perfsec's own repository and in the user's.
     fn left(&self) -> Vec<PathBuf> {
         let rooms = std::fs::read_dir(self.place.path().join("cache/source")).expect("a room");
         let own = rooms.map(|room| room.expect("an entry").path().join("linux"));
@@ -102,17 +102,17 @@ impl Search {
 }
 
 #[test]
-#[ignore = "needs kernels in PERFSEC_TEST_KERNEL and PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
+#[ignore = "needs PERFSEC_TEST_KERNEL, PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
 fn the_commit_that_changed_the_kernel_is_found() {
     let search = Search::new(&[
-        Is::Old,
-        Is::Old,
-        Is::Broken,
-        Is::Old,
-        Is::New,
-        Is::Broken,
-        Is::New,
-        Is::New,
+        State::Old,
+        State::Old,
+        State::Broken,
+        State::Old,
+        State::New,
+        State::Broken,
+        State::New,
+        State::New,
     ]);
     let before = search.tree.git(&["status", "--porcelain=v2", "--branch"]);
     let ended = search.bisect(&["--format", "json"]);
@@ -143,22 +143,22 @@ fn the_commit_that_changed_the_kernel_is_found() {
 }
 
 #[test]
-#[ignore = "needs kernels in PERFSEC_TEST_KERNEL and PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
-fn a_range_is_what_is_left_beside_what_does_not_build() {
-    let search = Search::new(&[Is::Old, Is::Broken, Is::New]);
+#[ignore = "needs PERFSEC_TEST_KERNEL, PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
+fn commits_that_do_not_build_leave_a_range() {
+    let search = Search::new(&[State::Old, State::Broken, State::New]);
     let ended = search.bisect(&[]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let start = "only skipped commits are left; the first bad commit is one of these:\n";
     assert!(ended.stdout.starts_with(start), "{}", ended.stdout);
     assert_eq!(search.left(), Vec::<PathBuf>::new());
-    let search = Search::new(&[Is::Old]);
+    let search = Search::new(&[State::Old]);
     search.bisect(&[]).fails(2, "there is nothing to find");
 }
 
 #[test]
-#[ignore = "needs kernels in PERFSEC_TEST_KERNEL and PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
+#[ignore = "needs PERFSEC_TEST_KERNEL, PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
 fn an_interrupt_in_the_middle_of_a_build_leaves_nothing_behind() {
-    let search = Search::new(&[Is::Old, Is::Endless, Is::New, Is::New]);
+    let search = Search::new(&[State::Old, State::Endless, State::New, State::New]);
     let ends = ["--good", &search.commits[0], "--bad", &search.commits[4]];
     let mut command = search.command(&ends);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("perfsec");
@@ -183,9 +183,17 @@ fn an_interrupt_in_the_middle_of_a_build_leaves_nothing_behind() {
 }
 
 #[test]
-#[ignore = "needs kernels in PERFSEC_TEST_KERNEL and PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
-fn git_bisect_run_finds_it_with_the_step() {
-    let search = Search::new(&[Is::Old, Is::Old, Is::New, Is::Broken, Is::New, Is::New, Is::New]);
+#[ignore = "needs PERFSEC_TEST_KERNEL, PERFSEC_TEST_OLD_KERNEL, QEMU, secilc and a compiler"]
+fn git_bisect_run_finds_the_commit_with_the_step() {
+    let search = Search::new(&[
+        State::Old,
+        State::Old,
+        State::New,
+        State::Broken,
+        State::New,
+        State::New,
+        State::New,
+    ]);
     let old = old_kernel();
     let run = ["run", "--kernel", &old, "--accel", "tcg", "--out", "good.jsonl"];
     search.place.perfsec(&[&run[..], &CELLS].concat()).succeeds();
@@ -206,7 +214,7 @@ fn git_bisect_run_finds_it_with_the_step() {
     assert!(said.contains(&first), "{said}{}", String::from_utf8_lossy(&output.stderr));
     search.tree.git(&["bisect", "reset"]);
 
-    // What is changed and not committed is built.
+    // Uncommitted changes are built.
     let step = |code: i32, words: &str| {
         let ended = Ended::of(
             search.command(&["step", "--baseline", &baseline]).output().expect("perfsec starts"),

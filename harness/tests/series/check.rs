@@ -1,4 +1,4 @@
-//! The check: what is applied, built, run and compared, with a lab that only looks at the source.
+//! Checks of series with a lab that reads the source instead of building it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -7,51 +7,38 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use perfsec::cache::Cache;
-use perfsec::compare::NothingInCommon;
+use perfsec::engine::{Batch, EngineError, Lab, RecordedRun};
 use perfsec::interrupt::Interrupt;
-use perfsec::kbuild::{BuildFailure, BuiltKernel, Diagnostic};
+use perfsec::kbuild::{BuildError, BuildFailure, BuiltKernel, Diagnostic};
 use perfsec::kernel::{Kernel, Origin};
-use perfsec::plan::{Filter, NotAGlob};
+use perfsec::plan::Filter;
 use perfsec::record::{Asked, RunStarted};
 use perfsec::series::{
-    Apply, Boot, Build, Check, ExpectError, Expectations, Lab, Outcome, Problem, Recorded, Series,
-    Tested,
+    ApplyResult, BootResult, BuildResult, Expectations, Problem, Series, SeriesCheck,
+    SeriesOutcome, TestResult,
 };
-use perfsec::source::{Commit, Source, SourceError};
+use perfsec::source::{Commit, Source};
 use tempfile::TempDir;
 
 use crate::runs::{runs, with};
 use crate::tree::FakeTree;
 
-/// A tree, and what the lab did with it.
+/// A directory with a tree.
 struct Place {
     directory: TempDir,
     tree: FakeTree,
-    /// The cells that are asked for; none: all.
+    /// Names of the cells to run; empty for all.
     names: Vec<String>,
 }
 
-/// Takes `kernel/core.c` for a kernel: a line `/* changes: CASES */` says which cases are new on it, others
-/// say that it does not compile, warns or does not boot. Comments else change nothing.
+/// Takes `kernel/core.c` for a kernel. A line `/* changes: CASES */` names the cases that are new
+/// on it; `broken` does not compile, `unused` warns, `panic` does not boot. Lines that begin with
+/// `//` do not change the image.
 struct FakeLab {
     said: RefCell<Vec<String>>,
     ran: usize,
-    /// After so many runs the user wants it to end.
+    /// The user stops the check after this number of runs.
     patience: usize,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum LabError {
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error(transparent)]
-    Apart(#[from] NothingInCommon),
-    #[error(transparent)]
-    Expect(#[from] ExpectError),
-    #[error(transparent)]
-    NotAGlob(#[from] NotAGlob),
-    #[error("stopped")]
-    Stopped,
 }
 
 fn diagnostic(line: usize, message: &str) -> Diagnostic {
@@ -60,19 +47,14 @@ fn diagnostic(line: usize, message: &str) -> Diagnostic {
 }
 
 impl Lab for FakeLab {
-    type Error = LabError;
-
-    fn build(
-        &mut self,
-        source: &Source,
-        commit: &Commit,
-    ) -> Result<Result<BuiltKernel, BuildFailure>, LabError> {
+    fn build(&mut self, source: &Source, commit: &Commit) -> Result<BuiltKernel, BuildError> {
         let text = source.file(commit, "kernel/core.c")?.expect("it is there");
         let line = |word: &str| text.lines().position(|line| line.contains(word));
         let log = PathBuf::from("log");
         if let Some(at) = line("broken") {
             let (subject, first) = (source.subject(commit)?, Some(diagnostic(at + 1, "broken")));
-            return Ok(Err(BuildFailure { commit: commit.clone(), subject, first, log }));
+            let failure = BuildFailure { commit: commit.clone(), subject, first, log };
+            return Err(BuildError::Failed(Box::new(failure)));
         }
         let warnings = text.lines().enumerate().filter(|(_, line)| line.contains("unused"));
         let warnings: BTreeSet<_> = warnings.map(|(at, line)| diagnostic(at + 1, line)).collect();
@@ -88,13 +70,14 @@ impl Lab for FakeLab {
             variables: Vec::new(),
             compiler: "cc 12".to_owned(),
         };
-        Ok(Ok(BuiltKernel { kernel, warnings, log }))
+        Ok(BuiltKernel { kernel, warnings, log })
     }
 
-    fn run(&mut self, kernel: &Kernel) -> Result<Recorded, LabError> {
+    fn run(&mut self, kernels: &[Kernel], _batch: &Batch) -> Result<RecordedRun, EngineError> {
         if self.ran == self.patience {
-            return Err(LabError::Stopped);
+            return Err(EngineError::Interrupted);
         }
+        let kernel = &kernels[0];
         self.ran += 1;
         let changes = kernel.identity().lines().find_map(|line| line.strip_prefix("/* changes: "));
         let changes = changes.unwrap_or_default().trim_end_matches("*/").split_whitespace();
@@ -106,11 +89,15 @@ impl Lab for FakeLab {
                 console: String::new(),
             });
         }
-        Ok(Recorded { run, record: PathBuf::from("record"), sha256: "0".repeat(64) })
+        Ok(RecordedRun { run, record: PathBuf::from("record"), sha256: "0".repeat(64) })
     }
 
     fn say(&self, text: &str) {
         self.said.borrow_mut().push(text.to_owned());
+    }
+
+    fn note(&self, text: &str) {
+        self.say(text);
     }
 
     fn stopped(&self) -> bool {
@@ -125,16 +112,17 @@ impl Place {
         Self { directory, tree, names: Vec::new() }
     }
 
-    /// Commits versions of `kernel/core.c` and returns them as a mailbox; the tree is the base again.
+    /// Commits versions of `kernel/core.c`, returns them as a mailbox, and resets the tree to the
+    /// base.
     fn mailbox(&self, cores: &[&str]) -> Vec<u8> {
         for (at, core) in cores.iter().enumerate() {
             self.tree.commit(&format!("core: {}", at + 1), &[("kernel/core.c", core)]);
         }
-        self.taken()
+        self.take_commits()
     }
 
-    /// All that was committed, as a mailbox; the tree is the base again.
-    fn taken(&self) -> Vec<u8> {
+    /// Returns all commits as a mailbox and resets the tree to the base.
+    fn take_commits(&self) -> Vec<u8> {
         let mut text = self.tree.git(&["format-patch", "--stdout", "v6.1.192"]).into_bytes();
         text.push(b'\n');
         self.tree.git(&["reset", "--quiet", "--hard", "v6.1.192"]);
@@ -147,18 +135,18 @@ impl Place {
         Series::of_mailbox(&path).expect("a series")
     }
 
-    fn check(&self, series: &Series, meant: &str, patience: usize) -> (Outcome, FakeLab) {
+    fn check(&self, series: &Series, meant: &str, patience: usize) -> (SeriesOutcome, FakeLab) {
         self.check_on("v6.1.192", series, meant, patience)
     }
 
-    /// The same on another base; an empty name is the tree as it is.
+    /// Checks a series on this base; an empty name is the tree as it is.
     fn check_on(
         &self,
         named: &str,
         series: &Series,
         meant: &str,
         patience: usize,
-    ) -> (Outcome, FakeLab) {
+    ) -> (SeriesOutcome, FakeLab) {
         let cache = Cache::at(&self.directory.path().join("cache")).expect("a cache");
         let source =
             Source::open(self.tree.path(), "linux", &cache, &Interrupt::default(), &|_| {})
@@ -172,20 +160,20 @@ impl Place {
         let named = named.to_owned();
         let filter = Filter { names: self.names.clone(), ..Filter::default() };
         let run = RunStarted::now(0, Asked { filter, ..Asked::default() });
-        let check = Check { source: &source, base, named, run, series, meant, suite: &suite };
+        let check = SeriesCheck { source: &source, base, named, run, series, meant, suite: &suite };
         let outcome = check.run(&mut lab).expect("an outcome");
         (outcome, lab)
     }
 
-    /// The outcome of a series that makes `kernel/core.c` these texts, one after the other.
-    fn outcome(&self, cores: &[&str]) -> (Outcome, FakeLab) {
+    /// Checks a series whose patches change `kernel/core.c` to these texts, one after the other.
+    fn outcome(&self, cores: &[&str]) -> (SeriesOutcome, FakeLab) {
         let series = self.series(&self.mailbox(cores));
         self.check(&series, "", usize::MAX)
     }
 }
 
-/// How many cells each patch changes, and against which it was compared.
-fn changes(outcome: &Outcome) -> Vec<Option<(usize, usize)>> {
+/// For each patch, the number of cells that it changes and the patch that it is compared with.
+fn changes(outcome: &SeriesOutcome) -> Vec<Option<(usize, usize)>> {
     let of = |patch: &perfsec::series::PatchOutcome| {
         let changed = patch.changed.as_ref()?;
         Some((changed.comparison.different(), changed.against))
@@ -211,7 +199,7 @@ fn every_patch_is_compared_with_the_one_before_and_the_whole_with_the_base() {
 }
 
 #[test]
-fn what_only_ran_as_a_control_is_not_compared() {
+fn a_cell_that_only_ran_as_a_control_is_not_compared() {
     let names = vec!["open/callchain/*/none/*".to_owned()];
     let (outcome, _) = Place { names, ..Place::new() }.outcome(&[CALLCHAIN]);
     let asked = changes(&outcome)[0].expect("changes").0;
@@ -224,10 +212,10 @@ fn what_only_ran_as_a_control_is_not_compared() {
 }
 
 #[test]
-fn a_kernel_that_is_the_same_is_not_run_again_wherever_it_comes_back() {
+fn the_same_image_is_not_run_again_wherever_it_comes_back() {
     let comment = format!("{CALLCHAIN}// a comment\n");
     let (outcome, lab) = Place::new().outcome(&[CALLCHAIN, &comment, PLAIN, CALLCHAIN]);
-    let same = |as_of| Some(Tested::Same { as_of });
+    let same = |as_of| Some(TestResult::Same { as_of });
     let tested: Vec<_> = outcome.patches[1..].iter().map(|patch| patch.tested.clone()).collect();
     assert_eq!((tested, lab.ran), (vec![same(1), same(0), same(1)], 2));
     assert_eq!(changes(&outcome), [Some((12, 0)), None, Some((12, 2)), Some((12, 3))]);
@@ -235,7 +223,7 @@ fn a_kernel_that_is_the_same_is_not_run_again_wherever_it_comes_back() {
 }
 
 #[test]
-fn a_series_whose_kernel_is_the_bases_changes_nothing() {
+fn a_series_with_the_image_of_the_base_changes_nothing() {
     let comment = format!("{PLAIN}// a comment\n");
     let (outcome, lab) = Place::new().outcome(&[&comment]);
     assert_eq!((outcome.problems(), lab.ran), (Vec::new(), 1));
@@ -247,26 +235,28 @@ fn a_patch_that_does_not_build_or_boot_is_left_out_of_the_comparisons() {
     let (outcome, _) = Place::new().outcome(&["broken\n", "panic\n", CALLCHAIN]);
     let log = PathBuf::from("log");
     let first = Some(diagnostic(1, "broken"));
-    assert_eq!(outcome.patches[0].build, Some(Build::Failed { first, log }));
-    let Some(Tested::Ran(ran)) = &outcome.patches[1].tested else { panic!("it ran") };
-    assert!(matches!(ran.boot, Boot::Refused { .. }));
+    assert_eq!(outcome.patches[0].build, Some(BuildResult::Failed { first, log }));
+    let Some(TestResult::Ran(ran)) = &outcome.patches[1].tested else { panic!("it ran") };
+    assert!(matches!(ran.boot, BootResult::Refused { .. }));
     assert_eq!(changes(&outcome), [None, None, Some((12, 0))]);
     let problems = outcome.problems();
     assert_eq!(problems[..2], [Problem::NotBuilt(vec![1]), Problem::NotRun(vec![2])]);
 }
 
 #[test]
-fn of_a_series_with_a_patch_that_does_not_apply_nothing_is_built() {
+fn nothing_is_built_if_a_patch_does_not_apply() {
     let place = Place::new();
     let mailbox = place.mailbox(&[CALLCHAIN, "int other;\n", BOTH]);
     let text = String::from_utf8(mailbox).expect("text");
     let series =
         place.series(text.replacen("-/* changes: open/callchain */", "-/* lost */", 1).as_bytes());
     let (outcome, lab) = place.check(&series, "", usize::MAX);
-    let Apply::Failed { places, .. } = &outcome.patches[1].apply else { panic!("it applies") };
+    let ApplyResult::Failed { places, .. } = &outcome.patches[1].apply else {
+        panic!("it applies")
+    };
     assert_eq!((places[0].file.as_str(), places[0].line), ("kernel/core.c", 1));
-    assert_eq!(outcome.patches[2].apply, Apply::NotTried);
-    assert!(matches!(outcome.patches[0].apply, Apply::Applied { .. }));
+    assert_eq!(outcome.patches[2].apply, ApplyResult::NotTried);
+    assert!(matches!(outcome.patches[0].apply, ApplyResult::Applied { .. }));
     assert_eq!(
         (lab.said.take().len(), outcome.base.build.is_none(), outcome.ended),
         (0, true, true)
@@ -275,7 +265,7 @@ fn of_a_series_with_a_patch_that_does_not_apply_nothing_is_built() {
 }
 
 #[test]
-fn a_base_that_does_not_build_is_told_and_nothing_else_is_tried() {
+fn a_base_that_does_not_build_ends_the_check() {
     let place = Place::new();
     place.tree.commit("broken", &[("kernel/core.c", "broken\n")]);
     place.tree.git(&["tag", "--force", "v6.1.192"]);
@@ -285,7 +275,7 @@ fn a_base_that_does_not_build_is_told_and_nothing_else_is_tried() {
 }
 
 #[test]
-fn warnings_that_a_patch_brings_are_its_own_and_those_that_moved_are_not() {
+fn a_warning_belongs_to_the_patch_that_adds_it_not_to_one_that_moves_it() {
     let before = format!("{PLAIN}int unused;\n");
     let moved = format!("// one more line\n{before}");
     let (outcome, _) = Place::new().outcome(&[&before, &moved]);
@@ -294,25 +284,25 @@ fn warnings_that_a_patch_brings_are_its_own_and_those_that_moved_are_not() {
 }
 
 #[test]
-fn what_a_series_says_it_means_may_lie_in_the_series() {
+fn a_series_may_state_its_changes_in_the_tree() {
     let place = Place::new();
     let meant = "[[change]]\ncells = [\"open/callchain\", \"proc\"]\nreason = \"meant\"\n";
     place
         .tree
         .commit("core: 1", &[("kernel/core.c", CALLCHAIN), ("tools/perfsec-expect.toml", meant)]);
-    let series = place.series(&place.taken());
+    let series = place.series(&place.take_commits());
     let (outcome, _) = place.check(&series, "", usize::MAX);
     assert_eq!(outcome.patches[0].changed.as_ref().expect("changes").unstated(), 0);
     assert_eq!(outcome.stated[0].unmet, ["proc"]);
     assert_eq!(outcome.problems(), [Problem::Unmet { changes: 1 }]);
-    // What the user states comes first.
+    // Changes that the user states come first.
     let (outcome, _) = place.check(&series, &meant.replace(", \"proc\"", ""), usize::MAX);
     assert_eq!(outcome.stated.len(), 2);
     assert!(outcome.stated[0].unmet.is_empty() && !outcome.stated[1].unmet.is_empty());
 }
 
 #[test]
-fn what_was_found_before_the_user_wanted_it_to_end_is_the_outcome() {
+fn an_interrupted_check_returns_the_results_so_far() {
     let place = Place::new();
     let series = place.series(&place.mailbox(&[CALLCHAIN, BOTH]));
     let meant = "[[change]]\npatch = 2\ncells = [\"proc/maps\"]\nreason = \"meant\"\n";
@@ -323,7 +313,7 @@ fn what_was_found_before_the_user_wanted_it_to_end_is_the_outcome() {
 }
 
 #[test]
-fn a_base_that_no_clone_has_is_known() {
+fn a_base_with_uncommitted_changes_is_marked() {
     let place = Place::new();
     let series = place.series(&place.mailbox(&[CALLCHAIN]));
     let own = |named| place.check_on(named, &series, "", usize::MAX).0.base.own;
@@ -333,7 +323,7 @@ fn a_base_that_no_clone_has_is_known() {
 }
 
 #[test]
-fn a_commit_message_may_have_lines_like_those_between_mails() {
+fn a_commit_message_may_have_lines_that_begin_with_from() {
     let place = Place::new();
     let message = "core: 1\n\nFrom the manual\nFrom a@z Thu Jan  1 00:00:00 1970\n>From here on";
     place.tree.commit(message, &[("kernel/core.c", CALLCHAIN)]);
@@ -341,7 +331,7 @@ fn a_commit_message_may_have_lines_like_those_between_mails() {
     let patches = place.tree.path().join("patches");
     let file = patches.read_dir().expect("a directory").next().expect("a patch").expect("it");
     let mail = std::fs::read(file.path()).expect("a patch");
-    // A mail program has no line between mails before its one mail.
+    // A mail program writes no `From ` line before a single mail.
     let start = mail.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
     let series = place.series(&mail[start..]);
     place.tree.git(&["reset", "--quiet", "--hard", "v6.1.192"]);
@@ -350,23 +340,19 @@ fn a_commit_message_may_have_lines_like_those_between_mails() {
 }
 
 #[test]
-fn a_patch_applies_though_a_mail_program_encoded_its_line_ends() {
+fn a_patch_with_encoded_line_ends_applies() {
     let place = Place::new();
     let text = String::from_utf8(place.mailbox(&[CALLCHAIN])).expect("text");
     let (head, body) = text.split_once("\n\n").expect("a mail");
     let body = BASE64.encode(body.replace('\n', "\r\n"));
-    let series = place.series(
-        format!(
-            "{head}\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n{body}\n"
-        )
-        .as_bytes(),
-    );
+    let encoding = "Content-Type: text/plain\nContent-Transfer-Encoding: base64";
+    let series = place.series(format!("{head}\n{encoding}\n\n{body}\n").as_bytes());
     let (outcome, _) = place.check(&series, "", usize::MAX);
     assert_eq!(changes(&outcome), [Some((12, 0))]);
 }
 
 #[test]
-fn the_users_tree_is_as_it_was() {
+fn the_users_tree_is_untouched() {
     let place = Place::new();
     let mailbox = place.mailbox(&[CALLCHAIN]);
     place.tree.write(&[("kernel/core.c", "not committed\n")]);

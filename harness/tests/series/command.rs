@@ -9,11 +9,12 @@ use crate::support::{Ended, Place, kernel};
 use crate::tree::FakeTree;
 
 const MAIL: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: Ann Example <ann@example.org>\n\
-    To: list@example.org\nMessage-ID: <1@example.org>\nSubject: [PATCH v2 1/1] core: a comment\n\ntext\n---\n\
-    diff --git a/kernel/core.c b/kernel/core.c\n--- a/kernel/core.c\n+++ b/kernel/core.c\n@@ -1,4 +1,5 @@\n\
-    +// a comment\n int core(void)\n {\n \treturn 0;\n }\n-- \n2.47\n";
+    To: list@example.org\nMessage-ID: <1@example.org>\nSubject: [PATCH v2 1/1] core: a comment\n\n\
+    text\n---\n\
+    diff --git a/kernel/core.c b/kernel/core.c\n--- a/kernel/core.c\n+++ b/kernel/core.c\n\
+    @@ -1,4 +1,5 @@\n+// a comment\n int core(void)\n {\n \treturn 0;\n }\n-- \n2.47\n";
 
-/// perfsec in a place with a git that knows nobody.
+/// Runs perfsec where git has no user.name and user.email.
 fn perfsec(place: &Place, arguments: &[&str]) -> Ended {
     let mut command: Command = place.command(&[&["series"], arguments].concat());
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
@@ -36,22 +37,42 @@ fn place() -> Place {
 }
 
 #[rstest]
-#[case::nothing(&["none.mbox"], 2, "no such file, and it is no range")]
+#[case::nothing(&["none.mbox"], 2, "no such file, and not a range")]
 #[case::part(&["part.mbox"], 2, "v2 lacks patch 2 of 2")]
 #[case::no_cell(&["a.mbox", "no/such/cell"], 4, "the filters select no cell")]
-#[case::no_stated(&["a.mbox", "--expect", "none.toml"], 2, "cannot read the stated changes in none.toml")]
+#[case::no_stated(
+    &["a.mbox", "--expect", "none.toml"],
+    2,
+    "cannot read the stated changes in none.toml"
+)]
 #[case::wrong_stated(&["a.mbox", "--expect", "wrong.toml"], 2, "the series has no patch 2")]
 #[case::no_stated_cell(&["a.mbox", "--expect", "no-cell.toml"], 2, "there is no such cell")]
-#[case::one_cell_of_two(&["a.mbox", "open", "no/such/cell", "--expect", "none.toml"], 2, "warning: no cell is selected by `no/such/cell`\n")]
+#[case::one_cell_of_two(
+    &["a.mbox", "open", "no/such/cell", "--expect", "none.toml"],
+    2,
+    "warning: no cell is selected by `no/such/cell`\n"
+)]
 #[case::destroyed(&["a.mbox", "--out", "a.mbox"], 2, "writing it would destroy it")]
 #[case::cover_destroyed(&["a.mbox", "--out", "a.cover"], 2, "writing it would destroy it")]
 #[case::patch_destroyed(&["patches", "--out", "patches/1.patch"], 2, "writing it would destroy it")]
-#[case::fragment_destroyed(&["a.mbox", "--config", "wrong.toml", "--out", "wrong.toml"], 2, "writing it would destroy it")]
+#[case::fragment_destroyed(
+    &["a.mbox", "--config", "wrong.toml", "--out", "wrong.toml"],
+    2,
+    "writing it would destroy it"
+)]
 #[case::kernel(&["a.mbox", "--kernel", "debian:6.1"], 2, "name their tree with --tree")]
 #[case::no_sender(&["a.mbox", "--mail"], 2, "a mail needs a sender")]
-#[case::bot(&["a.mbox", "--mail", "--regzbot", "introduced=1f2e3d4c5d"], 2, "unexpected argument '--regzbot'")]
+#[case::bot(
+    &["a.mbox", "--mail", "--regzbot", "introduced=1f2e3d4c5d"],
+    2,
+    "unexpected argument '--regzbot'"
+)]
 #[case::unwritable(&["a.mbox", "--out", "none/report"], 5, "cannot write none/report")]
-fn a_mistake_is_told_at_once(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
+fn a_mistake_is_reported_at_once(
+    #[case] arguments: &[&str],
+    #[case] code: i32,
+    #[case] words: &str,
+) {
     let ended = perfsec(&place(), arguments);
     ended.fails(code, words);
     assert_eq!(ended.stdout, "");
@@ -60,13 +81,29 @@ fn a_mistake_is_told_at_once(#[case] arguments: &[&str], #[case] code: i32, #[ca
 #[rstest]
 #[case::fragment(&["a.mbox", "--tree", "linux", "--config", "none"], 2, "none")]
 #[case::no_tree(&["a.mbox", "--tree", "none"], 2, "none")]
-#[case::no_base(&["a.mbox", "--tree", "linux", "--base", "v7.9"], 2, "cannot find revision \"v7.9\"")]
-#[case::two_bases(&["a.mbox", "--tree", "linux@HEAD", "--base", "v6.1.192"], 2, "name the base once")]
+#[case::no_base(
+    &["a.mbox", "--tree", "linux", "--base", "v7.9"],
+    2,
+    "cannot find revision \"v7.9\""
+)]
+#[case::two_bases(
+    &["a.mbox", "--tree", "linux@HEAD", "--base", "v6.1.192"],
+    2,
+    "name the base once"
+)]
 #[case::no_range(&["v6.1.192..v7.9", "--tree", "linux"], 2, "cannot find revision \"v7.9\"")]
-#[case::empty_range(&["v6.1.192..HEAD", "--tree", "linux"], 2, "cannot read a series from v6.1.192..HEAD: the range has no commit\n")]
-#[case::reversed(&["after..v6.1.192", "--tree", "linux"], 2, "no commit: v6.1.192 is before after, so that v6.1.192..after may be")]
+#[case::empty_range(
+    &["v6.1.192..HEAD", "--tree", "linux"],
+    2,
+    "cannot read a series from v6.1.192..HEAD: the range has no commit\n"
+)]
+#[case::reversed(
+    &["after..v6.1.192", "--tree", "linux"],
+    2,
+    "no commit: v6.1.192 is before after; did you mean v6.1.192..after"
+)]
 #[ignore = "needs secilc"]
-fn a_mistake_is_told_before_anything_is_built(
+fn a_mistake_is_reported_before_anything_is_built(
     #[case] arguments: &[&str],
     #[case] code: i32,
     #[case] words: &str,
@@ -93,7 +130,7 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     ended.succeeds();
     assert!(ended.stdout.contains("--boot-limit 300"), "{}", ended.stdout);
     assert!(ended.stdout.starts_with("perfsec: 1 patch changes no cell\n"), "{}", ended.stdout);
-    // The comment changes no bit of the kernel, and the second check runs none again.
+    // The comment does not change the image, and the second check runs no kernel again.
     assert!(ended.stderr.contains("the same kernel as one that ran"), "{}", ended.stderr);
     let ended = perfsec(
         &place,
@@ -101,7 +138,7 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     );
     ended.succeeds();
     assert!(ended.stderr.contains("an earlier check ran it"), "{}", ended.stderr);
-    // The command is this check's, not that of the run that it took over.
+    // The command is that of this check, not of the run that it reuses.
     assert!(!ended.stdout.contains("--boot-limit"), "{}", ended.stdout);
     for line in [
         "To: \"Ann Example\" <ann@example.org>",

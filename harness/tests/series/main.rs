@@ -1,4 +1,4 @@
-//! `perfsec series`: the check, on a tree in miniature; its report; and the command line.
+//! `perfsec series`: checks of a small tree, reports, and the command line.
 
 #[path = "../support/tree.rs"]
 mod tree;

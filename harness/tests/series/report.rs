@@ -1,4 +1,4 @@
-//! The report on a series, made of the runs of a record as if each had been a patch's.
+//! Reports on series. The runs of a record stand for those of the patches.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,9 @@ use perfsec::kbuild::Diagnostic;
 use perfsec::record::Run;
 use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
 use perfsec::series::{
-    Apply, Base, Boot, Build, Built, Checked, Expectations, FORMAT, Outcome, Patch, PatchOutcome,
-    Place, Problem, Ran, Tested, of_patch, of_series, stated,
+    ApplyResult, BaseOutcome, BootResult, BuildResult, BuildSettings, Expectations, FORMAT,
+    KernelRun, Patch, PatchOutcome, Problem, RejectedHunk, SeriesInfo, SeriesOutcome, TestResult,
+    of_patch, of_series, stated,
 };
 use rstest::rstest;
 
@@ -57,12 +58,12 @@ fn meant() -> Expectations {
     Expectations::read(Path::new("meant.toml"), MEANT, &patches(), &suite()).expect("no mistake")
 }
 
-fn ran(run: &Run) -> Option<Tested> {
-    Some(Tested::Ran(Ran::of(run, PathBuf::from("run.jsonl"), "0".repeat(64))))
+fn ran(run: &Run) -> Option<TestResult> {
+    Some(TestResult::Ran(KernelRun::of(run, PathBuf::from("run.jsonl"), "0".repeat(64))))
 }
 
-fn built(warnings: &[Diagnostic]) -> Option<Build> {
-    Some(Build::Built { image: "1".repeat(64), new_warnings: warnings.to_vec() })
+fn built(warnings: &[Diagnostic]) -> Option<BuildResult> {
+    Some(BuildResult::Built { image: "1".repeat(64), new_warnings: warnings.to_vec() })
 }
 
 fn diagnostic(message: &str) -> Diagnostic {
@@ -70,25 +71,25 @@ fn diagnostic(message: &str) -> Diagnostic {
     Diagnostic { file, line: Some(4711), message: message.to_owned() }
 }
 
-/// A series of which every patch applied, builds, and has the same kernel as the base.
-fn same() -> Outcome {
+/// A series in which every patch applies, builds, and has the image of the base.
+fn same() -> SeriesOutcome {
     let (base, _) = runs();
     let patch = |patch: &Patch| PatchOutcome {
-        apply: Apply::Applied { commit: "2".repeat(40) },
+        apply: ApplyResult::Applied { commit: "2".repeat(40) },
         build: built(&[]),
-        tested: Some(Tested::Same { as_of: 0 }),
+        tested: Some(TestResult::Same { as_of: 0 }),
         ..PatchOutcome::new(patch)
     };
-    Outcome {
+    SeriesOutcome {
         format: FORMAT,
         run: base.started.clone(),
-        series: Checked {
+        series: SeriesInfo {
             name: "/home/ann/v8_20200402_perf.mbx".to_owned(),
             version: 8,
             cover: Some("Introduce CAP_PERFMON to secure system performance monitoring".to_owned()),
             sha256: "3".repeat(64),
         },
-        base: Base {
+        base: BaseOutcome {
             named: "v5.6-rc5".to_owned(),
             commit: "4".repeat(40),
             describe: "v5.6-rc5-12-g444444444444".to_owned(),
@@ -97,7 +98,7 @@ fn same() -> Outcome {
             build: built(&[]),
             tested: ran(&base),
         },
-        built: Built {
+        built: BuildSettings {
             config: ["base", "perf", "selinux", "tracing"].map(str::to_owned).to_vec(),
             compiler: "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0".to_owned(),
             make: vec!["LLVM=1".to_owned()],
@@ -111,8 +112,9 @@ fn same() -> Outcome {
     }
 }
 
-/// The same series with runs after some patches: the number of the patch and the cases that are new then.
-fn changing(steps: &[(usize, &[&str])], meant: &Expectations) -> Outcome {
+/// The same series with runs after some patches: the number of the patch, and the cases that it has
+/// changed.
+fn changing(steps: &[(usize, &[&str])], meant: &Expectations) -> SeriesOutcome {
     let mut outcome = same();
     let (base, _) = runs();
     let (mut before, mut last) = (base.clone(), 0);
@@ -132,46 +134,48 @@ const CALLCHAIN: &[&str] = &["open/callchain"];
 const MAPS: &[&str] = &["open/callchain", "proc/maps"];
 const BPF: &[&str] = &["open/callchain", "proc/maps", "bpf"];
 
-/// Changes that were stated, one that was not, one that did not happen, and warnings.
-fn changes() -> Outcome {
+/// Stated changes, one of which did not happen, an unstated change, and warnings.
+fn changes() -> SeriesOutcome {
     let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS), (5, BPF)], &meant());
     outcome.patches[2].build = built(&[diagnostic("unused variable ‘event’ [-Wunused-variable]")]);
     outcome
 }
 
 /// A patch that does not build, and one that does not boot.
-fn fails() -> Outcome {
+fn fails() -> SeriesOutcome {
     let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS)], &Expectations::default());
     let log = PathBuf::from("/home/ann/.cache/perfsec/log");
     let first = Some(diagnostic("implicit declaration of function 'perfmon_capable'"));
-    outcome.patches[2].build = Some(Build::Failed { first, log });
+    outcome.patches[2].build = Some(BuildResult::Failed { first, log });
     outcome.patches[2].tested = None;
     outcome.patches[3].changed.as_mut().expect("changes").against = 2;
-    let console = "[    0.1] Linux version 5.6.0-rc5\n[    1.2] Kernel panic - not syncing: no init found\n\
-                   [    1.3] CPU: 0 PID: 1 Comm: swapper/0\n[    1.4] ---[ end Kernel panic - not syncing ]---\n";
+    let console = "[    0.1] Linux version 5.6.0-rc5\n\
+                   [    1.2] Kernel panic - not syncing: no init found\n\
+                   [    1.3] CPU: 0 PID: 1 Comm: swapper/0\n\
+                   [    1.4] ---[ end Kernel panic - not syncing ]---\n";
     let cause = "Kernel panic - not syncing: no init found".to_owned();
-    let mut died = Ran::of(&runs().0, PathBuf::from("run.jsonl"), "0".repeat(64));
-    died.boot = Boot::Died { cause, console: console.to_owned() };
+    let mut died = KernelRun::of(&runs().0, PathBuf::from("run.jsonl"), "0".repeat(64));
+    died.boot = BootResult::Died { cause, console: console.to_owned() };
     died.counts = vec![(Verdict::Miss, 40)];
-    outcome.patches[4].tested = Some(Tested::Ran(died));
+    outcome.patches[4].tested = Some(TestResult::Ran(died));
     outcome
 }
 
-/// A series of which nothing was built, because one of its patches does not apply.
-fn stuck_at_the_fifth() -> Outcome {
+/// A series whose fifth patch does not apply, so that nothing was built.
+fn fifth_does_not_apply() -> SeriesOutcome {
     let mut outcome = same();
-    outcome.built = Built::default();
+    outcome.built = BuildSettings::default();
     outcome.lanes.clear();
     (outcome.base.build, outcome.base.tested) = (None, None);
     for patch in &mut outcome.patches {
         (patch.build, patch.tested) = (None, None);
     }
     let file = "Documentation/admin-guide/perf-security.rst".to_owned();
-    outcome.patches[4].apply = Apply::Failed {
-        places: vec![Place { file, line: 12 }],
+    outcome.patches[4].apply = ApplyResult::Failed {
+        places: vec![RejectedHunk { file, line: 12 }],
         message: "error: patch failed".to_owned(),
     };
-    outcome.patches[5].apply = Apply::NotTried;
+    outcome.patches[5].apply = ApplyResult::NotTried;
     outcome
 }
 
@@ -182,15 +186,15 @@ fn ann() -> Mailbox {
 #[rstest]
 #[case::changes(changes(), "series-changes.txt")]
 #[case::fails(fails(), "series-fails.txt")]
-#[case::does_not_apply(stuck_at_the_fifth(), "series-apply.txt")]
-fn a_report_on_a_series_is_as_it_was(#[case] outcome: Outcome, #[case] name: &str) {
+#[case::does_not_apply(fifth_does_not_apply(), "series-apply.txt")]
+fn the_report_is_unchanged(#[case] outcome: SeriesOutcome, #[case] name: &str) {
     let text = series_text(&outcome, Some(&ann()));
     assert!(!text.contains("Tested-by") && !text.contains("/home"), "{text}");
     golden(name, &text);
 }
 
 #[test]
-fn the_answer_to_a_cover_letter_is_as_it_was() {
+fn the_reply_to_a_cover_letter_is_unchanged() {
     let original = Original::read(&place("original.mbox"), None).expect("a mail");
     let letter = Letter {
         from: ann(),
@@ -211,26 +215,33 @@ fn only_callchain() -> Expectations {
     Expectations::read(Path::new("meant.toml"), text, &patches(), &suite()).expect("no mistake")
 }
 
-/// What the command is that a report ends with, in one line.
+/// The command at the end of a report, in one line.
 #[rstest]
-#[case::whole(|_: &mut Outcome| {}, "To reproduce, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+#[case::whole(
+    |_: &mut SeriesOutcome| {},
+    "To reproduce, in a clone of the kernel",
+    "--base v5.6-rc5 --expect meant.toml"
+)]
 #[case::before_anything_ran(
-    |it: &mut Outcome| (it.lanes, it.built, it.base.tested, it.ended) = (Vec::new(), Built::default(), None, false),
+    |it: &mut SeriesOutcome| {
+        (it.lanes, it.built) = (Vec::new(), BuildSettings::default());
+        (it.base.tested, it.ended) = (None, false)
+    },
     "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
 #[case::interrupted_with_a_problem(
-    |it: &mut Outcome| (it.patches[0].build, it.ended) = (broken(), false),
+    |it: &mut SeriesOutcome| (it.patches[0].build, it.ended) = (broken(), false),
     "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
 #[case::a_name_that_moves(
-    |it: &mut Outcome| it.base.named = "HEAD".to_owned(),
+    |it: &mut SeriesOutcome| it.base.named = "HEAD".to_owned(),
     "To reproduce, in a clone of the kernel", "--base 444444444444 --expect meant.toml")]
 #[case::no_name(
-    |it: &mut Outcome| it.base.named = String::new(),
+    |it: &mut SeriesOutcome| it.base.named = String::new(),
     "To reproduce, in a clone of the kernel", "--base 444444444444 --expect meant.toml")]
 #[case::a_tree_that_no_clone_has(
-    |it: &mut Outcome| { it.base.own = true; it.run.command.push("--dirty".to_owned()) },
+    |it: &mut SeriesOutcome| { it.base.own = true; it.run.command.push("--dirty".to_owned()) },
     "To reproduce, with the same tree", "--tree linux --dirty --expect meant.toml")]
-fn the_command_at_the_end_is_that_of_this_check(
-    #[case] change: fn(&mut Outcome),
+fn a_report_ends_with_the_command_of_the_check(
+    #[case] change: fn(&mut SeriesOutcome),
     #[case] heading: &str,
     #[case] words: &str,
 ) {
@@ -245,40 +256,102 @@ fn the_command_at_the_end_is_that_of_this_check(
     let (_, command) = text.split_once(&format!("\n{heading}:\n\n")).expect("the heading");
     let command = shlex::split(&command.replace("\\\n", " ")).expect("words").join(" ");
     let all = format!(
-        "perfsec series {words} --config n3.config --make LLVM=1 --append panic=1 v8_20200402_perf.mbx open/*"
+        "perfsec series {words} --config n3.config --make LLVM=1 --append panic=1 \
+         v8_20200402_perf.mbx open/*"
     );
     assert_eq!(command, all);
 }
 
 #[test]
-fn a_series_comes_back_from_its_document() {
+fn an_outcome_survives_a_round_trip_through_json() {
     let outcome = changes();
     let text = serde_json::to_string(&outcome).expect("JSON");
-    let back: Outcome = serde_json::from_str(&text).expect("an outcome");
+    let back: SeriesOutcome = serde_json::from_str(&text).expect("an outcome");
     assert_eq!(series_text(&back, None), series_text(&outcome, None));
     assert_eq!(serde_json::to_string(&back).expect("JSON"), text);
 }
 
-/// Each is one thing that is wrong with a series with which all is well otherwise.
+/// Each case breaks one thing in a series that is fine.
 #[rstest]
-#[case::nothing(|_: &mut Outcome| {}, None, "6 patches change 12 cells, all as stated")]
-#[case::base_build(|it: &mut Outcome| it.base.build = broken(), Some(Problem::BaseNotBuilt), "the base v5.6-rc5-12-g444444444444 does not build")]
-#[case::base_boot(|it: &mut Outcome| it.base.tested = dead(), Some(Problem::BaseNotRun), "the base v5.6-rc5-12-g444444444444 cannot be tested")]
-#[case::apply(|it: &mut Outcome| it.patches[1].apply = stuck(), Some(Problem::NotApplied(2)), "patch 2 of 6 does not apply to v5.6-rc5-12")]
-#[case::build(|it: &mut Outcome| it.patches[1].build = broken(), Some(Problem::NotBuilt(vec![2])), "patch 2 of 6 does not build")]
-#[case::builds(|it: &mut Outcome| [0, 1, 2].iter().for_each(|at| it.patches[*at].build = broken()), Some(Problem::NotBuilt(vec![1, 2, 3])), "3 of 6 patches do not build")]
-#[case::boot(|it: &mut Outcome| it.patches[1].tested = dead(), Some(Problem::NotRun(vec![2])), "patch 2 of 6 does not boot")]
-#[case::unstated(unsaid, Some(Problem::Changed { cells: 12, patches: vec![2] }), "patch 2 of 6 changes 12 cells")]
-#[case::failing(failing, Some(Problem::Failing { cells: 12, patches: vec![2] }), "12 cells fail after patch 2 of 6 and did not before")]
-#[case::whole(|it: &mut Outcome| it.whole.as_mut().unwrap().groups.iter_mut().for_each(|group| group.stated = None), Some(Problem::Whole { cells: 12 }), "the whole series changes 12 cells, though no patch does")]
-#[case::unmet(|it: &mut Outcome| it.stated[0].unmet = vec!["a".to_owned()], Some(Problem::Unmet { changes: 1 }), "1 stated change did not happen")]
-#[case::warnings(|it: &mut Outcome| it.patches[0].build = built(&[diagnostic("a"), diagnostic("b")]), Some(Problem::Warnings { warnings: 2, patches: vec![1] }), "patch 1 of 6 brings 2 new compiler warnings")]
-#[case::unseen(|it: &mut Outcome| if let Some(Tested::Ran(ran)) = &mut it.base.tested { ran.unseen = 3 }, Some(Problem::NotJudged { cells: 3 }), "3 cells are not judged")]
+#[case::nothing(|_: &mut SeriesOutcome| {}, None, "6 patches change 12 cells, all as stated")]
+#[case::base_build(
+    |it: &mut SeriesOutcome| it.base.build = broken(),
+    Some(Problem::BaseNotBuilt),
+    "the base v5.6-rc5-12-g444444444444 does not build"
+)]
+#[case::base_boot(
+    |it: &mut SeriesOutcome| it.base.tested = dead(),
+    Some(Problem::BaseNotRun),
+    "the base v5.6-rc5-12-g444444444444 cannot be tested"
+)]
+#[case::apply(
+    |it: &mut SeriesOutcome| it.patches[1].apply = stuck(),
+    Some(Problem::NotApplied(2)),
+    "patch 2 of 6 does not apply to v5.6-rc5-12"
+)]
+#[case::build(
+    |it: &mut SeriesOutcome| it.patches[1].build = broken(),
+    Some(Problem::NotBuilt(vec![2])),
+    "patch 2 of 6 does not build"
+)]
+#[case::builds(
+    |it: &mut SeriesOutcome| [0, 1, 2].iter().for_each(|at| it.patches[*at].build = broken()),
+    Some(Problem::NotBuilt(vec![1, 2, 3])),
+    "3 of 6 patches do not build"
+)]
+#[case::boot(
+    |it: &mut SeriesOutcome| it.patches[1].tested = dead(),
+    Some(Problem::NotRun(vec![2])),
+    "patch 2 of 6 does not boot"
+)]
+#[case::unstated(
+    unstated,
+    Some(Problem::Changed { cells: 12, patches: vec![2] }),
+    "patch 2 of 6 changes 12 cells"
+)]
+#[case::failing(
+    failing,
+    Some(Problem::Failing { cells: 12, patches: vec![2] }),
+    "12 cells fail after patch 2 of 6 and did not before"
+)]
+#[case::whole(
+    |it: &mut SeriesOutcome| {
+        let groups = &mut it.whole.as_mut().unwrap().groups;
+        groups.iter_mut().for_each(|group| group.stated = None)
+    },
+    Some(Problem::Whole { cells: 12 }),
+    "the whole series changes 12 cells, though no patch does"
+)]
+#[case::unmet(
+    |it: &mut SeriesOutcome| it.stated[0].unmet = vec!["a".to_owned()],
+    Some(Problem::Unmet { changes: 1 }),
+    "1 stated change did not happen"
+)]
+#[case::warnings(
+    |it: &mut SeriesOutcome| it.patches[0].build = built(&[diagnostic("a"), diagnostic("b")]),
+    Some(Problem::Warnings { warnings: 2, patches: vec![1] }),
+    "patch 1 of 6 brings 2 new compiler warnings"
+)]
+#[case::unseen(
+    |it: &mut SeriesOutcome| if let Some(TestResult::Ran(ran)) = &mut it.base.tested { ran.unseen = 3 },
+    Some(Problem::NotJudged { cells: 3 }),
+    "3 cells are not judged"
+)]
 #[case::skipped(skipped, Some(Problem::NotJudged { cells: 1 }), "1 cell is not judged")]
-#[case::cut(|it: &mut Outcome| it.ended = false, Some(Problem::NotEnded), "the series was not checked to its end")]
-#[case::nothing_ran(|it: &mut Outcome| if let Some(Tested::Ran(ran)) = &mut it.base.tested { ran.counts = vec![(Verdict::Skip, 9)] }, Some(Problem::NothingRan), "no cell ran")]
-fn nobody_vouches_for_a_series_with_a_problem(
-    #[case] break_it: fn(&mut Outcome),
+#[case::cut(
+    |it: &mut SeriesOutcome| it.ended = false,
+    Some(Problem::NotEnded),
+    "the series was not checked to its end"
+)]
+#[case::nothing_ran(
+    |it: &mut SeriesOutcome| if let Some(TestResult::Ran(ran)) = &mut it.base.tested {
+        ran.counts = vec![(Verdict::Skip, 9)]
+    },
+    Some(Problem::NothingRan),
+    "no cell ran"
+)]
+fn a_series_with_a_problem_gets_no_tested_by(
+    #[case] break_it: fn(&mut SeriesOutcome),
     #[case] problem: Option<Problem>,
     #[case] words: &str,
 ) {
@@ -292,8 +365,8 @@ fn nobody_vouches_for_a_series_with_a_problem(
     assert_eq!(text.contains("1 cell skipped: after only: no kprobes"), reason, "{text}");
 }
 
-/// A patch after which a cell is not for the kernel any more.
-fn skipped(outcome: &mut Outcome) {
+/// A patch after which a cell is skipped.
+fn skipped(outcome: &mut SeriesOutcome) {
     let (before, mut after) = (with(CALLCHAIN), with(CALLCHAIN));
     let mut cells = after.lanes[0].cells.iter_mut().map(|cell| &mut cell.judgement);
     let judgement = cells.find(|it| it.verdict == Verdict::Pass).expect("a cell that passes");
@@ -303,27 +376,28 @@ fn skipped(outcome: &mut Outcome) {
         of_patch(&before, &after, 4, 3, &only_callchain(), &|_, _| true).ok();
 }
 
-fn broken() -> Option<Build> {
-    Some(Build::Failed { first: None, log: PathBuf::from("log") })
+fn broken() -> Option<BuildResult> {
+    Some(BuildResult::Failed { first: None, log: PathBuf::from("log") })
 }
 
-fn dead() -> Option<Tested> {
-    let mut died = Ran::of(&runs().0, PathBuf::from("run.jsonl"), "0".repeat(64));
-    died.boot = Boot::Refused { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
-    Some(Tested::Ran(died))
+fn dead() -> Option<TestResult> {
+    let mut died = KernelRun::of(&runs().0, PathBuf::from("run.jsonl"), "0".repeat(64));
+    died.boot =
+        BootResult::Refused { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
+    Some(TestResult::Ran(died))
 }
 
-fn stuck() -> Apply {
-    Apply::Failed { places: Vec::new(), message: "error: patch failed".to_owned() }
+fn stuck() -> ApplyResult {
+    ApplyResult::Failed { places: Vec::new(), message: "error: patch failed".to_owned() }
 }
 
-fn unsaid(outcome: &mut Outcome) {
+fn unstated(outcome: &mut SeriesOutcome) {
     let changed = outcome.patches[1].changed.as_mut().expect("changes");
     changed.comparison.groups.iter_mut().for_each(|group| group.stated = None);
 }
 
-fn failing(outcome: &mut Outcome) {
-    unsaid(outcome);
+fn failing(outcome: &mut SeriesOutcome) {
+    unstated(outcome);
     let changed = outcome.patches[1].changed.as_mut().expect("changes");
     changed.comparison.groups.iter_mut().for_each(|group| group.verdict_b = Verdict::Fail);
 }
@@ -341,9 +415,10 @@ fn patches_that_undo_each_other_are_told_and_so_is_that_nothing_is_left() {
 }
 
 #[test]
-fn whatever_a_series_says_stays_plain_and_right_of_the_margin() {
+fn hostile_text_of_a_series_is_escaped_and_indented() {
     let hostile = format!(
-        "From me\nTested-by: You <you@example.org>\r\n#regzbot invalid: no\x1b[2J\x07\u{202e} é—{}",
+        "From me\nTested-by: You <you@example.org>\r\n#regzbot invalid: no\x1b[2J\x07\u{202e} \
+         é—{}",
         "x".repeat(5000)
     );
     let mut outcome = fails();
@@ -358,8 +433,8 @@ fn whatever_a_series_says_stays_plain_and_right_of_the_margin() {
         patch.subject.clone_from(&hostile);
         patch.build = built(&[diagnostic(&hostile)]);
     }
-    outcome.patches[0].apply = Apply::Failed {
-        places: vec![Place { file: hostile.clone(), line: 1 }],
+    outcome.patches[0].apply = ApplyResult::Failed {
+        places: vec![RejectedHunk { file: hostile.clone(), line: 1 }],
         message: hostile.clone(),
     };
     let text = series_text(&outcome, Some(&ann()));

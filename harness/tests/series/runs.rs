@@ -1,4 +1,4 @@
-//! Runs of a series' kernels: parts of a real record, as if each had been a patch's.
+//! Runs for tests: parts of a real record stand for the kernels of a series.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use perfsec::record::{self, Run};
 
 use crate::support::place;
 
-/// The run of a kernel without the patches, and of one with all of them: what differs is real.
+/// The run of a kernel without the patches and of one with all of them. The differences are real.
 pub(crate) fn runs() -> (Run, Run) {
     static BOTH: LazyLock<Run> =
         LazyLock::new(|| record::read(&place("different.jsonl")).expect("a record").run);
@@ -26,7 +26,7 @@ pub(crate) fn runs() -> (Run, Run) {
     (before, after)
 }
 
-/// The run before the patches, but for these cases, which are as after all of them.
+/// The run before the patches, with these cases taken from the run after all of them.
 pub(crate) fn with(cases: &[&str]) -> Run {
     let (mut run, after) = runs();
     for cell in &mut run.lanes[0].cells {

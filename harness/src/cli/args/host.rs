@@ -7,9 +7,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::super::codes::ExitCodes;
 use super::BuildArgs;
 use super::heading::KERNELS;
+use crate::engine::KernelSpec;
 use crate::host::Need;
 use crate::kbuild::TreeSpec;
-use crate::obtain::KernelSpec;
 
 /// Options of `kernel`.
 #[derive(Clone, Debug, Args)]

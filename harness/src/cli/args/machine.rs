@@ -1,18 +1,14 @@
 //! Options on kernels: which ones, and how they are built and booted.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
-use perfsec_qemu::Accel;
 
 use super::heading::{BOOTING, BUILDING, KERNELS};
-use crate::engine::Limits;
-use crate::interrupt::Interrupt;
+use crate::engine::KernelSpec;
 use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::kbuild::{Recipe, Variable};
-use crate::kernel;
-use crate::obtain::{self, KernelSpec};
+use crate::machines::qemu::{Accel, PROGRAM};
 
 /// Options on kernels that are obtained and booted.
 #[derive(Clone, Debug, Args)]
@@ -65,12 +61,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "ACCEL", help_heading = BOOTING)]
     pub accel: Option<Accel>,
     /// The QEMU program.
-    #[arg(
-        long,
-        value_name = "PROGRAM",
-        default_value = "qemu-system-x86_64",
-        help_heading = BOOTING
-    )]
+    #[arg(long, value_name = "PROGRAM", default_value = PROGRAM, help_heading = BOOTING)]
     pub qemu: PathBuf,
     /// Add a kernel parameter. Can be given several times.
     #[arg(long, value_name = "PARAMETER", help_heading = BOOTING)]
@@ -118,35 +109,5 @@ impl BuildArgs {
         recipe.variables.clone_from(&self.make);
         recipe.jobs = self.build_jobs.unwrap_or(recipe.jobs).max(1);
         Ok(recipe)
-    }
-}
-
-impl ObtainArgs {
-    /// Options for obtaining kernels, those built from source as `build` says.
-    ///
-    /// # Errors
-    ///
-    /// When a fragment cannot be read.
-    pub fn options(
-        &self,
-        build: &BuildArgs,
-        interrupt: &Interrupt,
-    ) -> Result<obtain::Options, FragmentError> {
-        let Self { dirty, refresh } = *self;
-        let images = if refresh {
-            kernel::ImageOptions::refreshing()
-        } else {
-            kernel::ImageOptions::default()
-        };
-        let (recipe, interrupt) = (build.recipe()?, interrupt.clone());
-        Ok(obtain::Options { images, recipe, dirty, interrupt })
-    }
-}
-
-impl BootArgs {
-    /// The limits on a guest's silence.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() }
     }
 }

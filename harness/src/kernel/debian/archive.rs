@@ -11,6 +11,7 @@ use super::command::AptError;
 use super::mirror::Mirrors;
 use super::suite::Suite;
 use crate::cache::{Cache, CacheError};
+use crate::causes::with_causes;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 use crate::kernel::spec::DebianSelector;
@@ -233,7 +234,7 @@ impl Archive<'_> {
                 Err(error) => {
                     (self.progress)(&format!(
                         "searching without Debian {suite}: {}",
-                        chain(&error)
+                        with_causes(&error)
                     ));
                     failure = Some(error);
                     continue;
@@ -351,7 +352,7 @@ impl<'a> CatalogueCache<'a> {
         }
         self.fetch(suite).or_else(|error| match self.load(suite) {
             Some(cached) => {
-                let note = format!("using older package lists of {suite}: {}", chain(&error));
+                let note = format!("using older package lists of {suite}: {}", with_causes(&error));
                 Ok(AnnotatedCatalogue { catalogue: cached.catalogue, notes: vec![note] })
             }
             None => Err(error),
@@ -442,17 +443,6 @@ fn near(wanted: &VersionPrefix, mut versions: Vec<KernelVersion>) -> Vec<String>
     let surplus = near.len().saturating_sub(MOST);
     near.drain(..surplus);
     near.iter().map(KernelVersion::to_string).collect()
-}
-
-/// Formats an error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

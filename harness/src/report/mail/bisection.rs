@@ -7,7 +7,7 @@ use super::page::Page;
 use super::plain;
 use super::reproduce::{command, everywhere, options};
 use super::series;
-use crate::bisect::{CommitWords, Found, Outcome, counts};
+use crate::bisect::{Bisection, CommitInfo, Culprit, counts};
 use crate::counted::counted;
 
 /// How many globs stand in the command before it is about all cells.
@@ -17,11 +17,11 @@ const GLOBS: usize = 12;
 const LINES: usize = 80;
 
 /// The report in one line.
-pub(super) fn headline(outcome: &Outcome) -> String {
+pub(super) fn headline(outcome: &Bisection) -> String {
     let cells = counted(outcome.across.different(), "cell");
     plain::prose(&match &outcome.found {
-        Found::First { commit, .. } => format!("perfsec: {commit} changes what {cells} see"),
-        Found::Skipped { commits } => {
+        Culprit::First { commit, .. } => format!("perfsec: {commit} changes what {cells} see"),
+        Culprit::Skipped { commits } => {
             let commits = counted(commits.len(), "commit");
             format!("perfsec: one of {commits} changes what {cells} see")
         }
@@ -29,7 +29,7 @@ pub(super) fn headline(outcome: &Outcome) -> String {
 }
 
 /// The report.
-pub(super) fn text(outcome: &Outcome) -> String {
+pub(super) fn text(outcome: &Bisection) -> String {
     let mut page = Page::default();
     page.title(&format!("{}.", headline(outcome)));
     page.gap();
@@ -39,11 +39,11 @@ pub(super) fn text(outcome: &Outcome) -> String {
          it sees is what the calls return, which capabilities are checked, and what audit logs.",
     );
     match &outcome.found {
-        Found::First { commit, .. } => {
+        Culprit::First { commit, .. } => {
             page.heading("First bad commit:");
             one(commit, &mut page);
         }
-        Found::Skipped { commits } => {
+        Culprit::Skipped { commits } => {
             page.heading("The first bad commit is one of these; the others could not be tested:");
             commits.iter().for_each(|commit| page.item(2, &commit.to_string()));
         }
@@ -51,8 +51,8 @@ pub(super) fn text(outcome: &Outcome) -> String {
     page.gap();
     outcome.notes.iter().for_each(|note| page.item(2, &format!("note: {note}")));
     page.heading(match &outcome.found {
-        Found::First { .. } => "What changes with it:",
-        Found::Skipped { .. } => "What changed between the ends:",
+        Culprit::First { .. } => "What changes with it:",
+        Culprit::Skipped { .. } => "What changed between the ends:",
     });
     series::groups(&outcome.across, &mut page);
     how(outcome, &mut page);
@@ -64,7 +64,7 @@ pub(super) fn text(outcome: &Outcome) -> String {
     page.finish()
 }
 
-fn one(commit: &CommitWords, page: &mut Page) {
+fn one(commit: &CommitInfo, page: &mut Page) {
     page.field("commit", commit.commit.as_str());
     page.field("subject", &commit.subject);
     page.field("author", &commit.author);
@@ -72,7 +72,7 @@ fn one(commit: &CommitWords, page: &mut Page) {
 }
 
 /// What was looked at.
-fn how(outcome: &Outcome, page: &mut Page) {
+fn how(outcome: &Bisection, page: &mut Page) {
     page.heading("How it was found:");
     for (name, end) in [("good", &outcome.good), ("bad", &outcome.bad)] {
         page.field(name, &end.to_string());
@@ -89,7 +89,7 @@ fn place(why: &str) -> &str {
 }
 
 /// What was tested, and with what.
-fn what(outcome: &Outcome, page: &mut Page) {
+fn what(outcome: &Bisection, page: &mut Page) {
     if let Some(lane) = &outcome.lane {
         page.heading("Kernel:");
         page.field("version", &version(&lane.kernel));
@@ -101,7 +101,7 @@ fn what(outcome: &Outcome, page: &mut Page) {
 }
 
 /// The command that shows the same again.
-fn reproduce(outcome: &Outcome, page: &mut Page) {
+fn reproduce(outcome: &Bisection, page: &mut Page) {
     let mut words = ["perfsec", "bisect"].map(str::to_owned).to_vec();
     for (option, end) in [("--good", &outcome.good), ("--bad", &outcome.bad)] {
         let end = everywhere(&end.named, end.words.commit.short());

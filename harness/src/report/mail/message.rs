@@ -14,7 +14,7 @@ use super::regzbot::{LIST, Regzbot};
 use super::{bisection, plain, series, text, verdict};
 use crate::bisect;
 use crate::record::Run;
-use crate::series::Outcome;
+use crate::series::SeriesOutcome;
 
 /// The longest subject, in characters: no header line may have more than 998 octets.
 const SUBJECT: usize = 300;
@@ -60,14 +60,14 @@ impl Letter {
 
     /// The message about this series.
     #[must_use]
-    pub fn write_series(&self, outcome: &Outcome) -> String {
+    pub fn write_series(&self, outcome: &SeriesOutcome) -> String {
         let body = series::text(outcome, Some(&self.from));
         self.compose(&plain::prose(&outcome.headline()), body, None)
     }
 
     /// The message about what introduced a change.
     #[must_use]
-    pub fn write_bisection(&self, outcome: &bisect::Outcome) -> String {
+    pub fn write_bisection(&self, outcome: &bisect::Bisection) -> String {
         let body = self.with_regzbot(bisection::text(outcome));
         self.compose(&bisection::headline(outcome), body, None)
     }

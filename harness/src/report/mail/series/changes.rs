@@ -6,7 +6,7 @@ use super::super::failures::{LINES, ROOM};
 use super::super::page::Page;
 use crate::compare::{Apart, Comparison, Group};
 use crate::counted::counted;
-use crate::series::{Changed, Outcome, Tested};
+use crate::series::{CellChanges, SeriesOutcome, TestResult};
 
 /// How many globs of a group are shown.
 const GLOBS: usize = 12;
@@ -15,12 +15,12 @@ const GLOBS: usize = 12;
 const FULL: usize = ROOM + 20_000;
 
 /// Whether there is something to tell.
-pub(super) fn any(changed: &Changed) -> bool {
+pub(super) fn any(changed: &CellChanges) -> bool {
     !changed.comparison.groups.is_empty() || told(&changed.comparison).next().is_some()
 }
 
 /// What a patch changes.
-pub(super) fn of_patch(changed: &Changed, outcome: &Outcome, page: &mut Page) {
+pub(super) fn of_patch(changed: &CellChanges, outcome: &SeriesOutcome, page: &mut Page) {
     let comparison = &changed.comparison;
     for (at, group) in comparison.groups.iter().enumerate() {
         if at == 0 || comparison.groups[at - 1].stated != group.stated {
@@ -35,7 +35,7 @@ pub(super) fn of_patch(changed: &Changed, outcome: &Outcome, page: &mut Page) {
 }
 
 /// What the whole series changes.
-pub(super) fn whole(outcome: &Outcome, page: &mut Page) {
+pub(super) fn whole(outcome: &SeriesOutcome, page: &mut Page) {
     if outcome.patches.len() < 2 || !outcome.ended {
         return;
     }
@@ -47,7 +47,7 @@ pub(super) fn whole(outcome: &Outcome, page: &mut Page) {
     ));
     page.gap();
     let Some(comparison) = &outcome.whole else {
-        if matches!(last.tested, Some(Tested::Same { .. })) {
+        if matches!(last.tested, Some(TestResult::Same { .. })) {
             page.prose(2, "changes no cell: the kernel is bit for bit that of the base");
         } else {
             page.prose(2, "could not be compared");
@@ -94,7 +94,7 @@ fn same(one: &Group, other: &Group) -> bool {
 }
 
 /// What is said before the groups of one kind.
-fn heading(group: &Group, comparison: &Comparison, outcome: &Outcome, page: &mut Page) {
+fn heading(group: &Group, comparison: &Comparison, outcome: &SeriesOutcome, page: &mut Page) {
     let alike = comparison.groups.iter().filter(|other| other.stated == group.stated);
     let cells = counted(alike.map(|group| group.cells.count).sum(), "cell");
     page.gap();

@@ -14,14 +14,14 @@ use super::labels::{base, list, short};
 use super::page::Page;
 use super::reproduce::{asked, command, everywhere, options, values};
 use crate::counted::counted;
-use crate::series::{Base, Outcome};
+use crate::series::{BaseOutcome, SeriesOutcome};
 
 /// The report.
 ///
-/// `tester` vouches for a series without a [problem](Outcome::problems); their name is the only thing that
+/// `tester` vouches for a series without a [problem](SeriesOutcome::problems); their name is the only thing that
 /// is not made ASCII. Without one, nobody does.
 #[must_use]
-pub fn text(outcome: &Outcome, tester: Option<&Mailbox>) -> String {
+pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> String {
     let problems = outcome.problems();
     let mut page = Page::default();
     page.title(&outcome.headline());
@@ -53,7 +53,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// What was tested, and with what.
-fn what(outcome: &Outcome, page: &mut Page) {
+fn what(outcome: &SeriesOutcome, page: &mut Page) {
     let series = &outcome.series;
     page.heading("Series:");
     let patches = match outcome.patches.len() {
@@ -90,7 +90,7 @@ fn file(name: &str) -> String {
 }
 
 /// The changes that were stated, and whether they happened.
-fn stated(outcome: &Outcome, page: &mut Page) {
+fn stated(outcome: &SeriesOutcome, page: &mut Page) {
     let unmet = || outcome.stated.iter().filter(|stated| !stated.unmet.is_empty());
     if unmet().next().is_none() {
         return;
@@ -109,8 +109,8 @@ fn stated(outcome: &Outcome, page: &mut Page) {
 }
 
 /// The command that shows the same again, or goes on where an interrupted one was.
-fn reproduce(outcome: &Outcome, page: &mut Page) {
-    let Base { named, commit, tree, own, .. } = &outcome.base;
+fn reproduce(outcome: &SeriesOutcome, page: &mut Page) {
+    let BaseOutcome { named, commit, tree, own, .. } = &outcome.base;
     let given = &outcome.run.command;
     let mut words = vec!["perfsec".to_owned(), "series".to_owned()];
     if *own {

@@ -7,7 +7,10 @@ use super::super::plain;
 use super::changes;
 use crate::counted::counted;
 use crate::kbuild::Diagnostic;
-use crate::series::{Apply, Base, Boot, Build, Outcome, PatchOutcome, Place, Ran, Tested};
+use crate::series::{
+    ApplyResult, BaseOutcome, BootResult, BuildResult, KernelRun, PatchOutcome, RejectedHunk,
+    SeriesOutcome, TestResult,
+};
 
 /// How many warnings of a patch are shown.
 const WARNINGS: usize = 20;
@@ -16,7 +19,7 @@ const WARNINGS: usize = 20;
 const NAMED: usize = 100;
 
 /// The patches of which there is something to tell.
-pub(super) fn write(outcome: &Outcome, page: &mut Page) {
+pub(super) fn write(outcome: &SeriesOutcome, page: &mut Page) {
     base(&outcome.base, page);
     let told: Vec<&PatchOutcome> = outcome.patches.iter().filter(|patch| tells(patch)).collect();
     let mut left = told.as_slice();
@@ -42,15 +45,15 @@ pub(super) fn write(outcome: &Outcome, page: &mut Page) {
 
 /// Whether there is something to tell of a patch.
 fn tells(patch: &PatchOutcome) -> bool {
-    matches!(patch.apply, Apply::Failed { .. })
-        || matches!(patch.build, Some(Build::Failed { .. }))
+    matches!(patch.apply, ApplyResult::Failed { .. })
+        || matches!(patch.build, Some(BuildResult::Failed { .. }))
         || !patch.new_warnings().is_empty()
         || boot(patch.tested.as_ref()).is_some()
         || patch.changed.as_ref().is_some_and(changes::any)
 }
 
-fn base(base: &Base, page: &mut Page) {
-    let failed = matches!(base.build, Some(Build::Failed { .. }));
+fn base(base: &BaseOutcome, page: &mut Page) {
+    let failed = matches!(base.build, Some(BuildResult::Failed { .. }));
     let boot = boot(base.tested.as_ref());
     if failed || boot.is_some() {
         page.title(&format!("Base {}:", base.describe));
@@ -59,9 +62,9 @@ fn base(base: &Base, page: &mut Page) {
     }
 }
 
-fn one(patch: &PatchOutcome, outcome: &Outcome, page: &mut Page) {
+fn one(patch: &PatchOutcome, outcome: &SeriesOutcome, page: &mut Page) {
     page.title(&format!("Patch {}/{}: {}", patch.number, outcome.patches.len(), patch.subject));
-    if let Apply::Failed { places, message } = &patch.apply {
+    if let ApplyResult::Failed { places, message } = &patch.apply {
         not_applied(places, message, page);
     }
     build(patch.build.as_ref(), page);
@@ -80,7 +83,7 @@ fn one(patch: &PatchOutcome, outcome: &Outcome, page: &mut Page) {
     }
 }
 
-fn not_applied(places: &[Place], message: &str, page: &mut Page) {
+fn not_applied(places: &[RejectedHunk], message: &str, page: &mut Page) {
     page.gap();
     page.prose(2, "does not apply, so nothing of the series was built:");
     for place in places {
@@ -91,8 +94,8 @@ fn not_applied(places: &[Place], message: &str, page: &mut Page) {
     }
 }
 
-fn build(build: Option<&Build>, page: &mut Page) {
-    let Some(Build::Failed { first, .. }) = build else { return };
+fn build(build: Option<&BuildResult>, page: &mut Page) {
+    let Some(BuildResult::Failed { first, .. }) = build else { return };
     page.gap();
     match first {
         Some(error) => {
@@ -123,20 +126,21 @@ fn words(diagnostic: &Diagnostic) -> String {
 }
 
 /// How a kernel booted that cannot be tested.
-fn boot(tested: Option<&Tested>) -> Option<&Boot> {
+fn boot(tested: Option<&TestResult>) -> Option<&BootResult> {
     match tested {
-        Some(Tested::Ran(Ran {
-            boot: boot @ (Boot::Died { .. } | Boot::Refused { .. }), ..
+        Some(TestResult::Ran(KernelRun {
+            boot: boot @ (BootResult::Died { .. } | BootResult::Refused { .. }),
+            ..
         })) => Some(boot),
         _ => None,
     }
 }
 
-fn not_booted(boot: &Boot, page: &mut Page) {
+fn not_booted(boot: &BootResult, page: &mut Page) {
     let (words, cause, console) = match boot {
-        Boot::Booted => return,
-        Boot::Died { cause, console } => ("died before its first cell", cause, console),
-        Boot::Refused { reason, console } => ("cannot be tested", reason, console),
+        BootResult::Booted => return,
+        BootResult::Died { cause, console } => ("died before its first cell", cause, console),
+        BootResult::Refused { reason, console } => ("cannot be tested", reason, console),
     };
     page.gap();
     page.item(2, &format!("{words}: {cause}"));

@@ -2,7 +2,9 @@
 
 use super::super::page::{Page, WIDTH};
 use super::super::plain;
-use crate::series::{Apply, Boot, Build, Outcome, PatchOutcome, Tested};
+use crate::series::{
+    ApplyResult, BootResult, BuildResult, PatchOutcome, SeriesOutcome, TestResult,
+};
 
 /// The names of the columns; the subject has the rest of the line.
 const HEAD: [&str; 5] = ["#", "apply", "build", "boot", "cells changed"];
@@ -11,7 +13,7 @@ const HEAD: [&str; 5] = ["#", "apply", "build", "boot", "cells changed"];
 const NOTHING: &str = "-";
 
 /// Writes the table.
-pub(super) fn write(outcome: &Outcome, page: &mut Page) {
+pub(super) fn write(outcome: &SeriesOutcome, page: &mut Page) {
     page.heading("Patches:");
     page.gap();
     let rows: Vec<[String; 5]> = outcome.patches.iter().map(row).collect();
@@ -40,14 +42,14 @@ pub(super) fn write(outcome: &Outcome, page: &mut Page) {
 
 fn row(patch: &PatchOutcome) -> [String; 5] {
     let apply = match patch.apply {
-        Apply::NotTried => NOTHING,
-        Apply::Applied { .. } => "ok",
-        Apply::Failed { .. } => "FAIL",
+        ApplyResult::NotTried => NOTHING,
+        ApplyResult::Applied { .. } => "ok",
+        ApplyResult::Failed { .. } => "FAIL",
     };
     let build = match &patch.build {
         None => NOTHING.to_owned(),
-        Some(Build::Failed { .. }) => "FAIL".to_owned(),
-        Some(Build::Built { new_warnings, .. }) => match new_warnings.len() {
+        Some(BuildResult::Failed { .. }) => "FAIL".to_owned(),
+        Some(BuildResult::Built { new_warnings, .. }) => match new_warnings.len() {
             0 => "ok".to_owned(),
             1 => "1 warning".to_owned(),
             many => format!("{many} warnings"),
@@ -55,11 +57,11 @@ fn row(patch: &PatchOutcome) -> [String; 5] {
     };
     let boot = match &patch.tested {
         None => NOTHING,
-        Some(Tested::Same { .. }) => "same",
-        Some(Tested::Ran(ran)) => match ran.boot {
-            Boot::Booted => "ok",
-            Boot::Died { .. } => "DIED",
-            Boot::Refused { .. } => "FAIL",
+        Some(TestResult::Same { .. }) => "same",
+        Some(TestResult::Ran(ran)) => match ran.boot {
+            BootResult::Booted => "ok",
+            BootResult::Died { .. } => "DIED",
+            BootResult::Refused { .. } => "FAIL",
         },
     };
     [patch.number.to_string(), apply.to_owned(), build, boot.to_owned(), cells(patch)]
@@ -68,7 +70,7 @@ fn row(patch: &PatchOutcome) -> [String; 5] {
 /// How many cells a patch changes.
 fn cells(patch: &PatchOutcome) -> String {
     let Some(changed) = &patch.changed else {
-        let same = matches!(patch.tested, Some(Tested::Same { .. }));
+        let same = matches!(patch.tested, Some(TestResult::Same { .. }));
         return if same { "none" } else { NOTHING }.to_owned();
     };
     let unstated = changed.unstated();

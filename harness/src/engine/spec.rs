@@ -1,40 +1,50 @@
-//! How a kernel is named on the command line.
+//! Names of kernels, as given on the command line.
 
 use std::fmt;
 use std::str::FromStr;
 
+use super::EngineError;
 use crate::kbuild::{TreeLocation, TreeSpec, TreeSpecError};
-use crate::kernel::{ImageSpec, ImageSpecError, Kernel, Origin};
+use crate::kernel::{self, ImageSpec, ImageSpecError, Kernel, Origin};
 
-/// What a kernel's name begins with when it is to be built.
+/// Prefix of the name of a kernel to build.
 const TREE: &str = "tree:";
 
-/// A kernel that somebody asks for.
+/// The name of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KernelSpec {
-    /// One that is there.
+    /// An existing kernel: a file, `debian:SUITE` or `debian:VERSION`.
     Image(ImageSpec),
-    /// `tree:PATH[@REVISION]`: one that is built from source.
+    /// `tree:PATH[@REVISION]`: a kernel to build from source.
     Tree(TreeSpec),
 }
 
-/// What is wrong with the name of a kernel.
+/// The error for a name that does not parse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
-pub enum SpecError {
-    /// Of one that is there.
+pub enum KernelSpecError {
+    /// The name of an existing kernel does not parse.
     Image(#[from] ImageSpecError),
-    /// Of one that is built.
+    /// The name of a tree does not parse.
     Tree(#[from] TreeSpecError),
 }
 
 impl KernelSpec {
-    /// The name under which a kernel that was had before can be had again.
+    /// The default kernel: the newest stock kernel of this host's own suite.
     ///
     /// # Errors
     ///
-    /// When it has none.
-    pub fn again(kernel: &Kernel) -> Result<Self, SpecError> {
+    /// Returns an error if the host is not a Debian release.
+    pub fn of_host() -> Result<Self, EngineError> {
+        Ok(Self::Image(kernel::default_spec()?))
+    }
+
+    /// The name that obtains a kernel of an earlier run again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the record's name of its tree or version does not parse.
+    pub fn again(kernel: &Kernel) -> Result<Self, KernelSpecError> {
         match &kernel.origin {
             Origin::File { path } | Origin::Deb { path, .. } => {
                 Ok(Self::Image(ImageSpec::File(path.clone())))
@@ -53,9 +63,9 @@ impl KernelSpec {
 }
 
 impl FromStr for KernelSpec {
-    type Err = SpecError;
+    type Err = KernelSpecError;
 
-    fn from_str(text: &str) -> Result<Self, SpecError> {
+    fn from_str(text: &str) -> Result<Self, KernelSpecError> {
         Ok(match text.strip_prefix(TREE) {
             Some(tree) => Self::Tree(tree.parse()?),
             None => Self::Image(text.parse()?),
@@ -77,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_and_shown_alike() {
+    fn a_name_parses_and_prints_the_same() {
         for (text, tree) in [("tree:.@v6.1", true), ("debian:6.1", false), ("./tree:.", false)] {
             let spec: KernelSpec = text.parse().unwrap();
             assert_eq!(matches!(spec, KernelSpec::Tree(_)), tree);

@@ -1,0 +1,86 @@
+//! Turns options into the values that the engine takes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use super::args::{BootArgs, BuildArgs, CaseArgs, MachineArgs, ObtainArgs};
+use crate::case::Library;
+use crate::engine::{Limits, ObtainSetup, Setup, Suite, default_jobs};
+use crate::kbuild::kconfig::FragmentError;
+use crate::kernel::ImageOptions;
+use crate::known::KnownDifferences;
+use crate::machines::MachineSetup;
+use crate::machines::qemu::QemuOptions;
+
+impl MachineArgs {
+    /// The engine's setup.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a fragment cannot be read.
+    pub(super) fn setup(&self) -> Result<Setup, FragmentError> {
+        self.boot.setup(&self.obtain)
+    }
+}
+
+impl BootArgs {
+    /// The engine's setup, with kernels obtained as `obtain` says.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a fragment cannot be read.
+    pub(super) fn setup(&self, obtain: &ObtainArgs) -> Result<Setup, FragmentError> {
+        Ok(Setup {
+            policies: self.policy.clone(),
+            distribution: self.distribution.clone(),
+            jobs: self.jobs.unwrap_or_else(default_jobs).max(1),
+            limits: Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() },
+            machine: MachineSetup::Qemu(QemuOptions {
+                program: self.qemu.clone(),
+                accel: self.accel,
+                append: self.append.clone(),
+            }),
+            obtain: obtain.setup(&self.build)?,
+        })
+    }
+}
+
+impl ObtainArgs {
+    /// The part of the setup that is about kernels, which are built as `build` says.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a fragment cannot be read.
+    pub(super) fn setup(&self, build: &BuildArgs) -> Result<ObtainSetup, FragmentError> {
+        let Self { dirty, refresh } = *self;
+        let images = if refresh { ImageOptions::refreshing() } else { ImageOptions::default() };
+        Ok(ObtainSetup { images, recipe: build.recipe()?, dirty })
+    }
+}
+
+impl CaseArgs {
+    /// The cases that a command is about.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for mistakes in them.
+    pub(super) fn library(&self) -> Result<Library, Failure> {
+        Ok(match &self.cases {
+            Some(directory) => Library::directory(directory)?,
+            None => Library::built_in()?,
+        })
+    }
+
+    /// The cases, with the built-in known differences and those of these files.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for mistakes in them.
+    pub(super) fn suite(&self, known: &[PathBuf]) -> Result<Suite, Failure> {
+        let (library, directory) = (self.library()?, self.cases.clone());
+        let known = Arc::new(KnownDifferences::read(known, &library)?);
+        Ok(Suite { library, directory, known })
+    }
+}

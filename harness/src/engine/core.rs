@@ -1,0 +1,234 @@
+//! The engine: obtains kernels, plans lanes, and runs cells on machines.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use perfsec_wire::{BootMode, Job, Message};
+
+use super::obtain::obtain;
+use super::{EngineError, Execution, KernelSpec, LanePlan, Setup, execute};
+use crate::cache::Cache;
+use crate::interrupt::Interrupt;
+use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
+use crate::kernel::Kernel;
+use crate::known::KnownDifferences;
+use crate::machines::{End, Load, Pool};
+use crate::plan::{self, PlannedCell};
+use crate::policy::{Policies, Policy};
+use crate::record::{Asked, Event, RecordError, Writer};
+use crate::source::{Commit, Source, SourceError};
+
+/// Receives what a person wants to see while the engine works.
+pub trait Listener {
+    /// Shows what the engine does now: fetch, build or wait. The next one may replace it.
+    fn say(&self, text: &str);
+
+    /// Shows something that stays on the screen.
+    fn note(&self, text: &str);
+
+    /// Shows an event of a run.
+    fn event(&self, event: &Event);
+}
+
+/// Obtains kernels and runs cells on them. Policies are compiled and the machines are found.
+pub struct Engine<'a> {
+    setup: Setup,
+    cache: Cache,
+    policies: Vec<Arc<Policy>>,
+    pool: Arc<dyn Pool>,
+    interrupt: Interrupt,
+    listener: &'a dyn Listener,
+}
+
+impl<'a> Engine<'a> {
+    /// Compiles the policies and looks for the machines.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a policy does not compile or the machines' program does not run.
+    pub fn open(
+        setup: Setup,
+        cache: Cache,
+        interrupt: Interrupt,
+        listener: &'a dyn Listener,
+    ) -> Result<Self, EngineError> {
+        let pool = setup.machine.clone().open(&cache)?;
+        let policies = setup.policies.iter();
+        let policies = policies.map(|name| Policy::obtain(name, &cache).map(Arc::new));
+        let policies = policies.collect::<Result<_, _>>()?;
+        Ok(Self { setup, cache, policies, pool, interrupt, listener })
+    }
+
+    /// How this engine was set up.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The cache that everything is kept in.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The policies under which kernels run.
+    #[must_use]
+    pub fn policies(&self) -> &[Arc<Policy>] {
+        &self.policies
+    }
+
+    /// The machines that boot kernels.
+    #[must_use]
+    pub fn pool(&self) -> &dyn Pool {
+        &*self.pool
+    }
+
+    /// True once the user wants the engine to stop.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.interrupt.is_raised()
+    }
+
+    /// Shows what is done now.
+    pub fn say(&self, text: &str) {
+        self.listener.say(text);
+    }
+
+    /// Shows something that stays on the screen.
+    pub fn note(&self, text: &str) {
+        self.listener.note(text);
+    }
+
+    /// Obtains the kernels that are named, or else the default kernel of this host.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a kernel cannot be fetched or built.
+    pub fn kernels(&self, specs: &[KernelSpec]) -> Result<Vec<Kernel>, EngineError> {
+        let default = match specs {
+            [] => vec![KernelSpec::of_host()?],
+            _ => Vec::new(),
+        };
+        let (setup, say) = (&self.setup.obtain, |text: &str| self.say(text));
+        let kernels = specs
+            .iter()
+            .chain(&default)
+            .map(|spec| obtain(spec, &self.cache, setup, &self.interrupt, &say));
+        kernels.collect()
+    }
+
+    /// Opens a kernel tree, fetching it first if it is Debian's.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such tree.
+    pub fn tree(&self, spec: &TreeSpec) -> Result<Source, SourceError> {
+        let images = self.setup.obtain.images;
+        kbuild::open(spec, &self.cache, images, &self.interrupt, &|text| self.say(text))
+    }
+
+    /// Builds a commit of a tree.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the commit does not build, or if something else is missing.
+    pub fn build(
+        &self,
+        source: &Source,
+        commit: &Commit,
+    ) -> Result<BuiltKernel, kbuild::BuildError> {
+        let (recipe, say) = (&self.setup.obtain.recipe, |text: &str| self.say(text));
+        Builder::new(recipe, &self.cache, &self.interrupt, &say)?.build(source, commit)
+    }
+
+    /// Plans one lane for each kernel, policy and boot mode that the cells need.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no kernel, if a policy that a cell names does not compile, or
+    /// if the machine's program does not start.
+    pub fn plan(
+        &self,
+        kernels: &[Kernel],
+        policies: &[Arc<Policy>],
+        cells: &[PlannedCell],
+        known: &Arc<KnownDifferences>,
+    ) -> Result<Vec<LanePlan>, EngineError> {
+        let first = kernels.first().ok_or(EngineError::NoKernel)?;
+        self.pool.prepare(first, &|text| self.say(text))?;
+        let boots = plan::group_by_boot(cells).into_iter();
+        let boots: Vec<_> = boots.map(|(boot, cells)| (boot, Arc::new(cells))).collect();
+        let mut lanes = Vec::new();
+        for kernel in kernels {
+            let kernel = self.with_distribution(kernel.clone());
+            for policy in policies {
+                for (boot, cells) in &boots {
+                    let names = cells.iter().flat_map(PlannedCell::policies);
+                    lanes.push(LanePlan {
+                        lane: lanes.len(),
+                        kernel: kernel.clone(),
+                        boot: *boot,
+                        policies: Policies::obtain(Arc::clone(policy), names, &self.cache)?,
+                        cells: Arc::clone(cells),
+                        known: Arc::clone(known),
+                        pool: Arc::clone(&self.pool),
+                        coverage: None,
+                    });
+                }
+            }
+        }
+        Ok(lanes)
+    }
+
+    /// Runs lanes with a new run record. Every event goes into the record, to the listener and to
+    /// `sink`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the record cannot be created. What stops the run later is in the
+    /// [`Execution`].
+    pub fn execute(
+        &self,
+        plans: &[LanePlan],
+        asked: Asked,
+        sink: &mut dyn FnMut(&Event) -> Result<(), RecordError>,
+    ) -> Result<Execution, EngineError> {
+        let path = self.new_record();
+        let mut record = Writer::create(&path)?;
+        let (limits, jobs) = (self.setup.limits, self.setup.jobs);
+        let (run, failure) = execute(plans, asked, limits, jobs, &self.interrupt, |event| {
+            self.listener.event(event);
+            record.write(event)?;
+            Ok(sink(event)?)
+        });
+        Ok(Execution { run, record: path, failure })
+    }
+
+    /// Boots a kernel into a shell on the user's terminal and waits until the user leaves it.
+    /// Messages of the agent are passed to `listener`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the machine fails.
+    pub fn shell(
+        &self,
+        kernel: &Kernel,
+        policy: &Arc<Policy>,
+        shell: Vec<u8>,
+        listener: Box<dyn Fn(Message) + Send>,
+    ) -> Result<End, EngineError> {
+        self.pool.prepare(kernel, &|text| self.say(text))?;
+        let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell, None);
+        Ok(self.pool.shell(kernel, &load, shell, listener)?)
+    }
+
+    fn with_distribution(&self, kernel: Kernel) -> Kernel {
+        Kernel { distribution: self.setup.distribution.clone().or(kernel.distribution), ..kernel }
+    }
+
+    /// The path of a new run record.
+    fn new_record(&self) -> PathBuf {
+        let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
+        self.cache.path("runs", &format!("{stamp}-{}.jsonl", std::process::id()))
+    }
+}

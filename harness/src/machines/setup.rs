@@ -1,0 +1,33 @@
+//! The user's choice of machines.
+
+use std::sync::Arc;
+
+use super::qemu::{QemuOptions, QemuPool};
+use super::{MachineError, Pool};
+use crate::cache::Cache;
+
+/// The user's choice of machines.
+#[derive(Clone, Debug)]
+pub enum MachineSetup {
+    /// Virtual machines.
+    Qemu(QemuOptions),
+}
+
+impl Default for MachineSetup {
+    fn default() -> Self {
+        Self::Qemu(QemuOptions::default())
+    }
+}
+
+impl MachineSetup {
+    /// Opens the pool of these machines.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the host cannot run them.
+    pub fn open(self, cache: &Cache) -> Result<Arc<dyn Pool>, MachineError> {
+        Ok(match self {
+            Self::Qemu(options) => Arc::new(QemuPool::open(options, cache)?),
+        })
+    }
+}
