@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, execv, setgroups, setresgid, setresuid};
 use perfsec_subject as layout;
 use perfsec_wire::observation::{Exit, KernelMessage, Observation, Outcome, SubjectSeen};
-use perfsec_wire::step::{Execve, Step};
+use perfsec_wire::step::{Execve, ResultForm, Step};
 use perfsec_wire::{Cell, Mode, Process, Subject};
 
 use crate::actions::{PutBack, Scene};
@@ -119,11 +119,11 @@ fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Obse
         attribute(collected).map_err(|error| Error::new("attribute what was observed", error))?;
     for call in &mut attributed.calls {
         // recvmsg(2) succeeds without the descriptor when receive_fd() refuses it.
-        if let Some(Step::Recvmsg(receive)) = cell.steps.get(call.step as usize)
-            && program.slot_of(&receive.bind).is_none_or(|s| machine.region.slot(s).is_none())
-            && call.result > 0
+        if let Some(ResultForm::Received(name)) =
+            cell.steps.get(call.step as usize).map(Step::result_form)
+            && program.slot_of(name).is_none_or(|slot| machine.region.slot(slot).is_none())
         {
-            call.result = 0;
+            call.result = call.result.min(0);
         }
     }
     Ok(Observation {

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use perfsec_wire::Step;
 
 use super::file::needed;
-use crate::errno::Errno;
-use crate::transcript::{self, Effect};
+use crate::transcript::{self, CallResult, Effect, ResultError};
 
 /// An expected transcript, with the lines of every kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,16 +34,8 @@ struct Line {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
-    Call { step: usize, text: String, outcome: Outcome },
+    Call { step: usize, text: String, outcome: CallResult },
     Effect(Effect),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Success,
-    Error(Errno),
-    /// A `recvmsg` that did not bring what was sent.
-    Nothing,
 }
 
 /// `if NAME` or `unless NAME` at the end of a line.
@@ -150,8 +141,8 @@ impl Transcript {
     #[must_use]
     pub(super) fn has_denial(&self) -> bool {
         self.lines.iter().any(|line| match &line.content {
-            Content::Call { outcome: Outcome::Error(errno), .. } => errno.is_denial(),
-            Content::Call { outcome, .. } => *outcome == Outcome::Nothing,
+            Content::Call { outcome: CallResult::Error(errno), .. } => errno.is_denial(),
+            Content::Call { outcome, .. } => *outcome == CallResult::Nothing,
             Content::Effect(_) => false,
         })
     }
@@ -241,8 +232,8 @@ impl Transcript {
                         .help("leave the line out"));
                     }
                     match (step.binds(), outcome) {
-                        (Some(fd), Outcome::Success) => drop(open.insert(fd)),
-                        (None, _) | (_, Outcome::Error(_) | Outcome::Nothing) => {}
+                        (Some(fd), CallResult::Success) => drop(open.insert(fd)),
+                        (None, _) | (_, CallResult::Error(_) | CallResult::Nothing) => {}
                     }
                 }
                 _ if reachable => {
@@ -288,8 +279,7 @@ fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<
     })?;
     let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
     let result = result.trim();
-    let is =
-        |step: &Step| call == format!("{}({ELIDED})", called(step)) || call == step.to_string();
+    let is = |step: &Step| call == format!("{}({ELIDED})", step.name()) || call == step.to_string();
     let step = (from..steps.len()).find(|at| is(&steps[*at])).ok_or_else(|| {
         let rest: Vec<_> = steps.iter().skip(from).map(ToString::to_string).collect();
         let mistake = Mistake::new(number, format!("`{call}` is none of the steps that come here"));
@@ -302,33 +292,14 @@ fn parse_call(line: &str, number: usize, steps: &[Step], from: usize) -> Result<
     Ok(Content::Call { step, text: format!("{} = {result}", steps[step]), outcome })
 }
 
-/// What stands before the arguments of a step.
-fn called(step: &Step) -> String {
-    match step {
-        Step::Agent(action) => format!("agent: {}", action.name()),
-        step => step.syscall().to_owned(),
-    }
-}
-
-fn parse_result(step: &Step, result: &str, number: usize) -> Result<Outcome, Mistake> {
-    if result.starts_with('E') {
-        return match result.parse() {
-            Ok(errno) => Ok(Outcome::Error(errno)),
-            Err(error) => Err(Mistake::new(number, error)),
-        };
-    }
-    let expected = match step.success() {
-        _ if matches!(step, Step::Recvmsg(_)) && result == transcript::NOTHING => {
-            return Ok(Outcome::Nothing);
+fn parse_result(step: &Step, result: &str, number: usize) -> Result<CallResult, Mistake> {
+    transcript::parse_result(step, result).map_err(|error| match error {
+        ResultError::Errno(error) => Mistake::new(number, error),
+        ResultError::Form(expected) => {
+            Mistake::new(number, format!("`{}` cannot return `{result}`", step.name()))
+                .help(format!("write {expected} or an errno such as `EACCES`"))
         }
-        Some(name) if name == result => return Ok(Outcome::Success),
-        // A file that is at its end has nothing where it otherwise has something.
-        None | Some("some") if result.parse::<u32>().is_ok() => return Ok(Outcome::Success),
-        Some(name) => format!("`{name}`"),
-        None => "a number".to_owned(),
-    };
-    Err(Mistake::new(number, format!("`{}` cannot return `{result}`", step.syscall()))
-        .help(format!("write {expected} or an errno such as `EACCES`")))
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@
 mod avc;
 mod effect;
 mod observed;
+mod result;
 
 pub use avc::{Avc, Subject, written};
 pub use effect::{CapLine, CapVerdict, Effect, Holds, parse as parse_effect};
-pub use observed::{NOTHING, Observed, Shown, observed};
+pub use observed::{Observed, Shown, observed};
+pub use result::{CallResult, ResultError, parse_result, written_result};

@@ -6,8 +6,8 @@ use perfsec_wire::observation::{Effect, Exit, Record, SubjectSeen};
 use perfsec_wire::{Observation, Step};
 
 use super::effect::{CapLine, Holds};
+use super::result::written_result;
 use super::{Subject, written};
-use crate::errno::Errno;
 
 /// An observation in its written form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,9 +36,6 @@ const SYSCALL: u16 = 1300;
 /// The type of an AVC record (include/uapi/linux/audit.h).
 const AVC: u16 = 1400;
 
-/// The result of a `recvmsg` that did not bring what was sent.
-pub const NOTHING: &str = "nothing";
-
 /// What a case wants to see beside syscalls, checks and AVC records.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shown<'a> {
@@ -64,7 +61,7 @@ pub fn observed(
     };
     for call in &observation.calls {
         let line = match steps.get(call.step as usize) {
-            Some(step) => format!("{step} = {}", result(step, call.result)),
+            Some(step) => format!("{step} = {}", written_result(step, call.result)),
             None => format!("(no step {}) = {}", call.step, call.result),
         };
         writer.out.lines.push(line);
@@ -153,19 +150,4 @@ fn selinux_err(body: &str, subject: &Subject<'_>) -> String {
     };
     let fields: Vec<_> = body.split_whitespace().map(short).collect();
     format!("selinux_err {}", fields.join(" "))
-}
-
-/// A syscall's result as an expectation writes it: what varies from boot to boot has a name.
-fn result(step: &Step, value: i64) -> String {
-    match i32::try_from(-value) {
-        Ok(errno) if (1..4096).contains(&errno) => Errno(errno).to_string(),
-        _ => match (step, step.success()) {
-            (Step::Recvmsg(_), _) if value == 0 => NOTHING.to_owned(),
-            // setexeccon(3) says 0; that write(2) returns the length of a context says nothing.
-            (Step::Setexeccon(_), _) => "0".to_owned(),
-            (Step::Read(_), _) if value == 0 => value.to_string(),
-            (_, Some(name)) => name.to_owned(),
-            (_, None) => value.to_string(),
-        },
-    }
 }

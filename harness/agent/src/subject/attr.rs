@@ -21,13 +21,13 @@ use crate::trace::tracefs;
 #[cfg(target_arch = "x86_64")]
 const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
-/// What a subject can offer of itself.
-pub(crate) struct Own<'a> {
+/// Targets in the subject itself: of breakpoints and uprobes.
+pub(crate) struct OwnTargets<'a> {
     /// Address of a variable of eight bytes, aligned to its size.
     pub(crate) variable: u64,
-    /// Path of its executable, as it sees it.
+    /// Path of the executable, as the subject sees it.
     pub(crate) path: &'a str,
-    /// Offset in that file of an instruction.
+    /// Offset in the executable of an instruction.
     pub(crate) offset: u64,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn tracepoint(step: &Step) -> Option<(String, PathBuf)> {
 pub(crate) fn attr(
     wanted: &PerfEventAttr,
     names: &Names,
-    own: &Own<'_>,
+    own: &OwnTargets<'_>,
     place: &mut dyn FnMut(&[u8]) -> u64,
 ) -> std::result::Result<perf_event_attr, String> {
     let mut attr = fields(wanted);
@@ -318,7 +318,7 @@ mod tests {
 
     use super::*;
 
-    const OWN: Own<'static> = Own { variable: 0x1000, path: "/own", offset: 0x40 };
+    const OWN: OwnTargets<'static> = OwnTargets { variable: 0x1000, path: "/own", offset: 0x40 };
 
     /// The structure as 64-bit words (`include/uapi/linux/perf_event.h`), and what was placed.
     fn words(wanted: &PerfEventAttr) -> std::result::Result<([u64; 18], Vec<u8>), String> {
