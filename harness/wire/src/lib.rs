@@ -1,8 +1,9 @@
-//! The types that perfsec and its agent speak, and nothing else.
+//! The types that perfsec and its agent exchange.
 //!
 //! The host puts a [`Lane`] beside the agent; the agent answers with a stream of [`Message`]s, each
-//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them. The host does
-//! not trust what it receives: frames are bounded, and decoding a hostile one is an error, never a panic.
+//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them.
+//! The host does not trust what it receives: frames are bounded, and decoding a hostile one is an
+//! error, never a panic.
 
 pub mod attr;
 pub mod caps;
@@ -24,10 +25,10 @@ pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
 pub use step::Step;
 
-/// What both ends must agree on before they say anything else; raised with every change of a type here.
+/// Version of the protocol, which both ends compare first; raised with every change of a type here.
 pub const PROTOCOL: u32 = 5;
 
-/// Where the agent finds its files in a guest's initramfs.
+/// Paths of the agent's files in a guest's initramfs.
 pub mod paths {
     /// The encoded [`Lane`](crate::Lane).
     pub const LANE: &str = "/perfsec/lane";

@@ -1,6 +1,6 @@
 //! "Did you mean": the closest of several names.
 
-/// `; did you mean `NAME`?` for the closest candidate, or nothing when none is close.
+/// `; did you mean `NAME`?` with the closest candidate; empty if none is close.
 #[must_use]
 pub fn closest(text: &str, candidates: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     candidates

@@ -31,8 +31,8 @@ pub use process::{
 pub use syscall::{ResultForm, Syscall};
 pub use task::{NOBODY, Task};
 
-/// Declares [`Step`], and the macro that looks into one whatever its kind. `$d` is a dollar sign,
-/// which that macro needs and this one cannot write.
+/// Declares [`Step`], and a macro that evaluates an expression on the arguments of any step. `$d`
+/// is a dollar sign, which that macro needs and this one cannot write.
 macro_rules! steps {
     ($d:tt $($(#[$doc:meta])* $kind:ident($arguments:ty),)*) => {
         /// One syscall with its arguments.

@@ -1,4 +1,4 @@
-//! What every kind of step has in common.
+//! The interface of all kinds of steps.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ pub enum ResultForm<'a> {
     /// As `some`, because the length of a text that the kernel writes varies; at its end, as `0`.
     Length,
     /// As this word if the message brought a descriptor, as `nothing` if it did not: then the
-    /// agent reports 0, whatever `recvmsg(2)` returned.
+    /// agent reports 0 instead of the length of the message.
     Received(&'a str),
     /// As `0`: setexeccon(3) returns 0 where the write(2) behind it returns the length written.
     Zero,
