@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, execv, setgroups, setresgid, setresuid};
 use perfsec_subject as layout;
-use perfsec_wire::observation::{Exit, KernelMessage, Observation, Outcome, SubjectSeen};
+use perfsec_wire::observation::{CellOutcome, Exit, KernelMessage, Observation, SubjectSeen};
 use perfsec_wire::step::{Execve, ResultForm, Step};
 use perfsec_wire::{Cell, Mode, Process, Subject};
 
@@ -26,13 +26,13 @@ use crate::sys;
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs one cell. Whatever goes wrong is the cell's, and the next starts from a clean state.
-pub(crate) fn run(machine: &mut Machine, cell: &Cell) -> Outcome {
+pub(crate) fn run(machine: &mut Machine, cell: &Cell) -> CellOutcome {
     let mut stage = Stage::default();
     let outcome = observe(machine, &mut stage, cell);
     let clean = machine.clean(&mut stage);
     match outcome.and_then(|observation| clean.map(|()| observation)) {
-        Ok(observation) => Outcome::Observed(observation),
-        Err(error) => Outcome::Failed(error.failure()),
+        Ok(observation) => CellOutcome::Observed(observation),
+        Err(error) => CellOutcome::Failed(error.failure()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use perfsec_wire::frame::{FrameError, Writer, decode};
-use perfsec_wire::observation::{Outcome, SetupFailure};
+use perfsec_wire::observation::{CellOutcome, SetupFailure};
 use perfsec_wire::{Facts, Job, Lane, Message, PROTOCOL, Refusal};
 
 use crate::machine::{Files, Machine};
@@ -71,12 +71,16 @@ pub(crate) fn run<W: Write>(
 
 /// Tells a cell's outcome, together with the message that follows it at once. One that is too long to be
 /// told is a failed cell, and not the end of the lane.
-fn finish<W: Write>(channel: &mut Writer<W>, id: u32, outcome: Outcome) -> Result<(), FrameError> {
+fn finish<W: Write>(
+    channel: &mut Writer<W>,
+    id: u32,
+    outcome: CellOutcome,
+) -> Result<(), FrameError> {
     match channel.queue(&Message::Finished(id, outcome)) {
         Err(error @ FrameError::TooLong(_)) => {
             let doing = "tell what was observed".to_owned();
             let failure = SetupFailure { doing, errno: 0, detail: error.to_string() };
-            channel.queue(&Message::Finished(id, Outcome::Failed(failure)))
+            channel.queue(&Message::Finished(id, CellOutcome::Failed(failure)))
         }
         sent => sent,
     }
@@ -93,10 +97,10 @@ mod tests {
         for (length, told) in [(10, "load a module"), (MAX_CONTENT + 1, "tell what was observed")] {
             let (doing, detail) = ("load a module".to_owned(), "x".repeat(length));
             let mut stream = Vec::new();
-            let outcome = Outcome::Failed(SetupFailure { doing, errno: 0, detail });
+            let outcome = CellOutcome::Failed(SetupFailure { doing, errno: 0, detail });
             finish(&mut Writer::new(&mut stream), 7, outcome).unwrap();
             let message = Reader::new(stream.as_slice()).read::<Message>().unwrap();
-            let Some(Message::Finished(7, Outcome::Failed(failure))) = message else {
+            let Some(Message::Finished(7, CellOutcome::Failed(failure))) = message else {
                 panic!("{message:?}")
             };
             assert_eq!(failure.doing, told);

@@ -312,7 +312,7 @@ fn source(place: &Place, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use perfsec_wire::BootMode;
-    use perfsec_wire::coverage::{Check, Counts, Hook, Place};
+    use perfsec_wire::coverage::{Check, Counts, Hook, SymbolOffset};
 
     use super::*;
     use crate::kernel::{Kernel, KernelVersion, Origin};
@@ -346,7 +346,7 @@ mod tests {
     }
 
     fn site(via: &str, check: Check, symbol: &str, counts: Counts) -> Site {
-        let place = Place { symbol: symbol.to_owned(), offset: 0x1f7, size: 0xcf0 };
+        let place = SymbolOffset { symbol: symbol.to_owned(), offset: 0x1f7, size: 0xcf0 };
         Site { via: via.to_owned(), check, place, tail: false, counts }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use perfsec_wire::{BootMode, Facts, Job, Message, Outcome, PROTOCOL};
+use perfsec_wire::{BootMode, CellOutcome, Facts, Job, Message, PROTOCOL};
 
 use super::{asked, death};
 use crate::case::Circumstances;
@@ -390,7 +390,7 @@ impl Runner<'_> {
         self.refused = Some(Refused { reason: reason.to_owned(), console });
     }
 
-    fn finish(&mut self, boot: &Booted, index: usize, outcome: Outcome) {
+    fn finish(&mut self, boot: &Booted, index: usize, outcome: CellOutcome) {
         let plan = self.plan;
         let cell = &plan.cells[index];
         let circumstances = self.circumstances();
@@ -414,8 +414,8 @@ impl Runner<'_> {
             ));
         }
         let observation = match outcome {
-            Outcome::Observed(observation) => Some(observation),
-            Outcome::Failed(_) => None,
+            CellOutcome::Observed(observation) => Some(observation),
+            CellOutcome::Failed(_) => None,
         };
         self.conclude(index, judgement, observation);
     }

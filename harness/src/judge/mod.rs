@@ -8,7 +8,7 @@ mod serials;
 mod verdict;
 
 use perfsec_wire::observation::{Effect, Exit};
-use perfsec_wire::{Facts, Observation, Outcome};
+use perfsec_wire::{CellOutcome, Facts, Observation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,12 +79,12 @@ pub fn judge(
     cell: &PlannedCell,
     context: &str,
     expected: Vec<Expected>,
-    outcome: &Outcome,
+    outcome: &CellOutcome,
     facts: &Facts,
 ) -> Judgement {
     let observation = match outcome {
-        Outcome::Observed(observation) => observation,
-        Outcome::Failed(failure) => {
+        CellOutcome::Observed(observation) => observation,
+        CellOutcome::Failed(failure) => {
             let errno = match failure.errno {
                 0 => String::new(),
                 number => format!(": {}", crate::errno::Errno(number)),

@@ -26,7 +26,7 @@ pub struct Site {
     /// The check.
     pub check: Check,
     /// Return address of the call.
-    pub place: Place,
+    pub place: SymbolOffset,
     /// A tail call: the trace shows the caller of this function instead.
     pub tail: bool,
     /// The verdicts.
@@ -35,8 +35,8 @@ pub struct Site {
 
 /// An address, as `%pS` writes it: `symbol+offset/size`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Place {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Place"))]
+pub struct SymbolOffset {
     /// Symbol of the function, including the compiler's suffix; empty for an address in none.
     pub symbol: String,
     /// Bytes from the symbol.

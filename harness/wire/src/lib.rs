@@ -22,7 +22,7 @@ pub use caps::CapSet;
 pub use coverage::Coverage;
 pub use lane::{BootMode, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
 pub use message::{Facts, Message, Refusal};
-pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
+pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
 pub use step::Step;
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::Coverage;
-use crate::observation::Outcome;
+use crate::observation::CellOutcome;
 
 /// A message. The variants are in the order in which a healthy lane sends them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub enum Message {
     /// The set-up of a cell begins: from now on the cell is blamed.
     Started(u32),
     /// A cell ended.
-    Finished(u32, Outcome),
+    Finished(u32, CellOutcome),
     /// Coverage of the cells of this boot, if the lane asks for it.
     Coverage(Box<Coverage>),
     /// Every cell has run, or the shell has ended; the guest is about to power off.

@@ -8,7 +8,7 @@ use crate::lane::Mode;
 /// The result of a cell on the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CellOutcome {
     /// The subject performed its steps, or as many as it could.
     Observed(Observation),
     /// The subject could not be set up, so the kernel was not tested.

@@ -12,7 +12,7 @@ mod tally;
 pub(crate) use function::{Argument, FUNCTIONS, Function};
 pub(crate) use tally::{Step, Tally};
 
-use perfsec_wire::coverage::{Check, Counts, Coverage, Place, Site};
+use perfsec_wire::coverage::{Check, Counts, Coverage, Site, SymbolOffset};
 
 use calls::Call;
 use symbols::Symbols;
@@ -91,6 +91,6 @@ const CAP_PERFMON: u32 = 38;
 const MAX_SITES: usize = 4096;
 
 /// A function's name as in the source: the compiler appends `.isra.0`, `.cold`, `.part.0`.
-fn base(place: &Place) -> &str {
+fn base(place: &SymbolOffset) -> &str {
     place.symbol.split('.').next().unwrap_or_default()
 }

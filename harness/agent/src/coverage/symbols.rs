@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
-use perfsec_wire::coverage::Place;
+use perfsec_wire::coverage::SymbolOffset;
 
 use crate::error::{Doing, Error, Result};
 
@@ -90,17 +90,17 @@ impl Symbols {
     }
 
     /// The function that contains the call that returns to this address.
-    pub(crate) fn place(&self, returns: u64) -> Place {
+    pub(crate) fn place(&self, returns: u64) -> SymbolOffset {
         // A call of a function that never returns can be the last instruction of its own.
         let within = returns.saturating_sub(1);
         let after = self.entries.partition_point(|(address, _)| *address <= within);
         let Some((address, _)) = after.checked_sub(1).and_then(|at| self.entries.get(at)) else {
-            return Place::default();
+            return SymbolOffset::default();
         };
         let first = self.entries.partition_point(|(other, _)| other < address);
         let name = self.entries.get(first).map_or_else(String::new, |(_, start)| self.name(*start));
         let size = self.entries.get(after).map_or(0, |(next, _)| next - address);
-        Place { symbol: name, offset: returns - address, size }
+        SymbolOffset { symbol: name, offset: returns - address, size }
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
         #[case] offset: u64,
         #[case] size: u64,
     ) {
-        let expected = Place { symbol: symbol.to_owned(), offset, size };
+        let expected = SymbolOffset { symbol: symbol.to_owned(), offset, size };
         assert_eq!(symbols(TEXT).place(address), expected);
     }
 
@@ -161,6 +161,6 @@ mod tests {
         #[values(b"".as_slice(), b"\n", b"ffffffff81000000", b"xyz T name", b"\xff T \xff\n")]
         text: &[u8],
     ) {
-        assert_eq!(symbols(text).place(u64::MAX), Place::default());
+        assert_eq!(symbols(text).place(u64::MAX), SymbolOffset::default());
     }
 }
