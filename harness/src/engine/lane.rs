@@ -376,8 +376,8 @@ impl Runner<'_> {
                 (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None
             }
-            // It was for the target, which reads the channel.
-            Message::Moved => None,
+            // `Moved` is for the machine, which reads the channel; nothing asks for the other.
+            Message::Moved | Message::KernelConfig(_) => None,
             Message::Done => {
                 boot.done = true;
                 None

@@ -24,6 +24,8 @@ pub struct Lane {
     /// reaches them; those that check CAP_PERFMON or a perf hook are always listed. `None` traces
     /// only what observations need.
     pub coverage: Option<Vec<String>>,
+    /// Send `/proc/config.gz` in a [`Message::KernelConfig`](crate::Message), if the kernel has it.
+    pub kernel_config: bool,
 }
 
 /// A way to boot a kernel, by its command line.
@@ -181,6 +183,7 @@ pub struct Process {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Lockdown {
     /// Root may do everything.

@@ -10,6 +10,7 @@ pub mod caps;
 pub mod coverage;
 pub mod frame;
 pub mod lane;
+pub mod machine;
 pub mod message;
 pub mod named;
 pub mod observation;
@@ -21,12 +22,13 @@ pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
 pub use lane::{BootMode, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
+pub use machine::{Hypervisor, MachineFacts};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
 pub use step::Step;
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::Coverage;
+use crate::machine::MachineFacts;
 use crate::observation::CellOutcome;
 
 /// A message. The variants are in the order in which a healthy lane sends them.
@@ -21,6 +22,8 @@ pub enum Message {
     Moved,
     /// The kernel or the lane lacks something that every cell needs; no cell will run.
     Refused(Refusal),
+    /// `/proc/config.gz`, if the lane asks for it and the kernel has it.
+    KernelConfig(Vec<u8>),
     /// Set-up is complete and was read back. A snapshot may be taken here.
     Ready(Box<Facts>),
     /// The set-up of a cell begins: from now on the cell is blamed.
@@ -32,6 +35,9 @@ pub enum Message {
     /// Every cell has run, or the shell has ended; the guest is about to power off.
     Done,
 }
+
+/// The longest `/proc/config.gz` that an agent sends, in bytes; a distribution's has about 70 KiB.
+pub const MAX_CONFIG: usize = 512 << 10;
 
 /// The reason why no cell of the lane can run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +83,9 @@ pub struct Facts {
     pub cmdline: String,
     /// `/sys/kernel/security/lsm`
     pub lsm: Vec<String>,
+    /// The machine that the kernel runs on.
+    #[serde(default)]
+    pub machine: MachineFacts,
     /// State of SELinux and its policy.
     pub selinux: SelinuxFacts,
     /// State of audit.

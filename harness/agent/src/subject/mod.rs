@@ -1,4 +1,4 @@
-//! What a subject is given: the program that it executes, and its steps as raw syscalls in memory.
+//! Subjects: their executables, and their steps as raw syscalls in shared memory.
 
 mod attr;
 mod executables;
