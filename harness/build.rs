@@ -1,5 +1,5 @@
-//! Builds what travels inside the program: the agent and the program that subjects execute, both static,
-//! small, for the host's architecture.
+//! Builds the programs that perfsec contains: the agent and the subject, both static and small, for
+//! the host's architecture.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn main() {
     for path in ["agent", "subject", "wire", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    // One place for all profiles: the agent is always built in its own.
+    // One directory for all profiles: the agent always has its own profile.
     let shared = shared_target(&out).join("agent");
 
     let mut build = Command::new(cargo);
@@ -23,7 +23,8 @@ fn main() {
         .arg("--target-dir")
         .arg(&shared)
         .current_dir(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
-    // What was meant for perfsec itself (instrumentation, a linter as the compiler) is not for the agent.
+    // Settings for perfsec itself (instrumentation, a linter as the compiler) must not reach the
+    // agent.
     for name in [
         "RUSTC_WORKSPACE_WRAPPER",
         "RUSTC_WRAPPER",
@@ -32,8 +33,8 @@ fn main() {
     ] {
         build.env_remove(name);
     }
-    // Static, so that it runs where there is nothing else; at a fixed address, because relocating it
-    // would cost an emulated CPU time at every exec.
+    // Static, because an initramfs has no libraries; at a fixed address, because relocation would
+    // cost an emulated CPU time at every exec.
     build.env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
     let status = build.status().expect("cargo runs");
     assert!(status.success(), "the agent does not build");
@@ -47,7 +48,7 @@ fn main() {
     }
 }
 
-/// The target directory that `OUT_DIR` (`…/PROFILE/build/perfsec-HASH/out`) is in.
+/// The target directory that contains `OUT_DIR` (`…/PROFILE/build/perfsec-HASH/out`).
 fn shared_target(out: &Path) -> PathBuf {
     out.ancestors().nth(4).unwrap_or(out).to_owned()
 }

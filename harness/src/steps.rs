@@ -1,5 +1,5 @@
-//! What steps there are, said by their own types: the descriptions are the doc comments of
-//! `perfsec_wire::step` and `perfsec_wire::attr`, so that they cannot be stale.
+//! Documentation of the steps, from the doc comments of `perfsec_wire::step` and
+//! `perfsec_wire::attr`, so that it cannot be stale.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Longest line of a description.
 const WIDTH: usize = 78;
-/// The name under which the fields of `struct perf_event_attr` are found, which several steps have.
+/// The name of the section on `struct perf_event_attr`, which several steps have.
 const ATTR: &str = "attr";
 
 /// The types of all steps, as a JSON Schema.
@@ -16,7 +16,7 @@ pub struct Reference {
     schema: Value,
 }
 
-/// One way to write a step: its name in a case file, what it is, and its arguments if it has any.
+/// One form of a step: its name in a case file, its description, and its arguments if it has any.
 struct Variant<'a> {
     name: &'a str,
     description: &'a str,
@@ -30,13 +30,13 @@ impl Default for Reference {
 }
 
 impl Reference {
-    /// Asks the types.
+    /// Makes the schema.
     #[must_use]
     pub fn new() -> Self {
         Self { schema: schemars::schema_for!(Step).to_value() }
     }
 
-    /// The names of all steps, and `attr`, in the order in which they are described.
+    /// The names of all sections: those of the steps, then `attr`.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<_> =
@@ -45,7 +45,7 @@ impl Reference {
         names
     }
 
-    /// What a person needs to write one step.
+    /// The documentation of one step, or of `attr`; `None` for another name.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<String> {
         let mut out = String::new();
@@ -75,7 +75,7 @@ impl Reference {
         name.and_then(|name| self.definition(name)).unwrap_or(schema)
     }
 
-    /// A table of fields, or one of several forms.
+    /// Writes a table of fields, or every form of an enum.
     fn arguments(&self, out: &mut String, indent: usize, schema: &Value) {
         let schema = self.resolve(schema);
         if schema.get("properties").is_some() && variants(schema).is_empty() {
@@ -130,7 +130,7 @@ impl Reference {
         }
     }
 
-    /// What is written for a value, in a few words.
+    /// The type of a value, in a few words.
     fn kind(&self, schema: &Value) -> String {
         let inner = self.inner(schema);
         let resolved = self.resolve(inner);
@@ -150,7 +150,7 @@ impl Reference {
                 "string" => "text".to_owned(),
                 other => other.to_owned(),
             },
-            // What may be left out, or a task, which is a number or a name.
+            // An optional value, or a task, which is a number or a name.
             Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "null") => {
                 if kinds.iter().any(|kind| kind == "string") { "text" } else { "number" }.to_owned()
             }
@@ -162,7 +162,8 @@ impl Reference {
         }
     }
 
-    /// The words that a value, or each value of a list, can be; and what a type of its own says it is.
+    /// The words that a value, or each value of a list, can be; for a named string type, its
+    /// description.
     fn words(&self, schema: &Value) -> Vec<String> {
         let inner = self.inner(schema);
         let inner = inner.get("items").unwrap_or(inner);
@@ -182,7 +183,7 @@ impl Reference {
         }
     }
 
-    /// A type that may be left out, without the `null`.
+    /// The type of an optional value, without the `null`.
     fn inner<'a>(&self, schema: &'a Value) -> &'a Value {
         let choices = schema.get("anyOf").and_then(Value::as_array);
         let is_null = |choice: &Value| choice.get("type").is_some_and(|kind| kind == "null");
@@ -215,7 +216,7 @@ fn variants(schema: &Value) -> Vec<Variant<'_>> {
     found
 }
 
-/// A text on lines of a mail's width.
+/// Writes a text, wrapped for a mail.
 fn paragraph(out: &mut String, indent: usize, text: &str) {
     let pad = " ".repeat(indent);
     let mut line = String::new();
@@ -266,7 +267,7 @@ mod tests {
     #[case("attr", "exclude_callchain_kernel: true or false")]
     #[case("attr", "PHYS_ADDR")]
     #[case("attr", "software/NAME (cpu-clock")]
-    fn what_a_case_can_write_is_named(#[case] step: &str, #[case] part: &str) {
+    fn everything_that_a_case_can_contain_is_listed(#[case] step: &str, #[case] part: &str) {
         let text = Reference::new().section(step).unwrap();
         assert!(text.contains(part), "{text}");
     }

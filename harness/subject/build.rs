@@ -1,11 +1,11 @@
-//! Links the program without any library: its start is its own.
+//! Links the program without libraries and with its own entry point.
 
 fn main() {
     for argument in [
         "-nostartfiles",
         "-nostdlib",
         "-static",
-        // Few and small segments: each is a mapping that every exec makes and every exit unmakes.
+        // Few and small segments: every exec maps each, and every exit unmaps it.
         "-Wl,-z,noseparate-code",
         "-Wl,-z,max-page-size=4096",
         "-Wl,-z,norelro",

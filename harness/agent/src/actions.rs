@@ -1,4 +1,4 @@
-//! What the agent does for a cell while its subject stands still, and how it is put back.
+//! Actions of the agent while a subject is stopped, and how they are undone.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,32 +11,33 @@ use crate::error::{Error, Result};
 use crate::knob;
 use crate::selinux::{self, MOUNT, Policies};
 
-/// Below these a case may write: they are the kernel's own switches, and what they held can be read.
+/// Directories below which a case may write: switches of the kernel whose value can be read.
 const WRITABLE: [&str; 3] = ["/proc/sys/", "/sys/fs/selinux/", "/sys/kernel/security/"];
 
-/// Everything that is to be put back, newest last.
+/// Changes to undo, newest last.
 #[derive(Default)]
-pub(crate) struct PutBack(Vec<Undone>);
+pub(crate) struct UndoList(Vec<UndoStep>);
 
-enum Undone {
+/// A change, with the value before it.
+enum UndoStep {
     File(PathBuf, String),
     Boolean(String, bool),
 }
 
-/// What actions act upon.
-pub(crate) struct Scene<'a> {
+/// The objects that actions act on.
+pub(crate) struct ActionContext<'a> {
     pub(crate) processes: &'a mut HashMap<String, Child>,
     pub(crate) policies: &'a mut Policies,
     pub(crate) audit: Option<&'a mut Audit>,
-    pub(crate) put_back: &'a mut PutBack,
+    pub(crate) undo: &'a mut UndoList,
 }
 
-impl Scene<'_> {
-    /// Performs one; the result is as a syscall's: `-errno` when the kernel refuses.
+impl ActionContext<'_> {
+    /// Performs an action. Returns a result as of a syscall: `-errno` if the kernel refuses.
     ///
     /// # Errors
     ///
-    /// When it is not the kernel that refuses.
+    /// If the action fails and the kernel did not refuse it.
     pub(crate) fn perform(&mut self, action: &Action) -> Result<i64> {
         match action {
             Action::Write(write) => self.write(&write.path, &write.text),
@@ -45,7 +46,7 @@ impl Scene<'_> {
                 let path = Path::new(MOUNT).join("booleans").join(&boolean.name);
                 let old = knob::read(path)?.starts_with('1');
                 selinux::set_boolean(&boolean.name, boolean.value)?;
-                self.put_back.0.push(Undone::Boolean(boolean.name.clone(), old));
+                self.undo.0.push(UndoStep::Boolean(boolean.name.clone(), old));
                 Ok(0)
             }
             Action::Kill(name) => match self.processes.get_mut(name) {
@@ -62,7 +63,7 @@ impl Scene<'_> {
     }
 
     fn audit(&mut self) -> Result<&mut Audit> {
-        let missing = || Error::new("change how audit works", "it is off");
+        let missing = || Error::new("change audit settings", "audit is off");
         self.audit.as_deref_mut().ok_or_else(missing)
     }
 
@@ -70,14 +71,14 @@ impl Scene<'_> {
         let allowed = WRITABLE.iter().any(|root| path.starts_with(root)) && !path.contains("..");
         if !allowed {
             let doing = format_args!("write {path}");
-            return Err(Error::new(doing, "only the kernel's own switches are written"));
+            return Err(Error::new(doing, "it is not a switch of the kernel"));
         }
-        // What cannot be read, such as a trigger, has no value to put back.
+        // A file that cannot be read, such as a trigger, has no value to restore.
         let old = knob::read(path).ok();
         match knob::write(path, text) {
             Ok(()) => {
                 if let Some(old) = old {
-                    self.put_back.0.push(Undone::File(path.into(), old));
+                    self.undo.0.push(UndoStep::File(path.into(), old));
                 }
                 Ok(text.len() as i64)
             }
@@ -87,17 +88,16 @@ impl Scene<'_> {
     }
 }
 
-impl PutBack {
-    /// Puts everything back.
-    pub(crate) fn all(&mut self) -> Result<()> {
+impl UndoList {
+    /// Undoes everything, newest first. Returns the first error, after trying the rest.
+    pub(crate) fn undo_all(&mut self) -> Result<()> {
         let mut result = Ok(());
-        for undone in self.0.drain(..).rev() {
-            let done = match undone {
-                Undone::File(path, old) => knob::write(path, &old),
-                Undone::Boolean(name, old) => selinux::set_boolean(&name, old),
+        for step in self.0.drain(..).rev() {
+            let undone = match step {
+                UndoStep::File(path, old) => knob::write(path, &old),
+                UndoStep::Boolean(name, old) => selinux::set_boolean(&name, old),
             };
-            // What follows must still be put back.
-            result = result.and(done);
+            result = result.and(undone);
         }
         result
     }

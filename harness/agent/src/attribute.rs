@@ -1,8 +1,8 @@
-//! Which syscall caused what: pure functions over what was collected.
+//! Attributes effects to the syscalls that caused them: pure functions over the evidence.
 //!
-//! The trace says in which order the subject's syscalls, capability checks and audited denials happened;
-//! the audit records say the rest. The i-th denial in the trace is the i-th AVC record, because one
-//! task's records enter the audit queue in the order in which it wrote them.
+//! The trace has the order of the subject's syscalls, capability checks and audited denials; the
+//! audit records have the rest. The i-th denial in the trace is the i-th AVC record, because the
+//! records of one task enter the audit queue in the order in which it wrote them.
 
 use std::collections::HashMap;
 
@@ -10,44 +10,44 @@ use nix::libc;
 use perfsec_wire::observation::{Call, CapCheck, Effect, KernelMessage, Record, SubjectSeen};
 use perfsec_wire::record_types;
 
-use crate::kmsg::Printed;
+use crate::kmsg::LogMessage;
 use crate::record;
 use crate::subject::Progress;
-use crate::trace::{Event, What};
+use crate::trace::{Event, EventData};
 
-/// One step that was begun, in order.
+/// A step that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Performed {
+pub(crate) enum PerformedStep {
     /// A syscall of the subject.
     Call {
         /// Index in the cell.
         step: u32,
-        /// The syscall's number.
+        /// The syscall number.
         number: i64,
-        /// What the subject noted.
+        /// The progress that the subject stored.
         progress: Progress,
-        /// What the program that it executed was when it came to its first stop.
+        /// After an execve: the new program at its first stop.
         became: Option<SubjectSeen>,
     },
-    /// The agent's step, for which the subject stopped.
+    /// An action of the agent, for which the subject stopped.
     Stop {
         /// Index in the cell.
         step: u32,
-        /// What the agent noted.
+        /// The result of the action.
         result: i64,
-        /// What the kernel printed meanwhile.
+        /// Kernel messages during the action.
         messages: Vec<KernelMessage>,
     },
 }
 
-impl Performed {
+impl PerformedStep {
     fn step(&self) -> u32 {
         match self {
             Self::Call { step, .. } | Self::Stop { step, .. } => *step,
         }
     }
 
-    /// The syscall that the trace has.
+    /// The syscall number in the trace.
     fn number(&self) -> i64 {
         match self {
             Self::Call { number, .. } => *number,
@@ -57,26 +57,26 @@ impl Performed {
     }
 }
 
-/// Everything that was collected about one subject.
+/// The evidence about one subject.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Collected {
+pub(crate) struct Evidence {
     pub(crate) pid: u32,
-    pub(crate) performed: Vec<Performed>,
+    pub(crate) performed: Vec<PerformedStep>,
     pub(crate) events: Vec<Event>,
     pub(crate) records: Vec<Record>,
-    pub(crate) messages: Vec<Printed>,
-    /// Whether capability checks were watched.
+    pub(crate) messages: Vec<LogMessage>,
+    /// True if capability checks were traced.
     pub(crate) caps: bool,
 }
 
-/// What the calls caused, and what none of them caused.
+/// The calls with their effects, and the effects of none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Attributed {
+pub(crate) struct Attribution {
     pub(crate) calls: Vec<Call>,
     pub(crate) outside: Vec<Effect>,
 }
 
-/// Why what was collected does not fit together.
+/// A contradiction in the evidence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Mismatch {
     #[error("step {step} is syscall {expected}, and the trace has {seen}")]
@@ -89,79 +89,81 @@ pub(crate) enum Mismatch {
     Records { audited: usize, received: usize },
     #[error("denial {index} is about class {audited}, and its record is `{record}`")]
     Class { index: usize, audited: String, record: String },
-    #[error("a capability check began or ended alone")]
+    #[error("a capability check has no beginning or no end")]
     Unpaired,
 }
 
-/// A call while it is put together.
-struct Open {
+/// A call under construction.
+struct OpenCall {
     step: u32,
     number: i64,
     progress: Progress,
-    /// It is a stop of the subject: what is traced is not the step's own.
+    /// A stop of the subject: the traced syscall is not the step.
     stop: bool,
     became: Option<SubjectSeen>,
     entered: u64,
     left: Option<u64>,
-    effects: Vec<Slot>,
+    effects: Vec<EffectSlot>,
 }
 
-/// An effect, or the place of one.
-enum Slot {
+/// An effect, or a placeholder for one.
+enum EffectSlot {
     Effect(Effect),
     /// The n-th AVC record.
     Denial(usize),
 }
 
-/// A pass through `security_capable()` that has not ended.
-struct Check {
+/// A call of `security_capable()` that has not returned.
+struct OpenCheck {
+    /// Index of the call, and of the effect in it.
     place: (Option<usize>, usize),
     cap: u32,
     opts: u32,
     commoncap: Option<i32>,
 }
 
-/// Attributes everything.
+/// Attributes the evidence to calls.
 ///
 /// # Errors
 ///
-/// When the sources contradict each other: then something was lost, and nothing may be guessed.
-pub(crate) fn attribute(collected: Collected) -> Result<Attributed, Mismatch> {
-    let mut sorting = Sorting::default();
-    let mut performed = collected.performed.into_iter();
-    for event in collected.events {
-        sorting.event(event, &mut performed)?;
+/// If the sources contradict each other: then something was lost, and a guess could be wrong.
+pub(crate) fn attribute(evidence: Evidence) -> Result<Attribution, Mismatch> {
+    let mut attributor = Attributor::default();
+    let mut performed = evidence.performed.into_iter();
+    for event in evidence.events {
+        attributor.event(event, &mut performed)?;
     }
-    // One that was begun and not entered: the subject was killed in between.
-    let begun =
-        |step: &Performed| matches!(step, Performed::Call { progress: Progress::Begun, .. });
+    // A step that was begun but whose syscall was not entered: the subject was killed in between.
+    let begun = |step: &PerformedStep| {
+        matches!(step, PerformedStep::Call { progress: Progress::Begun, .. })
+    };
     if let Some(missing) = performed.find(|step| !begun(step)) {
         return Err(Mismatch::Untraced(missing.step()));
     }
-    if collected.caps && !sorting.checks.is_empty() && sorting.finished() {
+    if evidence.caps && !attributor.checks.is_empty() && attributor.finished() {
         return Err(Mismatch::Unpaired);
     }
-    sorting.records(collected.pid, collected.records)?;
-    for printed in collected.messages {
-        sorting.message(printed);
+    attributor.records(evidence.pid, evidence.records)?;
+    for message in evidence.messages {
+        attributor.message(message);
     }
-    sorting.result()
+    attributor.result()
 }
 
 #[derive(Default)]
-struct Sorting {
-    calls: Vec<Open>,
-    outside: Vec<Slot>,
+struct Attributor {
+    calls: Vec<OpenCall>,
+    outside: Vec<EffectSlot>,
     current: Option<usize>,
-    /// An `execve` has succeeded, and the new program has not come to its first stop.
+    /// An `execve` has succeeded, and the new program has not reached its first stop.
     starting: bool,
-    checks: Vec<Check>,
+    checks: Vec<OpenCheck>,
     denials: Vec<(Option<usize>, String)>,
     avcs: Vec<Option<Record>>,
 }
 
-impl Sorting {
-    fn slots(&mut self, call: Option<usize>) -> &mut Vec<Slot> {
+impl Attributor {
+    fn slots(&mut self, call: Option<usize>) -> &mut Vec<EffectSlot> {
         match call.and_then(|index| self.calls.get_mut(index)) {
             Some(call) => &mut call.effects,
             None => &mut self.outside,
@@ -176,9 +178,9 @@ impl Sorting {
         &mut self,
         seen: i64,
         entered: u64,
-        performed: Option<Performed>,
+        performed: Option<PerformedStep>,
     ) -> Result<(), Mismatch> {
-        // After the last step the subject only exits.
+        // After its last step the subject only exits.
         let Some(performed) = performed else {
             self.current = None;
             return Ok(());
@@ -188,14 +190,14 @@ impl Sorting {
             return Err(Mismatch::Syscall { step, expected, seen });
         }
         let (progress, stop, became, effects) = match performed {
-            Performed::Call { progress, became, .. } => (progress, false, became, Vec::new()),
-            Performed::Stop { result, messages, .. } => {
-                let messages = messages.into_iter().map(|m| Slot::Effect(Effect::Message(m)));
+            PerformedStep::Call { progress, became, .. } => (progress, false, became, Vec::new()),
+            PerformedStep::Stop { result, messages, .. } => {
+                let messages = messages.into_iter().map(|m| EffectSlot::Effect(Effect::Message(m)));
                 (Progress::Done(result), true, None, messages.collect())
             }
         };
         let (number, left) = (expected, None);
-        self.calls.push(Open { step, number, progress, stop, became, entered, left, effects });
+        self.calls.push(OpenCall { step, number, progress, stop, became, entered, left, effects });
         self.current = Some(self.calls.len() - 1);
         Ok(())
     }
@@ -203,16 +205,16 @@ impl Sorting {
     fn event(
         &mut self,
         event: Event,
-        performed: &mut impl Iterator<Item = Performed>,
+        performed: &mut impl Iterator<Item = PerformedStep>,
     ) -> Result<(), Mismatch> {
-        match event.what {
-            // What a program does before its first stop is nobody's step.
-            What::Enter { number } if self.starting => {
+        match event.data {
+            // The syscalls of a program before its first stop belong to no step.
+            EventData::Enter { number } if self.starting => {
                 self.starting = number != libc::SYS_kill;
                 self.current = None;
             }
-            What::Enter { number } => self.enter(number, event.time, performed.next())?,
-            What::Exit { result: traced, .. } => {
+            EventData::Enter { number } => self.enter(number, event.time, performed.next())?,
+            EventData::Exit { result: traced, .. } => {
                 if let Some(call) = self.current.take().and_then(|at| self.calls.get_mut(at)) {
                     call.left = Some(event.time);
                     if call.stop {
@@ -227,41 +229,42 @@ impl Sorting {
                     self.starting = call.number == libc::SYS_execve && traced == 0;
                 }
             }
-            What::Asked { .. } | What::Commoncap { .. } | What::Answered { .. }
+            EventData::Asked { .. } | EventData::Commoncap { .. } | EventData::Answered { .. }
                 if self.starting => {}
-            What::Asked { cap, opts } => {
+            EventData::Asked { cap, opts } => {
                 let call = self.current;
                 let at = self.slots(call).len();
                 let check = CapCheck { cap, opts, commoncap: 0, verdict: 0 };
-                self.slots(call).push(Slot::Effect(Effect::Cap(check)));
-                self.checks.push(Check { place: (call, at), cap, opts, commoncap: None });
+                self.slots(call).push(EffectSlot::Effect(Effect::Cap(check)));
+                self.checks.push(OpenCheck { place: (call, at), cap, opts, commoncap: None });
             }
-            // Asked outside security_capable() by cap_vm_enough_memory(), at every mapping: not a check
-            // that anything waits for, and only commoncap's half of one.
-            What::Commoncap { verdict } => {
+            // cap_vm_enough_memory() calls cap_capable() at every mapping, outside
+            // security_capable(): without an open check the verdict is ignored.
+            EventData::Commoncap { verdict } => {
                 if let Some(check) = self.checks.last_mut() {
                     check.commoncap = Some(verdict);
                 }
             }
-            What::Answered { verdict } => {
-                let Check { place: (call, at), cap, opts, commoncap } =
+            EventData::Answered { verdict } => {
+                let OpenCheck { place: (call, at), cap, opts, commoncap } =
                     self.checks.pop().ok_or(Mismatch::Unpaired)?;
                 let commoncap = commoncap.ok_or(Mismatch::Unpaired)?;
                 let check = CapCheck { cap, opts, commoncap, verdict };
                 if let Some(slot) = self.slots(call).get_mut(at) {
-                    *slot = Slot::Effect(Effect::Cap(check));
+                    *slot = EffectSlot::Effect(Effect::Cap(check));
                 }
             }
-            What::Audited { class } => {
+            EventData::Audited { class } => {
                 let (call, index) = (self.current, self.denials.len());
-                self.slots(call).push(Slot::Denial(index));
+                self.slots(call).push(EffectSlot::Denial(index));
                 self.denials.push((call, class));
             }
         }
         Ok(())
     }
 
-    /// Puts AVC records where the trace has their denials, and the others of the same serial behind them.
+    /// Puts AVC records where the trace has their denials, and other records with the same serial
+    /// behind them.
     fn records(&mut self, pid: u32, records: Vec<Record>) -> Result<(), Mismatch> {
         let mut owners = HashMap::new();
         for record in &records {
@@ -277,7 +280,7 @@ impl Sorting {
         };
         let (mut avcs, mut others) = (Vec::new(), Vec::new());
         for record in records {
-            if record::is_of_policy(&record) {
+            if record::is_config_change(&record) {
                 continue;
             }
             match owner(&record) {
@@ -306,22 +309,23 @@ impl Sorting {
             let call = match homes.get(&serial) {
                 Some(call) => *call,
                 None => {
-                    let call = self.described(&record);
+                    let call = self.call_of(&record);
                     if call.is_some() {
                         homes.insert(serial, call);
                     }
                     call
                 }
             };
-            self.slots(call).push(Slot::Effect(Effect::Record(record)));
+            self.slots(call).push(EffectSlot::Effect(Effect::Record(record)));
         }
         Ok(())
     }
 
-    /// The call that a SYSCALL record without an AVC describes: the only one with that number and result.
-    fn described(&self, record: &Record) -> Option<usize> {
+    /// The call of a SYSCALL record without an AVC record: the only one with its number and result.
+    fn call_of(&self, record: &Record) -> Option<usize> {
         let (number, result) = record::syscall(record)?;
-        let same = |call: &Open| call.number == number && call.progress == Progress::Done(result);
+        let same =
+            |call: &OpenCall| call.number == number && call.progress == Progress::Done(result);
         let mut matching = self.calls.iter().enumerate().filter(|(_, call)| same(call));
         match (matching.next(), matching.next()) {
             (Some((index, _)), None) => Some(index),
@@ -329,23 +333,22 @@ impl Sorting {
         }
     }
 
-    /// Puts a kernel message into the call during which it was printed.
-    fn message(&mut self, printed: Printed) {
-        let during = |call: &Open| {
-            call.entered / 1000 <= printed.time_us
-                && call.left.is_none_or(|left| printed.time_us <= left / 1000)
+    /// Adds a kernel message to the call during which it was printed.
+    fn message(&mut self, LogMessage { time_us, message }: LogMessage) {
+        let during = |call: &OpenCall| {
+            call.entered / 1000 <= time_us && call.left.is_none_or(|left| time_us <= left / 1000)
         };
         let call = self.calls.iter().position(during);
-        self.slots(call).push(Slot::Effect(Effect::Message(printed.message)));
+        self.slots(call).push(EffectSlot::Effect(Effect::Message(message)));
     }
 
-    fn result(mut self) -> Result<Attributed, Mismatch> {
-        let mut attributed = Attributed::default();
+    fn result(mut self) -> Result<Attribution, Mismatch> {
+        let mut attributed = Attribution::default();
         let mut avcs = std::mem::take(&mut self.avcs);
-        let mut effects = |slots: Vec<Slot>| -> Vec<Effect> {
+        let mut effects = |slots: Vec<EffectSlot>| -> Vec<Effect> {
             let fill = |slot| match slot {
-                Slot::Effect(effect) => Some(effect),
-                Slot::Denial(index) => avcs.get_mut(index)?.take().map(Effect::Record),
+                EffectSlot::Effect(effect) => Some(effect),
+                EffectSlot::Denial(index) => avcs.get_mut(index)?.take().map(Effect::Record),
             };
             slots.into_iter().filter_map(fill).collect()
         };
@@ -356,7 +359,7 @@ impl Sorting {
                     effects.extend(call.became.map(Effect::Became));
                     attributed.calls.push(Call { step: call.step, result, effects });
                 }
-                // A syscall that never returned has no result; what it did is not lost.
+                // A syscall that never returned has no result, but its effects are reported.
                 Progress::Begun | Progress::Untouched => attributed.outside.extend(effects),
             }
         }
@@ -375,15 +378,15 @@ mod tests {
 
     const PERF_EVENT_OPEN: i64 = 298;
 
-    fn called(step: u32, number: i64, progress: Progress) -> Performed {
-        Performed::Call { step, number, progress, became: None }
+    fn called(step: u32, number: i64, progress: Progress) -> PerformedStep {
+        PerformedStep::Call { step, number, progress, became: None }
     }
 
-    /// What a real guest left of a cell whose one step is `perf_event_open`.
-    fn guest(text: &str) -> Collected {
+    /// The evidence of a real guest about a cell whose one step is `perf_event_open`.
+    fn guest(text: &str) -> Evidence {
         let fixture = Fixture::parse(text);
         let progress = Progress::Done(3);
-        Collected {
+        Evidence {
             pid: fixture.pid,
             performed: vec![called(0, PERF_EVENT_OPEN, progress)],
             events: fixture.events(),
@@ -439,10 +442,11 @@ mod tests {
     #[rstest]
     fn a_lost_event_is_noticed(#[values(DEBIAN_5_10, DEBIAN_7_3)] text: &str) {
         let whole = guest(text);
-        let ends = |what: &What| matches!(what, What::Exit { .. } | What::Enter { .. });
+        let ends =
+            |data: &EventData| matches!(data, EventData::Exit { .. } | EventData::Enter { .. });
         for index in 0..whole.events.len() {
             let mut collected = whole.clone();
-            if !ends(&collected.events.remove(index).what) {
+            if !ends(&collected.events.remove(index).data) {
                 assert!(attribute(collected).is_err(), "without {:?}", whole.events[index]);
             }
         }
@@ -459,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn another_syscall_than_the_step_is_noticed() {
+    fn a_syscall_that_differs_from_the_step_is_noticed() {
         let mut collected = guest(DEBIAN_7_3);
         collected.performed[0] = called(0, 0, Progress::Done(3));
         let expected = Mismatch::Syscall { step: 0, expected: 0, seen: PERF_EVENT_OPEN };
@@ -476,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_other_processes_are_not_the_subjects() {
+    fn records_of_other_processes_are_ignored() {
         let mut collected = guest(DEBIAN_7_3);
         let expected = attribute(collected.clone());
         let own = format!(" pid={} ", collected.pid);
@@ -496,7 +500,7 @@ mod tests {
     fn a_call_that_never_returned_leaves_its_effects_outside() {
         let mut collected = guest(DEBIAN_5_10);
         collected.performed[0] = called(0, PERF_EVENT_OPEN, Progress::Begun);
-        let exit = |event: &Event| matches!(event.what, What::Exit { .. });
+        let exit = |event: &Event| matches!(event.data, EventData::Exit { .. });
         let end = collected.events.iter().position(exit).unwrap();
         collected.events.truncate(end);
         let attributed = attribute(collected).unwrap();
@@ -505,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_was_begun_and_never_entered_is_no_call() {
+    fn a_step_that_was_begun_but_never_entered_is_not_a_call() {
         let mut collected = guest(DEBIAN_5_10);
         let second = called(1, 3, Progress::Begun);
         collected.performed.push(second);
@@ -523,7 +527,7 @@ mod tests {
         let mut collected = guest(DEBIAN_7_3);
         let time_us = (collected.events[0].time / 1000).saturating_add_signed(shift);
         let message = KernelMessage { level: 4, text: "hello".to_owned() };
-        collected.messages.push(Printed { time_us, message });
+        collected.messages.push(LogMessage { time_us, message });
         let attributed = attribute(collected).unwrap();
         assert_eq!(brief(&attributed.outside) == "hello", outside);
         assert_eq!(brief(&attributed.calls[0].effects).ends_with("hello"), !outside);

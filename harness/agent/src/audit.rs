@@ -1,4 +1,4 @@
-//! Being the audit daemon: the netlink protocol of `include/uapi/linux/audit.h`.
+//! The audit daemon: the netlink protocol of `include/uapi/linux/audit.h`.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -13,16 +13,16 @@ use nix::sys::socket::{
 use perfsec_wire::message::AuditFacts;
 use perfsec_wire::observation::Record;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 
 const AUDIT_GET: u16 = 1000;
 const AUDIT_SET: u16 = 1001;
 const AUDIT_ADD_RULE: u16 = 1011;
 const AUDIT_DEL_RULE: u16 = 1012;
-/// A message from user space; `audit_receive_msg()` puts it into the queue like a record, and this kind even
+/// A message from user space. `audit_receive_msg()` queues it like a record, and this type even
 /// while audit is not enabled.
 const AUDIT_USER_AVC: u16 = 1107;
-/// Not a record but an answer, from this type downwards (`AUDIT_FIRST_USER_MSG` is above it).
+/// Up to this type a message is an answer; above, it is a record (`AUDIT_FIRST_USER_MSG`).
 const LAST_CONTROL: u16 = 1099;
 
 const STATUS_ENABLED: u32 = 0x01;
@@ -32,16 +32,16 @@ const STATUS_RATE_LIMIT: u32 = 0x08;
 const STATUS_BACKLOG_LIMIT: u32 = 0x10;
 const STATUS_LOST: u32 = 0x40;
 
-/// `AUDIT_FEATURE_BITMAP_LOST_RESET`: `lost` can be taken away (Linux 4.11).
+/// `AUDIT_FEATURE_BITMAP_LOST_RESET`: `lost` can be reset (Linux 4.11).
 const FEATURE_LOST_RESET: u32 = 0x20;
 
-/// `AUDIT_FAIL_PRINTK`: what is lost is also said in the kernel's log.
+/// `AUDIT_FAIL_PRINTK`: the kernel also logs that it lost records.
 const FAIL_PRINTK: u32 = 1;
-/// A cell makes some tens of records; a lane none that the agent does not take away.
+/// Queue length. A cell makes some tens of records, and the agent receives all of them.
 const BACKLOG: u32 = 8192;
 /// `MAX_AUDIT_MESSAGE_LENGTH` (8970) and a header, rounded up.
 const LONGEST: usize = 9216;
-/// Only a kernel that no longer runs kauditd reaches it.
+/// Timeout in milliseconds, which only a kernel whose kauditd has died reaches.
 const DEAD_MS: u16 = 20_000;
 
 /// `struct audit_status` up to the fields that every supported kernel has.
@@ -55,7 +55,7 @@ struct Status {
     backlog_limit: u32,
     lost: u32,
     backlog: u32,
-    /// Only read.
+    /// Read only.
     features: u32,
 }
 
@@ -96,24 +96,23 @@ pub(crate) struct Audit {
     socket: OwnedFd,
     sequence: u32,
     buffer: Box<[u8; LONGEST]>,
-    /// Records that came while an answer was waited for.
+    /// Records that arrived before the answer to a request.
     waiting: VecDeque<Record>,
-    before: Status,
-    registered: bool,
+    /// The status at boot.
+    boot: Status,
     enabled: bool,
-    /// Whether audit is enabled unless a cell says otherwise.
-    usually: bool,
+    /// True if audit is enabled between cells.
+    enabled_by_default: bool,
+    /// A cell loaded the rule.
     rule: bool,
-    /// A cell set how many records may wait.
-    narrowed: bool,
-    /// The `lost` counter when it was last read.
+    /// A cell changed the backlog limit.
+    limited: bool,
+    /// The `lost` counter at the last read.
     lost: u32,
-    /// Whether the kernel is told to forget the daemon at the end.
-    put_back: bool,
 }
 
-/// One end of a cell in the stream of records. `kauditd` keeps the queue's order, so when a mark has
-/// arrived everything queued before it has.
+/// One end of a cell in the stream of records. `kauditd` keeps the order of the queue: when a mark
+/// has arrived, so has everything queued before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(String);
 
@@ -122,8 +121,8 @@ impl Audit {
     ///
     /// # Errors
     ///
-    /// When the kernel has no audit, or was booted with `audit=0` (then there is no kernel socket).
-    pub(crate) fn open(put_back: bool) -> Result<Self> {
+    /// If the kernel has no audit, or was booted with `audit=0` (then it has no kernel socket).
+    pub(crate) fn open() -> Result<Self> {
         let socket = socket(
             AddressFamily::Netlink,
             SockType::Raw,
@@ -137,66 +136,69 @@ impl Audit {
             sequence: 0,
             buffer: Box::new([0; LONGEST]),
             waiting: VecDeque::new(),
-            before: Status::default(),
-            registered: false,
+            boot: Status::default(),
             enabled: true,
-            usually: true,
+            enabled_by_default: true,
             rule: false,
-            narrowed: false,
+            limited: false,
             lost: 0,
-            put_back,
         };
-        audit.before = audit.status()?;
+        audit.boot = audit.status()?;
         Ok(audit)
     }
 
-    /// Becomes the audit daemon with nothing thrown away, and enables audit if that is `wanted`: it cannot be
-    /// undone, since every task forked after that has a context.
+    /// Registers as the audit daemon, without limits that drop records, and enables audit if
+    /// `wanted`. That cannot be undone: every task forked later has an audit context.
     pub(crate) fn register(&mut self, wanted: bool) -> Result<()> {
         let own = std::process::id();
-        if self.before.pid != 0 {
+        if self.boot.pid != 0 {
             return Err(Error::new(
                 "register as audit daemon",
-                format_args!("process {} is registered", self.before.pid),
+                format_args!("process {} is registered", self.boot.pid),
             ));
         }
         self.set(Status {
             mask: STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT,
             failure: FAIL_PRINTK,
-            backlog_limit: self.room(),
+            backlog_limit: self.default_backlog(),
             ..Status::default()
         })
         .doing("lift the limits of audit")?;
         self.set(Status { mask: STATUS_PID, pid: own, ..Status::default() })
             .doing("register as audit daemon")?;
-        self.registered = true;
-        self.usually = wanted;
-        // From what the kernel has to what is wanted, whatever the kernel has.
-        self.enabled = self.before.enabled != 0;
+        self.enabled_by_default = wanted;
+        self.enabled = self.boot.enabled != 0;
         self.enable(wanted)
     }
 
-    /// Reads back what `register` asked for.
+    /// Restores the status at boot; the kernel then prints records to its log again.
+    pub(crate) fn unregister(&mut self) {
+        let limits = STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT;
+        // A guest whose audit cannot be restored is still good for a shell.
+        let _ = self.set(Status { mask: STATUS_ENABLED | limits, ..self.boot });
+        let _ = self.set(Status { mask: STATUS_PID, ..Status::default() });
+    }
+
+    /// Reads back the effect of `register`.
     pub(crate) fn facts(&mut self) -> Result<AuditFacts> {
         let Status { enabled, pid, rate_limit, backlog_limit, lost, .. } = self.status()?;
         Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost })
     }
 
-    /// How many records have been lost since this was asked last. Asked when everything of a cell has
-    /// arrived, it covers the cell and what was done to set it up.
+    /// The number of records lost since the last call. Called after the last record of a cell has
+    /// arrived, it covers the cell and its set-up.
     pub(crate) fn lost(&mut self) -> Result<u32> {
-        // For the answer to AUDIT_GET the kernel starts a thread (`audit_send_reply()`), which costs as
-        // much as all records of a cell. Taking the counter away, its value comes in the acknowledgement;
-        // but on a machine that lives on it belongs to others.
-        if self.before.features & FEATURE_LOST_RESET != 0 && !self.put_back {
+        // The kernel starts a thread for the answer to AUDIT_GET (`audit_send_reply()`), which
+        // costs as much as all records of a cell. The acknowledgement of a reset has the counter.
+        if self.boot.features & FEATURE_LOST_RESET != 0 {
             let status = Status { mask: STATUS_LOST, ..Status::default() };
-            return self.set(status).doing("take away the count of lost records");
+            return self.set(status).doing("reset the count of lost records");
         }
         let now = self.status()?.lost;
         Ok(now.wrapping_sub(std::mem::replace(&mut self.lost, now)))
     }
 
-    /// Puts a mark into the queue: it stands behind every record that exists now.
+    /// Puts a mark into the queue, behind every record that exists now.
     pub(crate) fn mark(&mut self, name: impl std::fmt::Display) -> Result<Mark> {
         let text = format!("perfsec {} {name}", std::process::id());
         // audit_receive_msg() overwrites the last byte with a NUL.
@@ -205,8 +207,8 @@ impl Audit {
         Ok(Mark(format!("msg='{text}'")))
     }
 
-    /// Waits for the `end` mark and returns the records between the marks; those before `begin` are
-    /// forgotten.
+    /// Waits for the `end` mark and returns the records between the marks; drops those before
+    /// `begin`.
     pub(crate) fn between(&mut self, begin: &Mark, end: &Mark) -> Result<Vec<Record>> {
         let mut records = None;
         loop {
@@ -223,44 +225,44 @@ impl Audit {
         }
     }
 
-    /// Sets whether syscalls are audited; AVC records are written either way.
+    /// Enables or disables audit of syscalls; AVC records are written either way.
     pub(crate) fn enable(&mut self, wanted: bool) -> Result<()> {
         if self.enabled == wanted {
             return Ok(());
         }
         let enabled = wanted.into();
         self.set(Status { mask: STATUS_ENABLED, enabled, ..Status::default() })
-            .doing("set whether audit is enabled")?;
+            .doing(if wanted { "enable audit" } else { "disable audit" })?;
         self.enabled = wanted;
         Ok(())
     }
 
-    /// Loads a rule that no syscall matches: `exit,always` on an event of a user id that nobody has.
+    /// Loads a rule that no syscall matches: `exit,always` for a user id that no process has.
     pub(crate) fn add_rule(&mut self) -> Result<()> {
         self.request(AUDIT_ADD_RULE, &rule()).doing("add an audit rule")?;
         self.rule = true;
         Ok(())
     }
 
-    /// Sets how many records may wait.
+    /// Sets the backlog limit.
     pub(crate) fn set_backlog(&mut self, limit: u32) -> Result<()> {
         let mask = STATUS_BACKLOG_LIMIT;
         self.set(Status { mask, backlog_limit: limit, ..Status::default() })
             .doing("set the backlog limit of audit")?;
-        self.narrowed = limit != self.room();
+        self.limited = limit != self.default_backlog();
         Ok(())
     }
 
-    /// How many records may wait unless a cell says otherwise.
-    fn room(&self) -> u32 {
-        self.before.backlog_limit.max(BACKLOG)
+    /// The backlog limit between cells.
+    fn default_backlog(&self) -> u32 {
+        self.boot.backlog_limit.max(BACKLOG)
     }
 
     /// Undoes what a cell did to audit.
-    pub(crate) fn put_back(&mut self) -> Result<()> {
-        self.enable(self.usually)?;
-        if self.narrowed {
-            self.set_backlog(self.room())?;
+    pub(crate) fn restore(&mut self) -> Result<()> {
+        self.enable(self.enabled_by_default)?;
+        if self.limited {
+            self.set_backlog(self.default_backlog())?;
         }
         if std::mem::take(&mut self.rule) {
             self.request(AUDIT_DEL_RULE, &rule()).doing("remove an audit rule")?;
@@ -268,7 +270,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Changes something; the number in the acknowledgement comes back.
+    /// Changes settings; returns the number in the acknowledgement.
     fn set(&mut self, status: Status) -> nix::Result<u32> {
         self.request(AUDIT_SET, &status.to_bytes())
     }
@@ -286,7 +288,7 @@ impl Audit {
         Status::from_bytes(&answer).ok_or_else(|| Error::new(doing, "the answer is too short"))
     }
 
-    /// The answer to a request; that of an acknowledgement begins with a number that is not negative.
+    /// The answer to a request. An acknowledgement begins with a number that is not negative.
     fn answer(&mut self, sequence: u32) -> nix::Result<Vec<u8>> {
         loop {
             let (header, kind, payload) = self.datagram()?;
@@ -337,8 +339,8 @@ impl Audit {
         Ok(self.sequence)
     }
 
-    /// One message: sequence, type, payload. kauditd sends each in a datagram of its own, and what
-    /// it puts into `nlmsg_len` varies, so the length is that of the datagram.
+    /// One message: sequence, type, payload. kauditd sends one message per datagram and does not
+    /// always set `nlmsg_len` to its length, so the length is that of the datagram.
     fn datagram(&mut self) -> nix::Result<(u32, u16, &[u8])> {
         const HEADER: usize = size_of::<libc::nlmsghdr>();
         let mut got = recv(self.socket.as_raw_fd(), &mut self.buffer[..], MsgFlags::MSG_DONTWAIT);
@@ -349,7 +351,7 @@ impl Audit {
             }
             got = recv(self.socket.as_raw_fd(), &mut self.buffer[..], MsgFlags::MSG_DONTWAIT);
         }
-        // ENOBUFS says that the socket overran: a record is gone, and the caller must know.
+        // ENOBUFS: the socket overran and a record is lost, which the caller must report.
         let (header, payload) =
             self.buffer[..got?].split_at_checked(HEADER).ok_or(Errno::EPROTO)?;
         let word =
@@ -377,20 +379,6 @@ fn rule() -> Vec<u8> {
     let words = words.chain(first(AUDIT_UID)).chain(first(NOBODY)).chain(first(AUDIT_EQUAL));
     // No string follows.
     words.chain([0]).flat_map(u32::to_ne_bytes).collect()
-}
-
-impl Drop for Audit {
-    fn drop(&mut self) {
-        if !self.registered || !self.put_back {
-            return;
-        }
-        // Nobody is left to be told when one of these fails.
-        let _ = self.set(Status {
-            mask: STATUS_ENABLED | STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT,
-            ..self.before
-        });
-        let _ = self.set(Status { mask: STATUS_PID, ..Status::default() });
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One cell, from a clean state to what was observed.
+//! Runs one cell, from a clean state to the observation.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -9,62 +9,62 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, execv, setgroups, setresgid, setresuid};
 use perfsec_subject as layout;
-use perfsec_wire::observation::{Exit, KernelMessage, Observation, Outcome, SubjectSeen};
-use perfsec_wire::step::{Execve, Step};
+use perfsec_wire::observation::{Call, CellOutcome, Exit, KernelMessage, Observation, SubjectSeen};
+use perfsec_wire::step::{Execve, ResultForm, Step};
 use perfsec_wire::{Cell, Mode, Process, Subject};
 
-use crate::actions::{PutBack, Scene};
-use crate::attribute::{Collected, Performed, attribute};
+use crate::actions::{ActionContext, UndoList};
+use crate::attribute::{Evidence, PerformedStep, attribute};
 use crate::children::{Change, Child};
-use crate::error::{Doing, Error, Result, returned};
+use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::knob;
 use crate::machine::Machine;
 use crate::subject::{Names, Origin, Program, Progress, Region};
 use crate::sys;
 
-/// How long a subject may take to reach its stop: it only has to be executed.
+/// Time limit of a subject to reach its first stop: it only has to be executed.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// Runs one cell. Whatever goes wrong is the cell's, and the next starts from a clean state.
-pub(crate) fn run(machine: &mut Machine, cell: &Cell) -> Outcome {
-    let mut stage = Stage::default();
-    let outcome = observe(machine, &mut stage, cell);
-    let clean = machine.clean(&mut stage);
+/// Runs one cell. Every error belongs to the cell, and the next starts from a clean state.
+pub(crate) fn run(machine: &mut Machine, cell: &Cell) -> CellOutcome {
+    let mut state = CellState::default();
+    let outcome = observe(machine, &mut state, cell);
+    let clean = machine.clean(&mut state);
     match outcome.and_then(|observation| clean.map(|()| observation)) {
-        Ok(observation) => Outcome::Observed(observation),
-        Err(error) => Outcome::Failed(error.failure()),
+        Ok(observation) => CellOutcome::Observed(observation),
+        Err(error) => CellOutcome::Failed(error.failure()),
     }
 }
 
-/// What exists only for one cell.
+/// State that exists for one cell.
 #[derive(Default)]
-struct Stage {
+struct CellState {
     processes: HashMap<String, Child>,
-    /// What the other processes were told, kept until they are gone.
+    /// Regions of the processes, kept until these have ended.
     regions: Vec<Region>,
-    /// Ends of sockets that the subject inherits, by the process at the other end.
+    /// Sockets that the subject inherits, by the name of the process at the other end.
     sockets: Vec<(String, OwnedFd)>,
     /// Descriptors that the given steps made.
     given: Vec<(String, i32)>,
-    /// Where the given steps mounted something.
+    /// Mount points of the given steps.
     mounts: Vec<String>,
-    put_back: PutBack,
+    undo: UndoList,
 }
 
-fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Observation> {
+fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<Observation> {
     machine.prepare(cell)?;
     let began = Instant::now();
     let mut names = machine.names(cell)?;
     let mut processes = Vec::new();
     for process in &cell.processes {
-        let seen = start_process(machine, stage, process, &names)?;
+        let seen = start_process(machine, state, process, &names)?;
         names.processes.push((process.name.clone(), seen.pid as i32));
         processes.push((process.name.clone(), seen.pid, seen.context));
     }
-    give(machine, stage, cell, &names)?;
+    perform_given(machine, state, cell, &names)?;
 
-    names.fds.clone_from(&stage.given);
-    names.fds.extend(stage.sockets.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd())));
+    names.fds.clone_from(&state.given);
+    names.fds.extend(state.sockets.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd())));
     names.files = machine.files(&cell.subject, &cell.steps)?;
     names.region = machine.region.fd().as_raw_fd();
     let program = Program::new(&cell.steps, &names, &cell.subject)
@@ -84,7 +84,7 @@ fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Obse
     let change = loop {
         child.resume()?;
         match machine.children.wait(&mut child, limit)? {
-            Change::Stopped => stops.stopped(machine, stage, cell, &program)?,
+            Change::Stopped => stops.handle(machine, state, cell, &program)?,
             change => break change,
         }
     };
@@ -105,9 +105,9 @@ fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Obse
         Change::Killed(signal) => Exit::Signal(signal as i32),
         Change::Stopped | Change::Overdue => Exit::Overdue,
     };
-    let lost = machine.rise_of_lost()?;
+    let lost = machine.lost_records()?;
     let caps_unseen = machine.trace.caps.as_ref().err().cloned();
-    let collected = Collected {
+    let evidence = Evidence {
         pid: seen.pid,
         performed: performed(&machine.region, &program, &stops.actions, &stops.became),
         events,
@@ -116,16 +116,10 @@ fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Obse
         caps: caps_unseen.is_none(),
     };
     let mut attributed =
-        attribute(collected).map_err(|error| Error::new("attribute what was observed", error))?;
-    for call in &mut attributed.calls {
-        // recvmsg(2) succeeds without the descriptor when receive_fd() refuses it.
-        if let Some(Step::Recvmsg(receive)) = cell.steps.get(call.step as usize)
-            && program.slot_of(&receive.bind).is_none_or(|s| machine.region.slot(s).is_none())
-            && call.result > 0
-        {
-            call.result = 0;
-        }
-    }
+        attribute(evidence).map_err(|error| Error::new("attribute effects to syscalls", error))?;
+    report_missing_descriptors(&mut attributed.calls, &cell.steps, |name| {
+        program.slot_of(name).is_some_and(|slot| machine.region.slot(slot).is_some())
+    });
     Ok(Observation {
         subject: seen,
         mode,
@@ -139,22 +133,35 @@ fn observe(machine: &mut Machine, stage: &mut Stage, cell: &Cell) -> Result<Obse
     })
 }
 
-/// What happened while the subject stood still between its steps.
+/// Makes 0 the result of a call that succeeded without the descriptor that it is there to receive:
+/// recvmsg(2) returns the length of the message even if receive_fd() refused the descriptor.
+fn report_missing_descriptors(calls: &mut [Call], steps: &[Step], is_bound: impl Fn(&str) -> bool) {
+    for call in calls {
+        if let Some(ResultForm::Received(name)) =
+            steps.get(call.step as usize).map(Step::result_form)
+            && !is_bound(name)
+        {
+            call.result = call.result.min(0);
+        }
+    }
+}
+
+/// The stops of a subject between its steps.
 #[derive(Default)]
 struct Stops {
-    /// Results of the agent's steps, and what the kernel printed meanwhile.
+    /// Results of the agent's actions, with the kernel messages during each.
     actions: HashMap<usize, (i64, Vec<KernelMessage>)>,
-    /// What the subject was after an exec, by the step that executed it.
+    /// The subject after an exec, by the index of the execve step.
     became: HashMap<usize, SubjectSeen>,
-    /// What was printed before an action, and so by no action.
-    messages: Vec<crate::kmsg::Printed>,
+    /// Messages that were printed before an action.
+    messages: Vec<crate::kmsg::LogMessage>,
 }
 
 impl Stops {
-    fn stopped(
+    fn handle(
         &mut self,
         machine: &mut Machine,
-        stage: &mut Stage,
+        state: &mut CellState,
         cell: &Cell,
         program: &Program,
     ) -> Result<()> {
@@ -163,16 +170,16 @@ impl Stops {
         match origin {
             Some(Origin::Stop(step)) => {
                 let Some(Step::Agent(action)) = cell.steps.get(step) else {
-                    return Err(Error::new("continue the subject", "it stopped at another's step"));
+                    return Err(Error::new("continue the subject", "it stopped at the wrong step"));
                 };
                 self.messages.extend(machine.kmsg.drain()?);
-                let result = machine.scene(stage.scene()).perform(action)?;
-                let printed = machine.kmsg.drain()?.into_iter().map(|printed| printed.message);
-                self.actions.insert(step, (result, printed.collect()));
+                let result = machine.context(state).perform(action)?;
+                let messages = machine.kmsg.drain()?.into_iter().map(|printed| printed.message);
+                self.actions.insert(step, (result, messages.collect()));
             }
             Some(Origin::Step(step)) if matches!(cell.steps.get(step), Some(Step::Execve(_))) => {
                 self.became.insert(step, machine.region.seen()?);
-                // What the program did to start left silent grants in the cache.
+                // The start of the program left silent grants in the cache.
                 machine.arm(cell)?;
             }
             _ => return Err(Error::new("run the subject", "it stopped by itself")),
@@ -181,24 +188,25 @@ impl Stops {
     }
 }
 
-/// What the subject did, in order, as it noted it itself.
+/// The steps that the subject began, in order, as it stored them in its region.
 fn performed(
     region: &Region,
     program: &Program,
     actions: &HashMap<usize, (i64, Vec<KernelMessage>)>,
     became: &HashMap<usize, SubjectSeen>,
-) -> Vec<Performed> {
+) -> Vec<PerformedStep> {
     let reached = region.next();
     let entry = |(index, origin): (usize, &Origin)| match *origin {
         Origin::Preparation => None,
         Origin::Stop(step) if index < reached => {
             let (result, messages) = actions.get(&step)?;
-            Some(Performed::Stop { step: step as u32, result: *result, messages: messages.clone() })
+            let (step, result, messages) = (step as u32, *result, messages.clone());
+            Some(PerformedStep::Stop { step, result, messages })
         }
         Origin::Stop(_) => None,
         Origin::Step(step) => {
             let progress = region.progress(index);
-            (progress != Progress::Untouched).then(|| Performed::Call {
+            (progress != Progress::Untouched).then(|| PerformedStep::Call {
                 step: step as u32,
                 number: program.syscall(index),
                 progress,
@@ -209,7 +217,7 @@ fn performed(
     program.origins().iter().enumerate().filter_map(entry).collect()
 }
 
-/// Starts a program that performs what is in `region`, as `subject`.
+/// Starts a subject that performs the program in `region`.
 fn start(region: &Region, subject: &Subject, path: &str) -> Result<Child> {
     let mut failure = None;
     let pid = sys::spawn(|| {
@@ -218,14 +226,14 @@ fn start(region: &Region, subject: &Subject, path: &str) -> Result<Child> {
     })
     .doing("start the subject")?;
     let child = Child::new(pid);
-    // The child shares this memory until it has executed another program.
+    // The child shares this memory until it executes another program.
     match failure {
         Some(error) => Err(error),
         None => Ok(child),
     }
 }
 
-/// What the new process does until it is another program; returns only when that fails.
+/// Takes the subject's credentials and executes its program; returns only on failure.
 fn become_subject(region: &Region, subject: &Subject, path: &str) -> Result<Infallible> {
     if !subject.context.is_empty() {
         knob::write("/proc/self/attr/exec", &subject.context)
@@ -243,10 +251,10 @@ fn become_subject(region: &Region, subject: &Subject, path: &str) -> Result<Infa
     execv(&path, &[&path, &fd]).doing(doing)
 }
 
-/// Starts another process of the cell and lets it perform its steps.
+/// Starts another process of the cell, and waits until it has performed its steps.
 fn start_process(
     machine: &mut Machine,
-    stage: &mut Stage,
+    state: &mut CellState,
     process: &Process,
     names: &Names,
 ) -> Result<SubjectSeen> {
@@ -278,46 +286,51 @@ fn start_process(
     for (index, origin) in program.origins().iter().enumerate() {
         let Origin::Step(step) = *origin else { continue };
         let Some(step) = process.steps.get(step) else { continue };
-        let doing = format!("let the process {} perform {step}", process.name);
+        let doing = format!("perform {step} in the process {}", process.name);
         match region.progress(index) {
-            Progress::Done(result) => drop(returned(result).doing(doing)?),
-            _ => return Err(Error::new(doing, "it could not be performed")),
+            Progress::Done(result) => drop(check_result(result).doing(doing)?),
+            _ => return Err(Error::new(doing, "a file descriptor that it needs was never made")),
         }
     }
-    stage.sockets.push((process.name.clone(), own));
-    stage.regions.push(region);
-    stage.processes.insert(process.name.clone(), child);
+    state.sockets.push((process.name.clone(), own));
+    state.regions.push(region);
+    state.processes.insert(process.name.clone(), child);
     Ok(seen)
 }
 
-/// Performs the steps of the agent that come before there is a subject.
-fn give(machine: &mut Machine, stage: &mut Stage, cell: &Cell, names: &Names) -> Result<()> {
+/// Performs the given steps, before the subject starts.
+fn perform_given(
+    machine: &mut Machine,
+    state: &mut CellState,
+    cell: &Cell,
+    names: &Names,
+) -> Result<()> {
     for step in &cell.given {
         let doing = format_args!("perform the given step {step}").to_string();
         if let Step::Agent(action) = step {
-            returned(machine.scene(stage.scene()).perform(action)?).doing(doing)?;
+            check_result(machine.context(state).perform(action)?).doing(doing)?;
             continue;
         }
         if let Step::Mount(mount) = step {
             std::fs::create_dir_all(&mount.target).doing(&doing)?;
-            stage.mounts.push(mount.target.clone());
+            state.mounts.push(mount.target.clone());
         }
-        let names = Names { fds: stage.given.clone(), ..names.clone() };
+        let names = Names { fds: state.given.clone(), ..names.clone() };
         let one = std::slice::from_ref(step);
         let program =
             Program::new(one, &names, &cell.subject).map_err(|error| Error::new(&doing, error))?;
         machine.region.put(&program)?;
         let result = perform_here(&machine.region, &program)
-            .ok_or_else(|| Error::new(&doing, "its file descriptor was never made"))?;
-        let result = returned(result).doing(doing)?;
+            .ok_or_else(|| Error::new(&doing, "a file descriptor that it needs was never made"))?;
+        let result = check_result(result).doing(doing)?;
         if let (Some(name), Ok(fd)) = (step.binds(), i32::try_from(result)) {
-            stage.given.push((name.to_owned(), fd));
+            state.given.push((name.to_owned(), fd));
         }
     }
     Ok(())
 }
 
-/// Performs the one syscall of a program in the agent itself; `None` if a slot that it needs is empty.
+/// Performs the one syscall of a program in the agent; `None` if a slot that it needs is empty.
 fn perform_here(region: &Region, program: &Program) -> Option<i64> {
     let mut result = 0;
     for entry in program.entries() {
@@ -336,23 +349,17 @@ fn perform_here(region: &Region, program: &Program) -> Option<i64> {
     Some(result)
 }
 
-impl Stage {
-    fn scene(&mut self) -> (&mut HashMap<String, Child>, &mut PutBack) {
-        (&mut self.processes, &mut self.put_back)
-    }
-}
-
 impl Machine {
-    /// The state that a cell asks for, before anything of it runs.
+    /// Sets the state for a cell before any process of it starts.
     fn prepare(&mut self, cell: &Cell) -> Result<()> {
         self.sysctls.apply(&cell.sysctls)?;
         if let Some(policy) = &cell.policy {
-            self.policies.want(policy)?;
+            self.policies.ensure(policy)?;
         }
         self.lockdown.raise(cell.lockdown)
     }
 
-    /// Sets what must hold while the steps run; the subject waits.
+    /// Sets the state for the steps, while the subject is stopped. Returns the mode read back.
     fn arm(&mut self, cell: &Cell) -> Result<Mode> {
         let mode = match &self.selinux {
             Some(selinux) => selinux.arm(cell.mode)?,
@@ -360,7 +367,7 @@ impl Machine {
         };
         if mode != cell.mode {
             let doing = format_args!("make the kernel {}", cell.mode);
-            return Err(Error::new(doing, "it stays as it was"));
+            return Err(Error::new(doing, format_args!("it is {mode}")));
         }
         if let Some(audit) = &mut self.audit {
             audit.enable(cell.audit)?;
@@ -368,14 +375,16 @@ impl Machine {
         Ok(mode)
     }
 
-    fn scene<'a>(
-        &'a mut self,
-        (processes, put_back): (&'a mut HashMap<String, Child>, &'a mut PutBack),
-    ) -> Scene<'a> {
-        Scene { processes, put_back, policies: &mut self.policies, audit: self.audit.as_mut() }
+    fn context<'a>(&'a mut self, state: &'a mut CellState) -> ActionContext<'a> {
+        ActionContext {
+            processes: &mut state.processes,
+            policies: &mut self.policies,
+            audit: self.audit.as_mut(),
+            undo: &mut state.undo,
+        }
     }
 
-    /// Paths of the executables that steps execute.
+    /// Paths of the programs that steps execute.
     fn files(&mut self, subject: &Subject, steps: &[Step]) -> Result<Vec<(Execve, String)>> {
         let files = steps.iter().filter_map(|step| match step {
             Step::Execve(file) => Some(file),
@@ -384,29 +393,58 @@ impl Machine {
         files.map(|file| Ok((file.clone(), self.executables.get(file, &subject.comm)?))).collect()
     }
 
-    /// Makes the state between two cells, also after one that failed halfway.
-    fn clean(&mut self, stage: &mut Stage) -> Result<()> {
+    /// Restores the state between cells, also after one that failed halfway.
+    fn clean(&mut self, state: &mut CellState) -> Result<()> {
         self.trace.stop()?;
-        // First what a step wrote, which may have been the mode; then the mode, since a process whose context
-        // is no longer valid cannot even be killed while the kernel is enforcing.
-        let put_back = stage.put_back.all();
+        // First the files that steps wrote, which may include the mode; then the mode, because an
+        // enforcing kernel does not even let a process be killed whose context is no longer valid.
+        let undone = state.undo.undo_all();
         if let Some(selinux) = &self.selinux {
             selinux.relax()?;
         }
         if let Some(audit) = &mut self.audit {
-            audit.put_back()?;
+            audit.restore()?;
         }
-        stage.processes.clear();
-        stage.sockets.clear();
-        for (_, fd) in stage.given.drain(..) {
+        state.processes.clear();
+        state.sockets.clear();
+        for (_, fd) in state.given.drain(..) {
             sys::close(fd);
         }
-        for target in stage.mounts.drain(..).rev() {
-            // It is there only if the step succeeded.
+        for target in state.mounts.drain(..).rev() {
+            // Mounted only if the step succeeded.
             let _ = nix::mount::umount2(target.as_str(), nix::mount::MntFlags::MNT_DETACH);
         }
-        put_back?;
+        undone?;
         self.children.reap();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::step::{Close, Recvmsg};
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::received(0, 1, true, 1)]
+    #[case::refused_by_receive_fd(0, 1, false, 0)]
+    #[case::failed(0, -13, false, -13)]
+    #[case::of_another_step(1, 7, false, 7)]
+    fn a_recvmsg_without_its_descriptor_returns_zero(
+        #[case] step: u32,
+        #[case] result: i64,
+        #[case] bound: bool,
+        #[case] expected: i64,
+    ) {
+        let fd = || "fd".to_owned();
+        let steps = [
+            Step::Recvmsg(Recvmsg { fd: "peer".to_owned(), bind: fd() }),
+            Step::Close(Close { fd: fd() }),
+        ];
+        let mut calls = [Call { step, result, effects: Vec::new() }];
+        report_missing_descriptors(&mut calls, &steps, |name| bound && name == "fd");
+        assert_eq!(calls[0].result, expected);
     }
 }

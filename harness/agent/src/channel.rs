@@ -1,4 +1,4 @@
-//! The way to the host: a serial port, and shared memory where the guest has it.
+//! The channel to the host: a serial port, and shared memory if the guest has it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,21 +11,21 @@ use nix::libc;
 use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
 use perfsec_wire::window::{self, Outbox, Store};
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 use crate::knob;
 use crate::sys::Shared;
 
-/// The second serial port: the driver is built into stock kernels, those for virtio are modules.
+/// The second serial port. Stock kernels have the driver built in; those for virtio are modules.
 const PORT: &str = "/dev/ttyS1";
 /// Where sysfs lists PCI devices.
 const PCI_DEVICES: &str = "/sys/bus/pci/devices";
 
-/// Opens the port, raw: what goes through is not text.
+/// Opens the port in raw mode, because frames are binary.
 pub(crate) fn port() -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
-        // Without a carrier the open would wait for one.
+        // A blocking open would wait for a carrier.
         .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
         .open(PORT)
         .doing(format_args!("open {PORT}"))?;
@@ -33,29 +33,30 @@ pub(crate) fn port() -> Result<File> {
     cfmakeraw(&mut settings);
     settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
     tcsetattr(&file, SetArg::TCSANOW, &settings).doing("make the channel raw")?;
-    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).doing("make the channel wait")?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).doing("make the channel blocking")?;
     Ok(file)
 }
 
 /// Waits until the last byte has left the port.
 pub(crate) fn drain(port: &File) {
-    // A port that fails here has failed before.
+    // A port that fails here has failed before, where it was reported.
     let _ = tcdrain(port);
 }
 
-/// Memory that the host sees too, as resource of a PCI device: mapped through sysfs, it needs no driver.
+/// Memory shared with the host, the resource of a PCI device. Mapped through sysfs, it needs no
+/// driver.
 pub(crate) struct Window(Shared);
 
 impl Window {
-    /// Maps it.
+    /// Maps the window.
     ///
     /// # Errors
     ///
-    /// When the machine has no such device (a QEMU without it), the kernel does not show its memory
-    /// (no `CONFIG_PCI`), or does not let it be mapped (`LOCKDOWN_PCI_ACCESS`).
+    /// If the machine has no such device (a QEMU without it), the kernel does not show its memory
+    /// (no `CONFIG_PCI`), or refuses the mapping (`LOCKDOWN_PCI_ACCESS`).
     pub(crate) fn open() -> Result<Self> {
         let device = device()?;
-        // Firmware has done it for a device that it knows; the kernel does it for drivers only.
+        // Firmware enables only devices that it knows, the kernel only those with a driver.
         knob::write(device.join("enable"), "1")?;
         let path = device.join(window::PCI_RESOURCE);
         let doing = format!("map {}", path.display());
@@ -84,8 +85,8 @@ fn device() -> Result<PathBuf> {
     })
 }
 
-/// The port as the window's bell: one write to the transmitter's register is one exit from the guest,
-/// where the tty layer makes some twenty of one byte (it enables an interrupt, takes it, and so on).
+/// The port as the window's bell. One write to the transmitter register is one exit from the guest;
+/// the tty layer makes some twenty per byte (it enables an interrupt, takes it, and so on).
 pub(crate) struct Bell<'a> {
     port: &'a File,
     registers: Option<Registers>,
@@ -99,14 +100,14 @@ struct Registers {
 
 /// The line status register, from the base.
 const LSR: u64 = 5;
-/// The transmitter is empty, the driver's and QEMU's queues with it.
+/// The transmitter is empty, and with it the queues of the driver and of QEMU.
 const LSR_THRE: u8 = 0x20;
 
 impl<'a> Bell<'a> {
-    /// Takes the port over when what was written to it has left it.
+    /// Takes the port over once everything written to it has been sent.
     pub(crate) fn new(port: &'a File) -> Self {
         drain(port);
-        // Without /dev/port (CONFIG_DEVPORT), or locked down, the driver rings.
+        // Without /dev/port (CONFIG_DEVPORT) or under lockdown, the bell goes through the driver.
         Self { port, registers: Registers::open().ok() }
     }
 }
@@ -119,13 +120,13 @@ impl Registers {
         let wrong = |detail: &str| Error::new("find the registers of the port", detail);
         let base = u64::from_str_radix(digits, 16).map_err(|_| wrong(&base))?;
         if base == 0 {
-            return Err(wrong("they are in memory"));
+            return Err(wrong("they are memory-mapped"));
         }
         let file = OpenOptions::new().read(true).write(true).open("/dev/port");
         Ok(Self { file: file.doing("open /dev/port")?, base })
     }
 
-    /// Rings when the transmitter takes the byte at once.
+    /// Rings if the transmitter is empty; returns false if it is not.
     fn ring(&self, bell: u8) -> io::Result<bool> {
         let mut status = [0];
         self.file.read_exact_at(&mut status, self.base + LSR)?;
@@ -150,7 +151,7 @@ impl Write for Bell<'_> {
             return Ok(1);
         }
         let count = self.port.write(bytes)?;
-        // The driver is done before the register is written again.
+        // The driver must finish before the register is written again.
         drain(self.port);
         Ok(count)
     }
@@ -160,11 +161,11 @@ impl Write for Bell<'_> {
     }
 }
 
-/// Where frames go.
+/// The destination of frames.
 pub(crate) enum Channel<'a> {
-    /// Every byte through the port.
+    /// The port.
     Port(&'a File),
-    /// Through memory, and a byte through the port for each batch.
+    /// Shared memory, with one byte on the port for each batch.
     Window(Outbox<&'a Window, Bell<'a>>),
 }
 

@@ -1,4 +1,4 @@
-//! Waiting for a subject: it stops, ends, or runs out of time, and nobody polls.
+//! Waits until a subject stops, ends or exceeds its time limit, without polling.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -10,31 +10,31 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 
-/// Tells when a child changes state.
+/// Waits for changes of children.
 pub(crate) struct Children {
     signals: SignalFd,
 }
 
-/// What became of a child.
+/// A change of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Stopped,
     Exited(i32),
     Killed(Signal),
-    /// Nothing, within the time given.
+    /// No change within the time limit.
     Overdue,
 }
 
-/// A subject that is killed when it is no longer wanted.
+/// A subject, which is killed when it is dropped.
 pub(crate) struct Child {
     pub(crate) pid: Pid,
     alive: bool,
 }
 
 impl Children {
-    /// Blocks SIGCHLD, which is read from a descriptor instead.
+    /// Blocks SIGCHLD and reads it from a descriptor instead.
     pub(crate) fn new() -> Result<Self> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGCHLD);
@@ -44,7 +44,7 @@ impl Children {
         Ok(Self { signals })
     }
 
-    /// Waits until `child` stops, which it must do before its first step.
+    /// Waits until `child` stops; any other change is an error.
     pub(crate) fn wait_for_stop(&self, child: &mut Child, limit: Duration) -> Result<()> {
         match self.wait(child, limit)? {
             Change::Stopped => Ok(()),
@@ -52,7 +52,7 @@ impl Children {
         }
     }
 
-    /// Forgets what subjects left behind: process 1 inherits it.
+    /// Reaps the children of subjects, which process 1 inherits.
     pub(crate) fn reap(&self) {
         while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
             waitpid(None, Some(WaitPidFlag::WNOHANG))
@@ -99,14 +99,14 @@ impl Child {
     }
 
     pub(crate) fn resume(&self) -> Result<()> {
-        kill(self.pid, Signal::SIGCONT).doing("let the subject continue")
+        kill(self.pid, Signal::SIGCONT).doing("continue the subject")
     }
 
-    /// Kills it and waits until it is gone, so that nothing of it reaches the next cell.
+    /// Kills and reaps the process, so that it has no effect on the next cell.
     pub(crate) fn end(&mut self) {
         if self.alive {
             self.alive = false;
-            // It may have ended by itself meanwhile.
+            // Fails if it has ended by itself.
             let _ = kill(self.pid, Signal::SIGKILL);
             while waitpid(self.pid, None) == Err(Errno::EINTR) {}
         }

@@ -1,4 +1,4 @@
-//! What can go wrong in the agent: one type, because all that is ever done with it is to say it.
+//! The error of the agent: one type, because it is only ever reported.
 
 use std::fmt::Display;
 use std::io;
@@ -7,22 +7,22 @@ use nix::errno::Errno;
 use perfsec_wire::Refusal;
 use perfsec_wire::observation::SetupFailure;
 
-/// Something could not be done.
+/// A failed action.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {doing}: {detail}")]
 pub(crate) struct Error {
-    /// A fragment that fits after "could not".
+    /// The action, as a fragment that fits after "could not".
     pub(crate) doing: String,
     /// The error number, or 0 when no syscall failed.
     pub(crate) errno: i32,
-    /// What else is known.
+    /// The kernel's or our own explanation.
     pub(crate) detail: String,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error that no syscall reported.
+    /// An error that is not a syscall's.
     pub(crate) fn new(doing: impl Display, detail: impl Display) -> Self {
         Self { doing: doing.to_string(), errno: 0, detail: detail.to_string() }
     }
@@ -42,31 +42,31 @@ impl Error {
     }
 }
 
-/// What a raw syscall returned (`-errno` on failure) as everything else here returns it.
-pub(crate) fn returned(result: i64) -> nix::Result<i64> {
+/// Turns the result of a raw syscall (`-errno` on failure) into a `Result`.
+pub(crate) fn check_result(result: i64) -> nix::Result<i64> {
     if result < 0 { Err(Errno::from_raw(result.unsigned_abs() as i32)) } else { Ok(result) }
 }
 
-/// Says what was being done when a syscall failed.
-pub(crate) trait Doing<T> {
-    /// Turns the failure into an [`Error`]; `what` is formatted only then.
-    fn doing(self, what: impl Display) -> Result<T>;
+/// Adds the action to the error of a syscall.
+pub(crate) trait ErrorContext<T> {
+    /// Turns a failure into an [`Error`]; `action` is formatted only then.
+    fn doing(self, action: impl Display) -> Result<T>;
 }
 
-impl<T> Doing<T> for io::Result<T> {
-    fn doing(self, what: impl Display) -> Result<T> {
+impl<T> ErrorContext<T> for io::Result<T> {
+    fn doing(self, action: impl Display) -> Result<T> {
         self.map_err(|error| Error {
-            doing: what.to_string(),
+            doing: action.to_string(),
             errno: error.raw_os_error().unwrap_or(0),
             detail: error.to_string(),
         })
     }
 }
 
-impl<T> Doing<T> for nix::Result<T> {
-    fn doing(self, what: impl Display) -> Result<T> {
+impl<T> ErrorContext<T> for nix::Result<T> {
+    fn doing(self, action: impl Display) -> Result<T> {
         self.map_err(|errno: Errno| Error {
-            doing: what.to_string(),
+            doing: action.to_string(),
             errno: errno as i32,
             detail: errno.desc().to_owned(),
         })

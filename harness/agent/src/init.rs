@@ -1,4 +1,4 @@
-//! Being process 1 of a guest: mounts, the serial channel, and power off whatever happens.
+//! Process 1 of a guest: mounts file systems, opens the channel, and always powers off at the end.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,21 +10,20 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use perfsec_wire::frame::{FrameError, Writer};
 use perfsec_wire::window::{self, Outbox};
-use perfsec_wire::{Job, Message, Refusal, paths};
+use perfsec_wire::{Message, Refusal, paths};
 
 use crate::channel::{self, Bell, Channel, Window};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 use crate::machine::Files;
-use crate::undo::Undo;
 use crate::{lane, machine, selinux, shell};
 
-/// The channel's port, for a last word when the agent itself fails.
+/// The channel's port, for a last message when the agent panics.
 static LAST_WORD: OnceLock<File> = OnceLock::new();
-/// The port carries bells, not frames.
+/// The port carries bells instead of frames.
 static MOVED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the lane of the initramfs. Process 1 must not return: the kernel would panic, and the host
-/// would blame it.
+/// would blame the kernel.
 pub(crate) fn run() -> ! {
     let started_ms = machine::uptime_ms();
     std::panic::set_hook(Box::new(|panic| {
@@ -32,7 +31,7 @@ pub(crate) fn run() -> ! {
             if MOVED.load(Ordering::Relaxed) {
                 let _ = channel.write_all(&[window::PLAIN]);
             }
-            let doing = format!("go on: the agent is wrong: {panic}");
+            let doing = format!("continue: the agent has a bug: {panic}");
             let refusal = Message::Refused(Refusal::Setup { doing, errno: 0 });
             let _ = Writer::new(channel).write(&refusal);
         }
@@ -41,7 +40,7 @@ pub(crate) fn run() -> ! {
     match open() {
         Ok(port) => {
             if let Err(error) = talk(&port, started_ms) {
-                // The host cannot be told over the channel; it keeps the console of a dead guest.
+                // The channel cannot carry this; the host keeps the console of a dead guest.
                 eprintln!("perfsec: the channel failed: {error}");
             }
             channel::drain(&port);
@@ -83,10 +82,8 @@ fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
             return writer.write(&Message::Refused(refusal));
         }
     };
-    // A shell's guest lives on for a while: its records are to reach the console again.
-    let undo = Undo::new(matches!(lane.job, Job::Shell));
-    let start = lane::Start { files, undo, started_ms, channel: means };
-    lane::run(&lane, start, &mut writer, shell::run)
+    let setup = lane::LaneSetup { files, started_ms, channel: means };
+    lane::run(&lane, setup, &mut writer, shell::run)
 }
 
 /// Opens the channel's port.
@@ -99,8 +96,8 @@ fn open() -> Result<File> {
     Ok(port)
 }
 
-/// What the agent reads and writes. selinuxfs and securityfs are absent on a kernel that will be refused
-/// with a better reason than that.
+/// Mounts the file systems that the agent needs. A kernel without selinuxfs or securityfs is
+/// refused later, with a better reason.
 fn mounts() -> Result<()> {
     mount_one("proc", "/proc")?;
     mount_one("sysfs", "/sys")?;
@@ -122,7 +119,7 @@ fn mount_one(kind: &str, at: &str) -> Result<()> {
         std::fs::create_dir_all(at).doing(format_args!("make {at}"))?;
     }
     match mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>) {
-        // CONFIG_DEVTMPFS_MOUNT does not apply to an initramfs, but nothing is lost if it did.
+        // CONFIG_DEVTMPFS_MOUNT does not apply to an initramfs, but would do no harm.
         Ok(()) | Err(nix::errno::Errno::EBUSY) => Ok(()),
         Err(errno) => Err(errno).doing(format_args!("mount {kind} on {at}")),
     }
@@ -130,7 +127,7 @@ fn mount_one(kind: &str, at: &str) -> Result<()> {
 
 fn power_off() -> ! {
     let _ = reboot(RebootMode::RB_POWER_OFF);
-    // Only a kernel without the means to power off comes here.
+    // Only a kernel that cannot power off gets here.
     let _ = reboot(RebootMode::RB_HALT_SYSTEM);
     loop {
         nix::unistd::pause();

@@ -1,4 +1,4 @@
-//! The kernel's log, `/dev/kmsg` (`Documentation/ABI/testing/dev-kmsg`).
+//! The kernel log, `/dev/kmsg` (`Documentation/ABI/testing/dev-kmsg`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -7,16 +7,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::libc;
 use perfsec_wire::observation::KernelMessage;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 
-/// A message and when it was printed, in microseconds of `local_clock()`.
+/// A message, with its time in microseconds of `local_clock()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Printed {
+pub(crate) struct LogMessage {
     pub(crate) time_us: u64,
     pub(crate) message: KernelMessage,
 }
 
-/// A reader that stands at the end of the log.
+/// A reader of the log, opened at its end.
 pub(crate) struct Kmsg {
     file: File,
 }
@@ -32,16 +32,16 @@ impl Kmsg {
         Ok(Self { file })
     }
 
-    /// What the kernel printed since the last time.
-    pub(crate) fn drain(&mut self) -> Result<Vec<Printed>> {
-        let mut printed = Vec::new();
+    /// The messages printed since the last call.
+    pub(crate) fn drain(&mut self) -> Result<Vec<LogMessage>> {
+        let mut messages = Vec::new();
         let mut buffer = [0; 8192];
         loop {
             match self.file.read(&mut buffer) {
-                Ok(0) => return Ok(printed),
-                Ok(got) => printed.extend(parse(&buffer[..got])),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(printed),
-                // The log was overwritten under the reader; devkmsg_read() goes on with the oldest.
+                Ok(0) => return Ok(messages),
+                Ok(got) => messages.extend(parse(&buffer[..got])),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(messages),
+                // Unread messages were overwritten; devkmsg_read() continues with the oldest.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
                     return Err(Error::new("read every kernel message", "the log overran"));
                 }
@@ -51,9 +51,9 @@ impl Kmsg {
     }
 }
 
-/// One record: `PRIORITY,SEQUENCE,TIME,FLAGS[,…];TEXT`, then lines of a dictionary. `None` for what user space
-/// wrote into the log.
-fn parse(bytes: &[u8]) -> Option<Printed> {
+/// One record: `PRIORITY,SEQUENCE,TIME,FLAGS[,…];TEXT`, then lines of a dictionary. Returns `None`
+/// for a message from user space.
+fn parse(bytes: &[u8]) -> Option<LogMessage> {
     let text = String::from_utf8_lossy(bytes);
     let (prefix, text) = text.split_once(';')?;
     let mut fields = prefix.split(',');
@@ -61,7 +61,7 @@ fn parse(bytes: &[u8]) -> Option<Printed> {
     let time_us = fields.nth(1)?.parse().ok()?;
     let text = text.lines().next().unwrap_or_default().to_owned();
     let (facility, level) = (priority >> 3, (priority & 7) as u8);
-    (facility == 0).then_some(Printed { time_us, message: KernelMessage { level, text } })
+    (facility == 0).then_some(LogMessage { time_us, message: KernelMessage { level, text } })
 }
 
 #[cfg(test)]
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_user_space_wrote_is_not_the_kernels() {
+    fn a_message_from_user_space_is_ignored() {
         assert_eq!(parse(b"12,7,100,-;hello\n"), None);
     }
 }

@@ -1,11 +1,11 @@
-//! A file of a pseudo filesystem that is read and written again and again, and so kept open.
+//! Files of pseudo filesystems. One that is read and written repeatedly is kept open.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::error::{Doing, Result};
+use crate::error::{ErrorContext, Result};
 
 /// An open kernel file whose content is one short text.
 pub(crate) struct Knob {
@@ -24,14 +24,14 @@ impl Knob {
         Ok(Self { file, path: path.display().to_string() })
     }
 
-    /// Its content without surrounding white space.
+    /// The content, trimmed.
     pub(crate) fn read(&self) -> Result<String> {
         let mut buffer = [0; 4096];
         let got = self.file.read_at(&mut buffer, 0).doing(format_args!("read {}", self.path))?;
         Ok(String::from_utf8_lossy(buffer.get(..got).unwrap_or_default()).trim().to_owned())
     }
 
-    /// Writes at offset 0, which `sel_write_enforce()` and strict sysctl writes insist on.
+    /// Writes at offset 0, as `sel_write_enforce()` and strict sysctl writes demand.
     pub(crate) fn write(&self, text: &str) -> Result<()> {
         self.file
             .write_all_at(text.as_bytes(), 0)
@@ -52,18 +52,18 @@ impl Knob {
     }
 }
 
-/// Whether two values of a kernel file are one: tables of numbers come back with tabs between them.
+/// True if two values of a kernel file are equal: tables of numbers come back with tabs.
 fn same(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }
 
-/// The content of a kernel file that is read once, without surrounding white space.
+/// The content of a kernel file, trimmed.
 pub(crate) fn read(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
     let doing = format_args!("read {}", path.display()).to_string();
     let mut file = File::open(path).doing(&doing)?;
     let mut bytes = Vec::new();
-    // In large pieces: show_header() of tracefs has nothing to say to a second read.
+    // In large pieces: show_header() of tracefs returns nothing to a second read.
     let mut piece = [0; 8192];
     loop {
         match file.read(&mut piece).doing(&doing)? {

@@ -1,4 +1,4 @@
-//! The kernel under test, made ready for cells, and everything that stays open between them.
+//! The machine under test: its set-up, and the files that stay open between cells.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -15,43 +15,40 @@ use crate::audit::{Audit, Mark};
 use crate::children::Children;
 use crate::error::Error;
 use crate::kmsg::Kmsg;
-use crate::lockdown::Locked;
+use crate::lockdown::LockdownState;
 use crate::selinux::{self, Policies, Selinux};
 use crate::subject::{self, Executables, Names, Region};
 use crate::sysctl::Sysctls;
 use crate::trace::Trace;
-use crate::undo::Undo;
-use crate::{error, knob, sys};
+use crate::{error, facts, knob, sys};
 
-/// What cells need. Fields are dropped in this order: the files of the trace are closed before `undo` removes
-/// its instance.
+/// The machine under test.
 pub(crate) struct Machine {
-    /// Absent in a boot with `audit=0`.
+    /// `None` in a boot with `audit=0`.
     pub(crate) audit: Option<Audit>,
     pub(crate) trace: Trace,
     pub(crate) kmsg: Kmsg,
-    /// Absent in a boot without a policy: then there is no mode.
+    /// `None` in a boot without a policy, which has no modes.
     pub(crate) selinux: Option<Selinux>,
     pub(crate) policies: Policies,
-    pub(crate) lockdown: Locked,
+    pub(crate) lockdown: LockdownState,
     pub(crate) sysctls: Sysctls,
     pub(crate) executables: Executables,
     pub(crate) children: Children,
     pub(crate) region: Region,
-    /// `CATEGORY:NAME` and the number in tracefs.
+    /// Numbers in tracefs by `CATEGORY:NAME`.
     tracepoints: HashMap<String, u64>,
-    _undo: Undo,
 }
 
 /// The files of a lane.
 pub(crate) struct Files {
     /// The program that subjects execute.
     pub(crate) subject: Vec<u8>,
-    /// Where the policies are.
+    /// The directory of the policies.
     pub(crate) policies: PathBuf,
 }
 
-/// Milliseconds since boot, as `/proc/uptime` has them.
+/// Milliseconds since boot, as in `/proc/uptime`.
 pub(crate) fn uptime_ms() -> u32 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| {
         let (seconds, nanos) = (time.tv_sec() as u64, time.tv_nsec() as u64);
@@ -59,7 +56,7 @@ pub(crate) fn uptime_ms() -> u32 {
     })
 }
 
-/// `uname -r`.
+/// Kernel release, as in `uname -r`.
 pub(crate) fn release() -> String {
     nix::sys::utsname::uname()
         .map_or_else(|_| String::new(), |names| names.release().to_string_lossy().into_owned())
@@ -74,55 +71,56 @@ impl Machine {
     pub(crate) fn new(
         lane: &Lane,
         files: Files,
-        mut undo: Undo,
         started_ms: u32,
     ) -> Result<(Self, Facts), Refusal> {
         let setup = error::Error::refusal;
         let lsm = selinux::modules(lane.boot)?;
-        perf_exists()?;
+        let cycles = open_cycles()?;
         let no_audit = |error: error::Error| Refusal::NoAudit { detail: error.to_string() };
         let mut audit = match lane.boot.has_audit() {
-            true => Some(Audit::open(undo.wanted()).map_err(no_audit)?),
+            true => Some(Audit::open().map_err(no_audit)?),
             false => None,
         };
         let mut kmsg = Kmsg::open().map_err(setup)?;
-        expedite(&mut undo).map_err(setup)?;
+        expedite().map_err(setup)?;
         let cells: &[Cell] = match &lane.job {
             Job::Cells(cells) => cells,
             Job::Shell => &[],
         };
-        let sysctls = Sysctls::new(cells, &mut undo);
+        let sysctls = Sysctls::new(cells);
         let boot_values = sysctls.boot_values();
         let mut policies = Policies::new(&files.policies);
         let policy_messages = match &lane.policy {
             Some(name) => {
                 let binary = policies.read(name).map_err(setup)?;
-                policies.is_loaded(name);
+                policies.note_loaded(name);
                 selinux::load(&binary, &mut kmsg)?
             }
             None => Vec::new(),
         };
         let selinux = match lane.boot.has_policy() {
-            true => Some(Selinux::open(&mut undo).map_err(setup)?),
+            true => Some(Selinux::open().map_err(setup)?),
             false => None,
         };
-        let lockdown = Locked::new(!undo.wanted());
+        let lockdown = LockdownState::new();
         if let Some(audit) = &mut audit {
             audit.register(lane.boot.enables_audit()).map_err(no_audit)?;
         }
-        let trace = Trace::new(&mut undo, lane.coverage.as_deref()).map_err(setup)?;
+        let trace = Trace::new(lane.coverage.as_deref()).map_err(setup)?;
         let executables = Executables::new(files.subject).map_err(setup)?;
         let children = Children::new().map_err(setup)?;
         let region = Region::new(true).map_err(setup)?;
         let audit_facts = match &mut audit {
-            Some(audit) => listening(audit, lane.boot.enables_audit())?,
+            Some(audit) => audit_facts(audit, lane.boot.enables_audit())?,
             None => AuditFacts::default(),
         };
+        let cmdline = knob::read("/proc/cmdline").unwrap_or_default();
         let facts = Facts {
             release: release(),
             version: knob::read("/proc/version").unwrap_or_default(),
-            cmdline: knob::read("/proc/cmdline").unwrap_or_default(),
             lsm,
+            machine: facts::machine(cycles, lockdown.now(), &cmdline),
+            cmdline,
             selinux: selinux
                 .as_ref()
                 .map(Selinux::facts)
@@ -149,17 +147,25 @@ impl Machine {
             children,
             region,
             tracepoints: HashMap::new(),
-            _undo: undo,
         };
         Ok((machine, facts))
     }
 
-    /// Marks a place in the stream of records, where there is one.
+    /// Releases the guest to a person: audit records go to the console again, where they would
+    /// otherwise pile up in the agent's socket, and nothing is traced.
+    pub(crate) fn release(self) {
+        if let Some(mut audit) = self.audit {
+            audit.unregister();
+        }
+        self.trace.remove();
+    }
+
+    /// Puts a mark into the stream of audit records; `None` without audit.
     pub(crate) fn mark(&mut self, name: impl Display) -> error::Result<Option<Mark>> {
         self.audit.as_mut().map(|audit| audit.mark(name)).transpose()
     }
 
-    /// The records between two marks.
+    /// The audit records between two marks.
     pub(crate) fn records(
         &mut self,
         begin: Option<Mark>,
@@ -171,13 +177,14 @@ impl Machine {
         }
     }
 
-    /// By how much `lost` rose since this was asked last: asked when everything of a cell has
-    /// arrived, it covers the cell and what was done to set it up.
-    pub(crate) fn rise_of_lost(&mut self) -> error::Result<u32> {
+    /// The number of audit records lost since the last call. Called after the last record of a
+    /// cell has arrived, it covers the cell and its set-up.
+    pub(crate) fn lost_records(&mut self) -> error::Result<u32> {
         self.audit.as_mut().map_or(Ok(0), Audit::lost)
     }
 
-    /// Numbers of what a cell's events name: the subject cannot look them up.
+    /// Numbers of the tracepoints and PMUs that a cell's events name; the subject cannot look them
+    /// up.
     pub(crate) fn names(&mut self, cell: &Cell) -> error::Result<Names> {
         let processes = cell.processes.iter().flat_map(|process| &process.steps);
         let steps = cell.given.iter().chain(&cell.steps).chain(processes);
@@ -201,8 +208,8 @@ impl Machine {
     }
 }
 
-/// Everything queued since boot is of no cell; it has arrived when these marks have.
-fn listening(audit: &mut Audit, enabled: bool) -> Result<AuditFacts, Refusal> {
+/// Waits for the records queued since boot, which belong to no cell, and reads audit's state back.
+fn audit_facts(audit: &mut Audit, enabled: bool) -> Result<AuditFacts, Refusal> {
     let setup = error::Error::refusal;
     let (begin, end) = (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
     audit.between(&begin, &end).map_err(setup)?;
@@ -210,30 +217,33 @@ fn listening(audit: &mut Audit, enabled: bool) -> Result<AuditFacts, Refusal> {
     audit.lost().map_err(setup)?;
     let wanted = (enabled.into(), std::process::id(), 0);
     if (facts.enabled, facts.pid, facts.rate_limit) != wanted {
-        return Err(Refusal::NoAudit { detail: format!("it reads {facts:?}") });
+        return Err(Refusal::NoAudit { detail: format!("its status is {facts:?}") });
     }
     Ok(facts)
 }
 
-/// Whether the kernel has perf events: the sysctl appears with them (`kernel/events/core.c`).
-fn perf_exists() -> Result<(), Refusal> {
+/// Opens `cpu-cycles` and closes it; returns the result of the open. The kernel has perf events if
+/// it has the sysctl (`kernel/events/core.c`).
+fn open_cycles() -> Result<i64, Refusal> {
+    // All zero: PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES.
     let attr = perf_event_attr::default();
-    let answer = sys::perf_event_open(&attr);
+    let result = sys::perf_event_open(&attr);
+    if let Ok(fd) = i32::try_from(result)
+        && fd >= 0
+    {
+        sys::close(fd);
+    }
     let sysctl = std::path::Path::new("/proc/sys/kernel/perf_event_paranoid").exists();
-    if answer == -i64::from(libc::ENOSYS) || !sysctl { Err(Refusal::NoPerf) } else { Ok(()) }
+    if result == -i64::from(libc::ENOSYS) || !sysctl { Err(Refusal::NoPerf) } else { Ok(result) }
 }
 
-/// Settings that cost or hide something otherwise.
-fn expedite(undo: &mut Undo) -> error::Result<()> {
-    // An AVC flush ends in synchronize_net() (`sel_netif_avc_callback()`), which without this waits
-    // for whole RCU grace periods in every cell.
-    let expedited = "/sys/kernel/rcu_expedited";
-    undo.file(expedited);
-    // Absent on a kernel with tiny RCU, where there is nothing to wait for.
-    let _ = knob::write(expedited, "1");
-    // The rate limit of audit_log_lost(). Messages with a limit of their own (`pr_*_ratelimited`: what SELinux
-    // says of a policy that it refuses, what lockdown says) can still be missing.
-    let ratelimit = "/proc/sys/kernel/printk_ratelimit";
-    undo.file(ratelimit);
-    knob::Knob::open(ratelimit)?.set("0")
+/// Changes settings that cost time or hide messages.
+fn expedite() -> error::Result<()> {
+    // An AVC flush ends in synchronize_net() (`sel_netif_avc_callback()`), which otherwise waits
+    // for whole RCU grace periods in every cell. Missing on a kernel with tiny RCU, which does not
+    // wait at all.
+    let _ = knob::write("/sys/kernel/rcu_expedited", "1");
+    // The rate limit of audit_log_lost(). Messages with their own limit (`pr_*_ratelimited`: those
+    // of SELinux about a policy that it rejects, those of lockdown) can still be missing.
+    knob::Knob::open("/proc/sys/kernel/printk_ratelimit")?.set("0")
 }

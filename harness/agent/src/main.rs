@@ -1,8 +1,8 @@
-//! The program that runs on the kernel under test.
+//! The program that runs on the kernel under test, as process 1 of a guest.
 //!
-//! It starts as process 1 of a guest, or as an ordinary root process on a machine that lives on. It has
-//! another program, `perfsec-subject`, execute the steps of cells. It is told what to do by a [`Lane`](perfsec_wire::Lane), says what it saw in [`Message`](perfsec_wire::Message)s,
-//! and never judges.
+//! It gets its orders in a [`Lane`](perfsec_wire::Lane) and reports what it saw in
+//! [`Message`](perfsec_wire::Message)s; it never judges. Another program, `perfsec-subject`,
+//! performs the steps of cells.
 
 #![cfg_attr(not(test), no_main)]
 
@@ -14,11 +14,11 @@ mod channel;
 mod children;
 mod coverage;
 mod error;
+mod facts;
 mod init;
 mod kmsg;
 mod knob;
 mod lane;
-mod local;
 mod lockdown;
 mod machine;
 mod record;
@@ -28,16 +28,16 @@ mod subject;
 mod sys;
 mod sysctl;
 mod trace;
-mod undo;
 
-/// The program; the result is its exit code.
+/// The program; returns its exit code.
 fn start() -> u8 {
     if std::process::id() == 1 {
         init::run();
     }
-    local::run(std::env::args().skip(1))
+    eprintln!("perfsec-agent: must be process 1 of a guest");
+    2
 }
 
-/// Tests start elsewhere, and still everything is reachable from here.
+/// Tests have another `main`; this keeps everything reachable.
 #[cfg(test)]
 const _: fn() -> u8 = start;

@@ -1,33 +1,33 @@
-//! What the agent must know about an audit record to attribute it; the rest is the judge's.
+//! The fields of an audit record that the agent needs to attribute it. The host parses the rest.
 
 use perfsec_wire::observation::Record;
 use perfsec_wire::record_types::{
     CONFIG_CHANGE, MAC_CONFIG_CHANGE, MAC_POLICY_LOAD, MAC_STATUS, SYSCALL,
 };
 
-/// Whether a record is about what the agent did to the policy, and so of no syscall of a subject:
-/// `AUDIT_MAC_POLICY_LOAD`, `AUDIT_MAC_STATUS`, `AUDIT_MAC_CONFIG_CHANGE`, and `AUDIT_CONFIG_CHANGE`.
-pub(crate) fn is_of_policy(record: &Record) -> bool {
+/// True for a record about a change by the agent, which belongs to no syscall of a subject:
+/// `AUDIT_MAC_POLICY_LOAD`, `AUDIT_MAC_STATUS`, `AUDIT_MAC_CONFIG_CHANGE`, `AUDIT_CONFIG_CHANGE`.
+pub(crate) fn is_config_change(record: &Record) -> bool {
     matches!(record.kind, MAC_POLICY_LOAD | MAC_STATUS | MAC_CONFIG_CHANGE | CONFIG_CHANGE)
 }
 
-/// `SECONDS.MILLIS:SERIAL`, which records of one event share.
+/// `SECONDS.MILLIS:SERIAL`, which the records of one event share.
 pub(crate) fn serial(text: &str) -> Option<&str> {
     text.strip_prefix("audit(")?.split_once("):").map(|(serial, _)| serial)
 }
 
-/// The value of a field that is not quoted. Fields are looked for as words, and a `comm` is quoted or in hex,
-/// so that it cannot hold ` tclass=`: `audit_log_untrustedstring()` writes one with a space in hex.
+/// The value of a field that is not quoted. A field is a whole word. A `comm` cannot fake one:
+/// `audit_log_untrustedstring()` writes a `comm` with a space in hex.
 pub(crate) fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The process that a record names as its cause.
+/// The pid in a record.
 pub(crate) fn pid(text: &str) -> Option<u32> {
     field(text, "pid")?.parse().ok()
 }
 
-/// Number and result in a SYSCALL record.
+/// Syscall number and result in a SYSCALL record.
 pub(crate) fn syscall(record: &Record) -> Option<(i64, i64)> {
     let number = |name| field(&record.text, name)?.parse().ok();
     (record.kind == SYSCALL).then(|| Some((number("syscall")?, number("exit")?)))?

@@ -6,15 +6,15 @@ use perfsec_wire::message::SelinuxFacts;
 use perfsec_wire::paths;
 use perfsec_wire::{BootMode, Mode, Refusal};
 
-use crate::error::{Doing, Error, Result, returned};
-use crate::kmsg::{Kmsg, Printed};
+use crate::error::{Error, ErrorContext, Result, check_result};
+use crate::kmsg::{Kmsg, LogMessage};
 use crate::knob::{self, Knob};
-use crate::undo::Undo;
 
-/// Where selinuxfs is mounted.
+/// Mount point of selinuxfs.
 pub(crate) const MOUNT: &str = "/sys/fs/selinux";
 
-/// The classes whose permissions are facts: those that cases are about, and the one that guards the mode.
+/// Classes whose permissions are facts: those that cases are about, and `security`, which guards
+/// the mode.
 const CLASSES: [&str; 10] = [
     "bpf",
     "capability",
@@ -33,11 +33,11 @@ pub(crate) struct Selinux {
     enforce: Knob,
 }
 
-/// The security modules that are active, or the reason why no cell can run.
+/// The active security modules.
 ///
 /// # Errors
 ///
-/// When SELinux is not among them, whatever the reason: not built in, `selinux=0`, another module.
+/// If SELinux is missing but the boot mode needs it, or the reverse.
 pub(crate) fn modules(boot: BootMode) -> std::result::Result<Vec<String>, Refusal> {
     let lsm = knob::read("/sys/kernel/security/lsm").unwrap_or_default();
     let filesystems = knob::read("/proc/filesystems").unwrap_or_default();
@@ -47,7 +47,7 @@ pub(crate) fn modules(boot: BootMode) -> std::result::Result<Vec<String>, Refusa
         return match active {
             false => Ok(modules),
             true => Err(Refusal::Setup {
-                doing: "do without SELinux: the kernel took it all the same".to_owned(),
+                doing: "boot without SELinux: the kernel enabled it".to_owned(),
                 errno: 0,
             }),
         };
@@ -59,14 +59,14 @@ pub(crate) fn modules(boot: BootMode) -> std::result::Result<Vec<String>, Refusa
     }
 }
 
-/// Loads a binary policy; the messages that SELinux printed meanwhile come back.
+/// Loads a binary policy; returns the messages that SELinux printed meanwhile.
 ///
 /// # Errors
 ///
-/// With the errno and the messages when the kernel refuses it.
+/// The errno and the messages, if the kernel rejects the policy.
 pub(crate) fn load(policy: &[u8], kmsg: &mut Kmsg) -> std::result::Result<Vec<String>, Refusal> {
     let written = write_load(policy);
-    let messages = said(kmsg.drain().unwrap_or_default());
+    let messages = selinux_messages(kmsg.drain().unwrap_or_default());
     match written {
         Ok(count) if count == policy.len() => Ok(messages),
         Ok(_) => Err(Refusal::PolicyRejected { errno: 0, messages }),
@@ -76,17 +76,17 @@ pub(crate) fn load(policy: &[u8], kmsg: &mut Kmsg) -> std::result::Result<Vec<St
     }
 }
 
-/// The policies that the cells of a lane name, and the one that is loaded.
+/// The policies that the cells of a lane name, and which of them is loaded.
 pub(crate) struct Policies {
     folder: PathBuf,
     loaded: Option<String>,
-    /// A step of a cell loaded another, or tried to.
-    disturbed: bool,
+    /// A step of a cell loaded another policy, or tried to.
+    changed: bool,
 }
 
 impl Policies {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), loaded: None, disturbed: false }
+        Self { folder: folder.to_owned(), loaded: None, changed: false }
     }
 
     /// The binary policy with this name.
@@ -94,26 +94,26 @@ impl Policies {
         std::fs::read(self.folder.join(name)).doing(format_args!("read the policy {name}"))
     }
 
-    /// Notes that it is the one that is loaded.
-    pub(crate) fn is_loaded(&mut self, name: &str) {
+    /// Notes that this policy is loaded.
+    pub(crate) fn note_loaded(&mut self, name: &str) {
         self.loaded = Some(name.to_owned());
     }
 
-    /// Makes sure that a policy is loaded before a cell. A load empties the access vector cache.
-    pub(crate) fn want(&mut self, name: &str) -> Result<()> {
-        if !self.disturbed && self.loaded.as_deref() == Some(name) {
+    /// Loads a policy for a cell, unless it is loaded. A load empties the access vector cache.
+    pub(crate) fn ensure(&mut self, name: &str) -> Result<()> {
+        if !self.changed && self.loaded.as_deref() == Some(name) {
             return Ok(());
         }
-        returned(self.load(name)?).doing(format_args!("load the policy {name}"))?;
+        check_result(self.load(name)?).doing(format_args!("load the policy {name}"))?;
         self.loaded = Some(name.to_owned());
-        self.disturbed = false;
+        self.changed = false;
         Ok(())
     }
 
-    /// Loads a policy for a step; the result is 0 or `-errno`.
+    /// Loads a policy for a step; returns 0 or `-errno`.
     pub(crate) fn load(&mut self, name: &str) -> Result<i64> {
         let policy = self.read(name)?;
-        self.disturbed = true;
+        self.changed = true;
         match write_load(&policy) {
             Ok(_) => Ok(0),
             Err(error) => match error.raw_os_error() {
@@ -124,44 +124,42 @@ impl Policies {
     }
 }
 
-/// `sel_write_load()` takes the whole policy in one write or not at all.
+/// `sel_write_load()` accepts the whole policy in one write, or not at all.
 fn write_load(policy: &[u8]) -> std::io::Result<usize> {
     let mut file = std::fs::OpenOptions::new().write(true).open(Path::new(MOUNT).join("load"))?;
     std::io::Write::write(&mut file, policy)
 }
 
-/// Where the policies of a guest are.
+/// Directory of the policies in a guest.
 pub(crate) fn folder() -> &'static Path {
     Path::new(paths::POLICIES)
 }
 
-/// Sets a boolean and commits it; the commit empties the access vector cache.
+/// Sets and commits a boolean. The commit empties the access vector cache.
 pub(crate) fn set_boolean(name: &str, value: bool) -> Result<()> {
     let text = if value { "1" } else { "0" };
     knob::write(Path::new(MOUNT).join("booleans").join(name), text)?;
     knob::write(Path::new(MOUNT).join("commit_pending_bools"), "1")
 }
 
-fn said(printed: Vec<Printed>) -> Vec<String> {
-    let texts = printed.into_iter().map(|printed| printed.message.text);
+fn selinux_messages(log: Vec<LogMessage>) -> Vec<String> {
+    let texts = log.into_iter().map(|line| line.message.text);
     texts.filter(|text| text.starts_with("SELinux")).collect()
 }
 
 impl Selinux {
     /// Opens the switch and makes the kernel permissive.
-    pub(crate) fn open(undo: &mut Undo) -> Result<Self> {
-        let path = Path::new(MOUNT).join("enforce");
-        undo.file(&path);
-        let this = Self { enforce: Knob::open(path)? };
-        // Without the option selinuxfs has no way to write the mode (`#define sel_write_enforce NULL`).
+    pub(crate) fn open() -> Result<Self> {
+        let this = Self { enforce: Knob::open(Path::new(MOUNT).join("enforce"))? };
+        // Without the option the mode cannot be written (`#define sel_write_enforce NULL`).
         let doing = "make the kernel permissive, which needs CONFIG_SECURITY_SELINUX_DEVELOP=y";
         this.enforce.set("0").map_err(|error| Error { doing: doing.to_owned(), ..error })?;
         Ok(this)
     }
 
-    /// Sets the mode of a cell whose subject waits. The write of 1 over 0 flushes the AVC
-    /// (`sel_write_enforce()` calls `avc_ss_reset()`), which also forgets the silent grant of
-    /// sys_admin that the subject's start-up left behind.
+    /// Sets the mode of a cell whose subject is stopped; returns the mode read back. Writing 1
+    /// over 0 flushes the AVC (`sel_write_enforce()` calls `avc_ss_reset()`), which also drops the
+    /// silent grant of sys_admin that the subject's start left there.
     pub(crate) fn arm(&self, mode: Mode) -> Result<Mode> {
         self.enforce.write("1")?;
         if mode == Mode::Permissive {
@@ -170,8 +168,8 @@ impl Selinux {
         self.mode()
     }
 
-    /// Back to permissive, in which every subject is started: a distribution's policy may refuse
-    /// it the descriptors of the agent.
+    /// Makes the kernel permissive again. Every subject starts like that: a distribution's policy
+    /// may deny it the agent's descriptors.
     pub(crate) fn relax(&self) -> Result<()> {
         self.enforce.write("0")
     }
@@ -184,7 +182,7 @@ impl Selinux {
         }
     }
 
-    /// What selinuxfs says of the policy.
+    /// The policy's properties, from selinuxfs.
     pub(crate) fn facts(&self) -> Result<SelinuxFacts> {
         let number = |name: &str| -> Result<u32> {
             let text = knob::read(Path::new(MOUNT).join(name))?;

@@ -5,17 +5,17 @@ use std::process::{Command, Stdio};
 
 use perfsec_wire::paths;
 
-use crate::error::{Doing, Result};
+use crate::error::{ErrorContext, Result};
 use crate::sys;
 
-/// Where busybox puts its names.
+/// Directory of busybox's links.
 const BIN: &str = "/bin";
-/// A terminal, which `/dev/console` is not: it cannot be a session's controlling terminal.
+/// The terminal of the console. `/dev/console` itself cannot be a controlling terminal.
 const TERMINAL: &str = "/dev/ttyS0";
-const HELP: &str = "\nperfsec: root shell in the guest; the policy is loaded, the mode is permissive. \
-                    `exit` or Ctrl-D powers off.\n\n";
+const HELP: &str = "\nperfsec: root shell in the guest; the policy is loaded, the mode is \
+                    permissive. `exit` or Ctrl-D powers off.\n\n";
 
-/// Runs a shell until it is left.
+/// Runs a shell until it exits.
 pub(crate) fn run() {
     if let Err(error) = try_run() {
         eprintln!("perfsec: {error}");
@@ -24,7 +24,7 @@ pub(crate) fn run() {
 
 fn try_run() -> Result<()> {
     let doing = format!("run {}", paths::SHELL);
-    // Names for the tools; without them the shell still has its built-in ones.
+    // Links for the tools; without them the shell still has its built-in commands.
     let _ = Command::new(paths::SHELL).args(["--install", "-s", BIN]).status();
     let open = || OpenOptions::new().read(true).write(true).open(TERMINAL);
     let mut terminal = open().doing(format_args!("open {TERMINAL}"))?;

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use perfsec_wire::Step;
 
 use super::bindings::needed;
-use crate::errno::Errno;
-use crate::transcript::{self, Effect};
+use crate::transcript::{self, CallResult, Effect, ResultError};
 
 /// An expected transcript, with the lines of all kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,16 +35,8 @@ struct GuardedLine {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum LineContent {
-    Call { step: usize, text: String, outcome: CallOutcome },
+    Call { step: usize, text: String, outcome: CallResult },
     Effect(Effect),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CallOutcome {
-    Success,
-    Error(Errno),
-    /// A `recvmsg` that received a message without its descriptor.
-    Nothing,
 }
 
 /// `if NAME` or `unless NAME` at the end of a line.
@@ -154,8 +145,8 @@ impl Transcript {
     #[must_use]
     pub(super) fn has_denial(&self) -> bool {
         self.lines.iter().any(|line| match &line.content {
-            LineContent::Call { outcome: CallOutcome::Error(errno), .. } => errno.is_denial(),
-            LineContent::Call { outcome, .. } => *outcome == CallOutcome::Nothing,
+            LineContent::Call { outcome: CallResult::Error(errno), .. } => errno.is_denial(),
+            LineContent::Call { outcome, .. } => *outcome == CallResult::Nothing,
             LineContent::Effect(_) => false,
         })
     }
@@ -245,8 +236,8 @@ impl Transcript {
                         .help("remove the line"));
                     }
                     match (step.binds(), outcome) {
-                        (Some(fd), CallOutcome::Success) => drop(open.insert(fd)),
-                        (None, _) | (_, CallOutcome::Error(_) | CallOutcome::Nothing) => {}
+                        (Some(fd), CallResult::Success) => drop(open.insert(fd)),
+                        (None, _) | (_, CallResult::Error(_) | CallResult::Nothing) => {}
                     }
                 }
                 _ if reachable => {
@@ -297,8 +288,7 @@ fn parse_call(
     })?;
     let call = call.split_whitespace().collect::<Vec<_>>().join(" ");
     let result = result.trim();
-    let is =
-        |step: &Step| call == format!("{}({ELIDED})", call_name(step)) || call == step.to_string();
+    let is = |step: &Step| call == format!("{}({ELIDED})", step.name()) || call == step.to_string();
     let step = (from..steps.len()).find(|at| is(&steps[*at])).ok_or_else(|| {
         let rest: Vec<_> = steps.iter().skip(from).map(ToString::to_string).collect();
         let mistake =
@@ -312,33 +302,14 @@ fn parse_call(
     Ok(LineContent::Call { step, text: format!("{} = {result}", steps[step]), outcome })
 }
 
-/// The part of a call before its arguments.
-fn call_name(step: &Step) -> String {
-    match step {
-        Step::Agent(action) => format!("agent: {}", action.name()),
-        step => step.syscall().to_owned(),
-    }
-}
-
-fn parse_result(step: &Step, result: &str, number: usize) -> Result<CallOutcome, Mistake> {
-    if result.starts_with('E') {
-        return match result.parse() {
-            Ok(errno) => Ok(CallOutcome::Error(errno)),
-            Err(error) => Err(Mistake::new(number, error)),
-        };
-    }
-    let expected = match step.success() {
-        _ if matches!(step, Step::Recvmsg(_)) && result == transcript::NOTHING => {
-            return Ok(CallOutcome::Nothing);
+fn parse_result(step: &Step, result: &str, number: usize) -> Result<CallResult, Mistake> {
+    transcript::parse_result(step, result).map_err(|error| match error {
+        ResultError::Errno(error) => Mistake::new(number, error),
+        ResultError::Form(expected) => {
+            Mistake::new(number, format!("`{}` cannot return `{result}`", step.name()))
+                .help(format!("write {expected} or an errno such as `EACCES`"))
         }
-        Some(name) if name == result => return Ok(CallOutcome::Success),
-        // A read at the end of a file returns 0 where others return `some`.
-        None | Some("some") if result.parse::<u32>().is_ok() => return Ok(CallOutcome::Success),
-        Some(name) => format!("`{name}`"),
-        None => "a number".to_owned(),
-    };
-    Err(Mistake::new(number, format!("`{}` cannot return `{result}`", step.syscall()))
-        .help(format!("write {expected} or an errno such as `EACCES`")))
+    })
 }
 
 #[cfg(test)]

@@ -351,7 +351,7 @@ ioctl(...) = 0
         "event = \"software/dummy\"",
         "event = \"software/dummy\", config = 3",
         14,
-        "`software/dummy` says what `config` is"
+        "`software/dummy` already sets `config`"
     )]
     #[case("event = \"software/dummy\"", "evnt = \"software/dummy\"", 14, "unknown field `evnt`")]
     #[case("perf_event_open = {", "perf_event_opn = {", 14, "unknown variant `perf_event_opn`")]

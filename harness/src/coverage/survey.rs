@@ -222,7 +222,7 @@ pub(super) fn merge(boots: &[&Coverage]) -> Coverage {
 #[cfg(test)]
 mod tests {
     use perfsec_wire::caps;
-    use perfsec_wire::coverage::{Hook, Place};
+    use perfsec_wire::coverage::{Hook, SymbolOffset};
     use rstest::rstest;
 
     use super::*;
@@ -275,7 +275,7 @@ unreachable = { because = "hardware", reason = "no such device" }
         Site {
             via: "capable".to_owned(),
             check,
-            place: Place { symbol: symbol.to_owned(), offset: 16, size: 64 },
+            place: SymbolOffset { symbol: symbol.to_owned(), offset: 16, size: 64 },
             tail: false,
             counts: Counts { allowed, logged, not_held, refused },
         }

@@ -323,7 +323,7 @@ fn write_source(site: &CallSite, out: &mut String) {
 mod tests {
     use perfsec_wire::BootMode;
     use perfsec_wire::caps;
-    use perfsec_wire::coverage::{Check, Counts, Hook, Place};
+    use perfsec_wire::coverage::{Check, Counts, Hook, SymbolOffset};
 
     use super::*;
     use crate::kernel::{Kernel, KernelVersion, Origin};
@@ -356,7 +356,7 @@ mod tests {
     }
 
     fn site(via: &str, check: Check, symbol: &str, counts: Counts) -> Site {
-        let place = Place { symbol: symbol.to_owned(), offset: 0x1f7, size: 0xcf0 };
+        let place = SymbolOffset { symbol: symbol.to_owned(), offset: 0x1f7, size: 0xcf0 };
         Site { via: via.to_owned(), check, place, tail: false, counts }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use perfsec_wire::{BootMode, Facts, Job, Message, Outcome, PROTOCOL};
+use perfsec_wire::{BootMode, CellOutcome, Facts, Job, Message, PROTOCOL};
 
 use super::{death, readback};
 use crate::case::{Circumstances, KnownDifference};
@@ -376,8 +376,8 @@ impl Runner<'_> {
                 (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None
             }
-            // Handled by the machine, which reads the channel.
-            Message::Moved => None,
+            // `Moved` is handled by the machine, which reads the channel; nothing asks for the other.
+            Message::Moved | Message::KernelConfig(_) => None,
             Message::Done => {
                 boot.done = true;
                 None
@@ -390,7 +390,7 @@ impl Runner<'_> {
         self.refused = Some(Refused { reason: reason.to_owned(), console });
     }
 
-    fn finish(&mut self, boot: &BootState, index: usize, outcome: Outcome) {
+    fn finish(&mut self, boot: &BootState, index: usize, outcome: CellOutcome) {
         let plan = self.plan;
         let cell = &plan.cells[index];
         let circumstances = self.circumstances();
@@ -414,8 +414,8 @@ impl Runner<'_> {
             ));
         }
         let observation = match outcome {
-            Outcome::Observed(observation) => Some(observation),
-            Outcome::Failed(_) => None,
+            CellOutcome::Observed(observation) => Some(observation),
+            CellOutcome::Failed(_) => None,
         };
         self.conclude(index, judgement, observation);
     }

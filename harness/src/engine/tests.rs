@@ -8,7 +8,7 @@ use perfsec_wire::message::{AuditFacts, Refusal, SelinuxFacts};
 use perfsec_wire::observation::{
     Call, CapCheck, Effect, Exit, KernelMessage, SetupFailure, SubjectSeen,
 };
-use perfsec_wire::{Facts, Message, Observation, Outcome, PROTOCOL};
+use perfsec_wire::{CellOutcome, Facts, Message, Observation, PROTOCOL};
 use rstest::rstest;
 
 use super::{LanePlan, Limits, run_lane};
@@ -155,7 +155,7 @@ fn healthy(id: u32, fresh: usize) -> Observation {
 fn ran(id: u32, observation: Observation) -> Vec<Incident> {
     vec![
         Incident::Message(Message::Started(id)),
-        Incident::Message(Message::Finished(id, Outcome::Observed(observation))),
+        Incident::Message(Message::Finished(id, CellOutcome::Observed(observation))),
     ]
 }
 
@@ -297,7 +297,7 @@ fn run_deadly(boots: &[(u32, &[u32])]) -> Outcomes {
     let finished = |id: &u32| {
         let (doing, detail) = ("start the subject".to_owned(), String::new());
         let failure = SetupFailure { doing, errno: 0, detail };
-        [Message::Started(*id), Message::Finished(*id, Outcome::Failed(failure))]
+        [Message::Started(*id), Message::Finished(*id, CellOutcome::Failed(failure))]
     };
     let script = |(deadly, survived): &(u32, &[u32])| {
         let said = survived.iter().flat_map(finished).chain([Message::Started(*deadly)]);

@@ -1,7 +1,7 @@
 //! Judges one cell.
 
 use perfsec_wire::observation::{Effect, Exit};
-use perfsec_wire::{Facts, Observation, Outcome};
+use perfsec_wire::{CellOutcome, Facts, Observation};
 
 use super::{Judgement, Verdict, missing, serials};
 use crate::case::ExpectedLine;
@@ -16,12 +16,12 @@ pub fn judge(
     cell: &PlannedCell,
     context: &str,
     expected: Vec<ExpectedLine>,
-    outcome: &Outcome,
+    outcome: &CellOutcome,
     facts: &Facts,
 ) -> Judgement {
     let observation = match outcome {
-        Outcome::Observed(observation) => observation,
-        Outcome::Failed(failure) => {
+        CellOutcome::Observed(observation) => observation,
+        CellOutcome::Failed(failure) => {
             let errno = match failure.errno {
                 0 => String::new(),
                 number => format!(": {}", crate::errno::Errno(number)),

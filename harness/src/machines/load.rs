@@ -29,7 +29,8 @@ impl Load {
         } else {
             (None, Vec::new())
         };
-        let lane = Lane { protocol: PROTOCOL, boot: mode, policy, job, coverage };
+        let lane =
+            Lane { protocol: PROTOCOL, boot: mode, policy, job, coverage, kernel_config: false };
         Self { lane, policies: binaries }
     }
 }

@@ -15,7 +15,9 @@
 mod avc;
 mod effect;
 mod observed;
+mod result;
 
 pub use avc::{Avc, Subject, format_avc};
 pub use effect::{CapLine, CapVerdict, Effect, Holds, parse as parse_effect};
-pub use observed::{ExtraLines, NOTHING, ObservedTranscript, observed_transcript};
+pub use observed::{ExtraLines, ObservedTranscript, observed_transcript};
+pub use result::{CallResult, ResultError, format_result, parse_result};

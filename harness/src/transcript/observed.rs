@@ -6,8 +6,8 @@ use perfsec_wire::observation::{Effect, Exit, Record, SubjectSeen};
 use perfsec_wire::{Observation, Step, record_types};
 
 use super::effect::{CapLine, Holds};
+use super::result::format_result;
 use super::{Subject, format_avc};
-use crate::errno::Errno;
 
 /// The transcript of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,9 +30,6 @@ const ENVELOPE: [u16; 8] = [
     record_types::PROCTITLE,
     record_types::BPF,
 ];
-
-/// The result of a `recvmsg` that received a message without its descriptor.
-pub const NOTHING: &str = "nothing";
 
 /// The lines that a case requests in addition to syscalls, checks and AVC records.
 #[derive(Clone, Copy, Debug, Default)]
@@ -150,19 +147,4 @@ fn format_selinux_err(body: &str, subject: &Subject<'_>) -> String {
     };
     let fields: Vec<_> = body.split_whitespace().map(short).collect();
     format!("selinux_err {}", fields.join(" "))
-}
-
-/// Formats a syscall's result as an expectation does: by name if it varies from boot to boot.
-fn format_result(step: &Step, value: i64) -> String {
-    match i32::try_from(-value) {
-        Ok(errno) if (1..4096).contains(&errno) => Errno(errno).to_string(),
-        _ => match (step, step.success()) {
-            (Step::Recvmsg(_), _) if value == 0 => NOTHING.to_owned(),
-            // write(2) returns the length of the context; print 0, as setexeccon(3) returns.
-            (Step::Setexeccon(_), _) => "0".to_owned(),
-            (Step::Read(_), _) if value == 0 => value.to_string(),
-            (_, Some(name)) => name.to_owned(),
-            (_, None) => value.to_string(),
-        },
-    }
 }

@@ -1,10 +1,10 @@
-//! The subject: executed with file capabilities in a domain, it performs the syscalls that the agent laid
-//! out in memory, and nothing else.
+//! The subject: executed with file capabilities in a domain, it performs the syscalls that the
+//! agent laid out in memory, and no others.
 //!
-//! It has no library and hardly any start: what it does between exec and its stop is mapping that memory
-//! and reading back who it is. From the stop to the end there are no syscalls but those asked for:
-//! another could ask for memory, and `selinux_vm_enough_memory()` would fill the access vector cache with a
-//! silent grant of sys_admin.
+//! It has no library and hardly any start: between exec and its first stop it maps that memory and
+//! reads its credentials back. From the stop to the end it makes only the syscalls of the program:
+//! any other could allocate memory, and `selinux_vm_enough_memory()` would fill the access vector
+//! cache with a silent grant of sys_admin.
 
 #![no_std]
 #![no_main]
@@ -47,9 +47,9 @@ global_asm!(
     start = sym start,
 );
 
-/// `stack` is what the kernel left: the second argument is the number of the memory's descriptor.
+/// `stack` is the stack pointer at exec; argv[1] is the file descriptor of the memory.
 extern "C" fn start(stack: *const usize) -> ! {
-    // SAFETY: execve() leaves argc and argv there, and the agent gives two arguments.
+    // SAFETY: execve() puts argc and argv there, and the agent passes two arguments.
     let fd = unsafe { number(*stack.add(2) as *const u8) };
     let map = [BASE as u64, LENGTH as u64, PROT_READ_WRITE, MAP_SHARED_FIXED, fd, 0];
     if call(MMAP, map) != BASE as i64 {
@@ -63,7 +63,7 @@ extern "C" fn start(stack: *const usize) -> ! {
 fn number(text: *const u8) -> u64 {
     let (mut text, mut value) = (text, 0);
     loop {
-        // SAFETY: the string ends with a NUL, which is no digit.
+        // SAFETY: the string ends with a NUL, which is not a digit.
         match unsafe { read_volatile(text) } {
             digit @ b'0'..=b'9' => value = value * 10 + u64::from(digit - b'0'),
             _ => return value,
@@ -73,7 +73,7 @@ fn number(text: *const u8) -> u64 {
     }
 }
 
-/// Says who it is after exec, as the kernel sees it.
+/// Stores its credentials after exec, as the kernel returns them.
 fn introduce() {
     store(PID, call(GETPID, [0; 6]) as u64);
     store(UID, call(GETUID, [0; 6]) as u64);
@@ -88,7 +88,7 @@ fn introduce() {
         call(CLOSE, [fd as u64, 0, 0, 0, 0, 0]);
     }
     store(CONTEXT_LENGTH, length as u64);
-    // An execve() that brought us here has succeeded.
+    // The execve() that started this program has succeeded.
     let next = load(NEXT) as usize;
     if next > 0 && load(entry(next - 1, STATE)) == BEGUN {
         finish(next - 1, 0);
@@ -131,14 +131,14 @@ fn perform() {
             continue;
         }
         if kind == STORE {
-            // SAFETY: the agent names an aligned place inside the region.
+            // SAFETY: the agent passes an aligned offset inside the region.
             unsafe {
                 write_volatile((BASE + arguments[1] as usize) as *mut u32, arguments[0] as u32)
             };
             continue;
         }
         if kind == POKE {
-            // SAFETY: the agent names a mapping of the subject's and an aligned place inside it.
+            // SAFETY: the agent passes a mapping of the subject and an aligned offset inside it.
             unsafe { write_volatile((arguments[0] + arguments[1]) as *mut u64, arguments[2]) };
             continue;
         }
@@ -155,7 +155,7 @@ fn perform() {
     }
 }
 
-/// Notes a result, and what it is called.
+/// Stores a result, also in its slot if it has one.
 fn finish(index: usize, result: i64) {
     store(entry(index, RESULT), result as u64);
     store(entry(index, STATE), DONE);
@@ -166,7 +166,7 @@ fn finish(index: usize, result: i64) {
     }
     let value = match place {
         0 => result as u64,
-        // SAFETY: the agent names an aligned place inside the region.
+        // SAFETY: the agent passes an aligned offset inside the region.
         place => match unsafe { read_volatile((BASE + place) as *const u32) } {
             NO_VALUE => return,
             value => u64::from(value),
@@ -180,7 +180,7 @@ fn address(word: usize) -> u64 {
 }
 
 fn load(word: usize) -> u64 {
-    // SAFETY: the region is mapped there, and the words that the layout names are inside.
+    // SAFETY: the region is mapped there, and every word of the layout is inside.
     unsafe { read_volatile((BASE as *const u64).add(word)) }
 }
 
@@ -192,8 +192,8 @@ fn store(word: usize, value: u64) {
 fn call(number: u64, arguments: [u64; 6]) -> i64 {
     let result;
     let [a, b, c, d, e, f] = arguments;
-    // SAFETY: what a syscall does to memory is limited to the region and to fresh mappings: the agent
-    // lays its arguments out that way.
+    // SAFETY: the agent passes only addresses in the region, so a syscall changes only the region
+    // and new mappings.
     unsafe {
         asm!(
             "syscall",
@@ -209,7 +209,7 @@ fn call(number: u64, arguments: [u64; 6]) -> i64 {
 fn compat(number: u64, arguments: [u64; 6]) -> i64 {
     let result: i64;
     let [a, b, c, ..] = arguments;
-    // SAFETY: as in `call`; the compiler keeps rbx for itself, so that it is lent and put back.
+    // SAFETY: as in `call`; the compiler reserves rbx, so it is saved and restored.
     unsafe {
         asm!(
             "xchg {first}, rbx",
@@ -225,8 +225,8 @@ fn compat(number: u64, arguments: [u64; 6]) -> i64 {
     i64::from(result as i32)
 }
 
-/// `clone(2)`. What it makes touches no stack, so that a thread needs none: it asks to be killed when its
-/// parent ends, and waits.
+/// `clone(2)`. The new task uses no stack, so a thread needs none: it arranges to be killed when
+/// its parent ends, and waits.
 fn clone(arguments: [u64; 6]) -> i64 {
     let result;
     let [a, b, c, d, e, _] = arguments;

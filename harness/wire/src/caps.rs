@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Capabilities as a bit mask: bit *n* is capability number *n* of `capability.h`. In text, the names that
-/// SELinux gives them, joined by `+`, or `none`, or `all`.
+/// Capabilities as a bit mask: bit *n* is capability number *n* of `capability.h`. As text, their
+/// SELinux names joined by `+`, or `none`, or `all`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CapSet(pub u64);
 
@@ -15,28 +15,28 @@ impl CapSet {
     /// No capability.
     pub const EMPTY: Self = Self(0);
 
-    /// Every capability that a kernel of today has: 0 (`chown`) to 40 (`checkpoint_restore`).
+    /// Every capability of current kernels: 0 (`chown`) to 40 (`checkpoint_restore`).
     pub const ALL: Self = Self((1 << 41) - 1);
 
-    /// The set that holds only capability `number` (0 to 63).
+    /// The set with only capability `number` (0 to 63).
     #[must_use]
     pub const fn one(number: u32) -> Self {
         Self(1 << number)
     }
 
-    /// Both sets together.
+    /// The union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether capability `number` is in the set.
+    /// True if capability `number` is in the set.
     #[must_use]
     pub const fn has(self, number: u32) -> bool {
         number < 64 && self.0 >> number & 1 == 1
     }
 
-    /// Whether the set is empty.
+    /// True if the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -71,7 +71,7 @@ pub const FALLBACKS: [(u32, u32); 4] = [
     (DAC_READ_SEARCH, DAC_OVERRIDE),
 ];
 
-/// Every capability's name as SELinux writes it (`sys_admin`), and its number.
+/// Every capability: its SELinux name (`sys_admin`) and its number.
 pub fn names() -> impl Iterator<Item = (String, u32)> {
     caps::all().into_iter().map(|cap: caps::Capability| {
         let name = cap.to_string().to_lowercase();
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_and_its_text_are_one() {
+    fn a_set_survives_a_round_trip_through_text() {
         for (text, bits) in [("none", 0), ("perfmon", 1 << 38), ("bpf+perfmon", 3 << 38)] {
             assert_eq!(text.parse(), Ok(CapSet(bits)));
             assert_eq!(CapSet(bits).to_string(), text);

@@ -1,46 +1,47 @@
-//! Which places in the kernel asked whether the subject may, and what they were told.
+//! Coverage of the checks in the kernel: call sites and verdicts.
 
 use serde::{Deserialize, Serialize};
 
-/// What was seen over all cells of a boot, and which places there are.
+/// Coverage of all cells of a boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Coverage {
-    /// Each place with each of its checks, once; in no particular order.
+    /// Every call site with each of its checks, once, in no particular order.
     pub sites: Vec<Site>,
-    /// The functions that were traced; the others do not exist in this kernel, or are inlined.
+    /// The traced functions; the others do not exist in this kernel, or are inlined.
     pub traced: Vec<String>,
-    /// Why places that no cell reached are not in [`sites`](Self::sites), when they are not.
+    /// The reason why [`sites`](Self::sites) lacks the sites that no cell reached; `None` if it has
+    /// them.
     pub unlisted: Option<String>,
-    /// Checks that could not be told because events were missing or there were too many places.
+    /// Checks that were not counted because events were missing or there were too many sites.
     pub dropped: u32,
 }
 
-/// One place in the kernel that asks one thing.
+/// A check at one call site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Site {
     /// The function that is called there: `capable`, `perf_allow_kernel`.
     pub via: String,
-    /// What is asked.
+    /// The check.
     pub check: Check,
-    /// Where the call returns to.
-    pub place: Place,
-    /// The function is jumped to, so that the trace shows the caller of the place instead of it.
+    /// Return address of the call.
+    pub place: SymbolOffset,
+    /// A tail call: the trace shows the caller of this function instead.
     pub tail: bool,
-    /// The answers.
+    /// The verdicts.
     pub counts: Counts,
 }
 
 /// An address, as `%pS` writes it: `symbol+offset/size`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Place {
-    /// The function's symbol, with what the compiler added to its name; empty when there is none.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Place"))]
+pub struct SymbolOffset {
+    /// Symbol of the function, including the compiler's suffix; empty for an address in none.
     pub symbol: String,
     /// Bytes from the symbol.
     pub offset: u64,
-    /// Bytes from the symbol to the next.
+    /// Bytes from the symbol to the next one.
     pub size: u64,
 }
 
@@ -49,11 +50,11 @@ pub struct Place {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// `security_capable()` about this capability.
+    /// `security_capable()` on this capability.
     Capability(u32),
     /// A `security_perf_event_*()` hook.
     PerfEvent(Hook),
-    /// `ptrace_may_access()`, whoever refuses it.
+    /// `ptrace_may_access()`, by any module.
     Ptrace,
     /// `security_locked_down()`.
     LockedDown,
@@ -80,23 +81,23 @@ pub enum Hook {
     Write,
 }
 
-/// How often a place was told what.
+/// Number of each verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
-    /// Yes, and nothing was logged.
+    /// Allowed, and nothing was logged.
     pub allowed: u32,
-    /// Yes, because SELinux is permissive; it logged a denial.
+    /// Allowed by a permissive SELinux, which logged a denial.
     pub logged: u32,
-    /// No, by commoncap: the capability is not held.
+    /// Refused by commoncap: the capability is not held.
     pub not_held: u32,
-    /// No, by another module than commoncap: here, SELinux.
+    /// Refused by another module than commoncap, which is SELinux here.
     pub refused: u32,
 }
 
 impl Hook {
-    /// The hook that the type argument of `security_perf_event_open()` stands for
-    /// (`PERF_SECURITY_*` of `include/linux/perf_event.h`).
+    /// The hook for a type argument of `security_perf_event_open()` (`PERF_SECURITY_*` of
+    /// `include/linux/perf_event.h`).
     #[must_use]
     pub fn of_type(number: u64) -> Option<Self> {
         [Self::Open, Self::Cpu, Self::Kernel, Self::Tracepoint]
@@ -106,13 +107,13 @@ impl Hook {
 }
 
 impl Counts {
-    /// How often it was asked at all.
+    /// The number of all verdicts.
     #[must_use]
     pub fn total(self) -> u64 {
         [self.allowed, self.logged, self.not_held, self.refused].map(u64::from).iter().sum()
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {

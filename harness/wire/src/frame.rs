@@ -1,11 +1,11 @@
-//! How messages travel over a byte stream.
+//! Frames: messages on a byte stream.
 //!
-//! A frame is its length as a little-endian `u32`, then an LZ4 block whose dictionary is the content
-//! of the frame before it. Observations of neighbouring cells differ in little, so the dictionary makes
-//! them several times smaller; every byte saved is an exit from the emulated CPU on a serial port.
+//! A frame is a length as a little-endian `u32`, then an LZ4 block whose dictionary is the content
+//! of the previous frame. Observations of neighbouring cells differ little, so the dictionary makes
+//! them several times smaller; on a serial port every byte saved is an exit from the emulated CPU.
 //!
-//! Where bytes cost nothing, packing them would: then [`PLAIN`] is set in the length, and the content
-//! follows as it is.
+//! Where bytes cost nothing, compression would cost time: then [`PLAIN`] is set in the length, and
+//! the content follows uncompressed.
 
 use std::io::{self, Read, Write};
 
@@ -14,21 +14,21 @@ use serde::de::DeserializeOwned;
 
 /// Longest frame on the wire, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
-/// Set in the length of a frame that is not packed.
+/// Set in the length of a frame that is not compressed.
 pub const PLAIN: u32 = 1 << 31;
-/// Longest content of a frame, in bytes: bounds what a hostile frame can make the reader allocate.
+/// Longest content of a frame, in bytes: limits what a hostile frame makes the reader allocate.
 pub const MAX_CONTENT: usize = 4 << 20;
 
-/// Why a frame could not be written or read.
+/// The reason why a frame could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The stream ended inside a frame.
     #[error("the stream ended inside a frame")]
     Truncated,
-    /// A frame claims to be longer than [`MAX_FRAME`], or to unpack to more than [`MAX_CONTENT`].
-    #[error("a frame of {0} bytes is longer than any that is allowed")]
+    /// A frame is longer than [`MAX_FRAME`], or its content than [`MAX_CONTENT`].
+    #[error("a frame of {0} bytes exceeds the limit")]
     TooLong(usize),
-    /// A frame does not unpack, or its content is not a message.
+    /// A frame does not decompress, or its content is not a message.
     #[error("a frame does not decode: {0}")]
     Garbled(String),
     /// The stream failed.
@@ -49,26 +49,26 @@ impl<W: Write> Writer<W> {
         Self { stream, previous: Vec::new(), plain: false }
     }
 
-    /// Starts a stream of frames that are not packed.
+    /// Starts a stream of frames that are not compressed.
     pub fn plain(stream: W) -> Self {
         Self { stream, previous: Vec::new(), plain: true }
     }
 
-    /// Writes one message and flushes: it is on its way when this returns.
+    /// Writes one message and flushes the stream.
     ///
     /// # Errors
     ///
-    /// When the stream fails or the message is too long.
+    /// If the stream fails or the message is too long.
     pub fn write<T: Serialize>(&mut self, message: &T) -> Result<(), FrameError> {
         self.queue(message)?;
         Ok(self.stream.flush()?)
     }
 
-    /// Writes one message, which may wait for the next to be sent with it.
+    /// Writes one message, which may be sent together with the next.
     ///
     /// # Errors
     ///
-    /// As of `write`; a message that is too long leaves the stream as it was.
+    /// As for `write`; a message that is too long leaves the stream unchanged.
     pub fn queue<T: Serialize>(&mut self, message: &T) -> Result<(), FrameError> {
         let content = encode(message)?;
         if content.len() > MAX_CONTENT {
@@ -104,16 +104,16 @@ impl<R: Read> Reader<R> {
         Self { stream, previous: Vec::new() }
     }
 
-    /// Gives the stream back, at the end of the message that was read last.
+    /// Returns the stream, positioned behind the last message.
     pub fn into_inner(self) -> R {
         self.stream
     }
 
-    /// The next message; `None` when the stream ends between two frames.
+    /// Reads the next message; returns `None` if the stream ends between two frames.
     ///
     /// # Errors
     ///
-    /// When the stream fails, ends early, or holds what is not a frame.
+    /// If the stream fails, ends inside a frame, or a frame is malformed.
     pub fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let mut length = [0; 4];
         match self.stream.read(&mut length)? {
@@ -153,20 +153,20 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// One value as bytes, as it stands in a frame or in a file for the agent.
+/// Encodes a value for a frame, or for a file that the agent reads.
 ///
 /// # Errors
 ///
-/// When the value cannot be encoded, which no type of this crate does.
+/// If the value cannot be encoded, which does not happen with types of this crate.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
     postcard::to_stdvec(value).map_err(|error| FrameError::Garbled(error.to_string()))
 }
 
-/// The value that `bytes` encode.
+/// Decodes a value.
 ///
 /// # Errors
 ///
-/// When they encode something else, or more follows.
+/// If the bytes encode something else, or more bytes follow.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[rstest]
-    fn messages_come_back_in_order_and_the_end_is_seen(#[values(false, true)] plain: bool) {
+    fn messages_are_read_in_order_up_to_the_end(#[values(false, true)] plain: bool) {
         let mut bytes = Vec::new();
         let stream = &mut bytes;
         let mut writer = if plain { Writer::plain(stream) } else { Writer::new(stream) };
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_cannot_claim_more_than_the_limits() {
+    fn a_frame_that_exceeds_the_limits_is_refused() {
         for huge in [u32::MAX, MAX_FRAME as u32 + 1] {
             let huge = huge.to_le_bytes();
             let error = Reader::new(huge.as_slice()).read::<Message>().unwrap_err();

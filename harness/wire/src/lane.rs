@@ -1,4 +1,4 @@
-//! What the host asks of an agent: one boot's worth of cells.
+//! A lane: the host's orders to an agent for one boot.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,25 +8,27 @@ use serde::{Deserialize, Serialize};
 use crate::caps::CapSet;
 use crate::step::{Execve, ProcessName, Step};
 
-/// Everything an agent is told. It has no policy of its own.
+/// Everything an agent gets from the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lane {
     /// [`PROTOCOL`](crate::PROTOCOL) of the host that wrote it.
     pub protocol: u32,
-    /// What the kernel was booted as, and so what must be there.
+    /// The boot mode of the kernel: the agent refuses the lane if the kernel lacks what it needs.
     pub boot: BootMode,
-    /// Name of the policy to load at first, one of the files below
-    /// [`POLICIES`](crate::paths::POLICIES); none for a boot without one.
+    /// Name of the first policy to load, a file below [`POLICIES`](crate::paths::POLICIES); `None`
+    /// in a boot without a policy.
     pub policy: Option<String>,
-    /// What to do once the lane is ready.
+    /// The job of the lane, once it is set up.
     pub job: Job,
-    /// Which places of the kernel are to be told, seen or not, in [`Message::Coverage`](crate::Message):
-    /// the functions with these names, and every one that asks for CAP_PERFMON or a perf hook.
-    /// Without it nothing more is traced than observations need.
+    /// Functions whose checks [`Message::Coverage`](crate::Message) must list even if no cell
+    /// reaches them; those that check CAP_PERFMON or a perf hook are always listed. `None` traces
+    /// only what observations need.
     pub coverage: Option<Vec<String>>,
+    /// Send `/proc/config.gz` in a [`Message::KernelConfig`](crate::Message), if the kernel has it.
+    pub kernel_config: bool,
 }
 
-/// A way to boot a kernel: what its command line turns on.
+/// A way to boot a kernel, by its command line.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -36,22 +38,22 @@ pub enum BootMode {
     /// SELinux with a policy, audit on from the first task.
     #[default]
     Selinux,
-    /// SELinux, and no policy is loaded.
+    /// SELinux without a policy.
     NoPolicy,
-    /// Another security module in SELinux's place.
+    /// Another security module instead of SELinux.
     NoSelinux,
     /// SELinux with a policy, and `audit=0`.
     NoAudit,
-    /// SELinux with a policy, and nothing that ever enabled audit: no task has an audit context.
+    /// SELinux with a policy; audit was never enabled, so no task has an audit context.
     AuditUnset,
-    /// The same, and one cell enables audit: the tasks that are there have no audit context.
+    /// Like `AuditUnset` until a cell enables audit: tasks forked before have no audit context.
     AuditLate,
     /// SELinux with a policy, audit on, and `no_file_caps`.
     NoFileCaps,
 }
 
 impl BootMode {
-    /// All, the usual one first.
+    /// All modes, the default first.
     pub const ALL: [Self; 7] = [
         Self::Selinux,
         Self::NoPolicy,
@@ -62,19 +64,19 @@ impl BootMode {
         Self::NoFileCaps,
     ];
 
-    /// Whether a policy is loaded, so that there is a mode and there are domains.
+    /// True if a policy is loaded: without one there are no modes and no domains.
     #[must_use]
     pub fn has_policy(self) -> bool {
         !matches!(self, Self::NoPolicy | Self::NoSelinux)
     }
 
-    /// Whether the kernel writes audit records.
+    /// True if the kernel writes audit records.
     #[must_use]
     pub fn has_audit(self) -> bool {
         self != Self::NoAudit
     }
 
-    /// Whether audit is enabled from the first task on.
+    /// True if audit is enabled before the first task.
     #[must_use]
     pub fn enables_audit(self) -> bool {
         !matches!(self, Self::NoAudit | Self::AuditUnset | Self::AuditLate)
@@ -95,41 +97,41 @@ impl fmt::Display for BootMode {
     }
 }
 
-/// What a lane is for.
+/// The job of a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Job {
     /// Run these cells in this order, then power off.
     Cells(Vec<Cell>),
-    /// Give a shell on the console, then power off.
+    /// Start a shell on the console, then power off.
     Shell,
 }
 
-/// One cell, with everything in it concrete.
+/// One cell, with every name resolved that the host can resolve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The host's number for it, repeated in every message about it.
+    /// The host's number for the cell, repeated in every message about it.
     pub id: u32,
-    /// How SELinux is set while the steps run.
+    /// SELinux mode while the steps run.
     pub mode: Mode,
-    /// Name of the policy that must be loaded; none where none is.
+    /// Name of the policy that must be loaded; `None` in a boot without a policy.
     pub policy: Option<String>,
-    /// Whether audit is enabled while the steps run (`AUDIT_SET`, `enabled`).
+    /// True to enable audit while the steps run (`AUDIT_SET`, `enabled`).
     pub audit: bool,
-    /// The lockdown that must be in force; it can only be raised.
+    /// Lockdown while the steps run; it can only be raised.
     pub lockdown: Lockdown,
-    /// Values to write before the steps, as paths below `/proc/sys` with dots (`kernel.perf_event_paranoid`).
-    /// Every sysctl that any earlier cell wrote is put back to its boot value first.
+    /// Sysctls to write before the steps, named as in sysctl(8) (`kernel.perf_event_paranoid`).
+    /// Every sysctl that an earlier cell wrote is first restored to its boot value.
     pub sysctls: Vec<(String, String)>,
-    /// Who performs the steps.
+    /// The process that performs the steps.
     pub subject: Subject,
-    /// Processes that have performed their own steps and stand still while the subject performs its.
+    /// Processes that have performed their own steps, and are stopped while the subject runs.
     pub processes: Vec<Process>,
-    /// Steps that the agent itself performs before it becomes the subject; the subject inherits
-    /// their file descriptors across exec. They are not observed, but they must succeed.
+    /// Steps that the agent performs before it starts the subject, which inherits their file
+    /// descriptors across exec. They are not observed, but must succeed.
     pub given: Vec<Step>,
     /// The steps, one syscall each.
     pub steps: Vec<Step>,
-    /// How long the subject may take, in milliseconds, before it is killed and the cell given up.
+    /// Time limit of the subject in milliseconds, after which the agent kills it.
     pub limit_ms: u32,
 }
 
@@ -138,24 +140,24 @@ pub struct Cell {
 pub struct Subject {
     /// Real, effective and saved user and group id.
     pub uid: u32,
-    /// File capabilities on its executable, permitted and effective.
+    /// File capabilities of its executable, permitted and effective.
     pub grant: CapSet,
-    /// The SELinux context that it enters at exec, written to `/proc/self/attr/exec`; must be one
-    /// that no earlier cell of the boot used, because a permissive denial is logged once per context.
-    /// Empty where no policy is loaded.
+    /// The SELinux context that it enters at exec, written to `/proc/self/attr/exec`. No earlier
+    /// cell of the boot may have used it, because a permissive denial is logged once per context.
+    /// Empty in a boot without a policy.
     pub context: String,
-    /// Name of its executable, hence its `comm` (at most 15 bytes).
+    /// Name of its executable, which is its `comm` (at most 15 bytes).
     pub comm: String,
 }
 
 impl Subject {
-    /// What its executable carries.
+    /// Its executable, with its privileges.
     #[must_use]
     pub fn file(&self) -> Execve {
         Execve::granted(self.grant)
     }
 
-    /// The subject's context with another type: what `setexeccon` writes.
+    /// The subject's context with another type, as `setexeccon` writes it.
     #[must_use]
     pub fn context_in(&self, domain: &str) -> String {
         let mut parts: Vec<_> = self.context.splitn(4, ':').collect();
@@ -169,26 +171,27 @@ impl Subject {
 /// Another process of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// What steps call it.
+    /// The name that steps use for it.
     pub name: ProcessName,
-    /// Who it is.
+    /// Its credentials and executable.
     pub subject: Subject,
-    /// What it does before it stands still. Not observed, but all must succeed.
+    /// The steps that it performs before it stops. They are not observed, but must succeed.
     pub steps: Vec<Step>,
 }
 
-/// How much the kernel keeps from root (`kernel_lockdown(7)`).
+/// Kernel lockdown (`kernel_lockdown(7)`).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Lockdown {
-    /// Nothing.
+    /// Root may do everything.
     #[default]
     None,
-    /// What would let it change the kernel.
+    /// Root may not change the running kernel.
     Integrity,
-    /// And what would let it read the kernel.
+    /// Root may neither change nor read the running kernel.
     Confidentiality,
 }
 
@@ -207,16 +210,16 @@ impl fmt::Display for Lockdown {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Denials are logged and let through.
+    /// SELinux logs denials and allows the access.
     Permissive,
-    /// Denials are logged and refused.
+    /// SELinux logs denials and refuses the access.
     Enforcing,
-    /// SELinux decides nothing: it has no policy, or it is not there.
+    /// SELinux has no policy, or the kernel has no SELinux.
     Disabled,
 }
 
 impl Mode {
-    /// The modes of a kernel with a policy, in the order in which people read them.
+    /// The modes of a kernel with a policy, in the order of reports.
     pub const ALL: [Self; 2] = [Self::Permissive, Self::Enforcing];
 }
 

@@ -1,14 +1,16 @@
-//! The types that perfsec and its agent speak, and nothing else.
+//! The types that perfsec and its agent exchange.
 //!
 //! The host puts a [`Lane`] beside the agent; the agent answers with a stream of [`Message`]s, each
-//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them. The host does
-//! not trust what it receives: frames are bounded, and decoding a hostile one is an error, never a panic.
+//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them.
+//! The host does not trust what it receives: frames are bounded, and decoding a hostile one is an
+//! error, never a panic.
 
 pub mod attr;
 pub mod caps;
 pub mod coverage;
 pub mod frame;
 pub mod lane;
+pub mod machine;
 pub mod message;
 pub mod named;
 pub mod observation;
@@ -21,14 +23,15 @@ pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
 pub use lane::{BootMode, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
+pub use machine::{Hypervisor, MachineFacts};
 pub use message::{Facts, Message, Refusal};
-pub use observation::{Call, CapCheck, Effect, Observation, Outcome};
+pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
 pub use step::Step;
 
-/// What both ends must agree on before they say anything else; raised with every change of a type here.
-pub const PROTOCOL: u32 = 5;
+/// Version of the protocol, which both ends compare first; raised with every change of a type here.
+pub const PROTOCOL: u32 = 6;
 
-/// Where the agent finds its files in a guest's initramfs.
+/// Paths of the agent's files in a guest's initramfs.
 pub mod paths {
     /// The encoded [`Lane`](crate::Lane).
     pub const LANE: &str = "/perfsec/lane";

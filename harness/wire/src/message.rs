@@ -1,70 +1,77 @@
-//! What an agent says.
+//! Messages from the agent to the host.
 
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::Coverage;
-use crate::observation::Outcome;
+use crate::machine::MachineFacts;
+use crate::observation::CellOutcome;
 
-/// One message, in the order in which a healthy lane sends them.
+/// A message. The variants are in the order in which a healthy lane sends them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// The agent runs. Sent before anything that may fail.
+    /// The agent runs; sent before anything that may fail.
     Hello {
         /// [`PROTOCOL`](crate::PROTOCOL) of the agent.
         protocol: u32,
-        /// `uname -r`
+        /// Kernel release, as in `uname -r`.
         release: String,
     },
-    /// The last message on the serial port: the next come through the [`window`](crate::window), in a
-    /// stream of frames of their own. For whoever reads the channel, and of no meaning beyond that.
+    /// The last message on the serial port: the following ones come through the
+    /// [`window`](crate::window), in a new stream of frames. Only the reader of the channel needs
+    /// it.
     Moved,
-    /// The kernel or the lane lacks something that every cell needs; nothing will be run.
+    /// The kernel or the lane lacks something that every cell needs; no cell will run.
     Refused(Refusal),
-    /// Set-up is complete and read back. A snapshot may be taken here.
+    /// `/proc/config.gz`, if the lane asks for it and the kernel has it.
+    KernelConfig(Vec<u8>),
+    /// Set-up is complete and was read back. A snapshot may be taken here.
     Ready(Box<Facts>),
-    /// A cell is about to be set up: whatever happens now is its doing.
+    /// The set-up of a cell begins: from now on the cell is blamed.
     Started(u32),
-    /// A cell is over.
-    Finished(u32, Outcome),
-    /// What the cells of this boot covered, if the lane asks for it.
+    /// A cell ended.
+    Finished(u32, CellOutcome),
+    /// Coverage of the cells of this boot, if the lane asks for it.
     Coverage(Box<Coverage>),
-    /// Every cell is over, or the shell was left; the guest is about to power off.
+    /// Every cell has run, or the shell has ended; the guest is about to power off.
     Done,
 }
 
-/// A precondition of the lane that does not hold.
+/// The longest `/proc/config.gz` that an agent sends, in bytes; a distribution's has about 70 KiB.
+pub const MAX_CONFIG: usize = 512 << 10;
+
+/// The reason why no cell of the lane can run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
-    /// The kernel has no SELinux, or it is off on the command line, or another module took its place.
+    /// The kernel has no SELinux, or the command line disables it or selects another module.
     NoSelinux {
-        /// `/sys/kernel/security/lsm`, empty when unreadable.
+        /// `/sys/kernel/security/lsm`, empty if unreadable.
         lsm: String,
     },
-    /// The kernel has no audit, or it is off.
+    /// The kernel has no audit, or audit is off.
     NoAudit {
-        /// What the kernel said.
+        /// The error of the audit socket, or the status that differs.
         detail: String,
     },
     /// The kernel has no perf events.
     NoPerf,
-    /// The kernel did not take the policy.
+    /// The kernel rejected the policy.
     PolicyRejected {
-        /// The error of the write to `/sys/fs/selinux/load`.
+        /// The error number of the write to `/sys/fs/selinux/load`.
         errno: i32,
-        /// What SELinux printed about it.
+        /// SELinux's messages in the kernel log.
         messages: Vec<String>,
     },
-    /// Some other part of the set-up failed.
+    /// Another part of the set-up failed.
     Setup {
-        /// What was being done, as a fragment that fits after "could not".
+        /// The failed action, as a fragment that fits after "could not".
         doing: String,
         /// The error number, or 0.
         errno: i32,
     },
 }
 
-/// What the agent read back before the first cell.
+/// Facts that the agent read back before the first cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Facts {
@@ -76,21 +83,25 @@ pub struct Facts {
     pub cmdline: String,
     /// `/sys/kernel/security/lsm`
     pub lsm: Vec<String>,
-    /// What SELinux says of the loaded policy.
+    /// The machine that the kernel runs on.
+    #[serde(default)]
+    pub machine: MachineFacts,
+    /// State of SELinux and its policy.
     pub selinux: SelinuxFacts,
-    /// What audit says of itself.
+    /// State of audit.
     pub audit: AuditFacts,
     /// Boot values of the sysctls that cells change or results depend on.
     pub sysctls: Vec<(String, String)>,
-    /// Why capability checks cannot be seen on this kernel, when they cannot.
+    /// The reason why capability checks cannot be traced on this kernel; `None` if they can.
     pub caps_unseen: Option<String>,
-    /// How capability checks are seen, for a person: `kprobe security_capable, tracepoint cap_capable`.
+    /// The probes that trace capability checks, for display:
+    /// `kprobe security_capable, tracepoint cap_capable`.
     pub caps_means: String,
-    /// How messages travel, for a person: `shared memory`, or why not.
+    /// The channel of messages, for display: `shared memory`, or the serial port and the reason.
     pub channel: String,
-    /// What SELinux printed while the policy was loaded.
+    /// SELinux's messages in the kernel log while the policy was loaded.
     pub policy_messages: Vec<String>,
-    /// `/proc/uptime` when the agent started and when it was ready, in milliseconds.
+    /// Time since boot when the agent started and when it was ready, in milliseconds.
     pub uptime_ms: (u32, u32),
 }
 
@@ -108,8 +119,8 @@ pub struct SelinuxFacts {
     pub deny_unknown: bool,
     /// `reject_unknown`
     pub reject_unknown: bool,
-    /// The permissions of the classes that matter, from `class/NAME/perms`: for `perf_event`,
-    /// `capability`, `capability2` and `security`; a class that the policy lacks is not in the list.
+    /// Permissions of the classes that cases are about, from `class/NAME/perms`: `perf_event`,
+    /// `capability2`, `bpf` and others. A class that the policy lacks is missing here.
     pub classes: Vec<(String, Vec<String>)>,
 }
 
@@ -117,13 +128,13 @@ pub struct SelinuxFacts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditFacts {
-    /// Whether audit is on.
+    /// 1 if audit is enabled, else 0.
     pub enabled: u32,
-    /// The process that is the audit daemon: the agent.
+    /// Pid of the audit daemon, which is the agent.
     pub pid: u32,
-    /// Messages per second, 0 is unlimited.
+    /// Records per second, 0 is unlimited.
     pub rate_limit: u32,
-    /// Queue length at which records are dropped.
+    /// Queue length beyond which the kernel drops records.
     pub backlog_limit: u32,
     /// Records lost since boot.
     pub lost: u32,

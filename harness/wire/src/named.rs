@@ -1,25 +1,25 @@
 //! Kernel constants that are written by name.
 
-/// A set of constants, each with the one name that cases and transcripts use for it.
+/// A set of constants, each with the one name that cases and transcripts use.
 pub trait Named: Copy + Eq + Sized + 'static {
-    /// What one of them is called: `software event`.
+    /// Noun for one of them: `software event`.
     const WHAT: &'static str;
 
-    /// Every one with its name.
+    /// Every constant with its name.
     const NAMES: &'static [(Self, &'static str)];
 
-    /// Its name.
+    /// The constant's name.
     fn name(self) -> &'static str {
         let found = Self::NAMES.iter().find(|(known, _)| *known == self);
         found.expect("named! gives every variant a name").1
     }
 
-    /// The one of that name.
+    /// The constant with this name.
     fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(_, known)| *known == name).map(|(constant, _)| *constant)
     }
 
-    /// What is wrong with a name that none of them has.
+    /// The error message for an unknown name.
     fn unknown(name: &str) -> String {
         let close = crate::suggest::closest(name, Self::NAMES.iter().map(|(_, name)| name));
         if !close.is_empty() {
@@ -30,7 +30,7 @@ pub trait Named: Copy + Eq + Sized + 'static {
     }
 }
 
-/// Declares an enum of kernel constants: `Variant = "name" PERF_CONSTANT`, or with a description of its own
+/// Declares an enum of kernel constants: `Variant = "name" PERF_CONSTANT`, or with a doc comment
 /// instead of the constant.
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident is $what:literal {

@@ -1,51 +1,51 @@
-//! What a cell did, as the agent saw it. No judgement is in it.
+//! Observations: what the agent saw of a cell, without judgement.
 
 use serde::{Deserialize, Serialize};
 
 use crate::caps::CapSet;
 use crate::lane::Mode;
 
-/// How a cell came out of the agent.
+/// The result of a cell on the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CellOutcome {
     /// The subject performed its steps, or as many as it could.
     Observed(Observation),
-    /// The subject could not be set up as asked, so nothing can be said about the kernel.
+    /// The subject could not be set up, so the kernel was not tested.
     Failed(SetupFailure),
 }
 
-/// Why a cell's subject could not be set up.
+/// The reason why a cell's subject could not be set up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupFailure {
-    /// What was being done, as a fragment that fits after "could not": `enter u:r:none_t:s0:c1`.
+    /// The failed action, as a fragment that fits after "could not": `enter u:r:none_t:s0:c1`.
     pub doing: String,
-    /// The error number, or 0 when the failure is not a syscall's.
+    /// The error number, or 0 if the failure is not a syscall's.
     pub errno: i32,
-    /// What else is known, for a person.
+    /// An explanation, for display.
     pub detail: String,
 }
 
-/// What a cell did.
+/// The observation of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Observation {
-    /// What the subject really got, read back after exec and before its first step.
+    /// The subject's credentials, read back after exec and before its first step.
     pub subject: SubjectSeen,
     /// The mode read back while the subject was stopped before its first step.
     pub mode: Mode,
-    /// The processes beside it, by name, with their number and their context, read back.
+    /// The other processes: name, pid, and context read back.
     pub processes: Vec<(String, u32, String)>,
-    /// One for each step that was performed, in order; steps whose file descriptor was never made are
-    /// not performed, so this can be shorter than the cell's steps.
+    /// The steps that were performed, in order. Steps whose file descriptor was never made are not
+    /// performed, so there can be fewer than in the cell.
     pub calls: Vec<Call>,
-    /// What happened between the steps and belongs to none of them, and what cannot be attributed.
+    /// Effects between the steps, and those that cannot be attributed.
     pub outside: Vec<Effect>,
-    /// How the subject ended.
+    /// The end of the subject.
     pub exit: Exit,
-    /// By how much the kernel's `lost` counter rose.
+    /// Increase of the kernel's `lost` counter.
     pub lost: u32,
-    /// Whether the capability checks were seen: the reason when not.
+    /// The reason why capability checks were not traced; `None` if they were.
     pub caps_unseen: Option<String>,
     /// Time from fork to barrier, in microseconds of the guest's clock.
     pub micros: u32,
@@ -73,29 +73,29 @@ pub struct SubjectSeen {
 pub struct Call {
     /// Index of the step in the cell.
     pub step: u32,
-    /// What the syscall returned: `-errno` on failure.
+    /// The result of the syscall: `-errno` on failure.
     pub result: i64,
-    /// What it caused, in the order in which it happened; a capability check stands where it was
-    /// asked, so before the AVC record that it led to.
+    /// Its effects, in order. A capability check is at its beginning, so before the AVC record that
+    /// it caused.
     pub effects: Vec<Effect>,
 }
 
-/// Something that a syscall caused.
+/// An effect of a syscall.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// A capability was asked for.
+    /// A capability was checked.
     Cap(CapCheck),
     /// An audit record was written.
     Record(Record),
     /// The kernel printed a message.
     Message(KernelMessage),
-    /// A program that `execve` started came as far as its first step: what it is then.
+    /// A program executed by `execve` reached its first step, with these credentials.
     Became(SubjectSeen),
 }
 
-/// One pass through `security_capable()`.
+/// One call of `security_capable()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapCheck {
@@ -103,9 +103,9 @@ pub struct CapCheck {
     pub cap: u32,
     /// The `opts` argument: bit 1 (`CAP_OPT_NOAUDIT`) asks that nothing be logged.
     pub opts: u32,
-    /// What commoncap said (0 or `-EPERM`): is the capability in the effective set?
+    /// commoncap's verdict: 0 if the capability is in the effective set, else `-EPERM`.
     pub commoncap: i32,
-    /// What all security modules together said (0 or `-errno`).
+    /// The verdict of all security modules: 0 or `-errno`.
     pub verdict: i32,
 }
 
@@ -113,24 +113,24 @@ pub struct CapCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
-    /// Its type: 1400 is `AVC` (`include/uapi/linux/audit.h`).
+    /// Record type: 1400 is `AVC` (`include/uapi/linux/audit.h`).
     pub kind: u16,
-    /// The netlink payload as it came: `audit(SECONDS.MILLIS:SERIAL): …`. Bytes that are not UTF-8
+    /// The netlink payload, unchanged: `audit(SECONDS.MILLIS:SERIAL): …`. Bytes that are not UTF-8
     /// are replaced.
     pub text: String,
 }
 
-/// One line of the kernel's log.
+/// A line of the kernel log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KernelMessage {
-    /// Its level: 0 (emergency) to 7 (debug).
+    /// Log level: 0 (emergency) to 7 (debug).
     pub level: u8,
-    /// The line.
+    /// The text, without prefix.
     pub text: String,
 }
 
-/// How a subject ended.
+/// The end of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -139,6 +139,6 @@ pub enum Exit {
     Finished,
     /// It was killed by this signal during a step.
     Signal(i32),
-    /// It was killed because its time was up.
+    /// The agent killed it at its time limit.
     Overdue,
 }

@@ -1,31 +1,31 @@
-//! A stream of bytes through memory that the guest and the host both see.
+//! A byte stream through memory shared by the guest and the host.
 //!
 //! On an emulated serial port every byte is several exits from the guest; here a message of any
 //! length is one byte on the port, the *bell*. The guest writes a batch (its length as a
-//! little-endian `u32`, then its bytes) behind the one before, and rings [`BATCH`]. When the next
-//! does not fit it rings [`TURN`], waits for [`TURNED`], and begins at the start again: until the
-//! host has answered, nothing that it may still have to read is written over.
+//! little-endian `u32`, then its bytes) behind the previous one, and rings [`BATCH`]. If the next
+//! does not fit, it rings [`TURN`], waits for [`TURNED`], and begins at the start again: it never
+//! overwrites bytes that the host may not have read.
 //!
-//! So both sides know where a batch is without telling each other, and the host never writes into the
-//! memory. It copies a length once and checks it, and every other byte once: a guest that changes them
-//! meanwhile garbles its own messages.
+//! So both sides know where a batch begins without exchanging offsets, and the host never writes
+//! into the memory. It copies every length once and checks the copy, and copies every other byte
+//! once: a guest that changes them meanwhile garbles only its own messages.
 
 use std::io::{self, Read, Write};
 
 /// Length of the window in bytes. A power of two, as the resources of PCI devices are.
 pub const SIZE: usize = 4 << 20;
 
-/// Vendor and device of the PCI device that has the window (QEMU's `ivshmem-plain`), as sysfs writes them.
+/// Vendor and device of the PCI device with the window (QEMU's `ivshmem-plain`), as in sysfs.
 pub const PCI_ID: (&str, &str) = ("0x1af4", "0x1110");
-/// The resource of the device that is the window.
+/// The device's resource that is the window.
 pub const PCI_RESOURCE: &str = "resource2";
 
 /// The guest rings: a batch is complete.
 pub const BATCH: u8 = b'b';
-/// The guest rings: what follows on the port is the stream itself, and no more bells. For a last word
-/// of one who knows nothing of the window but that it is in use.
+/// The guest rings: the stream itself follows on the port, without bells. For the last message of a
+/// panic handler, which only knows that the window is in use.
 pub const PLAIN: u8 = b'p';
-/// The guest rings: it waits, to begin at the start again.
+/// The guest rings: it waits for the answer and then begins at the start again.
 pub const TURN: u8 = b't';
 /// The host answers: everything has been read.
 pub const TURNED: u8 = b'T';
@@ -44,22 +44,22 @@ pub trait Load {
     ///
     /// # Errors
     ///
-    /// When the memory is a file that cannot be read.
+    /// If the memory is a file that cannot be read.
     fn load(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// The guest's end. What is written is sent when it is flushed.
+/// The guest's end. `flush` sends what was written.
 pub struct Outbox<M, P> {
     memory: M,
     port: P,
-    /// Where the batch begins that is being written.
+    /// Offset of the batch that is being written.
     start: usize,
-    /// Where its next byte goes.
+    /// Offset of its next byte.
     end: usize,
 }
 
 impl<M: Store, P: Read + Write> Outbox<M, P> {
-    /// Starts at the beginning of `memory`. `port` must wait when it is read.
+    /// Starts at the beginning of `memory`. Reads of `port` must block.
     pub fn new(memory: M, port: P) -> Self {
         Self { memory, port, start: 0, end: LENGTH }
     }
@@ -100,7 +100,7 @@ impl<M: Store, P: Read + Write> Write for Outbox<M, P> {
         }
         self.memory.store(self.start, &(length as u32).to_le_bytes());
         (self.start, self.end) = (self.end, self.end + LENGTH);
-        // A syscall: what was stored before it is there when the host hears of it.
+        // A syscall, so the host sees everything that was stored before it.
         self.ring(BATCH)
     }
 }
@@ -111,7 +111,7 @@ pub struct Inbox<M, P, A> {
     port: P,
     answers: A,
     at: usize,
-    /// How much of the batch at `at` has not been read.
+    /// Bytes of the batch at `at` that have not been read.
     left: usize,
     plain: bool,
 }
@@ -180,8 +180,8 @@ impl<M: Load, P: Read, A: Write> Read for Inbox<M, P, A> {
     }
 }
 
-fn garbled(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+fn garbled(detail: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, detail)
 }
 
 #[cfg(test)]
@@ -217,7 +217,7 @@ mod tests {
         }
     }
 
-    /// What `write` flushes, as the host reads it.
+    /// The bytes that the host reads of what `write` flushes.
     fn sent(
         write: impl FnOnce(&mut Outbox<&Memory, UnixStream>) -> io::Result<()> + Send,
     ) -> Vec<u8> {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_flushed_arrives_and_what_is_not_does_not() {
+    fn only_flushed_bytes_arrive() {
         let received = sent(|outbox| {
             outbox.write_all(b"one")?;
             outbox.flush()?;
@@ -251,7 +251,7 @@ mod tests {
     #[case::one_byte_more(SIZE - LENGTH + 1)]
     #[case::room_for_no_length(SIZE - 2 * LENGTH + 2)]
     #[case::several_windows(3 * SIZE + 5)]
-    fn what_is_longer_than_the_window_arrives_whole(#[case] length: usize) {
+    fn a_stream_longer_than_the_window_arrives_whole(#[case] length: usize) {
         let all: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
         let received = sent(|outbox| {
             outbox.write_all(&all)?;
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_bell_for_it_the_port_is_the_stream() {
+    fn after_its_bell_the_stream_continues_on_the_port() {
         let memory = Memory::new();
         (&memory).store(0, &5u32.to_le_bytes());
         (&memory).store(LENGTH, b"batch");
@@ -307,7 +307,7 @@ mod tests {
     #[case::the_longest_claim(&[(0, u32::MAX)], b"b", "claims 4294967295 bytes")]
     #[case::one_behind_the_end(&[(0, SIZE as u32 - 5)], b"bb", "outside the window")]
     #[case::another_bell(&[], b"x", "0x78")]
-    fn a_window_that_makes_no_sense_is_an_error(
+    fn a_malformed_window_is_an_error(
         #[case] lengths: &[(usize, u32)],
         #[case] bells: &[u8],
         #[case] words: &str,

@@ -1,9 +1,8 @@
-//! Every call of a function that asks, found in the running kernel's text.
+//! Finds every call of a function that checks, in the running kernel's text.
 //!
-//! A direct call is `e8` and a distance of four bytes, wherever it stands; a jump to the function, which
-//! the compiler makes of a call that comes last, is `e9`. That such bytes are part of something else and
-//! still lead to one of a handful of addresses does not happen in practice. What is asked stands in a
-//! register that is loaded with a constant shortly before.
+//! A direct call is `e8` and a distance of four bytes; a tail call, which is a jump, is `e9`. In
+//! practice no other bytes look like that and lead to one of a handful of addresses. The check is a
+//! constant that is loaded into a register shortly before.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,42 +11,46 @@ use perfsec_wire::coverage::Check;
 
 use super::function::{Argument, FUNCTIONS, Function, Role};
 use super::symbols::Symbols;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 
 const KCORE: &str = "/proc/kcore";
 /// Several times the text of a stock kernel, in bytes.
 const MAX_TEXT: u64 = 256 << 20;
-/// How far before a call its argument is looked for: a handful of instructions.
+/// Bytes before a call that are searched for its argument: a handful of instructions.
 const REACH: usize = 48;
 
-/// A call, or a jump in place of one.
+/// A call or tail call.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Call {
+pub(super) struct CallSite {
     pub(super) via: &'static str,
-    /// What is asked there.
+    /// The checks that it makes.
     pub(super) checks: Vec<Check>,
     /// The address behind it.
     pub(super) returns: u64,
     pub(super) tail: bool,
 }
 
-/// Reads the text and finds those that matter. Where a function asks by a jump, its callers are found as
-/// well: the trace shows them in its place.
+/// Reads the text and finds the calls that matter. For a tail call it also finds the callers of the
+/// function around it, which the trace shows instead.
 ///
 /// # Errors
 ///
-/// When the kernel does not show its text.
-pub(super) fn find(symbols: &Symbols, matters: impl Fn(&Call) -> bool) -> Result<Vec<Call>> {
+/// If the kernel does not show its text.
+pub(super) fn find(
+    symbols: &Symbols,
+    matters: impl Fn(&CallSite) -> bool,
+) -> Result<Vec<CallSite>> {
     let doing = "search the kernel's text in /proc/kcore";
-    let bound = |name| symbols.address(name).ok_or_else(|| Error::new(doing, "no symbol for it"));
+    let bound =
+        |name| symbols.address(name).ok_or_else(|| Error::new(doing, format!("no symbol {name}")));
     let (start, end) = (bound("_stext")?, bound("_etext")?);
     let length = end.checked_sub(start).filter(|length| *length <= MAX_TEXT);
-    let length = length.ok_or_else(|| Error::new(doing, "its bounds make no sense"))? as usize;
+    let length = length.ok_or_else(|| Error::new(doing, "its bounds are implausible"))? as usize;
     let file = File::open(KCORE).doing(doing)?;
     let mut head = vec![0; 1 << 16];
     let got = file.read_at(&mut head, 0).doing(doing)?;
     let offset = segment(&head[..got], start, length as u64)
-        .ok_or_else(|| Error::new(doing, "it has no segment with the text"))?;
+        .ok_or_else(|| Error::new(doing, "no segment contains the text"))?;
     let mut text = vec![0; length];
     file.read_exact_at(&mut text, offset).doing(doing)?;
     let targets: Vec<_> = FUNCTIONS
@@ -61,7 +64,7 @@ pub(super) fn find(symbols: &Symbols, matters: impl Fn(&Call) -> bool) -> Result
     Ok(calls)
 }
 
-/// Where the file has this range of addresses: the program headers of an ELF64 file say it.
+/// Offset in an ELF64 file of this range of addresses, from the program headers.
 fn segment(head: &[u8], start: u64, length: u64) -> Option<u64> {
     let wide =
         |at: usize| Some(u64::from_le_bytes(*head.get(at..at.checked_add(8)?)?.first_chunk()?));
@@ -78,24 +81,24 @@ fn segment(head: &[u8], start: u64, length: u64) -> Option<u64> {
     })
 }
 
-/// Finds the calls of these functions in text that is at `start`.
-fn search(text: &[u8], start: u64, targets: &[(u64, &'static Function)]) -> Vec<Call> {
+/// Finds the calls of these functions in text that is mapped at `start`.
+fn search(text: &[u8], start: u64, targets: &[(u64, &'static Function)]) -> Vec<CallSite> {
     let call = |(at, target, returns, tail)| {
         let (_, function) = targets.iter().find(|(address, _)| *address == target)?;
         let before = &text[at - REACH.min(at)..at];
-        Some(Call { via: function.name, checks: asked(function, before), returns, tail })
+        Some(CallSite { via: function.name, checks: checks(function, before), returns, tail })
     };
     let is_target = |target| targets.iter().any(|(address, _)| *address == target);
     references(text, start, is_target).into_iter().filter_map(call).collect()
 }
 
-/// Calls of the functions that these jumps are in.
+/// Calls of the functions that contain these tail calls.
 fn callers(
     text: &[u8],
     start: u64,
-    calls: &[Call],
+    calls: &[CallSite],
     beginning: impl Fn(u64) -> Option<u64>,
-) -> Vec<Call> {
+) -> Vec<CallSite> {
     let jumps = calls.iter().filter(|call| call.tail);
     let jumps: Vec<_> = jumps.filter_map(|call| Some((beginning(call.returns)?, call))).collect();
     if jumps.is_empty() {
@@ -107,13 +110,13 @@ fn callers(
         let of_target = jumps.iter().filter(|(address, _)| *address == target);
         found.extend(of_target.map(|(_, jump)| {
             let checks = jump.checks.clone();
-            Call { via: jump.via, checks, returns, tail }
+            CallSite { via: jump.via, checks, returns, tail }
         }));
     }
     found
 }
 
-/// Direct calls and jumps: where, whither, the address behind, and whether it is a jump.
+/// Direct calls and jumps: offset, target, return address, and true for a jump.
 fn references(
     text: &[u8],
     start: u64,
@@ -134,8 +137,8 @@ fn references(
     found
 }
 
-/// What a call asks, from the instructions before it; nothing when that is no constant.
-fn asked(function: &Function, before: &[u8]) -> Vec<Check> {
+/// The checks of a call, from the instructions before it; empty if the argument is not a constant.
+fn checks(function: &Function, before: &[u8]) -> Vec<Check> {
     let argument = match function.argument {
         Argument::None => None,
         Argument::First => constant(before, EDI),
@@ -148,7 +151,7 @@ fn asked(function: &Function, before: &[u8]) -> Vec<Check> {
             argument.map(|(_, cap)| Check::Capability(cap)).into_iter().collect()
         }
         Role::PerfEventOpen => {
-            // The one that is loaded last: the other is garbage, or a pointer.
+            // The register that is loaded last; the other is garbage, or a pointer.
             let (first, second) = (constant(before, EDI), constant(before, ESI));
             let nearest = first.into_iter().chain(second).max_by_key(|(at, _)| *at);
             let hook = nearest.and_then(|(_, number)| Function::hook(number.into(), u64::MAX));
@@ -160,16 +163,16 @@ fn asked(function: &Function, before: &[u8]) -> Vec<Check> {
     }
 }
 
-/// `mov $constant,%register` and `xor %register,%register`.
+/// First byte of `mov $constant,%register`, and `xor %register,%register`.
 type Register = (u8, [u8; 2]);
 const EDI: Register = (0xbf, [0x31, 0xff]);
 const ESI: Register = (0xbe, [0x31, 0xf6]);
 const EDX: Register = (0xba, [0x31, 0xd2]);
 
-/// The last small constant that a register is loaded with, and where.
+/// The last small constant that is loaded into a register, with its offset.
 fn constant(before: &[u8], (load, clear): Register) -> Option<(usize, u32)> {
     (0..before.len()).rev().find_map(|at| match before.get(at..)? {
-        // A byte that is part of another instruction is seldom followed by a small number.
+        // Bytes inside another instruction are seldom followed by a small number.
         [first, small, 0, 0, 0, ..] if *first == load && *small < 64 => Some((at, (*small).into())),
         [first, second, ..] if [*first, *second] == clear => Some((at, 0)),
         _ => None,
@@ -218,18 +221,19 @@ mod tests {
         #[values((0xe8, false), (0xe9, true))] (opcode, tail): (u8, bool),
     ) {
         let text = text(before, opcode);
-        let call = Call { via: named(name).name, checks, returns: START + text.len() as u64, tail };
+        let call =
+            CallSite { via: named(name).name, checks, returns: START + text.len() as u64, tail };
         assert_eq!(search(&text, START, &[(TARGET, named(name))]), [call]);
     }
 
     #[test]
-    fn a_call_of_another_function_is_none() {
+    fn a_call_of_another_function_is_ignored() {
         let text = text(&[0xbf, 38, 0, 0, 0], 0xe8);
         assert_eq!(search(&text, START, &[(TARGET + 1, named("capable"))]), []);
     }
 
     #[test]
-    fn the_callers_of_a_function_that_jumps_ask_in_its_place() {
+    fn a_check_in_a_tail_call_belongs_to_the_callers() {
         // At 0 a function that calls the one at 16, which ends in a jump to the target.
         let mut text = vec![0xe8, 11, 0, 0, 0];
         text.resize(16, 0x90);
@@ -239,7 +243,7 @@ mod tests {
         let jumps = search(&text, START, &[(TARGET, named("capable"))]);
         assert!(jumps.iter().all(|jump| jump.tail));
         let checks = vec![Check::Capability(14)];
-        let call = Call { via: "capable", checks, returns: START + 5, tail: false };
+        let call = CallSite { via: "capable", checks, returns: START + 5, tail: false };
         assert_eq!(callers(&text, START, &jumps, |_| Some(START + 16)), [call]);
     }
 
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_found_in_the_segment_that_has_all_of_it() {
+    fn the_text_is_found_in_the_segment_that_contains_all_of_it() {
         let head = kcore(&[(0x1000, 0, 0x100), (0x2000, START - 0x10, 0x1000)]);
         assert_eq!(segment(&head, START, 0xff0), Some(0x2010));
         assert_eq!(segment(&head, START, 0xff1), None);

@@ -1,33 +1,33 @@
-//! The functions whose callers are the places that ask.
+//! The functions whose callers are the sites of checks.
 
 use perfsec_wire::caps;
 use perfsec_wire::coverage::{Check, Hook};
 
-/// A function of the kernel that asks the security modules something.
+/// A function of the kernel that asks the security modules.
 pub(crate) struct Function {
     /// Its symbol.
     pub(crate) name: &'static str,
     pub(crate) role: Role,
-    /// Where it has what tells one question from another.
+    /// The argument that distinguishes checks.
     pub(crate) argument: Argument,
 }
 
-/// What a function has to do with a question.
+/// How a function is involved in a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It asks about a capability, itself or through others; returns 0 when the answer is yes.
+    /// Checks a capability, itself or through others; returns 0 if it is granted.
     Capability,
-    /// It asks a perf hook; returns 0 when the answer is yes.
+    /// Calls a perf hook; returns 0 if it is granted.
     PerfEvent(Hook),
-    /// It asks the perf hook that its argument names; returns 0 when the answer is yes.
+    /// Calls the perf hook that its argument names; returns 0 if it is granted.
     PerfEventOpen,
-    /// It asks this; returns 0 when the answer is yes.
+    /// Makes this check; returns 0 if it is granted.
     Zero(Check),
-    /// It asks this, among other things; returns true when the answer is yes.
+    /// Makes this check, among others; returns true if it is granted.
     True(Check),
-    /// It asks on behalf of its caller about the capability that its argument names.
+    /// Checks the capability that its argument names, for its caller.
     Capable,
-    /// It asks on behalf of its caller, and always the same.
+    /// Makes the same checks for every caller.
     Helper(&'static [Check]),
 }
 
@@ -38,11 +38,12 @@ pub(crate) enum Argument {
     First,
     Second,
     Third,
-    /// The first, or the second where the first is a pointer (`security_perf_event_open()` before 6.16).
+    /// The first, or the second if the first is a pointer (`security_perf_event_open()` before
+    /// 6.16).
     FirstOrSecond,
 }
 
-/// CAP_PERFMON, CAP_SYS_ADMIN: what `perfmon_capable()` asks for.
+/// The checks of `perfmon_capable()`: CAP_PERFMON, then CAP_SYS_ADMIN.
 const PERFMON: Check = Check::Capability(caps::PERFMON);
 const SYS_ADMIN: Check = Check::Capability(caps::SYS_ADMIN);
 
@@ -50,7 +51,7 @@ const fn function(name: &'static str, role: Role, argument: Argument) -> Functio
     Function { name, role, argument }
 }
 
-/// All of them; the first is traced by events of its own.
+/// All functions; the first has its own events.
 pub(crate) const FUNCTIONS: [Function; 14] = [
     function("security_capable", Role::Capability, Argument::Third),
     function("capable", Role::Capable, Argument::First),
@@ -81,14 +82,14 @@ pub(crate) const FUNCTIONS: [Function; 14] = [
 ];
 
 impl Function {
-    /// Whether what is asked inside is asked by its caller.
+    /// True if its checks belong to its caller.
     pub(crate) fn is_transparent(&self) -> bool {
         !matches!(self.role, Role::True(_) | Role::Zero(_))
     }
 
     /// The hook that the arguments of `security_perf_event_open()` name.
     pub(crate) fn hook(first: u64, second: u64) -> Option<Hook> {
-        // A pointer is never so small.
+        // A pointer is never that small.
         Hook::of_type(first).or_else(|| Hook::of_type(second & u64::from(u32::MAX)))
     }
 }

@@ -1,8 +1,8 @@
-//! Which places of the kernel asked the security modules something, and what they were told.
+//! Coverage of the checks in the kernel: their call sites, and the verdicts there.
 //!
-//! Before the first cell the kernel's text is searched for every call of the functions that ask, so that a
-//! place which no cell reaches is known too. While cells run, [`Tally`] counts the answers by the address to
-//! which the asking call returns; after the last one all addresses are turned into symbols.
+//! Before the first cell the agent searches the kernel's text for every call of a function that
+//! checks, so it also knows the sites that no cell reaches. While cells run, [`Tally`] counts the
+//! verdicts by return address; after the last cell the addresses become symbols.
 
 mod calls;
 mod function;
@@ -10,25 +10,25 @@ mod symbols;
 mod tally;
 
 pub(crate) use function::{Argument, FUNCTIONS, Function};
-pub(crate) use tally::{Step, Tally};
+pub(crate) use tally::{Tally, TraceStep};
 
 use perfsec_wire::caps::PERFMON;
-use perfsec_wire::coverage::{Check, Counts, Coverage, Place, Site};
+use perfsec_wire::coverage::{Check, Counts, Coverage, Site, SymbolOffset};
 
-use calls::Call;
+use calls::CallSite;
 use symbols::Symbols;
 
-/// The places of the running kernel. They are read before the first cell: a cell may lock the kernel down,
-/// and then it no longer shows its text.
-pub(crate) struct Places {
+/// The call sites of the running kernel. They are read before the first cell: after a cell has
+/// raised lockdown, the kernel no longer shows its text.
+pub(crate) struct CallSites {
     symbols: Symbols,
-    calls: Vec<Call>,
-    /// Why there are none.
+    calls: Vec<CallSite>,
+    /// The reason why `calls` is empty, if it is.
     unlisted: Option<String>,
 }
 
-impl Places {
-    /// Finds the places in functions that are `wanted`, and those that ask for CAP_PERFMON or a perf hook.
+impl CallSites {
+    /// Finds the sites in the functions `wanted`, and those that check CAP_PERFMON or a perf hook.
     pub(crate) fn read(wanted: &[String]) -> Self {
         let (mut calls, mut unlisted) = (Vec::new(), None);
         let symbols = Symbols::read().unwrap_or_else(|error| {
@@ -44,7 +44,7 @@ impl Places {
         Self { symbols, calls, unlisted }
     }
 
-    /// Everything that the boot covered, and the places that it did not reach.
+    /// The sites that the boot covered, and those that it did not reach.
     pub(crate) fn report(&self, tally: &Tally, traced: &[&'static str]) -> Coverage {
         let mut sites = Vec::new();
         for (key, counts) in tally.counts() {
@@ -74,22 +74,22 @@ impl Places {
     }
 }
 
-/// Whether a place is one to tell of.
-fn matters(symbols: &Symbols, call: &Call, wanted: &[String]) -> bool {
+/// True if a site belongs in the report.
+fn matters(symbols: &Symbols, call: &CallSite, wanted: &[String]) -> bool {
     let place = symbols.place(call.returns);
     let base = base(&place);
-    // What a wrapper asks, its caller asks.
+    // A check in a wrapper belongs to its caller.
     if FUNCTIONS.iter().any(|function| function.name == base && function.is_transparent()) {
         return false;
     }
-    let of_perf = |check: &Check| matches!(check, Check::Capability(PERFMON) | Check::PerfEvent(_));
-    call.checks.iter().any(of_perf) || wanted.iter().any(|name| name == base)
+    let is_perf = |check: &Check| matches!(check, Check::Capability(PERFMON) | Check::PerfEvent(_));
+    call.checks.iter().any(is_perf) || wanted.iter().any(|name| name == base)
 }
 
-/// Ten times what a stock kernel has to tell; more would not fit into a frame.
+/// Ten times what a stock kernel has; more would not fit into a frame.
 const MAX_SITES: usize = 4096;
 
 /// A function's name as in the source: the compiler appends `.isra.0`, `.cold`, `.part.0`.
-fn base(place: &Place) -> &str {
+fn base(place: &SymbolOffset) -> &str {
     place.symbol.split('.').next().unwrap_or_default()
 }

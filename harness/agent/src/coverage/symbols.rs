@@ -3,50 +3,50 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
-use perfsec_wire::coverage::Place;
+use perfsec_wire::coverage::SymbolOffset;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 
 const PATH: &str = "/proc/kallsyms";
-/// What is kept of a name; `KSYM_NAME_LEN` is 512.
+/// Longest stored name, in bytes; `KSYM_NAME_LEN` is 512.
 const MAX_NAME: usize = 127;
-/// Several times what a stock kernel has.
+/// Several times the symbols of a stock kernel.
 const MAX_SYMBOLS: usize = 2_000_000;
 
 /// The symbols of the kernel's text, by address.
 #[derive(Default)]
 pub(crate) struct Symbols {
-    /// Address, and where the name begins in `names`.
+    /// Address, and offset of the name in `names`.
     entries: Vec<(u64, u32)>,
-    /// Every name with a NUL behind it.
+    /// Every name, followed by a NUL.
     names: Vec<u8>,
 }
 
-/// One line of kallsyms: `ffffffff81000000 T _stext`; `None` for what is no text of the kernel itself.
+/// One line of kallsyms: `ffffffff81000000 T _stext`; `None` for data and for modules.
 fn parse(line: &[u8]) -> Option<(u64, &[u8])> {
     let mut words = line.split(|byte| byte.is_ascii_whitespace());
     let address = u64::from_str_radix(str::from_utf8(words.next()?).ok()?, 16).ok()?;
     let kind = words.next()?;
     let name = words.next().filter(|name| !name.is_empty())?;
     // A module's name follows in brackets.
-    let of_the_kernel = words.all(<[u8]>::is_empty);
+    let is_built_in = words.all(<[u8]>::is_empty);
     let is_text = matches!(kind, b"t" | b"T" | b"w" | b"W");
-    (is_text && of_the_kernel).then_some((address, name))
+    (is_text && is_built_in).then_some((address, name))
 }
 
 impl Symbols {
-    /// Reads them all.
+    /// Reads all symbols.
     ///
     /// # Errors
     ///
-    /// When the kernel hides its addresses or has no kallsyms.
+    /// If the kernel hides its addresses or has no kallsyms.
     pub(crate) fn read() -> Result<Self> {
         let doing = "look symbols up in /proc/kallsyms";
         let file = BufReader::with_capacity(1 << 16, File::open(PATH).doing(doing)?);
         let symbols = Self::parse(file).doing(doing)?;
         match symbols.entries.last() {
             None => Err(Error::new(doing, "it is empty")),
-            // s_show() writes zeros for those who may not know (kptr_restrict).
+            // s_show() prints zeros to readers without privilege (kptr_restrict).
             Some((0, _)) => Err(Error::new(doing, "the kernel hides the addresses")),
             Some(_) => Ok(symbols),
         }
@@ -84,23 +84,23 @@ impl Symbols {
         self.entries.iter().find(|(_, start)| is_wanted(*start)).map(|(address, _)| *address)
     }
 
-    /// Where the function begins that contains the call that returns to this address.
+    /// Start of the function that contains the call with this return address.
     pub(crate) fn start(&self, returns: u64) -> Option<u64> {
         Some(returns - self.place(returns).offset).filter(|start| *start < returns)
     }
 
-    /// The function that contains the call that returns to this address.
-    pub(crate) fn place(&self, returns: u64) -> Place {
-        // A call of a function that never returns can be the last instruction of its own.
+    /// This return address, relative to the function that contains the call.
+    pub(crate) fn place(&self, returns: u64) -> SymbolOffset {
+        // The call of a function that never returns can be the last instruction of its caller.
         let within = returns.saturating_sub(1);
         let after = self.entries.partition_point(|(address, _)| *address <= within);
         let Some((address, _)) = after.checked_sub(1).and_then(|at| self.entries.get(at)) else {
-            return Place::default();
+            return SymbolOffset::default();
         };
         let first = self.entries.partition_point(|(other, _)| other < address);
         let name = self.entries.get(first).map_or_else(String::new, |(_, start)| self.name(*start));
         let size = self.entries.get(after).map_or(0, |(next, _)| next - address);
-        Place { symbol: name, offset: returns - address, size }
+        SymbolOffset { symbol: name, offset: returns - address, size }
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
         #[case] offset: u64,
         #[case] size: u64,
     ) {
-        let expected = Place { symbol: symbol.to_owned(), offset, size };
+        let expected = SymbolOffset { symbol: symbol.to_owned(), offset, size };
         assert_eq!(symbols(TEXT).place(address), expected);
     }
 
@@ -157,10 +157,10 @@ mod tests {
     }
 
     #[rstest]
-    fn what_is_no_line_is_passed_over(
+    fn a_malformed_line_is_skipped(
         #[values(b"".as_slice(), b"\n", b"ffffffff81000000", b"xyz T name", b"\xff T \xff\n")]
         text: &[u8],
     ) {
-        assert_eq!(symbols(text).place(u64::MAX), Place::default());
+        assert_eq!(symbols(text).place(u64::MAX), SymbolOffset::default());
     }
 }

@@ -1,4 +1,4 @@
-//! The subject's events, folded into counts. Pure: it sees neither tracefs nor the kernel.
+//! Folds the subject's events into counts. Pure: it knows neither tracefs nor the kernel.
 
 use std::collections::BTreeMap;
 
@@ -6,29 +6,29 @@ use perfsec_wire::coverage::{Check, Counts};
 
 use super::function::{FUNCTIONS, Function, Role};
 
-/// More places than any kernel has that a cell can reach.
-const MAX_PLACES: usize = 2048;
+/// More call sites than cells can reach in any kernel.
+const MAX_SITES: usize = 2048;
 
-/// What the trace says, of one thread and in order. Functions are indices of [`FUNCTIONS`].
+/// A step of one thread in the trace. Functions are indices of [`FUNCTIONS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// A function was entered; its first two arguments, or the one that matters.
+pub(crate) enum TraceStep {
+    /// A function was entered, with its first two arguments or the one that matters.
     Enter { function: usize, arguments: (u64, u64) },
-    /// It returned.
+    /// A function returned.
     Leave { function: usize, result: u64, caller: u64 },
-    /// commoncap gave its verdict.
+    /// commoncap returned its verdict.
     Commoncap { verdict: i32 },
-    /// SELinux logged; this is what it denied.
+    /// SELinux logged an access; `denied` are the permissions that it denied.
     Audited { denied: u64 },
 }
 
-/// Who asked what.
+/// A check at a call site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// The function that the place called.
+    /// The function that is called there.
     pub(crate) via: &'static str,
     pub(crate) check: Check,
-    /// Where the call returns to.
+    /// Return address of the call.
     pub(crate) caller: u64,
 }
 
@@ -46,13 +46,13 @@ struct Frame {
     arguments: (u64, u64),
     commoncap: Option<i32>,
     logged: bool,
-    /// A capability was asked for inside and is not held.
+    /// A capability was checked inside and is not held.
     not_held: bool,
-    /// What was asked inside and has no place yet.
+    /// Checks inside that have no call site yet.
     asked: Vec<(Check, Answer)>,
 }
 
-/// Counts by place.
+/// Counts by call site.
 #[derive(Default)]
 pub(crate) struct Tally {
     counts: BTreeMap<Key, Counts>,
@@ -64,19 +64,19 @@ impl Tally {
         self.counts.iter()
     }
 
-    /// How many answers could not be told.
+    /// The number of answers that could not be counted.
     pub(crate) fn dropped(&self) -> u32 {
         self.dropped
     }
 
-    /// Adds what one subject did. Functions that it was in when it died have no answer.
-    pub(crate) fn add(&mut self, steps: impl IntoIterator<Item = Step>) {
+    /// Adds the steps of one subject. Functions that it had not left when it died have no answer.
+    pub(crate) fn add(&mut self, steps: impl IntoIterator<Item = TraceStep>) {
         let mut frames: Vec<Frame> = Vec::new();
         for step in steps {
             match step {
-                Step::Enter { function, arguments } => {
-                    // None of them calls itself: the one that seems to left no trace of its end. That
-                    // there are only so many of them also bounds the depth.
+                TraceStep::Enter { function, arguments } => {
+                    // None of them calls itself: if one seems to, the event of its return is
+                    // missing. So the depth is bounded by their number.
                     if let Some(at) = frames.iter().position(|frame| frame.function == function) {
                         frames.truncate(at);
                         self.dropped = self.dropped.saturating_add(1);
@@ -90,18 +90,18 @@ impl Tally {
                         asked: Vec::new(),
                     });
                 }
-                Step::Commoncap { verdict } => {
+                TraceStep::Commoncap { verdict } => {
                     if let Some(frame) = frames.last_mut() {
                         frame.commoncap = Some(verdict);
                     }
                 }
-                Step::Audited { denied } => {
+                TraceStep::Audited { denied } => {
                     if let Some(frame) = frames.last_mut() {
                         frame.logged |= denied != 0;
                     }
                 }
-                Step::Leave { function, result, caller } => {
-                    // A return probe that found no free instance leaves its entry behind.
+                TraceStep::Leave { function, result, caller } => {
+                    // A return probe without a free instance records no return.
                     while frames.last().is_some_and(|frame| frame.function != function) {
                         frames.pop();
                         self.dropped = self.dropped.saturating_add(1);
@@ -118,7 +118,7 @@ impl Tally {
     fn leave(&mut self, frame: Frame, parent: Option<&mut Frame>, result: u64, caller: u64) {
         let Some(function) = FUNCTIONS.get(frame.function) else { return };
         let mut asked = frame.asked;
-        // The trace has whole registers; these functions return an int or a bool.
+        // The trace has 64-bit registers; these functions return an int or a bool.
         let zero = match result as u32 {
             0 if frame.logged => Answer::Logged,
             0 => Answer::Allowed,
@@ -130,7 +130,7 @@ impl Tally {
                 match (frame.commoncap, zero) {
                     (Some(0), answer) => asked.push((check, answer)),
                     (Some(_), _) => asked.push((check, Answer::NotHeld)),
-                    // Who refused is not known.
+                    // It is not known who refused.
                     (None, Answer::Refused) => self.dropped = self.dropped.saturating_add(1),
                     (None, answer) => asked.push((check, answer)),
                 }
@@ -143,7 +143,7 @@ impl Tally {
             Role::Zero(check) => asked.push((check, zero)),
             Role::True(check) => {
                 let answer = match (result as u8, frame.not_held, frame.logged) {
-                    // __ptrace_may_access() asks for the capability last but for the modules.
+                    // __ptrace_may_access() checks the capability last before the modules.
                     (0, true, _) => Answer::NotHeld,
                     (0, false, _) => Answer::Refused,
                     (_, _, true) => Answer::Logged,
@@ -167,7 +167,7 @@ impl Tally {
     }
 
     fn count(&mut self, key: Key, answer: Answer) {
-        if self.counts.len() == MAX_PLACES && !self.counts.contains_key(&key) {
+        if self.counts.len() == MAX_SITES && !self.counts.contains_key(&key) {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
@@ -196,22 +196,28 @@ mod tests {
         FUNCTIONS.iter().position(|function| function.name == name).unwrap()
     }
 
-    fn enter(name: &str, first: u64) -> Step {
-        Step::Enter { function: index(name), arguments: (first, 0) }
+    fn enter(name: &str, first: u64) -> TraceStep {
+        TraceStep::Enter { function: index(name), arguments: (first, 0) }
     }
 
-    fn leave(name: &str, result: u64, caller: u64) -> Step {
-        Step::Leave { function: index(name), result, caller }
+    fn leave(name: &str, result: u64, caller: u64) -> TraceStep {
+        TraceStep::Leave { function: index(name), result, caller }
     }
 
     /// `capable(cap)` called before `caller`.
-    fn capable(cap: u64, commoncap: i32, verdict: u64, logged: bool, caller: u64) -> Vec<Step> {
+    fn capable(
+        cap: u64,
+        commoncap: i32,
+        verdict: u64,
+        logged: bool,
+        caller: u64,
+    ) -> Vec<TraceStep> {
         let mut steps = vec![
             enter("capable", cap),
             enter("security_capable", cap),
-            Step::Commoncap { verdict: commoncap },
+            TraceStep::Commoncap { verdict: commoncap },
         ];
-        steps.extend(logged.then_some(Step::Audited { denied: 0x40 }));
+        steps.extend(logged.then_some(TraceStep::Audited { denied: 0x40 }));
         steps.push(leave("security_capable", verdict, 1));
         steps.push(leave("capable", u64::from(verdict == 0), caller));
         steps
@@ -221,7 +227,7 @@ mod tests {
         tally.counts().map(|(key, counts)| (*key, *counts)).collect()
     }
 
-    fn told(steps: Vec<Step>) -> Vec<(Key, Counts)> {
+    fn tallied(steps: Vec<TraceStep>) -> Vec<(Key, Counts)> {
         let mut tally = Tally::default();
         tally.add(steps);
         assert_eq!(tally.dropped(), 0);
@@ -232,7 +238,7 @@ mod tests {
 
     #[rstest]
     #[case::held(0, 0, false, Counts { allowed: 1, ..NONE })]
-    #[case::denied_and_let_through(0, 0, true, Counts { logged: 1, ..NONE })]
+    #[case::denied_and_allowed(0, 0, true, Counts { logged: 1, ..NONE })]
     #[case::not_held(-1, EPERM, false, Counts { not_held: 1, ..NONE })]
     #[case::denied(0, EACCES, true, Counts { refused: 1, ..NONE })]
     fn a_capability_check_is_counted_where_its_wrapper_returns_to(
@@ -242,11 +248,11 @@ mod tests {
         #[case] expected: Counts,
     ) {
         let key = Key { via: "capable", check: Check::Capability(38), caller: 0x100 };
-        assert_eq!(told(capable(38, commoncap, verdict, logged, 0x100)), [(key, expected)]);
+        assert_eq!(tallied(capable(38, commoncap, verdict, logged, 0x100)), [(key, expected)]);
     }
 
     #[test]
-    fn what_a_helper_asks_its_caller_asks() {
+    fn a_check_in_a_helper_belongs_to_its_caller() {
         let mut steps = vec![enter("perf_allow_kernel", 0)];
         steps.extend(capable(38, -1, EPERM, false, 7));
         steps.extend(capable(21, 0, 0, false, 8));
@@ -260,11 +266,11 @@ mod tests {
             (key(Check::Capability(38)), Counts { not_held: 1, ..NONE }),
             (key(Check::PerfEvent(Hook::Kernel)), Counts { refused: 1, ..NONE }),
         ];
-        assert_eq!(told(steps), expected);
+        assert_eq!(tallied(steps), expected);
     }
 
     #[test]
-    fn what_a_function_asks_for_itself_is_counted_inside_it() {
+    fn a_check_that_a_function_makes_for_itself_is_counted_inside_it() {
         let mut steps = vec![enter("ptrace_may_access", 0)];
         steps.extend(capable(19, -1, EPERM, false, 0x300));
         steps.push(leave("ptrace_may_access", 0, 0x400));
@@ -278,14 +284,17 @@ mod tests {
                 Counts { not_held: 1, ..NONE },
             ),
         ];
-        assert_eq!(told(steps), expected);
+        assert_eq!(tallied(steps), expected);
     }
 
     #[rstest]
-    #[case::of_today((2, 0xffff_8880_dead_beef), Some(Hook::Kernel))]
+    #[case::since_6_16((2, 0xffff_8880_dead_beef), Some(Hook::Kernel))]
     #[case::with_the_attributes_first((0xffff_8880_dead_beef, 1), Some(Hook::Cpu))]
-    #[case::with_garbage_above((0xffff_8880_dead_beef, 0xffff_ffff_0000_0003), Some(Hook::Tracepoint))]
-    #[case::of_no_type_that_is_known((0xffff_8880_dead_beef, 9), None)]
+    #[case::with_garbage_above(
+        (0xffff_8880_dead_beef, 0xffff_ffff_0000_0003),
+        Some(Hook::Tracepoint)
+    )]
+    #[case::of_an_unknown_type((0xffff_8880_dead_beef, 9), None)]
     fn the_type_of_an_open_is_found_in_either_argument(
         #[case] arguments: (u64, u64),
         #[case] expected: Option<Hook>,
@@ -293,8 +302,8 @@ mod tests {
         let function = index("security_perf_event_open");
         let mut tally = Tally::default();
         tally.add([
-            Step::Enter { function, arguments },
-            Step::Leave { function, result: 0, caller: 5 },
+            TraceStep::Enter { function, arguments },
+            TraceStep::Leave { function, result: 0, caller: 5 },
         ]);
         let seen = counts(&tally).first().map(|(key, _)| key.check);
         assert_eq!(seen, expected.map(Check::PerfEvent));
@@ -302,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_missing_is_counted_as_such_and_spoils_no_other() {
+    fn a_missing_answer_is_counted_and_affects_no_other() {
         let whole = capable(38, 0, 0, false, 0x100);
         for index in 0..whole.len() {
             let mut steps = whole.clone();
@@ -327,11 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_places_than_the_limit() {
+    fn there_are_never_more_sites_than_the_limit() {
         let mut tally = Tally::default();
-        for caller in 0..=MAX_PLACES as u64 {
+        for caller in 0..=MAX_SITES as u64 {
             tally.add(capable(38, 0, 0, false, caller));
         }
-        assert_eq!((counts(&tally).len(), tally.dropped()), (MAX_PLACES, 1));
+        assert_eq!((counts(&tally).len(), tally.dropped()), (MAX_SITES, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! From a case's `perf_event_attr` to the kernel's.
+//! Converts a case's `perf_event_attr` to the kernel's.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,6 @@ use perfsec_wire::attr::{
     Access, Address, BranchSampleType, Event, Hardware, PerfEventAttr, ReadFormat, SampleType,
     Software,
 };
-
 use perfsec_wire::step::Step;
 
 use super::names::Names;
@@ -16,22 +15,22 @@ use crate::error::{Error, Result};
 use crate::knob;
 use crate::trace::tracefs;
 
-/// The start of the kernel's own mapping (`__START_KERNEL_map`): in the kernel's half of the address
-/// space, and below everything that is mapped there, so that a breakpoint on it is never hit.
+/// `__START_KERNEL_map`: in the kernel's half of the address space, and below everything mapped
+/// there, so a breakpoint on it is never hit.
 #[cfg(target_arch = "x86_64")]
 const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
-/// What a subject can offer of itself.
-pub(crate) struct Own<'a> {
+/// Targets in the subject itself: of breakpoints and uprobes.
+pub(crate) struct OwnTargets<'a> {
     /// Address of a variable of eight bytes, aligned to its size.
     pub(crate) variable: u64,
-    /// Path of its executable, as it sees it.
+    /// Path of the executable, as the subject sees it.
     pub(crate) path: &'a str,
-    /// Offset in that file of an instruction.
+    /// Offset in the executable of an instruction.
     pub(crate) offset: u64,
 }
 
-/// The `type` of each PMU that steps name and the kernel numbers itself: a subject cannot read sysfs.
+/// The `type` of each dynamic PMU that steps name: a subject cannot read sysfs.
 pub(crate) fn pmus<'a>(steps: impl Iterator<Item = &'a Step>) -> Result<Vec<(String, u32)>> {
     let wanted = steps.filter_map(|step| match step {
         Step::PerfEventOpen(open) => open.attr.event.pmu(),
@@ -48,7 +47,7 @@ pub(crate) fn pmus<'a>(steps: impl Iterator<Item = &'a Step>) -> Result<Vec<(Str
         .collect()
 }
 
-/// The tracepoint that a step counts, and the file that has its number.
+/// The tracepoint of a step's event, and the file with its number.
 pub(crate) fn tracepoint(step: &Step) -> Option<(String, PathBuf)> {
     match step {
         Step::PerfEventOpen(open) => match &open.attr.event {
@@ -62,16 +61,16 @@ pub(crate) fn tracepoint(step: &Step) -> Option<(String, PathBuf)> {
     }
 }
 
-/// The structure that the kernel is given. `place` puts bytes where they stay as long as the structure is
-/// used, and tells their address in the process that will use it.
+/// The kernel's structure. `place` stores bytes that the structure points to, and returns their
+/// address in the process that will use it.
 ///
 /// # Errors
 ///
-/// The tracepoint or the PMU that has no number here.
+/// The tracepoint or PMU that has no number here.
 pub(crate) fn attr(
     wanted: &PerfEventAttr,
     names: &Names,
-    own: &Own<'_>,
+    own: &OwnTargets<'_>,
     place: &mut dyn FnMut(&[u8]) -> u64,
 ) -> std::result::Result<perf_event_attr, String> {
     let mut attr = fields(wanted);
@@ -104,7 +103,7 @@ pub(crate) fn attr(
                 Address::At(address) => *address,
             };
             if wanted.bp_len == 0 {
-                // arch_build_bp_info() takes nothing but sizeof(long) for execution.
+                // arch_build_bp_info() accepts only sizeof(long) for execution.
                 let execution = kinds.contains(&Access::X);
                 attr.__bindgen_anon_4.bp_len = if execution { 8 } else { 4 };
             }
@@ -123,7 +122,7 @@ pub(crate) fn attr(
     Ok(attr)
 }
 
-/// Everything that is the same in both.
+/// The fields that both structures have.
 fn fields(wanted: &PerfEventAttr) -> perf_event_attr {
     let mut attr = perf_event_attr {
         // Fields newer than the kernel are zero, which perf_copy_attr() accepts at any size.
@@ -148,7 +147,7 @@ fn fields(wanted: &PerfEventAttr) -> perf_event_attr {
         sig_data: wanted.sig_data,
         ..perf_event_attr::default()
     };
-    // Of two names for one place at most one is set: `PerfEventAttr` is read no other way.
+    // `PerfEventAttr` checks that at most one of two fields at the same offset is set.
     attr.__bindgen_anon_1.sample_period = wanted.sample_period | wanted.sample_freq;
     attr.__bindgen_anon_2.wakeup_events = wanted.wakeup_events | wanted.wakeup_watermark;
     attr.__bindgen_anon_3.config1 = wanted.config1 | wanted.bp_addr;
@@ -318,7 +317,7 @@ mod tests {
 
     use super::*;
 
-    const OWN: Own<'static> = Own { variable: 0x1000, path: "/own", offset: 0x40 };
+    const OWN: OwnTargets<'static> = OwnTargets { variable: 0x1000, path: "/own", offset: 0x40 };
 
     /// The structure as 64-bit words (`include/uapi/linux/perf_event.h`), and what was placed.
     fn words(wanted: &PerfEventAttr) -> std::result::Result<([u64; 18], Vec<u8>), String> {
@@ -342,6 +341,10 @@ mod tests {
 
     fn event(text: &str) -> PerfEventAttr {
         PerfEventAttr { event: text.parse().unwrap(), ..PerfEventAttr::default() }
+    }
+
+    fn dummy() -> PerfEventAttr {
+        event("software/dummy")
     }
 
     // The first word is `type` and `size`; words 7 and 8 are bp_addr and bp_len.
@@ -372,12 +375,12 @@ mod tests {
     #[rstest]
     #[case("tracepoint/sched:sched_swith", "sched:sched_swith")]
     #[case("pmu/msr/0x1", "the PMU msr")]
-    fn what_has_no_number_is_named(#[case] text: &str, #[case] named: &str) {
+    fn an_event_without_a_number_is_named(#[case] text: &str, #[case] named: &str) {
         assert_eq!(words(&event(text)).unwrap_err(), named);
     }
 
     #[test]
-    fn every_bit_of_a_set_is_another_bit() {
+    fn all_bits_of_a_set_differ() {
         fn union<T: Named>(bit: impl Fn(T) -> u64) -> u64 {
             T::NAMES.iter().fold(0, |all, (constant, name)| {
                 let bit = bit(*constant);
@@ -393,17 +396,21 @@ mod tests {
     }
 
     #[rstest]
-    #[case(PerfEventAttr { sample_freq: 99, ..event("software/dummy") }, 2, 99)]
-    #[case(PerfEventAttr { sample_freq: 99, ..event("software/dummy") }, 5, 1 << 10)]
-    #[case(PerfEventAttr { sample_type: vec![SampleType::Raw], ..event("software/dummy") }, 3, 1 << 10)]
-    #[case(PerfEventAttr { sigtrap: true, ..event("software/dummy") }, 5, 1 << 37)]
-    #[case(PerfEventAttr { precise_ip: 3, exclude_hv: true, ..event("software/dummy") }, 5, 3 << 15 | 1 << 6)]
-    #[case(PerfEventAttr { wakeup_events: 5, ..event("software/dummy") }, 6, 5)]
+    #[case(PerfEventAttr { sample_freq: 99, ..dummy() }, 2, 99)]
+    #[case(PerfEventAttr { sample_freq: 99, ..dummy() }, 5, 1 << 10)]
+    #[case(PerfEventAttr { sample_type: vec![SampleType::Raw], ..dummy() }, 3, 1 << 10)]
+    #[case(PerfEventAttr { sigtrap: true, ..dummy() }, 5, 1 << 37)]
+    #[case(PerfEventAttr { precise_ip: 3, exclude_hv: true, ..dummy() }, 5, 3 << 15 | 1 << 6)]
+    #[case(PerfEventAttr { wakeup_events: 5, ..dummy() }, 6, 5)]
     #[case(PerfEventAttr { bp_len: 2, ..event("breakpoint/w:own") }, 8, 2)]
-    #[case(PerfEventAttr { clockid: -1, sample_stack_user: 8, ..event("software/dummy") }, 11, 0xffff_ffff_0000_0008)]
-    #[case(PerfEventAttr { aux_resume: true, aux_sample_size: 1, ..event("software/dummy") }, 14, 4 << 32 | 1)]
-    #[case(PerfEventAttr { size: 64, ..event("software/dummy") }, 0, 64 << 32 | 1)]
-    fn a_field_is_where_the_kernel_has_it(
+    #[case(
+        PerfEventAttr { clockid: -1, sample_stack_user: 8, ..dummy() },
+        11,
+        0xffff_ffff_0000_0008
+    )]
+    #[case(PerfEventAttr { aux_resume: true, aux_sample_size: 1, ..dummy() }, 14, 4 << 32 | 1)]
+    #[case(PerfEventAttr { size: 64, ..dummy() }, 0, 64 << 32 | 1)]
+    fn a_field_is_at_the_kernels_offset(
         #[case] wanted: PerfEventAttr,
         #[case] word: usize,
         #[case] value: u64,

@@ -1,4 +1,4 @@
-//! The subject's executables: copies of one program with file capabilities, one for each file and name.
+//! The subject's executables: copies of one program, one for each set of privileges and name.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use nix::unistd::chown;
 use perfsec_wire::CapSet;
 use perfsec_wire::step::Execve;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 
-/// A tmpfs of the agent's own: it honours `security.capability`, and no `nosuid` is on it.
+/// A tmpfs of the agent. It supports `security.capability`, and is not mounted `nosuid`.
 const ROOT: &str = "/tmp";
 /// The same tmpfs, mounted `nosuid`.
 const NOSUID: &str = "/nosuid";
 /// `TASK_COMM_LEN` without the final NUL.
 const MAX_COMM: usize = 15;
-/// Not a name that a `comm` can be: it has more than fifteen bytes.
+/// Longer than fifteen bytes, so no `comm` has this name.
 const ORIGINAL: &str = "the program itself";
 
-/// What exists already.
+/// The executables made so far.
 pub(crate) struct Executables {
     program: Vec<u8>,
     folders: HashMap<Execve, usize>,
@@ -28,7 +28,7 @@ pub(crate) struct Executables {
 }
 
 impl Executables {
-    /// Mounts the tmpfs. `program` is what every executable is.
+    /// Mounts the tmpfs. `program` is the content of every executable.
     pub(crate) fn new(program: Vec<u8>) -> Result<Self> {
         std::fs::create_dir_all(ROOT).doing(format_args!("make {ROOT}"))?;
         mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755"))
@@ -36,8 +36,8 @@ impl Executables {
         Ok(Self { program, folders: HashMap::new(), made: HashMap::new(), nosuid: false })
     }
 
-    /// The path of the executable with these privileges and this name. Privileges belong to the inode, so that
-    /// names with the same ones are links to one file.
+    /// The path of the executable with these privileges and this name. Privileges belong to the
+    /// inode, so executables with the same privileges are links to one file.
     pub(crate) fn get(&mut self, file: &Execve, comm: &str) -> Result<String> {
         let key = (file.clone(), comm.to_owned());
         if let Some(path) = self.made.get(&key) {
@@ -46,13 +46,13 @@ impl Executables {
         let is_name = !comm.is_empty() && comm.len() <= MAX_COMM && !comm.contains('/');
         if !is_name || comm == "." || comm == ".." {
             let doing = format_args!("name the subject `{comm}`");
-            return Err(Error::new(doing, "it is no file name"));
+            return Err(Error::new(doing, "that is not a file name"));
         }
         if file.nosuid && !self.nosuid {
             self.mount_nosuid()?;
         }
         let number = self.folders.len();
-        // The mount is no property of the file.
+        // The mount is not a property of the file.
         let number =
             *self.folders.entry(Execve { nosuid: false, ..file.clone() }).or_insert(number);
         let folder = PathBuf::from(format!("{ROOT}/{number}"));
@@ -98,7 +98,8 @@ impl Executables {
 }
 
 /// The value of the `security.capability` attribute: `struct vfs_cap_data` of revision 2, or
-/// `struct vfs_ns_cap_data` of revision 3 (`include/uapi/linux/capability.h`); `None` for a plain file.
+/// `struct vfs_ns_cap_data` of revision 3 (`include/uapi/linux/capability.h`); `None` for a file
+/// without capabilities.
 fn attribute(file: &Execve) -> Option<Vec<u8>> {
     const REVISION_2: u32 = 0x0200_0000;
     const REVISION_3: u32 = 0x0300_0000;
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_of_a_namespace_makes_revision_three_and_no_capability_makes_nothing() {
+    fn a_namespace_root_needs_revision_three_and_no_capability_needs_no_attribute() {
         let file =
             Execve { rootid: Some(1000), effective: false, ..Execve::granted(CapSet::one(0)) };
         let bytes = attribute(&file).unwrap();

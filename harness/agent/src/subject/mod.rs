@@ -1,8 +1,8 @@
-//! What a subject is given: the program that it executes, and its steps as raw syscalls in memory.
+//! Subjects: their executables, and their steps as raw syscalls in shared memory.
 
 mod attr;
-mod bpf;
 mod executables;
+mod lower;
 mod names;
 mod program;
 mod region;

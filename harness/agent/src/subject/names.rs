@@ -1,20 +1,20 @@
-//! What a cell's steps name and only the kernel, or the cell before them, can number.
+//! Numbers of the names in steps that only the guest knows.
 
 use perfsec_wire::step::Execve;
 
-/// What steps refer to by name, as numbers: a subject can read neither tracefs nor its parent.
+/// Numbers for the names in steps, for a subject, which cannot look them up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    /// `CATEGORY:NAME` and its number in tracefs.
+    /// Tracepoints, as `CATEGORY:NAME`, and their numbers in tracefs.
     pub(crate) tracepoints: Vec<(String, u64)>,
-    /// PMUs that the kernel numbers itself, and the `type` of each.
+    /// Dynamic PMUs, and their `type`.
     pub(crate) pmus: Vec<(String, u32)>,
-    /// Processes by name.
+    /// Processes, and their pids.
     pub(crate) processes: Vec<(String, i32)>,
-    /// Descriptors that are open already.
+    /// File descriptors that are already open.
     pub(crate) fds: Vec<(String, i32)>,
-    /// Paths of executables.
+    /// Executables, and their paths.
     pub(crate) files: Vec<(Execve, String)>,
-    /// The number of the region's descriptor, which a program that is executed is told.
+    /// The region's file descriptor, which every subject gets as an argument.
     pub(crate) region: i32,
 }

@@ -1,4 +1,5 @@
-//! The memory that the agent and a subject share (`perfsec_subject`): a program goes in, results come out.
+//! The memory shared by the agent and a subject (`perfsec_subject`): the agent puts a program in,
+//! the subject stores results.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -9,15 +10,15 @@ use perfsec_wire::CapSet;
 use perfsec_wire::observation::SubjectSeen;
 
 use super::program::Program;
-use crate::error::{Doing, Error, Result, returned};
+use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::sys::Shared;
 
-/// How far an entry came.
+/// The progress of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Not reached, or left out because what it needs was never made.
+    /// Not reached, or skipped because something that it needs was never made.
     Untouched,
-    /// The syscall was made and has not returned.
+    /// The syscall was entered and has not returned.
     Begun,
     /// The syscall's result.
     Done(i64),
@@ -27,14 +28,15 @@ pub(crate) enum Progress {
 pub(crate) struct Region {
     fd: OwnedFd,
     memory: Shared,
-    /// Bytes that the last program left behind what arguments point to.
+    /// Length in bytes of the last program's data.
     used: usize,
 }
 
 impl Region {
-    /// Makes one. Where it is the agent's own steps that use it, it lies where a subject has it.
+    /// Makes a region. `at_base` maps it at the address that a subject uses, for steps that the
+    /// agent performs.
     pub(crate) fn new(at_base: bool) -> Result<Self> {
-        // Not closed on exec: a program that a subject executes goes on with it.
+        // Not closed on exec: every program that a subject executes uses it.
         let fd = memfd_create(c"perfsec", MFdFlags::empty()).doing("make shared memory")?;
         nix::unistd::ftruncate(&fd, layout::LENGTH as i64).doing("size shared memory")?;
         let at = at_base.then_some(layout::BASE);
@@ -46,7 +48,7 @@ impl Region {
         self.fd.as_fd()
     }
 
-    /// Puts a program in, to be performed from its first entry on.
+    /// Stores a program, to be performed from its first entry.
     pub(crate) fn put(&mut self, program: &Program) -> Result<()> {
         let data = program.data();
         if layout::DATA + data.len() > layout::LENGTH {
@@ -70,22 +72,22 @@ impl Region {
         Ok(())
     }
 
-    /// The entry that comes next.
+    /// Index of the next entry.
     pub(crate) fn next(&self) -> usize {
         self.get(layout::NEXT) as usize
     }
 
-    /// How many programs have introduced themselves: more than one after an exec.
+    /// The number of programs that have started: more than one after an exec.
     pub(crate) fn starts(&self) -> u64 {
         self.get(layout::STARTS)
     }
 
-    /// Stores a word that a structure needs before it is passed on.
+    /// Stores a word in a structure.
     pub(crate) fn store(&self, offset: usize, word: u32) {
         self.memory.store(offset, &word.to_ne_bytes());
     }
 
-    /// The value of a slot, if it has one.
+    /// The value of a slot, `None` if it is empty.
     pub(crate) fn slot(&self, slot: usize) -> Option<i32> {
         i32::try_from(self.get(layout::SLOTS + slot)).ok()
     }
@@ -98,19 +100,19 @@ impl Region {
         }
     }
 
-    /// Who the subject said it is when it started.
+    /// The credentials that the subject stored when it started.
     pub(crate) fn seen(&self) -> Result<SubjectSeen> {
-        let doing = "read back who the subject is";
+        let doing = "read the subject's credentials back";
         if self.starts() == 0 {
-            return Err(Error::new(doing, "it stopped without a word"));
+            return Err(Error::new(doing, "it stopped before it stored them"));
         }
         let length = self.get(layout::CONTEXT_LENGTH) as i64;
         let mut context = vec![0; usize::try_from(length).unwrap_or(0).min(layout::CONTEXT_ROOM)];
         match length {
             length if length >= 0 => self.memory.load(layout::CONTEXT, &mut context),
-            // Without a security module that has contexts, reading one is EINVAL.
+            // EINVAL: no security module has contexts.
             length if length == -i64::from(libc::EINVAL) => {}
-            length => drop(returned(length).doing(doing)?),
+            length => drop(check_result(length).doing(doing)?),
         }
         let context = String::from_utf8_lossy(&context);
         // struct __user_cap_data_struct: effective, permitted, inheritable; low words first.

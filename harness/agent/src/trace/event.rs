@@ -1,20 +1,20 @@
-//! The events that matter, decoded.
+//! Decoded trace events.
 
 use super::format::{Field, Format};
 
 /// One event of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// Nanoseconds of `local_clock()`, which printk's time stamps come from too.
+    /// Nanoseconds of `local_clock()`, as in printk's time stamps.
     pub(crate) time: u64,
     /// Thread id.
     pub(crate) tid: i32,
-    pub(crate) what: What,
+    pub(crate) data: EventData,
 }
 
-/// What happened.
+/// An event's type and fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum EventData {
     /// A syscall was entered.
     Enter { number: i64 },
     /// A syscall returned.
@@ -29,25 +29,25 @@ pub(crate) enum What {
     Audited { class: String },
 }
 
-/// Reads what happened from an event's bytes.
-type Read = Box<dyn Fn(&[u8]) -> Option<What>>;
+/// Decodes the bytes of an event.
+type Decode = Box<dyn Fn(&[u8]) -> Option<EventData>>;
 
-/// How events of one kind are read.
-struct Reader {
+/// How to read events of one type.
+struct EventReader {
     id: u16,
     tid: Field,
-    read: Read,
+    decode: Decode,
 }
 
-/// How to read every event that was turned on.
+/// How to read every event that is enabled.
 #[derive(Default)]
 pub(crate) struct Decoder {
-    readers: Vec<Reader>,
+    readers: Vec<EventReader>,
 }
 
-/// The kinds that [`What`] tells apart.
+/// The types of [`EventData`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EventKind {
     Enter,
     Exit,
     Asked,
@@ -57,55 +57,59 @@ pub(crate) enum Kind {
 }
 
 impl Decoder {
-    /// Learns to read one kind of event.
+    /// Adds a type of event with this format.
     ///
     /// # Errors
     ///
-    /// Names the field that the kernel's format lacks.
-    pub(crate) fn learn(&mut self, kind: Kind, format: &Format) -> Result<(), &'static str> {
+    /// The name of a field that the format lacks.
+    pub(crate) fn add(&mut self, kind: EventKind, format: &Format) -> Result<(), &'static str> {
         let field = |name: &'static str| format.field(name).ok_or(name);
-        let read: Read = match kind {
-            Kind::Enter => {
+        let decode: Decode = match kind {
+            EventKind::Enter => {
                 let id = field("id")?;
-                Box::new(move |event| Some(What::Enter { number: id.number(event)? }))
+                Box::new(move |event| Some(EventData::Enter { number: id.number(event)? }))
             }
-            Kind::Exit => {
+            EventKind::Exit => {
                 let (id, ret) = (field("id")?, field("ret")?);
                 Box::new(move |event| {
-                    Some(What::Exit { number: id.number(event)?, result: ret.number(event)? })
+                    Some(EventData::Exit { number: id.number(event)?, result: ret.number(event)? })
                 })
             }
-            Kind::Asked => {
+            EventKind::Asked => {
                 let (cap, opts) = (field("cap")?, field("opts")?);
                 Box::new(move |event| {
-                    Some(What::Asked {
+                    Some(EventData::Asked {
                         cap: cap.number(event)? as u32,
                         opts: opts.number(event)? as u32,
                     })
                 })
             }
-            Kind::Answered => {
+            EventKind::Answered => {
                 let ret = field("ret")?;
-                Box::new(move |event| Some(What::Answered { verdict: ret.number(event)? as i32 }))
+                Box::new(move |event| {
+                    Some(EventData::Answered { verdict: ret.number(event)? as i32 })
+                })
             }
-            Kind::Commoncap => {
+            EventKind::Commoncap => {
                 let ret = field("ret")?;
-                Box::new(move |event| Some(What::Commoncap { verdict: ret.number(event)? as i32 }))
+                Box::new(move |event| {
+                    Some(EventData::Commoncap { verdict: ret.number(event)? as i32 })
+                })
             }
-            Kind::Audited => {
+            EventKind::Audited => {
                 let class = field("tclass")?;
-                Box::new(move |event| Some(What::Audited { class: class.text(event)? }))
+                Box::new(move |event| Some(EventData::Audited { class: class.text(event)? }))
             }
         };
-        self.readers.push(Reader { id: format.id, tid: field("common_pid")?, read });
+        self.readers.push(EventReader { id: format.id, tid: field("common_pid")?, decode });
         Ok(())
     }
 
-    /// One event; `None` for one of another kind.
+    /// Decodes an event; returns `None` for one of another type.
     pub(crate) fn decode(&self, time: u64, data: &[u8]) -> Option<Event> {
         let id = u16::from_le_bytes(*data.first_chunk()?);
         let reader = self.readers.iter().find(|reader| reader.id == id)?;
         let tid = reader.tid.number(data)? as i32;
-        Some(Event { time, tid, what: (reader.read)(data)? })
+        Some(Event { time, tid, data: (reader.decode)(data)? })
     }
 }

@@ -1,17 +1,17 @@
-//! What a real guest left of one cell: `testdata/*.txt`.
+//! The trace and audit records of one cell of a real guest: `testdata/*.txt`.
 
 use perfsec_wire::observation::Record;
 
-use super::event::{Decoder, Event, Kind};
+use super::event::{Decoder, Event, EventKind};
 use super::format::{Format, PageLayout};
 use super::ring;
 
-/// The files, by the kernel that made them. 5.10 has no tracepoint for commoncap's verdict and no
-/// SYSCALL record beside an AVC; 7.3 has both.
+/// The files, by the kernel that made them. 5.10 has no tracepoint for commoncap's verdict and
+/// writes no SYSCALL record with an AVC record; 7.3 has both.
 pub(crate) const DEBIAN_5_10: &str = include_str!("../testdata/debian-5.10.txt");
 pub(crate) const DEBIAN_7_3: &str = include_str!("../testdata/debian-7.3.txt");
 
-/// A file, taken apart but not decoded.
+/// A parsed file, whose pages are not decoded.
 #[derive(Default)]
 pub(crate) struct Fixture {
     pub(crate) header: String,
@@ -63,15 +63,15 @@ impl Fixture {
         let mut decoder = Decoder::default();
         for (name, text) in &self.formats {
             let kind = match name.as_str() {
-                "raw_syscalls/sys_enter" => Kind::Enter,
-                "raw_syscalls/sys_exit" => Kind::Exit,
-                "avc/selinux_audited" => Kind::Audited,
-                "perfsec/ask" => Kind::Asked,
-                "perfsec/answer" => Kind::Answered,
-                "perfsec/commoncap" | "capability/cap_capable" => Kind::Commoncap,
+                "raw_syscalls/sys_enter" => EventKind::Enter,
+                "raw_syscalls/sys_exit" => EventKind::Exit,
+                "avc/selinux_audited" => EventKind::Audited,
+                "perfsec/ask" => EventKind::Asked,
+                "perfsec/answer" => EventKind::Answered,
+                "perfsec/commoncap" | "capability/cap_capable" => EventKind::Commoncap,
                 other => panic!("{other}"),
             };
-            decoder.learn(kind, &Format::parse(text).unwrap()).unwrap();
+            decoder.add(kind, &Format::parse(text).unwrap()).unwrap();
         }
         let layout = PageLayout::parse(&self.header).unwrap();
         let pages = self.pages.iter().map(|page| ring::page(page, &layout).unwrap());

@@ -1,7 +1,7 @@
-//! `events/SYSTEM/NAME/format` and `events/header_page`: where the fields are.
+//! `events/SYSTEM/NAME/format` and `events/header_page`: offsets of fields.
 //!
-//! Fields are found by name because their offsets differ between kernels; and the buffer is read in binary,
-//! because a `comm` can hold anything and would confuse a reader of text.
+//! Fields are looked up by name because their offsets differ between kernels. The buffer is read
+//! in binary because a `comm` can contain anything and would confuse a parser of text.
 
 /// One field of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// Parses the text of a `format` file; `None` when it is something else.
+    /// Parses a `format` file; returns `None` if it is malformed.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let id = text.lines().find_map(|line| line.strip_prefix("ID: "))?.trim().parse().ok()?;
         Some(Self { id, fields: fields(text) })
@@ -46,7 +46,7 @@ fn fields(text: &str) -> Vec<(String, Field)> {
 }
 
 impl Field {
-    /// The field as a number; `None` when the event is too short.
+    /// The field as a number; `None` if the event is too short.
     pub(crate) fn number(self, event: &[u8]) -> Option<i64> {
         let bytes = event.get(self.offset..self.offset.checked_add(self.size)?)?;
         let mut wide = [0; 8];
@@ -66,12 +66,12 @@ impl Field {
     }
 }
 
-/// What `events/header_page` says about a page of the ring buffer.
+/// The layout of a page of the ring buffer, from `events/header_page`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageLayout {
     pub(super) time: Field,
     pub(super) commit: Field,
-    /// Where the events start.
+    /// Offset of the first event.
     pub(super) data: usize,
     /// Bytes of a whole page.
     pub(crate) size: usize,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_is_found_through_its_place_and_ends_at_nul() {
+    fn a_string_is_found_at_its_offset_and_ends_at_nul() {
         let field = Format::parse(TEXT).unwrap().field("tclass").unwrap();
         let event = *b"......\x0a\0\x05\0file\0";
         assert_eq!(field.text(&event), Some("file".to_owned()));
@@ -123,7 +123,7 @@ mod tests {
     #[rstest]
     #[case("args", [0; 64].as_slice())]
     #[case("ret", [0; 5].as_slice())]
-    fn what_does_not_fit_is_no_number(#[case] name: &str, #[case] event: &[u8]) {
+    fn a_field_that_does_not_fit_has_no_number(#[case] name: &str, #[case] event: &[u8]) {
         let field = Format::parse(TEXT).unwrap().field(name).unwrap();
         assert_eq!(field.number(event), None);
     }

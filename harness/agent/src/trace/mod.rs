@@ -1,4 +1,4 @@
-//! ftrace: which syscalls the subject made, and what was asked of the security modules meanwhile.
+//! ftrace: the subject's syscalls, and the checks that the kernel makes during each.
 
 mod coverage;
 mod event;
@@ -8,5 +8,5 @@ mod format;
 mod ring;
 mod setup;
 
-pub(crate) use event::{Event, What};
+pub(crate) use event::{Event, EventData};
 pub(crate) use setup::{Trace, tracefs};

@@ -5,7 +5,8 @@ use super::format::PageLayout;
 
 /// `RB_MISSED_EVENTS` in the commit word: events before this page were overwritten.
 const MISSED: i64 = 1 << 31;
-/// `RB_MISSED_STORED`: their number stands behind the data. The bits above the size are not part of it.
+/// The size in the commit word: `RB_MISSED_STORED` (the number of lost events follows the data) and
+/// `RB_MISSED_EVENTS` are the bits above it.
 const SIZE: i64 = (1 << 30) - 1;
 
 const TYPE_PADDING: u32 = 29;
@@ -13,19 +14,19 @@ const TYPE_TIME_EXTEND: u32 = 30;
 const TYPE_TIME_STAMP: u32 = 31;
 /// Bits of a time delta in an event's first word.
 const TIME_SHIFT: u32 = 27;
-/// An absolute time stamp lacks the highest five bits, which come from the one before it.
+/// An absolute time stamp lacks the highest five bits, which come from the time before it.
 const ABSOLUTE: u64 = (1 << 59) - 1;
 
-/// One page, taken apart.
+/// One parsed page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page<'a> {
-    /// Something was overwritten before it was read.
+    /// Events were overwritten before this page was read.
     pub(super) missed: bool,
     /// Time stamps in nanoseconds of the buffer's clock, and the events.
     pub(super) events: Vec<(u64, &'a [u8])>,
 }
 
-/// Takes a page apart; `None` when it is not one.
+/// Parses a page; returns `None` if it is malformed.
 pub(super) fn page<'a>(bytes: &'a [u8], layout: &PageLayout) -> Option<Page<'a>> {
     let mut time = layout.time.number(bytes)? as u64;
     let commit = layout.commit.number(bytes)?;
@@ -35,7 +36,7 @@ pub(super) fn page<'a>(bytes: &'a [u8], layout: &PageLayout) -> Option<Page<'a>>
         let (kind, delta) = (first & 31, u64::from(first >> 5));
         let next = word(rest.get(4..)?);
         let (start, length): (usize, usize) = match kind {
-            // What an event was discarded from, or the unused end of the page.
+            // A discarded event, or the unused end of the page.
             TYPE_PADDING if delta == 0 => break,
             TYPE_PADDING => (4, next? as usize),
             TYPE_TIME_EXTEND => {
@@ -49,7 +50,7 @@ pub(super) fn page<'a>(bytes: &'a [u8], layout: &PageLayout) -> Option<Page<'a>>
                 rest = rest.get(8..)?;
                 continue;
             }
-            // The length counts itself, and not the first word.
+            // The length includes itself, but not the first word.
             0 => (8, (next? as usize).checked_sub(4)?),
             words => (4, words as usize * 4),
         };

@@ -10,8 +10,8 @@ use crate::named::{Named, named};
 
 /// An event by name.
 ///
-/// What only the kernel under test can number (tracepoints, dynamic PMUs) stays a name here; the agent
-/// looks the number up.
+/// Tracepoints and dynamic PMUs have a number only on the kernel under test, where the agent looks
+/// it up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Event {
@@ -28,9 +28,9 @@ pub enum Event {
     },
     /// `breakpoint/ACCESS:ADDRESS`, such as `breakpoint/rw:own`: `PERF_TYPE_BREAKPOINT`.
     Breakpoint {
-        /// What it stops: `bp_type`; not empty, and in the order of [`Access::NAMES`].
+        /// `bp_type`: not empty, and in the order of [`Access::NAMES`].
         access: Vec<Access>,
-        /// Where: `bp_addr`.
+        /// `bp_addr`
         address: Address,
     },
     /// `kprobe/SYMBOL`: the PMU `kprobe`, with `kprobe_func`.
@@ -39,7 +39,7 @@ pub enum Event {
     Uprobe,
     /// `raw/0xCONFIG`: `PERF_TYPE_RAW`.
     Raw(u64),
-    /// `pmu/NAME/0xCONFIG`: a PMU that the kernel numbers itself.
+    /// `pmu/NAME/0xCONFIG`: a dynamic PMU.
     Pmu {
         /// The directory under `/sys/bus/event_source/devices`.
         name: String,
@@ -93,50 +93,50 @@ named! {
     }
 }
 
-/// Why a text is no event.
+/// The reason why a text is not an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// What stands before the slash is no kind of event.
+    /// The text before the slash is not a kind of event.
     #[error("no kind of event `{kind}`{close}")]
     Kind {
-        /// What stands there.
+        /// The text before the slash.
         kind: String,
-        /// The closest right word or all of them.
+        /// The closest kind, or all of them.
         close: String,
     },
-    /// The kind is right, and has no event of that name.
+    /// The kind has no event with that name.
     #[error("{0}")]
     Name(String),
-    /// What follows the kind is not of its form.
-    #[error("`{text}` is no {what}: write `{form}`")]
+    /// The text after the slash does not have the form of the kind.
+    #[error("`{text}` is not a {what}: write `{form}`")]
     Form {
-        /// What follows the kind.
+        /// The text after the slash.
         text: String,
-        /// What it should be.
+        /// Noun for the expected text.
         what: &'static str,
-        /// How it is written.
+        /// The expected form.
         form: &'static str,
     },
 }
 
-/// What an event begins with.
+/// The kinds of events.
 const KINDS: [&str; 8] =
     ["software", "hardware", "tracepoint", "breakpoint", "kprobe", "uprobe", "raw", "pmu"];
 
 impl Event {
-    /// Whether the event itself says what `config` is.
+    /// True if the event determines `config`.
     #[must_use]
     pub fn sets_config(&self) -> bool {
         !matches!(self, Self::Breakpoint { .. } | Self::Kprobe(_) | Self::Uprobe)
     }
 
-    /// Whether the event itself says what `config1` is, also called `bp_addr` and `kprobe_func`.
+    /// True if the event determines `config1`, also called `bp_addr` and `kprobe_func`.
     #[must_use]
     pub fn sets_config1(&self) -> bool {
         matches!(self, Self::Breakpoint { .. } | Self::Kprobe(_) | Self::Uprobe)
     }
 
-    /// The PMU whose number only the kernel under test knows.
+    /// The event's dynamic PMU, whose number only the kernel under test knows.
     #[must_use]
     pub fn pmu(&self) -> Option<&str> {
         match self {
@@ -208,7 +208,7 @@ impl FromStr for Event {
                 Some((name, Some(config))) if is_word(name) => {
                     Ok(Self::Pmu { name: name.to_owned(), config })
                 }
-                _ => Err(malformed("event of a PMU", "pmu/NAME/0xCONFIG")),
+                _ => Err(malformed("PMU event", "pmu/NAME/0xCONFIG")),
             },
             _ => {
                 let close = match crate::suggest::closest(kind, KINDS) {
@@ -275,8 +275,9 @@ impl schemars::JsonSchema for Event {
             "type": "string",
             "description": format!(
                 "software/NAME ({software}), hardware/NAME ({hardware}), \
-                 tracepoint/CATEGORY:NAME, breakpoint/ACCESS:ADDRESS (ACCESS of r, w, x; ADDRESS own, kernel or \
-                 0xNUMBER), kprobe/SYMBOL, uprobe/own, raw/0xCONFIG, pmu/NAME/0xCONFIG"
+                 tracepoint/CATEGORY:NAME, breakpoint/ACCESS:ADDRESS (ACCESS of r, w, x; \
+                 ADDRESS own, kernel or 0xNUMBER), kprobe/SYMBOL, uprobe/own, raw/0xCONFIG, \
+                 pmu/NAME/0xCONFIG"
             ),
         })
     }
@@ -332,20 +333,20 @@ mod tests {
     #[case("dummy", "one of `software`, `hardware`")]
     #[case("", "no kind of event ``")]
     #[case("tracepoint/sched", "write `CATEGORY:NAME`")]
-    #[case("tracepoint/../x:y", "is no tracepoint")]
-    #[case("tracepoint/sched:", "is no tracepoint")]
-    #[case("breakpoint/own", "is no breakpoint")]
-    #[case("breakpoint/wr:own", "is no breakpoint")]
-    #[case("breakpoint/rw:here", "is no breakpoint")]
-    #[case("breakpoint/rw:4096", "is no breakpoint")]
-    #[case("kprobe/", "is no kernel symbol")]
-    #[case("kprobe/a b", "is no kernel symbol")]
+    #[case("tracepoint/../x:y", "is not a tracepoint")]
+    #[case("tracepoint/sched:", "is not a tracepoint")]
+    #[case("breakpoint/own", "is not a breakpoint")]
+    #[case("breakpoint/wr:own", "is not a breakpoint")]
+    #[case("breakpoint/rw:here", "is not a breakpoint")]
+    #[case("breakpoint/rw:4096", "is not a breakpoint")]
+    #[case("kprobe/", "is not a kernel symbol")]
+    #[case("kprobe/a b", "is not a kernel symbol")]
     #[case("uprobe/bin/sh", "write `uprobe/own`")]
     #[case("raw/12", "write `raw/0xCONFIG`")]
-    #[case("raw/0x+1", "is no raw event")]
-    #[case("raw/0x10000000000000000", "is no raw event")]
+    #[case("raw/0x+1", "is not a raw event")]
+    #[case("raw/0x10000000000000000", "is not a raw event")]
     #[case("pmu/msr", "write `pmu/NAME/0xCONFIG`")]
-    #[case("pmu/../0x1", "is no event of a PMU")]
+    #[case("pmu/../0x1", "is not a PMU event")]
     fn an_event_that_cannot_exist_is_refused_with_what_can(#[case] text: &str, #[case] part: &str) {
         let error = text.parse::<Event>().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

@@ -6,16 +6,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Access, BranchSampleType, Event, Named, ReadFormat, SampleType, Software};
 
-/// Declares the structure once, so that no field can be left out of `Display` or of the file format.
+/// Declares the structure, its `Display` and its file format from one list of fields.
 macro_rules! perf_event_attr {
     (
         numbers { $($(#[$number_doc:meta])* $number:ident: $type:ty,)* }
         sets { $($(#[$set_doc:meta])* $set:ident: $bit:ty,)* }
         flags { $($(#[$flag_doc:meta])* $flag:ident,)* }
     ) => {
-        /// What to count and how; fields left out are zero, as in a cleared structure.
+        /// What to count and how. Omitted fields are zero.
         ///
-        // Read and written through `check`: serde's derived functions are its own, not the traits'.
+        // `remote` makes the derived functions inherent, so the trait can call `check` after them.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(remote = "Self", deny_unknown_fields)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -61,9 +61,9 @@ macro_rules! perf_event_attr {
 
 perf_event_attr! {
     numbers {
-        /// Bytes that the kernel is told to read; 0 stands for the whole structure.
+        /// `size` field in bytes; 0 stands for the size of the whole structure.
         size: u32,
-        /// More of what to count, for events that leave it free.
+        /// More of what to count, for events that do not determine it.
         config: u64,
         /// More of what to count.
         config1: u64,
@@ -73,7 +73,7 @@ perf_event_attr! {
         config3: u64,
         /// More of what to count.
         config4: u64,
-        /// Sample every so many events.
+        /// Sample after this number of events.
         sample_period: u64,
         /// Samples per second; sets `freq` as well, without which it would be a period.
         sample_freq: u64,
@@ -83,17 +83,17 @@ perf_event_attr! {
         wakeup_watermark: u32,
         /// 0 arbitrary skid, 1 constant, 2 requested to be zero, 3 must be zero.
         precise_ip: u8,
-        /// Address of a breakpoint; `event` says it for those that have names.
+        /// Address of a breakpoint, for events that do not determine it.
         bp_addr: u64,
-        /// Length of a breakpoint in bytes; 0 stands for 4, and 8 where it stops execution.
+        /// Length of a breakpoint in bytes; 0 stands for 4, or for 8 on execution.
         bp_len: u64,
         /// Mask of user registers to sample.
         sample_regs_user: u64,
-        /// Mask of registers to sample as they were at the interrupt, the kernel's included.
+        /// Mask of registers to sample at the interrupt, including those of the kernel.
         sample_regs_intr: u64,
         /// Bytes of user stack to sample.
         sample_stack_user: u32,
-        /// Which clock, with `use_clockid`.
+        /// Clock id, with `use_clockid`.
         clockid: i32,
         /// Bytes of AUX data until the reader wakes up.
         aux_watermark: u32,
@@ -101,17 +101,17 @@ perf_event_attr! {
         sample_max_stack: u16,
         /// Bytes of AUX data to sample.
         aux_sample_size: u32,
-        /// What a `sigtrap` passes on.
+        /// Value that `sigtrap` passes to the signal handler.
         sig_data: u64,
     }
     sets {
-        /// What each sample holds.
+        /// Contents of each sample.
         sample_type: SampleType,
-        /// What `read(2)` returns.
+        /// Contents of what `read(2)` returns.
         read_format: ReadFormat,
-        /// Which branches to sample.
+        /// Branches to sample.
         branch_sample_type: BranchSampleType,
-        /// What a breakpoint stops; `event` says it for breakpoints.
+        /// Accesses that trigger a breakpoint; determined by `breakpoint` events.
         bp_type: Access,
     }
     flags {
@@ -135,7 +135,7 @@ perf_event_attr! {
         mmap,
         /// Record changes of comm.
         comm,
-        /// `sample_freq` is meant and not `sample_period`.
+        /// Use `sample_freq` instead of `sample_period`.
         freq,
         /// Save counts per task.
         inherit_stat,
@@ -143,7 +143,7 @@ perf_event_attr! {
         enable_on_exec,
         /// Record fork and exit.
         task,
-        /// `wakeup_watermark` is meant and not `wakeup_events`.
+        /// Use `wakeup_watermark` instead of `wakeup_events`.
         watermark,
         /// Record mappings of data.
         mmap_data,
@@ -153,13 +153,13 @@ perf_event_attr! {
         exclude_host,
         /// Do not count in guests.
         exclude_guest,
-        /// Leave the kernel's part of call chains out.
+        /// Omit the kernel part of call chains.
         exclude_callchain_kernel,
-        /// Leave the user's part of call chains out.
+        /// Omit the user part of call chains.
         exclude_callchain_user,
         /// Record mappings with inode data.
         mmap2,
-        /// Say whether an exec changed comm.
+        /// Mark changes of comm by exec.
         comm_exec,
         /// Time stamps by `clockid`.
         use_clockid,
@@ -169,9 +169,9 @@ perf_event_attr! {
         write_backward,
         /// Record namespace changes.
         namespaces,
-        /// Record symbols that come and go.
+        /// Record new and removed symbols.
         ksymbol,
-        /// Record BPF programs that come and go.
+        /// Record new and removed BPF programs.
         bpf_event,
         /// Generate AUX records instead of events.
         aux_output,
@@ -181,15 +181,15 @@ perf_event_attr! {
         text_poke,
         /// Mappings carry a build id instead of inode data.
         build_id,
-        /// Only threads inherit it.
+        /// Only threads inherit the event.
         inherit_thread,
-        /// Removed from a task that executes another program.
+        /// Removed from a task at exec.
         remove_on_exec,
-        /// Send SIGTRAP for each event, at once.
+        /// Send a synchronous SIGTRAP for each event.
         sigtrap,
-        /// Leave user call chains until the return to user mode.
+        /// Defer user call chains to the return to user mode.
         defer_callchain,
-        /// Record call chains that were left until then.
+        /// Record deferred call chains.
         defer_output,
         /// AUX: start paused.
         aux_start_paused,
@@ -201,10 +201,10 @@ perf_event_attr! {
 }
 
 impl PerfEventAttr {
-    /// Fields that share their place in the structure, or say again what the event says.
+    /// Refuses two fields at the same offset, and fields that the event determines.
     fn check(self) -> Result<Self, String> {
         let by_event = |set: bool, field: &str| match set {
-            true => Err(format!("`{}` says what `{field}` is", self.event)),
+            true => Err(format!("`{}` already sets `{field}`", self.event)),
             false => Ok(()),
         };
         by_event(self.config != 0 && self.event.sets_config(), "config")?;
@@ -223,11 +223,11 @@ impl PerfEventAttr {
             ),
         ] {
             if one != 0 && other != 0 {
-                return Err(format!("`{}` and `{}` are one field", names[0], names[1]));
+                return Err(format!("`{}` and `{}` are the same field", names[0], names[1]));
             }
         }
         if self.precise_ip > 3 {
-            return Err(format!("`precise_ip` is {}, and has two bits", self.precise_ip));
+            return Err(format!("`precise_ip` is {}, but has only two bits", self.precise_ip));
         }
         Ok(self)
     }
@@ -270,17 +270,26 @@ mod tests {
         "software/dummy, sample_period=1000, sample_type=IP|PHYS_ADDR, disabled, sigtrap"
     )]
     #[case(
-        attr(|it| it.branch_sample_type = vec![BranchSampleType::Kernel, BranchSampleType::AnyCall]),
+        attr(|it| {
+            it.branch_sample_type = vec![BranchSampleType::Kernel, BranchSampleType::AnyCall];
+        }),
         "software/dummy, branch_sample_type=KERNEL|ANY_CALL"
     )]
     #[case(attr(|it| it.clockid = -1), "software/dummy, clockid=-1")]
-    fn only_what_differs_from_zero_is_shown(#[case] attr: PerfEventAttr, #[case] shown: &str) {
+    fn only_fields_that_differ_from_zero_are_shown(
+        #[case] attr: PerfEventAttr,
+        #[case] shown: &str,
+    ) {
         assert_eq!(attr.to_string(), shown);
     }
 
     #[rstest]
     #[case("breakpoint/rw:own", |it: &mut PerfEventAttr| it.bp_len = 1, None)]
-    #[case("breakpoint/rw:own", |it: &mut PerfEventAttr| it.bp_type = vec![Access::X], Some("bp_type"))]
+    #[case(
+        "breakpoint/rw:own",
+        |it: &mut PerfEventAttr| it.bp_type = vec![Access::X],
+        Some("bp_type")
+    )]
     #[case("breakpoint/rw:own", |it: &mut PerfEventAttr| it.bp_addr = 1, Some("bp_addr"))]
     #[case("kprobe/do_exit", |it: &mut PerfEventAttr| it.config = 1, None)]
     #[case("kprobe/do_exit", |it: &mut PerfEventAttr| it.config1 = 1, Some("config1"))]
@@ -289,10 +298,10 @@ mod tests {
     #[case(
         "software/dummy",
         |it: &mut PerfEventAttr| (it.sample_period, it.sample_freq) = (1, 1),
-        Some("`sample_period` and `sample_freq` are one field")
+        Some("`sample_period` and `sample_freq` are the same field")
     )]
-    #[case("software/dummy", |it: &mut PerfEventAttr| it.precise_ip = 4, Some("two bits"))]
-    fn what_stands_twice_in_one_place_is_refused(
+    #[case("software/dummy", |it: &mut PerfEventAttr| it.precise_ip = 4, Some("only two bits"))]
+    fn a_field_that_is_set_twice_is_refused(
         #[case] event: Event,
         #[case] change: fn(&mut PerfEventAttr),
         #[case] part: Option<&str>,

@@ -1,44 +1,44 @@
-//! What the agent does between two steps of a subject, which stands still meanwhile.
+//! Actions of the agent between two steps of a subject.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ProcessName;
+use super::{ProcessName, Syscall};
 
-/// Something that takes privilege, or that the subject must not do itself. Everything is put back when
-/// the cell is over.
+/// An action that takes privilege, or that the subject must not perform itself. The agent restores
+/// everything at the end of the cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Action {
-    /// Writes a file of the kernel, whose old content is put back.
+    /// Writes a file of the kernel; the agent restores its content afterwards.
     Write(WriteFile),
-    /// Loads a policy by name. What SELinux says about it, as far as the case names it in
-    /// `messages`, is part of the transcript.
+    /// Loads a policy by name. SELinux's messages about it are part of the transcript if the case
+    /// lists them in `messages`.
     LoadPolicy(String),
     /// Sets a boolean of the policy and commits it.
     Boolean(Boolean),
-    /// Kills a process of the case and waits until it is gone.
+    /// Kills a process of the case and reaps it.
     Kill(ProcessName),
-    /// Loads an audit rule that matches nothing (`exit,always` on an impossible key), so that the kernel
-    /// has one: before 6.1 only then does a syscall with an AVC record get a SYSCALL record.
+    /// Loads an audit rule that matches nothing (`exit,always` on an impossible key). Before 6.1
+    /// a syscall with an AVC record gets a SYSCALL record only if the kernel has a rule.
     AuditRule,
-    /// Enables audit, in a boot `audit-late`. It cannot be put back: every task that is forked later has an
+    /// Enables audit, in a boot `audit-late`. It cannot be undone: every task forked later has an
     /// audit context.
     AuditEnable,
-    /// Sets how many audit records may wait for the agent: beyond that the kernel loses them.
+    /// Sets how many audit records may wait for the agent; the kernel drops those beyond.
     AuditBacklog(u32),
 }
 
-/// A file and what to write into it.
+/// A file and its new content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WriteFile {
     /// The path, below `/proc/sys`, `/sys/fs/selinux` or `/sys/kernel/security`.
     pub path: String,
-    /// What to write, in one piece.
+    /// The text to write, in one `write(2)`.
     pub text: String,
 }
 
@@ -53,18 +53,16 @@ pub struct Boolean {
     pub value: bool,
 }
 
-impl Action {
-    /// What it is called in a transcript.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
+impl Syscall for Action {
+    fn name(&self) -> &'static str {
         match self {
-            Self::Write(_) => "write",
-            Self::LoadPolicy(_) => "load_policy",
-            Self::Boolean(_) => "setsebool",
-            Self::Kill(_) => "kill",
-            Self::AuditRule => "audit_rule",
-            Self::AuditEnable => "audit_enable",
-            Self::AuditBacklog(_) => "audit_backlog",
+            Self::Write(_) => "agent: write",
+            Self::LoadPolicy(_) => "agent: load_policy",
+            Self::Boolean(_) => "agent: setsebool",
+            Self::Kill(_) => "agent: kill",
+            Self::AuditRule => "agent: audit_rule",
+            Self::AuditEnable => "agent: audit_enable",
+            Self::AuditBacklog(_) => "agent: audit_backlog",
         }
     }
 }

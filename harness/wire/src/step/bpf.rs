@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Task, default_fd};
+use super::{FdName, Syscall, Task, default_fd};
 use crate::named::named;
 
 /// `bpf(2)`, by the command's name in lower case.
@@ -30,10 +30,10 @@ pub struct ProgLoad {
     /// The instructions.
     #[serde(default)]
     pub program: Program,
-    /// The licence that the program claims.
+    /// The license that the program declares.
     #[serde(default = "gpl")]
     pub license: String,
-    /// Name for the file descriptor that it returns.
+    /// Name for the returned file descriptor.
     #[serde(default = "default_program", rename = "as")]
     pub bind: FdName,
 }
@@ -57,7 +57,7 @@ named! {
         SchedCls = "SCHED_CLS",
         /// Runs at a tracepoint.
         Tracepoint = "TRACEPOINT",
-        /// Looks at packets before the stack does.
+        /// Sees packets before the network stack does.
         Xdp = "XDP",
         /// Runs when a perf event overflows.
         PerfEvent = "PERF_EVENT",
@@ -65,33 +65,33 @@ named! {
         CgroupSkb = "CGROUP_SKB",
         /// Runs at a tracepoint, without its format.
         RawTracepoint = "RAW_TRACEPOINT",
-        /// The same, and may write.
+        /// Like `RAW_TRACEPOINT`, and may write.
         RawTracepointWritable = "RAW_TRACEPOINT_WRITABLE",
-        /// Takes packets' headers apart.
+        /// Dissects packet headers.
         FlowDissector = "FLOW_DISSECTOR",
-        /// Decides about sysctls of a cgroup.
+        /// Allows or refuses sysctls of a cgroup.
         CgroupSysctl = "CGROUP_SYSCTL",
-        /// Makes system calls; loaded with `BPF_F_SLEEPABLE`, without which no kernel takes it.
+        /// Makes syscalls; loaded with `BPF_F_SLEEPABLE`, without which every kernel refuses it.
         Syscall = "SYSCALL",
     }
 }
 
 named! {
-    /// A program by what it does.
+    /// A program, named after its effect.
     #[derive(Default)]
     Program is "program" {
         /// `r0 = 0; exit`
         #[default]
         Nothing = "nothing",
-        /// Returns the frame pointer: a pointer leaks.
+        /// Returns the frame pointer, so leaks a pointer.
         ReturnPointer = "return-pointer",
-        /// Reads stack that was never written.
+        /// Reads uninitialized stack.
         ReadStack = "read-stack",
-        /// Calls `bpf_probe_read_kernel()`, which only tracing programs have.
+        /// Calls `bpf_probe_read_kernel()`, which only tracing programs may call.
         ProbeRead = "probe-read",
-        /// Calls `bpf_ktime_get_ns()`, which every program has.
+        /// Calls `bpf_ktime_get_ns()`, which every program may call.
         Time = "time",
-        /// Calls `bpf_spin_lock`-group helper `bpf_jiffies64()`.
+        /// Calls `bpf_jiffies64()`, a helper of the `bpf_spin_lock` group.
         Jiffies = "jiffies",
         /// Calls `bpf_trace_printk()`.
         TracePrintk = "trace-printk",
@@ -103,17 +103,17 @@ named! {
         SkcToTcp6 = "skc-to-tcp6",
         /// Calls `bpf_skc_to_tcp_sock()` on the packet's socket.
         SkcToTcp = "skc-to-tcp",
-        /// Calls `bpf_skc_to_tcp6_sock()` on the context, which is no socket.
+        /// Calls `bpf_skc_to_tcp6_sock()` on the context, which is not a socket.
         SkcOfContext = "skc-of-context",
-        /// Calls `bpf_sys_bpf()`, which only system calls' programs have.
+        /// Calls `bpf_sys_bpf()`, which only `SYSCALL` programs may call.
         SysBpf = "sys-bpf",
-        /// Calls `bpf_read_branch_records()`, which only perf events' programs have.
+        /// Calls `bpf_read_branch_records()`, which only `PERF_EVENT` programs may call.
         BranchRecords = "branch-records",
-        /// Calls `bpf_get_func_ip()`, which only tracing programs have.
+        /// Calls `bpf_get_func_ip()`, which only tracing programs may call.
         FuncIp = "func-ip",
-        /// Calls `bpf_get_func_arg()`, which only tracing programs have.
+        /// Calls `bpf_get_func_arg()`, which only tracing programs may call.
         FuncArg = "func-arg",
-        /// Calls `bpf_tcp_raw_gen_syncookie_ipv4()`, which only network programs have.
+        /// Calls `bpf_tcp_raw_gen_syncookie_ipv4()`, which only network programs may call.
         Syncookie = "syncookie",
     }
 }
@@ -125,7 +125,7 @@ named! {
 pub struct MapCreate {
     /// The type by its name without `BPF_MAP_TYPE_`.
     pub map_type: MapType,
-    /// Name for the file descriptor that it returns.
+    /// Name for the returned file descriptor.
     #[serde(default = "default_map", rename = "as")]
     pub bind: FdName,
 }
@@ -143,7 +143,7 @@ named! {
         Array = "ARRAY",
         /// Values are perf events.
         PerfEventArray = "PERF_EVENT_ARRAY",
-        /// Values are stacks.
+        /// Values are stack traces.
         StackTrace = "STACK_TRACE",
     }
 }
@@ -153,27 +153,38 @@ named! {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskFdQuery {
-    /// Whose descriptor.
+    /// The task that has the descriptor.
     #[serde(default)]
     pub pid: Task,
-    /// Which descriptor.
+    /// The descriptor of a perf event.
     #[serde(default = "default_fd")]
     pub fd: FdName,
 }
 
-impl Bpf {
-    pub(super) fn needs(&self) -> Vec<&str> {
+impl Syscall for Bpf {
+    fn name(&self) -> &'static str {
+        "bpf"
+    }
+
+    fn needs(&self) -> Vec<&str> {
         match self {
             Self::ProgLoad(_) | Self::MapCreate(_) => Vec::new(),
             Self::TaskFdQuery(query) => vec![&query.fd],
         }
     }
 
-    pub(super) fn binds(&self) -> Option<&str> {
+    fn binds(&self) -> Option<&str> {
         match self {
             Self::ProgLoad(load) => Some(&load.bind),
             Self::MapCreate(create) => Some(&create.bind),
             Self::TaskFdQuery(_) => None,
+        }
+    }
+
+    fn task(&self) -> Option<&Task> {
+        match self {
+            Self::ProgLoad(_) | Self::MapCreate(_) => None,
+            Self::TaskFdQuery(query) => Some(&query.pid),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, default_fd, joined};
+use super::{FdName, ResultForm, Syscall, default_fd, joined};
 use crate::named::named;
 
 /// Arguments of `read(2)`.
@@ -12,12 +12,12 @@ use crate::named::named;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Read {
-    /// What to read from.
+    /// The descriptor to read from.
     #[serde(default = "default_fd")]
     pub fd: FdName,
     /// Size of the buffer in bytes, at most 4096.
     pub count: u32,
-    /// How much comes varies: a result above zero is written `some`.
+    /// The number of bytes varies: a result above zero is written `some`.
     #[serde(default)]
     pub some: bool,
 }
@@ -27,10 +27,10 @@ pub struct Read {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Write {
-    /// What to write to.
+    /// The descriptor to write to.
     #[serde(default = "default_fd")]
     pub fd: FdName,
-    /// What to write, in one piece.
+    /// The text, in one `write(2)`.
     pub text: String,
 }
 
@@ -39,16 +39,16 @@ pub struct Write {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mmap {
-    /// What to map.
+    /// The descriptor to map.
     #[serde(default = "default_fd")]
     pub fd: FdName,
-    /// Length in pages of 4096 bytes; a perf buffer is one page more than a power of two.
+    /// Length in pages of 4096 bytes; a perf buffer has one page more than a power of two.
     pub pages: u32,
     /// `MAP_PRIVATE` instead of `MAP_SHARED`.
     #[serde(default)]
     pub private: bool,
-    /// The buffer, by the name of its mapping, whose AUX area this is: it begins 1 MiB into the file,
-    /// and the caller wrote to `aux_offset` and `aux_size` of the buffer's first page where it is.
+    /// Map the AUX area of the perf buffer with this name. The area begins 1 MiB into the file;
+    /// the caller stores that in `aux_offset` and `aux_size` of the buffer's first page before.
     pub aux: Option<String>,
     /// Name for the mapping.
     #[serde(default = "default_map", rename = "as")]
@@ -67,7 +67,7 @@ pub struct Munmap {
     /// The mapping.
     #[serde(default = "default_map")]
     pub map: String,
-    /// Its length in pages.
+    /// Length in pages.
     pub pages: u32,
 }
 
@@ -76,7 +76,7 @@ pub struct Munmap {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Poll {
-    /// What to ask for input.
+    /// The descriptor to poll.
     #[serde(default = "default_fd")]
     pub fd: FdName,
 }
@@ -86,7 +86,7 @@ pub struct Poll {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Close {
-    /// What to close.
+    /// The descriptor to close.
     #[serde(default = "default_fd")]
     pub fd: FdName,
 }
@@ -96,12 +96,12 @@ pub struct Close {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Open {
-    /// The path; `{NAME}` in it stands for the number of the process NAME.
+    /// The path; `{NAME}` in it stands for the pid of the process NAME.
     pub path: String,
     /// `O_RDWR` instead of `O_RDONLY`.
     #[serde(default)]
     pub write: bool,
-    /// Name for the file descriptor that it returns.
+    /// Name for the returned file descriptor.
     #[serde(default = "default_fd", rename = "as")]
     pub bind: FdName,
 }
@@ -113,7 +113,7 @@ pub struct Open {
 pub struct Mount {
     /// The type of the file system: `tmpfs`, `cgroup2`.
     pub fstype: String,
-    /// Where; a directory that is missing is made when the agent performs the step.
+    /// The mount point; if the agent performs the step, it creates a missing directory.
     pub target: String,
     /// Flags by name without `MS_`.
     #[serde(default)]
@@ -132,25 +132,25 @@ named! {
     }
 }
 
-/// Arguments of `sendmsg(2)` that matter.
+/// Arguments of `sendmsg(2)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sendmsg {
-    /// The socket: a process has the one that joins it to the subject as `subject`.
+    /// The socket: in a process, `subject` is the one that is connected to the subject.
     pub fd: FdName,
     /// The descriptor to send.
     pub send: FdName,
 }
 
-/// Arguments of `recvmsg(2)` that matter.
+/// Arguments of `recvmsg(2)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Recvmsg {
-    /// The socket: the subject has the one that joins it to a process under the name of the process.
+    /// The socket: in the subject, the one connected to a process has the name of the process.
     pub fd: FdName,
-    /// Name for the file descriptor that comes.
+    /// Name for the received file descriptor.
     #[serde(default = "default_fd", rename = "as")]
     pub bind: FdName,
 }
@@ -163,12 +163,154 @@ pub struct Setexeccon {
     /// The open file `/proc/self/attr/exec` of the caller.
     #[serde(default = "default_exec")]
     pub fd: FdName,
-    /// Type of the context; the rest of it is the subject's own.
+    /// Type of the context; the rest of the context is the subject's.
     pub domain: String,
 }
 
 fn default_exec() -> FdName {
     "exec".to_owned()
+}
+
+impl Syscall for Read {
+    fn name(&self) -> &'static str {
+        "read"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.fd]
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        if self.some { ResultForm::Length } else { ResultForm::Number }
+    }
+}
+
+impl Syscall for Write {
+    fn name(&self) -> &'static str {
+        "write"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.fd]
+    }
+}
+
+impl Syscall for Mmap {
+    fn name(&self) -> &'static str {
+        "mmap"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        std::iter::once(&self.fd).chain(&self.aux).map(String::as_str).collect()
+    }
+
+    fn binds(&self) -> Option<&str> {
+        Some(&self.bind)
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        ResultForm::Word("addr")
+    }
+}
+
+impl Syscall for Munmap {
+    fn name(&self) -> &'static str {
+        "munmap"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.map]
+    }
+}
+
+impl Syscall for Poll {
+    fn name(&self) -> &'static str {
+        "poll"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.fd]
+    }
+}
+
+impl Syscall for Close {
+    fn name(&self) -> &'static str {
+        "close"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.fd]
+    }
+}
+
+impl Syscall for Open {
+    fn name(&self) -> &'static str {
+        "open"
+    }
+
+    fn binds(&self) -> Option<&str> {
+        Some(&self.bind)
+    }
+}
+
+impl Syscall for Mount {
+    fn name(&self) -> &'static str {
+        "mount"
+    }
+}
+
+impl Syscall for Sendmsg {
+    fn name(&self) -> &'static str {
+        "sendmsg"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.fd, &self.send]
+    }
+}
+
+impl Syscall for Recvmsg {
+    fn name(&self) -> &'static str {
+        "recvmsg"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.fd]
+    }
+
+    fn binds(&self) -> Option<&str> {
+        Some(&self.bind)
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        ResultForm::Received(&self.bind)
+    }
+}
+
+impl Syscall for Setexeccon {
+    fn name(&self) -> &'static str {
+        "setexeccon"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.fd]
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        ResultForm::Zero
+    }
+}
+
+impl fmt::Display for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.fd, self.count)
+    }
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {:?}", self.fd, self.text)
+    }
 }
 
 impl fmt::Display for Mmap {
@@ -177,6 +319,24 @@ impl fmt::Display for Mmap {
         let plural = if self.pages == 1 { "" } else { "s" };
         write!(f, "{}, {} page{plural}, {sharing}", self.fd, self.pages)?;
         self.aux.as_ref().map_or(Ok(()), |buffer| write!(f, ", AUX of {buffer}"))
+    }
+}
+
+impl fmt::Display for Munmap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} pages", self.map, self.pages)
+    }
+}
+
+impl fmt::Display for Poll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fd)
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fd)
     }
 }
 
@@ -195,5 +355,23 @@ impl fmt::Display for Mount {
             joined(f, &self.flags)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Sendmsg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.fd, self.send)
+    }
+}
+
+impl fmt::Display for Recvmsg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fd)
+    }
+}
+
+impl fmt::Display for Setexeccon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.fd, self.domain)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Task, default_fd, joined};
+use super::{FdName, Syscall, Task, default_fd, joined};
 use crate::attr::PerfEventAttr;
 use crate::named::named;
 
@@ -17,21 +17,21 @@ fn any_cpu() -> i32 {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PerfEventOpen {
-    /// The whole `struct perf_event_attr`.
+    /// `struct perf_event_attr`.
     pub attr: PerfEventAttr,
-    /// Which task: 0 is the caller, -1 is every task (then `cpu` must name one).
+    /// The task: 0 is the caller, -1 is every task (then `cpu` must name a CPU).
     #[serde(default)]
     pub pid: Task,
-    /// Which CPU; -1 is any.
+    /// The CPU; -1 is any.
     #[serde(default = "any_cpu")]
     pub cpu: i32,
-    /// The group's leader, or with the flag `FD_OUTPUT` the event whose buffer is shared.
+    /// The group leader, or with the flag `FD_OUTPUT` the event whose buffer is shared.
     #[serde(default)]
     pub group: Option<FdName>,
     /// Flags by name without `PERF_FLAG_`.
     #[serde(default)]
     pub flags: Vec<OpenFlag>,
-    /// Name for the file descriptor that it returns.
+    /// Name for the returned file descriptor.
     #[serde(default = "default_fd", rename = "as")]
     pub bind: FdName,
 }
@@ -58,7 +58,7 @@ pub struct Ioctl {
     /// The event.
     #[serde(default = "default_fd")]
     pub fd: FdName,
-    /// Which request, by its name without `PERF_EVENT_IOC_`.
+    /// The request, by its name without `PERF_EVENT_IOC_`.
     pub request: Request,
     /// The number that the request takes (`REFRESH`, `PERIOD`, `PAUSE_OUTPUT`).
     #[serde(default)]
@@ -72,7 +72,8 @@ pub struct Ioctl {
     /// The new attributes of `MODIFY_ATTRIBUTES`.
     #[serde(default)]
     pub attr: Option<PerfEventAttr>,
-    /// Through the entry of 32-bit programs (`int 0x80`); only for requests that take a number or nothing.
+    /// Enter the kernel as a 32-bit program does (`int 0x80`); only for requests that take a
+    /// number or nothing.
     #[serde(default)]
     pub compat: bool,
 }
@@ -84,17 +85,17 @@ named! {
         Enable = "ENABLE",
         /// Stop counting.
         Disable = "DISABLE",
-        /// Let it overflow `arg` more times.
+        /// Let the event overflow `arg` more times.
         Refresh = "REFRESH",
         /// Set the count to zero.
         Reset = "RESET",
         /// Overflow every `arg` events.
         Period = "PERIOD",
-        /// Send samples to the buffer of `to`, or to none.
+        /// Send samples to the buffer of `to`; without `to`, to none.
         SetOutput = "SET_OUTPUT",
-        /// Count only what passes `filter`.
+        /// Count only events that pass `filter`.
         SetFilter = "SET_FILTER",
-        /// Store the event's number.
+        /// Store the event's id.
         Id = "ID",
         /// Attach the BPF program `to`.
         SetBpf = "SET_BPF",
@@ -102,21 +103,33 @@ named! {
         PauseOutput = "PAUSE_OUTPUT",
         /// List the attached BPF programs.
         QueryBpf = "QUERY_BPF",
-        /// Replace the attributes by `attr`.
+        /// Replace the attributes with `attr`.
         ModifyAttributes = "MODIFY_ATTRIBUTES",
-        /// A number that no kernel knows: `_IO('$', 0xff)`.
+        /// A request that no kernel defines: `_IO('$', 0xff)`.
         Unknown = "UNKNOWN",
     }
 }
 
-impl PerfEventOpen {
-    pub(super) fn needs(&self) -> Vec<&str> {
+impl Syscall for PerfEventOpen {
+    fn name(&self) -> &'static str {
+        "perf_event_open"
+    }
+
+    fn needs(&self) -> Vec<&str> {
         self.group.as_deref().into_iter().collect()
+    }
+
+    fn binds(&self) -> Option<&str> {
+        Some(&self.bind)
+    }
+
+    fn task(&self) -> Option<&Task> {
+        Some(&self.pid)
     }
 }
 
 impl Request {
-    /// Whether its argument is a number or nothing, and so fits into any register.
+    /// True if the argument is a number or nothing, which a 32-bit register can hold.
     #[must_use]
     pub const fn takes_number(self) -> bool {
         use Request::{Disable, Enable, PauseOutput, Refresh, Reset, Unknown};
@@ -124,8 +137,12 @@ impl Request {
     }
 }
 
-impl Ioctl {
-    pub(super) fn needs(&self) -> Vec<&str> {
+impl Syscall for Ioctl {
+    fn name(&self) -> &'static str {
+        "ioctl"
+    }
+
+    fn needs(&self) -> Vec<&str> {
         [Some(self.fd.as_str()), self.to.as_deref()].into_iter().flatten().collect()
     }
 }

@@ -1,10 +1,10 @@
-//! Steps about processes and their privileges.
+//! Steps on processes and their privileges.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Task, joined};
+use super::{FdName, Syscall, Task, joined};
 use crate::caps::CapSet;
 use crate::named::named;
 
@@ -13,17 +13,17 @@ use crate::named::named;
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Prctl {
-    /// Privileges can no longer be gained by exec.
+    /// Exec no longer grants privileges.
     SetNoNewPrivs,
-    /// Takes one capability out of the bounding set.
+    /// Drops one capability from the bounding set.
     CapbsetDrop(CapSet),
-    /// Puts one capability into the ambient set (`PR_CAP_AMBIENT`, `PR_CAP_AMBIENT_RAISE`).
+    /// Adds one capability to the ambient set (`PR_CAP_AMBIENT`, `PR_CAP_AMBIENT_RAISE`).
     CapAmbientRaise(CapSet),
     /// Sets the securebits.
     SetSecurebits(Vec<Securebit>),
-    /// Asks whether the process can be dumped.
+    /// Returns the dumpable flag of the process.
     GetDumpable,
-    /// Says whether the process can be dumped: 0 or 1.
+    /// Sets the dumpable flag of the process: 0 or 1.
     SetDumpable(u32),
     /// Sets the name of the thread, its `comm`.
     SetName(String),
@@ -34,27 +34,27 @@ named! {
     Securebit is "securebit" {
         /// User id 0 gains no capabilities at exec.
         Noroot = "NOROOT",
-        /// Capabilities stay as they are when user ids change to or from 0.
+        /// A change of user ids to or from 0 leaves capabilities alone.
         NoSetuidFixup = "NO_SETUID_FIXUP",
-        /// Permitted capabilities are kept when the last user id of 0 goes.
+        /// Permitted capabilities survive the change of the last user id from 0.
         KeepCaps = "KEEP_CAPS",
         /// The ambient set cannot be raised.
         NoCapAmbientRaise = "NO_CAP_AMBIENT_RAISE",
     }
 }
 
-/// Arguments of `capset(2)`: the three sets as they are to be.
+/// Arguments of `capset(2)`: the three new sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Capset {
-    /// What may be made effective.
+    /// Capabilities that may be made effective.
     #[serde(default)]
     pub permitted: CapSet,
-    /// What is asked for when a privilege is needed.
+    /// Capabilities that the kernel checks for.
     #[serde(default)]
     pub effective: CapSet,
-    /// What exec of a file with inheritable capabilities keeps.
+    /// Capabilities that survive the exec of a file with inheritable capabilities.
     #[serde(default)]
     pub inheritable: CapSet,
 }
@@ -73,14 +73,14 @@ pub struct Setresuid {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Unshare {
-    /// What to leave, by name without `CLONE_`.
+    /// What to unshare, by name without `CLONE_`.
     pub flags: Vec<UnshareFlag>,
 }
 
 named! {
     /// A flag of `unshare(2)`.
     UnshareFlag is "flag of unshare" {
-        /// The user namespace: the caller holds every capability in a new one.
+        /// The user namespace: the caller has every capability in the new one.
         Newuser = "NEWUSER",
         /// The mount namespace.
         Newns = "NEWNS",
@@ -91,15 +91,15 @@ named! {
     }
 }
 
-/// Arguments of `clone(2)`. What it makes waits for the end of its parent.
+/// Arguments of `clone(2)`. The new task waits until its parent ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Clone {
-    /// What is shared, by name without `CLONE_`; none is `fork(2)`.
+    /// What to share, by name without `CLONE_`; without any, it is a `fork(2)`.
     #[serde(default)]
     pub flags: Vec<CloneFlag>,
-    /// Name for the number that it returns.
+    /// Name for the returned pid.
     #[serde(default = "default_child", rename = "as")]
     pub bind: FdName,
 }
@@ -118,8 +118,8 @@ named! {
     }
 }
 
-/// `execve(2)` of a program with these privileges on its file. It goes on with the steps that follow;
-/// what it does to start up is not observed, and the access vector cache is empty when it goes on.
+/// `execve(2)` of a program with these privileges on its file. The program performs the remaining
+/// steps. Its start is not observed, and the access vector cache is empty when it continues.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -133,14 +133,14 @@ pub struct Execve {
     /// The file's effective bit.
     #[serde(default = "yes")]
     pub effective: bool,
-    /// The user id, in the initial namespace, that is root in the namespace for which the capabilities
-    /// count: an attribute of version 3 instead of 2.
+    /// The user id, in the initial namespace, of the root of the namespace in which the
+    /// capabilities are valid: an attribute of revision 3 instead of 2.
     #[serde(default)]
     pub rootid: Option<u32>,
     /// Owned by root with the set-user-id bit.
     #[serde(default)]
     pub setuid: bool,
-    /// Executed from a file system that is mounted `nosuid`.
+    /// Executed from a file system mounted `nosuid`.
     #[serde(default)]
     pub nosuid: bool,
 }
@@ -150,7 +150,7 @@ fn yes() -> bool {
 }
 
 impl Execve {
-    /// A program with these capabilities permitted and effective, and nothing else about it.
+    /// A program with these capabilities permitted and effective, and no other privileges.
     #[must_use]
     pub fn granted(permitted: CapSet) -> Self {
         Self {
@@ -169,9 +169,9 @@ impl Execve {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PidfdOpen {
-    /// Which process.
+    /// The process.
     pub pid: Task,
-    /// Name for the file descriptor that it returns.
+    /// Name for the returned file descriptor.
     #[serde(default = "default_pidfd", rename = "as")]
     pub bind: FdName,
 }
@@ -185,9 +185,9 @@ fn default_pidfd() -> FdName {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessVmReadv {
-    /// Whose memory.
+    /// The process whose memory is read.
     pub pid: Task,
-    /// How many bytes, at most 4096.
+    /// Number of bytes, at most 4096.
     pub count: u32,
 }
 
@@ -196,22 +196,96 @@ pub struct ProcessVmReadv {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessMadvise {
-    /// Whose memory: a descriptor of `pidfd_open`.
+    /// The process whose memory it is about: a descriptor from `pidfd_open`.
     #[serde(default = "default_pidfd")]
     pub pidfd: FdName,
-    /// What to do with one page of it.
+    /// The advice for one page of it.
     pub advice: Advice,
 }
 
 named! {
-    /// An advice that `process_madvise(2)` takes.
+    /// An advice for `process_madvise(2)`.
     Advice is "advice" {
         /// The page is not needed soon.
         Cold = "COLD",
-        /// The page can be reclaimed.
+        /// The page may be reclaimed.
         Pageout = "PAGEOUT",
         /// The page will be needed soon.
         Willneed = "WILLNEED",
+    }
+}
+
+impl Syscall for Prctl {
+    fn name(&self) -> &'static str {
+        "prctl"
+    }
+}
+
+impl Syscall for Capset {
+    fn name(&self) -> &'static str {
+        "capset"
+    }
+}
+
+impl Syscall for Setresuid {
+    fn name(&self) -> &'static str {
+        "setresuid"
+    }
+}
+
+impl Syscall for Unshare {
+    fn name(&self) -> &'static str {
+        "unshare"
+    }
+}
+
+impl Syscall for Clone {
+    fn name(&self) -> &'static str {
+        "clone"
+    }
+
+    fn binds(&self) -> Option<&str> {
+        Some(&self.bind)
+    }
+}
+
+impl Syscall for Execve {
+    fn name(&self) -> &'static str {
+        "execve"
+    }
+}
+
+impl Syscall for PidfdOpen {
+    fn name(&self) -> &'static str {
+        "pidfd_open"
+    }
+
+    fn binds(&self) -> Option<&str> {
+        Some(&self.bind)
+    }
+
+    fn task(&self) -> Option<&Task> {
+        Some(&self.pid)
+    }
+}
+
+impl Syscall for ProcessVmReadv {
+    fn name(&self) -> &'static str {
+        "process_vm_readv"
+    }
+
+    fn task(&self) -> Option<&Task> {
+        Some(&self.pid)
+    }
+}
+
+impl Syscall for ProcessMadvise {
+    fn name(&self) -> &'static str {
+        "process_madvise"
+    }
+
+    fn needs(&self) -> Vec<&str> {
+        vec![&self.pidfd]
     }
 }
 
@@ -239,6 +313,12 @@ impl fmt::Display for Capset {
             "permitted={}, effective={}, inheritable={}",
             self.permitted, self.effective, self.inheritable
         )
+    }
+}
+
+impl fmt::Display for Setresuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{0}, {0}, {0}", self.uid)
     }
 }
 
@@ -272,5 +352,23 @@ impl fmt::Display for Execve {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for PidfdOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.fmt(f)
+    }
+}
+
+impl fmt::Display for ProcessVmReadv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.pid, self.count)
+    }
+}
+
+impl fmt::Display for ProcessMadvise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.pidfd, self.advice)
     }
 }

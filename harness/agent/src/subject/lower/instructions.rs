@@ -2,15 +2,15 @@
 
 use perfsec_wire::step::Program;
 
-/// `BPF_ALU64 | BPF_MOV | BPF_K`: a register becomes a number.
+/// `BPF_ALU64 | BPF_MOV | BPF_K`: sets a register to a number.
 const SET: u64 = 0xb7;
-/// `BPF_ALU64 | BPF_MOV | BPF_X`: a register becomes another.
+/// `BPF_ALU64 | BPF_MOV | BPF_X`: copies a register.
 const COPY: u64 = 0xbf;
 /// `BPF_ALU64 | BPF_ADD | BPF_K`
 const ADD: u64 = 0x07;
 /// `BPF_LDX | BPF_MEM | BPF_DW`
 const LOAD: u64 = 0x79;
-/// `BPF_JMP | BPF_JEQ | BPF_K`: jumps ahead where a register is this number.
+/// `BPF_JMP | BPF_JEQ | BPF_K`: jumps if a register equals a number.
 const JUMP_IF: u64 = 0x15;
 /// `BPF_ST | BPF_MEM | BPF_DW`
 const STORE: u64 = 0x7a;
@@ -36,7 +36,7 @@ const GET_FUNC_IP: i32 = 173;
 const GET_FUNC_ARG: i32 = 183;
 const TCP_RAW_GEN_SYNCOOKIE_IPV4: i32 = 204;
 
-/// Where `struct __sk_buff` has its socket.
+/// Offset of `sk` in `struct __sk_buff`.
 const SK_BUFF_SK: i16 = 168;
 
 const fn instruction(code: u64, to: u64, from: u64, offset: i16, number: i32) -> u64 {
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instruction_is_laid_out_as_the_kernel_has_it() {
-        // r0 = 0; exit, as every loader writes it.
+    fn an_instruction_has_the_kernels_layout() {
+        // r0 = 0; exit
         assert_eq!(instructions(Program::Nothing), [0xb7, 0x95]);
         // r0 = *(u64 *)(r10 - 8)
         assert_eq!(

@@ -1,0 +1,76 @@
+//! Steps of `bpf(2)`.
+
+use nix::libc;
+use perfsec_wire::step::{Bpf, MapType, ProgLoad, ProgType, Syscall};
+
+use super::Lower;
+use super::instructions::instructions;
+use crate::subject::program::{Arg, Assembler, number};
+
+impl Lower for Bpf {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        // `union bpf_attr`, as long as in 5.10; newer fields are zero.
+        const LENGTH: usize = 120;
+        const BPF_MAP_CREATE: i64 = 0;
+        const BPF_PROG_LOAD: i64 = 5;
+        const BPF_TASK_FD_QUERY: i64 = 20;
+        let (command, mut words) = match self {
+            Self::ProgLoad(load) => (BPF_PROG_LOAD, prog_load(load, assembler)),
+            Self::MapCreate(create) => {
+                let (kind, key, value) = match create.map_type {
+                    MapType::Hash => (1, 4, 8),
+                    MapType::Array => (2, 4, 8),
+                    MapType::PerfEventArray => (4, 4, 4),
+                    MapType::StackTrace => (7, 4, 8),
+                };
+                (BPF_MAP_CREATE, vec![kind | key << 32, value | 1 << 32])
+            }
+            Self::TaskFdQuery(_) => (BPF_TASK_FD_QUERY, vec![0; 6]),
+        };
+        words.resize(LENGTH / 8, 0);
+        let at = assembler.words(&words);
+        if let Self::TaskFdQuery(query) = self {
+            match assembler.task(&query.pid) {
+                // Only the caller knows its own pid.
+                Arg::Value(pid) => assembler.overwrite(at, pid as u32),
+                Arg::Slot(_) => assembler.store(&query.pid.to_string(), at),
+            }
+            assembler.store(&query.fd, at + 4);
+        }
+        let arguments = [number(command), Arg::Value(at), number(LENGTH as i64)];
+        assembler.call(libc::SYS_bpf, &arguments);
+        if let Self::TaskFdQuery(query) = self {
+            assembler.requires(&query.fd);
+        }
+        if let Some(name) = self.binds() {
+            assembler.bind(name);
+        }
+        Ok(())
+    }
+}
+
+fn prog_load(load: &ProgLoad, assembler: &mut Assembler<'_>) -> Vec<u64> {
+    const BPF_F_SLEEPABLE: u64 = 1 << 4;
+    // enum bpf_prog_type (include/uapi/linux/bpf.h).
+    let kind: u64 = match load.prog_type {
+        ProgType::SocketFilter => 1,
+        ProgType::Kprobe => 2,
+        ProgType::SchedCls => 3,
+        ProgType::Tracepoint => 5,
+        ProgType::Xdp => 6,
+        ProgType::PerfEvent => 7,
+        ProgType::CgroupSkb => 8,
+        ProgType::RawTracepoint => 17,
+        ProgType::FlowDissector => 22,
+        ProgType::CgroupSysctl => 23,
+        ProgType::RawTracepointWritable => 24,
+        ProgType::Syscall => 31,
+    };
+    // Without the flag check_attach_btf_id() refuses it before the verifier sees an instruction.
+    let flags = if load.prog_type == ProgType::Syscall { BPF_F_SLEEPABLE } else { 0 };
+    let code = instructions(load.program);
+    let (count, code) = (code.len() as u64, assembler.words(&code));
+    let license = assembler.text(&load.license);
+    // prog_type, insn_cnt; insns; license; log_level, log_size; log_buf; kern_version, prog_flags.
+    vec![kind | count << 32, code, license, 0, 0, flags << 32]
+}
