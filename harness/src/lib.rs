@@ -33,6 +33,7 @@ pub mod plan;
 pub mod policy;
 mod printable;
 mod process;
+mod prose;
 pub mod record;
 pub mod report;
 pub mod selfcheck;

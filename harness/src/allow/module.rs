@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::rules::{Rules, WHY_PERFMON, why};
+use crate::prose::{self, MAIL_WIDTH};
 
 /// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +25,6 @@ pub struct Module<'a> {
     /// From where the records are, for its head.
     pub from: &'a str,
 }
-
-/// How wide comments are, but for records.
-const WIDTH: usize = 78;
 
 /// How many records stand above a rule; more of them say nothing new.
 const RECORDS: usize = 20;
@@ -104,7 +102,8 @@ impl Module<'_> {
         let withheld = self.rules.perfmon_alone.contains(domain).then_some(WHY_PERFMON);
         let allowed = self.rules.sys_admin.get(domain).into_iter().flatten();
         for note in withheld.into_iter().chain(allowed.map(|admin| why(*admin))) {
-            out.push_str(&form.commented(&crate::explain::wrapped(note, WIDTH - 2)));
+            let lines = prose::lines(note, prose::options(MAIL_WIDTH - 2));
+            out.push_str(&form.commented(&lines.join("\n")));
             out.push('\n');
         }
     }

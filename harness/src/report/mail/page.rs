@@ -1,11 +1,10 @@
 //! A page of plain text: what is prose is wrapped, what is verbatim is not.
 
-use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
-
 use super::plain;
+use crate::prose::{MAIL_WIDTH, lines, options};
 
 /// The most columns of a line that is not verbatim.
-pub(super) const WIDTH: usize = 78;
+pub(super) const WIDTH: usize = MAIL_WIDTH;
 
 /// The most octets of any line; RFC 5322 allows 998.
 const LONGEST: usize = 900;
@@ -110,15 +109,12 @@ impl Page {
     }
 
     fn wrap(&mut self, first: &str, rest: &str, text: &str) {
-        let options = Options::new(WIDTH)
-            .initial_indent(first)
-            .subsequent_indent(rest)
-            .word_separator(WordSeparator::AsciiSpace)
-            .word_splitter(WordSplitter::NoHyphenation)
-            .wrap_algorithm(WrapAlgorithm::FirstFit);
-        for line in textwrap::wrap(&plain::prose(text), options) {
-            self.push(&line, WIDTH);
-        }
+        let options =
+            options(WIDTH).initial_indent(first).subsequent_indent(rest).break_words(true);
+        let wrapped = lines(&plain::prose(text), options);
+        // The name of a field without a value.
+        let wrapped = if wrapped.is_empty() { vec![first.to_owned()] } else { wrapped };
+        wrapped.iter().for_each(|line| self.push(line, WIDTH));
     }
 
     fn push(&mut self, line: &str, width: usize) {
