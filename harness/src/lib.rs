@@ -27,7 +27,7 @@ pub mod kbuild;
 pub mod kernel;
 pub mod known;
 pub mod machines;
-mod mbox;
+pub mod mbox;
 pub mod obtain;
 pub mod plan;
 pub mod policy;

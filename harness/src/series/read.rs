@@ -10,9 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::patch::{Mail, Patch};
 use crate::counted::counted;
-use crate::mbox;
+use crate::mbox::{self, MessageId};
 use crate::printable::printable_line;
-use crate::report::mail::MessageId;
 
 /// The largest mailbox that is read, in bytes: no thread of a list comes near.
 const LARGEST: u64 = 64 << 20;

@@ -9,10 +9,10 @@ use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
 
-use super::address::{Mailbox, MessageId};
 use super::regzbot::{LIST, Regzbot};
 use super::{bisection, plain, series, text, verdict};
 use crate::bisect;
+use crate::mbox::{Mailbox, MessageId};
 use crate::record::Run;
 use crate::series::Outcome;
 

@@ -2,7 +2,6 @@
 //!
 //! perfsec writes the message and never sends it.
 
-mod address;
 mod bisection;
 mod deaths;
 mod failures;
@@ -22,7 +21,7 @@ mod table;
 mod text;
 mod verdict;
 
-pub use address::{Mailbox, MessageId, NotAMailbox, NotAMessageId};
+pub use crate::mbox::{Mailbox, MessageId, NotAMailbox, NotAMessageId};
 pub use message::{Letter, Thread};
 pub use original::{Original, OriginalError};
 pub use regzbot::{Regzbot, RegzbotError};

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use mail_parser::{Address, HeaderValue, Message, MessageParser};
 
-use super::address::{Mailbox, MessageId};
 use super::message::Thread;
-use crate::mbox;
+use crate::mbox::{self, Mailbox, MessageId};
 
 /// How many earlier messages of its thread are named, besides the first.
 const REFERENCES: usize = 20;

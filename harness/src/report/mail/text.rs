@@ -1,10 +1,10 @@
 //! The text for a mailing list: plain ASCII, in the order in which a reviewer reads.
 
-use super::address::Mailbox;
 use super::labels::kernels;
 use super::page::Page;
 use super::{deaths, failures, kernels as tested, others, reproduce, table, verdict};
 use crate::counted::counted;
+use crate::mbox::Mailbox;
 use crate::record::Run;
 
 /// The report.

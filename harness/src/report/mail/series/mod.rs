@@ -8,12 +8,12 @@ pub(super) use changes::groups;
 
 use std::path::Path;
 
-use super::address::Mailbox;
 use super::kernels::{asked_for, boot_of, compiler, tools, version};
 use super::labels::{base, list, short};
 use super::page::Page;
 use super::reproduce::{asked, command, everywhere, options, values};
 use crate::counted::counted;
+use crate::mbox::Mailbox;
 use crate::series::{Base, Outcome};
 
 /// The report.
