@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::engine::Ran;
 use super::error::BisectError;
-use crate::compare::{Apart, Comparison, Group, Kind, NothingInCommon, sides};
+use crate::compare::{Comparison, DifferenceKind, Exclusion, Group, NothingInCommon, sides};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
@@ -129,7 +129,7 @@ impl Ends {
         let groups: Vec<_> = comparison.groups.iter().filter(|group| is_seen(group)).collect();
         let Comparison { not_judged, skipped, changed_cases, only, .. } = &comparison;
         let apart = [not_judged, skipped, changed_cases, only].into_iter().flatten();
-        let unknown = apart.flat_map(|apart: &Apart| apart.cells.names.iter().cloned());
+        let unknown = apart.flat_map(|apart: &Exclusion| apart.cells.names.iter().cloned());
         Ok((names(&groups), unknown.collect()))
     }
 }
@@ -169,7 +169,7 @@ fn of_cell(cell: &CellResult) -> String {
 
 /// Whether the kernels differ, and not only what the cases expect of them.
 fn is_seen(group: &Group) -> bool {
-    group.kind != Kind::Verdict
+    group.kind != DifferenceKind::Verdict
 }
 
 fn names(groups: &[&Group]) -> BTreeSet<String> {

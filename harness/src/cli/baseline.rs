@@ -42,8 +42,9 @@ impl Given {
     pub(super) fn judge(&self, run: &Run, otherwise: Exit) -> Result<(String, Exit), Failure> {
         let since = self.baseline()?.since(run)?;
         let text = since.iter().map(|since| since.text()).collect::<String>();
-        let any =
-            |count: fn(&crate::compare::Since<'_>) -> usize| since.iter().any(|it| count(it) > 0);
+        let any = |count: fn(&crate::compare::BaselineComparison<'_>) -> usize| {
+            since.iter().any(|it| count(it) > 0)
+        };
         let exit = match otherwise {
             Exit::Signal(_) | Exit::NothingRan => otherwise,
             _ if any(|since| since.failures()) => Exit::Failed,

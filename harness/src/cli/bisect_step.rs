@@ -8,7 +8,7 @@ use super::args::StepArgs;
 use super::session::{self, Session};
 use super::{Exit, Failure, record};
 use crate::bisect::{CommitWords, Mark, unjudged};
-use crate::compare::{self, Baseline, Comparison, Kind, sides};
+use crate::compare::{self, Baseline, Comparison, DifferenceKind, sides};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::kbuild::{BuildError, Builder};
@@ -136,7 +136,7 @@ fn against(
     let wanted = filter.matcher().map_err(Failure::input)?;
     let mut comparison = Comparison::of(before, now, &wanted)?;
     // The same was seen: that the cases expect something else of this version is no matter.
-    comparison.groups.retain(|group| group.kind != Kind::Verdict);
+    comparison.groups.retain(|group| group.kind != DifferenceKind::Verdict);
     if comparison.different() > 0 {
         let why = format!(
             "{} of {} not as in the baseline",

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::comparison::{Cells, Comparison, Group, Named, NothingInCommon, id, named};
-use super::side::{Key, Side, sides};
+use super::comparison::{Comparison, NothingInCommon, named};
+use super::group::{CellSet, Cells, Group, id};
+use super::side::{CellKey, Side, sides};
 use super::text::Text;
 use crate::counted::counted;
 use crate::judge::Verdict;
@@ -44,17 +45,17 @@ pub enum BaselineError {
 
 /// What became of the cells of one kernel since the baseline.
 #[derive(Debug)]
-pub struct Since<'a> {
+pub struct BaselineComparison<'a> {
     base: Side<'a>,
     now: Side<'a>,
-    turns: BTreeMap<Turn, Named<'a>>,
-    all: Named<'a>,
+    turns: BTreeMap<Transition, CellSet<'a>>,
+    all: CellSet<'a>,
     comparison: Option<Comparison>,
 }
 
 /// What became of a cell. What got worse comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+enum Transition {
     /// It fails, and did not.
     Failure,
     /// It fails, and its case was changed.
@@ -83,7 +84,7 @@ enum Turn {
     Same,
 }
 
-impl Turn {
+impl Transition {
     fn is_worse(&self) -> bool {
         *self <= Self::Lost(char::MAX.to_string())
     }
@@ -206,7 +207,7 @@ impl<'a> Baseline<'a> {
     ) -> Result<usize, BaselineError> {
         let known = self.partner(kernel)?.cells(false);
         let names: Vec<String> = names.collect();
-        Ok(names.iter().filter(|name| known.contains_key(&Key::new(lane, boot, name))).count())
+        Ok(names.iter().filter(|name| known.contains_key(&CellKey::new(lane, boot, name))).count())
     }
 
     /// The error when nothing that is to be run is in it.
@@ -222,30 +223,31 @@ impl<'a> Baseline<'a> {
     /// # Errors
     ///
     /// When a kernel has no partner.
-    pub fn since(&self, run: &'a Run) -> Result<Vec<Since<'a>>, BaselineError> {
+    pub fn since(&self, run: &'a Run) -> Result<Vec<BaselineComparison<'a>>, BaselineError> {
         sides(run, "this run")
             .into_iter()
-            .map(|now| Ok(Since::of(self.partner(now.kernel)?, now)))
+            .map(|now| Ok(BaselineComparison::of(self.partner(now.kernel)?, now)))
             .collect()
     }
 }
 
-impl<'a> Since<'a> {
+impl<'a> BaselineComparison<'a> {
     fn of(base: &Side<'a>, now: Side<'a>) -> Self {
         let (before, after) = (base.cells(false), now.cells(false));
-        let mut turns: BTreeMap<Turn, Named<'a>> = BTreeMap::new();
-        let mut all = Named::new();
-        let mut put = |turn: Turn, key: &Key<'a>, cell: &'a CellResult| {
+        let mut turns: BTreeMap<Transition, CellSet<'a>> = BTreeMap::new();
+        let mut all = CellSet::new();
+        let mut put = |turn: Transition, key: &CellKey<'a>, cell: &'a CellResult| {
             all.insert((key.policy, id(cell)));
             turns.entry(turn).or_default().insert((key.policy, id(cell)));
         };
         for (key, cell) in &after {
-            let turn =
-                before.get(key).map_or_else(|| Turn::of_new(cell), |old| Turn::of(old, cell));
+            let turn = before
+                .get(key)
+                .map_or_else(|| Transition::of_new(cell), |old| Transition::of(old, cell));
             put(turn, key, cell);
         }
         for (key, cell) in before.iter().filter(|(key, _)| !after.contains_key(key)) {
-            put(Turn::Gone, key, cell);
+            put(Transition::Gone, key, cell);
         }
         let comparison = Comparison::of(base, &now, &|_, _| true).ok();
         Self { base: base.clone(), now, turns, all, comparison }
@@ -261,7 +263,8 @@ impl<'a> Since<'a> {
     /// How many of them fail now.
     #[must_use]
     pub fn failures(&self) -> usize {
-        let failures = self.turns.iter().filter(|(turn, _)| **turn < Turn::Lost(String::new()));
+        let failures =
+            self.turns.iter().filter(|(turn, _)| **turn < Transition::Lost(String::new()));
         failures.map(|(_, cells)| cells.len()).sum()
     }
 
@@ -306,14 +309,14 @@ impl<'a> Since<'a> {
     }
 
     /// The groups of cells that differ which are of this kind.
-    fn groups(&self, turn: &Turn) -> Vec<&Group> {
+    fn groups(&self, turn: &Transition) -> Vec<&Group> {
         let Some(comparison) = &self.comparison else { return Vec::new() };
         let is = |group: &&Group| {
             let (a, b) = (group.verdict_a, group.verdict_b);
             match turn {
-                Turn::Failure => b == Verdict::Fail && a != Verdict::Fail,
-                Turn::Fixed => a == Verdict::Fail && b != Verdict::Fail,
-                Turn::Changed(verdict) => {
+                Transition::Failure => b == Verdict::Fail && a != Verdict::Fail,
+                Transition::Fixed => a == Verdict::Fail && b != Verdict::Fail,
+                Transition::Changed(verdict) => {
                     b == *verdict
                         && (a == Verdict::Fail) == (b == Verdict::Fail)
                         && !group.diff.is_empty()

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, How};
-use super::difference::Place;
-use super::question::Question;
+use super::change::{Change, ChangeKind};
+use super::difference::Position;
+use super::question::QuestionId;
 
 /// Where things stand that only one side has, in every cell of a group.
-pub(super) type Places = BTreeMap<Question, BTreeSet<Place>>;
+pub(super) type Positions = BTreeMap<QuestionId, BTreeSet<Position>>;
 
 /// Sentences about the changes, those of one syscall together, without a final stop.
-pub(super) fn guess(changes: &BTreeSet<Change>, places: &Places) -> Vec<String> {
+pub(super) fn guess(changes: &BTreeSet<Change>, places: &Positions) -> Vec<String> {
     let mut calls: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
     for change in changes {
         calls.entry(change.call()).or_default().push(change);
     }
     let mut sentences = Vec::new();
     for (call, changes) in calls {
-        let mut words = Words { changes, places, out: Vec::new() };
+        let mut words = Clauses { changes, places, out: Vec::new() };
         words.all();
         sentences.push(format!("{call}: {}", words.out.join("; ")));
     }
@@ -25,13 +25,13 @@ pub(super) fn guess(changes: &BTreeSet<Change>, places: &Places) -> Vec<String> 
 }
 
 /// The words for the changes of one syscall.
-struct Words<'a> {
+struct Clauses<'a> {
     changes: Vec<&'a Change>,
-    places: &'a Places,
+    places: &'a Positions,
     out: Vec<String>,
 }
 
-impl Words<'_> {
+impl Clauses<'_> {
     fn all(&mut self) {
         let mut said = BTreeSet::new();
         for change in self.changes.clone() {
@@ -79,7 +79,7 @@ impl Words<'_> {
         }
     }
 
-    fn asked(&self, wanted: How) -> impl Iterator<Item = &Question> {
+    fn asked(&self, wanted: ChangeKind) -> impl Iterator<Item = &QuestionId> {
         self.changes.iter().filter_map(move |change| match change {
             Change::Asked { question, how, .. } if *how == wanted => Some(question),
             _ => None,
@@ -87,14 +87,15 @@ impl Words<'_> {
     }
 
     /// One thing in the place of another.
-    fn exchanged(&mut self, said: &mut BTreeSet<Question>) {
+    fn exchanged(&mut self, said: &mut BTreeSet<QuestionId>) {
         let caps = |how| self.asked(how).filter(|it| it.is_cap() && !said.contains(*it));
-        let (new, gone): (Vec<_>, Vec<_>) = (caps(How::New).collect(), caps(How::Gone).collect());
+        let (new, gone): (Vec<_>, Vec<_>) =
+            (caps(ChangeKind::New).collect(), caps(ChangeKind::Gone).collect());
         let mut words = Vec::new();
         let mut pairs = Vec::new();
         if let ([new], [gone]) = (new.as_slice(), gone.as_slice()) {
             words.push(match (new, gone) {
-                (Question::Cap { name, silent }, Question::Cap { name: old, .. })
+                (QuestionId::Cap { name, silent }, QuestionId::Cap { name: old, .. })
                     if name == old =>
                 {
                     let how = if *silent { "silent (unaudited)" } else { "audited" };
@@ -104,11 +105,11 @@ impl Words<'_> {
             });
             pairs.extend([(*new).clone(), (*gone).clone()]);
         }
-        for new in self.asked(How::New) {
-            let Question::Told(line) = new else { continue };
+        for new in self.asked(ChangeKind::New) {
+            let QuestionId::Line(line) = new else { continue };
             let begin = line.split(' ').next();
-            let old = self.asked(How::Gone).find(|old| match old {
-                Question::Told(old) => old.split(' ').next() == begin,
+            let old = self.asked(ChangeKind::Gone).find(|old| match old {
+                QuestionId::Line(old) => old.split(' ').next() == begin,
                 _ => false,
             });
             if let Some(old) = old {
@@ -121,50 +122,50 @@ impl Words<'_> {
     }
 
     /// Subject and predicate; `BE` stands for the verb of one or of several.
-    fn asked_words(&self, question: &Question, how: How) -> (String, String) {
+    fn asked_words(&self, question: &QuestionId, how: ChangeKind) -> (String, String) {
         let verb = verb(question);
         let subject = question.to_string();
         let place = self.place(question, how);
         match (how, question) {
-            (How::New, Question::Told(line)) if line.starts_with("record ") => {
+            (ChangeKind::New, QuestionId::Line(line)) if line.starts_with("record ") => {
                 (String::new(), format!("a {line} is now written"))
             }
-            (How::Gone, Question::Told(line)) if line.starts_with("record ") => {
+            (ChangeKind::Gone, QuestionId::Line(line)) if line.starts_with("record ") => {
                 (String::new(), format!("no {line} is written any more"))
             }
-            (How::New, Question::Told(_)) => (String::new(), format!("new: {question}")),
-            (How::Gone, Question::Told(_)) => (String::new(), format!("gone: {question}")),
-            (_, Question::Told(_)) => (String::new(), format!("another number of {question}")),
-            (How::New, Question::Cap { name, silent: true }) => {
+            (ChangeKind::New, QuestionId::Line(_)) => (String::new(), format!("new: {question}")),
+            (ChangeKind::Gone, QuestionId::Line(_)) => (String::new(), format!("gone: {question}")),
+            (_, QuestionId::Line(_)) => (String::new(), format!("another number of {question}")),
+            (ChangeKind::New, QuestionId::Cap { name, silent: true }) => {
                 let name = name.to_uppercase();
                 (String::new(), format!("a new silent (unaudited) check of CAP_{name}"))
             }
-            (How::New, _) => (subject, format!(" BE now {verb}{place}")),
-            (How::Gone, _) => (subject, format!(" BE no longer {verb}{place}")),
-            (How::More, _) => (subject, format!(" BE {verb} more often")),
-            (How::Less, _) => (subject, format!(" BE {verb} less often")),
-            (How::Moved, _) => (subject, format!(" BE {verb} as often, by other calls")),
+            (ChangeKind::New, _) => (subject, format!(" BE now {verb}{place}")),
+            (ChangeKind::Gone, _) => (subject, format!(" BE no longer {verb}{place}")),
+            (ChangeKind::More, _) => (subject, format!(" BE {verb} more often")),
+            (ChangeKind::Less, _) => (subject, format!(" BE {verb} less often")),
+            (ChangeKind::Moved, _) => (subject, format!(" BE {verb} as often, by other calls")),
         }
     }
 
     /// Where it stands, if that is the same in every cell.
-    fn place(&self, question: &Question, how: How) -> String {
+    fn place(&self, question: &QuestionId, how: ChangeKind) -> String {
         let none = BTreeSet::new();
         let places = self.places.get(question).unwrap_or(&none);
-        let words = |place: &Place| match place {
-            Place::Before(other) if other == question => None,
-            Place::Before(other) => Some((2, format!(" before {other}"))),
-            Place::BeforeHook(class) => Some((3, format!(" before a permission of {class}"))),
-            Place::BeforeError(error) => Some((4, format!(" before {error} is found"))),
-            Place::Granted(other) | Place::Denied(other) if other == question => None,
+        let words = |place: &Position| match place {
+            Position::Before(other) if other == question => None,
+            Position::Before(other) => Some((2, format!(" before {other}"))),
+            Position::BeforeHook(class) => Some((3, format!(" before a permission of {class}"))),
+            Position::BeforeError(error) => Some((4, format!(" before {error} is found"))),
+            Position::Granted(other) | Position::Denied(other) if other == question => None,
             // Hooks follow on one another whatever the answer in permissive mode.
-            Place::Granted(_) | Place::Denied(_) if !question.is_cap() => None,
-            Place::Granted(other) => Some((1, format!(" when {other} is granted"))),
-            Place::Denied(other) => Some((1, format!(" when {other} is denied"))),
+            Position::Granted(_) | Position::Denied(_) if !question.is_cap() => None,
+            Position::Granted(other) => Some((1, format!(" when {other} is granted"))),
+            Position::Denied(other) => Some((1, format!(" when {other} is denied"))),
         };
         let best = places.iter().filter_map(words).min_by_key(|(rank, _)| match how {
             // What is new between two others is best told from what it now precedes.
-            How::New if *rank == 2 => 0,
+            ChangeKind::New if *rank == 2 => 0,
             _ => *rank,
         });
         best.map(|(_, words)| words).unwrap_or_default()
@@ -184,9 +185,11 @@ fn words(change: &Change) -> Option<String> {
             format!("{question} ended in `{from}` and now ends in `{to}`")
         }
         Change::Record { record, how, .. } => match how {
-            How::New | How::More => format!("a record of {record} is now written"),
-            How::Gone | How::Less => format!("no record of {record} is written any more"),
-            How::Moved => format!("the record of {record} comes with another check"),
+            ChangeKind::New | ChangeKind::More => format!("a record of {record} is now written"),
+            ChangeKind::Gone | ChangeKind::Less => {
+                format!("no record of {record} is written any more")
+            }
+            ChangeKind::Moved => format!("the record of {record} comes with another check"),
         },
         Change::Field { record, field, .. } => {
             format!("the record of {record} has another `{field}`")
@@ -197,7 +200,7 @@ fn words(change: &Change) -> Option<String> {
 }
 
 /// Capabilities are checked; hooks are asked.
-fn verb(question: &Question) -> &'static str {
+fn verb(question: &QuestionId) -> &'static str {
     if question.is_cap() { "checked" } else { "asked" }
 }
 
@@ -355,6 +358,6 @@ mod tests {
             guess(&found.changes, &found.places),
             ["open: CAP_PERFMON is now checked before CAP_SYS_ADMIN"]
         );
-        assert_eq!(guess(&found.changes, &Places::new()), ["open: CAP_PERFMON is now checked"]);
+        assert_eq!(guess(&found.changes, &Positions::new()), ["open: CAP_PERFMON is now checked"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::question::{Question, Returned};
+use super::question::{QuestionId, ReturnValue};
 
 /// One thing that differs. Two cells that have the same changes differ in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,9 +13,9 @@ pub enum Change {
         /// The syscall.
         call: String,
         /// What it returned on A.
-        from: Returned,
+        from: ReturnValue,
         /// What it returned on B.
-        to: Returned,
+        to: ReturnValue,
         /// Whether that is all that differs of it.
         alone: bool,
     },
@@ -24,16 +24,16 @@ pub enum Change {
         /// The syscall.
         call: String,
         /// The question that refused it on A.
-        from: Question,
+        from: QuestionId,
         /// The question that refuses it on B.
-        to: Question,
+        to: QuestionId,
     },
     /// The same denial refuses the call on one side, and is let through on the other.
     Demand {
         /// The syscall.
         call: String,
         /// What is denied.
-        question: Question,
+        question: QuestionId,
         /// Whether that refuses on B; else it did on A.
         now: bool,
     },
@@ -42,25 +42,25 @@ pub enum Change {
         /// The syscall.
         call: String,
         /// What is asked.
-        question: Question,
+        question: QuestionId,
         /// How that changed.
-        how: How,
+        how: ChangeKind,
     },
     /// The same, in another order: the first pair that changed places.
     Order {
         /// The syscall.
         call: String,
         /// What B asks first.
-        first: Question,
+        first: QuestionId,
         /// What A asked first.
-        second: Question,
+        second: QuestionId,
     },
     /// A capability check ends in another way.
     Answer {
         /// The syscall.
         call: String,
         /// What is asked.
-        question: Question,
+        question: QuestionId,
         /// How it ended on A.
         from: String,
         /// How it ends on B.
@@ -71,16 +71,16 @@ pub enum Change {
         /// The syscall.
         call: String,
         /// What the record is about.
-        record: Question,
+        record: QuestionId,
         /// How that changed.
-        how: How,
+        how: ChangeKind,
     },
     /// A record has another value in a field.
     Field {
         /// The syscall.
         call: String,
         /// What the record is about.
-        record: Question,
+        record: QuestionId,
         /// The field.
         field: String,
     },
@@ -96,7 +96,7 @@ pub enum Change {
 /// How something changed from A to B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum ChangeKind {
     /// It was not there.
     New,
     /// It is not there any more.

@@ -8,7 +8,7 @@ use crate::case::Coordinates;
 pub(super) type CellId<'a> = (&'a str, &'a Coordinates);
 
 /// Words of one axis, and a glob on all four.
-type Axes = [String; 4];
+type AxisValues = [String; 4];
 
 /// A case, with the number of cells that each of its patterns selects.
 type CaseCount<'a> = (&'a str, Vec<usize>);
@@ -47,8 +47,8 @@ pub(super) fn globs(
     out
 }
 
-fn by_case<'a>(cells: &BTreeSet<CellId<'a>>) -> BTreeMap<&'a str, Vec<Axes>> {
-    let mut cases: BTreeMap<&str, Vec<Axes>> = BTreeMap::new();
+fn by_case<'a>(cells: &BTreeSet<CellId<'a>>) -> BTreeMap<&'a str, Vec<AxisValues>> {
+    let mut cases: BTreeMap<&str, Vec<AxisValues>> = BTreeMap::new();
     for (case, at) in cells {
         let axes = [
             at.domain.clone(),
@@ -63,28 +63,28 @@ fn by_case<'a>(cells: &BTreeSet<CellId<'a>>) -> BTreeMap<&'a str, Vec<Axes>> {
 
 /// Patterns that together select `cells` of `all`: one if the cells are a product of values, else split along
 /// the axis that needs the fewest.
-fn cover(cells: &[Axes], all: &[Axes], patterns: &mut Vec<(String, usize)>) {
+fn cover(cells: &[AxisValues], all: &[AxisValues], patterns: &mut Vec<(String, usize)>) {
     if let Some(pattern) = product(cells, all) {
         patterns.push((pattern, cells.len()));
         return;
     }
     let split = |axis: usize| {
-        let mut parts: BTreeMap<&str, Vec<Axes>> = BTreeMap::new();
+        let mut parts: BTreeMap<&str, Vec<AxisValues>> = BTreeMap::new();
         for cell in cells {
             parts.entry(&cell[axis]).or_default().push(cell.clone());
         }
         (parts.len() > 1).then_some(parts)
     };
-    let whole = |parts: &BTreeMap<&str, Vec<Axes>>| {
+    let whole = |parts: &BTreeMap<&str, Vec<AxisValues>>| {
         // Values of this axis with the same cells behind them stay together.
         parts.values().filter(|part| product(part, all).is_none()).count() * 1000 + parts.len()
     };
     let best = (0..4).filter_map(|axis| Some((axis, split(axis)?)));
     let Some((axis, parts)) = best.min_by_key(|(_, parts)| whole(parts)) else { return };
     // Values behind which the other axes are the same can share a pattern.
-    let mut together: Vec<(Vec<Axes>, Vec<Axes>)> = Vec::new();
+    let mut together: Vec<(Vec<AxisValues>, Vec<AxisValues>)> = Vec::new();
     for part in parts.into_values() {
-        let mut rest: Vec<Axes> = part.clone();
+        let mut rest: Vec<AxisValues> = part.clone();
         rest.iter_mut().for_each(|cell| cell[axis].clear());
         match together.iter_mut().find(|(known, _)| *known == rest) {
             Some((_, cells)) => cells.extend(part),
@@ -104,8 +104,8 @@ fn cover(cells: &[Axes], all: &[Axes], patterns: &mut Vec<(String, usize)>) {
 }
 
 /// The one pattern that selects `cells` and nothing else of `all`, if there is one.
-fn product(cells: &[Axes], all: &[Axes]) -> Option<String> {
-    let values = |cells: &[Axes], axis: usize| {
+fn product(cells: &[AxisValues], all: &[AxisValues]) -> Option<String> {
+    let values = |cells: &[AxisValues], axis: usize| {
         cells.iter().map(|cell| cell[axis].clone()).collect::<BTreeSet<_>>()
     };
     let sets: Vec<_> = (0..4).map(|axis| values(cells, axis)).collect();

@@ -15,15 +15,15 @@ const SYS_ADMIN: u32 = 21;
 
 /// A step that was performed, with what it caused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Call {
+pub(super) struct TranscriptCall {
     /// The line without its result: the same step of the same case on another kernel.
     pub(super) step: String,
     /// Name of the syscall.
     pub(super) name: String,
     /// What it returned.
-    pub(super) result: Returned,
+    pub(super) result: ReturnValue,
     /// What it asked, in order.
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<AskedQuestion>,
     /// All its lines, the first included.
     pub(super) lines: Vec<String>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Call {
 /// What a syscall returned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Returned {
+pub enum ReturnValue {
     /// An error, by its name.
     Error(String),
     /// Something else: a number, or the name of what was made.
@@ -43,7 +43,7 @@ pub enum Returned {
 /// A question of the kernel, or something else that it told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum QuestionId {
     /// Whether the subject has this capability; where it falls back on CAP_SYS_ADMIN, that is part of it.
     Cap {
         /// Its name.
@@ -58,28 +58,29 @@ pub enum Question {
         /// The permissions.
         permissions: String,
     },
-    /// Another line.
-    Told(String),
+    /// Any other line of a transcript, such as `holds none`.
+    #[serde(rename = "told")]
+    Line(String),
 }
 
 /// A question with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) question: Question,
+pub(super) struct AskedQuestion {
+    pub(super) question: QuestionId,
     /// Whether the answer was no; for a record of permissive mode too.
     pub(super) denied: bool,
     /// Its lines.
     pub(super) lines: Vec<String>,
 }
 
-impl Question {
+impl QuestionId {
     /// Whether it is about a capability.
     pub(super) fn is_cap(&self) -> bool {
         matches!(self, Self::Cap { .. })
     }
 }
 
-impl fmt::Display for Question {
+impl fmt::Display for QuestionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cap { name, silent: false } => write!(f, "CAP_{}", name.to_uppercase()),
@@ -87,12 +88,12 @@ impl fmt::Display for Question {
                 write!(f, "CAP_{} (unaudited)", name.to_uppercase())
             }
             Self::Hook { class, permissions } => write!(f, "{class} {{ {permissions} }}"),
-            Self::Told(line) => write!(f, "`{line}`"),
+            Self::Line(line) => write!(f, "`{line}`"),
         }
     }
 }
 
-impl fmt::Display for Returned {
+impl fmt::Display for ReturnValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(name) | Self::Success(name) => f.write_str(name),
@@ -101,7 +102,7 @@ impl fmt::Display for Returned {
     }
 }
 
-impl Returned {
+impl ReturnValue {
     fn of(text: &str) -> Self {
         match text.parse::<Errno>() {
             Ok(_) => Self::Error(text.to_owned()),
@@ -119,22 +120,22 @@ impl Returned {
     }
 }
 
-impl Call {
+impl TranscriptCall {
     /// Whether it asks this.
-    pub(super) fn asks(&self, question: &Question) -> bool {
+    pub(super) fn asks(&self, question: &QuestionId) -> bool {
         self.asked.iter().any(|asked| asked.question == *question)
     }
 
     /// The question that refused the call, if one did: the last thing that was asked, and denied.
-    pub(super) fn refuser(&self) -> Option<&Question> {
+    pub(super) fn refuser(&self) -> Option<&QuestionId> {
         let last = self.asked.last().filter(|_| self.result.is_denial())?;
         last.denied.then_some(&last.question)
     }
 }
 
 /// The calls of a transcript.
-pub(super) fn calls(lines: &[String]) -> Vec<Call> {
-    let mut calls: Vec<Call> = Vec::new();
+pub(super) fn calls(lines: &[String]) -> Vec<TranscriptCall> {
+    let mut calls: Vec<TranscriptCall> = Vec::new();
     for line in lines {
         match calls.last_mut().filter(|_| line.starts_with(char::is_whitespace)) {
             Some(call) => call.lines.push(line.clone()),
@@ -147,20 +148,20 @@ pub(super) fn calls(lines: &[String]) -> Vec<Call> {
     calls
 }
 
-fn call(line: &str) -> Call {
+fn call(line: &str) -> TranscriptCall {
     let lines = vec![line.to_owned()];
     match line.rsplit_once(" = ").filter(|_| line.contains('(') && !line.starts_with('(')) {
-        Some((step, result)) => Call {
+        Some((step, result)) => TranscriptCall {
             step: step.to_owned(),
             name: step.split('(').next().unwrap_or(step).to_owned(),
-            result: Returned::of(result),
+            result: ReturnValue::of(result),
             asked: Vec::new(),
             lines,
         },
-        None => Call {
+        None => TranscriptCall {
             step: line.to_owned(),
             name: line.to_owned(),
-            result: Returned::Nothing,
+            result: ReturnValue::Nothing,
             asked: Vec::new(),
             lines,
         },
@@ -168,7 +169,7 @@ fn call(line: &str) -> Call {
 }
 
 /// Reads the lines below a call.
-fn asked(lines: &[String]) -> Vec<Asked> {
+fn asked(lines: &[String]) -> Vec<AskedQuestion> {
     let effects: Vec<_> = lines.iter().map(|line| parse_effect(line).ok()).collect();
     let mut asked = Vec::new();
     let mut at = 0;
@@ -194,20 +195,20 @@ fn asked(lines: &[String]) -> Vec<Asked> {
             }
             _ => {
                 at += 1;
-                (Question::Told(lines[begin].trim().to_owned()), false)
+                (QuestionId::Line(lines[begin].trim().to_owned()), false)
             }
         };
-        asked.push(Asked { question, denied, lines: lines[begin..at].to_vec() });
+        asked.push(AskedQuestion { question, denied, lines: lines[begin..at].to_vec() });
     }
     asked
 }
 
-fn cap_question(cap: &CapLine) -> Question {
-    Question::Cap { name: cap_name(cap.cap), silent: cap.unaudited }
+fn cap_question(cap: &CapLine) -> QuestionId {
+    QuestionId::Cap { name: cap_name(cap.cap), silent: cap.unaudited }
 }
 
-pub(super) fn hook_question(avc: &Avc) -> Question {
-    Question::Hook {
+pub(super) fn hook_question(avc: &Avc) -> QuestionId {
+    QuestionId::Hook {
         class: avc.field("tclass").unwrap_or_default().to_owned(),
         permissions: avc.permissions.join(" "),
     }
@@ -231,7 +232,7 @@ mod tests {
     fn questions(lines: &[&str]) -> Vec<String> {
         let mut all = vec!["open(x) = EACCES".to_owned()];
         all.extend(lines.iter().map(|line| format!("  {line}")));
-        let show = |asked: &Asked| {
+        let show = |asked: &AskedQuestion| {
             format!("{}{}", asked.question, if asked.denied { " denied" } else { "" })
         };
         calls(&all)[0].asked.iter().map(show).collect()

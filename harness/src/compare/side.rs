@@ -23,7 +23,7 @@ pub struct Side<'a> {
 
 /// What a cell is called on either side: policy, boot, name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key<'a> {
+pub(super) struct CellKey<'a> {
     /// The policy's name; empty where the sides have one each.
     pub(super) policy: &'a str,
     boot: Boot,
@@ -58,7 +58,7 @@ pub fn sides<'a>(run: &'a Run, from: &str) -> Vec<Side<'a>> {
     sides
 }
 
-impl<'a> Key<'a> {
+impl<'a> CellKey<'a> {
     /// A cell's; a kernel without a policy has no policy in its name.
     pub(super) fn new(policy: &'a str, boot: Boot, name: &'a str) -> Self {
         Self { policy: if boot.has_policy() { policy } else { "" }, boot, name }
@@ -79,13 +79,13 @@ impl<'a> Side<'a> {
     }
 
     /// Its cells by what both sides call them. Of a cell that ran more than once, the worst result.
-    pub(super) fn cells(&self, one_policy_each: bool) -> HashMap<Key<'a>, &'a CellResult> {
-        let mut cells: HashMap<Key<'a>, &'a CellResult> = HashMap::new();
+    pub(super) fn cells(&self, one_policy_each: bool) -> HashMap<CellKey<'a>, &'a CellResult> {
+        let mut cells: HashMap<CellKey<'a>, &'a CellResult> = HashMap::new();
         for lane in &self.lanes {
             let started = &lane.started;
             let policy = if one_policy_each { "" } else { started.policy.as_str() };
             for cell in &lane.cells {
-                let key = Key::new(policy, started.boot, &cell.name);
+                let key = CellKey::new(policy, started.boot, &cell.name);
                 let worse = |known: &&CellResult| badness(cell) > badness(known);
                 if cells.get(&key).is_none_or(worse) {
                     cells.insert(key, cell);

@@ -2,33 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cause::{Places, guess};
-use super::change::{Change, How};
-use super::comparison::{Apart, Because, Cells, Group, Kind, Named, SKIPPED, expected, id};
+use super::cause::{Positions, guess};
+use super::change::{Change, ChangeKind};
 use super::difference::{Difference, difference};
+use super::group::{
+    CaseReason, CellSet, Cells, DifferenceKind, Exclusion, Group, SKIPPED, expected, id,
+};
 use super::names::CellId;
-use super::question::Question;
-use super::side::Key;
+use super::question::QuestionId;
+use super::side::CellKey;
 use crate::judge::Verdict;
 use crate::record::CellResult;
+use crate::transcript::is_capability_check;
 
 /// A group while cells come in.
-struct Growing<'a> {
+struct GroupMembers<'a> {
     cells: BTreeSet<(&'a str, CellId<'a>)>,
-    places: Places,
+    places: Positions,
     example: &'a str,
     diff: Vec<String>,
 }
 
 /// What makes cells differ in the same way.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Alike {
+struct GroupKey {
     /// What nobody stated beforehand comes first.
     stated: Option<usize>,
     /// What nobody expects comes before what the cases explain.
     expected: bool,
-    kind: Kind,
-    because: Vec<Because>,
+    kind: DifferenceKind,
+    because: Vec<CaseReason>,
     verdicts: (Verdict, Verdict),
     changes: BTreeSet<Change>,
     reasons: (Option<String>, Option<String>),
@@ -37,24 +40,24 @@ struct Alike {
 /// Pairs of cells, as they are told apart.
 #[derive(Default)]
 pub(super) struct Sorting<'a> {
-    pub(super) all: Named<'a>,
+    pub(super) all: CellSet<'a>,
     pub(super) same: usize,
     pub(super) without_checks: usize,
-    groups: BTreeMap<Alike, Growing<'a>>,
-    pub(super) not_judged: BTreeMap<String, Named<'a>>,
-    pub(super) skipped: BTreeMap<String, Named<'a>>,
-    pub(super) changed: BTreeMap<String, Named<'a>>,
-    pub(super) only: BTreeMap<String, Named<'a>>,
+    groups: BTreeMap<GroupKey, GroupMembers<'a>>,
+    pub(super) not_judged: BTreeMap<String, CellSet<'a>>,
+    pub(super) skipped: BTreeMap<String, CellSet<'a>>,
+    pub(super) changed: BTreeMap<String, CellSet<'a>>,
+    pub(super) only: BTreeMap<String, CellSet<'a>>,
 }
 
 impl<'a> Sorting<'a> {
-    pub(super) fn only(&mut self, key: &Key<'a>, cell: &'a CellResult, side: &str) {
+    pub(super) fn only(&mut self, key: &CellKey<'a>, cell: &'a CellResult, side: &str) {
         self.only.entry(format!("only on {side}")).or_default().insert((key.policy, id(cell)));
     }
 
     pub(super) fn pair(
         &mut self,
-        key: &Key<'a>,
+        key: &CellKey<'a>,
         a: &'a CellResult,
         b: &'a CellResult,
         stated: &dyn Fn(&CellResult) -> Option<usize>,
@@ -84,7 +87,7 @@ impl<'a> Sorting<'a> {
         self.without_checks += usize::from(!checks);
         let lines = |cell: &CellResult| {
             let lines = cell.judgement.observed.iter();
-            lines.filter(|line| checks || !line.starts_with("  cap ")).cloned().collect::<Vec<_>>()
+            lines.filter(|line| checks || !is_capability_check(line)).cloned().collect::<Vec<_>>()
         };
         let found = difference(&lines(a), &lines(b));
         let verdicts = (a.judgement.verdict, b.judgement.verdict);
@@ -99,22 +102,22 @@ impl<'a> Sorting<'a> {
                 self.same += 1;
                 return;
             }
-            None if reasons.0 != reasons.1 => (Kind::Fault, Difference::default()),
-            None => (Kind::Verdict, Difference::default()),
-            Some(_) if died => (Kind::Fault, Difference::default()),
-            Some(found) => (Kind::of(&found.changes), found),
+            None if reasons.0 != reasons.1 => (DifferenceKind::Fault, Difference::default()),
+            None => (DifferenceKind::Verdict, Difference::default()),
+            Some(_) if died => (DifferenceKind::Fault, Difference::default()),
+            Some(found) => (DifferenceKind::of(&found.changes), found),
         };
         let because = because(a, b);
-        let alike = Alike {
+        let alike = GroupKey {
             stated: stated(b),
             expected: expected(verdicts, &because),
             kind,
             because,
             verdicts,
             changes: found.changes,
-            reasons: if kind == Kind::Fault { reasons } else { (None, None) },
+            reasons: if kind == DifferenceKind::Fault { reasons } else { (None, None) },
         };
-        let shorter = |known: &Growing<'_>| found.diff.len() < known.diff.len();
+        let shorter = |known: &GroupMembers<'_>| found.diff.len() < known.diff.len();
         match self.groups.get_mut(&alike) {
             Some(group) => {
                 if shorter(group) {
@@ -128,7 +131,7 @@ impl<'a> Sorting<'a> {
                 }
             }
             None => {
-                let group = Growing {
+                let group = GroupMembers {
                     cells: BTreeSet::from([name]),
                     places: found.places,
                     example: &a.name,
@@ -140,10 +143,10 @@ impl<'a> Sorting<'a> {
     }
 
     pub(super) fn groups(&self) -> Vec<Group> {
-        let group = |(alike, group): (&Alike, &Growing<'_>)| {
+        let group = |(alike, group): (&GroupKey, &GroupMembers<'_>)| {
             let guess = match alike.kind {
-                Kind::Fault => fault_words(&alike.reasons),
-                Kind::Verdict => {
+                DifferenceKind::Fault => fault_words(&alike.reasons),
+                DifferenceKind::Verdict => {
                     vec!["the same was seen on both, and only one of them was to see it".to_owned()]
                 }
                 _ => guess(&alike.changes, &group.places),
@@ -164,15 +167,15 @@ impl<'a> Sorting<'a> {
         self.groups.iter().map(group).collect()
     }
 
-    pub(super) fn apart(&self, groups: &BTreeMap<String, Named<'a>>) -> Vec<Apart> {
-        let apart = |(why, cells): (&String, &Named<'a>)| Apart {
+    pub(super) fn apart(&self, groups: &BTreeMap<String, CellSet<'a>>) -> Vec<Exclusion> {
+        let apart = |(why, cells): (&String, &CellSet<'a>)| Exclusion {
             why: why.clone(),
             cells: self.cells(cells),
         };
         groups.iter().map(apart).collect()
     }
 
-    fn cells(&self, cells: &Named<'a>) -> Cells {
+    fn cells(&self, cells: &CellSet<'a>) -> Cells {
         Cells::of(cells, &self.all)
     }
 }
@@ -213,10 +216,10 @@ fn skipped(a: &CellResult, b: &CellResult) -> Option<String> {
 }
 
 /// The reasons that hold on one side only.
-fn because(a: &CellResult, b: &CellResult) -> Vec<Because> {
+fn because(a: &CellResult, b: &CellResult) -> Vec<CaseReason> {
     let only = |one: &CellResult, other: &CellResult, on_b: bool| {
         let reasons = one.because.iter().filter(|reason| !other.because.contains(reason));
-        reasons.map(|reason| Because { reason: reason.clone(), on_b }).collect::<Vec<_>>()
+        reasons.map(|reason| CaseReason { reason: reason.clone(), on_b }).collect::<Vec<_>>()
     };
     let mut all = only(b, a, true);
     all.extend(only(a, b, false));
@@ -224,36 +227,36 @@ fn because(a: &CellResult, b: &CellResult) -> Vec<Because> {
     all
 }
 
-impl Kind {
+impl DifferenceKind {
     fn of(changes: &BTreeSet<Change>) -> Self {
         let any = |wanted: &dyn Fn(&Change) -> bool| changes.iter().any(wanted);
-        let asked = |cap: bool, wanted: How| {
+        let asked = |cap: bool, wanted: ChangeKind| {
             any(&|change| {
                 matches!(change, Change::Asked { question, how, .. }
                     if *how == wanted && question.is_cap() == cap
-                        && !matches!(question, Question::Told(line) if !line.starts_with("record ")))
+                        && !matches!(question, QuestionId::Line(line) if !line.starts_with("record ")))
             })
         };
-        let record = |wanted: How| {
+        let record = |wanted: ChangeKind| {
             any(&|change| matches!(change, Change::Record { how, .. } if *how == wanted))
         };
         if any(&|change| matches!(change, Change::Result { .. })) {
             Self::Result
-        } else if asked(true, How::New) {
+        } else if asked(true, ChangeKind::New) {
             Self::ExtraCheck
-        } else if asked(true, How::Gone) {
+        } else if asked(true, ChangeKind::Gone) {
             Self::MissingCheck
-        } else if asked(false, How::New) || record(How::New) {
+        } else if asked(false, ChangeKind::New) || record(ChangeKind::New) {
             Self::NewRecord
-        } else if asked(false, How::Gone) || record(How::Gone) {
+        } else if asked(false, ChangeKind::Gone) || record(ChangeKind::Gone) {
             Self::LostRecord
         } else if any(&|change| matches!(change, Change::Answer { .. })) {
             Self::Answer
-        } else if asked(true, How::More) || asked(true, How::Less) {
+        } else if asked(true, ChangeKind::More) || asked(true, ChangeKind::Less) {
             Self::Number
         } else if any(&|change| matches!(change, Change::Order { .. }))
-            || [true, false].iter().any(|cap| asked(*cap, How::Moved))
-            || record(How::Moved)
+            || [true, false].iter().any(|cap| asked(*cap, ChangeKind::Moved))
+            || record(ChangeKind::Moved)
         {
             Self::Order
         } else {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::comparison::{Apart, Because, Cells, Comparison, Group, Kind, SideWords};
+use super::comparison::{Comparison, SideSummary};
+use super::group::{CaseReason, Cells, DifferenceKind, Exclusion, Group};
 use crate::counted::counted;
 use crate::printable::printable;
 
@@ -62,7 +63,7 @@ impl Text {
         let _ = writeln!(self.out, "{:indent$}{text}", "");
     }
 
-    fn side(&mut self, letter: &str, side: &SideWords) {
+    fn side(&mut self, letter: &str, side: &SideSummary) {
         let policies = match side.policies.as_slice() {
             [] => String::new(),
             names => format!(", policy {}", names.join(", ")),
@@ -120,14 +121,14 @@ impl Text {
         }
     }
 
-    fn because(&mut self, because: &Because, comparison: &Comparison) {
+    fn because(&mut self, because: &CaseReason, comparison: &Comparison) {
         let words = only(because, comparison);
         self.line(5, &words);
     }
 
     /// What the cases say of the two kernels: each reason once, with the number of cells.
     fn reasons(&mut self, comparison: &Comparison) {
-        let mut counts: BTreeMap<&Because, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<&CaseReason, usize> = BTreeMap::new();
         for group in comparison.groups.iter().filter(|group| group.is_expected()) {
             for because in &group.because {
                 *counts.entry(because).or_default() += group.cells.count;
@@ -163,7 +164,7 @@ impl Text {
         }
     }
 
-    fn apart(&mut self, heading: &str, all: &[Apart]) {
+    fn apart(&mut self, heading: &str, all: &[Exclusion]) {
         for apart in all {
             let count = counted(apart.cells.count, "cell");
             self.line(0, &format!("{heading}: {count}, {}", apart.why));
@@ -172,7 +173,7 @@ impl Text {
     }
 
     fn end(&mut self, comparison: &Comparison) {
-        let of = |all: &[Apart]| all.iter().map(|apart| apart.cells.count).sum::<usize>();
+        let of = |all: &[Exclusion]| all.iter().map(|apart| apart.cells.count).sum::<usize>();
         let mut parts = vec![format!("{} the same", comparison.same)];
         if comparison.different() > 0 {
             let groups = match comparison.groups.len() {
@@ -209,7 +210,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A reason, and which kernel it is true of.
-fn only(because: &Because, comparison: &Comparison) -> String {
+fn only(because: &CaseReason, comparison: &Comparison) -> String {
     let (a, b) = (&comparison.a, &comparison.b);
     let (letter, side) = if because.on_b { ("B", b) } else { ("A", a) };
     // Two builds of one version are told apart by their letters.
@@ -219,18 +220,18 @@ fn only(because: &Because, comparison: &Comparison) -> String {
     }
 }
 
-fn words(kind: Kind) -> &'static str {
+fn words(kind: DifferenceKind) -> &'static str {
     match kind {
-        Kind::Fault => "a kernel died or reported a fault",
-        Kind::Result => "a syscall returns something else",
-        Kind::ExtraCheck => "an extra check",
-        Kind::MissingCheck => "a missing check",
-        Kind::NewRecord => "a new record",
-        Kind::LostRecord => "a lost record",
-        Kind::Order => "order only",
-        Kind::Answer => "a check has another answer",
-        Kind::Number => "a check is made more or less often",
-        Kind::Other => "something else",
-        Kind::Verdict => "the verdict only",
+        DifferenceKind::Fault => "a kernel died or reported a fault",
+        DifferenceKind::Result => "a syscall returns something else",
+        DifferenceKind::ExtraCheck => "an extra check",
+        DifferenceKind::MissingCheck => "a missing check",
+        DifferenceKind::NewRecord => "a new record",
+        DifferenceKind::LostRecord => "a lost record",
+        DifferenceKind::Order => "order only",
+        DifferenceKind::Answer => "a check has another answer",
+        DifferenceKind::Number => "a check is made more or less often",
+        DifferenceKind::Other => "something else",
+        DifferenceKind::Verdict => "the verdict only",
     }
 }

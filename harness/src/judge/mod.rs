@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::case::Expected;
 use crate::console;
 use crate::plan::PlannedCell;
-use crate::transcript::{Shown, Subject, observed};
+use crate::transcript::{Shown, Subject, is_capability_check, observed};
 pub use verdict::Verdict;
 
 /// What came of a cell.
@@ -127,7 +127,7 @@ pub fn judge(
     if let Some(why) = &observation.caps_unseen {
         judgement.notes.push(format!("capability checks were not compared: {why}"));
     }
-    let comparable = |line: &str| observation.caps_unseen.is_none() || !line.starts_with("  cap ");
+    let comparable = |line: &str| observation.caps_unseen.is_none() || !is_capability_check(line);
     let wanted = judgement.expected.iter().map(|line| &*line.text).filter(|line| comparable(line));
     let agrees =
         wanted.eq(judgement.observed.iter().map(String::as_str).filter(|line| comparable(line)));

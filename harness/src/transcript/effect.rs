@@ -119,6 +119,12 @@ impl fmt::Display for Effect {
     }
 }
 
+/// True if a line of a transcript is a capability check, without parsing it.
+#[must_use]
+pub fn is_capability_check(line: &str) -> bool {
+    line.starts_with("  cap ")
+}
+
 /// Reads an indented line of an expectation; blanks may be more than one.
 ///
 /// # Errors

@@ -16,5 +16,5 @@ mod effect;
 mod observed;
 
 pub use avc::{Avc, Subject, written};
-pub use effect::{CapLine, CapVerdict, Effect, Holds, parse as parse_effect};
+pub use effect::{CapLine, CapVerdict, Effect, Holds, is_capability_check, parse as parse_effect};
 pub use observed::{NOTHING, Observed, Shown, observed};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::failures::{LINES, ROOM};
 use super::super::page::Page;
-use crate::compare::{Apart, Comparison, Group};
+use crate::compare::{Comparison, Exclusion, Group};
 use crate::counted::counted;
 use crate::series::{Changed, Outcome, Tested};
 
@@ -162,7 +162,7 @@ fn one(number: usize, group: &Group, page: &mut Page) -> bool {
 }
 
 /// What could not be compared, and must be told. What both skip is not for this kernel.
-fn told(comparison: &Comparison) -> impl Iterator<Item = (&'static str, &Apart)> {
+fn told(comparison: &Comparison) -> impl Iterator<Item = (&'static str, &Exclusion)> {
     let Comparison { not_judged, skipped, changed_cases, .. } = comparison;
     let all = [("not judged", not_judged), ("skipped", skipped), ("not compared", changed_cases)];
     all.into_iter()
