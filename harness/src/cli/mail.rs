@@ -9,13 +9,16 @@ use super::args::{MailArgs, ReportArgs};
 use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::{Exit, Failure, record};
-use crate::record::Run;
+use crate::record::{Asked, Run};
 use crate::report::mail::{self, Letter, Mailbox, MessageId, Original, Regzbot, Thread};
 use crate::report::{Format, Options};
 
 /// Why a run that passed has no `Tested-by:` line.
 const NOBODY: &str =
     "no Tested-by line: give --from 'NAME <ADDRESS>', or set git's user.name and user.email";
+
+/// Why a run of some cells has no `Tested-by:` line.
+const SOME_CELLS: &str = "no Tested-by line: only some of the cells ran";
 
 /// Writes the message about a run to a file or to standard output.
 pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
@@ -31,7 +34,7 @@ pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
     let run = record::read(args.record()?)?;
     remarks(&run, &letter.regzbot, letter.thread.as_ref(), args.mail.subject.is_some());
     if mail::passes(&run) && !letter.regzbot.reports() {
-        vouches(Some(&letter.from));
+        vouches(Some(&letter.from), &run.started.asked);
     }
     destination::write(Destination::optional(args.out.as_deref())?, &letter.write(&run))?;
     Ok(Exit::Success)
@@ -82,9 +85,11 @@ pub(super) fn letter(
     })
 }
 
-/// Who vouches for what is fine: somebody with a name.
-pub(super) fn vouches(tester: Option<&Mailbox>) {
-    if tester.and_then(Mailbox::name).is_none() {
+/// Says why what is fine has no `Tested-by:` line, if it has none.
+pub(super) fn vouches(tester: Option<&Mailbox>, asked: &Asked) {
+    if !asked.is_whole() {
+        remark(SOME_CELLS);
+    } else if tester.and_then(Mailbox::name).is_none() {
         remark(NOBODY);
     }
 }
@@ -122,7 +127,7 @@ pub(super) fn vouched(options: &Options, formats: &[Format], run: &Run) -> Optio
     let mut options = options.clone();
     if formats.contains(&Format::Text) && mail::passes(run) {
         options.from = options.from.or_else(of_git);
-        vouches(options.from.as_ref());
+        vouches(options.from.as_ref(), &run.started.asked);
     }
     options
 }

@@ -73,6 +73,14 @@ pub struct Asked {
     pub filter: Filter,
 }
 
+impl Asked {
+    /// True if all cells of these cases were asked for: no filter, and no shard.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.filter == Filter::default()
+    }
+}
+
 impl RunStarted {
     /// A run of this perfsec that begins now.
     #[must_use]

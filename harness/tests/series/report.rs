@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use perfsec::judge::Verdict;
 use perfsec::kbuild::Diagnostic;
+use perfsec::plan::Filter;
 use perfsec::record::Run;
 use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
 use perfsec::series::{
@@ -202,8 +203,24 @@ fn the_answer_to_a_cover_letter_is_as_it_was() {
         regzbot: Regzbot::default(),
         now: 1_585_821_600,
     };
-    let fine = changing(&[(2, CALLCHAIN)], &only_callchain());
+    let fine = fine();
     golden("series.eml", &letter.write_series(&fine));
+}
+
+/// A series with which all is well, checked with all cells there are.
+fn fine() -> Outcome {
+    let mut outcome = changing(&[(2, CALLCHAIN)], &only_callchain());
+    outcome.run.asked.filter = Filter::default();
+    outcome
+}
+
+#[test]
+fn nobody_vouches_for_a_series_that_was_checked_with_some_cells() {
+    let mut outcome = fine();
+    assert!(series_text(&outcome, Some(&ann())).contains("\nTested-by: Ann"));
+    outcome.run.asked.filter.names = vec!["open/callchain".to_owned()];
+    assert_eq!(outcome.problems(), []);
+    assert!(!series_text(&outcome, Some(&ann())).contains("Tested-by"));
 }
 
 fn only_callchain() -> Expectations {
@@ -282,7 +299,7 @@ fn nobody_vouches_for_a_series_with_a_problem(
     #[case] problem: Option<Problem>,
     #[case] words: &str,
 ) {
-    let mut outcome = changing(&[(2, CALLCHAIN)], &only_callchain());
+    let mut outcome = fine();
     break_it(&mut outcome);
     assert_eq!(outcome.problems().into_iter().next(), problem);
     assert!(outcome.headline().contains(words), "{}", outcome.headline());

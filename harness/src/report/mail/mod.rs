@@ -27,4 +27,4 @@ pub use original::{Original, OriginalError};
 pub use regzbot::{Regzbot, RegzbotError};
 pub use series::text as series_text;
 pub use text::text;
-pub use verdict::passes;
+pub use verdict::{earns_tested_by, passes};

@@ -9,12 +9,12 @@ use crate::record::Run;
 
 /// The report.
 ///
-/// `tester` vouches for a run that [`passes`](super::passes); their name is the only thing that is not made
-/// ASCII. Without one, nobody does.
+/// `tester` vouches for a run that [earns it](super::earns_tested_by); their name is the only text
+/// that may not be ASCII.
 #[must_use]
 pub fn text(run: &Run, tester: Option<&Mailbox>) -> String {
     let mut text = page(run).finish();
-    if let Some(line) = tester.filter(|_| super::passes(run)).and_then(Mailbox::trailer) {
+    if let Some(line) = tester.filter(|_| super::earns_tested_by(run)).and_then(Mailbox::trailer) {
         text.push_str(&format!("\nTested-by: {line}\n"));
     }
     text
@@ -80,6 +80,14 @@ mod tests {
         ] {
             assert!(!text.contains("Tested-by"), "{text}");
         }
+    }
+
+    #[test]
+    fn nobody_vouches_for_a_kernel_on_which_only_some_cells_ran() {
+        let mut run = fixture::passed();
+        assert!(text(&run, Some(&ann())).contains("\nTested-by: "));
+        run.started.asked.filter.names = vec!["open/cpu".to_owned()];
+        assert!(!text(&run, Some(&ann())).contains("Tested-by"));
     }
 
     #[test]

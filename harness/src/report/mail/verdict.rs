@@ -1,4 +1,4 @@
-//! What is said of a run as a whole: in one line, and whether somebody may vouch for it.
+//! The verdict on a run as a whole: its headline, and if a tester may vouch for it.
 
 use super::labels::{Tested, kernels, list};
 use super::page::WIDTH;
@@ -7,17 +7,21 @@ use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::Run;
 
-/// Whether everything was judged and nothing failed, so that a `Tested-by:` line is true.
+/// True if a `Tested-by:` line may stand below the report of a run: it [`passes`], and it was a run of all
+/// cells. Whoever ran one shard, or the cells that a filter selects, has not tested the kernel.
+#[must_use]
+pub fn earns_tested_by(run: &Run) -> bool {
+    passes(run) && run.started.asked.is_whole()
+}
+
+/// True if every cell that was asked for was judged, and none failed.
 ///
-/// A known difference that is gone counts against it: nobody has looked at what came in its place. And
-/// who ran one shard has not tested the whole.
+/// A known difference that is gone counts against it: nobody has looked at what came in its place.
 #[must_use]
 pub fn passes(run: &Run) -> bool {
     let counts = run.counts();
     let bad = [Verdict::Fail, Verdict::Error, Verdict::Miss, Verdict::Xpass];
-    let whole = run.end.as_ref().is_some_and(|end| !end.interrupted)
-        && run.unseen() == 0
-        && run.started.asked.filter.shard.is_none();
+    let whole = run.end.as_ref().is_some_and(|end| !end.interrupted) && run.unseen() == 0;
     let lanes = run.lanes.iter().all(|lane| {
         lane.end.as_ref().is_some_and(|end| end.refused.is_none()) && lane.deaths.is_empty()
     });
@@ -109,15 +113,18 @@ fn refuses(tested: &Tested<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use perfsec_wire::Mode;
     use rstest::rstest;
 
     use super::super::fixture;
     use super::*;
+    use crate::plan::Filter;
     use crate::record::Refused;
 
     #[test]
-    fn a_run_in_which_all_is_well_passes() {
+    fn a_run_in_which_all_is_well_passes_and_earns_tested_by() {
         assert!(passes(&fixture::passed()));
+        assert!(earns_tested_by(&fixture::passed()));
         assert_eq!(
             headline(&fixture::passed()),
             "perfsec: Linux 7.3.4 and 6.1.192 pass: 36 cells as expected"
@@ -132,7 +139,6 @@ mod tests {
     #[case::xpass(|run: &mut Run| first(run, Verdict::Xpass), "1 cell known to differ passes on Linux 7.3.4 and")]
     #[case::cut(|run: &mut Run| run.end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::interrupted(interrupt, "the run on Linux 7.3.4 and 6.1.192 did not end")]
-    #[case::shard(|run: &mut Run| run.started.asked.filter.shard = "2/3".parse().ok(), "perfsec: shard 2/3: ")]
     #[case::unseen(|run: &mut Run| run.started.cells += 1, "1 of 37 cells is not judged on")]
     #[case::lane_cut(|run: &mut Run| run.lanes[0].end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::refused(refuse, "1 of 2 kernels (6.1.192) cannot be tested")]
@@ -145,9 +151,29 @@ mod tests {
     ) {
         let mut run = fixture::passed();
         break_it(&mut run);
-        assert!(!passes(&run));
+        assert!(!passes(&run) && !earns_tested_by(&run));
         let line = headline(&run);
         assert!(line.contains(words) && line.len() <= WIDTH, "{line}");
+    }
+
+    /// Each is a filter, or a shard.
+    #[rstest]
+    #[case::shard(|filter: &mut Filter| filter.shard = "2/3".parse().ok())]
+    #[case::name(|filter: &mut Filter| filter.names = vec!["open/cpu".to_owned()])]
+    #[case::every_name(|filter: &mut Filter| filter.names = vec!["*".to_owned()])]
+    #[case::grant(|filter: &mut Filter| filter.grants = vec!["perfmon".parse().unwrap()])]
+    #[case::mode(|filter: &mut Filter| filter.modes = vec![Mode::Enforcing])]
+    fn a_run_of_some_cells_passes_and_earns_no_tested_by(#[case] select: fn(&mut Filter)) {
+        let mut run = fixture::passed();
+        select(&mut run.started.asked.filter);
+        assert!(passes(&run) && !earns_tested_by(&run));
+    }
+
+    #[test]
+    fn a_shard_says_so_before_its_verdict() {
+        let mut run = fixture::passed();
+        run.started.asked.filter.shard = "2/3".parse().ok();
+        assert!(headline(&run).starts_with("perfsec: shard 2/3: Linux "), "{}", headline(&run));
     }
 
     fn first(run: &mut Run, verdict: Verdict) {
