@@ -30,7 +30,7 @@ use perfsec::machines::qemu::Qemu;
 use perfsec::obtain::{self, KernelSpec};
 use perfsec::plan::{self, Filter, PlannedCell};
 use perfsec::policy::{self, Policies, Policy};
-use perfsec::record::{self, Asked, CellResult, Event, Run, RunEnded, RunStarted, Writer};
+use perfsec::record::{self, CellResult, Event, Run, RunEnded, RunStarted, Selection, Writer};
 use perfsec::report::difference;
 use perfsec_wire::Boot;
 use sha2::{Digest, Sha256};
@@ -209,7 +209,7 @@ impl Prepared {
             append: Vec::new(),
             program,
         };
-        let asked = Asked { filter, ..Asked::default() };
+        let asked = Selection { filter, ..Selection::default() };
         let known = Arc::new(KnownDifferences::built_in()?);
         let mut events = vec![Event::Run(RunStarted::now(cells.len(), asked))];
         let mut result = Ok(());

@@ -16,7 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kbuild::{BuildError, Failure};
 use crate::kernel::{Kernel, hash};
-use crate::record::{Event, Refused, Run};
+use crate::record::{Event, LaneRefusal, Run};
 use crate::source::{Commit, GitError, Source};
 
 /// The file; its first line has a letter for each cell, or a word.
@@ -224,7 +224,7 @@ impl Lab for Scripted<'_> {
         let lane = &mut run.lanes[0];
         if state == "noboot" {
             lane.cells.clear();
-            let refused = Refused { reason: "it hangs".to_owned(), console: String::new() };
+            let refused = LaneRefusal { reason: "it hangs".to_owned(), console: String::new() };
             lane.end.as_mut().unwrap().refused = Some(refused);
         }
         lane.cells.retain(|cell| only.is_none_or(|only| only.contains(&cell.name)));

@@ -9,9 +9,9 @@ use super::args::{MailArgs, ReportArgs};
 use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::{Exit, Failure, record};
-use crate::record::{Asked, Run};
+use crate::record::{Run, Selection};
 use crate::report::mail::{self, Letter, Mailbox, MessageId, Original, Regzbot, Thread};
-use crate::report::{Format, Options};
+use crate::report::{Format, FormatOptions};
 
 /// Why a run that passed has no `Tested-by:` line.
 const NOBODY: &str =
@@ -86,7 +86,7 @@ pub(super) fn letter(
 }
 
 /// Says why what is fine has no `Tested-by:` line, if it has none.
-pub(super) fn vouches(tester: Option<&Mailbox>, asked: &Asked) {
+pub(super) fn vouches(tester: Option<&Mailbox>, asked: &Selection) {
     if !asked.is_whole() {
         remark(SOME_CELLS);
     } else if tester.and_then(Mailbox::name).is_none() {
@@ -123,7 +123,7 @@ fn remark(text: &str) {
 
 /// The options of reports in these forms: in a text of a run that passed, who git says the user is vouches
 /// for it unless somebody is named.
-pub(super) fn vouched(options: &Options, formats: &[Format], run: &Run) -> Options {
+pub(super) fn vouched(options: &FormatOptions, formats: &[Format], run: &Run) -> FormatOptions {
     let mut options = options.clone();
     if formats.contains(&Format::Text) && mail::passes(run) {
         options.from = options.from.or_else(of_git);

@@ -7,7 +7,7 @@ use super::Failure;
 use super::args::{BootArgs, RunArgs};
 use super::destination::Destination;
 use crate::record::{Event, Run, Writer};
-use crate::report::{Format, Options};
+use crate::report::{Format, FormatOptions};
 
 /// A file for one report, made before the run begins: that it cannot be written is told at once.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Output {
     }
 
     /// Writes the report, unless it was written as the run went on.
-    pub(super) fn finish(self, run: &Run, options: &Options) -> Result<(), Failure> {
+    pub(super) fn finish(self, run: &Run, options: &FormatOptions) -> Result<(), Failure> {
         match self {
             Self::Record(_) => Ok(()),
             Self::Report { format, file } => file.write(&format.render(run, options)),

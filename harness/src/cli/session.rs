@@ -17,7 +17,7 @@ use crate::kernel::Kernel;
 use crate::known::KnownDifferences;
 use crate::plan::{Filter, PlannedCell};
 use crate::printable::printable_line;
-use crate::record::{Asked, Run, Writer};
+use crate::record::{Run, Selection, Writer};
 use crate::report::Progress;
 
 /// A command that runs cells.
@@ -86,7 +86,7 @@ impl Session {
         kernel: &Kernel,
         cells: &[PlannedCell],
         known: &Arc<KnownDifferences>,
-        asked: Asked,
+        asked: Selection,
     ) -> Result<Run, Failure> {
         let Self { ready: Ready { machine, .. }, cache, progress, .. } = self;
         let kernel = machine.of_host(kernel.clone());
@@ -115,7 +115,7 @@ impl Session {
     pub(super) fn execute(
         &mut self,
         plans: &[LanePlan],
-        asked: Asked,
+        asked: Selection,
         outputs: &mut [Output],
     ) -> Result<Execution<Failure>, Failure> {
         let mut record = Writer::create(&self.record)?;
@@ -152,8 +152,8 @@ pub(super) fn library(args: &CaseArgs) -> Result<Library, Failure> {
 }
 
 /// What chose the cells of a run, for its record.
-pub(super) fn asked(cases: &CaseArgs, filter: Filter, library: &Library) -> Asked {
-    Asked { cases_sha256: library.sha256(), cases_directory: cases.cases.clone(), filter }
+pub(super) fn asked(cases: &CaseArgs, filter: Filter, library: &Library) -> Selection {
+    Selection { cases_sha256: library.sha256(), cases_directory: cases.cases.clone(), filter }
 }
 
 /// The cells of a run, which needs one. A name that selects none beside others that do is told.

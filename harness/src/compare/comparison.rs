@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::group::{Cells, Exclusion, Group, id};
+use super::group::{Exclusion, Group, id};
 use super::side::{CellKey, Side, one_policy_each};
 use super::sorting::Sorting;
 use crate::case::Coordinates;

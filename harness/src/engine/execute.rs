@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::{LanePlan, Limits, run_lane};
 use crate::interrupt::Interrupt;
 use crate::machines::TargetError;
-use crate::record::{Asked, Event, Run, RunEnded, RunStarted};
+use crate::record::{Event, Run, RunEnded, RunStarted, Selection};
 
 /// A run that is over, and what kept it from being whole.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl<E> Execution<E> {
 /// a subscriber or a target fails, the other lanes are stopped.
 pub fn execute<E: From<TargetError>>(
     plans: &[LanePlan],
-    asked: Asked,
+    asked: Selection,
     limits: Limits,
     jobs: usize,
     interrupt: &Interrupt,

@@ -17,7 +17,7 @@ use crate::machines::{End, Incident, Load, Target, TargetError};
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policies;
 use crate::record::{
-    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused,
+    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneRefusal, LaneStarted,
 };
 
 /// A kernel under a policy, and its cells.
@@ -137,7 +137,7 @@ struct Runner<'a> {
     in_vain: usize,
     /// Names of cases in which a guest died.
     deadly: BTreeSet<String>,
-    refused: Option<Refused>,
+    refused: Option<LaneRefusal>,
 }
 
 /// Whether the remaining cells of a lane are worth another boot.
@@ -384,7 +384,7 @@ impl Runner<'_> {
 
     fn refuse(&mut self, boot: &Booted, reason: &str) {
         let console = String::from_utf8_lossy(&boot.console).into_owned();
-        self.refused = Some(Refused { reason: reason.to_owned(), console });
+        self.refused = Some(LaneRefusal { reason: reason.to_owned(), console });
     }
 
     fn finish(&mut self, boot: &Booted, index: usize, outcome: Outcome) {

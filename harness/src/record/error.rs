@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::event::FORMAT;
-use super::run::Misplaced;
+use super::run::MisplacedEvent;
 
 /// Why a run record cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub enum RecordError {
         /// Which line, from 1.
         line: usize,
         /// What is wrong.
-        source: Misplaced,
+        source: MisplacedEvent,
     },
     /// The file is of another format.
     #[error(

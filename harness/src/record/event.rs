@@ -57,14 +57,15 @@ pub struct RunStarted {
     /// The host that it runs on, in a few words.
     pub host: String,
     /// Which cells were asked for.
-    pub asked: Asked,
+    pub asked: Selection,
     /// Number of cells, over all lanes.
     pub cells: usize,
 }
 
 /// What chose the cells of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Asked {
+#[schemars(rename = "Asked")]
+pub struct Selection {
     /// SHA-256 of the cases that there were to choose from, in hex.
     pub cases_sha256: String,
     /// The directory of the cases; none for those that perfsec brings.
@@ -73,7 +74,7 @@ pub struct Asked {
     pub filter: Filter,
 }
 
-impl Asked {
+impl Selection {
     /// True if all cells of these cases were asked for: no filter, and no shard.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -84,7 +85,7 @@ impl Asked {
 impl RunStarted {
     /// A run of this perfsec that begins now.
     #[must_use]
-    pub fn now(cells: usize, asked: Asked) -> Self {
+    pub fn now(cells: usize, asked: Selection) -> Self {
         Self {
             format: FORMAT,
             perfsec: env!("CARGO_PKG_VERSION").to_owned(),
@@ -201,12 +202,13 @@ pub struct LaneEnded {
     /// From first boot to last power-off, on the host's clock.
     pub millis: u64,
     /// Why nothing could be tested, if so.
-    pub refused: Option<Refused>,
+    pub refused: Option<LaneRefusal>,
 }
 
 /// A lane in which nothing could be tested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Refused {
+#[schemars(rename = "Refused")]
+pub struct LaneRefusal {
     /// Why, and what to do.
     pub reason: String,
     /// The console, its end when it is long.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use perfsec_wire::Boot;
 
-use super::{Asked, LaneEnded, LaneRun, LaneStarted, Run, RunEnded, RunStarted};
+use super::{LaneEnded, LaneRun, LaneStarted, Run, RunEnded, RunStarted, Selection};
 use crate::plan::{Filter, Shard};
 
 /// Why records do not belong together.
@@ -51,7 +51,7 @@ pub enum MergeError {
 
 /// Runs joined into one.
 #[derive(Debug)]
-pub struct Merged {
+pub struct MergedRun {
     /// The run that they are parts of.
     pub run: Run,
     /// Cells that ran in several parts, as controls, and did not come out alike.
@@ -59,12 +59,12 @@ pub struct Merged {
 }
 
 /// A lane as one part of the run has it.
-type Part = (Option<Shard>, LaneRun);
+type LanePart = (Option<Shard>, LaneRun);
 
 /// A kernel under a policy: what parts belong to.
-type World = (String, String);
+type KernelAndPolicy = (String, String);
 
-fn world(lane: &LaneRun) -> World {
+fn world(lane: &LaneRun) -> KernelAndPolicy {
     (lane.started.kernel.sha256.clone(), lane.started.policy_sha256.clone())
 }
 
@@ -73,7 +73,7 @@ fn world(lane: &LaneRun) -> World {
 /// # Errors
 ///
 /// When they do not belong together, or parts are missing or there twice.
-pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
+pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<MergedRun, MergeError> {
     let Some((first, of_first)) = runs.first() else { return Err(MergeError::Nothing) };
     for (path, run) in &runs {
         if let Some(what) = unlike(&of_first.started, &run.started) {
@@ -90,7 +90,7 @@ pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
     let ends: Option<Vec<RunEnded>> = runs.iter().map(|(_, run)| run.end.clone()).collect();
     let unseen: usize = runs.iter().map(|(_, run)| run.unseen()).sum();
 
-    let mut joined: BTreeMap<(World, Boot), Vec<Part>> = BTreeMap::new();
+    let mut joined: BTreeMap<(KernelAndPolicy, Boot), Vec<LanePart>> = BTreeMap::new();
     let mut order = Vec::new();
     for (_, run) in runs {
         let shard = run.started.asked.filter.shard;
@@ -102,7 +102,7 @@ pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
             joined.entry(key).or_default().push((shard, lane));
         }
     }
-    let mut merged = Merged { run: Run::new(started), unstable: Vec::new() };
+    let mut merged = MergedRun { run: Run::new(started), unstable: Vec::new() };
     for (number, key) in order.into_iter().enumerate() {
         let parts = joined.remove(&key).unwrap_or_default();
         if let Some(lane) = join(number, parts, &mut merged.unstable) {
@@ -120,7 +120,7 @@ pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
 
 /// In what two runs are unlike, if they are.
 fn unlike(a: &RunStarted, b: &RunStarted) -> Option<&'static str> {
-    let asked = |run: &RunStarted| Asked {
+    let asked = |run: &RunStarted| Selection {
         filter: Filter { shard: None, ..run.asked.filter.clone() },
         cases_directory: None,
         ..run.asked.clone()
@@ -139,7 +139,7 @@ fn unlike(a: &RunStarted, b: &RunStarted) -> Option<&'static str> {
 /// Every part of every kernel's cells must be there once. A part without cells has booted no kernel, and
 /// stands for all of them.
 fn demand_every_part(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
-    let release: BTreeMap<World, &str> = (runs.iter().flat_map(|(_, run)| &run.lanes))
+    let release: BTreeMap<KernelAndPolicy, &str> = (runs.iter().flat_map(|(_, run)| &run.lanes))
         .map(|lane| (world(lane), lane.started.kernel.release.as_str()))
         .collect();
     for (world_of, release) in release {
@@ -174,7 +174,7 @@ fn demand_every_part(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
 
 /// The lane of which these are the parts. A cell that ran as another part's control is told once, as its
 /// own part saw it.
-fn join(number: usize, parts: Vec<Part>, unstable: &mut Vec<String>) -> Option<LaneRun> {
+fn join(number: usize, parts: Vec<LanePart>, unstable: &mut Vec<String>) -> Option<LaneRun> {
     let own = |shard: &Option<Shard>, case: &str| shard.is_none_or(|shard| shard.has(case));
     let owned: BTreeSet<String> = (parts.iter())
         .flat_map(|(shard, lane)| lane.cells.iter().filter(|cell| own(shard, &cell.case)))
@@ -236,12 +236,12 @@ mod tests {
 
     use super::*;
     use crate::judge::Verdict;
-    use crate::record::Reading;
+    use crate::record::LoadedRecord;
 
     /// The record of a real run: one lane on each of two kernels.
     fn whole() -> Run {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
-        let Reading { run, cut } = crate::record::read(&path).unwrap();
+        let LoadedRecord { run, cut } = crate::record::read(&path).unwrap();
         assert_eq!(cut, None);
         run
     }

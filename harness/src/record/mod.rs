@@ -13,7 +13,7 @@ mod write;
 
 pub use error::RecordError;
 pub use event::*;
-pub use merge::{MergeError, Merged, merge};
-pub use read::{Cut, Reading, is_record, read};
-pub use run::{Counts, LaneRun, Misplaced, Run};
+pub use merge::{MergeError, MergedRun, merge};
+pub use read::{LoadedRecord, Truncation, is_record, read};
+pub use run::{LaneRun, MisplacedEvent, Run, VerdictCounts};
 pub use write::Writer;

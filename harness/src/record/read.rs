@@ -10,11 +10,11 @@ use super::{Event, FORMAT, RecordError, Run};
 
 /// A record that was read.
 #[derive(Debug)]
-pub struct Reading {
+pub struct LoadedRecord {
     /// The run, as far as the record goes.
     pub run: Run,
     /// Where the record ends too early, if so.
-    pub cut: Option<Cut>,
+    pub cut: Option<Truncation>,
 }
 
 /// A record that ends before its run did: perfsec was killed, or the file was cut.
@@ -22,7 +22,7 @@ pub struct Reading {
 #[error(
     "the record ends after line {good}, before its run did: {cells} of {of} cells have a result"
 )]
-pub struct Cut {
+pub struct Truncation {
     /// How many lines of it are good.
     pub good: usize,
     /// How many cells have a result.
@@ -36,7 +36,7 @@ pub struct Cut {
 /// # Errors
 ///
 /// When the file cannot be read, is of another format, or is damaged before its last line.
-pub fn read(path: &Path) -> Result<Reading, RecordError> {
+pub fn read(path: &Path) -> Result<LoadedRecord, RecordError> {
     let unreadable = |source| RecordError::Read { path: path.to_owned(), source };
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
     let (mut line, mut number) = (Vec::new(), 0);
@@ -69,12 +69,12 @@ pub fn read(path: &Path) -> Result<Reading, RecordError> {
             source,
         })?;
     }
-    let cut = run.end.is_none().then(|| Cut {
+    let cut = run.end.is_none().then(|| Truncation {
         good: number,
         cells: run.cells().count(),
         of: run.started.cells,
     });
-    Ok(Reading { run, cut })
+    Ok(LoadedRecord { run, cut })
 }
 
 /// Whether a file is a run record rather than a kernel or nothing at all: it begins as the first line of one
@@ -108,15 +108,15 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::record::{Asked, RunStarted, Writer};
+    use crate::record::{RunStarted, Selection, Writer};
 
     const END: &str = r#"{"event":"end","counts":[],"interrupted":false,"millis":1}"#;
 
     /// A record of a run without cells, with these lines after the first.
-    fn record(lines: &str) -> Result<Reading, RecordError> {
+    fn record(lines: &str) -> Result<LoadedRecord, RecordError> {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("record.jsonl");
-        let started = RunStarted::now(3, Asked::default());
+        let started = RunStarted::now(3, Selection::default());
         Writer::create(&path).unwrap().write(&Event::Run(started)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap() + lines;
         std::fs::write(&path, text).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     #[case(r#"{"event":"en"#, 1)]
     fn a_record_that_ends_too_early_is_good_so_far(#[case] lines: &str, #[case] good: usize) {
         let reading = record(lines).unwrap();
-        assert_eq!(reading.cut, Some(Cut { good, cells: 0, of: 3 }));
+        assert_eq!(reading.cut, Some(Truncation { good, cells: 0, of: 3 }));
     }
 
     #[rstest]

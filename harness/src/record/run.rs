@@ -41,7 +41,7 @@ pub struct LaneRun {
 
 /// An event that does not fit those before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misplaced {
+pub enum MisplacedEvent {
     /// The first event is not [`Event::Run`].
     #[error("a run begins with `run`")]
     NoBeginning,
@@ -71,9 +71,11 @@ impl Run {
     /// # Errors
     ///
     /// An event that does not fit those before it.
-    pub fn of(events: impl IntoIterator<Item = Event>) -> Result<Self, Misplaced> {
+    pub fn of(events: impl IntoIterator<Item = Event>) -> Result<Self, MisplacedEvent> {
         let mut events = events.into_iter();
-        let Some(Event::Run(started)) = events.next() else { return Err(Misplaced::NoBeginning) };
+        let Some(Event::Run(started)) = events.next() else {
+            return Err(MisplacedEvent::NoBeginning);
+        };
         let mut run = Self::new(started);
         events.try_for_each(|event| run.take(event))?;
         Ok(run)
@@ -84,15 +86,15 @@ impl Run {
     /// # Errors
     ///
     /// When it does not fit those before it; the run is as it was.
-    pub fn take(&mut self, event: Event) -> Result<(), Misplaced> {
+    pub fn take(&mut self, event: Event) -> Result<(), MisplacedEvent> {
         if self.end.is_some() {
-            return Err(Misplaced::AfterTheEnd);
+            return Err(MisplacedEvent::AfterTheEnd);
         }
         match event {
-            Event::Run(_) => return Err(Misplaced::SecondBeginning),
+            Event::Run(_) => return Err(MisplacedEvent::SecondBeginning),
             Event::Lane(started) => {
                 if self.lane(started.lane).is_ok() {
-                    return Err(Misplaced::SecondLane(started.lane));
+                    return Err(MisplacedEvent::SecondLane(started.lane));
                 }
                 self.lanes.push(LaneRun::new(*started));
             }
@@ -117,9 +119,9 @@ impl Run {
             .chain(self.end.clone().map(Event::End))
     }
 
-    fn lane(&mut self, number: usize) -> Result<&mut LaneRun, Misplaced> {
+    fn lane(&mut self, number: usize) -> Result<&mut LaneRun, MisplacedEvent> {
         let lane = self.lanes.iter_mut().find(|lane| lane.started.lane == number);
-        lane.ok_or(Misplaced::NoLane(number))
+        lane.ok_or(MisplacedEvent::NoLane(number))
     }
 
     /// What came of the cells of all lanes.
@@ -129,8 +131,8 @@ impl Run {
 
     /// Number of cells by verdict.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts::of(self.cells())
+    pub fn counts(&self) -> VerdictCounts {
+        VerdictCounts::of(self.cells())
     }
 
     /// How many cells have no result, because the run did not live to see them.
@@ -176,16 +178,16 @@ impl LaneRun {
 
     /// Number of cells by verdict.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts::of(&self.cells)
+    pub fn counts(&self) -> VerdictCounts {
+        VerdictCounts::of(&self.cells)
     }
 }
 
 /// Number of cells by verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts(BTreeMap<Verdict, usize>);
+pub struct VerdictCounts(BTreeMap<Verdict, usize>);
 
-impl Counts {
+impl VerdictCounts {
     /// Of these cells.
     pub fn of<'a>(cells: impl IntoIterator<Item = &'a CellResult>) -> Self {
         let mut counts = BTreeMap::new();
@@ -213,7 +215,7 @@ impl Counts {
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for VerdictCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("no cell");

@@ -16,7 +16,7 @@ const DIM: Style = Style::new().dimmed();
 
 /// On which side a line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum DiffSide {
     /// It was expected and seen.
     Both,
     /// It was expected and not seen.
@@ -25,7 +25,7 @@ pub(super) enum Side {
     Observed,
 }
 
-impl Side {
+impl DiffSide {
     /// How a unified diff writes it.
     #[must_use]
     pub(super) fn sign(self) -> char {
@@ -39,9 +39,9 @@ impl Side {
 
 /// A line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct DiffLine {
     /// Where it stands.
-    pub(super) side: Side,
+    pub(super) side: DiffSide,
     /// Its text in pieces, and whether a piece is what differs inside the line.
     pub(super) parts: Vec<(bool, String)>,
     /// Line of the case file that expects it; none of one that was only seen.
@@ -51,7 +51,7 @@ pub(super) struct Line {
 /// The lines of a unified diff of transcripts. Where a line only changed, what differs inside it is
 /// marked on both sides.
 #[must_use]
-pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
+pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<DiffLine> {
     let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
     let new: Vec<&str> = observed.iter().map(String::as_str).collect();
     let diff = TextDiff::from_slices(&old, &new);
@@ -59,9 +59,9 @@ pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
     for op in diff.ops() {
         for change in diff.iter_inline_changes(op) {
             let side = match change.tag() {
-                ChangeTag::Equal => Side::Both,
-                ChangeTag::Delete => Side::Expected,
-                ChangeTag::Insert => Side::Observed,
+                ChangeTag::Equal => DiffSide::Both,
+                ChangeTag::Delete => DiffSide::Expected,
+                ChangeTag::Insert => DiffSide::Observed,
             };
             let related = related(change.iter_strings_lossy());
             let parts = change
@@ -69,7 +69,7 @@ pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<Line> {
                 .map(|(emphasis, text)| (emphasis && related, text.into_owned()))
                 .collect();
             let at = change.old_index().map(|index| expected[index].line);
-            lines.push(Line { side, parts, at });
+            lines.push(DiffLine { side, parts, at });
         }
     }
     lines
@@ -83,9 +83,9 @@ pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> St
     let mut out = String::from("--- expected\n+++ observed\n");
     for line in lines(expected, observed) {
         let style = match line.side {
-            Side::Both => Style::new(),
-            Side::Expected => REMOVED,
-            Side::Observed => ADDED,
+            DiffSide::Both => Style::new(),
+            DiffSide::Expected => REMOVED,
+            DiffSide::Observed => ADDED,
         };
         let _ = write!(out, "{style}{}", line.side.sign());
         let (mut carets, mut marked) = (String::from(" "), false);
@@ -97,7 +97,7 @@ pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> St
             carets.extend(text.chars().map(|_| if *emphasis { '^' } else { ' ' }));
         }
         let _ = write!(out, "{style:#}");
-        if let (Side::Expected, Some(number)) = (line.side, line.at) {
+        if let (DiffSide::Expected, Some(number)) = (line.side, line.at) {
             let _ = write!(out, "    {DIM}# {}:{number}{DIM:#}", path.display());
         }
         out.push('\n');
@@ -151,7 +151,8 @@ mod tests {
         let expected = expected.map(|(text, line)| Expected { text, line });
         let lines = lines(&expected, &["a() = 0".to_owned(), "c".to_owned()]);
         let found: Vec<_> = lines.iter().map(|line| (line.side, line.at)).collect();
-        let wanted = [(Side::Both, Some(7)), (Side::Expected, Some(7)), (Side::Observed, None)];
+        let wanted =
+            [(DiffSide::Both, Some(7)), (DiffSide::Expected, Some(7)), (DiffSide::Observed, None)];
         assert_eq!(found, wanted);
     }
 

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::mail::{self, Mailbox};
-use super::{Origin, html, json, junit, kcidb, ktap, summary};
+use super::{KcidbOrigin, html, json, junit, kcidb, ktap, summary};
 use crate::record::Run;
 
 /// A form of report.
@@ -29,10 +29,10 @@ pub enum Format {
 
 /// What the forms leave to choose.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Options {
+pub struct FormatOptions {
     /// Who submits, in a report for KCIDB: the name under which it knows a CI system.
     #[arg(long, value_name = "NAME", default_value_t)]
-    pub origin: Origin,
+    pub origin: KcidbOrigin,
     /// Who writes a mail, `NAME <ADDRESS>`, and in a text vouches for a run that passed
     /// [default: git's user.name and user.email].
     #[arg(long, value_name = "ADDRESS")]
@@ -42,7 +42,7 @@ pub struct Options {
 impl Format {
     /// The report.
     #[must_use]
-    pub fn render(self, run: &Run, options: &Options) -> String {
+    pub fn render(self, run: &Run, options: &FormatOptions) -> String {
         match self {
             Self::Summary => summary(run),
             Self::Text => mail::text(run, options.from.as_ref()),

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::json::pretty;
 use super::plain::{death, death_of, details, lane_name, one_line};
 use crate::judge::{Known, Verdict};
-use crate::kernel::{Kernel, Origin as KernelOrigin};
+use crate::kernel::{Kernel, Origin};
 use crate::record::{CellResult, LaneRun, Run};
 
 /// The longest excerpt of a log, in characters.
@@ -26,21 +26,21 @@ const ROOT: &str = "perfsec";
 
 /// The name of a CI system that submits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(String);
+pub struct KcidbOrigin(String);
 
-impl Default for Origin {
+impl Default for KcidbOrigin {
     fn default() -> Self {
         Self("perfsec".to_owned())
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for KcidbOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
 }
 
-impl FromStr for Origin {
+impl FromStr for KcidbOrigin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -52,7 +52,7 @@ impl FromStr for Origin {
     }
 }
 
-impl Origin {
+impl KcidbOrigin {
     /// The same id for the same parts, and another for others.
     fn id(&self, parts: &[&str]) -> String {
         let mut hash = Sha256::new();
@@ -67,16 +67,16 @@ impl Origin {
 
 #[derive(Serialize)]
 struct Submission {
-    version: Version,
+    version: KcidbVersion,
     checkouts: Vec<Checkout>,
-    builds: Vec<Build>,
+    builds: Vec<KcidbBuild>,
     tests: Vec<Test>,
     issues: Vec<Issue>,
-    incidents: Vec<Incident>,
+    incidents: Vec<KcidbIncident>,
 }
 
 #[derive(Serialize)]
-struct Version {
+struct KcidbVersion {
     major: u32,
     minor: u32,
 }
@@ -95,7 +95,7 @@ struct Checkout {
 }
 
 #[derive(Serialize)]
-struct Build {
+struct KcidbBuild {
     id: String,
     checkout_id: String,
     origin: String,
@@ -151,7 +151,7 @@ struct Culprit {
 }
 
 #[derive(Serialize)]
-struct Incident {
+struct KcidbIncident {
     id: String,
     origin: String,
     issue_id: String,
@@ -162,9 +162,9 @@ struct Incident {
 }
 
 /// The report.
-pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
+pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> String {
     let mut submission = Submission {
-        version: Version { major: 5, minor: 3 },
+        version: KcidbVersion { major: 5, minor: 3 },
         checkouts: Vec::new(),
         builds: Vec::new(),
         tests: Vec::new(),
@@ -201,22 +201,20 @@ pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
 }
 
 /// Where a kernel's source came from, as far as a kernel tells.
-fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
+fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
     let from = kernel.origin.to_string();
     let (commit, name) = match &kernel.origin {
-        KernelOrigin::Tree { commit, described, .. } => (Some(commit), Some(one_line(described))),
-        KernelOrigin::File { .. } | KernelOrigin::Deb { .. } | KernelOrigin::Debian { .. } => {
-            (None, None)
-        }
+        Origin::Tree { commit, described, .. } => (Some(commit), Some(one_line(described))),
+        Origin::File { .. } | Origin::Deb { .. } | Origin::Debian { .. } => (None, None),
     };
     Checkout {
         id: origin.id(&[
             "checkout",
             match &kernel.origin {
                 // Of a file nobody knows whether another came from the same source.
-                KernelOrigin::File { .. } => &kernel.sha256,
-                KernelOrigin::Tree { commit, .. } => commit,
-                KernelOrigin::Deb { .. } | KernelOrigin::Debian { .. } => &from,
+                Origin::File { .. } => &kernel.sha256,
+                Origin::Tree { commit, .. } => commit,
+                Origin::Deb { .. } | Origin::Debian { .. } => &from,
             },
         ]),
         origin: origin.to_string(),
@@ -233,8 +231,8 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
     }
 }
 
-fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build {
-    Build {
+fn build(kernel: &Kernel, origin: &KcidbOrigin, id: &str, checkout_id: &str) -> KcidbBuild {
+    KcidbBuild {
         id: id.to_owned(),
         checkout_id: checkout_id.to_owned(),
         origin: origin.to_string(),
@@ -242,7 +240,7 @@ fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build
         architecture: "x86_64",
         compiler: compiler(kernel),
         config_name: match &kernel.origin {
-            KernelOrigin::Tree { fragments, .. } => Some(one_line(&fragments.join("+"))),
+            Origin::Tree { fragments, .. } => Some(one_line(&fragments.join("+"))),
             _ => kernel.distribution.as_deref().map(one_line),
         },
         status: "PASS",
@@ -271,7 +269,7 @@ fn test(
     lane: &LaneRun,
     cell: &CellResult,
     time: usize,
-    origin: &Origin,
+    origin: &KcidbOrigin,
     build_id: &str,
 ) -> Test {
     let (started, judgement) = (&lane.started, &cell.judgement);
@@ -327,7 +325,7 @@ fn status(verdict: Verdict) -> &'static str {
 }
 
 /// A known difference; one that is described anew is another issue, so its version never rises.
-fn issue(known: &Known, origin: &Origin) -> Issue {
+fn issue(known: &Known, origin: &KcidbOrigin) -> Issue {
     let link = known.link.as_deref().unwrap_or_default();
     let (name, reason) = (one_line(&known.name), one_line(&known.reason));
     let url = uri(link);
@@ -346,9 +344,9 @@ fn issue(known: &Known, origin: &Origin) -> Issue {
     }
 }
 
-fn incident(cell: &CellResult, issue: &Issue, test: &Test, origin: &Origin) -> Incident {
+fn incident(cell: &CellResult, issue: &Issue, test: &Test, origin: &KcidbOrigin) -> KcidbIncident {
     let verdict = cell.judgement.verdict;
-    Incident {
+    KcidbIncident {
         id: origin.id(&["incident", &issue.id, &test.id]),
         origin: origin.to_string(),
         issue_id: issue.id.clone(),
@@ -425,7 +423,7 @@ mod tests {
     #[case("", false)]
     #[case("My-Lab", false)]
     fn an_origin_is_a_name_that_kcidb_takes(#[case] name: &str, #[case] good: bool) {
-        assert_eq!(name.parse::<Origin>().is_ok(), good);
+        assert_eq!(name.parse::<KcidbOrigin>().is_ok(), good);
     }
 
     #[rstest]

@@ -9,7 +9,7 @@ use super::plain::{
     unseen_elsewhere,
 };
 use crate::judge::Verdict;
-use crate::record::{CellResult, Counts, LaneRun, Run};
+use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
 /// Lines at which the kernel's parser stops, wherever in a line they are (`KTAP_END`). A console has them.
 const ENDS: [&str; 3] =
@@ -165,7 +165,7 @@ impl Ktap {
         self.line(&text);
     }
 
-    fn totals(&mut self, counts: &Counts) {
+    fn totals(&mut self, counts: &VerdictCounts) {
         let of = |verdict| counts.get(verdict);
         // As `ksft_print_cnts()` writes them.
         self.comment(&format!(

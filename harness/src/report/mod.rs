@@ -14,9 +14,9 @@ mod schema;
 mod summary;
 
 pub use difference::difference;
-pub use format::{Format, Options};
+pub use format::{Format, FormatOptions};
 pub use html::html;
-pub use kcidb::Origin;
+pub use kcidb::KcidbOrigin;
 pub use progress::Progress;
 pub use schema::Schema;
 pub use summary::summary;

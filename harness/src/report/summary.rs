@@ -9,7 +9,7 @@ use perfsec_wire::Boot;
 use super::difference;
 use crate::judge::Verdict;
 use crate::printable::{printable, printable_line};
-use crate::record::{CellResult, Counts, LaneRun, LaneStarted, Run};
+use crate::record::{CellResult, LaneRun, LaneStarted, Run, VerdictCounts};
 
 /// How many lines of a dead guest's console are shown; the run record has the rest.
 pub(super) const CONSOLE_LINES: usize = 30;
@@ -153,7 +153,7 @@ fn reasons(lane: &LaneRun, verdict: Verdict) -> BTreeMap<&str, usize> {
 }
 
 /// Counts, each in the colour of its verdict.
-fn styled(counts: &Counts) -> String {
+fn styled(counts: &VerdictCounts) -> String {
     let word = |(verdict, count)| format!("{0}{count} {verdict}{0:#}", style(verdict));
     match counts.total() {
         0 => counts.to_string(),

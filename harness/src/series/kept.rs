@@ -99,7 +99,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::record::Refused;
+    use crate::record::LaneRefusal;
 
     /// A place with a cache and the record of a run in which all is well.
     fn place() -> (TempDir, Cache, Recorded) {
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(terms.find("image", &cache).is_some(), kept);
     }
 
-    fn refused() -> Option<Refused> {
-        Some(Refused { reason: "no SELinux".to_owned(), console: String::new() })
+    fn refused() -> Option<LaneRefusal> {
+        Some(LaneRefusal { reason: "no SELinux".to_owned(), console: String::new() })
     }
 }

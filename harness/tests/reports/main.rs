@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use perfsec::record::{self, Run};
-use perfsec::report::{Format, Options, Schema};
+use perfsec::report::{Format, FormatOptions, Schema};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus};
 use rstest::rstest;
 use runs::{
@@ -27,7 +27,7 @@ use serde_json::Value;
 use support::{Place, golden, place};
 
 fn report(format: Format, run: &Run) -> String {
-    format.render(run, &Options::default())
+    format.render(run, &FormatOptions::default())
 }
 
 #[rstest]

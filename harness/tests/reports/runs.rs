@@ -118,7 +118,8 @@ pub(crate) fn refused() -> Run {
         cell.observation = None;
     }
     let reason = "the kernel has no SELinux".to_owned();
-    lane.end.as_mut().unwrap().refused = Some(record::Refused { reason, console: String::new() });
+    lane.end.as_mut().unwrap().refused =
+        Some(record::LaneRefusal { reason, console: String::new() });
     run
 }
 

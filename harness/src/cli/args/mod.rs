@@ -20,7 +20,7 @@ use crate::kernel;
 use crate::obtain::{self, KernelSpec};
 use crate::plan::{Filter, Shard};
 use crate::report::mail::{Mailbox, MessageId};
-use crate::report::{Format, Options, Schema};
+use crate::report::{Format, FormatOptions, Schema};
 
 pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, StepArgs};
 pub(super) use series::{SeriesArgs, SeriesFormat};
@@ -233,7 +233,7 @@ pub struct RunArgs {
     pub out: Vec<PathBuf>,
     /// What the forms leave to choose.
     #[command(flatten)]
-    pub options: Options,
+    pub options: FormatOptions,
 }
 
 /// Options of `report`.
@@ -247,7 +247,7 @@ pub struct ReportArgs {
     pub format: Format,
     /// What the forms leave to choose.
     #[command(flatten)]
-    pub options: Options,
+    pub options: FormatOptions,
     /// Write the JSON Schema of this form, and report nothing.
     #[arg(long, value_name = "FORMAT", conflicts_with_all = ["run", "format", "origin"])]
     pub schema: Option<Schema>,

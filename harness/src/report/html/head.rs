@@ -6,11 +6,11 @@ use maud::{Markup, html};
 
 use super::super::summary::world;
 use super::outcome::{badge, verbatim};
-use super::table::{Column, Table};
+use super::table::{Column, Matrix};
 use super::text::{anchor, clipped, fragment};
 use crate::counted::counted;
 use crate::judge::Verdict;
-use crate::record::{CellResult, Counts, LaneRun, Run};
+use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
 /// How many lines of a dead guest's console are shown; the run record has the rest.
 const CONSOLE_LINES: usize = 60;
@@ -61,7 +61,7 @@ fn were(count: usize) -> &'static str {
     if count == 1 { "was" } else { "were" }
 }
 
-pub(super) fn head(run: &Run, table: &Table) -> Markup {
+pub(super) fn head(run: &Run, table: &Matrix) -> Markup {
     let (class, verdict) = verdict(run);
     html! {
         header {
@@ -89,7 +89,7 @@ fn when(run: &Run) -> Markup {
     }
 }
 
-pub(super) fn badges(counts: &Counts) -> Markup {
+pub(super) fn badges(counts: &VerdictCounts) -> Markup {
     html! {
         @for (verdict, count) in counts.iter() {
             span.count { (count) " " (badge(verdict)) } " "
@@ -127,7 +127,7 @@ fn notices(run: &Run) -> Markup {
     }
 }
 
-fn kernels(table: &Table, host: &str) -> Markup {
+fn kernels(table: &Matrix, host: &str) -> Markup {
     html! {
         section aria-labelledby="_kernels" {
             h2 #_kernels { "Kernels" }
@@ -140,7 +140,7 @@ fn kernels(table: &Table, host: &str) -> Markup {
 fn kernel(column: &Column, host: &str) -> Markup {
     let started = &column.lanes[0].started;
     let kernel = &started.kernel;
-    let counts = Counts::of(column.lanes.iter().flat_map(|lane| &lane.cells));
+    let counts = VerdictCounts::of(column.lanes.iter().flat_map(|lane| &lane.cells));
     html! {
         article.kernel {
             h3 { "Linux " (column.kernel) ", policy " (column.policy) }

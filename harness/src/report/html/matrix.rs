@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::outcome::{badge, class, id, outcome};
-use super::table::{Area, Case, Column, Row, Table};
+use super::table::{Area, CaseSection, CellRow, Column, Matrix};
 use super::text::{anchor, clipped, fragment, link};
 use crate::counted::counted;
 use crate::judge::Verdict;
-use crate::record::{Counts, Run};
+use crate::record::{Run, VerdictCounts};
 
 /// How many bad cases are open when the report is: a reader who finds everything open finds nothing.
 const OPEN_CASES: usize = 12;
@@ -15,7 +15,7 @@ const OPEN_CASES: usize = 12;
 /// How many outcomes of an open case are open.
 const OPEN_OUTCOMES: usize = 3;
 
-pub(super) fn matrix(run: &Run, table: &Table) -> Markup {
+pub(super) fn matrix(run: &Run, table: &Matrix) -> Markup {
     let mut open = OPEN_CASES;
     html! {
         section aria-labelledby="_cells" {
@@ -42,7 +42,7 @@ fn label(column: &Column) -> Markup {
 }
 
 /// What only works with the script, which shows it.
-fn filter(counts: &Counts, table: &Table) -> Markup {
+fn filter(counts: &VerdictCounts, table: &Matrix) -> Markup {
     html! {
         noscript {
             p.note { "Filter and search need scripting. Everything is there without it." }
@@ -96,7 +96,7 @@ fn area(area: &Area, columns: &[Column], open: &mut usize) -> Markup {
     }
 }
 
-fn numbers(column: &Column, columns: usize, counts: &Counts) -> Markup {
+fn numbers(column: &Column, columns: usize, counts: &VerdictCounts) -> Markup {
     html! {
         span.k {
             @if columns > 1 { span.vh { ", " (column.kernel) " " (column.policy) ": " } }
@@ -108,7 +108,7 @@ fn numbers(column: &Column, columns: usize, counts: &Counts) -> Markup {
     }
 }
 
-fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
+fn case(case: &CaseSection, columns: &[Column], open: &mut usize) -> Markup {
     let first = case.first;
     let opened = case.is_bad() && *open > 0;
     if opened {
@@ -152,7 +152,7 @@ fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
     }
 }
 
-fn row(row: &Row, case: &Case) -> Markup {
+fn row(row: &CellRow, case: &CaseSection) -> Markup {
     let id_of_row = anchor(&row.cell.name);
     html! {
         tr id=(id_of_row) {

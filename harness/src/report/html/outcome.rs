@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::difference::{Side, lines};
-use super::table::{Column, Outcome, met};
+use super::super::difference::{DiffSide, lines};
+use super::table::{Column, DistinctOutcome, met};
 use super::text::{LONG, anchor, clipped, fragment, link};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
 /// The `id` of an outcome. What is ours begins with `_`, which no case's name does.
-pub(super) fn id(outcome: &Outcome) -> String {
+pub(super) fn id(outcome: &DistinctOutcome) -> String {
     format!("_o{}", outcome.number)
 }
 
@@ -35,7 +35,7 @@ pub(super) fn badge(verdict: Verdict) -> Markup {
 }
 
 /// An outcome that can be opened. The `id` is inside, so that a browser opens it on its own.
-pub(super) fn outcome(outcome: &Outcome, columns: &[Column], open: bool) -> Markup {
+pub(super) fn outcome(outcome: &DistinctOutcome, columns: &[Column], open: bool) -> Markup {
     let judgement = &outcome.first.judgement;
     let hint = judgement.reason.as_deref().or(judgement.observed.first().map(String::as_str));
     html! {
@@ -54,7 +54,7 @@ pub(super) fn outcome(outcome: &Outcome, columns: &[Column], open: bool) -> Mark
     }
 }
 
-fn told(outcome: &Outcome) -> Markup {
+fn told(outcome: &DistinctOutcome) -> Markup {
     let judgement = &outcome.first.judgement;
     html! {
         @if let Some(reason) = &judgement.reason { p.reason { (clipped(reason)) } }
@@ -116,12 +116,12 @@ fn diff(cell: &CellResult) -> Markup {
                     }
                 };
                 @match line.side {
-                    Side::Both => (text),
-                    Side::Expected => {
+                    DiffSide::Both => (text),
+                    DiffSide::Expected => {
                         del { (text) }
                         @if let Some(number) = line.at { "  " i { "# line " (number) } }
                     }
-                    Side::Observed => ins { (text) },
+                    DiffSide::Observed => ins { (text) },
                 }
                 "\n"
             }
@@ -143,7 +143,7 @@ fn notes(notes: &[String], noted: Option<usize>) -> Markup {
 }
 
 /// The cells of an outcome, each with the kernels on which it came out so.
-fn cells(outcome: &Outcome, columns: &[Column]) -> Markup {
+fn cells(outcome: &DistinctOutcome, columns: &[Column]) -> Markup {
     let mut kernels: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (column, cell) in &outcome.cells {
         let seen = kernels.entry((&cell.at, &cell.name)).or_default();

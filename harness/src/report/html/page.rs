@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::head::{head, verdict};
 use super::matrix::matrix;
-use super::table::Table;
+use super::table::Matrix;
 use crate::printable::printable;
 use crate::record::Run;
 
@@ -20,7 +20,7 @@ pub(super) const SCRIPT: &str = include_str!("report.js");
 /// The report.
 #[must_use]
 pub fn html(run: &Run) -> String {
-    let table = Table::of(run);
+    let table = Matrix::of(run);
     let verdict = verdict(run).1;
     let title = match table.columns.as_slice() {
         [] => verdict,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::text::LONG;
 use crate::case::Expected;
 use crate::judge::Verdict;
-use crate::record::{CellResult, Counts, LaneRun, Run};
+use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
 /// A kernel under a policy, in all that it was booted as.
 pub(super) struct Column<'a> {
@@ -19,27 +19,27 @@ pub(super) struct Column<'a> {
 /// Cases whose names begin alike.
 pub(super) struct Area<'a> {
     pub(super) name: &'a str,
-    pub(super) cases: Vec<Case<'a>>,
+    pub(super) cases: Vec<CaseSection<'a>>,
 }
 
-pub(super) struct Case<'a> {
+pub(super) struct CaseSection<'a> {
     /// What the case files say; cells of one case say the same.
     pub(super) first: &'a CellResult,
-    pub(super) rows: Vec<Row<'a>>,
-    pub(super) outcomes: Vec<Outcome<'a>>,
+    pub(super) rows: Vec<CellRow<'a>>,
+    pub(super) outcomes: Vec<DistinctOutcome<'a>>,
     /// What came of its cells, and in which column.
     pub(super) cells: Vec<(usize, &'a CellResult)>,
 }
 
 /// A cell, on every kernel.
-pub(super) struct Row<'a> {
+pub(super) struct CellRow<'a> {
     pub(super) cell: &'a CellResult,
     /// For each column the outcomes by their place in the case, and how often; a run can repeat a cell.
     pub(super) seen: Vec<BTreeMap<usize, usize>>,
 }
 
 /// What came of one or more cells of a case in the same way.
-pub(super) struct Outcome<'a> {
+pub(super) struct DistinctOutcome<'a> {
     /// Number in the document.
     pub(super) number: usize,
     pub(super) first: &'a CellResult,
@@ -49,12 +49,12 @@ pub(super) struct Outcome<'a> {
 }
 
 /// The whole.
-pub(super) struct Table<'a> {
+pub(super) struct Matrix<'a> {
     pub(super) columns: Vec<Column<'a>>,
     pub(super) areas: Vec<Area<'a>>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> Matrix<'a> {
     pub(super) fn of(run: &'a Run) -> Self {
         let columns = columns(run);
         let mut cases: BTreeMap<&str, Vec<(usize, &CellResult)>> = BTreeMap::new();
@@ -67,7 +67,7 @@ impl<'a> Table<'a> {
         let mut number = 0;
         for (name, cells) in cases {
             let area = name.split('/').next().unwrap_or(name);
-            let case = Case::of(cells, columns.len(), &mut number);
+            let case = CaseSection::of(cells, columns.len(), &mut number);
             match areas.last_mut().filter(|last| last.name == area) {
                 Some(last) => last.cases.extend(case),
                 None => areas.push(Area { name: area, cases: case.into_iter().collect() }),
@@ -79,7 +79,7 @@ impl<'a> Table<'a> {
     }
 }
 
-impl Table<'_> {
+impl Matrix<'_> {
     /// Finds who tells many notes first.
     fn note(&mut self) {
         let mut told: HashMap<&[String], usize> = HashMap::new();
@@ -95,24 +95,24 @@ impl Table<'_> {
 }
 
 impl Area<'_> {
-    pub(super) fn counts(&self, column: usize) -> Counts {
-        Counts::of(self.cases.iter().flat_map(|case| case.cells(column)))
+    pub(super) fn counts(&self, column: usize) -> VerdictCounts {
+        VerdictCounts::of(self.cases.iter().flat_map(|case| case.cells(column)))
     }
 
     pub(super) fn is_bad(&self) -> bool {
-        self.cases.iter().any(Case::is_bad)
+        self.cases.iter().any(CaseSection::is_bad)
     }
 }
 
-impl<'a> Case<'a> {
+impl<'a> CaseSection<'a> {
     fn of(cells: Vec<(usize, &'a CellResult)>, columns: usize, number: &mut usize) -> Option<Self> {
         let first = cells.first()?.1;
-        let mut outcomes: Vec<Outcome> = Vec::new();
-        let mut known: HashMap<Key, usize> = HashMap::new();
-        let mut rows: BTreeMap<_, Row> = BTreeMap::new();
+        let mut outcomes: Vec<DistinctOutcome> = Vec::new();
+        let mut known: HashMap<OutcomeKey, usize> = HashMap::new();
+        let mut rows: BTreeMap<_, CellRow> = BTreeMap::new();
         for &(column, cell) in &cells {
-            let at = *known.entry(Key::of(cell)).or_insert_with(|| {
-                outcomes.push(Outcome {
+            let at = *known.entry(OutcomeKey::of(cell)).or_insert_with(|| {
+                outcomes.push(DistinctOutcome {
                     number: *number,
                     first: cell,
                     cells: Vec::new(),
@@ -125,7 +125,7 @@ impl<'a> Case<'a> {
             // Not by name, in which -1 comes before 0 and 10 before 2.
             let row = rows
                 .entry((&cell.at, &cell.name))
-                .or_insert_with(|| Row { cell, seen: vec![BTreeMap::new(); columns] });
+                .or_insert_with(|| CellRow { cell, seen: vec![BTreeMap::new(); columns] });
             *row.seen[column].entry(at).or_insert(0) += 1;
         }
         Some(Self { first, rows: rows.into_values().collect(), outcomes, cells })
@@ -135,8 +135,8 @@ impl<'a> Case<'a> {
         self.cells.iter().filter(move |(at, _)| *at == column).map(|(_, cell)| *cell)
     }
 
-    pub(super) fn counts(&self, column: usize) -> Counts {
-        Counts::of(self.cells(column))
+    pub(super) fn counts(&self, column: usize) -> VerdictCounts {
+        VerdictCounts::of(self.cells(column))
     }
 
     pub(super) fn is_bad(&self) -> bool {
@@ -144,7 +144,7 @@ impl<'a> Case<'a> {
     }
 }
 
-impl Outcome<'_> {
+impl DistinctOutcome<'_> {
     pub(super) fn verdict(&self) -> Verdict {
         self.first.judgement.verdict
     }
@@ -152,7 +152,7 @@ impl Outcome<'_> {
 
 /// What makes two cells of a case the same to a reader.
 #[derive(PartialEq, Eq, Hash)]
-struct Key<'a> {
+struct OutcomeKey<'a> {
     verdict: Verdict,
     reason: Option<&'a str>,
     observed: &'a [String],
@@ -164,7 +164,7 @@ struct Key<'a> {
     known: Option<&'a str>,
 }
 
-impl<'a> Key<'a> {
+impl<'a> OutcomeKey<'a> {
     fn of(cell: &'a CellResult) -> Self {
         let judgement = &cell.judgement;
         let place = |line: &'a Expected| (line.text.as_str(), line.line);

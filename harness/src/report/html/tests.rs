@@ -153,7 +153,7 @@ fn a_lane_that_was_refused_says_why_and_shows_its_console() {
     let mut run = run();
     let lane = &mut run.lanes[1];
     lane.cells.iter_mut().for_each(|cell| cell.judgement.verdict = Verdict::Miss);
-    let refused = crate::record::Refused {
+    let refused = crate::record::LaneRefusal {
         reason: "no <SELinux> in this kernel".to_owned(),
         console: "first\r\nlast\r\n".to_owned(),
     };

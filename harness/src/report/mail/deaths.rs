@@ -1,6 +1,6 @@
 //! Boots that ended too early, and what their consoles say about it.
 
-use super::labels::{Tested, world};
+use super::labels::{TestedKernel, world};
 use super::page::Page;
 use crate::console::{self, Kind};
 use crate::judge::Verdict;
@@ -13,7 +13,7 @@ const REPORT_LINES: usize = 40;
 const LAST_LINES: usize = 12;
 
 /// The deaths that no failed cell tells of.
-pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
+pub(super) fn write(kernels: &[TestedKernel<'_>], page: &mut Page) {
     for tested in kernels {
         let deaths = tested.lanes.iter().flat_map(|lane| {
             let told = |death: &&Death| failed(lane, death);

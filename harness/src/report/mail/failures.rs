@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::deaths;
-use super::labels::{Tested, case_file, lanes, list};
+use super::labels::{TestedKernel, case_file, lanes, list};
 use super::page::Page;
 use super::plain;
 use crate::case::Expected;
@@ -27,7 +27,7 @@ pub(super) const LINES: usize = 150;
 
 /// Cells that differ in the same way.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
+pub(super) struct FailureGroup<'a> {
     /// The first of them, on the newest kernel.
     first: &'a CellResult,
     lane: &'a LaneRun,
@@ -36,7 +36,7 @@ pub(super) struct Group<'a> {
 }
 
 /// Writes every difference, those of the newest kernel first.
-pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     let lanes = lanes(kernels);
     let groups = groups(&lanes);
     let cases = run.started.asked.cases_directory.as_deref();
@@ -69,20 +69,20 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
     }
 }
 
-fn groups<'a>(lanes: &'a [(String, &'a LaneRun)]) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+fn groups<'a>(lanes: &'a [(String, &'a LaneRun)]) -> Vec<FailureGroup<'a>> {
+    let mut groups: Vec<FailureGroup<'a>> = Vec::new();
     for (label, lane) in lanes {
         for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict == Verdict::Fail) {
             match groups.iter_mut().find(|group| group.has(cell)) {
                 Some(group) => group.cells.push((label, cell)),
-                None => groups.push(Group { first: cell, lane, cells: vec![(label, cell)] }),
+                None => groups.push(FailureGroup { first: cell, lane, cells: vec![(label, cell)] }),
             }
         }
     }
     groups
 }
 
-impl Group<'_> {
+impl FailureGroup<'_> {
     /// Whether a cell differs in the same way.
     fn has(&self, cell: &CellResult) -> bool {
         let (a, b) = (&self.first.judgement, &cell.judgement);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::labels::{Tested, base, short, world};
+use super::labels::{TestedKernel, base, short, world};
 use super::page::Page;
 use crate::counted::counted;
 use crate::kernel::{Config, Kernel, Origin};
@@ -28,7 +28,7 @@ const ASKED_FOR: [&str; 10] = [
 const DULL: [&str; 6] = ["CC_VERSION_TEXT", "LSM", "FTRACE", "KALLSYMS", "_BITS", "_SIZE"];
 
 /// Each kernel, newest first, and what they ran on.
-pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     let mut before = None;
     for tested in kernels {
         one(tested, before, page);
@@ -46,7 +46,7 @@ pub(super) fn tools<'a>(
     lanes: impl Iterator<Item = &'a LaneStarted>,
     page: &mut Page,
 ) {
-    page.heading("Tested with:");
+    page.heading("TestedKernel with:");
     page.field("perfsec", &format!("{}, {}", run.perfsec, cases(run)));
     page.field("host", &run.host);
     let machines: BTreeSet<_> =
@@ -57,7 +57,7 @@ pub(super) fn tools<'a>(
     page.field("begun", &begun(&run.started));
 }
 
-fn one(tested: &Tested<'_>, before: Option<&Tested<'_>>, page: &mut Page) {
+fn one(tested: &TestedKernel<'_>, before: Option<&TestedKernel<'_>>, page: &mut Page) {
     let kernel = tested.kernel;
     page.heading("Kernel:");
     page.field("version", &version(kernel));
@@ -140,7 +140,7 @@ fn value<'a>(config: &'a Config, name: &str) -> &'a str {
 }
 
 /// The security modules in their order: as they were read back, else as they are configured.
-fn modules(tested: &Tested<'_>) -> Option<String> {
+fn modules(tested: &TestedKernel<'_>) -> Option<String> {
     let mut ready = tested.lanes.iter().flat_map(|lane| &lane.ready);
     let read = ready.find(|ready| !ready.facts.lsm.is_empty());
     let configured = || tested.kernel.config.as_ref()?.get("CONFIG_LSM");
@@ -185,7 +185,7 @@ fn cases(run: &RunStarted) -> String {
 }
 
 /// The options in which the kernels differ.
-fn differences(kernels: &[Tested<'_>], page: &mut Page) {
+fn differences(kernels: &[TestedKernel<'_>], page: &mut Page) {
     let known: Vec<(&str, &Config)> = kernels
         .iter()
         .filter_map(|tested| Some((tested.label.as_str(), tested.kernel.config.as_ref()?)))

@@ -9,7 +9,7 @@ use crate::report::summary;
 
 /// A kernel, and every lane in which it ran.
 #[derive(Debug)]
-pub(super) struct Tested<'a> {
+pub(super) struct TestedKernel<'a> {
     /// The kernel.
     pub(super) kernel: &'a Kernel,
     /// Its version, or more where another kernel has the same.
@@ -19,13 +19,13 @@ pub(super) struct Tested<'a> {
 }
 
 /// The kernels of a run, newest first.
-pub(super) fn kernels(run: &Run) -> Vec<Tested<'_>> {
-    let mut kernels: Vec<Tested<'_>> = Vec::new();
+pub(super) fn kernels(run: &Run) -> Vec<TestedKernel<'_>> {
+    let mut kernels: Vec<TestedKernel<'_>> = Vec::new();
     for lane in &run.lanes {
         let kernel = &lane.started.kernel;
         match kernels.iter_mut().find(|known| same(known.kernel, kernel)) {
             Some(known) => known.lanes.push(lane),
-            None => kernels.push(Tested { kernel, label: String::new(), lanes: vec![lane] }),
+            None => kernels.push(TestedKernel { kernel, label: String::new(), lanes: vec![lane] }),
         }
     }
     kernels.sort_by_key(|tested| std::cmp::Reverse(tested.kernel.version));
@@ -39,7 +39,7 @@ fn same(a: &Kernel, b: &Kernel) -> bool {
     (&a.sha256, &a.release) == (&b.sha256, &b.release)
 }
 
-fn label(kernel: &Kernel, all: &[Tested<'_>]) -> String {
+fn label(kernel: &Kernel, all: &[TestedKernel<'_>]) -> String {
     let others = || all.iter().map(|tested| tested.kernel).filter(|other| !same(other, kernel));
     if others().all(|other| other.version != kernel.version) {
         kernel.version.to_string()
@@ -57,11 +57,11 @@ pub(super) fn world(lane: &LaneStarted) -> String {
 }
 
 /// Every lane of these kernels with its name: that of its kernel, and of the policy if there are several.
-pub(super) fn lanes<'a>(kernels: &'a [Tested<'a>]) -> Vec<(String, &'a LaneRun)> {
+pub(super) fn lanes<'a>(kernels: &'a [TestedKernel<'a>]) -> Vec<(String, &'a LaneRun)> {
     let all =
         || kernels.iter().flat_map(|tested| tested.lanes.iter().map(move |lane| (tested, *lane)));
     let policies: BTreeSet<&str> = all().map(|(_, lane)| lane.started.policy.as_str()).collect();
-    let named = |(tested, lane): (&Tested<'_>, &'a LaneRun)| match policies.len() {
+    let named = |(tested, lane): (&TestedKernel<'_>, &'a LaneRun)| match policies.len() {
         0 | 1 => (tested.label.clone(), lane),
         _ => (format!("{} under {}", tested.label, base(Path::new(&lane.started.policy))), lane),
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use perfsec_wire::Mode;
 
-use super::labels::{Tested, base, list, short};
+use super::labels::{TestedKernel, base, list, short};
 use super::page::{Page, WIDTH};
 use super::plain;
 use crate::case::Coordinates;
@@ -24,7 +24,7 @@ const INDENT: usize = 2;
 const CONTINUED: usize = 6;
 
 /// Writes the command: for what failed, else for what was not judged, else for all that ran.
-pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     let failed = [Verdict::Fail].as_slice();
     let unjudged = [Verdict::Error, Verdict::Miss, Verdict::Xpass].as_slice();
     let wanted = [failed, unjudged]
@@ -34,7 +34,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
         Some(wanted) => lane.cells.iter().any(|cell| wanted.contains(&cell.judgement.verdict)),
         None => true,
     };
-    let concerned: Vec<(&Tested<'_>, Vec<&LaneRun>)> = kernels
+    let concerned: Vec<(&TestedKernel<'_>, Vec<&LaneRun>)> = kernels
         .iter()
         .map(|tested| {
             (tested, tested.lanes.iter().copied().filter(|lane| concerns(lane)).collect())

@@ -23,7 +23,7 @@ struct Share {
     ran: usize,
 }
 
-type Row = (String, Mode);
+type TableRow = (String, Mode);
 
 /// Writes the table; cells that were skipped are not in it, nor what could not be tested at all.
 pub(super) fn write(run: &Run, kernels: usize, page: &mut Page) {
@@ -45,7 +45,7 @@ pub(super) fn write(run: &Run, kernels: usize, page: &mut Page) {
 }
 
 fn lines(cells: &[&CellResult]) -> Vec<String> {
-    let mut shares: BTreeMap<Row, BTreeMap<Grant, Share>> = BTreeMap::new();
+    let mut shares: BTreeMap<TableRow, BTreeMap<Grant, Share>> = BTreeMap::new();
     for cell in cells {
         let row = shares.entry((area(&cell.case), cell.at.mode)).or_default();
         let share = row.entry(cell.at.grant).or_default();
@@ -72,7 +72,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn choose(shares: &BTreeMap<Row, BTreeMap<Grant, Share>>, left: usize) -> Self {
+    fn choose(shares: &BTreeMap<TableRow, BTreeMap<Grant, Share>>, left: usize) -> Self {
         let mut totals: BTreeMap<Grant, usize> = BTreeMap::new();
         for (grant, share) in shares.values().flatten() {
             *totals.entry(*grant).or_default() += share.ran;

@@ -56,7 +56,7 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::judge::{Judgement, Verdict};
-    use crate::record::Refused;
+    use crate::record::LaneRefusal;
 
     fn ann() -> Mailbox {
         "Ann Exämple <ann@example.org>".parse().unwrap()
@@ -66,7 +66,7 @@ mod tests {
     fn who_tested_is_named_as_they_write_themselves_and_nothing_else_is_not_ascii() {
         let text = text(&fixture::passed(), Some(&ann()));
         let (report, line) = text.rsplit_once("\n\n").unwrap();
-        assert_eq!(line, "Tested-by: Ann Exämple <ann@example.org>\n");
+        assert_eq!(line, "TestedKernel-by: Ann Exämple <ann@example.org>\n");
         assert!(report.is_ascii());
     }
 
@@ -78,7 +78,7 @@ mod tests {
             text(&fixture::passed(), Some(&nameless)),
             text(&fixture::passed(), None),
         ] {
-            assert!(!text.contains("Tested-by"), "{text}");
+            assert!(!text.contains("TestedKernel-by"), "{text}");
         }
     }
 
@@ -87,7 +87,7 @@ mod tests {
         let mut run = fixture::passed();
         assert!(text(&run, Some(&ann())).contains("\nTested-by: "));
         run.started.asked.filter.names = vec!["open/cpu".to_owned()];
-        assert!(!text(&run, Some(&ann())).contains("Tested-by"));
+        assert!(!text(&run, Some(&ann())).contains("TestedKernel-by"));
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
         let ours = [
             "perfsec: ",
             "Kernel:",
-            "Tested with:",
+            "TestedKernel with:",
             "Cells passed/run ",
             "Failures",
             "Death:",
@@ -133,7 +133,8 @@ mod tests {
     fn a_lane_that_could_not_be_tested_is_told_once() {
         let mut run = fixture::run();
         let lane = &mut run.lanes[0];
-        let refused = Refused { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
+        let refused =
+            LaneRefusal { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
         lane.end.as_mut().unwrap().refused = Some(refused);
         lane.deaths.clear();
         for cell in &mut lane.cells {

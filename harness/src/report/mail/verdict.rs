@@ -1,6 +1,6 @@
 //! The verdict on a run as a whole: its headline, and if a tester may vouch for it.
 
-use super::labels::{Tested, kernels, list};
+use super::labels::{TestedKernel, kernels, list};
 use super::page::WIDTH;
 use super::plain;
 use crate::counted::counted;
@@ -40,9 +40,9 @@ pub(super) fn headline(run: &Run) -> String {
     if named.len() <= WIDTH { named } else { short }
 }
 
-fn verdict(run: &Run, kernels: &[Tested<'_>], named: bool) -> String {
+fn verdict(run: &Run, kernels: &[TestedKernel<'_>], named: bool) -> String {
     let counts = run.counts();
-    let part = |some: &[&Tested<'_>]| part(some, kernels, named);
+    let part = |some: &[&TestedKernel<'_>]| part(some, kernels, named);
     let whole = whole(kernels, named);
     let failing: Vec<_> = kernels.iter().filter(|tested| fails(tested)).collect();
     let refusing: Vec<_> = kernels.iter().filter(|tested| refuses(tested)).collect();
@@ -85,7 +85,7 @@ fn verdict(run: &Run, kernels: &[Tested<'_>], named: bool) -> String {
 }
 
 /// Some of the kernels.
-fn part(some: &[&Tested<'_>], all: &[Tested<'_>], named: bool) -> String {
+fn part(some: &[&TestedKernel<'_>], all: &[TestedKernel<'_>], named: bool) -> String {
     if some.len() == all.len() {
         return whole(all, named);
     }
@@ -95,7 +95,7 @@ fn part(some: &[&Tested<'_>], all: &[Tested<'_>], named: bool) -> String {
 }
 
 /// All kernels.
-fn whole(all: &[Tested<'_>], named: bool) -> String {
+fn whole(all: &[TestedKernel<'_>], named: bool) -> String {
     let labels: Vec<&str> = all.iter().map(|tested| tested.label.as_str()).collect();
     match named && !all.is_empty() {
         true => format!("Linux {}", list(&labels)),
@@ -103,11 +103,11 @@ fn whole(all: &[Tested<'_>], named: bool) -> String {
     }
 }
 
-fn fails(tested: &Tested<'_>) -> bool {
+fn fails(tested: &TestedKernel<'_>) -> bool {
     tested.lanes.iter().any(|lane| lane.counts().get(Verdict::Fail) > 0)
 }
 
-fn refuses(tested: &Tested<'_>) -> bool {
+fn refuses(tested: &TestedKernel<'_>) -> bool {
     tested.lanes.iter().any(|lane| lane.refused().is_some())
 }
 
@@ -119,7 +119,7 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::plan::Filter;
-    use crate::record::Refused;
+    use crate::record::LaneRefusal;
 
     #[test]
     fn a_run_in_which_all_is_well_passes_and_earns_tested_by() {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn refuse(run: &mut Run) {
-        let refused = Refused { reason: "no SELinux".to_owned(), console: String::new() };
+        let refused = LaneRefusal { reason: "no SELinux".to_owned(), console: String::new() };
         run.lanes[0].end.as_mut().unwrap().refused = Some(refused);
     }
 
