@@ -107,7 +107,7 @@ fn a_record_that_is_not_one_or_not_whole_is_told() {
     place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
     report("old.jsonl").fails(2, "this perfsec reads format");
     place.file("suite.toml", "title = \"a case\"");
-    report("suite.toml").fails(2, "no run record");
+    report("suite.toml").fails(2, "not a run record");
     report("absent.jsonl").fails(2, "absent.jsonl");
     place.file("damaged.jsonl", &RECORD.replacen("\n{", "\n[", 3));
     report("damaged.jsonl").fails(2, "line 2 is no event");
@@ -306,7 +306,7 @@ fn a_baseline_that_cannot_be_one_is_told_before_anything_boots() {
     };
     run("absent.jsonl").fails(2, "absent.jsonl");
     place.file("suite.toml", "title = \"a case\"");
-    run("suite.toml").fails(2, "no run record");
+    run("suite.toml").fails(2, "not a run record");
     place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
     run("old.jsonl").fails(2, "this perfsec reads format");
     let begin = RECORD.lines().next().expect("a first line");

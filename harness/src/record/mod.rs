@@ -1,8 +1,8 @@
-//! The run record: everything that happened in a run, one event a line, in the order it happened.
+//! The run record: everything that happened in a run, in order, one event per line.
 //!
-//! The runner emits [`Event`]s; progress, the record's file and [`Run`] are subscribers and nothing
-//! else. Every report is made of a [`Run`], so it can be made again from the file, and a run that is
-//! killed leaves all that it had seen.
+//! The engine emits [`Event`]s; progress, the record's file and [`Run`] only subscribe to them.
+//! Every report is made from a [`Run`], so it can be made again from the file, and a run that is
+//! killed leaves all that it has seen.
 
 mod error;
 mod event;
