@@ -1,4 +1,5 @@
-//! Wraps prose. The one place that knows how: reports, explanations and the reference of steps use it.
+//! Wraps prose. The one place that knows how: reports, explanations and the reference of steps use
+//! it.
 
 use std::fmt::Write as _;
 
@@ -7,8 +8,8 @@ use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 /// Columns that a mail shows without breaking the line.
 pub(crate) const MAIL_WIDTH: usize = 78;
 
-/// How perfsec wraps: at blanks only, never at a hyphen, so that a name can be copied. A word that is
-/// wider than `width` has a line of its own; set `break_words` where lines may not be wider.
+/// How perfsec wraps: at blanks only, never at a hyphen, so that a name can be copied. A word that
+/// is wider than `width` has a line of its own; set `break_words` where lines may not be wider.
 pub(crate) fn options<'a>(width: usize) -> Options<'a> {
     Options::new(width)
         .break_words(false)

@@ -110,7 +110,7 @@ fn a_record_that_is_not_one_or_not_whole_is_told() {
     report("suite.toml").fails(2, "not a run record");
     report("absent.jsonl").fails(2, "absent.jsonl");
     place.file("damaged.jsonl", &RECORD.replacen("\n{", "\n[", 3));
-    report("damaged.jsonl").fails(2, "line 2 is no event");
+    report("damaged.jsonl").fails(2, "line 2 is not an event");
     place.file("cut.jsonl", &RECORD[..RECORD.len() / 2]);
     let cut = report("cut.jsonl");
     cut.succeeds();
@@ -257,7 +257,7 @@ fn a_comparison_ends_as_its_table_says() {
     place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
     compare(&["run.jsonl", "old.jsonl"]).fails(2, "this perfsec reads format");
     place.file("damaged.jsonl", &RECORD.replacen("\n{", "\n[", 3));
-    compare(&["run.jsonl", "damaged.jsonl"]).fails(2, "line 2 is no event");
+    compare(&["run.jsonl", "damaged.jsonl"]).fails(2, "line 2 is not an event");
     compare(&["debian:6.x", "run.jsonl"]).fails(2, "debian:6.x");
     let one: String = RECORD.lines().take(2).map(|line| format!("{line}\n")).collect();
     place.file("one.jsonl", &one);

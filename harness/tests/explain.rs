@@ -240,7 +240,7 @@ fn a_logs_module_is_about_perf_only_and_injects_nothing() {
 #[case::no_glob(&["allow", "run.jsonl", "[a"], 2, "is no glob")]
 #[case::name(&["allow", "run.jsonl", "--out", "9 lives.cil"], 2, "no name for a module")]
 #[case::unwritable(&["allow", "run.jsonl", "--out", "no/such/m.cil"], 5, "cannot write no/such/m.cil")]
-#[case::damaged(&["allow", "damaged.jsonl"], 2, "line 2 is no event")]
+#[case::damaged(&["allow", "damaged.jsonl"], 2, "line 2 is not an event")]
 #[case::half(&["allow", "half.log"], 2, "no whole AVC record")]
 #[case::policy(&["allow", "run.jsonl", "--verify", "--policy", "other"], 2, "the run's policies are minimal")]
 fn bad_input_has_one_error(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {

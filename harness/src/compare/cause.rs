@@ -1,4 +1,4 @@
-//! A first guess at the cause of a difference, in the field's words.
+//! Describes a difference as a first guess at its cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use super::change::{Change, ChangeKind};
 use super::difference::Position;
 use super::question::QuestionId;
 
-/// Where things stand that only one side has, in every cell of a group.
+/// Positions, the same in every cell of a group, of questions that only one side asks.
 pub(super) type Positions = BTreeMap<QuestionId, BTreeSet<Position>>;
 
-/// Sentences about the changes, those of one syscall together, without a final stop.
+/// Describes the changes: one sentence per syscall, without a full stop.
 pub(super) fn guess(changes: &BTreeSet<Change>, places: &Positions) -> Vec<String> {
     let mut calls: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
     for change in changes {
@@ -24,7 +24,7 @@ pub(super) fn guess(changes: &BTreeSet<Change>, places: &Positions) -> Vec<Strin
     sentences
 }
 
-/// The words for the changes of one syscall.
+/// The clauses of the sentence about one syscall.
 struct Clauses<'a> {
     changes: Vec<&'a Change>,
     places: &'a Positions,
@@ -33,7 +33,7 @@ struct Clauses<'a> {
 
 impl Clauses<'_> {
     fn all(&mut self) {
-        let mut said = BTreeSet::new();
+        let mut described = BTreeSet::new();
         for change in self.changes.clone() {
             match change {
                 Change::Result { from, to, alone, .. } => {
@@ -44,7 +44,7 @@ impl Clauses<'_> {
                 }
                 Change::Refuser { from, to, .. } => {
                     self.out.push(format!("{to} now refuses before {from} is {}", verb(from)));
-                    said.extend([from.clone(), to.clone()]);
+                    described.extend([from.clone(), to.clone()]);
                 }
                 Change::Demand { question, now, .. } => {
                     let now = if *now { "now" } else { "no longer" };
@@ -56,11 +56,11 @@ impl Clauses<'_> {
                 _ => {}
             }
         }
-        self.exchanged(&mut said);
+        self.exchanged(&mut described);
         let mut together: Vec<(Vec<String>, String)> = Vec::new();
         for change in self.changes.clone() {
             let (subject, words) = match change {
-                Change::Asked { question, .. } if said.contains(question) => continue,
+                Change::Asked { question, .. } if described.contains(question) => continue,
                 Change::Asked { question, how, .. } => self.asked_words(question, *how),
                 change => match words(change) {
                     Some(words) => (String::new(), words),
@@ -86,9 +86,9 @@ impl Clauses<'_> {
         })
     }
 
-    /// One thing in the place of another.
-    fn exchanged(&mut self, said: &mut BTreeSet<QuestionId>) {
-        let caps = |how| self.asked(how).filter(|it| it.is_cap() && !said.contains(*it));
+    /// Describes a question that replaces another.
+    fn exchanged(&mut self, described: &mut BTreeSet<QuestionId>) {
+        let caps = |how| self.asked(how).filter(|it| it.is_cap() && !described.contains(*it));
         let (new, gone): (Vec<_>, Vec<_>) =
             (caps(ChangeKind::New).collect(), caps(ChangeKind::Gone).collect());
         let mut words = Vec::new();
@@ -118,10 +118,10 @@ impl Clauses<'_> {
             }
         }
         self.out.extend(words);
-        said.extend(pairs);
+        described.extend(pairs);
     }
 
-    /// Subject and predicate; `BE` stands for the verb of one or of several.
+    /// Subject and predicate; `BE` is a placeholder for `is` or `are`.
     fn asked_words(&self, question: &QuestionId, how: ChangeKind) -> (String, String) {
         let verb = verb(question);
         let subject = question.to_string();
@@ -148,7 +148,7 @@ impl Clauses<'_> {
         }
     }
 
-    /// Where it stands, if that is the same in every cell.
+    /// The position of a question, if it is the same in every cell.
     fn place(&self, question: &QuestionId, how: ChangeKind) -> String {
         let none = BTreeSet::new();
         let places = self.places.get(question).unwrap_or(&none);
@@ -158,13 +158,13 @@ impl Clauses<'_> {
             Position::BeforeHook(class) => Some((3, format!(" before a permission of {class}"))),
             Position::BeforeError(error) => Some((4, format!(" before {error} is found"))),
             Position::Granted(other) | Position::Denied(other) if other == question => None,
-            // Hooks follow on one another whatever the answer in permissive mode.
+            // In permissive mode hooks follow one another regardless of the answers.
             Position::Granted(_) | Position::Denied(_) if !question.is_cap() => None,
             Position::Granted(other) => Some((1, format!(" when {other} is granted"))),
             Position::Denied(other) => Some((1, format!(" when {other} is denied"))),
         };
         let best = places.iter().filter_map(words).min_by_key(|(rank, _)| match how {
-            // What is new between two others is best told from what it now precedes.
+            // A new question is best located by the question that it now precedes.
             ChangeKind::New if *rank == 2 => 0,
             _ => *rank,
         });
@@ -215,7 +215,7 @@ mod tests {
     const KERNEL_DENIED: &str = "avc denied { kernel } tclass=perf_event";
     const PERFMON_RECORD: &str = "avc denied { perfmon } capability=38 tclass=capability2";
 
-    /// A transcript: what is no effect is the result of another `open`.
+    /// A transcript; a word that is not an effect is the result of another `open`.
     fn lines(words: &[&str]) -> Vec<String> {
         let effect = |word: &str| word.contains(' ') || word.starts_with("holds");
         words
@@ -253,7 +253,8 @@ mod tests {
         "CAP_PERFMON is now checked before CAP_SYS_ADMIN"
     )]
     #[case(
-        &["fd", "cap perfmon = granted", OPEN_DENIED], &["fd", OPEN_DENIED, "cap perfmon = granted"],
+        &["fd", "cap perfmon = granted", OPEN_DENIED],
+        &["fd", OPEN_DENIED, "cap perfmon = granted"],
         "perf_event { open } is now asked before CAP_PERFMON"
     )]
     #[case(
@@ -262,34 +263,46 @@ mod tests {
     )]
     // Checks.
     #[case(
-        &["fd", "cap perfmon = granted", "cap sys_admin = granted"], &["fd", "cap perfmon = granted"],
+        &["fd", "cap perfmon = granted", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = granted"],
         "CAP_SYS_ADMIN is no longer checked when CAP_PERFMON is granted"
     )]
     #[case(
-        &["fd", "cap sys_admin = granted"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
+        &["fd", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
         "CAP_PERFMON is now checked instead of CAP_SYS_ADMIN"
     )]
     #[case(
-        &["fd", "cap sys_admin = granted"], &["fd", "cap perfmon = granted", "cap sys_admin = granted"],
+        &["fd", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = granted", "cap sys_admin = granted"],
         "CAP_PERFMON is now checked before CAP_SYS_ADMIN"
     )]
     #[case(
         &["fd", "cap ipc_lock = granted"], &["fd", "cap ipc_lock unaudited = granted"],
         "the check of CAP_IPC_LOCK is now silent (unaudited)"
     )]
-    #[case(&["fd"], &["fd", "cap ipc_lock unaudited = granted"], "a new silent (unaudited) check of CAP_IPC_LOCK")]
+    #[case(
+        &["fd"],
+        &["fd", "cap ipc_lock unaudited = granted"],
+        "a new silent (unaudited) check of CAP_IPC_LOCK"
+    )]
     #[case(
         &["EACCES", "cap sys_ptrace = not held"],
         &["fd", "cap sys_ptrace = not held", "cap perfmon = granted"],
         "EACCES became success; CAP_PERFMON is now checked when CAP_SYS_PTRACE is denied"
     )]
-    #[case(&["EINVAL"], &["EINVAL", "cap perfmon = granted"], "CAP_PERFMON is now checked before EINVAL is found")]
+    #[case(
+        &["EINVAL"],
+        &["EINVAL", "cap perfmon = granted"],
+        "CAP_PERFMON is now checked before EINVAL is found"
+    )]
     #[case(
         &["fd", "cap bpf = granted", "cap bpf = granted"], &["fd", "cap bpf = granted"],
         "CAP_BPF is checked less often"
     )]
     #[case(
-        &["fd", "cap perfmon = granted"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = granted"],
+        &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
         "CAP_PERFMON ended in `granted` and now ends in `not held`"
     )]
     #[case(
@@ -297,7 +310,7 @@ mod tests {
         &["EACCES", "cap perfmon = not held"],
         "CAP_SYS_ADMIN is no longer checked when CAP_PERFMON is denied"
     )]
-    // What a refusal hides is no difference of its own.
+    // Questions that a refusal prevents are not a difference of their own.
     #[case(
         &["fd", "cap perfmon = granted"], &["EACCES", KERNEL_DENIED],
         "success became EACCES; perf_event { kernel } is now asked"
@@ -328,7 +341,7 @@ mod tests {
         "the record of perf_event { open } has another `tcontext`"
     )]
     #[case(&["0", "holds none"], &["0", "holds all"], "`holds none` became `holds all`")]
-    fn a_difference_is_told_in_the_words_of_the_field(
+    fn a_difference_is_described_in_the_words_of_the_field(
         #[case] a: &[&str],
         #[case] b: &[&str],
         #[case] words: &str,
@@ -348,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn where_something_stands_is_told_only_if_it_is_so_in_every_cell() {
+    fn a_position_is_given_only_if_it_is_the_same_in_every_cell() {
         let found = difference(
             &lines(&["fd", "cap sys_admin = granted"]),
             &lines(&["fd", "cap perfmon = granted", "cap sys_admin = granted"]),

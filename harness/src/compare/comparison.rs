@@ -1,4 +1,4 @@
-//! What comes of comparing two sides, as data.
+//! The result of comparing two sides.
 
 use std::collections::HashMap;
 
@@ -18,40 +18,40 @@ pub struct Comparison {
     pub a: SideSummary,
     /// The second side.
     pub b: SideSummary,
-    /// What a reader must know before the rest: that a policy differs, what was not compared.
+    /// Notes to read first: that a policy differs, or what was not compared.
     pub notes: Vec<String>,
-    /// How many cells both sides have.
+    /// Number of cells that both sides have.
     pub common: usize,
-    /// How many of them are the same on both.
+    /// Number of those that are the same on both.
     pub same: usize,
-    /// Those that differ, in groups that differ in the same way; what is worst comes first.
+    /// Those that differ, in groups that differ in the same way, the worst first.
     pub groups: Vec<Group>,
-    /// Cells that one side or both could not carry out, by the reason.
+    /// Cells that at least one side could not carry out, by reason.
     pub not_judged: Vec<Exclusion>,
-    /// Cells that one side skipped, by the reason.
+    /// Cells that at least one side skipped, by reason.
     pub skipped: Vec<Exclusion>,
-    /// Cells whose case was changed between the runs: no kernel is blamed for what differs.
+    /// Cells whose case was changed between the runs: differences in them are no kernel's fault.
     pub changed_cases: Vec<Exclusion>,
     /// Cells that only one side has.
     pub only: Vec<Exclusion>,
 }
 
-/// A side in words.
+/// A side, in words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SideSummary {
-    /// Where it comes from: a run record's or a kernel's name.
+    /// Name of the run record or of the kernel.
     pub from: String,
-    /// The kernel's release.
+    /// Release string of the kernel.
     pub release: String,
-    /// The kernel and its origin.
+    /// Version and origin of the kernel.
     pub kernel: String,
-    /// The policies.
+    /// Names of the policies.
     pub policies: Vec<String>,
-    /// The kernel's version: what the side is called where it must be short.
+    /// Version of the kernel: the short name of the side.
     pub version: String,
 }
 
-/// Two sides without a cell in common.
+/// The two sides have no cell in common.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("compare {a} with {b}: they have no cell in common: cases, filters or policies differ")]
 pub struct NothingInCommon {
@@ -60,7 +60,7 @@ pub struct NothingInCommon {
 }
 
 impl NothingInCommon {
-    /// Of sides of these names.
+    /// The error for sides with these names.
     #[must_use]
     pub fn of(a: String, b: String) -> Self {
         Self { a, b }
@@ -68,11 +68,11 @@ impl NothingInCommon {
 }
 
 impl Comparison {
-    /// Compares those cells of two sides that `wanted` selects.
+    /// Compares the cells of two sides that `wanted` selects.
     ///
     /// # Errors
     ///
-    /// When there is none that both have, though one side has some.
+    /// If the sides have such cells, but none in common.
     pub fn of<'a>(
         a: &Side<'a>,
         b: &Side<'a>,
@@ -81,8 +81,8 @@ impl Comparison {
         Self::with_stated(a, b, wanted, &|_| None)
     }
 
-    /// The same, when some changes were stated beforehand: `stated` says which one a cell of B that differs
-    /// is.
+    /// The same, with changes that the user has stated: for a cell of B that differs, `stated`
+    /// returns the place of the change that covers it.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Comparison {
             cells.retain(|_, cell| wanted(&cell.name, &cell.at));
             cells
         };
-        // Whatever order they ran in, the same is said of them.
+        // The result must not depend on the order in which the cells ran.
         fn sorted<'b, 'a>(
             cells: &'b HashMap<CellKey<'a>, &'a CellResult>,
         ) -> Vec<(&'b CellKey<'a>, &'b &'a CellResult)> {
@@ -131,7 +131,7 @@ impl Comparison {
         let mut notes = notes(a, b, one_policy);
         if sorting.without_checks > 0 {
             notes.push(format!(
-                "capability checks were not seen on both sides and not compared: {}",
+                "capability checks were not seen on both sides and were not compared: {}",
                 counted(sorting.without_checks, "cell")
             ));
         }
@@ -142,20 +142,21 @@ impl Comparison {
             common,
             same: sorting.same,
             groups: sorting.groups(),
-            not_judged: sorting.apart(&sorting.not_judged),
-            skipped: sorting.apart(&sorting.skipped),
-            changed_cases: sorting.apart(&sorting.changed),
-            only: sorting.apart(&sorting.only),
+            not_judged: sorting.exclusions(&sorting.not_judged),
+            skipped: sorting.exclusions(&sorting.skipped),
+            changed_cases: sorting.exclusions(&sorting.changed),
+            only: sorting.exclusions(&sorting.only),
         })
     }
 
-    /// How many cells differ.
+    /// Number of cells that differ.
     #[must_use]
     pub fn different(&self) -> usize {
         self.groups.iter().map(|group| group.cells.count).sum()
     }
 }
 
+/// The side as an error names it.
 pub(super) fn named(side: &Side<'_>) -> String {
     format!("{} (Linux {})", side.from, side.kernel.version)
 }

@@ -1,4 +1,5 @@
-//! What differs between two transcripts of one cell, with everything taken away that says nothing.
+//! Finds the differences between two transcripts of one cell, without those that follow from
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +11,18 @@ use super::question::{
 };
 use crate::transcript::{CapLine, Effect, parse_effect};
 
-/// Where something stands that only one side has.
+/// The position of a question that only one side asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Position {
     /// Before this question, which both sides ask.
     Before(QuestionId),
     /// Before a hook of this class, which both sides ask.
     BeforeHook(String),
-    /// Before this error is found, which both sides return.
+    /// Before the kernel finds this error, which both sides return.
     BeforeError(String),
-    /// Right behind this question, which is granted.
+    /// Right after this question, which is granted.
     Granted(QuestionId),
-    /// Right behind this question, which is denied.
+    /// Right after this question, which is denied.
     Denied(QuestionId),
 }
 
@@ -29,13 +30,13 @@ pub(super) enum Position {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Difference {
     pub(super) changes: BTreeSet<Change>,
-    /// Where what is new or gone stands.
+    /// Positions of the questions that are new or gone.
     pub(super) places: BTreeMap<QuestionId, BTreeSet<Position>>,
     /// A diff of the calls that differ.
     pub(super) diff: Vec<String>,
 }
 
-/// Compares; none when nothing differs.
+/// Compares two transcripts; `None` if they are the same.
 pub(super) fn difference(a: &[String], b: &[String]) -> Option<Difference> {
     if a == b {
         return None;
@@ -61,15 +62,15 @@ fn steps(calls: &[TranscriptCall]) -> Vec<&str> {
     calls.iter().map(|call| call.step.as_str()).collect()
 }
 
-/// What was found so far.
+/// Collects the differences, call by call.
 #[derive(Default)]
 struct DifferenceBuilder {
     out: Difference,
-    /// How often each question was asked by a syscall, call by call, on A and on B.
+    /// How often each syscall asked each question on A and on B, for each call.
     counts: BTreeMap<(String, QuestionId), Vec<(usize, usize)>>,
-    /// Records that only one side has: of questions that both ask, and of others.
+    /// Records that only A has, and those that only B has; true if both sides ask the question.
     records: [Vec<(String, QuestionId, bool)>; 2],
-    /// Lines of calls that the diff shows: what differs in the same way is shown once.
+    /// Calls that the diff already shows: calls that differ in the same way are shown once.
     shown: BTreeSet<ShownCall>,
     elided: bool,
 }
@@ -77,7 +78,7 @@ struct DifferenceBuilder {
 type ShownCall = ((String, Vec<String>, Vec<String>), (bool, bool));
 
 impl DifferenceBuilder {
-    /// A step that both sides performed.
+    /// Compares a step that both sides performed.
     fn both(&mut self, a: &TranscriptCall, b: &TranscriptCall) {
         if a.lines == b.lines {
             self.elided = true;
@@ -101,7 +102,8 @@ impl DifferenceBuilder {
         }
     }
 
-    /// Whether something else refuses.
+    /// Notes if another question refuses the call, or if a denial refuses it on one side only. True
+    /// if the refusing questions differ.
     fn refusers(&mut self, a: &TranscriptCall, b: &TranscriptCall) -> bool {
         let call = a.name.clone();
         let change = match (a.refuser(), b.refuser()) {
@@ -121,7 +123,7 @@ impl DifferenceBuilder {
         refusers
     }
 
-    /// Whether the lines are the same but for their order.
+    /// Notes the first change of order, if the lines differ in nothing else. True if so.
     fn order(&mut self, name: &str, a: &[String], b: &[String]) -> bool {
         let sorted = |lines: &[String]| {
             let mut lines = lines.to_vec();
@@ -138,7 +140,7 @@ impl DifferenceBuilder {
         true
     }
 
-    /// What both asked, as far as neither refused the call for a reason of its own.
+    /// Compares the questions of two calls, up to the point where only one of them goes on.
     fn asked(&mut self, call_a: &TranscriptCall, call_b: &TranscriptCall, refusers: bool) {
         let (a, b) = comparable(call_a, call_b, refusers);
         self.count(&call_a.name, &a, &b);
@@ -153,7 +155,7 @@ impl DifferenceBuilder {
         }
     }
 
-    /// How often each side asked each question.
+    /// Counts how often each side asked each question.
     fn count(&mut self, name: &str, a: &[AskedQuestion], b: &[AskedQuestion]) {
         let mut counts: BTreeMap<&QuestionId, (usize, usize)> = BTreeMap::new();
         a.iter().for_each(|asked| counts.entry(&asked.question).or_default().0 += 1);
@@ -170,7 +172,8 @@ impl DifferenceBuilder {
         }
     }
 
-    /// Compares what both asked, and finds the places of what one asked; what has nothing behind it comes back.
+    /// Compares the questions that both asked, and finds the positions of those that only one
+    /// asked. Returns those that have nothing after them.
     fn align(&mut self, name: &str, a: &[AskedQuestion], b: &[AskedQuestion]) -> Vec<QuestionId> {
         let mut last: Option<&AskedQuestion> = None;
         let mut waiting = Vec::new();
@@ -201,7 +204,7 @@ impl DifferenceBuilder {
                     }
                     waiting.push(asked.question.clone());
                     self.records(name, asked, now, false);
-                    // What is no longer asked says nothing of what follows it on B.
+                    // A question that B does not ask is no position for what follows on B.
                     last = if now { Some(asked) } else { last };
                 }
             }
@@ -213,7 +216,8 @@ impl DifferenceBuilder {
         self.out.places.entry(question.clone()).or_default().insert(place);
     }
 
-    /// The records of a question, those of capability checks; others are questions themselves.
+    /// Collects the records of a capability check; a record of another question is that question
+    /// itself.
     fn records(&mut self, name: &str, asked: &AskedQuestion, now: bool, both: bool) {
         if !asked.question.is_cap() {
             return;
@@ -226,7 +230,7 @@ impl DifferenceBuilder {
         }
     }
 
-    /// A question that both sides ask: its answers and records.
+    /// Compares the answers and records of a question that both sides ask.
     fn answers(&mut self, name: &str, a: &AskedQuestion, b: &AskedQuestion) {
         if a.lines == b.lines {
             return;
@@ -279,9 +283,9 @@ impl DifferenceBuilder {
         }
     }
 
-    /// A step that one side performed.
+    /// Notes a step that only one side performed.
     fn one(&mut self, call: &TranscriptCall, now: bool) {
-        // A step that is not performed because an earlier one failed is no difference of its own.
+        // A step that is missing because an earlier one failed is not a difference of its own.
         let explained = self.out.changes.iter().any(|it| matches!(it, Change::Result { .. }));
         if !explained {
             self.out.changes.insert(Change::Reached { call: call.name.clone(), now });
@@ -317,7 +321,8 @@ impl DifferenceBuilder {
                 self.out.changes.insert(Change::Asked { call, question, how });
             }
         }
-        // What permissive mode logs once moves to the check that comes first: that is no change of its own.
+        // Permissive mode logs a denial once, at the first check. A record that moves to another
+        // check because that one now comes first is not a change of its own.
         let [mut lost, mut gained] = std::mem::take(&mut self.records);
         let mut moved = Vec::new();
         lost.retain(|one| match gained.iter().position(|other| other.1 == one.1) {
@@ -342,9 +347,10 @@ impl DifferenceBuilder {
     }
 }
 
-/// The questions of two calls that can be compared. A call that fails on one side only, or is refused for a
-/// reason that the other does not ask for, is over there: what the other asked after that is no difference of its own. Nor is the
-/// reason, when it is told that `refusers` differ.
+/// The questions of two calls that can be compared. If only one side fails, or is refused by a
+/// question that the other does not ask, its call ends there: what the other asks after that point
+/// is not a difference of its own. Nor is that question, if `refusers` is true, because the
+/// refusing questions then already differ.
 fn comparable(
     a: &TranscriptCall,
     b: &TranscriptCall,
@@ -372,16 +378,21 @@ fn questions(asked: &[AskedQuestion]) -> Vec<&QuestionId> {
 }
 
 impl Difference {
-    /// Who holds other capabilities after an exec gets other answers: that is no change of its own.
+    /// A subject that holds other capabilities after an exec gets other answers. Drops those
+    /// changes.
     fn drop_what_follows(&mut self) {
-        let holds = |change: &Change| matches!(change, Change::Asked { question: QuestionId::Line(line), .. } if line.starts_with("holds "));
+        let holds = |change: &Change| match change {
+            Change::Asked { question: QuestionId::Line(line), .. } => line.starts_with("holds "),
+            _ => false,
+        };
         if self.changes.iter().any(holds) {
             self.changes.retain(|it| !matches!(it, Change::Answer { .. } | Change::Record { .. }));
         }
     }
 }
 
-/// How a question is asked now that was so often asked by each of some calls.
+/// The change in how often a question is asked, from its numbers on A and B in each call; `None` if
+/// there is no change.
 fn how(pairs: &[(usize, usize)]) -> Option<ChangeKind> {
     let (more, less) = (pairs.iter().any(|(a, b)| a < b), pairs.iter().any(|(a, b)| a > b));
     let total = pairs.iter().fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
@@ -395,7 +406,7 @@ fn how(pairs: &[(usize, usize)]) -> Option<ChangeKind> {
     }
 }
 
-/// Results without what is only a name, where one of them is an error.
+/// Return values without the name of a new object, if the other one is an error.
 fn without_names(a: &ReturnValue, b: &ReturnValue) -> (ReturnValue, ReturnValue) {
     let short = |one: &ReturnValue, other: &ReturnValue| match one {
         ReturnValue::Success(_) if other.is_error() => ReturnValue::Success("success".to_owned()),
@@ -404,7 +415,7 @@ fn without_names(a: &ReturnValue, b: &ReturnValue) -> (ReturnValue, ReturnValue)
     (short(a, b), short(b, a))
 }
 
-/// The question of one line.
+/// Reads one line as a question.
 fn question(line: &str) -> QuestionId {
     match parse_effect(line) {
         Ok(Effect::Cap(cap)) => {
@@ -423,7 +434,7 @@ fn checks(lines: &[String]) -> Vec<CapLine> {
     lines.iter().filter_map(check).collect()
 }
 
-/// The fields in which two records differ.
+/// Names of the fields in which two records differ.
 fn fields(a: &[String], b: &[String]) -> BTreeSet<String> {
     let fields = |lines: &[String]| match lines.first().map(|line| parse_effect(line)) {
         Some(Ok(Effect::Avc(avc))) => avc.fields.into_iter().collect(),

@@ -1,4 +1,4 @@
-//! What a comparison is made of: groups of cells that differ in the same way, and excluded cells.
+//! The parts of a comparison: groups of cells that differ in the same way, and excluded cells.
 
 use std::collections::BTreeSet;
 
@@ -12,60 +12,59 @@ use crate::record::CellResult;
 /// Cells that differ in the same way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
-    /// Which of the changes that were stated beforehand it is, by its place among them; none when nobody
-    /// stated it.
+    /// Place of the change that the user has stated and that covers the group; absent if none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated: Option<usize>,
-    /// What differs.
+    /// Kind of the difference.
     pub kind: DifferenceKind,
-    /// Their verdicts on A.
+    /// Verdict on A, the same for all cells.
     pub verdict_a: Verdict,
-    /// Their verdicts on B.
+    /// Verdict on B, the same for all cells.
     pub verdict_b: Verdict,
-    /// A first guess at the cause, one sentence for each syscall.
+    /// A first guess at the cause, one sentence per syscall.
     pub guess: Vec<String>,
-    /// What the cases say of it: reasons of conditions that hold on one side only.
+    /// Reasons that the cases give: those of conditions that hold on one side only.
     pub because: Vec<CaseReason>,
     /// Everything that differs.
     pub changes: BTreeSet<Change>,
     /// The cells.
     pub cells: Cells,
-    /// The cell of which the diff is.
+    /// Name of the cell that the diff shows.
     pub example: String,
-    /// A diff from A to B of one of them.
+    /// A diff from A to B of that cell's transcripts.
     pub diff: Vec<String>,
 }
 
-/// Why a case expects something else of a kernel.
+/// A reason that a case gives for expecting something else of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CaseReason {
     /// The commit, document or patch that makes the difference.
     pub reason: String,
-    /// Whether it is so on B; else it is so on A.
+    /// True if the condition holds on B, false if on A.
     pub on_b: bool,
 }
 
-/// Cells that are told apart from those that differ.
+/// Cells that were not compared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exclusion {
-    /// Why.
+    /// Reason.
     pub why: String,
     /// The cells.
     pub cells: Cells,
 }
 
-/// Cells, in full and in few words.
+/// A set of cells, by name and as globs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cells {
-    /// How many.
+    /// Number of cells.
     pub count: usize,
-    /// Globs that select them among those that were compared, each with how many it selects.
+    /// Globs that select exactly these of all cells compared, each with the number that it selects.
     pub globs: Vec<(String, usize)>,
-    /// Their names.
+    /// Names of the cells.
     pub names: Vec<String>,
 }
 
-/// What differs first and foremost, in the order in which it is shown.
+/// The most important difference, in the order in which groups are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceKind {
@@ -73,7 +72,7 @@ pub enum DifferenceKind {
     Fault,
     /// A syscall returns something else.
     Result,
-    /// A capability is checked that was not.
+    /// A capability is checked that was not checked before.
     ExtraCheck,
     /// A capability is no longer checked.
     MissingCheck,
@@ -81,32 +80,32 @@ pub enum DifferenceKind {
     NewRecord,
     /// A record is lost.
     LostRecord,
-    /// The same in another order, or by another call.
+    /// The same checks and records, in another order or by another call.
     Order,
-    /// A check has another answer.
+    /// A check ends in another way.
     Answer,
-    /// Checks are made more or less often.
+    /// A check is made more or less often.
     Number,
-    /// Something else.
+    /// Any other difference.
     Other,
-    /// Nothing but the verdict.
+    /// Only the verdict differs.
     Verdict,
 }
 
-/// Cells by their policy, where that matters, and their place.
+/// Cells by policy, empty where it does not matter, and by case and coordinates.
 pub(super) type CellSet<'a> = BTreeSet<(&'a str, CellId<'a>)>;
 
-/// How the reason of what only A, or only B, or both skipped begins.
+/// The beginning of [`Exclusion::why`] for cells that only A, only B, or both skipped.
 pub(super) const SKIPPED: [&str; 3] = ["on A only", "on B only", "on both"];
 
 impl Exclusion {
-    /// Whether only B skipped them.
+    /// True if only B skipped them.
     #[must_use]
     pub fn is_only_on_b(&self) -> bool {
         self.why.starts_with(SKIPPED[1])
     }
 
-    /// Whether both sides skipped them.
+    /// True if both sides skipped them.
     #[must_use]
     pub fn is_on_both(&self) -> bool {
         self.why.starts_with(SKIPPED[2])
@@ -114,7 +113,8 @@ impl Exclusion {
 }
 
 impl Group {
-    /// Whether the cases promise the difference: both sides pass, and a condition on the kernel says why.
+    /// True if the cases expect the difference: both sides pass, and a condition on the kernel
+    /// gives the reason.
     #[must_use]
     pub fn is_expected(&self) -> bool {
         expected((self.verdict_a, self.verdict_b), &self.because)
@@ -126,7 +126,7 @@ pub(super) fn expected(verdicts: (Verdict, Verdict), because: &[CaseReason]) -> 
 }
 
 impl Cells {
-    /// Some of all the cells that were compared; each with its policy where it matters.
+    /// Describes `cells`, a subset of `all`. Globs name the policy if there are several.
     pub(super) fn of<'a>(cells: &CellSet<'a>, all: &CellSet<'a>) -> Self {
         let policies: BTreeSet<&str> = cells.iter().map(|(policy, _)| *policy).collect();
         let several = all.iter().map(|(policy, _)| *policy).collect::<BTreeSet<_>>().len() > 1;

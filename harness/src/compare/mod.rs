@@ -1,7 +1,8 @@
-//! Comparing runs: which cells differ, in groups that differ in the same way, and a first guess why.
+//! Compares runs: the cells that differ, in groups that differ in the same way, each with a first
+//! guess at the cause.
 //!
-//! Everything here is made of run records and of nothing else. Whether a difference is right is not asked: the
-//! judge said that of each side, and the cases say which differences between kernels they expect.
+//! Everything here is made from run records. It does not decide if a difference is right: the judge
+//! has decided that for each side, and the cases say which differences between kernels they expect.
 
 mod baseline;
 mod cause;

@@ -1,4 +1,5 @@
-//! A transcript as the questions that syscalls asked: what is one act of the kernel is one question.
+//! Reads a transcript as the questions that its syscalls asked. What the kernel does in one step,
+//! such as a capability check with its fallback, is one question.
 
 use std::fmt;
 
@@ -8,52 +9,52 @@ use crate::errno::Errno;
 use crate::grant::cap_name;
 use crate::transcript::{Avc, CapLine, CapVerdict, Effect, parse_effect};
 
-/// Numbers of capabilities (include/uapi/linux/capability.h) whose helpers fall back on CAP_SYS_ADMIN:
-/// `perfmon_capable()`, `bpf_capable()`, `checkpoint_restore_ns_capable()`.
+/// Capabilities (numbers as in include/uapi/linux/capability.h) whose helpers fall back on
+/// CAP_SYS_ADMIN: `perfmon_capable()`, `bpf_capable()`, `checkpoint_restore_ns_capable()`.
 const WITH_FALLBACK: [u32; 3] = [38, 39, 40];
 const SYS_ADMIN: u32 = 21;
 
-/// A step that was performed, with what it caused.
+/// A step that was performed, with its effects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TranscriptCall {
-    /// The line without its result: the same step of the same case on another kernel.
+    /// The line without its result, which identifies the step on another kernel.
     pub(super) step: String,
     /// Name of the syscall.
     pub(super) name: String,
-    /// What it returned.
+    /// Its return value.
     pub(super) result: ReturnValue,
-    /// What it asked, in order.
+    /// The questions that it asked, in order.
     pub(super) asked: Vec<AskedQuestion>,
-    /// All its lines, the first included.
+    /// All of its lines, including the first.
     pub(super) lines: Vec<String>,
 }
 
-/// What a syscall returned.
+/// The return value of a syscall.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReturnValue {
-    /// An error, by its name.
+    /// An error, by name.
     Error(String),
-    /// Something else: a number, or the name of what was made.
+    /// Anything else: a number, or the name of a new object such as `fd`.
     Success(String),
-    /// It is no syscall: what a subject caused outside every step, or how it ended.
+    /// The line is not a syscall: effects outside all steps, or the end of the subject.
     Nothing,
 }
 
-/// A question of the kernel, or something else that it told.
+/// Identifies a question that the kernel asked, or another line of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionId {
-    /// Whether the subject has this capability; where it falls back on CAP_SYS_ADMIN, that is part of it.
+    /// A check of a capability, including its fallback on CAP_SYS_ADMIN, if it has one.
     Cap {
-        /// Its name.
+        /// Name of the capability.
         name: String,
-        /// Asked with `CAP_OPT_NOAUDIT`.
+        /// True if it was made with `CAP_OPT_NOAUDIT`.
         silent: bool,
     },
-    /// Whether SELinux allows this, of which there is a record.
+    /// An SELinux permission check that left an AVC record.
     Hook {
-        /// The class.
+        /// Class of the target.
         class: String,
         /// The permissions.
         permissions: String,
@@ -67,14 +68,14 @@ pub enum QuestionId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AskedQuestion {
     pub(super) question: QuestionId,
-    /// Whether the answer was no; for a record of permissive mode too.
+    /// True if the answer was no, even if permissive mode then let it pass.
     pub(super) denied: bool,
-    /// Its lines.
+    /// Its lines in the transcript.
     pub(super) lines: Vec<String>,
 }
 
 impl QuestionId {
-    /// Whether it is about a capability.
+    /// True if it is a capability check.
     pub(super) fn is_cap(&self) -> bool {
         matches!(self, Self::Cap { .. })
     }
@@ -110,7 +111,7 @@ impl ReturnValue {
         }
     }
 
-    /// Whether it says that the caller lacked a privilege.
+    /// True if it is an error that means that the caller lacks a privilege.
     pub(super) fn is_denial(&self) -> bool {
         matches!(self, Self::Error(name) if name.parse().is_ok_and(Errno::is_denial))
     }
@@ -121,12 +122,12 @@ impl ReturnValue {
 }
 
 impl TranscriptCall {
-    /// Whether it asks this.
+    /// True if it asks this question.
     pub(super) fn asks(&self, question: &QuestionId) -> bool {
         self.asked.iter().any(|asked| asked.question == *question)
     }
 
-    /// The question that refused the call, if one did: the last thing that was asked, and denied.
+    /// The question that refused the call, if any: the last one, if it was denied.
     pub(super) fn refuser(&self) -> Option<&QuestionId> {
         let last = self.asked.last().filter(|_| self.result.is_denial())?;
         last.denied.then_some(&last.question)
@@ -168,7 +169,7 @@ fn call(line: &str) -> TranscriptCall {
     }
 }
 
-/// Reads the lines below a call.
+/// Reads the lines below a call as questions.
 fn asked(lines: &[String]) -> Vec<AskedQuestion> {
     let effects: Vec<_> = lines.iter().map(|line| parse_effect(line).ok()).collect();
     let mut asked = Vec::new();
@@ -214,7 +215,7 @@ pub(super) fn hook_question(avc: &Avc) -> QuestionId {
     }
 }
 
-/// How many of these effects, none or one, are the record of this check.
+/// Number of leading effects, 0 or 1, that are the record of this check.
 fn own_record(effects: &[Option<Effect>], cap: &CapLine) -> usize {
     let number = cap.cap.to_string();
     match effects.first() {
@@ -244,13 +245,28 @@ mod tests {
     #[case(&["cap perfmon = granted"], &["CAP_PERFMON"])]
     #[case(&["cap perfmon = not held", "cap sys_admin = not held"], &["CAP_PERFMON denied"])]
     #[case(&["cap perfmon = not held", "cap sys_admin = granted"], &["CAP_PERFMON"])]
-    #[case(&["cap perfmon = refused by selinux", RECORD, "cap sys_admin = not held"], &["CAP_PERFMON denied"])]
-    #[case(&["cap perfmon = granted", RECORD, "cap sys_admin = granted"], &["CAP_PERFMON", "CAP_SYS_ADMIN"])]
-    #[case(&["cap sys_ptrace = not held", "cap sys_admin = not held"], &["CAP_SYS_PTRACE denied", "CAP_SYS_ADMIN denied"])]
-    #[case(&["cap perfmon = not held", "cap sys_admin unaudited = granted"], &["CAP_PERFMON denied", "CAP_SYS_ADMIN (unaudited)"])]
+    #[case(
+        &["cap perfmon = refused by selinux", RECORD, "cap sys_admin = not held"],
+        &["CAP_PERFMON denied"]
+    )]
+    #[case(
+        &["cap perfmon = granted", RECORD, "cap sys_admin = granted"],
+        &["CAP_PERFMON", "CAP_SYS_ADMIN"]
+    )]
+    #[case(
+        &["cap sys_ptrace = not held", "cap sys_admin = not held"],
+        &["CAP_SYS_PTRACE denied", "CAP_SYS_ADMIN denied"]
+    )]
+    #[case(
+        &["cap perfmon = not held", "cap sys_admin unaudited = granted"],
+        &["CAP_PERFMON denied", "CAP_SYS_ADMIN (unaudited)"]
+    )]
     #[case(&["avc denied { open } tclass=perf_event"], &["perf_event { open } denied"])]
     #[case(&["holds none"], &["`holds none`"])]
-    fn what_is_one_act_is_one_question(#[case] lines: &[&str], #[case] expected: &[&str]) {
+    fn a_check_with_its_fallback_is_one_question(
+        #[case] lines: &[&str],
+        #[case] expected: &[&str],
+    ) {
         assert_eq!(questions(lines), expected);
     }
 

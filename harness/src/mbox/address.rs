@@ -3,24 +3,24 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Somebody's address, with or without a name: `Ann Example <ann@example.org>`.
+/// An address with an optional name: `Ann Example <ann@example.org>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {
     name: Option<String>,
     address: String,
 }
 
-/// A text that is no address.
+/// The text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address: expected one like `Ann Example <ann@example.org>`")]
+#[error("{0:?} is not an address (expected one like `Ann Example <ann@example.org>`)")]
 pub struct NotAMailbox(String);
 
 impl Mailbox {
-    /// An address, with a name unless that is empty.
+    /// An address, with a name unless `name` is empty.
     ///
     /// # Errors
     ///
-    /// When the address is none, or the name has control characters.
+    /// If the address is not valid, or the name has control characters.
     pub fn new(name: &str, address: &str) -> Result<Self, NotAMailbox> {
         let wrong = || NotAMailbox(format!("{name} <{address}>"));
         let name = name.trim();
@@ -43,26 +43,27 @@ impl Mailbox {
         &self.address
     }
 
-    /// What comes after the `@`.
+    /// The part of the address after the `@`.
     #[must_use]
     pub fn domain(&self) -> &str {
         self.address.rsplit_once('@').map_or("localhost", |(_, domain)| domain)
     }
 
-    /// Whether both mean the same address.
+    /// True if both have the same address.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.address.eq_ignore_ascii_case(&other.address)
     }
 
-    /// Name and address as a trailer has them; a trailer without a name says nothing.
+    /// Name and address for a trailer such as `Tested-by:`; `None` without a name, which a trailer
+    /// needs.
     pub(crate) fn trailer(&self) -> Option<String> {
         Some(format!("{} <{}>", self.name.as_ref()?, self.address))
     }
 }
 
-/// Whether a text is an address that mail can be sent to: `addr-spec` of RFC 5322 without quotes,
-/// comments and literals.
+/// True if a text is an address that mail can be sent to: an `addr-spec` of RFC 5322 without quoted
+/// strings, comments and literals.
 fn is_address(text: &str) -> bool {
     let atoms = |text: &str| {
         let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
@@ -131,7 +132,7 @@ mod tests {
     #[case("Ann\nBcc: all@example.org <ann@example.org>")]
     #[case("Ann <ann@example.org\r\nBcc: all@example.org>")]
     #[case("ann@exämple.org")]
-    fn what_is_no_address_is_refused(#[case] text: &str) {
+    fn a_text_that_is_not_an_address_is_refused(#[case] text: &str) {
         assert_eq!(text.parse::<Mailbox>(), Err(NotAMailbox(text.to_owned())));
     }
 }

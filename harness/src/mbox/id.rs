@@ -6,9 +6,9 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageId(String);
 
-/// A text that is no message id.
+/// The text is not a message id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no message id: expected one like `<20200227.1@example.org>`")]
+#[error("{0:?} is not a message id (expected one like `<20200227.1@example.org>`)")]
 pub struct NotAMessageId(String);
 
 impl MessageId {
@@ -22,13 +22,14 @@ impl MessageId {
 impl FromStr for MessageId {
     type Err = NotAMessageId;
 
-    /// Reads an id with or without its brackets, or a link to it in an archive such as lore.kernel.org.
+    /// Reads an id with or without its brackets, or a link to it in an archive such as
+    /// lore.kernel.org.
     fn from_str(text: &str) -> Result<Self, NotAMessageId> {
         let trimmed = text.trim();
         let link = ["https://", "http://"].iter().find_map(|scheme| trimmed.strip_prefix(scheme));
         let inside = trimmed.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
-        // After the id a link may name a view of the thread (`T/#t`, `raw`), and some characters of the id are
-        // written by their number.
+        // A link may continue after the id with a view of the thread (`T/#t`, `raw`), and may have
+        // characters of the id percent-encoded.
         let linked = link.and_then(|link| {
             let (path, _) = link.split_once(['#', '?']).unwrap_or((link, ""));
             let mut parts = path.split('/').skip(1).map(percent_decoded);
@@ -38,7 +39,7 @@ impl FromStr for MessageId {
             Some(id) => id.as_str(),
             None => inside.unwrap_or(trimmed),
         };
-        // Ids that real programs make are laxer than RFC 5322: anything that can be seen, but no bracket.
+        // Real programs make ids beyond RFC 5322: any visible characters except brackets.
         let visible = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b))
         };
@@ -94,7 +95,7 @@ mod tests {
     #[case("a 1@example.org")]
     #[case("a@b> <c@d")]
     #[case("a@b\r\nBcc: c@d")]
-    fn what_is_no_message_id_is_refused(#[case] text: &str) {
+    fn a_text_that_is_not_a_message_id_is_refused(#[case] text: &str) {
         assert_eq!(text.parse::<MessageId>(), Err(NotAMessageId(text.to_owned())));
     }
 }

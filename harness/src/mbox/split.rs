@@ -1,10 +1,10 @@
-//! A mailbox in one file, cut into its messages exactly where `git am` would cut it.
+//! Splits a mailbox file into messages exactly where `git am` splits it.
 
-/// Cuts a mailbox into messages, without their separators. A text that does not begin with a separator is
-/// one message.
+/// Splits a mailbox into messages, without their separators. A text that does not begin with a
+/// separator is one message.
 ///
-/// A line of a message that was quoted (`>From `, mboxrd) is as it was again. A line that only begins with
-/// `From ` separates nothing: commit messages have such lines, and not every program quotes them.
+/// Quoted lines (`>From `, mboxrd) are unquoted. A line that merely begins with `From ` is not a
+/// separator: commit messages have such lines, and not every program quotes them.
 pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     if !text.starts_with(b"From ") {
         return vec![text.to_vec()];
@@ -12,7 +12,7 @@ pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     let mut messages: Vec<Vec<u8>> = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         match messages.last_mut() {
-            // Whatever a file begins with, it is no line of a message.
+            // The first line is a separator, even if git would not take it for one.
             None => messages.push(Vec::new()),
             Some(_) if is_separator(line) => messages.push(Vec::new()),
             Some(message) => {
@@ -24,7 +24,8 @@ pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// One message as a mailbox (mboxrd), which `git am --patch-format=mboxrd` reads back whatever is in it.
+/// Writes one message as a mailbox (mboxrd), which `git am --patch-format=mboxrd` reads back
+/// unchanged.
 pub(crate) fn mboxrd(message: &[u8]) -> Vec<u8> {
     let mut text = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n".to_vec();
     for line in message.split_inclusive(|byte| *byte == b'\n') {
@@ -44,13 +45,14 @@ fn is_from(line: &[u8]) -> bool {
     line.starts_with(b"From ")
 }
 
-/// A line without the marks of quoting before it.
+/// A line without its quoting marks.
 fn unquoted(line: &[u8]) -> &[u8] {
     let marks = line.iter().take_while(|byte| **byte == b'>').count();
     &line[marks..]
 }
 
-/// `is_from_line()` of git's builtin/mailsplit.c: a time and a year after 90 stand behind the sender.
+/// `is_from_line()` of git's builtin/mailsplit.c: the sender is followed by a time and a year after
+/// 90.
 fn is_separator(line: &[u8]) -> bool {
     if line.len() < 20 || !is_from(line) {
         return false;
@@ -85,13 +87,14 @@ mod tests {
     #[case::no_year("From ann@example.org Thu Feb 27 10:11:12\n", false)]
     #[case::colons("From ::::::::::::::::::::::::::::\n", false)]
     #[case::quoted(">From mboxrd@z Thu Jan  1 00:00:00 1970\n", false)]
-    fn a_separator_is_what_git_takes_for_one(#[case] line: &str, #[case] expected: bool) {
+    fn a_line_is_a_separator_if_git_takes_it_for_one(#[case] line: &str, #[case] expected: bool) {
         assert_eq!(is_separator(line.as_bytes()), expected);
     }
 
     #[test]
-    fn messages_come_without_separators_and_quotes() {
-        let text = "From a@z Thu Jan  1 00:00:00 1970\nSubject: a\n\nFrom the docs\n>From b\n>>From c\n>q\n\n\
+    fn messages_come_without_separators_and_quoting() {
+        let text = "From a@z Thu Jan  1 00:00:00 1970\nSubject: a\n\n\
+                    From the docs\n>From b\n>>From c\n>q\n\n\
                     From b@z Thu Jan  1 00:00:00 1970\r\nSubject: b\n";
         let found = messages(text.as_bytes());
         let texts: Vec<_> = found.iter().map(|text| String::from_utf8_lossy(text)).collect();
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_a_separator_is_one_message_as_it_is() {
+    fn a_text_without_a_separator_is_one_unchanged_message() {
         let text = b"Subject: a\n\n>From b\nFrom b@z Thu Jan  1 00:00:00 1970\n";
         assert_eq!(messages(text), [text.to_vec()]);
     }

@@ -106,7 +106,7 @@ pub struct LaneStarted {
     pub lane: usize,
     /// The kernel.
     pub kernel: Kernel,
-    /// How the kernel is booted.
+    /// Boot mode of the kernel.
     pub boot: Boot,
     /// Name of the policy; cells may ask for another.
     pub policy: String,

@@ -77,7 +77,7 @@ pub fn read(path: &Path) -> Result<LoadedRecord, RecordError> {
     Ok(LoadedRecord { run, cut })
 }
 
-/// True if a file begins like a run record of any format, and so is no kernel.
+/// True if a file begins like a run record of any format, which no kernel does.
 #[must_use]
 pub fn is_record(path: &Path) -> bool {
     let mut begin = [0];

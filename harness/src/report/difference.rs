@@ -1,4 +1,4 @@
-//! The difference between what a cell had to see and what it saw.
+//! The difference between the expected and the observed transcript of a cell.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -14,19 +14,19 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// On which side a line stands.
+/// The side of a line in a diff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DiffSide {
-    /// It was expected and seen.
+    /// Expected and observed.
     Both,
-    /// It was expected and not seen.
+    /// Expected only.
     Expected,
-    /// It was seen and not expected.
+    /// Observed only.
     Observed,
 }
 
 impl DiffSide {
-    /// How a unified diff writes it.
+    /// Its sign in a unified diff.
     #[must_use]
     pub(super) fn sign(self) -> char {
         match self {
@@ -37,19 +37,19 @@ impl DiffSide {
     }
 }
 
-/// A line of a difference.
+/// A line of a diff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DiffLine {
-    /// Where it stands.
+    /// Its side.
     pub(super) side: DiffSide,
-    /// Its text in pieces, and whether a piece is what differs inside the line.
+    /// Its text in pieces; true marks a piece that differs from the line's counterpart.
     pub(super) parts: Vec<(bool, String)>,
-    /// Line of the case file that expects it; none of one that was only seen.
+    /// Line of the case file that expects it; `None` if it was only observed.
     pub(super) at: Option<usize>,
 }
 
-/// The lines of a unified diff of transcripts. Where a line only changed, what differs inside it is
-/// marked on both sides.
+/// The lines of a unified diff of transcripts. If a line was only changed, the pieces that differ
+/// are marked on both sides.
 #[must_use]
 pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<DiffLine> {
     let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
@@ -75,9 +75,9 @@ pub(super) fn lines(expected: &[Expected], observed: &[String]) -> Vec<DiffLine>
     lines
 }
 
-/// A unified diff of transcripts. Lines that were expected and not seen carry the place in the case
-/// file that expects them; where a line only changed, what differs inside it is marked, by style on
-/// a terminal and by a line of carets below it everywhere.
+/// A unified diff of transcripts. Lines that are expected only name the line of the case file that
+/// expects them. If a line was only changed, the pieces that differ are marked, on a terminal by
+/// their style, and everywhere by a line of carets below.
 #[must_use]
 pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> String {
     let mut out = String::from("--- expected\n+++ observed\n");
@@ -108,7 +108,7 @@ pub fn difference(expected: &[Expected], observed: &[String], path: &Path) -> St
     out
 }
 
-/// Whether a changed line is another state of its counterpart: more of it stayed than changed.
+/// True if most of a changed line is the same as in its counterpart.
 fn related<'a>(parts: impl Iterator<Item = (bool, Cow<'a, str>)>) -> bool {
     let (mut changed, mut kept) = (0, 0);
     for (emphasis, text) in parts {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_inside_a_line_is_marked_and_its_place_named() {
+    fn a_changed_piece_of_a_line_is_marked_and_the_line_of_the_case_is_named() {
         let text = plain(
             &["open() = fd", "  avc denied { open } tclass=perf_event"],
             &["open() = fd", "  avc denied { cpu } tclass=perf_event"],
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_only_there_on_one_side_is_not_marked_inside() {
+    fn a_line_of_one_side_only_is_not_marked_inside() {
         let text = plain(&["a() = 0", "  cap perfmon = granted"], &["a() = 0"]);
         assert!(text.ends_with("-  cap perfmon = granted    # cases/a.toml:41\n"), "{text}");
     }

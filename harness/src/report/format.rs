@@ -1,4 +1,4 @@
-//! The forms in which a run can be reported.
+//! Formats of reports on a run.
 
 use clap::{Args, ValueEnum};
 
@@ -6,41 +6,41 @@ use super::mail::{self, Mailbox};
 use super::{KcidbOrigin, html, json, junit, kcidb, ktap, summary};
 use crate::record::Run;
 
-/// A form of report.
+/// Format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// What `perfsec run` prints when it is over.
+    /// The summary that `perfsec run` prints at its end.
     Summary,
     /// Plain text for a mailing list.
     Text,
-    /// The kernel's own form of test results.
+    /// The kernel's own format for test results.
     Ktap,
-    /// JUnit's XML: what GitLab, GitHub and Jenkins show.
+    /// JUnit XML, which GitLab, GitHub and Jenkins display.
     Junit,
-    /// The run record: one event a line, written as the run goes on.
+    /// The run record: one event per line, written during the run.
     Jsonl,
     /// The whole run as one JSON document.
     Json,
-    /// One self-contained page: a matrix of cells and kernels, with what differs.
+    /// A self-contained page: a matrix of cells and kernels, with every difference.
     Html,
-    /// A submission to KCIDB, the results database of KernelCI.
+    /// A submission to KCIDB, KernelCI's database of results.
     Kcidb,
 }
 
-/// What the forms leave to choose.
+/// Options of the formats.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FormatOptions {
-    /// Who submits, in a report for KCIDB: the name under which it knows a CI system.
+    /// Name of the submitting CI system, as KCIDB knows it.
     #[arg(long, value_name = "NAME", default_value_t)]
     pub origin: KcidbOrigin,
-    /// Who writes a mail, `NAME <ADDRESS>`, and in a text vouches for a run that passed
+    /// Sender of a mail, and in a text the tester of a complete run that passed, `NAME <ADDRESS>`
     /// [default: git's user.name and user.email].
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<Mailbox>,
 }
 
 impl Format {
-    /// The report.
+    /// Writes a report in this format.
     #[must_use]
     pub fn render(self, run: &Run, options: &FormatOptions) -> String {
         match self {

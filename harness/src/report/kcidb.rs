@@ -1,8 +1,9 @@
-//! A submission to KCIDB, the results database of KernelCI, in version 5.3 of its schema
+//! A submission to KCIDB, KernelCI's database of results, in version 5.3 of its schema
 //! (`kcidb_io.schema.V5_3` of the package `kcidb-io`).
 //!
-//! A cell is a test run, a kernel is a build of a checkout, and a known difference is an issue, with an
-//! incident for each cell that met it or did not. Whatever perfsec does not know is left out.
+//! A cell is a test run, a kernel is a build of a checkout, and a known difference is an issue,
+//! with an incident for each cell that shows it or no longer does. Values that perfsec does not
+//! know are omitted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,10 +22,10 @@ use crate::record::{CellResult, LaneRun, Run};
 /// The longest excerpt of a log, in characters.
 const EXCERPT: usize = 16384;
 
-/// The root of the paths of perfsec's tests.
+/// Root of the paths of perfsec's tests.
 const ROOT: &str = "perfsec";
 
-/// The name of a CI system that submits.
+/// Name of the submitting CI system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KcidbOrigin(String);
 
@@ -46,14 +47,14 @@ impl FromStr for KcidbOrigin {
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if text.is_empty() || !text.chars().all(allowed) {
-            return Err("an origin is made of `a` to `z`, `0` to `9` and `_`".to_owned());
+            return Err("an origin consists of `a` to `z`, `0` to `9` and `_`".to_owned());
         }
         Ok(Self(text.to_owned()))
     }
 }
 
 impl KcidbOrigin {
-    /// The same id for the same parts, and another for others.
+    /// An id that depends on all of these parts and on nothing else.
     fn id(&self, parts: &[&str]) -> String {
         let mut hash = Sha256::new();
         for part in parts {
@@ -161,7 +162,7 @@ struct KcidbIncident {
     comment: String,
 }
 
-/// The report.
+/// Writes the report.
 pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> String {
     let mut submission = Submission {
         version: KcidbVersion { major: 5, minor: 3 },
@@ -182,11 +183,11 @@ pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> String {
                 submission.checkouts.push(checkout);
             }
         }
-        let mut times = BTreeMap::new();
+        let mut repetitions = BTreeMap::new();
         for cell in &lane.cells {
-            let time = times.entry(&cell.name).or_insert(0);
-            *time += 1;
-            let test = test(run, lane, cell, *time, origin, &build_id);
+            let repetition = repetitions.entry(&cell.name).or_insert(0);
+            *repetition += 1;
+            let test = test(run, lane, cell, *repetition, origin, &build_id);
             if let Some(known) = &cell.judgement.known {
                 let issue = issue(known, origin);
                 submission.incidents.push(incident(cell, &issue, &test, origin));
@@ -200,7 +201,7 @@ pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> String {
     pretty(&submission)
 }
 
-/// Where a kernel's source came from, as far as a kernel tells.
+/// The source of a kernel, as far as it is known.
 fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
     let from = kernel.origin.to_string();
     let (commit, name) = match &kernel.origin {
@@ -211,7 +212,7 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
         id: origin.id(&[
             "checkout",
             match &kernel.origin {
-                // Of a file nobody knows whether another came from the same source.
+                // Two files may or may not come from the same source.
                 Origin::File { .. } => &kernel.sha256,
                 Origin::Tree { commit, .. } => commit,
                 Origin::Deb { .. } | Origin::Debian { .. } => &from,
@@ -222,9 +223,10 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
         comment: one_line(&format!("Linux {}: {from}", kernel.version)),
         start_time: time(&run.started.started),
         valid: true,
-        misc: told(json!({
+        misc: without_nulls(json!({
             "version": kernel.version.to_string(),
-            // Not `git_commit_hash`: what a tree has not committed gets a commit that nobody else has.
+            // Not `git_commit_hash`: for uncommitted changes perfsec makes a commit that nobody
+            // else has.
             "commit": commit,
             "distribution": kernel.distribution.as_deref().map(one_line),
         })),
@@ -244,7 +246,7 @@ fn build(kernel: &Kernel, origin: &KcidbOrigin, id: &str, checkout_id: &str) -> 
             _ => kernel.distribution.as_deref().map(one_line),
         },
         status: "PASS",
-        misc: told(json!({
+        misc: without_nulls(json!({
             "release": one_line(&kernel.release),
             "sha256": kernel.sha256,
             "config": kernel.config,
@@ -252,7 +254,8 @@ fn build(kernel: &Kernel, origin: &KcidbOrigin, id: &str, checkout_id: &str) -> 
     }
 }
 
-/// What the configuration says, or the banner: `Linux version R (WHO) (COMPILER, LINKER) #1 …`.
+/// The compiler, from the configuration or the banner:
+/// `Linux version R (WHO) (COMPILER, LINKER) #1 …`.
 fn compiler(kernel: &Kernel) -> Option<String> {
     let config = kernel.config.as_ref().and_then(|config| config.get("CONFIG_CC_VERSION_TEXT"));
     let banner = || {
@@ -268,7 +271,7 @@ fn test(
     run: &Run,
     lane: &LaneRun,
     cell: &CellResult,
-    time: usize,
+    repetition: usize,
     origin: &KcidbOrigin,
     build_id: &str,
 ) -> Test {
@@ -280,7 +283,7 @@ fn test(
     excerpt.extend(death_of(lane, cell).into_iter().flat_map(death));
     let machinery = &started.machinery;
     Test {
-        id: origin.id(&[["test", &time.to_string()].as_slice(), &parts].concat()),
+        id: origin.id(&[["test", &repetition.to_string()].as_slice(), &parts].concat()),
         build_id: build_id.to_owned(),
         origin: origin.to_string(),
         path: path(&cell.name),
@@ -295,14 +298,14 @@ fn test(
                 one_line(&machinery.machine),
                 one_line(&machinery.accel)
             ),
-            misc: told(json!({
+            misc: without_nulls(json!({
                 "policy": one_line(&started.policy),
                 "policy_sha256": started.policy_sha256,
                 "boot": started.boot,
                 "parameters": one_line(&machinery.parameters),
             })),
         },
-        misc: told(json!({
+        misc: without_nulls(json!({
             "cell": one_line(&cell.name),
             "verdict": verdict,
             "reason": judgement.reason.as_deref().map(one_line),
@@ -313,7 +316,8 @@ fn test(
     }
 }
 
-/// KCIDB has no word for a known difference: it is a failure with an incident.
+/// The status of a verdict. KCIDB has none for a known difference, which is a failure with an
+/// incident.
 fn status(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass | Verdict::Xpass => "PASS",
@@ -324,7 +328,8 @@ fn status(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A known difference; one that is described anew is another issue, so its version never rises.
+/// A known difference as an issue. A changed description makes another issue, so versions never
+/// rise.
 fn issue(known: &Known, origin: &KcidbOrigin) -> Issue {
     let link = known.link.as_deref().unwrap_or_default();
     let (name, reason) = (one_line(&known.name), one_line(&known.reason));
@@ -366,7 +371,7 @@ fn path(cell: &str) -> String {
     })
 }
 
-/// The text, or its begin and its end: at the end is what a machine died of.
+/// The text, shortened in the middle if it is too long: its end shows the cause of a death.
 fn shortened(text: &str) -> String {
     const CUT: &str = "\n[...]\n";
     let count = text.chars().count();
@@ -379,20 +384,20 @@ fn shortened(text: &str) -> String {
     begin + CUT + &end
 }
 
-/// Without what is not known: KCIDB has no null.
-fn told(mut misc: Value) -> Value {
+/// Drops null values, which KCIDB does not allow.
+fn without_nulls(mut misc: Value) -> Value {
     if let Value::Object(map) = &mut misc {
         map.retain(|_, value| !value.is_null());
     }
     misc
 }
 
-/// A time that is one.
+/// A valid time, or `None`.
 fn time(text: &str) -> Option<String> {
     text.parse::<jiff::Timestamp>().ok().map(|time| time.to_string())
 }
 
-/// A link that is a web address in every letter.
+/// A link, if every character of it is allowed in a web address.
 fn uri(link: &str) -> Option<String> {
     let (_, rest) =
         link.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
@@ -413,7 +418,7 @@ mod tests {
         "perfsec.a.b.none_t.paranoid_-1.perfmon_bpf.enforcing"
     )]
     #[case("é//x", "perfsec._.x")]
-    fn a_path_has_only_what_paths_can_have(#[case] cell: &str, #[case] wanted: &str) {
+    fn a_path_has_only_characters_that_paths_can_have(#[case] cell: &str, #[case] wanted: &str) {
         assert_eq!(path(cell), wanted);
     }
 
@@ -422,7 +427,7 @@ mod tests {
     #[case("my_lab2", true)]
     #[case("", false)]
     #[case("My-Lab", false)]
-    fn an_origin_is_a_name_that_kcidb_takes(#[case] name: &str, #[case] good: bool) {
+    fn an_origin_is_a_name_that_kcidb_accepts(#[case] name: &str, #[case] good: bool) {
         assert_eq!(name.parse::<KcidbOrigin>().is_ok(), good);
     }
 
@@ -437,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_keeps_its_begin_and_its_end() {
+    fn a_long_text_keeps_its_beginning_and_its_end() {
         let text = format!("begin{}end", "é".repeat(2 * EXCERPT));
         let short = shortened(&text);
         assert!(short.chars().count() <= EXCERPT);

@@ -1,4 +1,4 @@
-//! What people and machines read. A report is made of a run and looks at nothing else.
+//! Reports for people and for programs. A report is made from a run record alone.
 
 mod difference;
 mod format;

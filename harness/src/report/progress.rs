@@ -1,22 +1,24 @@
-//! Progress: a bar on a terminal, plain lines elsewhere.
+//! Progress of a run: a bar on a terminal, plain lines elsewhere.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::counted::counted;
 use crate::printable::printable;
 use crate::record::Event;
 
-/// Shows how far a run is, on standard error.
+/// Shows the progress of a run on standard error.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
     labels: Vec<String>,
     bad: usize,
-    /// Whether verdicts matter: they do not where cells run under what they were not written for.
+    /// False if verdicts do not matter, as when cells run under conditions that they were not
+    /// written for.
     judged: bool,
-    /// Why the cell before was not judged: what befalls a whole lane is said once.
+    /// Why the previous cell was not judged, so that a reason of a whole lane is printed once.
     reason: Option<String>,
 }
 
@@ -37,23 +39,23 @@ impl Progress {
             {
                 bar.set_style(style);
             }
-            // The spinner turns while a kernel boots and nothing else is to be told.
+            // So that the spinner turns while a kernel boots.
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
         Self { bar, labels: Vec::new(), bad: 0, judged: true, reason: None }
     }
 
-    /// Leaves verdicts out.
+    /// Ignores verdicts, except those of cells that were not judged.
     pub fn ignore_verdicts(&mut self) {
         self.judged = false;
     }
 
-    /// Says something that is no event: what is being fetched, built or waited for.
+    /// Prints a message that is not an event: that something is fetched, built or waited for.
     pub fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => {
-                // After a run there may be another.
+                // There may be another run after one that has ended.
                 if bar.is_finished() {
                     bar.reset();
                 }
@@ -63,13 +65,13 @@ impl Progress {
         }
     }
 
-    /// Says something that stays above the bar.
+    /// Prints a message that stays above the bar.
     pub fn note(&self, text: &str) {
         let write = || anstream::eprintln!("{text}");
         self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write));
     }
 
-    /// Takes in an event.
+    /// Shows an event.
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Run(run) => {
@@ -81,14 +83,19 @@ impl Progress {
             }
             Event::Lane(lane) => {
                 self.labels.resize(self.labels.len().max(lane.lane + 1), String::new());
-                self.labels[lane.lane] =
-                    format!("Linux {}, {}", lane.kernel.version, super::summary::world(lane));
+                self.labels[lane.lane] = format!(
+                    "Linux {}, {}",
+                    lane.kernel.version,
+                    super::summary::boot_description(lane)
+                );
                 let (cells, machinery) = (lane.cells, &lane.machinery);
                 self.lane(
                     lane.lane,
                     &format!(
-                        "booting for {cells} cells ({}, {})",
-                        machinery.machine, machinery.accel
+                        "booting for {} ({}, {})",
+                        counted(cells, "cell"),
+                        machinery.machine,
+                        machinery.accel
                     ),
                 );
             }

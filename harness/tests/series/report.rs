@@ -233,10 +233,10 @@ fn only_callchain() -> Expectations {
 #[case::whole(|_: &mut Outcome| {}, "To reproduce, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
 #[case::before_anything_ran(
     |it: &mut Outcome| (it.lanes, it.built, it.base.tested, it.ended) = (Vec::new(), Built::default(), None, false),
-    "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+    "To continue, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
 #[case::interrupted_with_a_problem(
     |it: &mut Outcome| (it.patches[0].build, it.ended) = (broken(), false),
-    "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+    "To continue, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
 #[case::a_name_that_moves(
     |it: &mut Outcome| it.base.named = "HEAD".to_owned(),
     "To reproduce, in a clone of the kernel", "--base 444444444444 --expect meant.toml")]
@@ -352,7 +352,7 @@ fn patches_that_undo_each_other_are_told_and_so_is_that_nothing_is_left() {
     let text = series_text(&outcome, None);
     assert!(text.contains("perfsec: patches 2 and 4 of 6 change 24 cells\n"), "{text}");
     assert!(
-        text.contains("changes no cell\n  what a patch changes in 12 cells, another undoes"),
+        text.contains("changes no cell\n  what one patch changes in 12 cells, another one undoes"),
         "{text}"
     );
 }
@@ -388,7 +388,7 @@ fn whatever_a_series_says_stays_plain_and_right_of_the_margin() {
         "Patches:",
         "Patch ",
         "The whole",
-        "To go on,",
+        "To continue,",
         "To reproduce,",
     ];
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("  ")) {
@@ -413,5 +413,5 @@ fn a_mail_about_a_long_series_does_not_become_too_large_for_a_list() {
     changed.comparison.groups.extend((0..2000).map(|_| group.clone()));
     let text = series_text(&outcome, None);
     assert!(text.len() < 100_000, "{}", text.len());
-    assert!(text.contains("for which there is no room"), "{text}");
+    assert!(text.contains("omitted to save space"), "{text}");
 }

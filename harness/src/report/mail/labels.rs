@@ -1,4 +1,4 @@
-//! The kernels of a run: each once, newest first, and with a name that no other has.
+//! The kernels of a run: each once, newest first, with a unique label.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::report::summary;
 pub(super) struct TestedKernel<'a> {
     /// The kernel.
     pub(super) kernel: &'a Kernel,
-    /// Its version, or more where another kernel has the same.
+    /// Its version, or more if another kernel has the same version.
     pub(super) label: String,
     /// Its lanes.
     pub(super) lanes: Vec<&'a LaneRun>,
@@ -50,13 +50,14 @@ fn label(kernel: &Kernel, all: &[TestedKernel<'_>]) -> String {
     }
 }
 
-/// What a lane's kernel was booted as, in a few words.
-pub(super) fn world(lane: &LaneStarted) -> String {
+/// The boot mode of a lane, with its policy but not the policy's directory.
+pub(super) fn boot_description(lane: &LaneStarted) -> String {
     let policy = base(Path::new(&lane.policy));
-    summary::world(&LaneStarted { policy, ..lane.clone() })
+    summary::boot_description(&LaneStarted { policy, ..lane.clone() })
 }
 
-/// Every lane of these kernels with its name: that of its kernel, and of the policy if there are several.
+/// Every lane of these kernels with its label: that of its kernel, and the policy if there are
+/// several.
 pub(super) fn lanes<'a>(kernels: &'a [TestedKernel<'a>]) -> Vec<(String, &'a LaneRun)> {
     let all =
         || kernels.iter().flat_map(|tested| tested.lanes.iter().map(move |lane| (tested, *lane)));
@@ -68,19 +69,19 @@ pub(super) fn lanes<'a>(kernels: &'a [TestedKernel<'a>]) -> Vec<(String, &'a Lan
     all().map(named).collect()
 }
 
-/// The last part of a path: where the rest lies on this host is nobody else's business.
+/// The last part of a path: directories of this host do not belong in a public report.
 pub(super) fn base(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }
 
-/// A case file, below the last part of the directory of the cases.
+/// The path of a case file, starting with the last part of the directory of the cases.
 pub(super) fn case_file(path: &Path, cases: Option<&Path>) -> PathBuf {
     let inside = cases.and_then(|cases| Some((cases, path.strip_prefix(cases).ok()?)));
     inside.map_or_else(|| path.to_owned(), |(cases, rest)| Path::new(&base(cases)).join(rest))
 }
 
-/// The beginning of a hash, which is enough to tell it from others.
+/// The first 12 digits of a hash, enough to identify it.
 pub(super) fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }

@@ -1,4 +1,4 @@
-//! The report that goes to a mailing list: a plain text, and the message around it.
+//! Reports for mailing lists: a plain text, and a message with it as its body.
 //!
 //! perfsec writes the message and never sends it.
 

@@ -1,4 +1,4 @@
-//! What is not a failure and not a success: skipped, known, not judged.
+//! Cells that neither passed nor failed: skipped, known to differ, or not judged.
 
 use super::labels::{TestedKernel, list};
 use super::page::Page;
@@ -6,7 +6,7 @@ use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
-/// How many cells of one reason are named.
+/// Number of cells named per reason.
 const NAMES: usize = 5;
 
 /// Cells with the same reason.
@@ -17,11 +17,11 @@ struct ReasonGroup<'a> {
     cells: Vec<&'a CellResult>,
 }
 
-/// Cells that could not be judged, known differences, skipped cells.
+/// Writes cells that could not be judged, known differences and skipped cells.
 pub(super) fn write(kernels: &[TestedKernel<'_>], page: &mut Page) {
     let sections = [
         (Verdict::Error, "Not judged, because the cell could not be carried out:", true),
-        (Verdict::Miss, "Not judged, because the target or perfsec died before:", true),
+        (Verdict::Miss, "Not judged, because the machine or perfsec died first:", true),
         (Verdict::Xpass, "Known differences that are gone:", true),
         (Verdict::Xfail, "Known differences:", true),
         (Verdict::Skip, "Skipped:", false),
@@ -61,14 +61,14 @@ fn groups<'a>(kernels: &'a [TestedKernel<'a>], verdict: Verdict) -> Vec<ReasonGr
     groups
 }
 
-/// Every cell with the label of its kernel, but for those whose lane has been said not to be tested.
+/// Every cell with the label of its kernel, except those of lanes already reported as not tested.
 fn cells<'a>(kernels: &'a [TestedKernel<'a>]) -> impl Iterator<Item = (&'a str, &'a CellResult)> {
     kernels.iter().flat_map(|tested| {
         let cells = tested.lanes.iter().flat_map(|lane| {
-            let told = |cell: &&CellResult| {
+            let reported = |cell: &&CellResult| {
                 lane.refused().is_some() && cell.judgement.reason.as_deref() == lane.refused()
             };
-            lane.cells.iter().filter(move |cell| !told(cell))
+            lane.cells.iter().filter(move |cell| !reported(cell))
         });
         cells.map(|cell| (tested.label.as_str(), cell))
     })
@@ -97,7 +97,7 @@ impl ReasonGroup<'_> {
     }
 }
 
-/// Where the kernel let nobody see its capability checks.
+/// Writes why capability checks could not be observed.
 fn unseen(kernels: &[TestedKernel<'_>], page: &mut Page) {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for (_, cell) in cells(kernels) {

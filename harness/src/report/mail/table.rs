@@ -1,4 +1,4 @@
-//! How many cells passed: a small table of grant and mode for each area of cases.
+//! A table of the cells that passed, by area of cases, mode and grant.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::grant::Grant;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 
-/// The grants that come first, in this order; the others by the number of their cells.
+/// The first columns, in this order; further grants are ordered by their number of cells.
 const FIRST: [&str; 4] = ["none", "perfmon", "sys_admin", "perfmon+sys_admin"];
 
-/// The longest name of an area that is shown in full.
+/// Longest name of an area that is shown in full.
 const AREA: usize = 12;
 
 /// Cells passed and cells that ran.
@@ -25,7 +25,7 @@ struct Share {
 
 type TableRow = (String, Mode);
 
-/// Writes the table; cells that were skipped are not in it, nor what could not be tested at all.
+/// Writes the table, without skipped cells and lanes in which nothing could be tested.
 pub(super) fn write(run: &Run, kernels: usize, page: &mut Page) {
     let ran: Vec<&CellResult> = run
         .lanes
@@ -65,7 +65,7 @@ fn lines(cells: &[&CellResult]) -> Vec<String> {
     lines
 }
 
-/// The grants that have a column of their own, with its width; the others share the last one.
+/// The grants that have a column of their own, with its width; the others share the last column.
 struct Columns {
     own: Vec<(Grant, usize)>,
     others: Option<usize>,
@@ -92,7 +92,7 @@ impl Columns {
         if left + widths.iter().map(|(_, width)| width).sum::<usize>() <= WIDTH {
             return Self { own: widths, others: None };
         }
-        // Of all together: no less than any of the sums that it will show.
+        // The width of the total fits every sum that the column will show.
         let most = Share { passed: 0, ran: grants.iter().map(|(_, total)| total).sum() };
         let others = 2 + most.width().max("others".len());
         let mut room = WIDTH.saturating_sub(left + others);

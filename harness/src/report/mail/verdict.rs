@@ -1,14 +1,14 @@
-//! The verdict on a run as a whole: its headline, and if a tester may vouch for it.
+//! The verdict on a run as a whole: its headline, and if it earns a `Tested-by:` line.
 
 use super::labels::{TestedKernel, kernels, list};
 use super::page::WIDTH;
 use super::plain;
-use crate::counted::counted;
+use crate::counted::{counted, inflected};
 use crate::judge::Verdict;
 use crate::record::Run;
 
-/// True if a `Tested-by:` line may stand below the report of a run: it [`passes`], and it was a run of all
-/// cells. Whoever ran one shard, or the cells that a filter selects, has not tested the kernel.
+/// True if the report of a run may end with a `Tested-by:` line: the run [`passes`] and has all
+/// cells. A run of one shard, or of the cells that a filter selects, has not tested the kernel.
 #[must_use]
 pub fn earns_tested_by(run: &Run) -> bool {
     passes(run) && run.started.asked.is_whole()
@@ -16,7 +16,7 @@ pub fn earns_tested_by(run: &Run) -> bool {
 
 /// True if every cell that was asked for was judged, and none failed.
 ///
-/// A known difference that is gone counts against it: nobody has looked at what came in its place.
+/// A known difference that is gone counts against it: its replacement has not been reviewed.
 #[must_use]
 pub fn passes(run: &Run) -> bool {
     let counts = run.counts();
@@ -28,10 +28,10 @@ pub fn passes(run: &Run) -> bool {
     whole && lanes && counts.get(Verdict::Pass) > 0 && bad.iter().all(|bad| counts.get(*bad) == 0)
 }
 
-/// The run in one line, which is also the subject of a mail.
+/// The verdict in one line, which is also the subject of a mail.
 pub(super) fn headline(run: &Run) -> String {
     let kernels = kernels(run);
-    // The versions are good to know, as long as there is room for them.
+    // Kernel versions are included if they fit.
     let shard = run.started.asked.filter.shard;
     let shard = shard.map_or(String::new(), |shard| format!("shard {shard}: "));
     let lines =
@@ -42,18 +42,17 @@ pub(super) fn headline(run: &Run) -> String {
 
 fn verdict(run: &Run, kernels: &[TestedKernel<'_>], named: bool) -> String {
     let counts = run.counts();
-    let part = |some: &[&TestedKernel<'_>]| part(some, kernels, named);
-    let whole = whole(kernels, named);
+    let part = |some: &[&TestedKernel<'_>]| some_kernels(some, kernels, named);
+    let whole = all_kernels(kernels, named);
     let failing: Vec<_> = kernels.iter().filter(|tested| fails(tested)).collect();
     let refusing: Vec<_> = kernels.iter().filter(|tested| refuses(tested)).collect();
     let ran = counts.total() + run.unseen() - counts.get(Verdict::Skip);
     let unjudged = counts.get(Verdict::Error) + counts.get(Verdict::Miss) + run.unseen();
     let of = |some: usize| {
-        let are = if some == 1 { "is" } else { "are" };
-        format!("{some} of {} {are} not", counted(ran, "cell"))
+        format!("{some} of {} {} not", counted(ran, "cell"), inflected(some, "is", "are"))
     };
     if !failing.is_empty() {
-        let fail = if failing.len() == 1 { "fails" } else { "fail" };
+        let fail = inflected(failing.len(), "fails", "fail");
         return format!("{} {fail}: {} as expected", part(&failing), of(counts.get(Verdict::Fail)));
     }
     if !refusing.is_empty() {
@@ -64,7 +63,7 @@ fn verdict(run: &Run, kernels: &[TestedKernel<'_>], named: bool) -> String {
     }
     let (passed, gone) = (counts.get(Verdict::Pass), counts.get(Verdict::Xpass));
     if gone > 0 {
-        let pass = if gone == 1 { "passes" } else { "pass" };
+        let pass = inflected(gone, "passes", "pass");
         return format!("{} known to differ {pass} on {whole}", counted(gone, "cell"));
     }
     let lanes = || run.lanes.iter();
@@ -77,25 +76,25 @@ fn verdict(run: &Run, kernels: &[TestedKernel<'_>], named: bool) -> String {
     }
     match (passed, counts.get(Verdict::Xfail)) {
         (0, 0) => return format!("no cell ran on {whole}"),
-        (0, _) => return format!("nothing but known differences on {whole}"),
+        (0, _) => return format!("only known differences on {whole}"),
         _ => {}
     }
-    let pass = if kernels.len() == 1 { "passes" } else { "pass" };
+    let pass = inflected(kernels.len(), "passes", "pass");
     format!("{whole} {pass}: {} as expected", counted(passed, "cell"))
 }
 
-/// Some of the kernels.
-fn part(some: &[&TestedKernel<'_>], all: &[TestedKernel<'_>], named: bool) -> String {
+/// Names some of the kernels.
+fn some_kernels(some: &[&TestedKernel<'_>], all: &[TestedKernel<'_>], named: bool) -> String {
     if some.len() == all.len() {
-        return whole(all, named);
+        return all_kernels(all, named);
     }
     let labels: Vec<&str> = some.iter().map(|tested| tested.label.as_str()).collect();
     let labels = if named { format!(" ({})", labels.join(", ")) } else { String::new() };
     format!("{} of {}{labels}", some.len(), counted(all.len(), "kernel"))
 }
 
-/// All kernels.
-fn whole(all: &[TestedKernel<'_>], named: bool) -> String {
+/// Names all kernels.
+fn all_kernels(all: &[TestedKernel<'_>], named: bool) -> String {
     let labels: Vec<&str> = all.iter().map(|tested| tested.label.as_str()).collect();
     match named && !all.is_empty() {
         true => format!("Linux {}", list(&labels)),
@@ -122,7 +121,7 @@ mod tests {
     use crate::record::LaneRefusal;
 
     #[test]
-    fn a_run_in_which_all_is_well_passes_and_earns_tested_by() {
+    fn a_complete_run_without_a_failure_passes_and_earns_tested_by() {
         assert!(passes(&fixture::passed()));
         assert!(earns_tested_by(&fixture::passed()));
         assert_eq!(
@@ -131,20 +130,44 @@ mod tests {
         );
     }
 
-    /// Each is one thing that is not well in a run that passes otherwise.
+    /// Each is the only thing wrong with a run that would pass.
     #[rstest]
-    #[case::fail(|run: &mut Run| first(run, Verdict::Fail), "2 kernels (7.3.4) fails: 1 of 36 cells is not as")]
-    #[case::error(|run: &mut Run| first(run, Verdict::Error), "1 of 36 cells is not judged on Linux 7.3.4 and")]
-    #[case::miss(|run: &mut Run| first(run, Verdict::Miss), "1 of 36 cells is not judged on Linux 7.3.4 and")]
-    #[case::xpass(|run: &mut Run| first(run, Verdict::Xpass), "1 cell known to differ passes on Linux 7.3.4 and")]
+    #[case::fail(
+        |run: &mut Run| first(run, Verdict::Fail),
+        "2 kernels (7.3.4) fails: 1 of 36 cells is not as"
+    )]
+    #[case::error(
+        |run: &mut Run| first(run, Verdict::Error),
+        "1 of 36 cells is not judged on Linux 7.3.4 and"
+    )]
+    #[case::miss(
+        |run: &mut Run| first(run, Verdict::Miss),
+        "1 of 36 cells is not judged on Linux 7.3.4 and"
+    )]
+    #[case::xpass(
+        |run: &mut Run| first(run, Verdict::Xpass),
+        "1 cell known to differ passes on Linux 7.3.4 and"
+    )]
     #[case::cut(|run: &mut Run| run.end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::interrupted(interrupt, "the run on Linux 7.3.4 and 6.1.192 did not end")]
     #[case::unseen(|run: &mut Run| run.started.cells += 1, "1 of 37 cells is not judged on")]
-    #[case::lane_cut(|run: &mut Run| run.lanes[0].end = None, "the run on Linux 7.3.4 and 6.1.192 did not end")]
+    #[case::lane_cut(
+        |run: &mut Run| run.lanes[0].end = None,
+        "the run on Linux 7.3.4 and 6.1.192 did not end"
+    )]
     #[case::refused(refuse, "1 of 2 kernels (6.1.192) cannot be tested")]
-    #[case::died(|run: &mut Run| run.lanes[0].deaths = fixture::run().lanes[0].deaths.clone(), "but a boot died on")]
-    #[case::nothing_ran(|run: &mut Run| all(run, Verdict::Skip), "no cell ran on Linux 7.3.4 and 6.1.192")]
-    #[case::all_known(|run: &mut Run| all(run, Verdict::Xfail), "nothing but known differences on Linux")]
+    #[case::died(
+        |run: &mut Run| run.lanes[0].deaths = fixture::run().lanes[0].deaths.clone(),
+        "but a boot died on"
+    )]
+    #[case::nothing_ran(
+        |run: &mut Run| all(run, Verdict::Skip),
+        "no cell ran on Linux 7.3.4 and 6.1.192"
+    )]
+    #[case::all_known(
+        |run: &mut Run| all(run, Verdict::Xfail),
+        "only known differences on Linux"
+    )]
     fn a_run_does_not_pass_when_anything_is_wrong(
         #[case] break_it: fn(&mut Run),
         #[case] words: &str,
@@ -197,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_versions_are_left_out_when_there_is_no_room_for_them() {
+    fn the_versions_are_omitted_if_they_do_not_fit() {
         let mut run = fixture::run();
         for number in 2..9 {
             let mut lane = run.lanes[0].clone();
