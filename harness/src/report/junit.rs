@@ -10,9 +10,9 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::plain::{
-    self, Names, death, death_of, details, lane_name, name_in_case, one_line, unseen,
-    unseen_elsewhere,
+    Names, death, death_of, details, lane_name, name_in_case, one_line, unseen, unseen_elsewhere,
 };
+use super::wording;
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
 
@@ -150,7 +150,7 @@ fn without_result(count: usize, suffix: &str, names: &mut Names) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status
         .set_type("MISS")
-        .set_message(format!("{}: the run ended before them", plain::without_result(count)));
+        .set_message(format!("{}: the run ended before them", wording::without_result(count)));
     let mut test = TestCase::new(names.unique(&format!("cells without a result{suffix}")), status);
     test.set_classname(OURS);
     test

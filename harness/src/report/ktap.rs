@@ -6,8 +6,9 @@
 
 use super::plain::{
     Names, death, death_of, details, lane_name, lines, name_in_case, one_line, unseen,
-    unseen_elsewhere, without_result,
+    unseen_elsewhere,
 };
+use super::wording::without_result;
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 

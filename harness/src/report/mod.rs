@@ -12,6 +12,7 @@ mod plain;
 mod progress;
 mod schema;
 mod summary;
+mod wording;
 
 pub use difference::difference;
 pub use format::{Format, FormatOptions};

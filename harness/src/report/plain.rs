@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use anstream::adapter::strip_str;
 
 use super::difference;
-use super::summary::{CONSOLE_LINES, boot_description};
+use super::summary::CONSOLE_LINES;
+use super::wording::boot_description;
 use crate::case::Expected;
-use crate::counted::{counted, inflected};
 use crate::judge::Verdict;
 use crate::record::{CellResult, Death, LaneRun, LaneStarted, Run};
 
@@ -34,11 +34,6 @@ impl Names {
         let free = candidates.find(|name| self.0.insert(name.clone()));
         free.expect("numbers do not end")
     }
-}
-
-/// `1 cell has no result`, `2 cells have no result`.
-pub(super) fn without_result(count: usize) -> String {
-    format!("{} {} no result", counted(count, "cell"), inflected(count, "has", "have"))
 }
 
 /// Number of cells of a lane that have no result.

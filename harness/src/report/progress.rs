@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::wording::boot_description;
 use crate::counted::counted;
 use crate::printable::printable;
 use crate::record::Event;
@@ -83,11 +84,8 @@ impl Progress {
             }
             Event::Lane(lane) => {
                 self.labels.resize(self.labels.len().max(lane.lane + 1), String::new());
-                self.labels[lane.lane] = format!(
-                    "Linux {}, {}",
-                    lane.kernel.version,
-                    super::summary::boot_description(lane)
-                );
+                self.labels[lane.lane] =
+                    format!("Linux {}, {}", lane.kernel.version, boot_description(lane));
                 let (cells, machinery) = (lane.cells, &lane.machinery);
                 self.lane(
                     lane.lane,

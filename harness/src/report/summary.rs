@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use perfsec_wire::Boot;
 
 use super::difference;
-use super::plain::without_result;
+use super::wording::{boot_description, without_result};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::printable::{printable, printable_line};
-use crate::record::{CellResult, Death, LaneRun, LaneStarted, Run, VerdictCounts};
+use crate::record::{CellResult, Death, LaneRun, Run, VerdictCounts};
 
 /// Number of lines of a dead guest's console that are shown; the run record has the rest.
 pub(super) const CONSOLE_LINES: usize = 30;
@@ -171,19 +170,6 @@ fn styled(counts: &VerdictCounts) -> String {
     match counts.total() {
         0 => counts.to_string(),
         _ => counts.iter().map(word).collect::<Vec<_>>().join(", "),
-    }
-}
-
-/// The boot mode of a lane, with its policy.
-pub(super) fn boot_description(lane: &LaneStarted) -> String {
-    match lane.boot {
-        Boot::Selinux => format!("policy {}", lane.policy),
-        Boot::NoPolicy => "no policy loaded".to_owned(),
-        Boot::NoSelinux => "without SELinux".to_owned(),
-        Boot::NoAudit => format!("policy {}, audit=0", lane.policy),
-        Boot::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
-        Boot::AuditLate => format!("policy {}, audit enabled late", lane.policy),
-        Boot::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::summary::boot_description;
+use super::super::wording::boot_description;
 use super::outcome::{badge, verbatim};
 use super::table::{Column, Matrix};
 use super::text::{anchor, clipped, fragment};

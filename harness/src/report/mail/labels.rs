@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::kernel::Kernel;
 use crate::record::{LaneRun, LaneStarted, Run};
-use crate::report::summary;
+use crate::report::wording;
 
 /// A kernel, and every lane in which it ran.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ fn label(kernel: &Kernel, all: &[TestedKernel<'_>]) -> String {
 /// The boot mode of a lane, with its policy but not the policy's directory.
 pub(super) fn boot_description(lane: &LaneStarted) -> String {
     let policy = base(Path::new(&lane.policy));
-    summary::boot_description(&LaneStarted { policy, ..lane.clone() })
+    wording::boot_description(&LaneStarted { policy, ..lane.clone() })
 }
 
 /// Every lane of these kernels with its label: that of its kernel, and the policy if there are

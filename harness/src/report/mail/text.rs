@@ -5,7 +5,7 @@ use super::page::Page;
 use super::{deaths, failures, kernels as tested, others, reproduce, table, verdict};
 use crate::mbox::Mailbox;
 use crate::record::Run;
-use crate::report::plain::without_result;
+use crate::report::wording::without_result;
 
 /// Writes the report.
 ///
