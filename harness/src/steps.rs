@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use perfsec_wire::Step;
 use serde_json::Value;
 
-/// Longest line of a description.
-const WIDTH: usize = 78;
-/// The name of the section on `struct perf_event_attr`, which several steps have.
+use crate::prose::paragraph;
+
+/// The name under which the fields of `struct perf_event_attr` are found, which several steps have.
 const ATTR: &str = "attr";
 
 /// The types of all steps, as a JSON Schema.
@@ -216,30 +216,12 @@ fn variants(schema: &Value) -> Vec<Variant<'_>> {
     found
 }
 
-/// Writes a text, wrapped for a mail.
-fn paragraph(out: &mut String, indent: usize, text: &str) {
-    let pad = " ".repeat(indent);
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && indent + line.len() + 1 + word.len() > WIDTH {
-            let _ = writeln!(out, "{pad}{line}");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    if !line.is_empty() {
-        let _ = writeln!(out, "{pad}{line}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::prose::MAIL_WIDTH;
 
     #[test]
     fn every_step_is_described_and_so_are_its_fields() {
@@ -250,7 +232,7 @@ mod tests {
             let text = reference.section(&name).unwrap_or_default();
             assert!(text.lines().count() > 2, "{name}: {text}");
             for line in text.lines().filter(|line| !line.contains(": text")) {
-                assert!(line.chars().count() <= WIDTH + 24, "{name}: {line}");
+                assert!(line.chars().count() <= MAIL_WIDTH + 24, "{name}: {line}");
             }
         }
     }

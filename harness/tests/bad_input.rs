@@ -182,10 +182,10 @@ fn a_bad_record_is_refused_and_a_truncated_one_is_reported() {
     place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
     report("old.jsonl").fails(2, "this perfsec reads format");
     place.file("suite.toml", "title = \"a case\"");
-    report("suite.toml").fails(2, "no run record");
+    report("suite.toml").fails(2, "not a run record");
     report("absent.jsonl").fails(2, "absent.jsonl");
     place.file("damaged.jsonl", &RECORD.replacen("\n{", "\n[", 3));
-    report("damaged.jsonl").fails(2, "line 2 is no event");
+    report("damaged.jsonl").fails(2, "line 2 is not an event");
     place.file("cut.jsonl", &RECORD[..RECORD.len() / 2]);
     let cut = report("cut.jsonl");
     cut.succeeds();
@@ -332,7 +332,7 @@ fn the_exit_code_of_a_comparison_agrees_with_its_table() {
     place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
     compare(&["run.jsonl", "old.jsonl"]).fails(2, "this perfsec reads format");
     place.file("damaged.jsonl", &RECORD.replacen("\n{", "\n[", 3));
-    compare(&["run.jsonl", "damaged.jsonl"]).fails(2, "line 2 is no event");
+    compare(&["run.jsonl", "damaged.jsonl"]).fails(2, "line 2 is not an event");
     compare(&["debian:6.x", "run.jsonl"]).fails(2, "debian:6.x");
     let one: String = RECORD.lines().take(2).map(|line| format!("{line}\n")).collect();
     place.file("one.jsonl", &one);
@@ -381,7 +381,7 @@ fn a_bad_baseline_is_refused_before_anything_boots() {
     };
     run("absent.jsonl").fails(2, "absent.jsonl");
     place.file("suite.toml", "title = \"a case\"");
-    run("suite.toml").fails(2, "no run record");
+    run("suite.toml").fails(2, "not a run record");
     place.file("old.jsonl", &RECORD.replacen("\"format\":", "\"format\":1", 1));
     run("old.jsonl").fails(2, "this perfsec reads format");
     let begin = RECORD.lines().next().expect("a first line");

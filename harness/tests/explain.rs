@@ -255,7 +255,7 @@ fn the_module_of_a_log_is_only_about_perf_and_injects_nothing() {
     5,
     "cannot write no/such/m.cil"
 )]
-#[case::damaged(&["allow", "damaged.jsonl"], 2, "line 2 is no event")]
+#[case::damaged(&["allow", "damaged.jsonl"], 2, "line 2 is not an event")]
 #[case::half(&["allow", "half.log"], 2, "no complete AVC record")]
 #[case::policy(
     &["allow", "run.jsonl", "--verify", "--policy", "other"],

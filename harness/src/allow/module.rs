@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::rules::{Rules, WHY_PERFMON, why};
+use crate::prose::{self, MAIL_WIDTH};
 
 /// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +25,6 @@ pub struct Module<'a> {
     /// The source of the records, for the head comment: a file's name.
     pub from: &'a str,
 }
-
-/// The width of comments in columns. Records are not broken.
-const WIDTH: usize = 78;
 
 /// The largest number of records to print above a rule.
 const RECORDS: usize = 20;
@@ -105,7 +103,8 @@ impl Module<'_> {
         let withheld = self.rules.perfmon_alone.contains(domain).then_some(WHY_PERFMON);
         let allowed = self.rules.sys_admin.get(domain).into_iter().flatten();
         for note in withheld.into_iter().chain(allowed.map(|reason| why(*reason))) {
-            out.push_str(&language.commented(&crate::explain::wrapped(note, WIDTH - 2)));
+            let lines = prose::lines(note, prose::options(MAIL_WIDTH - 2));
+            out.push_str(&language.commented(&lines.join("\n")));
             out.push('\n');
         }
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::Serialize;
 
 use super::error::BisectError;
-use crate::compare::{Apart, Comparison, Group, Kind, NothingInCommon, sides};
+use crate::compare::{Comparison, DifferenceKind, Exclusion, Group, NothingInCommon, sides};
 use crate::counted::counted;
 use crate::engine::RecordedRun;
 use crate::judge::Verdict;
@@ -131,7 +131,7 @@ impl Ends {
         let groups: Vec<_> = comparison.groups.iter().filter(|group| is_seen(group)).collect();
         let Comparison { not_judged, skipped, changed_cases, only, .. } = &comparison;
         let apart = [not_judged, skipped, changed_cases, only].into_iter().flatten();
-        let unknown = apart.flat_map(|apart: &Apart| apart.cells.names.iter().cloned());
+        let unknown = apart.flat_map(|apart: &Exclusion| apart.cells.names.iter().cloned());
         Ok((names(&groups), unknown.collect()))
     }
 }
@@ -171,7 +171,7 @@ fn verdict_and_reason(cell: &CellResult) -> String {
 
 /// True if the kernels differ, and not only the expectations of the cases.
 fn is_seen(group: &Group) -> bool {
-    group.kind != Kind::Verdict
+    group.kind != DifferenceKind::Verdict
 }
 
 fn names(groups: &[&Group]) -> BTreeSet<String> {

@@ -6,7 +6,7 @@ use std::slice;
 use super::commit::CommitInfo;
 use super::ends::{BisectMark, unjudged};
 use super::error::BisectError;
-use crate::compare::{self, Baseline, Comparison, Kind, NothingInCommon, sides};
+use crate::compare::{self, Baseline, Comparison, DifferenceKind, NothingInCommon, sides};
 use crate::counted::counted;
 use crate::engine::{EngineError, Lab};
 use crate::judge::Verdict;
@@ -113,7 +113,7 @@ fn against(
     let mut comparison = Comparison::of(before, now, &filter.matcher()?)?;
     // A difference only in what the cases expect of the two versions is no difference in what
     // they saw.
-    comparison.groups.retain(|group| group.kind != Kind::Verdict);
+    comparison.groups.retain(|group| group.kind != DifferenceKind::Verdict);
     if comparison.different() > 0 {
         let why = format!(
             "{} of {} not as in the baseline",

@@ -18,7 +18,7 @@ use crate::judge::Verdict;
 use crate::kbuild::{BuildError, BuildFailure, BuiltKernel};
 use crate::kernel::{Kernel, hash};
 use crate::plan::Filter;
-use crate::record::{Event, Refused, Run};
+use crate::record::{Event, LaneRefusal, Run};
 use crate::source::{Commit, GitError, Source};
 
 /// The file. Its first line has a letter for each cell, or a word.
@@ -213,7 +213,7 @@ impl Lab for Scripted<'_> {
         let lane = &mut run.lanes[0];
         if state == "noboot" {
             lane.cells.clear();
-            let refused = Refused { reason: "it hangs".to_owned(), console: String::new() };
+            let refused = LaneRefusal { reason: "it hangs".to_owned(), console: String::new() };
             lane.end.as_mut().unwrap().refused = Some(refused);
         }
         let only = &batch.filter.names;

@@ -32,7 +32,8 @@ impl NamedBaseline {
         let mut common = 0;
         for plan in plans {
             let names = plan.cells.iter().map(PlannedCell::name);
-            common += baseline.has(&plan.kernel, &plan.policies.own.name, plan.boot, names)?;
+            common +=
+                baseline.count_known(&plan.kernel, &plan.policies.own.name, plan.boot, names)?;
         }
         if common == 0 { Err(baseline.nothing_in_common().into()) } else { Ok(()) }
     }
@@ -42,8 +43,9 @@ impl NamedBaseline {
     pub(super) fn judge(&self, run: &Run, otherwise: Exit) -> Result<(String, Exit), Failure> {
         let since = self.baseline()?.since(run)?;
         let text = since.iter().map(|since| since.text()).collect::<String>();
-        let any =
-            |count: fn(&crate::compare::Since<'_>) -> usize| since.iter().any(|it| count(it) > 0);
+        let any = |count: fn(&crate::compare::BaselineComparison<'_>) -> usize| {
+            since.iter().any(|it| count(it) > 0)
+        };
         let exit = match otherwise {
             Exit::Signal(_) | Exit::NothingRan => otherwise,
             _ if any(|since| since.failures()) => Exit::Failed,

@@ -13,7 +13,7 @@ use crate::bless::rewrite;
 use crate::case::{Case, Coordinates, Library};
 use crate::judge::Verdict;
 use crate::plan::PlannedCell;
-use crate::record::Asked;
+use crate::record::Selection;
 
 type Seen = BTreeMap<String, BTreeMap<Coordinates, Vec<String>>>;
 
@@ -39,7 +39,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
         return Err(Failure::input("bless looks at one kernel under one policy at a time"));
     }
     let (mut seen, mut unseen) = (Seen::new(), Vec::new());
-    let asked = Asked { cases_directory: Some(args.cases.clone()), ..Asked::default() };
+    let asked = Selection { cases_directory: Some(args.cases.clone()), ..Selection::default() };
     let run = engine.execute(&plans, asked, &mut |_| Ok(()))?.whole()?;
     for cell in run.cells() {
         match (cell.judgement.verdict, cell.observation.is_some()) {

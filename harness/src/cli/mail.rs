@@ -9,13 +9,17 @@ use super::args::{MailArgs, ReportArgs};
 use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::{Exit, Failure, record};
-use crate::record::Run;
-use crate::report::mail::{self, Letter, Mailbox, MessageId, Original, Regzbot, Thread};
-use crate::report::{Format, Options};
+use crate::mbox::{Mailbox, MessageId};
+use crate::record::{Run, Selection};
+use crate::report::mail::{self, Letter, Original, Regzbot, Thread};
+use crate::report::{Format, FormatOptions};
 
 /// The reason why a run that passed has no `Tested-by:` line.
 const NOBODY: &str =
     "no Tested-by line: give --from 'NAME <ADDRESS>', or set git's user.name and user.email";
+
+/// Why a run of some cells has no `Tested-by:` line.
+const SOME_CELLS: &str = "no Tested-by line: only some of the cells ran";
 
 /// Writes the message about a run to a file or to standard output.
 pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
@@ -31,7 +35,7 @@ pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
     let run = record::read(args.record()?)?;
     remarks(&run, &letter.regzbot, letter.thread.as_ref(), args.mail.subject.is_some());
     if mail::passes(&run) && !letter.regzbot.reports() {
-        vouches(Some(&letter.from));
+        vouches(Some(&letter.from), &run.started.asked);
     }
     destination::write(Destination::optional(args.out.as_deref())?, &letter.write(&run))?;
     Ok(Exit::Success)
@@ -83,9 +87,11 @@ pub(super) fn letter(
     })
 }
 
-/// Who vouches for what is fine: somebody with a name.
-pub(super) fn vouches(tester: Option<&Mailbox>) {
-    if tester.and_then(Mailbox::name).is_none() {
+/// Says why what is fine has no `Tested-by:` line, if it has none.
+pub(super) fn vouches(tester: Option<&Mailbox>, asked: &Selection) {
+    if !asked.is_whole() {
+        remark(SOME_CELLS);
+    } else if tester.and_then(Mailbox::name).is_none() {
         remark(NOBODY);
     }
 }
@@ -117,11 +123,11 @@ fn remark(text: &str) {
 
 /// The options of reports in these formats, with git's user as the tester in the text of a run that
 /// passed, unless another is named.
-pub(super) fn vouched(options: &Options, formats: &[Format], run: &Run) -> Options {
+pub(super) fn vouched(options: &FormatOptions, formats: &[Format], run: &Run) -> FormatOptions {
     let mut options = options.clone();
     if formats.contains(&Format::Text) && mail::passes(run) {
         options.from = options.from.or_else(of_git);
-        vouches(options.from.as_ref());
+        vouches(options.from.as_ref(), &run.started.asked);
     }
     options
 }

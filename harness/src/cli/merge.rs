@@ -6,7 +6,7 @@ use super::args::MergeArgs;
 use super::output::{self, Output};
 use super::{Exit, Failure, record};
 use crate::record::merge as join;
-use crate::report::{Format, Options};
+use crate::report::{Format, FormatOptions};
 
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     if let Some(out) = &args.out {
@@ -21,9 +21,9 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     }
     match &args.out {
         Some(path) => {
-            Output::create(Format::Jsonl, path)?.finish(&merged.run, &Options::default())?
+            Output::create(Format::Jsonl, path)?.finish(&merged.run, &FormatOptions::default())?
         }
-        None => super::print(&Format::Jsonl.render(&merged.run, &Options::default()))?,
+        None => super::print(&Format::Jsonl.render(&merged.run, &FormatOptions::default()))?,
     }
     anstream::eprintln!("{} records: {}", args.runs.len(), merged.run.counts());
     Ok(Exit::Success)

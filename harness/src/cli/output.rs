@@ -7,7 +7,7 @@ use super::Failure;
 use super::args::{BootArgs, RunArgs};
 use super::destination::Destination;
 use crate::record::{Event, RecordError, Run, Writer};
-use crate::report::{Format, Options};
+use crate::report::{Format, FormatOptions};
 
 /// A file for one report, opened before the run starts, so that a file that cannot be written is an
 /// error at once.
@@ -66,7 +66,7 @@ impl Output {
     }
 
     /// Writes the report, unless it was written during the run.
-    pub(super) fn finish(self, run: &Run, options: &Options) -> Result<(), Failure> {
+    pub(super) fn finish(self, run: &Run, options: &FormatOptions) -> Result<(), Failure> {
         match self {
             Self::Record(_) => Ok(()),
             Self::Report { format, file } => file.write(&format.render(run, options)),

@@ -116,7 +116,7 @@ fn render(
     let fine = outcome.problems().is_empty();
     if let Some(letter) = letter {
         if fine {
-            mail::vouches(Some(&letter.from));
+            mail::vouches(Some(&letter.from), &outcome.run.asked);
         }
         return Ok(letter.write_series(outcome));
     }
@@ -124,7 +124,7 @@ fn render(
         SeriesFormat::Text => {
             let tester = args.from.clone().or_else(|| fine.then(mail::of_git).flatten());
             if fine {
-                mail::vouches(tester.as_ref());
+                mail::vouches(tester.as_ref(), &outcome.run.asked);
             }
             series_text(outcome, tester.as_ref())
         }

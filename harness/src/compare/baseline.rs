@@ -1,94 +1,96 @@
-//! Judging a run against an earlier one: only what got worse since is bad.
+//! Judges a run against an earlier one: only what got worse since then is bad.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::comparison::{Cells, Comparison, Group, Named, NothingInCommon, id, named};
-use super::side::{Key, Side, sides};
+use super::comparison::{Comparison, NothingInCommon, named};
+use super::group::{CellSet, Cells, Group, id};
+use super::side::{CellKey, Side, sides};
 use super::text::Text;
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::kernel::Kernel;
 use crate::record::{CellResult, Run};
 
-/// An earlier run.
+/// An earlier run, to judge others against.
 #[derive(Debug)]
 pub struct Baseline<'a> {
     sides: Vec<Side<'a>>,
 }
 
-/// Why a run cannot be judged against a baseline.
+/// A run cannot be judged against a baseline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaselineError {
-    /// It has several kernels, and none is the obvious one.
+    /// The baseline has several kernels, and none is the obvious one.
     #[error(
-        "judge Linux {kernel} against the baseline {from}: it has several kernels ({kernels}), and which one \
-         is meant is not plain; give a baseline that was made of one kernel, or of series {series}"
+        "judge Linux {kernel} against the baseline {from}: it has several kernels ({kernels}), and \
+         none of them is the obvious one; give a baseline of one kernel, or of series {series}"
     )]
     Ambiguous {
-        /// The baseline.
+        /// The baseline, as the user named it.
         from: String,
-        /// The version of the kernel that is tested.
+        /// Version of the kernel under test.
         kernel: String,
-        /// Its series.
+        /// Series of the kernel under test, such as `6.12`.
         series: String,
-        /// The versions of the kernels that there are.
+        /// Versions of the baseline's kernels, separated by commas.
         kernels: String,
     },
-    /// It has no lane.
+    /// The baseline has no cell with a result.
     #[error("judge against the baseline {0}: it has no result")]
     Empty(String),
-    /// Nothing that is tested is in it.
+    /// The run and the baseline have no cell in common.
     #[error(transparent)]
     NothingInCommon(#[from] NothingInCommon),
 }
 
-/// What became of the cells of one kernel since the baseline.
+/// The cells of one kernel, sorted by what became of them since the baseline.
 #[derive(Debug)]
-pub struct Since<'a> {
+pub struct BaselineComparison<'a> {
     base: Side<'a>,
     now: Side<'a>,
-    turns: BTreeMap<Turn, Named<'a>>,
-    all: Named<'a>,
+    transitions: BTreeMap<Transition, CellSet<'a>>,
+    all: CellSet<'a>,
     comparison: Option<Comparison>,
 }
 
-/// What became of a cell. What got worse comes first.
+/// The change in a cell's verdict since the baseline. Changes for the worse come first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
-    /// It fails, and did not.
+enum Transition {
+    /// It fails and did not fail before.
     Failure,
     /// It fails, and its case was changed.
     FailureOfChangedCase,
-    /// It fails, and the baseline did not have it.
+    /// It fails, and the baseline does not have it.
     FailureOfNewCell,
-    /// It was judged, and is not; why.
+    /// It was judged before and is not judged now; the reason.
     Lost(String),
-    /// It failed, and does not.
+    /// It failed before and does not fail now.
     Fixed,
-    /// Something else was seen; the verdict on both.
+    /// The observation differs; the verdict, which is the same on both.
     Changed(Verdict),
-    /// It was judged, and is skipped; why.
+    /// It was judged before and is skipped now; the reason.
     Skipped(String),
-    /// It fails, as it did.
+    /// It fails as it did before.
     StillFailing,
-    /// It could not be judged before either.
+    /// It was not judged before either.
     StillUnjudged,
-    /// Its case was changed.
+    /// Its case was changed, so it is not compared.
     ChangedCase,
-    /// The baseline did not have it.
+    /// The baseline does not have it, and it does not fail.
     New,
-    /// The baseline had it, and this run was not asked for it.
+    /// Only the baseline has it: this run was not asked for it.
     Gone,
-    /// Nothing is to be told of it.
+    /// Nothing changed.
     Same,
 }
 
-impl Turn {
+impl Transition {
     fn is_worse(&self) -> bool {
         *self <= Self::Lost(char::MAX.to_string())
     }
 
-    fn words(&self) -> Option<String> {
+    /// A description of the cells; `None` if there is nothing to report.
+    fn heading(&self) -> Option<String> {
         Some(match self {
             Self::Failure => "new failures".to_owned(),
             Self::FailureOfChangedCase => "failures of cases that were changed since".to_owned(),
@@ -108,7 +110,7 @@ impl Turn {
         })
     }
 
-    /// What became of a cell that both have.
+    /// The transition of a cell that both have.
     fn of(base: &CellResult, now: &CellResult) -> Self {
         let (before, after) = (&base.judgement, &now.judgement);
         let changed = base.case_sha256 != now.case_sha256;
@@ -135,8 +137,8 @@ impl Turn {
         }
     }
 
-    /// What became of a cell that the baseline does not have.
-    fn of_new(now: &CellResult) -> Self {
+    /// The transition of a cell that the baseline does not have.
+    fn from_new(now: &CellResult) -> Self {
         match now.judgement.verdict {
             Verdict::Fail => Self::FailureOfNewCell,
             Verdict::Error | Verdict::Miss => Self::StillUnjudged,
@@ -146,11 +148,11 @@ impl Turn {
 }
 
 impl<'a> Baseline<'a> {
-    /// A run as a baseline; `from` is how the user named it.
+    /// Uses a run as a baseline; `from` is how the user named it.
     ///
     /// # Errors
     ///
-    /// When it has no result.
+    /// If it has no result.
     pub fn new(run: &'a Run, from: &str) -> Result<Self, BaselineError> {
         let sides = sides(run, from);
         match run.cells().next() {
@@ -159,11 +161,12 @@ impl<'a> Baseline<'a> {
         }
     }
 
-    /// The kernel to compare with: the one of the same release, else of the same series, else the only one.
+    /// The kernel to compare with: the same one, else one of the same release, else one of the same
+    /// series, else the only one.
     ///
     /// # Errors
     ///
-    /// When that leaves several.
+    /// If that leaves several.
     pub fn partner(&self, kernel: &Kernel) -> Result<&Side<'a>, BaselineError> {
         let series = kernel.version.series();
         let fits: [&dyn Fn(&Kernel) -> bool; 4] = [
@@ -176,7 +179,7 @@ impl<'a> Baseline<'a> {
             let found: Vec<_> = self.sides.iter().filter(|side| fits(side.kernel)).collect();
             match found.as_slice() {
                 [] => {}
-                // One kernel that ran twice, under other policies or otherwise, is not ambiguous: the last run counts.
+                // One kernel that ran several times is not ambiguous: the last run counts.
                 [.., last] if found.iter().all(|side| side.kernel == last.kernel) => {
                     return Ok(last);
                 }
@@ -192,12 +195,13 @@ impl<'a> Baseline<'a> {
         })
     }
 
-    /// That cells of these names, which are about to run on `kernel` under this policy and boot, have a partner.
+    /// The number of these cells that the baseline has: cells about to run on `kernel` under this
+    /// policy and boot.
     ///
     /// # Errors
     ///
-    /// When the kernel has none.
-    pub fn has(
+    /// If the kernel has no partner in the baseline.
+    pub fn count_known(
         &self,
         kernel: &Kernel,
         lane: &str,
@@ -206,10 +210,10 @@ impl<'a> Baseline<'a> {
     ) -> Result<usize, BaselineError> {
         let known = self.partner(kernel)?.cells(false);
         let names: Vec<String> = names.collect();
-        Ok(names.iter().filter(|name| known.contains_key(&Key::new(lane, boot, name))).count())
+        Ok(names.iter().filter(|name| known.contains_key(&CellKey::new(lane, boot, name))).count())
     }
 
-    /// The error when nothing that is to be run is in it.
+    /// The error for a run that has no cell in common with the baseline.
     #[must_use]
     pub fn nothing_in_common(&self) -> BaselineError {
         let b = "this run".to_owned();
@@ -217,55 +221,59 @@ impl<'a> Baseline<'a> {
         NothingInCommon::of(a, b).into()
     }
 
-    /// What became of the cells of a run, kernel by kernel.
+    /// Compares a run with the baseline, kernel by kernel.
     ///
     /// # Errors
     ///
-    /// When a kernel has no partner.
-    pub fn since(&self, run: &'a Run) -> Result<Vec<Since<'a>>, BaselineError> {
+    /// If a kernel has no partner in the baseline.
+    pub fn since(&self, run: &'a Run) -> Result<Vec<BaselineComparison<'a>>, BaselineError> {
         sides(run, "this run")
             .into_iter()
-            .map(|now| Ok(Since::of(self.partner(now.kernel)?, now)))
+            .map(|now| Ok(BaselineComparison::of(self.partner(now.kernel)?, now)))
             .collect()
     }
 }
 
-impl<'a> Since<'a> {
+impl<'a> BaselineComparison<'a> {
     fn of(base: &Side<'a>, now: Side<'a>) -> Self {
         let (before, after) = (base.cells(false), now.cells(false));
-        let mut turns: BTreeMap<Turn, Named<'a>> = BTreeMap::new();
-        let mut all = Named::new();
-        let mut put = |turn: Turn, key: &Key<'a>, cell: &'a CellResult| {
+        let mut transitions: BTreeMap<Transition, CellSet<'a>> = BTreeMap::new();
+        let mut all = CellSet::new();
+        let mut put = |transition: Transition, key: &CellKey<'a>, cell: &'a CellResult| {
             all.insert((key.policy, id(cell)));
-            turns.entry(turn).or_default().insert((key.policy, id(cell)));
+            transitions.entry(transition).or_default().insert((key.policy, id(cell)));
         };
         for (key, cell) in &after {
-            let turn =
-                before.get(key).map_or_else(|| Turn::of_new(cell), |old| Turn::of(old, cell));
-            put(turn, key, cell);
+            let transition = before
+                .get(key)
+                .map_or_else(|| Transition::from_new(cell), |old| Transition::of(old, cell));
+            put(transition, key, cell);
         }
         for (key, cell) in before.iter().filter(|(key, _)| !after.contains_key(key)) {
-            put(Turn::Gone, key, cell);
+            put(Transition::Gone, key, cell);
         }
         let comparison = Comparison::of(base, &now, &|_, _| true).ok();
-        Self { base: base.clone(), now, turns, all, comparison }
+        Self { base: base.clone(), now, transitions, all, comparison }
     }
 
-    /// How many cells got worse.
+    /// Number of cells that got worse.
     #[must_use]
     pub fn worse(&self) -> usize {
-        let worse = self.turns.iter().filter(|(turn, _)| turn.is_worse());
+        let worse = self.transitions.iter().filter(|(transition, _)| transition.is_worse());
         worse.map(|(_, cells)| cells.len()).sum()
     }
 
-    /// How many of them fail now.
+    /// Number of cells that got worse and now fail.
     #[must_use]
     pub fn failures(&self) -> usize {
-        let failures = self.turns.iter().filter(|(turn, _)| **turn < Turn::Lost(String::new()));
+        let failures = self
+            .transitions
+            .iter()
+            .filter(|(transition, _)| **transition < Transition::Lost(String::new()));
         failures.map(|(_, cells)| cells.len()).sum()
     }
 
-    /// For people, with ANSI styles.
+    /// A text for a terminal, with ANSI styles.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = Text { out: String::new(), verbose: false };
@@ -280,12 +288,12 @@ impl<'a> Since<'a> {
         for note in self.comparison.iter().flat_map(|comparison| &comparison.notes) {
             out.line(2, &format!("note: {note}"));
         }
-        for (turn, named) in &self.turns {
-            let Some(words) = turn.words() else { continue };
-            out.line(2, &format!("{words}: {}", counted(named.len(), "cell")));
-            let groups = self.groups(turn);
+        for (transition, named) in &self.transitions {
+            let Some(heading) = transition.heading() else { continue };
+            out.line(2, &format!("{heading}: {}", counted(named.len(), "cell")));
+            let groups = self.groups(transition);
             match groups.iter().map(|group| group.cells.count).sum::<usize>() == named.len() {
-                // The groups say which cells it is.
+                // The groups name the cells.
                 true => {}
                 false if named.len() * 2 > self.all.len() => continue,
                 false => out.cells(4, &Cells::of(named, &self.all)),
@@ -305,15 +313,15 @@ impl<'a> Since<'a> {
         out.out
     }
 
-    /// The groups of cells that differ which are of this kind.
-    fn groups(&self, turn: &Turn) -> Vec<&Group> {
+    /// The groups of the comparison that show this transition.
+    fn groups(&self, transition: &Transition) -> Vec<&Group> {
         let Some(comparison) = &self.comparison else { return Vec::new() };
         let is = |group: &&Group| {
             let (a, b) = (group.verdict_a, group.verdict_b);
-            match turn {
-                Turn::Failure => b == Verdict::Fail && a != Verdict::Fail,
-                Turn::Fixed => a == Verdict::Fail && b != Verdict::Fail,
-                Turn::Changed(verdict) => {
+            match transition {
+                Transition::Failure => b == Verdict::Fail && a != Verdict::Fail,
+                Transition::Fixed => a == Verdict::Fail && b != Verdict::Fail,
+                Transition::Changed(verdict) => {
                     b == *verdict
                         && (a == Verdict::Fail) == (b == Verdict::Fail)
                         && !group.diff.is_empty()
@@ -339,7 +347,7 @@ mod tests {
     }
 
     /// The same, on 6.1 only.
-    fn of_one_kernel() -> Run {
+    fn one_kernel() -> Run {
         let mut run = record();
         run.lanes.truncate(1);
         run
@@ -379,30 +387,80 @@ mod tests {
     #[rstest]
     #[case::same(&nothing, &nothing, 0, "nothing got worse")]
     #[case::failure(&nothing, &verdict(PASSES, Verdict::Fail), 1, "new failures: 1 cell")]
-    #[case::failure_of_what_was_skipped(&nothing, &verdict(SKIPS, Verdict::Fail), 1, "new failures: 1 cell")]
-    #[case::failure_of_what_was_lost(&nothing, &verdict(ERRS, Verdict::Fail), 1, "new failures: 1 cell")]
+    #[case::failure_of_what_was_skipped(
+        &nothing,
+        &verdict(SKIPS, Verdict::Fail),
+        1,
+        "new failures: 1 cell"
+    )]
+    #[case::failure_of_what_was_lost(
+        &nothing,
+        &verdict(ERRS, Verdict::Fail),
+        1,
+        "new failures: 1 cell"
+    )]
     #[case::fixed(&nothing, &verdict(FAILS, Verdict::Pass), 0, "fixed: 1 cell")]
     #[case::known(&nothing, &verdict(FAILS, Verdict::Xfail), 0, "fixed: 1 cell")]
     #[case::still(&nothing, &nothing, 0, "still failing: 7 cells")]
-    #[case::passes_otherwise(&nothing, &sees(PASSES), 0, "something else was seen, PASS as before: 1 cell")]
-    #[case::fails_otherwise(&nothing, &sees(FAILS), 0, "something else was seen, FAIL as before: 1 cell")]
+    #[case::passes_otherwise(
+        &nothing,
+        &sees(PASSES),
+        0,
+        "something else was seen, PASS as before: 1 cell"
+    )]
+    #[case::fails_otherwise(
+        &nothing,
+        &sees(FAILS),
+        0,
+        "something else was seen, FAIL as before: 1 cell"
+    )]
     #[case::lost(&nothing, &verdict(PASSES, Verdict::Miss), 1, "lost, MISS: no reason: 1 cell")]
-    #[case::failed_and_lost(&nothing, &verdict(FAILS, Verdict::Error), 1, "lost, ERROR: no reason: 1 cell")]
+    #[case::failed_and_lost(
+        &nothing,
+        &verdict(FAILS, Verdict::Error),
+        1,
+        "lost, ERROR: no reason: 1 cell"
+    )]
     #[case::lost_before(&nothing, &nothing, 0, "not judged, as before: 1 cell")]
-    #[case::skipped(&nothing, &verdict(PASSES, Verdict::Skip), 0, "skipped, unlike before: no reason: 1 cell")]
-    #[case::changed(&nothing, &changed(PASSES, Verdict::Pass), 0, "the case was changed since: 1 cell")]
-    #[case::changed_and_fails(&nothing, &changed(PASSES, Verdict::Fail), 1, "failures of cases that were changed since: 1 cell")]
-    #[case::changed_and_still_fails(&nothing, &changed(FAILS, Verdict::Fail), 0, "the case was changed since: 1 cell")]
+    #[case::skipped(
+        &nothing,
+        &verdict(PASSES, Verdict::Skip),
+        0,
+        "skipped, unlike before: no reason: 1 cell"
+    )]
+    #[case::changed(
+        &nothing,
+        &changed(PASSES, Verdict::Pass),
+        0,
+        "the case was changed since: 1 cell"
+    )]
+    #[case::changed_and_fails(
+        &nothing,
+        &changed(PASSES, Verdict::Fail),
+        1,
+        "failures of cases that were changed since: 1 cell"
+    )]
+    #[case::changed_and_still_fails(
+        &nothing,
+        &changed(FAILS, Verdict::Fail),
+        0,
+        "the case was changed since: 1 cell"
+    )]
     #[case::gone(&nothing, &removed(PASSES), 0, "in the baseline only: 1 cell")]
     #[case::new(&removed(PASSES), &nothing, 0, "no failure, and no result in the baseline: 1 cell")]
-    #[case::new_and_fails(&removed(FAILS), &nothing, 1, "failures of cells that the baseline does not have: 1 cell")]
-    fn what_became_of_cells_is_told_apart(
+    #[case::new_and_fails(
+        &removed(FAILS),
+        &nothing,
+        1,
+        "failures of cells that the baseline does not have: 1 cell"
+    )]
+    fn each_transition_of_a_cell_has_a_heading(
         #[case] of_base: &dyn Fn(&mut Run),
         #[case] of_now: &dyn Fn(&mut Run),
         #[case] worse: usize,
         #[case] words: &str,
     ) {
-        let (mut base, mut now) = (of_one_kernel(), of_one_kernel());
+        let (mut base, mut now) = (one_kernel(), one_kernel());
         of_base(&mut base);
         of_now(&mut now);
         let since = Baseline::new(&base, "last.jsonl").unwrap().since(&now).unwrap();
@@ -415,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_new_failure_is_shown_with_a_guess_at_its_cause() {
-        let (base, mut now) = (of_one_kernel(), of_one_kernel());
+        let (base, mut now) = (one_kernel(), one_kernel());
         verdict(PASSES, Verdict::Fail)(&mut now);
         sees(PASSES)(&mut now);
         let since = Baseline::new(&base, "last.jsonl").unwrap().since(&now).unwrap();
@@ -457,7 +515,7 @@ mod tests {
 
     #[test]
     fn a_baseline_of_one_kernel_is_the_partner_of_every_kernel() {
-        let (base, now) = (of_one_kernel(), record());
+        let (base, now) = (one_kernel(), record());
         let baseline = Baseline::new(&base, "last.jsonl").unwrap();
         assert_eq!(baseline.since(&now).unwrap().len(), 2);
     }
@@ -468,13 +526,13 @@ mod tests {
         let baseline = Baseline::new(&run, "last.jsonl").unwrap();
         let kernel = &run.lanes[0].started.kernel;
         let boot = run.lanes[0].started.boot;
-        let has = |policy: &str, boot, name: &str| {
-            baseline.has(kernel, policy, boot, std::iter::once(name.to_owned())).unwrap()
+        let known = |policy: &str, boot, name: &str| {
+            baseline.count_known(kernel, policy, boot, std::iter::once(name.to_owned())).unwrap()
         };
-        assert_eq!(has("minimal", boot, PASSES), 1);
-        assert_eq!(has("another", boot, PASSES), 0);
-        assert_eq!(has("minimal", perfsec_wire::BootMode::NoAudit, PASSES), 0);
-        assert_eq!(has("minimal", boot, "open/cpu/absent"), 0);
+        assert_eq!(known("minimal", boot, PASSES), 1);
+        assert_eq!(known("another", boot, PASSES), 0);
+        assert_eq!(known("minimal", perfsec_wire::BootMode::NoAudit, PASSES), 0);
+        assert_eq!(known("minimal", boot, "open/cpu/absent"), 0);
     }
 
     #[test]

@@ -1,39 +1,39 @@
-//! A first guess at the cause of a difference, in the field's words.
+//! Describes a difference as a first guess at its cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, How};
-use super::difference::Place;
-use super::question::Question;
+use super::change::{Change, ChangeKind};
+use super::difference::Position;
+use super::question::QuestionId;
 
-/// Where things stand that only one side has, in every cell of a group.
-pub(super) type Places = BTreeMap<Question, BTreeSet<Place>>;
+/// Positions, the same in every cell of a group, of questions that only one side asks.
+pub(super) type Positions = BTreeMap<QuestionId, BTreeSet<Position>>;
 
-/// Sentences about the changes, those of one syscall together, without a final stop.
-pub(super) fn guess(changes: &BTreeSet<Change>, places: &Places) -> Vec<String> {
+/// Describes the changes: one sentence per syscall, without a full stop.
+pub(super) fn guess(changes: &BTreeSet<Change>, places: &Positions) -> Vec<String> {
     let mut calls: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
     for change in changes {
         calls.entry(change.call()).or_default().push(change);
     }
     let mut sentences = Vec::new();
     for (call, changes) in calls {
-        let mut words = Words { changes, places, out: Vec::new() };
+        let mut words = Clauses { changes, places, out: Vec::new() };
         words.all();
         sentences.push(format!("{call}: {}", words.out.join("; ")));
     }
     sentences
 }
 
-/// The words for the changes of one syscall.
-struct Words<'a> {
+/// The clauses of the sentence about one syscall.
+struct Clauses<'a> {
     changes: Vec<&'a Change>,
-    places: &'a Places,
+    places: &'a Positions,
     out: Vec<String>,
 }
 
-impl Words<'_> {
+impl Clauses<'_> {
     fn all(&mut self) {
-        let mut said = BTreeSet::new();
+        let mut described = BTreeSet::new();
         for change in self.changes.clone() {
             match change {
                 Change::Result { from, to, alone, .. } => {
@@ -44,7 +44,7 @@ impl Words<'_> {
                 }
                 Change::Refuser { from, to, .. } => {
                     self.out.push(format!("{to} now refuses before {from} is {}", verb(from)));
-                    said.extend([from.clone(), to.clone()]);
+                    described.extend([from.clone(), to.clone()]);
                 }
                 Change::Demand { question, now, .. } => {
                     let now = if *now { "now" } else { "no longer" };
@@ -56,11 +56,11 @@ impl Words<'_> {
                 _ => {}
             }
         }
-        self.exchanged(&mut said);
+        self.exchanged(&mut described);
         let mut together: Vec<(Vec<String>, String)> = Vec::new();
         for change in self.changes.clone() {
             let (subject, words) = match change {
-                Change::Asked { question, .. } if said.contains(question) => continue,
+                Change::Asked { question, .. } if described.contains(question) => continue,
                 Change::Asked { question, how, .. } => self.asked_words(question, *how),
                 change => match words(change) {
                     Some(words) => (String::new(), words),
@@ -79,22 +79,23 @@ impl Words<'_> {
         }
     }
 
-    fn asked(&self, wanted: How) -> impl Iterator<Item = &Question> {
+    fn asked(&self, wanted: ChangeKind) -> impl Iterator<Item = &QuestionId> {
         self.changes.iter().filter_map(move |change| match change {
             Change::Asked { question, how, .. } if *how == wanted => Some(question),
             _ => None,
         })
     }
 
-    /// One thing in the place of another.
-    fn exchanged(&mut self, said: &mut BTreeSet<Question>) {
-        let caps = |how| self.asked(how).filter(|it| it.is_cap() && !said.contains(*it));
-        let (new, gone): (Vec<_>, Vec<_>) = (caps(How::New).collect(), caps(How::Gone).collect());
+    /// Describes a question that replaces another.
+    fn exchanged(&mut self, described: &mut BTreeSet<QuestionId>) {
+        let caps = |how| self.asked(how).filter(|it| it.is_cap() && !described.contains(*it));
+        let (new, gone): (Vec<_>, Vec<_>) =
+            (caps(ChangeKind::New).collect(), caps(ChangeKind::Gone).collect());
         let mut words = Vec::new();
         let mut pairs = Vec::new();
         if let ([new], [gone]) = (new.as_slice(), gone.as_slice()) {
             words.push(match (new, gone) {
-                (Question::Cap { name, silent }, Question::Cap { name: old, .. })
+                (QuestionId::Cap { name, silent }, QuestionId::Cap { name: old, .. })
                     if name == old =>
                 {
                     let how = if *silent { "silent (unaudited)" } else { "audited" };
@@ -104,11 +105,11 @@ impl Words<'_> {
             });
             pairs.extend([(*new).clone(), (*gone).clone()]);
         }
-        for new in self.asked(How::New) {
-            let Question::Told(line) = new else { continue };
+        for new in self.asked(ChangeKind::New) {
+            let QuestionId::Line(line) = new else { continue };
             let begin = line.split(' ').next();
-            let old = self.asked(How::Gone).find(|old| match old {
-                Question::Told(old) => old.split(' ').next() == begin,
+            let old = self.asked(ChangeKind::Gone).find(|old| match old {
+                QuestionId::Line(old) => old.split(' ').next() == begin,
                 _ => false,
             });
             if let Some(old) = old {
@@ -117,54 +118,54 @@ impl Words<'_> {
             }
         }
         self.out.extend(words);
-        said.extend(pairs);
+        described.extend(pairs);
     }
 
-    /// Subject and predicate; `BE` stands for the verb of one or of several.
-    fn asked_words(&self, question: &Question, how: How) -> (String, String) {
+    /// Subject and predicate; `BE` is a placeholder for `is` or `are`.
+    fn asked_words(&self, question: &QuestionId, how: ChangeKind) -> (String, String) {
         let verb = verb(question);
         let subject = question.to_string();
         let place = self.place(question, how);
         match (how, question) {
-            (How::New, Question::Told(line)) if line.starts_with("record ") => {
+            (ChangeKind::New, QuestionId::Line(line)) if line.starts_with("record ") => {
                 (String::new(), format!("a {line} is now written"))
             }
-            (How::Gone, Question::Told(line)) if line.starts_with("record ") => {
+            (ChangeKind::Gone, QuestionId::Line(line)) if line.starts_with("record ") => {
                 (String::new(), format!("no {line} is written any more"))
             }
-            (How::New, Question::Told(_)) => (String::new(), format!("new: {question}")),
-            (How::Gone, Question::Told(_)) => (String::new(), format!("gone: {question}")),
-            (_, Question::Told(_)) => (String::new(), format!("another number of {question}")),
-            (How::New, Question::Cap { name, silent: true }) => {
+            (ChangeKind::New, QuestionId::Line(_)) => (String::new(), format!("new: {question}")),
+            (ChangeKind::Gone, QuestionId::Line(_)) => (String::new(), format!("gone: {question}")),
+            (_, QuestionId::Line(_)) => (String::new(), format!("another number of {question}")),
+            (ChangeKind::New, QuestionId::Cap { name, silent: true }) => {
                 let name = name.to_uppercase();
                 (String::new(), format!("a new silent (unaudited) check of CAP_{name}"))
             }
-            (How::New, _) => (subject, format!(" BE now {verb}{place}")),
-            (How::Gone, _) => (subject, format!(" BE no longer {verb}{place}")),
-            (How::More, _) => (subject, format!(" BE {verb} more often")),
-            (How::Less, _) => (subject, format!(" BE {verb} less often")),
-            (How::Moved, _) => (subject, format!(" BE {verb} as often, by other calls")),
+            (ChangeKind::New, _) => (subject, format!(" BE now {verb}{place}")),
+            (ChangeKind::Gone, _) => (subject, format!(" BE no longer {verb}{place}")),
+            (ChangeKind::More, _) => (subject, format!(" BE {verb} more often")),
+            (ChangeKind::Less, _) => (subject, format!(" BE {verb} less often")),
+            (ChangeKind::Moved, _) => (subject, format!(" BE {verb} as often, by other calls")),
         }
     }
 
-    /// Where it stands, if that is the same in every cell.
-    fn place(&self, question: &Question, how: How) -> String {
+    /// The position of a question, if it is the same in every cell.
+    fn place(&self, question: &QuestionId, how: ChangeKind) -> String {
         let none = BTreeSet::new();
         let places = self.places.get(question).unwrap_or(&none);
-        let words = |place: &Place| match place {
-            Place::Before(other) if other == question => None,
-            Place::Before(other) => Some((2, format!(" before {other}"))),
-            Place::BeforeHook(class) => Some((3, format!(" before a permission of {class}"))),
-            Place::BeforeError(error) => Some((4, format!(" before {error} is found"))),
-            Place::Granted(other) | Place::Denied(other) if other == question => None,
-            // Hooks follow on one another whatever the answer in permissive mode.
-            Place::Granted(_) | Place::Denied(_) if !question.is_cap() => None,
-            Place::Granted(other) => Some((1, format!(" when {other} is granted"))),
-            Place::Denied(other) => Some((1, format!(" when {other} is denied"))),
+        let words = |place: &Position| match place {
+            Position::Before(other) if other == question => None,
+            Position::Before(other) => Some((2, format!(" before {other}"))),
+            Position::BeforeHook(class) => Some((3, format!(" before a permission of {class}"))),
+            Position::BeforeError(error) => Some((4, format!(" before {error} is found"))),
+            Position::Granted(other) | Position::Denied(other) if other == question => None,
+            // In permissive mode hooks follow one another regardless of the answers.
+            Position::Granted(_) | Position::Denied(_) if !question.is_cap() => None,
+            Position::Granted(other) => Some((1, format!(" when {other} is granted"))),
+            Position::Denied(other) => Some((1, format!(" when {other} is denied"))),
         };
         let best = places.iter().filter_map(words).min_by_key(|(rank, _)| match how {
-            // What is new between two others is best told from what it now precedes.
-            How::New if *rank == 2 => 0,
+            // A new question is best located by the question that it now precedes.
+            ChangeKind::New if *rank == 2 => 0,
             _ => *rank,
         });
         best.map(|(_, words)| words).unwrap_or_default()
@@ -184,9 +185,11 @@ fn words(change: &Change) -> Option<String> {
             format!("{question} ended in `{from}` and now ends in `{to}`")
         }
         Change::Record { record, how, .. } => match how {
-            How::New | How::More => format!("a record of {record} is now written"),
-            How::Gone | How::Less => format!("no record of {record} is written any more"),
-            How::Moved => format!("the record of {record} comes with another check"),
+            ChangeKind::New | ChangeKind::More => format!("a record of {record} is now written"),
+            ChangeKind::Gone | ChangeKind::Less => {
+                format!("no record of {record} is written any more")
+            }
+            ChangeKind::Moved => format!("the record of {record} comes with another check"),
         },
         Change::Field { record, field, .. } => {
             format!("the record of {record} has another `{field}`")
@@ -197,7 +200,7 @@ fn words(change: &Change) -> Option<String> {
 }
 
 /// Capabilities are checked; hooks are asked.
-fn verb(question: &Question) -> &'static str {
+fn verb(question: &QuestionId) -> &'static str {
     if question.is_cap() { "checked" } else { "asked" }
 }
 
@@ -212,7 +215,7 @@ mod tests {
     const KERNEL_DENIED: &str = "avc denied { kernel } tclass=perf_event";
     const PERFMON_RECORD: &str = "avc denied { perfmon } capability=38 tclass=capability2";
 
-    /// A transcript: what is no effect is the result of another `open`.
+    /// A transcript; a word that is not an effect is the result of another `open`.
     fn lines(words: &[&str]) -> Vec<String> {
         let effect = |word: &str| word.contains(' ') || word.starts_with("holds");
         words
@@ -250,7 +253,8 @@ mod tests {
         "CAP_PERFMON is now checked before CAP_SYS_ADMIN"
     )]
     #[case(
-        &["fd", "cap perfmon = granted", OPEN_DENIED], &["fd", OPEN_DENIED, "cap perfmon = granted"],
+        &["fd", "cap perfmon = granted", OPEN_DENIED],
+        &["fd", OPEN_DENIED, "cap perfmon = granted"],
         "perf_event { open } is now asked before CAP_PERFMON"
     )]
     #[case(
@@ -259,34 +263,46 @@ mod tests {
     )]
     // Checks.
     #[case(
-        &["fd", "cap perfmon = granted", "cap sys_admin = granted"], &["fd", "cap perfmon = granted"],
+        &["fd", "cap perfmon = granted", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = granted"],
         "CAP_SYS_ADMIN is no longer checked when CAP_PERFMON is granted"
     )]
     #[case(
-        &["fd", "cap sys_admin = granted"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
+        &["fd", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
         "CAP_PERFMON is now checked instead of CAP_SYS_ADMIN"
     )]
     #[case(
-        &["fd", "cap sys_admin = granted"], &["fd", "cap perfmon = granted", "cap sys_admin = granted"],
+        &["fd", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = granted", "cap sys_admin = granted"],
         "CAP_PERFMON is now checked before CAP_SYS_ADMIN"
     )]
     #[case(
         &["fd", "cap ipc_lock = granted"], &["fd", "cap ipc_lock unaudited = granted"],
         "the check of CAP_IPC_LOCK is now silent (unaudited)"
     )]
-    #[case(&["fd"], &["fd", "cap ipc_lock unaudited = granted"], "a new silent (unaudited) check of CAP_IPC_LOCK")]
+    #[case(
+        &["fd"],
+        &["fd", "cap ipc_lock unaudited = granted"],
+        "a new silent (unaudited) check of CAP_IPC_LOCK"
+    )]
     #[case(
         &["EACCES", "cap sys_ptrace = not held"],
         &["fd", "cap sys_ptrace = not held", "cap perfmon = granted"],
         "EACCES became success; CAP_PERFMON is now checked when CAP_SYS_PTRACE is denied"
     )]
-    #[case(&["EINVAL"], &["EINVAL", "cap perfmon = granted"], "CAP_PERFMON is now checked before EINVAL is found")]
+    #[case(
+        &["EINVAL"],
+        &["EINVAL", "cap perfmon = granted"],
+        "CAP_PERFMON is now checked before EINVAL is found"
+    )]
     #[case(
         &["fd", "cap bpf = granted", "cap bpf = granted"], &["fd", "cap bpf = granted"],
         "CAP_BPF is checked less often"
     )]
     #[case(
-        &["fd", "cap perfmon = granted"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
+        &["fd", "cap perfmon = granted"],
+        &["fd", "cap perfmon = not held", "cap sys_admin = granted"],
         "CAP_PERFMON ended in `granted` and now ends in `not held`"
     )]
     #[case(
@@ -294,7 +310,7 @@ mod tests {
         &["EACCES", "cap perfmon = not held"],
         "CAP_SYS_ADMIN is no longer checked when CAP_PERFMON is denied"
     )]
-    // What a refusal hides is no difference of its own.
+    // Questions that a refusal prevents are not a difference of their own.
     #[case(
         &["fd", "cap perfmon = granted"], &["EACCES", KERNEL_DENIED],
         "success became EACCES; perf_event { kernel } is now asked"
@@ -325,7 +341,7 @@ mod tests {
         "the record of perf_event { open } has another `tcontext`"
     )]
     #[case(&["0", "holds none"], &["0", "holds all"], "`holds none` became `holds all`")]
-    fn a_difference_is_told_in_the_words_of_the_field(
+    fn a_difference_is_described_in_the_words_of_the_field(
         #[case] a: &[&str],
         #[case] b: &[&str],
         #[case] words: &str,
@@ -345,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn where_something_stands_is_told_only_if_it_is_so_in_every_cell() {
+    fn a_position_is_given_only_if_it_is_the_same_in_every_cell() {
         let found = difference(
             &lines(&["fd", "cap sys_admin = granted"]),
             &lines(&["fd", "cap perfmon = granted", "cap sys_admin = granted"]),
@@ -355,6 +371,6 @@ mod tests {
             guess(&found.changes, &found.places),
             ["open: CAP_PERFMON is now checked before CAP_SYS_ADMIN"]
         );
-        assert_eq!(guess(&found.changes, &Places::new()), ["open: CAP_PERFMON is now checked"]);
+        assert_eq!(guess(&found.changes, &Positions::new()), ["open: CAP_PERFMON is now checked"]);
     }
 }

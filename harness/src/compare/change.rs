@@ -1,10 +1,10 @@
-//! One thing that differs between two transcripts of a cell.
+//! A single difference between two transcripts of a cell.
 
 use serde::{Deserialize, Serialize};
 
-use super::question::{Question, Returned};
+use super::question::{QuestionId, ReturnValue};
 
-/// One thing that differs. Two cells that have the same changes differ in the same way.
+/// A single difference. Two cells with the same changes differ in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "change")]
 pub enum Change {
@@ -12,105 +12,105 @@ pub enum Change {
     Result {
         /// The syscall.
         call: String,
-        /// What it returned on A.
-        from: Returned,
-        /// What it returned on B.
-        to: Returned,
-        /// Whether that is all that differs of it.
+        /// Return value on A.
+        from: ReturnValue,
+        /// Return value on B.
+        to: ReturnValue,
+        /// True if nothing else about the call differs.
         alone: bool,
     },
-    /// Something else refuses it.
+    /// Another question refuses the call.
     Refuser {
         /// The syscall.
         call: String,
-        /// The question that refused it on A.
-        from: Question,
+        /// The question that refuses it on A.
+        from: QuestionId,
         /// The question that refuses it on B.
-        to: Question,
+        to: QuestionId,
     },
-    /// The same denial refuses the call on one side, and is let through on the other.
+    /// The same denial makes the call fail on one side only.
     Demand {
         /// The syscall.
         call: String,
-        /// What is denied.
-        question: Question,
-        /// Whether that refuses on B; else it did on A.
+        /// The question that is denied.
+        question: QuestionId,
+        /// True if the call fails on B, false if on A.
         now: bool,
     },
-    /// Something is asked that was not, or not so often; or the other way round.
+    /// A question is asked on one side only, or more often.
     Asked {
         /// The syscall.
         call: String,
-        /// What is asked.
-        question: Question,
-        /// How that changed.
-        how: How,
+        /// The question.
+        question: QuestionId,
+        /// The change from A to B.
+        how: ChangeKind,
     },
-    /// The same, in another order: the first pair that changed places.
+    /// The same questions in another order: the first pair that changed places.
     Order {
         /// The syscall.
         call: String,
-        /// What B asks first.
-        first: Question,
-        /// What A asked first.
-        second: Question,
+        /// The question that B asks first.
+        first: QuestionId,
+        /// The question that A asks first.
+        second: QuestionId,
     },
     /// A capability check ends in another way.
     Answer {
         /// The syscall.
         call: String,
-        /// What is asked.
-        question: Question,
-        /// How it ended on A.
+        /// The question.
+        question: QuestionId,
+        /// Answer on A.
         from: String,
-        /// How it ends on B.
+        /// Answer on B.
         to: String,
     },
-    /// A record of a question that is asked as before.
+    /// A question that is asked on both sides has a record on one side only, or elsewhere.
     Record {
         /// The syscall.
         call: String,
-        /// What the record is about.
-        record: Question,
-        /// How that changed.
-        how: How,
+        /// The question that the record is about.
+        record: QuestionId,
+        /// The change from A to B.
+        how: ChangeKind,
     },
     /// A record has another value in a field.
     Field {
         /// The syscall.
         call: String,
-        /// What the record is about.
-        record: Question,
-        /// The field.
+        /// The question that the record is about.
+        record: QuestionId,
+        /// Name of the field.
         field: String,
     },
-    /// A step is performed that was not, or the other way round, though no earlier result says why.
+    /// A step is performed on one side only, and no earlier result explains it.
     Reached {
         /// The syscall.
         call: String,
-        /// Whether it is performed on B.
+        /// True if it is performed on B, false if on A.
         now: bool,
     },
 }
 
-/// How something changed from A to B.
+/// How often something happens on B, compared with A.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
-    /// It was not there.
+pub enum ChangeKind {
+    /// Only on B.
     New,
-    /// It is not there any more.
+    /// Only on A.
     Gone,
-    /// It is there more often.
+    /// More often on B.
     More,
-    /// It is there, but not so often.
+    /// Less often on B.
     Less,
-    /// It is there as often, elsewhere.
+    /// As often, but in other places.
     Moved,
 }
 
 impl Change {
-    /// The syscall that it is about.
+    /// Name of the syscall.
     #[must_use]
     pub fn call(&self) -> &str {
         match self {

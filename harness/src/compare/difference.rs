@@ -1,45 +1,48 @@
-//! What differs between two transcripts of one cell, with everything taken away that says nothing.
+//! Finds the differences between two transcripts of one cell, without those that follow from
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::change::{Change, How};
-use super::question::{Asked, Call, Question, Returned, calls, hook_question};
+use super::change::{Change, ChangeKind};
+use super::question::{
+    AskedQuestion, QuestionId, ReturnValue, TranscriptCall, calls, hook_question,
+};
 use crate::transcript::{CapLine, Effect, parse_effect};
 
-/// Where something stands that only one side has.
+/// The position of a question that only one side asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum Position {
     /// Before this question, which both sides ask.
-    Before(Question),
+    Before(QuestionId),
     /// Before a hook of this class, which both sides ask.
     BeforeHook(String),
-    /// Before this error is found, which both sides return.
+    /// Before the kernel finds this error, which both sides return.
     BeforeError(String),
-    /// Right behind this question, which is granted.
-    Granted(Question),
-    /// Right behind this question, which is denied.
-    Denied(Question),
+    /// Right after this question, which is granted.
+    Granted(QuestionId),
+    /// Right after this question, which is denied.
+    Denied(QuestionId),
 }
 
 /// Everything that differs between two transcripts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Difference {
     pub(super) changes: BTreeSet<Change>,
-    /// Where what is new or gone stands.
-    pub(super) places: BTreeMap<Question, BTreeSet<Place>>,
+    /// Positions of the questions that are new or gone.
+    pub(super) places: BTreeMap<QuestionId, BTreeSet<Position>>,
     /// A diff of the calls that differ.
     pub(super) diff: Vec<String>,
 }
 
-/// Compares; none when nothing differs.
+/// Compares two transcripts; `None` if they are the same.
 pub(super) fn difference(a: &[String], b: &[String]) -> Option<Difference> {
     if a == b {
         return None;
     }
     let (a, b) = (calls(a), calls(b));
-    let mut found = Finding::default();
+    let mut found = DifferenceBuilder::default();
     let (steps_a, steps_b) = (steps(&a), steps(&b));
     for op in capture_diff_slices(Algorithm::Myers, &steps_a, &steps_b) {
         match op {
@@ -55,28 +58,28 @@ pub(super) fn difference(a: &[String], b: &[String]) -> Option<Difference> {
     Some(found.end())
 }
 
-fn steps(calls: &[Call]) -> Vec<&str> {
+fn steps(calls: &[TranscriptCall]) -> Vec<&str> {
     calls.iter().map(|call| call.step.as_str()).collect()
 }
 
-/// What was found so far.
+/// Collects the differences, call by call.
 #[derive(Default)]
-struct Finding {
+struct DifferenceBuilder {
     out: Difference,
-    /// How often each question was asked by a syscall, call by call, on A and on B.
-    counts: BTreeMap<(String, Question), Vec<(usize, usize)>>,
-    /// Records that only one side has: of questions that both ask, and of others.
-    records: [Vec<(String, Question, bool)>; 2],
-    /// Lines of calls that the diff shows: what differs in the same way is shown once.
-    shown: BTreeSet<Shown>,
+    /// How often each syscall asked each question on A and on B, for each call.
+    counts: BTreeMap<(String, QuestionId), Vec<(usize, usize)>>,
+    /// Records that only A has, and those that only B has; true if both sides ask the question.
+    records: [Vec<(String, QuestionId, bool)>; 2],
+    /// Calls that the diff already shows: calls that differ in the same way are shown once.
+    shown: BTreeSet<ShownCall>,
     elided: bool,
 }
 
-type Shown = ((String, Vec<String>, Vec<String>), (bool, bool));
+type ShownCall = ((String, Vec<String>, Vec<String>), (bool, bool));
 
-impl Finding {
-    /// A step that both sides performed.
-    fn both(&mut self, a: &Call, b: &Call) {
+impl DifferenceBuilder {
+    /// Compares a step that both sides performed.
+    fn both(&mut self, a: &TranscriptCall, b: &TranscriptCall) {
         if a.lines == b.lines {
             self.elided = true;
             return;
@@ -99,8 +102,9 @@ impl Finding {
         }
     }
 
-    /// Whether something else refuses.
-    fn refusers(&mut self, a: &Call, b: &Call) -> bool {
+    /// Notes if another question refuses the call, or if a denial refuses it on one side only. True
+    /// if the refusing questions differ.
+    fn refusers(&mut self, a: &TranscriptCall, b: &TranscriptCall) -> bool {
         let call = a.name.clone();
         let change = match (a.refuser(), b.refuser()) {
             (Some(from), Some(to)) if from != to && !b.asks(from) => {
@@ -119,7 +123,7 @@ impl Finding {
         refusers
     }
 
-    /// Whether the lines are the same but for their order.
+    /// Notes the first change of order, if the lines differ in nothing else. True if so.
     fn order(&mut self, name: &str, a: &[String], b: &[String]) -> bool {
         let sorted = |lines: &[String]| {
             let mut lines = lines.to_vec();
@@ -136,24 +140,24 @@ impl Finding {
         true
     }
 
-    /// What both asked, as far as neither refused the call for a reason of its own.
-    fn asked(&mut self, call_a: &Call, call_b: &Call, refusers: bool) {
+    /// Compares the questions of two calls, up to the point where only one of them goes on.
+    fn asked(&mut self, call_a: &TranscriptCall, call_b: &TranscriptCall, refusers: bool) {
         let (a, b) = comparable(call_a, call_b, refusers);
         self.count(&call_a.name, &a, &b);
         let open = self.align(&call_a.name, &a, &b);
-        if let Returned::Error(error) = &call_a.result
+        if let ReturnValue::Error(error) = &call_a.result
             && !call_a.result.is_denial()
             && (call_a.result == call_b.result || call_b.result.is_denial())
         {
             for question in open {
-                self.place(&question, Place::BeforeError(error.clone()));
+                self.place(&question, Position::BeforeError(error.clone()));
             }
         }
     }
 
-    /// How often each side asked each question.
-    fn count(&mut self, name: &str, a: &[Asked], b: &[Asked]) {
-        let mut counts: BTreeMap<&Question, (usize, usize)> = BTreeMap::new();
+    /// Counts how often each side asked each question.
+    fn count(&mut self, name: &str, a: &[AskedQuestion], b: &[AskedQuestion]) {
+        let mut counts: BTreeMap<&QuestionId, (usize, usize)> = BTreeMap::new();
         a.iter().for_each(|asked| counts.entry(&asked.question).or_default().0 += 1);
         b.iter().for_each(|asked| counts.entry(&asked.question).or_default().1 += 1);
         let mut pairs = a.iter().zip(b).map(|(a, b)| (&a.question, &b.question));
@@ -168,9 +172,10 @@ impl Finding {
         }
     }
 
-    /// Compares what both asked, and finds the places of what one asked; what has nothing behind it comes back.
-    fn align(&mut self, name: &str, a: &[Asked], b: &[Asked]) -> Vec<Question> {
-        let mut last: Option<&Asked> = None;
+    /// Compares the questions that both asked, and finds the positions of those that only one
+    /// asked. Returns those that have nothing after them.
+    fn align(&mut self, name: &str, a: &[AskedQuestion], b: &[AskedQuestion]) -> Vec<QuestionId> {
+        let mut last: Option<&AskedQuestion> = None;
         let mut waiting = Vec::new();
         for op in capture_diff_slices(Algorithm::Myers, &questions(a), &questions(b)) {
             if let DiffOp::Equal { old_index, new_index, len } = op {
@@ -178,11 +183,11 @@ impl Finding {
                 a.iter().zip(b).for_each(|(a, b)| self.answers(name, a, b));
                 if let (Some(first), Some(end)) = (b.first(), b.last()) {
                     for question in waiting.drain(..) {
-                        if let Question::Hook { class, .. } = &first.question {
-                            self.place(&question, Place::BeforeHook(class.clone()));
+                        if let QuestionId::Hook { class, .. } = &first.question {
+                            self.place(&question, Position::BeforeHook(class.clone()));
                         }
-                        if !matches!(first.question, Question::Told(_)) {
-                            self.place(&question, Place::Before(first.question.clone()));
+                        if !matches!(first.question, QuestionId::Line(_)) {
+                            self.place(&question, Position::Before(first.question.clone()));
                         }
                     }
                     last = Some(end);
@@ -194,12 +199,12 @@ impl Finding {
                 let mut last = last;
                 for asked in asked {
                     if let Some(last) = last.filter(|last| last.question.is_cap()) {
-                        let place = if last.denied { Place::Denied } else { Place::Granted };
+                        let place = if last.denied { Position::Denied } else { Position::Granted };
                         self.place(&asked.question, place(last.question.clone()));
                     }
                     waiting.push(asked.question.clone());
                     self.records(name, asked, now, false);
-                    // What is no longer asked says nothing of what follows it on B.
+                    // A question that B does not ask is no position for what follows on B.
                     last = if now { Some(asked) } else { last };
                 }
             }
@@ -207,12 +212,13 @@ impl Finding {
         waiting
     }
 
-    fn place(&mut self, question: &Question, place: Place) {
+    fn place(&mut self, question: &QuestionId, place: Position) {
         self.out.places.entry(question.clone()).or_default().insert(place);
     }
 
-    /// The records of a question, those of capability checks; others are questions themselves.
-    fn records(&mut self, name: &str, asked: &Asked, now: bool, both: bool) {
+    /// Collects the records of a capability check; a record of another question is that question
+    /// itself.
+    fn records(&mut self, name: &str, asked: &AskedQuestion, now: bool, both: bool) {
         if !asked.question.is_cap() {
             return;
         }
@@ -224,13 +230,13 @@ impl Finding {
         }
     }
 
-    /// A question that both sides ask: its answers and records.
-    fn answers(&mut self, name: &str, a: &Asked, b: &Asked) {
+    /// Compares the answers and records of a question that both sides ask.
+    fn answers(&mut self, name: &str, a: &AskedQuestion, b: &AskedQuestion) {
         if a.lines == b.lines {
             return;
         }
         let call = || name.to_owned();
-        if let Question::Hook { .. } = a.question {
+        if let QuestionId::Hook { .. } = a.question {
             for field in fields(&a.lines, &b.lines) {
                 let record = a.question.clone();
                 self.out.changes.insert(Change::Field { call: call(), record, field });
@@ -255,15 +261,19 @@ impl Finding {
                     self.out.changes.insert(Change::Answer { call: call(), question, from, to });
                 }
                 (Some(only), None) | (None, Some(only)) => {
-                    let how = if checks_a.len() > checks_b.len() { How::Gone } else { How::New };
+                    let how = if checks_a.len() > checks_b.len() {
+                        ChangeKind::Gone
+                    } else {
+                        ChangeKind::New
+                    };
                     let question = question(&format!("  {only}"));
-                    self.place(&question, Place::Denied(a.question.clone()));
+                    self.place(&question, Position::Denied(a.question.clone()));
                     self.out.changes.insert(Change::Asked { call: call(), question, how });
                 }
                 _ => {}
             },
         }
-        let records = |asked: &Asked| {
+        let records = |asked: &AskedQuestion| {
             let lines = asked.lines.iter().filter(|line| line.trim_start().starts_with("avc"));
             lines.cloned().collect::<Vec<_>>()
         };
@@ -273,9 +283,9 @@ impl Finding {
         }
     }
 
-    /// A step that one side performed.
-    fn one(&mut self, call: &Call, now: bool) {
-        // A step that is not performed because an earlier one failed is no difference of its own.
+    /// Notes a step that only one side performed.
+    fn one(&mut self, call: &TranscriptCall, now: bool) {
+        // A step that is missing because an earlier one failed is not a difference of its own.
         let explained = self.out.changes.iter().any(|it| matches!(it, Change::Result { .. }));
         if !explained {
             self.out.changes.insert(Change::Reached { call: call.name.clone(), now });
@@ -311,7 +321,8 @@ impl Finding {
                 self.out.changes.insert(Change::Asked { call, question, how });
             }
         }
-        // What permissive mode logs once moves to the check that comes first: that is no change of its own.
+        // Permissive mode logs a denial once, at the first check. A record that moves to another
+        // check because that one now comes first is not a change of its own.
         let [mut lost, mut gained] = std::mem::take(&mut self.records);
         let mut moved = Vec::new();
         lost.retain(|one| match gained.iter().position(|other| other.1 == one.1) {
@@ -321,13 +332,13 @@ impl Finding {
             }
             None => true,
         });
-        let mut record = |record: &(String, Question, bool), how| {
+        let mut record = |record: &(String, QuestionId, bool), how| {
             let (call, record) = (record.0.clone(), record.1.clone());
             self.out.changes.insert(Change::Record { call, record, how });
         };
-        lost.iter().filter(|it| it.2).for_each(|it| record(it, How::Gone));
-        gained.iter().filter(|it| it.2).for_each(|it| record(it, How::New));
-        moved.iter().filter(|(a, b)| a.2 && b.2).for_each(|(_, it)| record(it, How::Moved));
+        lost.iter().filter(|it| it.2).for_each(|it| record(it, ChangeKind::Gone));
+        gained.iter().filter(|it| it.2).for_each(|it| record(it, ChangeKind::New));
+        moved.iter().filter(|(a, b)| a.2 && b.2).for_each(|(_, it)| record(it, ChangeKind::Moved));
         if self.elided {
             self.out.diff.push(" ...".to_owned());
         }
@@ -336,15 +347,22 @@ impl Finding {
     }
 }
 
-/// The questions of two calls that can be compared. A call that fails on one side only, or is refused for a
-/// reason that the other does not ask for, is over there: what the other asked after that is no difference of its own. Nor is the
-/// reason, when it is told that `refusers` differ.
-fn comparable(a: &Call, b: &Call, refusers: bool) -> (Vec<Asked>, Vec<Asked>) {
+/// The questions of two calls that can be compared. If only one side fails, or is refused by a
+/// question that the other does not ask, its call ends there: what the other asks after that point
+/// is not a difference of its own. Nor is that question, if `refusers` is true, because the
+/// refusing questions then already differ.
+fn comparable(
+    a: &TranscriptCall,
+    b: &TranscriptCall,
+    refusers: bool,
+) -> (Vec<AskedQuestion>, Vec<AskedQuestion>) {
     let ops = capture_diff_slices(Algorithm::Myers, &questions(&a.asked), &questions(&b.asked));
     let common = ops.iter().rfind(|op| matches!(op, DiffOp::Equal { .. }));
     let (end_a, end_b) = common.map_or((0, 0), |op| (op.old_range().end, op.new_range().end));
-    let part = |one: &Call, other: &Call, end: usize| {
-        let own = |one: &Call, other: &Call| one.refuser().is_some_and(|it| !other.asks(it));
+    let part = |one: &TranscriptCall, other: &TranscriptCall, end: usize| {
+        let own = |one: &TranscriptCall, other: &TranscriptCall| {
+            one.refuser().is_some_and(|it| !other.asks(it))
+        };
         let mut asked = one.asked.clone();
         let failed = other.result.is_error() && !other.result.is_denial() && !one.result.is_error();
         if failed || own(other, one) || refusers && own(one, other) {
@@ -355,51 +373,56 @@ fn comparable(a: &Call, b: &Call, refusers: bool) -> (Vec<Asked>, Vec<Asked>) {
     (part(a, b, end_a), part(b, a, end_b))
 }
 
-fn questions(asked: &[Asked]) -> Vec<&Question> {
+fn questions(asked: &[AskedQuestion]) -> Vec<&QuestionId> {
     asked.iter().map(|it| &it.question).collect()
 }
 
 impl Difference {
-    /// Who holds other capabilities after an exec gets other answers: that is no change of its own.
+    /// A subject that holds other capabilities after an exec gets other answers. Drops those
+    /// changes.
     fn drop_what_follows(&mut self) {
-        let holds = |change: &Change| matches!(change, Change::Asked { question: Question::Told(line), .. } if line.starts_with("holds "));
+        let holds = |change: &Change| match change {
+            Change::Asked { question: QuestionId::Line(line), .. } => line.starts_with("holds "),
+            _ => false,
+        };
         if self.changes.iter().any(holds) {
             self.changes.retain(|it| !matches!(it, Change::Answer { .. } | Change::Record { .. }));
         }
     }
 }
 
-/// How a question is asked now that was so often asked by each of some calls.
-fn how(pairs: &[(usize, usize)]) -> Option<How> {
+/// The change in how often a question is asked, from its numbers on A and B in each call; `None` if
+/// there is no change.
+fn how(pairs: &[(usize, usize)]) -> Option<ChangeKind> {
     let (more, less) = (pairs.iter().any(|(a, b)| a < b), pairs.iter().any(|(a, b)| a > b));
     let total = pairs.iter().fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
     match (more, less) {
         (false, false) => None,
-        (true, false) if pairs.iter().any(|(a, b)| *a == 0 && *b > 0) => Some(How::New),
-        (false, true) if pairs.iter().any(|(a, b)| *a > 0 && *b == 0) => Some(How::Gone),
-        _ if total.0 < total.1 => Some(How::More),
-        _ if total.0 > total.1 => Some(How::Less),
-        _ => Some(How::Moved),
+        (true, false) if pairs.iter().any(|(a, b)| *a == 0 && *b > 0) => Some(ChangeKind::New),
+        (false, true) if pairs.iter().any(|(a, b)| *a > 0 && *b == 0) => Some(ChangeKind::Gone),
+        _ if total.0 < total.1 => Some(ChangeKind::More),
+        _ if total.0 > total.1 => Some(ChangeKind::Less),
+        _ => Some(ChangeKind::Moved),
     }
 }
 
-/// Results without what is only a name, where one of them is an error.
-fn without_names(a: &Returned, b: &Returned) -> (Returned, Returned) {
-    let short = |one: &Returned, other: &Returned| match one {
-        Returned::Success(_) if other.is_error() => Returned::Success("success".to_owned()),
+/// Return values without the name of a new object, if the other one is an error.
+fn without_names(a: &ReturnValue, b: &ReturnValue) -> (ReturnValue, ReturnValue) {
+    let short = |one: &ReturnValue, other: &ReturnValue| match one {
+        ReturnValue::Success(_) if other.is_error() => ReturnValue::Success("success".to_owned()),
         one => one.clone(),
     };
     (short(a, b), short(b, a))
 }
 
-/// The question of one line.
-fn question(line: &str) -> Question {
+/// Reads one line as a question.
+fn question(line: &str) -> QuestionId {
     match parse_effect(line) {
         Ok(Effect::Cap(cap)) => {
-            Question::Cap { name: crate::grant::cap_name(cap.cap), silent: cap.unaudited }
+            QuestionId::Cap { name: crate::grant::cap_name(cap.cap), silent: cap.unaudited }
         }
         Ok(Effect::Avc(avc)) => hook_question(&avc),
-        _ => Question::Told(line.trim().to_owned()),
+        _ => QuestionId::Line(line.trim().to_owned()),
     }
 }
 
@@ -411,7 +434,7 @@ fn checks(lines: &[String]) -> Vec<CapLine> {
     lines.iter().filter_map(check).collect()
 }
 
-/// The fields in which two records differ.
+/// Names of the fields in which two records differ.
 fn fields(a: &[String], b: &[String]) -> BTreeSet<String> {
     let fields = |lines: &[String]| match lines.first().map(|line| parse_effect(line)) {
         Some(Ok(Effect::Avc(avc))) => avc.fields.into_iter().collect(),

@@ -1,27 +1,28 @@
-//! Many cells in few words: globs that select them and no others of the cells that were compared.
+//! Finds globs that select a set of cells and no others of those that were compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::case::Coordinates;
 
-/// A cell by its case and its place in it.
+/// A cell, by its case and its coordinates.
 pub(super) type CellId<'a> = (&'a str, &'a Coordinates);
 
-/// Words of one axis, and a glob on all four.
-type Axes = [String; 4];
+/// A cell's value on each axis: domain, level, grant, mode.
+type AxisValues = [String; 4];
 
-/// A case, with the number of cells that each of its patterns selects.
+/// A case, with the number of cells that each pattern selects in it.
 type CaseCount<'a> = (&'a str, Vec<usize>);
 
-/// Globs for `chosen`, each with how many of them it selects. None selects another cell of `all`.
+/// Globs for `chosen`, each with the number of cells that it selects. None selects another cell of
+/// `all`.
 pub(super) fn globs(
     chosen: &BTreeSet<CellId<'_>>,
     all: &BTreeSet<CellId<'_>>,
 ) -> Vec<(String, usize)> {
-    // Cases whose cells are chosen alike are named together.
+    // Cases with the same patterns share a glob.
     let mut alike: BTreeMap<(&str, Vec<String>), Vec<CaseCount<'_>>> = BTreeMap::new();
-    for (case, cells) in by_case(chosen) {
-        let others = by_case(all).remove(case).unwrap_or_default();
+    for (case, cells) in group_by_case(chosen) {
+        let others = group_by_case(all).remove(case).unwrap_or_default();
         let mut patterns = Vec::new();
         cover(&cells, &others, &mut patterns);
         let (patterns, counts) = patterns.into_iter().unzip();
@@ -47,8 +48,8 @@ pub(super) fn globs(
     out
 }
 
-fn by_case<'a>(cells: &BTreeSet<CellId<'a>>) -> BTreeMap<&'a str, Vec<Axes>> {
-    let mut cases: BTreeMap<&str, Vec<Axes>> = BTreeMap::new();
+fn group_by_case<'a>(cells: &BTreeSet<CellId<'a>>) -> BTreeMap<&'a str, Vec<AxisValues>> {
+    let mut cases: BTreeMap<&str, Vec<AxisValues>> = BTreeMap::new();
     for (case, at) in cells {
         let axes = [
             at.domain.clone(),
@@ -61,30 +62,30 @@ fn by_case<'a>(cells: &BTreeSet<CellId<'a>>) -> BTreeMap<&'a str, Vec<Axes>> {
     cases
 }
 
-/// Patterns that together select `cells` of `all`: one if the cells are a product of values, else split along
-/// the axis that needs the fewest.
-fn cover(cells: &[Axes], all: &[Axes], patterns: &mut Vec<(String, usize)>) {
+/// Finds patterns that together select `cells` of `all`: one pattern if the cells are a product of
+/// values, otherwise it splits them along the axis that needs the fewest.
+fn cover(cells: &[AxisValues], all: &[AxisValues], patterns: &mut Vec<(String, usize)>) {
     if let Some(pattern) = product(cells, all) {
         patterns.push((pattern, cells.len()));
         return;
     }
     let split = |axis: usize| {
-        let mut parts: BTreeMap<&str, Vec<Axes>> = BTreeMap::new();
+        let mut parts: BTreeMap<&str, Vec<AxisValues>> = BTreeMap::new();
         for cell in cells {
             parts.entry(&cell[axis]).or_default().push(cell.clone());
         }
         (parts.len() > 1).then_some(parts)
     };
-    let whole = |parts: &BTreeMap<&str, Vec<Axes>>| {
-        // Values of this axis with the same cells behind them stay together.
+    let whole = |parts: &BTreeMap<&str, Vec<AxisValues>>| {
+        // Parts that are a product are done; every other part needs a further split.
         parts.values().filter(|part| product(part, all).is_none()).count() * 1000 + parts.len()
     };
     let best = (0..4).filter_map(|axis| Some((axis, split(axis)?)));
     let Some((axis, parts)) = best.min_by_key(|(_, parts)| whole(parts)) else { return };
-    // Values behind which the other axes are the same can share a pattern.
-    let mut together: Vec<(Vec<Axes>, Vec<Axes>)> = Vec::new();
+    // Values with the same cells on the other axes can share a pattern.
+    let mut together: Vec<(Vec<AxisValues>, Vec<AxisValues>)> = Vec::new();
     for part in parts.into_values() {
-        let mut rest: Vec<Axes> = part.clone();
+        let mut rest: Vec<AxisValues> = part.clone();
         rest.iter_mut().for_each(|cell| cell[axis].clear());
         match together.iter_mut().find(|(known, _)| *known == rest) {
             Some((_, cells)) => cells.extend(part),
@@ -92,7 +93,7 @@ fn cover(cells: &[Axes], all: &[Axes], patterns: &mut Vec<(String, usize)>) {
         }
     }
     if let [(_, one)] = together.as_slice() {
-        // All the same behind every value: the trouble is on another axis.
+        // Every value has the same cells, so the split must happen on another axis.
         let values: BTreeSet<String> = one.iter().map(|cell| cell[axis].clone()).collect();
         for value in values {
             let part: Vec<_> = one.iter().filter(|cell| cell[axis] == value).cloned().collect();
@@ -103,9 +104,9 @@ fn cover(cells: &[Axes], all: &[Axes], patterns: &mut Vec<(String, usize)>) {
     together.iter().for_each(|(_, part)| cover(part, all, patterns));
 }
 
-/// The one pattern that selects `cells` and nothing else of `all`, if there is one.
-fn product(cells: &[Axes], all: &[Axes]) -> Option<String> {
-    let values = |cells: &[Axes], axis: usize| {
+/// The pattern that selects exactly `cells` of `all`, if a single one does.
+fn product(cells: &[AxisValues], all: &[AxisValues]) -> Option<String> {
+    let values = |cells: &[AxisValues], axis: usize| {
         cells.iter().map(|cell| cell[axis].clone()).collect::<BTreeSet<_>>()
     };
     let sets: Vec<_> = (0..4).map(|axis| values(cells, axis)).collect();
@@ -162,7 +163,7 @@ mod tests {
         cells
     }
 
-    fn of(wanted: impl Fn(&str) -> bool) -> Vec<(String, usize)> {
+    fn globs_of(wanted: impl Fn(&str) -> bool) -> Vec<(String, usize)> {
         let cells = cells();
         let all: BTreeSet<_> = cells.iter().map(|(case, at)| (case.as_str(), at)).collect();
         let chosen = all.iter().filter(|(case, at)| wanted(&format!("{case}/{at}"))).copied();
@@ -173,17 +174,25 @@ mod tests {
     #[case(&["event/read"], "event/read/*: 24")]
     #[case(&["open/"], "open/{cpu,cpu-kernel}/*: 48")]
     #[case(&["event/", "enforcing"], "event/read/*/*/*/enforcing: 12")]
-    #[case(&["event/", "/none/", "none_t", "paranoid=2/"], "event/read/none_t/paranoid=2/none/*: 2")]
-    #[case(&["event/", "/none/", "none_t", "=2", "perm"], "event/read/none_t/paranoid=2/none/permissive: 1")]
+    #[case(
+        &["event/", "/none/", "none_t", "paranoid=2/"],
+        "event/read/none_t/paranoid=2/none/*: 2"
+    )]
+    #[case(
+        &["event/", "/none/", "none_t", "=2", "perm"],
+        "event/read/none_t/paranoid=2/none/permissive: 1"
+    )]
     fn cells_are_named_by_what_they_share(#[case] parts: &[&str], #[case] expected: &str) {
-        let globs = of(|name| parts.iter().all(|part| name.contains(part)));
+        let globs = globs_of(|name| parts.iter().all(|part| name.contains(part)));
         let [(glob, count)] = globs.as_slice() else { panic!("{globs:?}") };
         assert_eq!(format!("{glob}: {count}"), expected);
     }
 
     proptest! {
         #[test]
-        fn globs_select_what_they_are_for_and_nothing_else(picks in prop::collection::vec(any::<bool>(), 72)) {
+        fn globs_select_the_chosen_cells_and_no_others(
+            picks in prop::collection::vec(any::<bool>(), 72),
+        ) {
             let cells = cells();
             let all: BTreeSet<_> = cells.iter().map(|(case, at)| (case.as_str(), at)).collect();
             let chosen: BTreeSet<_> =

@@ -1,4 +1,5 @@
-//! A transcript as the questions that syscalls asked: what is one act of the kernel is one question.
+//! Reads a transcript as the questions that its syscalls asked. What the kernel does in one step,
+//! such as a capability check with its fallback, is one question.
 
 use std::fmt;
 
@@ -11,71 +12,72 @@ use crate::transcript::{Avc, CapLine, CapVerdict, Effect, parse_effect};
 
 /// A step that was performed, with what it caused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Call {
-    /// The line without its result: the same step of the same case on another kernel.
+pub(super) struct TranscriptCall {
+    /// The line without its result, which identifies the step on another kernel.
     pub(super) step: String,
     /// Name of the syscall.
     pub(super) name: String,
-    /// What it returned.
-    pub(super) result: Returned,
-    /// What it asked, in order.
-    pub(super) asked: Vec<Asked>,
-    /// All its lines, the first included.
+    /// Its return value.
+    pub(super) result: ReturnValue,
+    /// The questions that it asked, in order.
+    pub(super) asked: Vec<AskedQuestion>,
+    /// All of its lines, including the first.
     pub(super) lines: Vec<String>,
 }
 
-/// What a syscall returned.
+/// The return value of a syscall.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Returned {
-    /// An error, by its name.
+pub enum ReturnValue {
+    /// An error, by name.
     Error(String),
-    /// Something else: a number, or the name of what was made.
+    /// Anything else: a number, or the name of a new object such as `fd`.
     Success(String),
-    /// It is no syscall: what a subject caused outside every step, or how it ended.
+    /// The line is not a syscall: effects outside all steps, or the end of the subject.
     Nothing,
 }
 
-/// A question of the kernel, or something else that it told.
+/// Identifies a question that the kernel asked, or another line of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
-    /// Whether the subject has this capability; where it falls back on CAP_SYS_ADMIN, that is part of it.
+pub enum QuestionId {
+    /// A check of a capability, including its fallback on CAP_SYS_ADMIN, if it has one.
     Cap {
-        /// Its name.
+        /// Name of the capability.
         name: String,
-        /// Asked with `CAP_OPT_NOAUDIT`.
+        /// True if it was made with `CAP_OPT_NOAUDIT`.
         silent: bool,
     },
-    /// Whether SELinux allows this, of which there is a record.
+    /// An SELinux permission check that left an AVC record.
     Hook {
-        /// The class.
+        /// Class of the target.
         class: String,
         /// The permissions.
         permissions: String,
     },
-    /// Another line.
-    Told(String),
+    /// Any other line of a transcript, such as `holds none`.
+    #[serde(rename = "told")]
+    Line(String),
 }
 
 /// A question with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) question: Question,
-    /// Whether the answer was no; for a record of permissive mode too.
+pub(super) struct AskedQuestion {
+    pub(super) question: QuestionId,
+    /// True if the answer was no, even if permissive mode then let it pass.
     pub(super) denied: bool,
-    /// Its lines.
+    /// Its lines in the transcript.
     pub(super) lines: Vec<String>,
 }
 
-impl Question {
-    /// Whether it is about a capability.
+impl QuestionId {
+    /// True if it is a capability check.
     pub(super) fn is_cap(&self) -> bool {
         matches!(self, Self::Cap { .. })
     }
 }
 
-impl fmt::Display for Question {
+impl fmt::Display for QuestionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cap { name, silent: false } => write!(f, "CAP_{}", name.to_uppercase()),
@@ -83,12 +85,12 @@ impl fmt::Display for Question {
                 write!(f, "CAP_{} (unaudited)", name.to_uppercase())
             }
             Self::Hook { class, permissions } => write!(f, "{class} {{ {permissions} }}"),
-            Self::Told(line) => write!(f, "`{line}`"),
+            Self::Line(line) => write!(f, "`{line}`"),
         }
     }
 }
 
-impl fmt::Display for Returned {
+impl fmt::Display for ReturnValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(name) | Self::Success(name) => f.write_str(name),
@@ -97,7 +99,7 @@ impl fmt::Display for Returned {
     }
 }
 
-impl Returned {
+impl ReturnValue {
     fn of(text: &str) -> Self {
         match text.parse::<Errno>() {
             Ok(_) => Self::Error(text.to_owned()),
@@ -105,7 +107,7 @@ impl Returned {
         }
     }
 
-    /// Whether it says that the caller lacked a privilege.
+    /// True if it is an error that means that the caller lacks a privilege.
     pub(super) fn is_denial(&self) -> bool {
         matches!(self, Self::Error(name) if name.parse().is_ok_and(Errno::is_denial))
     }
@@ -115,22 +117,22 @@ impl Returned {
     }
 }
 
-impl Call {
-    /// Whether it asks this.
-    pub(super) fn asks(&self, question: &Question) -> bool {
+impl TranscriptCall {
+    /// True if it asks this question.
+    pub(super) fn asks(&self, question: &QuestionId) -> bool {
         self.asked.iter().any(|asked| asked.question == *question)
     }
 
-    /// The question that refused the call, if one did: the last thing that was asked, and denied.
-    pub(super) fn refuser(&self) -> Option<&Question> {
+    /// The question that refused the call, if any: the last one, if it was denied.
+    pub(super) fn refuser(&self) -> Option<&QuestionId> {
         let last = self.asked.last().filter(|_| self.result.is_denial())?;
         last.denied.then_some(&last.question)
     }
 }
 
 /// The calls of a transcript.
-pub(super) fn calls(lines: &[String]) -> Vec<Call> {
-    let mut calls: Vec<Call> = Vec::new();
+pub(super) fn calls(lines: &[String]) -> Vec<TranscriptCall> {
+    let mut calls: Vec<TranscriptCall> = Vec::new();
     for line in lines {
         match calls.last_mut().filter(|_| line.starts_with(char::is_whitespace)) {
             Some(call) => call.lines.push(line.clone()),
@@ -143,28 +145,28 @@ pub(super) fn calls(lines: &[String]) -> Vec<Call> {
     calls
 }
 
-fn call(line: &str) -> Call {
+fn call(line: &str) -> TranscriptCall {
     let lines = vec![line.to_owned()];
     match line.rsplit_once(" = ").filter(|_| line.contains('(') && !line.starts_with('(')) {
-        Some((step, result)) => Call {
+        Some((step, result)) => TranscriptCall {
             step: step.to_owned(),
             name: step.split('(').next().unwrap_or(step).to_owned(),
-            result: Returned::of(result),
+            result: ReturnValue::of(result),
             asked: Vec::new(),
             lines,
         },
-        None => Call {
+        None => TranscriptCall {
             step: line.to_owned(),
             name: line.to_owned(),
-            result: Returned::Nothing,
+            result: ReturnValue::Nothing,
             asked: Vec::new(),
             lines,
         },
     }
 }
 
-/// Reads the lines below a call.
-fn asked(lines: &[String]) -> Vec<Asked> {
+/// Reads the lines below a call as questions.
+fn asked(lines: &[String]) -> Vec<AskedQuestion> {
     let effects: Vec<_> = lines.iter().map(|line| parse_effect(line).ok()).collect();
     let mut asked = Vec::new();
     let mut at = 0;
@@ -190,26 +192,26 @@ fn asked(lines: &[String]) -> Vec<Asked> {
             }
             _ => {
                 at += 1;
-                (Question::Told(lines[begin].trim().to_owned()), false)
+                (QuestionId::Line(lines[begin].trim().to_owned()), false)
             }
         };
-        asked.push(Asked { question, denied, lines: lines[begin..at].to_vec() });
+        asked.push(AskedQuestion { question, denied, lines: lines[begin..at].to_vec() });
     }
     asked
 }
 
-fn cap_question(cap: &CapLine) -> Question {
-    Question::Cap { name: cap_name(cap.cap), silent: cap.unaudited }
+fn cap_question(cap: &CapLine) -> QuestionId {
+    QuestionId::Cap { name: cap_name(cap.cap), silent: cap.unaudited }
 }
 
-pub(super) fn hook_question(avc: &Avc) -> Question {
-    Question::Hook {
+pub(super) fn hook_question(avc: &Avc) -> QuestionId {
+    QuestionId::Hook {
         class: avc.field("tclass").unwrap_or_default().to_owned(),
         permissions: avc.permissions.join(" "),
     }
 }
 
-/// How many of these effects, none or one, are the record of this check.
+/// Number of leading effects, 0 or 1, that are the record of this check.
 fn own_record(effects: &[Option<Effect>], cap: &CapLine) -> usize {
     let number = cap.cap.to_string();
     match effects.first() {
@@ -227,7 +229,7 @@ mod tests {
     fn questions(lines: &[&str]) -> Vec<String> {
         let mut all = vec!["open(x) = EACCES".to_owned()];
         all.extend(lines.iter().map(|line| format!("  {line}")));
-        let show = |asked: &Asked| {
+        let show = |asked: &AskedQuestion| {
             format!("{}{}", asked.question, if asked.denied { " denied" } else { "" })
         };
         calls(&all)[0].asked.iter().map(show).collect()
@@ -239,13 +241,28 @@ mod tests {
     #[case(&["cap perfmon = granted"], &["CAP_PERFMON"])]
     #[case(&["cap perfmon = not held", "cap sys_admin = not held"], &["CAP_PERFMON denied"])]
     #[case(&["cap perfmon = not held", "cap sys_admin = granted"], &["CAP_PERFMON"])]
-    #[case(&["cap perfmon = refused by selinux", RECORD, "cap sys_admin = not held"], &["CAP_PERFMON denied"])]
-    #[case(&["cap perfmon = granted", RECORD, "cap sys_admin = granted"], &["CAP_PERFMON", "CAP_SYS_ADMIN"])]
-    #[case(&["cap sys_ptrace = not held", "cap sys_admin = not held"], &["CAP_SYS_PTRACE denied", "CAP_SYS_ADMIN denied"])]
-    #[case(&["cap perfmon = not held", "cap sys_admin unaudited = granted"], &["CAP_PERFMON denied", "CAP_SYS_ADMIN (unaudited)"])]
+    #[case(
+        &["cap perfmon = refused by selinux", RECORD, "cap sys_admin = not held"],
+        &["CAP_PERFMON denied"]
+    )]
+    #[case(
+        &["cap perfmon = granted", RECORD, "cap sys_admin = granted"],
+        &["CAP_PERFMON", "CAP_SYS_ADMIN"]
+    )]
+    #[case(
+        &["cap sys_ptrace = not held", "cap sys_admin = not held"],
+        &["CAP_SYS_PTRACE denied", "CAP_SYS_ADMIN denied"]
+    )]
+    #[case(
+        &["cap perfmon = not held", "cap sys_admin unaudited = granted"],
+        &["CAP_PERFMON denied", "CAP_SYS_ADMIN (unaudited)"]
+    )]
     #[case(&["avc denied { open } tclass=perf_event"], &["perf_event { open } denied"])]
     #[case(&["holds none"], &["`holds none`"])]
-    fn what_is_one_act_is_one_question(#[case] lines: &[&str], #[case] expected: &[&str]) {
+    fn a_check_with_its_fallback_is_one_question(
+        #[case] lines: &[&str],
+        #[case] expected: &[&str],
+    ) {
         assert_eq!(questions(lines), expected);
     }
 

@@ -1,4 +1,4 @@
-//! The sides of a comparison: one kernel each, with all the lanes that it ran.
+//! The sides of a comparison: one kernel each, with all lanes in which it ran.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,27 +11,27 @@ use crate::record::{CellResult, LaneRun, Run};
 /// A kernel of a run.
 #[derive(Clone, Debug)]
 pub struct Side<'a> {
-    /// Where it comes from, as the user named it.
+    /// The record or the kernel, as the user named it.
     pub from: String,
     /// The kernel.
     pub kernel: &'a Kernel,
     /// Its lanes.
     pub lanes: Vec<&'a LaneRun>,
-    /// Whether the run lived to see its end.
+    /// True if the run ended, false if it was killed.
     pub whole: bool,
 }
 
-/// What a cell is called on either side: policy, boot, name.
+/// Identifies a cell on both sides, by policy, boot mode and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key<'a> {
-    /// The policy's name; empty where the sides have one each.
+pub(super) struct CellKey<'a> {
+    /// Name of the policy; empty if each side has only one.
     pub(super) policy: &'a str,
     boot: BootMode,
     /// The cell's full name.
     pub(super) name: &'a str,
 }
 
-/// The sides that a run has: one for each kernel; one that ran twice is two.
+/// The sides of a run: one for each kernel; a kernel that ran twice is two sides.
 #[must_use]
 pub fn sides<'a>(run: &'a Run, from: &str) -> Vec<Side<'a>> {
     let mut lanes: Vec<&LaneRun> = run.lanes.iter().collect();
@@ -58,34 +58,34 @@ pub fn sides<'a>(run: &'a Run, from: &str) -> Vec<Side<'a>> {
     sides
 }
 
-impl<'a> Key<'a> {
-    /// A cell's; a kernel without a policy has no policy in its name.
+impl<'a> CellKey<'a> {
+    /// The key of a cell; a boot without a policy has none in its key.
     pub(super) fn new(policy: &'a str, boot: BootMode, name: &'a str) -> Self {
         Self { policy: if boot.has_policy() { policy } else { "" }, boot, name }
     }
 }
 
 impl<'a> Side<'a> {
-    /// The policies that it ran under, with their SHA-256.
+    /// Names of the policies under which it ran, with their SHA-256.
     pub(super) fn policies(&self) -> BTreeMap<&'a str, &'a str> {
         let lanes = self.lanes.iter().filter(|lane| lane.started.boot.has_policy());
         lanes.map(|lane| (&*lane.started.policy, &*lane.started.policy_sha256)).collect()
     }
 
-    /// The kernel in a few words.
+    /// The kernel's version and origin.
     #[must_use]
     pub fn kernel_words(&self) -> String {
         format!("Linux {} ({})", self.kernel.version, self.kernel.origin)
     }
 
-    /// Its cells by what both sides call them. Of a cell that ran more than once, the worst result.
-    pub(super) fn cells(&self, one_policy_each: bool) -> HashMap<Key<'a>, &'a CellResult> {
-        let mut cells: HashMap<Key<'a>, &'a CellResult> = HashMap::new();
+    /// Its cells by their key. For a cell that ran more than once, the worst result.
+    pub(super) fn cells(&self, one_policy_each: bool) -> HashMap<CellKey<'a>, &'a CellResult> {
+        let mut cells: HashMap<CellKey<'a>, &'a CellResult> = HashMap::new();
         for lane in &self.lanes {
             let started = &lane.started;
             let policy = if one_policy_each { "" } else { started.policy.as_str() };
             for cell in &lane.cells {
-                let key = Key::new(policy, started.boot, &cell.name);
+                let key = CellKey::new(policy, started.boot, &cell.name);
                 let worse = |known: &&CellResult| badness(cell) > badness(known);
                 if cells.get(&key).is_none_or(worse) {
                     cells.insert(key, cell);
@@ -95,19 +95,19 @@ impl<'a> Side<'a> {
         cells
     }
 
-    /// Whether nothing could be tested in one of its lanes.
+    /// True if nothing could be tested in at least one of its lanes.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         !self.refused().is_empty()
     }
 
-    /// Lanes in which nothing could be tested, with the reasons.
+    /// The reasons why nothing could be tested in some of its lanes.
     pub(super) fn refused(&self) -> BTreeSet<&'a str> {
         self.lanes.iter().filter_map(|lane| lane.refused()).collect()
     }
 }
 
-/// Whether the two have one policy each, so that they can be compared whatever it is called.
+/// True if each side has at most one policy, so that cells match regardless of its name.
 pub(super) fn one_policy_each(a: &Side<'_>, b: &Side<'_>) -> bool {
     a.policies().len() <= 1 && b.policies().len() <= 1
 }

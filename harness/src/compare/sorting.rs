@@ -1,60 +1,64 @@
-//! Sorts pairs of cells: those that differ in the same way together, and apart what cannot be compared.
+//! Sorts pairs of cells into groups that differ in the same way, and excludes those that cannot be
+//! compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cause::{Places, guess};
-use super::change::{Change, How};
-use super::comparison::{Apart, Because, Cells, Group, Kind, Named, SKIPPED, expected, id};
+use super::cause::{Positions, guess};
+use super::change::{Change, ChangeKind};
 use super::difference::{Difference, difference};
+use super::group::{
+    CaseReason, CellSet, Cells, DifferenceKind, Exclusion, Group, SKIPPED, expected, id,
+};
 use super::names::CellId;
-use super::question::Question;
-use super::side::Key;
+use super::question::QuestionId;
+use super::side::CellKey;
 use crate::judge::Verdict;
 use crate::record::CellResult;
+use crate::transcript::is_capability_check;
 
-/// A group while cells come in.
-struct Growing<'a> {
+/// A group that still takes in cells.
+struct GroupMembers<'a> {
     cells: BTreeSet<(&'a str, CellId<'a>)>,
-    places: Places,
+    places: Positions,
     example: &'a str,
     diff: Vec<String>,
 }
 
-/// What makes cells differ in the same way.
+/// Cells with equal keys differ in the same way. The order of the keys is that of the groups.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Alike {
-    /// What nobody stated beforehand comes first.
+struct GroupKey {
+    /// Changes that the user has not stated come first.
     stated: Option<usize>,
-    /// What nobody expects comes before what the cases explain.
+    /// Differences that no case expects come before those that cases explain.
     expected: bool,
-    kind: Kind,
-    because: Vec<Because>,
+    kind: DifferenceKind,
+    because: Vec<CaseReason>,
     verdicts: (Verdict, Verdict),
     changes: BTreeSet<Change>,
     reasons: (Option<String>, Option<String>),
 }
 
-/// Pairs of cells, as they are told apart.
+/// The pairs of cells, sorted.
 #[derive(Default)]
 pub(super) struct Sorting<'a> {
-    pub(super) all: Named<'a>,
+    pub(super) all: CellSet<'a>,
     pub(super) same: usize,
     pub(super) without_checks: usize,
-    groups: BTreeMap<Alike, Growing<'a>>,
-    pub(super) not_judged: BTreeMap<String, Named<'a>>,
-    pub(super) skipped: BTreeMap<String, Named<'a>>,
-    pub(super) changed: BTreeMap<String, Named<'a>>,
-    pub(super) only: BTreeMap<String, Named<'a>>,
+    groups: BTreeMap<GroupKey, GroupMembers<'a>>,
+    pub(super) not_judged: BTreeMap<String, CellSet<'a>>,
+    pub(super) skipped: BTreeMap<String, CellSet<'a>>,
+    pub(super) changed: BTreeMap<String, CellSet<'a>>,
+    pub(super) only: BTreeMap<String, CellSet<'a>>,
 }
 
 impl<'a> Sorting<'a> {
-    pub(super) fn only(&mut self, key: &Key<'a>, cell: &'a CellResult, side: &str) {
+    pub(super) fn only(&mut self, key: &CellKey<'a>, cell: &'a CellResult, side: &str) {
         self.only.entry(format!("only on {side}")).or_default().insert((key.policy, id(cell)));
     }
 
     pub(super) fn pair(
         &mut self,
-        key: &Key<'a>,
+        key: &CellKey<'a>,
         a: &'a CellResult,
         b: &'a CellResult,
         stated: &dyn Fn(&CellResult) -> Option<usize>,
@@ -77,85 +81,63 @@ impl<'a> Sorting<'a> {
                 .insert(name);
             return;
         }
-        let unseen = |cell: &CellResult| {
-            cell.observation.as_ref().is_some_and(|seen| seen.caps_unseen.is_some())
-        };
-        let checks = !unseen(a) && !unseen(b);
+        let checks = !checks_unseen(a) && !checks_unseen(b);
         self.without_checks += usize::from(!checks);
-        let lines = |cell: &CellResult| {
-            let lines = cell.judgement.observed.iter();
-            lines.filter(|line| checks || !line.starts_with("  cap ")).cloned().collect::<Vec<_>>()
+        match compare(a, b, checks, stated) {
+            None => self.same += 1,
+            Some((key, found)) => self.add(key, name, &a.name, found),
+        }
+    }
+
+    /// Adds a cell that differs to its group.
+    fn add(
+        &mut self,
+        key: GroupKey,
+        name: (&'a str, CellId<'a>),
+        example: &'a str,
+        found: Difference,
+    ) {
+        let Some(group) = self.groups.get_mut(&key) else {
+            let group = GroupMembers {
+                cells: BTreeSet::from([name]),
+                places: found.places,
+                example,
+                diff: found.diff,
+            };
+            self.groups.insert(key, group);
+            return;
         };
-        let found = difference(&lines(a), &lines(b));
-        let verdicts = (a.judgement.verdict, b.judgement.verdict);
-        let fault = |cell: &CellResult| {
-            let judgement = &cell.judgement;
-            judgement.reason.clone().filter(|_| judgement.verdict == Verdict::Fail)
-        };
-        let reasons = (fault(a), fault(b));
-        let died = a.judgement.observed.is_empty() != b.judgement.observed.is_empty();
-        let (kind, found) = match found {
-            None if verdicts.0 == verdicts.1 && reasons.0 == reasons.1 => {
-                self.same += 1;
-                return;
-            }
-            None if reasons.0 != reasons.1 => (Kind::Fault, Difference::default()),
-            None => (Kind::Verdict, Difference::default()),
-            Some(_) if died => (Kind::Fault, Difference::default()),
-            Some(found) => (Kind::of(&found.changes), found),
-        };
-        let because = because(a, b);
-        let alike = Alike {
-            stated: stated(b),
-            expected: expected(verdicts, &because),
-            kind,
-            because,
-            verdicts,
-            changes: found.changes,
-            reasons: if kind == Kind::Fault { reasons } else { (None, None) },
-        };
-        let shorter = |known: &Growing<'_>| found.diff.len() < known.diff.len();
-        match self.groups.get_mut(&alike) {
-            Some(group) => {
-                if shorter(group) {
-                    (group.example, group.diff) = (&a.name, found.diff);
-                }
-                group.cells.insert(name);
-                // What is said of where something stands must be true of every cell.
-                for (question, places) in &mut group.places {
-                    let others = found.places.get(question);
-                    places.retain(|place| others.is_some_and(|others| others.contains(place)));
-                }
-            }
-            None => {
-                let group = Growing {
-                    cells: BTreeSet::from([name]),
-                    places: found.places,
-                    example: &a.name,
-                    diff: found.diff,
-                };
-                self.groups.insert(alike, group);
-            }
+        // The shortest diff is the example.
+        if found.diff.len() < group.diff.len() {
+            (group.example, group.diff) = (example, found.diff);
+        }
+        group.cells.insert(name);
+        // A position must be true of every cell of the group.
+        for (question, places) in &mut group.places {
+            let others = found.places.get(question);
+            places.retain(|place| others.is_some_and(|others| others.contains(place)));
         }
     }
 
     pub(super) fn groups(&self) -> Vec<Group> {
-        let group = |(alike, group): (&Alike, &Growing<'_>)| {
-            let guess = match alike.kind {
-                Kind::Fault => fault_words(&alike.reasons),
-                Kind::Verdict => {
-                    vec!["the same was seen on both, and only one of them was to see it".to_owned()]
+        let group = |(key, group): (&GroupKey, &GroupMembers<'_>)| {
+            let guess = match key.kind {
+                DifferenceKind::Fault => fault_words(&key.reasons),
+                DifferenceKind::Verdict => {
+                    vec![
+                        "both saw the same, and the case expects it of only one of them".to_owned(),
+                    ]
                 }
-                _ => guess(&alike.changes, &group.places),
+                _ => guess(&key.changes, &group.places),
             };
             Group {
-                stated: alike.stated,
-                kind: alike.kind,
-                verdict_a: alike.verdicts.0,
-                verdict_b: alike.verdicts.1,
+                stated: key.stated,
+                kind: key.kind,
+                verdict_a: key.verdicts.0,
+                verdict_b: key.verdicts.1,
                 guess,
-                because: alike.because.clone(),
-                changes: alike.changes.clone(),
+                because: key.because.clone(),
+                changes: key.changes.clone(),
                 cells: self.cells(&group.cells),
                 example: group.example.to_owned(),
                 diff: group.diff.clone(),
@@ -164,28 +146,72 @@ impl<'a> Sorting<'a> {
         self.groups.iter().map(group).collect()
     }
 
-    pub(super) fn apart(&self, groups: &BTreeMap<String, Named<'a>>) -> Vec<Apart> {
-        let apart = |(why, cells): (&String, &Named<'a>)| Apart {
+    pub(super) fn exclusions(&self, groups: &BTreeMap<String, CellSet<'a>>) -> Vec<Exclusion> {
+        let exclusion = |(why, cells): (&String, &CellSet<'a>)| Exclusion {
             why: why.clone(),
             cells: self.cells(cells),
         };
-        groups.iter().map(apart).collect()
+        groups.iter().map(exclusion).collect()
     }
 
-    fn cells(&self, cells: &Named<'a>) -> Cells {
+    fn cells(&self, cells: &CellSet<'a>) -> Cells {
         Cells::of(cells, &self.all)
     }
+}
+
+/// True if capability checks could not be observed in a cell.
+fn checks_unseen(cell: &CellResult) -> bool {
+    cell.observation.as_ref().is_some_and(|seen| seen.caps_unseen.is_some())
+}
+
+/// Compares two results of a cell, with or without capability checks; `None` if they are the same.
+fn compare(
+    a: &CellResult,
+    b: &CellResult,
+    checks: bool,
+    stated: &dyn Fn(&CellResult) -> Option<usize>,
+) -> Option<(GroupKey, Difference)> {
+    let lines = |cell: &CellResult| {
+        let lines = cell.judgement.observed.iter();
+        lines.filter(|line| checks || !is_capability_check(line)).cloned().collect::<Vec<_>>()
+    };
+    let found = difference(&lines(a), &lines(b));
+    let verdicts = (a.judgement.verdict, b.judgement.verdict);
+    let fault = |cell: &CellResult| {
+        let judgement = &cell.judgement;
+        judgement.reason.clone().filter(|_| judgement.verdict == Verdict::Fail)
+    };
+    let reasons = (fault(a), fault(b));
+    let died = a.judgement.observed.is_empty() != b.judgement.observed.is_empty();
+    let (kind, found) = match found {
+        None if verdicts.0 == verdicts.1 && reasons.0 == reasons.1 => return None,
+        None if reasons.0 != reasons.1 => (DifferenceKind::Fault, Difference::default()),
+        None => (DifferenceKind::Verdict, Difference::default()),
+        Some(_) if died => (DifferenceKind::Fault, Difference::default()),
+        Some(found) => (DifferenceKind::of(&found.changes), found),
+    };
+    let because = because(a, b);
+    let key = GroupKey {
+        stated: stated(b),
+        expected: expected(verdicts, &because),
+        kind,
+        because,
+        verdicts,
+        changes: found.changes.clone(),
+        reasons: if kind == DifferenceKind::Fault { reasons } else { (None, None) },
+    };
+    Some((key, found))
 }
 
 fn fault_words(reasons: &(Option<String>, Option<String>)) -> Vec<String> {
     let word = |side: &str, reason: &Option<String>| match reason {
         Some(reason) => format!("on {side}: {reason}"),
-        None => format!("on {side}: nothing of the kind"),
+        None => format!("on {side}: no fault"),
     };
     vec![word("A", &reasons.0), word("B", &reasons.1)]
 }
 
-/// Why a pair cannot be compared, if it cannot.
+/// The reason why a pair cannot be compared, if any.
 fn not_judged(a: &CellResult, b: &CellResult) -> Option<String> {
     let one = |cell: &CellResult, side: &str| {
         let judgement = &cell.judgement;
@@ -197,7 +223,7 @@ fn not_judged(a: &CellResult, b: &CellResult) -> Option<String> {
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-/// Why a pair was not run on one side, if so.
+/// The reason why at least one side of a pair was skipped, if so.
 fn skipped(a: &CellResult, b: &CellResult) -> Option<String> {
     let reason = |cell: &CellResult| {
         let reason = cell.judgement.reason.as_deref().unwrap_or("no reason");
@@ -212,11 +238,11 @@ fn skipped(a: &CellResult, b: &CellResult) -> Option<String> {
     }
 }
 
-/// The reasons that hold on one side only.
-fn because(a: &CellResult, b: &CellResult) -> Vec<Because> {
+/// The reasons of conditions that hold on one side only.
+fn because(a: &CellResult, b: &CellResult) -> Vec<CaseReason> {
     let only = |one: &CellResult, other: &CellResult, on_b: bool| {
         let reasons = one.because.iter().filter(|reason| !other.because.contains(reason));
-        reasons.map(|reason| Because { reason: reason.clone(), on_b }).collect::<Vec<_>>()
+        reasons.map(|reason| CaseReason { reason: reason.clone(), on_b }).collect::<Vec<_>>()
     };
     let mut all = only(b, a, true);
     all.extend(only(a, b, false));
@@ -224,36 +250,39 @@ fn because(a: &CellResult, b: &CellResult) -> Vec<Because> {
     all
 }
 
-impl Kind {
+impl DifferenceKind {
     fn of(changes: &BTreeSet<Change>) -> Self {
         let any = |wanted: &dyn Fn(&Change) -> bool| changes.iter().any(wanted);
-        let asked = |cap: bool, wanted: How| {
+        let asked = |cap: bool, wanted: ChangeKind| {
             any(&|change| {
-                matches!(change, Change::Asked { question, how, .. }
-                    if *how == wanted && question.is_cap() == cap
-                        && !matches!(question, Question::Told(line) if !line.starts_with("record ")))
+                let Change::Asked { question, how, .. } = change else { return false };
+                let other = match question {
+                    QuestionId::Line(line) => !line.starts_with("record "),
+                    _ => false,
+                };
+                *how == wanted && question.is_cap() == cap && !other
             })
         };
-        let record = |wanted: How| {
+        let record = |wanted: ChangeKind| {
             any(&|change| matches!(change, Change::Record { how, .. } if *how == wanted))
         };
         if any(&|change| matches!(change, Change::Result { .. })) {
             Self::Result
-        } else if asked(true, How::New) {
+        } else if asked(true, ChangeKind::New) {
             Self::ExtraCheck
-        } else if asked(true, How::Gone) {
+        } else if asked(true, ChangeKind::Gone) {
             Self::MissingCheck
-        } else if asked(false, How::New) || record(How::New) {
+        } else if asked(false, ChangeKind::New) || record(ChangeKind::New) {
             Self::NewRecord
-        } else if asked(false, How::Gone) || record(How::Gone) {
+        } else if asked(false, ChangeKind::Gone) || record(ChangeKind::Gone) {
             Self::LostRecord
         } else if any(&|change| matches!(change, Change::Answer { .. })) {
             Self::Answer
-        } else if asked(true, How::More) || asked(true, How::Less) {
+        } else if asked(true, ChangeKind::More) || asked(true, ChangeKind::Less) {
             Self::Number
         } else if any(&|change| matches!(change, Change::Order { .. }))
-            || [true, false].iter().any(|cap| asked(*cap, How::Moved))
-            || record(How::Moved)
+            || [true, false].iter().any(|cap| asked(*cap, ChangeKind::Moved))
+            || record(ChangeKind::Moved)
         {
             Self::Order
         } else {
@@ -273,7 +302,7 @@ mod tests {
 
     const CALL: &str = "perf_event_open(software/dummy, pid=0, cpu=-1)";
 
-    /// Runs whose cells, those of one case, saw these; a first line without a blank is a result.
+    /// Compares two runs whose cells saw these lines; the first line of each is a result.
     fn compared(pairs: &[(&[&str], &[&str])], change: impl Fn(&mut Run, &mut Run)) -> Comparison {
         let text = include_str!("../../tests/report/run.jsonl");
         let events = text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
@@ -309,10 +338,18 @@ mod tests {
     #[case::missing(&["fd", "cap ipc_lock = granted"], &["fd"], "MissingCheck 1")]
     #[case::new_record(&["fd", OPEN], &["fd", OPEN, KERNEL], "NewRecord 1")]
     #[case::lost_record(&["fd", OPEN, KERNEL], &["fd", OPEN], "LostRecord 1")]
-    #[case::record_of_a_check(&["fd", "cap perfmon = granted", RECORD], &["fd", "cap perfmon = granted"], "LostRecord 1")]
+    #[case::record_of_a_check(
+        &["fd", "cap perfmon = granted", RECORD],
+        &["fd", "cap perfmon = granted"],
+        "LostRecord 1"
+    )]
     #[case::order(&["fd", OPEN, KERNEL], &["fd", KERNEL, OPEN], "Order 1")]
     #[case::answer(&["fd", "cap bpf = granted"], &["fd", "cap bpf = not held"], "Answer 1")]
-    #[case::number(&["fd", "cap bpf = granted"], &["fd", "cap bpf = granted", "cap bpf = granted"], "Number 1")]
+    #[case::number(
+        &["fd", "cap bpf = granted"],
+        &["fd", "cap bpf = granted", "cap bpf = granted"],
+        "Number 1"
+    )]
     #[case::other(&["0", "holds none"], &["0", "holds all"], "Other 1")]
     fn a_difference_has_a_kind(#[case] a: &[&str], #[case] b: &[&str], #[case] kind: &str) {
         assert_eq!(words(&compared(&[(a, b)], |_, _| {})), [kind]);
@@ -320,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_that_differ_in_the_same_way_are_one_group_whatever_the_answers() {
+    fn cells_that_differ_in_the_same_way_are_one_group_regardless_of_the_answers() {
         let pairs: &[(&[&str], &[&str])] = &[
             (&["fd"], &["fd", "cap perfmon = granted"]),
             (&["fd"], &["fd", "cap perfmon = not held", "cap sys_admin = granted"]),
@@ -331,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_cases_explain_comes_after_what_nobody_expects() {
+    fn differences_that_cases_explain_come_after_those_that_they_do_not() {
         let pairs: &[(&[&str], &[&str])] =
             &[(&["fd"], &["EACCES"]), (&["fd"], &["fd", "cap bpf = granted"])];
         let comparison = compared(pairs, |_, b| {
@@ -344,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_alone_and_a_fault_of_a_kernel_are_told() {
+    fn a_verdict_alone_and_a_fault_of_a_kernel_are_differences() {
         let pairs: &[(&[&str], &[&str])] = &[(&["fd"], &["fd"]), (&["fd"], &["fd"])];
         let comparison = compared(pairs, |_, b| {
             let judge = |at: usize, reason: Option<&str>| {

@@ -1,28 +1,29 @@
-//! A comparison for people.
+//! A comparison as text for a terminal.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::comparison::{Apart, Because, Cells, Comparison, Group, Kind, SideWords};
-use crate::counted::counted;
+use super::comparison::{Comparison, SideSummary};
+use super::group::{CaseReason, Cells, DifferenceKind, Exclusion, Group};
+use crate::counted::{counted, inflected};
 use crate::printable::printable;
 
-/// How many globs of a group are shown; `--verbose` and JSON have all cells.
+/// Number of globs of a group that are shown; `--verbose` and JSON name all cells.
 const GLOBS: usize = 8;
 
-/// How many lines of a diff are shown.
+/// Number of lines of a diff that are shown.
 const LINES: usize = 20;
 
-/// How long a line may be, in characters: no line of a kernel comes near.
+/// Longest line, in characters; no line from a kernel comes close.
 const WIDTH: usize = 2000;
 
 const HEADING: Style = Style::new().bold();
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 
-/// The comparison, with ANSI styles; `verbose` names every cell.
+/// Formats a comparison, with ANSI styles; `verbose` names every cell.
 #[must_use]
 pub fn text(comparison: &Comparison, verbose: bool) -> String {
     let mut out = Text { out: String::new(), verbose };
@@ -41,28 +42,28 @@ pub fn text(comparison: &Comparison, verbose: bool) -> String {
         out.group(number + 1, group, comparison);
     }
     out.out.push('\n');
-    out.apart("could not be compared", &comparison.not_judged);
-    out.apart("skipped", &comparison.skipped);
-    out.apart("not compared", &comparison.changed_cases);
-    out.apart("not on both sides", &comparison.only);
+    out.exclusions("could not be compared", &comparison.not_judged);
+    out.exclusions("skipped", &comparison.skipped);
+    out.exclusions("not compared", &comparison.changed_cases);
+    out.exclusions("not on both sides", &comparison.only);
     out.end(comparison);
     out.out
 }
 
-/// Text that grows.
+/// Writes the text.
 pub(super) struct Text {
     pub(super) out: String,
     pub(super) verbose: bool,
 }
 
 impl Text {
-    /// A line of text that may come from anywhere.
+    /// Writes a line, whose text may come from a guest.
     pub(super) fn line(&mut self, indent: usize, text: &str) {
         let text = one_line(text);
         let _ = writeln!(self.out, "{:indent$}{text}", "");
     }
 
-    fn side(&mut self, letter: &str, side: &SideWords) {
+    fn side(&mut self, letter: &str, side: &SideSummary) {
         let policies = match side.policies.as_slice() {
             [] => String::new(),
             names => format!(", policy {}", names.join(", ")),
@@ -76,7 +77,7 @@ impl Text {
             .filter(|other| (other.is_expected(), other.kind) == (group.is_expected(), group.kind));
         let count = here.map(|group| group.cells.count).sum::<usize>();
         let expected = if group.is_expected() { ", as the cases expect" } else { "" };
-        let words = words(group.kind);
+        let words = heading(group.kind);
         let _ = writeln!(
             self.out,
             "\n{HEADING}{words}{expected}: {}{HEADING:#}",
@@ -120,14 +121,14 @@ impl Text {
         }
     }
 
-    fn because(&mut self, because: &Because, comparison: &Comparison) {
+    fn because(&mut self, because: &CaseReason, comparison: &Comparison) {
         let words = only(because, comparison);
         self.line(5, &words);
     }
 
-    /// What the cases say of the two kernels: each reason once, with the number of cells.
+    /// Writes what the cases expect of the two kernels: each reason once, with its number of cells.
     fn reasons(&mut self, comparison: &Comparison) {
-        let mut counts: BTreeMap<&Because, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<&CaseReason, usize> = BTreeMap::new();
         for group in comparison.groups.iter().filter(|group| group.is_expected()) {
             for because in &group.because {
                 *counts.entry(because).or_default() += group.cells.count;
@@ -140,7 +141,7 @@ impl Text {
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         for (because, count) in counts {
-            let cells = if count == 1 { "cell " } else { "cells" };
+            let cells = inflected(count, "cell ", "cells");
             self.line(2, &format!("{count:4} {cells} {}", only(because, comparison)));
         }
     }
@@ -159,27 +160,25 @@ impl Text {
         }
         let rest: usize = cells.globs[shown..].iter().map(|(_, count)| count).sum();
         if rest > 0 {
-            self.line(indent, &format!("and {rest} more, which --verbose names"));
+            self.line(indent, &format!("and {rest} more (--verbose names them)"));
         }
     }
 
-    fn apart(&mut self, heading: &str, all: &[Apart]) {
-        for apart in all {
-            let count = counted(apart.cells.count, "cell");
-            self.line(0, &format!("{heading}: {count}, {}", apart.why));
-            self.cells(2, &apart.cells);
+    fn exclusions(&mut self, heading: &str, all: &[Exclusion]) {
+        for exclusion in all {
+            let count = counted(exclusion.cells.count, "cell");
+            self.line(0, &format!("{heading}: {count}, {}", exclusion.why));
+            self.cells(2, &exclusion.cells);
         }
     }
 
     fn end(&mut self, comparison: &Comparison) {
-        let of = |all: &[Apart]| all.iter().map(|apart| apart.cells.count).sum::<usize>();
+        let of =
+            |all: &[Exclusion]| all.iter().map(|exclusion| exclusion.cells.count).sum::<usize>();
         let mut parts = vec![format!("{} the same", comparison.same)];
         if comparison.different() > 0 {
-            let groups = match comparison.groups.len() {
-                1 => "1 way".to_owned(),
-                groups => format!("{groups} ways"),
-            };
-            parts.push(format!("{} different in {groups}", comparison.different()));
+            let ways = counted(comparison.groups.len(), "way");
+            parts.push(format!("{} different in {ways}", comparison.different()));
         }
         for (count, words) in [
             (of(&comparison.skipped), "skipped"),
@@ -199,7 +198,7 @@ impl Text {
     }
 }
 
-/// One line that steers no terminal and fills none.
+/// A text as one line of limited length, without control characters.
 fn one_line(text: &str) -> String {
     let text = printable(text).replace('\n', " ");
     match text.char_indices().nth(WIDTH) {
@@ -208,29 +207,29 @@ fn one_line(text: &str) -> String {
     }
 }
 
-/// A reason, and which kernel it is true of.
-fn only(because: &Because, comparison: &Comparison) -> String {
+/// A reason, with the kernel for which it holds.
+fn only(because: &CaseReason, comparison: &Comparison) -> String {
     let (a, b) = (&comparison.a, &comparison.b);
     let (letter, side) = if because.on_b { ("B", b) } else { ("A", a) };
-    // Two builds of one version are told apart by their letters.
+    // Two builds of one version are distinguished by their letters.
     match a.version == b.version {
         true => format!("only on {letter}: {}", because.reason),
         false => format!("only in {}: {}", side.version, because.reason),
     }
 }
 
-fn words(kind: Kind) -> &'static str {
+fn heading(kind: DifferenceKind) -> &'static str {
     match kind {
-        Kind::Fault => "a kernel died or reported a fault",
-        Kind::Result => "a syscall returns something else",
-        Kind::ExtraCheck => "an extra check",
-        Kind::MissingCheck => "a missing check",
-        Kind::NewRecord => "a new record",
-        Kind::LostRecord => "a lost record",
-        Kind::Order => "order only",
-        Kind::Answer => "a check has another answer",
-        Kind::Number => "a check is made more or less often",
-        Kind::Other => "something else",
-        Kind::Verdict => "the verdict only",
+        DifferenceKind::Fault => "a kernel died or reported a fault",
+        DifferenceKind::Result => "a syscall returns something else",
+        DifferenceKind::ExtraCheck => "an extra check",
+        DifferenceKind::MissingCheck => "a missing check",
+        DifferenceKind::NewRecord => "a new record",
+        DifferenceKind::LostRecord => "a lost record",
+        DifferenceKind::Order => "order only",
+        DifferenceKind::Answer => "a check has another answer",
+        DifferenceKind::Number => "a check is made more or less often",
+        DifferenceKind::Other => "something else",
+        DifferenceKind::Verdict => "the verdict only",
     }
 }

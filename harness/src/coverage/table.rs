@@ -328,7 +328,7 @@ mod tests {
     use super::*;
     use crate::kernel::{Kernel, KernelVersion, Origin};
     use crate::machines::Machinery;
-    use crate::record::{Asked, BootCoverage, Event, LaneEnded, Refused, RunStarted};
+    use crate::record::{BootCoverage, Event, LaneEnded, LaneRefusal, RunStarted, Selection};
 
     fn lane() -> Event {
         Event::Lane(Box::new(LaneStarted {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     fn text(events: Vec<Event>) -> (CoverageTable, String) {
-        let begin = Event::Run(RunStarted::now(2, Asked::default()));
+        let begin = Event::Run(RunStarted::now(2, Selection::default()));
         let table = CoverageTable::new(&Run::of(std::iter::once(begin).chain(events)).unwrap());
         let text = table.text(&Points::built_in().unwrap());
         (table, anstream::adapter::strip_str(&text).to_string())
@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn a_lane_without_coverage_has_a_reason() {
         let reason = "no perf events".to_owned();
-        let refused = Some(Refused { reason, console: String::new() });
+        let refused = Some(LaneRefusal { reason, console: String::new() });
         let end = Event::LaneEnd(LaneEnded { lane: 0, boots: 1, millis: 1, refused });
         let (table, text) = text(vec![lane(), end]);
         assert!(text.contains("nothing was measured: no perf events"), "{text}");

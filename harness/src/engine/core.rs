@@ -15,7 +15,7 @@ use crate::known::KnownDifferences;
 use crate::machines::{End, Load, Pool};
 use crate::plan::{self, PlannedCell};
 use crate::policy::{Policies, Policy};
-use crate::record::{Asked, Event, RecordError, Writer};
+use crate::record::{Event, RecordError, Selection, Writer};
 use crate::source::{Commit, Source, SourceError};
 
 /// Receives what a person wants to see while the engine works.
@@ -190,7 +190,7 @@ impl<'a> Engine<'a> {
     pub fn execute(
         &self,
         plans: &[LanePlan],
-        asked: Asked,
+        asked: Selection,
         sink: &mut dyn FnMut(&Event) -> Result<(), RecordError>,
     ) -> Result<Execution, EngineError> {
         let path = self.new_record();

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::{EngineError, LanePlan, Limits, run_lane};
 use crate::interrupt::Interrupt;
 use crate::machines::MachineError;
-use crate::record::{Asked, Event, Run, RunEnded, RunStarted};
+use crate::record::{Event, Run, RunEnded, RunStarted, Selection};
 
 /// A run that has ended, and what stopped it early, if anything did.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Execution {
 /// and the first failure.
 pub(super) fn execute(
     plans: &[LanePlan],
-    asked: Asked,
+    asked: Selection,
     limits: Limits,
     jobs: usize,
     interrupt: &Interrupt,

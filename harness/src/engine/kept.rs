@@ -129,7 +129,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::record::Refused;
+    use crate::record::LaneRefusal;
 
     /// An empty cache, and the record of a run in which every cell ran.
     fn fixture() -> (TempDir, KeptRuns, RecordedRun) {
@@ -185,6 +185,6 @@ mod tests {
     }
 
     fn refused() -> Option<Refused> {
-        Some(Refused { reason: "no SELinux".to_owned(), console: String::new() })
+        Some(LaneRefusal { reason: "no SELinux".to_owned(), console: String::new() })
     }
 }

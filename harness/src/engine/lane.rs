@@ -17,7 +17,7 @@ use crate::machines::{End, Incident, Load, MachineError, Pool};
 use crate::plan::{self, PlannedCell};
 use crate::policy::Policies;
 use crate::record::{
-    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, Refused,
+    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneRefusal, LaneStarted,
 };
 
 /// A kernel under a policy, and its cells.
@@ -140,7 +140,7 @@ struct Runner<'a> {
     fruitless: usize,
     /// Names of the cases that killed a guest.
     deadly: BTreeSet<String>,
-    refused: Option<Refused>,
+    refused: Option<LaneRefusal>,
 }
 
 /// What becomes of the remaining cells after a boot.
@@ -387,7 +387,7 @@ impl Runner<'_> {
 
     fn refuse(&mut self, boot: &BootState, reason: &str) {
         let console = String::from_utf8_lossy(&boot.console).into_owned();
-        self.refused = Some(Refused { reason: reason.to_owned(), console });
+        self.refused = Some(LaneRefusal { reason: reason.to_owned(), console });
     }
 
     fn finish(&mut self, boot: &BootState, index: usize, outcome: CellOutcome) {

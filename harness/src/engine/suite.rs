@@ -7,7 +7,7 @@ use super::EngineError;
 use crate::case::Library;
 use crate::known::KnownDifferences;
 use crate::plan::{Filter, PlannedCell};
-use crate::record::Asked;
+use crate::record::Selection;
 
 /// The cases of a run and the known differences that count in it.
 #[derive(Debug)]

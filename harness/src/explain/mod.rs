@@ -16,5 +16,4 @@ pub use cell::cell;
 pub use knowledge::{Knowledge, KnowledgeError, Permission};
 pub use log::{LogExplanation, Triage, log};
 pub use symptom::{Symptom, SymptomError};
-pub use text::wrapped;
 pub use walk::{EventWalk, WalkCheck, WalkQuestion};

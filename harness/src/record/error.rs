@@ -1,76 +1,79 @@
-//! Why a run record cannot be written or read.
+//! Errors of writing and reading run records.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::event::FORMAT;
-use super::run::Misplaced;
+use super::run::MisplacedEvent;
 
-/// Why a run record cannot be written or read.
+/// A run record could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The file cannot be written.
     #[error("write the run record {path}", path = .path.display())]
     Write {
-        /// Which.
+        /// The run record.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file cannot be read.
     #[error("read the run record {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// The run record.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A line is no event, and others follow it.
+    /// A line is not an event, and it is not the last line.
     #[error(
-        "read the run record {path}: line {line} is no event; the {good} lines before it are good \
-         and can be used alone (`head -n {good}`)",
+        "read the run record {path}: line {line} is not an event; the {good} lines before it are \
+         good and can be used alone (`head -n {good}`)",
         path = .path.display(), good = .line - 1
     )]
     Damaged {
-        /// Which file.
+        /// The run record.
         path: PathBuf,
-        /// Which line, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The reason.
         source: serde_json::Error,
     },
-    /// An event does not fit what came before it.
+    /// An event does not fit the events before it.
     #[error(
-        "read the run record {path}: line {line} does not belong there; the {good} lines before it are \
+        "read the run record {path}: line {line} is out of place; the {good} lines before it are \
          good and can be used alone (`head -n {good}`)",
         path = .path.display(), good = .line - 1
     )]
     Misplaced {
-        /// Which file.
+        /// The run record.
         path: PathBuf,
-        /// Which line, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong.
-        source: Misplaced,
+        /// The reason.
+        source: MisplacedEvent,
     },
-    /// The file is of another format.
+    /// The file has another format.
     #[error(
-        "read the run record {path}: it is of format {found} (perfsec {perfsec}), and this perfsec \
-         reads format {FORMAT}; run it again, or use the perfsec that wrote it",
+        "read the run record {path}: it has format {found} (perfsec {perfsec}), and this perfsec \
+         reads format {FORMAT}; repeat the run, or use the perfsec that wrote the record",
         path = .path.display()
     )]
     OtherFormat {
-        /// Which file.
+        /// The run record.
         path: PathBuf,
-        /// Its format.
+        /// Format of the file.
         found: u64,
-        /// What wrote it.
+        /// Version of the perfsec that wrote it.
         perfsec: String,
     },
-    /// The file is no run record.
-    #[error("read {path}: it is no run record, as `perfsec run --out FILE` writes it", path = .path.display())]
+    /// The file is not a run record.
+    #[error(
+        "read {path}: not a run record (expected a file written by `perfsec run --out`)",
+        path = .path.display()
+    )]
     NotARecord {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
 }

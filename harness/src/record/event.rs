@@ -1,4 +1,4 @@
-//! What happens in a run.
+//! The events of a run.
 
 use std::path::PathBuf;
 
@@ -29,9 +29,9 @@ pub enum Event {
     Ready(LaneReady),
     /// A cell is over.
     Cell(Box<CellResult>),
-    /// What the cells of a boot covered, in a run that measures it.
+    /// Coverage of a boot, in a run that measures it.
     Coverage(BootCoverage),
-    /// A boot ended before its cells were over.
+    /// A boot ended before all of its cells had run.
     Death(Death),
     /// A lane is over.
     LaneEnd(LaneEnded),
@@ -47,36 +47,45 @@ pub struct RunStarted {
     pub format: u32,
     /// Version of perfsec.
     pub perfsec: String,
-    /// When, in RFC 3339.
+    /// Time of the start, in RFC 3339.
     #[schemars(extend("format" = "date-time"))]
     pub started: String,
-    /// The command line.
+    /// Command line of perfsec.
     pub command: Vec<String>,
     /// SHA-256 of the agent, in hex.
     pub agent: String,
-    /// The host that it runs on, in a few words.
+    /// Operating system of the host.
     pub host: String,
-    /// Which cells were asked for.
-    pub asked: Asked,
+    /// The cells that were asked for.
+    pub asked: Selection,
     /// Number of cells, over all lanes.
     pub cells: usize,
 }
 
-/// What chose the cells of a run.
+/// The choice of the cells of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Asked {
-    /// SHA-256 of the cases that there were to choose from, in hex.
+#[schemars(rename = "Asked")]
+pub struct Selection {
+    /// SHA-256 of all cases, before the filter, in hex.
     pub cases_sha256: String,
-    /// The directory of the cases; none for those that perfsec brings.
+    /// Directory of the cases; absent for the cases built into perfsec.
     pub cases_directory: Option<PathBuf>,
-    /// Which of them.
+    /// Filter on the cells of these cases.
     pub filter: Filter,
 }
 
-impl RunStarted {
-    /// A run of this perfsec that begins now.
+impl Selection {
+    /// True if all cells of these cases were asked for: no filter, and no shard.
     #[must_use]
-    pub fn now(cells: usize, asked: Asked) -> Self {
+    pub fn is_whole(&self) -> bool {
+        self.filter == Filter::default()
+    }
+}
+
+impl RunStarted {
+    /// The first event of a run that starts now, by this perfsec.
+    #[must_use]
+    pub fn now(cells: usize, asked: Selection) -> Self {
         Self {
             format: FORMAT,
             perfsec: env!("CARGO_PKG_VERSION").to_owned(),
@@ -90,50 +99,50 @@ impl RunStarted {
     }
 }
 
-/// A kernel under a policy.
+/// A lane begins: a kernel under a policy.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LaneStarted {
     /// Number of the lane in this run, from 0.
     pub lane: usize,
     /// The kernel.
     pub kernel: Kernel,
-    /// What the kernel is booted as.
+    /// Boot mode of the kernel.
     pub boot: BootMode,
     /// Name of the policy; cells may ask for another.
     pub policy: String,
     /// SHA-256 of the binary policy, in hex.
     pub policy_sha256: String,
-    /// What runs it.
+    /// The machine that runs it.
     pub machinery: Machinery,
     /// Number of its cells.
     pub cells: usize,
 }
 
-/// What was read back before the first cell of a boot.
+/// A boot is ready for its first cell.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LaneReady {
     /// The lane.
     pub lane: usize,
     /// Number of the boot in the lane, from 0.
     pub boot: usize,
-    /// From start to ready, on the host's clock.
+    /// Milliseconds from start to ready, on the host's clock.
     pub millis: u64,
-    /// What was read back.
+    /// State of the machine as the agent read it back.
     pub facts: Box<Facts>,
 }
 
-/// What came of a cell.
+/// Result of a cell.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CellResult {
     /// The lane.
     pub lane: usize,
-    /// The boot in which it ran.
+    /// Number of the boot in which it ran.
     pub boot: usize,
     /// Its full name.
     pub name: String,
     /// Name of its case.
     pub case: String,
-    /// What the case shows.
+    /// Title of the case.
     pub title: String,
     /// The case file.
     pub path: PathBuf,
@@ -141,45 +150,45 @@ pub struct CellResult {
     pub line: usize,
     /// The documents, commits and source lines that promise what is expected.
     pub source: Vec<String>,
-    /// Begin of the SHA-256 of the case file, in hex: whether another run had the same case.
+    /// First digits of the SHA-256 of the case file, in hex: equal in two runs of the same case.
     pub case_sha256: String,
-    /// Reasons of the conditions on the kernel that hold here and that lines of the expectation depend on:
-    /// what the case says when kernels differ.
+    /// Reasons that the case gives for what it expects of this kernel in particular: those of the
+    /// conditions on the kernel that hold here and that lines of the expectation depend on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<String>,
-    /// Which cell of the case.
+    /// Coordinates of the cell within its case.
     pub at: Coordinates,
     /// The judgement.
     pub judgement: Judgement,
-    /// What the agent saw, if it ran.
+    /// The agent's observation, if the cell ran.
     pub observation: Option<Observation>,
 }
 
-/// What the cells of a boot covered.
+/// Coverage of the cells of a boot.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BootCoverage {
     /// The lane.
     pub lane: usize,
-    /// The boot.
+    /// Number of the boot in the lane, from 0.
     pub boot: usize,
-    /// The places of the kernel that asked the security modules, and the answers.
+    /// The functions of the kernel that asked the security modules, and the answers.
     pub coverage: Box<Coverage>,
 }
 
-/// A boot that ended too early.
+/// A boot ended before all of its cells had run.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Death {
     /// The lane.
     pub lane: usize,
-    /// The boot.
+    /// Number of the boot in the lane, from 0.
     pub boot: usize,
-    /// How the machine ended.
+    /// The end of the machine.
     pub end: End,
-    /// What it died of, in one line.
+    /// Cause of death, in one line.
     pub cause: String,
-    /// The cell that ran, if one did.
+    /// Name of the cell that ran, if any.
     pub cell: Option<String>,
-    /// The console, its end when it is long.
+    /// The console; only its end if it is long.
     pub console: String,
 }
 
@@ -188,20 +197,21 @@ pub struct Death {
 pub struct LaneEnded {
     /// The lane.
     pub lane: usize,
-    /// How often it booted.
+    /// Number of boots.
     pub boots: usize,
-    /// From first boot to last power-off, on the host's clock.
+    /// Milliseconds from the first boot to the last power-off, on the host's clock.
     pub millis: u64,
-    /// Why nothing could be tested, if so.
-    pub refused: Option<Refused>,
+    /// Set if nothing could be tested.
+    pub refused: Option<LaneRefusal>,
 }
 
 /// A lane in which nothing could be tested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Refused {
-    /// Why, and what to do.
+#[schemars(rename = "Refused")]
+pub struct LaneRefusal {
+    /// Reason, and what to do about it.
     pub reason: String,
-    /// The console, its end when it is long.
+    /// The console; only its end if it is long.
     pub console: String,
 }
 
@@ -210,8 +220,8 @@ pub struct Refused {
 pub struct RunEnded {
     /// Number of cells by verdict.
     pub counts: Vec<(Verdict, usize)>,
-    /// Whether the user stopped it.
+    /// True if the user stopped it.
     pub interrupted: bool,
-    /// How long it took.
+    /// Milliseconds that it took.
     pub millis: u64,
 }

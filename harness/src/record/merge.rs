@@ -1,27 +1,27 @@
-//! Joins the records of the parts of a run.
+//! Merges the records of the shards of a run, and of runs on several kernels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use perfsec_wire::BootMode;
 
-use super::{Asked, LaneEnded, LaneRun, LaneStarted, Run, RunEnded, RunStarted};
+use super::{LaneEnded, LaneRun, LaneStarted, Run, RunEnded, RunStarted, Selection};
 use crate::plan::{Filter, Shard};
 
-/// Why records do not belong together.
+/// Records do not belong together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// They are of runs that were not made alike.
+    /// Their runs differ in more than the shard and the kernels.
     #[error("merge {a} and {b}: {what} differs", a = .a.display(), b = .b.display())]
     Unlike {
         /// The first record.
         a: PathBuf,
-        /// One that is unlike it.
+        /// A record that differs from it.
         b: PathBuf,
-        /// In what.
+        /// The difference.
         what: &'static str,
     },
-    /// Two records have the same part of the same kernel's cells.
+    /// Two records have the same shard of the same kernel's cells.
     #[error(
         "merge {a} and {b}: both have {part} of Linux {release}",
         a = .a.display(), b = .b.display()
@@ -31,56 +31,56 @@ pub enum MergeError {
         a: PathBuf,
         /// The second.
         b: PathBuf,
-        /// Which part.
+        /// The shard, or `all`.
         part: String,
         /// The kernel's release.
         release: String,
     },
-    /// Parts are not there.
-    #[error("merge the records of Linux {release}: there is no record of shard {missing}")]
+    /// Shards are missing.
+    #[error("merge the records of Linux {release}: no record of shard {missing}")]
     Missing {
         /// The kernel's release.
         release: String,
-        /// Which, separated by commas.
+        /// The missing shards, separated by commas.
         missing: String,
     },
-    /// There is nothing to merge.
-    #[error("merge records: there is none")]
+    /// No record was given.
+    #[error("merge records: none given")]
     Nothing,
 }
 
-/// Runs joined into one.
+/// Several runs merged into one.
 #[derive(Debug)]
-pub struct Merged {
-    /// The run that they are parts of.
+pub struct MergedRun {
+    /// The merged run.
     pub run: Run,
-    /// Cells that ran in several parts, as controls, and did not come out alike.
+    /// Names of cells that ran in several parts, as controls, with different results.
     pub unstable: Vec<String>,
 }
 
-/// A lane as one part of the run has it.
-type Part = (Option<Shard>, LaneRun);
+/// A lane of one part, with the shard of that part.
+type LanePart = (Option<Shard>, LaneRun);
 
-/// A kernel under a policy: what parts belong to.
-type World = (String, String);
+/// SHA-256 of a kernel and of a policy: parts with the same pair belong together.
+type KernelAndPolicy = (String, String);
 
-fn world(lane: &LaneRun) -> World {
+fn kernel_and_policy(lane: &LaneRun) -> KernelAndPolicy {
     (lane.started.kernel.identity().to_owned(), lane.started.policy_sha256.clone())
 }
 
-/// Joins runs: the parts of one run, and runs of several kernels that were made alike.
+/// Merges the shards of one run, and runs on several kernels that are otherwise the same.
 ///
 /// # Errors
 ///
-/// When they do not belong together, or parts are missing or there twice.
-pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
+/// If they do not belong together, or a shard is missing or given twice.
+pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<MergedRun, MergeError> {
     let Some((first, of_first)) = runs.first() else { return Err(MergeError::Nothing) };
     for (path, run) in &runs {
         if let Some(what) = unlike(&of_first.started, &run.started) {
             return Err(MergeError::Unlike { a: first.clone(), b: path.clone(), what });
         }
     }
-    demand_every_part(&runs)?;
+    require_every_shard(&runs)?;
 
     let mut started = of_first.started.clone();
     started.asked.filter.shard = None;
@@ -90,19 +90,19 @@ pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
     let ends: Option<Vec<RunEnded>> = runs.iter().map(|(_, run)| run.end.clone()).collect();
     let unseen: usize = runs.iter().map(|(_, run)| run.unseen()).sum();
 
-    let mut joined: BTreeMap<(World, BootMode), Vec<Part>> = BTreeMap::new();
+    let mut joined: BTreeMap<(KernelAndPolicy, BootMode), Vec<LanePart>> = BTreeMap::new();
     let mut order = Vec::new();
     for (_, run) in runs {
         let shard = run.started.asked.filter.shard;
         for lane in run.lanes {
-            let key = (world(&lane), lane.started.boot);
+            let key = (kernel_and_policy(&lane), lane.started.boot);
             if !joined.contains_key(&key) {
                 order.push(key.clone());
             }
             joined.entry(key).or_default().push((shard, lane));
         }
     }
-    let mut merged = Merged { run: Run::new(started), unstable: Vec::new() };
+    let mut merged = MergedRun { run: Run::new(started), unstable: Vec::new() };
     for (number, key) in order.into_iter().enumerate() {
         let parts = joined.remove(&key).unwrap_or_default();
         if let Some(lane) = join(number, parts, &mut merged.unstable) {
@@ -118,9 +118,9 @@ pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
     Ok(merged)
 }
 
-/// In what two runs are unlike, if they are.
+/// The first difference between two runs that keeps them from being merged.
 fn unlike(a: &RunStarted, b: &RunStarted) -> Option<&'static str> {
-    let asked = |run: &RunStarted| Asked {
+    let asked = |run: &RunStarted| Selection {
         filter: Filter { shard: None, ..run.asked.filter.clone() },
         cases_directory: None,
         ..run.asked.clone()
@@ -130,22 +130,23 @@ fn unlike(a: &RunStarted, b: &RunStarted) -> Option<&'static str> {
         (a.perfsec == b.perfsec, "the version of perfsec"),
         (a.agent == b.agent, "the agent"),
         (a.asked.cases_sha256 == b.asked.cases_sha256, "the set of cases"),
-        (asked(a) == asked(b), "what chose the cells"),
+        (asked(a) == asked(b), "the choice of cells"),
         (parts(a) == parts(b), "the number of shards"),
     ];
     pairs.into_iter().find(|(alike, _)| !alike).map(|(_, what)| what)
 }
 
-/// Every part of every kernel's cells must be there once. A part without cells has booted no kernel, and
-/// stands for all of them.
-fn demand_every_part(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
-    let release: BTreeMap<World, &str> = (runs.iter().flat_map(|(_, run)| &run.lanes))
-        .map(|lane| (world(lane), lane.started.kernel.release.as_str()))
+/// Requires every shard of every kernel's cells exactly once. A shard without cells has booted no
+/// kernel, so it counts for all of them.
+fn require_every_shard(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
+    let release: BTreeMap<KernelAndPolicy, &str> = (runs.iter().flat_map(|(_, run)| &run.lanes))
+        .map(|lane| (kernel_and_policy(lane), lane.started.kernel.release.as_str()))
         .collect();
-    for (world_of, release) in release {
+    for (key, release) in release {
         let mut seen: BTreeMap<Option<Shard>, &Path> = BTreeMap::new();
         for (path, run) in runs {
-            if !run.lanes.is_empty() && !run.lanes.iter().any(|lane| world(lane) == world_of) {
+            if !run.lanes.is_empty() && !run.lanes.iter().any(|lane| kernel_and_policy(lane) == key)
+            {
                 continue;
             }
             let shard = run.started.asked.filter.shard;
@@ -172,9 +173,9 @@ fn demand_every_part(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// The lane of which these are the parts. A cell that ran as another part's control is told once, as its
+/// Joins the parts of a lane. A cell that also ran as another part's control is kept once, as its
 /// own part saw it.
-fn join(number: usize, parts: Vec<Part>, unstable: &mut Vec<String>) -> Option<LaneRun> {
+fn join(number: usize, parts: Vec<LanePart>, unstable: &mut Vec<String>) -> Option<LaneRun> {
     let own = |shard: &Option<Shard>, case: &str| shard.is_none_or(|shard| shard.contains(case));
     let owned: BTreeSet<String> = (parts.iter())
         .flat_map(|(shard, lane)| lane.cells.iter().filter(|cell| own(shard, &cell.case)))
@@ -183,7 +184,7 @@ fn join(number: usize, parts: Vec<Part>, unstable: &mut Vec<String>) -> Option<L
     let mut joined = LaneRun::new(LaneStarted { lane: number, ..parts.first()?.1.started.clone() });
     let whole = parts.iter().all(|(_, lane)| lane.end.is_some());
     let mut end = LaneEnded { lane: number, boots: 0, millis: 0, refused: None };
-    let (mut seen, mut told) = (BTreeMap::new(), BTreeSet::new());
+    let (mut seen, mut kept) = (BTreeMap::new(), BTreeSet::new());
     let mut boots = 0;
     for (shard, lane) in parts {
         let renumbered = |boot: usize| boots + boot;
@@ -194,7 +195,7 @@ fn join(number: usize, parts: Vec<Part>, unstable: &mut Vec<String>) -> Option<L
                 unstable.push(cell.name.clone());
             }
             let own = own(&shard, &cell.case);
-            if own || (!owned.contains(&cell.name) && told.insert(cell.name.clone())) {
+            if own || (!owned.contains(&cell.name) && kept.insert(cell.name.clone())) {
                 let boot = renumbered(cell.boot);
                 joined.cells.push(super::CellResult { lane: number, boot, ..cell });
             }
@@ -236,17 +237,17 @@ mod tests {
 
     use super::*;
     use crate::judge::Verdict;
-    use crate::record::Reading;
+    use crate::record::LoadedRecord;
 
     /// The record of a real run: one lane on each of two kernels.
     fn whole() -> Run {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
-        let Reading { run, cut } = crate::record::read(&path).unwrap();
+        let LoadedRecord { run, cut } = crate::record::read(&path).unwrap();
         assert_eq!(cut, None);
         run
     }
 
-    /// What the run would have been as this part, on the kernels of these lanes.
+    /// The run as it would have been as this shard, on the kernels of these lanes.
     fn part(shard: &str, lanes: &[usize]) -> (PathBuf, Run) {
         let mut run = whole();
         let shard: Shard = shard.parse().unwrap();
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_of_another_part_is_told_once_and_as_its_own_part_saw_it() {
+    fn a_control_of_another_part_is_kept_once_and_as_its_own_part_saw_it() {
         let (path, mut other) = part("1/2", &[0]);
         let own = part("2/2", &[0]);
         let mut control = own.1.lanes[0].cells[0].clone();
@@ -295,14 +296,14 @@ mod tests {
         let name = control.name.clone();
         other.lanes[0].cells.push(control);
         let merged = merge(vec![(path, other), own]).unwrap();
-        let told: Vec<_> = merged.run.cells().filter(|cell| cell.name == name).collect();
-        assert_eq!(told.len(), 1);
-        assert_ne!(told[0].judgement.verdict, Verdict::Miss);
+        let kept: Vec<_> = merged.run.cells().filter(|cell| cell.name == name).collect();
+        assert_eq!(kept.len(), 1);
+        assert_ne!(kept[0].judgement.verdict, Verdict::Miss);
         assert_eq!(merged.unstable, [name]);
     }
 
     #[test]
-    fn a_part_that_was_cut_leaves_the_run_without_an_end() {
+    fn a_truncated_part_leaves_the_run_without_an_end() {
         let (path, mut cut) = part("1/2", &[0]);
         cut.end = None;
         cut.lanes[0].end = None;
@@ -317,7 +318,7 @@ mod tests {
     #[case::missing_of_one(vec![part("1/2", &[0, 1]), part("2/2", &[0])], "no record of shard 2/2")]
     #[case::doubled(vec![part("1/2", &[0]), part("1/2", &[0])], "both have shard 1/2")]
     #[case::split_otherwise(vec![part("1/2", &[0]), part("2/3", &[0])], "number of shards differs")]
-    #[case::none(vec![], "there is none")]
+    #[case::none(vec![], "none given")]
     fn parts_that_do_not_make_a_whole_are_refused(
         #[case] runs: Vec<(PathBuf, Run)>,
         #[case] words: &str,
@@ -326,11 +327,15 @@ mod tests {
         assert!(error.contains(words), "{error}");
     }
 
+    fn filter(run: &mut Run, name: &str) {
+        run.started.asked.filter.names.push(name.to_owned());
+    }
+
     #[rstest]
     #[case("the set of cases", |run: &mut Run| run.started.asked.cases_sha256 = "0".to_owned())]
     #[case("the agent", |run: &mut Run| run.started.agent = "0".to_owned())]
-    #[case("what chose the cells", |run: &mut Run| run.started.asked.filter.names.push("open".to_owned()))]
-    fn runs_that_were_not_made_alike_are_refused(
+    #[case("the choice of cells", |run: &mut Run| filter(run, "open"))]
+    fn runs_that_differ_in_more_than_the_shard_are_refused(
         #[case] words: &str,
         #[case] change: fn(&mut Run),
     ) {

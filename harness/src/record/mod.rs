@@ -1,8 +1,8 @@
-//! The run record: everything that happened in a run, one event a line, in the order it happened.
+//! The run record: everything that happened in a run, in order, one event per line.
 //!
-//! The runner emits [`Event`]s; progress, the record's file and [`Run`] are subscribers and nothing
-//! else. Every report is made of a [`Run`], so it can be made again from the file, and a run that is
-//! killed leaves all that it had seen.
+//! The engine emits [`Event`]s; progress, the record's file and [`Run`] only subscribe to them.
+//! Every report is made from a [`Run`], so it can be made again from the file, and a run that is
+//! killed leaves all that it has seen.
 
 mod error;
 mod event;
@@ -13,7 +13,7 @@ mod write;
 
 pub use error::RecordError;
 pub use event::*;
-pub use merge::{MergeError, Merged, merge};
-pub use read::{Cut, Reading, is_record, read};
-pub use run::{Counts, LaneRun, Misplaced, Run};
+pub use merge::{MergeError, MergedRun, merge};
+pub use read::{LoadedRecord, Truncation, is_record, read};
+pub use run::{LaneRun, MisplacedEvent, Run, VerdictCounts};
 pub use write::Writer;

@@ -1,4 +1,4 @@
-//! Reads a run record.
+//! Reads run records.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,35 +8,35 @@ use serde_json::Value;
 
 use super::{Event, FORMAT, RecordError, Run};
 
-/// A record that was read.
+/// A run record, read from a file.
 #[derive(Debug)]
-pub struct Reading {
-    /// The run, as far as the record goes.
+pub struct LoadedRecord {
+    /// The run, as far as the record has it.
     pub run: Run,
-    /// Where the record ends too early, if so.
-    pub cut: Option<Cut>,
+    /// Set if the record ends before its run did.
+    pub cut: Option<Truncation>,
 }
 
-/// A record that ends before its run did: perfsec was killed, or the file was cut.
+/// A record ends before its run did: perfsec was killed, or the file is truncated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the record ends after line {good}, before its run did: {cells} of {of} cells have a result"
 )]
-pub struct Cut {
-    /// How many lines of it are good.
+pub struct Truncation {
+    /// Number of good lines.
     pub good: usize,
-    /// How many cells have a result.
+    /// Number of cells with a result.
     pub cells: usize,
-    /// How many there would have been.
+    /// Number of cells of the whole run.
     pub of: usize,
 }
 
-/// Reads a record. One that ends too early is good as far as it goes.
+/// Reads a run record. If it ends too early, what is there is returned.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is of another format, or is damaged before its last line.
-pub fn read(path: &Path) -> Result<Reading, RecordError> {
+/// If the file cannot be read, has another format, or is damaged before its last line.
+pub fn read(path: &Path) -> Result<LoadedRecord, RecordError> {
     let unreadable = |source| RecordError::Read { path: path.to_owned(), source };
     let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
     let (mut line, mut number) = (Vec::new(), 0);
@@ -69,16 +69,15 @@ pub fn read(path: &Path) -> Result<Reading, RecordError> {
             source,
         })?;
     }
-    let cut = run.end.is_none().then(|| Cut {
+    let cut = run.end.is_none().then(|| Truncation {
         good: number,
         cells: run.cells().count(),
         of: run.started.cells,
     });
-    Ok(Reading { run, cut })
+    Ok(LoadedRecord { run, cut })
 }
 
-/// Whether a file is a run record rather than a kernel or nothing at all: it begins as the first line of one
-/// does, whatever the format.
+/// True if a file begins like a run record of any format, which no kernel does.
 #[must_use]
 pub fn is_record(path: &Path) -> bool {
     let mut begin = [0];
@@ -87,7 +86,7 @@ pub fn is_record(path: &Path) -> bool {
     matches!(read, Ok(1)) && begin == *b"{"
 }
 
-/// The first line, of which an older or newer perfsec may have had another notion.
+/// Reads the first line, which an older or newer perfsec may have written in another form.
 fn first(line: &[u8], path: &Path) -> Result<Event, RecordError> {
     let not_a_record = || RecordError::NotARecord { path: path.to_owned() };
     let value: Value = serde_json::from_slice(line).map_err(|_| not_a_record())?;
@@ -108,15 +107,15 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::record::{Asked, RunStarted, Writer};
+    use crate::record::{RunStarted, Selection, Writer};
 
     const END: &str = r#"{"event":"end","counts":[],"interrupted":false,"millis":1}"#;
 
     /// A record of a run without cells, with these lines after the first.
-    fn record(lines: &str) -> Result<Reading, RecordError> {
+    fn record(lines: &str) -> Result<LoadedRecord, RecordError> {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("record.jsonl");
-        let started = RunStarted::now(3, Asked::default());
+        let started = RunStarted::now(3, Selection::default());
         Writer::create(&path).unwrap().write(&Event::Run(started)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap() + lines;
         std::fs::write(&path, text).unwrap();
@@ -133,18 +132,21 @@ mod tests {
     #[rstest]
     #[case("", 1)]
     #[case(r#"{"event":"en"#, 1)]
-    fn a_record_that_ends_too_early_is_good_so_far(#[case] lines: &str, #[case] good: usize) {
+    fn a_record_that_ends_too_early_is_read_as_far_as_it_goes(
+        #[case] lines: &str,
+        #[case] good: usize,
+    ) {
         let reading = record(lines).unwrap();
-        assert_eq!(reading.cut, Some(Cut { good, cells: 0, of: 3 }));
+        assert_eq!(reading.cut, Some(Truncation { good, cells: 0, of: 3 }));
     }
 
     #[rstest]
-    #[case("\0\0\n", "line 2 is no event")]
+    #[case("\0\0\n", "line 2 is not an event")]
     #[case(
         "{\"event\":\"lane_end\",\"lane\":7,\"boots\":0,\"millis\":0}\n",
-        "line 2 does not belong"
+        "line 2 is out of place"
     )]
-    fn damage_before_the_last_line_is_an_error_that_says_what_is_good(
+    fn damage_before_the_last_line_is_an_error_that_says_which_lines_are_good(
         #[case] lines: &str,
         #[case] words: &str,
     ) {
@@ -153,10 +155,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("", "no run record")]
-    #[case("{}\n", "no run record")]
+    #[case("", "not a run record")]
+    #[case("{}\n", "not a run record")]
     #[case("{\"event\":\"run\",\"format\":3,\"perfsec\":\"0.0.9\"}\n", "format 3 (perfsec 0.0.9)")]
-    fn what_is_no_record_of_this_format_is_told(#[case] text: &str, #[case] words: &str) {
+    fn a_file_without_a_record_of_this_format_is_refused(#[case] text: &str, #[case] words: &str) {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("record.jsonl");
         std::fs::write(&path, text).unwrap();

@@ -1,4 +1,4 @@
-//! A run as a whole: its events, sorted into lanes.
+//! A run as a whole: its events, grouped by lane.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,48 +11,48 @@ use super::{
 };
 use crate::judge::Verdict;
 
-/// Everything that a report can look at.
+/// A run: everything that a report can use.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Run {
-    /// How it began.
+    /// The first event.
     pub started: RunStarted,
     /// Its lanes, in the order in which they began.
     pub lanes: Vec<LaneRun>,
-    /// How it ended; none when perfsec did not live to see it.
+    /// The last event; absent if perfsec was killed before it.
     pub end: Option<RunEnded>,
 }
 
-/// What happened in one lane.
+/// The events of one lane.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LaneRun {
-    /// The kernel, under the policy.
+    /// The kernel and the policy.
     pub started: LaneStarted,
-    /// What was read back in each boot that became ready.
+    /// The boots that became ready.
     pub ready: Vec<LaneReady>,
-    /// What came of its cells, in the order in which they were concluded.
+    /// Results of its cells, in the order in which they ended.
     pub cells: Vec<CellResult>,
-    /// What each boot covered, in a run that measures it.
+    /// Coverage of each boot, in a run that measures it.
     pub coverage: Vec<BootCoverage>,
-    /// Boots that ended too early.
+    /// Boots that ended before all of their cells had run.
     pub deaths: Vec<Death>,
-    /// How it ended; none when perfsec did not live to see it.
+    /// The end of the lane; absent if perfsec was killed before it.
     pub end: Option<LaneEnded>,
 }
 
-/// An event that does not fit those before it.
+/// An event does not fit the events before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misplaced {
+pub enum MisplacedEvent {
     /// The first event is not [`Event::Run`].
-    #[error("a run begins with `run`")]
+    #[error("the first event is not `run`")]
     NoBeginning,
-    /// A second beginning.
-    #[error("the run has begun before")]
+    /// A second [`Event::Run`].
+    #[error("the run has already begun")]
     SecondBeginning,
-    /// An event of a lane that did not begin.
-    #[error("there is no lane {0} yet")]
+    /// An event of a lane that has not begun.
+    #[error("lane {0} has not begun")]
     NoLane(usize),
-    /// A second beginning of a lane.
-    #[error("lane {0} has begun before")]
+    /// A second [`Event::Lane`] with the same number.
+    #[error("lane {0} has already begun")]
     SecondLane(usize),
     /// An event after the end.
     #[error("the run is over")]
@@ -60,39 +60,41 @@ pub enum Misplaced {
 }
 
 impl Run {
-    /// A run that begins.
+    /// A run that has just begun.
     #[must_use]
     pub fn new(started: RunStarted) -> Self {
         Self { started, lanes: Vec::new(), end: None }
     }
 
-    /// The run of which these are the events.
+    /// Builds the run from its events.
     ///
     /// # Errors
     ///
-    /// An event that does not fit those before it.
-    pub fn of(events: impl IntoIterator<Item = Event>) -> Result<Self, Misplaced> {
+    /// If an event does not fit the events before it.
+    pub fn of(events: impl IntoIterator<Item = Event>) -> Result<Self, MisplacedEvent> {
         let mut events = events.into_iter();
-        let Some(Event::Run(started)) = events.next() else { return Err(Misplaced::NoBeginning) };
+        let Some(Event::Run(started)) = events.next() else {
+            return Err(MisplacedEvent::NoBeginning);
+        };
         let mut run = Self::new(started);
         events.try_for_each(|event| run.take(event))?;
         Ok(run)
     }
 
-    /// Takes in an event.
+    /// Adds an event.
     ///
     /// # Errors
     ///
-    /// When it does not fit those before it; the run is as it was.
-    pub fn take(&mut self, event: Event) -> Result<(), Misplaced> {
+    /// If it does not fit the events before it; the run is then unchanged.
+    pub fn take(&mut self, event: Event) -> Result<(), MisplacedEvent> {
         if self.end.is_some() {
-            return Err(Misplaced::AfterTheEnd);
+            return Err(MisplacedEvent::AfterTheEnd);
         }
         match event {
-            Event::Run(_) => return Err(Misplaced::SecondBeginning),
+            Event::Run(_) => return Err(MisplacedEvent::SecondBeginning),
             Event::Lane(started) => {
                 if self.lane(started.lane).is_ok() {
-                    return Err(Misplaced::SecondLane(started.lane));
+                    return Err(MisplacedEvent::SecondLane(started.lane));
                 }
                 self.lanes.push(LaneRun::new(*started));
             }
@@ -117,23 +119,23 @@ impl Run {
             .chain(self.end.clone().map(Event::End))
     }
 
-    fn lane(&mut self, number: usize) -> Result<&mut LaneRun, Misplaced> {
+    fn lane(&mut self, number: usize) -> Result<&mut LaneRun, MisplacedEvent> {
         let lane = self.lanes.iter_mut().find(|lane| lane.started.lane == number);
-        lane.ok_or(Misplaced::NoLane(number))
+        lane.ok_or(MisplacedEvent::NoLane(number))
     }
 
-    /// What came of the cells of all lanes.
+    /// Results of the cells of all lanes.
     pub fn cells(&self) -> impl Iterator<Item = &CellResult> {
         self.lanes.iter().flat_map(|lane| &lane.cells)
     }
 
     /// Number of cells by verdict.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts::of(self.cells())
+    pub fn counts(&self) -> VerdictCounts {
+        VerdictCounts::of(self.cells())
     }
 
-    /// How many cells have no result, because the run did not live to see them.
+    /// Number of cells without a result, because the run ended before them.
     #[must_use]
     pub fn unseen(&self) -> usize {
         self.started.cells.saturating_sub(self.cells().count())
@@ -141,7 +143,7 @@ impl Run {
 }
 
 impl LaneRun {
-    /// A lane that begins.
+    /// A lane that has just begun.
     #[must_use]
     pub fn new(started: LaneStarted) -> Self {
         Self {
@@ -154,7 +156,7 @@ impl LaneRun {
         }
     }
 
-    /// Its events: those of one kind together.
+    /// Its events, grouped by kind.
     fn events(&self) -> impl Iterator<Item = Event> {
         let ready = self.ready.iter().cloned().map(Event::Ready);
         let cells = self.cells.iter().cloned().map(|cell| Event::Cell(Box::new(cell)));
@@ -168,7 +170,7 @@ impl LaneRun {
             .chain(self.end.clone().map(Event::LaneEnd))
     }
 
-    /// Why nothing could be tested, if so.
+    /// The reason why nothing could be tested, if so.
     #[must_use]
     pub fn refused(&self) -> Option<&str> {
         Some(self.end.as_ref()?.refused.as_ref()?.reason.as_str())
@@ -176,17 +178,17 @@ impl LaneRun {
 
     /// Number of cells by verdict.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts::of(&self.cells)
+    pub fn counts(&self) -> VerdictCounts {
+        VerdictCounts::of(&self.cells)
     }
 }
 
 /// Number of cells by verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts(BTreeMap<Verdict, usize>);
+pub struct VerdictCounts(BTreeMap<Verdict, usize>);
 
-impl Counts {
-    /// Of these cells.
+impl VerdictCounts {
+    /// Counts the verdicts of these cells.
     pub fn of<'a>(cells: impl IntoIterator<Item = &'a CellResult>) -> Self {
         let mut counts = BTreeMap::new();
         for cell in cells {
@@ -195,25 +197,25 @@ impl Counts {
         Self(counts)
     }
 
-    /// How many have this verdict.
+    /// Number of cells with this verdict.
     #[must_use]
     pub fn get(&self, verdict: Verdict) -> usize {
         self.0.get(&verdict).copied().unwrap_or_default()
     }
 
-    /// The verdicts that there are, with their number, in the order in which they are counted.
+    /// The verdicts that occur, with their number, in the order of [`Verdict::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Verdict, usize)> {
         Verdict::ALL.into_iter().filter_map(|verdict| Some((verdict, *self.0.get(&verdict)?)))
     }
 
-    /// How many there are.
+    /// Number of cells.
     #[must_use]
     pub fn total(&self) -> usize {
         self.0.values().sum()
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for VerdictCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("no cell");

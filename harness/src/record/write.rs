@@ -1,4 +1,4 @@
-//! Writes a run record.
+//! Writes run records.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Event, RecordError};
 
-/// Writes events as they come.
+/// Writes events as they arrive.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
@@ -18,7 +18,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// When the file cannot be made.
+    /// If the file cannot be created.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
         let error = |source| RecordError::Write { path: path.to_owned(), source };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -28,11 +28,11 @@ impl Writer {
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
     }
 
-    /// Adds an event. What is written can be read even if perfsec is killed right after.
+    /// Appends an event and flushes it, so that it survives if perfsec is killed right after.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&mut self, event: &Event) -> Result<(), RecordError> {
         let result = serde_json::to_writer(&mut self.file, event)
             .map_err(io::Error::from)

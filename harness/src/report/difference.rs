@@ -1,4 +1,4 @@
-//! The difference between what a cell had to see and what it saw.
+//! The difference between the expected and the observed transcript of a cell.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -14,19 +14,19 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// On which side a line stands.
+/// The side of a line in a diff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// It was expected and seen.
+pub(super) enum DiffSide {
+    /// Expected and observed.
     Both,
-    /// It was expected and not seen.
+    /// Expected only.
     Expected,
-    /// It was seen and not expected.
+    /// Observed only.
     Observed,
 }
 
-impl Side {
-    /// How a unified diff writes it.
+impl DiffSide {
+    /// Its sign in a unified diff.
     #[must_use]
     pub(super) fn sign(self) -> char {
         match self {
@@ -37,21 +37,21 @@ impl Side {
     }
 }
 
-/// A line of a difference.
+/// A line of a diff.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    /// Where it stands.
-    pub(super) side: Side,
-    /// Its text in pieces, and whether a piece is what differs inside the line.
+pub(super) struct DiffLine {
+    /// Its side.
+    pub(super) side: DiffSide,
+    /// Its text in pieces; true marks a piece that differs from the line's counterpart.
     pub(super) parts: Vec<(bool, String)>,
-    /// Line of the case file that expects it; none of one that was only seen.
+    /// Line of the case file that expects it; `None` if it was only observed.
     pub(super) at: Option<usize>,
 }
 
-/// The lines of a unified diff of transcripts. Where a line only changed, what differs inside it is
-/// marked on both sides.
+/// The lines of a unified diff of transcripts. If a line was only changed, the pieces that differ
+/// are marked on both sides.
 #[must_use]
-pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<Line> {
+pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<DiffLine> {
     let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
     let new: Vec<&str> = observed.iter().map(String::as_str).collect();
     let diff = TextDiff::from_slices(&old, &new);
@@ -59,9 +59,9 @@ pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<Line>
     for op in diff.ops() {
         for change in diff.iter_inline_changes(op) {
             let side = match change.tag() {
-                ChangeTag::Equal => Side::Both,
-                ChangeTag::Delete => Side::Expected,
-                ChangeTag::Insert => Side::Observed,
+                ChangeTag::Equal => DiffSide::Both,
+                ChangeTag::Delete => DiffSide::Expected,
+                ChangeTag::Insert => DiffSide::Observed,
             };
             let related = related(change.iter_strings_lossy());
             let parts = change
@@ -69,23 +69,23 @@ pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<Line>
                 .map(|(emphasis, text)| (emphasis && related, text.into_owned()))
                 .collect();
             let at = change.old_index().map(|index| expected[index].line);
-            lines.push(Line { side, parts, at });
+            lines.push(DiffLine { side, parts, at });
         }
     }
     lines
 }
 
-/// A unified diff of transcripts. Lines that were expected and not seen carry the place in the case
-/// file that expects them; where a line only changed, what differs inside it is marked, by style on
-/// a terminal and by a line of carets below it everywhere.
+/// A unified diff of transcripts. Lines that are expected only name the line of the case file that
+/// expects them. If a line was only changed, the pieces that differ are marked, on a terminal by
+/// their style, and everywhere by a line of carets below.
 #[must_use]
 pub fn difference(expected: &[ExpectedLine], observed: &[String], path: &Path) -> String {
     let mut out = String::from("--- expected\n+++ observed\n");
     for line in lines(expected, observed) {
         let style = match line.side {
-            Side::Both => Style::new(),
-            Side::Expected => REMOVED,
-            Side::Observed => ADDED,
+            DiffSide::Both => Style::new(),
+            DiffSide::Expected => REMOVED,
+            DiffSide::Observed => ADDED,
         };
         let _ = write!(out, "{style}{}", line.side.sign());
         let (mut carets, mut marked) = (String::from(" "), false);
@@ -97,7 +97,7 @@ pub fn difference(expected: &[ExpectedLine], observed: &[String], path: &Path) -
             carets.extend(text.chars().map(|_| if *emphasis { '^' } else { ' ' }));
         }
         let _ = write!(out, "{style:#}");
-        if let (Side::Expected, Some(number)) = (line.side, line.at) {
+        if let (DiffSide::Expected, Some(number)) = (line.side, line.at) {
             let _ = write!(out, "    {DIM}# {}:{number}{DIM:#}", path.display());
         }
         out.push('\n');
@@ -108,7 +108,7 @@ pub fn difference(expected: &[ExpectedLine], observed: &[String], path: &Path) -
     out
 }
 
-/// Whether a changed line is another state of its counterpart: more of it stayed than changed.
+/// True if most of a changed line is the same as in its counterpart.
 fn related<'a>(parts: impl Iterator<Item = (bool, Cow<'a, str>)>) -> bool {
     let (mut changed, mut kept) = (0, 0);
     for (emphasis, text) in parts {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_inside_a_line_is_marked_and_its_place_named() {
+    fn a_changed_piece_of_a_line_is_marked_and_the_line_of_the_case_is_named() {
         let text = plain(
             &["open() = fd", "  avc denied { open } tclass=perf_event"],
             &["open() = fd", "  avc denied { cpu } tclass=perf_event"],
@@ -151,7 +151,8 @@ mod tests {
         let expected = expected.map(|(text, line)| ExpectedLine { text, line });
         let lines = lines(&expected, &["a() = 0".to_owned(), "c".to_owned()]);
         let found: Vec<_> = lines.iter().map(|line| (line.side, line.at)).collect();
-        let wanted = [(Side::Both, Some(7)), (Side::Expected, Some(7)), (Side::Observed, None)];
+        let wanted =
+            [(DiffSide::Both, Some(7)), (DiffSide::Expected, Some(7)), (DiffSide::Observed, None)];
         assert_eq!(found, wanted);
     }
 
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_only_there_on_one_side_is_not_marked_inside() {
+    fn a_line_of_one_side_only_is_not_marked_inside() {
         let text = plain(&["a() = 0", "  cap perfmon = granted"], &["a() = 0"]);
         assert!(text.ends_with("-  cap perfmon = granted    # cases/a.toml:41\n"), "{text}");
     }

@@ -1,48 +1,48 @@
-//! The forms in which a run can be reported.
+//! Formats of reports on a run.
 
 use clap::{Args, ValueEnum};
 
 use super::mail::{self, Mailbox};
-use super::{Origin, html, json, junit, kcidb, ktap, summary};
+use super::{KcidbOrigin, html, json, junit, kcidb, ktap, summary};
 use crate::record::Run;
 
-/// A form of report.
+/// Format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// What `perfsec run` prints when it is over.
+    /// The summary that `perfsec run` prints at its end.
     Summary,
     /// Plain text for a mailing list.
     Text,
-    /// The kernel's own form of test results.
+    /// The kernel's own format for test results.
     Ktap,
-    /// JUnit's XML: what GitLab, GitHub and Jenkins show.
+    /// JUnit XML, which GitLab, GitHub and Jenkins display.
     Junit,
-    /// The run record: one event a line, written as the run goes on.
+    /// The run record: one event per line, written during the run.
     Jsonl,
     /// The whole run as one JSON document.
     Json,
-    /// One self-contained page: a matrix of cells and kernels, with what differs.
+    /// A self-contained page: a matrix of cells and kernels, with every difference.
     Html,
-    /// A submission to KCIDB, the results database of KernelCI.
+    /// A submission to KCIDB, KernelCI's database of results.
     Kcidb,
 }
 
-/// What the forms leave to choose.
+/// Options of the formats.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Options {
-    /// The submitter of a report to KCIDB, by the name that KCIDB has for the CI system.
-    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Report")]
-    pub origin: Origin,
-    /// The author of a mail and of the Tested-by line, `NAME <ADDRESS>` [default: git's user.name
-    /// and user.email].
-    #[arg(long, value_name = "ADDRESS", help_heading = "Report")]
+pub struct FormatOptions {
+    /// Name of the submitting CI system, as KCIDB knows it.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub origin: KcidbOrigin,
+    /// Sender of a mail, and in a text the tester of a complete run that passed, `NAME <ADDRESS>`
+    /// [default: git's user.name and user.email].
+    #[arg(long, value_name = "ADDRESS")]
     pub from: Option<Mailbox>,
 }
 
 impl Format {
-    /// The report.
+    /// Writes a report in this format.
     #[must_use]
-    pub fn render(self, run: &Run, options: &Options) -> String {
+    pub fn render(self, run: &Run, options: &FormatOptions) -> String {
         match self {
             Self::Summary => summary(run),
             Self::Text => mail::text(run, options.from.as_ref()),

@@ -1,38 +1,38 @@
-//! The run as JSON: one document, or one event a line.
+//! A run as JSON: one document, or one event per line.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::record::{Event, FORMAT, Run};
 
-/// The document: the record's format, then the run.
+/// A run, with the format of its record.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Document")]
 pub(super) struct Document<'a> {
-    /// Version of the record's format, and so of this document.
+    /// Format of the record, and so of this document.
     #[schemars(extend("const" = FORMAT))]
     format: u32,
     #[serde(flatten)]
     run: &'a Run,
 }
 
-/// The document.
+/// Formats a run as one document.
 pub(super) fn document(run: &Run) -> String {
     pretty(&Document { format: FORMAT, run })
 }
 
-/// Any document, to be read by people too.
+/// Formats any document, with indentation.
 pub(super) fn pretty(document: &impl Serialize) -> String {
     harmless(serde_json::to_string_pretty(document).expect("string keys only")) + "\n"
 }
 
-/// An event as it stands in a record.
+/// Formats an event as a line of a record.
 pub(super) fn line(event: &Event) -> String {
     harmless(serde_json::to_string(event).expect("events have string keys only")) + "\n"
 }
 
-/// JSON may have DEL and the C1 controls as they are, and a terminal may obey them. They stand in strings
-/// only, where an escape means the same.
+/// Escapes DEL and the C1 controls, which JSON allows unescaped and a terminal may obey. They occur
+/// in strings only, where an escape means the same.
 fn harmless(json: String) -> String {
     if !json.contains(|c: char| c.is_control() && c != '\n') {
         return json;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_could_obey_is_escaped_and_means_the_same() {
+    fn control_characters_are_escaped_and_mean_the_same() {
         let hostile = "\u{1b}[2J \u{9b}2J \u{7f} \n é";
         let json = pretty(&hostile);
         assert!(!json.trim_end().contains(|c: char| c.is_control()), "{json:?}");

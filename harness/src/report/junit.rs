@@ -1,8 +1,8 @@
-//! JUnit's XML, as GitLab, Jenkins and the actions of GitHub show it.
+//! JUnit XML, as GitLab, Jenkins and GitHub Actions display it.
 //!
-//! They agree on little: GitLab tells tests apart by class and name within a job, whatever suite they
-//! are in; Jenkins makes packages of what is before the last dot of a class. So names are unique over
-//! all suites, and a case's slashes are dots.
+//! They agree on little. GitLab identifies a test by class and name within a job and ignores its
+//! suite; Jenkins takes the part of a class before the last dot for a package. So names are unique
+//! across all suites, and slashes in the name of a case become dots.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,24 +12,25 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use super::plain::{
     Names, death, death_of, details, lane_name, name_in_case, one_line, unseen, unseen_elsewhere,
 };
+use super::wording;
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
 
-/// The class of what stands for cells without a result.
+/// Class of the tests that represent cells without a result.
 const OURS: &str = "perfsec";
 
-/// The report.
+/// Writes the report.
 pub(super) fn junit(run: &Run) -> String {
     let mut report = Report::new("perfsec");
     if let Some(end) = &run.end {
         report.set_time(Duration::from_millis(end.millis));
     }
     let (mut suites, mut names) = (Names::default(), Names::default());
-    // The lane is in a test's name only where it must be: on a kernel's next version it is the same test.
-    let told_apart = told_apart(run);
+    // A name contains the lane only if it must, so that a test keeps its name on the next kernel.
+    let distinct = are_names_distinct(run);
     for lane in &run.lanes {
         let name = suites.unique(&lane_name(&lane.started));
-        let suffix = if told_apart { String::new() } else { format!(" on {name}") };
+        let suffix = if distinct { String::new() } else { format!(" on {name}") };
         report.add_test_suite(suite(run, lane, &name, &suffix, &mut names));
     }
     let elsewhere = unseen_elsewhere(run);
@@ -41,8 +42,8 @@ pub(super) fn junit(run: &Run) -> String {
     report.to_string().expect("memory takes all that is written to it") + "\n"
 }
 
-/// Whether no two lanes have a cell of the same name: lanes of one kernel are booted in several ways.
-fn told_apart(run: &Run) -> bool {
+/// True if no two lanes have a cell of the same name, as lanes of one kernel in several boot modes.
+fn are_names_distinct(run: &Run) -> bool {
     let mut lanes = HashMap::new();
     run.lanes.iter().enumerate().all(|(number, lane)| {
         lane.cells.iter().all(|cell| *lanes.entry(&cell.name).or_insert(number) == number)
@@ -108,8 +109,8 @@ fn test(
         Verdict::Pass | Verdict::Xpass => TestCaseStatus::success(),
         Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Verdict::Error | Verdict::Miss => TestCaseStatus::non_success(NonSuccessKind::Error),
-        // JUnit knows no expected failure. A failure would turn a pipeline red that perfsec takes for
-        // a success, a test that passed would hide the difference; a skipped one shows the reason.
+        // JUnit has no expected failure. A failure would turn a pipeline red that perfsec considers
+        // a success, and a passed test would hide the difference; a skipped one shows the reason.
         Verdict::Xfail | Verdict::Skip => TestCaseStatus::skipped(),
     };
     let reason = one_line(judgement.reason.as_deref().unwrap_or_default());
@@ -122,7 +123,7 @@ fn test(
     text.extend(details(cell));
     text.extend(death_of(lane, cell).into_iter().flat_map(death));
     status.set_message(message).set_type(judgement.verdict.to_string());
-    // The reason of a skipped cell is its message; some show the text instead of it.
+    // The message of a skipped cell is its reason, but some viewers show the text instead.
     status.set_description(if judgement.verdict == Verdict::Skip {
         reason.clone()
     } else {
@@ -144,12 +145,12 @@ fn test(
     test
 }
 
-/// Cells of which nothing is known must not look like a success.
+/// One error for all cells without a result, which must not look like a success.
 fn without_result(count: usize, suffix: &str, names: &mut Names) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status
         .set_type("MISS")
-        .set_message(format!("{count} cells have no result: the run did not live to see them"));
+        .set_message(format!("{}: the run ended before them", wording::without_result(count)));
     let mut test = TestCase::new(names.unique(&format!("cells without a result{suffix}")), status);
     test.set_classname(OURS);
     test

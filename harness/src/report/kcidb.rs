@@ -1,8 +1,9 @@
-//! A submission to KCIDB, the results database of KernelCI, in version 5.3 of its schema
+//! A submission to KCIDB, KernelCI's database of results, in version 5.3 of its schema
 //! (`kcidb_io.schema.V5_3` of the package `kcidb-io`).
 //!
-//! A cell is a test run, a kernel is a build of a checkout, and a known difference is an issue, with an
-//! incident for each cell that met it or did not. Whatever perfsec does not know is left out.
+//! A cell is a test run, a kernel is a build of a checkout, and a known difference is an issue,
+//! with an incident for each cell that shows it or no longer does. Values that perfsec does not
+//! know are omitted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,45 +17,45 @@ use super::json::pretty;
 use super::plain::{death, death_of, details, lane_name, one_line};
 use crate::case::KnownDifference;
 use crate::judge::Verdict;
-use crate::kernel::{Kernel, Origin as KernelOrigin};
+use crate::kernel::{Kernel, Origin};
 use crate::record::{CellResult, LaneRun, Run};
 
 /// The longest excerpt of a log, in characters.
 const EXCERPT: usize = 16384;
 
-/// The root of the paths of perfsec's tests.
+/// Root of the paths of perfsec's tests.
 const ROOT: &str = "perfsec";
 
-/// The name of a CI system that submits.
+/// Name of the submitting CI system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(String);
+pub struct KcidbOrigin(String);
 
-impl Default for Origin {
+impl Default for KcidbOrigin {
     fn default() -> Self {
         Self("perfsec".to_owned())
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for KcidbOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
 }
 
-impl FromStr for Origin {
+impl FromStr for KcidbOrigin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if text.is_empty() || !text.chars().all(allowed) {
-            return Err("an origin is made of `a` to `z`, `0` to `9` and `_`".to_owned());
+            return Err("an origin consists of `a` to `z`, `0` to `9` and `_`".to_owned());
         }
         Ok(Self(text.to_owned()))
     }
 }
 
-impl Origin {
-    /// The same id for the same parts, and another for others.
+impl KcidbOrigin {
+    /// An id that depends on all of these parts and on nothing else.
     fn id(&self, parts: &[&str]) -> String {
         let mut hash = Sha256::new();
         for part in parts {
@@ -68,16 +69,16 @@ impl Origin {
 
 #[derive(Serialize)]
 struct Submission {
-    version: Version,
+    version: KcidbVersion,
     checkouts: Vec<Checkout>,
-    builds: Vec<Build>,
+    builds: Vec<KcidbBuild>,
     tests: Vec<Test>,
     issues: Vec<Issue>,
-    incidents: Vec<Incident>,
+    incidents: Vec<KcidbIncident>,
 }
 
 #[derive(Serialize)]
-struct Version {
+struct KcidbVersion {
     major: u32,
     minor: u32,
 }
@@ -96,7 +97,7 @@ struct Checkout {
 }
 
 #[derive(Serialize)]
-struct Build {
+struct KcidbBuild {
     id: String,
     checkout_id: String,
     origin: String,
@@ -152,7 +153,7 @@ struct Culprit {
 }
 
 #[derive(Serialize)]
-struct Incident {
+struct KcidbIncident {
     id: String,
     origin: String,
     issue_id: String,
@@ -162,10 +163,10 @@ struct Incident {
     comment: String,
 }
 
-/// The report.
-pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
+/// Writes the report.
+pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> String {
     let mut submission = Submission {
-        version: Version { major: 5, minor: 3 },
+        version: KcidbVersion { major: 5, minor: 3 },
         checkouts: Vec::new(),
         builds: Vec::new(),
         tests: Vec::new(),
@@ -183,11 +184,11 @@ pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
                 submission.checkouts.push(checkout);
             }
         }
-        let mut times = BTreeMap::new();
+        let mut repetitions = BTreeMap::new();
         for cell in &lane.cells {
-            let time = times.entry(&cell.name).or_insert(0);
-            *time += 1;
-            let test = test(run, lane, cell, *time, origin, &build_id);
+            let repetition = repetitions.entry(&cell.name).or_insert(0);
+            *repetition += 1;
+            let test = test(run, lane, cell, *repetition, origin, &build_id);
             if let Some(known) = &cell.judgement.known {
                 let issue = issue(known, origin);
                 submission.incidents.push(incident(cell, &issue, &test, origin));
@@ -201,23 +202,21 @@ pub(super) fn kcidb(run: &Run, origin: &Origin) -> String {
     pretty(&submission)
 }
 
-/// Where a kernel's source came from, as far as a kernel tells.
-fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
+/// The source of a kernel, as far as it is known.
+fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
     let from = kernel.origin.to_string();
     let (commit, name) = match &kernel.origin {
-        KernelOrigin::Tree { commit, described, .. } => (Some(commit), Some(one_line(described))),
-        KernelOrigin::File { .. } | KernelOrigin::Deb { .. } | KernelOrigin::Debian { .. } => {
-            (None, None)
-        }
+        Origin::Tree { commit, described, .. } => (Some(commit), Some(one_line(described))),
+        Origin::File { .. } | Origin::Deb { .. } | Origin::Debian { .. } => (None, None),
     };
     Checkout {
         id: origin.id(&[
             "checkout",
             match &kernel.origin {
-                // Of a file nobody knows whether another came from the same source.
-                KernelOrigin::File { .. } => kernel.identity(),
-                KernelOrigin::Tree { commit, .. } => commit,
-                KernelOrigin::Deb { .. } | KernelOrigin::Debian { .. } => &from,
+                // Two files may or may not come from the same source.
+                Origin::File { .. } => kernel.identity(),
+                Origin::Tree { commit, .. } => commit,
+                Origin::Deb { .. } | Origin::Debian { .. } => &from,
             },
         ]),
         origin: origin.to_string(),
@@ -225,17 +224,18 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &Origin) -> Checkout {
         comment: one_line(&format!("Linux {}: {from}", kernel.version)),
         start_time: time(&run.started.started),
         valid: true,
-        misc: told(json!({
+        misc: without_nulls(json!({
             "version": kernel.version.to_string(),
-            // Not `git_commit_hash`: what a tree has not committed gets a commit that nobody else has.
+            // Not `git_commit_hash`: for uncommitted changes perfsec makes a commit that nobody
+            // else has.
             "commit": commit,
             "distribution": kernel.distribution.as_deref().map(one_line),
         })),
     }
 }
 
-fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build {
-    Build {
+fn build(kernel: &Kernel, origin: &KcidbOrigin, id: &str, checkout_id: &str) -> KcidbBuild {
+    KcidbBuild {
         id: id.to_owned(),
         checkout_id: checkout_id.to_owned(),
         origin: origin.to_string(),
@@ -243,11 +243,11 @@ fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build
         architecture: kernel.arch.name(),
         compiler: compiler(kernel),
         config_name: match &kernel.origin {
-            KernelOrigin::Tree { fragments, .. } => Some(one_line(&fragments.join("+"))),
+            Origin::Tree { fragments, .. } => Some(one_line(&fragments.join("+"))),
             _ => kernel.distribution.as_deref().map(one_line),
         },
         status: "PASS",
-        misc: told(json!({
+        misc: without_nulls(json!({
             "release": one_line(&kernel.release),
             "sha256": kernel.sha256(),
             "config": kernel.config,
@@ -255,7 +255,8 @@ fn build(kernel: &Kernel, origin: &Origin, id: &str, checkout_id: &str) -> Build
     }
 }
 
-/// What the configuration says, or the banner: `Linux version R (WHO) (COMPILER, LINKER) #1 …`.
+/// The compiler, from the configuration or the banner:
+/// `Linux version R (WHO) (COMPILER, LINKER) #1 …`.
 fn compiler(kernel: &Kernel) -> Option<String> {
     let config = kernel.config.as_ref().and_then(|config| config.get("CONFIG_CC_VERSION_TEXT"));
     let banner = || {
@@ -271,8 +272,8 @@ fn test(
     run: &Run,
     lane: &LaneRun,
     cell: &CellResult,
-    time: usize,
-    origin: &Origin,
+    repetition: usize,
+    origin: &KcidbOrigin,
     build_id: &str,
 ) -> Test {
     let (started, judgement) = (&lane.started, &cell.judgement);
@@ -283,7 +284,7 @@ fn test(
     excerpt.extend(death_of(lane, cell).into_iter().flat_map(death));
     let machinery = &started.machinery;
     Test {
-        id: origin.id(&[["test", &time.to_string()].as_slice(), &parts].concat()),
+        id: origin.id(&[["test", &repetition.to_string()].as_slice(), &parts].concat()),
         build_id: build_id.to_owned(),
         origin: origin.to_string(),
         path: path(&cell.name),
@@ -298,14 +299,14 @@ fn test(
                 one_line(&machinery.machine),
                 one_line(&machinery.accel)
             ),
-            misc: told(json!({
+            misc: without_nulls(json!({
                 "policy": one_line(&started.policy),
                 "policy_sha256": started.policy_sha256,
                 "boot": started.boot,
                 "parameters": one_line(&machinery.parameters),
             })),
         },
-        misc: told(json!({
+        misc: without_nulls(json!({
             "cell": one_line(&cell.name),
             "verdict": verdict,
             "reason": judgement.reason.as_deref().map(one_line),
@@ -316,7 +317,8 @@ fn test(
     }
 }
 
-/// KCIDB has no word for a known difference: it is a failure with an incident.
+/// The status of a verdict. KCIDB has none for a known difference, which is a failure with an
+/// incident.
 fn status(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass | Verdict::Xpass => "PASS",
@@ -327,8 +329,9 @@ fn status(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A known difference; one that is described anew is another issue, so its version never rises.
-fn issue(known: &KnownDifference, origin: &Origin) -> Issue {
+/// A known difference as an issue. A changed description makes another issue, so versions never
+/// rise.
+fn issue(known: &KnownDifference, origin: &KcidbOrigin) -> Issue {
     let link = known.link.as_deref().unwrap_or_default();
     let (name, reason) = (one_line(&known.name), one_line(&known.reason));
     let url = uri(link);
@@ -347,9 +350,9 @@ fn issue(known: &KnownDifference, origin: &Origin) -> Issue {
     }
 }
 
-fn incident(cell: &CellResult, issue: &Issue, test: &Test, origin: &Origin) -> Incident {
+fn incident(cell: &CellResult, issue: &Issue, test: &Test, origin: &KcidbOrigin) -> KcidbIncident {
     let verdict = cell.judgement.verdict;
-    Incident {
+    KcidbIncident {
         id: origin.id(&["incident", &issue.id, &test.id]),
         origin: origin.to_string(),
         issue_id: issue.id.clone(),
@@ -369,7 +372,7 @@ fn path(cell: &str) -> String {
     })
 }
 
-/// The text, or its begin and its end: at the end is what a machine died of.
+/// The text, shortened in the middle if it is too long: its end shows the cause of a death.
 fn shortened(text: &str) -> String {
     const CUT: &str = "\n[...]\n";
     let count = text.chars().count();
@@ -382,20 +385,20 @@ fn shortened(text: &str) -> String {
     begin + CUT + &end
 }
 
-/// Without what is not known: KCIDB has no null.
-fn told(mut misc: Value) -> Value {
+/// Drops null values, which KCIDB does not allow.
+fn without_nulls(mut misc: Value) -> Value {
     if let Value::Object(map) = &mut misc {
         map.retain(|_, value| !value.is_null());
     }
     misc
 }
 
-/// A time that is one.
+/// A valid time, or `None`.
 fn time(text: &str) -> Option<String> {
     text.parse::<jiff::Timestamp>().ok().map(|time| time.to_string())
 }
 
-/// A link that is a web address in every letter.
+/// A link, if every character of it is allowed in a web address.
 fn uri(link: &str) -> Option<String> {
     let (_, rest) =
         link.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
@@ -416,7 +419,7 @@ mod tests {
         "perfsec.a.b.none_t.paranoid_-1.perfmon_bpf.enforcing"
     )]
     #[case("é//x", "perfsec._.x")]
-    fn a_path_has_only_what_paths_can_have(#[case] cell: &str, #[case] wanted: &str) {
+    fn a_path_has_only_characters_that_paths_can_have(#[case] cell: &str, #[case] wanted: &str) {
         assert_eq!(path(cell), wanted);
     }
 
@@ -425,8 +428,8 @@ mod tests {
     #[case("my_lab2", true)]
     #[case("", false)]
     #[case("My-Lab", false)]
-    fn an_origin_is_a_name_that_kcidb_takes(#[case] name: &str, #[case] good: bool) {
-        assert_eq!(name.parse::<Origin>().is_ok(), good);
+    fn an_origin_is_a_name_that_kcidb_accepts(#[case] name: &str, #[case] good: bool) {
+        assert_eq!(name.parse::<KcidbOrigin>().is_ok(), good);
     }
 
     #[rstest]
@@ -440,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_keeps_its_begin_and_its_end() {
+    fn a_long_text_keeps_its_beginning_and_its_end() {
         let text = format!("begin{}end", "é".repeat(2 * EXCERPT));
         let short = shortened(&text);
         assert!(short.chars().count() <= EXCERPT);

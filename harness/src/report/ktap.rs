@@ -1,26 +1,28 @@
-//! KTAP, the kernel's own form of test results (`Documentation/dev-tools/ktap.rst`), as
+//! KTAP, the kernel's own format for test results (`Documentation/dev-tools/ktap.rst`), as
 //! `tools/testing/kunit/kunit_parser.py` reads it.
 //!
-//! A run is nested: lanes, cases, cells. Cells without a result are in the plan and nowhere else: to a
-//! parser they are crashed.
+//! Results are nested: lanes, cases, cells. Cells without a result are only in the plan, so that a
+//! parser counts them as crashed.
 
 use super::plain::{
     Names, death, death_of, details, lane_name, lines, name_in_case, one_line, unseen,
     unseen_elsewhere,
 };
+use super::wording::without_result;
 use crate::judge::Verdict;
-use crate::record::{CellResult, Counts, LaneRun, Run};
+use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
-/// Lines at which the kernel's parser stops, wherever in a line they are (`KTAP_END`). A console has them.
+/// Texts at which the kernel's parser stops, anywhere in a line (`KTAP_END`). Consoles contain
+/// them.
 const ENDS: [&str; 3] =
     ["List of all partitions:", "Kernel panic - not syncing: VFS:", "reboot: System halted"];
 
-/// The report.
+/// Writes the report.
 pub(super) fn ktap(run: &Run) -> String {
     let mut out = Ktap::default();
     let started = &run.started;
     let elsewhere = unseen_elsewhere(run);
-    // The kernel's parser, as of 6.1, looks for a plan only in the line after what begins a test.
+    // The kernel's parser, as of 6.1, looks for a plan only in the line after a test's first one.
     out.line("KTAP version 1");
     out.plan(run.lanes.len() + elsewhere);
     out.comment(&format!("perfsec {} on {}", started.perfsec, started.host));
@@ -30,13 +32,13 @@ pub(super) fn ktap(run: &Run) -> String {
         out.lane(at + 1, &names.unique(&described(&lane_name(&lane.started))), lane);
     }
     if elsewhere > 0 {
-        out.comment(&format!("{elsewhere} cells have no result: their lanes did not begin"));
+        out.comment(&format!("{}: their lanes did not begin", without_result(elsewhere)));
     }
     out.totals(&run.counts());
     out.text
 }
 
-/// The text, and how deep it is nested.
+/// Text of the report, and its depth of nesting.
 #[derive(Default)]
 struct Ktap {
     text: String,
@@ -65,7 +67,7 @@ impl Ktap {
         }
         self.comment(&format!("policy: {} (sha256 {})", started.policy, started.policy_sha256));
         self.comment(&format!("machine: {}, {}", machinery.machine, machinery.accel));
-        // A subtest that is called as its parent would end it.
+        // A subtest with the name of its parent would end the parent.
         let mut names = Names::default();
         names.unique(name);
         for (at, (case, cells)) in cases.iter().enumerate() {
@@ -80,9 +82,7 @@ impl Ktap {
             self.comments(&death(ended));
         }
         if unseen > 0 {
-            self.comment(&format!(
-                "{unseen} cells have no result: the run did not live to see them"
-            ));
+            self.comment(&format!("{}: the run ended before them", without_result(unseen)));
         }
         if nested {
             self.depth -= 1;
@@ -105,8 +105,8 @@ impl Ktap {
         self.parent(number, name, cells, 0);
     }
 
-    /// A parser that does not know a directive goes by `ok` and `not ok`, and the kernel's knows only
-    /// SKIP. A known difference is `ok`, then, as in `ksft_test_result_xfail()` and
+    /// A parser that does not know a directive looks at `ok` and `not ok` alone, and the kernel's
+    /// parser only knows SKIP. So a known difference is `ok`, as in `ksft_test_result_xfail()` and
     /// `ksft_test_result_xpass()` of kselftest: it does not make a run fail.
     fn cell(&mut self, number: usize, name: &str, cell: &CellResult, lane: &LaneRun) {
         let judgement = &cell.judgement;
@@ -121,19 +121,19 @@ impl Ktap {
         }
         match judgement.verdict {
             Verdict::Pass => self.result("ok", number, name, "", ""),
-            // Its reason may begin with what a directive is called; it stands above.
+            // The comments above have the reason, which may begin like a directive.
             Verdict::Fail => self.result("not ok", number, name, "", ""),
             Verdict::Xfail => self.result("ok", number, name, "XFAIL", reason),
             Verdict::Xpass => self.result("ok", number, name, "XPASS", reason),
             Verdict::Skip => self.result("ok", number, name, "SKIP", reason),
             Verdict::Error => self.result("not ok", number, name, "ERROR", reason),
             Verdict::Miss => {
-                self.result("not ok", number, name, "ERROR", &format!("it did not run: {reason}"));
+                self.result("not ok", number, name, "ERROR", &format!("did not run: {reason}"));
             }
         }
     }
 
-    /// The result of what consists of these cells.
+    /// The result of a case or lane with these cells.
     fn parent(&mut self, number: usize, name: &str, cells: &[&CellResult], unseen: usize) {
         let mut verdicts = cells.iter().map(|cell| cell.judgement.verdict);
         if unseen > 0 || verdicts.clone().any(Verdict::is_bad) {
@@ -148,8 +148,8 @@ impl Ktap {
     fn begin(&mut self, name: &str) {
         self.depth += 1;
         self.line("KTAP version 1");
-        // Not in the document, but KUnit writes it, and with it the parser knows where a test ends
-        // of which results are missing.
+        // Not in the specification, but KUnit writes it: it lets the parser find the end of a test
+        // whose results are incomplete.
         self.line(&format!("# Subtest: {name}"));
     }
 
@@ -160,16 +160,16 @@ impl Ktap {
     fn result(&mut self, result: &str, number: usize, name: &str, directive: &str, reason: &str) {
         let mut text = format!("{result} {number} {name}");
         if !directive.is_empty() {
-            // What follows the last ` # ` is the directive.
+            // A parser takes the text after the last ` # ` for the directive.
             let reason = one_line(reason).replace('#', "\\#");
             text.push_str(format!(" # {directive} {}", reason.trim()).trim_end());
         }
         self.line(&text);
     }
 
-    fn totals(&mut self, counts: &Counts) {
+    fn totals(&mut self, counts: &VerdictCounts) {
         let of = |verdict| counts.get(verdict);
-        // As `ksft_print_cnts()` writes them.
+        // In the format of `ksft_print_cnts()`.
         self.comment(&format!(
             "Totals: pass:{} fail:{} xfail:{} xpass:{} skip:{} error:{}",
             of(Verdict::Pass),
@@ -185,7 +185,7 @@ impl Ktap {
         lines.iter().for_each(|line| self.comment(line));
     }
 
-    /// Diagnostics: nothing in them is taken for more.
+    /// Writes diagnostics so that no parser takes them for results.
     fn comment(&mut self, text: &str) {
         for line in lines(text) {
             let gap = if line.starts_with("Subtest:") { "  " } else { " " };
@@ -202,7 +202,8 @@ impl Ktap {
     }
 }
 
-/// A name that can stand in a result: no `#`, no blanks around it, no dash that belongs to the number.
+/// A name as a result can have it: no `#`, no blanks around it, no dash that a parser takes for a
+/// separator.
 fn described(name: &str) -> String {
     let name = one_line(name).replace('#', "_");
     let name = name.trim().trim_start_matches(['-', ':', ' ']);

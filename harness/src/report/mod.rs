@@ -1,4 +1,4 @@
-//! What people and machines read. A report is made of a run and looks at nothing else.
+//! Reports for people and for programs. A report is made from a run record alone.
 
 mod difference;
 mod format;
@@ -12,11 +12,12 @@ mod plain;
 mod progress;
 mod schema;
 mod summary;
+mod wording;
 
 pub use difference::difference;
-pub use format::{Format, Options};
+pub use format::{Format, FormatOptions};
 pub use html::html;
-pub use kcidb::Origin;
+pub use kcidb::KcidbOrigin;
 pub use progress::Progress;
 pub use schema::Schema;
 pub use summary::{brief, summary};

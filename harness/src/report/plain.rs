@@ -1,32 +1,33 @@
-//! What the forms for machines have in common: names, and what is said of a cell, in plain lines.
+//! Names, and details of cells and deaths as plain lines, for the formats that programs read.
 
 use std::collections::HashSet;
 
 use anstream::adapter::strip_str;
 
 use super::difference;
-use super::summary::{CONSOLE_LINES, world};
+use super::summary::CONSOLE_LINES;
+use super::wording::boot_description;
 use crate::case::ExpectedLine;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Death, LaneRun, LaneStarted, Run};
 
-/// What a lane is called: `Linux 6.1.192, policy minimal`.
+/// Name of a lane: `Linux 6.1.192, policy minimal`.
 pub(super) fn lane_name(lane: &LaneStarted) -> String {
-    one_line(&format!("Linux {}, {}", lane.kernel.version, world(lane)))
+    one_line(&format!("Linux {}, {}", lane.kernel.version, boot_description(lane)))
 }
 
-/// What a cell is called within its case: `none_t/paranoid=2/perfmon/enforcing`.
+/// Name of a cell within its case: `none_t/paranoid=2/perfmon/enforcing`.
 pub(super) fn name_in_case(cell: &CellResult) -> String {
     let name = cell.name.strip_prefix(&*cell.case).and_then(|rest| rest.strip_prefix('/'));
     name.map_or_else(|| cell.at.to_string(), str::to_owned)
 }
 
-/// Names that were given; a name that comes again gets a number.
+/// The names in use; a name that is used again gets a number.
 #[derive(Default)]
 pub(super) struct Names(HashSet<String>);
 
 impl Names {
-    /// The name, or `name (2)` when it was given before.
+    /// The name, or `name (2)` if it is in use.
     pub(super) fn unique(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number: usize| format!("{name} ({number})"));
         let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
@@ -35,23 +36,23 @@ impl Names {
     }
 }
 
-/// How many cells of a lane have no result.
+/// Number of cells of a lane that have no result.
 pub(super) fn unseen(lane: &LaneRun) -> usize {
     lane.started.cells.saturating_sub(lane.cells.len())
 }
 
-/// How many cells have no result because their lanes did not begin.
+/// Number of cells that have no result because their lanes did not begin.
 pub(super) fn unseen_elsewhere(run: &Run) -> usize {
     run.unseen().saturating_sub(run.lanes.iter().map(unseen).sum())
 }
 
-/// The boot that ended while this cell ran.
+/// The death of the boot while this cell ran.
 pub(super) fn death_of<'a>(lane: &'a LaneRun, cell: &CellResult) -> Option<&'a Death> {
     let died = |death: &&Death| death.boot == cell.boot && death.cell.as_ref() == Some(&cell.name);
     lane.deaths.iter().find(died).filter(|_| cell.observation.is_none())
 }
 
-/// What a machine died of, and the end of its console.
+/// Cause of a death and the end of the console.
 pub(super) fn death(death: &Death) -> Vec<String> {
     let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
     let mut text = lines(&format!("died{cell}: {} ({})", death.cause, death.end));
@@ -61,8 +62,7 @@ pub(super) fn death(death: &Death) -> Vec<String> {
     text
 }
 
-/// What there is to know about a cell besides its verdict: what it shows, why it was judged so, the
-/// difference of the transcripts, notes.
+/// Details of a cell other than its verdict: title, reason, difference of the transcripts, notes.
 pub(super) fn details(cell: &CellResult) -> Vec<String> {
     let judgement = &cell.judgement;
     let mut text = lines(&format!("{} ({}:{})", cell.title, cell.path.display(), cell.line));
@@ -82,17 +82,18 @@ pub(super) fn details(cell: &CellResult) -> Vec<String> {
     text
 }
 
-/// The lines of a text, without what could steer a terminal or is no text.
+/// The lines of a text, without control characters and noncharacters.
 pub(super) fn lines(text: &str) -> Vec<String> {
     text.lines().map(|line| line.chars().map(harmless).collect()).collect()
 }
 
-/// The same, in one line; indentation stays.
+/// The same as one line; indentation stays.
 pub(super) fn one_line(text: &str) -> String {
     text.trim_end().chars().map(|c| if c == '\n' { ' ' } else { harmless(c) }).collect()
 }
 
-/// XML has no U+FFFE and no U+FFFF, and people see no difference between a tab and spaces.
+/// Replaces control characters, and U+FFFE and U+FFFF, which XML does not allow. A tab becomes a
+/// blank.
 fn harmless(c: char) -> char {
     match c {
         '\t' => ' ',
@@ -107,14 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_comes_again_gets_a_number_that_is_free() {
+    fn a_name_that_is_used_again_gets_a_free_number() {
         let mut names = Names::default();
         let given = ["a", "a (2)", "a", "b"].map(|name| names.unique(name));
         assert_eq!(given, ["a", "a (2)", "a (3)", "b"]);
     }
 
     #[test]
-    fn what_could_steer_a_terminal_is_replaced() {
+    fn control_characters_are_replaced() {
         assert_eq!(
             lines("a\u{1b}[2J\tb\u{9b}c\u{ffff}\r\n\u{7f}"),
             ["a\u{fffd}[2J b\u{fffd}c\u{fffd}", "\u{fffd}"]

@@ -1,14 +1,16 @@
-//! Progress: a bar on a terminal, plain lines elsewhere.
+//! Progress of a run: a bar on a terminal, plain lines elsewhere.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::wording::boot_description;
+use crate::counted::counted;
 use crate::printable::printable;
 use crate::record::Event;
 
-/// Shows how far a run is, on standard error.
+/// Shows the progress of a run on standard error.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -16,9 +18,10 @@ pub struct Progress {
     quiet: bool,
     labels: Vec<String>,
     bad: usize,
-    /// Whether verdicts matter: they do not where cells run under what they were not written for.
+    /// False if verdicts do not matter, as when cells run under conditions that they were not
+    /// written for.
     judged: bool,
-    /// Why the cell before was not judged: what befalls a whole lane is said once.
+    /// Why the previous cell was not judged, so that a reason of a whole lane is printed once.
     reason: Option<String>,
 }
 
@@ -39,7 +42,7 @@ impl Progress {
             {
                 bar.set_style(style);
             }
-            // The spinner turns while a kernel boots and nothing else is to be told.
+            // So that the spinner turns while a kernel boots.
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
@@ -54,19 +57,19 @@ impl Progress {
         Self { bar: None, quiet: true, labels, bad: 0, judged: true, reason: None }
     }
 
-    /// Leaves verdicts out.
+    /// Ignores verdicts, except those of cells that were not judged.
     pub fn ignore_verdicts(&mut self) {
         self.judged = false;
     }
 
-    /// Says something that is no event: what is being fetched, built or waited for.
+    /// Prints a message that is not an event: that something is fetched, built or waited for.
     pub fn say(&self, text: &str) {
         if self.quiet {
             return;
         }
         match &self.bar {
             Some(bar) => {
-                // After a run there may be another.
+                // There may be another run after one that has ended.
                 if bar.is_finished() {
                     bar.reset();
                 }
@@ -76,7 +79,7 @@ impl Progress {
         }
     }
 
-    /// Says something that stays above the bar.
+    /// Prints a message that stays above the bar.
     pub fn note(&self, text: &str) {
         if self.quiet {
             return;
@@ -85,7 +88,7 @@ impl Progress {
         self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write));
     }
 
-    /// Takes in an event.
+    /// Shows an event.
     pub fn event(&mut self, event: &Event) {
         if self.quiet {
             return;
@@ -101,13 +104,15 @@ impl Progress {
             Event::Lane(lane) => {
                 self.labels.resize(self.labels.len().max(lane.lane + 1), String::new());
                 self.labels[lane.lane] =
-                    format!("Linux {}, {}", lane.kernel.version, super::summary::world(lane));
+                    format!("Linux {}, {}", lane.kernel.version, boot_description(lane));
                 let (cells, machinery) = (lane.cells, &lane.machinery);
                 self.lane(
                     lane.lane,
                     &format!(
-                        "booting for {cells} cells ({}, {})",
-                        machinery.machine, machinery.accel
+                        "booting for {} ({}, {})",
+                        counted(cells, "cell"),
+                        machinery.machine,
+                        machinery.accel
                     ),
                 );
             }

@@ -1,4 +1,4 @@
-//! The JSON Schemas of the forms that are JSON, made of the types that are written.
+//! JSON Schemas of the JSON formats, generated from their types.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::json::Document;
 use crate::record::{Event, FORMAT};
 
-/// A form that has a schema.
+/// A format that has a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Schema {
     /// The whole run as one document.
@@ -27,12 +27,12 @@ impl Schema {
         text + "\n"
     }
 
-    /// The schema. It knows every key: what has another one is of another format, or damaged.
+    /// The schema. It lists every key: a document with any other is damaged or of another format.
     #[must_use]
     pub fn value(self) -> Value {
         let (mut schema, name, title) = match self {
-            Self::Json => (of::<Document<'_>>(), "json", "a run of perfsec"),
-            Self::Jsonl => (of::<Event>(), "jsonl", "a line of perfsec's run record"),
+            Self::Json => (root_schema::<Document<'_>>(), "json", "a run of perfsec"),
+            Self::Jsonl => (root_schema::<Event>(), "jsonl", "a line of perfsec's run record"),
         };
         let mut extended = BTreeSet::new();
         collect_extended(&schema, &mut extended);
@@ -45,12 +45,13 @@ impl Schema {
     }
 }
 
-fn of<T: JsonSchema>() -> Value {
+fn root_schema<T: JsonSchema>() -> Value {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     generator.into_root_schema_for::<T>().to_value()
 }
 
-/// The definitions that are only a part of what refers to them, as an event is its tag and a struct.
+/// Finds the definitions that are only a part of the object that refers to them: an event is its
+/// tag and the keys of a struct.
 fn collect_extended(schema: &Value, extended: &mut BTreeSet<String>) {
     if let (Some(reference), true) = (schema["$ref"].as_str(), schema["properties"].is_object()) {
         extended.extend(reference.rsplit('/').next().map(str::to_owned));
@@ -62,7 +63,7 @@ fn collect_extended(schema: &Value, extended: &mut BTreeSet<String>) {
     }
 }
 
-/// Lets an object have no other properties than those that are named; `name` is that of a definition.
+/// Forbids properties other than those that are named; `name` is the name of a definition.
 fn close(schema: &mut Value, name: Option<&str>, extended: &BTreeSet<String>) {
     match schema {
         Value::Object(map) => {
@@ -73,7 +74,7 @@ fn close(schema: &mut Value, name: Option<&str>, extended: &BTreeSet<String>) {
                             close(definition, Some(name), extended);
                         }
                     }
-                    // Names of properties are no keywords.
+                    // Names of properties are not keywords.
                     ("properties", Value::Object(properties)) => {
                         properties.values_mut().for_each(|value| close(value, None, extended));
                     }
@@ -93,13 +94,13 @@ fn close(schema: &mut Value, name: Option<&str>, extended: &BTreeSet<String>) {
 }
 
 fn shut(object: &mut Map<String, Value>) {
-    // `additionalProperties` does not see what a reference beside it names.
+    // `additionalProperties` ignores the properties of a `$ref` beside it.
     let keyword =
         if object.contains_key("$ref") { "unevaluatedProperties" } else { "additionalProperties" };
     object.insert(keyword.to_owned(), false.into());
 }
 
-/// A doc comment without its links: ``[`Fail`](Self::Fail)`` is `` `Fail` ``.
+/// Removes the links from a doc comment: ``[`Fail`](Self::Fail)`` is `` `Fail` ``.
 fn unlinked(text: &str) -> String {
     let (mut out, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("[`") {

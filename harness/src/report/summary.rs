@@ -1,23 +1,24 @@
-//! The judge's own summary, for a terminal or a log.
+//! The summary of a run, for a terminal or a log.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use perfsec_wire::BootMode;
 
 use super::difference;
+use super::wording::{boot_description, without_result};
+use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::printable::{printable, printable_line};
-use crate::record::{CellResult, Counts, LaneRun, LaneStarted, Run};
+use crate::record::{CellResult, Death, LaneRun, Run, VerdictCounts};
 
-/// How many lines of a dead guest's console are shown; the run record has the rest.
+/// Number of lines of a dead guest's console that are shown; the run record has the rest.
 pub(super) const CONSOLE_LINES: usize = 30;
 
-/// How many cells are named that were not judged for the same reason; the run record has the rest.
+/// Number of cells named that were not judged for the same reason; the run record has the rest.
 const UNJUDGED_NAMES: usize = 5;
 
-/// For each lane what did not pass, then what it counts; with ANSI styles.
+/// For each lane the cells that did not pass, then its counts; with ANSI styles.
 #[must_use]
 pub fn summary(run: &Run) -> String {
     let mut out = String::new();
@@ -51,14 +52,15 @@ fn end(run: &Run, out: &mut String) {
     if run.lanes.len() > 1 {
         let _ = writeln!(out, "in all: {}", styled(&run.counts()));
     }
+    let unseen = without_result(run.unseen());
     match &run.end {
         Some(end) if end.interrupted => out.push_str("the run was interrupted\n"),
         Some(_) if run.unseen() > 0 => {
-            let _ = writeln!(out, "{} cells have no result", run.unseen());
+            let _ = writeln!(out, "{unseen}");
         }
         Some(_) => {}
         None => {
-            let _ = writeln!(out, "the run did not end: {} cells have no result", run.unseen());
+            let _ = writeln!(out, "the run did not end: {unseen}");
         }
     }
 }
@@ -66,57 +68,22 @@ fn end(run: &Run, out: &mut String) {
 /// Deaths, and the cells that did not pass.
 fn failures(lane: &LaneRun, out: &mut String) {
     for death in &lane.deaths {
-        let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
-        let _ = writeln!(out, "{BAD}died{BAD:#}{cell}: {} ({})", death.cause, death.end);
-        let lines: Vec<_> = death.console.lines().collect();
-        for line in &lines[lines.len().saturating_sub(CONSOLE_LINES)..] {
-            let _ = writeln!(out, "  | {}", printable(line.trim_end()));
-        }
+        write_death(death, out);
     }
     if let Some(reason) = lane.refused() {
         let _ = writeln!(out, "{BAD}nothing could be tested{BAD:#}: {reason}");
     }
     for (cells, verdict) in groups(lane) {
         let Some(first) = cells.first() else { continue };
-        // It has been said, and what the cells are about is beside the point.
+        // That nothing could be tested is printed above, and what the cells are about does not
+        // matter.
         if !verdict.judged()
             && lane.refused().is_some()
             && first.judgement.reason.as_deref() == lane.refused()
         {
             continue;
         }
-        let _ = writeln!(
-            out,
-            "{}{verdict}{:#} {}",
-            style(verdict),
-            style(verdict),
-            printable_line(&first.name)
-        );
-        if let [_, others @ ..] = cells.as_slice() {
-            let shown = if verdict.judged() { others.len() } else { UNJUDGED_NAMES - 1 };
-            for other in others.iter().take(shown) {
-                let _ = writeln!(out, "      {}", printable_line(&other.name));
-            }
-            if others.len() > shown {
-                let _ = writeln!(out, "      and {} more", others.len() - shown);
-            }
-        }
-        let (title, path) = (printable_line(&first.title), first.path.display().to_string());
-        let _ = writeln!(out, "  {title} ({}:{})", printable_line(&path), first.line);
-        let judgement = &first.judgement;
-        if let Some(reason) = &judgement.reason {
-            let _ = writeln!(out, "  {}", printable_line(reason.trim_end()));
-        }
-        if judgement.verdict == Verdict::Fail && !judgement.observed.is_empty() {
-            let text = difference(&judgement.expected, &judgement.observed, &first.path);
-            for line in text.lines() {
-                let _ = writeln!(out, "  {line}");
-            }
-        }
-        for note in &judgement.notes {
-            let _ = writeln!(out, "  note: {}", printable_line(note.trim_end()));
-        }
-        out.push('\n');
+        write_group(first, &cells, verdict, out);
     }
 }
 
@@ -124,18 +91,11 @@ fn failures(lane: &LaneRun, out: &mut String) {
 fn omissions(lane: &LaneRun, out: &mut String) {
     let skipped = reasons(lane, Verdict::Skip);
     for (reason, count) in skipped {
-        let _ = writeln!(out, "SKIP {count} cells: {}", printable_line(reason));
+        let _ = writeln!(out, "SKIP {}: {}", counted(count, "cell"), printable_line(reason));
     }
-    let unseen: BTreeMap<_, _> = lane
-        .cells
-        .iter()
-        .filter_map(|cell| cell.observation.as_ref()?.caps_unseen.as_deref())
-        .fold(BTreeMap::new(), |mut counts, why| {
-            *counts.entry(why).or_insert(0) += 1;
-            counts
-        });
-    for (why, count) in unseen {
-        let _ = writeln!(out, "capability checks of {count} cells were not compared: {why}");
+    for (why, count) in unseen_checks(lane) {
+        let cells = counted(count, "cell");
+        let _ = writeln!(out, "capability checks of {cells} were not compared: {why}");
     }
 }
 
@@ -144,18 +104,70 @@ fn counts(lane: &LaneRun, out: &mut String) {
     let kernel = &lane.started.kernel;
     let counts = styled(&lane.counts());
     let (boots, millis) = lane.end.as_ref().map_or((0, 0), |end| (end.boots, end.millis));
-    let boots = if boots == 1 { "1 boot".to_owned() } else { format!("{boots} boots") };
     let seconds = millis as f64 / 1000.0;
     let _ = writeln!(
         out,
-        "Linux {} ({}), {}: {counts} in {seconds:.1} s, {boots}",
+        "Linux {} ({}), {}: {counts} in {seconds:.1} s, {}",
         kernel.version,
         kernel.origin,
-        world(&lane.started)
+        boot_description(&lane.started),
+        counted(boots, "boot")
     );
 }
 
-/// Bad cells, those that differ in the same way together.
+fn write_death(death: &Death, out: &mut String) {
+    let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
+    let _ = writeln!(out, "{BAD}died{BAD:#}{cell}: {} ({})", death.cause, death.end);
+    let lines: Vec<_> = death.console.lines().collect();
+    for line in &lines[lines.len().saturating_sub(CONSOLE_LINES)..] {
+        let _ = writeln!(out, "  | {}", printable(line.trim_end()));
+    }
+}
+
+/// Writes the names of cells that have the same verdict for the same reason, and the details of the
+/// first.
+fn write_group(first: &CellResult, cells: &[&CellResult], verdict: Verdict, out: &mut String) {
+    let style = style(verdict);
+    let _ = writeln!(out, "{style}{verdict}{style:#} {}", printable_line(&first.name));
+    if let [_, others @ ..] = cells {
+        let shown = if verdict.judged() { others.len() } else { UNJUDGED_NAMES - 1 };
+        for other in others.iter().take(shown) {
+            let _ = writeln!(out, "      {}", printable_line(&other.name));
+        }
+        if others.len() > shown {
+            let _ = writeln!(out, "      and {} more", others.len() - shown);
+        }
+    }
+    let (title, path) = (printable_line(&first.title), first.path.display().to_string());
+    let _ = writeln!(out, "  {title} ({}:{})", printable_line(&path), first.line);
+    let judgement = &first.judgement;
+    if let Some(reason) = &judgement.reason {
+        let _ = writeln!(out, "  {}", printable_line(reason.trim_end()));
+    }
+    if judgement.verdict == Verdict::Fail && !judgement.observed.is_empty() {
+        let text = difference(&judgement.expected, &judgement.observed, &first.path);
+        for line in text.lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    for note in &judgement.notes {
+        let _ = writeln!(out, "  note: {}", printable_line(note.trim_end()));
+    }
+    out.push('\n');
+}
+
+/// Reasons why capability checks could not be observed, each with its number of cells.
+fn unseen_checks(lane: &LaneRun) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for observation in lane.cells.iter().filter_map(|cell| cell.observation.as_ref()) {
+        if let Some(why) = observation.caps_unseen.as_deref() {
+            *counts.entry(why).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+/// The bad cells, in groups that differ in the same way.
 fn groups(lane: &LaneRun) -> Vec<(Vec<&CellResult>, Verdict)> {
     let mut groups: Vec<(Vec<&CellResult>, Verdict)> = Vec::new();
     let alike = |a: &CellResult, b: &CellResult| {
@@ -184,25 +196,12 @@ fn reasons(lane: &LaneRun, verdict: Verdict) -> BTreeMap<&str, usize> {
     reasons
 }
 
-/// Counts, each in the colour of its verdict.
-fn styled(counts: &Counts) -> String {
+/// The counts, each in the colour of its verdict.
+fn styled(counts: &VerdictCounts) -> String {
     let word = |(verdict, count)| format!("{0}{count} {verdict}{0:#}", style(verdict));
     match counts.total() {
         0 => counts.to_string(),
         _ => counts.iter().map(word).collect::<Vec<_>>().join(", "),
-    }
-}
-
-/// What a lane's kernel was booted as, in a few words.
-pub(super) fn world(lane: &LaneStarted) -> String {
-    match lane.boot {
-        BootMode::Selinux => format!("policy {}", lane.policy),
-        BootMode::NoPolicy => "no policy loaded".to_owned(),
-        BootMode::NoSelinux => "without SELinux".to_owned(),
-        BootMode::NoAudit => format!("policy {}, audit=0", lane.policy),
-        BootMode::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
-        BootMode::AuditLate => format!("policy {}, audit enabled late", lane.policy),
-        BootMode::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
     }
 }
 

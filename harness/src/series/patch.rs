@@ -6,8 +6,7 @@ use mail_parser::{Address, Message, MessageParser, PartType};
 use regex::Regex;
 
 use super::quoted::without_crs;
-use crate::mbox;
-use crate::report::mail::MessageId;
+use crate::mbox::{self, MessageId};
 
 /// Length limit of subjects and names, in characters.
 const LONGEST: usize = 500;

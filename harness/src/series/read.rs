@@ -10,9 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::patch::{Mail, Patch};
 use crate::counted::counted;
-use crate::mbox;
+use crate::mbox::{self, MessageId};
 use crate::printable::printable_line;
-use crate::report::mail::MessageId;
 
 /// Size limit of a mailbox in bytes, far beyond any thread of a list.
 const LARGEST: u64 = 64 << 20;

@@ -120,7 +120,13 @@ impl fmt::Display for Effect {
     }
 }
 
-/// Parses an indented line of an expectation. Extra blanks are allowed.
+/// True if a line of a transcript is a capability check, without parsing it.
+#[must_use]
+pub fn is_capability_check(line: &str) -> bool {
+    line.starts_with("  cap ")
+}
+
+/// Reads an indented line of an expectation; blanks may be more than one.
 ///
 /// # Errors
 ///

@@ -18,6 +18,6 @@ mod observed;
 mod result;
 
 pub use avc::{Avc, Subject, format_avc};
-pub use effect::{CapLine, CapVerdict, Effect, Holds, parse as parse_effect};
+pub use effect::{CapLine, CapVerdict, Effect, Holds, is_capability_check, parse as parse_effect};
 pub use observed::{ExtraLines, ObservedTranscript, observed_transcript};
 pub use result::{CallResult, ResultError, format_result, parse_result};

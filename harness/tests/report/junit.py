@@ -1,4 +1,4 @@
-"""What junitparser reads in a JUnit report on standard input: the totals of each suite."""
+"""Prints the totals of each suite of a JUnit report on standard input, as junitparser has them."""
 
 import json
 import sys

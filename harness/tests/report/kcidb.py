@@ -1,4 +1,4 @@
-"""Validates a submission on standard input with the newest schema of kcidb-io, and counts its objects."""
+"""Validates a submission on standard input with kcidb-io's newest schema; counts its objects."""
 
 import json
 import sys
@@ -8,9 +8,9 @@ import kcidb_io
 submission = json.load(sys.stdin)
 schema = kcidb_io.schema.LATEST
 schema.validate_exactly(submission)
-# Also what only holds over all objects: ids are unique, what is linked is there.
+# A schema cannot check these: ids are unique, and every link has a target.
 ids = {kind: [thing["id"] for thing in submission[kind]] for kind in schema.id_fields}
-assert all(len(set(of_kind)) == len(of_kind) for of_kind in ids.values()), "an id comes twice"
+assert all(len(set(of_kind)) == len(of_kind) for of_kind in ids.values()), "an id occurs twice"
 assert all(build["checkout_id"] in ids["checkouts"] for build in submission["builds"])
 assert all(test["build_id"] in ids["builds"] for test in submission["tests"])
 for incident in submission["incidents"]:

@@ -1,4 +1,4 @@
-"""What the kernel's own parser makes of a KTAP report on standard input.
+"""Prints the results that the kernel's own parser finds in a KTAP report on standard input.
 
 usage: ktap.py TREE/tools/testing/kunit
 """
@@ -20,14 +20,15 @@ def leaves(test, above):
     return [leaf for subtest in test.subtests for leaf in leaves(subtest, names)]
 
 
-# As `kunit.py parse` opens a file.
+# Opened as `kunit.py parse` opens a file.
 report = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="backslashreplace")
 arguments = [report.readlines()]
-# Since 6.15 the parser is told where to print.
+# Since 6.15 the parser has a parameter for its output.
 if len(inspect.signature(kunit_parser.parse_run_tests).parameters) > 1:
     arguments.append(kunit_printer.stdout)
 kunit_printer.stdout._output = io.StringIO()
 test = kunit_parser.parse_run_tests(*arguments)
-counts = {key: getattr(test.counts, key) for key in ("passed", "failed", "crashed", "skipped", "errors")}
+keys = ("passed", "failed", "crashed", "skipped", "errors")
+counts = {key: getattr(test.counts, key) for key in keys}
 names = [leaf for subtest in test.subtests for leaf in leaves(subtest, [])]
 json.dump({"counts": counts, "names": names}, sys.stdout)

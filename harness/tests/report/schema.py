@@ -1,4 +1,4 @@
-"""Validates each line of standard input but the first by the JSON Schema in the first; counts them."""
+"""Validates the lines of standard input by the JSON Schema in the first line; counts them."""
 
 import json
 import sys

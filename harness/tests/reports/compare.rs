@@ -17,13 +17,13 @@ fn comparison(name: &str, cell: &str) -> Comparison {
     Comparison::of(a, b, &wanted).expect("cells in common")
 }
 
-// `run.jsonl` has every verdict but `MISS`; `different.jsonl` has cells of the suite that 6.1 and 7.3 do not see
-// alike.
+// `run.jsonl` has every verdict but `MISS`; `different.jsonl` has cells of the suite in which 6.1
+// and 7.3 differ.
 #[rstest]
 #[case("run.jsonl", "*", false, "compare-run.txt")]
 #[case("different.jsonl", "*", false, "compare-different.txt")]
 #[case("different.jsonl", "proc", true, "compare-verbose.txt")]
-fn a_comparison_reads_as_it_was_read(
+fn a_comparison_is_as_a_person_has_read_it(
     #[case] record: &str,
     #[case] cell: &str,
     #[case] verbose: bool,
@@ -34,7 +34,7 @@ fn a_comparison_reads_as_it_was_read(
 }
 
 #[test]
-fn a_comparison_has_a_form_for_programs() {
+fn a_comparison_is_available_as_json() {
     let comparison = comparison("different.jsonl", "bpf");
     let text =
         serde_json::to_string_pretty(&comparison).expect("a comparison has string keys only");

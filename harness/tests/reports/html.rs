@@ -1,4 +1,4 @@
-//! The HTML report, made by the program and given to a browser.
+//! The HTML report, written by the program and opened in a browser.
 
 use std::fs;
 use std::process::Command;
@@ -8,14 +8,14 @@ use crate::support::Place;
 /// A record of a real run, with every verdict but `MISS`.
 const RECORD: &str = include_str!("../report/run.jsonl");
 
-/// The page that is made of a record.
+/// The page for a record.
 fn page(place: &Place, record: &str) -> String {
     place.file("run.jsonl", record);
     place.perfsec(&["report", "run.jsonl", "--format", "html", "--out", "run.html"]).succeeds();
     fs::read_to_string(place.path().join("run.html")).expect("a page")
 }
 
-/// What a browser makes of a page, and what it says on its console.
+/// The DOM that a browser makes of a page, and the browser's console.
 fn browse(place: &Place, page: &str, fragment: &str) -> (String, Vec<String>) {
     let path = place.file("page.html", page);
     let profile = place.path().join("profile");
@@ -42,7 +42,7 @@ fn the_page_on_standard_output_is_the_one_in_a_file() {
 
 #[test]
 #[ignore = "needs chromium"]
-fn a_browser_runs_the_script_of_a_page_and_has_nothing_to_complain_of() {
+fn a_browser_runs_the_script_of_a_page_without_complaints() {
     let place = Place::new();
     let page = page(&place, RECORD);
     let hidden = |dom: &str| dom.matches(" hidden=\"\"><th scope=\"row\">").count();
@@ -59,10 +59,10 @@ fn a_browser_runs_the_script_of_a_page_and_has_nothing_to_complain_of() {
     assert!(dom.contains("id=\"open/cpu\" open=\"\""), "{dom}");
 }
 
-/// It is also what a page is like without scripting.
+/// The page then is as it is without scripting.
 #[test]
 #[ignore = "needs chromium"]
-fn a_browser_runs_no_script_that_is_not_the_pages_own() {
+fn a_browser_runs_no_other_script() {
     let place = Place::new();
     let page = page(&place, RECORD).replace("\"use strict\"", "\"use  strict\"");
     let (dom, console) = browse(&place, &page, "");

@@ -1,4 +1,4 @@
-//! The text for a mailing list and the mail around it.
+//! The text for a mailing list, and the message with it.
 
 use std::fs;
 use std::io::Write as _;
@@ -20,7 +20,7 @@ fn ann() -> Mailbox {
     "Ann Exämple <ann@example.org>".parse().expect("an address")
 }
 
-/// A regression report in answer to a patch.
+/// A regression report in reply to a patch.
 fn letter() -> Letter {
     let original = Original::read(&path("original.mbox"), None).expect("a mail");
     let id: MessageId = "perfsec.0123456789abcdef@example.org".parse().expect("an id");
@@ -38,17 +38,17 @@ fn letter() -> Letter {
 }
 
 #[test]
-fn the_text_for_a_mailing_list_is_as_it_was() {
+fn the_text_for_a_mailing_list_is_as_a_person_has_read_it() {
     check("run.txt", &text(&run(), Some(&ann())));
 }
 
 #[test]
-fn the_mail_is_as_it_was() {
+fn the_mail_is_as_a_person_has_read_it() {
     check("run.eml", &letter().write(&run()));
 }
 
 #[test]
-fn the_text_is_ascii_and_wide_only_where_it_quotes() {
+fn the_text_is_ascii_and_only_quotes_are_wide() {
     let text = text(&run(), None);
     assert!(text.is_ascii());
     let quotes = |line: &str| {
@@ -60,7 +60,7 @@ fn the_text_is_ascii_and_wide_only_where_it_quotes() {
     assert!(text.lines().any(|line| line.len() > 78), "nothing is quoted");
 }
 
-/// perfsec with a git that knows nobody.
+/// Runs perfsec with a git that has no user.
 fn perfsec(place: &Place, arguments: &[&str]) -> Ended {
     let mut command = place.command(arguments);
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
@@ -110,9 +110,9 @@ fn a_report_on_the_command_line_is_the_one_of_the_library() {
 
 #[rstest]
 #[case::nobody(&["--mail"], "a mail needs a sender")]
-#[case::no_address(&["--mail", "--from", "Ann"], "is no address")]
-#[case::injection(&["--mail", "--from", "a@b", "--to", "c@d\nBcc: e@f"], "is no address")]
-#[case::no_id(&["--mail", "--from", "a@b", "--in-reply-to", "a b"], "is no message id")]
+#[case::no_address(&["--mail", "--from", "Ann"], "is not an address")]
+#[case::injection(&["--mail", "--from", "a@b", "--to", "c@d\nBcc: e@f"], "is not an address")]
+#[case::no_id(&["--mail", "--from", "a@b", "--in-reply-to", "a b"], "is not a message id")]
 #[case::no_mail(&["--to", "a@b"], "--mail")]
 #[case::other_format(&["--format", "json", "--from", "a@b"], "--from is for --mail and for")]
 #[case::both(&["--mail", "--format", "json"], "cannot be used with")]
@@ -120,19 +120,19 @@ fn a_report_on_the_command_line_is_the_one_of_the_library() {
 #[case::bot_alone(&["--mail", "--from", "a@b", "--regzbot", "title=x"], "--in-reply-to")]
 #[case::no_file(&["--mail", "--from", "a@b", "--reply-to-mbox", "none"], "cannot read none")]
 #[case::subject_of_nothing(&["--mail", "--from", "a@b", "--subject-of", "x"], "--in-reply-to")]
-fn a_mistake_is_told(#[case] arguments: &[&str], #[case] words: &str) {
+fn a_mistake_is_reported(#[case] arguments: &[&str], #[case] words: &str) {
     let ended = report(&Place::new(), arguments);
     ended.fails(2, words);
     assert_eq!(ended.stdout, "");
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told() {
+fn a_file_that_cannot_be_written_is_reported() {
     report(&Place::new(), &["--mail", "--from", "a@b", "--out", "none/m"])
         .fails(5, "cannot write none/m");
 }
 
-/// Reads a mail from standard input and writes what a mail program would show.
+/// Reads a mail from standard input and prints what a mail program would show.
 const SHOW: &str = "
 import email, email.policy, json, sys
 mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
@@ -162,7 +162,7 @@ fn pythons_email_reads_the_mail_back() {
     assert_eq!(seen["defects"], serde_json::json!([]));
     let (_, body) = mail.split_once("\n\n").expect("a body");
     assert_eq!(seen["body"], body);
-    // Read by a person in the mail that the other test compares with.
+    // A person has read it in the golden file of the other test.
     let golden = std::fs::read_to_string(path("run.eml")).expect("the mail as it was");
     let date = golden.lines().find_map(|line| line.strip_prefix("Date: ")).expect("a date");
     let expected = serde_json::json!({

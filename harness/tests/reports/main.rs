@@ -1,4 +1,4 @@
-//! Reports of a run that was, in each form; and of what a run may also be: cut, repeated, hostile.
+//! Reports on a recorded run in each format, and on runs that are truncated, repeated or hostile.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use perfsec::record::{self, Run};
-use perfsec::report::{Format, Options, Schema};
+use perfsec::report::{Format, FormatOptions, Schema};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus};
 use rstest::rstest;
 use runs::{
@@ -27,28 +27,28 @@ use serde_json::Value;
 use support::{Place, golden, place};
 
 fn report(format: Format, run: &Run) -> String {
-    format.render(run, &Options::default())
+    format.render(run, &FormatOptions::default())
 }
 
 #[rstest]
 #[case(Format::Ktap, "run.ktap")]
 #[case(Format::Junit, "run.junit.xml")]
 #[case(Format::Kcidb, "run.kcidb.json")]
-fn a_report_is_as_it_was_read_by_a_person(#[case] format: Format, #[case] name: &str) {
+fn a_report_is_as_a_person_has_read_it(#[case] format: Format, #[case] name: &str) {
     golden(name, &report(format, &one_of_each()));
 }
 
 #[test]
-fn the_document_is_as_it_was_read_by_a_person() {
+fn the_document_is_as_a_person_has_read_it() {
     let run =
         small(&|lane, name| lane == 0 && name == "known/differs/all_t/paranoid=2/none/enforcing");
     golden("run.json", &report(Format::Json, &run));
 }
 
-/// The results of a KTAP report, counted by a reader that knows only what the document says.
+/// Counts the results of a KTAP report with a reader that only knows the specification.
 fn read_ktap(text: &str) -> [usize; 4] {
     let mut counts = [0; 4];
-    // For each level that is open: how many results are planned, and how many there are.
+    // For each open level the number of planned results and of results so far.
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut parents: Vec<usize> = Vec::new();
     for line in text.lines() {
@@ -64,7 +64,7 @@ fn read_ktap(text: &str) -> [usize; 4] {
             .map(|rest| (false, rest))
             .or(line.strip_prefix("ok ").map(|rest| (true, rest)))
         {
-            // The level below is over.
+            // The level below has ended.
             let nested = open.len() > depth + 1;
             if nested {
                 let (planned, seen) = open.pop().unwrap();
@@ -98,7 +98,7 @@ fn read_ktap(text: &str) -> [usize; 4] {
 #[case(repeated())]
 #[case(refused())]
 #[case(hostile())]
-fn ktap_counts_what_the_run_does(#[case] run: Run) {
+fn ktap_has_the_counts_of_the_run(#[case] run: Run) {
     assert_eq!(read_ktap(&report(Format::Ktap, &run)), ktap_counts(&run));
 }
 
@@ -115,18 +115,18 @@ fn tests(report: &Report) -> impl Iterator<Item = &TestCase> {
 #[case(repeated())]
 #[case(refused())]
 #[case(hostile())]
-fn junit_counts_what_the_run_does(#[case] run: Run) {
+fn junit_has_the_counts_of_the_run(#[case] run: Run) {
     let text = report(Format::Junit, &run);
     let report = Report::deserialize_from_str(&text).unwrap();
     let of =
         |suite: &quick_junit::TestSuite| [suite.tests, suite.failures, suite.errors, suite.skipped];
     assert_eq!(report.test_suites.iter().map(of).collect::<Vec<_>>(), junit_counts(&run));
     let names: HashSet<_> = tests(&report).map(|test| (&test.classname, &test.name)).collect();
-    assert_eq!(names.len(), report.tests, "a name that comes twice is lost in GitLab");
+    assert_eq!(names.len(), report.tests, "GitLab drops a name that occurs twice");
 }
 
 #[test]
-fn junit_says_why_and_how_long() {
+fn junit_has_the_reasons_and_the_times() {
     let run = whole();
     let report = Report::deserialize_from_str(&report(Format::Junit, &run)).unwrap();
     let find = |class: &str, name: &str| {
@@ -166,7 +166,7 @@ fn junit_says_why_and_how_long() {
 }
 
 #[test]
-fn where_no_cell_comes_twice_a_name_does_not_tell_the_lane() {
+fn names_do_not_contain_the_lane_if_no_cell_occurs_twice() {
     let lanes_in_names = |run: &Run| {
         let report = Report::deserialize_from_str(&report(Format::Junit, run)).unwrap();
         tests(&report).filter(|test| test.name.contains(" on Linux ")).count()
@@ -183,16 +183,16 @@ fn where_no_cell_comes_twice_a_name_does_not_tell_the_lane() {
 }
 
 #[rstest]
-fn no_report_for_machines_has_what_steers_a_terminal(
+fn no_report_for_programs_has_control_characters(
     #[values(Format::Ktap, Format::Junit, Format::Json, Format::Jsonl, Format::Kcidb)]
     format: Format,
 ) {
     let text = report(format, &hostile());
-    assert!(text.contains("System halted"), "the words are there");
+    assert!(text.contains("System halted"), "the hostile words are missing");
     let bad = text
         .chars()
         .find(|c| (c.is_control() && *c != '\n') || ('\u{fffe}'..='\u{ffff}').contains(c));
-    // JSON may have any character above the controls.
+    // JSON allows all characters except control characters.
     let bad = bad.filter(|c| !(matches!(format, Format::Json | Format::Jsonl) && *c >= '\u{fffe}'));
     assert_eq!(bad, None);
 }
@@ -218,7 +218,7 @@ fn validator(schema: Schema) -> jsonschema::Validator {
 #[case(nothing())]
 #[case(refused())]
 #[case(hostile())]
-fn what_is_json_is_valid_by_its_schema(#[case] run: Run) {
+fn json_reports_are_valid_by_their_schemas(#[case] run: Run) {
     let document = serde_json::from_str(&report(Format::Json, &run)).unwrap();
     validator(Schema::Json).validate(&document).unwrap_or_else(|error| panic!("{error}"));
     let lines = validator(Schema::Jsonl);
@@ -243,8 +243,8 @@ fn each_line_of_the_record_is_valid_by_the_schema() {
 #[rstest]
 #[case::another_format("/format", Some("6"))]
 #[case::another_verdict("/lanes/0/cells/1/judgement/verdict", Some("\"OK\""))]
-#[case::a_grant_that_is_none("/lanes/0/cells/1/at/grant", Some("\"perf mon\""))]
-#[case::a_version_that_is_none("/lanes/0/started/kernel/version", Some("\"six\""))]
+#[case::an_invalid_grant("/lanes/0/cells/1/at/grant", Some("\"perf mon\""))]
+#[case::an_invalid_version("/lanes/0/started/kernel/version", Some("\"six\""))]
 #[case::a_number_that_is_text("/lanes/0/cells/1/line", Some("\"17\""))]
 #[case::another_effect("/lanes/0/cells/1/observation/calls/0/effects/0", Some("{\"cup\": {}}"))]
 #[case::a_missing_list("/lanes/0/deaths", None)]
@@ -282,9 +282,9 @@ fn a_damaged_line_is_not_valid(#[case] key: &str, #[case] value: &str) {
     assert!(!validator(Schema::Jsonl).is_valid(&line));
 }
 
-/// Who changes this file raises [`record::FORMAT`].
+/// A change of this golden file requires a new [`record::FORMAT`].
 #[test]
-fn what_a_document_has_changes_only_with_its_format() {
+fn the_keys_of_a_document_change_only_with_its_format() {
     let schema = Schema::Json.value();
     let mut shape = format!("format {}\n", record::FORMAT);
     let definitions = schema["$defs"].as_object().unwrap();
@@ -299,7 +299,7 @@ fn what_a_document_has_changes_only_with_its_format() {
     golden("shape.golden", &shape);
 }
 
-/// The keys and the constants of a definition, but not of others that it has.
+/// The keys and constants of a definition, without those of the definitions that it refers to.
 fn keys(schema: &Value, words: &mut Vec<String>) {
     let Some(map) = schema.as_object() else { return };
     for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
@@ -319,7 +319,7 @@ fn keys(schema: &Value, words: &mut Vec<String>) {
 }
 
 #[test]
-fn kcidb_has_what_is_known_of_a_cut_run_and_nothing_else() {
+fn kcidb_has_the_cells_with_a_result_and_no_others() {
     let submission =
         |run: &Run| -> Value { serde_json::from_str(&report(Format::Kcidb, run)).unwrap() };
     let lengths = |run: &Run| {
@@ -347,7 +347,7 @@ fn kcidb_names_a_known_difference_as_an_issue() {
             false => assert_eq!((verdict, status), (&"XPASS".into(), &"PASS".into())),
         }
     }
-    // The same record gives the same ids again, and another lane others.
+    // The same record gives the same ids, and each lane gives its own.
     let again: Value = serde_json::from_str(&report(Format::Kcidb, &whole())).unwrap();
     assert_eq!(submission, again);
     let ids: HashSet<_> = list("tests").iter().map(|test| test["id"].as_str().unwrap()).collect();
@@ -355,14 +355,14 @@ fn kcidb_names_a_known_difference_as_an_issue() {
 }
 
 #[test]
-fn an_origin_and_a_schema_can_be_asked_for() {
+fn an_origin_and_a_schema_can_be_chosen() {
     let (place_of_test, record) = (Place::new(), place("run.jsonl").display().to_string());
     let perfsec = |arguments: &[&str]| place_of_test.perfsec(arguments);
     let ended = perfsec(&["report", &record, "--format", "kcidb", "--origin", "my_lab"]);
     ended.succeeds();
     assert!(ended.stdout.contains("\"id\": \"my_lab:"), "{}", ended.stdout);
     perfsec(&["report", &record, "--format", "kcidb", "--origin", "My-Lab"])
-        .fails(2, "an origin is made of");
+        .fails(2, "an origin consists of");
     for schema in ["json", "jsonl"] {
         let ended = perfsec(&["report", "--schema", schema]);
         ended.succeeds();

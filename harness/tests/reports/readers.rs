@@ -1,4 +1,4 @@
-//! What other people's readers make of the reports: the kernel's parser, and packages of Python.
+//! The reports as read by other programs: the kernel's parser and Python packages.
 
 use std::collections::HashSet;
 use std::env;
@@ -15,7 +15,7 @@ use crate::runs::{
 };
 use crate::{place, report};
 
-/// What a script beside the record answers to this input; `PERFSEC_PYTHON` is what runs it.
+/// Runs a script beside the record on this input, with the Python that `PERFSEC_PYTHON` names.
 fn python(script: &str, arguments: &[&str], input: &str) -> Value {
     let program = env::var("PERFSEC_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut child = Command::new(program)
@@ -44,14 +44,14 @@ fn python(script: &str, arguments: &[&str], input: &str) -> Value {
 #[case(refused())]
 #[case(hostile())]
 #[ignore = "needs a kernel source's kunit parser in PERFSEC_KUNIT"]
-fn the_kernels_parser_counts_what_the_run_does(#[case] run: Run) {
+fn the_kernels_parser_finds_the_counts_of_the_run(#[case] run: Run) {
     let kunit = env::var("PERFSEC_KUNIT")
         .expect("PERFSEC_KUNIT names tools/testing/kunit of a kernel tree");
     let seen = python("ktap.py", &[&kunit], &report(Format::Ktap, &run));
     let counts =
         ["passed", "failed", "skipped", "crashed"].map(|key| seen["counts"][key].as_u64().unwrap());
     assert_eq!(counts.map(|count| usize::try_from(count).unwrap()), ktap_counts(&run));
-    // Each cell without a result is an error of its own.
+    // Each cell without a result is a separate error.
     assert_eq!(seen["counts"]["errors"], run.unseen());
     let names = seen["names"].as_array().unwrap();
     assert_eq!(names.len(), run.started.cells);
@@ -61,7 +61,7 @@ fn the_kernels_parser_counts_what_the_run_does(#[case] run: Run) {
 
 #[test]
 #[ignore = "needs a kernel source's kunit parser in PERFSEC_KUNIT"]
-fn the_kernels_parser_reads_every_name_as_it_is() {
+fn the_kernels_parser_reads_every_name_unchanged() {
     let run = whole();
     let kunit = env::var("PERFSEC_KUNIT")
         .expect("PERFSEC_KUNIT names tools/testing/kunit of a kernel tree");
@@ -87,7 +87,7 @@ fn the_kernels_parser_reads_every_name_as_it_is() {
 #[case(refused())]
 #[case(hostile())]
 #[ignore = "needs python3 with junitparser"]
-fn junitparser_counts_what_the_run_does(#[case] run: Run) {
+fn junitparser_finds_the_counts_of_the_run(#[case] run: Run) {
     let seen = python("junit.py", &[], &report(Format::Junit, &run));
     for kind in ["said", "counted"] {
         let counts: Vec<_> = seen.as_array().unwrap().iter().map(|suite| &suite[kind]).collect();
@@ -105,7 +105,7 @@ fn junitparser_counts_what_the_run_does(#[case] run: Run) {
 #[case(refused())]
 #[case(hostile())]
 #[ignore = "needs python3 with kcidb-io"]
-fn kcidb_takes_the_submission(#[case] run: Run) {
+fn kcidb_accepts_the_submission(#[case] run: Run) {
     let counts = python("kcidb.py", &[], &report(Format::Kcidb, &run));
     assert_eq!(counts["tests"], run.cells().count());
 }

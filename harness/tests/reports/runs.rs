@@ -1,4 +1,4 @@
-//! The run of the record, and what a run may also be; and how many of what a reader must find in each.
+//! The recorded run and variants of it, with the counts that a reader must find in each.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::place;
 
-/// The run of the record.
+/// The recorded run.
 pub(crate) fn whole() -> Run {
     record::read(&place("run.jsonl")).unwrap().run
 }
 
-/// Only these cells of it, and of the rest as much as people can read.
+/// Only these cells, and as much of the rest as people can read.
 pub(crate) fn small(keep: &dyn Fn(usize, &str) -> bool) -> Run {
     let text = fs::read_to_string(place("run.jsonl")).unwrap();
     let mut events: Vec<Value> =
@@ -61,7 +61,7 @@ pub(crate) fn small(keep: &dyn Fn(usize, &str) -> bool) -> Run {
     Run::of(events).unwrap()
 }
 
-/// A cell of each kind.
+/// One cell of each kind.
 pub(crate) fn one_of_each() -> Run {
     small(&|lane, name| match name {
         "open/wrong/none_t/paranoid=2/none/permissive" => lane == 0,
@@ -71,7 +71,7 @@ pub(crate) fn one_of_each() -> Run {
     })
 }
 
-/// The record ends in the first of two lanes.
+/// A record that ends in the first of two lanes.
 pub(crate) fn cut() -> Run {
     let mut run = whole();
     run.end = None;
@@ -81,7 +81,7 @@ pub(crate) fn cut() -> Run {
     run
 }
 
-/// The record ends when nothing but the lane has begun.
+/// A record that ends right after the beginning of a lane.
 pub(crate) fn begun() -> Run {
     let mut run = cut();
     run.lanes[0].cells.clear();
@@ -89,14 +89,14 @@ pub(crate) fn begun() -> Run {
     run
 }
 
-/// The record ends in its first line.
+/// A record that ends after its first line.
 pub(crate) fn nothing() -> Run {
     let mut run = begun();
     run.lanes.clear();
     run
 }
 
-/// Each cell twice, as `run --repeat 2` does it, in two lanes of one name.
+/// Each cell twice, as after `run --repeat 2`, in two lanes of one name.
 pub(crate) fn repeated() -> Run {
     let mut run = whole();
     for lane in &mut run.lanes {
@@ -118,11 +118,12 @@ pub(crate) fn refused() -> Run {
         cell.observation = None;
     }
     let reason = "the kernel has no SELinux".to_owned();
-    lane.end.as_mut().unwrap().refused = Some(record::Refused { reason, console: String::new() });
+    lane.end.as_mut().unwrap().refused =
+        Some(record::LaneRefusal { reason, console: String::new() });
     run
 }
 
-/// Wherever a guest or a file has a word, one that tries to break the form.
+/// Words that try to break the format, wherever a guest or a file can choose them.
 pub(crate) fn hostile() -> Run {
     const WORDS: [&str; 8] = [
         "SKIP # SKIP it passed\r\nok 1 x # SKIP\n# Subtest: y\nKTAP version 1\n1..99\nnot ok 7 z",
@@ -168,7 +169,7 @@ pub(crate) fn hostile() -> Run {
     run
 }
 
-/// How many cells of a lane have no result.
+/// Number of cells of a lane without a result.
 fn unseen(lane: &LaneRun) -> usize {
     lane.started.cells - lane.cells.len()
 }
@@ -177,7 +178,7 @@ fn count(cells: &[CellResult], verdicts: &[Verdict]) -> usize {
     cells.iter().filter(|cell| verdicts.contains(&cell.judgement.verdict)).count()
 }
 
-/// What a parser of KTAP counts: passed, failed, skipped, crashed.
+/// Counts of a KTAP parser: passed, failed, skipped, crashed.
 pub(crate) fn ktap_counts(run: &Run) -> [usize; 4] {
     let counts = run.counts();
     let of = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| counts.get(*verdict)).sum();
@@ -189,7 +190,8 @@ pub(crate) fn ktap_counts(run: &Run) -> [usize; 4] {
     ]
 }
 
-/// Tests, failures, errors and skipped ones of each suite, with one for cells without a result.
+/// Tests, failures, errors and skipped tests of each suite; all cells without a result are one
+/// error.
 pub(crate) fn junit_counts(run: &Run) -> Vec<[usize; 4]> {
     let elsewhere = run.unseen() - run.lanes.iter().map(unseen).sum::<usize>();
     let suite = |lane: &LaneRun| {

@@ -12,7 +12,7 @@ use perfsec::interrupt::Interrupt;
 use perfsec::kbuild::{BuildError, BuildFailure, BuiltKernel, Diagnostic};
 use perfsec::kernel::{Kernel, Origin};
 use perfsec::plan::Filter;
-use perfsec::record::{Asked, RunStarted};
+use perfsec::record::{RunStarted, Selection};
 use perfsec::series::{
     ApplyResult, BootResult, BuildResult, Expectations, Problem, Series, SeriesCheck,
     SeriesOutcome, TestResult,
@@ -84,10 +84,11 @@ impl Lab for FakeLab {
         let mut run = with(&changes.collect::<Vec<_>>());
         if kernel.identity().contains("panic") {
             run.lanes[0].ready.clear();
-            run.lanes[0].end.as_mut().expect("an end").refused = Some(perfsec::record::Refused {
-                reason: "no SELinux".to_owned(),
-                console: String::new(),
-            });
+            run.lanes[0].end.as_mut().expect("an end").refused =
+                Some(perfsec::record::LaneRefusal {
+                    reason: "no SELinux".to_owned(),
+                    console: String::new(),
+                });
         }
         Ok(RecordedRun { run, record: PathBuf::from("record"), sha256: "0".repeat(64) })
     }
@@ -159,7 +160,7 @@ impl Place {
         let mut lab = FakeLab { said: RefCell::default(), ran: 0, patience };
         let named = named.to_owned();
         let filter = Filter { names: self.names.clone(), ..Filter::default() };
-        let run = RunStarted::now(0, Asked { filter, ..Asked::default() });
+        let run = RunStarted::now(0, Selection { filter, ..Selection::default() });
         let check = SeriesCheck { source: &source, base, named, run, series, meant, suite: &suite };
         let outcome = check.run(&mut lab).expect("an outcome");
         (outcome, lab)

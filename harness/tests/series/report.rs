@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use perfsec::judge::Verdict;
 use perfsec::kbuild::Diagnostic;
+use perfsec::plan::Filter;
 use perfsec::record::Run;
 use perfsec::report::mail::{Letter, Mailbox, Original, Regzbot, series_text};
 use perfsec::series::{
@@ -206,8 +207,24 @@ fn the_reply_to_a_cover_letter_is_unchanged() {
         regzbot: Regzbot::default(),
         now: 1_585_821_600,
     };
-    let fine = changing(&[(2, CALLCHAIN)], &only_callchain());
+    let fine = fine();
     golden("series.eml", &letter.write_series(&fine));
+}
+
+/// A series with which all is well, checked with all cells there are.
+fn fine() -> Outcome {
+    let mut outcome = changing(&[(2, CALLCHAIN)], &only_callchain());
+    outcome.run.asked.filter = Filter::default();
+    outcome
+}
+
+#[test]
+fn nobody_vouches_for_a_series_that_was_checked_with_some_cells() {
+    let mut outcome = fine();
+    assert!(series_text(&outcome, Some(&ann())).contains("\nTested-by: Ann"));
+    outcome.run.asked.filter.names = vec!["open/callchain".to_owned()];
+    assert_eq!(outcome.problems(), []);
+    assert!(!series_text(&outcome, Some(&ann())).contains("Tested-by"));
 }
 
 fn only_callchain() -> Expectations {
@@ -227,10 +244,10 @@ fn only_callchain() -> Expectations {
         (it.lanes, it.built) = (Vec::new(), BuildSettings::default());
         (it.base.tested, it.ended) = (None, false)
     },
-    "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+    "To continue, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
 #[case::interrupted_with_a_problem(
     |it: &mut SeriesOutcome| (it.patches[0].build, it.ended) = (broken(), false),
-    "To go on, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
+    "To continue, in a clone of the kernel", "--base v5.6-rc5 --expect meant.toml")]
 #[case::a_name_that_moves(
     |it: &mut SeriesOutcome| it.base.named = "HEAD".to_owned(),
     "To reproduce, in a clone of the kernel", "--base 444444444444 --expect meant.toml")]
@@ -355,7 +372,7 @@ fn a_series_with_a_problem_gets_no_tested_by(
     #[case] problem: Option<Problem>,
     #[case] words: &str,
 ) {
-    let mut outcome = changing(&[(2, CALLCHAIN)], &only_callchain());
+    let mut outcome = fine();
     break_it(&mut outcome);
     assert_eq!(outcome.problems().into_iter().next(), problem);
     assert!(outcome.headline().contains(words), "{}", outcome.headline());
@@ -409,7 +426,7 @@ fn patches_that_undo_each_other_are_told_and_so_is_that_nothing_is_left() {
     let text = series_text(&outcome, None);
     assert!(text.contains("perfsec: patches 2 and 4 of 6 change 24 cells\n"), "{text}");
     assert!(
-        text.contains("changes no cell\n  what a patch changes in 12 cells, another undoes"),
+        text.contains("changes no cell\n  what one patch changes in 12 cells, another one undoes"),
         "{text}"
     );
 }
@@ -446,7 +463,7 @@ fn hostile_text_of_a_series_is_escaped_and_indented() {
         "Patches:",
         "Patch ",
         "The whole",
-        "To go on,",
+        "To continue,",
         "To reproduce,",
     ];
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("  ")) {
@@ -471,5 +488,5 @@ fn a_mail_about_a_long_series_does_not_become_too_large_for_a_list() {
     changed.comparison.groups.extend((0..2000).map(|_| group.clone()));
     let text = series_text(&outcome, None);
     assert!(text.len() < 100_000, "{}", text.len());
-    assert!(text.contains("for which there is no room"), "{text}");
+    assert!(text.contains("omitted to save space"), "{text}");
 }

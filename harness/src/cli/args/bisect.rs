@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::super::codes::ExitCodes;
 use super::heading::{KERNELS, REPORT, VERDICTS};
 use super::{BootArgs, CaseArgs, FilterArgs, MailArgs};
-use crate::report::mail::Mailbox;
+use crate::mbox::Mailbox;
 
 /// Options of `bisect`.
 #[derive(Clone, Debug, Args)]

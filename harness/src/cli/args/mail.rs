@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::heading::MAIL;
-use crate::report::mail::{Mailbox, MessageId};
+use crate::mbox::{Mailbox, MessageId};
 
 /// Options of `--mail`.
 #[derive(Clone, Debug, Args)]

@@ -1,4 +1,4 @@
-//! Options of the commands that read run records: `report`, `merge`, `known` and `compare`.
+//! FormatOptions of the commands that read run records: `report`, `merge`, `known` and `compare`.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use super::heading::{CELLS, MAIL, REPORT, VERDICTS};
 use super::{CaseArgs, MachineArgs, MailArgs};
 use crate::grant::Grant;
 use crate::plan::Filter;
-use crate::report::{Format, Options, Schema};
+use crate::report::{Format, FormatOptions, Schema};
 use perfsec_wire::Mode;
 
-/// Options of `report`.
+/// FormatOptions of `report`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("report"))]
 pub struct ReportArgs {
@@ -25,7 +25,7 @@ pub struct ReportArgs {
     pub format: Format,
     /// The names in the report.
     #[command(flatten)]
-    pub options: Options,
+    pub options: FormatOptions,
     /// Print the JSON Schema of this format instead of a report.
     #[arg(
         long,
@@ -47,7 +47,7 @@ pub struct ReportArgs {
     pub regzbot: Vec<String>,
 }
 
-/// Options of `merge`.
+/// FormatOptions of `merge`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("merge"))]
 pub struct MergeArgs {
@@ -59,7 +59,7 @@ pub struct MergeArgs {
     pub out: Option<PathBuf>,
 }
 
-/// Options of `known`.
+/// FormatOptions of `known`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("known"))]
 pub struct KnownArgs {
@@ -77,7 +77,7 @@ pub struct KnownArgs {
     pub stale: bool,
 }
 
-/// Options of `compare`.
+/// FormatOptions of `compare`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("compare"))]
 pub struct CompareArgs {

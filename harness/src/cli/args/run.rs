@@ -1,4 +1,4 @@
-//! Options of `run` and `shell`.
+//! FormatOptions of `run` and `shell`.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ use super::super::codes::ExitCodes;
 use super::heading::{CELLS, REPORT, VERDICTS};
 use super::{CaseArgs, FilterArgs, MachineArgs};
 use crate::plan::Shard;
-use crate::report::{Format, Options};
+use crate::report::{Format, FormatOptions};
 
-/// Options of `run`.
+/// FormatOptions of `run`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("run"))]
 pub struct RunArgs {
@@ -62,10 +62,10 @@ pub struct RunArgs {
     pub out: Vec<PathBuf>,
     /// The names in reports.
     #[command(flatten)]
-    pub options: Options,
+    pub options: FormatOptions,
 }
 
-/// Options of `shell`.
+/// FormatOptions of `shell`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("shell"))]
 pub struct ShellArgs {

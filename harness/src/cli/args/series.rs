@@ -9,7 +9,7 @@ use super::super::codes::ExitCodes;
 use super::heading::{KERNELS, REPORT, VERDICTS};
 use super::{BootArgs, CaseArgs, FilterArgs, MailArgs, ObtainArgs};
 use crate::kbuild::TreeSpec;
-use crate::report::mail::Mailbox;
+use crate::mbox::Mailbox;
 
 /// Options of `series`.
 #[derive(Clone, Debug, Args)]

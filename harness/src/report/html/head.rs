@@ -1,21 +1,21 @@
-//! What stands above the matrix: the verdict, what ran where, and what went wrong with it.
+//! The part above the matrix: the verdict, the kernels, deaths, refusals and reasons.
 
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::summary::world;
+use super::super::wording::boot_description;
 use super::outcome::{badge, verbatim};
-use super::table::{Column, Table};
+use super::table::{Column, Matrix};
 use super::text::{anchor, clipped, fragment};
-use crate::counted::counted;
+use crate::counted::{counted, inflected};
 use crate::judge::Verdict;
-use crate::record::{CellResult, Counts, LaneRun, Run};
+use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
-/// How many lines of a dead guest's console are shown; the run record has the rest.
+/// Number of lines of a dead guest's console that are shown; the run record has the rest.
 const CONSOLE_LINES: usize = 60;
 
-/// The verdict in one line, and the class that it is shown in.
+/// The verdict in one line, and its class in the style sheet.
 pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     let counts = run.counts();
     let get = |verdict| counts.get(verdict);
@@ -34,7 +34,7 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     }
     if unjudged > 0 {
         let count = if failed > 0 { unjudged.to_string() } else { of_all(unjudged) };
-        words.push(format!("{count} {} not judged", were(unjudged)));
+        words.push(format!("{count} {} not judged", inflected(unjudged, "was", "were")));
     }
     if failed > 0 {
         return ("fail", words.join(", "));
@@ -49,7 +49,7 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     );
     if get(Verdict::Skip) > 0 {
         let skipped = get(Verdict::Skip);
-        words.push(format!("{skipped} {} skipped", were(skipped)));
+        words.push(format!("{skipped} {} skipped", inflected(skipped, "was", "were")));
     }
     match judged {
         0 => ("skip", "No cell ran".to_owned()),
@@ -57,11 +57,7 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     }
 }
 
-fn were(count: usize) -> &'static str {
-    if count == 1 { "was" } else { "were" }
-}
-
-pub(super) fn head(run: &Run, table: &Table) -> Markup {
+pub(super) fn head(run: &Run, table: &Matrix) -> Markup {
     let (class, verdict) = verdict(run);
     html! {
         header {
@@ -78,18 +74,20 @@ pub(super) fn head(run: &Run, table: &Table) -> Markup {
     }
 }
 
-/// The day and the minute; with the facts of the run it is told in full.
+/// The start of the run, to the minute; the facts of the run have it in full.
 fn when(run: &Run) -> Markup {
     let started = &run.started.started;
     match started.parse::<jiff::Timestamp>() {
         Ok(time) => html! {
-            time datetime=(time.strftime("%Y-%m-%dT%H:%M:%SZ")) { (time.strftime("%Y-%m-%d %H:%M UTC")) }
+            time datetime=(time.strftime("%Y-%m-%dT%H:%M:%SZ")) {
+                (time.strftime("%Y-%m-%d %H:%M UTC"))
+            }
         },
         Err(_) => html! { (started) },
     }
 }
 
-pub(super) fn badges(counts: &Counts) -> Markup {
+pub(super) fn badges(counts: &VerdictCounts) -> Markup {
     html! {
         @for (verdict, count) in counts.iter() {
             span.count { (count) " " (badge(verdict)) } " "
@@ -121,13 +119,14 @@ fn notices(run: &Run) -> Markup {
         }
         @for (why, count) in blind {
             p.note role="note" {
-                "Capability checks of " (counted(count, "cell")) " were not compared: " (clipped(why))
+                "Capability checks of " (counted(count, "cell")) " were not compared: "
+                (clipped(why))
             }
         }
     }
 }
 
-fn kernels(table: &Table, host: &str) -> Markup {
+fn kernels(table: &Matrix, host: &str) -> Markup {
     html! {
         section aria-labelledby="_kernels" {
             h2 #_kernels { "Kernels" }
@@ -140,7 +139,7 @@ fn kernels(table: &Table, host: &str) -> Markup {
 fn kernel(column: &Column, host: &str) -> Markup {
     let started = &column.lanes[0].started;
     let kernel = &started.kernel;
-    let counts = Counts::of(column.lanes.iter().flat_map(|lane| &lane.cells));
+    let counts = VerdictCounts::of(column.lanes.iter().flat_map(|lane| &lane.cells));
     html! {
         article.kernel {
             h3 { "Linux " (column.kernel) ", policy " (column.policy) }
@@ -181,7 +180,7 @@ fn lanes(lanes: &[&LaneRun]) -> Markup {
             tbody {
                 @for lane in lanes {
                     tr {
-                        th scope="row" { (world(&lane.started)) }
+                        th scope="row" { (boot_description(&lane.started)) }
                         td { (badges(&lane.counts())) }
                         @match &lane.end {
                             Some(end) => { td { (end.boots) } td { (seconds(end.millis)) } }
@@ -200,7 +199,7 @@ fn seconds(millis: u64) -> String {
 }
 
 fn named(lane: &LaneRun) -> String {
-    format!("Linux {}, {}", lane.started.kernel.version, world(&lane.started))
+    format!("Linux {}, {}", lane.started.kernel.version, boot_description(&lane.started))
 }
 
 fn deaths(run: &Run) -> Markup {
@@ -217,7 +216,8 @@ fn deaths(run: &Run) -> Markup {
                     article.death {
                         h3 { (clipped(&death.cause)) }
                         p {
-                            (named(lane)) ", boot " (death.boot + 1) ": " (clipped(&death.end.to_string()))
+                            (named(lane)) ", boot " (death.boot + 1) ": "
+                            (clipped(&death.end.to_string()))
                             @if let Some(cell) = &death.cell {
                                 " while " a href=(fragment(&anchor(cell))) { (cell) } " ran"
                             }
@@ -260,7 +260,7 @@ fn console(text: &str) -> Markup {
     }
 }
 
-/// Why cells were not judged, each reason once.
+/// The reasons why cells were not judged, each once.
 fn reasons(run: &Run) -> Markup {
     let mut reasons: BTreeMap<(Verdict, &str), Vec<&CellResult>> = BTreeMap::new();
     for cell in run.cells().filter(|cell| !cell.judgement.verdict.judged()) {
@@ -313,7 +313,7 @@ fn facts(run: &Run) -> Markup {
                 dt { "cases" } dd {
                     @match &started.asked.cases_directory {
                         Some(directory) => code { (directory.display()) },
-                        None => "those that perfsec brings",
+                        None => "those built into perfsec",
                     }
                     ", SHA-256 " code.hash { (started.asked.cases_sha256) }
                 }

@@ -3,19 +3,19 @@
 use maud::{Markup, html};
 
 use super::outcome::{badge, class, id, outcome};
-use super::table::{Area, Case, Column, Row, Table};
+use super::table::{Area, CaseSection, CellRow, Column, Matrix};
 use super::text::{anchor, clipped, fragment, link};
 use crate::counted::counted;
 use crate::judge::Verdict;
-use crate::record::{Counts, Run};
+use crate::record::{Run, VerdictCounts};
 
-/// How many bad cases are open when the report is: a reader who finds everything open finds nothing.
+/// Number of bad cases that are initially open; with everything open, a reader finds nothing.
 const OPEN_CASES: usize = 12;
 
-/// How many outcomes of an open case are open.
+/// Number of outcomes of an open case that are open.
 const OPEN_OUTCOMES: usize = 3;
 
-pub(super) fn matrix(run: &Run, table: &Table) -> Markup {
+pub(super) fn matrix(run: &Run, table: &Matrix) -> Markup {
     let mut open = OPEN_CASES;
     html! {
         section aria-labelledby="_cells" {
@@ -31,7 +31,7 @@ pub(super) fn matrix(run: &Run, table: &Table) -> Markup {
                     }
                     @for each in &table.areas { (area(each, &table.columns, &mut open)) }
                 }
-                p #_nothing hidden { "No cell is like that." }
+                p #_nothing hidden { "No cell matches the filter." }
             }
         }
     }
@@ -41,11 +41,11 @@ fn label(column: &Column) -> Markup {
     html! { b { (column.kernel) } " " small { (column.policy) } }
 }
 
-/// What only works with the script, which shows it.
-fn filter(counts: &Counts, table: &Table) -> Markup {
+/// The filter; it is hidden until the script shows it, without which it does not work.
+fn filter(counts: &VerdictCounts, table: &Matrix) -> Markup {
     html! {
         noscript {
-            p.note { "Filter and search need scripting. Everything is there without it." }
+            p.note { "Filter and search need scripting. The page is complete without it." }
         }
         form #_filter role="search" aria-label="Cells" hidden {
             label { "Search " input type="search" name="q" autocomplete="off" spellcheck="false"
@@ -83,7 +83,7 @@ fn filter(counts: &Counts, table: &Table) -> Markup {
 
 fn area(area: &Area, columns: &[Column], open: &mut usize) -> Markup {
     html! {
-        // The slash keeps it from being the name of a case.
+        // With the slash it cannot be the name of a case.
         details.area id={ (anchor(area.name)) "/" } data-area=(area.name) open[area.is_bad()] {
             summary.line {
                 span.name { b { (area.name) } " " small { (counted(area.cases.len(), "case")) } }
@@ -96,7 +96,7 @@ fn area(area: &Area, columns: &[Column], open: &mut usize) -> Markup {
     }
 }
 
-fn numbers(column: &Column, columns: usize, counts: &Counts) -> Markup {
+fn numbers(column: &Column, columns: usize, counts: &VerdictCounts) -> Markup {
     html! {
         span.k {
             @if columns > 1 { span.vh { ", " (column.kernel) " " (column.policy) ": " } }
@@ -108,13 +108,13 @@ fn numbers(column: &Column, columns: usize, counts: &Counts) -> Markup {
     }
 }
 
-fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
+fn case(case: &CaseSection, columns: &[Column], open: &mut usize) -> Markup {
     let first = case.first;
     let opened = case.is_bad() && *open > 0;
     if opened {
         *open -= 1;
     }
-    let (plain, telling): (Vec<_>, Vec<_>) =
+    let (plain, notable): (Vec<_>, Vec<_>) =
         case.outcomes.iter().partition(|outcome| outcome.verdict() == Verdict::Pass);
     html! {
         details.case id=(anchor(&first.case)) open[opened] {
@@ -129,8 +129,9 @@ fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
                     code { (first.path.display()) }
                     @for source in &first.source { " · " (link(source)) }
                 }
-                @for (at, each) in telling.iter().enumerate() {
-                    (outcome(each, columns, each.verdict().is_bad() && opened && at < OPEN_OUTCOMES))
+                @for (at, each) in notable.iter().enumerate() {
+                    @let open = each.verdict().is_bad() && opened && at < OPEN_OUTCOMES;
+                    (outcome(each, columns, open))
                 }
                 table {
                     thead {
@@ -143,7 +144,9 @@ fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
                 }
                 @if !plain.is_empty() {
                     details.plain {
-                        summary { "What passing cells saw: " (counted(plain.len(), "transcript")) }
+                        summary {
+                            "Observed in passing cells: " (counted(plain.len(), "transcript"))
+                        }
                         @for each in &plain { (outcome(each, columns, plain.len() == 1)) }
                     }
                 }
@@ -152,7 +155,7 @@ fn case(case: &Case, columns: &[Column], open: &mut usize) -> Markup {
     }
 }
 
-fn row(row: &Row, case: &Case) -> Markup {
+fn row(row: &CellRow, case: &CaseSection) -> Markup {
     let id_of_row = anchor(&row.cell.name);
     html! {
         tr id=(id_of_row) {

@@ -1,22 +1,22 @@
-//! What came of cells, told in full: why, what differs and what was seen.
+//! The details of an outcome: reason, difference, observation, notes and cells.
 
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::difference::{Side, lines};
-use super::table::{Column, Outcome, met};
+use super::super::difference::{DiffSide, lines};
+use super::table::{Column, DistinctOutcome, met};
 use super::text::{LONG, anchor, clipped, fragment, link};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
-/// The `id` of an outcome. What is ours begins with `_`, which no case's name does.
-pub(super) fn id(outcome: &Outcome) -> String {
+/// The `id` of an outcome. perfsec's own ids begin with `_`, which no name of a case does.
+pub(super) fn id(outcome: &DistinctOutcome) -> String {
     format!("_o{}", outcome.number)
 }
 
-/// A verdict's class in the style sheet.
+/// The class of a verdict in the style sheet.
 pub(super) fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
@@ -29,39 +29,41 @@ pub(super) fn class(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A verdict as a word in its colour.
+/// A verdict, in its colour.
 pub(super) fn badge(verdict: Verdict) -> Markup {
     html! { b class={ "v " (class(verdict)) } { (verdict) } }
 }
 
-/// An outcome that can be opened. The `id` is inside, so that a browser opens it on its own.
-pub(super) fn outcome(outcome: &Outcome, columns: &[Column], open: bool) -> Markup {
+/// An outcome that can be opened. The `id` is inside, so that a browser opens it for a link.
+pub(super) fn outcome(outcome: &DistinctOutcome, columns: &[Column], open: bool) -> Markup {
     let judgement = &outcome.first.judgement;
     let hint = judgement.reason.as_deref().or(judgement.observed.first().map(String::as_str));
     html! {
         details.outcome open[open] {
             summary {
-                // Those that passed stand below a line that says so.
+                // Passing outcomes are below a line that says so.
                 @if outcome.verdict() != Verdict::Pass { (badge(outcome.verdict())) " " }
                 span.n { (counted(outcome.cells.len(), "cell")) } " "
                 span.hint { (hint.map(clipped).unwrap_or_default()) }
             }
-            div.told id=(id(outcome)) {
-                (told(outcome))
+            div.detail id=(id(outcome)) {
+                (details(outcome))
                 @if outcome.verdict() != Verdict::Pass { (cells(outcome, columns)) }
             }
         }
     }
 }
 
-fn told(outcome: &Outcome) -> Markup {
+fn details(outcome: &DistinctOutcome) -> Markup {
     let judgement = &outcome.first.judgement;
     html! {
         @if let Some(reason) = &judgement.reason { p.reason { (clipped(reason)) } }
         @if let Some(known) = &judgement.known {
             p {
                 "Known difference " b { (known.name) }
-                @if judgement.reason.as_ref() != Some(&known.reason) { ": " (clipped(&known.reason)) }
+                @if judgement.reason.as_ref() != Some(&known.reason) {
+                    ": " (clipped(&known.reason))
+                }
                 @if let Some(target) = &known.link { " (" (link(target)) ")" }
             }
         }
@@ -81,10 +83,10 @@ fn transcript(cell: &CellResult) -> Markup {
                 (verbatim(observed()))
             }
         } @else if judgement.observed.is_empty() {
-            p.legend { "Nothing was seen. Expected at " (place) ":" }
+            p.legend { "Nothing was observed. Expected at " (place) ":" }
             (verbatim(judgement.expected.iter().map(|line| line.text.as_str())))
         } @else if judgement.expected.is_empty() {
-            p.legend { "Seen:" }
+            p.legend { "Observed:" }
             (verbatim(observed()))
         } @else {
             p.legend {
@@ -96,7 +98,7 @@ fn transcript(cell: &CellResult) -> Markup {
     }
 }
 
-/// Lines as they are. What has to be scrolled has to be in reach of a keyboard.
+/// Preformatted lines. If they need scrolling, they must be reachable by keyboard.
 pub(super) fn verbatim<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Markup {
     let scrolls = lines.clone().count() > 30 || lines.clone().any(|line| line.len() > 60);
     html! {
@@ -116,12 +118,12 @@ fn diff(cell: &CellResult) -> Markup {
                     }
                 };
                 @match line.side {
-                    Side::Both => (text),
-                    Side::Expected => {
+                    DiffSide::Both => (text),
+                    DiffSide::Expected => {
                         del { (text) }
                         @if let Some(number) = line.at { "  " i { "# line " (number) } }
                     }
-                    Side::Observed => ins { (text) },
+                    DiffSide::Observed => ins { (text) },
                 }
                 "\n"
             }
@@ -134,7 +136,7 @@ fn notes(notes: &[String], noted: Option<usize>) -> Markup {
     let count = || counted(notes.len(), "note");
     html! {
         @match noted {
-            Some(number) => p.legend { a href={ "#_o" (number) } { (count()) ", told before" } },
+            Some(number) => p.legend { a href={ "#_o" (number) } { (count()) ", shown above" } },
             None if notes.len() > LONG => details { summary { (count()) } (list()) },
             None if !notes.is_empty() => (list()),
             None => {}
@@ -142,8 +144,8 @@ fn notes(notes: &[String], noted: Option<usize>) -> Markup {
     }
 }
 
-/// The cells of an outcome, each with the kernels on which it came out so.
-fn cells(outcome: &Outcome, columns: &[Column]) -> Markup {
+/// The cells of an outcome, each with the kernels on which it has this outcome.
+fn cells(outcome: &DistinctOutcome, columns: &[Column]) -> Markup {
     let mut kernels: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (column, cell) in &outcome.cells {
         let seen = kernels.entry((&cell.at, &cell.name)).or_default();
@@ -152,7 +154,7 @@ fn cells(outcome: &Outcome, columns: &[Column]) -> Markup {
         }
     }
     html! {
-        p.legend { "So in:" }
+        p.legend { "Cells:" }
         ul.cells {
             @for ((at, name), seen) in &kernels {
                 li {

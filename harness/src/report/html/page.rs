@@ -1,4 +1,4 @@
-//! The document around it all.
+//! The HTML document.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -7,20 +7,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::head::{head, verdict};
 use super::matrix::matrix;
-use super::table::Table;
+use super::table::Matrix;
 use crate::printable::printable;
 use crate::record::Run;
 
 /// The style sheet.
 pub(super) const STYLE: &str = include_str!("report.css");
 
-/// The script. Nothing in the report depends on it; it filters, searches and opens.
+/// The script, for filter and search. The report is complete without it.
 pub(super) const SCRIPT: &str = include_str!("report.js");
 
-/// The report.
+/// Writes the report.
 #[must_use]
 pub fn html(run: &Run) -> String {
-    let table = Table::of(run);
+    let table = Matrix::of(run);
     let verdict = verdict(run).1;
     let title = match table.columns.as_slice() {
         [] => verdict,
@@ -38,7 +38,7 @@ pub fn html(run: &Run) -> String {
                 meta name="referrer" content="no-referrer";
                 meta name="generator" content={ "perfsec " (env!("CARGO_PKG_VERSION")) };
                 title { (title) }
-                // Or else a browser asks the server for one.
+                // Without it a browser requests one from the server.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
@@ -55,7 +55,8 @@ pub fn html(run: &Run) -> String {
     printable(&document.into_string())
 }
 
-/// Nothing is loaded, and no script runs but ours, even if something in a record got past the escaping.
+/// The content security policy: nothing is loaded, and only perfsec's script runs, even if text of
+/// a record got past the escaping.
 fn policy() -> String {
     let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
     let (style, script) = (hash(STYLE), hash(SCRIPT));

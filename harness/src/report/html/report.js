@@ -1,4 +1,4 @@
-// Filters and searches cells, opens what a link leads to, and tells of a cell below its row.
+// Filters and searches cells, opens link targets, shows the details of a cell below its row.
 (() => {
   "use strict";
 
@@ -14,7 +14,7 @@
   let index = null;
   let filtered = false;
 
-  // Built when it is first needed: a report that is only read need not wait for it.
+  // Built on first use, so that a report that is only read does not wait for it.
   function build() {
     const texts = new Map();
     const text = (id) => {
@@ -35,11 +35,12 @@
           all(".case", each).map((one) =>
             Object.assign(part(one, []), {
               rows: all("tbody > tr[id]", one).map(row),
-              told: all(".told", one),
+              detail: all(".detail", one),
               plain: one.querySelector(".plain"),
-              head: (
-                one.querySelector(".title").textContent + " " + one.querySelector(".source").textContent
-              ).toLowerCase(),
+              head: [".title", ".source"]
+                .map((name) => one.querySelector(name).textContent)
+                .join(" ")
+                .toLowerCase(),
             }),
           ),
         ),
@@ -63,11 +64,12 @@
     if (!found.length && (want.verdicts.length || want.kernel !== "")) return null;
     const rest = want.words.filter((word) => !row.name.includes(word) && !head.includes(word));
     if (!rest.length) return found;
-    const told = found.filter((each) => rest.every((word) => row.text(each.outcome).includes(word)));
-    return told.length ? told : null;
+    const has = (each, word) => row.text(each.outcome).includes(word);
+    const matches = found.filter((each) => rest.every((word) => has(each, word)));
+    return matches.length ? matches : null;
   }
 
-  // One column alone: a rule of its own, not a change to every row.
+  // Shows one column only, with one rule instead of a change to every row.
   let rule = null;
   function columns(number) {
     const sheet = document.styleSheets[0];
@@ -76,15 +78,16 @@
     if (number === "") return;
     const other = `:not(:nth-child(${Number(number) + 2}))`;
     rule = sheet.insertRule(
-      `.matrix .line > .k${other}, .case > .body > table tr:not(.told-row) > *:not(:first-child)${other}` +
+      `.matrix .line > .k${other}, ` +
+        `.case > .body > table tr:not(.detail-row) > *:not(:first-child)${other}` +
         " { display: none }",
       sheet.cssRules.length,
     );
   }
 
-  const closeTold = (tr) => {
+  const closeDetail = (tr) => {
     const next = tr.nextElementSibling;
-    if (!next || !next.classList.contains("told-row")) return null;
+    if (!next || !next.classList.contains("detail-row")) return null;
     const was = tr.querySelector("a[aria-expanded=true]");
     if (was) was.setAttribute("aria-expanded", "false");
     next.remove();
@@ -105,14 +108,14 @@
         let inCase = 0;
         for (const row of one.rows) {
           const match = want.area && want.area !== each.name ? null : matching(row, one.head, want);
-          closeTold(row.tr);
+          closeDetail(row.tr);
           row.tr.hidden = !match;
           if (match) {
             inCase += 1;
             match.forEach((seen) => used.add(seen.outcome));
           }
         }
-        for (const told of one.told) told.parentElement.hidden = !used.has(told.id);
+        for (const detail of one.detail) detail.parentElement.hidden = !used.has(detail.id);
         if (one.plain) one.plain.hidden = !one.plain.querySelector(".outcome:not([hidden])");
         one.element.hidden = !inCase;
         one.found = inCase;
@@ -122,7 +125,7 @@
       each.element.hidden = !inArea;
       found += inArea;
     }
-    // Few enough to be looked at are opened; without a filter all is as it was.
+    // Opens the results if they are few; without a filter, restores the earlier state.
     for (const each of index) {
       each.element.open = active ? found <= 400 || Boolean(want.area) : each.open;
       for (const one of each.parts) one.element.open = active ? found <= 60 : one.open;
@@ -144,7 +147,7 @@
     try {
       history.replaceState(null, "", address);
     } catch {
-      // Some places do not let a document change its address.
+      // Some environments do not let a document change its address.
     }
   }
 
@@ -157,7 +160,9 @@
       if (kernel) kernel.value = state.get("kernel") || "";
       const verdicts = state.getAll("verdict");
       for (const box of boxes) box.checked = verdicts.includes(box.value);
-      for (const select of [area, kernel]) if (select && select.selectedIndex < 0) select.value = "";
+      for (const select of [area, kernel]) {
+        if (select && select.selectedIndex < 0) select.value = "";
+      }
       apply();
       if (filtered) form.scrollIntoView();
       return;
@@ -167,7 +172,7 @@
     try {
       name = decodeURIComponent(hash);
     } catch {
-      // It is no encoded name; then it is a name.
+      // Not an encoded name, so use it unchanged.
     }
     const target = document.getElementById(hash) || document.getElementById(name);
     if (!target) return;
@@ -179,33 +184,34 @@
     target.scrollIntoView({ block: target.tagName === "TR" ? "center" : "start" });
   }
 
-  // What came of a cell, below its row instead of at the end of its case.
-  function tell(a) {
+  // Shows the details of a cell below its row instead of at the end of its case.
+  function showDetail(a) {
     const tr = a.closest("tr");
-    if (closeTold(tr) === a) return;
-    const told = document.getElementById(a.getAttribute("href").slice(1)).cloneNode(true);
-    told.id = "_told" + Array.prototype.indexOf.call(document.links, a);
+    if (closeDetail(tr) === a) return;
+    const detail = document.getElementById(a.getAttribute("href").slice(1)).cloneNode(true);
+    detail.id = "_detail" + Array.prototype.indexOf.call(document.links, a);
     const name = document.createElement("p");
     name.className = "cell-name";
     const head = tr.closest("table").tHead.rows[0].cells[a.closest("td").cellIndex];
     name.textContent = `${tr.id} on Linux ${head.textContent.trim().replace(/\s+/g, ", policy ")}`;
-    told.prepend(name);
+    detail.prepend(name);
     const td = document.createElement("td");
     td.colSpan = tr.cells.length;
-    td.append(told);
+    td.append(detail);
     const row = document.createElement("tr");
-    row.className = "told-row";
+    row.className = "detail-row";
     row.append(td);
     tr.after(row);
     a.setAttribute("aria-expanded", "true");
-    a.setAttribute("aria-controls", told.id);
+    a.setAttribute("aria-controls", detail.id);
   }
 
   document.addEventListener("click", (event) => {
     const a = event.target.closest("td > a[href^='#_o']");
-    if (!a || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    const modified = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+    if (!a || event.button || modified) return;
     event.preventDefault();
-    tell(a);
+    showDetail(a);
   });
 
   let waiting = 0;
@@ -223,7 +229,8 @@
       remember();
     }),
   );
-  const set = (value) => all(".area, .case").forEach((each) => (each.open = value && !each.hidden));
+  const set = (value) =>
+    all(".area, .case").forEach((each) => (each.open = value && !each.hidden));
   open.addEventListener("click", () => set(true));
   close.addEventListener("click", () => set(false));
 

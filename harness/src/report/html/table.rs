@@ -1,60 +1,62 @@
-//! What the matrix is made of: kernels under policies as columns; areas, cases and cells as rows.
+//! The data of the matrix: kernels under policies as columns; areas, cases and cells as rows.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::text::LONG;
 use crate::case::ExpectedLine;
 use crate::judge::Verdict;
-use crate::record::{CellResult, Counts, LaneRun, Run};
+use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
-/// A kernel under a policy, in all that it was booted as.
+/// A kernel under a policy, in all boot modes.
 pub(super) struct Column<'a> {
-    /// Its kernel's version, and what tells it from others of the same version.
+    /// Version of its kernel, made unique.
     pub(super) kernel: String,
-    /// Its policy's name, likewise.
+    /// Name of its policy.
     pub(super) policy: String,
     pub(super) lanes: Vec<&'a LaneRun>,
 }
 
-/// Cases whose names begin alike.
+/// Cases whose names have the same first part.
 pub(super) struct Area<'a> {
     pub(super) name: &'a str,
-    pub(super) cases: Vec<Case<'a>>,
+    pub(super) cases: Vec<CaseSection<'a>>,
 }
 
-pub(super) struct Case<'a> {
-    /// What the case files say; cells of one case say the same.
+/// A case, with its cells on every kernel.
+pub(super) struct CaseSection<'a> {
+    /// One of its cells, for what all have in common: title, path and sources.
     pub(super) first: &'a CellResult,
-    pub(super) rows: Vec<Row<'a>>,
-    pub(super) outcomes: Vec<Outcome<'a>>,
-    /// What came of its cells, and in which column.
+    pub(super) rows: Vec<CellRow<'a>>,
+    pub(super) outcomes: Vec<DistinctOutcome<'a>>,
+    /// Results of its cells, each with its column.
     pub(super) cells: Vec<(usize, &'a CellResult)>,
 }
 
-/// A cell, on every kernel.
-pub(super) struct Row<'a> {
+/// A cell on every kernel.
+pub(super) struct CellRow<'a> {
     pub(super) cell: &'a CellResult,
-    /// For each column the outcomes by their place in the case, and how often; a run can repeat a cell.
+    /// For each column the outcomes, by their index in the case, and how often; a run can repeat a
+    /// cell.
     pub(super) seen: Vec<BTreeMap<usize, usize>>,
 }
 
-/// What came of one or more cells of a case in the same way.
-pub(super) struct Outcome<'a> {
+/// An outcome that one or more cells of a case have in common.
+pub(super) struct DistinctOutcome<'a> {
     /// Number in the document.
     pub(super) number: usize,
     pub(super) first: &'a CellResult,
     pub(super) cells: Vec<(usize, &'a CellResult)>,
-    /// The outcome that has told the same notes before, when they are many.
+    /// Number of the outcome that already shows the same notes, if they are many.
     pub(super) noted: Option<usize>,
 }
 
-/// The whole.
-pub(super) struct Table<'a> {
+/// The whole matrix.
+pub(super) struct Matrix<'a> {
     pub(super) columns: Vec<Column<'a>>,
     pub(super) areas: Vec<Area<'a>>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> Matrix<'a> {
     pub(super) fn of(run: &'a Run) -> Self {
         let columns = columns(run);
         let mut cases: BTreeMap<&str, Vec<(usize, &CellResult)>> = BTreeMap::new();
@@ -67,7 +69,7 @@ impl<'a> Table<'a> {
         let mut number = 0;
         for (name, cells) in cases {
             let area = name.split('/').next().unwrap_or(name);
-            let case = Case::of(cells, columns.len(), &mut number);
+            let case = CaseSection::of(cells, columns.len(), &mut number);
             match areas.last_mut().filter(|last| last.name == area) {
                 Some(last) => last.cases.extend(case),
                 None => areas.push(Area { name: area, cases: case.into_iter().collect() }),
@@ -79,15 +81,15 @@ impl<'a> Table<'a> {
     }
 }
 
-impl Table<'_> {
-    /// Finds who tells many notes first.
+impl Matrix<'_> {
+    /// Finds the first outcome with the same notes, for those with many.
     fn note(&mut self) {
-        let mut told: HashMap<&[String], usize> = HashMap::new();
+        let mut shown: HashMap<&[String], usize> = HashMap::new();
         let cases = self.areas.iter_mut().flat_map(|area| &mut area.cases);
         for outcome in cases.flat_map(|case| &mut case.outcomes) {
             let notes = &outcome.first.judgement.notes;
             if notes.len() > LONG {
-                let number = *told.entry(notes).or_insert(outcome.number);
+                let number = *shown.entry(notes).or_insert(outcome.number);
                 outcome.noted = (number != outcome.number).then_some(number);
             }
         }
@@ -95,24 +97,24 @@ impl Table<'_> {
 }
 
 impl Area<'_> {
-    pub(super) fn counts(&self, column: usize) -> Counts {
-        Counts::of(self.cases.iter().flat_map(|case| case.cells(column)))
+    pub(super) fn counts(&self, column: usize) -> VerdictCounts {
+        VerdictCounts::of(self.cases.iter().flat_map(|case| case.cells(column)))
     }
 
     pub(super) fn is_bad(&self) -> bool {
-        self.cases.iter().any(Case::is_bad)
+        self.cases.iter().any(CaseSection::is_bad)
     }
 }
 
-impl<'a> Case<'a> {
+impl<'a> CaseSection<'a> {
     fn of(cells: Vec<(usize, &'a CellResult)>, columns: usize, number: &mut usize) -> Option<Self> {
         let first = cells.first()?.1;
-        let mut outcomes: Vec<Outcome> = Vec::new();
-        let mut known: HashMap<Key, usize> = HashMap::new();
-        let mut rows: BTreeMap<_, Row> = BTreeMap::new();
+        let mut outcomes: Vec<DistinctOutcome> = Vec::new();
+        let mut known: HashMap<OutcomeKey, usize> = HashMap::new();
+        let mut rows: BTreeMap<_, CellRow> = BTreeMap::new();
         for &(column, cell) in &cells {
-            let at = *known.entry(Key::of(cell)).or_insert_with(|| {
-                outcomes.push(Outcome {
+            let at = *known.entry(OutcomeKey::of(cell)).or_insert_with(|| {
+                outcomes.push(DistinctOutcome {
                     number: *number,
                     first: cell,
                     cells: Vec::new(),
@@ -122,10 +124,10 @@ impl<'a> Case<'a> {
                 outcomes.len() - 1
             });
             outcomes[at].cells.push((column, cell));
-            // Not by name, in which -1 comes before 0 and 10 before 2.
+            // Not by name, which would sort 10 before 2.
             let row = rows
                 .entry((&cell.at, &cell.name))
-                .or_insert_with(|| Row { cell, seen: vec![BTreeMap::new(); columns] });
+                .or_insert_with(|| CellRow { cell, seen: vec![BTreeMap::new(); columns] });
             *row.seen[column].entry(at).or_insert(0) += 1;
         }
         Some(Self { first, rows: rows.into_values().collect(), outcomes, cells })
@@ -135,8 +137,8 @@ impl<'a> Case<'a> {
         self.cells.iter().filter(move |(at, _)| *at == column).map(|(_, cell)| *cell)
     }
 
-    pub(super) fn counts(&self, column: usize) -> Counts {
-        Counts::of(self.cells(column))
+    pub(super) fn counts(&self, column: usize) -> VerdictCounts {
+        VerdictCounts::of(self.cells(column))
     }
 
     pub(super) fn is_bad(&self) -> bool {
@@ -144,27 +146,27 @@ impl<'a> Case<'a> {
     }
 }
 
-impl Outcome<'_> {
+impl DistinctOutcome<'_> {
     pub(super) fn verdict(&self) -> Verdict {
         self.first.judgement.verdict
     }
 }
 
-/// What makes two cells of a case the same to a reader.
+/// Cells of a case with equal keys have the same outcome.
 #[derive(PartialEq, Eq, Hash)]
-struct Key<'a> {
+struct OutcomeKey<'a> {
     verdict: Verdict,
     reason: Option<&'a str>,
     observed: &'a [String],
-    /// Where the expectation begins.
+    /// Line in which the expectation begins.
     line: usize,
-    /// Unless all of it was met: it depends on the kernel too.
+    /// The expectation, which may depend on the kernel; empty if it was met.
     expected: Vec<(&'a str, usize)>,
     notes: &'a [String],
     known: Option<&'a str>,
 }
 
-impl<'a> Key<'a> {
+impl<'a> OutcomeKey<'a> {
     fn of(cell: &'a CellResult) -> Self {
         let judgement = &cell.judgement;
         let place = |line: &'a ExpectedLine| (line.text.as_str(), line.line);
@@ -182,7 +184,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Whether what was seen is what was expected.
+/// True if the observation is as expected.
 pub(super) fn met(cell: &CellResult) -> bool {
     let judgement = &cell.judgement;
     judgement.expected.iter().map(|line| &line.text).eq(&judgement.observed)
@@ -207,12 +209,13 @@ fn columns(run: &Run) -> Vec<Column<'_>> {
             }),
         }
     }
-    tell_apart(&mut columns);
+    make_unique(&mut columns);
     columns
 }
 
-/// Two kernels of one version are told apart by their releases if that does it, or else by number.
-fn tell_apart(columns: &mut [Column]) {
+/// Makes the names of kernels unique: two of one version get their releases as names, or else
+/// numbers.
+fn make_unique(columns: &mut [Column]) {
     let names: Vec<_> = columns.iter().map(|it| (it.kernel.clone(), it.policy.clone())).collect();
     for at in 0..columns.len() {
         let twins: Vec<usize> =

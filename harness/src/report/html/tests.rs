@@ -18,20 +18,20 @@ fn run() -> Run {
     Run::of(RECORD.lines().map(|line| serde_json::from_str::<Event>(line).unwrap())).unwrap()
 }
 
-/// All that a pattern's group matches.
+/// All matches of a pattern's group.
 fn found(pattern: &str, text: &str) -> Vec<String> {
     let pattern = Regex::new(pattern).unwrap();
     pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
 }
 
-/// What is between the style and the script: what there is without either.
+/// The page between style and script.
 fn body(page: &str) -> &str {
     let (_, body) = page.split_once("</style>").unwrap();
     body.split_once("<script>").unwrap().0
 }
 
 #[test]
-fn every_cell_is_there_once_with_its_verdict_on_each_kernel() {
+fn every_cell_has_one_row_with_its_verdict_on_each_kernel() {
     let run = run();
     let page = html(&run);
     let names: BTreeSet<_> = run.cells().map(|cell| cell.name.clone()).collect();
@@ -46,7 +46,7 @@ fn every_cell_is_there_once_with_its_verdict_on_each_kernel() {
 }
 
 #[test]
-fn every_link_inside_leads_somewhere_and_no_id_is_there_twice() {
+fn every_internal_link_has_a_target_and_ids_are_unique() {
     let page = html(&run());
     let ids = found(" id=\"([^\"]+)\"", body(&page));
     let once: BTreeSet<_> = ids.iter().cloned().collect();
@@ -57,20 +57,21 @@ fn every_link_inside_leads_somewhere_and_no_id_is_there_twice() {
 }
 
 #[test]
-fn nothing_is_loaded_and_only_our_script_runs() {
+fn nothing_is_loaded_and_only_perfsecs_script_runs() {
     let page = html(&run());
     assert_eq!(page.matches("<script").count(), 1);
     assert_eq!(page.matches("<style").count(), 1);
     assert!(page.contains("default-src 'none'; style-src 'sha256-"), "{}", &page[..800]);
     assert!(!page.contains("unsafe-inline"));
-    let loading = r#"(?i)(<(?:img|iframe|object|embed|audio|video|base)\b| src=|@import|url\(| on\w+="| style=")"#;
-    assert_eq!(found(loading, &page), Vec::<String>::new());
+    let elements = r"<(?:img|iframe|object|embed|audio|video|base)\b";
+    let loading = format!(r#"(?i)({elements}| src=|@import|url\(| on\w+="| style=")"#);
+    assert_eq!(found(&loading, &page), Vec::<String>::new());
     assert_eq!(found("<link [^>]*href=\"([^\"]*)\"", &page), ["data:,"]);
     assert_eq!(found("(?i)(https?://[^ <]*)", &page), Vec::<String>::new());
 }
 
 #[test]
-fn style_and_script_stay_inside_their_elements_and_are_hashed_as_they_stand() {
+fn style_and_script_stay_inside_their_elements_and_are_not_changed_after_hashing() {
     for text in [STYLE, SCRIPT] {
         assert!(!text.contains("</") && !text.contains("<!--"));
         assert_eq!(crate::printable::printable(text), text);
@@ -78,7 +79,7 @@ fn style_and_script_stay_inside_their_elements_and_are_hashed_as_they_stand() {
 }
 
 #[test]
-fn what_differs_is_there_without_a_script() {
+fn every_difference_is_shown_without_a_script() {
     let page = html(&run());
     let body = body(&page);
     assert!(body.contains("<h1 class=\"fail\">14 of 58 cells failed, 1 was not judged</h1>"));
@@ -154,7 +155,7 @@ fn a_lane_that_was_refused_says_why_and_shows_its_console() {
     let mut run = run();
     let lane = &mut run.lanes[1];
     lane.cells.iter_mut().for_each(|cell| cell.judgement.verdict = Verdict::Miss);
-    let refused = crate::record::Refused {
+    let refused = crate::record::LaneRefusal {
         reason: "no <SELinux> in this kernel".to_owned(),
         console: "first\r\nlast\r\n".to_owned(),
     };
@@ -178,7 +179,7 @@ fn the_verdict_is_one_line(#[case] verdict: Verdict, #[case] words: &str, #[case
     assert!(page.contains(&format!("<h1 class=\"{class}\">{words}</h1>")));
 }
 
-/// Everything that a guest, a case file or a kernel has a say in.
+/// Sets every text that a guest, a case file or a kernel can choose.
 fn with_everywhere(text: &str) -> Run {
     let mut run = run();
     let hostile = || text.to_owned();
@@ -226,7 +227,7 @@ fn with_everywhere(text: &str) -> Run {
 fn mark_up_in_a_record_is_text(#[case] text: &str) {
     let page = html(&with_everywhere(text));
     let plain = html(&with_everywhere("text"));
-    // How many links and how many marks in a diff there are depends on the words.
+    // The numbers of links and of marks in a diff depend on the words.
     let tags = |page: &str| {
         let mut tags = found(r"</?([a-z][a-z0-9]*)[\s>]", page);
         tags.retain(|tag| tag != "a" && tag != "b");
@@ -239,7 +240,7 @@ fn mark_up_in_a_record_is_text(#[case] text: &str) {
 }
 
 #[test]
-fn what_cannot_be_seen_and_what_is_too_long_does_no_harm() {
+fn invisible_and_overlong_text_does_no_harm() {
     let text = format!("\u{0}\u{1b}[2J\r\u{202e}\u{2067}\u{feff}\u{85} {}", "x".repeat(1 << 20));
     let mut run = run();
     let cell = &mut run.lanes[0].cells[1];
@@ -260,7 +261,7 @@ fn what_cannot_be_seen_and_what_is_too_long_does_no_harm() {
 }
 
 #[test]
-fn a_link_of_a_known_difference_is_a_link_when_it_leads_to_the_web() {
+fn a_web_address_of_a_known_difference_is_a_link() {
     let mut run = run();
     let known = run.lanes.iter_mut().flat_map(|lane| &mut lane.cells);
     for known in known.filter_map(|cell| cell.judgement.known.as_mut()) {
@@ -273,11 +274,11 @@ fn a_link_of_a_known_difference_is_a_link_when_it_leads_to_the_web() {
 }
 
 #[test]
-fn many_notes_are_told_once_and_few_each_time() {
+fn many_notes_are_shown_once_and_few_each_time() {
     let mut run = run();
-    let told = |run: &Run| {
+    let shown = |run: &Run| {
         let page = html(run);
-        (page.matches("<li>note 1</li>").count(), page.matches("told before</a>").count())
+        (page.matches("<li>note 1</li>").count(), page.matches("shown above</a>").count())
     };
     for (notes, expected) in [(9, (1, 6)), (8, (7, 0))] {
         let notes: Vec<_> = (1..=notes).map(|at| format!("note {at}")).collect();
@@ -285,12 +286,12 @@ fn many_notes_are_told_once_and_few_each_time() {
         for cell in cells.filter(|cell| cell.case == "open/cpu") {
             cell.judgement.notes = notes.clone();
         }
-        assert_eq!(told(&run), expected);
+        assert_eq!(shown(&run), expected);
     }
 }
 
 #[test]
-fn a_cell_that_was_repeated_shows_all_that_came_of_it() {
+fn a_repeated_cell_shows_all_of_its_results() {
     let mut run = run();
     let cell = run.lanes[1].cells.iter().find(|cell| cell.judgement.verdict == Verdict::Pass);
     let mut cell = cell.unwrap().clone();

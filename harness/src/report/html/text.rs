@@ -1,4 +1,4 @@
-//! Text from records, made safe to show; `maud` escapes mark-up, this does what escaping does not.
+//! Makes text from records safe to show, in addition to the escaping of mark-up, which `maud` does.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use crate::printable::printable;
 use maud::{Markup, html};
 
-/// How many notes are shown at once, and as often as they come: a policy that lacks classes makes a
-/// hundred, in every cell that loads it.
+/// Number of notes above which they are folded and shown once: a policy that lacks classes causes a
+/// hundred notes in every cell that loads it.
 pub(super) const LONG: usize = 8;
 
-/// Longest line that is shown whole, in characters.
+/// Longest line that is shown in full, in characters.
 const LONGEST: usize = 4000;
 
-/// A line of which a person can read all that is shown.
+/// A line, cut to a length that a person can read.
 pub(super) fn clipped(line: &str) -> Cow<'_, str> {
     match line.char_indices().nth(LONGEST) {
         None => line.into(),
@@ -24,18 +24,18 @@ pub(super) fn clipped(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// The `id` of something by its name: an `id` has no white space.
+/// A name as an `id`, which must not have white space.
 pub(super) fn anchor(name: &str) -> String {
     name.replace(char::is_whitespace, "_")
 }
 
-/// A link to something in the document by its `id`.
+/// A link within the document, to an `id`.
 pub(super) fn fragment(id: &str) -> String {
     id.chars().fold(String::from("#"), |mut out, c| {
         if c.is_alphanumeric() || "/=+-_.:,*".contains(c) {
             out.push(c);
         } else {
-            // As the document has it: written out when it is hidden.
+            // The document has invisible characters escaped.
             for byte in printable(c.encode_utf8(&mut [0; 4])).bytes() {
                 let _ = write!(out, "%{byte:02X}");
             }
@@ -44,7 +44,7 @@ pub(super) fn fragment(id: &str) -> String {
     })
 }
 
-/// A link, when it is one that a browser opens on the web and nothing else.
+/// A link, if its target is a plain web address; else the text.
 pub(super) fn link(target: &str) -> Markup {
     let lower = target.to_ascii_lowercase();
     let web = ["https://", "http://"].iter().any(|scheme| lower.starts_with(scheme));
@@ -81,7 +81,7 @@ mod tests {
     #[case("https://example.org/\u{202e}", false)]
     #[case("https://example.org/<b>", false)]
     #[case("CVE-2020-0001", false)]
-    fn only_what_leads_to_the_web_is_a_link(#[case] target: &str, #[case] is: bool) {
+    fn only_a_web_address_is_a_link(#[case] target: &str, #[case] is: bool) {
         assert_eq!(link(target).into_string().contains("<a href="), is);
     }
 
@@ -92,7 +92,7 @@ mod tests {
     )]
     #[case("a b", "#a_b")]
     #[case("50%\"<", "#50%25%22%3C")]
-    fn a_fragment_is_a_name_as_a_browser_takes_it(#[case] name: &str, #[case] expected: &str) {
+    fn a_fragment_is_encoded_for_a_browser(#[case] name: &str, #[case] expected: &str) {
         assert_eq!(fragment(&anchor(name)), expected);
     }
 }

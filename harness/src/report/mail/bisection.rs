@@ -1,22 +1,22 @@
-//! The report of a change whose first bad commit was found, or nearly.
+//! The report on a bisection: the first bad commit, or the commits among which it is.
 
 use std::collections::BTreeSet;
 
-use super::kernels::{asked_for, boot_of, compiler, tools, version};
+use super::kernels::{boot_and_policy, compiler, relevant_options, tools, version};
 use super::page::Page;
 use super::plain;
-use super::reproduce::{command, everywhere, options};
+use super::reproduce::{command, options, portable_revision};
 use super::series;
 use crate::bisect::{Bisection, CommitInfo, Culprit, counts};
 use crate::counted::counted;
 
-/// How many globs stand in the command before it is about all cells.
+/// Number of globs in the command, above which it covers all cells.
 const GLOBS: usize = 12;
 
-/// How much of a log is shown, in lines.
+/// Number of lines of the log that are shown.
 const LINES: usize = 80;
 
-/// The report in one line.
+/// The result in one line.
 pub(super) fn headline(outcome: &Bisection) -> String {
     let cells = counted(outcome.across.different(), "cell");
     plain::prose(&match &outcome.found {
@@ -28,15 +28,16 @@ pub(super) fn headline(outcome: &Bisection) -> String {
     })
 }
 
-/// The report.
+/// Writes the report.
 pub(super) fn text(outcome: &Bisection) -> String {
     let mut page = Page::default();
     page.title(&format!("{}.", headline(outcome)));
     page.gap();
     page.prose(
         2,
-        "Each cell is a program with chosen file capabilities in a chosen SELinux domain that calls perf; what \
-         it sees is what the calls return, which capabilities are checked, and what audit logs.",
+        "Each cell is a program with chosen file capabilities in a chosen SELinux domain that \
+         calls perf; what it sees are the return values of its calls, the capabilities that are \
+         checked, and the records that audit logs.",
     );
     match &outcome.found {
         Culprit::First { commit, .. } => {
@@ -55,8 +56,8 @@ pub(super) fn text(outcome: &Bisection) -> String {
         Culprit::Skipped { .. } => "What changed between the ends:",
     });
     series::groups(&outcome.across, &mut page);
-    how(outcome, &mut page);
-    what(outcome, &mut page);
+    steps(outcome, &mut page);
+    kernel(outcome, &mut page);
     page.heading("git bisect log:");
     page.gap();
     outcome.log.lines().take(LINES).for_each(|line| page.verbatim(2, line));
@@ -71,40 +72,40 @@ fn one(commit: &CommitInfo, page: &mut Page) {
     page.field("date", &commit.date);
 }
 
-/// What was looked at.
-fn how(outcome: &Bisection, page: &mut Page) {
+/// Writes the ends and the steps of the bisection.
+fn steps(outcome: &Bisection, page: &mut Page) {
     page.heading("How it was found:");
     for (name, end) in [("good", &outcome.good), ("bad", &outcome.bad)] {
         page.field(name, &end.to_string());
     }
     for step in &outcome.steps {
-        page.field(step.mark.word(), &format!("{}: {}", step.commit, place(&step.why)));
+        page.field(step.mark.word(), &format!("{}: {}", step.commit, without_log(&step.why)));
     }
     page.field("in all", &counts(outcome));
 }
 
-/// Why a commit was skipped, without the log, which lies on this host.
-fn place(why: &str) -> &str {
+/// The reason for skipping a commit, without the path of the log on this host.
+fn without_log(why: &str) -> &str {
     why.split("; the log is ").next().unwrap_or(why)
 }
 
-/// What was tested, and with what.
-fn what(outcome: &Bisection, page: &mut Page) {
+/// Writes the kernel, and what ran it.
+fn kernel(outcome: &Bisection, page: &mut Page) {
     if let Some(lane) = &outcome.lane {
         page.heading("Kernel:");
         page.field("version", &version(&lane.kernel));
         page.field("compiler", compiler(&lane.kernel).unwrap_or("unknown"));
-        page.field("config", &asked_for(lane.kernel.config.as_ref()));
-        page.field("booted", &boot_of(lane));
+        page.field("config", &relevant_options(lane.kernel.config.as_ref()));
+        page.field("booted", &boot_and_policy(lane));
     }
     tools(&outcome.run, outcome.lane.iter(), page);
 }
 
-/// The command that shows the same again.
+/// Writes the command that repeats the bisection.
 fn reproduce(outcome: &Bisection, page: &mut Page) {
     let mut words = ["perfsec", "bisect"].map(str::to_owned).to_vec();
     for (option, end) in [("--good", &outcome.good), ("--bad", &outcome.bad)] {
-        let end = everywhere(&end.named, end.words.commit.short());
+        let end = portable_revision(&end.named, end.words.commit.short());
         words.extend([option.to_owned(), end.to_owned()]);
     }
     words.extend(options(&outcome.run.command));

@@ -1,23 +1,23 @@
-//! Boots that ended too early, and what their consoles say about it.
+//! Boots that ended too early, with excerpts of their consoles.
 
-use super::labels::{Tested, world};
+use super::labels::{TestedKernel, boot_description};
 use super::page::Page;
 use crate::console::{self, ReportKind};
 use crate::judge::Verdict;
 use crate::record::{Death, LaneRun};
 
-/// How many lines of the kernel's own report are shown.
+/// Number of lines shown of the kernel's own report.
 const REPORT_LINES: usize = 40;
 
-/// How many lines of a console are shown on which the kernel reports nothing.
+/// Number of lines shown of a console without a report of the kernel.
 const LAST_LINES: usize = 12;
 
-/// The deaths that no failed cell tells of.
-pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
+/// Writes the deaths that are not part of a failed cell.
+pub(super) fn write(kernels: &[TestedKernel<'_>], page: &mut Page) {
     for tested in kernels {
         let deaths = tested.lanes.iter().flat_map(|lane| {
-            let told = |death: &&Death| failed(lane, death);
-            lane.deaths.iter().filter(move |death| !told(death))
+            let reported = |death: &&Death| failed(lane, death);
+            lane.deaths.iter().filter(move |death| !reported(death))
         });
         for death in deaths {
             let cell = match &death.cell {
@@ -36,7 +36,7 @@ pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
     }
 }
 
-/// Whether a failed cell tells of this death.
+/// True if the report on a failed cell contains this death.
 fn failed(lane: &LaneRun, death: &Death) -> bool {
     let cell = lane.cells.iter().find(|cell| Some(&cell.name) == death.cell.as_ref());
     cell.is_some_and(|cell| cell.judgement.verdict == Verdict::Fail)
@@ -45,16 +45,16 @@ fn failed(lane: &LaneRun, death: &Death) -> bool {
 fn refused(label: &str, lane: &LaneRun, page: &mut Page) {
     let Some(refused) = lane.end.as_ref().and_then(|end| end.refused.as_ref()) else { return };
     page.heading("Not tested:");
-    let world = world(&lane.started);
-    page.item(2, &format!("Linux {label}, {world}: {}", refused.reason));
+    let boot = boot_description(&lane.started);
+    page.item(2, &format!("Linux {label}, {boot}: {}", refused.reason));
     page.gap();
     excerpt(&refused.console, &refused.reason, 4, page);
 }
 
-/// The part of a console that matters: what the kernel reports of itself, else the end.
+/// Writes the relevant part of a console: the kernel's own report, else the end.
 pub(super) fn excerpt(console: &str, cause: &str, indent: usize, page: &mut Page) {
     let reports = console::reports(console);
-    // A panic names the consequence; the report before it, if there is one, names the fault.
+    // A panic is the consequence; the report before it, if any, names the fault.
     let report = reports
         .iter()
         .find(|report| report.title == cause)

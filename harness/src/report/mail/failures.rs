@@ -1,9 +1,9 @@
-//! What the kernels did instead of what was expected, the same difference once.
+//! The failures: each distinct difference once, with all cells that show it.
 
 use std::path::Path;
 
 use super::deaths;
-use super::labels::{Tested, case_file, lanes, list};
+use super::labels::{TestedKernel, case_file, lanes, list};
 use super::page::Page;
 use super::plain;
 use crate::case::ExpectedLine;
@@ -12,31 +12,31 @@ use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
 use crate::report::difference;
 
-/// How large a mail may become before further differences are only named: the kernel's lists refuse what
-/// is larger than 100,000 octets.
+/// Size in octets after which differences are only named: the kernel's lists refuse mail of more
+/// than 100,000 octets.
 pub(super) const ROOM: usize = 60_000;
 
-/// How many cells are named that differ in the same way.
+/// Number of cells named that differ in the same way.
 const NAMES: usize = 12;
 
-/// How many groups are named once there is no room for their differences.
+/// Number of groups named without their differences.
 const GROUPS: usize = 100;
 
-/// How many lines of a difference are shown.
+/// Number of lines of a difference that are shown.
 pub(super) const LINES: usize = 150;
 
 /// Cells that differ in the same way.
 #[derive(Debug)]
-pub(super) struct Group<'a> {
-    /// The first of them, on the newest kernel.
+pub(super) struct FailureGroup<'a> {
+    /// The first cell, on the newest kernel.
     first: &'a CellResult,
     lane: &'a LaneRun,
-    /// Each with the name of its lane.
+    /// The cells, each with the label of its lane.
     cells: Vec<(&'a str, &'a CellResult)>,
 }
 
 /// Writes every difference, those of the newest kernel first.
-pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     let lanes = lanes(kernels);
     let groups = groups(&lanes);
     let cases = run.started.asked.cases_directory.as_deref();
@@ -57,7 +57,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
     }
     if left_out > 0 {
         page.gap();
-        page.prose(2, &format!("{left_out} more, without their transcripts for want of room:"));
+        page.prose(2, &format!("{left_out} more, without their transcripts, to save space:"));
         let rest = &groups[groups.len() - left_out..];
         for group in rest.iter().take(GROUPS) {
             let cells = counted(group.cells.len(), "cell");
@@ -69,21 +69,21 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
     }
 }
 
-fn groups<'a>(lanes: &'a [(String, &'a LaneRun)]) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+fn groups<'a>(lanes: &'a [(String, &'a LaneRun)]) -> Vec<FailureGroup<'a>> {
+    let mut groups: Vec<FailureGroup<'a>> = Vec::new();
     for (label, lane) in lanes {
         for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict == Verdict::Fail) {
             match groups.iter_mut().find(|group| group.has(cell)) {
                 Some(group) => group.cells.push((label, cell)),
-                None => groups.push(Group { first: cell, lane, cells: vec![(label, cell)] }),
+                None => groups.push(FailureGroup { first: cell, lane, cells: vec![(label, cell)] }),
             }
         }
     }
     groups
 }
 
-impl Group<'_> {
-    /// Whether a cell differs in the same way.
+impl FailureGroup<'_> {
+    /// True if a cell differs in the same way.
     fn has(&self, cell: &CellResult) -> bool {
         let (a, b) = (&self.first.judgement, &cell.judgement);
         self.first.path == cell.path
@@ -114,7 +114,7 @@ impl Group<'_> {
         }
     }
 
-    /// The cells, each once, and where they differ.
+    /// Writes the names of the cells, each once, with the lanes on which they fail.
     fn names(&self, page: &mut Page) {
         let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
         for (label, cell) in &self.cells {
@@ -153,11 +153,11 @@ impl Group<'_> {
         }
         let lines = text.lines().count();
         if lines > LINES {
-            page.prose(5, &format!("and {} lines more", lines - LINES));
+            page.prose(5, &format!("and {} more", counted(lines - LINES, "line")));
         }
     }
 
-    /// The console of the boot that the cell ended.
+    /// Writes the console of the boot that died in the cell.
     fn console(&self, page: &mut Page) {
         let died = |name: &str| name == self.first.name;
         let death = self.lane.deaths.iter().find(|death| death.cell.as_deref().is_some_and(died));

@@ -1,4 +1,4 @@
-//! Runs for tests: the record of a real one, and what could have come of it.
+//! Runs for tests: the record of a real run, and variants of it.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ pub(super) fn run() -> Run {
     record::read(&path).unwrap().run
 }
 
-/// The same run, had it had only the cells that passed or were skipped.
+/// The same run with only the cells that passed or were skipped.
 pub(super) fn passed() -> Run {
     let mut run = run();
     for lane in &mut run.lanes {
@@ -22,16 +22,17 @@ pub(super) fn passed() -> Run {
     run
 }
 
-/// A text that is hard on every form.
+/// A text that tries to break every format.
 pub(super) fn hostile() -> String {
     let long = "x".repeat(5000);
     format!(
-        "From me\nTested-by: You <you@example.org>\r\n#regzbot invalid: no\x1b[2J\x07\u{9b}31m\u{202e} é—\u{fffd}\
+        "From me\nTested-by: You <you@example.org>\r\n#regzbot invalid: no\
+         \x1b[2J\x07\u{9b}31m\u{202e} é—\u{fffd}\
          \n.\n---\n]]><b>&amp; {long} ünd 日本"
     )
 }
 
-/// The fixture with a hostile text wherever a record has one that a case, a guest or a host chose.
+/// The fixture with a hostile text wherever a case, a guest or a host chooses one.
 pub(super) fn hostile_run() -> Run {
     let text = hostile();
     let mut run = run();

@@ -1,16 +1,16 @@
-//! What was tested, and with what: each kernel, its lanes, the host.
+//! The kernels under test, their lanes, and what ran them.
 
 use std::collections::BTreeSet;
 
-use super::labels::{Tested, base, short, world};
+use super::labels::{TestedKernel, base, boot_description, short};
 use super::page::Page;
 use crate::counted::counted;
 use crate::kernel::{Config, Kernel, Origin};
 use crate::record::{LaneRun, LaneStarted, Run, RunStarted};
 
-/// The options that a reviewer asks for, without `CONFIG_`: each can change who is refused, what is
-/// logged or what could be seen.
-const ASKED_FOR: [&str; 10] = [
+/// Options that a reviewer asks about, without `CONFIG_`: each can change who is refused, what is
+/// logged, or what perfsec can observe.
+const RELEVANT: [&str; 10] = [
     "SECURITY_SELINUX_DEVELOP",
     "SECURITY_PERF_EVENTS_RESTRICT",
     "SECURITY_LOCKDOWN_LSM",
@@ -23,12 +23,13 @@ const ASKED_FOR: [&str; 10] = [
     "PROVE_LOCKING",
 ];
 
-/// Of the options in a run record, those whose difference tells a reviewer nothing: how symbols are
-/// stored, sizes of tables, and what has a line of its own.
-const DULL: [&str; 6] = ["CC_VERSION_TEXT", "LSM", "FTRACE", "KALLSYMS", "_BITS", "_SIZE"];
+/// Options in a run record whose differences do not interest a reviewer: storage of symbols, sizes
+/// of tables, and options that have a line of their own. A leading `_` makes it a suffix, else it
+/// is a prefix.
+const IRRELEVANT: [&str; 6] = ["CC_VERSION_TEXT", "LSM", "FTRACE", "KALLSYMS", "_BITS", "_SIZE"];
 
-/// Each kernel, newest first, and what they ran on.
-pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+/// Writes each kernel, newest first, and what ran them.
+pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     let mut before = None;
     for tested in kernels {
         one(tested, before, page);
@@ -40,7 +41,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
     tools(&run.started, run.lanes.iter().map(|lane| &lane.started), page);
 }
 
-/// What ran the kernels.
+/// Writes what ran the kernels: perfsec, host and machines.
 pub(super) fn tools<'a>(
     run: &RunStarted,
     lanes: impl Iterator<Item = &'a LaneStarted>,
@@ -54,18 +55,18 @@ pub(super) fn tools<'a>(
     for machine in machines {
         page.field("machine", &machine);
     }
-    page.field("begun", &begun(&run.started));
+    page.field("begun", &minute(&run.started));
 }
 
-fn one(tested: &Tested<'_>, before: Option<&Tested<'_>>, page: &mut Page) {
+fn one(tested: &TestedKernel<'_>, before: Option<&TestedKernel<'_>>, page: &mut Page) {
     let kernel = tested.kernel;
     page.heading("Kernel:");
     page.field("version", &version(kernel));
     page.field("from", &origin(kernel));
     page.field("compiler", compiler(kernel).unwrap_or("unknown"));
-    let config = asked_for(kernel.config.as_ref());
+    let config = relevant_options(kernel.config.as_ref());
     match before {
-        Some(before) if asked_for(before.kernel.config.as_ref()) == config => {
+        Some(before) if relevant_options(before.kernel.config.as_ref()) == config => {
             page.field("config", &format!("these options as in {}", before.label));
         }
         _ => page.field("config", &config),
@@ -74,7 +75,7 @@ fn one(tested: &Tested<'_>, before: Option<&Tested<'_>>, page: &mut Page) {
         page.field("LSMs", &modules);
     }
     for lane in &tested.lanes {
-        page.field("lane", &lane_of(lane));
+        page.field("lane", &lane_summary(lane));
     }
 }
 
@@ -95,7 +96,7 @@ fn commit(release: &str) -> Option<&str> {
     (end >= 7 && rest[end..].trim_start_matches("-dirty").is_empty()).then(|| &rest[..end])
 }
 
-/// Where it came from; where that lay on the host is nobody else's business.
+/// Origin of a kernel, without directories of this host.
 fn origin(kernel: &Kernel) -> String {
     match &kernel.origin {
         Origin::File { path } | Origin::Deb { path, .. } => {
@@ -119,29 +120,29 @@ fn origin(kernel: &Kernel) -> String {
 }
 
 pub(super) fn compiler(kernel: &Kernel) -> Option<&str> {
-    let told = kernel.config.as_ref().and_then(|config| config.get("CONFIG_CC_VERSION_TEXT"));
+    let configured = kernel.config.as_ref().and_then(|config| config.get("CONFIG_CC_VERSION_TEXT"));
     // Linux version 6.1.0 (builder@host) (gcc …, GNU ld …) #1 …
     let banner = || {
         let (_, rest) = kernel.banner.split_once(") (")?;
         Some(rest.rsplit_once(") #").map_or(rest, |(compiler, _)| compiler))
     };
-    told.or_else(banner)
+    configured.or_else(banner)
 }
 
-pub(super) fn asked_for(config: Option<&Config>) -> String {
+pub(super) fn relevant_options(config: Option<&Config>) -> String {
     let Some(config) = config.filter(|config| !config.is_empty()) else {
-        return "unknown: the kernel does not carry it".to_owned();
+        return "unknown: the kernel does not contain it".to_owned();
     };
     let option = |name: &&str| format!("{name}={}", value(config, &format!("CONFIG_{name}")));
-    ASKED_FOR.iter().map(option).collect::<Vec<_>>().join(" ")
+    RELEVANT.iter().map(option).collect::<Vec<_>>().join(" ")
 }
 
 fn value<'a>(config: &'a Config, name: &str) -> &'a str {
     config.get(name).unwrap_or("n")
 }
 
-/// The security modules in their order: as they were read back, else as they are configured.
-fn modules(tested: &Tested<'_>) -> Option<String> {
+/// The security modules in order, as read back from the guest, else as configured.
+fn modules(tested: &TestedKernel<'_>) -> Option<String> {
     let mut ready = tested.lanes.iter().flat_map(|lane| &lane.ready);
     let read = ready.find(|ready| !ready.facts.lsm.is_empty());
     let configured = || tested.kernel.config.as_ref()?.get("CONFIG_LSM");
@@ -149,28 +150,28 @@ fn modules(tested: &Tested<'_>) -> Option<String> {
         .or_else(|| configured().map(|list| list.replace(',', ", ")))
 }
 
-/// What a kernel was booted as, and which policy that was.
-pub(super) fn boot_of(lane: &LaneStarted) -> String {
+/// The boot mode of a lane, with its policy and the hash of that.
+pub(super) fn boot_and_policy(lane: &LaneStarted) -> String {
     let policy = short(&lane.policy_sha256);
-    let world = world(lane);
-    if lane.boot.has_policy() { format!("{world} (sha256 {policy})") } else { world }
+    let boot = boot_description(lane);
+    if lane.boot.has_policy() { format!("{boot} (sha256 {policy})") } else { boot }
 }
 
-fn lane_of(lane: &LaneRun) -> String {
-    let world = boot_of(&lane.started);
+fn lane_summary(lane: &LaneRun) -> String {
+    let boot = boot_and_policy(&lane.started);
     let counts = lane.counts();
-    let Some(end) = &lane.end else { return format!("{world}: {counts}; did not end") };
+    let Some(end) = &lane.end else { return format!("{boot}: {counts}; did not end") };
     let seconds = end.millis as f64 / 1000.0;
-    format!("{world}: {counts}; {}, {seconds:.1} s", counted(end.boots, "boot"))
+    format!("{boot}: {counts}; {}, {seconds:.1} s", counted(end.boots, "boot"))
 }
 
-/// A time as people read it.
-fn begun(started: &str) -> String {
+/// A time to the minute.
+fn minute(started: &str) -> String {
     let time: Result<jiff::Timestamp, _> = started.parse();
     time.map_or(started.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
-/// Which cases, and which of them.
+/// The cases, and the filter on them.
 fn cases(run: &RunStarted) -> String {
     let asked = &run.asked;
     let hash = short(&asked.cases_sha256);
@@ -185,8 +186,8 @@ fn cases(run: &RunStarted) -> String {
     format!("{whose} (sha256 {hash}){which}, {}", counted(run.cells, "cell"))
 }
 
-/// The options in which the kernels differ.
-fn differences(kernels: &[Tested<'_>], page: &mut Page) {
+/// Writes the options in which the kernels differ.
+fn differences(kernels: &[TestedKernel<'_>], page: &mut Page) {
     let known: Vec<(&str, &Config)> = kernels
         .iter()
         .filter_map(|tested| Some((tested.label.as_str(), tested.kernel.config.as_ref()?)))
@@ -194,7 +195,7 @@ fn differences(kernels: &[Tested<'_>], page: &mut Page) {
         .collect();
     let names: BTreeSet<&str> =
         known.iter().flat_map(|(_, config)| config.options()).map(|(name, _)| name).collect();
-    let lines = names.into_iter().filter(|name| !dull(name)).filter_map(|name| {
+    let lines = names.into_iter().filter(|name| !is_irrelevant(name)).filter_map(|name| {
         let values: Vec<_> = known.iter().map(|(_, config)| value(config, name)).collect();
         let differ = values.iter().any(|value| *value != values[0]);
         differ.then_some((name, values))
@@ -211,11 +212,11 @@ fn differences(kernels: &[Tested<'_>], page: &mut Page) {
     }
 }
 
-fn dull(name: &str) -> bool {
+fn is_irrelevant(name: &str) -> bool {
     let name = name.trim_start_matches("CONFIG_");
-    DULL.iter().any(|dull| match dull.strip_prefix('_') {
-        Some(_) => name.ends_with(dull),
-        None => name.starts_with(dull),
+    IRRELEVANT.iter().any(|affix| match affix.strip_prefix('_') {
+        Some(_) => name.ends_with(affix),
+        None => name.starts_with(affix),
     })
 }
 
@@ -231,7 +232,7 @@ mod tests {
     #[case("6.1.0-56-amd64", None)]
     #[case("6.1.0-generic", None)]
     #[case("6.1.0-gabc", None)]
-    fn a_release_tells_its_commit(#[case] release: &str, #[case] expected: Option<&str>) {
+    fn a_release_names_its_commit(#[case] release: &str, #[case] expected: Option<&str>) {
         assert_eq!(commit(release), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! The message of RFC 5322 around a report, in a file for `git send-email`.
+//! An RFC 5322 message with a report as its body, in a file for `git send-email`.
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::HeaderType;
@@ -9,71 +9,71 @@ use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
 
-use super::address::{Mailbox, MessageId};
 use super::regzbot::{LIST, Regzbot};
 use super::{bisection, plain, series, text, verdict};
 use crate::bisect;
+use crate::mbox::{Mailbox, MessageId};
 use crate::record::Run;
 use crate::series::SeriesOutcome;
 
-/// The longest subject, in characters: no header line may have more than 998 octets.
+/// Longest subject, in characters: a header line may have at most 998 octets.
 const SUBJECT: usize = 300;
 
-/// The message that is answered.
+/// The message to reply to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
     /// Its id.
     pub parent: MessageId,
-    /// The ids of those that it answered itself, the first one first.
+    /// The ids of its own parents, the oldest first.
     pub earlier: Vec<MessageId>,
-    /// Its subject, if that is known.
+    /// Its subject, if known.
     pub subject: Option<String>,
 }
 
-/// A message about a run or a series, before it is written.
+/// A message about a run, a series or a bisection.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// Who writes it, and vouches for what passed.
+    /// The sender, and the tester of what passed.
     pub from: Mailbox,
-    /// Who gets it.
+    /// Recipients.
     pub to: Vec<Mailbox>,
-    /// Who else gets it.
+    /// Further recipients.
     pub cc: Vec<Mailbox>,
-    /// The subject; by default the one that a list expects.
+    /// The subject; by default one that mailing lists expect.
     pub subject: Option<String>,
     /// Its own id.
     pub id: MessageId,
-    /// The message that is answered.
+    /// The message to reply to.
     pub thread: Option<Thread>,
-    /// What the regression tracking bot is told.
+    /// Commands for the regression tracking bot.
     pub regzbot: Regzbot,
-    /// The date, in seconds since 1970, of what does not tell when it ended.
+    /// Seconds since 1970: the date, unless the record has the time of its end.
     pub now: i64,
 }
 
 impl Letter {
-    /// The message about this run.
+    /// Writes the message about a run.
     #[must_use]
     pub fn write(&self, run: &Run) -> String {
         self.compose(&verdict::headline(run), self.body(run), date(run))
     }
 
-    /// The message about this series.
+    /// Writes the message about a series.
     #[must_use]
     pub fn write_series(&self, outcome: &SeriesOutcome) -> String {
         let body = series::text(outcome, Some(&self.from));
         self.compose(&plain::prose(&outcome.headline()), body, None)
     }
 
-    /// The message about what introduced a change.
+    /// Writes the message about a bisection.
     #[must_use]
     pub fn write_bisection(&self, outcome: &bisect::Bisection) -> String {
         let body = self.with_regzbot(bisection::text(outcome));
         self.compose(&bisection::headline(outcome), body, None)
     }
 
-    /// The message with this body, with lines that end as those of `git format-patch` do. What it says in one
-    /// line is the subject of a message that answers none.
+    /// Writes the message with this body, with the line ends of `git format-patch`. The headline is
+    /// the subject of a message that is not a reply.
     fn compose(&self, headline: &str, body: String, date: Option<i64>) -> String {
         let (to, cc) = self.recipients();
         let mut message = MessageBuilder::new().from(address(&self.from));
@@ -92,7 +92,7 @@ impl Letter {
             let references = thread.earlier.iter().map(MessageId::as_str).chain([parent]);
             message = message.in_reply_to(parent).references(Ids::new_list(references));
         }
-        // 7bit and 8bit leave the text as it is: what is quoted-printable nobody can review in a file.
+        // 7bit and 8bit leave the text readable in the file; quoted-printable would not.
         let (charset, encoding) =
             if body.is_ascii() { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
         let kind = ContentType::new("text/plain").attribute("charset", charset);
@@ -102,7 +102,7 @@ impl Letter {
         String::from_utf8_lossy(&bytes).replace("\r\n", "\n")
     }
 
-    /// Everybody once, and nobody their own mail; the list for regressions gets what its bot is told.
+    /// The recipients, each once and without the sender; the regression list is added for its bot.
     fn recipients(&self) -> (Vec<Mailbox>, Vec<Mailbox>) {
         let mut seen = vec![self.from.clone()];
         let mut fresh = |mailbox: &Mailbox| {
@@ -139,7 +139,7 @@ impl Letter {
     }
 
     fn body(&self, run: &Run) -> String {
-        // Nobody can vouch for a kernel and report its regression in the same mail.
+        // A mail cannot both vouch for a kernel and report a regression in it.
         let tester = (!self.regzbot.reports()).then_some(&self.from);
         self.with_regzbot(text::text(run, tester))
     }
@@ -153,7 +153,8 @@ impl Letter {
     }
 }
 
-/// What is ASCII is only folded: filters and people look for `[REGRESSION]` in the file, too.
+/// An ASCII subject is folded but not encoded: filters and people look for `[REGRESSION]` in the
+/// file.
 fn subject(text: String) -> HeaderType<'static> {
     let encoded = !text.is_ascii() || text.contains("=?");
     if encoded { Text::new(text).into() } else { Raw::new(text).into() }
@@ -163,23 +164,23 @@ fn address(mailbox: &Mailbox) -> Address<'_> {
     Address::new_address(mailbox.name(), mailbox.address())
 }
 
-/// When the run ended, in seconds since 1970.
+/// The end of the run, in seconds since 1970.
 fn date(run: &Run) -> Option<i64> {
     let started: jiff::Timestamp = run.started.started.parse().ok()?;
     let millis = i64::try_from(run.end.as_ref()?.millis).ok()?;
     let ended = started.as_second().checked_add(millis / 1000)?;
-    // What other programs take for a date.
+    // The range that other programs accept.
     (0..=253_402_300_799).contains(&ended).then_some(ended)
 }
 
-/// A text as a header can have it.
+/// A text as the value of a header: one line of limited length.
 fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
     words.join(" ").chars().take(SUBJECT).collect()
 }
 
-/// A subject without what earlier answers put before it.
+/// A subject without the `Re:` of earlier replies.
 fn without_re(subject: &str) -> &str {
     let mut rest = subject;
     while let Some(start) = rest.get(..3)
@@ -221,7 +222,7 @@ mod tests {
         })
     }
 
-    /// The headers of a mail, unfolded, and its body.
+    /// The unfolded headers of a mail, and its body.
     fn parts(mail: &str) -> (Vec<String>, &str) {
         let (head, body) = mail.split_once("\n\n").unwrap();
         let unfolded = head.replace("\n ", " ");
@@ -236,13 +237,29 @@ mod tests {
 
     #[rstest]
     #[case::status(None, &[], STATUS)]
-    #[case::answer(Some("[PATCH v5 01/10] a"), &[], "Re: [PATCH v5 01/10] a")]
-    #[case::answer_to_an_answer(Some("RE: re: [PATCH] a"), &[], "Re: [PATCH] a")]
-    #[case::regression(None, &["introduced=v6.12..v6.13"], "[REGRESSION] perfsec: Linux 7.3.4 and 6.1.192 fail: 14 of 55 cells are not as expected")]
+    #[case::reply(Some("[PATCH v5 01/10] a"), &[], "Re: [PATCH v5 01/10] a")]
+    #[case::reply_to_a_reply(Some("RE: re: [PATCH] a"), &[], "Re: [PATCH] a")]
+    #[case::regression(
+        None,
+        &["introduced=v6.12..v6.13"],
+        "[REGRESSION] perfsec: Linux 7.3.4 and 6.1.192 fail: 14 of 55 cells are not as expected"
+    )]
     #[case::with_title(None, &["introduced=v6.12..v6.13", "title=perf: a"], "[REGRESSION] perf: a")]
-    #[case::regression_of_a_patch(Some("[PATCH] a"), &["introduced=1f2e3d4c5d"], "[REGRESSION] Re: [PATCH] a")]
-    #[case::answer_to_a_report(Some("[REGRESSION] a"), &["^introduced=1f2e3d4c5d"], "Re: [REGRESSION] a")]
-    #[case::marked_already(Some("[REGRESSION] a"), &["introduced=1f2e3d4c5d"], "Re: [REGRESSION] a")]
+    #[case::regression_of_a_patch(
+        Some("[PATCH] a"),
+        &["introduced=1f2e3d4c5d"],
+        "[REGRESSION] Re: [PATCH] a"
+    )]
+    #[case::reply_to_a_report(
+        Some("[REGRESSION] a"),
+        &["^introduced=1f2e3d4c5d"],
+        "Re: [REGRESSION] a"
+    )]
+    #[case::marked_already(
+        Some("[REGRESSION] a"),
+        &["introduced=1f2e3d4c5d"],
+        "Re: [REGRESSION] a"
+    )]
     fn the_subject_is_the_one_that_a_list_expects(
         #[case] answered: Option<&str>,
         #[case] regzbot: &[&str],
@@ -256,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_threaded() {
+    fn a_reply_is_threaded() {
         let mut letter = letter();
         letter.thread = thread(None);
         let mail = letter.write(&fixture::run());
@@ -280,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_bot_is_told_is_a_paragraph_of_its_own_and_its_list_gets_it_once() {
+    fn the_bots_commands_are_a_paragraph_and_its_list_gets_the_mail_once() {
         let mut letter = letter();
         letter.regzbot = Regzbot::parse(&["introduced=v6.12..v6.13", "title=perf: a"]).unwrap();
         let mail = letter.write(&fixture::run());
@@ -292,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_gets_it_once_and_nobody_their_own() {
+    fn every_recipient_gets_it_once_and_the_sender_does_not() {
         let mut letter = letter();
         let cc = [
             "ann@example.org",
@@ -307,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reports_a_regression_does_not_vouch_for_the_kernel() {
+    fn a_report_of_a_regression_has_no_tested_by() {
         let mut letter = letter();
         assert!(
             letter
@@ -321,11 +338,7 @@ mod tests {
     #[rstest]
     #[case("Ann Example <ann@example.org>", "charset=\"us-ascii\"", "7bit")]
     #[case("Ann Exämple <ann@example.org>", "charset=\"utf-8\"", "8bit")]
-    fn the_text_is_sent_as_it_is(
-        #[case] from: &str,
-        #[case] charset: &str,
-        #[case] encoding: &str,
-    ) {
+    fn the_text_is_not_encoded(#[case] from: &str, #[case] charset: &str, #[case] encoding: &str) {
         let letter = Letter { from: from.parse().unwrap(), ..letter() };
         let mail = letter.write(&fixture::passed());
         assert!(header(&mail, "Content-Type").unwrap().contains(charset));
@@ -353,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_record_makes_a_mail_all_the_same() {
+    fn a_hostile_record_still_makes_a_valid_mail() {
         let mut letter = letter();
         letter.subject = Some(fixture::hostile());
         let mail = letter.write(&fixture::hostile_run());

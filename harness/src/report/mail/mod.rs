@@ -1,8 +1,7 @@
-//! The report that goes to a mailing list: a plain text, and the message around it.
+//! Reports for mailing lists: a plain text, and a message with it as its body.
 //!
 //! perfsec writes the message and never sends it.
 
-mod address;
 mod bisection;
 mod deaths;
 mod failures;
@@ -22,10 +21,10 @@ mod table;
 mod text;
 mod verdict;
 
-pub use address::{Mailbox, MessageId, NotAMailbox, NotAMessageId};
+pub use crate::mbox::{Mailbox, MessageId, NotAMailbox, NotAMessageId};
 pub use message::{Letter, Thread};
 pub use original::{Original, OriginalError};
 pub use regzbot::{Regzbot, RegzbotError};
 pub use series::text as series_text;
 pub use text::text;
-pub use verdict::passes;
+pub use verdict::{earns_tested_by, passes};

@@ -1,4 +1,4 @@
-//! The message that is answered, as it lies in a file.
+//! Reads the message to reply to from a file.
 
 use std::fs;
 use std::io;
@@ -6,68 +6,71 @@ use std::path::{Path, PathBuf};
 
 use mail_parser::{Address, HeaderValue, Message, MessageParser};
 
-use super::address::{Mailbox, MessageId};
 use super::message::Thread;
-use crate::mbox;
+use crate::mbox::{self, Mailbox, MessageId};
 
-/// How many earlier messages of its thread are named, besides the first.
+/// Number of earlier messages of the thread that are kept, in addition to the first.
 const REFERENCES: usize = 20;
 
-/// A message that somebody answers.
+/// A message to reply to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Original {
-    /// Where it stands in its thread.
+    /// The message, with its place in the thread.
     pub thread: Thread,
-    /// Who is answered.
+    /// Recipients of the reply.
     pub to: Vec<Mailbox>,
-    /// Who else got it.
+    /// Further recipients: those of the message.
     pub cc: Vec<Mailbox>,
 }
 
-/// Why a message cannot be answered.
+/// There is no message to reply to.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginalError {
     /// The file cannot be read.
     #[error("read {path}", path = .path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It is no message, or one that nobody can answer.
-    #[error("answer a message of {path}: it has no message with a Message-ID", path = .path.display())]
+    /// The file has no message with an id.
+    #[error(
+        "reply to a message of {path}: it has no message with a Message-ID",
+        path = .path.display()
+    )]
     NoMessage {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
-    /// It has several messages, and nobody said which.
+    /// The file has several messages, and the user has not chosen one.
     #[error(
-        "answer a message of {path}: it has {number}; say which with --in-reply-to MSGID",
+        "reply to a message of {path}: it has {number}; choose one with --in-reply-to MSGID",
         path = .path.display()
     )]
     Several {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// How many messages.
+        /// Number of messages.
         number: usize,
     },
-    /// It does not have the one that is asked for.
-    #[error("answer <{wanted}>: it is not in {path}", path = .path.display())]
+    /// The chosen message is not in the file.
+    #[error("reply to <{wanted}>: it is not in {path}", path = .path.display())]
     NotThere {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The message.
+        /// The id of the message.
         wanted: String,
     },
 }
 
 impl Original {
-    /// Reads the message from an mbox or a file with one message; of several the one that is `wanted`.
+    /// Reads the message from a mailbox or a file with one message; `wanted` chooses one of
+    /// several.
     ///
     /// # Errors
     ///
-    /// When there is none, or none to choose.
+    /// If there is none, or no choice among several.
     pub fn read(path: &Path, wanted: Option<&MessageId>) -> Result<Self, OriginalError> {
         let content = fs::read(path)
             .map_err(|source| OriginalError::Read { path: path.to_owned(), source })?;
@@ -91,7 +94,7 @@ impl Original {
         }
     }
 
-    /// Reads a message that is already there; none when it has no id.
+    /// Reads a message from memory; `None` if it has no id.
     #[must_use]
     pub fn parse(message: &[u8]) -> Option<Self> {
         let parser = MessageParser::new().with_minimal_headers().with_message_ids();
@@ -141,9 +144,12 @@ mod tests {
 
     use super::*;
 
-    const PATCH: &str = "Message-ID: <2@example.org>\nReferences: <0@example.org>\n <1@example.org>\n\
-        From: =?utf-8?q?Zo=C3=AB?= <zoe@example.org>\nTo: selinux@vger.kernel.org,\n \"B, Ann\" <ann@example.org>\n\
-        Cc: undisclosed:;, linux-kernel@vger.kernel.org\nSubject: [PATCH v5 01/10] capabilities:\n introduce\n\
+    const PATCH: &str = "Message-ID: <2@example.org>\n\
+        References: <0@example.org>\n <1@example.org>\n\
+        From: =?utf-8?q?Zo=C3=AB?= <zoe@example.org>\n\
+        To: selinux@vger.kernel.org,\n \"B, Ann\" <ann@example.org>\n\
+        Cc: undisclosed:;, linux-kernel@vger.kernel.org\n\
+        Subject: [PATCH v5 01/10] capabilities:\n introduce\n\
         \tCAP_PERFMON\n\nBody\n";
 
     const FROM: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\n";
@@ -163,7 +169,7 @@ mod tests {
     #[case::one_message(PATCH.to_owned())]
     #[case::mbox(format!("{FROM}{PATCH}"))]
     #[case::with_carriage_returns(PATCH.replace('\n', "\r\n"))]
-    fn a_message_is_answered_as_its_headers_say(#[case] content: String) {
+    fn a_reply_follows_the_headers_of_the_message(#[case] content: String) {
         let original = read(&content, None).unwrap();
         let thread = &original.thread;
         assert_eq!(thread.parent.as_str(), "2@example.org");
@@ -177,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn of_several_messages_the_one_that_is_asked_for_is_answered() {
+    fn one_of_several_messages_can_be_chosen() {
         let other = PATCH.replace("<2@", "<3@").replace("v5 01/10", "v5 02/10");
         let mbox = format!("{FROM}{PATCH}\n{FROM}{other}");
         let error = read(&mbox, None).unwrap_err().to_string();
-        assert!(error.contains("it has 2; say which"), "{error}");
+        assert!(error.contains("it has 2; choose one"), "{error}");
         let original = read(&mbox, Some("<3@example.org>")).unwrap();
         assert!(original.thread.subject.unwrap().contains("02/10"));
         let error = read(&mbox, Some("4@example.org")).unwrap_err().to_string();
@@ -189,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_answers_elsewhere_gets_them_there() {
+    fn a_reply_goes_to_the_address_in_reply_to() {
         let content = PATCH.replace("To: sel", "Reply-To: list@example.org\nTo: sel");
         assert_eq!(addresses(&read(&content, None).unwrap().to), ["list@example.org"]);
     }
 
     #[test]
-    fn without_references_the_message_before_takes_their_place() {
+    fn in_reply_to_takes_the_place_of_missing_references() {
         let content = PATCH.replace("References: <0@example.org>\n ", "In-Reply-To: ");
         let original = read(&content, None).unwrap();
         assert_eq!(original.thread.earlier, ["1@example.org".parse().unwrap()]);
@@ -207,7 +213,7 @@ mod tests {
     #[case("Subject: without an id\n\n")]
     #[case("\u{0}\u{1}\u{fffd}\n\n\n")]
     #[case("From \n")]
-    fn what_is_no_message_is_told(#[case] content: &str) {
+    fn a_file_without_a_message_is_refused(#[case] content: &str) {
         let error = read(content, None).unwrap_err().to_string();
         assert!(error.contains("has no message"), "{error}");
     }

@@ -1,27 +1,27 @@
-//! What is not a failure and not a success: skipped, known, not judged.
+//! Cells that neither passed nor failed: skipped, known to differ, or not judged.
 
-use super::labels::{Tested, list};
+use super::labels::{TestedKernel, list};
 use super::page::Page;
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
 
-/// How many cells of one reason are named.
+/// Number of cells named per reason.
 const NAMES: usize = 5;
 
 /// Cells with the same reason.
-struct Group<'a> {
+struct ReasonGroup<'a> {
     reason: &'a str,
     link: Option<&'a str>,
     labels: Vec<&'a str>,
     cells: Vec<&'a CellResult>,
 }
 
-/// Cells that could not be judged, known differences, skipped cells.
-pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
+/// Writes cells that could not be judged, known differences and skipped cells.
+pub(super) fn write(kernels: &[TestedKernel<'_>], page: &mut Page) {
     let sections = [
         (Verdict::Error, "Not judged, because the cell could not be carried out:", true),
-        (Verdict::Miss, "Not judged, because the target or perfsec died before:", true),
+        (Verdict::Miss, "Not judged, because the machine or perfsec died first:", true),
         (Verdict::Xpass, "Known differences that are gone:", true),
         (Verdict::Xfail, "Known differences:", true),
         (Verdict::Skip, "Skipped:", false),
@@ -38,8 +38,8 @@ pub(super) fn write(kernels: &[Tested<'_>], page: &mut Page) {
     unseen(kernels, page);
 }
 
-fn groups<'a>(kernels: &'a [Tested<'a>], verdict: Verdict) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+fn groups<'a>(kernels: &'a [TestedKernel<'a>], verdict: Verdict) -> Vec<ReasonGroup<'a>> {
+    let mut groups: Vec<ReasonGroup<'a>> = Vec::new();
     for (label, cell) in cells(kernels) {
         if cell.judgement.verdict != verdict {
             continue;
@@ -50,7 +50,7 @@ fn groups<'a>(kernels: &'a [Tested<'a>], verdict: Verdict) -> Vec<Group<'a>> {
         let link = known.and_then(|known| known.link.as_deref());
         let at = groups.iter().position(|group| (group.reason, group.link) == (reason, link));
         let at = at.unwrap_or_else(|| {
-            groups.push(Group { reason, link, labels: Vec::new(), cells: Vec::new() });
+            groups.push(ReasonGroup { reason, link, labels: Vec::new(), cells: Vec::new() });
             groups.len() - 1
         });
         groups[at].cells.push(cell);
@@ -61,20 +61,20 @@ fn groups<'a>(kernels: &'a [Tested<'a>], verdict: Verdict) -> Vec<Group<'a>> {
     groups
 }
 
-/// Every cell with the label of its kernel, but for those whose lane has been said not to be tested.
-fn cells<'a>(kernels: &'a [Tested<'a>]) -> impl Iterator<Item = (&'a str, &'a CellResult)> {
+/// Every cell with the label of its kernel, except those of lanes already reported as not tested.
+fn cells<'a>(kernels: &'a [TestedKernel<'a>]) -> impl Iterator<Item = (&'a str, &'a CellResult)> {
     kernels.iter().flat_map(|tested| {
         let cells = tested.lanes.iter().flat_map(|lane| {
-            let told = |cell: &&CellResult| {
+            let reported = |cell: &&CellResult| {
                 lane.refused().is_some() && cell.judgement.reason.as_deref() == lane.refused()
             };
-            lane.cells.iter().filter(move |cell| !told(cell))
+            lane.cells.iter().filter(move |cell| !reported(cell))
         });
         cells.map(|cell| (tested.label.as_str(), cell))
     })
 }
 
-impl Group<'_> {
+impl ReasonGroup<'_> {
     fn write(&self, named: bool, page: &mut Page) {
         let cells = counted(self.cells.len(), "cell");
         let labels = list(&self.labels);
@@ -97,8 +97,8 @@ impl Group<'_> {
     }
 }
 
-/// Where the kernel let nobody see its capability checks.
-fn unseen(kernels: &[Tested<'_>], page: &mut Page) {
+/// Writes why capability checks could not be observed.
+fn unseen(kernels: &[TestedKernel<'_>], page: &mut Page) {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for (_, cell) in cells(kernels) {
         let why = cell.observation.as_ref().and_then(|seen| seen.caps_unseen.as_deref());

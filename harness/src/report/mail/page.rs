@@ -1,83 +1,81 @@
-//! A page of plain text: what is prose is wrapped, what is verbatim is not.
-
-use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+//! A page of plain text: prose is wrapped, verbatim lines are not.
 
 use super::plain;
+use crate::prose::{MAIL_WIDTH, lines, options};
 
-/// The most columns of a line that is not verbatim.
-pub(super) const WIDTH: usize = 78;
+/// Most columns of a line that is not verbatim.
+pub(super) const WIDTH: usize = MAIL_WIDTH;
 
-/// The most octets of any line; RFC 5322 allows 998.
+/// Most octets of a verbatim line; RFC 5322 allows 998 in a line.
 const LONGEST: usize = 900;
 
 /// Columns from the margin to the value of a field.
 const FIELD: usize = 14;
 
-/// Lines, as they are made.
+/// The lines of the page.
 ///
-/// Whatever comes from a run record stands right of the margin: at the margin a line could be taken for
-/// the beginning of a message (`From `), a trailer (`Tested-by:`) or a command (`#regzbot`).
+/// All text from a run record is indented: at the margin, a line could be taken for the beginning
+/// of a message (`From `), a trailer (`Tested-by:`) or a command (`#regzbot`).
 #[derive(Debug, Default)]
 pub(super) struct Page {
     lines: Vec<String>,
 }
 
 impl Page {
-    /// One empty line, unless there is one already.
+    /// Adds an empty line, unless the last line is empty.
     pub(super) fn gap(&mut self) {
         if self.lines.last().is_some_and(|line| !line.is_empty()) {
             self.lines.push(String::new());
         }
     }
 
-    /// A line of perfsec's own words, at the margin, after an empty line.
+    /// Adds perfsec's own words at the margin, after an empty line.
     pub(super) fn heading(&mut self, text: &str) {
         self.gap();
         self.wrap("", "", text);
     }
 
-    /// The same of a line that has words of others behind perfsec's own: what does not fit goes on right of
-    /// the margin.
+    /// The same for a line that ends in words from a record: continuation lines are indented.
     pub(super) fn title(&mut self, text: &str) {
         self.gap();
         self.wrap("", "  ", text);
     }
 
-    /// Prose, so many columns right of the margin.
+    /// Adds prose, `indent` columns right of the margin.
     pub(super) fn prose(&mut self, indent: usize, text: &str) {
         let indent = " ".repeat(indent);
         self.wrap(&indent, &indent, text);
     }
 
-    /// Prose, of which all lines but the first are two columns further right.
+    /// Adds prose whose continuation lines are two columns further right.
     pub(super) fn item(&mut self, indent: usize, text: &str) {
         self.wrap(&" ".repeat(indent), &" ".repeat(indent + 2), text);
     }
 
-    /// A numbered item of a list, two columns right of the margin.
+    /// Adds a numbered item, two columns right of the margin.
     pub(super) fn numbered(&mut self, number: usize, text: &str) {
         let first = format!("  {number}. ");
         self.wrap(&first, &" ".repeat(first.len()), text);
     }
 
-    /// A name and its value, on lines of their own.
+    /// Adds a name and its value.
     pub(super) fn field(&mut self, name: &str, value: &str) {
         let first = format!("  {name:<width$}", width = FIELD - 2);
         self.wrap(&first, &" ".repeat(FIELD), value);
     }
 
-    /// A line that is already as it must be: no wider than the page, of printable ASCII.
+    /// Adds a line that is no wider than the page and consists of printable ASCII.
     pub(super) fn line(&mut self, text: &str) {
         self.push(text, WIDTH);
     }
 
-    /// A line that may not be wrapped.
+    /// Adds a line that must not be wrapped.
     pub(super) fn verbatim(&mut self, indent: usize, text: &str) {
         let text = plain::verbatim(text);
         let mut rest = text.as_str();
         loop {
             let (part, more) = rest.split_at(rest.len().min(LONGEST));
-            // A line that RFC 5322 does not allow goes on in the next, as in a shell.
+            // A line too long for RFC 5322 is continued on the next, as in a shell.
             let end = if more.is_empty() { "" } else { "\\" };
             self.push(&format!("{:indent$}{part}{end}", ""), LONGEST + indent + 1);
             rest = more;
@@ -87,7 +85,7 @@ impl Page {
         }
     }
 
-    /// Name of a cell, which can be copied only in one piece.
+    /// Adds the name of a cell in one piece, so that it can be copied, and a remark.
     pub(super) fn name(&mut self, indent: usize, name: &str, remark: &str) {
         let fits = indent + name.len() + remark.len() <= WIDTH && name == plain::prose(name);
         match fits {
@@ -96,12 +94,12 @@ impl Page {
         }
     }
 
-    /// How many octets there are so far.
+    /// Number of octets so far.
     pub(super) fn size(&self) -> usize {
         self.lines.iter().map(|line| line.len() + 1).sum()
     }
 
-    /// The whole.
+    /// The text of the page.
     pub(super) fn finish(mut self) -> String {
         while self.lines.last().is_some_and(String::is_empty) {
             self.lines.pop();
@@ -110,15 +108,12 @@ impl Page {
     }
 
     fn wrap(&mut self, first: &str, rest: &str, text: &str) {
-        let options = Options::new(WIDTH)
-            .initial_indent(first)
-            .subsequent_indent(rest)
-            .word_separator(WordSeparator::AsciiSpace)
-            .word_splitter(WordSplitter::NoHyphenation)
-            .wrap_algorithm(WrapAlgorithm::FirstFit);
-        for line in textwrap::wrap(&plain::prose(text), options) {
-            self.push(&line, WIDTH);
-        }
+        let options =
+            options(WIDTH).initial_indent(first).subsequent_indent(rest).break_words(true);
+        let wrapped = lines(&plain::prose(text), options);
+        // A field without a value has its name.
+        let wrapped = if wrapped.is_empty() { vec![first.to_owned()] } else { wrapped };
+        wrapped.iter().for_each(|line| self.push(line, WIDTH));
     }
 
     fn push(&mut self, line: &str, width: usize) {
@@ -151,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verbatim_line_is_broken_only_where_a_mail_cannot_hold_it() {
+    fn a_verbatim_line_is_broken_only_if_it_is_too_long_for_a_mail() {
         let mut page = Page::default();
         page.verbatim(2, &"x".repeat(LONGEST));
         page.verbatim(2, &"y".repeat(LONGEST + 1));

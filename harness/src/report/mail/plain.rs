@@ -1,12 +1,12 @@
-//! Text of any kind made plain: ASCII, without control characters, and of a length that a mail can hold.
+//! Converts any text to ASCII without control characters, of a length that a mail can hold.
 
-/// The longest prose that is shown, in characters.
+/// Longest prose that is shown, in characters.
 const PROSE_LIMIT: usize = 2000;
 
-/// The longest verbatim line that is shown, in characters.
+/// Longest verbatim line that is shown, in characters.
 const VERBATIM_LIMIT: usize = 2000;
 
-/// Prose in ASCII and on one line: what has no ASCII form is transliterated.
+/// Prose in ASCII on one line; other characters are transliterated.
 pub(super) fn prose(text: &str) -> String {
     let text: String = text.chars().take(PROSE_LIMIT + 1).collect();
     let ascii = deunicode::deunicode_with_tofu(&text, "?");
@@ -16,8 +16,8 @@ pub(super) fn prose(text: &str) -> String {
     cut(words.join(" "), PROSE_LIMIT)
 }
 
-/// A line of a record, a transcript or a console, of which no character may pass for another:
-/// what is not ASCII is written as its number.
+/// A line of a record, a transcript or a console, in which every character must stay recognisable:
+/// characters outside ASCII are escaped by number.
 pub(super) fn verbatim(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     for c in line.trim_end().chars() {
@@ -33,7 +33,7 @@ pub(super) fn verbatim(line: &str) -> String {
     cut(text, VERBATIM_LIMIT)
 }
 
-/// The text, and at its end that it was longer.
+/// Truncates a text to `limit` and marks its end if it was longer.
 fn cut(mut text: String, limit: usize) -> String {
     if text.len() > limit {
         text.truncate(limit);
@@ -62,13 +62,13 @@ mod tests {
     #[case("  avc denied { open }  ", "  avc denied { open }")]
     #[case("a\tb", "a    b")]
     #[case("comm=\"é\"\x1b[2J", "comm=\"\\u{e9}\"\\u{1b}[2J")]
-    fn what_is_verbatim_is_escaped(#[case] line: &str, #[case] expected: &str) {
+    fn verbatim_text_is_escaped(#[case] line: &str, #[case] expected: &str) {
         assert_eq!(verbatim(line), expected);
     }
 
     proptest! {
         #[test]
-        fn no_text_is_too_strange(text in "\\PC{0,40}|[\\x00-\\x7f]{0,40}|.{2500}") {
+        fn every_text_becomes_printable_ascii(text in "\\PC{0,40}|[\\x00-\\x7f]{0,40}|.{2500}") {
             for plain in [prose(&text), verbatim(&text)] {
                 prop_assert!(plain.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
                 prop_assert!(plain.len() <= PROSE_LIMIT + 5, "{}", plain.len());

@@ -1,19 +1,19 @@
-//! What the kernel's regression tracking bot is told.
+//! Commands for regzbot, the kernel's regression tracking bot.
 //!
-//! Its commands are those of Documentation/admin-guide/reporting-regressions.rst and of the bot's own
-//! reference: a paragraph of its own, each command on a line that begins with `#regzbot`.
+//! They follow Documentation/admin-guide/reporting-regressions.rst and the bot's own reference: a
+//! separate paragraph, each command on a line that begins with `#regzbot`.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// The list that must hear of every regression.
+/// The mailing list that gets every report of a regression.
 pub(super) const LIST: &str = "regressions@lists.linux.dev";
 
-/// The longest title: it becomes the subject of a mail.
+/// Longest title, in characters: it becomes the subject of a mail.
 const TITLE: usize = 200;
 
-/// Commands for the bot, each known to be of a form that it takes.
+/// Commands for the bot, each checked to be in a form that it accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Regzbot {
     introduced: Option<Introduced>,
@@ -23,45 +23,45 @@ pub struct Regzbot {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Introduced {
-    /// Whether the mail that is answered is the report, and not ours.
+    /// True if the parent mail is the report, false if this one is.
     by_parent: bool,
     range: String,
 }
 
-/// What is wrong with a command.
+/// A command is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegzbotError {
-    /// It is not of the form KEY=VALUE.
+    /// It does not have the form KEY=VALUE.
     #[error("--regzbot {0:?}: expected KEY=VALUE, such as introduced=v6.12..v6.13-rc1")]
     NoValue(String),
-    /// There is no such command, or none that a report can have.
+    /// The key is unknown, or not for reports.
     #[error(
         "--regzbot {key:?}: known keys are introduced, ^introduced, title, link and monitor{close}"
     )]
     Key {
-        /// As it was given.
+        /// The key.
         key: String,
-        /// The closest that there is.
+        /// Suggests the closest known key, or empty.
         close: String,
     },
     /// The bot would not find these versions or commits.
     #[error(
-        "--regzbot introduced={0:?}: expected a commit of 8 to 40 hexadecimal digits, or a range of tags \
-         or commits without spaces, such as v6.12..v6.13-rc1"
+        "--regzbot introduced={0:?}: expected a commit of 8 to 40 hexadecimal digits, or a range of \
+         tags or commits without spaces, such as v6.12..v6.13-rc1"
     )]
     Range(String),
-    /// Too long, empty, or with characters that no title has.
+    /// The title is empty, too long, or has control characters or another command in it.
     #[error("--regzbot title={0:?}: expected one line of at most {TITLE} characters")]
     Title(String),
-    /// No link.
+    /// The value is not a link.
     #[error("--regzbot {key}={link:?}: expected a link that begins with https://")]
     Link {
-        /// Which command.
+        /// The key.
         key: String,
-        /// As it was given.
+        /// The value.
         link: String,
     },
-    /// A command that can be given once only.
+    /// A command that is allowed once is given twice.
     #[error("--regzbot {0}=… is given twice")]
     Twice(String),
 }
@@ -71,7 +71,7 @@ impl Regzbot {
     ///
     /// # Errors
     ///
-    /// When the bot would not take one.
+    /// If the bot would not accept one of them.
     pub fn parse<S: AsRef<str>>(commands: &[S]) -> Result<Self, RegzbotError> {
         let mut all = Self::default();
         for command in commands {
@@ -120,25 +120,26 @@ impl Regzbot {
         }
     }
 
-    /// Whether there is nothing to tell.
+    /// True if there are no commands.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether this mail is the report of a regression.
+    /// True if this mail is the report of a regression.
     #[must_use]
     pub fn reports(&self) -> bool {
         self.introduced.as_ref().is_some_and(|introduced| !introduced.by_parent)
     }
 
-    /// Whether the bot can make sense of it only in an answer to another mail.
+    /// True if the commands only make sense in a reply to another mail.
     #[must_use]
     pub fn answers(&self) -> bool {
         !self.is_empty() && !self.reports()
     }
 
-    /// Whether the regression is one within a stable series, of which that list wants to hear.
+    /// True if the regression is within a stable series, so that the stable list should get the
+    /// report.
     #[must_use]
     pub fn is_stable(&self) -> bool {
         let range = self.introduced.as_ref().map(|introduced| introduced.range.as_str());
@@ -146,13 +147,13 @@ impl Regzbot {
         last.starts_with('v') && last.matches('.').count() == 2
     }
 
-    /// The title that the bot gives the regression.
+    /// The title of the regression.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
         self.title.as_deref()
     }
 
-    /// The paragraph, `introduced` first as the bot demands; empty when there is nothing to tell.
+    /// The paragraph, with `introduced` first, as the bot requires; empty without commands.
     #[must_use]
     pub fn paragraph(&self) -> String {
         let introduced = self.introduced.as_ref().map(|introduced| {
@@ -165,7 +166,8 @@ impl Regzbot {
     }
 }
 
-/// `<commit>`, `<from>..<to>` or `<from>..`, as the bot looks them up in mainline, stable and next.
+/// True for `<commit>`, `<from>..<to>` and `<from>..`, which the bot looks up in mainline, stable
+/// and next.
 fn is_range(text: &str) -> bool {
     static RANGE: LazyLock<Regex> = LazyLock::new(|| {
         let commit = "[0-9a-f]{8,40}";
@@ -189,7 +191,7 @@ mod tests {
     #[case("v5.13..1f2e3d4c5d")]
     #[case("v5.13.8..v5.13.10")]
     #[case("next-20211006..next-20211008")]
-    fn every_range_of_the_bots_documentation_is_taken(#[case] range: &str) {
+    fn every_range_of_the_bots_documentation_is_accepted(#[case] range: &str) {
         let regzbot = Regzbot::parse(&[format!("introduced={range}")]).unwrap();
         assert_eq!(regzbot.paragraph(), format!("#regzbot introduced: {range}\n"));
         assert!(regzbot.reports());
@@ -209,7 +211,10 @@ mod tests {
     #[case("title=a #regzbot invalid: b", "expected one line")]
     #[case("link=ftp://example.org/", "expected a link")]
     #[case("monitor=https://example.org/ x", "expected a link")]
-    fn what_the_bot_would_not_take_is_refused(#[case] command: &str, #[case] words: &str) {
+    fn a_command_that_the_bot_would_not_accept_is_refused(
+        #[case] command: &str,
+        #[case] words: &str,
+    ) {
         let error = Regzbot::parse(&[command]).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
@@ -220,7 +225,8 @@ mod tests {
         let regzbot = Regzbot::parse(&commands).unwrap();
         assert_eq!(
             regzbot.paragraph(),
-            "#regzbot ^introduced: 1f2e3d4c5d\n#regzbot title: a\n#regzbot link: https://example.org/1\n"
+            "#regzbot ^introduced: 1f2e3d4c5d\n#regzbot title: a\n\
+             #regzbot link: https://example.org/1\n"
         );
         assert!(regzbot.answers() && !regzbot.reports());
         let twice = ["introduced=1f2e3d4c5d", "^introduced=1f2e3d4c5d"];
@@ -231,7 +237,7 @@ mod tests {
     #[case("v6.12.3..v6.12.9", true)]
     #[case("v6.12..v6.13", false)]
     #[case("1f2e3d4c5d", false)]
-    fn a_regression_of_a_stable_series_is_known(#[case] range: &str, #[case] expected: bool) {
+    fn a_regression_of_a_stable_series_is_recognised(#[case] range: &str, #[case] expected: bool) {
         let regzbot = Regzbot::parse(&[format!("introduced={range}")]).unwrap();
         assert_eq!(regzbot.is_stable(), expected);
     }

@@ -1,11 +1,11 @@
-//! The command that shows the same again, in a fresh clone.
+//! The command that reproduces the results in a fresh clone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use perfsec_wire::Mode;
 
-use super::labels::{Tested, base, list, short};
+use super::labels::{TestedKernel, base, list, short};
 use super::page::{Page, WIDTH};
 use super::plain;
 use crate::case::Coordinates;
@@ -14,17 +14,18 @@ use crate::kernel::{Kernel, Origin};
 use crate::policy;
 use crate::record::{CellResult, LaneRun, Run, RunStarted};
 
-/// How many filters are given before those of one area become one.
+/// Number of filters above which those of each area are merged.
 const FILTERS: usize = 6;
 
 /// Columns from the margin to the command.
 const INDENT: usize = 2;
 
-/// Columns from the margin to the lines that continue it.
+/// Columns from the margin to its continuation lines.
 const CONTINUED: usize = 6;
 
-/// Writes the command: for what failed, else for what was not judged, else for all that ran.
-pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
+/// Writes the command: for the failures, else for cells that were not judged, else for the whole
+/// run.
+pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     let failed = [Verdict::Fail].as_slice();
     let unjudged = [Verdict::Error, Verdict::Miss, Verdict::Xpass].as_slice();
     let wanted = [failed, unjudged]
@@ -34,7 +35,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
         Some(wanted) => lane.cells.iter().any(|cell| wanted.contains(&cell.judgement.verdict)),
         None => true,
     };
-    let concerned: Vec<(&Tested<'_>, Vec<&LaneRun>)> = kernels
+    let concerned: Vec<(&TestedKernel<'_>, Vec<&LaneRun>)> = kernels
         .iter()
         .map(|tested| {
             (tested, tested.lanes.iter().copied().filter(|lane| concerns(lane)).collect())
@@ -51,7 +52,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
         let kernel = tested.kernel;
         let mut name = spec(kernel);
         if matches!(kernel.origin, Origin::File { .. } | Origin::Deb { .. }) {
-            // Two files of one name lay in two places.
+            // Two files with the same name.
             if kernels.iter().filter(|other| spec(other.kernel) == name).count() > 1 {
                 name = format!("{name}-{}", tested.label);
             }
@@ -88,7 +89,7 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
             let cells = lanes().flat_map(|lane| &lane.cells);
             filters(cells.filter(|cell| wanted.contains(&cell.judgement.verdict)))
         }
-        None => asked(&run.started),
+        None => filter_arguments(&run.started),
     });
 
     page.heading("To reproduce, in a clone of perfsec:");
@@ -100,11 +101,11 @@ pub(super) fn write(run: &Run, kernels: &[Tested<'_>], page: &mut Page) {
     }
 }
 
-/// The kernel as it is named on the command line.
+/// The kernel as an argument of `--kernel`.
 fn spec(kernel: &Kernel) -> String {
     match &kernel.origin {
         Origin::File { path } | Origin::Deb { path, .. } => base(path),
-        // A release candidate cannot be named; its series has it.
+        // A release candidate cannot be named, but its series can.
         Origin::Debian { .. } if kernel.version.candidate.is_some() => {
             format!("debian:{}.{}", kernel.version.major, kernel.version.minor)
         }
@@ -118,7 +119,7 @@ fn spec(kernel: &Kernel) -> String {
     }
 }
 
-/// The values that an option had on a command line.
+/// The values of an option on a command line.
 pub(super) fn values(command: &[String], option: &str) -> Vec<String> {
     let mut words = command.iter();
     let mut found = Vec::new();
@@ -134,8 +135,8 @@ pub(super) fn values(command: &[String], option: &str) -> Vec<String> {
     found
 }
 
-/// The options of a command line that say how kernels are built and booted, and which cases they run. Files
-/// come without their directories, which are this host's.
+/// The options of a command line that say how kernels are built and booted, and which cases they
+/// run. Files are named without their directories, which exist on this host only.
 pub(super) fn options(command: &[String]) -> Vec<String> {
     let mut words: Vec<String> =
         command.iter().filter(|word| *word == "--no-default-config").cloned().collect();
@@ -150,8 +151,9 @@ pub(super) fn options(command: &[String]) -> Vec<String> {
     words
 }
 
-/// A revision under a name that means the same in every clone: a branch may not.
-pub(super) fn everywhere<'a>(named: &'a str, commit: &'a str) -> &'a str {
+/// A name of a revision that means the same in every clone: its tag or its commit, but not a
+/// branch.
+pub(super) fn portable_revision<'a>(named: &'a str, commit: &'a str) -> &'a str {
     let tag = named.strip_prefix('v');
     match tag.is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit())) {
         true => named,
@@ -159,8 +161,8 @@ pub(super) fn everywhere<'a>(named: &'a str, commit: &'a str) -> &'a str {
     }
 }
 
-/// The filters that the run had.
-pub(super) fn asked(run: &RunStarted) -> Vec<String> {
+/// The filters of the run, as arguments.
+pub(super) fn filter_arguments(run: &RunStarted) -> Vec<String> {
     let filter = &run.asked.filter;
     let mut words = filter.names.clone();
     words.extend(filter.grants.iter().flat_map(|grant| ["--grant".to_owned(), grant.to_string()]));
@@ -169,8 +171,8 @@ pub(super) fn asked(run: &RunStarted) -> Vec<String> {
     words
 }
 
-/// A few filters that select at least these cells: for each case the part of the names that its cells
-/// have in common, and the mode if there is only one.
+/// A few filters that select at least these cells: for each case the common prefix of the names of
+/// its cells, and the mode if there is only one.
 fn filters<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
     let mut cases: BTreeMap<&str, Vec<&Coordinates>> = BTreeMap::new();
     for cell in cells {
@@ -190,7 +192,7 @@ fn filters<'a>(cells: impl Iterator<Item = &'a CellResult>) -> Vec<String> {
     names
 }
 
-/// The beginning that the names of these cells of a case have in common, up to a `/`.
+/// The common prefix of the names of these cells of a case, up to a `/`.
 fn common(case: &str, cells: &[&Coordinates]) -> String {
     let mut name = format!("{case}/");
     let parts: Vec<Vec<String>> =
@@ -208,12 +210,12 @@ fn common(case: &str, cells: &[&Coordinates]) -> String {
     name
 }
 
-/// A command for a shell, over several lines if it is long.
+/// Writes a shell command, on several lines if it is long.
 pub(super) fn command(words: &[String], page: &mut Page) {
     let mut pieces: Vec<String> = Vec::new();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
-        // An option stays beside its value.
+        // An option and its value stay on one line.
         let value = word.starts_with("--").then(|| rest.next()).flatten();
         let value = value.map_or(String::new(), |value| format!(" {}", quoted(value)));
         pieces.push(quoted(word) + &value);
@@ -233,7 +235,7 @@ pub(super) fn command(words: &[String], page: &mut Page) {
     page.verbatim(indent, &line);
 }
 
-/// A word as a shell reads it. What could steer a terminal no shell gets.
+/// Quotes a word for a shell. Control characters are escaped, so no terminal obeys them.
 fn quoted(word: &str) -> String {
     let word = plain::verbatim(word);
     shlex::try_quote(&word).map_or_else(|_| "''".to_owned(), |quoted| quoted.into_owned())
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_what_the_names_have_in_common() {
+    fn a_filter_is_the_common_prefix_of_the_names() {
         let first = at("none_t", 2, "none", "enforcing");
         let mode = at("none_t", 2, "none", "permissive");
         let domain = at("all_t", 2, "none", "enforcing");
@@ -289,13 +291,13 @@ mod tests {
     #[case(&["run", "--append", "a=1", "--append=b"], &["a=1", "b"])]
     #[case(&["run", "--appendix", "a"], &[])]
     #[case(&["run", "--append"], &[])]
-    fn an_option_of_the_run_is_found_again(#[case] command: &[&str], #[case] expected: &[&str]) {
+    fn the_values_of_an_option_are_found(#[case] command: &[&str], #[case] expected: &[&str]) {
         let command: Vec<String> = command.iter().map(ToString::to_string).collect();
         assert_eq!(values(&command, "--append"), expected);
     }
 
     #[test]
-    fn a_long_command_goes_on_in_the_next_line_and_a_shell_reads_it_as_one() {
+    fn a_long_command_is_continued_on_the_next_line_and_a_shell_reads_it_as_one() {
         let mut words: Vec<String> = vec!["run".to_owned()];
         words.extend((0..20).flat_map(|n| ["--kernel".to_owned(), format!("it's {n}")]));
         let mut page = Page::default();

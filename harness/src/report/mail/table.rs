@@ -1,4 +1,4 @@
-//! How many cells passed: a small table of grant and mode for each area of cases.
+//! A table of the cells that passed, by area of cases, mode and grant.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::grant::Grant;
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 
-/// The grants that come first, in this order; the others by the number of their cells.
+/// The first columns, in this order; further grants are ordered by their number of cells.
 const FIRST: [&str; 4] = ["none", "perfmon", "sys_admin", "perfmon+sys_admin"];
 
-/// The longest name of an area that is shown in full.
+/// Longest name of an area that is shown in full.
 const AREA: usize = 12;
 
 /// Cells passed and cells that ran.
@@ -23,9 +23,9 @@ struct Share {
     ran: usize,
 }
 
-type Row = (String, Mode);
+type TableRow = (String, Mode);
 
-/// Writes the table; cells that were skipped are not in it, nor what could not be tested at all.
+/// Writes the table, without skipped cells and lanes in which nothing could be tested.
 pub(super) fn write(run: &Run, kernels: usize, page: &mut Page) {
     let ran: Vec<&CellResult> = run
         .lanes
@@ -45,7 +45,7 @@ pub(super) fn write(run: &Run, kernels: usize, page: &mut Page) {
 }
 
 fn lines(cells: &[&CellResult]) -> Vec<String> {
-    let mut shares: BTreeMap<Row, BTreeMap<Grant, Share>> = BTreeMap::new();
+    let mut shares: BTreeMap<TableRow, BTreeMap<Grant, Share>> = BTreeMap::new();
     for cell in cells {
         let row = shares.entry((area(&cell.case), cell.at.mode)).or_default();
         let share = row.entry(cell.at.grant).or_default();
@@ -65,14 +65,14 @@ fn lines(cells: &[&CellResult]) -> Vec<String> {
     lines
 }
 
-/// The grants that have a column of their own, with its width; the others share the last one.
+/// The grants that have a column of their own, with its width; the others share the last column.
 struct Columns {
     own: Vec<(Grant, usize)>,
     others: Option<usize>,
 }
 
 impl Columns {
-    fn choose(shares: &BTreeMap<Row, BTreeMap<Grant, Share>>, left: usize) -> Self {
+    fn choose(shares: &BTreeMap<TableRow, BTreeMap<Grant, Share>>, left: usize) -> Self {
         let mut totals: BTreeMap<Grant, usize> = BTreeMap::new();
         for (grant, share) in shares.values().flatten() {
             *totals.entry(*grant).or_default() += share.ran;
@@ -92,7 +92,7 @@ impl Columns {
         if left + widths.iter().map(|(_, width)| width).sum::<usize>() <= WIDTH {
             return Self { own: widths, others: None };
         }
-        // Of all together: no less than any of the sums that it will show.
+        // The width of the total fits every sum that the column will show.
         let most = Share { passed: 0, ran: grants.iter().map(|(_, total)| total).sum() };
         let others = 2 + most.width().max("others".len());
         let mut room = WIDTH.saturating_sub(left + others);

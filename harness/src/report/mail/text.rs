@@ -1,20 +1,20 @@
-//! The text for a mailing list: plain ASCII, in the order in which a reviewer reads.
+//! The text for a mailing list: plain ASCII, in the order that reviewers need.
 
-use super::address::Mailbox;
 use super::labels::kernels;
 use super::page::Page;
 use super::{deaths, failures, kernels as tested, others, reproduce, table, verdict};
-use crate::counted::counted;
+use crate::mbox::Mailbox;
 use crate::record::Run;
+use crate::report::wording::without_result;
 
-/// The report.
+/// Writes the report.
 ///
-/// `tester` vouches for a run that [`passes`](super::passes); their name is the only thing that is not made
-/// ASCII. Without one, nobody does.
+/// `tester` vouches for a run that [earns it](super::earns_tested_by); their name is the only text
+/// that may not be ASCII.
 #[must_use]
 pub fn text(run: &Run, tester: Option<&Mailbox>) -> String {
     let mut text = page(run).finish();
-    if let Some(line) = tester.filter(|_| super::passes(run)).and_then(Mailbox::trailer) {
+    if let Some(line) = tester.filter(|_| super::earns_tested_by(run)).and_then(Mailbox::trailer) {
         text.push_str(&format!("\nTested-by: {line}\n"));
     }
     text
@@ -38,15 +38,13 @@ fn page(run: &Run) -> Page {
     page
 }
 
-/// What there is no result of, and why.
+/// The number of cells without a result, and the reason.
 fn missing(run: &Run) -> Option<String> {
-    let unseen = counted(run.unseen(), "cell");
+    let unseen = without_result(run.unseen());
     match &run.end {
-        None => Some(format!("The run did not end: {unseen} have no result.")),
-        Some(end) if end.interrupted => {
-            Some(format!("The run was interrupted: {unseen} have no result."))
-        }
-        Some(_) if run.unseen() > 0 => Some(format!("{unseen} have no result.")),
+        None => Some(format!("The run did not end: {unseen}.")),
+        Some(end) if end.interrupted => Some(format!("The run was interrupted: {unseen}.")),
+        Some(_) if run.unseen() > 0 => Some(format!("{unseen}.")),
         Some(_) => None,
     }
 }
@@ -56,14 +54,14 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::judge::{Judgement, Verdict};
-    use crate::record::Refused;
+    use crate::record::LaneRefusal;
 
     fn ann() -> Mailbox {
         "Ann Exämple <ann@example.org>".parse().unwrap()
     }
 
     #[test]
-    fn who_tested_is_named_as_they_write_themselves_and_nothing_else_is_not_ascii() {
+    fn the_name_of_the_tester_is_unchanged_and_all_else_is_ascii() {
         let text = text(&fixture::passed(), Some(&ann()));
         let (report, line) = text.rsplit_once("\n\n").unwrap();
         assert_eq!(line, "Tested-by: Ann Exämple <ann@example.org>\n");
@@ -71,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_vouches_for_a_run_that_failed_nor_somebody_without_a_name() {
+    fn a_run_that_failed_has_no_tested_by_and_neither_has_a_tester_without_a_name() {
         let nameless: Mailbox = "ann@example.org".parse().unwrap();
         for text in [
             text(&fixture::run(), Some(&ann())),
@@ -83,8 +81,16 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_record_says_stays_plain_and_right_of_the_margin() {
-        // That no line is too wide, `Page` sees to in debug builds.
+    fn a_run_of_some_cells_has_no_tested_by() {
+        let mut run = fixture::passed();
+        assert!(text(&run, Some(&ann())).contains("\nTested-by: "));
+        run.started.asked.filter.names = vec!["open/cpu".to_owned()];
+        assert!(!text(&run, Some(&ann())).contains("Tested-by"));
+    }
+
+    #[test]
+    fn text_from_a_record_stays_plain_and_right_of_the_margin() {
+        // In debug builds `Page` asserts that no line is too wide.
         let text = text(&fixture::hostile_run(), Some(&ann()));
         let ours = [
             "perfsec: ",
@@ -122,10 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_could_not_be_tested_is_told_once() {
+    fn a_lane_that_could_not_be_tested_is_reported_once() {
         let mut run = fixture::run();
         let lane = &mut run.lanes[0];
-        let refused = Refused { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
+        let refused =
+            LaneRefusal { reason: "no SELinux".to_owned(), console: "last words".to_owned() };
         lane.end.as_mut().unwrap().refused = Some(refused);
         lane.deaths.clear();
         for cell in &mut lane.cells {
@@ -138,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn where_files_lay_on_the_host_is_not_told() {
+    fn directories_of_the_host_are_not_in_the_text() {
         let mut run = fixture::run();
         run.started.asked.cases_directory = Some("/home/ann/suite".into());
         for lane in &mut run.lanes {
@@ -163,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_an_end_says_how_far_it_came() {
+    fn a_run_without_an_end_says_how_many_cells_are_missing() {
         let mut run = fixture::run();
         run.end = None;
         run.started.cells += 5;

@@ -1,26 +1,27 @@
-//! Cells that changed, in groups that changed in the same way, those that nobody stated first.
+//! The cells that changed, in groups that changed in the same way, unstated changes first.
 
 use std::collections::BTreeSet;
 
 use super::super::failures::{LINES, ROOM};
 use super::super::page::Page;
-use crate::compare::{Apart, Comparison, Group};
+use crate::compare::{Comparison, Exclusion, Group};
 use crate::counted::counted;
 use crate::series::{CellChanges, SeriesOutcome, TestResult};
 
-/// How many globs of a group are shown.
+/// Number of globs of a group that are shown.
 const GLOBS: usize = 12;
 
-/// How large a mail may become before further groups are only counted.
+/// Size of a mail, in octets, after which groups are only counted.
 const FULL: usize = ROOM + 20_000;
 
-/// Whether there is something to tell.
+/// True if there is anything to report.
 pub(super) fn any(changed: &CellChanges) -> bool {
-    !changed.comparison.groups.is_empty() || told(&changed.comparison).next().is_some()
+    !changed.comparison.groups.is_empty()
+        || reported_exclusions(&changed.comparison).next().is_some()
 }
 
-/// What a patch changes.
-pub(super) fn of_patch(changed: &CellChanges, outcome: &SeriesOutcome, page: &mut Page) {
+/// Writes what a patch changes.
+pub(super) fn patch(changed: &CellChanges, outcome: &SeriesOutcome, page: &mut Page) {
     let comparison = &changed.comparison;
     for (at, group) in comparison.groups.iter().enumerate() {
         if at == 0 || comparison.groups[at - 1].stated != group.stated {
@@ -31,11 +32,11 @@ pub(super) fn of_patch(changed: &CellChanges, outcome: &SeriesOutcome, page: &mu
             break;
         }
     }
-    apart(comparison, page);
+    exclusions(comparison, page);
 }
 
-/// What the whole series changes.
-pub(super) fn whole(outcome: &SeriesOutcome, page: &mut Page) {
+/// Writes what the whole series changes.
+pub(super) fn whole_series(outcome: &SeriesOutcome, page: &mut Page) {
     if outcome.patches.len() < 2 || !outcome.ended {
         return;
     }
@@ -70,30 +71,30 @@ pub(super) fn whole(outcome: &SeriesOutcome, page: &mut Page) {
         (0, _) => page.prose(2, &format!("changes {}:", cells(&new))),
         (_, _) => {
             let (known, new) = (cells(&known), cells(&new));
-            page.prose(2, &format!("changes {known} as its patches do, and {new} otherwise:"));
+            page.prose(2, &format!("changes {known} as its patches do, and {new} in another way:"));
         }
     }
     if undone > 0 {
         let cells = counted(undone, "cell");
-        page.prose(2, &format!("what a patch changes in {cells}, another undoes"));
+        page.prose(2, &format!("what one patch changes in {cells}, another one undoes"));
     }
     list(&new, page);
-    apart(comparison, page);
+    exclusions(comparison, page);
 }
 
-/// What changed between two commits of which nothing was stated.
+/// Writes what changed between two commits, without stated changes.
 pub(in crate::report::mail) fn groups(comparison: &Comparison, page: &mut Page) {
     list(&comparison.groups.iter().collect::<Vec<_>>(), page);
-    apart(comparison, page);
+    exclusions(comparison, page);
 }
 
-/// Whether the same cells changed in the same way.
+/// True if the same cells changed in the same way.
 fn same(one: &Group, other: &Group) -> bool {
     let way = |group: &Group| (group.kind, group.verdict_a, group.verdict_b);
     way(one) == way(other) && one.changes == other.changes && one.cells.names == other.cells.names
 }
 
-/// What is said before the groups of one kind.
+/// Writes the heading of the groups of one stated change, or of the unstated ones.
 fn heading(group: &Group, comparison: &Comparison, outcome: &SeriesOutcome, page: &mut Page) {
     let alike = comparison.groups.iter().filter(|other| other.stated == group.stated);
     let cells = counted(alike.map(|group| group.cells.count).sum(), "cell");
@@ -101,11 +102,11 @@ fn heading(group: &Group, comparison: &Comparison, outcome: &SeriesOutcome, page
     match group.stated.and_then(|at| outcome.stated.get(at)) {
         Some(stated) => page.item(2, &format!("changes {cells} as stated: {}", stated.reason)),
         None if outcome.stated.is_empty() => page.prose(2, &format!("changes {cells}:")),
-        None => page.prose(2, &format!("changes {cells} in a way that nobody stated:")),
+        None => page.prose(2, &format!("changes {cells} in a way that was not stated:")),
     }
 }
 
-/// Groups, as long as there is room.
+/// Writes groups as long as there is room.
 fn list(groups: &[&Group], page: &mut Page) {
     for (at, group) in groups.iter().enumerate() {
         if !one(at + 1, group, page) {
@@ -115,14 +116,14 @@ fn list(groups: &[&Group], page: &mut Page) {
     }
 }
 
-/// Those for which there is no room.
+/// Counts the groups for which there is no room.
 fn unshown(groups: &[&Group], page: &mut Page) {
     let cells = counted(groups.iter().map(|group| group.cells.count).sum(), "cell");
     page.gap();
-    page.prose(2, &format!("and {cells} more, for which there is no room"));
+    page.prose(2, &format!("and {cells} more, omitted to save space"));
 }
 
-/// One group, if there is room for it; its diff needs more.
+/// Writes a group if there is room for it, and its diff if there is room for that.
 fn one(number: usize, group: &Group, page: &mut Page) -> bool {
     if page.size() > FULL {
         return false;
@@ -156,28 +157,30 @@ fn one(number: usize, group: &Group, page: &mut Page) -> bool {
         page.verbatim(5, line);
     }
     if group.diff.len() > LINES {
-        page.prose(5, &format!("and {} lines more", group.diff.len() - LINES));
+        page.prose(5, &format!("and {} more", counted(group.diff.len() - LINES, "line")));
     }
     true
 }
 
-/// What could not be compared, and must be told. What both skip is not for this kernel.
-fn told(comparison: &Comparison) -> impl Iterator<Item = (&'static str, &Apart)> {
+/// The cells that could not be compared, except those that both sides skip.
+fn reported_exclusions(
+    comparison: &Comparison,
+) -> impl Iterator<Item = (&'static str, &Exclusion)> {
     let Comparison { not_judged, skipped, changed_cases, .. } = comparison;
     let all = [("not judged", not_judged), ("skipped", skipped), ("not compared", changed_cases)];
     all.into_iter()
-        .flat_map(|(words, all)| all.iter().map(move |apart| (words, apart)))
-        .filter(|(_, apart)| !apart.is_on_both())
+        .flat_map(|(words, all)| all.iter().map(move |exclusion| (words, exclusion)))
+        .filter(|(_, exclusion)| !exclusion.is_on_both())
 }
 
-/// What could not be compared.
-fn apart(comparison: &Comparison, page: &mut Page) {
+/// Writes the cells that could not be compared.
+fn exclusions(comparison: &Comparison, page: &mut Page) {
     let place = |why: &str| why.replace("on A", "before").replace("on B", "after");
-    for (words, apart) in told(comparison) {
+    for (words, exclusion) in reported_exclusions(comparison) {
         page.gap();
-        let cells = counted(apart.cells.count, "cell");
-        page.item(2, &format!("{cells} {words}: {}", place(&apart.why)));
-        for (glob, count) in apart.cells.globs.iter().take(GLOBS) {
+        let cells = counted(exclusion.cells.count, "cell");
+        page.item(2, &format!("{cells} {words}: {}", place(&exclusion.why)));
+        for (glob, count) in exclusion.cells.globs.iter().take(GLOBS) {
             page.name(4, glob, &format!("  ({count})"));
         }
     }

@@ -1,4 +1,4 @@
-//! The report on a patch series: which patch changes what, in the order in which a reviewer reads.
+//! The report on a patch series: what each patch changes, in the order that reviewers need.
 
 mod changes;
 mod patches;
@@ -8,18 +8,18 @@ pub(super) use changes::groups;
 
 use std::path::Path;
 
-use super::address::Mailbox;
-use super::kernels::{asked_for, boot_of, compiler, tools, version};
+use super::kernels::{boot_and_policy, compiler, relevant_options, tools, version};
 use super::labels::{base, list, short};
 use super::page::Page;
-use super::reproduce::{asked, command, everywhere, options, values};
+use super::reproduce::{command, filter_arguments, options, portable_revision, values};
 use crate::counted::counted;
+use crate::mbox::Mailbox;
 use crate::series::{BaseOutcome, SeriesOutcome};
 
-/// The report.
+/// Writes the report.
 ///
-/// `tester` vouches for a series without a [problem](SeriesOutcome::problems); their name is the only thing that
-/// is not made ASCII. Without one, nobody does.
+/// `tester` vouches for a series without a [problem](SeriesOutcome::problems) that was checked with all
+/// cells; their name is the only text that may not be ASCII.
 #[must_use]
 pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> String {
     let problems = outcome.problems();
@@ -32,34 +32,32 @@ pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> String {
     for note in &outcome.notes {
         page.item(2, &format!("note: {note}"));
     }
-    what(outcome, &mut page);
+    tested(outcome, &mut page);
     table::write(outcome, &mut page);
     patches::write(outcome, &mut page);
-    changes::whole(outcome, &mut page);
+    changes::whole_series(outcome, &mut page);
     stated(outcome, &mut page);
     reproduce(outcome, &mut page);
     let mut text = page.finish();
-    if let Some(line) = tester.filter(|_| problems.is_empty()).and_then(Mailbox::trailer) {
+    let vouchable = problems.is_empty() && outcome.run.asked.is_whole();
+    if let Some(line) = tester.filter(|_| vouchable).and_then(Mailbox::trailer) {
         text.push_str(&format!("\nTested-by: {line}\n"));
     }
     text
 }
 
-/// A text with a capital at its beginning.
+/// A text with its first letter in upper case.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
 }
 
-/// What was tested, and with what.
-fn what(outcome: &SeriesOutcome, page: &mut Page) {
+/// Writes what was tested, and what ran it.
+fn tested(outcome: &SeriesOutcome, page: &mut Page) {
     let series = &outcome.series;
     page.heading("Series:");
-    let patches = match outcome.patches.len() {
-        1 => "1 patch".to_owned(),
-        many => format!("{many} patches"),
-    };
+    let patches = counted(outcome.patches.len(), "patch");
     let cover = series.cover.as_ref().map_or(String::new(), |cover| format!(": {cover}"));
     page.field("patches", &format!("v{}, {patches}{cover}", series.version));
     page.field("from", &format!("{}, sha256 {}", file(&series.name), short(&series.sha256)));
@@ -75,21 +73,21 @@ fn what(outcome: &SeriesOutcome, page: &mut Page) {
     page.heading("Kernel of the base:");
     page.field("version", &version(&lane.kernel));
     let built = &outcome.built.compiler;
-    let told = compiler(&lane.kernel).unwrap_or("unknown");
-    page.field("compiler", if built.is_empty() { told } else { built });
-    page.field("options", &asked_for(lane.kernel.config.as_ref()));
+    let found = compiler(&lane.kernel).unwrap_or("unknown");
+    page.field("compiler", if built.is_empty() { found } else { built });
+    page.field("options", &relevant_options(lane.kernel.config.as_ref()));
     for lane in &outcome.lanes {
-        page.field("lane", &format!("{}: {}", boot_of(lane), counted(lane.cells, "cell")));
+        page.field("lane", &format!("{}: {}", boot_and_policy(lane), counted(lane.cells, "cell")));
     }
     tools(&outcome.run, outcome.lanes.iter(), page);
 }
 
-/// The last part of a path; a range of revisions as it is.
+/// The last part of a path, or a range of revisions unchanged.
 fn file(name: &str) -> String {
     if name.contains("..") { name.to_owned() } else { base(Path::new(name)) }
 }
 
-/// The changes that were stated, and whether they happened.
+/// Writes the stated changes that did not happen.
 fn stated(outcome: &SeriesOutcome, page: &mut Page) {
     let unmet = || outcome.stated.iter().filter(|stated| !stated.unmet.is_empty());
     if unmet().next().is_none() {
@@ -108,7 +106,7 @@ fn stated(outcome: &SeriesOutcome, page: &mut Page) {
     }
 }
 
-/// The command that shows the same again, or goes on where an interrupted one was.
+/// Writes the command that repeats the check, or continues an interrupted one.
 fn reproduce(outcome: &SeriesOutcome, page: &mut Page) {
     let BaseOutcome { named, commit, tree, own, .. } = &outcome.base;
     let given = &outcome.run.command;
@@ -117,15 +115,15 @@ fn reproduce(outcome: &SeriesOutcome, page: &mut Page) {
         let dirty = given.iter().filter(|word| *word == "--dirty").cloned();
         words.extend(["--tree".to_owned(), base(Path::new(tree))].into_iter().chain(dirty));
     } else {
-        words.extend(["--base".to_owned(), everywhere(named, short(commit)).to_owned()]);
+        words.extend(["--base".to_owned(), portable_revision(named, short(commit)).to_owned()]);
     }
     for value in values(given, "--expect") {
         words.extend(["--expect".to_owned(), base(Path::new(&value))]);
     }
     words.extend(options(given));
     words.push(file(&outcome.series.name));
-    words.extend(asked(&outcome.run));
-    let what = if outcome.ended { "To reproduce" } else { "To go on" };
+    words.extend(filter_arguments(&outcome.run));
+    let what = if outcome.ended { "To reproduce" } else { "To continue" };
     let place = if *own { "with the same tree" } else { "in a clone of the kernel" };
     page.heading(&format!("{what}, {place}:"));
     page.gap();

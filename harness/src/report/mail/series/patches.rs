@@ -1,4 +1,4 @@
-//! What is to be told of each patch: that it does not apply, build or boot, and which cells it changes.
+//! The section on each patch: that it does not apply, build or boot, and the cells that it changes.
 
 use super::super::deaths::excerpt;
 use super::super::failures::ROOM;
@@ -12,17 +12,18 @@ use crate::series::{
     SeriesOutcome, TestResult,
 };
 
-/// How many warnings of a patch are shown.
+/// Number of warnings of a patch that are shown.
 const WARNINGS: usize = 20;
 
-/// How many patches are named once there is no room for what they change.
+/// Number of patches named without their changes.
 const NAMED: usize = 100;
 
-/// The patches of which there is something to tell.
+/// Writes a section for each patch that needs one.
 pub(super) fn write(outcome: &SeriesOutcome, page: &mut Page) {
     base(&outcome.base, page);
-    let told: Vec<&PatchOutcome> = outcome.patches.iter().filter(|patch| tells(patch)).collect();
-    let mut left = told.as_slice();
+    let reported: Vec<&PatchOutcome> =
+        outcome.patches.iter().filter(|patch| needs_section(patch)).collect();
+    let mut left = reported.as_slice();
     while let [patch, rest @ ..] = left
         && page.size() <= ROOM
     {
@@ -32,7 +33,7 @@ pub(super) fn write(outcome: &SeriesOutcome, page: &mut Page) {
     if left.is_empty() {
         return;
     }
-    page.heading("Without their transcripts for want of room:");
+    page.heading("Without their transcripts, to save space:");
     for patch in left.iter().take(NAMED) {
         let changed = patch.changed.as_ref().map_or(0, |changed| changed.comparison.different());
         let cells = counted(changed, "cell");
@@ -43,8 +44,8 @@ pub(super) fn write(outcome: &SeriesOutcome, page: &mut Page) {
     }
 }
 
-/// Whether there is something to tell of a patch.
-fn tells(patch: &PatchOutcome) -> bool {
+/// True if there is anything to report about a patch.
+fn needs_section(patch: &PatchOutcome) -> bool {
     matches!(patch.apply, ApplyResult::Failed { .. })
         || matches!(patch.build, Some(BuildResult::Failed { .. }))
         || !patch.new_warnings().is_empty()
@@ -79,13 +80,13 @@ fn one(patch: &PatchOutcome, outcome: &SeriesOutcome, page: &mut Page) {
             };
             page.prose(2, &format!("compared with {than}, the last kernel before it that ran"));
         }
-        changes::of_patch(changed, outcome, page);
+        changes::patch(changed, outcome, page);
     }
 }
 
 fn not_applied(places: &[RejectedHunk], message: &str, page: &mut Page) {
     page.gap();
-    page.prose(2, "does not apply, so nothing of the series was built:");
+    page.prose(2, "does not apply, so no patch of the series was built:");
     for place in places {
         page.verbatim(4, &format!("{}:{}", place.file, place.line));
     }
@@ -102,7 +103,7 @@ fn build(build: Option<&BuildResult>, page: &mut Page) {
             page.prose(2, "does not build; the first error:");
             page.verbatim(4, &words(error));
         }
-        None => page.prose(2, "does not build, and no compiler says why: the log does"),
+        None => page.prose(2, "does not build; the compiler gives no reason, but the log does"),
     }
 }
 
@@ -111,7 +112,7 @@ fn warnings(warnings: &[Diagnostic], page: &mut Page) {
         return;
     }
     page.gap();
-    page.prose(2, "the compiler warns of what it did not warn of before:");
+    page.prose(2, "new compiler warnings:");
     for warning in warnings.iter().take(WARNINGS) {
         page.verbatim(4, &words(warning));
     }
@@ -120,12 +121,12 @@ fn warnings(warnings: &[Diagnostic], page: &mut Page) {
     }
 }
 
-/// As the compiler says it, with quotes as they are in ASCII.
+/// The compiler's message with ASCII quotes.
 fn words(diagnostic: &Diagnostic) -> String {
     plain::prose(&diagnostic.to_string())
 }
 
-/// How a kernel booted that cannot be tested.
+/// The boot of a kernel, if it could not be tested.
 fn boot(tested: Option<&TestResult>) -> Option<&BootResult> {
     match tested {
         Some(TestResult::Ran(KernelRun {

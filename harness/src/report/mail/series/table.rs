@@ -1,15 +1,16 @@
-//! The series at a glance: a line for each patch.
+//! The series at a glance: one line per patch.
 
 use super::super::page::{Page, WIDTH};
 use super::super::plain;
+use crate::counted::counted;
 use crate::series::{
     ApplyResult, BootResult, BuildResult, PatchOutcome, SeriesOutcome, TestResult,
 };
 
-/// The names of the columns; the subject has the rest of the line.
+/// Names of the columns; the subject takes the rest of the line.
 const HEAD: [&str; 5] = ["#", "apply", "build", "boot", "cells changed"];
 
-/// What stands for nothing.
+/// An empty field.
 const NOTHING: &str = "-";
 
 /// Writes the table.
@@ -36,7 +37,7 @@ pub(super) fn write(outcome: &SeriesOutcome, page: &mut Page) {
     }
     if rows.iter().any(|row| row[3] == "same") {
         page.gap();
-        page.prose(2, "same: bit for bit a kernel that ran already, so it was not run again");
+        page.prose(2, "same: bit for bit a kernel that has already run, so it was not run again");
     }
 }
 
@@ -51,8 +52,7 @@ fn row(patch: &PatchOutcome) -> [String; 5] {
         Some(BuildResult::Failed { .. }) => "FAIL".to_owned(),
         Some(BuildResult::Built { new_warnings, .. }) => match new_warnings.len() {
             0 => "ok".to_owned(),
-            1 => "1 warning".to_owned(),
-            many => format!("{many} warnings"),
+            warnings => counted(warnings, "warning"),
         },
     };
     let boot = match &patch.tested {
@@ -67,7 +67,7 @@ fn row(patch: &PatchOutcome) -> [String; 5] {
     [patch.number.to_string(), apply.to_owned(), build, boot.to_owned(), cells(patch)]
 }
 
-/// How many cells a patch changes.
+/// The number of cells that a patch changes.
 fn cells(patch: &PatchOutcome) -> String {
     let Some(changed) = &patch.changed else {
         let same = matches!(patch.tested, Some(TestResult::Same { .. }));
@@ -87,11 +87,11 @@ fn cells(patch: &PatchOutcome) -> String {
     parts.join(", ")
 }
 
-/// The beginning of a text that fits into so many columns.
+/// Shortens a text to `room` columns.
 fn fitted(text: &str, room: usize) -> String {
     match text.len() <= room {
         true => text.to_owned(),
-        // What is plain is ASCII.
+        // Plain text is ASCII.
         false => format!("{}...", text[..room.saturating_sub(3)].trim_end()),
     }
 }

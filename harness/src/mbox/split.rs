@@ -1,9 +1,9 @@
-//! Splits mbox files into messages, exactly as `git am` does.
+//! Splits a mailbox file into messages exactly where `git am` splits it.
 
 /// Splits a mailbox into messages, without their separators. A text that does not begin with a
 /// separator is one message.
 ///
-/// Quoted lines (`>From `, mboxrd) are unquoted. Not every line that begins with `From ` is a
+/// Quoted lines (`>From `, mboxrd) are unquoted. A line that merely begins with `From ` is not a
 /// separator: commit messages have such lines, and not every program quotes them.
 pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     if !text.starts_with(b"From ") {
@@ -12,7 +12,7 @@ pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     let mut messages: Vec<Vec<u8>> = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         match messages.last_mut() {
-            // The first line is a separator, even if its date is malformed.
+            // The first line is a separator, even if git would not take it for one.
             None => messages.push(Vec::new()),
             Some(_) if is_separator(line) => messages.push(Vec::new()),
             Some(message) => {
@@ -24,7 +24,7 @@ pub(crate) fn messages(text: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// Formats one message as a mailbox (mboxrd), which `git am --patch-format=mboxrd` reads back
+/// Writes one message as a mailbox (mboxrd), which `git am --patch-format=mboxrd` reads back
 /// unchanged.
 pub(crate) fn mboxrd(message: &[u8]) -> Vec<u8> {
     let mut text = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n".to_vec();
@@ -45,13 +45,14 @@ fn is_from(line: &[u8]) -> bool {
     line.starts_with(b"From ")
 }
 
-/// Strips the `>` quote characters from a line.
+/// A line without its quoting marks.
 fn unquoted(line: &[u8]) -> &[u8] {
     let marks = line.iter().take_while(|byte| **byte == b'>').count();
     &line[marks..]
 }
 
-/// See `is_from_line()` in git's builtin/mailsplit.c: a time and a year after 90 follow the sender.
+/// `is_from_line()` of git's builtin/mailsplit.c: the sender is followed by a time and a year after
+/// 90.
 fn is_separator(line: &[u8]) -> bool {
     if line.len() < 20 || !is_from(line) {
         return false;
@@ -86,14 +87,15 @@ mod tests {
     #[case::no_year("From ann@example.org Thu Feb 27 10:11:12\n", false)]
     #[case::colons("From ::::::::::::::::::::::::::::\n", false)]
     #[case::quoted(">From mboxrd@z Thu Jan  1 00:00:00 1970\n", false)]
-    fn separators_are_recognised_as_git_does(#[case] line: &str, #[case] expected: bool) {
+    fn a_line_is_a_separator_if_git_takes_it_for_one(#[case] line: &str, #[case] expected: bool) {
         assert_eq!(is_separator(line.as_bytes()), expected);
     }
 
     #[test]
-    fn messages_lose_separators_and_quoting() {
-        let text = "From a@z Thu Jan  1 00:00:00 1970\nSubject: a\n\nFrom the docs\n>From b\n\
-                    >>From c\n>q\n\nFrom b@z Thu Jan  1 00:00:00 1970\r\nSubject: b\n";
+    fn messages_come_without_separators_and_quoting() {
+        let text = "From a@z Thu Jan  1 00:00:00 1970\nSubject: a\n\n\
+                    From the docs\n>From b\n>>From c\n>q\n\n\
+                    From b@z Thu Jan  1 00:00:00 1970\r\nSubject: b\n";
         let found = messages(text.as_bytes());
         let texts: Vec<_> = found.iter().map(|text| String::from_utf8_lossy(text)).collect();
         let first = "Subject: a\n\nFrom the docs\nFrom b\n>From c\n>q\n\n";

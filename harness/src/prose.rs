@@ -1,0 +1,67 @@
+//! Wraps prose. The one place that knows how: reports, explanations and the reference of steps use
+//! it.
+
+use std::fmt::Write as _;
+
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+
+/// Columns that a mail shows without breaking the line.
+pub(crate) const MAIL_WIDTH: usize = 78;
+
+/// How perfsec wraps: at blanks only, never at a hyphen, so that a name can be copied. A word that
+/// is wider than `width` has a line of its own; set `break_words` where lines may not be wider.
+pub(crate) fn options<'a>(width: usize) -> Options<'a> {
+    Options::new(width)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
+}
+
+/// The lines of a text. Newlines and repeated blanks in it count as one blank; an empty text has no
+/// line.
+pub(crate) fn lines(text: &str, options: Options<'_>) -> Vec<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() {
+        return Vec::new();
+    }
+    textwrap::wrap(&words.join(" "), options).into_iter().map(|line| line.into_owned()).collect()
+}
+
+/// Writes a text, wrapped to the width of a mail, `indent` columns right of the margin.
+pub(crate) fn paragraph(out: &mut String, indent: usize, text: &str) {
+    let pad = " ".repeat(indent);
+    let options = options(MAIL_WIDTH).initial_indent(&pad).subsequent_indent(&pad);
+    for line in lines(text, options) {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("a b c", 3, &["a b", "c"])]
+    #[case("a \n b", 9, &["a b"])]
+    #[case("longer than", 3, &["longer", "than"])]
+    #[case("a well-known name", 7, &["a", "well-known", "name"])]
+    #[case(" ", 3, &[])]
+    fn text_is_broken_at_blanks(
+        #[case] text: &str,
+        #[case] width: usize,
+        #[case] wrapped: &[&str],
+    ) {
+        assert_eq!(lines(text, options(width)), wrapped);
+    }
+
+    #[test]
+    fn a_paragraph_is_as_wide_as_a_mail_with_its_indent() {
+        let mut out = String::new();
+        paragraph(&mut out, 4, &"word ".repeat(20));
+        assert!(out.lines().all(|line| line.starts_with("    word") && line.len() <= MAIL_WIDTH));
+        assert_eq!(out.lines().count(), 2);
+    }
+}
