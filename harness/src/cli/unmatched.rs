@@ -1,58 +1,23 @@
 //! The error for filters that select no cell, with the closest name.
 
-use std::collections::BTreeSet;
-
 use super::{Exit, Failure};
-use crate::case::{Case, Library};
-use crate::plan::{CellNames, Filter};
-use crate::suggest::closest;
-
-/// Characters that make a name a glob.
-const GLOB: [char; 4] = ['*', '?', '[', '{'];
+use crate::case::Library;
+use crate::plan::{CellIndex, CellNames, Filter};
 
 /// Filters that select no cell of the library.
 pub(super) fn no_cell(filter: &Filter, library: &Library) -> Failure {
-    let close = filter.names.iter().map(|name| suggestion(name, library));
-    let error = match close.into_iter().find(|close| !close.is_empty()) {
+    let index = CellIndex::new(library);
+    // If a name selects cells, the grant, the mode or the shard excludes them.
+    let selects = |name: &String| {
+        let names = CellNames::parse(std::slice::from_ref(name));
+        names.is_ok_and(|names| index.matches(&names))
+    };
+    let wrong = filter.names.iter().find(|name| !selects(name));
+    let error = match wrong.map(|name| index.suggest(name)).filter(|close| !close.is_empty()) {
         Some(close) => format!("the filters select no cell{close}"),
         None => "the filters select no cell; `perfsec run --list` lists all cells".to_owned(),
     };
     Failure { exit: Exit::NothingRan, error: error.into() }
-}
-
-/// `; did you mean …?` with a name that selects cells, or nothing if none is close.
-fn suggestion(name: &str, library: &Library) -> String {
-    let names: Vec<String> = library.cases.iter().flat_map(cell_names).collect();
-    let selects = |name: &str| {
-        let wanted = CellNames::parse(&[name.to_owned()]);
-        wanted.is_ok_and(|wanted| names.iter().any(|name| wanted.contains(name)))
-    };
-    // Then it is not the name but the grant, the mode or the shard.
-    if selects(name) {
-        return String::new();
-    }
-    // Only the part before a glob can have a typo that is worth guessing at.
-    let glob = name.find(GLOB).map(|at| name[..at].rfind('/').unwrap_or(0));
-    let (fixed, rest) = name.split_at(glob.unwrap_or(name.len()));
-    if fixed.is_empty() {
-        return String::new();
-    }
-    let depth = fixed.split('/').count();
-    let beginning = |name: &String| name.split('/').take(depth).collect::<Vec<_>>().join("/");
-    let beginnings: BTreeSet<String> = names.iter().map(beginning).collect();
-    let whole = beginnings.iter().map(|beginning| format!("{beginning}{rest}"));
-    let close = closest(name, whole.filter(|name| rest.is_empty() || selects(name)));
-    if !close.is_empty() || depth > 1 || !rest.is_empty() {
-        return close;
-    }
-    // The name of a case without its area.
-    let last = |case: &&Case| case.name.rsplit('/').next() == Some(name);
-    let case = library.cases.iter().find(last);
-    case.map_or(String::new(), |case| format!("; did you mean `{}`?", case.name))
-}
-
-fn cell_names(case: &Case) -> Vec<String> {
-    case.axes.coordinates().map(|at| case.cell_name(&at)).collect()
 }
 
 #[cfg(test)]
@@ -71,6 +36,8 @@ mod tests {
     #[case::domain_with_a_typo("open/cpu-kernel/noen_t", "did you mean `open/cpu-kernel/none_t`?")]
     #[case::glob("opne/*/none_t/*", "did you mean `open/*/none_t/*`?")]
     #[case::glob_in_the_first_part("*-kernle", "lists all cells")]
+    #[case::glob_before_the_typo("*/cpu-kernle/*", "did you mean `*/cpu-kernel/*`?")]
+    #[case::without_its_area_and_with_a_typo("cpu-kernle", "did you mean `open/cpu-kernel`?")]
     #[case::without_its_area("cpu-kernel", "did you mean `open/cpu-kernel`?")]
     #[case::nothing_like_it("no/such/cell", "lists all cells")]
     fn a_name_that_selects_nothing_gets_the_closest(#[case] name: &str, #[case] words: &str) {

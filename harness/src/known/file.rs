@@ -1,6 +1,5 @@
 //! The shape of a file of known differences.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,7 +8,7 @@ use toml::Spanned;
 use super::KnownEntry;
 use crate::case::{CaseError, Condition, KnownDifference, Library, Mistakes, line_number};
 use crate::kernel::{FixedIn, KernelVersion};
-use crate::plan::{CellNames, WILDCARDS};
+use crate::plan::{CellIndex, CellNames};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +53,7 @@ pub fn read(
             return Err(mistakes.all);
         }
     };
-    let suite = library.map(Suite::new);
+    let suite = library.map(CellIndex::new);
     let mut all: Vec<KnownEntry> = Vec::new();
     for table in file.known {
         let line = line_number(text, table.span().start);
@@ -110,7 +109,7 @@ fn check(table: &KnownTable, earlier: &[KnownEntry], mistakes: &mut Mistakes<'_>
 /// The globs of an entry, or `None` if one is invalid.
 fn cells(
     globs: &Spanned<Vec<Spanned<String>>>,
-    suite: Option<&Suite>,
+    suite: Option<&CellIndex>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<CellNames> {
     if globs.get_ref().is_empty() {
@@ -135,40 +134,6 @@ fn cells(
     }
     let globs: Vec<_> = globs.get_ref().iter().map(|glob| glob.get_ref().clone()).collect();
     CellNames::parse(&globs).ok().filter(|_| valid)
-}
-
-/// The names of all cells that globs may match.
-struct Suite {
-    cells: Vec<String>,
-}
-
-impl Suite {
-    fn new(library: &Library) -> Self {
-        let cells = library.cases.iter().flat_map(|case| {
-            case.axes.coordinates().map(|at| case.cell_name(&at)).collect::<Vec<_>>()
-        });
-        Self { cells: cells.collect() }
-    }
-
-    fn matches(&self, names: &CellNames) -> bool {
-        self.cells.iter().any(|cell| names.contains(cell))
-    }
-
-    /// `; did you mean …?`, with the closest word for each that no cell has, if that matches.
-    fn suggest(&self, glob: &str) -> String {
-        let words: BTreeSet<_> = self.cells.iter().flat_map(|cell| cell.split('/')).collect();
-        let correct = |word: &str| {
-            let name = word.trim_end_matches('*');
-            let known = words.contains(name) || name.contains(WILDCARDS) || name.is_empty();
-            let close = crate::suggest::find_closest(name, &words).filter(|_| !known);
-            close.map_or(word.to_owned(), |close| word.replacen(name, close, 1))
-        };
-        let corrected = glob.split('/').map(correct).collect::<Vec<_>>().join("/");
-        match CellNames::parse(std::slice::from_ref(&corrected)) {
-            Ok(names) if self.matches(&names) => format!("; did you mean `{corrected}`?"),
-            _ => String::new(),
-        }
-    }
 }
 
 /// Splits a transcript into lines, without empty ones.

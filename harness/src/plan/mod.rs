@@ -2,13 +2,14 @@
 
 mod cell;
 mod filter;
+mod index;
 mod names;
 mod order;
 mod shard;
 
 pub use cell::{PlannedCell, cells_per_boot};
 pub use filter::Filter;
-pub(crate) use names::WILDCARDS;
+pub(crate) use index::CellIndex;
 pub use names::{CellNames, NotAGlob};
 pub use order::{group_by_boot, repeat, shuffle};
 pub use shard::Shard;

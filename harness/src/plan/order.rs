@@ -8,7 +8,7 @@ use super::PlannedCell;
 /// lowered, and loading another policy takes time.
 #[must_use]
 pub fn group_by_boot(cells: &[PlannedCell]) -> Vec<(BootMode, Vec<PlannedCell>)> {
-    let group = |boot: Boot| {
+    let group = |boot: BootMode| {
         let mut chosen: Vec<usize> =
             (0..cells.len()).filter(|at| cells[*at].case.boot == boot).collect();
         // Controls first: a cell's control may be in another case.
