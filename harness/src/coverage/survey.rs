@@ -131,8 +131,7 @@ impl<'a> Survey<'a> {
         let reason = match (seen, sites) {
             (true, _) => None,
             (false, []) => not_in_version().or_else(not_built).or_else(unreachable).or_else(|| {
-                let reason =
-                    "image: nothing there asks; the code is in a module or inlined elsewhere";
+                let reason = "image: nothing there asks; it is a module, or inlined elsewhere";
                 (!unlisted).then(|| reason.to_owned())
             }),
             (false, _) => unreachable(),
@@ -326,7 +325,7 @@ unreachable = { because = "hardware", reason = "no such device" }
             .iter()
             .map(|absent| (absent.point.name.as_str(), absent.reason.as_str()))
             .collect();
-        let image = "image: nothing there asks; the code is in a module or inlined elsewhere";
+        let image = "image: nothing there asks; it is a module, or inlined elsewhere";
         let expected = [
             ("open", image),
             ("alloc", image),

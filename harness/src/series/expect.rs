@@ -345,7 +345,7 @@ reason = "anywhere"
         "1.5",
         "a patch is its number in the series, or its subject"
     )]
-    #[case("\"open/task\"", "\"[\"", "is no glob")]
+    #[case("\"open/task\"", "\"[\"", "is not a glob")]
     #[case("\"open/task\"", "\"nothing/like/that/*\"", "there is no such cell")]
     #[case("\"open/cpu/none_t/*\", \"open/task\"", "", "a change of no cell")]
     #[case("\"CAP_PERFMON is asked for before CAP_SYS_ADMIN\"", "\" \"", "without a reason")]
