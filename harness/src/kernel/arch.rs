@@ -60,14 +60,6 @@ impl Arch {
             Self::X86_64 => "amd64",
         }
     }
-
-    /// The QEMU program that emulates it.
-    #[must_use]
-    pub fn qemu(self) -> &'static str {
-        match self {
-            Self::X86_64 => "qemu-system-x86_64",
-        }
-    }
 }
 
 impl fmt::Display for Arch {
