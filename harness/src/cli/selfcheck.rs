@@ -8,7 +8,6 @@ use crate::kbuild::{TreeLocation, TreeSpec};
 use crate::kernel::ImageSpec;
 use crate::plan::Filter;
 use crate::selfcheck::{self, Mutation, MutationCounts, Selfcheck};
-use crate::source::DebianWanted;
 
 pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let mutations = match &args.mutations {

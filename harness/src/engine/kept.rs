@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(kept.find("image").is_some(), is_kept);
     }
 
-    fn refused() -> Option<Refused> {
+    fn refused() -> Option<LaneRefusal> {
         Some(LaneRefusal { reason: "no SELinux".to_owned(), console: String::new() })
     }
 }

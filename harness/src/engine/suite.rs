@@ -33,8 +33,8 @@ impl Suite {
 
     /// What a run with this filter was asked for, for its record.
     #[must_use]
-    pub fn asked(&self, filter: Filter) -> Asked {
-        Asked {
+    pub fn asked(&self, filter: Filter) -> Selection {
+        Selection {
             cases_sha256: self.library.sha256(),
             cases_directory: self.directory.clone(),
             filter,

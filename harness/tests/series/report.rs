@@ -212,7 +212,7 @@ fn the_reply_to_a_cover_letter_is_unchanged() {
 }
 
 /// A series with which all is well, checked with all cells there are.
-fn fine() -> Outcome {
+fn fine() -> SeriesOutcome {
     let mut outcome = changing(&[(2, CALLCHAIN)], &only_callchain());
     outcome.run.asked.filter = Filter::default();
     outcome
