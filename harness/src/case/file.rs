@@ -6,6 +6,7 @@ use perfsec_wire::{BootMode, Lockdown, Mode, Step};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::machine::MachineProperty;
 use super::values::{FromText, Many};
 use crate::grant::Grant;
 
@@ -77,6 +78,7 @@ pub(super) struct WhenTable {
     pub(super) series: Option<Spanned<String>>,
     pub(super) distribution: Option<String>,
     pub(super) config: Option<String>,
+    pub(super) machine: Option<MachineProperty>,
     pub(super) reason: String,
 }
 

@@ -128,11 +128,21 @@ impl Case {
         Some((KnownDifference { name, reason, link: None }, condition))
     }
 
-    /// The reason of the first requirement that a kernel does not meet.
+    /// The reason of the first requirement that a kernel is known not to meet.
     #[must_use]
     pub fn unmet_requirement(&self, kernel: &Circumstances<'_>) -> Option<&str> {
         let mut conditions = self.requires.iter().filter_map(|name| self.when.get(name));
-        conditions.find(|condition| !condition.holds(kernel)).map(|condition| &*condition.reason)
+        conditions.find(|it| it.decide(kernel) == Some(false)).map(|condition| &*condition.reason)
+    }
+
+    /// The first thing that a cell depends on and that is unknown of this kernel or its machine.
+    #[must_use]
+    pub fn undecided(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Option<String> {
+        let expect = self.expect(at);
+        let guards = expect.transcript.conditions();
+        let names = self.requires.iter().chain(&expect.xfail).map(String::as_str).chain(guards);
+        let conditions = names.filter_map(|name| self.when.get(name));
+        conditions.filter_map(|condition| condition.unknown(kernel)).next()
     }
 
     /// The expected transcript of a cell on one kernel.

@@ -164,8 +164,11 @@ fn conditions(
                 }
             }
         }
-        let WhenTable { distribution, config, reason, .. } = table;
-        conditions.insert(name, Condition { since, until, series, distribution, config, reason });
+        let WhenTable { distribution, config, machine, reason, .. } = table;
+        conditions.insert(
+            name,
+            Condition { since, until, series, distribution, config, machine, reason },
+        );
     }
     conditions
 }

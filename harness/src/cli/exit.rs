@@ -178,6 +178,7 @@ impl Coded for EngineError {
             Self::Build(error) => error.exit(),
             Self::Machine(error) => error.exit(),
             Self::Record(error) => error.exit(),
+            Self::Config(_) => Exit::Input,
             Self::Fragment(error) => error.exit(),
             Self::Name(error) => error.exit(),
             Self::NoCell => Exit::NothingRan,

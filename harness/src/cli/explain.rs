@@ -44,7 +44,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
             log(BufReader::new(file), &knowledge)
         }
         name if name.contains('/') && !name.contains(char::is_whitespace) => {
-            cell(args, name, &Circumstances { version, distribution, config: None }, &knowledge)
+            cell(args, name, &Circumstances::hypothetical(version, distribution), &knowledge)
         }
         text => {
             let symptom =

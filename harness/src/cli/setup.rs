@@ -35,6 +35,7 @@ impl BootArgs {
         Ok(Setup {
             policies: self.policy.clone(),
             distribution: self.distribution.clone(),
+            kernel_config: self.kernel_config.clone(),
             jobs: self.jobs.unwrap_or_else(default_jobs).max(1),
             limits: Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() },
             machine: MachineSetup::Qemu(QemuOptions {

@@ -20,7 +20,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         return Err(unmatched::no_cell(&args.filter.filter(), &library));
     }
     let (distribution, version) = kernel(args.kernel.as_deref())?;
-    let kernel = Circumstances { version, distribution, config: None };
+    let kernel = Circumstances::hypothetical(version, distribution);
     let mut by_case: BTreeMap<&str, (&Case, Vec<&Coordinates>)> = BTreeMap::new();
     for cell in &cells {
         by_case.entry(&cell.case.name).or_insert((&*cell.case, Vec::new())).1.push(&cell.at);

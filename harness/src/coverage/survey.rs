@@ -283,9 +283,8 @@ unreachable = { because = "hardware", reason = "no such device" }
     fn survey<'a>(points: &'a Points, sites: Vec<Site>) -> Survey<'a> {
         let config = Config::parse("CONFIG_PERF_EVENTS=y\n");
         let kernel = Circumstances {
-            version: KernelVersion::new(6, 1, 192),
-            distribution: None,
             config: Some(&config),
+            ..Circumstances::hypothetical(KernelVersion::new(6, 1, 192), None)
         };
         Survey::new(points, &kernel, &Coverage { sites, ..Coverage::default() })
     }
@@ -368,9 +367,8 @@ unreachable = { because = "hardware", reason = "no such device" }
     fn without_a_list_of_places_every_unasked_question_is_listed() {
         let points = Points::parse(POINTS).unwrap();
         let kernel = Circumstances {
-            version: KernelVersion::new(7, 3, 0),
-            distribution: None,
             config: None,
+            ..Circumstances::hypothetical(KernelVersion::new(7, 3, 0), None)
         };
         let unlisted = Some("no kcore".to_owned());
         let coverage = Coverage { unlisted, ..Coverage::default() };

@@ -10,7 +10,7 @@ use super::{EngineError, Execution, KernelSpec, LanePlan, Setup, execute};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
 use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
-use crate::kernel::Kernel;
+use crate::kernel::{Config, Kernel};
 use crate::known::KnownDifferences;
 use crate::machines::{End, Load, Pool};
 use crate::plan::{self, PlannedCell};
@@ -35,6 +35,7 @@ pub struct Engine<'a> {
     setup: Setup,
     cache: Cache,
     policies: Vec<Arc<Policy>>,
+    kernel_config: Option<Config>,
     pool: Arc<dyn Pool>,
     interrupt: Interrupt,
     listener: &'a dyn Listener,
@@ -56,7 +57,8 @@ impl<'a> Engine<'a> {
         let policies = setup.policies.iter();
         let policies = policies.map(|name| Policy::obtain(name, &cache).map(Arc::new));
         let policies = policies.collect::<Result<_, _>>()?;
-        Ok(Self { setup, cache, policies, pool, interrupt, listener })
+        let kernel_config = setup.kernel_config.as_deref().map(Config::load).transpose()?;
+        Ok(Self { setup, cache, policies, kernel_config, pool, interrupt, listener })
     }
 
     /// How this engine was set up.
@@ -160,7 +162,7 @@ impl<'a> Engine<'a> {
         let boots: Vec<_> = boots.map(|(boot, cells)| (boot, Arc::new(cells))).collect();
         let mut lanes = Vec::new();
         for kernel in kernels {
-            let kernel = self.with_distribution(kernel.clone());
+            let kernel = self.completed(kernel.clone());
             for policy in policies {
                 for (boot, cells) in &boots {
                     let names = cells.iter().flat_map(PlannedCell::policies);
@@ -218,12 +220,17 @@ impl<'a> Engine<'a> {
         listener: Box<dyn Fn(Message) + Send>,
     ) -> Result<End, EngineError> {
         self.pool.prepare(kernel, &|text| self.say(text))?;
-        let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell, None);
+        let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell);
         Ok(self.pool.shell(kernel, &load, shell, listener)?)
     }
 
-    fn with_distribution(&self, kernel: Kernel) -> Kernel {
-        Kernel { distribution: self.setup.distribution.clone().or(kernel.distribution), ..kernel }
+    /// The kernel with what the user said about it.
+    fn completed(&self, kernel: Kernel) -> Kernel {
+        Kernel {
+            distribution: self.setup.distribution.clone().or(kernel.distribution),
+            config: kernel.config.or_else(|| self.kernel_config.clone()),
+            ..kernel
+        }
     }
 
     /// The path of a new run record.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::cache::CacheError;
 use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
-use crate::kernel::KernelError;
+use crate::kernel::{ConfigError, KernelError};
 use crate::machines::MachineError;
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
@@ -31,6 +31,9 @@ pub enum EngineError {
     /// A configuration fragment does not exist or cannot be read.
     #[error(transparent)]
     Fragment(#[from] FragmentError),
+    /// The file given as the configuration of kernels is not one.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A machine does not start.
     #[error(transparent)]
     Machine(#[from] MachineError),

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use perfsec_wire::machine::MachineFacts;
 use perfsec_wire::{BootMode, CellOutcome, Facts, Job, Message, PROTOCOL};
 
 use super::{death, readback};
 use crate::case::{Circumstances, KnownDifference};
 use crate::interrupt::Interrupt;
 use crate::judge::{Judgement, Verdict, judge};
-use crate::kernel::Kernel;
+use crate::kernel::{Config, Kernel};
 use crate::known::KnownDifferences;
 use crate::machines::{End, Incident, Load, MachineError, Pool};
 use crate::plan::{self, PlannedCell};
@@ -96,6 +97,8 @@ pub fn run_lane(
         fruitless: 0,
         deadly: BTreeSet::new(),
         refused: None,
+        config: None,
+        machine: None,
     };
     runner.skip_unmet();
     if let Err(reason) = plan.pool.can(plan.boot) {
@@ -141,6 +144,10 @@ struct Runner<'a> {
     /// Names of the cases that killed a guest.
     deadly: BTreeSet<String>,
     refused: Option<LaneRefusal>,
+    /// The configuration that a guest showed, if none came with the kernel.
+    config: Option<Config>,
+    /// The machine, as the last guest reported it.
+    machine: Option<MachineFacts>,
 }
 
 /// What becomes of the remaining cells after a boot.
@@ -162,7 +169,12 @@ struct BootState {
 
 impl Runner<'_> {
     fn circumstances(&self) -> Circumstances<'_> {
-        (&self.plan.kernel).into()
+        let kernel = Circumstances::from(&self.plan.kernel);
+        Circumstances {
+            config: kernel.config.or(self.config.as_ref()),
+            machine: self.machine.as_ref(),
+            ..kernel
+        }
     }
 
     /// Cells without a verdict, those of deadly cases last: a case that killed one guest will likely
@@ -181,7 +193,7 @@ impl Runner<'_> {
     fn skip_unmet(&mut self) {
         for index in 0..self.plan.cells.len() {
             let unmet = self.plan.cells[index].case.unmet_requirement(&self.circumstances());
-            if let Some(reason) = unmet.map(|reason| format!("not for this kernel: {reason}")) {
+            if let Some(reason) = unmet.map(str::to_owned) {
                 self.conclude(index, Judgement::unseen(Verdict::Skip, reason, Vec::new()), None);
             }
         }
@@ -224,7 +236,9 @@ impl Runner<'_> {
         };
         let job = Job::Cells(wire);
         let plan = self.plan;
-        let load = Load::new(plan.boot, &plan.policies, job, plan.coverage.clone());
+        let mut load = Load::new(plan.boot, &plan.policies, job);
+        load.lane.coverage = plan.coverage.clone();
+        load.lane.kernel_config = plan.kernel.config.is_none();
         let (sink, incidents) = mpsc::channel();
         interrupt.on_raise({
             let sink = sink.clone();
@@ -343,6 +357,7 @@ impl Runner<'_> {
                     millis: started.elapsed().as_millis() as u64,
                     facts: facts.clone(),
                 }));
+                self.machine = Some(facts.machine.clone());
                 boot.facts = Some(facts);
                 difference.map(|difference| {
                     self.refuse(boot, &difference);
@@ -376,8 +391,12 @@ impl Runner<'_> {
                 (self.emit)(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 None
             }
-            // `Moved` is handled by the machine, which reads the channel; nothing asks for the other.
-            Message::Moved | Message::KernelConfig(_) => None,
+            // Handled by the machine, which reads the channel.
+            Message::Moved => None,
+            Message::KernelConfig(packed) => {
+                self.config = self.config.take().or_else(|| Config::unpack(&packed));
+                None
+            }
             Message::Done => {
                 boot.done = true;
                 None
@@ -394,6 +413,12 @@ impl Runner<'_> {
         let plan = self.plan;
         let cell = &plan.cells[index];
         let circumstances = self.circumstances();
+        // Only the guest tells some of what requirements and guards name.
+        let unmet = cell.case.unmet_requirement(&circumstances).map(str::to_owned);
+        if let Some(reason) = unmet.or_else(|| cell.case.undecided(&cell.at, &circumstances)) {
+            self.conclude(index, Judgement::unseen(Verdict::Skip, reason, Vec::new()), None);
+            return;
+        }
         let expected = cell.case.expected(&cell.at, &circumstances);
         let context = boot.contexts.get(&index).map_or("", String::as_str);
         let nothing = Facts::default();

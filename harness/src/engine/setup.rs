@@ -1,6 +1,7 @@
 //! Plain values that say how kernels are obtained, booted and run.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread;
 
 use super::Limits;
@@ -18,6 +19,8 @@ pub struct Setup {
     pub policies: Vec<String>,
     /// The distribution whose patches the kernels carry, if their banner does not name it.
     pub distribution: Option<String>,
+    /// The `.config` of the kernels whose configuration is unknown.
+    pub kernel_config: Option<PathBuf>,
     /// How many lanes run at the same time.
     pub jobs: usize,
     /// How long a guest may be silent.
@@ -49,6 +52,7 @@ impl Setup {
         Ok(Self {
             policies: vec![policy::DEFAULT.to_owned()],
             distribution: None,
+            kernel_config: None,
             jobs: default_jobs(),
             limits: Limits::default(),
             machine: MachineSetup::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use perfsec_wire::caps::{BPF, FALLBACKS, PERFMON, SYS_ADMIN, SYS_PTRACE};
+use perfsec_wire::caps::{BPF, FALLBACKS, PERFMON, SYS_ADMIN};
 use perfsec_wire::step::{Bpf, ProgType};
 use perfsec_wire::{Lockdown, Mode, Step};
 
@@ -428,7 +428,7 @@ mod tests {
 
     fn kernel(version: (u32, u32, u32)) -> Circumstances<'static> {
         let version = KernelVersion::new(version.0, version.1, version.2);
-        Circumstances { version, distribution: Some("debian"), config: None }
+        Circumstances::hypothetical(version, Some("debian"))
     }
 
     fn explained(name: &str) -> String {

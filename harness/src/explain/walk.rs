@@ -280,7 +280,7 @@ mod tests {
 
     fn kernel(version: (u32, u32, u32)) -> Circumstances<'static> {
         let version = KernelVersion::new(version.0, version.1, version.2);
-        Circumstances { version, distribution: Some("debian"), config: None }
+        Circumstances::hypothetical(version, Some("debian"))
     }
 
     /// In a domain that is allowed everything, a subject with CAP_PERFMON meets every check.

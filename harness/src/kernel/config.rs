@@ -1,6 +1,9 @@
 //! A kernel's configuration.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,38 @@ pub const RELEVANT: &[(&str, &str)] = &[
     ("CONFIG_USER_EVENTS", "a path that asks for CAP_PERFMON"),
 ];
 
+/// Bytes of a configuration that are read; an allmodconfig has about 600 KiB.
+const LIMIT: u64 = 4 << 20;
+
+/// The error for a file that is not a kernel configuration. The text fits after "cannot".
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("read the kernel configuration {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// It is a directory, a pipe or a device.
+    #[error("read the kernel configuration {}: it is not a regular file", .path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has no line such as `CONFIG_AUDIT=y`.
+    #[error(
+        "read the kernel configuration {}: it sets no option; give the `.config` that the kernel \
+         was built with",
+        .path.display()
+    )]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
 /// The options that are set, by name with the `CONFIG_` prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -56,6 +91,34 @@ impl Config {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         Self { options }
+    }
+
+    /// Reads a `.config` file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is not a regular file, or sets no option.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let error = |source| ConfigError::Read { path: path.to_owned(), source };
+        // Before it is opened: opening a pipe waits for a writer.
+        if !std::fs::metadata(path).map_err(error)?.is_file() {
+            return Err(ConfigError::NotAFile { path: path.to_owned() });
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(error)?;
+        file.take(LIMIT).read_to_end(&mut bytes).map_err(error)?;
+        let config = Self::parse(&String::from_utf8_lossy(&bytes));
+        if config.is_empty() {
+            return Err(ConfigError::Nothing { path: path.to_owned() });
+        }
+        Ok(config)
+    }
+
+    /// Reads a `/proc/config.gz`. `None` if it is damaged, too large or sets nothing.
+    pub fn unpack(packed: &[u8]) -> Option<Self> {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(packed).take(LIMIT).read_to_string(&mut text).ok()?;
+        Some(Self::parse(&text)).filter(|config| !config.is_empty())
     }
 
     /// True if an option such as `CONFIG_AUDIT` is built in (`y`).
@@ -132,5 +195,19 @@ mod tests {
         let config = Config::parse(TEXT);
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn a_packed_configuration_is_read_and_a_damaged_one_is_not() {
+        use std::io::Write as _;
+
+        let pack = |text: &str| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+            packed.write_all(text.as_bytes()).unwrap();
+            packed.finish().unwrap()
+        };
+        assert_eq!(Config::unpack(&pack(TEXT)), Some(Config::parse(TEXT)));
+        assert_eq!(Config::unpack(&pack("noise\n")), None);
+        assert_eq!(Config::unpack(&pack(TEXT)[..20]), None);
     }
 }

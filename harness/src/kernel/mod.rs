@@ -19,7 +19,7 @@ mod version;
 pub(crate) mod fixture;
 
 pub use arch::Arch;
-pub use config::{Config, RELEVANT};
+pub use config::{Config, ConfigError, RELEVANT};
 pub use deb::DebError;
 pub(crate) use debian::ArchivePackage;
 pub use debian::{AptError, DebianError, PackageKind};

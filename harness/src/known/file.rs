@@ -6,7 +6,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::KnownEntry;
-use crate::case::{CaseError, Condition, KnownDifference, Library, Mistakes, line_number};
+use crate::case::{
+    CaseError, Condition, KnownDifference, Library, MachineProperty, Mistakes, line_number,
+};
 use crate::kernel::{FixedIn, KernelVersion};
 use crate::plan::{CellIndex, CellNames};
 
@@ -28,6 +30,7 @@ struct KnownTable {
     series: Vec<KernelVersion>,
     distribution: Option<String>,
     config: Option<String>,
+    machine: Option<MachineProperty>,
     policy: Option<String>,
     instead: Option<String>,
     reason: Spanned<String>,
@@ -75,6 +78,7 @@ pub fn read(
                 series: table.series,
                 distribution: table.distribution,
                 config: table.config,
+                machine: table.machine,
                 reason,
             },
             policy: table.policy,
@@ -180,8 +184,7 @@ perf_event_open(...) = EPERM
         #[case] affected: bool,
     ) {
         let known = &read(Path::new("known.toml"), FILE, None).unwrap()[0];
-        let kernel =
-            Circumstances { version: version.parse().unwrap(), distribution, config: None };
+        let kernel = Circumstances::hypothetical(version.parse().unwrap(), distribution);
         assert_eq!(known.affects(cell, &kernel, policy), affected);
         assert!(known.explains(&["perf_event_open(software/dummy) = EPERM".to_owned()]));
         assert!(!known.explains(&["perf_event_open(software/dummy) = EACCES".to_owned()]));

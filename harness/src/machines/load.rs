@@ -14,23 +14,23 @@ pub struct Load {
 }
 
 impl Load {
-    /// The load of a boot in this mode that does `job`. `coverage` names the functions whose
-    /// decision points the agent traces, in a run that measures coverage.
+    /// The load of a boot in this mode that does `job`.
     #[must_use]
-    pub fn new(
-        mode: BootMode,
-        policies: &Policies,
-        job: Job,
-        coverage: Option<Vec<String>>,
-    ) -> Self {
+    pub fn new(mode: BootMode, policies: &Policies, job: Job) -> Self {
         let (policy, binaries) = if mode.has_policy() {
             let binaries = policies.iter().map(|own| (own.file_name(), own.binary.clone()));
             (Some(policies.own.file_name()), binaries.collect())
         } else {
             (None, Vec::new())
         };
-        let lane =
-            Lane { protocol: PROTOCOL, boot: mode, policy, job, coverage, kernel_config: false };
+        let lane = Lane {
+            protocol: PROTOCOL,
+            boot: mode,
+            policy,
+            job,
+            coverage: None,
+            kernel_config: false,
+        };
         Self { lane, policies: binaries }
     }
 }

@@ -48,6 +48,10 @@ pub struct BootArgs {
     /// The distribution whose patches the kernels carry, if their banner does not say: `debian`.
     #[arg(long, value_name = "NAME", help_heading = KERNELS)]
     pub distribution: Option<String>,
+    /// The `.config` of the kernels whose configuration is unknown. Without it, the cells that
+    /// depend on the configuration of such a kernel are skipped.
+    #[arg(long, value_name = "FILE", help_heading = KERNELS)]
+    pub kernel_config: Option<PathBuf>,
     /// The SELinux policy: a name (`minimal`), CIL source (.cil) or a binary policy. Can be given
     /// several times.
     #[arg(

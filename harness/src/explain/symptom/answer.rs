@@ -75,7 +75,7 @@ impl Symptom {
         };
         let mut rules = Vec::new();
         for builder in &builders {
-            let kernel = Circumstances { version, distribution: *builder, config: None };
+            let kernel = Circumstances::hypothetical(version, *builder);
             if builders.len() > 1 {
                 out.push_str(&match builder {
                     Some(_) => "On Debian kernels:\n".to_owned(),

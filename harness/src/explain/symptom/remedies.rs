@@ -160,7 +160,7 @@ impl Symptom {
     pub(super) fn selinux(&self, out: &mut String, version: KernelVersion, rules: &[CheckRules]) {
         let call = self.call();
         // Hooks do not depend on the level.
-        let kernel = Circumstances { version, distribution: None, config: None };
+        let kernel = Circumstances::hypothetical(version, None);
         let checks = EventWalk { call: &call, level: DEFAULT_LEVEL, kernel }.checks();
         let hooks = checks.iter().filter_map(|check| match check.question {
             WalkQuestion::Hook(name) => Some(name),
