@@ -14,4 +14,4 @@ pub use gather::{CheckHistory, denials};
 pub use module::{Language, Module};
 pub(crate) use rules::why;
 pub use rules::{Rule, RuleScope, Rules, UnusedRecord};
-pub use verify::{Rerun, Verified, is_under_own_policy, planned};
+pub use verify::{Rerun, Verification, is_under_own_policy, planned};

@@ -25,7 +25,7 @@ pub struct Rerun<'a> {
 
 /// What a module did to the cells of a run.
 #[derive(Debug)]
-pub struct Verified {
+pub struct Verification {
     /// The cells before and under the module.
     pub effect: ModuleEffect,
     /// How many cells did not run again, because their case has changed.
@@ -91,7 +91,7 @@ impl<'a> Rerun<'a> {
         module: &Module<'_>,
         filter: Filter,
         cache: &Cache,
-    ) -> Result<Verified, EngineError> {
+    ) -> Result<Verification, EngineError> {
         let extended = policy.with_module(module.name, &module.text(Language::Cil), cache)?;
         let extended = Arc::new(extended);
         let has_run = |kernel: &Kernel| {
@@ -118,7 +118,7 @@ impl<'a> Rerun<'a> {
         };
         let refused = again.run.lanes.iter().find_map(LaneRun::refused);
         let refused = refused.filter(|_| !lab.stopped());
-        Ok(Verified {
+        Ok(Verification {
             effect: ModuleEffect::measure(&pairs(&before, &after), module.rules),
             changed: self.changed.len(),
             unseen: again.run.unseen(),
@@ -128,14 +128,15 @@ impl<'a> Rerun<'a> {
     }
 }
 
-impl Verified {
+impl Verification {
     /// The report.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.effect.text();
         if self.changed > 0 {
             let cells = self.changed;
-            text += &format!("{cells} cells were not run again: their cases are not the run's\n");
+            let were = if cells == 1 { "cell was" } else { "cells were" };
+            text += &format!("{cells} {were} not run again: the cases have changed since\n");
         }
         text += &format!("run record: {}\n", self.record);
         if let Some(reason) = &self.refused {

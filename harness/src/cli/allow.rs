@@ -10,7 +10,7 @@ use super::args::AllowArgs;
 use super::session::Session;
 use super::{Exit, Failure, record};
 use crate::allow::{
-    Language, Module, Rerun, Rules, Verified, denials, is_under_own_policy, planned,
+    Language, Module, Rerun, Rules, Verification, denials, is_under_own_policy, planned,
 };
 use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
@@ -28,7 +28,7 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     let (denials, verifying) = match Input::open(args)? {
         Input::Run(run) => {
             let suite = suite(args, &run)?;
-            let selection = Selection::of(args, &run, &suite.library)?;
+            let selection = SelectedCells::of(args, &run, &suite.library)?;
             let denials = selection.denials();
             (denials, Some((run, suite)))
         }
@@ -154,11 +154,11 @@ fn suite(args: &AllowArgs, run: &Run) -> Result<Suite, Failure> {
 }
 
 /// The cells of a run whose denials a module can allow.
-struct Selection<'a> {
+struct SelectedCells<'a> {
     cells: Vec<&'a CellResult>,
 }
 
-impl<'a> Selection<'a> {
+impl<'a> SelectedCells<'a> {
     fn of(args: &AllowArgs, run: &'a Run, library: &Library) -> Result<Self, Failure> {
         let policy = policy_of(args, run)?;
         let lanes = run.lanes.iter().filter(|lane| lane.started.policy == policy);
@@ -236,7 +236,7 @@ fn verify(
     let mut lab = EngineLab::new(&engine, suite, Reuse::Nothing);
     let filter = args.filter.filter();
     let verified = rerun.verify(&mut lab, &kernels, own, module, filter, engine.cache())?;
-    let Verified { effect, unseen, refused, .. } = &verified;
+    let Verification { effect, unseen, refused, .. } = &verified;
     let exit = match session.interrupted() {
         Some(exit) => exit,
         None if refused.is_some() => Exit::Kernel,

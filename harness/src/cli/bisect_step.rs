@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::args::{ObtainArgs, StepArgs};
 use super::bisect::tree;
 use super::session::Session;
-use super::{Exit, Failure, record};
+use super::{Exit, Failure, record, unmatched};
 use crate::bisect::{self, BisectMark, JudgedCommit};
 use crate::engine::{EngineLab, Reuse};
 use crate::plan::Filter;
@@ -39,7 +39,9 @@ fn judge(args: &StepArgs) -> Result<JudgedCommit, Failure> {
         (filter, Some(run)) if filter == Filter::default() => run.started.asked.filter.clone(),
         (filter, _) => filter,
     };
-    suite.select(&filter)?;
+    if filter.select(&suite.library)?.is_empty() {
+        return Err(unmatched::no_cell(&filter, &suite.library));
+    }
     let setup = args.boot.setup(&ObtainArgs::default())?;
     let session = Session::open(args.boot.quiet)?;
     let engine = session.engine(setup)?;
