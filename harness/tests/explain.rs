@@ -248,7 +248,7 @@ fn the_module_of_a_log_is_only_about_perf_and_injects_nothing() {
 #[case::nothing_denied(&["allow", "run.jsonl", "open/cpu/all_t"], 4, "nothing was denied")]
 #[case::no_such_domain(&["allow", "run.jsonl", "--domain", "nobody_t"], 4, "nothing was denied")]
 #[case::no_cell(&["allow", "run.jsonl", "nosuch*"], 4, "the filter selects no cell")]
-#[case::no_glob(&["allow", "run.jsonl", "[a"], 2, "is no glob")]
+#[case::no_glob(&["allow", "run.jsonl", "[a"], 2, "is not a glob")]
 #[case::name(&["allow", "run.jsonl", "--out", "9 lives.cil"], 2, "is not a module name")]
 #[case::unwritable(
     &["allow", "run.jsonl", "--out", "no/such/m.cil"],

@@ -268,7 +268,7 @@ fn a_hang_is_an_error_of_the_cell_that_ran() {
 fn a_kernel_that_does_not_come_up_misses_every_cell_in_one_boot() {
     for (script, part) in [
         (died(PANIC, End::Rebooted), "kernel panic"),
-        (died("", End::Rebooted), "rebooted without a word"),
+        (died("", End::Rebooted), "rebooted without a message"),
         (Vec::new(), "no progress"),
     ] {
         let outcomes = run(vec![script]);
