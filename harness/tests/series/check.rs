@@ -60,7 +60,7 @@ impl Lab for FakeLab {
         let warnings: BTreeSet<_> = warnings.map(|(at, line)| diagnostic(at + 1, line)).collect();
         let code = text.lines().filter(|line| !line.starts_with("//"));
         let mut kernel: Kernel = with(&[]).lanes[0].started.kernel.clone();
-        kernel.image.as_mut().unwrap().sha256 = code.collect::<Vec<_>>().join("\n");
+        kernel.image.as_mut().expect("an image").sha256 = code.collect::<Vec<_>>().join("\n");
         kernel.origin = Origin::Tree {
             tree: ".".to_owned(),
             commit: commit.to_string(),

@@ -333,7 +333,7 @@ fn an_outcome_survives_a_round_trip_through_json() {
 )]
 #[case::whole(
     |it: &mut SeriesOutcome| {
-        let groups = &mut it.whole.as_mut().unwrap().groups;
+        let groups = &mut it.whole.as_mut().expect("the whole").groups;
         groups.iter_mut().for_each(|group| group.stated = None)
     },
     Some(Problem::Whole { cells: 12 }),
