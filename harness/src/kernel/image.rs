@@ -82,7 +82,7 @@ pub enum ImageError {
          give the bzImage instead"
     )]
     NoEntry,
-    /// Larger than [`decompress::LIMIT`].
+    /// Larger than the largest kernel that perfsec unpacks.
     #[error("read the kernel: it is larger than {} MiB", decompress::LIMIT >> 20)]
     TooLarge,
 }
