@@ -9,8 +9,10 @@
 
 pub mod accel;
 mod error;
+mod event;
 pub mod initramfs;
 pub mod machine;
+mod process;
 mod qmp;
 mod supervisor;
 mod sys;
@@ -18,6 +20,7 @@ mod vm;
 
 pub use accel::Accel;
 pub use error::Error;
+pub use event::{End, VmEvent};
 pub use initramfs::Initramfs;
 pub use machine::{ConsoleTo, Machine};
-pub use vm::{End, Vm, VmEvent};
+pub use vm::Vm;

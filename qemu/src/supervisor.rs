@@ -15,8 +15,8 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::machine::{ConsoleTo, Descriptors};
+use crate::process::Process;
 use crate::qmp::{self, EndReport};
-use crate::vm::Process;
 use crate::{Accel, End, Error, Machine, VmEvent, sys};
 
 /// QEMU answers within 0.1 s, and within a few seconds on an overloaded host.

@@ -3,44 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use crate::machine::WINDOW_DEVICE;
+use crate::process::Process;
 use crate::supervisor::{self, Wires};
-use crate::{Error, Machine};
-
-/// An event in the life of a virtual machine.
-#[derive(Debug)]
-pub enum VmEvent {
-    /// Raw bytes from the guest's console: split anywhere, with `\r\n` line ends.
-    Console(Vec<u8>),
-    /// The machine ended. This is the last event.
-    Ended(End),
-}
-
-/// The end of a virtual machine.
-#[derive(Debug)]
-pub enum End {
-    /// The guest powered itself off.
-    PoweredOff,
-    /// The guest reset its machine: it rebooted, panicked with `panic=-1`, or hit a triple fault.
-    /// Only the console shows which.
-    Reset,
-    /// QEMU died, gave up on the guest, or was ended by someone else.
-    Crashed {
-        /// The exit status of the process.
-        status: ExitStatus,
-        /// Its standard error, and the state it reported, if any.
-        said: String,
-    },
-    /// [`Vm::kill`], a drop, or the user at the terminal ended it.
-    Killed,
-}
+use crate::{Error, Machine, VmEvent};
 
 /// A running virtual machine. Dropping it kills and reaps it.
 #[derive(Debug)]
@@ -155,33 +124,4 @@ impl Drop for Vm {
 
 fn wires<T>(what: &'static str, result: io::Result<T>) -> Result<T, Error> {
     result.map_err(|source| Error::Setup { what, source })
-}
-
-/// QEMU's process, shared between the thread that may kill it and the one that reaps it.
-#[derive(Debug, Default)]
-pub(crate) struct Process(Mutex<State>);
-
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    /// Set while the process id is ours: from the spawn until just before the process is reaped.
-    pub(crate) pid: Option<Pid>,
-    pub(crate) killed: bool,
-}
-
-impl Process {
-    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // A thread that panicked cannot have left these two fields half written.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Holds the lock while it sends the signal, so that the process cannot be reaped and its id
-    /// reused in between.
-    pub(crate) fn kill(&self) {
-        let mut state = self.lock();
-        if let Some(pid) = state.pid {
-            state.killed = true;
-            // The process is not reaped yet, so the signal finds it, if only as a zombie.
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-    }
 }

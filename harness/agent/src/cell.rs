@@ -19,7 +19,7 @@ use crate::children::{Change, Child};
 use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::knob;
 use crate::machine::Machine;
-use crate::subject::{Names, Origin, Program, Progress, Region};
+use crate::subject::{Names, Origin, Program, Progress, Region, assemble};
 use crate::sys;
 
 /// Time limit of a subject to reach its first stop: it only has to be executed.
@@ -67,7 +67,7 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     names.fds.extend(state.sockets.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd())));
     names.files = machine.files(&cell.subject, &cell.steps)?;
     names.region = machine.region.fd().as_raw_fd();
-    let program = Program::new(&cell.steps, &names, &cell.subject)
+    let program = assemble(&cell.steps, &names, &cell.subject)
         .map_err(|error| Error::new("lay out the steps", error))?;
     machine.region.put(&program)?;
     let path = machine.executables.get(&cell.subject.file(), &cell.subject.comm)?;
@@ -266,7 +266,7 @@ fn start_process(
     names.fds.push(("subject".to_owned(), other.as_raw_fd()));
     names.files = machine.files(&process.subject, &process.steps)?;
     names.region = region.fd().as_raw_fd();
-    let program = Program::new(&process.steps, &names, &process.subject)
+    let program = assemble(&process.steps, &names, &process.subject)
         .map_err(|error| Error::new(&doing, error))?
         .and_stay();
     region.put(&program)?;
@@ -318,7 +318,7 @@ fn perform_given(
         let names = Names { fds: state.given.clone(), ..names.clone() };
         let one = std::slice::from_ref(step);
         let program =
-            Program::new(one, &names, &cell.subject).map_err(|error| Error::new(&doing, error))?;
+            assemble(one, &names, &cell.subject).map_err(|error| Error::new(&doing, error))?;
         machine.region.put(&program)?;
         let result = perform_here(&machine.region, &program)
             .ok_or_else(|| Error::new(&doing, "a file descriptor that it needs was never made"))?;

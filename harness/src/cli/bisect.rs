@@ -8,7 +8,7 @@ use super::session::{self, Session};
 use super::{Exit, Failure, bisect_step, mail, output};
 use crate::bisect::{self, Bisection, Culprit, Revision};
 use crate::engine::{EngineLab, Reuse};
-use crate::kbuild::{TreeLocation, TreeSpec};
+use crate::kbuild::TreeSpec;
 use crate::report::mail::{Letter, Regzbot};
 
 pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
@@ -33,7 +33,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     session.ignore_verdicts();
     let engine = session.engine(setup)?;
     let found = (|| {
-        let source = engine.tree(&tree(&args.tree))?;
+        let source = engine.tree(&TreeSpec::at(&args.tree))?;
         let (good, bad) = (Revision::find(&source, good)?, Revision::find(&source, bad)?);
         let mut lab = EngineLab::new(&engine, &suite, Reuse::Nothing);
         bisect::bisect(&mut lab, &source, &filter, good, bad)
@@ -51,11 +51,6 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
         Culprit::First { .. } => Exit::Success,
         Culprit::Skipped { .. } => Exit::Failed,
     })
-}
-
-/// The tree in a directory. An `@` in its name is not a revision.
-pub(super) fn tree(path: &Path) -> TreeSpec {
-    TreeSpec { location: TreeLocation::Path(path.to_owned()), revision: None }
 }
 
 /// The mail, if one is asked for.

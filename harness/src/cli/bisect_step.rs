@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 
 use super::args::{ObtainArgs, StepArgs};
-use super::bisect::tree;
 use super::session::Session;
 use super::{Exit, Failure, record, unmatched};
 use crate::bisect::{self, BisectMark, JudgedCommit};
 use crate::engine::{EngineLab, Reuse};
+use crate::kbuild::TreeSpec;
 use crate::plan::Filter;
 
 /// Judges the tree. An error that is not the kernel's fault stops git, which would otherwise take
@@ -45,7 +45,7 @@ fn judge(args: &StepArgs) -> Result<JudgedCommit, Failure> {
     let setup = args.boot.setup(&ObtainArgs::default())?;
     let session = Session::open(args.boot.quiet)?;
     let engine = session.engine(setup)?;
-    let source = session.stopped(engine.tree(&tree(&args.tree)))?;
+    let source = session.stopped(engine.tree(&TreeSpec::at(&args.tree)))?;
     let from = args.baseline.as_ref().map(|path| path.display().to_string());
     let baseline = baseline.as_ref().zip(from.as_deref());
     let mut lab = EngineLab::new(&engine, &suite, Reuse::Nothing);

@@ -31,6 +31,7 @@ mod shell;
 mod show;
 mod signals;
 mod steps;
+mod topics;
 mod unmatched;
 
 use std::io::Write as _;

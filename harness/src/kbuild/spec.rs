@@ -16,6 +16,14 @@ pub struct TreeSpec {
     pub revision: Option<String>,
 }
 
+impl TreeSpec {
+    /// The current state of the tree in a directory. An `@` in the path is not a revision.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { location: TreeLocation::Path(path.to_owned()), revision: None }
+    }
+}
+
 /// Location of a kernel tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TreeLocation {

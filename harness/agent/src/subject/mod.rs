@@ -9,6 +9,7 @@ mod region;
 
 pub(crate) use attr::{pmus, tracepoint};
 pub(crate) use executables::Executables;
+pub(crate) use lower::assemble;
 pub(crate) use names::Names;
 pub(crate) use program::{Origin, Program};
 pub(crate) use region::{Progress, Region};

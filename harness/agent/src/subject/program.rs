@@ -2,10 +2,9 @@
 //! laid out before the subject exists.
 
 use perfsec_subject as layout;
+use perfsec_wire::Subject;
 use perfsec_wire::step::{NOBODY, Task};
-use perfsec_wire::{Step, Subject, with_arguments};
 
-use super::lower::Lower;
 use super::names::Names;
 
 /// The source of an entry.
@@ -47,28 +46,6 @@ pub(super) const fn number(value: i64) -> Arg {
 }
 
 impl Program {
-    /// Lays out `steps`, which `subject` will perform.
-    ///
-    /// # Errors
-    ///
-    /// The name that has no number here, or that there are too many steps.
-    pub(crate) fn new(steps: &[Step], names: &Names, subject: &Subject) -> Result<Self, String> {
-        let mut assembler = Assembler { program: Self::default(), names, subject, step: 0 };
-        for (name, fd) in &names.fds {
-            let slot = assembler.slot(name);
-            assembler.program.slots[slot] = *fd as u64;
-        }
-        for (index, step) in steps.iter().enumerate() {
-            assembler.step = index;
-            with_arguments!(step, arguments => arguments.lower(&mut assembler)?);
-        }
-        let program = assembler.program;
-        if program.entries.len() > layout::MAX_ENTRIES || program.slots.len() > layout::MAX_SLOTS {
-            return Err(format!("there are {} steps", steps.len()));
-        }
-        Ok(program)
-    }
-
     /// Adds a last stop, at which a process stays.
     pub(crate) fn and_stay(mut self) -> Self {
         self.add(Origin::Preparation, layout::STOP, 0, &[]);
@@ -129,7 +106,35 @@ pub(super) struct Assembler<'a> {
     step: usize,
 }
 
-impl Assembler<'_> {
+impl<'a> Assembler<'a> {
+    /// An empty program with the descriptors that the subject inherits.
+    pub(super) fn new(names: &'a Names, subject: &'a Subject) -> Self {
+        let mut this = Self { program: Program::default(), names, subject, step: 0 };
+        for (name, fd) in &names.fds {
+            let slot = this.slot(name);
+            this.program.slots[slot] = *fd as u64;
+        }
+        this
+    }
+
+    /// Attributes the entries that follow to this step.
+    pub(super) fn begin(&mut self, step: usize) {
+        self.step = step;
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    ///
+    /// If it has too many entries or slots.
+    pub(super) fn finish(self) -> Result<Program, String> {
+        let program = self.program;
+        if program.entries.len() > layout::MAX_ENTRIES || program.slots.len() > layout::MAX_SLOTS {
+            return Err(format!("there are {} steps", self.step + 1));
+        }
+        Ok(program)
+    }
+
     /// Adds the syscall of the step.
     pub(super) fn call(&mut self, syscall: i64, arguments: &[Arg]) {
         self.call_as(layout::CALL, syscall, arguments);

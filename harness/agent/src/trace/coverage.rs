@@ -1,7 +1,7 @@
 //! Events for coverage: entry and return of the functions that check.
 
 use super::format::{Field, Format};
-use super::setup::{CAPABILITY_PROBES, GROUP, enable_event, tracefs};
+use super::probes::{CAPABILITY_PROBES, GROUP, enable_event, tracefs};
 use crate::coverage::{Argument, CallSites, FUNCTIONS, Function, Tally, TraceStep};
 use crate::error::{Error, Result};
 use crate::knob;

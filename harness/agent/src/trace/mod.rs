@@ -5,8 +5,10 @@ mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
+mod probes;
 mod ring;
 mod setup;
 
 pub(crate) use event::{Event, EventData};
-pub(crate) use setup::{Trace, tracefs};
+pub(crate) use probes::tracefs;
+pub(crate) use setup::Trace;

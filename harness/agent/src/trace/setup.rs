@@ -9,44 +9,16 @@ use nix::libc;
 
 use super::coverage::CoverageTrace;
 use super::event::{Decoder, Event, EventKind};
-use super::format::{Format, PageLayout};
+use super::format::PageLayout;
+use super::probes::{COMMONCAP, GROUP, SECURITY, enable_event, tracefs};
 use super::ring;
 use crate::error::{Error, ErrorContext, Result};
 use crate::knob::{self, Knob};
 
-/// Mount point of tracefs.
-pub(crate) fn tracefs() -> &'static Path {
-    Path::new("/sys/kernel/tracing")
-}
-
-/// The group of the agent's kprobe events.
-pub(super) const GROUP: &str = "perfsec";
 /// Size of each CPU's ring buffer: some hundred times what a cell fills.
 const BUFFER_KB: &str = "512";
 /// `local_clock()`, which also makes the time stamps of `/dev/kmsg`.
 const CLOCK: &str = "perf";
-
-/// `security_capable()` combines the verdicts of all modules. It has these arguments since 5.1.
-/// Sixteen returns can be pending (`maxactive`), more than tasks can be inside.
-const SECURITY: [(&str, &str, EventKind); 2] = [
-    ("ask", "p:perfsec/ask security_capable cap=%dx:s32 opts=%cx:u32", EventKind::Asked),
-    ("answer", "r16:perfsec/answer security_capable ret=$retval:s32", EventKind::Answered),
-];
-/// The events of [`SECURITY`], as coverage needs them.
-pub(super) const CAPABILITY_PROBES: ProbedFunction =
-    ProbedFunction { function: "security_capable", enter: "ask", leave: "answer", argument: "cap" };
-/// commoncap's own verdict, on a kernel without a tracepoint for it (before 6.14).
-const COMMONCAP: (&str, &str, EventKind) =
-    ("commoncap", "r16:perfsec/commoncap cap_capable ret=$retval:s32", EventKind::Commoncap);
-
-/// A probed function, with the names of its events.
-pub(super) struct ProbedFunction {
-    pub(super) function: &'static str,
-    pub(super) enter: &'static str,
-    pub(super) leave: &'static str,
-    /// The field of `enter` that distinguishes calls.
-    pub(super) argument: &'static str,
-}
 
 /// The trace, with the agent's events enabled.
 pub(crate) struct Trace {
@@ -190,16 +162,6 @@ fn enable(event: &str, kind: EventKind, decoder: &mut Decoder) -> Result<()> {
     let format = enable_event(event)?;
     let doing = || format!("understand the format of {event}");
     decoder.add(kind, &format).map_err(|field| Error::new(doing(), field))
-}
-
-/// Enables an event; returns its format.
-pub(super) fn enable_event(event: &str) -> Result<Format> {
-    let folder = tracefs().join("events").join(event);
-    let format = knob::read(folder.join("format"))?;
-    let doing = || format!("understand the format of {event}");
-    let format = Format::parse(&format).ok_or_else(|| Error::new(doing(), &format))?;
-    knob::write(folder.join("enable"), "1")?;
-    Ok(format)
 }
 
 /// Traces capability checks; returns the names of the probes.

@@ -38,7 +38,7 @@ pub(super) use suite::{BlessArgs, CoverageArgs, SelfcheckArgs, ShowArgs, StepsAr
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = super::help::topics(),
+    after_help = super::topics::topics(),
     disable_help_subcommand = true,
     propagate_version = true
 )]
@@ -106,7 +106,7 @@ pub enum Command {
 
 /// Options of `help`.
 #[derive(Debug, Args)]
-#[command(after_help = format!("{}\n\n{}", super::help::topics(), ExitCodes::help("help")))]
+#[command(after_help = format!("{}\n\n{}", super::topics::topics(), ExitCodes::help("help")))]
 pub struct HelpArgs {
     /// A command or a topic [default: list them].
     #[arg(value_name = "COMMAND|TOPIC")]

@@ -6,10 +6,10 @@ use perfsec_wire::attr::{Event, Hardware, PerfEventAttr, SampleType};
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
 use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
 
+use super::model::{PerfTool, Symptom};
 use super::notes::{
     CONTAINER, MMAP, NOT_EFFECTIVE, OTHER_ERRNO, PROBE, SELINUX_REFUSES, TRACEFS, other_errno,
 };
-use super::words::{PerfTool, Symptom};
 use crate::case::Circumstances;
 use crate::errno::Errno;
 use crate::explain::text::paragraph;

@@ -2,8 +2,8 @@
 
 use perfsec_wire::attr::{Access, Address, Event, Hardware};
 
+use super::model::Symptom;
 use super::phrases::PLAIN;
-use super::words::Symptom;
 
 /// The letters of an event's modifiers, as in `cycles:u`.
 const MODIFIERS: &str = "ukhpPSDGHWeIb";

@@ -3,6 +3,7 @@
 mod answer;
 mod error;
 mod event;
+mod model;
 mod notes;
 mod options;
 mod phrases;
@@ -11,4 +12,4 @@ mod summary;
 mod words;
 
 pub use error::SymptomError;
-pub use words::Symptom;
+pub use model::Symptom;

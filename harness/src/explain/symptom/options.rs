@@ -1,6 +1,6 @@
 //! Reads the options of a symptom, as perf spells them.
 
-use super::words::{PerfTool, Symptom};
+use super::model::{PerfTool, Symptom};
 
 impl Symptom {
     /// Reads an option and its value, and returns the number of words taken. Options are case

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
 
 use super::answer::{DEFAULT_LEVEL, Privileges, capability_name};
-use super::words::Symptom;
+use super::model::Symptom;
 use crate::case::Circumstances;
 use crate::explain::text::paragraph;
 use crate::explain::walk::{EventWalk, WalkQuestion};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use perfsec_wire::attr::{Address, Event};
 
 use super::answer::{DEBIANS_LEVEL, DEFAULT_LEVEL, capability_name};
-use super::words::{PerfTool, Symptom};
+use super::model::{PerfTool, Symptom};
 
 impl Symptom {
     /// Lists what the words say, without assumptions.
