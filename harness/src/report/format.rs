@@ -31,11 +31,11 @@ pub enum Format {
 #[derive(Clone, Debug, Default, Args)]
 pub struct FormatOptions {
     /// Name of the submitting CI system, as KCIDB knows it.
-    #[arg(long, value_name = "NAME", default_value_t)]
+    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Report")]
     pub origin: KcidbOrigin,
     /// Sender of a mail, and in a text the tester of a complete run that passed, `NAME <ADDRESS>`
     /// [default: git's user.name and user.email].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Report")]
     pub from: Option<Mailbox>,
 }
 
