@@ -51,7 +51,7 @@ pub(super) fn read(
     context.subject(&file.given, &file.step, &mut mistakes);
     let steps: Vec<Step> = file.step.into_iter().map(Spanned::into_inner).collect();
 
-    let names = Names {
+    let names = CaseNames {
         conditions: when.keys().map(String::as_str).collect(),
         processes: &process_names,
         steps: &steps,
@@ -186,14 +186,14 @@ fn releases(text: Option<&Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Opti
 }
 
 /// The parts of a case that its expectations refer to.
-struct Names<'a> {
+struct CaseNames<'a> {
     conditions: Vec<&'a str>,
     processes: &'a [String],
     steps: &'a [Step],
     axes: &'a Axes,
 }
 
-impl Names<'_> {
+impl CaseNames<'_> {
     /// The name of a condition, if the case defines it.
     fn condition(&self, name: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<String> {
         if self.conditions.contains(&name.get_ref().as_str()) {

@@ -134,7 +134,7 @@ pub const EXIT_CODES: &[ExitCodes] = &[
             ),
             (
                 Exit::Failed,
-                "a cell fails that did not, or changed in a way that nobody stated; a stated \
+                "a cell fails that did not, or changed in a way that was not stated; a stated \
                  change did not happen; or the compiler has new warnings",
             ),
             (

@@ -166,7 +166,7 @@ input!(
     NothingInCommon,
     PointsError,
     SeriesError,
-    coverage::SourceError,
+    coverage::ScanError,
 );
 
 impl Coded for EngineError {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// A page of the documentation.
-pub(super) struct Page {
+pub(super) struct Topic {
     /// The topic.
     pub(super) name: &'static str,
     /// Markdown that is readable as it is; the first line is the heading.
@@ -11,26 +11,26 @@ pub(super) struct Page {
 }
 
 /// The pages, in the order in which they are listed.
-pub(super) const PAGES: &[Page] = &[
-    Page { name: "kernels", text: include_str!("../../../docs/kernels.md") },
-    Page { name: "cells", text: include_str!("../../../docs/cells.md") },
-    Page { name: "reports", text: include_str!("../../../docs/reports.md") },
-    Page { name: "mail", text: include_str!("../../../docs/mail.md") },
-    Page { name: "ci", text: include_str!("../../../docs/ci.md") },
-    Page { name: "compare", text: include_str!("../../../docs/compare.md") },
-    Page { name: "series", text: include_str!("../../../docs/series.md") },
-    Page { name: "bisect", text: include_str!("../../../docs/bisect.md") },
-    Page { name: "explain", text: include_str!("../../../docs/explain.md") },
-    Page { name: "allow", text: include_str!("../../../docs/allow.md") },
-    Page { name: "cases", text: include_str!("../../../cases/README.md") },
-    Page { name: "coverage", text: include_str!("../../../docs/coverage.md") },
-    Page { name: "selfcheck", text: include_str!("../../../docs/selfcheck.md") },
-    Page { name: "trust", text: include_str!("../../../docs/trust.md") },
-    Page { name: "limitations", text: include_str!("../../../docs/limitations.md") },
-    Page { name: "exit-codes", text: include_str!("../../../docs/exit-codes.md") },
+pub(super) const PAGES: &[Topic] = &[
+    Topic { name: "kernels", text: include_str!("../../../docs/kernels.md") },
+    Topic { name: "cells", text: include_str!("../../../docs/cells.md") },
+    Topic { name: "reports", text: include_str!("../../../docs/reports.md") },
+    Topic { name: "mail", text: include_str!("../../../docs/mail.md") },
+    Topic { name: "ci", text: include_str!("../../../docs/ci.md") },
+    Topic { name: "compare", text: include_str!("../../../docs/compare.md") },
+    Topic { name: "series", text: include_str!("../../../docs/series.md") },
+    Topic { name: "bisect", text: include_str!("../../../docs/bisect.md") },
+    Topic { name: "explain", text: include_str!("../../../docs/explain.md") },
+    Topic { name: "allow", text: include_str!("../../../docs/allow.md") },
+    Topic { name: "cases", text: include_str!("../../../cases/README.md") },
+    Topic { name: "coverage", text: include_str!("../../../docs/coverage.md") },
+    Topic { name: "selfcheck", text: include_str!("../../../docs/selfcheck.md") },
+    Topic { name: "trust", text: include_str!("../../../docs/trust.md") },
+    Topic { name: "limitations", text: include_str!("../../../docs/limitations.md") },
+    Topic { name: "exit-codes", text: include_str!("../../../docs/exit-codes.md") },
 ];
 
-impl Page {
+impl Topic {
     /// The reader's question, which is the heading of every page of docs/.
     pub(super) fn question(&self) -> &str {
         match self.name {

@@ -13,6 +13,6 @@ mod table;
 
 pub use points::{Answer, ImpossibleAnswer, Obstacle, Point, Points, PointsError, Unreachable};
 pub use question::LsmQuestion;
-pub use source::{CallSite, SourceError, scan};
+pub use source::{CallSite, ScanError, scan};
 pub use survey::{AbsentPoint, AnswersSeen, Survey, SurveyRow};
 pub use table::{CoverageTable, format_points, format_sources};

@@ -26,7 +26,7 @@ pub struct CallSite {
 
 /// An error from reading a source tree.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+pub enum ScanError {
     /// A file or directory cannot be read.
     #[error("read {path}", path = .path.display())]
     Read {
@@ -84,15 +84,15 @@ const HELPERS: [&str; 12] = [
 /// # Errors
 ///
 /// If the tree is not a kernel's, or a file cannot be read.
-pub fn scan(tree: &Path) -> Result<Vec<CallSite>, SourceError> {
+pub fn scan(tree: &Path) -> Result<Vec<CallSite>, ScanError> {
     if !tree.join("kernel/events").is_dir() {
-        return Err(SourceError::NotAKernel { path: tree.to_owned() });
+        return Err(ScanError::NotAKernel { path: tree.to_owned() });
     }
     let mut sites = Vec::new();
     for directory in DIRECTORIES.map(|name| tree.join(name)).iter().filter(|path| path.is_dir()) {
         walk(directory, &mut |path| {
             let bytes = fs::read(path)
-                .map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
+                .map_err(|source| ScanError::Read { path: path.to_owned(), source })?;
             if mentions(&bytes) {
                 let file = path.strip_prefix(tree).unwrap_or(path);
                 sites.extend(calls(file, &String::from_utf8_lossy(&bytes)));
@@ -106,9 +106,9 @@ pub fn scan(tree: &Path) -> Result<Vec<CallSite>, SourceError> {
 
 fn walk(
     directory: &Path,
-    each: &mut impl FnMut(&Path) -> Result<(), SourceError>,
-) -> Result<(), SourceError> {
-    let error = |source| SourceError::Read { path: directory.to_owned(), source };
+    each: &mut impl FnMut(&Path) -> Result<(), ScanError>,
+) -> Result<(), ScanError> {
+    let error = |source| ScanError::Read { path: directory.to_owned(), source };
     for entry in fs::read_dir(directory).map_err(error)? {
         let entry = entry.map_err(error)?;
         let (path, kind) = (entry.path(), entry.file_type().map_err(error)?);
@@ -393,7 +393,7 @@ mod tests {
             fs::write(path, "int f(void)\n{\n\tperfmon_capable();\n}\n").unwrap();
         };
         write("tools/perf/a.c");
-        assert!(matches!(scan(tree.path()), Err(SourceError::NotAKernel { .. })));
+        assert!(matches!(scan(tree.path()), Err(ScanError::NotAKernel { .. })));
         write("kernel/events/core.c");
         write("drivers/gpu/x.c");
         write("drivers/gpu/x.txt");

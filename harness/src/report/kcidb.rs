@@ -141,12 +141,12 @@ struct Issue {
     #[serde(skip_serializing_if = "Option::is_none")]
     report_url: Option<String>,
     report_subject: String,
-    culprit: Culprit,
+    culprit: KcidbCulprit,
     comment: String,
 }
 
 #[derive(Serialize)]
-struct Culprit {
+struct KcidbCulprit {
     code: bool,
     tool: bool,
     harness: bool,
@@ -345,7 +345,7 @@ fn issue(known: &KnownDifference, origin: &KcidbOrigin) -> Issue {
         origin: origin.to_string(),
         report_url: url,
         report_subject: reason,
-        culprit: Culprit { code: true, tool: false, harness: false },
+        culprit: KcidbCulprit { code: true, tool: false, harness: false },
         comment,
     }
 }

@@ -166,13 +166,13 @@ struct Checker<'a> {
     meant: &'a Expectations,
     wanted: Wanted<'a>,
     /// Every kernel that ran.
-    tested: Vec<TestedKernel>,
+    tested: Vec<TestedImage>,
     /// The compiler warnings of the last kernel that was built.
     warnings: Option<BTreeSet<Diagnostic>>,
 }
 
 /// A kernel that ran.
-struct TestedKernel {
+struct TestedImage {
     /// The number of its patch; 0 is the base.
     number: usize,
     image: String,
@@ -282,7 +282,7 @@ impl Checker<'_> {
         let ran = KernelRun::of(&run, record, sha256);
         let boot = ran.boot.clone();
         let booted = boot == BootResult::Booted;
-        self.tested.push(TestedKernel { number, image, recorded, boot });
+        self.tested.push(TestedImage { number, image, recorded, boot });
         let kernel = booted.then_some(self.tested.len() - 1);
         Ok(CommitResult { build, tested: Some(TestResult::Ran(ran)), kernel })
     }

@@ -192,7 +192,7 @@ impl SeriesOutcome {
             Problem::Changed { cells, patches: numbers } => {
                 let cells = counted(*cells, "cell");
                 let unsaid =
-                    if self.stated.is_empty() { "" } else { " in a way that nobody stated" };
+                    if self.stated.is_empty() { "" } else { " in a way that was not stated" };
                 format!("{} {change} {cells}{unsaid}", patches(numbers))
             }
             Problem::Whole { cells } => {

@@ -9,7 +9,7 @@ use super::apt::Apt;
 use super::catalogue::{Catalogue, Package, PackageKind};
 use super::command::AptError;
 use super::mirror::Mirrors;
-use super::suite::Suite;
+use super::suite::DebianSuite;
 use crate::cache::{Cache, CacheError};
 use crate::causes::with_causes;
 use crate::interrupt::Interrupt;
@@ -96,7 +96,7 @@ pub enum DebianError {
 #[derive(Clone, Debug)]
 pub(crate) struct ArchivePackage {
     /// The suite whose catalogue lists it.
-    group: Suite,
+    group: DebianSuite,
     main: Package,
     kernel: KernelVersion,
     /// The package with the configuration, for an image package without one.
@@ -104,7 +104,7 @@ pub(crate) struct ArchivePackage {
 }
 
 impl ArchivePackage {
-    fn new(group: Suite, listed: &Catalogue, main: &Package, kernel: KernelVersion) -> Self {
+    fn new(group: DebianSuite, listed: &Catalogue, main: &Package, kernel: KernelVersion) -> Self {
         Self { group, main: main.clone(), kernel, config: listed.config_of(main).cloned() }
     }
 
@@ -180,8 +180,8 @@ impl Archive<'_> {
     }
 
     fn find_in_suite(&self, name: &str, kind: PackageKind) -> Result<ArchivePackage, DebianError> {
-        let suite = Suite::find(name, self.host_suite).ok_or_else(|| {
-            DebianError::UnknownSuite { name: name.to_owned(), known: Suite::names() }
+        let suite = DebianSuite::find(name, self.host_suite).ok_or_else(|| {
+            DebianError::UnknownSuite { name: name.to_owned(), known: DebianSuite::names() }
         })?;
         let catalogues = CatalogueCache::new(self);
         if catalogues.load_fresh(&suite).is_none() {
@@ -202,10 +202,10 @@ impl Archive<'_> {
         wanted: &VersionPrefix,
         kind: PackageKind,
     ) -> Result<ArchivePackage, DebianError> {
-        let suites = Suite::search_list(self.host_suite);
+        let suites = DebianSuite::search_list(self.host_suite);
         let catalogues = CatalogueCache::new(self);
-        let stale = |suite: &&Suite| catalogues.load_fresh(suite).is_none();
-        let missing: Vec<&str> = suites.iter().filter(stale).map(Suite::name).collect();
+        let stale = |suite: &&DebianSuite| catalogues.load_fresh(suite).is_none();
+        let missing: Vec<&str> = suites.iter().filter(stale).map(DebianSuite::name).collect();
         if !missing.is_empty() {
             (self.progress)(&format!(
                 "fetching the package lists of Debian {}",
@@ -280,7 +280,11 @@ impl Archive<'_> {
         config.map(|package| self.fetch_package(&found.group, package)).transpose()
     }
 
-    fn fetch_package(&self, group: &Suite, package: &Package) -> Result<PathBuf, DebianError> {
+    fn fetch_package(
+        &self,
+        group: &DebianSuite,
+        package: &Package,
+    ) -> Result<PathBuf, DebianError> {
         let name = format!("{}.deb", package.sha256);
         let path = self.cache.path(PACKAGES, &name);
         if path.is_file() {
@@ -342,7 +346,7 @@ impl<'a> CatalogueCache<'a> {
 
     /// The catalogue of a suite, from the cache or fetched. If the fetch fails, falls back to a
     /// stale one.
-    fn get(&self, suite: &Suite) -> Result<AnnotatedCatalogue, DebianError> {
+    fn get(&self, suite: &DebianSuite) -> Result<AnnotatedCatalogue, DebianError> {
         if let Some(catalogue) = self.load_fresh(suite) {
             return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
@@ -360,7 +364,7 @@ impl<'a> CatalogueCache<'a> {
     }
 
     /// The cached catalogue, if it is recent enough.
-    fn load_fresh(&self, suite: &Suite) -> Option<Catalogue> {
+    fn load_fresh(&self, suite: &DebianSuite) -> Option<Catalogue> {
         let cached = self.load(suite)?;
         let made = UNIX_EPOCH + Duration::from_secs(cached.made);
         let age = SystemTime::now().duration_since(made).ok()?;
@@ -369,19 +373,19 @@ impl<'a> CatalogueCache<'a> {
         (age < FRESH && wanted).then_some(cached.catalogue)
     }
 
-    fn load(&self, suite: &Suite) -> Option<CachedCatalogue> {
+    fn load(&self, suite: &DebianSuite) -> Option<CachedCatalogue> {
         let text = std::fs::read(self.cache.path("debian-lists", &format!("{suite}.json"))).ok()?;
         let cached = serde_json::from_slice::<CachedCatalogue>(&text).ok()?;
         (cached.format == FORMAT).then_some(cached)
     }
 
-    fn prepare_apt(&self, suite: &Suite) -> Result<Apt, AptError> {
+    fn prepare_apt(&self, suite: &DebianSuite) -> Result<Apt, AptError> {
         let dir = self.cache.directory("apt", suite.name())?;
         Apt::prepare(self.cache, &dir, &Mirrors::detect()?, &suite.parts())
     }
 
     /// Fetches the package lists and builds the catalogue from them.
-    fn fetch(&self, suite: &Suite) -> Result<AnnotatedCatalogue, DebianError> {
+    fn fetch(&self, suite: &DebianSuite) -> Result<AnnotatedCatalogue, DebianError> {
         let failed = |source| DebianError::Lists { suite: suite.to_string(), source };
         let apt = self.prepare_apt(suite).map_err(failed)?;
         let updated = apt.update();
@@ -473,7 +477,7 @@ mod tests {
     #[case(DebianSelector::Suite("bookworm".to_owned()))]
     #[case(DebianSelector::Version("6.12".parse().unwrap()))]
     fn an_interrupt_ends_the_wait_for_package_lists(#[case] selector: DebianSelector) {
-        let suites = Suite::search_list(None);
+        let suites = DebianSuite::search_list(None);
         let names = suites.iter().map(|suite| format!("debian-lists-{suite}"));
         let (_dir, cache, _locks, interrupt) = locked(names);
         let error = archive(&cache, &interrupt).find(&selector, PackageKind::Image).unwrap_err();
@@ -486,7 +490,7 @@ mod tests {
         let text = "Package: linux-image-6.12.94+deb13-amd64\nVersion: 6.12.94-1\nSize: 10\n\
             SHA256: abc\n";
         let package = Package::parse(text, "trixie").unwrap();
-        let suite = Suite::find("trixie", None).unwrap();
+        let suite = DebianSuite::find("trixie", None).unwrap();
         let version = KernelVersion::new(6, 12, 94);
         let found = ArchivePackage::new(suite, &Catalogue::default(), &package, version);
         let error = archive(&cache, &interrupt).fetch(&found).unwrap_err();

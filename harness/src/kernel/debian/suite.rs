@@ -29,7 +29,7 @@ const KNOWN: [SuiteEntry; 11] = [
 
 /// A suite to search.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Suite {
+pub(super) struct DebianSuite {
     name: String,
     release: bool,
 }
@@ -43,7 +43,7 @@ pub(super) struct SuitePart {
     pub(super) security: bool,
 }
 
-impl Suite {
+impl DebianSuite {
     /// The suite with this name, if it is known or `host_suite` (a release newer than this
     /// program).
     pub(super) fn find(name: &str, host_suite: Option<&str>) -> Option<Self> {
@@ -88,7 +88,7 @@ impl Suite {
     }
 }
 
-impl fmt::Display for Suite {
+impl fmt::Display for DebianSuite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_release_has_a_security_suite_and_backports_have_none() {
         let names = |name| {
-            let parts = Suite::find(name, None).unwrap().parts();
+            let parts = DebianSuite::find(name, None).unwrap().parts();
             parts.into_iter().map(|part| (part.name, part.security)).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn an_unknown_suite_is_accepted_when_the_host_runs_it() {
-        assert_eq!(Suite::find("duke", None), None);
-        assert_eq!(Suite::find("duke", Some("duke")).unwrap().parts().len(), 3);
-        assert!(Suite::search_list(Some("duke")).iter().any(|suite| suite.name() == "duke"));
+        assert_eq!(DebianSuite::find("duke", None), None);
+        assert_eq!(DebianSuite::find("duke", Some("duke")).unwrap().parts().len(), 3);
+        assert!(DebianSuite::search_list(Some("duke")).iter().any(|suite| suite.name() == "duke"));
     }
 }
