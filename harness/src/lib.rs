@@ -1,9 +1,10 @@
 //! perfsec: who may use perf on a Linux kernel, and what does the audit log say about it?
 //!
-//! Data flows one way: case files ([`case`]) are expanded into a [`plan`] of lanes; a [`machines`] boots
-//! each lane's [`kernel`] under its [`policy`] and passes on what the agent observes; the [`judge`]
-//! compares it with the expectation; everything that happens becomes an event of the run [`record`],
-//! from which every [`report`] is made. Two runs are told apart by [`compare`].
+//! Data flows one way. Case files ([`case`]) are expanded into a [`plan`] of lanes. The [`engine`]
+//! obtains each lane's [`kernel`] and boots it under its [`policy`] on one of the [`machines`], whose
+//! agent reports observations. The [`judge`] compares them with the expectations. Everything that
+//! happens becomes an event of the run [`record`], and every [`report`] is made from the record
+//! alone. [`compare`] shows what differs between two runs.
 
 pub mod allow;
 pub mod audit;

@@ -81,8 +81,8 @@ fn an_unusable_policy_is_reported_once(#[case] from: &str, #[case] to: &str, #[c
 #[rstest]
 #[case::allowed("(at_most_open no_read_t)", "(at_most_open)", "the policy allows it")]
 #[case::hidden(
-    "; Running at all",
-    "(dontaudit no_read_t domain (perf_event (read)))\n; Running at all",
+    "(allow domain object_t (file (all)))",
+    "(dontaudit no_read_t domain (perf_event (read)))\n(allow domain object_t (file (all)))",
     "a dontaudit rule"
 )]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
@@ -110,8 +110,9 @@ fn an_extra_permission_fails_the_cells_that_expect_a_denial_and_no_others(
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
 fn a_capability_denial_hidden_by_dontaudit_is_recognised() {
     let place = Place::new();
-    let hide = "(dontaudit no_perfmon_t domain (capability2 (perfmon)))\n; Running at all";
-    let policy = place.file("damaged.cil", &damaged("; Running at all", hide));
+    let rule = "(allow domain object_t (file (all)))";
+    let hide = format!("(dontaudit no_perfmon_t domain (capability2 (perfmon)))\n{rule}");
+    let policy = place.file("damaged.cil", &damaged(rule, &hide));
     let ended = run(&place, &["--policy", &policy, "open/self-kernel"]);
     assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
     // Cells without the capability do not fail: they only lose their control.

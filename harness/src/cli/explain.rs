@@ -55,8 +55,8 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// The options that stand behind words: words can begin with a hyphen (`perf stat -a`), so that the command
-/// line is no longer looked through for options after the first.
+/// Parses the options that follow the words. Words can begin with a hyphen (`perf stat -a`), so clap
+/// does not look for options after the first word.
 fn behind(args: &ExplainArgs) -> ExplainArgs {
     let command = Cli::command();
     let known =

@@ -33,11 +33,11 @@ const PARAMETERS: [&str; 1] = [
     "audit_backlog_limit=8192",
 ];
 
-/// Kernel parameters that make SELinux and audit what a lane is about.
-fn parameters_of(boot: BootMode) -> &'static [&'static str] {
-    // Debian builds several security modules and takes AppArmor unless told otherwise. The agent sets the
-    // mode of each cell, and must not be locked out before. With audit on from the first task, the records of
-    // one syscall share one serial.
+/// The kernel parameters of a boot mode.
+fn mode_parameters(boot: BootMode) -> &'static [&'static str] {
+    // Debian builds several security modules, and AppArmor is the default. The agent sets the mode
+    // of each cell; an enforcing boot could lock it out. With audit on from the first task, the
+    // records of one syscall share one serial.
     match boot {
         BootMode::Selinux | BootMode::NoPolicy => {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
@@ -135,7 +135,7 @@ impl QemuPool {
 
     fn parameters(&self, mode: BootMode) -> Vec<String> {
         let mut parameters = machine::kernel_parameters(self.accel());
-        let wanted = parameters_of(mode).iter().chain(&PARAMETERS);
+        let wanted = mode_parameters(mode).iter().chain(&PARAMETERS);
         parameters.extend(wanted.map(|parameter| (*parameter).to_owned()));
         parameters.extend(self.append.iter().cloned());
         parameters
@@ -214,7 +214,7 @@ impl Pool for QemuPool {
         let mut vm = Vm::start(&machine, move |event| {
             drop(events.send(match event {
                 VmEvent::Console(bytes) => Incident::Console(bytes),
-                VmEvent::Ended(end) => Incident::Ended(end_of(end)),
+                VmEvent::Ended(end) => Incident::Ended(convert_end(end)),
             }));
         })
         .map_err(QemuError::from)?;
@@ -247,7 +247,7 @@ impl Pool for QemuPool {
             VmEvent::Ended(end) => Some(end),
             VmEvent::Console(_) => None,
         });
-        Ok(end.map_or(End::Killed, end_of))
+        Ok(end.map_or(End::Killed, convert_end))
     }
 }
 
@@ -316,7 +316,7 @@ fn listen(
     tell: impl Fn(Incident) + Send + 'static,
 ) -> Result<(), QemuError> {
     let read = move || {
-        let end = hear(&port, window, &tell).err().map(|error| error.to_string());
+        let end = receive(&port, window, &tell).err().map(|error| error.to_string());
         tell(Incident::Silence(end));
     };
     thread::Builder::new()
@@ -326,29 +326,29 @@ fn listen(
     Ok(())
 }
 
-/// First from the serial port; when the agent has moved, through the window.
-fn hear(
+/// Receives messages from the serial port and, after the agent has moved, through the window.
+fn receive(
     port: &UnixStream,
     window: Option<File>,
     tell: &dyn Fn(Incident),
 ) -> Result<(), FrameError> {
     let mut messages = Reader::new(BufReader::new(port));
-    if !pass_on(&mut messages, tell)? {
+    if !forward(&mut messages, tell)? {
         return Ok(());
     }
     let nowhere = || io::Error::other("the agent moved to memory that its guest does not have");
     let memory = Window(window.ok_or_else(nowhere)?);
-    // What was read of the port and not used yet is in its buffer.
+    // The reader of the port may have buffered the beginning of the new stream.
     let inbox = Inbox::new(memory, messages.into_inner(), port);
     let mut messages = Reader::new(BufReader::new(inbox));
-    if pass_on(&mut messages, tell)? {
+    if forward(&mut messages, tell)? {
         return Err(io::Error::other("the agent moved a second time").into());
     }
     Ok(())
 }
 
-/// Passes messages on until the stream ends, or the agent leaves it for another: then it is `true`.
-fn pass_on(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<bool, FrameError> {
+/// Forwards messages until the stream ends. Returns true if the agent continues in another stream.
+fn forward(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<bool, FrameError> {
     while let Some(message) = messages.read()? {
         match message {
             Message::Moved => return Ok(true),
@@ -358,8 +358,8 @@ fn pass_on(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<
     Ok(false)
 }
 
-/// The memory that is shared with the guest. It is copied by the kernel, so that nothing here ever looks
-/// at bytes that the guest may be changing.
+/// The memory that is shared with the guest. The host's kernel copies it, so that perfsec never reads
+/// bytes that the guest may be changing.
 struct Window(File);
 
 impl window::Load for Window {
@@ -368,7 +368,7 @@ impl window::Load for Window {
     }
 }
 
-fn end_of(end: perfsec_qemu::End) -> End {
+fn convert_end(end: perfsec_qemu::End) -> End {
     match end {
         perfsec_qemu::End::PoweredOff => End::PoweredOff,
         perfsec_qemu::End::Reset => End::Rebooted,

@@ -18,8 +18,8 @@ use crate::series::{BaseOutcome, SeriesOutcome};
 
 /// Writes the report.
 ///
-/// `tester` vouches for a series without a [problem](SeriesOutcome::problems) that was checked with all
-/// cells; their name is the only text that may not be ASCII.
+/// `tester` vouches for a series without a [problem](SeriesOutcome::problems) that was checked with
+/// all cells; their name is the only text that may not be ASCII.
 #[must_use]
 pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> String {
     let problems = outcome.problems();
