@@ -120,7 +120,7 @@ fn a_capability_denial_hidden_by_dontaudit_is_recognised() {
         let holds = cell.split('/').any(|part| part.starts_with("perfmon"));
         assert!(cell.starts_with("open/self-kernel/no_perfmon_t/") && holds, "{cell}");
     }
-    let reason = "SELinux refused it and logged nothing, so a dontaudit rule hides it";
+    let reason = "SELinux refused it without a record, so a dontaudit rule hides it";
     assert!(ended.stdout.contains(reason), "{}", ended.stdout);
 }
 
