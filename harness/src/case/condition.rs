@@ -107,8 +107,8 @@ impl Condition {
         }
     }
 
-    /// What must be known to decide the condition on this kernel, with the way to tell; `None` if
-    /// it is decided.
+    /// Names the missing fact that would decide the condition on this kernel, and the option that
+    /// supplies it; `None` if the condition is decided.
     #[must_use]
     pub fn unknown(&self, kernel: &Circumstances<'_>) -> Option<String> {
         if self.decide(kernel).is_some() || kernel.assumed {

@@ -43,6 +43,15 @@ pub enum LibraryError {
 }
 
 impl Library {
+    /// The names of all cells.
+    #[must_use]
+    pub fn cell_names(&self) -> Vec<String> {
+        let names = |case: &Case| -> Vec<String> {
+            case.axes.coordinates().map(|at| case.cell_name(&at)).collect()
+        };
+        self.cases.iter().flat_map(names).collect()
+    }
+
     /// The built-in cases.
     ///
     /// # Errors

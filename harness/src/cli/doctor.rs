@@ -67,7 +67,7 @@ fn kvm(kvm: Kvm) -> String {
     }
 }
 
-/// What an earlier boot has shown, in one line and QEMU's own words below it.
+/// The remembered result of the probe in one line, with QEMU's own words below it.
 fn probed_kvm() -> String {
     let cache = Cache::open().ok();
     let known = cache.and_then(|cache| qemu::remembered_probe(Path::new(qemu::PROGRAM), &cache));

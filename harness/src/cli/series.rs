@@ -26,7 +26,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         SeriesSpec::Range { .. } => None,
     };
     // Mistakes are reported before hours of building, not after.
-    let names = suite.cell_names();
+    let names = suite.library.cell_names();
     series.iter().try_for_each(|series| meant(args, series, &names).map(drop))?;
     let letter = letter(args, series.as_ref())?;
     let out = Destination::optional(args.out.as_deref())?;

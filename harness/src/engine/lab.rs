@@ -62,7 +62,7 @@ pub struct RecordedRun {
     pub sha256: String,
 }
 
-/// What a lab does with runs that an earlier one kept.
+/// The use of runs that an earlier check kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
     /// Runs everything and keeps nothing.

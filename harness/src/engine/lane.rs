@@ -150,7 +150,7 @@ struct Runner<'a> {
     machine: Option<MachineFacts>,
 }
 
-/// What becomes of the remaining cells after a boot.
+/// The fate of the remaining cells after a boot.
 enum Outlook {
     BootAgain,
     GiveUp { verdict: Verdict, reason: String },

@@ -40,13 +40,4 @@ impl Suite {
             filter,
         }
     }
-
-    /// The names of all cells.
-    #[must_use]
-    pub fn cell_names(&self) -> Vec<String> {
-        let names = self.library.cases.iter().flat_map(|case| {
-            case.axes.coordinates().map(|at| case.cell_name(&at)).collect::<Vec<_>>()
-        });
-        names.collect()
-    }
 }

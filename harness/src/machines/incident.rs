@@ -1,4 +1,4 @@
-//! What a booted machine reports.
+//! Incidents: the reports of a booted machine.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a boot needs besides the kernel.
+//! The load of a boot: its input besides the kernel.
 
 use perfsec_wire::{BootMode, Job, Lane, PROTOCOL};
 

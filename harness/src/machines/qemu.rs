@@ -53,7 +53,7 @@ fn mode_parameters(boot: BootMode) -> &'static [&'static str] {
     }
 }
 
-/// What the user chose about QEMU.
+/// The user's options for QEMU.
 #[derive(Clone, Debug)]
 pub struct QemuOptions {
     /// The program.

@@ -15,10 +15,7 @@ pub(crate) struct CellIndex {
 impl CellIndex {
     /// The names of a library's cells.
     pub(crate) fn new(library: &Library) -> Self {
-        let cells = library.cases.iter().flat_map(|case| {
-            case.axes.coordinates().map(|at| case.cell_name(&at)).collect::<Vec<_>>()
-        });
-        Self { cells: cells.collect() }
+        Self { cells: library.cell_names() }
     }
 
     /// True if one of the names matches a cell.

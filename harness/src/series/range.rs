@@ -38,7 +38,7 @@ pub fn of_range(
 }
 
 /// The commit before the first patch and its name: the one that the user named, else the one that
-/// the series names, else the tree as it is, which has no name.
+/// the series names, else the tree in its current state, which has no name.
 ///
 /// # Errors
 ///

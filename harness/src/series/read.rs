@@ -295,7 +295,7 @@ impl Series {
         for mail in candidates {
             versions.entry(mail.tag.version()).or_default().add(mail, &from)?;
         }
-        // A version of which only the cover letter is there is not a candidate.
+        // A version with only a cover letter is not a candidate.
         versions.retain(|_, version| !version.numbered.is_empty() || !version.others.is_empty());
         let Some((version, newest)) = versions.pop_last() else {
             let mails = counted(number, "mail");
