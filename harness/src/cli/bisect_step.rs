@@ -39,9 +39,7 @@ fn judge(args: &StepArgs) -> Result<JudgedCommit, Failure> {
         (filter, Some(run)) if filter == Filter::default() => run.started.asked.filter.clone(),
         (filter, _) => filter,
     };
-    if filter.select(&suite.library)?.is_empty() {
-        return Err(unmatched::no_cell(&filter, &suite.library));
-    }
+    unmatched::select(&filter, &suite.library)?;
     let setup = args.boot.setup(&ObtainArgs::default())?;
     let session = Session::open(args.boot.quiet)?;
     let engine = session.engine(setup)?;

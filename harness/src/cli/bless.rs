@@ -24,10 +24,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
         ));
     }
     let library = Library::directory_to_bless(&args.cases)?;
-    let cells = args.filter.filter().select(&library)?;
-    if cells.is_empty() {
-        return Err(unmatched::no_cell(&args.filter.filter(), &library));
-    }
+    let cells = unmatched::select(&args.filter.filter(), &library)?;
     if !args.overwrite {
         refuse_dirty(&cells)?;
     }

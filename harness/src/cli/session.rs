@@ -82,10 +82,7 @@ impl Listener for Terminal {
 
 /// The cells that a filter selects; it must select one. Warns of names that select none.
 pub(super) fn select(filter: &Filter, suite: &Suite) -> Result<Vec<PlannedCell>, Failure> {
-    let cells = filter.select(&suite.library)?;
-    if cells.is_empty() {
-        return Err(unmatched::no_cell(filter, &suite.library));
-    }
+    let cells = unmatched::select(filter, &suite.library)?;
     warn_of_unmet(filter, &cells)?;
     Ok(cells)
 }

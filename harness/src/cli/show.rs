@@ -15,10 +15,7 @@ const NEWEST: KernelVersion = KernelVersion::new(u32::MAX, 0, 0);
 
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let library = args.cases.library()?;
-    let cells = args.filter.filter().select(&library).map_err(Failure::input)?;
-    if cells.is_empty() {
-        return Err(unmatched::no_cell(&args.filter.filter(), &library));
-    }
+    let cells = unmatched::select(&args.filter.filter(), &library)?;
     let (distribution, version) = kernel(args.kernel.as_deref())?;
     let kernel = Circumstances::hypothetical(version, distribution);
     let mut by_case: BTreeMap<&str, (&Case, Vec<&Coordinates>)> = BTreeMap::new();

@@ -1,8 +1,18 @@
-//! The error for filters that select no cell, with the closest name.
+//! Selects cells; the error for filters that select none has the closest name.
 
 use super::{Exit, Failure};
 use crate::case::Library;
-use crate::plan::{CellIndex, CellNames, Filter};
+use crate::plan::{CellIndex, CellNames, Filter, PlannedCell};
+
+/// The cells that a filter selects.
+///
+/// # Errors
+///
+/// If a name is not a glob, or if no cell is selected.
+pub(super) fn select(filter: &Filter, library: &Library) -> Result<Vec<PlannedCell>, Failure> {
+    let cells = filter.select(library)?;
+    if cells.is_empty() { Err(no_cell(filter, library)) } else { Ok(cells) }
+}
 
 /// Filters that select no cell of the library.
 pub(super) fn no_cell(filter: &Filter, library: &Library) -> Failure {
