@@ -144,6 +144,24 @@ impl Machine {
         arguments
     }
 
+    /// Everything about the machine that decides whether a saved state fits it: text for the key of
+    /// a cache. Missing are QEMU's version and the content of the kernel image and the initramfs,
+    /// which the caller knows under better names than their paths.
+    pub fn identity(&self) -> String {
+        let anywhere = Self { kernel: PathBuf::new(), ..self.clone() };
+        let window = self.window.map(|length| (0, length));
+        let descriptors = Descriptors { agent: 0, monitor: 0, initramfs: 0, window };
+        let arguments = anywhere.arguments(descriptors);
+        let mut lines: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
+        let host = match self.accel {
+            // The guest's CPU is the host's, as far as its kernel can virtualize it.
+            Accel::Kvm => host_cpu(),
+            Accel::Tcg => String::new(),
+        };
+        lines.push(host.into());
+        lines.join("\n")
+    }
+
     /// QEMU reads the initramfs from a file. One without a name will do, and nothing is left
     /// behind when this process is killed.
     pub(crate) fn initramfs_in_memory(&self) -> io::Result<OwnedFd> {
@@ -163,6 +181,15 @@ impl Machine {
         fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
         Ok(Some(file))
     }
+}
+
+/// The host's kernel and its first CPU, without what changes from moment to moment.
+fn host_cpu() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let first = cpus.split("\n\n").next().unwrap_or_default();
+    let lasting = first.lines().filter(|line| !line.starts_with("cpu MHz"));
+    lasting.fold(read("/proc/version"), |text, line| text + line + "\n")
 }
 
 #[cfg(test)]
@@ -254,6 +281,26 @@ mod tests {
         let arguments = arguments(&machine);
         assert_eq!(values(&arguments, "-object"), objects);
         assert_eq!(values(&arguments, "-device"), devices);
+    }
+
+    #[rstest]
+    #[case::memory(|m: &mut Machine| m.memory_mib += 1)]
+    #[case::parameters(|m: &mut Machine| m.append.push("quiet".into()))]
+    #[case::window(|m: &mut Machine| m.window = Some(4096))]
+    #[case::accelerator(|m: &mut Machine| m.accel = Accel::Kvm)]
+    fn a_machine_that_a_state_does_not_fit_has_another_identity(#[case] change: fn(&mut Machine)) {
+        let machine = machine(Accel::Tcg, ConsoleTo::Events);
+        let mut other = machine.clone();
+        change(&mut other);
+        assert_ne!(machine.identity(), other.identity());
+    }
+
+    #[test]
+    fn the_identity_does_not_depend_on_paths() {
+        let machine = machine(Accel::Kvm, ConsoleTo::Events);
+        let other = Machine { kernel: "elsewhere".into(), qemu: "other".into(), ..machine.clone() };
+        assert_eq!(machine.identity(), other.identity());
+        assert!(machine.identity().contains("\nconsole=ttyS0 panic=-1\n"));
     }
 
     #[test]
