@@ -1,4 +1,4 @@
-//! Errors of starting a virtual machine.
+//! Errors of starting and saving a virtual machine.
 
 use std::io;
 use std::path::PathBuf;
@@ -66,6 +66,13 @@ pub enum Error {
         /// The time limit that it exceeded.
         waited: Duration,
     },
+    /// QEMU cannot continue the saved state: it is damaged, of another machine or of another QEMU,
+    /// or loading it takes too long. The machine may well boot.
+    #[error("restore a saved guest: {}", words(.said))]
+    NotRestored {
+        /// QEMU's words on its control channel and its standard error.
+        said: String,
+    },
     /// A preparation of this process failed.
     #[error("{what} for a virtual machine")]
     Setup {
@@ -73,6 +80,33 @@ pub enum Error {
         what: &'static str,
         /// The error of the operating system.
         source: io::Error,
+    },
+}
+
+/// All the ways saving a guest's state can fail. The text fits after "failed to". The guest goes on
+/// unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// QEMU cannot save this machine.
+    #[error("save the guest's state: {said}")]
+    Refused {
+        /// Its own words.
+        said: String,
+    },
+    /// The caller's writer failed.
+    #[error("write the guest's state")]
+    Write(#[source] io::Error),
+    /// QEMU took too long.
+    #[error("save the guest's state within {} s", crate::migration::LIMIT.as_secs())]
+    TimedOut,
+    /// The machine ended before its state was saved.
+    #[error("save the guest's state: the machine has ended")]
+    Ended,
+    /// The guest could not be continued, so the machine was ended.
+    #[error("continue the guest after saving its state: {said}")]
+    Stuck {
+        /// QEMU's own words.
+        said: String,
     },
 }
 

@@ -1,8 +1,9 @@
 //! Starts virtual machines and notices their death.
 //!
 //! A [`Machine`] describes what to boot; a [`Vm`] is a running one. Its console and its end arrive
-//! as [`VmEvent`]s, and [`Vm::channel`] is the byte stream to the program inside. Nothing polls and
-//! nothing sleeps, and no process and no file outlives its `Vm`, however this process ends.
+//! as [`VmEvent`]s, and [`Vm::channel`] is the byte stream to the program inside. [`Vm::save`]
+//! writes the state of a running guest, and [`Vm::restore`] continues it any number of times.
+//! Nothing sleeps, and no process and no file outlives its `Vm`, however this process ends.
 //!
 //! Known limits: x86-64 guests with one CPU; without reading the console, a panic looks like a
 //! reboot (stock kernels have the driver for QEMU's panic device as a module).
@@ -12,6 +13,7 @@ mod error;
 mod event;
 pub mod initramfs;
 pub mod machine;
+mod migration;
 mod process;
 mod qmp;
 mod supervisor;
@@ -19,7 +21,7 @@ mod sys;
 mod vm;
 
 pub use accel::Accel;
-pub use error::Error;
+pub use error::{Error, SaveError};
 pub use event::{End, VmEvent};
 pub use initramfs::Initramfs;
 pub use machine::{ConsoleTo, Machine};

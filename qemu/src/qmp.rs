@@ -1,6 +1,7 @@
-//! The parts of QEMU's control channel (QMP) that are needed to learn how a run ended.
+//! The parts of QEMU's control channel (QMP) that this library needs.
 
 use std::io::{self, BufRead, Write};
+use std::sync::mpsc::Sender;
 
 use serde::Deserialize;
 
@@ -24,16 +25,43 @@ pub(crate) enum Message {
     Return {
         #[serde(rename = "return")]
         value: Return,
+        /// The command's own, so [`watch`] can tell its answers from those for others.
+        id: Option<u64>,
     },
     Error {
         error: ErrorData,
+        id: Option<u64>,
     },
+}
+
+/// A message for whoever gives QEMU numbered commands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The answer to a command: its result, or QEMU's own words.
+    Answer(u64, Result<Return, String>),
+    /// A MigrationStatus (qapi/migration.json) that was reached.
+    Migration(String),
+}
+
+impl Message {
+    pub(crate) fn reply(self) -> Option<Reply> {
+        match self {
+            Self::Return { value, id } => Some(Reply::Answer(id?, Ok(value))),
+            Self::Error { error, id } => Some(Reply::Answer(id?, Err(error.desc))),
+            Self::Event { event, data } if event == "MIGRATION" => {
+                data.status.map(Reply::Migration)
+            }
+            Self::Event { .. } | Self::Greeting { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct EventData {
     /// The ShutdownCause (QEMU's qapi/run-state.json) of a SHUTDOWN event.
     pub(crate) reason: Option<String>,
+    /// The MigrationStatus of a MIGRATION event.
+    pub(crate) status: Option<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -41,6 +69,9 @@ pub(crate) struct EventData {
 pub(crate) struct Return {
     /// The RunState (qapi/run-state.json) that `query-status` returns.
     pub(crate) status: Option<String>,
+    /// Why a migration failed, from `query-migrate`.
+    #[serde(rename = "error-desc")]
+    pub(crate) error_desc: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -60,7 +91,7 @@ pub(crate) fn negotiate(from: &mut impl BufRead, to: &mut impl Write) -> io::Res
     while { from.read_line(&mut line)? } > 0 {
         match parse(&line) {
             Ok(Message::Return { .. }) => return Ok(true),
-            Ok(Message::Error { error }) => return Err(io::Error::other(error.desc)),
+            Ok(Message::Error { error, .. }) => return Err(io::Error::other(error.desc)),
             Ok(Message::Greeting { .. } | Message::Event { .. }) => line.clear(),
             Err(error) => return Err(error.into()),
         }
@@ -81,12 +112,16 @@ pub(crate) struct EndReport {
     pub(crate) stuck: Option<String>,
 }
 
-/// Reads events until QEMU closes the channel.
+/// Reads events until QEMU closes the channel, and forwards what answers numbered commands.
 ///
 /// When QEMU cannot continue a guest (usually KVM's "internal error: emulation failure"), it only
 /// stops it, and the process would stay for ever. So after a STOP this asks for the state, and
 /// sends `quit` if the guest cannot go on.
-pub(crate) fn watch(from: &mut impl BufRead, to: &mut impl Write) -> EndReport {
+pub(crate) fn watch(
+    from: &mut impl BufRead,
+    to: &mut impl Write,
+    replies: &Sender<Reply>,
+) -> EndReport {
     let mut seen = EndReport::default();
     let mut line = String::new();
     while from.read_line(&mut line).is_ok_and(|n| n > 0) {
@@ -96,13 +131,20 @@ pub(crate) fn watch(from: &mut impl BufRead, to: &mut impl Write) -> EndReport {
                 None
             }
             Ok(Message::Event { event, .. }) if event == "STOP" => Some(QUERY_STATUS),
-            Ok(Message::Return { value: Return { status: Some(status) } })
+            Ok(Message::Return { value: Return { status: Some(status), .. }, id: None })
                 if is_for_good(&status) =>
             {
                 seen.stuck = Some(status);
                 Some(QUIT)
             }
-            _ => None,
+            Ok(message) => {
+                if let Some(reply) = message.reply() {
+                    // Nobody listens once the `Vm` is gone.
+                    let _ = replies.send(reply);
+                }
+                None
+            }
+            Err(_) => None,
         };
         // A failed write means that QEMU is exiting, which the next read notices.
         if let Some(command) = answer {
@@ -137,9 +179,16 @@ mod tests {
     }
 
     fn watched(lines: &[&str]) -> (EndReport, String) {
+        let (seen, sent, _) = overheard(lines);
+        (seen, sent)
+    }
+
+    fn overheard(lines: &[&str]) -> (EndReport, String, Vec<Reply>) {
         let mut sent = Vec::new();
-        let seen = watch(&mut lines.join("\r\n").as_bytes(), &mut sent);
-        (seen, String::from_utf8(sent).expect("commands are text"))
+        let (replies, heard) = std::sync::mpsc::channel();
+        let seen = watch(&mut lines.join("\r\n").as_bytes(), &mut sent, &replies);
+        drop(replies);
+        (seen, String::from_utf8(sent).expect("commands are text"), heard.iter().collect())
     }
 
     #[rstest]
@@ -186,5 +235,24 @@ mod tests {
     fn a_guest_that_goes_on_is_left_alone() {
         let (seen, sent) = watched(&[r#"{"return": {"status": "running", "running": true}}"#]);
         assert_eq!((seen, sent), (EndReport::default(), String::new()));
+    }
+
+    #[test]
+    fn answers_to_numbered_commands_are_forwarded_between_events() {
+        let (seen, sent, replies) = overheard(&[
+            r#"{"event": "MIGRATION", "data": {"status": "active"}}"#,
+            r#"{"return": {"status": "internal-error"}, "id": 7}"#,
+            OK,
+            r#"{"event": "RESUME"}"#,
+            r#"{"id": 8, "error": {"class": "GenericError", "desc": "no"}}"#,
+        ]);
+        assert_eq!((seen, sent), (EndReport::default(), String::new()));
+        let status = Some("internal-error".to_owned());
+        let expected = [
+            Reply::Migration("active".to_owned()),
+            Reply::Answer(7, Ok(Return { status, ..Return::default() })),
+            Reply::Answer(8, Err("no".to_owned())),
+        ];
+        assert_eq!(replies, expected);
     }
 }

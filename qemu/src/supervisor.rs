@@ -1,5 +1,6 @@
 //! The thread that owns the QEMU process: it spawns it, waits for it, and reports how it ended.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -15,8 +16,9 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::machine::{ConsoleTo, Descriptors};
+use crate::migration::{self, Commander, Failure};
 use crate::process::Process;
-use crate::qmp::{self, EndReport};
+use crate::qmp::{self, EndReport, Reply};
 use crate::{Accel, End, Error, Machine, VmEvent, sys};
 
 /// QEMU answers within 0.1 s, and within a few seconds on an overloaded host.
@@ -33,23 +35,33 @@ pub(crate) struct Wires {
     pub(crate) window: Option<(OwnedFd, u64)>,
 }
 
-/// Runs a machine from its spawn to its end. `report` receives the result of the start.
+/// This process's ends.
+pub(crate) struct Ends {
+    pub(crate) monitor: UnixStream,
+    /// Gets the result of the start.
+    pub(crate) report: Sender<Result<(), Error>>,
+    /// Gets the answers to numbered commands once the machine has started.
+    pub(crate) replies: Sender<Reply>,
+}
+
+/// Runs a machine from its spawn to its end: boots it, or continues `state`.
 pub(crate) fn run(
     machine: &Machine,
+    state: Option<&File>,
     wires: Wires,
-    monitor: &UnixStream,
+    ends: &Ends,
     process: &Process,
-    report: &Sender<Result<(), Error>>,
     sink: impl Fn(VmEvent) + Send + Clone + 'static,
 ) {
     let terminal = Terminal::remember(machine.console);
+    let Ends { monitor, report, replies } = ends;
     let mut from_monitor = BufReader::new(monitor);
-    let started = Running::start(machine, wires, &mut from_monitor, process, sink.clone());
+    let started = Running::start(machine, state, wires, &mut from_monitor, process, sink.clone());
     let ended = match started {
         Ok(running) => {
             // This fails only if the starting thread is gone, and then the process is exiting.
             let _ = report.send(Ok(()));
-            let seen = qmp::watch(&mut from_monitor, &mut &*monitor);
+            let seen = qmp::watch(&mut from_monitor, &mut &*monitor, replies);
             let (status, said) = running.reap(process);
             let killed = process.lock().killed;
             Ok(end(status, said, &seen, killed))
@@ -73,12 +85,13 @@ struct Running {
 impl Running {
     fn start(
         machine: &Machine,
+        state: Option<&File>,
         wires: Wires,
         from_monitor: &mut BufReader<&UnixStream>,
         process: &Process,
         sink: impl Fn(VmEvent) + Send + 'static,
     ) -> Result<Self, Error> {
-        let mut child = spawn(machine, wires)?;
+        let mut child = spawn(machine, wires, state.is_some())?;
         let pid = Pid::from_raw(child.id().cast_signed());
         process.lock().pid = Some(pid);
         let console = child.stdout.take().map(|pipe| {
@@ -93,8 +106,16 @@ impl Running {
         let answer = monitor
             .set_read_timeout(Some(ANSWER_LIMIT))
             .and_then(|()| qmp::negotiate(from_monitor, &mut &*monitor));
-        if matches!(answer, Ok(true)) && monitor.set_read_timeout(None).is_ok() {
-            return Ok(running);
+        if matches!(answer, Ok(true)) {
+            let restored = state.map_or(Ok(()), |state| restore(monitor, from_monitor, state));
+            if let Err(failure) = restored {
+                process.kill();
+                let (status, said) = running.reap(process);
+                return Err(not_restored(failure, status, &said));
+            }
+            if monitor.set_read_timeout(None).is_ok() {
+                return Ok(running);
+            }
         }
         // A connection that breaks during a write counts as an exit like any other.
         let silent = answer.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
@@ -129,7 +150,27 @@ impl Running {
     }
 }
 
-fn spawn(machine: &Machine, wires: Wires) -> Result<Child, Error> {
+fn restore(
+    to: &UnixStream,
+    from: &mut BufReader<&UnixStream>,
+    state: &File,
+) -> Result<(), Failure> {
+    let to = to.try_clone().map_err(|error| Failure::Refused(format!("a descriptor: {error}")))?;
+    Commander::new(to, from, migration::LIMIT).restore(state)
+}
+
+fn not_restored(failure: Failure, status: ExitStatus, said: &str) -> Error {
+    let why = match failure {
+        Failure::Refused(why) => why,
+        Failure::TimedOut => format!("no success within {} s", migration::LIMIT.as_secs()),
+        // Its last words say why.
+        Failure::Ended if !said.trim().is_empty() => String::new(),
+        Failure::Ended => format!("QEMU ended ({status})"),
+    };
+    Error::NotRestored { said: [said.trim(), &why].join("\n").trim().to_owned() }
+}
+
+fn spawn(machine: &Machine, wires: Wires, waits_for_state: bool) -> Result<Child, Error> {
     let descriptors = Descriptors {
         agent: wires.agent.as_raw_fd(),
         monitor: wires.monitor.as_raw_fd(),
@@ -138,6 +179,10 @@ fn spawn(machine: &Machine, wires: Wires) -> Result<Child, Error> {
     };
     let mut command = Command::new(&machine.qemu);
     command.args(machine.arguments(descriptors)).stderr(Stdio::piped());
+    if waits_for_state {
+        // Not the state itself: only a command on the control channel reports how loading it went.
+        command.args(["-incoming", "defer"]);
+    }
     match machine.console {
         ConsoleTo::Events => {
             // In another process group the terminal's Ctrl-C does not reach QEMU: this process

@@ -1,15 +1,18 @@
 //! A running virtual machine.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::machine::WINDOW_DEVICE;
+use crate::migration::{self, Commander};
 use crate::process::Process;
-use crate::supervisor::{self, Wires};
-use crate::{Error, Machine, VmEvent};
+use crate::qmp::Reply;
+use crate::supervisor::{self, Ends, Wires};
+use crate::{Error, Machine, SaveError, VmEvent};
 
 /// A running virtual machine. Dropping it kills and reaps it.
 #[derive(Debug)]
@@ -18,6 +21,7 @@ pub struct Vm {
     supervisor: Option<JoinHandle<()>>,
     channel: Option<UnixStream>,
     window: Option<File>,
+    commander: Mutex<Commander<Receiver<Reply>>>,
 }
 
 impl Vm {
@@ -30,19 +34,48 @@ impl Vm {
         machine: &Machine,
         sink: impl Fn(VmEvent) + Send + Clone + 'static,
     ) -> Result<Self, Error> {
+        Self::begin(machine, None, sink)
+    }
+
+    /// Continues a guest that [`Vm::save`] wrote from an equal machine (see
+    /// [`Machine::identity`]), instead of booting one. Returns when the guest runs, so that bytes
+    /// written to the channel from then on arrive. The sink is the same as for [`Vm::start`].
+    ///
+    /// Reads `state` from its start, by the file's offset: guests that start at once need a file
+    /// opened for each. QEMU notices a missing part but not a changed byte, so check the content
+    /// first. The window holds what it held when the state was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRestored`] if only the state is to blame, or else the errors of a start.
+    pub fn restore(
+        machine: &Machine,
+        mut state: File,
+        sink: impl Fn(VmEvent) + Send + Clone + 'static,
+    ) -> Result<Self, Error> {
+        wires("read a saved state", state.rewind())?;
+        Self::begin(machine, Some(Arc::new(state)), sink)
+    }
+
+    fn begin(
+        machine: &Machine,
+        state: Option<Arc<File>>,
+        sink: impl Fn(VmEvent) + Send + Clone + 'static,
+    ) -> Result<Self, Error> {
         let window = wires("make shared memory", machine.window_in_memory())?;
-        match Self::start_with(machine, window, sink.clone()) {
+        match Self::begin_with(machine, state.clone(), window, sink.clone()) {
             // Only its error message shows that this QEMU lacks the device. Asking it in advance
             // would cost every start as much as this costs the rare one.
             Err(Error::EndedAtOnce { said, .. }) if said.contains(WINDOW_DEVICE) => {
-                Self::start_with(machine, None, sink)
+                Self::begin_with(machine, state, None, sink)
             }
             started => started,
         }
     }
 
-    fn start_with(
+    fn begin_with(
         machine: &Machine,
+        state: Option<Arc<File>>,
         window: Option<File>,
         sink: impl Fn(VmEvent) + Send + Clone + 'static,
     ) -> Result<Self, Error> {
@@ -62,16 +95,25 @@ impl Vm {
 
         let process = Arc::new(Process::default());
         let (report, started) = std::sync::mpsc::channel();
+        let (replies, answers) = std::sync::mpsc::channel();
+        let orders = wires("share a socket", monitor.try_clone())?;
         let supervise = {
             let (machine, process) = (machine.clone(), Arc::clone(&process));
-            move || supervisor::run(&machine, wires_of_guest, &monitor, &process, &report, sink)
+            let ends = Ends { monitor, report, replies };
+            move || {
+                supervisor::run(&machine, state.as_deref(), wires_of_guest, &ends, &process, sink)
+            }
         };
         let thread = thread::Builder::new().name("qemu".into()).spawn(supervise);
         let supervisor = wires("start a thread", thread)?;
         match started.recv() {
-            Ok(Ok(())) => {
-                Ok(Self { process, supervisor: Some(supervisor), channel: Some(channel), window })
-            }
+            Ok(Ok(())) => Ok(Self {
+                process,
+                supervisor: Some(supervisor),
+                channel: Some(channel),
+                window,
+                commander: Mutex::new(Commander::new(orders, answers, migration::LIMIT)),
+            }),
             Ok(Err(error)) => {
                 // It only returns now; a panic would be a bug in this crate.
                 let _ = supervisor.join();
@@ -99,6 +141,27 @@ impl Vm {
     /// The guest may change it at any time.
     pub fn window(&mut self) -> Option<File> {
         self.window.take()
+    }
+
+    /// Stops the guest, writes its state to `to`, and lets it continue where it was. Returns when
+    /// all of that is done. Any number of guests can continue from the state with [`Vm::restore`].
+    ///
+    /// The guest stands still while `to` is written, so a slow writer is a long stop. The time
+    /// limit does not interrupt the writer.
+    ///
+    /// # Errors
+    ///
+    /// After an error the guest continues as well, and what was written is useless. But after
+    /// [`SaveError::Stuck`] or [`SaveError::Ended`] the machine is gone, and the sink gets its end.
+    pub fn save(&self, to: &mut impl Write) -> Result<(), SaveError> {
+        // A caller's writer that panicked leaves a stopped guest, which this save will continue.
+        let mut commander = self.commander.lock().unwrap_or_else(PoisonError::into_inner);
+        commander.forget();
+        let saved = commander.save(to);
+        if let Err(SaveError::Stuck { .. }) = saved {
+            self.process.kill();
+        }
+        saved
     }
 
     /// QEMU's process id, while the process exists.

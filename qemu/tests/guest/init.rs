@@ -5,6 +5,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 
 /// `reboot(2)`, which the standard library lacks.
 #[expect(unsafe_code, reason = "a system call")]
@@ -46,14 +47,75 @@ fn power_off() {
     reboot(0x4321_fedc);
 }
 
-/// Answers every line on the second serial port with the same line, reversed.
+/// The first page of the memory that the guest shares with the host.
+struct Window(*mut u8);
+
+impl Window {
+    #[expect(unsafe_code, reason = "a system call")]
+    fn open() -> Self {
+        fs::create_dir_all("/sys").expect("a folder");
+        mount(c"sysfs", c"/sys");
+        let devices = fs::read_dir("/sys/bus/pci/devices").expect("a PCI bus");
+        let device = devices
+            .map(|device| device.expect("a device").path())
+            .find(|path| fs::read_to_string(path.join("device")).is_ok_and(|id| id == "0x1110\n"))
+            .expect("the device");
+        fs::write(device.join("enable"), "1").expect("it decodes addresses");
+        let file = OpenOptions::new().read(true).write(true).open(device.join("resource2"));
+        let file = file.expect("its memory");
+        let address: i64;
+        // SAFETY: the kernel chooses where to map one page, shared, to read (1) and write (2).
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inlateout("rax") 9i64 => address,
+                in("rdi") 0,
+                in("rsi") 4096,
+                in("rdx") 3,
+                in("r10") 1,
+                in("r8") file.as_raw_fd(),
+                in("r9") 0,
+                out("rcx") _,
+                out("r11") _,
+            );
+        }
+        assert!(address > 0, "mmap: {address}");
+        Self(address as *mut u8)
+    }
+
+    #[expect(unsafe_code, reason = "memory that the host reads as well")]
+    fn store(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= 4096);
+        for (i, byte) in bytes.iter().enumerate() {
+            // SAFETY: the address is within the page that open() mapped.
+            unsafe { self.0.add(i).write_volatile(*byte) };
+        }
+    }
+}
+
+/// Answers every line on the second serial port with the same line, reversed, until the line
+/// `off`. Prints a line that starts with `print`, and stores each line in the window from the first
+/// that starts with `window` on.
 fn answer() {
+    let mut window = None;
     let mut port = OpenOptions::new().read(true).write(true).open("/dev/ttyS1").expect("the port");
     port.write_all(b"ready\n").expect("a byte goes out");
     let mut line = Vec::new();
     let mut byte = [0];
     while port.read(&mut byte).expect("a byte comes in") == 1 {
         if byte[0] == b'\n' {
+            if line == b"off" {
+                return;
+            }
+            if line.starts_with(b"print") {
+                println!("{}", String::from_utf8_lossy(&line));
+            }
+            if line.starts_with(b"window") {
+                window.get_or_insert_with(Window::open);
+            }
+            if let Some(window) = &mut window {
+                window.store(&line);
+            }
             line.reverse();
             line.push(b'\n');
             port.write_all(&line).expect("a line goes out");
