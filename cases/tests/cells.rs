@@ -28,7 +28,7 @@ use perfsec::kernel::Kernel;
 use perfsec::known::KnownDifferences;
 use perfsec::plan::{Filter, PlannedCell};
 use perfsec::record::{CellResult, Event, Run};
-use perfsec::report::difference;
+use perfsec::report::{attempts, difference};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -221,7 +221,10 @@ fn outcome(cell: &CellResult, record: &Path) -> Result<(), Failed> {
     if !reason.is_empty() {
         let _ = writeln!(text, "{reason}");
     }
-    if !judgement.observed.is_empty() {
+    let attempts = attempts(judgement, &cell.path);
+    if !attempts.is_empty() {
+        let _ = write!(text, "{}", anstream::adapter::strip_str(&attempts));
+    } else if !judgement.observed.is_empty() {
         let styled = difference(&judgement.expected, &judgement.observed, &cell.path);
         let _ = write!(text, "{}", anstream::adapter::strip_str(&styled));
     }

@@ -9,6 +9,7 @@ use perfsec_wire::observation::Effect;
 use super::gather::denials;
 use super::rules::{RuleScope, Rules};
 use crate::counted::counted;
+use crate::judge::Verdict;
 use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun};
 use crate::report::difference;
@@ -71,6 +72,7 @@ pub fn pairs<'a>(
 fn is_complete(cell: &CellResult) -> bool {
     cell.observation.as_ref().is_some_and(|seen| seen.lost == 0)
         && !cell.judgement.observed.is_empty()
+        && cell.judgement.verdict != Verdict::Flaky
 }
 
 fn denied(cell: &CellResult) -> BTreeSet<DeniedPermission> {

@@ -54,7 +54,7 @@ impl Ends {
     pub(super) fn of(good: Rc<RecordedRun>, bad: Rc<RecordedRun>) -> Result<Self, BisectError> {
         let comparison = compare(("good", &good.run), ("bad", &bad.run), None)?;
         let (seen, verdict): (Vec<&Group>, Vec<&Group>) =
-            comparison.groups.iter().partition(|group| is_seen(group));
+            comparison.groups.iter().partition(|group| group.kind.is_seen());
         // A change that the cases expect between the two versions needs no bisection.
         let (expected, unexpected): (Vec<&Group>, Vec<&Group>) =
             seen.iter().copied().partition(|group| group.is_expected());
@@ -128,7 +128,8 @@ impl Ends {
         run: &Run,
     ) -> Result<(BTreeSet<String>, BTreeSet<String>), BisectError> {
         let comparison = compare(("the end", end), ("the commit", run), Some(&self.cells))?;
-        let groups: Vec<_> = comparison.groups.iter().filter(|group| is_seen(group)).collect();
+        let groups: Vec<_> =
+            comparison.groups.iter().filter(|group| group.kind.is_seen()).collect();
         let Comparison { not_judged, skipped, changed_cases, only, .. } = &comparison;
         let apart = [not_judged, skipped, changed_cases, only].into_iter().flatten();
         let unknown = apart.flat_map(|apart: &Exclusion| apart.cells.names.iter().cloned());
@@ -169,11 +170,6 @@ fn verdict_and_reason(cell: &CellResult) -> String {
     format!("{}: {reason}", cell.judgement.verdict)
 }
 
-/// True if the kernels differ, and not only the expectations of the cases.
-fn is_seen(group: &Group) -> bool {
-    group.kind != DifferenceKind::Verdict
-}
-
 fn names(groups: &[&Group]) -> BTreeSet<String> {
     groups.iter().flat_map(|group| group.cells.names.iter().cloned()).collect()
 }
@@ -185,7 +181,12 @@ fn failing(run: &Run) -> BTreeSet<&str> {
 
 fn why_same(comparison: &Comparison, verdict: &[&Group]) -> String {
     let mut parts = vec![format!("{} saw the same at both ends", counted(comparison.same, "cell"))];
-    let verdicts = names(verdict).len();
+    let (flaky, verdict): (Vec<&Group>, Vec<&Group>) =
+        verdict.iter().partition(|group| group.kind == DifferenceKind::Flaky);
+    let (flaky, verdicts) = (names(&flaky).len(), names(&verdict).len());
+    if flaky > 0 {
+        parts.push(format!("{} FLAKY at one end", counted(flaky, "cell")));
+    }
     if verdicts > 0 {
         let cells = counted(verdicts, "cell");
         parts.push(format!("{cells} saw the same, and only the verdict differs"));

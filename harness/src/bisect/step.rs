@@ -6,7 +6,7 @@ use std::slice;
 use super::commit::CommitInfo;
 use super::ends::{BisectMark, unjudged};
 use super::error::BisectError;
-use crate::compare::{self, Baseline, Comparison, DifferenceKind, NothingInCommon, sides};
+use crate::compare::{self, Baseline, Comparison, NothingInCommon, sides};
 use crate::counted::counted;
 use crate::engine::{EngineError, Lab};
 use crate::judge::Verdict;
@@ -86,7 +86,7 @@ fn by_verdict(run: &Run) -> (BisectMark, String) {
         run.cells().filter(|cell| wanted(cell.judgement.verdict)).count()
     };
     let failed = count(|verdict| verdict == Verdict::Fail);
-    let unknown = count(|verdict| matches!(verdict, Verdict::Error | Verdict::Miss)) + run.unseen();
+    let unknown = count(Verdict::is_unjudged) + run.unseen();
     match (failed, unknown) {
         (0, 0) => (BisectMark::Good, "no cell fails".to_owned()),
         (0, _) => (BisectMark::Skip, format!("{} not judged", counted(unknown, "cell"))),
@@ -112,8 +112,8 @@ fn against(
     let before = baseline.partner(now.kernel)?;
     let mut comparison = Comparison::of(before, now, &filter.matcher()?)?;
     // A difference only in what the cases expect of the two versions is no difference in what
-    // they saw.
-    comparison.groups.retain(|group| group.kind != DifferenceKind::Verdict);
+    // they saw, and a flaky cell saw nothing for certain.
+    comparison.groups.retain(|group| group.kind.is_seen());
     if comparison.different() > 0 {
         let why = format!(
             "{} of {} not as in the baseline",
@@ -128,7 +128,7 @@ fn against(
         of.map(|cell| cell.name.clone()).collect::<BTreeSet<_>>()
     };
     let judged = names(&before.lanes, Verdict::judged);
-    let unknown = names(&now.lanes, |verdict| matches!(verdict, Verdict::Error | Verdict::Miss));
+    let unknown = names(&now.lanes, Verdict::is_unjudged);
     let lost = judged.intersection(&unknown).count();
     Ok(match (lost, comparison.same) {
         (0, 0) => (BisectMark::Skip, "no cell could be compared".to_owned(), String::new()),

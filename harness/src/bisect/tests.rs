@@ -160,11 +160,15 @@ fn run_of(letters: &str) -> Run {
             'd' => ("EPERM", Verdict::Fail),
             'e' => ("EACCES", Verdict::Pass),
             'x' => ("fd", Verdict::Error),
+            'f' => ("EACCES", Verdict::Flaky),
             other => panic!("{other}"),
         };
         cell.judgement.verdict = verdict;
-        cell.judgement.reason =
-            (verdict == Verdict::Error).then(|| "audit lost records".to_owned());
+        cell.judgement.reason = match verdict {
+            Verdict::Error => Some("audit lost records".to_owned()),
+            Verdict::Flaky => Some("2 attempts differ: FAIL, PASS".to_owned()),
+            _ => None,
+        };
         cell.judgement.observed =
             vec![format!("perf_event_open(software/dummy, pid=0, cpu=-1) = {returned}")];
     }
@@ -426,6 +430,12 @@ fn a_bisection_starts_over_after_one_that_was_killed() {
 )]
 #[case::one_not_judged("aax", BisectMark::Good, "1 of 2 cells as at the good end, 1 not judged")]
 #[case::none_judged("axx", BisectMark::Skip, "2 of 2 cells not judged: ERROR: audit lost records")]
+#[case::one_is_flaky("aaf", BisectMark::Good, "1 of 2 cells as at the good end, 1 not judged")]
+#[case::all_are_flaky(
+    "aff",
+    BisectMark::Skip,
+    "2 of 2 cells not judged: FLAKY: 2 attempts differ: FAIL, PASS"
+)]
 fn a_commit_is_marked_by_what_its_cells_see(
     #[case] at: &str,
     #[case] mark: BisectMark,
@@ -435,6 +445,14 @@ fn a_commit_is_marked_by_what_its_cells_see(
     let ends = ends::Ends::of(ran("aaa"), ran("abb")).unwrap();
     let (got, said) = ends.judge(&run_of(at)).unwrap();
     assert_eq!((got, said.as_str()), (mark, why));
+}
+
+#[test]
+fn a_flaky_end_is_no_end() {
+    let ran = |letters: &str| std::rc::Rc::new(recorded(run_of(letters), "record"));
+    let Err(error) = ends::Ends::of(ran("aaa"), ran("aff")) else { panic!("nothing differs") };
+    let text = error.to_string();
+    assert!(text.contains("1 cell saw the same at both ends; 2 cells FLAKY at one end"), "{text}");
 }
 
 #[test]

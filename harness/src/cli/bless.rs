@@ -44,7 +44,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
                 let lines = cell.judgement.observed.clone();
                 seen.entry(cell.case.clone()).or_default().insert(cell.at.clone(), lines);
             }
-            (Verdict::Error | Verdict::Miss, _) | (Verdict::Fail, false) => {
+            (Verdict::Flaky | Verdict::Error | Verdict::Miss, _) | (Verdict::Fail, false) => {
                 unseen.push(format!(
                     "{}: {}",
                     cell.name,

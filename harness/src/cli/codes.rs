@@ -64,6 +64,11 @@ pub const EXIT_CODES: &[ExitCodes] = &[
                 "a kernel does not build; the error quotes the compiler's first error and names \
                  the log",
             ),
+            (
+                Exit::Flaky,
+                "with --retries: no cell FAILed, but one is FLAKY: it behaved differently on \
+                 repetition",
+            ),
             SIGNAL,
         ],
     },
@@ -110,8 +115,8 @@ pub const EXIT_CODES: &[ExitCodes] = &[
             ),
             (
                 Exit::NotJudged,
-                "nothing differs, but a cell has no result to compare: ERROR, MISS, or the run \
-                 was cut short",
+                "nothing differs, but a cell has no result to compare: ERROR, MISS, FLAKY on both \
+                 sides, or the run was cut short",
             ),
             (
                 Exit::NothingRan,

@@ -31,9 +31,11 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     super::print(&format!("{}{sources}", table.text(&points)))?;
     Ok(match judged {
         // Coverage does not depend on verdicts, only on cells that could run.
-        Exit::Success | Exit::Failed if table.is_empty() => Exit::NothingRan,
-        Exit::Success | Exit::Failed if table.is_complete(&points) => Exit::Success,
-        Exit::Success | Exit::Failed => Exit::Failed,
+        Exit::Success | Exit::Failed | Exit::Flaky => match table.is_complete(&points) {
+            _ if table.is_empty() => Exit::NothingRan,
+            true => Exit::Success,
+            false => Exit::Failed,
+        },
         other => other,
     })
 }

@@ -42,6 +42,8 @@ pub enum Exit {
     Kernel,
     /// The kernel does not build.
     Build,
+    /// A cell behaved differently on repetition.
+    Flaky,
     /// `git bisect run` must skip the commit.
     Skip,
     /// `git bisect run` must stop.
@@ -69,6 +71,7 @@ impl Exit {
             Self::Host => 5,
             Self::Kernel => 6,
             Self::Build => 7,
+            Self::Flaky => 8,
             Self::Skip => 125,
             Self::Stop => 128,
             Self::Signal(number) => 128 + number,
@@ -83,6 +86,8 @@ impl Exit {
             Self::Failed
         } else if run.lanes.iter().any(|lane| lane.refused().is_some()) {
             Self::Kernel
+        } else if any(|verdict| verdict == Verdict::Flaky) {
+            Self::Flaky
         } else if run.unseen() > 0 || any(|got| matches!(got, Verdict::Error | Verdict::Miss)) {
             Self::NotJudged
         } else if !any(Verdict::judged) {
@@ -376,5 +381,31 @@ impl Coded for SelfcheckError {
             Self::Engine(error) => error.is_fragment(),
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(&[Verdict::Flaky], Exit::Flaky)]
+    #[case(&[Verdict::Flaky, Verdict::Fail], Exit::Failed)]
+    #[case(&[Verdict::Flaky, Verdict::Error], Exit::Flaky)]
+    #[case(&[Verdict::Error], Exit::NotJudged)]
+    #[case(&[], Exit::Success)]
+    fn the_worst_cell_decides_the_exit_code(#[case] verdicts: &[Verdict], #[case] exit: Exit) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/different.jsonl");
+        let mut run = crate::record::read(&path).unwrap().run;
+        let cells = &mut run.lanes[0].cells;
+        cells.iter_mut().for_each(|cell| cell.judgement.verdict = Verdict::Pass);
+        std::iter::zip(cells, verdicts).for_each(|(cell, it)| cell.judgement.verdict = *it);
+        run.lanes.truncate(1);
+        run.started.cells = run.cells().count();
+        assert_eq!(Exit::of_run(&run), exit);
     }
 }

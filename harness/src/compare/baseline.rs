@@ -64,6 +64,8 @@ enum Transition {
     FailureOfNewCell,
     /// It was judged before and is not judged now; the reason.
     Lost(String),
+    /// It behaves differently on repetition, and did not before.
+    Flaky,
     /// It failed before and does not fail now.
     Fixed,
     /// The observation differs; the verdict, which is the same on both.
@@ -86,7 +88,7 @@ enum Transition {
 
 impl Transition {
     fn is_worse(&self) -> bool {
-        *self <= Self::Lost(char::MAX.to_string())
+        *self < Self::Fixed
     }
 
     /// A description of the cells; `None` if there is nothing to report.
@@ -98,6 +100,7 @@ impl Transition {
                 "failures of cells that the baseline does not have".to_owned()
             }
             Self::Lost(why) => format!("lost, {why}"),
+            Self::Flaky => "different on repetition (FLAKY), unlike before".to_owned(),
             Self::Fixed => "fixed".to_owned(),
             Self::Changed(verdict) => format!("something else was seen, {verdict} as before"),
             Self::Skipped(why) => format!("skipped, unlike before: {why}"),
@@ -126,7 +129,8 @@ impl Transition {
             (old, new @ (Verdict::Error | Verdict::Miss)) if old.judged() => {
                 Self::Lost(format!("{new}: {}", reason()))
             }
-            (_, Verdict::Error | Verdict::Miss) => Self::StillUnjudged,
+            (old, Verdict::Flaky) if old != Verdict::Flaky => Self::Flaky,
+            (_, Verdict::Flaky | Verdict::Error | Verdict::Miss) => Self::StillUnjudged,
             _ if changed => Self::ChangedCase,
             (old, Verdict::Skip) if old.judged() => Self::Skipped(reason()),
             (_, Verdict::Skip) => Self::Same,
@@ -141,6 +145,7 @@ impl Transition {
     fn from_new(now: &CellResult) -> Self {
         match now.judgement.verdict {
             Verdict::Fail => Self::FailureOfNewCell,
+            Verdict::Flaky => Self::Flaky,
             Verdict::Error | Verdict::Miss => Self::StillUnjudged,
             _ => Self::New,
         }
@@ -320,7 +325,10 @@ impl<'a> BaselineComparison<'a> {
             let (a, b) = (group.verdict_a, group.verdict_b);
             match transition {
                 Transition::Failure => b == Verdict::Fail && a != Verdict::Fail,
-                Transition::Fixed => a == Verdict::Fail && b != Verdict::Fail,
+                Transition::Flaky => b == Verdict::Flaky,
+                Transition::Fixed => {
+                    a == Verdict::Fail && !matches!(b, Verdict::Fail | Verdict::Flaky)
+                }
                 Transition::Changed(verdict) => {
                     b == *verdict
                         && (a == Verdict::Fail) == (b == Verdict::Fail)
@@ -415,6 +423,24 @@ mod tests {
         "something else was seen, FAIL as before: 1 cell"
     )]
     #[case::lost(&nothing, &verdict(PASSES, Verdict::Miss), 1, "lost, MISS: no reason: 1 cell")]
+    #[case::flaky(
+        &nothing,
+        &verdict(PASSES, Verdict::Flaky),
+        1,
+        "different on repetition (FLAKY), unlike before: 1 cell"
+    )]
+    #[case::flaky_as_before(
+        &verdict(PASSES, Verdict::Flaky),
+        &verdict(PASSES, Verdict::Flaky),
+        0,
+        "not judged, as before: 2 cells"
+    )]
+    #[case::new_and_flaky(
+        &removed(PASSES),
+        &verdict(PASSES, Verdict::Flaky),
+        1,
+        "different on repetition (FLAKY), unlike before: 1 cell"
+    )]
     #[case::failed_and_lost(
         &nothing,
         &verdict(FAILS, Verdict::Error),

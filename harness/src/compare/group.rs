@@ -88,8 +88,18 @@ pub enum DifferenceKind {
     Number,
     /// Any other difference.
     Other,
+    /// The cell behaves differently on repetition, on one side only.
+    Flaky,
     /// Only the verdict differs.
     Verdict,
+}
+
+impl DifferenceKind {
+    /// True if the two sides certainly saw something else.
+    #[must_use]
+    pub fn is_seen(self) -> bool {
+        !matches!(self, Self::Flaky | Self::Verdict)
+    }
 }
 
 /// Cells by policy, empty where it does not matter, and by case and coordinates.

@@ -116,7 +116,7 @@ fn badness(cell: &CellResult) -> u8 {
     match cell.judgement.verdict {
         Verdict::Skip => 0,
         Verdict::Pass | Verdict::Xfail | Verdict::Xpass => 1,
-        Verdict::Miss | Verdict::Error => 2,
+        Verdict::Miss | Verdict::Error | Verdict::Flaky => 2,
         Verdict::Fail => 3,
     }
 }

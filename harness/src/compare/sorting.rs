@@ -83,7 +83,11 @@ impl<'a> Sorting<'a> {
         }
         let checks = !checks_unseen(a) && !checks_unseen(b);
         self.without_checks += usize::from(!checks);
-        match compare(a, b, checks, stated) {
+        let differs = match (is_flaky(a), is_flaky(b)) {
+            (false, false) => compare(a, b, checks, stated),
+            _ => Some(flaky(a, b, stated)),
+        };
+        match differs {
             None => self.same += 1,
             Some((key, found)) => self.add(key, name, &a.name, found),
         }
@@ -123,6 +127,7 @@ impl<'a> Sorting<'a> {
         let group = |(key, group): (&GroupKey, &GroupMembers<'_>)| {
             let guess = match key.kind {
                 DifferenceKind::Fault => fault_words(&key.reasons),
+                DifferenceKind::Flaky => flaky_words(&key.reasons),
                 DifferenceKind::Verdict => {
                     vec![
                         "both saw the same, and the case expects it of only one of them".to_owned(),
@@ -203,6 +208,41 @@ fn compare(
     Some((key, found))
 }
 
+fn is_flaky(cell: &CellResult) -> bool {
+    cell.judgement.verdict == Verdict::Flaky
+}
+
+/// The difference of a cell that is flaky on one side. The diff is to the first attempt that does
+/// not see what the other side sees.
+fn flaky(
+    a: &CellResult,
+    b: &CellResult,
+    stated: &dyn Fn(&CellResult) -> Option<usize>,
+) -> (GroupKey, Difference) {
+    let (flaky, steady) = if is_flaky(a) { (a, b) } else { (b, a) };
+    let seen = &steady.judgement.observed;
+    let other = flaky.judgement.attempts.iter().find(|attempt| attempt.observed != *seen);
+    let lines = other.map_or(seen, |attempt| &attempt.observed);
+    let found = if is_flaky(a) { difference(lines, seen) } else { difference(seen, lines) };
+    let diff = found.map(|found| found.diff).unwrap_or_default();
+    let reason = |cell: &CellResult| cell.judgement.reason.clone().filter(|_| is_flaky(cell));
+    let key = GroupKey {
+        stated: stated(b),
+        expected: false,
+        kind: DifferenceKind::Flaky,
+        because: Vec::new(),
+        verdicts: (a.judgement.verdict, b.judgement.verdict),
+        changes: BTreeSet::new(),
+        reasons: (reason(a), reason(b)),
+    };
+    (key, Difference { diff, ..Difference::default() })
+}
+
+fn flaky_words(reasons: &(Option<String>, Option<String>)) -> Vec<String> {
+    let sides = [("A", &reasons.0), ("B", &reasons.1)].into_iter();
+    sides.filter_map(|(side, reason)| Some(format!("on {side}: {}", reason.as_ref()?))).collect()
+}
+
 fn fault_words(reasons: &(Option<String>, Option<String>)) -> Vec<String> {
     let word = |side: &str, reason: &Option<String>| match reason {
         Some(reason) => format!("on {side}: {reason}"),
@@ -211,11 +251,16 @@ fn fault_words(reasons: &(Option<String>, Option<String>)) -> Vec<String> {
     vec![word("A", &reasons.0), word("B", &reasons.1)]
 }
 
-/// The reason why a pair cannot be compared, if any.
+/// The reason why a pair cannot be compared, if any. A cell that is flaky on one side only has
+/// changed.
 fn not_judged(a: &CellResult, b: &CellResult) -> Option<String> {
+    let both_flaky = is_flaky(a) && is_flaky(b);
     let one = |cell: &CellResult, side: &str| {
         let judgement = &cell.judgement;
-        let bad = matches!(judgement.verdict, Verdict::Error | Verdict::Miss);
+        let bad = match judgement.verdict {
+            Verdict::Flaky => both_flaky,
+            verdict => verdict.is_unjudged(),
+        };
         let reason = judgement.reason.as_deref().unwrap_or("no reason");
         bad.then(|| format!("{} on {side}: {reason}", judgement.verdict))
     };
@@ -297,7 +342,7 @@ mod tests {
 
     use super::super::comparison::Comparison;
     use super::super::side::sides;
-    use crate::judge::Verdict;
+    use crate::judge::{Judgement, Verdict};
     use crate::record::{Event, Run};
 
     const CALL: &str = "perf_event_open(software/dummy, pid=0, cpu=-1)";
@@ -354,6 +399,31 @@ mod tests {
     fn a_difference_has_a_kind(#[case] a: &[&str], #[case] b: &[&str], #[case] kind: &str) {
         assert_eq!(words(&compared(&[(a, b)], |_, _| {})), [kind]);
         assert!(words(&compared(&[(a, a)], |_, _| {})).is_empty());
+    }
+
+    #[test]
+    fn a_cell_that_is_flaky_on_one_side_has_changed_and_on_both_is_not_compared() {
+        let seen: &[&str] = &["fd", OPEN];
+        let flaky = |run: &mut Run| {
+            let judgement = &mut run.lanes[0].cells[0].judgement;
+            let mut failed = judgement.clone();
+            failed.verdict = Verdict::Fail;
+            failed.observed.truncate(1);
+            *judgement = Judgement::of_attempts(judgement.clone(), vec![failed]);
+        };
+        let on_b = compared(&[(seen, seen)], |_, b| flaky(b));
+        assert_eq!(words(&on_b), ["Flaky 1"]);
+        assert_eq!(on_b.groups[0].verdict_b, Verdict::Flaky);
+        assert_eq!(on_b.groups[0].guess, ["on B: 2 attempts differ: PASS, FAIL"]);
+        assert!(on_b.groups[0].diff.contains(&format!("-  {OPEN}")), "{:?}", on_b.groups[0].diff);
+        let on_a = compared(&[(seen, seen)], |a, _| flaky(a));
+        assert_eq!(on_a.groups[0].guess, ["on A: 2 attempts differ: PASS, FAIL"]);
+        assert!(on_a.groups[0].diff.contains(&format!("+  {OPEN}")), "{:?}", on_a.groups[0].diff);
+        let on_both = compared(&[(seen, seen)], |a, b| {
+            flaky(a);
+            flaky(b);
+        });
+        assert!(on_both.groups.is_empty() && on_both.not_judged.len() == 1);
     }
 
     #[test]

@@ -230,6 +230,7 @@ fn heading(kind: DifferenceKind) -> &'static str {
         DifferenceKind::Answer => "a check has another answer",
         DifferenceKind::Number => "a check is made more or less often",
         DifferenceKind::Other => "something else",
+        DifferenceKind::Flaky => "flaky on one side",
         DifferenceKind::Verdict => "the verdict only",
     }
 }

@@ -355,6 +355,7 @@ impl Runner<'_> {
                     lane: self.plan.lane,
                     boot: self.boot,
                     millis: started.elapsed().as_millis() as u64,
+                    restored: false,
                     facts: facts.clone(),
                 }));
                 self.machine = Some(facts.machine.clone());
@@ -478,6 +479,7 @@ impl Runner<'_> {
         (self.emit)(Event::Cell(Box::new(CellResult {
             lane: self.plan.lane,
             boot: self.boot,
+            number: index,
             name: cell.name(),
             case: cell.case.name.clone(),
             title: cell.case.title.clone(),

@@ -50,6 +50,7 @@ pub fn judge(
         observed: seen.lines,
         notes: seen.aside,
         known: None,
+        attempts: Vec::new(),
     };
 
     if let Some(reason) = setup_difference(cell, context, observation) {

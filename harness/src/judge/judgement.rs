@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
+use super::{Attempt, Verdict};
 use crate::case::{ExpectedLine, KnownDifference};
 
 /// The result of a cell.
@@ -21,6 +21,9 @@ pub struct Judgement {
     pub notes: Vec<String>,
     /// The known difference that makes the verdict `XFAIL` or `XPASS`.
     pub known: Option<KnownDifference>,
+    /// The attempts at a `FLAKY` cell, in the order in which they ran; empty for any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
 }
 
 impl Judgement {
@@ -38,6 +41,7 @@ impl Judgement {
             observed: Vec::new(),
             notes: Vec::new(),
             known: None,
+            attempts: Vec::new(),
         }
     }
 

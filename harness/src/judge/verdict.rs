@@ -21,6 +21,8 @@ pub enum Verdict {
     Xpass,
     /// The kernel or the machine lacks something that the case requires.
     Skip,
+    /// The cell behaves differently on repetition, so neither result counts.
+    Flaky,
     /// The cell could not be carried out: bad set-up, lost audit records, no control.
     Error,
     /// The machine or the harness died before the cell ran.
@@ -29,8 +31,16 @@ pub enum Verdict {
 
 impl Verdict {
     /// All verdicts, in the order in which reports count them.
-    pub const ALL: [Self; 7] =
-        [Self::Pass, Self::Fail, Self::Xfail, Self::Xpass, Self::Skip, Self::Error, Self::Miss];
+    pub const ALL: [Self; 8] = [
+        Self::Pass,
+        Self::Fail,
+        Self::Xfail,
+        Self::Xpass,
+        Self::Skip,
+        Self::Flaky,
+        Self::Error,
+        Self::Miss,
+    ];
 
     /// The verdict if the kernel is known to differ in this cell.
     #[must_use]
@@ -42,16 +52,23 @@ impl Verdict {
         }
     }
 
-    /// True if the cell ran and was compared with its expectation.
+    /// True if the cell ran and has one result that was compared with its expectation. A `FLAKY`
+    /// cell has several.
     #[must_use]
     pub fn judged(self) -> bool {
         matches!(self, Self::Pass | Self::Fail | Self::Xfail | Self::Xpass)
     }
 
+    /// True if the cell should have been judged and was not: it has no result, or no single one.
+    #[must_use]
+    pub fn is_unjudged(self) -> bool {
+        matches!(self, Self::Flaky | Self::Error | Self::Miss)
+    }
+
     /// True if a run with this verdict is not a success.
     #[must_use]
     pub fn is_bad(self) -> bool {
-        matches!(self, Self::Fail | Self::Error | Self::Miss)
+        self == Self::Fail || self.is_unjudged()
     }
 }
 
@@ -63,6 +80,7 @@ impl fmt::Display for Verdict {
             Self::Xfail => "XFAIL",
             Self::Xpass => "XPASS",
             Self::Skip => "SKIP",
+            Self::Flaky => "FLAKY",
             Self::Error => "ERROR",
             Self::Miss => "MISS",
         })

@@ -15,7 +15,7 @@ use crate::machines::{End, Machinery};
 use crate::plan::Filter;
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +25,7 @@ pub enum Event {
     Run(RunStarted),
     /// A lane begins: a kernel under a policy.
     Lane(Box<LaneStarted>),
-    /// A boot of a lane is ready for its first cell.
+    /// A boot of a lane is ready for its first cell. Several boots of a lane can be alive at once.
     Ready(LaneReady),
     /// A cell is over.
     Cell(Box<CellResult>),
@@ -118,7 +118,7 @@ pub struct LaneStarted {
     pub cells: usize,
 }
 
-/// A boot is ready for its first cell.
+/// A boot, or a snapshot of one, is ready for its first cell.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LaneReady {
     /// The lane.
@@ -127,6 +127,9 @@ pub struct LaneReady {
     pub boot: usize,
     /// Milliseconds from start to ready, on the host's clock.
     pub millis: u64,
+    /// True if the guest was restored from a snapshot of an earlier boot.
+    #[serde(default)]
+    pub restored: bool,
     /// State of the machine as the agent read it back.
     pub facts: Box<Facts>,
 }
@@ -138,6 +141,8 @@ pub struct CellResult {
     pub lane: usize,
     /// Number of the boot in which it ran.
     pub boot: usize,
+    /// Number of the cell in its lane, from 0. A repeated cell has a number for each repetition.
+    pub number: usize,
     /// Its full name.
     pub name: String,
     /// Name of its case.

@@ -197,7 +197,8 @@ fn join(number: usize, parts: Vec<LanePart>, unstable: &mut Vec<String>) -> Opti
             let own = own(&shard, &cell.case);
             if own || (!owned.contains(&cell.name) && kept.insert(cell.name.clone())) {
                 let boot = renumbered(cell.boot);
-                joined.cells.push(super::CellResult { lane: number, boot, ..cell });
+                let place = joined.cells.len();
+                joined.cells.push(super::CellResult { lane: number, boot, number: place, ..cell });
             }
         }
         let numbers = lane.ready.iter().map(|ready| ready.boot);

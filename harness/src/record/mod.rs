@@ -1,4 +1,5 @@
-//! The run record: everything that happened in a run, in order, one event per line.
+//! The run record: everything that happened in a run, one event per line; in order once the run
+//! has ended.
 //!
 //! The engine emits [`Event`]s; progress, the record's file and [`Run`] only subscribe to them.
 //! Every report is made from a [`Run`], so it can be made again from the file, and a run that is
@@ -7,6 +8,7 @@
 mod error;
 mod event;
 mod merge;
+mod order;
 mod read;
 mod run;
 mod write;

@@ -16,7 +16,7 @@ use crate::judge::Verdict;
 pub struct Run {
     /// The first event.
     pub started: RunStarted,
-    /// Its lanes, in the order in which they began.
+    /// Its lanes, by number.
     pub lanes: Vec<LaneRun>,
     /// The last event; absent if perfsec was killed before it.
     pub end: Option<RunEnded>,
@@ -27,13 +27,13 @@ pub struct Run {
 pub struct LaneRun {
     /// The kernel and the policy.
     pub started: LaneStarted,
-    /// The boots that became ready.
+    /// The boots that became ready, by number.
     pub ready: Vec<LaneReady>,
-    /// Results of its cells, in the order in which they ended.
+    /// Results of its cells, by number.
     pub cells: Vec<CellResult>,
-    /// Coverage of each boot, in a run that measures it.
+    /// Coverage of each boot, by number, in a run that measures it.
     pub coverage: Vec<BootCoverage>,
-    /// Boots that ended before all of their cells had run.
+    /// Boots that ended before all of their cells had run, by number.
     pub deaths: Vec<Death>,
     /// The end of the lane; absent if perfsec was killed before it.
     pub end: Option<LaneEnded>,
@@ -54,6 +54,14 @@ pub enum MisplacedEvent {
     /// A second [`Event::Lane`] with the same number.
     #[error("lane {0} has already begun")]
     SecondLane(usize),
+    /// A second [`Event::Cell`] with the same number in its lane.
+    #[error("cell {number} of lane {lane} already has a result")]
+    SecondCell {
+        /// The lane.
+        lane: usize,
+        /// The cell's number in the lane.
+        number: usize,
+    },
     /// An event after the end.
     #[error("the run is over")]
     AfterTheEnd,
@@ -81,7 +89,8 @@ impl Run {
         Ok(run)
     }
 
-    /// Adds an event.
+    /// Adds an event. Events of different lanes may come in any order, and so may those of one lane
+    /// after its beginning.
     ///
     /// # Errors
     ///
@@ -96,12 +105,25 @@ impl Run {
                 if self.lane(started.lane).is_ok() {
                     return Err(MisplacedEvent::SecondLane(started.lane));
                 }
-                self.lanes.push(LaneRun::new(*started));
+                insert(&mut self.lanes, LaneRun::new(*started), |lane| lane.started.lane);
             }
-            Event::Ready(ready) => self.lane(ready.lane)?.ready.push(ready),
-            Event::Cell(cell) => self.lane(cell.lane)?.cells.push(*cell),
-            Event::Coverage(coverage) => self.lane(coverage.lane)?.coverage.push(coverage),
-            Event::Death(death) => self.lane(death.lane)?.deaths.push(death),
+            Event::Ready(ready) => {
+                insert(&mut self.lane(ready.lane)?.ready, ready, |ready| ready.boot);
+            }
+            Event::Cell(cell) => {
+                let (lane, number) = (cell.lane, cell.number);
+                let cells = &mut self.lane(lane)?.cells;
+                let Err(place) = cells.binary_search_by_key(&number, |cell| cell.number) else {
+                    return Err(MisplacedEvent::SecondCell { lane, number });
+                };
+                cells.insert(place, *cell);
+            }
+            Event::Coverage(coverage) => {
+                insert(&mut self.lane(coverage.lane)?.coverage, coverage, |it| it.boot);
+            }
+            Event::Death(death) => {
+                insert(&mut self.lane(death.lane)?.deaths, death, |death| death.boot);
+            }
             Event::LaneEnd(end) => {
                 let lane = self.lane(end.lane)?;
                 lane.end = Some(end);
@@ -156,18 +178,24 @@ impl LaneRun {
         }
     }
 
-    /// Its events, grouped by kind.
+    /// Its events, in the order of a finished record.
     fn events(&self) -> impl Iterator<Item = Event> {
         let ready = self.ready.iter().cloned().map(Event::Ready);
-        let cells = self.cells.iter().cloned().map(|cell| Event::Cell(Box::new(cell)));
         let coverage = self.coverage.iter().cloned().map(Event::Coverage);
         let deaths = self.deaths.iter().cloned().map(Event::Death);
+        let mut boots: Vec<_> = ready.chain(coverage).chain(deaths).collect();
+        boots.sort_by_key(Event::place);
+        let cells = self.cells.iter().cloned().map(|cell| Event::Cell(Box::new(cell)));
         std::iter::once(Event::Lane(Box::new(self.started.clone())))
-            .chain(ready)
+            .chain(boots)
             .chain(cells)
-            .chain(coverage)
-            .chain(deaths)
             .chain(self.end.clone().map(Event::LaneEnd))
+    }
+
+    /// Number of guests that were restored from a snapshot.
+    #[must_use]
+    pub fn restored(&self) -> usize {
+        self.ready.iter().filter(|ready| ready.restored).count()
     }
 
     /// The reason why nothing could be tested, if so.
@@ -181,6 +209,12 @@ impl LaneRun {
     pub fn counts(&self) -> VerdictCounts {
         VerdictCounts::of(&self.cells)
     }
+}
+
+/// Inserts an item into a sorted list, after those with an equal key.
+fn insert<T>(list: &mut Vec<T>, item: T, key: impl Fn(&T) -> usize) {
+    let place = list.partition_point(|other| key(other) <= key(&item));
+    list.insert(place, item);
 }
 
 /// Number of cells by verdict.

@@ -12,7 +12,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use super::plain::{
     Names, death, death_of, details, lane_name, name_in_case, one_line, unseen, unseen_elsewhere,
 };
-use super::wording;
+use super::wording::{self, guests};
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
 
@@ -78,6 +78,7 @@ fn suite(run: &Run, lane: &LaneRun, name: &str, suffix: &str, names: &mut Names)
 }
 
 fn properties(run: &Run, lane: &LaneRun) -> Vec<Property> {
+    let guests = guests(lane).map(|guests| ("guests", guests));
     let (started, kernel) = (&lane.started, &lane.started.kernel);
     let properties = [
         ("perfsec", run.started.perfsec.clone()),
@@ -94,7 +95,8 @@ fn properties(run: &Run, lane: &LaneRun) -> Vec<Property> {
         ("parameters", started.machinery.parameters.clone()),
         ("host", run.started.host.clone()),
     ];
-    properties.map(|(name, value)| Property::new(name, one_line(&value))).into()
+    let properties = properties.into_iter().chain(guests);
+    properties.map(|(name, value)| Property::new(name, one_line(&value))).collect()
 }
 
 fn test(
@@ -108,14 +110,17 @@ fn test(
     let mut status = match judgement.verdict {
         Verdict::Pass | Verdict::Xpass => TestCaseStatus::success(),
         Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Verdict::Error | Verdict::Miss => TestCaseStatus::non_success(NonSuccessKind::Error),
+        // Not as `flakyFailure`, which CI systems count as a pass.
+        Verdict::Flaky | Verdict::Error | Verdict::Miss => {
+            TestCaseStatus::non_success(NonSuccessKind::Error)
+        }
         // JUnit has no expected failure. A failure would turn a pipeline red that perfsec considers
         // a success, and a passed test would hide the difference; a skipped one shows the reason.
         Verdict::Xfail | Verdict::Skip => TestCaseStatus::skipped(),
     };
     let reason = one_line(judgement.reason.as_deref().unwrap_or_default());
     let message = match judgement.verdict {
-        Verdict::Xfail => format!("XFAIL: {reason}"),
+        verdict @ (Verdict::Xfail | Verdict::Flaky) => format!("{verdict}: {reason}"),
         _ if reason.is_empty() => format!("not as expected: {}", one_line(&cell.title)),
         _ => reason.clone(),
     };

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::json::pretty;
 use super::plain::{death, death_of, details, lane_name, one_line};
 use crate::case::KnownDifference;
-use crate::judge::Verdict;
+use crate::judge::{Attempt, Judgement, Verdict};
 use crate::kernel::{Kernel, Origin};
 use crate::record::{CellResult, LaneRun, Run};
 
@@ -294,22 +294,25 @@ fn test(
         log_excerpt: (verdict != Verdict::Pass).then(|| shortened(&excerpt.join("\n"))),
         environment: Environment {
             comment: format!(
-                "{}, {}, {}",
+                "{}, {}, {}{}",
                 lane_name(started),
                 one_line(&machinery.machine),
-                one_line(&machinery.accel)
+                one_line(&machinery.accel),
+                if restored(lane, cell) { ", restored from a snapshot" } else { "" }
             ),
             misc: without_nulls(json!({
                 "policy": one_line(&started.policy),
                 "policy_sha256": started.policy_sha256,
                 "boot": started.boot,
                 "parameters": one_line(&machinery.parameters),
+                "restored": restored(lane, cell).then_some(true),
             })),
         },
         misc: without_nulls(json!({
             "cell": one_line(&cell.name),
             "verdict": verdict,
             "reason": judgement.reason.as_deref().map(one_line),
+            "attempts": (!judgement.attempts.is_empty()).then(|| attempts(judgement)),
             "source": cell.source.iter().map(|line| one_line(line)).collect::<Vec<_>>(),
             "case_sha256": cell.case_sha256,
             "perfsec": one_line(&run.started.perfsec),
@@ -317,14 +320,32 @@ fn test(
     }
 }
 
+/// True if the guest of a cell was restored from a snapshot.
+fn restored(lane: &LaneRun, cell: &CellResult) -> bool {
+    lane.ready.iter().any(|ready| ready.boot == cell.boot && ready.restored)
+}
+
+/// The attempts at a flaky cell.
+fn attempts(judgement: &Judgement) -> Vec<Value> {
+    let attempt = |attempt: &Attempt| {
+        without_nulls(json!({
+            "verdict": attempt.verdict,
+            "reason": attempt.reason.as_deref().map(one_line),
+            "observed": attempt.observed.iter().map(|line| one_line(line)).collect::<Vec<_>>(),
+        }))
+    };
+    judgement.attempts.iter().map(attempt).collect()
+}
+
 /// The status of a verdict. KCIDB has none for a known difference, which is a failure with an
-/// incident.
+/// incident, and none for a flaky cell. That one is an error: `FAIL` would blame the kernel, and
+/// `DONE` counts for less than a pass. The verdict itself is in `misc`.
 fn status(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass | Verdict::Xpass => "PASS",
         Verdict::Fail | Verdict::Xfail => "FAIL",
         Verdict::Skip => "SKIP",
-        Verdict::Error => "ERROR",
+        Verdict::Flaky | Verdict::Error => "ERROR",
         Verdict::Miss => "MISS",
     }
 }

@@ -8,7 +8,7 @@ use super::plain::{
     Names, death, death_of, details, lane_name, lines, name_in_case, one_line, unseen,
     unseen_elsewhere,
 };
-use super::wording::without_result;
+use super::wording::{guests, without_result};
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
@@ -67,6 +67,9 @@ impl Ktap {
         }
         self.comment(&format!("policy: {} (sha256 {})", started.policy, started.policy_sha256));
         self.comment(&format!("machine: {}, {}", machinery.machine, machinery.accel));
+        if let Some(guests) = guests(lane) {
+            self.comment(&format!("guests: {guests}"));
+        }
         // A subtest with the name of its parent would end the parent.
         let mut names = Names::default();
         names.unique(name);
@@ -107,7 +110,7 @@ impl Ktap {
 
     /// A parser that does not know a directive looks at `ok` and `not ok` alone, and the kernel's
     /// parser only knows SKIP. So a known difference is `ok`, as in `ksft_test_result_xfail()` and
-    /// `ksft_test_result_xpass()` of kselftest: it does not make a run fail.
+    /// `ksft_test_result_xpass()` of kselftest: it does not make a run fail. FLAKY is `not ok`.
     fn cell(&mut self, number: usize, name: &str, cell: &CellResult, lane: &LaneRun) {
         let judgement = &cell.judgement;
         let reason = judgement.reason.as_deref().unwrap_or_default();
@@ -126,6 +129,7 @@ impl Ktap {
             Verdict::Xfail => self.result("ok", number, name, "XFAIL", reason),
             Verdict::Xpass => self.result("ok", number, name, "XPASS", reason),
             Verdict::Skip => self.result("ok", number, name, "SKIP", reason),
+            Verdict::Flaky => self.result("not ok", number, name, "FLAKY", reason),
             Verdict::Error => self.result("not ok", number, name, "ERROR", reason),
             Verdict::Miss => {
                 self.result("not ok", number, name, "ERROR", &format!("did not run: {reason}"));
@@ -177,7 +181,8 @@ impl Ktap {
             of(Verdict::Xfail),
             of(Verdict::Xpass),
             of(Verdict::Skip),
-            of(Verdict::Error) + of(Verdict::Miss),
+            // The format has no other number for what is neither a pass nor a failure.
+            of(Verdict::Flaky) + of(Verdict::Error) + of(Verdict::Miss),
         ));
     }
 

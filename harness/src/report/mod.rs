@@ -1,5 +1,6 @@
 //! Reports for people and for programs. A report is made from a run record alone.
 
+mod attempts;
 mod difference;
 mod format;
 mod html;
@@ -14,6 +15,7 @@ mod schema;
 mod summary;
 mod wording;
 
+pub use attempts::attempts;
 pub use difference::difference;
 pub use format::{Format, FormatOptions};
 pub use html::html;

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use anstream::adapter::strip_str;
 
+use super::attempts::attempts;
 use super::difference;
 use super::summary::CONSOLE_LINES;
 use super::wording::boot_description;
-use crate::case::ExpectedLine;
-use crate::judge::Verdict;
+use crate::judge::{Judgement, Verdict};
 use crate::record::{CellResult, Death, LaneRun, LaneStarted, Run};
 
 /// Name of a lane: `Linux 6.1.192, policy minimal`.
@@ -64,22 +64,26 @@ pub(super) fn death(death: &Death) -> Vec<String> {
 
 /// Details of a cell other than its verdict: title, reason, difference of the transcripts, notes.
 pub(super) fn details(cell: &CellResult) -> Vec<String> {
-    let judgement = &cell.judgement;
+    let judgement = &with_plain_transcripts(&cell.judgement);
     let mut text = lines(&format!("{} ({}:{})", cell.title, cell.path.display(), cell.line));
     text.extend(judgement.reason.iter().flat_map(|reason| lines(reason)));
     let differs = matches!(judgement.verdict, Verdict::Fail | Verdict::Xfail);
     if differs && !judgement.observed.is_empty() {
-        let expected: Vec<_> = judgement
-            .expected
-            .iter()
-            .map(|line| ExpectedLine { text: one_line(&line.text), line: line.line })
-            .collect();
-        let observed: Vec<_> = judgement.observed.iter().map(|line| one_line(line)).collect();
-        let difference = difference(&expected, &observed, &cell.path);
+        let difference = difference(&judgement.expected, &judgement.observed, &cell.path);
         text.extend(lines(&strip_str(&difference).to_string()));
     }
+    text.extend(lines(&strip_str(&attempts(judgement, &cell.path)).to_string()));
     text.extend(judgement.notes.iter().flat_map(|note| lines(&format!("note: {note}"))));
     text
+}
+
+/// The judgement with harmless transcripts.
+fn with_plain_transcripts(judgement: &Judgement) -> Judgement {
+    let mut judgement = judgement.clone();
+    let expected = judgement.expected.iter_mut().map(|line| &mut line.text);
+    let attempts = judgement.attempts.iter_mut().flat_map(|attempt| &mut attempt.observed);
+    expected.chain(&mut judgement.observed).chain(attempts).for_each(|line| *line = one_line(line));
+    judgement
 }
 
 /// The lines of a text, without control characters and noncharacters.

@@ -118,7 +118,8 @@ impl Progress {
             }
             Event::Ready(ready) => {
                 let seconds = ready.millis as f64 / 1000.0;
-                self.lane(ready.lane, &format!("ready after {seconds:.1} s"));
+                let restored = if ready.restored { ", restored from a snapshot" } else { "" };
+                self.lane(ready.lane, &format!("ready after {seconds:.1} s{restored}"));
             }
             Event::Cell(cell) => {
                 let verdict = cell.judgement.verdict;

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
+use super::attempts::attempts;
 use super::difference;
-use super::wording::{boot_description, without_result};
+use super::wording::{boot_description, guests, without_result};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::printable::{printable, printable_line};
@@ -103,15 +104,14 @@ fn omissions(lane: &LaneRun, out: &mut String) {
 fn counts(lane: &LaneRun, out: &mut String) {
     let kernel = &lane.started.kernel;
     let counts = styled(&lane.counts());
-    let (boots, millis) = lane.end.as_ref().map_or((0, 0), |end| (end.boots, end.millis));
-    let seconds = millis as f64 / 1000.0;
+    let seconds = lane.end.as_ref().map_or(0, |end| end.millis) as f64 / 1000.0;
     let _ = writeln!(
         out,
         "Linux {} ({}), {}: {counts} in {seconds:.1} s, {}",
         kernel.version,
         kernel.origin,
         boot_description(&lane.started),
-        counted(boots, "boot")
+        guests(lane).unwrap_or_else(|| counted(0, "boot"))
     );
 }
 
@@ -150,6 +150,9 @@ fn write_group(first: &CellResult, cells: &[&CellResult], verdict: Verdict, out:
             let _ = writeln!(out, "  {line}");
         }
     }
+    for line in attempts(judgement, &first.path).lines() {
+        let _ = writeln!(out, "  {line}");
+    }
     for note in &judgement.notes {
         let _ = writeln!(out, "  note: {}", printable_line(note.trim_end()));
     }
@@ -173,7 +176,8 @@ fn groups(lane: &LaneRun) -> Vec<(Vec<&CellResult>, Verdict)> {
     let alike = |a: &CellResult, b: &CellResult| {
         let (a, b) = (&a.judgement, &b.judgement);
         let same_expectation = a.expected == b.expected || a.observed.is_empty();
-        (a.verdict, &a.reason, &a.observed) == (b.verdict, &b.reason, &b.observed)
+        (a.verdict, &a.reason, &a.observed, &a.attempts)
+            == (b.verdict, &b.reason, &b.observed, &b.attempts)
             && same_expectation
     };
     for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict.is_bad()) {
@@ -212,7 +216,7 @@ pub(super) fn style(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Pass | Verdict::Xpass => AnsiColor::Green.on_default(),
         Verdict::Fail => BAD,
-        Verdict::Error | Verdict::Miss => AnsiColor::Magenta.on_default(),
+        Verdict::Flaky | Verdict::Error | Verdict::Miss => AnsiColor::Magenta.on_default(),
         Verdict::Xfail | Verdict::Skip => AnsiColor::Yellow.on_default(),
     }
 }

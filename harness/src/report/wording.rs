@@ -3,7 +3,7 @@
 use perfsec_wire::BootMode;
 
 use crate::counted::{counted, inflected};
-use crate::record::LaneStarted;
+use crate::record::{LaneRun, LaneStarted};
 
 /// The boot mode of a lane, with its policy.
 pub(super) fn boot_description(lane: &LaneStarted) -> String {
@@ -16,6 +16,16 @@ pub(super) fn boot_description(lane: &LaneStarted) -> String {
         BootMode::AuditLate => format!("policy {}, audit enabled late", lane.policy),
         BootMode::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
     }
+}
+
+/// The guests of a lane: `2 boots`, or `3 guests, 2 restored from a snapshot`; `None` if the lane did
+/// not end.
+pub(super) fn guests(lane: &LaneRun) -> Option<String> {
+    let boots = lane.end.as_ref()?.boots;
+    Some(match lane.restored() {
+        0 => counted(boots, "boot"),
+        restored => format!("{}, {restored} restored from a snapshot", counted(boots, "guest")),
+    })
 }
 
 /// `1 cell has no result`, `2 cells have no result`.

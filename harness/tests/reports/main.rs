@@ -20,8 +20,8 @@ use perfsec::report::{Format, FormatOptions, Schema};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus};
 use rstest::rstest;
 use runs::{
-    begun, cut, hostile, junit_counts, ktap_counts, nothing, one_of_each, refused, repeated, small,
-    whole,
+    begun, cut, flaky, hostile, junit_counts, ktap_counts, nothing, one_of_each, refused, repeated,
+    small, whole,
 };
 use serde_json::Value;
 use support::{Place, golden, place};
@@ -36,6 +36,17 @@ fn report(format: Format, run: &Run) -> String {
 #[case(Format::Kcidb, "run.kcidb.json")]
 fn a_report_is_as_a_person_has_read_it(#[case] format: Format, #[case] name: &str) {
     golden(name, &report(format, &one_of_each()));
+}
+
+#[rstest]
+#[case(Format::Summary, "flaky.txt")]
+#[case(Format::Text, "flaky.mail.txt")]
+#[case(Format::Ktap, "flaky.ktap")]
+#[case(Format::Junit, "flaky.junit.xml")]
+#[case(Format::Kcidb, "flaky.kcidb.json")]
+fn a_report_on_a_flaky_cell_is_as_a_person_has_read_it(#[case] format: Format, #[case] name: &str) {
+    let text = report(format, &flaky());
+    golden(name, &anstream::adapter::strip_str(&text).to_string());
 }
 
 #[test]
@@ -97,6 +108,7 @@ fn read_ktap(text: &str) -> [usize; 4] {
 #[case(nothing())]
 #[case(repeated())]
 #[case(refused())]
+#[case(flaky())]
 #[case(hostile())]
 fn ktap_has_the_counts_of_the_run(#[case] run: Run) {
     assert_eq!(read_ktap(&report(Format::Ktap, &run)), ktap_counts(&run));
@@ -114,6 +126,7 @@ fn tests(report: &Report) -> impl Iterator<Item = &TestCase> {
 #[case(nothing())]
 #[case(repeated())]
 #[case(refused())]
+#[case(flaky())]
 #[case(hostile())]
 fn junit_has_the_counts_of_the_run(#[case] run: Run) {
     let text = report(Format::Junit, &run);
@@ -217,6 +230,7 @@ fn validator(schema: Schema) -> jsonschema::Validator {
 #[case(cut())]
 #[case(nothing())]
 #[case(refused())]
+#[case(flaky())]
 #[case(hostile())]
 fn json_reports_are_valid_by_their_schemas(#[case] run: Run) {
     let document = serde_json::from_str(&report(Format::Json, &run)).unwrap();
@@ -241,7 +255,7 @@ fn each_line_of_the_record_is_valid_by_the_schema() {
 }
 
 #[rstest]
-#[case::another_format("/format", Some("6"))]
+#[case::another_format("/format", Some("7"))]
 #[case::another_verdict("/lanes/0/cells/1/judgement/verdict", Some("\"OK\""))]
 #[case::an_invalid_grant("/lanes/0/cells/1/at/grant", Some("\"perf mon\""))]
 #[case::an_invalid_version("/lanes/0/started/kernel/version", Some("\"six\""))]

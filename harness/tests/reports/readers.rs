@@ -11,7 +11,7 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::runs::{
-    begun, cut, hostile, junit_counts, ktap_counts, nothing, refused, repeated, whole,
+    begun, cut, flaky, hostile, junit_counts, ktap_counts, nothing, refused, repeated, whole,
 };
 use crate::{place, report};
 
@@ -42,6 +42,7 @@ fn python(script: &str, arguments: &[&str], input: &str) -> Value {
 #[case(nothing())]
 #[case(repeated())]
 #[case(refused())]
+#[case(flaky())]
 #[case(hostile())]
 #[ignore = "needs a kernel source's kunit parser in PERFSEC_KUNIT"]
 fn the_kernels_parser_finds_the_counts_of_the_run(#[case] run: Run) {
@@ -85,6 +86,7 @@ fn the_kernels_parser_reads_every_name_unchanged() {
 #[case(nothing())]
 #[case(repeated())]
 #[case(refused())]
+#[case(flaky())]
 #[case(hostile())]
 #[ignore = "needs python3 with junitparser"]
 fn junitparser_finds_the_counts_of_the_run(#[case] run: Run) {
@@ -103,6 +105,7 @@ fn junitparser_finds_the_counts_of_the_run(#[case] run: Run) {
 #[case(nothing())]
 #[case(repeated())]
 #[case(refused())]
+#[case(flaky())]
 #[case(hostile())]
 #[ignore = "needs python3 with kcidb-io"]
 fn kcidb_accepts_the_submission(#[case] run: Run) {

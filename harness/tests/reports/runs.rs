@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
-use perfsec::judge::Verdict;
+use perfsec::judge::{Judgement, Verdict};
 use perfsec::record::{self, CellResult, Event, LaneRun, Run};
 use serde_json::Value;
 
@@ -101,10 +101,31 @@ pub(crate) fn repeated() -> Run {
     let mut run = whole();
     for lane in &mut run.lanes {
         lane.cells = lane.cells.iter().flat_map(|cell| [cell.clone(), cell.clone()]).collect();
+        lane.cells.iter_mut().enumerate().for_each(|(number, cell)| cell.number = number);
         lane.started.cells *= 2;
     }
     run.started.cells *= 2;
     run.lanes[1].started.kernel = run.lanes[0].started.kernel.clone();
+    run
+}
+
+/// A cell that behaves differently on repetition, in a guest that was restored from a snapshot, and
+/// one that passes.
+pub(crate) fn flaky() -> Run {
+    let mut run = small(&|lane, name| {
+        let failed = name == "open/wrong/none_t/paranoid=2/none/permissive";
+        lane == 0 && (failed || name == "open/cpu/all_t/paranoid=2/perfmon/enforcing")
+    });
+    let lane = &mut run.lanes[0];
+    lane.ready[0].restored = true;
+    let failed = lane.cells.iter_mut().find(|cell| cell.judgement.verdict == Verdict::Fail);
+    let judgement = &mut failed.unwrap().judgement;
+    let mut passed = judgement.clone();
+    passed.verdict = Verdict::Pass;
+    passed.observed = passed.expected.iter().map(|line| line.text.clone()).collect();
+    let again = vec![passed, judgement.clone()];
+    *judgement = Judgement::of_attempts(judgement.clone(), again);
+    run.end.as_mut().unwrap().counts = run.counts().iter().collect();
     run
 }
 
@@ -184,7 +205,7 @@ pub(crate) fn ktap_counts(run: &Run) -> [usize; 4] {
     let of = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| counts.get(*verdict)).sum();
     [
         of(&[Verdict::Pass, Verdict::Xfail, Verdict::Xpass]),
-        of(&[Verdict::Fail, Verdict::Error, Verdict::Miss]),
+        of(&[Verdict::Fail, Verdict::Flaky, Verdict::Error, Verdict::Miss]),
         of(&[Verdict::Skip]),
         run.unseen(),
     ]
@@ -199,7 +220,7 @@ pub(crate) fn junit_counts(run: &Run) -> Vec<[usize; 4]> {
         [
             lane.cells.len() + missing,
             count(&lane.cells, &[Verdict::Fail]),
-            count(&lane.cells, &[Verdict::Error, Verdict::Miss]) + missing,
+            count(&lane.cells, &[Verdict::Flaky, Verdict::Error, Verdict::Miss]) + missing,
             count(&lane.cells, &[Verdict::Skip, Verdict::Xfail]),
         ]
     };

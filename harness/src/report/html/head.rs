@@ -20,7 +20,8 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     let counts = run.counts();
     let get = |verdict| counts.get(verdict);
     let (failed, unseen) = (get(Verdict::Fail), run.unseen());
-    let unjudged = get(Verdict::Error) + get(Verdict::Miss) + unseen;
+    let (flaky, unjudged) =
+        (get(Verdict::Flaky), get(Verdict::Error) + get(Verdict::Miss) + unseen);
     let refused = run.lanes.iter().filter(|lane| lane.refused().is_some()).count();
     let judged: usize =
         counts.iter().filter(|(verdict, _)| verdict.judged()).map(|(_, count)| count).sum();
@@ -32,8 +33,13 @@ pub(super) fn verdict(run: &Run) -> (&'static str, String) {
     if refused > 0 {
         words.push(format!("{} could not be tested", counted(refused, "lane")));
     }
+    if flaky > 0 {
+        let count = if failed > 0 { flaky.to_string() } else { of_all(flaky) };
+        words.push(format!("{count} {} flaky", inflected(flaky, "was", "were")));
+    }
     if unjudged > 0 {
-        let count = if failed > 0 { unjudged.to_string() } else { of_all(unjudged) };
+        let counted = failed > 0 || flaky > 0;
+        let count = if counted { unjudged.to_string() } else { of_all(unjudged) };
         words.push(format!("{count} {} not judged", inflected(unjudged, "was", "were")));
     }
     if failed > 0 {
@@ -173,7 +179,7 @@ fn lanes(lanes: &[&LaneRun]) -> Markup {
             thead {
                 tr {
                     th scope="col" { "lane" } th scope="col" { "results" }
-                    th scope="col" { "boots" } th scope="col" { "time" }
+                    th scope="col" { "guests" } th scope="col" { "time" }
                     th scope="col" { "kernel command line" }
                 }
             }
@@ -183,7 +189,15 @@ fn lanes(lanes: &[&LaneRun]) -> Markup {
                         th scope="row" { (boot_description(&lane.started)) }
                         td { (badges(&lane.counts())) }
                         @match &lane.end {
-                            Some(end) => { td { (end.boots) } td { (seconds(end.millis)) } }
+                            Some(end) => {
+                                td {
+                                    (end.boots)
+                                    @if lane.restored() > 0 {
+                                        ", " (lane.restored()) " restored from a snapshot"
+                                    }
+                                }
+                                td { (seconds(end.millis)) }
+                            }
                             None => td colspan="2" { "did not end" },
                         }
                         td { code { (clipped(&lane.started.machinery.parameters)) } }

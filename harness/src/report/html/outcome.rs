@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use super::super::attempts::{heading, repeats};
 use super::super::difference::{DiffSide, lines};
 use super::table::{Column, DistinctOutcome, met};
 use super::text::{LONG, anchor, clipped, fragment, link};
+use crate::case::ExpectedLine;
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
@@ -24,6 +26,7 @@ pub(super) fn class(verdict: Verdict) -> &'static str {
         Verdict::Xfail => "xfail",
         Verdict::Xpass => "xpass",
         Verdict::Skip => "skip",
+        Verdict::Flaky => "flaky",
         Verdict::Error => "error",
         Verdict::Miss => "miss",
     }
@@ -67,33 +70,51 @@ fn details(outcome: &DistinctOutcome) -> Markup {
                 @if let Some(target) = &known.link { " (" (link(target)) ")" }
             }
         }
-        (transcript(outcome.first))
+        @if judgement.attempts.is_empty() {
+            (transcript(outcome.first, &judgement.observed))
+        } @else {
+            (attempts(outcome.first))
+        }
         (notes(&judgement.notes, outcome.noted))
     }
 }
 
-fn transcript(cell: &CellResult) -> Markup {
+/// The attempts at a flaky cell, each transcript once.
+fn attempts(cell: &CellResult) -> Markup {
     let judgement = &cell.judgement;
-    let observed = || judgement.observed.iter().map(String::as_str);
+    let attempts = &judgement.attempts;
+    html! {
+        @for (at, attempt) in attempts.iter().enumerate() {
+            p.legend { (clipped(&heading(attempts, at))) }
+            @if repeats(attempts, at).is_none() {
+                (transcript(cell, &attempt.observed))
+            }
+        }
+    }
+}
+
+fn transcript(cell: &CellResult, observed: &[String]) -> Markup {
+    let expected = &cell.judgement.expected;
+    let seen = || observed.iter().map(String::as_str);
     let place = html! { code { (cell.path.display()) ":" (cell.line) } };
     html! {
-        @if met(cell) {
-            @if !judgement.observed.is_empty() {
+        @if met(expected, observed) {
+            @if !observed.is_empty() {
                 p.legend { "As expected at " (place) ":" }
-                (verbatim(observed()))
+                (verbatim(seen()))
             }
-        } @else if judgement.observed.is_empty() {
+        } @else if observed.is_empty() {
             p.legend { "Nothing was observed. Expected at " (place) ":" }
-            (verbatim(judgement.expected.iter().map(|line| line.text.as_str())))
-        } @else if judgement.expected.is_empty() {
+            (verbatim(expected.iter().map(|line| line.text.as_str())))
+        } @else if expected.is_empty() {
             p.legend { "Observed:" }
-            (verbatim(observed()))
+            (verbatim(seen()))
         } @else {
             p.legend {
                 del { "- expected" } ", with its line in " code { (cell.path.display()) } "; "
                 ins { "+ observed" }
             }
-            (diff(cell))
+            (diff(expected, observed))
         }
     }
 }
@@ -106,11 +127,10 @@ pub(super) fn verbatim<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Mark
     }
 }
 
-fn diff(cell: &CellResult) -> Markup {
-    let judgement = &cell.judgement;
+fn diff(expected: &[ExpectedLine], observed: &[String]) -> Markup {
     html! {
         pre.diff tabindex="0" {
-            @for line in lines(&judgement.expected, &judgement.observed) {
+            @for line in lines(expected, observed) {
                 @let text = html! {
                     (line.side.sign())
                     @for (emphasis, part) in &line.parts {

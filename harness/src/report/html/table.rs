@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::text::LONG;
 use crate::case::ExpectedLine;
-use crate::judge::Verdict;
+use crate::judge::{Attempt, Verdict};
 use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
 
 /// A kernel under a policy, in all boot modes.
@@ -164,14 +164,16 @@ struct OutcomeKey<'a> {
     expected: Vec<(&'a str, usize)>,
     notes: &'a [String],
     known: Option<&'a str>,
+    attempts: &'a [Attempt],
 }
 
 impl<'a> OutcomeKey<'a> {
     fn of(cell: &'a CellResult) -> Self {
         let judgement = &cell.judgement;
+        let met = met(&judgement.expected, &judgement.observed);
         let place = |line: &'a ExpectedLine| (line.text.as_str(), line.line);
         let expected =
-            if met(cell) { Vec::new() } else { judgement.expected.iter().map(place).collect() };
+            if met { Vec::new() } else { judgement.expected.iter().map(place).collect() };
         Self {
             verdict: judgement.verdict,
             reason: judgement.reason.as_deref(),
@@ -180,14 +182,14 @@ impl<'a> OutcomeKey<'a> {
             expected,
             notes: &judgement.notes,
             known: judgement.known.as_ref().map(|known| known.name.as_str()),
+            attempts: &judgement.attempts,
         }
     }
 }
 
 /// True if the observation is as expected.
-pub(super) fn met(cell: &CellResult) -> bool {
-    let judgement = &cell.judgement;
-    judgement.expected.iter().map(|line| &line.text).eq(&judgement.observed)
+pub(super) fn met(expected: &[ExpectedLine], observed: &[String]) -> bool {
+    expected.iter().map(|line| &line.text).eq(observed)
 }
 
 fn columns(run: &Run) -> Vec<Column<'_>> {

@@ -8,7 +8,7 @@ use rstest::rstest;
 use super::html;
 use super::page::{SCRIPT, STYLE};
 use crate::case::KnownDifference;
-use crate::judge::Verdict;
+use crate::judge::{Judgement, Verdict};
 use crate::record::{Event, Run};
 
 /// A record of a real run, with every verdict but `MISS`.
@@ -170,6 +170,7 @@ fn a_lane_that_was_refused_says_why_and_shows_its_console() {
 #[case::known(Verdict::Xfail, "0 of 58 cells passed, 58 differ as known", "pass")]
 #[case::skipped(Verdict::Skip, "No cell ran", "skip")]
 #[case::failed(Verdict::Fail, "58 of 58 cells failed", "fail")]
+#[case::flaky(Verdict::Flaky, "58 of 58 cells were flaky, none failed", "error")]
 #[case::missed(Verdict::Miss, "58 of 58 cells were not judged, none failed", "error")]
 fn the_verdict_is_one_line(#[case] verdict: Verdict, #[case] words: &str, #[case] class: &str) {
     let mut run = run();
@@ -177,6 +178,25 @@ fn the_verdict_is_one_line(#[case] verdict: Verdict, #[case] words: &str, #[case
     cells.for_each(|cell| cell.judgement.verdict = verdict);
     let page = html(&run);
     assert!(page.contains(&format!("<h1 class=\"{class}\">{words}</h1>")));
+}
+
+#[test]
+fn a_flaky_cell_has_its_attempts_and_a_restored_guest_is_named() {
+    let mut run = run();
+    run.lanes[0].ready[0].restored = true;
+    let mut judgements = run.lanes[0].cells.iter_mut().map(|cell| &mut cell.judgement);
+    let seen = |it: &&mut Judgement| it.verdict == Verdict::Fail && !it.observed.is_empty();
+    let judgement = judgements.find(seen).unwrap();
+    let mut passed = judgement.clone();
+    passed.verdict = Verdict::Pass;
+    passed.observed = passed.expected.iter().map(|line| line.text.clone()).collect();
+    *judgement = Judgement::of_attempts(judgement.clone(), vec![passed]);
+    let page = html(&run);
+    assert!(page.contains("2 attempts differ: FAIL, PASS"));
+    let (_, attempts) = page.split_once("<p class=\"legend\">attempt 1: FAIL</p>").unwrap();
+    let (first, second) = attempts.split_once("<p class=\"legend\">attempt 2: PASS</p>").unwrap();
+    assert!(first.contains("<pre class=\"diff\"") && second.contains("As expected at "));
+    assert!(page.contains(", 1 restored from a snapshot</td>"));
 }
 
 /// Sets every text that a guest, a case file or a kernel can choose.

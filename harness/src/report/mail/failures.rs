@@ -1,4 +1,5 @@
-//! The failures: each distinct difference once, with all cells that show it.
+//! The failures, and the cells that behave differently on repetition: each distinct difference
+//! once, with all cells that show it.
 
 use std::path::Path;
 
@@ -6,11 +7,10 @@ use super::deaths;
 use super::labels::{TestedKernel, case_file, lanes, list};
 use super::page::Page;
 use super::plain;
-use crate::case::ExpectedLine;
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
-use crate::report::difference;
+use crate::report::{attempts, difference};
 
 /// Size in octets after which differences are only named: the kernel's lists refuse mail of more
 /// than 100,000 octets.
@@ -37,14 +37,25 @@ pub(super) struct FailureGroup<'a> {
 
 /// Writes every difference, those of the newest kernel first.
 pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
+    section(run, kernels, Verdict::Fail, "Failures", page);
+    section(run, kernels, Verdict::Flaky, "Different on repetition, so not judged", page);
+}
+
+fn section(
+    run: &Run,
+    kernels: &[TestedKernel<'_>],
+    verdict: Verdict,
+    heading: &str,
+    page: &mut Page,
+) {
     let lanes = lanes(kernels);
-    let groups = groups(&lanes);
+    let groups = groups(&lanes, verdict);
     let cases = run.started.asked.cases_directory.as_deref();
     if groups.is_empty() {
         return;
     }
     let order = if kernels.len() > 1 { ", newest kernel first" } else { "" };
-    page.heading(&format!("Failures{order}:"));
+    page.heading(&format!("{heading}{order}:"));
     let mut left_out = groups.len();
     for (at, group) in groups.iter().enumerate() {
         if page.size() > ROOM {
@@ -69,10 +80,10 @@ pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     }
 }
 
-fn groups<'a>(lanes: &'a [(String, &'a LaneRun)]) -> Vec<FailureGroup<'a>> {
+fn groups<'a>(lanes: &'a [(String, &'a LaneRun)], verdict: Verdict) -> Vec<FailureGroup<'a>> {
     let mut groups: Vec<FailureGroup<'a>> = Vec::new();
     for (label, lane) in lanes {
-        for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict == Verdict::Fail) {
+        for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict == verdict) {
             match groups.iter_mut().find(|group| group.has(cell)) {
                 Some(group) => group.cells.push((label, cell)),
                 None => groups.push(FailureGroup { first: cell, lane, cells: vec![(label, cell)] }),
@@ -88,6 +99,7 @@ impl FailureGroup<'_> {
         let (a, b) = (&self.first.judgement, &cell.judgement);
         self.first.path == cell.path
             && (&a.reason, &a.expected, &a.observed) == (&b.reason, &b.expected, &b.observed)
+            && a.attempts == b.attempts
     }
 
     fn write(&self, number: usize, file: &Path, page: &mut Page) {
@@ -103,7 +115,7 @@ impl FailureGroup<'_> {
             page.item(5, reason);
         }
         page.gap();
-        if judgement.observed.is_empty() {
+        if judgement.observed.is_empty() && judgement.attempts.is_empty() {
             self.console(page);
         } else {
             self.difference(file, page);
@@ -138,15 +150,16 @@ impl FailureGroup<'_> {
     }
 
     fn difference(&self, file: &Path, page: &mut Page) {
-        let judgement = &self.first.judgement;
-        let expected: Vec<ExpectedLine> = judgement
-            .expected
-            .iter()
-            .map(|line| ExpectedLine { text: plain::verbatim(&line.text), ..*line })
-            .collect();
-        let observed: Vec<String> =
-            judgement.observed.iter().map(|line| plain::verbatim(line)).collect();
-        let text = difference(&expected, &observed, file);
+        let mut judgement = self.first.judgement.clone();
+        let expected = judgement.expected.iter_mut().map(|line| &mut line.text);
+        let attempts = judgement.attempts.iter_mut().flat_map(|attempt| &mut attempt.observed);
+        for line in expected.chain(&mut judgement.observed).chain(attempts) {
+            *line = plain::verbatim(line);
+        }
+        let text = match judgement.attempts.as_slice() {
+            [] => difference(&judgement.expected, &judgement.observed, file),
+            _ => attempts::attempts(&judgement, file),
+        };
         let text = anstream::adapter::strip_str(&text).to_string();
         for line in text.lines().take(LINES) {
             page.verbatim(5, line);

@@ -7,6 +7,7 @@ use super::page::Page;
 use crate::counted::counted;
 use crate::kernel::{Config, Kernel, Origin};
 use crate::record::{LaneRun, LaneStarted, Run, RunStarted};
+use crate::report::wording::guests;
 
 /// Options that a reviewer asks about, without `CONFIG_`: each can change who is refused, what is
 /// logged, or what perfsec can observe.
@@ -160,9 +161,10 @@ pub(super) fn boot_and_policy(lane: &LaneStarted) -> String {
 fn lane_summary(lane: &LaneRun) -> String {
     let boot = boot_and_policy(&lane.started);
     let counts = lane.counts();
-    let Some(end) = &lane.end else { return format!("{boot}: {counts}; did not end") };
-    let seconds = end.millis as f64 / 1000.0;
-    format!("{boot}: {counts}; {}, {seconds:.1} s", counted(end.boots, "boot"))
+    let (Some(end), Some(guests)) = (&lane.end, guests(lane)) else {
+        return format!("{boot}: {counts}; did not end");
+    };
+    format!("{boot}: {counts}; {guests}, {:.1} s", end.millis as f64 / 1000.0)
 }
 
 /// A time to the minute.

@@ -26,7 +26,7 @@ const CONTINUED: usize = 6;
 /// Writes the command: for the failures, else for cells that were not judged, else for the whole
 /// run.
 pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
-    let failed = [Verdict::Fail].as_slice();
+    let failed = [Verdict::Fail, Verdict::Flaky].as_slice();
     let unjudged = [Verdict::Error, Verdict::Miss, Verdict::Xpass].as_slice();
     let wanted = [failed, unjudged]
         .into_iter()

@@ -20,12 +20,13 @@ pub fn earns_tested_by(run: &Run) -> bool {
 #[must_use]
 pub fn passes(run: &Run) -> bool {
     let counts = run.counts();
-    let bad = [Verdict::Fail, Verdict::Error, Verdict::Miss, Verdict::Xpass];
+    let bad = |verdict: Verdict| verdict.is_bad() || verdict == Verdict::Xpass;
     let whole = run.end.as_ref().is_some_and(|end| !end.interrupted) && run.unseen() == 0;
     let lanes = run.lanes.iter().all(|lane| {
         lane.end.as_ref().is_some_and(|end| end.refused.is_none()) && lane.deaths.is_empty()
     });
-    whole && lanes && counts.get(Verdict::Pass) > 0 && bad.iter().all(|bad| counts.get(*bad) == 0)
+    let none_bad = counts.iter().all(|(verdict, _)| !bad(verdict));
+    whole && lanes && counts.get(Verdict::Pass) > 0 && none_bad
 }
 
 /// The verdict in one line, which is also the subject of a mail.
@@ -57,6 +58,11 @@ fn verdict(run: &Run, kernels: &[TestedKernel<'_>], named: bool) -> String {
     }
     if !refusing.is_empty() {
         return format!("{} cannot be tested", part(&refusing));
+    }
+    let flaky = counts.get(Verdict::Flaky);
+    if flaky > 0 {
+        let are = inflected(flaky, "is", "are");
+        return format!("{flaky} of {} {are} flaky on {whole}", counted(ran, "cell"));
     }
     if unjudged > 0 {
         return format!("{} judged on {whole}", of(unjudged));
@@ -135,6 +141,10 @@ mod tests {
     #[case::fail(
         |run: &mut Run| first(run, Verdict::Fail),
         "2 kernels (7.3.4) fails: 1 of 36 cells is not as"
+    )]
+    #[case::flaky(
+        |run: &mut Run| first(run, Verdict::Flaky),
+        "1 of 36 cells is flaky on Linux 7.3.4 and"
     )]
     #[case::error(
         |run: &mut Run| first(run, Verdict::Error),

@@ -1,0 +1,89 @@
+//! The attempts at a cell that behaves differently on repetition.
+
+use std::path::Path;
+
+use super::difference;
+use super::difference::DiffSide;
+use crate::case::ExpectedLine;
+use crate::judge::{Attempt, Judgement};
+use crate::printable::printable_line;
+
+/// The attempt that an attempt repeats, by its number from 1.
+pub(super) fn repeats(attempts: &[Attempt], at: usize) -> Option<usize> {
+    attempts[..at].iter().position(|other| other.agrees(&attempts[at])).map(|place| place + 1)
+}
+
+/// The heading of an attempt: `attempt 2: FAIL: REASON`.
+pub(super) fn heading(attempts: &[Attempt], at: usize) -> String {
+    let attempt = &attempts[at];
+    let reason = attempt.reason.as_deref().map(|reason| format!(": {}", reason.trim_end()));
+    let again = repeats(attempts, at).map(|first| format!(", as in attempt {first}"));
+    let [reason, again] = [reason, again].map(Option::unwrap_or_default);
+    format!("attempt {}: {}{reason}{again}", at + 1, attempt.verdict)
+}
+
+/// The attempts, each with the difference from what is expected, or with its transcript if there is
+/// none. A transcript that an earlier attempt had too is not repeated. Empty unless the cell is
+/// `FLAKY`.
+#[must_use]
+pub fn attempts(judgement: &Judgement, path: &Path) -> String {
+    let attempts = &judgement.attempts;
+    let mut out = String::new();
+    for (at, attempt) in attempts.iter().enumerate() {
+        out += &format!("{}\n", printable_line(&heading(attempts, at)));
+        if repeats(attempts, at).is_some() || attempt.observed.is_empty() {
+            continue;
+        }
+        out += &text(&judgement.expected, &attempt.observed, path);
+    }
+    out
+}
+
+fn text(expected: &[ExpectedLine], observed: &[String], path: &Path) -> String {
+    let alike = difference::lines(expected, observed).iter().all(|it| it.side == DiffSide::Both);
+    if !alike {
+        return difference::difference(expected, observed, path);
+    }
+    let lines = observed.iter().map(|line| format!(" {}\n", printable_line(line)));
+    std::iter::once("as expected:\n".to_owned()).chain(lines).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Verdict;
+
+    fn attempt(verdict: Verdict, line: &str) -> Judgement {
+        let expected = ["open() = fd", "close() = 0"];
+        let expected = expected.map(|text| ExpectedLine { text: text.to_owned(), line: 7 });
+        let reason = (verdict == Verdict::Error).then(|| "audit lost records".to_owned());
+        let observed = if line.is_empty() {
+            Vec::new()
+        } else {
+            vec!["open() = fd".to_owned(), line.to_owned()]
+        };
+        let mut judgement = Judgement::unseen(verdict, "", expected.to_vec());
+        (judgement.reason, judgement.observed) = (reason, observed);
+        judgement
+    }
+
+    #[test]
+    fn every_attempt_has_its_transcript_once() {
+        let whole = Judgement::of_attempts(
+            attempt(Verdict::Fail, "close() = EBADF"),
+            vec![
+                attempt(Verdict::Pass, "close() = 0"),
+                attempt(Verdict::Fail, "close() = EBADF"),
+                attempt(Verdict::Error, ""),
+            ],
+        );
+        let text = attempts(&whole, Path::new("cases/a.toml"));
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let wanted = "attempt 1: FAIL\n--- expected\n+++ observed\n open() = fd\n\
+            -close() = 0    # cases/a.toml:7\n           ^\n+close() = EBADF\n           ^^^^^\n\
+            attempt 2: PASS\nas expected:\n open() = fd\n close() = 0\n\
+            attempt 3: FAIL, as in attempt 1\n\
+            attempt 4: ERROR: audit lost records\n";
+        assert_eq!(text, wanted);
+    }
+}
