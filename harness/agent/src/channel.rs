@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
-use perfsec_wire::window::{self, Outbox, Store};
+use perfsec_wire::frame::{self, FrameError, Reader, Writer};
+use perfsec_wire::window::{self, Load, Outbox, Store};
+use perfsec_wire::{Message, Order};
 
 use crate::error::{Error, ErrorContext, Result};
 use crate::knob;
@@ -66,8 +68,16 @@ impl Window {
 }
 
 impl Store for &Window {
-    fn store(&self, offset: usize, bytes: &[u8]) {
+    fn store(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
         self.0.store(offset, bytes);
+        Ok(())
+    }
+}
+
+impl Load for &Window {
+    fn load(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.load(offset, bytes);
+        Ok(())
     }
 }
 
@@ -85,9 +95,57 @@ fn device() -> Result<PathBuf> {
     })
 }
 
+/// The conversation with the host, on the port at first.
+pub(crate) struct Conversation<'a> {
+    port: &'a File,
+    window: Option<&'a Window>,
+    messages: Writer<Channel<'a>>,
+    /// Orders that come on the port. Without a buffer: what follows an order may be a bell.
+    orders: Reader<&'a File>,
+}
+
+impl<'a> Conversation<'a> {
+    /// Begins on the port.
+    pub(crate) fn on(port: &'a File) -> Self {
+        let messages = Writer::new(Channel::Port(port));
+        Self { port, window: None, messages, orders: Reader::new(port) }
+    }
+
+    /// Continues through the window. The host must wait for an answer when this is called.
+    pub(crate) fn move_to(&mut self, window: &'a Window) -> std::result::Result<(), FrameError> {
+        self.messages.write(&Message::Moved)?;
+        self.messages = Writer::plain(Channel::Window(Outbox::new(window, Bell::new(self.port))));
+        self.window = Some(window);
+        Ok(())
+    }
+
+    /// Sends a message.
+    pub(crate) fn send(&mut self, message: &Message) -> std::result::Result<(), FrameError> {
+        self.messages.write(message)
+    }
+
+    /// Sends a message together with the one that follows at once.
+    pub(crate) fn queue(&mut self, message: &Message) -> std::result::Result<(), FrameError> {
+        self.messages.queue(message)
+    }
+
+    /// Waits for an order.
+    pub(crate) fn order(&mut self) -> std::result::Result<Order, FrameError> {
+        let Some(window) = self.window else {
+            return self.orders.read()?.ok_or(FrameError::Truncated);
+        };
+        let mut bell = [0];
+        self.port.read_exact(&mut bell)?;
+        if bell != [window::ORDER] {
+            return Err(FrameError::Garbled(format!("the host rings {:#04x}", bell[0])));
+        }
+        frame::decode(&window::load_order(&window)?)
+    }
+}
+
 /// The port as the window's bell. One write to the transmitter register is one exit from the guest;
 /// the tty layer makes some twenty per byte (it enables an interrupt, takes it, and so on).
-pub(crate) struct Bell<'a> {
+struct Bell<'a> {
     port: &'a File,
     registers: Option<Registers>,
 }
@@ -105,7 +163,7 @@ const LSR_THRE: u8 = 0x20;
 
 impl<'a> Bell<'a> {
     /// Takes the port over once everything written to it has been sent.
-    pub(crate) fn new(port: &'a File) -> Self {
+    fn new(port: &'a File) -> Self {
         drain(port);
         // Without /dev/port (CONFIG_DEVPORT) or under lockdown, the bell goes through the driver.
         Self { port, registers: Registers::open().ok() }
@@ -161,8 +219,8 @@ impl Write for Bell<'_> {
     }
 }
 
-/// The destination of frames.
-pub(crate) enum Channel<'a> {
+/// The destination of messages.
+enum Channel<'a> {
     /// The port.
     Port(&'a File),
     /// Shared memory, with one byte on the port for each batch.

@@ -9,13 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use perfsec_wire::frame::{FrameError, Writer};
-use perfsec_wire::window::{self, Outbox};
-use perfsec_wire::{Message, Refusal, paths};
+use perfsec_wire::{Lane, Message, Order, Refusal, paths, window};
 
-use crate::channel::{self, Bell, Channel, Window};
+use crate::channel::{self, Conversation, Window};
 use crate::error::{Error, ErrorContext, Result};
-use crate::machine::Files;
-use crate::{lane, machine, selinux, shell};
+use crate::machine::{Files, Machine};
+use crate::{lane, machine, selinux};
 
 /// The channel's port, for a last message when the agent panics.
 static LAST_WORD: OnceLock<File> = OnceLock::new();
@@ -51,39 +50,44 @@ pub(crate) fn run() -> ! {
 }
 
 fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
-    let mut writer = Writer::new(Channel::Port(port));
-    lane::hello(&mut writer)?;
-    let mounted = mounts();
+    let mut host = Conversation::on(port);
+    lane::hello(&mut host)?;
+    let (lane, mut machine) = match set_up(started_ms) {
+        Ok(ready) => ready,
+        Err(refusal) => return host.send(&Message::Refused(refusal)),
+    };
     let window = Window::open();
+    host.send(&Message::Parked)?;
+    // A snapshot is taken while this waits.
+    let Order::Begin { nonce, kernel_config } = host.order()? else {
+        return Err(FrameError::Garbled("the first order does not begin".to_owned()));
+    };
     let means = match &window {
         Ok(window) => {
-            writer.write(&Message::Moved)?;
+            host.move_to(window)?;
             MOVED.store(true, Ordering::Relaxed);
-            writer = Writer::plain(Channel::Window(Outbox::new(window, Bell::new(port))));
             "shared memory".to_owned()
         }
         Err(error) => format!("serial port, {error}"),
     };
+    match machine.facts(&lane, means) {
+        Ok(facts) => lane::begin(&mut host, nonce, facts, kernel_config)?,
+        Err(refusal) => return host.send(&Message::Refused(refusal)),
+    }
+    lane::obey(machine, &mut host)
+}
+
+/// Sets the guest up for the lane of the initramfs.
+fn set_up(started_ms: u32) -> std::result::Result<(Lane, Machine), Refusal> {
     let refused = |doing: String| Refusal::Setup { doing, errno: 0 };
-    let lane = mounted
-        .map_err(|error| error.refusal())
-        .and_then(|()| {
-            std::fs::read(paths::LANE).map_err(|e| refused(format!("read the lane: {e}")))
-        })
-        .and_then(|bytes| lane::read(&bytes));
-    let lane = match lane {
-        Ok(lane) => lane,
-        Err(refusal) => return writer.write(&Message::Refused(refusal)),
-    };
-    let files = match std::fs::read(paths::SUBJECT) {
-        Ok(subject) => Files { subject, policies: selinux::folder().to_owned() },
-        Err(error) => {
-            let refusal = refused(format!("read {}: {error}", paths::SUBJECT));
-            return writer.write(&Message::Refused(refusal));
-        }
-    };
-    let setup = lane::LaneSetup { files, started_ms, channel: means };
-    lane::run(&lane, setup, &mut writer, shell::run)
+    mounts().map_err(|error| error.refusal())?;
+    let lane = std::fs::read(paths::LANE).map_err(|e| refused(format!("read the lane: {e}")))?;
+    let lane = lane::read(&lane)?;
+    let subject = std::fs::read(paths::SUBJECT)
+        .map_err(|error| refused(format!("read {}: {error}", paths::SUBJECT)))?;
+    let files = Files { subject, policies: selinux::folder().to_owned() };
+    let machine = Machine::new(&lane, files, started_ms)?;
+    Ok((lane, machine))
 }
 
 /// Opens the channel's port.

@@ -1,19 +1,20 @@
 //! The conversation with the host about one lane.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 
-use perfsec_wire::frame::{FrameError, Writer, decode};
+use perfsec_wire::frame::{FrameError, decode};
 use perfsec_wire::message::MAX_CONFIG;
 use perfsec_wire::observation::{CellOutcome, SetupFailure};
-use perfsec_wire::{Facts, Job, Lane, Message, PROTOCOL, Refusal};
+use perfsec_wire::{Facts, Lane, Message, Order, PROTOCOL, Refusal};
 
-use crate::machine::{Files, Machine};
-use crate::{cell, facts, machine};
+use crate::channel::Conversation;
+use crate::machine::Machine;
+use crate::{cell, facts, machine, shell};
 
 /// Sends the first message, before anything that can fail.
-pub(crate) fn hello<W: Write>(channel: &mut Writer<W>) -> Result<(), FrameError> {
-    channel.write(&Message::Hello { protocol: PROTOCOL, release: machine::release() })
+pub(crate) fn hello(host: &mut Conversation<'_>) -> Result<(), FrameError> {
+    host.send(&Message::Hello { protocol: PROTOCOL, release: machine::release() })
 }
 
 /// Decodes a lane.
@@ -27,50 +28,47 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Lane, Refusal> {
     decode(bytes).map_err(|error| setup(format!("read the lane: {error}")))
 }
 
-/// Files and start of a lane.
-pub(crate) struct LaneSetup {
-    pub(crate) files: Files,
-    /// Time of the agent's start, in milliseconds since boot.
-    pub(crate) started_ms: u32,
-    /// Name of the channel, for the facts.
-    pub(crate) channel: String,
+/// Reports that the guest is ready for cells.
+pub(crate) fn begin(
+    host: &mut Conversation<'_>,
+    nonce: u64,
+    facts: Facts,
+    kernel_config: bool,
+) -> Result<(), FrameError> {
+    if kernel_config && let Some(config) = self::kernel_config() {
+        host.send(&Message::KernelConfig(config))?;
+    }
+    host.send(&Message::Ready { nonce, facts: Box::new(facts) })
 }
 
-/// Sets the machine up, runs the job and reports. `shell` is the job of a shell lane.
-pub(crate) fn run<W: Write>(
-    lane: &Lane,
-    setup: LaneSetup,
-    channel: &mut Writer<W>,
-    shell: impl FnOnce(),
-) -> Result<(), FrameError> {
-    let (mut machine, facts) = match Machine::new(lane, setup.files, setup.started_ms) {
-        Ok(ready) => ready,
-        Err(refusal) => return channel.write(&Message::Refused(refusal)),
-    };
-    if lane.kernel_config
-        && let Some(config) = kernel_config()
-    {
-        channel.write(&Message::KernelConfig(config))?;
-    }
-    let facts = Facts { channel: setup.channel, ..facts };
-    channel.write(&Message::Ready(Box::new(facts)))?;
-    match &lane.job {
-        Job::Cells(cells) => {
-            for one in cells {
-                channel.write(&Message::Started(one.id))?;
-                let outcome = cell::run(&mut machine, one);
-                finish(channel, one.id, outcome)?;
+/// Obeys the host's orders until the last.
+pub(crate) fn obey(mut machine: Machine, host: &mut Conversation<'_>) -> Result<(), FrameError> {
+    loop {
+        match host.order()? {
+            Order::Cells(cells) => {
+                for one in cells {
+                    host.send(&Message::Started(one.id))?;
+                    let outcome = cell::run(&mut machine, &one);
+                    finish(|message| host.queue(message), one.id, outcome)?;
+                }
+                host.send(&Message::Idle)?;
             }
-            if let Some(coverage) = &machine.trace.coverage {
-                channel.write(&Message::Coverage(Box::new(coverage.report())))?;
+            Order::Shell => {
+                machine.release();
+                shell::run();
+                return host.send(&Message::Done);
+            }
+            Order::End => {
+                if let Some(coverage) = &machine.trace.coverage {
+                    host.send(&Message::Coverage(Box::new(coverage.report())))?;
+                }
+                return host.send(&Message::Done);
+            }
+            Order::Begin { .. } => {
+                return Err(FrameError::Garbled("the host begins twice".to_owned()));
             }
         }
-        Job::Shell => {
-            machine.release();
-            shell();
-        }
     }
-    channel.write(&Message::Done)
 }
 
 /// `/proc/config.gz`, unless it is absent or longer than any real one.
@@ -83,16 +81,16 @@ fn kernel_config() -> Option<Vec<u8>> {
 
 /// Sends a cell's outcome together with the message that follows at once. An outcome that is too
 /// long to send fails the cell, not the lane.
-fn finish<W: Write>(
-    channel: &mut Writer<W>,
+fn finish(
+    mut queue: impl FnMut(&Message) -> Result<(), FrameError>,
     id: u32,
     outcome: CellOutcome,
 ) -> Result<(), FrameError> {
-    match channel.queue(&Message::Finished(id, outcome)) {
+    match queue(&Message::Finished(id, outcome)) {
         Err(error @ FrameError::TooLong(_)) => {
             let doing = "send the observation".to_owned();
             let failure = SetupFailure { doing, errno: 0, detail: error.to_string() };
-            channel.queue(&Message::Finished(id, CellOutcome::Failed(failure)))
+            queue(&Message::Finished(id, CellOutcome::Failed(failure)))
         }
         sent => sent,
     }
@@ -100,7 +98,7 @@ fn finish<W: Write>(
 
 #[cfg(test)]
 mod tests {
-    use perfsec_wire::frame::{MAX_CONTENT, Reader};
+    use perfsec_wire::frame::{MAX_CONTENT, Reader, Writer};
 
     use super::*;
 
@@ -110,7 +108,8 @@ mod tests {
             let (doing, detail) = ("load a module".to_owned(), "x".repeat(length));
             let mut stream = Vec::new();
             let outcome = CellOutcome::Failed(SetupFailure { doing, errno: 0, detail });
-            finish(&mut Writer::new(&mut stream), 7, outcome).unwrap();
+            let mut writer = Writer::new(&mut stream);
+            finish(|message| writer.queue(message), 7, outcome).unwrap();
             let message = Reader::new(stream.as_slice()).read::<Message>().unwrap();
             let Some(Message::Finished(7, CellOutcome::Failed(failure))) = message else {
                 panic!("{message:?}")

@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 use perf_event_open_sys::bindings::perf_event_attr;
 use perfsec_wire::message::AuditFacts;
 use perfsec_wire::observation::Record;
-use perfsec_wire::{Cell, Facts, Job, Lane, Refusal};
+use perfsec_wire::{Cell, Facts, Lane, Refusal};
 
 use crate::audit::{Audit, Mark};
 use crate::children::Children;
@@ -20,7 +20,7 @@ use crate::selinux::{self, Policies, Selinux};
 use crate::subject::{self, Executables, Names, Region};
 use crate::sysctl::Sysctls;
 use crate::trace::Trace;
-use crate::{error, facts, knob, sys};
+use crate::{error, facts, knob, sys, sysctl};
 
 /// The machine under test.
 pub(crate) struct Machine {
@@ -38,6 +38,12 @@ pub(crate) struct Machine {
     pub(crate) region: Region,
     /// Numbers in tracefs by `CATEGORY:NAME`.
     tracepoints: HashMap<String, u64>,
+    /// The result of opening `cpu-cycles`.
+    cycles: i64,
+    /// SELinux's messages while the policy was loaded.
+    policy_messages: Vec<String>,
+    /// Time of the agent's start, in milliseconds since boot.
+    started_ms: u32,
 }
 
 /// The files of a lane.
@@ -63,32 +69,21 @@ pub(crate) fn release() -> String {
 }
 
 impl Machine {
-    /// Sets everything up and reads it back.
+    /// Sets everything up.
     ///
     /// # Errors
     ///
     /// The reason why no cell can run here.
-    pub(crate) fn new(
-        lane: &Lane,
-        files: Files,
-        started_ms: u32,
-    ) -> Result<(Self, Facts), Refusal> {
+    pub(crate) fn new(lane: &Lane, files: Files, started_ms: u32) -> Result<Self, Refusal> {
         let setup = error::Error::refusal;
-        let lsm = selinux::modules(lane.boot)?;
+        selinux::modules(lane.boot)?;
         let cycles = open_cycles()?;
-        let no_audit = |error: error::Error| Refusal::NoAudit { detail: error.to_string() };
         let mut audit = match lane.boot.has_audit() {
             true => Some(Audit::open().map_err(no_audit)?),
             false => None,
         };
         let mut kmsg = Kmsg::open().map_err(setup)?;
         expedite().map_err(setup)?;
-        let cells: &[Cell] = match &lane.job {
-            Job::Cells(cells) => cells,
-            Job::Shell => &[],
-        };
-        let sysctls = Sysctls::new(cells);
-        let boot_values = sysctls.boot_values();
         let mut policies = Policies::new(&files.policies);
         let policy_messages = match &lane.policy {
             Some(name) => {
@@ -102,53 +97,55 @@ impl Machine {
             true => Some(Selinux::open().map_err(setup)?),
             false => None,
         };
-        let lockdown = LockdownState::new();
         if let Some(audit) = &mut audit {
             audit.register(lane.boot.enables_audit()).map_err(no_audit)?;
         }
-        let trace = Trace::new(lane.coverage.as_deref()).map_err(setup)?;
-        let executables = Executables::new(files.subject).map_err(setup)?;
-        let children = Children::new().map_err(setup)?;
-        let region = Region::new(true).map_err(setup)?;
-        let audit_facts = match &mut audit {
-            Some(audit) => audit_facts(audit, lane.boot.enables_audit())?,
-            None => AuditFacts::default(),
-        };
-        let cmdline = knob::read("/proc/cmdline").unwrap_or_default();
-        let facts = Facts {
-            release: release(),
-            version: knob::read("/proc/version").unwrap_or_default(),
-            lsm,
-            machine: facts::machine(cycles, lockdown.now(), &cmdline),
-            cmdline,
-            selinux: selinux
-                .as_ref()
-                .map(Selinux::facts)
-                .transpose()
-                .map_err(setup)?
-                .unwrap_or_default(),
-            audit: audit_facts,
-            sysctls: boot_values,
-            caps_unseen: trace.caps.as_ref().err().cloned(),
-            caps_means: trace.caps.clone().unwrap_or_default(),
-            channel: String::new(),
-            policy_messages,
-            uptime_ms: (started_ms, uptime_ms()),
-        };
-        let machine = Self {
+        Ok(Self {
             audit,
-            trace,
+            trace: Trace::new(lane.coverage.as_deref()).map_err(setup)?,
             kmsg,
             selinux,
             policies,
-            lockdown,
-            sysctls,
-            executables,
-            children,
-            region,
+            lockdown: LockdownState::new(),
+            sysctls: Sysctls::default(),
+            executables: Executables::new(files.subject).map_err(setup)?,
+            children: Children::new().map_err(setup)?,
+            region: Region::new(true).map_err(setup)?,
             tracepoints: HashMap::new(),
+            cycles,
+            policy_messages,
+            started_ms,
+        })
+    }
+
+    /// Reads the guest back, in front of the first cell. `channel` says how the agent reports.
+    ///
+    /// # Errors
+    ///
+    /// The reason why no cell can run here.
+    pub(crate) fn facts(&mut self, lane: &Lane, channel: String) -> Result<Facts, Refusal> {
+        let setup = error::Error::refusal;
+        let audit = match &mut self.audit {
+            Some(audit) => audit_facts(audit, lane.boot.enables_audit())?,
+            None => AuditFacts::default(),
         };
-        Ok((machine, facts))
+        let selinux = self.selinux.as_ref().map(Selinux::facts).transpose().map_err(setup)?;
+        let cmdline = knob::read("/proc/cmdline").unwrap_or_default();
+        Ok(Facts {
+            release: release(),
+            version: knob::read("/proc/version").unwrap_or_default(),
+            lsm: selinux::modules(lane.boot)?,
+            machine: facts::machine(self.cycles, self.lockdown.now(), &cmdline),
+            cmdline,
+            selinux: selinux.unwrap_or_default(),
+            audit,
+            sysctls: sysctl::watched(),
+            caps_unseen: self.trace.caps.as_ref().err().cloned(),
+            caps_means: self.trace.caps.clone().unwrap_or_default(),
+            channel,
+            policy_messages: self.policy_messages.clone(),
+            uptime_ms: (self.started_ms, uptime_ms()),
+        })
     }
 
     /// Releases the guest to a person: audit records go to the console again, where they would
@@ -206,6 +203,10 @@ impl Machine {
         }
         Ok(Names { tracepoints, pmus, ..Names::default() })
     }
+}
+
+fn no_audit(error: Error) -> Refusal {
+    Refusal::NoAudit { detail: error.to_string() }
 }
 
 /// Waits for the records queued since boot, which belong to no cell, and reads audit's state back.

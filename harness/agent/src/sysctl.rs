@@ -1,14 +1,13 @@
 //! Sysctls: written for a cell, restored before the next.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
-
-use perfsec_wire::Cell;
 
 use crate::error::{Error, Result};
 use crate::knob::{self, Knob};
 
-/// Sysctls that results depend on even if no cell names them.
+/// Sysctls that results depend on, for the facts.
 const WATCHED: [&str; 7] = [
     "kernel.kptr_restrict",
     "kernel.perf_event_max_sample_rate",
@@ -19,7 +18,8 @@ const WATCHED: [&str; 7] = [
     "kernel.unprivileged_bpf_disabled",
 ];
 
-/// Every sysctl that a cell may write.
+/// The sysctls that cells wrote.
+#[derive(Default)]
 pub(crate) struct Sysctls {
     known: BTreeMap<String, Sysctl>,
 }
@@ -33,35 +33,6 @@ struct Sysctl {
 }
 
 impl Sysctls {
-    /// Reads the boot values of all sysctls that the cells name. A missing one is an error of the
-    /// cell that names it, not of the lane.
-    pub(crate) fn new(cells: &[Cell]) -> Self {
-        let mut known = BTreeMap::new();
-        for (name, _) in cells.iter().flat_map(|cell| &cell.sysctls) {
-            if known.contains_key(name) {
-                continue;
-            }
-            if let Ok(knob) = Knob::open(path(name))
-                && let Ok(boot) = knob.read()
-            {
-                known.insert(name.clone(), Sysctl { knob, boot, changed: false });
-            }
-        }
-        Self { known }
-    }
-
-    /// Boot values, for the facts.
-    pub(crate) fn boot_values(&self) -> Vec<(String, String)> {
-        let mut values: BTreeMap<_, _> =
-            self.known.iter().map(|(name, sysctl)| (name.clone(), sysctl.boot.clone())).collect();
-        for name in WATCHED {
-            if let Ok(value) = knob::read(path(name)) {
-                values.entry(name.to_owned()).or_insert(value);
-            }
-        }
-        values.into_iter().collect()
-    }
-
     /// Restores what the previous cell wrote and writes the values that this one needs.
     pub(crate) fn apply(&mut self, wanted: &[(String, String)]) -> Result<()> {
         for (name, sysctl) in &mut self.known {
@@ -71,14 +42,32 @@ impl Sysctls {
             }
         }
         for (name, value) in wanted {
-            let sysctl = self.known.get_mut(name).ok_or_else(|| {
-                Error::new(format_args!("set {name}"), "this kernel has no such sysctl")
-            })?;
+            let sysctl = match self.known.entry(name.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(Sysctl::open(name)?),
+            };
             sysctl.changed = true;
             sysctl.knob.set(value)?;
         }
         Ok(())
     }
+}
+
+impl Sysctl {
+    /// Opens a sysctl that no cell has written, so its value is that of the boot.
+    fn open(name: &str) -> Result<Self> {
+        let opened = Knob::open(path(name)).and_then(|knob| Ok((knob.read()?, knob)));
+        let (boot, knob) = opened.map_err(|_| {
+            Error::new(format_args!("set {name}"), "this kernel has no such sysctl")
+        })?;
+        Ok(Self { knob, boot, changed: false })
+    }
+}
+
+/// The values of the watched sysctls.
+pub(crate) fn watched() -> Vec<(String, String)> {
+    let value = |name: &&str| Some(((*name).to_owned(), knob::read(path(name)).ok()?));
+    WATCHED.iter().filter_map(value).collect()
 }
 
 /// `kernel.perf_event_paranoid` as a path. A name cannot lead out of `/proc/sys`: its dots become

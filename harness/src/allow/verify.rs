@@ -163,5 +163,5 @@ pub fn planned(cell: &CellResult, library: &Library) -> Option<PlannedCell> {
 /// True if a cell loads no policy of its own.
 #[must_use]
 pub fn is_under_own_policy(cell: &PlannedCell) -> bool {
-    cell.policies().next().is_none()
+    cell.case.policies().next().is_none()
 }

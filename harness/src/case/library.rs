@@ -43,6 +43,11 @@ pub enum LibraryError {
 }
 
 impl Library {
+    /// Names of the policies that cells need in addition to the run's own.
+    pub fn policies(&self) -> impl Iterator<Item = &str> {
+        self.cases.iter().flat_map(Case::policies)
+    }
+
     /// The names of all cells.
     #[must_use]
     pub fn cell_names(&self) -> Vec<String> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use perfsec_wire::step::Action;
 use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::{
@@ -133,6 +134,17 @@ impl Case {
     pub fn unmet_requirement(&self, kernel: &Circumstances<'_>) -> Option<&str> {
         let mut conditions = self.requires.iter().filter_map(|name| self.when.get(name));
         conditions.find(|it| it.decide(kernel) == Some(false)).map(|condition| &*condition.reason)
+    }
+
+    /// Names of the policies that it needs in addition to the run's own.
+    pub fn policies(&self) -> impl Iterator<Item = &str> {
+        let processes = self.processes.iter().flat_map(|process| &process.steps);
+        let steps = self.given.iter().chain(&self.steps).chain(processes);
+        let loaded = steps.filter_map(|step| match step {
+            Step::Agent(Action::LoadPolicy(name)) => Some(name.as_str()),
+            _ => None,
+        });
+        self.policy.as_deref().into_iter().chain(loaded)
     }
 
     /// The first thing that a cell depends on and that is unknown of this kernel or its machine.

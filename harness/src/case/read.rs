@@ -133,7 +133,7 @@ fn check_settings(file: &CaseFile, axes: &Axes, mistakes: &mut Mistakes<'_>) {
         let message = "no executable has capabilities if the kernel ignores file capabilities";
         mistakes.add(0..0, message, Some("add `grant = \"none\"`"));
     }
-    if file.audit && matches!(file.boot, BootMode::AuditUnset | BootMode::AuditLate) {
+    if file.audit && file.boot == BootMode::AuditUnset {
         let message = "the first cell that enables audit would enable it for all that follow";
         mistakes.add(0..0, message, Some("add `audit = false`"));
     }

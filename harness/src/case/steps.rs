@@ -46,9 +46,9 @@ impl StepContext<'_> {
                 let close = crate::suggest::closest(name, self.processes);
                 mistakes.add(span, format!("no process `{name}`{close}"), None);
             }
-            Step::Agent(Action::AuditEnable) if self.boot != BootMode::AuditLate => {
+            Step::Agent(Action::AuditEnable) if self.boot != BootMode::AuditUnset => {
                 let message = "audit would stay enabled for all cells that follow";
-                mistakes.add(span, message, Some("add `boot = \"audit-late\"`"));
+                mistakes.add(span, message, Some("add `boot = \"audit-unset\"`"));
             }
             Step::Ioctl(ioctl) if ioctl.compat && !ioctl.request.takes_number() => {
                 let request = ioctl.request;

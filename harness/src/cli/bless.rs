@@ -11,6 +11,7 @@ use super::session::Session;
 use super::{Exit, Failure, unmatched};
 use crate::bless::rewrite;
 use crate::case::{Case, Coordinates, Library};
+use crate::engine::Suite;
 use crate::judge::Verdict;
 use crate::plan::PlannedCell;
 use crate::record::Selection;
@@ -24,19 +25,22 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
         ));
     }
     let library = Library::directory_to_bless(&args.cases)?;
-    let cells = unmatched::select(&args.filter.filter(), &library)?;
+    let directory = Some(args.cases.clone());
+    // No known difference hides what the kernel does.
+    let suite = Suite { library, directory, known: Arc::default() };
+    let cells = unmatched::select(&args.filter.filter(), &suite.library)?;
     if !args.overwrite {
         refuse_dirty(&cells)?;
     }
     let session = Session::open(args.machine.boot.quiet)?;
     let (engine, kernels) = session.boot(&args.machine)?;
-    let plans = engine.plan(&kernels, engine.policies(), &cells, &Arc::default());
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite);
     let plans = session.stopped(plans)?;
     if (kernels.len(), engine.policies().len()) != (1, 1) {
         return Err(Failure::input("bless looks at one kernel under one policy at a time"));
     }
     let (mut seen, mut unseen) = (Seen::new(), Vec::new());
-    let asked = Selection { cases_directory: Some(args.cases.clone()), ..Selection::default() };
+    let asked = Selection { cases_directory: suite.directory.clone(), ..Selection::default() };
     let run = engine.execute(&plans, asked, &mut |_| Ok(()))?.whole()?;
     for cell in run.cells() {
         match (cell.judgement.verdict, cell.observation.is_some()) {
@@ -57,7 +61,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     if let Some(exit) = session.interrupted() {
         return Ok(exit);
     }
-    for case in &library.cases {
+    for case in &suite.library.cases {
         if let Some(cells) = seen.get(&case.name) {
             write(case, cells)?;
         }

@@ -98,7 +98,7 @@ fn run(
     let machine = MachineArgs { kernel: kernels.to_vec(), ..args.machine.clone() };
     let session = Session::open(args.machine.boot.quiet)?;
     let (engine, kernels) = session.boot(&machine)?;
-    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite.known);
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite);
     let plans = session.stopped(plans)?;
     let ended = engine.execute(&plans, suite.asked(filter), &mut |_| Ok(()))?;
     let record = ended.record.clone();

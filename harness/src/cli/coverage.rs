@@ -49,7 +49,7 @@ fn measure(args: &CoverageArgs, points: &Points) -> Result<(CoverageTable, Exit)
         args.out.iter().map(|path| Output::record(path)).collect::<Result<_, _>>()?;
     let session = Session::open(args.machine.boot.quiet)?;
     let (engine, kernels) = session.boot(&args.machine)?;
-    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite.known);
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite);
     let mut plans = session.stopped(plans)?;
     for plan in &mut plans {
         plan.coverage = Some(points.symbols());

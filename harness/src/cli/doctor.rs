@@ -23,6 +23,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
         anstream::println!("{}", line(finding));
     }
     anstream::println!("  /dev/kvm: {}", kvm(host.kvm));
+    anstream::println!("  snapshots: {}", snapshots());
     let root = nix::unistd::geteuid().is_root();
     if let Some(command) = host.missing_command(&needs, root) {
         anstream::println!("to install what is missing, type:\n  {command}");
@@ -79,5 +80,14 @@ fn probed_kvm() -> String {
             let lines = detail.lines().map(|line| format!("\n    {}", printable_line(line)));
             format!("{}, so kernels are emulated{}", probe.why, lines.collect::<String>())
         }
+    }
+}
+
+fn snapshots() -> String {
+    let refusal =
+        Cache::open().ok().and_then(|cache| qemu::refusal(Path::new(qemu::PROGRAM), &cache));
+    match refusal {
+        None => "the second run on a kernel starts from them; `perfsec cache` lists them".to_owned(),
+        Some(why) => format!("none, so every guest is booted: {}", printable_line(&why)),
     }
 }

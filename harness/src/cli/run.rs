@@ -43,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut outputs = Output::requested(args)?;
     let session = Session::open(args.machine.boot.quiet)?;
     let (engine, kernels) = session.boot(&args.machine)?;
-    let plans = session.stopped(engine.plan(&kernels, engine.policies(), &cells, &suite.known))?;
+    let plans = session.stopped(engine.plan(&kernels, engine.policies(), &cells, &suite))?;
     baseline.iter().try_for_each(|baseline| baseline.check(&plans))?;
     let ended = engine.execute(&plans, suite.asked(filter), &mut |event| {
         outputs.iter_mut().try_for_each(|output| output.event(event))

@@ -37,6 +37,8 @@ impl BootArgs {
             distribution: self.distribution.clone(),
             kernel_config: self.kernel_config.clone(),
             jobs: self.jobs.unwrap_or_else(default_jobs).max(1),
+            cold: self.cold,
+            retries: 0,
             limits: Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() },
             machine: MachineSetup::Qemu(QemuOptions {
                 program: self.qemu.clone(),

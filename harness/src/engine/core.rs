@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use perfsec_wire::{BootMode, Job, Message};
+use perfsec_wire::{BootMode, Message};
 
+use super::crew::Manner;
 use super::obtain::obtain;
-use super::{EngineError, Execution, KernelSpec, LanePlan, Setup, execute};
+use super::{EngineError, Execution, KernelSpec, LanePlan, Setup, Suite, execute};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
 use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
 use crate::kernel::{Config, Kernel};
-use crate::known::KnownDifferences;
 use crate::machines::{End, Load, Pool};
 use crate::plan::{self, PlannedCell};
 use crate::policy::{Policies, Policy};
@@ -147,14 +147,14 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no kernel, if a policy that a cell names does not compile, or
+    /// Returns an error if there is no kernel, if a policy that a case names does not compile, or
     /// if the machine's program does not start.
     pub fn plan(
         &self,
         kernels: &[Kernel],
         policies: &[Arc<Policy>],
         cells: &[PlannedCell],
-        known: &Arc<KnownDifferences>,
+        suite: &Suite,
     ) -> Result<Vec<LanePlan>, EngineError> {
         let first = kernels.first().ok_or(EngineError::NoKernel)?;
         self.pool.prepare(first, &|text| self.say(text))?;
@@ -165,14 +165,15 @@ impl<'a> Engine<'a> {
             let kernel = self.completed(kernel.clone());
             for policy in policies {
                 for (boot, cells) in &boots {
-                    let names = cells.iter().flat_map(PlannedCell::policies);
+                    // Those of all cases: a snapshot serves a run of any of them.
+                    let names = suite.library.policies();
                     lanes.push(LanePlan {
                         lane: lanes.len(),
                         kernel: kernel.clone(),
                         boot: *boot,
                         policies: Policies::obtain(Arc::clone(policy), names, &self.cache)?,
                         cells: Arc::clone(cells),
-                        known: Arc::clone(known),
+                        known: Arc::clone(&suite.known),
                         pool: Arc::clone(&self.pool),
                         coverage: None,
                     });
@@ -197,8 +198,9 @@ impl<'a> Engine<'a> {
     ) -> Result<Execution, EngineError> {
         let path = self.new_record();
         let mut record = Writer::create(&path)?;
-        let (limits, jobs) = (self.setup.limits, self.setup.jobs);
-        let (run, failure) = execute(plans, asked, limits, jobs, &self.interrupt, |event| {
+        let Setup { limits, jobs, cold, retries, .. } = self.setup;
+        let manner = Manner { limits, cold, retries };
+        let (run, failure) = execute(plans, asked, manner, jobs, &self.interrupt, |event| {
             self.listener.event(event);
             record.write(event)?;
             Ok(sink(event)?)
@@ -220,7 +222,7 @@ impl<'a> Engine<'a> {
         listener: Box<dyn Fn(Message) + Send>,
     ) -> Result<End, EngineError> {
         self.pool.prepare(kernel, &|text| self.say(text))?;
-        let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into(), Job::Shell);
+        let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into());
         Ok(self.pool.shell(kernel, &load, shell, listener)?)
     }
 

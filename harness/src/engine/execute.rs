@@ -1,14 +1,13 @@
-//! Runs lanes side by side.
+//! Runs lanes on several guests at a time.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use super::{EngineError, LanePlan, Limits, run_lane};
+use super::crew::{Crew, Manner};
+use super::{EngineError, LanePlan};
 use crate::interrupt::Interrupt;
-use crate::machines::MachineError;
 use crate::record::{Event, Run, RunEnded, RunStarted, Selection};
 
 /// A run that has ended, and what stopped it early, if anything did.
@@ -32,13 +31,13 @@ impl Execution {
     }
 }
 
-/// Runs lanes, `jobs` at a time, and passes every event to `subscribe`, one at a time and in order.
+/// Runs lanes on `jobs` guests at a time, and passes every event to `subscribe`, one at a time and in order.
 /// If the subscriber fails, all lanes stop; if a machine fails, only its lane does. Returns the run
 /// and the first failure.
 pub(super) fn execute(
     plans: &[LanePlan],
     asked: Selection,
-    limits: Limits,
+    manner: Manner,
     jobs: usize,
     interrupt: &Interrupt,
     mut subscribe: impl FnMut(&Event) -> Result<(), EngineError>,
@@ -63,24 +62,21 @@ pub(super) fn execute(
         }
     };
     publish(Event::Run(begin), &mut run);
-    let queue = Mutex::new(plans.iter());
-    let (queue, stop) = (&queue, &stop);
-    let errors = thread::scope(|scope| {
-        let (sink, events) = mpsc::channel();
-        let workers: Vec<_> = (0..jobs.min(plans.len()))
-            .map(|_| {
-                let sink = sink.clone();
-                scope.spawn(move || work(queue, limits, stop, &sink))
-            })
-            .collect();
-        drop(sink);
+    let (sink, events) = mpsc::channel();
+    let crew = Crew::new(plans, manner, &stop, sink);
+    let error = thread::scope(|scope| {
+        let workers = scope.spawn(move || {
+            crew.begin();
+            thread::scope(|scope| {
+                for _ in 0..jobs.max(1) {
+                    scope.spawn(|| crew.work());
+                }
+            });
+            // Drops the sink, which ends the events.
+            crew.into_error()
+        });
         events.into_iter().for_each(|event| publish(event, &mut run));
-        let ends = workers.into_iter().map(|worker| worker.join());
-        ends.filter_map(|end| match end {
-            Ok(result) => result.err(),
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
-        .collect::<Vec<_>>()
+        workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let end = RunEnded {
         counts: run.counts().iter().collect(),
@@ -88,24 +84,5 @@ pub(super) fn execute(
         millis: started.elapsed().as_millis() as u64,
     };
     publish(Event::End(end), &mut run);
-    let error = errors.into_iter().next().map(EngineError::from);
-    (run, failure.or(error))
-}
-
-fn work<'a>(
-    queue: &Mutex<impl Iterator<Item = &'a LanePlan>>,
-    limits: Limits,
-    interrupt: &Interrupt,
-    sink: &Sender<Event>,
-) -> Result<(), MachineError> {
-    // The receiver outlives every worker.
-    let emit = |event| drop(sink.send(event));
-    let mut result = Ok(());
-    loop {
-        let next = queue.lock().ok().and_then(|mut plans| plans.next());
-        let Some(plan) = next else { return result };
-        if let Err(error) = run_lane(plan, limits, interrupt, &emit) {
-            result = Err(error);
-        }
-    }
+    (run, failure.or(error.map(EngineError::from)))
 }

@@ -141,7 +141,7 @@ impl Lab for EngineLab<'_> {
         if let Some(reused) = self.reused(&kept, &images) {
             return Ok(reused);
         }
-        let plans = self.engine.plan(kernels, policies, &cells, &self.suite.known)?;
+        let plans = self.engine.plan(kernels, policies, &cells, self.suite)?;
         let asked = self.suite.asked(batch.filter.clone());
         let recorded = RecordedRun::of(self.engine.execute(&plans, asked, &mut |_| Ok(()))?)?;
         if self.reuse != Reuse::Nothing && !kept.keep(&images, &recorded)? && !self.stopped() {

@@ -1,14 +1,19 @@
 //! Obtains kernels, runs cells on machines, and emits what happens as events.
 
+mod attempts;
 mod core;
+mod crew;
 mod death;
 mod error;
 mod execute;
+mod guest;
 mod kept;
 mod lab;
 mod lane;
 mod obtain;
 mod readback;
+mod results;
+mod schedule;
 mod setup;
 mod spec;
 mod suite;
@@ -22,7 +27,7 @@ pub use execute::Execution;
 use execute::execute;
 pub use kept::KeptRuns;
 pub use lab::{Batch, EngineLab, Lab, RecordedRun, Reuse};
-pub use lane::{LanePlan, Limits, run_lane};
+pub use lane::{LanePlan, Limits};
 pub use obtain::obtain;
 pub use readback::refusal_text;
 pub use setup::{ObtainSetup, Setup, default_jobs};

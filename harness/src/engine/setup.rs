@@ -21,8 +21,12 @@ pub struct Setup {
     pub distribution: Option<String>,
     /// The `.config` of the kernels whose configuration is unknown.
     pub kernel_config: Option<PathBuf>,
-    /// How many lanes run at the same time.
+    /// How many guests run at the same time.
     pub jobs: usize,
+    /// True to boot every guest: none is restored from a snapshot, and none is saved.
+    pub cold: bool,
+    /// How often a cell that fails is repeated.
+    pub retries: usize,
     /// How long a guest may be silent.
     pub limits: Limits,
     /// The machines that boot kernels.
@@ -54,6 +58,8 @@ impl Setup {
             distribution: None,
             kernel_config: None,
             jobs: default_jobs(),
+            cold: false,
+            retries: 0,
             limits: Limits::default(),
             machine: MachineSetup::default(),
             obtain: ObtainSetup::by_default()?,
@@ -73,9 +79,39 @@ impl ObtainSetup {
     }
 }
 
-/// One lane per CPU: a guest has one CPU, and neither the emulator's own threads nor perfsec need
-/// much beside it.
+/// One guest per CPU, as memory allows: a guest has one CPU, and neither the emulator's own threads
+/// nor perfsec need much beside it.
 #[must_use]
 pub fn default_jobs() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    let cpus = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let room = available_memory().map_or(usize::MAX, |mib| mib / GUEST_MIB);
+    cpus.min(room).max(1)
+}
+
+/// Memory of a guest and its emulator, in MiB.
+const GUEST_MIB: usize = 768;
+
+/// Memory that can be used without swapping, in MiB; `None` if the host does not tell.
+fn available_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    parse_available(&text)
+}
+
+fn parse_available(meminfo: &str) -> Option<usize> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: usize = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_for_guests_is_what_can_be_used_without_swapping() {
+        let meminfo = "MemTotal:       24535552 kB\nMemAvailable:    2097152 kB\n";
+        assert_eq!(parse_available(meminfo), Some(2048));
+        assert_eq!(parse_available("MemTotal: 1 kB\n"), None);
+        assert!(available_memory().is_some());
+    }
 }

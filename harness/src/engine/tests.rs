@@ -1,22 +1,23 @@
 //! Scheduling and death, on a pool that plays scripts.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use perfsec_wire::message::{AuditFacts, Refusal, SelinuxFacts};
 use perfsec_wire::observation::{
     Call, CapCheck, Effect, Exit, KernelMessage, SetupFailure, SubjectSeen,
 };
-use perfsec_wire::{CellOutcome, Facts, Message, Observation, PROTOCOL};
+use perfsec_wire::{Cell, CellOutcome, Facts, Message, Observation, Order, PROTOCOL};
 use rstest::rstest;
 
-use super::{LanePlan, Limits, run_lane};
+use super::crew::{Crew, Manner};
+use super::{LanePlan, Limits};
 use crate::case::Library;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::{Arch, Kernel, KernelVersion, Origin};
-use crate::machines::fake::FakePool;
+use crate::machines::fake::{FakeGuest, FakePool, Script};
 use crate::machines::{End, Incident};
 use crate::plan::{Filter, PlannedCell};
 use crate::policy::Policy;
@@ -54,7 +55,120 @@ fn cells_of(case: &str) -> Vec<PlannedCell> {
     Filter::default().select(&library).unwrap()
 }
 
-fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
+/// What a guest's agent does.
+#[derive(Clone)]
+struct Agent {
+    /// After the boot, in front of the first order.
+    start: Vec<Incident>,
+    /// At [`Order::Begin`]; `None` for the usual facts.
+    ready: Option<Vec<Incident>>,
+    /// In each cell.
+    cell: Arc<dyn Fn(&Cell) -> Vec<Incident> + Send + Sync>,
+    /// At the end, in front of [`Message::Done`].
+    end: Vec<Incident>,
+    snapshot: Option<String>,
+}
+
+impl Agent {
+    /// One that does this in each cell.
+    fn new(cell: impl Fn(&Cell) -> Vec<Incident> + Send + Sync + 'static) -> Self {
+        let start = vec![
+            Incident::Console(b"[    0.000000] Linux version 6.1.0\r\n".to_vec()),
+            message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() }),
+            message(Message::Parked),
+        ];
+        Self { start, ready: None, cell: Arc::new(cell), end: Vec::new(), snapshot: None }
+    }
+
+    /// One on a healthy kernel.
+    fn healthy() -> Self {
+        Self::new(|cell| finish(cell, healthy(cell)))
+    }
+
+    /// One on a kernel that does this in the cell that holds CAP_PERFMON (the first), or in the
+    /// other, and is healthy otherwise.
+    fn seeing(holder: bool, seen: impl Fn(Observation) -> Observation + Send + Sync + 'static) -> Self {
+        Self::new(move |cell| match holds(cell) == holder {
+            true => finish(cell, seen(healthy(cell))),
+            false => finish(cell, healthy(cell)),
+        })
+    }
+
+    /// One that says nothing but this after its boot.
+    fn starting(start: Vec<Incident>) -> Self {
+        Self { start, ..Self::healthy() }
+    }
+
+    /// One that reports these facts.
+    fn reporting(facts: Facts) -> Self {
+        let nonce = 0;
+        let ready = message(Message::Ready { nonce, facts: Box::new(facts) });
+        Self { ready: Some(vec![ready]), ..Self::healthy() }
+    }
+
+    fn restored(self, snapshot: &str) -> Self {
+        Self { snapshot: Some(snapshot.to_owned()), ..self }
+    }
+
+    fn guest(&self) -> FakeGuest {
+        let agent = self.clone();
+        let script: Script = Box::new(move |order| match order {
+            None => agent.start.clone(),
+            Some(Order::Begin { nonce, .. }) => match agent.ready.clone() {
+                None => {
+                    vec![message(Message::Ready { nonce: *nonce, facts: Box::new(facts()) })]
+                }
+                Some(ready) => ready.into_iter().map(|it| with_nonce(it, *nonce)).collect(),
+            },
+            Some(Order::Cells(cells)) => {
+                let mut incidents = Vec::new();
+                for cell in cells {
+                    incidents.push(message(Message::Started(cell.id)));
+                    let done = (agent.cell)(cell);
+                    let goes_on = matches!(done.last(), Some(Incident::Message(Message::Finished(..))));
+                    incidents.extend(done);
+                    if !goes_on {
+                        return incidents;
+                    }
+                }
+                incidents.push(message(Message::Idle));
+                incidents
+            }
+            Some(Order::End) => {
+                [agent.end.clone(), vec![message(Message::Done)], ended(End::PoweredOff)].concat()
+            }
+            Some(Order::Shell) => panic!("nobody wants a shell"),
+        });
+        FakeGuest { script, snapshot: self.snapshot.clone() }
+    }
+}
+
+fn message(message: Message) -> Incident {
+    Incident::Message(message)
+}
+
+fn with_nonce(incident: Incident, nonce: u64) -> Incident {
+    match incident {
+        Incident::Message(Message::Ready { facts, .. }) => message(Message::Ready { nonce, facts }),
+        other => other,
+    }
+}
+
+fn ended(end: End) -> Vec<Incident> {
+    vec![Incident::Silence(None), Incident::Ended(end)]
+}
+
+fn finish(cell: &Cell, seen: Observation) -> Vec<Incident> {
+    vec![message(Message::Finished(cell.id, CellOutcome::Observed(seen)))]
+}
+
+fn holds(cell: &Cell) -> bool {
+    cell.subject.grant != perfsec_wire::CapSet::EMPTY
+}
+
+/// A lane whose guests have these agents, one after another.
+fn plan(agents: &[Agent]) -> LanePlan {
+    let agents = agents.to_vec();
     LanePlan {
         lane: 0,
         kernel: Kernel {
@@ -76,7 +190,7 @@ fn plan(boots: Vec<Vec<Incident>>) -> LanePlan {
         })
         .into(),
         cells: Arc::new(cells()),
-        pool: Arc::new(FakePool::new(boots)),
+        pool: Arc::new(FakePool::new(move |boot| agents.get(boot).map(Agent::guest))),
         coverage: None,
         known: Arc::default(),
     }
@@ -102,37 +216,19 @@ fn facts() -> Facts {
     }
 }
 
-fn up() -> Vec<Incident> {
-    vec![
-        Incident::Console(b"[    0.000000] Linux version 6.1.0\r\n".to_vec()),
-        Incident::Message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() }),
-        Incident::Message(Message::Ready(Box::new(facts()))),
-    ]
-}
-
-fn down() -> Vec<Incident> {
-    vec![
-        Incident::Message(Message::Done),
-        Incident::Silence(None),
-        Incident::Ended(End::PoweredOff),
-    ]
-}
-
-/// What a healthy kernel does in a cell; `fresh` is the cell's index in the boot.
-fn healthy(id: u32, fresh: usize) -> Observation {
-    let cell = &cells()[id as usize];
-    let held = !cell.at.grant.0.is_empty();
+/// What a healthy kernel does in a cell.
+fn healthy(cell: &Cell) -> Observation {
+    let held = holds(cell);
     let minus = if held { 0 } else { -1 };
-    let policy = plan(Vec::new()).policies.own;
     Observation {
         subject: SubjectSeen {
-            pid: 100 + id,
+            pid: 100 + cell.id,
             uid: 1000,
-            permitted: cell.at.grant.0,
-            effective: cell.at.grant.0,
-            context: cell.wire(id as usize, fresh, &policy).subject.context,
+            permitted: cell.subject.grant,
+            effective: cell.subject.grant,
+            context: cell.subject.context.clone(),
         },
-        mode: cell.at.mode,
+        mode: cell.mode,
         processes: Vec::new(),
         calls: vec![Call {
             step: 0,
@@ -152,15 +248,8 @@ fn healthy(id: u32, fresh: usize) -> Observation {
     }
 }
 
-fn ran(id: u32, observation: Observation) -> Vec<Incident> {
-    vec![
-        Incident::Message(Message::Started(id)),
-        Incident::Message(Message::Finished(id, CellOutcome::Observed(observation))),
-    ]
-}
-
 fn died(console: &str, end: End) -> Vec<Incident> {
-    vec![Incident::Console(console.into()), Incident::Silence(None), Incident::Ended(end)]
+    [vec![Incident::Console(console.into())], ended(end)].concat()
 }
 
 struct Outcomes {
@@ -180,18 +269,27 @@ impl Outcomes {
     }
 }
 
-fn run_with(boots: Vec<Vec<Incident>>, interrupt: &Interrupt) -> Outcomes {
-    run_plan(&plan(boots), interrupt)
+fn manner() -> Manner {
+    let short = Duration::from_millis(50);
+    Manner { limits: Limits { boot: short, cell: short }, cold: false, retries: 0 }
 }
 
-fn run_plan(plan: &LanePlan, interrupt: &Interrupt) -> Outcomes {
-    let events = RefCell::new(Vec::new());
-    let short = Duration::from_millis(50);
-    let limits = Limits { boot: short, cell: short };
-    run_lane(plan, limits, interrupt, &|event| events.borrow_mut().push(event)).unwrap();
+/// The events of a run on this many guests.
+fn events(plans: &[LanePlan], manner: Manner, guests: usize, interrupt: &Interrupt) -> Vec<Event> {
+    let (sink, events) = mpsc::channel();
+    let crew = Crew::new(plans, manner, interrupt, sink);
+    crew.begin();
+    std::thread::scope(|scope| {
+        (0..guests).for_each(|_| drop(scope.spawn(|| crew.work())));
+    });
+    assert!(crew.into_error().is_none());
+    events.into_iter().collect()
+}
+
+fn run_as(plan: LanePlan, manner: Manner, interrupt: &Interrupt) -> Outcomes {
     let (mut cells, mut causes, mut ended) = (Vec::new(), Vec::new(), None);
     let mut covered = 0;
-    for event in events.into_inner() {
+    for event in events(&[plan], manner, 1, interrupt) {
         match event {
             Event::Cell(cell) => cells.push(*cell),
             Event::Coverage(_) => covered += 1,
@@ -200,18 +298,23 @@ fn run_plan(plan: &LanePlan, interrupt: &Interrupt) -> Outcomes {
             _ => {}
         }
     }
+    cells.sort_by_key(|cell| cell.number);
     Outcomes { covered, cells, causes, end: ended.unwrap() }
 }
 
-fn run(boots: Vec<Vec<Incident>>) -> Outcomes {
-    run_with(boots, &Interrupt::default())
+fn run_plan(plan: LanePlan) -> Outcomes {
+    run_as(plan, manner(), &Interrupt::default())
+}
+
+fn run(agents: &[Agent]) -> Outcomes {
+    run_plan(plan(agents))
 }
 
 const PANIC: &str = "[    5.000000] Kernel panic - not syncing: Fatal exception\r\n";
 
 #[test]
 fn a_healthy_lane_passes_in_one_boot() {
-    let outcomes = run(vec![[up(), ran(0, healthy(0, 0)), ran(1, healthy(1, 1)), down()].concat()]);
+    let outcomes = run(&[Agent::healthy()]);
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
     assert_eq!((outcomes.end.boots, outcomes.end.refused), (1, None));
     assert!(outcomes.causes.is_empty());
@@ -219,24 +322,25 @@ fn a_healthy_lane_passes_in_one_boot() {
 
 #[test]
 fn coverage_is_kept_once_per_boot_and_only_if_asked_for() {
-    let told = || Incident::Message(Message::Coverage(Box::default()));
+    let told = message(Message::Coverage(Box::default()));
     for (asked, messages, kept) in [(true, 1, 1), (true, 2, 1), (false, 1, 0)] {
-        let coverage = (0..messages).map(|_| told()).collect();
-        let cells = [ran(0, healthy(0, 0)), ran(1, healthy(1, 1))].concat();
-        let mut plan = plan(vec![[up(), cells, coverage, down()].concat()]);
+        let mut plan = plan(&[Agent { end: vec![told.clone(); messages], ..Agent::healthy() }]);
         plan.coverage = asked.then(Vec::new);
-        let outcomes = run_plan(&plan, &Interrupt::default());
+        let outcomes = run_plan(plan);
         assert_eq!(outcomes.covered, kept, "{asked} {messages}");
         assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
     }
 }
 
+/// One whose guest dies in the first cell.
+fn deadly(console: &'static str, end: &End) -> Agent {
+    let end = end.clone();
+    Agent::new(move |_| died(console, end.clone()))
+}
+
 #[test]
 fn a_panic_fails_the_cell_that_ran_and_the_rest_runs_on_a_fresh_boot() {
-    let first = [up(), vec![Incident::Message(Message::Started(0))], died(PANIC, End::Rebooted)];
-    // The second boot begins with the first context again.
-    let second = [up(), ran(1, healthy(1, 0)), down()];
-    let outcomes = run(vec![first.concat(), second.concat()]);
+    let outcomes = run(&[deadly(PANIC, &End::Rebooted), Agent::healthy()]);
     assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
     assert!(outcomes.reason(0).contains("kernel panic"), "{}", outcomes.reason(0));
     // Its control failed, so a denial proves nothing.
@@ -248,30 +352,26 @@ fn a_panic_fails_the_cell_that_ran_and_the_rest_runs_on_a_fresh_boot() {
 fn a_silent_reboot_is_the_kernels_fault_and_a_crash_of_the_machine_is_not() {
     let crash = End::Crashed { detail: "signal 11".to_owned() };
     for (end, verdict) in [(End::Rebooted, Verdict::Fail), (crash, Verdict::Error)] {
-        let first = [up(), vec![Incident::Message(Message::Started(0))], died("", end)];
-        let second = [up(), ran(1, healthy(1, 0)), down()];
-        let outcomes = run(vec![first.concat(), second.concat()]);
+        let outcomes = run(&[deadly("", &end), Agent::healthy()]);
         assert_eq!(outcomes.cells[0].judgement.verdict, verdict, "{}", outcomes.reason(0));
     }
 }
 
 #[test]
 fn a_hang_is_an_error_of_the_cell_that_ran() {
-    let first = [up(), vec![Incident::Message(Message::Started(0))]];
-    let second = [up(), ran(1, healthy(1, 0)), down()];
-    let outcomes = run(vec![first.concat(), second.concat()]);
+    let outcomes = run(&[Agent::new(|_| Vec::new()), Agent::healthy()]);
     assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Error);
     assert!(outcomes.reason(0).contains("no progress"), "{}", outcomes.reason(0));
 }
 
 #[test]
 fn a_kernel_that_does_not_come_up_misses_every_cell_in_one_boot() {
-    for (script, part) in [
+    for (start, part) in [
         (died(PANIC, End::Rebooted), "kernel panic"),
         (died("", End::Rebooted), "rebooted without a message"),
         (Vec::new(), "no progress"),
     ] {
-        let outcomes = run(vec![script]);
+        let outcomes = run(&[Agent::starting(start)]);
         assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
         let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
         assert!(refused.contains("did not come up") && refused.contains(part), "{refused}");
@@ -281,36 +381,30 @@ fn a_kernel_that_does_not_come_up_misses_every_cell_in_one_boot() {
 
 #[test]
 fn a_machine_that_dies_between_cells_boots_again_only_if_it_finished_a_cell() {
-    let far = [up(), ran(0, healthy(0, 0)), died("", End::Rebooted)];
-    let rest = [up(), ran(1, healthy(1, 0)), down()];
-    let outcomes = run(vec![far.concat(), rest.concat()]);
+    let between = |cell: &Cell| [finish(cell, healthy(cell)), died("", End::Rebooted)].concat();
+    let outcomes = run(&[Agent::new(between), Agent::healthy()]);
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
 
-    let nowhere = [up(), died("", End::Rebooted)];
-    let outcomes = run(vec![nowhere.concat()]);
+    let ready = message(Message::Ready { nonce: 0, facts: Box::new(facts()) });
+    let nowhere = [vec![ready], died("", End::Rebooted)].concat();
+    let outcomes = run(&[Agent { ready: Some(nowhere), ..Agent::healthy() }]);
     assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
 }
 
-/// Eight cells, each of which kills its guest, except that those of `survived` finish first.
-fn run_deadly(boots: &[(u32, &[u32])]) -> Outcomes {
+/// Eight cells. Each kills its guest, except that those of `survived` finish.
+fn run_deadly(survived: &'static [u32]) -> Outcomes {
     let case = CASE.replace("perf_event_paranoid = 2", "perf_event_paranoid = [2, 1, 0, -1]");
-    let finished = |id: &u32| {
-        let (doing, detail) = ("start the subject".to_owned(), String::new());
-        let failure = SetupFailure { doing, errno: 0, detail };
-        [Message::Started(*id), Message::Finished(*id, CellOutcome::Failed(failure))]
-    };
-    let script = |(deadly, survived): &(u32, &[u32])| {
-        let said = survived.iter().flat_map(finished).chain([Message::Started(*deadly)]);
-        [up(), said.map(Incident::Message).collect(), died(PANIC, End::Rebooted)].concat()
-    };
-    let boots = boots.iter().map(script).collect();
-    let plan = LanePlan { cells: Arc::new(cells_of(&case)), ..plan(boots) };
-    run_plan(&plan, &Interrupt::default())
+    let agent = Agent::new(move |cell| match survived.contains(&cell.id) {
+        true => finish(cell, healthy(cell)),
+        false => died(PANIC, End::Rebooted),
+    });
+    let plan = LanePlan { cells: Arc::new(cells_of(&case)), ..plan(&vec![agent; 8]) };
+    run_plan(plan)
 }
 
 #[test]
 fn a_lane_whose_every_boot_dies_in_its_first_cell_is_given_up() {
-    let outcomes = run_deadly(&[(0, &[]), (1, &[]), (2, &[])]);
+    let outcomes = run_deadly(&[]);
     assert_eq!(outcomes.end.boots, 3);
     assert_eq!(outcomes.verdicts(), [[Verdict::Fail; 3].as_slice(), &[Verdict::Miss; 5]].concat());
     assert!(outcomes.reason(3).contains("3 boots in a row"), "{}", outcomes.reason(3));
@@ -318,17 +412,16 @@ fn a_lane_whose_every_boot_dies_in_its_first_cell_is_given_up() {
 
 #[test]
 fn a_lane_that_finishes_cells_between_deaths_goes_on() {
-    let outcomes = run_deadly(&[(0, &[]), (1, &[]), (3, &[2]), (4, &[]), (5, &[]), (7, &[6])]);
+    let outcomes = run_deadly(&[2, 6]);
     assert_eq!(outcomes.end.boots, 6);
     assert!(!outcomes.verdicts().contains(&Verdict::Miss));
 }
 
 #[test]
 fn a_refusal_is_reported_once_and_ends_the_lane() {
-    let hello =
-        Incident::Message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() });
+    let hello = message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() });
     let refusal = Refusal::NoSelinux { lsm: "capability,apparmor".to_owned() };
-    let outcomes = run(vec![vec![hello, Incident::Message(Message::Refused(refusal))]]);
+    let outcomes = run(&[Agent::starting(vec![hello, message(Message::Refused(refusal))])]);
     assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
     let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
     assert!(
@@ -348,8 +441,7 @@ fn a_lane_that_is_not_what_was_asked_for_is_an_error() {
         (other, "6.2.0"),
         (locked, "handleunknown deny"),
     ] {
-        let ready = Incident::Message(Message::Ready(Box::new(facts)));
-        let outcomes = run(vec![vec![ready]]);
+        let outcomes = run(&[Agent::reporting(facts)]);
         assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
         let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
         assert!(refused.contains(part), "{refused}");
@@ -361,67 +453,81 @@ fn a_policy_that_denies_unknown_classes_is_accepted_if_the_agent_can_switch_mode
     let mut facts = facts();
     facts.selinux.deny_unknown = true;
     facts.selinux.classes.push(("security".to_owned(), vec!["setenforce".to_owned()]));
-    let mut up = up();
-    up[2] = Incident::Message(Message::Ready(Box::new(facts)));
-    let outcomes = run(vec![[up, ran(0, healthy(0, 0)), ran(1, healthy(1, 1)), down()].concat()]);
+    let outcomes = run(&[Agent::reporting(facts)]);
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
 }
 
-#[test]
-fn a_subject_set_up_wrongly_or_a_lost_record_is_an_error_and_not_a_failure() {
-    let good = healthy(0, 0);
-    let lossy = Observation { lost: 1, ..good.clone() };
-    let overdue = Observation { exit: Exit::Overdue, ..good.clone() };
-    let mut incapable = good.clone();
-    incapable.subject.effective = perfsec_wire::CapSet::EMPTY;
-    let mut elsewhere = good.clone();
-    elsewhere.subject.context = "u:r:none_t:s0".to_owned();
-    for (seen, part) in [
-        (lossy, "lost 1 audit record"),
-        (overdue, "did not finish in time"),
-        (incapable, "effective capabilities is `none`"),
-        (elsewhere, "context is `u:r:none_t:s0`"),
-    ] {
-        let outcomes = run(vec![[up(), ran(0, seen), ran(1, healthy(1, 1)), down()].concat()]);
-        assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Error);
-        assert!(outcomes.reason(0).contains(part), "{}", outcomes.reason(0));
-    }
+#[rstest]
+#[case::lossy(|seen| Observation { lost: 1, ..seen }, "lost 1 audit record")]
+#[case::overdue(|seen| Observation { exit: Exit::Overdue, ..seen }, "did not finish in time")]
+#[case::incapable(
+    |mut seen: Observation| {
+        seen.subject.effective = perfsec_wire::CapSet::EMPTY;
+        seen
+    },
+    "effective capabilities is `none`"
+)]
+#[case::elsewhere(
+    |mut seen: Observation| {
+        seen.subject.context = "u:r:none_t:s0".to_owned();
+        seen
+    },
+    "context is `u:r:none_t:s0`"
+)]
+fn a_subject_set_up_wrongly_or_a_lost_record_is_an_error_and_not_a_failure(
+    #[case] change: fn(Observation) -> Observation,
+    #[case] part: &str,
+) {
+    let outcomes = run(&[Agent::seeing(true, change)]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Error);
+    assert!(outcomes.reason(0).contains(part), "{}", outcomes.reason(0));
 }
 
 #[test]
 fn a_warning_of_the_kernel_fails_the_cell_that_provoked_it() {
-    let mut seen = healthy(0, 0);
-    for text in [
-        "------------[ cut here ]------------",
-        "WARNING: CPU: 0 PID: 100 at kernel/events/core.c:1 perf_event_alloc+0x1/0x2",
-    ] {
-        let message = KernelMessage { level: 4, text: text.to_owned() };
-        seen.calls[0].effects.push(Effect::Message(message));
-    }
-    let outcomes = run(vec![[up(), ran(0, seen), ran(1, healthy(1, 1)), down()].concat()]);
+    let warning = |mut seen: Observation| {
+        for text in [
+            "------------[ cut here ]------------",
+            "WARNING: CPU: 0 PID: 100 at kernel/events/core.c:1 perf_event_alloc+0x1/0x2",
+        ] {
+            let message = KernelMessage { level: 4, text: text.to_owned() };
+            seen.calls[0].effects.push(Effect::Message(message));
+        }
+        seen
+    };
+    let outcomes = run(&[Agent::seeing(true, warning)]);
     assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
     assert!(outcomes.reason(0).contains("WARNING"), "{}", outcomes.reason(0));
 }
 
 #[test]
 fn checks_that_cannot_be_seen_are_reported_and_not_compared() {
-    let blind = |id: u32, fresh| {
-        let mut seen = healthy(id, fresh);
+    let blind = |mut seen: Observation| {
         seen.calls[0].effects.clear();
         seen.caps_unseen = Some("no kprobes".to_owned());
         seen
     };
-    let outcomes = run(vec![[up(), ran(0, blind(0, 0)), ran(1, blind(1, 1)), down()].concat()]);
+    let agent = Agent::new(move |cell| finish(cell, blind(healthy(cell))));
+    let outcomes = run(&[agent]);
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
     assert!(outcomes.cells[0].judgement.notes.iter().any(|note| note.contains("no kprobes")));
-    let mut blind = blind(0, 0);
-    blind.calls[0].result = -1;
-    let outcomes = run(vec![[up(), ran(0, blind), ran(1, healthy(1, 1)), down()].concat()]);
+    let outcomes = run(&[Agent::seeing(true, move |seen| refused(blind(seen)))]);
     assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
 }
 
-#[test]
-fn a_known_difference_is_xfail_and_its_absence_xpass() {
+/// The step fails with EPERM.
+fn refused(mut seen: Observation) -> Observation {
+    seen.calls[0].result = -1;
+    seen
+}
+
+#[rstest]
+#[case::wrong(Agent::seeing(false, refused), Verdict::Xfail)]
+#[case::right(Agent::healthy(), Verdict::Xpass)]
+fn a_known_difference_is_xfail_and_its_absence_xpass(
+    #[case] agent: Agent,
+    #[case] verdict: Verdict,
+) {
     let known = CASE
         .replace(
             "[[step]]",
@@ -429,28 +535,21 @@ fn a_known_difference_is_xfail_and_its_absence_xpass() {
         )
         .replace("grant = \"none\"\ntranscript", "grant = \"none\"\nxfail = \"old\"\ntranscript");
     assert_ne!(known, CASE);
-    for (wrong, verdict) in [(true, Verdict::Xfail), (false, Verdict::Xpass)] {
-        let mut seen = healthy(1, 1);
-        if wrong {
-            seen.calls[0].result = -1;
-        }
-        let boots = vec![[up(), ran(0, healthy(0, 0)), ran(1, seen), down()].concat()];
-        let mut plan = plan(boots);
-        plan.cells = Arc::new(cells_of(&known));
-        plan.kernel.distribution = Some("elsewhere".to_owned());
-        let outcomes = run_plan(&plan, &Interrupt::default());
-        assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
-        assert_eq!(outcomes.reason(1), "a bug");
-    }
+    let mut plan = plan(&[agent]);
+    plan.cells = Arc::new(cells_of(&known));
+    plan.kernel.distribution = Some("elsewhere".to_owned());
+    let outcomes = run_plan(plan);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
+    assert_eq!(outcomes.reason(1), "a bug");
 }
 
 #[rstest]
-#[case::as_known("EPERM", true, Verdict::Xfail)]
-#[case::otherwise("EINVAL", true, Verdict::Fail)]
-#[case::gone("EPERM", false, Verdict::Xpass)]
+#[case::as_known("EPERM", Agent::seeing(false, refused), Verdict::Xfail)]
+#[case::otherwise("EINVAL", Agent::seeing(false, refused), Verdict::Fail)]
+#[case::gone("EPERM", Agent::healthy(), Verdict::Xpass)]
 fn a_listed_difference_is_known_only_as_it_is_listed(
     #[case] errno: &str,
-    #[case] wrong: bool,
+    #[case] agent: Agent,
     #[case] verdict: Verdict,
 ) {
     let list = format!(
@@ -458,20 +557,16 @@ fn a_listed_difference_is_known_only_as_it_is_listed(
          instead = \"perf_event_open(...) = {errno}\\n  cap perfmon = not held\""
     );
     let known = crate::known::read("known.toml".as_ref(), &list, None).unwrap();
-    let mut seen = healthy(1, 1);
-    if wrong {
-        seen.calls[0].result = -1;
-    }
-    let mut plan = plan(vec![[up(), ran(0, healthy(0, 0)), ran(1, seen), down()].concat()]);
+    let mut plan = plan(&[agent]);
     plan.known = Arc::new(crate::known::KnownDifferences(known));
-    let outcomes = run_plan(&plan, &Interrupt::default());
+    let outcomes = run_plan(plan);
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
 }
 
 #[test]
 fn cells_are_skipped_if_the_pool_cannot_boot_in_their_mode() {
     let pool = Arc::new(FakePool::unable("cannot change the kernel's command line"));
-    let outcomes = run_plan(&LanePlan { pool, ..plan(Vec::new()) }, &Interrupt::default());
+    let outcomes = run_plan(LanePlan { pool, ..plan(&[]) });
     assert_eq!(outcomes.verdicts(), [Verdict::Skip; 2]);
     assert_eq!(outcomes.reason(0), "this machine cannot change the kernel's command line");
 }
@@ -482,9 +577,9 @@ fn a_case_whose_requirement_is_unmet_is_skipped_with_its_reason() {
         "[[step]]",
         "requires = [\"new\"]\n[when.new]\nsince = \"6.2\"\nreason = \"new in 6.2\"\n[[step]]",
     );
-    let mut plan = plan(Vec::new());
+    let mut plan = plan(&[]);
     plan.cells = Arc::new(cells_of(&needing));
-    let outcomes = run_plan(&plan, &Interrupt::default());
+    let outcomes = run_plan(plan);
     assert_eq!(outcomes.verdicts(), [Verdict::Skip, Verdict::Skip]);
     assert!(outcomes.reason(0).contains("new in 6.2"), "{}", outcomes.reason(0));
     assert_eq!(outcomes.end.boots, 0);
@@ -492,30 +587,140 @@ fn a_case_whose_requirement_is_unmet_is_skipped_with_its_reason() {
 
 #[test]
 fn an_agent_that_breaks_the_protocol_ends_the_lane() {
-    let protocol = Incident::Message(Message::Hello { protocol: 999, release: String::new() });
+    let protocol = message(Message::Hello { protocol: 999, release: String::new() });
     let garbled = Incident::Silence(Some("a frame does not decode".to_owned()));
-    let out_of_turn = ran(1, healthy(1, 1)).remove(1);
-    let unknown = Incident::Message(Message::Started(77));
-    let scripts = [
-        vec![protocol],
-        vec![garbled, Incident::Ended(End::Killed)],
-        [up(), vec![out_of_turn]].concat(),
-        [up(), vec![unknown.clone(), ran(77, healthy(0, 0)).remove(1)]].concat(),
+    let stale = message(Message::Ready { nonce: 7, facts: Box::new(facts()) });
+    let unbidden = message(Message::Idle);
+    let other = |cell: &Cell| Cell { id: 1 - cell.id, ..cell.clone() };
+    let unknown = |cell: &Cell| Cell { id: 77, ..cell.clone() };
+    let agents = [
+        Agent::starting(vec![protocol]),
+        Agent::starting(vec![garbled, Incident::Ended(End::Killed)]),
+        Agent::starting(vec![stale]),
+        Agent::starting(vec![unbidden]),
+        Agent::new(move |cell| finish(&other(cell), healthy(cell))),
+        Agent::new(move |cell| {
+            [vec![message(Message::Started(77))], finish(&unknown(cell), healthy(cell))].concat()
+        }),
+        Agent::new(|_| vec![message(Message::Done)]),
     ];
-    for script in scripts {
-        let outcomes = run(vec![script]);
+    for agent in agents {
+        let outcomes = run(&[agent]);
         assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
     }
 }
 
 #[test]
 fn an_interrupt_keeps_finished_cells_and_misses_the_others() {
+    let agent = Agent::new(|cell| match holds(cell) {
+        true => finish(cell, healthy(cell)),
+        false => vec![Incident::Interrupted],
+    });
     let interrupt = Interrupt::default();
-    let script = [up(), ran(0, healthy(0, 0)), vec![Incident::Interrupted]];
-    let outcomes = run_with(vec![script.concat()], &interrupt);
+    let outcomes = run_as(plan(&[agent]), manner(), &interrupt);
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Miss]);
 
     interrupt.raise();
-    let outcomes = run_with(Vec::new(), &interrupt);
+    let outcomes = run_as(plan(&[]), manner(), &interrupt);
     assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
+}
+
+#[test]
+fn a_failure_after_a_restore_counts_only_if_a_boot_shows_it_too() {
+    let restored = Agent::seeing(false, refused).restored("snapshot abc");
+    let outcomes = run(&[restored.clone(), Agent::seeing(false, refused)]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Fail]);
+    let outcomes = run(&[restored, Agent::healthy()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Error]);
+    assert!(outcomes.reason(1).contains("snapshot abc"), "{}", outcomes.reason(1));
+    assert_eq!(outcomes.end.boots, 2);
+}
+
+#[test]
+fn a_cell_that_depends_on_a_repeated_control_waits_for_it() {
+    let restored = Agent::seeing(true, refused).restored("snapshot abc");
+    let outcomes = run(&[restored, Agent::healthy()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    assert!(outcomes.reason(1).contains("its control"), "{}", outcomes.reason(1));
+}
+
+#[test]
+fn a_guest_that_is_not_what_its_snapshot_promised_is_booted_instead() {
+    let other = Facts { release: "6.2.0".to_owned(), ..facts() };
+    let silent = Agent { ready: Some(Vec::new()), ..Agent::healthy() };
+    for bad in [Agent::reporting(other), silent] {
+        let outcomes = run(&[bad.restored("snapshot abc"), Agent::healthy()]);
+        assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
+        assert_eq!((outcomes.end.boots, outcomes.end.refused), (2, None));
+    }
+}
+
+#[test]
+fn a_cold_run_restores_no_guest() {
+    let restored = Agent::seeing(false, refused).restored("snapshot abc");
+    let cold = Manner { cold: true, ..manner() };
+    let outcomes = run_as(plan(&[restored]), cold, &Interrupt::default());
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Fail]);
+    assert_eq!(outcomes.end.boots, 1);
+}
+
+#[rstest]
+#[case::the_same(0, Verdict::Fail)]
+#[case::only_once(1, Verdict::Flaky)]
+fn a_failure_that_is_repeated_is_flaky_if_it_goes_away(
+    #[case] healthy_after: u32,
+    #[case] verdict: Verdict,
+) {
+    let runs = Arc::new(Mutex::new(0));
+    let agent = Agent::seeing(false, move |seen| {
+        let mut runs = runs.lock().unwrap();
+        *runs += 1;
+        if healthy_after > 0 && *runs > healthy_after { seen } else { refused(seen) }
+    });
+    let retrying = Manner { retries: 1, ..manner() };
+    let outcomes = run_as(plan(&[agent]), retrying, &Interrupt::default());
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
+    assert_eq!(outcomes.end.boots, 1);
+}
+
+/// A case of 160 cells: of two grants at four levels in both modes, in ten domains.
+fn many() -> Vec<crate::plan::PlannedCell> {
+    let case = CASE
+        .replace("perf_event_paranoid = 2", "perf_event_paranoid = [2, 1, 0, -1]")
+        .replace("mode = \"permissive\"", "mode = [\"permissive\", \"enforcing\"]");
+    crate::plan::repeat(cells_of(&case), 10)
+}
+
+/// The record of a run of `many` on this many guests, some of which die.
+fn record_of(guests: usize) -> BTreeMap<usize, String> {
+    // A pseudorandom sixteenth of the cells fails; a few kill their guests.
+    let agent = Agent::new(|cell| match cell.id.wrapping_mul(2_654_435_761) >> 28 {
+        0 => finish(cell, refused(healthy(cell))),
+        1 if cell.id % 5 == 0 => died(PANIC, End::Rebooted),
+        _ => finish(cell, healthy(cell)),
+    });
+    let pool = Arc::new(FakePool::new(move |_| Some(agent.guest())));
+    let plan = LanePlan { cells: Arc::new(many()), pool, ..plan(&[]) };
+    let mut record = BTreeMap::new();
+    for event in events(&[plan], manner(), guests, &Interrupt::default()) {
+        if let Event::Cell(mut cell) = event {
+            // The temporary directory of the case, and the boot.
+            (cell.path, cell.boot) = Default::default();
+            let text = serde_json::to_string(&cell).unwrap();
+            assert_eq!(record.insert(cell.number, text), None, "cell {} ran twice", cell.number);
+        }
+    }
+    record
+}
+
+#[test]
+fn the_record_does_not_depend_on_the_number_of_guests() {
+    let one = record_of(1);
+    assert_eq!(one.len(), 160);
+    assert!(one.values().any(|text| text.contains("kernel panic")));
+    for guests in [2, 7, 16] {
+        let differs = |(one, other): &(_, _)| one != other;
+        let several = record_of(guests);
+        assert_eq!(one.iter().zip(&several).find(differs), None, "{guests} guests");
+    }
 }

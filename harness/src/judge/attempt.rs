@@ -17,7 +17,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    fn of(judgement: &Judgement) -> Self {
+    /// The attempt that a judgement is about.
+    #[must_use]
+    pub fn of(judgement: &Judgement) -> Self {
         Self {
             verdict: judgement.verdict,
             reason: judgement.reason.clone(),

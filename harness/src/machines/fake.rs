@@ -1,43 +1,64 @@
-//! A pool without machines: plays incidents that a test wrote down.
+//! A pool without machines: guests whose agents a test wrote.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::mpsc::Sender;
 
-use perfsec_wire::BootMode;
+use perfsec_wire::frame::FrameError;
+use perfsec_wire::{BootMode, Order};
 
 use super::{Blame, CannotBoot, Guest, Incident, Load, MachineError, Machinery, Pool};
 use crate::kernel::Kernel;
 
-/// Plays one script for each boot, in turn.
-#[derive(Debug)]
+/// What a guest reports after an order, and after its boot (`None`).
+pub type Script = Box<dyn FnMut(Option<&Order>) -> Vec<Incident> + Send>;
+
+/// A guest that the pool starts.
+pub struct FakeGuest {
+    /// Its agent.
+    pub script: Script,
+    /// The snapshot that it is restored from, if it need not be booted.
+    pub snapshot: Option<String>,
+}
+
+/// Starts guests by their number; `None` for one that does not start.
+type Start = dyn FnMut(usize) -> Option<FakeGuest> + Send;
+
+/// A pool of guests that a function makes.
 pub struct FakePool {
-    boots: Mutex<VecDeque<Vec<Incident>>>,
+    start: Mutex<Box<Start>>,
     loads: Mutex<Vec<Load>>,
     unable: Option<CannotBoot>,
 }
 
-struct Quiet {
+struct Scripted {
+    script: Script,
+    snapshot: Option<String>,
     sink: Sender<Incident>,
 }
 
 impl FakePool {
-    /// A pool that can boot as often as there are scripts.
+    /// A pool whose guests `start` makes.
     #[must_use]
-    pub fn new(boots: Vec<Vec<Incident>>) -> Self {
-        Self { boots: Mutex::new(boots.into()), loads: Mutex::default(), unable: None }
+    pub fn new(start: impl FnMut(usize) -> Option<FakeGuest> + Send + 'static) -> Self {
+        Self { start: Mutex::new(Box::new(start)), loads: Mutex::default(), unable: None }
     }
 
     /// A pool that cannot boot in any mode, for this reason.
     #[must_use]
     pub fn unable(reason: &str) -> Self {
-        Self { unable: Some(CannotBoot(reason.to_owned())), ..Self::new(Vec::new()) }
+        Self { unable: Some(CannotBoot(reason.to_owned())), ..Self::new(|_| None) }
     }
 
     /// The loads of all boots so far.
     #[must_use]
     pub fn loads(&self) -> Vec<Load> {
         self.loads.lock().map(|loads| loads.clone()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for FakePool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakePool").field("unable", &self.unable).finish_non_exhaustive()
     }
 }
 
@@ -55,21 +76,21 @@ impl Pool for FakePool {
         _kernel: &Kernel,
         _mode: BootMode,
         load: &Load,
+        cold: bool,
         sink: Sender<Incident>,
     ) -> Result<Box<dyn Guest>, MachineError> {
-        if let Ok(mut loads) = self.loads.lock() {
+        let none = || MachineError::new(Blame::Host, "start another guest: there is none");
+        let number = self.loads.lock().map_or(0, |mut loads| {
             loads.push(load.clone());
+            loads.len() - 1
+        });
+        let guest = self.start.lock().ok().and_then(|mut start| start(number)).ok_or_else(none)?;
+        let snapshot = guest.snapshot.filter(|_| !cold);
+        let mut guest = Scripted { script: guest.script, snapshot, sink };
+        if guest.snapshot.is_none() {
+            guest.play(None);
         }
-        let script = self.boots.lock().ok().and_then(|mut boots| boots.pop_front());
-        let script = script
-            .ok_or_else(|| MachineError::new(Blame::Host, "boot once more: the script is over"))?;
-        for incident in script {
-            // A runner that has heard enough hangs up.
-            if sink.send(incident).is_err() {
-                break;
-            }
-        }
-        Ok(Box::new(Quiet { sink }))
+        Ok(Box::new(guest))
     }
 
     fn describe(&self, _mode: BootMode) -> Machinery {
@@ -81,7 +102,25 @@ impl Pool for FakePool {
     }
 }
 
-impl Guest for Quiet {
+impl Scripted {
+    fn play(&mut self, order: Option<&Order>) {
+        for incident in (self.script)(order) {
+            // Whoever has heard enough hangs up.
+            let _ = self.sink.send(incident);
+        }
+    }
+}
+
+impl Guest for Scripted {
+    fn order(&mut self, order: &Order) -> Result<(), FrameError> {
+        self.play(Some(order));
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Option<String> {
+        self.snapshot.clone()
+    }
+
     fn kill(&mut self) {
         let _ = self.sink.send(Incident::Silence(None));
         let _ = self.sink.send(Incident::Ended(super::End::Killed));

@@ -1,22 +1,22 @@
 //! The load of a boot: its input besides the kernel.
 
-use perfsec_wire::{BootMode, Job, Lane, PROTOCOL};
+use perfsec_wire::{BootMode, Lane, PROTOCOL};
 
 use crate::policy::Policies;
 
-/// The agent's orders and the policies it may load.
+/// The agent's lane and the policies that it may load.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The agent's orders.
+    /// How the agent sets the guest up.
     pub lane: Lane,
     /// Binary policies by their file names in the guest.
     pub policies: Vec<(String, Vec<u8>)>,
 }
 
 impl Load {
-    /// The load of a boot in this mode that does `job`.
+    /// The load of a boot in this mode.
     #[must_use]
-    pub fn new(mode: BootMode, policies: &Policies, job: Job) -> Self {
+    pub fn new(mode: BootMode, policies: &Policies) -> Self {
         let (policy, binaries) = if mode.has_policy() {
             let binaries = policies.iter().map(|own| (own.file_name(), own.binary.clone()));
             (Some(policies.own.file_name()), binaries.collect())
@@ -27,9 +27,7 @@ impl Load {
             protocol: PROTOCOL,
             boot: mode,
             policy,
-            job,
             coverage: None,
-            kernel_config: false,
         };
         Self { lane, policies: binaries }
     }

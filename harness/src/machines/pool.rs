@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::mpsc::Sender;
 
-use perfsec_wire::{BootMode, Message};
+use perfsec_wire::frame::FrameError;
+use perfsec_wire::{BootMode, Message, Order};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,11 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// The reason why they cannot.
     fn can(&self, mode: BootMode) -> Result<(), CannotBoot>;
 
-    /// Boots once. Incidents go to `sink` until [`Incident::Ended`] or until the guest is dropped.
+    /// Boots once, or restores a guest that was saved after such a boot, unless it must be `cold`.
+    /// Incidents go to `sink` until [`Incident::Ended`] or until the guest is dropped.
+    ///
+    /// A booted guest begins with [`Message::Hello`]; a restored one waits for
+    /// [`Order::Begin`](perfsec_wire::Order::Begin), as one that said [`Message::Parked`] does.
     ///
     /// # Errors
     ///
@@ -40,6 +45,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
         kernel: &Kernel,
         mode: BootMode,
         load: &Load,
+        cold: bool,
         sink: Sender<Incident>,
     ) -> Result<Box<dyn Guest>, MachineError>;
 
@@ -60,8 +66,27 @@ pub trait Pool: fmt::Debug + Send + Sync {
     }
 }
 
-/// A booted machine. Dropping it ends it and leaves nothing behind.
+/// A machine that runs. Dropping it ends it and leaves nothing behind.
 pub trait Guest {
+    /// Sends an order to the agent, which must wait for one.
+    ///
+    /// # Errors
+    ///
+    /// If the agent cannot be reached; as a rule the machine is ending.
+    fn order(&mut self, order: &Order) -> Result<(), FrameError>;
+
+    /// The name of the snapshot from which it was restored; `None` if it was booted.
+    fn snapshot(&self) -> Option<String> {
+        None
+    }
+
+    /// Saves the guest, whose agent is parked, for later boots. The guest goes on in any case; if
+    /// it cannot be saved, later boots are cold.
+    fn save(&mut self) {}
+
+    /// Deletes the snapshot from which it was restored.
+    fn discard_snapshot(&mut self) {}
+
     /// Ends it at once; [`Incident::Ended`] follows.
     fn kill(&mut self);
 }

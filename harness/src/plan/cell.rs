@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perfsec_wire::step::{Action, Step};
-use perfsec_wire::{BootMode, CapSet, Cell, Process, Subject};
+use perfsec_wire::{CapSet, Cell, Process, Subject};
 
 use crate::case::{COMM, Case, Coordinates};
 use crate::policy::Policy;
@@ -11,8 +11,8 @@ use crate::policy::Policy;
 /// Time in milliseconds after which the agent kills a subject. Steps take microseconds.
 const SUBJECT_LIMIT_MS: u32 = 10_000;
 
-/// Each cell of a boot gets a context of its own, so this is the number of contexts.
-const CELLS_PER_BOOT: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
+/// The number of contexts. No two cells of a boot may have the same.
+pub const CONTEXTS: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
 const CATEGORY_BLOCK: usize = 20;
 
 /// A cell of a run.
@@ -33,21 +33,16 @@ impl PlannedCell {
         self.case.cell_name(&self.at)
     }
 
-    /// Names of the policies that it needs in addition to the run's own.
-    pub fn policies(&self) -> impl Iterator<Item = &str> {
-        let processes = self.case.processes.iter().flat_map(|process| &process.steps);
-        let steps = self.case.given.iter().chain(&self.case.steps).chain(processes);
-        let loaded = steps.filter_map(|step| match step {
-            Step::Agent(Action::LoadPolicy(name)) => Some(name.as_str()),
-            _ => None,
-        });
-        self.case.policy.as_deref().into_iter().chain(loaded)
+    /// True if no cell can follow it in its guest: it enables audit, which cannot be undone.
+    #[must_use]
+    pub fn ends_guest(&self) -> bool {
+        self.case.steps.iter().any(|step| matches!(step, Step::Agent(Action::AuditEnable)))
     }
 
-    /// The cell in the form that is sent to the agent: number `id` of its lane, with the `fresh`th
-    /// context of its boot, under `policy`.
+    /// The cell in the form that is sent to the agent: number `id` of its lane, with the context of
+    /// this number (below [`CONTEXTS`]), under `policy`.
     #[must_use]
-    pub fn wire(&self, id: usize, fresh: usize, policy: &Policy) -> Cell {
+    pub fn wire(&self, id: usize, context: usize, policy: &Policy) -> Cell {
         let case = &self.case;
         let mut sysctls: Vec<_> = case.sysctls.clone().into_iter().collect();
         sysctls.push(("kernel.perf_event_paranoid".to_owned(), self.at.paranoid.to_string()));
@@ -56,7 +51,7 @@ impl PlannedCell {
             uid,
             grant,
             context: match has_policy {
-                true => policy.context(domain, &categories(fresh)),
+                true => policy.context(domain, &categories(context)),
                 false => String::new(),
             },
             comm: comm.to_owned(),
@@ -82,22 +77,12 @@ impl PlannedCell {
     }
 }
 
-/// Three categories that no other `number` below [`CELLS_PER_BOOT`] has. Each comes from a block of
+/// Three categories that no other `number` below [`CONTEXTS`] has. Each comes from a block of
 /// its own, so that the kernel never prints a range: `mls_sid_to_context()` joins runs of three.
 fn categories(number: usize) -> String {
     let digit = |place: u32| number / CATEGORY_BLOCK.pow(place) % CATEGORY_BLOCK;
     let (first, second, third) = (digit(0), digit(1), digit(2));
     format!("c{first},c{},c{}", CATEGORY_BLOCK + second, 2 * CATEGORY_BLOCK + third)
-}
-
-/// The maximum number of cells per boot.
-#[must_use]
-pub fn cells_per_boot(boot: BootMode) -> usize {
-    match boot {
-        // Its cell enables audit, which would stay enabled for all that follow.
-        BootMode::AuditLate => 1,
-        _ => CELLS_PER_BOOT,
-    }
 }
 
 #[cfg(test)]
@@ -107,10 +92,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_cells_of_a_boot_share_a_context() {
-        let all: BTreeSet<_> = (0..CELLS_PER_BOOT).map(categories).collect();
-        assert_eq!(all.len(), CELLS_PER_BOOT);
+    fn no_two_numbers_have_the_same_categories() {
+        let all: BTreeSet<_> = (0..CONTEXTS).map(categories).collect();
+        assert_eq!(all.len(), CONTEXTS);
         assert_eq!(categories(0), "c0,c20,c40");
-        assert_eq!(categories(CELLS_PER_BOOT - 1), "c19,c39,c59");
+        assert_eq!(categories(CONTEXTS - 1), "c19,c39,c59");
     }
 }

@@ -7,7 +7,7 @@ mod names;
 mod order;
 mod shard;
 
-pub use cell::{PlannedCell, cells_per_boot};
+pub use cell::{CONTEXTS, PlannedCell};
 pub use filter::Filter;
 pub(crate) use index::CellIndex;
 pub use names::{CellNames, NotAGlob};

@@ -4,18 +4,13 @@ use perfsec_wire::BootMode;
 
 use super::PlannedCell;
 
-/// Groups cells by boot mode, each group in the order in which to run it: lockdown cannot be
-/// lowered, and loading another policy takes time.
+/// Groups cells by boot mode, controls first: a cell's control may be in another case.
 #[must_use]
 pub fn group_by_boot(cells: &[PlannedCell]) -> Vec<(BootMode, Vec<PlannedCell>)> {
     let group = |boot: BootMode| {
         let mut chosen: Vec<usize> =
             (0..cells.len()).filter(|at| cells[*at].case.boot == boot).collect();
-        // Controls first: a cell's control may be in another case.
-        chosen.sort_by_key(|at| {
-            let PlannedCell { case, control, .. } = &cells[*at];
-            (case.lockdown, control.is_some(), case.policy.as_deref())
-        });
+        chosen.sort_by_key(|at| cells[*at].control.is_some());
         take(cells, &chosen)
     };
     let lanes = BootMode::ALL.map(|boot| (boot, group(boot)));

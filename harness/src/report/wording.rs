@@ -13,7 +13,6 @@ pub(super) fn boot_description(lane: &LaneStarted) -> String {
         BootMode::NoSelinux => "without SELinux".to_owned(),
         BootMode::NoAudit => format!("policy {}, audit=0", lane.policy),
         BootMode::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
-        BootMode::AuditLate => format!("policy {}, audit enabled late", lane.policy),
         BootMode::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
     }
 }

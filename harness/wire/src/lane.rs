@@ -1,4 +1,4 @@
-//! A lane: the host's orders to an agent for one boot.
+//! A lane, and the cells that are ordered on it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::caps::CapSet;
 use crate::step::{Execve, ProcessName, Step};
 
-/// Everything an agent gets from the host.
+/// How an agent sets its guest up, before the first [`Order`](crate::Order). It names no cell, so a
+/// snapshot of a guest that is set up serves every run on the same lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lane {
     /// [`PROTOCOL`](crate::PROTOCOL) of the host that wrote it.
@@ -18,14 +19,10 @@ pub struct Lane {
     /// Name of the first policy to load, a file below [`POLICIES`](crate::paths::POLICIES); `None`
     /// in a boot without a policy.
     pub policy: Option<String>,
-    /// The job of the lane, once it is set up.
-    pub job: Job,
     /// Functions whose checks [`Message::Coverage`](crate::Message) must list even if no cell
     /// reaches them; those that check CAP_PERFMON or a perf hook are always listed. `None` traces
     /// only what observations need.
     pub coverage: Option<Vec<String>>,
-    /// Send `/proc/config.gz` in a [`Message::KernelConfig`](crate::Message), if the kernel has it.
-    pub kernel_config: bool,
 }
 
 /// A way to boot a kernel, by its command line.
@@ -44,23 +41,21 @@ pub enum BootMode {
     NoSelinux,
     /// SELinux with a policy, and `audit=0`.
     NoAudit,
-    /// SELinux with a policy; audit was never enabled, so no task has an audit context.
+    /// SELinux with a policy; audit was never enabled, so no task has an audit context. A cell may
+    /// enable it, as the last of its boot.
     AuditUnset,
-    /// Like `AuditUnset` until a cell enables audit: tasks forked before have no audit context.
-    AuditLate,
     /// SELinux with a policy, audit on, and `no_file_caps`.
     NoFileCaps,
 }
 
 impl BootMode {
     /// All modes, the default first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::Selinux,
         Self::NoPolicy,
         Self::NoSelinux,
         Self::NoAudit,
         Self::AuditUnset,
-        Self::AuditLate,
         Self::NoFileCaps,
     ];
 
@@ -79,7 +74,7 @@ impl BootMode {
     /// True if audit is enabled before the first task.
     #[must_use]
     pub fn enables_audit(self) -> bool {
-        !matches!(self, Self::NoAudit | Self::AuditUnset | Self::AuditLate)
+        !matches!(self, Self::NoAudit | Self::AuditUnset)
     }
 }
 
@@ -91,19 +86,9 @@ impl fmt::Display for BootMode {
             Self::NoSelinux => "no-selinux",
             Self::NoAudit => "no-audit",
             Self::AuditUnset => "audit-unset",
-            Self::AuditLate => "audit-late",
             Self::NoFileCaps => "no-file-caps",
         })
     }
-}
-
-/// The job of a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Job {
-    /// Run these cells in this order, then power off.
-    Cells(Vec<Cell>),
-    /// Start a shell on the console, then power off.
-    Shell,
 }
 
 /// One cell, with every name resolved that the host can resolve.

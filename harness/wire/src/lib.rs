@@ -1,7 +1,8 @@
 //! The types that perfsec and its agent exchange.
 //!
 //! The host puts a [`Lane`] beside the agent; the agent answers with a stream of [`Message`]s, each
-//! in a [`frame`], over a serial port or through a [`window`]. Nothing else passes between them.
+//! in a [`frame`], over a serial port or through a [`window`]. When the agent asks, the host sends
+//! an [`Order`] the same way. Nothing else passes between them.
 //! The host does not trust what it receives: frames are bounded, and decoding a hostile one is an
 //! error, never a panic.
 
@@ -14,6 +15,7 @@ pub mod machine;
 pub mod message;
 pub mod named;
 pub mod observation;
+pub mod order;
 pub mod record_types;
 pub mod step;
 pub mod suggest;
@@ -22,14 +24,15 @@ pub mod window;
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
-pub use lane::{BootMode, Cell, Job, Lane, Lockdown, Mode, Process, Subject};
+pub use lane::{BootMode, Cell, Lane, Lockdown, Mode, Process, Subject};
 pub use machine::{Hypervisor, MachineFacts};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
+pub use order::Order;
 pub use step::Step;
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {
@@ -39,6 +42,6 @@ pub mod paths {
     pub const POLICIES: &str = "/perfsec/policies";
     /// The program that every subject executes.
     pub const SUBJECT: &str = "/perfsec/subject";
-    /// The shell of a [`Job::Shell`](crate::Job::Shell) lane: a static busybox.
+    /// The shell of [`Order::Shell`](crate::Order::Shell): a static busybox.
     pub const SHELL: &str = "/bin/busybox";
 }

@@ -16,23 +16,33 @@ pub enum Message {
         /// Kernel release, as in `uname -r`.
         release: String,
     },
+    /// Set-up is complete, and the agent waits for [`Order::Begin`](crate::Order). A snapshot may be
+    /// taken here: an agent that is restored goes on as if it had never stopped.
+    Parked,
     /// The last message on the serial port: the following ones come through the
     /// [`window`](crate::window), in a new stream of frames. Only the reader of the channel needs
     /// it.
     Moved,
     /// The kernel or the lane lacks something that every cell needs; no cell will run.
     Refused(Refusal),
-    /// `/proc/config.gz`, if the lane asks for it and the kernel has it.
+    /// `/proc/config.gz`, if the host asks for it and the kernel has it.
     KernelConfig(Vec<u8>),
-    /// Set-up is complete and was read back. A snapshot may be taken here.
-    Ready(Box<Facts>),
+    /// The guest was read back, and the agent waits for cells.
+    Ready {
+        /// The nonce of [`Order::Begin`](crate::Order): these facts are not of an earlier run.
+        nonce: u64,
+        /// The guest, as the agent read it back after the order.
+        facts: Box<Facts>,
+    },
     /// The set-up of a cell begins: from now on the cell is blamed.
     Started(u32),
     /// A cell ended.
     Finished(u32, CellOutcome),
+    /// The cells of the last order have run, and the agent waits for the next order.
+    Idle,
     /// Coverage of the cells of this boot, if the lane asks for it.
     Coverage(Box<Coverage>),
-    /// Every cell has run, or the shell has ended; the guest is about to power off.
+    /// The host ordered the end, or the shell has ended; the guest is about to power off.
     Done,
 }
 

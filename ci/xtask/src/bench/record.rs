@@ -13,8 +13,6 @@ pub(crate) struct Figures {
     pub(crate) lanes: usize,
     /// Time from the first boot of a lane until it is ready, in milliseconds; the sum of all lanes.
     pub(crate) ready: f64,
-    /// Time from the first boot of a lane to its end, in milliseconds; the sum of all lanes.
-    pub(crate) lane: f64,
     /// Time of each cell in the guest, in milliseconds, ascending.
     pub(crate) cells: Vec<f64>,
     /// Number of cells that passed.
@@ -43,7 +41,6 @@ impl Figures {
                         figures.cells.push(micros / 1000.0);
                     }
                 }
-                Some("lane_end") => figures.lane += number(&event["millis"]),
                 _ => {}
             }
         }
@@ -60,11 +57,6 @@ impl Figures {
     /// The mean time from a boot until its lane is ready, in milliseconds.
     pub(crate) fn boot(&self) -> f64 {
         self.ready / self.lanes.max(1) as f64
-    }
-
-    /// Wall-clock time per cell, in milliseconds: the time between ready and the end.
-    pub(crate) fn wall(&self) -> f64 {
-        (self.lane - self.ready) / self.cells.len().max(1) as f64
     }
 }
 
@@ -87,12 +79,11 @@ mod tests {
         assert_eq!((figures.accel.as_str(), figures.release.as_str()), ("tcg", "6.12.1"));
         assert_eq!((figures.cells.as_slice(), figures.passed), ([1.0, 3.0].as_slice(), 1));
         assert_eq!((figures.percentile(0), figures.percentile(100)), (1.0, 3.0));
-        assert_eq!((figures.boot(), figures.wall()), (4000.0, 50.0));
+        assert_eq!(figures.boot(), 4000.0);
     }
 
     #[test]
     fn a_record_without_cells_has_no_figures() {
         assert_eq!(Figures::read("").percentile(50), 0.0);
-        assert_eq!(Figures::read("").wall(), 0.0);
     }
 }

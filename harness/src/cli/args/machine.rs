@@ -70,9 +70,12 @@ pub struct BootArgs {
     /// Add a kernel parameter. Can be given several times.
     #[arg(long, value_name = "PARAMETER", help_heading = BOOTING)]
     pub append: Vec<String>,
-    /// Run this many lanes (kernels under policies) in parallel [default: one for each CPU].
+    /// Run this many guests in parallel [default: one for each CPU, or fewer if memory is short].
     #[arg(short, long, value_name = "N", help_heading = BOOTING)]
     pub jobs: Option<usize>,
+    /// Boot every guest: restore none from a snapshot, and save none.
+    #[arg(long, help_heading = BOOTING)]
+    pub cold: bool,
     /// Give up on a boot after this long without any output.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, help_heading = BOOTING)]
     pub boot_limit: u64,

@@ -24,7 +24,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "bad",
         ],
     ),
-    (BOOTING, &["policy", "accel", "qemu", "append", "jobs", "boot-limit"]),
+    (BOOTING, &["policy", "accel", "qemu", "append", "jobs", "cold", "boot-limit"]),
     (BUILDING, &["config", "no-default-config", "make", "build-jobs"]),
     (REPORT, &["format", "out", "origin", "from", "schema", "te"]),
     (

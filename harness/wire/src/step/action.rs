@@ -24,8 +24,8 @@ pub enum Action {
     /// Loads an audit rule that matches nothing (`exit,always` on an impossible key). Before 6.1
     /// a syscall with an AVC record gets a SYSCALL record only if the kernel has a rule.
     AuditRule,
-    /// Enables audit, in a boot `audit-late`. It cannot be undone: every task forked later has an
-    /// audit context.
+    /// Enables audit, in the last cell of a boot `audit-unset`: it cannot be undone, as every task
+    /// forked later has an audit context.
     AuditEnable,
     /// Sets how many audit records may wait for the agent; the kernel drops those beyond.
     AuditBacklog(u32),

@@ -1,21 +1,22 @@
 //! Boots the kernel under test in QEMU.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixStream;
+mod channel;
+mod snapshots;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::mpsc::Sender;
-use std::thread;
 
 pub use perfsec_qemu::Accel;
 use perfsec_qemu::accel::{Probe, ProbeResult};
 use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
-use perfsec_wire::frame::{self, FrameError, Reader};
-use perfsec_wire::window::{self, Inbox};
-use perfsec_wire::{BootMode, Message, paths};
+use perfsec_wire::frame::{self, FrameError};
+use perfsec_wire::{BootMode, Message, Order, paths, window};
+
+use channel::Channel;
+use snapshots::{Saving, Snapshots};
 
 use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool};
 use crate::cache::{Cache, CacheError};
@@ -43,7 +44,7 @@ fn mode_parameters(boot: BootMode) -> &'static [&'static str] {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
         }
         BootMode::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
-        BootMode::AuditUnset | BootMode::AuditLate => {
+        BootMode::AuditUnset => {
             &["security=selinux", "selinux=1", "enforcing=0"]
         }
         BootMode::NoFileCaps => {
@@ -80,6 +81,7 @@ pub struct QemuPool {
     accel: OnceLock<Accel>,
     append: Vec<String>,
     cache: Cache,
+    snapshots: Snapshots,
 }
 
 /// An error on the way to a booted virtual machine.
@@ -112,8 +114,16 @@ impl From<QemuError> for MachineError {
     }
 }
 
+/// A virtual machine that runs.
 struct Running {
+    // Declared first, so dropped first: the machine has ended when a snapshot is completed.
     vm: Vm,
+    channel: Channel,
+    snapshots: Snapshots,
+    /// The key of the snapshot that it was restored from, or can be saved as.
+    key: String,
+    restored: bool,
+    saving: Option<Saving>,
 }
 
 impl QemuPool {
@@ -126,7 +136,8 @@ impl QemuPool {
         let QemuOptions { program, accel, append } = options;
         let version = version(&program)?;
         let accel = accel.map(OnceLock::from).unwrap_or_default();
-        Ok(Self { program, version, accel, append, cache: cache.clone() })
+        let snapshots = Snapshots::new(cache.clone(), &version);
+        Ok(Self { program, version, accel, append, cache: cache.clone(), snapshots })
     }
 
     fn accel(&self) -> Accel {
@@ -206,22 +217,32 @@ impl Pool for QemuPool {
         kernel: &Kernel,
         mode: BootMode,
         load: &Load,
+        cold: bool,
         sink: Sender<Incident>,
     ) -> Result<Box<dyn Guest>, MachineError> {
         let machine = self.machine(kernel, mode, load, None)?;
+        let key = self.snapshots.key(&kernel.identity(), &machine);
+        let saved = if cold { None } else { self.snapshots.open(&key) };
         let events = sink.clone();
         // Whoever no longer listens has ended the lane, and drops the machine next.
-        let mut vm = Vm::start(&machine, move |event| {
+        let tell = move |event| {
             drop(events.send(match event {
                 VmEvent::Console(bytes) => Incident::Console(bytes),
                 VmEvent::Ended(end) => Incident::Ended(convert_end(end)),
             }));
-        })
-        .map_err(QemuError::from)?;
-        if let Some(channel) = vm.channel() {
-            listen(channel, vm.window(), move |incident| drop(sink.send(incident)))?;
-        }
-        Ok(Box::new(Running { vm }))
+        };
+        let restored = saved.and_then(|state| {
+            let vm = Vm::restore(&machine, state, tell.clone());
+            // The next boot saves another.
+            vm.inspect_err(|_| self.snapshots.remove(&key)).ok()
+        });
+        let (mut vm, restored) = match restored {
+            Some(vm) => (vm, true),
+            None => (Vm::start(&machine, tell).map_err(QemuError::from)?, false),
+        };
+        let channel = open_channel(&mut vm, move |incident| drop(sink.send(incident)))?;
+        let (snapshots, saving) = (self.snapshots.clone(), None);
+        Ok(Box::new(Running { vm, channel, snapshots, key, restored, saving }))
     }
 
     fn shell(
@@ -236,12 +257,21 @@ impl Pool for QemuPool {
         let (sink, events) = std::sync::mpsc::channel();
         let mut vm =
             Vm::start(&machine, move |event| drop(sink.send(event))).map_err(QemuError::from)?;
-        if let Some(channel) = vm.channel() {
-            listen(channel, vm.window(), move |incident| {
-                if let Incident::Message(message) = incident {
-                    listener(message);
-                }
-            })?;
+        let (asks, asked) = std::sync::mpsc::channel();
+        let mut channel = open_channel(&mut vm, move |incident| {
+            let Incident::Message(message) = incident else { return };
+            let order = match &message {
+                Message::Parked => Some(Order::Begin { nonce: 0, kernel_config: false }),
+                Message::Ready { .. } => Some(Order::Shell),
+                _ => None,
+            };
+            listener(message);
+            order.into_iter().for_each(|order| drop(asks.send(order)));
+        })?;
+        // The thread that reads the channel drops its end when the machine ends.
+        for order in asked {
+            // A machine that cannot be reached is ending, which the events tell.
+            let _ = channel.send(&order);
         }
         let end = events.iter().find_map(|event| match event {
             VmEvent::Ended(end) => Some(end),
@@ -298,74 +328,47 @@ fn emulation_notice(answer: &ProbeResult) -> Option<String> {
         .then(|| format!("{}; using emulation{more}", probe.why))
 }
 
+/// The reason why this QEMU could not save a guest on this host, if it tried.
+#[must_use]
+pub fn refusal(program: &Path, cache: &Cache) -> Option<String> {
+    snapshots::refusal(cache, &version(program).ok()?)
+}
+
 /// The file in which the result of a probe is remembered.
 fn probe_memory(cache: &Cache) -> PathBuf {
     cache.path("accel", "probe")
 }
 
 impl Guest for Running {
+    fn order(&mut self, order: &Order) -> Result<(), FrameError> {
+        self.channel.send(order)
+    }
+
+    fn snapshot(&self) -> Option<String> {
+        self.restored.then(|| snapshots::display(&self.key))
+    }
+
+    fn save(&mut self) {
+        self.saving = self.snapshots.save(&self.key, &self.vm);
+    }
+
+    fn discard_snapshot(&mut self) {
+        self.snapshots.remove(&self.key);
+    }
+
     fn kill(&mut self) {
         self.vm.kill();
     }
 }
 
-/// Reads the agent's messages until its channel ends.
-fn listen(
-    port: UnixStream,
-    window: Option<File>,
+fn open_channel(
+    vm: &mut Vm,
     tell: impl Fn(Incident) + Send + 'static,
-) -> Result<(), QemuError> {
-    let read = move || {
-        let end = receive(&port, window, &tell).err().map(|error| error.to_string());
-        tell(Incident::Silence(end));
-    };
-    thread::Builder::new()
-        .name("agent".to_owned())
-        .spawn(read)
-        .map_err(|source| QemuError::Setup { doing: "start a thread", source })?;
-    Ok(())
-}
-
-/// Receives messages from the serial port and, after the agent has moved, through the window.
-fn receive(
-    port: &UnixStream,
-    window: Option<File>,
-    tell: &dyn Fn(Incident),
-) -> Result<(), FrameError> {
-    let mut messages = Reader::new(BufReader::new(port));
-    if !forward(&mut messages, tell)? {
-        return Ok(());
-    }
-    let nowhere = || io::Error::other("the agent moved to memory that its guest does not have");
-    let memory = Window(window.ok_or_else(nowhere)?);
-    // The reader of the port may have buffered the beginning of the new stream.
-    let inbox = Inbox::new(memory, messages.into_inner(), port);
-    let mut messages = Reader::new(BufReader::new(inbox));
-    if forward(&mut messages, tell)? {
-        return Err(io::Error::other("the agent moved a second time").into());
-    }
-    Ok(())
-}
-
-/// Forwards messages until the stream ends. Returns true if the agent continues in another stream.
-fn forward(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<bool, FrameError> {
-    while let Some(message) = messages.read()? {
-        match message {
-            Message::Moved => return Ok(true),
-            message => tell(Incident::Message(message)),
-        }
-    }
-    Ok(false)
-}
-
-/// The memory that is shared with the guest. The host's kernel copies it, so that perfsec never reads
-/// bytes that the guest may be changing.
-struct Window(File);
-
-impl window::Load for Window {
-    fn load(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(bytes, offset as u64)
-    }
+) -> Result<Channel, QemuError> {
+    let setup = |source| QemuError::Setup { doing: "talk to the agent", source };
+    let gone = || io::Error::other("the channel is in use");
+    let port = vm.channel().ok_or_else(gone).map_err(setup)?;
+    Channel::open(port, vm.window(), tell).map_err(setup)
 }
 
 fn convert_end(end: perfsec_qemu::End) -> End {

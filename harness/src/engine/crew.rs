@@ -1,0 +1,317 @@
+//! The workers of a run: each starts a guest where the schedule wants one, and lets it run cells.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::attempts::Ran;
+use super::guest::{Fate, Visit};
+use super::results::Results;
+use super::schedule::{Given, GuestId, Schedule, Task};
+use super::{LanePlan, Limits};
+use crate::interrupt::Interrupt;
+use crate::judge::Verdict;
+use crate::kernel::Config;
+use crate::machines::MachineError;
+use crate::record::{Event, LaneEnded, LaneRefusal, LaneStarted};
+
+/// A lane is given up after this many boots in a row that die without finishing a cell. One deadly
+/// cell costs a boot; a kernel, a policy or an agent that no cell survives must not cost a boot for
+/// each cell.
+const FRUITLESS_BOOTS: usize = 3;
+
+/// The reason of cells that an interrupt prevented.
+pub(super) const INTERRUPTED: &str = "the run was interrupted";
+
+/// How a run runs its lanes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// How long a guest may be silent.
+    pub(super) limits: Limits,
+    /// Never restore a guest from a snapshot, and save none.
+    pub(super) cold: bool,
+    /// How often a failure is repeated.
+    pub(super) retries: usize,
+}
+
+/// The workers, and what they share.
+pub(super) struct Crew<'a> {
+    pub(super) plans: &'a [LanePlan],
+    pub(super) manner: Manner,
+    pub(super) interrupt: &'a Interrupt,
+    started: Instant,
+    state: Mutex<State>,
+    changed: Condvar,
+    sink: Sender<Event>,
+}
+
+struct State {
+    schedule: Schedule,
+    lanes: Vec<LaneState>,
+    error: Option<MachineError>,
+}
+
+struct LaneState {
+    results: Results,
+    /// The time of its first boot.
+    began: Option<Duration>,
+    /// Boots in a row that died without finishing a cell.
+    fruitless: usize,
+    refused: Option<LaneRefusal>,
+    /// The configuration and the machine, as a guest reported them.
+    config: Option<Config>,
+    machine: Option<perfsec_wire::MachineFacts>,
+    ended: bool,
+}
+
+impl<'a> Crew<'a> {
+    /// A crew that has not begun. Events go to `sink`.
+    pub(super) fn new(
+        plans: &'a [LanePlan],
+        manner: Manner,
+        interrupt: &'a Interrupt,
+        sink: Sender<Event>,
+    ) -> Self {
+        let traits = plans.iter().map(|plan| (plan.traits(), 0));
+        let lanes = plans.iter().map(|plan| LaneState::new(plan.cells.len())).collect();
+        let state = State { schedule: Schedule::new(traits, manner.cold), lanes, error: None };
+        let (state, changed, started) = (Mutex::new(state), Condvar::new(), Instant::now());
+        Self { plans, manner, interrupt, started, state, changed, sink }
+    }
+
+    /// Announces every lane, and ends the cells that cannot run anywhere.
+    pub(super) fn begin(&self) {
+        let mut state = self.state();
+        for (lane, plan) in self.plans.iter().enumerate() {
+            self.emit(Event::Lane(Box::new(LaneStarted {
+                lane,
+                kernel: plan.kernel.for_record(),
+                boot: plan.boot,
+                policy: plan.policies.own.name.clone(),
+                policy_sha256: plan.policies.own.sha256.clone(),
+                machinery: plan.pool.describe(plan.boot),
+                cells: plan.cells.len(),
+            })));
+            self.skip_unmet(&mut state, lane);
+            if let Err(reason) = plan.pool.can(plan.boot) {
+                self.give_up(&mut state, lane, Verdict::Skip, &reason.to_string());
+            }
+            for cell in state.lanes[lane].results.open() {
+                state.schedule.enqueue(lane, cell);
+            }
+            self.end_if_over(&mut state, lane);
+        }
+    }
+
+    /// Works until everything has run. Every cell gets exactly one [`Event::Cell`].
+    pub(super) fn work(&self) {
+        while let Task::Start { guest, lane, boot, cold } = self.next_task() {
+            let visit = Visit { crew: self, guest, lane, boot, cold };
+            let (fate, seen) = visit.run();
+            self.end(&visit, fate, seen);
+            self.changed.notify_all();
+        }
+        self.changed.notify_all();
+    }
+
+    /// The first error of a machine.
+    pub(super) fn into_error(self) -> Option<MachineError> {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).error
+    }
+
+    fn next_task(&self) -> Task {
+        let mut state = self.state();
+        loop {
+            if self.interrupt.is_raised() {
+                for lane in 0..self.plans.len() {
+                    self.give_up(&mut state, lane, Verdict::Miss, INTERRUPTED);
+                    self.end_if_over(&mut state, lane);
+                }
+            }
+            let now = self.now();
+            match state.schedule.next(now) {
+                // A guest that ends, and a guest that is ready, change what is worth while.
+                Task::Wait => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Task::Start { guest, lane, boot, cold } => {
+                    state.lanes[lane].began.get_or_insert(now);
+                    return Task::Start { guest, lane, boot, cold };
+                }
+                Task::Finish => return Task::Finish,
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    // A worker that panicked ends the run; what it left is consistent enough to end the others.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends an event. The receiver outlives every worker.
+    pub(super) fn emit(&self, event: Event) {
+        let _ = self.sink.send(event);
+    }
+
+    /// Notes how a guest came up.
+    pub(super) fn note_restored(&self, guest: GuestId, restored: bool) {
+        self.state().schedule.note_restored(guest, restored);
+    }
+
+    /// Notes that a guest can run cells.
+    pub(super) fn note_ready(
+        &self,
+        visit: &Visit<'_, '_>,
+        machine: perfsec_wire::MachineFacts,
+        config: Option<Config>,
+    ) {
+        let mut state = self.state();
+        state.schedule.note_ready(visit.guest, self.now());
+        let lane = &mut state.lanes[visit.lane];
+        lane.machine = Some(machine);
+        lane.config = lane.config.take().or(config);
+        self.changed.notify_all();
+    }
+
+    /// The next cells of a guest; none if it has done its work.
+    pub(super) fn give(&self, guest: GuestId) -> Vec<Given> {
+        self.state().schedule.give(guest)
+    }
+
+    /// Takes an attempt at a cell. Returns false if the guest did not have that cell.
+    pub(super) fn take(&self, visit: &Visit<'_, '_>, cell: usize, ran: Ran) -> bool {
+        let mut state = self.state();
+        if !state.schedule.note_finished(visit.guest, cell, self.now()) {
+            return false;
+        }
+        state.lanes[visit.lane].fruitless = 0;
+        self.attempt(&mut state, visit.lane, cell, ran);
+        true
+    }
+
+    fn attempt(&self, state: &mut State, lane: usize, cell: usize, ran: Ran) {
+        let plan = &self.plans[lane];
+        let LaneState { results, config, machine, .. } = &mut state.lanes[lane];
+        // The lane was given up while the cell ran.
+        if results.has(cell) {
+            return;
+        }
+        let circumstances = plan.circumstances(config.as_ref(), machine.as_ref());
+        let mut ended = Vec::new();
+        let retries = self.manner.retries;
+        if results.take(plan, &circumstances, retries, (cell, ran), &mut ended) {
+            state.schedule.enqueue_cold(lane, cell);
+            self.changed.notify_all();
+        }
+        ended.into_iter().for_each(|result| self.emit(Event::Cell(Box::new(result))));
+    }
+
+    fn skip_unmet(&self, state: &mut State, lane: usize) {
+        let plan = &self.plans[lane];
+        let circumstances = plan.circumstances(None, None);
+        for (index, cell) in plan.cells.iter().enumerate() {
+            if let Some(reason) = cell.case.unmet_requirement(&circumstances).map(str::to_owned) {
+                self.attempt(state, lane, index, Ran::unseen(0, Verdict::Skip, reason));
+            }
+        }
+    }
+
+    /// Ends the cells of a lane that have no result.
+    fn give_up(&self, state: &mut State, lane: usize, verdict: Verdict, reason: &str) {
+        let (plan, boots) = (&self.plans[lane], state.schedule.boots(lane));
+        state.schedule.clear(lane);
+        let LaneState { results, config, machine, .. } = &mut state.lanes[lane];
+        let circumstances = plan.circumstances(config.as_ref(), machine.as_ref());
+        let mut ended = Vec::new();
+        let boot = boots.saturating_sub(1);
+        results.give_up(plan, &circumstances, boot, (verdict, reason), &mut ended);
+        ended.into_iter().for_each(|result| self.emit(Event::Cell(Box::new(result))));
+    }
+
+    fn end_if_over(&self, state: &mut State, lane: usize) {
+        if state.lanes[lane].ended || !state.schedule.is_over(lane) {
+            return;
+        }
+        let boots = state.schedule.boots(lane);
+        let entry = &mut state.lanes[lane];
+        entry.ended = true;
+        let millis = entry.began.map_or(0, |began| (self.now() - began).as_millis() as u64);
+        let refused = entry.refused.take();
+        self.emit(Event::LaneEnd(LaneEnded { lane, boots, millis, refused }));
+    }
+
+    /// Ends a guest's visit.
+    fn end(&self, visit: &Visit<'_, '_>, fate: Fate, finished: usize) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let lane = visit.lane;
+        let killed = match &fate {
+            Fate::Died { cell: Some(cell), .. } => Some(*cell),
+            _ => None,
+        };
+        state.schedule.note_end(visit.guest, killed);
+        match fate {
+            Fate::Done | Fate::Discarded => {}
+            Fate::Refused { verdict, reason, console } => {
+                state.lanes[lane].refused = Some(LaneRefusal { reason: reason.clone(), console });
+                self.give_up(state, lane, verdict, &reason);
+            }
+            Fate::Broken { verdict, reason } => self.give_up(state, lane, verdict, &reason),
+            Fate::NoMachine(error) => {
+                // The other guests of the lane go on without this one.
+                if state.schedule.guests(lane) > 0 {
+                    state.schedule.stop_growing(lane);
+                } else {
+                    self.give_up(state, lane, Verdict::Miss, &error.to_string());
+                    state.error.get_or_insert(error);
+                }
+            }
+            Fate::Died { cell, ready, cause, console, snapshot } => {
+                let alone = state.schedule.guests(lane) == 0;
+                let fruitless = &mut state.lanes[lane].fruitless;
+                *fruitless += usize::from(finished == 0);
+                let hopeless = *fruitless >= FRUITLESS_BOOTS;
+                if let Some(cell) = cell {
+                    let reason = format!("{} while this cell ran", cause.title);
+                    let ran = Ran { snapshot, ..Ran::unseen(visit.boot, cause.verdict, reason) };
+                    self.attempt(state, lane, cell, ran);
+                } else if alone && !ready {
+                    let reason = format!("the kernel did not come up: {}", cause.title);
+                    let refusal = LaneRefusal { reason: reason.clone(), console };
+                    state.lanes[lane].refused = Some(refusal);
+                    self.give_up(state, lane, Verdict::Miss, &reason);
+                } else if alone && finished == 0 {
+                    // No cell is to blame, so none would be left out the next time.
+                    self.give_up(state, lane, Verdict::Miss, &cause.title);
+                }
+                if hopeless {
+                    let reason = format!(
+                        "{FRUITLESS_BOOTS} boots in a row died before they finished a cell, the last of: \
+                         {}",
+                        cause.title
+                    );
+                    self.give_up(state, lane, Verdict::Miss, &reason);
+                }
+            }
+        }
+        self.end_if_over(state, lane);
+    }
+}
+
+impl LaneState {
+    fn new(cells: usize) -> Self {
+        Self {
+            results: Results::new(cells),
+            began: None,
+            fruitless: 0,
+            refused: None,
+            config: None,
+            machine: None,
+            ended: false,
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The life of one guest: it starts, is read back, runs cells as long as it gets some, and ends.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use perfsec_wire::{CellOutcome, Facts, Message, Order, PROTOCOL};
+
+use super::attempts::Ran;
+use super::crew::Crew;
+use super::death::{self, Cause};
+use super::readback;
+use super::schedule::GuestId;
+use super::{LanePlan, Limits};
+use crate::judge::{Judgement, Verdict};
+use crate::kernel::Config;
+use crate::machines::{End, Guest, Incident, Load, MachineError};
+use crate::record::{BootCoverage, Death, Event, LaneReady};
+
+/// Bytes of the console that are kept: the last ones.
+const CONSOLE_KEPT: usize = 256 << 10;
+
+/// A guest's visit to a lane.
+pub(super) struct Visit<'c, 'a> {
+    pub(super) crew: &'c Crew<'a>,
+    pub(super) guest: GuestId,
+    pub(super) lane: usize,
+    /// Number of the boot in the lane.
+    pub(super) boot: usize,
+    /// It must not be restored from a snapshot.
+    pub(super) cold: bool,
+}
+
+/// How a visit ended.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// The guest ran every cell that it got.
+    Done,
+    /// It was restored from a snapshot that does not hold what it should, and that is deleted now.
+    Discarded,
+    /// The guest is not what the lane needs; nor would another be.
+    Refused { verdict: Verdict, reason: String, console: String },
+    /// The lane cannot go on.
+    Broken { verdict: Verdict, reason: String },
+    /// No guest could be started.
+    NoMachine(MachineError),
+    /// The guest died.
+    Died {
+        /// The cell that ran.
+        cell: Option<usize>,
+        /// It had come up.
+        ready: bool,
+        cause: Cause,
+        console: String,
+        /// The snapshot from which it was restored.
+        snapshot: Option<String>,
+    },
+}
+
+/// The state of a guest while it lasts.
+struct Life {
+    machine: Box<dyn Guest>,
+    started: Instant,
+    nonce: u64,
+    snapshot: Option<String>,
+    /// Contexts of the subjects of the cells that it got.
+    contexts: HashMap<usize, String>,
+    facts: Option<Box<Facts>>,
+    /// The configuration that the guest showed.
+    config: Option<Config>,
+    current: Option<usize>,
+    finished: usize,
+    covered: bool,
+    console: Vec<u8>,
+    done: bool,
+}
+
+/// The reason why a guest cannot go on.
+enum Stop {
+    /// The lane cannot go on either.
+    Broken(Verdict, String),
+    /// It is not what the lane needs.
+    Refused(Verdict, String),
+    /// perfsec stopped it to do without its snapshot.
+    Discarded,
+}
+
+impl Visit<'_, '_> {
+    fn plan(&self) -> &LanePlan {
+        &self.crew.plans[self.lane]
+    }
+
+    fn limits(&self) -> Limits {
+        self.crew.manner.limits
+    }
+
+    /// Runs the guest to its end. Returns the number of cells that it finished, too.
+    pub(super) fn run(&self) -> (Fate, usize) {
+        let (sink, incidents) = mpsc::channel();
+        self.crew.interrupt.on_raise({
+            let sink = sink.clone();
+            // Nobody listens once the guest is gone.
+            move || drop(sink.send(Incident::Interrupted))
+        });
+        let plan = self.plan();
+        let mut load = Load::new(plan.boot, &plan.policies);
+        load.lane.coverage.clone_from(&plan.coverage);
+        let started = Instant::now();
+        // A snapshot would have to be taken anew for each set of traced functions.
+        let cold = self.cold || plan.coverage.is_some();
+        let machine = match plan.pool.boot(&plan.kernel, plan.boot, &load, cold, sink) {
+            Ok(machine) => machine,
+            Err(error) => return (Fate::NoMachine(error), 0),
+        };
+        let snapshot = machine.snapshot();
+        self.crew.note_restored(self.guest, snapshot.is_some());
+        let mut life = Life {
+            machine,
+            started,
+            nonce: fastrand::u64(..),
+            snapshot,
+            contexts: HashMap::new(),
+            facts: None,
+            config: None,
+            current: None,
+            finished: 0,
+            covered: false,
+            console: Vec::new(),
+            done: false,
+        };
+        let fate = self.live(&mut life, &incidents);
+        (fate, life.finished)
+    }
+
+    fn live(&self, life: &mut Life, incidents: &Receiver<Incident>) -> Fate {
+        if life.snapshot.is_some() && let Err(stop) = self.begin(life) {
+            return self.stopped(life, stop);
+        }
+        let mut overdue = None;
+        let (mut silent, mut ended) = (false, None);
+        let mut stop = None;
+        while !(silent && ended.is_some()) {
+            let limits = self.limits();
+            let limit = if life.facts.is_some() { limits.cell } else { limits.boot };
+            match next(incidents, limit) {
+                Some(Incident::Message(message)) if stop.is_none() => {
+                    if let Err(why) = self.handle(life, message) {
+                        stop = Some(why);
+                        life.machine.kill();
+                    } else if life.done {
+                        // All it could do now is power off.
+                        life.machine.kill();
+                    }
+                }
+                Some(Incident::Message(_)) => {}
+                Some(Incident::Console(bytes)) => keep(&mut life.console, &bytes),
+                Some(Incident::Silence(why)) => {
+                    silent = true;
+                    if let Some(why) = why.filter(|_| ended.is_none() && stop.is_none()) {
+                        let why = format!("the agent's channel failed: {why}");
+                        stop = Some(Stop::Broken(Verdict::Error, why));
+                        life.machine.kill();
+                    }
+                }
+                Some(Incident::Ended(end)) => ended = Some(end),
+                Some(Incident::Interrupted) => {
+                    let why = super::crew::INTERRUPTED.to_owned();
+                    stop = Some(Stop::Broken(Verdict::Miss, why));
+                    life.machine.kill();
+                }
+                None if overdue.is_none() => {
+                    overdue = Some(format!("nothing happened for {} s", limit.as_secs()));
+                    life.machine.kill();
+                }
+                // Killed and still there. Dropping the machine is all that is left.
+                None => break,
+            }
+        }
+        match stop {
+            Some(stop) => self.stopped(life, stop),
+            None if life.done => Fate::Done,
+            None => self.died(life, ended.unwrap_or(End::Killed), overdue.as_deref()),
+        }
+    }
+
+    fn stopped(&self, life: &Life, stop: Stop) -> Fate {
+        match stop {
+            Stop::Broken(verdict, reason) => Fate::Broken { verdict, reason },
+            Stop::Refused(verdict, reason) => {
+                Fate::Refused { verdict, reason, console: life.console() }
+            }
+            Stop::Discarded => Fate::Discarded,
+        }
+    }
+
+    /// Reports a death. One before the guest was ready may be the fault of its snapshot.
+    fn died(&self, life: &mut Life, end: End, overdue: Option<&str>) -> Fate {
+        let console = life.console();
+        let mut cause = death::cause(&console, &end, overdue);
+        let discarded = life.facts.is_none() && life.snapshot.is_some();
+        if let (true, Some(snapshot)) = (discarded, &life.snapshot) {
+            cause.title = format!("restored from {snapshot}: {}", cause.title);
+            life.machine.discard_snapshot();
+        }
+        self.crew.emit(Event::Death(Death {
+            lane: self.lane,
+            boot: self.boot,
+            end,
+            cause: cause.title.clone(),
+            cell: life.current.map(|index| self.plan().cells[index].name()),
+            console: console.clone(),
+        }));
+        if discarded {
+            return Fate::Discarded;
+        }
+        let (cell, ready) = (life.current, life.facts.is_some());
+        Fate::Died { cell, ready, cause, console, snapshot: life.snapshot.clone() }
+    }
+
+    /// Handles a message.
+    fn handle(&self, life: &mut Life, message: Message) -> Result<(), Stop> {
+        match message {
+            Message::Hello { protocol: PROTOCOL, .. } => Ok(()),
+            Message::Hello { protocol, .. } => {
+                let why = format!("the agent speaks protocol {protocol} and perfsec {PROTOCOL}");
+                Err(Stop::Broken(Verdict::Error, why))
+            }
+            Message::Refused(refusal) => {
+                Err(self.refusal(life, readback::refusal_text(&refusal)))
+            }
+            Message::Parked => {
+                // What was measured at a decision point would be lost with the snapshot.
+                if !self.crew.manner.cold && self.plan().coverage.is_none() {
+                    life.machine.save();
+                }
+                self.begin(life)
+            }
+            // Handled by the machine, which reads the channel.
+            Message::Moved => Ok(()),
+            Message::KernelConfig(packed) => {
+                life.config = Config::unpack(&packed);
+                Ok(())
+            }
+            Message::Ready { nonce, facts } => self.ready(life, nonce, facts),
+            Message::Started(id) => {
+                let index = id as usize;
+                life.current = life.contexts.contains_key(&index).then_some(index);
+                Ok(())
+            }
+            Message::Finished(id, outcome) => self.finish(life, id, outcome),
+            Message::Idle => self.give(life),
+            Message::Coverage(coverage) => {
+                if self.plan().coverage.is_none() || std::mem::replace(&mut life.covered, true) {
+                    return Err(out_of_turn("reported its coverage"));
+                }
+                let (lane, boot) = (self.lane, self.boot);
+                self.crew.emit(Event::Coverage(BootCoverage { lane, boot, coverage }));
+                Ok(())
+            }
+            Message::Done => {
+                life.done = life.contexts.is_empty();
+                if life.done { Ok(()) } else { Err(out_of_turn("ended")) }
+            }
+        }
+    }
+
+    /// Lets the agent read its guest back.
+    fn begin(&self, life: &mut Life) -> Result<(), Stop> {
+        let kernel_config = self.plan().kernel.config.is_none();
+        life.order(&Order::Begin { nonce: life.nonce, kernel_config })
+    }
+
+    fn ready(&self, life: &mut Life, nonce: u64, facts: Box<Facts>) -> Result<(), Stop> {
+        if nonce != life.nonce || life.facts.is_some() {
+            return Err(out_of_turn("became ready"));
+        }
+        let plan = self.plan();
+        let difference = readback::difference(&plan.kernel, plan.boot, &facts);
+        self.crew.emit(Event::Ready(LaneReady {
+            lane: self.lane,
+            boot: self.boot,
+            millis: life.started.elapsed().as_millis() as u64,
+            restored: life.snapshot.is_some(),
+            facts: facts.clone(),
+        }));
+        if let Some(difference) = difference {
+            return Err(self.refusal(life, difference));
+        }
+        self.crew.note_ready(self, facts.machine.clone(), life.config.clone());
+        life.facts = Some(facts);
+        self.give(life)
+    }
+
+    /// A refusal of the lane, unless the guest's snapshot may be to blame.
+    fn refusal(&self, life: &mut Life, reason: String) -> Stop {
+        if life.snapshot.is_none() {
+            return Stop::Refused(Verdict::Error, reason);
+        }
+        life.machine.discard_snapshot();
+        Stop::Discarded
+    }
+
+    /// Gives the guest its next cells, or ends it.
+    fn give(&self, life: &mut Life) -> Result<(), Stop> {
+        if life.facts.is_none() || !life.contexts.is_empty() {
+            return Err(out_of_turn("asked for cells"));
+        }
+        let plan = self.plan();
+        let given = self.crew.give(self.guest).into_iter();
+        let cells: Vec<_> = given
+            .map(|given| {
+                let cell = &plan.cells[given.cell];
+                let policy = plan.policies.get(cell.case.policy.as_deref());
+                cell.wire(given.cell, given.context, policy)
+            })
+            .collect();
+        let context = |cell: &perfsec_wire::Cell| (cell.id as usize, cell.subject.context.clone());
+        life.contexts = cells.iter().map(context).collect();
+        let order = if cells.is_empty() { Order::End } else { Order::Cells(cells) };
+        life.order(&order)
+    }
+
+    fn finish(&self, life: &mut Life, id: u32, outcome: CellOutcome) -> Result<(), Stop> {
+        let index = id as usize;
+        let wrong = || out_of_turn(&format!("finished cell {id}"));
+        let context = life.contexts.remove(&index).filter(|_| life.current == Some(index));
+        let (Some(context), Some(facts)) = (context, &life.facts) else { return Err(wrong()) };
+        let plan = self.plan();
+        let circumstances = plan.circumstances(life.config.as_ref(), Some(&facts.machine));
+        let judgement = plan.judge(index, &outcome, &context, facts, &circumstances);
+        let observation = match outcome {
+            CellOutcome::Observed(observation) if judgement.verdict != Verdict::Skip => {
+                Some(observation)
+            }
+            CellOutcome::Observed(_) | CellOutcome::Failed(_) => None,
+        };
+        life.current = None;
+        life.finished += 1;
+        let snapshot = life.snapshot.clone();
+        let ran = Ran { boot: self.boot, judgement, observation, snapshot };
+        if self.crew.take(self, index, ran) { Ok(()) } else { Err(wrong()) }
+    }
+}
+
+impl Life {
+    /// Sends an order. One that does not arrive is no reason to stop: the guest is dying, and its
+    /// end says why.
+    fn order(&mut self, order: &Order) -> Result<(), Stop> {
+        if let Err(_unsent) = self.machine.order(order) {
+            self.machine.kill();
+        }
+        Ok(())
+    }
+
+    fn console(&self) -> String {
+        String::from_utf8_lossy(&self.console).into_owned()
+    }
+}
+
+impl Ran {
+    /// A cell that was not observed.
+    pub(super) fn unseen(boot: usize, verdict: Verdict, reason: impl Into<String>) -> Self {
+        let judgement = Judgement::unseen(verdict, reason, Vec::new());
+        Self { boot, judgement, observation: None, snapshot: None }
+    }
+}
+
+fn out_of_turn(what: &str) -> Stop {
+    Stop::Broken(Verdict::Error, format!("the agent {what} out of turn"))
+}
+
+/// The next incident, or `None` after `limit`.
+fn next(incidents: &Receiver<Incident>, limit: Duration) -> Option<Incident> {
+    incidents.recv_timeout(limit).ok()
+}
+
+fn keep(console: &mut Vec<u8>, bytes: &[u8]) {
+    console.extend_from_slice(bytes);
+    if console.len() > CONSOLE_KEPT {
+        console.drain(..console.len() - CONSOLE_KEPT);
+    }
+}

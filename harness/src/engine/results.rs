@@ -1,0 +1,156 @@
+//! The results of a lane: one for each cell, in whichever order its guests finish.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::attempts::{self, Next, Ran};
+use super::LanePlan;
+use crate::case::Circumstances;
+use crate::judge::{Judgement, Verdict};
+use crate::record::CellResult;
+
+/// Hexadecimal digits of a case's SHA-256 in the record of each cell: enough to tell versions apart.
+const CASE_DIGITS: usize = 16;
+
+/// The results of a lane.
+#[derive(Debug)]
+pub(super) struct Results {
+    verdicts: Vec<Option<Verdict>>,
+    /// Attempts at cells that are repeated.
+    attempts: HashMap<usize, Vec<Ran>>,
+    /// Cells that passed, by the control whose result they wait for.
+    held: BTreeMap<usize, Vec<(usize, Ran)>>,
+}
+
+impl Results {
+    /// No results of `cells` cells.
+    pub(super) fn new(cells: usize) -> Self {
+        let verdicts = vec![None; cells];
+        Self { verdicts, attempts: HashMap::new(), held: BTreeMap::new() }
+    }
+
+    /// The cells without a result.
+    pub(super) fn open(&self) -> Vec<usize> {
+        (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect()
+    }
+
+    /// True if a cell has its result.
+    pub(super) fn has(&self, index: usize) -> bool {
+        self.verdicts[index].is_some()
+    }
+
+    /// Takes an attempt at a cell. Returns true if it must be repeated after a boot; otherwise the
+    /// results that are now known are added to `out`.
+    pub(super) fn take(
+        &mut self,
+        plan: &LanePlan,
+        circumstances: &Circumstances<'_>,
+        retries: usize,
+        (index, ran): (usize, Ran),
+        out: &mut Vec<CellResult>,
+    ) -> bool {
+        let attempts = self.attempts.entry(index).or_default();
+        attempts.push(ran);
+        match attempts::next(attempts, retries) {
+            Some(Next::RepeatCold) => true,
+            Some(Next::Conclude(ran)) => {
+                self.attempts.remove(&index);
+                self.conclude(plan, circumstances, (index, *ran), out);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Ends every cell that has no result, with the same verdict and reason.
+    pub(super) fn give_up(
+        &mut self,
+        plan: &LanePlan,
+        circumstances: &Circumstances<'_>,
+        boot: usize,
+        (verdict, reason): (Verdict, &str),
+        out: &mut Vec<CellResult>,
+    ) {
+        for index in self.open() {
+            let held = self.held.values().flatten().any(|(held, _)| *held == index);
+            if self.has(index) || held {
+                continue;
+            }
+            let seen = self.attempts.remove(&index);
+            let ran = seen.and_then(|attempts| attempts::unconfirmed(&attempts, reason));
+            let ran = ran.unwrap_or_else(|| Ran {
+                boot,
+                judgement: Judgement::unseen(verdict, reason, Vec::new()),
+                observation: None,
+                snapshot: None,
+            });
+            self.conclude(plan, circumstances, (index, ran), out);
+        }
+    }
+
+    /// Ends a cell, and those that waited for it as their control.
+    fn conclude(
+        &mut self,
+        plan: &LanePlan,
+        circumstances: &Circumstances<'_>,
+        ended: (usize, Ran),
+        out: &mut Vec<CellResult>,
+    ) {
+        let mut ended = vec![ended];
+        while let Some((index, mut ran)) = ended.pop() {
+            let cell = &plan.cells[index];
+            if let (Verdict::Pass, Some(control)) = (ran.judgement.verdict, cell.control) {
+                match self.verdicts[control] {
+                    None => {
+                        self.held.entry(control).or_default().push((index, ran));
+                        continue;
+                    }
+                    Some(Verdict::Pass) => {}
+                    Some(verdict) => {
+                        ran.judgement.verdict = Verdict::Error;
+                        ran.judgement.reason = Some(format!(
+                            "its control {} has {verdict}, so a denial proves nothing",
+                            plan.cells[control].name()
+                        ));
+                    }
+                }
+            }
+            self.verdicts[index] = Some(ran.judgement.verdict);
+            out.push(result(plan, circumstances, index, ran));
+            ended.extend(self.held.remove(&index).unwrap_or_default());
+        }
+    }
+
+    /// Notes the result that a cell had in an earlier run.
+    pub(super) fn note_earlier(&mut self, index: usize, verdict: Verdict) {
+        self.verdicts[index] = Some(verdict);
+    }
+}
+
+fn result(
+    plan: &LanePlan,
+    circumstances: &Circumstances<'_>,
+    index: usize,
+    ran: Ran,
+) -> CellResult {
+    let cell = &plan.cells[index];
+    let mut judgement = ran.judgement;
+    if judgement.expected.is_empty() && judgement.verdict != Verdict::Skip {
+        judgement.expected = cell.case.expected(&cell.at, circumstances);
+    }
+    CellResult {
+        lane: plan.lane,
+        boot: ran.boot,
+        number: index,
+        name: cell.name(),
+        case: cell.case.name.clone(),
+        title: cell.case.title.clone(),
+        path: cell.case.path.clone(),
+        line: cell.case.expect(&cell.at).line,
+        source: cell.case.source.clone(),
+        case_sha256: cell.case.sha256.chars().take(CASE_DIGITS).collect(),
+        because: cell.case.condition_reasons(&cell.at, circumstances),
+        at: cell.at.clone(),
+        judgement,
+        observation: ran.observation,
+    }
+}

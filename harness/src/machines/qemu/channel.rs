@@ -1,0 +1,110 @@
+//! The channel to the agent of a guest: a serial port, and memory shared with the guest.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use perfsec_wire::frame::{self, FrameError, Reader, Writer};
+use perfsec_wire::window::{self, Inbox};
+use perfsec_wire::{Message, Order};
+
+use crate::machines::Incident;
+
+/// The host's end of the channel.
+pub(super) struct Channel {
+    port: Writer<UnixStream>,
+    bell: UnixStream,
+    window: Option<Window>,
+    /// The agent has moved to the window.
+    moved: Arc<AtomicBool>,
+}
+
+impl Channel {
+    /// Reads the agent's messages until the channel ends, on a thread that passes them to `tell`.
+    pub(super) fn open(
+        port: UnixStream,
+        window: Option<File>,
+        tell: impl Fn(Incident) + Send + 'static,
+    ) -> io::Result<Self> {
+        let moved = Arc::new(AtomicBool::new(false));
+        let channel = Self {
+            port: Writer::new(port.try_clone()?),
+            bell: port.try_clone()?,
+            window: window.as_ref().map(File::try_clone).transpose()?.map(Window),
+            moved: Arc::clone(&moved),
+        };
+        let read = move || {
+            let end = receive(&port, window, &moved, &tell).err().map(|error| error.to_string());
+            tell(Incident::Silence(end));
+        };
+        thread::Builder::new().name("agent".to_owned()).spawn(read)?;
+        Ok(channel)
+    }
+
+    /// Sends an order to the agent, which waits for it.
+    pub(super) fn send(&mut self, order: &Order) -> Result<(), FrameError> {
+        match &self.window {
+            Some(window) if self.moved.load(Ordering::Acquire) => {
+                window::store_order(window, &frame::encode(order)?)?;
+                Ok(io::Write::write_all(&mut self.bell, &[window::ORDER])?)
+            }
+            _ => self.port.write(order),
+        }
+    }
+}
+
+/// Receives messages from the serial port and, after the agent has moved, through the window.
+fn receive(
+    port: &UnixStream,
+    window: Option<File>,
+    moved: &AtomicBool,
+    tell: &dyn Fn(Incident),
+) -> Result<(), FrameError> {
+    let mut messages = Reader::new(BufReader::new(port));
+    if !forward(&mut messages, tell)? {
+        return Ok(());
+    }
+    // The agent sends nothing that asks for an order before the first message in the new stream.
+    moved.store(true, Ordering::Release);
+    let nowhere = || io::Error::other("the agent moved to memory that its guest does not have");
+    let memory = Window(window.ok_or_else(nowhere)?);
+    // The reader of the port may have buffered the beginning of the new stream.
+    let inbox = Inbox::new(memory, messages.into_inner(), port);
+    let mut messages = Reader::new(BufReader::new(inbox));
+    if forward(&mut messages, tell)? {
+        return Err(io::Error::other("the agent moved a second time").into());
+    }
+    Ok(())
+}
+
+/// Forwards messages until the stream ends. Returns true if the agent continues in another stream.
+fn forward(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<bool, FrameError> {
+    while let Some(message) = messages.read()? {
+        match message {
+            Message::Moved => return Ok(true),
+            message => tell(Incident::Message(message)),
+        }
+    }
+    Ok(false)
+}
+
+/// The memory that is shared with the guest. The host's kernel copies it, so that perfsec never
+/// reads bytes that the guest may be changing.
+struct Window(File);
+
+impl window::Load for Window {
+    fn load(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(bytes, offset as u64)
+    }
+}
+
+
+impl window::Store for Window {
+    fn store(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset as u64)
+    }
+}
