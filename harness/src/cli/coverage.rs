@@ -5,6 +5,7 @@ use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure};
 use crate::coverage::{self, CoverageTable, Points};
+use crate::record::Digest;
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let points = Points::built_in()?;
@@ -24,7 +25,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
                 let error = format!("{path} has no coverage: it is not from `perfsec coverage`");
                 return Err(Failure { exit: Exit::NothingRan, error: error.into() });
             }
-            (table, Exit::of_run(&run))
+            (table, Exit::of_run(&Digest::of(&run)))
         }
         None => measure(args, &points)?,
     };
@@ -57,6 +58,6 @@ fn measure(args: &CoverageArgs, points: &Points) -> Result<(CoverageTable, Exit)
     let run = engine.execute(&plans, suite.asked(filter), &mut |event| {
         outputs.iter_mut().try_for_each(|output| output.event(event))
     })?;
-    let run = run.whole()?;
-    Ok((CoverageTable::new(&run), session.exit(&run)))
+    let exit = session.exit(&run.digest);
+    Ok((CoverageTable::new(&run.whole()?), exit))
 }

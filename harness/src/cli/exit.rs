@@ -18,7 +18,7 @@ use crate::known::KnownError;
 use crate::machines::{Blame, MachineError};
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
-use crate::record::{MergeError, RecordError, Run};
+use crate::record::{Digest, MergeError, RecordError};
 use crate::selfcheck::{MutationError, SelfcheckError};
 use crate::series::{self, ExpectError, SeriesError};
 use crate::source::{GitError, SourceError};
@@ -79,12 +79,12 @@ impl Exit {
     }
 
     /// The exit code after a run.
-    pub fn of_run(run: &Run) -> Self {
+    pub fn of_run(run: &Digest) -> Self {
         let counts = run.counts();
         let any = |wanted: fn(Verdict) -> bool| counts.iter().any(|(got, _)| wanted(got));
         if any(|verdict| verdict == Verdict::Fail) {
             Self::Failed
-        } else if run.lanes.iter().any(|lane| lane.refused().is_some()) {
+        } else if run.lanes().any(|lane| lane.refused().is_some()) {
             Self::Kernel
         } else if any(|verdict| verdict == Verdict::Flaky) {
             Self::Flaky
@@ -406,6 +406,6 @@ mod tests {
         std::iter::zip(cells, verdicts).for_each(|(cell, it)| cell.judgement.verdict = *it);
         run.lanes.truncate(1);
         run.started.cells = run.cells().count();
-        assert_eq!(Exit::of_run(&run), exit);
+        assert_eq!(Exit::of_run(&Digest::of(&run)), exit);
     }
 }

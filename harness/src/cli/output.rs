@@ -57,6 +57,11 @@ impl Output {
         std::iter::zip(formats, paths).map(output).collect()
     }
 
+    /// True if the file is written from the whole run at its end.
+    pub(super) fn needs_run(&self) -> bool {
+        matches!(self, Self::Report { .. })
+    }
+
     /// Takes in an event of the run.
     pub(super) fn event(&mut self, event: &Event) -> Result<(), RecordError> {
         match self {

@@ -5,7 +5,6 @@ use super::baseline::NamedBaseline;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, unmatched};
-use crate::judge::Verdict;
 use crate::plan::{self, Filter, PlannedCell};
 use crate::printable::printable_line;
 use crate::report;
@@ -49,35 +48,41 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
         outputs.iter_mut().try_for_each(|output| output.event(event))
     })?;
     let printed = super::print(&if args.machine.boot.quiet {
-        report::brief(&ended.run)
+        report::brief(&ended.digest)
     } else {
-        format!("{}run record: {}\n", report::summary(&ended.run), ended.record.display())
+        format!("{}run record: {}\n", report::summary(&ended.digest), ended.record.display())
     });
-    let options = mail::vouched(&args.options, &args.format, &ended.run);
-    let written = outputs.into_iter().try_for_each(|output| output.finish(&ended.run, &options));
-    let run = ended.whole()?;
+    // The whole run is large, and only these need it.
+    let needed = baseline.is_some() || outputs.iter().any(Output::needs_run);
+    let run = needed.then(|| ended.read()).transpose();
+    let written = match &run {
+        Ok(Some(run)) => {
+            let options = mail::vouched(&args.options, &args.format, run);
+            outputs.into_iter().try_for_each(|output| output.finish(run, &options))
+        }
+        _ => Ok(()),
+    };
+    let digest = ended.ended()?;
     written.and(printed)?;
-    let exit = match session.exit(&run) {
+    let exit = match session.exit(&digest) {
         Exit::NothingRan if cells.is_empty() => return Ok(Exit::Success),
         exit => exit,
     };
-    let exit = match baseline {
-        None => exit,
-        Some(baseline) => {
+    let exit = match (baseline, run?) {
+        (Some(baseline), Some(run)) => {
             let (text, exit) = baseline.judge(&run, exit)?;
             super::print(&text)?;
             exit
         }
+        _ => exit,
     };
-    let gone: Vec<_> =
-        run.cells().filter(|cell| cell.judgement.verdict == Verdict::Xpass).collect();
-    if exit != Exit::Success || !args.strict || gone.is_empty() {
+    let mut gone = digest.lanes().flat_map(|lane| &lane.gone).peekable();
+    if exit != Exit::Success || !args.strict || gone.peek().is_none() {
         return Ok(exit);
     }
-    for cell in gone {
-        let known = cell.judgement.known.as_ref().map_or("", |known| known.name.as_str());
+    for (cell, known) in gone {
         let text = format!("a known difference is gone, which --strict does not allow: {known}");
-        anstream::eprintln!("XPASS {}: {}", printable_line(&cell.name), printable_line(&text));
+        anstream::eprintln!("XPASS {}: {}", printable_line(cell), printable_line(&text));
     }
     Ok(Exit::Failed)
 }

@@ -10,7 +10,7 @@ use crate::engine::{Engine, Listener, Setup, Suite};
 use crate::kernel::Kernel;
 use crate::plan::{Filter, PlannedCell};
 use crate::printable::printable_line;
-use crate::record::{Event, Run};
+use crate::record::{Digest, Event};
 use crate::report::Progress;
 
 /// A command that runs cells.
@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// Exit code after a run.
-    pub(super) fn exit(&self, run: &Run) -> Exit {
+    pub(super) fn exit(&self, run: &Digest) -> Exit {
         self.interrupted().unwrap_or_else(|| Exit::of_run(run))
     }
 }

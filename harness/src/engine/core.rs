@@ -200,12 +200,12 @@ impl<'a> Engine<'a> {
         let mut record = Writer::create(&path)?;
         let Setup { limits, jobs, cold, retries, .. } = self.setup;
         let manner = Manner { limits, cold, retries };
-        let (run, failure) = execute(plans, asked, manner, jobs, &self.interrupt, |event| {
+        let (digest, failure) = execute(plans, asked, manner, jobs, &self.interrupt, |event| {
             self.listener.event(event);
             record.write(event)?;
             Ok(sink(event)?)
         });
-        Ok(Execution { run, record: path, failure })
+        Ok(Execution { digest, record: path, failure })
     }
 
     /// Boots a kernel into a shell on the user's terminal and waits until the user leaves it.

@@ -8,32 +8,55 @@ use std::time::Instant;
 use super::crew::{Crew, Manner};
 use super::{EngineError, LanePlan};
 use crate::interrupt::Interrupt;
-use crate::record::{Event, Run, RunEnded, RunStarted, Selection};
+use crate::record::{self, Digest, Event, Run, RunEnded, RunStarted, Selection};
 
-/// A run that has ended, and what stopped it early, if anything did.
+/// A run that has ended, and what stopped it early, if anything did. What the cells observed is in
+/// the record only, so memory does not grow with their number.
 #[derive(Debug)]
 pub struct Execution {
-    /// The run, as far as it got.
-    pub run: Run,
+    /// The digest of the run, as far as it got.
+    pub digest: Digest,
     /// Path of the run record.
     pub record: PathBuf,
     pub(super) failure: Option<EngineError>,
 }
 
 impl Execution {
-    /// The run, unless a machine or a subscriber failed.
+    /// Reads the run from its record, as far as it got.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the record cannot be read.
+    pub fn read(&self) -> Result<Run, EngineError> {
+        Ok(record::read(&self.record)?.run)
+    }
+
+    /// The digest of the run, unless a machine or a subscriber failed.
     ///
     /// # Errors
     ///
     /// Returns the error of the machine or subscriber that failed first.
+    pub fn ended(self) -> Result<Digest, EngineError> {
+        self.failure.map_or(Ok(self.digest), Err)
+    }
+
+    /// The run, read from its record, unless a machine or a subscriber failed.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the machine or subscriber that failed first, or an error if the record
+    /// cannot be read.
     pub fn whole(self) -> Result<Run, EngineError> {
-        self.failure.map_or(Ok(self.run), Err)
+        match self.failure {
+            Some(error) => Err(error),
+            None => self.read(),
+        }
     }
 }
 
-/// Runs lanes on `jobs` guests at a time, and passes every event to `subscribe`, one at a time and in order.
-/// If the subscriber fails, all lanes stop; if a machine fails, only its lane does. Returns the run
-/// and the first failure.
+/// Runs lanes on `jobs` guests at a time, and passes every event to `subscribe`, one at a time and
+/// in order. If the subscriber fails, all lanes stop; if a machine fails, only its lane does.
+/// Returns the digest of the run and the first failure.
 pub(super) fn execute(
     plans: &[LanePlan],
     asked: Selection,
@@ -41,7 +64,7 @@ pub(super) fn execute(
     jobs: usize,
     interrupt: &Interrupt,
     mut subscribe: impl FnMut(&Event) -> Result<(), EngineError>,
-) -> (Run, Option<EngineError>) {
+) -> (Digest, Option<EngineError>) {
     let started = Instant::now();
     // A subscriber that fails stops this run, not whatever else the user's interrupt stops.
     let stop = Interrupt::default();
@@ -51,17 +74,17 @@ pub(super) fn execute(
     });
     let mut failure: Option<EngineError> = None;
     let begin = RunStarted::now(plans.iter().map(|plan| plan.cells.len()).sum(), asked);
-    let mut run = Run::new(begin.clone());
-    let mut publish = |event: Event, run: &mut Run| {
+    let mut digest = Digest::new(begin.clone());
+    let mut publish = |event: Event, digest: &mut Digest| {
         if let (Err(error), None) = (subscribe(&event), &failure) {
             failure = Some(error);
             stop.raise();
         }
         if !matches!(event, Event::Run(_)) {
-            run.take(event).expect("lanes emit events in order");
+            digest.take(event).expect("lanes emit events in order");
         }
     };
-    publish(Event::Run(begin), &mut run);
+    publish(Event::Run(begin), &mut digest);
     let (sink, events) = mpsc::channel();
     let crew = Crew::new(plans, manner, &stop, sink);
     let error = thread::scope(|scope| {
@@ -75,14 +98,14 @@ pub(super) fn execute(
             // Drops the sink, which ends the events.
             crew.into_error()
         });
-        events.into_iter().for_each(|event| publish(event, &mut run));
+        events.into_iter().for_each(|event| publish(event, &mut digest));
         workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let end = RunEnded {
-        counts: run.counts().iter().collect(),
+        counts: digest.counts().iter().collect(),
         interrupted: stop.is_raised(),
         millis: started.elapsed().as_millis() as u64,
     };
-    publish(Event::End(end), &mut run);
-    (run, failure.or(error.map(EngineError::from)))
+    publish(Event::End(end), &mut digest);
+    (digest, failure.or(error.map(EngineError::from)))
 }

@@ -5,6 +5,7 @@
 //! Every report is made from a [`Run`], so it can be made again from the file, and a run that is
 //! killed leaves all that it has seen.
 
+mod digest;
 mod error;
 mod event;
 mod merge;
@@ -13,6 +14,7 @@ mod read;
 mod run;
 mod write;
 
+pub use digest::{AlikeCells, CONSOLE_LINES, Digest, LaneDigest};
 pub use error::RecordError;
 pub use event::*;
 pub use merge::{MergeError, MergedRun, merge};

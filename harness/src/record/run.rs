@@ -224,11 +224,14 @@ pub struct VerdictCounts(BTreeMap<Verdict, usize>);
 impl VerdictCounts {
     /// Counts the verdicts of these cells.
     pub fn of<'a>(cells: impl IntoIterator<Item = &'a CellResult>) -> Self {
-        let mut counts = BTreeMap::new();
-        for cell in cells {
-            *counts.entry(cell.judgement.verdict).or_insert(0) += 1;
-        }
-        Self(counts)
+        let mut counts = Self::default();
+        cells.into_iter().for_each(|cell| counts.add(cell.judgement.verdict, 1));
+        counts
+    }
+
+    /// Adds cells with this verdict.
+    pub(super) fn add(&mut self, verdict: Verdict, count: usize) {
+        *self.0.entry(verdict).or_default() += count;
     }
 
     /// Number of cells with this verdict.

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::mail::{self, Mailbox};
 use super::{KcidbOrigin, html, json, junit, kcidb, ktap, summary};
-use crate::record::Run;
+use crate::record::{Digest, Run};
 
 /// Format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -44,7 +44,7 @@ impl Format {
     #[must_use]
     pub fn render(self, run: &Run, options: &FormatOptions) -> String {
         match self {
-            Self::Summary => summary(run),
+            Self::Summary => summary(&Digest::of(run)),
             Self::Text => mail::text(run, options.from.as_ref()),
             Self::Ktap => ktap::ktap(run),
             Self::Junit => junit::junit(run),

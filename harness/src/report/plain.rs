@@ -6,10 +6,9 @@ use anstream::adapter::strip_str;
 
 use super::attempts::attempts;
 use super::difference;
-use super::summary::CONSOLE_LINES;
 use super::wording::boot_description;
 use crate::judge::{Judgement, Verdict};
-use crate::record::{CellResult, Death, LaneRun, LaneStarted, Run};
+use crate::record::{CONSOLE_LINES, CellResult, Death, LaneRun, LaneStarted, Run};
 
 /// Name of a lane: `Linux 6.1.192, policy minimal`.
 pub(super) fn lane_name(lane: &LaneStarted) -> String {

@@ -1,29 +1,25 @@
 //! The summary of a run, for a terminal or a log.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
 use super::attempts::attempts;
 use super::difference;
-use super::wording::{boot_description, guests, without_result};
+use super::wording::{boot_description, boots, without_result};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::printable::{printable, printable_line};
-use crate::record::{CellResult, Death, LaneRun, Run, VerdictCounts};
-
-/// Number of lines of a dead guest's console that are shown; the run record has the rest.
-pub(super) const CONSOLE_LINES: usize = 30;
+use crate::record::{AlikeCells, Death, Digest, LaneDigest, VerdictCounts};
 
 /// Number of cells named that were not judged for the same reason; the run record has the rest.
 const UNJUDGED_NAMES: usize = 5;
 
 /// For each lane the cells that did not pass, then its counts; with ANSI styles.
 #[must_use]
-pub fn summary(run: &Run) -> String {
+pub fn summary(run: &Digest) -> String {
     let mut out = String::new();
-    for lane in &run.lanes {
+    for lane in run.lanes() {
         failures(lane, &mut out);
         omissions(lane, &mut out);
         counts(lane, &mut out);
@@ -35,13 +31,13 @@ pub fn summary(run: &Run) -> String {
 /// The summary without lanes in which nothing failed, and without what was skipped: what did not
 /// pass, and the last line.
 #[must_use]
-pub fn brief(run: &Run) -> String {
+pub fn brief(run: &Digest) -> String {
     let mut out = String::new();
-    for lane in &run.lanes {
+    for lane in run.lanes() {
         let before = out.len();
         failures(lane, &mut out);
         // The line of the lane names the kernel of the failures above it.
-        if out.len() > before || run.lanes.len() == 1 {
+        if out.len() > before || run.lanes().len() == 1 {
             counts(lane, &mut out);
         }
     }
@@ -49,8 +45,8 @@ pub fn brief(run: &Run) -> String {
     out
 }
 
-fn end(run: &Run, out: &mut String) {
-    if run.lanes.len() > 1 {
+fn end(run: &Digest, out: &mut String) {
+    if run.lanes().len() > 1 {
         let _ = writeln!(out, "in all: {}", styled(&run.counts()));
     }
     let unseen = without_result(run.unseen());
@@ -67,76 +63,75 @@ fn end(run: &Run, out: &mut String) {
 }
 
 /// Deaths, and the cells that did not pass.
-fn failures(lane: &LaneRun, out: &mut String) {
+fn failures(lane: &LaneDigest, out: &mut String) {
     for death in &lane.deaths {
         write_death(death, out);
     }
     if let Some(reason) = lane.refused() {
         let _ = writeln!(out, "{BAD}nothing could be tested{BAD:#}: {reason}");
     }
-    for (cells, verdict) in groups(lane) {
-        let Some(first) = cells.first() else { continue };
+    for group in &lane.bad {
+        let judgement = &group.first.judgement;
         // That nothing could be tested is printed above, and what the cells are about does not
         // matter.
-        if !verdict.judged()
+        if !judgement.verdict.judged()
             && lane.refused().is_some()
-            && first.judgement.reason.as_deref() == lane.refused()
+            && judgement.reason.as_deref() == lane.refused()
         {
             continue;
         }
-        write_group(first, &cells, verdict, out);
+        write_group(group, out);
     }
 }
 
 /// What was skipped or not compared, and why.
-fn omissions(lane: &LaneRun, out: &mut String) {
-    let skipped = reasons(lane, Verdict::Skip);
-    for (reason, count) in skipped {
-        let _ = writeln!(out, "SKIP {}: {}", counted(count, "cell"), printable_line(reason));
+fn omissions(lane: &LaneDigest, out: &mut String) {
+    for (reason, count) in &lane.skipped {
+        let _ = writeln!(out, "SKIP {}: {}", counted(*count, "cell"), printable_line(reason));
     }
-    for (why, count) in unseen_checks(lane) {
-        let cells = counted(count, "cell");
+    for (why, count) in &lane.unseen_checks {
+        let cells = counted(*count, "cell");
         let _ = writeln!(out, "capability checks of {cells} were not compared: {why}");
     }
 }
 
 /// The line with the lane's counts.
-fn counts(lane: &LaneRun, out: &mut String) {
+fn counts(lane: &LaneDigest, out: &mut String) {
     let kernel = &lane.started.kernel;
-    let counts = styled(&lane.counts());
-    let seconds = lane.end.as_ref().map_or(0, |end| end.millis) as f64 / 1000.0;
+    let counts = styled(&lane.counts);
+    let (started, millis) = lane.end.as_ref().map_or((0, 0), |end| (end.boots, end.millis));
+    let seconds = millis as f64 / 1000.0;
     let _ = writeln!(
         out,
         "Linux {} ({}), {}: {counts} in {seconds:.1} s, {}",
         kernel.version,
         kernel.origin,
         boot_description(&lane.started),
-        guests(lane).unwrap_or_else(|| counted(0, "boot"))
+        boots(started, lane.restored)
     );
 }
 
 fn write_death(death: &Death, out: &mut String) {
     let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
     let _ = writeln!(out, "{BAD}died{BAD:#}{cell}: {} ({})", death.cause, death.end);
-    let lines: Vec<_> = death.console.lines().collect();
-    for line in &lines[lines.len().saturating_sub(CONSOLE_LINES)..] {
+    for line in death.console.lines() {
         let _ = writeln!(out, "  | {}", printable(line.trim_end()));
     }
 }
 
 /// Writes the names of cells that have the same verdict for the same reason, and the details of the
 /// first.
-fn write_group(first: &CellResult, cells: &[&CellResult], verdict: Verdict, out: &mut String) {
+fn write_group(group: &AlikeCells, out: &mut String) {
+    let AlikeCells { first, others } = group;
+    let verdict = first.judgement.verdict;
     let style = style(verdict);
     let _ = writeln!(out, "{style}{verdict}{style:#} {}", printable_line(&first.name));
-    if let [_, others @ ..] = cells {
-        let shown = if verdict.judged() { others.len() } else { UNJUDGED_NAMES - 1 };
-        for other in others.iter().take(shown) {
-            let _ = writeln!(out, "      {}", printable_line(&other.name));
-        }
-        if others.len() > shown {
-            let _ = writeln!(out, "      and {} more", others.len() - shown);
-        }
+    let shown = if verdict.judged() { others.len() } else { UNJUDGED_NAMES - 1 };
+    for name in others.values().take(shown) {
+        let _ = writeln!(out, "      {}", printable_line(name));
+    }
+    if others.len() > shown {
+        let _ = writeln!(out, "      and {} more", others.len() - shown);
     }
     let (title, path) = (printable_line(&first.title), first.path.display().to_string());
     let _ = writeln!(out, "  {title} ({}:{})", printable_line(&path), first.line);
@@ -157,47 +152,6 @@ fn write_group(first: &CellResult, cells: &[&CellResult], verdict: Verdict, out:
         let _ = writeln!(out, "  note: {}", printable_line(note.trim_end()));
     }
     out.push('\n');
-}
-
-/// Reasons why capability checks could not be observed, each with its number of cells.
-fn unseen_checks(lane: &LaneRun) -> BTreeMap<&str, usize> {
-    let mut counts = BTreeMap::new();
-    for observation in lane.cells.iter().filter_map(|cell| cell.observation.as_ref()) {
-        if let Some(why) = observation.caps_unseen.as_deref() {
-            *counts.entry(why).or_insert(0) += 1;
-        }
-    }
-    counts
-}
-
-/// The bad cells, in groups that differ in the same way.
-fn groups(lane: &LaneRun) -> Vec<(Vec<&CellResult>, Verdict)> {
-    let mut groups: Vec<(Vec<&CellResult>, Verdict)> = Vec::new();
-    let alike = |a: &CellResult, b: &CellResult| {
-        let (a, b) = (&a.judgement, &b.judgement);
-        let same_expectation = a.expected == b.expected || a.observed.is_empty();
-        (a.verdict, &a.reason, &a.observed, &a.attempts)
-            == (b.verdict, &b.reason, &b.observed, &b.attempts)
-            && same_expectation
-    };
-    for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict.is_bad()) {
-        match groups
-            .iter_mut()
-            .find(|(cells, _)| cells.first().is_some_and(|first| alike(first, cell)))
-        {
-            Some((cells, _)) => cells.push(cell),
-            None => groups.push((vec![cell], cell.judgement.verdict)),
-        }
-    }
-    groups
-}
-
-fn reasons(lane: &LaneRun, verdict: Verdict) -> BTreeMap<&str, usize> {
-    let mut reasons = BTreeMap::new();
-    for cell in lane.cells.iter().filter(|cell| cell.judgement.verdict == verdict) {
-        *reasons.entry(cell.judgement.reason.as_deref().unwrap_or("no reason")).or_insert(0) += 1;
-    }
-    reasons
 }
 
 /// The counts, each in the colour of its verdict.
@@ -226,6 +180,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::record::Run;
 
     /// A record of a real run on two kernels, with every verdict but `MISS`.
     fn record() -> Run {
@@ -236,6 +191,7 @@ mod tests {
     #[test]
     fn a_brief_summary_has_the_failures_and_the_last_line_of_the_whole_one() {
         let run = record();
+        let run = Digest::of(&run);
         let (brief, whole) = (brief(&run), summary(&run));
         assert!(brief.lines().all(|line| whole.contains(line)));
         assert_eq!(brief.lines().last(), whole.lines().last());
@@ -251,7 +207,7 @@ mod tests {
             lane.deaths.clear();
         }
         run.lanes.truncate(1);
-        let brief = brief(&run);
+        let brief = brief(&Digest::of(&run));
         let lines: Vec<_> = brief.lines().filter(|line| line.contains(" PASS")).collect();
         assert_eq!(lines.len(), 1, "{brief}");
         assert!(brief.starts_with("Linux "), "{brief}");

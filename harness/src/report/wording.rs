@@ -17,14 +17,18 @@ pub(super) fn boot_description(lane: &LaneStarted) -> String {
     }
 }
 
-/// The guests of a lane: `2 boots`, or `3 guests, 2 restored from a snapshot`; `None` if the lane did
-/// not end.
+/// The guests of a lane: `2 boots`, or `3 guests, 2 restored from a snapshot`; `None` if the lane
+/// did not end.
 pub(super) fn guests(lane: &LaneRun) -> Option<String> {
-    let boots = lane.end.as_ref()?.boots;
-    Some(match lane.restored() {
+    Some(boots(lane.end.as_ref()?.boots, lane.restored()))
+}
+
+/// `2 boots`, or `3 guests, 2 restored from a snapshot`.
+pub(super) fn boots(boots: usize, restored: usize) -> String {
+    match restored {
         0 => counted(boots, "boot"),
-        restored => format!("{}, {restored} restored from a snapshot", counted(boots, "guest")),
-    })
+        _ => format!("{}, {restored} restored from a snapshot", counted(boots, "guest")),
+    }
 }
 
 /// `1 cell has no result`, `2 cells have no result`.
