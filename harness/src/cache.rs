@@ -3,6 +3,8 @@
 //! Every entry is named by its content and never changes, so several perfsec processes can share
 //! the directory, and deleting an entry costs only the time to make it again.
 
+mod rooms;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,11 @@ use std::time::{Duration, SystemTime};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::interrupt::Interrupt;
+
+pub use rooms::{ROOMS, Room, Usage, days_ago};
+
+/// The file that every user of the cache locks, shared, for as long as it uses any entry.
+const USERS: &str = "users";
 
 /// Environment variable with the path of the cache directory.
 pub const CACHE_DIR_VARIABLE: &str = "PERFSEC_CACHE_DIR";
@@ -37,6 +44,26 @@ pub enum CacheError {
         /// The cache directory.
         dir: PathBuf,
     },
+    /// Another process uses the cache that is to be cleared.
+    #[error(
+        "clear the cache {}: another perfsec, or a build that it started, is using it; wait until \
+         it has ended",
+        .dir.display()
+    )]
+    Busy {
+        /// The cache directory.
+        dir: PathBuf,
+    },
+    /// A directory to clear is a symbolic link.
+    #[error(
+        "clear {}: it is a symbolic link, and perfsec deletes nothing outside its cache; delete \
+         the link or what it leads to",
+        .path.display()
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// The user interrupted the wait for a lock.
     #[error("wait for another perfsec: interrupted")]
     Interrupted,
@@ -52,10 +79,18 @@ pub enum CacheError {
     },
 }
 
-/// An open cache directory.
+/// An open cache directory. Its entries are not deleted while a clone exists.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
+    /// Holds a shared lock, or an exclusive one in an [`ExclusiveCache`].
+    users: Arc<File>,
+}
+
+/// The cache directory while nobody else uses it.
+#[derive(Debug)]
+pub struct ExclusiveCache {
+    cache: Cache,
 }
 
 /// The lock of one entry, held while it is made. It is released when the last clone is dropped and
@@ -80,17 +115,65 @@ impl Lock {
 impl Cache {
     /// Opens the user's cache directory; creates it if necessary.
     pub fn open() -> Result<Self, CacheError> {
+        Self::at(&Self::place()?)
+    }
+
+    /// Opens the user's cache directory for oneself.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Busy`] if somebody else uses it.
+    pub fn open_exclusively() -> Result<ExclusiveCache, CacheError> {
+        Self::exclusively(&Self::place()?)
+    }
+
+    /// The path of the user's cache directory.
+    fn place() -> Result<PathBuf, CacheError> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let root = variable(CACHE_DIR_VARIABLE)
+        variable(CACHE_DIR_VARIABLE)
             .map(PathBuf::from)
             .or_else(|| variable("XDG_CACHE_HOME").map(|dir| Path::new(&dir).join("perfsec")))
             .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache/perfsec")))
-            .ok_or(CacheError::NoPlace)?;
-        Self::at(&root)
+            .ok_or(CacheError::NoPlace)
     }
 
-    /// Opens the cache in this directory; creates it if necessary.
+    /// Opens the cache in this directory; creates it if necessary. Waits while another perfsec
+    /// clears it.
     pub fn at(root: &Path) -> Result<Self, CacheError> {
+        let cache = Self::made(root)?;
+        let locked = cache.users.lock_shared();
+        locked.map_err(|source| cache.error("lock", &cache.path("locks", USERS), source))?;
+        cache.sweep();
+        Ok(cache)
+    }
+
+    /// Opens the cache in this directory for oneself.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Busy`] if somebody else uses it.
+    pub fn exclusively(root: &Path) -> Result<ExclusiveCache, CacheError> {
+        let cache = Self::made(root)?;
+        let busy = || CacheError::Busy { dir: cache.root.clone() };
+        let lock = |file: &File, path: &Path| match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(busy()),
+            Err(TryLockError::Error(source)) => Err(cache.error("lock", path, source)),
+        };
+        let locks = cache.path("locks", "");
+        lock(&cache.users, &locks.join(USERS))?;
+        // A build holds the lock of its entry even if its perfsec was killed.
+        let listed = fs::read_dir(&locks).map_err(|source| cache.error("read", &locks, source))?;
+        for entry in listed.flatten().filter(|entry| entry.file_name() != USERS) {
+            let path = entry.path();
+            let file = File::open(&path).map_err(|source| cache.error("open", &path, source))?;
+            lock(&file, &path)?;
+        }
+        Ok(ExclusiveCache { cache })
+    }
+
+    /// Makes the directories, and opens the file that users lock.
+    fn made(root: &Path) -> Result<Self, CacheError> {
         let make = |dir: &Path| fs::create_dir_all(dir);
         make(root).map_err(|source| io_error(root, "create", root, source))?;
         // apt and QEMU get these paths and run in other directories.
@@ -99,9 +182,11 @@ impl Cache {
             let dir = root.join(room);
             make(&dir).map_err(|source| io_error(&root, "create", &dir, source))?;
         }
-        let cache = Self { root };
-        cache.sweep();
-        Ok(cache)
+        let path = root.join("locks").join(USERS);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|source| io_error(&root, "create", &path, source))?;
+        Ok(Self { root, users: Arc::new(file) })
     }
 
     /// The cache directory, an absolute path.

@@ -24,6 +24,7 @@ const BUILD_HOST: (Exit, &str) =
 const HOST: (Exit, &str) = (Exit::Host, "this host lacks something (`perfsec doctor` names it)");
 const KERNEL: (Exit, &str) = (Exit::Kernel, "a kernel cannot be tested");
 const BUILD: (Exit, &str) = (Exit::Build, "a kernel does not build");
+const CACHE: (Exit, &str) = (Exit::Host, "the cache cannot be read, or the output not written");
 const SIGINT: Exit = Exit::Signal(2);
 const SIGNAL: (Exit, &str) = (SIGINT, "interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP");
 
@@ -349,6 +350,18 @@ pub const EXIT_CODES: &[ExitCodes] = &[
                  names the log",
             ),
             SIGNAL,
+        ],
+    },
+    ExitCodes {
+        command: "cache",
+        rows: &[(Exit::Success, "the directories of the cache are listed"), USAGE, CACHE],
+    },
+    ExitCodes {
+        command: "cache clear",
+        rows: &[
+            (Exit::Success, "everything that was asked for is deleted, or there was nothing"),
+            (Exit::Input, "bad input: an option, or the cache has no directory of that name"),
+            (Exit::Host, "another perfsec is using the cache, or an entry cannot be deleted"),
         ],
     },
     ExitCodes {

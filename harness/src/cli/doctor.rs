@@ -87,7 +87,9 @@ fn snapshots() -> String {
     let refusal =
         Cache::open().ok().and_then(|cache| qemu::refusal(Path::new(qemu::PROGRAM), &cache));
     match refusal {
-        None => "the second run on a kernel starts from them; `perfsec cache` lists them".to_owned(),
+        None => {
+            "the second run on a kernel starts from them; `perfsec cache` lists them".to_owned()
+        }
         Some(why) => format!("none, so every guest is booted: {}", printable_line(&why)),
     }
 }

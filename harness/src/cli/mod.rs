@@ -6,6 +6,7 @@ mod baseline;
 mod bisect;
 mod bisect_step;
 mod bless;
+mod cache;
 mod codes;
 mod compare;
 mod coverage;
@@ -78,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Selfcheck(args) => selfcheck::selfcheck(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
+        Command::Cache(args) => cache::cache(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(&directory),

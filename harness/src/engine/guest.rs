@@ -133,7 +133,9 @@ impl Visit<'_, '_> {
     }
 
     fn live(&self, life: &mut Life, incidents: &Receiver<Incident>) -> Fate {
-        if life.snapshot.is_some() && let Err(stop) = self.begin(life) {
+        if life.snapshot.is_some()
+            && let Err(stop) = self.begin(life)
+        {
             return self.stopped(life, stop);
         }
         let mut overdue = None;
@@ -225,9 +227,7 @@ impl Visit<'_, '_> {
                 let why = format!("the agent speaks protocol {protocol} and perfsec {PROTOCOL}");
                 Err(Stop::Broken(Verdict::Error, why))
             }
-            Message::Refused(refusal) => {
-                Err(self.refusal(life, readback::refusal_text(&refusal)))
-            }
+            Message::Refused(refusal) => Err(self.refusal(life, readback::refusal_text(&refusal))),
             Message::Parked => {
                 // What was measured at a decision point would be lost with the snapshot.
                 if !self.crew.manner.cold && self.plan().coverage.is_none() {

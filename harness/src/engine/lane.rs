@@ -115,9 +115,7 @@ impl LanePlan {
     ) -> Option<KnownDifference> {
         let (name, policy) = (cell.name(), &self.policies.own.name);
         let listed = match judgement.verdict {
-            Verdict::Fail => {
-                self.known.find_explaining(&name, kernel, policy, &judgement.observed)
-            }
+            Verdict::Fail => self.known.find_explaining(&name, kernel, policy, &judgement.observed),
             _ => self.known.find_affecting(&name, kernel, policy),
         };
         let of_case = cell.case.known_difference(cell.case.expect(&cell.at));

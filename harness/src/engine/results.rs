@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::attempts::{self, Next, Ran};
 use super::LanePlan;
+use super::attempts::{self, Next, Ran};
 use crate::case::Circumstances;
 use crate::judge::{Judgement, Verdict};
 use crate::record::CellResult;

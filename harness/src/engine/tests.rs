@@ -87,7 +87,10 @@ impl Agent {
 
     /// One on a kernel that does this in the cell that holds CAP_PERFMON (the first), or in the
     /// other, and is healthy otherwise.
-    fn seeing(holder: bool, seen: impl Fn(Observation) -> Observation + Send + Sync + 'static) -> Self {
+    fn seeing(
+        holder: bool,
+        seen: impl Fn(Observation) -> Observation + Send + Sync + 'static,
+    ) -> Self {
         Self::new(move |cell| match holds(cell) == holder {
             true => finish(cell, seen(healthy(cell))),
             false => finish(cell, healthy(cell)),
@@ -125,7 +128,8 @@ impl Agent {
                 for cell in cells {
                     incidents.push(message(Message::Started(cell.id)));
                     let done = (agent.cell)(cell);
-                    let goes_on = matches!(done.last(), Some(Incident::Message(Message::Finished(..))));
+                    let goes_on =
+                        matches!(done.last(), Some(Incident::Message(Message::Finished(..))));
                     incidents.extend(done);
                     if !goes_on {
                         return incidents;

@@ -23,12 +23,7 @@ impl Load {
         } else {
             (None, Vec::new())
         };
-        let lane = Lane {
-            protocol: PROTOCOL,
-            boot: mode,
-            policy,
-            coverage: None,
-        };
+        let lane = Lane { protocol: PROTOCOL, boot: mode, policy, coverage: None };
         Self { lane, policies: binaries }
     }
 }

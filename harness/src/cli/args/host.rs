@@ -1,12 +1,14 @@
-//! Options of the commands that set things up: `kernel` and `doctor`.
+//! Options of the commands that set things up: `kernel`, `cache` and `doctor`.
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::super::codes::ExitCodes;
 use super::BuildArgs;
 use super::heading::KERNELS;
+use crate::cache::ROOMS;
 use crate::engine::KernelSpec;
 use crate::host::Need;
 use crate::kbuild::TreeSpec;
@@ -55,6 +57,39 @@ pub struct KernelBuildArgs {
     /// How the kernel is built.
     #[command(flatten)]
     pub build: BuildArgs,
+}
+
+/// Options of `cache`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("cache"), args_conflicts_with_subcommands = true)]
+pub struct CacheArgs {
+    /// The subcommand; without one, the directories of the cache are listed.
+    #[command(subcommand)]
+    pub command: Option<CacheCommand>,
+}
+
+/// Subcommands of `cache`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Delete what the cache holds, unless another perfsec is using it.
+    Clear(CacheClearArgs),
+}
+
+/// Options of `cache clear`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("cache clear"))]
+pub struct CacheClearArgs {
+    /// Directories of the cache, as `perfsec cache` lists them [default: all except `runs`, whose
+    /// records cannot be made again].
+    #[arg(value_name = "ROOM", value_parser = rooms())]
+    pub rooms: Vec<String>,
+    /// Delete only entries that were last used more than this number of days ago.
+    #[arg(long, value_name = "DAYS")]
+    pub older_than: Option<u32>,
+}
+
+fn rooms() -> PossibleValuesParser {
+    PossibleValuesParser::new(ROOMS.iter().map(|room| room.name))
 }
 
 /// Options of `doctor`.

@@ -21,7 +21,9 @@ use super::codes::ExitCodes;
 pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, StepArgs};
 pub(super) use cells::{CaseArgs, FilterArgs};
 pub(super) use denial::{AllowArgs, ExplainArgs};
-pub(super) use host::{DoctorArgs, KernelArgs, KernelBuildArgs, KernelCommand};
+pub(super) use host::{
+    CacheArgs, CacheClearArgs, CacheCommand, DoctorArgs, KernelArgs, KernelBuildArgs, KernelCommand,
+};
 pub(super) use machine::{BootArgs, BuildArgs, MachineArgs, ObtainArgs};
 pub(super) use mail::MailArgs;
 pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, ReportArgs};
@@ -86,6 +88,8 @@ pub enum Command {
     Shell(ShellArgs),
     /// Fetch kernels and print the path of the image that is booted for each.
     Kernel(KernelArgs),
+    /// List what the cache holds, or clear it.
+    Cache(CacheArgs),
     /// Show what this host has, what it lacks, and the command that installs it.
     Doctor(DoctorArgs),
     /// Print completions for a shell.

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 pub(super) use guest::GuestState;
 use pace::Pace;
-pub(super) use queue::{CellTraits, Given};
 use queue::Queue;
+pub(super) use queue::{CellTraits, Given};
 
 /// The most cells that a guest gets at once: their order travels once for all of them.
 const LARGEST_BATCH: usize = 32;

@@ -55,8 +55,7 @@ fn simulate(
     cost: impl Fn(usize, usize) -> Duration,
     deadly: impl Fn(usize, usize) -> bool,
 ) -> Simulation {
-    let mut schedule =
-        Schedule::new(lanes.iter().map(|lane| (lane.traits.clone(), 0)), false);
+    let mut schedule = Schedule::new(lanes.iter().map(|lane| (lane.traits.clone(), 0)), false);
     for (at, lane) in lanes.iter().enumerate() {
         (0..lane.traits.len()).for_each(|cell| schedule.enqueue(at, cell));
     }

@@ -102,7 +102,6 @@ impl window::Load for Window {
     }
 }
 
-
 impl window::Store for Window {
     fn store(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, offset as u64)

@@ -44,9 +44,7 @@ fn mode_parameters(boot: BootMode) -> &'static [&'static str] {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1"]
         }
         BootMode::NoSelinux => &["security=apparmor", "selinux=0", "audit=1"],
-        BootMode::AuditUnset => {
-            &["security=selinux", "selinux=1", "enforcing=0"]
-        }
+        BootMode::AuditUnset => &["security=selinux", "selinux=1", "enforcing=0"],
         BootMode::NoFileCaps => {
             &["security=selinux", "selinux=1", "enforcing=0", "audit=1", "no_file_caps"]
         }
