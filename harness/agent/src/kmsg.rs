@@ -19,7 +19,12 @@ pub(crate) struct LogMessage {
 /// A reader of the log, opened at its end.
 pub(crate) struct Kmsg {
     file: File,
+    /// Room for one record.
+    buffer: Box<[u8; LONGEST]>,
 }
+
+/// `CONSOLE_EXT_LOG_MAX`, the longest record.
+const LONGEST: usize = 8192;
 
 impl Kmsg {
     pub(crate) fn open() -> Result<Self> {
@@ -29,17 +34,16 @@ impl Kmsg {
             .open("/dev/kmsg")
             .doing("open /dev/kmsg")?;
         file.seek(SeekFrom::End(0)).doing("find the end of /dev/kmsg")?;
-        Ok(Self { file })
+        Ok(Self { file, buffer: Box::new([0; LONGEST]) })
     }
 
     /// The messages printed since the last call.
     pub(crate) fn drain(&mut self) -> Result<Vec<LogMessage>> {
         let mut messages = Vec::new();
-        let mut buffer = [0; 8192];
         loop {
-            match self.file.read(&mut buffer) {
+            match self.file.read(&mut self.buffer[..]) {
                 Ok(0) => return Ok(messages),
-                Ok(got) => messages.extend(parse(&buffer[..got])),
+                Ok(got) => messages.extend(parse(&self.buffer[..got])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(messages),
                 // Unread messages were overwritten; devkmsg_read() continues with the oldest.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {

@@ -26,9 +26,13 @@ impl Knob {
 
     /// The content, trimmed.
     pub(crate) fn read(&self) -> Result<String> {
-        let mut buffer = [0; 4096];
-        let got = self.file.read_at(&mut buffer, 0).doing(format_args!("read {}", self.path))?;
-        Ok(String::from_utf8_lossy(buffer.get(..got).unwrap_or_default()).trim().to_owned())
+        // Short, because the kernel clears as many bytes as the caller has room for
+        // (`proc_sys_call_handler()`).
+        let mut buffer = [0; 128];
+        match self.file.read_at(&mut buffer, 0).doing(format_args!("read {}", self.path))? {
+            got if got < buffer.len() => Ok(text(&buffer[..got])),
+            _ => read(&self.path),
+        }
     }
 
     /// Writes at offset 0, as `sel_write_enforce()` and strict sysctl writes demand.
@@ -57,6 +61,11 @@ fn same(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }
 
+/// The content of a kernel file without the white space around it.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
 /// The content of a kernel file, trimmed.
 pub(crate) fn read(path: impl AsRef<Path>) -> Result<String> {
     let path = path.as_ref();
@@ -67,7 +76,7 @@ pub(crate) fn read(path: impl AsRef<Path>) -> Result<String> {
     let mut piece = [0; 8192];
     loop {
         match file.read(&mut piece).doing(&doing)? {
-            0 => return Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
+            0 => return Ok(text(&bytes)),
             got => bytes.extend(&piece[..got]),
         }
     }

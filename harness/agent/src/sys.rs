@@ -99,22 +99,22 @@ pub(crate) fn spawn<F: FnOnce()>(child: F) -> nix::Result<Pid> {
     // CLONE_VFORK: the parent, which has one thread, does not run before the child has released
     // its memory. The child has its own descriptors and credentials.
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    let mut stack = vec![Aligned([0u8; 16]); SPAWN_STACK / 16];
+    // Left uninitialised: to clear it would cost as much as the rest of the call.
+    let mut stack = Vec::<Aligned>::with_capacity(SPAWN_STACK / size_of::<Aligned>());
     let mut child = Some(child);
     // SAFETY: the stack is aligned, grows downwards from its end, and is freed only after the child
     // has left it; `run` gets the pointer that it expects.
     let pid = unsafe {
-        let top = stack.as_mut_ptr_range().end.cast();
+        let top = stack.spare_capacity_mut().as_mut_ptr_range().end.cast();
         libc::clone(run::<F>, top, flags, std::ptr::from_mut(&mut child).cast())
     };
     Errno::result(pid).map(Pid::from_raw)
 }
 
 /// Stack of a child before it executes another program, in bytes.
-const SPAWN_STACK: usize = 128 << 10;
+const SPAWN_STACK: usize = 64 << 10;
 
 /// The stack alignment of the ABI.
-#[derive(Clone)]
 #[repr(align(16))]
 struct Aligned(#[expect(dead_code, reason = "only its size matters")] [u8; 16]);
 
