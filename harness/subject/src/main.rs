@@ -75,6 +75,9 @@ fn number(text: *const u8) -> u64 {
 
 /// Stores its credentials after exec, as the kernel returns them.
 fn introduce() {
+    // The first access is a read: the kernel then maps the pages around it too (do_fault_around()),
+    // which it does not for a write.
+    let next = load(NEXT) as usize;
     store(PID, call(GETPID, [0; 6]) as u64);
     store(UID, call(GETUID, [0; 6]) as u64);
     store(CAP_HEADER, CAPABILITY_VERSION);
@@ -89,7 +92,6 @@ fn introduce() {
     }
     store(CONTEXT_LENGTH, length as u64);
     // The execve() that started this program has succeeded.
-    let next = load(NEXT) as usize;
     if next > 0 && load(entry(next - 1, STATE)) == BEGUN {
         finish(next - 1, 0);
     }
