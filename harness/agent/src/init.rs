@@ -14,7 +14,7 @@ use perfsec_wire::{Lane, Message, Order, Refusal, paths, window};
 use crate::channel::{self, Conversation, Window};
 use crate::error::{Error, ErrorContext, Result};
 use crate::machine::{Files, Machine};
-use crate::{lane, machine, selinux};
+use crate::{knob, lane, machine, selinux};
 
 /// The channel's port, for a last message when the agent panics.
 static LAST_WORD: OnceLock<File> = OnceLock::new();
@@ -104,6 +104,8 @@ fn open() -> Result<File> {
 /// refused later, with a better reason.
 fn mounts() -> Result<()> {
     mount_one("proc", "/proc")?;
+    // exec moves a stack whose place is random (shift_arg_pages()) and flushes the TLB for that.
+    let _ = knob::write("/proc/sys/kernel/randomize_va_space", "0");
     mount_one("sysfs", "/sys")?;
     mount_one("tracefs", "/sys/kernel/tracing").map_err(|error| {
         let doing = "see syscalls, which needs CONFIG_FTRACE=y with trace events \
