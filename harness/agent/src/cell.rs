@@ -17,7 +17,6 @@ use crate::actions::{ActionContext, UndoList};
 use crate::attribute::{Evidence, PerformedStep, attribute};
 use crate::children::{Change, Child};
 use crate::error::{Error, ErrorContext, Result, check_result};
-use crate::knob;
 use crate::machine::Machine;
 use crate::subject::{Names, Origin, Program, Progress, Region, assemble};
 use crate::sys;
@@ -71,7 +70,7 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
         .map_err(|error| Error::new("lay out the steps", error))?;
     machine.region.put(&program)?;
     let path = machine.executables.get(&cell.subject.file(), &cell.subject.comm)?;
-    let mut child = start(&machine.region, &cell.subject, &path)?;
+    let mut child = start(machine, &machine.region, &cell.subject, &path)?;
     machine.children.wait_for_stop(&mut child, START_LIMIT)?;
     let seen = machine.region.seen()?;
     let mode = machine.arm(cell)?;
@@ -218,7 +217,10 @@ fn performed(
 }
 
 /// Starts a subject that performs the program in `region`.
-fn start(region: &Region, subject: &Subject, path: &str) -> Result<Child> {
+fn start(machine: &Machine, region: &Region, subject: &Subject, path: &str) -> Result<Child> {
+    if let Some(selinux) = &machine.selinux {
+        selinux.enter_at_exec(&subject.context)?;
+    }
     let mut failure = None;
     let pid = sys::spawn(|| {
         let Err(error) = become_subject(region, subject, path);
@@ -235,10 +237,6 @@ fn start(region: &Region, subject: &Subject, path: &str) -> Result<Child> {
 
 /// Takes the subject's credentials and executes its program; returns only on failure.
 fn become_subject(region: &Region, subject: &Subject, path: &str) -> Result<Infallible> {
-    if !subject.context.is_empty() {
-        knob::write("/proc/self/attr/exec", &subject.context)
-            .map_err(|error| Error { doing: format!("enter {}", subject.context), ..error })?;
-    }
     let (uid, gid) = (Uid::from_raw(subject.uid), Gid::from_raw(subject.uid));
     let doing = format_args!("become user {uid}").to_string();
     setgroups(&[]).doing(&doing)?;
@@ -271,7 +269,7 @@ fn start_process(
         .and_stay();
     region.put(&program)?;
     let path = machine.executables.get(&process.subject.file(), &process.subject.comm)?;
-    let mut child = start(&region, &process.subject, &path)?;
+    let mut child = start(machine, &region, &process.subject, &path)?;
     machine.children.wait_for_stop(&mut child, START_LIMIT)?;
     let mut seen = region.seen()?;
     let stay = program.entries().len();

@@ -28,9 +28,12 @@ const CLASSES: [&str; 10] = [
     "security",
 ];
 
-/// The mode switch of a kernel with SELinux.
+/// The switches of a kernel with a policy.
 pub(crate) struct Selinux {
+    /// The mode.
     enforce: Knob,
+    /// The context that a program executed by the agent or by a child enters.
+    exec: Knob,
 }
 
 /// The active security modules.
@@ -148,9 +151,10 @@ fn selinux_messages(log: Vec<LogMessage>) -> Vec<String> {
 }
 
 impl Selinux {
-    /// Opens the switch and makes the kernel permissive.
+    /// Opens the switches and makes the kernel permissive.
     pub(crate) fn open() -> Result<Self> {
-        let this = Self { enforce: Knob::open(Path::new(MOUNT).join("enforce"))? };
+        let enforce = Knob::open(Path::new(MOUNT).join("enforce"))?;
+        let this = Self { enforce, exec: Knob::open("/proc/self/attr/exec")? };
         // Without the option the mode cannot be written (`#define sel_write_enforce NULL`).
         let doing = "make the kernel permissive, which needs CONFIG_SECURITY_SELINUX_DEVELOP=y";
         this.enforce.set("0").map_err(|error| Error { doing: doing.to_owned(), ..error })?;
@@ -166,6 +170,15 @@ impl Selinux {
             self.enforce.write("0")?;
         }
         self.mode()
+    }
+
+    /// Makes the next child enter a context when it executes a program. The child inherits the
+    /// attribute (`selinux_cred_prepare()`); if it wrote its own, procfs would have to make the
+    /// directories of a new process.
+    pub(crate) fn enter_at_exec(&self, context: &str) -> Result<()> {
+        self.exec
+            .write(context)
+            .map_err(|error| Error { doing: format!("enter {context}"), ..error })
     }
 
     /// Makes the kernel permissive again. Every subject starts like that: a distribution's policy
