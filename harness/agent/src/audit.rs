@@ -361,7 +361,12 @@ impl Audit {
 }
 
 fn record(kind: u16, payload: &[u8]) -> Record {
-    Record { kind, text: String::from_utf8_lossy(payload).trim_end_matches('\0').to_owned() }
+    // Nearly always valid, and `from_utf8()` checks words where `from_utf8_lossy()` checks bytes.
+    let text = match str::from_utf8(payload) {
+        Ok(text) => text.trim_end_matches('\0').to_owned(),
+        Err(_) => String::from_utf8_lossy(payload).trim_end_matches('\0').to_owned(),
+    };
+    Record { kind, text }
 }
 
 /// `struct audit_rule_data`: `-a exit,always -S all -F uid=4294967294`.

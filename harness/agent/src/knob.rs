@@ -42,6 +42,11 @@ impl Knob {
             .doing(format_args!("write `{text}` to {}", self.path))
     }
 
+    /// True if the file has this value now.
+    pub(crate) fn holds(&self, text: &str) -> Result<bool> {
+        Ok(same(&self.read()?, text))
+    }
+
     /// Writes and reads back.
     pub(crate) fn set(&self, text: &str) -> Result<()> {
         self.write(text)?;

@@ -47,7 +47,9 @@ impl Sysctls {
                 Entry::Vacant(new) => new.insert(Sysctl::open(name)?),
             };
             sysctl.changed = true;
-            sysctl.knob.set(value)?;
+            if !sysctl.knob.holds(value)? {
+                sysctl.knob.set(value)?;
+            }
         }
         Ok(())
     }
