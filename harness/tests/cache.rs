@@ -1,6 +1,5 @@
 //! `perfsec cache` with a cache of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[expect(dead_code, reason = "shared with tests that boot")]
 mod support;

@@ -38,6 +38,8 @@ pub(super) struct CaseFile {
     pub(super) uid: u32,
     #[serde(default = "default_comm")]
     pub(super) comm: Spanned<String>,
+    /// In seconds.
+    pub(super) limit: Option<Spanned<u32>>,
     #[serde(default)]
     pub(super) messages: Vec<String>,
     #[serde(default)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use perfsec_wire::step::Action;
 use perfsec_wire::{BootMode, Lockdown, Step};
@@ -38,6 +39,8 @@ pub struct Case {
     pub audit: bool,
     /// Lockdown level during the case.
     pub lockdown: Lockdown,
+    /// The time that its subject may take, if not the run's limit.
+    pub limit: Option<Duration>,
     /// User id of the subject.
     pub uid: u32,
     /// Name of its executable.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use perfsec_wire::{BootMode, CapSet, Mode, Step};
 use sha2::{Digest, Sha256};
@@ -78,6 +79,7 @@ pub(super) fn read(
         policy: file.policy.map(Spanned::into_inner),
         audit: file.audit,
         lockdown: file.lockdown,
+        limit: file.limit.map(|limit| Duration::from_secs(limit.into_inner().into())),
         uid: file.uid,
         comm: file.comm.into_inner(),
         processes,
@@ -140,6 +142,9 @@ fn check_settings(file: &CaseFile, axes: &Axes, mistakes: &mut Mistakes<'_>) {
     let comm = file.comm.get_ref().as_str();
     if comm.is_empty() || comm.len() > 15 || comm.contains('/') || comm == "." || comm == ".." {
         mistakes.add(file.comm.span(), "`comm` must be a file name of at most 15 bytes", None);
+    }
+    if let Some(limit) = file.limit.as_ref().filter(|limit| *limit.get_ref() == 0) {
+        mistakes.add(limit.span(), "a subject needs some time: `limit` is in seconds", None);
     }
     if let Some(name) = &file.policy {
         check_policy(name.get_ref(), name.span(), mistakes);

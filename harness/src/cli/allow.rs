@@ -85,7 +85,7 @@ fn name(args: &AllowArgs) -> Result<String, Failure> {
 
 /// The source of the records.
 enum Input {
-    Run(Run),
+    Run(Box<Run>),
     Log(Log),
 }
 
@@ -101,7 +101,7 @@ impl Input {
         }
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
         if file.fill_buf().map_err(unreadable)?.starts_with(b"{") {
-            return record::read(path).map(Self::Run);
+            return record::read(path).map(|run| Self::Run(Box::new(run)));
         }
         log(Log::read(file))
     }

@@ -187,7 +187,7 @@ impl Coded for EngineError {
             Self::Fragment(error) => error.exit(),
             Self::Name(error) => error.exit(),
             Self::NoCell => Exit::NothingRan,
-            Self::NoKernel => Exit::Input,
+            Self::NoKernel | Self::Foreign { .. } => Exit::Input,
             // The signal that came decides.
             Self::Interrupted | Self::ReadRecord { .. } | Self::Cache(_) => Exit::Host,
         }

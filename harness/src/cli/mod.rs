@@ -9,6 +9,7 @@ mod bless;
 mod cache;
 mod codes;
 mod compare;
+mod completion;
 mod coverage;
 mod destination;
 mod doctor;

@@ -2,14 +2,23 @@
 
 use super::args::RunArgs;
 use super::baseline::NamedBaseline;
+use super::completion::Completion;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, unmatched};
+use crate::engine;
 use crate::plan::{self, Filter, PlannedCell};
 use crate::printable::printable_line;
 use crate::report;
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    match Completion::requested(args)? {
+        None => run_as(args, None),
+        Some(completion) => run_as(&completion.options(args)?, Some(completion)),
+    }
+}
+
+fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failure> {
     let suite = args.cases.suite(&args.known)?;
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
     let mut cells = filter.select(&suite.library)?;
@@ -42,9 +51,15 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut outputs = Output::requested(args)?;
     let session = Session::open(args.machine.boot.quiet)?;
     let (engine, kernels) = session.boot(&args.machine)?;
-    let plans = session.stopped(engine.plan(&kernels, engine.policies(), &cells, &suite))?;
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite);
+    let mut plans = session.stopped(plans)?;
+    let mut asked = suite.asked(filter);
+    if let Some(Completion { run, keep, command }) = completion {
+        asked.completes = Some(command);
+        engine::take_over(run, keep, &suite, &mut plans)?;
+    }
     baseline.iter().try_for_each(|baseline| baseline.check(&plans))?;
-    let ended = engine.execute(&plans, suite.asked(filter), &mut |event| {
+    let ended = engine.execute(&plans, asked, &mut |event| {
         outputs.iter_mut().try_for_each(|output| output.event(event))
     })?;
     let printed = super::print(&if args.machine.boot.quiet {

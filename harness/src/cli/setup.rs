@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
-use super::args::{BootArgs, BuildArgs, CaseArgs, MachineArgs, ObtainArgs};
+use super::args::{BootArgs, BuildArgs, CaseArgs, LimitArgs, MachineArgs, ObtainArgs};
 use crate::case::Library;
 use crate::engine::{Limits, ObtainSetup, Setup, Suite, default_jobs};
 use crate::kbuild::kconfig::FragmentError;
@@ -38,8 +38,8 @@ impl BootArgs {
             kernel_config: self.kernel_config.clone(),
             jobs: self.jobs.unwrap_or_else(default_jobs).max(1),
             cold: self.cold,
-            retries: 0,
-            limits: Limits { boot: Duration::from_secs(self.boot_limit), ..Limits::default() },
+            retries: self.retries,
+            limits: self.limits.limits(),
             machine: MachineSetup::Qemu(QemuOptions {
                 program: self.qemu.clone(),
                 accel: self.accel,
@@ -47,6 +47,17 @@ impl BootArgs {
             }),
             obtain: obtain.setup(&self.build)?,
         })
+    }
+}
+
+impl LimitArgs {
+    fn limits(self) -> Limits {
+        Limits {
+            boot: Duration::from_secs(self.boot_limit),
+            silence: Duration::from_secs(self.silence_limit),
+            cell: Duration::from_secs(self.cell_limit),
+            run: self.run_limit.map(Duration::from_secs),
+        }
     }
 }
 

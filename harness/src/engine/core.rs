@@ -7,7 +7,7 @@ use perfsec_wire::{BootMode, Message};
 
 use super::crew::Manner;
 use super::obtain::obtain;
-use super::{EngineError, Execution, KernelSpec, LanePlan, Setup, Suite, execute};
+use super::{EarlierLane, EngineError, Execution, KernelSpec, LanePlan, Setup, Suite, execute};
 use crate::cache::Cache;
 use crate::interrupt::Interrupt;
 use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
@@ -176,6 +176,7 @@ impl<'a> Engine<'a> {
                         known: Arc::clone(&suite.known),
                         pool: Arc::clone(&self.pool),
                         coverage: None,
+                        earlier: EarlierLane::default(),
                     });
                 }
             }

@@ -13,15 +13,12 @@ use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::Config;
 use crate::machines::MachineError;
-use crate::record::{Event, LaneEnded, LaneRefusal, LaneStarted};
+use crate::record::{CellResult, Death, Event, LaneEnded, LaneReady, LaneRefusal, LaneStarted};
 
 /// A lane is given up after this many boots in a row that die without finishing a cell. One deadly
 /// cell costs a boot; a kernel, a policy or an agent that no cell survives must not cost a boot for
 /// each cell.
 const FRUITLESS_BOOTS: usize = 3;
-
-/// The reason of cells that an interrupt prevented.
-pub(super) const INTERRUPTED: &str = "the run was interrupted";
 
 /// How a run runs its lanes.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +69,7 @@ impl<'a> Crew<'a> {
         interrupt: &'a Interrupt,
         sink: Sender<Event>,
     ) -> Self {
-        let traits = plans.iter().map(|plan| (plan.traits(), 0));
+        let traits = plans.iter().map(|plan| (plan.traits(), plan.earlier.boots));
         let lanes = plans.iter().map(|plan| LaneState::new(plan.cells.len())).collect();
         let state = State { schedule: Schedule::new(traits, manner.cold), lanes, error: None };
         let (state, changed, started) = (Mutex::new(state), Condvar::new(), Instant::now());
@@ -92,6 +89,7 @@ impl<'a> Crew<'a> {
                 machinery: plan.pool.describe(plan.boot),
                 cells: plan.cells.len(),
             })));
+            self.take_over(&mut state, lane);
             self.skip_unmet(&mut state, lane);
             if let Err(reason) = plan.pool.can(plan.boot) {
                 self.give_up(&mut state, lane, Verdict::Skip, &reason.to_string());
@@ -124,7 +122,7 @@ impl<'a> Crew<'a> {
         loop {
             if self.interrupt.is_raised() {
                 for lane in 0..self.plans.len() {
-                    self.give_up(&mut state, lane, Verdict::Miss, INTERRUPTED);
+                    self.give_up(&mut state, lane, Verdict::Miss, &self.why_stopped());
                     self.end_if_over(&mut state, lane);
                 }
             }
@@ -140,6 +138,16 @@ impl<'a> Crew<'a> {
                 }
                 Task::Finish => return Task::Finish,
             }
+        }
+    }
+
+    /// The reason of cells that the end of the run prevented.
+    pub(super) fn why_stopped(&self) -> String {
+        match self.manner.limits.run {
+            Some(limit) if self.now() >= limit => {
+                format!("the run took longer than its limit of {} s", limit.as_secs())
+            }
+            _ => "the run was interrupted".to_owned(),
         }
     }
 
@@ -210,11 +218,30 @@ impl<'a> Crew<'a> {
         ended.into_iter().for_each(|result| self.emit(Event::Cell(Box::new(result))));
     }
 
+    /// Reports again what an earlier run found out about a lane.
+    fn take_over(&self, state: &mut State, lane: usize) {
+        let earlier = &self.plans[lane].earlier;
+        for ready in &earlier.ready {
+            self.emit(Event::Ready(LaneReady { lane, ..ready.clone() }));
+        }
+        for death in &earlier.deaths {
+            self.emit(Event::Death(Death { lane, ..death.clone() }));
+        }
+        for cell in &earlier.cells {
+            state.lanes[lane].results.note_earlier(cell.number, cell.judgement.verdict);
+            self.emit(Event::Cell(Box::new(CellResult { lane, ..cell.clone() })));
+        }
+        if let Some(ready) = earlier.ready.last() {
+            state.lanes[lane].machine = Some(ready.facts.machine.clone());
+        }
+    }
+
     fn skip_unmet(&self, state: &mut State, lane: usize) {
         let plan = &self.plans[lane];
         let circumstances = plan.circumstances(None, None);
         for (index, cell) in plan.cells.iter().enumerate() {
-            if let Some(reason) = cell.case.unmet_requirement(&circumstances).map(str::to_owned) {
+            let unmet = cell.case.unmet_requirement(&circumstances);
+            if let Some(reason) = unmet.map(str::to_owned) {
                 self.attempt(state, lane, index, Ran::unseen(0, Verdict::Skip, reason));
             }
         }

@@ -16,6 +16,15 @@ use crate::source::SourceError;
 /// Why the engine stops. What a kernel does while cells run is a result, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// The record of a run that cannot be completed.
+    #[error(
+        "complete the run: its record {what}; run everything again (the record's first line has \
+         the command)"
+    )]
+    Foreign {
+        /// The difference: a clause that fits after "the record".
+        what: String,
+    },
     /// A policy does not exist or does not compile.
     #[error(transparent)]
     Policy(#[from] PolicyError),

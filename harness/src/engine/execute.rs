@@ -1,7 +1,7 @@
 //! Runs lanes on several guests at a time.
 
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Instant;
 
@@ -86,7 +86,8 @@ pub(super) fn execute(
     };
     publish(Event::Run(begin), &mut digest);
     let (sink, events) = mpsc::channel();
-    let crew = Crew::new(plans, manner, &stop, sink);
+    let stop = &stop;
+    let crew = Crew::new(plans, manner, stop, sink);
     let error = thread::scope(|scope| {
         let workers = scope.spawn(move || {
             crew.begin();
@@ -98,7 +99,21 @@ pub(super) fn execute(
             // Drops the sink, which ends the events.
             crew.into_error()
         });
-        events.into_iter().for_each(|event| publish(event, &mut digest));
+        let deadline = manner.limits.run.map(|limit| started + limit);
+        loop {
+            let next = match deadline.filter(|_| !stop.is_raised()) {
+                Some(deadline) => {
+                    events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                }
+                None => events.recv().map_err(Into::into),
+            };
+            match next {
+                Ok(event) => publish(event, &mut digest),
+                // The run's limit: every guest ends, and the cells that are left get MISS.
+                Err(RecvTimeoutError::Timeout) => stop.raise(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
         workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let end = RunEnded {

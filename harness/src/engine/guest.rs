@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use perfsec_wire::observation::Exit;
 use perfsec_wire::{CellOutcome, Facts, Message, Order, PROTOCOL};
 
+use super::LanePlan;
 use super::attempts::Ran;
 use super::crew::Crew;
 use super::death::{self, Cause};
+use super::limits::{self, Limits};
 use super::readback;
-use super::schedule::GuestId;
-use super::{LanePlan, Limits};
+use super::schedule::{Given, GuestId};
 use crate::judge::{Judgement, Verdict};
 use crate::kernel::Config;
 use crate::machines::{End, Guest, Incident, Load, MachineError};
@@ -73,6 +75,8 @@ struct Life {
     covered: bool,
     console: Vec<u8>,
     done: bool,
+    /// How long it may be silent now.
+    silence: Duration,
 }
 
 /// The reason why a guest cannot go on.
@@ -127,6 +131,7 @@ impl Visit<'_, '_> {
             covered: false,
             console: Vec::new(),
             done: false,
+            silence: self.limits().boot,
         };
         let fate = self.live(&mut life, &incidents);
         (fate, life.finished)
@@ -142,8 +147,7 @@ impl Visit<'_, '_> {
         let (mut silent, mut ended) = (false, None);
         let mut stop = None;
         while !(silent && ended.is_some()) {
-            let limits = self.limits();
-            let limit = if life.facts.is_some() { limits.cell } else { limits.boot };
+            let limit = life.silence;
             match next(incidents, limit) {
                 Some(Incident::Message(message)) if stop.is_none() => {
                     if let Err(why) = self.handle(life, message) {
@@ -166,12 +170,13 @@ impl Visit<'_, '_> {
                 }
                 Some(Incident::Ended(end)) => ended = Some(end),
                 Some(Incident::Interrupted) => {
-                    let why = super::crew::INTERRUPTED.to_owned();
-                    stop = Some(Stop::Broken(Verdict::Miss, why));
+                    stop = Some(Stop::Broken(Verdict::Miss, self.crew.why_stopped()));
                     life.machine.kill();
                 }
                 None if overdue.is_none() => {
-                    overdue = Some(format!("nothing happened for {} s", limit.as_secs()));
+                    let kind = if life.facts.is_some() { "silence" } else { "boot" };
+                    let seconds = limit.as_secs();
+                    overdue = Some(format!("nothing happened for {seconds} s, the {kind} limit"));
                     life.machine.kill();
                 }
                 // Killed and still there. Dropping the machine is all that is left.
@@ -306,14 +311,17 @@ impl Visit<'_, '_> {
             return Err(out_of_turn("asked for cells"));
         }
         let plan = self.plan();
-        let given = self.crew.give(self.guest).into_iter();
-        let cells: Vec<_> = given
-            .map(|given| {
-                let cell = &plan.cells[given.cell];
-                let policy = plan.policies.get(cell.case.policy.as_deref());
-                cell.wire(given.cell, given.context, policy)
-            })
-            .collect();
+        let given = self.crew.give(self.guest);
+        let debug = limits::is_debug(plan.kernel.config.as_ref().or(life.config.as_ref()));
+        let limit = |given: &Given| plan.cell_limit(given.cell, self.limits(), debug);
+        let longest = given.iter().map(limit).max().unwrap_or_default();
+        life.silence = self.limits().silence(longest);
+        let wire = |given: &Given| {
+            let cell = &plan.cells[given.cell];
+            let policy = plan.policies.get(cell.case.policy.as_deref());
+            cell.wire(given.cell, given.context, policy, limit(given))
+        };
+        let cells: Vec<_> = given.iter().map(wire).collect();
         let context = |cell: &perfsec_wire::Cell| (cell.id as usize, cell.subject.context.clone());
         life.contexts = cells.iter().map(context).collect();
         let order = if cells.is_empty() { Order::End } else { Order::Cells(cells) };
@@ -327,7 +335,13 @@ impl Visit<'_, '_> {
         let (Some(context), Some(facts)) = (context, &life.facts) else { return Err(wrong()) };
         let plan = self.plan();
         let circumstances = plan.circumstances(life.config.as_ref(), Some(&facts.machine));
-        let judgement = plan.judge(index, &outcome, &context, facts, &circumstances);
+        let mut judgement = plan.judge(index, &outcome, &context, facts, &circumstances);
+        if matches!(&outcome, CellOutcome::Observed(seen) if seen.exit == Exit::Overdue) {
+            let debug = limits::is_debug(circumstances.config);
+            let seconds = plan.cell_limit(index, self.limits(), debug).as_secs();
+            let reason = judgement.reason.unwrap_or_default();
+            judgement.reason = Some(format!("{reason}: the cell limit is {seconds} s"));
+        }
         let observation = match outcome {
             CellOutcome::Observed(observation) if judgement.verdict != Verdict::Skip => {
                 Some(observation)

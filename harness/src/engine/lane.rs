@@ -7,6 +7,8 @@ use perfsec_wire::machine::MachineFacts;
 use perfsec_wire::step::{Action, Step};
 use perfsec_wire::{BootMode, CellOutcome, Facts};
 
+use super::earlier::EarlierLane;
+use super::limits::{self, Limits};
 use super::schedule::CellTraits;
 use crate::case::{Circumstances, KnownDifference};
 use crate::judge::{Judgement, Verdict, judge};
@@ -34,21 +36,8 @@ pub struct LanePlan {
     pub pool: Arc<dyn Pool>,
     /// In a run that measures coverage: the functions whose decision points the agent traces.
     pub coverage: Option<Vec<String>>,
-}
-
-/// The longest silences of a guest.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Until the guest is ready: between two signs of life (console output or a message).
-    pub boot: Duration,
-    /// Afterwards: between two messages.
-    pub cell: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { boot: Duration::from_secs(120), cell: Duration::from_secs(60) }
-    }
+    /// What an earlier run found out about this lane.
+    pub earlier: EarlierLane,
 }
 
 impl LanePlan {
@@ -81,6 +70,12 @@ impl LanePlan {
     ) -> Circumstances<'a> {
         let kernel = Circumstances::from(&self.kernel);
         Circumstances { config: kernel.config.or(config), machine, ..kernel }
+    }
+
+    /// The time that a cell's subject may take.
+    pub(super) fn cell_limit(&self, index: usize, limits: Limits, debug: bool) -> Duration {
+        let limit = self.cells[index].case.limit.unwrap_or(limits.cell);
+        if debug { limit * limits::DEBUG_FACTOR } else { limit }
     }
 
     /// Judges a cell by itself, whatever became of its control. `context` is the subject's.

@@ -38,6 +38,7 @@ impl Suite {
             cases_sha256: self.library.sha256(),
             cases_directory: self.directory.clone(),
             filter,
+            completes: None,
         }
     }
 }

@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use perfsec_wire::message::{AuditFacts, Refusal, SelinuxFacts};
-use perfsec_wire::observation::{
-    Call, CapCheck, Effect, Exit, KernelMessage, SetupFailure, SubjectSeen,
-};
+use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, KernelMessage, SubjectSeen};
 use perfsec_wire::{Cell, CellOutcome, Facts, Message, Observation, Order, PROTOCOL};
 use rstest::rstest;
 
 use super::crew::{Crew, Manner};
-use super::{LanePlan, Limits};
+use super::{EarlierLane, LanePlan, Limits};
 use crate::case::Library;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
@@ -55,6 +53,8 @@ fn cells_of(case: &str) -> Vec<PlannedCell> {
     Filter::default().select(&library).unwrap()
 }
 
+type CellScript = dyn Fn(&Cell) -> Vec<Incident> + Send + Sync;
+
 /// What a guest's agent does.
 #[derive(Clone)]
 struct Agent {
@@ -63,7 +63,7 @@ struct Agent {
     /// At [`Order::Begin`]; `None` for the usual facts.
     ready: Option<Vec<Incident>>,
     /// In each cell.
-    cell: Arc<dyn Fn(&Cell) -> Vec<Incident> + Send + Sync>,
+    cell: Arc<CellScript>,
     /// At the end, in front of [`Message::Done`].
     end: Vec<Incident>,
     snapshot: Option<String>,
@@ -196,6 +196,7 @@ fn plan(agents: &[Agent]) -> LanePlan {
         cells: Arc::new(cells()),
         pool: Arc::new(FakePool::new(move |boot| agents.get(boot).map(Agent::guest))),
         coverage: None,
+        earlier: EarlierLane::default(),
         known: Arc::default(),
     }
 }
@@ -275,7 +276,8 @@ impl Outcomes {
 
 fn manner() -> Manner {
     let short = Duration::from_millis(50);
-    Manner { limits: Limits { boot: short, cell: short }, cold: false, retries: 0 }
+    let limits = Limits { boot: short, silence: short, cell: Duration::ZERO, run: None };
+    Manner { limits, cold: false, retries: 0 }
 }
 
 /// The events of a run on this many guests.

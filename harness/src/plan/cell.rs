@@ -1,15 +1,13 @@
 //! A planned cell, and the form in which it is sent to the agent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use perfsec_wire::step::{Action, Step};
 use perfsec_wire::{CapSet, Cell, Process, Subject};
 
 use crate::case::{COMM, Case, Coordinates};
 use crate::policy::Policy;
-
-/// Time in milliseconds after which the agent kills a subject. Steps take microseconds.
-const SUBJECT_LIMIT_MS: u32 = 10_000;
 
 /// The number of contexts. No two cells of a boot may have the same.
 pub const CONTEXTS: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
@@ -40,9 +38,9 @@ impl PlannedCell {
     }
 
     /// The cell in the form that is sent to the agent: number `id` of its lane, with the context of
-    /// this number (below [`CONTEXTS`]), under `policy`.
+    /// this number (below [`CONTEXTS`]), under `policy`. The agent kills its subject after `limit`.
     #[must_use]
-    pub fn wire(&self, id: usize, context: usize, policy: &Policy) -> Cell {
+    pub fn wire(&self, id: usize, context: usize, policy: &Policy, limit: Duration) -> Cell {
         let case = &self.case;
         let mut sysctls: Vec<_> = case.sysctls.clone().into_iter().collect();
         sysctls.push(("kernel.perf_event_paranoid".to_owned(), self.at.paranoid.to_string()));
@@ -72,7 +70,7 @@ impl PlannedCell {
             processes: processes.collect(),
             given: self.case.given.clone(),
             steps: self.case.steps.clone(),
-            limit_ms: SUBJECT_LIMIT_MS,
+            limit_ms: limit.as_millis().try_into().unwrap_or(u32::MAX),
         }
     }
 }

@@ -72,6 +72,9 @@ pub struct Selection {
     pub cases_directory: Option<PathBuf>,
     /// Filter on the cells of these cases.
     pub filter: Filter,
+    /// The command line of the first of the runs that this one completes, in a run that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<Vec<String>>,
 }
 
 impl Selection {

@@ -123,6 +123,7 @@ fn unlike(a: &RunStarted, b: &RunStarted) -> Option<&'static str> {
     let asked = |run: &RunStarted| Selection {
         filter: Filter { shard: None, ..run.asked.filter.clone() },
         cases_directory: None,
+        completes: None,
         ..run.asked.clone()
     };
     let parts = |run: &RunStarted| run.asked.filter.shard.map(Shard::total);

@@ -3,12 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
-use super::heading::{BOOTING, BUILDING, KERNELS};
+use super::heading::{BOOTING, BUILDING, KERNELS, VERDICTS};
 use crate::engine::KernelSpec;
 use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::kbuild::{Recipe, Variable};
 use crate::machines::qemu::{Accel, PROGRAM};
+
+/// A time limit: at least a second, at most a week.
+fn seconds() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(1..=7 * 24 * 3600)
+}
 
 /// Options on kernels that are obtained and booted.
 #[derive(Clone, Debug, Args)]
@@ -76,12 +82,53 @@ pub struct BootArgs {
     /// Boot every guest: restore none from a snapshot, and save none.
     #[arg(long, help_heading = BOOTING)]
     pub cold: bool,
-    /// Give up on a boot after this long without any output.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, help_heading = BOOTING)]
-    pub boot_limit: u64,
+    /// The time limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Repeat a cell that fails up to this many times. If it behaves differently, it is FLAKY; if
+    /// it always fails the same way, it has failed.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = VERDICTS)]
+    pub retries: usize,
     /// Options for building them.
     #[command(flatten)]
     pub build: BuildArgs,
+}
+
+/// Time limits. Whatever is ended by one says so.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LimitArgs {
+    /// Give up on a boot after this long without any output.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 120,
+        value_parser = seconds(),
+        help_heading = BOOTING
+    )]
+    pub boot_limit: u64,
+    /// Give up on a guest that reports nothing for this long after its boot, or for as long as its
+    /// cell may take, if that is longer.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = seconds(),
+        help_heading = BOOTING
+    )]
+    pub silence_limit: u64,
+    /// Kill a cell's subject after this long, unless its case sets a `limit`; five times as long
+    /// on a kernel with KASAN, lockdep or the like.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10,
+        value_parser = seconds(),
+        help_heading = BOOTING
+    )]
+    pub cell_limit: u64,
+    /// End the run after this long. Cells that have not run are MISS; `--resume` runs them.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(), help_heading = BOOTING)]
+    pub run_limit: Option<u64>,
 }
 
 /// Options of a build.

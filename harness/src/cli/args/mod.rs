@@ -24,7 +24,7 @@ pub(super) use denial::{AllowArgs, ExplainArgs};
 pub(super) use host::{
     CacheArgs, CacheClearArgs, CacheCommand, DoctorArgs, KernelArgs, KernelBuildArgs, KernelCommand,
 };
-pub(super) use machine::{BootArgs, BuildArgs, MachineArgs, ObtainArgs};
+pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs};
 pub(super) use mail::MailArgs;
 pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, ReportArgs};
 pub(super) use run::{RunArgs, ShellArgs};

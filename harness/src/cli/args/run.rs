@@ -1,4 +1,4 @@
-//! FormatOptions of `run` and `shell`.
+//! Options of `run` and `shell`.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,27 @@ use super::{CaseArgs, FilterArgs, MachineArgs};
 use crate::plan::Shard;
 use crate::report::{Format, FormatOptions};
 
-/// FormatOptions of `run`.
+/// What a run that completes another takes from that one.
+const CHOICES: [&str; 16] = [
+    "names",
+    "grant",
+    "mode",
+    "cases",
+    "list",
+    "repeat",
+    "shuffle",
+    "shard",
+    "known",
+    "kernel",
+    "distribution",
+    "kernel_config",
+    "policy",
+    "append",
+    "config",
+    "make",
+];
+
+/// Options of `run`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("run"))]
 pub struct RunArgs {
@@ -40,6 +60,20 @@ pub struct RunArgs {
     /// part when others are added. `perfsec merge` joins the records.
     #[arg(long, value_name = "I/N", help_heading = CELLS)]
     pub shard: Option<Shard>,
+    /// Complete an interrupted or killed run: repeat its command, in the same directory, for the
+    /// cells that have no result. The new record has all results.
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = CHOICES,
+        conflicts_with = "failed",
+        help_heading = CELLS
+    )]
+    pub resume: Option<PathBuf>,
+    /// Repeat the command of a run for the cells that did not pass, and their controls. The new
+    /// record has all results.
+    #[arg(long, value_name = "RUN", conflicts_with_all = CHOICES, help_heading = CELLS)]
+    pub failed: Option<PathBuf>,
     /// The kernels.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -65,7 +99,7 @@ pub struct RunArgs {
     pub options: FormatOptions,
 }
 
-/// FormatOptions of `shell`.
+/// Options of `shell`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("shell"))]
 pub struct ShellArgs {

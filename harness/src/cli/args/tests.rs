@@ -7,8 +7,8 @@ use super::heading::{BOOTING, BUILDING, CELLS, KERNELS, MAIL, REPORT, VERDICTS};
 
 /// The heading of each option that has one, in every command.
 const HEADINGS: &[(&str, &[&str])] = &[
-    (CELLS, &["cell", "grant", "mode", "cases", "repeat", "shuffle", "shard"]),
-    (VERDICTS, &["baseline", "known", "strict", "stale", "expect"]),
+    (CELLS, &["cell", "grant", "mode", "cases", "repeat", "shuffle", "shard", "resume", "failed"]),
+    (VERDICTS, &["baseline", "known", "strict", "retries", "stale", "expect"]),
     (
         KERNELS,
         &[
@@ -24,7 +24,21 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "bad",
         ],
     ),
-    (BOOTING, &["policy", "accel", "qemu", "append", "jobs", "cold", "boot-limit"]),
+    (
+        BOOTING,
+        &[
+            "policy",
+            "accel",
+            "qemu",
+            "append",
+            "jobs",
+            "cold",
+            "boot-limit",
+            "silence-limit",
+            "cell-limit",
+            "run-limit",
+        ],
+    ),
     (BUILDING, &["config", "no-default-config", "make", "build-jobs"]),
     (REPORT, &["format", "out", "origin", "from", "schema", "te"]),
     (

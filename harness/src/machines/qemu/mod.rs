@@ -219,7 +219,7 @@ impl Pool for QemuPool {
         sink: Sender<Incident>,
     ) -> Result<Box<dyn Guest>, MachineError> {
         let machine = self.machine(kernel, mode, load, None)?;
-        let key = self.snapshots.key(&kernel.identity(), &machine);
+        let key = self.snapshots.key(kernel.identity(), &machine);
         let saved = if cold { None } else { self.snapshots.open(&key) };
         let events = sink.clone();
         // Whoever no longer listens has ended the lane, and drops the machine next.
