@@ -1,6 +1,5 @@
 //! `perfsec cache` with a cache of its own.
 
-
 #[expect(dead_code, reason = "shared with tests that boot")]
 mod support;
 

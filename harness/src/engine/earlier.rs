@@ -65,7 +65,7 @@ pub fn take_over(
 }
 
 /// `None` if the lane's cells are not those of the plan.
-fn earlier_lane(lane: LaneRun, keep: Keep, plan: &LanePlan) -> Option<EarlierLane> {
+pub(super) fn earlier_lane(lane: LaneRun, keep: Keep, plan: &LanePlan) -> Option<EarlierLane> {
     let name = |number: usize| plan.cells.get(number).map(|cell| cell.name());
     if lane.cells.iter().any(|cell| name(cell.number).as_ref() != Some(&cell.name)) {
         return None;

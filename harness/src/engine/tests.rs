@@ -10,7 +10,9 @@ use perfsec_wire::{Cell, CellOutcome, Facts, Message, Observation, Order, PROTOC
 use rstest::rstest;
 
 use super::crew::{Crew, Manner};
-use super::{EarlierLane, LanePlan, Limits};
+use super::earlier::earlier_lane;
+use super::execute::execute;
+use super::{EarlierLane, Keep, LanePlan, Limits};
 use crate::case::Library;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
@@ -19,7 +21,7 @@ use crate::machines::fake::{FakeGuest, FakePool, Script};
 use crate::machines::{End, Incident};
 use crate::plan::{Filter, PlannedCell};
 use crate::policy::Policy;
-use crate::record::{CellResult, Event, LaneEnded};
+use crate::record::{CellResult, Event, LaneEnded, Run, RunStarted, Selection};
 
 const CASE: &str = r#"
 title = "a task counts itself"
@@ -687,6 +689,80 @@ fn a_failure_that_is_repeated_is_flaky_if_it_goes_away(
     let outcomes = run_as(plan(&[agent]), retrying, &Interrupt::default());
     assert_eq!(outcomes.verdicts(), [Verdict::Pass, verdict]);
     assert_eq!(outcomes.end.boots, 1);
+}
+
+/// The run of these events.
+fn run_of(events: Vec<Event>) -> Run {
+    let started = RunStarted::now(0, Selection::default());
+    Run::of(std::iter::once(Event::Run(started)).chain(events)).unwrap()
+}
+
+#[rstest]
+#[case::interrupted(
+    Agent::new(|cell| if holds(cell) { finish(cell, healthy(cell)) } else { vec![Incident::Interrupted] }),
+    Keep::Results,
+    &[1]
+)]
+#[case::finished(Agent::healthy(), Keep::Results, &[])]
+#[case::failed_stays_failed(Agent::seeing(false, refused), Keep::Results, &[])]
+#[case::failed_runs_again_with_its_control(Agent::seeing(false, refused), Keep::Passes, &[0, 1])]
+#[case::passed(Agent::healthy(), Keep::Passes, &[])]
+fn a_run_is_completed_with_the_results_of_an_earlier_one(
+    #[case] agent: Agent,
+    #[case] keep: Keep,
+    #[case] again: &'static [u32],
+) {
+    let interrupt = Interrupt::default();
+    let earlier = run_of(events(&[plan(&[agent])], manner(), 1, &interrupt));
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let agent = {
+        let ran = Arc::clone(&ran);
+        Agent::new(move |cell| {
+            ran.lock().unwrap().push(cell.id);
+            finish(cell, healthy(cell))
+        })
+    };
+    let mut plan = plan(&[agent]);
+    let lane = earlier.lanes.into_iter().next().unwrap();
+    plan.earlier = earlier_lane(lane, keep, &plan).unwrap();
+    let run = run_of(events(&[plan], manner(), 1, &interrupt));
+    assert_eq!(*ran.lock().unwrap(), again);
+    assert_eq!(run.cells().map(|cell| cell.number).collect::<Vec<_>>(), [0, 1]);
+    // A boot of the earlier run keeps its number.
+    let boots: Vec<_> = run.lanes[0].ready.iter().map(|ready| ready.boot).collect();
+    assert_eq!(boots, if again.is_empty() { vec![0] } else { vec![0, 1] });
+}
+
+#[test]
+fn a_run_of_other_cells_completes_nothing() {
+    let earlier = run_of(events(&[plan(&[Agent::healthy()])], manner(), 1, &Interrupt::default()));
+    let mut plan = plan(&[]);
+    plan.cells = Arc::new(cells_of(&CASE.replace("= 2", "= 1")));
+    let lane = earlier.lanes.into_iter().next().unwrap();
+    assert!(earlier_lane(lane, Keep::Results, &plan).is_none());
+}
+
+#[test]
+fn a_run_ends_at_its_limit_and_says_so() {
+    let hung = Agent::new(|_| Vec::new());
+    let mut manner = manner();
+    manner.limits.silence = Duration::from_secs(600);
+    manner.limits.run = Some(Duration::from_millis(20));
+    let (sink, seen) = mpsc::channel();
+    let (digest, failure) = execute(
+        &[plan(&[hung])],
+        Selection::default(),
+        manner,
+        2,
+        &Interrupt::default(),
+        move |event| Ok(drop(sink.send(event.clone()))),
+    );
+    assert!(failure.is_none());
+    assert_eq!(digest.counts().get(Verdict::Miss), 2);
+    let run = Run::of(seen).unwrap();
+    let reason = run.cells().next().and_then(|cell| cell.judgement.reason.clone()).unwrap();
+    assert!(reason.contains("longer than its limit"), "{reason}");
+    assert!(run.end.unwrap().interrupted);
 }
 
 /// A case of 160 cells: of two grants at four levels in both modes, in ten domains.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::Sender;
 
 use perfsec_wire::frame::FrameError;
-use perfsec_wire::{BootMode, Order};
+use perfsec_wire::{BootMode, Cell, CellOutcome, Facts, Message, Order};
 
 use super::{Blame, CannotBoot, Guest, Incident, Load, MachineError, Machinery, Pool};
 use crate::kernel::Kernel;
@@ -34,6 +34,34 @@ struct Scripted {
     script: Script,
     snapshot: Option<String>,
     sink: Sender<Incident>,
+}
+
+impl FakeGuest {
+    /// A booted guest with these facts that does in each cell what `perform` says.
+    #[must_use]
+    pub fn obedient(
+        facts: Facts,
+        mut perform: impl FnMut(&Cell) -> CellOutcome + Send + 'static,
+    ) -> Self {
+        let script = move |order: Option<&Order>| {
+            let messages = match order {
+                None => vec![Message::Parked],
+                Some(Order::Begin { nonce, .. }) => {
+                    vec![Message::Ready { nonce: *nonce, facts: Box::new(facts.clone()) }]
+                }
+                Some(Order::Cells(cells)) => {
+                    let perform = |cell: &Cell| {
+                        [Message::Started(cell.id), Message::Finished(cell.id, perform(cell))]
+                    };
+                    let done = cells.iter().flat_map(perform);
+                    done.chain([Message::Idle]).collect()
+                }
+                Some(Order::Shell | Order::End) => vec![Message::Done],
+            };
+            messages.into_iter().map(Incident::Message).collect()
+        };
+        Self { script: Box::new(script), snapshot: None }
+    }
 }
 
 impl FakePool {

@@ -11,6 +11,8 @@ use crate::cache::Cache;
 pub enum MachineSetup {
     /// Virtual machines.
     Qemu(QemuOptions),
+    /// Machines that the caller made, as tests and benchmarks do.
+    Pool(Arc<dyn Pool>),
 }
 
 impl Default for MachineSetup {
@@ -28,6 +30,7 @@ impl MachineSetup {
     pub fn open(self, cache: &Cache) -> Result<Arc<dyn Pool>, MachineError> {
         Ok(match self {
             Self::Qemu(options) => Arc::new(QemuPool::open(options, cache)?),
+            Self::Pool(pool) => pool,
         })
     }
 }

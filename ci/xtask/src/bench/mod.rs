@@ -6,9 +6,9 @@ mod run;
 
 use std::path::PathBuf;
 
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
-use crate::error::Error;
+use crate::error::{self, Error};
 
 /// Options of `bench`.
 #[derive(clap::Args)]
@@ -27,10 +27,20 @@ pub(crate) struct Options {
     /// compare with `make` alone. The tree must be in git; it is cloned and not modified.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["kernel", "accel", "runs"])]
     tree: Option<PathBuf>,
+    /// Measure perfsec's own work per cell instead: play the record of a run back at once.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernel", "accel", "runs", "tree"])]
+    host: Option<PathBuf>,
 }
 
 /// Measures and prints a table.
 pub(crate) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
+    if let Some(record) = &options.host {
+        let record = std::path::absolute(record).unwrap_or_else(|_| record.clone());
+        return error::run(cmd!(
+            shell,
+            "cargo bench --quiet --package perfsec --bench host -- {record}"
+        ));
+    }
     match &options.tree {
         Some(tree) => build::bench(shell, tree),
         None => run::bench(shell, options),

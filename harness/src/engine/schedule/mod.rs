@@ -206,7 +206,9 @@ impl Schedule {
         serving.given.remove(at);
         let took = now.saturating_sub(serving.since);
         serving.since = now;
-        self.lanes[serving.lane].pace.note_cell(took);
+        let lane = &mut self.lanes[serving.lane];
+        lane.pace.note_cell(took);
+        lane.queue.note_run(cell);
         true
     }
 

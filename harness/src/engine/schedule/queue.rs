@@ -39,8 +39,8 @@ pub(in crate::engine) struct Given {
 #[derive(Debug)]
 pub(super) struct Queue {
     traits: Vec<CellTraits>,
-    /// How often each cell was taken; each time it gets another context.
-    taken: Vec<usize>,
+    /// How often each cell ran; each time it gets another context.
+    runs: Vec<usize>,
     /// Cases that killed a guest.
     deadly: HashSet<usize>,
     /// Cells that must run in a guest that was not restored.
@@ -63,9 +63,9 @@ struct Place {
 impl Queue {
     /// An empty queue for these cells.
     pub(super) fn new(traits: Vec<CellTraits>) -> Self {
-        let taken = vec![0; traits.len()];
+        let runs = vec![0; traits.len()];
         let (deadly, cold) = (HashSet::new(), HashSet::new());
-        Self { traits, taken, deadly, cold, waiting: BTreeSet::new() }
+        Self { traits, runs, deadly, cold, waiting: BTreeSet::new() }
     }
 
     fn place(&self, cell: usize) -> Place {
@@ -137,7 +137,6 @@ impl Queue {
             let place = place.clone();
             self.waiting.remove(&place);
             let context = self.context(place.cell);
-            self.taken[place.cell] += 1;
             state.lockdown = place.lockdown;
             state.block = Some(context / CONTEXTS);
             state.spent = place.ends_guest;
@@ -146,10 +145,15 @@ impl Queue {
         given
     }
 
-    /// The number of the context that a cell gets when it is taken the next time. It depends on
-    /// nothing else, so a run has the same contexts on any number of guests.
+    /// Notes that a cell ran.
+    pub(super) fn note_run(&mut self, cell: usize) {
+        self.runs[cell] += 1;
+    }
+
+    /// The number of the context that a cell gets when it runs the next time. It depends on nothing
+    /// else, so a run has the same contexts on any number of guests.
     fn context(&self, cell: usize) -> usize {
-        cell + self.taken[cell] * self.traits.len()
+        cell + self.runs[cell] * self.traits.len()
     }
 
     fn fits(&self, place: &Place, state: &GuestState) -> bool {
