@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use perfsec_wire::frame::{FrameError, Writer};
-use perfsec_wire::{Lane, Message, Order, Refusal, paths, window};
+use perfsec_wire::{Message, Order, Refusal, paths, window};
 
 use crate::channel::{self, Conversation, Window};
 use crate::error::{Error, ErrorContext, Result};
-use crate::machine::{Files, Machine};
+use crate::machine::{Files, Prepared};
 use crate::{knob, lane, machine, selinux};
 
 /// The channel's port, for a last message when the agent panics.
@@ -21,7 +21,7 @@ static LAST_WORD: OnceLock<File> = OnceLock::new();
 /// The port carries bells instead of frames.
 static MOVED: AtomicBool = AtomicBool::new(false);
 
-/// Runs the lane of the initramfs. Process 1 must not return: the kernel would panic, and the host
+/// Serves a lane. Process 1 must not return: the kernel would panic, and the host
 /// would blame the kernel.
 pub(crate) fn run() -> ! {
     let started_ms = machine::uptime_ms();
@@ -52,14 +52,14 @@ pub(crate) fn run() -> ! {
 fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
     let mut host = Conversation::on(port);
     lane::hello(&mut host)?;
-    let (lane, mut machine) = match set_up(started_ms) {
-        Ok(ready) => ready,
+    let guest = match prepare(started_ms) {
+        Ok(guest) => guest,
         Err(refusal) => return host.send(&Message::Refused(refusal)),
     };
     let window = Window::open();
     host.send(&Message::Parked)?;
     // A snapshot is taken while this waits.
-    let Order::Begin { nonce, kernel_config } = host.order()? else {
+    let Order::Begin { lane, nonce, kernel_config } = host.order()? else {
         return Err(FrameError::Garbled("the first order does not begin".to_owned()));
     };
     let means = match &window {
@@ -70,24 +70,28 @@ fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
         }
         Err(error) => format!("serial port, {error}"),
     };
-    match machine.facts(&lane, means) {
-        Ok(facts) => lane::begin(&mut host, nonce, facts, kernel_config)?,
-        Err(refusal) => return host.send(&Message::Refused(refusal)),
+    let joined = guest.join(&lane).and_then(|mut machine| {
+        let facts = machine.facts(&lane, means)?;
+        Ok((machine, facts))
+    });
+    match joined {
+        Ok((machine, facts)) => {
+            lane::begin(&mut host, nonce, facts, kernel_config)?;
+            lane::obey(machine, &mut host)
+        }
+        Err(refusal) => host.send(&Message::Refused(refusal)),
     }
-    lane::obey(machine, &mut host)
 }
 
-/// Sets the guest up for the lane of the initramfs.
-fn set_up(started_ms: u32) -> std::result::Result<(Lane, Machine), Refusal> {
-    let refused = |doing: String| Refusal::Setup { doing, errno: 0 };
+/// Prepares the guest for any lane.
+fn prepare(started_ms: u32) -> std::result::Result<Prepared, Refusal> {
     mounts().map_err(|error| error.refusal())?;
-    let lane = std::fs::read(paths::LANE).map_err(|e| refused(format!("read the lane: {e}")))?;
-    let lane = lane::read(&lane)?;
-    let subject = std::fs::read(paths::SUBJECT)
-        .map_err(|error| refused(format!("read {}: {error}", paths::SUBJECT)))?;
-    let files = Files { subject, policies: selinux::folder().to_owned() };
-    let machine = Machine::new(&lane, files, started_ms)?;
-    Ok((lane, machine))
+    let read = |path: &str| {
+        std::fs::read(path).doing(format_args!("read {path}")).map_err(|error| error.refusal())
+    };
+    let preparation = lane::preparation(&read(paths::PREPARATION)?)?;
+    let files = Files { subject: read(paths::SUBJECT)?, policies: selinux::folder().to_owned() };
+    Prepared::new(preparation.coverage.as_deref(), files, started_ms)
 }
 
 /// Opens the channel's port.

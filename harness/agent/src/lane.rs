@@ -6,7 +6,7 @@ use std::io::Read;
 use perfsec_wire::frame::{FrameError, decode};
 use perfsec_wire::message::MAX_CONFIG;
 use perfsec_wire::observation::{CellOutcome, SetupFailure};
-use perfsec_wire::{Facts, Lane, Message, Order, PROTOCOL, Refusal};
+use perfsec_wire::{Facts, Message, Order, PROTOCOL, Preparation, Refusal};
 
 use crate::channel::Conversation;
 use crate::machine::Machine;
@@ -17,15 +17,15 @@ pub(crate) fn hello(host: &mut Conversation<'_>) -> Result<(), FrameError> {
     host.send(&Message::Hello { protocol: PROTOCOL, release: machine::release() })
 }
 
-/// Decodes a lane.
-pub(crate) fn read(bytes: &[u8]) -> Result<Lane, Refusal> {
+/// Decodes a preparation.
+pub(crate) fn preparation(bytes: &[u8]) -> Result<Preparation, Refusal> {
     let setup = |doing: String| Refusal::Setup { doing, errno: 0 };
     // Every version has the protocol first, so it can be read even if the rest cannot.
     match bytes.first() {
         Some(first) if u32::from(*first) == PROTOCOL => {}
-        _ => return Err(setup(format!("read the lane: it is not of protocol {PROTOCOL}"))),
+        _ => return Err(setup(format!("begin: the host does not speak protocol {PROTOCOL}"))),
     }
-    decode(bytes).map_err(|error| setup(format!("read the lane: {error}")))
+    decode(bytes).map_err(|error| setup(format!("begin: {error}")))
 }
 
 /// Reports that the guest is ready for cells.

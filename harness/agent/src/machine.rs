@@ -46,7 +46,16 @@ pub(crate) struct Machine {
     started_ms: u32,
 }
 
-/// The files of a lane.
+/// A guest that can join any lane that its kernel's parameters fit.
+pub(crate) struct Prepared {
+    files: Files,
+    started_ms: u32,
+    cycles: i64,
+    kmsg: Kmsg,
+    trace: Trace,
+}
+
+/// The agent's files.
 pub(crate) struct Files {
     /// The program that subjects execute.
     pub(crate) subject: Vec<u8>,
@@ -68,22 +77,38 @@ pub(crate) fn release() -> String {
         .map_or_else(|_| String::new(), |names| names.release().to_string_lossy().into_owned())
 }
 
-impl Machine {
-    /// Sets everything up.
+impl Prepared {
+    /// Prepares what every lane needs and no policy changes. That is most of what takes time.
     ///
     /// # Errors
     ///
     /// The reason why no cell can run here.
-    pub(crate) fn new(lane: &Lane, files: Files, started_ms: u32) -> Result<Self, Refusal> {
+    pub(crate) fn new(
+        coverage: Option<&[String]>,
+        files: Files,
+        started_ms: u32,
+    ) -> Result<Self, Refusal> {
+        let setup = error::Error::refusal;
+        let cycles = open_cycles()?;
+        let kmsg = Kmsg::open().map_err(setup)?;
+        expedite().map_err(setup)?;
+        let trace = Trace::new(coverage).map_err(setup)?;
+        Ok(Self { files, started_ms, cycles, kmsg, trace })
+    }
+
+    /// Sets the guest up for a lane.
+    ///
+    /// # Errors
+    ///
+    /// The reason why no cell of the lane can run here.
+    pub(crate) fn join(self, lane: &Lane) -> Result<Machine, Refusal> {
+        let Self { files, started_ms, cycles, mut kmsg, trace } = self;
         let setup = error::Error::refusal;
         selinux::modules(lane.boot)?;
-        let cycles = open_cycles()?;
         let mut audit = match lane.boot.has_audit() {
             true => Some(Audit::open().map_err(no_audit)?),
             false => None,
         };
-        let mut kmsg = Kmsg::open().map_err(setup)?;
-        expedite().map_err(setup)?;
         let mut policies = Policies::new(&files.policies);
         let policy_messages = match &lane.policy {
             Some(name) => {
@@ -100,14 +125,15 @@ impl Machine {
         if let Some(audit) = &mut audit {
             audit.register(lane.boot.enables_audit()).map_err(no_audit)?;
         }
-        Ok(Self {
+        Ok(Machine {
             audit,
-            trace: Trace::new(lane.coverage.as_deref()).map_err(setup)?,
+            trace,
             kmsg,
             selinux,
             policies,
             lockdown: LockdownState::new(),
             sysctls: Sysctls::default(),
+            // Labelled by the policy, as all that a subject uses.
             executables: Executables::new(files.subject).map_err(setup)?,
             children: Children::new().map_err(setup)?,
             region: Region::new(true).map_err(setup)?,
@@ -117,7 +143,9 @@ impl Machine {
             started_ms,
         })
     }
+}
 
+impl Machine {
     /// Reads the guest back, in front of the first cell. `channel` says how the agent reports.
     ///
     /// # Errors

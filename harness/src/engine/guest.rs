@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use perfsec_wire::observation::Exit;
-use perfsec_wire::{CellOutcome, Facts, Message, Order, PROTOCOL};
+use perfsec_wire::{CellOutcome, Facts, Lane, Message, Order, PROTOCOL};
 
 use super::LanePlan;
 use super::attempts::Ran;
@@ -62,6 +62,7 @@ pub(super) enum Fate {
 /// The state of a guest while it lasts.
 struct Life {
     machine: Box<dyn Guest>,
+    lane: Lane,
     started: Instant,
     nonce: u64,
     snapshot: Option<String>,
@@ -108,7 +109,7 @@ impl Visit<'_, '_> {
         });
         let plan = self.plan();
         let mut load = Load::new(plan.boot, &plan.policies);
-        load.lane.coverage.clone_from(&plan.coverage);
+        load.preparation.coverage.clone_from(&plan.coverage);
         let started = Instant::now();
         // A snapshot would have to be taken anew for each set of traced functions.
         let cold = self.cold || plan.coverage.is_some();
@@ -120,6 +121,7 @@ impl Visit<'_, '_> {
         self.crew.note_restored(self.guest, snapshot.is_some());
         let mut life = Life {
             machine,
+            lane: load.lane,
             started,
             nonce: fastrand::u64(..),
             snapshot,
@@ -272,7 +274,8 @@ impl Visit<'_, '_> {
     /// Lets the agent read its guest back.
     fn begin(&self, life: &mut Life) -> Result<(), Stop> {
         let kernel_config = self.plan().kernel.config.is_none();
-        life.order(&Order::Begin { nonce: life.nonce, kernel_config })
+        let (lane, nonce) = (life.lane.clone(), life.nonce);
+        life.order(&Order::Begin { lane, nonce, kernel_config })
     }
 
     fn ready(&self, life: &mut Life, nonce: u64, facts: Box<Facts>) -> Result<(), Stop> {

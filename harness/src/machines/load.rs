@@ -1,29 +1,31 @@
-//! The load of a boot: its input besides the kernel.
+//! The load of a guest: its input besides the kernel.
 
-use perfsec_wire::{BootMode, Lane, PROTOCOL};
+use perfsec_wire::{BootMode, Lane, PROTOCOL, Preparation};
 
 use crate::policy::Policies;
 
-/// The agent's lane and the policies that it may load.
+/// How a guest is prepared, the lane that it joins, and the policies that it may load.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// How the agent sets the guest up.
+    /// How the agent prepares the guest.
+    pub preparation: Preparation,
+    /// The lane.
     pub lane: Lane,
-    /// Binary policies by their file names in the guest.
+    /// Binary policies by their file names in the guest. They are the same in every boot mode, so
+    /// that a snapshot of one serves another with the same parameters.
     pub policies: Vec<(String, Vec<u8>)>,
 }
 
 impl Load {
-    /// The load of a boot in this mode.
+    /// The load of a guest that is booted in this mode.
     #[must_use]
-    pub fn new(mode: BootMode, policies: &Policies) -> Self {
-        let (policy, binaries) = if mode.has_policy() {
-            let binaries = policies.iter().map(|own| (own.file_name(), own.binary.clone()));
-            (Some(policies.own.file_name()), binaries.collect())
-        } else {
-            (None, Vec::new())
-        };
-        let lane = Lane { protocol: PROTOCOL, boot: mode, policy, coverage: None };
-        Self { lane, policies: binaries }
+    pub fn new(boot: BootMode, policies: &Policies) -> Self {
+        let binaries = policies.iter().map(|own| (own.file_name(), own.binary.clone()));
+        let policy = boot.has_policy().then(|| policies.own.file_name());
+        Self {
+            preparation: Preparation { protocol: PROTOCOL, coverage: None },
+            lane: Lane { boot, policy },
+            policies: binaries.collect(),
+        }
     }
 }

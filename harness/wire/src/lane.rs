@@ -1,4 +1,4 @@
-//! A lane, and the cells that are ordered on it.
+//! A lane, the guests that serve it, and their cells.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,21 +8,27 @@ use serde::{Deserialize, Serialize};
 use crate::caps::CapSet;
 use crate::step::{Execve, ProcessName, Step};
 
-/// How an agent sets its guest up, before the first [`Order`](crate::Order). It names no cell, so a
-/// snapshot of a guest that is set up serves every run on the same lane.
+/// How an agent prepares its guest, before the first [`Order`](crate::Order). It names neither a
+/// lane nor a cell, so a snapshot of a prepared guest serves every lane with the same kernel and
+/// parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lane {
+pub struct Preparation {
     /// [`PROTOCOL`](crate::PROTOCOL) of the host that wrote it.
     pub protocol: u32,
+    /// Functions whose checks [`Message::Coverage`](crate::Message) must list even if no cell
+    /// reaches them; those that check CAP_PERFMON or a perf hook are always listed. `None` traces
+    /// only what observations need.
+    pub coverage: Option<Vec<String>>,
+}
+
+/// The lane that a prepared guest joins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
     /// The boot mode of the kernel: the agent refuses the lane if the kernel lacks what it needs.
     pub boot: BootMode,
     /// Name of the first policy to load, a file below [`POLICIES`](crate::paths::POLICIES); `None`
     /// in a boot without a policy.
     pub policy: Option<String>,
-    /// Functions whose checks [`Message::Coverage`](crate::Message) must list even if no cell
-    /// reaches them; those that check CAP_PERFMON or a perf hook are always listed. `None` traces
-    /// only what observations need.
-    pub coverage: Option<Vec<String>>,
 }
 
 /// A way to boot a kernel, by its command line.

@@ -1,6 +1,6 @@
 //! The types that perfsec and its agent exchange.
 //!
-//! The host puts a [`Lane`] beside the agent; the agent answers with a stream of [`Message`]s, each
+//! The host puts a [`Preparation`] beside the agent; the agent answers with a stream of [`Message`]s, each
 //! in a [`frame`], over a serial port or through a [`window`]. When the agent asks, the host sends
 //! an [`Order`] the same way. Nothing else passes between them.
 //! The host does not trust what it receives: frames are bounded, and decoding a hostile one is an
@@ -24,7 +24,7 @@ pub mod window;
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
-pub use lane::{BootMode, Cell, Lane, Lockdown, Mode, Process, Subject};
+pub use lane::{BootMode, Cell, Lane, Lockdown, Mode, Preparation, Process, Subject};
 pub use machine::{Hypervisor, MachineFacts};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
@@ -36,8 +36,8 @@ pub const PROTOCOL: u32 = 7;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {
-    /// The encoded [`Lane`](crate::Lane).
-    pub const LANE: &str = "/perfsec/lane";
+    /// The encoded [`Preparation`](crate::Preparation).
+    pub const PREPARATION: &str = "/perfsec/preparation";
     /// The binary SELinux policies that cells name, one file each.
     pub const POLICIES: &str = "/perfsec/policies";
     /// The program that every subject executes.

@@ -16,8 +16,8 @@ pub enum Message {
         /// Kernel release, as in `uname -r`.
         release: String,
     },
-    /// Set-up is complete, and the agent waits for [`Order::Begin`](crate::Order). A snapshot may be
-    /// taken here: an agent that is restored goes on as if it had never stopped.
+    /// The guest is prepared, and the agent waits for [`Order::Begin`](crate::Order). A snapshot may
+    /// be taken here: an agent that is restored goes on as if it had never stopped.
     Parked,
     /// The last message on the serial port: the following ones come through the
     /// [`window`](crate::window), in a new stream of frames. Only the reader of the channel needs

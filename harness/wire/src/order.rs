@@ -6,13 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lane::Cell;
+use crate::lane::{Cell, Lane};
 
 /// An order from the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// Read the guest back and report [`Message::Ready`](crate::Message).
+    /// Join a lane, read the guest back and report [`Message::Ready`](crate::Message).
     Begin {
+        /// The lane.
+        lane: Lane,
         /// Repeated in the report.
         nonce: u64,
         /// Send `/proc/config.gz` in a [`Message::KernelConfig`](crate::Message), if the kernel has

@@ -157,14 +157,14 @@ impl QemuPool {
         load: &Load,
         shell: Option<Vec<u8>>,
     ) -> Result<Machine, QemuError> {
-        let lane = frame::encode(&load.lane).map_err(|error| QemuError::Setup {
-            doing: "encode the lane",
+        let preparation = frame::encode(&load.preparation).map_err(|error| QemuError::Setup {
+            doing: "encode the preparation",
             source: io::Error::other(error),
         })?;
         let mut files = initramfs::Builder::new()
             .file("/init", 0o755, crate::AGENT)
             .and_then(|files| files.file(paths::SUBJECT, 0o755, crate::SUBJECT))
-            .and_then(|files| files.file(paths::LANE, 0o600, lane));
+            .and_then(|files| files.file(paths::PREPARATION, 0o600, preparation));
         for (name, policy) in &load.policies {
             let path = format!("{}/{name}", paths::POLICIES);
             files = files.and_then(|files| files.file(&path, 0o600, policy.as_slice()));
@@ -255,11 +255,14 @@ impl Pool for QemuPool {
         let (sink, events) = std::sync::mpsc::channel();
         let mut vm =
             Vm::start(&machine, move |event| drop(sink.send(event))).map_err(QemuError::from)?;
+        let lane = load.lane.clone();
         let (asks, asked) = std::sync::mpsc::channel();
         let mut channel = open_channel(&mut vm, move |incident| {
             let Incident::Message(message) = incident else { return };
             let order = match &message {
-                Message::Parked => Some(Order::Begin { nonce: 0, kernel_config: false }),
+                Message::Parked => {
+                    Some(Order::Begin { lane: lane.clone(), nonce: 0, kernel_config: false })
+                }
                 Message::Ready { .. } => Some(Order::Shell),
                 _ => None,
             };

@@ -1,8 +1,8 @@
 //! Saved guests in the cache, so that the next run need not boot.
 //!
 //! A snapshot is named by everything that decides what the guest would be after a boot: kernel,
-//! initramfs (the agent, the subject, the policies, the lane), machine and QEMU. It is never reused
-//! when any of them has changed.
+//! initramfs (the agent, the subject, the policies), machine with the kernel's parameters, and QEMU.
+//! It is never reused when any of them has changed.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
