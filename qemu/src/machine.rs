@@ -250,7 +250,7 @@ mod tests {
 
     #[rstest]
     #[case(Accel::Kvm, "host")]
-    #[case(Accel::Tcg, "max")]
+    #[case(Accel::Tcg, "max,erms=off,fsrm=off,level-func7=0")]
     fn the_cpu_model_depends_on_the_accelerator(#[case] accel: Accel, #[case] cpu: &str) {
         let arguments = arguments(&machine(accel, ConsoleTo::Events));
         assert_eq!(values(&arguments, "-accel"), [accel.as_str()]);
