@@ -148,7 +148,8 @@ impl Audit {
     }
 
     /// Registers as the audit daemon, without limits that drop records, and enables audit if
-    /// `wanted`. That cannot be undone: every task forked later has an audit context.
+    /// `wanted`. That cannot be undone: every task forked later has an audit context
+    /// (`audit_alloc()`). The agent has none, so its own syscalls write no records.
     pub(crate) fn register(&mut self, wanted: bool) -> Result<()> {
         let own = std::process::id();
         if self.boot.pid != 0 {
@@ -171,11 +172,11 @@ impl Audit {
         self.enable(wanted)
     }
 
-    /// Restores the status at boot; the kernel then prints records to its log again.
+    /// Restores the limits at boot; the kernel then prints records to its log again.
     pub(crate) fn unregister(&mut self) {
         let limits = STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT;
         // A guest whose audit cannot be restored is still good for a shell.
-        let _ = self.set(Status { mask: STATUS_ENABLED | limits, ..self.boot });
+        let _ = self.set(Status { mask: limits, ..self.boot });
         let _ = self.set(Status { mask: STATUS_PID, ..Status::default() });
     }
 

@@ -207,7 +207,6 @@ fn facts() -> Facts {
     let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
     Facts {
         release: "6.1.0".to_owned(),
-        cmdline: "audit=1".to_owned(),
         selinux: SelinuxFacts {
             classes: vec![
                 (

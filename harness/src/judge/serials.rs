@@ -7,11 +7,12 @@ use perfsec_wire::observation::{Effect, Observation};
 /// Checks that serials rise, and that the records of one syscall share a serial where the kernel
 /// promises it.
 ///
-/// With `audit=1`, a task has an audit context from its first syscall on, and `audit_log_start()`
-/// takes the serial from it. Without a context, each record draws its own serial; likewise while
-/// audit is not `enabled`, because `audit_syscall_entry()` then leaves the context unused.
+/// A task that is forked after audit was enabled has an audit context (`audit_alloc()`), and
+/// `audit_log_start()` takes the serial from it. Without a context, each record draws its own
+/// serial; likewise while audit is not `enabled` in the cell, because `audit_syscall_entry()` then
+/// leaves the context unused.
 pub(super) fn check(observation: &Observation, facts: &Facts, enabled: bool) -> Result<(), String> {
-    let shared = enabled && facts.cmdline.split_whitespace().any(|word| word == "audit=1");
+    let shared = enabled && facts.audit.enabled != 0;
     let mut last: Option<u64> = None;
     for call in &observation.calls {
         let mut first_of_call = true;
@@ -47,6 +48,7 @@ fn serial(text: &str) -> Option<u64> {
 mod tests {
     use perfsec_wire::CapSet;
     use perfsec_wire::lane::Mode;
+    use perfsec_wire::message::AuditFacts;
     use perfsec_wire::observation::{Call, Exit, Record, SubjectSeen};
     use rstest::rstest;
 
@@ -81,6 +83,12 @@ mod tests {
         }
     }
 
+    /// A guest whose audit was on before the subject started.
+    fn enabled() -> Facts {
+        let audit = AuditFacts { enabled: 1, ..AuditFacts::default() };
+        Facts { audit, ..Facts::default() }
+    }
+
     #[rstest]
     #[case(vec![vec![5, 5], vec![6]], true)]
     #[case(vec![vec![5, 5], vec![], vec![7, 7, 7]], true)]
@@ -88,15 +96,13 @@ mod tests {
     #[case(vec![vec![5], vec![5]], false)]
     #[case(vec![vec![6], vec![5]], false)]
     fn with_audit_on_a_syscall_has_one_serial(#[case] serials: Vec<Vec<u64>>, #[case] good: bool) {
-        let facts = Facts { cmdline: "console=ttyS0 audit=1".to_owned(), ..Facts::default() };
-        assert_eq!(check(&seen(&serials), &facts, true).is_ok(), good);
+        assert_eq!(check(&seen(&serials), &enabled(), true).is_ok(), good);
     }
 
     #[test]
     fn while_audit_is_off_no_two_records_share_a_serial() {
-        let facts = Facts { cmdline: "audit=1".to_owned(), ..Facts::default() };
-        assert!(check(&seen(&[vec![5, 6]]), &facts, false).is_ok());
-        assert!(check(&seen(&[vec![5, 5]]), &facts, false).is_err());
+        assert!(check(&seen(&[vec![5, 6]]), &enabled(), false).is_ok());
+        assert!(check(&seen(&[vec![5, 5]]), &enabled(), false).is_err());
     }
 
     #[test]

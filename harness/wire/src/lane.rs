@@ -31,14 +31,14 @@ pub struct Lane {
     pub policy: Option<String>,
 }
 
-/// A way to boot a kernel, by its command line.
+/// A way to boot a kernel, by its command line and by what the agent sets up.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BootMode {
-    /// SELinux with a policy, audit on from the first task.
+    /// SELinux with a policy, audit on before the first subject.
     #[default]
     Selinux,
     /// SELinux without a policy.
@@ -77,7 +77,7 @@ impl BootMode {
         self != Self::NoAudit
     }
 
-    /// True if audit is enabled before the first task.
+    /// True if the agent enables audit, so that every subject has an audit context.
     #[must_use]
     pub fn enables_audit(self) -> bool {
         !matches!(self, Self::NoAudit | Self::AuditUnset)
