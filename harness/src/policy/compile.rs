@@ -9,9 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::{Cache, CacheError};
 
-/// The version of the binary format. Every kernel since 4.13 reads it; by default, newer compilers
-/// write one that older kernels refuse (`POLICYDB_VERSION_MAX` is 33 in 5.10).
-const POLICY_VERSION: &str = "31";
+/// The version of the binary format. Every kernel since 5.7 reads it, and CAP_PERFMON came with
+/// 5.8; by default, newer compilers write one that older kernels refuse (`POLICYDB_VERSION_MAX` is
+/// 33 in 5.10). The kernel writes its policy out at every change of the mode
+/// (`selinux_ima_measure_state()`), and is faster in this version than in older ones.
+const POLICY_VERSION: &str = "33";
 
 /// An error from obtaining a policy.
 #[derive(Debug, thiserror::Error)]
