@@ -86,3 +86,20 @@ fn a_lost_record_is_an_error_not_a_failure(
     assert!(ended.stdout.contains(count), "{}", ended.stdout);
     assert_eq!(ended.stdout.contains("the kernel lost"), code != 0, "{}", ended.stdout);
 }
+
+/// The kernel's log does not mention every lost record.
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_silently_lost_record_is_an_error_too() {
+    let (place, kernel) = (Place::new(), kernel());
+    let switch = |name, value| {
+        let path = format!("/proc/sys/kernel/{name}");
+        format!("[[given]]\nagent = {{ write = {{ path = \"{path}\", text = \"{value}\" }} }}\n")
+    };
+    let silence = switch("printk_ratelimit", 3600) + &switch("printk_ratelimit_burst", 0);
+    let flood = FLOOD.replace("ROOM", "1").replace("[[given]]", &format!("{silence}[[given]]"));
+    place.file("suite/flood.toml", &flood);
+    let ended = place.perfsec(&["run", "--kernel", &kernel, "--accel", "tcg", "--cases", "suite"]);
+    assert_eq!(ended.code, Some(3), "{}", ended.stdout);
+    assert!(ended.stdout.contains("find every lost audit record"), "{}", ended.stdout);
+}

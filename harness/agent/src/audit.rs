@@ -30,10 +30,6 @@ const STATUS_FAILURE: u32 = 0x02;
 const STATUS_PID: u32 = 0x04;
 const STATUS_RATE_LIMIT: u32 = 0x08;
 const STATUS_BACKLOG_LIMIT: u32 = 0x10;
-const STATUS_LOST: u32 = 0x40;
-
-/// `AUDIT_FEATURE_BITMAP_LOST_RESET`: `lost` can be reset (Linux 4.11).
-const FEATURE_LOST_RESET: u32 = 0x20;
 
 /// `AUDIT_FAIL_PRINTK`: the kernel also logs that it lost records.
 const FAIL_PRINTK: u32 = 1;
@@ -55,8 +51,6 @@ struct Status {
     backlog_limit: u32,
     lost: u32,
     backlog: u32,
-    /// Read only.
-    features: u32,
 }
 
 impl Status {
@@ -86,7 +80,6 @@ impl Status {
             backlog_limit: next()?,
             lost: next()?,
             backlog: next()?,
-            features: next().unwrap_or(0),
         })
     }
 }
@@ -107,7 +100,7 @@ pub(crate) struct Audit {
     rule: bool,
     /// A cell changed the backlog limit.
     limited: bool,
-    /// The `lost` counter at the last read.
+    /// The `lost` counter as far as cells have reported it.
     lost: u32,
 }
 
@@ -183,20 +176,37 @@ impl Audit {
     /// Reads back the effect of `register`.
     pub(crate) fn facts(&mut self) -> Result<AuditFacts> {
         let Status { enabled, pid, rate_limit, backlog_limit, lost, .. } = self.status()?;
+        self.lost = lost;
         Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost })
     }
 
-    /// The number of records lost since the last call. Called after the last record of a cell has
-    /// arrived, it covers the cell and its set-up.
-    pub(crate) fn lost(&mut self) -> Result<u32> {
-        // The kernel starts a thread for the answer to AUDIT_GET (`audit_send_reply()`), which
-        // costs as much as all records of a cell. The acknowledgement of a reset has the counter.
-        if self.boot.features & FEATURE_LOST_RESET != 0 {
-            let status = Status { mask: STATUS_LOST, ..Status::default() };
-            return self.set(status).doing("reset the count of lost records");
+    /// The number of records lost since the last call, if the kernel's log has `logged` as the
+    /// highest value of the counter.
+    ///
+    /// The counter itself is expensive: the kernel starts a thread for the answer to AUDIT_GET
+    /// (`audit_send_reply()`), and writes a record if it is reset.
+    pub(crate) fn lost(&mut self, logged: u32) -> u32 {
+        let now = self.lost.max(logged);
+        now - std::mem::replace(&mut self.lost, now)
+    }
+
+    /// Compares the counter with the log, which must mention every lost record: that is what
+    /// `register` and `expedite()` set, and `audit_log_lost()` then prints the counter each time.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel lost records silently.
+    pub(crate) fn check_lost(&mut self, logged: u32) -> Result<()> {
+        let counter = self.status()?.lost;
+        let silently = counter.saturating_sub(self.lost.max(logged));
+        if silently == 0 {
+            return Ok(());
         }
-        let now = self.status()?.lost;
-        Ok(now.wrapping_sub(std::mem::replace(&mut self.lost, now)))
+        self.lost = counter;
+        Err(Error::new(
+            "find every lost audit record in the kernel's log",
+            format_args!("the counter is {silently} ahead, in this cell or some before it"),
+        ))
     }
 
     /// Puts a mark into the queue, behind every record that exists now.
@@ -271,15 +281,14 @@ impl Audit {
         Ok(())
     }
 
-    /// Changes settings; returns the number in the acknowledgement.
-    fn set(&mut self, status: Status) -> nix::Result<u32> {
+    /// Changes settings.
+    fn set(&mut self, status: Status) -> nix::Result<()> {
         self.request(AUDIT_SET, &status.to_bytes())
     }
 
-    fn request(&mut self, kind: u16, payload: &[u8]) -> nix::Result<u32> {
+    fn request(&mut self, kind: u16, payload: &[u8]) -> nix::Result<()> {
         let sequence = self.send(kind, libc::NLM_F_ACK as u16, payload)?;
-        let answer = self.answer(sequence)?;
-        Ok(answer.first_chunk().map_or(0, |number| u32::from_ne_bytes(*number)))
+        self.answer(sequence).map(drop)
     }
 
     fn status(&mut self) -> Result<Status> {

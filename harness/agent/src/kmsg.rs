@@ -19,6 +19,8 @@ pub(crate) struct LogMessage {
 /// A reader of the log, opened at its end.
 pub(crate) struct Kmsg {
     file: File,
+    /// The highest count of lost audit records in a message that was read, or 0.
+    audit_lost: u32,
     /// Room for one record.
     buffer: Box<[u8; LONGEST]>,
 }
@@ -34,7 +36,12 @@ impl Kmsg {
             .open("/dev/kmsg")
             .doing("open /dev/kmsg")?;
         file.seek(SeekFrom::End(0)).doing("find the end of /dev/kmsg")?;
-        Ok(Self { file, buffer: Box::new([0; LONGEST]) })
+        Ok(Self { file, audit_lost: 0, buffer: Box::new([0; LONGEST]) })
+    }
+
+    /// The highest count of lost audit records since boot in the messages that were read, or 0.
+    pub(crate) fn audit_lost(&self) -> u32 {
+        self.audit_lost
     }
 
     /// The messages printed since the last call.
@@ -43,7 +50,12 @@ impl Kmsg {
         loop {
             match self.file.read(&mut self.buffer[..]) {
                 Ok(0) => return Ok(messages),
-                Ok(got) => messages.extend(parse(&self.buffer[..got])),
+                Ok(got) => {
+                    let message = parse(&self.buffer[..got]);
+                    let lost = message.as_ref().and_then(audit_lost);
+                    self.audit_lost = self.audit_lost.max(lost.unwrap_or(0));
+                    messages.extend(message);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(messages),
                 // Unread messages were overwritten; devkmsg_read() continues with the oldest.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
@@ -53,6 +65,12 @@ impl Kmsg {
             }
         }
     }
+}
+
+/// The counter in a message of `audit_log_lost()`.
+fn audit_lost(printed: &LogMessage) -> Option<u32> {
+    let text = printed.message.text.strip_prefix("audit: audit_lost=")?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// One record: `PRIORITY,SEQUENCE,TIME,FLAGS[,…];TEXT`, then lines of a dictionary. Returns `None`
@@ -78,6 +96,15 @@ mod tests {
         let printed = parse(record).unwrap();
         assert_eq!((printed.time_us, printed.message.level), (8_345_218, 4));
         assert_eq!(printed.message.text, "perf: interrupt took too long; lowering");
+    }
+
+    #[test]
+    fn a_message_about_lost_audit_records_has_their_count() {
+        let lost = |record: &[u8]| parse(record).as_ref().and_then(audit_lost);
+        let record = b"4,601,5301,-;audit: audit_lost=17 audit_rate_limit=0 audit_backlog_limit=1";
+        assert_eq!(lost(record), Some(17));
+        assert_eq!(lost(b"4,602,5301,-;audit: audit_backlog=2 > audit_backlog_limit=1\n"), None);
+        assert_eq!(lost(b"12,603,5301,-;audit: audit_lost=17 audit_rate_limit=0\n"), None);
     }
 
     #[test]

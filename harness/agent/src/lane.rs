@@ -46,9 +46,10 @@ pub(crate) fn obey(mut machine: Machine, host: &mut Conversation<'_>) -> Result<
     loop {
         match host.order()? {
             Order::Cells(cells) => {
-                for one in cells {
+                for (index, one) in cells.iter().enumerate() {
                     host.send(&Message::Started(one.id))?;
-                    let outcome = cell::run(&mut machine, &one);
+                    let last = index + 1 == cells.len();
+                    let outcome = cell::run(&mut machine, one, last);
                     finish(|message| host.queue(message), one.id, outcome)?;
                 }
                 host.send(&Message::Idle)?;

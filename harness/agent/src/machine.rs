@@ -153,6 +153,8 @@ impl Machine {
     /// The reason why no cell can run here.
     pub(crate) fn facts(&mut self, lane: &Lane, channel: String) -> Result<Facts, Refusal> {
         let setup = error::Error::refusal;
+        // Records that were lost until now belong to no cell.
+        self.kmsg.drain().map_err(setup)?;
         let audit = match &mut self.audit {
             Some(audit) => audit_facts(audit, lane.boot.enables_audit())?,
             None => AuditFacts::default(),
@@ -202,10 +204,19 @@ impl Machine {
         }
     }
 
-    /// The number of audit records lost since the last call. Called after the last record of a
-    /// cell has arrived, it covers the cell and its set-up.
-    pub(crate) fn lost_records(&mut self) -> error::Result<u32> {
-        self.audit.as_mut().map_or(Ok(0), Audit::lost)
+    /// The number of audit records lost since the last call, by the kernel's log as far as it was
+    /// read. After the last record and message of a cell, it covers the cell and its set-up.
+    pub(crate) fn lost_records(&mut self) -> u32 {
+        let logged = self.kmsg.audit_lost();
+        self.audit.as_mut().map_or(0, |audit| audit.lost(logged))
+    }
+
+    /// Checks that the kernel's log mentioned every lost audit record.
+    pub(crate) fn check_lost_records(&mut self) -> error::Result<()> {
+        let Some(audit) = &mut self.audit else { return Ok(()) };
+        // The counter may only be ahead of the log that was read.
+        self.kmsg.drain()?;
+        audit.check_lost(self.kmsg.audit_lost())
     }
 
     /// Numbers of the tracepoints and PMUs that a cell's events name; the subject cannot look them
@@ -243,7 +254,6 @@ fn audit_facts(audit: &mut Audit, enabled: bool) -> Result<AuditFacts, Refusal> 
     let (begin, end) = (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
     audit.between(&begin, &end).map_err(setup)?;
     let facts = audit.facts().map_err(setup)?;
-    audit.lost().map_err(setup)?;
     let wanted = (enabled.into(), std::process::id(), 0);
     if (facts.enabled, facts.pid, facts.rate_limit) != wanted {
         return Err(Refusal::NoAudit { detail: format!("its status is {facts:?}") });
