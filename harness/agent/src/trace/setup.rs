@@ -23,6 +23,8 @@ const CLOCK: &str = "perf";
 /// The trace, with the agent's events enabled.
 pub(crate) struct Trace {
     switch: Knob,
+    /// True from the start of a recording to its end.
+    recording: bool,
     buffers: Vec<File>,
     layout: PageLayout,
     decoder: Decoder,
@@ -60,19 +62,25 @@ impl Trace {
         let coverage = coverage.map(CoverageTrace::new).transpose()?;
         let buffers = buffers(root)?;
         let page = vec![0; layout.size];
-        let mut this = Self { switch, buffers, layout, decoder, page, caps, coverage };
+        let recording = false;
+        let mut this = Self { switch, recording, buffers, layout, decoder, page, caps, coverage };
         this.discard()?;
         Ok(this)
     }
 
     /// Starts recording.
-    pub(crate) fn start(&self) -> Result<()> {
+    pub(crate) fn start(&mut self) -> Result<()> {
+        self.recording = true;
         self.switch.write("1")
     }
 
-    /// Stops recording.
-    pub(crate) fn stop(&self) -> Result<()> {
-        self.switch.write("0")
+    /// Stops recording, if it was started.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        if self.recording {
+            self.switch.write("0")?;
+            self.recording = false;
+        }
+        Ok(())
     }
 
     /// Removes the agent's events, for the person who uses tracefs next.
