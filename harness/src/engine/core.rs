@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use perfsec_wire::{BootMode, Message};
 
-use super::crew::Manner;
+use super::board::Manner;
 use super::obtain::obtain;
 use super::{EarlierLane, EngineError, Execution, KernelSpec, LanePlan, Setup, Suite, execute};
 use crate::cache::Cache;

@@ -5,7 +5,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Instant;
 
-use super::crew::{Crew, Manner};
+use super::board::{Board, Manner};
+use super::guest::Visit;
 use super::{EngineError, LanePlan};
 use crate::interrupt::Interrupt;
 use crate::record::{self, Digest, Event, Run, RunEnded, RunStarted, Selection};
@@ -87,17 +88,17 @@ pub(super) fn execute(
     publish(Event::Run(begin), &mut digest);
     let (sink, events) = mpsc::channel();
     let stop = &stop;
-    let crew = Crew::new(plans, manner, stop, sink);
+    let board = Board::new(plans, manner, stop, sink);
     let error = thread::scope(|scope| {
         let workers = scope.spawn(move || {
-            crew.begin();
+            board.begin();
             thread::scope(|scope| {
                 for _ in 0..jobs.max(1) {
-                    scope.spawn(|| crew.work());
+                    scope.spawn(|| work(&board));
                 }
             });
             // Drops the sink, which ends the events.
-            crew.into_error()
+            board.into_error()
         });
         let deadline = manner.limits.run.map(|limit| started + limit);
         loop {
@@ -123,4 +124,13 @@ pub(super) fn execute(
     };
     publish(Event::End(end), &mut digest);
     (digest, failure.or(error.map(EngineError::from)))
+}
+
+/// Starts guests where they are needed until everything has run. Every cell gets exactly one
+/// [`Event::Cell`].
+pub(super) fn work(board: &Board<'_>) {
+    while let Some((post, cold)) = board.next() {
+        let (fate, finished) = Visit { board, post, cold }.run();
+        board.end(post, fate, finished);
+    }
 }

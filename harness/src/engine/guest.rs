@@ -9,54 +9,25 @@ use perfsec_wire::{CellOutcome, Facts, Lane, Message, Order, PROTOCOL};
 
 use super::LanePlan;
 use super::attempts::Ran;
-use super::crew::Crew;
-use super::death::{self, Cause};
+use super::board::{Board, Fate, Post};
+use super::death;
 use super::limits::{self, Limits};
 use super::readback;
-use super::schedule::{Given, GuestId};
+use super::schedule::Given;
 use crate::judge::{Judgement, Verdict};
 use crate::kernel::Config;
-use crate::machines::{End, Guest, Incident, Load, MachineError};
+use crate::machines::{End, Guest, Incident, Load};
 use crate::record::{BootCoverage, Death, Event, LaneReady};
 
 /// Bytes of the console that are kept: the last ones.
 const CONSOLE_KEPT: usize = 256 << 10;
 
-/// A guest's visit to a lane.
-pub(super) struct Visit<'c, 'a> {
-    pub(super) crew: &'c Crew<'a>,
-    pub(super) guest: GuestId,
-    pub(super) lane: usize,
-    /// Number of the boot in the lane.
-    pub(super) boot: usize,
+/// A guest at its post.
+pub(super) struct Visit<'b, 'a> {
+    pub(super) board: &'b Board<'a>,
+    pub(super) post: Post,
     /// It must not be restored from a snapshot.
     pub(super) cold: bool,
-}
-
-/// How a visit ended.
-#[derive(Debug)]
-pub(super) enum Fate {
-    /// The guest ran every cell that it got.
-    Done,
-    /// It was restored from a snapshot that does not hold what it should, and that is deleted now.
-    Discarded,
-    /// The guest is not what the lane needs; nor would another be.
-    Refused { verdict: Verdict, reason: String, console: String },
-    /// The lane cannot go on.
-    Broken { verdict: Verdict, reason: String },
-    /// No guest could be started.
-    NoMachine(MachineError),
-    /// The guest died.
-    Died {
-        /// The cell that ran.
-        cell: Option<usize>,
-        /// It had come up.
-        ready: bool,
-        cause: Cause,
-        console: String,
-        /// The snapshot from which it was restored.
-        snapshot: Option<String>,
-    },
 }
 
 /// The state of a guest while it lasts.
@@ -92,17 +63,17 @@ enum Stop {
 
 impl Visit<'_, '_> {
     fn plan(&self) -> &LanePlan {
-        &self.crew.plans[self.lane]
+        &self.board.plans[self.post.lane]
     }
 
     fn limits(&self) -> Limits {
-        self.crew.manner.limits
+        self.board.manner.limits
     }
 
     /// Runs the guest to its end. Returns the number of cells that it finished, too.
     pub(super) fn run(&self) -> (Fate, usize) {
         let (sink, incidents) = mpsc::channel();
-        self.crew.interrupt.on_raise({
+        self.board.interrupt.on_raise({
             let sink = sink.clone();
             // Nobody listens once the guest is gone.
             move || drop(sink.send(Incident::Interrupted))
@@ -118,7 +89,7 @@ impl Visit<'_, '_> {
             Err(error) => return (Fate::NoMachine(error), 0),
         };
         let snapshot = machine.snapshot();
-        self.crew.note_restored(self.guest, snapshot.is_some());
+        self.board.note_restored(self.post.guest, snapshot.is_some());
         let mut life = Life {
             machine,
             lane: load.lane,
@@ -172,7 +143,7 @@ impl Visit<'_, '_> {
                 }
                 Some(Incident::Ended(end)) => ended = Some(end),
                 Some(Incident::Interrupted) => {
-                    stop = Some(Stop::Broken(Verdict::Miss, self.crew.why_stopped()));
+                    stop = Some(Stop::Broken(Verdict::Miss, self.board.why_stopped()));
                     life.machine.kill();
                 }
                 None if overdue.is_none() => {
@@ -211,9 +182,9 @@ impl Visit<'_, '_> {
             cause.title = format!("restored from {snapshot}: {}", cause.title);
             life.machine.discard_snapshot();
         }
-        self.crew.emit(Event::Death(Death {
-            lane: self.lane,
-            boot: self.boot,
+        self.board.emit(Event::Death(Death {
+            lane: self.post.lane,
+            boot: self.post.boot,
             end,
             cause: cause.title.clone(),
             cell: life.current.map(|index| self.plan().cells[index].name()),
@@ -237,7 +208,7 @@ impl Visit<'_, '_> {
             Message::Refused(refusal) => Err(self.refusal(life, readback::refusal_text(&refusal))),
             Message::Parked => {
                 // What was measured at a decision point would be lost with the snapshot.
-                if !self.crew.manner.cold && self.plan().coverage.is_none() {
+                if !self.board.manner.cold && self.plan().coverage.is_none() {
                     life.machine.save();
                 }
                 self.begin(life)
@@ -260,8 +231,8 @@ impl Visit<'_, '_> {
                 if self.plan().coverage.is_none() || std::mem::replace(&mut life.covered, true) {
                     return Err(out_of_turn("reported its coverage"));
                 }
-                let (lane, boot) = (self.lane, self.boot);
-                self.crew.emit(Event::Coverage(BootCoverage { lane, boot, coverage }));
+                let (lane, boot) = (self.post.lane, self.post.boot);
+                self.board.emit(Event::Coverage(BootCoverage { lane, boot, coverage }));
                 Ok(())
             }
             Message::Done => {
@@ -284,9 +255,9 @@ impl Visit<'_, '_> {
         }
         let plan = self.plan();
         let difference = readback::difference(&plan.kernel, plan.boot, &facts);
-        self.crew.emit(Event::Ready(LaneReady {
-            lane: self.lane,
-            boot: self.boot,
+        self.board.emit(Event::Ready(LaneReady {
+            lane: self.post.lane,
+            boot: self.post.boot,
             millis: life.started.elapsed().as_millis() as u64,
             restored: life.snapshot.is_some(),
             facts: facts.clone(),
@@ -294,7 +265,7 @@ impl Visit<'_, '_> {
         if let Some(difference) = difference {
             return Err(self.refusal(life, difference));
         }
-        self.crew.note_ready(self, facts.machine.clone(), life.config.clone());
+        self.board.note_ready(self.post, facts.machine.clone(), life.config.clone());
         life.facts = Some(facts);
         self.give(life)
     }
@@ -314,7 +285,7 @@ impl Visit<'_, '_> {
             return Err(out_of_turn("asked for cells"));
         }
         let plan = self.plan();
-        let given = self.crew.give(self.guest);
+        let given = self.board.give(self.post.guest);
         let debug = limits::is_debug(plan.kernel.config.as_ref().or(life.config.as_ref()));
         let limit = |given: &Given| plan.cell_limit(given.cell, self.limits(), debug);
         let longest = given.iter().map(limit).max().unwrap_or_default();
@@ -354,8 +325,8 @@ impl Visit<'_, '_> {
         life.current = None;
         life.finished += 1;
         let snapshot = life.snapshot.clone();
-        let ran = Ran { boot: self.boot, judgement, observation, snapshot };
-        if self.crew.take(self, index, ran) { Ok(()) } else { Err(wrong()) }
+        let ran = Ran { boot: self.post.boot, judgement, observation, snapshot };
+        if self.board.take(self.post, index, ran) { Ok(()) } else { Err(wrong()) }
     }
 }
 

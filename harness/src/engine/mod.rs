@@ -1,8 +1,8 @@
 //! Obtains kernels, runs cells on machines, and emits what happens as events.
 
 mod attempts;
+mod board;
 mod core;
-mod crew;
 mod death;
 mod earlier;
 mod error;

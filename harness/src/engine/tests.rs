@@ -9,9 +9,9 @@ use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, KernelMessage, Sub
 use perfsec_wire::{Cell, CellOutcome, Facts, Message, Observation, Order, PROTOCOL};
 use rstest::rstest;
 
-use super::crew::{Crew, Manner};
+use super::board::{Board, Manner};
 use super::earlier::earlier_lane;
-use super::execute::execute;
+use super::execute::{execute, work};
 use super::{EarlierLane, Keep, LanePlan, Limits};
 use crate::case::Library;
 use crate::interrupt::Interrupt;
@@ -284,12 +284,12 @@ fn manner() -> Manner {
 /// The events of a run on this many guests.
 fn events(plans: &[LanePlan], manner: Manner, guests: usize, interrupt: &Interrupt) -> Vec<Event> {
     let (sink, events) = mpsc::channel();
-    let crew = Crew::new(plans, manner, interrupt, sink);
-    crew.begin();
+    let board = Board::new(plans, manner, interrupt, sink);
+    board.begin();
     std::thread::scope(|scope| {
-        (0..guests).for_each(|_| drop(scope.spawn(|| crew.work())));
+        (0..guests).for_each(|_| drop(scope.spawn(|| work(&board))));
     });
-    assert!(crew.into_error().is_none());
+    assert!(board.into_error().is_none());
     events.into_iter().collect()
 }
 

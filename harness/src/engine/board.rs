@@ -1,11 +1,13 @@
-//! The workers of a run: each starts a guest where the schedule wants one, and lets it run cells.
+//! The state of a run, which its workers share: who runs what, and what came of it.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use perfsec_wire::MachineFacts;
+
 use super::attempts::Ran;
-use super::guest::{Fate, Visit};
+use super::death::Cause;
 use super::results::Results;
 use super::schedule::{Given, GuestId, Schedule, Task};
 use super::{LanePlan, Limits};
@@ -31,8 +33,43 @@ pub(super) struct Manner {
     pub(super) retries: usize,
 }
 
-/// The workers, and what they share.
-pub(super) struct Crew<'a> {
+/// A guest's place in the run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Post {
+    pub(super) guest: GuestId,
+    pub(super) lane: usize,
+    /// Number of the boot in the lane.
+    pub(super) boot: usize,
+}
+
+/// How a guest's time at its post ended.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// The guest ran every cell that it got.
+    Done,
+    /// It was restored from a snapshot that does not hold what it should, and that is deleted now.
+    Discarded,
+    /// The guest is not what the lane needs; nor would another be.
+    Refused { verdict: Verdict, reason: String, console: String },
+    /// The lane cannot go on.
+    Broken { verdict: Verdict, reason: String },
+    /// No guest could be started.
+    NoMachine(MachineError),
+    /// The guest died.
+    Died {
+        /// The cell that ran.
+        cell: Option<usize>,
+        /// It had come up.
+        ready: bool,
+        cause: Cause,
+        console: String,
+        /// The snapshot from which it was restored.
+        snapshot: Option<String>,
+    },
+}
+
+/// The state of a run.
+pub(super) struct Board<'a> {
     pub(super) plans: &'a [LanePlan],
     pub(super) manner: Manner,
     pub(super) interrupt: &'a Interrupt,
@@ -57,12 +94,12 @@ struct LaneState {
     refused: Option<LaneRefusal>,
     /// The configuration and the machine, as a guest reported them.
     config: Option<Config>,
-    machine: Option<perfsec_wire::MachineFacts>,
+    machine: Option<MachineFacts>,
     ended: bool,
 }
 
-impl<'a> Crew<'a> {
-    /// A crew that has not begun. Events go to `sink`.
+impl<'a> Board<'a> {
+    /// A run that has not begun. Events go to `sink`.
     pub(super) fn new(
         plans: &'a [LanePlan],
         manner: Manner,
@@ -101,23 +138,14 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Works until everything has run. Every cell gets exactly one [`Event::Cell`].
-    pub(super) fn work(&self) {
-        while let Task::Start { guest, lane, boot, cold } = self.next_task() {
-            let visit = Visit { crew: self, guest, lane, boot, cold };
-            let (fate, seen) = visit.run();
-            self.end(&visit, fate, seen);
-            self.changed.notify_all();
-        }
-        self.changed.notify_all();
-    }
-
     /// The first error of a machine.
     pub(super) fn into_error(self) -> Option<MachineError> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).error
     }
 
-    fn next_task(&self) -> Task {
+    /// The post of the next guest, and whether it must not be restored; waits until one is needed.
+    /// Returns `None` when everything has run.
+    pub(super) fn next(&self) -> Option<(Post, bool)> {
         let mut state = self.state();
         loop {
             if self.interrupt.is_raised() {
@@ -134,9 +162,12 @@ impl<'a> Crew<'a> {
                 }
                 Task::Start { guest, lane, boot, cold } => {
                     state.lanes[lane].began.get_or_insert(now);
-                    return Task::Start { guest, lane, boot, cold };
+                    return Some((Post { guest, lane, boot }, cold));
                 }
-                Task::Finish => return Task::Finish,
+                Task::Finish => {
+                    self.changed.notify_all();
+                    return None;
+                }
             }
         }
     }
@@ -171,15 +202,10 @@ impl<'a> Crew<'a> {
     }
 
     /// Notes that a guest can run cells.
-    pub(super) fn note_ready(
-        &self,
-        visit: &Visit<'_, '_>,
-        machine: perfsec_wire::MachineFacts,
-        config: Option<Config>,
-    ) {
+    pub(super) fn note_ready(&self, post: Post, machine: MachineFacts, config: Option<Config>) {
         let mut state = self.state();
-        state.schedule.note_ready(visit.guest, self.now());
-        let lane = &mut state.lanes[visit.lane];
+        state.schedule.note_ready(post.guest, self.now());
+        let lane = &mut state.lanes[post.lane];
         lane.machine = Some(machine);
         lane.config = lane.config.take().or(config);
         self.changed.notify_all();
@@ -191,13 +217,13 @@ impl<'a> Crew<'a> {
     }
 
     /// Takes an attempt at a cell. Returns false if the guest did not have that cell.
-    pub(super) fn take(&self, visit: &Visit<'_, '_>, cell: usize, ran: Ran) -> bool {
+    pub(super) fn take(&self, post: Post, cell: usize, ran: Ran) -> bool {
         let mut state = self.state();
-        if !state.schedule.note_finished(visit.guest, cell, self.now()) {
+        if !state.schedule.note_finished(post.guest, cell, self.now()) {
             return false;
         }
-        state.lanes[visit.lane].fruitless = 0;
-        self.attempt(&mut state, visit.lane, cell, ran);
+        state.lanes[post.lane].fruitless = 0;
+        self.attempt(&mut state, post.lane, cell, ran);
         true
     }
 
@@ -271,16 +297,16 @@ impl<'a> Crew<'a> {
         self.emit(Event::LaneEnd(LaneEnded { lane, boots, millis, refused }));
     }
 
-    /// Ends a guest's visit.
-    fn end(&self, visit: &Visit<'_, '_>, fate: Fate, finished: usize) {
+    /// Notes the fate of a guest that `finished` this many cells.
+    pub(super) fn end(&self, post: Post, fate: Fate, finished: usize) {
         let mut state = self.state();
         let state = &mut *state;
-        let lane = visit.lane;
+        let lane = post.lane;
         let killed = match &fate {
             Fate::Died { cell: Some(cell), .. } => Some(*cell),
             _ => None,
         };
-        state.schedule.note_end(visit.guest, killed);
+        state.schedule.note_end(post.guest, killed);
         match fate {
             Fate::Done | Fate::Discarded => {}
             Fate::Refused { verdict, reason, console } => {
@@ -304,7 +330,7 @@ impl<'a> Crew<'a> {
                 let hopeless = *fruitless >= FRUITLESS_BOOTS;
                 if let Some(cell) = cell {
                     let reason = format!("{} while this cell ran", cause.title);
-                    let ran = Ran { snapshot, ..Ran::unseen(visit.boot, cause.verdict, reason) };
+                    let ran = Ran { snapshot, ..Ran::unseen(post.boot, cause.verdict, reason) };
                     self.attempt(state, lane, cell, ran);
                 } else if alone && !ready {
                     let reason = format!("the kernel did not come up: {}", cause.title);
@@ -326,6 +352,7 @@ impl<'a> Crew<'a> {
             }
         }
         self.end_if_over(state, lane);
+        self.changed.notify_all();
     }
 }
 
