@@ -185,7 +185,7 @@ impl Prepared {
         let filter = Filter { names: names.to_vec(), ..Filter::default() };
         let cells = self.suite.select(&filter)?;
         let (kernels, policies) = (std::slice::from_ref(&self.kernel), self.engine.policies());
-        let plans = self.engine.plan(kernels, policies, &cells, &self.suite.known)?;
+        let plans = self.engine.plan(kernels, policies, &cells, &self.suite)?;
         let ended = self.engine.execute(&plans, self.suite.asked(filter), &mut |_| Ok(()))?;
         let record = ended.record.clone();
         Ok((ended.whole()?, record))

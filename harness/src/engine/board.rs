@@ -99,17 +99,18 @@ struct LaneState {
 }
 
 impl<'a> Board<'a> {
-    /// A run that has not begun. Events go to `sink`.
+    /// A run that `started` now. Events go to `sink`.
     pub(super) fn new(
         plans: &'a [LanePlan],
         manner: Manner,
+        started: Instant,
         interrupt: &'a Interrupt,
         sink: Sender<Event>,
     ) -> Self {
         let traits = plans.iter().map(|plan| (plan.traits(), plan.earlier.boots));
         let lanes = plans.iter().map(|plan| LaneState::new(plan.cells.len())).collect();
         let state = State { schedule: Schedule::new(traits, manner.cold), lanes, error: None };
-        let (state, changed, started) = (Mutex::new(state), Condvar::new(), Instant::now());
+        let (state, changed) = (Mutex::new(state), Condvar::new());
         Self { plans, manner, interrupt, started, state, changed, sink }
     }
 

@@ -88,7 +88,7 @@ pub(super) fn execute(
     publish(Event::Run(begin), &mut digest);
     let (sink, events) = mpsc::channel();
     let stop = &stop;
-    let board = Board::new(plans, manner, stop, sink);
+    let board = Board::new(plans, manner, started, stop, sink);
     let error = thread::scope(|scope| {
         let workers = scope.spawn(move || {
             board.begin();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use perfsec_wire::message::{AuditFacts, Refusal, SelinuxFacts};
 use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, KernelMessage, SubjectSeen};
@@ -284,7 +284,7 @@ fn manner() -> Manner {
 /// The events of a run on this many guests.
 fn events(plans: &[LanePlan], manner: Manner, guests: usize, interrupt: &Interrupt) -> Vec<Event> {
     let (sink, events) = mpsc::channel();
-    let board = Board::new(plans, manner, interrupt, sink);
+    let board = Board::new(plans, manner, Instant::now(), interrupt, sink);
     board.begin();
     std::thread::scope(|scope| {
         (0..guests).for_each(|_| drop(scope.spawn(|| work(&board))));
@@ -754,7 +754,10 @@ fn a_run_ends_at_its_limit_and_says_so() {
         manner,
         2,
         &Interrupt::default(),
-        move |event| Ok(drop(sink.send(event.clone()))),
+        move |event| {
+            sink.send(event.clone()).unwrap();
+            Ok(())
+        },
     );
     assert!(failure.is_none());
     assert_eq!(digest.counts().get(Verdict::Miss), 2);
