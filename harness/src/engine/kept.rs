@@ -51,7 +51,7 @@ impl KeptRuns {
         policies.iter().for_each(|it| kept.add(&format!("{} {}", it.name, it.sha256)));
         kept.add(&engine.pool().describe(BootMode::default()).machine);
         let setup = engine.setup();
-        kept.add(&format!("{:?} {:?}", setup.machine, setup.distribution));
+        kept.add(&format!("{:?} {:?} {}", setup.machine, setup.distribution, setup.retries));
         kept
     }
 
