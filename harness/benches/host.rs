@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a cell did in the record. One that is not in it cannot be carried out.
+/// The outcome of a cell in the record; a failure if the record lacks the cell.
 fn replay(
     names: &OnceLock<Vec<String>>,
     seen: &HashMap<String, Option<Observation>>,

@@ -1,4 +1,4 @@
-//! Decides whether what a cell did is its result, or whether it must be repeated first.
+//! Decides whether an attempt at a cell is its result or must be repeated first.
 
 use perfsec_wire::Observation;
 
@@ -11,47 +11,56 @@ pub(super) struct Ran {
     pub(super) boot: usize,
     /// The judgement, without regard to the cell's control.
     pub(super) judgement: Judgement,
-    /// What the agent observed, if the cell was carried out.
+    /// The agent's observation; `None` if the cell could not be carried out.
     pub(super) observation: Option<Observation>,
     /// The snapshot from which the guest was restored.
     pub(super) snapshot: Option<String>,
 }
 
-/// What follows an attempt.
+/// The step after an attempt.
 #[derive(Debug)]
 pub(super) enum Next {
     /// The result of the cell.
     Conclude(Box<Ran>),
-    /// Another attempt, in a guest that was not restored.
-    RepeatCold,
+    /// Another attempt, in a guest that was not restored, in addition to these.
+    RepeatCold(Vec<Ran>),
 }
 
-/// What follows the last of these attempts, if a failure is repeated `retries` times.
+/// Decides the step after the `last` attempt, if a failure is repeated `retries` times.
 ///
-/// A failure in a restored guest is first repeated after a boot: what a snapshot breaks must not be
-/// blamed on the kernel.
-pub(super) fn next(attempts: &[Ran], retries: usize) -> Option<Next> {
-    let first = attempts.first()?;
-    if !is_failure(&first.judgement) {
-        return Some(Next::Conclude(Box::new(first.clone())));
+/// A failure in a restored guest is first repeated after a boot: a fault of the snapshot must not
+/// be blamed on the kernel.
+pub(super) fn next(earlier: Vec<Ran>, last: Ran, retries: usize) -> Next {
+    if earlier.is_empty() && !is_failure(&last.judgement) {
+        return Next::Conclude(Box::new(last));
     }
+    let mut attempts = earlier;
+    attempts.push(last);
+    let first = &attempts[0];
     let mut booted = attempts.iter().filter(|ran| ran.snapshot.is_none());
-    let Some(reference) = booted.next() else { return Some(Next::RepeatCold) };
+    let Some(reference) = booted.next() else { return Next::RepeatCold(attempts) };
     let repetitions: Vec<_> = booted.map(|ran| ran.judgement.clone()).collect();
-    if let Some(snapshot) = &first.snapshot
-        && !same(&first.judgement, &reference.judgement)
-    {
-        return Some(Next::Conclude(Box::new(Ran {
-            judgement: blame_snapshot(snapshot, &first.judgement, &reference.judgement),
-            ..reference.clone()
-        })));
+    let judgement = match &first.snapshot {
+        Some(snapshot) if !same(&first.judgement, &reference.judgement) => {
+            blame_snapshot(snapshot, &first.judgement, &reference.judgement)
+        }
+        _ => {
+            let steady = repetitions.iter().all(|it| same(it, &reference.judgement));
+            if is_failure(&reference.judgement) && steady && repetitions.len() < retries {
+                return Next::RepeatCold(attempts);
+            }
+            Judgement::of_attempts(reference.judgement.clone(), repetitions)
+        }
+    };
+    Next::Conclude(Box::new(Ran { judgement, ..reference.clone() }))
+}
+
+impl Ran {
+    /// A cell that was not observed.
+    pub(super) fn unseen(boot: usize, verdict: Verdict, reason: impl Into<String>) -> Self {
+        let judgement = Judgement::unseen(verdict, reason, Vec::new());
+        Self { boot, judgement, observation: None, snapshot: None }
     }
-    let steady = repetitions.iter().all(|judgement| same(judgement, &reference.judgement));
-    if is_failure(&reference.judgement) && steady && repetitions.len() < retries {
-        return Some(Next::RepeatCold);
-    }
-    let judgement = Judgement::of_attempts(reference.judgement.clone(), repetitions);
-    Some(Next::Conclude(Box::new(Ran { judgement, ..reference.clone() })))
 }
 
 /// The result of a cell whose further attempts cannot be made, for this reason.
@@ -134,18 +143,18 @@ mod tests {
         #[case] retries: usize,
         #[case] expected: &str,
     ) {
-        let attempts: Vec<_> = attempts.split(' ').map(ran).collect();
-        let shown = match next(&attempts, retries) {
-            Some(Next::Conclude(ran)) => ran.judgement.verdict.to_string(),
-            Some(Next::RepeatCold) => "repeat".to_owned(),
-            None => "nothing".to_owned(),
+        let mut attempts: Vec<_> = attempts.split(' ').map(ran).collect();
+        let last = attempts.pop().unwrap();
+        let shown = match next(attempts, last, retries) {
+            Next::Conclude(ran) => ran.judgement.verdict.to_string(),
+            Next::RepeatCold(_) => "repeat".to_owned(),
         };
         assert_eq!(shown, expected);
     }
 
     #[test]
     fn a_snapshot_at_fault_is_named_with_both_transcripts() {
-        let Some(Next::Conclude(ran)) = next(&[ran("Rf"), ran("Bp")], 0) else { panic!() };
+        let Next::Conclude(ran) = next(vec![ran("Rf")], ran("Bp"), 0) else { panic!() };
         let reason = ran.judgement.reason.unwrap_or_default();
         assert!(reason.contains("snapshot abc") && reason.contains("FAIL"), "{reason}");
         let observed: Vec<_> = ran.judgement.attempts.iter().map(|it| &it.observed[0]).collect();

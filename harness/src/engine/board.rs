@@ -245,7 +245,7 @@ impl<'a> Board<'a> {
         ended.into_iter().for_each(|result| self.emit(Event::Cell(Box::new(result))));
     }
 
-    /// Reports again what an earlier run found out about a lane.
+    /// Reports the kept results of an earlier run again.
     fn take_over(&self, state: &mut State, lane: usize) {
         let earlier = &self.plans[lane].earlier;
         for ready in &earlier.ready {

@@ -6,16 +6,16 @@ use super::{EngineError, LanePlan, Suite};
 use crate::judge::Verdict;
 use crate::record::{CellResult, Death, LaneReady, LaneRun, Run, RunStarted};
 
-/// Which results of the earlier run are kept.
+/// The results of an earlier run that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Those of all cells that ran. An interrupted or killed run goes on where it stopped.
+    /// The results of all cells that ran: an interrupted or killed run goes on where it stopped.
     Results,
-    /// Those of cells that passed and of which no other is a control that runs again.
+    /// The passes, except those of controls whose cells run again.
     Passes,
 }
 
-/// What an earlier run found out about a lane.
+/// The part of an earlier run that is about one lane.
 #[derive(Clone, Debug, Default)]
 pub struct EarlierLane {
     /// Number of its boots.

@@ -14,7 +14,7 @@ use super::death;
 use super::limits::{self, Limits};
 use super::readback;
 use super::schedule::Given;
-use crate::judge::{Judgement, Verdict};
+use crate::judge::Verdict;
 use crate::kernel::Config;
 use crate::machines::{End, Guest, Incident, Load};
 use crate::record::{BootCoverage, Death, Event, LaneReady};
@@ -111,10 +111,8 @@ impl Visit<'_, '_> {
     }
 
     fn live(&self, life: &mut Life, incidents: &Receiver<Incident>) -> Fate {
-        if life.snapshot.is_some()
-            && let Err(stop) = self.begin(life)
-        {
-            return self.stopped(life, stop);
+        if life.snapshot.is_some() {
+            self.begin(life);
         }
         let mut overdue = None;
         let (mut silent, mut ended) = (false, None);
@@ -207,11 +205,12 @@ impl Visit<'_, '_> {
             }
             Message::Refused(refusal) => Err(self.refusal(life, readback::refusal_text(&refusal))),
             Message::Parked => {
-                // What was measured at a decision point would be lost with the snapshot.
+                // A snapshot is not made for one set of traced functions.
                 if !self.board.manner.cold && self.plan().coverage.is_none() {
                     life.machine.save();
                 }
-                self.begin(life)
+                self.begin(life);
+                Ok(())
             }
             // Handled by the machine, which reads the channel.
             Message::Moved => Ok(()),
@@ -243,10 +242,10 @@ impl Visit<'_, '_> {
     }
 
     /// Lets the agent read its guest back.
-    fn begin(&self, life: &mut Life) -> Result<(), Stop> {
+    fn begin(&self, life: &mut Life) {
         let kernel_config = self.plan().kernel.config.is_none();
         let (lane, nonce) = (life.lane.clone(), life.nonce);
-        life.order(&Order::Begin { lane, nonce, kernel_config })
+        life.order(&Order::Begin { lane, nonce, kernel_config });
     }
 
     fn ready(&self, life: &mut Life, nonce: u64, facts: Box<Facts>) -> Result<(), Stop> {
@@ -299,7 +298,8 @@ impl Visit<'_, '_> {
         let context = |cell: &perfsec_wire::Cell| (cell.id as usize, cell.subject.context.clone());
         life.contexts = cells.iter().map(context).collect();
         let order = if cells.is_empty() { Order::End } else { Order::Cells(cells) };
-        life.order(&order)
+        life.order(&order);
+        Ok(())
     }
 
     fn finish(&self, life: &mut Life, id: u32, outcome: CellOutcome) -> Result<(), Stop> {
@@ -333,23 +333,14 @@ impl Visit<'_, '_> {
 impl Life {
     /// Sends an order. One that does not arrive is no reason to stop: the guest is dying, and its
     /// end says why.
-    fn order(&mut self, order: &Order) -> Result<(), Stop> {
+    fn order(&mut self, order: &Order) {
         if let Err(_unsent) = self.machine.order(order) {
             self.machine.kill();
         }
-        Ok(())
     }
 
     fn console(&self) -> String {
         String::from_utf8_lossy(&self.console).into_owned()
-    }
-}
-
-impl Ran {
-    /// A cell that was not observed.
-    pub(super) fn unseen(boot: usize, verdict: Verdict, reason: impl Into<String>) -> Self {
-        let judgement = Judgement::unseen(verdict, reason, Vec::new());
-        Self { boot, judgement, observation: None, snapshot: None }
     }
 }
 

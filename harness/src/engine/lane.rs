@@ -36,12 +36,12 @@ pub struct LanePlan {
     pub pool: Arc<dyn Pool>,
     /// In a run that measures coverage: the functions whose decision points the agent traces.
     pub coverage: Option<Vec<String>>,
-    /// What an earlier run found out about this lane.
+    /// The results of an earlier run that this one completes.
     pub earlier: EarlierLane,
 }
 
 impl LanePlan {
-    /// What decides where and when each cell runs.
+    /// The traits of its cells, in order.
     pub(super) fn traits(&self) -> Vec<CellTraits> {
         let mut cases: Vec<&str> = self.cells.iter().map(|cell| cell.case.name.as_str()).collect();
         cases.sort_unstable();

@@ -1,11 +1,11 @@
 //! The results of a lane: one for each cell, in whichever order its guests finish.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::LanePlan;
 use super::attempts::{self, Next, Ran};
 use crate::case::Circumstances;
-use crate::judge::{Judgement, Verdict};
+use crate::judge::Verdict;
 use crate::record::CellResult;
 
 /// Hexadecimal digits of a case's SHA-256 in the record of each cell: enough to tell versions apart.
@@ -48,16 +48,16 @@ impl Results {
         (index, ran): (usize, Ran),
         out: &mut Vec<CellResult>,
     ) -> bool {
-        let attempts = self.attempts.entry(index).or_default();
-        attempts.push(ran);
-        match attempts::next(attempts, retries) {
-            Some(Next::RepeatCold) => true,
-            Some(Next::Conclude(ran)) => {
-                self.attempts.remove(&index);
+        let earlier = self.attempts.remove(&index).unwrap_or_default();
+        match attempts::next(earlier, ran, retries) {
+            Next::RepeatCold(attempts) => {
+                self.attempts.insert(index, attempts);
+                true
+            }
+            Next::Conclude(ran) => {
                 self.conclude(plan, circumstances, (index, *ran), out);
                 false
             }
-            None => false,
         }
     }
 
@@ -70,19 +70,12 @@ impl Results {
         (verdict, reason): (Verdict, &str),
         out: &mut Vec<CellResult>,
     ) {
-        for index in self.open() {
-            let held = self.held.values().flatten().any(|(held, _)| *held == index);
-            if self.has(index) || held {
-                continue;
-            }
+        // These end with their controls.
+        let held: HashSet<_> = self.held.values().flatten().map(|(held, _)| *held).collect();
+        for index in self.open().into_iter().filter(|index| !held.contains(index)) {
             let seen = self.attempts.remove(&index);
             let ran = seen.and_then(|attempts| attempts::unconfirmed(&attempts, reason));
-            let ran = ran.unwrap_or_else(|| Ran {
-                boot,
-                judgement: Judgement::unseen(verdict, reason, Vec::new()),
-                observation: None,
-                snapshot: None,
-            });
+            let ran = ran.unwrap_or_else(|| Ran::unseen(boot, verdict, reason));
             self.conclude(plan, circumstances, (index, ran), out);
         }
     }

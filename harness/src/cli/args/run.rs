@@ -10,7 +10,7 @@ use super::{CaseArgs, FilterArgs, MachineArgs};
 use crate::plan::Shard;
 use crate::report::{Format, FormatOptions};
 
-/// What a run that completes another takes from that one.
+/// Options that conflict with `--resume` and `--failed`, which repeat those of the earlier run.
 const CHOICES: [&str; 16] = [
     "names",
     "grant",

@@ -1,4 +1,4 @@
-//! What a guest's past excludes from its future.
+//! The state that earlier cells left in a guest.
 
 use perfsec_wire::Lockdown;
 

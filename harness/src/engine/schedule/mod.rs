@@ -26,7 +26,7 @@ const LARGEST_BATCH: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct GuestId(u32);
 
-/// What a free worker does next.
+/// The next task of a free worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// Start a guest of this lane and let it run cells.
@@ -102,9 +102,9 @@ impl Schedule {
         self.lanes[lane].queue.push(cell);
     }
 
-    /// Forgets the waiting cells of a lane, and returns them in order.
-    pub(super) fn clear(&mut self, lane: usize) -> Vec<usize> {
-        self.lanes[lane].queue.clear()
+    /// Forgets the waiting cells of a lane.
+    pub(super) fn clear(&mut self, lane: usize) {
+        self.lanes[lane].queue.clear();
     }
 
     /// The task of a free worker. A lane that nobody serves comes first, the one with the most cells

@@ -8,7 +8,7 @@ use perfsec_wire::Lockdown;
 use super::GuestState;
 use crate::plan::CONTEXTS;
 
-/// What decides when and where a cell runs.
+/// The properties of a cell that decide when and where it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) struct CellTraits {
     /// Cells of one case: if one kills its guest, the others come last.
@@ -116,9 +116,9 @@ impl Queue {
         self.waiting.iter().any(|place| self.cold.contains(&place.cell))
     }
 
-    /// Empties the queue; returns its cells in order.
-    pub(super) fn clear(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.waiting).into_iter().map(|place| place.cell).collect()
+    /// Empties the queue.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
     }
 
     /// Number of cells that no guest in one of these states can run.
