@@ -250,7 +250,8 @@ impl Coded for PolicyError {
             | Self::Read { .. }
             | Self::NotAPolicy { .. }
             | Self::Binary { .. }
-            | Self::Refused { .. } => Exit::Input,
+            | Self::Refused { .. }
+            | Self::Table(_) => Exit::Input,
         }
     }
 }

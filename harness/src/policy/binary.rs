@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::compile::{self, PolicyError};
+use super::compile::{self, CilFile, PolicyError};
 use super::header;
+use super::ours::Source;
 use crate::cache::Cache;
 
 /// The policy of a run that requests none.
@@ -34,12 +35,8 @@ impl Policy {
     /// If no policy has that name, if it cannot be read, or if it does not compile.
     pub fn obtain(wanted: &str, cache: &Cache) -> Result<Self, PolicyError> {
         let path = Path::new(wanted);
-        let binary = if let Some(files) = perfsec_cases::policy(wanted) {
-            let files: Vec<_> =
-                files.into_iter().map(|(path, text)| (path, text.as_bytes())).collect();
+        let binary = if let Some(files) = source(wanted)? {
             compile::compile(wanted, &files, cache)?
-        } else if path.extension().is_some_and(|extension| extension == "cil") {
-            compile::compile(wanted, &[(wanted, &compile::read(path)?)], cache)?
         } else if path.exists() {
             compile::read(path)?
         } else {
@@ -67,21 +64,10 @@ impl Policy {
         module: &str,
         cache: &Cache,
     ) -> Result<Self, PolicyError> {
-        let path = Path::new(&self.name);
-        let ours = perfsec_cases::policy(&self.name);
-        let mut files: Vec<(String, Vec<u8>)> = match ours {
-            Some(files) => {
-                files.into_iter().map(|(path, text)| (path.to_owned(), text.into())).collect()
-            }
-            None if path.extension().is_some_and(|extension| extension == "cil") => {
-                vec![(self.name.clone(), compile::read(path)?)]
-            }
-            None => return Err(PolicyError::Binary { name: self.name.clone() }),
-        };
+        let binary = || PolicyError::Binary { name: self.name.clone() };
+        let mut files = source(&self.name)?.ok_or_else(binary)?;
         files.push((format!("{name}.cil"), module.into()));
         let extended = format!("{}+{name}", self.name);
-        let files: Vec<_> =
-            files.iter().map(|(path, text)| (path.as_str(), text.as_slice())).collect();
         let binary = compile::compile(&extended, &files, cache)?;
         let sha256 = crate::hex(&Sha256::digest(&binary));
         Ok(Self { name: extended, sha256, mls: self.mls, binary })
@@ -100,6 +86,18 @@ impl Policy {
     #[must_use]
     pub fn context(&self, domain: &str, categories: &str) -> String {
         if self.mls { format!("u:r:{domain}:s0:{categories}") } else { format!("u:r:{domain}") }
+    }
+}
+
+/// The CIL source of a policy; `None` if it has none.
+fn source(policy: &str) -> Result<Option<Vec<CilFile>>, PolicyError> {
+    let path = Path::new(policy);
+    if let Some(ours) = Source::built_in(policy)? {
+        Ok(Some(ours.files()))
+    } else if path.extension().is_some_and(|extension| extension == "cil") {
+        Ok(Some(vec![(policy.to_owned(), compile::read(path)?)]))
+    } else {
+        Ok(None)
     }
 }
 

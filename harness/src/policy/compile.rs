@@ -7,6 +7,7 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
+use super::table::TableError;
 use crate::cache::{Cache, CacheError};
 
 /// The version of the binary format. Every kernel since 5.7 reads it, and CAP_PERFMON came with
@@ -67,6 +68,9 @@ pub enum PolicyError {
         /// The compiler's error output.
         output: String,
     },
+    /// The table of the domains of our policies has a mistake.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// The result cannot be cached.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -78,15 +82,17 @@ pub fn compiler() -> PathBuf {
     PathBuf::from("secilc")
 }
 
+/// A file of CIL source: the name by which errors call it, and its text.
+pub(super) type CilFile = (String, Vec<u8>);
+
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, PolicyError> {
     fs::read(path).map_err(|source| PolicyError::Read { path: path.to_owned(), source })
 }
 
-/// Compiles the files of a policy, given as names and contents, or returns the cached result of an
-/// earlier compilation.
+/// Compiles the files of a policy, or returns the cached result of an earlier compilation.
 pub(super) fn compile(
     name: &str,
-    files: &[(&str, &[u8])],
+    files: &[CilFile],
     cache: &Cache,
 ) -> Result<Vec<u8>, PolicyError> {
     let mut key = Sha256::new();
@@ -141,7 +147,7 @@ mod tests {
         for (source, place) in
             [("(nonsense", "line 1 of mine.cil"), ("\n(allow a b c)", "mine.cil:2")]
         {
-            let files = [("mine.cil", source.as_bytes())];
+            let files = [("mine.cil".to_owned(), source.into())];
             let error = compile("mine", &files, &cache).unwrap_err().to_string();
             assert!(error.contains(place), "{error}");
             assert!(!error.contains(&directory.path().display().to_string()), "{error}");

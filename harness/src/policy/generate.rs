@@ -1,0 +1,186 @@
+//! Generates the CIL of the domains.
+//!
+//! To compute an access vector, the kernel looks up each attribute of the source with each of the
+//! target (`context_struct_compute_av()`), and each cell needs some twenty vectors. So the rules
+//! name types as their source, and a type has no attribute but `domain` and `anything`.
+
+use std::fmt::Write as _;
+
+use super::cil::Classes;
+use super::table::{Domain, KERNEL, OBJECT, Table, has};
+
+/// The types and rules of the domains, and the order of the classes.
+pub(super) fn rules(table: &Table, classes: &Classes) -> String {
+    let mut cil = Cil { text: String::new(), classes };
+    let domains: Vec<_> = table.domains.keys().map(String::as_str).collect();
+    let names: Vec<_> = classes.keys().map(String::as_str).collect();
+    cil.line(&format!("(classorder (unordered {}))", names.join(" ")));
+    domains.iter().for_each(|name| cil.line(&format!("(type {name})")));
+    cil.line(&format!("(typeattribute domain)(typeattributeset domain ({}))", domains.join(" ")));
+    cil.line(&format!("(typeattribute anything)(typeattributeset anything (domain {OBJECT}))"));
+    for class in classes.keys().filter(|class| !table.classes.contains(class)) {
+        cil.line(&format!("(allow anything anything ({class} (all)))"));
+    }
+    cil.line(&format!("(allow domain {OBJECT} (file (all)))"));
+    for boolean in table.booleans() {
+        cil.line(&format!("(boolean {boolean} false)"));
+    }
+    for (name, domain) in &table.domains {
+        cil.domain(name, domain, table);
+    }
+    cil.text
+}
+
+struct Cil<'a> {
+    text: String,
+    classes: &'a Classes,
+}
+
+impl Cil<'_> {
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+
+    fn domain(&mut self, name: &str, domain: &Domain, table: &Table) {
+        if domain.permissive {
+            self.line(&format!("(typepermissive {name})"));
+        }
+        if let Some(entered) = &domain.executes_into {
+            self.line(&format!("(typetransition {name} {OBJECT} process {entered})"));
+        }
+        for class in &table.classes {
+            let lacks = |it: &str| has(&domain.lacks, class, it);
+            let of_others = |it: &str| has(&domain.lacks_of_others, class, it);
+            let refused = |it: &str| table.is_refused(class, it);
+            let plain = |it: &str| !lacks(it) && !of_others(it) && !refused(it);
+            self.rule("allow", (name, "domain"), class, plain);
+            for target in ["self", KERNEL] {
+                self.rule("allow", (name, target), class, |it| of_others(it) && !lacks(it));
+            }
+            // No domain lacks a permission that another refuses.
+            let accepted = |it: &str| refused(it) && !has(&domain.refuses, class, it);
+            self.rule("allow", ("domain", name), class, accepted);
+            for (kind, sets) in
+                [("dontaudit", &domain.dontaudit), ("auditallow", &domain.auditallow)]
+            {
+                self.rule(kind, (name, "domain"), class, |it| has(sets, class, it));
+            }
+            for (boolean, gained) in &domain.gains {
+                if let Some(access) = self.access(class, |it| has(gained, class, it)) {
+                    let rule = format!("(allow {name} domain {access})");
+                    self.line(&format!("(booleanif {boolean} (true {rule}))"));
+                }
+            }
+        }
+    }
+
+    /// Writes a rule about those of a class's permissions that `has` selects.
+    fn rule(
+        &mut self,
+        kind: &str,
+        (source, target): (&str, &str),
+        class: &str,
+        has: impl Fn(&str) -> bool,
+    ) {
+        if let Some(access) = self.access(class, has) {
+            self.line(&format!("({kind} {source} {target} {access})"));
+        }
+    }
+
+    /// A class with some of its permissions; `None` if the policy defines none of them.
+    fn access(&self, class: &str, has: impl Fn(&str) -> bool) -> Option<String> {
+        let mut permissions = String::new();
+        for permission in self.classes.get(class)?.iter().filter(|it| has(it)) {
+            let _ = write!(permissions, " {permission}");
+        }
+        (!permissions.is_empty()).then(|| format!("({class} ({}))", permissions.trim_start()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::policy::cil::{Node, statements};
+    use crate::policy::ours::Source;
+    use crate::policy::{Answer, Answers, TableAnswers};
+
+    /// A generated policy, read again.
+    struct Rules<'a> {
+        source: &'a Source,
+        statements: Vec<Node<'a>>,
+        booleans: bool,
+    }
+
+    impl Rules<'_> {
+        /// True if a rule of this kind covers an access.
+        fn has(&self, kind: &str, access: [&str; 4]) -> bool {
+            self.statements.iter().any(|statement| match statement.items() {
+                [Node::Atom("booleanif"), _, then] if self.booleans => {
+                    self.covers(then.items()[1].items(), kind, access)
+                }
+                statement => self.covers(statement, kind, access),
+            })
+        }
+
+        fn covers(&self, rule: &[Node<'_>], kind: &str, access: [&str; 4]) -> bool {
+            let [from, to, class, permission] = access;
+            let [Node::Atom(word), Node::Atom(sources), Node::Atom(targets), asked] = rule else {
+                return false;
+            };
+            let is = |set: &str, name: &str| match set {
+                "domain" => self.source.table.domains.contains_key(name),
+                "self" => name == from,
+                set => set == "anything" || set == name,
+            };
+            let [Node::Atom(of), permissions] = asked.items() else { return false };
+            let all = permissions.items() == [Node::Atom("all")];
+            (*word, *of) == (kind, class)
+                && is(sources, from)
+                && is(targets, to)
+                && (all || permissions.items().contains(&Node::Atom(permission)))
+        }
+
+        fn answer(&self, access: [&str; 4]) -> Answer {
+            let permissive = [Node::Atom("typepermissive"), Node::Atom(access[0])];
+            Answer {
+                allowed: self.has("allow", access),
+                audit_denied: !self.has("dontaudit", access),
+                audit_granted: self.has("auditallow", access),
+                permissive: self.statements.iter().any(|it| it.items() == permissive),
+            }
+        }
+    }
+
+    #[rstest]
+    #[case("extra", false)]
+    #[case("extra", true)]
+    #[case("legacy-class-deny", true)]
+    #[case("legacy-perfmon-allow", true)]
+    fn the_generated_rules_and_the_table_give_the_same_answers(
+        #[case] policy: &str,
+        #[case] booleans: bool,
+    ) {
+        let source = Source::built_in(policy).unwrap().unwrap();
+        let answers = TableAnswers::of(policy).unwrap().unwrap();
+        let answers = answers.with_boolean("perf_allowed", booleans);
+        let text = rules(&source.table, &source.classes);
+        let rules = Rules { source: &source, statements: statements(&text), booleans };
+        // Of those in which domains do not differ, one is enough.
+        let differ = |class: &str| source.table.classes.iter().any(|it| it == class);
+        let classes = source.classes.iter().filter(|(class, _)| differ(class) || *class == "dir");
+        for (class, permissions) in classes {
+            for from in source.table.domains.keys().map(String::as_str).chain([OBJECT]) {
+                for to in [from, "owner_t", "no_nnp_t", "no_nosuid_t", KERNEL, OBJECT] {
+                    for permission in permissions {
+                        let access @ [from, to, class, it] = [from, to, class, permission];
+                        let answer = answers.answer(from, to, class, it);
+                        assert_eq!(rules.answer(access), answer, "{access:?}");
+                    }
+                }
+            }
+        }
+    }
+}
