@@ -1,14 +1,16 @@
 //! Error numbers, displayed by name as in man pages.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 /// A positive error number of the kernel under test.
 ///
 /// Names are those of the generic table (`include/uapi/asm-generic/errno.h`), which x86 uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Errno(pub i32);
 
 impl Errno {
@@ -45,12 +47,13 @@ impl FromStr for Errno {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names = || (1..=133).map(Self).filter_map(|errno| Some((errno, errno.name()?)));
-        if let Some((errno, _)) = names().find(|(_, name)| name == text) {
-            return Ok(errno);
-        }
-        let close = crate::suggest::closest(text, names().map(|(_, name)| name));
-        Err(format!("unknown errno `{text}`{close}"))
+        static NAMES: LazyLock<BTreeMap<String, Errno>> = LazyLock::new(|| {
+            (1..=133).map(Errno).filter_map(|errno| Some((errno.name()?, errno))).collect()
+        });
+        NAMES.get(text).copied().ok_or_else(|| {
+            let close = crate::suggest::closest(text, NAMES.keys());
+            format!("unknown errno `{text}`{close}")
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use perfsec_wire::CapSet;
 use perfsec_wire::caps::names;
@@ -12,10 +13,14 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Grant(pub CapSet);
 
+/// A transcript names a capability in every other line.
+static NAMES: LazyLock<Vec<(String, u32)>> = LazyLock::new(|| names().collect());
+
 /// The name of capability `number` as in SELinux (`sys_admin`), or the number if it is unknown.
 #[must_use]
 pub fn cap_name(number: u32) -> String {
-    CapSet::one(number).to_string()
+    let known = NAMES.iter().find(|(_, known)| *known == number);
+    known.map_or_else(|| number.to_string(), |(name, _)| name.clone())
 }
 
 /// The number of the capability with this name.
@@ -24,8 +29,8 @@ pub fn cap_name(number: u32) -> String {
 ///
 /// The name is unknown; the error suggests the closest one.
 pub fn cap_number(name: &str) -> Result<u32, String> {
-    names().find(|(known, _)| known == name).map(|(_, number)| number).ok_or_else(|| {
-        let close = crate::suggest::closest(name, names().map(|(known, _)| known));
+    NAMES.iter().find(|(known, _)| known == name).map(|(_, number)| *number).ok_or_else(|| {
+        let close = crate::suggest::closest(name, NAMES.iter().map(|(known, _)| known));
         format!("unknown capability `{name}`{close}")
     })
 }

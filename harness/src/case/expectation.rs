@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use perfsec_wire::Step;
 
 use super::bindings::needed;
-use crate::transcript::{self, CallResult, Effect, ResultError};
+use crate::transcript::{CallResult, Effect, ResultError};
 
 /// An expected transcript, with the lines of all kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,8 +105,7 @@ impl Transcript {
                     return Err(Mistake::new(number, "an effect before the first syscall")
                         .help("do not indent syscalls, only what they cause"));
                 }
-                let effect =
-                    transcript::parse_effect(body).map_err(|error| Mistake::new(number, error))?;
+                let effect = body.parse().map_err(|error| Mistake::new(number, error))?;
                 LineContent::Effect(effect)
             } else {
                 let last = lines.iter().rev().find_map(|line: &GuardedLine| match &line.content {
@@ -145,8 +144,9 @@ impl Transcript {
     #[must_use]
     pub(super) fn has_denial(&self) -> bool {
         self.lines.iter().any(|line| match &line.content {
-            LineContent::Call { outcome: CallResult::Error(errno), .. } => errno.is_denial(),
-            LineContent::Call { outcome, .. } => *outcome == CallResult::Nothing,
+            LineContent::Call { outcome, .. } => {
+                outcome.is_denial() || *outcome == CallResult::Nothing
+            }
             LineContent::Effect(_) => false,
         })
     }
@@ -208,7 +208,7 @@ impl Transcript {
         let mut calls = self
             .resolved(holds)
             .filter_map(|line| match &line.content {
-                LineContent::Call { step, outcome, .. } => Some((*step, *outcome, line.number)),
+                LineContent::Call { step, outcome, .. } => Some((*step, outcome, line.number)),
                 LineContent::Effect(_) => None,
             })
             .peekable();
@@ -235,10 +235,7 @@ impl Transcript {
                         )
                         .help("remove the line"));
                     }
-                    match (step.binds(), outcome) {
-                        (Some(fd), CallResult::Success) => drop(open.insert(fd)),
-                        (None, _) | (_, CallResult::Error(_) | CallResult::Nothing) => {}
-                    }
+                    open.extend(step.binds().filter(|_| outcome.is_success()));
                 }
                 _ if reachable => {
                     let number = calls.peek().map_or(first, |(_, _, number)| *number);
@@ -303,7 +300,7 @@ fn parse_call(
 }
 
 fn parse_result(step: &Step, result: &str, number: usize) -> Result<CallResult, Mistake> {
-    transcript::parse_result(step, result).map_err(|error| match error {
+    CallResult::of_step(step, result).map_err(|error| match error {
         ResultError::Errno(error) => Mistake::new(number, error),
         ResultError::Form(expected) => {
             Mistake::new(number, format!("`{}` cannot return `{result}`", step.name()))

@@ -9,7 +9,7 @@ use super::change::{Change, ChangeKind};
 use super::question::{
     AskedQuestion, QuestionId, ReturnValue, TranscriptCall, calls, hook_question,
 };
-use crate::transcript::{CapLine, Effect, parse_effect};
+use crate::transcript::{CapLine, Effect};
 
 /// The position of a question that only one side asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,7 +223,7 @@ impl DifferenceBuilder {
             return;
         }
         for line in &asked.lines {
-            if let Ok(Effect::Avc(avc)) = parse_effect(line) {
+            if let Ok(Effect::Avc(avc)) = line.parse::<Effect>() {
                 let record = (name.to_owned(), hook_question(&avc), both);
                 self.records[usize::from(now)].push(record);
             }
@@ -417,7 +417,7 @@ fn without_names(a: &ReturnValue, b: &ReturnValue) -> (ReturnValue, ReturnValue)
 
 /// Reads one line as a question.
 fn question(line: &str) -> QuestionId {
-    match parse_effect(line) {
+    match line.parse::<Effect>() {
         Ok(Effect::Cap(cap)) => {
             QuestionId::Cap { name: crate::grant::cap_name(cap.cap), silent: cap.unaudited }
         }
@@ -427,7 +427,7 @@ fn question(line: &str) -> QuestionId {
 }
 
 fn checks(lines: &[String]) -> Vec<CapLine> {
-    let check = |line: &String| match parse_effect(line) {
+    let check = |line: &String| match line.parse::<Effect>() {
         Ok(Effect::Cap(cap)) => Some(cap),
         _ => None,
     };
@@ -436,7 +436,7 @@ fn checks(lines: &[String]) -> Vec<CapLine> {
 
 /// Names of the fields in which two records differ.
 fn fields(a: &[String], b: &[String]) -> BTreeSet<String> {
-    let fields = |lines: &[String]| match lines.first().map(|line| parse_effect(line)) {
+    let fields = |lines: &[String]| match lines.first().map(|line| line.parse::<Effect>()) {
         Some(Ok(Effect::Avc(avc))) => avc.fields.into_iter().collect(),
         _ => BTreeSet::new(),
     };

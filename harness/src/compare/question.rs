@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
 use crate::grant::cap_name;
-use crate::transcript::{Avc, CapLine, CapVerdict, Effect, parse_effect};
+use crate::transcript::{Avc, CapLine, CapVerdict, Effect};
 
 /// A step that was performed, with what it caused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ fn call(line: &str) -> TranscriptCall {
 
 /// Reads the lines below a call as questions.
 fn asked(lines: &[String]) -> Vec<AskedQuestion> {
-    let effects: Vec<_> = lines.iter().map(|line| parse_effect(line).ok()).collect();
+    let effects: Vec<_> = lines.iter().map(|line| line.parse::<Effect>().ok()).collect();
     let mut asked = Vec::new();
     let mut at = 0;
     while at < lines.len() {

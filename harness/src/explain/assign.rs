@@ -3,7 +3,7 @@
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
 
 use super::walk::{WalkCheck, WalkQuestion};
-use crate::transcript::{CapVerdict, Effect, parse_effect};
+use crate::transcript::{CapVerdict, Effect};
 
 /// An effect with the check that caused it, if that is known.
 pub(super) struct ExplainedEffect {
@@ -20,7 +20,7 @@ pub(super) fn assign(effects: &[String], checks: &[WalkCheck]) -> Vec<ExplainedE
     let mut before: Option<Effect> = None;
     let mut answered = Vec::new();
     for line in effects {
-        let effect = parse_effect(line).ok();
+        let effect = line.parse::<Effect>().ok();
         let find = |wanted: &dyn Fn(&WalkQuestion) -> bool| {
             (next..checks.len()).find(|index| wanted(&checks[*index].question))
         };

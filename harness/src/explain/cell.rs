@@ -291,6 +291,7 @@ impl CellExplainer<'_> {
             Effect::SyscallRecord => {
                 "the SYSCALL record of the call, with the serial of its other records".to_owned()
             }
+            Effect::Record { .. } | Effect::Verbatim(_) => "another audit record".to_owned(),
         }
     }
 

@@ -47,7 +47,7 @@ pub fn judge(
         verdict: Verdict::Pass,
         reason: None,
         expected,
-        observed: seen.lines,
+        observed: seen.transcript.lines().collect(),
         notes: seen.aside,
         known: None,
         attempts: Vec::new(),

@@ -13,9 +13,12 @@
 //! `ino=*`. A context that differs from the subject's only in its type is written as that type,
 //! because the level is different in every cell.
 
+use std::fmt;
 use std::fmt::Write as _;
 
 use perfsec_wire::Mode;
+
+use super::Effect;
 
 /// Replaces a value that carries no information.
 const ANY: &str = "*";
@@ -33,8 +36,8 @@ pub struct Subject<'a> {
     pub mode: Mode,
 }
 
-/// A parsed AVC record, from either form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A parsed AVC record, from either form. `Display` writes it as a transcript does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Avc {
     /// `denied` or `granted`.
     pub verb: String,
@@ -86,12 +89,12 @@ impl Avc {
 
     /// The short form: the record without the fields that have their default.
     #[must_use]
-    pub fn short(&self, subject: &Subject<'_>) -> String {
-        let mut text = format!("avc {} {{ {} }}", self.verb, self.permissions.join(" "));
-        for (key, value) in &self.fields {
-            if self.default(key, subject).as_ref() == Some(value) {
-                continue;
-            }
+    pub fn short(&self, subject: &Subject<'_>) -> Self {
+        let given = self
+            .fields
+            .iter()
+            .filter(|(key, value)| self.default(key, subject).as_ref() != Some(value));
+        let fields = given.map(|(key, value)| {
             let value = match key.as_str() {
                 // An inode number of an in-memory file system is different in every boot.
                 "ino" => ANY,
@@ -100,9 +103,10 @@ impl Avc {
                 "srawcon" | "trawcon" => subject.type_in(value.trim_matches('"')).unwrap_or(value),
                 _ => value,
             };
-            let _ = write!(text, " {key}={value}");
-        }
-        text
+            (key.clone(), value.to_owned())
+        });
+        let fields = fields.collect();
+        Self { verb: self.verb.clone(), permissions: self.permissions.clone(), fields }
     }
 
     /// The record in the kernel's form, with defaults for the fields that are missing.
@@ -151,6 +155,13 @@ impl Avc {
     }
 }
 
+impl fmt::Display for Avc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "avc {} {{ {} }}", self.verb, self.permissions.join(" "))?;
+        self.fields.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))
+    }
+}
+
 /// Splits at blanks outside of quotes: `lockdown_reason="use of kprobes"` is one word.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
@@ -170,15 +181,14 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// The form of an AVC record in a transcript: the short form if it expands to the record byte for
-/// byte, otherwise the whole record.
-#[must_use]
-pub fn format_avc(record: &str, subject: &Subject<'_>) -> String {
-    record
-        .strip_prefix("avc:")
-        .and_then(Avc::parse)
-        .filter(|avc| avc.expand(subject) == record)
-        .map_or_else(|| format!("avc whole {record}"), |avc| avc.short(subject))
+/// An AVC record as an effect: the short form if it expands to the record byte for byte, otherwise
+/// the whole record.
+pub(super) fn avc_effect(record: &str, subject: &Subject<'_>) -> Effect {
+    let avc = record.strip_prefix("avc:").and_then(Avc::parse);
+    match avc.filter(|avc| avc.expand(subject) == record) {
+        Some(avc) => Effect::read(&avc.short(subject).to_string()),
+        None => Effect::Verbatim(format!("avc whole {record}")),
+    }
 }
 
 #[cfg(test)]
@@ -229,7 +239,7 @@ mod tests {
     )]
     fn a_record_has_one_short_form(#[case] record: &str, #[case] short: &str) {
         let subject = subject(Mode::Permissive);
-        assert_eq!(format_avc(record, &subject), short);
+        assert_eq!(avc_effect(record, &subject).to_string(), short);
         let back = Avc::parse(short.strip_prefix("avc").unwrap()).unwrap();
         assert_eq!(back.expand(&subject), record);
     }
@@ -238,8 +248,8 @@ mod tests {
     fn a_context_that_differs_only_in_its_type_is_written_as_that_type() {
         let record = "avc:  denied  { use } for  pid=89 comm=\"probe-P\" \
             scontext=u:r:none_t:s0:c2 tcontext=u:r:owner_t:s0:c2 tclass=fd permissive=0";
-        let short = format_avc(record, &subject(Mode::Enforcing));
-        assert_eq!(short, "avc denied { use } tcontext=owner_t tclass=fd");
+        let short = avc_effect(record, &subject(Mode::Enforcing));
+        assert_eq!(short.to_string(), "avc denied { use } tcontext=owner_t tclass=fd");
     }
 
     #[rstest]
@@ -257,7 +267,8 @@ mod tests {
     )]
     #[case("avc:  nonsense")]
     fn a_malformed_record_is_written_whole(#[case] record: &str) {
-        assert_eq!(format_avc(record, &subject(Mode::Permissive)), format!("avc whole {record}"));
+        let whole = Effect::Verbatim(format!("avc whole {record}"));
+        assert_eq!(avc_effect(record, &subject(Mode::Permissive)), whole);
     }
 
     #[test]
@@ -277,16 +288,14 @@ mod tests {
         #[test]
         fn a_short_form_expands_to_its_record(record in RECORDS) {
             let subject = subject(Mode::Enforcing);
-            let text = format_avc(&record, &subject);
-            let short = text.strip_prefix("avc ").filter(|short| !short.starts_with("whole"));
-            if let Some(short) = short {
-                prop_assert_eq!(Avc::parse(short).unwrap().expand(&subject), record);
+            if let Effect::Avc(short) = avc_effect(&record, &subject) {
+                prop_assert_eq!(short.expand(&subject), record);
             }
         }
 
         #[test]
         fn hostile_records_never_panic(record in ".{0,200}") {
-            let _ = format_avc(&record, &subject(Mode::Enforcing));
+            let _ = avc_effect(&record, &subject(Mode::Enforcing));
         }
     }
 }

@@ -1,18 +1,19 @@
 //! Effects of a syscall: the indented lines of a transcript.
 
 use std::fmt;
+use std::str::FromStr;
 
 use perfsec_wire::{CapCheck, CapSet};
 
 use super::Avc;
 use crate::grant::{cap_name, cap_number};
 
-/// An effect of a syscall, as an expectation names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An effect of a syscall.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
     /// `cap NAME = VERDICT`
     Cap(CapLine),
-    /// `avc denied { … } …`, in canonical spelling.
+    /// `avc denied { … } …`
     Avc(Avc),
     /// `holds SET`: the process's capabilities after an exec.
     Holds(Holds),
@@ -27,10 +28,19 @@ pub enum Effect {
     SelinuxErr(String),
     /// `record SYSCALL`: the SYSCALL record, if the case sets `syscall_records`.
     SyscallRecord,
+    /// `record TYPE BODY`: an audit record of a type that no other variant has.
+    Record {
+        /// Type of the record.
+        kind: u16,
+        /// Its text.
+        body: String,
+    },
+    /// A line of a record that is none of these, such as an AVC record out of shape.
+    Verbatim(String),
 }
 
 /// The capabilities of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holds {
     /// Permitted capabilities.
     pub permitted: CapSet,
@@ -49,7 +59,7 @@ impl fmt::Display for Holds {
 }
 
 /// A capability check and its result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CapLine {
     /// Capability number.
     pub cap: u32,
@@ -60,7 +70,7 @@ pub struct CapLine {
 }
 
 /// The result of a capability check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CapVerdict {
     /// Held, and allowed by SELinux.
     Granted,
@@ -73,7 +83,9 @@ pub enum CapVerdict {
 impl CapVerdict {
     const ALL: [Self; 3] = [Self::Granted, Self::NotHeld, Self::Refused];
 
-    const fn words(self) -> &'static str {
+    /// Its words in a transcript.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
         match self {
             Self::Granted => "granted",
             Self::NotHeld => "not held",
@@ -106,61 +118,86 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cap(line) => line.fmt(f),
-            Self::Avc(avc) => {
-                write!(f, "avc {} {{ {} }}", avc.verb, avc.permissions.join(" "))?;
-                avc.fields.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))
-            }
+            Self::Avc(avc) => avc.fmt(f),
             Self::Holds(holds) => holds.fmt(f),
             Self::Domain(domain) => write!(f, "domain {domain}"),
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Kernel(text) => write!(f, "kernel {text}"),
             Self::SelinuxErr(text) => write!(f, "selinux_err {text}"),
             Self::SyscallRecord => f.write_str("record SYSCALL"),
+            Self::Record { kind, body } => write!(f, "record {kind} {body}"),
+            Self::Verbatim(text) => f.write_str(text),
         }
     }
 }
 
-/// True if a line of a transcript is a capability check, without parsing it.
-#[must_use]
-pub fn is_capability_check(line: &str) -> bool {
-    line.starts_with("  cap ")
+impl Effect {
+    /// Reads an effect of a record. [`Self::to_string`] returns exactly that text again.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let effect = text.parse().ok().filter(|effect: &Self| effect.to_string() == text);
+        effect.unwrap_or_else(|| Self::Verbatim(text.to_owned()))
+    }
+
+    /// True if it is a capability check.
+    #[must_use]
+    pub fn is_check(&self) -> bool {
+        matches!(self, Self::Cap(_))
+    }
 }
 
-/// Reads an indented line of an expectation; blanks may be more than one.
-///
-/// # Errors
-///
-/// If it is invalid: the mistake, and the likely correction.
-pub fn parse(line: &str) -> Result<Effect, String> {
-    let line = line.trim();
-    match line.split_once(char::is_whitespace) {
-        Some(("cap", rest)) => parse_cap(rest).map(Effect::Cap),
-        Some(("avc", rest)) => match Avc::parse(rest) {
-            Some(avc) if avc.field("tclass").is_none() => {
-                Err("an AVC record needs its class: add `tclass=…`".to_owned())
+impl FromStr for Effect {
+    type Err = String;
+
+    /// Reads an effect that a person wrote; blanks may be more than one.
+    ///
+    /// # Errors
+    ///
+    /// If it is invalid: the mistake, and the likely correction.
+    fn from_str(line: &str) -> Result<Self, String> {
+        let line = line.trim();
+        match line.split_once(char::is_whitespace) {
+            Some(("cap", rest)) => parse_cap(rest).map(Self::Cap),
+            Some(("avc", rest)) => match Avc::parse(rest) {
+                Some(avc) if avc.field("tclass").is_none() => {
+                    Err("an AVC record needs its class: add `tclass=…`".to_owned())
+                }
+                Some(avc) => Ok(Self::Avc(avc)),
+                None => Err(format!(
+                    "`{line}` is not an AVC record: write `avc denied {{ PERMISSION }} \
+                     tclass=CLASS`"
+                )),
+            },
+            Some(("holds", rest)) => parse_holds(rest).map(Self::Holds),
+            Some(("domain", rest)) => Ok(Self::Domain(rest.trim().to_owned())),
+            Some(("uid", rest)) => match rest.trim().parse() {
+                Ok(uid) => Ok(Self::Uid(uid)),
+                Err(_) => Err(format!("`{rest}` is not a user id")),
+            },
+            Some(("kernel", rest)) => Ok(Self::Kernel(rest.to_owned())),
+            Some(("selinux_err", rest)) => {
+                let words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+                Ok(Self::SelinuxErr(words))
             }
-            Some(avc) => Ok(Effect::Avc(avc)),
-            None => Err(format!(
-                "`{line}` is not an AVC record: write `avc denied {{ PERMISSION }} tclass=CLASS`"
-            )),
-        },
-        Some(("holds", rest)) => parse_holds(rest).map(Effect::Holds),
-        Some(("domain", rest)) => Ok(Effect::Domain(rest.trim().to_owned())),
-        Some(("uid", rest)) => match rest.trim().parse() {
-            Ok(uid) => Ok(Effect::Uid(uid)),
-            Err(_) => Err(format!("`{rest}` is not a user id")),
-        },
-        Some(("kernel", rest)) => Ok(Effect::Kernel(rest.to_owned())),
-        Some(("selinux_err", rest)) => {
-            let words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
-            Ok(Effect::SelinuxErr(words))
+            Some(("record", rest)) => parse_record(rest).ok_or_else(|| unknown(line)),
+            _ => Err(unknown(line)),
         }
-        Some(("record", rest)) if rest.trim() == "SYSCALL" => Ok(Effect::SyscallRecord),
-        _ => Err(format!(
-            "`{line}` is neither a `cap` nor an `avc` line, nor one of \
-             `holds`, `domain`, `uid`, `kernel`, `selinux_err`, `record SYSCALL`"
-        )),
     }
+}
+
+fn unknown(line: &str) -> String {
+    format!(
+        "`{line}` is neither a `cap` nor an `avc` line, nor one of \
+         `holds`, `domain`, `uid`, `kernel`, `selinux_err`, `record SYSCALL`"
+    )
+}
+
+fn parse_record(rest: &str) -> Option<Effect> {
+    if rest.trim() == "SYSCALL" {
+        return Some(Effect::SyscallRecord);
+    }
+    let (kind, body) = rest.split_once(' ')?;
+    Some(Effect::Record { kind: kind.parse().ok()?, body: body.to_owned() })
 }
 
 fn parse_holds(rest: &str) -> Result<Holds, String> {
@@ -179,7 +216,10 @@ fn parse_cap(rest: &str) -> Result<CapLine, String> {
         .split_once('=')
         .ok_or_else(|| format!("`cap {rest}` has no result: write `cap NAME = granted`"))?;
     let mut names = check.split_whitespace();
-    let cap = cap_number(names.next().unwrap_or_default())?;
+    let name = names.next().unwrap_or_default();
+    // A capability that is newer than this program has its number as its name.
+    let number = name.parse().ok().filter(|number| cap_name(*number) == name);
+    let cap = number.map_or_else(|| cap_number(name), Ok)?;
     let unaudited = match (names.next(), names.next()) {
         (None, _) => false,
         (Some("unaudited"), None) => true,
@@ -210,7 +250,7 @@ mod tests {
     #[case("kernel SELinux:  Class x", "kernel SELinux:  Class x")]
     #[case("avc  denied {  open } tclass=perf_event", "avc denied { open } tclass=perf_event")]
     fn an_effect_has_one_spelling(#[case] written: &str, #[case] canonical: &str) {
-        assert_eq!(parse(written).unwrap().to_string(), canonical);
+        assert_eq!(written.parse::<Effect>().unwrap().to_string(), canonical);
     }
 
     #[rstest]
@@ -221,7 +261,7 @@ mod tests {
     #[case("avc denied open tclass=perf_event", "is not an AVC record")]
     #[case("acv denied { open } tclass=perf_event", "neither")]
     fn a_mistake_is_reported(#[case] written: &str, #[case] part: &str) {
-        let error = parse(written).unwrap_err();
+        let error = written.parse::<Effect>().unwrap_err();
         assert!(error.contains(part), "{error}");
     }
 

@@ -7,17 +7,29 @@
 //!   cap perfmon = granted
 //! ```
 //!
-//! Case files contain expectations in this form, and [`observed_transcript`] writes observations in
-//! it, so that the two can be compared line by line. The comparison covers whole records: if the
-//! short form of an AVC record does not expand to the record byte for byte, the whole record is
-//! written.
+//! [`observed_transcript`] makes a [`Transcript`] of an observation. An [`ExpectedTranscript`] comes
+//! from a case and may leave counts open; it is fitted to what was observed, and then compared line
+//! by line. The comparison covers whole records: if the short form of an AVC record does not expand
+//! to the record byte for byte, the whole record is written.
+//!
+//! Only files contain transcripts as text. A record is the output of a guest, so reading one never
+//! fails: a line out of shape is kept verbatim.
 
 mod avc;
+mod call;
 mod effect;
+mod expected;
+mod fit;
+mod fitted;
 mod observed;
 mod result;
+mod whole;
 
-pub use avc::{Avc, Subject, format_avc};
-pub use effect::{CapLine, CapVerdict, Effect, Holds, is_capability_check, parse as parse_effect};
+pub use avc::{Avc, Subject};
+pub use call::{CallHead, Syscall};
+pub use effect::{CapLine, CapVerdict, Effect, Holds};
+pub use expected::{ExpectedCall, ExpectedEffects, ExpectedTranscript, Times};
+pub use fitted::FittedTranscript;
 pub use observed::{ExtraLines, ObservedTranscript, observed_transcript};
-pub use result::{CallResult, ResultError, format_result, parse_result};
+pub use result::{CallResult, ResultError};
+pub use whole::{Transcript, TranscriptCall};

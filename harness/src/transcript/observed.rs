@@ -1,19 +1,16 @@
-//! Writes an observation as a transcript.
+//! The transcript of an observation.
 
-use std::fmt::Display;
-
-use perfsec_wire::observation::{Effect, Exit, Record, SubjectSeen};
+use perfsec_wire::observation::{self, Exit, Record, SubjectSeen};
 use perfsec_wire::{Observation, Step, record_types};
 
-use super::effect::{CapLine, Holds};
-use super::result::format_result;
-use super::{Subject, format_avc};
+use super::avc::avc_effect;
+use super::{CallHead, CallResult, Effect, Holds, Subject, Syscall, Transcript, TranscriptCall};
 
 /// The transcript of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedTranscript {
-    /// Its lines, which are compared.
-    pub lines: Vec<String>,
+    /// It is compared with the expected one.
+    pub transcript: Transcript,
     /// Kernel messages that are not part of the transcript.
     pub aside: Vec<String>,
 }
@@ -40,7 +37,7 @@ pub struct ExtraLines<'a> {
     pub syscall_records: bool,
 }
 
-/// Writes the observation of a cell with these steps.
+/// Makes the transcript of a cell with these steps.
 #[must_use]
 pub fn observed_transcript(
     steps: &[Step],
@@ -49,36 +46,35 @@ pub fn observed_transcript(
     extra: ExtraLines<'_>,
 ) -> ObservedTranscript {
     let mut writer = TranscriptWriter {
-        out: ObservedTranscript::default(),
+        aside: Vec::new(),
         subject: *subject,
         uid: observation.subject.uid,
         extra,
     };
+    let mut calls = Vec::new();
     for call in &observation.calls {
-        let line = match steps.get(call.step as usize) {
-            Some(step) => format!("{step} = {}", format_result(step, call.result)),
-            None => format!("(no step {}) = {}", call.step, call.result),
+        let head = match steps.get(call.step as usize) {
+            Some(step) => {
+                CallHead::Syscall(Syscall::new(step, CallResult::observed(step, call.result)))
+            }
+            None => CallHead::NoStep { step: call.step, value: call.result },
         };
-        writer.out.lines.push(line);
-        writer.effects(&call.effects);
+        calls.push(TranscriptCall { head, effects: writer.effects(&call.effects) });
     }
-    if !observation.outside.is_empty() {
-        let before = writer.out.lines.len();
-        writer.effects(&observation.outside);
-        if writer.out.lines.len() > before {
-            writer.out.lines.insert(before, "(outside every step)".to_owned());
-        }
+    let outside = writer.effects(&observation.outside);
+    if !outside.is_empty() {
+        calls.push(TranscriptCall { head: CallHead::Outside, effects: outside });
     }
     if let Exit::Signal(number) = observation.exit {
         let name = nix::sys::signal::Signal::try_from(number)
             .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
-        writer.out.lines.push(format!("+++ killed by {name} +++"));
+        calls.push(TranscriptCall::new(CallHead::Killed(name)));
     }
-    writer.out
+    ObservedTranscript { transcript: Transcript { calls }, aside: writer.aside }
 }
 
 struct TranscriptWriter<'a> {
-    out: ObservedTranscript,
+    aside: Vec<String>,
     /// The process that performs the steps; an exec changes it.
     subject: Subject<'a>,
     uid: u32,
@@ -86,65 +82,59 @@ struct TranscriptWriter<'a> {
 }
 
 impl<'a> TranscriptWriter<'a> {
-    fn line(&mut self, text: impl Display) {
-        self.out.lines.push(format!("  {text}"));
-    }
-
-    fn effects(&mut self, effects: &'a [Effect]) {
+    fn effects(&mut self, effects: &'a [observation::Effect]) -> Vec<Effect> {
+        let mut out = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Cap(check) => self.line(CapLine::from(check)),
-                Effect::Record(record)
-                    if record.kind == record_types::SYSCALL && self.extra.syscall_records =>
-                {
-                    self.line("record SYSCALL");
-                }
-                Effect::Record(record) if ENVELOPE.contains(&record.kind) => {}
-                Effect::Record(record) => self.line(format_record(record, &self.subject)),
-                Effect::Message(message) => {
+                observation::Effect::Cap(check) => out.push(Effect::Cap(check.into())),
+                observation::Effect::Record(record) => out.extend(self.record(record)),
+                observation::Effect::Message(message) => {
                     let text = message.text.trim_end();
                     if self.extra.messages.iter().any(|part| text.contains(part)) {
-                        self.line(format_args!("kernel {text}"));
+                        out.push(Effect::read(&format!("kernel {text}")));
                     } else {
-                        let aside = format!("kernel: <{}> {text}", message.level);
-                        self.out.aside.push(aside);
+                        self.aside.push(format!("kernel: <{}> {text}", message.level));
                     }
                 }
-                Effect::Became(seen) => self.became(seen),
+                observation::Effect::Became(seen) => self.became(seen, &mut out),
             }
+        }
+        out
+    }
+
+    fn record(&self, record: &Record) -> Option<Effect> {
+        let body = record.text.split_once("): ").map_or(record.text.as_str(), |(_, body)| body);
+        match record.kind {
+            record_types::SYSCALL if self.extra.syscall_records => Some(Effect::SyscallRecord),
+            kind if ENVELOPE.contains(&kind) => None,
+            record_types::AVC => Some(avc_effect(body, &self.subject)),
+            record_types::SELINUX_ERR => Some(selinux_err(body, &self.subject)),
+            kind => Some(Effect::read(&format!("record {kind} {body}"))),
         }
     }
 
-    fn became(&mut self, seen: &'a SubjectSeen) {
-        self.line(Holds { permitted: seen.permitted, effective: seen.effective });
+    fn became(&mut self, seen: &'a SubjectSeen, out: &mut Vec<Effect>) {
+        let holds = Holds { permitted: seen.permitted, effective: seen.effective };
+        out.push(Effect::read(&holds.to_string()));
         if seen.context != self.subject.context {
             let context = self.subject.type_in(&seen.context).unwrap_or(&seen.context);
-            self.line(format_args!("domain {context}"));
+            out.push(Effect::read(&format!("domain {context}")));
             self.subject.context = &seen.context;
         }
         if seen.uid != self.uid {
-            self.line(format_args!("uid {}", seen.uid));
+            out.push(Effect::Uid(seen.uid));
             self.uid = seen.uid;
         }
     }
 }
 
-fn format_record(record: &Record, subject: &Subject<'_>) -> String {
-    let body = record.text.split_once("): ").map_or(record.text.as_str(), |(_, body)| body);
-    match record.kind {
-        record_types::AVC => format_avc(body, subject),
-        record_types::SELINUX_ERR => format_selinux_err(body, subject),
-        kind => format!("record {kind} {body}"),
-    }
-}
-
-/// Formats `op=security_bounded_transition seresult=denied oldcontext=… newcontext=…`, with the
-/// types of contexts.
-fn format_selinux_err(body: &str, subject: &Subject<'_>) -> String {
+/// `op=security_bounded_transition seresult=denied oldcontext=… newcontext=…`, with the types of
+/// contexts.
+fn selinux_err(body: &str, subject: &Subject<'_>) -> Effect {
     let short = |field: &str| match field.split_once('=') {
         Some((key, value)) => format!("{key}={}", subject.type_in(value).unwrap_or(value)),
         None => field.to_owned(),
     };
     let fields: Vec<_> = body.split_whitespace().map(short).collect();
-    format!("selinux_err {}", fields.join(" "))
+    Effect::read(&format!("selinux_err {}", fields.join(" ")))
 }

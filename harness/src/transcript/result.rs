@@ -1,4 +1,6 @@
-//! The result of a syscall: how transcripts write it, and how they are read.
+//! The result of a syscall.
+
+use std::fmt;
 
 use perfsec_wire::Step;
 use perfsec_wire::step::ResultForm;
@@ -10,15 +12,18 @@ const NOTHING: &str = "nothing";
 /// The result of a `read` whose length varies.
 const SOME: &str = "some";
 
-/// A result in a transcript.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The result of a syscall.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CallResult {
-    /// The syscall succeeded, and made the descriptor or mapping that it is there to make.
-    Success,
-    /// A `recvmsg` brought no descriptor.
-    Nothing,
     /// The syscall failed.
     Error(Errno),
+    /// A number that is the same in every boot, such as 0.
+    Number(i64),
+    /// A number that varies, under a name: the one that the case gives to the new object (`fd`),
+    /// `addr` for an address, `some` for a length.
+    Name(String),
+    /// A `recvmsg` brought no descriptor.
+    Nothing,
 }
 
 /// A text that is not a result of the step.
@@ -30,44 +35,102 @@ pub enum ResultError {
     Form(String),
 }
 
-/// Writes what the step returned: `-errno` on failure.
-#[must_use]
-pub fn format_result(step: &Step, value: i64) -> String {
-    if let Ok(errno @ 1..4096) = i32::try_from(value.wrapping_neg()) {
-        return Errno(errno).to_string();
+impl CallResult {
+    /// What the step returned: `-errno` on failure.
+    #[must_use]
+    pub fn observed(step: &Step, value: i64) -> Self {
+        if let Ok(errno @ 1..4096) = i32::try_from(value.wrapping_neg()) {
+            return Self::Error(Errno(errno));
+        }
+        match (step.result_form(), value) {
+            (ResultForm::Zero, _) => Self::Number(0),
+            (ResultForm::Received(_), 0) => Self::Nothing,
+            (ResultForm::Word(word) | ResultForm::Received(word), _) => word.into(),
+            (ResultForm::Number, _) | (ResultForm::Length, 0) => Self::Number(value),
+            (ResultForm::Length, _) => SOME.into(),
+        }
     }
-    match (step.result_form(), value) {
-        (ResultForm::Zero, _) => "0".to_owned(),
-        (ResultForm::Received(_), 0) => NOTHING.to_owned(),
-        (ResultForm::Word(word) | ResultForm::Received(word), _) => word.to_owned(),
-        (ResultForm::Number, _) | (ResultForm::Length, 0) => value.to_string(),
-        (ResultForm::Length, _) => SOME.to_owned(),
+
+    /// The result of the step when it succeeds; 0 if it returns a number.
+    #[must_use]
+    pub fn success(step: &Step) -> Self {
+        match step.result_form() {
+            ResultForm::Zero | ResultForm::Number => Self::Number(0),
+            ResultForm::Word(word) | ResultForm::Received(word) => word.into(),
+            ResultForm::Length => SOME.into(),
+        }
+    }
+
+    /// Reads the result of a step that a person wrote.
+    ///
+    /// # Errors
+    ///
+    /// If it is not one that [`Self::observed`] can return.
+    pub fn of_step(step: &Step, text: &str) -> Result<Self, ResultError> {
+        if text.starts_with('E') {
+            return text.parse().map(Self::Error).map_err(ResultError::Errno);
+        }
+        let form = step.result_form();
+        let valid = match form {
+            ResultForm::Received(word) => [word, NOTHING].contains(&text),
+            ResultForm::Word(word) => text == word,
+            ResultForm::Length => [SOME, "0"].contains(&text),
+            ResultForm::Zero => text == "0",
+            ResultForm::Number => text.parse::<u32>().is_ok(),
+        };
+        valid.then(|| text.into()).ok_or_else(|| {
+            ResultError::Form(match form {
+                ResultForm::Word(word) | ResultForm::Received(word) => format!("`{word}`"),
+                ResultForm::Length => format!("`{SOME}`"),
+                ResultForm::Zero => "`0`".to_owned(),
+                ResultForm::Number => "a number".to_owned(),
+            })
+        })
+    }
+
+    /// True if the syscall made the descriptor or mapping that it is there to make.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Number(_) | Self::Name(_))
+    }
+
+    /// True if it is an error that means that the caller lacks a privilege.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Self::Error(errno) if errno.is_denial())
     }
 }
 
-/// Reads the result of a step.
-///
-/// # Errors
-///
-/// If it is not one that [`format_result`] can write.
-pub fn parse_result(step: &Step, text: &str) -> Result<CallResult, ResultError> {
-    if text.starts_with('E') {
-        return text.parse().map(CallResult::Error).map_err(ResultError::Errno);
-    }
-    let expected = match step.result_form() {
-        ResultForm::Received(_) if text == NOTHING => return Ok(CallResult::Nothing),
-        ResultForm::Word(word) | ResultForm::Received(word) if text == word => {
-            return Ok(CallResult::Success);
+impl From<&str> for CallResult {
+    /// Reads any text. [`Self::to_string`] returns exactly that text again.
+    fn from(text: &str) -> Self {
+        let number = || text.parse::<i64>().ok().filter(|number| number.to_string() == text);
+        match text {
+            NOTHING => Self::Nothing,
+            _ if text.starts_with('E') => {
+                text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Error)
+            }
+            _ => match number() {
+                // An errno without a name is written as this number.
+                Some(number @ -4095..0) if Errno(-number as i32).to_string() == text => {
+                    Self::Error(Errno(-number as i32))
+                }
+                Some(number) => Self::Number(number),
+                None => Self::Name(text.to_owned()),
+            },
         }
-        ResultForm::Length if [SOME, "0"].contains(&text) => return Ok(CallResult::Success),
-        ResultForm::Zero if text == "0" => return Ok(CallResult::Success),
-        ResultForm::Number if text.parse::<u32>().is_ok() => return Ok(CallResult::Success),
-        ResultForm::Word(word) | ResultForm::Received(word) => format!("`{word}`"),
-        ResultForm::Length => format!("`{SOME}`"),
-        ResultForm::Zero => "`0`".to_owned(),
-        ResultForm::Number => "a number".to_owned(),
-    };
-    Err(ResultError::Form(expected))
+    }
+}
+
+impl fmt::Display for CallResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(errno) => errno.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => f.write_str(name),
+            Self::Nothing => f.write_str(NOTHING),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -103,26 +166,26 @@ mod tests {
     }
 
     #[rstest]
-    #[case(close(), 0, "0", CallResult::Success)]
-    #[case(close(), -13, "EACCES", CallResult::Error(Errno::EACCES))]
-    #[case(open(), 0, "root", CallResult::Success)]
-    #[case(open(), 7, "root", CallResult::Success)]
-    #[case(read(false), 8, "8", CallResult::Success)]
-    #[case(read(false), 0, "0", CallResult::Success)]
-    #[case(read(true), 8, "some", CallResult::Success)]
-    #[case(read(true), 0, "0", CallResult::Success)]
-    #[case(mmap(), 0x7f00_0000_0000, "addr", CallResult::Success)]
-    #[case(recvmsg(), 1, "fd", CallResult::Success)]
-    #[case(recvmsg(), 0, "nothing", CallResult::Nothing)]
-    #[case(setexeccon(), 20, "0", CallResult::Success)]
+    #[case(close(), 0, "0")]
+    #[case(close(), -13, "EACCES")]
+    #[case(open(), 0, "root")]
+    #[case(open(), 7, "root")]
+    #[case(read(false), 8, "8")]
+    #[case(read(false), 0, "0")]
+    #[case(read(true), 8, "some")]
+    #[case(read(true), 0, "0")]
+    #[case(mmap(), 0x7f00_0000_0000, "addr")]
+    #[case(recvmsg(), 1, "fd")]
+    #[case(recvmsg(), 0, "nothing")]
+    #[case(setexeccon(), 20, "0")]
     fn a_result_is_read_as_it_is_written(
         #[case] step: Step,
         #[case] value: i64,
         #[case] text: &str,
-        #[case] result: CallResult,
     ) {
-        assert_eq!(format_result(&step, value), text);
-        assert_eq!(parse_result(&step, text), Ok(result));
+        let result = CallResult::from(text);
+        assert_eq!(CallResult::observed(&step, value), result);
+        assert_eq!(CallResult::of_step(&step, text), Ok(result));
     }
 
     #[rstest]
@@ -139,6 +202,6 @@ mod tests {
         #[case] text: &str,
         #[case] expected: &str,
     ) {
-        assert_eq!(parse_result(&step, text), Err(ResultError::Form(expected.to_owned())));
+        assert_eq!(CallResult::of_step(&step, text), Err(ResultError::Form(expected.to_owned())));
     }
 }

@@ -1,0 +1,203 @@
+//! Syscalls: the lines of a transcript that are not indented.
+
+use std::fmt;
+
+use perfsec_wire::Step;
+
+use super::CallResult;
+
+/// A line of a transcript that is not indented.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CallHead {
+    /// `NAME(ARGUMENTS) = RESULT`
+    Syscall(Syscall),
+    /// `(no step NUMBER) = VALUE`: the guest reports a step that the case does not have.
+    NoStep {
+        /// Index of the step.
+        step: u32,
+        /// Its raw result.
+        value: i64,
+    },
+    /// `(outside every step)`: the heading of effects that no syscall caused.
+    Outside,
+    /// `+++ killed by SIGNAL +++`
+    Killed(String),
+    /// A line of a record that is none of these.
+    Verbatim(String),
+}
+
+/// A syscall as strace prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Syscall {
+    /// Its name.
+    pub name: String,
+    /// Its arguments, without the parentheses.
+    pub arguments: String,
+    /// Its result.
+    pub result: CallResult,
+}
+
+const OUTSIDE: &str = "(outside every step)";
+const NO_STEP: &str = "(no step ";
+const KILLED: [&str; 2] = ["+++ killed by ", " +++"];
+
+/// Stands for a step's own arguments, so that a file need not repeat a long call.
+const ELIDED: &str = "...";
+
+/// Longest line that [`CallHead::abbreviated`] does not change: a mail wraps longer ones.
+const MAIL_WIDTH: usize = 78;
+
+impl Syscall {
+    /// A step with its result.
+    #[must_use]
+    pub fn new(step: &Step, result: CallResult) -> Self {
+        // `Display` of a step writes `NAME(ARGUMENTS)`.
+        let (name, text) = (step.name(), step.to_string());
+        let arguments = text.strip_prefix(name).and_then(|text| text.strip_prefix('('));
+        let arguments = arguments.and_then(|text| text.strip_suffix(')')).unwrap_or_default();
+        Self { name: name.to_owned(), arguments: arguments.to_owned(), result }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (call, result) = text.rsplit_once(" = ")?;
+        let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let valid = !name.is_empty() && name.chars().all(word);
+        valid.then(|| Self {
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+            result: result.into(),
+        })
+    }
+
+    /// True if it is the same step, whatever its result. `...` stands for any arguments.
+    #[must_use]
+    pub fn is_step(&self, other: &Self) -> bool {
+        self.name == other.name && (self.arguments == other.arguments || self.arguments == ELIDED)
+    }
+}
+
+impl CallHead {
+    /// Reads a line. [`Self::to_string`] returns exactly that line again.
+    #[must_use]
+    pub fn read(line: &str) -> Self {
+        let special = || {
+            let killed = || line.strip_prefix(KILLED[0])?.strip_suffix(KILLED[1]);
+            let no_step = || {
+                let (step, value) = line.strip_prefix(NO_STEP)?.split_once(") = ")?;
+                Some(Self::NoStep { step: step.parse().ok()?, value: value.parse().ok()? })
+            };
+            let killed = killed().map(|name| Self::Killed(name.to_owned()));
+            // A number may have a sign or zeros before it.
+            killed.or_else(|| no_step().filter(|head| head.to_string() == line))
+        };
+        match line {
+            OUTSIDE => Self::Outside,
+            line => Syscall::read(line)
+                .map(Self::Syscall)
+                .or_else(special)
+                .unwrap_or_else(|| Self::Verbatim(line.to_owned())),
+        }
+    }
+
+    /// The syscall, if it is one.
+    #[must_use]
+    pub fn syscall(&self) -> Option<&Syscall> {
+        match self {
+            Self::Syscall(syscall) => Some(syscall),
+            _ => None,
+        }
+    }
+
+    /// The result of a syscall.
+    #[must_use]
+    pub fn result(&self) -> Option<&CallResult> {
+        self.syscall().map(|syscall| &syscall.result)
+    }
+
+    /// True if both are of the same step, whatever its result. `...` here stands for any arguments.
+    #[must_use]
+    pub fn is_step(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Syscall(one), Self::Syscall(other)) => one.is_step(other),
+            _ => self == other,
+        }
+    }
+
+    /// True if `observed` is the line that this one describes. `...` stands for any arguments.
+    #[must_use]
+    pub fn matches(&self, observed: &Self) -> bool {
+        self.is_step(observed) && self.result() == observed.result()
+    }
+
+    /// The line as a case file may contain it: without the arguments of a long call.
+    #[must_use]
+    pub fn abbreviated(&self) -> String {
+        let line = self.to_string();
+        match self {
+            Self::Syscall(call) if line.len() > MAIL_WIDTH => {
+                format!("{}({ELIDED}) = {}", call.name, call.result)
+            }
+            _ => line,
+        }
+    }
+}
+
+impl fmt::Display for CallHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syscall(call) => write!(f, "{}({}) = {}", call.name, call.arguments, call.result),
+            Self::NoStep { step, value } => write!(f, "{NO_STEP}{step}) = {value}"),
+            Self::Outside => f.write_str(OUTSIDE),
+            Self::Killed(signal) => write!(f, "{}{signal}{}", KILLED[0], KILLED[1]),
+            Self::Verbatim(line) => f.write_str(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::errno::Errno;
+
+    #[rstest]
+    #[case("open(a = b) = EACCES", Some(("open", "a = b", CallResult::Error(Errno::EACCES))))]
+    #[case("read(fd, 8) = 8", Some(("read", "fd, 8", CallResult::Number(8))))]
+    #[case("clone() = child", Some(("clone", "", CallResult::Name("child".to_owned()))))]
+    #[case("(no step 7) = -13", None)]
+    #[case("+++ killed by SIGKILL +++", None)]
+    #[case("= = (", None)]
+    fn a_syscall_has_a_name_arguments_and_a_result(
+        #[case] line: &str,
+        #[case] parts: Option<(&str, &str, CallResult)>,
+    ) {
+        let parts = parts.map(|(name, arguments, result)| {
+            let (name, arguments) = (name.to_owned(), arguments.to_owned());
+            Syscall { name, arguments, result }
+        });
+        assert_eq!(CallHead::read(line).syscall(), parts.as_ref());
+    }
+
+    #[rstest]
+    #[case("open(...) = EPERM", "open(software/dummy, pid=0) = EPERM", true)]
+    #[case("open(...) = EPERM", "open(software/dummy) = EACCES", false)]
+    #[case("read(...) = 8", "readlink(x) = 8", false)]
+    #[case("read(x) = 8", "read(...) = 8", false)]
+    fn elided_arguments_match_any(
+        #[case] written: &str,
+        #[case] observed: &str,
+        #[case] matches: bool,
+    ) {
+        assert_eq!(CallHead::read(written).matches(&CallHead::read(observed)), matches);
+    }
+
+    #[test]
+    fn only_a_line_too_long_for_a_mail_is_abbreviated() {
+        let short = "perf_event_open(software/dummy, pid=0, cpu=-1) = fd";
+        assert_eq!(CallHead::read(short).abbreviated(), short);
+        let long = format!("perf_event_open({}, pid=0) = EACCES", "x".repeat(80));
+        assert_eq!(CallHead::read(&long).abbreviated(), "perf_event_open(...) = EACCES");
+    }
+}
