@@ -15,6 +15,12 @@ pub fn suite() -> Vec<(&'static str, &'static str)> {
     texts(&SUITE)
 }
 
+/// Text of `functions.toml`: the questions that kernel functions ask.
+#[must_use]
+pub fn functions() -> &'static str {
+    include_str!("../functions.toml")
+}
+
 /// Text of `points.toml`: the places in the kernel that decide about perf.
 #[must_use]
 pub fn points() -> &'static str {

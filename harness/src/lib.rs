@@ -7,6 +7,7 @@
 //! alone. [`compare`] shows what differs between two runs.
 
 pub mod allow;
+pub mod asks;
 pub mod audit;
 pub mod bisect;
 pub mod bless;

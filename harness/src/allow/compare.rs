@@ -13,6 +13,7 @@ use crate::judge::Verdict;
 use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun};
 use crate::report::difference;
+use crate::transcript::FittedTranscript;
 
 /// Identifies a cell of a run: the kernel's SHA-256, the boot mode and the cell's name.
 pub type CellKey = (String, String, String);
@@ -153,12 +154,7 @@ impl ModuleEffect {
         if differs && !concerned && !lost && in_domain {
             self.unlogged.insert(after.name.clone());
         } else if lost || differs && !concerned {
-            let expected: Vec<_> = before
-                .judgement
-                .observed
-                .iter()
-                .map(|text| crate::case::ExpectedLine { text: text.clone(), line: 0 })
-                .collect();
+            let expected = FittedTranscript::of_observed(before.judgement.observed.clone());
             let text = difference(&expected, &after.judgement.observed, &after.path);
             self.opened.push((after.name.clone(), plain(&text)));
         }
@@ -320,7 +316,8 @@ mod tests {
         let rules = Rules::from_denials(&denials(&cell(DENIED)).collect::<Vec<_>>());
         let mut before = cell(DENIED);
         before.observation.as_mut().unwrap().calls.iter_mut().for_each(|call| call.effects.clear());
-        before.judgement.observed.truncate(1);
+        before.judgement.observed.calls.truncate(1);
+        before.judgement.observed.calls[0].effects.clear();
         let effect = ModuleEffect::measure(&[(&before, &like(DENIED, OPENED))], &rules);
         assert!(effect.holds(), "{effect:?}");
         assert_eq!((effect.gone, effect.unlogged.len()), (0, 1));

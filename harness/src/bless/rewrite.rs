@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::cover::cover;
-use crate::case::{Case, Coordinates, Selector, abbreviate};
+use crate::case::{Case, Coordinates, Selector};
+use crate::transcript::{Transcript, TranscriptCall};
 
 /// The case file cannot be rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,7 @@ pub enum BlessError {
 /// If the text does not parse.
 pub fn rewrite(
     case: &Case,
-    seen: &BTreeMap<Coordinates, Vec<String>>,
+    seen: &BTreeMap<Coordinates, Transcript>,
 ) -> Result<String, BlessError> {
     let mut document: DocumentMut = case.text.parse()?;
     let old: Vec<Table> = document
@@ -73,12 +74,13 @@ pub fn rewrite(
 /// The distinct transcripts, each with its cells.
 fn texts(
     cells: &[Coordinates],
-    seen: &BTreeMap<Coordinates, Vec<String>>,
+    seen: &BTreeMap<Coordinates, Transcript>,
 ) -> Vec<(String, Vec<Coordinates>)> {
     let mut texts: Vec<(String, Vec<Coordinates>)> = Vec::new();
     for at in cells {
-        let Some(lines) = seen.get(at) else { continue };
-        let text: String = lines.iter().map(|line| abbreviate(line) + "\n").collect();
+        let Some(seen) = seen.get(at) else { continue };
+        let lines = seen.calls.iter().flat_map(TranscriptCall::abbreviated);
+        let text: String = lines.map(|line| line + "\n").collect();
         match texts.iter_mut().find(|(known, _)| *known == text) {
             Some((_, cells)) => cells.push(at.clone()),
             None => texts.push((text, vec![at.clone()])),

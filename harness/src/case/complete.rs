@@ -2,7 +2,7 @@
 
 use super::error::Mistakes;
 use super::lines::line_span;
-use super::{Case, Expect, Selector, Transcript};
+use super::{Case, Expect, GuardedTranscript, Selector};
 
 /// Selects whether a case may lack expectations and controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub(super) enum Completeness {
 
 /// Gives cells without an expectation an empty one, which no observation matches.
 pub(super) fn fill(case: &mut Case) {
+    if case.questions.is_some() {
+        return;
+    }
     for at in case.axes.coordinates() {
         if case.expects.iter().any(|expect| expect.selector.selects(&at)) {
             continue;
@@ -23,17 +26,13 @@ pub(super) fn fill(case: &mut Case) {
             grant: Some(vec![at.grant]),
             mode: Some(vec![at.mode]),
         };
-        let (line, transcript) = (case.text.lines().count(), Transcript::default());
+        let (line, transcript) = (case.text.lines().count(), GuardedTranscript::default());
         case.expects.push(Expect { selector, transcript, xfail: None, line });
     }
 }
 
-/// Checks that each cell has exactly one expectation, each expectation a cell, and each denial a
-/// control.
-pub(super) fn check(case: &Case, mistakes: &mut Mistakes<'_>) {
-    if !check_cells(case, mistakes) {
-        return;
-    }
+/// Checks that each expectation has a cell, and each denial a control.
+pub(super) fn check_controls(case: &Case, mistakes: &mut Mistakes<'_>) {
     for expect in &case.expects {
         if !case.axes.coordinates().any(|at| expect.selector.selects(&at)) {
             let span = line_span(&case.text, expect.line);
@@ -48,16 +47,18 @@ pub(super) fn check(case: &Case, mistakes: &mut Mistakes<'_>) {
             format!("the cell `{}` expects a denial and has no control", case.cell_name(&at));
         let help = "add a domain or a grant with which the same steps succeed, or set `control` \
                     to a case in which they do: otherwise the case passes even if nothing works";
-        mistakes.add(line_span(&case.text, case.expect(&at).line), message, Some(help));
+        mistakes.add(line_span(&case.text, case.line_of(&at)), message, Some(help));
     }
 }
 
-/// True if each cell has exactly one expectation; reports the first that has not.
-fn check_cells(case: &Case, mistakes: &mut Mistakes<'_>) -> bool {
+/// True if each cell has exactly one expectation, or none where it is computed; reports the first
+/// that has not.
+pub(super) fn check_cells(case: &Case, mistakes: &mut Mistakes<'_>) -> bool {
     for at in case.axes.coordinates() {
         let mut matching = case.expects.iter().filter(|expect| expect.selector.selects(&at));
         match (matching.next(), matching.next()) {
             (Some(_), None) => continue,
+            (None, _) if case.questions.is_some() => continue,
             (None, _) => {
                 let message = format!("no expectation for the cell `{}`", case.cell_name(&at));
                 let help = "add an `[[expect]]` whose keys select it, or take it out of the axes";

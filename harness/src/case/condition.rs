@@ -107,6 +107,12 @@ impl Condition {
         }
     }
 
+    /// The releases that the condition names.
+    pub fn versions(&self) -> impl Iterator<Item = KernelVersion> {
+        let fixed = self.since.iter().chain(&self.until).flat_map(FixedIn::versions);
+        fixed.chain(self.series.iter().copied())
+    }
+
     /// Names the missing fact that would decide the condition on this kernel, and the option that
     /// supplies it; `None` if the condition is decided.
     #[must_use]

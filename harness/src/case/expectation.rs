@@ -5,24 +5,15 @@ use std::collections::BTreeSet;
 use perfsec_wire::Step;
 
 use super::bindings::needed;
-use crate::transcript::{CallResult, Effect, ResultError};
+use crate::transcript::{
+    CallHead, CallResult, ELIDED, ExpectedCall, ExpectedEffects, ExpectedTranscript, ResultError,
+    Syscall,
+};
 
 /// An expected transcript, with the lines of all kernels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Transcript {
+pub struct GuardedTranscript {
     lines: Vec<GuardedLine>,
-}
-
-/// A line of the expected transcript of one kernel.
-#[derive(
-    Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[schemars(rename = "Expected")]
-pub struct ExpectedLine {
-    /// The line, in canonical spelling.
-    pub text: String,
-    /// Its line in the case file, from 1.
-    pub line: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +26,13 @@ struct GuardedLine {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum LineContent {
-    Call { step: usize, text: String, outcome: CallResult },
-    Effect(Effect),
+    /// The last field is true for a `recvmsg` that brings no descriptor.
+    Call {
+        step: usize,
+        call: Syscall,
+        nothing: bool,
+    },
+    Effects(ExpectedEffects),
 }
 
 /// `if NAME` or `unless NAME` at the end of a line.
@@ -65,23 +61,7 @@ impl Mistake {
     }
 }
 
-/// Stands for a step's own arguments, so that a case need not repeat a long call.
-const ELIDED: &str = "...";
-
-/// Longest line that [`abbreviate`] does not change: longer ones are wrapped in a mail.
-const MAIL_WIDTH: usize = 78;
-
-/// Shortens a line for a case file: elides the arguments of a long call.
-#[must_use]
-pub fn abbreviate(line: &str) -> String {
-    let call = !line.starts_with(char::is_whitespace) && line.len() > MAIL_WIDTH;
-    match (line.split_once('('), line.rsplit_once(')')) {
-        (Some((syscall, _)), Some((_, result))) if call => format!("{syscall}({ELIDED}){result}"),
-        _ => line.to_owned(),
-    }
-}
-
-impl Transcript {
+impl GuardedTranscript {
     /// Parses a transcript that begins on line `first` of the file.
     pub(super) fn parse(
         text: &str,
@@ -105,12 +85,12 @@ impl Transcript {
                     return Err(Mistake::new(number, "an effect before the first syscall")
                         .help("do not indent syscalls, only what they cause"));
                 }
-                let effect = body.parse().map_err(|error| Mistake::new(number, error))?;
-                LineContent::Effect(effect)
+                let effects = ExpectedEffects::parse(&body, number);
+                LineContent::Effects(effects.map_err(|error| Mistake::new(number, error))?)
             } else {
                 let last = lines.iter().rev().find_map(|line: &GuardedLine| match &line.content {
                     LineContent::Call { step, .. } => Some((*step, line.guard.is_some())),
-                    LineContent::Effect(_) => None,
+                    LineContent::Effects(_) => None,
                 });
                 // Two guarded lines in a row may be alternatives of one step.
                 let from = match last {
@@ -118,7 +98,7 @@ impl Transcript {
                     Some((step, true)) if guard.is_some() => step,
                     Some((step, _)) => step + 1,
                 };
-                parse_call(body, number, steps, from)?
+                parse_call(&body, number, steps, from)?
             };
             lines.push(GuardedLine { content, guard, number });
         }
@@ -127,27 +107,30 @@ impl Transcript {
         Ok(transcript)
     }
 
-    /// The lines for one kernel; `holds` evaluates the condition with this name.
-    pub(super) fn resolve(&self, holds: impl Fn(&str) -> bool) -> Vec<ExpectedLine> {
-        self.resolved(&holds)
-            .map(|line| ExpectedLine {
-                text: match &line.content {
-                    LineContent::Call { text, .. } => text.clone(),
-                    LineContent::Effect(effect) => format!("  {effect}"),
-                },
-                line: line.number,
-            })
-            .collect()
+    /// The transcript for one kernel; `holds` evaluates the condition with this name.
+    pub(super) fn resolve(&self, holds: impl Fn(&str) -> bool) -> ExpectedTranscript {
+        let mut calls: Vec<ExpectedCall> = Vec::new();
+        for line in self.resolved(&holds) {
+            match (&line.content, calls.last_mut()) {
+                (LineContent::Effects(effects), Some(call)) => call.effects.push(effects.clone()),
+                // parse() refuses an effect before the first call.
+                (LineContent::Effects(_), None) => {}
+                (LineContent::Call { call, .. }, _) => calls.push(ExpectedCall {
+                    head: CallHead::Syscall(call.clone()),
+                    line: line.number,
+                    effects: Vec::new(),
+                }),
+            }
+        }
+        ExpectedTranscript { calls }
     }
 
     /// True if, on any kernel, a syscall is refused for lack of privilege.
     #[must_use]
     pub(super) fn has_denial(&self) -> bool {
         self.lines.iter().any(|line| match &line.content {
-            LineContent::Call { outcome, .. } => {
-                outcome.is_denial() || *outcome == CallResult::Nothing
-            }
-            LineContent::Effect(_) => false,
+            LineContent::Call { call, nothing, .. } => *nothing || call.result.is_denial(),
+            LineContent::Effects(_) => false,
         })
     }
 
@@ -174,7 +157,7 @@ impl Transcript {
                     call_holds = own;
                     own
                 }
-                LineContent::Effect(_) => call_holds && own,
+                LineContent::Effects(_) => call_holds && own,
             }
         })
     }
@@ -208,8 +191,11 @@ impl Transcript {
         let mut calls = self
             .resolved(holds)
             .filter_map(|line| match &line.content {
-                LineContent::Call { step, outcome, .. } => Some((*step, outcome, line.number)),
-                LineContent::Effect(_) => None,
+                LineContent::Call { step, call, nothing } => {
+                    let made = !nothing && !matches!(call.result, CallResult::Error(_));
+                    Some((*step, made, line.number))
+                }
+                LineContent::Effects(_) => None,
             })
             .peekable();
         let opened_by_steps: Vec<_> = steps.iter().filter_map(Step::binds).collect();
@@ -226,7 +212,7 @@ impl Transcript {
                         "alternatives need a condition on both: `if NAME` and `unless NAME`",
                     ));
                 }
-                Some((at, outcome, number)) if at == index => {
+                Some((at, made, number)) if at == index => {
                     calls.next();
                     if let Some(fd) = missing {
                         return Err(Mistake::new(
@@ -235,7 +221,7 @@ impl Transcript {
                         )
                         .help("remove the line"));
                     }
-                    open.extend(step.binds().filter(|_| outcome.is_success()));
+                    open.extend(step.binds().filter(|_| made));
                 }
                 _ if reachable => {
                     let number = calls.peek().map_or(first, |(_, _, number)| *number);
@@ -254,23 +240,26 @@ impl Transcript {
     }
 }
 
-fn split_guard<'a>(
-    line: &'a str,
+/// Splits a line into its guard and the rest.
+fn split_guard(
+    line: &str,
     number: usize,
     conditions: &[&str],
-) -> Result<(&'a str, Option<Guard>), Mistake> {
+) -> Result<(String, Option<Guard>), Mistake> {
     for (word, wanted) in [("  if ", true), ("  unless ", false)] {
         // trim_start(): the indent of an effect does not separate a guard.
         let Some((body, name)) = line.trim_start().rsplit_once(word) else { continue };
-        let name = name.trim();
+        // A count may come before the guard or after it.
+        let (name, count) = name.trim().split_once("  ").unwrap_or((name.trim(), ""));
         if !conditions.contains(&name) {
             let close = crate::suggest::closest(name, conditions);
             return Err(Mistake::new(number, format!("no condition `{name}`{close}"))
                 .help(format!("define it: [when.{name}]")));
         }
-        return Ok((body.trim_end(), Some(Guard { condition: name.to_owned(), wanted })));
+        let rest = format!("{}  {}", body.trim_end(), count.trim()).trim_end().to_owned();
+        return Ok((rest, Some(Guard { condition: name.to_owned(), wanted })));
     }
-    Ok((line.trim(), None))
+    Ok((line.trim().to_owned(), None))
 }
 
 fn parse_call(
@@ -295,18 +284,31 @@ fn parse_call(
             rest => mistake.help(format!("remaining steps: {}", rest.join("; "))),
         }
     })?;
-    let outcome = parse_result(&steps[step], result, number)?;
-    Ok(LineContent::Call { step, text: format!("{} = {result}", steps[step]), outcome })
+    let result = parse_result(&steps[step], result, number)?;
+    let nothing = result.is_nothing(&steps[step]);
+    Ok(LineContent::Call { step, call: Syscall::new(&steps[step], result), nothing })
 }
 
 fn parse_result(step: &Step, result: &str, number: usize) -> Result<CallResult, Mistake> {
-    CallResult::of_step(step, result).map_err(|error| match error {
-        ResultError::Errno(error) => Mistake::new(number, error),
-        ResultError::Form(expected) => {
-            Mistake::new(number, format!("`{}` cannot return `{result}`", step.name()))
-                .help(format!("write {expected} or an errno such as `EACCES`"))
-        }
+    CallResult::of_step(step, result).map_err(|error| {
+        let (message, help) = wrong_result(step, result, error);
+        Mistake { line: number, message, help }
     })
+}
+
+/// The error message for a result that a step cannot have, and advice.
+pub(super) fn wrong_result(
+    step: &Step,
+    result: &str,
+    error: ResultError,
+) -> (String, Option<String>) {
+    match error {
+        ResultError::Errno(error) => (error, None),
+        ResultError::Form(expected) => (
+            format!("`{}` cannot return `{result}`", step.name()),
+            Some(format!("write {expected} or an errno such as `EACCES`")),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -340,8 +342,9 @@ mod tests {
     const OPEN: &str = "perf_event_open(software/dummy, pid=0, cpu=-1)";
 
     fn resolved(text: &str, new: bool) -> Vec<String> {
-        let transcript = Transcript::parse(text, 1, &steps(), &[], &["new"]).unwrap();
-        transcript.resolve(|_| new).into_iter().map(|line| line.text).collect()
+        let transcript = GuardedTranscript::parse(text, 1, &steps(), &[], &["new"]).unwrap();
+        let resolved = transcript.resolve(|_| new).to_string();
+        resolved.lines().map(str::to_owned).collect()
     }
 
     #[test]
@@ -374,12 +377,14 @@ mod tests {
         );
     }
 
-    #[test]
-    fn only_a_line_too_long_for_a_mail_is_abbreviated() {
-        let short = format!("{OPEN} = fd");
-        assert_eq!(abbreviate(&short), short);
-        let long = format!("perf_event_open({}, pid=0) = EACCES", "x".repeat(80));
-        assert_eq!(abbreviate(&long), "perf_event_open(...) = EACCES");
+    #[rstest]
+    #[case("cap bpf = granted  +", "  cap bpf = granted  +")]
+    #[case("cap bpf = granted  +  if new", "  cap bpf = granted  +")]
+    #[case("(cap bpf = granted; cap perfmon = granted)  unless new  *", "")]
+    fn an_effect_may_have_a_count_and_a_guard(#[case] effect: &str, #[case] line: &str) {
+        let text = format!("{OPEN} = EACCES\n  {effect}\n");
+        let lines = resolved(&text, true);
+        assert_eq!(lines.get(1).map_or("", String::as_str), line);
     }
 
     #[rstest]
@@ -404,7 +409,8 @@ mod tests {
         "two lines"
     )]
     fn a_mistake_is_reported(#[case] text: &str, #[case] part: &str) {
-        let mistake = Transcript::parse(text, 1, &steps(), &[], &["new", "newer"]).unwrap_err();
+        let known = ["new", "newer"];
+        let mistake = GuardedTranscript::parse(text, 1, &steps(), &[], &known).unwrap_err();
         assert!(mistake.message.contains(part), "{mistake:?}");
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::machine::MachineProperty;
+use super::step_table::StepTable;
 use super::values::{FromText, Many};
 use crate::grant::Grant;
 
@@ -55,7 +56,7 @@ pub(super) struct CaseFile {
     pub(super) when: BTreeMap<String, WhenTable>,
     #[serde(default)]
     pub(super) given: Vec<Spanned<Step>>,
-    pub(super) step: Vec<Spanned<Step>>,
+    pub(super) step: Vec<Spanned<StepTable>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<ExpectTable>>,
 }
@@ -74,7 +75,7 @@ pub(super) struct ProcessTable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WhenTable {
+pub(crate) struct WhenTable {
     pub(super) since: Option<Spanned<String>>,
     pub(super) until: Option<Spanned<String>>,
     pub(super) series: Option<Spanned<String>>,

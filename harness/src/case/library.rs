@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::complete::Completeness;
+use crate::asks::{Model, ModelError};
 use super::read;
 use super::{Case, CaseError, CaseErrors, Coordinates};
 
@@ -40,6 +41,9 @@ pub enum LibraryError {
     /// Case files with mistakes.
     #[error(transparent)]
     Cases(#[from] CaseErrors),
+    /// The built-in lists of functions or domains have mistakes.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
 impl Library {
@@ -118,9 +122,11 @@ impl Library {
         files: impl Iterator<Item = (String, PathBuf, String)>,
         completeness: Completeness,
     ) -> Result<Self, LibraryError> {
+        let model = Model::built_in()?;
         let (mut cases, mut errors) = (Vec::new(), Vec::new());
         for (name, path, text) in files {
-            match read::read(name.trim_end_matches(".toml"), &path, &text, completeness) {
+            let name = name.trim_end_matches(".toml");
+            match read::read(name, &path, &text, &model, completeness) {
                 Ok(case) => cases.push(case),
                 Err(problems) => errors.extend(problems),
             }

@@ -8,7 +8,7 @@ pub(crate) fn line_number(text: &str, offset: usize) -> usize {
 }
 
 /// The span of a line, without its indent; `line` counts from 1.
-pub(super) fn line_span(text: &str, line: usize) -> Range<usize> {
+pub(crate) fn line_span(text: &str, line: usize) -> Range<usize> {
     let mut start = 0;
     for (index, content) in text.split_inclusive('\n').enumerate() {
         if index + 1 == line {
@@ -18,4 +18,12 @@ pub(super) fn line_span(text: &str, line: usize) -> Range<usize> {
         start += content.len();
     }
     text.len()..text.len()
+}
+
+/// The number of the first line of the contents of a string that starts at `offset`: those of a
+/// multi-line string begin on the line after its quotes.
+pub(crate) fn first_line(text: &str, offset: usize) -> usize {
+    let raw = &text[offset..];
+    let skipped = raw.starts_with("'''\n") || raw.starts_with("\"\"\"\n");
+    line_number(text, offset) + usize::from(skipped)
 }

@@ -1,6 +1,6 @@
 //! A case that has been read and checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,14 @@ use perfsec_wire::step::Action;
 use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::{
-    Axes, Circumstances, Condition, Coordinates, ExpectedLine, KnownDifference, Selector,
-    Transcript,
+    Axes, Circumstances, Condition, Coordinates, GuardedTranscript, KnownDifference, Selector,
+    Setting,
 };
+use crate::asks::{Evaluation, Model, Situation, StepQuestions, evaluate};
 use crate::grant::Grant;
+use crate::kernel::KernelVersion;
+use crate::policy;
+use crate::transcript::ExpectedTranscript;
 
 /// One scenario: its steps, and the expectation of each cell.
 #[derive(Clone, Debug)]
@@ -53,6 +57,12 @@ pub struct Case {
     pub given: Vec<Step>,
     /// The subject's steps.
     pub steps: Vec<Step>,
+    /// The questions of each step; `None` if every expectation is explicit.
+    pub questions: Option<Vec<StepQuestions>>,
+    /// The kernel and the policies, as far as evaluation needs them.
+    pub(super) model: Model,
+    /// The cells in which any kernel refuses something.
+    pub(super) refused: BTreeSet<Coordinates>,
     /// Differences between kernels, by the name that expectations use.
     pub when: BTreeMap<String, Condition>,
     /// Kernel messages that contain one of these strings are part of the transcript.
@@ -97,7 +107,7 @@ pub struct Expect {
     /// The cells.
     pub selector: Selector,
     /// The transcript, with the lines of all kernels.
-    pub transcript: Transcript,
+    pub transcript: GuardedTranscript,
     /// Name of the condition on which the kernel is known to differ.
     pub xfail: Option<String>,
     /// The line on which the block begins, from 1.
@@ -111,22 +121,30 @@ impl Case {
         format!("{}/{at}", self.name)
     }
 
-    /// The expectation of a cell.
-    ///
-    /// # Panics
-    ///
-    /// If the cell does not belong to this case.
+    /// The explicit expectation of a cell; `None` if it is computed.
     #[must_use]
-    pub fn expect(&self, at: &Coordinates) -> &Expect {
-        let found = self.expects.iter().find(|expect| expect.selector.selects(at));
-        found.expect("complete::check() found an expectation for every cell")
+    pub fn expect(&self, at: &Coordinates) -> Option<&Expect> {
+        self.expects.iter().find(|expect| expect.selector.selects(at))
+    }
+
+    /// The line of the file on which the expectation of a cell begins, from 1.
+    #[must_use]
+    pub fn line_of(&self, at: &Coordinates) -> usize {
+        let first_step = || self.questions.as_ref()?.first().map(|step| step.line);
+        self.expect(at).map(|expect| expect.line).or_else(first_step).unwrap_or(1)
+    }
+
+    /// The condition with this name, of the case or shared by all.
+    #[must_use]
+    pub fn condition(&self, name: &str) -> Option<&Condition> {
+        self.when.get(name).or_else(|| self.model.functions.conditions().get(name))
     }
 
     /// The known difference that an expectation declares with `xfail`, and where it holds.
     #[must_use]
     pub fn known_difference(&self, expect: &Expect) -> Option<(KnownDifference, &Condition)> {
         let name = expect.xfail.as_ref()?;
-        let condition = self.when.get(name)?;
+        let condition = self.condition(name)?;
         let name = format!("{}:{name}", self.name);
         let reason = condition.reason.clone();
         Some((KnownDifference { name, reason, link: None }, condition))
@@ -135,7 +153,7 @@ impl Case {
     /// The reason of the first requirement that a kernel is known not to meet.
     #[must_use]
     pub fn unmet_requirement(&self, kernel: &Circumstances<'_>) -> Option<&str> {
-        let mut conditions = self.requires.iter().filter_map(|name| self.when.get(name));
+        let mut conditions = self.requires.iter().filter_map(|name| self.condition(name));
         conditions.find(|it| it.decide(kernel) == Some(false)).map(|condition| &*condition.reason)
     }
 
@@ -152,35 +170,116 @@ impl Case {
 
     /// The first thing that a cell depends on and that is unknown of this kernel or its machine.
     #[must_use]
-    pub fn undecided(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Option<String> {
-        let expect = self.expect(at);
-        let guards = expect.transcript.conditions();
-        let names = self.requires.iter().chain(&expect.xfail).map(String::as_str).chain(guards);
-        let conditions = names.filter_map(|name| self.when.get(name));
-        conditions.filter_map(|condition| condition.unknown(kernel)).next()
+    pub fn undecided(&self, at: &Coordinates, setting: &Setting<'_>) -> Option<String> {
+        let xfail = self.expect(at).and_then(|expect| expect.xfail.clone());
+        let names = self.requires.iter().cloned().chain(xfail);
+        let names: Vec<_> = names.chain(self.conditions_of(at, setting)).collect();
+        let conditions = names.iter().filter_map(|name| self.condition(name));
+        conditions.filter_map(|condition| condition.unknown(&setting.kernel)).next()
     }
 
-    /// The expected transcript of a cell on one kernel.
+    /// The expected transcript of a cell on one kernel under one policy.
     #[must_use]
-    pub fn expected(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<ExpectedLine> {
-        self.expect(at)
-            .transcript
-            .resolve(|name| self.when.get(name).is_some_and(|condition| condition.holds(kernel)))
+    pub fn expected(&self, at: &Coordinates, setting: &Setting<'_>) -> ExpectedTranscript {
+        match self.expect(at) {
+            Some(expect) => expect.transcript.resolve(self.holds(setting)),
+            None => self.evaluate(at, setting, &self.holds(setting)).transcript,
+        }
     }
 
-    /// The reasons of the conditions that shape a cell's expectation on this kernel: those that hold
-    /// and guard lines of its transcript.
+    /// The computed transcript of a cell, with the checks behind it; `None` if its expectation is
+    /// explicit.
     #[must_use]
-    pub fn condition_reasons(&self, at: &Coordinates, kernel: &Circumstances<'_>) -> Vec<String> {
-        let names = self.expect(at).transcript.conditions();
-        let conditions = names.into_iter().filter_map(|name| self.when.get(name));
-        conditions.filter(|it| it.holds(kernel)).map(|it| it.reason.clone()).collect()
+    pub fn evaluation(&self, at: &Coordinates, setting: &Setting<'_>) -> Option<Evaluation> {
+        let computed = self.expect(at).is_none() && self.questions.is_some();
+        computed.then(|| self.evaluate(at, setting, &self.holds(setting)))
+    }
+
+    /// Tells if the condition with a name holds on this kernel.
+    fn holds(&self, setting: &Setting<'_>) -> impl Fn(&str) -> bool {
+        |name: &str| self.condition(name).is_some_and(|it| it.holds(&setting.kernel))
+    }
+
+    /// The conditions that the case can name, with their names: its own, then those of
+    /// `functions.toml` on which it depends.
+    pub fn conditions(&self) -> impl Iterator<Item = (&str, &Condition)> {
+        let own = self.when.iter().map(|(name, condition)| (name.as_str(), condition));
+        let asks = self.questions.iter().flatten().flat_map(|step| &step.asks);
+        let asked = self.model.functions.conditions_of(asks);
+        let of_lists = self.model.functions.conditions().iter().filter(move |(name, _)| {
+            asked.contains(*name) || self.requires.contains(*name)
+        });
+        own.chain(of_lists.map(|(name, condition)| (name.as_str(), condition)))
+    }
+
+    /// Names of the conditions that shape the expectation of a cell on this kernel.
+    fn conditions_of(&self, at: &Coordinates, setting: &Setting<'_>) -> Vec<String> {
+        match self.expect(at) {
+            Some(expect) => expect.transcript.conditions().into_iter().map(str::to_owned).collect(),
+            None => {
+                self.evaluate(at, setting, &self.holds(setting)).conditions.into_iter().collect()
+            }
+        }
+    }
+
+    /// The reasons of the conditions that hold on this kernel and shape a cell's expectation.
+    #[must_use]
+    pub fn condition_reasons(&self, at: &Coordinates, setting: &Setting<'_>) -> Vec<String> {
+        let names = self.conditions_of(at, setting);
+        let conditions = names.iter().filter_map(|name| self.condition(name));
+        conditions.filter(|it| it.holds(&setting.kernel)).map(|it| it.reason.clone()).collect()
+    }
+
+    /// Computes what a cell sees if these conditions hold.
+    fn evaluate(
+        &self,
+        at: &Coordinates,
+        setting: &Setting<'_>,
+        holds: &dyn Fn(&str) -> bool,
+    ) -> Evaluation {
+        let policy = self.policy.as_deref().or(setting.policy).unwrap_or(policy::DEFAULT);
+        let suid_dumpable = self.sysctls.get("fs.suid_dumpable").and_then(|it| it.parse().ok());
+        let situation = Situation {
+            domain: &at.domain,
+            uid: self.uid,
+            grant: at.grant.0,
+            comm: &self.comm,
+            mode: at.mode,
+            level: at.paranoid,
+            suid_dumpable: suid_dumpable.unwrap_or(0),
+            boot: self.boot,
+            policy,
+            server: setting.answers.unwrap_or(&*self.model.policies),
+            processes: &self.processes,
+            given: &self.given,
+            functions: &self.model.functions,
+            holds,
+        };
+        evaluate(&self.steps, self.questions.as_deref().unwrap_or_default(), &situation)
+    }
+
+    /// The cells in which any kernel refuses something.
+    pub(super) fn refused_cells(&self) -> BTreeSet<Coordinates> {
+        let asks = self.questions.iter().flatten().flat_map(|step| &step.asks);
+        let names = self.model.functions.conditions_of(asks);
+        let setting = Setting::from(Circumstances::hypothetical(KernelVersion::new(0, 0, 0), None));
+        let refused = |at: &Coordinates| match self.expect(at) {
+            Some(expect) => expect.transcript.has_denial(),
+            None => (0..1u32 << names.len()).any(|combination| {
+                let holds = |name: &str| {
+                    let at = names.iter().position(|known| known == name);
+                    at.is_some_and(|at| combination >> at & 1 == 1)
+                };
+                self.evaluate(at, &setting, &holds).refuses
+            }),
+        };
+        self.axes.coordinates().filter(refused).collect()
     }
 
     /// True if any kernel must refuse something in this cell.
     #[must_use]
     pub fn expects_denial(&self, at: &Coordinates) -> bool {
-        self.expect(at).transcript.has_denial()
+        self.refused.contains(at)
     }
 
     /// The control of a cell that expects a denial: the nearest cell of the case in which the

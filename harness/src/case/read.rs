@@ -1,6 +1,6 @@
 //! Reads a case file into a checked [`Case`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -13,9 +13,13 @@ use toml::Spanned;
 use super::complete::{self, Completeness};
 use super::error::Mistakes;
 use super::file::{CaseFile, ExpectTable, WhenTable};
-use super::lines::{line_number, line_span};
+use super::expectation::wrong_result;
+use super::lines::{first_line, line_number, line_span};
+use super::step_table::StepTable;
 use super::steps::{StepContext, check_policy};
-use super::{Axes, Case, CaseError, Condition, Expect, OtherCase, Selector, Transcript};
+use crate::asks::{Model, Names, StepQuestions, parse};
+use crate::transcript::CallResult;
+use super::{Axes, Case, CaseError, Condition, Expect, GuardedTranscript, OtherCase, Selector};
 use crate::kernel::{FixedIn, KernelVersion};
 
 /// The domain of cells that boot without a policy.
@@ -30,6 +34,7 @@ pub(super) fn read(
     name: &str,
     path: &Path,
     text: &str,
+    model: &Model,
     completeness: Completeness,
 ) -> Result<Case, Vec<CaseError>> {
     let mut mistakes = Mistakes::new(path, text);
@@ -43,21 +48,19 @@ pub(super) fn read(
     };
     let axes = axes(&mut file, &mut mistakes);
     check_settings(&file, &axes, &mut mistakes);
-    let when = conditions(std::mem::take(&mut file.when), &mut mistakes);
+    let when = read_conditions(std::mem::take(&mut file.when), &mut mistakes);
+    check_own_names(&when, text, model, &mut mistakes);
     let process_names: Vec<String> = file.process.keys().cloned().collect();
     let context = StepContext { boot: file.boot, processes: &process_names };
     let processes = file.process.into_iter();
     let processes = processes.map(|(name, table)| context.process(name, table, &mut mistakes));
     let processes = processes.collect();
     context.subject(&file.given, &file.step, &mut mistakes);
-    let steps: Vec<Step> = file.step.into_iter().map(Spanned::into_inner).collect();
-
-    let names = CaseNames {
-        conditions: when.keys().map(String::as_str).collect(),
-        processes: &process_names,
-        steps: &steps,
-        axes: &axes,
-    };
+    let shared = model.functions.conditions().keys();
+    let conditions: Vec<&str> = when.keys().chain(shared).map(String::as_str).collect();
+    let questions = questions(text, &file.step, &process_names, &conditions, model, &mut mistakes);
+    let steps: Vec<Step> = file.step.into_iter().map(|table| table.into_inner().step).collect();
+    let names = CaseNames { conditions, processes: &process_names, steps: &steps, axes: &axes };
     let requires = file.requires.iter().filter_map(|name| names.condition(name, &mut mistakes));
     let requires = requires.collect();
     let expects =
@@ -71,7 +74,7 @@ pub(super) fn read(
         name: name.to_owned(),
         path: path.to_owned(),
         text: text.to_owned(),
-        sha256: crate::hex(&Sha256::digest(text)),
+        sha256: digest(text, questions.as_deref(), model),
         title: file.title,
         source: file.source,
         axes,
@@ -86,6 +89,9 @@ pub(super) fn read(
         sysctls: file.sysctl,
         given: file.given.into_iter().map(Spanned::into_inner).collect(),
         steps,
+        questions,
+        model: model.clone(),
+        refused: BTreeSet::new(),
         messages: file.messages,
         syscall_records: file.syscall_records,
         when,
@@ -93,9 +99,14 @@ pub(super) fn read(
         control: file.control.map(|name| OtherCase { span: name.span(), name: name.into_inner() }),
         expects,
     };
-    match completeness {
-        Completeness::Required => complete::check(&case, &mut mistakes),
-        Completeness::Optional => complete::fill(&mut case),
+    if completeness == Completeness::Optional {
+        complete::fill(&mut case);
+    } else if !complete::check_cells(&case, &mut mistakes) {
+        return Err(mistakes.all);
+    }
+    case.refused = case.refused_cells();
+    if completeness == Completeness::Required {
+        complete::check_controls(&case, &mut mistakes);
     }
     if mistakes.all.is_empty() { Ok(case) } else { Err(mistakes.all) }
 }
@@ -151,8 +162,83 @@ fn check_settings(file: &CaseFile, axes: &Axes, mistakes: &mut Mistakes<'_>) {
     }
 }
 
+/// The questions of all steps; `None` if no step lists any.
+fn questions(
+    text: &str,
+    steps: &[Spanned<StepTable>],
+    processes: &[String],
+    conditions: &[&str],
+    model: &Model,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Vec<StepQuestions>> {
+    let lists = |step: &Spanned<StepTable>| {
+        step.get_ref().asks.is_some() || step.get_ref().returns.is_some()
+    };
+    if !steps.iter().any(lists) {
+        return None;
+    }
+    let cloned = steps.iter().filter_map(|step| match &step.get_ref().step {
+        Step::Clone(clone) => Some(clone.bind.as_str()),
+        _ => None,
+    });
+    let names = Names {
+        functions: model.functions.names().collect(),
+        conditions: conditions.to_vec(),
+        tasks: processes.iter().map(String::as_str).chain(cloned).collect(),
+        in_function: false,
+    };
+    let mut all = Vec::new();
+    for step in steps {
+        let line = line_number(text, step.span().start);
+        let StepTable { step, asks, returns } = step.get_ref();
+        let returns = returns.as_ref().and_then(|text| {
+            let result = CallResult::of_step(step, text.get_ref());
+            let report = |error| {
+                let (message, help) = wrong_result(step, text.get_ref(), error);
+                mistakes.add(text.span(), message, help.as_deref());
+            };
+            result.map_err(report).ok()
+        });
+        let parsed = asks.as_ref().map(|asks| {
+            let first = first_line(text, asks.span().start);
+            parse(asks.get_ref(), first, &names)
+        });
+        let asks = parsed.transpose().unwrap_or_else(|mistake| {
+            mistakes.add(line_span(text, mistake.line), mistake.message, mistake.help.as_deref());
+            None
+        });
+        all.push(StepQuestions { line, asks: asks.unwrap_or_default(), returns });
+    }
+    Some(all)
+}
+
+/// SHA-256 of the text and of the shared lists on which the case depends, in hex.
+fn digest(text: &str, questions: Option<&[StepQuestions]>, model: &Model) -> String {
+    let mut digest = Sha256::new_with_prefix(text);
+    let asks = questions.unwrap_or_default().iter().flat_map(|step| &step.asks);
+    for (name, list) in model.functions.reached(asks) {
+        digest.update(name);
+        list.asks.iter().for_each(|question| digest.update(question.to_string()));
+    }
+    crate::hex(&digest.finalize())
+}
+
+/// Checks that no condition of the case has the name of a shared one.
+fn check_own_names(
+    when: &BTreeMap<String, Condition>,
+    text: &str,
+    model: &Model,
+    mistakes: &mut Mistakes<'_>,
+) {
+    for name in when.keys().filter(|name| model.functions.conditions().contains_key(*name)) {
+        let at = text.find(&format!("[when.{name}]")).unwrap_or_default();
+        let message = format!("`{name}` is a condition of cases/functions.toml, for all cases");
+        mistakes.add(at..at, message, Some("remove this one, or rename it"));
+    }
+}
+
 /// The conditions of the `[when]` tables.
-fn conditions(
+pub(crate) fn read_conditions(
     tables: BTreeMap<String, WhenTable>,
     mistakes: &mut Mistakes<'_>,
 ) -> BTreeMap<String, Condition> {
@@ -222,13 +308,9 @@ impl CaseNames<'_> {
         let table = table.into_inner();
         let selector = self.selector(&table, mistakes);
         let xfail = table.xfail.as_ref().and_then(|name| self.condition(name, mistakes));
-        let span = table.transcript.span();
-        let raw = &text[span.clone()];
-        // A multi-line string begins on the line after its quotes.
-        let skipped = usize::from(raw.starts_with("'''\n") || raw.starts_with("\"\"\"\n"));
-        let first = line_number(text, span.start) + skipped;
+        let first = first_line(text, table.transcript.span().start);
         let lines = table.transcript.get_ref();
-        match Transcript::parse(lines, first, self.steps, self.processes, &self.conditions) {
+        match GuardedTranscript::parse(lines, first, self.steps, self.processes, &self.conditions) {
             Ok(transcript) => Some(Expect { selector, transcript, xfail, line }),
             Err(mistake) => {
                 let span = line_span(text, mistake.line);
@@ -328,7 +410,8 @@ ioctl(...) = 0
 "#;
 
     fn errors(text: &str) -> Vec<CaseError> {
-        match read("a", Path::new("a.toml"), text, Completeness::Required) {
+        let model = Model::built_in().expect("the built-in lists");
+        match read("a", Path::new("a.toml"), text, &model, Completeness::Required) {
             Ok(_) => Vec::new(),
             Err(errors) => errors,
         }

@@ -10,6 +10,7 @@ use super::CaseProcess;
 use super::bindings::needed;
 use super::error::Mistakes;
 use super::file::ProcessTable;
+use super::step_table::StepTable;
 use crate::grant::Grant;
 
 /// Checks that perfsec has a policy of this name.
@@ -30,8 +31,13 @@ pub(super) struct StepContext<'a> {
 
 impl StepContext<'_> {
     /// Checks one step; `bound` holds the names that earlier steps bind and gets this step's.
-    fn check(&self, step: &Spanned<Step>, bound: &mut Vec<String>, mistakes: &mut Mistakes<'_>) {
-        let (span, step) = (step.span(), step.get_ref());
+    fn check(
+        &self,
+        step: &Step,
+        span: Range<usize>,
+        bound: &mut Vec<String>,
+        mistakes: &mut Mistakes<'_>,
+    ) {
         for name in needed(step, self.processes) {
             if !bound.iter().any(|known| known == name) {
                 let close = crate::suggest::closest(name, bound.iter());
@@ -68,7 +74,9 @@ impl StepContext<'_> {
     ) -> CaseProcess {
         // A descriptor belongs to the process that opens it; only those it sends reach the subject.
         let mut bound = vec!["subject".to_owned()];
-        table.step.iter().for_each(|step| self.check(step, &mut bound, mistakes));
+        for step in &table.step {
+            self.check(step.get_ref(), step.span(), &mut bound, mistakes);
+        }
         if let Some(step) = table.step.iter().find(|s| matches!(s.get_ref(), Step::Agent(_))) {
             let message = "a process cannot perform an agent step";
             mistakes.add(step.span(), message, Some("write it as a `[[given]]` step"));
@@ -86,14 +94,18 @@ impl StepContext<'_> {
     pub(super) fn subject(
         &self,
         given: &[Spanned<Step>],
-        steps: &[Spanned<Step>],
+        steps: &[Spanned<StepTable>],
         mistakes: &mut Mistakes<'_>,
     ) {
         let mut bound = self.processes.to_vec();
-        given.iter().for_each(|step| self.check(step, &mut bound, mistakes));
+        let check = |step: &Spanned<Step>, bound: &mut _, mistakes: &mut _| {
+            self.check(step.get_ref(), step.span(), bound, mistakes);
+        };
+        given.iter().for_each(|step| check(step, &mut bound, mistakes));
         for step in steps {
-            self.check(step, &mut bound, mistakes);
-            if matches!(step.get_ref(), Step::Agent(Action::AuditRule)) {
+            let table = step.get_ref();
+            self.check(&table.step, step.span(), &mut bound, mistakes);
+            if matches!(table.step, Step::Agent(Action::AuditRule)) {
                 let message = "an audit rule must be loaded before the subject starts";
                 mistakes.add(step.span(), message, Some("write it as a `[[given]]` step"));
             }

@@ -15,8 +15,9 @@ use crate::engine::Suite;
 use crate::judge::Verdict;
 use crate::plan::PlannedCell;
 use crate::record::Selection;
+use crate::transcript::Transcript;
 
-type Seen = BTreeMap<String, BTreeMap<Coordinates, Vec<String>>>;
+type Seen = BTreeMap<String, BTreeMap<Coordinates, Transcript>>;
 
 pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     if std::env::var_os("CI").is_some() {
@@ -72,7 +73,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     Ok(if unseen.is_empty() { Exit::Success } else { Exit::NotJudged })
 }
 
-fn write(case: &Case, cells: &BTreeMap<Coordinates, Vec<String>>) -> Result<(), Failure> {
+fn write(case: &Case, cells: &BTreeMap<Coordinates, Transcript>) -> Result<(), Failure> {
     let text = rewrite(case, cells).map_err(Failure::input)?;
     fs::write(&case.path, text)
         .map_err(|error| Failure::host(format!("cannot write {}: {error}", case.path.display())))?;

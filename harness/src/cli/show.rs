@@ -1,13 +1,14 @@
 //! `perfsec show`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::args::ShowArgs;
 use super::{Exit, Failure, unmatched};
-use crate::case::{Case, Circumstances, Coordinates, UNPRIVILEGED};
+use crate::case::{Case, Circumstances, Coordinates, Setting, UNPRIVILEGED};
+use crate::counted::counted;
 use crate::kernel::KernelVersion;
 
 /// A kernel newer than every condition, for when none is named.
@@ -16,17 +17,40 @@ const NEWEST: KernelVersion = KernelVersion::new(u32::MAX, 0, 0);
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let library = args.cases.library()?;
     let cells = unmatched::select(&args.filter.filter(), &library)?;
+    if args.all_kernels {
+        let chosen: BTreeSet<_> = cells.iter().map(|cell| cell.name()).collect();
+        for (_, text) in library.expectations(|name| chosen.contains(name)) {
+            super::print(&text)?;
+        }
+        return Ok(Exit::Success);
+    }
     let (distribution, version) = kernel(args.kernel.as_deref())?;
     let kernel = Circumstances::hypothetical(version, distribution);
+    if let Some(name) = &args.policy {
+        check_policy(name)?;
+    }
+    let setting = Setting { policy: args.policy.as_deref(), ..Setting::from(kernel) };
     let mut by_case: BTreeMap<&str, (&Case, Vec<&Coordinates>)> = BTreeMap::new();
     for cell in &cells {
         by_case.entry(&cell.case.name).or_insert((&*cell.case, Vec::new())).1.push(&cell.at);
     }
     for (case, mut cells) in by_case.into_values() {
         cells.sort();
-        super::print(&describe(case, &cells, &kernel))?;
+        super::print(&describe(case, &cells, &setting, args.all_cells))?;
     }
     Ok(Exit::Success)
+}
+
+/// Checks that perfsec has a policy of this name.
+fn check_policy(name: &str) -> Result<(), Failure> {
+    let names = perfsec_cases::policy_names();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let close = crate::suggest::closest(name, &names);
+    let known = names.join(", ");
+    let name = crate::printable::printable_line(name);
+    Err(Failure::input(format!("cannot find a policy `{name}`{close} (one of: {known})")))
 }
 
 /// The distribution and the version that `--kernel` names; the newest version without it.
@@ -112,7 +136,13 @@ fn version(text: &str) -> Result<KernelVersion, Failure> {
     Ok(version)
 }
 
-fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> String {
+/// Describes a case, its questions, and what these cells must see.
+fn describe(
+    case: &Case,
+    cells: &[&Coordinates],
+    setting: &Setting<'_>,
+    all: bool,
+) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}: {}", case.name, case.title);
     let _ = writeln!(out, "  file {}", case.path.display());
@@ -123,6 +153,43 @@ fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> 
         let _ = writeln!(out, "  sysctl {name} = {value}");
     }
     write_setting(&mut out, case);
+    write_processes(&mut out, case);
+    for (name, condition) in case.conditions() {
+        let holds = if condition.holds(&setting.kernel) { "holds" } else { "does not hold" };
+        let _ = writeln!(out, "  {name} {holds}: {}", condition.reason);
+    }
+    write_questions(&mut out, case);
+    let shown = if all { cells } else { &cells[..1.min(cells.len())] };
+    // Cells with the same expectation are shown together.
+    let mut groups: Vec<(Vec<&Coordinates>, String)> = Vec::new();
+    for at in shown {
+        let text = case.expected(at, setting).to_string();
+        match groups.iter_mut().find(|(_, known)| *known == text) {
+            Some((group, _)) => group.push(at),
+            None => groups.push((vec![at], text)),
+        }
+    }
+    for (group, text) in groups {
+        out.push('\n');
+        for at in group {
+            let _ = writeln!(out, "{}", case.cell_name(at));
+        }
+        for line in text.lines() {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
+    if let more @ 1.. = cells.len() - shown.len() {
+        let _ = writeln!(out, "\n({}: --all-cells shows them)", counted(more, "more cell"));
+    }
+    if let Some(reason) = case.unmet_requirement(&setting.kernel) {
+        let _ = writeln!(out, "\n(skipped on this kernel, which lacks: {reason})");
+    }
+    out.push('\n');
+    out
+}
+
+/// Lists the processes beside the subject, and the steps before it starts.
+fn write_processes(out: &mut String, case: &Case) {
     for process in &case.processes {
         let _ = writeln!(
             out,
@@ -139,33 +206,21 @@ fn describe(case: &Case, cells: &[&Coordinates], kernel: &Circumstances<'_>) -> 
             step => drop(writeln!(out, "  given {step}, by the agent")),
         }
     }
-    for (name, condition) in &case.when {
-        let holds = if condition.holds(kernel) { "holds" } else { "does not hold" };
-        let _ = writeln!(out, "  {name} {holds}: {}", condition.reason);
-    }
-    // Cells with the same expectation are shown together.
-    let mut groups: Vec<(Vec<&Coordinates>, Vec<String>)> = Vec::new();
-    for at in cells {
-        let lines: Vec<_> = case.expected(at, kernel).into_iter().map(|line| line.text).collect();
-        match groups.iter_mut().find(|(_, known)| *known == lines) {
-            Some((group, _)) => group.push(at),
-            None => groups.push((vec![at], lines)),
-        }
-    }
-    for (group, lines) in groups {
-        out.push('\n');
-        for at in group {
-            let _ = writeln!(out, "{}", case.cell_name(at));
-        }
-        for line in lines {
-            let _ = writeln!(out, "    {line}");
-        }
-    }
-    if let Some(reason) = case.unmet_requirement(kernel) {
-        let _ = writeln!(out, "\n(skipped on this kernel, which lacks: {reason})");
-    }
+}
+
+/// Lists the steps with their questions.
+fn write_questions(out: &mut String, case: &Case) {
+    let Some(questions) = &case.questions else { return };
     out.push('\n');
-    out
+    for (step, questions) in case.steps.iter().zip(questions) {
+        match &questions.returns {
+            Some(result) => drop(writeln!(out, "  {step} returns {result}")),
+            None => drop(writeln!(out, "  {step}")),
+        }
+        for question in &questions.asks {
+            let _ = writeln!(out, "    asks {question}");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -376,7 +376,7 @@ mod tests {
     }
 
     fn sees(name: &str) -> impl Fn(&mut Run) + '_ {
-        move |run| cell(run, name).judgement.observed.push("  cap bpf = granted".to_owned())
+        move |run| cell(run, name).judgement.observed.push("  cap bpf = granted")
     }
 
     fn changed(name: &str, then: Verdict) -> impl Fn(&mut Run) + '_ {

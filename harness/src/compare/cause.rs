@@ -1,6 +1,7 @@
 //! Describes a difference as a first guess at its cause.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
 
 use super::change::{Change, ChangeKind};
 use super::difference::Position;
@@ -107,9 +108,8 @@ impl Clauses<'_> {
         }
         for new in self.asked(ChangeKind::New) {
             let QuestionId::Line(line) = new else { continue };
-            let begin = line.split(' ').next();
             let old = self.asked(ChangeKind::Gone).find(|old| match old {
-                QuestionId::Line(old) => old.split(' ').next() == begin,
+                QuestionId::Line(old) => discriminant(old) == discriminant(line),
                 _ => false,
             });
             if let Some(old) = old {
@@ -127,10 +127,10 @@ impl Clauses<'_> {
         let subject = question.to_string();
         let place = self.place(question, how);
         match (how, question) {
-            (ChangeKind::New, QuestionId::Line(line)) if line.starts_with("record ") => {
+            (ChangeKind::New, QuestionId::Line(line)) if line.is_record() => {
                 (String::new(), format!("a {line} is now written"))
             }
-            (ChangeKind::Gone, QuestionId::Line(line)) if line.starts_with("record ") => {
+            (ChangeKind::Gone, QuestionId::Line(line)) if line.is_record() => {
                 (String::new(), format!("no {line} is written any more"))
             }
             (ChangeKind::New, QuestionId::Line(_)) => (String::new(), format!("new: {question}")),
@@ -210,13 +210,14 @@ mod tests {
 
     use super::super::difference::difference;
     use super::*;
+    use crate::transcript::Transcript;
 
     const OPEN_DENIED: &str = "avc denied { open } tclass=perf_event";
     const KERNEL_DENIED: &str = "avc denied { kernel } tclass=perf_event";
     const PERFMON_RECORD: &str = "avc denied { perfmon } capability=38 tclass=capability2";
 
     /// A transcript; a word that is not an effect is the result of another `open`.
-    fn lines(words: &[&str]) -> Vec<String> {
+    fn lines(words: &[&str]) -> Transcript {
         let effect = |word: &str| word.contains(' ') || word.starts_with("holds");
         words
             .iter()
@@ -351,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_step_that_is_only_reached_on_one_side_follows_from_a_result() {
-        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let lines = |text: &str| text.lines().collect::<Transcript>();
         let (a, b) = (lines("open(x) = EACCES"), lines("open(x) = fd\nread(fd, 8) = 8"));
         let found = difference(&a, &b).unwrap();
         assert_eq!(found.changes.len(), 1, "{:?}", found.changes);

@@ -6,10 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::change::{Change, ChangeKind};
-use super::question::{
-    AskedQuestion, QuestionId, ReturnValue, TranscriptCall, calls, hook_question,
-};
-use crate::transcript::{CapLine, Effect};
+use super::question::{AskedQuestion, AskingCall, QuestionId, ReturnValue, calls};
+use crate::transcript::{CallResult, CapLine, Effect, Transcript, TranscriptCall};
 
 /// The position of a question that only one side asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +35,7 @@ pub(super) struct Difference {
 }
 
 /// Compares two transcripts; `None` if they are the same.
-pub(super) fn difference(a: &[String], b: &[String]) -> Option<Difference> {
+pub(super) fn difference(a: &Transcript, b: &Transcript) -> Option<Difference> {
     if a == b {
         return None;
     }
@@ -58,7 +56,7 @@ pub(super) fn difference(a: &[String], b: &[String]) -> Option<Difference> {
     Some(found.end())
 }
 
-fn steps(calls: &[TranscriptCall]) -> Vec<&str> {
+fn steps<'a>(calls: &'a [AskingCall<'_>]) -> Vec<&'a str> {
     calls.iter().map(|call| call.step.as_str()).collect()
 }
 
@@ -75,45 +73,45 @@ struct DifferenceBuilder {
     elided: bool,
 }
 
-type ShownCall = ((String, Vec<String>, Vec<String>), (bool, bool));
+type ShownCall = ((String, Vec<Effect>, Vec<Effect>), (bool, bool));
 
 impl DifferenceBuilder {
     /// Compares a step that both sides performed.
-    fn both(&mut self, a: &TranscriptCall, b: &TranscriptCall) {
-        if a.lines == b.lines {
+    fn both(&mut self, a: &AskingCall<'_>, b: &AskingCall<'_>) {
+        if a.call == b.call {
             self.elided = true;
             return;
         }
         let name = &a.name;
-        if a.result != b.result {
-            let (from, to) = without_names(&a.result, &b.result);
-            let alone = a.lines[1..] == b.lines[1..];
+        let (effects_a, effects_b) = (&a.call.effects, &b.call.effects);
+        if a.result() != b.result() {
+            let (from, to) = without_names(a, b);
+            let alone = effects_a == effects_b;
             self.out.changes.insert(Change::Result { call: name.clone(), from, to, alone });
         }
         let refusers = self.refusers(a, b);
-        if !self.order(name, &a.lines[1..], &b.lines[1..]) {
+        if !self.order(name, effects_a, effects_b) {
             self.asked(a, b, refusers);
         }
-        let shown = (name.clone(), a.lines[1..].to_vec(), b.lines[1..].to_vec());
-        let results = (a.result.is_error(), b.result.is_error());
-        match self.shown.insert((shown, results)) {
-            true => self.show(&a.lines, &b.lines),
+        let shown = (name.clone(), effects_a.clone(), effects_b.clone());
+        match self.shown.insert((shown, (a.failed(), b.failed()))) {
+            true => self.show(Some(a.call), Some(b.call)),
             false => self.elided = true,
         }
     }
 
     /// Notes if another question refuses the call, or if a denial refuses it on one side only. True
     /// if the refusing questions differ.
-    fn refusers(&mut self, a: &TranscriptCall, b: &TranscriptCall) -> bool {
+    fn refusers(&mut self, a: &AskingCall<'_>, b: &AskingCall<'_>) -> bool {
         let call = a.name.clone();
         let change = match (a.refuser(), b.refuser()) {
             (Some(from), Some(to)) if from != to && !b.asks(from) => {
                 Change::Refuser { call, from: from.clone(), to: to.clone() }
             }
-            (Some(one), None) if a.asked == b.asked && !b.result.is_error() => {
+            (Some(one), None) if a.asked == b.asked && !b.failed() => {
                 Change::Demand { call, question: one.clone(), now: false }
             }
-            (None, Some(one)) if a.asked == b.asked && !a.result.is_error() => {
+            (None, Some(one)) if a.asked == b.asked && !a.failed() => {
                 Change::Demand { call, question: one.clone(), now: true }
             }
             _ => return false,
@@ -124,39 +122,39 @@ impl DifferenceBuilder {
     }
 
     /// Notes the first change of order, if the lines differ in nothing else. True if so.
-    fn order(&mut self, name: &str, a: &[String], b: &[String]) -> bool {
-        let sorted = |lines: &[String]| {
-            let mut lines = lines.to_vec();
-            lines.sort();
-            lines
+    fn order(&mut self, name: &str, a: &[Effect], b: &[Effect]) -> bool {
+        let sorted = |effects: &[Effect]| {
+            let mut effects = effects.to_vec();
+            effects.sort();
+            effects
         };
         if sorted(a) != sorted(b) {
             return false;
         }
         if let Some((a, b)) = a.iter().zip(b).find(|(a, b)| a != b) {
-            let (first, second) = (question(b), question(a));
+            let (first, second) = (QuestionId::of(b), QuestionId::of(a));
             self.out.changes.insert(Change::Order { call: name.to_owned(), first, second });
         }
         true
     }
 
     /// Compares the questions of two calls, up to the point where only one of them goes on.
-    fn asked(&mut self, call_a: &TranscriptCall, call_b: &TranscriptCall, refusers: bool) {
+    fn asked(&mut self, call_a: &AskingCall<'_>, call_b: &AskingCall<'_>, refusers: bool) {
         let (a, b) = comparable(call_a, call_b, refusers);
         self.count(&call_a.name, &a, &b);
         let open = self.align(&call_a.name, &a, &b);
-        if let ReturnValue::Error(error) = &call_a.result
-            && !call_a.result.is_denial()
-            && (call_a.result == call_b.result || call_b.result.is_denial())
+        if let Some(error @ CallResult::Error(_)) = call_a.result()
+            && !call_a.is_denied()
+            && (call_a.result() == call_b.result() || call_b.is_denied())
         {
             for question in open {
-                self.place(&question, Position::BeforeError(error.clone()));
+                self.place(&question, Position::BeforeError(error.to_string()));
             }
         }
     }
 
     /// Counts how often each side asked each question.
-    fn count(&mut self, name: &str, a: &[AskedQuestion], b: &[AskedQuestion]) {
+    fn count(&mut self, name: &str, a: &[AskedQuestion<'_>], b: &[AskedQuestion<'_>]) {
         let mut counts: BTreeMap<&QuestionId, (usize, usize)> = BTreeMap::new();
         a.iter().for_each(|asked| counts.entry(&asked.question).or_default().0 += 1);
         b.iter().for_each(|asked| counts.entry(&asked.question).or_default().1 += 1);
@@ -174,8 +172,13 @@ impl DifferenceBuilder {
 
     /// Compares the questions that both asked, and finds the positions of those that only one
     /// asked. Returns those that have nothing after them.
-    fn align(&mut self, name: &str, a: &[AskedQuestion], b: &[AskedQuestion]) -> Vec<QuestionId> {
-        let mut last: Option<&AskedQuestion> = None;
+    fn align(
+        &mut self,
+        name: &str,
+        a: &[AskedQuestion<'_>],
+        b: &[AskedQuestion<'_>],
+    ) -> Vec<QuestionId> {
+        let mut last: Option<&AskedQuestion<'_>> = None;
         let mut waiting = Vec::new();
         for op in capture_diff_slices(Algorithm::Myers, &questions(a), &questions(b)) {
             if let DiffOp::Equal { old_index, new_index, len } = op {
@@ -218,38 +221,35 @@ impl DifferenceBuilder {
 
     /// Collects the records of a capability check; a record of another question is that question
     /// itself.
-    fn records(&mut self, name: &str, asked: &AskedQuestion, now: bool, both: bool) {
+    fn records(&mut self, name: &str, asked: &AskedQuestion<'_>, now: bool, both: bool) {
         if !asked.question.is_cap() {
             return;
         }
-        for line in &asked.lines {
-            if let Ok(Effect::Avc(avc)) = line.parse::<Effect>() {
-                let record = (name.to_owned(), hook_question(&avc), both);
+        for effect in asked.effects {
+            if let Effect::Avc(avc) = effect {
+                let record = (name.to_owned(), QuestionId::of_record(avc), both);
                 self.records[usize::from(now)].push(record);
             }
         }
     }
 
     /// Compares the answers and records of a question that both sides ask.
-    fn answers(&mut self, name: &str, a: &AskedQuestion, b: &AskedQuestion) {
-        if a.lines == b.lines {
+    fn answers(&mut self, name: &str, a: &AskedQuestion<'_>, b: &AskedQuestion<'_>) {
+        if a.effects == b.effects {
             return;
         }
         let call = || name.to_owned();
         if let QuestionId::Hook { .. } = a.question {
-            for field in fields(&a.lines, &b.lines) {
+            for field in fields(a.effects, b.effects) {
                 let record = a.question.clone();
                 self.out.changes.insert(Change::Field { call: call(), record, field });
             }
             return;
         }
-        let (checks_a, checks_b) = (checks(&a.lines), checks(&b.lines));
+        let (checks_a, checks_b) = (checks(a.effects), checks(b.effects));
         match (checks_a.first(), checks_b.first()) {
             (Some(one), Some(other)) if one != other => {
-                let words = |line: &CapLine| {
-                    let text = line.to_string();
-                    text.rsplit_once("= ").map_or(text.clone(), |(_, words)| words.to_owned())
-                };
+                let words = |line: &CapLine| line.verdict.words().to_owned();
                 let (from, to) = (words(one), words(other));
                 let question = a.question.clone();
                 self.out.changes.insert(Change::Answer { call: call(), question, from, to });
@@ -266,50 +266,53 @@ impl DifferenceBuilder {
                     } else {
                         ChangeKind::New
                     };
-                    let question = question(&format!("  {only}"));
+                    let question = QuestionId::of_check(only);
                     self.place(&question, Position::Denied(a.question.clone()));
                     self.out.changes.insert(Change::Asked { call: call(), question, how });
                 }
                 _ => {}
             },
         }
-        let records = |asked: &AskedQuestion| {
-            let lines = asked.lines.iter().filter(|line| line.trim_start().starts_with("avc"));
-            lines.cloned().collect::<Vec<_>>()
-        };
-        if records(a) != records(b) {
+        let is_record = |effect: &&Effect| matches!(effect, Effect::Avc(_));
+        if a.effects.iter().filter(is_record).ne(b.effects.iter().filter(is_record)) {
             self.records(name, a, false, true);
             self.records(name, b, true, true);
         }
     }
 
     /// Notes a step that only one side performed.
-    fn one(&mut self, call: &TranscriptCall, now: bool) {
+    fn one(&mut self, call: &AskingCall<'_>, now: bool) {
         // A step that is missing because an earlier one failed is not a difference of its own.
         let explained = self.out.changes.iter().any(|it| matches!(it, Change::Result { .. }));
         if !explained {
             self.out.changes.insert(Change::Reached { call: call.name.clone(), now });
         }
         match now {
-            true => self.show(&[], &call.lines),
-            false => self.show(&call.lines, &[]),
+            true => self.show(None, Some(call.call)),
+            false => self.show(Some(call.call), None),
         }
     }
 
-    fn show(&mut self, a: &[String], b: &[String]) {
+    fn show(&mut self, a: Option<&TranscriptCall>, b: Option<&TranscriptCall>) {
         if std::mem::take(&mut self.elided) {
             self.out.diff.push(" ...".to_owned());
         }
-        for op in capture_diff_slices(Algorithm::Myers, a, b) {
-            let signed = |sign: char, lines: &[String]| {
-                let lines = lines.iter().map(|line| crate::case::abbreviate(line));
-                lines.map(|line| format!("{sign}{line}")).collect::<Vec<_>>()
+        let lines = |call: Option<&TranscriptCall>| {
+            call.into_iter().flat_map(TranscriptCall::lines).collect::<Vec<_>>()
+        };
+        let short = |call: Option<&TranscriptCall>| {
+            call.into_iter().flat_map(TranscriptCall::abbreviated).collect::<Vec<_>>()
+        };
+        let (short_a, short_b) = (short(a), short(b));
+        for op in capture_diff_slices(Algorithm::Myers, &lines(a), &lines(b)) {
+            let mut signed = |sign: char, lines: &[String]| {
+                self.out.diff.extend(lines.iter().map(|line| format!("{sign}{line}")));
             };
             match op {
-                DiffOp::Equal { .. } => self.out.diff.extend(signed(' ', &a[op.old_range()])),
+                DiffOp::Equal { .. } => signed(' ', &short_a[op.old_range()]),
                 op => {
-                    self.out.diff.extend(signed('-', &a[op.old_range()]));
-                    self.out.diff.extend(signed('+', &b[op.new_range()]));
+                    signed('-', &short_a[op.old_range()]);
+                    signed('+', &short_b[op.new_range()]);
                 }
             }
         }
@@ -351,20 +354,20 @@ impl DifferenceBuilder {
 /// question that the other does not ask, its call ends there: what the other asks after that point
 /// is not a difference of its own. Nor is that question, if `refusers` is true, because the
 /// refusing questions then already differ.
-fn comparable(
-    a: &TranscriptCall,
-    b: &TranscriptCall,
+fn comparable<'a>(
+    a: &AskingCall<'a>,
+    b: &AskingCall<'a>,
     refusers: bool,
-) -> (Vec<AskedQuestion>, Vec<AskedQuestion>) {
+) -> (Vec<AskedQuestion<'a>>, Vec<AskedQuestion<'a>>) {
     let ops = capture_diff_slices(Algorithm::Myers, &questions(&a.asked), &questions(&b.asked));
     let common = ops.iter().rfind(|op| matches!(op, DiffOp::Equal { .. }));
     let (end_a, end_b) = common.map_or((0, 0), |op| (op.old_range().end, op.new_range().end));
-    let part = |one: &TranscriptCall, other: &TranscriptCall, end: usize| {
-        let own = |one: &TranscriptCall, other: &TranscriptCall| {
+    let part = |one: &AskingCall<'a>, other: &AskingCall<'a>, end: usize| {
+        let own = |one: &AskingCall<'_>, other: &AskingCall<'_>| {
             one.refuser().is_some_and(|it| !other.asks(it))
         };
         let mut asked = one.asked.clone();
-        let failed = other.result.is_error() && !other.result.is_denial() && !one.result.is_error();
+        let failed = other.failed() && !other.is_denied() && !one.failed();
         if failed || own(other, one) || refusers && own(one, other) {
             asked.truncate(end);
         }
@@ -373,7 +376,7 @@ fn comparable(
     (part(a, b, end_a), part(b, a, end_b))
 }
 
-fn questions(asked: &[AskedQuestion]) -> Vec<&QuestionId> {
+fn questions<'a>(asked: &'a [AskedQuestion<'_>]) -> Vec<&'a QuestionId> {
     asked.iter().map(|it| &it.question).collect()
 }
 
@@ -382,7 +385,9 @@ impl Difference {
     /// changes.
     fn drop_what_follows(&mut self) {
         let holds = |change: &Change| match change {
-            Change::Asked { question: QuestionId::Line(line), .. } => line.starts_with("holds "),
+            Change::Asked { question: QuestionId::Line(line), .. } => {
+                matches!(line, Effect::Holds(_))
+            }
             _ => false,
         };
         if self.changes.iter().any(holds) {
@@ -407,37 +412,27 @@ fn how(pairs: &[(usize, usize)]) -> Option<ChangeKind> {
 }
 
 /// Return values without the name of a new object, if the other one is an error.
-fn without_names(a: &ReturnValue, b: &ReturnValue) -> (ReturnValue, ReturnValue) {
-    let short = |one: &ReturnValue, other: &ReturnValue| match one {
-        ReturnValue::Success(_) if other.is_error() => ReturnValue::Success("success".to_owned()),
-        one => one.clone(),
+fn without_names(a: &AskingCall<'_>, b: &AskingCall<'_>) -> (ReturnValue, ReturnValue) {
+    let short = |one: &AskingCall<'_>, other: &AskingCall<'_>| match ReturnValue::of(&one.call.head)
+    {
+        ReturnValue::Success(_) if other.failed() => ReturnValue::Success("success".to_owned()),
+        one => one,
     };
     (short(a, b), short(b, a))
 }
 
-/// Reads one line as a question.
-fn question(line: &str) -> QuestionId {
-    match line.parse::<Effect>() {
-        Ok(Effect::Cap(cap)) => {
-            QuestionId::Cap { name: crate::grant::cap_name(cap.cap), silent: cap.unaudited }
-        }
-        Ok(Effect::Avc(avc)) => hook_question(&avc),
-        _ => QuestionId::Line(line.trim().to_owned()),
-    }
-}
-
-fn checks(lines: &[String]) -> Vec<CapLine> {
-    let check = |line: &String| match line.parse::<Effect>() {
-        Ok(Effect::Cap(cap)) => Some(cap),
+fn checks(effects: &[Effect]) -> Vec<CapLine> {
+    let check = |effect: &Effect| match effect {
+        Effect::Cap(cap) => Some(*cap),
         _ => None,
     };
-    lines.iter().filter_map(check).collect()
+    effects.iter().filter_map(check).collect()
 }
 
 /// Names of the fields in which two records differ.
-fn fields(a: &[String], b: &[String]) -> BTreeSet<String> {
-    let fields = |lines: &[String]| match lines.first().map(|line| line.parse::<Effect>()) {
-        Some(Ok(Effect::Avc(avc))) => avc.fields.into_iter().collect(),
+fn fields(a: &[Effect], b: &[Effect]) -> BTreeSet<String> {
+    let fields = |effects: &[Effect]| match effects.first() {
+        Some(Effect::Avc(avc)) => avc.fields.iter().cloned().collect(),
         _ => BTreeSet::new(),
     };
     let (a, b) = (fields(a), fields(b));

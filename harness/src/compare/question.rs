@@ -6,23 +6,22 @@ use std::fmt;
 use perfsec_wire::caps::{FALLBACKS, SYS_ADMIN};
 use serde::{Deserialize, Serialize};
 
-use crate::errno::Errno;
 use crate::grant::cap_name;
-use crate::transcript::{Avc, CapLine, CapVerdict, Effect};
+use crate::transcript::{
+    Avc, CallHead, CallResult, CapLine, CapVerdict, Effect, Transcript, TranscriptCall,
+};
 
 /// A step that was performed, with what it caused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TranscriptCall {
+pub(super) struct AskingCall<'a> {
     /// The line without its result, which identifies the step on another kernel.
     pub(super) step: String,
     /// Name of the syscall.
     pub(super) name: String,
-    /// Its return value.
-    pub(super) result: ReturnValue,
     /// The questions that it asked, in order.
-    pub(super) asked: Vec<AskedQuestion>,
-    /// All of its lines, including the first.
-    pub(super) lines: Vec<String>,
+    pub(super) asked: Vec<AskedQuestion<'a>>,
+    /// The call.
+    pub(super) call: &'a TranscriptCall,
 }
 
 /// The return value of a syscall.
@@ -57,20 +56,42 @@ pub enum QuestionId {
     },
     /// Any other line of a transcript, such as `holds none`.
     #[serde(rename = "told")]
-    Line(String),
+    Line(Effect),
 }
 
 /// A question with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AskedQuestion {
+pub(super) struct AskedQuestion<'a> {
     pub(super) question: QuestionId,
     /// True if the answer was no, even if permissive mode then let it pass.
     pub(super) denied: bool,
-    /// Its lines in the transcript.
-    pub(super) lines: Vec<String>,
+    /// Its effects in the transcript.
+    pub(super) effects: &'a [Effect],
 }
 
 impl QuestionId {
+    /// The question that an effect shows.
+    pub(super) fn of(effect: &Effect) -> Self {
+        match effect {
+            Effect::Cap(cap) => Self::of_check(cap),
+            Effect::Avc(avc) => Self::of_record(avc),
+            other => Self::Line(other.clone()),
+        }
+    }
+
+    /// The question of a capability check.
+    pub(super) fn of_check(cap: &CapLine) -> Self {
+        Self::Cap { name: cap_name(cap.cap), silent: cap.unaudited }
+    }
+
+    /// The question that a record is about.
+    pub(super) fn of_record(avc: &Avc) -> Self {
+        Self::Hook {
+            class: avc.field("tclass").unwrap_or_default().to_owned(),
+            permissions: avc.permissions.join(" "),
+        }
+    }
+
     /// True if it is a capability check.
     pub(super) fn is_cap(&self) -> bool {
         matches!(self, Self::Cap { .. })
@@ -100,24 +121,41 @@ impl fmt::Display for ReturnValue {
 }
 
 impl ReturnValue {
-    fn of(text: &str) -> Self {
-        match text.parse::<Errno>() {
-            Ok(_) => Self::Error(text.to_owned()),
-            Err(_) => Self::Success(text.to_owned()),
+    pub(super) fn of(head: &CallHead) -> Self {
+        match head.result() {
+            Some(error @ CallResult::Error(_)) => Self::Error(error.to_string()),
+            Some(result) => Self::Success(result.to_string()),
+            None => Self::Nothing,
         }
-    }
-
-    /// True if it is an error that means that the caller lacks a privilege.
-    pub(super) fn is_denial(&self) -> bool {
-        matches!(self, Self::Error(name) if name.parse().is_ok_and(Errno::is_denial))
-    }
-
-    pub(super) fn is_error(&self) -> bool {
-        matches!(self, Self::Error(_))
     }
 }
 
-impl TranscriptCall {
+impl<'a> AskingCall<'a> {
+    fn of(call: &'a TranscriptCall) -> Self {
+        let (step, name) = match call.head.syscall() {
+            Some(syscall) => {
+                (format!("{}({})", syscall.name, syscall.arguments), syscall.name.clone())
+            }
+            None => (call.head.to_string(), call.head.to_string()),
+        };
+        Self { step, name, asked: asked(&call.effects), call }
+    }
+
+    /// Its return value.
+    pub(super) fn result(&self) -> Option<&'a CallResult> {
+        self.call.head.result()
+    }
+
+    /// True if it returned an error.
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.result(), Some(CallResult::Error(_)))
+    }
+
+    /// True if it returned an error that means that the caller lacks a privilege.
+    pub(super) fn is_denied(&self) -> bool {
+        self.result().is_some_and(CallResult::is_denial)
+    }
+
     /// True if it asks this question.
     pub(super) fn asks(&self, question: &QuestionId) -> bool {
         self.asked.iter().any(|asked| asked.question == *question)
@@ -125,97 +163,51 @@ impl TranscriptCall {
 
     /// The question that refused the call, if any: the last one, if it was denied.
     pub(super) fn refuser(&self) -> Option<&QuestionId> {
-        let last = self.asked.last().filter(|_| self.result.is_denial())?;
+        let last = self.asked.last().filter(|_| self.is_denied())?;
         last.denied.then_some(&last.question)
     }
 }
 
 /// The calls of a transcript.
-pub(super) fn calls(lines: &[String]) -> Vec<TranscriptCall> {
-    let mut calls: Vec<TranscriptCall> = Vec::new();
-    for line in lines {
-        match calls.last_mut().filter(|_| line.starts_with(char::is_whitespace)) {
-            Some(call) => call.lines.push(line.clone()),
-            None => calls.push(call(line)),
-        }
-    }
-    for call in &mut calls {
-        call.asked = asked(&call.lines[1..]);
-    }
-    calls
+pub(super) fn calls(transcript: &Transcript) -> Vec<AskingCall<'_>> {
+    transcript.calls.iter().map(AskingCall::of).collect()
 }
 
-fn call(line: &str) -> TranscriptCall {
-    let lines = vec![line.to_owned()];
-    match line.rsplit_once(" = ").filter(|_| line.contains('(') && !line.starts_with('(')) {
-        Some((step, result)) => TranscriptCall {
-            step: step.to_owned(),
-            name: step.split('(').next().unwrap_or(step).to_owned(),
-            result: ReturnValue::of(result),
-            asked: Vec::new(),
-            lines,
-        },
-        None => TranscriptCall {
-            step: line.to_owned(),
-            name: line.to_owned(),
-            result: ReturnValue::Nothing,
-            asked: Vec::new(),
-            lines,
-        },
-    }
-}
-
-/// Reads the lines below a call as questions.
-fn asked(lines: &[String]) -> Vec<AskedQuestion> {
-    let effects: Vec<_> = lines.iter().map(|line| line.parse::<Effect>().ok()).collect();
+/// Reads the effects of a call as questions.
+fn asked(effects: &[Effect]) -> Vec<AskedQuestion<'_>> {
     let mut asked = Vec::new();
     let mut at = 0;
-    while at < lines.len() {
+    while at < effects.len() {
         let begin = at;
-        let (question, denied) = match &effects[at] {
-            Some(Effect::Cap(cap)) => {
-                let (mut verdict, number) = (cap.verdict, cap.cap);
-                at += 1 + own_record(&effects[at + 1..], cap);
-                if let Some(Some(Effect::Cap(next))) = effects.get(at)
+        at += 1;
+        let denied = match &effects[begin] {
+            Effect::Cap(cap) => {
+                let mut verdict = cap.verdict;
+                at += own_record(&effects[at..], cap);
+                if let Some(Effect::Cap(next)) = effects.get(at)
                     && verdict != CapVerdict::Granted
-                    && FALLBACKS.contains(&(number, SYS_ADMIN))
+                    && FALLBACKS.contains(&(cap.cap, SYS_ADMIN))
                     && (next.cap, next.unaudited) == (SYS_ADMIN, cap.unaudited)
                 {
                     verdict = next.verdict;
                     at += 1 + own_record(&effects[at + 1..], next);
                 }
-                (cap_question(cap), verdict != CapVerdict::Granted)
+                verdict != CapVerdict::Granted
             }
-            Some(Effect::Avc(avc)) => {
-                at += 1;
-                (hook_question(avc), avc.verb == "denied")
-            }
-            _ => {
-                at += 1;
-                (QuestionId::Line(lines[begin].trim().to_owned()), false)
-            }
+            Effect::Avc(avc) => avc.verb == "denied",
+            _ => false,
         };
-        asked.push(AskedQuestion { question, denied, lines: lines[begin..at].to_vec() });
+        let question = QuestionId::of(&effects[begin]);
+        asked.push(AskedQuestion { question, denied, effects: &effects[begin..at] });
     }
     asked
 }
 
-fn cap_question(cap: &CapLine) -> QuestionId {
-    QuestionId::Cap { name: cap_name(cap.cap), silent: cap.unaudited }
-}
-
-pub(super) fn hook_question(avc: &Avc) -> QuestionId {
-    QuestionId::Hook {
-        class: avc.field("tclass").unwrap_or_default().to_owned(),
-        permissions: avc.permissions.join(" "),
-    }
-}
-
 /// Number of leading effects, 0 or 1, that are the record of this check.
-fn own_record(effects: &[Option<Effect>], cap: &CapLine) -> usize {
+fn own_record(effects: &[Effect], cap: &CapLine) -> usize {
     let number = cap.cap.to_string();
     match effects.first() {
-        Some(Some(Effect::Avc(avc))) if avc.field("capability") == Some(number.as_str()) => 1,
+        Some(Effect::Avc(avc)) if avc.field("capability") == Some(number.as_str()) => 1,
         _ => 0,
     }
 }
@@ -227,9 +219,9 @@ mod tests {
     use super::*;
 
     fn questions(lines: &[&str]) -> Vec<String> {
-        let mut all = vec!["open(x) = EACCES".to_owned()];
-        all.extend(lines.iter().map(|line| format!("  {line}")));
-        let show = |asked: &AskedQuestion| {
+        let mut all: Transcript = ["open(x) = EACCES"].into_iter().collect();
+        lines.iter().for_each(|line| all.push(&format!("  {line}")));
+        let show = |asked: &AskedQuestion<'_>| {
             format!("{}{}", asked.question, if asked.denied { " denied" } else { "" })
         };
         calls(&all)[0].asked.iter().map(show).collect()
@@ -277,17 +269,10 @@ mod tests {
         #[case] result: &str,
         #[case] denial: bool,
     ) {
-        let call = &calls(&[line.to_owned()])[0];
-        assert_eq!((call.name.as_str(), call.result.to_string().as_str()), (name, result));
-        assert_eq!(call.result.is_denial(), denial);
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("  an effect before every call")]
-    #[case("=")]
-    #[case(" = = (")]
-    fn lines_out_of_shape_do_no_harm(#[case] line: &str) {
-        assert_eq!(calls(&[line.to_owned()]).len(), 1);
+        let transcript = [line].into_iter().collect();
+        let call = &calls(&transcript)[0];
+        let returned = ReturnValue::of(&call.call.head).to_string();
+        assert_eq!((call.name.as_str(), returned.as_str()), (name, result));
+        assert_eq!(call.is_denied(), denial);
     }
 }

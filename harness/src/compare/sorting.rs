@@ -175,18 +175,18 @@ fn compare(
     checks: bool,
     stated: &dyn Fn(&CellResult) -> Option<usize>,
 ) -> Option<(GroupKey, Difference)> {
-    let lines = |cell: &CellResult| {
-        let lines = cell.judgement.observed.iter();
-        lines.filter(|line| checks || !line.starts_with("  cap ")).cloned().collect::<Vec<_>>()
+    let (seen_a, seen_b) = (&a.judgement.observed, &b.judgement.observed);
+    let found = match checks {
+        true => difference(seen_a, seen_b),
+        false => difference(&seen_a.without_checks(), &seen_b.without_checks()),
     };
-    let found = difference(&lines(a), &lines(b));
     let verdicts = (a.judgement.verdict, b.judgement.verdict);
     let fault = |cell: &CellResult| {
         let judgement = &cell.judgement;
         judgement.reason.clone().filter(|_| judgement.verdict == Verdict::Fail)
     };
     let reasons = (fault(a), fault(b));
-    let died = a.judgement.observed.is_empty() != b.judgement.observed.is_empty();
+    let died = seen_a.is_empty() != seen_b.is_empty();
     let (kind, found) = match found {
         None if verdicts.0 == verdicts.1 && reasons.0 == reasons.1 => return None,
         None if reasons.0 != reasons.1 => (DifferenceKind::Fault, Difference::default()),
@@ -301,7 +301,7 @@ impl DifferenceKind {
             any(&|change| {
                 let Change::Asked { question, how, .. } = change else { return false };
                 let other = match question {
-                    QuestionId::Line(line) => !line.starts_with("record "),
+                    QuestionId::Line(line) => !line.is_record(),
                     _ => false,
                 };
                 *how == wanted && question.is_cap() == cap && !other
@@ -343,6 +343,7 @@ mod tests {
     use super::super::side::sides;
     use crate::judge::{Judgement, Verdict};
     use crate::record::{Event, Run};
+    use crate::transcript::Transcript;
 
     const CALL: &str = "perf_event_open(software/dummy, pid=0, cpu=-1)";
 
@@ -357,8 +358,8 @@ mod tests {
         let (mut a, mut b) = (run.clone(), run);
         for (at, (lines_a, lines_b)) in pairs.iter().enumerate() {
             for (run, lines) in [(&mut a, lines_a), (&mut b, lines_b)] {
-                let mut seen = vec![format!("{CALL} = {}", lines[0])];
-                seen.extend(lines[1..].iter().map(|line| format!("  {line}")));
+                let mut seen: Transcript = [format!("{CALL} = {}", lines[0])].into_iter().collect();
+                lines[1..].iter().for_each(|line| seen.push(&format!("  {line}")));
                 run.lanes[0].cells[at].judgement.observed = seen;
             }
         }
@@ -407,7 +408,7 @@ mod tests {
             let judgement = &mut run.lanes[0].cells[0].judgement;
             let mut failed = judgement.clone();
             failed.verdict = Verdict::Fail;
-            failed.observed.truncate(1);
+            failed.observed.calls[0].effects.clear();
             *judgement = Judgement::of_attempts(judgement.clone(), vec![failed]);
         };
         let on_b = compared(&[(seen, seen)], |_, b| flaky(b));

@@ -3,6 +3,7 @@
 use perfsec_wire::Observation;
 
 use crate::judge::{Attempt, Judgement, Verdict};
+use crate::transcript::FittedTranscript;
 
 /// One attempt at a cell.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ pub(super) fn next(earlier: Vec<Ran>, last: Ran, retries: usize) -> Next {
 impl Ran {
     /// A cell that was not observed.
     pub(super) fn unseen(boot: usize, verdict: Verdict, reason: impl Into<String>) -> Self {
-        let judgement = Judgement::unseen(verdict, reason, Vec::new());
+        let judgement = Judgement::unseen(verdict, reason, FittedTranscript::default());
         Self { boot, judgement, observation: None, snapshot: None }
     }
 }
@@ -114,8 +115,8 @@ mod tests {
             "x" => Verdict::Xfail,
             other => panic!("{other}"),
         };
-        let mut judgement = Judgement::unseen(verdict, "", Vec::new());
-        judgement.observed = vec![seen.to_owned()];
+        let mut judgement = Judgement::unseen(verdict, "", FittedTranscript::default());
+        judgement.observed = [seen].into_iter().collect();
         let snapshot = (how == "R").then(|| "snapshot abc".to_owned());
         Ran { boot: 0, judgement, observation: None, snapshot }
     }
@@ -157,8 +158,9 @@ mod tests {
         let Next::Conclude(ran) = next(vec![ran("Rf")], ran("Bp"), 0) else { panic!() };
         let reason = ran.judgement.reason.unwrap_or_default();
         assert!(reason.contains("snapshot abc") && reason.contains("FAIL"), "{reason}");
-        let observed: Vec<_> = ran.judgement.attempts.iter().map(|it| &it.observed[0]).collect();
-        assert_eq!(observed, ["f", "p"]);
+        let observed: Vec<_> =
+            ran.judgement.attempts.iter().map(|it| it.observed.to_string()).collect();
+        assert_eq!(observed, ["f\n", "p\n"]);
     }
 
     #[test]

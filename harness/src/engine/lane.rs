@@ -10,13 +10,14 @@ use perfsec_wire::{BootMode, CellOutcome, Facts};
 use super::earlier::EarlierLane;
 use super::limits::{self, Limits};
 use super::schedule::CellTraits;
-use crate::case::{Circumstances, KnownDifference};
+use crate::case::{Circumstances, KnownDifference, Setting};
 use crate::judge::{Judgement, Verdict, judge};
 use crate::kernel::{Config, Kernel};
 use crate::known::KnownDifferences;
 use crate::machines::Pool;
 use crate::plan::PlannedCell;
 use crate::policy::Policies;
+use crate::transcript::FittedTranscript;
 
 /// A kernel under a policy, and its cells.
 pub struct LanePlan {
@@ -72,6 +73,11 @@ impl LanePlan {
         Circumstances { config: kernel.config.or(config), machine, ..kernel }
     }
 
+    /// The setting in which expectations are computed.
+    pub(super) fn setting<'a>(&'a self, circumstances: &Circumstances<'a>) -> Setting<'a> {
+        Setting { policy: Some(&self.policies.own.name), ..Setting::from(*circumstances) }
+    }
+
     /// The time that a cell's subject may take.
     pub(super) fn cell_limit(&self, index: usize, limits: Limits, debug: bool) -> Duration {
         let limit = self.cells[index].case.limit.unwrap_or(limits.cell);
@@ -88,13 +94,14 @@ impl LanePlan {
         circumstances: &Circumstances<'_>,
     ) -> Judgement {
         let cell = &self.cells[index];
+        let setting = self.setting(circumstances);
         // Only the guest tells some of what requirements and guards name.
         let unmet = cell.case.unmet_requirement(circumstances).map(str::to_owned);
-        if let Some(reason) = unmet.or_else(|| cell.case.undecided(&cell.at, circumstances)) {
-            return Judgement::unseen(Verdict::Skip, reason, Vec::new());
+        if let Some(reason) = unmet.or_else(|| cell.case.undecided(&cell.at, &setting)) {
+            return Judgement::unseen(Verdict::Skip, reason, FittedTranscript::default());
         }
-        let expected = cell.case.expected(&cell.at, circumstances);
-        let judgement = judge(cell, context, expected, outcome, facts);
+        let expected = cell.case.expected(&cell.at, &setting);
+        let judgement = judge(cell, context, &expected, outcome, facts);
         match self.known_difference(cell, circumstances, &judgement) {
             Some(known) => judgement.with_known_difference(known),
             None => judgement,
@@ -113,7 +120,8 @@ impl LanePlan {
             Verdict::Fail => self.known.find_explaining(&name, kernel, policy, &judgement.observed),
             _ => self.known.find_affecting(&name, kernel, policy),
         };
-        let of_case = cell.case.known_difference(cell.case.expect(&cell.at));
+        let of_case =
+            cell.case.expect(&cell.at).and_then(|expect| cell.case.known_difference(expect));
         let of_case = of_case.filter(|(_, condition)| condition.holds(kernel));
         of_case.map(|(known, _)| known).or_else(|| listed.cloned())
     }

@@ -126,9 +126,10 @@ fn result(
     ran: Ran,
 ) -> CellResult {
     let cell = &plan.cells[index];
+    let setting = plan.setting(circumstances);
     let mut judgement = ran.judgement;
     if judgement.expected.is_empty() && judgement.verdict != Verdict::Skip {
-        judgement.expected = cell.case.expected(&cell.at, circumstances);
+        judgement.expected = cell.case.expected(&cell.at, &setting).least();
     }
     CellResult {
         lane: plan.lane,
@@ -138,10 +139,10 @@ fn result(
         case: cell.case.name.clone(),
         title: cell.case.title.clone(),
         path: cell.case.path.clone(),
-        line: cell.case.expect(&cell.at).line,
+        line: cell.case.line_of(&cell.at),
         source: cell.case.source.clone(),
         case_sha256: cell.case.sha256.chars().take(CASE_DIGITS).collect(),
-        because: cell.case.condition_reasons(&cell.at, circumstances),
+        because: cell.case.condition_reasons(&cell.at, &setting),
         at: cell.at.clone(),
         judgement,
         observation: ran.observation,

@@ -7,27 +7,24 @@ use crate::transcript::{CapVerdict, Effect};
 
 /// An effect with the check that caused it, if that is known.
 pub(super) struct ExplainedEffect {
-    /// The line of the transcript.
-    pub(super) line: String,
-    pub(super) effect: Option<Effect>,
+    pub(super) effect: Effect,
     pub(super) check: Option<WalkCheck>,
 }
 
 /// Finds the check that caused each effect. Both are in the kernel's order.
-pub(super) fn assign(effects: &[String], checks: &[WalkCheck]) -> Vec<ExplainedEffect> {
+pub(super) fn assign(effects: &[Effect], checks: &[WalkCheck]) -> Vec<ExplainedEffect> {
     let mut next = 0;
     let mut last: Option<usize> = None;
-    let mut before: Option<Effect> = None;
+    let mut before: Option<&Effect> = None;
     let mut answered = Vec::new();
-    for line in effects {
-        let effect = line.parse::<Effect>().ok();
+    for effect in effects {
         let find = |wanted: &dyn Fn(&WalkQuestion) -> bool| {
             (next..checks.len()).find(|index| wanted(&checks[*index].question))
         };
-        let index = match &effect {
-            Some(Effect::Cap(cap)) if cap.unaudited => None,
-            Some(Effect::Cap(cap)) => {
-                let second = matches!(&before, Some(Effect::Cap(first))
+        let index = match effect {
+            Effect::Cap(cap) if cap.unaudited => None,
+            Effect::Cap(cap) => {
+                let second = matches!(before, Some(Effect::Cap(first))
                     if first.cap == PERFMON && first.verdict != CapVerdict::Granted);
                 match cap.cap {
                     PERFMON => find(&|question| *question == WalkQuestion::Perfmon),
@@ -36,7 +33,7 @@ pub(super) fn assign(effects: &[String], checks: &[WalkCheck]) -> Vec<ExplainedE
                     number => find(&|question| *question == WalkQuestion::Capability(number)),
                 }
             }
-            Some(Effect::Avc(avc)) => match avc.field("tclass") {
+            Effect::Avc(avc) => match avc.field("tclass") {
                 Some("perf_event") => find(&|question| {
                     matches!(question, WalkQuestion::Hook(name)
                         if avc.permissions.iter().any(|one| one == name))
@@ -53,15 +50,14 @@ pub(super) fn assign(effects: &[String], checks: &[WalkCheck]) -> Vec<ExplainedE
         }
         // A record of a capability belongs to the check before it; between the two checks of
         // perfmon_capable(), to the first.
-        let is_capability = matches!(&effect, Some(Effect::Avc(avc))
+        let is_capability = matches!(effect, Effect::Avc(avc)
             if avc.field("tclass").is_some_and(|class| class.starts_with("cap")));
         if !is_capability {
-            before.clone_from(&effect);
+            before = Some(effect);
         }
         let index = index.or(last.filter(|_| is_capability));
         answered.push(ExplainedEffect {
-            line: line.clone(),
-            effect,
+            effect: effect.clone(),
             check: index.map(|index| checks[index].clone()),
         });
     }

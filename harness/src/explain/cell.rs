@@ -18,7 +18,7 @@ use crate::audit::Denial;
 use crate::case::{Case, Circumstances, Coordinates};
 use crate::errno::Errno;
 use crate::grant::cap_name;
-use crate::transcript::{Avc, CapLine, CapVerdict, Effect, Subject};
+use crate::transcript::{Avc, CallResult, CapLine, CapVerdict, Effect, Subject, TranscriptCall};
 
 /// The indent of explanations, in columns. The lines that they explain have less.
 const DEEP: usize = 6;
@@ -40,8 +40,7 @@ pub fn cell(
         paragraph(&mut out, 2, &format!("skipped on this kernel, which lacks: {reason}"));
     }
     out.push('\n');
-    let lines: Vec<_> = case.expected(at, kernel).into_iter().map(|line| line.text).collect();
-    let mut rest = lines.as_slice();
+    let expected = case.expected(at, &(*kernel).into()).least();
     let mut steps = case.steps.iter();
     let mut explainer = CellExplainer {
         case,
@@ -56,12 +55,9 @@ pub fn cell(
         domain: at.domain.clone(),
         sys_admin: false,
     };
-    while let [call, after @ ..] = rest {
-        let indented = |line: &String| line.starts_with(char::is_whitespace);
-        let end = after.iter().position(|line| !indented(line)).unwrap_or(after.len());
-        let step = steps.find(|step| call.starts_with(&step.to_string()));
-        explainer.call(&mut out, call, step, &after[..end]);
-        rest = &after[end..];
+    for call in &expected.transcript().calls {
+        let step = steps.find(|step| call.head.syscall().is_some_and(|it| it.is_of(step)));
+        explainer.call(&mut out, call, step);
     }
     explainer.least(&mut out);
     out
@@ -89,28 +85,26 @@ struct CellExplainer<'a> {
 }
 
 impl CellExplainer<'_> {
-    fn call(&mut self, out: &mut String, line: &str, step: Option<&Step>, effects: &[String]) {
+    fn call(&mut self, out: &mut String, call: &TranscriptCall, step: Option<&Step>) {
         let checks = match step {
             Some(Step::PerfEventOpen(call)) => {
                 EventWalk { call, level: self.at.paranoid, kernel: *self.kernel }.checks()
             }
             _ => Vec::new(),
         };
-        let answered = assign(effects, &checks);
-        let _ = writeln!(out, "{line}");
-        if let Some(why) = self.outcome(step, line, &answered) {
+        let answered = assign(&call.effects, &checks);
+        let _ = writeln!(out, "{}", call.head);
+        if let Some(why) = self.outcome(step, call, &answered) {
             paragraph(out, DEEP, &why);
         }
-        let syscall = line.split('(').next().unwrap_or_default();
+        let syscall = call.head.syscall().map_or("", |syscall| &syscall.name);
         let mut last = None;
         self.asked = CheckHistory::default();
         for one in &answered {
-            let _ = writeln!(out, "{}", one.line);
-            if let Some(effect) = &one.effect {
-                let why = self.effect(effect, one.check.as_ref(), syscall, last);
-                paragraph(out, DEEP, &why);
-                last = Some(effect);
-            }
+            let _ = writeln!(out, "  {}", one.effect);
+            let why = self.effect(&one.effect, one.check.as_ref(), syscall, last);
+            paragraph(out, DEEP, &why);
+            last = Some(&one.effect);
         }
     }
 
@@ -118,11 +112,11 @@ impl CellExplainer<'_> {
     fn outcome(
         &mut self,
         step: Option<&Step>,
-        line: &str,
+        call: &TranscriptCall,
         answered: &[ExplainedEffect],
     ) -> Option<String> {
-        let (_, result) = line.rsplit_once(" = ")?;
-        let errno = result.parse::<Errno>().ok()?;
+        let Some(CallResult::Error(errno)) = call.head.result() else { return None };
+        let errno = *errno;
         if !errno.is_denial() {
             return Some(format!(
                 "{errno} is not a refusal: every check passed, and the kernel rejects the call for \
@@ -130,8 +124,8 @@ impl CellExplainer<'_> {
             ));
         }
         let refusing = answered.iter().rev().find(|one| match &one.effect {
-            Some(Effect::Avc(avc)) => !self.let_through(avc),
-            Some(Effect::Cap(line)) => line.verdict != CapVerdict::Granted,
+            Effect::Avc(avc) => !self.let_through(avc),
+            Effect::Cap(line) => line.verdict != CapVerdict::Granted,
             _ => false,
         });
         let Some(refusing) = refusing else {
@@ -151,7 +145,7 @@ impl CellExplainer<'_> {
                 }
             });
         };
-        if let Some(Effect::Cap(line)) = &refusing.effect
+        if let Effect::Cap(line) = &refusing.effect
             && line.verdict == CapVerdict::NotHeld
         {
             self.note_missing(step, answered, refusing);
@@ -166,7 +160,7 @@ impl CellExplainer<'_> {
         }
         Some(match &refusing.check {
             Some(check) => format!("refused in {}(): {}", check.function, check.because),
-            None => format!("refused by the check `{}`", refusing.line.trim()),
+            None => format!("refused by the check `{}`", refusing.effect),
         })
     }
 
@@ -197,7 +191,7 @@ impl CellExplainer<'_> {
         let checks: Vec<(CapLine, Option<&WalkCheck>)> = answered
             .iter()
             .filter_map(|one| match &one.effect {
-                Some(Effect::Cap(line)) if !line.unaudited => Some((*line, one.check.as_ref())),
+                Effect::Cap(line) if !line.unaudited => Some((*line, one.check.as_ref())),
                 _ => None,
             })
             .collect();
@@ -511,9 +505,9 @@ mod tests {
             for at in case.axes.coordinates() {
                 let text = cell(case, &at, &kernel, &knowledge);
                 let mut lines = text.lines();
-                for expected in case.expected(&at, &kernel) {
-                    assert!(lines.any(|line| line == expected.text), "{text}\n{expected:?}");
-                    let effect = expected.text.starts_with(' ');
+                for (expected, _) in case.expected(&at, &kernel).least().lines() {
+                    assert!(lines.any(|line| line == expected), "{text}\n{expected:?}");
+                    let effect = expected.starts_with(' ');
                     let deep = |line: &str| line.starts_with("      ");
                     assert!(!effect || lines.next().is_some_and(deep), "{text}\n{expected:?}");
                 }

@@ -275,6 +275,7 @@ mod tests {
     use crate::case::Library;
     use crate::explain::assign::assign;
     use crate::kernel::KernelVersion;
+    use crate::transcript::{CallResult, Effect};
 
     static LIBRARY: LazyLock<Library> = LazyLock::new(|| Library::built_in().unwrap());
 
@@ -295,8 +296,10 @@ mod tests {
         for case in LIBRARY.cases.iter().filter(|case| case.name.starts_with("open/")) {
             let [Step::PerfEventOpen(call)] = case.steps.as_slice() else { continue };
             for at in case.axes.coordinates() {
-                let lines = case.expected(&at, &kernel);
-                let opened = lines.first().is_some_and(|line| line.text.ends_with("= fd"));
+                let expected = case.expected(&at, &kernel).least();
+                let fd = CallResult::Name("fd".to_owned());
+                let opened =
+                    expected.transcript().calls.iter().any(|call| call.head.result() == Some(&fd));
                 if at.domain != "all_t" || at.grant != perfmon || !opened {
                     continue;
                 }
@@ -306,8 +309,8 @@ mod tests {
                     .iter()
                     .filter(|check| check.question == WalkQuestion::Perfmon)
                     .count();
-                let seen =
-                    lines.iter().filter(|line| line.text == "  cap perfmon = granted").count();
+                let granted: Effect = "cap perfmon = granted".parse().unwrap();
+                let seen = expected.transcript().effects().filter(|it| **it == granted).count();
                 if case.unmet_requirement(&kernel).is_none() {
                     assert_eq!(asked, seen, "{}", case.cell_name(&at));
                     compared += 1;
@@ -332,32 +335,25 @@ mod tests {
                 continue;
             }
             for at in case.axes.coordinates() {
-                let lines: Vec<_> =
-                    case.expected(&at, &kernel).into_iter().map(|line| line.text).collect();
+                let expected = case.expected(&at, &kernel).least();
                 let mut steps = case.steps.iter();
-                let mut rest = lines.as_slice();
-                while let [call, after @ ..] = rest {
-                    let end = after.iter().position(|line| !line.starts_with(' '));
-                    let end = end.unwrap_or(after.len());
-                    if let Some(Step::PerfEventOpen(open)) =
-                        steps.find(|step| call.starts_with(&step.to_string()))
-                    {
-                        let open = EventWalk { call: open, level: at.paranoid, kernel };
-                        for one in assign(&after[..end], &open.checks()) {
-                            let about_perf = ["cap ", "tclass=perf_event", "tclass=lockdown"]
-                                .iter()
-                                .any(|mark| one.line.contains(mark));
-                            if about_perf && one.check.is_none() && !one.line.contains("unaudited")
-                            {
-                                unexplained.insert(format!(
-                                    "{}: {}",
-                                    case.cell_name(&at),
-                                    one.line
-                                ));
+                for call in &expected.transcript().calls {
+                    let is = |step: &&Step| call.head.syscall().is_some_and(|it| it.is_of(step));
+                    let Some(Step::PerfEventOpen(open)) = steps.find(is) else { continue };
+                    let open = EventWalk { call: open, level: at.paranoid, kernel };
+                    for one in assign(&call.effects, &open.checks()) {
+                        let about_perf = match &one.effect {
+                            Effect::Cap(cap) => !cap.unaudited,
+                            Effect::Avc(avc) => {
+                                matches!(avc.field("tclass"), Some("perf_event" | "lockdown"))
                             }
+                            _ => false,
+                        };
+                        if about_perf && one.check.is_none() {
+                            let name = case.cell_name(&at);
+                            unexplained.insert(format!("{name}: {}", one.effect));
                         }
                     }
-                    rest = &after[end..];
                 }
             }
         }

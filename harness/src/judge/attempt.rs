@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Judgement, Verdict};
+use crate::transcript::Transcript;
 
 /// One attempt at a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -13,7 +14,8 @@ pub struct Attempt {
     /// The reason, unless it is that expectation and observation agree or differ.
     pub reason: Option<String>,
     /// The lines of the observed transcript.
-    pub observed: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub observed: Transcript,
 }
 
 impl Attempt {
@@ -73,10 +75,11 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::transcript::FittedTranscript;
 
     fn judgement(verdict: Verdict, reason: &str, seen: &str) -> Judgement {
-        let mut judgement = Judgement::unseen(verdict, reason, Vec::new());
-        judgement.observed = vec![seen.to_owned()];
+        let mut judgement = Judgement::unseen(verdict, reason, FittedTranscript::default());
+        judgement.observed = [seen].into_iter().collect();
         judgement
     }
 
@@ -110,6 +113,6 @@ mod tests {
         let whole = Judgement::of_attempts(one, vec![two, three]);
         assert_eq!(whole.reason.as_deref(), Some("3 attempts differ: FAIL, FAIL, PASS"));
         assert_eq!(whole.attempts.iter().map(|it| it.verdict).collect::<Vec<_>>(), verdicts);
-        assert_eq!(whole.attempts[2].observed, ["PASS"]);
+        assert_eq!(whole.attempts[2].observed.to_string(), "PASS\n");
     }
 }

@@ -4,18 +4,17 @@ use perfsec_wire::observation::{Effect, Exit};
 use perfsec_wire::{CellOutcome, Facts, Observation};
 
 use super::{Judgement, Verdict, missing, serials};
-use crate::case::ExpectedLine;
 use crate::console;
 use crate::grant::Grant;
 use crate::plan::PlannedCell;
-use crate::transcript::{ExtraLines, Subject, observed_transcript};
+use crate::transcript::{ExpectedTranscript, ExtraLines, Subject, observed_transcript};
 
 /// Compares the outcome of a cell with its expectation; `context` is the one its subject must have.
 #[must_use]
 pub fn judge(
     cell: &PlannedCell,
     context: &str,
-    expected: Vec<ExpectedLine>,
+    expected: &ExpectedTranscript,
     outcome: &CellOutcome,
     facts: &Facts,
 ) -> Judgement {
@@ -31,7 +30,7 @@ pub fn judge(
                 detail => format!(" ({detail})"),
             };
             let reason = format!("could not {}{errno}{detail}", failure.doing);
-            return Judgement::unseen(Verdict::Error, reason, expected);
+            return Judgement::unseen(Verdict::Error, reason, expected.least());
         }
     };
     let subject = Subject {
@@ -43,11 +42,12 @@ pub fn judge(
     let extra =
         ExtraLines { messages: &cell.case.messages, syscall_records: cell.case.syscall_records };
     let seen = observed_transcript(&cell.case.steps, observation, &subject, extra);
+    let checks = observation.caps_unseen.is_none();
     let mut judgement = Judgement {
         verdict: Verdict::Pass,
         reason: None,
-        expected,
-        observed: seen.transcript.lines().collect(),
+        expected: expected.fit(&seen.transcript, |effect| checks || !effect.is_check()),
+        observed: seen.transcript,
         notes: seen.aside,
         known: None,
         attempts: Vec::new(),
@@ -66,13 +66,14 @@ pub fn judge(
     if let Some(why) = &observation.caps_unseen {
         judgement.notes.push(format!("capability checks were not compared: {why}"));
     }
-    let comparable = |line: &str| observation.caps_unseen.is_none() || !line.starts_with("  cap ");
-    let wanted = judgement.expected.iter().map(|line| &*line.text).filter(|line| comparable(line));
-    let agrees =
-        wanted.eq(judgement.observed.iter().map(String::as_str).filter(|line| comparable(line)));
+    let (wanted, seen) = (judgement.expected.transcript(), &judgement.observed);
+    let agrees = match checks {
+        true => wanted == seen,
+        false => wanted.without_checks() == seen.without_checks(),
+    };
     if !agrees {
         judgement.verdict = Verdict::Fail;
-        let notes = missing::explain(&judgement.expected, &judgement.observed, facts);
+        let notes = missing::explain(wanted, seen, facts);
         judgement.notes.extend(notes);
     } else if let Err(reason) = serials::check(observation, facts, cell.case.audit) {
         judgement.verdict = Verdict::Fail;

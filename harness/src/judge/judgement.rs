@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Verdict};
-use crate::case::{ExpectedLine, KnownDifference};
+use crate::case::KnownDifference;
+use crate::transcript::{ExpectedLine, FittedTranscript, Transcript};
 
 /// The result of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,9 +15,11 @@ pub struct Judgement {
     /// The reason, unless it is that expectation and observation agree or differ.
     pub reason: Option<String>,
     /// The transcript expected on this kernel.
-    pub expected: Vec<ExpectedLine>,
+    #[schemars(with = "Vec<ExpectedLine>")]
+    pub expected: FittedTranscript,
     /// The lines of the observed transcript.
-    pub observed: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub observed: Transcript,
     /// Notes for the reader: why a record may be missing, what was not observed.
     pub notes: Vec<String>,
     /// The known difference that makes the verdict `XFAIL` or `XPASS`.
@@ -29,20 +32,31 @@ pub struct Judgement {
 impl Judgement {
     /// A verdict on a cell without an observation.
     #[must_use]
-    pub fn unseen(
-        verdict: Verdict,
-        reason: impl Into<String>,
-        expected: Vec<ExpectedLine>,
-    ) -> Self {
+    pub fn unseen(verdict: Verdict, reason: impl Into<String>, expected: FittedTranscript) -> Self {
         Self {
             verdict,
             reason: Some(reason.into()),
             expected,
-            observed: Vec::new(),
+            observed: Transcript::default(),
             notes: Vec::new(),
             known: None,
             attempts: Vec::new(),
         }
+    }
+
+    /// The judgement for a format that cannot hold every text: `change` is applied to each line of
+    /// its transcripts.
+    #[must_use]
+    pub fn with_lines(&self, change: impl Fn(&str) -> String) -> Self {
+        let changed = |seen: &Transcript| seen.lines().map(|line| change(&line)).collect();
+        let mut judgement = self.clone();
+        let expected = self.expected.lines();
+        judgement.expected = expected.map(|(line, place)| (change(&line), place)).collect();
+        judgement.observed = changed(&self.observed);
+        for attempt in &mut judgement.attempts {
+            attempt.observed = changed(&attempt.observed);
+        }
+        judgement
     }
 
     /// Applies a known difference: PASS becomes XPASS, FAIL becomes XFAIL, others stay.

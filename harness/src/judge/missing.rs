@@ -4,25 +4,23 @@
 
 use perfsec_wire::Facts;
 
-use crate::case::ExpectedLine;
+use crate::errno::Errno;
 use crate::grant::cap_number;
-use crate::transcript::Avc;
+use crate::transcript::{Avc, CallResult, CapLine, CapVerdict, Effect, Transcript};
+
+const EACCES: CallResult = CallResult::Error(Errno::EACCES);
 
 /// One sentence for each expected AVC record that is missing.
-pub(super) fn explain(
-    expected: &[ExpectedLine],
-    observed: &[String],
-    facts: &Facts,
-) -> Vec<String> {
-    let mut unseen: Vec<&String> = observed.iter().collect();
+pub(super) fn explain(expected: &Transcript, observed: &Transcript, facts: &Facts) -> Vec<String> {
+    let mut unseen: Vec<&Effect> = observed.effects().collect();
     let mut notes = Vec::new();
-    for line in expected {
-        if let Some(at) = unseen.iter().position(|seen| **seen == line.text) {
+    for effect in expected.effects() {
+        if let Some(at) = unseen.iter().position(|seen| *seen == effect) {
             unseen.remove(at);
-        } else if let Some(avc) = line.text.trim().strip_prefix("avc").and_then(Avc::parse) {
+        } else if let Effect::Avc(avc) = effect {
             let permissions = avc.permissions.join(" ");
             let class = avc.field("tclass").unwrap_or_default();
-            let why = reason(&avc, class, observed, facts);
+            let why = reason(avc, class, observed, facts);
             notes.push(format!("no record of {class} {{ {permissions} }}: {why}"));
         }
     }
@@ -30,7 +28,7 @@ pub(super) fn explain(
     notes
 }
 
-fn reason(avc: &Avc, class: &str, observed: &[String], facts: &Facts) -> String {
+fn reason(avc: &Avc, class: &str, observed: &Transcript, facts: &Facts) -> String {
     let missing_from_policy = |permission: &String| {
         let known = facts.selinux.classes.iter().find(|(name, _)| name == class);
         known.is_none_or(|(_, permissions)| !permissions.contains(permission))
@@ -43,29 +41,27 @@ fn reason(avc: &Avc, class: &str, observed: &[String], facts: &Facts) -> String 
         );
     }
     // For a capability, the name of the permission is the name of the capability.
-    let cap = avc
-        .permissions
-        .first()
-        .filter(|_| class.starts_with("cap"))
-        .filter(|name| cap_number(name).is_ok());
-    let asked = |cap: &str, outcome: &str| {
-        observed.iter().any(|line| line.trim() == format!("cap {cap} = {outcome}"))
+    let name = avc.permissions.first().filter(|_| class.starts_with("cap"));
+    let cap = name.and_then(|name| cap_number(name).ok());
+    let asked = |cap: u32, verdict: CapVerdict| {
+        let check = Effect::Cap(CapLine { cap, unaudited: false, verdict });
+        observed.effects().any(|effect| *effect == check)
     };
     match cap {
-        Some(cap) if asked(cap, "refused by selinux") => {
+        Some(cap) if asked(cap, CapVerdict::Refused) => {
             "SELinux refused it without a record, so a dontaudit rule hides it".to_owned()
         }
-        Some(cap) if asked(cap, "not held") => {
+        Some(cap) if asked(cap, CapVerdict::NotHeld) => {
             "the capability was not in the subject's effective set, so SELinux was never asked"
                 .to_owned()
         }
-        Some(cap) if asked(cap, "granted") => {
+        Some(cap) if asked(cap, CapVerdict::Granted) => {
             "SELinux allowed it, by a rule of the policy or a cached grant; \
              in permissive mode a dontaudit rule may also hide the record"
                 .to_owned()
         }
         Some(_) => "the kernel never asked for the capability".to_owned(),
-        None if observed.iter().any(|line| line.ends_with("= EACCES")) => {
+        None if observed.calls.iter().any(|call| call.head.result() == Some(&EACCES)) => {
             "a dontaudit rule hides it, or an earlier check refused without a record".to_owned()
         }
         // In permissive mode a hidden denial has no effect, just like a grant.
@@ -81,6 +77,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    fn transcript(effects: &[&str]) -> Transcript {
+        ["perf_event_open() = fd"].iter().chain(effects).collect()
+    }
 
     fn facts(capability2: &[&str]) -> Facts {
         let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
@@ -102,17 +102,16 @@ mod tests {
         #[case] observed: &[&str],
         #[case] part: &str,
     ) {
-        let text = "  avc denied { perfmon } capability=38 tclass=capability2".to_owned();
-        let observed: Vec<_> = observed.iter().map(ToString::to_string).collect();
-        let notes = explain(&[ExpectedLine { text, line: 1 }], &observed, &facts(defined));
+        let record = "  avc denied { perfmon } capability=38 tclass=capability2";
+        let (expected, observed) = (transcript(&[record]), transcript(observed));
+        let notes = explain(&expected, &observed, &facts(defined));
         assert_eq!(notes.len(), 1);
         assert!(notes[0].contains(part), "{notes:?}");
     }
 
     #[test]
     fn a_record_that_was_seen_gets_no_reason() {
-        let text = "  avc denied { open } tclass=perf_event".to_owned();
-        let seen = [text.clone()];
-        assert_eq!(explain(&[ExpectedLine { text, line: 1 }], &seen, &facts(&[])), [""; 0]);
+        let seen = transcript(&["  avc denied { open } tclass=perf_event"]);
+        assert_eq!(explain(&seen, &seen, &facts(&[])), [""; 0]);
     }
 }

@@ -199,6 +199,11 @@ impl fmt::Display for VersionPrefix {
 pub struct FixedIn(Vec<KernelVersion>);
 
 impl FixedIn {
+    /// The first version of each series with the change.
+    pub fn versions(&self) -> impl Iterator<Item = KernelVersion> {
+        self.0.iter().copied()
+    }
+
     /// True if this version has the change: its series is listed with this version or an earlier
     /// one, or its series is newer than all that are listed.
     pub fn has(&self, version: KernelVersion) -> bool {

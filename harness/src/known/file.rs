@@ -11,6 +11,7 @@ use crate::case::{
 };
 use crate::kernel::{FixedIn, KernelVersion};
 use crate::plan::{CellIndex, CellNames};
+use crate::transcript::Transcript;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +83,7 @@ pub fn read(
                 reason,
             },
             policy: table.policy,
-            instead: table.instead.map(|text| transcript_lines(&text)),
+            instead: table.instead.map(|text| written_transcript(&text)),
         });
     }
     if mistakes.all.is_empty() { Ok(all) } else { Err(mistakes.all) }
@@ -140,10 +141,9 @@ fn cells(
     CellNames::parse(&globs).ok().filter(|_| valid)
 }
 
-/// Splits a transcript into lines, without empty ones.
-pub(crate) fn transcript_lines(text: &str) -> Vec<String> {
-    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    lines.map(str::to_owned).collect()
+/// Reads a transcript that a person wrote, without empty lines.
+pub(crate) fn written_transcript(text: &str) -> Transcript {
+    text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -186,8 +186,10 @@ perf_event_open(...) = EPERM
         let known = &read(Path::new("known.toml"), FILE, None).unwrap()[0];
         let kernel = Circumstances::hypothetical(version.parse().unwrap(), distribution);
         assert_eq!(known.affects(cell, &kernel, policy), affected);
-        assert!(known.explains(&["perf_event_open(software/dummy) = EPERM".to_owned()]));
-        assert!(!known.explains(&["perf_event_open(software/dummy) = EACCES".to_owned()]));
+        for (errno, explained) in [("EPERM", true), ("EACCES", false)] {
+            let observed = [format!("perf_event_open(software/dummy) = {errno}")];
+            assert_eq!(known.explains(&observed.iter().collect()), explained);
+        }
     }
 
     #[rstest]

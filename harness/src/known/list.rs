@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{KnownEntry, file};
 use crate::case::{CaseErrors, Circumstances, KnownDifference, Library};
 use crate::plan::CellNames;
+use crate::transcript::Transcript;
 
 /// Known differences; if several apply to a cell, the first counts.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +88,7 @@ impl KnownDifferences {
         cell: &str,
         kernel: &Circumstances<'_>,
         policy: &str,
-        observed: &[String],
+        observed: &Transcript,
     ) -> Option<&KnownDifference> {
         let mut affecting = self.affecting(cell, kernel, policy);
         affecting.find(|entry| entry.explains(observed)).map(|entry| &entry.difference)

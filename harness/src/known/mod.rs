@@ -7,8 +7,7 @@ mod list;
 mod standing;
 
 pub use entry::KnownEntry;
-pub(crate) use entry::match_transcript;
 pub use file::read;
-pub(crate) use file::transcript_lines;
+pub(crate) use file::written_transcript;
 pub use list::{KnownDifferences, KnownError};
 pub use standing::{Standing, standings};

@@ -26,6 +26,12 @@ pub trait Answers {
     fn answer(&self, source: &str, target: &str, class: &str, permission: &str) -> Answer;
 }
 
+impl<T: Answers + ?Sized> Answers for &T {
+    fn answer(&self, source: &str, target: &str, class: &str, permission: &str) -> Answer {
+        (**self).answer(source, target, class, permission)
+    }
+}
+
 /// The answers of one of our policies, by the table from which its rules are generated.
 ///
 /// A type that the policy does not have is `object_t`: the kernel maps an invalid context to the
@@ -57,6 +63,12 @@ impl TableAnswers {
             self.booleans.remove(name);
         }
         self
+    }
+
+    /// The domain that `source` enters when it executes a file, if a rule says so.
+    #[must_use]
+    pub fn exec_domain(&self, source: &str) -> Option<&str> {
+        self.source.table.domains.get(source)?.executes_into.as_deref()
     }
 
     fn allows(&self, source: &str, target: &str, class: &str, permission: &str) -> bool {

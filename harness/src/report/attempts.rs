@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::difference;
-use super::difference::DiffSide;
-use crate::case::ExpectedLine;
 use crate::judge::{Attempt, Judgement};
 use crate::printable::printable_line;
+use crate::transcript::{FittedTranscript, Transcript};
 
 /// The attempt that an attempt repeats, by its number from 1.
 pub(super) fn repeats(attempts: &[Attempt], at: usize) -> Option<usize> {
@@ -39,12 +38,11 @@ pub fn attempts(judgement: &Judgement, path: &Path) -> String {
     out
 }
 
-fn text(expected: &[ExpectedLine], observed: &[String], path: &Path) -> String {
-    let alike = difference::lines(expected, observed).iter().all(|it| it.side == DiffSide::Both);
-    if !alike {
+fn text(expected: &FittedTranscript, observed: &Transcript, path: &Path) -> String {
+    if expected.transcript() != observed {
         return difference::difference(expected, observed, path);
     }
-    let lines = observed.iter().map(|line| format!(" {}\n", printable_line(line)));
+    let lines = observed.lines().map(|line| format!(" {}\n", printable_line(&line)));
     std::iter::once("as expected:\n".to_owned()).chain(lines).collect()
 }
 
@@ -54,15 +52,10 @@ mod tests {
     use crate::judge::Verdict;
 
     fn attempt(verdict: Verdict, line: &str) -> Judgement {
-        let expected = ["open() = fd", "close() = 0"];
-        let expected = expected.map(|text| ExpectedLine { text: text.to_owned(), line: 7 });
+        let expected = [("open() = fd", 7), ("close() = 0", 7)].into_iter().collect();
         let reason = (verdict == Verdict::Error).then(|| "audit lost records".to_owned());
-        let observed = if line.is_empty() {
-            Vec::new()
-        } else {
-            vec!["open() = fd".to_owned(), line.to_owned()]
-        };
-        let mut judgement = Judgement::unseen(verdict, "", expected.to_vec());
+        let observed = ["open() = fd", line].into_iter().filter(|_| !line.is_empty()).collect();
+        let mut judgement = Judgement::unseen(verdict, "", expected);
         (judgement.reason, judgement.observed) = (reason, observed);
         judgement
     }

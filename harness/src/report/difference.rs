@@ -7,8 +7,8 @@ use std::path::Path;
 use anstyle::{AnsiColor, Effects, Style};
 use similar::{ChangeTag, TextDiff};
 
-use crate::case::ExpectedLine;
 use crate::printable::printable_line;
+use crate::transcript::{FittedTranscript, Transcript};
 
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
@@ -51,10 +51,10 @@ pub(super) struct DiffLine {
 /// The lines of a unified diff of transcripts. If a line was only changed, the pieces that differ
 /// are marked on both sides.
 #[must_use]
-pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<DiffLine> {
-    let old: Vec<&str> = expected.iter().map(|line| line.text.as_str()).collect();
-    let new: Vec<&str> = observed.iter().map(String::as_str).collect();
-    let diff = TextDiff::from_slices(&old, &new);
+pub(super) fn lines(expected: &FittedTranscript, observed: &Transcript) -> Vec<DiffLine> {
+    let (old, places): (Vec<String>, Vec<usize>) = expected.lines().unzip();
+    let new: Vec<String> = observed.lines().collect();
+    let diff = TextDiff::from_slices(&texts(&old), &texts(&new));
     let mut lines = Vec::new();
     for op in diff.ops() {
         for change in diff.iter_inline_changes(op) {
@@ -68,7 +68,7 @@ pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<DiffL
                 .iter_strings_lossy()
                 .map(|(emphasis, text)| (emphasis && related, text.into_owned()))
                 .collect();
-            let at = change.old_index().map(|index| expected[index].line);
+            let at = change.old_index().map(|index| places[index]);
             lines.push(DiffLine { side, parts, at });
         }
     }
@@ -79,7 +79,7 @@ pub(super) fn lines(expected: &[ExpectedLine], observed: &[String]) -> Vec<DiffL
 /// expects them. If a line was only changed, the pieces that differ are marked, on a terminal by
 /// their style, and everywhere by a line of carets below.
 #[must_use]
-pub fn difference(expected: &[ExpectedLine], observed: &[String], path: &Path) -> String {
+pub fn difference(expected: &FittedTranscript, observed: &Transcript, path: &Path) -> String {
     let mut out = String::from("--- expected\n+++ observed\n");
     for line in lines(expected, observed) {
         let style = match line.side {
@@ -108,6 +108,10 @@ pub fn difference(expected: &[ExpectedLine], observed: &[String], path: &Path) -
     out
 }
 
+fn texts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(String::as_str).collect()
+}
+
 /// True if most of a changed line is the same as in its counterpart.
 fn related<'a>(parts: impl Iterator<Item = (bool, Cow<'a, str>)>) -> bool {
     let (mut changed, mut kept) = (0, 0);
@@ -123,12 +127,8 @@ mod tests {
     use super::*;
 
     fn plain(expected: &[&str], observed: &[&str]) -> String {
-        let expected: Vec<_> = expected
-            .iter()
-            .enumerate()
-            .map(|(at, text)| ExpectedLine { text: (*text).to_owned(), line: 40 + at })
-            .collect();
-        let observed: Vec<_> = observed.iter().map(ToString::to_string).collect();
+        let expected = expected.iter().zip(40..).collect();
+        let observed = observed.iter().collect();
         let text = difference(&expected, &observed, Path::new("cases/a.toml"));
         anstream::adapter::strip_str(&text).to_string()
     }
@@ -147,9 +147,8 @@ mod tests {
 
     #[test]
     fn a_line_knows_its_side_and_the_line_of_the_case_file_that_expects_it() {
-        let expected = ["a() = 0", "b() = 0"].map(|text| (text.to_owned(), 7));
-        let expected = expected.map(|(text, line)| ExpectedLine { text, line });
-        let lines = lines(&expected, &["a() = 0".to_owned(), "c".to_owned()]);
+        let expected = [("a() = 0", 7), ("b() = 0", 7)].into_iter().collect();
+        let lines = lines(&expected, &["a() = 0", "c"].into_iter().collect());
         let found: Vec<_> = lines.iter().map(|line| (line.side, line.at)).collect();
         let wanted =
             [(DiffSide::Both, Some(7)), (DiffSide::Expected, Some(7)), (DiffSide::Observed, None)];

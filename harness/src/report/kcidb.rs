@@ -331,7 +331,7 @@ fn attempts(judgement: &Judgement) -> Vec<Value> {
         without_nulls(json!({
             "verdict": attempt.verdict,
             "reason": attempt.reason.as_deref().map(one_line),
-            "observed": attempt.observed.iter().map(|line| one_line(line)).collect::<Vec<_>>(),
+            "observed": attempt.observed.lines().map(|line| one_line(&line)).collect::<Vec<_>>(),
         }))
     };
     judgement.attempts.iter().map(attempt).collect()

@@ -7,7 +7,7 @@ use anstream::adapter::strip_str;
 use super::attempts::attempts;
 use super::difference;
 use super::wording::boot_description;
-use crate::judge::{Judgement, Verdict};
+use crate::judge::Verdict;
 use crate::record::{CONSOLE_LINES, CellResult, Death, LaneRun, LaneStarted, Run};
 
 /// Name of a lane: `Linux 6.1.192, policy minimal`.
@@ -63,7 +63,7 @@ pub(super) fn death(death: &Death) -> Vec<String> {
 
 /// Details of a cell other than its verdict: title, reason, difference of the transcripts, notes.
 pub(super) fn details(cell: &CellResult) -> Vec<String> {
-    let judgement = &with_plain_transcripts(&cell.judgement);
+    let judgement = &cell.judgement.with_lines(one_line);
     let mut text = lines(&format!("{} ({}:{})", cell.title, cell.path.display(), cell.line));
     text.extend(judgement.reason.iter().flat_map(|reason| lines(reason)));
     let differs = matches!(judgement.verdict, Verdict::Fail | Verdict::Xfail);
@@ -74,15 +74,6 @@ pub(super) fn details(cell: &CellResult) -> Vec<String> {
     text.extend(lines(&strip_str(&attempts(judgement, &cell.path)).to_string()));
     text.extend(judgement.notes.iter().flat_map(|note| lines(&format!("note: {note}"))));
     text
-}
-
-/// The judgement with harmless transcripts.
-fn with_plain_transcripts(judgement: &Judgement) -> Judgement {
-    let mut judgement = judgement.clone();
-    let expected = judgement.expected.iter_mut().map(|line| &mut line.text);
-    let attempts = judgement.attempts.iter_mut().flat_map(|attempt| &mut attempt.observed);
-    expected.chain(&mut judgement.observed).chain(attempts).for_each(|line| *line = one_line(line));
-    judgement
 }
 
 /// The lines of a text, without control characters and noncharacters.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 use crate::source::ApplyError;
@@ -52,11 +54,11 @@ impl Notice {
 }
 
 fn changed_lines(cell: &CellResult) -> usize {
-    let expected: Vec<&str> =
-        cell.judgement.expected.iter().map(|line| line.text.as_str()).collect();
-    let observed: Vec<&str> = cell.judgement.observed.iter().map(String::as_str).collect();
-    let kept = similar::TextDiff::from_slices(&expected, &observed);
-    kept.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal).count()
+    let expected: Vec<_> = cell.judgement.expected.transcript().lines().collect();
+    let observed: Vec<_> = cell.judgement.observed.lines().collect();
+    let ops = capture_diff_slices(Algorithm::Myers, &expected, &observed);
+    let changed = ops.iter().filter(|op| !matches!(op, DiffOp::Equal { .. }));
+    changed.map(|op| op.old_range().len() + op.new_range().len()).sum()
 }
 
 /// The reason why a kernel could not be tested, or what it died of.

@@ -49,7 +49,7 @@ fn failure(cell: &CellResult) -> String {
     for line in reason.iter().flat_map(|reason| reason.lines()) {
         let _ = writeln!(text, "{}", printable_line(line));
     }
-    if expected.iter().map(|line| &line.text).ne(observed) {
+    if expected.transcript() != observed {
         text += &difference(expected, observed, &cell.path);
     }
     text
@@ -91,15 +91,14 @@ mod tests {
     fn cell() -> CellResult {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
         let run = crate::record::read(&path).unwrap().run;
-        let denied = |cell: &&CellResult| cell.judgement.expected.len() > 2;
+        let denied = |cell: &&CellResult| cell.judgement.expected.lines().count() > 2;
         run.cells().find(denied).unwrap().clone()
     }
 
     #[test]
     fn a_reason_is_printed_if_the_transcripts_are_the_same() {
         let mut cell = cell();
-        let same = cell.judgement.expected.iter().map(|line| line.text.clone()).collect();
-        cell.judgement.observed = same;
+        cell.judgement.observed = cell.judgement.expected.transcript().clone();
         cell.judgement.reason = Some("two serials".to_owned());
         assert_eq!(failure(&cell), "two serials\n");
     }
@@ -107,7 +106,7 @@ mod tests {
     #[test]
     fn a_difference_in_the_transcripts_is_printed() {
         let mut cell = cell();
-        cell.judgement.observed = vec!["nothing = 0".to_owned()];
+        cell.judgement.observed = ["nothing = 0"].into_iter().collect();
         cell.judgement.reason = None;
         assert!(failure(&cell).contains("nothing = 0"), "{}", failure(&cell));
     }

@@ -8,8 +8,9 @@ use toml::Spanned;
 
 use super::Patch;
 use crate::case::{CaseErrors, Mistakes, line_number};
-use crate::known::{match_transcript, transcript_lines};
+use crate::known::written_transcript;
 use crate::plan::CellNames;
+use crate::transcript::Transcript;
 
 /// The name of a file with stated changes that a patch may add to the tree.
 pub const IN_TREE: &str = "perfsec-expect.toml";
@@ -28,7 +29,7 @@ pub struct StatedChange {
     /// The author's reason.
     pub reason: String,
     /// The transcript of these cells after it; `None` for any.
-    pub sees: Option<Vec<String>>,
+    pub sees: Option<Transcript>,
     /// The file that states it, and the line.
     pub place: (PathBuf, usize),
     names: Vec<CellNames>,
@@ -121,8 +122,10 @@ impl Expectations {
                     Some("`*` names all of them"),
                 );
             }
-            let sees = table.sees.as_ref().map(|sees| transcript_lines(sees.get_ref()));
-            if let (Some(sees), Some([])) = (&table.sees, sees.as_deref()) {
+            let sees = table.sees.as_ref().map(|sees| written_transcript(sees.get_ref()));
+            if let (Some(sees), true) =
+                (&table.sees, sees.as_ref().is_some_and(Transcript::is_empty))
+            {
                 let help = "write the whole transcript, as `perfsec show` does, or leave it out";
                 mistakes.add(sees.span(), "an empty transcript", Some(help));
             }
@@ -168,11 +171,11 @@ impl Expectations {
 
     /// The index of the stated change that covers this transcript of a cell after this patch.
     #[must_use]
-    pub fn of_patch(&self, number: usize, cell: &str, observed: &[String]) -> Option<usize> {
+    pub fn of_patch(&self, number: usize, cell: &str, observed: &Transcript) -> Option<usize> {
         self.0.iter().position(|change| {
             change.patch.is_none_or(|patch| patch == number)
                 && change.concerns(cell)
-                && change.sees.as_ref().is_none_or(|sees| match_transcript(sees, observed))
+                && change.sees.as_ref().is_none_or(|sees| sees.matches(observed))
         })
     }
 
@@ -294,7 +297,7 @@ reason = "anywhere"
         #[case] observed: &[&str],
         #[case] expected: Option<usize>,
     ) {
-        let observed: Vec<String> = observed.iter().map(ToString::to_string).collect();
+        let observed = observed.iter().collect();
         assert_eq!(read(FILE).unwrap().of_patch(patch, cell, &observed), expected);
     }
 

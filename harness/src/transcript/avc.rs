@@ -174,7 +174,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Formats a string as `audit_log_untrustedstring()` does: quoted, or in hex if it contains a
 /// quote, a blank or a byte outside printable ASCII.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     if text.bytes().any(|byte| byte == b'"' || !(0x21..=0x7e).contains(&byte)) {
         return text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use perfsec_wire::Step;
+use perfsec_wire::{Step, with_arguments};
 
 use super::CallResult;
 
@@ -42,7 +42,7 @@ const NO_STEP: &str = "(no step ";
 const KILLED: [&str; 2] = ["+++ killed by ", " +++"];
 
 /// Stands for a step's own arguments, so that a file need not repeat a long call.
-const ELIDED: &str = "...";
+pub(crate) const ELIDED: &str = "...";
 
 /// Longest line that [`CallHead::abbreviated`] does not change: a mail wraps longer ones.
 const MAIL_WIDTH: usize = 78;
@@ -51,29 +51,15 @@ impl Syscall {
     /// A step with its result.
     #[must_use]
     pub fn new(step: &Step, result: CallResult) -> Self {
-        // `Display` of a step writes `NAME(ARGUMENTS)`.
-        let (name, text) = (step.name(), step.to_string());
-        let arguments = text.strip_prefix(name).and_then(|text| text.strip_prefix('('));
-        let arguments = arguments.and_then(|text| text.strip_suffix(')')).unwrap_or_default();
-        Self { name: name.to_owned(), arguments: arguments.to_owned(), result }
+        let arguments = with_arguments!(step, arguments => arguments.to_string());
+        Self { name: step.name().to_owned(), arguments, result }
     }
 
-    fn read(text: &str) -> Option<Self> {
-        let (call, result) = text.rsplit_once(" = ")?;
-        let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let valid = !name.is_empty() && name.chars().all(word);
-        valid.then(|| Self {
-            name: name.to_owned(),
-            arguments: arguments.to_owned(),
-            result: result.into(),
-        })
-    }
-
-    /// True if it is the same step, whatever its result. `...` stands for any arguments.
+    /// True if it is this step, whatever its result.
     #[must_use]
-    pub fn is_step(&self, other: &Self) -> bool {
-        self.name == other.name && (self.arguments == other.arguments || self.arguments == ELIDED)
+    pub fn is_of(&self, step: &Step) -> bool {
+        self.name == step.name()
+            && with_arguments!(step, arguments => arguments.to_string()) == self.arguments
     }
 }
 
@@ -81,23 +67,27 @@ impl CallHead {
     /// Reads a line. [`Self::to_string`] returns exactly that line again.
     #[must_use]
     pub fn read(line: &str) -> Self {
-        let special = || {
-            let killed = || line.strip_prefix(KILLED[0])?.strip_suffix(KILLED[1]);
-            let no_step = || {
-                let (step, value) = line.strip_prefix(NO_STEP)?.split_once(") = ")?;
-                Some(Self::NoStep { step: step.parse().ok()?, value: value.parse().ok()? })
-            };
-            let killed = killed().map(|name| Self::Killed(name.to_owned()));
-            // A number may have a sign or zeros before it.
-            killed.or_else(|| no_step().filter(|head| head.to_string() == line))
-        };
-        match line {
-            OUTSIDE => Self::Outside,
-            line => Syscall::read(line)
-                .map(Self::Syscall)
-                .or_else(special)
-                .unwrap_or_else(|| Self::Verbatim(line.to_owned())),
+        let head = Self::parse(line).filter(|head| head.to_string() == line);
+        head.unwrap_or_else(|| Self::Verbatim(line.to_owned()))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        if line == OUTSIDE {
+            return Some(Self::Outside);
         }
+        if let Some(rest) = line.strip_prefix(NO_STEP) {
+            let (step, value) = rest.split_once(") = ")?;
+            return Some(Self::NoStep { step: step.parse().ok()?, value: value.parse().ok()? });
+        }
+        if let Some(rest) = line.strip_prefix(KILLED[0]) {
+            return Some(Self::Killed(rest.strip_suffix(KILLED[1])?.to_owned()));
+        }
+        let (call, result) = line.rsplit_once(" = ")?;
+        let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let valid = !name.is_empty() && name.chars().all(word);
+        let (name, arguments) = (name.to_owned(), arguments.to_owned());
+        valid.then(|| Self::Syscall(Syscall { name, arguments, result: result.into() }))
     }
 
     /// The syscall, if it is one.
@@ -119,7 +109,10 @@ impl CallHead {
     #[must_use]
     pub fn is_step(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Syscall(one), Self::Syscall(other)) => one.is_step(other),
+            (Self::Syscall(one), Self::Syscall(other)) => {
+                one.name == other.name
+                    && (one.arguments == other.arguments || one.arguments == ELIDED)
+            }
             _ => self == other,
         }
     }

@@ -4,12 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use perfsec_wire::{CapCheck, CapSet};
+use serde::{Deserialize, Serialize};
 
 use super::Avc;
 use crate::grant::{cap_name, cap_number};
 
-/// An effect of a syscall.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An effect of a syscall. Files contain it as text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Effect {
     /// `cap NAME = VERDICT`
     Cap(CapLine),
@@ -139,10 +141,28 @@ impl Effect {
         effect.unwrap_or_else(|| Self::Verbatim(text.to_owned()))
     }
 
+    /// True if it is an audit record without a form of its own, or stands for one.
+    #[must_use]
+    pub fn is_record(&self) -> bool {
+        matches!(self, Self::SyscallRecord | Self::Record { .. })
+    }
+
     /// True if it is a capability check.
     #[must_use]
     pub fn is_check(&self) -> bool {
         matches!(self, Self::Cap(_))
+    }
+}
+
+impl From<String> for Effect {
+    fn from(text: String) -> Self {
+        Self::read(&text)
+    }
+}
+
+impl From<Effect> for String {
+    fn from(effect: Effect) -> Self {
+        effect.to_string()
     }
 }
 

@@ -57,6 +57,7 @@ impl Times {
     }
 }
 
+
 impl ExpectedEffects {
     /// An effect that occurs once.
     #[must_use]

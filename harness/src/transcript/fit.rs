@@ -1,13 +1,18 @@
 //! Fits an expected transcript to an observed one: a group of effects that may be repeated gets the
 //! number of repetitions that was observed.
 
-use super::whole::effect_line;
 use super::{
     Effect, ExpectedCall, ExpectedEffects, ExpectedTranscript, FittedTranscript, Times, Transcript,
     TranscriptCall,
 };
 
 impl ExpectedTranscript {
+    /// The transcript with the least counts.
+    #[must_use]
+    pub fn least(&self) -> FittedTranscript {
+        self.fit(&Transcript::default(), |_| true)
+    }
+
     /// The transcript with the counts that were observed. A call that was not observed, or that
     /// differs in anything but a count, gets the counts that come closest.
     ///
@@ -19,7 +24,7 @@ impl ExpectedTranscript {
         compared: impl Fn(&Effect) -> bool,
     ) -> FittedTranscript {
         let mut rest = observed.calls.iter();
-        let mut lines = Vec::new();
+        let mut fitted = FittedTranscript::default();
         for call in &self.calls {
             let seen: Vec<_> = find(&mut rest, call)
                 .map(|seen| seen.effects.iter().filter(|effect| compared(effect)).collect())
@@ -28,13 +33,17 @@ impl ExpectedTranscript {
                 true => Fit::new(call, &compared, &seen).counts(),
                 false => vec![1; call.effects.len()],
             };
-            lines.push((call.head.to_string(), call.line));
+            let mut effects = Vec::new();
+            fitted.places.push(call.line);
             for (group, times) in call.effects.iter().zip(counts) {
-                let once = group.effects.iter().map(|effect| (effect_line(effect), group.line));
-                (0..times).for_each(|_| lines.extend(once.clone()));
+                for _ in 0..times {
+                    effects.extend_from_slice(&group.effects);
+                    fitted.places.extend(group.effects.iter().map(|_| group.line));
+                }
             }
+            fitted.transcript.calls.push(TranscriptCall { head: call.head.clone(), effects });
         }
-        lines.into_iter().collect()
+        fitted
     }
 }
 

@@ -10,19 +10,19 @@ use super::Transcript;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Vec<ExpectedLine>", into = "Vec<ExpectedLine>")]
 pub struct FittedTranscript {
-    transcript: Transcript,
+    pub(super) transcript: Transcript,
     /// The line in the case file, from 1, of each line of the transcript.
-    places: Vec<usize>,
+    pub(super) places: Vec<usize>,
 }
 
-/// The form of a line in a run record.
+/// A line of an expected transcript in a run record.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Expected")]
-struct ExpectedLine {
+pub struct ExpectedLine {
     /// The line, in canonical spelling.
-    text: String,
+    pub text: String,
     /// Its line in the case file, from 1.
-    line: usize,
+    pub line: usize,
 }
 
 impl FittedTranscript {
@@ -71,19 +71,5 @@ impl From<Vec<ExpectedLine>> for FittedTranscript {
 impl From<FittedTranscript> for Vec<ExpectedLine> {
     fn from(fitted: FittedTranscript) -> Self {
         fitted.lines().map(|(text, line)| ExpectedLine { text, line }).collect()
-    }
-}
-
-impl JsonSchema for FittedTranscript {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        Vec::<ExpectedLine>::schema_name()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Vec::<ExpectedLine>::json_schema(generator)
     }
 }

@@ -138,3 +138,73 @@ fn selinux_err(body: &str, subject: &Subject<'_>) -> Effect {
     let fields: Vec<_> = body.split_whitespace().map(short).collect();
     Effect::read(&format!("selinux_err {}", fields.join(" ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::observation::{Call, CapCheck, Effect, KernelMessage};
+    use perfsec_wire::{CapSet, Mode};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn effect() -> impl Strategy<Value = Effect> {
+        let text = || "(avc:  denied  [{] |[}] for |tclass=|[ -~]){0,20}";
+        let seen = |(caps, context, uid)| SubjectSeen {
+            pid: 1,
+            uid,
+            permitted: CapSet(caps),
+            effective: CapSet(caps >> 1),
+            context,
+        };
+        let kinds = [record_types::AVC, record_types::SELINUX_ERR, 1326];
+        prop_oneof![
+            (0..70_u32, 0..4_u32, -13..1, -13..1).prop_map(|(cap, opts, commoncap, verdict)| {
+                Effect::Cap(CapCheck { cap, opts, commoncap, verdict })
+            }),
+            (prop::sample::select(kinds.to_vec()), text()).prop_map(|(kind, text)| {
+                Effect::Record(Record { kind, text: format!("audit(1.0:1): {text}") })
+            }),
+            text().prop_map(|text| Effect::Message(KernelMessage { level: 4, text })),
+            (any::<u64>(), text(), any::<u32>()).prop_map(move |it| Effect::Became(seen(it))),
+        ]
+    }
+
+    proptest! {
+        /// Otherwise a run record would not contain what was judged.
+        #[test]
+        fn a_transcript_does_not_change_when_it_is_recorded(
+            effects in prop::collection::vec(effect(), 0..6),
+            result in -600..600_i64,
+        ) {
+            let subject = SubjectSeen {
+                pid: 1,
+                uid: 0,
+                permitted: CapSet::EMPTY,
+                effective: CapSet::EMPTY,
+                context: "u:r:none_t:s0".to_owned(),
+            };
+            let observation = Observation {
+                subject,
+                mode: Mode::Enforcing,
+                processes: Vec::new(),
+                calls: vec![Call { step: 0, result, effects: effects.clone() }],
+                outside: effects,
+                exit: Exit::Signal(9),
+                lost: 0,
+                caps_unseen: None,
+                micros: 0,
+            };
+            let subject = Subject {
+                pid: 1,
+                comm: "subject",
+                context: &observation.subject.context,
+                mode: Mode::Enforcing,
+            };
+            let step = Step::Close(perfsec_wire::step::Close { fd: "fd".to_owned() });
+            let extra = ExtraLines { messages: &[String::new()], syscall_records: false };
+            let seen = observed_transcript(&[step], &observation, &subject, extra).transcript;
+            let text = serde_json::to_string(&seen).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Transcript>(&text).unwrap(), seen);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use perfsec_wire::step::ResultForm;
 use crate::errno::Errno;
 
 /// The result of a `recvmsg` that brought no descriptor.
-const NOTHING: &str = "nothing";
+pub(crate) const NOTHING: &str = "nothing";
 /// The result of a `read` whose length varies.
 const SOME: &str = "some";
 
@@ -20,10 +20,10 @@ pub enum CallResult {
     /// A number that is the same in every boot, such as 0.
     Number(i64),
     /// A number that varies, under a name: the one that the case gives to the new object (`fd`),
-    /// `addr` for an address, `some` for a length.
+    /// `addr` for an address, `some` for a length, `nothing` for a `recvmsg` that brought no
+    /// descriptor. A case may give any of these names to an object, so only the step tells which it
+    /// is.
     Name(String),
-    /// A `recvmsg` brought no descriptor.
-    Nothing,
 }
 
 /// A text that is not a result of the step.
@@ -44,7 +44,7 @@ impl CallResult {
         }
         match (step.result_form(), value) {
             (ResultForm::Zero, _) => Self::Number(0),
-            (ResultForm::Received(_), 0) => Self::Nothing,
+            (ResultForm::Received(_), 0) => NOTHING.into(),
             (ResultForm::Word(word) | ResultForm::Received(word), _) => word.into(),
             (ResultForm::Number, _) | (ResultForm::Length, 0) => Self::Number(value),
             (ResultForm::Length, _) => SOME.into(),
@@ -88,10 +88,10 @@ impl CallResult {
         })
     }
 
-    /// True if the syscall made the descriptor or mapping that it is there to make.
+    /// True if it says that the step, a `recvmsg`, brought no descriptor.
     #[must_use]
-    pub fn is_success(&self) -> bool {
-        matches!(self, Self::Number(_) | Self::Name(_))
+    pub fn is_nothing(&self, step: &Step) -> bool {
+        matches!(step.result_form(), ResultForm::Received(_)) && *self == NOTHING.into()
     }
 
     /// True if it is an error that means that the caller lacks a privilege.
@@ -106,7 +106,6 @@ impl From<&str> for CallResult {
     fn from(text: &str) -> Self {
         let number = || text.parse::<i64>().ok().filter(|number| number.to_string() == text);
         match text {
-            NOTHING => Self::Nothing,
             _ if text.starts_with('E') => {
                 text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Error)
             }
@@ -128,7 +127,6 @@ impl fmt::Display for CallResult {
             Self::Error(errno) => errno.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Name(name) => f.write_str(name),
-            Self::Nothing => f.write_str(NOTHING),
         }
     }
 }

@@ -1,11 +1,9 @@
 //! A transcript: syscalls, each with its effects.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -41,10 +39,14 @@ impl TranscriptCall {
     pub fn lines(&self) -> impl Iterator<Item = String> {
         std::iter::once(self.head.to_string()).chain(self.effects.iter().map(effect_line))
     }
+
+    /// Its lines, without the arguments of a long call.
+    pub fn abbreviated(&self) -> impl Iterator<Item = String> {
+        std::iter::once(self.head.abbreviated()).chain(self.effects.iter().map(effect_line))
+    }
 }
 
-/// The line of an effect.
-pub(super) fn effect_line(effect: &Effect) -> String {
+fn effect_line(effect: &Effect) -> String {
     format!("{INDENT}{effect}")
 }
 
@@ -124,21 +126,7 @@ impl Serialize for Transcript {
 
 impl<'de> Deserialize<'de> for Transcript {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Vec::<Cow<'de, str>>::deserialize(deserializer)?.into_iter().collect())
-    }
-}
-
-impl JsonSchema for Transcript {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        Vec::<String>::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Vec::<String>::json_schema(generator)
+        Ok(Vec::<String>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -151,11 +139,11 @@ mod tests {
     /// A line of each kind, and lines that look like one.
     fn line() -> impl Strategy<Value = String> {
         prop_oneof![
-            r"(open|perf_event_open)\([a-z=, ]{0,9}\) = (fd|addr|some|nothing|E[A-Z]{3,5}|-?[0-9]{1,5})",
+            r"(open|read)\([a-z=, ]{0,9}\) = (fd|addr|some|nothing|E[A-Z]{3,5}|-?[0-9]{1,5})",
             r"\((no step [+0-9]{1,2}|outside every step)\)( = -?[0-9]{1,3})?",
             r"\+\+\+ killed by [A-Z0-9 ]{1,8} \+\+\+",
-            r"  cap (perfmon|sys_admin|bpf|[0-9]{1,2})( unaudited)? = (granted|not held|refused by selinux)",
-            r"  avc (denied|granted) \{ [a-z ]{1,6} \}( [a-z]{1,6}=[a-z\x22 :0-9*]{1,6}){0,3} tclass=[a-z2]{1,6}",
+            r"  cap (bpf|[0-9]{1,2})( unaudited)? = (granted|not held|refused by selinux)",
+            r"  avc denied \{ [a-z ]{1,6} \}( [a-z]{1,6}=[a-z\x22 :*]{1,6}){0,3} tclass=x",
             r"  avc whole avc:.{0,20}",
             r"  holds (none|all|bpf|bpf\+perfmon|perfmon\+bpf)(, effective (none|bpf))?",
             r"  (domain|uid|kernel|selinux_err|record) {1,2}[a-zA-Z0-9+= ]{0,9}",
@@ -171,7 +159,8 @@ mod tests {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let transcript: Transcript = text.parse().unwrap();
             prop_assert_eq!(transcript.to_string(), text.clone());
-            prop_assert_eq!(transcript.to_string().parse::<Transcript>().unwrap(), transcript.clone());
+            let again: Transcript = transcript.to_string().parse().unwrap();
+            prop_assert_eq!(&again, &transcript);
             let json = serde_json::to_value(&transcript).unwrap();
             prop_assert_eq!(&json, &serde_json::json!(lines));
             prop_assert_eq!(serde_json::from_value::<Transcript>(json).unwrap(), transcript);

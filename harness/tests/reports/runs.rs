@@ -122,7 +122,7 @@ pub(crate) fn flaky() -> Run {
     let judgement = &mut failed.unwrap().judgement;
     let mut passed = judgement.clone();
     passed.verdict = Verdict::Pass;
-    passed.observed = passed.expected.iter().map(|line| line.text.clone()).collect();
+    passed.observed = passed.expected.transcript().clone();
     let again = vec![passed, judgement.clone()];
     *judgement = Judgement::of_attempts(judgement.clone(), again);
     run.end.as_mut().unwrap().counts = run.counts().iter().collect();
@@ -175,10 +175,9 @@ pub(crate) fn hostile() -> Run {
             let judgement = &mut cell.judgement;
             judgement.reason = Some(word());
             judgement.notes.push(WORDS.join("\n"));
-            judgement.observed.extend(WORDS.map(str::to_owned));
-            for line in &mut judgement.expected {
-                line.text.push_str(&word());
-            }
+            WORDS.iter().for_each(|word| judgement.observed.push(word));
+            let expected = judgement.expected.lines();
+            judgement.expected = expected.map(|(line, at)| (line + &word(), at)).collect();
             if let Some(known) = &mut judgement.known {
                 known.name = word();
                 known.link = Some(word());

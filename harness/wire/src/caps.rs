@@ -49,6 +49,8 @@ pub const DAC_OVERRIDE: u32 = 1;
 pub const DAC_READ_SEARCH: u32 = 2;
 /// CAP_KILL
 pub const KILL: u32 = 5;
+/// CAP_SETUID
+pub const SETUID: u32 = 7;
 /// CAP_SYS_PTRACE
 pub const SYS_PTRACE: u32 = 19;
 /// CAP_SYS_ADMIN

@@ -13,7 +13,8 @@ use super::{CaseArgs, FilterArgs, MachineArgs};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("show"))]
 pub struct ShowArgs {
-    /// The cells; a case's name selects all of its cells.
+    /// The cells; a case's name selects all of its cells. Without --all-cells, the first of each
+    /// case stands for the others.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The cases.
@@ -24,6 +25,16 @@ pub struct ShowArgs {
     /// newest upstream kernel].
     #[arg(long, value_name = "VERSION", help_heading = KERNELS)]
     pub kernel: Option<String>,
+    /// Show what is expected under this policy of perfsec, by name [default: the case's own, or
+    /// `minimal`].
+    #[arg(long, value_name = "NAME", help_heading = KERNELS)]
+    pub policy: Option<String>,
+    /// Show every selected cell.
+    #[arg(long, help_heading = CELLS)]
+    pub all_cells: bool,
+    /// Show what every selected cell must see on every kernel that a condition distinguishes.
+    #[arg(long, help_heading = KERNELS, conflicts_with_all = ["kernel", "policy", "all_cells"])]
+    pub all_kernels: bool,
 }
 
 /// Options of `steps`.

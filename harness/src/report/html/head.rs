@@ -268,7 +268,7 @@ fn console(text: &str) -> Markup {
                     "Console"
                     @if cut > 0 { ", its last " (CONSOLE_LINES) " of " (lines.len()) " lines" }
                 }
-                (verbatim(lines[cut..].iter().copied()))
+                (verbatim(&lines[cut..]))
             }
         }
     }

@@ -6,12 +6,12 @@ use maud::{Markup, html};
 
 use super::super::attempts::{heading, repeats};
 use super::super::difference::{DiffSide, lines};
-use super::table::{Column, DistinctOutcome, met};
+use super::table::{Column, DistinctOutcome};
 use super::text::{LONG, anchor, clipped, fragment, link};
-use crate::case::ExpectedLine;
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::record::CellResult;
+use crate::transcript::{FittedTranscript, Transcript};
 
 /// The `id` of an outcome. perfsec's own ids begin with `_`, which no name of a case does.
 pub(super) fn id(outcome: &DistinctOutcome) -> String {
@@ -40,14 +40,14 @@ pub(super) fn badge(verdict: Verdict) -> Markup {
 /// An outcome that can be opened. The `id` is inside, so that a browser opens it for a link.
 pub(super) fn outcome(outcome: &DistinctOutcome, columns: &[Column], open: bool) -> Markup {
     let judgement = &outcome.first.judgement;
-    let hint = judgement.reason.as_deref().or(judgement.observed.first().map(String::as_str));
+    let hint = judgement.reason.clone().or_else(|| judgement.observed.lines().next());
     html! {
         details.outcome open[open] {
             summary {
                 // Passing outcomes are below a line that says so.
                 @if outcome.verdict() != Verdict::Pass { (badge(outcome.verdict())) " " }
                 span.n { (counted(outcome.cells.len(), "cell")) } " "
-                span.hint { (hint.map(clipped).unwrap_or_default()) }
+                span.hint { (hint.as_deref().map(clipped).unwrap_or_default()) }
             }
             div.detail id=(id(outcome)) {
                 (details(outcome))
@@ -93,22 +93,22 @@ fn attempts(cell: &CellResult) -> Markup {
     }
 }
 
-fn transcript(cell: &CellResult, observed: &[String]) -> Markup {
+fn transcript(cell: &CellResult, observed: &Transcript) -> Markup {
     let expected = &cell.judgement.expected;
-    let seen = || observed.iter().map(String::as_str);
+    let seen: Vec<_> = observed.lines().collect();
     let place = html! { code { (cell.path.display()) ":" (cell.line) } };
     html! {
-        @if met(expected, observed) {
+        @if expected.transcript() == observed {
             @if !observed.is_empty() {
                 p.legend { "As expected at " (place) ":" }
-                (verbatim(seen()))
+                (verbatim(&seen))
             }
         } @else if observed.is_empty() {
             p.legend { "Nothing was observed. Expected at " (place) ":" }
-            (verbatim(expected.iter().map(|line| line.text.as_str())))
+            (verbatim(&expected.transcript().lines().collect::<Vec<_>>()))
         } @else if expected.is_empty() {
             p.legend { "Observed:" }
-            (verbatim(seen()))
+            (verbatim(&seen))
         } @else {
             p.legend {
                 del { "- expected" } ", with its line in " code { (cell.path.display()) } "; "
@@ -120,14 +120,16 @@ fn transcript(cell: &CellResult, observed: &[String]) -> Markup {
 }
 
 /// Preformatted lines. If they need scrolling, they must be reachable by keyboard.
-pub(super) fn verbatim<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Markup {
-    let scrolls = lines.clone().count() > 30 || lines.clone().any(|line| line.len() > 60);
+pub(super) fn verbatim<T: AsRef<str>>(lines: &[T]) -> Markup {
+    let scrolls = lines.len() > 30 || lines.iter().any(|line| line.as_ref().len() > 60);
     html! {
-        pre tabindex=[scrolls.then_some("0")] { @for line in lines { (clipped(line)) "\n" } }
+        pre tabindex=[scrolls.then_some("0")] {
+            @for line in lines { (clipped(line.as_ref())) "\n" }
+        }
     }
 }
 
-fn diff(expected: &[ExpectedLine], observed: &[String]) -> Markup {
+fn diff(expected: &FittedTranscript, observed: &Transcript) -> Markup {
     html! {
         pre.diff tabindex="0" {
             @for line in lines(expected, observed) {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::text::LONG;
-use crate::case::ExpectedLine;
 use crate::judge::{Attempt, Verdict};
 use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
+use crate::transcript::{FittedTranscript, Transcript};
 
 /// A kernel under a policy, in all boot modes.
 pub(super) struct Column<'a> {
@@ -157,11 +157,11 @@ impl DistinctOutcome<'_> {
 struct OutcomeKey<'a> {
     verdict: Verdict,
     reason: Option<&'a str>,
-    observed: &'a [String],
+    observed: &'a Transcript,
     /// Line in which the expectation begins.
     line: usize,
-    /// The expectation, which may depend on the kernel; empty if it was met.
-    expected: Vec<(&'a str, usize)>,
+    /// The expectation, which may depend on the kernel, unless it was met.
+    expected: Option<&'a FittedTranscript>,
     notes: &'a [String],
     known: Option<&'a str>,
     attempts: &'a [Attempt],
@@ -170,26 +170,18 @@ struct OutcomeKey<'a> {
 impl<'a> OutcomeKey<'a> {
     fn of(cell: &'a CellResult) -> Self {
         let judgement = &cell.judgement;
-        let met = met(&judgement.expected, &judgement.observed);
-        let place = |line: &'a ExpectedLine| (line.text.as_str(), line.line);
-        let expected =
-            if met { Vec::new() } else { judgement.expected.iter().map(place).collect() };
+        let met = *judgement.expected.transcript() == judgement.observed;
         Self {
             verdict: judgement.verdict,
             reason: judgement.reason.as_deref(),
             observed: &judgement.observed,
             line: cell.line,
-            expected,
+            expected: (!met).then_some(&judgement.expected),
             notes: &judgement.notes,
             known: judgement.known.as_ref().map(|known| known.name.as_str()),
             attempts: &judgement.attempts,
         }
     }
-}
-
-/// True if the observation is as expected.
-pub(super) fn met(expected: &[ExpectedLine], observed: &[String]) -> bool {
-    expected.iter().map(|line| &line.text).eq(observed)
 }
 
 fn columns(run: &Run) -> Vec<Column<'_>> {

@@ -10,6 +10,7 @@ use super::page::{SCRIPT, STYLE};
 use crate::case::KnownDifference;
 use crate::judge::{Judgement, Verdict};
 use crate::record::{Event, Run};
+use crate::transcript::Transcript;
 
 /// A record of a real run, with every verdict but `MISS`.
 const RECORD: &str = include_str!("../../../tests/report/run.jsonl");
@@ -189,7 +190,7 @@ fn a_flaky_cell_has_its_attempts_and_a_restored_guest_is_named() {
     let judgement = judgements.find(seen).unwrap();
     let mut passed = judgement.clone();
     passed.verdict = Verdict::Pass;
-    passed.observed = passed.expected.iter().map(|line| line.text.clone()).collect();
+    passed.observed = passed.expected.transcript().clone();
     *judgement = Judgement::of_attempts(judgement.clone(), vec![passed]);
     let page = html(&run);
     assert!(page.contains("2 attempts differ: FAIL, PASS"));
@@ -230,8 +231,9 @@ fn with_everywhere(text: &str) -> Run {
             let judgement = &mut cell.judgement;
             judgement.reason = Some(hostile());
             judgement.notes = vec![hostile(); 9];
-            judgement.observed.push(hostile());
-            judgement.expected.iter_mut().for_each(|line| line.text += text);
+            judgement.observed.push(text);
+            let expected = judgement.expected.lines();
+            judgement.expected = expected.map(|(line, at)| (line + text, at)).collect();
             let (name, reason, link) = (hostile(), hostile(), Some(format!("javascript:{text}")));
             judgement.known = Some(KnownDifference { name, reason, link });
         }
@@ -264,7 +266,7 @@ fn invisible_and_overlong_text_does_no_harm() {
     let text = format!("\u{0}\u{1b}[2J\r\u{202e}\u{2067}\u{feff}\u{85} {}", "x".repeat(1 << 20));
     let mut run = run();
     let cell = &mut run.lanes[0].cells[1];
-    cell.judgement.observed.push(text.clone());
+    cell.judgement.observed.push(&text);
     cell.judgement.notes.push(text.clone());
     cell.judgement.reason = Some(text);
     let page = html(&run);
@@ -317,7 +319,7 @@ fn a_repeated_cell_shows_all_of_its_results() {
     let mut cell = cell.unwrap().clone();
     run.lanes[1].cells.push(cell.clone());
     cell.judgement.verdict = Verdict::Fail;
-    cell.judgement.observed.clear();
+    cell.judgement.observed = Transcript::default();
     run.lanes[1].cells.push(cell.clone());
     let page = html(&run);
     let row = found(&format!("<tr id=\"{}\">(.*?)</tr>", regex::escape(&cell.name)), &page);

@@ -150,12 +150,7 @@ impl FailureGroup<'_> {
     }
 
     fn difference(&self, file: &Path, page: &mut Page) {
-        let mut judgement = self.first.judgement.clone();
-        let expected = judgement.expected.iter_mut().map(|line| &mut line.text);
-        let attempts = judgement.attempts.iter_mut().flat_map(|attempt| &mut attempt.observed);
-        for line in expected.chain(&mut judgement.observed).chain(attempts) {
-            *line = plain::verbatim(line);
-        }
+        let judgement = self.first.judgement.with_lines(plain::verbatim);
         let text = match judgement.attempts.as_slice() {
             [] => difference(&judgement.expected, &judgement.observed, file),
             _ => attempts::attempts(&judgement, file),

@@ -69,11 +69,11 @@ pub(super) fn hostile_run() -> Run {
             cell.source = vec![text.clone()];
             let judgement = &mut cell.judgement;
             judgement.reason = Some(text.clone());
-            judgement.observed.push(text.clone());
+            judgement.observed.push(&text);
             judgement.notes.push(text.clone());
-            if let Some(line) = judgement.expected.first_mut() {
-                line.text.clone_from(&text);
-            }
+            let expected = judgement.expected.lines().enumerate();
+            let hostile = |(at, (line, place))| (if at == 0 { text.clone() } else { line }, place);
+            judgement.expected = expected.map(hostile).collect();
             if let Some(known) = &mut judgement.known {
                 known.reason.clone_from(&text);
                 known.link = Some(text.clone());

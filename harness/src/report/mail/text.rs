@@ -55,6 +55,7 @@ mod tests {
     use super::*;
     use crate::judge::{Judgement, Verdict};
     use crate::record::LaneRefusal;
+    use crate::transcript::FittedTranscript;
 
     fn ann() -> Mailbox {
         "Ann Exämple <ann@example.org>".parse().unwrap()
@@ -117,7 +118,7 @@ mod tests {
         let cells = run.lanes[0].cells.clone();
         for number in 0..400 {
             run.lanes[0].cells.extend(cells.iter().cloned().map(|mut cell| {
-                cell.judgement.observed.push(format!("{number}"));
+                cell.judgement.observed.push(&number.to_string());
                 cell
             }));
         }
@@ -136,7 +137,8 @@ mod tests {
         lane.end.as_mut().unwrap().refused = Some(refused);
         lane.deaths.clear();
         for cell in &mut lane.cells {
-            cell.judgement = Judgement::unseen(Verdict::Error, "no SELinux", Vec::new());
+            cell.judgement =
+                Judgement::unseen(Verdict::Error, "no SELinux", FittedTranscript::default());
         }
         let text = text(&run, None);
         assert_eq!(text.matches("no SELinux").count(), 1, "{text}");

@@ -1,0 +1,588 @@
+//! The evaluator: computes what a cell must see from the questions of its steps.
+//!
+//! The rules are those of `cred_has_capability()` and `avc_has_perm()` (security/selinux), of
+//! `cap_capable()` and `security_capable()`:
+//!
+//! - A capability outside the effective set is refused, and SELinux is not asked. One in the set
+//!   is checked by SELinux as `capability` or `capability2`.
+//! - The next choice of `|` and `||` is asked only if the one before is refused.
+//! - A refusal ends the call with its errno. A denial in permissive mode, or of a permissive
+//!   domain, is recorded, let through, and from then on cached.
+//! - Steps that depend on a failed step are not performed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perfsec_wire::caps::SETUID;
+use perfsec_wire::step::{Action, CloneFlag, Execve, Prctl, Write, WriteFile};
+use perfsec_wire::{BootMode, CapSet, Mode, Step};
+
+use super::credentials::{Credentials, ExecRules};
+use super::functions::Functions;
+use super::question::{
+    Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
+};
+use super::selinux::{AvcRecord, SecurityServer, Selinux};
+use crate::case::{CaseProcess, needed};
+use crate::errno::Errno;
+use crate::transcript::{
+    Avc, CallHead, CallResult, CapLine, CapVerdict, Effect, ExpectedCall, ExpectedEffects,
+    ExpectedTranscript, Holds, NOTHING, Syscall, Times, quoted,
+};
+
+/// Type of the agent's context.
+const AGENT: &str = "kernel_t";
+
+/// The condition that decides which effective user ID exec compares with the new one.
+const EXEC_COMPARES_EFFECTIVE_IDS: &str = "exec-compares-effective-ids";
+
+/// Everything that the answers depend on.
+pub struct Situation<'a> {
+    /// Type of the subject's context.
+    pub domain: &'a str,
+    /// The subject's user ID.
+    pub uid: u32,
+    /// The file capabilities on its executable.
+    pub grant: CapSet,
+    /// The name of its executable.
+    pub comm: &'a str,
+    /// SELinux mode at the start.
+    pub mode: Mode,
+    /// `kernel.perf_event_paranoid`
+    pub level: i32,
+    /// `fs.suid_dumpable`
+    pub suid_dumpable: u32,
+    /// How the kernel was booted.
+    pub boot: BootMode,
+    /// Name of the policy that is loaded at the start.
+    pub policy: &'a str,
+    /// What policies say.
+    pub server: &'a dyn SecurityServer,
+    /// Processes beside the subject.
+    pub processes: &'a [CaseProcess],
+    /// Steps of the agent before the subject starts.
+    pub given: &'a [Step],
+    /// The lists of kernel functions.
+    pub functions: &'a Functions,
+    /// True if the condition with this name holds on the kernel.
+    pub holds: &'a dyn Fn(&str) -> bool,
+}
+
+/// The outcome of all steps.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluation {
+    /// The steps that are performed.
+    pub transcript: ExpectedTranscript,
+    /// The checks of each of these steps, in order.
+    pub checks: Vec<Vec<MadeCheck>>,
+    /// True if a call is refused for lack of privilege.
+    pub refuses: bool,
+    /// Names of the conditions that were decisive for a question.
+    pub conditions: BTreeSet<String>,
+}
+
+/// A check that the kernel makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeCheck {
+    /// The functions of `functions.toml` that lead to it, the outermost first.
+    pub path: Vec<String>,
+    /// The subject of the check.
+    pub about: CheckedThing,
+    /// True if it passes, or is let through.
+    pub passes: bool,
+    /// Number of lines in the transcript that it causes.
+    pub lines: usize,
+}
+
+/// The subject of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckedThing {
+    /// A capability.
+    Capability {
+        /// Its number.
+        cap: u32,
+        /// True if it is in the effective set.
+        held: bool,
+    },
+    /// Permissions, by the types of both contexts.
+    Permissions {
+        /// Type of the subject's context.
+        source: String,
+        /// Type of the target's context.
+        target: String,
+        /// Class of the target.
+        class: String,
+        /// The permissions.
+        permissions: Vec<String>,
+    },
+}
+
+/// The end of a list of questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    /// The call ends with this result.
+    Refused(Refused),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Errno(Errno),
+    /// `recvmsg` drops the descriptor, and succeeds.
+    Nothing,
+}
+
+impl From<Refused> for CallResult {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Errno(errno) => Self::Error(errno),
+            Refused::Nothing => NOTHING.into(),
+        }
+    }
+}
+
+/// Computes what a subject sees that performs these steps, with the questions of each.
+#[must_use]
+pub fn evaluate(
+    steps: &[Step],
+    questions: &[StepQuestions],
+    situation: &Situation<'_>,
+) -> Evaluation {
+    let rules = ExecRules {
+        file_caps: situation.boot != BootMode::NoFileCaps,
+        suid_dumpable: situation.suid_dumpable,
+    };
+    let mut selinux = Selinux::new(situation.server, situation.policy, situation.mode);
+    for step in situation.given {
+        if let Step::Agent(action) = step {
+            selinux.apply(action);
+        }
+    }
+    let credentials = Credentials::new(situation.uid, situation.grant, rules);
+    let mut evaluator = Evaluator {
+        situation,
+        rules,
+        selinux,
+        told_uid: credentials.uid,
+        credentials,
+        domain: situation.domain.to_owned(),
+        exec_domain: None,
+        comm: situation.comm.to_owned(),
+        children: BTreeMap::new(),
+        effects: Vec::new(),
+        path: Vec::new(),
+        checks: Vec::new(),
+        line: 0,
+        out: Evaluation::default(),
+    };
+    let bound_by_steps: Vec<_> = steps.iter().filter_map(Step::binds).collect();
+    let processes: Vec<_> = situation.processes.iter().map(|one| one.name.clone()).collect();
+    let mut bound = BTreeSet::new();
+    for (step, questions) in steps.iter().zip(questions) {
+        let names = needed(step, &processes);
+        if names.iter().any(|name| bound_by_steps.contains(name) && !bound.contains(name)) {
+            continue;
+        }
+        if evaluator.step(step, questions) {
+            bound.extend(step.binds());
+        }
+    }
+    evaluator.out
+}
+
+/// The state of the subject and of SELinux between two steps.
+struct Evaluator<'a> {
+    situation: &'a Situation<'a>,
+    rules: ExecRules,
+    selinux: Selinux<'a>,
+    credentials: Credentials,
+    /// The user ID that the transcript told last.
+    told_uid: u32,
+    domain: String,
+    /// The domain that setexeccon(3) set.
+    exec_domain: Option<String>,
+    comm: String,
+    /// Tasks that the subject cloned; `None` for threads.
+    children: BTreeMap<String, Option<Credentials>>,
+    effects: Vec<ExpectedEffects>,
+    path: Vec<String>,
+    checks: Vec<MadeCheck>,
+    /// The line of the question in the case file.
+    line: usize,
+    out: Evaluation,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Performs a step; true if it succeeds.
+    fn step(&mut self, step: &Step, asked: &StepQuestions) -> bool {
+        self.line = asked.line;
+        let mut outcome = self.list(&asked.asks, None, true);
+        if let (Step::Execve(file), Outcome::Passed, None) = (step, outcome, &asked.returns) {
+            outcome = self.exec(file);
+        }
+        let result = match outcome {
+            Outcome::Passed => asked.returns.clone().unwrap_or_else(|| self.usual_result(step)),
+            Outcome::Refused(result) => result.into(),
+        };
+        let succeeds = outcome == Outcome::Passed && !matches!(result, CallResult::Error(_));
+        self.out.refuses |= result.is_denial() || outcome == Outcome::Refused(Refused::Nothing);
+        if succeeds {
+            self.apply(step);
+        }
+        let head = CallHead::Syscall(Syscall::new(step, result));
+        let effects = std::mem::take(&mut self.effects);
+        self.out.transcript.calls.push(ExpectedCall { head, line: asked.line, effects });
+        self.out.checks.push(std::mem::take(&mut self.checks));
+        succeeds
+    }
+
+    /// The result of a step that succeeds.
+    fn usual_result(&self, step: &Step) -> CallResult {
+        match step {
+            Step::Read(read) if !read.some => CallResult::Number(read.count.into()),
+            Step::Write(Write { text, .. }) | Step::Agent(Action::Write(WriteFile { text, .. })) => {
+                CallResult::Number(text.len() as i64)
+            }
+            Step::Prctl(Prctl::GetDumpable) => CallResult::Number(self.credentials.dumpable.into()),
+            step => CallResult::success(step),
+        }
+    }
+
+    /// Applies a step that succeeded to the state.
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Agent(action) => self.selinux.apply(action),
+            Step::Setexeccon(set) => self.exec_domain = Some(set.domain.clone()),
+            Step::Prctl(Prctl::SetName(name)) => {
+                // TASK_COMM_LEN
+                let end = (0..=name.len().min(15)).rev().find(|end| name.is_char_boundary(*end));
+                self.comm = name[..end.unwrap_or(0)].to_owned();
+            }
+            Step::Clone(clone) => {
+                let own = (!clone.flags.contains(&CloneFlag::Thread))
+                    .then(|| self.credentials.clone());
+                self.children.insert(clone.bind.clone(), own);
+            }
+            _ => {}
+        }
+        self.credentials.apply(step, self.rules);
+    }
+
+    /// Executes a file, and writes what the subject holds afterwards.
+    fn exec(&mut self, file: &Execve) -> Outcome {
+        let mut credentials = self.credentials.clone();
+        let effective_ids = self.condition(EXEC_COMPARES_EFFECTIVE_IDS);
+        let rules = self.rules;
+        let may_set_uid = || self.capable(SETUID, Audit::Audited, &Namespace::Own, None);
+        if !credentials.exec(file, rules, effective_ids, may_set_uid) {
+            return Outcome::Refused(Refused::Errno(Errno::EPERM));
+        }
+        let holds =
+            Holds { permitted: credentials.permitted, effective: credentials.effective };
+        self.credentials = credentials;
+        self.add(Effect::Holds(holds));
+        let domain = self.exec_domain.take().or_else(|| {
+            self.situation.server.exec_domain(&self.selinux.loaded, &self.domain)
+        });
+        if let Some(domain) = domain.filter(|domain| *domain != self.domain) {
+            self.add(Effect::Domain(domain.clone()));
+            self.domain = domain;
+        }
+        let uid = self.credentials.own_uid();
+        if uid != self.told_uid {
+            self.told_uid = uid;
+            self.add(Effect::Uid(uid));
+        }
+        self.comm = self.situation.comm.to_owned();
+        // Threads end at exec (de_thread()), children do not.
+        self.children.retain(|_, child| child.is_some());
+        self.selinux.flush();
+        Outcome::Passed
+    }
+
+    /// Asks a list of questions. Effects of a function's list have the line of its caller.
+    fn list(&mut self, asks: &[Question], target: Option<&Target>, own_lines: bool) -> Outcome {
+        for question in asks {
+            if own_lines {
+                self.line = question.line;
+            }
+            if !question.guards.iter().all(|guard| self.guard(guard, target)) {
+                continue;
+            }
+            match (&question.check, self.question(question, target)) {
+                (Check::Return(None), _) => break,
+                (_, Outcome::Passed) => {}
+                (_, refused) => return refused,
+            }
+        }
+        Outcome::Passed
+    }
+
+    fn question(&mut self, question: &Question, target: Option<&Target>) -> Outcome {
+        let before = self.effects.len();
+        let mut outcome = self.check(&question.check, target);
+        if question.repeats {
+            outcome = self.repeat(&question.check, target, before, outcome);
+        }
+        match (outcome, question.refusal) {
+            (Outcome::Refused(_), Some(Refusal::GoOn)) => Outcome::Passed,
+            (Outcome::Refused(_), Some(Refusal::Errno(errno))) => {
+                Outcome::Refused(Refused::Errno(errno))
+            }
+            (Outcome::Refused(_), Some(Refusal::Nothing)) => Outcome::Refused(Refused::Nothing),
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn guard(&mut self, guard: &Guard, target: Option<&Target>) -> bool {
+        let holds = match &guard.fact {
+            Fact::LevelAbove(level) => self.situation.level > *level,
+            Fact::Condition(name) => self.condition(name),
+            Fact::AnotherProcess => self.other(target).is_some(),
+            Fact::OtherUser => {
+                self.other(target).is_some_and(|other| other.uid != self.credentials.uid)
+            }
+            Fact::Undumpable => self.other(target).is_some_and(|other| other.dumpable != 1),
+            Fact::MoreCapable => {
+                self.other(target).is_some_and(|other| self.credentials.lacks_some_of(&other))
+            }
+        };
+        holds == guard.wanted
+    }
+
+    fn condition(&mut self, name: &str) -> bool {
+        self.out.conditions.insert(name.to_owned());
+        (self.situation.holds)(name)
+    }
+
+    /// The credentials of a target outside the subject's thread group.
+    fn other(&self, target: Option<&Target>) -> Option<Credentials> {
+        let Some(Target::Task(name)) = target else { return None };
+        if let Some(child) = self.children.get(name) {
+            return child.clone();
+        }
+        let process = self.situation.processes.iter().find(|one| one.name == *name)?;
+        let mut credentials = Credentials::new(process.uid, process.grant.0, self.rules);
+        process.steps.iter().for_each(|step| credentials.apply(step, self.rules));
+        Some(credentials)
+    }
+
+    fn check(&mut self, check: &Check, target: Option<&Target>) -> Outcome {
+        let passes = match check {
+            Check::Selinux(check) => {
+                let passes = self.selinux_check(check, target);
+                return if passes { Outcome::Passed } else { refused(Errno::EACCES) };
+            }
+            Check::Capable { caps, audit, namespace } => {
+                caps.iter().any(|cap| self.capable(*cap, *audit, namespace, target))
+            }
+            Check::Function { name, target: own } => {
+                let functions = self.situation.functions;
+                let asks = functions.list(name).map(|list| list.asks.as_slice());
+                let target = match own {
+                    Some(Target::Argument) | None => target,
+                    named => named.as_ref(),
+                };
+                self.path.push(name.clone());
+                let outcome = self.list(asks.unwrap_or_default(), target, false);
+                self.path.pop();
+                return outcome;
+            }
+            Check::Either(choices) => {
+                let mut last = Outcome::Passed;
+                for choice in choices {
+                    last = self.check(choice, target);
+                    if !matches!(last, Outcome::Refused(_)) {
+                        break;
+                    }
+                }
+                return last;
+            }
+            Check::Both(checks) => {
+                let mut outcome = Outcome::Passed;
+                for check in checks {
+                    let one = self.check(check, target);
+                    if outcome == Outcome::Passed {
+                        outcome = one;
+                    }
+                }
+                return outcome;
+            }
+            Check::Return(None) => true,
+            Check::Return(Some(errno)) => return refused(*errno),
+            Check::Effect(effect) => {
+                self.add(effect.clone());
+                true
+            }
+        };
+        if passes { Outcome::Passed } else { refused(Errno::EPERM) }
+    }
+
+    /// Asks a check again, whose effects begin at `before`, as the kernel may do any number of
+    /// times.
+    fn repeat(
+        &mut self,
+        check: &Check,
+        target: Option<&Target>,
+        before: usize,
+        first_outcome: Outcome,
+    ) -> Outcome {
+        let effects = |all: Vec<ExpectedEffects>| -> Vec<Effect> {
+            all.into_iter().flat_map(|one| one.effects).collect()
+        };
+        let first = self.effects.split_off(before);
+        let checks = self.checks.clone();
+        self.check(check, target);
+        self.checks = checks;
+        let again = effects(self.effects.split_off(before));
+        let line = self.line;
+        if effects(first.clone()) == again {
+            let times = Times::OneOrMore;
+            self.effects.push(ExpectedEffects { effects: again, times, line });
+        } else {
+            // Permissive mode records the first denial only.
+            self.effects.extend(first);
+            self.effects.push(ExpectedEffects { effects: again, times: Times::Any, line });
+        }
+        first_outcome
+    }
+
+    /// `ns_capable()`
+    fn capable(
+        &mut self,
+        cap: u32,
+        audit: Audit,
+        namespace: &Namespace,
+        target: Option<&Target>,
+    ) -> bool {
+        let own_is_initial = self.credentials.initial_namespace;
+        let (held, initial) = match namespace {
+            Namespace::Initial => (own_is_initial && self.credentials.effective.has(cap), true),
+            Namespace::Own => (self.credentials.effective.has(cap), own_is_initial),
+            Namespace::Of(of) => {
+                let of = if *of == Target::Argument { target } else { Some(of) };
+                match self.other(of) {
+                    None => (self.credentials.effective.has(cap), own_is_initial),
+                    Some(other) => {
+                        (self.credentials.has_toward(&other, cap), other.initial_namespace)
+                    }
+                }
+            }
+        };
+        let class = match (cap > 31, initial) {
+            (false, true) => "capability",
+            (true, true) => "capability2",
+            (false, false) => "cap_userns",
+            (true, false) => "cap2_userns",
+        };
+        let decision = (held && self.has_selinux()).then(|| {
+            let permission = [crate::grant::cap_name(cap)];
+            self.selinux.check(&self.domain, &self.domain, class, &permission)
+        });
+        let passes = decision.as_ref().map_or(held, |decision| decision.passes);
+        let before = self.effects.len();
+        let verdict = match (held, passes) {
+            (false, _) => CapVerdict::NotHeld,
+            (true, true) => CapVerdict::Granted,
+            (true, false) => CapVerdict::Refused,
+        };
+        if audit != Audit::Unseen {
+            self.add(Effect::Cap(CapLine { cap, unaudited: audit == Audit::Quiet, verdict }));
+        }
+        if let Some(record) = decision.and_then(|decision| decision.record)
+            && audit == Audit::Audited
+        {
+            let fields = vec![("capability".to_owned(), cap.to_string())];
+            self.record(record, class, &fields, None);
+        }
+        self.note(CheckedThing::Capability { cap, held }, passes, before);
+        passes
+    }
+
+    /// True if SELinux has a policy and decides.
+    fn has_selinux(&self) -> bool {
+        self.situation.boot.has_policy()
+    }
+
+    fn selinux_check(&mut self, check: &SelinuxCheck, target: Option<&Target>) -> bool {
+        if !self.has_selinux() {
+            return true;
+        }
+        let target = match (&check.target, target) {
+            (Target::Argument, Some(named)) => named,
+            (named, _) => named,
+        };
+        let (kind, context) = self.target_context(target);
+        let decision = self.selinux.check(&self.domain, &kind, &check.class, &check.permissions);
+        let before = self.effects.len();
+        if let Some(record) = decision.record.filter(|_| check.audited) {
+            self.record(record, &check.class, &check.fields, context);
+        }
+        let about = CheckedThing::Permissions {
+            source: self.domain.clone(),
+            target: kind,
+            class: check.class.clone(),
+            permissions: check.permissions.clone(),
+        };
+        self.note(about, decision.passes, before);
+        decision.passes
+    }
+
+    /// Notes a check whose lines begin at `before`.
+    fn note(&mut self, about: CheckedThing, passes: bool, before: usize) {
+        let lines = self.effects.len() - before;
+        self.checks.push(MadeCheck { path: self.path.clone(), about, passes, lines });
+    }
+
+    /// The type of a target, and its context as a record has it, unless that is the subject's.
+    fn target_context(&self, target: &Target) -> (String, Option<String>) {
+        let process = |name: &str| self.situation.processes.iter().find(|one| one.name == name);
+        let kind = match target {
+            Target::Agent => {
+                let context = self.situation.server.agent_context(&self.selinux.loaded);
+                return (AGENT.to_owned(), Some(context));
+            }
+            Target::Task(name) => process(name).map(|process| process.domain.as_str()),
+            Target::Type(name) => Some(name.as_str()),
+            Target::Own | Target::Argument => None,
+        };
+        let kind = kind.unwrap_or(&self.domain).to_owned();
+        let context = (kind != self.domain).then(|| kind.clone());
+        (kind, context)
+    }
+
+    /// Writes an AVC record.
+    fn record(
+        &mut self,
+        record: AvcRecord,
+        class: &str,
+        own_fields: &[(String, String)],
+        context: Option<String>,
+    ) {
+        if !self.situation.boot.has_audit() {
+            return;
+        }
+        let field = |key: &str, value: String| (key.to_owned(), value);
+        let mut fields = Vec::new();
+        if self.comm != self.situation.comm {
+            fields.push(field("comm", quoted(&self.comm)));
+        }
+        fields.extend_from_slice(own_fields);
+        fields.extend(context.map(|context| field("tcontext", context)));
+        fields.push(field("tclass", class.to_owned()));
+        if record.denied && record.permissive != (self.situation.mode == Mode::Permissive) {
+            fields.push(field("permissive", u8::from(record.permissive).to_string()));
+        }
+        let verb = if record.denied { "denied" } else { "granted" };
+        let permissions = record.permissions;
+        self.add(Effect::Avc(Avc { verb: verb.to_owned(), permissions, fields }));
+    }
+
+    fn add(&mut self, effect: Effect) {
+        let line = self.line;
+        self.effects.push(ExpectedEffects::once(effect, line));
+    }
+}
+
+fn refused(errno: Errno) -> Outcome {
+    Outcome::Refused(Refused::Errno(errno))
+}

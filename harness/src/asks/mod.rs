@@ -1,0 +1,34 @@
+//! The questions that the kernel asks during a step, and the transcript that follows from their
+//! answers.
+//!
+//! A case lists the questions in the kernel's order, by the names of the kernel's own functions:
+//!
+//! ```text
+//! perf_event { open }
+//! perf_allow_kernel
+//! perfmon_capable || ptrace_may_access(READ) on other    or EACCES
+//! ```
+//!
+//! Only the answers depend on the policy, the subject's credentials, the mode and the level;
+//! [`evaluate`] combines them.
+
+mod credentials;
+mod evaluate;
+mod functions;
+mod model;
+mod parse;
+mod question;
+mod selinux;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use evaluate::{CheckedThing, Evaluation, MadeCheck, Situation, evaluate};
+pub use functions::{Functions, FunctionsError};
+pub use model::{Model, ModelError};
+pub use parse::{Mistake, Names, parse};
+pub use selinux::{Booleans, Loaded, SecurityServer};
+pub use server::OwnPolicies;
+pub use question::{
+    Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
+};

@@ -1,0 +1,255 @@
+//! Questions, as a case lists them.
+
+use std::fmt;
+
+use crate::errno::Errno;
+use crate::grant::cap_name;
+use crate::transcript::{CallResult, Effect};
+
+/// The questions that the kernel asks during a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepQuestions {
+    /// The line of the step in the case file, from 1.
+    pub line: usize,
+    /// The questions, in the kernel's order.
+    pub asks: Vec<Question>,
+    /// The result if no question refuses, unless it is what the step usually returns.
+    pub returns: Option<CallResult>,
+}
+
+/// A question with the circumstances in which the kernel asks it, and the effect of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The check.
+    pub check: Check,
+    /// All must hold, or the kernel does not ask.
+    pub guards: Vec<Guard>,
+    /// The effect of a refusal; by default the call fails with the errno of the check.
+    pub refusal: Option<Refusal>,
+    /// True if the kernel asks once or more often.
+    pub repeats: bool,
+    /// The line in the file that lists it, from 1.
+    pub line: usize,
+}
+
+/// One thing that the kernel does to decide about a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// `CLASS { PERMISSION }`: `avc_has_perm()`.
+    Selinux(SelinuxCheck),
+    /// `capable CAP | CAP`: the next one is asked only if the one before is refused.
+    Capable {
+        /// Capability numbers.
+        caps: Vec<u32>,
+        /// Visibility of the check.
+        audit: Audit,
+        /// The user namespace in which the capability must be held.
+        namespace: Namespace,
+    },
+    /// A list of `functions.toml`.
+    Function {
+        /// The kernel function.
+        name: String,
+        /// Replaces [`Target::Argument`] in the list.
+        target: Option<Target>,
+    },
+    /// `A || B`: the next one is asked only if the one before is refused.
+    Either(Vec<Check>),
+    /// `A & B`: all are asked, and all must pass.
+    Both(Vec<Check>),
+    /// `return 0` or `return ERRNO`: ends the list, or the step if it is not in a list.
+    Return(Option<Errno>),
+    /// A line of the transcript that is no check, such as a kernel message.
+    Effect(Effect),
+}
+
+/// An SELinux permission check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelinuxCheck {
+    /// Class of the target.
+    pub class: String,
+    /// The permissions, all requested at once.
+    pub permissions: Vec<String>,
+    /// The target.
+    pub target: Target,
+    /// Fields of the record between `comm` and `tcontext`, such as `name="maps"`.
+    pub fields: Vec<(String, String)>,
+    /// False for `avc_has_perm_noaudit()`.
+    pub audited: bool,
+}
+
+/// The target of an SELinux check, or of an access to another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The subject itself.
+    Own,
+    /// The agent, which performs `[[given]]` steps.
+    Agent,
+    /// A process of the case, or a task that the subject cloned.
+    Task(String),
+    /// A type of the policy.
+    Type(String),
+    /// In a function's list: the target that its caller names.
+    Argument,
+}
+
+/// A user namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// `capable()`: the initial one.
+    Initial,
+    /// `ns_capable()` in that of the caller.
+    Own,
+    /// `ns_capable()` in that of a target.
+    Of(Target),
+}
+
+/// Visibility of a capability check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Denials and grants are recorded as the policy says.
+    Audited,
+    /// `CAP_OPT_NOAUDIT`: no record.
+    Quiet,
+    /// `CAP_OPT_NOAUDIT`, and not observed: `vm_enough_memory()` asks with every mapping.
+    Unseen,
+}
+
+/// A circumstance in which the kernel asks a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The circumstance.
+    pub fact: Fact,
+    /// False for `unless`.
+    pub wanted: bool,
+}
+
+/// Something that holds or does not hold when the kernel comes to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// `level > N`: `kernel.perf_event_paranoid` is above this.
+    LevelAbove(i32),
+    /// The condition with this name, of the case or of `functions.toml`.
+    Condition(String),
+    /// `another-process`: the target is not in the caller's thread group.
+    AnotherProcess,
+    /// `other-user`: the target's user id differs from the caller's.
+    OtherUser,
+    /// `undumpable`: the target's `dumpable` flag is not 1.
+    Undumpable,
+    /// `more-capable`: the target has permitted capabilities that the caller lacks.
+    MoreCapable,
+}
+
+impl Fact {
+    /// The facts about a target, by name.
+    pub const OF_TARGET: [(&'static str, Self); 4] = [
+        ("another-process", Self::AnotherProcess),
+        ("other-user", Self::OtherUser),
+        ("undumpable", Self::Undumpable),
+        ("more-capable", Self::MoreCapable),
+    ];
+}
+
+/// The effect of a refusal on the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The call fails with this errno.
+    Errno(Errno),
+    /// The call goes on.
+    GoOn,
+    /// `recvmsg` drops the descriptor, and succeeds.
+    Nothing,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.check.fmt(f)?;
+        match self.refusal {
+            None => {}
+            Some(Refusal::Errno(errno)) => write!(f, "  or {errno}")?,
+            Some(Refusal::GoOn) => f.write_str("  or go on")?,
+            Some(Refusal::Nothing) => f.write_str("  or nothing")?,
+        }
+        self.guards.iter().try_for_each(|guard| write!(f, "  {guard}"))?;
+        f.write_str(if self.repeats { "  +" } else { "" })
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Selinux(check) => check.fmt(f),
+            Self::Capable { caps, audit, namespace } => {
+                f.write_str(match audit {
+                    Audit::Audited => "",
+                    Audit::Quiet => "quiet ",
+                    Audit::Unseen => "unseen ",
+                })?;
+                let names: Vec<_> = caps.iter().map(|cap| cap_name(*cap)).collect();
+                let names = names.join(" | ");
+                match namespace {
+                    Namespace::Initial => write!(f, "capable {names}"),
+                    Namespace::Own => write!(f, "ns_capable {names}"),
+                    Namespace::Of(target) => write!(f, "ns_capable {names} on {target}"),
+                }
+            }
+            Self::Function { name, target } => {
+                f.write_str(name)?;
+                target.as_ref().map_or(Ok(()), |target| write!(f, " on {target}"))
+            }
+            Self::Either(choices) => {
+                let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
+                f.write_str(&choices.join(" || "))
+            }
+            Self::Both(checks) => {
+                let checks: Vec<_> = checks.iter().map(ToString::to_string).collect();
+                f.write_str(&checks.join(" & "))
+            }
+            Self::Return(None) => f.write_str("return 0"),
+            Self::Return(Some(errno)) => write!(f, "return {errno}"),
+            Self::Effect(effect) => effect.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SelinuxCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quiet = if self.audited { "" } else { "quiet " };
+        write!(f, "{quiet}{} {{ {} }}", self.class, self.permissions.join(" "))?;
+        if self.target != Target::Own {
+            write!(f, " on {}", self.target)?;
+        }
+        self.fields.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "self",
+            Self::Agent => "agent",
+            Self::Task(name) | Self::Type(name) => name,
+            Self::Argument => "target",
+        })
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.wanted { "if" } else { "unless" }, self.fact)
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LevelAbove(level) => write!(f, "level > {level}"),
+            Self::Condition(name) => f.write_str(name),
+            of_target => {
+                let named = Self::OF_TARGET.iter().find(|(_, fact)| fact == of_target);
+                f.write_str(named.map_or("", |(name, _)| name))
+            }
+        }
+    }
+}
