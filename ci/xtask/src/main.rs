@@ -2,6 +2,7 @@
 
 mod bench;
 mod error;
+mod expectations;
 mod peers;
 mod setup;
 mod suite;
@@ -32,6 +33,8 @@ enum Task {
     Peers,
     /// Run the whole suite on several kernels and print one table.
     Suite(suite::Options),
+    /// Write what every cell must see on every kernel to one file.
+    Expectations(expectations::Options),
     /// Compare the time of a run with a stock boot of the same kernel. With --tree, compare the
     /// time from a patch to a verdict with `make` alone.
     Bench(bench::Options),
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test => test::test(&shell),
         Task::Peers => peers::peers(&shell),
         Task::Suite(options) => suite::suite(&shell, &options),
+        Task::Expectations(options) => expectations::expectations(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
     });
     match result {

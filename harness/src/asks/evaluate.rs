@@ -171,6 +171,8 @@ pub fn evaluate(
         effects: Vec::new(),
         path: Vec::new(),
         checks: Vec::new(),
+        went_on: false,
+        buffers: BTreeMap::new(),
         line: 0,
         out: Evaluation::default(),
     };
@@ -206,6 +208,10 @@ struct Evaluator<'a> {
     effects: Vec<ExpectedEffects>,
     path: Vec<String>,
     checks: Vec<MadeCheck>,
+    /// A question of the call was refused, and the call went on.
+    went_on: bool,
+    /// The descriptors of events that have a buffer, by the name of the mapping.
+    buffers: BTreeMap<String, String>,
     /// The line of the question in the case file.
     line: usize,
     out: Evaluation,
@@ -215,6 +221,7 @@ impl<'a> Evaluator<'a> {
     /// Performs a step; true if it succeeds.
     fn step(&mut self, step: &Step, asked: &StepQuestions) -> bool {
         self.line = asked.line;
+        self.went_on = false;
         let mut outcome = self.list(&asked.asks, None, true);
         if let (Step::Execve(file), Outcome::Passed, None) = (step, outcome, &asked.returns) {
             outcome = self.exec(file);
@@ -228,11 +235,28 @@ impl<'a> Evaluator<'a> {
         if succeeds {
             self.apply(step);
         }
+        self.syscall_record(&asked.asks);
         let head = CallHead::Syscall(Syscall::new(step, result));
         let effects = std::mem::take(&mut self.effects);
         self.out.transcript.calls.push(ExpectedCall { head, line: asked.line, effects });
         self.out.checks.push(std::mem::take(&mut self.checks));
         succeeds
+    }
+
+    /// Adds the SYSCALL record, which audit_log_exit() writes last, if the call has another record.
+    fn syscall_record(&mut self, asks: &[Question]) {
+        let logs = |all: &ExpectedEffects| matches!(all.effects[..], [Effect::Avc(_), ..]);
+        if !self.effects.iter().any(logs) {
+            return;
+        }
+        for question in asks {
+            if question.check == Check::Effect(Effect::SyscallRecord)
+                && question.guards.iter().all(|guard| self.guard(guard, None))
+            {
+                self.line = question.line;
+                self.add(Effect::SyscallRecord);
+            }
+        }
     }
 
     /// The result of a step that succeeds.
@@ -241,6 +265,11 @@ impl<'a> Evaluator<'a> {
             Step::Read(read) if !read.some => CallResult::Number(read.count.into()),
             Step::Write(Write { text, .. }) | Step::Agent(Action::Write(WriteFile { text, .. })) => {
                 CallResult::Number(text.len() as i64)
+            }
+            // perf_poll(): EPOLLHUP without a buffer.
+            Step::Poll(poll) => {
+                let mapped = self.buffers.values().any(|fd| *fd == poll.fd);
+                CallResult::Number((!mapped).into())
             }
             Step::Prctl(Prctl::GetDumpable) => CallResult::Number(self.credentials.dumpable.into()),
             step => CallResult::success(step),
@@ -257,6 +286,8 @@ impl<'a> Evaluator<'a> {
                 let end = (0..=name.len().min(15)).rev().find(|end| name.is_char_boundary(*end));
                 self.comm = name[..end.unwrap_or(0)].to_owned();
             }
+            Step::Mmap(mmap) => drop(self.buffers.insert(mmap.bind.clone(), mmap.fd.clone())),
+            Step::Munmap(munmap) => drop(self.buffers.remove(&munmap.map)),
             Step::Clone(clone) => {
                 let own = (!clone.flags.contains(&CloneFlag::Thread))
                     .then(|| self.credentials.clone());
@@ -293,6 +324,7 @@ impl<'a> Evaluator<'a> {
             self.add(Effect::Uid(uid));
         }
         self.comm = self.situation.comm.to_owned();
+        self.buffers.clear();
         // Threads end at exec (de_thread()), children do not.
         self.children.retain(|_, child| child.is_some());
         self.selinux.flush();
@@ -324,7 +356,10 @@ impl<'a> Evaluator<'a> {
             outcome = self.repeat(&question.check, target, before, outcome);
         }
         match (outcome, question.refusal) {
-            (Outcome::Refused(_), Some(Refusal::GoOn)) => Outcome::Passed,
+            (Outcome::Refused(_), Some(Refusal::GoOn)) => {
+                self.went_on = true;
+                Outcome::Passed
+            }
             (Outcome::Refused(_), Some(Refusal::Errno(errno))) => {
                 Outcome::Refused(Refused::Errno(errno))
             }
@@ -337,6 +372,7 @@ impl<'a> Evaluator<'a> {
         let holds = match &guard.fact {
             Fact::LevelAbove(level) => self.situation.level > *level,
             Fact::Condition(name) => self.condition(name),
+            Fact::Refused => self.went_on,
             Fact::AnotherProcess => self.other(target).is_some(),
             Fact::OtherUser => {
                 self.other(target).is_some_and(|other| other.uid != self.credentials.uid)
@@ -409,6 +445,8 @@ impl<'a> Evaluator<'a> {
             }
             Check::Return(None) => true,
             Check::Return(Some(errno)) => return refused(*errno),
+            // step() writes it, after a refusal too.
+            Check::Effect(Effect::SyscallRecord) => true,
             Check::Effect(effect) => {
                 self.add(effect.clone());
                 true

@@ -1,7 +1,7 @@
 //! Reads the text of `asks`.
 
 use super::question::{
-    Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, Target,
+    Audit, Check, Fact, Guard, Namespace, Question, REFUSED, Refusal, SelinuxCheck, Target,
 };
 use crate::errno::Errno;
 use crate::grant::cap_number;
@@ -60,22 +60,17 @@ impl Names<'_> {
     fn question(&self, line: &str, number: usize) -> Result<Question, Wrong> {
         let mut words: Vec<&str> = line.split_whitespace().collect();
         let suffix = |word: &&str| matches!(*word, "or" | "if" | "unless" | "+");
-        // The words of a kernel message are its own.
-        let end = match words[0] {
-            "kernel" => words.len(),
-            _ => words.iter().position(suffix).unwrap_or(words.len()),
-        };
+        if words[0] == "kernel" {
+            // The words of a message are its own, and so are its blanks.
+            let effect = line.parse().map_err(|error| (error, None))?;
+            return Ok(Question::plain(Check::Effect(effect), number));
+        }
+        let end = words.iter().position(suffix).unwrap_or(words.len());
         let suffixes = words.split_off(end);
         if words.is_empty() {
             return Err((format!("`{line}` has no question before `{}`", suffixes[0]), None));
         }
-        let mut question = Question {
-            check: self.either(&words)?,
-            guards: Vec::new(),
-            refusal: None,
-            repeats: false,
-            line: number,
-        };
+        let mut question = Question::plain(self.either(&words)?, number);
         self.suffixes(&suffixes, &mut question)?;
         Ok(question)
     }
@@ -130,6 +125,9 @@ impl Names<'_> {
         if let Some((_, fact)) = Fact::OF_TARGET.iter().find(|(known, _)| *known == name) {
             return Ok(fact.clone());
         }
+        if name == REFUSED {
+            return Ok(Fact::Refused);
+        }
         if self.conditions.contains(&name) {
             return Ok(Fact::Condition(name.to_owned()));
         }
@@ -178,7 +176,7 @@ impl Names<'_> {
                 let errno = errno.trim_start_matches('-').parse::<Errno>();
                 errno.map(|errno| Check::Return(Some(errno))).map_err(|error| (error, None))
             }
-            ["kernel" | "holds" | "domain" | "uid" | "selinux_err" | "record", ..] => {
+            ["holds" | "domain" | "uid" | "selinux_err" | "record", ..] => {
                 words.join(" ").parse().map(Check::Effect).map_err(|error| (error, None))
             }
             words if words.contains(&"{") => self.selinux(words, true),
@@ -318,6 +316,8 @@ mod tests {
     #[case("fd { use } on other  or nothing")]
     #[case("return 0  unless another-process")]
     #[case("return EINVAL  if debian")]
+    #[case("return EACCES  if refused")]
+    #[case("kernel SELinux:  Class perf_event not defined in policy.")]
     #[case("kernel SELinux: the above unknown classes and permissions will be denied")]
     fn a_question_is_written_as_it_is_read(#[case] line: &str) {
         let questions = parse(line, 1, &names()).expect(line);

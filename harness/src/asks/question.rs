@@ -32,6 +32,13 @@ pub struct Question {
     pub line: usize,
 }
 
+impl Question {
+    /// A check that the kernel always makes once, in this line.
+    pub(super) fn plain(check: Check, line: usize) -> Self {
+        Self { check, guards: Vec::new(), refusal: None, repeats: false, line }
+    }
+}
+
 /// One thing that the kernel does to decide about a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
@@ -131,6 +138,8 @@ pub enum Fact {
     LevelAbove(i32),
     /// The condition with this name, of the case or of `functions.toml`.
     Condition(String),
+    /// `refused`: an earlier question of the call was refused, and the call went on.
+    Refused,
     /// `another-process`: the target is not in the caller's thread group.
     AnotherProcess,
     /// `other-user`: the target's user id differs from the caller's.
@@ -140,6 +149,9 @@ pub enum Fact {
     /// `more-capable`: the target has permitted capabilities that the caller lacks.
     MoreCapable,
 }
+
+/// The name of [`Fact::Refused`].
+pub(super) const REFUSED: &str = "refused";
 
 impl Fact {
     /// The facts about a target, by name.
@@ -246,6 +258,7 @@ impl fmt::Display for Fact {
         match self {
             Self::LevelAbove(level) => write!(f, "level > {level}"),
             Self::Condition(name) => f.write_str(name),
+            Self::Refused => f.write_str(REFUSED),
             of_target => {
                 let named = Self::OF_TARGET.iter().find(|(_, fact)| fact == of_target);
                 f.write_str(named.map_or("", |(name, _)| name))

@@ -51,6 +51,19 @@ pub(super) fn check_controls(case: &Case, mistakes: &mut Mistakes<'_>) {
     }
 }
 
+/// The most conditions on which one case may depend: each combination of them is evaluated.
+const MOST_CONDITIONS: usize = 12;
+
+/// Checks that the conditions of the case can be combined.
+pub(super) fn check_conditions(case: &Case, mistakes: &mut Mistakes<'_>) {
+    let number = case.asked_conditions().len();
+    if number > MOST_CONDITIONS {
+        let message = format!("the questions depend on {number} conditions");
+        let help = format!("split the case: at most {MOST_CONDITIONS} can be combined");
+        mistakes.add(0..0, message, Some(&help));
+    }
+}
+
 /// True if each cell has exactly one expectation, or none where it is computed; reports the first
 /// that has not.
 pub(super) fn check_cells(case: &Case, mistakes: &mut Mistakes<'_>) -> bool {

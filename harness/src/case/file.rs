@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perfsec_wire::{BootMode, Lockdown, Mode, Step};
+use perfsec_wire::{BootMode, Lockdown, Mode};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -55,7 +55,7 @@ pub(super) struct CaseFile {
     #[serde(default)]
     pub(super) when: BTreeMap<String, WhenTable>,
     #[serde(default)]
-    pub(super) given: Vec<Spanned<Step>>,
+    pub(super) given: Vec<Spanned<StepTable>>,
     pub(super) step: Vec<Spanned<StepTable>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<ExpectTable>>,
@@ -70,7 +70,7 @@ pub(super) struct ProcessTable {
     pub(super) grant: Option<Grant>,
     pub(super) domain: String,
     #[serde(default)]
-    pub(super) step: Vec<Spanned<Step>>,
+    pub(super) step: Vec<Spanned<StepTable>>,
 }
 
 #[derive(Deserialize)]

@@ -204,8 +204,7 @@ impl Case {
     /// `functions.toml` on which it depends.
     pub fn conditions(&self) -> impl Iterator<Item = (&str, &Condition)> {
         let own = self.when.iter().map(|(name, condition)| (name.as_str(), condition));
-        let asks = self.questions.iter().flatten().flat_map(|step| &step.asks);
-        let asked = self.model.functions.conditions_of(asks);
+        let asked = self.asked_conditions();
         let of_lists = self.model.functions.conditions().iter().filter(move |(name, _)| {
             asked.contains(*name) || self.requires.contains(*name)
         });
@@ -258,10 +257,15 @@ impl Case {
         evaluate(&self.steps, self.questions.as_deref().unwrap_or_default(), &situation)
     }
 
+    /// Names of the conditions on which its questions depend.
+    pub(super) fn asked_conditions(&self) -> BTreeSet<String> {
+        let asks = self.questions.iter().flatten().flat_map(|step| &step.asks);
+        self.model.functions.conditions_of(asks)
+    }
+
     /// The cells in which any kernel refuses something.
     pub(super) fn refused_cells(&self) -> BTreeSet<Coordinates> {
-        let asks = self.questions.iter().flatten().flat_map(|step| &step.asks);
-        let names = self.model.functions.conditions_of(asks);
+        let names = self.asked_conditions();
         let setting = Setting::from(Circumstances::hypothetical(KernelVersion::new(0, 0, 0), None));
         let refused = |at: &Coordinates| match self.expect(at) {
             Some(expect) => expect.transcript.has_denial(),

@@ -87,7 +87,7 @@ pub(super) fn read(
         comm: file.comm.into_inner(),
         processes,
         sysctls: file.sysctl,
-        given: file.given.into_iter().map(Spanned::into_inner).collect(),
+        given: file.given.into_iter().map(|step| step.into_inner().step).collect(),
         steps,
         questions,
         model: model.clone(),
@@ -102,6 +102,10 @@ pub(super) fn read(
     if completeness == Completeness::Optional {
         complete::fill(&mut case);
     } else if !complete::check_cells(&case, &mut mistakes) {
+        return Err(mistakes.all);
+    }
+    complete::check_conditions(&case, &mut mistakes);
+    if !mistakes.all.is_empty() {
         return Err(mistakes.all);
     }
     case.refused = case.refused_cells();

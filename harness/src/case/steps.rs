@@ -65,6 +65,21 @@ impl StepContext<'_> {
         }
     }
 
+    /// Checks a step whose questions nobody observes.
+    fn unasked(
+        &self,
+        step: &Spanned<StepTable>,
+        bound: &mut Vec<String>,
+        mistakes: &mut Mistakes<'_>,
+    ) {
+        let StepTable { step: call, asks, returns } = step.get_ref();
+        if let Some(key) = asks.as_ref().or(returns.as_ref()) {
+            let message = "only steps of the subject have `asks` and `returns`";
+            mistakes.add(key.span(), message, Some("remove it: this step must succeed"));
+        }
+        self.check(call, step.span(), bound, mistakes);
+    }
+
     /// Checks a process and its steps.
     pub(super) fn process(
         &self,
@@ -75,9 +90,9 @@ impl StepContext<'_> {
         // A descriptor belongs to the process that opens it; only those it sends reach the subject.
         let mut bound = vec!["subject".to_owned()];
         for step in &table.step {
-            self.check(step.get_ref(), step.span(), &mut bound, mistakes);
+            self.unasked(step, &mut bound, mistakes);
         }
-        if let Some(step) = table.step.iter().find(|s| matches!(s.get_ref(), Step::Agent(_))) {
+        if let Some(step) = table.step.iter().find(|s| matches!(s.get_ref().step, Step::Agent(_))) {
             let message = "a process cannot perform an agent step";
             mistakes.add(step.span(), message, Some("write it as a `[[given]]` step"));
         }
@@ -86,22 +101,19 @@ impl StepContext<'_> {
             uid: table.uid,
             grant: table.grant.unwrap_or(Grant(perfsec_wire::CapSet::EMPTY)),
             domain: table.domain,
-            steps: table.step.into_iter().map(Spanned::into_inner).collect(),
+            steps: table.step.into_iter().map(|step| step.into_inner().step).collect(),
         }
     }
 
     /// Checks the `[[given]]` steps and then the subject's, which share one set of names.
     pub(super) fn subject(
         &self,
-        given: &[Spanned<Step>],
+        given: &[Spanned<StepTable>],
         steps: &[Spanned<StepTable>],
         mistakes: &mut Mistakes<'_>,
     ) {
         let mut bound = self.processes.to_vec();
-        let check = |step: &Spanned<Step>, bound: &mut _, mistakes: &mut _| {
-            self.check(step.get_ref(), step.span(), bound, mistakes);
-        };
-        given.iter().for_each(|step| check(step, &mut bound, mistakes));
+        given.iter().for_each(|step| self.unasked(step, &mut bound, mistakes));
         for step in steps {
             let table = step.get_ref();
             self.check(&table.step, step.span(), &mut bound, mistakes);

@@ -505,7 +505,7 @@ mod tests {
             for at in case.axes.coordinates() {
                 let text = cell(case, &at, &kernel, &knowledge);
                 let mut lines = text.lines();
-                for (expected, _) in case.expected(&at, &kernel).least().lines() {
+                for (expected, _) in case.expected(&at, &kernel.into()).least().lines() {
                     assert!(lines.any(|line| line == expected), "{text}\n{expected:?}");
                     let effect = expected.starts_with(' ');
                     let deep = |line: &str| line.starts_with("      ");

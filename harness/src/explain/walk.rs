@@ -296,7 +296,7 @@ mod tests {
         for case in LIBRARY.cases.iter().filter(|case| case.name.starts_with("open/")) {
             let [Step::PerfEventOpen(call)] = case.steps.as_slice() else { continue };
             for at in case.axes.coordinates() {
-                let expected = case.expected(&at, &kernel).least();
+                let expected = case.expected(&at, &kernel.into()).least();
                 let fd = CallResult::Name("fd".to_owned());
                 let opened =
                     expected.transcript().calls.iter().any(|call| call.head.result() == Some(&fd));
@@ -335,7 +335,7 @@ mod tests {
                 continue;
             }
             for at in case.axes.coordinates() {
-                let expected = case.expected(&at, &kernel).least();
+                let expected = case.expected(&at, &kernel.into()).least();
                 let mut steps = case.steps.iter();
                 for call in &expected.transcript().calls {
                     let is = |step: &&Step| call.head.syscall().is_some_and(|it| it.is_of(step));
