@@ -19,7 +19,7 @@ use crate::children::{Change, Child};
 use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::machine::Machine;
 use crate::subject::{Names, Origin, Program, Progress, Region, assemble};
-use crate::sys;
+use crate::{answers, sys};
 
 /// Time limit of a subject to reach its first stop: it only has to be executed.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -30,13 +30,18 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// log, in this cell or an earlier one: those are reported already, and the run must not be clean.
 pub(crate) fn run(machine: &mut Machine, cell: &Cell, last: bool) -> CellOutcome {
     let mut state = CellState::default();
-    let outcome = observe(machine, &mut state, cell);
+    let outcome = match cell.questions.as_slice() {
+        [] => observe(machine, &mut state, cell).map(CellOutcome::Observed),
+        questions => {
+            machine.prepare(cell).and_then(|()| answers::ask(questions)).map(CellOutcome::Answered)
+        }
+    };
     let clean = machine.clean(&mut state);
     let counted = if last { machine.check_lost_records() } else { Ok(()) };
-    match counted.and(outcome).and_then(|observation| clean.map(|()| observation)) {
-        Ok(observation) => CellOutcome::Observed(observation),
-        Err(error) => CellOutcome::Failed(error.failure()),
-    }
+    counted
+        .and(outcome)
+        .and_then(|outcome| clean.map(|()| outcome))
+        .unwrap_or_else(|error| CellOutcome::Failed(error.failure()))
 }
 
 /// State that exists for one cell.

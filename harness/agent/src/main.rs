@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod actions;
+mod answers;
 mod attribute;
 mod audit;
 mod cell;

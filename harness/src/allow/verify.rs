@@ -157,6 +157,7 @@ pub fn planned(cell: &CellResult, library: &Library) -> Option<PlannedCell> {
         case: Arc::new(case.clone()),
         at: cell.at.clone(),
         control: None,
+        asks: Vec::new(),
     })
 }
 

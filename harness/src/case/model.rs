@@ -60,9 +60,9 @@ pub struct Case {
     /// The questions of each step; `None` if every expectation is explicit.
     pub questions: Option<Vec<StepQuestions>>,
     /// The kernel and the policies, as far as evaluation needs them.
-    pub(super) model: Model,
+    pub(crate) model: Model,
     /// The cells in which any kernel refuses something.
-    pub(super) refused: BTreeSet<Coordinates>,
+    pub(crate) refused: BTreeSet<Coordinates>,
     /// Differences between kernels, by the name that expectations use.
     pub when: BTreeMap<String, Condition>,
     /// Kernel messages that contain one of these strings are part of the transcript.

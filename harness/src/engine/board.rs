@@ -15,7 +15,9 @@ use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::Config;
 use crate::machines::MachineError;
-use crate::record::{CellResult, Death, Event, LaneEnded, LaneReady, LaneRefusal, LaneStarted};
+use crate::record::{
+    CellResult, Death, Event, LaneAnswers, LaneEnded, LaneReady, LaneRefusal, LaneStarted,
+};
 
 /// A lane is given up after this many boots in a row that die without finishing a cell. One deadly
 /// cell costs a boot; a kernel, a policy or an agent that no cell survives must not cost a boot for
@@ -253,6 +255,9 @@ impl<'a> Board<'a> {
         }
         for death in &earlier.deaths {
             self.emit(Event::Death(Death { lane, ..death.clone() }));
+        }
+        for answers in &earlier.answers {
+            self.emit(Event::Answers(LaneAnswers { lane, ..answers.clone() }));
         }
         for cell in &earlier.cells {
             state.lanes[lane].results.note_earlier(cell.number, cell.judgement.verdict);

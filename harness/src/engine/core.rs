@@ -14,7 +14,7 @@ use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
 use crate::kernel::{Config, Kernel};
 use crate::machines::{End, Load, Pool};
 use crate::plan::{self, PlannedCell};
-use crate::policy::{Policies, Policy};
+use crate::policy::{self, Policies, Policy, PolicyError};
 use crate::record::{Event, RecordError, Selection, Writer};
 use crate::source::{Commit, Source, SourceError};
 
@@ -159,7 +159,15 @@ impl<'a> Engine<'a> {
         let first = kernels.first().ok_or(EngineError::NoKernel)?;
         self.pool.prepare(first, &|text| self.say(text))?;
         let boots = plan::group_by_boot(cells).into_iter();
-        let boots: Vec<_> = boots.map(|(boot, cells)| (boot, Arc::new(cells))).collect();
+        let classes = policy::classes().map_err(PolicyError::from)?;
+        let boots = boots.map(|(boot, mut cells)| {
+            let asked = plan::answers(boot, &cells, &classes);
+            let new = |cell: &PlannedCell| cells.iter().all(|it| it.name() != cell.name());
+            let new: Vec<_> = asked.into_iter().filter(new).collect();
+            cells.extend(new);
+            (boot, Arc::new(cells))
+        });
+        let boots: Vec<_> = boots.collect();
         let mut lanes = Vec::new();
         for kernel in kernels {
             let kernel = self.completed(kernel.clone());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{EngineError, LanePlan, Suite};
 use crate::judge::Verdict;
-use crate::record::{CellResult, Death, LaneReady, LaneRun, Run, RunStarted};
+use crate::record::{CellResult, Death, LaneAnswers, LaneReady, LaneRun, Run, RunStarted};
 
 /// The results of an earlier run that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct EarlierLane {
     pub deaths: Vec<Death>,
     /// The results that are kept.
     pub cells: Vec<CellResult>,
+    /// The answers of policies that belong to kept results.
+    pub answers: Vec<LaneAnswers>,
 }
 
 /// Takes the results of `run` over into `plans`, which must plan the same cells.
@@ -91,5 +93,6 @@ pub(super) fn earlier_lane(lane: LaneRun, keep: Keep, plan: &LanePlan) -> Option
         ready: lane.ready,
         deaths: lane.deaths,
         cells: cells.collect(),
+        answers: lane.answers.into_iter().filter(|it| kept.contains(&it.number)).collect(),
     })
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use perfsec_wire::observation::Exit;
-use perfsec_wire::{CellOutcome, Facts, Lane, Message, Order, PROTOCOL};
+use perfsec_wire::{CellOutcome, Facts, Lane, Message, Order, PROTOCOL, PolicyAnswers};
 
 use super::LanePlan;
 use super::attempts::Ran;
@@ -17,7 +17,8 @@ use super::schedule::Given;
 use crate::judge::Verdict;
 use crate::kernel::Config;
 use crate::machines::{End, Guest, Incident, Load};
-use crate::record::{BootCoverage, Death, Event, LaneReady};
+use crate::policy;
+use crate::record::{BootCoverage, Death, Event, LaneAnswers, LaneReady};
 
 /// Bytes of the console that are kept: the last ones.
 const CONSOLE_KEPT: usize = 256 << 10;
@@ -320,6 +321,10 @@ impl Visit<'_, '_> {
             CellOutcome::Observed(observation) if judgement.verdict != Verdict::Skip => {
                 Some(observation)
             }
+            CellOutcome::Answered(answers) => {
+                self.note_answers(index, &answers);
+                None
+            }
             CellOutcome::Observed(_) | CellOutcome::Failed(_) => None,
         };
         life.current = None;
@@ -327,6 +332,21 @@ impl Visit<'_, '_> {
         let snapshot = life.snapshot.clone();
         let ran = Ran { boot: self.post.boot, judgement, observation, snapshot };
         if self.board.take(self.post, index, ran) { Ok(()) } else { Err(wrong()) }
+    }
+}
+
+impl Visit<'_, '_> {
+    /// Reports the answers of a policy, if they are any policy's.
+    fn note_answers(&self, number: usize, answers: &PolicyAnswers) {
+        let Post { lane, boot, .. } = self.post;
+        let plan = self.plan();
+        let cell = &plan.cells[number];
+        if let Ok(vectors) = policy::vectors(&cell.asks, answers) {
+            let policy = plan.policies.get(cell.case.policy.as_deref()).name.clone();
+            let allows_unknown = !answers.deny_unknown;
+            let answers = LaneAnswers { lane, boot, number, policy, allows_unknown, vectors };
+            self.board.emit(Event::Answers(answers));
+        }
     }
 }
 

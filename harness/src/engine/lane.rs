@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use perfsec_wire::machine::MachineFacts;
 use perfsec_wire::step::{Action, Step};
-use perfsec_wire::{BootMode, CellOutcome, Facts};
+use perfsec_wire::{BootMode, CellOutcome, Facts, PolicyAnswers};
 
 use super::earlier::EarlierLane;
 use super::limits::{self, Limits};
 use super::schedule::CellTraits;
 use crate::case::{Circumstances, KnownDifference, Setting};
-use crate::judge::{Judgement, Verdict, judge};
+use crate::causes::with_causes;
+use crate::judge::{Judgement, Verdict, judge, judge_answers};
 use crate::kernel::{Config, Kernel};
 use crate::known::KnownDifferences;
 use crate::machines::Pool;
 use crate::plan::PlannedCell;
-use crate::policy::Policies;
+use crate::policy::{self, Policies, TableAnswers};
 use crate::transcript::FittedTranscript;
 
 /// A kernel under a policy, and its cells.
@@ -100,11 +101,35 @@ impl LanePlan {
         if let Some(reason) = unmet.or_else(|| cell.case.undecided(&cell.at, &setting)) {
             return Judgement::unseen(Verdict::Skip, reason, FittedTranscript::default());
         }
-        let expected = cell.case.expected(&cell.at, &setting);
-        let judgement = judge(cell, context, &expected, outcome, facts);
+        let judgement = match outcome {
+            CellOutcome::Answered(answers) if !cell.asks.is_empty() => {
+                self.judge_answers(cell, answers)
+            }
+            CellOutcome::Observed(_) if !cell.asks.is_empty() => {
+                let reason = "the agent did not ask the policy";
+                Judgement::unseen(Verdict::Error, reason, FittedTranscript::default())
+            }
+            outcome => {
+                let expected = cell.case.expected(&cell.at, &setting);
+                judge(cell, context, &expected, outcome, facts)
+            }
+        };
         match self.known_difference(cell, circumstances, &judgement) {
             Some(known) => judgement.with_known_difference(known),
             None => judgement,
+        }
+    }
+
+    /// Judges the answers of the policy of a cell.
+    fn judge_answers(&self, cell: &PlannedCell, answers: &PolicyAnswers) -> Judgement {
+        let error = |reason: String| Judgement::unseen(Verdict::Error, reason, FittedTranscript::default());
+        let policy = self.policies.get(cell.case.policy.as_deref());
+        match (policy::vectors(&cell.asks, answers), TableAnswers::of(&policy.name)) {
+            (Ok(vectors), Ok(table)) => {
+                judge_answers(table.as_ref(), &cell.asks, answers, &vectors)
+            }
+            (Err(why), _) => error(format!("the agent's answers are no policy's: {why}")),
+            (_, Err(why)) => error(with_causes(&why)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Scheduling and death, on a pool that plays scripts.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};

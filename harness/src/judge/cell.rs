@@ -20,6 +20,10 @@ pub fn judge(
 ) -> Judgement {
     let observation = match outcome {
         CellOutcome::Observed(observation) => observation,
+        CellOutcome::Answered(_) => {
+            let reason = "the agent answered questions that the cell does not ask";
+            return Judgement::unseen(Verdict::Error, reason, expected.least());
+        }
         CellOutcome::Failed(failure) => {
             let errno = match failure.errno {
                 0 => String::new(),

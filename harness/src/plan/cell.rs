@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perfsec_wire::step::{Action, Step};
-use perfsec_wire::{CapSet, Cell, Process, Subject};
+use perfsec_wire::{CapSet, Cell, Process, Question, Subject};
 
 use crate::case::{COMM, Case, Coordinates};
-use crate::policy::Policy;
+use crate::policy::{Access, KERNEL, OBJECT, Policy};
 
 /// The number of contexts. No two cells of a boot may have the same.
 pub const CONTEXTS: usize = CATEGORY_BLOCK * CATEGORY_BLOCK * CATEGORY_BLOCK;
@@ -22,6 +22,9 @@ pub struct PlannedCell {
     pub at: Coordinates,
     /// Index in the lane of its control, which must pass. Controls come first.
     pub control: Option<usize>,
+    /// Accesses about which it asks the policy, instead of performing steps; empty in a cell of a
+    /// case file.
+    pub asks: Vec<Access>,
 }
 
 impl PlannedCell {
@@ -70,9 +73,20 @@ impl PlannedCell {
             processes: processes.collect(),
             given: self.case.given.clone(),
             steps: self.case.steps.clone(),
+            questions: self.asks.iter().map(|access| question(access, policy)).collect(),
             limit_ms: limit.as_millis().try_into().unwrap_or(u32::MAX),
         }
     }
+}
+
+/// An access in contexts. Their categories are those of any cell: no policy may depend on them.
+fn question(access: &Access, policy: &Policy) -> Question {
+    let context = |name: &str| match name {
+        KERNEL | OBJECT => policy.context_without_categories(name),
+        domain => policy.context(domain, &categories(0)),
+    };
+    let (source, target) = (context(&access.source), context(&access.target));
+    Question { source, target, class: access.class.clone() }
 }
 
 /// Three categories that no other `number` below [`CONTEXTS`] has. Each comes from a block of

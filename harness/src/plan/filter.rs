@@ -7,7 +7,8 @@ use perfsec_wire::Mode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CellNames, NotAGlob, PlannedCell, Shard};
+use super::names::WILDCARDS;
+use super::{CellNames, NotAGlob, PlannedCell, Shard, answers, group_by_boot, is_answers};
 use crate::case::{Case, Coordinates, Library};
 use crate::grant::Grant;
 
@@ -63,10 +64,16 @@ impl Filter {
                 }
                 let control = case.control(&at).and_then(|control| indices.get(&control).copied());
                 indices.insert(at.clone(), cells.len());
-                cells.push(PlannedCell { case: Arc::clone(&case), at, control });
+                cells.push(PlannedCell { case: Arc::clone(&case), at, control, asks: Vec::new() });
             }
         }
         add_controls_in_other_cases(&mut cells, library);
+        if self.names.iter().any(|name| is_answers(name.trim_end_matches(WILDCARDS))) {
+            let questions = Self::default().select(library)?;
+            cells.extend(all_answers(&questions).into_iter().filter(|cell| {
+                selects(&cell.name(), &cell.at)
+            }));
+        }
         Ok(cells)
     }
 
@@ -88,6 +95,14 @@ impl Filter {
     }
 }
 
+/// The cells that ask the policies for the answers that these cells need.
+fn all_answers(cells: &[PlannedCell]) -> Vec<PlannedCell> {
+    // The project's tests rule out mistakes in the table.
+    let classes = crate::policy::classes().unwrap_or_default();
+    let boots = group_by_boot(cells).into_iter();
+    boots.flat_map(|(boot, cells)| answers(boot, &cells, &classes)).collect()
+}
+
 /// Sets controls that are in other cases, and adds them if they were not selected.
 fn add_controls_in_other_cases(cells: &mut Vec<PlannedCell>, library: &Library) {
     let mut indices: HashMap<String, usize> =
@@ -96,7 +111,12 @@ fn add_controls_in_other_cases(cells: &mut Vec<PlannedCell>, library: &Library) 
         let (case, at) = (Arc::clone(&cells[index].case), cells[index].at.clone());
         let Some((other, at)) = library.control_in_other_case(&case, &at) else { continue };
         let index_of_control = *indices.entry(other.cell_name(&at)).or_insert_with(|| {
-            cells.push(PlannedCell { case: Arc::new(other.clone()), at, control: None });
+            cells.push(PlannedCell {
+                case: Arc::new(other.clone()),
+                at,
+                control: None,
+                asks: Vec::new(),
+            });
             cells.len() - 1
         });
         cells[index].control = Some(index_of_control);

@@ -1,5 +1,6 @@
 //! The plan of a run: lanes of cells, selected before anything boots.
 
+mod answers;
 mod cell;
 mod filter;
 mod index;
@@ -7,6 +8,8 @@ mod names;
 mod order;
 mod shard;
 
+pub use answers::answers;
+pub(crate) use answers::is_answers;
 pub use cell::{CONTEXTS, PlannedCell};
 pub use filter::Filter;
 pub(crate) use index::CellIndex;

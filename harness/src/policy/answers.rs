@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ours::Source;
 use super::table::{TableError, has};
+use super::{Access, AccessVector};
 
 /// A policy's decision about one permission (`struct av_decision`,
 /// security/selinux/include/security.h).
@@ -52,6 +53,21 @@ impl TableAnswers {
     pub fn of(policy: &str) -> Result<Option<Self>, TableError> {
         let source = Source::built_in(policy)?;
         Ok(source.map(|source| Self { source, booleans: BTreeSet::new() }))
+    }
+
+    /// True if the kernel allows the classes and permissions that the policy does not define.
+    #[must_use]
+    pub fn allows_unknown(&self) -> bool {
+        self.source.allows_unknown
+    }
+
+    /// The answers about every permission that the policy defines in a class.
+    #[must_use]
+    pub fn vector(&self, access: &Access) -> AccessVector {
+        let Access { source, target, class } = access;
+        let permissions = self.source.classes.get(class).into_iter().flatten();
+        let answers = permissions.map(|it| (it.clone(), self.answer(source, target, class, it)));
+        AccessVector { access: access.clone(), answers: answers.collect() }
     }
 
     /// Sets a boolean.

@@ -79,6 +79,12 @@ impl Policy {
         self.name.replace('/', "_")
     }
 
+    /// The lowest context with this type, as the kernel, the agent and files have it.
+    #[must_use]
+    pub fn context_without_categories(&self, name: &str) -> String {
+        if self.mls { format!("u:r:{name}:s0") } else { format!("u:r:{name}") }
+    }
+
     /// The context of a subject with this type and these categories.
     ///
     /// A policy without MLS has no categories, so all cells of a domain have the same context. They

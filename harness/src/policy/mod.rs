@@ -6,11 +6,15 @@ mod binary;
 mod cil;
 mod compile;
 mod generate;
+mod guest;
 mod header;
 mod ours;
 mod table;
+mod vector;
 
 pub use answers::{Answer, Answers, TableAnswers};
 pub use binary::{DEFAULT, Policies, Policy};
 pub use compile::{PolicyError, compiler};
-pub use table::TableError;
+pub use guest::{GuestAnswers, vectors};
+pub use table::{KERNEL, OBJECT, TableError, classes};
+pub use vector::{Access, AccessVector};

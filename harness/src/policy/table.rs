@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 /// The domain of the kernel and the agent.
-pub(super) const KERNEL: &str = "kernel_t";
+pub const KERNEL: &str = "kernel_t";
 
 /// The type of every file, and the unlabeled one. Every domain has every `file` permission to it.
-pub(super) const OBJECT: &str = "object_t";
+pub const OBJECT: &str = "object_t";
 
 /// The domains, and the classes in which they differ.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,6 +41,15 @@ pub(super) struct Domain {
     pub(super) executes_into: Option<String>,
     /// The only policy that has the domain; `None` if all have it.
     pub(super) only_in: Option<String>,
+}
+
+/// The classes in which the domains of our policies differ.
+///
+/// # Errors
+///
+/// Mistakes in the table, which the project's tests rule out.
+pub fn classes() -> Result<Vec<String>, TableError> {
+    Ok(toml::from_str::<Table>(perfsec_cases::domains())?.classes)
 }
 
 /// A mistake in the table.

@@ -96,6 +96,7 @@ impl Digest {
                 self.lane(ready.lane)?.restored += usize::from(ready.restored);
             }
             Event::Cell(cell) => self.lane(cell.lane)?.cell(*cell),
+            Event::Answers(answers) => drop(self.lane(answers.lane)?),
             Event::Coverage(coverage) => drop(self.lane(coverage.lane)?),
             Event::Death(death) => self.lane(death.lane)?.death(death),
             Event::LaneEnd(mut end) => {

@@ -13,9 +13,10 @@ use crate::judge::{Judgement, Verdict};
 use crate::kernel::Kernel;
 use crate::machines::{End, Machinery};
 use crate::plan::Filter;
+use crate::policy::AccessVector;
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +28,8 @@ pub enum Event {
     Lane(Box<LaneStarted>),
     /// A boot of a lane is ready for its first cell. Several boots of a lane can be alive at once.
     Ready(LaneReady),
+    /// The answers of a policy in a lane.
+    Answers(LaneAnswers),
     /// A cell is over.
     Cell(Box<CellResult>),
     /// Coverage of a boot, in a run that measures it.
@@ -135,6 +138,23 @@ pub struct LaneReady {
     pub restored: bool,
     /// State of the machine as the agent read it back.
     pub facts: Box<Facts>,
+}
+
+/// The answers of a policy that a kernel has loaded.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LaneAnswers {
+    /// The lane.
+    pub lane: usize,
+    /// Number of the boot in the lane, from 0.
+    pub boot: usize,
+    /// Number of the cell that asked.
+    pub number: usize,
+    /// Name of the policy.
+    pub policy: String,
+    /// True if classes and permissions that it does not define are allowed.
+    pub allows_unknown: bool,
+    /// The answers: one line for each pair of types and class.
+    pub vectors: Vec<AccessVector>,
 }
 
 /// Result of a cell.

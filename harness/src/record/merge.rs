@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use perfsec_wire::BootMode;
 
 use super::{LaneEnded, LaneRun, LaneStarted, Run, RunEnded, RunStarted, Selection};
-use crate::plan::{Filter, Shard};
+use crate::plan::{self, Filter, Shard};
 
 /// Records do not belong together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -175,9 +175,11 @@ fn require_every_shard(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
 }
 
 /// Joins the parts of a lane. A cell that also ran as another part's control is kept once, as its
-/// own part saw it.
+/// own part saw it. Each part asked the policy for other answers, so all of these cells are kept.
 fn join(number: usize, parts: Vec<LanePart>, unstable: &mut Vec<String>) -> Option<LaneRun> {
-    let own = |shard: &Option<Shard>, case: &str| shard.is_none_or(|shard| shard.contains(case));
+    let own = |shard: &Option<Shard>, case: &str| {
+        plan::is_answers(case) || shard.is_none_or(|shard| shard.contains(case))
+    };
     let owned: BTreeSet<String> = (parts.iter())
         .flat_map(|(shard, lane)| lane.cells.iter().filter(|cell| own(shard, &cell.case)))
         .map(|cell| cell.name.clone())
@@ -192,13 +194,21 @@ fn join(number: usize, parts: Vec<LanePart>, unstable: &mut Vec<String>) -> Opti
         for cell in lane.cells {
             let judgement = &cell.judgement;
             let outcome = (judgement.verdict, judgement.observed.clone());
-            if *seen.entry(cell.name.clone()).or_insert_with(|| outcome.clone()) != outcome {
+            let first = seen.entry(cell.name.clone()).or_insert_with(|| outcome.clone());
+            if *first != outcome && !plan::is_answers(&cell.case) {
                 unstable.push(cell.name.clone());
             }
             let own = own(&shard, &cell.case);
             if own || (!owned.contains(&cell.name) && kept.insert(cell.name.clone())) {
                 let boot = renumbered(cell.boot);
                 let place = joined.cells.len();
+                let answers = lane.answers.iter().filter(|it| it.number == cell.number);
+                joined.answers.extend(answers.map(|it| super::LaneAnswers {
+                    lane: number,
+                    boot,
+                    number: place,
+                    ..it.clone()
+                }));
                 joined.cells.push(super::CellResult { lane: number, boot, number: place, ..cell });
             }
         }

@@ -21,10 +21,17 @@ pub(super) enum LanePlace {
     Begin,
     /// An event of the boot with this number.
     Boot(usize, BootPlace),
-    /// The cell with this number.
-    Cell(usize),
+    /// An event of the cell with this number.
+    Cell(usize, CellPlace),
     /// The lane is over.
     End,
+}
+
+/// Place of an event of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CellPlace {
+    Answers,
+    Result,
 }
 
 /// Place of an event in the life of a boot.
@@ -39,13 +46,15 @@ impl Event {
     /// Its place in a finished record.
     pub(super) fn place(&self) -> Place {
         let of_boot = |lane, boot, place| Place::Lane(lane, LanePlace::Boot(boot, place));
+        let of_cell = |lane, number, place| Place::Lane(lane, LanePlace::Cell(number, place));
         match self {
             Self::Run(_) => Place::Run,
             Self::Lane(lane) => Place::Lane(lane.lane, LanePlace::Begin),
             Self::Ready(ready) => of_boot(ready.lane, ready.boot, BootPlace::Ready),
             Self::Coverage(seen) => of_boot(seen.lane, seen.boot, BootPlace::Coverage),
             Self::Death(death) => of_boot(death.lane, death.boot, BootPlace::Death),
-            Self::Cell(cell) => Place::Lane(cell.lane, LanePlace::Cell(cell.number)),
+            Self::Answers(it) => of_cell(it.lane, it.number, CellPlace::Answers),
+            Self::Cell(cell) => of_cell(cell.lane, cell.number, CellPlace::Result),
             Self::LaneEnd(end) => Place::Lane(end.lane, LanePlace::End),
             Self::End(_) => Place::End,
         }

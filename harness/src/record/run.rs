@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    BootCoverage, CellResult, Death, Event, LaneEnded, LaneReady, LaneStarted, RunEnded, RunStarted,
+    BootCoverage, CellResult, Death, Event, LaneAnswers, LaneEnded, LaneReady, LaneStarted,
+    RunEnded, RunStarted,
 };
 use crate::judge::Verdict;
 
@@ -29,6 +30,8 @@ pub struct LaneRun {
     pub started: LaneStarted,
     /// The boots that became ready, by number.
     pub ready: Vec<LaneReady>,
+    /// The answers of its policies, by the number of the cell that asked.
+    pub answers: Vec<LaneAnswers>,
     /// Results of its cells, by number.
     pub cells: Vec<CellResult>,
     /// Coverage of each boot, by number, in a run that measures it.
@@ -110,6 +113,9 @@ impl Run {
             Event::Ready(ready) => {
                 insert(&mut self.lane(ready.lane)?.ready, ready, |ready| ready.boot);
             }
+            Event::Answers(answers) => {
+                insert(&mut self.lane(answers.lane)?.answers, answers, |it| it.number);
+            }
             Event::Cell(cell) => {
                 let (lane, number) = (cell.lane, cell.number);
                 let cells = &mut self.lane(lane)?.cells;
@@ -171,6 +177,7 @@ impl LaneRun {
         Self {
             started,
             ready: Vec::new(),
+            answers: Vec::new(),
             cells: Vec::new(),
             coverage: Vec::new(),
             deaths: Vec::new(),
@@ -185,7 +192,10 @@ impl LaneRun {
         let deaths = self.deaths.iter().cloned().map(Event::Death);
         let mut boots: Vec<_> = ready.chain(coverage).chain(deaths).collect();
         boots.sort_by_key(Event::place);
+        let answers = self.answers.iter().cloned().map(Event::Answers);
         let cells = self.cells.iter().cloned().map(|cell| Event::Cell(Box::new(cell)));
+        let mut cells: Vec<_> = answers.chain(cells).collect();
+        cells.sort_by_key(Event::place);
         std::iter::once(Event::Lane(Box::new(self.started.clone())))
             .chain(boots)
             .chain(cells)

@@ -144,7 +144,7 @@ impl Progress {
                 self.reason = reason;
             }
             Event::Death(death) => self.lane(death.lane, &death.cause),
-            Event::Coverage(_) | Event::LaneEnd(_) => {}
+            Event::Answers(_) | Event::Coverage(_) | Event::LaneEnd(_) => {}
             Event::End(_) => {
                 if let Some(bar) = &self.bar {
                     bar.finish_and_clear();

@@ -136,7 +136,7 @@ mod tests {
             let text = schema.text();
             let objects = text.matches("\"properties\": {").count();
             let closed = text.matches("Properties\": false").count();
-            let parts = if schema == Schema::Jsonl { 8 } else { 0 };
+            let parts = if schema == Schema::Jsonl { 9 } else { 0 };
             assert!(objects > 40 && closed >= objects - parts, "{closed} of {objects}");
         }
     }

@@ -255,7 +255,7 @@ fn each_line_of_the_record_is_valid_by_the_schema() {
 }
 
 #[rstest]
-#[case::another_format("/format", Some("7"))]
+#[case::another_format("/format", Some("0"))]
 #[case::another_verdict("/lanes/0/cells/1/judgement/verdict", Some("\"OK\""))]
 #[case::an_invalid_grant("/lanes/0/cells/1/at/grant", Some("\"perf mon\""))]
 #[case::an_invalid_version("/lanes/0/started/kernel/version", Some("\"six\""))]

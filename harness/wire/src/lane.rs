@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answers::Question;
 use crate::caps::CapSet;
 use crate::step::{Execve, ProcessName, Step};
 
@@ -122,6 +123,8 @@ pub struct Cell {
     pub given: Vec<Step>,
     /// The steps, one syscall each.
     pub steps: Vec<Step>,
+    /// Questions to the policy. If there are any, the agent only asks them: no process starts.
+    pub questions: Vec<Question>,
     /// Time limit of the subject in milliseconds, after which the agent kills it.
     pub limit_ms: u32,
 }

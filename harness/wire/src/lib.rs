@@ -6,6 +6,7 @@
 //! The host does not trust what it receives: frames are bounded, and decoding a hostile one is an
 //! error, never a panic.
 
+pub mod answers;
 pub mod attr;
 pub mod caps;
 pub mod coverage;
@@ -21,6 +22,7 @@ pub mod step;
 pub mod suggest;
 pub mod window;
 
+pub use answers::{PolicyAnswers, Question};
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
@@ -32,7 +34,7 @@ pub use order::Order;
 pub use step::Step;
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::answers::PolicyAnswers;
 use crate::caps::CapSet;
 use crate::lane::Mode;
 
@@ -11,6 +12,8 @@ use crate::lane::Mode;
 pub enum CellOutcome {
     /// The subject performed its steps, or as many as it could.
     Observed(Observation),
+    /// The policy answered the cell's questions.
+    Answered(PolicyAnswers),
     /// The subject could not be set up, so the kernel was not tested.
     Failed(SetupFailure),
 }

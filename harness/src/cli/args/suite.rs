@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::super::codes::ExitCodes;
-use super::heading::{CELLS, KERNELS, REPORT};
+use super::heading::{BOOTING, CELLS, KERNELS, REPORT};
 use super::{CaseArgs, FilterArgs, MachineArgs};
 
 /// Options of `show`.
@@ -27,7 +27,7 @@ pub struct ShowArgs {
     pub kernel: Option<String>,
     /// Show what is expected under this policy of perfsec, by name [default: the case's own, or
     /// `minimal`].
-    #[arg(long, value_name = "NAME", help_heading = KERNELS)]
+    #[arg(long, value_name = "NAME", help_heading = BOOTING)]
     pub policy: Option<String>,
     /// Show every selected cell.
     #[arg(long, help_heading = CELLS)]
