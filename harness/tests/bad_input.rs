@@ -10,6 +10,9 @@ use support::{Ended, Place};
 
 const CASE: &str = include_str!("../../cases/suite/event/read.toml");
 
+/// The questions of the case's step.
+const ASKS: &str = "asks = \"perf_event { read } on agent\"";
+
 /// Lists the cells of the case with one piece of its text replaced.
 fn list(from: &str, to: &str) -> Ended {
     assert!(from.is_empty() || CASE.contains(from), "the case no longer has `{from}`");
@@ -30,18 +33,28 @@ fn a_case_without_a_mistake_is_listed() {
 #[case::field_of_a_step("count = 8", "cout = 8", "did you mean `count`?")]
 #[case::syscall("\nread =", "\nreed =", "did you mean `read`?")]
 #[case::wrong_type("[2, -1]", "\"two\"", "invalid type: string \"two\"")]
-#[case::errno("= EACCES", "= EACCESS", "unknown errno `EACCESS`; did you mean `EACCES`?")]
+#[case::errno(
+    "on agent",
+    "on agent  or EACCESS",
+    "unknown errno `EACCESS`; did you mean `EACCES`?"
+)]
+#[case::target("on agent", "on agnt", "no target `agnt`; did you mean `agent`?")]
+#[case::function(ASKS, "asks = \"perf_alow_cpu\"", "did you mean `perf_allow_cpu`?")]
+#[case::condition("on agent", "on agent  if debain", "did you mean `debian`?")]
+#[case::result(ASKS, "returns = \"fd\"", "`read` cannot return `fd`")]
+#[case::two_syscalls(ASKS, "poll = {}", "a step is one syscall, not `poll` and `read`")]
+#[case::questions_of_the_agent("cpu = 0 }", "cpu = 0 }\nasks = \"\"", "only steps of the subject")]
 #[case::capability("\"perfmon\"]", "\"perfmn\"]", "unknown capability `perfmn`; did you mean")]
 #[case::event("software/dummy", "software/dumy", "no software event `dumy`")]
 #[case::two_expectations(
-    "mode = \"permissive\"\n",
-    "",
+    ASKS,
+    "[[expect]]\ntranscript = \"read(fd, 8) = 8\"\n[[expect]]\ntranscript = \"read(fd, 8) = 8\"",
     "two expectations for the cell `event/read/"
 )]
 #[case::no_expectation(
-    "mode = \"enforcing\"",
-    "mode = \"enforcing\"\ngrant = \"none\"",
-    "no expectation"
+    ASKS,
+    "[[expect]]\nmode = \"enforcing\"\ntranscript = \"read(fd, 8) = 8\"",
+    "no expectation for the cell `event/read/"
 )]
 #[case::no_title("title ", "titel ", "did you mean `title`?")]
 #[case::lasting(

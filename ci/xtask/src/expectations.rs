@@ -22,8 +22,10 @@ pub(crate) fn expectations(shell: &Shell, options: &Options) -> Result<(), Error
     let perfsec = setup::build(shell)?;
     let text = cmd!(shell, "{perfsec} show --all-kernels").quiet().read()?;
     let file = shell.current_dir().join(&options.file);
-    fs::write(&file, text + "\n").map_err(|source| {
-        Error::File { doing: "write", path: file.clone(), source }
+    fs::write(&file, text + "\n").map_err(|source| Error::File {
+        doing: "write",
+        path: file.clone(),
+        source,
     })?;
     eprintln!("wrote {}", file.display());
     Ok(())

@@ -77,7 +77,8 @@ impl Credentials {
                 self.permitted = sets.permitted;
                 self.effective = sets.effective;
                 self.inheritable = sets.inheritable;
-                self.ambient = intersection(self.ambient, intersection(self.permitted, self.inheritable));
+                self.ambient =
+                    intersection(self.ambient, intersection(self.permitted, self.inheritable));
             }
             Step::Prctl(prctl) => self.prctl(prctl),
             Step::Setresuid(ids) => self.setresuid(ids.uid),
@@ -137,8 +138,7 @@ impl Credentials {
     /// True if another process has permitted capabilities that this one lacks, or is in another
     /// user namespace (`cap_ptrace_access_check()`).
     pub(super) fn lacks_some_of(&self, other: &Self) -> bool {
-        self.initial_namespace != other.initial_namespace
-            || lacks(self.permitted, other.permitted)
+        self.initial_namespace != other.initial_namespace || lacks(self.permitted, other.permitted)
     }
 
     fn prctl(&mut self, prctl: &Prctl) {

@@ -263,7 +263,8 @@ impl<'a> Evaluator<'a> {
     fn usual_result(&self, step: &Step) -> CallResult {
         match step {
             Step::Read(read) if !read.some => CallResult::Number(read.count.into()),
-            Step::Write(Write { text, .. }) | Step::Agent(Action::Write(WriteFile { text, .. })) => {
+            Step::Write(Write { text, .. })
+            | Step::Agent(Action::Write(WriteFile { text, .. })) => {
                 CallResult::Number(text.len() as i64)
             }
             // perf_poll(): EPOLLHUP without a buffer.
@@ -289,8 +290,8 @@ impl<'a> Evaluator<'a> {
             Step::Mmap(mmap) => drop(self.buffers.insert(mmap.bind.clone(), mmap.fd.clone())),
             Step::Munmap(munmap) => drop(self.buffers.remove(&munmap.map)),
             Step::Clone(clone) => {
-                let own = (!clone.flags.contains(&CloneFlag::Thread))
-                    .then(|| self.credentials.clone());
+                let own =
+                    (!clone.flags.contains(&CloneFlag::Thread)).then(|| self.credentials.clone());
                 self.children.insert(clone.bind.clone(), own);
             }
             _ => {}
@@ -307,13 +308,13 @@ impl<'a> Evaluator<'a> {
         if !credentials.exec(file, rules, effective_ids, may_set_uid) {
             return Outcome::Refused(Refused::Errno(Errno::EPERM));
         }
-        let holds =
-            Holds { permitted: credentials.permitted, effective: credentials.effective };
+        let holds = Holds { permitted: credentials.permitted, effective: credentials.effective };
         self.credentials = credentials;
         self.add(Effect::Holds(holds));
-        let domain = self.exec_domain.take().or_else(|| {
-            self.situation.server.exec_domain(&self.selinux.loaded, &self.domain)
-        });
+        let domain = self
+            .exec_domain
+            .take()
+            .or_else(|| self.situation.server.exec_domain(&self.selinux.loaded, &self.domain));
         if let Some(domain) = domain.filter(|domain| *domain != self.domain) {
             self.add(Effect::Domain(domain.clone()));
             self.domain = domain;

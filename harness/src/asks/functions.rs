@@ -8,7 +8,9 @@ use toml::Spanned;
 
 use super::parse::{Names, parse};
 use super::question::{Check, Fact, Question};
-use crate::case::{CaseErrors, Condition, Mistakes, WhenTable, first_line, line_span, read_conditions};
+use crate::case::{
+    CaseErrors, Condition, Mistakes, WhenTable, first_line, line_span, read_conditions,
+};
 
 /// The lists, and the conditions on the kernel that they and all cases can name.
 #[derive(Clone, Debug)]
@@ -131,10 +133,11 @@ impl Functions {
         let asks: Vec<_> = asks.into_iter().collect();
         let lists = self.reached(asks.iter().copied());
         let all = asks.into_iter().chain(lists.values().flat_map(|list| &list.asks));
-        let named = all.flat_map(|question| &question.guards).filter_map(|guard| match &guard.fact {
-            Fact::Condition(name) => Some(name.clone()),
-            _ => None,
-        });
+        let named =
+            all.flat_map(|question| &question.guards).filter_map(|guard| match &guard.fact {
+                Fact::Condition(name) => Some(name.clone()),
+                _ => None,
+            });
         named.collect()
     }
 

@@ -27,8 +27,8 @@ pub use evaluate::{CheckedThing, Evaluation, MadeCheck, Situation, evaluate};
 pub use functions::{Functions, FunctionsError};
 pub use model::{Model, ModelError};
 pub use parse::{Mistake, Names, parse};
-pub use selinux::{Booleans, Loaded, SecurityServer};
-pub use server::OwnPolicies;
 pub use question::{
     Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
 };
+pub use selinux::{Booleans, Loaded, SecurityServer};
+pub use server::OwnPolicies;

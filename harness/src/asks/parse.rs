@@ -195,7 +195,10 @@ impl Names<'_> {
 
     fn selinux(&self, words: &[&str], audited: bool) -> Result<Check, Wrong> {
         let wrong = |message: String| {
-            (message, Some("write `CLASS { PERMISSION }` or `CLASS { PERMISSION } on TARGET`".to_owned()))
+            (
+                message,
+                Some("write `CLASS { PERMISSION }` or `CLASS { PERMISSION } on TARGET`".to_owned()),
+            )
         };
         let [class, "{", rest @ ..] = words else {
             return Err(wrong(format!("`{}` is not an SELinux check", words.join(" "))));

@@ -95,8 +95,11 @@ impl<'a> Selinux<'a> {
         }
         // avc_audit_required(): a check with a denial records only what is denied.
         let permissions = if refused { audited } else { granted };
-        let record = (!permissions.is_empty())
-            .then_some(AvcRecord { denied: refused, permissions, permissive: lenient });
+        let record = (!permissions.is_empty()).then_some(AvcRecord {
+            denied: refused,
+            permissions,
+            permissive: lenient,
+        });
         Decision { passes: !refused || lenient, record }
     }
 
@@ -127,7 +130,8 @@ impl<'a> Selinux<'a> {
                     self.write(file, write.text.trim());
                 }
             }
-            Action::Kill(_) | Action::AuditRule | Action::AuditEnable | Action::AuditBacklog(_) => {}
+            Action::Kill(_) | Action::AuditRule | Action::AuditEnable | Action::AuditBacklog(_) => {
+            }
         }
     }
 

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::selinux::{Loaded, SecurityServer};
-use crate::policy::{Answer, Answers, TableAnswers, TableError};
+use crate::policy::{Answers, DEFAULT, TableAnswers, TableError};
 
 /// The answers of our own policies, by the table from which their rules are generated.
 #[derive(Clone, Debug)]
 pub struct OwnPolicies {
     policies: BTreeMap<String, TableAnswers>,
+    default: TableAnswers,
 }
-
-/// A policy that is not one of ours: nothing is known about it.
-struct Unknown;
 
 impl OwnPolicies {
     /// All of our policies.
@@ -27,22 +25,28 @@ impl OwnPolicies {
                 policies.insert(name.to_owned(), answers);
             }
         }
-        Ok(Self { policies })
+        let default = TableAnswers::of(DEFAULT)?.expect("the default policy is one of ours");
+        Ok(Self { policies, default })
+    }
+}
+
+impl OwnPolicies {
+    /// The table of a policy. A user's own policy has the domains of the default one, and is
+    /// expected to answer like it.
+    fn table(&self, policy: &str) -> &TableAnswers {
+        self.policies.get(policy).unwrap_or(&self.default)
     }
 }
 
 impl SecurityServer for OwnPolicies {
     fn answers(&self, loaded: &Loaded) -> Box<dyn Answers + '_> {
-        match self.policies.get(&loaded.policy) {
-            Some(table) if loaded.booleans.is_empty() => Box::new(table),
-            Some(table) => {
-                let set = |table: TableAnswers, (name, value): (&String, &bool)| {
-                    table.with_boolean(name, *value)
-                };
-                Box::new(loaded.booleans.iter().fold(table.clone(), set))
-            }
-            None => Box::new(Unknown),
+        let table = self.table(&loaded.policy);
+        if loaded.booleans.is_empty() {
+            return Box::new(table);
         }
+        let set =
+            |table: TableAnswers, (name, value): (&String, &bool)| table.with_boolean(name, *value);
+        Box::new(loaded.booleans.iter().fold(table.clone(), set))
     }
 
     fn agent_context(&self, loaded: &Loaded) -> String {
@@ -55,12 +59,6 @@ impl SecurityServer for OwnPolicies {
     }
 
     fn exec_domain(&self, loaded: &Loaded, source: &str) -> Option<String> {
-        self.policies.get(&loaded.policy)?.exec_domain(source).map(str::to_owned)
-    }
-}
-
-impl Answers for Unknown {
-    fn answer(&self, _: &str, _: &str, _: &str, _: &str) -> Answer {
-        Answer { allowed: true, audit_denied: true, audit_granted: false, permissive: false }
+        self.table(&loaded.policy).exec_domain(source).map(str::to_owned)
     }
 }

@@ -71,7 +71,9 @@ fn policy() -> impl Strategy<Value = Listed> {
 
 fn grant() -> impl Strategy<Value = CapSet> {
     let subset = prop::sample::subsequence(CAPS.to_vec(), 0..=CAPS.len());
-    subset.prop_map(|caps| caps.into_iter().fold(CapSet::EMPTY, |set, cap| set.with(CapSet::one(cap))))
+    subset.prop_map(|caps| {
+        caps.into_iter().fold(CapSet::EMPTY, |set, cap| set.with(CapSet::one(cap)))
+    })
 }
 
 /// Evaluates one step, or the same step several times.
@@ -82,8 +84,7 @@ fn transcript(
     grant: CapSet,
     mode: Mode,
 ) -> ExpectedTranscript {
-    let names =
-        Names { functions: vec![], conditions: vec![], tasks: vec![], in_function: false };
+    let names = Names { functions: vec![], conditions: vec![], tasks: vec![], in_function: false };
     let asks = parse(&asks.join("\n"), 1, &names).expect("questions");
     let functions = Functions::built_in().expect("functions.toml");
     let situation = Situation {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::complete::Completeness;
-use crate::asks::{Model, ModelError};
 use super::read;
 use super::{Case, CaseError, CaseErrors, Coordinates};
+use crate::asks::{Model, ModelError};
 
 /// All cases, sorted by name.
 #[derive(Clone, Debug)]

@@ -37,7 +37,9 @@ fn examples<'a>(conditions: &[&Condition]) -> Vec<Example<'a>> {
         KernelVersion { minor: 1.., .. } => {
             KernelVersion { minor: version.minor - 1, patch: u32::MAX, ..version }
         }
-        _ => KernelVersion { major: version.major - 1, minor: u32::MAX, patch: u32::MAX, ..version },
+        _ => {
+            KernelVersion { major: version.major - 1, minor: u32::MAX, patch: u32::MAX, ..version }
+        }
     };
     let mut versions: Vec<_> = named.flat_map(|version| [before(version), version]).collect();
     versions.push(OLDEST);

@@ -205,9 +205,12 @@ impl Case {
     pub fn conditions(&self) -> impl Iterator<Item = (&str, &Condition)> {
         let own = self.when.iter().map(|(name, condition)| (name.as_str(), condition));
         let asked = self.asked_conditions();
-        let of_lists = self.model.functions.conditions().iter().filter(move |(name, _)| {
-            asked.contains(*name) || self.requires.contains(*name)
-        });
+        let of_lists = self
+            .model
+            .functions
+            .conditions()
+            .iter()
+            .filter(move |(name, _)| asked.contains(*name) || self.requires.contains(*name));
         own.chain(of_lists.map(|(name, condition)| (name.as_str(), condition)))
     }
 

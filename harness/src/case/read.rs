@@ -12,15 +12,15 @@ use toml::Spanned;
 
 use super::complete::{self, Completeness};
 use super::error::Mistakes;
-use super::file::{CaseFile, ExpectTable, WhenTable};
 use super::expectation::wrong_result;
+use super::file::{CaseFile, ExpectTable, WhenTable};
 use super::lines::{first_line, line_number, line_span};
 use super::step_table::StepTable;
 use super::steps::{StepContext, check_policy};
-use crate::asks::{Model, Names, StepQuestions, parse};
-use crate::transcript::CallResult;
 use super::{Axes, Case, CaseError, Condition, Expect, GuardedTranscript, OtherCase, Selector};
+use crate::asks::{Model, Names, StepQuestions, parse};
 use crate::kernel::{FixedIn, KernelVersion};
+use crate::transcript::CallResult;
 
 /// The domain of cells that boot without a policy.
 const NO_DOMAIN: &str = "no-domain";

@@ -41,15 +41,17 @@ impl<'de> Visitor<'de> for TableVisitor {
             match key.as_str() {
                 "asks" => asks = Some(map.next_value()?),
                 "returns" => returns = Some(map.next_value()?),
-                _ if step.is_some() => {
-                    let message = format!("a step is one syscall: `{key}` is a second one");
-                    return Err(A::Error::custom(message));
-                }
-                _ => step = Some(map.next_value_seed(NamedStep(key))?),
+                _ => match step {
+                    None => step = Some((key.clone(), map.next_value_seed(NamedStep(key))?)),
+                    Some((first, _)) => {
+                        let message = format!("a step is one syscall, not `{first}` and `{key}`");
+                        return Err(A::Error::custom(message));
+                    }
+                },
             }
         }
         match step {
-            Some(step) => Ok(StepTable { step, asks, returns }),
+            Some((_, step)) => Ok(StepTable { step, asks, returns }),
             None => Err(A::Error::custom("a step needs a syscall, such as `read = {}`")),
         }
     }

@@ -137,12 +137,7 @@ fn version(text: &str) -> Result<KernelVersion, Failure> {
 }
 
 /// Describes a case, its questions, and what these cells must see.
-fn describe(
-    case: &Case,
-    cells: &[&Coordinates],
-    setting: &Setting<'_>,
-    all: bool,
-) -> String {
+fn describe(case: &Case, cells: &[&Coordinates], setting: &Setting<'_>, all: bool) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}: {}", case.name, case.title);
     let _ = writeln!(out, "  file {}", case.path.display());

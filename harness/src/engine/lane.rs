@@ -122,7 +122,8 @@ impl LanePlan {
 
     /// Judges the answers of the policy of a cell.
     fn judge_answers(&self, cell: &PlannedCell, answers: &PolicyAnswers) -> Judgement {
-        let error = |reason: String| Judgement::unseen(Verdict::Error, reason, FittedTranscript::default());
+        let error =
+            |reason: String| Judgement::unseen(Verdict::Error, reason, FittedTranscript::default());
         let policy = self.policies.get(cell.case.policy.as_deref());
         match (policy::vectors(&cell.asks, answers), TableAnswers::of(&policy.name)) {
             (Ok(vectors), Ok(table)) => {

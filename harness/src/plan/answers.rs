@@ -29,9 +29,8 @@ pub fn answers(boot: BootMode, cells: &[PlannedCell], classes: &[String]) -> Vec
     let mut asked: BTreeMap<_, (&Case, BTreeSet<_>)> = BTreeMap::new();
     for PlannedCell { case, at, .. } in cells.iter().filter(|cell| cell.asks.is_empty()) {
         if seen.insert((&case.name, &at.domain)) {
-            let (_, asks) = asked
-                .entry(case.policy.as_deref())
-                .or_insert_with(|| (&**case, BTreeSet::new()));
+            let (_, asks) =
+                asked.entry(case.policy.as_deref()).or_insert_with(|| (&**case, BTreeSet::new()));
             asks.extend(accesses(case, &at.domain, classes));
         }
     }

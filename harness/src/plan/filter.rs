@@ -70,9 +70,9 @@ impl Filter {
         add_controls_in_other_cases(&mut cells, library);
         if self.names.iter().any(|name| is_answers(name.trim_end_matches(WILDCARDS))) {
             let questions = Self::default().select(library)?;
-            cells.extend(all_answers(&questions).into_iter().filter(|cell| {
-                selects(&cell.name(), &cell.at)
-            }));
+            cells.extend(
+                all_answers(&questions).into_iter().filter(|cell| selects(&cell.name(), &cell.at)),
+            );
         }
         Ok(cells)
     }

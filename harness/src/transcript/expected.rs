@@ -57,7 +57,6 @@ impl Times {
     }
 }
 
-
 impl ExpectedEffects {
     /// An effect that occurs once.
     #[must_use]
