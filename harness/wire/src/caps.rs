@@ -140,11 +140,27 @@ impl schemars::JsonSchema for CapSet {
         "CapSet".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let description = "capabilities: `none`, `all`, or names joined by `+`: `perfmon+bpf`";
+        // A kernel can report capabilities that have no name here.
+        if generator.contract().is_serialize() {
+            return schemars::json_schema!({
+                "type": "string",
+                "pattern": "^[a-z0-9_]+(\\+[a-z0-9_]+)*$",
+                "description": description,
+            });
+        }
+        let mut words: Vec<String> = names().map(|(name, _)| name).collect();
+        words.sort();
+        let name = words.join("|");
+        words.extend(["none", "all"].map(str::to_owned));
         schemars::json_schema!({
             "type": "string",
-            "pattern": "^[a-z0-9_]+(\\+[a-z0-9_]+)*$",
-            "description": "capabilities: `none`, `all`, or names joined by `+`: `perfmon+bpf`",
+            "anyOf": [
+                { "enum": words },
+                { "pattern": format!("^({name})(\\+({name}))+$") },
+            ],
+            "description": description,
         })
     }
 }

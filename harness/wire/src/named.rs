@@ -39,8 +39,15 @@ macro_rules! named {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
+        // Of the names themselves instead of `String`.
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(!try_from, !into))]
         pub enum $type {
-            $($(#[$meta])* $(#[doc = concat!("`", stringify!($constant), "`")])? $variant,)*
+            $(
+                $(#[$meta])*
+                $(#[doc = concat!("`", stringify!($constant), "`")])?
+                #[cfg_attr(feature = "schema", schemars(rename = $name))]
+                $variant,
+            )*
         }
 
         impl $crate::named::Named for $type {
@@ -60,18 +67,6 @@ macro_rules! named {
             fn try_from(name: String) -> Result<Self, String> {
                 use $crate::named::Named;
                 Self::named(&name).ok_or_else(|| Self::unknown(&name))
-            }
-        }
-
-        #[cfg(feature = "schema")]
-        impl schemars::JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                let names: &[&str] = &[$($name),*];
-                schemars::json_schema!({ "type": "string", "enum": names })
             }
         }
 

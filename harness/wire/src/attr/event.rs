@@ -268,16 +268,31 @@ impl schemars::JsonSchema for Event {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let names = |names: &[&str]| names.join(", ");
-        let software = names(&Software::NAMES.iter().map(|(_, name)| *name).collect::<Vec<_>>());
-        let hardware = names(&Hardware::NAMES.iter().map(|(_, name)| *name).collect::<Vec<_>>());
+        fn all<T: Named>() -> Vec<&'static str> {
+            T::NAMES.iter().map(|(_, name)| *name).collect()
+        }
+        let (software, hardware) = (all::<Software>(), all::<Hardware>());
+        let named = |kind: &'static str| move |name: &&str| format!("{kind}/{name}");
+        let mut words: Vec<String> = software.iter().map(named("software")).collect();
+        words.extend(hardware.iter().map(named("hardware")));
+        words.push("uprobe/own".to_owned());
         schemars::json_schema!({
             "type": "string",
+            "anyOf": [
+                { "enum": words },
+                { "pattern": "^tracepoint/[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$" },
+                { "pattern": "^breakpoint/(r|w|rw|x):(own|kernel|0x0*[0-9a-fA-F]{1,16})$" },
+                { "pattern": "^kprobe/[A-Za-z0-9_.]+$" },
+                { "pattern": "^raw/0x0*[0-9a-fA-F]{1,16}$" },
+                { "pattern": "^pmu/[A-Za-z0-9_-]+/0x0*[0-9a-fA-F]{1,16}$" },
+            ],
             "description": format!(
-                "software/NAME ({software}), hardware/NAME ({hardware}), \
+                "software/NAME ({}), hardware/NAME ({}), \
                  tracepoint/CATEGORY:NAME, breakpoint/ACCESS:ADDRESS (ACCESS of r, w, x; \
                  ADDRESS own, kernel or 0xNUMBER), kprobe/SYMBOL, uprobe/own, raw/0xCONFIG, \
-                 pmu/NAME/0xCONFIG"
+                 pmu/NAME/0xCONFIG",
+                software.join(", "),
+                hardware.join(", "),
             ),
         })
     }

@@ -95,6 +95,7 @@ impl schemars::JsonSchema for Task {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": ["integer", "string"],
+            "anyOf": [{ "enum": [0, -1, NOBODY] }, { "type": "string", "minLength": 1 }],
             "description": "0 is the caller, -1 every task, a name a process of the case",
         })
     }
