@@ -38,6 +38,7 @@ mod process;
 mod prose;
 pub mod record;
 pub mod report;
+pub mod schema;
 pub mod selfcheck;
 pub mod series;
 pub mod source;

@@ -37,6 +37,21 @@ pub(crate) fn paragraph(out: &mut String, indent: usize, text: &str) {
     }
 }
 
+/// Removes the links from a doc comment: ``[`Fail`](Self::Fail)`` is `` `Fail` ``.
+pub(crate) fn unlinked(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("[`") {
+        let Some((name, after)) = after.split_once("`]") else { break };
+        out.push_str(before);
+        out.push_str(&format!("`{name}`"));
+        rest = match after.strip_prefix('(').and_then(|after| after.split_once(')')) {
+            Some((_, after)) => after,
+            None => after,
+        };
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -63,5 +78,14 @@ mod tests {
         paragraph(&mut out, 4, &"word ".repeat(20));
         assert!(out.lines().all(|line| line.starts_with("    word") && line.len() <= MAIL_WIDTH));
         assert_eq!(out.lines().count(), 2);
+    }
+
+    #[rstest]
+    #[case("by [`Fail`](Self::Fail).", "by `Fail`.")]
+    #[case("[`FORMAT`]", "`FORMAT`")]
+    #[case("a [`b", "a [`b")]
+    #[case("none", "none")]
+    fn a_description_has_no_links(#[case] text: &str, #[case] plain: &str) {
+        assert_eq!(unlinked(text), plain);
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask peers`: checks perfsec's reports and templates with the programs that read them.
+//! `cargo xtask peers`: checks perfsec's reports, cases and templates with the programs that read
+//! them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use xshell::{Shell, cmd};
 use crate::error::{self, Error};
 use crate::setup;
 
-/// The Python packages that read perfsec's reports and templates.
+/// The Python packages that read perfsec's reports, cases and templates.
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers.txt");
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates");
@@ -103,10 +104,9 @@ pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
     setup::install(shell, &perfsec, &["run", "debian", "peers"])?;
     let peers = Peers::obtain(shell)?;
     let manifest = setup::MANIFEST;
-    let tests =
-        cmd!(shell, "cargo test --manifest-path {manifest} --package perfsec --test reports")
-            .args(["--", "--include-ignored"])
-            .envs(peers.environment());
+    let tests = cmd!(shell, "cargo test --manifest-path {manifest} --package perfsec")
+        .args(["--test", "reports", "--test", "schemas", "--", "--include-ignored"])
+        .envs(peers.environment());
     error::run(tests)?;
     templates(shell, &perfsec, &peers)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -33,20 +34,28 @@ pub struct FunctionList {
 /// Mistakes in `functions.toml`.
 pub type FunctionsError = CaseErrors;
 
-#[derive(Deserialize)]
+/// Questions that kernel functions ask, and conditions that all cases share.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct FunctionsFile {
+    /// Conditions on the kernel and the machine, by name.
     #[serde(default)]
     when: BTreeMap<String, WhenTable>,
+    /// Kernel functions, by the name that `asks` calls.
     #[serde(default)]
     function: BTreeMap<String, FunctionTable>,
 }
 
-#[derive(Deserialize)]
+/// A kernel function.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FunctionTable {
+    /// The function in the kernel's source, and the document or commit behind the questions.
     source: String,
+    /// Its decision point in points.toml.
     point: Option<String>,
+    /// The questions, in the kernel's order and one in each line.
+    #[schemars(with = "String")]
     asks: Spanned<String>,
 }
 
@@ -67,7 +76,7 @@ impl Functions {
     /// Every mistake in it.
     pub fn read(path: &Path, text: &str) -> Result<Self, FunctionsError> {
         let mut mistakes = Mistakes::new(path, text);
-        let file: File = match toml::from_str(text) {
+        let file: FunctionsFile = match toml::from_str(text) {
             Ok(file) => file,
             Err(error) => {
                 mistakes.toml(&error);

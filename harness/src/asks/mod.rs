@@ -24,6 +24,7 @@ mod server;
 mod tests;
 
 pub use evaluate::{CheckedThing, Evaluation, MadeCheck, Situation, evaluate};
+pub(crate) use functions::FunctionsFile;
 pub use functions::{Functions, FunctionsError};
 pub use model::{Model, ModelError};
 pub use parse::{Mistake, Names, parse};

@@ -1,10 +1,11 @@
 //! Properties of the machine that conditions can name.
 
 use perfsec_wire::machine::{Hypervisor, MachineFacts};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A property of the machine that an expectation depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MachineProperty {
     /// The kernel mitigates CPU vulnerabilities. Without, `bpf_bypass_spec_v1()` and

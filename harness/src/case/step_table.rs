@@ -3,6 +3,7 @@
 use std::fmt;
 
 use perfsec_wire::Step;
+use schemars::JsonSchema;
 use serde::de::value::StringDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, VariantAccess,
@@ -11,12 +12,18 @@ use serde::de::{
 use serde::{Deserialize, forward_to_deserialize_any};
 use toml::Spanned;
 
-/// A step of the subject.
+/// A step of the subject: one syscall, with the questions that the kernel asks during it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(super) struct StepTable {
+    #[schemars(flatten)]
     pub(super) step: Step,
-    /// The questions, one in each line.
+    /// The questions that the kernel asks, in its order and one in each line: `CLASS { PERMISSION }`,
+    /// `capable CAP`, or a function of cases/functions.toml.
+    #[schemars(with = "Option<String>")]
     pub(super) asks: Option<Spanned<String>>,
-    /// The result if no question refuses.
+    /// The result if no question refuses, where it is not the step's usual one.
+    #[schemars(with = "Option<String>")]
     pub(super) returns: Option<Spanned<String>>,
 }
 

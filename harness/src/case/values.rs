@@ -1,11 +1,15 @@
 //! Values that a case file can spell in more than one way.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
 /// One value, or a list of values: never empty, and without duplicates.
+#[derive(Serialize)]
 pub(super) struct Many<T>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
@@ -46,6 +50,26 @@ impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Many<T> {
     }
 }
 
+impl<T: JsonSchema> JsonSchema for Many<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Many{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({
+            "anyOf": [
+                one,
+                { "type": "array", "items": one, "minItems": 1, "uniqueItems": true },
+            ],
+        })
+    }
+}
+
 /// Reads a type through its `FromStr`, whose error messages have suggestions.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct FromText<T>(pub(super) T);
@@ -54,5 +78,23 @@ impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for FromText
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(FromText).map_err(de::Error::custom)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for FromText<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }

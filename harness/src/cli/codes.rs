@@ -220,6 +220,14 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "schema",
+        rows: &[
+            (Exit::Success, "the schema is printed"),
+            (Exit::Input, "bad input: the kind of file"),
+            WRITE,
+        ],
+    },
+    ExitCodes {
         command: "bless",
         rows: &[
             (Exit::Success, "the case files expect what the cells saw"),

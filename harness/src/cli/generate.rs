@@ -1,4 +1,4 @@
-//! Completions and man pages, generated from the options.
+//! Completions, man pages and schemas, generated from the types.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::{Cli, Exit, Failure};
+use crate::schema::FileSchema;
 
 pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
@@ -18,5 +19,10 @@ pub(super) fn man(directory: &Path) -> Result<Exit, Failure> {
     clap_mangen::generate_to(Cli::command(), directory).map_err(|error| {
         Failure::input(format!("cannot write man pages into {}: {error}", directory.display()))
     })?;
+    Ok(Exit::Success)
+}
+
+pub(super) fn schema(file: FileSchema) -> Result<Exit, Failure> {
+    super::print(&file.text())?;
     Ok(Exit::Success)
 }

@@ -73,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
+        Command::Schema { file } => generate::schema(file),
         Command::Bless(args) => bless::bless(&args),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Explain(args) => explain::explain(&args),

@@ -228,6 +228,21 @@ impl FromStr for FixedIn {
     }
 }
 
+impl schemars::JsonSchema for FixedIn {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KernelVersions".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let version = r"\s*v?[0-9]+\.[0-9]+(\.[0-9]+)?(-rc[0-9]+)?\s*";
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": format!("^{version}(,{version})*$"),
+            "description": "the first version of each series: `5.10.240, 6.1.146, 6.16`",
+        })
+    }
+}
+
 impl fmt::Display for FixedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries: Vec<String> = self.0.iter().map(KernelVersion::to_string).collect();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -13,28 +14,48 @@ use crate::kernel::{FixedIn, KernelVersion};
 use crate::plan::{CellIndex, CellNames};
 use crate::transcript::Transcript;
 
-#[derive(Deserialize)]
+/// Known differences between kernels and the cases.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct KnownFile {
+pub(crate) struct KnownFile {
+    /// The differences.
     #[serde(default)]
+    #[schemars(with = "Vec<KnownTable>")]
     known: Vec<Spanned<KnownTable>>,
 }
 
-#[derive(Deserialize)]
+/// A known difference. It affects the kernels on which all of its conditions hold.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct KnownTable {
+    /// One word, which identifies it in reports.
+    #[schemars(with = "String")]
     name: Spanned<String>,
+    /// Globs on cell names, as for `perfsec run`.
+    #[schemars(with = "Vec<String>")]
     cells: Spanned<Vec<Spanned<String>>>,
+    /// Kernels with a change: the first release of each series that has it, mainline last.
     since: Option<FixedIn>,
+    /// Kernels before a change, listed as for `since`.
     until: Option<FixedIn>,
+    /// Only these series.
     #[serde(default)]
     series: Vec<KernelVersion>,
+    /// The kernels of one distribution: `debian`.
     distribution: Option<String>,
+    /// Kernels with this option set to `y`: `CONFIG_…`.
     config: Option<String>,
+    /// Machines with this property.
     machine: Option<MachineProperty>,
+    /// Name of the policy.
     policy: Option<String>,
+    /// The transcript there; any if missing.
     instead: Option<String>,
+    /// The commit, document or patch that makes the difference.
+    #[schemars(with = "String")]
     reason: Spanned<String>,
+    /// URL of the discussion.
+    #[schemars(with = "Option<String>")]
     link: Option<Spanned<String>>,
 }
 

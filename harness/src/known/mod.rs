@@ -8,6 +8,6 @@ mod standing;
 
 pub use entry::KnownEntry;
 pub use file::read;
-pub(crate) use file::written_transcript;
+pub(crate) use file::{KnownFile, written_transcript};
 pub use list::{KnownDifferences, KnownError};
 pub use standing::{Standing, standings};

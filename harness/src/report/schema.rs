@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use super::json::Document;
+use crate::prose::unlinked;
 use crate::record::{Event, FORMAT};
 
 /// A format that has a schema.
@@ -100,35 +101,9 @@ fn shut(object: &mut Map<String, Value>) {
     object.insert(keyword.to_owned(), false.into());
 }
 
-/// Removes the links from a doc comment: ``[`Fail`](Self::Fail)`` is `` `Fail` ``.
-fn unlinked(text: &str) -> String {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some((before, after)) = rest.split_once("[`") {
-        let Some((name, after)) = after.split_once("`]") else { break };
-        out.push_str(before);
-        out.push_str(&format!("`{name}`"));
-        rest = match after.strip_prefix('(').and_then(|after| after.split_once(')')) {
-            Some((_, after)) => after,
-            None => after,
-        };
-    }
-    out + rest
-}
-
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
-
     use super::*;
-
-    #[rstest]
-    #[case("by [`Fail`](Self::Fail).", "by `Fail`.")]
-    #[case("[`FORMAT`]", "`FORMAT`")]
-    #[case("a [`b", "a [`b")]
-    #[case("none", "none")]
-    fn a_description_has_no_links(#[case] text: &str, #[case] plain: &str) {
-        assert_eq!(unlinked(text), plain);
-    }
 
     #[test]
     fn every_object_of_a_schema_is_closed() {

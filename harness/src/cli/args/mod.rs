@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::codes::ExitCodes;
+use crate::schema::FileSchema;
 
 pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, StepArgs};
 pub(super) use cells::{CaseArgs, FilterArgs};
@@ -74,6 +75,12 @@ pub enum Command {
     Show(ShowArgs),
     /// Describe the steps that a case can have, with every field.
     Steps(StepsArgs),
+    /// Print the JSON Schema of a kind of file, with which editors complete and check it.
+    #[command(after_help = ExitCodes::help("schema"))]
+    Schema {
+        /// The kind of file; `perfsec report --schema` prints the schema of a report.
+        file: FileSchema,
+    },
     /// Write what cells see into their case files, for a person to review.
     Bless(BlessArgs),
     /// Measure which of the kernel's decisions about perf the cases exercise, and how.

@@ -7,7 +7,21 @@ use super::heading::{BOOTING, BUILDING, CELLS, KERNELS, MAIL, REPORT, VERDICTS};
 
 /// The heading of each option that has one, in every command.
 const HEADINGS: &[(&str, &[&str])] = &[
-    (CELLS, &["cell", "grant", "mode", "cases", "repeat", "shuffle", "shard", "resume", "failed"]),
+    (
+        CELLS,
+        &[
+            "cell",
+            "grant",
+            "mode",
+            "cases",
+            "repeat",
+            "shuffle",
+            "shard",
+            "resume",
+            "failed",
+            "all-cells",
+        ],
+    ),
     (VERDICTS, &["baseline", "known", "strict", "retries", "stale", "expect"]),
     (
         KERNELS,
@@ -22,6 +36,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "base",
             "good",
             "bad",
+            "all-kernels",
         ],
     ),
     (
