@@ -13,20 +13,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perfsec_wire::caps::SETUID;
-use perfsec_wire::step::{Action, CloneFlag, Execve, Prctl, Write, WriteFile};
-use perfsec_wire::{BootMode, CapSet, Mode, Step};
+use perfsec_wire::step::{Action, CloneFlag, Execve, PerfEventOpen, Prctl, Task, Write, WriteFile};
+use perfsec_wire::{BootMode, Mode, Step};
 
 use super::credentials::{Credentials, ExecRules};
-use super::functions::Functions;
+use super::evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck};
 use super::question::{
     Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
 };
-use super::selinux::{AvcRecord, SecurityServer, Selinux};
-use crate::case::{CaseProcess, needed};
+use super::selinux::{AvcRecord, Selinux};
+use super::situation::Situation;
+use crate::case::needed;
 use crate::errno::Errno;
 use crate::transcript::{
-    Avc, CallHead, CallResult, CapLine, CapVerdict, Effect, ExpectedCall, ExpectedEffects,
-    ExpectedTranscript, Holds, NOTHING, Syscall, Times, quoted,
+    Avc, CallHead, CallResult, CapLine, CapVerdict, Effect, ExpectedCall, ExpectedEffects, Holds,
+    NOTHING, Syscall, Times, quoted,
 };
 
 /// Type of the agent's context.
@@ -34,87 +35,6 @@ const AGENT: &str = "kernel_t";
 
 /// The condition that decides which effective user ID exec compares with the new one.
 const EXEC_COMPARES_EFFECTIVE_IDS: &str = "exec-compares-effective-ids";
-
-/// Everything that the answers depend on.
-pub struct Situation<'a> {
-    /// Type of the subject's context.
-    pub domain: &'a str,
-    /// The subject's user ID.
-    pub uid: u32,
-    /// The file capabilities on its executable.
-    pub grant: CapSet,
-    /// The name of its executable.
-    pub comm: &'a str,
-    /// SELinux mode at the start.
-    pub mode: Mode,
-    /// `kernel.perf_event_paranoid`
-    pub level: i32,
-    /// `fs.suid_dumpable`
-    pub suid_dumpable: u32,
-    /// How the kernel was booted.
-    pub boot: BootMode,
-    /// Name of the policy that is loaded at the start.
-    pub policy: &'a str,
-    /// What policies say.
-    pub server: &'a dyn SecurityServer,
-    /// Processes beside the subject.
-    pub processes: &'a [CaseProcess],
-    /// Steps of the agent before the subject starts.
-    pub given: &'a [Step],
-    /// The lists of kernel functions.
-    pub functions: &'a Functions,
-    /// True if the condition with this name holds on the kernel.
-    pub holds: &'a dyn Fn(&str) -> bool,
-}
-
-/// The outcome of all steps.
-#[derive(Clone, Debug, Default)]
-pub struct Evaluation {
-    /// The steps that are performed.
-    pub transcript: ExpectedTranscript,
-    /// The checks of each of these steps, in order.
-    pub checks: Vec<Vec<MadeCheck>>,
-    /// True if a call is refused for lack of privilege.
-    pub refuses: bool,
-    /// Names of the conditions that were decisive for a question.
-    pub conditions: BTreeSet<String>,
-}
-
-/// A check that the kernel makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MadeCheck {
-    /// The functions of `functions.toml` that lead to it, the outermost first.
-    pub path: Vec<String>,
-    /// The subject of the check.
-    pub about: CheckedThing,
-    /// True if it passes, or is let through.
-    pub passes: bool,
-    /// Number of lines in the transcript that it causes.
-    pub lines: usize,
-}
-
-/// The subject of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckedThing {
-    /// A capability.
-    Capability {
-        /// Its number.
-        cap: u32,
-        /// True if it is in the effective set.
-        held: bool,
-    },
-    /// Permissions, by the types of both contexts.
-    Permissions {
-        /// Type of the subject's context.
-        source: String,
-        /// Type of the target's context.
-        target: String,
-        /// Class of the target.
-        class: String,
-        /// The permissions.
-        permissions: Vec<String>,
-    },
-}
 
 /// The end of a list of questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,10 +62,10 @@ impl From<Refused> for CallResult {
 
 /// Computes what a subject sees that performs these steps, with the questions of each.
 #[must_use]
-pub fn evaluate(
-    steps: &[Step],
-    questions: &[StepQuestions],
-    situation: &Situation<'_>,
+pub fn evaluate<'a>(
+    steps: &'a [Step],
+    questions: &'a [StepQuestions],
+    situation: &'a Situation<'a>,
 ) -> Evaluation {
     let rules = ExecRules {
         file_caps: situation.boot != BootMode::NoFileCaps,
@@ -169,8 +89,11 @@ pub fn evaluate(
         comm: situation.comm.to_owned(),
         children: BTreeMap::new(),
         effects: Vec::new(),
+        call: None,
         path: Vec::new(),
+        because: None,
         checks: Vec::new(),
+        refusing: 0,
         went_on: false,
         buffers: BTreeMap::new(),
         line: 0,
@@ -206,8 +129,13 @@ struct Evaluator<'a> {
     /// Tasks that the subject cloned; `None` for threads.
     children: BTreeMap<String, Option<Credentials>>,
     effects: Vec<ExpectedEffects>,
-    path: Vec<String>,
+    /// The call, if it opens an event.
+    call: Option<&'a PerfEventOpen>,
+    path: Vec<&'a str>,
+    because: Option<&'a str>,
     checks: Vec<MadeCheck>,
+    /// Index of the first check of the question that was refused last.
+    refusing: usize,
     /// A question of the call was refused, and the call went on.
     went_on: bool,
     /// The descriptors of events that have a buffer, by the name of the mapping.
@@ -219,10 +147,18 @@ struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     /// Performs a step; true if it succeeds.
-    fn step(&mut self, step: &Step, asked: &StepQuestions) -> bool {
+    fn step(&mut self, step: &'a Step, asked: &'a StepQuestions) -> bool {
         self.line = asked.line;
         self.went_on = false;
-        let mut outcome = self.list(&asked.asks, None, true);
+        self.call = match step {
+            Step::PerfEventOpen(call) => Some(call),
+            _ => None,
+        };
+        let task = self.call.and_then(|call| match &call.pid {
+            Task::Named(name) => Some(Target::Task(name.clone())),
+            _ => None,
+        });
+        let mut outcome = self.list(&asked.asks, task.as_ref(), true);
         if let (Step::Execve(file), Outcome::Passed, None) = (step, outcome, &asked.returns) {
             outcome = self.exec(file);
         }
@@ -239,7 +175,9 @@ impl<'a> Evaluator<'a> {
         let head = CallHead::Syscall(Syscall::new(step, result));
         let effects = std::mem::take(&mut self.effects);
         self.out.transcript.calls.push(ExpectedCall { head, line: asked.line, effects });
-        self.out.checks.push(std::mem::take(&mut self.checks));
+        let made = std::mem::take(&mut self.checks);
+        let refusing = matches!(outcome, Outcome::Refused(_)).then_some(self.refusing);
+        self.out.checks.push(CallChecks { made, refusing });
         succeeds
     }
 
@@ -306,6 +244,7 @@ impl<'a> Evaluator<'a> {
         let rules = self.rules;
         let may_set_uid = || self.capable(SETUID, Audit::Audited, &Namespace::Own, None);
         if !credentials.exec(file, rules, effective_ids, may_set_uid) {
+            self.refusing = self.checks.len();
             return Outcome::Refused(Refused::Errno(Errno::EPERM));
         }
         let holds = Holds { permitted: credentials.permitted, effective: credentials.effective };
@@ -333,7 +272,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Asks a list of questions. Effects of a function's list have the line of its caller.
-    fn list(&mut self, asks: &[Question], target: Option<&Target>, own_lines: bool) -> Outcome {
+    fn list(&mut self, asks: &'a [Question], target: Option<&Target>, own_lines: bool) -> Outcome {
         for question in asks {
             if own_lines {
                 self.line = question.line;
@@ -341,7 +280,11 @@ impl<'a> Evaluator<'a> {
             if !question.guards.iter().all(|guard| self.guard(guard, target)) {
                 continue;
             }
-            match (&question.check, self.question(question, target)) {
+            let outer = self.because;
+            self.because = question.guards.iter().rev().find_map(Guard::because).or(outer);
+            let outcome = self.question(question, target);
+            self.because = outer;
+            match (&question.check, outcome) {
                 (Check::Return(None), _) => break,
                 (_, Outcome::Passed) => {}
                 (_, refused) => return refused,
@@ -350,11 +293,17 @@ impl<'a> Evaluator<'a> {
         Outcome::Passed
     }
 
-    fn question(&mut self, question: &Question, target: Option<&Target>) -> Outcome {
+    fn question(&mut self, question: &'a Question, target: Option<&Target>) -> Outcome {
         let before = self.effects.len();
+        let first = self.checks.len();
         let mut outcome = self.check(&question.check, target);
         if question.repeats {
             outcome = self.repeat(&question.check, target, before, outcome);
+        }
+        // Of a function, the question in its list that was refused is more exact.
+        let is_function = matches!(question.check, Check::Function { .. });
+        if !is_function && matches!(outcome, Outcome::Refused(_)) {
+            self.refusing = first;
         }
         match (outcome, question.refusal) {
             (Outcome::Refused(_), Some(Refusal::GoOn)) => {
@@ -373,6 +322,7 @@ impl<'a> Evaluator<'a> {
         let holds = match &guard.fact {
             Fact::LevelAbove(level) => self.situation.level > *level,
             Fact::Condition(name) => self.condition(name),
+            Fact::Call(fact) => self.call.is_some_and(|call| fact.holds(call)),
             Fact::Refused => self.went_on,
             Fact::AnotherProcess => self.other(target).is_some(),
             Fact::OtherUser => {
@@ -403,7 +353,7 @@ impl<'a> Evaluator<'a> {
         Some(credentials)
     }
 
-    fn check(&mut self, check: &Check, target: Option<&Target>) -> Outcome {
+    fn check(&mut self, check: &'a Check, target: Option<&Target>) -> Outcome {
         let passes = match check {
             Check::Selinux(check) => {
                 let passes = self.selinux_check(check, target);
@@ -413,15 +363,19 @@ impl<'a> Evaluator<'a> {
                 caps.iter().any(|cap| self.capable(*cap, *audit, namespace, target))
             }
             Check::Function { name, target: own } => {
-                let functions = self.situation.functions;
-                let asks = functions.list(name).map(|list| list.asks.as_slice());
+                let Some(list) = self.situation.functions.list(name) else {
+                    return Outcome::Passed;
+                };
                 let target = match own {
                     Some(Target::Argument) | None => target,
                     named => named.as_ref(),
                 };
-                self.path.push(name.clone());
-                let outcome = self.list(asks.unwrap_or_default(), target, false);
+                let outer = self.because;
+                self.because = list.because.as_deref().or(outer);
+                self.path.push(name);
+                let outcome = self.list(&list.asks, target, false);
                 self.path.pop();
+                self.because = outer;
                 return outcome;
             }
             Check::Either(choices) => {
@@ -460,7 +414,7 @@ impl<'a> Evaluator<'a> {
     /// times.
     fn repeat(
         &mut self,
-        check: &Check,
+        check: &'a Check,
         target: Option<&Target>,
         before: usize,
         first_outcome: Outcome,
@@ -518,7 +472,7 @@ impl<'a> Evaluator<'a> {
             self.selinux.check(&self.domain, &self.domain, class, &permission)
         });
         let passes = decision.as_ref().map_or(held, |decision| decision.passes);
-        let before = self.effects.len();
+        let before = self.lines();
         let verdict = match (held, passes) {
             (false, _) => CapVerdict::NotHeld,
             (true, true) => CapVerdict::Granted,
@@ -533,7 +487,7 @@ impl<'a> Evaluator<'a> {
             let fields = vec![("capability".to_owned(), cap.to_string())];
             self.record(record, class, &fields, None);
         }
-        self.note(CheckedThing::Capability { cap, held }, passes, before);
+        self.note(CheckedThing::Capability { cap, held, class }, passes, before);
         passes
     }
 
@@ -552,12 +506,11 @@ impl<'a> Evaluator<'a> {
         };
         let (kind, context) = self.target_context(target);
         let decision = self.selinux.check(&self.domain, &kind, &check.class, &check.permissions);
-        let before = self.effects.len();
+        let before = self.lines();
         if let Some(record) = decision.record.filter(|_| check.audited) {
             self.record(record, &check.class, &check.fields, context);
         }
         let about = CheckedThing::Permissions {
-            source: self.domain.clone(),
             target: kind,
             class: check.class.clone(),
             permissions: check.permissions.clone(),
@@ -568,8 +521,16 @@ impl<'a> Evaluator<'a> {
 
     /// Notes a check whose lines begin at `before`.
     fn note(&mut self, about: CheckedThing, passes: bool, before: usize) {
-        let lines = self.effects.len() - before;
-        self.checks.push(MadeCheck { path: self.path.clone(), about, passes, lines });
+        let path = self.path.iter().map(|&name| name.to_owned()).collect();
+        let because = self.because.map(str::to_owned);
+        let lines = before..self.lines();
+        let domain = self.domain.clone();
+        self.checks.push(MadeCheck { path, because, domain, about, passes, lines });
+    }
+
+    /// The least number of effects so far.
+    fn lines(&self) -> usize {
+        self.effects.iter().map(|all| all.times.least() * all.effects.len()).sum()
     }
 
     /// The type of a target, and its context as a record has it, unless that is the subject's.

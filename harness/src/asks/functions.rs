@@ -27,6 +27,8 @@ pub struct FunctionList {
     pub source: String,
     /// Its decision point in `points.toml`, if that reports about it.
     pub point: Option<String>,
+    /// The reason for its questions that have none of their own, as a clause.
+    pub because: Option<String>,
     /// The questions, in the kernel's order.
     pub asks: Vec<Question>,
 }
@@ -54,6 +56,8 @@ struct FunctionTable {
     source: String,
     /// Its decision point in points.toml.
     point: Option<String>,
+    /// The reason, as a clause, for which the kernel asks.
+    because: Option<String>,
     /// The questions, in the kernel's order and one in each line.
     #[schemars(with = "String")]
     asks: Spanned<String>,
@@ -96,7 +100,8 @@ impl Functions {
         for (name, table) in file.function {
             match parse(table.asks.get_ref(), first_line(text, table.asks.span().start), &names) {
                 Ok(asks) => {
-                    let list = FunctionList { source: table.source, point: table.point, asks };
+                    let FunctionTable { source, point, because, .. } = table;
+                    let list = FunctionList { source, point, because, asks };
                     lists.insert(name, list);
                 }
                 Err(mistake) => mistakes.add(
@@ -175,5 +180,80 @@ fn called(check: &Check) -> Vec<&str> {
         Check::Function { name, .. } => vec![name],
         Check::Either(checks) | Check::Both(checks) => checks.iter().flat_map(called).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perfsec_wire::Step;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::asks::Evaluation;
+    use crate::case::{Circumstances, Library, Setting};
+    use crate::kernel::KernelVersion;
+    use crate::transcript::{CallResult, TranscriptCall};
+
+    /// Cases in which the kernel asks something that the list does not have.
+    const EXCEPTIONS: [(&str, &str); 1] = [(
+        "target/yama",
+        "it sets Yama's ptrace_scope, by which Yama checks CAP_SYS_PTRACE once more",
+    )];
+
+    /// The lines of the step that begins in this line of the case file, if it is performed.
+    fn call(evaluation: &Evaluation, line: usize) -> Option<TranscriptCall> {
+        let at = evaluation.transcript.calls.iter().position(|call| call.line == line)?;
+        Some(evaluation.transcript.least().transcript().calls[at].clone())
+    }
+
+    /// The list of `perf_event_open()` asks what each case asks, in every cell: the same lines in
+    /// the same order. A call that fails for another reason makes the first of these checks.
+    #[rstest]
+    #[case((5, 10, 262))]
+    #[case((6, 1, 192))]
+    #[case((6, 12, 117))]
+    #[case((7, 3, 4))]
+    fn the_list_of_perf_event_open_asks_what_every_case_asks(#[case] version: (u32, u32, u32)) {
+        let version = KernelVersion::new(version.0, version.1, version.2);
+        let kernel = Circumstances::hypothetical(version, Some("debian"));
+        let setting = Setting::from(kernel);
+        let (mut compared, mut differing) = (0, BTreeMap::<&str, String>::new());
+        let library = Library::built_in().unwrap();
+        for case in library.cases.iter().filter(|case| case.unmet_requirement(&kernel).is_none()) {
+            let Some(questions) = &case.questions else { continue };
+            for (index, asked) in questions.iter().enumerate() {
+                if !matches!(case.steps[index], Step::PerfEventOpen(_)) {
+                    continue;
+                }
+                // One at a time: a later step sees what permissive mode has cached.
+                let mut replaced = questions.clone();
+                replaced[index] = asked.with_function("perf_event_open");
+                let mut listed = case.clone();
+                listed.questions = Some(replaced);
+                for at in case.axes.coordinates() {
+                    let own = case.evaluation(&at, &setting);
+                    let full = listed.evaluation(&at, &setting);
+                    let of = |found: Option<Evaluation>| call(&found?, asked.line);
+                    let (Some(own), Some(full)) = (of(own), of(full)) else { continue };
+                    let other_error = matches!(own.head.result(), Some(CallResult::Error(errno))
+                        if !errno.is_denial());
+                    let same = match other_error || asked.returns.is_some() {
+                        true => full.effects.starts_with(&own.effects),
+                        false => full == own,
+                    };
+                    compared += 1;
+                    if !same {
+                        differing.insert(&case.name, format!("{at}: {full:?}, not {own:?}"));
+                    }
+                }
+            }
+        }
+        assert!(compared > 2_500, "{compared}");
+        for (name, _) in EXCEPTIONS {
+            let known = library.cases.iter().find(|case| case.name == name).unwrap();
+            let met = known.unmet_requirement(&kernel).is_none();
+            assert_eq!(differing.remove(name).is_some(), met, "{name} is no exception");
+        }
+        assert_eq!(differing, BTreeMap::new());
     }
 }

@@ -12,18 +12,23 @@
 //! Only the answers depend on the policy, the subject's credentials, the mode and the level;
 //! [`evaluate`] combines them.
 
+mod call;
 mod credentials;
 mod evaluate;
+mod evaluation;
 mod functions;
 mod model;
 mod parse;
 mod question;
 mod selinux;
 mod server;
+mod situation;
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::{CheckedThing, Evaluation, MadeCheck, Situation, evaluate};
+pub use call::CallFact;
+pub use evaluate::evaluate;
+pub use evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck};
 pub(crate) use functions::FunctionsFile;
 pub use functions::{Functions, FunctionsError};
 pub use model::{Model, ModelError};
@@ -32,4 +37,5 @@ pub use question::{
     Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
 };
 pub use selinux::{Booleans, Loaded, SecurityServer};
-pub use server::OwnPolicies;
+pub use server::{AllowAll, OwnPolicies};
+pub use situation::Situation;

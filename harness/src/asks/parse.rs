@@ -1,5 +1,6 @@
 //! Reads the text of `asks`.
 
+use super::call::CallFact;
 use super::question::{
     Audit, Check, Fact, Guard, Namespace, Question, REFUSED, Refusal, SelinuxCheck, Target,
 };
@@ -131,7 +132,12 @@ impl Names<'_> {
         if self.conditions.contains(&name) {
             return Ok(Fact::Condition(name.to_owned()));
         }
+        let of_call: &[_] = if self.in_function { &CallFact::ALL } else { &[] };
+        if let Some((_, fact)) = of_call.iter().find(|(known, _)| *known == name) {
+            return Ok(Fact::Call(*fact));
+        }
         let facts = Fact::OF_TARGET.iter().map(|(known, _)| *known);
+        let facts = facts.chain(of_call.iter().map(|(known, _)| *known));
         let close = crate::suggest::closest(name, self.conditions.iter().copied().chain(facts));
         let help = format!("define it: [when.{name}]");
         Err((format!("no condition `{name}`{close}"), Some(help)))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::call::CallFact;
 use crate::errno::Errno;
 use crate::grant::cap_name;
 use crate::transcript::{CallResult, Effect};
@@ -15,6 +16,24 @@ pub struct StepQuestions {
     pub asks: Vec<Question>,
     /// The result if no question refuses, unless it is what the step usually returns.
     pub returns: Option<CallResult>,
+}
+
+impl StepQuestions {
+    /// The list of a kernel function.
+    #[must_use]
+    pub fn of_function(name: &str) -> Self {
+        let check = Check::Function { name: name.to_owned(), target: None };
+        Self { line: 1, asks: vec![Question::plain(check, 1)], returns: None }
+    }
+
+    /// The same step with the list of a kernel function instead of its own questions.
+    #[must_use]
+    pub fn with_function(&self, name: &str) -> Self {
+        let is_effect = |question: &&Question| matches!(question.check, Check::Effect(_));
+        let effects = self.asks.iter().filter(is_effect).cloned();
+        let asks = Self::of_function(name).asks.into_iter().chain(effects).collect();
+        Self { asks, ..self.clone() }
+    }
 }
 
 /// A question with the circumstances in which the kernel asks it, and the effect of a refusal.
@@ -131,6 +150,21 @@ pub struct Guard {
     pub wanted: bool,
 }
 
+impl Guard {
+    /// The reason that it gives for a question, as a clause.
+    pub(super) const fn because(&self) -> Option<&'static str> {
+        match self {
+            Self { fact: Fact::Call(fact), wanted: true } => Some(fact.because()),
+            // Upstream's highest level is 2.
+            Self { fact: Fact::LevelAbove(2), wanted: true } => Some(
+                "Debian's level 3 reserves perf_event_open() for CAP_SYS_ADMIN, and CAP_PERFMON \
+                 does not count",
+            ),
+            _ => None,
+        }
+    }
+}
+
 /// Something that holds or does not hold when the kernel comes to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -138,6 +172,8 @@ pub enum Fact {
     LevelAbove(i32),
     /// The condition with this name, of the case or of `functions.toml`.
     Condition(String),
+    /// A fact about the call, in functions.toml.
+    Call(CallFact),
     /// `refused`: an earlier question of the call was refused, and the call went on.
     Refused,
     /// `another-process`: the target is not in the caller's thread group.
@@ -258,6 +294,10 @@ impl fmt::Display for Fact {
         match self {
             Self::LevelAbove(level) => write!(f, "level > {level}"),
             Self::Condition(name) => f.write_str(name),
+            Self::Call(fact) => {
+                let named = CallFact::ALL.iter().find(|(_, known)| known == fact);
+                f.write_str(named.map_or("", |(name, _)| name))
+            }
             Self::Refused => f.write_str(REFUSED),
             of_target => {
                 let named = Self::OF_TARGET.iter().find(|(_, fact)| fact == of_target);

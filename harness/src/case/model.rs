@@ -12,7 +12,7 @@ use super::{
     Axes, Circumstances, Condition, Coordinates, GuardedTranscript, KnownDifference, Selector,
     Setting,
 };
-use crate::asks::{Evaluation, Model, Situation, StepQuestions, evaluate};
+use crate::asks::{Evaluation, Model, SecurityServer, Situation, StepQuestions, evaluate};
 use crate::grant::Grant;
 use crate::kernel::KernelVersion;
 use crate::policy;
@@ -195,6 +195,26 @@ impl Case {
         computed.then(|| self.evaluate(at, setting, &self.holds(setting)))
     }
 
+    /// The same case, with the full list of `functions.toml` for each step that opens an event,
+    /// which says why the kernel makes a check. A call that fails for another reason than a refusal
+    /// makes only the first checks of the list.
+    #[must_use]
+    pub fn with_listed_opens(&self) -> Self {
+        let mut case = self.clone();
+        for (step, questions) in case.steps.iter().zip(case.questions.iter_mut().flatten()) {
+            if matches!(step, Step::PerfEventOpen(_)) {
+                *questions = questions.with_function("perf_event_open");
+            }
+        }
+        case
+    }
+
+    /// The answers of the policies that a cell may load.
+    #[must_use]
+    pub fn server<'a>(&'a self, setting: &Setting<'a>) -> &'a dyn SecurityServer {
+        setting.answers.unwrap_or(&*self.model.policies)
+    }
+
     /// Tells if the condition with a name holds on this kernel.
     fn holds(&self, setting: &Setting<'_>) -> impl Fn(&str) -> bool {
         |name: &str| self.condition(name).is_some_and(|it| it.holds(&setting.kernel))
@@ -251,7 +271,7 @@ impl Case {
             suid_dumpable: suid_dumpable.unwrap_or(0),
             boot: self.boot,
             policy,
-            server: setting.answers.unwrap_or(&*self.model.policies),
+            server: self.server(setting),
             processes: &self.processes,
             given: &self.given,
             functions: &self.model.functions,

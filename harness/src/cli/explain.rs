@@ -49,7 +49,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         text => {
             let symptom =
                 Symptom::read(text).map_err(|error| Failure::input(format!("cannot {error}")))?;
-            super::print(&symptom.explain(version, distribution))?;
+            super::print(&symptom.explain(&knowledge, version, distribution))?;
             Ok(Exit::Success)
         }
     }

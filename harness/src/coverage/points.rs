@@ -166,9 +166,12 @@ impl fmt::Display for Obstacle {
 mod tests {
     use std::collections::BTreeSet;
 
+    use perfsec_wire::caps::SYS_PTRACE;
+    use perfsec_wire::coverage::Check as Asked;
     use rstest::rstest;
 
     use super::*;
+    use crate::asks::{Check, Functions, Question};
 
     #[test]
     fn the_list_is_valid_and_has_no_name_or_function_twice() {
@@ -184,6 +187,60 @@ mod tests {
                 point.name
             );
             assert!(point.never.iter().all(|never| point.asks.contains(&never.ask)), "{point:?}");
+        }
+    }
+
+    /// The questions to security modules in a list, and in the lists that it leads to, except those
+    /// of another decision point.
+    fn asked(functions: &Functions, asks: &[Question]) -> BTreeSet<LsmQuestion> {
+        asks.iter().flat_map(|question| asked_by(functions, &question.check)).collect()
+    }
+
+    fn asked_by(functions: &Functions, check: &Check) -> BTreeSet<LsmQuestion> {
+        match check {
+            Check::Capable { caps, .. } => {
+                let asked = |cap: &u32| match *cap {
+                    // Only cap_ptrace_access_check() asks for it.
+                    SYS_PTRACE => LsmQuestion(Asked::Ptrace),
+                    cap => LsmQuestion(Asked::Capability(cap)),
+                };
+                caps.iter().map(asked).collect()
+            }
+            Check::Selinux(check) => match check.class.as_str() {
+                "perf_event" => {
+                    let hooks = check.permissions.iter().map(|name| format!("hook {name}"));
+                    hooks.map(|text| text.parse().unwrap()).collect()
+                }
+                "lockdown" => BTreeSet::from([LsmQuestion(Asked::LockedDown)]),
+                "file" | "process" => BTreeSet::from([LsmQuestion(Asked::Ptrace)]),
+                _ => BTreeSet::new(),
+            },
+            Check::Function { name, .. } => {
+                let list = functions.list(name).unwrap();
+                let elsewhere = list.point.is_some();
+                if elsewhere { BTreeSet::new() } else { asked(functions, &list.asks) }
+            }
+            Check::Either(all) | Check::Both(all) => {
+                all.iter().flat_map(|check| asked_by(functions, check)).collect()
+            }
+            Check::Return(_) | Check::Effect(_) => BTreeSet::new(),
+        }
+    }
+
+    /// The questions of a linked point are those of the lists that name it, no more and no fewer.
+    #[test]
+    fn a_point_has_the_questions_of_the_functions_that_name_it() {
+        let (points, functions) = (Points::built_in().unwrap(), Functions::built_in().unwrap());
+        let lists: Vec<_> = functions.names().filter_map(|name| functions.list(name)).collect();
+        let linked: BTreeSet<_> = lists.iter().filter_map(|list| list.point.as_ref()).collect();
+        assert!(linked.len() > 7, "{linked:?}");
+        for name in linked {
+            let point = points.all.iter().find(|point| point.name == *name).expect(name);
+            let of_point = lists.iter().filter(|list| list.point.as_ref() == Some(name));
+            let derived: BTreeSet<_> =
+                of_point.flat_map(|list| asked(&functions, &list.asks)).collect();
+            let written: BTreeSet<_> = point.asks.iter().chain(&point.aside).copied().collect();
+            assert_eq!(derived, written, "{name}");
         }
     }
 

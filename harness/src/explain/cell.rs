@@ -1,27 +1,27 @@
 //! Explains the expected transcript of a cell, line by line.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use perfsec_wire::caps::{BPF, FALLBACKS, PERFMON, SYS_ADMIN};
-use perfsec_wire::step::{Bpf, ProgType};
-use perfsec_wire::{Lockdown, Mode, Step};
+use perfsec_wire::caps::{FALLBACKS, SYS_ADMIN};
+use perfsec_wire::{CapSet, Lockdown, Mode};
 
-use super::assign::{ExplainedEffect, assign};
 use super::knowledge::Knowledge;
-use super::log::{lines, locate};
+use super::least::{Least, Privileges, least, without_sys_admin};
+use super::location::{location, predicate};
+use super::log::locate;
 use super::missing::NEVER_EFFECTIVE;
 use super::text::paragraph;
-use super::walk::{EventWalk, WalkCheck, WalkQuestion};
-use crate::allow::{CheckHistory, Rules};
-use crate::audit::Denial;
-use crate::case::{Case, Circumstances, Coordinates};
+use crate::asks::{CallChecks, CheckedThing, MadeCheck};
+use crate::case::{Case, Circumstances, Coordinates, Setting};
 use crate::errno::Errno;
 use crate::grant::cap_name;
-use crate::transcript::{Avc, CallResult, CapLine, CapVerdict, Effect, Subject, TranscriptCall};
+use crate::transcript::{Avc, CallResult, CapLine, CapVerdict, Effect, TranscriptCall};
 
 /// The indent of explanations, in columns. The lines that they explain have less.
 const DEEP: usize = 6;
+
+/// The highest level that is not Debian's own.
+const HIGHEST_LEVEL: i32 = 2;
 
 /// Explains the expected transcript of a cell on a kernel.
 #[must_use]
@@ -40,208 +40,110 @@ pub fn cell(
         paragraph(&mut out, 2, &format!("skipped on this kernel, which lacks: {reason}"));
     }
     out.push('\n');
-    let expected = case.expected(at, &(*kernel).into()).least();
-    let mut steps = case.steps.iter();
-    let mut explainer = CellExplainer {
-        case,
-        at,
-        kernel,
-        knowledge,
-        denials: Vec::new(),
-        asked: CheckHistory::default(),
-        lacks: BTreeSet::new(),
-        one_of: BTreeSet::new(),
-        level: false,
-        domain: at.domain.clone(),
-        sys_admin: false,
-    };
+    let explainer = CellExplainer { case, at, setting: Setting::from(*kernel), knowledge };
+    let expected = case.expected(at, &explainer.setting).least();
+    let mut checks = explainer.checks().into_iter();
     for call in &expected.transcript().calls {
-        let step = steps.find(|step| call.head.syscall().is_some_and(|it| it.is_of(step)));
-        explainer.call(&mut out, call, step);
+        explainer.call(&mut out, call, &checks.next().unwrap_or_default());
     }
     explainer.least(&mut out);
     out
 }
 
-/// The state of an explanation.
 struct CellExplainer<'a> {
     case: &'a Case,
     at: &'a Coordinates,
-    kernel: &'a Circumstances<'a>,
+    setting: Setting<'a>,
     knowledge: &'a Knowledge,
-    denials: Vec<Denial>,
-    /// The checks of the current call so far.
-    asked: CheckHistory,
-    /// Missing capabilities that caused a refusal.
-    lacks: BTreeSet<u32>,
-    /// Sets of missing capabilities: at least one of each set caused a refusal.
-    one_of: BTreeSet<Vec<u32>>,
-    /// Debian's level 3 refused.
-    level: bool,
-    /// The current domain, which an exec can change.
-    domain: String,
-    /// CAP_SYS_ADMIN was used where CAP_PERFMON would suffice.
-    sys_admin: bool,
 }
 
 impl CellExplainer<'_> {
-    fn call(&mut self, out: &mut String, call: &TranscriptCall, step: Option<&Step>) {
-        let checks = match step {
-            Some(Step::PerfEventOpen(call)) => {
-                EventWalk { call, level: self.at.paranoid, kernel: *self.kernel }.checks()
+    /// The checks of each call, none if the case states the expectation. Those of
+    /// `perf_event_open()` have the functions and reasons of the full list.
+    fn checks(&self) -> Vec<CallChecks> {
+        let of = |case: &Case| case.evaluation(self.at, &self.setting).map(|found| found.checks);
+        let mut own = of(self.case).unwrap_or_default();
+        let full = of(&self.case.with_listed_opens()).unwrap_or_default();
+        for (own, full) in own.iter_mut().zip(full) {
+            let pairs = own.made.iter_mut().zip(full.made);
+            for (check, listed) in pairs.take_while(|(check, listed)| check.about == listed.about) {
+                (check.path, check.because) = (listed.path, listed.because);
             }
-            _ => Vec::new(),
-        };
-        let answered = assign(&call.effects, &checks);
-        let _ = writeln!(out, "{}", call.head);
-        if let Some(why) = self.outcome(step, call, &answered) {
-            paragraph(out, DEEP, &why);
         }
+        own
+    }
+
+    fn call(&self, out: &mut String, call: &TranscriptCall, checks: &CallChecks) {
+        let _ = writeln!(out, "{}", call.head);
         let syscall = call.head.syscall().map_or("", |syscall| &syscall.name);
-        let mut last = None;
-        self.asked = CheckHistory::default();
-        for one in &answered {
-            let _ = writeln!(out, "  {}", one.effect);
-            let why = self.effect(&one.effect, one.check.as_ref(), syscall, last);
+        if let Some(CallResult::Error(errno)) = call.head.result() {
+            paragraph(out, DEEP, &self.refusal(*errno, call, checks, syscall));
+        }
+        for (index, effect) in call.effects.iter().enumerate() {
+            let _ = writeln!(out, "  {effect}");
+            let check = checks.made.iter().position(|check| check.lines.contains(&index));
+            let before = index.checked_sub(1).map(|before| &call.effects[before]);
+            let why = match (effect, check) {
+                (Effect::Cap(line), Some(check)) => capability(line, &checks.made, check, syscall),
+                (Effect::Avc(avc), check) => {
+                    self.record(avc, check.map(|at| &checks.made[at]), syscall, before)
+                }
+                (effect, _) => other(effect),
+            };
             paragraph(out, DEEP, &why);
-            last = Some(&one.effect);
         }
     }
 
-    /// The reason for the result of a call that fails.
-    fn outcome(
-        &mut self,
-        step: Option<&Step>,
+    /// The reason why a call fails.
+    fn refusal(
+        &self,
+        errno: Errno,
         call: &TranscriptCall,
-        answered: &[ExplainedEffect],
-    ) -> Option<String> {
-        let Some(CallResult::Error(errno)) = call.head.result() else { return None };
-        let errno = *errno;
+        checks: &CallChecks,
+        syscall: &str,
+    ) -> String {
         if !errno.is_denial() {
-            return Some(format!(
+            return format!(
                 "{errno} is not a refusal: every check passed, and the kernel rejects the call for \
                  another reason"
-            ));
+            );
         }
-        let refusing = answered.iter().rev().find(|one| match &one.effect {
+        if checks.refusing.is_some()
+            && let Some(check) = checks.made.iter().rev().find(|check| !check.passes)
+        {
+            let because = check.because.clone().unwrap_or_else(|| asked(check));
+            let hidden = match check.lines.is_empty() {
+                true => "; a dontaudit rule hides the record",
+                false => "",
+            };
+            return format!("refused in {}: {because}{hidden}", location(check, syscall));
+        }
+        if self.case.lockdown != Lockdown::None && errno == Errno::EPERM {
+            return format!(
+                "every check passed: lockdown {} refuses this to every process, and no privilege \
+                 helps",
+                self.case.lockdown
+            );
+        }
+        let refusing = call.effects.iter().rev().find(|effect| match effect {
             Effect::Avc(avc) => !self.let_through(avc),
             Effect::Cap(line) => line.verdict != CapVerdict::Granted,
             _ => false,
         });
-        let Some(refusing) = refusing else {
-            if let (Errno::EPERM, Some(why)) = (errno, self.locked_down()) {
-                return Some(why);
+        match (refusing, self.at.mode) {
+            (Some(effect), _) if checks.made.is_empty() => {
+                format!("refused by the check `{effect}`")
             }
-            return Some(match self.at.mode {
-                Mode::Enforcing => {
-                    "refused without a record: SELinux refused and a dontaudit rule hides the \
-                     record, or an ordinary permission (file mode, uid) is missing"
-                        .to_owned()
-                }
-                Mode::Permissive | Mode::Disabled => {
-                    "refused by a check that logs nothing; not by SELinux, which refuses nothing \
-                     in this mode"
-                        .to_owned()
-                }
-            });
-        };
-        if let Effect::Cap(line) = &refusing.effect
-            && line.verdict == CapVerdict::NotHeld
-        {
-            self.note_missing(step, answered, refusing);
-        }
-        // All other checks passed, so SELinux did not refuse.
-        if let Some(Step::PerfEventOpen(_)) = step
-            && errno == Errno::EPERM
-            && self.goes_on(refusing)
-            && let Some(why) = self.locked_down()
-        {
-            return Some(why);
-        }
-        Some(match &refusing.check {
-            Some(check) => format!("refused in {}(): {}", check.function, check.because),
-            None => format!("refused by the check `{}`", refusing.effect),
-        })
-    }
-
-    /// The explanation of a refusal by lockdown, in a case about it. A transcript shows no checks
-    /// of lockdown.
-    fn locked_down(&self) -> Option<String> {
-        (self.case.lockdown != Lockdown::None).then(|| {
-            format!(
-                "every check passed: lockdown {} refuses this to every process, and no privilege \
-                 helps",
-                self.case.lockdown
-            )
-        })
-    }
-
-    /// True if the call continues after this refusal.
-    fn goes_on(&self, refusing: &ExplainedEffect) -> bool {
-        refusing.check.as_ref().is_some_and(|check| check.goes_on)
-    }
-
-    /// Records the capability that a failed call lacked.
-    fn note_missing(
-        &mut self,
-        step: Option<&Step>,
-        answered: &[ExplainedEffect],
-        refusing: &ExplainedEffect,
-    ) {
-        let checks: Vec<(CapLine, Option<&WalkCheck>)> = answered
-            .iter()
-            .filter_map(|one| match &one.effect {
-                Effect::Cap(line) if !line.unaudited => Some((*line, one.check.as_ref())),
-                _ => None,
-            })
-            .collect();
-        let missing = |line: &CapLine| line.verdict == CapVerdict::NotHeld;
-        // SELinux refused the first of a pair: a rule helps, and no capability is missing.
-        let refused = |at: usize| {
-            let pair = (checks[at - 1].0.cap, checks[at].0.cap);
-            FALLBACKS.contains(&pair) && checks[at - 1].0.verdict == CapVerdict::Refused
-        };
-        let mut wanted: Vec<u32> = Vec::new();
-        let mut before = None;
-        for (at, (line, check)) in checks.iter().enumerate() {
-            let second = before.is_some_and(|first| FALLBACKS.contains(&(first, line.cap)));
-            before = missing(line).then_some(line.cap);
-            if !missing(line) || second || at > 0 && refused(at) {
-                // The second of the pair was granted, so the first was not missing.
-                if second && !missing(line) {
-                    wanted.pop();
-                }
-                continue;
+            _ if !checks.made.is_empty() || self.at.mode != Mode::Enforcing => {
+                "refused by a check that logs nothing, such as an ordinary permission (file mode, \
+                 uid); not by a capability or SELinux"
+                    .to_owned()
             }
-            if check.is_none_or(|check| !check.goes_on) {
-                wanted.push(line.cap);
+            _ => {
+                "refused without a record: SELinux refused and a dontaudit rule hides the record, \
+                  or an ordinary permission (file mode, uid) is missing"
+                    .to_owned()
             }
-        }
-        if let Some(Step::PerfEventOpen(_)) = step {
-            // The call ends at the first refusal after which it does not continue.
-            let is_ptrace = |check: &WalkCheck| check.question == WalkQuestion::Ptrace;
-            if refusing.check.as_ref().is_some_and(is_ptrace) {
-                wanted = vec![PERFMON];
-            }
-            let level = |check: &WalkCheck| {
-                check.question == WalkQuestion::Capability(SYS_ADMIN)
-                    && check.function == "perf_event_open"
-            };
-            self.level |= refusing.check.as_ref().is_some_and(level);
-        }
-        wanted.dedup();
-        if let (Some(Step::Bpf(call)), [BPF]) = (step, wanted.as_slice())
-            && let Bpf::ProgLoad(load) = call
-            && is_tracing(load.prog_type)
-        {
-            wanted.push(PERFMON);
-            self.lacks.extend(wanted);
-            return;
-        }
-        match wanted.as_slice() {
-            [] => {}
-            [one] => drop(self.lacks.insert(*one)),
-            several => drop(self.one_of.insert(several.to_vec())),
         }
     }
 
@@ -250,51 +152,13 @@ impl CellExplainer<'_> {
         avc.verb == "granted" || avc.field("permissive").unwrap_or(default) == "1"
     }
 
-    fn effect(
-        &mut self,
-        effect: &Effect,
-        check: Option<&WalkCheck>,
-        syscall: &str,
-        last: Option<&Effect>,
-    ) -> String {
-        match effect {
-            Effect::Avc(avc) => {
-                if let Some(denial) = self.denial(avc) {
-                    self.denials.push(self.asked.add_record(denial));
-                }
-                self.record(avc, check, syscall, last)
-            }
-            Effect::Cap(line) => {
-                self.asked.add_check(*line);
-                self.sys_admin |= line.cap == SYS_ADMIN
-                    && line.verdict == CapVerdict::Granted
-                    && check.is_some_and(|check| check.question == WalkQuestion::Perfmon);
-                capability(line, check)
-            }
-            Effect::Holds(_) => "the capabilities of the process after the exec".to_owned(),
-            Effect::Domain(domain) => {
-                self.domain.clone_from(domain);
-                "the exec changed the domain".to_owned()
-            }
-            Effect::Uid(_) => "the exec changed the user id".to_owned(),
-            Effect::Kernel(_) => "a line in the kernel log".to_owned(),
-            Effect::SelinuxErr(_) => {
-                "SELinux refuses this regardless of allow rules: the transition is not bounded"
-                    .to_owned()
-            }
-            Effect::SyscallRecord => {
-                "the SYSCALL record of the call, with the serial of its other records".to_owned()
-            }
-            Effect::Record { .. } | Effect::Verbatim(_) => "another audit record".to_owned(),
-        }
-    }
-
+    /// Explains an AVC record, which may belong to a check or follow that of a capability.
     fn record(
         &self,
         avc: &Avc,
-        check: Option<&WalkCheck>,
+        check: Option<&MadeCheck>,
         syscall: &str,
-        last: Option<&Effect>,
+        before: Option<&Effect>,
     ) -> String {
         let class = avc.field("tclass").unwrap_or_default();
         let ends = if avc.verb == "granted" {
@@ -304,102 +168,173 @@ impl CellExplainer<'_> {
         } else {
             "refused"
         };
-        let names = avc.permissions.join(" ");
-        if class.starts_with("cap") && matches!(last, Some(Effect::Cap(_))) {
+        if class.starts_with("cap") && matches!(before, Some(Effect::Cap(_))) {
             return format!("SELinux's record of this check: {ends}");
         }
         let known = avc.permissions.iter().find_map(|name| self.knowledge.permission(class, name));
-        match (check, known) {
-            (Some(check), Some(known)) => {
-                format!("{} in {}(): {}; {ends}", known.hook, check.function, check.because)
+        let Some(known) = known else {
+            let names = avc.permissions.join(" ");
+            return format!("{class} {{ {names} }} is not a check of perf; {ends}");
+        };
+        match check.filter(|check| !check.path.is_empty()) {
+            Some(check) => {
+                let place = location(check, syscall);
+                let because = check.because.clone().unwrap_or_else(|| format!("to {}", known.what));
+                format!("{} in {place}: {because}; {ends}", known.hook)
             }
-            (None, Some(known)) => {
+            None => {
                 let points = self.knowledge.checkpoints(known, &[syscall]);
-                let location = locate(known, &points, self.knowledge, &[syscall]);
-                format!("checked by {location}, to {}; {ends}", known.what)
+                let place = locate(known, &points, self.knowledge, &[syscall]);
+                format!("checked by {place}, to {}; {ends}", known.what)
             }
-            (_, None) => format!("{class} {{ {names} }} is not a check of perf; {ends}"),
         }
     }
 
-    /// The record in the form that it has in a log.
-    fn denial(&self, avc: &Avc) -> Option<Denial> {
-        let whole = |kind: &str| format!("u:r:{kind}:s0");
-        let mut avc = avc.clone();
-        for (key, value) in &mut avc.fields {
-            if matches!(key.as_str(), "scontext" | "tcontext") && !value.contains(':') {
-                *value = whole(value);
-            }
-        }
-        let context = whole(&self.domain);
-        let subject =
-            Subject { pid: 1, comm: &self.case.comm, context: &context, mode: self.at.mode };
-        Denial::parse(&avc.expand(&subject))?.ok()
-    }
-
+    /// Writes the least privileges, and what is known of their effect.
     fn least(&self, out: &mut String) {
-        let rules = Rules::from_denials(&self.denials);
-        let lacks = !self.lacks.is_empty() || !self.one_of.is_empty();
-        if rules.is_empty() && !lacks {
+        let least = |at: &Coordinates| least(self.case, at, &self.setting, at.grant.0);
+        let found = match least(self.at) {
+            Least::Enough(found) => found,
+            Least::Never => {
+                out.push('\n');
+                return paragraph(out, 0, "no capability and no SELinux rule lifts every refusal");
+            }
+            Least::NotByGrant(cap) => {
+                out.push('\n');
+                let name = cap_name(cap).to_uppercase();
+                let text = format!(
+                    "no file capability on the program lifts every refusal: where the kernel asks \
+                     for CAP_{name}, the steps before have changed the capabilities, or the \
+                     process is in a user namespace"
+                );
+                return paragraph(out, 0, &text);
+            }
+            Least::Unknown => {
+                out.push('\n');
+                let text = "the case states what this cell sees in enforcing mode, so no privilege \
+                            can be derived";
+                return paragraph(out, 0, text);
+            }
+        };
+        let replaced = self
+            .at
+            .grant
+            .0
+            .has(SYS_ADMIN)
+            .then(|| without_sys_admin(self.case, self.at, &self.setting));
+        let replaced = replaced.flatten();
+        let added = |found: &Privileges| CapSet(found.caps.0 & !self.at.grant.0.0);
+        if found.rules.is_empty() && added(&found).is_empty() {
             out.push_str("\nnothing is refused and nothing is logged as denied\n");
-            if self.sys_admin {
-                let text = "CAP_SYS_ADMIN was used where CAP_PERFMON suffices: `setcap \
-                            cap_perfmon=ep FILE` (perf-security.rst)";
-                paragraph(out, 0, text);
+            let replaced = replaced.filter(|found| !added(found).is_empty());
+            if let Some(replaced) = replaced {
+                let names = setcap(added(&replaced));
+                let text = format!(
+                    "CAP_SYS_ADMIN was used where less suffices: {names} (perf-security.rst)"
+                );
+                paragraph(out, 0, &text);
             }
             return;
         }
+        let found = replaced.unwrap_or(found);
+        let caps = added(&found);
         out.push_str("\nleast privilege:\n");
-        for cap in &self.lacks {
-            let name = cap_name(*cap);
+        for cap in held(caps) {
+            let name = cap_name(cap);
             let text = format!(
                 "the capability {name} (`setcap cap_{name}=ep FILE`); SELinux then checks it too"
             );
             paragraph(out, 2, &text);
         }
-        for several in &self.one_of {
-            let names: Vec<_> = several.iter().map(|cap| cap_name(*cap)).collect();
-            let text = format!(
-                "one or more of the capabilities {} (`setcap`): the kernel asked for each, the \
-                 process holds none, and the transcript does not show which one was decisive",
-                names.join(", ")
-            );
-            paragraph(out, 2, &text);
+        if self.at.grant.0.has(SYS_ADMIN) && !found.caps.has(SYS_ADMIN) && !caps.is_empty() {
+            let text = "and no CAP_SYS_ADMIN, as perf-security.rst recommends";
+            paragraph(out, 2, text);
         }
-        if self.level {
+        let below = Coordinates { paranoid: HIGHEST_LEVEL, ..self.at.clone() };
+        if self.at.paranoid > HIGHEST_LEVEL
+            && caps.has(SYS_ADMIN)
+            && let Least::Enough(lower) = least(&below)
+            && !lower.caps.has(SYS_ADMIN)
+        {
             let text = "or, better, `sysctl kernel.perf_event_paranoid=2` and CAP_PERFMON, which \
                         does not count at Debian's level 3";
             paragraph(out, 2, text);
         }
-        lines(out, 2, &rules);
-        if lacks {
+        for (scope, rule) in &found.rules {
+            let _ = writeln!(out, "  {}", rule.te(scope));
+        }
+        let proved = "computed with these in enforcing mode: nothing is refused, and nothing is \
+                      logged as denied";
+        paragraph(out, 0, proved);
+        if !caps.is_empty() {
             paragraph(out, 0, &format!("there is no AVC record of this: {NEVER_EFFECTIVE}"));
         }
     }
 }
 
-/// True if programs of this type trace the kernel, so that loading them needs more than CAP_BPF
-/// (`is_perfmon_prog_type()`, kernel/bpf/syscall.c).
-const fn is_tracing(kind: ProgType) -> bool {
-    matches!(
-        kind,
-        ProgType::Kprobe
-            | ProgType::Tracepoint
-            | ProgType::PerfEvent
-            | ProgType::RawTracepoint
-            | ProgType::RawTracepointWritable
-    )
+/// The capabilities in a set, in ascending order.
+fn held(caps: CapSet) -> impl Iterator<Item = u32> {
+    (0..u64::BITS).filter(move |cap| caps.has(*cap))
 }
 
-/// Explains a capability check.
-fn capability(line: &CapLine, check: Option<&WalkCheck>) -> String {
-    let why = match check {
-        Some(check) if line.cap == SYS_ADMIN && check.question == WalkQuestion::Perfmon => {
-            "perfmon_capable() accepts CAP_SYS_ADMIN instead".to_owned()
+/// The command that gives capabilities to a file.
+fn setcap(caps: CapSet) -> String {
+    let names: Vec<_> = held(caps).map(|cap| format!("cap_{}", cap_name(cap))).collect();
+    format!("`setcap {}=ep FILE`", names.join(","))
+}
+
+/// Explains an effect that is no check.
+fn other(effect: &Effect) -> String {
+    match effect {
+        Effect::Holds(_) => "the capabilities of the process after the exec",
+        Effect::Domain(_) => "the exec changed the domain",
+        Effect::Uid(_) => "the exec changed the user id",
+        Effect::Kernel(_) => "a line in the kernel log",
+        Effect::SelinuxErr(_) => {
+            "SELinux refuses this regardless of allow rules: the transition is not bounded"
         }
-        Some(check) => format!("{}(): {}", check.function, check.because),
-        None => format!("the kernel asks for CAP_{}", cap_name(line.cap).to_uppercase()),
+        Effect::SyscallRecord => {
+            "the SYSCALL record of the call, with the serial of its other records"
+        }
+        Effect::Cap(line) => return verdict(line, "the kernel asks for it"),
+        Effect::Avc(_) | Effect::Record { .. } | Effect::Verbatim(_) => "another audit record",
+    }
+    .to_owned()
+}
+
+/// The question of a check, as a clause.
+fn asked(check: &MadeCheck) -> String {
+    match &check.about {
+        CheckedThing::Capability { cap, .. } => {
+            format!("the kernel asks for CAP_{}", cap_name(*cap).to_uppercase())
+        }
+        CheckedThing::Permissions { class, permissions, .. } => {
+            format!("the kernel asks for {class} {{ {} }}", permissions.join(" "))
+        }
+    }
+}
+
+/// Explains the line of a capability check, the one at `index`.
+fn capability(line: &CapLine, checks: &[MadeCheck], index: usize, syscall: &str) -> String {
+    let check = &checks[index];
+    let first = index.checked_sub(1).map(|before| &checks[before]);
+    let is_fallback = first.is_some_and(|first| {
+        let pair = |cap| FALLBACKS.contains(&(cap, line.cap));
+        let fits = matches!(first.about, CheckedThing::Capability { cap, .. } if pair(cap));
+        fits && !first.passes && first.path == check.path
+    });
+    let why = if is_fallback {
+        let function = predicate(check).unwrap_or_else(|| location(check, syscall));
+        format!("{function} accepts CAP_{} instead", cap_name(line.cap).to_uppercase())
+    } else {
+        let because = check.because.clone().unwrap_or_else(|| asked(check));
+        format!("{}: {because}", location(check, syscall))
     };
+    verdict(line, &why)
+}
+
+/// Appends the verdict of a capability check to its reason.
+fn verdict(line: &CapLine, why: &str) -> String {
     let unaudited = if line.unaudited { ", without auditing" } else { "" };
     let verdict = match line.verdict {
         CapVerdict::Granted => "the process holds it",
@@ -445,18 +380,19 @@ mod tests {
     )]
     #[case(
         "open/cpu-kernel/none_t/paranoid=2/perfmon/permissive",
-        "cap perfmon = granted find_get_context(): the event monitors every task on a CPU, or a \
-         cgroup; the process holds it"
+        "cap perfmon = granted perf_allow_cpu(), called by find_get_context(), called by \
+         perf_event_open(): the event monitors every task on a CPU, or a cgroup; the process holds \
+         it"
     )]
     #[case(
         "open/cpu-kernel/all_t/paranoid=2/none/enforcing",
-        "refused in perf_event_open(): the event monitors the kernel"
+        "refused in perf_allow_kernel(), called by perf_event_open(): the event monitors the kernel"
     )]
     #[case("open/cpu-kernel/all_t/paranoid=2/none/enforcing", "the capability perfmon (`setcap")]
     #[case(
         "open/cpu-kernel/nocap_t/paranoid=2/perfmon+sys_admin/enforcing",
-        "refused in perf_event_open(): the event monitors the kernel (exclude_kernel is not set) \
-         cap perfmon = refused by selinux"
+        "refused in perf_allow_kernel(), called by perf_event_open(): the event monitors the kernel \
+         (exclude_kernel is not set) cap perfmon = refused by selinux"
     )]
     #[case(
         "open/cpu-kernel/nocap_t/paranoid=2/perfmon/enforcing",
@@ -490,6 +426,36 @@ mod tests {
     #[case(
         "proc/mem/all_t/paranoid=2/perfmon/enforcing",
         "least privilege: the capability dac_read_search"
+    )]
+    #[case(
+        "open/cpu-kernel/none_t/paranoid=2/sys_admin/permissive",
+        "least privilege: the capability perfmon (`setcap cap_perfmon=ep FILE`); SELinux then \
+         checks it too and no CAP_SYS_ADMIN, as perf-security.rst recommends \
+         allow none_t self:capability2 perfmon; \
+         allow none_t self:perf_event { cpu kernel open }; \
+         computed with these in enforcing mode: nothing is refused"
+    )]
+    #[case(
+        "open/cpu-kernel/all_t/paranoid=2/sys_admin/enforcing",
+        "CAP_SYS_ADMIN was used where less suffices: `setcap cap_perfmon=ep FILE`"
+    )]
+    #[case(
+        "open/uprobe/all_t/paranoid=2/perfmon/enforcing",
+        "least privilege: the capability sys_admin"
+    )]
+    #[case(
+        "policy/dontaudit/dontaudit_t/paranoid=2/perfmon/enforcing",
+        "least privilege: allow dontaudit_t self:capability2 perfmon; \
+         allow dontaudit_t self:perf_event { cpu kernel open read write };"
+    )]
+    #[case(
+        "open/debian-level-3/all_t/paranoid=3/perfmon/enforcing",
+        "the capability sys_admin (`setcap cap_sys_admin=ep FILE`); SELinux then checks it too or, \
+         better, `sysctl kernel.perf_event_paranoid=2`"
+    )]
+    #[case(
+        "lockdown/confidentiality-kprobe/all_t/paranoid=2/none/enforcing",
+        "no capability and no SELinux rule lifts every refusal"
     )]
     #[case("event/read/none_t/paranoid=2/perfmon/enforcing", "security_perf_event_read()")]
     fn a_line_has_its_explanation(#[case] name: &str, #[case] words: &str) {

@@ -1,15 +1,19 @@
-//! Descriptions of the permissions that perf needs: `cases/permissions.toml`.
+//! Descriptions of the permissions that perf needs: `cases/permissions.toml`; and the places that
+//! check them.
 
 use serde::Deserialize;
 
+use crate::asks::{Functions, FunctionsError};
 use crate::audit::is_capability;
 use crate::coverage::{LsmQuestion, Point, Points, PointsError};
 
-/// The descriptions of permissions and decision points.
+/// The descriptions of permissions, decision points and kernel functions.
 #[derive(Clone, Debug)]
 pub struct Knowledge {
     list: PermissionList,
     points: Points,
+    /// The checks of kernel functions.
+    pub(super) functions: Functions,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -69,6 +73,9 @@ pub enum KnowledgeError {
     /// `points.toml` does not parse.
     #[error(transparent)]
     Points(#[from] PointsError),
+    /// `functions.toml` has mistakes.
+    #[error(transparent)]
+    Functions(#[from] FunctionsError),
 }
 
 impl Knowledge {
@@ -79,7 +86,7 @@ impl Knowledge {
     /// Mistakes in the data, which the project's tests rule out.
     pub fn built_in() -> Result<Self, KnowledgeError> {
         let list = toml::from_str(perfsec_cases::permissions())?;
-        Ok(Self { list, points: Points::built_in()? })
+        Ok(Self { list, points: Points::built_in()?, functions: Functions::built_in()? })
     }
 
     /// The description of a permission.

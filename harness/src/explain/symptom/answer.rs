@@ -1,19 +1,22 @@
-//! Derives the answer to a symptom from the walk through `perf_event_open()`.
+//! Derives the answer to a symptom from the checks of `perf_event_open()`.
 
 use std::collections::BTreeSet;
 
+use perfsec_wire::CapSet;
 use perfsec_wire::attr::{Event, Hardware, PerfEventAttr, SampleType};
-use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
+use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
 use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
 
 use super::model::{PerfTool, Symptom};
 use super::notes::{
     CONTAINER, MMAP, NOT_EFFECTIVE, OTHER_ERRNO, PROBE, SELINUX_REFUSES, TRACEFS, other_errno,
 };
+use super::open::{Host, OpenRefusal};
+use crate::asks::CallFact;
 use crate::case::Circumstances;
 use crate::errno::Errno;
+use crate::explain::Knowledge;
 use crate::explain::text::paragraph;
-use crate::explain::walk::{EventWalk, WalkCheck, WalkQuestion};
 use crate::grant::cap_name;
 use crate::kernel::KernelVersion;
 
@@ -23,32 +26,17 @@ pub(super) const DEFAULT_LEVEL: i32 = 2;
 /// The default on Debian.
 pub(super) const DEBIANS_LEVEL: i32 = 3;
 
-/// The capabilities of the process that opens the event.
-#[derive(Clone, Debug)]
-pub(super) struct Privileges {
-    capabilities: BTreeSet<u32>,
-    /// It holds every capability that is not in `lacks`.
-    all: bool,
-    lacks: BTreeSet<u32>,
-}
-
-impl Privileges {
-    pub(super) fn with(capabilities: &[u32]) -> Self {
-        let capabilities = capabilities.iter().copied().collect();
-        Self { capabilities, all: false, lacks: BTreeSet::new() }
-    }
-
-    pub(super) fn has(&self, capability: u32) -> bool {
-        self.all && !self.lacks.contains(&capability) || self.capabilities.contains(&capability)
-    }
-}
-
 impl Symptom {
     /// Explains the symptom on a kernel of this version.
     ///
     /// `distribution` applies if the words name none; `None` covers Debian and upstream kernels.
     #[must_use]
-    pub fn explain(&self, version: KernelVersion, distribution: Option<&str>) -> String {
+    pub fn explain(
+        &self,
+        knowledge: &Knowledge,
+        version: KernelVersion,
+        distribution: Option<&str>,
+    ) -> String {
         let mut out = String::new();
         let known = self.distribution.as_deref().or(distribution);
         let default = if known == Some("debian") { DEBIANS_LEVEL } else { DEFAULT_LEVEL };
@@ -76,6 +64,7 @@ impl Symptom {
         let mut rules = Vec::new();
         for builder in &builders {
             let kernel = Circumstances::hypothetical(version, *builder);
+            let host = Host { functions: &knowledge.functions, kernel, level };
             if builders.len() > 1 {
                 out.push_str(&match builder {
                     Some(_) => "On Debian kernels:\n".to_owned(),
@@ -84,9 +73,9 @@ impl Symptom {
                     }
                 });
             }
-            self.answer(&mut out, &kernel, level);
+            self.answer(&mut out, &host);
             out.push('\n');
-            rules.push(self.check_rules(&kernel, level));
+            rules.push(self.check_rules(&host));
         }
         if matches!(self.event, Some(Event::Tracepoint { .. })) && self.root != Some(true) {
             paragraph(&mut out, 0, TRACEFS);
@@ -100,7 +89,10 @@ impl Symptom {
             paragraph(&mut out, 0, CONTAINER);
             out.push('\n');
         }
-        self.selinux(&mut out, version, &rules);
+        // Hooks do not depend on the level.
+        let kernel = Circumstances::hypothetical(version, None);
+        let host = Host { functions: &knowledge.functions, kernel, level: DEFAULT_LEVEL };
+        self.selinux(&mut out, &host, &rules);
         out
     }
 
@@ -111,14 +103,20 @@ impl Symptom {
         self.system_wide || self.cgroup || top || trace
     }
 
-    pub(super) fn holder(&self) -> Privileges {
+    /// The capabilities of the process that opens the event.
+    pub(super) fn holder(&self) -> CapSet {
         // capable() checks the initial user namespace, where a container's root may be an ordinary
         // user.
         if self.userns || self.no_capabilities {
-            return Privileges::with(&[]);
+            return CapSet::EMPTY;
         }
-        let all = self.root == Some(true) && self.capabilities.is_empty() && !self.container;
-        Privileges { capabilities: self.capabilities.clone(), all, lacks: self.lacks.clone() }
+        let set = |caps: &BTreeSet<u32>| {
+            caps.iter().fold(CapSet::EMPTY, |set, cap| set.with(CapSet::one(*cap)))
+        };
+        if self.root == Some(true) && self.capabilities.is_empty() && !self.container {
+            return CapSet(CapSet::ALL.0 & !set(&self.lacks).0);
+        }
+        set(&self.capabilities)
     }
 
     /// The event that the tool opens first.
@@ -156,75 +154,32 @@ impl Symptom {
         PerfEventOpen { attr, pid, cpu, group: None, flags, bind: String::new() }
     }
 
-    /// The first check that refuses the holder, apart from SELinux and lockdown.
-    pub(super) fn refusal(
-        &self,
-        holder: &Privileges,
-        kernel: &Circumstances<'_>,
-        level: i32,
-    ) -> Option<WalkCheck> {
-        let call = self.call();
-        let open = EventWalk { call: &call, level, kernel: *kernel };
-        let mut passed_perfmon = false;
-        open.checks().into_iter().find(|check| {
-            let granted = match check.question {
-                WalkQuestion::Hook(_) | WalkQuestion::Lockdown => true,
-                WalkQuestion::Perfmon => holder.has(PERFMON) || holder.has(SYS_ADMIN),
-                WalkQuestion::Capability(number) => holder.has(number),
-                WalkQuestion::Ptrace => {
-                    passed_perfmon || !self.other_process || self.own || holder.has(SYS_PTRACE)
-                }
-            };
-            // If CAP_PERFMON passes, the kernel does not check ptrace access.
-            passed_perfmon = check.goes_on && check.question == WalkQuestion::Perfmon && granted;
-            !granted && !check.goes_on
-        })
+    /// The refusal of a holder, apart from SELinux and lockdown.
+    pub(super) fn refusal(&self, holder: CapSet, host: &Host<'_>) -> Option<OpenRefusal> {
+        self.open(holder, host).refusal
     }
 
     /// Writes the answer for one kernel.
-    fn answer(&self, out: &mut String, kernel: &Circumstances<'_>, level: i32) {
-        let holder = self.holder();
-        match self.refusal(&holder, kernel, level) {
-            None => self.allowed(out, &holder, kernel, level),
-            Some(check) => self.refused(out, &check, &holder, kernel, level),
+    fn answer(&self, out: &mut String, host: &Host<'_>) {
+        match self.refusal(self.holder(), host) {
+            None => self.allowed(out, host),
+            Some(refusal) => self.refused(out, &refusal, host),
         }
     }
 
-    fn refused(
-        &self,
-        out: &mut String,
-        check: &WalkCheck,
-        holder: &Privileges,
-        kernel: &Circumstances<'_>,
-        level: i32,
-    ) {
-        let asks_for = match check.question {
-            WalkQuestion::Perfmon => {
-                "CAP_PERFMON, then for CAP_SYS_ADMIN, and the process holds neither".to_owned()
-            }
-            WalkQuestion::Capability(number) => {
-                format!("{}, which the process does not hold", capability_name(number))
-            }
-            WalkQuestion::Ptrace => {
-                "ptrace access to another user's process, because CAP_PERFMON is missing".to_owned()
-            }
-            WalkQuestion::Hook(_) | WalkQuestion::Lockdown => "SELinux".to_owned(),
-        };
-        let function = check.function;
-        paragraph(
-            out,
-            0,
-            &format!("{function}() refuses with {}: {}.", check.refused, check.because),
-        );
+    fn refused(&self, out: &mut String, refusal: &OpenRefusal, host: &Host<'_>) {
+        let (function, because, errno) = (refusal.function(), refusal.because(), refusal.errno);
+        paragraph(out, 0, &format!("{function} refuses with {errno}: {because}."));
         paragraph(
             out,
             0,
             &format!(
-                "It asks for {asks_for}. The kernel asks SELinux only about effective \
-                 capabilities, so there is no AVC record."
+                "It asks for {}. The kernel asks SELinux only about effective capabilities, so \
+                 there is no AVC record.",
+                refusal.asks_for()
             ),
         );
-        if let Some(errno) = self.errno.filter(|errno| *errno != check.refused) {
+        if let Some(errno) = self.errno.filter(|errno| *errno != refusal.errno) {
             paragraph(
                 out,
                 0,
@@ -232,27 +187,20 @@ impl Symptom {
             );
         }
         if self.errno != Some(Errno::EPERM) {
-            self.retry(out, check, holder, kernel, level);
+            self.retry(out, refusal, host);
         }
         // Another errno means that an earlier refusal came first, which these do not lift.
-        if self.errno.is_none_or(|errno| errno == check.refused) || self.container {
-            let remedies = self.remedies(kernel, level).into_iter();
+        if self.errno.is_none_or(|errno| errno == refusal.errno) || self.container {
+            let remedies = self.remedies(host).into_iter();
             let texts: Vec<_> = remedies.map(|remedy| remedy.text).collect();
             paragraph(out, 0, &format!("least privilege: {}.", texts.join("; or ")));
         }
     }
 
     /// Writes what perf does after a refusal: perf stat and perf record retry without the kernel.
-    fn retry(
-        &self,
-        out: &mut String,
-        check: &WalkCheck,
-        holder: &Privileges,
-        kernel: &Circumstances<'_>,
-        level: i32,
-    ) {
+    fn retry(&self, out: &mut String, refusal: &OpenRefusal, host: &Host<'_>) {
         let counter = matches!(self.event, None | Some(Event::Hardware(_)));
-        let falls_back = check.because.contains("exclude_kernel is not set")
+        let falls_back = refusal.because() == CallFact::MonitorsKernel.because()
             && !self.whole_system()
             && counter
             && !self.kernel_side
@@ -263,11 +211,13 @@ impl Symptom {
         let tool = self.tool.map_or("perf", PerfTool::name);
         let mut again = self.clone();
         again.user_side = true;
-        let result = match again.refusal(holder, kernel, level) {
+        let result = match again.refusal(self.holder(), host) {
             None => "which this user may do".to_owned(),
-            Some(check) => format!(
-                "and {}() refuses that too, with {}: {}",
-                check.function, check.refused, check.because
+            Some(refusal) => format!(
+                "and {} refuses that too, with {}: {}",
+                refusal.function(),
+                refusal.errno,
+                refusal.because()
             ),
         };
         paragraph(
@@ -279,28 +229,21 @@ impl Symptom {
         );
     }
 
-    fn allowed(
-        &self,
-        out: &mut String,
-        holder: &Privileges,
-        kernel: &Circumstances<'_>,
-        level: i32,
-    ) {
+    fn allowed(&self, out: &mut String, host: &Host<'_>) {
         paragraph(out, 0, "The level and the capabilities allow it.");
         if self.mode != Some(perfsec_wire::Mode::Permissive) {
             paragraph(out, 0, SELINUX_REFUSES);
         }
-        if holder.all || !holder.capabilities.is_empty() {
+        let holder = self.holder();
+        if !holder.is_empty() {
             paragraph(out, 0, NOT_EFFECTIVE);
         }
         if let Some(errno) = self.errno {
             paragraph(out, 0, other_errno(errno));
         }
-        let (least, nobody) = (Privileges::with(&[PERFMON]), Privileges::with(&[]));
-        let more = holder.all || holder.has(SYS_ADMIN);
-        if self.refusal(&nobody, kernel, level).is_none() {
+        if self.refusal(CapSet::EMPTY, host).is_none() {
             paragraph(out, 0, "No capability is needed at this level.");
-        } else if more && self.refusal(&least, kernel, level).is_none() {
+        } else if holder.has(SYS_ADMIN) && self.refusal(CapSet::one(PERFMON), host).is_none() {
             paragraph(out, 0, "CAP_PERFMON alone would be enough (perf-security.rst).");
         }
     }
@@ -313,14 +256,18 @@ pub(super) fn capability_name(capability: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use rstest::rstest;
 
     use super::*;
 
     const NEW: KernelVersion = KernelVersion::new(7, 3, 4);
 
+    static KNOWLEDGE: LazyLock<Knowledge> = LazyLock::new(|| Knowledge::built_in().unwrap());
+
     fn answer(text: &str) -> String {
-        let text = Symptom::read(text).unwrap().explain(NEW, None);
+        let text = Symptom::read(text).unwrap().explain(&KNOWLEDGE, NEW, None);
         assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -345,13 +292,18 @@ mod tests {
     )]
     #[case::kernel_side(
         "perf stat as user, paranoid 2",
-        "perf_event_open() refuses with EACCES: the event monitors the kernel"
+        "perf_allow_kernel(), called by perf_event_open(), refuses with EACCES: the event monitors \
+         the kernel"
     )]
     #[case::falls_back(
         "perf stat as user, paranoid 2",
         "perf stat then retries without the kernel"
     )]
-    #[case::cpu("perf stat -a as user, paranoid 1", "find_get_context() refuses with EACCES")]
+    #[case::cpu(
+        "perf stat -a as user, paranoid 1",
+        "perf_allow_cpu(), called by find_get_context(), called by perf_event_open(), refuses with \
+         EACCES"
+    )]
     #[case::cpu_level(
         "perf stat -a as user, paranoid 1",
         "with `sysctl kernel.perf_event_paranoid=0`"
@@ -359,7 +311,7 @@ mod tests {
     #[case::cpu_free("perf stat -a as user, paranoid 0", "The level and the capabilities allow it")]
     #[case::raw(
         "perf record -e sched:sched_switch as user, paranoid 0",
-        "perf_trace_event_perm() refuses with EPERM"
+        "called by perf_trace_event_perm(), called by perf_event_open(), refuses with EPERM"
     )]
     #[case::counted(
         "perf stat -e sched:sched_switch as user, paranoid 0",
@@ -371,11 +323,12 @@ mod tests {
     )]
     #[case::all_syscalls(
         "perf trace -a as user, paranoid 1",
-        "perf_trace_event_perm() refuses with EPERM"
+        "called by perf_trace_event_perm(), called by perf_event_open(), refuses with EPERM"
     )]
     #[case::another_user(
         "perf stat -p 1 as user, paranoid 1",
-        "perf_check_permission() refuses with EACCES"
+        "ptrace_may_access(READ), called by perf_check_permission(), called by perf_event_open(), \
+         refuses with EACCES"
     )]
     #[case::another_user_perfmon(
         "perf stat -p 1 with cap_perfmon, paranoid 2",
@@ -408,11 +361,11 @@ mod tests {
     #[case::uprobe("perf stat -e uprobe as user, paranoid 1", "self:capability sys_admin; #")]
     #[case::kernel_breakpoint(
         "perf record -e mem:0xffffffff81000000:w with cap_perfmon",
-        "hw_breakpoint_parse() refuses with EPERM"
+        "hw_breakpoint_parse(), called by perf_event_open(), refuses with EPERM"
     )]
     #[case::cgroup(
         "perf stat -G web as user, paranoid 1",
-        "find_get_context() refuses with EACCES"
+        "called by find_get_context(), called by perf_event_open(), refuses with EACCES"
     )]
     #[case::precise("perf record -e cycles:pp as user, paranoid 2", "monitors the kernel")]
     #[case::all_user("perf stat --all-user as user, paranoid 2", "capabilities allow it")]
@@ -422,11 +375,11 @@ mod tests {
     )]
     #[case::negated(
         "perf stat -a as root without cap_perfmon and cap_sys_admin, paranoid 2",
-        "perf_event_open() refuses with EACCES"
+        "perf_allow_kernel(), called by perf_event_open(), refuses with EACCES"
     )]
     #[case::assumes_another(
         "perf stat -p 1 as user, paranoid 2",
-        "and perf_check_permission() refuses that too"
+        "called by perf_check_permission(), called by perf_event_open(), refuses that too"
     )]
     #[case::own_process("perf stat -p 1, own process, paranoid 1", "capabilities allow it")]
     #[case::own_process_rule(
@@ -443,7 +396,8 @@ mod tests {
     )]
     #[case::call_chains(
         "perf record -g as user, paranoid 2",
-        "and perf_event_open() refuses that too, with EACCES: call chains"
+        "and perf_allow_kernel(), called by perf_event_open(), refuses that too, with EACCES: call \
+         chains"
     )]
     #[case::cap_add("perf stat -a as root in docker, paranoid 2", "(`--cap-add PERFMON`)")]
     #[case::userns(
@@ -470,13 +424,13 @@ mod tests {
     )]
     #[case::container(
         "perf stat -a as root in a container, paranoid 2",
-        "perf_event_open() refuses with EACCES: the event monitors"
+        "perf_allow_kernel(), called by perf_event_open(), refuses with EACCES: the event monitors"
     )]
     #[case::container_filter(
         "perf stat as root in podman, EPERM",
         "a seccomp filter that refuses perf_event_open() with EPERM"
     )]
-    fn an_answer_follows_from_the_walk(#[case] symptom: &str, #[case] words: &str) {
+    fn an_answer_follows_from_the_checks(#[case] symptom: &str, #[case] words: &str) {
         let text = answer(symptom);
         assert!(text.contains(words), "{text}");
     }

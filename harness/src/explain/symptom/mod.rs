@@ -5,6 +5,7 @@ mod error;
 mod event;
 mod model;
 mod notes;
+mod open;
 mod options;
 mod phrases;
 mod remedies;

@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
+use perfsec_wire::CapSet;
+use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
 
-use super::answer::{DEFAULT_LEVEL, Privileges, capability_name};
+use super::answer::capability_name;
 use super::model::Symptom;
-use crate::case::Circumstances;
+use super::open::{Host, MONITORED};
 use crate::explain::text::paragraph;
-use crate::explain::walk::{EventWalk, WalkQuestion};
 use crate::grant::cap_name;
-use crate::kernel::KernelVersion;
 
 /// A way to get the access.
 pub(super) struct Remedy {
@@ -44,9 +43,8 @@ impl CheckRules {
 
 impl Symptom {
     /// The least privileges that would allow it: a capability, or a level that needs none.
-    pub(super) fn remedies(&self, kernel: &Circumstances<'_>, level: i32) -> Vec<Remedy> {
-        let lower = |holder: &Privileges| self.highest(holder, kernel, level);
-        let nobody = Privileges::with(&[]);
+    pub(super) fn remedies(&self, host: &Host<'_>) -> Vec<Remedy> {
+        let lower = |holder: CapSet| self.highest(holder, host);
         let on_host = if self.container { " on the host" } else { "" };
         let sysctl = |level: i32| format!("`sysctl kernel.perf_event_paranoid={level}`{on_host}");
         let given = |capability: u32| {
@@ -67,9 +65,7 @@ impl Symptom {
         };
         let capability = [PERFMON, SYS_ADMIN]
             .into_iter()
-            .find(|capability| {
-                self.refusal(&Privileges::with(&[*capability]), kernel, level).is_none()
-            })
+            .find(|capability| self.refusal(CapSet::one(*capability), host).is_none())
             .filter(|_| !self.userns);
         let mut remedies = Vec::new();
         let mut add =
@@ -77,13 +73,12 @@ impl Symptom {
         if capability == Some(PERFMON) {
             add(given(PERFMON), Some(PERFMON));
         }
-        if let Some(highest) =
-            lower(&Privileges::with(&[PERFMON])).filter(|_| capability == Some(SYS_ADMIN))
-            && Some(highest) != lower(&nobody)
+        if let Some(highest) = lower(CapSet::one(PERFMON)).filter(|_| capability == Some(SYS_ADMIN))
+            && Some(highest) != lower(CapSet::EMPTY)
         {
             add(format!("{} and {}", sysctl(highest), given(PERFMON)), Some(PERFMON));
         }
-        if let Some(lower) = lower(&nobody) {
+        if let Some(lower) = lower(CapSet::EMPTY) {
             add(format!("no capability, with {} for all users", sysctl(lower)), None);
         }
         if capability == Some(SYS_ADMIN) {
@@ -101,73 +96,36 @@ impl Symptom {
     }
 
     /// The highest level below this one at which no check refuses the holder.
-    fn highest(&self, holder: &Privileges, kernel: &Circumstances<'_>, level: i32) -> Option<i32> {
-        (-1..level).rev().find(|lower| self.refusal(holder, kernel, *lower).is_none())
+    fn highest(&self, holder: CapSet, host: &Host<'_>) -> Option<i32> {
+        let allows = |level: &i32| self.refusal(holder, &Host { level: *level, ..*host }).is_none();
+        (-1..host.level).rev().find(allows)
     }
 
     /// The rules for the capabilities that the process holds and uses, or else for those that the
     /// answer advises; and for ptrace access.
-    pub(super) fn check_rules(&self, kernel: &Circumstances<'_>, level: i32) -> CheckRules {
-        let refused = self.refusal(&self.holder(), kernel, level).is_some();
-        let nobody = Privileges::with(&[]);
-        let ptrace = match refused {
-            false => self.asks_ptrace(&self.holder()).then_some(PtraceRule::Always),
-            true if self.highest(&nobody, kernel, level).is_none() => None,
-            true => self.asks_ptrace(&nobody).then_some(PtraceRule::WithoutPerfmon),
-        };
-        let capabilities = match refused {
-            false => self.used_capabilities(kernel, level),
-            true => {
-                let remedies = self.remedies(kernel, level).into_iter();
-                remedies.filter_map(|remedy| Some((remedy.capability?, true))).collect()
-            }
-        };
-        CheckRules { capabilities, ptrace }
-    }
-
-    /// True if the kernel asks SELinux about ptrace access to the monitored process, which it does
-    /// even if that belongs to the same user (`__ptrace_may_access()`), but not after CAP_PERFMON.
-    fn asks_ptrace(&self, holder: &Privileges) -> bool {
-        let other_task = self.other_process && !self.whole_system();
-        other_task && !holder.has(PERFMON) && !holder.has(SYS_ADMIN)
-    }
-
-    /// The capabilities that the process holds and the kernel asks for; none of them is advised.
-    fn used_capabilities(&self, kernel: &Circumstances<'_>, level: i32) -> BTreeSet<(u32, bool)> {
-        let call = self.call();
-        let checks = EventWalk { call: &call, level, kernel: *kernel }.checks();
-        let holder = self.holder();
-        let mut used = BTreeSet::new();
-        let mut watched = false;
-        for check in checks {
-            let capability = match check.question {
-                WalkQuestion::Perfmon => {
-                    [PERFMON, SYS_ADMIN].into_iter().find(|cap| holder.has(*cap))
-                }
-                WalkQuestion::Capability(number) => Some(number).filter(|cap| holder.has(*cap)),
-                WalkQuestion::Ptrace if self.other_process && !self.own && !watched => {
-                    Some(SYS_PTRACE)
-                }
-                _ => None,
-            };
-            watched |= check.question == WalkQuestion::Perfmon && capability.is_some();
-            used.extend(capability.map(|capability| (capability, false)));
+    pub(super) fn check_rules(&self, host: &Host<'_>) -> CheckRules {
+        let opened = self.open(self.holder(), host);
+        if opened.refusal.is_none() {
+            let used = opened.used_capabilities().map(|capability| (capability, false)).collect();
+            let ptrace = opened.asks_ptrace().then_some(PtraceRule::Always);
+            return CheckRules { capabilities: used, ptrace };
         }
-        used
+        let remedies = self.remedies(host).into_iter();
+        let advised = remedies.filter_map(|remedy| Some((remedy.capability?, true))).collect();
+        let lower = self.highest(CapSet::EMPTY, host);
+        let at = |level: i32| self.open(CapSet::EMPTY, &Host { level, ..*host });
+        let asks_ptrace = lower.is_some_and(|level| at(level).asks_ptrace());
+        CheckRules {
+            capabilities: advised,
+            ptrace: asks_ptrace.then_some(PtraceRule::WithoutPerfmon),
+        }
     }
 
     /// Prints the rules that the domain needs. `rules` are those of Debian and upstream, or of one.
-    pub(super) fn selinux(&self, out: &mut String, version: KernelVersion, rules: &[CheckRules]) {
-        let call = self.call();
-        // Hooks do not depend on the level.
-        let kernel = Circumstances::hypothetical(version, None);
-        let checks = EventWalk { call: &call, level: DEFAULT_LEVEL, kernel }.checks();
-        let hooks = checks.iter().filter_map(|check| match check.question {
-            WalkQuestion::Hook(name) => Some(name),
-            _ => None,
-        });
+    pub(super) fn selinux(&self, out: &mut String, host: &Host<'_>, rules: &[CheckRules]) {
+        let opened = self.open(CapSet::ALL, host);
         // perf enables its events and reads them or their buffer.
-        let needed: BTreeSet<_> = hooks.chain(["read", "write"]).collect();
+        let needed: BTreeSet<_> = opened.hooks().chain(["read", "write"]).collect();
         let needed: Vec<_> = needed.into_iter().collect();
         let domain = self.domain.as_deref().unwrap_or("DOMAIN");
         let mode = match self.mode {
@@ -203,6 +161,6 @@ impl Symptom {
             some if some.contains(&PtraceRule::Always) => "",
             _ => " # without CAP_PERFMON",
         };
-        let _ = writeln!(out, "  allow {domain} DOMAIN_OF_THE_PROCESS:file read;{when}");
+        let _ = writeln!(out, "  allow {domain} {MONITORED}:file read;{when}");
     }
 }

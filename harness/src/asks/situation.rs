@@ -1,0 +1,39 @@
+//! The input of the evaluator besides the questions.
+
+use perfsec_wire::{BootMode, CapSet, Mode, Step};
+
+use super::functions::Functions;
+use super::selinux::SecurityServer;
+use crate::case::CaseProcess;
+
+/// Everything that the answers depend on.
+pub struct Situation<'a> {
+    /// Type of the subject's context.
+    pub domain: &'a str,
+    /// The subject's user ID.
+    pub uid: u32,
+    /// The file capabilities on its executable.
+    pub grant: CapSet,
+    /// The name of its executable.
+    pub comm: &'a str,
+    /// SELinux mode at the start.
+    pub mode: Mode,
+    /// `kernel.perf_event_paranoid`
+    pub level: i32,
+    /// `fs.suid_dumpable`
+    pub suid_dumpable: u32,
+    /// How the kernel was booted.
+    pub boot: BootMode,
+    /// Name of the policy that is loaded at the start.
+    pub policy: &'a str,
+    /// What policies say.
+    pub server: &'a dyn SecurityServer,
+    /// Processes beside the subject.
+    pub processes: &'a [CaseProcess],
+    /// Steps of the agent before the subject starts.
+    pub given: &'a [Step],
+    /// The lists of kernel functions.
+    pub functions: &'a Functions,
+    /// True if the condition with this name holds on the kernel.
+    pub holds: &'a dyn Fn(&str) -> bool,
+}
