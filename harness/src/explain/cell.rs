@@ -190,72 +190,64 @@ impl CellExplainer<'_> {
         }
     }
 
-    /// Writes the least privileges, and what is known of their effect.
+    /// Writes the least privileges with which nothing is refused, or why there are none.
     fn least(&self, out: &mut String) {
-        let least = |at: &Coordinates| least(self.case, at, &self.setting, at.grant.0);
-        let found = match least(self.at) {
-            Least::Enough(found) => found,
+        out.push('\n');
+        match least(self.case, self.at, &self.setting, self.at.grant.0) {
+            Least::Enough(found) => self.advice(out, found),
             Least::Never => {
-                out.push('\n');
-                return paragraph(out, 0, "no capability and no SELinux rule lifts every refusal");
+                paragraph(out, 0, "no capability and no SELinux rule lifts every refusal");
             }
-            Least::NotByGrant(cap) => {
-                out.push('\n');
-                let name = cap_name(cap).to_uppercase();
-                let text = format!(
+            Least::NotByGrant(cap) => paragraph(
+                out,
+                0,
+                &format!(
                     "no file capability on the program lifts every refusal: where the kernel asks \
-                     for CAP_{name}, the steps before have changed the capabilities, or the \
-                     process is in a user namespace"
-                );
-                return paragraph(out, 0, &text);
-            }
-            Least::Unknown => {
-                out.push('\n');
-                let text = "the case states what this cell sees in enforcing mode, so no privilege \
-                            can be derived";
-                return paragraph(out, 0, text);
-            }
-        };
-        let replaced = self
-            .at
-            .grant
-            .0
+                     for CAP_{}, the steps before have changed the capabilities, or the process \
+                     is in a user namespace",
+                    cap_name(cap).to_uppercase()
+                ),
+            ),
+            Least::Unknown => paragraph(
+                out,
+                0,
+                "the case states what this cell sees in enforcing mode, so no privilege can be \
+                 derived",
+            ),
+        }
+    }
+
+    /// Writes the privileges that were found. Those that replace CAP_SYS_ADMIN are better.
+    fn advice(&self, out: &mut String, found: Privileges) {
+        let grant = self.at.grant.0;
+        let added = |found: &Privileges| CapSet(found.caps.0 & !grant.0);
+        let replaced = grant
             .has(SYS_ADMIN)
-            .then(|| without_sys_admin(self.case, self.at, &self.setting));
-        let replaced = replaced.flatten();
-        let added = |found: &Privileges| CapSet(found.caps.0 & !self.at.grant.0.0);
+            .then(|| without_sys_admin(self.case, self.at, &self.setting))
+            .flatten();
         if found.rules.is_empty() && added(&found).is_empty() {
-            out.push_str("\nnothing is refused and nothing is logged as denied\n");
-            let replaced = replaced.filter(|found| !added(found).is_empty());
-            if let Some(replaced) = replaced {
-                let names = setcap(added(&replaced));
+            out.push_str("nothing is refused and nothing is logged as denied\n");
+            if let Some(replaced) = replaced.filter(|found| !added(found).is_empty()) {
+                let setcap = setcap(added(&replaced));
                 let text = format!(
-                    "CAP_SYS_ADMIN was used where less suffices: {names} (perf-security.rst)"
+                    "CAP_SYS_ADMIN was used where less suffices: {setcap} (perf-security.rst)"
                 );
                 paragraph(out, 0, &text);
             }
             return;
         }
+        out.push_str("least privilege:\n");
+        let instead = replaced.is_some();
         let found = replaced.unwrap_or(found);
-        let caps = added(&found);
-        out.push_str("\nleast privilege:\n");
-        for cap in held(caps) {
-            let name = cap_name(cap);
-            let text = format!(
-                "the capability {name} (`setcap cap_{name}=ep FILE`); SELinux then checks it too"
-            );
+        for cap in held(added(&found)) {
+            let (name, setcap) = (cap_name(cap), setcap(CapSet::one(cap)));
+            let text = format!("the capability {name} ({setcap}); SELinux then checks it too");
             paragraph(out, 2, &text);
         }
-        if self.at.grant.0.has(SYS_ADMIN) && !found.caps.has(SYS_ADMIN) && !caps.is_empty() {
-            let text = "and no CAP_SYS_ADMIN, as perf-security.rst recommends";
-            paragraph(out, 2, text);
+        if instead {
+            paragraph(out, 2, "no CAP_SYS_ADMIN, as perf-security.rst recommends");
         }
-        let below = Coordinates { paranoid: HIGHEST_LEVEL, ..self.at.clone() };
-        if self.at.paranoid > HIGHEST_LEVEL
-            && caps.has(SYS_ADMIN)
-            && let Least::Enough(lower) = least(&below)
-            && !lower.caps.has(SYS_ADMIN)
-        {
+        if added(&found).has(SYS_ADMIN) && self.is_due_to_debians_level() {
             let text = "or, better, `sysctl kernel.perf_event_paranoid=2` and CAP_PERFMON, which \
                         does not count at Debian's level 3";
             paragraph(out, 2, text);
@@ -266,9 +258,19 @@ impl CellExplainer<'_> {
         let proved = "computed with these in enforcing mode: nothing is refused, and nothing is \
                       logged as denied";
         paragraph(out, 0, proved);
-        if !caps.is_empty() {
+        if !added(&found).is_empty() {
             paragraph(out, 0, &format!("there is no AVC record of this: {NEVER_EFFECTIVE}"));
         }
+    }
+
+    /// True if the cell needs no CAP_SYS_ADMIN at the highest level of upstream.
+    fn is_due_to_debians_level(&self) -> bool {
+        let below = Coordinates { paranoid: HIGHEST_LEVEL, ..self.at.clone() };
+        self.at.paranoid > HIGHEST_LEVEL
+            && matches!(
+                least(self.case, &below, &self.setting, below.grant.0),
+                Least::Enough(found) if !found.caps.has(SYS_ADMIN)
+            )
     }
 }
 
@@ -391,8 +393,8 @@ mod tests {
     #[case("open/cpu-kernel/all_t/paranoid=2/none/enforcing", "the capability perfmon (`setcap")]
     #[case(
         "open/cpu-kernel/nocap_t/paranoid=2/perfmon+sys_admin/enforcing",
-        "refused in perf_allow_kernel(), called by perf_event_open(): the event monitors the kernel \
-         (exclude_kernel is not set) cap perfmon = refused by selinux"
+        "refused in perf_allow_kernel(), called by perf_event_open(): the event monitors the \
+         kernel (exclude_kernel is not set) cap perfmon = refused by selinux"
     )]
     #[case(
         "open/cpu-kernel/nocap_t/paranoid=2/perfmon/enforcing",
@@ -430,7 +432,7 @@ mod tests {
     #[case(
         "open/cpu-kernel/none_t/paranoid=2/sys_admin/permissive",
         "least privilege: the capability perfmon (`setcap cap_perfmon=ep FILE`); SELinux then \
-         checks it too and no CAP_SYS_ADMIN, as perf-security.rst recommends \
+         checks it too no CAP_SYS_ADMIN, as perf-security.rst recommends \
          allow none_t self:capability2 perfmon; \
          allow none_t self:perf_event { cpu kernel open }; \
          computed with these in enforcing mode: nothing is refused"
@@ -438,6 +440,15 @@ mod tests {
     #[case(
         "open/cpu-kernel/all_t/paranoid=2/sys_admin/enforcing",
         "CAP_SYS_ADMIN was used where less suffices: `setcap cap_perfmon=ep FILE`"
+    )]
+    #[case(
+        "open/breakpoint-kernel/all_t/paranoid=2/none/enforcing",
+        "least privilege: the capability sys_admin (`setcap cap_sys_admin=ep FILE`); SELinux then \
+         checks it too computed with these"
+    )]
+    #[case(
+        "open/self-user/no_sys_admin_t/paranoid=2/sys_admin/enforcing",
+        "least privilege: no CAP_SYS_ADMIN, as perf-security.rst recommends computed with these"
     )]
     #[case(
         "open/uprobe/all_t/paranoid=2/perfmon/enforcing",

@@ -1,8 +1,8 @@
 //! Explains which check refused, where in the kernel, and what would allow it.
 //!
-//! The knowledge is data (`cases/permissions.toml`, `cases/points.toml`, `cases/functions.toml`). It
-//! explains logs, cells, and symptoms in words. Advice about a cell or a symptom is proved by
-//! evaluating it.
+//! The knowledge is data (`cases/permissions.toml`, `cases/points.toml` and
+//! `cases/functions.toml`). It explains logs, cells, and symptoms in words. Advice about a cell is
+//! proved: evaluated again.
 
 mod cell;
 mod knowledge;
