@@ -53,7 +53,8 @@ pub struct Question {
 
 impl Question {
     /// A check that the kernel always makes once, in this line.
-    pub(super) fn plain(check: Check, line: usize) -> Self {
+    #[must_use]
+    pub fn plain(check: Check, line: usize) -> Self {
         Self { check, guards: Vec::new(), refusal: None, repeats: false, line }
     }
 }

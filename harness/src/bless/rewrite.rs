@@ -1,12 +1,16 @@
-//! Rewrites the expectations of a case file and leaves the rest untouched.
+//! Rewrites a case file so that it expects what was seen.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
+use toml_edit::DocumentMut;
 
-use super::cover::cover;
-use crate::case::{Case, Coordinates, Selector};
-use crate::transcript::{Transcript, TranscriptCall};
+use super::expectations::{self, NewExpectations};
+use super::infer::{Explanation, Precedents, infer};
+use super::questions;
+use crate::case::{Case, Coordinates, Setting};
+use crate::counted::counted;
+use crate::transcript::Transcript;
 
 /// The case file cannot be rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -16,116 +20,150 @@ pub enum BlessError {
     Changed(#[from] toml_edit::TomlError),
 }
 
-/// The text of the case file, with observed transcripts in place of those that differ.
+/// The new text of a case file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blessed {
+    /// The text.
+    pub text: String,
+    /// The number of cells, of those that saw something else than expected, that the questions
+    /// in the text explain.
+    pub by_questions: usize,
+    /// The number of those that have a transcript.
+    pub by_transcripts: usize,
+    /// True if the old text had lines or questions for some kernels only that the new one lacks.
+    pub loses_conditions: bool,
+}
+
+impl fmt::Display for Blessed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transcripts = || {
+            let cells = counted(self.by_transcripts, "cell");
+            format!("transcripts for {cells} (no questions explain them)")
+        };
+        match (self.by_questions, self.by_transcripts) {
+            (0, _) => f.write_str(&transcripts()),
+            (explained, 0) => write!(f, "questions explain {}", counted(explained, "cell")),
+            (explained, _) => {
+                write!(f, "questions explain {}, {}", counted(explained, "cell"), transcripts())
+            }
+        }
+    }
+}
+
+/// The text of the case file, changed so that cells expect what they saw in this setting. `seen`
+/// has the cells that saw something else than expected.
 ///
-/// A block whose cells all saw the same keeps its place and gets the new transcript; others are
-/// split. Cells that no block selects get blocks at the end.
+/// Questions replace the expectations of all cells that they explain. If they explain only some of
+/// the cells, they must make the file shorter than transcripts do.
 ///
 /// # Errors
 ///
-/// If the text does not parse.
+/// If the text of the case does not parse.
 pub fn rewrite(
     case: &Case,
+    setting: &Setting<'_>,
     seen: &BTreeMap<Coordinates, Transcript>,
-) -> Result<String, BlessError> {
-    let mut document: DocumentMut = case.text.parse()?;
-    let old: Vec<Table> = document
-        .get("expect")
-        .and_then(Item::as_array_of_tables)
-        .map(|tables| tables.iter().cloned().collect())
-        .unwrap_or_default();
-    let mut new = ArrayOfTables::new();
-    let mut placed: Vec<&Coordinates> = Vec::new();
-    for (table, expect) in old.iter().zip(&case.expects) {
-        let cells: Vec<_> =
-            case.axes.coordinates().filter(|at| expect.selector.selects(at)).collect();
-        let (keep, change): (Vec<_>, Vec<_>) =
-            cells.into_iter().partition(|at| !seen.contains_key(at));
-        placed.extend(seen.keys().filter(|at| expect.selector.selects(at)));
-        let texts = texts(&change, seen);
-        match (keep.is_empty(), texts.as_slice()) {
-            (_, []) => new.push(table.clone()),
-            (true, [(text, _)]) => {
-                let mut table = table.clone();
-                table.insert("transcript", transcript(text));
-                new.push(table);
-            }
-            _ => {
-                for selector in cover(&case.axes, &keep) {
-                    new.push(block(&selector, table.get("transcript").cloned()));
-                }
-                push_all(&mut new, case, texts);
-            }
-        }
-    }
-    let rest: Vec<_> = seen.keys().filter(|at| !placed.contains(at)).cloned().collect();
-    push_all(&mut new, case, texts(&rest, seen));
-    for (index, table) in new.iter_mut().enumerate() {
-        // After the steps, in this order.
-        table.set_position(Some(1_000_000 + index as isize));
-        if table.decor().prefix().is_none() {
-            table.decor_mut().set_prefix("\n");
-        }
-    }
-    document.insert("expect", Item::ArrayOfTables(new));
-    Ok(document.to_string())
-}
-
-/// The distinct transcripts, each with its cells.
-fn texts(
-    cells: &[Coordinates],
-    seen: &BTreeMap<Coordinates, Transcript>,
-) -> Vec<(String, Vec<Coordinates>)> {
-    let mut texts: Vec<(String, Vec<Coordinates>)> = Vec::new();
-    for at in cells {
-        let Some(seen) = seen.get(at) else { continue };
-        let lines = seen.calls.iter().flat_map(TranscriptCall::abbreviated);
-        let text: String = lines.map(|line| line + "\n").collect();
-        match texts.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, cells)) => cells.push(at.clone()),
-            None => texts.push((text, vec![at.clone()])),
-        }
-    }
-    texts
-}
-
-fn push_all(tables: &mut ArrayOfTables, case: &Case, texts: Vec<(String, Vec<Coordinates>)>) {
-    for (text, cells) in texts {
-        for selector in cover(&case.axes, &cells) {
-            tables.push(block(&selector, Some(transcript(&text))));
-        }
-    }
-}
-
-fn block(selector: &Selector, transcript: Option<Item>) -> Table {
-    fn named<T>(
-        table: &mut Table,
-        key: &str,
-        values: Option<&Vec<T>>,
-        value: impl Fn(&T) -> Value,
-    ) {
-        match values.map(Vec::as_slice) {
-            None => {}
-            Some([one]) => drop(table.insert(key, Item::Value(value(one)))),
-            Some(list) => {
-                let list: Array = list.iter().map(value).collect();
-                table.insert(key, Item::Value(Value::Array(list)));
-            }
-        }
-    }
-    let mut table = Table::new();
-    named(&mut table, "domain", selector.domain.as_ref(), |name| name.into());
-    named(&mut table, "perf_event_paranoid", selector.paranoid.as_ref(), |level| {
-        i64::from(*level).into()
+    precedents: &Precedents,
+) -> Result<Blessed, BlessError> {
+    let all = all_cells(case, setting, seen);
+    let with_transcripts = with_transcripts(case, seen)?;
+    let Some(explanation) = infer(case, setting, &all, precedents) else {
+        return Ok(with_transcripts);
+    };
+    let whole = explanation.explained.len() == all.len();
+    let with_questions = with_questions(case, &all, seen, &explanation)?.filter(|it| {
+        let shorter = || it.text.lines().count() < with_transcripts.text.lines().count();
+        (whole || shorter()) && expects(case, setting, &it.text, &all)
     });
-    named(&mut table, "grant", selector.grant.as_ref(), |grant| grant.to_string().into());
-    named(&mut table, "mode", selector.mode.as_ref(), |mode| mode.to_string().into());
-    table.insert("transcript", transcript.unwrap_or_default());
-    table
+    Ok(with_questions.unwrap_or(with_transcripts))
 }
 
-/// A literal multi-line string, unless the text contains its terminator.
-fn transcript(text: &str) -> Item {
-    let literal = format!("'''\n{text}'''").parse::<Value>();
-    Item::Value(literal.unwrap_or_else(|_| text.into()))
+/// What each cell must expect: what it saw, or what it expects already, because it saw that or was
+/// not run.
+fn all_cells(
+    case: &Case,
+    setting: &Setting<'_>,
+    seen: &BTreeMap<Coordinates, Transcript>,
+) -> BTreeMap<Coordinates, Transcript> {
+    let expected = |at| {
+        let expected = case.expected(&at, setting).least().transcript().clone();
+        (!expected.is_empty()).then_some((at, expected))
+    };
+    let others = case.axes.coordinates().filter(|at| !seen.contains_key(at));
+    let seen = seen.iter().map(|(at, seen)| (at.clone(), seen.clone()));
+    seen.chain(others.filter_map(expected)).collect()
 }
+
+fn with_transcripts(
+    case: &Case,
+    seen: &BTreeMap<Coordinates, Transcript>,
+) -> Result<Blessed, BlessError> {
+    let mut document: DocumentMut = case.text.parse()?;
+    let new = seen.iter().map(|(at, seen)| (at, Some(seen))).collect();
+    expectations::write(&mut document, case, &new);
+    Ok(Blessed {
+        text: document.to_string(),
+        by_questions: 0,
+        by_transcripts: seen.len(),
+        loses_conditions: lines_are_lost(case, &new),
+    })
+}
+
+/// The text with questions; `None` if the file does not write its steps as `[[step]]`.
+fn with_questions(
+    case: &Case,
+    all: &BTreeMap<Coordinates, Transcript>,
+    seen: &BTreeMap<Coordinates, Transcript>,
+    explanation: &Explanation,
+) -> Result<Option<Blessed>, BlessError> {
+    let mut document: DocumentMut = case.text.parse()?;
+    if questions::write(&mut document, case, &explanation.questions).is_none() {
+        return Ok(None);
+    }
+    let new_expectation = |(at, transcript)| {
+        let explained = explanation.explained.contains(at);
+        let failed = seen.contains_key(at);
+        match case.expect(at) {
+            // It says more than one kernel can show.
+            Some(expect)
+                if !failed && (expect.xfail.is_some() || expect.transcript.is_conditional()) =>
+            {
+                None
+            }
+            Some(_) if !failed && !explained => None,
+            _ => Some((at, (!explained).then_some(transcript))),
+        }
+    };
+    let new = all.iter().filter_map(new_expectation).collect();
+    expectations::write(&mut document, case, &new);
+    let by_questions = seen.keys().filter(|at| explanation.explained.contains(*at)).count();
+    Ok(Some(Blessed {
+        text: document.to_string(),
+        by_questions,
+        by_transcripts: seen.len() - by_questions,
+        loses_conditions: lines_are_lost(case, &new)
+            || questions::lose_conditions(case, &explanation.questions),
+    }))
+}
+
+/// True if a new expectation replaces lines for some kernels only.
+fn lines_are_lost(case: &Case, new: &NewExpectations<'_>) -> bool {
+    let expects = new.keys().filter_map(|at| case.expect(at));
+    expects.into_iter().any(|expect| expect.transcript.is_conditional())
+}
+
+/// True if the case with this text expects in each cell what it must.
+fn expects(
+    case: &Case,
+    setting: &Setting<'_>,
+    text: &str,
+    all: &BTreeMap<Coordinates, Transcript>,
+) -> bool {
+    case.with_text(text).is_ok_and(|case| {
+        all.iter()
+            .all(|(at, seen)| case.expected(at, setting).fit(seen, |_| true).transcript() == seen)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,9 @@ use super::{
     Axes, Circumstances, Condition, Coordinates, GuardedTranscript, KnownDifference, Selector,
     Setting,
 };
-use crate::asks::{Evaluation, Model, SecurityServer, Situation, StepQuestions, evaluate};
+use crate::asks::{
+    Evaluation, Functions, Model, SecurityServer, Situation, StepQuestions, evaluate,
+};
 use crate::grant::Grant;
 use crate::kernel::KernelVersion;
 use crate::policy;
@@ -259,6 +261,28 @@ impl Case {
         setting: &Setting<'_>,
         holds: &dyn Fn(&str) -> bool,
     ) -> Evaluation {
+        let questions = self.questions.as_deref().unwrap_or_default();
+        self.evaluate_questions(questions, at, setting, holds)
+    }
+
+    /// Computes what a cell sees of its first steps if they ask these questions.
+    #[must_use]
+    pub fn evaluation_with(
+        &self,
+        questions: &[StepQuestions],
+        at: &Coordinates,
+        setting: &Setting<'_>,
+    ) -> Evaluation {
+        self.evaluate_questions(questions, at, setting, &self.holds(setting))
+    }
+
+    fn evaluate_questions(
+        &self,
+        questions: &[StepQuestions],
+        at: &Coordinates,
+        setting: &Setting<'_>,
+        holds: &dyn Fn(&str) -> bool,
+    ) -> Evaluation {
         let policy = self.policy.as_deref().or(setting.policy).unwrap_or(policy::DEFAULT);
         let suid_dumpable = self.sysctls.get("fs.suid_dumpable").and_then(|it| it.parse().ok());
         let situation = Situation {
@@ -277,7 +301,13 @@ impl Case {
             functions: &self.model.functions,
             holds,
         };
-        evaluate(&self.steps, self.questions.as_deref().unwrap_or_default(), &situation)
+        evaluate(&self.steps, questions, &situation)
+    }
+
+    /// The lists of kernel functions that its questions can name.
+    #[must_use]
+    pub fn functions(&self) -> &Functions {
+        &self.model.functions
     }
 
     /// Names of the conditions on which its questions depend.

@@ -17,7 +17,9 @@ use super::file::{CaseFile, ExpectTable, WhenTable};
 use super::lines::{first_line, line_number, line_span};
 use super::step_table::StepTable;
 use super::steps::{StepContext, check_policy};
-use super::{Axes, Case, CaseError, Condition, Expect, GuardedTranscript, OtherCase, Selector};
+use super::{
+    Axes, Case, CaseError, CaseErrors, Condition, Expect, GuardedTranscript, OtherCase, Selector,
+};
 use crate::asks::{Model, Names, StepQuestions, parse};
 use crate::kernel::{FixedIn, KernelVersion};
 use crate::transcript::CallResult;
@@ -113,6 +115,18 @@ pub(super) fn read(
         complete::check_controls(&case, &mut mistakes);
     }
     if mistakes.all.is_empty() { Ok(case) } else { Err(mistakes.all) }
+}
+
+impl Case {
+    /// The case with another text, which may lack expectations and controls.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes in the text.
+    pub fn with_text(&self, text: &str) -> Result<Self, CaseErrors> {
+        let case = read(&self.name, &self.path, text, &self.model, Completeness::Optional);
+        case.map_err(CaseErrors)
+    }
 }
 
 /// The axes, with the default modes. Without a policy there is one domain and one mode.

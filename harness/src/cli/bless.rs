@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::args::BlessArgs;
 use super::session::Session;
 use super::{Exit, Failure, unmatched};
-use crate::bless::rewrite;
-use crate::case::{Case, Coordinates, Library};
+use crate::bless::{Precedents, rewrite};
+use crate::case::{Case, Circumstances, Coordinates, Library, Setting};
 use crate::engine::Suite;
 use crate::judge::Verdict;
 use crate::plan::PlannedCell;
@@ -62,9 +62,18 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     if let Some(exit) = session.interrupted() {
         return Ok(exit);
     }
-    for case in &suite.library.cases {
-        if let Some(cells) = seen.get(&case.name) {
-            write(case, cells)?;
+    let built_in = Library::built_in()?;
+    let precedents = Precedents::of(built_in.cases.iter().chain(&suite.library.cases));
+    let machine = run.lanes.iter().flat_map(|lane| &lane.ready).next();
+    let machine = machine.map(|ready| &ready.facts.machine);
+    let policy = engine.policies().first().map(|policy| policy.name.as_str());
+    for kernel in &kernels {
+        let kernel = Circumstances { machine, ..Circumstances::from(kernel) };
+        let setting = Setting { policy, ..Setting::from(kernel) };
+        for case in &suite.library.cases {
+            if let Some(cells) = seen.get(&case.name) {
+                write(case, &setting, cells, &precedents)?;
+            }
         }
     }
     for cell in &unseen {
@@ -73,15 +82,17 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
     Ok(if unseen.is_empty() { Exit::Success } else { Exit::NotJudged })
 }
 
-fn write(case: &Case, cells: &BTreeMap<Coordinates, Transcript>) -> Result<(), Failure> {
-    let text = rewrite(case, cells).map_err(Failure::input)?;
-    fs::write(&case.path, text)
+fn write(
+    case: &Case,
+    setting: &Setting<'_>,
+    cells: &BTreeMap<Coordinates, Transcript>,
+    precedents: &Precedents,
+) -> Result<(), Failure> {
+    let blessed = rewrite(case, setting, cells, precedents).map_err(Failure::input)?;
+    fs::write(&case.path, &blessed.text)
         .map_err(|error| Failure::host(format!("cannot write {}: {error}", case.path.display())))?;
-    anstream::println!("{}: {} cells", case.path.display(), cells.len());
-    let lost = case.expects.iter().any(|expect| {
-        expect.transcript.is_conditional() && cells.keys().any(|at| expect.selector.selects(at))
-    });
-    if lost {
+    anstream::println!("{}: {blessed}", case.path.display());
+    if blessed.loses_conditions {
         anstream::println!(
             "  it had lines for some kernels only (`if`, `unless`): restore them by hand"
         );

@@ -1,0 +1,98 @@
+//! The lists of kernel functions, by what they ask.
+
+use std::collections::BTreeSet;
+
+use crate::asks::{Audit, Check, Fact, Functions, Namespace, Question, Target};
+use crate::transcript::Effect;
+
+/// Something that a line of a transcript shows to be asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
+    Capability(u32),
+    Permission { class: String, permission: String },
+}
+
+/// A list of `functions.toml`.
+pub(super) struct Listed<'a> {
+    pub(super) name: &'a str,
+    /// True if its caller names a target.
+    pub(super) has_target: bool,
+    /// The number of checks in it, those of functions that it calls included.
+    pub(super) checks: usize,
+    pub(super) asks: BTreeSet<Asked>,
+    /// True if no line of a transcript shows any of its checks.
+    pub(super) unseen: bool,
+}
+
+impl Asked {
+    /// What an effect shows to be asked.
+    pub(super) fn by(effect: &Effect) -> Vec<Self> {
+        match effect {
+            Effect::Cap(line) => vec![Self::Capability(line.cap)],
+            Effect::Avc(avc) => {
+                let class = avc.field("tclass").unwrap_or_default();
+                let permissions = avc.permissions.iter();
+                let asked = permissions.map(|permission| Self::Permission {
+                    class: class.to_owned(),
+                    permission: permission.clone(),
+                });
+                asked.collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// All lists.
+pub(super) fn catalogue(functions: &Functions) -> Vec<Listed<'_>> {
+    let listed = |name| {
+        let mut listed =
+            Listed { name, has_target: false, checks: 0, asks: BTreeSet::new(), unseen: true };
+        listed.add(functions, functions.list(name).map_or(&[], |list| &list.asks));
+        listed
+    };
+    functions.names().map(listed).collect()
+}
+
+impl Listed<'_> {
+    fn add(&mut self, functions: &Functions, asks: &[Question]) {
+        for question in asks {
+            self.has_target |= question.guards.iter().any(|guard| {
+                !matches!(guard.fact, Fact::LevelAbove(_) | Fact::Condition(_) | Fact::Refused)
+            });
+            self.check(functions, &question.check);
+        }
+    }
+
+    fn check(&mut self, functions: &Functions, check: &Check) {
+        match check {
+            Check::Selinux(check) => {
+                self.checks += 1;
+                self.unseen &= !check.audited;
+                self.has_target |= check.target == Target::Argument;
+                self.asks.extend(check.permissions.iter().map(|permission| Asked::Permission {
+                    class: check.class.clone(),
+                    permission: permission.clone(),
+                }));
+            }
+            Check::Capable { caps, audit, namespace } => {
+                self.checks += 1;
+                self.unseen &= *audit == Audit::Unseen;
+                self.has_target |= *namespace == Namespace::Of(Target::Argument);
+                self.asks.extend(caps.iter().copied().map(Asked::Capability));
+            }
+            Check::Function { name, .. } => {
+                let asks = functions.list(name).map_or(&[][..], |list| &list.asks);
+                self.add(functions, asks);
+            }
+            Check::Either(checks) | Check::Both(checks) => {
+                checks.iter().for_each(|check| self.check(functions, check));
+            }
+            Check::Return(_) => self.checks += 1,
+            Check::Effect(_) => {
+                self.checks += 1;
+                self.unseen = false;
+            }
+        }
+    }
+}
