@@ -23,6 +23,12 @@ pub fn cap_name(number: u32) -> String {
     known.map_or_else(|| number.to_string(), |(name, _)| name.clone())
 }
 
+/// The kernel's constant for a capability: `CAP_PERFMON`.
+#[must_use]
+pub(crate) fn cap_constant(number: u32) -> String {
+    format!("CAP_{}", cap_name(number).to_uppercase())
+}
+
 /// The number of the capability with this name.
 ///
 /// # Errors

@@ -71,7 +71,7 @@ perf_event_open(...) = fd
 "#;
 
 #[rstest]
-#[case::enough("8192", 0, "1 PASS")]
+#[case::enough("8192", 0, "2 PASS")]
 #[case::too_little("1", 3, "1 ERROR")]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
 fn a_lost_record_is_an_error_not_a_failure(

@@ -3,7 +3,7 @@
 use perfsec_wire::step::{CloneFlag, Execve, Prctl, Securebit, UnshareFlag};
 use perfsec_wire::{CapSet, Step};
 
-/// What the kernel knows about a process when it decides (`struct cred`, and the flags of
+/// The state of a process by which the kernel decides (`struct cred`, and the flags of
 /// `struct mm_struct` and `struct fs_struct` that exec looks at).
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {

@@ -22,11 +22,11 @@ pub struct Situation<'a> {
     pub level: i32,
     /// `fs.suid_dumpable`
     pub suid_dumpable: u32,
-    /// How the kernel was booted.
+    /// The mode in which the kernel was booted.
     pub boot: BootMode,
     /// Name of the policy that is loaded at the start.
     pub policy: &'a str,
-    /// What policies say.
+    /// The answers of policies.
     pub server: &'a dyn SecurityServer,
     /// Processes beside the subject.
     pub processes: &'a [CaseProcess],

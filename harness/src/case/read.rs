@@ -230,13 +230,16 @@ fn questions(
     Some(all)
 }
 
-/// SHA-256 of the text and of the shared lists on which the case depends, in hex.
+/// SHA-256 of the text and of the shared lists and conditions on which the case depends, in hex.
 fn digest(text: &str, questions: Option<&[StepQuestions]>, model: &Model) -> String {
     let mut digest = Sha256::new_with_prefix(text);
     let asks = questions.unwrap_or_default().iter().flat_map(|step| &step.asks);
-    for (name, list) in model.functions.reached(asks) {
+    for (name, list) in model.functions.reached(asks.clone()) {
         digest.update(name);
         list.asks.iter().for_each(|question| digest.update(question.to_string()));
+    }
+    for name in model.functions.conditions_of(asks) {
+        digest.update(format!("{name} {:?}", model.functions.conditions().get(&name)));
     }
     crate::hex(&digest.finalize())
 }

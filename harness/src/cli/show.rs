@@ -16,7 +16,11 @@ const NEWEST: KernelVersion = KernelVersion::new(u32::MAX, 0, 0);
 
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let library = args.cases.library()?;
-    let cells = unmatched::select(&args.filter.filter(), &library)?;
+    let filter = args.filter.filter();
+    let mut cells = unmatched::select(&filter, &library)?;
+    // Controls run with the cells that need them, but nobody asked to see them.
+    let selects = filter.matcher().map_err(Failure::input)?;
+    cells.retain(|cell| selects(&cell.name(), &cell.at));
     if args.all_kernels {
         let chosen: BTreeSet<_> = cells.iter().map(|cell| cell.name()).collect();
         for (_, text) in library.expectations(|name| chosen.contains(name)) {
@@ -154,7 +158,10 @@ fn describe(case: &Case, cells: &[&Coordinates], setting: &Setting<'_>, all: boo
         let _ = writeln!(out, "  {name} {holds}: {}", condition.reason);
     }
     write_questions(&mut out, case);
-    let shown = if all { cells } else { &cells[..1.min(cells.len())] };
+    // The cell with the most lines shows most of the questions.
+    let lines = |at: &&&Coordinates| case.expected(at, setting).to_string().lines().count();
+    let telling: Vec<_> = cells.iter().copied().max_by_key(|at| lines(&at)).into_iter().collect();
+    let shown = if all { cells } else { &telling };
     // Cells with the same expectation are shown together.
     let mut groups: Vec<(Vec<&Coordinates>, String)> = Vec::new();
     for at in shown {

@@ -163,9 +163,12 @@ impl<'a> Engine<'a> {
         let boots = boots.map(|(boot, mut cells)| {
             let asked = plan::answers(boot, &cells, &classes);
             let new = |cell: &PlannedCell| cells.iter().all(|it| it.name() != cell.name());
-            let new: Vec<_> = asked.into_iter().filter(new).collect();
-            cells.extend(new);
-            (boot, Arc::new(cells))
+            // First: the last cell of an order answers for records that any of them lost.
+            let mut all: Vec<_> = asked.into_iter().filter(new).collect();
+            let number = all.len();
+            cells.iter_mut().for_each(|cell| cell.control = cell.control.map(|it| it + number));
+            all.append(&mut cells);
+            (boot, Arc::new(all))
         });
         let boots: Vec<_> = boots.collect();
         let mut lanes = Vec::new();

@@ -16,5 +16,6 @@ pub use answers::{Answer, Answers, TableAnswers};
 pub use binary::{DEFAULT, Policies, Policy};
 pub use compile::{PolicyError, compiler};
 pub use guest::{GuestAnswers, vectors};
+pub use ours::source_text;
 pub use table::{KERNEL, OBJECT, TableError, classes};
 pub use vector::{Access, AccessVector};

@@ -17,6 +17,19 @@ pub(super) struct Source {
     pub(super) allows_unknown: bool,
 }
 
+/// The whole CIL source of one of our policies, in one text; `None` if none has this name.
+///
+/// # Errors
+///
+/// Mistakes in the table of domains, which the project's tests rule out.
+pub fn source_text(policy: &str) -> Result<Option<String>, TableError> {
+    let files = Source::built_in(policy)?.map(|source| source.files());
+    let text = |files: Vec<CilFile>| {
+        files.iter().map(|(_, text)| String::from_utf8_lossy(text)).collect::<Vec<_>>().join("\n")
+    };
+    Ok(files.map(text))
+}
+
 impl Source {
     /// The policy with this name; `None` if none of ours has it.
     ///

@@ -64,7 +64,7 @@ impl Syscall {
 }
 
 impl CallHead {
-    /// Reads a line. [`Self::to_string`] returns exactly that line again.
+    /// Reads a line. Displaying it returns exactly that line again.
     #[must_use]
     pub fn read(line: &str) -> Self {
         let head = Self::parse(line).filter(|head| head.to_string() == line);

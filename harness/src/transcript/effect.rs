@@ -134,7 +134,7 @@ impl fmt::Display for Effect {
 }
 
 impl Effect {
-    /// Reads an effect of a record. [`Self::to_string`] returns exactly that text again.
+    /// Reads an effect of a record. Displaying it returns exactly that text again.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let effect = text.parse().ok().filter(|effect: &Self| effect.to_string() == text);

@@ -102,7 +102,7 @@ impl CallResult {
 }
 
 impl From<&str> for CallResult {
-    /// Reads any text. [`Self::to_string`] returns exactly that text again.
+    /// Reads any text. Displaying it returns exactly that text again.
     fn from(text: &str) -> Self {
         let number = || text.parse::<i64>().ok().filter(|number| number.to_string() == text);
         match text {

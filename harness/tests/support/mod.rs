@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 /// The policy `minimal` in one text, for tests to damage.
 pub(crate) fn minimal() -> String {
-    let files = perfsec_cases::policy("minimal").expect("minimal is there");
-    files.into_iter().map(|(_, text)| text).collect()
+    let text = perfsec::policy::source_text("minimal").expect("the table of domains is valid");
+    text.expect("minimal is there")
 }
 
 /// Where the record of a run is, and what its reports have to be.

@@ -25,7 +25,7 @@ pub(super) struct Listed<'a> {
 }
 
 impl Asked {
-    /// What an effect shows to be asked.
+    /// The checks that an effect shows.
     pub(super) fn by(effect: &Effect) -> Vec<Self> {
         match effect {
             Effect::Cap(line) => vec![Self::Capability(line.cap)],
@@ -43,7 +43,8 @@ impl Asked {
     }
 }
 
-/// All lists.
+/// The lists that a case can name. Those that depend on the call belong to functions that others
+/// lead to.
 pub(super) fn catalogue(functions: &Functions) -> Vec<Listed<'_>> {
     let listed = |name| {
         let mut listed =
@@ -51,7 +52,12 @@ pub(super) fn catalogue(functions: &Functions) -> Vec<Listed<'_>> {
         listed.add(functions, functions.list(name).map_or(&[], |list| &list.asks));
         listed
     };
-    functions.names().map(listed).collect()
+    let depends = |question: &Question| {
+        question.guards.iter().any(|guard| matches!(guard.fact, Fact::Call(_)))
+    };
+    let general =
+        |name: &&str| functions.list(name).is_some_and(|list| !list.asks.iter().any(depends));
+    functions.names().filter(general).map(listed).collect()
 }
 
 impl Listed<'_> {

@@ -19,13 +19,13 @@ pub(super) struct Evidence<'a> {
     pub(super) cells: Vec<SeenCell<'a>>,
 }
 
-/// What one cell saw.
+/// The observation of one cell.
 pub(super) struct SeenCell<'a> {
     pub(super) at: &'a Coordinates,
     pub(super) seen: &'a Transcript,
 }
 
-/// How far questions explain what a cell saw of a step.
+/// The part of a cell's step that questions explain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Progress {
     /// The step is not performed, because it depends on one that failed.
@@ -85,7 +85,7 @@ impl<'a> Evidence<'a> {
         self.cells[cell].seen.calls.get(done)
     }
 
-    /// How far a cell's last step is explained; `None` if it computes anything that was not seen.
+    /// The explained part of a cell's last step; `None` if it computes anything that was not seen.
     pub(super) fn progress(
         &self,
         cell: usize,

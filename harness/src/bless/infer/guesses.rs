@@ -12,7 +12,7 @@ use crate::case::Case;
 use crate::errno::Errno;
 use crate::transcript::{Avc, CallResult, CapVerdict, Effect, TranscriptCall};
 
-/// What a cell saw of a step, and how much of it is explained.
+/// A cell's step, and the part of it that is explained.
 pub(super) struct Rest<'a> {
     pub(super) call: &'a TranscriptCall,
     /// The effects that are not explained yet.

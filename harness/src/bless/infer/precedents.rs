@@ -16,7 +16,7 @@ pub struct Precedents {
     syscalls: BTreeMap<String, Asked>,
 }
 
-/// What the steps of one syscall ask.
+/// The questions of the steps of one syscall.
 #[derive(Clone, Debug, Default)]
 struct Asked {
     /// The functions that the questions lead to.
@@ -89,8 +89,9 @@ impl Precedents {
         };
         let own = words(step);
         let mut lists: Vec<_> = known.lists.iter().filter(|(_, list)| valid(list)).collect();
+        // One kernel does not show that a condition on kernels matters to this step.
         lists.sort_by_key(|(words, list)| {
-            (own.symmetric_difference(words).count(), conditions(list))
+            (conditions(list), own.symmetric_difference(words).count())
         });
         let mut distinct: Vec<&StepQuestions> = Vec::new();
         for (_, list) in lists {

@@ -217,7 +217,7 @@ impl<'a> Search<'a> {
         extensions
     }
 
-    /// How far each cell is explained if the step asks this, too.
+    /// The explained part of each cell if the step asks this, too.
     fn with_question(&mut self, question: &Question, done: &[usize]) -> Option<Vec<Progress>> {
         self.last().asks.push(question.clone());
         let progress = self.progress(done);
@@ -229,7 +229,7 @@ impl<'a> Search<'a> {
         self.questions.last_mut().expect("a step pushes its questions before it changes them")
     }
 
-    /// What is not explained yet, of each cell whose call goes on.
+    /// The unexplained rest of each cell whose call goes on.
     fn rests(&self, done: &[usize], progress: &[Progress]) -> Vec<Rest<'a>> {
         let rest = |cell: usize| match progress[cell] {
             Progress::Open(explained) => {
@@ -246,7 +246,7 @@ impl<'a> Search<'a> {
         cells.map(|(cell, it)| it.measure(self.evidence.call(cell, done[cell]))).sum()
     }
 
-    /// How far each cell is explained; `None` if one computes anything that it did not see.
+    /// The explained part of each cell; `None` if one computes anything that it did not see.
     fn progress(&mut self, done: &[usize]) -> Option<Vec<Progress>> {
         self.each_cell(|search, cell| search.progress_of(cell, done))
     }

@@ -29,7 +29,7 @@ given = [{ perf_event_open = { attr = { event = \"software/dummy\" } } }]
     fixture::case(&text)
 }
 
-/// What the cells of a case expect.
+/// The expectations of a case's cells.
 fn transcripts(case: &Case) -> BTreeMap<Coordinates, Transcript> {
     let setting = setting();
     let expected = |at| {

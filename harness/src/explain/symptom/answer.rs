@@ -17,7 +17,6 @@ use crate::case::Circumstances;
 use crate::errno::Errno;
 use crate::explain::Knowledge;
 use crate::explain::text::paragraph;
-use crate::grant::cap_name;
 use crate::kernel::KernelVersion;
 
 /// The default of `kernel.perf_event_paranoid` upstream.
@@ -247,11 +246,6 @@ impl Symptom {
             paragraph(out, 0, "CAP_PERFMON alone would be enough (perf-security.rst).");
         }
     }
-}
-
-/// `CAP_PERFMON`
-pub(super) fn capability_name(capability: u32) -> String {
-    format!("CAP_{}", cap_name(capability).to_uppercase())
 }
 
 #[cfg(test)]

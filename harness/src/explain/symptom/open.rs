@@ -3,7 +3,6 @@
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN, SYS_PTRACE};
 use perfsec_wire::{BootMode, CapSet, Mode, Step};
 
-use super::answer::capability_name;
 use super::model::Symptom;
 use crate::asks::{
     AllowAll, CallChecks, CheckedThing, Functions, MadeCheck, Situation, StepQuestions, evaluate,
@@ -11,7 +10,7 @@ use crate::asks::{
 use crate::case::{CaseProcess, Circumstances, UNPRIVILEGED};
 use crate::errno::Errno;
 use crate::explain::location::location;
-use crate::grant::Grant;
+use crate::grant::{Grant, cap_constant};
 use crate::transcript::CallResult;
 
 /// The domain of the process that perf monitors, in rules.
@@ -145,7 +144,7 @@ impl OpenRefusal {
             [PERFMON, SYS_ADMIN] => {
                 "CAP_PERFMON, then for CAP_SYS_ADMIN, and the process holds neither".to_owned()
             }
-            [.., last] => format!("{}, which the process does not hold", capability_name(last)),
+            [.., last] => format!("{}, which the process does not hold", cap_constant(last)),
             [] => "SELinux".to_owned(),
         }
     }

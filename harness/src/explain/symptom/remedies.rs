@@ -6,11 +6,10 @@ use std::fmt::Write as _;
 use perfsec_wire::CapSet;
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
 
-use super::answer::capability_name;
 use super::model::Symptom;
 use super::open::{Host, MONITORED};
 use crate::explain::text::paragraph;
-use crate::grant::cap_name;
+use crate::grant::{cap_constant, cap_name};
 
 /// A way to get the access.
 pub(super) struct Remedy {
@@ -52,15 +51,15 @@ impl Symptom {
             let setcap = format!("`setcap cap_{name}=ep $(command -v perf)`");
             match (self.container, self.root == Some(true)) {
                 (true, true) => {
-                    format!("{} (`--cap-add {}`)", capability_name(capability), name.to_uppercase())
+                    format!("{} (`--cap-add {}`)", cap_constant(capability), name.to_uppercase())
                 }
                 (true, false) => format!(
                     "{} (`--cap-add {}`, and in the container {setcap} for a user other than root)",
-                    capability_name(capability),
+                    cap_constant(capability),
                     name.to_uppercase()
                 ),
-                (false, true) => format!("{} in root's effective set", capability_name(capability)),
-                (false, false) => format!("{} ({setcap})", capability_name(capability)),
+                (false, true) => format!("{} in root's effective set", cap_constant(capability)),
+                (false, false) => format!("{} ({setcap})", cap_constant(capability)),
             }
         };
         let capability = [PERFMON, SYS_ADMIN]
@@ -84,7 +83,7 @@ impl Symptom {
         if capability == Some(SYS_ADMIN) {
             let text = match self.container {
                 true => given(SYS_ADMIN),
-                false => capability_name(SYS_ADMIN),
+                false => cap_constant(SYS_ADMIN),
             };
             add(format!("{text}, which is far more than perf needs"), Some(SYS_ADMIN));
         }
@@ -143,7 +142,7 @@ impl Symptom {
             let class = if capability < 32 { "capability" } else { "capability2" };
             let has = |rules: &CheckRules| rules.has(capability);
             let when = match (advised, rules) {
-                (true, _) => format!(" # if given {}", capability_name(capability)),
+                (true, _) => format!(" # if given {}", cap_constant(capability)),
                 (false, [debian, upstream]) if has(debian) && !has(upstream) => {
                     " # on Debian kernels".to_owned()
                 }

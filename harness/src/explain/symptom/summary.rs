@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use perfsec_wire::attr::{Address, Event};
 
-use super::answer::{DEBIANS_LEVEL, DEFAULT_LEVEL, capability_name};
+use super::answer::{DEBIANS_LEVEL, DEFAULT_LEVEL};
 use super::model::{PerfTool, Symptom};
+use crate::grant::cap_constant;
 
 impl Symptom {
     /// Lists what the words say, without assumptions.
@@ -49,7 +50,7 @@ impl Symptom {
         add(self.container && !self.userns, "in a container".to_owned());
         add(self.userns, "in a container with its own user namespace".to_owned());
         let named = |set: &BTreeSet<u32>| {
-            let names: Vec<_> = set.iter().map(|cap| capability_name(*cap)).collect();
+            let names: Vec<_> = set.iter().map(|cap| cap_constant(*cap)).collect();
             names.join(" and ")
         };
         add(!self.capabilities.is_empty(), format!("with {}", named(&self.capabilities)));
