@@ -29,6 +29,18 @@ pub(crate) fn cap_constant(number: u32) -> String {
     format!("CAP_{}", cap_name(number).to_uppercase())
 }
 
+/// The class in which SELinux checks a capability in the initial user namespace or another
+/// (`cred_has_capability()`, security/selinux/hooks.c).
+#[must_use]
+pub(crate) const fn cap_class(number: u32, initial_namespace: bool) -> &'static str {
+    match (number < 32, initial_namespace) {
+        (true, true) => "capability",
+        (false, true) => "capability2",
+        (true, false) => "cap_userns",
+        (false, false) => "cap2_userns",
+    }
+}
+
 /// The number of the capability with this name.
 ///
 /// # Errors

@@ -25,13 +25,12 @@ use super::selinux::{AvcRecord, Selinux};
 use super::situation::Situation;
 use crate::case::needed;
 use crate::errno::Errno;
+use crate::grant::{cap_class, cap_name};
+use crate::policy::KERNEL;
 use crate::transcript::{
     Avc, CallHead, CallResult, CapLine, CapVerdict, Effect, ExpectedCall, ExpectedEffects, Holds,
     NOTHING, Syscall, Times, quoted,
 };
-
-/// Type of the agent's context.
-const AGENT: &str = "kernel_t";
 
 /// The condition that decides which effective user ID exec compares with the new one.
 const EXEC_COMPARES_EFFECTIVE_IDS: &str = "exec-compares-effective-ids";
@@ -296,9 +295,9 @@ impl<'a> Evaluator<'a> {
     fn question(&mut self, question: &'a Question, target: Option<&Target>) -> Outcome {
         let before = self.effects.len();
         let first = self.checks.len();
-        let mut outcome = self.check(&question.check, target);
+        let outcome = self.check(&question.check, target);
         if question.repeats {
-            outcome = self.repeat(&question.check, target, before, outcome);
+            self.repeat(&question.check, target, before);
         }
         // Of a function, the question in its list that was refused is more exact.
         let is_function = matches!(question.check, Check::Function { .. });
@@ -366,10 +365,7 @@ impl<'a> Evaluator<'a> {
                 let Some(list) = self.situation.functions.list(name) else {
                     return Outcome::Passed;
                 };
-                let target = match own {
-                    Some(Target::Argument) | None => target,
-                    named => named.as_ref(),
-                };
+                let target = own.as_ref().map(|own| resolve(own, target)).or(target);
                 let outer = self.because;
                 self.because = list.because.as_deref().or(outer);
                 self.path.push(name);
@@ -412,13 +408,7 @@ impl<'a> Evaluator<'a> {
 
     /// Asks a check again, whose effects begin at `before`, as the kernel may do any number of
     /// times.
-    fn repeat(
-        &mut self,
-        check: &'a Check,
-        target: Option<&Target>,
-        before: usize,
-        first_outcome: Outcome,
-    ) -> Outcome {
+    fn repeat(&mut self, check: &'a Check, target: Option<&Target>, before: usize) {
         let effects = |all: Vec<ExpectedEffects>| -> Vec<Effect> {
             all.into_iter().flat_map(|one| one.effects).collect()
         };
@@ -436,7 +426,6 @@ impl<'a> Evaluator<'a> {
             self.effects.extend(first);
             self.effects.push(ExpectedEffects { effects: again, times: Times::Any, line });
         }
-        first_outcome
     }
 
     /// `ns_capable()`
@@ -451,24 +440,14 @@ impl<'a> Evaluator<'a> {
         let (held, initial) = match namespace {
             Namespace::Initial => (own_is_initial && self.credentials.effective.has(cap), true),
             Namespace::Own => (self.credentials.effective.has(cap), own_is_initial),
-            Namespace::Of(of) => {
-                let of = if *of == Target::Argument { target } else { Some(of) };
-                match self.other(of) {
-                    None => (self.credentials.effective.has(cap), own_is_initial),
-                    Some(other) => {
-                        (self.credentials.has_toward(&other, cap), other.initial_namespace)
-                    }
-                }
-            }
+            Namespace::Of(of) => match self.other(Some(resolve(of, target))) {
+                None => (self.credentials.effective.has(cap), own_is_initial),
+                Some(other) => (self.credentials.has_toward(&other, cap), other.initial_namespace),
+            },
         };
-        let class = match (cap > 31, initial) {
-            (false, true) => "capability",
-            (true, true) => "capability2",
-            (false, false) => "cap_userns",
-            (true, false) => "cap2_userns",
-        };
+        let class = cap_class(cap, initial);
         let decision = (held && self.has_selinux()).then(|| {
-            let permission = [crate::grant::cap_name(cap)];
+            let permission = [cap_name(cap)];
             self.selinux.check(&self.domain, &self.domain, class, &permission)
         });
         let passes = decision.as_ref().map_or(held, |decision| decision.passes);
@@ -500,11 +479,7 @@ impl<'a> Evaluator<'a> {
         if !self.has_selinux() {
             return true;
         }
-        let target = match (&check.target, target) {
-            (Target::Argument, Some(named)) => named,
-            (named, _) => named,
-        };
-        let (kind, context) = self.target_context(target);
+        let (kind, context) = self.target_context(resolve(&check.target, target));
         let decision = self.selinux.check(&self.domain, &kind, &check.class, &check.permissions);
         let before = self.lines();
         if let Some(record) = decision.record.filter(|_| check.audited) {
@@ -539,7 +514,7 @@ impl<'a> Evaluator<'a> {
         let kind = match target {
             Target::Agent => {
                 let context = self.situation.server.agent_context(&self.selinux.loaded);
-                return (AGENT.to_owned(), Some(context));
+                return (KERNEL.to_owned(), Some(context));
             }
             Target::Task(name) => process(name).map(|process| process.domain.as_str()),
             Target::Type(name) => Some(name.as_str()),
@@ -581,6 +556,11 @@ impl<'a> Evaluator<'a> {
         let line = self.line;
         self.effects.push(ExpectedEffects::once(effect, line));
     }
+}
+
+/// The target that a list names; where that is what its caller names, the caller's.
+fn resolve<'t>(named: &'t Target, callers: Option<&'t Target>) -> &'t Target {
+    callers.filter(|_| *named == Target::Argument).unwrap_or(named)
 }
 
 fn refused(errno: Errno) -> Outcome {

@@ -97,19 +97,13 @@ impl Names<'_> {
                     question.refusal = Some(Refusal::Errno(errno));
                     after
                 }
-                ("if" | "unless", ["level", ">", level, after @ ..]) => {
-                    let level = level.parse().map_err(|_| {
-                        let message = format!("`{level}` is not a value of perf_event_paranoid");
-                        (message, Some("write `if level > 1`".to_owned()))
-                    })?;
-                    let fact = Fact::LevelAbove(level);
+                ("if" | "unless", [name, rest @ ..]) => {
+                    let (fact, rest) = match rest {
+                        [">", level, rest @ ..] if *name == "level" => (level_above(level)?, rest),
+                        rest => (self.fact(name)?, rest),
+                    };
                     question.guards.push(Guard { fact, wanted: *word == "if" });
-                    after
-                }
-                ("if" | "unless", [name, after @ ..]) => {
-                    let fact = self.fact(name)?;
-                    question.guards.push(Guard { fact, wanted: *word == "if" });
-                    after
+                    rest
                 }
                 _ => {
                     let message = format!("`{word}` cannot follow here");
@@ -144,25 +138,11 @@ impl Names<'_> {
     }
 
     fn either(&self, words: &[&str]) -> Result<Check, Wrong> {
-        let mut choices = words
-            .split(|word| *word == "||")
-            .map(|choice| self.both(choice))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(match choices.len() {
-            1 => choices.remove(0),
-            _ => Check::Either(choices),
-        })
+        joined(words, "||", |choice| self.both(choice), Check::Either)
     }
 
     fn both(&self, words: &[&str]) -> Result<Check, Wrong> {
-        let mut checks = words
-            .split(|word| *word == "&")
-            .map(|check| self.check(check))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(match checks.len() {
-            1 => checks.remove(0),
-            _ => Check::Both(checks),
-        })
+        joined(words, "&", |check| self.check(check), Check::Both)
     }
 
     fn check(&self, words: &[&str]) -> Result<Check, Wrong> {
@@ -253,6 +233,25 @@ impl Names<'_> {
             }
         }
     }
+}
+
+/// Checks with a sign between them, or a single one without.
+fn joined(
+    words: &[&str],
+    sign: &str,
+    read: impl Fn(&[&str]) -> Result<Check, Wrong>,
+    join: impl Fn(Vec<Check>) -> Check,
+) -> Result<Check, Wrong> {
+    let checks: Result<Vec<_>, _> = words.split(|word| *word == sign).map(read).collect();
+    let mut checks = checks?;
+    Ok(if checks.len() == 1 { checks.remove(0) } else { join(checks) })
+}
+
+fn level_above(level: &str) -> Result<Fact, Wrong> {
+    level.parse().map(Fact::LevelAbove).map_err(|_| {
+        let message = format!("`{level}` is not a value of perf_event_paranoid");
+        (message, Some("write `if level > 1`".to_owned()))
+    })
 }
 
 fn capable(words: &[&str], audit: Audit, namespace: Namespace) -> Result<Check, Wrong> {

@@ -34,6 +34,14 @@ impl StepQuestions {
         let asks = Self::of_function(name).asks.into_iter().chain(effects).collect();
         Self { asks, ..self.clone() }
     }
+
+    /// True if both ask the same, wherever that is written.
+    #[must_use]
+    pub fn asks_same(&self, other: &Self) -> bool {
+        self.returns == other.returns
+            && self.asks.len() == other.asks.len()
+            && self.asks.iter().zip(&other.asks).all(|(one, other)| one.is_same(other))
+    }
 }
 
 /// A question with the circumstances in which the kernel asks it, and the effect of a refusal.
@@ -52,6 +60,13 @@ pub struct Question {
 }
 
 impl Question {
+    /// True if both are the same question, wherever it is written.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let all = |it: &Self| (it.refusal, it.repeats);
+        all(self) == all(other) && self.check == other.check && self.guards == other.guards
+    }
+
     /// A check that the kernel always makes once, in this line.
     #[must_use]
     pub fn plain(check: Check, line: usize) -> Self {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::selinux::{Loaded, SecurityServer};
-use crate::policy::{Answer, Answers, DEFAULT, TableAnswers, TableError};
+use crate::policy::{Answer, Answers, DEFAULT, KERNEL, TableAnswers, TableError};
 
 /// The answers of our own policies, by the table from which their rules are generated.
 #[derive(Clone, Debug)]
 pub struct OwnPolicies {
+    /// The default policy among them.
     policies: BTreeMap<String, TableAnswers>,
-    default: TableAnswers,
 }
 
 /// A policy that allows everything.
@@ -29,22 +29,26 @@ impl OwnPolicies {
                 policies.insert(name.to_owned(), answers);
             }
         }
-        let default = TableAnswers::of(DEFAULT)?.expect("the default policy is one of ours");
-        Ok(Self { policies, default })
+        Ok(Self { policies })
     }
-}
 
-impl OwnPolicies {
-    /// The table of a policy. A user's own policy has the domains of the default one, and is
-    /// expected to answer like it.
-    fn table(&self, policy: &str) -> &TableAnswers {
-        self.policies.get(policy).unwrap_or(&self.default)
+    /// The table of a policy; `None` if it is not one of ours.
+    #[must_use]
+    pub fn table(&self, policy: &str) -> Option<&TableAnswers> {
+        self.policies.get(policy)
+    }
+
+    /// The table by which a policy is expected to answer. A user's own policy has the domains of the
+    /// default one, and is expected to answer like it.
+    fn expected(&self, policy: &str) -> &TableAnswers {
+        let table = self.table(policy).or_else(|| self.table(DEFAULT));
+        table.expect("the default policy is one of ours")
     }
 }
 
 impl SecurityServer for OwnPolicies {
     fn answers(&self, loaded: &Loaded) -> Box<dyn Answers + '_> {
-        let table = self.table(&loaded.policy);
+        let table = self.expected(&loaded.policy);
         if loaded.booleans.is_empty() {
             return Box::new(table);
         }
@@ -54,16 +58,15 @@ impl SecurityServer for OwnPolicies {
     }
 
     fn agent_context(&self, loaded: &Loaded) -> String {
-        let files = perfsec_cases::policy(&loaded.policy).unwrap_or_default();
         // Without levels the context differs from the subject's only in its type.
-        match files.iter().any(|(_, text)| text.contains("(mls false)")) {
-            true => "kernel_t".to_owned(),
-            false => "u:r:kernel_t:s0".to_owned(),
+        match self.expected(&loaded.policy).has_levels() {
+            true => format!("u:r:{KERNEL}:s0"),
+            false => KERNEL.to_owned(),
         }
     }
 
     fn exec_domain(&self, loaded: &Loaded, source: &str) -> Option<String> {
-        self.table(&loaded.policy).exec_domain(source).map(str::to_owned)
+        self.expected(&loaded.policy).exec_domain(source).map(str::to_owned)
     }
 }
 
@@ -73,7 +76,7 @@ impl SecurityServer for AllowAll {
     }
 
     fn agent_context(&self, _: &Loaded) -> String {
-        "kernel_t".to_owned()
+        KERNEL.to_owned()
     }
 
     fn exec_domain(&self, _: &Loaded, _: &str) -> Option<String> {

@@ -17,7 +17,7 @@ pub(super) fn write(
     let steps = document.get_mut("step")?.as_array_of_tables_mut()?;
     for (number, (table, new)) in steps.iter_mut().zip(questions).enumerate() {
         let old = case.questions.as_ref().map(|all| &all[number]);
-        if old.is_some_and(|old| same(old, new)) {
+        if old.is_some_and(|old| old.asks_same(new)) {
             continue;
         }
         let lines: Vec<_> = new.asks.iter().map(|question| line(case, old, question)).collect();
@@ -49,20 +49,9 @@ pub(super) fn lose_conditions(case: &Case, new: &[StepQuestions]) -> bool {
     old.zip(new).any(|(old, new)| conditions(&new.asks) < conditions(&old.asks))
 }
 
-/// True if two steps ask the same, wherever their questions are written.
-fn same(one: &StepQuestions, other: &StepQuestions) -> bool {
-    one.returns == other.returns
-        && one.asks.len() == other.asks.len()
-        && one.asks.iter().zip(&other.asks).all(|(one, other)| alike(one, other))
-}
-
-fn alike(one: &Question, other: &Question) -> bool {
-    one.to_string() == other.to_string()
-}
-
 /// The line of a question: the one in the file, with its comment, if it is there already.
 fn line(case: &Case, old: Option<&StepQuestions>, question: &Question) -> String {
-    let present = old.and_then(|old| old.asks.iter().find(|known| alike(known, question)));
+    let present = old.and_then(|old| old.asks.iter().find(|known| known.is_same(question)));
     let line = present.and_then(|known| case.text.lines().nth(known.line.checked_sub(1)?));
     // A list of one question may be in the line of its key.
     let line = line.map(str::trim).filter(|line| !line.starts_with("asks"));

@@ -78,8 +78,8 @@ pub fn rewrite(
     Ok(with_questions.unwrap_or(with_transcripts))
 }
 
-/// What each cell must expect: what it saw, or what it expects already, because it saw that or was
-/// not run.
+/// The new expectation of each cell: the transcript that it saw. A cell that passed or did not run
+/// keeps its expectation.
 fn all_cells(
     case: &Case,
     setting: &Setting<'_>,

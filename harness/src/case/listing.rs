@@ -7,9 +7,6 @@ use std::fmt::Write as _;
 use super::{Case, Circumstances, Condition, Library};
 use crate::kernel::KernelVersion;
 
-/// The first release with CAP_PERFMON.
-const OLDEST: KernelVersion = KernelVersion::new(5, 8, 0);
-
 /// A kernel, and its name in the list.
 struct Example<'a> {
     name: String,
@@ -42,8 +39,8 @@ fn examples<'a>(conditions: &[&Condition]) -> Vec<Example<'a>> {
         }
     };
     let mut versions: Vec<_> = named.flat_map(|version| [before(version), version]).collect();
-    versions.push(OLDEST);
-    versions.retain(|version| *version >= OLDEST);
+    versions.push(KernelVersion::PERFMON);
+    versions.retain(|version| *version >= KernelVersion::PERFMON);
     versions.sort_unstable();
     versions.dedup();
     let mut examples = Vec::new();

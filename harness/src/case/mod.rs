@@ -29,6 +29,6 @@ pub(crate) use file::{CaseFile, WhenTable};
 pub use library::{Library, LibraryError};
 pub(crate) use lines::{first_line, line_number, line_span};
 pub use machine::MachineProperty;
-pub use model::{Case, CaseProcess, Expect, OtherCase};
+pub use model::{Case, CaseProcess, Expect, Expectation, OtherCase};
 pub(crate) use read::read_conditions;
 pub use setting::Setting;

@@ -13,7 +13,7 @@ use super::{
     Setting,
 };
 use crate::asks::{
-    Evaluation, Functions, Model, SecurityServer, Situation, StepQuestions, evaluate,
+    Evaluation, Functions, Model, OwnPolicies, SecurityServer, Situation, StepQuestions, evaluate,
 };
 use crate::grant::Grant;
 use crate::kernel::KernelVersion;
@@ -103,6 +103,15 @@ pub struct OtherCase {
     pub span: Range<usize>,
 }
 
+/// The expectation of a cell on one kernel under one policy.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// The transcript.
+    pub transcript: ExpectedTranscript,
+    /// Names of the conditions that shaped it.
+    conditions: BTreeSet<String>,
+}
+
 /// The expectation of the cells that a selector covers.
 #[derive(Clone, Debug)]
 pub struct Expect {
@@ -172,21 +181,37 @@ impl Case {
 
     /// The first thing that a cell depends on and that is unknown of this kernel or its machine.
     #[must_use]
-    pub fn undecided(&self, at: &Coordinates, setting: &Setting<'_>) -> Option<String> {
-        let xfail = self.expect(at).and_then(|expect| expect.xfail.clone());
-        let names = self.requires.iter().cloned().chain(xfail);
-        let names: Vec<_> = names.chain(self.conditions_of(at, setting)).collect();
-        let conditions = names.iter().filter_map(|name| self.condition(name));
-        conditions.filter_map(|condition| condition.unknown(&setting.kernel)).next()
+    pub fn undecided(
+        &self,
+        at: &Coordinates,
+        expectation: &Expectation,
+        kernel: &Circumstances<'_>,
+    ) -> Option<String> {
+        let xfail = self.expect(at).and_then(|expect| expect.xfail.as_ref());
+        let names = self.requires.iter().chain(xfail).chain(&expectation.conditions);
+        let conditions = names.filter_map(|name| self.condition(name));
+        conditions.filter_map(|condition| condition.unknown(kernel)).next()
+    }
+
+    /// The expectation of a cell on one kernel under one policy.
+    #[must_use]
+    pub fn expectation(&self, at: &Coordinates, setting: &Setting<'_>) -> Expectation {
+        match self.expect(at) {
+            Some(expect) => Expectation {
+                transcript: expect.transcript.resolve(self.holds(setting)),
+                conditions: expect.transcript.conditions().into_iter().map(str::to_owned).collect(),
+            },
+            None => {
+                let found = self.evaluate(at, setting, &self.holds(setting));
+                Expectation { transcript: found.transcript, conditions: found.conditions }
+            }
+        }
     }
 
     /// The expected transcript of a cell on one kernel under one policy.
     #[must_use]
     pub fn expected(&self, at: &Coordinates, setting: &Setting<'_>) -> ExpectedTranscript {
-        match self.expect(at) {
-            Some(expect) => expect.transcript.resolve(self.holds(setting)),
-            None => self.evaluate(at, setting, &self.holds(setting)).transcript,
-        }
+        self.expectation(at, setting).transcript
     }
 
     /// The computed transcript of a cell, with the checks behind it; `None` if its expectation is
@@ -236,22 +261,15 @@ impl Case {
         own.chain(of_lists.map(|(name, condition)| (name.as_str(), condition)))
     }
 
-    /// Names of the conditions that shape the expectation of a cell on this kernel.
-    fn conditions_of(&self, at: &Coordinates, setting: &Setting<'_>) -> Vec<String> {
-        match self.expect(at) {
-            Some(expect) => expect.transcript.conditions().into_iter().map(str::to_owned).collect(),
-            None => {
-                self.evaluate(at, setting, &self.holds(setting)).conditions.into_iter().collect()
-            }
-        }
-    }
-
-    /// The reasons of the conditions that hold on this kernel and shape a cell's expectation.
+    /// The reasons of the conditions that hold on this kernel and shape an expectation.
     #[must_use]
-    pub fn condition_reasons(&self, at: &Coordinates, setting: &Setting<'_>) -> Vec<String> {
-        let names = self.conditions_of(at, setting);
-        let conditions = names.iter().filter_map(|name| self.condition(name));
-        conditions.filter(|it| it.holds(&setting.kernel)).map(|it| it.reason.clone()).collect()
+    pub fn condition_reasons(
+        &self,
+        expectation: &Expectation,
+        kernel: &Circumstances<'_>,
+    ) -> Vec<String> {
+        let conditions = expectation.conditions.iter().filter_map(|name| self.condition(name));
+        conditions.filter(|it| it.holds(kernel)).map(|it| it.reason.clone()).collect()
     }
 
     /// Computes what a cell sees if these conditions hold.
@@ -302,6 +320,12 @@ impl Case {
             holds,
         };
         evaluate(&self.steps, questions, &situation)
+    }
+
+    /// The answers of our own policies.
+    #[must_use]
+    pub fn own_policies(&self) -> &OwnPolicies {
+        &self.model.policies
     }
 
     /// The lists of kernel functions that its questions can name.

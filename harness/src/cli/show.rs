@@ -73,7 +73,7 @@ pub(super) fn kernel(named: Option<&str>) -> Result<(Option<&str>, KernelVersion
     }
     let exact = count_numbers(version) > 2;
     let version = version.parse::<KernelVersion>().map_err(|_| wrong("that is not a version"))?;
-    if version.series() < PERFMON_SINCE {
+    if version.series() < KernelVersion::PERFMON.series() {
         return Err(wrong("CAP_PERFMON came with 5.8"));
     }
     // A whole version needs no list of series.
@@ -84,9 +84,6 @@ pub(super) fn kernel(named: Option<&str>) -> Result<(Option<&str>, KernelVersion
 }
 
 const DEBIAN: &str = "debian";
-
-/// The series that brought CAP_PERFMON.
-const PERFMON_SINCE: (u32, u32) = (5, 8);
 
 /// The last series of each major version that Debian packages.
 const LAST: [(u32, u32); 3] = [(5, 19), (6, 19), (7, 3)];
@@ -131,7 +128,7 @@ fn write_setting(out: &mut String, case: &Case) {
 
 fn version(text: &str) -> Result<KernelVersion, Failure> {
     let version: KernelVersion = text.parse().map_err(Failure::input)?;
-    if version.series() < PERFMON_SINCE {
+    if version.series() < KernelVersion::PERFMON.series() {
         return Err(Failure::input(format!(
             "cannot show kernel {version}: CAP_PERFMON came with 5.8; write a version like 6.12 or \
              6.12.40"

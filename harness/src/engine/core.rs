@@ -161,10 +161,8 @@ impl<'a> Engine<'a> {
         let boots = plan::group_by_boot(cells).into_iter();
         let classes = policy::classes().map_err(PolicyError::from)?;
         let boots = boots.map(|(boot, mut cells)| {
-            let asked = plan::answers(boot, &cells, &classes);
-            let new = |cell: &PlannedCell| cells.iter().all(|it| it.name() != cell.name());
             // First: the last cell of an order answers for records that any of them lost.
-            let mut all: Vec<_> = asked.into_iter().filter(new).collect();
+            let mut all = plan::answers(boot, &cells, &classes);
             let number = all.len();
             cells.iter_mut().for_each(|cell| cell.control = cell.control.map(|it| it + number));
             all.append(&mut cells);

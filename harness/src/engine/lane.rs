@@ -11,13 +11,12 @@ use super::earlier::EarlierLane;
 use super::limits::{self, Limits};
 use super::schedule::CellTraits;
 use crate::case::{Circumstances, KnownDifference, Setting};
-use crate::causes::with_causes;
 use crate::judge::{Judgement, Verdict, judge, judge_answers};
 use crate::kernel::{Config, Kernel};
 use crate::known::KnownDifferences;
 use crate::machines::Pool;
 use crate::plan::PlannedCell;
-use crate::policy::{self, Policies, TableAnswers};
+use crate::policy::{self, Policies};
 use crate::transcript::FittedTranscript;
 
 /// A kernel under a policy, and its cells.
@@ -98,7 +97,9 @@ impl LanePlan {
         let setting = self.setting(circumstances);
         // Only the guest tells some of what requirements and guards name.
         let unmet = cell.case.unmet_requirement(circumstances).map(str::to_owned);
-        if let Some(reason) = unmet.or_else(|| cell.case.undecided(&cell.at, &setting)) {
+        let expectation = cell.case.expectation(&cell.at, &setting);
+        let undecided = || cell.case.undecided(&cell.at, &expectation, circumstances);
+        if let Some(reason) = unmet.or_else(undecided) {
             return Judgement::unseen(Verdict::Skip, reason, FittedTranscript::default());
         }
         let judgement = match outcome {
@@ -109,10 +110,7 @@ impl LanePlan {
                 let reason = "the agent did not ask the policy";
                 Judgement::unseen(Verdict::Error, reason, FittedTranscript::default())
             }
-            outcome => {
-                let expected = cell.case.expected(&cell.at, &setting);
-                judge(cell, context, &expected, outcome, facts)
-            }
+            outcome => judge(cell, context, &expectation.transcript, outcome, facts),
         };
         match self.known_difference(cell, circumstances, &judgement) {
             Some(known) => judgement.with_known_difference(known),
@@ -122,15 +120,16 @@ impl LanePlan {
 
     /// Judges the answers of the policy of a cell.
     fn judge_answers(&self, cell: &PlannedCell, answers: &PolicyAnswers) -> Judgement {
-        let error =
-            |reason: String| Judgement::unseen(Verdict::Error, reason, FittedTranscript::default());
         let policy = self.policies.get(cell.case.policy.as_deref());
-        match (policy::vectors(&cell.asks, answers), TableAnswers::of(&policy.name)) {
-            (Ok(vectors), Ok(table)) => {
-                judge_answers(table.as_ref(), &cell.asks, answers, &vectors)
+        match policy::vectors(&cell.asks, answers) {
+            Ok(vectors) => {
+                let table = cell.case.own_policies().table(&policy.name);
+                judge_answers(table, &cell.asks, answers, &vectors)
             }
-            (Err(why), _) => error(format!("the agent's answers are no policy's: {why}")),
-            (_, Err(why)) => error(with_causes(&why)),
+            Err(why) => {
+                let reason = format!("the agent's answers are no policy's: {why}");
+                Judgement::unseen(Verdict::Error, reason, FittedTranscript::default())
+            }
         }
     }
 

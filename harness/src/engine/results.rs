@@ -126,10 +126,10 @@ fn result(
     ran: Ran,
 ) -> CellResult {
     let cell = &plan.cells[index];
-    let setting = plan.setting(circumstances);
+    let expectation = cell.case.expectation(&cell.at, &plan.setting(circumstances));
     let mut judgement = ran.judgement;
     if judgement.expected.is_empty() && judgement.verdict != Verdict::Skip {
-        judgement.expected = cell.case.expected(&cell.at, &setting).least();
+        judgement.expected = expectation.transcript.least();
     }
     CellResult {
         lane: plan.lane,
@@ -142,7 +142,7 @@ fn result(
         line: cell.case.line_of(&cell.at),
         source: cell.case.source.clone(),
         case_sha256: cell.case.sha256.chars().take(CASE_DIGITS).collect(),
-        because: cell.case.condition_reasons(&cell.at, &setting),
+        because: cell.case.condition_reasons(&expectation, circumstances),
         at: cell.at.clone(),
         judgement,
         observation: ran.observation,

@@ -14,7 +14,7 @@ use super::text::paragraph;
 use crate::asks::{CallChecks, CheckedThing, MadeCheck};
 use crate::case::{Case, Circumstances, Coordinates, Setting};
 use crate::errno::Errno;
-use crate::grant::cap_name;
+use crate::grant::{cap_constant, cap_name};
 use crate::transcript::{Avc, CallResult, CapLine, CapVerdict, Effect, TranscriptCall};
 
 /// The indent of explanations, in columns. The lines that they explain have less.
@@ -203,9 +203,9 @@ impl CellExplainer<'_> {
                 0,
                 &format!(
                     "no file capability on the program lifts every refusal: where the kernel asks \
-                     for CAP_{}, the steps before have changed the capabilities, or the process \
-                     is in a user namespace",
-                    cap_name(cap).to_uppercase()
+                     for {}, the steps before have changed the capabilities, or the process is in \
+                     a user namespace",
+                    cap_constant(cap)
                 ),
             ),
             Least::Unknown => paragraph(
@@ -308,7 +308,7 @@ fn other(effect: &Effect) -> String {
 fn asked(check: &MadeCheck) -> String {
     match &check.about {
         CheckedThing::Capability { cap, .. } => {
-            format!("the kernel asks for CAP_{}", cap_name(*cap).to_uppercase())
+            format!("the kernel asks for {}", cap_constant(*cap))
         }
         CheckedThing::Permissions { class, permissions, .. } => {
             format!("the kernel asks for {class} {{ {} }}", permissions.join(" "))
@@ -327,7 +327,7 @@ fn capability(line: &CapLine, checks: &[MadeCheck], index: usize, syscall: &str)
     });
     let why = if is_fallback {
         let function = predicate(check).unwrap_or_else(|| location(check, syscall));
-        format!("{function} accepts CAP_{} instead", cap_name(line.cap).to_uppercase())
+        format!("{function} accepts {} instead", cap_constant(line.cap))
     } else {
         let because = check.because.clone().unwrap_or_else(|| asked(check));
         format!("{}: {because}", location(check, syscall))

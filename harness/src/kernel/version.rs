@@ -39,6 +39,9 @@ pub enum VersionError {
 }
 
 impl KernelVersion {
+    /// The first release with CAP_PERFMON.
+    pub const PERFMON: Self = Self::new(5, 8, 0);
+
     /// A release of a series.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch, candidate: None }

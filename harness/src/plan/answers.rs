@@ -19,7 +19,7 @@ const NAME: &str = "policy/answers";
 const PARANOID: i32 = 2;
 
 /// The cells that ask for the answers that `cells` of a boot mode need, one for each of their
-/// policies.
+/// policies that none of them asks yet.
 #[must_use]
 pub fn answers(boot: BootMode, cells: &[PlannedCell], classes: &[String]) -> Vec<PlannedCell> {
     if !boot.has_policy() {
@@ -27,13 +27,15 @@ pub fn answers(boot: BootMode, cells: &[PlannedCell], classes: &[String]) -> Vec
     }
     let mut seen = HashSet::new();
     let mut asked: BTreeMap<_, (&Case, BTreeSet<_>)> = BTreeMap::new();
-    for PlannedCell { case, at, .. } in cells.iter().filter(|cell| cell.asks.is_empty()) {
+    let (performed, asking): (Vec<_>, Vec<_>) = cells.iter().partition(|cell| cell.asks.is_empty());
+    for PlannedCell { case, at, .. } in performed {
         if seen.insert((&case.name, &at.domain)) {
             let (_, asks) =
                 asked.entry(case.policy.as_deref()).or_insert_with(|| (&**case, BTreeSet::new()));
             asks.extend(accesses(case, &at.domain, classes));
         }
     }
+    asked.retain(|policy, _| asking.iter().all(|cell| cell.case.policy.as_deref() != *policy));
     let cells = asked.into_iter();
     cells.map(|(policy, (like, asks))| cell(like, policy, asks.into_iter().collect())).collect()
 }

@@ -61,6 +61,12 @@ impl TableAnswers {
         self.source.allows_unknown
     }
 
+    /// True if contexts have a level.
+    #[must_use]
+    pub fn has_levels(&self) -> bool {
+        self.source.has_levels
+    }
+
     /// The answers about every permission that the policy defines in a class.
     #[must_use]
     pub fn vector(&self, access: &Access) -> AccessVector {

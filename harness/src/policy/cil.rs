@@ -93,11 +93,18 @@ pub(super) fn classes(statements: &[Node<'_>]) -> Classes {
 
 /// True if statements say that the kernel allows what the policy does not define.
 pub(super) fn allows_unknown(statements: &[Node<'_>]) -> bool {
-    let unknown = |statement: &Node<'_>| match statement.items() {
-        [Node::Atom("handleunknown"), Node::Atom(handling)] => *handling == "allow",
-        _ => false,
-    };
-    statements.iter().any(unknown)
+    sets(statements, "handleunknown", "allow")
+}
+
+/// True if statements say that contexts have a level.
+pub(super) fn has_levels(statements: &[Node<'_>]) -> bool {
+    sets(statements, "mls", "true")
+}
+
+/// True if a statement gives this setting this value.
+fn sets(statements: &[Node<'_>], setting: &str, value: &str) -> bool {
+    let wanted = [Node::Atom(setting), Node::Atom(value)];
+    statements.iter().any(|statement| statement.items() == wanted)
 }
 
 #[cfg(test)]

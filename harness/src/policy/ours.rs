@@ -15,6 +15,8 @@ pub(super) struct Source {
     pub(super) classes: Classes,
     /// True if the kernel allows the classes and permissions that it does not define.
     pub(super) allows_unknown: bool,
+    /// True if contexts have a level.
+    pub(super) has_levels: bool,
 }
 
 /// The whole CIL source of one of our policies, in one text; `None` if none has this name.
@@ -42,7 +44,8 @@ impl Source {
         let table = Table::of(policy)?;
         let classes = cil::classes(&statements);
         let allows_unknown = cil::allows_unknown(&statements);
-        Ok(Some(Self { files, table, classes, allows_unknown }))
+        let has_levels = cil::has_levels(&statements);
+        Ok(Some(Self { files, table, classes, allows_unknown, has_levels }))
     }
 
     /// All files to compile.

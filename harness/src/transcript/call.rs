@@ -105,7 +105,8 @@ impl CallHead {
         self.syscall().map(|syscall| &syscall.result)
     }
 
-    /// True if both are of the same step, whatever its result. `...` here stands for any arguments.
+    /// True if both lines are of the same step; results are ignored. `...` in `self` matches any
+    /// arguments.
     #[must_use]
     pub fn is_step(&self, other: &Self) -> bool {
         match (self, other) {
@@ -117,7 +118,7 @@ impl CallHead {
         }
     }
 
-    /// True if `observed` is the line that this one describes. `...` stands for any arguments.
+    /// True if `observed` has the same step and result. `...` in `self` matches any arguments.
     #[must_use]
     pub fn matches(&self, observed: &Self) -> bool {
         self.is_step(observed) && self.result() == observed.result()

@@ -141,7 +141,7 @@ impl Effect {
         effect.unwrap_or_else(|| Self::Verbatim(text.to_owned()))
     }
 
-    /// True if it is an audit record without a form of its own, or stands for one.
+    /// True for an audit record other than AVC and SELINUX_ERR.
     #[must_use]
     pub fn is_record(&self) -> bool {
         matches!(self, Self::SyscallRecord | Self::Record { .. })

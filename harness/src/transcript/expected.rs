@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{CallHead, Effect};
 
-/// What a cell must see on one kernel.
+/// The transcript that a cell must show on one kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpectedTranscript {
     /// The calls, in order.

@@ -36,7 +36,7 @@ pub enum ResultError {
 }
 
 impl CallResult {
-    /// What the step returned: `-errno` on failure.
+    /// The result of a step that returned `value`, which is `-errno` on failure.
     #[must_use]
     pub fn observed(step: &Step, value: i64) -> Self {
         if let Ok(errno @ 1..4096) = i32::try_from(value.wrapping_neg()) {

@@ -85,8 +85,8 @@ impl Transcript {
         rest
     }
 
-    /// True if `observed` is the transcript that this one describes. `...` in a call stands for any
-    /// arguments.
+    /// True if `observed` has the same calls, results and effects. `...` in a call of `self` matches
+    /// any arguments.
     #[must_use]
     pub fn matches(&self, observed: &Self) -> bool {
         self.calls.len() == observed.calls.len()

@@ -1,4 +1,4 @@
-//! What the cells saw, and how far questions explain it.
+//! Observations of the cells, and the part of them that questions explain.
 
 use std::collections::BTreeMap;
 

@@ -10,6 +10,7 @@ use crate::asks::{
 };
 use crate::case::Case;
 use crate::errno::Errno;
+use crate::policy::KERNEL;
 use crate::transcript::{Avc, CallResult, CapVerdict, Effect, TranscriptCall};
 
 /// A cell's step, and the part of it that is explained.
@@ -196,7 +197,7 @@ impl<'a> Guesses<'a> {
         match record.field("tcontext") {
             // A task in the subject's domain has its context, too.
             None => [(Target::Own, 0)].into_iter().chain(tasks).collect(),
-            Some(context) if context.contains(':') || context == "kernel_t" => {
+            Some(context) if context.contains(':') || context == KERNEL => {
                 vec![(Target::Agent, 0)]
             }
             Some(kind) => tasks.chain([(Target::Type(kind.to_owned()), 2)]).collect(),

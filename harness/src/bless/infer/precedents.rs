@@ -95,13 +95,7 @@ impl Precedents {
         });
         let mut distinct: Vec<&StepQuestions> = Vec::new();
         for (_, list) in lists {
-            let lines = |list: &StepQuestions| -> Vec<String> {
-                list.asks.iter().map(ToString::to_string).collect()
-            };
-            let same = |known: &&StepQuestions| {
-                known.returns == list.returns && lines(known) == lines(list)
-            };
-            if !distinct.iter().any(same) {
+            if !distinct.iter().any(|known| known.asks_same(list)) {
                 distinct.push(list);
             }
         }

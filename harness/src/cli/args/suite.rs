@@ -13,8 +13,8 @@ use super::{CaseArgs, FilterArgs, MachineArgs};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("show"))]
 pub struct ShowArgs {
-    /// The cells; a case's name selects all of its cells. Without --all-cells, the one of each case
-    /// that sees most stands for the others.
+    /// The cells; a case's name selects all of its cells. Without --all-cells, only the cell with
+    /// the longest transcript of each case is shown.
     #[command(flatten)]
     pub filter: FilterArgs,
     /// The cases.

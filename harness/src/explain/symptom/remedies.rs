@@ -9,7 +9,7 @@ use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
 use super::model::Symptom;
 use super::open::{Host, MONITORED};
 use crate::explain::text::paragraph;
-use crate::grant::{cap_constant, cap_name};
+use crate::grant::{cap_class, cap_constant, cap_name};
 
 /// A way to get the access.
 pub(super) struct Remedy {
@@ -139,7 +139,7 @@ impl Symptom {
         all.sort_by_key(|(capability, advised)| (std::cmp::Reverse(*capability), *advised));
         all.dedup_by_key(|(capability, _)| *capability);
         for (capability, advised) in all {
-            let class = if capability < 32 { "capability" } else { "capability2" };
+            let class = cap_class(capability, true);
             let has = |rules: &CheckRules| rules.has(capability);
             let when = match (advised, rules) {
                 (true, _) => format!(" # if given {}", cap_constant(capability)),
