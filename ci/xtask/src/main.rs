@@ -1,12 +1,15 @@
 //! The project's own tasks. Each also works on a fresh machine: it installs what it needs first.
 
 mod bench;
+mod deny;
 mod error;
 mod expectations;
 mod peers;
 mod setup;
+mod soak;
 mod suite;
 mod test;
+mod tool;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,11 @@ enum Task {
     Peers,
     /// Run the whole suite on several kernels and print one table.
     Suite(suite::Options),
+    /// Run 100,000 cells in one process: no cell may differ from its repetitions, and perfsec must
+    /// not grow.
+    Soak(soak::Options),
+    /// Check the licences, sources and advisories of the crates that perfsec uses.
+    Deny(deny::Options),
     /// Write what every cell must see on every kernel to one file.
     Expectations(expectations::Options),
     /// Compare the time of a run with a stock boot of the same kernel. With --tree, compare the
@@ -46,6 +54,8 @@ fn main() -> ExitCode {
         Task::Test => test::test(&shell),
         Task::Peers => peers::peers(&shell),
         Task::Suite(options) => suite::suite(&shell, &options),
+        Task::Soak(options) => soak::soak(&shell, &options),
+        Task::Deny(options) => deny::deny(&shell, &options),
         Task::Expectations(options) => expectations::expectations(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
     });

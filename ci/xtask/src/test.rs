@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use xshell::{Cmd, Shell, cmd};
 
+use crate::deny;
 use crate::error::{self, Error};
 use crate::peers::{self, Peers};
 use crate::setup;
@@ -46,6 +47,8 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
             "warnings",
         ]),
     )?;
+    phases.begin("licences and sources of crates");
+    deny::deny(shell, &deny::Options::default())?;
     // The cells in perfsec-cases need kernels and come last.
     phases.run("tests", cmd!(shell, "cargo test --workspace --exclude perfsec-cases"))?;
     phases.run("tests of the data", cmd!(shell, "cargo test --package perfsec-cases --lib"))?;
