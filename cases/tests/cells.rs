@@ -223,10 +223,10 @@ fn outcome(cell: &CellResult, record: &Path) -> Result<(), Failed> {
     }
     let attempts = attempts(judgement, &cell.path);
     if !attempts.is_empty() {
-        let _ = write!(text, "{}", anstream::adapter::strip_str(&attempts));
+        text.push_str(&attempts.plain());
     } else if !judgement.observed.is_empty() {
-        let styled = difference(&judgement.expected, &judgement.observed, &cell.path);
-        let _ = write!(text, "{}", anstream::adapter::strip_str(&styled));
+        let found = difference(&judgement.expected, &judgement.observed, &cell.path);
+        text.push_str(&found.plain());
     }
     for note in &judgement.notes {
         let _ = writeln!(text, "note: {note}");

@@ -4,7 +4,9 @@
 //! obtains each lane's [`kernel`] and boots it under its [`policy`] on one of the [`machines`], whose
 //! agent reports observations. The [`judge`] compares them with the expectations. Everything that
 //! happens becomes an event of the run [`record`], and every [`report`] is made from the record
-//! alone. [`compare`] shows what differs between two runs.
+//! alone. [`compare`] shows what differs between two runs. All that is printed is a [`text::Text`].
+
+#![warn(clippy::disallowed_macros, clippy::disallowed_methods)]
 
 pub mod allow;
 pub mod asks;
@@ -33,7 +35,6 @@ pub mod machines;
 pub mod mbox;
 pub mod plan;
 pub mod policy;
-mod printable;
 mod process;
 mod prose;
 pub mod record;
@@ -43,6 +44,7 @@ pub mod selfcheck;
 pub mod series;
 pub mod source;
 pub mod steps;
+pub mod text;
 pub mod transcript;
 
 #[cfg(test)]

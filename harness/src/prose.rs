@@ -1,9 +1,9 @@
 //! Wraps prose. The one place that knows how: reports, explanations and the reference of steps use
 //! it.
 
-use std::fmt::Write as _;
-
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+
+use crate::text::Text;
 
 /// Columns that a mail shows without breaking the line.
 pub(crate) const MAIL_WIDTH: usize = 78;
@@ -29,11 +29,11 @@ pub(crate) fn lines(text: &str, options: Options<'_>) -> Vec<String> {
 }
 
 /// Writes a text, wrapped to the width of a mail, `indent` columns right of the margin.
-pub(crate) fn paragraph(out: &mut String, indent: usize, text: &str) {
+pub(crate) fn paragraph(out: &mut Text, indent: usize, text: &str) {
     let pad = " ".repeat(indent);
     let options = options(MAIL_WIDTH).initial_indent(&pad).subsequent_indent(&pad);
     for line in lines(text, options) {
-        let _ = writeln!(out, "{line}");
+        out.line(line);
     }
 }
 
@@ -74,8 +74,9 @@ mod tests {
 
     #[test]
     fn a_paragraph_is_as_wide_as_a_mail_with_its_indent() {
-        let mut out = String::new();
+        let mut out = Text::new();
         paragraph(&mut out, 4, &"word ".repeat(20));
+        let out = out.plain();
         assert!(out.lines().all(|line| line.starts_with("    word") && line.len() <= MAIL_WIDTH));
         assert_eq!(out.lines().count(), 2);
     }

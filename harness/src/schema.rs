@@ -11,6 +11,7 @@ use crate::asks::FunctionsFile;
 use crate::case::CaseFile;
 use crate::known::KnownFile;
 use crate::prose::unlinked;
+use crate::text::{self, Text};
 
 /// A kind of file that has a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,9 +27,8 @@ pub enum FileSchema {
 impl FileSchema {
     /// The schema, as text.
     #[must_use]
-    pub fn text(self) -> String {
-        let text = serde_json::to_string_pretty(&self.value()).expect("a schema has string keys");
-        text + "\n"
+    pub fn text(self) -> Text {
+        text::json(&self.value())
     }
 
     /// The schema. It allows what the types allow, and no other keys; rules between two keys are

@@ -1,12 +1,11 @@
 //! Documentation of the steps, from the doc comments of `perfsec_wire::step` and
 //! `perfsec_wire::attr`, so that it cannot be stale.
 
-use std::fmt::Write as _;
-
 use perfsec_wire::Step;
 use serde_json::Value;
 
 use crate::prose::paragraph;
+use crate::text::{Text, line};
 
 /// The name under which the fields of `struct perf_event_attr` are found, which several steps have.
 const ATTR: &str = "attr";
@@ -47,18 +46,18 @@ impl Reference {
 
     /// The documentation of one step, or of `attr`; `None` for another name.
     #[must_use]
-    pub fn section(&self, name: &str) -> Option<String> {
-        let mut out = String::new();
+    pub fn section(&self, name: &str) -> Option<Text> {
+        let mut out = Text::new();
         if name == ATTR {
             let attr = self.definition("PerfEventAttr")?;
-            let _ = writeln!(out, "{ATTR} = {{ … }}, `struct perf_event_attr`");
+            line!(out, "{ATTR} = {{ … }}, `struct perf_event_attr`");
             paragraph(&mut out, 4, description(attr));
             self.fields(&mut out, 4, attr);
             return Some(out);
         }
         let all = variants(&self.schema);
         let step = all.iter().find(|variant| variant.name == name)?;
-        let _ = writeln!(out, "{name}");
+        line!(out, "{name}");
         paragraph(&mut out, 4, step.description);
         self.arguments(&mut out, 4, step.arguments?);
         Some(out)
@@ -76,7 +75,7 @@ impl Reference {
     }
 
     /// Writes a table of fields, or every form of an enum.
-    fn arguments(&self, out: &mut String, indent: usize, schema: &Value) {
+    fn arguments(&self, out: &mut Text, indent: usize, schema: &Value) {
         let schema = self.resolve(schema);
         if schema.get("properties").is_some() && variants(schema).is_empty() {
             self.fields(out, indent, schema);
@@ -86,11 +85,11 @@ impl Reference {
             let pad = " ".repeat(indent);
             match variant.arguments {
                 None => {
-                    let _ = writeln!(out, "{pad}\"{}\"", variant.name);
+                    line!(out, "{pad}\"{}\"", variant.name);
                 }
                 Some(arguments) => {
                     let kind = self.kind(arguments);
-                    let _ = writeln!(out, "{pad}{} = {kind}", variant.name);
+                    line!(out, "{pad}{} = {kind}", variant.name);
                 }
             }
             paragraph(out, indent + 4, variant.description);
@@ -107,7 +106,7 @@ impl Reference {
         }
     }
 
-    fn fields(&self, out: &mut String, indent: usize, schema: &Value) {
+    fn fields(&self, out: &mut Text, indent: usize, schema: &Value) {
         let Some(fields) = schema.get("properties").and_then(Value::as_object) else { return };
         let required = schema.get("required").and_then(Value::as_array);
         for (name, field) in fields {
@@ -121,7 +120,7 @@ impl Reference {
                 _ if needed => ", required".to_owned(),
                 _ => String::new(),
             };
-            let _ = writeln!(out, "{}{name}: {}{default}", " ".repeat(indent), self.kind(field));
+            line!(out, "{}{name}: {}{default}", " ".repeat(indent), self.kind(field));
             paragraph(out, indent + 4, description(field));
             let words = self.words(field);
             if !words.is_empty() {
@@ -229,7 +228,7 @@ mod tests {
         let names = reference.names();
         assert!(names.len() > 20, "{names:?}");
         for name in names {
-            let text = reference.section(&name).unwrap_or_default();
+            let text = reference.section(&name).unwrap_or_default().plain();
             assert!(text.lines().count() > 2, "{name}: {text}");
             for line in text.lines().filter(|line| !line.contains(": text")) {
                 assert!(line.chars().count() <= MAIL_WIDTH + 24, "{name}: {line}");
@@ -250,7 +249,7 @@ mod tests {
     #[case("attr", "PHYS_ADDR")]
     #[case("attr", "software/NAME (cpu-clock")]
     fn everything_that_a_case_can_contain_is_listed(#[case] step: &str, #[case] part: &str) {
-        let text = Reference::new().section(step).unwrap();
+        let text = Reference::new().section(step).unwrap().plain();
         assert!(text.contains(part), "{text}");
     }
 }

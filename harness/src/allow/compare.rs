@@ -1,7 +1,6 @@
 //! Compares the same cells with and without a module.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use perfsec_wire::BootMode;
 use perfsec_wire::observation::Effect;
@@ -10,9 +9,9 @@ use super::gather::denials;
 use super::rules::{RuleScope, Rules};
 use crate::counted::counted;
 use crate::judge::Verdict;
-use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun};
 use crate::report::difference;
+use crate::text::{Text, line};
 use crate::transcript::FittedTranscript;
 
 /// Identifies a cell of a run: the kernel's SHA-256, the boot mode and the cell's name.
@@ -38,7 +37,7 @@ pub struct ModuleEffect {
     /// was off, or a dontaudit rule hid them.
     pub unlogged: BTreeSet<String>,
     /// Cells outside the module's scope that changed: name and difference.
-    pub opened: Vec<(String, String)>,
+    pub opened: Vec<(String, Text)>,
     /// Cells that did not run with the module: name and reason.
     pub unseen: Vec<(String, String)>,
 }
@@ -116,7 +115,7 @@ impl ModuleEffect {
             } else {
                 let why =
                     after.judgement.reason.clone().unwrap_or_else(|| "records were lost".into());
-                this.unseen.push((after.name.clone(), printable_line(&why)));
+                this.unseen.push((after.name.clone(), why));
             }
         }
         this
@@ -168,9 +167,9 @@ impl ModuleEffect {
 
     /// The report.
     #[must_use]
-    pub fn text(&self) -> String {
-        let mut out = String::new();
-        let _ = writeln!(
+    pub fn text(&self) -> Text {
+        let mut out = Text::new();
+        line!(
             out,
             "compared {}: {} gone, {} still there, {} denied on purpose; {} outside the module's \
              scope changed",
@@ -181,24 +180,22 @@ impl ModuleEffect {
             counted(self.opened.len(), "cell"),
         );
         for (rule, cell) in self.still.iter().take(NAMED) {
-            let _ = writeln!(out, "still denied: {rule} in {cell}");
+            line!(out, "still denied: {rule} in {cell}");
         }
         if !self.still.is_empty() {
-            out.push_str(
+            out.line(
                 "the module has a rule for this, but it is not enough: a constraint \
-                 (mlsconstrain), a bound on the type or a boolean refuses\n",
+                 (mlsconstrain), a bound on the type or a boolean refuses",
             );
         }
         for (rule, cells) in self.behind.iter().take(NAMED) {
-            let _ = writeln!(out, "denied next: {rule} in {}", counted(*cells, "cell"));
+            line!(out, "denied next: {rule} in {}", counted(*cells, "cell"));
         }
         if !self.behind.is_empty() {
-            out.push_str(
-                "(an earlier refusal hid these: `perfsec allow` on the new run adds them)\n",
-            );
+            out.line("(an earlier refusal hid these: `perfsec allow` on the new run adds them)");
         }
         if let Some(cell) = self.unlogged.first() {
-            let _ = writeln!(
+            line!(
                 out,
                 "{} in the module's domains changed without having logged a denial (audit was off, \
                  or a dontaudit rule hid it), such as {cell}",
@@ -206,30 +203,31 @@ impl ModuleEffect {
             );
         }
         for (cell, difference) in self.opened.iter().take(NAMED) {
-            let _ = writeln!(out, "changed: {cell}\n{}", difference.trim_end());
+            line!(out, "changed: {cell}");
+            out.append(difference);
         }
         for (cell, why) in self.unseen.iter().take(NAMED) {
-            let _ = writeln!(out, "did not run: {cell}: {why}");
+            line!(out, "did not run: {cell}: {why}");
         }
         let rest = self.still.len().saturating_sub(NAMED)
             + self.opened.len().saturating_sub(NAMED)
             + self.unseen.len().saturating_sub(NAMED);
         if rest > 0 {
-            let _ = writeln!(out, "and {rest} more");
+            line!(out, "and {rest} more");
         }
         out
     }
 }
 
 /// Removes styles and references to a case file, which expected none of this.
-fn plain(difference: &str) -> String {
-    let text = anstream::adapter::strip_str(difference).to_string();
-    let text = text.replacen("--- expected\n+++ observed", "--- before\n+++ with the module", 1);
-    text.lines().fold(String::new(), |mut out, line| {
-        let line = line.split("    # ").next().unwrap_or_default();
-        let _ = writeln!(out, "  {}", printable_line(line));
-        out
-    })
+fn plain(difference: &Text) -> Text {
+    let text = difference.plain();
+    let lines = text.lines().skip(2).map(|line| line.split("    # ").next().unwrap_or_default());
+    let mut out = Text::new();
+    for line in ["--- before", "+++ with the module"].into_iter().chain(lines) {
+        line!(out, "  {line}");
+    }
+    out
 }
 
 #[cfg(test)]
@@ -273,7 +271,7 @@ mod tests {
         let effect = compare(DENIED, &like(DENIED, OPENED));
         assert!(effect.holds(), "{effect:?}");
         assert_eq!((effect.cells, effect.gone), (1, 1));
-        let text = effect.text();
+        let text = effect.text().plain();
         assert_eq!(
             text,
             "compared 1 cell: 1 denial gone, 0 still there, 0 denied on purpose; 0 cells outside \
@@ -290,7 +288,7 @@ mod tests {
             unlogged: (0..number).map(|number| format!("cell {number}")).collect(),
             ..ModuleEffect::default()
         };
-        let text = effect.text();
+        let text = effect.text().plain();
         assert!(text.contains(behind) && text.contains(unlogged), "{text}");
     }
 
@@ -299,7 +297,7 @@ mod tests {
         let effect = compare(DENIED, &cell(DENIED));
         assert!(!effect.holds());
         assert_eq!(effect.still.len(), 1);
-        assert!(effect.text().contains("still denied: none_t self:perf_event { open }"));
+        assert!(effect.text().plain().contains("still denied: none_t self:perf_event { open }"));
     }
 
     #[test]
@@ -308,7 +306,11 @@ mod tests {
         assert!(effect.holds());
         let effect = compare(OTHER, &like(OTHER, OPENED));
         assert!(!effect.holds());
-        assert!(effect.text().contains("\nchanged: open/cpu/all_t"), "{}", effect.text());
+        assert!(
+            effect.text().plain().contains("\nchanged: open/cpu/all_t"),
+            "{}",
+            effect.text().plain()
+        );
     }
 
     #[test]

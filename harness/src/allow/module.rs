@@ -1,10 +1,11 @@
 //! The text of a policy module.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt;
 
 use super::rules::{Rules, WHY_PERFMON, why};
 use crate::prose::{self, MAIL_WIDTH};
+use crate::text::{Text, line};
 
 /// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,75 +38,86 @@ impl Language {
         }
     }
 
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Cil => "cil",
+            Self::Te => "te",
+        }
+    }
+
     /// The text, with every line as a comment.
     #[must_use]
-    pub fn commented(self, text: &str) -> String {
-        text.lines().fold(String::new(), |mut out, line| {
-            let _ = writeln!(out, "{}", format!("{} {line}", self.comment()).trim_end());
-            out
-        })
+    pub fn commented(self, text: &Text) -> Text {
+        let mut out = Text::new();
+        text.plain().lines().for_each(|line| self.write_comment(line, &mut out));
+        out
+    }
+
+    /// Writes one line as a comment.
+    fn write_comment(self, words: impl fmt::Display, out: &mut Text) {
+        out.line(format!("{} {words}", self.comment()).trim_end());
     }
 }
 
 impl Module<'_> {
     /// The whole module.
     #[must_use]
-    pub fn text(&self, language: Language) -> String {
-        let mut out = String::new();
-        let name = self.name;
-        let head = match language {
-            Language::Cil => format!(
-                "{name}.cil: allows what the records in {} ask for, and no more.\n\
-                 Install it with `semodule -i {name}.cil`, remove it with `semodule -r {name}`.",
-                self.from
-            ),
-            Language::Te => format!(
-                "{name}.te: allows what the records in {} ask for, and no more.\n\
-                 Install it with\n  checkmodule -M -m -o {name}.mod {name}.te\n  \
-                 semodule_package -o {name}.pp -m {name}.mod\n  \
-                 semodule -i {name}.pp\n\
-                 and remove it with `semodule -r {name}`.",
-                self.from
-            ),
+    pub fn text(&self, language: Language) -> Text {
+        let mut out = Text::new();
+        let (name, from) = (self.name, self.from);
+        let install = match language {
+            Language::Cil => vec![format!(
+                "Install it with `semodule -i {name}.cil`, remove it with `semodule -r {name}`."
+            )],
+            Language::Te => vec![
+                "Install it with".to_owned(),
+                format!("  checkmodule -M -m -o {name}.mod {name}.te"),
+                format!("  semodule_package -o {name}.pp -m {name}.mod"),
+                format!("  semodule -i {name}.pp"),
+                format!("and remove it with `semodule -r {name}`."),
+            ],
         };
-        out.push_str(&language.commented(&head));
+        let end = language.extension();
+        let what = format!("{name}.{end}: allows what the records in {from} ask for, and no more.");
+        [what].iter().chain(&install).for_each(|line| language.write_comment(line, &mut out));
         if language == Language::Te {
             self.requirements(&mut out);
         }
         let mut last = None;
         for (scope, rule) in self.rules.iter() {
-            out.push('\n');
+            out.end();
             if last != Some(&scope.source) {
-                let _ = writeln!(out, "{} --- {} ---\n", language.comment(), scope.source);
+                line!(out, "{} --- {} ---", language.comment(), scope.source);
+                out.end();
                 self.advice(&scope.source, language, &mut out);
                 last = Some(&scope.source);
             }
             for record in rule.records.iter().take(RECORDS) {
-                out.push_str(&language.commented(record));
+                language.write_comment(record, &mut out);
             }
             if rule.records.len() > RECORDS {
                 let more = format!("and {} more", rule.records.len() - RECORDS);
-                out.push_str(&language.commented(&more));
+                language.write_comment(more, &mut out);
             }
-            let _ = match language {
-                Language::Cil => writeln!(out, "{}", rule.cil(scope)),
-                Language::Te => writeln!(out, "{}", rule.te(scope)),
-            };
+            out.line(match language {
+                Language::Cil => rule.cil(scope),
+                Language::Te => rule.te(scope),
+            });
         }
         for (why, records) in self.unused() {
-            let _ = write!(out, "\n{}", language.commented(&format!("Not allowed: {why}.")));
-            records.iter().for_each(|record| out.push_str(&language.commented(record)));
+            language.write_comment(format_args!("Not allowed: {why}."), out.end());
+            records.iter().for_each(|record| language.write_comment(record, &mut out));
         }
         out
     }
 
-    fn advice(&self, domain: &str, language: Language, out: &mut String) {
+    fn advice(&self, domain: &str, language: Language, out: &mut Text) {
         let withheld = self.rules.perfmon_alone.contains(domain).then_some(WHY_PERFMON);
         let allowed = self.rules.sys_admin.get(domain).into_iter().flatten();
         for note in withheld.into_iter().chain(allowed.map(|reason| why(*reason))) {
             let lines = prose::lines(note, prose::options(MAIL_WIDTH - 2));
-            out.push_str(&language.commented(&lines.join("\n")));
-            out.push('\n');
+            lines.iter().for_each(|line| language.write_comment(line, out));
+            out.end();
         }
     }
 
@@ -119,7 +131,7 @@ impl Module<'_> {
     }
 
     /// Writes the `module` and `require` statements that `checkmodule` demands.
-    fn requirements(&self, out: &mut String) {
+    fn requirements(&self, out: &mut Text) {
         let mut types = BTreeSet::new();
         let mut classes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (scope, rule) in self.rules.iter() {
@@ -127,15 +139,17 @@ impl Module<'_> {
             let permissions = rule.permissions.iter().map(String::as_str);
             classes.entry(&scope.class).or_default().extend(permissions);
         }
-        let _ = writeln!(out, "\nmodule {} 1.0;\n\nrequire {{", self.name);
+        out.end();
+        line!(out, "module {} 1.0;", self.name);
+        out.end().line("require {");
         for name in types {
-            let _ = writeln!(out, "\ttype {name};");
+            line!(out.block("\t"), "type {name};");
         }
         for (class, permissions) in classes {
             let names: Vec<_> = permissions.into_iter().collect();
-            let _ = writeln!(out, "\tclass {class} {{ {} }};", names.join(" "));
+            line!(out.block("\t"), "class {class} {{ {} }};", names.join(" "));
         }
-        out.push_str("}\n");
+        out.line("}");
     }
 }
 
@@ -171,7 +185,7 @@ mod tests {
 
     fn text(language: Language) -> String {
         let rules = rules();
-        Module { name: "perfsec_allow", rules: &rules, from: "audit.log" }.text(language)
+        Module { name: "perfsec_allow", rules: &rules, from: "audit.log" }.text(language).plain()
     }
 
     #[rstest]

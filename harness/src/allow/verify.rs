@@ -11,8 +11,8 @@ use crate::engine::{Batch, EngineError, KernelSpec, KernelSpecError, Lab};
 use crate::kernel::Kernel;
 use crate::plan::{Filter, PlannedCell};
 use crate::policy::Policy;
-use crate::printable::printable_line;
 use crate::record::{CellResult, LaneRun, Run};
+use crate::text::{Text, line};
 
 /// The part of a run that can run again: what ran under one policy.
 #[derive(Debug)]
@@ -92,7 +92,8 @@ impl<'a> Rerun<'a> {
         filter: Filter,
         cache: &Cache,
     ) -> Result<Verification, EngineError> {
-        let extended = policy.with_module(module.name, &module.text(Language::Cil), cache)?;
+        let extended =
+            policy.with_module(module.name, &module.text(Language::Cil).plain(), cache)?;
         let extended = Arc::new(extended);
         let has_run = |kernel: &Kernel| {
             self.lanes.iter().any(|lane| {
@@ -122,7 +123,7 @@ impl<'a> Rerun<'a> {
             effect: ModuleEffect::measure(&pairs(&before, &after), module.rules),
             changed: self.changed.len(),
             unseen: again.run.unseen(),
-            refused: refused.map(printable_line),
+            refused: refused.map(str::to_owned),
             record: again.record.display().to_string(),
         })
     }
@@ -131,16 +132,16 @@ impl<'a> Rerun<'a> {
 impl Verification {
     /// The report.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Text {
         let mut text = self.effect.text();
         if self.changed > 0 {
             let cells = self.changed;
             let were = if cells == 1 { "cell was" } else { "cells were" };
-            text += &format!("{cells} {were} not run again: the cases have changed since\n");
+            line!(text, "{cells} {were} not run again: the cases have changed since");
         }
-        text += &format!("run record: {}\n", self.record);
+        line!(text, "run record: {}", self.record);
         if let Some(reason) = &self.refused {
-            text += &format!("nothing could be tested: {reason}\n");
+            line!(text, "nothing could be tested: {reason}");
         }
         text
     }

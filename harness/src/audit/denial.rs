@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::printable::printable_line;
+use crate::text::escaped;
 use crate::transcript::Avc;
 
 /// An AVC record: a decision of SELinux that was logged.
@@ -132,13 +132,13 @@ impl Denial {
             let text = avc.field(key).map(str::to_owned);
             let text = text.or_else(|| Some(format!("{sid}={}", avc.field(sid)?)));
             let text = text.ok_or(MalformedRecord::Lacks(key))?;
-            Ok(Context { text: printable_line(&text), invalid: invalid.is_some() })
+            Ok(Context { text: escaped(&text), invalid: invalid.is_some() })
         };
         let class = avc.field("tclass").ok_or(MalformedRecord::Lacks("tclass"))?;
         Ok(Self {
             granted: avc.verb == "granted",
-            permissions: avc.permissions.iter().map(|name| printable_line(name)).collect(),
-            class: printable_line(class),
+            permissions: avc.permissions.iter().map(|name| escaped(name)).collect(),
+            class: escaped(class),
             source: context("scontext", "ssid", "srawcon")?,
             target: context("tcontext", "tsid", "trawcon")?,
             pid: avc.field("pid").and_then(|pid| pid.parse().ok()),
@@ -150,7 +150,7 @@ impl Denial {
                 _ => None,
             },
             sys_admin_reason: SysAdminReason::Unknown,
-            text: printable_line(record),
+            text: escaped(record),
         })
     }
 
@@ -212,11 +212,11 @@ fn quoted(record: &str) -> String {
 /// Decodes a string from `audit_log_untrustedstring()`: in quotes, or in hex.
 fn untrusted(value: &str, interpreted: bool) -> String {
     if let Some(text) = value.strip_prefix('"') {
-        return printable_line(text.trim_end_matches('"'));
+        return escaped(text.trim_end_matches('"'));
     }
     match (interpreted, unhex(value)) {
-        (false, Some(bytes)) => printable_line(&String::from_utf8_lossy(&bytes)),
-        _ => printable_line(value),
+        (false, Some(bytes)) => escaped(&String::from_utf8_lossy(&bytes)),
+        _ => escaped(value),
     }
 }
 

@@ -76,7 +76,7 @@ impl AuditedCall {
             }
             None => CallOutcome::Unknown,
         };
-        Some(Self { name: crate::printable::printable_line(&name), outcome })
+        Some(Self { name: crate::text::escaped(&name), outcome })
     }
 }
 

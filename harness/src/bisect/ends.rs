@@ -198,5 +198,5 @@ fn why_same(comparison: &Comparison, verdict: &[&Group]) -> String {
             apart.why
         ));
     }
-    crate::printable::printable_line(&parts.join("; "))
+    crate::text::escaped(&parts.join("; "))
 }

@@ -202,7 +202,7 @@ impl Bisector<'_> {
         let same = other.map_or_else(String::new, |other| {
             format!("; the same image as that of {}", other.short())
         });
-        let why = crate::printable::printable_line(&format!("{why}{same}"));
+        let why = crate::text::escaped(&format!("{why}{same}"));
         Ok(BisectStep { commit, mark, why, record })
     }
 

@@ -12,9 +12,9 @@ use crate::engine::{EngineError, Lab};
 use crate::judge::Verdict;
 use crate::kbuild::BuildError;
 use crate::plan::Filter;
-use crate::printable::printable_line;
 use crate::record::{LaneRun, Run};
 use crate::source::{Commit, Source, SourceError};
+use crate::text::Text;
 
 /// A judged commit.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct JudgedCommit {
     /// The mark for git.
     pub mark: BisectMark,
     /// The mark, the commit and the reason in one line; above it, what differs from the baseline.
-    pub text: String,
+    pub text: Text,
 }
 
 /// Builds the commit that git asks about, runs cells on it and judges it: by what they saw in the
@@ -39,10 +39,11 @@ pub fn step(
 ) -> Result<JudgedCommit, BisectError> {
     let commit = current(source, &|text| lab.say(text))?;
     let words = CommitInfo::of(source, &commit)?;
-    let line =
-        |mark: BisectMark, why: &str| printable_line(&format!("{}: {words}: {why}", mark.word()));
-    let skip =
-        |why: &str| Ok(JudgedCommit { mark: BisectMark::Skip, text: line(BisectMark::Skip, why) });
+    let judged = |mark: BisectMark, why: &str, mut text: Text| {
+        text.line(format_args!("{}: {words}: {why}", mark.word()));
+        Ok(JudgedCommit { mark, text })
+    };
+    let skip = |why: &str| judged(BisectMark::Skip, why, Text::new());
     let kernel = match lab.build(source, &commit) {
         Ok(built) => built.kernel,
         // A configuration that cannot be had is more often a mistake in a fragment than in this
@@ -65,10 +66,10 @@ pub fn step(
         Some((good, from)) => against(good, from, &run, filter)?,
         None => {
             let (mark, why) = by_verdict(&run);
-            (mark, why, String::new())
+            (mark, why, Text::new())
         }
     };
-    Ok(JudgedCommit { mark, text: differences + &line(mark, &why) })
+    judged(mark, &why, differences)
 }
 
 /// The commit that git asks about: after `git bisect start --no-checkout` its BISECT_HEAD, else the
@@ -103,7 +104,7 @@ fn against(
     from: &str,
     run: &Run,
     filter: &Filter,
-) -> Result<(BisectMark, String, String), BisectError> {
+) -> Result<(BisectMark, String, Text), BisectError> {
     let baseline = Baseline::new(good, from)?;
     let sides = sides(run, "this tree");
     let Some(now) = sides.first() else {
@@ -120,7 +121,9 @@ fn against(
             comparison.different(),
             counted(comparison.common, "cell")
         );
-        return Ok((BisectMark::Bad, why, compare::text(&comparison, false) + "\n"));
+        let mut differences = compare::text(&comparison, false);
+        differences.end();
+        return Ok((BisectMark::Bad, why, differences));
     }
     let names = |lanes: &[&LaneRun], wanted: fn(Verdict) -> bool| {
         let cells = lanes.iter().flat_map(|lane| &lane.cells);
@@ -131,10 +134,8 @@ fn against(
     let unknown = names(&now.lanes, Verdict::is_unjudged);
     let lost = judged.intersection(&unknown).count();
     Ok(match (lost, comparison.same) {
-        (0, 0) => (BisectMark::Skip, "no cell could be compared".to_owned(), String::new()),
-        (0, _) => (BisectMark::Good, "as in the baseline".to_owned(), String::new()),
-        (_, _) => {
-            (BisectMark::Skip, format!("{} not judged", counted(lost, "cell")), String::new())
-        }
+        (0, 0) => (BisectMark::Skip, "no cell could be compared".to_owned(), Text::new()),
+        (0, _) => (BisectMark::Good, "as in the baseline".to_owned(), Text::new()),
+        (_, _) => (BisectMark::Skip, format!("{} not judged", counted(lost, "cell")), Text::new()),
     })
 }

@@ -275,7 +275,7 @@ fn the_first_bad_commit_is_found_with_the_cells_that_differ_only() {
     assert!(
         said.contains(&format!("good: {}: 1 of 1 cell as at the good end", commits[4].short()))
     );
-    let text = anstream::adapter::strip_str(&text(&outcome)).to_string();
+    let text = text(&outcome).plain();
     assert!(text.starts_with(&format!("{} is the first bad commit\n", commits[5])), "{text}");
     assert!(text.contains("v6.1: "), "{text}");
 }
@@ -315,7 +315,7 @@ fn skipped_commits_leave_a_range() {
     assert_eq!(left, ["c4", "c3", "c2"]);
     assert_eq!(outcome.introduced(), format!("{}..{}", commits[0], commits[4]));
     assert!(outcome.steps.iter().any(|step| step.why.contains("ERROR: audit lost records")));
-    assert!(text(&outcome).contains("only skipped commits are left"));
+    assert!(text(&outcome).plain().contains("only skipped commits are left"));
 }
 
 #[test]

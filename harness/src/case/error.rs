@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::text::escaped;
+
 /// One mistake in a case file.
 #[derive(Clone, Debug)]
 pub struct CaseError {
@@ -81,7 +83,8 @@ fn floor(text: &str, mut at: usize) -> usize {
 
 impl fmt::Display for CaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display().to_string();
+        // A newline in the name of a file would forge a line of the rendered mistake.
+        let path = escaped(&self.path.to_string_lossy());
         let start = floor(&self.text, self.span.start);
         // One line is enough to find the place; a span over a whole table would print all of it.
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);

@@ -2,10 +2,10 @@
 //! or of a shared list shows as a difference of this text.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::{Case, Circumstances, Condition, Library};
 use crate::kernel::KernelVersion;
+use crate::text::{Text, line};
 
 /// A kernel, and its name in the list.
 struct Example<'a> {
@@ -15,7 +15,7 @@ struct Example<'a> {
 
 impl Library {
     /// The name of each case, with what each of its chosen cells must see on which kernels.
-    pub fn expectations(&self, chosen: impl Fn(&str) -> bool) -> Vec<(&str, String)> {
+    pub fn expectations(&self, chosen: impl Fn(&str) -> bool) -> Vec<(&str, Text)> {
         let conditions = self.cases.iter().flat_map(|case| case.conditions());
         let conditions: Vec<_> = conditions.map(|(_, condition)| condition).collect();
         let examples = examples(&conditions);
@@ -75,14 +75,14 @@ fn label(version: KernelVersion) -> String {
     }
 }
 
-fn list(case: &Case, examples: &[Example<'_>], chosen: &impl Fn(&str) -> bool) -> String {
+fn list(case: &Case, examples: &[Example<'_>], chosen: &impl Fn(&str) -> bool) -> Text {
     // Kernels that agree in every condition of the case expect the same.
     let mut classes: BTreeMap<Vec<bool>, Vec<usize>> = BTreeMap::new();
     for (index, example) in examples.iter().enumerate() {
         let holds = case.conditions().map(|(_, condition)| condition.holds(&example.kernel));
         classes.entry(holds.collect()).or_default().push(index);
     }
-    let mut out = String::new();
+    let mut out = Text::new();
     for at in case.axes.coordinates().filter(|at| chosen(&case.cell_name(at))) {
         let mut texts: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for members in classes.values() {
@@ -97,7 +97,8 @@ fn list(case: &Case, examples: &[Example<'_>], chosen: &impl Fn(&str) -> bool) -
                 true => String::new(),
                 false => format!(" on {}", ranges(&members, examples)),
             };
-            let _ = write!(out, "{}{kernels}\n{text}\n", case.cell_name(&at));
+            line!(out, "{}{kernels}", case.cell_name(&at));
+            out.block(text).end();
         }
     }
     out

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::args::AllowArgs;
 use super::session::Session;
-use super::{Exit, Failure, record};
+use super::{Exit, Failure, destination, record};
 use crate::allow::{
     Language, Module, Rerun, Rules, Verification, denials, is_under_own_policy, planned,
 };
@@ -17,8 +17,8 @@ use crate::case::Library;
 use crate::engine::{EngineLab, Reuse, Suite};
 use crate::explain::{Knowledge, Triage};
 use crate::policy;
-use crate::printable::printable_line;
 use crate::record::{CellResult, Run};
+use crate::text::{Text, eprint_line};
 
 /// The module's name without `--out`.
 const NAME: &str = "perfsec_allow";
@@ -47,15 +47,16 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     let from = args.from.file_name().unwrap_or(args.from.as_os_str()).to_string_lossy();
     let from = match from.as_ref() {
         "-" => "the log on standard input".to_owned(),
-        name => printable_line(name),
+        name => name.to_owned(),
     };
     let module = Module { name: &name, rules: &rules, from: &from };
     let te = args.out.as_deref().and_then(Path::extension).is_some_and(|end| end == "te");
     let language = if args.te || te { Language::Te } else { Language::Cil };
     let text = module.text(language);
     match &args.out {
-        Some(path) => fs::write(path, &text)
-            .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?,
+        Some(path) => {
+            fs::write(path, text.plain()).map_err(|error| destination::unwritable(path, &error))?;
+        }
         None => super::print(&text)?,
     }
     let (true, Some((run, suite))) = (args.verify, &verifying) else { return Ok(Exit::Success) };
@@ -63,7 +64,7 @@ pub(super) fn allow(args: &AllowArgs) -> Result<Exit, Failure> {
     match &args.out {
         Some(_) => super::print(&report)?,
         // Standard output stays a valid module.
-        None => super::print(&format!("\n{}", language.commented(&report)))?,
+        None => super::print(Text::new().end().append(&language.commented(&report)))?,
     }
     Ok(exit)
 }
@@ -78,8 +79,7 @@ fn name(args: &AllowArgs) -> Result<String, Failure> {
         return Ok(stem);
     }
     Err(Failure::input(format!(
-        "`{}` is not a module name: a letter, then letters, digits, `_`, `-` and `.`",
-        printable_line(&stem)
+        "`{stem}` is not a module name: a letter, then letters, digits, `_`, `-` and `.`"
     )))
 }
 
@@ -127,18 +127,16 @@ fn denials_of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
     let Triage { about_perf, undetermined, unrelated } = Triage::new(log, &knowledge);
     let kinds = |number, what: &str| match number {
         0 => {}
-        1 => anstream::eprintln!("left out: 1 kind of record that {}", what.replace("are", "is")),
-        number => anstream::eprintln!("left out: {number} kinds of records that {what}"),
+        1 => eprint_line!("left out: 1 kind of record that {}", what.replace("are", "is")),
+        number => eprint_line!("left out: {number} kinds of records that {what}"),
     };
     kinds(unrelated.len(), "are not about perf");
     kinds(undetermined.len(), "may not be about perf (no SYSCALL record says)");
     match log.damaged {
         0 => {}
-        1 => anstream::eprintln!("warning: left out 1 line that is not a complete AVC record"),
+        1 => eprint_line!("warning: left out 1 line that is not a complete AVC record"),
         number => {
-            anstream::eprintln!(
-                "warning: left out {number} lines that are not complete AVC records"
-            );
+            eprint_line!("warning: left out {number} lines that are not complete AVC records");
         }
     }
     Ok(about_perf.into_iter().map(|group| group.denial.clone()).collect())
@@ -178,7 +176,7 @@ impl<'a> SelectedCells<'a> {
         if left.iter().any(|cell| denials(cell).next().is_some()) {
             let load = if left.len() == 1 { "cell that loads" } else { "cells that load" };
             let left = left.len();
-            anstream::eprintln!("left out: {left} {load} another policy than the module extends");
+            eprint_line!("left out: {left} {load} another policy than the module extends");
         }
         Ok(Self { cells })
     }
@@ -204,7 +202,7 @@ fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
         (_, [one]) if names.contains(one) => Ok(one.clone()),
         _ => {
             let names: Vec<_> = names.into_iter().map(String::as_str).collect();
-            let names = printable_line(&names.join(", "));
+            let names = names.join(", ");
             Err(Failure::input(format!("the run has the policies {names}: name one with --policy")))
         }
     }
@@ -216,7 +214,7 @@ fn verify(
     run: &Run,
     suite: &Suite,
     module: &Module<'_>,
-) -> Result<(String, Exit), Failure> {
+) -> Result<(Text, Exit), Failure> {
     let policy = policy_of(args, run)?;
     let Some(rerun) = Rerun::of(run, &policy, &suite.library) else {
         return Err(Failure::input(

@@ -7,6 +7,7 @@ use crate::compare::{Baseline, BaselineError};
 use crate::engine::LanePlan;
 use crate::plan::PlannedCell;
 use crate::record::Run;
+use crate::text::Text;
 
 /// The baseline that the command line names. It is read before anything boots.
 pub(super) struct NamedBaseline {
@@ -40,9 +41,9 @@ impl NamedBaseline {
 
     /// The report on the cells that changed since, and the exit code; `otherwise` is that of a run
     /// without a baseline.
-    pub(super) fn judge(&self, run: &Run, otherwise: Exit) -> Result<(String, Exit), Failure> {
+    pub(super) fn judge(&self, run: &Run, otherwise: Exit) -> Result<(Text, Exit), Failure> {
         let since = self.baseline()?.since(run)?;
-        let text = since.iter().map(|since| since.text()).collect::<String>();
+        let text = since.iter().map(|since| since.text()).collect::<Text>();
         let any = |count: fn(&crate::compare::BaselineComparison<'_>) -> usize| {
             since.iter().any(|it| count(it) > 0)
         };

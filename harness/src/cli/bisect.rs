@@ -10,6 +10,7 @@ use crate::bisect::{self, Bisection, Culprit, Revision};
 use crate::engine::{EngineLab, Reuse};
 use crate::kbuild::TreeSpec;
 use crate::report::mail::{Letter, Regzbot};
+use crate::text::{self, Text};
 
 pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     if let Some(BisectCommand::Step(args)) = &args.command {
@@ -42,9 +43,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     let text = match (letter, args.format) {
         (Some(letter), _) => write(letter, &outcome)?,
         (None, BisectFormat::Text) => bisect::text(&outcome),
-        (None, BisectFormat::Json) => {
-            serde_json::to_string_pretty(&outcome).map_err(Failure::host)? + "\n"
-        }
+        (None, BisectFormat::Json) => text::json(&outcome),
     };
     destination::write(out, &text)?;
     Ok(match outcome.found {
@@ -62,7 +61,7 @@ fn letter(args: &BisectArgs) -> Result<Option<Letter>, Failure> {
 }
 
 /// The mail about the finding.
-fn write(letter: Letter, outcome: &Bisection) -> Result<String, Failure> {
+fn write(letter: Letter, outcome: &Bisection) -> Result<Text, Failure> {
     let introduced = format!("introduced={}", outcome.introduced());
     let regzbot = Regzbot::parse(&[introduced]).map_err(Failure::input)?;
     Ok(Letter { regzbot, ..letter }.write_bisection(outcome))

@@ -18,7 +18,7 @@ pub(super) fn step(args: &StepArgs) -> Result<Exit, Failure> {
         _ => Failure { exit: Exit::Stop, ..failure },
     })?;
     // The mark does not depend on whether anybody reads the text.
-    let _ = super::print(&format!("{text}\n"));
+    let _ = super::print(&text);
     Ok(match mark {
         BisectMark::Good => Exit::Success,
         BisectMark::Bad => Exit::Failed,

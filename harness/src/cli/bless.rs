@@ -15,6 +15,7 @@ use crate::engine::Suite;
 use crate::judge::Verdict;
 use crate::plan::PlannedCell;
 use crate::record::Selection;
+use crate::text::{Text, eprint_line};
 use crate::transcript::Transcript;
 
 type Seen = BTreeMap<String, BTreeMap<Coordinates, Transcript>>;
@@ -77,7 +78,7 @@ pub(super) fn bless(args: &BlessArgs) -> Result<Exit, Failure> {
         }
     }
     for cell in &unseen {
-        anstream::eprintln!("not blessed: {cell}");
+        eprint_line!("not blessed: {cell}");
     }
     Ok(if unseen.is_empty() { Exit::Success } else { Exit::NotJudged })
 }
@@ -91,13 +92,11 @@ fn write(
     let blessed = rewrite(case, setting, cells, precedents).map_err(Failure::input)?;
     fs::write(&case.path, &blessed.text)
         .map_err(|error| Failure::host(format!("cannot write {}: {error}", case.path.display())))?;
-    anstream::println!("{}: {blessed}", case.path.display());
+    let mut text = Text::of_line(format_args!("{}: {blessed}", case.path.display()));
     if blessed.loses_conditions {
-        anstream::println!(
-            "  it had lines for some kernels only (`if`, `unless`): restore them by hand"
-        );
+        text.line("  it had lines for some kernels only (`if`, `unless`): restore them by hand");
     }
-    Ok(())
+    super::print(&text)
 }
 
 /// Refuses case files with uncommitted changes: nobody could tell them from what bless writes.

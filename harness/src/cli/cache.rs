@@ -1,6 +1,5 @@
 //! `perfsec cache`
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use indicatif::BinaryBytes;
@@ -10,13 +9,15 @@ use super::args::{CacheArgs, CacheClearArgs, CacheCommand};
 use super::{Exit, Failure};
 use crate::cache::{Cache, ROOMS, Room, Usage, days_ago};
 use crate::counted::inflected;
+use crate::text::Text;
 
 pub(super) fn cache(args: &CacheArgs) -> Result<Exit, Failure> {
     if let Some(CacheCommand::Clear(args)) = &args.command {
         return clear(args);
     }
     let cache = Cache::open()?;
-    let mut text = format!("{}\n\n", cache.root().display());
+    let mut text = Text::of_line(cache.root().display());
+    text.end();
     let (mut rows, mut total) = (Vec::new(), Usage::default());
     for room in ROOMS {
         let usage = cache.usage(*room)?;
@@ -27,7 +28,7 @@ pub(super) fn cache(args: &CacheArgs) -> Result<Exit, Failure> {
     for (name, usage, purpose) in rows {
         let (entries, size, used) = (usage.entries, size(&usage), used(&usage));
         let line = format!("  {name:<12} {entries:>6} {size:>11}  {used:<24}  {purpose}");
-        let _ = writeln!(text, "{}", line.trim_end());
+        text.line(line.trim_end());
     }
     super::print(&text)?;
     Ok(Exit::Success)
@@ -46,11 +47,13 @@ fn clear(args: &CacheClearArgs) -> Result<Exit, Failure> {
         let deleted = cache.clear(*room, limit)?;
         if deleted.entries > 0 {
             let entries = counted_entries(deleted.entries);
-            super::print(&format!("{}: {entries}, {}\n", room.name, size(&deleted)))?;
+            let line = format!("{}: {entries}, {}", room.name, size(&deleted));
+            super::print(&Text::of_line(line))?;
         }
         total.merge(&deleted);
     }
-    super::print(&format!("{} deleted, {} freed\n", counted_entries(total.entries), size(&total)))?;
+    let line = format!("{} deleted, {} freed", counted_entries(total.entries), size(&total));
+    super::print(&Text::of_line(line))?;
     Ok(Exit::Success)
 }
 

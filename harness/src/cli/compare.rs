@@ -10,6 +10,7 @@ use crate::compare::{self, Comparison, Side};
 use crate::engine::KernelSpec;
 use crate::plan::Filter;
 use crate::record::Run;
+use crate::text::{self, Text, eprint_line};
 
 /// A side that the command line names.
 enum SideArg {
@@ -33,7 +34,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
         .collect();
     let ran = if kernels.is_empty() { None } else { Some(run(args, &kernels, &given)?) };
     if let Some(KernelsRun { record, .. }) = &ran {
-        anstream::eprintln!("run record: {}", record.display());
+        eprint_line!("run record: {}", record.display());
     }
     if let Some(KernelsRun { interrupted: Some(exit), .. }) = &ran {
         return Ok(*exit);
@@ -41,7 +42,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let sides = sides(&given, ran.as_ref().map(|ran| &ran.run), &kernels);
     let filter = args.filter().unwrap_or_default();
     let comparisons = pairs(&sides, args, &filter)?;
-    destination::write(out, &render(&comparisons, args)?)?;
+    destination::write(out, &render(&comparisons, args))?;
     Ok(ended(&comparisons, &sides))
 }
 
@@ -54,7 +55,6 @@ fn named_sides(args: &CompareArgs) -> Result<Vec<SideArg>, Failure> {
             return Ok(SideArg::Record(path.to_owned(), Box::new(record::read(path)?)));
         }
         if path.extension().is_some_and(|end| end == "jsonl") && !path.exists() {
-            let side = crate::printable::printable_line(side);
             return Err(Failure::input(format!("cannot read {side}: no such run record")));
         }
         Ok(SideArg::Kernel(side.parse()?))
@@ -135,16 +135,20 @@ fn pairs(
     (1..sides.len()).map(pair).collect()
 }
 
-fn render(comparisons: &[Comparison], args: &CompareArgs) -> Result<String, Failure> {
-    Ok(match args.format {
+fn render(comparisons: &[Comparison], args: &CompareArgs) -> Text {
+    match args.format {
         CompareFormat::Text => {
-            let texts = comparisons.iter().map(|pair| compare::text(pair, args.verbose));
-            texts.collect::<Vec<_>>().join("\n")
+            let mut text = Text::new();
+            for (at, pair) in comparisons.iter().enumerate() {
+                if at > 0 {
+                    text.end();
+                }
+                text.append(&compare::text(pair, args.verbose));
+            }
+            text
         }
-        CompareFormat::Json => {
-            serde_json::to_string_pretty(comparisons).map_err(Failure::host)? + "\n"
-        }
-    })
+        CompareFormat::Json => text::json(&comparisons),
+    }
 }
 
 fn ended(comparisons: &[Comparison], sides: &[Side<'_>]) -> Exit {

@@ -13,7 +13,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let sources =
         places.map(|places| coverage::format_sources(&places, &points)).unwrap_or_default();
     if args.list {
-        super::print(&format!("{}{sources}", coverage::format_points(&points)))?;
+        super::print(coverage::format_points(&points).append(&sources))?;
         return Ok(Exit::Success);
     }
     let (table, judged) = match &args.from {
@@ -29,7 +29,7 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
         }
         None => measure(args, &points)?,
     };
-    super::print(&format!("{}{sources}", table.text(&points)))?;
+    super::print(table.text(&points).append(&sources))?;
     Ok(match judged {
         // Coverage does not depend on verdicts, only on cells that could run.
         Exit::Success | Exit::Failed | Exit::Flaky => match table.is_complete(&points) {

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use crate::text::Text;
 
 /// A file for one report, opened before anything slow starts, so that a file that cannot be written
 /// is an error at once. It keeps its content until the report is written; a new file is removed if
@@ -38,13 +39,12 @@ impl Destination {
     }
 
     /// Writes the text, without terminal colours.
-    pub(super) fn write(mut self, text: &str) -> Result<(), Failure> {
+    pub(super) fn write(mut self, text: &Text) -> Result<(), Failure> {
         self.empty = false;
-        let text = anstream::adapter::strip_str(text).to_string();
         // A device or a pipe has no length.
         let is_file = self.file.metadata().is_ok_and(|data| data.is_file());
         let emptied = if is_file { self.file.set_len(0) } else { Ok(()) };
-        let written = emptied.and_then(|()| self.file.write_all(text.as_bytes()));
+        let written = emptied.and_then(|()| self.file.write_all(text.plain().as_bytes()));
         written.map_err(|error| unwritable(&self.path, &error))
     }
 }
@@ -59,7 +59,7 @@ impl Drop for Destination {
 }
 
 /// Writes a text to the file, or to standard output without one.
-pub(super) fn write(destination: Option<Destination>, text: &str) -> Result<(), Failure> {
+pub(super) fn write(destination: Option<Destination>, text: &Text) -> Result<(), Failure> {
     match destination {
         Some(destination) => destination.write(text),
         None => super::print(text),
@@ -72,9 +72,16 @@ pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use anstyle::Style;
     use tempfile::TempDir;
 
     use super::*;
+
+    fn report() -> Text {
+        let mut text = Text::new();
+        text.paint(Style::new().bold(), "a report").end();
+        text
+    }
 
     #[test]
     fn a_file_keeps_its_content_until_a_text_is_written() {
@@ -83,7 +90,7 @@ mod tests {
         fs::write(&path, "an earlier and longer report\n").unwrap();
         drop(Destination::open(&path).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "an earlier and longer report\n");
-        Destination::open(&path).unwrap().write("\u{1b}[1ma report\u{1b}[0m\n").unwrap();
+        Destination::open(&path).unwrap().write(&report()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "a report\n");
     }
 
@@ -93,7 +100,7 @@ mod tests {
         let path = directory.path().join("report");
         drop(Destination::open(&path).unwrap());
         assert!(!path.exists());
-        Destination::open(&path).unwrap().write("").unwrap();
+        Destination::open(&path).unwrap().write(&Text::new()).unwrap();
         assert!(path.exists());
         let below = path.join("report");
         let error = Destination::open(&below).unwrap_err().error.to_string();
@@ -105,8 +112,8 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let (link, path) = (directory.path().join("link"), directory.path().join("report"));
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        Destination::open(&link).unwrap().write("a report\n").unwrap();
+        Destination::open(&link).unwrap().write(&report()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "a report\n");
-        Destination::open(Path::new("/dev/null")).unwrap().write("a report\n").unwrap();
+        Destination::open(Path::new("/dev/null")).unwrap().write(&report()).unwrap();
     }
 }

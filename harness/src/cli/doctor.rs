@@ -7,34 +7,36 @@ use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::host::{Host, Importance, Kvm, Need, ToolFinding, ToolState};
 use crate::machines::qemu;
-use crate::printable::printable_line;
+use crate::text::{Text, line};
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut host = Host::inspect();
     let needs = args.needs();
     if args.install {
-        let changed = host.install(&needs, &|text| anstream::println!("{text}"));
+        let changed = host.install(&needs, &|text| drop(super::print(&Text::of_line(text))));
         if changed.map_err(Failure::host)? {
             host = Host::inspect();
         }
     }
-    anstream::println!("host: {}", host.os.name());
+    let mut text = Text::of_line(format_args!("host: {}", host.os.name()));
     for finding in host.findings.iter().filter(|finding| needs.contains(&finding.tool.need)) {
-        anstream::println!("{}", line(finding));
+        text.line(describe(finding));
     }
-    anstream::println!("  /dev/kvm: {}", kvm(host.kvm));
-    anstream::println!("  snapshots: {}", snapshots());
+    write_kvm(host.kvm, &mut text);
+    line!(text, "  snapshots: {}", snapshots());
     let root = nix::unistd::geteuid().is_root();
     if let Some(command) = host.missing_command(&needs, root) {
-        anstream::println!("to install what is missing, type:\n  {command}");
+        text.line("to install what is missing, type:");
+        line!(text, "  {command}");
     }
+    super::print(&text)?;
     // Runs need neither a shell nor benchmarks, and kernels can be files.
     let blocked = host.missing(&[Need::Run]).next().is_some();
     let asked = args.install && host.missing(&needs).next().is_some();
     Ok(if blocked || asked { Exit::Host } else { Exit::Success })
 }
 
-fn line(finding: &ToolFinding) -> String {
+fn describe(finding: &ToolFinding) -> String {
     let tool = finding.tool;
     let what = format!("{}, which {}", tool.name, tool.why);
     let missing = match tool.importance {
@@ -57,28 +59,30 @@ fn line(finding: &ToolFinding) -> String {
     }
 }
 
-fn kvm(kvm: Kvm) -> String {
+fn write_kvm(kvm: Kvm, text: &mut Text) {
+    text.span("  /dev/kvm: ");
     match kvm {
-        Kvm::Absent => "absent, so kernels are emulated".to_owned(),
-        Kvm::NotPermitted => {
+        Kvm::Absent => line!(text, "absent, so kernels are emulated"),
+        Kvm::NotPermitted => line!(
+            text,
             "not yours to open, so kernels are emulated; add yourself to the group that owns it"
-                .to_owned()
-        }
-        Kvm::Permitted => probed_kvm(),
+        ),
+        Kvm::Permitted => write_probe(text),
     }
 }
 
-/// The remembered result of the probe in one line, with QEMU's own words below it.
-fn probed_kvm() -> String {
+/// Writes the remembered result of the probe in one line, with QEMU's own words below it.
+fn write_probe(text: &mut Text) {
     let cache = Cache::open().ok();
     let known = cache.and_then(|cache| qemu::remembered_probe(Path::new(qemu::PROGRAM), &cache));
     match known {
-        None => "there; the first boot of a kernel shows if it works".to_owned(),
-        Some(probe) if probe.accel == qemu::Accel::Kvm => format!("works ({})", probe.why),
+        None => line!(text, "there; the first boot of a kernel shows if it works"),
+        Some(probe) if probe.accel == qemu::Accel::Kvm => line!(text, "works ({})", probe.why),
         Some(probe) => {
-            let detail = probe.detail.unwrap_or_default();
-            let lines = detail.lines().map(|line| format!("\n    {}", printable_line(line)));
-            format!("{}, so kernels are emulated{}", probe.why, lines.collect::<String>())
+            line!(text, "{}, so kernels are emulated", probe.why);
+            probe.detail.iter().flat_map(|detail| detail.lines()).for_each(|words| {
+                line!(text, "    {words}");
+            });
         }
     }
 }
@@ -90,6 +94,6 @@ fn snapshots() -> String {
         None => {
             "the second run on a kernel starts from them; `perfsec cache` lists them".to_owned()
         }
-        Some(why) => format!("none, so every guest is booted: {}", printable_line(&why)),
+        Some(why) => format!("none, so every guest is booted: {why}"),
     }
 }

@@ -22,6 +22,7 @@ use crate::record::{Digest, MergeError, RecordError};
 use crate::selfcheck::{MutationError, SelfcheckError};
 use crate::series::{self, ExpectError, SeriesError};
 use crate::source::{GitError, SourceError};
+use crate::text::{Text, eprint, line};
 
 /// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +121,29 @@ impl Failure {
 
     /// Prints the error and its causes to standard error.
     pub fn print(&self) {
-        let text = with_causes(&*self.error);
-        // Mistakes in case files are rendered with a heading each.
-        let heading = if text.starts_with("error") { "" } else { "error: " };
-        anstream::eprintln!("{heading}{text}");
+        eprint(&error_text(&with_causes(&*self.error)));
     }
+}
+
+/// An error for a person. What it quotes cannot pass for a message of its own: only the first line
+/// begins at the margin.
+fn error_text(error: &str) -> Text {
+    // Mistakes in case files are rendered, each with a heading and the line that it is about.
+    let rendered = error.starts_with("error") && error.contains("\n --> ");
+    let mut text = Text::new();
+    if rendered {
+        text.block(error).end();
+        return text;
+    }
+    for (number, line) in error.lines().enumerate() {
+        let lead = match number {
+            0 => "error: ",
+            _ if line.starts_with(' ') || line.is_empty() => "",
+            _ => "  ",
+        };
+        line!(text, "{lead}{line}");
+    }
+    text
 }
 
 /// Puts "cannot" before the text of a library error, which is a fragment.

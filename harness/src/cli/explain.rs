@@ -1,5 +1,6 @@
 //! `perfsec explain`
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _};
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::args::{Cli, Command, ExplainArgs};
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, show, usage};
 use crate::audit::Log;
 use crate::case::{Case, Circumstances, Coordinates, Library};
 use crate::explain::{self, Knowledge, KnowledgeError, Symptom};
@@ -16,7 +17,10 @@ use crate::explain::{self, Knowledge, KnowledgeError, Symptom};
 const STDIN: &str = "-";
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
-    let args = &behind(args);
+    let args = match behind(args) {
+        Ok(args) => args,
+        Err(exit) => return Ok(exit),
+    };
     let (distribution, version) = show::kernel(args.kernel.as_deref())?;
     let knowledge = Knowledge::built_in()?;
     let words = args.what.join(" ");
@@ -33,10 +37,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
             && !path.contains(char::is_whitespace)
             && !Path::new(path).exists() =>
         {
-            Err(Failure::input(format!(
-                "cannot read {}: no such file",
-                crate::printable::printable_line(path)
-            )))
+            Err(Failure::input(format!("cannot read {path}: no such file")))
         }
         path if is_file(path) => {
             let file = File::open(path)
@@ -44,7 +45,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
             log(BufReader::new(file), &knowledge)
         }
         name if name.contains('/') && !name.contains(char::is_whitespace) => {
-            cell(args, name, &Circumstances::hypothetical(version, distribution), &knowledge)
+            cell(&args, name, &Circumstances::hypothetical(version, distribution), &knowledge)
         }
         text => {
             let symptom =
@@ -55,9 +56,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Parses the options that follow the words. Words can begin with a hyphen (`perf stat -a`), so clap
-/// does not look for options after the first word.
-fn behind(args: &ExplainArgs) -> ExplainArgs {
+/// Parses the options that follow the words; prints a mistake in them. Words can begin with a
+/// hyphen (`perf stat -a`), so clap does not look for options after the first word.
+fn behind(args: &ExplainArgs) -> Result<ExplainArgs, Exit> {
     let command = Cli::command();
     let known =
         command.find_subcommand("explain").into_iter().flat_map(clap::Command::get_arguments);
@@ -82,15 +83,17 @@ fn behind(args: &ExplainArgs) -> ExplainArgs {
     }
     let mut args = ExplainArgs { what, ..args.clone() };
     if !options.is_empty() {
-        let line = ["perfsec", "explain"].into_iter().map(str::to_owned).chain(options);
-        let cli = Cli::try_parse_from(line).unwrap_or_else(|error| error.exit());
+        let command = ["perfsec", "explain"].into_iter().map(OsString::from);
+        let line: Vec<_> = command.chain(options.into_iter().map(OsString::from)).collect();
+        let cli =
+            Cli::try_parse_from(&line).map_err(|error| usage::print(&error, line.into_iter()))?;
         cli.color.apply();
         if let Command::Explain(behind) = cli.command {
             args.kernel = behind.kernel.or(args.kernel);
             args.cases.cases = behind.cases.cases.or(args.cases.cases);
         }
     }
-    args
+    Ok(args)
 }
 
 /// A cell's name has slashes and is no file's; a bare name is a file if there is one.
@@ -142,8 +145,7 @@ fn find<'a>(library: &'a Library, name: &str) -> Result<(&'a Case, Coordinates),
     match (beginning.next(), beginning.count()) {
         (Some(found), 0) => Ok(found),
         (Some((case, at)), more) => Err(Failure::input(format!(
-            "`{}` begins the names of {} cells: give one, such as `{}`",
-            crate::printable::printable_line(name),
+            "`{name}` begins the names of {} cells: give one, such as `{}`",
             more + 1,
             case.cell_name(&at)
         ))),
@@ -152,11 +154,8 @@ fn find<'a>(library: &'a Library, name: &str) -> Result<(&'a Case, Coordinates),
                 crate::suggest::closest(name, cells().map(|(case, at)| case.cell_name(&at)));
             Err(Failure {
                 exit: Exit::NothingRan,
-                error: format!(
-                    "no cell `{}`{close}: `perfsec run --list` lists them all",
-                    crate::printable::printable_line(name)
-                )
-                .into(),
+                error: format!("no cell `{name}`{close}: `perfsec run --list` lists them all")
+                    .into(),
             })
         }
     }

@@ -7,11 +7,12 @@ use clap_complete::Shell;
 
 use super::{Cli, Exit, Failure};
 use crate::schema::FileSchema;
+use crate::text::Text;
 
 pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "perfsec", &mut script);
-    super::print(&String::from_utf8_lossy(&script))?;
+    super::print(&Text::of_block(String::from_utf8_lossy(&script)))?;
     Ok(Exit::Success)
 }
 

@@ -4,8 +4,9 @@ use clap::CommandFactory as _;
 
 use super::args::HelpArgs;
 use super::topics::PAGES;
-use super::{Cli, Exit, Failure};
+use super::{Cli, Exit, Failure, unprinted};
 use crate::suggest::closest;
+use crate::text::{self, Text};
 
 /// Prints the help of a command, then the page of that name if there is one. Commands come first
 /// because `perfsec help COMMAND` is what people know from other programs.
@@ -24,9 +25,17 @@ pub(super) fn help(args: &HelpArgs) -> Result<Exit, Failure> {
     if found.is_none() && page.is_none() {
         return Err(unknown(&root, &args.names));
     }
-    let command = found.map(|command| command.clone().render_long_help().ansi().to_string());
-    let parts = command.into_iter().chain(page.map(|page| page.text.to_owned()));
-    super::print(&parts.collect::<Vec<_>>().join("\n"))?;
+    let mut text = Text::new();
+    if let Some(command) = found {
+        text::print_help(&mut command.clone()).map_err(unprinted)?;
+    }
+    if let Some(page) = page {
+        if found.is_some() {
+            text.end();
+        }
+        text.block(page.text);
+    }
+    super::print(&text)?;
     Ok(Exit::Success)
 }
 
@@ -41,7 +50,7 @@ fn unknown(root: &clap::Command, names: &[String]) -> Failure {
         match command.find_subcommand(name) {
             Some(found) => command = found,
             None => {
-                let (name, close) = (crate::printable::printable_line(name), closest(name, &known));
+                let close = closest(name, &known);
                 let list = if close.is_empty() { "; `perfsec help` lists them" } else { "" };
                 return Failure::input(format!("no command or topic `{name}`{close}{list}"));
             }

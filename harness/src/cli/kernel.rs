@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::engine::{KernelSpec, ObtainSetup, obtain};
 use crate::kbuild::{Recipe, TreeLocation};
 use crate::kernel::{self, ImageOptions, Kernel};
+use crate::text::{Text, eprint_line};
 
 pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     if let Some(KernelCommand::Build(args)) = &args.command {
@@ -73,9 +74,9 @@ fn print(
     let obtained = obtain(spec, cache, setup, &signals.interrupt, &say);
     let Kernel { image, .. } = signals.stopped(obtained)?;
     let path = image.map(|image| image.path).unwrap_or_default();
-    super::print(&format!("{}\n", path.display()))
+    super::print(&Text::of_line(path.display()))
 }
 
 fn say(text: &str) {
-    anstream::eprintln!("{text}");
+    eprint_line!("{text}");
 }

@@ -13,6 +13,7 @@ use crate::mbox::{Mailbox, MessageId};
 use crate::record::{Run, Selection};
 use crate::report::mail::{self, Letter, Original, Regzbot, Thread};
 use crate::report::{Format, FormatOptions};
+use crate::text::eprint_line;
 
 /// The reason why a run that passed has no `Tested-by:` line.
 const NOBODY: &str =
@@ -118,7 +119,7 @@ fn remarks(run: &Run, regzbot: &Regzbot, thread: Option<&Thread>, subject: bool)
 }
 
 fn remark(text: &str) {
-    anstream::eprintln!("remark: {text}");
+    eprint_line!("remark: {text}");
 }
 
 /// The options of reports in these formats, with git's user as the tester in the text of a run that

@@ -7,6 +7,7 @@ use super::output::{self, Output};
 use super::{Exit, Failure, record};
 use crate::record::merge as join;
 use crate::report::{Format, FormatOptions};
+use crate::text::eprint_line;
 
 pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     if let Some(out) = &args.out {
@@ -17,7 +18,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let runs = args.runs.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
     let merged = join(runs)?;
     for cell in &merged.unstable {
-        anstream::eprintln!("warning: {cell} ran in several shards, with different results");
+        eprint_line!("warning: {cell} ran in several shards, with different results");
     }
     match &args.out {
         Some(path) => {
@@ -25,6 +26,6 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         }
         None => super::print(&Format::Jsonl.render(&merged.run, &FormatOptions::default()))?,
     }
-    anstream::eprintln!("{} records: {}", args.runs.len(), merged.run.counts());
+    eprint_line!("{} records: {}", args.runs.len(), merged.run.counts());
     Ok(Exit::Success)
 }

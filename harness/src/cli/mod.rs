@@ -35,8 +35,8 @@ mod signals;
 mod steps;
 mod topics;
 mod unmatched;
+mod usage;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,20 +46,15 @@ use args::Command;
 pub use codes::{EXIT_CODES, ExitCodes};
 pub use exit::{Exit, Failure};
 
+use crate::text::{self, Text};
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            return match error.exit_code() {
-                0 => Exit::Success,
-                // `git bisect run` would take 2 for a bad commit.
-                _ if bisect_step::is_meant(std::env::args_os()) => Exit::Stop,
-                _ => Exit::Input,
-            }
-            .into();
+            return usage::print(&error, std::env::args_os()).into();
         }
     };
     cli.color.apply();
@@ -96,13 +91,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes to standard output. A reader that stops early (`| head`) is not an error.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::host(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+/// Writes to standard output.
+fn print(text: &Text) -> Result<(), Failure> {
+    text::print(text).map_err(unprinted)
+}
+
+fn unprinted(error: std::io::Error) -> Failure {
+    Failure::host(format!("cannot write to standard output: {error}"))
 }

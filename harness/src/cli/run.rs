@@ -8,8 +8,8 @@ use super::session::{self, Session};
 use super::{Exit, Failure, mail, unmatched};
 use crate::engine;
 use crate::plan::{self, Filter, PlannedCell};
-use crate::printable::printable_line;
 use crate::report;
+use crate::text::{Text, eprint_line, line};
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     match Completion::requested(args)? {
@@ -25,7 +25,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     if let Some(shard) = args.shard.filter(|_| cells.is_empty()) {
         // An empty part is not an error unless the whole is empty.
         session::select(&args.filter.filter(), &suite)?;
-        anstream::eprintln!("shard {shard} has no cell");
+        eprint_line!("shard {shard} has no cell");
     } else {
         if cells.is_empty() {
             return Err(unmatched::no_cell(&filter, &suite.library));
@@ -38,7 +38,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     if args.list {
         let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
         names.sort();
-        super::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+        super::print(&names.iter().map(Text::of_line).collect())?;
         return Ok(Exit::Success);
     }
 
@@ -65,7 +65,9 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let printed = super::print(&if args.machine.boot.quiet {
         report::brief(&ended.digest)
     } else {
-        format!("{}run record: {}\n", report::summary(&ended.digest), ended.record.display())
+        let mut text = report::summary(&ended.digest);
+        line!(text, "run record: {}", ended.record.display());
+        text
     });
     // The whole run is large, and only these need it.
     let needed = baseline.is_some() || outputs.iter().any(Output::needs_run);
@@ -97,7 +99,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     }
     for (cell, known) in gone {
         let text = format!("a known difference is gone, which --strict does not allow: {known}");
-        anstream::eprintln!("XPASS {}: {}", printable_line(cell), printable_line(&text));
+        eprint_line!("XPASS {cell}: {text}");
     }
     Ok(Exit::Failed)
 }

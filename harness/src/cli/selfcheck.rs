@@ -8,6 +8,7 @@ use crate::kbuild::{TreeLocation, TreeSpec};
 use crate::kernel::ImageSpec;
 use crate::plan::Filter;
 use crate::selfcheck::{self, Mutation, MutationCounts, Selfcheck};
+use crate::text::Text;
 
 pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let mutations = match &args.mutations {
@@ -16,8 +17,8 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     };
     let mutations = selfcheck::select(mutations, &args.names)?;
     if args.list {
-        let lines = mutations.iter().map(|it| format!("{}: {}\n", it.name, it.property));
-        super::print(&lines.collect::<String>())?;
+        let line = |it: &Mutation| Text::of_line(format_args!("{}: {}", it.name, it.property));
+        super::print(&mutations.iter().map(line).collect())?;
         return Ok(Exit::Success);
     }
     let suite = args.cases.suite(&[])?;

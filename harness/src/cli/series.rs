@@ -13,6 +13,7 @@ use crate::report::mail::{Letter, Original, series_text};
 use crate::series::{
     Expectations, Problem, Series, SeriesCheck, SeriesOutcome, SeriesSpec, base, of_range,
 };
+use crate::text::{self, Text};
 
 pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     let suite = args.cases.suite(&[])?;
@@ -62,7 +63,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         Ok(check.run(&mut lab)?)
     })();
     let outcome = session.stopped(checked)?;
-    let text = render(args, &outcome, letter.as_ref())?;
+    let text = render(args, &outcome, letter.as_ref());
     destination::write(out, &text)?;
     Ok(session.interrupted().unwrap_or_else(|| ended(&outcome)))
 }
@@ -108,19 +109,15 @@ fn named_base<'a>(args: &'a SeriesArgs, given: &'a SeriesSpec) -> Result<Option<
     Ok(args.base.as_ref().or(args.tree.revision.as_ref()).or(from).map(String::as_str))
 }
 
-fn render(
-    args: &SeriesArgs,
-    outcome: &SeriesOutcome,
-    letter: Option<&Letter>,
-) -> Result<String, Failure> {
+fn render(args: &SeriesArgs, outcome: &SeriesOutcome, letter: Option<&Letter>) -> Text {
     let fine = outcome.problems().is_empty();
     if let Some(letter) = letter {
         if fine {
             mail::vouches(Some(&letter.from), &outcome.run.asked);
         }
-        return Ok(letter.write_series(outcome));
+        return letter.write_series(outcome);
     }
-    Ok(match args.format {
+    match args.format {
         SeriesFormat::Text => {
             let tester = args.from.clone().or_else(|| fine.then(mail::of_git).flatten());
             if fine {
@@ -128,8 +125,8 @@ fn render(
             }
             series_text(outcome, tester.as_ref())
         }
-        SeriesFormat::Json => serde_json::to_string_pretty(outcome).map_err(Failure::host)? + "\n",
-    })
+        SeriesFormat::Json => text::json(outcome),
+    }
 }
 
 /// The exit code for the worst problem.

@@ -9,9 +9,9 @@ use crate::cache::Cache;
 use crate::engine::{Engine, Listener, Setup, Suite};
 use crate::kernel::Kernel;
 use crate::plan::{Filter, PlannedCell};
-use crate::printable::printable_line;
 use crate::record::{Digest, Event};
 use crate::report::Progress;
+use crate::text::eprint_line;
 
 /// A command that runs cells.
 pub(super) struct Session {
@@ -90,7 +90,7 @@ pub(super) fn select(filter: &Filter, suite: &Suite) -> Result<Vec<PlannedCell>,
 /// Warns of names that select no cell.
 pub(super) fn warn_of_unmet(filter: &Filter, cells: &[PlannedCell]) -> Result<(), Failure> {
     for name in filter.unmatched_names(cells)? {
-        anstream::eprintln!("warning: no cell is selected by `{}`", printable_line(name));
+        eprint_line!("warning: no cell is selected by `{name}`");
     }
     Ok(())
 }

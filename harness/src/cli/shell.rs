@@ -10,6 +10,7 @@ use crate::host::{Host, Need, ToolState};
 use crate::interrupt::Interrupt;
 use crate::machines::End;
 use crate::record::Event;
+use crate::text::{Text, eprint_line, eprint_raw};
 
 /// Prints each line as it comes: a progress bar would draw over the shell.
 struct Stderr {
@@ -32,7 +33,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     ));
     let listener = Box::new(|message| {
         if let Message::Refused(why) = message {
-            anstream::eprintln!("\r\nerror: {}\r", refusal_text(&why));
+            eprint_raw(&Text::of_line(format_args!("error: {}", refusal_text(&why))));
         }
     });
     let end = engine.shell(kernel, policy, busybox, listener)?;
@@ -47,12 +48,12 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
 impl Listener for Stderr {
     fn say(&self, text: &str) {
         if !self.quiet {
-            anstream::eprintln!("{text}");
+            eprint_line!("{text}");
         }
     }
 
     fn note(&self, text: &str) {
-        anstream::eprintln!("{text}");
+        eprint_line!("{text}");
     }
 
     fn event(&self, _event: &Event) {}

@@ -1,7 +1,6 @@
 //! `perfsec show`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use perfsec_wire::{BootMode, Lockdown, Step};
 
@@ -10,6 +9,7 @@ use super::{Exit, Failure, unmatched};
 use crate::case::{Case, Circumstances, Coordinates, Setting, UNPRIVILEGED};
 use crate::counted::counted;
 use crate::kernel::KernelVersion;
+use crate::text::{Text, line};
 
 /// A kernel newer than every condition, for when none is named.
 const NEWEST: KernelVersion = KernelVersion::new(u32::MAX, 0, 0);
@@ -53,7 +53,6 @@ fn check_policy(name: &str) -> Result<(), Failure> {
     }
     let close = crate::suggest::closest(name, &names);
     let known = names.join(", ");
-    let name = crate::printable::printable_line(name);
     Err(Failure::input(format!("cannot find a policy `{name}`{close} (one of: {known})")))
 }
 
@@ -64,7 +63,6 @@ pub(super) fn kernel(named: Option<&str>) -> Result<(Option<&str>, KernelVersion
         return Ok((None, newest_in_series(version(text)?, text)));
     };
     let wrong = |what: &str| {
-        let text = crate::printable::printable_line(text);
         let how = "write the newest of a series as debian:6.12, or one version as debian:6.12.94";
         Failure::input(format!("cannot show kernel {text}: {what}; {how}"))
     };
@@ -108,21 +106,21 @@ fn newest_in_series(version: KernelVersion, text: &str) -> KernelVersion {
 }
 
 /// Lists what differs from the defaults of a case.
-fn write_setting(out: &mut String, case: &Case) {
+fn write_setting(out: &mut Text, case: &Case) {
     if case.boot != BootMode::Selinux {
-        let _ = writeln!(out, "  booted as {}", case.boot);
+        line!(out, "  booted as {}", case.boot);
     }
     if let Some(policy) = &case.policy {
-        let _ = writeln!(out, "  under the policy {policy}");
+        line!(out, "  under the policy {policy}");
     }
     if !case.audit {
-        let _ = writeln!(out, "  with audit off");
+        line!(out, "  with audit off");
     }
     if case.lockdown != Lockdown::None {
-        let _ = writeln!(out, "  under lockdown {}", case.lockdown);
+        line!(out, "  under lockdown {}", case.lockdown);
     }
     if case.uid != UNPRIVILEGED {
-        let _ = writeln!(out, "  uid {}", case.uid);
+        line!(out, "  uid {}", case.uid);
     }
 }
 
@@ -138,21 +136,21 @@ fn version(text: &str) -> Result<KernelVersion, Failure> {
 }
 
 /// Describes a case, its questions, and what these cells must see.
-fn describe(case: &Case, cells: &[&Coordinates], setting: &Setting<'_>, all: bool) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "{}: {}", case.name, case.title);
-    let _ = writeln!(out, "  file {}", case.path.display());
+fn describe(case: &Case, cells: &[&Coordinates], setting: &Setting<'_>, all: bool) -> Text {
+    let mut out = Text::new();
+    line!(out, "{}: {}", case.name, case.title);
+    line!(out, "  file {}", case.path.display());
     for source in &case.source {
-        let _ = writeln!(out, "  from {source}");
+        line!(out, "  from {source}");
     }
     for (name, value) in &case.sysctls {
-        let _ = writeln!(out, "  sysctl {name} = {value}");
+        line!(out, "  sysctl {name} = {value}");
     }
     write_setting(&mut out, case);
     write_processes(&mut out, case);
     for (name, condition) in case.conditions() {
         let holds = if condition.holds(&setting.kernel) { "holds" } else { "does not hold" };
-        let _ = writeln!(out, "  {name} {holds}: {}", condition.reason);
+        line!(out, "  {name} {holds}: {}", condition.reason);
     }
     write_questions(&mut out, case);
     // The cell with the most lines shows most of the questions.
@@ -169,55 +167,60 @@ fn describe(case: &Case, cells: &[&Coordinates], setting: &Setting<'_>, all: boo
         }
     }
     for (group, text) in groups {
-        out.push('\n');
+        out.end();
         for at in group {
-            let _ = writeln!(out, "{}", case.cell_name(at));
+            line!(out, "{}", case.cell_name(at));
         }
-        for line in text.lines() {
-            let _ = writeln!(out, "    {line}");
+        for words in text.lines() {
+            line!(out, "    {words}");
         }
     }
     if let more @ 1.. = cells.len() - shown.len() {
-        let _ = writeln!(out, "\n({}: --all-cells shows them)", counted(more, "more cell"));
+        out.end();
+        line!(out, "({}: --all-cells shows them)", counted(more, "more cell"));
     }
     if let Some(reason) = case.unmet_requirement(&setting.kernel) {
-        let _ = writeln!(out, "\n(skipped on this kernel, which lacks: {reason})");
+        out.end();
+        line!(out, "(skipped on this kernel, which lacks: {reason})");
     }
-    out.push('\n');
+    out.end();
     out
 }
 
 /// Lists the processes beside the subject, and the steps before it starts.
-fn write_processes(out: &mut String, case: &Case) {
+fn write_processes(out: &mut Text, case: &Case) {
     for process in &case.processes {
-        let _ = writeln!(
+        line!(
             out,
             "  process {}: uid {}, grant {}, domain {}",
-            process.name, process.uid, process.grant, process.domain
+            process.name,
+            process.uid,
+            process.grant,
+            process.domain
         );
         for step in &process.steps {
-            let _ = writeln!(out, "    {step}");
+            line!(out, "    {step}");
         }
     }
     for step in &case.given {
         match step {
-            Step::Agent(_) => drop(writeln!(out, "  given {step}")),
-            step => drop(writeln!(out, "  given {step}, by the agent")),
+            Step::Agent(_) => line!(out, "  given {step}"),
+            step => line!(out, "  given {step}, by the agent"),
         }
     }
 }
 
 /// Lists the steps with their questions.
-fn write_questions(out: &mut String, case: &Case) {
+fn write_questions(out: &mut Text, case: &Case) {
     let Some(questions) = &case.questions else { return };
-    out.push('\n');
+    out.end();
     for (step, questions) in case.steps.iter().zip(questions) {
         match &questions.returns {
-            Some(result) => drop(writeln!(out, "  {step} returns {result}")),
-            None => drop(writeln!(out, "  {step}")),
+            Some(result) => line!(out, "  {step} returns {result}"),
+            None => line!(out, "  {step}"),
         }
         for question in &questions.asks {
-            let _ = writeln!(out, "    asks {question}");
+            line!(out, "    asks {question}");
         }
     }
 }

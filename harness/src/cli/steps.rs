@@ -4,6 +4,7 @@ use super::args::StepsArgs;
 use super::{Exit, Failure};
 use crate::steps::Reference;
 use crate::suggest::closest;
+use crate::text::Text;
 
 pub(super) fn steps(args: &StepsArgs) -> Result<Exit, Failure> {
     let reference = Reference::new();
@@ -14,6 +15,13 @@ pub(super) fn steps(args: &StepsArgs) -> Result<Exit, Failure> {
     }
     let wanted = if args.names.is_empty() { &known } else { &args.names };
     let sections: Vec<_> = wanted.iter().filter_map(|name| reference.section(name)).collect();
-    super::print(&sections.join("\n"))?;
+    let mut text = Text::new();
+    for (at, section) in sections.iter().enumerate() {
+        if at > 0 {
+            text.end();
+        }
+        text.append(section);
+    }
+    super::print(&text)?;
     Ok(Exit::Success)
 }

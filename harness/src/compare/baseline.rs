@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::comparison::{Comparison, NothingInCommon, named};
 use super::group::{CellSet, Cells, Group, id};
 use super::side::{CellKey, Side, sides};
-use super::text::Text;
+use super::text::Writer;
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::kernel::Kernel;
 use crate::record::{CellResult, Run};
+use crate::text::Text;
 
 /// An earlier run, to judge others against.
 #[derive(Debug)]
@@ -278,10 +279,10 @@ impl<'a> BaselineComparison<'a> {
         failures.map(|(_, cells)| cells.len()).sum()
     }
 
-    /// A text for a terminal, with ANSI styles.
+    /// A text for a terminal.
     #[must_use]
-    pub fn text(&self) -> String {
-        let mut out = Text { out: String::new(), verbose: false };
+    pub fn text(&self) -> Text {
+        let mut out = Writer { out: Text::new(), verbose: false };
         let versions = (self.base.kernel.version, self.now.kernel.version);
         out.line(
             0,
@@ -308,7 +309,7 @@ impl<'a> BaselineComparison<'a> {
                 out.group(number + 1, group, comparison);
             }
             if !groups.is_empty() {
-                out.out.push('\n');
+                out.out.end();
             }
         }
         match self.worse() {
@@ -490,7 +491,7 @@ mod tests {
         of_base(&mut base);
         of_now(&mut now);
         let since = Baseline::new(&base, "last.jsonl").unwrap().since(&now).unwrap();
-        let text = anstream::adapter::strip_str(&since[0].text()).to_string();
+        let text = since[0].text().plain();
         assert_eq!((since.len(), since[0].worse()), (1, worse), "{text}");
         assert!(text.contains(words), "{text}");
         let end = if worse == 0 { "nothing got worse" } else { "1 cell got worse" };
@@ -503,7 +504,7 @@ mod tests {
         verdict(PASSES, Verdict::Fail)(&mut now);
         sees(PASSES)(&mut now);
         let since = Baseline::new(&base, "last.jsonl").unwrap().since(&now).unwrap();
-        let text = anstream::adapter::strip_str(&since[0].text()).to_string();
+        let text = since[0].text().plain();
         assert!(text.contains("perf_event_open: CAP_BPF is now checked"), "{text}");
         assert!(text.contains("PASS on A, FAIL on B"), "{text}");
     }

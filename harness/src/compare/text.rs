@@ -1,14 +1,13 @@
 //! A comparison as text for a terminal.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
 use super::comparison::{Comparison, SideSummary};
 use super::group::{CaseReason, Cells, DifferenceKind, Exclusion, Group};
 use crate::counted::{counted, inflected};
-use crate::printable::printable;
+use crate::text::{Text, line};
 
 /// Number of globs of a group that are shown; `--verbose` and JSON name all cells.
 const GLOBS: usize = 8;
@@ -23,10 +22,10 @@ const HEADING: Style = Style::new().bold();
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 
-/// Formats a comparison, with ANSI styles; `verbose` names every cell.
+/// Formats a comparison; `verbose` names every cell.
 #[must_use]
-pub fn text(comparison: &Comparison, verbose: bool) -> String {
-    let mut out = Text { out: String::new(), verbose };
+pub fn text(comparison: &Comparison, verbose: bool) -> Text {
+    let mut out = Writer { out: Text::new(), verbose };
     out.side("A", &comparison.a);
     out.side("B", &comparison.b);
     for note in &comparison.notes {
@@ -41,7 +40,7 @@ pub fn text(comparison: &Comparison, verbose: bool) -> String {
         }
         out.group(number + 1, group, comparison);
     }
-    out.out.push('\n');
+    out.out.end();
     out.exclusions("could not be compared", &comparison.not_judged);
     out.exclusions("skipped", &comparison.skipped);
     out.exclusions("not compared", &comparison.changed_cases);
@@ -51,16 +50,15 @@ pub fn text(comparison: &Comparison, verbose: bool) -> String {
 }
 
 /// Writes the text.
-pub(super) struct Text {
-    pub(super) out: String,
+pub(super) struct Writer {
+    pub(super) out: Text,
     pub(super) verbose: bool,
 }
 
-impl Text {
-    /// Writes a line, whose text may come from a guest.
+impl Writer {
+    /// Writes a line.
     pub(super) fn line(&mut self, indent: usize, text: &str) {
-        let text = one_line(text);
-        let _ = writeln!(self.out, "{:indent$}{text}", "");
+        line!(self.out, "{:indent$}{}", "", one_line(text));
     }
 
     fn side(&mut self, letter: &str, side: &SideSummary) {
@@ -78,11 +76,8 @@ impl Text {
         let count = here.map(|group| group.cells.count).sum::<usize>();
         let expected = if group.is_expected() { ", as the cases expect" } else { "" };
         let words = heading(group.kind);
-        let _ = writeln!(
-            self.out,
-            "\n{HEADING}{words}{expected}: {}{HEADING:#}",
-            counted(count, "cell")
-        );
+        let words = format!("{words}{expected}: {}", counted(count, "cell"));
+        self.out.end().paint(HEADING, words).end();
     }
 
     pub(super) fn group(&mut self, number: usize, group: &Group, comparison: &Comparison) {
@@ -90,7 +85,7 @@ impl Text {
             (a, b) if a == b => format!("{a} on both"),
             (a, b) => format!("{a} on A, {b} on B"),
         };
-        self.out.push('\n');
+        self.out.end();
         for (at, sentence) in group.guess.iter().enumerate() {
             match at {
                 0 => self.line(1, &format!("{number:2}. {sentence}")),
@@ -113,8 +108,7 @@ impl Text {
                 Some(b'+') => ADDED,
                 _ => Style::new(),
             };
-            let line = one_line(line);
-            let _ = writeln!(self.out, "       {style}{line}{style:#}");
+            self.out.span("       ").paint(style, one_line(line)).end();
         }
         if shown < group.diff.len() {
             self.line(8, &format!("and {} more lines", group.diff.len() - shown));
@@ -198,9 +192,9 @@ impl Text {
     }
 }
 
-/// A text as one line of limited length, without control characters.
+/// A text as one line of limited length.
 fn one_line(text: &str) -> String {
-    let text = printable(text).replace('\n', " ");
+    let text = text.replace('\n', " ");
     match text.char_indices().nth(WIDTH) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,

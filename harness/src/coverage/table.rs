@@ -1,15 +1,13 @@
 //! Formats the coverage of a run: one table for each kernel and policy.
 
-use std::fmt::Write as _;
-
 use anstyle::{AnsiColor, Style};
 use perfsec_wire::coverage::{Check, Coverage, Site};
 
 use super::survey::merge;
 use super::{Answer, AnswersSeen, CallSite, LsmQuestion, Point, Points, Survey};
 use crate::case::Circumstances;
-use crate::printable::printable_line;
 use crate::record::{LaneRun, LaneStarted, Run};
+use crate::text::{Text, line, span};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -73,10 +71,10 @@ impl CoverageTable {
         })
     }
 
-    /// The tables, with ANSI styles.
+    /// The tables.
     #[must_use]
-    pub fn text(&self, points: &Points) -> String {
-        let mut out = String::new();
+    pub fn text(&self, points: &Points) -> Text {
+        let mut out = Text::new();
         for kernel in &self.kernels {
             kernel.write(points, &mut out);
         }
@@ -106,19 +104,21 @@ impl KernelCoverage {
         (&self.started.kernel).into()
     }
 
-    fn write(&self, points: &Points, out: &mut String) {
+    fn write(&self, points: &Points, out: &mut Text) {
         let kernel = &self.started.kernel;
         let (policy, cells) = (&self.started.policy, self.started.cells);
-        let _ = writeln!(out, "Linux {} ({})", kernel.version, kernel.origin);
+        line!(out, "Linux {} ({})", kernel.version, kernel.origin);
         if self.boots.is_empty() {
             let why = self.refused.as_deref().unwrap_or("no boot reported coverage");
-            let _ = writeln!(out, "{BAD}nothing was measured{BAD:#}: {}\n", printable_line(why));
+            out.paint(BAD, "nothing was measured");
+            line!(out, ": {why}");
+            out.end();
             return;
         }
         let coverage = self.coverage();
         let survey = Survey::new(points, &self.circumstances(), &coverage);
         let heading = format!("policy {policy}, {cells} cells");
-        let _ = writeln!(
+        line!(
             out,
             "  {heading:<width$}{:>NUMBER$}{:>NUMBER$}{:>NUMBER$}",
             "allowed",
@@ -128,20 +128,18 @@ impl KernelCoverage {
         );
         write_rows(&survey, out);
         if !survey.absent.is_empty() {
-            let _ = writeln!(out, "\nnot reachable here, or not in this kernel");
+            out.end().line("not reachable here, or not in this kernel");
             for absent in &survey.absent {
-                let _ = writeln!(out, "  {:<28} {}", absent.point.name, absent.reason);
+                line!(out, "  {:<28} {}", absent.point.name, absent.reason);
             }
         }
         if !survey.unknown.is_empty() {
-            let _ = writeln!(
-                out,
-                "\n{WEAK}unknown{WEAK:#}: perfsec lists no decision point for these places"
-            );
+            out.end().paint(WEAK, "unknown");
+            out.line(": perfsec lists no decision point for these places");
             survey.unknown.iter().for_each(|site| write_line(' ', Style::new(), site, None, out));
         }
         if !survey.others.is_empty() {
-            let _ = writeln!(out, "\nasked elsewhere, and not about perf alone");
+            out.end().line("asked elsewhere, and not about perf alone");
             survey.others.iter().for_each(|site| write_line(' ', Style::new(), site, None, out));
         }
         write_notes(&survey, &coverage, out);
@@ -149,26 +147,28 @@ impl KernelCoverage {
         let every = survey.rows.iter().filter(|row| row.has_every_answer()).count();
         let both = survey.count(AnswersSeen::BothWays);
         let style = if survey.is_complete() { GOOD } else { BAD };
-        let _ = writeln!(
+        out.end();
+        span!(out, "Linux {}: ", kernel.version);
+        out.paint(style, format_args!("{both} of {total} questions seen both ways"));
+        line!(
             out,
-            "\nLinux {}: {style}{both} of {total} questions seen both ways{style:#} \
-             ({every} with every answer), {} one way, {} never;\n  \
-             {} points out of reach; {} unknown places\n",
-            kernel.version,
+            " ({every} with every answer), {} one way, {} never;",
             survey.count(AnswersSeen::OneWay),
             survey.count(AnswersSeen::None),
-            survey.absent.len(),
-            survey.unknown.len(),
         );
+        let (absent, unknown) = (survey.absent.len(), survey.unknown.len());
+        line!(out, "  {absent} points out of reach; {unknown} unknown places");
+        out.end();
     }
 }
 
 /// Writes the reachable places below their decision points.
-fn write_rows(survey: &Survey<'_>, out: &mut String) {
+fn write_rows(survey: &Survey<'_>, out: &mut Text) {
     let mut last: Option<&Point> = None;
     for row in &survey.rows {
         if last.is_none_or(|last| last.name != row.point.name) {
-            let _ = writeln!(out, "\n{}: {}", row.point.name, row.point.what);
+            out.end();
+            line!(out, "{}: {}", row.point.name, row.point.what);
             last = Some(row.point);
         }
         let (mark, style) = match row.seen {
@@ -182,14 +182,14 @@ fn write_rows(survey: &Survey<'_>, out: &mut String) {
                 write_line(mark, style, site, row.impossible.map(|(answer, _)| answer), out)
             }
             None => {
-                let _ = writeln!(out, "{style}{mark} {:<ASK$}{style:#}not seen", row.ask);
+                out.paint(style, format_args!("{mark} {:<ASK$}", row.ask)).line("not seen");
             }
         }
     }
 }
 
 /// Writes one place with one question and its answers.
-fn write_line(mark: char, style: Style, site: &Site, impossible: Option<Answer>, out: &mut String) {
+fn write_line(mark: char, style: Style, site: &Site, impossible: Option<Answer>, out: &mut Text) {
     let ask = LsmQuestion(site.check);
     let counts = site.counts;
     let number = |count: u32, possible: bool| match (count, possible) {
@@ -205,23 +205,20 @@ fn write_line(mark: char, style: Style, site: &Site, impossible: Option<Answer>,
     let not_held = number(counts.not_held, refusable && ask.involves_commoncap());
     let refused = number(counts.refused, refusable);
     let place = format_place(site);
-    let _ = writeln!(
-        out,
-        "{style}{mark} {ask:<ASK$}{style:#}{place:<PLACE$}\
-         {allowed:>NUMBER$}{not_held:>NUMBER$}{refused:>NUMBER$}"
-    );
+    out.paint(style, format_args!("{mark} {ask:<ASK$}"));
+    line!(out, "{place:<PLACE$}{allowed:>NUMBER$}{not_held:>NUMBER$}{refused:>NUMBER$}");
 }
 
 /// Formats a place as `symbol+offset`, with the helper that asks if the question does not imply it.
 fn format_place(site: &Site) -> String {
     let offset = format!("+{:#x}", site.place.offset);
     let via = if site.via.starts_with("perf_allow_") {
-        format!(" ({})", printable_line(&site.via))
+        format!(" ({})", site.via)
     } else {
         String::new()
     };
-    let symbol = match printable_line(&site.place.symbol) {
-        symbol if symbol.is_empty() => "(no symbol)".to_owned(),
+    let symbol = match site.place.symbol.as_str() {
+        "" => "(no symbol)",
         symbol => symbol,
     };
     let room = PLACE.saturating_sub(offset.chars().count() + via.chars().count());
@@ -230,7 +227,7 @@ fn format_place(site: &Site) -> String {
 }
 
 /// Writes notes on the table.
-fn write_notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
+fn write_notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut Text) {
     let mut notes: Vec<String> = Vec::new();
     if survey.rows.iter().any(|row| row.counts().logged > 0) {
         notes.push(
@@ -246,7 +243,7 @@ fn write_notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
     reasons.dedup();
     notes.extend(reasons.iter().map(|(ask, reason)| format!("{ask}: {reason}")));
     if let Some(why) = &coverage.unlisted {
-        notes.push(format!("places that no cell reached are not listed: {}", printable_line(why)));
+        notes.push(format!("places that no cell reached are not listed: {}", why));
     }
     if !coverage.traced.iter().any(|name| name == "security_capable") {
         notes.push("capability checks cannot be traced on this kernel".to_owned());
@@ -255,68 +252,64 @@ fn write_notes(survey: &Survey<'_>, coverage: &Coverage, out: &mut String) {
         notes.push(format!("{} answers were lost", coverage.dropped));
     }
     if !notes.is_empty() {
-        out.push('\n');
-        notes.iter().for_each(|note| out.push_str(&format!("{note}\n")));
+        out.end();
+        notes.iter().for_each(|note| line!(out, "{note}"));
     }
 }
 
 /// Formats the list of decision points.
 #[must_use]
-pub fn format_points(points: &Points) -> String {
-    let mut out = String::new();
+pub fn format_points(points: &Points) -> Text {
+    let mut out = Text::new();
     for point in &points.all {
         let asks: Vec<_> = point.asks.iter().map(ToString::to_string).collect();
-        let _ = writeln!(out, "{}: {}", point.name, point.what);
-        let _ = writeln!(out, "  file {}", point.file);
-        let _ = writeln!(out, "  asks {}", asks.join(", "));
+        line!(out, "{}: {}", point.name, point.what);
+        line!(out, "  file {}", point.file);
+        line!(out, "  asks {}", asks.join(", "));
         if let Some(since) = &point.since {
-            let _ = writeln!(out, "  since {since}");
+            line!(out, "  since {since}");
         }
         if let Some(until) = &point.until {
-            let _ = writeln!(out, "  until {until}");
+            line!(out, "  until {until}");
         }
         if let Some(option) = &point.config {
-            let _ = writeln!(out, "  needs {option}");
+            line!(out, "  needs {option}");
         }
         if let Some(unreachable) = &point.unreachable {
-            let _ =
-                writeln!(out, "  not reachable: {}: {}", unreachable.because, unreachable.reason);
+            line!(out, "  not reachable: {}: {}", unreachable.because, unreachable.reason);
         }
-        out.push('\n');
+        out.end();
     }
     out
 }
 
 /// Formats the call sites of a source tree, each below its decision point.
 #[must_use]
-pub fn format_sources(sites: &[CallSite], points: &Points) -> String {
-    let mut out = String::new();
+pub fn format_sources(sites: &[CallSite], points: &Points) -> Text {
+    let mut out = Text::new();
     let (known, unknown): (Vec<_>, Vec<_>) =
         sites.iter().partition(|site| points.find_by_function(&site.function).is_some());
     for point in &points.all {
         let own: Vec<_> =
             known.iter().filter(|site| point.functions.contains(&site.function)).collect();
         if !own.is_empty() {
-            let _ = writeln!(out, "{}: {}", point.name, point.what);
+            line!(out, "{}: {}", point.name, point.what);
             own.iter().for_each(|site| write_source(site, &mut out));
         }
     }
     if !unknown.is_empty() {
-        let _ = writeln!(out, "{WEAK}unknown to perfsec{WEAK:#}");
+        out.paint(WEAK, "unknown to perfsec").end();
         unknown.iter().for_each(|site| write_source(site, &mut out));
     }
-    let _ = writeln!(
-        out,
-        "\n{} calls in the source, {} unknown to perfsec\n",
-        sites.len(),
-        unknown.len()
-    );
+    out.end();
+    line!(out, "{} calls in the source, {} unknown to perfsec", sites.len(), unknown.len());
+    out.end();
     out
 }
 
-fn write_source(site: &CallSite, out: &mut String) {
+fn write_source(site: &CallSite, out: &mut Text) {
     let at = format!("{}:{}", site.file.display(), site.line);
-    let _ = writeln!(out, "  {:<38} {:<27} {}", printable_line(&at), site.function, site.call);
+    line!(out, "  {:<38} {:<27} {}", at, site.function, site.call);
 }
 
 #[cfg(test)]
@@ -370,7 +363,7 @@ mod tests {
         let begin = Event::Run(RunStarted::now(2, Selection::default()));
         let table = CoverageTable::new(&Run::of(std::iter::once(begin).chain(events)).unwrap());
         let text = table.text(&Points::built_in().unwrap());
-        (table, anstream::adapter::strip_str(&text).to_string())
+        (table, text.plain())
     }
 
     #[test]

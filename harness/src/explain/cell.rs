@@ -1,7 +1,5 @@
 //! Explains the expected transcript of a cell, line by line.
 
-use std::fmt::Write as _;
-
 use perfsec_wire::caps::{FALLBACKS, SYS_ADMIN};
 use perfsec_wire::{CapSet, Lockdown, Mode};
 
@@ -15,6 +13,7 @@ use crate::asks::{CallChecks, CheckedThing, MadeCheck};
 use crate::case::{Case, Circumstances, Coordinates, Setting};
 use crate::errno::Errno;
 use crate::grant::{cap_constant, cap_name};
+use crate::text::{Text, line};
 use crate::transcript::{Avc, CallResult, CapLine, CapVerdict, Effect, TranscriptCall};
 
 /// The indent of explanations, in columns. The lines that they explain have less.
@@ -30,8 +29,8 @@ pub fn cell(
     at: &Coordinates,
     kernel: &Circumstances<'_>,
     knowledge: &Knowledge,
-) -> String {
-    let mut out = String::new();
+) -> Text {
+    let mut out = Text::new();
     paragraph(&mut out, 0, &format!("{}: {}", case.cell_name(at), case.title));
     for source in &case.source {
         paragraph(&mut out, 2, &format!("from {source}"));
@@ -39,7 +38,7 @@ pub fn cell(
     if let Some(reason) = case.unmet_requirement(kernel) {
         paragraph(&mut out, 2, &format!("skipped on this kernel, which lacks: {reason}"));
     }
-    out.push('\n');
+    out.end();
     let explainer = CellExplainer { case, at, setting: Setting::from(*kernel), knowledge };
     let expected = case.expected(at, &explainer.setting).least();
     let mut checks = explainer.checks().into_iter();
@@ -73,14 +72,14 @@ impl CellExplainer<'_> {
         own
     }
 
-    fn call(&self, out: &mut String, call: &TranscriptCall, checks: &CallChecks) {
-        let _ = writeln!(out, "{}", call.head);
+    fn call(&self, out: &mut Text, call: &TranscriptCall, checks: &CallChecks) {
+        line!(out, "{}", call.head);
         let syscall = call.head.syscall().map_or("", |syscall| &syscall.name);
         if let Some(CallResult::Error(errno)) = call.head.result() {
             paragraph(out, DEEP, &self.refusal(*errno, call, checks, syscall));
         }
         for (index, effect) in call.effects.iter().enumerate() {
-            let _ = writeln!(out, "  {effect}");
+            line!(out, "  {effect}");
             let check = checks.made.iter().position(|check| check.lines.contains(&index));
             let before = index.checked_sub(1).map(|before| &call.effects[before]);
             let why = match (effect, check) {
@@ -191,8 +190,8 @@ impl CellExplainer<'_> {
     }
 
     /// Writes the least privileges with which nothing is refused, or why there are none.
-    fn least(&self, out: &mut String) {
-        out.push('\n');
+    fn least(&self, out: &mut Text) {
+        out.end();
         match least(self.case, self.at, &self.setting, self.at.grant.0) {
             Least::Enough(found) => self.advice(out, found),
             Least::Never => {
@@ -218,7 +217,7 @@ impl CellExplainer<'_> {
     }
 
     /// Writes the privileges that were found. Those that replace CAP_SYS_ADMIN are better.
-    fn advice(&self, out: &mut String, found: Privileges) {
+    fn advice(&self, out: &mut Text, found: Privileges) {
         let grant = self.at.grant.0;
         let added = |found: &Privileges| CapSet(found.caps.0 & !grant.0);
         let replaced = grant
@@ -226,7 +225,7 @@ impl CellExplainer<'_> {
             .then(|| without_sys_admin(self.case, self.at, &self.setting))
             .flatten();
         if found.rules.is_empty() && added(&found).is_empty() {
-            out.push_str("nothing is refused and nothing is logged as denied\n");
+            out.line("nothing is refused and nothing is logged as denied");
             if let Some(replaced) = replaced.filter(|found| !added(found).is_empty()) {
                 let setcap = setcap(added(&replaced));
                 let text = format!(
@@ -236,7 +235,7 @@ impl CellExplainer<'_> {
             }
             return;
         }
-        out.push_str("least privilege:\n");
+        out.line("least privilege:");
         let instead = replaced.is_some();
         let found = replaced.unwrap_or(found);
         for cap in held(added(&found)) {
@@ -253,7 +252,7 @@ impl CellExplainer<'_> {
             paragraph(out, 2, text);
         }
         for (scope, rule) in &found.rules {
-            let _ = writeln!(out, "  {}", rule.te(scope));
+            line!(out, "  {}", rule.te(scope));
         }
         let proved = "computed with these in enforcing mode: nothing is refused, and nothing is \
                       logged as denied";
@@ -370,7 +369,7 @@ mod tests {
             cells.map(move |at| (case, at))
         });
         let (case, at) = found.find(|(case, at)| case.cell_name(at) == name).unwrap();
-        let text = cell(case, &at, &kernel((6, 1, 192)), &knowledge);
+        let text = cell(case, &at, &kernel((6, 1, 192)), &knowledge).plain();
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
@@ -480,7 +479,7 @@ mod tests {
         let (kernel, knowledge) = (kernel((6, 12, 117)), Knowledge::built_in().unwrap());
         for case in &LIBRARY.cases {
             for at in case.axes.coordinates() {
-                let text = cell(case, &at, &kernel, &knowledge);
+                let text = cell(case, &at, &kernel, &knowledge).plain();
                 let mut lines = text.lines();
                 for (expected, _) in case.expected(&at, &kernel.into()).least().lines() {
                     assert!(lines.any(|line| line == expected), "{text}\n{expected:?}");

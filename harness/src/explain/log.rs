@@ -10,13 +10,13 @@ use crate::allow::{RuleScope, Rules, why};
 use crate::audit::{AuditedCall, CallOutcome, Log, RecordGroup, SysAdminReason, is_capability};
 use crate::counted::counted;
 use crate::coverage::Point;
-use crate::printable::printable_line;
+use crate::text::{Text, line};
 
 /// The explanation of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogExplanation {
     /// The text to print.
-    pub text: String,
+    pub text: Text,
     /// Number of records that it explains.
     pub records: usize,
 }
@@ -48,18 +48,15 @@ pub fn log(log: &Log, knowledge: &Knowledge) -> LogExplanation {
         });
         actors[index].groups.push(group);
     }
-    let mut text = String::new();
+    let mut text = Text::new();
     let mut records = 0;
     for actor in &actors {
         records += actor.groups.iter().map(|group| group.count).sum::<usize>();
         explain(&mut text, actor, knowledge);
-        text.push('\n');
+        text.end();
     }
     skipped(&mut text, log, &unrelated, &undetermined);
-    let text = match text.trim_end() {
-        "" => String::new(),
-        text => format!("{text}\n"),
-    };
+    text.trim_end();
     LogExplanation { text, records }
 }
 
@@ -132,7 +129,7 @@ fn fits(group: &RecordGroup, name: &str, knowledge: &Knowledge) -> bool {
     fits && path && !elsewhere
 }
 
-fn explain(out: &mut String, actor: &Actor<'_>, knowledge: &Knowledge) {
+fn explain(out: &mut Text, actor: &Actor<'_>, knowledge: &Knowledge) {
     let (domain, comm) = (actor.domain, actor.comm.unwrap_or("a program"));
     let groups = actor.groups.as_slice();
     paragraph(out, 0, &format!("{comm} in {domain}: {}", outcome(groups)));
@@ -167,7 +164,7 @@ fn explain(out: &mut String, actor: &Actor<'_>, knowledge: &Knowledge) {
 }
 
 /// Lists the three possible reasons for a missing record.
-pub(super) fn reasons(out: &mut String, indent: usize) {
+pub(super) fn reasons(out: &mut Text, indent: usize) {
     for (number, reason) in REASONS.iter().enumerate() {
         let end = if number + 1 < REASONS.len() { ";" } else { "." };
         paragraph(out, indent, &format!("{}. {reason}{end}", number + 1));
@@ -199,7 +196,7 @@ fn outcome(groups: &[&RecordGroup]) -> String {
 
 /// Explains one permission.
 fn item(
-    out: &mut String,
+    out: &mut Text,
     group: &RecordGroup,
     name: &str,
     number: usize,
@@ -291,10 +288,10 @@ pub(super) fn locate(
 }
 
 /// Prints the least privilege that would allow the accesses.
-fn least(out: &mut String, groups: &[&RecordGroup], knowledge: &Knowledge) {
+fn least(out: &mut Text, groups: &[&RecordGroup], knowledge: &Knowledge) {
     let rules = Rules::from_denials(groups.iter().map(|group| &group.denial));
     if !rules.is_empty() {
-        out.push_str("  least privilege (`perfsec allow` writes the module):\n");
+        out.line("  least privilege (`perfsec allow` writes the module):");
         lines(out, 4, &rules);
     }
     for record in &rules.unused {
@@ -314,13 +311,13 @@ fn least(out: &mut String, groups: &[&RecordGroup], knowledge: &Knowledge) {
 }
 
 /// Prints the rules, with CAP_PERFMON in place of CAP_SYS_ADMIN where it suffices.
-pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
+pub(super) fn lines(out: &mut Text, indent: usize, rules: &Rules) {
     let mut admin = Vec::new();
     for (scope, rule) in rules.iter() {
         if rule.permissions.contains("sys_admin") && is_capability(&scope.class) {
             admin.push((scope, rule));
         } else {
-            let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
+            line!(out, "{:indent$}{}", "", rule.te(scope));
         }
     }
     for (scope, rule) in admin {
@@ -328,13 +325,13 @@ pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
         let reasons = rules.sys_admin.get(domain);
         if reasons.is_some_and(|reasons| reasons.iter().all(|one| *one == SysAdminReason::OnItsOwn))
         {
-            let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
+            line!(out, "{:indent$}{}", "", rule.te(scope));
             paragraph(out, indent, why(SysAdminReason::OnItsOwn));
             continue;
         }
         let perfmon = RuleScope { class: "capability2".to_owned(), ..scope.clone() };
         if !rules.allows(&perfmon, "perfmon") {
-            let _ = writeln!(out, "{:indent$}allow {domain} self:capability2 perfmon;", "");
+            line!(out, "{:indent$}allow {domain} self:capability2 perfmon;", "");
         }
         paragraph(
             out,
@@ -343,12 +340,12 @@ pub(super) fn lines(out: &mut String, indent: usize, rules: &Rules) {
              FILE`), as perf-security.rst recommends. Only uprobes, breakpoints in the kernel and \
              Debian's level 3 need:",
         );
-        let _ = writeln!(out, "{:indent$}{}", "", rule.te(scope));
+        line!(out, "{:indent$}{}", "", rule.te(scope));
     }
 }
 
 /// Lists the records and lines that are not explained.
-fn skipped(out: &mut String, log: &Log, unrelated: &[&RecordGroup], undetermined: &[&RecordGroup]) {
+fn skipped(out: &mut Text, log: &Log, unrelated: &[&RecordGroup], undetermined: &[&RecordGroup]) {
     let undetermined: usize = undetermined.iter().map(|group| group.count).sum();
     if undetermined > 0 {
         let records = counted(undetermined, "record");
@@ -377,15 +374,11 @@ fn skipped(out: &mut String, log: &Log, unrelated: &[&RecordGroup], undetermined
     if unrelated.len() > UNRELATED {
         let more = unrelated.len() - UNRELATED;
         let are = if more == 1 { "group of records is" } else { "groups of records are" };
-        let _ = writeln!(out, "and {more} more {are} not about perf");
+        line!(out, "and {more} more {are} not about perf");
     }
     if log.damaged > 0 {
         let why = log.damage.as_ref().map_or(String::new(), |error| format!(": {error}"));
-        paragraph(
-            out,
-            0,
-            &format!("{} not a complete AVC record{}", are(log.damaged), printable_line(&why)),
-        );
+        paragraph(out, 0, &format!("{} not a complete AVC record{why}", are(log.damaged)));
     }
     if log.too_long > 0 {
         paragraph(out, 0, &format!("{} longer than any record", are(log.too_long)));

@@ -2,7 +2,7 @@
 
 use super::inspect::{Host, ToolFinding, ToolState};
 use super::tool::Need;
-use crate::printable::printable_line;
+use crate::text::escaped;
 
 /// Tools that the host lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +46,7 @@ impl Host {
 
 fn describe(finding: &ToolFinding) -> String {
     let tool = finding.tool;
-    let printed = |path: &std::path::Path| printable_line(&path.display().to_string());
+    let printed = |path: &std::path::Path| escaped(&path.display().to_string());
     match &finding.state {
         ToolState::NotExecutable { path } => {
             format!("{} ({} is not executable for you)", tool.name, printed(path))

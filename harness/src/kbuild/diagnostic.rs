@@ -174,7 +174,7 @@ impl LogReader {
     }
 
     fn diagnostic(&self, file: Option<&str>, line: Option<usize>, text: &str) -> Diagnostic {
-        let text = crate::printable::printable_line(text.trim());
+        let text = crate::text::escaped(text.trim());
         Diagnostic {
             file: file.map(|file| {
                 let below = self.tops.iter().find_map(|top| file.strip_prefix(top.as_str()));

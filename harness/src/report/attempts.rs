@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::difference;
 use crate::judge::{Attempt, Judgement};
-use crate::printable::printable_line;
+use crate::text::{Text, line};
 use crate::transcript::{FittedTranscript, Transcript};
 
 /// The attempt that an attempt repeats, by its number from 1.
@@ -25,25 +25,26 @@ pub(super) fn heading(attempts: &[Attempt], at: usize) -> String {
 /// none. A transcript that an earlier attempt had too is not repeated. Empty unless the cell is
 /// `FLAKY`.
 #[must_use]
-pub fn attempts(judgement: &Judgement, path: &Path) -> String {
+pub fn attempts(judgement: &Judgement, path: &Path) -> Text {
     let attempts = &judgement.attempts;
-    let mut out = String::new();
+    let mut out = Text::new();
     for (at, attempt) in attempts.iter().enumerate() {
-        out += &format!("{}\n", printable_line(&heading(attempts, at)));
+        out.line(heading(attempts, at));
         if repeats(attempts, at).is_some() || attempt.observed.is_empty() {
             continue;
         }
-        out += &text(&judgement.expected, &attempt.observed, path);
+        write(&judgement.expected, &attempt.observed, path, &mut out);
     }
     out
 }
 
-fn text(expected: &FittedTranscript, observed: &Transcript, path: &Path) -> String {
+fn write(expected: &FittedTranscript, observed: &Transcript, path: &Path, out: &mut Text) {
     if expected.transcript() != observed {
-        return difference::difference(expected, observed, path);
+        out.append(&difference::difference(expected, observed, path));
+        return;
     }
-    let lines = observed.lines().map(|line| format!(" {}\n", printable_line(&line)));
-    std::iter::once("as expected:\n".to_owned()).chain(lines).collect()
+    out.line("as expected:");
+    observed.lines().for_each(|words| line!(out, " {words}"));
 }
 
 #[cfg(test)]
@@ -70,8 +71,7 @@ mod tests {
                 attempt(Verdict::Error, ""),
             ],
         );
-        let text = attempts(&whole, Path::new("cases/a.toml"));
-        let text = anstream::adapter::strip_str(&text).to_string();
+        let text = attempts(&whole, Path::new("cases/a.toml")).plain();
         let wanted = "attempt 1: FAIL\n--- expected\n+++ observed\n open() = fd\n\
             -close() = 0    # cases/a.toml:7\n           ^\n+close() = EBADF\n           ^^^^^\n\
             attempt 2: PASS\nas expected:\n open() = fd\n close() = 0\n\

@@ -1,13 +1,12 @@
 //! The difference between the expected and the observed transcript of a cell.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anstyle::{AnsiColor, Effects, Style};
 use similar::{ChangeTag, TextDiff};
 
-use crate::printable::printable_line;
+use crate::text::{Text, escaped};
 use crate::transcript::{FittedTranscript, Transcript};
 
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -79,30 +78,31 @@ pub(super) fn lines(expected: &FittedTranscript, observed: &Transcript) -> Vec<D
 /// expects them. If a line was only changed, the pieces that differ are marked, on a terminal by
 /// their style, and everywhere by a line of carets below.
 #[must_use]
-pub fn difference(expected: &FittedTranscript, observed: &Transcript, path: &Path) -> String {
-    let mut out = String::from("--- expected\n+++ observed\n");
+pub fn difference(expected: &FittedTranscript, observed: &Transcript, path: &Path) -> Text {
+    let mut out = Text::new();
+    out.line("--- expected").line("+++ observed");
     for line in lines(expected, observed) {
         let style = match line.side {
             DiffSide::Both => Style::new(),
             DiffSide::Expected => REMOVED,
             DiffSide::Observed => ADDED,
         };
-        let _ = write!(out, "{style}{}", line.side.sign());
+        out.paint(style, line.side.sign());
         let (mut carets, mut marked) = (String::from(" "), false);
         for (emphasis, text) in &line.parts {
             marked |= emphasis;
             let inner = if *emphasis { style | Effects::UNDERLINE | Effects::BOLD } else { style };
-            let text = printable_line(text);
-            let _ = write!(out, "{style:#}{inner}{text}{inner:#}{style}");
+            // The carets are as wide as the text that is shown.
+            let text = escaped(text);
             carets.extend(text.chars().map(|_| if *emphasis { '^' } else { ' ' }));
+            out.paint(inner, text);
         }
-        let _ = write!(out, "{style:#}");
         if let (DiffSide::Expected, Some(number)) = (line.side, line.at) {
-            let _ = write!(out, "    {DIM}# {}:{number}{DIM:#}", path.display());
+            out.span("    ").paint(DIM, format_args!("# {}:{number}", path.display()));
         }
-        out.push('\n');
+        out.end();
         if marked {
-            let _ = writeln!(out, "{DIM}{}{DIM:#}", carets.trim_end());
+            out.paint(DIM, carets.trim_end()).end();
         }
     }
     out
@@ -129,8 +129,7 @@ mod tests {
     fn plain(expected: &[&str], observed: &[&str]) -> String {
         let expected = expected.iter().zip(40..).collect();
         let observed = observed.iter().collect();
-        let text = difference(&expected, &observed, Path::new("cases/a.toml"));
-        anstream::adapter::strip_str(&text).to_string()
+        difference(&expected, &observed, Path::new("cases/a.toml")).plain()
     }
 
     #[test]

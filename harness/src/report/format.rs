@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::mail::{self, Mailbox};
 use super::{KcidbOrigin, html, json, junit, kcidb, ktap, summary};
 use crate::record::{Digest, Run};
+use crate::text::{self, Text};
 
 /// Format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,13 +43,13 @@ pub struct FormatOptions {
 impl Format {
     /// Writes a report in this format.
     #[must_use]
-    pub fn render(self, run: &Run, options: &FormatOptions) -> String {
+    pub fn render(self, run: &Run, options: &FormatOptions) -> Text {
         match self {
             Self::Summary => summary(&Digest::of(run)),
             Self::Text => mail::text(run, options.from.as_ref()),
             Self::Ktap => ktap::ktap(run),
             Self::Junit => junit::junit(run),
-            Self::Jsonl => run.events().map(|event| json::line(&event)).collect(),
+            Self::Jsonl => run.events().map(|event| text::json_line(&event)).collect(),
             Self::Json => json::document(run),
             Self::Html => html::html(run),
             Self::Kcidb => kcidb::kcidb(run, &options.origin),

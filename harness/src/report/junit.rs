@@ -15,12 +15,13 @@ use super::plain::{
 use super::wording::{self, guests};
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run};
+use crate::text::Text;
 
 /// Class of the tests that represent cells without a result.
 const OURS: &str = "perfsec";
 
 /// Writes the report.
-pub(super) fn junit(run: &Run) -> String {
+pub(super) fn junit(run: &Run) -> Text {
     let mut report = Report::new("perfsec");
     if let Some(end) = &run.end {
         report.set_time(Duration::from_millis(end.millis));
@@ -39,7 +40,9 @@ pub(super) fn junit(run: &Run) -> String {
         suite.add_test_case(without_result(elsewhere, "", &mut names));
         report.add_test_suite(suite);
     }
-    report.to_string().expect("memory takes all that is written to it") + "\n"
+    let mut text = Text::of_block(report.to_string().expect("memory takes all"));
+    text.end();
+    text
 }
 
 /// True if no two lanes have a cell of the same name, as lanes of one kernel in several boot modes.

@@ -13,12 +13,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::json::pretty;
 use super::plain::{death, death_of, details, lane_name, one_line};
 use crate::case::KnownDifference;
 use crate::judge::{Attempt, Judgement, Verdict};
 use crate::kernel::{Kernel, Origin};
 use crate::record::{CellResult, LaneRun, Run};
+use crate::text::Text;
 
 /// The longest excerpt of a log, in characters.
 const EXCERPT: usize = 16384;
@@ -164,7 +164,7 @@ struct KcidbIncident {
 }
 
 /// Writes the report.
-pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> String {
+pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> Text {
     let mut submission = Submission {
         version: KcidbVersion { major: 5, minor: 3 },
         checkouts: Vec::new(),
@@ -199,7 +199,7 @@ pub(super) fn kcidb(run: &Run, origin: &KcidbOrigin) -> String {
             submission.tests.push(test);
         }
     }
-    pretty(&submission)
+    crate::text::json(&submission)
 }
 
 /// The source of a kernel, as far as it is known.

@@ -11,6 +11,7 @@ use super::plain::{
 use super::wording::{guests, without_result};
 use crate::judge::Verdict;
 use crate::record::{CellResult, LaneRun, Run, VerdictCounts};
+use crate::text::{Text, line};
 
 /// Texts at which the kernel's parser stops, anywhere in a line (`KTAP_END`). Consoles contain
 /// them.
@@ -18,7 +19,7 @@ const ENDS: [&str; 3] =
     ["List of all partitions:", "Kernel panic - not syncing: VFS:", "reboot: System halted"];
 
 /// Writes the report.
-pub(super) fn ktap(run: &Run) -> String {
+pub(super) fn ktap(run: &Run) -> Text {
     let mut out = Ktap::default();
     let started = &run.started;
     let elsewhere = unseen_elsewhere(run);
@@ -41,7 +42,7 @@ pub(super) fn ktap(run: &Run) -> String {
 /// Text of the report, and its depth of nesting.
 #[derive(Default)]
 struct Ktap {
-    text: String,
+    text: Text,
     depth: usize,
 }
 
@@ -201,9 +202,7 @@ impl Ktap {
     fn line(&mut self, text: &str) {
         let harmless = |text: String, end: &&str| text.replace(end, &end.replacen(' ', "  ", 1));
         let text = ENDS.iter().fold(text.to_owned(), harmless);
-        self.text.push_str(&"  ".repeat(self.depth));
-        self.text.push_str(&text);
-        self.text.push('\n');
+        line!(self.text, "{}{text}", "  ".repeat(self.depth));
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use anstream::adapter::strip_str;
-
 use super::attempts::attempts;
 use super::difference;
 use super::wording::boot_description;
 use crate::judge::Verdict;
 use crate::record::{CONSOLE_LINES, CellResult, Death, LaneRun, LaneStarted, Run};
+use crate::text::escaped;
 
 /// Name of a lane: `Linux 6.1.192, policy minimal`.
 pub(super) fn lane_name(lane: &LaneStarted) -> String {
@@ -69,32 +68,22 @@ pub(super) fn details(cell: &CellResult) -> Vec<String> {
     let differs = matches!(judgement.verdict, Verdict::Fail | Verdict::Xfail);
     if differs && !judgement.observed.is_empty() {
         let difference = difference(&judgement.expected, &judgement.observed, &cell.path);
-        text.extend(lines(&strip_str(&difference).to_string()));
+        text.extend(lines(&difference.plain()));
     }
-    text.extend(lines(&strip_str(&attempts(judgement, &cell.path)).to_string()));
+    text.extend(lines(&attempts(judgement, &cell.path).plain()));
     text.extend(judgement.notes.iter().flat_map(|note| lines(&format!("note: {note}"))));
     text
 }
 
-/// The lines of a text, without control characters and noncharacters.
+/// The lines of a text, with hidden characters written out: XML does not allow most of them, even
+/// as entities. A tab becomes a blank.
 pub(super) fn lines(text: &str) -> Vec<String> {
-    text.lines().map(|line| line.chars().map(harmless).collect()).collect()
+    text.lines().map(|line| escaped(&line.replace('\t', " "))).collect()
 }
 
 /// The same as one line; indentation stays.
 pub(super) fn one_line(text: &str) -> String {
-    text.trim_end().chars().map(|c| if c == '\n' { ' ' } else { harmless(c) }).collect()
-}
-
-/// Replaces control characters, and U+FFFE and U+FFFF, which XML does not allow. A tab becomes a
-/// blank.
-fn harmless(c: char) -> char {
-    match c {
-        '\t' => ' ',
-        '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    }
+    escaped(&text.trim_end().replace(['\t', '\n'], " "))
 }
 
 #[cfg(test)]
@@ -109,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_replaced() {
+    fn hidden_characters_are_written_out() {
         assert_eq!(
             lines("a\u{1b}[2J\tb\u{9b}c\u{ffff}\r\n\u{7f}"),
-            ["a\u{fffd}[2J b\u{fffd}c\u{fffd}", "\u{fffd}"]
+            [r"a\u{1b}[2J b\u{9b}c\u{ffff}", r"\u{7f}"]
         );
-        assert_eq!(one_line("  a\nb\n"), "  a b");
+        assert_eq!(one_line("  a\nb\u{202e}\n"), r"  a b\u{202e}");
     }
 }

@@ -1,19 +1,14 @@
 //! Progress of a run: a bar on a terminal, plain lines elsewhere.
 
-use std::io::{self, IsTerminal};
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
-
 use super::wording::boot_description;
 use crate::counted::counted;
-use crate::printable::printable;
 use crate::record::Event;
+use crate::text::{self, Bar, Text, eprint_line};
 
 /// Shows the progress of a run on standard error.
 #[derive(Debug)]
 pub struct Progress {
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     /// True to show nothing.
     quiet: bool,
     labels: Vec<String>,
@@ -35,17 +30,7 @@ impl Progress {
     /// A bar if standard error is a terminal.
     #[must_use]
     pub fn new() -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(0);
-            if let Ok(style) =
-                ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} cells {msg}")
-            {
-                bar.set_style(style);
-            }
-            // So that the spinner turns while a kernel boots.
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
+        let bar = Bar::on_terminal();
         let quiet = false;
         Self { bar, quiet, labels: Vec::new(), bad: 0, judged: true, reason: None }
     }
@@ -67,16 +52,8 @@ impl Progress {
         if self.quiet {
             return;
         }
-        match &self.bar {
-            Some(bar) => {
-                // There may be another run after one that has ended.
-                if bar.is_finished() {
-                    bar.reset();
-                }
-                bar.set_message(text.to_owned());
-            }
-            None => anstream::eprintln!("{text}"),
-        }
+        let line = Text::of_line(text);
+        self.bar.as_ref().map_or_else(|| text::eprint(&line), |bar| bar.show(&line));
     }
 
     /// Prints a message that stays above the bar.
@@ -84,8 +61,8 @@ impl Progress {
         if self.quiet {
             return;
         }
-        let write = || anstream::eprintln!("{text}");
-        self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write));
+        let line = Text::of_line(text);
+        self.bar.as_ref().map_or_else(|| text::eprint(&line), |bar| bar.print_above(&line));
     }
 
     /// Shows an event.
@@ -97,8 +74,7 @@ impl Progress {
             Event::Run(run) => {
                 self.bad = 0;
                 if let Some(bar) = &self.bar {
-                    bar.reset();
-                    bar.set_length(run.cells as u64);
+                    bar.restart(run.cells);
                 }
             }
             Event::Lane(lane) => {
@@ -130,14 +106,14 @@ impl Progress {
                 }
                 match &self.bar {
                     Some(bar) => {
-                        bar.inc(1);
+                        bar.advance();
                         if self.bad > 0 {
-                            bar.set_message(format!("{} bad", self.bad));
+                            bar.show(&Text::of_line(format_args!("{} bad", self.bad)));
                         }
                     }
                     None if bad && !(reason.is_some() && reason == self.reason) => {
                         let why = reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
-                        anstream::eprintln!("{verdict} {}{}", cell.name, printable(&why));
+                        eprint_line!("{verdict} {}{why}", cell.name);
                     }
                     None => {}
                 }
@@ -147,7 +123,7 @@ impl Progress {
             Event::Answers(_) | Event::Coverage(_) | Event::LaneEnd(_) => {}
             Event::End(_) => {
                 if let Some(bar) = &self.bar {
-                    bar.finish_and_clear();
+                    bar.finish();
                 }
             }
         }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::json::Document;
 use crate::prose::unlinked;
 use crate::record::{Event, FORMAT};
+use crate::text::{self, Text};
 
 /// A format that has a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,9 +24,8 @@ pub enum Schema {
 impl Schema {
     /// The schema, as text.
     #[must_use]
-    pub fn text(self) -> String {
-        let text = serde_json::to_string_pretty(&self.value()).expect("a schema has string keys");
-        text + "\n"
+    pub fn text(self) -> Text {
+        text::json(&self.value())
     }
 
     /// The schema. It lists every key: a document with any other is damaged or of another format.
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn every_object_of_a_schema_is_closed() {
         for schema in [Schema::Json, Schema::Jsonl] {
-            let text = schema.text();
+            let text = schema.text().plain();
             let objects = text.matches("\"properties\": {").count();
             let closed = text.matches("Properties\": false").count();
             let parts = if schema == Schema::Jsonl { 9 } else { 0 };

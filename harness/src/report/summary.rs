@@ -1,7 +1,5 @@
 //! The summary of a run, for a terminal or a log.
 
-use std::fmt::Write as _;
-
 use anstyle::{AnsiColor, Style};
 
 use super::attempts::attempts;
@@ -9,16 +7,16 @@ use super::difference;
 use super::wording::{boot_description, boots, without_result};
 use crate::counted::counted;
 use crate::judge::Verdict;
-use crate::printable::{printable, printable_line};
 use crate::record::{AlikeCells, Death, Digest, LaneDigest, VerdictCounts};
+use crate::text::{Text, line, span};
 
 /// Number of cells named that were not judged for the same reason; the run record has the rest.
 const UNJUDGED_NAMES: usize = 5;
 
-/// For each lane the cells that did not pass, then its counts; with ANSI styles.
+/// For each lane the cells that did not pass, then its counts.
 #[must_use]
-pub fn summary(run: &Digest) -> String {
-    let mut out = String::new();
+pub fn summary(run: &Digest) -> Text {
+    let mut out = Text::new();
     for lane in run.lanes() {
         failures(lane, &mut out);
         omissions(lane, &mut out);
@@ -31,13 +29,14 @@ pub fn summary(run: &Digest) -> String {
 /// The summary without lanes in which nothing failed, and without what was skipped: what did not
 /// pass, and the last line.
 #[must_use]
-pub fn brief(run: &Digest) -> String {
-    let mut out = String::new();
+pub fn brief(run: &Digest) -> Text {
+    let mut out = Text::new();
     for lane in run.lanes() {
-        let before = out.len();
-        failures(lane, &mut out);
+        let mut bad = Text::new();
+        failures(lane, &mut bad);
+        out.append(&bad);
         // The line of the lane names the kernel of the failures above it.
-        if out.len() > before || run.lanes().len() == 1 {
+        if !bad.is_empty() || run.lanes().len() == 1 {
             counts(lane, &mut out);
         }
     }
@@ -45,30 +44,29 @@ pub fn brief(run: &Digest) -> String {
     out
 }
 
-fn end(run: &Digest, out: &mut String) {
+fn end(run: &Digest, out: &mut Text) {
     if run.lanes().len() > 1 {
-        let _ = writeln!(out, "in all: {}", styled(&run.counts()));
+        out.span("in all: ");
+        styled(&run.counts(), out);
+        out.end();
     }
     let unseen = without_result(run.unseen());
     match &run.end {
-        Some(end) if end.interrupted => out.push_str("the run was interrupted\n"),
-        Some(_) if run.unseen() > 0 => {
-            let _ = writeln!(out, "{unseen}");
-        }
+        Some(end) if end.interrupted => line!(out, "the run was interrupted"),
+        Some(_) if run.unseen() > 0 => line!(out, "{unseen}"),
         Some(_) => {}
-        None => {
-            let _ = writeln!(out, "the run did not end: {unseen}");
-        }
+        None => line!(out, "the run did not end: {unseen}"),
     }
 }
 
 /// Deaths, and the cells that did not pass.
-fn failures(lane: &LaneDigest, out: &mut String) {
+fn failures(lane: &LaneDigest, out: &mut Text) {
     for death in &lane.deaths {
         write_death(death, out);
     }
     if let Some(reason) = lane.refused() {
-        let _ = writeln!(out, "{BAD}nothing could be tested{BAD:#}: {reason}");
+        out.paint(BAD, "nothing could be tested");
+        line!(out, ": {reason}");
     }
     for group in &lane.bad {
         let judgement = &group.first.judgement;
@@ -85,81 +83,76 @@ fn failures(lane: &LaneDigest, out: &mut String) {
 }
 
 /// What was skipped or not compared, and why.
-fn omissions(lane: &LaneDigest, out: &mut String) {
+fn omissions(lane: &LaneDigest, out: &mut Text) {
     for (reason, count) in &lane.skipped {
-        let _ = writeln!(out, "SKIP {}: {}", counted(*count, "cell"), printable_line(reason));
+        line!(out, "SKIP {}: {reason}", counted(*count, "cell"));
     }
     for (why, count) in &lane.unseen_checks {
         let cells = counted(*count, "cell");
-        let _ = writeln!(out, "capability checks of {cells} were not compared: {why}");
+        line!(out, "capability checks of {cells} were not compared: {why}");
     }
 }
 
 /// The line with the lane's counts.
-fn counts(lane: &LaneDigest, out: &mut String) {
+fn counts(lane: &LaneDigest, out: &mut Text) {
     let kernel = &lane.started.kernel;
-    let counts = styled(&lane.counts);
     let (started, millis) = lane.end.as_ref().map_or((0, 0), |end| (end.boots, end.millis));
     let seconds = millis as f64 / 1000.0;
-    let _ = writeln!(
-        out,
-        "Linux {} ({}), {}: {counts} in {seconds:.1} s, {}",
-        kernel.version,
-        kernel.origin,
-        boot_description(&lane.started),
-        boots(started, lane.restored)
-    );
+    let boot = boot_description(&lane.started);
+    span!(out, "Linux {} ({}), {boot}: ", kernel.version, kernel.origin);
+    styled(&lane.counts, out);
+    line!(out, " in {seconds:.1} s, {}", boots(started, lane.restored));
 }
 
-fn write_death(death: &Death, out: &mut String) {
+fn write_death(death: &Death, out: &mut Text) {
     let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
-    let _ = writeln!(out, "{BAD}died{BAD:#}{cell}: {} ({})", death.cause, death.end);
-    for line in death.console.lines() {
-        let _ = writeln!(out, "  | {}", printable(line.trim_end()));
+    out.paint(BAD, "died");
+    line!(out, "{cell}: {} ({})", death.cause, death.end);
+    for words in death.console.lines() {
+        line!(out, "  | {}", words.trim_end());
     }
 }
 
 /// Writes the names of cells that have the same verdict for the same reason, and the details of the
 /// first.
-fn write_group(group: &AlikeCells, out: &mut String) {
+fn write_group(group: &AlikeCells, out: &mut Text) {
     let AlikeCells { first, others } = group;
     let verdict = first.judgement.verdict;
-    let style = style(verdict);
-    let _ = writeln!(out, "{style}{verdict}{style:#} {}", printable_line(&first.name));
+    out.paint(style(verdict), verdict);
+    line!(out, " {}", first.name);
     let shown = if verdict.judged() { others.len() } else { UNJUDGED_NAMES - 1 };
     for name in others.values().take(shown) {
-        let _ = writeln!(out, "      {}", printable_line(name));
+        line!(out, "      {name}");
     }
     if others.len() > shown {
-        let _ = writeln!(out, "      and {} more", others.len() - shown);
+        line!(out, "      and {} more", others.len() - shown);
     }
-    let (title, path) = (printable_line(&first.title), first.path.display().to_string());
-    let _ = writeln!(out, "  {title} ({}:{})", printable_line(&path), first.line);
+    line!(out, "  {} ({}:{})", first.title, first.path.display(), first.line);
     let judgement = &first.judgement;
     if let Some(reason) = &judgement.reason {
-        let _ = writeln!(out, "  {}", printable_line(reason.trim_end()));
+        line!(out, "  {}", reason.trim_end());
     }
     if judgement.verdict == Verdict::Fail && !judgement.observed.is_empty() {
         let text = difference(&judgement.expected, &judgement.observed, &first.path);
-        for line in text.lines() {
-            let _ = writeln!(out, "  {line}");
-        }
+        out.append_with_prefix("  ", &text);
     }
-    for line in attempts(judgement, &first.path).lines() {
-        let _ = writeln!(out, "  {line}");
-    }
+    out.append_with_prefix("  ", &attempts(judgement, &first.path));
     for note in &judgement.notes {
-        let _ = writeln!(out, "  note: {}", printable_line(note.trim_end()));
+        line!(out, "  note: {}", note.trim_end());
     }
-    out.push('\n');
+    out.end();
 }
 
 /// The counts, each in the colour of its verdict.
-fn styled(counts: &VerdictCounts) -> String {
-    let word = |(verdict, count)| format!("{0}{count} {verdict}{0:#}", style(verdict));
-    match counts.total() {
-        0 => counts.to_string(),
-        _ => counts.iter().map(word).collect::<Vec<_>>().join(", "),
+fn styled(counts: &VerdictCounts, out: &mut Text) {
+    if counts.total() == 0 {
+        span!(out, "{counts}");
+    }
+    for (at, (verdict, count)) in counts.iter().enumerate() {
+        if at > 0 {
+            out.span(", ");
+        }
+        out.paint(style(verdict), format_args!("{count} {verdict}"));
     }
 }
 
@@ -192,7 +185,7 @@ mod tests {
     fn a_brief_summary_has_the_failures_and_the_last_line_of_the_whole_one() {
         let run = record();
         let run = Digest::of(&run);
-        let (brief, whole) = (brief(&run), summary(&run));
+        let (brief, whole) = (brief(&run).plain(), summary(&run).plain());
         assert!(brief.lines().all(|line| whole.contains(line)));
         assert_eq!(brief.lines().last(), whole.lines().last());
         assert_eq!(brief.matches("FAIL").count(), whole.matches("FAIL").count());
@@ -207,7 +200,7 @@ mod tests {
             lane.deaths.clear();
         }
         run.lanes.truncate(1);
-        let brief = brief(&Digest::of(&run));
+        let brief = brief(&Digest::of(&run)).plain();
         let lines: Vec<_> = brief.lines().filter(|line| line.contains(" PASS")).collect();
         assert_eq!(lines.len(), 1, "{brief}");
         assert!(brief.starts_with("Linux "), "{brief}");

@@ -1,56 +1,48 @@
 //! Prints the outcomes of mutations.
 
-use std::fmt::Write as _;
-
 use super::mutation::Mutation;
 use super::outcome::{MutationCounts, MutationOutcome, Notice};
 use crate::counted::counted;
 use crate::judge::Judgement;
-use crate::printable::printable_line;
 use crate::record::CellResult;
 use crate::report::difference;
+use crate::text::{Text, line};
 
 /// A mutation, what it breaks and which cells noticed; with `verbose`, the difference.
 #[must_use]
-pub fn line(mutation: &Mutation, outcome: &MutationOutcome, verbose: bool) -> String {
+pub fn line(mutation: &Mutation, outcome: &MutationOutcome, verbose: bool) -> Text {
     let (word, detail) = match outcome {
         MutationOutcome::Noticed(notice) => ("noticed", by(notice)),
         MutationOutcome::Unnoticed => ("UNNOTICED", "by no cell of the suite".to_owned()),
-        MutationOutcome::Died(how) => {
-            ("DIED", format!("before a cell could notice: {}", printable_line(how)))
-        }
+        MutationOutcome::Died(how) => ("DIED", format!("before a cell could notice: {how}")),
         MutationOutcome::SameKernel => {
             ("SAME", "the image is that of the unchanged kernel".to_owned())
         }
-        MutationOutcome::DoesNotApply(why) => (
-            "elsewhere",
-            format!("does not apply to this tree: {}", printable_line(&why.to_string())),
-        ),
-        MutationOutcome::DoesNotBuild(error) => {
-            ("BROKEN", format!("does not build: {}", printable_line(error)))
+        MutationOutcome::DoesNotApply(why) => {
+            ("elsewhere", format!("does not apply to this tree: {why}"))
         }
+        MutationOutcome::DoesNotBuild(error) => ("BROKEN", format!("does not build: {error}")),
     };
-    let mut text =
-        format!("{word:<9}  {}: {}\n           {detail}\n", mutation.name, mutation.property);
+    let mut text = Text::new();
+    line!(text, "{word:<9}  {}: {}", mutation.name, mutation.property);
+    line!(text, "           {detail}");
     if let MutationOutcome::Noticed(Notice { cell, .. }) = outcome
         && verbose
     {
-        for line in failure(cell).lines() {
-            let _ = writeln!(text, "           {line}");
-        }
+        text.append_with_prefix("           ", &failure(cell));
     }
     text
 }
 
 /// The reason for the verdict on a cell, and the difference in its transcript.
-fn failure(cell: &CellResult) -> String {
+fn failure(cell: &CellResult) -> Text {
     let Judgement { reason, expected, observed, .. } = &cell.judgement;
-    let mut text = String::new();
-    for line in reason.iter().flat_map(|reason| reason.lines()) {
-        let _ = writeln!(text, "{}", printable_line(line));
+    let mut text = Text::new();
+    for words in reason.iter().flat_map(|reason| reason.lines()) {
+        text.line(words);
     }
     if expected.transcript() != observed {
-        text += &difference(expected, observed, &cell.path);
+        text.append(&difference(expected, observed, &cell.path));
     }
     text
 }
@@ -61,12 +53,12 @@ fn by(notice: &Notice) -> String {
         others => format!(" and {}", counted(others, "other cell")),
     };
     let elsewhere = if notice.named { "" } else { "; not by the cells that it names" };
-    format!("by {}{others}{elsewhere}", printable_line(&notice.cell.name))
+    format!("by {}{others}{elsewhere}", notice.cell.name)
 }
 
 /// The number of mutations with each outcome, in one line.
 #[must_use]
-pub fn summary(counts: MutationCounts) -> String {
+pub fn summary(counts: MutationCounts) -> Text {
     let MutationCounts { noticed, unnoticed, untried, elsewhere } = counts;
     let mut parts = vec![format!("{} noticed", counted(noticed, "mutation"))];
     for (count, what) in [
@@ -78,7 +70,7 @@ pub fn summary(counts: MutationCounts) -> String {
             parts.push(format!("{count} {what}"));
         }
     }
-    parts.join(", ") + "\n"
+    Text::of_line(parts.join(", "))
 }
 
 #[cfg(test)]
@@ -100,7 +92,7 @@ mod tests {
         let mut cell = cell();
         cell.judgement.observed = cell.judgement.expected.transcript().clone();
         cell.judgement.reason = Some("two serials".to_owned());
-        assert_eq!(failure(&cell), "two serials\n");
+        assert_eq!(failure(&cell).plain(), "two serials\n");
     }
 
     #[test]
@@ -108,18 +100,19 @@ mod tests {
         let mut cell = cell();
         cell.judgement.observed = ["nothing = 0"].into_iter().collect();
         cell.judgement.reason = None;
-        assert!(failure(&cell).contains("nothing = 0"), "{}", failure(&cell));
+        let text = failure(&cell).plain();
+        assert!(text.contains("nothing = 0"), "{text}");
     }
 
     #[test]
     fn outcomes_without_a_mutation_are_left_out() {
         assert_eq!(
-            summary(MutationCounts { noticed: 1, ..MutationCounts::default() }),
+            summary(MutationCounts { noticed: 1, ..MutationCounts::default() }).plain(),
             "1 mutation noticed\n"
         );
         let counts = MutationCounts { noticed: 2, unnoticed: 1, untried: 3, elsewhere: 4 };
         let all = "2 mutations noticed, 1 unnoticed: the suite has a hole, 3 could not be tried, \
                    4 not for this tree\n";
-        assert_eq!(summary(counts), all);
+        assert_eq!(summary(counts).plain(), all);
     }
 }

@@ -3,8 +3,8 @@
 use super::error::CheckError;
 use super::read::{Series, SeriesError};
 use crate::cache::Cache;
-use crate::printable::printable_line;
 use crate::source::{Commit, Source, SourceError};
+use crate::text::escaped;
 
 /// The patches of a range of revisions; `name` is the range as the user wrote it.
 ///
@@ -25,11 +25,11 @@ pub fn of_range(
             "0" => String::new(),
             _ => format!(": {to} is before {from}; did you mean {to}..{from}?"),
         };
-        let range = printable_line(name);
-        return Err(SeriesError::NoCommit { range, hint: printable_line(&hint) }.into());
+        let range = escaped(name);
+        return Err(SeriesError::NoCommit { range, hint: escaped(&hint) }.into());
     }
     if git(&["rev-list", "--count", "--merges", &range])? != "0" {
-        return Err(SeriesError::Merges { range: printable_line(name) }.into());
+        return Err(SeriesError::Merges { range: escaped(name) }.into());
     }
     let directory = cache.temporary().map_err(SourceError::from)?;
     let path = directory.path().display().to_string();

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::patch::{Mail, Patch};
 use crate::counted::counted;
 use crate::mbox::{self, MessageId};
-use crate::printable::printable_line;
+use crate::text::escaped;
 
 /// Size limit of a mailbox in bytes, far beyond any thread of a list.
 const LARGEST: u64 = 64 << 20;
@@ -205,7 +205,7 @@ impl SeriesSpec {
                 let to = if to.is_empty() { "HEAD" } else { to };
                 Ok(Self::Range { from: from.to_owned(), to: to.to_owned() })
             }
-            _ => Err(SeriesError::Neither { text: printable_line(text) }),
+            _ => Err(SeriesError::Neither { text: escaped(text) }),
         }
     }
 
@@ -343,9 +343,9 @@ impl SeriesVersion {
         if self.of != 0 && self.of != of || number > of {
             return Err(SeriesError::Several {
                 from: from.to_owned(),
-                first: printable_line(first),
+                first: escaped(first),
                 of: if self.of == 0 { of } else { self.of },
-                second: printable_line(&mail.subject),
+                second: escaped(&mail.subject),
                 number,
                 other: of,
             });
@@ -400,7 +400,7 @@ impl SeriesVersion {
             self.numbered.into_values().collect()
         };
         if let Some(empty) = mails.iter().find(|mail| mail.diff.is_none()) {
-            let subject = printable_line(&empty.subject);
+            let subject = escaped(&empty.subject);
             return Err(SeriesError::NoDiff { from: from.to_owned(), subject });
         }
         let base = self.cover.iter().chain(&mails).find_map(|mail| mail.base.clone());
@@ -472,13 +472,13 @@ fn ranges(numbers: &[usize]) -> String {
 
 /// `"subject" <id>`
 fn named(mail: &Mail) -> String {
-    let subject = printable_line(&mail.subject);
+    let subject = escaped(&mail.subject);
     let id = mail.id.as_ref().map_or(String::new(), |id| format!(" <{}>", id.as_str()));
-    format!("{subject:?}{}", printable_line(&id))
+    format!("{subject:?}{}", escaped(&id))
 }
 
 fn name(text: &str) -> String {
-    printable_line(text)
+    escaped(text)
 }
 
 /// The mails of a file, which may be gzipped, as archives send it.

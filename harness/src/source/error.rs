@@ -8,7 +8,7 @@ use super::git::GitError;
 use super::unpack::UnpackError;
 use crate::cache::CacheError;
 use crate::kernel::DebianError;
-use crate::printable::printable_line;
+use crate::text::escaped;
 
 /// A kernel tree, or a revision of it, that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +100,7 @@ pub enum SourceError {
 
 /// Quotes a path for a shell.
 pub(super) fn quoted(path: &Path) -> String {
-    let path = printable_line(&path.to_string_lossy());
+    let path = escaped(&path.to_string_lossy());
     shlex::try_quote(&path).map_or_else(|_| "''".to_owned(), |quoted| quoted.into_owned())
 }
 

@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 use crate::cache::Lock;
 use crate::host::{self, MissingTools, Need, find_program};
 use crate::interrupt::Interrupt;
-use crate::printable::printable;
 use crate::process;
 
 /// Longest message of git that is kept, in characters.
@@ -52,7 +51,7 @@ pub enum GitError {
         words: String,
         /// Its working directory.
         directory: PathBuf,
-        /// Its message, escaped.
+        /// Its message.
         said: String,
     },
     /// The disk is full.
@@ -154,7 +153,7 @@ impl Git {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned());
         }
-        let text = |bytes: &[u8]| printable(String::from_utf8_lossy(bytes).trim());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         // `git am` names the patch on standard output.
         let words_of_git = [text(&output.stderr), text(&output.stdout)].join("\n");
         let said = match words_of_git.trim() {

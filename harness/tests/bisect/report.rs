@@ -93,11 +93,11 @@ fn letter(outcome: &Bisection) -> String {
         regzbot: Regzbot::parse(&[introduced]).expect("the form that the bot takes"),
         now: 0,
     };
-    letter.write_bisection(outcome)
+    letter.write_bisection(outcome).plain()
 }
 
 fn plain(outcome: &Bisection) -> String {
-    anstream::adapter::strip_str(&text(outcome)).to_string()
+    text(outcome).plain()
 }
 
 #[test]
@@ -144,7 +144,6 @@ fn hostile_commits_are_escaped_in_reports() {
     assert!(mail.is_ascii() && mail.lines().all(|line| line.len() <= 998), "{mail}");
     assert_eq!(mail.matches("\n#regzbot ").count(), 1, "{mail}");
     assert!(!mail.contains("\nTested-by") && !mail.contains("\nFrom me"), "{mail}");
-    let text = text(&outcome);
-    let shown = anstream::adapter::strip_str(&text).to_string();
+    let shown = text(&outcome).plain();
     assert!(!shown.contains(['\u{1b}', '\u{202e}', '\r']), "{shown}");
 }

@@ -29,8 +29,7 @@ fn a_comparison_is_as_a_person_has_read_it(
     #[case] verbose: bool,
     #[case] name: &str,
 ) {
-    let text = compare::text(&comparison(record, cell), verbose);
-    golden(name, &anstream::adapter::strip_str(&text).to_string());
+    golden(name, &compare::text(&comparison(record, cell), verbose).plain());
 }
 
 #[test]

@@ -39,17 +39,17 @@ fn letter() -> Letter {
 
 #[test]
 fn the_text_for_a_mailing_list_is_as_a_person_has_read_it() {
-    check("run.txt", &text(&run(), Some(&ann())));
+    check("run.txt", &text(&run(), Some(&ann())).plain());
 }
 
 #[test]
 fn the_mail_is_as_a_person_has_read_it() {
-    check("run.eml", &letter().write(&run()));
+    check("run.eml", &letter().write(&run()).plain());
 }
 
 #[test]
 fn the_text_is_ascii_and_only_quotes_are_wide() {
-    let text = text(&run(), None);
+    let text = text(&run(), None).plain();
     assert!(text.is_ascii());
     let quotes = |line: &str| {
         let quote = line.strip_prefix("     ").unwrap_or_default();
@@ -78,7 +78,7 @@ fn a_report_on_the_command_line_is_the_one_of_the_library() {
     let place = Place::new();
     let ended = report(&place, &["--format", "text"]);
     ended.succeeds();
-    assert_eq!(ended.stdout, text(&run(), None));
+    assert_eq!(ended.stdout, text(&run(), None).plain());
 
     let file = place.path().join("m").display().to_string();
     let original = path("original.mbox").display().to_string();
@@ -103,7 +103,7 @@ fn a_report_on_the_command_line_is_the_one_of_the_library() {
         let line = mail.lines().find(|line| line.starts_with("Message-ID: "));
         line.expect("an id").to_owned()
     };
-    let (mail, ours) = (fs::read_to_string(&file).expect("a mail"), letter().write(&run()));
+    let (mail, ours) = (fs::read_to_string(&file).expect("a mail"), letter().write(&run()).plain());
     assert_ne!(id(&mail), id(&ours));
     assert_eq!(mail.replace(&id(&mail), &id(&ours)), ours);
 }
@@ -148,7 +148,7 @@ fn pythons_email_reads_the_mail_back() {
     let mut letter = letter();
     letter.cc.push("\"Zoë, the \\\"Z\\\"\" <zoe@example.org>".parse().expect("an address"));
     letter.subject = Some(format!("[REGRESSION] perf: é {}", "long ".repeat(40)));
-    let mail = letter.write(&run());
+    let mail = letter.write(&run()).plain();
     let mut python = Command::new("python3")
         .args(["-c", SHOW])
         .stdin(Stdio::piped())

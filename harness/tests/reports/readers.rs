@@ -119,8 +119,9 @@ fn another_reader_of_schemas_agrees() {
     let run = whole();
     let one_line = |text: String| serde_json::from_str::<Value>(&text).unwrap().to_string();
     let document = one_line(report(Format::Json, &run));
-    let input = format!("{}\n{document}\n", one_line(Schema::Json.text()));
+    let input = format!("{}\n{document}\n", one_line(Schema::Json.text().plain()));
     assert_eq!(python("schema.py", &[], &input), 1);
-    let input = format!("{}\n{}", one_line(Schema::Jsonl.text()), report(Format::Jsonl, &run));
+    let input =
+        format!("{}\n{}", one_line(Schema::Jsonl.text().plain()), report(Format::Jsonl, &run));
     assert_eq!(python("schema.py", &[], &input), run.events().count());
 }

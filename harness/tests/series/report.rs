@@ -189,7 +189,7 @@ fn ann() -> Mailbox {
 #[case::fails(fails(), "series-fails.txt")]
 #[case::does_not_apply(fifth_does_not_apply(), "series-apply.txt")]
 fn the_report_is_unchanged(#[case] outcome: SeriesOutcome, #[case] name: &str) {
-    let text = series_text(&outcome, Some(&ann()));
+    let text = series_text(&outcome, Some(&ann())).plain();
     assert!(!text.contains("Tested-by") && !text.contains("/home"), "{text}");
     golden(name, &text);
 }
@@ -208,7 +208,7 @@ fn the_reply_to_a_cover_letter_is_unchanged() {
         now: 1_585_821_600,
     };
     let fine = fine();
-    golden("series.eml", &letter.write_series(&fine));
+    golden("series.eml", &letter.write_series(&fine).plain());
 }
 
 /// A series with which all is well, checked with all cells there are.
@@ -221,10 +221,10 @@ fn fine() -> SeriesOutcome {
 #[test]
 fn nobody_vouches_for_a_series_that_was_checked_with_some_cells() {
     let mut outcome = fine();
-    assert!(series_text(&outcome, Some(&ann())).contains("\nTested-by: Ann"));
+    assert!(series_text(&outcome, Some(&ann())).plain().contains("\nTested-by: Ann"));
     outcome.run.asked.filter.names = vec!["open/callchain".to_owned()];
     assert_eq!(outcome.problems(), []);
-    assert!(!series_text(&outcome, Some(&ann())).contains("Tested-by"));
+    assert!(!series_text(&outcome, Some(&ann())).plain().contains("Tested-by"));
 }
 
 fn only_callchain() -> Expectations {
@@ -269,7 +269,7 @@ fn a_report_ends_with_the_command_of_the_check(
         .extend(["--config=/home/ann/n3.config", "--append", "panic=1"].map(str::to_owned));
     outcome.run.asked.filter.names = vec!["open/*".to_owned()];
     change(&mut outcome);
-    let text = series_text(&outcome, None);
+    let text = series_text(&outcome, None).plain();
     let (_, command) = text.split_once(&format!("\n{heading}:\n\n")).expect("the heading");
     let command = shlex::split(&command.replace("\\\n", " ")).expect("words").join(" ");
     let all = format!(
@@ -284,7 +284,7 @@ fn an_outcome_survives_a_round_trip_through_json() {
     let outcome = changes();
     let text = serde_json::to_string(&outcome).expect("JSON");
     let back: SeriesOutcome = serde_json::from_str(&text).expect("an outcome");
-    assert_eq!(series_text(&back, None), series_text(&outcome, None));
+    assert_eq!(series_text(&back, None).plain(), series_text(&outcome, None).plain());
     assert_eq!(serde_json::to_string(&back).expect("JSON"), text);
 }
 
@@ -376,7 +376,7 @@ fn a_series_with_a_problem_gets_no_tested_by(
     break_it(&mut outcome);
     assert_eq!(outcome.problems().into_iter().next(), problem);
     assert!(outcome.headline().contains(words), "{}", outcome.headline());
-    let text = series_text(&outcome, Some(&ann()));
+    let text = series_text(&outcome, Some(&ann())).plain();
     assert_eq!(text.contains("Tested-by: Ann"), problem.is_none(), "{text}");
     let reason = problem == Some(Problem::NotJudged { cells: 1 });
     assert_eq!(text.contains("1 cell skipped: after only: no kprobes"), reason, "{text}");
@@ -423,7 +423,7 @@ fn failing(outcome: &mut SeriesOutcome) {
 fn patches_that_undo_each_other_are_told_and_so_is_that_nothing_is_left() {
     let none: &[&str] = &[];
     let outcome = changing(&[(2, CALLCHAIN), (4, none)], &Expectations::default());
-    let text = series_text(&outcome, None);
+    let text = series_text(&outcome, None).plain();
     assert!(text.contains("perfsec: patches 2 and 4 of 6 change 24 cells\n"), "{text}");
     assert!(
         text.contains("changes no cell\n  what one patch changes in 12 cells, another one undoes"),
@@ -454,7 +454,7 @@ fn hostile_text_of_a_series_is_escaped_and_indented() {
         places: vec![RejectedHunk { file: hostile.clone(), line: 1 }],
         message: hostile.clone(),
     };
-    let text = series_text(&outcome, Some(&ann()));
+    let text = series_text(&outcome, Some(&ann())).plain();
     let ours = [
         "perfsec: ",
         "Series:",
@@ -479,14 +479,14 @@ fn a_mail_about_a_long_series_does_not_become_too_large_for_a_list() {
     let mut outcome = changes();
     let patch = outcome.patches[4].clone();
     outcome.patches.extend((7..300).map(|number| PatchOutcome { number, ..patch.clone() }));
-    let text = series_text(&outcome, None);
+    let text = series_text(&outcome, None).plain();
     assert!(text.len() < 100_000, "{}", text.len());
     assert!(text.contains("To reproduce"), "{text}");
     let mut outcome = changes();
     let changed = outcome.patches[4].changed.as_mut().expect("changes");
     let group = changed.comparison.groups[0].clone();
     changed.comparison.groups.extend((0..2000).map(|_| group.clone()));
-    let text = series_text(&outcome, None);
+    let text = series_text(&outcome, None).plain();
     assert!(text.len() < 100_000, "{}", text.len());
     assert!(text.contains("omitted to save space"), "{text}");
 }

@@ -18,6 +18,7 @@ use crate::errno::Errno;
 use crate::explain::Knowledge;
 use crate::explain::text::paragraph;
 use crate::kernel::KernelVersion;
+use crate::text::{Text, line};
 
 /// The default of `kernel.perf_event_paranoid` upstream.
 pub(super) const DEFAULT_LEVEL: i32 = 2;
@@ -35,13 +36,13 @@ impl Symptom {
         knowledge: &Knowledge,
         version: KernelVersion,
         distribution: Option<&str>,
-    ) -> String {
-        let mut out = String::new();
+    ) -> Text {
+        let mut out = Text::new();
         let known = self.distribution.as_deref().or(distribution);
         let default = if known == Some("debian") { DEBIANS_LEVEL } else { DEFAULT_LEVEL };
         let level = self.level.unwrap_or(default);
         paragraph(&mut out, 0, &format!("understood: {}", self.understood(level)));
-        out.push('\n');
+        out.end();
         if self.tool == Some(PerfTool::Probe) {
             paragraph(&mut out, 0, PROBE);
             return out;
@@ -65,28 +66,28 @@ impl Symptom {
             let kernel = Circumstances::hypothetical(version, *builder);
             let host = Host { functions: &knowledge.functions, kernel, level };
             if builders.len() > 1 {
-                out.push_str(&match builder {
-                    Some(_) => "On Debian kernels:\n".to_owned(),
+                match builder {
+                    Some(_) => line!(out, "On Debian kernels:"),
                     None => {
-                        format!("On upstream kernels, where level {level} means the same as 2:\n")
+                        line!(out, "On upstream kernels, where level {level} means the same as 2:");
                     }
-                });
+                }
             }
             self.answer(&mut out, &host);
-            out.push('\n');
+            out.end();
             rules.push(self.check_rules(&host));
         }
         if matches!(self.event, Some(Event::Tracepoint { .. })) && self.root != Some(true) {
             paragraph(&mut out, 0, TRACEFS);
-            out.push('\n');
+            out.end();
         }
         if self.mmap {
             paragraph(&mut out, 0, MMAP);
-            out.push('\n');
+            out.end();
         }
         if self.container {
             paragraph(&mut out, 0, CONTAINER);
-            out.push('\n');
+            out.end();
         }
         // Hooks do not depend on the level.
         let kernel = Circumstances::hypothetical(version, None);
@@ -159,14 +160,14 @@ impl Symptom {
     }
 
     /// Writes the answer for one kernel.
-    fn answer(&self, out: &mut String, host: &Host<'_>) {
+    fn answer(&self, out: &mut Text, host: &Host<'_>) {
         match self.refusal(self.holder(), host) {
             None => self.allowed(out, host),
             Some(refusal) => self.refused(out, &refusal, host),
         }
     }
 
-    fn refused(&self, out: &mut String, refusal: &OpenRefusal, host: &Host<'_>) {
+    fn refused(&self, out: &mut Text, refusal: &OpenRefusal, host: &Host<'_>) {
         let (function, because, errno) = (refusal.function(), refusal.because(), refusal.errno);
         paragraph(out, 0, &format!("{function} refuses with {errno}: {because}."));
         paragraph(
@@ -197,7 +198,7 @@ impl Symptom {
     }
 
     /// Writes what perf does after a refusal: perf stat and perf record retry without the kernel.
-    fn retry(&self, out: &mut String, refusal: &OpenRefusal, host: &Host<'_>) {
+    fn retry(&self, out: &mut Text, refusal: &OpenRefusal, host: &Host<'_>) {
         let counter = matches!(self.event, None | Some(Event::Hardware(_)));
         let falls_back = refusal.because() == CallFact::MonitorsKernel.because()
             && !self.whole_system()
@@ -228,7 +229,7 @@ impl Symptom {
         );
     }
 
-    fn allowed(&self, out: &mut String, host: &Host<'_>) {
+    fn allowed(&self, out: &mut Text, host: &Host<'_>) {
         paragraph(out, 0, "The level and the capabilities allow it.");
         if self.mode != Some(perfsec_wire::Mode::Permissive) {
             paragraph(out, 0, SELINUX_REFUSES);
@@ -261,7 +262,7 @@ mod tests {
     static KNOWLEDGE: LazyLock<Knowledge> = LazyLock::new(|| Knowledge::built_in().unwrap());
 
     fn answer(text: &str) -> String {
-        let text = Symptom::read(text).unwrap().explain(&KNOWLEDGE, NEW, None);
+        let text = Symptom::read(text).unwrap().explain(&KNOWLEDGE, NEW, None).plain();
         assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }

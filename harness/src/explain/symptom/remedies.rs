@@ -1,7 +1,6 @@
 //! The least privilege that lifts a refusal, and the SELinux rules for it.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use perfsec_wire::CapSet;
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
@@ -10,6 +9,7 @@ use super::model::Symptom;
 use super::open::{Host, MONITORED};
 use crate::explain::text::paragraph;
 use crate::grant::{cap_class, cap_constant, cap_name};
+use crate::text::{Text, line};
 
 /// A way to get the access.
 pub(super) struct Remedy {
@@ -121,7 +121,7 @@ impl Symptom {
     }
 
     /// Prints the rules that the domain needs. `rules` are those of Debian and upstream, or of one.
-    pub(super) fn selinux(&self, out: &mut String, host: &Host<'_>, rules: &[CheckRules]) {
+    pub(super) fn selinux(&self, out: &mut Text, host: &Host<'_>, rules: &[CheckRules]) {
         let opened = self.open(CapSet::ALL, host);
         // perf enables its events and reads them or their buffer.
         let needed: BTreeSet<_> = opened.hooks().chain(["read", "write"]).collect();
@@ -134,7 +134,7 @@ impl Symptom {
             _ => "Where SELinux is enforcing, the domain also needs:",
         };
         paragraph(out, 0, mode);
-        let _ = writeln!(out, "  allow {domain} self:perf_event {{ {} }};", needed.join(" "));
+        line!(out, "  allow {domain} self:perf_event {{ {} }};", needed.join(" "));
         let mut all: Vec<_> = rules.iter().flat_map(|rules| &rules.capabilities).copied().collect();
         all.sort_by_key(|(capability, advised)| (std::cmp::Reverse(*capability), *advised));
         all.dedup_by_key(|(capability, _)| *capability);
@@ -152,7 +152,7 @@ impl Symptom {
                 (false, _) => String::new(),
             };
             let name = cap_name(capability);
-            let _ = writeln!(out, "  allow {domain} self:{class} {name};{when}");
+            line!(out, "  allow {domain} self:{class} {name};{when}");
         }
         let ptrace: Vec<_> = rules.iter().filter_map(|rules| rules.ptrace).collect();
         let when = match ptrace.as_slice() {
@@ -160,6 +160,6 @@ impl Symptom {
             some if some.contains(&PtraceRule::Always) => "",
             _ => " # without CAP_PERFMON",
         };
-        let _ = writeln!(out, "  allow {domain} {MONITORED}:file read;{when}");
+        line!(out, "  allow {domain} {MONITORED}:file read;{when}");
     }
 }

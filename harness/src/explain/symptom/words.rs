@@ -10,7 +10,7 @@ use super::options::is_number;
 use super::phrases::{JOINING, PHRASES};
 use crate::errno::Errno;
 use crate::grant::cap_number;
-use crate::printable::printable_line;
+use crate::text::escaped;
 
 /// The number of characters to print of an unknown word.
 const SHOWN: usize = 40;
@@ -22,7 +22,7 @@ impl Symptom {
     ///
     /// If no word describes a symptom, or one is unknown.
     pub fn read(text: &str) -> Result<Self, SymptomError> {
-        let shown = || printable_line(&text.chars().take(4 * SHOWN).collect::<String>());
+        let shown = || escaped(&text.chars().take(4 * SHOWN).collect::<String>());
         let mut plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for (phrase, words) in PHRASES {
             while let Some(at) = plain.to_ascii_lowercase().find(phrase) {
@@ -75,7 +75,7 @@ impl Symptom {
 
     /// Notes words that cannot be understood.
     pub(super) fn refuse(&mut self, word: &str) {
-        let word = printable_line(&word.chars().take(SHOWN).collect::<String>());
+        let word = escaped(&word.chars().take(SHOWN).collect::<String>());
         if self.unknown.len() < 8 && !self.unknown.contains(&word) {
             self.unknown.push(word);
         }

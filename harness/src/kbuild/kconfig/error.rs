@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::reason::Reason;
 use crate::counted::counted;
 use crate::kernel::KernelVersion;
-use crate::printable::printable_line;
+use crate::text::escaped;
 
 /// A tree that cannot be configured.
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +60,14 @@ pub struct DroppedOption {
 
 impl fmt::Display for DroppedOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}) ", self.line, printable_line(&self.location))?;
+        write!(f, "{} ({}) ", self.line, escaped(&self.location))?;
         match &self.value {
             None => f.write_str("is not set: ")?,
-            Some(value) => write!(f, "is {}: ", printable_line(value))?,
+            Some(value) => write!(f, "is {}: ", escaped(value))?,
         }
-        write!(f, "it {}", printable_line(&self.reason.to_string()))?;
+        write!(f, "it {}", escaped(&self.reason.to_string()))?;
         if let Some(defined) = &self.defined {
-            write!(f, " ({})", printable_line(defined))?;
+            write!(f, " ({})", escaped(defined))?;
         }
         let cure = self.reason.cure();
         if cure.is_empty() { Ok(()) } else { write!(f, "; add {}", cure.join(", ")) }

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::head::{head, verdict};
 use super::matrix::matrix;
 use super::table::Matrix;
-use crate::printable::printable;
 use crate::record::Run;
+use crate::text::Text;
 
 /// The style sheet.
 pub(super) const STYLE: &str = include_str!("report.css");
@@ -19,7 +19,7 @@ pub(super) const SCRIPT: &str = include_str!("report.js");
 
 /// Writes the report.
 #[must_use]
-pub fn html(run: &Run) -> String {
+pub fn html(run: &Run) -> Text {
     let table = Matrix::of(run);
     let verdict = verdict(run).1;
     let title = match table.columns.as_slice() {
@@ -52,7 +52,7 @@ pub fn html(run: &Run) -> String {
             }
         }
     };
-    printable(&document.into_string())
+    Text::of_block(document.into_string())
 }
 
 /// The content security policy: nothing is loaded, and only perfsec's script runs, even if text of

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use rstest::rstest;
 
-use super::html;
 use super::page::{SCRIPT, STYLE};
 use crate::case::KnownDifference;
 use crate::judge::{Judgement, Verdict};
@@ -14,6 +13,10 @@ use crate::transcript::Transcript;
 
 /// A record of a real run, with every verdict but `MISS`.
 const RECORD: &str = include_str!("../../../tests/report/run.jsonl");
+
+fn html(run: &Run) -> String {
+    super::html(run).plain()
+}
 
 fn run() -> Run {
     Run::of(RECORD.lines().map(|line| serde_json::from_str::<Event>(line).unwrap())).unwrap()
@@ -75,7 +78,7 @@ fn nothing_is_loaded_and_only_perfsecs_script_runs() {
 fn style_and_script_stay_inside_their_elements_and_are_not_changed_after_hashing() {
     for text in [STYLE, SCRIPT] {
         assert!(!text.contains("</") && !text.contains("<!--"));
-        assert_eq!(crate::printable::printable(text), text);
+        assert_eq!(crate::text::Text::of_block(text).plain(), text);
     }
 }
 

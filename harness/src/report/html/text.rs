@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::printable::printable;
 use maud::{Markup, html};
+
+use crate::text::escaped;
 
 /// Number of notes above which they are folded and shown once: a policy that lacks classes causes a
 /// hundred notes in every cell that loads it.
@@ -36,7 +37,7 @@ pub(super) fn fragment(id: &str) -> String {
             out.push(c);
         } else {
             // The document has invisible characters escaped.
-            for byte in printable(c.encode_utf8(&mut [0; 4])).bytes() {
+            for byte in escaped(c.encode_utf8(&mut [0; 4])).bytes() {
                 let _ = write!(out, "%{byte:02X}");
             }
         }

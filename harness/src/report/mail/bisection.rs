@@ -9,6 +9,7 @@ use super::reproduce::{command, options, portable_revision};
 use super::series;
 use crate::bisect::{Bisection, CommitInfo, Culprit, counts};
 use crate::counted::counted;
+use crate::text::Text;
 
 /// Number of globs in the command, above which it covers all cells.
 const GLOBS: usize = 12;
@@ -29,7 +30,7 @@ pub(super) fn headline(outcome: &Bisection) -> String {
 }
 
 /// Writes the report.
-pub(super) fn text(outcome: &Bisection) -> String {
+pub(super) fn text(outcome: &Bisection) -> Text {
     let mut page = Page::default();
     page.title(&format!("{}.", headline(outcome)));
     page.gap();

@@ -155,7 +155,7 @@ impl FailureGroup<'_> {
             [] => difference(&judgement.expected, &judgement.observed, file),
             _ => attempts::attempts(&judgement, file),
         };
-        let text = anstream::adapter::strip_str(&text).to_string();
+        let text = text.plain();
         for line in text.lines().take(LINES) {
             page.verbatim(5, line);
         }

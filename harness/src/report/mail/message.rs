@@ -6,7 +6,7 @@ use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::message_id::MessageId as Ids;
 use mail_builder::headers::raw::Raw;
-use mail_builder::headers::text::Text;
+use mail_builder::headers::text::Text as Encoded;
 use mail_builder::mime::MimePart;
 
 use super::regzbot::{LIST, Regzbot};
@@ -15,6 +15,7 @@ use crate::bisect;
 use crate::mbox::{Mailbox, MessageId};
 use crate::record::Run;
 use crate::series::SeriesOutcome;
+use crate::text::Text;
 
 /// Longest subject, in characters: a header line may have at most 998 octets.
 const SUBJECT: usize = 300;
@@ -54,27 +55,28 @@ pub struct Letter {
 impl Letter {
     /// Writes the message about a run.
     #[must_use]
-    pub fn write(&self, run: &Run) -> String {
+    pub fn write(&self, run: &Run) -> Text {
         self.compose(&verdict::headline(run), self.body(run), date(run))
     }
 
     /// Writes the message about a series.
     #[must_use]
-    pub fn write_series(&self, outcome: &SeriesOutcome) -> String {
+    pub fn write_series(&self, outcome: &SeriesOutcome) -> Text {
         let body = series::text(outcome, Some(&self.from));
         self.compose(&plain::prose(&outcome.headline()), body, None)
     }
 
     /// Writes the message about a bisection.
     #[must_use]
-    pub fn write_bisection(&self, outcome: &bisect::Bisection) -> String {
+    pub fn write_bisection(&self, outcome: &bisect::Bisection) -> Text {
         let body = self.with_regzbot(bisection::text(outcome));
         self.compose(&bisection::headline(outcome), body, None)
     }
 
     /// Writes the message with this body, with the line ends of `git format-patch`. The headline is
     /// the subject of a message that is not a reply.
-    fn compose(&self, headline: &str, body: String, date: Option<i64>) -> String {
+    fn compose(&self, headline: &str, body: Text, date: Option<i64>) -> Text {
+        let body = body.plain();
         let (to, cc) = self.recipients();
         let mut message = MessageBuilder::new().from(address(&self.from));
         for (name, list) in [("To", &to), ("Cc", &cc)] {
@@ -99,7 +101,7 @@ impl Letter {
         let message = message.body(MimePart::new(kind, body).transfer_encoding(encoding));
         let mut bytes = Vec::new();
         message.serialize(&mut bytes);
-        String::from_utf8_lossy(&bytes).replace("\r\n", "\n")
+        Text::of_block(String::from_utf8_lossy(&bytes).replace("\r\n", "\n"))
     }
 
     /// The recipients, each once and without the sender; the regression list is added for its bot.
@@ -138,16 +140,15 @@ impl Letter {
         }
     }
 
-    fn body(&self, run: &Run) -> String {
+    fn body(&self, run: &Run) -> Text {
         // A mail cannot both vouch for a kernel and report a regression in it.
         let tester = (!self.regzbot.reports()).then_some(&self.from);
         self.with_regzbot(text::text(run, tester))
     }
 
-    fn with_regzbot(&self, mut body: String) -> String {
+    fn with_regzbot(&self, mut body: Text) -> Text {
         if !self.regzbot.is_empty() {
-            body.push('\n');
-            body.push_str(&self.regzbot.paragraph());
+            body.end().append(&self.regzbot.paragraph());
         }
         body
     }
@@ -157,7 +158,7 @@ impl Letter {
 /// file.
 fn subject(text: String) -> HeaderType<'static> {
     let encoded = !text.is_ascii() || text.contains("=?");
-    if encoded { Text::new(text).into() } else { Raw::new(text).into() }
+    if encoded { Encoded::new(text).into() } else { Raw::new(text).into() }
 }
 
 fn address(mailbox: &Mailbox) -> Address<'_> {
@@ -268,7 +269,7 @@ mod tests {
         let mut letter = letter();
         letter.thread = answered.and_then(|subject| thread(Some(subject)));
         letter.regzbot = Regzbot::parse(regzbot).unwrap();
-        let mail = letter.write(&fixture::run());
+        let mail = letter.write(&fixture::run()).plain();
         assert_eq!(header(&mail, "Subject").as_deref(), Some(expected));
     }
 
@@ -276,7 +277,7 @@ mod tests {
     fn a_reply_is_threaded() {
         let mut letter = letter();
         letter.thread = thread(None);
-        let mail = letter.write(&fixture::run());
+        let mail = letter.write(&fixture::run()).plain();
         assert_eq!(header(&mail, "In-Reply-To").as_deref(), Some("<2@example.org>"));
         let references = header(&mail, "References");
         assert_eq!(references.as_deref(), Some("<1@example.org> <2@example.org>"));
@@ -284,7 +285,7 @@ mod tests {
     }
 
     fn letter_alone() -> String {
-        letter().write(&fixture::run())
+        letter().write(&fixture::run()).plain()
     }
 
     #[test]
@@ -292,7 +293,7 @@ mod tests {
         let mut run = fixture::run();
         run.started.started = "2026-11-25T00:57:55.299458777Z".to_owned();
         run.end.as_mut().unwrap().millis = 9_100;
-        let date = header(&letter().write(&run), "Date");
+        let date = header(&letter().write(&run).plain(), "Date");
         assert_eq!(date.as_deref(), Some("Wed, 25 Nov 2026 00:58:04 +0000"));
     }
 
@@ -300,12 +301,12 @@ mod tests {
     fn the_bots_commands_are_a_paragraph_and_its_list_gets_the_mail_once() {
         let mut letter = letter();
         letter.regzbot = Regzbot::parse(&["introduced=v6.12..v6.13", "title=perf: a"]).unwrap();
-        let mail = letter.write(&fixture::run());
+        let mail = letter.write(&fixture::run()).plain();
         let paragraph = "\n\n#regzbot introduced: v6.12..v6.13\n#regzbot title: perf: a\n";
         assert!(mail.ends_with(paragraph), "{mail}");
         assert_eq!(header(&mail, "Cc").as_deref(), Some("<regressions@lists.linux.dev>"));
         letter.to = vec!["Regressions@lists.linux.dev".parse().unwrap()];
-        assert_eq!(header(&letter.write(&fixture::run()), "Cc"), None);
+        assert_eq!(header(&letter.write(&fixture::run()).plain(), "Cc"), None);
     }
 
     #[test]
@@ -318,7 +319,7 @@ mod tests {
             "bob@example.org",
         ];
         letter.cc = cc.map(|mailbox| mailbox.parse().unwrap()).to_vec();
-        let mail = letter.write(&fixture::run());
+        let mail = letter.write(&fixture::run()).plain();
         assert_eq!(header(&mail, "To").as_deref(), Some("<selinux@vger.kernel.org>"));
         assert_eq!(header(&mail, "Cc").as_deref(), Some("\"Bob\" <bob@example.org>"));
     }
@@ -329,10 +330,11 @@ mod tests {
         assert!(
             letter
                 .write(&fixture::passed())
+                .plain()
                 .ends_with("\nTested-by: Ann Example <ann@example.org>\n")
         );
         letter.regzbot = Regzbot::parse(&["introduced=v6.12..v6.13"]).unwrap();
-        assert!(!letter.write(&fixture::passed()).contains("Tested-by"));
+        assert!(!letter.write(&fixture::passed()).plain().contains("Tested-by"));
     }
 
     #[rstest]
@@ -340,11 +342,11 @@ mod tests {
     #[case("Ann Exämple <ann@example.org>", "charset=\"utf-8\"", "8bit")]
     fn the_text_is_not_encoded(#[case] from: &str, #[case] charset: &str, #[case] encoding: &str) {
         let letter = Letter { from: from.parse().unwrap(), ..letter() };
-        let mail = letter.write(&fixture::passed());
+        let mail = letter.write(&fixture::passed()).plain();
         assert!(header(&mail, "Content-Type").unwrap().contains(charset));
         assert_eq!(header(&mail, "Content-Transfer-Encoding").as_deref(), Some(encoding));
         assert_eq!(header(&mail, "MIME-Version").as_deref(), Some("1.0"));
-        assert_eq!(parts(&mail).1, text::text(&fixture::passed(), Some(&letter.from)));
+        assert_eq!(parts(&mail).1, text::text(&fixture::passed(), Some(&letter.from)).plain());
     }
 
     #[rstest]
@@ -358,18 +360,18 @@ mod tests {
             parts(mail).0.iter().map(name).collect()
         };
         letter.thread = thread(Some("plain"));
-        let plain = names(&letter.write(&fixture::run()));
+        let plain = names(&letter.write(&fixture::run()).plain());
         letter.thread = thread(Some(subject));
-        assert_eq!(names(&letter.write(&fixture::run())), plain);
+        assert_eq!(names(&letter.write(&fixture::run()).plain()), plain);
         letter.subject = Some(subject.to_owned());
-        assert_eq!(names(&letter.write(&fixture::run())), plain);
+        assert_eq!(names(&letter.write(&fixture::run()).plain()), plain);
     }
 
     #[test]
     fn a_hostile_record_still_makes_a_valid_mail() {
         let mut letter = letter();
         letter.subject = Some(fixture::hostile());
-        let mail = letter.write(&fixture::hostile_run());
+        let mail = letter.write(&fixture::hostile_run()).plain();
         assert!(mail.is_ascii() && mail.lines().all(|line| line.len() <= 998));
         assert!(mail.bytes().all(|byte| byte == b'\n' || byte == b' ' || byte.is_ascii_graphic()));
         assert!(

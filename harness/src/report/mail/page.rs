@@ -2,6 +2,7 @@
 
 use super::plain;
 use crate::prose::{MAIL_WIDTH, lines, options};
+use crate::text::Text;
 
 /// Most columns of a line that is not verbatim.
 pub(super) const WIDTH: usize = MAIL_WIDTH;
@@ -100,11 +101,10 @@ impl Page {
     }
 
     /// The text of the page.
-    pub(super) fn finish(mut self) -> String {
-        while self.lines.last().is_some_and(String::is_empty) {
-            self.lines.pop();
-        }
-        self.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    pub(super) fn finish(self) -> Text {
+        let mut text: Text = self.lines.iter().map(Text::of_line).collect();
+        text.trim_end();
+        text
     }
 
     fn wrap(&mut self, first: &str, rest: &str, text: &str) {
@@ -131,7 +131,7 @@ mod tests {
     fn a_field_is_wrapped_beside_its_name() {
         let mut page = Page::default();
         page.field("from", &"word ".repeat(20));
-        let text = page.finish();
+        let text = page.finish().plain();
         assert!(text.starts_with("  from        word word"), "{text}");
         assert!(text.contains("\n              word"), "{text}");
     }
@@ -140,7 +140,7 @@ mod tests {
     fn a_word_that_is_wider_than_the_page_is_broken() {
         let mut page = Page::default();
         page.prose(4, &"x".repeat(200));
-        let text = page.finish();
+        let text = page.finish().plain();
         assert!(text.lines().all(|line| line.len() <= WIDTH));
         assert_eq!(text.lines().count(), 3);
     }
@@ -150,7 +150,7 @@ mod tests {
         let mut page = Page::default();
         page.verbatim(2, &"x".repeat(LONGEST));
         page.verbatim(2, &"y".repeat(LONGEST + 1));
-        let text = page.finish();
+        let text = page.finish().plain();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[1].ends_with("y\\"));
@@ -165,6 +165,6 @@ mod tests {
         page.gap();
         page.heading("b");
         page.gap();
-        assert_eq!(page.finish(), "a\n\nb\n");
+        assert_eq!(page.finish().plain(), "a\n\nb\n");
     }
 }

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::text::{Text, line};
+
 /// The mailing list that gets every report of a regression.
 pub(super) const LIST: &str = "regressions@lists.linux.dev";
 
@@ -155,14 +157,15 @@ impl Regzbot {
 
     /// The paragraph, with `introduced` first, as the bot requires; empty without commands.
     #[must_use]
-    pub fn paragraph(&self) -> String {
-        let introduced = self.introduced.as_ref().map(|introduced| {
+    pub fn paragraph(&self) -> Text {
+        let mut text = Text::new();
+        if let Some(introduced) = &self.introduced {
             let parent = if introduced.by_parent { "^" } else { "" };
-            format!("#regzbot {parent}introduced: {}\n", introduced.range)
-        });
-        let title = self.title.as_ref().map(|title| format!("#regzbot title: {title}\n"));
-        let links = self.links.iter().map(|(key, link)| format!("#regzbot {key}: {link}\n"));
-        introduced.into_iter().chain(title).chain(links).collect()
+            line!(text, "#regzbot {parent}introduced: {}", introduced.range);
+        }
+        self.title.iter().for_each(|title| line!(text, "#regzbot title: {title}"));
+        self.links.iter().for_each(|(key, link)| line!(text, "#regzbot {key}: {link}"));
+        text
     }
 }
 
@@ -193,7 +196,7 @@ mod tests {
     #[case("next-20211006..next-20211008")]
     fn every_range_of_the_bots_documentation_is_accepted(#[case] range: &str) {
         let regzbot = Regzbot::parse(&[format!("introduced={range}")]).unwrap();
-        assert_eq!(regzbot.paragraph(), format!("#regzbot introduced: {range}\n"));
+        assert_eq!(regzbot.paragraph().plain(), format!("#regzbot introduced: {range}\n"));
         assert!(regzbot.reports());
     }
 
@@ -224,7 +227,7 @@ mod tests {
         let commands = ["title=a", "link=https://example.org/1", "^introduced=1f2e3d4c5d"];
         let regzbot = Regzbot::parse(&commands).unwrap();
         assert_eq!(
-            regzbot.paragraph(),
+            regzbot.paragraph().plain(),
             "#regzbot ^introduced: 1f2e3d4c5d\n#regzbot title: a\n\
              #regzbot link: https://example.org/1\n"
         );

@@ -302,7 +302,7 @@ mod tests {
         words.extend((0..20).flat_map(|n| ["--kernel".to_owned(), format!("it's {n}")]));
         let mut page = Page::default();
         command(&words, &mut page);
-        let text = page.finish();
+        let text = page.finish().plain();
         assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
         assert_eq!(shlex::split(&text.replace("\\\n", " ")).unwrap(), words);
     }

@@ -6,16 +6,18 @@ use super::{deaths, failures, kernels as tested, others, reproduce, table, verdi
 use crate::mbox::Mailbox;
 use crate::record::Run;
 use crate::report::wording::without_result;
+use crate::text::{Text, line};
 
 /// Writes the report.
 ///
 /// `tester` vouches for a run that [earns it](super::earns_tested_by); their name is the only text
 /// that may not be ASCII.
 #[must_use]
-pub fn text(run: &Run, tester: Option<&Mailbox>) -> String {
+pub fn text(run: &Run, tester: Option<&Mailbox>) -> Text {
     let mut text = page(run).finish();
     if let Some(line) = tester.filter(|_| super::earns_tested_by(run)).and_then(Mailbox::trailer) {
-        text.push_str(&format!("\nTested-by: {line}\n"));
+        text.end();
+        line!(text, "Tested-by: {line}");
     }
     text
 }
@@ -56,6 +58,10 @@ mod tests {
     use crate::judge::{Judgement, Verdict};
     use crate::record::LaneRefusal;
     use crate::transcript::FittedTranscript;
+
+    fn text(run: &Run, tester: Option<&Mailbox>) -> String {
+        super::text(run, tester).plain()
+    }
 
     fn ann() -> Mailbox {
         "Ann Exämple <ann@example.org>".parse().unwrap()

@@ -15,13 +15,14 @@ use super::reproduce::{command, filter_arguments, options, portable_revision, va
 use crate::counted::counted;
 use crate::mbox::Mailbox;
 use crate::series::{BaseOutcome, SeriesOutcome};
+use crate::text::{Text, line};
 
 /// Writes the report.
 ///
 /// `tester` vouches for a series without a [problem](SeriesOutcome::problems) that was checked with
 /// all cells; their name is the only text that may not be ASCII.
 #[must_use]
-pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> String {
+pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> Text {
     let problems = outcome.problems();
     let mut page = Page::default();
     page.title(&outcome.headline());
@@ -41,7 +42,8 @@ pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> String {
     let mut text = page.finish();
     let vouchable = problems.is_empty() && outcome.run.asked.is_whole();
     if let Some(line) = tester.filter(|_| vouchable).and_then(Mailbox::trailer) {
-        text.push_str(&format!("\nTested-by: {line}\n"));
+        text.end();
+        line!(text, "Tested-by: {line}");
     }
     text
 }
