@@ -40,7 +40,7 @@ pub struct Rule {
 /// A record that no rule can express.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnusedRecord {
-    /// The record's text, printable.
+    /// The record's text.
     pub record: String,
     /// The reason, as a clause.
     pub why: &'static str,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::text::escaped;
 use crate::transcript::Avc;
 
 /// An AVC record: a decision of SELinux that was logged.
@@ -20,15 +19,15 @@ pub struct Denial {
     pub target: Context,
     /// `pid=`, the thread group's id.
     pub pid: Option<u32>,
-    /// `comm=`, the program's name, printable.
+    /// `comm=`, the program's name.
     pub comm: Option<String>,
-    /// `path=` of the file or descriptor, printable.
+    /// `path=` of the file or descriptor.
     pub path: Option<String>,
     /// `permissive=`: true if the access was denied but let through. Old kernels do not log it.
     pub permissive: Option<bool>,
     /// Why CAP_SYS_ADMIN was asked for, if the record denies it. Other records or checks show that.
     pub sys_admin_reason: SysAdminReason,
-    /// The record from `avc:` on, printable.
+    /// The record from `avc:` on.
     pub text: String,
 }
 
@@ -46,7 +45,7 @@ pub enum SysAdminReason {
     OnItsOwn,
 }
 
-/// A security context in a record, printable.
+/// A security context in a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Context {
     /// The whole context.
@@ -132,13 +131,13 @@ impl Denial {
             let text = avc.field(key).map(str::to_owned);
             let text = text.or_else(|| Some(format!("{sid}={}", avc.field(sid)?)));
             let text = text.ok_or(MalformedRecord::Lacks(key))?;
-            Ok(Context { text: escaped(&text), invalid: invalid.is_some() })
+            Ok(Context { text, invalid: invalid.is_some() })
         };
         let class = avc.field("tclass").ok_or(MalformedRecord::Lacks("tclass"))?;
         Ok(Self {
             granted: avc.verb == "granted",
-            permissions: avc.permissions.iter().map(|name| escaped(name)).collect(),
-            class: escaped(class),
+            permissions: avc.permissions.iter().cloned().collect(),
+            class: class.to_owned(),
             source: context("scontext", "ssid", "srawcon")?,
             target: context("tcontext", "tsid", "trawcon")?,
             pid: avc.field("pid").and_then(|pid| pid.parse().ok()),
@@ -150,7 +149,7 @@ impl Denial {
                 _ => None,
             },
             sys_admin_reason: SysAdminReason::Unknown,
-            text: escaped(record),
+            text: record.to_owned(),
         })
     }
 
@@ -212,11 +211,11 @@ fn quoted(record: &str) -> String {
 /// Decodes a string from `audit_log_untrustedstring()`: in quotes, or in hex.
 fn untrusted(value: &str, interpreted: bool) -> String {
     if let Some(text) = value.strip_prefix('"') {
-        return escaped(text.trim_end_matches('"'));
+        return text.trim_end_matches('"').to_owned();
     }
     match (interpreted, unhex(value)) {
-        (false, Some(bytes)) => escaped(&String::from_utf8_lossy(&bytes)),
-        _ => escaped(value),
+        (false, Some(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+        _ => value.to_owned(),
     }
 }
 
@@ -272,17 +271,13 @@ mod tests {
 
     #[rstest]
     #[case::quoted(r#""perf""#, ") : ", "perf")]
-    #[case::hex("7065726600", "): ", "perf\\u{0}")]
+    #[case::hex("7065726600", "): ", "perf\0")]
     #[case::hex_with_a_blank("7065726620616C6C", "): ", "perf all")]
-    #[case::escape("1B5B324A", "): ", "\\u{1b}[2J")]
+    #[case::escape("1B5B324A", "): ", "\u{1b}[2J")]
     #[case::interpreted_with_a_blank("perf all", ") : ", "perf all")]
     #[case::interpreted("FACE", ") : ", "FACE")]
     #[case::no_hex("perf", "): ", "perf")]
-    fn the_programs_name_is_decoded_and_printable(
-        #[case] comm: &str,
-        #[case] colon: &str,
-        #[case] shown: &str,
-    ) {
+    fn the_programs_name_is_decoded(#[case] comm: &str, #[case] colon: &str, #[case] shown: &str) {
         let record = OPEN.replace(r#""perf""#, comm);
         let denial = Denial::parse(&format!("type=AVC msg=audit(1.2:3{colon}{record}"));
         assert_eq!(denial.unwrap().unwrap().comm.as_deref(), Some(shown));
@@ -329,13 +324,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_lines_never_panic_and_never_yield_control_characters(
-            line in "(avc:  denied  \\{ .{0,9}\\} )?.{0,99}"
-        ) {
-            if let Some(Ok(denial)) = Denial::parse(&line) {
-                prop_assert!(!denial.text.contains(char::is_control));
-                prop_assert!(!denial.comm.unwrap_or_default().contains(char::is_control));
-            }
+        fn hostile_lines_never_panic(line in "(avc:  denied  \\{ .{0,9}\\} )?.{0,99}") {
+            let _ = Denial::parse(&line);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Audit records in every form that people have: lines of audit.log, the kernel log, the journal.
 //!
-//! A log is untrusted input: program names in it are chosen by the programs. This module makes
-//! every text from it printable.
+//! A log is untrusted input: program names in it are chosen by the programs.
 
 mod denial;
 mod log;

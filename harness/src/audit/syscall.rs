@@ -76,7 +76,7 @@ impl AuditedCall {
             }
             None => CallOutcome::Unknown,
         };
-        Some(Self { name: crate::text::escaped(&name), outcome })
+        Some(Self { name, outcome })
     }
 }
 

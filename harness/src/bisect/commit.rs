@@ -5,7 +5,6 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::source::{Commit, Source, SourceError};
-use crate::text::escaped;
 
 /// A revision as the user wrote it, and its commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,7 +32,7 @@ impl Revision {
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.words.commit.as_str().starts_with(&self.named) {
-            write!(f, "{}: ", escaped(&self.named))?;
+            write!(f, "{}: ", self.named)?;
         }
         self.words.fmt(f)
     }
@@ -61,7 +60,7 @@ impl CommitInfo {
     pub fn of(source: &Source, commit: &Commit) -> Result<Self, SourceError> {
         let format = "--format=%s%x00%an <%ae>%x00%aI";
         let text = source.git().ask(&["log", "-1", format, commit.as_str()])?;
-        let mut parts = text.split('\0').map(escaped);
+        let mut parts = text.split('\0').map(str::to_owned);
         let mut part = || parts.next().unwrap_or_default();
         Ok(Self { commit: commit.clone(), subject: part(), author: part(), date: part() })
     }

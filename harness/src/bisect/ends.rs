@@ -198,5 +198,5 @@ fn why_same(comparison: &Comparison, verdict: &[&Group]) -> String {
             apart.why
         ));
     }
-    crate::text::escaped(&parts.join("; "))
+    parts.join("; ")
 }

@@ -202,8 +202,7 @@ impl Bisector<'_> {
         let same = other.map_or_else(String::new, |other| {
             format!("; the same image as that of {}", other.short())
         });
-        let why = crate::text::escaped(&format!("{why}{same}"));
-        Ok(BisectStep { commit, mark, why, record })
+        Ok(BisectStep { commit, mark, why: why + &same, record })
     }
 
     /// Compares the first bad commit with its parent.

@@ -148,6 +148,6 @@ fn unexpected(source: &Source, said: &str) -> GitError {
     GitError::Failed {
         words: "rev-parse BISECT_HEAD".to_owned(),
         directory: source.directory().to_owned(),
-        said: crate::text::escaped(said),
+        said: said.to_owned(),
     }
 }

@@ -2,7 +2,6 @@
 
 use super::inspect::{Host, ToolFinding, ToolState};
 use super::tool::Need;
-use crate::text::escaped;
 
 /// Tools that the host lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,13 +45,12 @@ impl Host {
 
 fn describe(finding: &ToolFinding) -> String {
     let tool = finding.tool;
-    let printed = |path: &std::path::Path| escaped(&path.display().to_string());
     match &finding.state {
         ToolState::NotExecutable { path } => {
-            format!("{} ({} is not executable for you)", tool.name, printed(path))
+            format!("{} ({} is not executable for you)", tool.name, path.display())
         }
         ToolState::Unsuitable { path, reason } => {
-            format!("{} ({}: {reason})", tool.name, printed(path))
+            format!("{} ({}: {reason})", tool.name, path.display())
         }
         ToolState::Missing | ToolState::Found { .. } => {
             format!("{} (which {})", tool.name, tool.why)

@@ -18,7 +18,7 @@ pub struct Diagnostic {
     pub file: Option<String>,
     /// Line in the file, from 1.
     pub line: Option<usize>,
-    /// The message, escaped and in one line.
+    /// The message, in one line.
     pub message: String,
 }
 
@@ -174,7 +174,7 @@ impl LogReader {
     }
 
     fn diagnostic(&self, file: Option<&str>, line: Option<usize>, text: &str) -> Diagnostic {
-        let text = crate::text::escaped(text.trim());
+        let text = text.trim();
         Diagnostic {
             file: file.map(|file| {
                 let below = self.tops.iter().find_map(|top| file.strip_prefix(top.as_str()));

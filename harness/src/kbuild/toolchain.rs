@@ -84,7 +84,7 @@ fn version(command: &str) -> Result<String, ToolchainError> {
         .map_err(failed)?;
     let text = String::from_utf8_lossy(&output.stdout);
     match text.lines().next().filter(|_| output.status.success()) {
-        Some(line) => Ok(crate::text::escaped(line.trim())),
+        Some(line) => Ok(line.trim().to_owned()),
         None => Err(failed(io::Error::other(format!("--version: {}", output.status)))),
     }
 }

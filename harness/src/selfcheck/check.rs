@@ -9,7 +9,6 @@ use crate::kernel::Kernel;
 use crate::plan::{Filter, PlannedCell};
 use crate::record::Run;
 use crate::source::{Commit, Source};
-use crate::text::escaped;
 
 /// Why mutations cannot be tried.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +48,7 @@ pub fn require_cells(mutations: &[Mutation], cells: &[PlannedCell]) -> Result<()
         let named = Filter { names: mutation.cells.clone(), ..Filter::default() };
         let unmet = named.unmatched_names(cells).map_err(EngineError::from)?;
         if let Some(name) = unmet.first() {
-            let (mutation, name) = (mutation.name.clone(), escaped(name));
+            let (mutation, name) = (mutation.name.clone(), (*name).to_owned());
             return Err(SelfcheckError::Cell { mutation, name });
         }
     }

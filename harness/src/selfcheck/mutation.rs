@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::plan::{CellNames, NotAGlob};
-use crate::text::escaped;
 
 /// A mutation: a patch for `git am`, with its description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +63,7 @@ impl Mutation {
     ///
     /// Returns an error if a part is missing.
     pub fn parse(name: &str, mail: &str) -> Result<Self, MutationError> {
-        let lacks = |part| MutationError::Lacks { name: escaped(name), part };
+        let lacks = |part| MutationError::Lacks { name: name.to_owned(), part };
         let (head, body) = mail.split_once("\n\n").ok_or_else(|| lacks("message"))?;
         // A long header goes on in a line that begins with a space.
         let unfolded = head.replace("\n ", " ");
@@ -86,11 +85,11 @@ impl Mutation {
             return Err(lacks("`Cells:`"));
         }
         CellNames::parse(&cells)
-            .map_err(|source| MutationError::Cells { name: escaped(name), source })?;
+            .map_err(|source| MutationError::Cells { name: name.to_owned(), source })?;
         Ok(Self {
             name: name.to_owned(),
-            subject: escaped(subject),
-            property: escaped(property),
+            subject: subject.to_owned(),
+            property: property.to_owned(),
             cells,
             mail: mail.to_owned(),
         })
@@ -143,7 +142,7 @@ pub fn select(mutations: Vec<Mutation>, names: &[String]) -> Result<Vec<Mutation
     let begins = |mutation: &Mutation, name: &String| mutation.name.starts_with(name.as_str());
     let missing = names.iter().find(|name| !mutations.iter().any(|it| begins(it, name)));
     if let Some(name) = missing {
-        return Err(MutationError::Unknown(escaped(name)));
+        return Err(MutationError::Unknown(name.clone()));
     }
     let wanted = |it: &Mutation| names.is_empty() || names.iter().any(|name| begins(it, name));
     Ok(mutations.into_iter().filter(wanted).collect())

@@ -4,7 +4,6 @@ use super::error::CheckError;
 use super::read::{Series, SeriesError};
 use crate::cache::Cache;
 use crate::source::{Commit, Source, SourceError};
-use crate::text::escaped;
 
 /// The patches of a range of revisions; `name` is the range as the user wrote it.
 ///
@@ -25,11 +24,10 @@ pub fn of_range(
             "0" => String::new(),
             _ => format!(": {to} is before {from}; did you mean {to}..{from}?"),
         };
-        let range = escaped(name);
-        return Err(SeriesError::NoCommit { range, hint: escaped(&hint) }.into());
+        return Err(SeriesError::NoCommit { range: name.to_owned(), hint }.into());
     }
     if git(&["rev-list", "--count", "--merges", &range])? != "0" {
-        return Err(SeriesError::Merges { range: escaped(name) }.into());
+        return Err(SeriesError::Merges { range: name.to_owned() }.into());
     }
     let directory = cache.temporary().map_err(SourceError::from)?;
     let path = directory.path().display().to_string();

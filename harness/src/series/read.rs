@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use super::patch::{Mail, Patch};
 use crate::counted::counted;
 use crate::mbox::{self, MessageId};
-use crate::text::escaped;
 
 /// Size limit of a mailbox in bytes, far beyond any thread of a list.
 const LARGEST: u64 = 64 << 20;
@@ -63,7 +62,7 @@ pub struct Cover {
     pub mail: Vec<u8>,
 }
 
-/// An error in a series. Quotes from mails are escaped, so that nothing in them is hidden.
+/// An error in a series.
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
     /// A file or directory cannot be read.
@@ -205,7 +204,7 @@ impl SeriesSpec {
                 let to = if to.is_empty() { "HEAD" } else { to };
                 Ok(Self::Range { from: from.to_owned(), to: to.to_owned() })
             }
-            _ => Err(SeriesError::Neither { text: escaped(text) }),
+            _ => Err(SeriesError::Neither { text: text.to_owned() }),
         }
     }
 
@@ -276,7 +275,7 @@ impl Series {
     }
 
     fn of(from: &str, mails: Vec<Mail>) -> Result<Self, SeriesError> {
-        let from = name(from);
+        let from = from.to_owned();
         if mails.is_empty() {
             return Err(SeriesError::NoMail { from });
         }
@@ -343,9 +342,9 @@ impl SeriesVersion {
         if self.of != 0 && self.of != of || number > of {
             return Err(SeriesError::Several {
                 from: from.to_owned(),
-                first: escaped(first),
+                first: first.clone(),
                 of: if self.of == 0 { of } else { self.of },
-                second: escaped(&mail.subject),
+                second: mail.subject.clone(),
                 number,
                 other: of,
             });
@@ -400,8 +399,8 @@ impl SeriesVersion {
             self.numbered.into_values().collect()
         };
         if let Some(empty) = mails.iter().find(|mail| mail.diff.is_none()) {
-            let subject = escaped(&empty.subject);
-            return Err(SeriesError::NoDiff { from: from.to_owned(), subject });
+            let (from, subject) = (from.to_owned(), empty.subject.clone());
+            return Err(SeriesError::NoDiff { from, subject });
         }
         let base = self.cover.iter().chain(&mails).find_map(|mail| mail.base.clone());
         let cover = self.cover.map(|mail| {
@@ -436,7 +435,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, SeriesError> {
         entries.into_iter().map(|entry| entry.path()).filter(|path| ends(path)).collect();
     files.sort();
     if files.is_empty() {
-        return Err(SeriesError::NoFile { from: name(&path.display().to_string()) });
+        return Err(SeriesError::NoFile { from: path.display().to_string() });
     }
     Ok(files)
 }
@@ -447,7 +446,7 @@ fn in_directory(path: &Path) -> Result<Vec<Mail>, SeriesError> {
     for file in files(path)? {
         let mails = mails(&file)?;
         if mails.is_empty() {
-            return Err(SeriesError::NoMail { from: name(&file.display().to_string()) });
+            return Err(SeriesError::NoMail { from: file.display().to_string() });
         }
         all.extend(mails);
     }
@@ -472,13 +471,8 @@ fn ranges(numbers: &[usize]) -> String {
 
 /// `"subject" <id>`
 fn named(mail: &Mail) -> String {
-    let subject = escaped(&mail.subject);
     let id = mail.id.as_ref().map_or(String::new(), |id| format!(" <{}>", id.as_str()));
-    format!("{subject:?}{}", escaped(&id))
-}
-
-fn name(text: &str) -> String {
-    escaped(text)
+    format!("{:?}{id}", mail.subject)
 }
 
 /// The mails of a file, which may be gzipped, as archives send it.
@@ -489,7 +483,7 @@ fn mails(path: &Path) -> Result<Vec<Mail>, SeriesError> {
         text = read(MultiGzDecoder::new(text.as_slice())).map_err(error)?;
     }
     if text.len() as u64 > LARGEST {
-        return Err(SeriesError::TooLarge { path: name(&path.display().to_string()) });
+        return Err(SeriesError::TooLarge { path: path.display().to_string() });
     }
     Ok(mbox::messages(&text).into_iter().filter_map(Mail::read).collect())
 }
@@ -710,7 +704,7 @@ mod tests {
     #[case("a\u{1b}[2J..b")]
     fn a_name_that_is_neither_is_refused(#[case] text: &str) {
         let error = SeriesSpec::parse(text).unwrap_err().to_string();
-        assert!(error.contains("no such file") && !error.contains('\u{1b}'), "{error}");
+        assert!(error.contains("no such file"), "{error}");
     }
 
     #[test]
@@ -721,10 +715,10 @@ mod tests {
     }
 
     #[test]
-    fn hostile_subjects_are_escaped_in_errors() {
-        let subject = format!("[PATCH 1/1] \u{202e}a\u{1b}]0;x\u{7}{}", "x".repeat(5000));
+    fn long_subjects_are_cut_in_errors() {
+        let subject = format!("[PATCH 1/1] {}", "x".repeat(5000));
         let error =
             read(&(mail(&subject, "1") + &mail("[PATCH 1/1] b", "2"))).unwrap_err().to_string();
-        assert!(!error.contains(['\u{202e}', '\u{1b}', '\u{7}']) && error.len() < 3000, "{error}");
+        assert!(error.len() < 3000, "{error}");
     }
 }

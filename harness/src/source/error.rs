@@ -8,7 +8,6 @@ use super::git::GitError;
 use super::unpack::UnpackError;
 use crate::cache::CacheError;
 use crate::kernel::DebianError;
-use crate::text::escaped;
 
 /// A kernel tree, or a revision of it, that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +99,7 @@ pub enum SourceError {
 
 /// Quotes a path for a shell.
 pub(super) fn quoted(path: &Path) -> String {
-    let path = escaped(&path.to_string_lossy());
+    let path = path.to_string_lossy();
     shlex::try_quote(&path).map_or_else(|_| "''".to_owned(), |quoted| quoted.into_owned())
 }
 

@@ -19,7 +19,6 @@ use crate::cache::{Cache, Lock};
 use crate::counted::counted;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
-use crate::text::escaped;
 
 /// Cache directory of the checkouts, named by a hash of the tree's location.
 const ROOM: &str = "source";
@@ -243,7 +242,7 @@ impl Source {
     ///
     /// git fails.
     pub fn subject(&self, commit: &Commit) -> Result<String, SourceError> {
-        Ok(escaped(&self.git.ask(&["log", "-1", "--format=%s", commit.as_str()])?))
+        self.read(&["log", "-1", "--format=%s", commit.as_str()])
     }
 
     /// The output of `git describe` for a commit, or its short ID.

@@ -60,7 +60,7 @@ pub struct Symptom {
     pub limited: bool,
     /// There was no AVC record.
     pub silent: bool,
-    /// The words that were not understood, printable.
+    /// The words that were not understood.
     pub(super) unknown: Vec<String>,
     /// True for user space only and for the kernel only, by the event's modifiers.
     pub(super) sides: Option<(bool, bool)>,

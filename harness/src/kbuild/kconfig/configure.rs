@@ -12,7 +12,6 @@ use super::error::{DroppedOption, KconfigError};
 use super::fragment::Fragment;
 use super::reason::Reason;
 use crate::kernel::{Arch, Config, KernelVersion};
-use crate::text::escaped;
 
 /// Subdirectory of the build directory, used as `O=` for configuring: the build's `.config` is
 /// replaced only if everything succeeded and something changed. Hidden, so that it never has the
@@ -176,7 +175,7 @@ fn check_folder(path: &Path) -> Result<(), KconfigError> {
         () if text.contains(':') => "a colon",
         () => return Ok(()),
     };
-    Err(KconfigError::Folder { path: escaped(&text).into(), what })
+    Err(KconfigError::Folder { path: path.to_owned(), what })
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KconfigError {

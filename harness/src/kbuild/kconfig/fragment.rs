@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::built_in;
 use crate::kernel::KernelVersion;
-use crate::text::escaped;
 
 /// The default fragments.
 pub const DEFAULT: [&str; 4] = ["base", "selinux", "perf", "tracing"];
@@ -142,7 +141,7 @@ impl Fragment {
         let like_a_path = wanted.contains('/') || path.extension().is_some();
         if !like_a_path && !path.exists() {
             return Err(FragmentError::Unknown {
-                name: escaped(wanted),
+                name: wanted.to_owned(),
                 close: crate::suggest::closest(wanted, built_in::names()),
                 known: built_in::names().collect::<Vec<_>>().join(", "),
             });
@@ -176,8 +175,11 @@ impl Fragment {
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
             let line = line.trim_end();
-            let error =
-                |reason: String| FragmentError::Line { name: escaped(name), line: number, reason };
+            let error = |reason: String| FragmentError::Line {
+                name: name.to_owned(),
+                line: number,
+                reason,
+            };
             match read_line(line).map_err(&error)? {
                 FragmentLine::Empty => above = PendingComment::default(),
                 FragmentLine::Comment(words) => above.add(words).map_err(error)?,

@@ -24,7 +24,6 @@ use super::version::version_of_tree;
 use crate::kernel::KernelVersion;
 use crate::kernel::deb::{self, DebError};
 use crate::kernel::packing::Packing;
-use crate::text::escaped;
 
 /// Four times the size of a kernel source.
 const LIMIT: SizeLimit = SizeLimit { bytes: 8 << 30, entries: 500_000 };
@@ -117,7 +116,7 @@ impl UnpackJob<'_> {
         match found {
             Ok((_, _, true)) => Ok(()),
             Ok((package, version, false)) => {
-                let package = escaped(&format!("{package} {version}"));
+                let package = format!("{package} {version}");
                 Err(UnpackError::NoSource { package })
             }
             Err(DebUnpackError::Source(error)) => Err(error),
@@ -225,7 +224,7 @@ impl UnpackJob<'_> {
     }
 
     fn refused(self, entry: &Path, what: &'static str) -> UnpackError {
-        let entry = escaped(&entry.to_string_lossy());
+        let entry = entry.to_string_lossy().into_owned();
         UnpackError::Refused { path: self.path.to_path_buf(), entry, what }
     }
 

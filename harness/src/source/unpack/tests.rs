@@ -154,7 +154,7 @@ fn an_archive_may_lack_a_directory_around_the_tree() {
 #[case(&[HardLink("linux/a", "/etc/passwd")], "is a link that leaves the archive")]
 #[case(&[HardLink("linux/a", "../b")], "is a link that leaves the archive")]
 #[case(&[Pipe("linux/a")], "linux/a is a device or a pipe")]
-#[case(&[Pipe("a\u{1b}[2J")], r"a\u{1b}[2J is a device")]
+#[case(&[Pipe("a\u{1b}[2J")], "a\u{1b}[2J is a device")]
 fn an_archive_that_leaves_its_directory_is_refused(
     #[case] entries: &[TarEntry],
     #[case] words: &str,
