@@ -1,10 +1,13 @@
 //! Bad input: each gets one clear error and its exit code, and the good input next to it none.
 
+#[path = "support/hostile.rs"]
+mod hostile;
 #[expect(dead_code, reason = "shared with tests that boot")]
 mod support;
 
 use std::fs::OpenOptions;
 
+use hostile::{HOSTILE, has_no_forged_line, is_visible};
 use rstest::rstest;
 use support::{Ended, Place};
 
@@ -242,6 +245,56 @@ fn text_from_a_record_cannot_add_lines_to_a_summary() {
     let ended = place.perfsec(&["report", "run.jsonl"]);
     assert!(!ended.stdout.contains('\r'), "{}", ended.stdout);
     assert!(ended.stdout.lines().all(|line| !line.starts_with("Linux 9.9")), "{}", ended.stdout);
+}
+
+#[rstest]
+#[case::command(&["{}"])]
+#[case::option(&["report", "run.jsonl", "--{}"])]
+#[case::value(&["report", "run.jsonl", "--format", "{}"])]
+#[case::valid_value(&["report", "run.jsonl", "--from", "{} <a@b>"])]
+#[case::color(&["report", "run.jsonl", "--color", "{}"])]
+#[case::record(&["report", "{}"])]
+#[case::directory(&["report", "run.jsonl", "--out", "{}/report"])]
+#[case::topic(&["help", "{}"])]
+#[case::step(&["steps", "{}"])]
+#[case::cell(&["show", "{}"])]
+#[case::policy(&["show", "--policy", "{}"])]
+#[case::version(&["show", "--kernel", "debian:{}"])]
+#[case::symptom(&["explain", "{}"])]
+#[case::symptom_with_words(&["explain", "perf stat {}"])]
+#[case::cell_to_explain(&["explain", "open/{}"])]
+#[case::log(&["explain", "/{}"])]
+#[case::option_behind_words(&["explain", "perf", "--kernel", "{}"])]
+#[case::side(&["compare", "run.jsonl", "{}.jsonl"])]
+#[case::module(&["allow", "run.jsonl", "--out", "{}.te"])]
+#[case::known(&["known", "--known", "{}"])]
+#[case::listed(&["run", "--list", "{}"])]
+#[case::cases(&["run", "--list", "--cases", "{}"])]
+#[case::fragment(&["kernel", "build", "linux", "--config", "{}"])]
+#[case::tree(&["kernel", "build", "{}"])]
+#[case::tree_to_scan(&["coverage", "--list", "--tree", "{}"])]
+#[case::kernel(&["kernel", "./{}"])]
+#[case::mutation(&["selfcheck", "{}"])]
+#[case::series(&["series", "{}"])]
+#[case::subject(&["series", "hostile.mbox"])]
+#[case::case_file(&["show", "--cases", "suite"])]
+#[case::damaged_record(&["report", "damaged.jsonl"])]
+fn an_error_shows_what_it_quotes(#[case] arguments: &[&str]) {
+    let place = Place::new();
+    place.file("run.jsonl", RECORD);
+    let escaped = serde_json::to_string(HOSTILE).expect("a string");
+    place.file("damaged.jsonl", &RECORD.replace("\"permissive\"", &escaped));
+    place.file(&format!("suite/open/{}.toml", HOSTILE.replace('/', "")), HOSTILE);
+    let subject = HOSTILE.replace(['\r', '\n'], "");
+    let mail = format!("From a Mon Sep 17 00:00:00 2001\nSubject: [PATCH] {subject}\n\ntext\n");
+    place.file("hostile.mbox", &mail);
+    let arguments: Vec<_> = arguments.iter().map(|word| word.replace("{}", HOSTILE)).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let ended = place.perfsec(&[&arguments[..], &["--color", "always"]].concat());
+    assert!(ended.stderr.contains("error:"), "{}", ended.stderr);
+    is_visible(&ended.stderr, "the error");
+    has_no_forged_line(&ended.stderr, "the error");
+    assert_eq!(ended.stdout, "");
 }
 
 #[test]

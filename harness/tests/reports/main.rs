@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod compare;
+mod hidden;
+#[path = "../support/hostile.rs"]
+mod hostile;
 mod html;
 mod mail;
 mod readers;
