@@ -139,7 +139,7 @@ impl<'a> Conversation<'a> {
         if bell != [window::ORDER] {
             return Err(FrameError::Garbled(format!("the host rings {:#04x}", bell[0])));
         }
-        frame::decode(&window::load_order(&window)?)
+        frame::unseal(&window::load_order(&window)?)
     }
 }
 

@@ -1,23 +1,33 @@
 //! Frames: messages on a byte stream.
 //!
-//! A frame is a length as a little-endian `u32`, then an LZ4 block whose dictionary is the content
-//! of the previous frame. Observations of neighbouring cells differ little, so the dictionary makes
-//! them several times smaller; on a serial port every byte saved is an exit from the emulated CPU.
+//! A frame is the length of what follows and a CRC-32 of the content, both little-endian `u32`s, and
+//! an LZ4 block whose dictionary is the content of the previous frame. Observations of neighbouring cells differ
+//! little, so the dictionary makes them several times smaller; on a serial port every byte saved is
+//! an exit from the emulated CPU.
 //!
 //! Where bytes cost nothing, compression would cost time: then [`PLAIN`] is set in the length, and
 //! the content follows uncompressed.
+//!
+//! Without the checksum a bit that flips on the way could turn one observation into another, which
+//! the judge would hold against the kernel, or for it.
 
 use std::io::{self, Read, Write};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longest frame on the wire, in bytes.
-pub const MAX_FRAME: usize = 1 << 20;
 /// Set in the length of a frame that is not compressed.
 pub const PLAIN: u32 = 1 << 31;
-/// Longest content of a frame, in bytes: limits what a hostile frame makes the reader allocate.
-pub const MAX_CONTENT: usize = 4 << 20;
+/// Longest content of a frame, in bytes: limits what a hostile frame makes the reader allocate, and
+/// with it what a guest can write into a run record. The longest real one is a policy's answers,
+/// some 100 KiB.
+pub const MAX_CONTENT: usize = 1 << 20;
+
+/// Longest frame on the wire behind its length, in bytes.
+pub const MAX_FRAME: usize = SUM + MAX_CONTENT;
+
+/// Length of a checksum.
+const SUM: usize = 4;
 
 /// The reason why a frame could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +41,9 @@ pub enum FrameError {
     /// A frame does not decompress, or its content is not a message.
     #[error("a frame does not decode: {0}")]
     Garbled(String),
+    /// The content of a frame is not what was sent.
+    #[error("a frame was changed on the way: its checksum is wrong")]
+    Changed,
     /// The stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -74,19 +87,19 @@ impl<W: Write> Writer<W> {
         if content.len() > MAX_CONTENT {
             return Err(FrameError::TooLong(content.len()));
         }
-        if self.plain && content.len() <= MAX_FRAME {
-            self.stream.write_all(&(content.len() as u32 | PLAIN).to_le_bytes())?;
+        let sum = crc32fast::hash(&content);
+        if self.plain {
+            self.stream.write_all(&header(content.len(), PLAIN, sum))?;
             self.stream.write_all(&content)?;
-            self.previous = content;
-            return Ok(());
+        } else {
+            let packed = lz4_flex::block::compress_prepend_size_with_dict(&content, &self.previous);
+            if packed.len() > MAX_FRAME - SUM {
+                return Err(FrameError::TooLong(packed.len()));
+            }
+            let mut frame = header(packed.len(), 0, sum).to_vec();
+            frame.extend_from_slice(&packed);
+            self.stream.write_all(&frame)?;
         }
-        let packed = lz4_flex::block::compress_prepend_size_with_dict(&content, &self.previous);
-        if packed.len() > MAX_FRAME {
-            return Err(FrameError::TooLong(packed.len()));
-        }
-        let mut frame = (packed.len() as u32).to_le_bytes().to_vec();
-        frame.extend_from_slice(&packed);
-        self.stream.write_all(&frame)?;
         self.previous = content;
         Ok(())
     }
@@ -125,9 +138,13 @@ impl<R: Read> Reader<R> {
         if length > MAX_FRAME {
             return Err(FrameError::TooLong(length));
         }
-        let mut packed = vec![0; length];
+        let missing = || FrameError::Garbled("no checksum".to_owned());
+        let mut packed = vec![0; length.checked_sub(SUM).ok_or_else(missing)?];
+        let mut sum = [0; SUM];
+        self.fill(&mut sum)?;
         self.fill(&mut packed)?;
         let content = if plain { packed } else { self.unpack(&packed)? };
+        check(&content, u32::from_le_bytes(sum))?;
         let message = decode(&content)?;
         self.previous = content;
         Ok(Some(message))
@@ -151,6 +168,37 @@ impl<R: Read> Reader<R> {
             _ => FrameError::Io(error),
         })
     }
+}
+
+/// The beginning of a frame with a content, or a block, of this length.
+fn header(length: usize, flags: u32, sum: u32) -> [u8; 8] {
+    let length = (SUM + length) as u32 | flags;
+    (u64::from(length) | u64::from(sum) << 32).to_le_bytes()
+}
+
+fn check(content: &[u8], sum: u32) -> Result<(), FrameError> {
+    if crc32fast::hash(content) == sum { Ok(()) } else { Err(FrameError::Changed) }
+}
+
+/// Encodes a value behind its checksum, for memory that has its own way to tell the length.
+///
+/// # Errors
+///
+/// As for [`encode`].
+pub fn seal<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
+    let content = encode(value)?;
+    Ok([&crc32fast::hash(&content).to_le_bytes()[..], &content].concat())
+}
+
+/// Decodes a value behind its checksum.
+///
+/// # Errors
+///
+/// If the checksum is wrong, or as for [`decode`].
+pub fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
+    let (sum, content) = bytes.split_first_chunk::<4>().ok_or(FrameError::Truncated)?;
+    check(content, u32::from_le_bytes(*sum))?;
+    decode(content)
 }
 
 /// Encodes a value for a frame, or for a file that the agent reads.
@@ -219,11 +267,39 @@ mod tests {
             let error = Reader::new(huge.as_slice()).read::<Message>().unwrap_err();
             assert!(matches!(error, FrameError::TooLong(_)));
         }
-        let mut bomb = 8u32.to_le_bytes().to_vec();
+        let mut bomb = header(8, 0, 0).to_vec();
         bomb.extend(u32::MAX.to_le_bytes());
         bomb.extend([0; 4]);
         let error = Reader::new(bomb.as_slice()).read::<Message>().unwrap_err();
         assert!(matches!(error, FrameError::TooLong(_)));
+    }
+
+    #[rstest]
+    fn a_bit_that_flips_never_makes_another_message(#[values(false, true)] plain: bool) {
+        let mut bytes = Vec::new();
+        let stream = &mut bytes;
+        let mut writer = if plain { Writer::plain(stream) } else { Writer::new(stream) };
+        writer.write(&sample(1)).unwrap();
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            // Some bits of an LZ4 block do not change its content.
+            if let Ok(read) = Reader::new(flipped.as_slice()).read::<Message>() {
+                assert_eq!(read, Some(sample(1)), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sealed_value_is_read_unless_a_bit_flipped() {
+        let sealed = seal(&sample(1)).unwrap();
+        assert_eq!(unseal::<Message>(&sealed).unwrap(), sample(1));
+        for bit in 0..8 * sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(unseal::<Message>(&flipped), Err(FrameError::Changed)), "bit {bit}");
+        }
+        assert!(matches!(unseal::<Message>(&sealed[..3]), Err(FrameError::Truncated)));
     }
 
     proptest! {
@@ -235,13 +311,17 @@ mod tests {
 
         #[test]
         fn a_hostile_frame_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
-            let mut framed = (bytes.len() as u32 + 4).to_le_bytes().to_vec();
-            framed.extend(256u32.to_le_bytes());
-            framed.extend(&bytes);
-            framed.extend((bytes.len() as u32 | PLAIN).to_le_bytes());
-            framed.extend(&bytes);
-            let mut reader = Reader::new(framed.as_slice());
-            while let Ok(Some(_)) = reader.read::<Message>() {}
+            // Whoever is hostile computes the checksum too.
+            let sum = crc32fast::hash(&bytes);
+            let mut packed = header(bytes.len() + 4, 0, sum).to_vec();
+            packed.extend(256u32.to_le_bytes());
+            packed.extend(&bytes);
+            let mut plain = header(bytes.len(), PLAIN, sum).to_vec();
+            plain.extend(&bytes);
+            for framed in [packed, plain] {
+                let mut reader = Reader::new(framed.as_slice());
+                while let Ok(Some(_)) = reader.read::<Message>() {}
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub use order::Order;
 pub use step::Step;
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {

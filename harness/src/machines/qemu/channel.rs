@@ -49,7 +49,7 @@ impl Channel {
     pub(super) fn send(&mut self, order: &Order) -> Result<(), FrameError> {
         match &self.window {
             Some(window) if self.moved.load(Ordering::Acquire) => {
-                window::store_order(window, &frame::encode(order)?)?;
+                window::store_order(window, &frame::seal(order)?)?;
                 Ok(io::Write::write_all(&mut self.bell, &[window::ORDER])?)
             }
             _ => self.port.write(order),
