@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::Sender;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -23,6 +23,10 @@ use crate::{Accel, End, Error, Machine, VmEvent, sys};
 
 /// QEMU answers within 0.1 s, and within a few seconds on an overloaded host.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// A process that QEMU's program started and left behind keeps the pipes open. Their last bytes are
+/// waited for this long.
+const PIPE_LIMIT: Duration = Duration::from_secs(2);
 
 /// In bytes: enough for any message of QEMU and for KVM's register dump.
 const STDERR_LIMIT: usize = 64 * 1024;
@@ -78,8 +82,10 @@ pub(crate) fn run(
 struct Running {
     child: Child,
     pid: Pid,
-    console: Option<JoinHandle<()>>,
-    stderr: Option<JoinHandle<String>>,
+    /// Says when the console has ended.
+    console: Option<Receiver<()>>,
+    /// Gets standard error when it has ended.
+    stderr: Option<Receiver<String>>,
 }
 
 impl Running {
@@ -93,13 +99,11 @@ impl Running {
     ) -> Result<Self, Error> {
         let mut child = spawn(machine, wires, state.is_some())?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        process.lock().pid = Some(pid);
+        process.own(pid, machine.console);
         let console = child.stdout.take().map(|pipe| {
-            thread::spawn(move || {
-                read_all(pipe, |bytes| sink(VmEvent::Console(bytes.to_vec())));
-            })
+            in_thread(move || read_all(pipe, |bytes| sink(VmEvent::Console(bytes.to_vec()))))
         });
-        let stderr = child.stderr.take().map(|pipe| thread::spawn(move || read_text(pipe)));
+        let stderr = child.stderr.take().map(|pipe| in_thread(move || read_text(pipe)));
         let running = Self { child, pid, console, stderr };
 
         let monitor = *from_monitor.get_ref();
@@ -137,9 +141,10 @@ impl Running {
         process.lock().pid = None;
         let status = self.child.wait();
         if let Some(console) = self.console {
-            let _ = console.join();
+            let _ = console.recv_timeout(PIPE_LIMIT);
         }
-        let said = self.stderr.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let said = self.stderr.and_then(|text| text.recv_timeout(PIPE_LIMIT).ok());
+        let said = said.unwrap_or_default();
         // wait() fails only if the child was reaped elsewhere (SIGCHLD ignored).
         match status {
             Ok(status) => (status, said),
@@ -203,6 +208,13 @@ fn spawn(machine: &Machine, wires: Wires, waits_for_state: bool) -> Result<Child
             _ => Error::Spawn { path, source },
         }
     })
+}
+
+/// Starts a thread for this work, and returns the receiver of its result.
+fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (result, receiver) = mpsc::channel();
+    thread::spawn(move || drop(result.send(work())));
+    receiver
 }
 
 fn read_all(mut pipe: impl Read, mut take: impl FnMut(&[u8])) {
@@ -291,7 +303,9 @@ impl Terminal {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
+    use std::time::Instant;
 
+    use nix::sys::signal::{Signal, kill};
     use rstest::rstest;
 
     use super::*;
@@ -335,6 +349,30 @@ mod tests {
             other => format!("{other:?}"),
         };
         assert_eq!(shown, expected);
+    }
+
+    /// As QEMU's program does that is a script: the pipes stay open.
+    #[test]
+    fn a_process_left_behind_does_not_hold_up_the_end() {
+        let started = Instant::now();
+        let script = "sleep 60 & echo $!; exit 3";
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let (print, printed) = mpsc::channel();
+        let console = child.stdout.take().map(|pipe| {
+            in_thread(move || read_all(pipe, |bytes| print.send(bytes.to_vec()).unwrap()))
+        });
+        let stderr = child.stderr.take().map(|pipe| in_thread(move || read_text(pipe)));
+        let (status, said) = Running { child, pid, console, stderr }.reap(&Process::default());
+        assert_eq!((status.code(), said.as_str()), (Some(3), ""));
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let left = String::from_utf8(printed.recv().unwrap()).unwrap();
+        kill(Pid::from_raw(left.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
     }
 
     #[test]

@@ -27,9 +27,9 @@ pub struct Vm {
 impl Vm {
     /// Starts `machine` and returns when QEMU has accepted it, about 0.1 s later.
     ///
-    /// Threads of this library call `sink`, in order. It must not block for long: when nobody reads
-    /// the console, QEMU drops the guest's output. It gets exactly one [`VmEvent::Ended`], or none
-    /// if starting fails. It must not drop the `Vm`.
+    /// Threads of this library call `sink`, in order. It must not block for long on the console:
+    /// when nobody reads it, QEMU drops the guest's output. It gets exactly one
+    /// [`VmEvent::Ended`], or none if starting fails. It must not drop the `Vm`.
     pub fn start(
         machine: &Machine,
         sink: impl Fn(VmEvent) + Send + Clone + 'static,
