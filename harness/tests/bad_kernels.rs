@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "shared with tests that do not boot")]
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,69 @@ fn run(place: &Place, arguments: &[&str]) -> Ended {
     let mut all = vec!["run", "--kernel", &kernel, "--accel", "tcg", "--boot-limit", "60"];
     all.extend(arguments);
     place.perfsec(&all)
+}
+
+/// A QEMU that does this, in a shell, beside each guest. `$$` is its process id.
+fn qemu_beside(place: &Place, work: &str) -> String {
+    let script = format!(
+        "#!/bin/sh\nfor word; do\n  case $word in *id=agent,*) ({work}) & ;; esac\ndone\n\
+         exec qemu-system-x86_64 \"$@\"\n"
+    );
+    let path = place.file("qemu", &script);
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&path, executable).expect("it is ours");
+    path
+}
+
+/// `panic=0` leaves a kernel that panicked in a loop without an end. The report of a soft lockup is
+/// that of a kernel with `CONFIG_SOFTLOCKUP_DETECTOR`, which repeats it.
+#[rstest]
+#[case::silently("true", "kernel panic: sysrq triggered crash while this cell ran")]
+#[case::talking(
+    concat!(
+        "while sleep 1; do printf '[   99.000000] watchdog: BUG: soft lockup - ",
+        "CPU#0 stuck for 22s! [subject:97]\\r\\n'; done"
+    ),
+    "soft lockup of subject while this cell ran"
+)]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_kernel_that_hangs_in_a_cell_fails_it_whatever_it_prints(
+    #[case] work: &str,
+    #[case] words: &str,
+) {
+    let place = Place::new();
+    let (qemu, suite) = (qemu_beside(&place, work), support::place("suite").display().to_string());
+    let (started, limit) = (Instant::now(), Duration::from_secs(240));
+    let ended = run(
+        &place,
+        &[
+            "--qemu",
+            &qemu,
+            "--cases",
+            &suite,
+            "--append",
+            "panic=0",
+            "--silence-limit",
+            "20",
+            "host/panics",
+        ],
+    );
+    assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains(words), "{}", ended.stdout);
+    assert!(started.elapsed() < limit, "it waited for the console to end");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_qemu_that_is_killed_while_it_boots_is_no_fault_of_the_kernel() {
+    let place = Place::new();
+    let qemu = qemu_beside(&place, "sleep 2; kill -9 $$");
+    let ended = run(&place, &["-j", "1", "--qemu", &qemu, "event/read"]);
+    assert_eq!(ended.code, Some(3), "{}{}", ended.stdout, ended.stderr);
+    let words = "QEMU was killed by a signal (9, SIGKILL) while the kernel booted";
+    assert!(ended.stdout.contains(words), "{}", ended.stdout);
+    assert!(ended.stdout.contains("2 boots"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("did not come up"), "{}", ended.stdout);
 }
 
 /// A rule of the policy `minimal`.

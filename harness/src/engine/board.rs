@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use perfsec_wire::MachineFacts;
 
 use super::attempts::Ran;
-use super::death::Cause;
+use super::death::{Cause, Moment};
 use super::results::Results;
 use super::schedule::{Given, GuestId, Schedule, Task};
 use super::{LanePlan, Limits};
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::Config;
-use crate::machines::MachineError;
+use crate::machines::{Blame, MachineError};
 use crate::record::{
     CellResult, Death, Event, LaneAnswers, LaneEnded, LaneReady, LaneRefusal, LaneStarted,
 };
@@ -23,6 +23,10 @@ use crate::record::{
 /// cell costs a boot; a kernel, a policy or an agent that no cell survives must not cost a boot for
 /// each cell.
 const FRUITLESS_BOOTS: usize = 3;
+
+/// A lane is given up after this many boots in a row whose machine failed while it had no cell. One
+/// may be chance, such as the memory killer of the host.
+const FAILED_BOOTS: usize = 2;
 
 /// How a run runs its lanes.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +65,7 @@ pub(super) enum Fate {
     Died {
         /// The cell that ran.
         cell: Option<usize>,
-        /// It had come up.
-        ready: bool,
+        moment: Moment,
         cause: Cause,
         console: String,
         /// The snapshot from which it was restored.
@@ -93,6 +96,10 @@ struct LaneState {
     began: Option<Duration>,
     /// Boots in a row that died without finishing a cell.
     fruitless: usize,
+    /// Boots in a row whose machine failed before it had a cell.
+    failed: usize,
+    /// Snapshots of its guests did not hold what they should, so that no other one is restored.
+    cold: bool,
     refused: Option<LaneRefusal>,
     /// The configuration and the machine, as a guest reported them.
     config: Option<Config>,
@@ -164,8 +171,9 @@ impl<'a> Board<'a> {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 Task::Start { guest, lane, boot, cold } => {
-                    state.lanes[lane].began.get_or_insert(now);
-                    return Some((Post { guest, lane, boot }, cold));
+                    let entry = &mut state.lanes[lane];
+                    entry.began.get_or_insert(now);
+                    return Some((Post { guest, lane, boot }, cold || entry.cold));
                 }
                 Task::Finish => {
                     self.changed.notify_all();
@@ -219,15 +227,13 @@ impl<'a> Board<'a> {
         self.state().schedule.give(guest)
     }
 
-    /// Takes an attempt at a cell. Returns false if the guest did not have that cell.
-    pub(super) fn take(&self, post: Post, cell: usize, ran: Ran) -> bool {
+    /// Takes an attempt at a cell that the guest was given.
+    pub(super) fn take(&self, post: Post, cell: usize, ran: Ran) {
         let mut state = self.state();
-        if !state.schedule.note_finished(post.guest, cell, self.now()) {
-            return false;
-        }
-        state.lanes[post.lane].fruitless = 0;
+        state.schedule.note_finished(post.guest, cell, self.now());
+        let entry = &mut state.lanes[post.lane];
+        (entry.fruitless, entry.failed) = (0, 0);
         self.attempt(&mut state, post.lane, cell, ran);
-        true
     }
 
     fn attempt(&self, state: &mut State, lane: usize, cell: usize, ran: Ran) {
@@ -314,51 +320,96 @@ impl<'a> Board<'a> {
         };
         state.schedule.note_end(post.guest, killed);
         match fate {
-            Fate::Done | Fate::Discarded => {}
+            Fate::Done => {}
+            Fate::Discarded => state.lanes[lane].cold = true,
             Fate::Refused { verdict, reason, console } => {
                 state.lanes[lane].refused = Some(LaneRefusal { reason: reason.clone(), console });
                 self.give_up(state, lane, verdict, &reason);
             }
             Fate::Broken { verdict, reason } => self.give_up(state, lane, verdict, &reason),
-            Fate::NoMachine(error) => {
-                // The other guests of the lane go on without this one.
-                if state.schedule.guests(lane) > 0 {
-                    state.schedule.stop_growing(lane);
-                } else {
-                    self.give_up(state, lane, Verdict::Miss, &error.to_string());
-                    state.error.get_or_insert(error);
-                }
-            }
-            Fate::Died { cell, ready, cause, console, snapshot } => {
-                let alone = state.schedule.guests(lane) == 0;
-                let fruitless = &mut state.lanes[lane].fruitless;
-                *fruitless += usize::from(finished == 0);
-                let hopeless = *fruitless >= FRUITLESS_BOOTS;
+            Fate::NoMachine(error) => self.not_started(state, lane, error),
+            Fate::Died { cell, moment, cause, console, snapshot } => {
+                let entry = &mut state.lanes[lane];
+                entry.fruitless += usize::from(finished == 0);
+                let hopeless = entry.fruitless >= FRUITLESS_BOOTS;
                 if let Some(cell) = cell {
-                    let reason = format!("{} while this cell ran", cause.title);
-                    let ran = Ran { snapshot, ..Ran::unseen(post.boot, cause.verdict, reason) };
-                    self.attempt(state, lane, cell, ran);
-                } else if alone && !ready {
-                    let reason = format!("the kernel did not come up: {}", cause.title);
-                    let refusal = LaneRefusal { reason: reason.clone(), console };
-                    state.lanes[lane].refused = Some(refusal);
-                    self.give_up(state, lane, Verdict::Miss, &reason);
-                } else if alone && finished == 0 {
-                    // No cell is to blame, so none would be left out the next time.
-                    self.give_up(state, lane, Verdict::Miss, &cause.title);
+                    let unseen = Ran::unseen(post.boot, cause.verdict, cause.sentence(moment));
+                    self.attempt(state, lane, cell, Ran { snapshot, ..unseen });
+                } else {
+                    self.died_idle(state, lane, moment, &cause, console, finished);
                 }
                 if hopeless {
                     let reason = format!(
-                        "{FRUITLESS_BOOTS} boots in a row died before they finished a cell, the last of: \
-                         {}",
+                        "{FRUITLESS_BOOTS} boots in a row died before they finished a cell, \
+                         the last of: {}",
                         cause.title
                     );
-                    self.give_up(state, lane, Verdict::Miss, &reason);
+                    self.give_up(state, lane, unrun(cause.blame), &reason);
                 }
             }
         }
         self.end_if_over(state, lane);
         self.changed.notify_all();
+    }
+
+    /// Decides what becomes of a lane one of whose guests died while it had no cell.
+    fn died_idle(
+        &self,
+        state: &mut State,
+        lane: usize,
+        moment: Moment,
+        cause: &Cause,
+        console: String,
+        finished: usize,
+    ) {
+        let alone = state.schedule.guests(lane) == 0;
+        match (cause.blame, moment) {
+            // The others go on without this one.
+            (Blame::Machine | Blame::Host, _) if !alone => state.schedule.stop_growing(lane),
+            (Blame::Machine | Blame::Host, _) => {
+                state.lanes[lane].failed += 1;
+                if state.lanes[lane].failed >= FAILED_BOOTS {
+                    let reason = format!(
+                        "{FAILED_BOOTS} machines in a row failed, the last of this: {}",
+                        cause.sentence(moment)
+                    );
+                    self.give_up(state, lane, unrun(cause.blame), &reason);
+                }
+            }
+            (Blame::Kernel, Moment::Booting) if alone => {
+                let reason = format!("the kernel did not come up: {}", cause.title);
+                let refusal = LaneRefusal { reason: reason.clone(), console };
+                state.lanes[lane].refused = Some(refusal);
+                self.give_up(state, lane, unrun(cause.blame), &reason);
+            }
+            // No cell is to blame, so none would be left out the next time.
+            (Blame::Kernel, Moment::Between) if alone && finished == 0 => {
+                self.give_up(state, lane, unrun(cause.blame), &cause.title);
+            }
+            (Blame::Kernel, _) => {}
+        }
+    }
+
+    /// Decides what becomes of a lane for which no guest could be started.
+    fn not_started(&self, state: &mut State, lane: usize, error: MachineError) {
+        let entry = &mut state.lanes[lane];
+        if state.schedule.guests(lane) > 0 {
+            // The other guests of the lane go on without this one.
+            state.schedule.stop_growing(lane);
+        } else if error.blame == Blame::Machine && entry.failed + 1 < FAILED_BOOTS {
+            entry.failed += 1;
+        } else {
+            self.give_up(state, lane, Verdict::Miss, &error.to_string());
+            state.error.get_or_insert(error);
+        }
+    }
+}
+
+/// The verdict of cells that cannot run for a reason of this kind.
+fn unrun(blame: Blame) -> Verdict {
+    match blame {
+        Blame::Kernel => Verdict::Miss,
+        Blame::Machine | Blame::Host => Verdict::Error,
     }
 }
 
@@ -368,6 +419,8 @@ impl LaneState {
             results: Results::new(cells),
             began: None,
             fruitless: 0,
+            failed: 0,
+            cold: false,
             refused: None,
             config: None,
             machine: None,

@@ -1,27 +1,27 @@
 //! The life of one guest: it starts, is read back, runs cells as long as it gets some, and ends.
 
-use std::collections::HashMap;
-use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use perfsec_wire::observation::Exit;
-use perfsec_wire::{CellOutcome, Facts, Lane, Message, Order, PROTOCOL, PolicyAnswers};
+use perfsec_wire::{CellOutcome, Coverage, Lane, Message, Order, PROTOCOL, PolicyAnswers};
 
 use super::LanePlan;
 use super::attempts::Ran;
 use super::board::{Board, Fate, Post};
-use super::death;
+use super::conversation::{Conversation, Misheard, ReadBack, Running, Step, Terms};
+use super::death::{self, Moment, Reason};
 use super::limits::{self, Limits};
 use super::readback;
 use super::schedule::Given;
+use super::watch::{Passed, Watch};
 use crate::judge::Verdict;
-use crate::kernel::Config;
-use crate::machines::{End, Guest, Incident, Load};
+use crate::machines::{End, Guest, Incident, Incidents, Load, incidents};
 use crate::policy;
 use crate::record::{BootCoverage, Death, Event, LaneAnswers, LaneReady};
 
-/// Bytes of the console that are kept: the last ones.
-const CONSOLE_KEPT: usize = 256 << 10;
+/// Bytes of a text of the guest's that is the reason of a verdict, as it may be that of every cell.
+const REASON_LIMIT: usize = 4 << 10;
 
 /// A guest at its post.
 pub(super) struct Visit<'b, 'a> {
@@ -33,33 +33,37 @@ pub(super) struct Visit<'b, 'a> {
 
 /// The state of a guest while it lasts.
 struct Life {
+    // Before the machine, so dropped before it: its threads may wait for somebody to listen.
+    incidents: Incidents,
     machine: Box<dyn Guest>,
     lane: Lane,
     started: Instant,
     nonce: u64,
     snapshot: Option<String>,
-    /// Contexts of the subjects of the cells that it got.
-    contexts: HashMap<usize, String>,
-    facts: Option<Box<Facts>>,
-    /// The configuration that the guest showed.
-    config: Option<Config>,
-    current: Option<usize>,
+    conversation: Conversation,
+    watch: Watch,
+    /// Length of the console at the last order.
+    ordered: u64,
     finished: usize,
-    covered: bool,
-    console: Vec<u8>,
-    done: bool,
-    /// How long it may be silent now.
-    silence: Duration,
+    /// The reason why perfsec killed it.
+    stop: Option<Stop>,
+    /// Its channel has ended.
+    silent: bool,
+    ended: Option<End>,
 }
 
-/// The reason why a guest cannot go on.
+/// The reason why perfsec ends a guest.
 enum Stop {
+    /// It has done its work; all it could do is power off.
+    Done,
     /// The lane cannot go on either.
     Broken(Verdict, String),
     /// It is not what the lane needs.
     Refused(Verdict, String),
-    /// perfsec stopped it to do without its snapshot.
+    /// It is not what its snapshot promised.
     Discarded,
+    /// It dies.
+    Killed(Reason),
 }
 
 impl Visit<'_, '_> {
@@ -73,12 +77,8 @@ impl Visit<'_, '_> {
 
     /// Runs the guest to its end. Returns the number of cells that it finished, too.
     pub(super) fn run(&self) -> (Fate, usize) {
-        let (sink, incidents) = mpsc::channel();
-        self.board.interrupt.on_raise({
-            let sink = sink.clone();
-            // Nobody listens once the guest is gone.
-            move || drop(sink.send(Incident::Interrupted))
-        });
+        let (sink, incidents) = incidents();
+        self.board.interrupt.on_raise(incidents.waker());
         let plan = self.plan();
         let mut load = Load::new(plan.boot, &plan.policies);
         load.preparation.coverage.clone_from(&plan.coverage);
@@ -91,92 +91,112 @@ impl Visit<'_, '_> {
         };
         let snapshot = machine.snapshot();
         self.board.note_restored(self.post.guest, snapshot.is_some());
+        let terms = Terms {
+            nonce: fastrand::u64(..),
+            kernel_config: plan.kernel.config.is_none(),
+            coverage: plan.coverage.is_some(),
+        };
         let mut life = Life {
+            incidents,
             machine,
             lane: load.lane,
             started,
-            nonce: fastrand::u64(..),
+            nonce: terms.nonce,
+            conversation: match snapshot {
+                Some(_) => Conversation::parked(terms),
+                None => Conversation::booting(terms),
+            },
             snapshot,
-            contexts: HashMap::new(),
-            facts: None,
-            config: None,
-            current: None,
+            watch: Watch::new(self.limits(), started),
+            ordered: 0,
             finished: 0,
-            covered: false,
-            console: Vec::new(),
-            done: false,
-            silence: self.limits().boot,
+            stop: None,
+            silent: false,
+            ended: None,
         };
-        let fate = self.live(&mut life, &incidents);
+        let fate = self.live(&mut life);
         (fate, life.finished)
     }
 
-    fn live(&self, life: &mut Life, incidents: &Receiver<Incident>) -> Fate {
+    fn live(&self, life: &mut Life) -> Fate {
         if life.snapshot.is_some() {
             self.begin(life);
         }
-        let mut overdue = None;
-        let (mut silent, mut ended) = (false, None);
-        let mut stop = None;
-        while !(silent && ended.is_some()) {
-            let limit = life.silence;
-            match next(incidents, limit) {
-                Some(Incident::Message(message)) if stop.is_none() => {
-                    if let Err(why) = self.handle(life, message) {
-                        stop = Some(why);
-                        life.machine.kill();
-                    } else if life.done {
-                        // All it could do now is power off.
-                        life.machine.kill();
+        while !(life.silent && life.ended.is_some()) {
+            if self.board.interrupt.is_raised() {
+                self.interrupt(life);
+            }
+            let limit = match life.watch.left(life.incidents.last_print(), Instant::now()) {
+                Ok(limit) => limit,
+                Err(Passed::Progress(words)) => {
+                    life.kill(Stop::Killed(Reason::Overdue(words)));
+                    continue;
+                }
+                Err(Passed::End) if life.stop.is_none() && life.ended.is_none() => {
+                    let words = "the agent's channel closed and the machine went on".to_owned();
+                    life.kill(Stop::Killed(Reason::Unreachable(words)));
+                    continue;
+                }
+                // Killed or dead, and still not gone. Dropping the machine is all that is left.
+                Err(Passed::End) => break,
+            };
+            let Some(incident) = life.incidents.next(limit) else { continue };
+            match incident {
+                Incident::Message(message) if life.stop.is_none() => {
+                    if let Err(stop) = self.hear(life, message) {
+                        life.kill(stop);
                     }
                 }
-                Some(Incident::Message(_)) => {}
-                Some(Incident::Console(bytes)) => keep(&mut life.console, &bytes),
-                Some(Incident::Silence(why)) => {
-                    silent = true;
-                    if let Some(why) = why.filter(|_| ended.is_none() && stop.is_none()) {
-                        let why = format!("the agent's channel failed: {why}");
-                        stop = Some(Stop::Broken(Verdict::Error, why));
-                        life.machine.kill();
+                Incident::Message(_) => {}
+                Incident::Silence(why) => {
+                    life.silent = true;
+                    match why {
+                        Some(why) => {
+                            let words =
+                                format!("the agent sent something else than messages: {why}");
+                            life.kill(Stop::Killed(Reason::Nonsense(words)));
+                        }
+                        None => life.watch.note_end(Instant::now()),
                     }
                 }
-                Some(Incident::Ended(end)) => ended = Some(end),
-                Some(Incident::Interrupted) => {
-                    stop = Some(Stop::Broken(Verdict::Miss, self.board.why_stopped()));
-                    life.machine.kill();
+                Incident::Ended(end) => {
+                    life.ended = Some(end);
+                    life.watch.note_end(Instant::now());
                 }
-                None if overdue.is_none() => {
-                    let kind = if life.facts.is_some() { "silence" } else { "boot" };
-                    let seconds = limit.as_secs();
-                    overdue = Some(format!("nothing happened for {seconds} s, the {kind} limit"));
-                    life.machine.kill();
-                }
-                // Killed and still there. Dropping the machine is all that is left.
-                None => break,
+                Incident::Interrupted => self.interrupt(life),
             }
         }
-        match stop {
-            Some(stop) => self.stopped(life, stop),
-            None if life.done => Fate::Done,
-            None => self.died(life, ended.unwrap_or(End::Killed), overdue.as_deref()),
+        match life.stop.take() {
+            Some(Stop::Done) => Fate::Done,
+            Some(Stop::Broken(verdict, reason)) => Fate::Broken { verdict, reason },
+            Some(Stop::Refused(verdict, reason)) => {
+                Fate::Refused { verdict, reason, console: life.incidents.console() }
+            }
+            Some(Stop::Discarded) => Fate::Discarded,
+            Some(Stop::Killed(reason)) => self.died(life, Some(&reason)),
+            None => self.died(life, None),
         }
     }
 
-    fn stopped(&self, life: &Life, stop: Stop) -> Fate {
-        match stop {
-            Stop::Broken(verdict, reason) => Fate::Broken { verdict, reason },
-            Stop::Refused(verdict, reason) => {
-                Fate::Refused { verdict, reason, console: life.console() }
-            }
-            Stop::Discarded => Fate::Discarded,
+    fn interrupt(&self, life: &mut Life) {
+        if life.stop.is_none() {
+            life.kill(Stop::Broken(Verdict::Miss, self.board.why_stopped()));
         }
     }
 
     /// Reports a death. One before the guest was ready may be the fault of its snapshot.
-    fn died(&self, life: &mut Life, end: End, overdue: Option<&str>) -> Fate {
-        let console = life.console();
-        let mut cause = death::cause(&console, &end, overdue);
-        let discarded = life.facts.is_none() && life.snapshot.is_some();
+    fn died(&self, life: &mut Life, reason: Option<&Reason>) -> Fate {
+        let end = life.ended.take().unwrap_or(End::Killed);
+        let cell = life.conversation.running().map(Running::index);
+        let moment = match (life.conversation.guest(), cell) {
+            (None, _) => Moment::Booting,
+            (Some(_), Some(_)) => Moment::Cell,
+            (Some(_), None) => Moment::Between,
+        };
+        let console = life.incidents.console();
+        let recent = moment.recent(&life.incidents, life.ordered);
+        let mut cause = death::cause(moment, &console, &recent, &end, reason);
+        let discarded = moment == Moment::Booting && life.snapshot.is_some();
         if let (true, Some(snapshot)) = (discarded, &life.snapshot) {
             cause.title = format!("restored from {snapshot}: {}", cause.title);
             life.machine.discard_snapshot();
@@ -185,27 +205,32 @@ impl Visit<'_, '_> {
             lane: self.post.lane,
             boot: self.post.boot,
             end,
-            cause: cause.title.clone(),
-            cell: life.current.map(|index| self.plan().cells[index].name()),
+            cause: cause.line(moment),
+            blame: cause.blame,
+            cell: cell.map(|index| self.plan().cells[index].name()),
             console: console.clone(),
         }));
         if discarded {
             return Fate::Discarded;
         }
-        let (cell, ready) = (life.current, life.facts.is_some());
-        Fate::Died { cell, ready, cause, console, snapshot: life.snapshot.clone() }
+        Fate::Died { cell, moment, cause, console, snapshot: life.snapshot.clone() }
     }
 
-    /// Handles a message.
-    fn handle(&self, life: &mut Life, message: Message) -> Result<(), Stop> {
-        match message {
-            Message::Hello { protocol: PROTOCOL, .. } => Ok(()),
-            Message::Hello { protocol, .. } => {
+    /// Hears a message and does what follows from it.
+    fn hear(&self, life: &mut Life, message: Message) -> Result<(), Stop> {
+        let step = life.conversation.hear(message).map_err(|misheard| match misheard {
+            Misheard::Protocol(protocol) => {
                 let why = format!("the agent speaks protocol {protocol} and perfsec {PROTOCOL}");
-                Err(Stop::Broken(Verdict::Error, why))
+                Stop::Broken(Verdict::Error, why)
             }
-            Message::Refused(refusal) => Err(self.refusal(life, readback::refusal_text(&refusal))),
-            Message::Parked => {
+            Misheard::Nonsense(words) => {
+                Stop::Killed(Reason::Nonsense(format!("the agent sent {words}, which is nonsense")))
+            }
+        })?;
+        life.watch.note_progress(Instant::now());
+        match step {
+            Step::Listen => Ok(()),
+            Step::Begin => {
                 // A snapshot is not made for one set of traced functions.
                 if !self.board.manner.cold && self.plan().coverage.is_none() {
                     life.machine.save();
@@ -213,32 +238,19 @@ impl Visit<'_, '_> {
                 self.begin(life);
                 Ok(())
             }
-            // Handled by the machine, which reads the channel.
-            Message::Moved => Ok(()),
-            Message::KernelConfig(packed) => {
-                life.config = Config::unpack(&packed);
+            Step::Check => self.check(life),
+            Step::Give => self.give(life),
+            Step::Judge(cell, outcome) => self.judge(life, &cell, *outcome),
+            Step::Cover(coverage) => {
+                self.note_coverage(coverage);
                 Ok(())
             }
-            Message::Ready { nonce, facts } => self.ready(life, nonce, facts),
-            Message::Started(id) => {
-                let index = id as usize;
-                life.current = life.contexts.contains_key(&index).then_some(index);
-                Ok(())
+            Step::Refuse(refusal) => Err(self.refusal(life, &readback::refusal_text(&refusal))),
+            Step::GiveUp(refusal) => {
+                let why = clipped(&readback::refusal_text(&refusal));
+                Err(Stop::Killed(Reason::Nonsense(format!("the agent gave up: {why}"))))
             }
-            Message::Finished(id, outcome) => self.finish(life, id, outcome),
-            Message::Idle => self.give(life),
-            Message::Coverage(coverage) => {
-                if self.plan().coverage.is_none() || std::mem::replace(&mut life.covered, true) {
-                    return Err(out_of_turn("reported its coverage"));
-                }
-                let (lane, boot) = (self.post.lane, self.post.boot);
-                self.board.emit(Event::Coverage(BootCoverage { lane, boot, coverage }));
-                Ok(())
-            }
-            Message::Done => {
-                life.done = life.contexts.is_empty();
-                if life.done { Ok(()) } else { Err(out_of_turn("ended")) }
-            }
+            Step::End => Err(Stop::Done),
         }
     }
 
@@ -249,12 +261,12 @@ impl Visit<'_, '_> {
         life.order(&Order::Begin { lane, nonce, kernel_config });
     }
 
-    fn ready(&self, life: &mut Life, nonce: u64, facts: Box<Facts>) -> Result<(), Stop> {
-        if nonce != life.nonce || life.facts.is_some() {
-            return Err(out_of_turn("became ready"));
-        }
+    /// Compares the guest with what the lane needs.
+    fn check(&self, life: &mut Life) -> Result<(), Stop> {
+        let Some(guest) = life.guest() else { return Ok(()) };
+        let ReadBack { facts, config } = &*guest;
         let plan = self.plan();
-        let difference = readback::difference(&plan.kernel, plan.boot, &facts);
+        let difference = readback::difference(&plan.kernel, plan.boot, facts);
         self.board.emit(Event::Ready(LaneReady {
             lane: self.post.lane,
             boot: self.post.boot,
@@ -263,17 +275,16 @@ impl Visit<'_, '_> {
             facts: facts.clone(),
         }));
         if let Some(difference) = difference {
-            return Err(self.refusal(life, difference));
+            return Err(self.refusal(life, &difference));
         }
-        self.board.note_ready(self.post, facts.machine.clone(), life.config.clone());
-        life.facts = Some(facts);
+        self.board.note_ready(self.post, facts.machine.clone(), config.clone());
         self.give(life)
     }
 
     /// A refusal of the lane, unless the guest's snapshot may be to blame.
-    fn refusal(&self, life: &mut Life, reason: String) -> Stop {
+    fn refusal(&self, life: &mut Life, reason: &str) -> Stop {
         if life.snapshot.is_none() {
-            return Stop::Refused(Verdict::Error, reason);
+            return Stop::Refused(Verdict::Error, clipped(reason));
         }
         life.machine.discard_snapshot();
         Stop::Discarded
@@ -281,36 +292,35 @@ impl Visit<'_, '_> {
 
     /// Gives the guest its next cells, or ends it.
     fn give(&self, life: &mut Life) -> Result<(), Stop> {
-        if life.facts.is_none() || !life.contexts.is_empty() {
-            return Err(out_of_turn("asked for cells"));
-        }
         let plan = self.plan();
+        let guest = life.guest();
+        let config = guest.as_ref().and_then(|guest| guest.config.as_ref());
         let given = self.board.give(self.post.guest);
-        let debug = limits::is_debug(plan.kernel.config.as_ref().or(life.config.as_ref()));
+        let debug = limits::is_debug(plan.kernel.config.as_ref().or(config));
         let limit = |given: &Given| plan.cell_limit(given.cell, self.limits(), debug);
         let longest = given.iter().map(limit).max().unwrap_or_default();
-        life.silence = self.limits().silence(longest);
         let wire = |given: &Given| {
             let cell = &plan.cells[given.cell];
             let policy = plan.policies.get(cell.case.policy.as_deref());
             cell.wire(given.cell, given.context, policy, limit(given))
         };
         let cells: Vec<_> = given.iter().map(wire).collect();
-        let context = |cell: &perfsec_wire::Cell| (cell.id as usize, cell.subject.context.clone());
-        life.contexts = cells.iter().map(context).collect();
+        let context = |cell: &perfsec_wire::Cell| (cell.id, cell.subject.context.clone());
+        life.conversation.note_order(cells.iter().map(context));
+        life.watch.note_order(longest, Instant::now());
+        life.ordered = life.incidents.printed();
         let order = if cells.is_empty() { Order::End } else { Order::Cells(cells) };
         life.order(&order);
         Ok(())
     }
 
-    fn finish(&self, life: &mut Life, id: u32, outcome: CellOutcome) -> Result<(), Stop> {
-        let index = id as usize;
-        let wrong = || out_of_turn(&format!("finished cell {id}"));
-        let context = life.contexts.remove(&index).filter(|_| life.current == Some(index));
-        let (Some(context), Some(facts)) = (context, &life.facts) else { return Err(wrong()) };
-        let plan = self.plan();
-        let circumstances = plan.circumstances(life.config.as_ref(), Some(&facts.machine));
-        let mut judgement = plan.judge(index, &outcome, &context, facts, &circumstances);
+    /// Judges a cell that the guest finished.
+    fn judge(&self, life: &mut Life, cell: &Running, outcome: CellOutcome) -> Result<(), Stop> {
+        let Some(guest) = life.guest() else { return Ok(()) };
+        let (plan, index) = (self.plan(), cell.index());
+        let circumstances = plan.circumstances(guest.config.as_ref(), Some(&guest.facts.machine));
+        let mut judgement =
+            plan.judge(index, &outcome, &cell.context, &guest.facts, &circumstances);
         if matches!(&outcome, CellOutcome::Observed(seen) if seen.exit == Exit::Overdue) {
             let debug = limits::is_debug(circumstances.config);
             let seconds = plan.cell_limit(index, self.limits(), debug).as_secs();
@@ -327,15 +337,20 @@ impl Visit<'_, '_> {
             }
             CellOutcome::Observed(_) | CellOutcome::Failed(_) => None,
         };
-        life.current = None;
         life.finished += 1;
         let snapshot = life.snapshot.clone();
         let ran = Ran { boot: self.post.boot, judgement, observation, snapshot };
-        if self.board.take(self.post, index, ran) { Ok(()) } else { Err(wrong()) }
+        self.board.take(self.post, index, ran);
+        Ok(())
     }
 }
 
 impl Visit<'_, '_> {
+    fn note_coverage(&self, coverage: Box<Coverage>) {
+        let Post { lane, boot, .. } = self.post;
+        self.board.emit(Event::Coverage(BootCoverage { lane, boot, coverage }));
+    }
+
     /// Reports the answers of a policy, if they are any policy's.
     fn note_answers(&self, number: usize, answers: &PolicyAnswers) {
         let Post { lane, boot, .. } = self.post;
@@ -351,31 +366,30 @@ impl Visit<'_, '_> {
 }
 
 impl Life {
-    /// Sends an order. One that does not arrive is no reason to stop: the guest is dying, and its
-    /// end says why.
+    /// Sends an order. If it does not arrive, the guest is most likely dying, and its end says why.
     fn order(&mut self, order: &Order) {
-        if let Err(_unsent) = self.machine.order(order) {
-            self.machine.kill();
+        if let Err(error) = self.machine.order(order) {
+            let words = format!("the agent took no order: {error}");
+            self.kill(Stop::Killed(Reason::Unreachable(words)));
         }
     }
 
-    fn console(&self) -> String {
-        String::from_utf8_lossy(&self.console).into_owned()
+    /// Kills the guest. The first reason counts.
+    fn kill(&mut self, stop: Stop) {
+        self.stop.get_or_insert(stop);
+        self.machine.kill();
+        self.watch.note_end(Instant::now());
+    }
+
+    fn guest(&self) -> Option<Arc<ReadBack>> {
+        self.conversation.guest().cloned()
     }
 }
 
-fn out_of_turn(what: &str) -> Stop {
-    Stop::Broken(Verdict::Error, format!("the agent {what} out of turn"))
-}
-
-/// The next incident, or `None` after `limit`.
-fn next(incidents: &Receiver<Incident>, limit: Duration) -> Option<Incident> {
-    incidents.recv_timeout(limit).ok()
-}
-
-fn keep(console: &mut Vec<u8>, bytes: &[u8]) {
-    console.extend_from_slice(bytes);
-    if console.len() > CONSOLE_KEPT {
-        console.drain(..console.len() - CONSOLE_KEPT);
+/// The beginning of a text of the guest's.
+fn clipped(text: &str) -> String {
+    match text.floor_char_boundary(REASON_LIMIT) {
+        end if end < text.len() => format!("{}…", &text[..end]),
+        _ => text.to_owned(),
     }
 }

@@ -27,8 +27,10 @@ const AROUND_A_SUBJECT: u32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The silence of a guest until it is ready: between two lines of console output or messages.
+    /// The boot in all may take [`Limits::BOOT_FACTOR`] times as long, whatever it prints.
     pub boot: Duration,
-    /// The silence of a guest afterwards, between two messages; never less than its cell may take.
+    /// The time of a guest afterwards between two messages that carry its cells on, whatever it
+    /// prints; never less than its cell may take.
     pub silence: Duration,
     /// A cell's subject, from its start to its end. A case can have a limit of its own.
     pub cell: Duration,
@@ -49,6 +51,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// A boot in all may take this many times the silence that it may keep.
+    pub const BOOT_FACTOR: u32 = 5;
+
+    /// The longest boot.
+    pub(super) fn whole_boot(&self) -> Duration {
+        self.boot * Self::BOOT_FACTOR
+    }
+
     /// The longest silence of a guest whose cells may take `cell`.
     pub(super) fn silence(&self, cell: Duration) -> Duration {
         self.silence.max(cell * AROUND_A_SUBJECT)

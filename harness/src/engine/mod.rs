@@ -2,6 +2,7 @@
 
 mod attempts;
 mod board;
+mod conversation;
 mod core;
 mod death;
 mod earlier;
@@ -19,6 +20,7 @@ mod schedule;
 mod setup;
 mod spec;
 mod suite;
+mod watch;
 
 #[cfg(test)]
 mod tests;

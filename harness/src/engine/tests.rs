@@ -1,6 +1,7 @@
 //! Scheduling and death, on a pool that plays scripts.
 
 mod answers;
+mod faults;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, mpsc};
@@ -19,7 +20,7 @@ use crate::case::Library;
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::{Arch, Kernel, KernelVersion, Origin};
-use crate::machines::fake::{FakeGuest, FakePool, Script};
+use crate::machines::fake::{Act, FakeGuest, FakePool, Script};
 use crate::machines::{End, Incident};
 use crate::plan::{Filter, PlannedCell};
 use crate::policy::Policy;
@@ -57,27 +58,27 @@ fn cells_of(case: &str) -> Vec<PlannedCell> {
     Filter::default().select(&library).unwrap()
 }
 
-type CellScript = dyn Fn(&Cell) -> Vec<Incident> + Send + Sync;
+type CellScript = dyn Fn(&Cell) -> Vec<Act> + Send + Sync;
 
 /// What a guest's agent does.
 #[derive(Clone)]
 struct Agent {
     /// After the boot, in front of the first order.
-    start: Vec<Incident>,
+    start: Vec<Act>,
     /// At [`Order::Begin`]; `None` for the usual facts.
-    ready: Option<Vec<Incident>>,
+    ready: Option<Vec<Act>>,
     /// In each cell.
     cell: Arc<CellScript>,
     /// At the end, in front of [`Message::Done`].
-    end: Vec<Incident>,
+    end: Vec<Act>,
     snapshot: Option<String>,
 }
 
 impl Agent {
     /// One that does this in each cell.
-    fn new(cell: impl Fn(&Cell) -> Vec<Incident> + Send + Sync + 'static) -> Self {
+    fn new(cell: impl Fn(&Cell) -> Vec<Act> + Send + Sync + 'static) -> Self {
         let start = vec![
-            Incident::Console(b"[    0.000000] Linux version 6.1.0\r\n".to_vec()),
+            Act::Print(b"[    0.000000] Linux version 6.1.0\r\n".to_vec()),
             message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() }),
             message(Message::Parked),
         ];
@@ -102,7 +103,7 @@ impl Agent {
     }
 
     /// One that says nothing but this after its boot.
-    fn starting(start: Vec<Incident>) -> Self {
+    fn starting(start: Vec<Act>) -> Self {
         Self { start, ..Self::healthy() }
     }
 
@@ -132,8 +133,10 @@ impl Agent {
                 for cell in cells {
                     incidents.push(message(Message::Started(cell.id)));
                     let done = (agent.cell)(cell);
-                    let goes_on =
-                        matches!(done.last(), Some(Incident::Message(Message::Finished(..))));
+                    let goes_on = matches!(
+                        done.last(),
+                        Some(Act::Report(Incident::Message(Message::Finished(..))))
+                    );
                     incidents.extend(done);
                     if !goes_on {
                         return incidents;
@@ -151,22 +154,24 @@ impl Agent {
     }
 }
 
-fn message(message: Message) -> Incident {
-    Incident::Message(message)
+fn message(message: Message) -> Act {
+    Act::from(message)
 }
 
-fn with_nonce(incident: Incident, nonce: u64) -> Incident {
-    match incident {
-        Incident::Message(Message::Ready { facts, .. }) => message(Message::Ready { nonce, facts }),
+fn with_nonce(act: Act, nonce: u64) -> Act {
+    match act {
+        Act::Report(Incident::Message(Message::Ready { facts, .. })) => {
+            message(Message::Ready { nonce, facts })
+        }
         other => other,
     }
 }
 
-fn ended(end: End) -> Vec<Incident> {
-    vec![Incident::Silence(None), Incident::Ended(end)]
+fn ended(end: End) -> Vec<Act> {
+    [Incident::Silence(None), Incident::Ended(end)].map(Act::Report).into()
 }
 
-fn finish(cell: &Cell, seen: Observation) -> Vec<Incident> {
+fn finish(cell: &Cell, seen: Observation) -> Vec<Act> {
     vec![message(Message::Finished(cell.id, CellOutcome::Observed(seen)))]
 }
 
@@ -256,8 +261,13 @@ fn healthy(cell: &Cell) -> Observation {
     }
 }
 
-fn died(console: &str, end: End) -> Vec<Incident> {
-    [vec![Incident::Console(console.into())], ended(end)].concat()
+fn died(console: &str, end: End) -> Vec<Act> {
+    [vec![Act::Print(console.into())], ended(end)].concat()
+}
+
+fn crashed() -> End {
+    let detail = "QEMU was killed by a signal (9, SIGKILL)".to_owned();
+    End::Crashed { detail, said: String::new() }
 }
 
 struct Outcomes {
@@ -277,9 +287,18 @@ impl Outcomes {
     }
 }
 
+/// Limits that a healthy guest keeps on a loaded host.
 fn manner() -> Manner {
-    let short = Duration::from_millis(50);
-    let limits = Limits { boot: short, silence: short, cell: Duration::ZERO, run: None };
+    limited(Duration::from_secs(60))
+}
+
+/// Limits for guests that hang, which the healthy ones after them keep too.
+fn hasty() -> Manner {
+    limited(Duration::from_secs(1))
+}
+
+fn limited(limit: Duration) -> Manner {
+    let limits = Limits { boot: limit, silence: limit, cell: Duration::ZERO, run: None };
     Manner { limits, cold: false, retries: 0 }
 }
 
@@ -317,6 +336,10 @@ fn run_plan(plan: LanePlan) -> Outcomes {
 
 fn run(agents: &[Agent]) -> Outcomes {
     run_plan(plan(agents))
+}
+
+fn run_hasty(agents: &[Agent]) -> Outcomes {
+    run_as(plan(agents), hasty(), &Interrupt::default())
 }
 
 const PANIC: &str = "[    5.000000] Kernel panic - not syncing: Fatal exception\r\n";
@@ -359,7 +382,7 @@ fn a_panic_fails_the_cell_that_ran_and_the_rest_runs_on_a_fresh_boot() {
 
 #[test]
 fn a_silent_reboot_is_the_kernels_fault_and_a_crash_of_the_machine_is_not() {
-    let crash = End::Crashed { detail: "signal 11".to_owned() };
+    let crash = crashed();
     for (end, verdict) in [(End::Rebooted, Verdict::Fail), (crash, Verdict::Error)] {
         let outcomes = run(&[deadly("", &end), Agent::healthy()]);
         assert_eq!(outcomes.cells[0].judgement.verdict, verdict, "{}", outcomes.reason(0));
@@ -368,7 +391,7 @@ fn a_silent_reboot_is_the_kernels_fault_and_a_crash_of_the_machine_is_not() {
 
 #[test]
 fn a_hang_is_an_error_of_the_cell_that_ran() {
-    let outcomes = run(&[Agent::new(|_| Vec::new()), Agent::healthy()]);
+    let outcomes = run_hasty(&[Agent::new(|_| Vec::new()), Agent::healthy()]);
     assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Error);
     assert!(outcomes.reason(0).contains("no progress"), "{}", outcomes.reason(0));
 }
@@ -380,7 +403,7 @@ fn a_kernel_that_does_not_come_up_misses_every_cell_in_one_boot() {
         (died("", End::Rebooted), "rebooted without a message"),
         (Vec::new(), "no progress"),
     ] {
-        let outcomes = run(&[Agent::starting(start)]);
+        let outcomes = run_hasty(&[Agent::starting(start)]);
         assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
         let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
         assert!(refused.contains("did not come up") && refused.contains(part), "{refused}");
@@ -595,35 +618,125 @@ fn a_case_whose_requirement_is_unmet_is_skipped_with_its_reason() {
 }
 
 #[test]
-fn an_agent_that_breaks_the_protocol_ends_the_lane() {
+fn an_agent_of_another_perfsec_ends_the_lane() {
     let protocol = message(Message::Hello { protocol: 999, release: String::new() });
-    let garbled = Incident::Silence(Some("a frame does not decode".to_owned()));
-    let stale = message(Message::Ready { nonce: 7, facts: Box::new(facts()) });
-    let unbidden = message(Message::Idle);
-    let other = |cell: &Cell| Cell { id: 1 - cell.id, ..cell.clone() };
-    let unknown = |cell: &Cell| Cell { id: 77, ..cell.clone() };
-    let agents = [
-        Agent::starting(vec![protocol]),
-        Agent::starting(vec![garbled, Incident::Ended(End::Killed)]),
-        Agent::starting(vec![stale]),
-        Agent::starting(vec![unbidden]),
-        Agent::new(move |cell| finish(&other(cell), healthy(cell))),
-        Agent::new(move |cell| {
-            [vec![message(Message::Started(77))], finish(&unknown(cell), healthy(cell))].concat()
-        }),
-        Agent::new(|_| vec![message(Message::Done)]),
-    ];
-    for agent in agents {
-        let outcomes = run(&[agent]);
-        assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
-    }
+    let outcomes = run(&[Agent::starting(vec![protocol])]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    assert!(outcomes.reason(0).contains("speaks protocol 999"), "{}", outcomes.reason(0));
+    assert_eq!(outcomes.end.boots, 1);
+}
+
+#[rstest]
+#[case::garbled(Agent::starting(vec![
+    Act::Report(Incident::Silence(Some("a frame does not decode".to_owned()))),
+    Act::Report(Incident::Ended(End::Killed)),
+]), "a frame does not decode")]
+#[case::stale(
+    Agent { ready: None, ..Agent::starting(vec![
+        hello(), message(Message::Ready { nonce: 7, facts: Box::new(facts()) })]) },
+    "`ready` after its hello"
+)]
+#[case::unbidden(Agent::starting(vec![message(Message::Idle)]), "`idle` before its hello")]
+#[case::ready_twice(
+    Agent { ready: Some(vec![ready(), ready()]), ..Agent::healthy() },
+    "`ready`"
+)]
+fn a_guest_that_speaks_nonsense_is_booted_once_more(#[case] agent: Agent, #[case] part: &str) {
+    let outcomes = run(&[agent.clone(), Agent::healthy()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass], "{:?}", outcomes.causes);
+    assert_eq!((outcomes.end.boots, outcomes.end.refused), (2, None));
+    assert!(outcomes.causes[0].contains(part), "{:?}", outcomes.causes);
+
+    let outcomes = run(&[agent.clone(), agent]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    assert!(outcomes.reason(1).contains(part), "{}", outcomes.reason(1));
+    assert_eq!((outcomes.end.boots, outcomes.end.refused), (2, None));
+}
+
+fn hello() -> Act {
+    message(Message::Hello { protocol: PROTOCOL, release: "6.1.0".to_owned() })
+}
+
+fn ready() -> Act {
+    message(Message::Ready { nonce: 0, facts: Box::new(facts()) })
+}
+
+/// In the first cell, which is the control of the second.
+#[rstest]
+#[case::another_cell(|cell: &Cell| vec![message(Message::Started(1 - cell.id))])]
+#[case::finished_another(|cell: &Cell| {
+    finish(&Cell { id: 1 - cell.id, ..cell.clone() }, healthy(cell))
+})]
+#[case::no_cell(|_: &Cell| vec![message(Message::Started(77))])]
+#[case::again(|cell: &Cell| vec![message(Message::Started(cell.id))])]
+#[case::hello(|_: &Cell| vec![hello()])]
+#[case::ready(|_: &Cell| vec![ready()])]
+#[case::done(|_: &Cell| vec![message(Message::Done)])]
+#[case::gave_up(|_: &Cell| vec![message(Message::Refused(Refusal::NoPerf))])]
+fn nonsense_costs_the_cell_that_ran_and_no_other(#[case] nonsense: fn(&Cell) -> Vec<Act>) {
+    let outcomes = run(&[Agent::new(nonsense), Agent::healthy()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    assert!(outcomes.reason(0).contains("while this cell ran"), "{}", outcomes.reason(0));
+    assert!(outcomes.reason(1).contains("its control"), "{}", outcomes.reason(1));
+    assert_eq!((outcomes.end.boots, outcomes.end.refused), (2, None));
+    // The kernel's own report says more.
+    let reporting =
+        Agent::new(move |cell| [vec![Act::Print(PANIC.into())], nonsense(cell)].concat());
+    let outcomes = run(&[reporting, Agent::healthy()]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
+    assert!(outcomes.reason(0).contains("kernel panic"), "{}", outcomes.reason(0));
+}
+
+#[test]
+fn a_machine_that_fails_before_it_has_a_cell_is_booted_once_more() {
+    let killed = || Agent::starting(ended(crashed()));
+    let outcomes = run(&[killed(), Agent::healthy()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
+    let sentence = "QEMU was killed by a signal (9, SIGKILL) while the kernel booted";
+    assert_eq!(outcomes.causes, [sentence]);
+
+    let outcomes = run(&[killed(), killed()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    assert!(outcomes.reason(0).ends_with(sentence), "{}", outcomes.reason(0));
+    assert_eq!((outcomes.end.boots, outcomes.end.refused), (2, None));
+
+    // In a row: a cell that finishes in between counts.
+    let later = Agent::new(|cell| match holds(cell) {
+        true => [finish(cell, healthy(cell)), ended(crashed())].concat(),
+        false => finish(cell, healthy(cell)),
+    });
+    let outcomes = run(&[killed(), later, Agent::healthy()]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass], "{:?}", outcomes.causes);
+}
+
+#[test]
+fn output_on_the_console_extends_neither_a_cell_nor_a_boot_for_ever() {
+    let line = "[   28.025048] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [subject:97]\r\n";
+    let line = || [Act::Print(line.into()), Act::Pause(Duration::from_millis(10))];
+    let talk: Vec<_> = (0..3000).flat_map(|_| line()).collect();
+    let talking = Agent::new({
+        let talk = talk.clone();
+        move |_| talk.clone()
+    });
+    let start = Instant::now();
+    let outcomes = run_hasty(&[talking, Agent::healthy()]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
+    assert!(outcomes.reason(0).contains("soft lockup of subject"), "{}", outcomes.reason(0));
+    assert!(start.elapsed() < Duration::from_secs(15), "it waited for the console to end");
+
+    let never_ready = Agent { ready: Some(talk), ..Agent::healthy() };
+    let start = Instant::now();
+    let outcomes = run_hasty(&[never_ready]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Miss, Verdict::Miss]);
+    assert!(outcomes.reason(0).contains("did not come up: soft lockup"), "{}", outcomes.reason(0));
+    assert!(start.elapsed() < Duration::from_secs(15), "it waited for the console to end");
 }
 
 #[test]
 fn an_interrupt_keeps_finished_cells_and_misses_the_others() {
     let agent = Agent::new(|cell| match holds(cell) {
         true => finish(cell, healthy(cell)),
-        false => vec![Incident::Interrupted],
+        false => vec![Act::Report(Incident::Interrupted)],
     });
     let interrupt = Interrupt::default();
     let outcomes = run_as(plan(&[agent]), manner(), &interrupt);
@@ -658,7 +771,7 @@ fn a_guest_that_is_not_what_its_snapshot_promised_is_booted_instead() {
     let other = Facts { release: "6.2.0".to_owned(), ..facts() };
     let silent = Agent { ready: Some(Vec::new()), ..Agent::healthy() };
     for bad in [Agent::reporting(other), silent] {
-        let outcomes = run(&[bad.restored("snapshot abc"), Agent::healthy()]);
+        let outcomes = run_hasty(&[bad.restored("snapshot abc"), Agent::healthy()]);
         assert_eq!(outcomes.verdicts(), [Verdict::Pass, Verdict::Pass]);
         assert_eq!((outcomes.end.boots, outcomes.end.refused), (2, None));
     }
@@ -700,7 +813,7 @@ fn run_of(events: Vec<Event>) -> Run {
 
 #[rstest]
 #[case::interrupted(
-    Agent::new(|cell| if holds(cell) { finish(cell, healthy(cell)) } else { vec![Incident::Interrupted] }),
+    Agent::new(|cell| if holds(cell) { finish(cell, healthy(cell)) } else { vec![Act::Report(Incident::Interrupted)] }),
     Keep::Results,
     &[1]
 )]

@@ -3,10 +3,15 @@
 use std::error::Error;
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// Whose fault an error is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Blame {
     /// The kernel under test: the machine works with others.
+    #[default]
     Kernel,
     /// The machine: another one, or another boot, may do.
     Machine,

@@ -2,16 +2,29 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
 
 use perfsec_wire::frame::FrameError;
-use perfsec_wire::{BootMode, Cell, CellOutcome, Facts, Message, Order};
+use perfsec_wire::{BootMode, Cell, CellOutcome, Facts, Message, Order, PROTOCOL};
 
-use super::{Blame, CannotBoot, Guest, Incident, Load, MachineError, Machinery, Pool};
+use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
 use crate::kernel::Kernel;
 
-/// What a guest reports after an order, and after its boot (`None`).
-pub type Script = Box<dyn FnMut(Option<&Order>) -> Vec<Incident> + Send>;
+/// Something that a guest does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Its kernel prints this on the console.
+    Print(Vec<u8>),
+    /// Its machine reports this.
+    Report(Incident),
+    /// Nothing happens for this long.
+    Pause(Duration),
+}
+
+/// What a guest does after an order, and after its boot (`None`).
+pub type Script = Box<dyn FnMut(Option<&Order>) -> Vec<Act> + Send>;
 
 /// A guest that the pool starts.
 pub struct FakeGuest {
@@ -34,7 +47,13 @@ pub struct FakePool {
 struct Scripted {
     script: Script,
     snapshot: Option<String>,
-    sink: Sender<Incident>,
+    stage: Sender<Act>,
+}
+
+impl From<Message> for Act {
+    fn from(message: Message) -> Self {
+        Self::Report(Incident::Message(message))
+    }
 }
 
 impl FakeGuest {
@@ -46,7 +65,10 @@ impl FakeGuest {
     ) -> Self {
         let script = move |order: Option<&Order>| {
             let messages = match order {
-                None => vec![Message::Parked],
+                None => {
+                    let release = facts.release.clone();
+                    vec![Message::Hello { protocol: PROTOCOL, release }, Message::Parked]
+                }
                 Some(Order::Begin { nonce, .. }) => {
                     vec![Message::Ready { nonce: *nonce, facts: Box::new(facts.clone()) }]
                 }
@@ -59,7 +81,7 @@ impl FakeGuest {
                 }
                 Some(Order::Shell | Order::End) => vec![Message::Done],
             };
-            messages.into_iter().map(Incident::Message).collect()
+            messages.into_iter().map(Act::from).collect()
         };
         Self { script: Box::new(script), snapshot: None }
     }
@@ -100,13 +122,13 @@ impl Pool for FakePool {
         _mode: BootMode,
         _load: &Load,
         cold: bool,
-        sink: Sender<Incident>,
+        sink: Sink,
     ) -> Result<Box<dyn Guest>, MachineError> {
         let none = || MachineError::new(Blame::Host, "start another guest: there is none");
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let guest = self.start.lock().ok().and_then(|mut start| start(number)).ok_or_else(none)?;
         let snapshot = guest.snapshot.filter(|_| !cold);
-        let mut guest = Scripted { script: guest.script, snapshot, sink };
+        let mut guest = Scripted { script: guest.script, snapshot, stage: perform(sink) };
         if guest.snapshot.is_none() {
             guest.play(None);
         }
@@ -122,11 +144,31 @@ impl Pool for FakePool {
     }
 }
 
+/// Starts a thread that performs acts: the engine, which gives orders, must not wait until it has
+/// itself listened to what a guest does after one.
+fn perform(sink: Sink) -> Sender<Act> {
+    let (stage, acts) = mpsc::channel();
+    thread::spawn(move || {
+        for act in acts {
+            match act {
+                Act::Print(bytes) => sink.print(&bytes),
+                Act::Pause(time) => thread::sleep(time),
+                Act::Report(incident) => {
+                    // Whoever has heard enough hangs up.
+                    if !sink.report(incident) {
+                        break;
+                    }
+                }
+            }
+        }
+    });
+    stage
+}
+
 impl Scripted {
     fn play(&mut self, order: Option<&Order>) {
-        for incident in (self.script)(order) {
-            // Whoever has heard enough hangs up.
-            let _ = self.sink.send(incident);
+        for act in (self.script)(order) {
+            let _ = self.stage.send(act);
         }
     }
 }
@@ -142,7 +184,8 @@ impl Guest for Scripted {
     }
 
     fn kill(&mut self) {
-        let _ = self.sink.send(Incident::Silence(None));
-        let _ = self.sink.send(Incident::Ended(super::End::Killed));
+        for end in [Incident::Silence(None), Incident::Ended(End::Killed)] {
+            let _ = self.stage.send(Act::Report(end));
+        }
     }
 }

@@ -6,14 +6,12 @@ use perfsec_wire::Message;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something that happened to a booted machine.
+/// Something that happened to a booted machine, besides output on its console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incident {
     /// The agent sent a message.
     Message(Message),
-    /// The kernel printed these bytes on its console.
-    Console(Vec<u8>),
-    /// The agent's channel ended; with the reason if it did not simply close.
+    /// The agent's channel ended; with the reason if it carried something else than messages.
     Silence(Option<String>),
     /// The machine is gone.
     Ended(End),
@@ -31,8 +29,11 @@ pub enum End {
     Rebooted,
     /// The machine itself failed.
     Crashed {
-        /// Its exit status and last words.
+        /// How, as a clause: `QEMU was killed by a signal (9, SIGKILL)`.
         detail: String,
+        /// Its last words, if it had any.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        said: String,
     },
     /// perfsec ended it.
     Killed,
@@ -43,8 +44,14 @@ impl fmt::Display for End {
         match self {
             Self::PoweredOff => f.write_str("powered off"),
             Self::Rebooted => f.write_str("rebooted"),
-            Self::Crashed { detail } => write!(f, "the machine failed: {detail}"),
+            Self::Crashed { detail, said } => f.write_str(&clauses([detail, said])),
             Self::Killed => f.write_str("killed by perfsec"),
         }
     }
+}
+
+/// Joins the clauses that say something.
+pub(crate) fn clauses<'a>(parts: impl IntoIterator<Item = &'a String>) -> String {
+    let parts = parts.into_iter().map(|part| part.trim()).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(": ")
 }

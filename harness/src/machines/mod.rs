@@ -1,15 +1,20 @@
 //! The machines that run kernels. Only `qemu` knows what QEMU is.
 
+mod channel;
 mod error;
 pub mod fake;
+pub mod faulty;
 mod incident;
 mod load;
 mod pool;
 pub mod qemu;
 mod setup;
+mod sink;
 
 pub use error::{Blame, MachineError};
+pub(crate) use incident::clauses;
 pub use incident::{End, Incident};
 pub use load::Load;
 pub use pool::{CannotBoot, Guest, Machinery, Pool};
 pub use setup::MachineSetup;
+pub use sink::{CONSOLE_KEPT, Incidents, Sink, incidents};

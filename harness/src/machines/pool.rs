@@ -1,14 +1,13 @@
 //! The interface between the engine and the machines.
 
 use std::fmt;
-use std::sync::mpsc::Sender;
 
 use perfsec_wire::frame::FrameError;
 use perfsec_wire::{BootMode, Message, Order};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Blame, End, Incident, Load, MachineError};
+use super::{Blame, End, Load, MachineError, Sink};
 use crate::kernel::Kernel;
 
 /// Machines of one kind, handed out one boot at a time, to several threads at once.
@@ -32,7 +31,9 @@ pub trait Pool: fmt::Debug + Send + Sync {
     fn can(&self, mode: BootMode) -> Result<(), CannotBoot>;
 
     /// Boots once, or restores a guest that was saved after such a boot, unless it must be `cold`.
-    /// Incidents go to `sink` until [`Incident::Ended`] or until the guest is dropped.
+    /// Incidents and the console go to `sink` until [`Incident::Ended`](super::Incident) or until
+    /// the guest is dropped. The sink may make threads of the machine wait, but not once nobody
+    /// listens.
     ///
     /// A booted guest begins with [`Message::Hello`]; a restored one waits for
     /// [`Order::Begin`](perfsec_wire::Order::Begin), as one that said [`Message::Parked`] does.
@@ -46,7 +47,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
         mode: BootMode,
         load: &Load,
         cold: bool,
-        sink: Sender<Incident>,
+        sink: Sink,
     ) -> Result<Box<dyn Guest>, MachineError>;
 
     /// Boots into a shell (a static busybox) on perfsec's own terminal and waits until the user
@@ -72,7 +73,7 @@ pub trait Guest {
     ///
     /// # Errors
     ///
-    /// If the agent cannot be reached; as a rule the machine is ending.
+    /// If the agent cannot be reached, as a rule because the machine is ending, or does not read.
     fn order(&mut self, order: &Order) -> Result<(), FrameError>;
 
     /// The name of the snapshot from which it was restored; `None` if it was booted.
@@ -87,7 +88,7 @@ pub trait Guest {
     /// Deletes the snapshot from which it was restored.
     fn discard_snapshot(&mut self) {}
 
-    /// Ends it at once; [`Incident::Ended`] follows.
+    /// Ends it at once; [`Incident::Ended`](super::Incident) follows.
     fn kill(&mut self);
 }
 

@@ -1,5 +1,6 @@
 //! The events of a run.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use perfsec_wire::{BootMode, Coverage, Facts, Observation};
@@ -11,7 +12,7 @@ use crate::case::Coordinates;
 use crate::host::OsRelease;
 use crate::judge::{Judgement, Verdict};
 use crate::kernel::Kernel;
-use crate::machines::{End, Machinery};
+use crate::machines::{Blame, End, Machinery};
 use crate::plan::Filter;
 use crate::policy::AccessVector;
 
@@ -214,10 +215,33 @@ pub struct Death {
     pub end: End,
     /// Cause of death, in one line.
     pub cause: String,
+    /// Whose fault it is.
+    #[serde(default)]
+    pub blame: Blame,
     /// Name of the cell that ran, if any.
     pub cell: Option<String>,
     /// The console; only its end if it is long.
     pub console: String,
+}
+
+impl Death {
+    /// The end of the machine, as far as the cause does not say it.
+    #[must_use]
+    pub fn ending(&self) -> Option<String> {
+        match &self.end {
+            End::Crashed { detail, said } if self.cause.contains(detail) => {
+                Some(said.clone()).filter(|said| !said.is_empty())
+            }
+            end => Some(end.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)?;
+        self.ending().map_or(Ok(()), |ending| write!(f, " ({ending})"))
+    }
 }
 
 /// A lane is over.

@@ -53,7 +53,7 @@ pub(super) fn death_of<'a>(lane: &'a LaneRun, cell: &CellResult) -> Option<&'a D
 /// Cause of a death and the end of the console.
 pub(super) fn death(death: &Death) -> Vec<String> {
     let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
-    let mut text = lines(&format!("died{cell}: {} ({})", death.cause, death.end));
+    let mut text = lines(&format!("died{cell}: {death}"));
     let console = lines(&death.console);
     let tail = &console[console.len().saturating_sub(CONSOLE_LINES)..];
     text.extend(tail.iter().map(|line| format!("| {line}")));

@@ -107,7 +107,7 @@ fn counts(lane: &LaneDigest, out: &mut Text) {
 fn write_death(death: &Death, out: &mut Text) {
     let cell = death.cell.as_deref().map_or(String::new(), |cell| format!(" in {cell}"));
     out.paint(BAD, "died");
-    line!(out, "{cell}: {} ({})", death.cause, death.end);
+    line!(out, "{cell}: {death}");
     for words in death.console.lines() {
         line!(out, "  | {}", words.trim_end());
     }

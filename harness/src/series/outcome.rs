@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::compare::Comparison;
 use crate::judge::Verdict;
 use crate::kbuild::Diagnostic;
-use crate::record::{LaneRun, LaneStarted, Run, RunStarted};
+use crate::machines::Blame;
+use crate::record::{Death, LaneRun, LaneStarted, Run, RunStarted};
 
 /// Version of the format; readers refuse any other.
 pub const FORMAT: u32 = 1;
@@ -243,7 +244,8 @@ impl BootResult {
     }
 
     fn of_lane(lane: &LaneRun) -> Option<Self> {
-        let first = lane.deaths.first().filter(|_| lane.ready.is_empty());
+        let by_kernel = |death: &&Death| death.blame == Blame::Kernel;
+        let first = lane.deaths.iter().find(by_kernel).filter(|_| lane.ready.is_empty());
         if let Some(death) = first {
             let (cause, console) = (death.cause.clone(), death.console.clone());
             return Some(Self::Died { cause, console });

@@ -97,7 +97,8 @@ pub struct BootArgs {
 /// Time limits. Whatever is ended by one says so.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LimitArgs {
-    /// Give up on a boot after this long without any output.
+    /// Give up on a boot after this long without any output, or after five times as long whatever
+    /// it prints.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -106,8 +107,8 @@ pub struct LimitArgs {
         help_heading = BOOTING
     )]
     pub boot_limit: u64,
-    /// Give up on a guest that reports nothing for this long after its boot, or for as long as its
-    /// cell may take, if that is longer.
+    /// Give up on a guest whose cells do not go on for this long after its boot, whatever its console
+    /// prints, or for as long as its cell may take, if that is longer.
     #[arg(
         long,
         value_name = "SECONDS",

@@ -1,24 +1,24 @@
 //! Boots the kernel under test in QEMU.
 
-mod channel;
 mod snapshots;
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
-use std::sync::mpsc::Sender;
 
+use nix::sys::signal::Signal;
 pub use perfsec_qemu::Accel;
 use perfsec_qemu::accel::{Probe, ProbeResult};
 use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError};
 use perfsec_wire::{BootMode, Message, Order, paths, window};
 
-use channel::Channel;
 use snapshots::{Saving, Snapshots};
 
-use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool};
+use super::channel::Channel;
+use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
 use crate::cache::{Cache, CacheError};
 use crate::kernel::Kernel;
 
@@ -214,18 +214,16 @@ impl Pool for QemuPool {
         mode: BootMode,
         load: &Load,
         cold: bool,
-        sink: Sender<Incident>,
+        sink: Sink,
     ) -> Result<Box<dyn Guest>, MachineError> {
         let machine = self.machine(kernel, mode, load, None)?;
         let key = self.snapshots.key(kernel.identity(), &machine);
         let saved = if cold { None } else { self.snapshots.open(&key) };
         let events = sink.clone();
-        // Whoever no longer listens has ended the lane, and drops the machine next.
-        let tell = move |event| {
-            drop(events.send(match event {
-                VmEvent::Console(bytes) => Incident::Console(bytes),
-                VmEvent::Ended(end) => Incident::Ended(convert_end(end)),
-            }));
+        let tell = move |event| match event {
+            VmEvent::Console(bytes) => events.print(&bytes),
+            // Whoever no longer listens drops the machine next.
+            VmEvent::Ended(end) => drop(events.report(Incident::Ended(convert_end(end)))),
         };
         let restored = saved.and_then(|state| {
             let vm = Vm::restore(&machine, state, tell.clone());
@@ -236,7 +234,7 @@ impl Pool for QemuPool {
             Some(vm) => (vm, true),
             None => (Vm::start(&machine, tell).map_err(QemuError::from)?, false),
         };
-        let channel = open_channel(&mut vm, move |incident| drop(sink.send(incident)))?;
+        let channel = open_channel(&mut vm, move |incident| sink.report(incident))?;
         let (snapshots, saving) = (self.snapshots.clone(), None);
         Ok(Box::new(Running { vm, channel, snapshots, key, restored, saving }))
     }
@@ -256,7 +254,7 @@ impl Pool for QemuPool {
         let lane = load.lane.clone();
         let (asks, asked) = std::sync::mpsc::channel();
         let mut channel = open_channel(&mut vm, move |incident| {
-            let Incident::Message(message) = incident else { return };
+            let Incident::Message(message) = incident else { return true };
             let order = match &message {
                 Message::Parked => {
                     Some(Order::Begin { lane: lane.clone(), nonce: 0, kernel_config: false })
@@ -266,6 +264,7 @@ impl Pool for QemuPool {
             };
             listener(message);
             order.into_iter().for_each(|order| drop(asks.send(order)));
+            true
         })?;
         // The thread that reads the channel drops its end when the machine ends.
         for order in asked {
@@ -362,7 +361,7 @@ impl Guest for Running {
 
 fn open_channel(
     vm: &mut Vm,
-    tell: impl Fn(Incident) + Send + 'static,
+    tell: impl Fn(Incident) -> bool + Send + 'static,
 ) -> Result<Channel, QemuError> {
     let setup = |source| QemuError::Setup { doing: "talk to the agent", source };
     let gone = || io::Error::other("the channel is in use");
@@ -375,9 +374,23 @@ fn convert_end(end: perfsec_qemu::End) -> End {
         perfsec_qemu::End::PoweredOff => End::PoweredOff,
         perfsec_qemu::End::Reset => End::Rebooted,
         perfsec_qemu::End::Crashed { status, said } => {
-            End::Crashed { detail: format!("{status}: {}", said.trim()) }
+            End::Crashed { detail: describe(status), said: said.trim().to_owned() }
         }
         perfsec_qemu::End::Killed => End::Killed,
+    }
+}
+
+/// How QEMU failed, as a clause.
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(number), _) => {
+            let name = Signal::try_from(number).map_or("", |signal| signal.as_str());
+            let separator = if name.is_empty() { "" } else { ", " };
+            format!("QEMU was killed by a signal ({number}{separator}{name})")
+        }
+        // It says why.
+        (None, Some(0) | None) => "QEMU failed".to_owned(),
+        (None, Some(code)) => format!("QEMU exited with status {code}"),
     }
 }
 
@@ -386,6 +399,16 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::killed(9, "QEMU was killed by a signal (9, SIGKILL)")]
+    #[case::dumped(0x80 | 11, "QEMU was killed by a signal (11, SIGSEGV)")]
+    #[case::real_time(40, "QEMU was killed by a signal (40)")]
+    #[case::status(1 << 8, "QEMU exited with status 1")]
+    #[case::says_why(0, "QEMU failed")]
+    fn an_end_of_qemu_is_described(#[case] status: i32, #[case] words: &str) {
+        assert_eq!(describe(ExitStatus::from_raw(status)), words);
+    }
 
     #[rstest]
     #[case::new(

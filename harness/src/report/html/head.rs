@@ -230,8 +230,8 @@ fn deaths(run: &Run) -> Markup {
                     article.death {
                         h3 { (clipped(&death.cause)) }
                         p {
-                            (named(lane)) ", boot " (death.boot + 1) ": "
-                            (clipped(&death.end.to_string()))
+                            (named(lane)) ", boot " (death.boot + 1)
+                            @if let Some(ending) = death.ending() { ": " (clipped(&ending)) }
                             @if let Some(cell) = &death.cell {
                                 " while " a href=(fragment(&anchor(cell))) { (cell) } " ran"
                             }

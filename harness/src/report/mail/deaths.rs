@@ -25,7 +25,7 @@ pub(super) fn write(kernels: &[TestedKernel<'_>], page: &mut Page) {
                 None => "while no cell ran".to_owned(),
             };
             page.heading("Death:");
-            let what = format!("Linux {} {cell}: {} ({})", tested.label, death.cause, death.end);
+            let what = format!("Linux {} {cell}: {death}", tested.label);
             page.item(2, &what);
             page.gap();
             excerpt(&death.console, &death.cause, 4, page);

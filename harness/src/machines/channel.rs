@@ -1,4 +1,4 @@
-//! The channel to the agent of a guest: a serial port, and memory shared with the guest.
+//! The host's end of the channel to an agent: a port, and memory shared with the guest.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -7,12 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use perfsec_wire::frame::{self, FrameError, Reader, Writer};
 use perfsec_wire::window::{self, Inbox};
 use perfsec_wire::{Message, Order};
 
-use crate::machines::Incident;
+use super::Incident;
+
+/// A guest has this long to read an order. One that never reads would hold up its lane for ever.
+const ORDER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The host's end of the channel.
 pub(super) struct Channel {
@@ -24,12 +28,15 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// Reads the agent's messages until the channel ends, on a thread that passes them to `tell`.
+    /// Reads the agent's messages, on a thread that passes them to `tell`, until the channel ends
+    /// or `tell` returns false.
     pub(super) fn open(
         port: UnixStream,
         window: Option<File>,
-        tell: impl Fn(Incident) + Send + 'static,
+        tell: impl Fn(Incident) -> bool + Send + 'static,
     ) -> io::Result<Self> {
+        // Of the socket, so of its clones too.
+        port.set_write_timeout(Some(ORDER_LIMIT))?;
         let moved = Arc::new(AtomicBool::new(false));
         let channel = Self {
             port: Writer::new(port.try_clone()?),
@@ -38,7 +45,7 @@ impl Channel {
             moved: Arc::clone(&moved),
         };
         let read = move || {
-            let end = receive(&port, window, &moved, &tell).err().map(|error| error.to_string());
+            let end = receive(&port, window, &moved, &tell).err().and_then(nonsense);
             tell(Incident::Silence(end));
         };
         thread::Builder::new().name("agent".to_owned()).spawn(read)?;
@@ -62,7 +69,7 @@ fn receive(
     port: &UnixStream,
     window: Option<File>,
     moved: &AtomicBool,
-    tell: &dyn Fn(Incident),
+    tell: &dyn Fn(Incident) -> bool,
 ) -> Result<(), FrameError> {
     let mut messages = Reader::new(BufReader::new(port));
     if !forward(&mut messages, tell)? {
@@ -82,19 +89,39 @@ fn receive(
 }
 
 /// Forwards messages until the stream ends. Returns true if the agent continues in another stream.
-fn forward(messages: &mut Reader<impl Read>, tell: &dyn Fn(Incident)) -> Result<bool, FrameError> {
+fn forward(
+    messages: &mut Reader<impl Read>,
+    tell: &dyn Fn(Incident) -> bool,
+) -> Result<bool, FrameError> {
     while let Some(message) = messages.read()? {
         match message {
             Message::Moved => return Ok(true),
-            message => tell(Incident::Message(message)),
+            message => {
+                if !tell(Incident::Message(message)) {
+                    break;
+                }
+            }
         }
     }
     Ok(false)
 }
 
+/// The words for a channel that carried something else than messages; `None` for one that merely
+/// ended, if only in the middle of a message: how the machine ended says more.
+fn nonsense(error: FrameError) -> Option<String> {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+
+    match error {
+        FrameError::Truncated => None,
+        // A socket with bytes that QEMU had not read when it died.
+        FrameError::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => None,
+        error => Some(error.to_string()),
+    }
+}
+
 /// The memory that is shared with the guest. The host's kernel copies it, so that perfsec never
 /// reads bytes that the guest may be changing.
-struct Window(File);
+pub(super) struct Window(pub(super) File);
 
 impl window::Load for Window {
     fn load(&self, offset: usize, bytes: &mut [u8]) -> io::Result<()> {
