@@ -1,5 +1,6 @@
 //! Cancellation of slow work by the user.
 
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -33,6 +34,11 @@ impl Interrupt {
         self.raised.load(Ordering::SeqCst)
     }
 
+    /// A reader that fails once the interrupt was raised.
+    pub(crate) fn reader<R: Read>(&self, inner: R) -> InterruptedReader<R> {
+        InterruptedReader { inner, interrupt: self.clone() }
+    }
+
     /// Calls `listener` when the interrupt is raised, or at once if it was.
     pub(crate) fn on_raise(&self, listener: impl FnOnce() + Send + 'static) {
         if let Ok(mut listeners) = self.listeners.lock() {
@@ -42,5 +48,21 @@ impl Interrupt {
         if self.is_raised() {
             self.raise();
         }
+    }
+}
+
+/// See [`Interrupt::reader`].
+pub(crate) struct InterruptedReader<R> {
+    inner: R,
+    interrupt: Interrupt,
+}
+
+impl<R: Read> Read for InterruptedReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.interrupt.is_raised() {
+            // Readers retry after `ErrorKind::Interrupted`.
+            return Err(io::Error::other("interrupted"));
+        }
+        self.inner.read(buffer)
     }
 }

@@ -1,6 +1,6 @@
 //! Runs slow programs: passes their output on line by line, and stops them on an interrupt.
 
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,10 +10,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
+use crate::foreign::{self, Line};
 use crate::interrupt::Interrupt;
 
 /// Runs a program and calls `on_line` with each line that it writes to standard output or standard
-/// error. `stdin` is null, or the lock of what the program works on. On an interrupt the program
+/// error; a line past the limit is cut. `stdin` is null, or the lock of what the program works on. On an interrupt the program
 /// and all its children get SIGTERM, on which `make` and `git` clean up.
 ///
 /// # Errors
@@ -34,9 +35,10 @@ pub(crate) fn follow(
     let mut line = Vec::new();
     let mut read = || -> io::Result<()> {
         loop {
-            line.clear();
-            if lines.read_until(b'\n', &mut line)? == 0 {
-                return Ok(());
+            match foreign::read_line(&mut lines, &mut line, foreign::OUTPUT_LINE.length())? {
+                Line::End => return Ok(()),
+                Line::Whole => {}
+                Line::Long => foreign::skip_line(&mut lines)?,
             }
             on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
         }
@@ -68,9 +70,7 @@ pub(crate) fn output(
 }
 
 fn read_all(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    stream.map(|mut stream| stream.read_to_end(&mut bytes)).transpose()?;
-    Ok(bytes)
+    stream.map_or_else(|| Ok(Vec::new()), |stream| foreign::read_all(stream, &foreign::OUTPUT))
 }
 
 /// A child in a new process group, which gets SIGTERM on an interrupt.

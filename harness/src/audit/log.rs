@@ -1,7 +1,9 @@
 //! Reads a whole log: groups equal AVC records and finds the system calls that they belong to.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, BufReader};
+
+use crate::foreign::{self, Limited};
 
 use super::{AuditedCall, Context, Denial, MalformedRecord, SysAdminReason};
 
@@ -36,9 +38,8 @@ pub struct RecordGroup {
     pub calls: BTreeSet<AuditedCall>,
 }
 
-/// The longest line in bytes that can be a record: `MAX_AUDIT_MESSAGE_LENGTH` is 8970, and syslog
-/// adds little.
-const LONGEST: usize = 16 << 10;
+/// The largest number of groups. A host's log has a few hundred.
+const GROUPS: usize = 100_000;
 
 /// The number of events that may wait for their SYSCALL record. It follows closely, if at all.
 const WAITING: usize = 4096;
@@ -58,8 +59,9 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// If reading fails.
-    pub fn read(mut source: impl BufRead) -> io::Result<Self> {
+    /// If reading fails, or the log is too large.
+    pub fn read(source: impl BufRead) -> io::Result<Self> {
+        let mut source = BufReader::new(Limited::new(source, &foreign::LOG));
         let mut parser = LogParser::default();
         let mut line = Vec::new();
         loop {
@@ -71,6 +73,10 @@ impl Log {
                     parser.log.lines += 1;
                     parser.log.too_long += 1;
                 }
+            }
+            if parser.log.groups.len() > GROUPS {
+                let reason = format!("it has more than {GROUPS} records that differ");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
         }
         parser.release();
@@ -386,7 +392,7 @@ fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<NextLi
         any = true;
         let end = memchr::memchr(b'\n', piece);
         let taken = end.map_or(piece.len(), |at| at + 1);
-        if line.len() + taken > LONGEST {
+        if line.len() + taken > foreign::LOG_LINE.length() {
             too_long = true;
             line.clear();
         } else if !too_long {

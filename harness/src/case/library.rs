@@ -10,6 +10,11 @@ use super::complete::Completeness;
 use super::read;
 use super::{Case, CaseError, CaseErrors, Coordinates};
 use crate::asks::{Model, ModelError};
+use crate::foreign;
+
+/// The most files and directories in and below a directory of cases. Links are followed, so a
+/// directory may be below itself.
+const MOST_ENTRIES: usize = 10_000;
 
 /// All cases, sorted by name.
 #[derive(Clone, Debug)]
@@ -35,6 +40,16 @@ pub enum LibraryError {
         path = .path.display()
     )]
     Empty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A directory that is not one of cases.
+    #[error(
+        "read the cases in {path}: it has more than {MOST_ENTRIES} files and directories (a link \
+         in it may name a directory above)",
+        path = .path.display()
+    )]
+    TooMany {
         /// The directory.
         path: PathBuf,
     },
@@ -103,14 +118,13 @@ impl Library {
     }
 
     fn read_directory(root: &Path, completeness: Completeness) -> Result<Self, LibraryError> {
-        let mut paths = Vec::new();
-        collect(root, &mut paths)?;
+        let paths = CaseFiles::collect(root)?;
         if paths.is_empty() {
             return Err(LibraryError::Empty { path: root.to_owned() });
         }
         let mut files = Vec::new();
         for path in paths {
-            let text = fs::read_to_string(&path)
+            let text = foreign::read_text(&path, &foreign::CASE)
                 .map_err(|source| LibraryError::Read { path: path.clone(), source })?;
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             files.push((name, path, text));
@@ -193,15 +207,35 @@ impl Library {
     }
 }
 
-fn collect(directory: &Path, paths: &mut Vec<PathBuf>) -> Result<(), LibraryError> {
-    let unreadable = |source| LibraryError::Read { path: directory.to_owned(), source };
-    for entry in fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_dir() {
-            collect(&path, paths)?;
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
-            paths.push(path);
-        }
+/// Collects the case files of a directory.
+#[derive(Default)]
+struct CaseFiles {
+    paths: Vec<PathBuf>,
+    /// Number of entries of all directories so far.
+    entries: usize,
+}
+
+impl CaseFiles {
+    fn collect(root: &Path) -> Result<Vec<PathBuf>, LibraryError> {
+        let mut files = Self::default();
+        files.add(root, root)?;
+        Ok(files.paths)
     }
-    Ok(())
+
+    fn add(&mut self, root: &Path, directory: &Path) -> Result<(), LibraryError> {
+        let unreadable = |source| LibraryError::Read { path: directory.to_owned(), source };
+        for entry in fs::read_dir(directory).map_err(unreadable)? {
+            self.entries += 1;
+            if self.entries > MOST_ENTRIES {
+                return Err(LibraryError::TooMany { path: root.to_owned() });
+            }
+            let path = entry.map_err(unreadable)?.path();
+            if path.is_dir() {
+                self.add(root, &path)?;
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                self.paths.push(path);
+            }
+        }
+        Ok(())
+    }
 }

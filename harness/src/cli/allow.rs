@@ -1,7 +1,7 @@
 //! `perfsec allow`
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::audit::{Denial, Log, is_name};
 use crate::case::Library;
 use crate::engine::{EngineLab, Reuse, Suite};
 use crate::explain::{Knowledge, Triage};
+use crate::foreign;
 use crate::policy;
 use crate::record::{CellResult, Run};
 use crate::text::{Text, eprint_line};
@@ -99,9 +100,9 @@ impl Input {
         if path.as_os_str() == "-" {
             return log(Log::read(io::stdin().lock()));
         }
-        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+        let mut file = BufReader::new(foreign::open_named(path).map_err(unreadable)?);
         if file.fill_buf().map_err(unreadable)?.starts_with(b"{") {
-            return record::read(path).map(|run| Self::Run(Box::new(run)));
+            return record::read_from(file, path).map(|run| Self::Run(Box::new(run)));
         }
         log(Log::read(file))
     }

@@ -6,6 +6,7 @@ use super::args::ShellArgs;
 use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::engine::{Engine, Listener, refusal_text};
+use crate::foreign;
 use crate::host::{Host, Need, ToolState};
 use crate::interrupt::Interrupt;
 use crate::machines::End;
@@ -68,6 +69,6 @@ fn busybox() -> Result<Vec<u8>, Failure> {
             "a shell needs a static busybox on this host; `perfsec doctor` says how to install it",
         ));
     };
-    std::fs::read(path)
+    foreign::read(path, &foreign::PROGRAM)
         .map_err(|error| Failure::host(format!("cannot read {}: {error}", path.display())))
 }

@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::foreign;
+
 /// A call that decides who may use perf.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallSite {
@@ -91,7 +93,7 @@ pub fn scan(tree: &Path) -> Result<Vec<CallSite>, ScanError> {
     let mut sites = Vec::new();
     for directory in DIRECTORIES.map(|name| tree.join(name)).iter().filter(|path| path.is_dir()) {
         walk(directory, &mut |path| {
-            let bytes = fs::read(path)
+            let bytes = foreign::read(path, &foreign::SOURCE_FILE)
                 .map_err(|source| ScanError::Read { path: path.to_owned(), source })?;
             if mentions(&bytes) {
                 let file = path.strip_prefix(tree).unwrap_or(path);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, RecordedRun, Suite};
 use crate::cache::{Cache, CacheError};
+use crate::foreign;
 use crate::judge::Verdict;
 use crate::kernel::hash;
 use crate::plan::PlannedCell;
@@ -72,7 +73,8 @@ impl KeptRuns {
     /// The kept run of a kernel, if there is one.
     #[must_use]
     pub fn find(&self, kernel: &str) -> Option<RecordedRun> {
-        let text = std::fs::read(self.cache.path(ROOM, &self.name(kernel))).ok()?;
+        let path = self.cache.path(ROOM, &self.name(kernel));
+        let text = foreign::read(&path, &foreign::CACHED).ok()?;
         let Entry { record, sha256 } = serde_json::from_slice(&text).ok()?;
         // A record that was changed or deleted since does not count.
         let same = hash::sha256_path(&record).is_ok_and(|found| found == sha256);

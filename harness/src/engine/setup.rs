@@ -1,10 +1,11 @@
 //! Plain values that say how kernels are obtained, booted and run.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::Limits;
+use crate::foreign;
 use crate::kbuild::Recipe;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel;
@@ -93,7 +94,7 @@ const GUEST_MIB: usize = 768;
 
 /// Memory that can be used without swapping, in MiB; `None` if the host does not tell.
 fn available_memory() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let text = foreign::read_text(Path::new("/proc/meminfo"), &foreign::SYSTEM_FILE).ok()?;
     parse_available(&text)
 }
 

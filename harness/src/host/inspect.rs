@@ -1,6 +1,5 @@
 //! Inspects the host without changing it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,6 +12,7 @@ use super::manager::PackageManager;
 use super::os_release::OsRelease;
 use super::path::{find_header, find_program};
 use super::tool::{HostTool, Importance, Need, Probe, TOOLS};
+use crate::foreign;
 
 /// The result of an inspection of the host.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ fn version(program: &Path, argument: &str) -> Option<String> {
 
 /// True if a program has no interpreter: it is linked statically.
 fn is_static(program: &Path) -> bool {
-    let Ok(data) = fs::read(program) else { return false };
+    let Ok(data) = foreign::read(program, &foreign::PROGRAM) else { return false };
     let Ok(header) = FileHeader64::<Endianness>::parse(data.as_slice()) else { return false };
     let Ok(endian) = header.endian() else { return false };
     header
@@ -207,7 +207,7 @@ mod tests {
     fn a_script_is_not_a_static_program() {
         let dir = TempDir::new().unwrap();
         let script = dir.path().join("busybox");
-        fs::write(&script, "#!/bin/sh\n").unwrap();
+        std::fs::write(&script, "#!/bin/sh\n").unwrap();
         assert!(!is_static(&script));
     }
 

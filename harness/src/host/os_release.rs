@@ -1,6 +1,8 @@
 //! The host's operating system, from `os-release(5)`.
 
-use std::fs;
+use std::path::Path;
+
+use crate::foreign;
 
 /// Fields of the host's os-release file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +17,7 @@ impl OsRelease {
     pub fn detect() -> Self {
         ["/etc/os-release", "/usr/lib/os-release"]
             .iter()
-            .find_map(|path| fs::read_to_string(path).ok())
+            .find_map(|path| foreign::read_text(Path::new(path), &foreign::SYSTEM_FILE).ok())
             .map(|text| Self::parse(&text))
             .unwrap_or_default()
     }

@@ -16,6 +16,7 @@ use super::recipe::{Recipe, Variable};
 use super::stamp::Stamp;
 use super::toolchain::Toolchain;
 use crate::cache::Cache;
+use crate::foreign;
 use crate::host;
 use crate::interrupt::Interrupt;
 use crate::kernel::{self, Arch, Config, Kernel, KernelError, Origin, hash};
@@ -260,7 +261,8 @@ impl<'a> Builder<'a> {
     }
 
     fn load_record(&self, key: &str) -> Option<BuildRecord> {
-        let text = fs::read(self.cache.path(ROOM, &format!("{key}.json"))).ok()?;
+        let path = self.cache.path(ROOM, &format!("{key}.json"));
+        let text = foreign::read(&path, &foreign::CACHED).ok()?;
         serde_json::from_slice::<BuildRecord>(&text).ok().filter(|it| it.format == FORMAT)
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, WarningsByObject};
 use crate::cache::{Cache, CacheError};
+use crate::foreign;
 
 /// File name in the build directory.
 const FILE: &str = ".perfsec-objects.json";
@@ -21,7 +22,7 @@ pub(super) struct Objects {
 impl Objects {
     /// Loads the objects of this directory; empty if the file cannot be read.
     pub(super) fn load(out: &Path) -> Self {
-        let text = fs::read(out.join(FILE)).unwrap_or_default();
+        let text = foreign::read(&out.join(FILE), &foreign::CACHED).unwrap_or_default();
         Self { out: out.to_owned(), warnings: serde_json::from_slice(&text).unwrap_or_default() }
     }
 

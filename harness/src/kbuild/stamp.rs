@@ -12,6 +12,7 @@ use super::error::BuildError;
 use super::recipe::Recipe;
 use super::toolchain::Toolchain;
 use crate::cache::{Cache, CacheError};
+use crate::foreign;
 use crate::kernel::Config;
 use crate::source::{Commit, Source};
 
@@ -48,8 +49,8 @@ impl Stamp {
 
     /// The configuration in the build directory, if it has this stamp.
     pub(super) fn config(&self, out: &Path) -> Option<Config> {
-        let stamp = fs::read_to_string(out.join(FILE)).ok()?;
-        let config = fs::read_to_string(out.join(".config")).ok()?;
+        let stamp = foreign::read_text(&out.join(FILE), &foreign::CACHED).ok()?;
+        let config = foreign::read_text(&out.join(".config"), &foreign::CONFIG).ok()?;
         (stamp == self.0).then(|| Config::parse(&config))
     }
 

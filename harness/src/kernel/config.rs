@@ -1,12 +1,14 @@
 //! A kernel's configuration.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::foreign;
 
 /// The options that can change perfsec's results, each with its effect. A trailing `*` matches any
 /// suffix.
@@ -42,9 +44,6 @@ pub const RELEVANT: &[(&str, &str)] = &[
     ("CONFIG_USER_EVENTS", "a path that asks for CAP_PERFMON"),
 ];
 
-/// Bytes of a configuration that are read; an allmodconfig has about 600 KiB.
-const LIMIT: u64 = 4 << 20;
-
 /// The error for a file that is not a kernel configuration. The text fits after "cannot".
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -55,12 +54,6 @@ pub enum ConfigError {
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
-    },
-    /// It is a directory, a pipe or a device.
-    #[error("read the kernel configuration {}: it is not a regular file", .path.display())]
-    NotAFile {
-        /// The file.
-        path: PathBuf,
     },
     /// It has no line such as `CONFIG_AUDIT=y`.
     #[error(
@@ -100,13 +93,7 @@ impl Config {
     /// If it cannot be read, is not a regular file, or sets no option.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let error = |source| ConfigError::Read { path: path.to_owned(), source };
-        // Before it is opened: opening a pipe waits for a writer.
-        if !std::fs::metadata(path).map_err(error)?.is_file() {
-            return Err(ConfigError::NotAFile { path: path.to_owned() });
-        }
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(error)?;
-        file.take(LIMIT).read_to_end(&mut bytes).map_err(error)?;
+        let bytes = foreign::read(path, &foreign::CONFIG).map_err(error)?;
         let config = Self::parse(&String::from_utf8_lossy(&bytes));
         if config.is_empty() {
             return Err(ConfigError::Nothing { path: path.to_owned() });
@@ -116,9 +103,8 @@ impl Config {
 
     /// Reads a `/proc/config.gz`. `None` if it is damaged, too large or sets nothing.
     pub fn unpack(packed: &[u8]) -> Option<Self> {
-        let mut text = String::new();
-        flate2::read::GzDecoder::new(packed).take(LIMIT).read_to_string(&mut text).ok()?;
-        Some(Self::parse(&text)).filter(|config| !config.is_empty())
+        let text = foreign::read_all(GzDecoder::new(packed), &foreign::CONFIG).ok()?;
+        Some(Self::parse(std::str::from_utf8(&text).ok()?)).filter(|config| !config.is_empty())
     }
 
     /// True if an option such as `CONFIG_AUDIT` is built in (`y`).

@@ -4,13 +4,15 @@
 //! Two layouts are in use: `boot/vmlinuz-*` with `boot/config-*`, and since Debian's 7.x
 //! `usr/lib/modules/*/vmlinuz` in `linux-binary-*` with the configuration in `linux-base-*`.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path};
+use std::rc::Rc;
 
 use super::config::Config;
-use super::decompress;
 use super::packing::Packing;
+use crate::foreign::meter::{LONGEST_HEADER, Meter, MeteredReader};
+use crate::foreign::{self, Limited};
+use crate::interrupt::Interrupt;
 
 /// The parts of a package that perfsec reads.
 #[derive(Debug)]
@@ -58,9 +60,9 @@ pub(crate) enum ReadUntil {
 }
 
 /// Reads a package as far as `until` asks.
-pub(crate) fn read(path: &Path, until: ReadUntil) -> Result<Deb, DebError> {
-    let (package, version, (image, config)) =
-        with_content(File::open(path)?, |content| read_content(content, until))?;
+pub(crate) fn read(path: &Path, until: ReadUntil, interrupt: &Interrupt) -> Result<Deb, DebError> {
+    let read = |content: Box<dyn Read + '_>| read_content(content, until, interrupt);
+    let (package, version, (image, config)) = with_content(foreign::open(path)?, interrupt, read)?;
     if until == ReadUntil::Image && image.is_none() {
         return Err(DebError::NoImage { package, version });
     }
@@ -70,16 +72,18 @@ pub(crate) fn read(path: &Path, until: ReadUntil) -> Result<Deb, DebError> {
 /// Reads a package's name and version, and calls `read` with its content, an uncompressed tar.
 pub(crate) fn with_content<T, E: From<DebError>>(
     package: impl Read,
+    interrupt: &Interrupt,
     read: impl FnOnce(Box<dyn Read + '_>) -> Result<T, E>,
 ) -> Result<(String, String, T), E> {
-    let mut archive = ar::Archive::new(package);
+    let mut archive = ar::Archive::new(interrupt.reader(package));
     let mut control = None;
     while let Some(member) = archive.next_entry() {
         let member = member.map_err(DebError::from)?;
         let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
         let name = name.trim_end_matches('/');
         if let Some(packing) = name.strip_prefix("control.tar") {
-            control = Some(read_control(plain(packing, member, "control.tar")?)?);
+            let control_files = plain(packing, member, "control.tar")?;
+            control = Some(read_control(Limited::new(control_files, &foreign::CONTROL))?);
         } else if let Some(packing) = name.strip_prefix("data.tar") {
             let (package, version) = control.ok_or(DebError::NoMember("control file"))?;
             return Ok((package, version, read(plain(packing, member, "data.tar")?)?));
@@ -99,15 +103,13 @@ fn plain<'a>(
 }
 
 fn read_control(content: impl Read) -> Result<(String, String), DebError> {
-    const LONGEST: u64 = 1 << 20;
     let mut archive = tar::Archive::new(content);
     for entry in archive.entries()? {
         let entry = entry?;
         if components(&entry.path()?) != ["control"] {
             continue;
         }
-        let mut text = String::new();
-        entry.take(LONGEST).read_to_string(&mut text)?;
+        let text = foreign::text(foreign::read_all(entry, &foreign::CONTROL)?)?;
         let field = |name: &str| {
             text.lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
@@ -120,14 +122,28 @@ fn read_control(content: impl Read) -> Result<(String, String), DebError> {
     Err(DebError::NoMember("control file"))
 }
 
+/// Opens the content of a package, an uncompressed tar. Before each entry is used, the meter must
+/// allow to read it.
+pub(crate) fn open_content<R: Read>(
+    content: R,
+    interrupt: &Interrupt,
+) -> (tar::Archive<MeteredReader<Limited<R>>>, Rc<Meter>) {
+    let meter = Rc::new(Meter::default());
+    meter.allow(LONGEST_HEADER);
+    let content = Limited::new(content, &foreign::PACKAGE);
+    (tar::Archive::new(MeteredReader::new(content, &meter, interrupt)), meter)
+}
+
 fn read_content(
     content: impl Read,
     until: ReadUntil,
+    interrupt: &Interrupt,
 ) -> Result<(Option<Vec<u8>>, Option<Config>), DebError> {
     let (mut image, mut config) = (None, None);
-    let mut archive = tar::Archive::new(content);
+    let (mut archive, meter) = open_content(content, interrupt);
     for entry in archive.entries()? {
         let entry = entry?;
+        meter.allow(entry.size().saturating_add(LONGEST_HEADER));
         if !entry.header().entry_type().is_file() {
             continue;
         }
@@ -140,17 +156,14 @@ fn read_content(
         if image.is_some() && found.is_none() && parts.first() != Some(&"boot") {
             break;
         }
-        let size = entry.size().min(decompress::LIMIT as u64);
         match found {
             Some(KernelFile::Image) if image.is_none() && until == ReadUntil::Image => {
-                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-                entry.take(size).read_to_end(&mut bytes)?;
-                image = Some(bytes);
+                image = Some(foreign::read_sized(entry.size(), entry, &foreign::KERNEL)?);
             }
             Some(KernelFile::Config) => {
-                let mut text = String::new();
-                entry.take(size).read_to_string(&mut text)?;
-                config = Some(Config::parse(&text)).filter(|config| !config.is_empty());
+                let text = foreign::read_all(entry, &foreign::CONFIG)?;
+                let parsed = Config::parse(&String::from_utf8_lossy(&text));
+                config = Some(parsed).filter(|config| !config.is_empty());
             }
             _ => {}
         }
@@ -204,7 +217,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("kernel.deb");
         std::fs::write(&path, bytes).unwrap();
-        read(&path, until)
+        read(&path, until, &Interrupt::default())
     }
 
     #[rstest]

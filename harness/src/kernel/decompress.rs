@@ -8,8 +8,8 @@ use std::io::{self, Read, Seek};
 
 use zstd::zstd_safe::find_frame_compressed_size;
 
-/// Largest uncompressed kernel, in bytes. A corrupt length must not exhaust the host's memory.
-pub(super) const LIMIT: usize = 512 << 20;
+use crate::foreign;
+use crate::interrupt::Interrupt;
 
 /// Largest xz or lzma dictionary, in bytes.
 pub(super) const DICTIONARY_LIMIT: u64 = 256 << 20;
@@ -81,8 +81,13 @@ impl Compression {
 
     /// Unpacks the first stream in `data`. `expected` is the size that the image claims, in bytes:
     /// a hint for most formats, the upper limit for zstd.
-    pub fn unpack(self, data: &[u8], expected: usize) -> Result<Vec<u8>, DecompressError> {
-        self.unpack_within(data, expected, LIMIT)
+    pub fn unpack(
+        self,
+        data: &[u8],
+        expected: usize,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<u8>, DecompressError> {
+        self.unpack_within(data, expected, foreign::KERNEL.length(), interrupt)
     }
 
     fn unpack_within(
@@ -90,23 +95,26 @@ impl Compression {
         data: &[u8],
         expected: usize,
         limit: usize,
+        interrupt: &Interrupt,
     ) -> Result<Vec<u8>, DecompressError> {
         if expected > limit {
             return Err(DecompressError::TooLarge { compression: self, limit });
         }
         let out = Vec::with_capacity(expected);
+        // The slow formats stop on an interrupt; the others take less than a second.
+        let packed = interrupt.reader(data);
         let unpacked = match self {
-            Self::Gzip => drain(flate2::read::GzDecoder::new(data), out, limit),
-            Self::Bzip2 => drain(bzip2::read::BzDecoder::new(data), out, limit),
+            Self::Gzip => drain(flate2::read::GzDecoder::new(packed), out, limit),
+            Self::Bzip2 => drain(bzip2::read::BzDecoder::new(packed), out, limit),
             Self::Xz => liblzma::stream::Stream::new_stream_decoder(DICTIONARY_LIMIT, 0)
                 .map_err(io::Error::from)
                 .and_then(|stream| {
-                    spill(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
+                    spill(liblzma::read::XzDecoder::new_stream(packed, stream), out, limit)
                 }),
             Self::Lzma => liblzma::stream::Stream::new_lzma_decoder(DICTIONARY_LIMIT)
                 .map_err(io::Error::from)
                 .and_then(|stream| {
-                    spill(liblzma::read::XzDecoder::new_stream(data, stream), out, limit)
+                    spill(liblzma::read::XzDecoder::new_stream(packed, stream), out, limit)
                 }),
             Self::Lzo => unpack_lzop(data, out, limit),
             Self::Lz4 => unpack_lz4_legacy(data, out, limit),
@@ -287,19 +295,22 @@ mod tests {
         if followed && compression != Compression::Lz4 {
             packed.extend_from_slice(b"something else");
         }
-        assert!(compression.unpack(&packed, PLAIN.len()).unwrap() == *PLAIN);
+        assert!(compression.unpack(&packed, PLAIN.len(), &Interrupt::default()).unwrap() == *PLAIN);
     }
 
     #[rstest]
     fn output_past_the_limit_is_refused(#[values(0, 1, 2, 3, 4, 5)] which: usize) {
-        let error = ALL[which].unpack_within(&PACKED[which], 0, 100_000).unwrap_err();
+        let error = ALL[which]
+            .unpack_within(&PACKED[which], 0, 100_000, &Interrupt::default())
+            .unwrap_err();
         assert!(matches!(error, DecompressError::TooLarge { .. }), "{error}");
     }
 
     #[rstest]
     fn a_truncated_stream_is_damaged(#[values(0, 1, 2, 3, 4, 5, 6)] which: usize) {
         let (compression, packed) = (ALL[which], &PACKED[which]);
-        let error = compression.unpack(&packed[..packed.len() / 2], PLAIN.len()).unwrap_err();
+        let half = &packed[..packed.len() / 2];
+        let error = compression.unpack(half, PLAIN.len(), &Interrupt::default()).unwrap_err();
         assert!(matches!(error, DecompressError::Damaged { .. }), "{error}");
         assert!(error.to_string().contains(&compression.to_string()), "{error}");
     }
@@ -317,7 +328,7 @@ mod tests {
             let mut data = SHORT[which].clone();
             data.truncate(start);
             data.extend(noise);
-            let _ = ALL[which].unpack_within(&data, 1 << 10, 1 << 20);
+            let _ = ALL[which].unpack_within(&data, 1 << 10, 1 << 20, &Interrupt::default());
         }
     }
 }

@@ -6,14 +6,17 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::interrupt::Interrupt;
+
 /// SHA-256 of bytes in memory, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
 /// SHA-256 of an open file, from its beginning.
-pub(crate) fn sha256_file(file: &mut File) -> io::Result<String> {
+pub(crate) fn sha256_file(file: &mut File, interrupt: &Interrupt) -> io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
+    let mut file = interrupt.reader(file);
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     loop {
@@ -26,7 +29,7 @@ pub(crate) fn sha256_file(file: &mut File) -> io::Result<String> {
 
 /// SHA-256 of the file at this path.
 pub(crate) fn sha256_path(path: &Path) -> io::Result<String> {
-    sha256_file(&mut File::open(path)?)
+    sha256_file(&mut File::open(path)?, &Interrupt::default())
 }
 
 fn hexadecimal(hash: &[u8]) -> String {

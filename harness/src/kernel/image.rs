@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::arch::Arch;
 use super::boot_header::{BootHeader, HeaderError};
 use super::config::Config;
-use super::decompress::{self, Compression, DecompressError};
+use super::decompress::{Compression, DecompressError};
 use super::elf::{self, ElfError};
 use super::version::KernelVersion;
+use crate::foreign;
+use crate::interrupt::Interrupt;
 
 /// The entry point that QEMU uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,13 +85,18 @@ pub enum ImageError {
     )]
     NoEntry,
     /// Larger than the largest kernel that perfsec unpacks.
-    #[error("read the kernel: it is larger than {} MiB", decompress::LIMIT >> 20)]
+    #[error("read the kernel: it is larger than {}", foreign::KERNEL)]
     TooLarge,
 }
 
 impl Image {
     /// Parses an image in memory: the whole file, or the loaded part of an uncompressed kernel.
     pub fn parse(image: &[u8]) -> Result<Self, ImageError> {
+        Self::parse_until(image, &Interrupt::default())
+    }
+
+    /// [`parse`](Self::parse), until an interrupt.
+    pub(crate) fn parse_until(image: &[u8], interrupt: &Interrupt) -> Result<Self, ImageError> {
         if image.starts_with(b"\x7fELF") {
             return Self::parse_vmlinux(image, None);
         }
@@ -98,7 +105,7 @@ impl Image {
             HeaderError::Cut => ImageError::Truncated { needed: 0x250, found: image.len() as u64 },
             HeaderError::TooOld(protocol) => ImageError::OldProtocol(protocol),
         })?;
-        let vmlinux = unpack(image, &header)?;
+        let vmlinux = unpack(image, &header, interrupt)?;
         let mut parsed = Self::parse_vmlinux(&vmlinux, Some(image))?;
         parsed.unpacked = Some(vmlinux);
         Ok(parsed)
@@ -153,7 +160,7 @@ pub(crate) fn read_image(file: &mut File) -> std::io::Result<Result<Vec<u8>, Ima
     file.seek(SeekFrom::Start(0))?;
     let mut image = Vec::new();
     file.take(PROGRAM_HEADERS).read_to_end(&mut image)?;
-    let limit = decompress::LIMIT as u64;
+    let limit = foreign::KERNEL.bytes;
     let wanted = if image.starts_with(b"\x7fELF") {
         match elf::loaded_end(&image) {
             Ok(end) => end,
@@ -174,11 +181,11 @@ pub(crate) fn read_image(file: &mut File) -> std::io::Result<Result<Vec<u8>, Ima
 /// True if a file begins like a Debian package.
 pub(crate) fn is_deb(path: &Path) -> std::io::Result<bool> {
     let mut start = Vec::new();
-    File::open(path)?.take(21).read_to_end(&mut start)?;
+    foreign::open(path)?.take(21).read_to_end(&mut start)?;
     Ok(start == b"!<arch>\ndebian-binary")
 }
 
-fn unpack(image: &[u8], header: &BootHeader) -> Result<Vec<u8>, ImageError> {
+fn unpack(image: &[u8], header: &BootHeader, interrupt: &Interrupt) -> Result<Vec<u8>, ImageError> {
     let payload = image.get(header.payload.clone()).ok_or(ImageError::Truncated {
         needed: header.payload.end as u64,
         found: image.len() as u64,
@@ -195,7 +202,7 @@ fn unpack(image: &[u8], header: &BootHeader) -> Result<Vec<u8>, ImageError> {
         found: image.len() as u64,
     })?;
     let stream = if compression == Compression::Gzip { payload } else { stream };
-    Ok(compression.unpack(stream, u32::from_le_bytes(*size) as usize)?)
+    Ok(compression.unpack(stream, u32::from_le_bytes(*size) as usize, interrupt)?)
 }
 
 fn not_a_boot_image(image: &[u8]) -> ImageError {
@@ -269,12 +276,9 @@ fn distribution(release: &str, banner: &str) -> Option<&'static str> {
 
 /// The configuration between the markers of `kernel/configs.c`.
 fn embedded_config(vmlinux: &[u8]) -> Option<Config> {
-    const LONGEST: u64 = 4 << 20;
     // Strings of the image contain the marker too; only the real one precedes a gzip stream.
     let start = memmem::find(vmlinux, b"IKCFG_ST\x1f\x8b")? + b"IKCFG_ST".len();
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(&vmlinux[start..]).take(LONGEST).read_to_string(&mut text).ok()?;
-    Some(Config::parse(&text)).filter(|config| !config.is_empty())
+    Config::unpack(&vmlinux[start..])
 }
 
 #[cfg(test)]

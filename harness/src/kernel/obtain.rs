@@ -1,6 +1,6 @@
 //! Obtains a kernel by its name and prepares it to boot, through the cache.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -17,6 +17,7 @@ use super::record::{Kernel, KernelImage, Origin};
 use super::spec::{DebianSelector, ImageSpec};
 use super::version::KernelVersion;
 use crate::cache::{Cache, CacheError};
+use crate::foreign;
 use crate::host::OsRelease;
 use crate::interrupt::Interrupt;
 
@@ -133,9 +134,9 @@ pub fn obtain(
     let entry = CacheEntry { cache, key: &key };
     let cached = entry.get_or_make(interrupt, progress, || {
         let path = archive.fetch(&found)?;
-        let mut source = read_deb(&path)?;
+        let mut source = read_deb(&path, interrupt)?;
         if let Some(path) = archive.fetch_config(&found)? {
-            let read = deb::read(&path, ReadUntil::Config)
+            let read = deb::read(&path, ReadUntil::Config, interrupt)
                 .map_err(|error| KernelError::Deb { path: path.clone(), source: error })?;
             source.config = source.config.or(read.config);
         }
@@ -164,13 +165,13 @@ pub fn shipped_image(
             obtain_file(path, cache, interrupt, progress)?;
             let failed = |source| KernelError::Read { path: path.clone(), source };
             return match image::is_deb(path).map_err(failed)? {
-                true => Ok(read_deb(path)?.image),
-                false => fs::read(path).map_err(failed),
+                true => Ok(read_deb(path, interrupt)?.image),
+                false => foreign::read(path, &foreign::KERNEL).map_err(failed),
             };
         }
         ImageSpec::Debian(selector) => archive.find(selector, PackageKind::Image)?,
     };
-    Ok(read_deb(&archive.fetch(&found)?)?.image)
+    Ok(read_deb(&archive.fetch(&found)?, interrupt)?.image)
 }
 
 fn obtain_file(
@@ -187,13 +188,16 @@ fn obtain_file(
     if !data.is_file() {
         return Err(KernelError::NotAFile(path.to_path_buf()));
     }
-    let mut file = File::open(path).map_err(failed)?;
-    let sha256 = hash::sha256_file(&mut file).map_err(failed)?;
+    if data.len() > foreign::KERNEL_FILE.bytes {
+        return Err(failed(foreign::KERNEL_FILE.exceeded()));
+    }
+    let mut file = foreign::open(path).map_err(failed)?;
+    let sha256 = hash::sha256_file(&mut file, interrupt).map_err(failed)?;
     let entry = CacheEntry { cache, key: &sha256 };
     let deb = image::is_deb(path).map_err(failed)?;
     let cached = entry.get_or_make(interrupt, progress, || {
         if deb {
-            return read_deb(path);
+            return read_deb(path, interrupt);
         }
         let bytes = image::read_image(&mut file)
             .map_err(failed)?
@@ -234,8 +238,8 @@ pub(crate) fn store_built(
     path: &Path,
     config: Config,
 ) -> Result<Kernel, KernelError> {
-    let image =
-        fs::read(path).map_err(|source| KernelError::Read { path: path.to_path_buf(), source })?;
+    let image = foreign::read(path, &foreign::KERNEL)
+        .map_err(|source| KernelError::Read { path: path.to_path_buf(), source })?;
     let source = RawImage {
         path: path.to_path_buf(),
         image,
@@ -243,13 +247,13 @@ pub(crate) fn store_built(
         package: None,
         config: Some(config),
     };
-    let cached = CacheEntry { cache, key }.make(source)?;
+    let cached = CacheEntry { cache, key }.make(source, &Interrupt::default())?;
     Ok(cached.into_kernel(cache, origin, None))
 }
 
-fn read_deb(path: &Path) -> Result<RawImage, KernelError> {
+fn read_deb(path: &Path, interrupt: &Interrupt) -> Result<RawImage, KernelError> {
     let failed = |source| KernelError::Deb { path: path.to_path_buf(), source };
-    let deb = deb::read(path, ReadUntil::Image).map_err(failed)?;
+    let deb = deb::read(path, ReadUntil::Image, interrupt).map_err(failed)?;
     let package = Some((deb.package, deb.version));
     let image = deb.image.unwrap_or_default();
     Ok(RawImage { path: path.to_path_buf(), image, must_copy: true, package, config: deb.config })
@@ -330,13 +334,14 @@ impl CacheEntry<'_> {
         })?;
         match self.load() {
             Some(cached) => Ok(cached),
-            None => self.make(source()?),
+            None => self.make(source()?, interrupt),
         }
     }
 
     /// Loads the entry, if it is complete: its file exists and has the recorded size.
     fn load(&self) -> Option<CachedKernel> {
-        let text = fs::read(self.cache.path(ROOM, &format!("{}.json", self.key))).ok()?;
+        let path = self.cache.path(ROOM, &format!("{}.json", self.key));
+        let text = foreign::read(&path, &foreign::CACHED).ok()?;
         let cached: CachedKernel = serde_json::from_slice(&text).ok()?;
         let complete = match &cached.file {
             Some((name, size)) => {
@@ -347,9 +352,9 @@ impl CacheEntry<'_> {
         (cached.format == FORMAT && complete).then_some(cached)
     }
 
-    fn make(&self, source: RawImage) -> Result<CachedKernel, KernelError> {
+    fn make(&self, source: RawImage, interrupt: &Interrupt) -> Result<CachedKernel, KernelError> {
         let failed = |error| KernelError::Image { path: source.path.clone(), source: error };
-        let parsed = Image::parse(&source.image).map_err(failed)?;
+        let parsed = Image::parse_until(&source.image, interrupt).map_err(failed)?;
         // The key of a file on the host is its SHA-256 already.
         let sha256 =
             if source.must_copy { hash::sha256(&source.image) } else { self.key.to_owned() };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{KnownEntry, file};
 use crate::case::{CaseErrors, Circumstances, KnownDifference, Library};
+use crate::foreign;
 use crate::plan::CellNames;
 use crate::transcript::Transcript;
 
@@ -48,7 +49,7 @@ impl KnownDifferences {
     pub fn read(files: &[PathBuf], library: &Library) -> Result<Self, KnownError> {
         let mut all = Vec::new();
         for path in files {
-            let text = std::fs::read_to_string(path)
+            let text = foreign::read_named_text(path, &foreign::KNOWN)
                 .map_err(|source| KnownError::Read { path: path.clone(), source })?;
             all.extend(file::read(path, &text, Some(library)).map_err(CaseErrors)?);
         }

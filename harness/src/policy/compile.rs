@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::table::TableError;
 use crate::cache::{Cache, CacheError};
+use crate::foreign;
 
 /// The version of the binary format. Every kernel since 5.7 reads it, and CAP_PERFMON came with
 /// 5.8; by default, newer compilers write one that older kernels refuse (`POLICYDB_VERSION_MAX` is
@@ -86,7 +87,8 @@ pub fn compiler() -> PathBuf {
 pub(super) type CilFile = (String, Vec<u8>);
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, PolicyError> {
-    fs::read(path).map_err(|source| PolicyError::Read { path: path.to_owned(), source })
+    foreign::read(path, &foreign::POLICY)
+        .map_err(|source| PolicyError::Read { path: path.to_owned(), source })
 }
 
 /// Compiles the files of a policy, or returns the cached result of an earlier compilation.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::event::FORMAT;
 use super::run::MisplacedEvent;
+use crate::foreign;
 
 /// A run record could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,19 @@ pub enum RecordError {
         line: usize,
         /// The reason.
         source: serde_json::Error,
+    },
+    /// A line is longer than any that perfsec writes.
+    #[error(
+        "read the run record {path}: line {line} is longer than {limit}, the limit of a line \
+         (`perfsec help limitations`); the {good} lines before it are good and can be used alone \
+         (`head -n {good}`)",
+        path = .path.display(), good = .line - 1, limit = foreign::RECORD_LINE
+    )]
+    LongLine {
+        /// The run record.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
     },
     /// An event does not fit the events before it.
     #[error(

@@ -18,6 +18,7 @@ pub use digest::{AlikeCells, CONSOLE_LINES, Digest, LaneDigest};
 pub use error::RecordError;
 pub use event::*;
 pub use merge::{MergeError, MergedRun, merge};
+pub(crate) use read::read_from;
 pub use read::{LoadedRecord, Truncation, is_record, read};
 pub use run::{LaneRun, MisplacedEvent, Run, VerdictCounts};
 pub use write::Writer;

@@ -1,12 +1,12 @@
 //! Reads run records.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{Event, FORMAT, RecordError, Run};
+use crate::foreign::{self, Limited, Line};
 
 /// A run record, read from a file.
 #[derive(Debug)]
@@ -35,23 +35,38 @@ pub struct Truncation {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, has another format, or is damaged before its last line.
+/// If the file cannot be read, has another format, is too large, or is damaged before its last
+/// line.
 pub fn read(path: &Path) -> Result<LoadedRecord, RecordError> {
     let unreadable = |source| RecordError::Read { path: path.to_owned(), source };
-    let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+    read_from(foreign::open_named(path).map_err(unreadable)?, path)
+}
+
+/// Reads a run record from an open file; errors name `path`.
+pub(crate) fn read_from(source: impl Read, path: &Path) -> Result<LoadedRecord, RecordError> {
+    let unreadable = |source| RecordError::Read { path: path.to_owned(), source };
+    let mut file = BufReader::new(Limited::new(source, &foreign::RECORD));
     let (mut line, mut number) = (Vec::new(), 0);
-    let mut next = |line: &mut Vec<u8>| {
-        line.clear();
-        file.read_until(b'\n', line).map_err(unreadable)
+    if !file.fill_buf().map_err(unreadable)?.starts_with(b"{") {
+        return Err(RecordError::NotARecord { path: path.to_owned() });
+    }
+    let mut next = |line: &mut Vec<u8>, number: usize| match foreign::read_line(
+        &mut file,
+        line,
+        foreign::RECORD_LINE.length(),
+    ) {
+        Ok(Line::Long) => Err(RecordError::LongLine { path: path.to_owned(), line: number }),
+        Ok(end) => Ok(end),
+        Err(error) => Err(unreadable(error)),
     };
-    next(&mut line)?;
+    next(&mut line, 1)?;
     let mut run = Run::new(match first(&line, path)? {
         Event::Run(started) => started,
         _ => return Err(RecordError::NotARecord { path: path.to_owned() }),
     });
     loop {
         number += 1;
-        if next(&mut line)? == 0 {
+        if next(&mut line, number + 1)? == Line::End {
             break;
         }
         let event = match serde_json::from_slice(&line) {
@@ -81,7 +96,7 @@ pub fn read(path: &Path) -> Result<LoadedRecord, RecordError> {
 #[must_use]
 pub fn is_record(path: &Path) -> bool {
     let mut begin = [0];
-    let read = File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut begin));
+    let read = foreign::open(path).and_then(|mut file| file.read(&mut begin));
     // No kernel image and no package begins like this.
     matches!(read, Ok(1)) && begin == *b"{"
 }

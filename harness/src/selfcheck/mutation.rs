@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::foreign;
 use crate::plan::{CellNames, NotAGlob};
 
 /// A mutation: a patch for `git am`, with its description.
@@ -122,7 +123,8 @@ pub fn directory(path: &Path) -> Result<Vec<Mutation>, MutationError> {
     for entry in fs::read_dir(path).map_err(|error| failed(path, error))? {
         let file = entry.map_err(|error| failed(path, error))?.path();
         if file.extension().is_some_and(|end| end == "patch") {
-            let mail = fs::read_to_string(&file).map_err(|error| failed(&file, error))?;
+            let mail = foreign::read_text(&file, &foreign::MUTATION)
+                .map_err(|error| failed(&file, error))?;
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
             mutations.push(Mutation::parse(&name, &mail)?);
         }

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::Patch;
 use crate::case::{CaseErrors, Mistakes, line_number};
+use crate::foreign;
 use crate::known::written_transcript;
 use crate::plan::CellNames;
 use crate::transcript::Transcript;
@@ -83,7 +84,7 @@ impl Expectations {
     ///
     /// Returns an error if the file cannot be read, or all mistakes in it.
     pub fn file(path: &Path, patches: &[Patch], suite: &[String]) -> Result<Self, ExpectError> {
-        let text = std::fs::read_to_string(path)
+        let text = foreign::read_text(path, &foreign::CHANGES)
             .map_err(|source| ExpectError::Read { path: path.to_owned(), source })?;
         Ok(Self::read(path, &text, patches, suite)?)
     }

@@ -1,8 +1,7 @@
 //! Reads a patch series from a mailbox or a directory of patches.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -10,10 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::patch::{Mail, Patch};
 use crate::counted::counted;
+use crate::foreign;
 use crate::mbox::{self, MessageId};
 
-/// Size limit of a mailbox in bytes, far beyond any thread of a list.
-const LARGEST: u64 = 64 << 20;
+/// The largest number of mails: far beyond any thread of a list. Each is compared with the others.
+const MOST: usize = 10_000;
 
 /// File extensions of patches in a directory.
 const ENDINGS: [&str; 5] = ["patch", "mbx", "mbox", "eml", "cover"];
@@ -73,12 +73,6 @@ pub enum SeriesError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// A file is too large to be a mailbox.
-    #[error("read a series from {path}: it is larger than {limit} MiB", limit = LARGEST >> 20)]
-    TooLarge {
-        /// The file.
-        path: String,
-    },
     /// The name is neither a file nor a range of revisions.
     #[error(
         "read a series from {text}: no such file, and not a range of revisions like v6.18..topic"
@@ -115,6 +109,12 @@ pub enum SeriesError {
     Merges {
         /// The range.
         range: String,
+    },
+    /// There are too many mails.
+    #[error("read a series from {from}: it has more than {MOST} mails, the limit of a series")]
+    TooMany {
+        /// The mailbox or directory.
+        from: String,
     },
     /// None of the mails is a patch.
     #[error("read a series from {from}: {mails} and no patch in it")]
@@ -280,6 +280,9 @@ impl Series {
             return Err(SeriesError::NoMail { from });
         }
         let number = mails.len();
+        if number > MOST {
+            return Err(SeriesError::TooMany { from });
+        }
         let mut candidates: Vec<Mail> = Vec::new();
         for mail in mails.into_iter().filter(|mail| !mail.is_reply) {
             let again = |known: &Mail| known.id.is_some() && known.id == mail.id;
@@ -449,6 +452,9 @@ fn in_directory(path: &Path) -> Result<Vec<Mail>, SeriesError> {
             return Err(SeriesError::NoMail { from: file.display().to_string() });
         }
         all.extend(mails);
+        if all.len() > MOST {
+            return Err(SeriesError::TooMany { from: path.display().to_string() });
+        }
     }
     Ok(all)
 }
@@ -478,20 +484,12 @@ fn named(mail: &Mail) -> String {
 /// The mails of a file, which may be gzipped, as archives send it.
 fn mails(path: &Path) -> Result<Vec<Mail>, SeriesError> {
     let error = |source| SeriesError::Read { path: path.to_owned(), source };
-    let mut text = read(File::open(path).map_err(error)?).map_err(error)?;
-    if text.starts_with(&[0x1f, 0x8b]) && text.len() as u64 <= LARGEST {
-        text = read(MultiGzDecoder::new(text.as_slice())).map_err(error)?;
-    }
-    if text.len() as u64 > LARGEST {
-        return Err(SeriesError::TooLarge { path: path.display().to_string() });
+    let mut text = foreign::read_named(path, &foreign::MAILBOX).map_err(error)?;
+    if text.starts_with(&[0x1f, 0x8b]) {
+        let unpacked = MultiGzDecoder::new(text.as_slice());
+        text = foreign::read_all(unpacked, &foreign::MAILBOX).map_err(error)?;
     }
     Ok(mbox::messages(&text).into_iter().filter_map(Mail::read).collect())
-}
-
-fn read(source: impl io::Read) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    source.take(LARGEST + 1).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -503,6 +501,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::causes::with_causes;
 
     const FROM: &str = "From mboxrd@z Thu Jan  1 00:00:00 1970\n";
 
@@ -662,6 +661,13 @@ mod tests {
     }
 
     #[test]
+    fn a_mailbox_of_more_mails_than_any_thread_is_refused() {
+        let mails = |number: usize| format!("{FROM}Subject: thoughts\n\n").repeat(number);
+        assert!(matches!(read(&mails(MOST)), Err(SeriesError::NoPatch { .. })));
+        assert!(matches!(read(&mails(MOST + 1)), Err(SeriesError::TooMany { .. })));
+    }
+
+    #[test]
     fn a_mailbox_may_be_gzipped() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -673,9 +679,10 @@ mod tests {
         assert!(matches!(Series::of_mailbox(file.path()), Err(SeriesError::Read { .. })));
         let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         let zeros = vec![0; 1 << 20];
-        (0..=LARGEST >> 20).for_each(|_| bomb.write_all(&zeros).unwrap());
+        (0..=foreign::MAILBOX.bytes >> 20).for_each(|_| bomb.write_all(&zeros).unwrap());
         fs::write(file.path(), bomb.finish().unwrap()).unwrap();
-        assert!(matches!(Series::of_mailbox(file.path()), Err(SeriesError::TooLarge { .. })));
+        let error = with_causes(&Series::of_mailbox(file.path()).unwrap_err());
+        assert!(error.contains("it is larger than 64 MiB, the limit of a mailbox"), "{error}");
     }
 
     #[test]

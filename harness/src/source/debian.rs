@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(source.package(), package);
         let path = source.fetch(&cache, options, &interrupt, &|_| {}).unwrap();
         let dir = TempDir::new_in(cache.root()).unwrap();
-        assert_eq!(unpack(&path, dir.path()).unwrap(), source.kernel());
+        assert_eq!(unpack(&path, dir.path(), &Interrupt::default()).unwrap(), source.kernel());
     }
 
     #[rstest]

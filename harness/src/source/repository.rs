@@ -17,6 +17,7 @@ use super::top;
 use super::unpack::unpack;
 use crate::cache::{Cache, Lock};
 use crate::counted::counted;
+use crate::foreign;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 
@@ -520,7 +521,7 @@ impl Source {
             };
             write("objects/info/alternates", format!("{}\n", path("objects")?).as_bytes())?;
             // A shallow clone lists here the commits whose parents it lacks.
-            match fs::read(path("shallow")?) {
+            match foreign::read(Path::new(&path("shallow")?), &foreign::OUTPUT) {
                 Ok(text) => write("shallow", &text)?,
                 Err(_) => self.remove(&inside.join("shallow")),
             }
@@ -545,10 +546,11 @@ impl Source {
             fs::remove_dir_all(&self.checkout).map_err(|error| failed("remove", error))?;
         }
         fs::create_dir_all(&self.checkout).map_err(|error| failed("create", error))?;
-        let version = unpack(file, &self.checkout)?;
+        let version = unpack(file, &self.checkout, &self.interrupt);
         if self.interrupt.is_raised() {
             return Err(GitError::Interrupted.into());
         }
+        let version = version?;
         self.initialise(cache, "sha1")?;
         // `--force`: some files of a kernel match its own .gitignore.
         self.git.ask(&["add", "--all", "--force", "."])?;

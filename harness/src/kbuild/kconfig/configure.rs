@@ -11,6 +11,7 @@ use super::definition::Tree;
 use super::error::{DroppedOption, KconfigError};
 use super::fragment::Fragment;
 use super::reason::Reason;
+use crate::foreign;
 use crate::kernel::{Arch, Config, KernelVersion};
 
 /// Subdirectory of the build directory, used as `O=` for configuring: the build's `.config` is
@@ -61,7 +62,8 @@ impl Configurator<'_> {
         run(self.make(&room, &[&all, "allnoconfig".as_ref()]))?;
 
         let result = room.join(RESULT);
-        let text = fs::read_to_string(&result).map_err(failed("read", &result))?;
+        let text =
+            foreign::read_text(&result, &foreign::CONFIG).map_err(failed("read", &result))?;
         let config = Config::parse(&text);
         let dropped = self.dropped(fragments, &config)?;
         if !dropped.is_empty() {
@@ -128,7 +130,8 @@ impl Configurator<'_> {
     /// Moves the result to the build directory, unless it is the same.
     fn install(&self, result: &Path, text: &str) -> Result<(), KconfigError> {
         let path = self.out.join(RESULT);
-        if fs::read(&path).is_ok_and(|former| former == text.as_bytes()) {
+        let former = foreign::read(&path, &foreign::CONFIG);
+        if former.is_ok_and(|former| former == text.as_bytes()) {
             return Ok(());
         }
         fs::rename(result, &path).map_err(failed("write", &path))

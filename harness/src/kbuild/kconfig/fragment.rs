@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::built_in;
+use crate::foreign;
 use crate::kernel::KernelVersion;
 
 /// The default fragments.
@@ -16,9 +17,6 @@ const PREFIX: &str = "CONFIG_";
 
 /// The line at the head of a `.config` that the kernel's build wrote.
 const GENERATED: &str = "# Automatically generated file; DO NOT EDIT.";
-
-/// Largest file, in bytes. The complete configuration of a distribution has 0.3 MB.
-const LIMIT: u64 = 8 << 20;
 
 /// Number of characters of an invalid line that an error shows.
 const SHOWN: usize = 60;
@@ -99,22 +97,6 @@ pub enum FragmentError {
         /// The system's error.
         source: io::Error,
     },
-    /// The file is too large for a fragment.
-    #[error("read fragment {}: it is larger than {limit} MiB", .path.display())]
-    Large {
-        /// As given by the user.
-        path: PathBuf,
-        /// The limit, in MiB.
-        limit: u64,
-    },
-    /// The file is not text.
-    #[error("read fragment {}: line {line} is not UTF-8", .path.display())]
-    NotText {
-        /// As given by the user.
-        path: PathBuf,
-        /// First line that is not UTF-8, from 1.
-        line: usize,
-    },
     /// A line is invalid.
     #[error("read fragment {name}:{line}: {reason}")]
     Line {
@@ -147,19 +129,7 @@ impl Fragment {
             });
         }
         let failed = |source| FragmentError::Read { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > LIMIT {
-            return Err(FragmentError::Large { path: path.to_owned(), limit: LIMIT >> 20 });
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            FragmentError::NotText {
-                path: path.to_owned(),
-                line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            }
-        })?;
+        let text = foreign::read_named_text(path, &foreign::FRAGMENT).map_err(failed)?;
         Self::parse(wanted, &text)
     }
 
@@ -378,6 +348,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::causes::with_causes;
 
     fn parse(text: &str) -> Fragment {
         Fragment::parse("my.config", text).unwrap()
@@ -528,7 +499,8 @@ mod tests {
             fragment
         });
         std::fs::write(path, b"# a\n# \xff\n").unwrap();
-        assert!(matches!(Fragment::load(path), Err(FragmentError::NotText { line: 2, .. })));
+        let error = Fragment::load(path).unwrap_err();
+        assert!(with_causes(&error).contains("line 2 is not text in UTF-8"), "{error:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::definition::{
 };
 use super::expression::{Expression, condition_follows, read_operand};
 use super::lines::statements;
+use crate::foreign;
 use crate::kernel::Arch;
 
 /// The top-level file.
@@ -65,7 +66,8 @@ impl KconfigReader<'_> {
             return;
         }
         self.files += 1;
-        let Ok(bytes) = std::fs::read(self.root.join(path)) else { return };
+        let bytes = foreign::read(&self.root.join(path), &foreign::CONFIG);
+        let Ok(bytes) = bytes else { return };
         let text = String::from_utf8_lossy(&bytes);
         let file: Arc<str> = name.into();
         let outside = self.scope;

@@ -1,7 +1,7 @@
 //! Runs the host's apt with its mirrors and keys, but with state and configuration in the cache.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +10,7 @@ use super::command::{AptError, run};
 use super::mirror::Mirrors;
 use super::suite::SuitePart;
 use crate::cache::{Cache, CacheError};
+use crate::foreign::{self, Line};
 use crate::host::DEBIAN_KEYRING;
 
 /// The architecture of the packages.
@@ -107,12 +108,21 @@ impl Apt {
             .map_err(start)?;
         if let Some(output) = child.stdout.take() {
             let mut output = BufReader::with_capacity(1 << 16, output);
-            let (mut paragraph, mut length) = (String::new(), 1);
-            while length > 0 {
-                length = output.read_line(&mut paragraph).map_err(start)?;
-                if length <= 1 {
-                    each(&paragraph);
-                    paragraph.clear();
+            let (mut paragraph, mut line) = (String::new(), Vec::new());
+            loop {
+                let longest = foreign::OUTPUT_LINE.length();
+                let end = foreign::read_line(&mut output, &mut line, longest).map_err(start)?;
+                if end == Line::Long || paragraph.len() > longest {
+                    return Err(start(foreign::OUTPUT_LINE.exceeded()));
+                }
+                if line.len() > 1 {
+                    paragraph.push_str(&String::from_utf8_lossy(&line));
+                    continue;
+                }
+                each(&paragraph);
+                paragraph.clear();
+                if end == Line::End {
+                    break;
                 }
             }
         }

@@ -12,6 +12,7 @@ use super::mirror::Mirrors;
 use super::suite::DebianSuite;
 use crate::cache::{Cache, CacheError};
 use crate::causes::with_causes;
+use crate::foreign;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 use crate::kernel::spec::DebianSelector;
@@ -374,7 +375,8 @@ impl<'a> CatalogueCache<'a> {
     }
 
     fn load(&self, suite: &DebianSuite) -> Option<CachedCatalogue> {
-        let text = std::fs::read(self.cache.path("debian-lists", &format!("{suite}.json"))).ok()?;
+        let path = self.cache.path("debian-lists", &format!("{suite}.json"));
+        let text = foreign::read(&path, &foreign::CACHED).ok()?;
         let cached = serde_json::from_slice::<CachedCatalogue>(&text).ok()?;
         (cached.format == FORMAT).then_some(cached)
     }

@@ -14,6 +14,7 @@ use perfsec_qemu::{Machine, SaveError, Vm};
 use tempfile::NamedTempFile;
 
 use crate::cache::Cache;
+use crate::foreign;
 use crate::kernel::hash;
 
 /// The cache's directory of snapshots.
@@ -130,7 +131,7 @@ impl Snapshots {
 
 /// The reason why this version of QEMU could not save a guest on this host.
 pub(super) fn refusal(cache: &Cache, version: &str) -> Option<String> {
-    let text = fs::read_to_string(cache.path("accel", REFUSAL)).ok()?;
+    let text = foreign::read_text(&cache.path("accel", REFUSAL), &foreign::CACHED).ok()?;
     let (saved_by, why) = text.split_once('\n')?;
     (saved_by == version).then(|| why.to_owned())
 }

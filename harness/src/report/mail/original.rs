@@ -1,12 +1,12 @@
 //! Reads the message to reply to from a file.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use mail_parser::{Address, HeaderValue, Message, MessageParser};
 
 use super::message::Thread;
+use crate::foreign;
 use crate::mbox::{self, Mailbox, MessageId};
 
 /// Number of earlier messages of the thread that are kept, in addition to the first.
@@ -72,7 +72,7 @@ impl Original {
     ///
     /// If there is none, or no choice among several.
     pub fn read(path: &Path, wanted: Option<&MessageId>) -> Result<Self, OriginalError> {
-        let content = fs::read(path)
+        let content = foreign::read_named(path, &foreign::MAILBOX)
             .map_err(|source| OriginalError::Read { path: path.to_owned(), source })?;
         let messages = mbox::messages(&content);
         let originals: Vec<Self> =
@@ -140,6 +140,8 @@ fn mailboxes(address: Option<&Address<'_>>) -> Vec<Mailbox> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use rstest::rstest;
 
     use super::*;

@@ -9,6 +9,10 @@ use super::links::Links;
 /// The reason to refuse a link, as a clause without its subject.
 pub(super) const LEAVES: &str = "is a link that leaves the archive";
 
+/// The longest path in bytes, and the deepest. Those of Linux have 120 bytes and 12 components.
+const LONGEST: usize = 1024;
+const DEEPEST: usize = 32;
+
 /// The path of an entry below the top of its archive, or the reason to refuse it.
 pub(super) fn check_entry(
     kind: EntryType,
@@ -16,6 +20,9 @@ pub(super) fn check_entry(
     link: &Path,
     links: &mut Links,
 ) -> Result<PathBuf, &'static str> {
+    if path.as_os_str().len() > LONGEST || path.components().count() > DEEPEST {
+        return Err("has a name that is too long or too deep");
+    }
     let target = inner(path).ok_or("has a name that leaves the archive")?;
     if links.block(&target) {
         return Err("goes through a link");

@@ -63,7 +63,7 @@ pub enum UnpackError {
     },
     /// The archive exceeds the limit.
     #[error(
-        "unpack {}: it grows past {} GiB or {} files, which no kernel source does",
+        "unpack {}: it grows past {} GiB or {} files and directories, which no kernel source does",
         .path.display(), .bytes >> 30, .entries
     )]
     TooLarge {
@@ -71,7 +71,7 @@ pub enum UnpackError {
         path: PathBuf,
         /// The limit, in bytes.
         bytes: u64,
-        /// The limit, in entries.
+        /// The limit, in files and directories.
         entries: u64,
     },
     /// The archive does not have a kernel source.
@@ -82,6 +82,9 @@ pub enum UnpackError {
         /// The reason.
         source: NotATree,
     },
+    /// The user interrupted it.
+    #[error("unpack {}: interrupted", .0.display())]
+    Interrupted(PathBuf),
     /// The filesystem or the user's quota is full.
     #[error(
         "unpack {} into {}: no space left; a kernel source needs about 2 GB", .path.display(),

@@ -6,8 +6,8 @@
 mod entry;
 mod error;
 mod links;
-mod meter;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -19,24 +19,23 @@ use tempfile::TempDir;
 use self::entry::{LEAVES, check_entry};
 pub use self::error::UnpackError;
 use self::links::Links;
-use self::meter::{Meter, MeteredReader, ReadFailure};
 use super::version::version_of_tree;
+use crate::foreign;
+use crate::foreign::meter::{LONGEST_HEADER, Meter, MeteredReader, ReadFailure};
+use crate::interrupt::Interrupt;
 use crate::kernel::KernelVersion;
 use crate::kernel::deb::{self, DebError};
 use crate::kernel::packing::Packing;
 
-/// Four times the size of a kernel source.
-const LIMIT: SizeLimit = SizeLimit { bytes: 8 << 30, entries: 500_000 };
-
-/// Bytes between two files of an archive: at most a long name, a long link name and headers.
-const LONGEST_HEADER: u64 = 1 << 20;
+/// Four times the files and directories of a kernel source.
+const ENTRIES: u64 = 500_000;
 
 /// The limit for an unpacked archive.
 #[derive(Clone, Copy, Debug)]
 struct SizeLimit {
     /// Sum of the file sizes.
     bytes: u64,
-    /// Files, directories and links.
+    /// Files, directories and links, also directories that only paths name.
     entries: u64,
 }
 
@@ -46,21 +45,24 @@ struct SizeLimit {
 /// # Errors
 ///
 /// See [`UnpackError`]. The directory may not be empty if the source is not that of a kernel.
-pub fn unpack(archive: &Path, into: &Path) -> Result<KernelVersion, UnpackError> {
-    unpack_within(archive, into, LIMIT)
+pub fn unpack(
+    archive: &Path,
+    into: &Path,
+    interrupt: &Interrupt,
+) -> Result<KernelVersion, UnpackError> {
+    let limit = SizeLimit { bytes: foreign::SOURCE.bytes, entries: ENTRIES };
+    unpack_within(archive, into, limit, interrupt)
 }
 
 fn unpack_within(
     archive: &Path,
     into: &Path,
     limit: SizeLimit,
+    interrupt: &Interrupt,
 ) -> Result<KernelVersion, UnpackError> {
-    let job = UnpackJob { path: archive, dir: into, limit };
+    let job = UnpackJob { path: archive, dir: into, limit, interrupt };
     let unreadable = |source| UnpackError::Read { path: archive.to_path_buf(), source };
-    let mut file = File::open(archive).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(job.not_an_archive());
-    }
+    let mut file = foreign::open(archive).map_err(unreadable)?;
     let mut start = Vec::new();
     file.by_ref().take(512).read_to_end(&mut start).map_err(unreadable)?;
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
@@ -84,6 +86,7 @@ struct UnpackJob<'a> {
     path: &'a Path,
     dir: &'a Path,
     limit: SizeLimit,
+    interrupt: &'a Interrupt,
 }
 
 /// A failure to unpack the source in a Debian package.
@@ -101,10 +104,11 @@ impl From<DebError> for DebUnpackError {
 impl UnpackJob<'_> {
     /// Unpacks the tarball in a package.
     fn unpack_deb(self, package: File, to: &Path) -> Result<(), UnpackError> {
-        let found = deb::with_content(package, |content| {
-            let mut archive = tar::Archive::new(content);
+        let found = deb::with_content(package, self.interrupt, |content| {
+            let (mut archive, meter) = deb::open_content(content, self.interrupt);
             for entry in archive.entries().map_err(DebError::from)? {
                 let entry = entry.map_err(DebError::from)?;
+                meter.allow(entry.size().saturating_add(LONGEST_HEADER));
                 let path = entry.path().map_err(DebError::from)?.into_owned();
                 let Some(packing) = tarball(&path) else { continue };
                 let source = packing.open(entry).map_err(DebError::from)?;
@@ -121,6 +125,9 @@ impl UnpackJob<'_> {
             }
             Err(DebUnpackError::Source(error)) => Err(error),
             Err(DebUnpackError::Package(DebError::Damaged(error))) => Err(self.damaged(error)),
+            Err(_) if self.interrupt.is_raised() => {
+                Err(UnpackError::Interrupted(self.path.to_path_buf()))
+            }
             Err(DebUnpackError::Package(source)) => {
                 Err(UnpackError::Deb { path: self.path.to_path_buf(), source })
             }
@@ -135,19 +142,16 @@ impl UnpackJob<'_> {
         }
         let meter = Rc::new(Meter::default());
         let inner = start.as_slice().chain(plain);
-        let mut archive = tar::Archive::new(MeteredReader { inner, meter: Rc::clone(&meter) });
+        let mut archive = tar::Archive::new(MeteredReader::new(inner, &meter, self.interrupt));
         // The modes of a git checkout.
         archive.set_mask(0o022);
         let failed = |error| self.failed(error, &meter);
         let (mut bytes, mut count) = (self.limit.bytes, self.limit.entries);
-        let mut links = Links::default();
+        let (mut links, mut directories) = (Links::default(), Directories::default());
         meter.allow(LONGEST_HEADER);
         for entry in archive.entries().map_err(failed)? {
             let mut entry = entry.map_err(failed)?;
-            (bytes, count) = match (bytes.checked_sub(entry.size()), count.checked_sub(1)) {
-                (Some(bytes), Some(count)) => (bytes, count),
-                _ => return Err(self.too_large()),
-            };
+            bytes = bytes.checked_sub(entry.size()).ok_or_else(|| self.too_large())?;
             meter.allow(entry.size() + LONGEST_HEADER);
             if entry.header().entry_type() != EntryType::XGlobalHeader {
                 let path = entry.path().map_err(failed)?.into_owned();
@@ -155,6 +159,8 @@ impl UnpackJob<'_> {
                 let kind = entry.header().entry_type();
                 let target = check_entry(kind, &path, &link, &mut links)
                     .map_err(|what| self.refused(&path, what))?;
+                let made = 1 + directories.add(target.parent());
+                count = count.checked_sub(made).ok_or_else(|| self.too_large())?;
                 if target.components().any(|part| part.as_os_str() == ".git") {
                     // A repository is not part of the source, and may have hooks.
                 } else if kind == EntryType::Directory {
@@ -169,7 +175,7 @@ impl UnpackJob<'_> {
             meter.allow(LONGEST_HEADER);
         }
         if meter.failed().is_some() {
-            return Err(self.damaged(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            return Err(failed(io::Error::from(io::ErrorKind::UnexpectedEof)));
         }
         // Read to the end: the checksum of the compressed data is there.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
@@ -197,6 +203,7 @@ impl UnpackJob<'_> {
     fn failed(self, error: io::Error, meter: &Meter) -> UnpackError {
         match meter.failed() {
             Some(ReadFailure::Exceeded) => self.too_large(),
+            Some(ReadFailure::Interrupted) => UnpackError::Interrupted(self.path.to_path_buf()),
             Some(ReadFailure::Reading | ReadFailure::Ended) => self.damaged(error),
             None => match error.kind() {
                 io::ErrorKind::StorageFull
@@ -235,6 +242,24 @@ impl UnpackJob<'_> {
 
     fn not_an_archive(self) -> UnpackError {
         UnpackError::NotAnArchive { path: self.path.to_path_buf() }
+    }
+}
+
+/// The directories that entries are in.
+#[derive(Default)]
+struct Directories(HashSet<PathBuf>);
+
+impl Directories {
+    /// Adds a directory and those above it; returns the number of new ones.
+    fn add(&mut self, directory: Option<&Path>) -> u64 {
+        let mut new = 0;
+        for above in directory.into_iter().flat_map(Path::ancestors) {
+            if above.as_os_str().is_empty() || !self.0.insert(above.to_path_buf()) {
+                break;
+            }
+            new += 1;
+        }
+        new
     }
 }
 

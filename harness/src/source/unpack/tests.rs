@@ -1,6 +1,7 @@
 //! Archives of every format, and hostile ones.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
@@ -63,6 +64,8 @@ fn tar(entries: &[TarEntry]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
+const LIMIT: SizeLimit = SizeLimit { bytes: foreign::SOURCE.bytes, entries: ENTRIES };
+
 struct UnpackFixture {
     dir: TempDir,
 }
@@ -81,9 +84,12 @@ impl UnpackFixture {
     fn unpack(&self, bytes: &[u8], limit: SizeLimit) -> Result<KernelVersion, UnpackError> {
         let archive = self.dir.path().join("archive");
         fs::write(&archive, bytes).unwrap();
-        unpack_within(&archive, &self.tree(), limit)
+        unpack_within(&archive, &self.tree(), limit, &Interrupt::default())
     }
 }
+
+/// The path of an entry in 48 directories.
+static DEEP: LazyLock<String> = LazyLock::new(|| format!("{}b", "a/".repeat(48)));
 
 fn refusal(entries: &[TarEntry]) -> String {
     UnpackFixture::new().unpack(&tar(entries), LIMIT).unwrap_err().to_string()
@@ -154,6 +160,7 @@ fn an_archive_may_lack_a_directory_around_the_tree() {
 #[case(&[HardLink("linux/a", "/etc/passwd")], "is a link that leaves the archive")]
 #[case(&[HardLink("linux/a", "../b")], "is a link that leaves the archive")]
 #[case(&[Pipe("linux/a")], "linux/a is a device or a pipe")]
+#[case(&[Plain(&DEEP, "x")], "is too long or too deep")]
 #[case(&[Pipe("a\u{1b}[2J")], "a\u{1b}[2J is a device")]
 fn an_archive_that_leaves_its_directory_is_refused(
     #[case] entries: &[TarEntry],
@@ -187,10 +194,11 @@ fn the_error_for_another_file_lists_the_formats(#[case] bytes: &[u8]) {
 #[test]
 fn missing_files_and_directories_are_refused() {
     let dir = TempDir::new().unwrap();
-    let missing = unpack(&dir.path().join("missing"), dir.path()).unwrap_err();
+    let unpack = |path: &Path| unpack(path, dir.path(), &Interrupt::default()).unwrap_err();
+    let missing = unpack(&dir.path().join("missing"));
     assert!(matches!(missing, UnpackError::Read { .. }), "{missing}");
-    let directory = unpack(dir.path(), dir.path()).unwrap_err();
-    assert!(matches!(directory, UnpackError::NotAnArchive { .. }), "{directory}");
+    let directory = unpack(dir.path());
+    assert!(matches!(directory, UnpackError::Read { .. }), "{directory}");
 }
 
 #[test]
