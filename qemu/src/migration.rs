@@ -9,7 +9,7 @@
 //! guest has mapped ("Mismatched GPAs"), as it compares addresses before it loads the PCI device.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -60,9 +60,9 @@ impl Listen for &mut BufReader<&UnixStream> {
         let mut line = String::new();
         loop {
             set_deadline(self.get_ref(), deadline)?;
-            match self.read_line(&mut line) {
-                Ok(0) => return Err(Failure::Ended),
-                Ok(_) => {}
+            match qmp::read_line(self, &mut line) {
+                Ok(false) => return Err(Failure::Ended),
+                Ok(true) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(Failure::TimedOut);
                 }
@@ -71,7 +71,6 @@ impl Listen for &mut BufReader<&UnixStream> {
             if let Some(reply) = qmp::parse(&line).ok().and_then(qmp::Message::reply) {
                 return Ok(reply);
             }
-            line.clear();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The parts of QEMU's control channel (QMP) that this library needs.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::Sender;
 
 use serde::Deserialize;
@@ -79,6 +79,20 @@ pub(crate) struct ErrorData {
     pub(crate) desc: String,
 }
 
+/// The longest line in bytes. The longest that QEMU sends here, its greeting, has 200.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads a line; returns false at the end.
+pub(crate) fn read_line(from: &mut impl BufRead, line: &mut String) -> io::Result<bool> {
+    line.clear();
+    let count = from.take(LONGEST).read_line(line)?;
+    if count as u64 == LONGEST && !line.ends_with('\n') {
+        let reason = format!("a line on its control channel is longer than {} KiB", LONGEST >> 10);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(count > 0)
+}
+
 pub(crate) fn parse(line: &str) -> Result<Message, serde_json::Error> {
     serde_json::from_str(line)
 }
@@ -88,11 +102,11 @@ pub(crate) fn parse(line: &str) -> Result<Message, serde_json::Error> {
 pub(crate) fn negotiate(from: &mut impl BufRead, to: &mut impl Write) -> io::Result<bool> {
     send(to, LEAVE_NEGOTIATION)?;
     let mut line = String::new();
-    while { from.read_line(&mut line)? } > 0 {
+    while read_line(from, &mut line)? {
         match parse(&line) {
             Ok(Message::Return { .. }) => return Ok(true),
             Ok(Message::Error { error, .. }) => return Err(io::Error::other(error.desc)),
-            Ok(Message::Greeting { .. } | Message::Event { .. }) => line.clear(),
+            Ok(Message::Greeting { .. } | Message::Event { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -110,6 +124,8 @@ pub(crate) struct EndReport {
     pub(crate) shutdown: Option<String>,
     /// The state in which QEMU stopped the guest for good without exiting.
     pub(crate) stuck: Option<String>,
+    /// QEMU sent nonsense, and nothing else is known.
+    pub(crate) broken: Option<String>,
 }
 
 /// Reads events until QEMU closes the channel, and forwards what answers numbered commands.
@@ -124,7 +140,16 @@ pub(crate) fn watch(
 ) -> EndReport {
     let mut seen = EndReport::default();
     let mut line = String::new();
-    while from.read_line(&mut line).is_ok_and(|n| n > 0) {
+    loop {
+        match read_line(from, &mut line) {
+            Ok(true) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                seen.broken = Some(error.to_string());
+                break;
+            }
+            // QEMU exits.
+            Ok(false) | Err(_) => break,
+        }
         let answer = match parse(&line) {
             Ok(Message::Event { event, data }) if event == "SHUTDOWN" => {
                 seen.shutdown = data.reason;
@@ -150,7 +175,6 @@ pub(crate) fn watch(
         if let Some(command) = answer {
             let _ = send(to, command);
         }
-        line.clear();
     }
     seen
 }
@@ -229,6 +253,15 @@ mod tests {
         let (seen, sent) = watched(&[STOP, answer]);
         assert_eq!(seen.stuck.as_deref(), Some("internal-error"));
         assert_eq!(sent, "{\"execute\":\"query-status\"}\n{\"execute\":\"quit\"}\n");
+    }
+
+    #[test]
+    fn an_endless_line_breaks_the_channel() {
+        let flood = || io::BufReader::new(io::repeat(b'x').take(1 << 30));
+        let (replies, _heard) = std::sync::mpsc::channel();
+        let seen = watch(&mut flood(), &mut Vec::new(), &replies);
+        assert!(seen.broken.is_some_and(|why| why.contains("longer than 1024 KiB")));
+        assert!(negotiate(&mut flood(), &mut Vec::new()).is_err());
     }
 
     #[test]

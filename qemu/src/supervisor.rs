@@ -66,6 +66,10 @@ pub(crate) fn run(
             // This fails only if the starting thread is gone, and then the process is exiting.
             let _ = report.send(Ok(()));
             let seen = qmp::watch(&mut from_monitor, &mut &*monitor, replies);
+            if seen.broken.is_some() {
+                // Without the channel nobody would notice that the guest is stuck.
+                process.kill();
+            }
             let (status, said) = running.reap(process);
             let killed = process.lock().killed;
             Ok(end(status, said, &seen, killed))
@@ -266,6 +270,9 @@ fn end(status: ExitStatus, said: String, seen: &EndReport, killed: bool) -> End 
         status,
         said: [said.trim_end(), &why].join("\n").trim().to_owned(),
     };
+    if let Some(why) = &seen.broken {
+        return crashed(why.clone());
+    }
     match (seen.stuck.as_deref(), seen.shutdown.as_deref()) {
         (Some(state), _) => crashed(format!("QEMU stopped the guest: {state}")),
         // A kill that arrives while QEMU is exiting changes nothing.
@@ -311,7 +318,7 @@ mod tests {
     use super::*;
 
     fn seen(shutdown: Option<&str>, stuck: Option<&str>) -> EndReport {
-        EndReport { shutdown: shutdown.map(Into::into), stuck: stuck.map(Into::into) }
+        EndReport { shutdown: shutdown.map(Into::into), stuck: stuck.map(Into::into), broken: None }
     }
 
     #[rstest]
