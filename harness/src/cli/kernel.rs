@@ -23,7 +23,8 @@ pub(super) fn kernel(args: &KernelArgs) -> Result<Exit, Failure> {
     if args.shipped.is_some() && specs.len() > 1 {
         return Err(Failure::input("--shipped writes one kernel: name one"));
     }
-    let signals = Signals::watch()?;
+    let signals = Signals::default();
+    signals.watch()?;
     let images = if args.refresh { ImageOptions::refreshing() } else { ImageOptions::default() };
     let setup = ObtainSetup { images, recipe: Recipe::default_recipe()?, dirty: false };
     for spec in &specs {
@@ -57,8 +58,9 @@ fn build(args: &KernelBuildArgs) -> Result<Exit, Failure> {
         tree.revision.clone_from(&args.rev);
     }
     let cache = Cache::open()?;
-    let signals = Signals::watch()?;
     let recipe = args.build.recipe()?;
+    let signals = Signals::default();
+    signals.watch()?;
     let (images, dirty) = (ImageOptions::default(), args.dirty);
     print(&KernelSpec::Tree(tree), &cache, &ObtainSetup { images, recipe, dirty }, &signals)?;
     Ok(Exit::Success)

@@ -51,6 +51,9 @@ use crate::text::{self, Text};
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Err(failure) = signals::prepare() {
+        return report(failure).into();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -84,11 +87,14 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            failure.print();
-            failure.exit.into()
-        }
+        Err(failure) => report(failure).into(),
     }
+}
+
+/// Prints an error.
+fn report(failure: Failure) -> Exit {
+    failure.print();
+    failure.exit
 }
 
 /// Writes to standard output.

@@ -29,12 +29,13 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     // Mistakes are reported before hours of building, not after.
     let names = suite.library.cell_names();
     series.iter().try_for_each(|series| meant(args, series, &names).map(drop))?;
+    let setup = args.boot.setup(&args.obtain)?;
     let letter = letter(args, series.as_ref())?;
     let out = Destination::optional(args.out.as_deref())?;
     let session = Session::open(args.boot.quiet)?;
     // A kernel is compared with another, not with what the cases expect.
     session.ignore_verdicts();
-    let engine = session.engine(args.boot.setup(&args.obtain)?)?;
+    let engine = session.engine(setup)?;
     let checked = (|| {
         let source = engine.tree(&args.tree)?;
         let series = match (series, &given) {

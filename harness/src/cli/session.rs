@@ -24,9 +24,9 @@ pub(super) struct Session {
 struct Terminal(RefCell<Progress>);
 
 impl Session {
-    /// Catches signals from now on. A quiet session shows no progress.
+    /// Opens the cache. A quiet session shows no progress.
     pub(super) fn open(quiet: bool) -> Result<Self, Failure> {
-        let (signals, cache) = (Signals::watch()?, Cache::open()?);
+        let (signals, cache) = (Signals::default(), Cache::open()?);
         let progress = if quiet { Progress::quiet() } else { Progress::new() };
         Ok(Self { cache, signals, terminal: Terminal(RefCell::new(progress)) })
     }
@@ -37,8 +37,9 @@ impl Session {
         self.terminal.0.borrow_mut().ignore_verdicts();
     }
 
-    /// An engine.
+    /// An engine. From now on a signal stops its work cleanly.
     pub(super) fn engine(&self, setup: Setup) -> Result<Engine<'_>, Failure> {
+        self.signals.watch()?;
         let (cache, interrupt) = (self.cache.clone(), self.signals.interrupt.clone());
         self.stopped(Engine::open(setup, cache, interrupt, &self.terminal))
     }

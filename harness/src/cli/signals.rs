@@ -1,41 +1,76 @@
-//! SIGINT, SIGTERM and SIGHUP stop a run cleanly.
+//! SIGINT, SIGTERM and SIGHUP end a command at once, or stop a run cleanly.
 
+use std::cell::OnceCell;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 
+use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
+
 use super::{Exit, Failure};
+use crate::foreign;
 use crate::interrupt::Interrupt;
 
+/// True while a signal ends perfsec at once: before a run starts, and after the first signal.
+static AT_ONCE: AtomicBool = AtomicBool::new(true);
+
+/// For handlers that only have to exist.
+static UNUSED: AtomicBool = AtomicBool::new(false);
+
+/// Makes signals end perfsec with the documented exit code, whatever its parent has set up. `main`
+/// calls this first, while there is one thread.
+pub(super) fn prepare() -> Result<(), Failure> {
+    let ignored = Ignored::read();
+    for signal in ending(ignored) {
+        flag::register_conditional_shutdown(signal, 128 + signal, &AT_ONCE)
+            .map_err(Failure::host)?;
+        // Registered second, so that it counts from the second signal on.
+        flag::register(signal, &AT_ONCE).map_err(Failure::host)?;
+    }
+    // A write past the limit of the file size then fails with EFBIG.
+    flag::register(SIGXFSZ, &UNUSED).map_err(Failure::host)?;
+    if ignored.has(SIGCHLD) {
+        // Otherwise the kernel reaps children, and wait(2) fails with ECHILD.
+        flag::register(SIGCHLD, &UNUSED).map_err(Failure::host)?;
+    }
+    let handled = ending(ignored).chain([SIGXFSZ, SIGCHLD]);
+    let handled: SigSet = handled.filter_map(|number| Signal::try_from(number).ok()).collect();
+    handled.thread_unblock().map_err(|error| Failure::host(std::io::Error::from(error)))
+}
+
 /// The signals that stop a run cleanly: machines are killed and the record is completed.
+#[derive(Default)]
 pub(super) struct Signals {
     /// Raised by the first signal.
     pub(super) interrupt: Interrupt,
     seen: Arc<AtomicI32>,
+    watched: OnceCell<()>,
 }
 
 impl Signals {
-    /// Catches the signals from now on.
-    pub(super) fn watch() -> Result<Self, Failure> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let interrupt = Interrupt::default();
-        let seen = Arc::new(AtomicI32::new(0));
-        let heard = [SIGINT, SIGTERM].into_iter().chain((!nohup()).then_some(SIGHUP));
+    /// From now on the first signal raises the interrupt, and the second ends perfsec at once; its
+    /// machines die with it.
+    pub(super) fn watch(&self) -> Result<(), Failure> {
+        if self.watched.set(()).is_err() {
+            return Ok(());
+        }
+        let heard = ending(Ignored::read());
         let mut signals = signal_hook::iterator::Signals::new(heard).map_err(Failure::host)?;
-        let (raised, number) = (interrupt.clone(), seen.clone());
+        let (raised, number) = (self.interrupt.clone(), self.seen.clone());
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
-                    // The second signal ends perfsec at once; its machines die with it.
-                    if number.swap(signal, Ordering::SeqCst) != 0 {
-                        std::process::exit(128 + signal);
-                    }
+                    number.store(signal, Ordering::SeqCst);
                     raised.raise();
                 }
             })
             .map_err(Failure::host)?;
-        Ok(Self { interrupt, seen })
+        AT_ONCE.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Exit code for the signal that came, if one did.
@@ -54,10 +89,26 @@ impl Signals {
     }
 }
 
-/// True if SIGHUP is ignored, as under nohup(1): perfsec must then outlive its terminal.
-fn nohup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & 1 << (signal_hook::consts::SIGHUP - 1) != 0)
+/// The signals that end perfsec. Under nohup(1) SIGHUP is ignored: perfsec must outlive its
+/// terminal.
+fn ending(ignored: Ignored) -> impl Iterator<Item = i32> {
+    [SIGINT, SIGTERM].into_iter().chain((!ignored.has(SIGHUP)).then_some(SIGHUP))
+}
+
+/// The signals that this process ignores.
+#[derive(Clone, Copy)]
+struct Ignored(u64);
+
+impl Ignored {
+    fn read() -> Self {
+        let path = Path::new("/proc/self/status");
+        let status = foreign::read_text(path, &foreign::SYSTEM_FILE).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        Self(mask.unwrap_or_default())
+    }
+
+    fn has(self, signal: i32) -> bool {
+        self.0 & 1 << (signal - 1) != 0
+    }
 }

@@ -11,13 +11,8 @@ use crate::text::{self, eprint_line, escaped};
 pub(super) fn print(error: &clap::Error, words: impl Iterator<Item = OsString>) -> Exit {
     let words: Vec<_> = words.collect();
     if error.exit_code() == 0 {
-        return match text::print_usage(error).map_err(unprinted) {
-            Ok(()) => Exit::Success,
-            Err(failure) => {
-                failure.print();
-                failure.exit
-            }
-        };
+        let printed = text::print_usage(error).map_err(unprinted);
+        return printed.map_or_else(super::report, |()| Exit::Success);
     }
     print_mistake(error, &words);
     // `git bisect run` would take 2 for a bad commit.

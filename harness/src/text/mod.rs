@@ -5,6 +5,7 @@
 //! standard output, standard error and report files take, and all that goes into it is escaped.
 
 mod bar;
+mod closed;
 mod hidden;
 mod json;
 mod styled;

@@ -2,7 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use super::Text;
+use nix::errno::Errno;
+
+use super::{Text, closed};
 
 /// Writes to standard output. A reader that stops early (`| head`) is not an error.
 ///
@@ -11,8 +13,11 @@ use super::Text;
 /// If standard output cannot be written, as on a full disk.
 #[expect(clippy::disallowed_methods, reason = "the one place that prints")]
 pub(crate) fn print(text: &Text) -> io::Result<()> {
-    let mut stdout = anstream::stdout().lock();
-    read_or_not(stdout.write_all(text.ansi().as_bytes()).and_then(|()| stdout.flush()))
+    to_stdout(|| {
+        let mut stdout = anstream::stdout().lock();
+        stdout.write_all(text.ansi().as_bytes())?;
+        stdout.flush()
+    })
 }
 
 /// Prints the help of a command, which is all perfsec's own, in clap's styles.
@@ -22,7 +27,7 @@ pub(crate) fn print(text: &Text) -> io::Result<()> {
 /// As [`print`].
 #[expect(clippy::disallowed_methods, reason = "the one place that prints")]
 pub(crate) fn print_help(command: &mut clap::Command) -> io::Result<()> {
-    read_or_not(command.print_long_help())
+    to_stdout(|| command.print_long_help())
 }
 
 /// Prints help, or a mistake in a command line that has no hidden characters, in clap's styles.
@@ -32,11 +37,14 @@ pub(crate) fn print_help(command: &mut clap::Command) -> io::Result<()> {
 /// As [`print`].
 #[expect(clippy::disallowed_methods, reason = "the one place that prints")]
 pub(crate) fn print_usage(error: &clap::Error) -> io::Result<()> {
-    read_or_not(error.print())
+    if error.use_stderr() { error.print() } else { to_stdout(|| error.print()) }
 }
 
-fn read_or_not(written: io::Result<()>) -> io::Result<()> {
-    match written {
+fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    if closed::closed_stdout() {
+        return Err(Errno::EBADF.into());
+    }
+    match write() {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
