@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use perfsec::cache::Cache;
+use perfsec::cache::{Cache, Room};
 use perfsec::case::Library;
 use perfsec::causes::with_causes;
 use perfsec::engine::{Engine, KeptRuns, KernelSpec, Listener, Setup, Suite};
@@ -122,13 +122,13 @@ impl Lane {
         let prepared = Prepared::new(&self.spec)?;
         let name = format!("cells-{}.jsonl", prepared.key(run)?);
         let cache = prepared.engine.cache();
-        let record = cache.path("runs", &name);
+        let record = cache.file(Room::RUNS, &name);
         if !record.is_file() {
             let lock = format!("cells-{}", prepared.kernel.identity());
             let _lock = cache.lock(&lock, &Interrupt::default(), || {})?;
             if !record.is_file() {
                 let (_, whole) = prepared.run(&[])?;
-                cache.adopt("runs", &name, &whole)?;
+                fs::rename(whole, &record)?;
             }
         }
         let result = find(&record, cell)?.ok_or("the lane ended without a verdict")?;

@@ -6,7 +6,7 @@ mod support;
 use std::fs::{self, File};
 
 use rstest::rstest;
-use support::Place;
+use support::{Ended, Place};
 
 /// A cache with a kernel and a run record.
 fn place() -> Place {
@@ -28,6 +28,36 @@ fn every_directory_of_the_cache_is_listed_with_its_entries() {
     assert!(row("kernel").contains(" 1 ") && row("kernel").ends_with("configuration"));
     assert!(row("snapshots").contains(" 0 "));
     assert!(row("total").contains(" 2 "));
+}
+
+#[test]
+fn the_limit_is_shown_and_must_be_a_size() {
+    let limited = |limit: &str| {
+        let place = place();
+        let mut command = place.command(&["cache"]);
+        Ended::of(command.env("PERFSEC_CACHE_LIMIT", limit).output().expect("perfsec starts"))
+    };
+    assert!(limited("3GiB").stdout.contains("limit: 3.00 GiB"));
+    assert!(limited("none").stdout.contains("limit: none"));
+    limited("much").fails(2, "much");
+}
+
+#[test]
+fn what_differs_from_what_was_written_is_listed_and_deleted() {
+    let place = place();
+    let kernel = place.path().join("cache/kernel/abc.vmlinux");
+    for (arguments, left) in
+        [(&["cache", "verify", "--keep"][..], true), (&["cache", "verify"], false)]
+    {
+        let ended = place.perfsec(arguments);
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(ended.stdout.contains("kernel/abc.vmlinux has no seal"), "{}", ended.stdout);
+        assert_eq!(kernel.exists(), left);
+    }
+    let ended = place.perfsec(&["cache", "verify"]);
+    ended.succeeds();
+    assert!(ended.stdout.contains("0 entries checked"), "{}", ended.stdout);
+    assert_eq!(fs::read_dir(place.path().join("cache/runs")).unwrap().count(), 1);
 }
 
 #[rstest]

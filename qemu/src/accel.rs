@@ -1,6 +1,6 @@
 //! The accelerator that executes the guest's instructions.
 //!
-//! [`probe_cached`] chooses one for this host.
+//! [`probe()`] chooses one for this host.
 
 mod memory;
 mod probe;
@@ -10,7 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use probe::{Probe, ProbeResult, TIME_LIMIT, probe_cached, remembered};
+pub use memory::Memory;
+pub use probe::{Probe, ProbeResult, TIME_LIMIT, forget, probe, remembered};
 
 /// An accelerator of QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

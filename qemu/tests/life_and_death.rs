@@ -145,11 +145,9 @@ fn a_killed_parent_leaves_no_qemu_on_a_real_kernel() {
 #[test]
 #[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
 fn kvm_is_probed_and_remembered_on_a_real_kernel() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let cache = folder.path().join("accel.json");
-    let probe = || {
-        accel::probe_cached(Path::new(QEMU), &kernel(), &cache, accel::TIME_LIMIT)
-            .expect("a result")
+    let mut memory = accel::Memory::default();
+    let mut probe = || {
+        accel::probe(Path::new(QEMU), &kernel(), &mut memory, accel::TIME_LIMIT).expect("a result")
     };
     let first = probe();
     assert!(first.is_new);

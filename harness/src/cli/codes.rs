@@ -373,6 +373,19 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "cache verify",
+        rows: &[
+            (Exit::Success, "every entry is what was written"),
+            (
+                Exit::Failed,
+                "an entry is not what was written; it is deleted, unless --keep is given or the \
+                 cache cannot be written",
+            ),
+            USAGE,
+            CACHE,
+        ],
+    },
+    ExitCodes {
         command: "doctor",
         rows: &[
             (

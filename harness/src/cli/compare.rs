@@ -33,7 +33,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
         })
         .collect();
     let ran = if kernels.is_empty() { None } else { Some(run(args, &kernels, &given)?) };
-    if let Some(KernelsRun { record, .. }) = &ran {
+    // It is gone if the cache cannot be written.
+    if let Some(KernelsRun { record, .. }) = ran.as_ref().filter(|ran| ran.record.exists()) {
         eprint_line!("run record: {}", record.display());
     }
     if let Some(KernelsRun { interrupted: Some(exit), .. }) = &ran {

@@ -334,7 +334,7 @@ impl Coded for MachineError {
 
 impl Coded for CacheError {
     fn exit(&self) -> Exit {
-        Exit::Host
+        if matches!(self, Self::Limit { .. }) { Exit::Input } else { Exit::Host }
     }
 }
 

@@ -75,7 +75,12 @@ fn print(
 ) -> Result<(), Failure> {
     let obtained = obtain(spec, cache, setup, &signals.interrupt, &say);
     let Kernel { image, .. } = signals.stopped(obtained)?;
+    cache.take_notes().iter().for_each(|note| say(note));
     let path = image.map(|image| image.path).unwrap_or_default();
+    if path.starts_with(cache.root()) {
+        // Otherwise the kernel is gone before anybody can use the path.
+        cache.require_writable()?;
+    }
     super::print(&Text::of_line(path.display()))
 }
 

@@ -66,7 +66,9 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
         report::brief(&ended.digest)
     } else {
         let mut text = report::summary(&ended.digest);
-        line!(text, "run record: {}", ended.record.display());
+        if session.keeps_records() {
+            line!(text, "run record: {}", ended.record.display());
+        }
         text
     });
     // The whole run is large, and only these need it.

@@ -28,7 +28,14 @@ impl Session {
     pub(super) fn open(quiet: bool) -> Result<Self, Failure> {
         let (signals, cache) = (Signals::default(), Cache::open()?);
         let progress = if quiet { Progress::quiet() } else { Progress::new() };
-        Ok(Self { cache, signals, terminal: Terminal(RefCell::new(progress)) })
+        let terminal = Terminal(RefCell::new(progress));
+        cache.notice().iter().for_each(|notice| terminal.note(notice));
+        Ok(Self { cache, signals, terminal })
+    }
+
+    /// True if run records outlive this command.
+    pub(super) fn keeps_records(&self) -> bool {
+        self.cache.require_writable().is_ok()
     }
 
     /// Hides verdicts while cells run: for commands that compare kernels, or run cells under a

@@ -20,6 +20,7 @@ struct Stderr {
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let (cache, busybox) = (Cache::open()?, busybox()?);
+    cache.notice().iter().for_each(|notice| eprint_line!("{notice}"));
     let setup = args.machine.setup()?;
     let stderr = Stderr { quiet: args.machine.boot.quiet };
     let engine = Engine::open(setup, cache, Interrupt::default(), &stderr)?;

@@ -8,7 +8,7 @@ use perfsec_wire::{BootMode, Message};
 use super::board::Manner;
 use super::obtain::obtain;
 use super::{EarlierLane, EngineError, Execution, KernelSpec, LanePlan, Setup, Suite, execute};
-use crate::cache::Cache;
+use crate::cache::{Cache, Room};
 use crate::interrupt::Interrupt;
 use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
 use crate::kernel::{Config, Kernel};
@@ -58,7 +58,9 @@ impl<'a> Engine<'a> {
         let policies = policies.map(|name| Policy::obtain(name, &cache).map(Arc::new));
         let policies = policies.collect::<Result<_, _>>()?;
         let kernel_config = setup.kernel_config.as_deref().map(Config::load).transpose()?;
-        Ok(Self { setup, cache, policies, kernel_config, pool, interrupt, listener })
+        let engine = Self { setup, cache, policies, kernel_config, pool, interrupt, listener };
+        engine.note_damage();
+        Ok(engine)
     }
 
     /// How this engine was set up.
@@ -116,7 +118,9 @@ impl<'a> Engine<'a> {
             .iter()
             .chain(&default)
             .map(|spec| obtain(spec, &self.cache, setup, &self.interrupt, &say));
-        kernels.collect()
+        let kernels = kernels.collect();
+        self.note_damage();
+        kernels
     }
 
     /// Opens a kernel tree, fetching it first if it is Debian's.
@@ -140,7 +144,9 @@ impl<'a> Engine<'a> {
         commit: &Commit,
     ) -> Result<BuiltKernel, kbuild::BuildError> {
         let (recipe, say) = (&self.setup.obtain.recipe, |text: &str| self.say(text));
-        Builder::new(recipe, &self.cache, &self.interrupt, &say)?.build(source, commit)
+        let built = Builder::new(recipe, &self.cache, &self.interrupt, &say)?.build(source, commit);
+        self.note_damage();
+        built
     }
 
     /// Plans one lane for each kernel, policy and boot mode that the cells need.
@@ -190,6 +196,7 @@ impl<'a> Engine<'a> {
                 }
             }
         }
+        self.note_damage();
         Ok(lanes)
     }
 
@@ -215,6 +222,7 @@ impl<'a> Engine<'a> {
             record.write(event)?;
             Ok(sink(event)?)
         });
+        self.note_damage();
         Ok(Execution { digest, record: path, failure })
     }
 
@@ -236,6 +244,11 @@ impl<'a> Engine<'a> {
         Ok(self.pool.shell(kernel, &load, shell, listener)?)
     }
 
+    /// Tells the user about entries of the cache that were made again.
+    fn note_damage(&self) {
+        self.cache.take_notes().iter().for_each(|note| self.note(note));
+    }
+
     /// The kernel with what the user said about it.
     fn completed(&self, kernel: Kernel) -> Kernel {
         Kernel {
@@ -248,6 +261,6 @@ impl<'a> Engine<'a> {
     /// The path of a new run record.
     fn new_record(&self) -> PathBuf {
         let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
-        self.cache.path("runs", &format!("{stamp}-{}.jsonl", std::process::id()))
+        self.cache.file(Room::RUNS, &format!("{stamp}-{}.jsonl", std::process::id()))
     }
 }

@@ -10,16 +10,12 @@ use perfsec_wire::BootMode;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, RecordedRun, Suite};
-use crate::cache::{Cache, CacheError};
-use crate::foreign;
+use crate::cache::{Cache, CacheError, Room};
 use crate::judge::Verdict;
 use crate::kernel::hash;
 use crate::plan::PlannedCell;
 use crate::policy::Policy;
 use crate::record::{self, Run};
-
-/// The cache's directory of entries, each of which names a run record.
-const ROOM: &str = "series";
 
 /// Kept runs that were made under the same conditions.
 #[derive(Clone, Debug)]
@@ -29,6 +25,7 @@ pub struct KeptRuns {
     conditions: Vec<String>,
 }
 
+/// A kept run: its record, which may be anywhere, and the record's SHA-256.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     record: PathBuf,
@@ -73,9 +70,7 @@ impl KeptRuns {
     /// The kept run of a kernel, if there is one.
     #[must_use]
     pub fn find(&self, kernel: &str) -> Option<RecordedRun> {
-        let path = self.cache.path(ROOM, &self.name(kernel));
-        let text = foreign::read(&path, &foreign::CACHED).ok()?;
-        let Entry { record, sha256 } = serde_json::from_slice(&text).ok()?;
+        let Entry { record, sha256 } = self.cache.read_json(Room::SERIES, &self.name(kernel))?;
         // A record that was changed or deleted since does not count.
         let same = hash::sha256_path(&record).is_ok_and(|found| found == sha256);
         let run = same.then(|| record::read(&record).ok()).flatten()?.run;
@@ -93,11 +88,7 @@ impl KeptRuns {
         }
         let RecordedRun { record, sha256, .. } = recorded;
         let entry = Entry { record: record.clone(), sha256: sha256.clone() };
-        let name = self.name(kernel);
-        let text = serde_json::to_vec(&entry).map_err(|error| {
-            self.cache.error("write", &self.cache.path(ROOM, &name), error.into())
-        })?;
-        self.cache.publish_bytes(ROOM, &name, &text)?;
+        self.cache.publish_json(Room::SERIES, &self.name(kernel), &entry)?;
         Ok(true)
     }
 
@@ -131,6 +122,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::cache::spoil;
     use crate::record::LaneRefusal;
 
     /// An empty cache, and the record of a run in which every cell ran.
@@ -165,6 +157,14 @@ mod tests {
         assert!(kept.find("image").is_none());
         std::fs::remove_file(&recorded.record).unwrap();
         assert!(kept.find("image").is_none());
+    }
+
+    #[test]
+    fn a_damaged_entry_does_not_count() {
+        let (_directory, kept, recorded) = fixture();
+        let keep = || assert!(kept.keep("image", &recorded).unwrap());
+        let is_found = || kept.find("image").is_some();
+        spoil::is_never_believed(&kept.cache, Room::SERIES, keep, is_found);
     }
 
     #[rstest]

@@ -15,15 +15,11 @@ use super::objects::Objects;
 use super::recipe::{Recipe, Variable};
 use super::stamp::Stamp;
 use super::toolchain::Toolchain;
-use crate::cache::Cache;
-use crate::foreign;
+use crate::cache::{Cache, Room};
 use crate::host;
 use crate::interrupt::Interrupt;
 use crate::kernel::{self, Arch, Config, Kernel, KernelError, Origin, hash};
 use crate::source::{Commit, Source, version_of_tree};
-
-/// Cache directory of build records and logs.
-const ROOM: &str = "builds";
 
 /// Version of the build record's layout.
 const FORMAT: u32 = 1;
@@ -96,7 +92,7 @@ impl<'a> Builder<'a> {
         let key = self.key(source, commit)?;
         let subject = source.subject(commit)?;
         let origin = self.origin(source, commit, &subject)?;
-        let log = self.cache.path(ROOM, &format!("{key}.log"));
+        let log = self.cache.file(Room::LOGS, &format!("{key}.log"));
         if let Some(record) = self.load_record(&key)
             && let Some(kernel) = kernel::load_built(self.cache, &key, &origin)
         {
@@ -159,7 +155,7 @@ impl<'a> Builder<'a> {
         source.check_out(commit)?;
         let failed = |action, path: &Path, error| self.cache.error(action, path, error);
         fs::create_dir_all(out).map_err(|error| failed("create", out, error))?;
-        self.cache.directory(ROOM, "")?;
+        self.cache.directory(Room::LOGS, "")?;
         let mut file = File::create(log).map_err(|error| failed("create", log, error))?;
         let tree = source.directory();
         let mut reader = LogReader::new(&tree.to_string_lossy(), &make::relative(tree));
@@ -261,17 +257,12 @@ impl<'a> Builder<'a> {
     }
 
     fn load_record(&self, key: &str) -> Option<BuildRecord> {
-        let path = self.cache.path(ROOM, &format!("{key}.json"));
-        let text = foreign::read(&path, &foreign::CACHED).ok()?;
-        serde_json::from_slice::<BuildRecord>(&text).ok().filter(|it| it.format == FORMAT)
+        let record: BuildRecord = self.cache.read_json(Room::BUILDS, &format!("{key}.json"))?;
+        (record.format == FORMAT).then_some(record)
     }
 
     fn store_record(&self, key: &str, record: &BuildRecord) -> Result<(), BuildError> {
-        let name = format!("{key}.json");
-        let path = self.cache.path(ROOM, &name);
-        let text = serde_json::to_vec(record)
-            .map_err(|error| self.cache.error("write", &path, error.into()))?;
-        self.cache.publish_bytes(ROOM, &name, &text)?;
+        self.cache.publish_json(Room::BUILDS, &format!("{key}.json"), record)?;
         Ok(())
     }
 }

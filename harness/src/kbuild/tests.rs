@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::kconfig::Fragment;
 use super::{BuildError, Builder, BuiltKernel, Recipe};
-use crate::cache::Cache;
+use crate::cache::{Cache, Room};
 use crate::fake_tree::FakeTree;
 use crate::interrupt::Interrupt;
 use crate::kernel::Origin;
@@ -86,6 +86,20 @@ fn a_commit_is_built_once_and_leaves_no_trace_in_the_tree() {
     let made = fs::metadata(&built.log).unwrap().modified().unwrap();
     assert_eq!(fixture.build("HEAD").unwrap().kernel, built.kernel);
     assert_eq!(fs::metadata(&built.log).unwrap().modified().unwrap(), made);
+}
+
+#[test]
+#[ignore = "needs git, make and gcc"]
+fn a_damaged_kernel_is_built_again() {
+    let fixture = BuildFixture::new();
+    let kernel = fixture.build("HEAD").unwrap().kernel;
+    for room in [Room::BUILDS, Room::KERNEL] {
+        for entry in fs::read_dir(fixture.cache.root().join(room.name)).unwrap() {
+            fs::write(entry.unwrap().path(), "damaged").unwrap();
+        }
+        assert_eq!(fixture.build("HEAD").unwrap().kernel, kernel);
+        assert!(!fixture.cache.take_notes().is_empty(), "{}", room.name);
+    }
 }
 
 #[test]

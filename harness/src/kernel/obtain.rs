@@ -1,7 +1,7 @@
 //! Obtains a kernel by its name and prepares it to boot, through the cache.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -16,16 +16,13 @@ use super::image::{self, EntryPoint, Image, ImageError};
 use super::record::{Kernel, KernelImage, Origin};
 use super::spec::{DebianSelector, ImageSpec};
 use super::version::KernelVersion;
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, Room};
 use crate::foreign;
 use crate::host::OsRelease;
 use crate::interrupt::Interrupt;
 
-/// Cache directory of the kernels, named by the SHA-256 of the input.
-const ROOM: &str = "kernel";
-
 /// Version of the cache entries. Increment it when the same input would give another entry.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Options for obtaining a kernel.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,7 +139,7 @@ pub fn obtain(
         }
         Ok(source)
     })?;
-    Ok(cached.into_kernel(cache, origin, None))
+    Ok(cached.into_kernel(origin, None))
 }
 
 /// The image as its distribution ships it: the `vmlinuz` that a boot loader loads.
@@ -211,19 +208,19 @@ fn obtain_file(
         })
     })?;
     let given = path.to_path_buf();
-    let origin = match &cached.package {
+    let origin = match &cached.kernel.package {
         Some((package, version)) => {
             Origin::Deb { path: given, package: package.clone(), version: version.clone() }
         }
         None => Origin::File { path: given },
     };
-    Ok(cached.into_kernel(cache, origin, Some(path)))
+    Ok(cached.into_kernel(origin, Some(path)))
 }
 
 /// Loads a kernel that [`store_built`] stored under this key, if it is still in the cache.
 pub(crate) fn load_built(cache: &Cache, key: &str, origin: &Origin) -> Option<Kernel> {
     let entry = CacheEntry { cache, key };
-    entry.load().map(|cached| cached.into_kernel(cache, origin.clone(), None))
+    entry.load().map(|cached| cached.into_kernel(origin.clone(), None))
 }
 
 /// Stores a kernel that was built on this host. `key` is a hash of what it was built from.
@@ -248,7 +245,7 @@ pub(crate) fn store_built(
         config: Some(config),
     };
     let cached = CacheEntry { cache, key }.make(source, &Interrupt::default())?;
-    Ok(cached.into_kernel(cache, origin, None))
+    Ok(cached.into_kernel(origin, None))
 }
 
 fn read_deb(path: &Path, interrupt: &Interrupt) -> Result<RawImage, KernelError> {
@@ -278,8 +275,8 @@ struct CachedKernel {
     format: u32,
     /// SHA-256 of the image. The key differs if the image comes from a package or a build.
     sha256: String,
-    /// Name and size of the file in the cache that boots; `None` if the image itself boots.
-    file: Option<(String, u64)>,
+    /// Name of the file in the cache that boots; `None` if the image itself boots.
+    file: Option<String>,
     how: EntryPoint,
     #[serde(default)]
     arch: Arch,
@@ -291,24 +288,22 @@ struct CachedKernel {
     config: Option<Config>,
 }
 
-impl CachedKernel {
+/// A kernel from the cache, with the path of the file that boots.
+struct LoadedKernel {
+    kernel: CachedKernel,
+    /// `None` if the image itself boots.
+    file: Option<PathBuf>,
+}
+
+impl LoadedKernel {
     /// `given` is the path of the image on the host, if the user gave one.
-    fn into_kernel(self, cache: &Cache, origin: Origin, given: Option<&Path>) -> Kernel {
+    fn into_kernel(self, origin: Origin, given: Option<&Path>) -> Kernel {
         let given = || given.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.into()));
-        let image = match &self.file {
-            Some((name, _)) => cache.path(ROOM, name),
-            None => given().unwrap_or_default(),
-        };
-        Kernel {
-            image: Some(KernelImage { path: image, entry: self.how, sha256: self.sha256 }),
-            arch: self.arch,
-            release: self.release,
-            version: self.version,
-            banner: self.banner,
-            distribution: self.distribution,
-            origin,
-            config: self.config,
-        }
+        let path = self.file.or_else(given).unwrap_or_default();
+        let CachedKernel { sha256, how, arch, release, version, banner, .. } = self.kernel;
+        let CachedKernel { distribution, config, .. } = self.kernel;
+        let image = Some(KernelImage { path, entry: how, sha256 });
+        Kernel { image, arch, release, version, banner, distribution, origin, config }
     }
 }
 
@@ -325,11 +320,11 @@ impl CacheEntry<'_> {
         interrupt: &Interrupt,
         progress: &dyn Fn(&str),
         source: impl FnOnce() -> Result<RawImage, KernelError>,
-    ) -> Result<CachedKernel, KernelError> {
+    ) -> Result<LoadedKernel, KernelError> {
         if let Some(cached) = self.load() {
             return Ok(cached);
         }
-        let _lock = self.cache.lock(&format!("{ROOM}-{}", self.key), interrupt, || {
+        let _lock = self.cache.lock(&lock_name(self.key), interrupt, || {
             progress("waiting for another perfsec that unpacks the same kernel");
         })?;
         match self.load() {
@@ -338,21 +333,18 @@ impl CacheEntry<'_> {
         }
     }
 
-    /// Loads the entry, if it is complete: its file exists and has the recorded size.
-    fn load(&self) -> Option<CachedKernel> {
-        let path = self.cache.path(ROOM, &format!("{}.json", self.key));
-        let text = foreign::read(&path, &foreign::CACHED).ok()?;
-        let cached: CachedKernel = serde_json::from_slice(&text).ok()?;
-        let complete = match &cached.file {
-            Some((name, size)) => {
-                fs::metadata(self.cache.path(ROOM, name)).is_ok_and(|data| data.len() == *size)
-            }
-            None => true,
+    /// Loads the entry, if its files are what was written.
+    fn load(&self) -> Option<LoadedKernel> {
+        let name = format!("{}.json", self.key);
+        let kernel: CachedKernel = self.cache.read_json(Room::KERNEL, &name)?;
+        let file = match &kernel.file {
+            Some(name) => Some(self.cache.find(Room::KERNEL, name)?),
+            None => None,
         };
-        (cached.format == FORMAT && complete).then_some(cached)
+        (kernel.format == FORMAT).then_some(LoadedKernel { kernel, file })
     }
 
-    fn make(&self, source: RawImage, interrupt: &Interrupt) -> Result<CachedKernel, KernelError> {
+    fn make(&self, source: RawImage, interrupt: &Interrupt) -> Result<LoadedKernel, KernelError> {
         let failed = |error| KernelError::Image { path: source.path.clone(), source: error };
         let parsed = Image::parse_until(&source.image, interrupt).map_err(failed)?;
         // The key of a file on the host is its SHA-256 already.
@@ -363,17 +355,12 @@ impl CacheEntry<'_> {
             (EntryPoint::Pvh, None) => (source.must_copy.then_some(&source.image), "vmlinux"),
             (EntryPoint::BzImage, _) => (Some(&source.image), "bzimage"),
         };
-        let file = bytes
-            .map(|bytes| {
-                let name = format!("{sha256}.{ending}");
-                self.cache.publish(ROOM, &name, |file| file.write_all(bytes))?;
-                Ok::<_, CacheError>((name, bytes.len() as u64))
-            })
-            .transpose()?;
-        let cached = CachedKernel {
+        let name = format!("{sha256}.{ending}");
+        let file = bytes.map(|bytes| self.cache.publish(Room::KERNEL, &name, bytes)).transpose()?;
+        let kernel = CachedKernel {
             format: FORMAT,
             sha256,
-            file,
+            file: file.is_some().then_some(name),
             how: parsed.how,
             arch: parsed.arch,
             release: parsed.release,
@@ -383,13 +370,14 @@ impl CacheEntry<'_> {
             package: source.package,
             config: parsed.config.or(source.config),
         };
-        let name = format!("{}.json", self.key);
-        let text = serde_json::to_vec(&cached).map_err(|error| {
-            self.cache.error("write", &self.cache.path(ROOM, &name), error.into())
-        })?;
-        self.cache.publish_bytes(ROOM, &name, &text)?;
-        Ok(cached)
+        self.cache.publish_json(Room::KERNEL, &format!("{}.json", self.key), &kernel)?;
+        Ok(LoadedKernel { kernel, file })
     }
+}
+
+/// The name of the lock of an entry.
+fn lock_name(key: &str) -> String {
+    format!("{}-{key}", Room::KERNEL.name)
 }
 
 #[cfg(test)]
@@ -398,6 +386,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::cache::spoil;
     use crate::kernel::decompress::Compression;
     use crate::kernel::fixture::{Shape, bz_image, deb_of_bytes, vmlinux};
 
@@ -434,7 +423,7 @@ mod tests {
         let fixture = ObtainFixture::new();
         let bytes = bz_image(Compression::Gzip, &vmlinux(&Shape::default()));
         let path = fixture.file("bzImage", &bytes);
-        let name = format!("{ROOM}-{}", hash::sha256(&bytes));
+        let name = lock_name(&hash::sha256(&bytes));
         let _held = fixture.cache.lock(&name, &Interrupt::default(), || {}).unwrap();
         let interrupt = Interrupt::default();
         let lines = std::cell::RefCell::new(Vec::new());
@@ -462,14 +451,30 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_entry_that_lost_its_file_is_made_again() {
+    fn a_damaged_kernel_is_unpacked_again() {
         let fixture = ObtainFixture::new();
-        let path =
-            fixture.file("bzImage", &bz_image(Compression::Zstd, &vmlinux(&Shape::default())));
+        let bytes = bz_image(Compression::Zstd, &vmlinux(&Shape::default()));
+        let path = fixture.file("bzImage", &bytes);
         let kernel = fixture.obtain(&path).unwrap();
-        fs::write(&boots(&kernel).path, "cut").unwrap();
-        assert_eq!(fixture.obtain(&path).unwrap(), kernel);
-        assert!(fs::metadata(&boots(&kernel).path).unwrap().len() > 3);
+        let cache = &fixture.cache;
+        let entry = CacheEntry { cache, key: &hash::sha256(&bytes) };
+        let obtain = || assert_eq!(fixture.obtain(&path).unwrap(), kernel);
+        spoil::is_never_believed(cache, Room::KERNEL, obtain, || entry.load().is_some());
+        assert_eq!(fs::read(&boots(&kernel).path).unwrap(), vmlinux(&Shape::default()));
+    }
+
+    #[test]
+    fn a_damaged_kernel_that_was_built_here_is_not_loaded() {
+        let fixture = ObtainFixture::new();
+        let path = fixture.file("vmlinux", &vmlinux(&Shape::default()));
+        let origin = Origin::File { path: path.clone() };
+        let cache = &fixture.cache;
+        let store = || {
+            let config = Config::parse("CONFIG_AUDIT=y\n");
+            store_built(cache, "key", origin.clone(), &path, config).unwrap();
+        };
+        let is_loaded = || load_built(cache, "key", &origin).is_some();
+        spoil::is_never_believed(cache, Room::KERNEL, store, is_loaded);
     }
 
     #[test]
@@ -521,7 +526,7 @@ mod tests {
             let error = fixture.obtain(&path).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
-        assert!(!fixture.cache.path(ROOM, "").exists());
+        assert_eq!(fixture.cache.usage(Room::KERNEL).unwrap().entries, 0);
     }
 
     #[rstest]

@@ -8,7 +8,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 use super::table::TableError;
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, Room};
 use crate::foreign;
 
 /// The version of the binary format. Every kernel since 5.7 reads it, and CAP_PERFMON came with
@@ -97,22 +97,15 @@ pub(super) fn compile(
     files: &[CilFile],
     cache: &Cache,
 ) -> Result<Vec<u8>, PolicyError> {
-    let mut key = Sha256::new();
-    key.update(POLICY_VERSION);
-    for (_, source) in files {
-        key.update(source.len().to_le_bytes());
-        key.update(source);
+    let key = key(files);
+    if let Some(binary) = cache.read(Room::POLICIES, &key) {
+        return Ok(binary);
     }
-    let key = crate::hex(&key.finalize());
-    let cached = cache.path("policies", &key);
-    if cached.is_file() {
-        return read(&cached);
-    }
-    let room = cache.temporary()?;
-    let output = room.path().join("policy");
+    let directory = cache.temporary()?;
+    let output = directory.path().join("policy");
     let mut copies = Vec::new();
     for (index, (file, source)) in files.iter().enumerate() {
-        let copy = room.path().join(format!("{index}.cil"));
+        let copy = directory.path().join(format!("{index}.cil"));
         fs::write(&copy, source).map_err(|error| cache.error("write", &copy, error))?;
         copies.push((copy, file));
     }
@@ -120,7 +113,7 @@ pub(super) fn compile(
         .args(["--policyvers", POLICY_VERSION, "--output"])
         .arg(&output)
         .arg("--filecontext")
-        .arg(room.path().join("file_contexts"))
+        .arg(directory.path().join("file_contexts"))
         .args(copies.iter().map(|(copy, _)| copy))
         .output()
         .map_err(PolicyError::NoCompiler)?;
@@ -133,13 +126,38 @@ pub(super) fn compile(
         return Err(PolicyError::Refused { name: name.to_owned(), output });
     }
     let binary = read(&output)?;
-    cache.adopt("policies", &key, &output)?;
+    cache.publish(Room::POLICIES, &key, &binary)?;
     Ok(binary)
+}
+
+/// The name of a compiled policy in the cache: a hash of all that it is made of.
+fn key(files: &[CilFile]) -> String {
+    let mut key = Sha256::new();
+    key.update(POLICY_VERSION);
+    for (_, source) in files {
+        key.update(source.len().to_le_bytes());
+        key.update(source);
+    }
+    crate::hex(&key.finalize())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::spoil;
+
+    #[test]
+    #[ignore = "needs secilc"]
+    fn a_damaged_policy_is_compiled_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path()).unwrap();
+        let files = crate::policy::ours::Source::built_in("minimal").unwrap().unwrap().files();
+        let compile = || compile("minimal", &files, &cache).unwrap();
+        let binary = compile();
+        let obtain = || assert!(compile() == binary, "another binary");
+        let is_used = || cache.read(Room::POLICIES, &key(&files)).is_some();
+        spoil::is_never_believed(&cache, Room::POLICIES, obtain, is_used);
+    }
 
     #[test]
     #[ignore = "needs secilc"]

@@ -15,16 +15,13 @@ use super::git::{Git, GitError, strip_marks};
 use super::given::TreeInput;
 use super::top;
 use super::unpack::unpack;
-use crate::cache::{Cache, Lock};
+use crate::cache::{Cache, Lock, Room};
 use crate::counted::counted;
 use crate::foreign;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 
-/// Cache directory of the checkouts, named by a hash of the tree's location.
-const ROOM: &str = "source";
-
-/// Digits of that hash in the name.
+/// Digits in the name of a checkout in the cache, which is a hash of the tree's location.
 const NAME: usize = 16;
 
 /// The commit of an archive; exists once the import is complete.
@@ -75,10 +72,10 @@ impl Source {
             }
         };
         let key = &hash::sha256(identity.as_bytes())[..NAME];
-        let lock = cache.lock(&format!("{ROOM}-{key}"), interrupt, || {
+        let lock = cache.lock(&format!("{}-{key}", Room::SOURCE.name), interrupt, || {
             say("waiting for another perfsec that works on the same tree");
         })?;
-        let root = cache.directory(ROOM, key)?;
+        let root = cache.directory(Room::SOURCE, key)?;
         let checkout = root.join("linux");
         let git = Git::own(&checkout, &lock, interrupt);
         let source = Self {

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::Probe;
-use crate::Error;
+use crate::{Accel, Error};
 
 /// The lifetime of a result. The key covers most changes, but not those of an outer hypervisor.
 const EXPIRY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The content of the cache file. A version that this program does not know is dropped.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Memory {
+/// The time for which KVM is believed to start guests since it last did. A module can be unloaded
+/// and another hypervisor can take the CPU at any time.
+const CONFIRMED: Duration = Duration::from_secs(10 * 60);
+
+/// The results of earlier probes. The caller keeps them between runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
     version: u32,
     /// By [`key`]: several hosts may share a home directory.
     probes: BTreeMap<String, Entry>,
@@ -26,23 +29,31 @@ pub(super) struct Memory {
 struct Entry {
     /// When it was probed, in seconds since the epoch.
     at: u64,
+    /// When a guest last started with it, in seconds since the epoch.
+    confirmed: u64,
     #[serde(flatten)]
     probe: Probe,
 }
 
 impl Memory {
     /// Raise it with every change of the types, and of what a probe does.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
-    /// Never fails: an unreadable file is an empty memory.
-    pub(super) fn read(path: &Path) -> Self {
-        fs::read(path)
+    /// Parses what [`text`](Self::text) returned. The memory of another version of this library,
+    /// and anything that is no memory, is an empty one.
+    pub fn parse(text: &[u8]) -> Self {
+        serde_json::from_slice(text)
             .ok()
-            .and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok())
-            .filter(|memory| memory.version == Self::VERSION)
-            .unwrap_or(Self { version: Self::VERSION, probes: BTreeMap::new() })
+            .filter(|memory: &Self| memory.version == Self::VERSION)
+            .unwrap_or_default()
     }
 
+    /// Its text.
+    pub fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("numbers, strings and maps with string keys")
+    }
+
+    /// The result under this key, if it still holds.
     pub(super) fn get(&self, key: &str, now: SystemTime) -> Option<Probe> {
         let entry = self.probes.get(key).filter(|entry| entry.holds(seconds(now)))?;
         Some(entry.probe.clone())
@@ -52,18 +63,32 @@ impl Memory {
     pub(super) fn insert(&mut self, key: String, probe: Probe, now: SystemTime) {
         let now = seconds(now);
         self.probes.retain(|_, entry| entry.holds(now));
-        self.probes.insert(key, Entry { at: now, probe });
+        self.probes.insert(key, Entry { at: now, confirmed: now, probe });
     }
 
-    /// Replaces the file in one step, because another perfsec may read or write it meanwhile.
-    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
-        file.persist(path)?;
-        Ok(())
+    /// True if a guest should be started before this result is believed.
+    pub(super) fn is_doubtful(&self, key: &str, now: SystemTime) -> bool {
+        let age = |entry: &Entry| seconds(now).checked_sub(entry.confirmed);
+        let recent = |entry: &Entry| age(entry).is_some_and(|age| age < CONFIRMED.as_secs());
+        self.probes.get(key).is_some_and(|it| it.probe.accel == Accel::Kvm && !recent(it))
+    }
+
+    /// Notes that a guest has started.
+    pub(super) fn confirm(&mut self, key: &str, now: SystemTime) {
+        if let Some(entry) = self.probes.get_mut(key) {
+            entry.confirmed = seconds(now);
+        }
+    }
+
+    /// Forgets a result. Returns it, if there was one.
+    pub(super) fn forget(&mut self, key: &str) -> Option<Probe> {
+        self.probes.remove(key).map(|entry| entry.probe)
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { version: Self::VERSION, probes: BTreeMap::new() }
     }
 }
 
@@ -144,16 +169,30 @@ mod tests {
 
     #[test]
     fn a_result_is_read_back_only_under_its_key() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("not/yet/there.json");
-        let mut memory = Memory::read(&file);
+        let mut memory = Memory::default();
         memory.insert("here".into(), probe(), time(5));
-        memory.write(&file).expect("a written file");
+        let mut memory = Memory::parse(memory.text().as_bytes());
+        assert_eq!(memory.get("here", time(6)), Some(probe()));
+        assert_eq!(memory.get("there", time(6)), None);
+        assert_eq!(memory.forget("here"), Some(probe()));
+        assert_eq!(memory, Memory::default());
+    }
 
-        assert_eq!(Memory::read(&file).get("here", time(6)), Some(probe()));
-        assert_eq!(Memory::read(&file).get("there", time(6)), None);
-        let left = fs::read_dir(file.parent().expect("a parent")).expect("the folder").count();
-        assert_eq!(left, 1, "temporary files stayed behind");
+    #[rstest]
+    #[case::kvm_at_once(Accel::Kvm, 0, false)]
+    #[case::kvm_later(Accel::Kvm, CONFIRMED.as_secs(), true)]
+    #[case::emulation(Accel::Tcg, CONFIRMED.as_secs(), false)]
+    fn only_kvm_has_to_be_confirmed(
+        #[case] accel: Accel,
+        #[case] age: u64,
+        #[case] is_doubtful: bool,
+    ) {
+        let mut memory = Memory::default();
+        memory.insert("here".into(), Probe { accel, ..probe() }, time(5));
+        let now = time(5 + age);
+        assert_eq!(memory.is_doubtful("here", now), is_doubtful);
+        memory.confirm("here", now);
+        assert!(!memory.is_doubtful("here", now));
     }
 
     #[rstest]
@@ -173,13 +212,12 @@ mod tests {
     #[rstest]
     #[case("")]
     #[case("{")]
-    #[case(r#"{"version":3,"probes":{"here":{"at":1,"accel":"kvm","why":"later"}}}"#)]
-    #[case(r#"{"version":1,"probes":{"here":{"accel":"kvm","why":"earlier"}}}"#)]
-    #[case(r#"{"version":2,"probes":{"here":{"at":1,"accel":"hvf","why":"elsewhere"}}}"#)]
-    fn a_file_of_another_kind_is_dropped(#[case] content: &str) {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), content).expect("a written file");
-        assert_eq!(Memory::read(file.path()).probes, BTreeMap::new());
+    #[case("\u{0}\u{1b}")]
+    #[case(r#"{"version":9,"probes":{"a":{"at":1,"confirmed":1,"accel":"kvm","why":"later"}}}"#)]
+    #[case(r#"{"version":1,"probes":{"a":{"accel":"kvm","why":"earlier"}}}"#)]
+    #[case(r#"{"version":3,"probes":{"a":{"at":1,"confirmed":1,"accel":"hvf","why":"far"}}}"#)]
+    fn a_text_of_another_kind_is_an_empty_memory(#[case] text: &str) {
+        assert_eq!(Memory::parse(text.as_bytes()), Memory::default());
     }
 
     #[test]

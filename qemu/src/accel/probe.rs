@@ -32,69 +32,93 @@ pub struct Probe {
     pub detail: Option<String>,
 }
 
-/// The result of [`probe_cached`].
+/// The result of [`probe()`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeResult {
     /// The choice.
     pub probe: Probe,
     /// True if the choice is new, false if an earlier call has remembered it.
     pub is_new: bool,
+    /// A remembered choice that no longer holds, and that this one replaces.
+    pub replaced: Option<Accel>,
 }
 
-/// A time limit for [`probe_cached`]: a sound KVM needs less than one second on a slow laptop.
+/// A time limit for [`probe()`]: a sound KVM needs less than one second on a slow laptop.
 pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 const KVM: &str = "/dev/kvm";
 
-/// Chooses by booting `kernel` under KVM, for at most about `limit`, and remembers the choice in
-/// the file `cache`.
+/// Chooses by booting `kernel` under KVM, for at most about `limit`, and remembers the choice.
 ///
 /// An unusable KVM is a result; an unusable QEMU or kernel is an error. A kernel that hangs by
 /// itself looks like a KVM that hangs, and yields [`Accel::Tcg`].
 ///
 /// The result holds for this boot of this host, this `/dev/kvm` and this QEMU program, and for a
-/// week. A file that cannot be read is written anew; one that cannot be written costs a probe per
-/// run, and the reason says so.
-pub fn probe_cached(
+/// week. If KVM was not used for some minutes, it has to start a guest before it is believed to
+/// work still, which takes a tenth of a second.
+pub fn probe(
     qemu: &Path,
     kernel: &Path,
-    cache: &Path,
+    memory: &mut Memory,
     limit: Duration,
 ) -> Result<ProbeResult, Error> {
-    choose(&Device::at(Path::new(KVM)), qemu, kernel, cache, limit)
+    choose(&Device::at(Path::new(KVM)), qemu, kernel, memory, limit)
 }
 
-/// The choice that [`probe_cached`] remembers in the file `cache` for a user who may open
-/// `/dev/kvm`, if it still holds. Boots nothing and does not open the device.
-pub fn remembered(qemu: &Path, cache: &Path) -> Option<Probe> {
+/// The choice that [`probe()`] remembers for a user who may open `/dev/kvm`, if it still holds.
+/// Boots nothing and does not open the device.
+pub fn remembered(qemu: &Path, memory: &Memory) -> Option<Probe> {
     let key = memory::key(&identity(Path::new(KVM), None), qemu).ok()?;
-    Memory::read(cache).get(&key, SystemTime::now())
+    memory.get(&key, SystemTime::now())
+}
+
+/// Forgets the choice that [`probe()`] remembers, so that the next call chooses anew.
+pub fn forget(qemu: &Path, memory: &mut Memory) {
+    if let Ok(key) = memory::key(&Device::at(Path::new(KVM)).identity, qemu) {
+        memory.forget(&key);
+    }
 }
 
 fn choose(
     device: &Device,
     qemu: &Path,
     kernel: &Path,
-    cache: &Path,
+    memory: &mut Memory,
     limit: Duration,
 ) -> Result<ProbeResult, Error> {
     let key = memory::key(&device.identity, qemu)?;
     let now = SystemTime::now();
-    let mut memory = Memory::read(cache);
-    if let Some(probe) = memory.get(&key, now) {
-        return Ok(ProbeResult { probe, is_new: false });
+    if memory.is_doubtful(&key, now) {
+        match Vm::start(&machine_under_kvm(qemu, kernel)?, drop) {
+            Ok(_) => memory.confirm(&key, now),
+            Err(_) => return choose_again(device, qemu, kernel, memory, limit),
+        }
     }
-    let (mut probe, holds) = match &device.refusal {
+    if let Some(probe) = memory.get(&key, now) {
+        return Ok(ProbeResult { probe, is_new: false, replaced: None });
+    }
+    let (probe, holds) = match &device.refusal {
         Some(why) => (Probe { accel: Accel::Tcg, why: why.clone(), detail: None }, true),
         None => boot_under_kvm(qemu, kernel, limit)?,
     };
     if holds {
         memory.insert(key, probe.clone(), now);
-        if let Err(error) = memory.write(cache) {
-            probe.why += &format!(" (could not be remembered in {}: {error})", cache.display());
-        }
     }
-    Ok(ProbeResult { probe, is_new: true })
+    Ok(ProbeResult { probe, is_new: true, replaced: None })
+}
+
+/// Chooses without the remembered choice, which no longer holds.
+fn choose_again(
+    device: &Device,
+    qemu: &Path,
+    kernel: &Path,
+    memory: &mut Memory,
+    limit: Duration,
+) -> Result<ProbeResult, Error> {
+    let forgotten = memory.forget(&memory::key(&device.identity, qemu)?);
+    let chosen = choose(device, qemu, kernel, memory, limit)?;
+    let differs = |accel: &Accel| *accel != chosen.probe.accel;
+    Ok(ProbeResult { replaced: forgotten.map(|it| it.accel).filter(differs), ..chosen })
 }
 
 /// `/dev/kvm` as this user finds it.
@@ -131,20 +155,7 @@ fn identity(device: &Path, refusal: Option<&str>) -> String {
 
 /// The choice that a boot under KVM leads to, and whether it is worth remembering.
 fn boot_under_kvm(qemu: &Path, kernel: &Path, limit: Duration) -> Result<(Probe, bool), Error> {
-    let machine = Machine {
-        qemu: qemu.to_owned(),
-        accel: Accel::Kvm,
-        kernel: kernel.to_owned(),
-        initramfs: power_off_at_once()?,
-        append: {
-            let mut parameters = machine::kernel_parameters(Accel::Kvm);
-            parameters.push("quiet".into());
-            parameters
-        },
-        memory_mib: 256,
-        window: None,
-        console: ConsoleTo::Events,
-    };
+    let machine = machine_under_kvm(qemu, kernel)?;
     let (ended, end) = mpsc::channel();
     let sink = move |event| {
         if let VmEvent::Ended(end) = event {
@@ -162,6 +173,24 @@ fn boot_under_kvm(qemu: &Path, kernel: &Path, limit: Duration) -> Result<(Probe,
     // Someone at the keyboard ended the probe, which says nothing about KVM.
     let holds = !matches!(end, Ok(End::Killed));
     Ok((judge(end.ok(), began.elapsed(), limit), holds))
+}
+
+/// A machine whose guest powers off as soon as it reaches user space.
+fn machine_under_kvm(qemu: &Path, kernel: &Path) -> Result<Machine, Error> {
+    Ok(Machine {
+        qemu: qemu.to_owned(),
+        accel: Accel::Kvm,
+        kernel: kernel.to_owned(),
+        initramfs: power_off_at_once()?,
+        append: {
+            let mut parameters = machine::kernel_parameters(Accel::Kvm);
+            parameters.push("quiet".into());
+            parameters
+        },
+        memory_mib: 256,
+        window: None,
+        console: ConsoleTo::Events,
+    })
 }
 
 /// The choice after a QEMU that did not start. An error that KVM cannot have caused is passed on.
@@ -262,6 +291,7 @@ fn power_off_at_once() -> Result<initramfs::Initramfs, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::path::PathBuf;
     use std::process::Command;
 
@@ -300,11 +330,13 @@ mod tests {
     /// A program in QEMU's place that counts its starts and then ends as `ending` says.
     struct FakeQemu {
         folder: TempDir,
+        memory: RefCell<Memory>,
     }
 
     impl FakeQemu {
         fn new(ending: &str) -> Self {
-            let this = Self { folder: tempfile::tempdir().expect("a folder") };
+            let folder = tempfile::tempdir().expect("a folder");
+            let this = Self { folder, memory: RefCell::default() };
             fs::write(this.device(), "").expect("a file in the device's place");
             this.replace(ending);
             this
@@ -316,10 +348,6 @@ mod tests {
 
         fn device(&self) -> PathBuf {
             self.path("kvm")
-        }
-
-        fn cache(&self) -> PathBuf {
-            self.path("cache/accel/probe")
         }
 
         /// Installs it, as an upgrade of QEMU does. Another process writes the program: a
@@ -338,8 +366,17 @@ mod tests {
         }
 
         fn choose(&self) -> Result<ProbeResult, Error> {
-            let device = Device::at(&self.device());
-            choose(&device, &self.path("qemu"), Path::new("kernel"), &self.cache(), TIME_LIMIT)
+            let (device, qemu) = (Device::at(&self.device()), self.path("qemu"));
+            let mut memory = self.memory.borrow_mut();
+            choose(&device, &qemu, Path::new("kernel"), &mut memory, TIME_LIMIT)
+        }
+
+        /// Remembers that KVM worked this long ago.
+        fn worked(&self, ago: Duration) {
+            let key = memory::key(&Device::at(&self.device()).identity, &self.path("qemu"));
+            let probe = Probe { accel: Accel::Kvm, why: "it worked".to_owned(), detail: None };
+            let mut memory = self.memory.borrow_mut();
+            memory.insert(key.expect("a key"), probe, SystemTime::now() - ago);
         }
     }
 
@@ -397,28 +434,26 @@ mod tests {
         assert_eq!(qemu.starts(), 1);
     }
 
-    #[rstest]
-    #[case::damaged("{\"version\":")]
-    #[case::no_text("\u{0}\u{1b}")]
-    #[case::older("{\"version\":1,\"probes\":{}}")]
-    fn an_unreadable_result_is_probed_again_and_replaced(#[case] content: &str) {
+    #[test]
+    fn a_kvm_that_worked_lately_is_believed() {
         let qemu = FakeQemu::new(ABORT);
-        fs::create_dir_all(qemu.cache().parent().expect("a parent")).expect("a folder");
-        fs::write(qemu.cache(), content).expect("a written file");
-        assert!(qemu.choose().expect("a result").is_new);
-        assert!(!qemu.choose().expect("a result").is_new);
-        assert_eq!(qemu.starts(), 1);
+        qemu.worked(Duration::from_secs(1));
+        let answer = qemu.choose().expect("a result");
+        assert_eq!((answer.is_new, answer.probe.accel), (false, Accel::Kvm));
+        assert_eq!(qemu.starts(), 0);
     }
 
     #[test]
-    fn a_cache_that_cannot_be_written_costs_a_probe_and_no_run() {
+    fn a_kvm_that_no_longer_works_is_found_out_and_the_result_is_remembered() {
         let qemu = FakeQemu::new(ABORT);
-        fs::create_dir_all(qemu.cache()).expect("a folder in the file's place");
-        for starts in 1..=2 {
-            let answer = qemu.choose().expect("a result");
-            assert!(answer.is_new && answer.probe.why.contains("could not be remembered"));
-            assert_eq!(qemu.starts(), starts);
-        }
+        qemu.worked(Duration::from_secs(60 * 60));
+        let answer = qemu.choose().expect("a result");
+        assert_eq!((answer.is_new, answer.probe.accel), (true, Accel::Tcg));
+        assert_eq!(answer.replaced, Some(Accel::Kvm));
+        let starts = qemu.starts();
+        let answer = qemu.choose().expect("a result");
+        assert_eq!((answer.is_new, answer.probe.accel), (false, Accel::Tcg));
+        assert_eq!(qemu.starts(), starts);
     }
 
     #[test]
@@ -426,6 +461,6 @@ mod tests {
         let qemu = FakeQemu::new("echo 'no such machine' >&2\nexit 1");
         let error = qemu.choose().expect_err("no result");
         assert!(matches!(error, Error::EndedAtOnce { .. }), "{error:?}");
-        assert!(!qemu.cache().exists());
+        assert_eq!(*qemu.memory.borrow(), Memory::default());
     }
 }

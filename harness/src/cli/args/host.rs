@@ -73,6 +73,17 @@ pub struct CacheArgs {
 pub enum CacheCommand {
     /// Delete what the cache holds, unless another perfsec is using it.
     Clear(CacheClearArgs),
+    /// Compare all that the cache holds with what was written, and delete what differs.
+    Verify(CacheVerifyArgs),
+}
+
+/// Options of `cache verify`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("cache verify"))]
+pub struct CacheVerifyArgs {
+    /// Delete nothing.
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// Options of `cache clear`.

@@ -23,7 +23,8 @@ pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, StepArgs};
 pub(super) use cells::{CaseArgs, FilterArgs};
 pub(super) use denial::{AllowArgs, ExplainArgs};
 pub(super) use host::{
-    CacheArgs, CacheClearArgs, CacheCommand, DoctorArgs, KernelArgs, KernelBuildArgs, KernelCommand,
+    CacheArgs, CacheClearArgs, CacheCommand, CacheVerifyArgs, DoctorArgs, KernelArgs,
+    KernelBuildArgs, KernelCommand,
 };
 pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs};
 pub(super) use mail::MailArgs;
@@ -95,7 +96,7 @@ pub enum Command {
     Shell(ShellArgs),
     /// Fetch kernels and print the path of the image that is booted for each.
     Kernel(KernelArgs),
-    /// List what the cache holds, or clear it.
+    /// List what the cache holds, clear it, or compare it with what was written.
     Cache(CacheArgs),
     /// Show what this host has, what it lacks, and the command that installs it.
     Doctor(DoctorArgs),

@@ -10,9 +10,8 @@ use super::catalogue::{Catalogue, Package, PackageKind};
 use super::command::AptError;
 use super::mirror::Mirrors;
 use super::suite::DebianSuite;
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, Room};
 use crate::causes::with_causes;
-use crate::foreign;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 use crate::kernel::spec::DebianSelector;
@@ -20,9 +19,6 @@ use crate::kernel::version::{KernelVersion, VersionPrefix};
 
 /// Maximum age of a fresh catalogue.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Cache directory of the packages, named by their SHA-256.
-const PACKAGES: &str = "debian";
 
 /// Version of the cached catalogue's layout.
 const FORMAT: u32 = 2;
@@ -287,8 +283,9 @@ impl Archive<'_> {
         package: &Package,
     ) -> Result<PathBuf, DebianError> {
         let name = format!("{}.deb", package.sha256);
-        let path = self.cache.path(PACKAGES, &name);
-        if path.is_file() {
+        // Older versions of perfsec sealed no package. Its SHA-256 is in the signed list.
+        let find = || self.cache.find_known(Room::DEBIAN, &name, &package.sha256);
+        if let Some(path) = find() {
             return Ok(path);
         }
         let what = format!("{} {}", package.name, package.version);
@@ -296,7 +293,7 @@ impl Archive<'_> {
             self.cache.lock(&format!("debian-{}", package.sha256), self.interrupt, || {
                 (self.progress)(&format!("waiting for another perfsec that downloads {what}"));
             })?;
-        if path.is_file() {
+        if let Some(path) = find() {
             return Ok(path);
         }
         let megabytes = package.size.div_ceil(1_000_000);
@@ -327,7 +324,7 @@ impl Archive<'_> {
             package: package.name.clone(),
             version: package.version.clone(),
         })?;
-        Ok(self.cache.adopt(PACKAGES, &name, &file)?)
+        Ok(self.cache.adopt(Room::DEBIAN, &name, &file, package.sha256.clone())?)
     }
 }
 
@@ -375,14 +372,17 @@ impl<'a> CatalogueCache<'a> {
     }
 
     fn load(&self, suite: &DebianSuite) -> Option<CachedCatalogue> {
-        let path = self.cache.path("debian-lists", &format!("{suite}.json"));
-        let text = foreign::read(&path, &foreign::CACHED).ok()?;
-        let cached = serde_json::from_slice::<CachedCatalogue>(&text).ok()?;
+        let name = format!("{suite}.json");
+        let cached: CachedCatalogue = self.cache.read_json(Room::DEBIAN_LISTS, &name)?;
         (cached.format == FORMAT).then_some(cached)
     }
 
+    fn keep(&self, suite: &DebianSuite, cached: &CachedCatalogue) -> Result<(), CacheError> {
+        self.cache.publish_json(Room::DEBIAN_LISTS, &format!("{suite}.json"), cached).map(drop)
+    }
+
     fn prepare_apt(&self, suite: &DebianSuite) -> Result<Apt, AptError> {
-        let dir = self.cache.directory("apt", suite.name())?;
+        let dir = self.cache.directory(Room::APT, suite.name())?;
         Apt::prepare(self.cache, &dir, &Mirrors::detect()?, &suite.parts())
     }
 
@@ -422,10 +422,7 @@ impl<'a> CatalogueCache<'a> {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let cached = CachedCatalogue { format: FORMAT, made: now.as_secs(), catalogue };
-        let path = self.cache.path("debian-lists", &format!("{suite}.json"));
-        let text = serde_json::to_vec(&cached)
-            .map_err(|error| self.cache.error("write", &path, error.into()))?;
-        self.cache.publish_bytes("debian-lists", &format!("{suite}.json"), &text)?;
+        self.keep(suite, &cached)?;
         Ok(AnnotatedCatalogue { catalogue: cached.catalogue, notes })
     }
 }
@@ -457,7 +454,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::cache::Lock;
+    use crate::cache::{Lock, spoil};
 
     fn archive<'a>(cache: &'a Cache, interrupt: &'a Interrupt) -> Archive<'a> {
         Archive { cache, newer_than: None, host_suite: None, interrupt, progress: &|_| {} }
@@ -497,6 +494,40 @@ mod tests {
         let found = ArchivePackage::new(suite, &Catalogue::default(), &package, version);
         let error = archive(&cache, &interrupt).fetch(&found).unwrap_err();
         assert!(matches!(error, DebianError::Cache(CacheError::Interrupted)), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_package_list_is_not_used() {
+        let (_dir, cache, _locks, interrupt) = locked(std::iter::empty());
+        let catalogues = CatalogueCache::new(&archive(&cache, &interrupt));
+        let suite = DebianSuite::find("trixie", None).unwrap();
+        let keep = || {
+            let catalogue = Catalogue::default();
+            let made = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+            catalogues.keep(&suite, &CachedCatalogue { format: FORMAT, made, catalogue }).unwrap();
+        };
+        let is_used = || catalogues.load_fresh(&suite).is_some();
+        spoil::is_never_believed(&cache, Room::DEBIAN_LISTS, keep, is_used);
+    }
+
+    #[rstest]
+    #[case::whole("package", true)]
+    #[case::cut_off("pack", false)]
+    #[case::changed("p4ckage", false)]
+    fn only_a_package_that_matches_the_signed_list_is_used(
+        #[case] content: &str,
+        #[case] is_used: bool,
+    ) {
+        let sha256 = hash::sha256(b"package");
+        let (_dir, cache, _locks, interrupt) = locked([format!("debian-{sha256}")].into_iter());
+        let path = cache.directory(Room::DEBIAN, "").unwrap().join(format!("{sha256}.deb"));
+        std::fs::write(&path, content).unwrap();
+        let text = format!("Package: linux-image-6\nVersion: 6-1\nSize: 10\nSHA256: {sha256}\n");
+        let package = Package::parse(&text, "trixie").unwrap();
+        let suite = DebianSuite::find("trixie", None).unwrap();
+        let fetched = archive(&cache, &interrupt).fetch_package(&suite, &package);
+        // Otherwise it is downloaded, which waits for a lock.
+        assert_eq!(fetched.ok(), is_used.then_some(path));
     }
 
     #[rstest]

@@ -19,7 +19,7 @@ use snapshots::{Saving, Snapshots};
 
 use super::channel::Channel;
 use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, Room};
 use crate::kernel::Kernel;
 
 /// The QEMU program for x86-64 guests.
@@ -27,6 +27,9 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
 const MEMORY_MIB: u32 = 512;
+
+/// The name of the entry that remembers the results of probes.
+const PROBE: &str = "probe";
 
 /// Kernel parameters that every lane needs.
 const PARAMETERS: [&str; 1] = [
@@ -74,10 +77,18 @@ pub struct QemuPool {
     /// Its version, in its own words.
     version: String,
     /// Set by the user, or by the first kernel that was tried.
-    accel: OnceLock<Accel>,
+    accel: OnceLock<Choice>,
     append: Vec<String>,
     cache: Cache,
     snapshots: Snapshots,
+}
+
+/// The accelerator of a pool.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    accel: Accel,
+    /// True if the user did not choose it.
+    probed: bool,
 }
 
 /// An error on the way to a booted virtual machine.
@@ -91,8 +102,18 @@ enum QemuError {
     BadProgram { program: PathBuf, said: String },
     #[error("boot {release} in QEMU: its image is not on this host")]
     NoImage { release: String },
-    #[error(transparent)]
-    Cache(#[from] CacheError),
+    #[error(
+        "use KVM, which worked before: that is forgotten now ({memory}), and the next run tries it \
+         anew",
+        memory = .memory.display()
+    )]
+    Forgotten { memory: PathBuf, source: perfsec_qemu::Error },
+    #[error(
+        "boot {image}: it is no longer what perfsec put into its cache, and is deleted; the next \
+         run makes it again",
+        image = .image.display()
+    )]
+    Damaged { image: PathBuf },
     #[error("{doing}")]
     Setup { doing: &'static str, source: io::Error },
 }
@@ -131,13 +152,31 @@ impl QemuPool {
     pub fn open(options: QemuOptions, cache: &Cache) -> Result<Self, MachineError> {
         let QemuOptions { program, accel, append } = options;
         let version = version(&program)?;
-        let accel = accel.map(OnceLock::from).unwrap_or_default();
+        let given = accel.map(|accel| Choice { accel, probed: false });
+        let accel = given.map(OnceLock::from).unwrap_or_default();
         let snapshots = Snapshots::new(cache.clone(), &version);
         Ok(Self { program, version, accel, append, cache: cache.clone(), snapshots })
     }
 
     fn accel(&self) -> Accel {
-        self.accel.get().copied().unwrap_or(Accel::Tcg)
+        self.accel.get().map_or(Accel::Tcg, |choice| choice.accel)
+    }
+
+    /// The error of a machine that did not start. If KVM is to blame, although it worked before,
+    /// that is forgotten.
+    fn refused(&self, error: perfsec_qemu::Error) -> QemuError {
+        use perfsec_qemu::Error::{EndedAtOnce, NoAccelerator, NoAnswer};
+
+        let probed = self.accel.get().is_some_and(|it| it.probed && it.accel == Accel::Kvm);
+        if !probed || !matches!(error, NoAccelerator { .. } | EndedAtOnce { .. } | NoAnswer { .. })
+        {
+            return error.into();
+        }
+        let mut memory = probe_memory(&self.cache);
+        accel::forget(&self.program, &mut memory);
+        // Otherwise KVM is doubted in some minutes.
+        let _ = self.cache.publish(Room::ACCEL, PROBE, memory.text().as_bytes());
+        QemuError::Forgotten { memory: self.cache.file(Room::ACCEL, PROBE), source: error }
     }
 
     fn parameters(&self, mode: BootMode) -> Vec<String> {
@@ -146,6 +185,34 @@ impl QemuPool {
         parameters.extend(wanted.map(|parameter| (*parameter).to_owned()));
         parameters.extend(self.append.iter().cloned());
         parameters
+    }
+
+    /// The kernel's image. One in the cache must still be what was put there.
+    fn image<'a>(&self, kernel: &'a Kernel) -> Result<&'a Path, QemuError> {
+        let missing = || QemuError::NoImage { release: kernel.release.clone() };
+        let image = kernel.image.as_ref().map(|image| image.path.as_path()).ok_or_else(missing)?;
+        if self.cache.vouches_for(image) {
+            Ok(image)
+        } else {
+            Err(QemuError::Damaged { image: image.to_owned() })
+        }
+    }
+
+    /// The accelerator for guests on this host: probed by booting `kernel`, and remembered. `say`
+    /// gets the notice of emulation if it is new.
+    fn probe(&self, kernel: &Kernel, say: &dyn Fn(&str)) -> Result<Accel, QemuError> {
+        let before = probe_memory(&self.cache);
+        let mut memory = before.clone();
+        let image = self.image(kernel)?;
+        let answer = accel::probe(&self.program, image, &mut memory, accel::TIME_LIMIT)?;
+        if let Some(notice) = emulation_notice(&answer) {
+            say(&notice);
+        }
+        if memory != before {
+            // Without the memory, the next run probes again.
+            let _ = self.cache.publish(Room::ACCEL, PROBE, memory.text().as_bytes());
+        }
+        Ok(answer.probe.accel)
     }
 
     fn machine(
@@ -176,7 +243,7 @@ impl QemuPool {
         Ok(Machine {
             qemu: self.program.clone(),
             accel: self.accel(),
-            kernel: image(kernel)?.to_owned(),
+            kernel: self.image(kernel)?.to_owned(),
             initramfs,
             append: self.parameters(mode),
             memory_mib: MEMORY_MIB,
@@ -189,9 +256,9 @@ impl QemuPool {
 impl Pool for QemuPool {
     fn prepare(&self, kernel: &Kernel, say: &dyn Fn(&str)) -> Result<(), MachineError> {
         if self.accel.get().is_none() {
-            let accel = probe(&self.program, kernel, &self.cache, say)?;
+            let accel = self.probe(kernel, say)?;
             // Another thread that was faster found the same.
-            let _ = self.accel.set(accel);
+            let _ = self.accel.set(Choice { accel, probed: true });
         }
         Ok(())
     }
@@ -232,7 +299,7 @@ impl Pool for QemuPool {
         });
         let (mut vm, restored) = match restored {
             Some(vm) => (vm, true),
-            None => (Vm::start(&machine, tell).map_err(QemuError::from)?, false),
+            None => (Vm::start(&machine, tell).map_err(|error| self.refused(error))?, false),
         };
         let channel = open_channel(&mut vm, move |incident| sink.report(incident))?;
         let (snapshots, saving) = (self.snapshots.clone(), None);
@@ -249,8 +316,8 @@ impl Pool for QemuPool {
         let mut machine = self.machine(kernel, load.lane.boot, load, Some(shell))?;
         machine.console = ConsoleTo::Terminal;
         let (sink, events) = std::sync::mpsc::channel();
-        let mut vm =
-            Vm::start(&machine, move |event| drop(sink.send(event))).map_err(QemuError::from)?;
+        let vm = Vm::start(&machine, move |event| drop(sink.send(event)));
+        let mut vm = vm.map_err(|error| self.refused(error))?;
         let lane = load.lane.clone();
         let (asks, asked) = std::sync::mpsc::channel();
         let mut channel = open_channel(&mut vm, move |incident| {
@@ -279,11 +346,6 @@ impl Pool for QemuPool {
     }
 }
 
-fn image(kernel: &Kernel) -> Result<&Path, QemuError> {
-    let missing = || QemuError::NoImage { release: kernel.release.clone() };
-    kernel.image.as_ref().map(|image| image.path.as_path()).ok_or_else(missing)
-}
-
 /// The first line of what a QEMU program prints for `--version`.
 fn version(program: &Path) -> Result<String, QemuError> {
     let missing = |source| QemuError::NoProgram { program: program.to_owned(), source };
@@ -296,22 +358,6 @@ fn version(program: &Path) -> Result<String, QemuError> {
     })
 }
 
-/// The accelerator for guests on this host: probed by booting `kernel`, and remembered. `say` gets
-/// the notice of emulation if it is new.
-fn probe(
-    program: &Path,
-    kernel: &Kernel,
-    cache: &Cache,
-    say: &dyn Fn(&str),
-) -> Result<Accel, QemuError> {
-    let memory = probe_memory(cache);
-    let answer = accel::probe_cached(program, image(kernel)?, &memory, accel::TIME_LIMIT)?;
-    if let Some(notice) = emulation_notice(&answer) {
-        say(&notice);
-    }
-    Ok(answer.probe.accel)
-}
-
 /// The result of an earlier probe that still holds. Starts nothing.
 #[must_use]
 pub fn remembered_probe(program: &Path, cache: &Cache) -> Option<Probe> {
@@ -322,8 +368,9 @@ pub fn remembered_probe(program: &Path, cache: &Cache) -> Option<Probe> {
 fn emulation_notice(answer: &ProbeResult) -> Option<String> {
     let probe = &answer.probe;
     let more = probe.detail.as_ref().map_or("", |_| " (details: `perfsec doctor`)");
+    let change = answer.replaced.map_or("", |_| ", which worked before");
     (answer.is_new && probe.accel == Accel::Tcg)
-        .then(|| format!("{}; using emulation{more}", probe.why))
+        .then(|| format!("{}{change}; using emulation{more}", probe.why))
 }
 
 /// The reason why this QEMU could not save a guest on this host, if it tried.
@@ -332,9 +379,10 @@ pub fn refusal(program: &Path, cache: &Cache) -> Option<String> {
     snapshots::refusal(cache, &version(program).ok()?)
 }
 
-/// The file in which the result of a probe is remembered.
-fn probe_memory(cache: &Cache) -> PathBuf {
-    cache.path("accel", "probe")
+/// The results of earlier probes; none if the entry is damaged.
+fn probe_memory(cache: &Cache) -> accel::Memory {
+    let text = cache.read(Room::ACCEL, PROBE).unwrap_or_default();
+    accel::Memory::parse(&text)
 }
 
 impl Guest for Running {
@@ -399,6 +447,18 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::cache::spoil;
+
+    #[test]
+    fn a_damaged_memory_of_probes_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path()).unwrap();
+        let entry = r#"{"at":1,"confirmed":1,"accel":"kvm","why":"it worked"}"#;
+        let text = format!(r#"{{"version":3,"probes":{{"here":{entry}}}}}"#);
+        let remember = || drop(cache.publish(Room::ACCEL, PROBE, text.as_bytes()).unwrap());
+        let is_believed = || probe_memory(&cache) != accel::Memory::default();
+        spoil::is_never_believed(&cache, Room::ACCEL, remember, is_believed);
+    }
 
     #[rstest]
     #[case::killed(9, "QEMU was killed by a signal (9, SIGKILL)")]
@@ -415,20 +475,29 @@ mod tests {
         Accel::Tcg,
         Some("it\naborted"),
         true,
+        None,
         Some("broken; using emulation (details: `perfsec doctor`)")
     )]
-    #[case::without_details(Accel::Tcg, None, true, Some("broken; using emulation"))]
-    #[case::remembered(Accel::Tcg, Some("it\naborted"), false, None)]
-    #[case::kvm(Accel::Kvm, None, true, None)]
+    #[case::without_details(Accel::Tcg, None, true, None, Some("broken; using emulation"))]
+    #[case::changed(
+        Accel::Tcg,
+        None,
+        true,
+        Some(Accel::Kvm),
+        Some("broken, which worked before; using emulation")
+    )]
+    #[case::remembered(Accel::Tcg, Some("it\naborted"), false, None, None)]
+    #[case::kvm(Accel::Kvm, None, true, None, None)]
     fn emulation_is_announced_once_and_in_one_line(
         #[case] accel: Accel,
         #[case] detail: Option<&str>,
         #[case] is_new: bool,
+        #[case] replaced: Option<Accel>,
         #[case] notice: Option<&str>,
     ) {
         let detail = detail.map(str::to_owned);
-        let answer =
-            ProbeResult { probe: Probe { accel, why: "broken".to_owned(), detail }, is_new };
+        let probe = Probe { accel, why: "broken".to_owned(), detail };
+        let answer = ProbeResult { probe, is_new, replaced };
         assert_eq!(emulation_notice(&answer).as_deref(), notice);
     }
 }
