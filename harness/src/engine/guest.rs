@@ -266,7 +266,8 @@ impl Visit<'_, '_> {
         let Some(guest) = life.guest() else { return Ok(()) };
         let ReadBack { facts, config } = &*guest;
         let plan = self.plan();
-        let difference = readback::difference(&plan.kernel, plan.boot, facts);
+        let other_kernel = readback::other_kernel(&plan.kernel, facts);
+        let difference = readback::difference(plan.boot, facts);
         self.board.emit(Event::Ready(LaneReady {
             lane: self.post.lane,
             boot: self.post.boot,
@@ -274,6 +275,9 @@ impl Visit<'_, '_> {
             restored: life.snapshot.is_some(),
             facts: facts.clone(),
         }));
+        if let Some(difference) = other_kernel {
+            return Err(self.mistake(life, &difference));
+        }
         if let Some(difference) = difference {
             return Err(self.refusal(life, &difference));
         }
@@ -288,6 +292,15 @@ impl Visit<'_, '_> {
         }
         life.machine.discard_snapshot();
         Stop::Discarded
+    }
+
+    /// The end of a lane whose kernel is not what perfsec took it for, unless the guest's snapshot
+    /// may be to blame.
+    fn mistake(&self, life: &mut Life, reason: &str) -> Stop {
+        match self.refusal(life, reason) {
+            Stop::Refused(verdict, reason) => Stop::Broken(verdict, reason),
+            stop => stop,
+        }
     }
 
     /// Gives the guest its next cells, or ends it.

@@ -4,7 +4,7 @@ use perfsec_wire::message::Refusal;
 use perfsec_wire::{BootMode, Facts};
 
 use crate::errno::Errno;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelVersion};
 
 /// Permissions that the cases need, by class: a policy that lacks one hides denials.
 const NEEDED: [(&str, &[&str]); 2] = [
@@ -12,14 +12,25 @@ const NEEDED: [(&str, &[&str]); 2] = [
     ("capability2", &["perfmon"]),
 ];
 
-/// The first difference between the lane that was asked for and the one that came up.
-pub(super) fn difference(kernel: &Kernel, boot: BootMode, facts: &Facts) -> Option<String> {
+/// The difference between the kernel that was to be booted and the one that runs, in the guest's
+/// own words. perfsec or its cache is wrong about the kernel, which is not to blame.
+pub(super) fn other_kernel(kernel: &Kernel, facts: &Facts) -> Option<String> {
+    let differ = |running: &str, believed: &str| {
+        format!("the running kernel is `{running}`, but the image was taken for `{believed}`")
+    };
     if facts.release != kernel.release {
-        return Some(format!(
-            "the running kernel is {}, but the image is {}",
-            facts.release, kernel.release
-        ));
+        return Some(differ(&facts.release, &kernel.release));
     }
+    if facts.version != kernel.banner {
+        return Some(differ(&facts.version, &kernel.banner));
+    }
+    let running = KernelVersion::from_banner(&facts.release, &facts.version);
+    let running = running.ok().filter(|running| *running != kernel.version)?;
+    Some(differ(&running.to_string(), &kernel.version.to_string()))
+}
+
+/// The first difference between the lane that was asked for and the one that came up.
+pub(super) fn difference(boot: BootMode, facts: &Facts) -> Option<String> {
     if boot.has_policy()
         && let Some(difference) = policy_difference(facts)
     {

@@ -180,6 +180,9 @@ fn holds(cell: &Cell) -> bool {
 }
 
 /// A lane whose guests have these agents, one after another.
+/// `/proc/version` of the kernel.
+const BANNER: &str = "Linux version 6.1.0 (a@b) (gcc 12) #1 SMP Debian 6.1.192-1";
+
 fn plan(agents: &[Agent]) -> LanePlan {
     let agents = agents.to_vec();
     LanePlan {
@@ -189,7 +192,7 @@ fn plan(agents: &[Agent]) -> LanePlan {
             arch: Arch::default(),
             release: "6.1.0".to_owned(),
             version: KernelVersion::new(6, 1, 192),
-            banner: String::new(),
+            banner: BANNER.to_owned(),
             distribution: None,
             origin: Origin::File { path: "vmlinuz".into() },
             config: None,
@@ -214,6 +217,7 @@ fn facts() -> Facts {
     let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
     Facts {
         release: "6.1.0".to_owned(),
+        version: BANNER.to_owned(),
         selinux: SelinuxFacts {
             classes: vec![
                 (
@@ -465,19 +469,40 @@ fn a_refusal_is_reported_once_and_ends_the_lane() {
 #[test]
 fn a_lane_that_is_not_what_was_asked_for_is_an_error() {
     let lacking = Facts { selinux: SelinuxFacts::default(), ..facts() };
-    let other = Facts { release: "6.2.0".to_owned(), ..facts() };
     let mut locked = facts();
     locked.selinux.deny_unknown = true;
-    for (facts, part) in [
-        (lacking, "does not define the class perf_event"),
-        (other, "6.2.0"),
-        (locked, "handleunknown deny"),
-    ] {
+    for (facts, part) in
+        [(lacking, "does not define the class perf_event"), (locked, "handleunknown deny")]
+    {
         let outcomes = run(&[Agent::reporting(facts)]);
         assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
         let refused = outcomes.end.refused.map(|refused| refused.reason).unwrap_or_default();
         assert!(refused.contains(part), "{refused}");
     }
+}
+
+#[rstest]
+#[case::release(Facts { release: "6.2.0".to_owned(), ..facts() }, "6.2.0", "6.1.0")]
+#[case::banner(Facts { version: "Linux version 6.1.0 #2".to_owned(), ..facts() }, "#2", BANNER)]
+fn a_guest_that_runs_another_kernel_is_an_error_and_no_fault_of_the_kernel(
+    #[case] facts: Facts,
+    #[case] running: &str,
+    #[case] believed: &str,
+) {
+    let outcomes = run(&[Agent::reporting(facts)]);
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    assert_eq!(outcomes.end.refused, None);
+    let reason = outcomes.reason(0);
+    assert!(reason.contains(running) && reason.contains(believed), "{reason}");
+}
+
+#[test]
+fn a_version_that_the_banner_of_the_guest_does_not_have_is_an_error() {
+    let mut plan = plan(&[Agent::healthy()]);
+    plan.kernel.version = KernelVersion::new(6, 1, 193);
+    let outcomes = run_as(plan, manner(), &Interrupt::default());
+    assert_eq!(outcomes.verdicts(), [Verdict::Error, Verdict::Error]);
+    assert!(outcomes.reason(0).contains("6.1.193"), "{}", outcomes.reason(0));
 }
 
 #[test]
