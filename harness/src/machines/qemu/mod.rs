@@ -444,10 +444,70 @@ fn describe(status: ExitStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rstest::rstest;
+    use tempfile::TempDir;
 
     use super::*;
     use crate::cache::spoil;
+    use crate::kernel::{Arch, EntryPoint, KernelImage, KernelVersion, Origin};
+
+    /// A pool whose QEMU ends at once, and which remembers what a probe found.
+    fn pool(choice: Choice) -> (TempDir, QemuPool) {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path()).unwrap();
+        let (script, program) = (directory.path().join("script"), directory.path().join("qemu"));
+        let text = "#!/bin/sh\n[ \"$1\" = --version ] && echo QEMU 7.2 && exit\nkill -ABRT $$\n";
+        std::fs::write(&script, text).unwrap();
+        // Another process writes the program: exec of one that a fork still has open fails.
+        let install = Command::new("install").arg("-m755").args([&script, &program]).status();
+        assert!(install.unwrap().success());
+        let mut memory = accel::Memory::default();
+        accel::probe(&program, Path::new("kernel"), &mut memory, accel::TIME_LIMIT).unwrap();
+        cache.publish(Room::ACCEL, PROBE, memory.text().as_bytes()).unwrap();
+        let options = QemuOptions { program, ..QemuOptions::default() };
+        let pool = QemuPool::open(options, &cache).unwrap();
+        pool.accel.set(choice).unwrap();
+        (directory, pool)
+    }
+
+    #[rstest]
+    #[case::probed(Accel::Kvm, true, true)]
+    #[case::the_users_choice(Accel::Kvm, false, false)]
+    #[case::emulation(Accel::Tcg, true, false)]
+    fn a_probed_kvm_that_starts_nothing_is_forgotten(
+        #[case] accel: Accel,
+        #[case] probed: bool,
+        #[case] is_forgotten: bool,
+    ) {
+        let (_directory, pool) = pool(Choice { accel, probed });
+        let waited = Duration::from_secs(1);
+        let error = pool.refused(perfsec_qemu::Error::NoAnswer { path: PROGRAM.into(), waited });
+        assert_eq!(probe_memory(&pool.cache) == accel::Memory::default(), is_forgotten);
+        let names_the_file = error.to_string().contains("accel/probe");
+        assert_eq!(names_the_file, is_forgotten, "{error}");
+    }
+
+    #[test]
+    fn a_kernel_that_was_changed_in_the_cache_is_not_booted() {
+        let (_directory, pool) = pool(Choice { accel: Accel::Tcg, probed: false });
+        let path = pool.cache.publish(Room::KERNEL, "a.vmlinux", b"kernel").unwrap();
+        let sha256 = String::new();
+        let kernel = Kernel {
+            image: Some(KernelImage { path: path.clone(), entry: EntryPoint::Pvh, sha256 }),
+            arch: Arch::default(),
+            release: "6.1.0".to_owned(),
+            version: KernelVersion::new(6, 1, 0),
+            banner: String::new(),
+            distribution: None,
+            origin: Origin::File { path: path.clone() },
+            config: None,
+        };
+        assert_eq!(pool.image(&kernel).unwrap(), path);
+        std::fs::write(&path, "k3rnel").unwrap();
+        assert!(matches!(pool.image(&kernel), Err(QemuError::Damaged { .. })));
+    }
 
     #[test]
     fn a_damaged_memory_of_probes_is_none() {
