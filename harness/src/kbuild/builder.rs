@@ -154,12 +154,19 @@ impl<'a> Builder<'a> {
     ) -> Result<(Config, BTreeSet<Diagnostic>), BuildError> {
         source.check_out(commit)?;
         let failed = |action, path: &Path, error| self.cache.error(action, path, error);
+        let mut objects = match Objects::load(out) {
+            Some(objects) => objects,
+            // Warnings of objects that are not compiled again would be lost.
+            None => {
+                fs::remove_dir_all(out).map_err(|error| failed("delete", out, error))?;
+                Objects::none(out)
+            }
+        };
         fs::create_dir_all(out).map_err(|error| failed("create", out, error))?;
         self.cache.directory(Room::LOGS, "")?;
         let mut file = File::create(log).map_err(|error| failed("create", log, error))?;
         let tree = source.directory();
         let mut reader = LogReader::new(&tree.to_string_lossy(), &make::relative(tree));
-        let mut objects = Objects::load(out);
         let result = {
             let known = objects.count();
             let mut compiled = 0;
@@ -234,7 +241,11 @@ impl<'a> Builder<'a> {
             }
         };
         let target = image(&config).rsplit('/').next().unwrap_or_default();
-        if make.run(make.command(target))? { Ok(config) } else { Err(blame()) }
+        if !make.run(make.command(target))? {
+            return Err(blame());
+        }
+        stamp.write(make.out, self.cache)?;
+        Ok(config)
     }
 
     fn key(&self, source: &Source, commit: &Commit) -> Result<String, BuildError> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, WarningsByObject};
@@ -20,10 +21,20 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Loads the objects of this directory; empty if the file cannot be read.
-    pub(super) fn load(out: &Path) -> Self {
-        let text = foreign::read(&out.join(FILE), &foreign::CACHED).unwrap_or_default();
-        Self { out: out.to_owned(), warnings: serde_json::from_slice(&text).unwrap_or_default() }
+    /// Loads the objects of this directory; `None` if their file is damaged.
+    pub(super) fn load(out: &Path) -> Option<Self> {
+        match foreign::read(&out.join(FILE), &foreign::CACHED) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Self::none(out)),
+            text => {
+                let warnings = serde_json::from_slice(&text.ok()?).ok()?;
+                Some(Self { warnings, ..Self::none(out) })
+            }
+        }
+    }
+
+    /// No objects, in this directory.
+    pub(super) fn none(out: &Path) -> Self {
+        Self { out: out.to_owned(), warnings: WarningsByObject::new() }
     }
 
     /// Number of objects; `None` in a new directory.
@@ -40,7 +51,7 @@ impl Objects {
     /// Writes the file in the build directory.
     pub(super) fn write(&self, cache: &Cache) -> Result<(), CacheError> {
         let path = self.out.join(FILE);
-        let text = serde_json::to_vec(&self.warnings).map_err(std::io::Error::from);
+        let text = serde_json::to_vec(&self.warnings).map_err(io::Error::from);
         text.and_then(|text| fs::write(&path, text))
             .map_err(|error| cache.error("write", &path, error))
     }
@@ -66,18 +77,20 @@ mod tests {
         let cache = Cache::at(&directory.path().join("cache")).unwrap();
         let out = directory.path();
         ["a.o", "b.o"].iter().for_each(|name| fs::write(out.join(name), "").unwrap());
-        let mut objects = Objects::load(out);
+        let mut objects = Objects::load(out).unwrap();
         assert_eq!(objects.count(), None);
         let compiled = [("a.o".to_owned(), warning("x")), ("b.o".to_owned(), warning("y"))];
         objects.update(&compiled.into());
         objects.write(&cache).unwrap();
 
-        let mut objects = Objects::load(out);
+        let mut objects = Objects::load(out).unwrap();
         assert_eq!((objects.count(), objects.warnings().len()), (Some(2), 2));
         objects.update(&[("a.o".to_owned(), BTreeSet::new())].into());
         assert_eq!(objects.warnings(), warning("y"));
         fs::remove_file(out.join("b.o")).unwrap();
         objects.update(&WarningsByObject::new());
         assert!(objects.warnings().is_empty());
+        fs::write(out.join(FILE), "{\"b.o\":").unwrap();
+        assert!(Objects::load(out).is_none());
     }
 }

@@ -13,11 +13,14 @@ use super::recipe::Recipe;
 use super::toolchain::Toolchain;
 use crate::cache::{Cache, CacheError};
 use crate::foreign;
-use crate::kernel::Config;
+use crate::kernel::{Config, hash};
 use crate::source::{Commit, Source};
 
 /// Name of the stamp's file in the build directory.
 const FILE: &str = ".perfsec-configured";
+
+/// Name of the configuration in the build directory.
+const CONFIG: &str = ".config";
 
 /// A hash of everything that determines a configuration.
 #[derive(Debug)]
@@ -47,17 +50,24 @@ impl Stamp {
         Ok(Self(crate::hex(&hash.finalize())))
     }
 
-    /// The configuration in the build directory, if it has this stamp.
+    /// The configuration in the build directory, if it has this stamp and did not change since.
     pub(super) fn config(&self, out: &Path) -> Option<Config> {
         let stamp = foreign::read_text(&out.join(FILE), &foreign::CACHED).ok()?;
-        let config = foreign::read_text(&out.join(".config"), &foreign::CONFIG).ok()?;
-        (stamp == self.0).then(|| Config::parse(&config))
+        let config = foreign::read_text(&out.join(CONFIG), &foreign::CONFIG).ok()?;
+        (stamp == self.text(&config)).then(|| Config::parse(&config))
     }
 
-    /// Writes the stamp to the build directory.
+    /// Writes the stamp of the present configuration to the build directory. To be called again
+    /// after a build: kbuild's `syncconfig` may write the configuration anew.
     pub(super) fn write(&self, out: &Path, cache: &Cache) -> Result<(), CacheError> {
-        let path = out.join(FILE);
-        fs::write(&path, &self.0).map_err(|error| cache.error("write", &path, error))
+        let (path, config) = (out.join(FILE), out.join(CONFIG));
+        let text = foreign::read_text(&config, &foreign::CONFIG)
+            .map_err(|e| cache.error("read", &config, e))?;
+        fs::write(&path, self.text(&text)).map_err(|error| cache.error("write", &path, error))
+    }
+
+    fn text(&self, config: &str) -> String {
+        format!("{} {}\n", self.0, hash::sha256(config.as_bytes()))
     }
 }
 

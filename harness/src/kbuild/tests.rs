@@ -1,6 +1,6 @@
 //! Builds a miniature kernel tree with a real `make` and a real compiler.
 
-use std::fs;
+use std::fs::{self, File};
 
 use rstest::rstest;
 use tempfile::TempDir;
@@ -170,6 +170,30 @@ fn a_warning_is_reported_until_its_file_is_fixed() {
     assert!(warned[0].starts_with("kernel/core.c:3: unused variable"), "{}", warned[0]);
     fixture.tree.commit("doc: say more", &[("Documentation/perf.rst", "perf\n====\n\nMore.\n")]);
     assert_eq!(texts(fixture.build("HEAD").unwrap()), warned);
+}
+
+#[rstest]
+#[case::configuration(".config")]
+#[case::stamp(".perfsec-configured")]
+#[case::objects(".perfsec-objects.json")]
+#[ignore = "needs git, make and gcc"]
+fn a_damaged_file_in_the_build_directory_changes_no_kernel_and_loses_no_warning(
+    #[case] file: &str,
+) {
+    let fixture = BuildFixture::new();
+    let unused = "int core(void)\n{\n\tint unused;\n\treturn 0;\n}\n";
+    fixture.tree.commit("core: warn", &[("kernel/core.c", unused)]);
+    let first = fixture.build("HEAD").unwrap();
+    let source = fixture.cache.root().join(Room::SOURCE.name);
+    let tree = fs::read_dir(source).unwrap().next().unwrap().unwrap().path();
+    let entries = fs::read_dir(tree).unwrap().map(|entry| entry.unwrap().path());
+    let path = entries.map(|path| path.join(file)).find(|path| path.exists()).unwrap();
+    let length = fs::metadata(&path).unwrap().len();
+    File::options().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
+    fixture.tree.commit("doc: say more", &[("Documentation/perf.rst", "perf\n====\n\nMore.\n")]);
+    let second = fixture.build("HEAD").unwrap();
+    assert_eq!(second.kernel.config, first.kernel.config);
+    assert_eq!(second.warnings, first.warnings);
 }
 
 #[test]
