@@ -129,10 +129,11 @@ impl Failure {
 /// begins at the margin.
 fn error_text(error: &str) -> Text {
     // Mistakes in case files are rendered, each with a heading and the line that it is about.
-    let rendered = error.starts_with("error") && error.contains("\n --> ");
+    let is_place = |line: &str| line.trim_start().starts_with("--> ");
+    let rendered = error.starts_with("error: ") && error.lines().skip(1).any(is_place);
     let mut text = Text::new();
     if rendered {
-        text.block(error).end();
+        text.block(error.trim_end()).end();
         return text;
     }
     for (number, line) in error.lines().enumerate() {
@@ -427,5 +428,18 @@ mod tests {
         run.lanes.truncate(1);
         run.started.cells = run.cells().count();
         assert_eq!(Exit::of_run(&Digest::of(&run)), exit);
+    }
+
+    #[rstest]
+    #[case::quoted(
+        "cannot read a\nerror: b\r\u{9b}2J",
+        "error: cannot read a\n  error: b\\r\\u{9b}2J\n"
+    )]
+    #[case::indented("lacks:\n  make\n\n  gcc", "error: lacks:\n  make\n\n  gcc\n")]
+    #[case::rendered("error: no\n --> a.toml:1\n", "error: no\n --> a.toml:1\n")]
+    #[case::rendered_far_down("error: no\n  --> a.toml:10", "error: no\n  --> a.toml:10\n")]
+    #[case::that_begins_so("errors\nLinux 9", "error: errors\n  Linux 9\n")]
+    fn only_the_first_line_of_an_error_is_at_the_margin(#[case] error: &str, #[case] text: &str) {
+        assert_eq!(error_text(error).plain(), text);
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use clap::ValueEnum as _;
 use perfsec::record::{Event, Run};
 use perfsec::report::{Format, FormatOptions};
+use rstest::rstest;
 use serde_json::Value;
 
 use super::hostile::{HOSTILE, has_no_forged_line, is_visible};
@@ -43,34 +44,55 @@ fn with_hostile(events: &[Value], is_chosen: &dyn Fn(&str) -> bool) -> Vec<Value
     events
 }
 
-/// The run, unless a value is of a type that takes no such text.
-fn run(events: &[Value]) -> Option<Run> {
-    let events: Result<Vec<Event>, _> =
-        events.iter().cloned().map(serde_json::from_value).collect();
-    Run::of(events.ok()?).ok()
+fn run(events: &[Value]) -> Run {
+    let events =
+        events.iter().cloned().map(|event| serde_json::from_value::<Event>(event).unwrap());
+    Run::of(events).unwrap()
 }
 
 fn jsonl(events: &[Value]) -> String {
     events.iter().map(|event| format!("{event}\n")).collect()
 }
 
-/// A record with every verdict, one with differences between kernels, and the places of their
-/// strings.
-fn records() -> [(Vec<Value>, BTreeSet<String>); 2] {
-    let different = std::fs::read_to_string(place("different.jsonl")).unwrap();
-    let different = different.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let each = one_of_each().events().map(|event| serde_json::to_value(event).unwrap()).collect();
-    [each, different].map(|events: Vec<Value>| {
-        let mut places = BTreeSet::new();
-        for mut event in events.clone() {
-            let kind = event["event"].as_str().unwrap().to_owned();
-            strings(&mut event, &kind, &mut |place, _| {
-                places.insert(place.to_owned());
+/// The places of a record whose strings can be hostile, and those of enums and numbers.
+struct Places {
+    taken: BTreeSet<String>,
+    refused: BTreeSet<String>,
+}
+
+impl Places {
+    fn of(events: &[Value]) -> Self {
+        let mut places = Self { taken: BTreeSet::new(), refused: BTreeSet::new() };
+        for event in events {
+            let kind = event["event"].as_str().unwrap();
+            let mut found = BTreeSet::new();
+            strings(&mut event.clone(), kind, &mut |place, _| {
+                found.insert(place.to_owned());
             });
+            for place in found {
+                if places.taken.contains(&place) || places.refused.contains(&place) {
+                    continue;
+                }
+                let mut hostile = with_hostile(std::slice::from_ref(event), &|it| it == place);
+                match serde_json::from_value::<Event>(hostile.remove(0)) {
+                    Ok(_) => places.taken.insert(place),
+                    Err(_) => places.refused.insert(place),
+                };
+            }
         }
-        places.retain(|place| !place.ends_with(".event"));
-        (events, places)
-    })
+        places
+    }
+}
+
+/// A record with every verdict.
+fn of_each() -> Vec<Value> {
+    one_of_each().events().map(|event| serde_json::to_value(event).unwrap()).collect()
+}
+
+/// A record with differences between kernels.
+fn different() -> Vec<Value> {
+    let text = std::fs::read_to_string(place("different.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The strings of a JSON text, one document or several.
@@ -109,67 +131,59 @@ fn check(run: &Run, what: &str) {
 #[test]
 fn every_string_of_a_record_is_visible_or_refused() {
     let room = Place::new();
-    for (events, places) in records() {
-        let mut taken = BTreeSet::new();
-        for place in &places {
-            let hostile = with_hostile(&events, &|known| known == place);
-            if let Some(run) = run(&hostile) {
-                check(&run, place);
-                taken.insert(place.as_str());
-            } else {
-                room.file("run.jsonl", &jsonl(&hostile));
-                let ended = room.perfsec(&["report", "run.jsonl", "--color", "always"]);
-                ended.fails(2, "run.jsonl");
-                is_visible(&ended.stderr, place);
-                has_no_forged_line(&ended.stderr, place);
-            }
+    let mut seen = BTreeSet::new();
+    for events in [of_each(), different()] {
+        let places = Places::of(&events);
+        for place in places.taken.iter().filter(|place| !seen.contains(*place)) {
+            check(&run(&with_hostile(&events, &|it| it == place)), place);
         }
-        assert!(taken.len() > 30, "{taken:?}");
-        let all = with_hostile(&events, &|place| taken.contains(place));
-        check(&run(&all).unwrap(), "all");
+        check(&run(&with_hostile(&events, &|it| places.taken.contains(it))), "all");
+        for place in places.refused.iter().filter(|place| !place.ends_with(".event")) {
+            room.file("run.jsonl", &jsonl(&with_hostile(&events, &|it| it == place)));
+            let ended = room.perfsec(&["report", "run.jsonl", "--color", "always"]);
+            ended.fails(2, "run.jsonl");
+            is_visible(&ended.stderr, place);
+            has_no_forged_line(&ended.stderr, place);
+        }
+        seen.extend(places.taken);
     }
+    assert!(seen.len() > 50, "{seen:?}");
 }
 
-#[test]
-fn every_command_that_shows_a_record_escapes_its_strings() {
+#[rstest]
+#[case::each(of_each(), &[])]
+// The cells keep their names, so that there is something to compare.
+#[case::different(different(), &["cell.name", "cell.case", "cell.at.domain", "lane.policy"])]
+fn every_command_that_shows_a_record_escapes_its_strings(
+    #[case] events: Vec<Value>,
+    #[case] kept: &[&str],
+) {
     let room = Place::new();
     let known = room.file("known.toml", "");
-    for (events, places) in records() {
-        let fits = |place: &str| run(&with_hostile(&events, &|known| known == place)).is_some();
-        let fits: BTreeSet<_> = places.into_iter().filter(|place| fits(place)).collect();
-        let verbatim = jsonl(&events);
-        // The same cells, so that there is something to compare.
-        let names = ["cell.name", "cell.case", "cell.at.domain", "lane.policy"];
-        let all = jsonl(&with_hostile(&events, &|place| fits.contains(place)));
-        let unnamed =
-            with_hostile(&events, &|place| fits.contains(place) && !names.contains(&place));
-        room.file("plain.jsonl", &verbatim);
-        room.file("all.jsonl", &all);
-        room.file("unnamed.jsonl", &jsonl(&unnamed));
-        let mail = ["--mail", "--from", "Ann <a@example.org>"];
-        for hostile in ["all.jsonl", "unnamed.jsonl"] {
-            let commands: [&[&str]; 12] = [
-                &["report", hostile],
-                &["report", hostile, "--format", "text"],
-                &["report", hostile, "--format", "ktap"],
-                &["report", hostile, "--format", "json"],
-                &["report", hostile, "--format", "kcidb"],
-                &["report", hostile, mail[0], mail[1], mail[2]],
-                &["compare", hostile],
-                &["compare", hostile, "plain.jsonl", "--verbose"],
-                &["compare", "plain.jsonl", hostile, "--format", "json"],
-                &["merge", hostile],
-                &["known", hostile, "--known", &known],
-                &["allow", hostile],
-            ];
-            for command in commands {
-                let ended = room.perfsec(&[command, &["--color", "always"]].concat());
-                for text in [&ended.stdout, &ended.stderr] {
-                    is_visible(text, &format!("{command:?}"));
-                    has_no_forged_line(text, &format!("{command:?}"));
-                }
-                assert!(!ended.stdout.is_empty() || !ended.stderr.is_empty(), "{command:?}");
-            }
+    let taken = Places::of(&events).taken;
+    let hostile = with_hostile(&events, &|it| taken.contains(it) && !kept.contains(&it));
+    room.file("plain.jsonl", &jsonl(&events));
+    room.file("run.jsonl", &jsonl(&hostile));
+    let commands: [&[&str]; 12] = [
+        &["report", "run.jsonl"],
+        &["report", "run.jsonl", "--format", "text"],
+        &["report", "run.jsonl", "--format", "ktap"],
+        &["report", "run.jsonl", "--format", "json"],
+        &["report", "run.jsonl", "--format", "kcidb"],
+        &["report", "run.jsonl", "--mail", "--from", "Ann <a@example.org>"],
+        &["compare", "run.jsonl"],
+        &["compare", "run.jsonl", "plain.jsonl", "--verbose"],
+        &["compare", "plain.jsonl", "run.jsonl", "--format", "json"],
+        &["merge", "run.jsonl"],
+        &["known", "run.jsonl", "--known", &known],
+        &["allow", "run.jsonl"],
+    ];
+    for command in commands {
+        let ended = room.perfsec(&[command, &["--color", "always"]].concat());
+        for text in [&ended.stdout, &ended.stderr] {
+            is_visible(text, &format!("{command:?}"));
+            has_no_forged_line(text, &format!("{command:?}"));
         }
+        assert!(!ended.stdout.is_empty() || !ended.stderr.is_empty(), "{command:?}");
     }
 }
