@@ -370,7 +370,7 @@ impl<'a> Board<'a> {
                 state.lanes[lane].failed += 1;
                 if state.lanes[lane].failed >= FAILED_BOOTS {
                     let reason = format!(
-                        "{FAILED_BOOTS} machines in a row failed, the last of this: {}",
+                        "{FAILED_BOOTS} boots in a row failed, the last: {}",
                         cause.sentence(moment)
                     );
                     self.give_up(state, lane, unrun(cause.blame), &reason);

@@ -120,6 +120,7 @@ impl Visit<'_, '_> {
 
     fn live(&self, life: &mut Life) -> Fate {
         if life.snapshot.is_some() {
+            life.watch.note_progress(Instant::now());
             self.begin(life);
         }
         while !(life.silent && life.ended.is_some()) {
@@ -224,7 +225,7 @@ impl Visit<'_, '_> {
                 Stop::Broken(Verdict::Error, why)
             }
             Misheard::Nonsense(words) => {
-                Stop::Killed(Reason::Nonsense(format!("the agent sent {words}, which is nonsense")))
+                Stop::Killed(Reason::Nonsense(format!("the agent spoke nonsense ({words})")))
             }
         })?;
         life.watch.note_progress(Instant::now());

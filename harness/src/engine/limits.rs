@@ -26,10 +26,10 @@ const AROUND_A_SUBJECT: u32 = 4;
 /// How long things may take. What takes longer is ended, and a message names the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The silence of a guest until it is ready: between two lines of console output or messages.
-    /// The boot in all may take [`Limits::BOOT_FACTOR`] times as long, whatever it prints.
+    /// The silence of a guest until its agent runs: between two lines on its console. The boot in
+    /// all may take [`Limits::BOOT_FACTOR`] times as long, whatever it prints.
     pub boot: Duration,
-    /// The time of a guest afterwards between two messages that carry its cells on, whatever it
+    /// The time of a guest afterwards between two messages that carry something on, whatever it
     /// prints; never less than its cell may take.
     pub silence: Duration,
     /// A cell's subject, from its start to its end. A case can have a limit of its own.

@@ -1,8 +1,8 @@
 //! Watches that a guest makes progress. A limit ends whatever does not.
 //!
 //! While a kernel boots, output on its console is progress. But a boot has a limit in all too, as a
-//! kernel that hangs may say so for ever. Later only a message that carries the cells on is
-//! progress: a soft lockup is reported every 22 seconds for as long as it lasts.
+//! kernel that hangs may say so for ever. Once its agent runs, only a message that carries
+//! something on is progress: a soft lockup is reported every 22 seconds for as long as it lasts.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub(super) struct Watch {
 enum Stage {
     /// The guest boots since then.
     Boot(Instant),
-    /// It runs cells, and may be silent for this long.
+    /// Its agent runs, and may be silent for this long.
     Work(Duration),
     /// It was killed, or has begun to end by itself.
     End,
@@ -45,10 +45,12 @@ impl Watch {
         Self { limits, stage: Stage::Boot(now), since: now }
     }
 
-    /// Notes a message that carries something on.
+    /// Notes a message that carries something on, or that the guest was restored and can send one.
     pub(super) fn note_progress(&mut self, now: Instant) {
-        if !matches!(self.stage, Stage::End) {
-            self.since = now;
+        match self.stage {
+            Stage::Boot(_) => self.note_order(Duration::ZERO, now),
+            Stage::Work(_) => self.since = now,
+            Stage::End => {}
         }
     }
 
@@ -146,18 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn a_message_extends_a_boot_as_output_does() {
+    fn only_a_message_extends_the_limit_of_a_guest_whose_agent_runs() {
         let start = Instant::now();
         let mut watch = Watch::new(LIMITS, start);
-        watch.note_progress(start + seconds(90));
-        assert_eq!(left(&watch, start, 0, 100), Ok(90));
-        assert_eq!(left(&watch, start, 95, 100), Ok(95));
-    }
-
-    #[test]
-    fn only_a_message_extends_the_limit_of_a_guest_that_runs_cells() {
-        let start = Instant::now();
-        let mut watch = Watch::new(LIMITS, start);
+        watch.note_progress(start + seconds(3));
+        assert_eq!(left(&watch, start, 60, 61), Ok(2));
         watch.note_order(seconds(10), start + seconds(5));
         assert_eq!(left(&watch, start, 64, 64), Ok(1));
         let passed = "no message came for 60 s, the silence limit";

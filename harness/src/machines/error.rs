@@ -19,6 +19,14 @@ pub enum Blame {
     Host,
 }
 
+impl Blame {
+    /// True if it is the kernel's fault.
+    #[must_use]
+    pub fn is_kernel(&self) -> bool {
+        *self == Self::Kernel
+    }
+}
+
 /// A machine that does not start.
 #[derive(Debug)]
 pub struct MachineError {

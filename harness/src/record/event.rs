@@ -215,8 +215,8 @@ pub struct Death {
     pub end: End,
     /// Cause of death, in one line.
     pub cause: String,
-    /// Whose fault it is.
-    #[serde(default)]
+    /// Whose fault it is; absent if it is the kernel's.
+    #[serde(default, skip_serializing_if = "Blame::is_kernel")]
     pub blame: Blame,
     /// Name of the cell that ran, if any.
     pub cell: Option<String>,

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::compare::Comparison;
 use crate::judge::Verdict;
 use crate::kbuild::Diagnostic;
-use crate::machines::Blame;
 use crate::record::{Death, LaneRun, LaneStarted, Run, RunStarted};
 
 /// Version of the format; readers refuse any other.
@@ -244,7 +243,7 @@ impl BootResult {
     }
 
     fn of_lane(lane: &LaneRun) -> Option<Self> {
-        let by_kernel = |death: &&Death| death.blame == Blame::Kernel;
+        let by_kernel = |death: &&Death| death.blame.is_kernel();
         let first = lane.deaths.iter().find(by_kernel).filter(|_| lane.ready.is_empty());
         if let Some(death) = first {
             let (cause, console) = (death.cause.clone(), death.console.clone());

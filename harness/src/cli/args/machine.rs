@@ -107,8 +107,8 @@ pub struct LimitArgs {
         help_heading = BOOTING
     )]
     pub boot_limit: u64,
-    /// Give up on a guest whose cells do not go on for this long after its boot, whatever its console
-    /// prints, or for as long as its cell may take, if that is longer.
+    /// Give up on a guest that reports nothing new for this long after its boot, whatever its
+    /// console prints, or for as long as its cell may take, if that is longer.
     #[arg(
         long,
         value_name = "SECONDS",

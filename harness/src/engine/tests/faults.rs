@@ -252,7 +252,12 @@ fn a_guest_that_repeats_a_message_is_ended_and_fills_no_record(
 #[case::a_report_in_a_cell(5, FaultKind::Talk(LOCKUP.to_owned()), "soft lockup of subject")]
 #[case::a_report_in_a_boot(2, FaultKind::Talk(LOCKUP.to_owned()), "soft lockup of subject")]
 #[case::another_line_in_a_cell(5, FaultKind::Talk("noise\r\n".to_owned()), "no message came")]
-#[case::another_line_in_a_boot(2, FaultKind::Talk("noise\r\n".to_owned()), "the boot limit")]
+#[case::another_line_in_a_boot(2, FaultKind::Talk("noise\r\n".to_owned()), "the silence limit")]
+#[case::another_line_before_the_hello(
+    0,
+    FaultKind::Talk("noise\r\n".to_owned()),
+    "times the boot limit"
+)]
 fn a_guest_that_hangs_while_its_kernel_talks_is_ended(
     #[case] at: usize,
     #[case] kind: FaultKind,
