@@ -26,6 +26,8 @@ pub mod engine;
 pub mod errno;
 pub mod explain;
 mod foreign;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod grant;
 pub mod host;
 pub mod interrupt;

@@ -82,21 +82,21 @@ pub(crate) fn pack(compression: Compression, plain: &[u8]) -> Vec<u8> {
 }
 
 /// The variable parts of a [`vmlinux`].
-pub(crate) struct Shape {
+pub(crate) struct Shape<'a> {
     pub(crate) machine: u16,
     pub(crate) pvh: bool,
     pub(crate) banner: &'static str,
-    pub(crate) config: Option<&'static str>,
+    pub(crate) config: Option<&'a str>,
 }
 
-impl Default for Shape {
+impl Default for Shape<'_> {
     fn default() -> Self {
         Self { machine: 62, pvh: true, banner: BANNER, config: None }
     }
 }
 
 /// An ELF executable with a note segment, and a load segment that holds the banner.
-pub(crate) fn vmlinux(shape: &Shape) -> Vec<u8> {
+pub(crate) fn vmlinux(shape: &Shape<'_>) -> Vec<u8> {
     const HEADERS: usize = 64 + 2 * 56;
     let mut note = Vec::new();
     for word in [4u32, 8, if shape.pvh { 18 } else { 6 }] {

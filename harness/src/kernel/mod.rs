@@ -15,7 +15,8 @@ mod record;
 mod spec;
 mod version;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[expect(clippy::unwrap_used, reason = "what fails here is a bug of the tests")]
 pub(crate) mod fixture;
 
 pub use arch::Arch;
