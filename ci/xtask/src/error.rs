@@ -38,6 +38,9 @@ pub(crate) enum Error {
         /// The components' names, separated by spaces.
         what: String,
     },
+    /// The fuzzer needs flags that only nightly compilers have.
+    #[error("cargo lacks the toolchain `nightly`: run `rustup toolchain install nightly`")]
+    Nightly,
     /// A file could not be read or written.
     #[error("cannot {doing} {path}: {source}", path = .path.display())]
     File {

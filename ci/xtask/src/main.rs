@@ -4,6 +4,7 @@ mod bench;
 mod deny;
 mod error;
 mod expectations;
+mod fuzz;
 mod peers;
 mod setup;
 mod soak;
@@ -41,6 +42,8 @@ enum Task {
     Soak(soak::Options),
     /// Check the licences, sources and advisories of the crates that perfsec uses.
     Deny(deny::Options),
+    /// Feed damaged input to everything that perfsec reads from others.
+    Fuzz(fuzz::Options),
     /// Write what every cell must see on every kernel to one file.
     Expectations(expectations::Options),
     /// Compare the time of a run with a stock boot of the same kernel. With --tree, compare the
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Suite(options) => suite::suite(&shell, &options),
         Task::Soak(options) => soak::soak(&shell, &options),
         Task::Deny(options) => deny::deny(&shell, &options),
+        Task::Fuzz(options) => fuzz::fuzz(&shell, &options),
         Task::Expectations(options) => expectations::expectations(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
     });

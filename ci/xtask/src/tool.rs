@@ -16,6 +16,7 @@ pub(crate) struct Tool {
 }
 
 pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+pub(crate) const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
 
 /// Builds a tool below `target/`, unless that was done, and returns its program.
 pub(crate) fn obtain(shell: &Shell, tool: &Tool) -> Result<PathBuf, Error> {
