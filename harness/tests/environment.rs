@@ -39,7 +39,7 @@ fn run(place: &Place, script: &str) -> Ended {
 
 #[rstest]
 #[case::record("$PERFSEC report /dev/zero", "not a run record")]
-#[case::long_line("(head -c1 run.jsonl; cat /dev/zero) | $PERFSEC report /dev/stdin", "128 MiB")]
+#[case::long_line("(head -c1 run.jsonl; cat /dev/zero) | $PERFSEC report /dev/stdin", "32 MiB")]
 #[case::known("$PERFSEC known --known /dev/zero", "larger than 4 MiB")]
 #[case::mailbox("$PERFSEC report run.jsonl --mail --reply-to-mbox /dev/zero", "64 MiB")]
 #[case::series("$PERFSEC series --tree . /dev/zero", "64 MiB")]
