@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use perfsec::transcript::{ExpectedTranscript, Transcript};
+use perfsec::transcript::{ExpectedEffects, Transcript};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -13,5 +13,10 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(lines(&written), lines(text));
     let Ok(again) = written.parse::<Transcript>();
     assert_eq!(again, transcript);
-    let _ = ExpectedTranscript::parse(text, 1);
+    for line in text.lines() {
+        if let Ok(effects) = ExpectedEffects::parse(line, 1) {
+            let again = ExpectedEffects::parse(&effects.to_string(), 1);
+            assert_eq!(again.as_ref(), Ok(&effects));
+        }
+    }
 });

@@ -2,10 +2,14 @@
 //! `cargo fuzz` makes them, have this module.
 
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::interrupt::Interrupt;
 use crate::kernel::{Compression, DebError, deb, fixture};
 use crate::mbox;
+use crate::text::{Text, is_hidden};
 
 /// The compressions of a kernel's build.
 pub const COMPRESSIONS: [Compression; 7] = fixture::ALL;
@@ -51,4 +55,13 @@ pub fn messages(text: &[u8]) -> Vec<Vec<u8>> {
 #[must_use]
 pub fn mboxrd(message: &[u8]) -> Vec<u8> {
     mbox::mboxrd(message)
+}
+
+/// The first character of a text that is hidden, other than newlines and those of its styles.
+#[must_use]
+pub fn hidden(text: &Text) -> Option<char> {
+    static STYLE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern of ours"));
+    let plain = STYLE.replace_all(text.ansi(), "");
+    plain.chars().find(|c| is_hidden(*c) && *c != '\n')
 }

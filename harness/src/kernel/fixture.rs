@@ -162,6 +162,7 @@ pub(crate) fn bz_image(compression: Compression, vmlinux: &[u8]) -> Vec<u8> {
 }
 
 /// A Debian package with these files; `packing` is the suffix of its `data.tar`.
+#[cfg(test)]
 pub(crate) fn deb(packing: &str, files: &[(&str, &str)]) -> Vec<u8> {
     let bytes: Vec<(&str, &[u8])> =
         files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
