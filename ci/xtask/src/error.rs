@@ -38,9 +38,14 @@ pub(crate) enum Error {
         /// The components' names, separated by spaces.
         what: String,
     },
-    /// The fuzzer needs flags that only nightly compilers have.
-    #[error("cargo lacks the toolchain `nightly`: run `rustup toolchain install nightly`")]
-    Nightly,
+    /// There is no such fuzz target.
+    #[error("no fuzz target {name} (expected one of: {known})")]
+    FuzzTarget {
+        /// The target that was asked for.
+        name: String,
+        /// The targets, separated by commas.
+        known: String,
+    },
     /// A file could not be read or written.
     #[error("cannot {doing} {path}: {source}", path = .path.display())]
     File {
