@@ -23,6 +23,8 @@ fuzz_target!(|data: &[u8]| {
     let rules = Rules::from_denials(&denials);
     let module = Module { name: "fuzz", rules: &rules, from: "a log" };
     for language in [Language::Cil, Language::Te] {
-        assert_eq!(hidden(&module.text(language)), None, "{language:?}");
+        // Modules of policies are indented with tabs.
+        let hidden = hidden(&module.text(language)).filter(|c| *c != '\t');
+        assert_eq!(hidden, None, "{language:?}");
     }
 });
