@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -14,7 +15,7 @@ pub struct CaseError {
     /// The file's path, as the user would write it.
     pub path: PathBuf,
     /// Its text.
-    pub text: String,
+    pub text: Arc<str>,
     /// The faulty part of the text, in bytes.
     pub span: Range<usize>,
     /// The error message.
@@ -23,18 +24,27 @@ pub struct CaseError {
     pub help: Option<String>,
 }
 
-/// Collects the mistakes of one file while it is read.
+/// Number of mistakes of one file that are reported. Each is rendered with its line, so every
+/// mistake of a hostile file would take hours.
+const MOST: usize = 50;
+
+/// Collects the first mistakes of one file while it is read.
 pub(crate) struct Mistakes<'a> {
     path: &'a Path,
-    text: &'a str,
-    /// The mistakes found so far.
+    text: Arc<str>,
+    /// The mistakes found so far, at most [`MOST`].
     pub(crate) all: Vec<CaseError>,
 }
 
 impl<'a> Mistakes<'a> {
     /// Starts without a mistake.
-    pub(crate) fn new(path: &'a Path, text: &'a str) -> Self {
-        Self { path, text, all: Vec::new() }
+    pub(crate) fn new(path: &'a Path, text: &str) -> Self {
+        Self { path, text: text.into(), all: Vec::new() }
+    }
+
+    /// True if further mistakes are dropped, so that nobody needs to look for them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.all.len() >= MOST
     }
 
     /// Adds a mistake; `help` is advice on how to fix it.
@@ -44,9 +54,12 @@ impl<'a> Mistakes<'a> {
         message: impl Into<String>,
         help: Option<&str>,
     ) {
+        if self.is_full() {
+            return;
+        }
         self.all.push(CaseError {
             path: self.path.to_owned(),
-            text: self.text.to_owned(),
+            text: Arc::clone(&self.text),
             span,
             message: message.into(),
             help: help.map(str::to_owned),
@@ -89,7 +102,7 @@ impl fmt::Display for CaseError {
         // One line is enough to find the place; a span over a whole table would print all of it.
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let end = floor(&self.text, self.span.end.clamp(start, line_end.max(start)));
-        let snippet = Snippet::source(&self.text)
+        let snippet = Snippet::source(&*self.text)
             .path(&path)
             .annotation(AnnotationKind::Primary.span(start..end));
         let mut group = Level::ERROR.primary_title(&self.message).element(snippet);

@@ -179,7 +179,7 @@ impl Library {
         let named = case.control.as_ref()?;
         let error = |message: String| CaseError {
             path: case.path.clone(),
-            text: case.text.clone(),
+            text: case.text.as_str().into(),
             span: named.span.clone(),
             message,
             help: None,

@@ -1,5 +1,6 @@
 //! The shape of a file of known differences.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -80,10 +81,18 @@ pub fn read(
     };
     let suite = library.map(CellIndex::new);
     let mut all: Vec<KnownEntry> = Vec::new();
+    let mut names = BTreeSet::new();
     for table in file.known {
+        if mistakes.is_full() {
+            break;
+        }
         let line = line_number(text, table.span().start);
         let table = table.into_inner();
-        check(&table, &all, &mut mistakes);
+        check(&table, &mut mistakes);
+        if !names.insert(table.name.get_ref().clone()) {
+            let message = format!("a second `{}`", table.name.get_ref());
+            mistakes.add(table.name.span(), message, None);
+        }
         let Some(cells) = cells(&table.cells, suite.as_ref(), &mut mistakes) else { continue };
         let reason = table.reason.into_inner();
         all.push(KnownEntry {
@@ -110,12 +119,9 @@ pub fn read(
     if mistakes.all.is_empty() { Ok(all) } else { Err(mistakes.all) }
 }
 
-/// Checks the name, reason and link of an entry that follows `earlier` ones.
-fn check(table: &KnownTable, earlier: &[KnownEntry], mistakes: &mut Mistakes<'_>) {
+/// Checks the name, reason and link of an entry.
+fn check(table: &KnownTable, mistakes: &mut Mistakes<'_>) {
     let name = table.name.get_ref();
-    if earlier.iter().any(|entry| entry.difference.name == *name) {
-        mistakes.add(table.name.span(), format!("a second `{name}`"), None);
-    }
     if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
         let help = "such as `debian-restrict`";
         mistakes.add(table.name.span(), "a name is one word", Some(help));
@@ -143,6 +149,9 @@ fn cells(
     }
     let mut valid = true;
     for glob in globs.get_ref() {
+        if mistakes.is_full() {
+            break;
+        }
         match CellNames::parse(std::slice::from_ref(glob.get_ref())) {
             Ok(names) => {
                 if let Some(suite) = suite.filter(|suite| !suite.matches(&names)) {
