@@ -9,8 +9,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(transcript) = text.parse::<Transcript>();
     let written = transcript.to_string();
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(lines(&written), lines(text));
+    assert_eq!(written.trim_end_matches('\n'), text.trim_end_matches('\n'));
     let Ok(again) = written.parse::<Transcript>();
     assert_eq!(again, transcript);
     for line in text.lines() {
