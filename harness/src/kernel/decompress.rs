@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek};
 
 use zstd::zstd_safe::find_frame_compressed_size;
 
+use super::lzo;
 use crate::foreign;
 use crate::interrupt::Interrupt;
 
@@ -230,23 +231,16 @@ fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8
         }
         rest.take(sums(SUMS_OF_PACKED))?;
         let bytes = rest.take(packed)?;
-        // lzokay-native 0.1 checks for the end of the input, but panics on a bad back-reference.
-        let block = std::panic::catch_unwind(|| lzokay_native::decompress_all(bytes, Some(plain)))
-            .map_err(|_| damaged("a back-reference points before the start of its block"))?
-            .map_err(|error| damaged(format!("{error:?}")))?;
-        if block.len() != plain {
-            return Err(damaged("a block does not have the size in its header"));
-        }
-        out.extend_from_slice(&block);
+        out.extend_from_slice(&lzo::decompress(bytes, plain)?);
     }
     Ok(out)
 }
 
 /// The unread rest of a container.
-struct Bytes<'a>(&'a [u8]);
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> io::Result<&'a [u8]> {
+    pub(super) fn take(&mut self, count: usize) -> io::Result<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or_else(cut_short)?;
         self.0 = rest;
         Ok(taken)
@@ -261,7 +255,7 @@ fn cut_short() -> io::Error {
     damaged("unexpected end of data")
 }
 
-fn damaged(reason: impl ToString) -> io::Error {
+pub(super) fn damaged(reason: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
 }
 

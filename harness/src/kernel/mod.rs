@@ -9,6 +9,7 @@ mod decompress;
 mod elf;
 pub(crate) mod hash;
 mod image;
+mod lzo;
 mod obtain;
 pub(crate) mod packing;
 mod record;
