@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek};
 
 use zstd::zstd_safe::find_frame_compressed_size;
 
+use super::bytes::{Bytes, cut_short, damaged};
 use super::lzo;
 use crate::foreign;
 use crate::interrupt::Interrupt;
@@ -234,29 +235,6 @@ fn unpack_lzop(data: &[u8], mut out: Vec<u8>, limit: usize) -> io::Result<Vec<u8
         out.extend_from_slice(&lzo::decompress(bytes, plain)?);
     }
     Ok(out)
-}
-
-/// The unread rest of a container.
-pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
-
-impl<'a> Bytes<'a> {
-    pub(super) fn take(&mut self, count: usize) -> io::Result<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or_else(cut_short)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn u32_be(&mut self) -> io::Result<u32> {
-        Ok(u32::from_be_bytes(self.take(4)?.try_into().unwrap_or_default()))
-    }
-}
-
-fn cut_short() -> io::Error {
-    damaged("unexpected end of data")
-}
-
-pub(super) fn damaged(reason: impl ToString) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
 }
 
 #[cfg(test)]

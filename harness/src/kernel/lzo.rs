@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::decompress::{Bytes, damaged};
+use super::bytes::{Bytes, damaged};
 
 /// The first distances of the three kinds of long matches.
 const FAR: usize = 0x4000;
@@ -29,7 +29,7 @@ pub(super) fn decompress(packed: &[u8], size: usize) -> io::Result<Vec<u8>> {
         let code = usize::from(input.byte()?);
         let (length, distance, next) = match code {
             0..16 if literals == 0 => {
-                let run = 3 + input.length(code, 15)?;
+                let run = 3 + length(&mut input, code, 15)?;
                 block.add(input.take(run)?)?;
                 literals = 4;
                 continue;
@@ -42,8 +42,8 @@ pub(super) fn decompress(packed: &[u8], size: usize) -> io::Result<Vec<u8>> {
                 }
             }
             16..32 => {
-                let length = 2 + input.length(code & 7, 7)?;
-                let word = input.u16_le()?;
+                let length = 2 + length(&mut input, code & 7, 7)?;
+                let word = usize::from(input.u16_le()?);
                 let distance = ((code & 8) << 11) + (word >> 2);
                 if distance == 0 {
                     return block.end(length == 3 && input.0.is_empty());
@@ -51,8 +51,8 @@ pub(super) fn decompress(packed: &[u8], size: usize) -> io::Result<Vec<u8>> {
                 (length, FAR + distance, word)
             }
             32..64 => {
-                let length = 2 + input.length(code & 31, 31)?;
-                let word = input.u16_le()?;
+                let length = 2 + length(&mut input, code & 31, 31)?;
+                let word = usize::from(input.u16_le()?);
                 (length, 1 + (word >> 2), word)
             }
             _ => {
@@ -106,27 +106,16 @@ impl Block {
     }
 }
 
-impl<'a> Bytes<'a> {
-    fn byte(&mut self) -> io::Result<u8> {
-        Ok(self.take(1)?[0])
+/// A length that is continued if it is 0: by zero bytes, 255 each, and another byte.
+fn length(input: &mut Bytes<'_>, short: usize, most: usize) -> io::Result<usize> {
+    if short > 0 {
+        return Ok(short);
     }
-
-    fn u16_le(&mut self) -> io::Result<usize> {
-        let bytes = self.take(2)?;
-        Ok(usize::from(bytes[0]) | usize::from(bytes[1]) << 8)
-    }
-
-    /// A length that is continued if it is 0: by zero bytes, 255 each, and another byte.
-    fn length(&mut self, short: usize, most: usize) -> io::Result<usize> {
-        if short > 0 {
-            return Ok(short);
-        }
-        let mut length = most;
-        loop {
-            match self.byte()? {
-                0 => length += 255,
-                last => return Ok(length + usize::from(last)),
-            }
+    let mut length = most;
+    loop {
+        match input.byte()? {
+            0 => length += 255,
+            last => return Ok(length + usize::from(last)),
         }
     }
 }

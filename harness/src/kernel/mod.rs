@@ -2,6 +2,7 @@
 
 mod arch;
 mod boot_header;
+mod bytes;
 mod config;
 pub(crate) mod deb;
 mod debian;
