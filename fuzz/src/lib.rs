@@ -1,4 +1,4 @@
-//! What the fuzz targets share.
+//! Helpers of the fuzz targets.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ impl Default for Scratch {
     }
 }
 
-/// Takes one byte off the input; 0 if there is none.
+/// Takes one byte off the input; returns 0 if the input is empty.
 pub fn byte(data: &mut &[u8]) -> usize {
     match data.split_first() {
         Some((first, rest)) => {

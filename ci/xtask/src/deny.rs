@@ -5,8 +5,7 @@ use xshell::{Shell, cmd};
 use crate::error::{self, Error};
 use crate::{setup, tool};
 
-/// What needs no network besides the package registry. The licences and sources are also the
-/// reason why a crate may be used at all.
+/// The checks that need no network besides the package registry.
 const OFFLINE: [&str; 3] = ["bans", "licenses", "sources"];
 
 /// Options of `deny`.

@@ -13,7 +13,7 @@ use super::{CacheError, DamagedEntry, Holds, Limit, Room, limit};
 /// Environment variable with the path of the cache directory.
 pub const CACHE_DIR_VARIABLE: &str = "PERFSEC_CACHE_DIR";
 
-/// The directory of the files that stand for locks.
+/// The directory of lock files.
 pub(super) const LOCKS: &str = "locks";
 /// The directory of files that are being made.
 pub(super) const TEMPORARY: &str = "tmp";
@@ -26,7 +26,7 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// An open cache directory. Its entries are not deleted while a clone exists.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    /// Where entries are made.
+    /// New entries are made here.
     root: PathBuf,
     /// Holds a shared lock, or an exclusive one in an [`ExclusiveCache`].
     users: Arc<File>,

@@ -61,7 +61,7 @@ impl Cache {
         }
     }
 
-    /// Opens the file that stands for a lock, and returns its path.
+    /// Opens a lock's file, and returns its path too.
     pub(super) fn lock_file(&self, name: &str) -> Result<(File, PathBuf), CacheError> {
         let path = self.root().join(LOCKS).join(name);
         let mut options = OpenOptions::new();

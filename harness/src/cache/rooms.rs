@@ -11,7 +11,7 @@ pub struct Room {
     pub holds: Holds,
 }
 
-/// What a directory of the cache holds.
+/// The kind of content of a directory of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// Files that never change, each with a seal.

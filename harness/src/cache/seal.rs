@@ -28,7 +28,7 @@ pub(super) struct Content {
     pub(super) sha256: String,
 }
 
-/// What the filesystem knows about a file. It has no device number, which may change when the
+/// A file's identity, from stat(2). The device number is left out: it may change when the
 /// filesystem is mounted again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
@@ -48,7 +48,7 @@ pub(super) struct Seal {
     compared: i64,
 }
 
-/// How an entry differs from what was written.
+/// The difference between an entry and what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// Its seal is missing or cannot be read.
@@ -86,7 +86,7 @@ impl Seal {
         Self { content, file: Identity::of(file), compared: nanoseconds(compared) }
     }
 
-    /// Parses the text of a seal; `None` if it is no seal.
+    /// Parses the text of a seal. Returns `None` if it is malformed.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         serde_json::from_slice(text).ok()
     }
@@ -119,7 +119,7 @@ impl Identity {
     }
 }
 
-/// Opens the file of an entry; `None` if there is none.
+/// Opens the file of an entry. Returns `None` if the file does not exist.
 pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, Damage> {
     // Opening a pipe would wait for its writer.
     match std::fs::metadata(path) {

@@ -1,4 +1,4 @@
-//! How much the directories of the cache hold, and clearing them.
+//! Measures the directories of the cache, and clears them.
 
 use std::fs::{self, Metadata};
 use std::io;

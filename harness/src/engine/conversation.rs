@@ -30,7 +30,7 @@ pub(super) struct Terms {
     pub(super) coverage: bool,
 }
 
-/// What the agent read back of its guest.
+/// The facts that the agent read back from its guest.
 #[derive(Debug)]
 pub(super) struct ReadBack {
     pub(super) facts: Box<Facts>,
@@ -55,7 +55,7 @@ enum Phase {
         left: HashMap<u32, String>,
         running: Option<Running>,
     },
-    /// It was told to end.
+    /// It was ordered to end.
     Ending { guest: Arc<ReadBack>, coverage: Asked<()> },
     /// It has said that it ends.
     Done(Arc<ReadBack>),

@@ -27,7 +27,7 @@ pub(super) enum Reason {
     Unreachable(String),
 }
 
-/// What a guest was doing when it died.
+/// The phase in which a guest died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     /// It was not ready for cells.

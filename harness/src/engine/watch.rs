@@ -54,7 +54,7 @@ impl Watch {
         }
     }
 
-    /// Notes an order of cells of which each may take this long.
+    /// Notes an order of cells. Each cell may take up to `cell`.
     pub(super) fn note_order(&mut self, cell: Duration, now: Instant) {
         if !matches!(self.stage, Stage::End) {
             (self.stage, self.since) = (Stage::Work(self.limits.silence(cell)), now);

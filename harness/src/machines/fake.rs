@@ -23,7 +23,7 @@ pub enum Act {
     Pause(Duration),
 }
 
-/// What a guest does after an order, and after its boot (`None`).
+/// A guest's acts after an order, or after its boot (`None`).
 pub type Script = Box<dyn FnMut(Option<&Order>) -> Vec<Act> + Send>;
 
 /// A guest that the pool starts.

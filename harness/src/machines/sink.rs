@@ -74,7 +74,7 @@ impl Sink {
 }
 
 impl Incidents {
-    /// The next incident, or `None` if there is none within `limit`.
+    /// The next incident. Returns `None` if nothing happens within `limit`.
     #[must_use]
     pub fn next(&self, limit: Duration) -> Option<Incident> {
         match self.queue.recv_timeout(limit) {

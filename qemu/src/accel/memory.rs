@@ -39,8 +39,8 @@ impl Memory {
     /// Raise it with every change of the types, and of what a probe does.
     const VERSION: u32 = 3;
 
-    /// Parses what [`text`](Self::text) returned. The memory of another version of this library,
-    /// and anything that is no memory, is an empty one.
+    /// Parses what [`text`](Self::text) returned. Text of another version of this library, or
+    /// malformed text, gives an empty memory.
     pub fn parse(text: &[u8]) -> Self {
         serde_json::from_slice(text)
             .ok()

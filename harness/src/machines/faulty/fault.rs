@@ -5,7 +5,7 @@ use crate::machines::End;
 /// A boot as it is planned.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyBoot {
-    /// What goes wrong.
+    /// Its faults.
     pub faults: Vec<Fault>,
     /// The guest is restored from a snapshot, if it need not be booted.
     pub restored: bool,

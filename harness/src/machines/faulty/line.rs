@@ -11,7 +11,7 @@ use perfsec_wire::window::{Load, Store};
 
 use super::FaultKind;
 
-/// What goes wrong with the next bytes.
+/// The damage to the next bytes.
 #[derive(Debug, Default)]
 pub(super) struct Damage {
     /// In order.

@@ -428,7 +428,7 @@ fn convert_end(end: perfsec_qemu::End) -> End {
     }
 }
 
-/// How QEMU failed, as a clause.
+/// Describes QEMU's exit status, as a clause.
 fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(number), _) => {
