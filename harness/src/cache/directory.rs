@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::{CacheError, DamagedEntry, Holds, Limit, Room, limit};
+use super::{CacheError, DamagedEntry, Holds, Limit, Room, limit, lock};
 
 /// Environment variable with the path of the cache directory.
 pub const CACHE_DIR_VARIABLE: &str = "PERFSEC_CACHE_DIR";
@@ -139,9 +139,8 @@ impl Cache {
         make(&root.join(TEMPORARY))?;
         make(&root.join(LOCKS))?;
         let path = root.join(LOCKS).join(USERS);
-        let mut options = File::options();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let users = Arc::new(file.map_err(|source| failed("create", &path, source))?);
+        let users = lock::open(&path).map_err(|source| failed("create", &path, source))?;
+        let users = Arc::new(users);
         Ok(Self { root, users, read_only: None, damaged: Arc::default() })
     }
 

@@ -51,8 +51,8 @@ impl Cache {
     /// The path of an entry that is what was written. Returns `None` if the entry is missing or
     /// damaged.
     ///
-    /// A damaged entry is deleted, and [`take_notes`](Self::take_notes) reports it. An entry whose seal
-    /// vouches for its file is not read; another one is hashed in full.
+    /// A damaged entry is deleted, and [`take_notes`](Self::take_notes) reports it. An entry whose
+    /// seal vouches for its file is not read; another one is hashed in full.
     #[must_use]
     pub fn find(&self, room: Room, name: &str) -> Option<PathBuf> {
         self.look_up(room, name, |entry, haste| {

@@ -1,8 +1,8 @@
 //! Locks of entries, held while they are made.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -64,11 +64,14 @@ impl Cache {
     /// Opens a lock's file, and returns its path too.
     pub(super) fn lock_file(&self, name: &str) -> Result<(File, PathBuf), CacheError> {
         let path = self.root().join(LOCKS).join(name);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|source| self.error("create", &path, source))?;
+        let file = open(&path).map_err(|source| self.error("create", &path, source))?;
         Ok((file, path))
     }
+}
+
+/// Opens the file of a lock; creates it if necessary.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 #[cfg(test)]

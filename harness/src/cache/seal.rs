@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::foreign;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 
@@ -121,17 +122,13 @@ impl Identity {
 
 /// Opens the file of an entry. Returns `None` if the file does not exist.
 pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, Damage> {
-    // Opening a pipe would wait for its writer.
-    match std::fs::metadata(path) {
-        Ok(data) if !data.is_file() => return Err(Damage::NotAFile),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Ok(_) | Err(_) => {}
-    }
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
-    match opened {
+    match foreign::open(path).and_then(|file| Ok((file.metadata()?, file))) {
         Ok((data, file)) => Ok(Some((file, data))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            io::ErrorKind::InvalidInput => Err(Damage::NotAFile),
+            _ => Err(error.into()),
+        },
     }
 }
 

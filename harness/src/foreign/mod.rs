@@ -57,7 +57,7 @@ pub(crate) fn read_sized(
     Ok(bytes)
 }
 
-/// Opens a regular file, and refuses all others at once.
+/// Opens a regular file, and refuses all others at once, with [`io::ErrorKind::InvalidInput`].
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     // To open a device can have side effects.
     require_regular(&fs::metadata(path)?)?;
