@@ -108,10 +108,6 @@ impl std::fmt::Debug for FakePool {
 }
 
 impl Pool for FakePool {
-    fn prepare(&self, _kernel: &Kernel, _say: &dyn Fn(&str)) -> Result<(), MachineError> {
-        Ok(())
-    }
-
     fn can(&self, _mode: BootMode) -> Result<(), CannotBoot> {
         self.unable.clone().map_or(Ok(()), Err)
     }

@@ -13,22 +13,28 @@ use crate::kernel::Kernel;
 /// Machines of one kind, handed out one boot at a time, to several threads at once.
 pub trait Pool: fmt::Debug + Send + Sync {
     /// Finds out, with a kernel that is about to be booted, what can only be found out by booting
-    /// (whether acceleration works, for one). `say` shows the user one line.
+    /// (whether acceleration works, for one). `say` shows the user one line. By default there is
+    /// nothing to find out.
     ///
     /// # Errors
     ///
     /// If no machine of this pool can work at all.
-    fn prepare(&self, kernel: &Kernel, say: &dyn Fn(&str)) -> Result<(), MachineError>;
+    fn prepare(&self, _kernel: &Kernel, _say: &dyn Fn(&str)) -> Result<(), MachineError> {
+        Ok(())
+    }
 
     /// The machinery that boots kernels in this mode, for the run record.
     fn describe(&self, mode: BootMode) -> Machinery;
 
     /// Checks that the machines can boot in this mode; the cells that need it are skipped if not.
+    /// By default they can boot in all.
     ///
     /// # Errors
     ///
     /// The reason why they cannot.
-    fn can(&self, mode: BootMode) -> Result<(), CannotBoot>;
+    fn can(&self, _mode: BootMode) -> Result<(), CannotBoot> {
+        Ok(())
+    }
 
     /// Boots once, or restores a guest that was saved after such a boot, unless it must be `cold`.
     /// Incidents and the console go to `sink` until [`Incident::Ended`](super::Incident) or until

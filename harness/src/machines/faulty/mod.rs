@@ -24,7 +24,7 @@ use perfsec_wire::frame::FrameError;
 use perfsec_wire::{BootMode, Cell, CellOutcome, Facts, Order, window};
 
 use super::channel::Channel;
-use super::{Blame, CannotBoot, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
+use super::{Blame, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
 use crate::kernel::Kernel;
 use agent::Agent;
 pub use fault::{Fault, FaultKind, FaultyBoot, LOCKUP};
@@ -119,14 +119,6 @@ impl std::fmt::Debug for FaultyPool {
 }
 
 impl Pool for FaultyPool {
-    fn prepare(&self, _kernel: &Kernel, _say: &dyn Fn(&str)) -> Result<(), MachineError> {
-        Ok(())
-    }
-
-    fn can(&self, _mode: BootMode) -> Result<(), CannotBoot> {
-        Ok(())
-    }
-
     fn boot(
         &self,
         _kernel: &Kernel,

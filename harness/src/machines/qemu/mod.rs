@@ -18,7 +18,7 @@ use perfsec_wire::{BootMode, Message, Order, paths, window};
 use snapshots::{Saving, Snapshots};
 
 use super::channel::Channel;
-use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
+use super::{Blame, End, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
 use crate::cache::{Cache, Room};
 use crate::kernel::Kernel;
 
@@ -269,10 +269,6 @@ impl Pool for QemuPool {
             accel: self.accel().to_string(),
             parameters: self.parameters(mode).join(" "),
         }
-    }
-
-    fn can(&self, _mode: BootMode) -> Result<(), CannotBoot> {
-        Ok(())
     }
 
     fn boot(
