@@ -38,7 +38,7 @@ struct Life {
     machine: Box<dyn Guest>,
     lane: Lane,
     started: Instant,
-    nonce: u64,
+    terms: Terms,
     snapshot: Option<String>,
     conversation: Conversation,
     watch: Watch,
@@ -101,7 +101,7 @@ impl Visit<'_, '_> {
             machine,
             lane: load.lane,
             started,
-            nonce: terms.nonce,
+            terms,
             conversation: match snapshot {
                 Some(_) => Conversation::parked(terms),
                 None => Conversation::booting(terms),
@@ -257,8 +257,8 @@ impl Visit<'_, '_> {
 
     /// Lets the agent read its guest back.
     fn begin(&self, life: &mut Life) {
-        let kernel_config = self.plan().kernel.config.is_none();
-        let (lane, nonce) = (life.lane.clone(), life.nonce);
+        let Terms { nonce, kernel_config, .. } = life.terms;
+        let lane = life.lane.clone();
         life.order(&Order::Begin { lane, nonce, kernel_config });
     }
 
