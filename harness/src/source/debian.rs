@@ -4,11 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::cache::Cache;
+use crate::debian::{ArchivePackage, DebianError, PackageKind};
 use crate::host::OsRelease;
 use crate::interrupt::Interrupt;
-use crate::kernel::{
-    ArchivePackage, DebianError, DebianSelector, ImageOptions, KernelVersion, PackageKind,
-};
+use crate::kernel::{DebianSelector, ImageOptions, KernelVersion};
 
 /// A package `linux-source-*` in Debian's archive, possibly not yet downloaded.
 #[derive(Clone, Debug)]

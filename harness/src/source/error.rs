@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::git::GitError;
 use super::unpack::UnpackError;
 use crate::cache::CacheError;
-use crate::kernel::DebianError;
+use crate::debian::DebianError;
 
 /// A kernel tree, or a revision of it, that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -225,6 +225,35 @@ impl Source {
         }
     }
 
+    /// Commits new texts of files, by their paths, on top of a commit. The checkout stays as it is:
+    /// the next one changes only files that differ, which `make` depends on.
+    ///
+    /// # Errors
+    ///
+    /// git fails, or a file cannot be written.
+    pub fn commit_files(
+        &self,
+        base: &Commit,
+        files: &[(&str, &str)],
+        message: &str,
+    ) -> Result<Commit, SourceError> {
+        let index = self.root.join("files-index");
+        self.remove(&self.root.join("files-index.lock"));
+        let git = self.git.clone().with("GIT_INDEX_FILE", &index);
+        git.ask(&["read-tree", base.as_str()])?;
+        let text = self.root.join("text");
+        let mut added = vec!["update-index".to_owned(), "--add".to_owned()];
+        for (path, content) in files {
+            fs::write(&text, content)
+                .map_err(|source| SourceError::Read { path: text.clone(), source })?;
+            let blob = git.ask(&["hash-object", "-w", "--no-filters", &text.to_string_lossy()])?;
+            added.extend(["--cacheinfo".to_owned(), format!("100644,{blob},{path}")]);
+        }
+        git.ask(&added.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let tree = git.ask(&["write-tree"])?;
+        self.commit_tree(&tree, Some(base), message)
+    }
+
     /// The ID of a commit's tree, equal for commits with the same files.
     ///
     /// # Errors

@@ -118,9 +118,9 @@ impl UnpackJob<'_> {
             Ok(false)
         });
         match found {
-            Ok((_, _, true)) => Ok(()),
-            Ok((package, version, false)) => {
-                let package = format!("{package} {version}");
+            Ok((_, true)) => Ok(()),
+            Ok((control, false)) => {
+                let package = format!("{} {}", control.package, control.version);
                 Err(UnpackError::NoSource { package })
             }
             Err(DebUnpackError::Source(error)) => Err(error),

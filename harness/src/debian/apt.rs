@@ -5,13 +5,13 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::super::arch::Arch;
 use super::command::{AptError, run};
 use super::mirror::Mirrors;
 use super::suite::SuitePart;
 use crate::cache::{Cache, CacheError};
 use crate::foreign::{self, Line};
 use crate::host::DEBIAN_KEYRING;
+use crate::kernel::Arch;
 
 /// The architecture of the packages.
 const ARCH: Arch = Arch::X86_64;

@@ -1,4 +1,4 @@
-//! Finds a kernel or its source in Debian's archive, and downloads it.
+//! Finds packages in Debian's archive, and downloads them.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,17 +13,15 @@ use super::suite::DebianSuite;
 use crate::cache::{Cache, CacheError, Room};
 use crate::causes::with_causes;
 use crate::interrupt::Interrupt;
-use crate::kernel::hash;
-use crate::kernel::spec::DebianSelector;
-use crate::kernel::version::{KernelVersion, VersionPrefix};
+use crate::kernel::{DebianSelector, KernelVersion, VersionPrefix, hash};
 
 /// Maximum age of a fresh catalogue.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Version of the cached catalogue's layout.
-const FORMAT: u32 = 2;
+/// Version of the cached catalogue's layout and of the packages in it.
+const FORMAT: u32 = 3;
 
-/// A kernel or a source that cannot be found or downloaded.
+/// A package that cannot be found or downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DebianError {
     /// A suite that perfsec does not know.
@@ -62,6 +60,27 @@ pub enum DebianError {
         wanted: String,
         /// Close versions, oldest first.
         near: Vec<String>,
+    },
+    /// The lists of the suite do not have the package.
+    #[error("find {package} in Debian {suite}: its package lists do not have it")]
+    NoPackage {
+        /// The package's possible names.
+        package: String,
+        /// The suite.
+        suite: String,
+    },
+    /// No suite has this version of the package.
+    #[error(
+        "find {package} {wanted} in Debian: no suite has it; they have {}",
+        .known.join(", ")
+    )]
+    NoVersion {
+        /// Package name.
+        package: String,
+        /// As given by the user.
+        wanted: String,
+        /// The versions of all suites, oldest first.
+        known: Vec<String>,
     },
     /// The package could not be downloaded.
     #[error("download {package} {version}")]
@@ -177,6 +196,44 @@ impl Archive<'_> {
     }
 
     fn find_in_suite(&self, name: &str, kind: PackageKind) -> Result<ArchivePackage, DebianError> {
+        let (suite, catalogue) = self.catalogue(name)?;
+        let stock = catalogue.stock(kind);
+        stock
+            .and_then(|main| Some((main, main.kernel_version(kind)?)))
+            .map(|(main, kernel)| ArchivePackage::new(suite.clone(), &catalogue, main, kernel))
+            .ok_or_else(|| DebianError::NoKernel { kind, suite: suite.to_string() })
+    }
+
+    fn find_version(
+        &self,
+        wanted: &VersionPrefix,
+        kind: PackageKind,
+    ) -> Result<ArchivePackage, DebianError> {
+        let mut best: Option<ArchivePackage> = None;
+        let mut seen = Vec::new();
+        let mut take = |suite: &DebianSuite, catalogue: &Catalogue| {
+            for (package, version) in catalogue.all(kind) {
+                seen.push(version);
+                let better = best.as_ref().is_none_or(|best| package.rank(&best.main).is_gt());
+                if wanted.matches(version) && better {
+                    best = Some(ArchivePackage::new(suite.clone(), catalogue, package, version));
+                }
+            }
+        };
+        let failure = self.search(&mut take)?;
+        match (best, failure) {
+            (Some(best), _) => Ok(best),
+            (None, Some(failure)) if seen.is_empty() => Err(failure),
+            (None, _) => Err(DebianError::NoMatch {
+                kind,
+                wanted: wanted.to_string(),
+                near: near(wanted, seen),
+            }),
+        }
+    }
+
+    /// The suite with this name, and its catalogue.
+    pub(super) fn catalogue(&self, name: &str) -> Result<(DebianSuite, Catalogue), DebianError> {
         let suite = DebianSuite::find(name, self.host_suite).ok_or_else(|| {
             DebianError::UnknownSuite { name: name.to_owned(), known: DebianSuite::names() }
         })?;
@@ -186,19 +243,15 @@ impl Archive<'_> {
         }
         let listed = catalogues.get(&suite)?;
         listed.notes.iter().for_each(|note| (self.progress)(note));
-        let catalogue = &listed.catalogue;
-        let stock = catalogue.stock(kind);
-        stock
-            .and_then(|main| Some((main, main.kernel_version(kind)?)))
-            .map(|(main, kernel)| ArchivePackage::new(suite.clone(), catalogue, main, kernel))
-            .ok_or_else(|| DebianError::NoKernel { kind, suite: suite.to_string() })
+        Ok((suite, listed.catalogue))
     }
 
-    fn find_version(
+    /// Calls `take` with the catalogue of every suite that a search includes. Returns the failure
+    /// to fetch one of them, if any.
+    pub(super) fn search(
         &self,
-        wanted: &VersionPrefix,
-        kind: PackageKind,
-    ) -> Result<ArchivePackage, DebianError> {
+        take: &mut dyn FnMut(&DebianSuite, &Catalogue),
+    ) -> Result<Option<DebianError>, DebianError> {
         let suites = DebianSuite::search_list(self.host_suite);
         let catalogues = CatalogueCache::new(self);
         let stale = |suite: &&DebianSuite| catalogues.load_fresh(suite).is_none();
@@ -220,13 +273,13 @@ impl Archive<'_> {
                 })
                 .collect()
         });
-
-        let mut best: Option<ArchivePackage> = None;
-        let mut seen = Vec::new();
         let mut failure = None;
-        for (suite, listed) in suites.into_iter().zip(listed) {
-            let listed = match listed {
-                Ok(listed) => listed,
+        for (suite, listed) in suites.iter().zip(listed) {
+            match listed {
+                Ok(listed) => {
+                    listed.notes.iter().for_each(|note| (self.progress)(note));
+                    take(suite, &listed.catalogue);
+                }
                 Err(error @ DebianError::Cache(CacheError::Interrupted)) => return Err(error),
                 Err(error) => {
                     (self.progress)(&format!(
@@ -234,32 +287,10 @@ impl Archive<'_> {
                         with_causes(&error)
                     ));
                     failure = Some(error);
-                    continue;
-                }
-            };
-            listed.notes.iter().for_each(|note| (self.progress)(note));
-            for (package, version) in listed.catalogue.all(kind) {
-                seen.push(version);
-                let better = best.as_ref().is_none_or(|best| package.rank(&best.main).is_gt());
-                if wanted.matches(version) && better {
-                    best = Some(ArchivePackage::new(
-                        suite.clone(),
-                        &listed.catalogue,
-                        package,
-                        version,
-                    ));
                 }
             }
         }
-        match (best, failure) {
-            (Some(best), _) => Ok(best),
-            (None, Some(failure)) if seen.is_empty() => Err(failure),
-            (None, _) => Err(DebianError::NoMatch {
-                kind,
-                wanted: wanted.to_string(),
-                near: near(wanted, seen),
-            }),
-        }
+        Ok(failure)
     }
 
     /// Downloads the package with the image or the source, unless it is in the cache; returns the
@@ -277,7 +308,7 @@ impl Archive<'_> {
         config.map(|package| self.fetch_package(&found.group, package)).transpose()
     }
 
-    fn fetch_package(
+    pub(super) fn fetch_package(
         &self,
         group: &DebianSuite,
         package: &Package,
@@ -372,13 +403,13 @@ impl<'a> CatalogueCache<'a> {
     }
 
     fn load(&self, suite: &DebianSuite) -> Option<CachedCatalogue> {
-        let name = format!("{suite}.json");
+        let name = catalogue_name(suite);
         let cached: CachedCatalogue = self.cache.read_json(Room::DEBIAN_LISTS, &name)?;
         (cached.format == FORMAT).then_some(cached)
     }
 
     fn keep(&self, suite: &DebianSuite, cached: &CachedCatalogue) -> Result<(), CacheError> {
-        self.cache.publish_json(Room::DEBIAN_LISTS, &format!("{suite}.json"), cached).map(drop)
+        self.cache.publish_json(Room::DEBIAN_LISTS, &catalogue_name(suite), cached).map(drop)
     }
 
     fn prepare_apt(&self, suite: &DebianSuite) -> Result<Apt, AptError> {
@@ -425,6 +456,12 @@ impl<'a> CatalogueCache<'a> {
         self.keep(suite, &cached)?;
         Ok(AnnotatedCatalogue { catalogue: cached.catalogue, notes })
     }
+}
+
+/// The name of a catalogue in the cache. It has the format: of two versions of perfsec, neither
+/// replaces the other's.
+fn catalogue_name(suite: &DebianSuite) -> String {
+    format!("{suite}.{FORMAT}.json")
 }
 
 /// The versions to offer for one that no suite has: those of the same series, else the newest of

@@ -1,12 +1,13 @@
-//! The catalogue of a suite's kernels, read from its package lists.
+//! The catalogue of a suite: its kernels and a few other packages, read from its package lists.
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::named::NAMED;
 use super::order;
-use crate::kernel::version::KernelVersion;
+use crate::kernel::KernelVersion;
 
 /// The kind of package to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl fmt::Display for PackageKind {
     }
 }
 
-/// A kernel package, as described in a package list.
+/// A package, as described in a package list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Package {
     pub(super) name: String,
@@ -46,18 +47,18 @@ pub(super) struct Package {
     pub(super) size: u64,
     /// The suite that lists it.
     pub(super) suite: String,
-    /// The kernel packages that it depends on; empty for a package with an image or a source.
+    /// The kernel packages that it depends on; empty for all but metapackages and their like.
     needs: Vec<String>,
 }
 
-/// The kernel packages of a suite with its `-updates` and `-security`.
+/// The packages of a suite with its `-updates` and `-security`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Catalogue {
     packages: Vec<Package>,
 }
 
 impl Package {
-    /// Parses one paragraph of a list; returns `None` if it is not about a kernel package.
+    /// Parses one paragraph of a list; returns `None` if perfsec has no use for the package.
     pub(super) fn parse(paragraph: &str, suite: &str) -> Option<Self> {
         let field = |name: &str| {
             paragraph
@@ -71,7 +72,7 @@ impl Package {
             starts.iter().any(|start| name.starts_with(start))
                 || *name == PackageKind::Source.metapackage()
         };
-        if !is_kernel(&name) && !name.starts_with("linux-base-") {
+        if !is_kernel(&name) && !name.starts_with("linux-base-") && !NAMED.contains(&name) {
             return None;
         }
         let needs = field("Depends")
@@ -150,9 +151,14 @@ impl Catalogue {
         self.packages.iter().find(|other| other.name == name && other.version == image.version)
     }
 
-    fn newest(&self, name: &str) -> Option<&Package> {
-        let named = self.packages.iter().filter(|package| package.name == name);
-        named.max_by(|a, b| order::compare(&a.version, &b.version))
+    /// The newest package with this name.
+    pub(super) fn newest(&self, name: &str) -> Option<&Package> {
+        self.named(name).max_by(|a, b| order::compare(&a.version, &b.version))
+    }
+
+    /// The packages with this name.
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(move |package| package.name == name)
     }
 }
 

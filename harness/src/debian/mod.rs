@@ -1,10 +1,12 @@
-//! Finds Debian's kernels and their sources by suite or version, and downloads them.
+//! Debian's archive: finds kernels, their sources and policies by suite or version, and downloads
+//! them.
 
 mod apt;
 mod archive;
 mod catalogue;
 mod command;
 mod mirror;
+mod named;
 mod order;
 mod suite;
 
@@ -12,3 +14,4 @@ pub use archive::DebianError;
 pub(crate) use archive::{Archive, ArchivePackage};
 pub use catalogue::PackageKind;
 pub use command::AptError;
+pub(crate) use named::NamedPackage;
