@@ -61,8 +61,15 @@ limits! {
     KNOWN = "a file of known differences", 4 * MIB;
     CHANGES = "a file of stated changes", 4 * MIB;
     MUTATION = "a mutation", MIB;
+    MUTANTS = "a list of code to mutate", MIB;
+    SURVIVORS = "a list of judged survivors", 4 * MIB;
+    SURVEY = "a survey", 64 * MIB;
+    /// A survivor's patch and a killer's difference have some KB.
+    MUTANT_RECORD = "a record of mutants", 256 * MIB;
     /// Fedora's binary policy has 4 MB, its CIL source 20 MB.
     POLICY = "a policy", 256 * MIB;
+    /// Fedora's store has 30 MB.
+    POLICY_FILES = "the modules of a policy", 512 * MIB;
     /// The cells of a record are in memory. A cell has 5 to 20 KB.
     RECORD = "a run record", 4 * GIB;
     /// A cell's line has the observation, its transcript and those of its attempts. JSON escapes a
@@ -78,7 +85,7 @@ limits! {
     /// A corrupt length must not exhaust the host's memory.
     KERNEL = "an uncompressed kernel", 512 * MIB;
     /// The modules of a kernel with debug information have 5 GB.
-    PACKAGE = "an unpacked Debian package", 16 * GIB;
+    PACKAGE = "an unpacked package", 16 * GIB;
     CONTROL = "the control files of a Debian package", 16 * MIB;
     /// An allmodconfig has 600 KiB.
     CONFIG = "a kernel configuration", 4 * MIB;

@@ -62,19 +62,31 @@ pub(crate) enum ReadUntil {
 /// Reads a package as far as `until` asks.
 pub(crate) fn read(path: &Path, until: ReadUntil, interrupt: &Interrupt) -> Result<Deb, DebError> {
     let read = |content: Box<dyn Read + '_>| read_content(content, until, interrupt);
-    let (package, version, (image, config)) = with_content(foreign::open(path)?, interrupt, read)?;
+    let (control, (image, config)) = with_content(foreign::open(path)?, interrupt, read)?;
+    let Control { package, version, .. } = control;
     if until == ReadUntil::Image && image.is_none() {
         return Err(DebError::NoImage { package, version });
     }
     Ok(Deb { package, version, image, config })
 }
 
-/// Reads a package's name and version, and calls `read` with its content, an uncompressed tar.
+/// The control files of a package, as far as perfsec reads them.
+#[derive(Debug)]
+pub(crate) struct Control {
+    /// Package name.
+    pub(crate) package: String,
+    /// Package version.
+    pub(crate) version: String,
+    /// The script that runs after the package was unpacked.
+    pub(crate) postinst: Option<String>,
+}
+
+/// Reads the control files of a package, and calls `read` with its content, an uncompressed tar.
 pub(crate) fn with_content<T, E: From<DebError>>(
     package: impl Read,
     interrupt: &Interrupt,
     read: impl FnOnce(Box<dyn Read + '_>) -> Result<T, E>,
-) -> Result<(String, String, T), E> {
+) -> Result<(Control, T), E> {
     let mut archive = ar::Archive::new(interrupt.reader(package));
     let mut control = None;
     while let Some(member) = archive.next_entry() {
@@ -85,8 +97,8 @@ pub(crate) fn with_content<T, E: From<DebError>>(
             let control_files = plain(packing, member, "control.tar")?;
             control = Some(read_control(Limited::new(control_files, &foreign::CONTROL))?);
         } else if let Some(packing) = name.strip_prefix("data.tar") {
-            let (package, version) = control.ok_or(DebError::NoMember("control file"))?;
-            return Ok((package, version, read(plain(packing, member, "data.tar")?)?));
+            let control = control.ok_or(DebError::NoMember("control file"))?;
+            return Ok((control, read(plain(packing, member, "data.tar")?)?));
         }
     }
     Err(DebError::NoMember("data.tar").into())
@@ -102,24 +114,30 @@ fn plain<'a>(
     Ok(packing.open(member)?)
 }
 
-fn read_control(content: impl Read) -> Result<(String, String), DebError> {
+fn read_control(content: impl Read) -> Result<Control, DebError> {
     let mut archive = tar::Archive::new(content);
+    let (mut named, mut postinst) = (None, None);
     for entry in archive.entries()? {
         let entry = entry?;
-        if components(&entry.path()?) != ["control"] {
+        let path = entry.path()?.into_owned();
+        let parts = components(&path);
+        if parts != ["control"] && parts != ["postinst"] {
             continue;
         }
         let text = foreign::text(foreign::read_all(entry, &foreign::CONTROL)?)?;
+        if parts == ["postinst"] {
+            postinst = Some(text);
+            continue;
+        }
         let field = |name: &str| {
             text.lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
                 .map(|value| value.trim().to_owned())
         };
-        if let (Some(package), Some(version)) = (field("Package"), field("Version")) {
-            return Ok((package, version));
-        }
+        named = field("Package").zip(field("Version"));
     }
-    Err(DebError::NoMember("control file"))
+    let (package, version) = named.ok_or(DebError::NoMember("control file"))?;
+    Ok(Control { package, version, postinst })
 }
 
 /// Opens the content of a package, an uncompressed tar. Before each entry is used, the meter must
@@ -175,12 +193,12 @@ fn read_content(
 }
 
 /// The files of a package that perfsec reads.
-enum KernelFile {
+pub(super) enum KernelFile {
     Image,
     Config,
 }
 
-fn kernel_file(parts: &[&str]) -> Option<KernelFile> {
+pub(super) fn kernel_file(parts: &[&str]) -> Option<KernelFile> {
     match parts {
         ["boot", name] if name.starts_with("vmlinuz-") => Some(KernelFile::Image),
         ["boot", name] if name.starts_with("config-") => Some(KernelFile::Config),

@@ -190,6 +190,19 @@ pub(crate) fn deb_of_bytes(packing: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
+/// An RPM package with these files.
+#[cfg(test)]
+pub(crate) fn rpm(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = rpm::PackageBuilder::new("kernel-core", "6.1", "GPL", "x86_64", "test");
+    for (path, content) in files {
+        let options = rpm::FileOptions::new((*path).to_owned());
+        builder.with_file_contents(content.to_vec(), options).unwrap();
+    }
+    let mut bytes = Vec::new();
+    builder.build().unwrap().write(&mut bytes).unwrap();
+    bytes
+}
+
 fn tarball(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, content) in files {

@@ -16,6 +16,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// SHA-256 of an open file, from its beginning.
 pub(crate) fn sha256_file(file: &mut File, interrupt: &Interrupt) -> io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
+    sha256_rest(file, interrupt)
+}
+
+/// SHA-256 of an open file, from its current position.
+pub(crate) fn sha256_rest(file: &mut File, interrupt: &Interrupt) -> io::Result<String> {
     let mut file = interrupt.reader(file);
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];

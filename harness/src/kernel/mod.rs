@@ -1,11 +1,10 @@
-//! Kernels that others built: names, Debian's archive, image formats, and the cache of what boots.
+//! Kernels that others built: names, image formats, and the cache of what boots.
 
 mod arch;
 mod boot_header;
 mod bytes;
 mod config;
 pub(crate) mod deb;
-mod debian;
 mod decompress;
 mod elf;
 pub(crate) mod hash;
@@ -14,6 +13,7 @@ mod lzo;
 mod obtain;
 pub(crate) mod packing;
 mod record;
+pub(crate) mod rpm;
 mod spec;
 mod version;
 
@@ -24,12 +24,13 @@ pub(crate) mod fixture;
 pub use arch::Arch;
 pub use config::{Config, ConfigError, RELEVANT};
 pub use deb::DebError;
-pub(crate) use debian::ArchivePackage;
-pub use debian::{AptError, DebianError, PackageKind};
 pub use decompress::{Compression, DecompressError};
+pub(crate) use image::is_deb;
 pub use image::{EntryPoint, Image, ImageError};
 pub use obtain::{ImageOptions, KernelError, default_spec, obtain, shipped_image};
 pub(crate) use obtain::{load_built, store_built};
 pub use record::{Kernel, KernelImage, Origin};
+pub use rpm::RpmError;
+pub(crate) use spec::archive_name;
 pub use spec::{DebianSelector, ImageSpec, ImageSpecError};
 pub use version::{FixedIn, KernelVersion, VersionError, VersionPrefix};

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,14 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::arch::Arch;
 use super::config::Config;
-use super::deb::{self, DebError, ReadUntil};
-use super::debian::{Archive, DebianError, PackageKind};
+use super::deb::{self, DebError, KernelFile, ReadUntil, kernel_file};
 use super::hash;
 use super::image::{self, EntryPoint, Image, ImageError};
 use super::record::{Kernel, KernelImage, Origin};
+use super::rpm::{self, RpmError, RpmName};
 use super::spec::{DebianSelector, ImageSpec};
 use super::version::KernelVersion;
 use crate::cache::{Cache, CacheError, Room};
+use crate::debian::{Archive, DebianError, PackageKind};
 use crate::foreign;
 use crate::host::OsRelease;
 use crate::interrupt::Interrupt;
@@ -84,6 +86,14 @@ pub enum KernelError {
         path: PathBuf,
         /// The reason.
         source: DebError,
+    },
+    /// The RPM package has no kernel that boots.
+    #[error("use {} as a kernel", .path.display())]
+    Rpm {
+        /// As given by the user.
+        path: PathBuf,
+        /// The reason.
+        source: RpmError,
     },
     /// Debian's archive failed.
     #[error(transparent)]
@@ -161,9 +171,9 @@ pub fn shipped_image(
             // For its error if the file is not a kernel.
             obtain_file(path, cache, interrupt, progress)?;
             let failed = |source| KernelError::Read { path: path.clone(), source };
-            return match image::is_deb(path).map_err(failed)? {
-                true => Ok(read_deb(path, interrupt)?.image),
-                false => foreign::read(path, &foreign::KERNEL).map_err(failed),
+            return match read_package(path, interrupt)? {
+                Some(package) => Ok(package.image),
+                None => foreign::read(path, &foreign::KERNEL).map_err(failed),
             };
         }
         ImageSpec::Debian(selector) => archive.find(selector, PackageKind::Image)?,
@@ -191,10 +201,10 @@ fn obtain_file(
     let mut file = foreign::open(path).map_err(failed)?;
     let sha256 = hash::sha256_file(&mut file, interrupt).map_err(failed)?;
     let entry = CacheEntry { cache, key: &sha256 };
-    let deb = image::is_deb(path).map_err(failed)?;
+    let rpm = rpm::is_rpm(path).map_err(failed)?;
     let cached = entry.get_or_make(interrupt, progress, || {
-        if deb {
-            return read_deb(path, interrupt);
+        if let Some(package) = read_package(path, interrupt)? {
+            return Ok(package);
         }
         let bytes = image::read_image(&mut file)
             .map_err(failed)?
@@ -210,7 +220,11 @@ fn obtain_file(
     let given = path.to_path_buf();
     let origin = match &cached.kernel.package {
         Some((package, version)) => {
-            Origin::Deb { path: given, package: package.clone(), version: version.clone() }
+            let (package, version) = (package.clone(), version.clone());
+            match rpm {
+                true => Origin::Rpm { path: given, package, version },
+                false => Origin::Deb { path: given, package, version },
+            }
         }
         None => Origin::File { path: given },
     };
@@ -246,6 +260,44 @@ pub(crate) fn store_built(
     };
     let cached = CacheEntry { cache, key }.make(source, &Interrupt::default())?;
     Ok(cached.into_kernel(origin, None))
+}
+
+/// Reads the kernel in a package; `None` if the file is no package.
+fn read_package(path: &Path, interrupt: &Interrupt) -> Result<Option<RawImage>, KernelError> {
+    let failed = |source| KernelError::Read { path: path.to_path_buf(), source };
+    if image::is_deb(path).map_err(failed)? {
+        return read_deb(path, interrupt).map(Some);
+    }
+    if rpm::is_rpm(path).map_err(failed)? {
+        return read_rpm(path, interrupt).map(Some);
+    }
+    Ok(None)
+}
+
+/// Reads the kernel in an RPM package, which has its files in any order.
+fn read_rpm(path: &Path, interrupt: &Interrupt) -> Result<RawImage, KernelError> {
+    let (mut image, mut config) = (None, None);
+    let each = |file: &Path, size, content: &mut dyn io::Read| -> Result<_, RpmError> {
+        match kernel_file(&deb::components(file)) {
+            Some(KernelFile::Image) => {
+                image = Some(foreign::read_sized(size, content, &foreign::KERNEL)?);
+            }
+            Some(KernelFile::Config) => {
+                let text = foreign::read_sized(size, content, &foreign::CONFIG)?;
+                let parsed = Config::parse(&String::from_utf8_lossy(&text));
+                config = Some(parsed).filter(|config| !config.is_empty());
+            }
+            None => {}
+        }
+        let complete = image.is_some() && config.is_some();
+        Ok(if complete { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    };
+    let failed = |source| KernelError::Rpm { path: path.to_path_buf(), source };
+    let RpmName { package, version } = rpm::each_file(path, interrupt, each).map_err(failed)?;
+    let missing = || failed(RpmError::NoImage(format!("{package} {version}")));
+    let image = image.ok_or_else(missing)?;
+    let package = Some((package, version));
+    Ok(RawImage { path: path.to_path_buf(), image, must_copy: true, package, config })
 }
 
 fn read_deb(path: &Path, interrupt: &Interrupt) -> Result<RawImage, KernelError> {
@@ -303,7 +355,8 @@ impl LoadedKernel {
         let CachedKernel { sha256, how, arch, release, version, banner, .. } = self.kernel;
         let CachedKernel { distribution, config, .. } = self.kernel;
         let image = Some(KernelImage { path, entry: how, sha256 });
-        Kernel { image, arch, release, version, banner, distribution, origin, config }
+        let parameters = Vec::new();
+        Kernel { image, arch, release, version, banner, distribution, origin, config, parameters }
     }
 }
 
@@ -388,7 +441,7 @@ mod tests {
     use super::*;
     use crate::cache::spoil;
     use crate::kernel::decompress::Compression;
-    use crate::kernel::fixture::{Shape, bz_image, deb_of_bytes, vmlinux};
+    use crate::kernel::fixture::{Shape, bz_image, deb_of_bytes, rpm, vmlinux};
 
     fn boots(kernel: &Kernel) -> &KernelImage {
         kernel.image.as_ref().unwrap()
@@ -512,6 +565,27 @@ mod tests {
         let json = serde_json::to_string(&recorded).unwrap();
         assert!(!json.contains("/cache/"), "{json}");
         assert_eq!(serde_json::from_str::<Kernel>(&json).unwrap(), recorded);
+    }
+
+    #[test]
+    fn an_rpm_package_gives_its_kernel_and_its_config() {
+        let fixture = ObtainFixture::new();
+        let image = bz_image(Compression::Zstd, &vmlinux(&Shape::default()));
+        let files: [(&str, &[u8]); 3] = [
+            ("/lib/modules/6.1.0-1.fc42.x86_64/System.map", b"symbols"),
+            ("/lib/modules/6.1.0-1.fc42.x86_64/config", b"CONFIG_AUDIT=y\n"),
+            ("/lib/modules/6.1.0-1.fc42.x86_64/vmlinuz", &image),
+        ];
+        let path = fixture.file("kernel-core.rpm", &rpm(&files));
+        let kernel = fixture.obtain(&path).unwrap();
+        assert_eq!(boots(&kernel).sha256, hash::sha256(&image));
+        assert!(kernel.config.as_ref().unwrap().is_set("CONFIG_AUDIT"));
+        assert_eq!(kernel.origin.to_string(), "kernel-core 6.1-1");
+        assert_eq!(fixture.obtain(&path).unwrap(), kernel);
+
+        let headers = fixture.file("kernel-headers.rpm", &rpm(&files[..1]));
+        let error = crate::causes::with_causes(&fixture.obtain(&headers).unwrap_err());
+        assert!(error.contains("find a kernel in package kernel-core 6.1-1"), "{error}");
     }
 
     #[test]

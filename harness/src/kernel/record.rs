@@ -32,6 +32,9 @@ pub struct Kernel {
     pub origin: Origin,
     /// Its configuration, if known.
     pub config: Option<Config>,
+    /// Parameters that it is always booted with, beyond those of the machine and the boot mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<String>,
 }
 
 /// A kernel's image on this host.
@@ -63,6 +66,15 @@ pub enum Origin {
         /// Package name.
         package: String,
         /// Package version.
+        version: String,
+    },
+    /// An RPM package on the host.
+    Rpm {
+        /// As given by the user.
+        path: PathBuf,
+        /// Package name.
+        package: String,
+        /// Package version and release.
         version: String,
     },
     /// Debian's archive.
@@ -102,6 +114,12 @@ impl Kernel {
         self.image.as_ref().map_or(&self.banner, |image| &image.sha256)
     }
 
+    /// True if the other boots the same image with the same parameters.
+    #[must_use]
+    pub fn boots_like(&self, other: &Self) -> bool {
+        self.identity() == other.identity() && self.parameters == other.parameters
+    }
+
     /// SHA-256 of its image as it came, in hexadecimal, if there is an image.
     #[must_use]
     pub fn sha256(&self) -> Option<&str> {
@@ -127,7 +145,9 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path } => write!(f, "{}", path.display()),
-            Self::Deb { package, version, .. } => write!(f, "{package} {version}"),
+            Self::Deb { package, version, .. } | Self::Rpm { package, version, .. } => {
+                write!(f, "{package} {version}")
+            }
             Self::Debian { suite, package, version } => write!(f, "{package} {version} of {suite}"),
             Self::Tree { tree, described, subject, .. } => {
                 write!(f, "{described} ({subject}) of {tree}")

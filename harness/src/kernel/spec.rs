@@ -35,6 +35,17 @@ pub enum ImageSpecError {
     /// The name is empty.
     #[error("read an empty kernel name: give a file, debian:SUITE or debian:VERSION")]
     Empty,
+    /// A distribution whose archive perfsec does not read.
+    #[error(
+        "fetch the kernel {name}: perfsec fetches only Debian's; download {distribution}'s kernel \
+         package (kernel-core, kernel-default) and give its file, or build a tree (tree:PATH)"
+    )]
+    NoArchive {
+        /// As given by the user.
+        name: String,
+        /// The distribution.
+        distribution: String,
+    },
     /// The text after `debian:` is neither a suite nor a version.
     #[error(
         "read kernel name debian:{0}: expected a suite (debian:trixie) or a version (debian:6.12)"
@@ -49,11 +60,37 @@ impl FromStr for ImageSpec {
         if text.is_empty() {
             return Err(ImageSpecError::Empty);
         }
-        match DebianSelector::parse(text) {
-            Some(selector) => selector.map(Self::Debian),
-            None => text.parse().map(Self::File).map_err(|never: Infallible| match never {}),
+        match (DebianSelector::parse(text), archive_name(text)) {
+            (Some(selector), _) => selector.map(Self::Debian),
+            (None, Some(distribution)) => Err(ImageSpecError::NoArchive {
+                name: text.to_owned(),
+                distribution: distribution.to_owned(),
+            }),
+            (None, None) => {
+                text.parse().map(Self::File).map_err(|never: Infallible| match never {})
+            }
         }
     }
+}
+
+/// The distribution in a name like `fedora:42`, if its archive is one that perfsec does not read.
+/// A file of that name is `./fedora:42`.
+pub(crate) fn archive_name(text: &str) -> Option<&'static str> {
+    const DISTRIBUTIONS: [(&str, &str); 11] = [
+        ("almalinux", "AlmaLinux"),
+        ("alpine", "Alpine"),
+        ("arch", "Arch"),
+        ("centos", "CentOS"),
+        ("fedora", "Fedora"),
+        ("gentoo", "Gentoo"),
+        ("opensuse", "openSUSE"),
+        ("rhel", "RHEL"),
+        ("rocky", "Rocky Linux"),
+        ("suse", "SUSE"),
+        ("ubuntu", "Ubuntu"),
+    ];
+    let (prefix, _) = text.split_once(':')?;
+    DISTRIBUTIONS.iter().find(|(name, _)| *name == prefix).map(|(_, name)| *name)
 }
 
 impl DebianSelector {
@@ -120,6 +157,7 @@ mod tests {
     #[case("debian:6.x")]
     #[case("debian:Bookworm")]
     #[case("debian:../etc")]
+    #[case("fedora:42")]
     fn a_name_that_selects_nothing_is_refused(#[case] text: &str) {
         assert!(text.parse::<ImageSpec>().is_err());
     }
