@@ -86,6 +86,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_policy_of_modules_needs_semodule() {
+        let host = host(&["semodule"], Some(PackageManager::Apt));
+        assert_eq!(host.require(&[Need::Run, Need::DebianKernels], true), Ok(()));
+        let missing = host.require(&[Need::Policies], true).unwrap_err().to_string();
+        assert!(missing.starts_with("find semodule (which builds policies"), "{missing}");
+        assert!(missing.ends_with(" policycoreutils"), "{missing}");
+    }
+
+    #[test]
     fn only_the_tools_of_the_chosen_compiler_are_required() {
         let host = host(&["clang", "ld.lld"], Some(PackageManager::Apt));
         assert_eq!(host.require(&[Need::KernelBuild, Need::Gcc], true), Ok(()));

@@ -10,8 +10,10 @@ pub(crate) const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyr
 pub enum Need {
     /// `perfsec run` and everything that boots a kernel.
     Run,
-    /// `--kernel debian:…`, and the default kernel.
+    /// `--kernel debian:…`, the default kernel, and `--policy debian:…`.
     DebianKernels,
+    /// Policies of other distributions, and changes to policies.
+    Policies,
     /// `perfsec shell`.
     Shell,
     /// `cargo xtask bench`.
@@ -98,7 +100,7 @@ pub const TOOLS: &[HostTool] = &[
     HostTool {
         name: "apt-get",
         probe: Probe::Program(Some("--version")),
-        why: "fetches Debian's kernels",
+        why: "fetches Debian's kernels and policies",
         need: Need::DebianKernels,
         importance: Importance::Needed,
         // A host without apt has no Debian mirror configured either.
@@ -110,13 +112,26 @@ pub const TOOLS: &[HostTool] = &[
     HostTool {
         name: "debian-archive-keyring",
         probe: Probe::File(DEBIAN_KEYRING),
-        why: "has the keys that verify Debian's kernels",
+        why: "has the keys that verify Debian's packages",
         need: Need::DebianKernels,
         importance: Importance::Needed,
         apt: Some("debian-archive-keyring"),
         dnf: None,
         pacman: None,
         zypper: None,
+    },
+    HostTool {
+        name: "semodule",
+        // It has no option for its version.
+        probe: Probe::Program(None),
+        why: "builds policies from modules",
+        need: Need::Policies,
+        importance: Importance::Needed,
+        apt: Some("policycoreutils"),
+        dnf: Some("policycoreutils"),
+        // Only in the AUR.
+        pacman: None,
+        zypper: Some("policycoreutils"),
     },
     HostTool {
         name: "busybox",
@@ -177,6 +192,7 @@ pub const TOOLS: &[HostTool] = &[
         "makes packages of those modules",
         "semodule-utils",
     ),
+    peer("rpmbuild", VERSION, "makes packages in the layout of Fedora's policy", "rpm"),
     peer("rsync", VERSION, "copies the tests that tmt runs", "rsync"),
     builder("git", VERSION, "keeps the trees that kernels are built from", ["git"; 4]),
     builder("make", VERSION, "runs the kernel's build", ["make"; 4]),
