@@ -5,17 +5,32 @@ use serde::{Deserialize, Serialize};
 /// A question: what may a process with one context do to an object with another?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// The context of the process.
-    pub source: String,
-    /// The context of the object.
-    pub target: String,
+    /// The process.
+    pub source: Party,
+    /// The object.
+    pub target: Party,
     /// The class of the object.
     pub class: String,
+}
+
+/// A process or an object, as SELinux knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    /// The agent, in whichever context the policy has put it.
+    Agent,
+    /// One with this context.
+    Context(String),
 }
 
 /// The answers of the loaded policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyAnswers {
+    /// The context of the agent (`/proc/self/attr/current`).
+    pub agent: String,
+    /// Contexts of the questions that the kernel writes in another way, with that
+    /// (`/sys/fs/selinux/context`): their types are aliases.
+    pub aliases: Vec<(String, String)>,
     /// `deny_unknown`: classes and permissions that the policy does not define are denied.
     pub deny_unknown: bool,
     /// The classes of the questions that the policy defines, with each permission's number, from 1

@@ -15,6 +15,7 @@ pub mod lane;
 pub mod machine;
 pub mod message;
 pub mod named;
+mod number;
 pub mod observation;
 pub mod order;
 pub mod record_types;
@@ -22,7 +23,7 @@ pub mod step;
 pub mod suggest;
 pub mod window;
 
-pub use answers::{PolicyAnswers, Question};
+pub use answers::{Party, PolicyAnswers, Question};
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
@@ -33,8 +34,12 @@ pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
 pub use order::Order;
 pub use step::Step;
 
+/// The beginning of the messages of a kernel with many mutants: a number follows, of a mutant whose
+/// code a process runs. The crate `mutate` writes them.
+pub const REACHED: &str = "perfsec: mutant ";
+
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 13;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {

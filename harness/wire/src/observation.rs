@@ -39,6 +39,9 @@ pub struct Observation {
     pub mode: Mode,
     /// The other processes: name, pid, and context read back.
     pub processes: Vec<(String, u32, String)>,
+    /// The processes to which a `clone` step handed over, by the name that the step gives: their
+    /// process ids in the guest's initial namespace.
+    pub heirs: Vec<(String, u32)>,
     /// The steps that were performed, in order. Steps whose file descriptor was never made are not
     /// performed, so there can be fewer than in the cell.
     pub calls: Vec<Call>,
@@ -78,9 +81,27 @@ pub struct Call {
     pub step: u32,
     /// The result of the syscall: `-errno` on failure.
     pub result: i64,
+    /// The result in words, of a step that succeeded and has a text as its result.
+    pub text: Option<String>,
+    /// The system call as the subject made it, if a SYSCALL record is among the effects.
+    pub raw: Option<RawCall>,
     /// Its effects, in order. A capability check is at its beginning, so before the AVC record that
     /// it caused.
     pub effects: Vec<Effect>,
+}
+
+/// A system call as the kernel sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RawCall {
+    /// True if it was made as a 32-bit program does.
+    pub compat: bool,
+    /// Its number, in the table of its ABI.
+    pub number: i64,
+    /// The first four arguments, the only ones that audit logs.
+    pub arguments: [u64; 4],
+    /// The result: `-errno` on failure.
+    pub result: i64,
 }
 
 /// An effect of a syscall.

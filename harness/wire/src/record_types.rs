@@ -14,6 +14,8 @@ pub const EXECVE: u16 = 1309;
 pub const EOE: u16 = 1320;
 /// The file capabilities of an exec.
 pub const BPRM_FCAPS: u16 = 1321;
+/// The new sets of a `capset(2)`.
+pub const CAPSET: u16 = 1322;
 /// The process's command line.
 pub const PROCTITLE: u16 = 1327;
 /// A BPF program that was loaded or unloaded.

@@ -30,6 +30,8 @@ named! {
         DataPageSize = "DATA_PAGE_SIZE" PERF_SAMPLE_DATA_PAGE_SIZE,
         CodePageSize = "CODE_PAGE_SIZE" PERF_SAMPLE_CODE_PAGE_SIZE,
         WeightStruct = "WEIGHT_STRUCT" PERF_SAMPLE_WEIGHT_STRUCT,
+        /// A bit that no kernel defines: bit 62.
+        Unknown = "UNKNOWN",
     }
 }
 
@@ -41,6 +43,8 @@ named! {
         Id = "ID" PERF_FORMAT_ID,
         Group = "GROUP" PERF_FORMAT_GROUP,
         Lost = "LOST" PERF_FORMAT_LOST,
+        /// A bit that no kernel defines: bit 62.
+        Unknown = "UNKNOWN",
     }
 }
 
@@ -67,6 +71,8 @@ named! {
         HwIndex = "HW_INDEX" PERF_SAMPLE_BRANCH_HW_INDEX,
         PrivSave = "PRIV_SAVE" PERF_SAMPLE_BRANCH_PRIV_SAVE,
         Counters = "COUNTERS" PERF_SAMPLE_BRANCH_COUNTERS,
+        /// A bit that no kernel defines: bit 62.
+        Unknown = "UNKNOWN",
     }
 }
 

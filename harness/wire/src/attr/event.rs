@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bits::Access;
 use crate::named::{Named, named};
+use crate::number::hexadecimal;
 
 /// An event by name.
 ///
@@ -43,6 +44,13 @@ pub enum Event {
     Pmu {
         /// The directory under `/sys/bus/event_source/devices`.
         name: String,
+        /// `config`
+        config: u64,
+    },
+    /// `type/NUMBER/0xCONFIG`: any `type`, also one that no kernel has.
+    Type {
+        /// `type`
+        number: u32,
         /// `config`
         config: u64,
     },
@@ -120,8 +128,8 @@ pub enum EventError {
 }
 
 /// The kinds of events.
-const KINDS: [&str; 8] =
-    ["software", "hardware", "tracepoint", "breakpoint", "kprobe", "uprobe", "raw", "pmu"];
+const KINDS: [&str; 9] =
+    ["software", "hardware", "tracepoint", "breakpoint", "kprobe", "uprobe", "raw", "pmu", "type"];
 
 impl Event {
     /// True if the event determines `config`.
@@ -162,6 +170,7 @@ impl fmt::Display for Event {
             Self::Uprobe => f.write_str("uprobe/own"),
             Self::Raw(config) => write!(f, "raw/{config:#x}"),
             Self::Pmu { name, config } => write!(f, "pmu/{name}/{config:#x}"),
+            Self::Type { number, config } => write!(f, "type/{number}/{config:#x}"),
         }
     }
 }
@@ -210,6 +219,9 @@ impl FromStr for Event {
                 }
                 _ => Err(malformed("PMU event", "pmu/NAME/0xCONFIG")),
             },
+            "type" => numbers(rest)
+                .map(|(number, config)| Self::Type { number, config })
+                .ok_or_else(|| malformed("type and config", "type/NUMBER/0xCONFIG")),
             _ => {
                 let close = match crate::suggest::closest(kind, KINDS) {
                     close if close.is_empty() => format!(": one of `{}`", KINDS.join("`, `")),
@@ -242,11 +254,11 @@ fn breakpoint(text: &str) -> Option<Event> {
     Some(Event::Breakpoint { access, address })
 }
 
-fn hexadecimal(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix("0x")?;
-    // from_str_radix() takes a sign.
-    digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(())?;
-    u64::from_str_radix(digits, 16).ok()
+/// `NUMBER/0xCONFIG`; the number in the one form that `Display` writes.
+fn numbers(text: &str) -> Option<(u32, u64)> {
+    let (number, config) = text.split_once('/')?;
+    let value: u32 = number.parse().ok()?;
+    (value.to_string() == number).then_some((value, hexadecimal(config)?))
 }
 
 /// The name of a directory in tracefs or sysfs, and never a way out of it.
@@ -285,12 +297,13 @@ impl schemars::JsonSchema for Event {
                 { "pattern": "^kprobe/[A-Za-z0-9_.]+$" },
                 { "pattern": "^raw/0x0*[0-9a-fA-F]{1,16}$" },
                 { "pattern": "^pmu/[A-Za-z0-9_-]+/0x0*[0-9a-fA-F]{1,16}$" },
+                { "pattern": "^type/[0-9]{1,10}/0x0*[0-9a-fA-F]{1,16}$" },
             ],
             "description": format!(
                 "software/NAME ({}), hardware/NAME ({}), \
                  tracepoint/CATEGORY:NAME, breakpoint/ACCESS:ADDRESS (ACCESS of r, w, x; \
                  ADDRESS own, kernel or 0xNUMBER), kprobe/SYMBOL, uprobe/own, raw/0xCONFIG, \
-                 pmu/NAME/0xCONFIG",
+                 pmu/NAME/0xCONFIG, type/NUMBER/0xCONFIG",
                 software.join(", "),
                 hardware.join(", "),
             ),
@@ -334,6 +347,7 @@ mod tests {
     #[case("raw/0x1c2")]
     #[case("pmu/msr/0x0")]
     #[case("pmu/uncore_imc_0/0xffffffffffffffff")]
+    #[case("type/4294967295/0x63")]
     fn an_event_is_shown_as_it_is_written(#[case] text: &str) {
         assert_eq!(text.parse::<Event>().unwrap().to_string(), text);
     }
@@ -362,6 +376,9 @@ mod tests {
     #[case("raw/0x10000000000000000", "is not a raw event")]
     #[case("pmu/msr", "write `pmu/NAME/0xCONFIG`")]
     #[case("pmu/../0x1", "is not a PMU event")]
+    #[case("type/1", "write `type/NUMBER/0xCONFIG`")]
+    #[case("type/01/0x1", "is not a type and config")]
+    #[case("type/4294967296/0x1", "is not a type and config")]
     fn an_event_that_cannot_exist_is_refused_with_what_can(#[case] text: &str, #[case] part: &str) {
         let error = text.parse::<Event>().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

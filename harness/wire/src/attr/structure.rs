@@ -73,7 +73,9 @@ perf_event_attr! {
         config3: u64,
         /// More of what to count.
         config4: u64,
-        /// Sample after this number of events.
+        /// Sample after this number of events; from 2^63 on, write it as `"0x8000000000000000"`.
+        #[serde(with = "crate::number::wide")]
+        #[cfg_attr(feature = "schema", schemars(schema_with = "crate::number::wide::schema"))]
         sample_period: u64,
         /// Samples per second; sets `freq` as well, without which it would be a period.
         sample_freq: u64,
@@ -103,6 +105,10 @@ perf_event_attr! {
         aux_sample_size: u32,
         /// Value that `sigtrap` passes to the signal handler.
         sig_data: u64,
+        /// `__reserved_2`, which must be zero.
+        reserved: u16,
+        /// The word behind the structure, which a `size` of 152 includes.
+        beyond: u64,
     }
     sets {
         /// Contents of each sample.

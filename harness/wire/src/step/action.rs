@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProcessName, Syscall};
+use super::{ProcessName, ResultForm, Syscall};
+use crate::named::named;
 
 /// An action that takes privilege, or that the subject must not perform itself. The agent restores
 /// everything at the end of the cell.
@@ -21,12 +22,16 @@ pub enum Action {
     Boolean(Boolean),
     /// Kills a process of the case and reaps it.
     Kill(ProcessName),
-    /// Loads an audit rule that matches nothing (`exit,always` on an impossible key). Before 6.1
-    /// a syscall with an AVC record gets a SYSCALL record only if the kernel has a rule.
-    AuditRule,
+    /// Loads an audit rule, `exit,always`.
+    AuditRule(AuditRule),
+    /// Loads an audit rule, `exclude,always`: the kernel logs no record of this type.
+    AuditExclude(Excluded),
     /// Enables audit, in the last cell of a boot `audit-unset`: it cannot be undone, as every task
     /// forked later has an audit context.
     AuditEnable,
+    /// Reads the parameters that audit had when the kernel booted, before the agent changed them
+    /// (`AUDIT_GET`).
+    AuditGet,
     /// Sets how many audit records may wait for the agent; the kernel drops those beyond.
     AuditBacklog(u32),
 }
@@ -40,6 +45,76 @@ pub struct WriteFile {
     pub path: String,
     /// The text to write, in one `write(2)`.
     pub text: String,
+}
+
+/// A rule of audit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AuditRule {
+    /// The syscall that it matches. Without one it matches nothing: before 5.11, a syscall with an
+    /// AVC record gets a SYSCALL record only if the kernel has a rule.
+    #[serde(default)]
+    pub syscall: Option<RuleSyscall>,
+    /// The key of the records.
+    #[serde(default)]
+    pub key: Option<String>,
+}
+
+named! {
+    /// A type of audit record, by its name in `ausearch -m`.
+    Excluded is "type of record to exclude" {
+        /// A refusal of SELinux.
+        Avc = "AVC",
+        /// The file capabilities of an exec.
+        BprmFcaps = "BPRM_FCAPS",
+        /// The new sets of a `capset(2)`.
+        Capset = "CAPSET",
+        /// The working directory.
+        Cwd = "CWD",
+        /// The end of an event.
+        Eoe = "EOE",
+        /// The arguments of an exec.
+        Execve = "EXECVE",
+        /// A path that the syscall looked up.
+        Path = "PATH",
+        /// The process's command line.
+        Proctitle = "PROCTITLE",
+        /// The syscall; without it, its event has no other record of `audit_log_exit()`.
+        Syscall = "SYSCALL",
+    }
+}
+
+named! {
+    /// A syscall of a rule, by the name of its step.
+    RuleSyscall is "syscall of an audit rule" {
+        /// `bpf(2)`
+        Bpf = "bpf",
+        /// `capset(2)`
+        Capset = "capset",
+        /// `clone(2)`
+        Clone = "clone",
+        /// `close(2)`
+        Close = "close",
+        /// `execve(2)`
+        Execve = "execve",
+        /// `ioctl(2)`
+        Ioctl = "ioctl",
+        /// `mmap(2)`
+        Mmap = "mmap",
+        /// `perf_event_open(2)`
+        PerfEventOpen = "perf_event_open",
+        /// `prctl(2)`
+        Prctl = "prctl",
+        /// `read(2)`
+        Read = "read",
+        /// `setfsuid(2)`
+        Setfsuid = "setfsuid",
+        /// `setresuid(2)`
+        Setresuid = "setresuid",
+        /// `unshare(2)`
+        Unshare = "unshare",
+    }
 }
 
 /// A boolean of the policy.
@@ -60,9 +135,18 @@ impl Syscall for Action {
             Self::LoadPolicy(_) => "agent: load_policy",
             Self::Boolean(_) => "agent: setsebool",
             Self::Kill(_) => "agent: kill",
-            Self::AuditRule => "agent: audit_rule",
+            Self::AuditRule(_) => "agent: audit_rule",
+            Self::AuditExclude(_) => "agent: audit_exclude",
             Self::AuditEnable => "agent: audit_enable",
+            Self::AuditGet => "agent: audit_get",
             Self::AuditBacklog(_) => "agent: audit_backlog",
+        }
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        match self {
+            Self::AuditGet => ResultForm::Text,
+            _ => ResultForm::Number,
         }
     }
 }
@@ -73,7 +157,14 @@ impl fmt::Display for Action {
             Self::Write(write) => write!(f, "{:?}, {:?}", write.path, write.text),
             Self::LoadPolicy(name) | Self::Kill(name) => f.write_str(name),
             Self::Boolean(boolean) => write!(f, "{}, {}", boolean.name, u8::from(boolean.value)),
-            Self::AuditRule | Self::AuditEnable => Ok(()),
+            Self::AuditRule(rule) => match (rule.syscall, &rule.key) {
+                (None, None) => Ok(()),
+                (Some(syscall), None) => syscall.fmt(f),
+                (None, Some(key)) => write!(f, "key={key:?}"),
+                (Some(syscall), Some(key)) => write!(f, "{syscall}, key={key:?}"),
+            },
+            Self::AuditExclude(kind) => kind.fmt(f),
+            Self::AuditEnable | Self::AuditGet => Ok(()),
             Self::AuditBacklog(limit) => limit.fmt(f),
         }
     }

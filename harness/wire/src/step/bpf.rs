@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Syscall, Task, default_fd};
+use super::{FdName, Syscall, Task, default_fd, joined};
 use crate::named::named;
 
 /// `bpf(2)`, by the command's name in lower case.
@@ -18,6 +18,8 @@ pub enum Bpf {
     MapCreate(MapCreate),
     /// `BPF_TASK_FD_QUERY`.
     TaskFdQuery(TaskFdQuery),
+    /// A command that no kernel defines: 2^31-1.
+    Unknown,
 }
 
 /// Arguments of `BPF_PROG_LOAD`.
@@ -30,6 +32,12 @@ pub struct ProgLoad {
     /// The instructions.
     #[serde(default)]
     pub program: Program,
+    /// `insn_cnt`, instead of the number of instructions.
+    #[serde(default)]
+    pub insn_cnt: Option<u32>,
+    /// Flags by name without `BPF_F_`.
+    #[serde(default)]
+    pub prog_flags: Vec<ProgFlag>,
     /// The license that the program declares.
     #[serde(default = "gpl")]
     pub license: String,
@@ -73,6 +81,22 @@ named! {
         CgroupSysctl = "CGROUP_SYSCTL",
         /// Makes syscalls; loaded with `BPF_F_SLEEPABLE`, without which every kernel refuses it.
         Syscall = "SYSCALL",
+        /// A type that no kernel defines: 2^31-1.
+        Unknown = "UNKNOWN",
+    }
+}
+
+named! {
+    /// A flag of `BPF_PROG_LOAD`.
+    ProgFlag is "flag of a BPF program" {
+        /// The verifier demands aligned access.
+        StrictAlignment = "STRICT_ALIGNMENT",
+        /// The verifier allows unaligned access, without `CAP_BPF` only on machines that do.
+        AnyAlignment = "ANY_ALIGNMENT",
+        /// The program may sleep.
+        Sleepable = "SLEEPABLE",
+        /// A flag that no kernel defines: bit 31.
+        Unknown = "UNKNOWN",
     }
 }
 
@@ -118,20 +142,52 @@ named! {
     }
 }
 
-/// Arguments of `BPF_MAP_CREATE`: a map with one entry.
+/// Arguments of `BPF_MAP_CREATE`; without others, those of a map with one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MapCreate {
     /// The type by its name without `BPF_MAP_TYPE_`.
     pub map_type: MapType,
+    /// Bytes of a key.
+    #[serde(default = "default_key_size")]
+    pub key_size: u32,
+    /// Bytes of a value; by default 8, or 4 in a `PERF_EVENT_ARRAY`.
+    #[serde(default)]
+    pub value_size: Option<u32>,
+    /// The number of entries.
+    #[serde(default = "default_max_entries")]
+    pub max_entries: u32,
+    /// Flags by name without `BPF_F_`.
+    #[serde(default)]
+    pub map_flags: Vec<MapFlag>,
     /// Name for the returned file descriptor.
     #[serde(default = "default_map", rename = "as")]
     pub bind: FdName,
 }
 
+fn default_key_size() -> u32 {
+    4
+}
+
+fn default_max_entries() -> u32 {
+    1
+}
+
 fn default_map() -> FdName {
     "map".to_owned()
+}
+
+named! {
+    /// A flag of `BPF_MAP_CREATE`.
+    MapFlag is "flag of a BPF map" {
+        /// Elements are allocated when they are inserted.
+        NoPrealloc = "NO_PREALLOC",
+        /// Programs can only read it.
+        RdonlyProg = "RDONLY_PROG",
+        /// A flag that no kernel defines: bit 31.
+        Unknown = "UNKNOWN",
+    }
 }
 
 named! {
@@ -145,6 +201,8 @@ named! {
         PerfEventArray = "PERF_EVENT_ARRAY",
         /// Values are stack traces.
         StackTrace = "STACK_TRACE",
+        /// A type that no kernel defines: 2^31-1.
+        Unknown = "UNKNOWN",
     }
 }
 
@@ -168,8 +226,8 @@ impl Syscall for Bpf {
 
     fn needs(&self) -> Vec<&str> {
         match self {
-            Self::ProgLoad(_) | Self::MapCreate(_) => Vec::new(),
             Self::TaskFdQuery(query) => vec![&query.fd],
+            Self::ProgLoad(_) | Self::MapCreate(_) | Self::Unknown => Vec::new(),
         }
     }
 
@@ -177,14 +235,14 @@ impl Syscall for Bpf {
         match self {
             Self::ProgLoad(load) => Some(&load.bind),
             Self::MapCreate(create) => Some(&create.bind),
-            Self::TaskFdQuery(_) => None,
+            Self::TaskFdQuery(_) | Self::Unknown => None,
         }
     }
 
     fn task(&self) -> Option<&Task> {
         match self {
-            Self::ProgLoad(_) | Self::MapCreate(_) => None,
             Self::TaskFdQuery(query) => Some(&query.pid),
+            Self::ProgLoad(_) | Self::MapCreate(_) | Self::Unknown => None,
         }
     }
 }
@@ -194,13 +252,37 @@ impl fmt::Display for Bpf {
         match self {
             Self::ProgLoad(load) => {
                 write!(f, "PROG_LOAD, {}, {}", load.prog_type, load.program)?;
+                if let Some(count) = load.insn_cnt {
+                    write!(f, ", insn_cnt={count}")?;
+                }
+                if !load.prog_flags.is_empty() {
+                    f.write_str(", ")?;
+                    joined(f, &load.prog_flags)?;
+                }
                 if load.license != "GPL" {
                     write!(f, ", license={:?}", load.license)?;
                 }
                 Ok(())
             }
-            Self::MapCreate(create) => write!(f, "MAP_CREATE, {}", create.map_type),
+            Self::MapCreate(create) => {
+                write!(f, "MAP_CREATE, {}", create.map_type)?;
+                if create.key_size != default_key_size() {
+                    write!(f, ", key_size={}", create.key_size)?;
+                }
+                if let Some(size) = create.value_size {
+                    write!(f, ", value_size={size}")?;
+                }
+                if create.max_entries != default_max_entries() {
+                    write!(f, ", max_entries={}", create.max_entries)?;
+                }
+                if !create.map_flags.is_empty() {
+                    f.write_str(", ")?;
+                    joined(f, &create.map_flags)?;
+                }
+                Ok(())
+            }
             Self::TaskFdQuery(query) => write!(f, "TASK_FD_QUERY, pid={}, {}", query.pid, query.fd),
+            Self::Unknown => f.write_str("UNKNOWN"),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Deserializer, Unexpected, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{FdName, ResultForm, Syscall, default_fd, joined};
 use crate::named::named;
@@ -20,6 +21,9 @@ pub struct Read {
     /// The number of bytes varies: a result above zero is written `some`.
     #[serde(default)]
     pub some: bool,
+    /// The result is the text that was read, quoted: `"2\n"`.
+    #[serde(default)]
+    pub text: bool,
 }
 
 /// Arguments of `write(2)`.
@@ -47,9 +51,15 @@ pub struct Mmap {
     /// `MAP_PRIVATE` instead of `MAP_SHARED`.
     #[serde(default)]
     pub private: bool,
-    /// Map the AUX area of the perf buffer with this name. The area begins 1 MiB into the file;
-    /// the caller stores that in `aux_offset` and `aux_size` of the buffer's first page before.
+    /// Offset in the file in pages; by default 0, or 256 with `aux`.
+    #[serde(default)]
+    pub offset: Option<u32>,
+    /// Map an AUX area: before the call, the caller stores its place in `aux_offset` and `aux_size`
+    /// of the first page of the perf buffer with this name.
     pub aux: Option<String>,
+    /// The `aux_offset` to store, in pages; by default that of the mapping.
+    #[serde(default)]
+    pub aux_offset: Option<u32>,
     /// Name for the mapping.
     #[serde(default = "default_map", rename = "as")]
     pub bind: String,
@@ -96,14 +106,108 @@ pub struct Close {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Open {
-    /// The path; `{NAME}` in it stands for the pid of the process NAME.
+    /// The path. `{NAME}` in it becomes the pid of the process NAME.
     pub path: String,
-    /// `O_RDWR` instead of `O_RDONLY`.
+    /// `true` for `O_RDWR`, `"only"` for `O_WRONLY`; without it, `O_RDONLY`.
     #[serde(default)]
-    pub write: bool,
+    pub write: OpenAccess,
     /// Name for the returned file descriptor.
     #[serde(default = "default_fd", rename = "as")]
     pub bind: FdName,
+}
+
+/// The access mode of an `open`. A case writes it as the value of `write`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenAccess {
+    /// `O_RDONLY`
+    #[default]
+    Read,
+    /// `O_RDWR`
+    ReadWrite,
+    /// `O_WRONLY`
+    Write,
+}
+
+impl Serialize for OpenAccess {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return serializer.serialize_u8(*self as u8);
+        }
+        match self {
+            Self::Read => serializer.serialize_bool(false),
+            Self::ReadWrite => serializer.serialize_bool(true),
+            Self::Write => serializer.serialize_str("only"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OpenAccess {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BoolOrOnly;
+
+        impl Visitor<'_> for BoolOrOnly {
+            type Value = OpenAccess;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"only\"")
+            }
+
+            fn visit_bool<E: de::Error>(self, write: bool) -> Result<OpenAccess, E> {
+                Ok(if write { OpenAccess::ReadWrite } else { OpenAccess::Read })
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<OpenAccess, E> {
+                match word {
+                    "only" => Ok(OpenAccess::Write),
+                    other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_u8<E: de::Error>(self, number: u8) -> Result<OpenAccess, E> {
+                match number {
+                    0 => Ok(OpenAccess::Read),
+                    1 => Ok(OpenAccess::ReadWrite),
+                    2 => Ok(OpenAccess::Write),
+                    other => Err(E::invalid_value(Unexpected::Unsigned(other.into()), &self)),
+                }
+            }
+        }
+
+        // The wire format is not self-describing: there, it is always a number.
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(BoolOrOnly)
+        } else {
+            deserializer.deserialize_u8(BoolOrOnly)
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for OpenAccess {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OpenAccess".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["boolean", "string"],
+            "enum": [false, true, "only"],
+        })
+    }
+}
+
+/// Arguments of `stat(2)`. The result is the file's type and permissions, and its owner:
+/// `0644 uid=0 gid=0`, or `directory 0755 uid=0 gid=0`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Stat {
+    /// The path. `{NAME}` in it becomes the pid of the process NAME.
+    pub path: String,
 }
 
 /// Arguments of `mount(2)`.
@@ -181,7 +285,11 @@ impl Syscall for Read {
     }
 
     fn result_form(&self) -> ResultForm<'_> {
-        if self.some { ResultForm::Length } else { ResultForm::Number }
+        match (self.text, self.some) {
+            (true, _) => ResultForm::Text,
+            (false, true) => ResultForm::Length,
+            (false, false) => ResultForm::Number,
+        }
     }
 }
 
@@ -253,6 +361,16 @@ impl Syscall for Open {
     }
 }
 
+impl Syscall for Stat {
+    fn name(&self) -> &'static str {
+        "stat"
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        ResultForm::Text
+    }
+}
+
 impl Syscall for Mount {
     fn name(&self) -> &'static str {
         "mount"
@@ -318,7 +436,16 @@ impl fmt::Display for Mmap {
         let sharing = if self.private { "MAP_PRIVATE" } else { "MAP_SHARED" };
         let plural = if self.pages == 1 { "" } else { "s" };
         write!(f, "{}, {} page{plural}, {sharing}", self.fd, self.pages)?;
-        self.aux.as_ref().map_or(Ok(()), |buffer| write!(f, ", AUX of {buffer}"))
+        if let Some(offset) = self.offset {
+            write!(f, ", offset={offset}")?;
+        }
+        if let Some(buffer) = &self.aux {
+            write!(f, ", AUX of {buffer}")?;
+        }
+        if let Some(offset) = self.aux_offset {
+            write!(f, ", aux_offset={offset}")?;
+        }
+        Ok(())
     }
 }
 
@@ -342,8 +469,18 @@ impl fmt::Display for Close {
 
 impl fmt::Display for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let access = if self.write { "O_RDWR" } else { "O_RDONLY" };
+        let access = match self.write {
+            OpenAccess::Read => "O_RDONLY",
+            OpenAccess::ReadWrite => "O_RDWR",
+            OpenAccess::Write => "O_WRONLY",
+        };
         write!(f, "{:?}, {access}", self.path)
+    }
+}
+
+impl fmt::Display for Stat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.path)
     }
 }
 

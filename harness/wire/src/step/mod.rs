@@ -6,9 +6,12 @@
 //! A step kind is a struct with its arguments, an implementation of [`Syscall`] beside it, and a
 //! line in the list below.
 
+mod access;
 mod action;
 mod bpf;
+mod exec;
 mod file;
+mod limit;
 mod perf;
 mod process;
 mod syscall;
@@ -18,15 +21,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use action::{Action, Boolean, WriteFile};
-pub use bpf::{Bpf, MapCreate, MapType, ProgLoad, ProgType, Program, TaskFdQuery};
-pub use file::{
-    Close, Mmap, Mount, MountFlag, Munmap, Open, Poll, Read, Recvmsg, Sendmsg, Setexeccon, Write,
+pub use access::{AccessKind, FileAccess};
+pub use action::{Action, AuditRule, Boolean, Excluded, RuleSyscall, WriteFile};
+pub use bpf::{
+    Bpf, MapCreate, MapFlag, MapType, ProgFlag, ProgLoad, ProgType, Program, TaskFdQuery,
 };
-pub use perf::{Ioctl, OpenFlag, PerfEventOpen, Request};
+pub use exec::Execve;
+pub use file::{
+    Close, Mmap, Mount, MountFlag, Munmap, Open, OpenAccess, Poll, Read, Recvmsg, Sendmsg,
+    Setexeccon, Stat, Write,
+};
+pub use limit::{Resource, Setrlimit};
+pub use perf::{AttrPlace, Ioctl, OpenFlag, PerfEventOpen, Place, Request};
 pub use process::{
-    Advice, Capset, Clone, CloneFlag, Execve, PidfdOpen, Prctl, ProcessMadvise, ProcessVmReadv,
-    Securebit, Setresuid, Unshare, UnshareFlag,
+    Advice, Capget, Capset, Clone, CloneFlag, Getresuid, PidfdOpen, Prctl, ProcessMadvise,
+    ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare, UnshareFlag,
 };
 pub use syscall::{ResultForm, Syscall};
 pub use task::{NOBODY, Task};
@@ -75,6 +84,10 @@ steps! { $
     Close(Close),
     /// `open(2)`.
     Open(Open),
+    /// `stat(2)`: type, permissions and owner of a file.
+    Stat(Stat),
+    /// `access(2)`: the caller's access with its real ids.
+    Access(FileAccess),
     /// `mount(2)` of a new file system.
     Mount(Mount),
     /// `sendmsg(2)` of one file descriptor (`SCM_RIGHTS`) over a socket.
@@ -88,13 +101,24 @@ steps! { $
     Bpf(Bpf),
     /// `prctl(2)`.
     Prctl(Prctl),
+    /// `capget(2)`: the permitted, effective and inheritable capabilities of a process.
+    Capget(Capget),
     /// `capset(2)` on the caller.
     Capset(Capset),
-    /// `setresuid(2)` with the same id three times.
+    /// `setresuid(2)`
     Setresuid(Setresuid),
+    /// `setresgid(2)`
+    Setresgid(Setresgid),
+    /// `setfsuid(2)`
+    Setfsuid(Setfsuid),
+    /// `getresuid(2)`: the result is the real, the effective and the saved user id of the caller.
+    Getresuid(Getresuid),
+    /// `setrlimit(2)` on the caller.
+    Setrlimit(Setrlimit),
     /// `unshare(2)`.
     Unshare(Unshare),
-    /// `clone(2)`: a thread or a process that does nothing until the caller ends.
+    /// `clone(2)`: a thread or a process that does nothing until the caller ends, or that performs
+    /// the remaining steps.
     Clone(Clone),
     /// `execve(2)` of a program that performs the remaining steps.
     Execve(Execve),
@@ -110,6 +134,9 @@ steps! { $
 
 /// The name that a case gives to a file descriptor, or to the pid of a task.
 pub type FdName = String;
+
+/// The descriptor 0, which every subject has.
+pub const STDIN: &str = "stdin";
 
 /// The name of a process that a case describes: a `[process.NAME]`.
 pub type ProcessName = String;

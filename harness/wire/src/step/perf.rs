@@ -31,6 +31,9 @@ pub struct PerfEventOpen {
     /// Flags by name without `PERF_FLAG_`.
     #[serde(default)]
     pub flags: Vec<OpenFlag>,
+    /// The place of `attr` in the caller's memory.
+    #[serde(default)]
+    pub attr_at: AttrPlace,
     /// Name for the returned file descriptor.
     #[serde(default = "default_fd", rename = "as")]
     pub bind: FdName,
@@ -47,6 +50,42 @@ named! {
         PidCgroup = "PID_CGROUP",
         /// The descriptor is closed on exec.
         FdCloexec = "FD_CLOEXEC",
+        /// A flag that no kernel defines: bit 62.
+        Unknown = "UNKNOWN",
+    }
+}
+
+named! {
+    /// The place of the `struct perf_event_attr` of a `perf_event_open(2)`.
+    #[derive(Default)]
+    AttrPlace is "place of attr" {
+        /// All of it is mapped.
+        #[default]
+        Mapped = "mapped",
+        /// Nothing is mapped there: address 0.
+        Unmapped = "unmapped",
+        /// Only the first 64 bytes are mapped, the size of its first version.
+        Edge = "edge",
+        /// The structure of the `perf_event_open` step before, as the kernel left it: after E2BIG
+        /// its `size` is that of the kernel's structure.
+        Again = "again",
+    }
+}
+
+named! {
+    /// The place of what an ioctl's argument points to.
+    #[derive(Default)]
+    Place is "place of an argument" {
+        /// All of it is mapped.
+        #[default]
+        Mapped = "mapped",
+        /// Nothing is mapped there: address 0.
+        Unmapped = "unmapped",
+        /// Eight zero bytes that the caller cannot write.
+        ReadOnly = "read-only",
+        /// Its end is not mapped: the ids of `QUERY_BPF`, the NUL of a filter, all but 64 bytes of
+        /// `attr`, half of a number.
+        Edge = "edge",
     }
 }
 
@@ -60,8 +99,10 @@ pub struct Ioctl {
     pub fd: FdName,
     /// The request, by its name without `PERF_EVENT_IOC_`.
     pub request: Request,
-    /// The number that the request takes (`REFRESH`, `PERIOD`, `PAUSE_OUTPUT`).
-    #[serde(default)]
+    /// The number that the request takes (`REFRESH`, `PERIOD`, `PAUSE_OUTPUT`); from 2^63 on, write
+    /// it as `"0x8000000000000000"`.
+    #[serde(default, with = "crate::number::wide")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::number::wide::schema"))]
     pub arg: u64,
     /// The descriptor that the request takes (`SET_OUTPUT`, `SET_BPF`).
     #[serde(default)]
@@ -72,10 +113,19 @@ pub struct Ioctl {
     /// The new attributes of `MODIFY_ATTRIBUTES`.
     #[serde(default)]
     pub attr: Option<PerfEventAttr>,
-    /// Enter the kernel as a 32-bit program does (`int 0x80`); only for requests that take a
-    /// number or nothing.
+    /// Room for ids of programs, for `QUERY_BPF`.
+    #[serde(default = "four")]
+    pub ids_len: u32,
+    /// The place of what the argument points to.
+    #[serde(default)]
+    pub at: Place,
+    /// Enter the kernel as a 32-bit program does (`int 0x80`), with its numbers of requests.
     #[serde(default)]
     pub compat: bool,
+}
+
+fn four() -> u32 {
+    4
 }
 
 named! {
@@ -129,11 +179,31 @@ impl Syscall for PerfEventOpen {
 }
 
 impl Request {
-    /// True if the argument is a number or nothing, which a 32-bit register can hold.
+    /// Its number among the requests of perf events (`include/uapi/linux/perf_event.h`).
     #[must_use]
-    pub const fn takes_number(self) -> bool {
-        use Request::{Disable, Enable, PauseOutput, Refresh, Reset, Unknown};
-        matches!(self, Enable | Disable | Refresh | Reset | PauseOutput | Unknown)
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Enable => 0,
+            Self::Disable => 1,
+            Self::Refresh => 2,
+            Self::Reset => 3,
+            Self::Period => 4,
+            Self::SetOutput => 5,
+            Self::SetFilter => 6,
+            Self::Id => 7,
+            Self::SetBpf => 8,
+            Self::PauseOutput => 9,
+            Self::QueryBpf => 10,
+            Self::ModifyAttributes => 11,
+            Self::Unknown => 0xff,
+        }
+    }
+
+    /// True if the argument points to something.
+    #[must_use]
+    pub const fn takes_pointer(self) -> bool {
+        use Request::{Id, ModifyAttributes, Period, QueryBpf, SetFilter};
+        matches!(self, Period | SetFilter | Id | QueryBpf | ModifyAttributes)
     }
 }
 
@@ -157,6 +227,9 @@ impl fmt::Display for PerfEventOpen {
             f.write_str(", ")?;
             joined(f, &self.flags)?;
         }
+        if self.attr_at != AttrPlace::Mapped {
+            write!(f, ", attr at {}", self.attr_at)?;
+        }
         Ok(())
     }
 }
@@ -175,6 +248,12 @@ impl fmt::Display for Ioctl {
         }
         if let Some(attr) = &self.attr {
             write!(f, ", {attr}")?;
+        }
+        if self.ids_len != four() {
+            write!(f, ", ids_len={}", self.ids_len)?;
+        }
+        if self.at != Place::Mapped {
+            write!(f, ", at {}", self.at)?;
         }
         if self.compat {
             f.write_str(", compat")?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FdName, Syscall, Task, joined};
+use super::{FdName, ResultForm, Syscall, Task, joined};
 use crate::caps::CapSet;
 use crate::named::named;
 
@@ -59,14 +59,114 @@ pub struct Capset {
     pub inheritable: CapSet,
 }
 
-/// Arguments of `setresuid(2)`.
+/// Arguments of `capget(2)`. The result is the three sets of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Capget {
+    /// The process.
+    #[serde(default)]
+    pub pid: Task,
+}
+
+/// Arguments of `setresuid(2)`; one that is missing stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UidTable", into = "UidTable")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Setresuid {
+    /// New real user id.
+    pub real: Option<u32>,
+    /// New effective user id.
+    pub effective: Option<u32>,
+    /// New saved user id.
+    pub saved: Option<u32>,
+}
+
+/// Arguments of `setresgid(2)`; one that is missing stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "GidTable", into = "GidTable")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Setresgid {
+    /// New real group id.
+    pub real: Option<u32>,
+    /// New effective group id.
+    pub effective: Option<u32>,
+    /// New saved group id.
+    pub saved: Option<u32>,
+}
+
+/// Declares how a case writes the ids of `Setresuid` or `Setresgid`.
+macro_rules! id_table {
+    ($table:ident for $type:ident, $all:ident, $noun:literal) => {
+        #[doc = concat!("The ", $noun, " ids, at least one; one that is missing stays as it is.")]
+        #[derive(Default, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        struct $table {
+            #[doc = concat!("Real, effective and saved ", $noun, " id.")]
+            #[serde(default)]
+            $all: Option<u32>,
+            #[doc = concat!("Real ", $noun, " id.")]
+            #[serde(default)]
+            real: Option<u32>,
+            #[doc = concat!("Effective ", $noun, " id.")]
+            #[serde(default)]
+            effective: Option<u32>,
+            #[doc = concat!("Saved ", $noun, " id.")]
+            #[serde(default)]
+            saved: Option<u32>,
+        }
+
+        impl TryFrom<$table> for $type {
+            type Error = &'static str;
+
+            fn try_from(table: $table) -> Result<Self, &'static str> {
+                let $table { $all, real, effective, saved } = table;
+                match ($all, real.or(effective).or(saved)) {
+                    (None, Some(_)) => Ok(Self { real, effective, saved }),
+                    (Some(_), None) => Ok(Self { real: $all, effective: $all, saved: $all }),
+                    _ => Err(concat!(
+                        "write `",
+                        stringify!($all),
+                        "` for all three ids, or some of `real`, \
+                         `effective` and `saved`"
+                    )),
+                }
+            }
+        }
+
+        impl From<$type> for $table {
+            fn from($type { real, effective, saved }: $type) -> Self {
+                Self { $all: None, real, effective, saved }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let id = |id: Option<u32>| id.map_or("-1".to_owned(), |id| id.to_string());
+                write!(f, "{}, {}, {}", id(self.real), id(self.effective), id(self.saved))
+            }
+        }
+    };
+}
+
+id_table!(UidTable for Setresuid, uid, "user");
+id_table!(GidTable for Setresgid, gid, "group");
+
+/// Arguments of `setfsuid(2)`, which returns the previous id and never fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Setresuid {
-    /// Real, effective and saved user id.
+pub struct Setfsuid {
+    /// The new user id for file systems.
     pub uid: u32,
 }
+
+/// Arguments of `getresuid(2)`. The result is the real, the effective and the saved user id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Getresuid {}
 
 /// Arguments of `unshare(2)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,12 +186,15 @@ named! {
         Newns = "NEWNS",
         /// The network namespace.
         Newnet = "NEWNET",
+        /// The PID namespace of the next `clone`, whose task is process 1 in it.
+        Newpid = "NEWPID",
         /// The shared root and working directories.
         Fs = "FS",
     }
 }
 
-/// Arguments of `clone(2)`. The new task waits until its parent ends.
+/// Arguments of `clone(2)`. The new task waits until its parent ends, or performs the remaining
+/// steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -99,6 +202,12 @@ pub struct Clone {
     /// What to share, by name without `CLONE_`; without any, it is a `fork(2)`.
     #[serde(default)]
     pub flags: Vec<CloneFlag>,
+    /// The new task performs the remaining steps, and the caller waits.
+    #[serde(default, rename = "continue")]
+    pub continues: bool,
+    /// The new task ends at once and stays a zombie. Not for a thread.
+    #[serde(default, rename = "exit")]
+    pub exits: bool,
     /// Name for the returned pid.
     #[serde(default = "default_child", rename = "as")]
     pub bind: FdName,
@@ -115,52 +224,12 @@ named! {
         Thread = "THREAD",
         /// Root and working directory are shared.
         Fs = "FS",
-    }
-}
-
-/// `execve(2)` of a program with these privileges on its file. The program performs the remaining
-/// steps. Its start is not observed, and the access vector cache is empty when it continues.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Execve {
-    /// Permitted capabilities of the file.
-    #[serde(default)]
-    pub permitted: CapSet,
-    /// Inheritable capabilities of the file.
-    #[serde(default)]
-    pub inheritable: CapSet,
-    /// The file's effective bit.
-    #[serde(default = "yes")]
-    pub effective: bool,
-    /// The user id, in the initial namespace, of the root of the namespace in which the
-    /// capabilities are valid: an attribute of revision 3 instead of 2.
-    #[serde(default)]
-    pub rootid: Option<u32>,
-    /// Owned by root with the set-user-id bit.
-    #[serde(default)]
-    pub setuid: bool,
-    /// Executed from a file system mounted `nosuid`.
-    #[serde(default)]
-    pub nosuid: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Execve {
-    /// A program with these capabilities permitted and effective, and no other privileges.
-    #[must_use]
-    pub fn granted(permitted: CapSet) -> Self {
-        Self {
-            permitted,
-            inheritable: CapSet::EMPTY,
-            effective: true,
-            rootid: None,
-            setuid: false,
-            nosuid: false,
-        }
+        /// Memory is shared.
+        Vm = "VM",
+        /// A new user namespace, in which the new task has every capability.
+        Newuser = "NEWUSER",
+        /// A new PID namespace, in which the new task is process 1.
+        Newpid = "NEWPID",
     }
 }
 
@@ -227,9 +296,45 @@ impl Syscall for Capset {
     }
 }
 
+impl Syscall for Capget {
+    fn name(&self) -> &'static str {
+        "capget"
+    }
+
+    fn task(&self) -> Option<&Task> {
+        Some(&self.pid)
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        ResultForm::Text
+    }
+}
+
 impl Syscall for Setresuid {
     fn name(&self) -> &'static str {
         "setresuid"
+    }
+}
+
+impl Syscall for Setresgid {
+    fn name(&self) -> &'static str {
+        "setresgid"
+    }
+}
+
+impl Syscall for Setfsuid {
+    fn name(&self) -> &'static str {
+        "setfsuid"
+    }
+}
+
+impl Syscall for Getresuid {
+    fn name(&self) -> &'static str {
+        "getresuid"
+    }
+
+    fn result_form(&self) -> ResultForm<'_> {
+        ResultForm::Text
     }
 }
 
@@ -246,12 +351,6 @@ impl Syscall for Clone {
 
     fn binds(&self) -> Option<&str> {
         Some(&self.bind)
-    }
-}
-
-impl Syscall for Execve {
-    fn name(&self) -> &'static str {
-        "execve"
     }
 }
 
@@ -316,9 +415,21 @@ impl fmt::Display for Capset {
     }
 }
 
-impl fmt::Display for Setresuid {
+impl fmt::Display for Capget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{0}, {0}, {0}", self.uid)
+        self.pid.fmt(f)
+    }
+}
+
+impl fmt::Display for Setfsuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uid.fmt(f)
+    }
+}
+
+impl fmt::Display for Getresuid {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
     }
 }
 
@@ -330,28 +441,14 @@ impl fmt::Display for Unshare {
 
 impl fmt::Display for Clone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        joined(f, &self.flags)
-    }
-}
-
-impl fmt::Display for Execve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "permitted={}", self.permitted)?;
-        if !self.inheritable.is_empty() {
-            write!(f, ", inheritable={}", self.inheritable)?;
-        }
-        if !self.effective {
-            f.write_str(", not effective")?;
-        }
-        if let Some(rootid) = self.rootid {
-            write!(f, ", rootid={rootid}")?;
-        }
-        for (set, name) in [(self.setuid, "setuid"), (self.nosuid, "nosuid")] {
-            if set {
-                write!(f, ", {name}")?;
-            }
-        }
-        Ok(())
+        joined(f, &self.flags)?;
+        let fate = match (self.continues, self.exits) {
+            (true, _) => "continue",
+            (false, true) => "exit",
+            (false, false) => return Ok(()),
+        };
+        let comma = if self.flags.is_empty() { "" } else { ", " };
+        write!(f, "{comma}{fate}")
     }
 }
 

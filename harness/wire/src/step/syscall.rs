@@ -47,6 +47,10 @@ pub enum ResultForm<'a> {
     /// As this word if the message brought a descriptor, as `nothing` if it did not: then the
     /// agent reports 0 instead of the length of the message.
     Received(&'a str),
+    /// As the text that the agent reports beside the number ([`Call::text`]).
+    ///
+    /// [`Call::text`]: crate::observation::Call::text
+    Text,
     /// As `0`: setexeccon(3) returns 0 where the write(2) behind it returns the length written.
     Zero,
 }
