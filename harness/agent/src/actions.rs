@@ -18,6 +18,20 @@ const WRITABLE: [&str; 3] = ["/proc/sys/", "/sys/fs/selinux/", "/sys/kernel/secu
 #[derive(Default)]
 pub(crate) struct UndoList(Vec<UndoStep>);
 
+/// The result of an action.
+pub(crate) struct ActionResult {
+    /// As of a syscall: `-errno` if the kernel refuses.
+    pub(crate) value: i64,
+    /// The result in words, if it is a text.
+    pub(crate) text: Option<String>,
+}
+
+impl From<i64> for ActionResult {
+    fn from(value: i64) -> Self {
+        Self { value, text: None }
+    }
+}
+
 /// A change, with the value before it.
 enum UndoStep {
     File(PathBuf, String),
@@ -33,13 +47,23 @@ pub(crate) struct ActionContext<'a> {
 }
 
 impl ActionContext<'_> {
-    /// Performs an action. Returns a result as of a syscall: `-errno` if the kernel refuses.
+    /// Performs an action.
     ///
     /// # Errors
     ///
     /// If the action fails and the kernel did not refuse it.
-    pub(crate) fn perform(&mut self, action: &Action) -> Result<i64> {
+    pub(crate) fn perform(&mut self, action: &Action) -> Result<ActionResult> {
+        if *action == Action::AuditGet {
+            let text = Some(self.audit()?.boot_parameters());
+            return Ok(ActionResult { value: 0, text });
+        }
+        self.change(action).map(ActionResult::from)
+    }
+
+    /// Performs an action whose result is a number.
+    fn change(&mut self, action: &Action) -> Result<i64> {
         match action {
+            Action::AuditGet => Ok(0),
             Action::Write(write) => self.write(&write.path, &write.text),
             Action::LoadPolicy(name) => self.policies.load(name),
             Action::Boolean(boolean) => {
@@ -56,7 +80,8 @@ impl ActionContext<'_> {
                 }
                 None => Err(Error::new(format_args!("kill {name}"), "there is no such process")),
             },
-            Action::AuditRule => self.audit()?.add_rule().map(|()| 0),
+            Action::AuditRule(rule) => self.audit()?.add_rule(rule).map(|()| 0),
+            Action::AuditExclude(kind) => self.audit()?.exclude(*kind).map(|()| 0),
             Action::AuditEnable => self.audit()?.enable(true).map(|()| 0),
             Action::AuditBacklog(limit) => self.audit()?.set_backlog(*limit).map(|()| 0),
         }

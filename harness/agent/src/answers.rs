@@ -1,12 +1,12 @@
 //! Asks the loaded policy what it allows.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
-use perfsec_wire::answers::{Decision, PolicyAnswers, Question};
+use perfsec_wire::answers::{Decision, Party, PolicyAnswers, Question};
 
 use crate::error::{Error, ErrorContext, Result};
 use crate::knob;
@@ -20,7 +20,20 @@ struct Class {
 
 /// Asks the loaded policy.
 pub(crate) fn ask(questions: &[Question]) -> Result<PolicyAnswers> {
+    let agent = knob::read("/proc/self/attr/current")?;
+    let agent = agent.trim_end_matches('\0').to_owned();
     let deny_unknown = knob::read(Path::new(MOUNT).join("deny_unknown"))? != "0";
+    let mut aliases = BTreeMap::new();
+    for context in questions.iter().flat_map(contexts) {
+        if !aliases.contains_key(context) {
+            aliases.insert(context, canonical(context)?);
+        }
+    }
+    let aliases = aliases.into_iter().filter_map(|(context, written)| {
+        let written = written.filter(|written| written != context)?;
+        Some((context.to_owned(), written))
+    });
+    let aliases = aliases.collect();
     let mut classes: BTreeMap<&str, Option<Class>> = BTreeMap::new();
     for name in questions.iter().map(|question| question.class.as_str()) {
         if !classes.contains_key(name) {
@@ -30,7 +43,7 @@ pub(crate) fn ask(questions: &[Question]) -> Result<PolicyAnswers> {
     let mut decisions = Vec::with_capacity(questions.len());
     for question in questions {
         decisions.push(match &classes[question.class.as_str()] {
-            Some(class) => decide(question, class.number)?,
+            Some(class) => decide(question, &agent, class.number)?,
             None => None,
         });
     }
@@ -38,7 +51,8 @@ pub(crate) fn ask(questions: &[Question]) -> Result<PolicyAnswers> {
         let permissions = class?.permissions;
         Some((name.to_owned(), permissions))
     });
-    Ok(PolicyAnswers { deny_unknown, classes: defined.collect(), decisions })
+    let classes = defined.collect();
+    Ok(PolicyAnswers { agent, aliases, deny_unknown, classes, decisions })
 }
 
 /// A class by its name; `None` if the policy does not define it.
@@ -59,19 +73,11 @@ fn class(name: &str) -> Result<Option<Class>> {
 }
 
 /// The answer to one question; `None` if the policy does not define one of the contexts.
-fn decide(question: &Question, class: u16) -> Result<Option<Decision>> {
-    let Question { source, target, .. } = question;
+fn decide(question: &Question, agent: &str, class: u16) -> Result<Option<Decision>> {
+    let (source, target) = (context(&question.source, agent), context(&question.target, agent));
     let text = format!("{source} {target} {class}");
     let doing = format!("ask the policy `{text}`");
-    // Each open file answers once (simple_transaction_get()).
-    let mut file = open().doing(&doing)?;
-    match file.write_all(text.as_bytes()) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(None),
-        written => written.doing(&doing)?,
-    }
-    let mut answer = [0; 128];
-    let length = file.read(&mut answer).doing(&doing)?;
-    let answer = String::from_utf8_lossy(&answer[..length]);
+    let Some(answer) = transact("access", &text).doing(&doing)? else { return Ok(None) };
     let words: Option<Vec<u32>> =
         answer.split_whitespace().map(|word| u32::from_str_radix(word, 16).ok()).collect();
     // "%x %x %x %x %u %x": allowed, decided, auditallow, auditdeny, seqno, flags.
@@ -86,8 +92,40 @@ fn decide(question: &Question, class: u16) -> Result<Option<Decision>> {
     }
 }
 
-fn open() -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(Path::new(MOUNT).join("access"))
+/// The contexts that a question names.
+fn contexts(question: &Question) -> impl Iterator<Item = &str> {
+    [&question.source, &question.target].into_iter().filter_map(|party| match party {
+        Party::Agent => None,
+        Party::Context(context) => Some(context.as_str()),
+    })
+}
+
+/// A context as the kernel writes it; `None` if the policy does not define it.
+fn canonical(context: &str) -> Result<Option<String>> {
+    let doing = format!("ask the policy for the context `{context}`");
+    let written = transact("context", context).doing(doing)?;
+    Ok(written.map(|written| written.trim_end_matches('\0').to_owned()))
+}
+
+fn context<'a>(party: &'a Party, agent: &'a str) -> &'a str {
+    match party {
+        Party::Agent => agent,
+        Party::Context(context) => context,
+    }
+}
+
+/// Asks a file of selinuxfs; `None` if the policy does not define what the question names. Each open
+/// file answers once (`simple_transaction_get()`), with at most a page.
+fn transact(name: &str, question: &str) -> std::io::Result<Option<String>> {
+    let path = Path::new(MOUNT).join(name);
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    match file.write_all(question.as_bytes()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(None),
+        written => written?,
+    }
+    let mut answer = [0; 4096];
+    let length = file.read(&mut answer)?;
+    Ok(Some(String::from_utf8_lossy(&answer[..length]).into_owned()))
 }
 
 fn parse<T: std::str::FromStr>(text: &str) -> Result<T> {

@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 
 use nix::libc;
-use perfsec_wire::observation::{Call, CapCheck, Effect, KernelMessage, Record, SubjectSeen};
+use perfsec_wire::observation::{
+    Call, CapCheck, Effect, KernelMessage, RawCall, Record, SubjectSeen,
+};
 use perfsec_wire::record_types;
 
 use crate::kmsg::LogMessage;
@@ -24,6 +26,10 @@ pub(crate) enum PerformedStep {
         step: u32,
         /// The syscall number.
         number: i64,
+        /// The first arguments.
+        arguments: [u64; 4],
+        /// Made as a 32-bit program does.
+        compat: bool,
         /// The progress that the subject stored.
         progress: Progress,
         /// After an execve: the new program at its first stop.
@@ -52,7 +58,7 @@ impl PerformedStep {
         match self {
             Self::Call { number, .. } => *number,
             // A subject stops by sending itself a signal.
-            Self::Stop { .. } => libc::SYS_kill,
+            Self::Stop { .. } => libc::SYS_tgkill,
         }
     }
 }
@@ -60,7 +66,8 @@ impl PerformedStep {
 /// The evidence about one subject.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
-    pub(crate) pid: u32,
+    /// The processes that performed the steps.
+    pub(crate) pids: Vec<u32>,
     pub(crate) performed: Vec<PerformedStep>,
     pub(crate) events: Vec<Event>,
     pub(crate) records: Vec<Record>,
@@ -97,6 +104,8 @@ pub(crate) enum Mismatch {
 struct OpenCall {
     step: u32,
     number: i64,
+    arguments: [u64; 4],
+    compat: bool,
     progress: Progress,
     /// A stop of the subject: the traced syscall is not the step.
     stop: bool,
@@ -143,7 +152,7 @@ pub(crate) fn attribute(evidence: Evidence) -> Result<Attribution, Mismatch> {
     if evidence.caps && !attributor.checks.is_empty() && attributor.finished() {
         return Err(Mismatch::Unpaired);
     }
-    attributor.records(evidence.pid, evidence.records)?;
+    attributor.records(&evidence.pids, evidence.records)?;
     for message in evidence.messages {
         attributor.message(message);
     }
@@ -189,15 +198,29 @@ impl Attributor {
         if expected != seen {
             return Err(Mismatch::Syscall { step, expected, seen });
         }
-        let (progress, stop, became, effects) = match performed {
-            PerformedStep::Call { progress, became, .. } => (progress, false, became, Vec::new()),
+        let mut call = OpenCall {
+            step,
+            number: expected,
+            arguments: [0; 4],
+            compat: false,
+            progress: Progress::Begun,
+            stop: false,
+            became: None,
+            entered,
+            left: None,
+            effects: Vec::new(),
+        };
+        match performed {
+            PerformedStep::Call { progress, became, arguments, compat, .. } => {
+                call = OpenCall { progress, became, arguments, compat, ..call };
+            }
             PerformedStep::Stop { result, messages, .. } => {
                 let messages = messages.into_iter().map(|m| EffectSlot::Effect(Effect::Message(m)));
-                (Progress::Done(result), true, None, messages.collect())
+                call.effects = messages.collect();
+                (call.progress, call.stop) = (Progress::Done(result), true);
             }
-        };
-        let (number, left) = (expected, None);
-        self.calls.push(OpenCall { step, number, progress, stop, became, entered, left, effects });
+        }
+        self.calls.push(call);
         self.current = Some(self.calls.len() - 1);
         Ok(())
     }
@@ -210,7 +233,7 @@ impl Attributor {
         match event.data {
             // The syscalls of a program before its first stop belong to no step.
             EventData::Enter { number } if self.starting => {
-                self.starting = number != libc::SYS_kill;
+                self.starting = number != libc::SYS_tgkill;
                 self.current = None;
             }
             EventData::Enter { number } => self.enter(number, event.time, performed.next())?,
@@ -265,30 +288,24 @@ impl Attributor {
 
     /// Puts AVC records where the trace has their denials, and other records with the same serial
     /// behind them.
-    fn records(&mut self, pid: u32, records: Vec<Record>) -> Result<(), Mismatch> {
-        let mut owners = HashMap::new();
+    fn records(&mut self, pids: &[u32], records: Vec<Record>) -> Result<(), Mismatch> {
+        // The records of an event can differ in their pid: then the kernel is wrong about one.
+        let mut owners: HashMap<String, Vec<u32>> = HashMap::new();
         for record in &records {
             if let (Some(serial), Some(owner)) =
                 (record::serial(&record.text), record::pid(&record.text))
             {
-                owners.entry(serial.to_owned()).or_insert(owner);
+                owners.entry(serial.to_owned()).or_default().push(owner);
             }
         }
-        let owner = |record: &Record| {
-            let serial = record::serial(&record.text)?;
-            owners.get(serial).copied()
+        let foreign = |record: &Record| {
+            let owners = record::serial(&record.text).and_then(|serial| owners.get(serial));
+            record::is_config_change(record)
+                || owners.is_some_and(|owners| !owners.iter().any(|owner| pids.contains(owner)))
         };
-        let (mut avcs, mut others) = (Vec::new(), Vec::new());
-        for record in records {
-            if record::is_config_change(&record) {
-                continue;
-            }
-            match owner(&record) {
-                Some(owner) if owner != pid => {}
-                Some(_) if record.kind == record_types::AVC => avcs.push(record),
-                _ => others.push(record),
-            }
-        }
+        let records: Vec<_> = records.into_iter().filter(|record| !foreign(record)).collect();
+        let avcs = records.iter().filter(|record| record.kind == record_types::AVC);
+        let avcs: Vec<_> = avcs.cloned().collect();
         if avcs.len() != self.denials.len() {
             let (audited, received) = (self.denials.len(), avcs.len());
             return Err(Mismatch::Records { audited, received });
@@ -304,33 +321,34 @@ impl Attributor {
             }
         }
         self.avcs = avcs.into_iter().map(Some).collect();
-        for record in others {
-            let serial = record::serial(&record.text).unwrap_or_default().to_owned();
-            let call = match homes.get(&serial) {
-                Some(call) => *call,
-                None => {
-                    let call = self.call_of(&record);
-                    if call.is_some() {
-                        homes.insert(serial, call);
-                    }
-                    call
-                }
-            };
+        // Events of one task arrive in the order of its calls.
+        let mut next = 0;
+        for record in &records {
+            let serial = record::serial(&record.text).unwrap_or_default();
+            if !homes.contains_key(serial)
+                && let Some(call) = self.call_of(record, next)
+            {
+                homes.insert(serial.to_owned(), Some(call));
+            }
+            if let Some(Some(call)) = homes.get(serial) {
+                next = call + 1;
+            }
+        }
+        for record in records.into_iter().filter(|record| record.kind != record_types::AVC) {
+            let serial = record::serial(&record.text).unwrap_or_default();
+            let call = homes.get(serial).copied().flatten();
             self.slots(call).push(EffectSlot::Effect(Effect::Record(record)));
         }
         Ok(())
     }
 
-    /// The call of a SYSCALL record without an AVC record: the only one with its number and result.
-    fn call_of(&self, record: &Record) -> Option<usize> {
+    /// The call of a SYSCALL record without an AVC record: the next with its number and result, from
+    /// call `next` on.
+    fn call_of(&self, record: &Record, next: usize) -> Option<usize> {
         let (number, result) = record::syscall(record)?;
         let same =
             |call: &OpenCall| call.number == number && call.progress == Progress::Done(result);
-        let mut matching = self.calls.iter().enumerate().filter(|(_, call)| same(call));
-        match (matching.next(), matching.next()) {
-            (Some((index, _)), None) => Some(index),
-            _ => None,
-        }
+        (next..self.calls.len()).find(|index| same(&self.calls[*index]))
     }
 
     /// Adds a kernel message to the call during which it was printed.
@@ -357,7 +375,14 @@ impl Attributor {
             match call.progress {
                 Progress::Done(result) => {
                     effects.extend(call.became.map(Effect::Became));
-                    attributed.calls.push(Call { step: call.step, result, effects });
+                    let is_syscall = |effect: &Effect| {
+                        matches!(effect, Effect::Record(record)
+                            if record.kind == record_types::SYSCALL)
+                    };
+                    let OpenCall { step, number, arguments, compat, .. } = call;
+                    let raw = RawCall { compat, number, arguments, result };
+                    let raw = effects.iter().any(is_syscall).then_some(raw);
+                    attributed.calls.push(Call { step, result, text: None, raw, effects });
                 }
                 // A syscall that never returned has no result, but its effects are reported.
                 Progress::Begun | Progress::Untouched => attributed.outside.extend(effects),
@@ -379,7 +404,14 @@ mod tests {
     const PERF_EVENT_OPEN: i64 = 298;
 
     fn called(step: u32, number: i64, progress: Progress) -> PerformedStep {
-        PerformedStep::Call { step, number, progress, became: None }
+        PerformedStep::Call {
+            step,
+            number,
+            arguments: [0; 4],
+            compat: false,
+            progress,
+            became: None,
+        }
     }
 
     /// The evidence of a real guest about a cell whose one step is `perf_event_open`.
@@ -387,7 +419,7 @@ mod tests {
         let fixture = Fixture::parse(text);
         let progress = Progress::Done(3);
         Evidence {
-            pid: fixture.pid,
+            pids: vec![fixture.pid],
             performed: vec![called(0, PERF_EVENT_OPEN, progress)],
             events: fixture.events(),
             records: fixture.records,
@@ -479,11 +511,29 @@ mod tests {
         assert_eq!(attribute(collected), Err(Mismatch::Untraced(1)));
     }
 
+    /// The pid in the AVC record is wrong, and that in the SYSCALL record of the event is not.
+    #[test]
+    fn a_wrong_pid_in_one_record_of_an_event_is_seen() {
+        let mut collected = guest(DEBIAN_7_3);
+        let own = format!(" pid={} ", collected.pids[0]);
+        let avc = collected.records.iter_mut().find(|record| record.kind == record_types::AVC);
+        let avc = avc.expect("an AVC record");
+        avc.text = avc.text.replace(&own, " pid=1 ");
+        let text = avc.text.clone();
+        let attributed = attribute(collected).expect("attributed");
+        let effects = attributed.calls.iter().flat_map(|call| &call.effects);
+        let seen = effects.filter_map(|effect| match effect {
+            Effect::Record(record) => Some(record.text.as_str()),
+            _ => None,
+        });
+        assert!(seen.into_iter().any(|seen| seen == text));
+    }
+
     #[test]
     fn records_of_other_processes_are_ignored() {
         let mut collected = guest(DEBIAN_7_3);
         let expected = attribute(collected.clone());
-        let own = format!(" pid={} ", collected.pid);
+        let own = format!(" pid={} ", collected.pids[0]);
         let foreign: Vec<_> = collected
             .records
             .iter()
@@ -494,6 +544,33 @@ mod tests {
             .collect();
         collected.records.splice(0..0, foreign);
         assert_eq!(attribute(collected), expected);
+    }
+
+    #[test]
+    fn each_of_several_equal_calls_has_the_records_of_its_own_event() {
+        let mut collected = Evidence { pids: vec![7], ..Evidence::default() };
+        for step in 0..3 {
+            let number = if step == 1 { 0 } else { PERF_EVENT_OPEN };
+            collected.performed.push(called(step, number, Progress::Done(3)));
+            for data in [EventData::Enter { number }, EventData::Exit { number, result: 3 }] {
+                collected.events.push(Event { time: step.into(), tid: 7, data });
+            }
+        }
+        let record = |kind, text: &str| Record { kind, text: text.to_owned() };
+        // A record that precedes the SYSCALL record of its event, and one of another process.
+        collected.records = vec![
+            record(1334, "audit(1.0:5): prog-id=1 op=LOAD"),
+            record(1300, "audit(1.0:5): syscall=298 exit=3 pid=7"),
+            record(1300, "audit(1.0:6): syscall=298 exit=3 pid=8"),
+            record(1300, "audit(1.0:7): syscall=298 exit=3 pid=7"),
+            record(1327, "audit(1.0:7): proctitle=\"x\""),
+        ];
+        let attributed = attribute(collected).unwrap();
+        let effects: Vec<_> = attributed.calls.iter().map(|call| brief(&call.effects)).collect();
+        assert_eq!(effects, ["1334 1300", "", "1300 1327"]);
+        assert_eq!(attributed.outside, []);
+        let raw = attributed.calls.iter().map(|call| call.raw.is_some());
+        assert_eq!(raw.collect::<Vec<_>>(), [true, false, true]);
     }
 
     #[test]

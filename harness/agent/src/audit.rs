@@ -12,6 +12,8 @@ use nix::sys::socket::{
 };
 use perfsec_wire::message::AuditFacts;
 use perfsec_wire::observation::Record;
+use perfsec_wire::record_types;
+use perfsec_wire::step::{AuditRule, Excluded, RuleSyscall};
 
 use crate::error::{Error, ErrorContext, Result};
 
@@ -40,7 +42,8 @@ const LONGEST: usize = 9216;
 /// Timeout in milliseconds, which only a kernel whose kauditd has died reaches.
 const DEAD_MS: u16 = 20_000;
 
-/// `struct audit_status` up to the fields that every supported kernel has.
+/// `struct audit_status` up to the fields that every supported kernel has. The kernel ignores those
+/// of AUDIT_SET that `mask` does not name.
 #[derive(Clone, Copy, Debug, Default)]
 struct Status {
     mask: u32,
@@ -51,6 +54,8 @@ struct Status {
     backlog_limit: u32,
     lost: u32,
     backlog: u32,
+    features: u32,
+    backlog_wait_time: u32,
 }
 
 impl Status {
@@ -64,6 +69,8 @@ impl Status {
             self.backlog_limit,
             self.lost,
             self.backlog,
+            self.features,
+            self.backlog_wait_time,
         ];
         words.iter().flat_map(|word| word.to_ne_bytes()).collect()
     }
@@ -80,6 +87,8 @@ impl Status {
             backlog_limit: next()?,
             lost: next()?,
             backlog: next()?,
+            features: next()?,
+            backlog_wait_time: next()?,
         })
     }
 }
@@ -96,8 +105,8 @@ pub(crate) struct Audit {
     enabled: bool,
     /// True if audit is enabled between cells.
     enabled_by_default: bool,
-    /// A cell loaded the rule.
-    rule: bool,
+    /// The rules that a cell loaded.
+    rules: Vec<Vec<u8>>,
     /// A cell changed the backlog limit.
     limited: bool,
     /// The `lost` counter as far as cells have reported it.
@@ -132,7 +141,7 @@ impl Audit {
             boot: Status::default(),
             enabled: true,
             enabled_by_default: true,
-            rule: false,
+            rules: Vec::new(),
             limited: false,
             lost: 0,
         };
@@ -178,6 +187,16 @@ impl Audit {
         let Status { enabled, pid, rate_limit, backlog_limit, lost, .. } = self.status()?;
         self.lost = lost;
         Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost })
+    }
+
+    /// The parameters at boot, in the order of `struct audit_status`.
+    pub(crate) fn boot_parameters(&self) -> String {
+        let Status { enabled, failure, rate_limit, backlog_limit, backlog_wait_time, .. } =
+            self.boot;
+        format!(
+            "enabled={enabled} failure={failure} rate_limit={rate_limit} \
+             backlog_limit={backlog_limit} backlog_wait_time={backlog_wait_time}"
+        )
     }
 
     /// The number of records lost since the last call, if the kernel's log has `logged` as the
@@ -248,10 +267,19 @@ impl Audit {
         Ok(())
     }
 
-    /// Loads a rule that no syscall matches: `exit,always` for a user id that no process has.
-    pub(crate) fn add_rule(&mut self) -> Result<()> {
-        self.request(AUDIT_ADD_RULE, &rule()).doing("add an audit rule")?;
-        self.rule = true;
+    /// Loads a rule.
+    pub(crate) fn add_rule(&mut self, rule: &AuditRule) -> Result<()> {
+        self.load(encode(rule))
+    }
+
+    /// Loads a rule that excludes a type of record.
+    pub(crate) fn exclude(&mut self, kind: Excluded) -> Result<()> {
+        self.load(encode_exclude(kind))
+    }
+
+    fn load(&mut self, rule: Vec<u8>) -> Result<()> {
+        self.request(AUDIT_ADD_RULE, &rule).doing("add an audit rule")?;
+        self.rules.push(rule);
         Ok(())
     }
 
@@ -275,10 +303,12 @@ impl Audit {
         if self.limited {
             self.set_backlog(self.default_backlog())?;
         }
-        if std::mem::take(&mut self.rule) {
-            self.request(AUDIT_DEL_RULE, &rule()).doing("remove an audit rule")?;
+        let mut result = Ok(());
+        for rule in std::mem::take(&mut self.rules) {
+            let removed = self.request(AUDIT_DEL_RULE, &rule).doing("remove an audit rule");
+            result = result.and(removed);
         }
-        Ok(())
+        result
     }
 
     /// Changes settings.
@@ -379,26 +409,130 @@ fn record(kind: u16, payload: &[u8]) -> Record {
     Record { kind, text }
 }
 
-/// `struct audit_rule_data`: `-a exit,always -S all -F uid=4294967294`.
-fn rule() -> Vec<u8> {
-    const AUDIT_FILTER_EXIT: u32 = 4;
-    const AUDIT_ALWAYS: u32 = 2;
-    const AUDIT_UID: u32 = 1;
-    const AUDIT_EQUAL: u32 = 0x4000_0000;
-    const BITMASK: usize = 64;
-    const FIELDS: usize = 64;
+/// Words of a bit for each syscall (`AUDIT_BITMASK_SIZE`).
+const BITMASK: usize = 64;
+
+/// `-a exit,always -F arch=b64 -S SYSCALL`, or without a syscall `-S all -F uid=4294967294`, which
+/// no process has.
+fn encode(rule: &AuditRule) -> Vec<u8> {
+    const FILTER_EXIT: u32 = 4;
+    const UID: u32 = 1;
+    const ARCH: u32 = 11;
+    const FILTERKEY: u32 = 210;
     const NOBODY: u32 = u32::MAX - 1;
-    let first = |value: u32| std::iter::once(value).chain(std::iter::repeat_n(0, FIELDS - 1));
-    let head = [AUDIT_FILTER_EXIT, AUDIT_ALWAYS, 1];
-    let words = head.into_iter().chain(std::iter::repeat_n(u32::MAX, BITMASK));
-    let words = words.chain(first(AUDIT_UID)).chain(first(NOBODY)).chain(first(AUDIT_EQUAL));
-    // No string follows.
-    words.chain([0]).flat_map(u32::to_ne_bytes).collect()
+    const ARCH_X86_64: u32 = 0xc000_003e;
+    let mut mask = [0; BITMASK];
+    let mut fields = Vec::new();
+    match rule.syscall.map(number) {
+        Some(number) => {
+            mask[number / 32] = 1 << (number % 32);
+            fields.push((ARCH, ARCH_X86_64));
+        }
+        None => {
+            mask.fill(u32::MAX);
+            fields.push((UID, NOBODY));
+        }
+    }
+    let key = rule.key.as_deref().unwrap_or_default().as_bytes();
+    if !key.is_empty() {
+        // The value of a string is its length; the strings follow behind.
+        fields.push((FILTERKEY, key.len() as u32));
+    }
+    rule_data(FILTER_EXIT, mask, &fields, key)
+}
+
+/// `-a exclude,always -F msgtype=TYPE`
+fn encode_exclude(kind: Excluded) -> Vec<u8> {
+    const FILTER_EXCLUDE: u32 = 5;
+    const MSGTYPE: u32 = 12;
+    let kind = match kind {
+        Excluded::Avc => record_types::AVC,
+        Excluded::BprmFcaps => record_types::BPRM_FCAPS,
+        Excluded::Capset => record_types::CAPSET,
+        Excluded::Cwd => record_types::CWD,
+        Excluded::Eoe => record_types::EOE,
+        Excluded::Execve => record_types::EXECVE,
+        Excluded::Path => record_types::PATH,
+        Excluded::Proctitle => record_types::PROCTITLE,
+        Excluded::Syscall => record_types::SYSCALL,
+    };
+    rule_data(FILTER_EXCLUDE, [u32::MAX; BITMASK], &[(MSGTYPE, kind.into())], &[])
+}
+
+/// `struct audit_rule_data` of a rule `always`, whose fields must equal these values.
+fn rule_data(filter: u32, mask: [u32; BITMASK], fields: &[(u32, u32)], strings: &[u8]) -> Vec<u8> {
+    const ALWAYS: u32 = 2;
+    const FIELDS: usize = 64;
+    const EQUAL: u32 = 0x4000_0000;
+    let column = |value: &dyn Fn(&(u32, u32)) -> u32| {
+        let mut column = [0; FIELDS];
+        column.iter_mut().zip(fields).for_each(|(to, field)| *to = value(field));
+        column
+    };
+    let head = [filter, ALWAYS, fields.len() as u32];
+    let words = head.into_iter().chain(mask).chain(column(&|(kind, _)| *kind));
+    let words = words.chain(column(&|(_, value)| *value)).chain(column(&|_| EQUAL));
+    let words = words.chain([strings.len() as u32]);
+    words.flat_map(u32::to_ne_bytes).chain(strings.iter().copied()).collect()
+}
+
+/// The number of a syscall.
+fn number(syscall: RuleSyscall) -> usize {
+    (match syscall {
+        RuleSyscall::Bpf => libc::SYS_bpf,
+        RuleSyscall::Capset => libc::SYS_capset,
+        RuleSyscall::Clone => libc::SYS_clone,
+        RuleSyscall::Close => libc::SYS_close,
+        RuleSyscall::Execve => libc::SYS_execve,
+        RuleSyscall::Ioctl => libc::SYS_ioctl,
+        RuleSyscall::Mmap => libc::SYS_mmap,
+        RuleSyscall::PerfEventOpen => libc::SYS_perf_event_open,
+        RuleSyscall::Prctl => libc::SYS_prctl,
+        RuleSyscall::Read => libc::SYS_read,
+        RuleSyscall::Setfsuid => libc::SYS_setfsuid,
+        RuleSyscall::Setresuid => libc::SYS_setresuid,
+        RuleSyscall::Unshare => libc::SYS_unshare,
+    }) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn word(rule: &[u8], index: usize) -> u32 {
+        u32::from_ne_bytes(*rule[4 * index..].first_chunk().unwrap())
+    }
+
+    /// Words of `struct audit_rule_data`.
+    const MASK: usize = 3;
+    const KINDS: usize = MASK + 64;
+    const VALUES: usize = KINDS + 64;
+    const LENGTH: usize = VALUES + 128;
+
+    #[test]
+    fn a_rule_names_its_syscall_and_its_key() {
+        let syscall = Some(RuleSyscall::PerfEventOpen);
+        let rule = encode(&AuditRule { syscall, key: Some("perfsec".to_owned()) });
+        assert_eq!((word(&rule, 2), word(&rule, MASK + 9)), (2, 1 << 10));
+        assert_eq!((word(&rule, KINDS), word(&rule, VALUES)), (11, 0xc000_003e));
+        assert_eq!((word(&rule, KINDS + 1), word(&rule, VALUES + 1)), (210, 7));
+        assert_eq!((word(&rule, LENGTH), &rule[4 * (LENGTH + 1)..]), (7, b"perfsec".as_slice()));
+    }
+
+    #[test]
+    fn a_rule_without_a_syscall_matches_no_process() {
+        let rule = encode(&AuditRule::default());
+        assert_eq!((word(&rule, 2), word(&rule, MASK)), (1, u32::MAX));
+        assert_eq!((word(&rule, KINDS), word(&rule, VALUES)), (1, u32::MAX - 1));
+        assert_eq!(rule.len(), 4 * (LENGTH + 1));
+    }
+
+    #[test]
+    fn a_rule_excludes_a_type_of_record() {
+        let rule = encode_exclude(Excluded::Avc);
+        assert_eq!([0, 1, 2].map(|index| word(&rule, index)), [5, 2, 1]);
+        assert_eq!((word(&rule, KINDS), word(&rule, VALUES)), (12, 1400));
+    }
 
     #[test]
     fn a_status_comes_back_and_a_longer_one_is_read_too() {
@@ -408,6 +542,6 @@ mod tests {
         bytes.extend([0xff; 16]);
         let read = Status::from_bytes(&bytes).unwrap();
         assert_eq!((read.mask, read.enabled, read.lost, read.backlog), (1, 2, 7, 8));
-        assert!(Status::from_bytes(&bytes[..31]).is_none());
+        assert!(Status::from_bytes(&bytes[..39]).is_none());
     }
 }

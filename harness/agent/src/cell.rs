@@ -7,16 +7,19 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::unistd::{Gid, Uid, execv, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, execve, setgroups, setresgid, setresuid};
 use perfsec_subject as layout;
-use perfsec_wire::observation::{Call, CellOutcome, Exit, KernelMessage, Observation, SubjectSeen};
-use perfsec_wire::step::{Execve, ResultForm, Step};
-use perfsec_wire::{Cell, Mode, Process, Subject};
+use perfsec_wire::observation::{
+    Call, CellOutcome, Effect, Exit, KernelMessage, Observation, SubjectSeen,
+};
+use perfsec_wire::step::{Execve, ResultForm, STDIN, Step};
+use perfsec_wire::{Cell, Mode, Process, REACHED, Subject};
 
-use crate::actions::{ActionContext, UndoList};
+use crate::actions::{ActionContext, ActionResult, UndoList};
 use crate::attribute::{Evidence, PerformedStep, attribute};
-use crate::children::{Change, Child};
+use crate::children::{Change, Child, end, resume};
 use crate::error::{Error, ErrorContext, Result, check_result};
+use crate::follow::{Heir, follow};
 use crate::machine::Machine;
 use crate::subject::{Names, Origin, Program, Progress, Region, assemble};
 use crate::{answers, sys};
@@ -73,6 +76,7 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
 
     names.fds.clone_from(&state.given);
     names.fds.extend(state.sockets.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd())));
+    names.fds.push((STDIN.to_owned(), 0));
     names.files = machine.files(&cell.subject, &cell.steps)?;
     names.region = machine.region.fd().as_raw_fd();
     let program = assemble(&cell.steps, &names, &cell.subject)
@@ -83,13 +87,18 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     machine.children.wait_for_stop(&mut child, START_LIMIT)?;
     let seen = machine.region.seen()?;
     let mode = machine.arm(cell)?;
-    machine.kmsg.drain()?;
+    // The steps of the agent and of processes run code of mutants, too.
+    let early = machine.kmsg.drain()?.into_iter().map(|printed| printed.message);
+    let early: Vec<_> = early.filter(|message| message.text.starts_with(REACHED)).collect();
     let begin = machine.mark(format_args!("{} begin", cell.id))?;
     machine.trace.start()?;
 
     let mut stops = Stops::default();
     let limit = Duration::from_millis(cell.limit_ms.into());
     let change = loop {
+        for heir in heirs(&machine.region, &program) {
+            resume(heir.tid)?;
+        }
         child.resume()?;
         match machine.children.wait(&mut child, limit)? {
             Change::Stopped => stops.handle(machine, state, cell, &program)?,
@@ -97,11 +106,18 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
         }
     };
     child.end();
+    // A change of credentials cancels the signal that the end of the parent sends.
+    if matches!(change, Change::Overdue) {
+        heirs(&machine.region, &program).iter().for_each(|heir| end(heir.tid));
+    }
 
     machine.trace.stop()?;
     let end = machine.mark(format_args!("{} end", cell.id))?;
     let records = machine.records(begin, end)?;
-    let events = machine.trace.take(child.pid.as_raw())?;
+    let heirs = heirs(&machine.region, &program);
+    let first = child.pid.as_raw();
+    let tids: Vec<_> = heirs.iter().map(|heir| heir.tid).chain([first]).collect();
+    let events = follow(first, &heirs, machine.trace.take(&tids)?);
     let mut messages = stops.messages;
     messages.extend(machine.kmsg.drain()?);
     let micros = began.elapsed().as_micros().try_into().unwrap_or(u32::MAX);
@@ -115,8 +131,11 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     };
     let lost = machine.lost_records();
     let caps_unseen = machine.trace.caps.as_ref().err().cloned();
+    let processes_followed = heirs.iter().filter(|heir| !heir.thread);
+    let followed: Vec<_> =
+        processes_followed.map(|heir| (heir.name.clone(), heir.tid as u32)).collect();
     let evidence = Evidence {
-        pid: seen.pid,
+        pids: followed.iter().map(|(_, pid)| *pid).chain([seen.pid]).collect(),
         performed: performed(&machine.region, &program, &stops.actions, &stops.became),
         events,
         records,
@@ -125,13 +144,16 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     };
     let mut attributed =
         attribute(evidence).map_err(|error| Error::new("attribute effects to syscalls", error))?;
+    add_texts(&mut attributed.calls, &machine.region, &program, &mut stops.actions);
     report_missing_descriptors(&mut attributed.calls, &cell.steps, |name| {
         program.slot_of(name).is_some_and(|slot| machine.region.slot(slot).is_some())
     });
+    attributed.outside.extend(early.into_iter().map(Effect::Message));
     Ok(Observation {
         subject: seen,
         mode,
         processes,
+        heirs: followed,
         calls: attributed.calls,
         outside: attributed.outside,
         exit,
@@ -139,6 +161,31 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
         caps_unseen,
         micros,
     })
+}
+
+/// The tasks to which steps handed over.
+fn heirs(region: &Region, program: &Program) -> Vec<Heir> {
+    let made = program.heirs().iter().filter_map(|planned| {
+        let Progress::Done(tid) = region.progress(planned.entry) else { return None };
+        let tid = i32::try_from(tid).ok().filter(|tid| *tid > 0)?;
+        Some(Heir { name: planned.name.clone(), tid, thread: planned.thread })
+    });
+    made.collect()
+}
+
+/// Adds the results that are texts to the calls that succeeded.
+fn add_texts(
+    calls: &mut [Call],
+    region: &Region,
+    program: &Program,
+    actions: &mut HashMap<usize, (ActionResult, Vec<KernelMessage>)>,
+) {
+    for call in calls.iter_mut().filter(|call| call.result >= 0) {
+        let step = call.step as usize;
+        let of_action = actions.get_mut(&step).and_then(|(result, _)| result.text.take());
+        let of_syscall = || Some(region.output(program.output(step)?, call.result));
+        call.text = of_action.or_else(of_syscall);
+    }
 }
 
 /// Makes 0 the result of a call that succeeded without the descriptor that it is there to receive:
@@ -158,7 +205,7 @@ fn report_missing_descriptors(calls: &mut [Call], steps: &[Step], is_bound: impl
 #[derive(Default)]
 struct Stops {
     /// Results of the agent's actions, with the kernel messages during each.
-    actions: HashMap<usize, (i64, Vec<KernelMessage>)>,
+    actions: HashMap<usize, (ActionResult, Vec<KernelMessage>)>,
     /// The subject after an exec, by the index of the execve step.
     became: HashMap<usize, SubjectSeen>,
     /// Messages that were printed before an action.
@@ -200,7 +247,7 @@ impl Stops {
 fn performed(
     region: &Region,
     program: &Program,
-    actions: &HashMap<usize, (i64, Vec<KernelMessage>)>,
+    actions: &HashMap<usize, (ActionResult, Vec<KernelMessage>)>,
     became: &HashMap<usize, SubjectSeen>,
 ) -> Vec<PerformedStep> {
     let reached = region.next();
@@ -208,7 +255,7 @@ fn performed(
         Origin::Preparation => None,
         Origin::Stop(step) if index < reached => {
             let (result, messages) = actions.get(&step)?;
-            let (step, result, messages) = (step as u32, *result, messages.clone());
+            let (step, result, messages) = (step as u32, result.value, messages.clone());
             Some(PerformedStep::Stop { step, result, messages })
         }
         Origin::Stop(_) => None,
@@ -217,6 +264,8 @@ fn performed(
             (progress != Progress::Untouched).then(|| PerformedStep::Call {
                 step: step as u32,
                 number: program.syscall(index),
+                arguments: region.arguments(index),
+                compat: program.is_compat(index),
                 progress,
                 became: became.get(&step).cloned(),
             })
@@ -255,7 +304,8 @@ fn become_subject(region: &Region, subject: &Subject, path: &str) -> Result<Infa
     let word = |text: String| CString::new(text).map_err(|error| Error::new(&doing, error));
     let path = word(path.to_owned())?;
     let fd = word(region.fd().as_raw_fd().to_string())?;
-    execv(&path, &[&path, &fd]).doing(doing)
+    // In the environment: arguments are part of audit records.
+    execve(&path, &[&path], &[&fd]).doing(doing)
 }
 
 /// Starts another process of the cell, and waits until it has performed its steps.
@@ -315,7 +365,7 @@ fn perform_given(
     for step in &cell.given {
         let doing = format_args!("perform the given step {step}").to_string();
         if let Step::Agent(action) = step {
-            check_result(machine.context(state).perform(action)?).doing(doing)?;
+            check_result(machine.context(state).perform(action)?.value).doing(doing)?;
             continue;
         }
         if let Step::Mount(mount) = step {
@@ -350,6 +400,10 @@ fn perform_here(region: &Region, program: &Program) -> Option<i64> {
         }
         match entry[layout::KIND] {
             layout::STORE => region.store(arguments[1] as usize, arguments[0] as u32),
+            layout::COPY => {
+                let [from, to, count] = [0, 1, 2].map(|at| arguments[at] as usize);
+                region.copy(from, to, count);
+            }
             _ => result = sys::perform(entry[layout::NUMBER] as i64, arguments),
         }
     }
@@ -450,7 +504,7 @@ mod tests {
             Step::Recvmsg(Recvmsg { fd: "peer".to_owned(), bind: fd() }),
             Step::Close(Close { fd: fd() }),
         ];
-        let mut calls = [Call { step, result, effects: Vec::new() }];
+        let mut calls = [Call { step, result, text: None, raw: None, effects: Vec::new() }];
         report_missing_descriptors(&mut calls, &steps, |name| bound && name == "fd");
         assert_eq!(calls[0].result, expected);
     }

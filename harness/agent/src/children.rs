@@ -93,6 +93,20 @@ impl Children {
     }
 }
 
+/// Continues a task that is stopped. One that has ended is ignored.
+pub(crate) fn resume(tid: i32) -> Result<()> {
+    match kill(Pid::from_raw(tid), Signal::SIGCONT) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(errno).doing("continue a task of the subject"),
+    }
+}
+
+/// Kills a task, which process 1 reaps.
+pub(crate) fn end(tid: i32) {
+    // Fails if it has ended by itself.
+    let _ = kill(Pid::from_raw(tid), Signal::SIGKILL);
+}
+
 impl Child {
     pub(crate) fn new(pid: Pid) -> Self {
         Self { pid, alive: true }

@@ -14,7 +14,7 @@ use perfsec_wire::{Message, Order, Refusal, paths, window};
 use crate::channel::{self, Conversation, Window};
 use crate::error::{Error, ErrorContext, Result};
 use crate::machine::{Files, Prepared};
-use crate::{knob, lane, machine, selinux};
+use crate::{knob, lane, machine, selinux, sysctl};
 
 /// The channel's port, for a last message when the agent panics.
 static LAST_WORD: OnceLock<File> = OnceLock::new();
@@ -85,13 +85,15 @@ fn talk(port: &File, started_ms: u32) -> std::result::Result<(), FrameError> {
 
 /// Prepares the guest for any lane.
 fn prepare(started_ms: u32) -> std::result::Result<Prepared, Refusal> {
+    mount_one("proc", "/proc").map_err(|error| error.refusal())?;
+    let sysctls = sysctl::watched();
     mounts().map_err(|error| error.refusal())?;
     let read = |path: &str| {
         std::fs::read(path).doing(format_args!("read {path}")).map_err(|error| error.refusal())
     };
     let preparation = lane::preparation(&read(paths::PREPARATION)?)?;
     let files = Files { subject: read(paths::SUBJECT)?, policies: selinux::folder().to_owned() };
-    Prepared::new(preparation.coverage.as_deref(), files, started_ms)
+    Prepared::new(preparation.coverage.as_deref(), files, sysctls, started_ms)
 }
 
 /// Opens the channel's port.
@@ -104,10 +106,9 @@ fn open() -> Result<File> {
     Ok(port)
 }
 
-/// Mounts the file systems that the agent needs. A kernel without selinuxfs or securityfs is
-/// refused later, with a better reason.
+/// Mounts the file systems that the agent needs besides `/proc`. A kernel without selinuxfs or
+/// securityfs is refused later, with a better reason.
 fn mounts() -> Result<()> {
-    mount_one("proc", "/proc")?;
     // exec moves a stack whose place is random (shift_arg_pages()) and flushes the TLB for that.
     let _ = knob::write("/proc/sys/kernel/randomize_va_space", "0");
     mount_one("sysfs", "/sys")?;

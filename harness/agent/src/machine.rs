@@ -20,7 +20,7 @@ use crate::selinux::{self, Policies, Selinux};
 use crate::subject::{self, Executables, Names, Region};
 use crate::sysctl::Sysctls;
 use crate::trace::Trace;
-use crate::{error, facts, knob, sys, sysctl};
+use crate::{error, facts, knob, sys};
 
 /// The machine under test.
 pub(crate) struct Machine {
@@ -42,6 +42,8 @@ pub(crate) struct Machine {
     cycles: i64,
     /// SELinux's messages while the policy was loaded.
     policy_messages: Vec<String>,
+    /// The watched sysctls at boot.
+    boot_sysctls: Vec<(String, String)>,
     /// Time of the agent's start, in milliseconds since boot.
     started_ms: u32,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Machine {
 /// A guest that can join any lane that its kernel's parameters fit.
 pub(crate) struct Prepared {
     files: Files,
+    sysctls: Vec<(String, String)>,
     started_ms: u32,
     cycles: i64,
     kmsg: Kmsg,
@@ -79,6 +82,7 @@ pub(crate) fn release() -> String {
 
 impl Prepared {
     /// Prepares what every lane needs and no policy changes. That is most of what takes time.
+    /// `sysctls` are the watched ones before the agent writes any.
     ///
     /// # Errors
     ///
@@ -86,6 +90,7 @@ impl Prepared {
     pub(crate) fn new(
         coverage: Option<&[String]>,
         files: Files,
+        sysctls: Vec<(String, String)>,
         started_ms: u32,
     ) -> Result<Self, Refusal> {
         let setup = error::Error::refusal;
@@ -93,7 +98,7 @@ impl Prepared {
         let kmsg = Kmsg::open().map_err(setup)?;
         expedite().map_err(setup)?;
         let trace = Trace::new(coverage).map_err(setup)?;
-        Ok(Self { files, started_ms, cycles, kmsg, trace })
+        Ok(Self { files, sysctls, started_ms, cycles, kmsg, trace })
     }
 
     /// Sets the guest up for a lane.
@@ -102,7 +107,7 @@ impl Prepared {
     ///
     /// The reason why no cell of the lane can run here.
     pub(crate) fn join(self, lane: &Lane) -> Result<Machine, Refusal> {
-        let Self { files, started_ms, cycles, mut kmsg, trace } = self;
+        let Self { files, sysctls, started_ms, cycles, mut kmsg, trace } = self;
         let setup = error::Error::refusal;
         selinux::modules(lane.boot)?;
         let mut audit = match lane.boot.has_audit() {
@@ -140,6 +145,7 @@ impl Prepared {
             tracepoints: HashMap::new(),
             cycles,
             policy_messages,
+            boot_sysctls: sysctls,
             started_ms,
         })
     }
@@ -169,7 +175,7 @@ impl Machine {
             cmdline,
             selinux: selinux.unwrap_or_default(),
             audit,
-            sysctls: sysctl::watched(),
+            sysctls: self.boot_sysctls.clone(),
             caps_unseen: self.trace.caps.as_ref().err().cloned(),
             caps_means: self.trace.caps.clone().unwrap_or_default(),
             channel,

@@ -16,6 +16,7 @@ mod children;
 mod coverage;
 mod error;
 mod facts;
+mod follow;
 mod init;
 mod kmsg;
 mod knob;

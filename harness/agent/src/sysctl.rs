@@ -8,14 +8,18 @@ use crate::error::{Error, Result};
 use crate::knob::{self, Knob};
 
 /// Sysctls that results depend on, for the facts.
-const WATCHED: [&str; 7] = [
+const WATCHED: [&str; 11] = [
+    "fs.suid_dumpable",
     "kernel.kptr_restrict",
+    "kernel.perf_cpu_time_max_percent",
     "kernel.perf_event_max_sample_rate",
     "kernel.perf_event_max_stack",
     "kernel.perf_event_mlock_kb",
     "kernel.perf_event_paranoid",
     "kernel.printk_ratelimit",
+    "kernel.randomize_va_space",
     "kernel.unprivileged_bpf_disabled",
+    "kernel.yama.ptrace_scope",
 ];
 
 /// The sysctls that cells wrote.

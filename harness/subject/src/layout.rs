@@ -8,13 +8,17 @@
 #![no_std]
 
 /// Address of the region, in the agent and in every subject: above any heap, which x86 places up to
-/// 1 GiB behind a program at a fixed address (`arch_randomize_brk()`), and below libraries and
-/// stacks.
-pub const BASE: usize = 0x1000_0000_0000;
-/// Its length in bytes.
-pub const LENGTH: usize = 128 << 10;
+/// 1 GiB behind a program at a fixed address (`arch_randomize_brk()`), and below 4 GiB, so that a
+/// syscall of a 32-bit program reaches it.
+pub const BASE: usize = 0xc000_0000;
+/// Its length in bytes. Nothing is mapped behind it.
+pub const LENGTH: usize = 148 << 10;
 /// Bytes of a word.
 pub const WORD: usize = 8;
+
+/// Address of eight zero bytes that a subject cannot write: in the header of its file, which
+/// `subject.ld` maps, behind `EI_OSABI`.
+pub const READ_ONLY: usize = 0x20_0008;
 
 /// Word of the header: the entry to perform next.
 pub const NEXT: usize = 0;
@@ -35,6 +39,8 @@ pub const CAPABILITY_VERSION: u64 = 0x2008_0522;
 pub const CAP_HEADER: usize = 6;
 /// Words of the header: two `struct __user_cap_data_struct`, which `capget(2)` fills.
 pub const CAP_DATA: usize = 8;
+/// Word of the header: the thread id of the task that performs the program, in its own namespace.
+pub const TID: usize = 11;
 /// Length of the header in words.
 pub const HEADER: usize = 16;
 
@@ -63,14 +69,28 @@ pub const BUFFER_ROOM: usize = 4096;
 /// Byte offset of the data that arguments point to.
 pub const DATA: usize = BUFFER + BUFFER_ROOM;
 
+/// Byte offset behind the data: stacks of tasks to which a `clone(2)` hands over.
+pub const STACKS: usize = 128 << 10;
+/// Bytes of a stack.
+pub const STACK: usize = 4096;
+/// The most tasks to which a program can hand over.
+pub const MAX_HEIRS: usize = 4;
+
+/// Byte offset behind the stacks: a page for structures that begin at the region's end and continue
+/// behind it.
+pub const EDGE: usize = STACKS + MAX_HEIRS * STACK;
+
+const _: () = assert!(EDGE < LENGTH && LENGTH.is_multiple_of(4096));
 const _: () = assert!((ENTRIES + ENTRY * MAX_ENTRIES) * WORD <= CONTEXT);
 
 /// Word of an entry: its kind, one of [`CALL`], [`STOP`], [`EXEC`], [`CLONE`], [`STORE`],
-/// [`COMPAT`], [`POKE`].
+/// [`COMPAT`], [`POKE`], [`HAND_OVER`], [`COPY`],
+/// [`CLONE_EXIT`].
 pub const KIND: usize = 0;
 /// Word of an entry: the syscall number.
 pub const NUMBER: usize = 1;
-/// Words of an entry: six arguments.
+/// Words of an entry: six arguments. The subject replaces the number of a slot by its value when it
+/// comes to the entry.
 pub const ARGUMENTS: usize = 2;
 /// Word of an entry: a bit for each argument that is the number of a slot.
 pub const FROM_SLOT: usize = 8;
@@ -104,6 +124,18 @@ pub const COMPAT: u64 = 5;
 /// second in bytes, as a caller writes to a mapping.
 pub const POKE: u64 = 6;
 
+/// A `clone(2)` whose new task performs the remaining entries on the stack that the second argument
+/// points to, while its creator waits. The third argument points to the new task's id, which the
+/// kernel stores before that task runs (`CLONE_PARENT_SETTID`).
+pub const HAND_OVER: u64 = 7;
+
+/// Not a syscall: copies bytes inside the region, from the byte offset in the first argument to the
+/// one in the second, as many as the third says.
+pub const COPY: u64 = 8;
+
+/// A `clone(2)`: the new task ends at once.
+pub const CLONE_EXIT: u64 = 9;
+
 /// Not reached, or skipped because a slot that it needs is empty.
 pub const UNTOUCHED: u64 = 0;
 /// The syscall was entered and has not returned.
@@ -116,6 +148,8 @@ pub const NO_VALUE: u32 = u32::MAX;
 
 /// Exit code of a program that could not map the region.
 pub const NO_MEMORY: i32 = 2;
+/// Exit code of a program that lost the task to which it handed over.
+pub const NO_HEIR: i32 = 3;
 
 /// Word of entry `index`.
 #[must_use]

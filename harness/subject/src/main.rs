@@ -14,28 +14,37 @@ use core::arch::{asm, global_asm};
 use core::ptr::{read_volatile, write_volatile};
 
 use perfsec_subject::{
-    ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CAPABILITY_VERSION, CLONE, COMPAT, CONTEXT,
-    CONTEXT_LENGTH, CONTEXT_ROOM, COUNT, DONE, EMPTY, EXEC, FROM_SLOT, KIND, LENGTH, NEXT,
-    NO_MEMORY, NO_VALUE, NUMBER, PID, POKE, RESULT, SLOTS, STARTS, STATE, STOP, STORE, UID, WORD,
-    entry,
+    ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CAPABILITY_VERSION, CLONE, CLONE_EXIT,
+    COMPAT, CONTEXT, CONTEXT_LENGTH, CONTEXT_ROOM, COPY, COUNT, DONE, EMPTY, EXEC, FROM_SLOT,
+    HAND_OVER, KIND, LENGTH, NEXT, NO_HEIR, NO_MEMORY, NO_VALUE, NUMBER, PID, POKE, RESULT, SLOTS,
+    STARTS, STATE, STOP, STORE, TID, UID, WORD, entry,
 };
 
 const READ: u64 = 0;
 const OPEN: u64 = 2;
 const CLOSE: u64 = 3;
 const MMAP: u64 = 9;
+const PAUSE: u64 = 34;
 const GETPID: u64 = 39;
+const WAIT4: u64 = 61;
 const KILL: u64 = 62;
 const GETUID: u64 = 102;
 const CAPGET: u64 = 125;
+const GETTID: u64 = 186;
+const TGKILL: u64 = 234;
+const PRCTL: u64 = 157;
 const EXIT_GROUP: u64 = 231;
 
 const PROT_READ_WRITE: u64 = 3;
 /// `MAP_SHARED | MAP_FIXED_NOREPLACE`
 const MAP_SHARED_FIXED: u64 = 0x10_0001;
+const SIGKILL: u64 = 9;
 const SIGSTOP: u64 = 19;
+const PR_SET_PDEATHSIG: u64 = 1;
+const WUNTRACED: u64 = 2;
+const CLONE_THREAD: u64 = 0x1_0000;
 
-// The kernel starts a program with its arguments on the stack: argc, argv[0], argv[1], …
+// The kernel starts a program with this on the stack: argc, argv[0], …, a null pointer, envp[0], …
 global_asm!(
     ".globl _start",
     "_start:",
@@ -47,10 +56,10 @@ global_asm!(
     start = sym start,
 );
 
-/// `stack` is the stack pointer at exec; argv[1] is the file descriptor of the memory.
+/// `stack` is the stack pointer at exec; envp[0] is the file descriptor of the memory.
 extern "C" fn start(stack: *const usize) -> ! {
-    // SAFETY: execve() puts argc and argv there, and the agent passes two arguments.
-    let fd = unsafe { number(*stack.add(2) as *const u8) };
+    // SAFETY: execve() puts argc, argv and envp there, and the agent passes one string in envp.
+    let fd = unsafe { number(*stack.add(*stack + 2) as *const u8) };
     let map = [BASE as u64, LENGTH as u64, PROT_READ_WRITE, MAP_SHARED_FIXED, fd, 0];
     if call(MMAP, map) != BASE as i64 {
         exit(NO_MEMORY);
@@ -78,7 +87,7 @@ fn introduce() {
     // The first access is a read: the kernel then maps the pages around it too (do_fault_around()),
     // which it does not for a write.
     let next = load(NEXT) as usize;
-    store(PID, call(GETPID, [0; 6]) as u64);
+    identify();
     store(UID, call(GETUID, [0; 6]) as u64);
     store(CAP_HEADER, CAPABILITY_VERSION);
     call(CAPGET, [address(CAP_HEADER), address(CAP_DATA), 0, 0, 0, 0]);
@@ -99,8 +108,16 @@ fn introduce() {
     stop();
 }
 
+/// Stores its own ids. The agent recognises the end of a new task's start by getpid(2).
+fn identify() {
+    store(TID, call(GETTID, [0; 6]) as u64);
+    store(PID, call(GETPID, [0; 6]) as u64);
+}
+
+/// Stops the process. A signal to the process could reach another thread, and this one would run on
+/// until that one is scheduled.
 fn stop() {
-    call(KILL, [load(PID), SIGSTOP, 0, 0, 0, 0]);
+    call(TGKILL, [load(PID), load(TID), SIGSTOP, 0, 0, 0]);
 }
 
 fn perform() {
@@ -127,6 +144,7 @@ fn perform() {
                 possible &= value != EMPTY;
             }
             arguments[at] = value;
+            store(entry(index, ARGUMENTS + at), value);
             at += 1;
         }
         if !possible {
@@ -144,10 +162,16 @@ fn perform() {
             unsafe { write_volatile((arguments[0] + arguments[1]) as *mut u64, arguments[2]) };
             continue;
         }
+        if kind == COPY {
+            copy(arguments);
+            continue;
+        }
         let number = load(entry(index, NUMBER));
         store(entry(index, STATE), BEGUN);
         let result = match kind {
             CLONE => clone(arguments),
+            CLONE_EXIT => clone_exit(arguments),
+            HAND_OVER => hand_over(index, arguments),
             COMPAT => compat(number, arguments),
             _ => call(number, arguments),
         };
@@ -175,6 +199,18 @@ fn finish(index: usize, result: i64) {
         },
     };
     store(SLOTS + slot - 1, value);
+}
+
+fn copy([from, to, count, ..]: [u64; 6]) {
+    let mut at = 0;
+    while at < count as usize {
+        // SAFETY: the agent passes offsets and a count inside the region.
+        unsafe {
+            let byte = read_volatile((BASE + from as usize + at) as *const u8);
+            write_volatile((BASE + to as usize + at) as *mut u8, byte);
+        }
+        at += 1;
+    }
 }
 
 fn address(word: usize) -> u64 {
@@ -255,6 +291,88 @@ fn clone(arguments: [u64; 6]) -> i64 {
         );
     }
     result
+}
+
+/// `clone(2)` of a process that ends at once.
+fn clone_exit(arguments: [u64; 6]) -> i64 {
+    let result;
+    let [a, b, c, d, e, _] = arguments;
+    // SAFETY: the new process never leaves the block.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            // exit_group(0)
+            "mov eax, 231",
+            "xor edi, edi",
+            "syscall",
+            "ud2",
+            "2:",
+            inlateout("rax") 56_i64 => result,
+            inout("rdi") a => _, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// `clone(2)` of a task that continues in [`take_over`]. Returns only if it fails: on success this
+/// task waits and then ends as the new one did.
+fn hand_over(index: usize, arguments: [u64; 6]) -> i64 {
+    let result: i64;
+    let [a, b, c, d, e, _] = arguments;
+    // SAFETY: the new task has a stack of its own and never returns from `take_over`.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "mov rdi, r9",
+            "call {take_over}",
+            "ud2",
+            "2:",
+            take_over = sym take_over,
+            inlateout("rax") 56_i64 => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") index,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    match result {
+        failed @ ..0 => failed,
+        _ if a & CLONE_THREAD != 0 => loop {
+            call(PAUSE, [0; 6]);
+        },
+        task => follow(task as u64),
+    }
+}
+
+/// Performs the remaining entries in the new task, which arranges to be killed when its parent ends.
+extern "C" fn take_over(index: usize) -> ! {
+    call(PRCTL, [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0]);
+    // SAFETY: the agent passes an aligned address in the region.
+    let task = unsafe { read_volatile(load(entry(index, ARGUMENTS + 2)) as *const u32) };
+    finish(index, task.into());
+    identify();
+    perform();
+    exit(0)
+}
+
+/// Stops and ends whenever a child does, because the agent waits for this process.
+fn follow(child: u64) -> ! {
+    let mut status = 0_u32;
+    loop {
+        let to = &raw mut status as u64;
+        if call(WAIT4, [child, to, WUNTRACED, 0, 0, 0]) < 0 {
+            exit(NO_HEIR);
+        }
+        let own = call(GETPID, [0; 6]) as u64;
+        match status & 0x7f {
+            0 => exit((status >> 8 & 0xff) as i32),
+            0x7f => call(KILL, [own, SIGSTOP, 0, 0, 0, 0]),
+            signal => call(KILL, [own, signal.into(), 0, 0, 0, 0]),
+        };
+    }
 }
 
 fn exit(code: i32) -> ! {

@@ -20,6 +20,10 @@ use crate::trace::tracefs;
 #[cfg(target_arch = "x86_64")]
 const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
+/// A bit of a 64-bit set that no kernel defines. The highest marks an early call chain inside older
+/// kernels (`__PERF_SAMPLE_CALLCHAIN_EARLY`).
+pub(crate) const UNKNOWN_BIT: u64 = 1 << 62;
+
 /// Targets in the subject itself: of breakpoints and uprobes.
 pub(crate) struct OwnTargets<'a> {
     /// Address of a variable of eight bytes, aligned to its size.
@@ -118,6 +122,10 @@ pub(crate) fn attr(
             attr.config = *config;
         }
         Event::Pmu { config, .. } => attr.config = *config,
+        Event::Type { number, config } => {
+            attr.type_ = *number;
+            attr.config = *config;
+        }
     }
     Ok(attr)
 }
@@ -145,6 +153,7 @@ fn fields(wanted: &PerfEventAttr) -> perf_event_attr {
         sample_max_stack: wanted.sample_max_stack,
         aux_sample_size: wanted.aux_sample_size,
         sig_data: wanted.sig_data,
+        __reserved_2: wanted.reserved,
         ..perf_event_attr::default()
     };
     // `PerfEventAttr` checks that at most one of two fields at the same offset is set.
@@ -272,6 +281,7 @@ fn sample_type(bit: SampleType) -> u64 {
         SampleType::DataPageSize => perf::PERF_SAMPLE_DATA_PAGE_SIZE,
         SampleType::CodePageSize => perf::PERF_SAMPLE_CODE_PAGE_SIZE,
         SampleType::WeightStruct => perf::PERF_SAMPLE_WEIGHT_STRUCT,
+        SampleType::Unknown => return UNKNOWN_BIT,
     })
 }
 
@@ -282,6 +292,7 @@ fn read_format(bit: ReadFormat) -> u64 {
         ReadFormat::Id => perf::PERF_FORMAT_ID,
         ReadFormat::Group => perf::PERF_FORMAT_GROUP,
         ReadFormat::Lost => perf::PERF_FORMAT_LOST,
+        ReadFormat::Unknown => return UNKNOWN_BIT,
     })
 }
 
@@ -307,6 +318,7 @@ fn branch(bit: BranchSampleType) -> u64 {
         BranchSampleType::HwIndex => perf::PERF_SAMPLE_BRANCH_HW_INDEX,
         BranchSampleType::PrivSave => perf::PERF_SAMPLE_BRANCH_PRIV_SAVE,
         BranchSampleType::Counters => perf::PERF_SAMPLE_BRANCH_COUNTERS,
+        BranchSampleType::Unknown => return UNKNOWN_BIT,
     })
 }
 
@@ -358,6 +370,7 @@ mod tests {
     #[case("uprobe/own", 9, 0, [0x7000, 0x40], "/own\0")]
     #[case("raw/0x1c2", 4, 0x1c2, [0, 0], "")]
     #[case("pmu/kprobe/0x1", 8, 1, [0, 0], "")]
+    #[case("type/7/0xfffff", 7, 0xfffff, [0, 0], "")]
     fn an_event_becomes_type_config_and_what_they_point_to(
         #[case] text: &str,
         #[case] type_: u64,
@@ -389,9 +402,9 @@ mod tests {
                 all | bit
             })
         }
-        assert_eq!(union(sample_type), u64::from(perf::PERF_SAMPLE_MAX) - 1);
-        assert_eq!(union(read_format), u64::from(perf::PERF_FORMAT_MAX) - 1);
-        assert_eq!(union(branch), u64::from(perf::PERF_SAMPLE_BRANCH_MAX) - 1);
+        assert_eq!(union(sample_type), (u64::from(perf::PERF_SAMPLE_MAX) - 1) | UNKNOWN_BIT);
+        assert_eq!(union(read_format), (u64::from(perf::PERF_FORMAT_MAX) - 1) | UNKNOWN_BIT);
+        assert_eq!(union(branch), (u64::from(perf::PERF_SAMPLE_BRANCH_MAX) - 1) | UNKNOWN_BIT);
         assert_eq!(union(|bit| access(&[bit]).into()), 7);
     }
 
@@ -410,6 +423,7 @@ mod tests {
     )]
     #[case(PerfEventAttr { aux_resume: true, aux_sample_size: 1, ..dummy() }, 14, 4 << 32 | 1)]
     #[case(PerfEventAttr { size: 64, ..dummy() }, 0, 64 << 32 | 1)]
+    #[case(PerfEventAttr { reserved: 1, ..dummy() }, 13, 1 << 48)]
     fn a_field_is_at_the_kernels_offset(
         #[case] wanted: PerfEventAttr,
         #[case] word: usize,

@@ -1,7 +1,7 @@
 //! The subject's executables: copies of one program, one for each set of privileges and name.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 use nix::unistd::chown;
@@ -11,6 +11,7 @@ use perfsec_wire::step::Execve;
 use crate::error::{Error, ErrorContext, Result};
 
 /// A tmpfs of the agent. It supports `security.capability`, and is not mounted `nosuid`.
+/// [`Execve::path`] has this path too.
 const ROOT: &str = "/tmp";
 /// The same tmpfs, mounted `nosuid`.
 const NOSUID: &str = "/nosuid";
@@ -22,7 +23,6 @@ const ORIGINAL: &str = "the program itself";
 /// The executables made so far.
 pub(crate) struct Executables {
     program: Vec<u8>,
-    folders: HashMap<Execve, usize>,
     made: HashMap<(Execve, String), String>,
     nosuid: bool,
 }
@@ -33,7 +33,7 @@ impl Executables {
         std::fs::create_dir_all(ROOT).doing(format_args!("make {ROOT}"))?;
         mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755"))
             .doing(format_args!("mount a tmpfs on {ROOT}"))?;
-        Ok(Self { program, folders: HashMap::new(), made: HashMap::new(), nosuid: false })
+        Ok(Self { program, made: HashMap::new(), nosuid: false })
     }
 
     /// The path of the executable with these privileges and this name. Privileges belong to the
@@ -51,11 +51,7 @@ impl Executables {
         if file.nosuid && !self.nosuid {
             self.mount_nosuid()?;
         }
-        let number = self.folders.len();
-        // The mount is not a property of the file.
-        let number =
-            *self.folders.entry(Execve { nosuid: false, ..file.clone() }).or_insert(number);
-        let folder = PathBuf::from(format!("{ROOT}/{number}"));
+        let folder = Path::new(ROOT).join(file.folder());
         let doing = format_args!("make {}", folder.display()).to_string();
         let original = folder.join(ORIGINAL);
         if !original.exists() {
@@ -65,8 +61,7 @@ impl Executables {
         if !link.exists() {
             std::fs::hard_link(&original, &link).doing(&doing)?;
         }
-        let root = if file.nosuid { NOSUID } else { ROOT };
-        let path = format!("{root}/{number}/{comm}");
+        let path = file.path(comm);
         self.made.insert(key, path.clone());
         Ok(path)
     }

@@ -4,6 +4,7 @@ mod attr;
 mod executables;
 mod lower;
 mod names;
+mod output;
 mod program;
 mod region;
 

@@ -15,6 +15,6 @@ pub(crate) struct Names {
     pub(crate) fds: Vec<(String, i32)>,
     /// Executables, and their paths.
     pub(crate) files: Vec<(Execve, String)>,
-    /// The region's file descriptor, which every subject gets as an argument.
+    /// The region's file descriptor, which every subject gets in its environment.
     pub(crate) region: i32,
 }

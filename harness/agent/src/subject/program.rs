@@ -6,6 +6,7 @@ use perfsec_wire::Subject;
 use perfsec_wire::step::{NOBODY, Task};
 
 use super::names::Names;
+use super::output::{Output, OutputForm};
 
 /// The source of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,18 @@ pub(crate) struct Program {
     names: Vec<String>,
     slots: Vec<u64>,
     data: Vec<u8>,
+    outputs: Vec<Output>,
+    heirs: Vec<PlannedHeir>,
+}
+
+/// A task to which an entry will hand over.
+pub(crate) struct PlannedHeir {
+    /// The name that the step gives to it.
+    pub(crate) name: String,
+    /// Index of the entry, whose result is its thread id.
+    pub(crate) entry: usize,
+    /// True if it belongs to the thread group of its creator.
+    pub(crate) thread: bool,
 }
 
 /// An argument of a syscall.
@@ -68,6 +81,16 @@ impl Program {
         &self.data
     }
 
+    /// The tasks to which entries hand over, in order.
+    pub(crate) fn heirs(&self) -> &[PlannedHeir] {
+        &self.heirs
+    }
+
+    /// The result of a step, if it is a text.
+    pub(crate) fn output(&self, step: usize) -> Option<&Output> {
+        self.outputs.iter().find(|output| output.step == step)
+    }
+
     /// The number of the slot with this name.
     pub(crate) fn slot_of(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
@@ -76,6 +99,11 @@ impl Program {
     /// The syscall number of an entry.
     pub(crate) fn syscall(&self, index: usize) -> i64 {
         self.entries.get(index).map_or(-1, |entry| entry[layout::NUMBER] as i64)
+    }
+
+    /// True for a syscall as a 32-bit program makes it.
+    pub(crate) fn is_compat(&self, index: usize) -> bool {
+        self.entries.get(index).is_some_and(|entry| entry[layout::KIND] == layout::COMPAT)
     }
 
     fn add(&mut self, origin: Origin, kind: u64, syscall: i64, arguments: &[Arg]) {
@@ -104,12 +132,14 @@ pub(super) struct Assembler<'a> {
     pub(super) subject: &'a Subject,
     /// Index of the step that is being laid out.
     step: usize,
+    /// Address of the last `struct perf_event_attr`.
+    attr: Option<u64>,
 }
 
 impl<'a> Assembler<'a> {
     /// An empty program with the descriptors that the subject inherits.
     pub(super) fn new(names: &'a Names, subject: &'a Subject) -> Self {
-        let mut this = Self { program: Program::default(), names, subject, step: 0 };
+        let mut this = Self { program: Program::default(), names, subject, step: 0, attr: None };
         for (name, fd) in &names.fds {
             let slot = this.slot(name);
             this.program.slots[slot] = *fd as u64;
@@ -126,11 +156,14 @@ impl<'a> Assembler<'a> {
     ///
     /// # Errors
     ///
-    /// If it has too many entries or slots.
+    /// If it has too many entries or slots, or hands over too often.
     pub(super) fn finish(self) -> Result<Program, String> {
         let program = self.program;
         if program.entries.len() > layout::MAX_ENTRIES || program.slots.len() > layout::MAX_SLOTS {
             return Err(format!("there are {} steps", self.step + 1));
+        }
+        if program.heirs.len() > layout::MAX_HEIRS {
+            return Err(format!("they hand over {} times", program.heirs.len()));
         }
         Ok(program)
     }
@@ -145,9 +178,25 @@ impl<'a> Assembler<'a> {
         self.program.add(Origin::Step(self.step), kind, syscall, arguments);
     }
 
-    /// Adds the stop in which the agent performs the step. A subject stops by kill(2) on itself.
+    /// Adds the `clone(2)` of a task that performs the steps that follow.
+    pub(super) fn hand_over(&mut self, flags: i32, name: &str) {
+        let thread = flags & nix::libc::CLONE_THREAD != 0;
+        let entry = self.program.entries.len();
+        self.program.heirs.push(PlannedHeir { name: name.to_owned(), entry, thread });
+        // Stacks grow downwards.
+        let stack = layout::BASE + layout::STACKS + self.program.heirs.len() * layout::STACK;
+        let flags = number((flags | nix::libc::CLONE_PARENT_SETTID).into());
+        let id = Arg::Value(self.words(&[0]));
+        self.call_as(
+            layout::HAND_OVER,
+            nix::libc::SYS_clone,
+            &[flags, Arg::Value(stack as u64), id],
+        );
+    }
+
+    /// Adds the stop in which the agent performs the step. A subject stops by tgkill(2) on itself.
     pub(super) fn stop(&mut self) {
-        let syscall = nix::libc::SYS_kill;
+        let syscall = nix::libc::SYS_tgkill;
         self.program.add(Origin::Stop(self.step), layout::STOP, syscall, &[]);
     }
 
@@ -211,8 +260,25 @@ impl<'a> Assembler<'a> {
         match task {
             Task::Caller => number(0),
             Task::Every => number(-1),
+            Task::First => number(1),
             Task::Nobody => number(NOBODY),
             Task::Named(name) => process(name).unwrap_or_else(|| self.fd(name)),
+        }
+    }
+
+    /// Stores the pid of a task as a 32-bit word at `address`, and adds a syscall that reads it.
+    pub(super) fn call_with_task(&mut self, task: &Task, address: u64, call: i64, args: &[Arg]) {
+        match (self.task(task), task) {
+            (Arg::Slot(_), Task::Named(name)) => {
+                self.store(name, address);
+                self.call(call, args);
+                self.requires(name);
+            }
+            (Arg::Slot(_), _) => {}
+            (Arg::Value(pid), _) => {
+                self.overwrite(address, pid as u32);
+                self.call(call, args);
+            }
         }
     }
 
@@ -223,6 +289,35 @@ impl<'a> Assembler<'a> {
         data.extend(bytes);
         data.resize(data.len().next_multiple_of(8), 0);
         (layout::BASE + layout::DATA + at) as u64
+    }
+
+    /// Places bytes so that only the first `mapped` of them are mapped, once the next entry is
+    /// reached; returns their address.
+    pub(super) fn place_at_edge(&mut self, bytes: &[u8], mapped: usize) -> u64 {
+        let mapped = mapped.min(bytes.len()).min(layout::LENGTH - layout::EDGE);
+        let from = self.place(&bytes[..mapped]) - layout::BASE as u64;
+        let to = (layout::LENGTH - mapped) as u64;
+        let arguments = [Arg::Value(from), Arg::Value(to), number(mapped as i64)];
+        self.program.add(Origin::Preparation, layout::COPY, 0, &arguments);
+        layout::BASE as u64 + to
+    }
+
+    /// Remembers the address of a `struct perf_event_attr`.
+    pub(super) fn placed_attr(&mut self, address: u64) {
+        self.attr = Some(address);
+    }
+
+    /// Address of the last `struct perf_event_attr`.
+    pub(super) fn last_attr(&self) -> Option<u64> {
+        self.attr
+    }
+
+    /// Places room for a result that is a text; returns its address.
+    pub(super) fn output(&mut self, form: OutputForm, length: usize) -> u64 {
+        let address = self.place(&vec![0; length]);
+        let offset = address as usize - layout::BASE;
+        self.program.outputs.push(Output { step: self.step, offset, form });
+        address
     }
 
     /// Places words; returns the address of the first.

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use perfsec_subject as layout;
-use perfsec_wire::CapSet;
 use perfsec_wire::observation::SubjectSeen;
 
+use super::output::{self, Output};
 use super::program::Program;
 use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::sys::Shared;
@@ -41,6 +41,8 @@ impl Region {
         nix::unistd::ftruncate(&fd, layout::LENGTH as i64).doing("size shared memory")?;
         let at = at_base.then_some(layout::BASE);
         let memory = Shared::map(fd.as_fd(), layout::LENGTH, at).doing("map shared memory")?;
+        // The subject must not be the one that allocates the page: that asks for memory.
+        memory.store(layout::EDGE, &[0; layout::LENGTH - layout::EDGE]);
         Ok(Self { fd, memory, used: 0 })
     }
 
@@ -51,7 +53,7 @@ impl Region {
     /// Stores a program, to be performed from its first entry.
     pub(crate) fn put(&mut self, program: &Program) -> Result<()> {
         let data = program.data();
-        if layout::DATA + data.len() > layout::LENGTH {
+        if layout::DATA + data.len() > layout::STACKS {
             return Err(Error::new("lay out the steps", format!("they take {} bytes", data.len())));
         }
         self.memory.store(0, &[0; layout::HEADER * layout::WORD]);
@@ -87,9 +89,29 @@ impl Region {
         self.memory.store(offset, &word.to_ne_bytes());
     }
 
+    /// Copies bytes between two offsets.
+    pub(crate) fn copy(&self, from: usize, to: usize, count: usize) {
+        let mut bytes = vec![0; count];
+        self.memory.load(from, &mut bytes);
+        self.memory.store(to, &bytes);
+    }
+
     /// The value of a slot, `None` if it is empty.
     pub(crate) fn slot(&self, slot: usize) -> Option<i32> {
         i32::try_from(self.get(layout::SLOTS + slot)).ok()
+    }
+
+    /// The first arguments of an entry that was begun.
+    pub(crate) fn arguments(&self, index: usize) -> [u64; 4] {
+        std::array::from_fn(|at| self.get(layout::entry(index, layout::ARGUMENTS + at)))
+    }
+
+    /// The result of a step that returned `result` and has a text as its result.
+    pub(crate) fn output(&self, output: &Output, result: i64) -> String {
+        let room = layout::STACKS - output.offset;
+        let mut bytes = vec![0; output.length(result).min(room)];
+        self.memory.load(output.offset, &mut bytes);
+        output.text(&bytes)
     }
 
     pub(crate) fn progress(&self, index: usize) -> Progress {
@@ -115,16 +137,14 @@ impl Region {
             length => drop(check_result(length).doing(doing)?),
         }
         let context = String::from_utf8_lossy(&context);
-        // struct __user_cap_data_struct: effective, permitted, inheritable; low words first.
-        let word = |at: usize| {
-            let value = self.get(layout::CAP_DATA + at / 2);
-            u64::from((value >> (32 * (at % 2))) as u32)
-        };
+        let mut caps = [0; output::CAPS];
+        self.memory.load(layout::CAP_DATA * layout::WORD, &mut caps);
+        let [effective, permitted, _] = output::caps(&caps);
         Ok(SubjectSeen {
             pid: self.get(layout::PID) as u32,
             uid: self.get(layout::UID) as u32,
-            effective: CapSet(word(0) | word(3) << 32),
-            permitted: CapSet(word(1) | word(4) << 32),
+            effective,
+            permitted,
             context: context.trim_end_matches(['\0', '\n']).to_owned(),
         })
     }

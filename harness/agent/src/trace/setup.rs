@@ -101,19 +101,20 @@ impl Trace {
         Ok(())
     }
 
-    /// The events of one thread, in the order in which they happened.
+    /// The events of these threads, in the order in which they happened.
     ///
     /// # Errors
     ///
     /// If the buffer overran, so that events are missing.
-    pub(crate) fn take(&mut self, tid: i32) -> Result<Vec<Event>> {
+    pub(crate) fn take(&mut self, tids: &[i32]) -> Result<Vec<Event>> {
         let mut events = Vec::new();
-        let missed = self.pages(|event| events.extend((event.tid == tid).then_some(event)))?;
+        let missed =
+            self.pages(|event| events.extend(tids.contains(&event.tid).then_some(event)))?;
         if missed {
             return Err(Error::new("read every trace event", "the ring buffer overran"));
         }
         if let Some(coverage) = &mut self.coverage {
-            coverage.count(tid);
+            tids.iter().for_each(|tid| coverage.count(*tid));
         }
         // Stable: within one CPU the order is that of the buffer, at any resolution of the clock.
         events.sort_by_key(|event| event.time);

@@ -1,11 +1,14 @@
 //! Steps of `bpf(2)`.
 
 use nix::libc;
-use perfsec_wire::step::{Bpf, MapType, ProgLoad, ProgType, Syscall};
+use perfsec_wire::step::{Bpf, MapCreate, MapFlag, MapType, ProgFlag, ProgLoad, ProgType, Syscall};
 
 use super::Lower;
 use super::instructions::instructions;
 use crate::subject::program::{Arg, Assembler, number};
+
+/// A command or a type that no kernel defines.
+const UNDEFINED: u32 = i32::MAX as u32;
 
 impl Lower for Bpf {
     fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
@@ -16,16 +19,9 @@ impl Lower for Bpf {
         const BPF_TASK_FD_QUERY: i64 = 20;
         let (command, mut words) = match self {
             Self::ProgLoad(load) => (BPF_PROG_LOAD, prog_load(load, assembler)),
-            Self::MapCreate(create) => {
-                let (kind, key, value) = match create.map_type {
-                    MapType::Hash => (1, 4, 8),
-                    MapType::Array => (2, 4, 8),
-                    MapType::PerfEventArray => (4, 4, 4),
-                    MapType::StackTrace => (7, 4, 8),
-                };
-                (BPF_MAP_CREATE, vec![kind | key << 32, value | 1 << 32])
-            }
+            Self::MapCreate(create) => (BPF_MAP_CREATE, map_create(create)),
             Self::TaskFdQuery(_) => (BPF_TASK_FD_QUERY, vec![0; 6]),
+            Self::Unknown => (UNDEFINED.into(), Vec::new()),
         };
         words.resize(LENGTH / 8, 0);
         let at = assembler.words(&words);
@@ -49,8 +45,40 @@ impl Lower for Bpf {
     }
 }
 
+fn map_create(create: &MapCreate) -> Vec<u64> {
+    // enum bpf_map_type (include/uapi/linux/bpf.h), and the usual size of a value.
+    let (kind, value) = match create.map_type {
+        MapType::Hash => (1, 8),
+        MapType::Array => (2, 8),
+        MapType::PerfEventArray => (4, 4),
+        MapType::StackTrace => (7, 8),
+        MapType::Unknown => (UNDEFINED, 8),
+    };
+    let flags = create.map_flags.iter().fold(0, |flags, flag| {
+        flags
+            | match flag {
+                MapFlag::NoPrealloc => 1 << 0,
+                MapFlag::RdonlyProg => 1 << 7,
+                MapFlag::Unknown => 1 << 31,
+            }
+    });
+    // map_type, key_size; value_size, max_entries; map_flags.
+    let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    let value = create.value_size.unwrap_or(value);
+    vec![pair(kind, create.key_size), pair(value, create.max_entries), pair(flags, 0)]
+}
+
 fn prog_load(load: &ProgLoad, assembler: &mut Assembler<'_>) -> Vec<u64> {
     const BPF_F_SLEEPABLE: u64 = 1 << 4;
+    let flags = load.prog_flags.iter().fold(0, |flags, flag| {
+        flags
+            | match flag {
+                ProgFlag::StrictAlignment => 1 << 0,
+                ProgFlag::AnyAlignment => 1 << 1,
+                ProgFlag::Sleepable => BPF_F_SLEEPABLE,
+                ProgFlag::Unknown => 1 << 31,
+            }
+    });
     // enum bpf_prog_type (include/uapi/linux/bpf.h).
     let kind: u64 = match load.prog_type {
         ProgType::SocketFilter => 1,
@@ -65,11 +93,13 @@ fn prog_load(load: &ProgLoad, assembler: &mut Assembler<'_>) -> Vec<u64> {
         ProgType::CgroupSysctl => 23,
         ProgType::RawTracepointWritable => 24,
         ProgType::Syscall => 31,
+        ProgType::Unknown => UNDEFINED.into(),
     };
     // Without the flag check_attach_btf_id() refuses it before the verifier sees an instruction.
-    let flags = if load.prog_type == ProgType::Syscall { BPF_F_SLEEPABLE } else { 0 };
+    let flags = flags | if load.prog_type == ProgType::Syscall { BPF_F_SLEEPABLE } else { 0 };
     let code = instructions(load.program);
-    let (count, code) = (code.len() as u64, assembler.words(&code));
+    let count = load.insn_cnt.map_or(code.len() as u64, u64::from);
+    let code = assembler.words(&code);
     let license = assembler.text(&load.license);
     // prog_type, insn_cnt; insns; license; log_level, log_size; log_buf; kern_version, prog_flags.
     vec![kind | count << 32, code, license, 0, 0, flags << 32]

@@ -6,21 +6,27 @@ use nix::libc;
 use perf_event_open_sys::bindings::perf_event_mmap_page;
 use perfsec_subject as layout;
 use perfsec_wire::step::{
-    Close, Mmap, Mount, MountFlag, Munmap, Open, Poll, Read, Recvmsg, Sendmsg, Setexeccon, Write,
+    Close, Mmap, Mount, MountFlag, Munmap, Open, OpenAccess, Poll, Read, Recvmsg, Sendmsg,
+    Setexeccon, Stat, Write,
 };
 
 use super::Lower;
+use crate::subject::output::{self, OutputForm};
 use crate::subject::program::{Arg, Assembler, number};
 
 const PAGE: i64 = 4096;
 
-/// Offset in the file at which an AUX area begins: behind any buffer that a case maps.
-const AUX_OFFSET: u64 = 1 << 20;
+/// Offset in pages at which an AUX area begins by default: behind most buffers.
+const AUX_OFFSET: u32 = 256;
 
 impl Lower for Read {
     fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
-        let count = number((self.count as usize).min(layout::BUFFER_ROOM) as i64);
-        let arguments = [assembler.fd(&self.fd), Arg::BUFFER, count];
+        let count = (self.count as usize).min(layout::BUFFER_ROOM);
+        let buffer = match self.text {
+            true => Arg::Value(assembler.output(OutputForm::Bytes, count)),
+            false => Arg::BUFFER,
+        };
+        let arguments = [assembler.fd(&self.fd), buffer, number(count as i64)];
         assembler.call(libc::SYS_read, &arguments);
         Ok(())
     }
@@ -52,14 +58,19 @@ impl Lower for Mmap {
         let sharing = if self.private { libc::MAP_PRIVATE } else { libc::MAP_SHARED };
         let length = i64::from(self.pages) * PAGE;
         let access = number((libc::PROT_READ | libc::PROT_WRITE).into());
-        let offset = self.aux.as_ref().map_or(0, |_| AUX_OFFSET);
+        let bytes = |pages: u32| u64::from(pages) * PAGE as u64;
+        let offset = self.offset.unwrap_or(if self.aux.is_some() { AUX_OFFSET } else { 0 });
         if let Some(buffer) = &self.aux {
-            assembler.poke(buffer, offset_of!(perf_event_mmap_page, aux_offset), offset);
+            let aux_offset = bytes(self.aux_offset.unwrap_or(offset));
+            assembler.poke(buffer, offset_of!(perf_event_mmap_page, aux_offset), aux_offset);
             assembler.poke(buffer, offset_of!(perf_event_mmap_page, aux_size), length as u64);
         }
         let fd = assembler.fd(&self.fd);
         let (length, sharing) = (number(length), number(sharing.into()));
-        let arguments = [number(0), length, access, sharing, fd, Arg::Value(offset)];
+        // The buffer's address as a hint, which the kernel does not follow: without the buffer there
+        // is no call.
+        let hint = self.aux.as_ref().map_or(number(0), |buffer| assembler.fd(buffer));
+        let arguments = [hint, length, access, sharing, fd, Arg::Value(bytes(offset))];
         assembler.call(libc::SYS_mmap, &arguments);
         assembler.bind(&self.bind);
         Ok(())
@@ -96,16 +107,34 @@ impl Lower for Close {
 
 impl Lower for Open {
     fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
-        let processes = &assembler.names.processes;
-        let path = processes.iter().fold(self.path.clone(), |path, (name, pid)| {
-            path.replace(&format!("{{{name}}}"), &pid.to_string())
-        });
-        let access = if self.write { libc::O_RDWR } else { libc::O_RDONLY };
-        let path = Arg::Value(assembler.text(&path));
+        let access = match self.write {
+            OpenAccess::Read => libc::O_RDONLY,
+            OpenAccess::ReadWrite => libc::O_RDWR,
+            OpenAccess::Write => libc::O_WRONLY,
+        };
+        let path = path(assembler, &self.path);
         assembler.call(libc::SYS_open, &[path, number(access.into()), number(0)]);
         assembler.bind(&self.bind);
         Ok(())
     }
+}
+
+impl Lower for Stat {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        let path = path(assembler, &self.path);
+        let at = Arg::Value(assembler.output(OutputForm::Stat, output::STAT));
+        assembler.call(libc::SYS_stat, &[path, at]);
+        Ok(())
+    }
+}
+
+/// Places a path, with the pids of the processes that it names.
+pub(super) fn path(assembler: &mut Assembler<'_>, path: &str) -> Arg {
+    let processes = &assembler.names.processes;
+    let path = processes.iter().fold(path.to_owned(), |path, (name, pid)| {
+        path.replace(&format!("{{{name}}}"), &pid.to_string())
+    });
+    Arg::Value(assembler.text(&path))
 }
 
 impl Lower for Mount {

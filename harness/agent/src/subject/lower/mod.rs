@@ -1,10 +1,13 @@
 //! Lowers steps to raw syscalls. The files are named after those of `perfsec_wire::step`, which
 //! has the arguments of each kind of step.
 
+mod access;
 mod action;
 mod bpf;
+mod exec;
 mod file;
 mod instructions;
+mod limit;
 mod perf;
 mod process;
 

@@ -4,11 +4,12 @@ use nix::libc;
 use perfsec_subject as layout;
 use perfsec_wire::CapSet;
 use perfsec_wire::step::{
-    Advice, Capset, Clone, CloneFlag, Execve, PidfdOpen, Prctl, ProcessMadvise, ProcessVmReadv,
-    Securebit, Setresuid, Unshare, UnshareFlag,
+    Advice, Capget, Capset, Clone, CloneFlag, Getresuid, PidfdOpen, Prctl, ProcessMadvise,
+    ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare, UnshareFlag,
 };
 
 use super::Lower;
+use crate::subject::output::{self, OutputForm};
 use crate::subject::program::{Arg, Assembler, number};
 
 impl Lower for Prctl {
@@ -58,9 +59,49 @@ impl Lower for Capset {
     }
 }
 
+impl Lower for Capget {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        // struct __user_cap_header_struct: the version, then the pid.
+        let header = assembler.words(&[layout::CAPABILITY_VERSION]);
+        let data = Arg::Value(assembler.output(OutputForm::Caps, output::CAPS));
+        let arguments = [Arg::Value(header), data];
+        assembler.call_with_task(&self.pid, header + 4, libc::SYS_capget, &arguments);
+        Ok(())
+    }
+}
+
 impl Lower for Setresuid {
     fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
-        assembler.call(libc::SYS_setresuid, &[number(self.uid.into()); 3]);
+        let ids = [self.real, self.effective, self.saved].map(id);
+        assembler.call(libc::SYS_setresuid, &ids);
+        Ok(())
+    }
+}
+
+impl Lower for Setresgid {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        let ids = [self.real, self.effective, self.saved].map(id);
+        assembler.call(libc::SYS_setresgid, &ids);
+        Ok(())
+    }
+}
+
+/// An id, or -1 for one that stays as it is.
+fn id(id: Option<u32>) -> Arg {
+    number(id.map_or(-1, i64::from))
+}
+
+impl Lower for Setfsuid {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        assembler.call(libc::SYS_setfsuid, &[number(self.uid.into())]);
+        Ok(())
+    }
+}
+
+impl Lower for Getresuid {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        let ids = assembler.output(OutputForm::Ids, output::IDS);
+        assembler.call(libc::SYS_getresuid, &[ids, ids + 4, ids + 8].map(Arg::Value));
         Ok(())
     }
 }
@@ -73,6 +114,7 @@ impl Lower for Unshare {
                     UnshareFlag::Newuser => libc::CLONE_NEWUSER,
                     UnshareFlag::Newns => libc::CLONE_NEWNS,
                     UnshareFlag::Newnet => libc::CLONE_NEWNET,
+                    UnshareFlag::Newpid => libc::CLONE_NEWPID,
                     UnshareFlag::Fs => libc::CLONE_FS,
                 }
         });
@@ -94,24 +136,20 @@ impl Lower for Clone {
                     | libc::CLONE_THREAD
             }
             CloneFlag::Fs => flags | libc::CLONE_FS,
+            CloneFlag::Vm => flags | libc::CLONE_VM,
+            CloneFlag::Newuser => flags | libc::CLONE_NEWUSER,
+            CloneFlag::Newpid => flags | libc::CLONE_NEWPID,
         });
-        assembler.call_as(layout::CLONE, libc::SYS_clone, &[number(flags.into())]);
+        if self.continues {
+            assembler.hand_over(flags, &self.bind);
+        } else if self.exits {
+            // The creator continues in mm_release() of the new task, behind exit_signals().
+            let flags = number((flags | libc::CLONE_VFORK).into());
+            assembler.call_as(layout::CLONE_EXIT, libc::SYS_clone, &[flags]);
+        } else {
+            assembler.call_as(layout::CLONE, libc::SYS_clone, &[number(flags.into())]);
+        }
         assembler.bind(&self.bind);
-        Ok(())
-    }
-}
-
-impl Lower for Execve {
-    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
-        let names = assembler.names;
-        let file = names.files.iter().find(|(known, _)| known == self);
-        let (_, path) = file.ok_or("an executable was not made")?;
-        let path = assembler.text(path);
-        let fd = assembler.text(&names.region.to_string());
-        let arguments = assembler.words(&[path, fd, 0]);
-        let environment = assembler.words(&[0]);
-        let arguments = [path, arguments, environment].map(Arg::Value);
-        assembler.call_as(layout::EXEC, libc::SYS_execve, &arguments);
         Ok(())
     }
 }
