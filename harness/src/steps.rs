@@ -153,6 +153,9 @@ impl Reference {
             Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "null") => {
                 if kinds.iter().any(|kind| kind == "string") { "text" } else { "number" }.to_owned()
             }
+            Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "boolean") => {
+                "true, false or text".to_owned()
+            }
             Some(Value::Array(_)) => "number or text".to_owned(),
             _ if variants(resolved).iter().all(|variant| variant.arguments.is_none()) => {
                 "text".to_owned()
@@ -168,7 +171,9 @@ impl Reference {
         let inner = inner.get("items").unwrap_or(inner);
         let resolved = self.resolve(inner);
         let named = resolved.get("enum").and_then(Value::as_array).into_iter().flatten();
-        let named: Vec<_> = named.filter_map(|word| word.as_str().map(str::to_owned)).collect();
+        // Of a value that need not be a word, the description says what it can be.
+        let named: Option<Vec<_>> = named.map(|word| word.as_str().map(str::to_owned)).collect();
+        let named = named.unwrap_or_default();
         if !named.is_empty() {
             return named;
         }

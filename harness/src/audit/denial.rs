@@ -213,23 +213,10 @@ fn untrusted(value: &str, interpreted: bool) -> String {
     if let Some(text) = value.strip_prefix('"') {
         return text.trim_end_matches('"').to_owned();
     }
-    match (interpreted, unhex(value)) {
+    match (interpreted, crate::unhex(value)) {
         (false, Some(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
         _ => value.to_owned(),
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.is_empty() || !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 #[cfg(test)]

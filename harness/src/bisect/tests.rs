@@ -193,7 +193,8 @@ impl Lab for Scripted<'_> {
         match state.lines().next().unwrap() {
             "nobuild" => {
                 let subject = source.subject(commit).unwrap();
-                let failure = BuildFailure { commit: commit.clone(), subject, first: None, log };
+                let (commit, places) = (commit.clone(), Vec::new());
+                let failure = BuildFailure { commit, subject, first: None, places, log };
                 Err(BuildError::Failed(Box::new(failure)))
             }
             "host" => Err(BuildError::Full(PathBuf::new())),

@@ -1,6 +1,6 @@
 //! Covers a set of cells with few selectors.
 
-use crate::case::{Axes, Coordinates, Selector};
+use crate::case::{Axes, Coordinates, Level, Selector};
 use crate::grant::Grant;
 use perfsec_wire::Mode;
 
@@ -8,7 +8,7 @@ use perfsec_wire::Mode;
 #[derive(Clone, PartialEq)]
 struct Block {
     domain: Vec<String>,
-    paranoid: Vec<i32>,
+    paranoid: Vec<Level>,
     grant: Vec<Grant>,
     mode: Vec<Mode>,
 }
@@ -84,7 +84,7 @@ mod tests {
     fn axes() -> Axes {
         Axes {
             domain: vec!["all_t".to_owned(), "none_t".to_owned()],
-            paranoid: vec![2, -1],
+            paranoid: vec![Level::Set(2), Level::Set(-1)],
             grant: ["none", "perfmon", "sys_admin"].map(|name| name.parse().unwrap()).to_vec(),
             mode: Mode::ALL.to_vec(),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::cover::cover;
-use crate::case::{Case, Coordinates, Selector};
+use crate::case::{Case, Coordinates, Level, Selector};
 use crate::transcript::{Transcript, TranscriptCall};
 
 /// The new expectation of a cell: a transcript, or `None` if it is computed.
@@ -117,8 +117,9 @@ fn selecting(selector: &Selector) -> Table {
     }
     let mut table = Table::new();
     named(&mut table, "domain", selector.domain.as_ref(), |name| name.into());
-    named(&mut table, "perf_event_paranoid", selector.paranoid.as_ref(), |level| {
-        i64::from(*level).into()
+    named(&mut table, "perf_event_paranoid", selector.paranoid.as_ref(), |level| match level {
+        Level::Set(value) => i64::from(*value).into(),
+        Level::Default => level.to_string().into(),
     });
     named(&mut table, "grant", selector.grant.as_ref(), |grant| grant.to_string().into());
     named(&mut table, "mode", selector.mode.as_ref(), |mode| mode.to_string().into());

@@ -25,9 +25,10 @@ pub(super) fn write(
             Some(asks) => drop(table.insert("asks", asks)),
             None => drop(table.remove("asks")),
         }
-        match &new.returns {
-            Some(result) => drop(table.insert("returns", result.to_string().into())),
-            None => drop(table.remove("returns")),
+        let returns: Vec<_> = new.returns.iter().map(ToString::to_string).collect();
+        match returns.is_empty() {
+            false => drop(table.insert("returns", returns.join("\n").into())),
+            true => drop(table.remove("returns")),
         }
     }
     let lists = |table: &Table| table.contains_key("asks") || table.contains_key("returns");

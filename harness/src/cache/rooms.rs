@@ -62,7 +62,7 @@ rooms! {
     LOGS, "logs", Logs, "logs of builds";
     SOURCE, "source", Trees, "repositories in which kernels are built, with their object files";
     DEBIAN, "debian", Entries, "packages from Debian's archive";
-    DEBIAN_LISTS, "debian-lists", Entries, "kernels that Debian's archive has, by suite";
+    DEBIAN_LISTS, "debian-lists", Entries, "packages that Debian's archive has, by suite";
     APT, "apt", Trees, "state of apt, by suite";
     POLICIES, "policies", Entries, "compiled policies";
     ACCEL, "accel", Entries, "the answers of QEMU and KVM on this host";

@@ -150,7 +150,7 @@ mod tests {
                         for mode in [Mode::Permissive, Mode::Enforcing] {
                             let at = Coordinates {
                                 domain: domain.to_owned(),
-                                paranoid,
+                                paranoid: paranoid.into(),
                                 grant: grant.parse().unwrap(),
                                 mode,
                             };

@@ -321,6 +321,7 @@ mod tests {
     use super::*;
     use crate::kernel::{Kernel, KernelVersion, Origin};
     use crate::machines::Machinery;
+    use crate::policy::PolicyChanges;
     use crate::record::{BootCoverage, Event, LaneEnded, LaneRefusal, RunStarted, Selection};
 
     fn lane() -> Event {
@@ -336,8 +337,10 @@ mod tests {
                 distribution: None,
                 origin: Origin::File { path: "vmlinuz".into() },
                 config: None,
+                parameters: Vec::new(),
             },
             policy: "minimal".to_owned(),
+            policy_changes: PolicyChanges::default(),
             policy_sha256: String::new(),
             machinery: Machinery {
                 machine: String::new(),

@@ -264,8 +264,8 @@ impl CellExplainer<'_> {
 
     /// True if the cell needs no CAP_SYS_ADMIN at the highest level of upstream.
     fn is_due_to_debians_level(&self) -> bool {
-        let below = Coordinates { paranoid: HIGHEST_LEVEL, ..self.at.clone() };
-        self.at.paranoid > HIGHEST_LEVEL
+        let below = Coordinates { paranoid: HIGHEST_LEVEL.into(), ..self.at.clone() };
+        self.at.paranoid > HIGHEST_LEVEL.into()
             && matches!(
                 least(self.case, &below, &self.setting, below.grant.0),
                 Least::Enough(found) if !found.caps.has(SYS_ADMIN)
@@ -294,11 +294,14 @@ fn other(effect: &Effect) -> String {
         Effect::SelinuxErr(_) => {
             "SELinux refuses this regardless of allow rules: the transition is not bounded"
         }
-        Effect::SyscallRecord => {
-            "the SYSCALL record of the call, with the serial of its other records"
+        Effect::Record(line) => {
+            return format!(
+                "the call's {} record, with the serial of its others",
+                line.kind.name()
+            );
         }
         Effect::Cap(line) => return verdict(line, "the kernel asks for it"),
-        Effect::Avc(_) | Effect::Record { .. } | Effect::Verbatim(_) => "another audit record",
+        Effect::Avc(_) | Effect::OtherRecord { .. } | Effect::Verbatim(_) => "another audit record",
     }
     .to_owned()
 }

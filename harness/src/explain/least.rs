@@ -216,8 +216,8 @@ impl SecurityServer for Extended<'_> {
         Box::new(ExtendedAnswers { inner: self.inner.answers(loaded), rules: self.rules })
     }
 
-    fn agent_context(&self, loaded: &Loaded) -> String {
-        self.inner.agent_context(loaded)
+    fn agent_context(&self, loaded: &Loaded, domain: &str) -> String {
+        self.inner.agent_context(loaded, domain)
     }
 
     fn exec_domain(&self, loaded: &Loaded, source: &str) -> Option<String> {
@@ -244,7 +244,7 @@ mod tests {
     use perfsec_wire::caps::SYS_PTRACE;
 
     use super::*;
-    use crate::case::{Circumstances, Library};
+    use crate::case::{Case, Circumstances, Library};
     use crate::kernel::KernelVersion;
 
     /// Where a larger grant of the case succeeds in the same domain at the same level, the advice
@@ -255,7 +255,9 @@ mod tests {
         let kernel = Circumstances::hypothetical(KernelVersion::new(6, 12, 117), Some("debian"));
         let setting = Setting::from(kernel);
         let (mut compared, mut needless) = (0, BTreeSet::new());
-        for case in &Library::built_in().unwrap().cases {
+        // The agent is undumpable, which its model is not.
+        let modelled = |case: &&Case| case.name != "creds/first-process";
+        for case in Library::built_in().unwrap().cases.iter().filter(modelled) {
             let enforcing = |at: &Coordinates| at.mode == Mode::Enforcing;
             let cells: Vec<_> = case.axes.coordinates().filter(enforcing).collect();
             let clean: Vec<_> = cells

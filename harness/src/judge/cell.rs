@@ -1,6 +1,7 @@
 //! Judges one cell.
 
 use perfsec_wire::observation::{Effect, Exit};
+use perfsec_wire::step::Execve;
 use perfsec_wire::{CellOutcome, Facts, Observation};
 
 use super::{Judgement, Verdict, missing, serials};
@@ -37,14 +38,16 @@ pub fn judge(
             return Judgement::unseen(Verdict::Error, reason, expected.least());
         }
     };
+    let exe = Execve::granted(cell.at.grant.0).path(&cell.case.comm);
     let subject = Subject {
         pid: observation.subject.pid,
         comm: &cell.case.comm,
         context: &observation.subject.context,
         mode: cell.at.mode,
+        exe: &exe,
+        tasks: &observation.heirs,
     };
-    let extra =
-        ExtraLines { messages: &cell.case.messages, syscall_records: cell.case.syscall_records };
+    let extra = ExtraLines { messages: &cell.case.messages, records: &cell.case.records };
     let seen = observed_transcript(&cell.case.steps, observation, &subject, extra);
     let checks = observation.caps_unseen.is_none();
     let mut judgement = Judgement {

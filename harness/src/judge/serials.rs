@@ -62,6 +62,8 @@ mod tests {
         let calls = serials.iter().enumerate().map(|(step, call)| Call {
             step: step as u32,
             result: 0,
+            text: None,
+            raw: None,
             effects: call.iter().map(record).collect(),
         });
         Observation {
@@ -74,6 +76,7 @@ mod tests {
             },
             mode: Mode::Permissive,
             processes: Vec::new(),
+            heirs: Vec::new(),
             calls: calls.collect(),
             outside: Vec::new(),
             exit: Exit::Finished,

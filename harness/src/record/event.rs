@@ -14,10 +14,10 @@ use crate::judge::{Judgement, Verdict};
 use crate::kernel::Kernel;
 use crate::machines::{Blame, End, Machinery};
 use crate::plan::Filter;
-use crate::policy::AccessVector;
+use crate::policy::{AccessVector, PolicyChanges};
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 9;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -117,12 +117,24 @@ pub struct LaneStarted {
     pub boot: BootMode,
     /// Name of the policy; cells may ask for another.
     pub policy: String,
+    /// The changes to the policy; absent if there are none.
+    #[serde(default, skip_serializing_if = "PolicyChanges::is_empty")]
+    pub policy_changes: PolicyChanges,
     /// SHA-256 of the binary policy, in hex.
     pub policy_sha256: String,
     /// The machine that runs it.
     pub machinery: Machinery,
     /// Number of its cells.
     pub cells: usize,
+}
+
+impl LaneStarted {
+    /// The policy's name, with the changes to it.
+    #[must_use]
+    pub fn policy_text(&self) -> String {
+        let (policy, changes) = (&self.policy, &self.policy_changes);
+        if changes.is_empty() { policy.clone() } else { format!("{policy} ({changes})") }
+    }
 }
 
 /// A boot, or a snapshot of one, is ready for its first cell.
@@ -152,6 +164,12 @@ pub struct LaneAnswers {
     pub number: usize,
     /// Name of the policy.
     pub policy: String,
+    /// The context of the agent, the target `kernel_t` of the answers.
+    #[serde(default)]
+    pub agent: String,
+    /// Contexts that the kernel writes in another way, with that: their types are aliases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<(String, String)>,
     /// True if classes and permissions that it does not define are allowed.
     pub allows_unknown: bool,
     /// The answers: one line for each pair of types and class.

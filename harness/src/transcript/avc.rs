@@ -34,6 +34,10 @@ pub struct Subject<'a> {
     pub context: &'a str,
     /// SELinux mode in which the steps ran.
     pub mode: Mode,
+    /// The path of the program that it executes.
+    pub exe: &'a str,
+    /// Processes that a transcript names instead of their ids.
+    pub tasks: &'a [(String, u32)],
 }
 
 /// A parsed AVC record, from either form. `Display` writes it as a transcript does.
@@ -48,12 +52,29 @@ pub struct Avc {
 }
 
 impl<'a> Subject<'a> {
+    /// The name of the process with this id.
+    pub(super) fn task(&self, pid: &str) -> Option<&'a str> {
+        let found = self.tasks.iter().find(|(_, known)| known.to_string() == pid);
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// The type of a context that differs from the subject's at most in its type.
     #[must_use]
     pub fn type_in<'b>(&self, context: &'b str) -> Option<&'b str> {
-        let (own, other) = (split_context(self.context)?, split_context(context)?);
-        ((own.0, own.2) == (other.0, other.2)).then_some(other.1)
+        type_beside(self.context, context)
     }
+}
+
+/// The type of a context that differs from a process's at most in its type.
+fn type_beside<'a>(own: &str, context: &'a str) -> Option<&'a str> {
+    let (own, other) = (split_context(own)?, split_context(context)?);
+    ((own.0, own.2) == (other.0, other.2)).then_some(other.1)
+}
+
+/// A context as the short form of a record about a process with the context `own` has it.
+#[must_use]
+pub fn short_context<'a>(context: &'a str, own: &str) -> &'a str {
+    type_beside(own, context).unwrap_or(context)
 }
 
 /// Splits a context, `user:role:type:level`, into `user:role:`, `type` and `:level`. Without MLS,
@@ -96,6 +117,7 @@ impl Avc {
             .filter(|(key, value)| self.default(key, subject).as_ref() != Some(value));
         let fields = given.map(|(key, value)| {
             let value = match key.as_str() {
+                "pid" => subject.task(value).unwrap_or(value),
                 // An inode number of an in-memory file system is different in every boot.
                 "ino" => ANY,
                 "scontext" | "tcontext" => subject.type_in(value).unwrap_or(value),
@@ -163,7 +185,7 @@ impl fmt::Display for Avc {
 }
 
 /// Splits at blanks outside of quotes: `lockdown_reason="use of kprobes"` is one word.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |letter: char| {
         quoted ^= letter == '"';
@@ -201,7 +223,14 @@ mod tests {
     const CONTEXT: &str = "u:r:none_t:s0:c2";
 
     fn subject(mode: Mode) -> Subject<'static> {
-        Subject { pid: 89, comm: "probe-P", context: CONTEXT, mode }
+        Subject {
+            pid: 89,
+            comm: "probe-P",
+            context: CONTEXT,
+            mode,
+            exe: "/tmp/none/probe-P",
+            tasks: &[],
+        }
     }
 
     // Records of a 6.1 kernel, as received over netlink; the one of class lockdown is from 5.10.
@@ -242,6 +271,16 @@ mod tests {
         assert_eq!(avc_effect(record, &subject).to_string(), short);
         let back = Avc::parse(short.strip_prefix("avc").unwrap()).unwrap();
         assert_eq!(back.expand(&subject), record);
+    }
+
+    #[test]
+    fn a_process_to_which_the_subject_handed_over_has_its_name() {
+        let record = "avc:  denied  { use } for  pid=90 comm=\"probe-P\" \
+            scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=fd permissive=0";
+        let tasks = [("child".to_owned(), 90)];
+        let subject = Subject { tasks: &tasks, ..subject(Mode::Enforcing) };
+        let short = avc_effect(record, &subject);
+        assert_eq!(short.to_string(), "avc denied { use } pid=child tclass=fd");
     }
 
     #[test]

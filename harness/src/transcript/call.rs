@@ -82,8 +82,8 @@ impl CallHead {
         if let Some(rest) = line.strip_prefix(KILLED[0]) {
             return Some(Self::Killed(rest.strip_suffix(KILLED[1])?.to_owned()));
         }
-        let (call, result) = line.rsplit_once(" = ")?;
-        let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+        let (call, result) = split_result(line)?;
+        let (name, arguments) = call.split_once('(')?;
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let valid = !name.is_empty() && name.chars().all(word);
         let (name, arguments) = (name.to_owned(), arguments.to_owned());
@@ -137,6 +137,20 @@ impl CallHead {
     }
 }
 
+/// Splits `NAME(ARGUMENTS) = RESULT` at the first `) = ` outside quotes: both sides can have one
+/// in a quoted text.
+fn split_result(line: &str) -> Option<(&str, &str)> {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = line.char_indices().find(|(at, letter)| {
+        let ends = !quoted && line[*at..].starts_with(") = ");
+        quoted ^= *letter == '"' && !escaped;
+        escaped = *letter == '\\' && quoted && !escaped;
+        ends
+    });
+    let (at, _) = end?;
+    Some((&line[..at], &line[at + ") = ".len()..]))
+}
+
 impl fmt::Display for CallHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -160,6 +174,14 @@ mod tests {
     #[case("open(a = b) = EACCES", Some(("open", "a = b", CallResult::Error(Errno::EACCES))))]
     #[case("read(fd, 8) = 8", Some(("read", "fd, 8", CallResult::Number(8))))]
     #[case("clone() = child", Some(("clone", "", CallResult::Name("child".to_owned()))))]
+    #[case(
+        r#"write(fd, "f(x) = \"y") = 7"#,
+        Some(("write", r#"fd, "f(x) = \"y""#, CallResult::Number(7)))
+    )]
+    #[case(
+        r#"read(fd, 64) = "f(x) = y""#,
+        Some(("read", "fd, 64", CallResult::Name(r#""f(x) = y""#.to_owned())))
+    )]
     #[case("(no step 7) = -13", None)]
     #[case("+++ killed by SIGKILL +++", None)]
     #[case("= = (", None)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use perfsec_wire::{CapCheck, CapSet};
 use serde::{Deserialize, Serialize};
 
-use super::Avc;
+use super::{Avc, RecordLine};
 use crate::grant::{cap_name, cap_number};
 
 /// An effect of a syscall. Files contain it as text.
@@ -28,10 +28,10 @@ pub enum Effect {
     /// `selinux_err op=… …`: a refusal of SELinux that no rule can allow. Contexts are written as
     /// in an AVC record.
     SelinuxErr(String),
-    /// `record SYSCALL`: the SYSCALL record, if the case sets `syscall_records`.
-    SyscallRecord,
-    /// `record TYPE BODY`: an audit record of a type that no other variant has.
-    Record {
+    /// `record SYSCALL …`: a record of a type that the case requests with `records`.
+    Record(RecordLine),
+    /// `record NUMBER BODY`: an audit record of a type that no other variant has.
+    OtherRecord {
         /// Type of the record.
         kind: u16,
         /// Its text.
@@ -126,8 +126,8 @@ impl fmt::Display for Effect {
             Self::Uid(uid) => write!(f, "uid {uid}"),
             Self::Kernel(text) => write!(f, "kernel {text}"),
             Self::SelinuxErr(text) => write!(f, "selinux_err {text}"),
-            Self::SyscallRecord => f.write_str("record SYSCALL"),
-            Self::Record { kind, body } => write!(f, "record {kind} {body}"),
+            Self::Record(line) => line.fmt(f),
+            Self::OtherRecord { kind, body } => write!(f, "record {kind} {body}"),
             Self::Verbatim(text) => f.write_str(text),
         }
     }
@@ -144,7 +144,7 @@ impl Effect {
     /// True for an audit record other than AVC and SELINUX_ERR.
     #[must_use]
     pub fn is_record(&self) -> bool {
-        matches!(self, Self::SyscallRecord | Self::Record { .. })
+        matches!(self, Self::Record(_) | Self::OtherRecord { .. })
     }
 
     /// True if it is a capability check.
@@ -199,7 +199,7 @@ impl FromStr for Effect {
                 let words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
                 Ok(Self::SelinuxErr(words))
             }
-            Some(("record", rest)) => parse_record(rest).ok_or_else(|| unknown(line)),
+            Some(("record", rest)) => parse_record(rest.trim_start()),
             _ => Err(unknown(line)),
         }
     }
@@ -208,16 +208,16 @@ impl FromStr for Effect {
 fn unknown(line: &str) -> String {
     format!(
         "`{line}` is neither a `cap` nor an `avc` line, nor one of \
-         `holds`, `domain`, `uid`, `kernel`, `selinux_err`, `record SYSCALL`"
+         `holds`, `domain`, `uid`, `kernel`, `selinux_err`, `record`"
     )
 }
 
-fn parse_record(rest: &str) -> Option<Effect> {
-    if rest.trim() == "SYSCALL" {
-        return Some(Effect::SyscallRecord);
+fn parse_record(rest: &str) -> Result<Effect, String> {
+    let number = rest.split_once(' ').and_then(|(kind, body)| Some((kind.parse().ok()?, body)));
+    match number {
+        Some((kind, body)) => Ok(Effect::OtherRecord { kind, body: body.to_owned() }),
+        None => rest.parse().map(Effect::Record),
     }
-    let (kind, body) = rest.split_once(' ')?;
-    Some(Effect::Record { kind: kind.parse().ok()?, body: body.to_owned() })
 }
 
 fn parse_holds(rest: &str) -> Result<Holds, String> {

@@ -1,10 +1,13 @@
 //! The transcript of an observation.
 
-use perfsec_wire::observation::{self, Exit, Record, SubjectSeen};
+use perfsec_wire::observation::{self, Exit, RawCall, Record, SubjectSeen};
 use perfsec_wire::{Observation, Step, record_types};
 
 use super::avc::avc_effect;
-use super::{CallHead, CallResult, Effect, Holds, Subject, Syscall, Transcript, TranscriptCall};
+use super::record::{RecordContext, record_effect};
+use super::{
+    CallHead, CallResult, Effect, Holds, RecordType, Subject, Syscall, Transcript, TranscriptCall,
+};
 
 /// The transcript of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,26 +18,14 @@ pub struct ObservedTranscript {
     pub aside: Vec<String>,
 }
 
-/// Audit records that only describe the event of another record. They are not part of a transcript:
-/// the kernel version and the audit rules decide which of them appear.
-const ENVELOPE: [u16; 8] = [
-    record_types::SYSCALL,
-    record_types::PATH,
-    record_types::CWD,
-    record_types::EXECVE,
-    record_types::EOE,
-    record_types::BPRM_FCAPS,
-    record_types::PROCTITLE,
-    record_types::BPF,
-];
-
 /// The lines that a case requests in addition to syscalls, checks and AVC records.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExtraLines<'a> {
     /// Kernel messages that contain one of these strings.
     pub messages: &'a [String],
-    /// SYSCALL records.
-    pub syscall_records: bool,
+    /// Records of these types. Without a request they are not part of a transcript: the kernel
+    /// version and the audit rules decide which of them appear.
+    pub records: &'a [RecordType],
 }
 
 /// Makes the transcript of a cell with these steps.
@@ -48,19 +39,30 @@ pub fn observed_transcript(
     let mut writer = TranscriptWriter {
         aside: Vec::new(),
         subject: *subject,
+        exe: subject.exe.to_owned(),
+        raw: None,
+        outside: false,
+        first_uid: observation.subject.uid,
         uid: observation.subject.uid,
         extra,
     };
     let mut calls = Vec::new();
     for call in &observation.calls {
-        let head = match steps.get(call.step as usize) {
-            Some(step) => {
-                CallHead::Syscall(Syscall::new(step, CallResult::observed(step, call.result)))
-            }
+        let step = steps.get(call.step as usize);
+        let head = match step {
+            Some(step) => CallHead::Syscall(Syscall::new(
+                step,
+                CallResult::observed(step, call.result, call.text.as_deref()),
+            )),
             None => CallHead::NoStep { step: call.step, value: call.result },
         };
+        if let Some(Step::Execve(file)) = step.filter(|_| call.result == 0) {
+            writer.exe = file.path(subject.comm);
+        }
+        writer.raw = call.raw.as_ref();
         calls.push(TranscriptCall { head, effects: writer.effects(&call.effects) });
     }
+    (writer.raw, writer.outside) = (None, true);
     let outside = writer.effects(&observation.outside);
     if !outside.is_empty() {
         calls.push(TranscriptCall { head: CallHead::Outside, effects: outside });
@@ -77,6 +79,15 @@ struct TranscriptWriter<'a> {
     aside: Vec<String>,
     /// The process that performs the steps; an exec changes it.
     subject: Subject<'a>,
+    /// The program that it executes.
+    exe: String,
+    /// True behind the last step.
+    outside: bool,
+    /// The call that is being written, if a SYSCALL record describes it.
+    raw: Option<&'a RawCall>,
+    /// The user id with which it started.
+    first_uid: u32,
+    /// The user id in the last `uid` line.
     uid: u32,
     extra: ExtraLines<'a>,
 }
@@ -84,10 +95,18 @@ struct TranscriptWriter<'a> {
 impl<'a> TranscriptWriter<'a> {
     fn effects(&mut self, effects: &'a [observation::Effect]) -> Vec<Effect> {
         let mut out = Vec::new();
+        // At the end of an execve, when audit_log_exit() runs, the process is the new program.
+        let became = effects.iter().find_map(|effect| match effect {
+            observation::Effect::Became(seen) => Some(seen.context.as_str()),
+            _ => None,
+        });
+        let context_at_exit = became.unwrap_or(self.subject.context);
         for effect in effects {
             match effect {
                 observation::Effect::Cap(check) => out.push(Effect::Cap(check.into())),
-                observation::Effect::Record(record) => out.extend(self.record(record)),
+                observation::Effect::Record(record) => {
+                    out.extend(self.record(record, context_at_exit));
+                }
                 observation::Effect::Message(message) => {
                     let text = message.text.trim_end();
                     if self.extra.messages.iter().any(|part| text.contains(part)) {
@@ -102,14 +121,23 @@ impl<'a> TranscriptWriter<'a> {
         out
     }
 
-    fn record(&self, record: &Record) -> Option<Effect> {
+    fn record(&self, record: &Record, context_at_exit: &str) -> Option<Effect> {
         let body = record.text.split_once("): ").map_or(record.text.as_str(), |(_, body)| body);
         match record.kind {
-            record_types::SYSCALL if self.extra.syscall_records => Some(Effect::SyscallRecord),
-            kind if ENVELOPE.contains(&kind) => None,
             record_types::AVC => Some(avc_effect(body, &self.subject)),
             record_types::SELINUX_ERR => Some(selinux_err(body, &self.subject)),
-            kind => Some(Effect::read(&format!("record {kind} {body}"))),
+            kind => match RecordType::numbered(kind) {
+                // The end of a program, which the kernel may log at any time: a close(2) only queues
+                // it, and bpf_audit_prog() finds no syscall to which it belongs.
+                Some(RecordType::Bpf) if self.outside => None,
+                Some(kind) => self.extra.records.contains(&kind).then(|| {
+                    let subject =
+                        Subject { context: context_at_exit, exe: &self.exe, ..self.subject };
+                    let context = RecordContext { subject, uid: self.first_uid, call: self.raw };
+                    record_effect(kind, body, &context)
+                }),
+                None => Some(Effect::read(&format!("record {kind} {body}"))),
+            },
         }
     }
 
@@ -156,7 +184,7 @@ mod tests {
             effective: CapSet(caps >> 1),
             context,
         };
-        let kinds = [record_types::AVC, record_types::SELINUX_ERR, 1326];
+        let kinds = [record_types::AVC, record_types::SELINUX_ERR, record_types::SYSCALL, 1326];
         prop_oneof![
             (0..70_u32, 0..4_u32, -13..1, -13..1).prop_map(|(cap, opts, commoncap, verdict)| {
                 Effect::Cap(CapCheck { cap, opts, commoncap, verdict })
@@ -187,7 +215,8 @@ mod tests {
                 subject,
                 mode: Mode::Enforcing,
                 processes: Vec::new(),
-                calls: vec![Call { step: 0, result, effects: effects.clone() }],
+                heirs: Vec::new(),
+                calls: vec![Call { step: 0, result, text: None, raw: None, effects: effects.clone() }],
                 outside: effects,
                 exit: Exit::Signal(9),
                 lost: 0,
@@ -199,9 +228,14 @@ mod tests {
                 comm: "subject",
                 context: &observation.subject.context,
                 mode: Mode::Enforcing,
+                exe: "/tmp/none/subject",
+                tasks: &[],
             };
             let step = Step::Close(perfsec_wire::step::Close { fd: "fd".to_owned() });
-            let extra = ExtraLines { messages: &[String::new()], syscall_records: false };
+            let extra = ExtraLines {
+                messages: &[String::new()],
+                records: &[RecordType::Syscall],
+            };
             let seen = observed_transcript(&[step], &observation, &subject, extra).transcript;
             let text = serde_json::to_string(&seen).unwrap();
             prop_assert_eq!(serde_json::from_str::<Transcript>(&text).unwrap(), seen);

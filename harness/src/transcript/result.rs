@@ -21,7 +21,7 @@ pub enum CallResult {
     Number(i64),
     /// A number that varies, under a name: the one that the case gives to the new object (`fd`),
     /// `addr` for an address, `some` for a length, `nothing` for a `recvmsg` that brought no
-    /// descriptor. A case may give any of these names to an object, so only the step tells which it
+    /// descriptor; or a text, such as what was read. A case may give any of these names to an object, so only the step tells which it
     /// is.
     Name(String),
 }
@@ -36,13 +36,14 @@ pub enum ResultError {
 }
 
 impl CallResult {
-    /// The result of a step that returned `value`, which is `-errno` on failure.
+    /// The result of a step that returned `value`, which is `-errno` on failure, and `text`.
     #[must_use]
-    pub fn observed(step: &Step, value: i64) -> Self {
+    pub fn observed(step: &Step, value: i64, text: Option<&str>) -> Self {
         if let Ok(errno @ 1..4096) = i32::try_from(value.wrapping_neg()) {
             return Self::Error(Errno(errno));
         }
         match (step.result_form(), value) {
+            (ResultForm::Text, _) => text.unwrap_or_default().into(),
             (ResultForm::Zero, _) => Self::Number(0),
             (ResultForm::Received(_), 0) => NOTHING.into(),
             (ResultForm::Word(word) | ResultForm::Received(word), _) => word.into(),
@@ -58,6 +59,8 @@ impl CallResult {
             ResultForm::Zero | ResultForm::Number => Self::Number(0),
             ResultForm::Word(word) | ResultForm::Received(word) => word.into(),
             ResultForm::Length => SOME.into(),
+            // An unknown text, which no step returns.
+            ResultForm::Text => "".into(),
         }
     }
 
@@ -77,6 +80,8 @@ impl CallResult {
             ResultForm::Length => [SOME, "0"].contains(&text),
             ResultForm::Zero => text == "0",
             ResultForm::Number => text.parse::<u32>().is_ok(),
+            ResultForm::Text if matches!(step, Step::Read(_)) => is_quoted(text),
+            ResultForm::Text => !text.is_empty(),
         };
         valid.then(|| text.into()).ok_or_else(|| {
             ResultError::Form(match form {
@@ -84,6 +89,7 @@ impl CallResult {
                 ResultForm::Length => format!("`{SOME}`"),
                 ResultForm::Zero => "`0`".to_owned(),
                 ResultForm::Number => "a number".to_owned(),
+                ResultForm::Text => "a text in quotes, such as `\"2\\n\"`,".to_owned(),
             })
         })
     }
@@ -99,6 +105,11 @@ impl CallResult {
     pub fn is_denial(&self) -> bool {
         matches!(self, Self::Error(errno) if errno.is_denial())
     }
+}
+
+/// True for a text in quotes, as the agent reports what a step read.
+fn is_quoted(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('"') && text.ends_with('"')
 }
 
 impl From<&str> for CallResult {
@@ -133,7 +144,9 @@ impl fmt::Display for CallResult {
 
 #[cfg(test)]
 mod tests {
-    use perfsec_wire::step::{Close, Mmap, Open, Read, Recvmsg, Setexeccon};
+    use perfsec_wire::step::{
+        Capget, Close, Mmap, Open, OpenAccess, Read, Recvmsg, Setexeccon, Stat, Task,
+    };
     use rstest::rstest;
 
     use super::*;
@@ -143,16 +156,37 @@ mod tests {
     }
 
     fn open() -> Step {
-        Step::Open(Open { path: "/".to_owned(), write: false, bind: "root".to_owned() })
+        Step::Open(Open { path: "/".to_owned(), write: OpenAccess::Read, bind: "root".to_owned() })
     }
 
     fn read(some: bool) -> Step {
-        Step::Read(Read { fd: "fd".to_owned(), count: 8, some })
+        Step::Read(Read { fd: "fd".to_owned(), count: 8, some, text: false })
+    }
+
+    fn text() -> Step {
+        let fd = "fd".to_owned();
+        Step::Read(Read { fd, count: 8, some: false, text: true })
+    }
+
+    fn stat() -> Step {
+        Step::Stat(Stat { path: "/".to_owned() })
+    }
+
+    fn capget() -> Step {
+        Step::Capget(Capget { pid: Task::First })
     }
 
     fn mmap() -> Step {
         let (fd, bind) = ("fd".to_owned(), "map".to_owned());
-        Step::Mmap(Mmap { fd, pages: 1, private: false, aux: None, bind })
+        Step::Mmap(Mmap {
+            fd,
+            pages: 1,
+            private: false,
+            offset: None,
+            aux: None,
+            aux_offset: None,
+            bind,
+        })
     }
 
     fn recvmsg() -> Step {
@@ -182,8 +216,20 @@ mod tests {
         #[case] text: &str,
     ) {
         let result = CallResult::from(text);
-        assert_eq!(CallResult::observed(&step, value), result);
+        assert_eq!(CallResult::observed(&step, value, None), result);
         assert_eq!(CallResult::of_step(&step, text), Ok(result));
+    }
+
+    #[rstest]
+    #[case(text(), 2, r#""2\n""#)]
+    #[case(text(), 0, r#""""#)]
+    #[case(stat(), 0, "0644 uid=0 gid=0")]
+    #[case(capget(), 0, "permitted=all, effective=all, inheritable=none")]
+    fn a_text_is_read_as_it_is_written(#[case] step: Step, #[case] value: i64, #[case] text: &str) {
+        let result = CallResult::from(text);
+        assert_eq!(CallResult::observed(&step, value, Some(text)), result);
+        assert_eq!(CallResult::of_step(&step, text), Ok(result));
+        assert_eq!(CallResult::observed(&step, -13, None).to_string(), "EACCES");
     }
 
     #[rstest]
@@ -192,6 +238,7 @@ mod tests {
     #[case(open(), "7", "`root`")]
     #[case(open(), "nothing", "`root`")]
     #[case(read(true), "8", "`some`")]
+    #[case(text(), "2", "a text in quotes, such as `\"2\\n\"`,")]
     #[case(mmap(), "map", "`addr`")]
     #[case(recvmsg(), "0", "`fd`")]
     #[case(setexeccon(), "20", "`0`")]

@@ -44,7 +44,9 @@ impl<'a> Guesses<'a> {
             _ => None,
         });
         let processes = case.processes.iter().map(|process| process.name.as_str());
-        let mut thresholds = case.axes.paranoid.clone();
+        // The default is a value of its own, and questions depend on the value alone.
+        let values = case.axes.paranoid.iter().map(|level| level.value(false));
+        let mut thresholds: Vec<_> = values.collect();
         thresholds.sort_unstable();
         thresholds.dedup();
         thresholds.pop();
@@ -259,7 +261,7 @@ fn own_fields(record: &Avc) -> Option<Vec<(String, String)>> {
 fn literal(effect: &Effect) -> Option<Guess> {
     let literal = matches!(
         effect,
-        Effect::Kernel(_) | Effect::SelinuxErr(_) | Effect::SyscallRecord | Effect::Record { .. }
+        Effect::Kernel(_) | Effect::SelinuxErr(_) | Effect::Record(_) | Effect::OtherRecord { .. }
     );
     literal.then(|| Guess { check: Check::Effect((*effect).clone()), cost: 30 })
 }

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use super::evidence::{Evidence, Progress, open_result};
 use super::guesses::{Guesses, Rest};
 use super::precedents::Precedents;
-use crate::asks::{Check, Fact, Guard, Question, Refusal, StepQuestions};
+use crate::asks::{Check, Fact, Guard, Question, Refusal, Returned, StepQuestions};
+use crate::case::Level;
 use crate::transcript::CallResult;
 
 /// Evaluations of a cell before the search is given up. A case of the suite needs a few thousand.
@@ -114,7 +115,7 @@ impl<'a> Search<'a> {
         self.questions.push(StepQuestions {
             line: 0,
             asks: unseen.into_iter().collect(),
-            returns: Some(open_result()),
+            returns: vec![open_result().into()],
         });
         if let Some(progress) = self.progress(done)
             && self.grow(step, done, &progress, &mut HashSet::new())
@@ -143,12 +144,12 @@ impl<'a> Search<'a> {
         }
         self.note(step, done, progress);
         for returns in self.results(done, progress) {
-            self.last().returns = returns;
+            self.last().returns = returns.into_iter().map(Returned::from).collect();
             if self.ends(step, done) {
                 return true;
             }
         }
-        self.last().returns = Some(open_result());
+        self.last().returns = vec![open_result().into()];
         for extension in self.extensions(step, done, progress) {
             if visited.insert(extension.progress.clone()) {
                 self.last().asks.push(extension.question);
@@ -294,12 +295,12 @@ impl<'a> Search<'a> {
         let Some(now) = now.filter(|_| !self.questions.is_empty()) else { return Vec::new() };
         let mut against: Vec<Vec<usize>> = Vec::new();
         for returns in self.results(&done, &now) {
-            self.last().returns = returns;
+            self.last().returns = returns.into_iter().map(Returned::from).collect();
             let explained =
                 |cell| self.evidence.explained(cell, &self.questions, done[cell]).is_some();
             against.push(cells.clone().filter(|cell| !explained(*cell)).collect());
         }
-        self.last().returns = Some(open_result());
+        self.last().returns = vec![open_result().into()];
         let rests = self.rests(&done, &now);
         let step = &self.evidence.case.steps[step];
         for guess in self.guesses.checks(step, &rests) {
@@ -327,9 +328,9 @@ impl<'a> Search<'a> {
 }
 
 /// True if the kernel asks a question with this guard at a level.
-fn asks_at(guard: &Guard, level: i32) -> bool {
+fn asks_at(guard: &Guard, level: Level) -> bool {
     match guard.fact {
-        Fact::LevelAbove(above) => (level > above) == guard.wanted,
+        Fact::LevelAbove(above) => (level.value(false) > above) == guard.wanted,
         _ => true,
     }
 }

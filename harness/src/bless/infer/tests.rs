@@ -7,6 +7,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::bless::fixture::{self, SUITE, setting};
+use crate::transcript::CallResult;
 
 /// A case whose steps read from a descriptor and ask these questions.
 fn case(steps: &[&str]) -> Case {
@@ -51,7 +52,7 @@ fn inferred(mut case: Case, precedents: &Precedents) -> (Explanation, usize) {
 fn lines(explanation: &Explanation) -> Vec<String> {
     let lines = explanation.questions.iter().flat_map(|step| {
         let asks = step.asks.iter().map(ToString::to_string);
-        asks.chain(step.returns.as_ref().map(|result| format!("returns {result}")))
+        asks.chain(step.returns.iter().map(|result| format!("returns {result}")))
     });
     lines.collect()
 }
@@ -84,7 +85,10 @@ fn questions_are_inferred(#[case] asked: &str, #[case] expected: &str) {
 #[test]
 fn a_result_that_all_cells_saw_is_not_a_refusal() {
     let mut case = case(&["perf_event { read }"]);
-    case.questions.iter_mut().flatten().for_each(|step| step.returns = Some("EINVAL".into()));
+    case.questions
+        .iter_mut()
+        .flatten()
+        .for_each(|step| step.returns = vec![CallResult::from("EINVAL").into()]);
     assert_eq!(
         lines(&inferred(case, &Precedents::default()).0),
         ["perf_event { read }", "returns EINVAL"]

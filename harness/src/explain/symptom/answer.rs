@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use perfsec_wire::CapSet;
 use perfsec_wire::attr::{Event, Hardware, PerfEventAttr, SampleType};
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
-use perfsec_wire::step::{OpenFlag, PerfEventOpen, Task};
+use perfsec_wire::step::{AttrPlace, OpenFlag, PerfEventOpen, Task};
 
 use super::model::{PerfTool, Symptom};
 use super::notes::{
@@ -151,7 +151,8 @@ impl Symptom {
         };
         let cpu = if pid == Task::Every { 0 } else { -1 };
         let flags = if self.cgroup { vec![OpenFlag::PidCgroup] } else { Vec::new() };
-        PerfEventOpen { attr, pid, cpu, group: None, flags, bind: String::new() }
+        let (group, attr_at, bind) = (None, AttrPlace::Mapped, String::new());
+        PerfEventOpen { attr, pid, cpu, group, flags, attr_at, bind }
     }
 
     /// The refusal of a holder, apart from SELinux and lockdown.
