@@ -111,7 +111,9 @@ impl CallFact {
                     let syscalls = matches!(category.as_str(), "syscalls" | "raw_syscalls");
                     samples(SampleType::Raw) && (every_task || !syscalls)
                 }
-                Event::Kprobe(_) | Event::Uprobe => samples(SampleType::Raw),
+                Event::Kprobe(_) => samples(SampleType::Raw),
+                // init_trace_event_call() of trace_uprobe.c sets TRACE_EVENT_FL_CAP_ANY.
+                Event::Uprobe => samples(SampleType::Raw) && every_task,
                 _ => false,
             },
             Self::Kprobe => matches!(attr.event, Event::Kprobe(_)),

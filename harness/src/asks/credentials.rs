@@ -1,16 +1,15 @@
 //! The subject's credentials, and how its steps change them (capabilities(7)).
 
-use perfsec_wire::step::{CloneFlag, Execve, Prctl, Securebit, UnshareFlag};
+use perfsec_wire::caps::SETUID;
+use perfsec_wire::step::{CloneFlag, Execve, Prctl, Securebit, Setresuid, UnshareFlag};
 use perfsec_wire::{CapSet, Step};
 
 /// The state of a process by which the kernel decides (`struct cred`, and the flags of
 /// `struct mm_struct` and `struct fs_struct` that exec looks at).
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
-    /// Real user ID.
-    pub(super) uid: u32,
-    /// Effective user ID.
-    euid: u32,
+    pub(super) user: Ids,
+    pub(super) group: Ids,
     pub(super) permitted: CapSet,
     pub(super) effective: CapSet,
     inheritable: CapSet,
@@ -28,6 +27,41 @@ pub(super) struct Credentials {
     pub(super) dumpable: u32,
 }
 
+/// User IDs or group IDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ids {
+    pub(super) real: u32,
+    pub(super) effective: u32,
+    pub(super) saved: u32,
+    /// For access to files, and for `PTRACE_MODE_FSCREDS`.
+    pub(super) fs: u32,
+}
+
+impl Ids {
+    const fn all(id: u32) -> Self {
+        Self { real: id, effective: id, saved: id, fs: id }
+    }
+
+    /// True if each id that a call asks for is the real, the effective or the saved one.
+    pub(super) fn has_all_of(&self, asked: &Setresuid) -> bool {
+        let has = |id: u32| [self.real, self.effective, self.saved].contains(&id);
+        [asked.real, asked.effective, asked.saved].into_iter().flatten().all(has)
+    }
+
+    /// `setresuid(2)`: one that is missing stays as it is.
+    fn set(&mut self, real: Option<u32>, effective: Option<u32>, saved: Option<u32>) {
+        self.real = real.unwrap_or(self.real);
+        self.effective = effective.unwrap_or(self.effective);
+        self.saved = saved.unwrap_or(self.saved);
+        self.fs = self.effective;
+    }
+
+    /// True if `id` is one of those that `__ptrace_may_access()` compares, and so are all.
+    fn are_all(&self, id: u32) -> bool {
+        [self.real, self.effective, self.saved] == [id; 3]
+    }
+}
+
 /// The user ID of one without a mapping (`overflowuid`).
 const OVERFLOW_UID: u32 = 65534;
 
@@ -38,6 +72,15 @@ pub(super) struct ExecRules {
     pub(super) file_caps: bool,
     /// `fs.suid_dumpable`
     pub(super) suid_dumpable: u32,
+}
+
+/// The caller's credentials that an access to another process compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PtraceCreds {
+    /// `PTRACE_MODE_REALCREDS`: real IDs and permitted capabilities.
+    Real,
+    /// `PTRACE_MODE_FSCREDS`: IDs for file systems and effective capabilities.
+    Fs,
 }
 
 const fn intersection(a: CapSet, b: CapSet) -> CapSet {
@@ -53,8 +96,9 @@ impl Credentials {
     pub(super) fn new(uid: u32, grant: CapSet, rules: ExecRules) -> Self {
         let dumpable = if grant.is_empty() { 1 } else { rules.suid_dumpable };
         Self {
-            uid,
-            euid: uid,
+            user: Ids::all(uid),
+            // The agent gives both the same number.
+            group: Ids::all(uid),
             permitted: grant,
             effective: grant,
             inheritable: CapSet::EMPTY,
@@ -69,8 +113,27 @@ impl Credentials {
         }
     }
 
-    /// Applies a step other than exec that succeeded.
-    pub(super) fn apply(&mut self, step: &Step, rules: ExecRules) {
+    /// The agent, which is process 1.
+    pub(super) fn agent(rules: ExecRules) -> Self {
+        Self { dumpable: 1, ..Self::new(0, CapSet::ALL, rules) }
+    }
+
+    /// Those of `access(2)` (`access_override_creds()`).
+    pub(super) fn for_access(&self) -> Self {
+        let mut overridden = self.clone();
+        overridden.user.fs = self.user.real;
+        overridden.group.fs = self.group.real;
+        if !self.securebits.contains(&Securebit::NoSetuidFixup) {
+            let root = if self.initial_namespace { Some(0) } else { self.root_of_namespace };
+            let is_root = root == Some(self.user.real);
+            overridden.effective = if is_root { self.permitted } else { CapSet::EMPTY };
+        }
+        overridden
+    }
+
+    /// Applies a step other than exec that succeeded; `went_on` is true if one of its questions was
+    /// refused.
+    pub(super) fn apply(&mut self, step: &Step, rules: ExecRules, went_on: bool) {
         let before = self.clone();
         match step {
             Step::Capset(sets) => {
@@ -81,7 +144,19 @@ impl Credentials {
                     intersection(self.ambient, intersection(self.permitted, self.inheritable));
             }
             Step::Prctl(prctl) => self.prctl(prctl),
-            Step::Setresuid(ids) => self.setresuid(ids.uid),
+            Step::Setresuid(ids) => {
+                let outside = |id: Option<u32>| id.map(|id| self.outside(id));
+                let [real, effective, saved] = [ids.real, ids.effective, ids.saved].map(outside);
+                self.user.set(real, effective, saved);
+                self.fix_capabilities(&before);
+            }
+            Step::Setresgid(ids) => self.group.set(ids.real, ids.effective, ids.saved),
+            Step::Setfsuid(id) => {
+                let uid = self.outside(id.uid);
+                if self.may_be(uid) && !went_on {
+                    self.setfsuid(uid);
+                }
+            }
             Step::Unshare(unshare) => self.unshare(&unshare.flags),
             Step::Write(write) if !self.initial_namespace => {
                 // "INSIDE OUTSIDE COUNT", to uid_map.
@@ -99,6 +174,22 @@ impl Credentials {
         self.commit(&before, rules);
     }
 
+    /// The sets as `capget(2)` returns them, in the words of a transcript.
+    pub(super) fn sets(&self) -> String {
+        let Self { permitted, effective, inheritable, .. } = self;
+        format!("permitted={permitted}, effective={effective}, inheritable={inheritable}")
+    }
+
+    /// The credentials of a task that this one clones.
+    pub(super) fn forked(&self, flags: &[CloneFlag]) -> Self {
+        let mut child = self.clone();
+        child.shares_fs = flags.contains(&CloneFlag::Fs);
+        if flags.contains(&CloneFlag::Newuser) {
+            child.enter_user_namespace();
+        }
+        child
+    }
+
     fn unshare(&mut self, flags: &[UnshareFlag]) {
         let newuser = flags.contains(&UnshareFlag::Newuser);
         // Both imply CLONE_FS (ksys_unshare()).
@@ -106,30 +197,72 @@ impl Credentials {
             self.shares_fs = false;
         }
         if newuser {
-            // set_cred_user_ns(): every capability, in the new namespace only.
-            self.initial_namespace = false;
-            self.root_of_namespace = None;
-            (self.permitted, self.effective) = (CapSet::ALL, CapSet::ALL);
-            (self.inheritable, self.ambient) = (CapSet::EMPTY, CapSet::EMPTY);
-            self.bounding = CapSet::ALL;
-            self.securebits.clear();
+            self.enter_user_namespace();
         }
     }
 
-    /// The real user ID as the process itself sees it (`from_kuid_munged()`).
-    pub(super) fn own_uid(&self) -> u32 {
+    /// `set_cred_user_ns()`: every capability, in the new namespace only.
+    fn enter_user_namespace(&mut self) {
+        self.initial_namespace = false;
+        self.root_of_namespace = None;
+        (self.permitted, self.effective) = (CapSet::ALL, CapSet::ALL);
+        (self.inheritable, self.ambient) = (CapSet::EMPTY, CapSet::EMPTY);
+        self.bounding = CapSet::ALL;
+        self.securebits.clear();
+    }
+
+    /// The user ID in the initial namespace of one in this namespace (`make_kuid()`).
+    fn outside(&self, uid: u32) -> u32 {
         match self.root_of_namespace {
-            _ if self.initial_namespace => self.uid,
-            Some(outside) if outside == self.uid => 0,
+            Some(outside) if uid == 0 => outside,
+            _ => uid,
+        }
+    }
+
+    /// True for uid 0 of the process's namespace.
+    fn is_root(&self, uid: u32) -> bool {
+        match self.root_of_namespace {
+            Some(outside) => uid == outside,
+            None => uid == 0 && self.initial_namespace,
+        }
+    }
+
+    /// A user ID as the process itself sees it (`from_kuid_munged()`).
+    pub(super) fn seen(&self, uid: u32) -> u32 {
+        match self.root_of_namespace {
+            _ if self.initial_namespace => uid,
+            Some(outside) if outside == uid => 0,
             _ => OVERFLOW_UID,
         }
+    }
+
+    /// The IDs in a SYSCALL record, by the names of its fields (`audit_log_task_info()`). They are
+    /// those of the initial namespace.
+    pub(super) fn audited_ids(&self) -> [(&'static str, u32); 8] {
+        let Self { user, group, .. } = self;
+        [
+            ("uid", user.real),
+            ("gid", group.real),
+            ("euid", user.effective),
+            ("suid", user.saved),
+            ("fsuid", user.fs),
+            ("egid", group.effective),
+            ("sgid", group.saved),
+            ("fsgid", group.fs),
+        ]
+    }
+
+    /// The IDs as `getresuid(2)` returns them, in the words of a transcript.
+    pub(super) fn user_ids(&self) -> String {
+        let Ids { real, effective, saved, .. } = self.user;
+        [real, effective, saved].map(|id| self.seen(id).to_string()).join(", ")
     }
 
     /// True if it has a capability in the user namespace of another process (`cap_capable()`): the
     /// owner of a child namespace has all. No case nests namespaces.
     pub(super) fn has_toward(&self, other: &Self, cap: u32) -> bool {
         match (self.initial_namespace, other.initial_namespace) {
-            (true, false) => other.uid == self.euid || self.effective.has(cap),
+            (true, false) => other.user.real == self.user.effective || self.effective.has(cap),
             (false, true) => false,
             _ => self.effective.has(cap),
         }
@@ -137,8 +270,21 @@ impl Credentials {
 
     /// True if another process has permitted capabilities that this one lacks, or is in another
     /// user namespace (`cap_ptrace_access_check()`).
-    pub(super) fn lacks_some_of(&self, other: &Self) -> bool {
-        self.initial_namespace != other.initial_namespace || lacks(self.permitted, other.permitted)
+    pub(super) fn lacks_some_of(&self, other: &Self, view: PtraceCreds) -> bool {
+        let own = match view {
+            PtraceCreds::Real => self.permitted,
+            PtraceCreds::Fs => self.effective,
+        };
+        self.initial_namespace != other.initial_namespace || lacks(own, other.permitted)
+    }
+
+    /// True if another process has an ID that is not this one's (`__ptrace_may_access()`).
+    pub(super) fn is_other_user(&self, other: &Self, view: PtraceCreds) -> bool {
+        let id = |ids: &Ids| match view {
+            PtraceCreds::Real => ids.real,
+            PtraceCreds::Fs => ids.fs,
+        };
+        !other.user.are_all(id(&self.user)) || !other.group.are_all(id(&self.group))
     }
 
     fn prctl(&mut self, prctl: &Prctl) {
@@ -152,11 +298,36 @@ impl Credentials {
         }
     }
 
+    /// True if `__sys_setfsuid()` allows this user ID.
+    fn may_be(&self, uid: u32) -> bool {
+        let Ids { real, effective, saved, fs } = self.user;
+        [real, effective, saved, fs].contains(&uid) || self.effective.has(SETUID)
+    }
+
+    /// `setfsuid(2)`, and `cap_task_fix_setuid()` for it.
+    fn setfsuid(&mut self, uid: u32) {
+        /// `CAP_FS_SET`: chown, dac_override, dac_read_search, fowner, fsetid, linux_immutable,
+        /// mknod, mac_override.
+        const FILES: u64 = 0b1_1111 | 1 << 9 | 1 << 27 | 1 << 32;
+        let (was_root, is_root) = (self.is_root(self.user.fs), self.is_root(uid));
+        self.user.fs = uid;
+        if self.securebits.contains(&Securebit::NoSetuidFixup) {
+            return;
+        }
+        match (was_root, is_root) {
+            (true, false) => self.effective.0 &= !FILES,
+            (false, true) => self.effective.0 |= self.permitted.0 & FILES,
+            _ => {}
+        }
+    }
+
     /// `cap_emulate_setxuid()`
-    fn setresuid(&mut self, uid: u32) {
-        let (was_root, is_root) = (self.uid == 0 || self.euid == 0, uid == 0);
-        let was_effective = self.euid == 0;
-        (self.uid, self.euid) = (uid, uid);
+    fn fix_capabilities(&mut self, before: &Self) {
+        let root = |id: u32| self.is_root(id);
+        let any_root = |ids: &Ids| [ids.real, ids.effective, ids.saved].into_iter().any(root);
+        let (was_root, is_root) = (any_root(&before.user), any_root(&self.user));
+        let (was_effective, is_effective) =
+            (root(before.user.effective), root(self.user.effective));
         if self.securebits.contains(&Securebit::NoSetuidFixup) {
             return;
         }
@@ -166,10 +337,10 @@ impl Credentials {
             }
             self.ambient = CapSet::EMPTY;
         }
-        if was_effective && !is_root {
+        if was_effective && !is_effective {
             self.effective = CapSet::EMPTY;
         }
-        if !was_effective && is_root {
+        if !was_effective && is_effective {
             self.effective = self.permitted;
         }
     }
@@ -179,7 +350,11 @@ impl Credentials {
         let same_namespace = before.initial_namespace == self.initial_namespace;
         // cred_cap_issubset(): a child namespace of one's own is a subset.
         let gained = same_namespace && lacks(before.permitted, self.permitted);
-        if self.euid != before.euid || gained {
+        let acting = |it: &Self| {
+            let Self { user, group, .. } = it;
+            (user.effective, user.fs, group.effective, group.fs)
+        };
+        if acting(self) != acting(before) || gained {
             self.dumpable = rules.suid_dumpable;
         }
     }
@@ -201,19 +376,16 @@ impl Credentials {
         // bprm_fill_uid(): the owner, root, must have an ID in the namespace.
         let owned = self.initial_namespace || self.root_of_namespace == Some(0);
         if file.setuid && trusted && owned && !self.no_new_privs {
-            self.euid = 0;
+            self.user.effective = 0;
         }
         let Some((has_file_caps, mut effective)) = self.file_caps(file, rules) else {
             *self = old;
             return false;
         };
         // handle_privileged_root(); uid 0 of a namespace is uid 0 there.
-        let root = |id: u32| match self.root_of_namespace {
-            Some(outside) => id == outside,
-            None => id == 0 && self.initial_namespace,
-        };
         if !self.securebits.contains(&Securebit::Noroot) {
-            let (is_real, is_effective) = (root(self.uid), root(self.euid));
+            let (is_real, is_effective) =
+                (self.is_root(self.user.real), self.is_root(self.user.effective));
             let mixed = has_file_caps && is_effective && !is_real;
             if !mixed {
                 if is_effective || is_real {
@@ -223,12 +395,14 @@ impl Credentials {
             }
         }
         // Since 6.17 the effective ids are compared; before, the new one with the old real one.
-        let compared = if own_effective_id { old.euid } else { old.uid };
-        let changes_id = self.euid != compared;
+        let compared = |ids: &Ids| if own_effective_id { ids.effective } else { ids.real };
+        let changes_id = self.user.effective != compared(&old.user)
+            || self.group.effective != compared(&old.group);
         let limited = lacks(old.permitted, self.permitted);
         if (changes_id || limited) && (self.no_new_privs || self.shares_fs) {
             if !may_set_uid() || self.no_new_privs {
-                self.euid = self.uid;
+                self.user.effective = self.user.real;
+                self.group.effective = self.group.real;
             }
             self.permitted = intersection(self.permitted, old.permitted);
         }
@@ -237,9 +411,14 @@ impl Credentials {
         }
         self.permitted = self.permitted.with(self.ambient);
         self.effective = if effective { self.permitted } else { self.ambient };
+        for ids in [&mut self.user, &mut self.group] {
+            (ids.saved, ids.fs) = (ids.effective, ids.effective);
+        }
         self.securebits.retain(|bit| *bit != Securebit::KeepCaps);
         // begin_new_exec() compares the old IDs, then commit_creds() sees the new ones.
-        self.dumpable = if old.euid == old.uid { 1 } else { rules.suid_dumpable };
+        let same = |ids: &Ids| ids.effective == ids.real;
+        let plain = same(&old.user) && same(&old.group);
+        self.dumpable = if plain { 1 } else { rules.suid_dumpable };
         self.commit(&old, rules);
         true
     }

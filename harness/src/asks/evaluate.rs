@@ -13,11 +13,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perfsec_wire::caps::SETUID;
-use perfsec_wire::step::{Action, CloneFlag, Execve, PerfEventOpen, Prctl, Task, Write, WriteFile};
+use perfsec_wire::step::{
+    Action, Capget, Clone, CloneFlag, Execve, Prctl, Task, UnshareFlag, Write, WriteFile,
+};
 use perfsec_wire::{BootMode, Mode, Step};
 
-use super::credentials::{Credentials, ExecRules};
+use super::credentials::{Credentials, ExecRules, PtraceCreds};
 use super::evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck};
+use super::event::{AuditRules, ListedRecords, TaskNames};
 use super::question::{
     Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
 };
@@ -70,10 +73,12 @@ pub fn evaluate<'a>(
         file_caps: situation.boot != BootMode::NoFileCaps,
         suid_dumpable: situation.suid_dumpable,
     };
+    let mut audit_rules = AuditRules::default();
     let mut selinux = Selinux::new(situation.server, situation.policy, situation.mode);
     for step in situation.given {
         if let Step::Agent(action) = step {
             selinux.apply(action);
+            audit_rules.apply(action);
         }
     }
     let credentials = Credentials::new(situation.uid, situation.grant, rules);
@@ -81,19 +86,25 @@ pub fn evaluate<'a>(
         situation,
         rules,
         selinux,
-        told_uid: credentials.uid,
+        told_uid: credentials.user.real,
+        names: TaskNames::default(),
+        audit_rules,
+        records: ListedRecords::default(),
+        told: Vec::new(),
+        is_first: false,
+        clones_first: false,
         credentials,
         domain: situation.domain.to_owned(),
         exec_domain: None,
         comm: situation.comm.to_owned(),
         children: BTreeMap::new(),
         effects: Vec::new(),
-        call: None,
         path: Vec::new(),
         because: None,
         checks: Vec::new(),
         refusing: 0,
         went_on: false,
+        step: None,
         buffers: BTreeMap::new(),
         line: 0,
         out: Evaluation::default(),
@@ -119,6 +130,16 @@ struct Evaluator<'a> {
     rules: ExecRules,
     selinux: Selinux<'a>,
     credentials: Credentials,
+    names: TaskNames,
+    audit_rules: AuditRules,
+    /// The records that the questions of the call list.
+    records: ListedRecords,
+    /// Lines of the call that follow its records.
+    told: Vec<ExpectedEffects>,
+    /// It is the first process of its PID namespace.
+    is_first: bool,
+    /// The next process that it clones is the first of a PID namespace.
+    clones_first: bool,
     /// The user ID that the transcript told last.
     told_uid: u32,
     domain: String,
@@ -128,8 +149,6 @@ struct Evaluator<'a> {
     /// Tasks that the subject cloned; `None` for threads.
     children: BTreeMap<String, Option<Credentials>>,
     effects: Vec<ExpectedEffects>,
-    /// The call, if it opens an event.
-    call: Option<&'a PerfEventOpen>,
     path: Vec<&'a str>,
     because: Option<&'a str>,
     checks: Vec<MadeCheck>,
@@ -137,6 +156,8 @@ struct Evaluator<'a> {
     refusing: usize,
     /// A question of the call was refused, and the call went on.
     went_on: bool,
+    /// The step that is performed.
+    step: Option<&'a Step>,
     /// The descriptors of events that have a buffer, by the name of the mapping.
     buffers: BTreeMap<String, String>,
     /// The line of the question in the case file.
@@ -149,28 +170,58 @@ impl<'a> Evaluator<'a> {
     fn step(&mut self, step: &'a Step, asked: &'a StepQuestions) -> bool {
         self.line = asked.line;
         self.went_on = false;
-        self.call = match step {
-            Step::PerfEventOpen(call) => Some(call),
+        self.step = Some(step);
+        let task = match step {
+            Step::PerfEventOpen(_) | Step::Capget(_) => step.task(),
             _ => None,
         };
-        let task = self.call.and_then(|call| match &call.pid {
+        let task = task.and_then(|task| match task {
             Task::Named(name) => Some(Target::Task(name.clone())),
+            Task::First if !self.is_first => Some(Target::Agent),
             _ => None,
         });
-        let mut outcome = self.list(&asked.asks, task.as_ref(), true);
-        if let (Step::Execve(file), Outcome::Passed, None) = (step, outcome, &asked.returns) {
+        let own = matches!(step, Step::Access(_)).then(|| {
+            let overridden = self.credentials.for_access();
+            std::mem::replace(&mut self.credentials, overridden)
+        });
+        // The checks before those of the code that a case is about.
+        let first = self.situation.functions.syscall(step.name());
+        let first =
+            first.map_or(Outcome::Passed, |list| self.list(&list.asks, task.as_ref(), false));
+        let mut outcome = match first {
+            Outcome::Passed => self.list(&asked.asks, task.as_ref(), true),
+            refused => refused,
+        };
+        if let Some(own) = own {
+            self.credentials = own;
+        }
+        let returns = asked
+            .returns
+            .iter()
+            .find(|returned| returned.guards.iter().all(|guard| self.guard(guard, task.as_ref())));
+        let returns = returns.map(|returned| returned.result.clone());
+        if let (Step::Execve(file), Outcome::Passed, None) = (step, outcome, &returns) {
             outcome = self.exec(file);
         }
         let result = match outcome {
-            Outcome::Passed => asked.returns.clone().unwrap_or_else(|| self.usual_result(step)),
+            Outcome::Passed => returns.unwrap_or_else(|| self.usual_result(step)),
             Outcome::Refused(result) => result.into(),
         };
         let succeeds = outcome == Outcome::Passed && !matches!(result, CallResult::Error(_));
         self.out.refuses |= result.is_denial() || outcome == Outcome::Refused(Refused::Nothing);
-        if succeeds {
+        // The creator of a task logs the call, and the task begins behind it.
+        let hands_over = matches!(step, Step::Clone(clone) if clone.continues);
+        if succeeds && !hands_over {
             self.apply(step);
         }
-        self.syscall_record(&asked.asks);
+        if self.audit_rules.exclude_avc() {
+            self.drop_avc_records();
+        }
+        self.records(step, &asked.asks);
+        if succeeds && hands_over {
+            self.apply(step);
+        }
+        self.effects.append(&mut self.told);
         let head = CallHead::Syscall(Syscall::new(step, result));
         let effects = std::mem::take(&mut self.effects);
         self.out.transcript.calls.push(ExpectedCall { head, line: asked.line, effects });
@@ -180,18 +231,24 @@ impl<'a> Evaluator<'a> {
         succeeds
     }
 
-    /// Adds the SYSCALL record, which audit_log_exit() writes last, if the call has another record.
-    fn syscall_record(&mut self, asks: &[Question]) {
-        let logs = |all: &ExpectedEffects| matches!(all.effects[..], [Effect::Avc(_), ..]);
-        if !self.effects.iter().any(logs) {
-            return;
+    /// Drops the AVC records, which a rule excludes.
+    fn drop_avc_records(&mut self) {
+        for effects in &mut self.effects {
+            effects.effects.retain(|effect| !matches!(effect, Effect::Avc(_)));
         }
-        for question in asks {
-            if question.check == Check::Effect(Effect::SyscallRecord)
-                && question.guards.iter().all(|guard| self.guard(guard, None))
-            {
+        self.effects.retain(|effects| !effects.effects.is_empty());
+    }
+
+    /// Adds the records of the event, which audit_log_exit() writes last.
+    fn records(&mut self, step: &Step, asks: &[Question]) {
+        let listed = std::mem::take(&mut self.records);
+        for (question, line) in listed.of_event(step, asks, &self.effects, &self.audit_rules) {
+            if question.guards.iter().all(|guard| self.guard(guard, None)) {
                 self.line = question.line;
-                self.add(Effect::SyscallRecord);
+                let comm = (self.comm != self.situation.comm).then_some(self.comm.as_str());
+                let uid = self.situation.uid;
+                let line = self.names.complete(line, &self.credentials, uid, comm);
+                self.add(Effect::Record(line));
             }
         }
     }
@@ -209,6 +266,12 @@ impl<'a> Evaluator<'a> {
                 let mapped = self.buffers.values().any(|fd| *fd == poll.fd);
                 CallResult::Number((!mapped).into())
             }
+            Step::Capget(Capget { pid: Task::Caller }) => self.credentials.sets().as_str().into(),
+            Step::Getresuid(_) => self.credentials.user_ids().as_str().into(),
+            Step::Setfsuid(_) => {
+                let previous = self.credentials.seen(self.credentials.user.fs);
+                CallResult::Number(previous.into())
+            }
             Step::Prctl(Prctl::GetDumpable) => CallResult::Number(self.credentials.dumpable.into()),
             step => CallResult::success(step),
         }
@@ -217,7 +280,10 @@ impl<'a> Evaluator<'a> {
     /// Applies a step that succeeded to the state.
     fn apply(&mut self, step: &Step) {
         match step {
-            Step::Agent(action) => self.selinux.apply(action),
+            Step::Agent(action) => {
+                self.selinux.apply(action);
+                self.audit_rules.apply(action);
+            }
             Step::Setexeccon(set) => self.exec_domain = Some(set.domain.clone()),
             Step::Prctl(Prctl::SetName(name)) => {
                 // TASK_COMM_LEN
@@ -226,14 +292,37 @@ impl<'a> Evaluator<'a> {
             }
             Step::Mmap(mmap) => drop(self.buffers.insert(mmap.bind.clone(), mmap.fd.clone())),
             Step::Munmap(munmap) => drop(self.buffers.remove(&munmap.map)),
-            Step::Clone(clone) => {
-                let own =
-                    (!clone.flags.contains(&CloneFlag::Thread)).then(|| self.credentials.clone());
-                self.children.insert(clone.bind.clone(), own);
+            Step::Unshare(unshare) => {
+                self.clones_first |= unshare.flags.contains(&UnshareFlag::Newpid);
             }
             _ => {}
         }
-        self.credentials.apply(step, self.rules);
+        self.credentials.apply(step, self.rules, self.went_on);
+        if let Step::Clone(clone) = step {
+            self.cloned(clone);
+        }
+    }
+
+    /// Adds the task that a step cloned, and continues as that task if the step says so.
+    fn cloned(&mut self, clone: &Clone) {
+        let flags = &clone.flags;
+        let first = self.clones_first || flags.contains(&CloneFlag::Newpid);
+        self.clones_first = false;
+        let process = !flags.contains(&CloneFlag::Thread);
+        let child = process.then(|| self.credentials.forked(flags));
+        match child {
+            Some(child) if clone.continues => {
+                // The threads of the creator belong to another process now.
+                let creator = std::mem::replace(&mut self.credentials, child);
+                for task in self.children.values_mut() {
+                    task.get_or_insert_with(|| creator.clone());
+                }
+                self.children.insert(clone.bind.clone(), None);
+                self.names.become_child(&clone.bind);
+                self.is_first = first;
+            }
+            child => drop(self.children.insert(clone.bind.clone(), child)),
+        }
     }
 
     /// Executes a file, and writes what the subject holds afterwards.
@@ -248,19 +337,19 @@ impl<'a> Evaluator<'a> {
         }
         let holds = Holds { permitted: credentials.permitted, effective: credentials.effective };
         self.credentials = credentials;
-        self.add(Effect::Holds(holds));
+        self.tell(Effect::Holds(holds));
         let domain = self
             .exec_domain
             .take()
             .or_else(|| self.situation.server.exec_domain(&self.selinux.loaded, &self.domain));
         if let Some(domain) = domain.filter(|domain| *domain != self.domain) {
-            self.add(Effect::Domain(domain.clone()));
+            self.tell(Effect::Domain(domain.clone()));
             self.domain = domain;
         }
-        let uid = self.credentials.own_uid();
+        let uid = self.credentials.seen(self.credentials.user.real);
         if uid != self.told_uid {
             self.told_uid = uid;
-            self.add(Effect::Uid(uid));
+            self.tell(Effect::Uid(uid));
         }
         self.comm = self.situation.comm.to_owned();
         self.buffers.clear();
@@ -321,16 +410,32 @@ impl<'a> Evaluator<'a> {
         let holds = match &guard.fact {
             Fact::LevelAbove(level) => self.situation.level > *level,
             Fact::Condition(name) => self.condition(name),
-            Fact::Call(fact) => self.call.is_some_and(|call| fact.holds(call)),
+            Fact::Call(fact) => {
+                matches!(self.step, Some(Step::PerfEventOpen(call)) if fact.holds(call))
+            }
             Fact::Refused => self.went_on,
+            Fact::EventOfAgent => self.step.and_then(used_file).is_some_and(|fd| {
+                let opens = |step: &&Step| matches!(step, Step::PerfEventOpen(_));
+                self.situation.given.iter().filter(opens).any(|step| step.binds() == Some(fd))
+            }),
+            Fact::NewUid => matches!(self.step, Some(Step::Setresuid(set))
+                if !self.credentials.user.has_all_of(set)),
+            Fact::NewUserNamespace => matches!(self.step, Some(Step::Unshare(unshare))
+                if unshare.flags.contains(&UnshareFlag::Newuser)),
             Fact::AnotherProcess => self.other(target).is_some(),
-            Fact::OtherUser => {
-                self.other(target).is_some_and(|other| other.uid != self.credentials.uid)
-            }
+            Fact::OtherUser => self
+                .other(target)
+                .is_some_and(|other| self.credentials.is_other_user(&other, PtraceCreds::Real)),
+            Fact::OtherFsUser => self
+                .other(target)
+                .is_some_and(|other| self.credentials.is_other_user(&other, PtraceCreds::Fs)),
             Fact::Undumpable => self.other(target).is_some_and(|other| other.dumpable != 1),
-            Fact::MoreCapable => {
-                self.other(target).is_some_and(|other| self.credentials.lacks_some_of(&other))
-            }
+            Fact::MoreCapable => self
+                .other(target)
+                .is_some_and(|other| self.credentials.lacks_some_of(&other, PtraceCreds::Real)),
+            Fact::MoreThanEffective => self
+                .other(target)
+                .is_some_and(|other| self.credentials.lacks_some_of(&other, PtraceCreds::Fs)),
         };
         holds == guard.wanted
     }
@@ -342,13 +447,17 @@ impl<'a> Evaluator<'a> {
 
     /// The credentials of a target outside the subject's thread group.
     fn other(&self, target: Option<&Target>) -> Option<Credentials> {
-        let Some(Target::Task(name)) = target else { return None };
+        let name = match target {
+            Some(Target::Task(name)) => name,
+            Some(Target::Agent) => return Some(Credentials::agent(self.rules)),
+            _ => return None,
+        };
         if let Some(child) = self.children.get(name) {
             return child.clone();
         }
         let process = self.situation.processes.iter().find(|one| one.name == *name)?;
         let mut credentials = Credentials::new(process.uid, process.grant.0, self.rules);
-        process.steps.iter().for_each(|step| credentials.apply(step, self.rules));
+        process.steps.iter().for_each(|step| credentials.apply(step, self.rules, false));
         Some(credentials)
     }
 
@@ -396,8 +505,11 @@ impl<'a> Evaluator<'a> {
             }
             Check::Return(None) => true,
             Check::Return(Some(errno)) => return refused(*errno),
-            // step() writes it, after a refusal too.
-            Check::Effect(Effect::SyscallRecord) => true,
+            // step() writes them, those of every event after a refusal too.
+            Check::Effect(Effect::Record(_)) => {
+                self.records.reach(self.line);
+                true
+            }
             Check::Effect(effect) => {
                 self.add(effect.clone());
                 true
@@ -513,7 +625,8 @@ impl<'a> Evaluator<'a> {
         let process = |name: &str| self.situation.processes.iter().find(|one| one.name == name);
         let kind = match target {
             Target::Agent => {
-                let context = self.situation.server.agent_context(&self.selinux.loaded);
+                let server = self.situation.server;
+                let context = server.agent_context(&self.selinux.loaded, &self.domain);
                 return (KERNEL.to_owned(), Some(context));
             }
             Target::Task(name) => process(name).map(|process| process.domain.as_str()),
@@ -538,10 +651,21 @@ impl<'a> Evaluator<'a> {
         }
         let field = |key: &str, value: String| (key.to_owned(), value);
         let mut fields = Vec::new();
+        if let Some(name) = &self.names.pid {
+            fields.push(field("pid", name.clone()));
+        }
         if self.comm != self.situation.comm {
             fields.push(field("comm", quoted(&self.comm)));
         }
         fields.extend_from_slice(own_fields);
+        // ioctl_has_perm() adds it to what file_has_perm() tells about the file.
+        let told = own_fields.iter().any(|(key, _)| key == "ioctlcmd");
+        if let (Some(Step::Ioctl(ioctl)), "fd", false) = (self.step, class, told) {
+            fields.push(field(
+                "ioctlcmd",
+                format!("{:#x}", 0x2400 + u32::from(ioctl.request.number())),
+            ));
+        }
         fields.extend(context.map(|context| field("tcontext", context)));
         fields.push(field("tclass", class.to_owned()));
         if record.denied && record.permissive != (self.situation.mode == Mode::Permissive) {
@@ -552,9 +676,24 @@ impl<'a> Evaluator<'a> {
         self.add(Effect::Avc(Avc { verb: verb.to_owned(), permissions, fields }));
     }
 
+    /// Adds a line about the new program, behind the records of the call.
+    fn tell(&mut self, effect: Effect) {
+        self.told.push(ExpectedEffects::once(effect, self.line));
+    }
+
     fn add(&mut self, effect: Effect) {
         let line = self.line;
         self.effects.push(ExpectedEffects::once(effect, line));
+    }
+}
+
+/// The open file that a step uses, by its name.
+fn used_file(step: &Step) -> Option<&str> {
+    match step {
+        Step::Read(read) => Some(&read.fd),
+        Step::Ioctl(ioctl) => Some(&ioctl.fd),
+        Step::Mmap(mmap) => Some(&mmap.fd),
+        _ => None,
     }
 }
 

@@ -16,6 +16,7 @@ mod call;
 mod credentials;
 mod evaluate;
 mod evaluation;
+mod event;
 mod functions;
 mod model;
 mod parse;
@@ -29,13 +30,15 @@ mod tests;
 pub use call::CallFact;
 pub use evaluate::evaluate;
 pub use evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck};
-pub(crate) use functions::FunctionsFile;
 pub use functions::{Functions, FunctionsError};
+pub(crate) use functions::{FunctionsFile, guard_conditions};
 pub use model::{Model, ModelError};
 pub use parse::{Mistake, Names, parse};
+pub(crate) use parse::{WrongResult, parse_returns};
 pub use question::{
-    Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
+    Audit, Check, Fact, Guard, Namespace, Question, Refusal, Returned, SelinuxCheck, StepQuestions,
+    Target,
 };
 pub use selinux::{Booleans, Loaded, SecurityServer};
-pub use server::{AllowAll, OwnPolicies};
+pub use server::{AllowAll, LoadedPolicy, OwnPolicies};
 pub use situation::Situation;

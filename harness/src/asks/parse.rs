@@ -1,11 +1,15 @@
 //! Reads the text of `asks`.
 
+use perfsec_wire::Step;
+
 use super::call::CallFact;
 use super::question::{
-    Audit, Check, Fact, Guard, Namespace, Question, REFUSED, Refusal, SelinuxCheck, Target,
+    Audit, Check, Fact, Guard, Namespace, Question, REFUSED, Refusal, Returned, SelinuxCheck,
+    Target,
 };
 use crate::errno::Errno;
 use crate::grant::cap_number;
+use crate::transcript::{CallResult, ResultError};
 
 /// The names that questions can refer to.
 #[derive(Clone, Debug)]
@@ -55,6 +59,45 @@ pub fn parse(text: &str, first: usize, names: &Names<'_>) -> Result<Vec<Question
         })?);
     }
     Ok(questions)
+}
+
+/// The reason why a result of `returns` is refused.
+pub(crate) enum WrongResult {
+    /// A suffix is wrong.
+    Suffix(Mistake),
+    /// The step cannot have this result.
+    Result(String, ResultError),
+}
+
+/// Reads the results of a step, one in each line, whose first line is line `first` of the file.
+pub(crate) fn parse_returns(
+    text: &str,
+    first: usize,
+    step: &Step,
+    names: &Names<'_>,
+) -> Result<Vec<Returned>, WrongResult> {
+    let mut all = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // The words of a quoted text are its own.
+        let after = line.rfind('"').map_or(0, |at| at + 1);
+        let rest = &line[after..];
+        let end = ["  if ", "  unless "].iter().filter_map(|word| rest.find(word)).min();
+        let (result, suffixes) = line.split_at(end.map_or(line.len(), |end| after + end));
+        let result = CallResult::of_step(step, result.trim_end())
+            .map_err(|error| WrongResult::Result(result.to_owned(), error))?;
+        // A question is only a bearer of guards here.
+        let mut question = Question::plain(Check::Return(None), first + index);
+        let suffixes: Vec<_> = suffixes.split_whitespace().collect();
+        names.suffixes(&suffixes, &mut question).map_err(|(message, help)| {
+            WrongResult::Suffix(Mistake { line: first + index, message, help })
+        })?;
+        all.push(Returned { result, guards: question.guards });
+    }
+    Ok(all)
 }
 
 impl Names<'_> {
@@ -117,7 +160,8 @@ impl Names<'_> {
     }
 
     fn fact(&self, name: &str) -> Result<Fact, Wrong> {
-        if let Some((_, fact)) = Fact::OF_TARGET.iter().find(|(known, _)| *known == name) {
+        let mut facts = Fact::OF_TARGET.iter().chain(&Fact::OF_CALLER);
+        if let Some((_, fact)) = facts.find(|(known, _)| *known == name) {
             return Ok(fact.clone());
         }
         if name == REFUSED {
@@ -130,7 +174,7 @@ impl Names<'_> {
         if let Some((_, fact)) = of_call.iter().find(|(known, _)| *known == name) {
             return Ok(Fact::Call(*fact));
         }
-        let facts = Fact::OF_TARGET.iter().map(|(known, _)| *known);
+        let facts = Fact::OF_TARGET.iter().chain(&Fact::OF_CALLER).map(|(known, _)| *known);
         let facts = facts.chain(of_call.iter().map(|(known, _)| *known));
         let close = crate::suggest::closest(name, self.conditions.iter().copied().chain(facts));
         let help = format!("define it: [when.{name}]");

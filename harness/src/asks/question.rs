@@ -14,8 +14,31 @@ pub struct StepQuestions {
     pub line: usize,
     /// The questions, in the kernel's order.
     pub asks: Vec<Question>,
-    /// The result if no question refuses, unless it is what the step usually returns.
-    pub returns: Option<CallResult>,
+    /// The results if no question refuses: the first whose guards hold. Without any, the step
+    /// returns what it usually does.
+    pub returns: Vec<Returned>,
+}
+
+/// A result of a step that no question refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The result.
+    pub result: CallResult,
+    /// All must hold, or the result is another.
+    pub guards: Vec<Guard>,
+}
+
+impl From<CallResult> for Returned {
+    fn from(result: CallResult) -> Self {
+        Self { result, guards: Vec::new() }
+    }
+}
+
+impl fmt::Display for Returned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.result.fmt(f)?;
+        self.guards.iter().try_for_each(|guard| write!(f, "  {guard}"))
+    }
 }
 
 impl StepQuestions {
@@ -23,7 +46,7 @@ impl StepQuestions {
     #[must_use]
     pub fn of_function(name: &str) -> Self {
         let check = Check::Function { name: name.to_owned(), target: None };
-        Self { line: 1, asks: vec![Question::plain(check, 1)], returns: None }
+        Self { line: 1, asks: vec![Question::plain(check, 1)], returns: Vec::new() }
     }
 
     /// The same step with the list of a kernel function instead of its own questions.
@@ -192,26 +215,47 @@ pub enum Fact {
     Call(CallFact),
     /// `refused`: an earlier question of the call was refused, and the call went on.
     Refused,
+    /// `event-of-agent`: the agent opened the event that the call uses.
+    EventOfAgent,
+    /// `new-uid`: the caller asks for a user id that is none of its real, effective and saved ones.
+    NewUid,
+    /// `new-user-namespace`: the call makes a user namespace.
+    NewUserNamespace,
     /// `another-process`: the target is not in the caller's thread group.
     AnotherProcess,
-    /// `other-user`: the target's user id differs from the caller's.
+    /// `other-user`: the target has an id that is not the caller's real one.
     OtherUser,
+    /// `other-fs-user`: the target has an id that is not the one with which the caller accesses
+    /// files.
+    OtherFsUser,
     /// `undumpable`: the target's `dumpable` flag is not 1.
     Undumpable,
     /// `more-capable`: the target has permitted capabilities that the caller lacks.
     MoreCapable,
+    /// `more-than-effective`: the target has permitted capabilities that are not effective for the
+    /// caller.
+    MoreThanEffective,
 }
 
 /// The name of [`Fact::Refused`].
 pub(super) const REFUSED: &str = "refused";
 
 impl Fact {
+    /// The facts about the caller, by name.
+    pub const OF_CALLER: [(&'static str, Self); 3] = [
+        ("event-of-agent", Self::EventOfAgent),
+        ("new-uid", Self::NewUid),
+        ("new-user-namespace", Self::NewUserNamespace),
+    ];
+
     /// The facts about a target, by name.
-    pub const OF_TARGET: [(&'static str, Self); 4] = [
+    pub const OF_TARGET: [(&'static str, Self); 6] = [
         ("another-process", Self::AnotherProcess),
         ("other-user", Self::OtherUser),
+        ("other-fs-user", Self::OtherFsUser),
         ("undumpable", Self::Undumpable),
         ("more-capable", Self::MoreCapable),
+        ("more-than-effective", Self::MoreThanEffective),
     ];
 }
 
@@ -315,8 +359,9 @@ impl fmt::Display for Fact {
                 f.write_str(named.map_or("", |(name, _)| name))
             }
             Self::Refused => f.write_str(REFUSED),
-            of_target => {
-                let named = Self::OF_TARGET.iter().find(|(_, fact)| fact == of_target);
+            other => {
+                let mut all = Self::OF_TARGET.iter().chain(&Self::OF_CALLER);
+                let named = all.find(|(_, fact)| fact == other);
                 f.write_str(named.map_or("", |(name, _)| name))
             }
         }

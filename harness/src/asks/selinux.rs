@@ -15,8 +15,9 @@ pub trait SecurityServer {
     /// The answers of a policy.
     fn answers(&self, loaded: &Loaded) -> Box<dyn Answers + '_>;
 
-    /// The agent's context as a record has it, in the short form of a transcript.
-    fn agent_context(&self, loaded: &Loaded) -> String;
+    /// The agent's context as a record about a process in `domain` has it, in the short form of a
+    /// transcript.
+    fn agent_context(&self, loaded: &Loaded, domain: &str) -> String;
 
     /// The domain that `source` enters by executing a file, if the policy has a rule for it.
     fn exec_domain(&self, loaded: &Loaded, source: &str) -> Option<String>;
@@ -130,8 +131,12 @@ impl<'a> Selinux<'a> {
                     self.write(file, write.text.trim());
                 }
             }
-            Action::Kill(_) | Action::AuditRule | Action::AuditEnable | Action::AuditBacklog(_) => {
-            }
+            Action::Kill(_)
+            | Action::AuditRule(_)
+            | Action::AuditExclude(_)
+            | Action::AuditEnable
+            | Action::AuditGet
+            | Action::AuditBacklog(_) => {}
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::selinux::{Loaded, SecurityServer};
-use crate::policy::{Answer, Answers, DEFAULT, KERNEL, TableAnswers, TableError};
+use crate::policy::{Answer, Answers, DEFAULT, GuestAnswers, KERNEL, TableAnswers, TableError};
+use crate::transcript::short_context;
 
 /// The answers of our own policies, by the table from which their rules are generated.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ impl SecurityServer for OwnPolicies {
         Box::new(loaded.booleans.iter().fold(table.clone(), set))
     }
 
-    fn agent_context(&self, loaded: &Loaded) -> String {
+    fn agent_context(&self, loaded: &Loaded, _: &str) -> String {
         // Without levels the context differs from the subject's only in its type.
         match self.expected(&loaded.policy).has_levels() {
             true => format!("u:r:{KERNEL}:s0"),
@@ -70,12 +71,38 @@ impl SecurityServer for OwnPolicies {
     }
 }
 
+/// A policy that a guest has loaded, by its answers. Its booleans do not change.
+#[derive(Clone, Debug)]
+pub struct LoadedPolicy {
+    /// Its answers. Domains are whole contexts.
+    pub answers: GuestAnswers,
+    /// The context of the agent.
+    pub agent: String,
+    /// Contexts that were asked about and that the kernel writes in another way: their types are
+    /// aliases.
+    pub aliases: BTreeMap<String, String>,
+}
+
+impl SecurityServer for LoadedPolicy {
+    fn answers(&self, _: &Loaded) -> Box<dyn Answers + '_> {
+        Box::new(&self.answers)
+    }
+
+    fn agent_context(&self, _: &Loaded, domain: &str) -> String {
+        short_context(&self.agent, domain).to_owned()
+    }
+
+    fn exec_domain(&self, _: &Loaded, _: &str) -> Option<String> {
+        None
+    }
+}
+
 impl SecurityServer for AllowAll {
     fn answers(&self, _: &Loaded) -> Box<dyn Answers + '_> {
         Box::new(self)
     }
 
-    fn agent_context(&self, _: &Loaded) -> String {
+    fn agent_context(&self, _: &Loaded, _: &str) -> String {
         KERNEL.to_owned()
     }
 

@@ -35,7 +35,7 @@ impl SecurityServer for Listed {
         Box::new(self)
     }
 
-    fn agent_context(&self, _: &Loaded) -> String {
+    fn agent_context(&self, _: &Loaded, _: &str) -> String {
         "u:r:kernel_t:s0".to_owned()
     }
 
@@ -103,8 +103,8 @@ fn transcript(
         functions: &functions,
         holds: &|_| false,
     };
-    let read = Step::Read(Read { fd: "fd".to_owned(), count: 8, some: false });
-    let questions = StepQuestions { line: 1, asks, returns: None };
+    let read = Step::Read(Read { fd: "fd".to_owned(), count: 8, some: false, text: false });
+    let questions = StepQuestions { line: 1, asks, returns: Vec::new() };
     evaluate(&vec![read; times], &vec![questions; times], &situation).transcript
 }
 

@@ -6,6 +6,7 @@ use perfsec_wire::Mode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Level;
 use crate::grant::Grant;
 
 /// The values of a case on each axis; no axis is empty.
@@ -14,7 +15,7 @@ pub struct Axes {
     /// Types of the subject's context.
     pub domain: Vec<String>,
     /// Values of `kernel.perf_event_paranoid`.
-    pub paranoid: Vec<i32>,
+    pub paranoid: Vec<Level>,
     /// File capabilities of the subject.
     pub grant: Vec<Grant>,
     /// SELinux modes.
@@ -29,7 +30,7 @@ pub struct Coordinates {
     /// Type of the subject's context.
     pub domain: String,
     /// `kernel.perf_event_paranoid`
-    pub paranoid: i32,
+    pub paranoid: Level,
     /// File capabilities of the subject.
     pub grant: Grant,
     /// SELinux mode.
@@ -42,7 +43,7 @@ pub struct Selector {
     /// Types of the subject's context.
     pub domain: Option<Vec<String>>,
     /// Values of `kernel.perf_event_paranoid`.
-    pub paranoid: Option<Vec<i32>>,
+    pub paranoid: Option<Vec<Level>>,
     /// File capabilities of the subject.
     pub grant: Option<Vec<Grant>>,
     /// SELinux modes.

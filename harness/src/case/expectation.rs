@@ -313,7 +313,7 @@ pub(super) fn wrong_result(
 
 #[cfg(test)]
 mod tests {
-    use perfsec_wire::step::{Ioctl, PerfEventOpen, Request};
+    use perfsec_wire::step::{AttrPlace, Ioctl, PerfEventOpen, Place, Request};
     use rstest::rstest;
 
     use super::*;
@@ -325,6 +325,7 @@ mod tests {
             cpu: -1,
             group: None,
             flags: Vec::new(),
+            attr_at: AttrPlace::Mapped,
             bind: "fd".to_owned(),
         };
         let enable = Ioctl {
@@ -334,6 +335,8 @@ mod tests {
             to: None,
             filter: None,
             attr: None,
+            ids_len: 4,
+            at: Place::Mapped,
             compat: false,
         };
         vec![Step::PerfEventOpen(Box::new(open)), Step::Ioctl(Box::new(enable))]

@@ -7,11 +7,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Level;
 use super::machine::MachineProperty;
 use super::step_table::StepTable;
 use super::values::{FromText, Many};
 use crate::grant::Grant;
 use crate::kernel::FixedIn;
+use crate::transcript::RecordType;
 
 /// The `comm` of a subject whose case sets none, and of all other processes.
 pub const COMM: &str = "subject";
@@ -30,8 +32,8 @@ pub(crate) struct CaseFile {
     pub(super) source: Vec<String>,
     /// Types of the subject's context. Required, unless `boot` loads no policy.
     pub(super) domain: Option<Many<String>>,
-    /// Levels of the sysctl.
-    pub(super) perf_event_paranoid: Many<i32>,
+    /// Levels of the sysctl; `default` leaves the one with which the kernel booted.
+    pub(super) perf_event_paranoid: Many<Level>,
     /// File capabilities on the subject's executable.
     #[serde(default = "default_grants")]
     pub(super) grant: Many<Grant>,
@@ -62,9 +64,9 @@ pub(crate) struct CaseFile {
     /// Transcripts include the kernel messages that contain one of these texts.
     #[serde(default)]
     pub(super) messages: Vec<String>,
-    /// True if transcripts include SYSCALL records.
+    /// Transcripts include the audit records of these types, beside AVC and SELINUX_ERR.
     #[serde(default)]
-    pub(super) syscall_records: bool,
+    pub(super) records: Vec<FromText<RecordType>>,
     /// Other processes, by name. They wait while the subject performs its steps.
     #[serde(default)]
     pub(super) process: BTreeMap<String, ProcessTable>,
@@ -75,6 +77,9 @@ pub(crate) struct CaseFile {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) requires: Vec<Spanned<String>>,
+    /// The reason, as a clause, why its results hold under perfsec's own policies only: a result
+    /// that it states presumes that an earlier step is not refused.
+    pub(super) only_ours: Option<String>,
     /// The case with the controls for cells that have none in this one.
     #[schemars(with = "Option<String>")]
     pub(super) control: Option<Spanned<String>>,
@@ -143,8 +148,8 @@ pub(super) struct ExpectTable {
     #[schemars(with = "Option<Many<String>>")]
     pub(super) domain: Option<Spanned<Many<String>>>,
     /// Levels of the case; all if missing.
-    #[schemars(with = "Option<Many<i32>>")]
-    pub(super) perf_event_paranoid: Option<Spanned<Many<i32>>>,
+    #[schemars(with = "Option<Many<Level>>")]
+    pub(super) perf_event_paranoid: Option<Spanned<Many<Level>>>,
     /// Grants of the case; all if missing.
     #[schemars(with = "Option<Many<Grant>>")]
     pub(super) grant: Option<Spanned<Many<Grant>>>,

@@ -196,6 +196,17 @@ impl Library {
                 other.name
             )));
         }
+        // A denial whose control is skipped proves nothing.
+        let own: Vec<_> = case.requires.iter().filter_map(|name| case.condition(name)).collect();
+        let more = |name: &&String| {
+            other.condition(name).is_some_and(|condition| !own.contains(&condition))
+        };
+        if let Some(name) = other.requires.iter().find(more) {
+            return Some(error(format!(
+                "`{}` requires `{name}`, which this case does not",
+                other.name
+            )));
+        }
         let any = case.axes.coordinates().next()?;
         match other.nearest_success(&any) {
             Some(_) => None,

@@ -1,5 +1,6 @@
 //! Cases: one scenario per file, read, checked and expanded into cells.
 
+mod adapt;
 mod axes;
 mod bindings;
 mod complete;
@@ -7,6 +8,7 @@ mod condition;
 mod error;
 mod expectation;
 mod file;
+mod level;
 mod library;
 mod lines;
 mod listing;
@@ -26,6 +28,7 @@ pub use error::{CaseError, CaseErrors};
 pub use expectation::GuardedTranscript;
 pub use file::{COMM, UNPRIVILEGED};
 pub(crate) use file::{CaseFile, WhenTable};
+pub use level::Level;
 pub use library::{Library, LibraryError};
 pub(crate) use lines::{first_line, line_number, line_span};
 pub use machine::MachineProperty;

@@ -9,16 +9,16 @@ use perfsec_wire::step::Action;
 use perfsec_wire::{BootMode, Lockdown, Step};
 
 use super::{
-    Axes, Circumstances, Condition, Coordinates, GuardedTranscript, KnownDifference, Selector,
-    Setting,
+    Axes, Circumstances, Condition, Coordinates, GuardedTranscript, KnownDifference, Level,
+    Selector, Setting,
 };
 use crate::asks::{
     Evaluation, Functions, Model, OwnPolicies, SecurityServer, Situation, StepQuestions, evaluate,
+    guard_conditions,
 };
 use crate::grant::Grant;
-use crate::kernel::KernelVersion;
 use crate::policy;
-use crate::transcript::ExpectedTranscript;
+use crate::transcript::{ExpectedTranscript, RecordType};
 
 /// One scenario: its steps, and the expectation of each cell.
 #[derive(Clone, Debug)]
@@ -69,10 +69,14 @@ pub struct Case {
     pub when: BTreeMap<String, Condition>,
     /// Kernel messages that contain one of these strings are part of the transcript.
     pub messages: Vec<String>,
-    /// True if SYSCALL records are part of the transcript.
-    pub syscall_records: bool,
+    /// Records of these types are part of the transcript.
+    pub records: Vec<RecordType>,
     /// Names of conditions that a kernel must meet, or the case is skipped.
     pub requires: Vec<String>,
+    /// The reason why its results hold under our policies only.
+    pub only_ours: Option<String>,
+    /// The reason why no cell of it can run.
+    pub unfit: Option<String>,
     /// The case that provides controls for cells that have none here.
     pub control: Option<OtherCase>,
     /// The expectations; each cell has exactly one.
@@ -161,11 +165,12 @@ impl Case {
         Some((KnownDifference { name, reason, link: None }, condition))
     }
 
-    /// The reason of the first requirement that a kernel is known not to meet.
+    /// The reason why it cannot run, or of the first requirement that a kernel is known not to meet.
     #[must_use]
     pub fn unmet_requirement(&self, kernel: &Circumstances<'_>) -> Option<&str> {
         let mut conditions = self.requires.iter().filter_map(|name| self.condition(name));
-        conditions.find(|it| it.decide(kernel) == Some(false)).map(|condition| &*condition.reason)
+        let mut unmet = || conditions.find(|it| it.decide(kernel) == Some(false));
+        self.unfit.as_deref().or_else(|| unmet().map(|condition| &*condition.reason))
     }
 
     /// Names of the policies that it needs in addition to the run's own.
@@ -302,6 +307,7 @@ impl Case {
         holds: &dyn Fn(&str) -> bool,
     ) -> Evaluation {
         let policy = self.policy.as_deref().or(setting.policy).unwrap_or(policy::DEFAULT);
+        let restricted = holds(Level::RESTRICTED);
         let suid_dumpable = self.sysctls.get("fs.suid_dumpable").and_then(|it| it.parse().ok());
         let situation = Situation {
             domain: &at.domain,
@@ -309,7 +315,7 @@ impl Case {
             grant: at.grant.0,
             comm: &self.comm,
             mode: at.mode,
-            level: at.paranoid,
+            level: at.paranoid.value(restricted),
             suid_dumpable: suid_dumpable.unwrap_or(0),
             boot: self.boot,
             policy,
@@ -319,7 +325,11 @@ impl Case {
             functions: &self.model.functions,
             holds,
         };
-        evaluate(&self.steps, questions, &situation)
+        let mut evaluation = evaluate(&self.steps, questions, &situation);
+        if at.paranoid == Level::Default {
+            evaluation.conditions.insert(Level::RESTRICTED.to_owned());
+        }
+        evaluation
     }
 
     /// The answers of our own policies.
@@ -336,14 +346,21 @@ impl Case {
 
     /// Names of the conditions on which its questions depend.
     pub(super) fn asked_conditions(&self) -> BTreeSet<String> {
-        let asks = self.questions.iter().flatten().flat_map(|step| &step.asks);
-        self.model.functions.conditions_of(asks)
+        let functions = &self.model.functions;
+        let of_syscalls = self.steps.iter().filter_map(|step| functions.syscall(step.name()));
+        let own = self.questions.iter().flatten().flat_map(|step| &step.asks);
+        let mut names = functions.conditions_of(own.chain(of_syscalls.flat_map(|list| &list.asks)));
+        if self.axes.paranoid.contains(&Level::Default) {
+            names.insert(Level::RESTRICTED.to_owned());
+        }
+        let returns = self.questions.iter().flatten().flat_map(|step| &step.returns);
+        names.extend(guard_conditions(returns.flat_map(|returned| &returned.guards)));
+        names
     }
 
-    /// The cells in which any kernel refuses something.
-    pub(super) fn refused_cells(&self) -> BTreeSet<Coordinates> {
+    /// The cells in which any kernel refuses something under the policy of a setting.
+    pub(super) fn refused_cells(&self, setting: &Setting<'_>) -> BTreeSet<Coordinates> {
         let names = self.asked_conditions();
-        let setting = Setting::from(Circumstances::hypothetical(KernelVersion::new(0, 0, 0), None));
         let refused = |at: &Coordinates| match self.expect(at) {
             Some(expect) => expect.transcript.has_denial(),
             None => (0..1u32 << names.len()).any(|combination| {
@@ -351,7 +368,7 @@ impl Case {
                     let at = names.iter().position(|known| known == name);
                     at.is_some_and(|at| combination >> at & 1 == 1)
                 };
-                self.evaluate(at, &setting, &holds).refuses
+                self.evaluate(at, setting, &holds).refuses
             }),
         };
         self.axes.coordinates().filter(refused).collect()

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use perfsec_wire::step::{Capget, ResultForm, Task};
 use perfsec_wire::{BootMode, CapSet, Mode, Step};
 use sha2::{Digest, Sha256};
 use toml::Spanned;
@@ -18,11 +19,13 @@ use super::lines::{first_line, line_number, line_span};
 use super::step_table::StepTable;
 use super::steps::{StepContext, check_policy};
 use super::{
-    Axes, Case, CaseError, CaseErrors, Condition, Expect, GuardedTranscript, OtherCase, Selector,
+    Axes, Case, CaseError, CaseErrors, Circumstances, Condition, Expect, GuardedTranscript, Level,
+    OtherCase, Selector, Setting,
 };
-use crate::asks::{Model, Names, StepQuestions, parse};
+use crate::asks::{
+    Model, Names, StepQuestions, WrongResult, guard_conditions, parse, parse_returns,
+};
 use crate::kernel::{FixedIn, KernelVersion};
-use crate::transcript::CallResult;
 
 /// The domain of cells that boot without a policy.
 const NO_DOMAIN: &str = "no-domain";
@@ -76,7 +79,7 @@ pub(super) fn read(
         name: name.to_owned(),
         path: path.to_owned(),
         text: text.to_owned(),
-        sha256: digest(text, questions.as_deref(), model),
+        sha256: digest(text, &axes, questions.as_deref(), model),
         title: file.title,
         source: file.source,
         axes,
@@ -95,9 +98,11 @@ pub(super) fn read(
         model: model.clone(),
         refused: BTreeSet::new(),
         messages: file.messages,
-        syscall_records: file.syscall_records,
+        records: file.records.into_iter().map(|kind| kind.0).collect(),
         when,
         requires,
+        only_ours: file.only_ours,
+        unfit: None,
         control: file.control.map(|name| OtherCase { span: name.span(), name: name.into_inner() }),
         expects,
     };
@@ -110,7 +115,8 @@ pub(super) fn read(
     if !mistakes.all.is_empty() {
         return Err(mistakes.all);
     }
-    case.refused = case.refused_cells();
+    let kernel = Circumstances::hypothetical(KernelVersion::new(0, 0, 0), None);
+    case.refused = case.refused_cells(&Setting::from(kernel));
     if completeness == Completeness::Required {
         complete::check_controls(&case, &mut mistakes);
     }
@@ -209,14 +215,27 @@ fn questions(
     for step in steps {
         let line = line_number(text, step.span().start);
         let StepTable { step, asks, returns } = step.get_ref();
-        let returns = returns.as_ref().and_then(|text| {
-            let result = CallResult::of_step(step, text.get_ref());
-            let report = |error| {
-                let (message, help) = wrong_result(step, text.get_ref(), error);
-                mistakes.add(text.span(), message, help.as_deref());
-            };
-            result.map_err(report).ok()
+        let returns = returns.as_ref().map(|returns| {
+            let first = first_line(text, returns.span().start);
+            let parsed = parse_returns(returns.get_ref(), first, step, &names);
+            parsed.unwrap_or_else(|wrong| {
+                let (span, message, help) = match wrong {
+                    WrongResult::Result(result, error) => {
+                        let (message, help) = wrong_result(step, &result, error);
+                        (returns.span(), message, help)
+                    }
+                    WrongResult::Suffix(mistake) => {
+                        (line_span(text, mistake.line), mistake.message, mistake.help)
+                    }
+                };
+                mistakes.add(span, message, help.as_deref());
+                Vec::new()
+            })
         });
+        if returns.is_none() && !is_computed(step) {
+            let message = format!("`{}` has a text as its result", step.name());
+            mistakes.add(line_span(text, line), message, Some("write it: returns = '\"2\\n\"'"));
+        }
         let parsed = asks.as_ref().map(|asks| {
             let first = first_line(text, asks.span().start);
             parse(asks.get_ref(), first, &names)
@@ -225,20 +244,34 @@ fn questions(
             mistakes.add(line_span(text, mistake.line), mistake.message, mistake.help.as_deref());
             None
         });
-        all.push(StepQuestions { line, asks: asks.unwrap_or_default(), returns });
+        all.push(StepQuestions {
+            line,
+            asks: asks.unwrap_or_default(),
+            returns: returns.unwrap_or_default(),
+        });
     }
     Some(all)
 }
 
+/// True if the usual result of a step is known: a text is known only if it is about the subject.
+fn is_computed(step: &Step) -> bool {
+    step.result_form() != ResultForm::Text
+        || matches!(step, Step::Capget(Capget { pid: Task::Caller }) | Step::Getresuid(_))
+}
+
 /// SHA-256 of the text and of the shared lists and conditions on which the case depends, in hex.
-fn digest(text: &str, questions: Option<&[StepQuestions]>, model: &Model) -> String {
+fn digest(text: &str, axes: &Axes, questions: Option<&[StepQuestions]>, model: &Model) -> String {
     let mut digest = Sha256::new_with_prefix(text);
     let asks = questions.unwrap_or_default().iter().flat_map(|step| &step.asks);
     for (name, list) in model.functions.reached(asks.clone()) {
         digest.update(name);
         list.asks.iter().for_each(|question| digest.update(question.to_string()));
     }
-    for name in model.functions.conditions_of(asks) {
+    let mut names = model.functions.conditions_of(asks);
+    names.extend(axes.paranoid.contains(&Level::Default).then(|| Level::RESTRICTED.to_owned()));
+    let returns = questions.unwrap_or_default().iter().flat_map(|step| &step.returns);
+    names.extend(guard_conditions(returns.flat_map(|returned| &returned.guards)));
+    for name in names {
         digest.update(format!("{name} {:?}", model.functions.conditions().get(&name)));
     }
     crate::hex(&digest.finalize())
@@ -474,6 +507,43 @@ ioctl(...) = 0
         16,
         "no step before this one opens `ev`"
     )]
+    #[case(
+        "ioctl = { request = \"ENABLE\" }",
+        "read = { count = 8, text = true, some = true }",
+        16,
+        "`text` shows the whole text"
+    )]
+    #[case(
+        "ioctl = { request = \"ENABLE\" }",
+        "setresuid = { uid = 1, saved = 2 }",
+        17,
+        "write `uid` for all three ids"
+    )]
+    #[case(
+        "[[step]]\nioctl",
+        "[[given]]\nclone = { continue = true }\n[[step]]\nioctl",
+        16,
+        "only the subject can hand its steps over"
+    )]
+    #[case(
+        "ioctl = { request = \"ENABLE\" }",
+        "clone = { flags = [\"NEWPID\"], continue = true }\n[[step]]\nexecve = {}",
+        18,
+        "the first process of a PID namespace cannot stop"
+    )]
+    #[case(
+        "[[step]]\nperf",
+        "[[step]]\nstat = { path = \"/\" }\nasks = \"\"\n[[step]]\nperf",
+        13,
+        "`stat` has a text as its result"
+    )]
+    #[case(
+        "[[step]]\nperf",
+        "[[step]]\nsetfsuid = { uid = 0 }\nreturns = \"0  if nwe\"\n[[step]]\nperf",
+        15,
+        "no condition `nwe`"
+    )]
+    #[case("mode =", "records = [\"SYSCAL\"]\nmode =", 7, "did you mean `SYSCALL`?")]
     #[case(
         "grant = [\"none\", \"perfmon\"]",
         "grant = [\"none\", \"perfmom\"]",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use perfsec_wire::step::Action;
+use perfsec_wire::step::{Action, CloneFlag, Place, STDIN, UnshareFlag};
 use perfsec_wire::{BootMode, Step};
 use toml::Spanned;
 
@@ -27,6 +27,46 @@ pub(super) struct StepContext<'a> {
     pub(super) boot: BootMode,
     /// Names of the case's processes.
     pub(super) processes: &'a [String],
+}
+
+/// The PID namespace of the task that performs the steps.
+enum PidNamespace {
+    Initial,
+    /// The next `clone` makes the first task of a new one.
+    Next,
+    /// The task is the first of a new one, in which a signal from inside does not stop it
+    /// (`SIGNAL_UNKILLABLE`).
+    First,
+}
+
+impl PidNamespace {
+    /// Checks a step, which a task may have to stop for.
+    fn check(&mut self, step: &Step, span: Range<usize>, mistakes: &mut Mistakes<'_>) {
+        let stops = match step {
+            Step::Agent(_) | Step::Execve(_) => true,
+            Step::Clone(clone) => clone.continues,
+            _ => false,
+        };
+        if stops && matches!(self, Self::First) {
+            let message = "the first process of a PID namespace cannot stop for the agent, which \
+                           agent steps, `execve` and another `continue` need";
+            mistakes.add(span, message, None);
+        }
+        *self = match (&*self, step) {
+            (Self::First, _) => Self::First,
+            (_, Step::Unshare(unshare)) if unshare.flags.contains(&UnshareFlag::Newpid) => {
+                Self::Next
+            }
+            (Self::Next, Step::Clone(clone)) if clone.continues => Self::First,
+            (_, Step::Clone(clone))
+                if clone.continues && clone.flags.contains(&CloneFlag::Newpid) =>
+            {
+                Self::First
+            }
+            (Self::Next, _) => Self::Next,
+            (Self::Initial, _) => Self::Initial,
+        };
+    }
 }
 
 impl StepContext<'_> {
@@ -56,10 +96,23 @@ impl StepContext<'_> {
                 let message = "audit would stay enabled for all cells that follow";
                 mistakes.add(span, message, Some("add `boot = \"audit-unset\"`"));
             }
-            Step::Ioctl(ioctl) if ioctl.compat && !ioctl.request.takes_number() => {
-                let request = ioctl.request;
-                let message = format!("`{request}` takes a pointer, which `compat` cannot pass");
-                mistakes.add(span, message, None);
+            Step::Read(read) if read.text && read.some => {
+                let message = "`text` shows the whole text, and `some` not even its length";
+                mistakes.add(span, message, Some("remove one of the two"));
+            }
+            Step::Clone(clone)
+                if clone.exits && (clone.continues || clone.flags.contains(&CloneFlag::Thread)) =>
+            {
+                let message = "a task that continues does not end, and a thread is no zombie";
+                mistakes.add(span, message, Some("remove `exit`"));
+            }
+            Step::Mmap(mmap) if mmap.aux.is_none() && mmap.aux_offset.is_some() => {
+                let message = "`aux_offset` is stored in the buffer that `aux` names";
+                mistakes.add(span, message, Some("add `aux`"));
+            }
+            Step::Ioctl(ioctl) if ioctl.at != Place::Mapped && !ioctl.request.takes_pointer() => {
+                let message = format!("the argument of `{}` points to nothing", ioctl.request);
+                mistakes.add(span, message, Some("remove `at`"));
             }
             _ => {}
         }
@@ -76,6 +129,10 @@ impl StepContext<'_> {
         if let Some(key) = asks.as_ref().or(returns.as_ref()) {
             let message = "only steps of the subject have `asks` and `returns`";
             mistakes.add(key.span(), message, Some("remove it: this step must succeed"));
+        }
+        if matches!(call, Step::Clone(clone) if clone.continues) {
+            let message = "only the subject can hand its steps over to another task";
+            mistakes.add(step.span(), message, Some("remove `continue`"));
         }
         self.check(call, step.span(), bound, mistakes);
     }
@@ -112,15 +169,13 @@ impl StepContext<'_> {
         steps: &[Spanned<StepTable>],
         mistakes: &mut Mistakes<'_>,
     ) {
-        let mut bound = self.processes.to_vec();
+        let mut bound = [self.processes, &[STDIN.to_owned()]].concat();
         given.iter().for_each(|step| self.unasked(step, &mut bound, mistakes));
+        let mut namespace = PidNamespace::Initial;
         for step in steps {
             let table = step.get_ref();
             self.check(&table.step, step.span(), &mut bound, mistakes);
-            if matches!(table.step, Step::Agent(Action::AuditRule)) {
-                let message = "an audit rule must be loaded before the subject starts";
-                mistakes.add(step.span(), message, Some("write it as a `[[given]]` step"));
-            }
+            namespace.check(&table.step, step.span(), mistakes);
         }
         if steps.is_empty() {
             mistakes.add(0..0, "a case needs at least one step", None);

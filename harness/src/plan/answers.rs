@@ -8,7 +8,7 @@ use perfsec_wire::{BootMode, CapSet, Lockdown, Mode, Step};
 use sha2::{Digest, Sha256};
 
 use super::PlannedCell;
-use crate::case::{Axes, COMM, Case, Coordinates};
+use crate::case::{Axes, COMM, Case, Coordinates, Level, Library};
 use crate::grant::Grant;
 use crate::policy::{self, Access};
 
@@ -16,7 +16,7 @@ use crate::policy::{self, Access};
 const NAME: &str = "policy/answers";
 
 /// `kernel.perf_event_paranoid` meanwhile, which does not matter: the kernel's default.
-const PARANOID: i32 = 2;
+const PARANOID: Level = Level::Set(2);
 
 /// The cells that ask for the answers that `cells` of a boot mode need, one for each of their
 /// policies that none of them asks yet.
@@ -27,7 +27,8 @@ pub fn answers(boot: BootMode, cells: &[PlannedCell], classes: &[String]) -> Vec
     }
     let mut seen = HashSet::new();
     let mut asked: BTreeMap<_, (&Case, BTreeSet<_>)> = BTreeMap::new();
-    let (performed, asking): (Vec<_>, Vec<_>) = cells.iter().partition(|cell| cell.asks.is_empty());
+    let cells = cells.iter().filter(|cell| cell.case.unfit.is_none());
+    let (performed, asking): (Vec<_>, Vec<_>) = cells.partition(|cell| cell.asks.is_empty());
     for PlannedCell { case, at, .. } in performed {
         if seen.insert((&case.name, &at.domain)) {
             let (_, asks) =
@@ -38,6 +39,14 @@ pub fn answers(boot: BootMode, cells: &[PlannedCell], classes: &[String]) -> Vec
     asked.retain(|policy, _| asking.iter().all(|cell| cell.case.policy.as_deref() != *policy));
     let cells = asked.into_iter();
     cells.map(|(policy, (like, asks))| cell(like, policy, asks.into_iter().collect())).collect()
+}
+
+/// The cell that asks a run's own policy about these accesses; `None` if the library has no case
+/// that boots with a policy.
+#[must_use]
+pub fn question(library: &Library, accesses: Vec<Access>) -> Option<PlannedCell> {
+    let like = library.cases.iter().find(|case| case.boot == BootMode::Selinux)?;
+    Some(cell(like, None, accesses))
 }
 
 /// True for the case of such a cell.
@@ -58,10 +67,11 @@ fn accesses(case: &Case, domain: &str, classes: &[String]) -> BTreeSet<Access> {
     let mut all = BTreeSet::new();
     for source in sources {
         let mut ask = |target: &str, class: &str| {
-            let [source, target, class] = [source, target, class].map(str::to_owned);
-            all.insert(Access { source, target, class });
+            all.insert(Access::new(source, target, class));
         };
-        ask(policy::OBJECT, "file");
+        if !policy::is_context(domain) {
+            ask(policy::OBJECT, "file");
+        }
         for target in &targets {
             classes.iter().for_each(|class| ask(target, class));
         }
@@ -105,8 +115,10 @@ fn cell(like: &Case, policy: Option<&str>, asks: Vec<Access>) -> PlannedCell {
         refused: BTreeSet::new(),
         when: BTreeMap::new(),
         messages: Vec::new(),
-        syscall_records: false,
+        records: Vec::new(),
         requires: Vec::new(),
+        only_ours: None,
+        unfit: None,
         control: None,
         expects: Vec::new(),
         ..like.clone()
@@ -135,8 +147,7 @@ mod tests {
         assert_eq!(names, ["policy/answers", "policy/answers/legacy-class-deny"]);
         assert!(names.iter().all(|name| is_answers(name)));
         let asks = |target: &str, class: &str| {
-            let [source, target, class] = ["no_read_t", target, class].map(str::to_owned);
-            asked[0].1.contains(&Access { source, target, class })
+            asked[0].1.contains(&Access::new("no_read_t", target, class))
         };
         assert!(asks("no_read_t", "perf_event") && asks("kernel_t", "fd"));
         assert!(asks("object_t", "file") && !asks("object_t", "fd"));

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use perfsec_wire::answers::Party;
 use perfsec_wire::step::{Action, Step};
 use perfsec_wire::{CapSet, Cell, Process, Question, Subject};
 
-use crate::case::{COMM, Case, Coordinates};
+use crate::case::{COMM, Case, Coordinates, Level};
 use crate::policy::{Access, KERNEL, OBJECT, Policy};
 
 /// The number of contexts. No two cells of a boot may have the same.
@@ -46,7 +47,9 @@ impl PlannedCell {
     pub fn wire(&self, id: usize, context: usize, policy: &Policy, limit: Duration) -> Cell {
         let case = &self.case;
         let mut sysctls: Vec<_> = case.sysctls.clone().into_iter().collect();
-        sysctls.push(("kernel.perf_event_paranoid".to_owned(), self.at.paranoid.to_string()));
+        if let Level::Set(value) = self.at.paranoid {
+            sysctls.push(("kernel.perf_event_paranoid".to_owned(), value.to_string()));
+        }
         let has_policy = case.boot.has_policy();
         let subject = |uid: u32, grant: CapSet, domain: &str, comm: &str| Subject {
             uid,
@@ -81,11 +84,12 @@ impl PlannedCell {
 
 /// An access in contexts. Their categories are those of any cell: no policy may depend on them.
 fn question(access: &Access, policy: &Policy) -> Question {
-    let context = |name: &str| match name {
-        KERNEL | OBJECT => policy.context_without_categories(name),
-        domain => policy.context(domain, &categories(0)),
+    let party = |name: &str| match name {
+        KERNEL => Party::Agent,
+        OBJECT => Party::Context(policy.context_without_categories(name)),
+        domain => Party::Context(policy.context(domain, &categories(0))),
     };
-    let (source, target) = (context(&access.source), context(&access.target));
+    let (source, target) = (party(&access.source), party(&access.target));
     Question { source, target, class: access.class.clone() }
 }
 

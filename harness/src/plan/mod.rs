@@ -8,11 +8,11 @@ mod names;
 mod order;
 mod shard;
 
-pub use answers::answers;
 pub(crate) use answers::is_answers;
+pub use answers::{answers, question};
 pub use cell::{CONTEXTS, PlannedCell};
 pub use filter::Filter;
 pub(crate) use index::CellIndex;
 pub use names::{CellNames, NotAGlob};
-pub use order::{group_by_boot, repeat, shuffle};
+pub use order::{group_by_boot, likeliest_first, repeat, shuffle};
 pub use shard::Shard;

@@ -1,0 +1,137 @@
+//! Cases in the domains of a policy that is not ours.
+//!
+//! A case of the suite names domains of our policies. Its steps and its questions hold in any
+//! domain of any policy, as only the answers depend on them: so the axis is replaced, and the
+//! expectations are computed from the answers of the policy that a guest has loaded.
+
+use std::collections::BTreeSet;
+
+use perfsec_wire::step::Action;
+use perfsec_wire::{BootMode, Step};
+
+use super::{Case, Library, Setting};
+use crate::asks::{Check, Question, Target};
+
+impl Library {
+    /// The cases in each of these contexts, under the policy of a setting. Those whose expectations
+    /// can only be known under our policies are unfit, and say why.
+    #[must_use]
+    pub fn in_domains(&self, contexts: &[String], setting: &Setting<'_>) -> Self {
+        let of_context =
+            |context: &String| self.cases.iter().map(|it| it.in_domain(context, setting)).collect();
+        Self { cases: contexts.iter().flat_map::<Vec<Case>, _>(of_context).collect() }
+    }
+}
+
+impl Case {
+    /// The case with this context as its domain, with controls under the policy of a setting.
+    fn in_domain(&self, context: &str, setting: &Setting<'_>) -> Self {
+        let mut case = self.placed_in(context);
+        if case.unfit.is_none() {
+            case.refused = case.refused_cells(setting);
+        }
+        case
+    }
+
+    /// The case with this context as its domain, and without controls, which depend on the policy.
+    /// The processes beside the subject have the context, too.
+    #[must_use]
+    pub fn placed_in(&self, context: &str) -> Self {
+        let mut case = self.clone();
+        case.axes.domain = vec![context.to_owned()];
+        for process in &mut case.processes {
+            context.clone_into(&mut process.domain);
+        }
+        case.control = None;
+        case.unfit = self.bound_to_our_policies();
+        case.refused = BTreeSet::new();
+        case
+    }
+
+    /// The reason why the case has expectations under our policies only.
+    pub(crate) fn bound_to_our_policies(&self) -> Option<String> {
+        if self.boot != BootMode::Selinux {
+            return Some("it boots without SELinux, audit or file capabilities".to_owned());
+        }
+        if let Some(policy) = &self.policy {
+            return Some(format!("it loads the policy {policy} of perfsec"));
+        }
+        if !self.expects.is_empty() || self.questions.is_none() {
+            return Some("its transcripts are written for the domains of perfsec".to_owned());
+        }
+        if let Some(reason) = &self.only_ours {
+            return Some(reason.clone());
+        }
+        if !self.records.is_empty() {
+            return Some("it lists records with contexts of perfsec's policies".to_owned());
+        }
+        let questions = self.questions.iter().flatten().flat_map(|step| &step.asks);
+        if let Some(name) = questions.filter_map(own_type).next() {
+            return Some(format!("its questions name the type {name} of perfsec's policies"));
+        }
+        let processes = self.processes.iter().flat_map(|process| &process.steps);
+        let steps = self.given.iter().chain(&self.steps).chain(processes);
+        let unfit = steps.filter(|step| !has_all_questions(step)).map(Step::name).next()?;
+        Some(format!("SELinux checks of files and sockets in {unfit} are not listed"))
+    }
+}
+
+/// The type that a question names.
+fn own_type(question: &Question) -> Option<&str> {
+    fn of(check: &Check) -> Option<&str> {
+        match check {
+            Check::Selinux(check) => match &check.target {
+                Target::Type(name) => Some(name),
+                _ => None,
+            },
+            Check::Either(checks) | Check::Both(checks) => checks.iter().find_map(of),
+            _ => None,
+        }
+    }
+    of(&question.check)
+}
+
+/// True if the questions of a step are all that the kernel asks SELinux: those of the case and those
+/// of the syscall in `functions.toml`. Our policies allow everything else, another does not.
+fn has_all_questions(step: &Step) -> bool {
+    match step {
+        // The files of events are private to the kernel (inode_has_perm() looks at IS_PRIVATE()).
+        Step::PerfEventOpen(_)
+        | Step::Ioctl(_)
+        | Step::Read(_)
+        | Step::Write(_)
+        | Step::Mmap(_)
+        | Step::Munmap(_)
+        | Step::Poll(_)
+        | Step::Close(_)
+        | Step::Prctl(_)
+        | Step::Capset(_)
+        | Step::Capget(_)
+        | Step::Setresuid(_)
+        | Step::Setresgid(_)
+        | Step::Setfsuid(_)
+        | Step::Getresuid(_)
+        | Step::Clone(_)
+        | Step::Unshare(_)
+        | Step::Bpf(_)
+        // Files of pidfs are private, too, and those before it are anonymous.
+        | Step::PidfdOpen(_)
+        // process { ptrace } is a part of mm_access().
+        | Step::ProcessVmReadv(_)
+        | Step::ProcessMadvise(_) => true,
+        Step::Agent(action) => match action {
+            Action::LoadPolicy(_) | Action::Boolean(_) => false,
+            Action::Write(write) => !write.path.starts_with("/sys/fs/selinux/booleans"),
+            _ => true,
+        },
+        Step::Open(_)
+        | Step::Access(_)
+        | Step::Setrlimit(_)
+        | Step::Stat(_)
+        | Step::Mount(_)
+        | Step::Sendmsg(_)
+        | Step::Recvmsg(_)
+        | Step::Setexeccon(_)
+        | Step::Execve(_) => false,
+    }
+}
