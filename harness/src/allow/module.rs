@@ -162,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::audit::{Denial, SysAdminReason};
+    use crate::policy::{DEFAULT_PRIORITY, Obtaining, Policy, PolicyRequest};
 
     fn rules() -> Rules {
         let record = |permission: &str, class: &str, target: &str| {
@@ -215,8 +216,12 @@ mod tests {
     fn secilc_accepts_the_module_with_our_policy() {
         let place = tempfile::tempdir().unwrap();
         let cache = crate::cache::Cache::at(place.path()).unwrap();
-        let before = crate::policy::Policy::obtain("minimal", &cache).unwrap();
-        let after = before.with_module("perfsec_allow", &text(Language::Cil), &cache).unwrap();
+        let obtaining = Obtaining::quietly(&cache);
+        let request = PolicyRequest::unchanged("minimal".parse().unwrap());
+        let before = Policy::obtain(&request, &obtaining).unwrap();
+        let text = text(Language::Cil);
+        let after =
+            before.with_module("perfsec_allow", &text, DEFAULT_PRIORITY, &obtaining).unwrap();
         assert_ne!(before.sha256, after.sha256);
     }
 

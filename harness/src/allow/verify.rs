@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::compare::{ModuleEffect, observed_cells, pairs};
 use super::module::{Language, Module};
-use crate::cache::Cache;
 use crate::case::Library;
 use crate::engine::{Batch, EngineError, KernelSpec, KernelSpecError, Lab};
 use crate::kernel::Kernel;
 use crate::plan::{Filter, PlannedCell};
-use crate::policy::Policy;
+use crate::policy::{self, DEFAULT_PRIORITY, Obtaining, Policy};
 use crate::record::{CellResult, LaneRun, Run};
 use crate::text::{Text, line};
 
@@ -90,10 +89,10 @@ impl<'a> Rerun<'a> {
         policy: &Arc<Policy>,
         module: &Module<'_>,
         filter: Filter,
-        cache: &Cache,
+        obtaining: &Obtaining<'_>,
     ) -> Result<Verification, EngineError> {
-        let extended =
-            policy.with_module(module.name, &module.text(Language::Cil).plain(), cache)?;
+        let text = module.text(Language::Cil).plain();
+        let extended = policy.with_module(module.name, &text, DEFAULT_PRIORITY, obtaining)?;
         let extended = Arc::new(extended);
         let has_run = |kernel: &Kernel| {
             self.lanes.iter().any(|lane| {
@@ -107,7 +106,7 @@ impl<'a> Rerun<'a> {
             false => vec![Arc::clone(policy), Arc::clone(&extended)],
         };
         let (cells, policies) = (Some(self.cells.clone()), Some(policies));
-        let again = lab.run(kernels, &Batch { filter, cells, policies })?;
+        let again = lab.run(kernels, &Batch { filter, cells, policies, until_broken: None })?;
         let under = |policy: &Policy| -> Vec<&LaneRun> {
             let lanes = again.run.lanes.iter();
             lanes.filter(|lane| lane.started.policy_sha256 == policy.sha256).collect()
@@ -151,11 +150,16 @@ impl Verification {
 #[must_use]
 pub fn planned(cell: &CellResult, library: &Library) -> Option<PlannedCell> {
     let case = library.cases.iter().find(|case| case.name == cell.case)?;
+    let case = match policy::is_context(&cell.at.domain) {
+        // It is planned again from the answers of the policy.
+        true => case.placed_in(&cell.at.domain),
+        false => case.clone(),
+    };
     let same = !cell.case_sha256.is_empty() && case.sha256.starts_with(&cell.case_sha256);
     let there = case.axes.coordinates().any(|at| at == cell.at);
     // A denial may be what the module allows, so no cell waits for a control.
     (same && there).then(|| PlannedCell {
-        case: Arc::new(case.clone()),
+        case: Arc::new(case),
         at: cell.at.clone(),
         control: None,
         asks: Vec::new(),

@@ -101,6 +101,13 @@ pub(super) fn has_levels(statements: &[Node<'_>]) -> bool {
     sets(statements, "mls", "true")
 }
 
+/// The booleans that a text declares, as the compiler of policy packages writes it: each statement
+/// on a line of its own. A distribution's modules have tens of megabytes.
+pub(super) fn booleans(source: &str) -> impl Iterator<Item = String> {
+    let declared = source.lines().filter_map(|line| line.trim_start().strip_prefix("(boolean "));
+    declared.filter_map(|line| line.split_whitespace().next()).map(str::to_owned)
+}
+
 /// True if a statement gives this setting this value.
 fn sets(statements: &[Node<'_>], setting: &str, value: &str) -> bool {
     let wanted = [Node::Atom(setting), Node::Atom(value)];

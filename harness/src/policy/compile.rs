@@ -1,4 +1,4 @@
-//! Compiles policies with `secilc`.
+//! Compiles policies with `secilc`; the errors of policies.
 
 use std::fs;
 use std::io;
@@ -7,9 +7,13 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
+use super::request::PolicyNameError;
 use super::table::TableError;
 use crate::cache::{Cache, CacheError, Room};
+use crate::debian::DebianError;
 use crate::foreign;
+use crate::host::MissingTools;
+use crate::kernel::{DebError, KernelVersion, RpmError};
 
 /// The version of the binary format. Every kernel since 5.7 reads it, and CAP_PERFMON came with
 /// 5.8; by default, newer compilers write one that older kernels refuse (`POLICYDB_VERSION_MAX` is
@@ -40,20 +44,121 @@ pub enum PolicyError {
     },
     /// The file is not a binary policy.
     #[error(
-        "use {path} as a policy: it is neither CIL source (.cil) nor a binary policy",
+        "use {path} as a policy: it is neither CIL source (.cil), a binary policy, a package \
+         (.deb, .rpm) nor a directory with a policy",
         path = .path.display()
     )]
     NotAPolicy {
         /// Its path.
         path: PathBuf,
     },
-    /// The policy is binary, and a module can only be added to source.
+    /// The policy is binary, and only source and modules can be changed.
     #[error(
-        "add a module to the policy `{name}`: it is binary \
-         (give its CIL source, or a built-in policy)"
+        "change the policy `{name}`: it is binary \
+         (give its CIL source, its store, its package, or a built-in policy)"
     )]
     Binary {
         /// Its name.
+        name: String,
+    },
+    /// The name cannot be parsed.
+    #[error(transparent)]
+    Name(#[from] PolicyNameError),
+    /// Debian's archive failed.
+    #[error(transparent)]
+    Debian(#[from] DebianError),
+    /// A package cannot be unpacked.
+    #[error("use {} as a policy", .path.display())]
+    Package {
+        /// The package.
+        path: PathBuf,
+        /// The reason.
+        source: DebError,
+    },
+    /// An RPM package cannot be unpacked.
+    #[error("use {} as a policy", .path.display())]
+    Rpm {
+        /// The package.
+        path: PathBuf,
+        /// The reason.
+        source: RpmError,
+    },
+    /// The package or directory is intact and has no policy.
+    #[error(
+        "find a policy in {place}: it has no modules (usr/share/selinux/TYPE), no store \
+         (var/lib/selinux/TYPE) and no linked policy (etc/selinux/TYPE/policy)"
+    )]
+    NoPolicy {
+        /// The package or directory.
+        place: String,
+    },
+    /// The package has policies of several types.
+    #[error(
+        "choose a policy in {place}: it has {kinds}; unpack it and give a directory like \
+         etc/selinux/TYPE"
+    )]
+    Several {
+        /// The package.
+        place: String,
+        /// The types.
+        kinds: String,
+    },
+    /// Two policies of a run have the same name, so that its reports could not tell them apart.
+    #[error("run under two policies: both are called {name}")]
+    Twice {
+        /// Their name.
+        name: String,
+    },
+    /// The kernel does not read this version of the binary format.
+    #[error(
+        "load the policy `{name}` into Linux {kernel}: the policy has version {version}, and this \
+         kernel reads versions up to {highest} (give its modules, its store or its CIL source, \
+         from which perfsec builds an older version)"
+    )]
+    TooNew {
+        /// The policy's name.
+        name: String,
+        /// Its version.
+        version: u32,
+        /// The kernel.
+        kernel: KernelVersion,
+        /// The kernel's highest version.
+        highest: u32,
+    },
+    /// The file of a module has a name that `semodule` does not accept.
+    #[error("add the module {}: expected NAME.cil or NAME.pp", .path.display())]
+    ModuleName {
+        /// As given by the user.
+        path: PathBuf,
+    },
+    /// `semodule` is not installed.
+    #[error(transparent)]
+    Tools(#[from] MissingTools),
+    /// `semodule` cannot be started.
+    #[error("run semodule")]
+    NoSemodule(#[source] io::Error),
+    /// `semodule` refused a module or a change.
+    #[error("build the policy `{name}`; semodule says:\n{output}")]
+    Semodule {
+        /// The policy's name.
+        name: String,
+        /// The error output.
+        output: String,
+    },
+    /// The policy does not have a boolean that is to be set.
+    #[error("set the boolean {boolean}: the policy `{name}` does not have it{close}")]
+    UnknownBoolean {
+        /// Its name.
+        boolean: String,
+        /// The policy's name.
+        name: String,
+        /// The closest name, as a suggestion.
+        close: String,
+    },
+    /// The user stopped it.
+    #[error("build the policy `{name}`: interrupted")]
+    Interrupted {
+        /// The policy's name.
         name: String,
     },
     /// The compiler is not installed.

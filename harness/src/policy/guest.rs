@@ -36,6 +36,19 @@ impl GuestAnswers {
         Self { vectors, permissive, allows_unknown }
     }
 
+    /// True if the policy defines a permission of the class; `context` is one that was asked about.
+    #[must_use]
+    pub fn defines(&self, context: &str, class: &str, permission: &str) -> bool {
+        let vector = self.vectors.get(&Access::new(context, context, class));
+        vector.is_some_and(|answers| answers.contains_key(permission))
+    }
+
+    /// True if the kernel allows the classes and permissions that the policy does not define.
+    #[must_use]
+    pub fn allows_unknown(&self) -> bool {
+        self.allows_unknown
+    }
+
     /// True if the guest was asked about an access.
     #[must_use]
     pub fn has(&self, access: &Access) -> bool {
@@ -45,9 +58,8 @@ impl GuestAnswers {
 
 impl Answers for GuestAnswers {
     fn answer(&self, source: &str, target: &str, class: &str, permission: &str) -> Answer {
-        let [source, target, class] = [source, target, class].map(str::to_owned);
-        let permissive = self.permissive.contains(&source);
-        let vector = self.vectors.get(&Access { source, target, class });
+        let permissive = self.permissive.contains(source);
+        let vector = self.vectors.get(&Access::new(source, target, class));
         vector.and_then(|answers| answers.get(permission)).copied().unwrap_or(Answer {
             allowed: self.allows_unknown,
             audit_denied: true,
@@ -122,6 +134,8 @@ mod tests {
         let permissions = vec![("open".to_owned(), 1), ("cpu".to_owned(), 2)];
         PolicyAnswers {
             deny_unknown: true,
+            agent: "u:r:kernel_t:s0".to_owned(),
+            aliases: Vec::new(),
             classes: vec![("perf_event".to_owned(), permissions)],
             decisions: vec![Some(decision), None],
         }

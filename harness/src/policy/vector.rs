@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 
-/// An access: a domain, the type of an object, and the object's class.
+/// An access: a domain, the type of an object, and the object's class. In a policy that is not ours,
+/// a domain is a whole context.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Access {
     /// The domain.
@@ -18,6 +19,15 @@ pub struct Access {
     pub target: String,
     /// The object's class.
     pub class: String,
+}
+
+impl Access {
+    /// The access of `source` to an object.
+    #[must_use]
+    pub fn new(source: &str, target: &str, class: &str) -> Self {
+        let [source, target, class] = [source, target, class].map(str::to_owned);
+        Self { source, target, class }
+    }
 }
 
 /// The answers about every permission that a policy defines in a class; empty for a class that it
@@ -95,11 +105,14 @@ impl FromStr for AccessVector {
     fn from_str(text: &str) -> Result<Self, String> {
         let mistake = |what: &str| format!("an access vector {what}: `{text}`");
         let mut words = text.split(' ').filter(|word| !word.is_empty());
-        let mut name = || {
-            let name = words.next().filter(|name| is_name(name));
-            name.map(str::to_owned).ok_or_else(|| mistake("needs a source, a target and a class"))
-        };
-        let access = Access { source: name()?, target: name()?, class: name()? };
+        let mut name =
+            || words.next().ok_or_else(|| mistake("needs a source, a target and a class"));
+        let [source, target, class] = [name()?, name()?, name()?];
+        let is_party = |text: &str| is_name(text) || is_context(text);
+        if !(is_party(source) && is_party(target) && is_name(class)) {
+            return Err(mistake("needs a source, a target and a class"));
+        }
+        let access = Access::new(source, target, class);
         let mut words = words.peekable();
         let permissive = words.next_if_eq(&"permissive").is_some();
         let mut answers: BTreeMap<String, Answer> = BTreeMap::new();
@@ -127,6 +140,20 @@ impl FromStr for AccessVector {
         }
         Ok(Self { access, answers })
     }
+}
+
+/// True for a whole context: user, role and type, and in a policy with levels a range.
+#[must_use]
+pub fn is_context(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
+    text.len() <= 1024 && text.split(':').count() >= 3 && text.bytes().all(fits)
+}
+
+/// User, role, type and range of a context; the range is empty in a policy without levels.
+#[must_use]
+pub fn context_parts(context: &str) -> [&str; 4] {
+    let mut parts = context.splitn(4, ':');
+    std::array::from_fn(|_| parts.next().unwrap_or_default())
 }
 
 /// True for the name of a type, a class or a permission.
