@@ -10,7 +10,7 @@ use super::attempts::Ran;
 use super::death::{Cause, Moment};
 use super::results::Results;
 use super::schedule::{Given, GuestId, Schedule, Task};
-use super::{LanePlan, Limits};
+use super::{LanePlan, Limits, UntilBroken};
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::Config;
@@ -98,12 +98,16 @@ struct LaneState {
     fruitless: usize,
     /// Boots in a row whose machine failed before it had a cell.
     failed: usize,
+    /// Cells that show if the kernel is broken, and could not be carried out.
+    errors: usize,
     /// Snapshots of its guests did not hold what they should, so that no other one is restored.
     cold: bool,
     refused: Option<LaneRefusal>,
     /// The configuration and the machine, as a guest reported them.
     config: Option<Config>,
     machine: Option<MachineFacts>,
+    /// Its kernel showed that it is broken, and the lane wants no more.
+    broken: bool,
     ended: bool,
 }
 
@@ -132,8 +136,9 @@ impl<'a> Board<'a> {
                 kernel: plan.kernel.for_record(),
                 boot: plan.boot,
                 policy: plan.policies.own.name.clone(),
+                policy_changes: plan.policies.own.changes.clone(),
                 policy_sha256: plan.policies.own.sha256.clone(),
-                machinery: plan.pool.describe(plan.boot),
+                machinery: plan.machinery(),
                 cells: plan.cells.len(),
             })));
             self.take_over(&mut state, lane);
@@ -238,7 +243,7 @@ impl<'a> Board<'a> {
 
     fn attempt(&self, state: &mut State, lane: usize, cell: usize, ran: Ran) {
         let plan = &self.plans[lane];
-        let LaneState { results, config, machine, .. } = &mut state.lanes[lane];
+        let LaneState { results, config, machine, errors, .. } = &mut state.lanes[lane];
         // The lane was given up while the cell ran.
         if results.has(cell) {
             return;
@@ -250,7 +255,32 @@ impl<'a> Board<'a> {
             state.schedule.enqueue_cold(lane, cell);
             self.changed.notify_all();
         }
+        let breaks = plan.until_broken.as_ref().is_some_and(|until| {
+            let shows = ended.iter().filter(|it| until.cells.contains(&it.name));
+            let verdicts: Vec<Verdict> = shows.map(|it| it.judgement.verdict).collect();
+            *errors += verdicts.iter().filter(|it| **it == Verdict::Error).count();
+            verdicts.contains(&Verdict::Fail) || *errors >= UntilBroken::ERRORS
+        });
         ended.into_iter().for_each(|result| self.emit(Event::Cell(Box::new(result))));
+        if breaks {
+            self.break_off(state, lane, "another cell showed that the kernel is broken");
+        }
+    }
+
+    /// True if a lane is over because its kernel is broken.
+    pub(super) fn is_broken(&self, lane: usize) -> bool {
+        self.state().lanes[lane].broken
+    }
+
+    /// Ends the lanes of a kernel.
+    fn break_off(&self, state: &mut State, lane: usize, reason: &str) {
+        let of_kernel = |other: &usize| self.plans[*other].shares_kernel(&self.plans[lane]);
+        for lane in (0..self.plans.len()).filter(of_kernel) {
+            state.lanes[lane].broken = true;
+            self.give_up(state, lane, Verdict::Miss, reason);
+            self.end_if_over(state, lane);
+        }
+        self.changed.notify_all();
     }
 
     /// Reports the kept results of an earlier run again.
@@ -319,6 +349,10 @@ impl<'a> Board<'a> {
             _ => None,
         };
         state.schedule.note_end(post.guest, killed);
+        if state.lanes[lane].broken {
+            // Cells that the guest had been given wait again.
+            state.schedule.clear(lane);
+        }
         match fate {
             Fate::Done => {}
             Fate::Discarded => state.lanes[lane].cold = true,
@@ -345,6 +379,9 @@ impl<'a> Board<'a> {
                         cause.title
                     );
                     self.give_up(state, lane, unrun(cause.blame), &reason);
+                }
+                if self.plans[lane].until_broken.is_some() && cause.blame == Blame::Kernel {
+                    self.break_off(state, lane, &cause.title);
                 }
             }
         }
@@ -420,10 +457,12 @@ impl LaneState {
             began: None,
             fruitless: 0,
             failed: 0,
+            errors: 0,
             cold: false,
             refused: None,
             config: None,
             machine: None,
+            broken: false,
             ended: false,
         }
     }

@@ -14,7 +14,7 @@ use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
 use crate::kernel::{Config, Kernel};
 use crate::machines::{End, Load, Pool};
 use crate::plan::{self, PlannedCell};
-use crate::policy::{self, Policies, Policy, PolicyError};
+use crate::policy::{self, Obtaining, Policies, Policy, PolicyError};
 use crate::record::{Event, RecordError, Selection, Writer};
 use crate::source::{Commit, Source, SourceError};
 
@@ -54,8 +54,12 @@ impl<'a> Engine<'a> {
         listener: &'a dyn Listener,
     ) -> Result<Self, EngineError> {
         let pool = setup.machine.clone().open(&cache)?;
+        let say = |text: &str| listener.say(text);
+        let images = setup.obtain.images;
+        let obtaining = Obtaining { cache: &cache, images, interrupt: &interrupt, progress: &say };
+        policy::require_distinct(&setup.policies)?;
         let policies = setup.policies.iter();
-        let policies = policies.map(|name| Policy::obtain(name, &cache).map(Arc::new));
+        let policies = policies.map(|wanted| Policy::obtain(wanted, &obtaining).map(Arc::new));
         let policies = policies.collect::<Result<_, _>>()?;
         let kernel_config = setup.kernel_config.as_deref().map(Config::load).transpose()?;
         let engine = Self { setup, cache, policies, kernel_config, pool, interrupt, listener };
@@ -81,10 +85,25 @@ impl<'a> Engine<'a> {
         &self.policies
     }
 
+    /// This engine's cache, archive and user, to obtain other policies. `say` shows progress.
+    pub fn obtaining<'b>(&'b self, say: &'b dyn Fn(&str)) -> Obtaining<'b> {
+        Obtaining {
+            cache: &self.cache,
+            images: self.setup.obtain.images,
+            interrupt: &self.interrupt,
+            progress: say,
+        }
+    }
+
     /// The machines that boot kernels.
     #[must_use]
     pub fn pool(&self) -> &dyn Pool {
         &*self.pool
+    }
+
+    /// Raised once the user wants the engine to stop.
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     /// True once the user wants the engine to stop.
@@ -175,29 +194,47 @@ impl<'a> Engine<'a> {
             (boot, Arc::new(all))
         });
         let boots: Vec<_> = boots.collect();
+        let say = |text: &str| self.say(text);
+        let obtaining = self.obtaining(&say);
         let mut lanes = Vec::new();
         for kernel in kernels {
-            let kernel = self.completed(kernel.clone());
             for policy in policies {
+                let policy = policy.for_kernel(kernel.version, &obtaining)?;
                 for (boot, cells) in &boots {
                     // Those of all cases: a snapshot serves a run of any of them.
                     let names = suite.library.policies();
-                    lanes.push(LanePlan {
-                        lane: lanes.len(),
-                        kernel: kernel.clone(),
-                        boot: *boot,
-                        policies: Policies::obtain(Arc::clone(policy), names, &self.cache)?,
-                        cells: Arc::clone(cells),
-                        known: Arc::clone(&suite.known),
-                        pool: Arc::clone(&self.pool),
-                        coverage: None,
-                        earlier: EarlierLane::default(),
-                    });
+                    let policies = Policies::obtain(Arc::clone(&policy), names, &obtaining)?;
+                    let cells = Arc::clone(cells);
+                    let lane = self.lane((kernel, *boot), policies, cells, suite);
+                    lanes.push(LanePlan { lane: lanes.len(), ..lane });
                 }
             }
         }
         self.note_damage();
         Ok(lanes)
+    }
+
+    /// The first lane of a run: this kernel under a policy, with these cells.
+    pub(super) fn lane(
+        &self,
+        (kernel, boot): (&Kernel, BootMode),
+        policies: Policies,
+        cells: Arc<Vec<PlannedCell>>,
+        suite: &Suite,
+    ) -> LanePlan {
+        LanePlan {
+            lane: 0,
+            kernel: self.completed(kernel.clone()),
+            boot,
+            policies,
+            server: None,
+            cells,
+            known: Arc::clone(&suite.known),
+            pool: Arc::clone(&self.pool),
+            coverage: None,
+            earlier: EarlierLane::default(),
+            until_broken: None,
+        }
     }
 
     /// Runs lanes with a new run record. Every event goes into the record, to the listener and to
@@ -240,7 +277,9 @@ impl<'a> Engine<'a> {
         listener: Box<dyn Fn(Message) + Send>,
     ) -> Result<End, EngineError> {
         self.pool.prepare(kernel, &|text| self.say(text))?;
-        let load = Load::new(BootMode::Selinux, &Arc::clone(policy).into());
+        let say = |text: &str| self.say(text);
+        let policy = policy.for_kernel(kernel.version, &self.obtaining(&say))?;
+        let load = Load::new(BootMode::Selinux, &policy.into());
         Ok(self.pool.shell(kernel, &load, shell, listener)?)
     }
 
@@ -250,7 +289,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The kernel with what the user said about it.
-    fn completed(&self, kernel: Kernel) -> Kernel {
+    pub(super) fn completed(&self, kernel: Kernel) -> Kernel {
         Kernel {
             distribution: self.setup.distribution.clone().or(kernel.distribution),
             config: kernel.config.or_else(|| self.kernel_config.clone()),

@@ -63,6 +63,16 @@ pub enum EngineError {
     /// A name of cells is not a glob.
     #[error(transparent)]
     Name(#[from] NotAGlob),
+    /// A policy does not have the context in which cells are to run.
+    #[error("run in the domain {context}: the policy {policy} does not have it: {reason}")]
+    NoContext {
+        /// The context.
+        context: String,
+        /// The policy's name.
+        policy: String,
+        /// The part that is wrong, as a clause.
+        reason: String,
+    },
     /// The filters select no cell.
     #[error("the filters select no cell: `perfsec run --list` lists them all")]
     NoCell,

@@ -83,8 +83,7 @@ impl Visit<'_, '_> {
         let mut load = Load::new(plan.boot, &plan.policies);
         load.preparation.coverage.clone_from(&plan.coverage);
         let started = Instant::now();
-        // A snapshot would have to be taken anew for each set of traced functions.
-        let cold = self.cold || plan.coverage.is_some();
+        let cold = self.cold || !plan.uses_snapshots();
         let machine = match plan.pool.boot(&plan.kernel, plan.boot, &load, cold, sink) {
             Ok(machine) => machine,
             Err(error) => return (Fate::NoMachine(error), 0),
@@ -229,11 +228,13 @@ impl Visit<'_, '_> {
             }
         })?;
         life.watch.note_progress(Instant::now());
+        if self.board.is_broken(self.post.lane) {
+            return Err(Stop::Done);
+        }
         match step {
             Step::Listen => Ok(()),
             Step::Begin => {
-                // A snapshot is not made for one set of traced functions.
-                if !self.board.manner.cold && self.plan().coverage.is_none() {
+                if !self.board.manner.cold && self.plan().uses_snapshots() {
                     life.machine.save();
                 }
                 self.begin(life);
@@ -268,7 +269,9 @@ impl Visit<'_, '_> {
         let ReadBack { facts, config } = &*guest;
         let plan = self.plan();
         let other_kernel = readback::other_kernel(&plan.kernel, facts);
-        let difference = readback::difference(plan.boot, facts);
+        // Our policies must define what cases ask about; of another, the answers count.
+        let ours = plan.presumes_our_policy();
+        let difference = readback::difference(plan.boot, ours, facts);
         self.board.emit(Event::Ready(LaneReady {
             lane: self.post.lane,
             boot: self.post.boot,
@@ -373,7 +376,9 @@ impl Visit<'_, '_> {
         if let Ok(vectors) = policy::vectors(&cell.asks, answers) {
             let policy = plan.policies.get(cell.case.policy.as_deref()).name.clone();
             let allows_unknown = !answers.deny_unknown;
-            let answers = LaneAnswers { lane, boot, number, policy, allows_unknown, vectors };
+            let (agent, aliases) = (answers.agent.clone(), answers.aliases.clone());
+            let answers =
+                LaneAnswers { lane, boot, number, policy, agent, aliases, allows_unknown, vectors };
             self.board.emit(Event::Answers(answers));
         }
     }

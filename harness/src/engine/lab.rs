@@ -1,15 +1,16 @@
 //! A lab builds kernels and runs cells on them, for those who compare kernels.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Engine, EngineError, Execution, KeptRuns, Suite};
+use super::{Engine, EngineError, Execution, KeptRuns, Suite, UntilBroken};
 use crate::counted::counted;
 use crate::judge::Verdict;
 use crate::kbuild::{BuildError, BuiltKernel};
 use crate::kernel::{Kernel, hash};
-use crate::plan::{Filter, PlannedCell};
-use crate::policy::Policy;
+use crate::plan::{Filter, PlannedCell, likeliest_first};
+use crate::policy::{self, Policy};
 use crate::record::Run;
 use crate::source::{Commit, Source};
 
@@ -49,6 +50,8 @@ pub struct Batch {
     pub cells: Option<Vec<PlannedCell>>,
     /// The policies, if they are not those of the engine's setup.
     pub policies: Option<Vec<Arc<Policy>>>,
+    /// Ends the run of each kernel as soon as it is seen to be broken.
+    pub until_broken: Option<UntilBroken>,
 }
 
 /// A run and its record.
@@ -82,7 +85,7 @@ pub struct EngineLab<'a> {
 
 impl From<Filter> for Batch {
     fn from(filter: Filter) -> Self {
-        Self { filter, cells: None, policies: None }
+        Self { filter, ..Self::default() }
     }
 }
 
@@ -111,7 +114,7 @@ impl<'a> EngineLab<'a> {
 
     /// The kept run of these kernels, if one may be reused.
     fn reused(&self, kept: &KeptRuns, kernels: &str) -> Option<RecordedRun> {
-        let found = kept.find(kernels).filter(|_| self.reuse == Reuse::Kept)?;
+        let found = kept.find(kernels)?;
         let text = format!("an earlier check ran it: {}", found.record.display());
         match found.run.counts().get(Verdict::Error) {
             0 => self.say(&text),
@@ -124,6 +127,12 @@ impl<'a> EngineLab<'a> {
     }
 }
 
+/// The contexts of cells in domains of a policy that is not ours.
+fn contexts(cells: &[PlannedCell]) -> Vec<String> {
+    let domains: BTreeSet<&String> = cells.iter().map(|cell| &cell.at.domain).collect();
+    domains.into_iter().filter(|domain| policy::is_context(domain)).cloned().collect()
+}
+
 impl Lab for EngineLab<'_> {
     fn build(&mut self, source: &Source, commit: &Commit) -> Result<BuiltKernel, BuildError> {
         self.engine.build(source, commit)
@@ -134,17 +143,42 @@ impl Lab for EngineLab<'_> {
             Some(cells) => cells.clone(),
             None => self.suite.select(&batch.filter)?,
         };
+        let cells = match &batch.until_broken {
+            Some(until) => likeliest_first(cells, &until.ranks),
+            None => cells,
+        };
         let policies = batch.policies.as_deref().unwrap_or(self.engine.policies());
         let kept = KeptRuns::of(self.engine, self.suite, policies, &cells);
-        let images = kernels.iter().map(|it| format!("{} {:?}", it.identity(), it.distribution));
+        let images = kernels.iter().map(|it| {
+            let parameters = it.parameters.iter().map(|parameter| format!(" {parameter}"));
+            format!("{} {:?}{}", it.identity(), it.distribution, parameters.collect::<String>())
+        });
         let images = images.collect::<Vec<_>>().join("\n");
-        if let Some(reused) = self.reused(&kept, &images) {
+        // A run that may end early is no whole run.
+        let reuse = if batch.until_broken.is_some() { Reuse::Nothing } else { self.reuse };
+        if reuse == Reuse::Kept
+            && let Some(reused) = self.reused(&kept, &images)
+        {
             return Ok(reused);
         }
-        let plans = self.engine.plan(kernels, policies, &cells, self.suite)?;
+        let contexts = contexts(&cells);
+        let mut plans = match contexts.as_slice() {
+            [] => self.engine.plan(kernels, policies, &cells, self.suite)?,
+            contexts => {
+                let wanted: BTreeSet<String> = cells.iter().map(PlannedCell::name).collect();
+                self.engine.plan_under(kernels, policies, contexts, self.suite, &|library| {
+                    let all = Filter::default().select(library)?.into_iter();
+                    let all = all.filter(|cell| wanted.contains(&cell.name()));
+                    Ok(all.map(|cell| PlannedCell { control: None, ..cell }).collect())
+                })?
+            }
+        };
+        for plan in &mut plans {
+            plan.until_broken.clone_from(&batch.until_broken);
+        }
         let asked = self.suite.asked(batch.filter.clone());
         let recorded = RecordedRun::of(self.engine.execute(&plans, asked, &mut |_| Ok(()))?)?;
-        if self.reuse != Reuse::Nothing && !kept.keep(&images, &recorded)? && !self.stopped() {
+        if reuse != Reuse::Nothing && !kept.keep(&images, &recorded)? && !self.stopped() {
             self.note("a cell did not run: the next check runs this kernel again");
         }
         Ok(recorded)

@@ -1,5 +1,6 @@
 //! A lane: a kernel under a policy, and its cells.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use perfsec_wire::{BootMode, CellOutcome, Facts, PolicyAnswers};
 use super::earlier::EarlierLane;
 use super::limits::{self, Limits};
 use super::schedule::CellTraits;
+use crate::asks::LoadedPolicy;
 use crate::case::{Circumstances, KnownDifference, Setting};
 use crate::judge::{Judgement, Verdict, judge, judge_answers};
 use crate::kernel::{Config, Kernel};
 use crate::known::KnownDifferences;
-use crate::machines::Pool;
+use crate::machines::{Machinery, Pool};
 use crate::plan::PlannedCell;
 use crate::policy::{self, Policies};
 use crate::transcript::FittedTranscript;
@@ -29,6 +31,8 @@ pub struct LanePlan {
     pub boot: BootMode,
     /// The policies.
     pub policies: Policies,
+    /// The policy's answers, in a lane whose cells run in domains of a policy that is not ours.
+    pub server: Option<Arc<LoadedPolicy>>,
     /// The cells, controls before the cells that need them.
     pub cells: Arc<Vec<PlannedCell>>,
     /// Known differences between kernels and the cases.
@@ -39,9 +43,55 @@ pub struct LanePlan {
     pub coverage: Option<Vec<String>>,
     /// The results of an earlier run that this one completes.
     pub earlier: EarlierLane,
+    /// The end of the kernel's lanes before all of their cells have run.
+    pub until_broken: Option<UntilBroken>,
+}
+
+/// Ends all lanes of a kernel when a guest dies by its fault, when one of these cells fails, or when
+/// [`ERRORS`](Self::ERRORS) of them cannot be carried out. Such a kernel is tried once, so that its
+/// guests are neither restored nor saved.
+#[derive(Clone, Debug)]
+pub struct UntilBroken {
+    /// Names of the cells. Others may fail.
+    pub cells: Arc<BTreeSet<String>>,
+    /// Ranks of cells by name: those with the lowest run first.
+    pub ranks: Arc<BTreeMap<String, usize>>,
+}
+
+impl UntilBroken {
+    /// Cells that cannot be carried out, for example because the subject hangs. One may be the fault
+    /// of a slow host.
+    pub const ERRORS: usize = 3;
 }
 
 impl LanePlan {
+    /// True if its guests may be restored from snapshots, and saved. Nobody needs those of another
+    /// set of traced functions, or of a kernel that is tried once.
+    pub(super) fn uses_snapshots(&self) -> bool {
+        self.coverage.is_none() && self.until_broken.is_none()
+    }
+
+    /// True if its cells presume that the policy defines all that is about perf. One that is only asked
+    /// about its policy takes it as it is.
+    pub(super) fn presumes_our_policy(&self) -> bool {
+        self.server.is_none() && self.cells.iter().any(|cell| cell.asks.is_empty())
+    }
+
+    /// True if the other lane has the same kernel.
+    pub(super) fn shares_kernel(&self, other: &Self) -> bool {
+        self.kernel.boots_like(&other.kernel)
+    }
+
+    /// The machinery that boots it, with the kernel's own parameters.
+    pub(super) fn machinery(&self) -> Machinery {
+        let mut machinery = self.pool.describe(self.boot);
+        for parameter in &self.kernel.parameters {
+            machinery.parameters.push(' ');
+            machinery.parameters.push_str(parameter);
+        }
+        machinery
+    }
+
     /// The traits of its cells, in order.
     pub(super) fn traits(&self) -> Vec<CellTraits> {
         let mut cases: Vec<&str> = self.cells.iter().map(|cell| cell.case.name.as_str()).collect();
@@ -75,7 +125,9 @@ impl LanePlan {
 
     /// The setting in which expectations are computed.
     pub(super) fn setting<'a>(&'a self, circumstances: &Circumstances<'a>) -> Setting<'a> {
-        Setting { policy: Some(&self.policies.own.name), ..Setting::from(*circumstances) }
+        let answers = self.server.as_deref().map(|server| server as _);
+        let policy = Some(self.policies.own.name.as_str());
+        Setting { policy, answers, ..Setting::from(*circumstances) }
     }
 
     /// The time that a cell's subject may take.
@@ -123,7 +175,9 @@ impl LanePlan {
         let policy = self.policies.get(cell.case.policy.as_deref());
         match policy::vectors(&cell.asks, answers) {
             Ok(vectors) => {
-                let table = cell.case.own_policies().table(&policy.name);
+                // Its table is about types, not about the contexts of such a lane.
+                let ours = self.server.is_none();
+                let table = cell.case.own_policies().table(&policy.name).filter(|_| ours);
                 judge_answers(table, &cell.asks, answers, &vectors)
             }
             Err(why) => {

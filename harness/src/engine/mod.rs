@@ -5,6 +5,7 @@ mod board;
 mod conversation;
 mod core;
 mod death;
+mod domains;
 mod earlier;
 mod error;
 mod execute;
@@ -20,6 +21,7 @@ mod schedule;
 mod setup;
 mod spec;
 mod suite;
+mod survey;
 mod watch;
 
 #[cfg(test)]
@@ -32,10 +34,11 @@ pub use execute::Execution;
 use execute::execute;
 pub use kept::KeptRuns;
 pub use lab::{Batch, EngineLab, Lab, RecordedRun, Reuse};
-pub use lane::LanePlan;
+pub use lane::{LanePlan, UntilBroken};
 pub use limits::Limits;
 pub use obtain::obtain;
 pub use readback::refusal_text;
 pub use setup::{ObtainSetup, Setup, default_jobs};
 pub use spec::{KernelSpec, KernelSpecError};
 pub use suite::Suite;
+pub use survey::Surveyed;

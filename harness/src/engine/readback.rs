@@ -29,10 +29,11 @@ pub(super) fn other_kernel(kernel: &Kernel, facts: &Facts) -> Option<String> {
     Some(differ(&running.to_string(), &kernel.version.to_string()))
 }
 
-/// The first difference between the lane that was asked for and the one that came up.
-pub(super) fn difference(boot: BootMode, facts: &Facts) -> Option<String> {
+/// The first difference between the lane that was asked for and the one that came up. A policy that
+/// is `ours` must define all permissions that the cases need.
+pub(super) fn difference(boot: BootMode, ours: bool, facts: &Facts) -> Option<String> {
     if boot.has_policy()
-        && let Some(difference) = policy_difference(facts)
+        && let Some(difference) = policy_difference(ours, facts)
     {
         return Some(difference);
     }
@@ -45,8 +46,8 @@ pub(super) fn difference(boot: BootMode, facts: &Facts) -> Option<String> {
     None
 }
 
-fn policy_difference(facts: &Facts) -> Option<String> {
-    for (class, permissions) in NEEDED {
+fn policy_difference(ours: bool, facts: &Facts) -> Option<String> {
+    for (class, permissions) in NEEDED.into_iter().filter(|_| ours) {
         let Some((_, defined)) = facts.selinux.classes.iter().find(|(name, _)| name == class)
         else {
             return Some(format!("the loaded policy does not define the class {class}"));

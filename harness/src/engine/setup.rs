@@ -10,14 +10,13 @@ use crate::kbuild::Recipe;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel;
 use crate::machines::MachineSetup;
-use crate::policy;
+use crate::policy::PolicyRequest;
 
 /// How an [`Engine`](super::Engine) obtains, boots and runs kernels.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Policies, each a name or a file, as [`Policy::obtain`](policy::Policy::obtain) takes it.
-    /// Every kernel runs under each of them.
-    pub policies: Vec<String>,
+    /// Policies. Every kernel runs under each of them.
+    pub policies: Vec<PolicyRequest>,
     /// The distribution whose patches the kernels carry, if their banner does not name it.
     pub distribution: Option<String>,
     /// The `.config` of the kernels whose configuration is unknown.
@@ -55,7 +54,7 @@ impl Setup {
     /// Returns an error if the default configuration fragments cannot be read.
     pub fn by_default() -> Result<Self, FragmentError> {
         Ok(Self {
-            policies: vec![policy::DEFAULT.to_owned()],
+            policies: vec![PolicyRequest::default()],
             distribution: None,
             kernel_config: None,
             jobs: default_jobs(),

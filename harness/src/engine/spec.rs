@@ -46,7 +46,7 @@ impl KernelSpec {
     /// Returns an error if the record's name of its tree or version does not parse.
     pub fn again(kernel: &Kernel) -> Result<Self, KernelSpecError> {
         match &kernel.origin {
-            Origin::File { path } | Origin::Deb { path, .. } => {
+            Origin::File { path } | Origin::Deb { path, .. } | Origin::Rpm { path, .. } => {
                 Ok(Self::Image(ImageSpec::File(path.clone())))
             }
             Origin::Debian { .. } => format!("debian:{}", kernel.version).parse(),

@@ -1,6 +1,7 @@
 //! Scheduling and death, on a pool that plays scripts.
 
 mod answers;
+mod broken;
 mod faults;
 
 use std::collections::BTreeMap;
@@ -196,19 +197,16 @@ fn plan(agents: &[Agent]) -> LanePlan {
             distribution: None,
             origin: Origin::File { path: "vmlinuz".into() },
             config: None,
+            parameters: Vec::new(),
         },
         boot: perfsec_wire::BootMode::Selinux,
-        policies: Arc::new(Policy {
-            name: "minimal".to_owned(),
-            sha256: String::new(),
-            mls: true,
-            binary: Vec::new(),
-        })
-        .into(),
+        policies: Arc::new(Policy::empty("minimal", true)).into(),
         cells: Arc::new(cells()),
         pool: Arc::new(FakePool::new(move |boot| agents.get(boot).map(Agent::guest))),
         coverage: None,
+        server: None,
         earlier: EarlierLane::default(),
+        until_broken: None,
         known: Arc::default(),
     }
 }
@@ -247,9 +245,12 @@ fn healthy(cell: &Cell) -> Observation {
         },
         mode: cell.mode,
         processes: Vec::new(),
+        heirs: Vec::new(),
         calls: vec![Call {
             step: 0,
             result: if held { 7 } else { -13 },
+            text: None,
+            raw: None,
             effects: vec![Effect::Cap(CapCheck {
                 cap: 38,
                 opts: 0,

@@ -90,7 +90,7 @@ fn properties(run: &Run, lane: &LaneRun) -> Vec<Property> {
         ("kernel.banner", kernel.banner.clone()),
         ("kernel.origin", kernel.origin.to_string()),
         ("kernel.sha256", kernel.sha256().unwrap_or_default().to_owned()),
-        ("policy", started.policy.clone()),
+        ("policy", started.policy_text()),
         ("policy.sha256", started.policy_sha256.clone()),
         ("boot", started.boot.to_string()),
         ("machine", started.machinery.machine.clone()),

@@ -207,7 +207,9 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
     let from = kernel.origin.to_string();
     let (commit, name) = match &kernel.origin {
         Origin::Tree { commit, described, .. } => (Some(commit), Some(one_line(described))),
-        Origin::File { .. } | Origin::Deb { .. } | Origin::Debian { .. } => (None, None),
+        Origin::File { .. } | Origin::Deb { .. } | Origin::Rpm { .. } | Origin::Debian { .. } => {
+            (None, None)
+        }
     };
     Checkout {
         id: origin.id(&[
@@ -216,7 +218,7 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
                 // Two files may or may not come from the same source.
                 Origin::File { .. } => kernel.identity(),
                 Origin::Tree { commit, .. } => commit,
-                Origin::Deb { .. } | Origin::Debian { .. } => &from,
+                Origin::Deb { .. } | Origin::Rpm { .. } | Origin::Debian { .. } => &from,
             },
         ]),
         origin: origin.to_string(),
@@ -301,7 +303,7 @@ fn test(
                 if restored(lane, cell) { ", restored from a snapshot" } else { "" }
             ),
             misc: without_nulls(json!({
-                "policy": one_line(&started.policy),
+                "policy": one_line(&started.policy_text()),
                 "policy_sha256": started.policy_sha256,
                 "boot": started.boot,
                 "parameters": one_line(&machinery.parameters),

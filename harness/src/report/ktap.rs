@@ -66,7 +66,11 @@ impl Ktap {
         if let Some(sha256) = kernel.sha256() {
             self.comment(&format!("sha256: {sha256}"));
         }
-        self.comment(&format!("policy: {} (sha256 {})", started.policy, started.policy_sha256));
+        self.comment(&format!(
+            "policy: {} (sha256 {})",
+            started.policy_text(),
+            started.policy_sha256
+        ));
         self.comment(&format!("machine: {}, {}", machinery.machine, machinery.accel));
         if let Some(guests) = guests(lane) {
             self.comment(&format!("guests: {guests}"));

@@ -13,11 +13,21 @@ pub struct Progress {
     quiet: bool,
     labels: Vec<String>,
     bad: usize,
-    /// False if verdicts do not matter, as when cells run under conditions that they were not
-    /// written for.
-    judged: bool,
+    detail: Detail,
     /// Why the previous cell was not judged, so that a reason of a whole lane is printed once.
     reason: Option<String>,
+}
+
+/// The events that are shown beside the bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// Lanes, and cells with a bad verdict.
+    Verdicts,
+    /// Lanes, and cells that were not judged: verdicts do not matter when cells run under
+    /// conditions that they were not written for.
+    Unjudged,
+    /// Nothing: the kernels are hundreds, and the command prints the outcome of each.
+    Nothing,
 }
 
 impl Default for Progress {
@@ -32,19 +42,23 @@ impl Progress {
     pub fn new() -> Self {
         let bar = Bar::on_terminal();
         let quiet = false;
-        Self { bar, quiet, labels: Vec::new(), bad: 0, judged: true, reason: None }
+        Self { bar, quiet, labels: Vec::new(), bad: 0, detail: Detail::Verdicts, reason: None }
     }
 
     /// Shows nothing.
     #[must_use]
     pub fn quiet() -> Self {
-        let labels = Vec::new();
-        Self { bar: None, quiet: true, labels, bad: 0, judged: true, reason: None }
+        Self { bar: None, quiet: true, ..Self::new() }
     }
 
     /// Ignores verdicts, except those of cells that were not judged.
     pub fn ignore_verdicts(&mut self) {
-        self.judged = false;
+        self.detail = Detail::Unjudged;
+    }
+
+    /// Ignores lanes and cells: only the bar shows that they run.
+    pub fn ignore_lanes(&mut self) {
+        self.detail = Detail::Nothing;
     }
 
     /// Prints a message that is not an event: that something is fetched, built or waited for.
@@ -100,7 +114,11 @@ impl Progress {
             Event::Cell(cell) => {
                 let verdict = cell.judgement.verdict;
                 let reason = cell.judgement.reason.clone().filter(|_| !verdict.judged());
-                let bad = verdict.is_bad() && (self.judged || !verdict.judged());
+                let bad = match self.detail {
+                    Detail::Verdicts => verdict.is_bad(),
+                    Detail::Unjudged => verdict.is_bad() && !verdict.judged(),
+                    Detail::Nothing => false,
+                };
                 if bad {
                     self.bad += 1;
                 }
@@ -130,6 +148,9 @@ impl Progress {
     }
 
     fn lane(&self, lane: usize, text: &str) {
+        if self.detail == Detail::Nothing {
+            return;
+        }
         let label = self.labels.get(lane).map_or("", String::as_str);
         self.say(&format!("{label}: {text}"));
     }

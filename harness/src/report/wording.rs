@@ -8,12 +8,12 @@ use crate::record::{LaneRun, LaneStarted};
 /// The boot mode of a lane, with its policy.
 pub(super) fn boot_description(lane: &LaneStarted) -> String {
     match lane.boot {
-        BootMode::Selinux => format!("policy {}", lane.policy),
+        BootMode::Selinux => format!("policy {}", lane.policy_text()),
         BootMode::NoPolicy => "no policy loaded".to_owned(),
         BootMode::NoSelinux => "without SELinux".to_owned(),
-        BootMode::NoAudit => format!("policy {}, audit=0", lane.policy),
-        BootMode::AuditUnset => format!("policy {}, audit never enabled", lane.policy),
-        BootMode::NoFileCaps => format!("policy {}, no_file_caps", lane.policy),
+        BootMode::NoAudit => format!("policy {}, audit=0", lane.policy_text()),
+        BootMode::AuditUnset => format!("policy {}, audit never enabled", lane.policy_text()),
+        BootMode::NoFileCaps => format!("policy {}, no_file_caps", lane.policy_text()),
     }
 }
 

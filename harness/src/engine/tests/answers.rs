@@ -1,10 +1,10 @@
 //! The cells that ask a policy for its answers.
 
 use perfsec_wire::answers::Decision;
-use perfsec_wire::{BootMode, PolicyAnswers};
+use perfsec_wire::{BootMode, Party, PolicyAnswers};
 
 use super::*;
-use crate::policy::{Access, AccessVector, TableAnswers};
+use crate::policy::{Access, AccessVector, KERNEL, TableAnswers};
 use crate::record::LaneAnswers;
 
 /// A lane with two cells, and one that asks the policy `minimal`.
@@ -26,7 +26,10 @@ fn answering(answers: impl Fn(&Cell) -> CellOutcome + Send + Sync + 'static) -> 
 /// The true answers of the policy `minimal`.
 fn answers(cell: &Cell) -> PolicyAnswers {
     let table = TableAnswers::of("minimal").unwrap().unwrap();
-    let name = |context: &str| context.split(':').nth(2).unwrap().to_owned();
+    let name = |party: &Party| match party {
+        Party::Agent => KERNEL.to_owned(),
+        Party::Context(context) => context.split(':').nth(2).unwrap().to_owned(),
+    };
     let vectors = cell.questions.iter().map(|question| {
         let (source, target) = (name(&question.source), name(&question.target));
         table.vector(&Access { source, target, class: question.class.clone() })

@@ -245,7 +245,7 @@ impl QemuPool {
             accel: self.accel(),
             kernel: self.image(kernel)?.to_owned(),
             initramfs,
-            append: self.parameters(mode),
+            append: [self.parameters(mode), kernel.parameters.clone()].concat(),
             memory_mib: MEMORY_MIB,
             window: Some(window::SIZE as u64),
             console: ConsoleTo::Events,
@@ -499,6 +499,7 @@ mod tests {
             distribution: None,
             origin: Origin::File { path: path.clone() },
             config: None,
+            parameters: Vec::new(),
         };
         assert_eq!(pool.image(&kernel).unwrap(), path);
         std::fs::write(&path, "k3rnel").unwrap();

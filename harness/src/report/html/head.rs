@@ -165,7 +165,10 @@ fn kernel(column: &Column, host: &str) -> Markup {
                         dd { "SHA-256 " code.hash { (sha256) } }
                     }
                     dt { "policy" }
-                    dd { (started.policy) ", SHA-256 " code.hash { (started.policy_sha256) } }
+                    dd {
+                        (started.policy_text()) ", SHA-256 "
+                        code.hash { (started.policy_sha256) }
+                    }
                 }
                 div.scroll tabindex="0" role="group" aria-label="Lanes" { (lanes(&column.lanes)) }
             }

@@ -100,10 +100,12 @@ fn commit(release: &str) -> Option<&str> {
 /// Origin of a kernel, without directories of this host.
 fn origin(kernel: &Kernel) -> String {
     match &kernel.origin {
-        Origin::File { path } | Origin::Deb { path, .. } => {
+        Origin::File { path } | Origin::Deb { path, .. } | Origin::Rpm { path, .. } => {
             let name = base(path);
             let package = match &kernel.origin {
-                Origin::Deb { package, version, .. } => format!(" ({package} {version})"),
+                Origin::Deb { package, version, .. } | Origin::Rpm { package, version, .. } => {
+                    format!(" ({package} {version})")
+                }
                 _ => String::new(),
             };
             let hash = kernel.sha256().map(|sha256| format!(", sha256 {}", short(sha256)));

@@ -51,7 +51,7 @@ pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
     for (tested, _) in &concerned {
         let kernel = tested.kernel;
         let mut name = spec(kernel);
-        if matches!(kernel.origin, Origin::File { .. } | Origin::Deb { .. }) {
+        if matches!(kernel.origin, Origin::File { .. } | Origin::Deb { .. } | Origin::Rpm { .. }) {
             // Two files with the same name.
             if kernels.iter().filter(|other| spec(other.kernel) == name).count() > 1 {
                 name = format!("{name}-{}", tested.label);
@@ -79,7 +79,10 @@ pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
         let hash = short(&run.started.asked.cases_sha256);
         remarks.push(format!("{} has the cases with sha256 {hash}", base(directory)));
     }
-    for option in ["--distribution", "--append", "--config", "--make"] {
+    for value in values(&run.started.command, "--module") {
+        words.extend(["--module".to_owned(), base(Path::new(&value))]);
+    }
+    for option in ["--boolean", "--dontaudit", "--distribution", "--append", "--config", "--make"] {
         for value in values(&run.started.command, option) {
             words.extend([option.to_owned(), value]);
         }
@@ -104,7 +107,7 @@ pub(super) fn write(run: &Run, kernels: &[TestedKernel<'_>], page: &mut Page) {
 /// The kernel as an argument of `--kernel`.
 fn spec(kernel: &Kernel) -> String {
     match &kernel.origin {
-        Origin::File { path } | Origin::Deb { path, .. } => base(path),
+        Origin::File { path } | Origin::Deb { path, .. } | Origin::Rpm { path, .. } => base(path),
         // A release candidate cannot be named, but its series can.
         Origin::Debian { .. } if kernel.version.candidate.is_some() => {
             format!("debian:{}.{}", kernel.version.major, kernel.version.minor)
@@ -140,12 +143,21 @@ pub(super) fn values(command: &[String], option: &str) -> Vec<String> {
 pub(super) fn options(command: &[String]) -> Vec<String> {
     let mut words: Vec<String> =
         command.iter().filter(|word| *word == "--no-default-config").cloned().collect();
-    for option in ["--config", "--policy", "--cases", "--qemu"] {
+    for option in ["--config", "--policy", "--module", "--cases", "--qemu"] {
         for value in values(command, option).iter().filter(|value| *value != policy::DEFAULT) {
             words.extend([option.to_owned(), base(Path::new(value))]);
         }
     }
-    for option in ["--make", "--distribution", "--accel", "--append", "--boot-limit"] {
+    let as_they_are = [
+        "--boolean",
+        "--dontaudit",
+        "--make",
+        "--distribution",
+        "--accel",
+        "--append",
+        "--boot-limit",
+    ];
+    for option in as_they_are {
         words.extend(values(command, option).into_iter().flat_map(|it| [option.to_owned(), it]));
     }
     words
@@ -251,7 +263,7 @@ mod tests {
     fn at(domain: &str, paranoid: i32, grant: &str, mode: &str) -> Coordinates {
         Coordinates {
             domain: domain.to_owned(),
-            paranoid,
+            paranoid: paranoid.into(),
             grant: grant.parse().unwrap(),
             mode: mode.parse().unwrap(),
         }
