@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{CompareArgs, CompareFormat, MachineArgs};
 use super::destination::{self, Destination};
 use super::session::{self, Session};
-use super::{Exit, Failure, output, record};
+use super::{Exit, Failure, output, record, survey};
 use crate::compare::{self, Comparison, Side};
 use crate::engine::KernelSpec;
 use crate::plan::Filter;
@@ -21,6 +21,19 @@ enum SideArg {
 }
 
 pub(super) fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
+    if let [before, after] = args.sides.as_slice()
+        && [before, after].into_iter().all(|side| side.ends_with(".json"))
+    {
+        if args.filter().is_some() || args.format != CompareFormat::Text {
+            let error = "two surveys are compared whole, as text: leave out --cell, --grant, \
+                         --mode and --format";
+            return Err(Failure::input(error));
+        }
+        let out = Destination::optional(args.out.as_deref())?;
+        let (text, exit) = survey::compare(Path::new(before), Path::new(after))?;
+        destination::write(out, &text)?;
+        return Ok(exit);
+    }
     let inputs: Vec<&Path> = args.sides.iter().map(Path::new).collect();
     output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
     let given = named_sides(args)?;

@@ -1,0 +1,91 @@
+//! A survey as an HTML page with the matrix.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+
+use super::compute::groups;
+use super::outcome::{Outcome, Survey};
+use super::text::reason;
+use crate::counted::counted;
+use crate::text::Text;
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif }
+table { border-collapse: collapse } th, td { border: 1px solid #8888; padding: .3rem .5rem }
+th { text-align: left; vertical-align: bottom } td { vertical-align: top; font-size: .85rem }
+thead th { position: sticky; top: 0; background: Canvas }
+.yes { background: #2a82 } .logged { background: #ca02 } .no { background: #c332 }
+code { font-size: .8rem; display: block }";
+
+/// The survey as one HTML page that loads nothing. Domains with the same outcomes share a column.
+#[must_use]
+pub fn html(survey: &Survey) -> Text {
+    let groups = groups(&survey.rows);
+    let title = format!("Who may use perf: {}", survey.policy);
+    let document = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy"
+                    content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (title) }
+                p { "On " (survey.kernel) ". " (counted(survey.rows.len(), "domain"))
+                    " can use perf or BPF; the cells of " (survey.confirmed.len())
+                    " ran and agree." }
+                @for words in &survey.undefined { p { (words) } }
+                table {
+                    thead { tr {
+                        th { "Operation" } th { "Capabilities" }
+                        @for (contexts, _) in &groups { th { (domains(contexts)) } }
+                    } }
+                    tbody {
+                        @for (at, column) in survey.columns.iter().enumerate() {
+                            tr {
+                                th { (column.operation) " (level " (column.level) ")" }
+                                td { (column.grant) }
+                                @for (_, outcomes) in &groups { (cell(outcomes.get(at))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Text::of_block(document.into_string())
+}
+
+/// The contexts of a group: the first, and the others behind it.
+fn domains(contexts: &[&str]) -> Markup {
+    markup! {
+        @match contexts {
+            [one] => (one),
+            [first, others @ ..] => details {
+                summary { (first) " and " (others.len()) " more" }
+                @for context in others { code { (context) } }
+            },
+            [] => "",
+        }
+    }
+}
+
+fn cell(outcome: Option<&Outcome>) -> Markup {
+    let Some(outcome) = outcome else { return markup! { td { } } };
+    let class = match outcome {
+        Outcome::Allowed { logged, .. } if logged.is_empty() => "yes",
+        Outcome::Allowed { .. } => "logged",
+        Outcome::Refused { .. } => "no",
+    };
+    let word = if class == "no" { "no" } else { "yes" };
+    markup! {
+        td class=(class) {
+            b { (word) } ", " (reason(outcome))
+            @for record in outcome.logged() { code { (record) } }
+        }
+    }
+}
