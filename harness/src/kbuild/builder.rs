@@ -111,7 +111,8 @@ impl<'a> Builder<'a> {
             Err(KernelError::Image { source, .. }) => {
                 let message = format!("the image is not a kernel: cannot {source}");
                 let first = Some(Diagnostic { file: None, line: None, message });
-                let failure = BuildFailure { commit: commit.clone(), subject, first, log };
+                let (commit, places) = (commit.clone(), Vec::new());
+                let failure = BuildFailure { commit, subject, first, places, log };
                 return Err(BuildError::Failed(Box::new(failure)));
             }
             Err(error) => return Err(error.into()),
@@ -201,8 +202,8 @@ impl<'a> Builder<'a> {
             Err(BuildError::Failed(_)) if reader.full => Err(BuildError::Full(out.to_owned())),
             Err(BuildError::Failed(failure)) => {
                 let (subject, log) = (subject.to_owned(), log.to_owned());
-                let first = reader.error().cloned();
-                let failure = BuildFailure { subject, first, log, ..*failure };
+                let (first, places) = (reader.error().cloned(), reader.places);
+                let failure = BuildFailure { subject, first, places, log, ..*failure };
                 Err(BuildError::Failed(Box::new(failure)))
             }
             Err(error) => Err(error),
@@ -222,6 +223,7 @@ impl<'a> Builder<'a> {
                 commit: commit.clone(),
                 subject: String::new(),
                 first: None,
+                places: Vec::new(),
                 log: PathBuf::new(),
             }))
         };

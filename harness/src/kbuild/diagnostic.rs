@@ -47,6 +47,11 @@ pub(super) struct LogReader {
     pub(super) compiled: WarningsByObject,
     /// The first error of each rank.
     errors: BTreeMap<ErrorRank, Diagnostic>,
+    /// Every place that the compiler's errors name: that of the error, and those of the macros
+    /// that it is in.
+    pub(super) places: Vec<Diagnostic>,
+    /// The error that the next notes explain.
+    explained: Option<String>,
     /// The last line that is not from make: a failing program prints its reason just before make
     /// reports the failure.
     last: String,
@@ -66,7 +71,7 @@ enum ErrorRank {
 static WITH_LOCATION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"^(?P<file>[^\s:]+):(?P<line>\d+):(?:\d+:)? ",
-        r"(?P<kind>fatal error|error|warning): (?P<text>.*)$",
+        r"(?P<kind>fatal error|error|warning|note): (?P<text>.*)$",
     ))
     .expect("a valid expression")
 });
@@ -112,6 +117,8 @@ impl LogReader {
             object: None,
             compiled: WarningsByObject::new(),
             errors: BTreeMap::new(),
+            places: Vec::new(),
+            explained: None,
             last: String::new(),
             full: false,
         }
@@ -130,11 +137,22 @@ impl LogReader {
         if let Some(found) = WITH_LOCATION.captures(line) {
             let said =
                 self.diagnostic(Some(&found["file"]), found["line"].parse().ok(), &found["text"]);
-            if &found["kind"] == "warning" {
-                let object = self.object.clone().unwrap_or_default();
-                self.compiled.entry(object).or_default().insert(said);
-            } else {
-                self.fail(ErrorRank::Compiler, said);
+            match &found["kind"] {
+                "warning" => {
+                    let object = self.object.clone().unwrap_or_default();
+                    self.compiled.entry(object).or_default().insert(said);
+                    self.explained = None;
+                }
+                "note" => {
+                    let place =
+                        self.explained.clone().map(|message| Diagnostic { message, ..said });
+                    self.places.extend(place);
+                }
+                _ => {
+                    self.explained = Some(said.message.clone());
+                    self.places.push(said.clone());
+                    self.fail(ErrorRank::Compiler, said);
+                }
             }
         } else if let Some(found) = SYMBOL.captures(line) {
             let said = self.diagnostic(None, None, &found["text"]);
@@ -263,6 +281,25 @@ mod tests {
         assert!(reader.compiled["kernel/b.o"].is_empty());
         let warning = reader.compiled["kernel/a.o"].first().unwrap();
         assert_eq!(warning.to_string(), "include/h.h:3: unused 'y' [-Wunused]");
+    }
+
+    #[test]
+    fn an_error_in_a_macro_names_the_places_that_use_it() {
+        let reader = read(
+            "/cache/linux/include/m.h:7:2: error: void value not ignored\n\
+             /cache/linux/kernel/a.c:30:9: note: in expansion of macro 'm'\n\
+             /cache/linux/kernel/a.c:31:9: warning: unused\n\
+             /cache/linux/kernel/a.c:32:9: note: in expansion of macro 'm'\n\
+             /cache/linux/kernel/a.c:40:1: error: expected ';'",
+        );
+        let places: Vec<_> = reader.places.iter().map(ToString::to_string).collect();
+        let ignored = "void value not ignored";
+        let expected = [
+            format!("include/m.h:7: {ignored}"),
+            format!("kernel/a.c:30: {ignored}"),
+            "kernel/a.c:40: expected ';'".to_owned(),
+        ];
+        assert_eq!(places, expected);
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl BuildError {
             error if error.is_commits_fault() => {
                 let message = format!("cannot {error}");
                 let first = Some(Diagnostic { file: None, line: None, message });
-                Ok(BuildFailure { commit: commit.clone(), subject, first, log: PathBuf::new() })
+                let (commit, log) = (commit.clone(), PathBuf::new());
+                Ok(BuildFailure { commit, subject, first, places: Vec::new(), log })
             }
             error => Err(error),
         }
@@ -110,6 +111,8 @@ pub struct BuildFailure {
     pub subject: String,
     /// The first error in the log, if any.
     pub first: Option<Diagnostic>,
+    /// Every place that the compiler's errors name.
+    pub places: Vec<Diagnostic>,
     /// Path of the build log.
     pub log: PathBuf,
 }

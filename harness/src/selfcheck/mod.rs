@@ -1,11 +1,12 @@
 //! Tests the suite: breaks kernels on purpose and requires cells to notice.
+//!
+//! `patches` has hand-written mutations, `mutants` derives them from the source.
 
-mod check;
-mod mutation;
-mod outcome;
-mod text;
+mod cells;
+pub mod mutants;
+mod patches;
 
-pub use check::{Selfcheck, SelfcheckError, require_cells};
-pub use mutation::{Mutation, MutationError, built_in, directory, select};
-pub use outcome::{MutationCounts, MutationOutcome, Notice};
-pub use text::{line, summary};
+pub use patches::{
+    Mutation, MutationCounts, MutationError, MutationOutcome, Notice, Selfcheck, SelfcheckError,
+    built_in, directory, line, require_cells, select, summary,
+};

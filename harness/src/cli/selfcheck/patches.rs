@@ -1,16 +1,15 @@
-//! `perfsec selfcheck`
+//! Tries mutations that people wrote.
 
-use super::args::SelfcheckArgs;
-use super::session::Session;
-use super::{Exit, Failure};
-use crate::engine::{Engine, EngineLab, KernelSpec, Reuse, Suite};
-use crate::kbuild::{TreeLocation, TreeSpec};
-use crate::kernel::ImageSpec;
+use super::super::args::SelfcheckArgs;
+use super::super::session::Session;
+use super::super::{Exit, Failure, print};
+use super::tree;
+use crate::engine::{Engine, EngineLab, Reuse, Suite};
 use crate::plan::Filter;
 use crate::selfcheck::{self, Mutation, MutationCounts, Selfcheck};
 use crate::text::Text;
 
-pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
+pub(super) fn check(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let mutations = match &args.mutations {
         Some(directory) => selfcheck::directory(directory)?,
         None => selfcheck::built_in()?,
@@ -18,7 +17,7 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let mutations = selfcheck::select(mutations, &args.names)?;
     if args.list {
         let line = |it: &Mutation| Text::of_line(format_args!("{}: {}", it.name, it.property));
-        super::print(&mutations.iter().map(line).collect())?;
+        print(&mutations.iter().map(line).collect())?;
         return Ok(Exit::Success);
     }
     let suite = args.cases.suite(&[])?;
@@ -28,7 +27,7 @@ pub(super) fn selfcheck(args: &SelfcheckArgs) -> Result<Exit, Failure> {
     let engine = session.engine(args.machine.setup()?)?;
     let checked = try_all(args, &engine, &suite, &mutations);
     let counts = session.stopped(checked)?;
-    super::print(&selfcheck::summary(counts))?;
+    print(&selfcheck::summary(counts))?;
     Ok(match counts {
         MutationCounts { unnoticed: 1.., .. } => Exit::Failed,
         MutationCounts { untried: 1.., .. } => Exit::NotJudged,
@@ -55,24 +54,7 @@ fn try_all(
         engine.say(&format!("mutation {} of {}: {}", at + 1, mutations.len(), mutation.name));
         let outcome = check.mutate(&mut lab, mutation)?;
         counts.add(&outcome);
-        super::print(&selfcheck::line(mutation, &outcome, args.verbose))?;
+        print(&selfcheck::line(mutation, &outcome, args.verbose))?;
     }
     Ok(counts)
-}
-
-/// The tree that the options name, else the source of the default kernel.
-fn tree(args: &SelfcheckArgs) -> Result<TreeSpec, Failure> {
-    match args.machine.kernel.as_slice() {
-        [KernelSpec::Tree(tree)] => Ok(tree.clone()),
-        [] => match KernelSpec::of_host()? {
-            KernelSpec::Tree(tree) => Ok(tree),
-            KernelSpec::Image(ImageSpec::Debian(selector)) => {
-                Ok(TreeSpec { location: TreeLocation::Debian(selector), revision: None })
-            }
-            KernelSpec::Image(_) => Err(Failure::input("name a tree: --kernel tree:PATH")),
-        },
-        _ => Err(Failure::input(
-            "mutations are built: name one tree, such as --kernel tree:. or tree:debian:6.1",
-        )),
-    }
 }

@@ -1,11 +1,9 @@
 //! Prints the outcomes of mutations.
 
+use super::super::cells::failure;
 use super::mutation::Mutation;
 use super::outcome::{MutationCounts, MutationOutcome, Notice};
 use crate::counted::counted;
-use crate::judge::Judgement;
-use crate::record::CellResult;
-use crate::report::difference;
 use crate::text::{Text, line};
 
 /// A mutation, what it breaks and which cells noticed; with `verbose`, the difference.
@@ -30,19 +28,6 @@ pub fn line(mutation: &Mutation, outcome: &MutationOutcome, verbose: bool) -> Te
         && verbose
     {
         text.append_with_prefix("           ", &failure(cell));
-    }
-    text
-}
-
-/// The reason for the verdict on a cell, and the difference in its transcript.
-fn failure(cell: &CellResult) -> Text {
-    let Judgement { reason, expected, observed, .. } = &cell.judgement;
-    let mut text = Text::new();
-    for words in reason.iter().flat_map(|reason| reason.lines()) {
-        text.line(words);
-    }
-    if expected.transcript() != observed {
-        text.append(&difference(expected, observed, &cell.path));
     }
     text
 }
@@ -75,34 +60,7 @@ pub fn summary(counts: MutationCounts) -> Text {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-
-    /// A cell of a real run.
-    fn cell() -> CellResult {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/run.jsonl");
-        let run = crate::record::read(&path).unwrap().run;
-        let denied = |cell: &&CellResult| cell.judgement.expected.lines().count() > 2;
-        run.cells().find(denied).unwrap().clone()
-    }
-
-    #[test]
-    fn a_reason_is_printed_if_the_transcripts_are_the_same() {
-        let mut cell = cell();
-        cell.judgement.observed = cell.judgement.expected.transcript().clone();
-        cell.judgement.reason = Some("two serials".to_owned());
-        assert_eq!(failure(&cell).plain(), "two serials\n");
-    }
-
-    #[test]
-    fn a_difference_in_the_transcripts_is_printed() {
-        let mut cell = cell();
-        cell.judgement.observed = ["nothing = 0"].into_iter().collect();
-        cell.judgement.reason = None;
-        let text = failure(&cell).plain();
-        assert!(text.contains("nothing = 0"), "{text}");
-    }
 
     #[test]
     fn outcomes_without_a_mutation_are_left_out() {

@@ -1,9 +1,6 @@
 //! The outcome of a mutation.
 
-use std::collections::BTreeSet;
-
-use similar::{Algorithm, DiffOp, capture_diff_slices};
-
+use super::super::cells::{changed_lines, passed};
 use crate::judge::Verdict;
 use crate::record::{CellResult, Run};
 use crate::source::ApplyError;
@@ -41,24 +38,11 @@ impl Notice {
     /// differs least shows the mutation best. Returns `None` if there is none.
     pub fn of(run: &Run, base: &Run, named: bool) -> Option<Self> {
         let fails = |cell: &&CellResult| cell.judgement.verdict == Verdict::Fail;
-        let before: BTreeSet<&str> = base
-            .cells()
-            .filter(|cell| cell.judgement.verdict == Verdict::Pass)
-            .map(|cell| cell.name.as_str())
-            .collect();
-        let noticed =
-            || run.cells().filter(fails).filter(|cell| before.contains(cell.name.as_str()));
+        let before = passed(base);
+        let noticed = || run.cells().filter(fails).filter(|cell| before.contains(&cell.name));
         let cell = noticed().min_by_key(|cell| changed_lines(cell))?;
         Some(Self { cell: Box::new(cell.clone()), cells: noticed().count(), named })
     }
-}
-
-fn changed_lines(cell: &CellResult) -> usize {
-    let expected: Vec<_> = cell.judgement.expected.transcript().lines().collect();
-    let observed: Vec<_> = cell.judgement.observed.lines().collect();
-    let ops = capture_diff_slices(Algorithm::Myers, &expected, &observed);
-    let changed = ops.iter().filter(|op| !matches!(op, DiffOp::Equal { .. }));
-    changed.map(|op| op.old_range().len() + op.new_range().len()).sum()
 }
 
 /// The reason why a kernel could not be tested, or what it died of.
