@@ -27,6 +27,24 @@ pub fn points() -> &'static str {
     include_str!("../points.toml")
 }
 
+/// Text of `mutants.toml`: the code that mutants are derived from.
+#[must_use]
+pub fn mutants() -> &'static str {
+    include_str!("../mutants.toml")
+}
+
+/// Text of `survivors.toml`: the mutants that no cell can notice.
+#[must_use]
+pub fn survivors() -> &'static str {
+    include_str!("../survivors.toml")
+}
+
+/// Text of `survey.toml`: the operations of `perfsec survey`.
+#[must_use]
+pub fn survey() -> &'static str {
+    include_str!("../survey.toml")
+}
+
 /// Name and text of every mutation: the patch's file name without `.patch`, and the patch.
 #[must_use]
 pub fn mutations() -> Vec<(&'static str, &'static str)> {
