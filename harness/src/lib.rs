@@ -22,6 +22,7 @@ pub mod compare;
 pub mod console;
 mod counted;
 pub mod coverage;
+pub mod debian;
 pub mod engine;
 pub mod errno;
 pub mod explain;
@@ -48,6 +49,7 @@ pub mod selfcheck;
 pub mod series;
 pub mod source;
 pub mod steps;
+pub mod survey;
 pub mod text;
 pub mod transcript;
 
@@ -70,4 +72,19 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Decodes upper-case hex, as `audit_log_n_hex()` writes it. Returns `None` for an empty or other
+/// text.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }

@@ -194,8 +194,8 @@ impl<'a> SelectedCells<'a> {
 /// The policy to extend: that of the run, or the named one if the run has several.
 fn policy_of(args: &AllowArgs, run: &Run) -> Result<String, Failure> {
     let names: BTreeSet<_> = run.lanes.iter().map(|lane| &lane.started.policy).collect();
-    let named = args.machine.boot.policy.as_slice();
-    match (names.len(), named) {
+    let named: Vec<_> = args.machine.boot.policy.iter().map(ToString::to_string).collect();
+    match (names.len(), named.as_slice()) {
         (0, _) => Err(Failure::input("the run has no lane")),
         (1, [one]) if one == policy::DEFAULT || names.contains(one) => {
             Ok(names.into_iter().next().cloned().unwrap_or_default())
@@ -223,7 +223,7 @@ fn verify(
         ));
     };
     let mut machine = args.machine.clone();
-    machine.boot.policy = vec![policy];
+    machine.boot.policy = vec![policy.parse().map_err(Failure::input)?];
     if machine.kernel.is_empty() {
         machine.kernel = rerun.kernels().map_err(Failure::input)?;
     }
@@ -234,7 +234,9 @@ fn verify(
     let [own] = engine.policies() else { return Err(Failure::input("no policy")) };
     let mut lab = EngineLab::new(&engine, suite, Reuse::Nothing);
     let filter = args.filter.filter();
-    let verified = rerun.verify(&mut lab, &kernels, own, module, filter, engine.cache())?;
+    let say = |text: &str| engine.say(text);
+    let obtaining = engine.obtaining(&say);
+    let verified = rerun.verify(&mut lab, &kernels, own, module, filter, &obtaining)?;
     let Verification { effect, unseen, refused, .. } = &verified;
     let exit = match session.interrupted() {
         Some(exit) => exit,

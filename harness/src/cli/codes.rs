@@ -102,6 +102,26 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "survey",
+        rows: &[
+            (Exit::Success, "the cells of the chosen domains saw what was computed"),
+            (Exit::Failed, "a cell saw something else (FAIL)"),
+            (
+                Exit::Input,
+                "bad input: an option, a policy, a kernel file, or a context that the policy does \
+                 not have",
+            ),
+            (
+                Exit::NotJudged,
+                "a cell could not be carried out (ERROR), or the machine died (MISS)",
+            ),
+            HOST,
+            KERNEL,
+            BUILD,
+            SIGNAL,
+        ],
+    },
+    ExitCodes {
         command: "compare",
         rows: &[
             (Exit::Success, "every cell that was compared is the same on both sides"),
@@ -220,6 +240,22 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "new",
+        rows: &[
+            (Exit::Success, "the file is written"),
+            (Exit::Input, "bad input: an option, a name that is no case's, or a file that exists"),
+            WRITE,
+        ],
+    },
+    ExitCodes {
+        command: "check",
+        rows: &[
+            (Exit::Success, "no case has a mistake"),
+            (Exit::Input, "a case has a mistake, or the directory has no case"),
+            WRITE,
+        ],
+    },
+    ExitCodes {
         command: "schema",
         rows: &[
             (Exit::Success, "the schema is printed"),
@@ -309,13 +345,16 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         command: "selfcheck",
         rows: &[
             (Exit::Success, "every mutation that applies to the tree was noticed"),
-            (Exit::Failed, "no cell noticed a mutation: the suite has a hole"),
-            (Exit::Input, "bad input: an option, a patch, a case file or a tree"),
+            (
+                Exit::Failed,
+                "no cell noticed a mutation, or a mutant without an excuse: the suite has a hole",
+            ),
+            (Exit::Input, "bad input: an option, a patch, a case file, a list, a record or a tree"),
             (
                 Exit::NotJudged,
                 "a mutation could not be tried: it does not build or boot, or changes nothing",
             ),
-            (Exit::NothingRan, "no mutation applies to the tree"),
+            (Exit::NothingRan, "no mutation applies to the tree, or there is no mutant"),
             BUILD_HOST,
             (Exit::Kernel, "the unchanged kernel cannot be tested"),
             (Exit::Build, "the unchanged kernel does not build"),

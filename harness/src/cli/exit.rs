@@ -19,9 +19,11 @@ use crate::machines::{Blame, MachineError};
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::record::{Digest, MergeError, RecordError};
+use crate::selfcheck::mutants::{CampaignError, JournalError, ScopeError, SurvivorsError};
 use crate::selfcheck::{MutationError, SelfcheckError};
 use crate::series::{self, ExpectError, SeriesError};
 use crate::source::{GitError, SourceError};
+use crate::survey::{OperationsError, SurveyFileError};
 use crate::text::{Text, eprint, line};
 
 /// The end of a command.
@@ -190,7 +192,11 @@ input!(
     MutationError,
     NothingInCommon,
     PointsError,
+    ScopeError,
     SeriesError,
+    SurvivorsError,
+    OperationsError,
+    SurveyFileError,
     coverage::ScanError,
 );
 
@@ -207,7 +213,7 @@ impl Coded for EngineError {
             Self::Fragment(error) => error.exit(),
             Self::Name(error) => error.exit(),
             Self::NoCell => Exit::NothingRan,
-            Self::NoKernel | Self::Foreign { .. } => Exit::Input,
+            Self::NoKernel | Self::NoContext { .. } | Self::Foreign { .. } => Exit::Input,
             // The signal that came decides.
             Self::Interrupted | Self::ReadRecord { .. } | Self::Cache(_) => Exit::Host,
         }
@@ -265,8 +271,24 @@ impl Coded for NotAGlob {
 impl Coded for PolicyError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NoCompiler(_) | Self::Cache(_) => Exit::Host,
-            Self::Unknown { .. }
+            // The signal that came decides.
+            Self::NoCompiler(_)
+            | Self::NoSemodule(_)
+            | Self::Tools(_)
+            | Self::Interrupted { .. }
+            | Self::Cache(_) => Exit::Host,
+            Self::Name(_)
+            | Self::Debian(_)
+            | Self::Package { .. }
+            | Self::Rpm { .. }
+            | Self::NoPolicy { .. }
+            | Self::Several { .. }
+            | Self::Twice { .. }
+            | Self::TooNew { .. }
+            | Self::ModuleName { .. }
+            | Self::Semodule { .. }
+            | Self::UnknownBoolean { .. }
+            | Self::Unknown { .. }
             | Self::Read { .. }
             | Self::NotAPolicy { .. }
             | Self::Binary { .. }
@@ -393,6 +415,36 @@ impl Coded for SelfcheckError {
         match self {
             Self::Cell { .. } => Exit::Input,
             Self::Unchanged(_) => Exit::Kernel,
+            Self::Engine(error) => error.exit(),
+        }
+    }
+
+    fn is_fragment(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_fragment(),
+            _ => true,
+        }
+    }
+}
+
+impl Coded for JournalError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Write { .. } => Exit::Host,
+            Self::Exists(_) | Self::Read { .. } | Self::Line { .. } | Self::Format { .. } => {
+                Exit::Input
+            }
+        }
+    }
+}
+
+impl Coded for CampaignError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unmutated(_) => Exit::Kernel,
+            Self::Unknown(_) => Exit::Input,
+            Self::Journal(error) => error.exit(),
+            Self::Print(_) => Exit::Host,
             Self::Engine(error) => error.exit(),
         }
     }

@@ -7,6 +7,7 @@ mod bisect;
 mod bisect_step;
 mod bless;
 mod cache;
+mod check;
 mod codes;
 mod compare;
 mod completion;
@@ -21,6 +22,7 @@ mod kernel;
 mod known;
 mod mail;
 mod merge;
+mod new;
 mod output;
 mod record;
 mod report;
@@ -33,6 +35,7 @@ mod shell;
 mod show;
 mod signals;
 mod steps;
+mod survey;
 mod topics;
 mod unmatched;
 mod usage;
@@ -66,11 +69,14 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Merge(args) => merge::merge(&args),
         Command::Known(args) => known::known(&args),
+        Command::Survey(args) => survey::survey(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Series(args) => series::series(&args),
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Show(args) => show::show(&args),
         Command::Steps(args) => steps::steps(&args),
+        Command::New(args) => new::new(&args),
+        Command::Check(args) => check::check(&args),
         Command::Schema { file } => generate::schema(file),
         Command::Bless(args) => bless::bless(&args),
         Command::Coverage(args) => coverage::coverage(&args),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::args::{BootArgs, RunArgs};
 use super::destination::Destination;
+use crate::policy::PolicySource;
 use crate::record::{Event, RecordError, Run, Writer};
 use crate::report::{Format, FormatOptions};
 
@@ -109,9 +110,11 @@ fn identity(path: &Path) -> Option<(PathBuf, u64, u64)> {
     }
 }
 
-/// The files among the policies and configuration fragments that options name.
+/// The files among the policies, modules and configuration fragments that options name.
 pub(super) fn named(boot: &BootArgs) -> impl Iterator<Item = &Path> {
     // Anything else is the name of a built-in one.
-    let names = boot.build.config.iter().chain(&boot.policy).map(Path::new);
+    let policies = boot.policy.iter().filter_map(PolicySource::path);
+    let modules = boot.module.iter().map(|module| module.path.as_path());
+    let names = boot.build.config.iter().map(Path::new).chain(policies).chain(modules);
     names.filter(|path| path.is_file())
 }

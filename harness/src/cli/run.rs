@@ -6,7 +6,7 @@ use super::completion::Completion;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, unmatched};
-use crate::engine;
+use crate::engine::{self, Suite};
 use crate::plan::{self, Filter, PlannedCell};
 use crate::report;
 use crate::text::{Text, eprint_line, line};
@@ -18,40 +18,61 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failure> {
-    let suite = args.cases.suite(&args.known)?;
-    let filter = Filter { shard: args.shard, ..args.filter.filter() };
-    let mut cells = filter.select(&suite.library)?;
+/// The cells that the options select.
+fn select(args: &RunArgs, suite: &Suite, filter: &Filter) -> Result<Vec<PlannedCell>, Failure> {
+    let cells = filter.select(&suite.library)?;
     if let Some(shard) = args.shard.filter(|_| cells.is_empty()) {
         // An empty part is not an error unless the whole is empty.
-        session::select(&args.filter.filter(), &suite)?;
+        session::select(&args.filter.filter(), suite)?;
         eprint_line!("shard {shard} has no cell");
     } else {
         if cells.is_empty() {
-            return Err(unmatched::no_cell(&filter, &suite.library));
+            return Err(unmatched::no_cell(filter, &suite.library));
         }
         // Another shard may have the cells that this one lacks.
         if args.shard.is_none() {
-            session::warn_of_unmet(&filter, &cells)?;
+            session::warn_of_unmet(filter, &cells)?;
         }
     }
+    Ok(cells)
+}
+
+/// The cells in the order and as often as the options say.
+fn arranged(args: &RunArgs, cells: Vec<PlannedCell>) -> Vec<PlannedCell> {
+    let cells = match args.shuffle {
+        Some(seed) => plan::shuffle(&cells, seed),
+        None => cells,
+    };
+    plan::repeat(cells, args.repeat.into())
+}
+
+fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failure> {
+    let suite = args.cases.suite(&args.known)?;
+    let filter = Filter { shard: args.shard, ..args.filter.filter() };
+    let cells = match args.domain.as_slice() {
+        [] => Some(arranged(args, select(args, &suite, &filter)?)),
+        // What they are depends on the answers of the policy.
+        _ => None,
+    };
     if args.list {
-        let mut names: Vec<_> = cells.iter().map(PlannedCell::name).collect();
+        let listed =
+            cells.map_or_else(|| session::in_domains(&suite, &args.domain, &filter), Ok)?;
+        let mut names: Vec<_> = listed.iter().map(PlannedCell::name).collect();
         names.sort();
         super::print(&names.iter().map(Text::of_line).collect())?;
         return Ok(Exit::Success);
     }
 
-    if let Some(seed) = args.shuffle {
-        cells = plan::shuffle(&cells, seed);
-    }
-    cells = plan::repeat(cells, args.repeat.into());
-
     let baseline = args.baseline.as_deref().map(NamedBaseline::read).transpose()?;
     let mut outputs = Output::requested(args)?;
     let session = Session::open(args.machine.boot.quiet)?;
     let (engine, kernels) = session.boot(&args.machine)?;
-    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite);
+    let plans = match &cells {
+        Some(cells) => engine.plan(&kernels, engine.policies(), cells, &suite),
+        None => engine.plan_in_domains(&kernels, &args.domain, &suite, &|library| {
+            Ok(arranged(args, filter.select(library)?))
+        }),
+    };
     let mut plans = session.stopped(plans)?;
     let mut asked = suite.asked(filter);
     if let Some(Completion { run, keep, command }) = completion {
@@ -84,7 +105,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let digest = ended.ended()?;
     written.and(printed)?;
     let exit = match session.exit(&digest) {
-        Exit::NothingRan if cells.is_empty() => return Ok(Exit::Success),
+        Exit::NothingRan if plans.is_empty() => return Ok(Exit::Success),
         exit => exit,
     };
     let exit = match (baseline, run?) {

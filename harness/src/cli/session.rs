@@ -5,9 +5,11 @@ use std::cell::RefCell;
 use super::args::MachineArgs;
 use super::signals::Signals;
 use super::{Exit, Failure, unmatched};
+use crate::asks::AllowAll;
 use crate::cache::Cache;
+use crate::case::{Circumstances, Setting};
 use crate::engine::{Engine, Listener, Setup, Suite};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelVersion};
 use crate::plan::{Filter, PlannedCell};
 use crate::record::{Digest, Event};
 use crate::report::Progress;
@@ -42,6 +44,12 @@ impl Session {
     /// policy that they were not written for.
     pub(super) fn ignore_verdicts(&self) {
         self.terminal.0.borrow_mut().ignore_verdicts();
+    }
+
+    /// Hides lanes and verdicts while cells run: for commands that run hundreds of kernels, and
+    /// print the outcome of each.
+    pub(super) fn ignore_lanes(&self) {
+        self.terminal.0.borrow_mut().ignore_lanes();
     }
 
     /// An engine. From now on a signal stops its work cleanly.
@@ -86,6 +94,18 @@ impl Listener for Terminal {
     fn event(&self, event: &Event) {
         self.0.borrow_mut().event(event);
     }
+}
+
+/// The cells that a filter selects in these contexts of a policy that is not ours.
+pub(super) fn in_domains(
+    suite: &Suite,
+    contexts: &[String],
+    filter: &Filter,
+) -> Result<Vec<PlannedCell>, Failure> {
+    let kernel = Circumstances::hypothetical(KernelVersion::new(0, 0, 0), None);
+    // The names are the same whatever a policy answers.
+    let setting = Setting { answers: Some(&AllowAll), ..Setting::from(kernel) };
+    Ok(filter.select(&suite.library.in_domains(contexts, &setting))?)
 }
 
 /// The cells that a filter selects; it must select one. Warns of names that select none.

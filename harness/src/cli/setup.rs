@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
-use super::args::{BootArgs, BuildArgs, CaseArgs, LimitArgs, MachineArgs, ObtainArgs};
+use super::args::{BootArgs, BuildArgs, CaseArgs, LimitArgs, MachineArgs, ObtainArgs, Switch};
 use crate::case::Library;
 use crate::engine::{Limits, ObtainSetup, Setup, Suite, default_jobs};
 use crate::kbuild::kconfig::FragmentError;
@@ -13,6 +13,7 @@ use crate::kernel::ImageOptions;
 use crate::known::KnownDifferences;
 use crate::machines::MachineSetup;
 use crate::machines::qemu::QemuOptions;
+use crate::policy::{PolicyRequest, PolicySource};
 
 impl MachineArgs {
     /// The engine's setup.
@@ -33,7 +34,7 @@ impl BootArgs {
     /// Returns an error if a fragment cannot be read.
     pub(super) fn setup(&self, obtain: &ObtainArgs) -> Result<Setup, FragmentError> {
         Ok(Setup {
-            policies: self.policy.clone(),
+            policies: self.policy.iter().cloned().map(|source| self.changed(source)).collect(),
             distribution: self.distribution.clone(),
             kernel_config: self.kernel_config.clone(),
             jobs: self.jobs.unwrap_or_else(default_jobs).max(1),
@@ -47,6 +48,18 @@ impl BootArgs {
             }),
             obtain: obtain.setup(&self.build)?,
         })
+    }
+}
+
+impl BootArgs {
+    /// A policy with the changes that options ask for.
+    fn changed(&self, source: PolicySource) -> PolicyRequest {
+        PolicyRequest {
+            source,
+            modules: self.module.clone(),
+            booleans: self.boolean.clone(),
+            dontaudit: self.dontaudit == Switch::On,
+        }
     }
 }
 

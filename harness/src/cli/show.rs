@@ -215,9 +215,15 @@ fn write_questions(out: &mut Text, case: &Case) {
     let Some(questions) = &case.questions else { return };
     out.end();
     for (step, questions) in case.steps.iter().zip(questions) {
-        match &questions.returns {
-            Some(result) => line!(out, "  {step} returns {result}"),
-            None => line!(out, "  {step}"),
+        match questions.returns.as_slice() {
+            [] => line!(out, "  {step}"),
+            [only] => line!(out, "  {step} returns {only}"),
+            several => {
+                line!(out, "  {step}");
+                for returned in several {
+                    line!(out, "    returns {returned}");
+                }
+            }
         }
         for question in &questions.asks {
             line!(out, "    asks {question}");

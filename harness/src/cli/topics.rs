@@ -13,6 +13,8 @@ pub(super) struct Topic {
 /// The pages, in the order in which they are listed.
 pub(super) const PAGES: &[Topic] = &[
     Topic { name: "kernels", text: include_str!("../../../docs/kernels.md") },
+    Topic { name: "policies", text: include_str!("../../../docs/policies.md") },
+    Topic { name: "survey", text: include_str!("../../../docs/survey.md") },
     Topic { name: "cells", text: include_str!("../../../docs/cells.md") },
     Topic { name: "reports", text: include_str!("../../../docs/reports.md") },
     Topic { name: "mail", text: include_str!("../../../docs/mail.md") },

@@ -121,8 +121,10 @@ pub struct DoctorArgs {
 pub enum Purpose {
     /// Booting kernels.
     Run,
-    /// Fetching Debian's kernels.
+    /// Fetching Debian's kernels and policies.
     Debian,
+    /// Building policies from modules.
+    Policies,
     /// A shell on a booted kernel.
     Shell,
     /// Measuring.
@@ -142,6 +144,7 @@ impl Purpose {
         match self {
             Self::Run => vec![Need::Run],
             Self::Debian => vec![Need::DebianKernels],
+            Self::Policies => vec![Need::Policies],
             Self::Shell => vec![Need::Shell],
             Self::Bench => vec![Need::Bench],
             Self::Build => vec![Need::Build],

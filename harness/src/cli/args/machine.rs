@@ -2,25 +2,35 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
 
 use super::heading::{BOOTING, BUILDING, KERNELS, VERDICTS};
 use crate::engine::KernelSpec;
 use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::kbuild::{Recipe, Variable};
 use crate::machines::qemu::{Accel, PROGRAM};
+use crate::policy::{BooleanSetting, ModuleFile, PolicySource};
 
 /// A time limit: at least a second, at most a week.
 fn seconds() -> RangedU64ValueParser {
     RangedU64ValueParser::new().range(1..=7 * 24 * 3600)
 }
 
+/// A setting that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
 /// Options on kernels that are obtained and booted.
 #[derive(Clone, Debug, Args)]
 pub struct MachineArgs {
-    /// A kernel: a file (bzImage, vmlinuz, vmlinux, .deb), `debian:SUITE`, `debian:VERSION`, or
-    /// `tree:PATH[@REVISION]`, which is built. Can be given several times [default: the newest
+    /// A kernel: a file (bzImage, vmlinuz, vmlinux, .deb, .rpm), `debian:SUITE`, `debian:VERSION`,
+    /// or `tree:PATH[@REVISION]`, which is built. Can be given several times [default: the newest
     /// stock kernel of this host's suite].
     #[arg(long, value_name = "KERNEL", help_heading = KERNELS)]
     pub kernel: Vec<KernelSpec>,
@@ -58,15 +68,26 @@ pub struct BootArgs {
     /// depend on the configuration of such a kernel are skipped.
     #[arg(long, value_name = "FILE", help_heading = KERNELS)]
     pub kernel_config: Option<PathBuf>,
-    /// The SELinux policy: a name (`minimal`), CIL source (.cil) or a binary policy. Can be given
-    /// several times.
+    /// The SELinux policy: a name (`minimal`), `debian:SUITE`, `debian:VERSION` (or `debian-mls:`),
+    /// a package (.deb, .rpm), a directory like /etc/selinux/TYPE or /var/lib/selinux/TYPE, CIL
+    /// source (.cil) or a binary policy. Can be given several times.
     #[arg(
         long,
         value_name = "POLICY",
         default_value = crate::policy::DEFAULT,
         help_heading = BOOTING
     )]
-    pub policy: Vec<String>,
+    pub policy: Vec<PolicySource>,
+    /// Add a module (.cil, .pp) to the policy, as `semodule --install` does. Can be given several
+    /// times.
+    #[arg(long, value_name = "FILE[:PRIORITY]", help_heading = BOOTING)]
+    pub module: Vec<ModuleFile>,
+    /// Set a boolean of the policy. Can be given several times.
+    #[arg(long, value_name = "NAME=on|off", help_heading = BOOTING)]
+    pub boolean: Vec<BooleanSetting>,
+    /// With `off`, remove the policy's `dontaudit` rules, as `semodule --disable_dontaudit` does.
+    #[arg(long, value_name = "on|off", default_value = "on", help_heading = BOOTING)]
+    pub dontaudit: Switch,
     /// The accelerator [default: found by a trial boot, and remembered].
     #[arg(long, value_name = "ACCEL", help_heading = BOOTING)]
     pub accel: Option<Accel>,

@@ -11,6 +11,7 @@ mod record;
 mod run;
 mod series;
 mod suite;
+mod survey;
 
 use std::path::PathBuf;
 
@@ -26,12 +27,16 @@ pub(super) use host::{
     CacheArgs, CacheClearArgs, CacheCommand, CacheVerifyArgs, DoctorArgs, KernelArgs,
     KernelBuildArgs, KernelCommand,
 };
-pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs};
+pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs, Switch};
 pub(super) use mail::MailArgs;
 pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, ReportArgs};
 pub(super) use run::{RunArgs, ShellArgs};
 pub(super) use series::{SeriesArgs, SeriesFormat};
-pub(super) use suite::{BlessArgs, CoverageArgs, SelfcheckArgs, ShowArgs, StepsArgs};
+pub(super) use suite::{
+    BlessArgs, CheckArgs, CheckFormat, CoverageArgs, MutantArgs, NewArgs, SelfcheckArgs, ShowArgs,
+    StepsArgs,
+};
+pub(super) use survey::{SurveyArgs, SurveyFormat};
 
 /// Who may use perf on a Linux kernel, and what does the audit log say about it?
 ///
@@ -68,6 +73,8 @@ pub enum Command {
     Known(KnownArgs),
     /// Show which cells differ between kernels or runs, and how.
     Compare(CompareArgs),
+    /// Tabulate who may use perf under a policy, by what, and what is logged.
+    Survey(SurveyArgs),
     /// Check a patch series: which cells each patch changes compared with the one before.
     Series(SeriesArgs),
     /// Find the commit that changed what cells see.
@@ -76,6 +83,10 @@ pub enum Command {
     Show(ShowArgs),
     /// Describe the steps that a case can have, with every field.
     Steps(StepsArgs),
+    /// Write the file of a new case, with comments that say what goes where.
+    New(NewArgs),
+    /// Check case files, and report every mistake in each.
+    Check(CheckArgs),
     /// Print the JSON Schema of a kind of file, with which editors complete and check it.
     #[command(after_help = ExitCodes::help("schema"))]
     Schema {

@@ -82,7 +82,8 @@ pub struct KnownArgs {
 #[command(after_help = ExitCodes::help("compare"))]
 pub struct CompareArgs {
     /// The sides: run records, and kernels as in `run --kernel`, which are run first. A record of
-    /// several kernels counts as several sides. Each side is compared with the first one.
+    /// several kernels counts as several sides. Each side is compared with the first one. Or two
+    /// surveys in JSON, whose names end in .json.
     #[arg(value_name = "RUN|KERNEL", required = true)]
     pub sides: Vec<String>,
     /// Compare each side with the one before it instead of the first one.

@@ -8,13 +8,15 @@ use super::super::codes::ExitCodes;
 use super::heading::{CELLS, REPORT, VERDICTS};
 use super::{CaseArgs, FilterArgs, MachineArgs};
 use crate::plan::Shard;
+use crate::policy;
 use crate::report::{Format, FormatOptions};
 
 /// Options that conflict with `--resume` and `--failed`, which repeat those of the earlier run.
-const CHOICES: [&str; 16] = [
+const CHOICES: [&str; 17] = [
     "names",
     "grant",
     "mode",
+    "domain",
     "cases",
     "list",
     "repeat",
@@ -37,6 +39,11 @@ pub struct RunArgs {
     /// The cells.
     #[command(flatten)]
     pub filter: FilterArgs,
+    /// Run the cases in this domain of the policy, a whole context such as
+    /// `user_u:user_r:user_t:s0`, instead of the domains of perfsec's own policies. What is expected
+    /// follows from the policy's answers. Can be given several times.
+    #[arg(long, value_name = "CONTEXT", value_parser = context, help_heading = CELLS)]
+    pub domain: Vec<String>,
     /// List the cells and run nothing.
     #[arg(long)]
     pub list: bool,
@@ -106,4 +113,10 @@ pub struct ShellArgs {
     /// The kernel.
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+/// A whole context.
+pub(super) fn context(text: &str) -> Result<String, String> {
+    let words = "give a whole context, USER:ROLE:TYPE and, if the policy has levels, :RANGE";
+    policy::is_context(text).then(|| text.to_owned()).ok_or_else(|| words.to_owned())
 }

@@ -1,13 +1,14 @@
-//! Options of the commands for people who write cases: `show`, `steps`, `bless`, `coverage` and
-//! `selfcheck`.
+//! Options of the commands for people who write cases: `show`, `steps`, `new`, `check`, `bless`,
+//! `coverage` and `selfcheck`.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::super::codes::ExitCodes;
 use super::heading::{BOOTING, CELLS, KERNELS, REPORT};
 use super::{CaseArgs, FilterArgs, MachineArgs};
+use crate::plan::Shard;
 
 /// Options of `show`.
 #[derive(Clone, Debug, Args)]
@@ -96,6 +97,42 @@ pub struct CoverageArgs {
     pub out: Option<PathBuf>,
 }
 
+/// Options of mutants that are derived from the source.
+#[derive(Clone, Debug, Args)]
+pub struct MutantArgs {
+    /// Derive mutations from the source of the tree instead: mutants, by the functions and
+    /// operators that `--list` shows. MUTATION is a glob on their names, or a beginning.
+    #[arg(long, conflicts_with = "mutations")]
+    pub generate: bool,
+    /// Record the outcomes in this new file.
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    pub out: Option<PathBuf>,
+    /// Add to this record. Mutants that it has for the same tree and suite are not tried again.
+    #[arg(long, value_name = "FILE", requires = "generate", conflicts_with = "out")]
+    pub resume: Option<PathBuf>,
+    /// Print the score of this record, and try nothing.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "generate",
+        conflicts_with_all = ["names", "list", "out", "resume", "shard", "scope"]
+    )]
+    pub report: Option<PathBuf>,
+    /// Try only this part of the mutants, such as `1/3`: the first of three. Concatenated records
+    /// are a record.
+    #[arg(long, value_name = "I/N", requires = "generate")]
+    pub shard: Option<Shard>,
+    /// Mutate the code that this file lists instead of the built-in `cases/mutants.toml`.
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    pub scope: Option<PathBuf>,
+    /// Run the suite without a mutant even if an earlier campaign did.
+    #[arg(long, requires = "generate")]
+    pub again: bool,
+    /// Excuse the survivors that this file lists instead of the built-in `cases/survivors.toml`.
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    pub survivors: Option<PathBuf>,
+}
+
 /// Options of `selfcheck`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("selfcheck"))]
@@ -112,6 +149,9 @@ pub struct SelfcheckArgs {
     /// Show how a cell noticed each mutation.
     #[arg(short, long)]
     pub verbose: bool,
+    /// Options of mutants.
+    #[command(flatten)]
+    pub mutants: MutantArgs,
     /// The cases.
     #[command(flatten)]
     pub cases: CaseArgs,
@@ -119,4 +159,38 @@ pub struct SelfcheckArgs {
     /// source of the kernel that `run` uses].
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+/// Options of `new`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("new"))]
+pub struct NewArgs {
+    /// The case's name, AREA/NAME; its file is AREA/NAME.toml in the directory of the cases.
+    #[arg(value_name = "CASE")]
+    pub name: String,
+    /// The directory of the cases.
+    #[arg(long, value_name = "DIR", default_value = ".", help_heading = CELLS)]
+    pub cases: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("check"))]
+pub struct CheckArgs {
+    /// The directory of the cases.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    /// The format of the mistakes.
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = REPORT)]
+    pub format: CheckFormat,
+}
+
+/// The format of the mistakes in cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people: each with the line that it is in.
+    Text,
+    /// A list of JSON objects with `path`, `line` and `column` from 1, `message` and, where there is
+    /// one, `help`.
+    Json,
 }

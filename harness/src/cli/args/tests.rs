@@ -13,6 +13,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "cell",
             "grant",
             "mode",
+            "domain",
             "cases",
             "repeat",
             "shuffle",
@@ -43,6 +44,9 @@ const HEADINGS: &[(&str, &[&str])] = &[
         BOOTING,
         &[
             "policy",
+            "module",
+            "boolean",
+            "dontaudit",
             "accel",
             "qemu",
             "append",
@@ -63,7 +67,14 @@ const HEADINGS: &[(&str, &[&str])] = &[
 ];
 
 /// Options that mean something else in one command and stand under "Options" there.
-const ELSEWHERE: &[(&str, &str)] = &[("coverage", "tree"), ("coverage", "from")];
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("allow", "domain"),
+    ("coverage", "tree"),
+    ("coverage", "from"),
+    ("selfcheck", "out"),
+    ("selfcheck", "resume"),
+    ("selfcheck", "shard"),
+];
 
 /// The command and all of its subcommands, each by its name without `perfsec`.
 fn commands(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
