@@ -24,13 +24,8 @@ pub(crate) fn build(shell: &Shell) -> Result<PathBuf, Error> {
         (message["target"]["name"] == "perfsec")
             .then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    program.ok_or_else(|| Error::Output {
-        program: "cargo \
-        build",
-        what: "it built no \
-        program"
-            .into(),
-    })
+    program
+        .ok_or_else(|| Error::Output { program: "cargo build", what: "it built no program".into() })
 }
 
 /// Installs what the host lacks for these purposes. `perfsec doctor` prints what and why; without

@@ -24,6 +24,19 @@ pub(crate) const KERNELS: [&str; 7] = [
     "debian:6.12.94",
 ];
 
+/// The kernels on which the suite must pass under the policies of Debian's suites: one of each.
+const UNDER_POLICIES: [&str; 4] = ["debian:5.10", "debian:6.1", "debian:6.12", "debian:7.3"];
+
+/// Policies of Debian's suites.
+const POLICIES: [&str; 4] = ["debian:bullseye", "debian:bookworm", "debian:trixie", "debian:sid"];
+
+/// A kernel and a distribution's policy that every run of the tests covers.
+pub(crate) const TESTED_POLICY: (&str, &str) = ("debian:6.12", "debian:trixie");
+
+/// The domain of confined users and that of everybody else, in Debian's policies.
+pub(crate) const CONTEXTS: [&str; 2] =
+    ["user_u:user_r:user_t:s0", "unconfined_u:unconfined_r:unconfined_t:s0"];
+
 /// A kernel built from source the usual way, with the options of `kconfigs/`.
 pub(crate) const FROM_SOURCE: &str = "tree:debian:6.1";
 
@@ -31,50 +44,89 @@ pub(crate) const FROM_SOURCE: &str = "tree:debian:6.1";
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Kernels, as for `perfsec run --kernel`; `all` means every kernel on which the suite must
-    /// pass.
+    /// pass, or with --policies one for each of Debian's suites.
     #[arg(long, value_name = "KERNEL", default_value = "all")]
     kernels: Vec<String>,
+    /// Run in the domains of users under these policies, as for `perfsec run --policy`, rather than
+    /// under perfsec's own; `all` means the default policy of each of Debian's suites.
+    #[arg(long, value_name = "POLICY")]
+    policies: Vec<String>,
+    /// The contexts of these domains [default: those of user_t and unconfined_t].
+    #[arg(long, value_name = "CONTEXT", requires = "policies")]
+    domain: Vec<String>,
     /// Run only these cells (globs on their names).
     #[arg(value_name = "CELL")]
     cells: Vec<String>,
 }
 
-/// The results on one kernel.
+/// The results on one kernel under one policy.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Column {
     release: String,
+    policy: String,
     /// Number of cells by area and verdict.
     areas: BTreeMap<String, BTreeMap<String, usize>>,
     boots: u64,
     seconds: f64,
 }
 
-/// Runs the suite on each kernel and prints the table. Fails if a run failed.
+impl Options {
+    fn kernels(&self) -> Vec<&str> {
+        let all: &[&str] = if self.policies.is_empty() { &KERNELS } else { &UNDER_POLICIES };
+        expand(&self.kernels, all)
+    }
+
+    /// Arguments of the runs on each kernel.
+    fn under(&self) -> Vec<Vec<&str>> {
+        if self.policies.is_empty() {
+            return vec![Vec::new()];
+        }
+        let contexts: Vec<&str> = match &*self.domain {
+            [] => CONTEXTS.to_vec(),
+            given => given.iter().map(String::as_str).collect(),
+        };
+        let under = |policy| {
+            let domains = contexts.iter().flat_map(|context| ["--domain", *context]);
+            ["--policy", policy].into_iter().chain(domains).collect()
+        };
+        expand(&self.policies, &POLICIES).into_iter().map(under).collect()
+    }
+}
+
+/// The given names, with `all` replaced.
+fn expand<'a>(names: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
+    let each = |name: &'a String| match name.as_str() {
+        "all" => all.to_vec(),
+        other => vec![other],
+    };
+    names.iter().flat_map(each).collect()
+}
+
+/// Runs the suite on each kernel, under each policy, and prints the table. Fails if a run failed.
 pub(crate) fn suite(shell: &Shell, options: &Options) -> Result<(), Error> {
     let perfsec = setup::build(shell)?;
     setup::install(shell, &perfsec, &["run", "debian"])?;
-    let room = shell.create_temp_dir()?;
-    let mut kernels: Vec<&str> = Vec::new();
-    for kernel in &options.kernels {
-        match kernel.as_str() {
-            "all" => kernels.extend(KERNELS),
-            other => kernels.push(other),
-        }
+    if !options.policies.is_empty() {
+        setup::install(shell, &perfsec, &["policies"])?;
     }
+    let room = shell.create_temp_dir()?;
+    let record = room.path().join("record.jsonl");
     let (mut columns, mut failed) = (Vec::new(), None);
-    for (number, kernel) in kernels.iter().enumerate() {
-        let record = room.path().join(format!("{number}.jsonl"));
-        let cells = &options.cells;
-        let run = cmd!(shell, "{perfsec} run --kernel {kernel} --out {record} {cells...}");
-        let command = run.to_string();
-        eprintln!("$ {command}");
-        let status = Command::from(run)
-            .status()
-            .map_err(|source| Error::Start { command: command.clone(), source })?;
-        if !status.success() {
-            failed.get_or_insert(Error::Failed { command, status, reported: true });
+    for kernel in options.kernels() {
+        for under in options.under() {
+            let cells = &options.cells;
+            let run =
+                cmd!(shell, "{perfsec} run --kernel {kernel} {under...} --out {record} {cells...}");
+            let command = run.to_string();
+            eprintln!("$ {command}");
+            let status = Command::from(run)
+                .status()
+                .map_err(|source| Error::Start { command: command.clone(), source })?;
+            if !status.success() {
+                failed.get_or_insert(Error::Failed { command, status, reported: true });
+            }
+            columns.push(Column::read(&text(&record)?));
         }
-        columns.push(Column::read(&text(&record)?));
     }
     print!("{}", table(&columns));
     failed.map_or(Ok(()), Err)
@@ -94,6 +146,10 @@ impl Column {
                 Some("lane") => {
                     let release = event["kernel"]["version"].as_str();
                     column.release = release.unwrap_or_default().to_owned();
+                    // The first lane's; later ones may be without a policy.
+                    if column.policy.is_empty() {
+                        column.policy = event["policy"].as_str().unwrap_or_default().to_owned();
+                    }
                 }
                 Some("cell") => {
                     let case = event["case"].as_str().unwrap_or_default();
@@ -134,7 +190,10 @@ fn counts(counts: &BTreeMap<String, usize>) -> String {
 fn table(columns: &[Column]) -> String {
     let areas: BTreeSet<_> = columns.iter().flat_map(|column| column.areas.keys()).collect();
     let none = BTreeMap::new();
-    let mut rows = vec![("PASS".to_owned(), columns.iter().map(|c| c.release.clone()).collect())];
+    let mut rows: Vec<(String, Vec<String>)> = vec![
+        ("PASS".to_owned(), columns.iter().map(|c| c.release.clone()).collect()),
+        ("policy".to_owned(), columns.iter().map(|c| c.policy.clone()).collect()),
+    ];
     for area in areas {
         let cells = columns.iter().map(|c| counts(c.areas.get(area).unwrap_or(&none)));
         rows.push((area.clone(), cells.collect::<Vec<_>>()));
@@ -163,7 +222,7 @@ fn table(columns: &[Column]) -> String {
 mod tests {
     use super::*;
 
-    const RECORD: &str = r#"{"event":"lane","kernel":{"version":"6.1.192"}}
+    const RECORD: &str = r#"{"event":"lane","kernel":{"version":"6.1.192"},"policy":"minimal"}
 {"event":"cell","case":"open/a","judgement":{"verdict":"PASS"}}
 {"event":"cell","case":"open/b","judgement":{"verdict":"PASS"}}
 {"event":"cell","case":"bpf/a","judgement":{"verdict":"SKIP"}}
@@ -176,9 +235,10 @@ mod tests {
         let lines: Vec<Vec<&str>> =
             text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0], ["PASS", "6.1.192"]);
-        assert_eq!(lines[1], ["bpf", "0", "1", "SKIP", "0"]);
-        assert_eq!(lines[2], ["open", "2", "0"]);
-        assert_eq!(lines[3], ["total", "2", "1", "SKIP", "0"]);
-        assert_eq!(lines[5], ["seconds", "2", "0"]);
+        assert_eq!(lines[1], ["policy", "minimal"]);
+        assert_eq!(lines[2], ["bpf", "0", "1", "SKIP", "0"]);
+        assert_eq!(lines[3], ["open", "2", "0"]);
+        assert_eq!(lines[4], ["total", "2", "1", "SKIP", "0"]);
+        assert_eq!(lines[6], ["seconds", "2", "0"]);
     }
 }

@@ -9,7 +9,7 @@ use crate::deny;
 use crate::error::{self, Error};
 use crate::peers::{self, Peers};
 use crate::setup;
-use crate::suite::{FROM_SOURCE, KERNELS};
+use crate::suite::{CONTEXTS, FROM_SOURCE, KERNELS, TESTED_POLICY};
 
 /// Runs every check, the cheapest first, and stops at the first failure.
 pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
@@ -19,7 +19,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
 
     phases.begin("set-up of this host");
     let perfsec = setup::build(shell)?;
-    setup::install(shell, &perfsec, &["run", "debian", "kernel-build", "peers"])?;
+    setup::install(shell, &perfsec, &["run", "debian", "kernel-build", "peers", "policies"])?;
     let peers = Peers::obtain(shell)?;
 
     // With the release build: a debug build needs a minute to unpack each.
@@ -69,6 +69,12 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
         "the suite on real kernels",
         cmd!(shell, "cargo test --package perfsec-cases --test cells -- --format terse")
             .env("PERFSEC_KERNELS", format!("{} {FROM_SOURCE}", KERNELS.join(" "))),
+    )?;
+    let (kernel, policy) = TESTED_POLICY;
+    let domains = CONTEXTS.iter().flat_map(|context| ["--domain", context]);
+    phases.run(
+        "the suite under a distribution's policy",
+        cmd!(shell, "{perfsec} run --quiet --kernel {kernel} --policy {policy} {domains...}"),
     )?;
     phases.end();
     println!("every phase passed in {}", seconds(started.elapsed()));

@@ -1,8 +1,11 @@
 //! `cargo xtask bench`: measures the time that perfsec adds to a boot or a build.
 
 mod build;
+mod policy;
 mod record;
 mod run;
+mod stock;
+mod times;
 
 use std::path::PathBuf;
 
@@ -27,8 +30,14 @@ pub(crate) struct Options {
     /// compare with `make` alone. The tree must be in git; it is cloned and not modified.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["kernel", "accel", "runs"])]
     tree: Option<PathBuf>,
+    /// Measure runs and the survey under this policy instead, and compare with the minimal policy.
+    #[arg(long, value_name = "POLICY", requires = "domain", conflicts_with = "tree")]
+    policy: Option<String>,
+    /// The context in which the cell runs under `--policy`.
+    #[arg(long, value_name = "CONTEXT", requires = "policy")]
+    domain: Option<String>,
     /// Measure perfsec's own work per cell instead: play the record of a run back at once.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernel", "accel", "runs", "tree"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernel", "accel", "runs", "tree", "policy"])]
     host: Option<PathBuf>,
 }
 
@@ -41,8 +50,9 @@ pub(crate) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
             "cargo bench --quiet --package perfsec --bench host -- {record}"
         ));
     }
-    match &options.tree {
-        Some(tree) => build::bench(shell, tree),
-        None => run::bench(shell, options),
+    match (&options.tree, options.policy.as_deref().zip(options.domain.as_deref())) {
+        (Some(tree), _) => build::bench(shell, tree),
+        (None, Some(under)) => policy::bench(shell, options, under),
+        (None, None) => run::bench(shell, options),
     }
 }

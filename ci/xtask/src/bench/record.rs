@@ -1,6 +1,11 @@
 //! Reads the figures for a benchmark from a run record, which has one JSON event per line.
 
+use std::path::Path;
+
 use serde_json::Value;
+
+use super::times;
+use crate::error::Error;
 
 /// The figures of a run on one kernel.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +25,15 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
+    /// The figures of a run in which cells ran.
+    pub(super) fn of(record: &Path) -> Result<Self, Error> {
+        let figures = Self::read(&times::read(record)?);
+        if figures.cells.is_empty() {
+            return Err(Error::Output { program: "perfsec run", what: "no cell ran".to_owned() });
+        }
+        Ok(figures)
+    }
+
     /// Reads a record. Skips lines that are not events.
     pub(crate) fn read(text: &str) -> Self {
         let mut figures = Self::default();

@@ -4,23 +4,20 @@
 //! local file, so the times include no download. A cold run has an empty cache directory, so its
 //! time includes unpacking the kernel, compiling the policies and saving the snapshots.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use cpio::newc;
-use serde_json::Value;
 use xshell::{Shell, cmd};
 
 use super::Options;
 use super::record::Figures;
+use super::stock::{self, StockBoot};
+use super::times;
 use crate::error::{self, Error};
 use crate::setup;
-
-/// The source of the stock boot's first process, which powers off on `act=off`.
-const INIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../qemu/tests/guest/init.rs");
 
 /// A cell of the large lane, for the time from Enter to verdict.
 const ONE_CELL: &str = "open/cpu-kernel/all_t/paranoid=2/perfmon/permissive";
@@ -34,11 +31,9 @@ pub(super) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
     setup::install(shell, &perfsec, &["run", "debian", "bench"])?;
     let room = shell.create_temp_dir()?;
     let at = |name: &str| room.path().join(name);
-    let (kernel, initrd, record) = (at("vmlinuz"), at("initrd"), at("record.jsonl"));
-    let (spec, accel) = (options.kernel.iter(), options.accel.iter());
-    let fetch = cmd!(shell, "{perfsec} kernel {spec...} --shipped {kernel}");
-    fetch.quiet().ignore_stdout().run()?;
-    initial_archive(shell, room.path(), &initrd)?;
+    let (kernel, record) = (at("vmlinuz"), at("record.jsonl"));
+    let accel = options.accel.iter();
+    stock::fetch(shell, &perfsec, options.kernel.as_deref(), &kernel)?;
 
     eprintln!("measuring memory");
     let mut run = Command::new(&perfsec);
@@ -47,20 +42,15 @@ pub(super) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
         run.args(["--accel", accel]);
     });
     let memory = peak_memory(run.env("PERFSEC_CACHE_DIR", at("probed")))?;
-    let suite = figures(&record)?;
+    let suite = Figures::of(&record)?;
     let accel = &suite.accel;
 
     eprintln!("measuring time, {} runs each", options.runs);
     let times = at("times.json");
-    let (cold, log) = (at("cold"), at("stock.log"));
+    let cold = at("cold");
     let (runs, cache) = (options.runs.to_string(), cold.display().to_string());
-    let stock = format!(
-        "qemu-system-x86_64 -accel {accel} -m 512 -kernel {} -initrd {} \
-         -append 'console=ttyS0 act=off' -display none -serial file:{} -no-reboot",
-        kernel.display(),
-        initrd.display(),
-        log.display()
-    );
+    let boot = StockBoot::new(shell, room.path(), &kernel, accel)?;
+    let stock = boot.command();
     let whole = format!(
         "env PERFSEC_CACHE_DIR={cache} {} run --accel {accel} --kernel {} --out {}",
         perfsec.display(),
@@ -80,11 +70,8 @@ pub(super) fn bench(shell: &Shell, options: &Options) -> Result<(), Error> {
          --prepare true --command-name cell-cold {one_cold}
          --prepare true --command-name cell-restored {one}"
     ))?;
-    if !read(&log)?.contains("guest is up") {
-        let what = "the stock boot did not reach its first process".to_owned();
-        return Err(Error::Output { program: "the guest", what });
-    }
-    let [stock, cold, restored, cell_cold, cell_restored] = medians(&read(&times)?)?;
+    boot.check()?;
+    let [stock, cold, restored, cell_cold, cell_restored] = times::medians(&times)?;
     let seconds = Medians { stock, cold, restored, cell_cold, cell_restored };
     print(&suite, &seconds, memory);
     Ok(())
@@ -121,23 +108,6 @@ fn print(figures: &Figures, seconds: &Medians, memory: u64) {
     row("peak memory of perfsec", format!("{} MiB", memory.div_ceil(1024)), None, "<= 100 MiB");
 }
 
-/// Writes the initramfs of the stock boot: one program that powers off.
-fn initial_archive(shell: &Shell, room: &Path, archive: &Path) -> Result<(), Error> {
-    let init = room.join("init");
-    let compile = cmd!(
-        shell,
-        "rustc --edition 2024 -C opt-level=s -C panic=abort -C strip=symbols
-         -C target-feature=+crt-static {INIT} -o {init}"
-    );
-    compile.quiet().run()?;
-    let failed = |source| Error::File { doing: "write", path: archive.to_owned(), source };
-    let program = File::open(&init).map_err(failed)?;
-    let header = newc::Builder::new("init").mode(0o100_755);
-    let file = File::create(archive).map_err(failed)?;
-    cpio::write_cpio([(header, program)].into_iter(), file).map_err(failed)?;
-    Ok(())
-}
-
 /// Runs perfsec to its end and returns its peak memory in KiB. The resource usage of `wait4(2)`
 /// would be that of its biggest child, which is QEMU.
 fn peak_memory(run: &mut Command) -> Result<u64, Error> {
@@ -153,28 +123,4 @@ fn peak_memory(run: &mut Command) -> Result<u64, Error> {
         thread::sleep(MEMORY_INTERVAL);
     }
     Ok(peak)
-}
-
-fn figures(record: &Path) -> Result<Figures, Error> {
-    let figures = Figures::read(&read(record)?);
-    if figures.cells.is_empty() {
-        return Err(Error::Output { program: "perfsec run", what: "no cell ran".to_owned() });
-    }
-    Ok(figures)
-}
-
-/// The median time of each command in seconds, in order.
-fn medians(json: &str) -> Result<[f64; 5], Error> {
-    let wrong = |what: String| Error::Output { program: "hyperfine", what };
-    let times: Value = serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;
-    let median = |at: usize| {
-        let seconds = times["results"][at]["median"].as_f64();
-        seconds.ok_or_else(|| wrong(format!("no median of command {at}")))
-    };
-    Ok([median(0)?, median(1)?, median(2)?, median(3)?, median(4)?])
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    let failed = |source| Error::File { doing: "read", path: path.to_owned(), source };
-    fs::read_to_string(path).map_err(failed)
 }
