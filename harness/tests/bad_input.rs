@@ -83,6 +83,52 @@ fn a_mistake_in_a_case_is_reported_with_its_place(
 }
 
 #[test]
+fn check_reports_every_mistake_in_every_file() {
+    let place = Place::new();
+    place.perfsec(&["new", "event/first", "--cases", "suite"]).succeeds();
+    let ended = place.perfsec(&["check", "suite"]);
+    ended.succeeds();
+    assert!(ended.stderr.contains("1 case: 8 cells"), "{}", ended.stderr);
+    place.perfsec(&["new", "event/first", "--cases", "suite"]).fails(2, "first.toml exists");
+    place.perfsec(&["new", "../first", "--cases", "suite"]).fails(2, "expected AREA/NAME");
+
+    let wrong = CASE.replacen("count = 8", "cout = 8", 1);
+    place.file("suite/event/second.toml", &wrong.replacen("\ndomain =", "\ndomian =", 1));
+    place.file("suite/event/third.toml", &CASE.replacen("cpu = 0", "cpu = \"0\"", 1));
+    let ended = place.perfsec(&["check", "suite"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    for named in ["second.toml:", "did you mean `domain`?", "third.toml:"] {
+        assert!(ended.stdout.contains(named), "{named}: {}", ended.stdout);
+    }
+    let ended = place.perfsec(&["check", "suite", "--format", "json"]);
+    let mistakes: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let of_third = mistakes.as_array().expect("a list").iter().find(|mistake| {
+        mistake["path"].as_str().is_some_and(|path| path.ends_with("event/third.toml"))
+    });
+    let mistake = of_third.expect("a mistake");
+    assert!(mistake["line"].as_u64() > Some(1) && mistake["column"].as_u64() >= Some(1));
+    place.perfsec(&["check", "absent"]).fails(2, "absent");
+}
+
+/// On a kernel that lacks what only the control needs, a denial would prove nothing.
+#[test]
+fn a_control_that_requires_more_is_a_mistake() {
+    let steps = CASE.split_once("[[given]]").unwrap().1;
+    let case = |more: &str| {
+        let head = "title = \"a test\"\nsource = [\"made up\"]\ndomain = \"none_t\"\n";
+        format!("{head}perf_event_paranoid = 2\ngrant = \"perfmon\"\n{more}\n[[given]]{steps}")
+    };
+    let place = Place::new();
+    place.file("suite/event/denied.toml", &case("mode = \"enforcing\"\ncontrol = \"event/open\""));
+    place.file("suite/event/open.toml", &case("mode = \"permissive\""));
+    place.perfsec(&["run", "--list", "--cases", "suite"]).succeeds();
+
+    place.file("suite/event/open.toml", &case("mode = \"permissive\"\nrequires = [\"yama\"]"));
+    let ended = place.perfsec(&["run", "--list", "--cases", "suite"]);
+    ended.fails(2, "`event/open` requires `yama`, which this case does not");
+}
+
+#[test]
 fn a_directory_without_cases_and_a_missing_one_are_refused() {
     let place = Place::new();
     place.file("empty/README", "");
@@ -326,6 +372,7 @@ fn a_file_that_is_not_a_kernel_is_refused() {
         (text.as_str(), "it looks like text"),
         (empty.as_str(), "an empty file"),
         (".", "it is a directory"),
+        ("fedora:42", "download Fedora's kernel package (kernel-core, kernel-default)"),
     ] {
         place.perfsec(&["run", "--qemu", &qemu, "--kernel", kernel]).fails(2, words);
     }
@@ -339,14 +386,26 @@ fn a_bad_policy_is_refused_before_anything_boots() {
     let (open, text) = (place.file("open.cil", "(nonsense"), place.file("text", "no policy"));
     for (policy, words) in [
         ("minimel", "did you mean `minimal`?"),
+        ("fedora:42", "perfsec fetches only Debian's; download Fedora's policy"),
+        ("debian:Trixie", "expected debian:SUITE"),
         (open.as_str(), "open.cil"),
-        (text.as_str(), "neither CIL source (.cil) nor a binary policy"),
+        (text.as_str(), "neither CIL source (.cil), a binary policy, a package"),
     ] {
         let run = ["run", "--qemu", &qemu, "--kernel", "absent", "--policy", policy];
         let ended = place.perfsec(&run);
         ended.fails(2, words);
         assert!(!ended.stderr.contains("cache/tmp"), "{}", ended.stderr);
     }
+}
+
+#[test]
+#[ignore = "needs secilc"]
+fn one_policy_runs_once() {
+    let place = Place::new();
+    let qemu = fake_qemu(&place);
+    let twice = ["--policy", "minimal", "--policy", "minimal"];
+    let run = ["run", "--qemu", &qemu, "--kernel", "absent"];
+    place.perfsec(&[run.as_slice(), &twice].concat()).fails(2, "both are called minimal");
 }
 
 #[test]

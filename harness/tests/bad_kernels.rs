@@ -76,7 +76,7 @@ fn a_kernel_that_hangs_in_a_cell_fails_it_whatever_it_prints(
 fn a_qemu_that_is_killed_while_it_boots_is_no_fault_of_the_kernel() {
     let place = Place::new();
     let qemu = qemu_beside(&place, "sleep 2; kill -9 $$");
-    let ended = run(&place, &["-j", "1", "--qemu", &qemu, "event/read"]);
+    let ended = run(&place, &["-j", "1", "--qemu", &qemu, "event/read/"]);
     assert_eq!(ended.code, Some(3), "{}{}", ended.stdout, ended.stderr);
     let words = "QEMU was killed by a signal (9, SIGKILL) while the kernel booted";
     assert!(ended.stdout.contains(words), "{}", ended.stdout);
@@ -134,7 +134,7 @@ fn a_kernel_disabled_by_a_boot_parameter_is_reported(
 fn an_unusable_policy_is_reported_once(#[case] from: &str, #[case] to: &str, #[case] words: &str) {
     let place = Place::new();
     let policy = place.file("damaged.cil", &minimal().replace(from, to));
-    let ended = run(&place, &["--policy", &policy, "event/read"]);
+    let ended = run(&place, &["--policy", &policy, "event/read/"]);
     assert_eq!(ended.code, Some(6), "{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.stdout.matches(words).count(), 1, "{}", ended.stdout);
     assert!(ended.stdout.contains("25 ERROR"), "{}", ended.stdout);
@@ -151,7 +151,7 @@ fn an_extra_permission_fails_the_cells_that_expect_a_denial_and_no_others(
     let place = Place::new();
     let rule = format!("{RULE}\n({kind} no_read_t domain (perf_event (read)))");
     let policy = place.file("damaged.cil", &damaged(RULE, &rule));
-    let ended = run(&place, &["--policy", &policy, "event/read", "open/cpu-user"]);
+    let ended = run(&place, &["--policy", &policy, "event/read/", "open/cpu-user"]);
     assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
     let bad = bad(&ended);
     // Two values of perf_event_paranoid, two grants, two modes.
@@ -227,7 +227,7 @@ fn a_signal_leaves_no_qemu_and_a_readable_record(
 fn two_perfsec_processes_share_a_cache() {
     let place = Place::new();
     let kernel = kernel();
-    let arguments = ["run", "--kernel", &kernel, "--accel", "tcg", "event/read"];
+    let arguments = ["run", "--kernel", &kernel, "--accel", "tcg", "event/read/"];
     let start = || {
         let mut command = place.command(&arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("perfsec starts")

@@ -30,7 +30,7 @@ uid = 1000
 comm = "subject"
 limit = 10
 messages = ["SELinux"]
-syscall_records = false
+records = ["SYSCALL"]
 sysctl = { "kernel.kptr_restrict" = "1" }
 requires = ["new"]
 

@@ -53,7 +53,8 @@ impl Lab for FakeLab {
         let log = PathBuf::from("log");
         if let Some(at) = line("broken") {
             let (subject, first) = (source.subject(commit)?, Some(diagnostic(at + 1, "broken")));
-            let failure = BuildFailure { commit: commit.clone(), subject, first, log };
+            let (commit, places) = (commit.clone(), Vec::new());
+            let failure = BuildFailure { commit, subject, first, places, log };
             return Err(BuildError::Failed(Box::new(failure)));
         }
         let warnings = text.lines().enumerate().filter(|(_, line)| line.contains("unused"));
