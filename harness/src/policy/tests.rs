@@ -202,6 +202,31 @@ fn a_directory_gives_its_policy_and_its_store_the_changes(policies: PolicyFixtur
 }
 
 #[rstest]
+#[ignore = "needs checkmodule, semodule_package and semodule"]
+fn a_policy_package_changes_a_policy_as_the_same_rules_in_cil_do(policies: PolicyFixture) {
+    policies.debian("root");
+    let directory = policies.path("root/usr/share/selinux/default");
+    let with_module = |path: PathBuf| {
+        let mut request = policies.request(&directory);
+        request.modules.push(ModuleFile { path, priority: 400 });
+        policies.obtain(&request).unwrap()
+    };
+    let source = policies.file(
+        "site.te",
+        "module site 1.0;\nrequire { type none_t; class perf_event kernel; }\n\
+         allow none_t self:perf_event kernel;\n",
+    );
+    let (compiled, package) = (policies.path("site.mod"), policies.path("site.pp"));
+    run(Command::new("checkmodule").args(["-M", "-m", "-o"]).arg(&compiled).arg(source));
+    run(Command::new("semodule_package").arg("-o").arg(&package).arg("-m").arg(&compiled));
+    let added = with_module(package);
+    let rule = "(allow none_t self (perf_event (kernel)))\n";
+    assert_eq!(added.sha256, with_module(policies.file("cil/site.cil", rule)).sha256);
+    assert_ne!(added.sha256, policies.plain(&directory).sha256);
+    assert_eq!(added.changes.to_string(), "module site (priority 400)");
+}
+
+#[rstest]
 #[ignore = "needs semodule"]
 fn a_module_with_a_higher_priority_replaces_one_of_its_name(policies: PolicyFixture) {
     policies.debian("root");
