@@ -1,7 +1,7 @@
 //! The subject's executables: copies of one program, one for each set of privileges and name.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::unistd::chown;
@@ -23,7 +23,8 @@ const ORIGINAL: &str = "the program itself";
 /// The executables made so far.
 pub(crate) struct Executables {
     program: Vec<u8>,
-    made: HashMap<(Execve, String), String>,
+    /// The name in each folder that was linked last.
+    newest: HashMap<PathBuf, String>,
     nosuid: bool,
 }
 
@@ -33,36 +34,33 @@ impl Executables {
         std::fs::create_dir_all(ROOT).doing(format_args!("make {ROOT}"))?;
         mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755"))
             .doing(format_args!("mount a tmpfs on {ROOT}"))?;
-        Ok(Self { program, made: HashMap::new(), nosuid: false })
+        Ok(Self { program, newest: HashMap::new(), nosuid: false })
     }
 
     /// The path of the executable with these privileges and this name. Privileges belong to the
-    /// inode, so executables with the same privileges are links to one file.
+    /// inode, so executables with the same privileges are links to one file. A record about the
+    /// inode has the name that was linked last (`d_find_alias()`): the one returned last.
     pub(crate) fn get(&mut self, file: &Execve, comm: &str) -> Result<String> {
-        let key = (file.clone(), comm.to_owned());
-        if let Some(path) = self.made.get(&key) {
-            return Ok(path.clone());
+        if file.nosuid && !self.nosuid {
+            self.mount_nosuid()?;
+        }
+        let folder = Path::new(ROOT).join(file.folder());
+        let path = file.path(comm);
+        if self.newest.get(&folder).is_some_and(|newest| newest == comm) {
+            return Ok(path);
         }
         let is_name = !comm.is_empty() && comm.len() <= MAX_COMM && !comm.contains('/');
         if !is_name || comm == "." || comm == ".." {
             let doing = format_args!("name the subject `{comm}`");
             return Err(Error::new(doing, "that is not a file name"));
         }
-        if file.nosuid && !self.nosuid {
-            self.mount_nosuid()?;
-        }
-        let folder = Path::new(ROOT).join(file.folder());
         let doing = format_args!("make {}", folder.display()).to_string();
         let original = folder.join(ORIGINAL);
         if !original.exists() {
             self.write(&folder, &original, file).doing(&doing)?;
         }
-        let link = folder.join(comm);
-        if !link.exists() {
-            std::fs::hard_link(&original, &link).doing(&doing)?;
-        }
-        let path = file.path(comm);
-        self.made.insert(key, path.clone());
+        link(&original, &folder.join(comm)).doing(&doing)?;
+        self.newest.insert(folder, comm.to_owned());
         Ok(path)
     }
 
@@ -89,6 +87,14 @@ impl Executables {
         mount(none, NOSUID, none, flags, none).doing(&doing)?;
         self.nosuid = true;
         Ok(())
+    }
+}
+
+/// Makes a name of a file, anew if it exists.
+fn link(original: &Path, name: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::hard_link(original, name),
     }
 }
 
