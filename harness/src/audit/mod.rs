@@ -2,7 +2,10 @@
 //!
 //! A log is untrusted input: program names in it are chosen by the programs.
 
+mod assemble;
 mod denial;
+mod extent;
+mod lines;
 mod log;
 mod syscall;
 
