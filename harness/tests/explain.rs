@@ -137,7 +137,7 @@ fn a_log_without_records_about_perf_says_so() {
     let other = "type=AVC msg=audit(1.2:3): avc:  denied  { write } for  pid=7 \
                  comm=\"httpd\" name=\"x\" scontext=u:r:httpd_t:s0 tcontext=u:object_r:etc_t:s0 tclass=file permissive=0\n";
     let ended = with_input(&["explain", "-"], other);
-    ended.fails(4, "nothing to explain");
+    ended.fails(4, "nothing here concerns perf");
     assert!(
         ended.stdout.contains("httpd in httpd_t: file { write } is not about perf"),
         "{}",
@@ -174,7 +174,7 @@ fn a_capability_without_a_call_counts_only_with_a_record_about_perf(
 #[case("cap2_userns")]
 fn a_capability_in_another_user_namespace_is_never_about_perf(#[case] class: &str) {
     let ended = with_input(&["explain", "-"], &record("sys_admin perfmon", class, 0));
-    ended.fails(4, "nothing to explain");
+    ended.fails(4, "nothing here concerns perf");
 }
 
 #[rstest]
@@ -205,6 +205,278 @@ fn hostile_input_is_skipped_and_prints_no_control_characters() {
     assert!(ended.stdout.contains("allow user_t self:perf_event open;"), "{}", ended.stdout);
     assert!(ended.stdout.contains("1 line is longer than any record"), "{}", ended.stdout);
     assert!(ended.stdout.contains("1 line is not a complete AVC record"), "{}", ended.stdout);
+}
+
+/// An AVC record and the SYSCALL record of its event.
+fn event(avc: &[(&str, &str)], permissive: u8, call: &str) -> String {
+    let records = avc.iter().map(|(names, class)| record(names, class, permissive));
+    let head = "type=SYSCALL msg=audit(1581580399.165:784): arch=c000003e";
+    records.collect::<String>() + &format!("{head} {call} ppid=1 pid=8859 comm=\"perf\"\n")
+}
+
+const PERFMON: (&str, &str) = ("perfmon", "capability2");
+
+#[rstest]
+#[case::made_good(
+    event(&[PERFMON], 0, "syscall=298 success=yes exit=3 a0=7f a1=ffffffff"),
+    &[
+        "then asked for CAP_SYS_ADMIN, which was granted", "Nothing is broken",
+        "dontaudit user_t self:capability2 perfmon;",
+    ],
+    &["does not hold it", "least privilege"]
+)]
+#[case::own_process(
+    event(&[PERFMON], 0, "syscall=298 success=yes exit=3 a0=7f a1=0"),
+    &["an event on the process itself needs no capability"],
+    &["does not hold it", "least privilege"]
+)]
+#[case::bpf_made_good(
+    event(&[("bpf", "capability2")], 0, "syscall=321 success=yes exit=5 a0=0"),
+    &["bpf(BPF_MAP_CREATE) succeeded although SELinux refused CAP_BPF", "or allow bpf"],
+    &["the call fails", "does not hold it"]
+)]
+#[case::load_made_good(
+    event(&[("bpf", "capability2"), PERFMON], 0, "syscall=321 success=yes exit=5 a0=5"),
+    &["CAP_PERFMON is not needed for such a program to load", "perfmon need not be given"],
+    &["least privilege", "does not hold it"]
+)]
+#[case::neither(
+    event(&[PERFMON, ("sys_admin", "capability")], 0, "syscall=298 success=yes exit=3 a0=7f a1=0"),
+    &["nothing that the call needed depended on either"],
+    &["least privilege"]
+)]
+#[case::failed(
+    event(&[PERFMON], 0, "syscall=298 success=no exit=-13 a0=7f a1=0"),
+    &[
+        "does not hold it, or a dontaudit rule hides the record",
+        "allow user_t self:capability2 perfmon;",
+    ],
+    &["which was granted", "Nothing is broken"]
+)]
+#[case::lone_bpf(
+    record("bpf", "capability2", 0),
+    &["There are two readings", "then what needs CAP_BPF was refused", "nothing is broken"],
+    &["the call fails with EPERM"]
+)]
+#[case::environment_of_another(
+    format!(
+        "{}type=PATH msg=audit(1581580399.165:784): item=0 name=\"/proc/1/maps\" inode=1\n",
+        event(&[PERFMON], 0, "syscall=257 success=yes exit=4 a0=ffffff9c")
+    ),
+    &["openat succeeded", "/proc/1/maps", "mm_access()", "narrower than sys_admin"],
+    &["does not hold it"]
+)]
+#[case::other_architecture(
+    event(&[PERFMON], 0, "syscall=241 success=yes exit=4 a0=7f a1=ffffffff")
+        .replace("c000003e", "c00000b7"),
+    &["perf_event_open succeeded"],
+    &["another architecture"]
+)]
+fn the_syscall_record_decides_what_a_denial_did(
+    #[case] log: String,
+    #[case] says: &[&str],
+    #[case] never: &[&str],
+) {
+    explains(&log, says, never);
+}
+
+#[rstest]
+#[case::enoent(
+    event(&[("open", "perf_event")], 1, "syscall=298 success=no exit=-2 a0=7f a1=0"),
+    &[
+        "failed with ENOENT: the machine has no such event", "SELinux is not the reason",
+        "for enforcing mode", "does not make the call succeed", "{ read }",
+    ]
+)]
+#[case::eperm(
+    event(&[("open", "perf_event"), ("kernel", "perf_event")], 1,
+        "syscall=298 success=no exit=-1 a0=7f a1=0"),
+    &["SELinux's hooks answer EACCES, so EPERM is not theirs"]
+)]
+#[case::eacces_of_another_check(
+    event(&[("open", "perf_event")], 1, "syscall=298 success=no exit=-13 a0=7f a1=ffffffff"),
+    &["let it through (permissive=1): another check refused it"]
+)]
+fn the_error_of_a_call_excludes_causes(#[case] log: String, #[case] says: &[&str]) {
+    explains(&log, says, &[]);
+}
+
+#[test]
+fn in_permissive_mode_the_plainest_reason_comes_first() {
+    let log: String = ["open", "kernel", "read"].map(|name| record(name, "perf_event", 1)).concat();
+    explains(
+        &log,
+        &[
+            "four possible reasons, the plainest first: 1. the policy already allows",
+            "4. the capability was never",
+            "{ open }, would end the call",
+        ],
+        &["three possible reasons"],
+    );
+}
+
+#[rstest]
+#[case::let_through(1, "yes exit=9")]
+#[case::refused(0, "yes exit=9")]
+fn a_lockdown_record_that_the_kernel_ignored_is_not_the_cause(
+    #[case] permissive: u8,
+    #[case] end: &str,
+) {
+    let lockdown = event(
+        &[("confidentiality", "lockdown")],
+        permissive,
+        &format!("syscall=298 success={end} a0=7f a1=ffffffff"),
+    );
+    let reason = " lockdown_reason=\"unsafe use of perf\" scontext=";
+    explains(
+        &lockdown.replace(" scontext=", reason),
+        &["5.10.35, 5.12.2 and 5.13", "dontaudit user_t self:lockdown confidentiality;"],
+        &["least privilege", "allow user_t self:lockdown"],
+    );
+    let kprobe = record("confidentiality", "lockdown", 0);
+    let reason = " lockdown_reason=\"use of kprobes\" scontext=";
+    explains(
+        &kprobe.replace(" scontext=", reason),
+        &["least privilege", "allow user_t self:lockdown confidentiality;"],
+        &["dontaudit"],
+    );
+}
+
+#[rstest]
+#[case::undefined(
+    "[    5.1] SELinux:  Class perf_event not defined in policy.\n\
+     [    5.1] SELinux:  Permission perfmon in class capability2 not defined in policy.\n\
+     [    5.1] SELinux: the above unknown classes and permissions will be allowed\n",
+    &[
+        "does not define capability2 { perfmon }, the class perf_event", "not from SELinux",
+        "newer policy",
+    ]
+)]
+#[case::undefined_and_denied(
+    "kernel: SELinux:  Class perf_event not defined in policy.\n\
+     kernel: SELinux: the above unknown classes and permissions will be denied\n",
+    &["no rule of this policy can allow"]
+)]
+#[case::lockdown(
+    "Lockdown: bpftrace: use of kprobes is restricted; see man kernel_lockdown.7\n",
+    &["EPERM to everybody, root included", "lockdown=confidentiality", "tracepoints or fentry"]
+)]
+#[case::lockdown_of_bpf(
+    "[  7.1] Lockdown: bpftool: use of bpf to read kernel RAM is restricted; see man \
+     kernel_lockdown.7\n",
+    &["do not load, for root either"]
+)]
+#[case::apparmor(
+    "[  19.5] audit: type=1400 audit(1610450169.3:30): apparmor=\"DENIED\" operation=\"capable\" \
+     profile=\"libvirtd\" pid=19 comm=\"worker\" capability=38  capname=\"perfmon\"\n",
+    &["profile libvirtd refused CAP_PERFMON to worker", "`capability perfmon,`", "CAP_SYS_ADMIN"]
+)]
+#[case::apparmor_complains(
+    "audit: type=1400 audit(1.2:3): apparmor=\"ALLOWED\" operation=\"capable\" profile=\"p\" \
+     pid=1 comm=\"x\" capability=38\n",
+    &["let it through (ALLOWED)"]
+)]
+#[case::seccomp(
+    "type=SECCOMP msg=audit(1.2:3): auid=1 uid=1 pid=7 comm=\"perf\" exe=\"/usr/bin/perf\" sig=0 \
+     arch=c000003e syscall=298 compat=0 ip=0x7f code=0x50000\n",
+    &["a seccomp filter saw perf_event_open of perf", "runs before the system call"]
+)]
+#[case::lost("audit: backlog limit exceeded\n", &["messages were lost", "proves nothing"])]
+#[case::throttled(
+    "perf: interrupt took too long (2516 > 2500), lowering kernel.perf_event_max_sample_rate\n",
+    &["about perf, but no refusal"]
+)]
+#[case::no_counters(
+    "[  0.2] Performance Events: unsupported CPU model 85 no PMU driver, software events only.\n",
+    &["ENOENT", "software events work"]
+)]
+#[case::call_without_a_record(
+    "type=SYSCALL msg=audit(1.2:3): arch=c000003e syscall=298 success=no exit=-13 a0=7f a1=0 pid=7 \
+     comm=\"perf\"\n",
+    &["perf_event_open failed with EACCES without an AVC record", "a capability"]
+)]
+#[case::alert(
+    "Nov 28 03:20:02 box setroubleshoot[7]: SELinux is preventing perf from open access on the \
+     perf_event labeled user_t. For complete SELinux messages run: sealert -l 0\n",
+    &[
+        "perf in user_t", "allow user_t self:perf_event open;", "leaves out",
+        "ausearch -m AVC -ts recent", "If this was enforced",
+    ]
+)]
+#[case::report(
+    "At 03:20:00 11/28/2025 ann, acting as root, unsuccessfully \
+     accessed-mac-policy-controlled-object using /usr/bin/perf\n",
+    &["access of /usr/bin/perf", "The call failed", "has no class"]
+)]
+fn other_lines_about_perf_are_explained(#[case] log: &str, #[case] says: &[&str]) {
+    explains(log, says, &["nothing here"]);
+}
+
+#[rstest]
+#[case::empty("", "the input is empty")]
+#[case::other("hello world\n", "nothing here concerns perf")]
+#[case::lockdown(
+    "Lockdown: x: hibernation is restricted; see man kernel_lockdown.7\n",
+    "nothing here"
+)]
+#[case::apparmor(
+    "audit: type=1400 audit(1.2:3): apparmor=\"DENIED\" operation=\"open\" profile=\"p\" \
+     name=\"/etc/x\" pid=1 comm=\"cat\"\n",
+    "nothing here"
+)]
+#[case::no_matches("<no matches>\n", "nothing here")]
+fn input_that_does_not_concern_perf_says_so(#[case] log: &str, #[case] error: &str) {
+    with_input(&["explain", "-"], log).fails(4, error);
+}
+
+#[test]
+fn files_and_standard_input_are_read_together_and_their_forms_are_named() {
+    let place = Place::new();
+    place.file("audit.log", &record("open", "perf_event", 0));
+    let journal = format!(
+        "{{\"__CURSOR\":\"s\",\"_AUDIT_ID\":\"7\",\"MESSAGE\":\"AVC {}\"}}\n",
+        record("open", "perf_event", 0)
+            .trim()
+            .split_once(": ")
+            .expect("a head")
+            .1
+            .replace('"', "\\\"")
+    );
+    let input = place.file("input", &journal);
+    let mut command = place.command(&["explain", "audit.log", "-"]);
+    command.stdin(File::open(input).expect("the input"));
+    let ended = Ended::of(command.output().expect("perfsec starts"));
+    ended.succeeds();
+    let first = ended.stdout.lines().next().expect("a line");
+    assert_eq!(first, "read as: audit.log, 1 event; journal JSON, 1 event");
+    assert!(ended.stdout.contains("perf_event { open }, 2 records"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_module_leaves_out_what_broke_nothing_and_reads_json() {
+    let place = Place::new();
+    let harmless = event(&[PERFMON], 0, "syscall=298 success=yes exit=3 a0=7f a1=ffffffff");
+    let open = record("open", "perf_event", 0).replace("165:784", "166:785");
+    let avc = open.trim().split_once(": ").expect("a head").1.replace('"', "\\\"");
+    let json = format!("{{\"MESSAGE\":\"AVC {avc}\",\"_AUDIT_ID\":\"8\"}}\n");
+    place.file("audit.json", &format!("{json}{harmless}"));
+    let ended = place.perfsec(&["allow", "audit.json", "--te"]);
+    ended.succeeds();
+    assert!(ended.stdout.contains("allow user_t self:perf_event open;"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("self:capability2"), "{}", ended.stdout);
+}
+
+/// Explains a log, and looks for phrases in the answer.
+fn explains(log: &str, says: &[&str], never: &[&str]) {
+    let ended = with_input(&["explain", "-"], log);
+    ended.succeeds();
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for phrase in says {
+        assert!(text.contains(phrase), "{phrase}\n{}", ended.stdout);
+    }
+    for phrase in never {
+        assert!(!text.contains(phrase), "{phrase}\n{}", ended.stdout);
+    }
 }
 
 #[rstest]

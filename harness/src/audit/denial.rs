@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::transcript::Avc;
 
+use super::extent::whole_record;
+
 /// An AVC record: a decision of SELinux that was logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -23,8 +25,11 @@ pub struct Denial {
     pub comm: Option<String>,
     /// `path=` of the file or descriptor.
     pub path: Option<String>,
-    /// `permissive=`: true if the access was denied but let through. Old kernels do not log it.
+    /// `permissive=`: true if the access was denied but let through. Old kernels do not log it, and
+    /// some tools omit it.
     pub permissive: Option<bool>,
+    /// `lockdown_reason=`: the feature that lockdown forbids.
+    pub lockdown_reason: Option<String>,
     /// Why CAP_SYS_ADMIN was asked for, if the record denies it. Other records or checks show that.
     pub sys_admin_reason: SysAdminReason,
     /// The record from `avc:` on.
@@ -55,6 +60,9 @@ pub struct Context {
     pub invalid: bool,
 }
 
+/// Stands for a context that the form of the log omits.
+const OMITTED: &str = "?";
+
 /// All the ways an AVC record can be malformed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedRecord {
@@ -67,6 +75,22 @@ pub enum MalformedRecord {
 }
 
 impl Context {
+    /// A context whose type alone is known.
+    pub(super) fn of_type(kind: &str) -> Self {
+        Self { text: format!("*:*:{kind}"), invalid: false }
+    }
+
+    /// A context that the form of the log omits.
+    pub(super) fn omitted() -> Self {
+        Self { text: OMITTED.to_owned(), invalid: false }
+    }
+
+    /// True if the form of the log omits the context.
+    #[must_use]
+    pub fn is_omitted(&self) -> bool {
+        self.text == OMITTED
+    }
+
     /// The type, which rules name. Returns `None` if the text is not a context.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
@@ -108,18 +132,36 @@ impl Denial {
         let at = line.find("avc:")?;
         let (head, record) = (&line[..at], &line[at..]);
         // From a user-space object manager, whose classes are not the kernel's.
-        if head.contains("USER_AVC") || head.ends_with('\'') {
+        if head.contains("USER_AVC") || head.ends_with("msg='") {
             return None;
         }
         let body = record["avc:".len()..].trim_start();
         if !body.starts_with("denied") && !body.starts_with("granted") {
             return None;
         }
-        // auditd's enriched format appends its own fields after this byte.
-        let record = record.split('\u{1d}').next().unwrap_or(record).trim_end();
+        let record = whole_record(record);
         // `ausearch -i` does not encode names, and prints a space before this colon.
         let interpreted = head.trim_end().ends_with(") :");
         Some(Self::read(record, interpreted))
+    }
+
+    /// A denial of a form that has no record: `text` is its line. The caller adds the class, the
+    /// permissions and the program.
+    pub(super) fn summarised(source: Context, target: Context, text: &str) -> Self {
+        Self {
+            granted: false,
+            permissions: BTreeSet::new(),
+            class: String::new(),
+            source,
+            target,
+            pid: None,
+            comm: None,
+            path: None,
+            permissive: None,
+            lockdown_reason: None,
+            sys_admin_reason: SysAdminReason::Unknown,
+            text: text.to_owned(),
+        }
     }
 
     fn read(record: &str, interpreted: bool) -> Result<Self, MalformedRecord> {
@@ -148,6 +190,9 @@ impl Denial {
                 Some("1") => Some(true),
                 _ => None,
             },
+            lockdown_reason: avc
+                .field("lockdown_reason")
+                .map(|value| untrusted(value, interpreted)),
             sys_admin_reason: SysAdminReason::Unknown,
             text: record.to_owned(),
         })
@@ -294,10 +339,38 @@ mod tests {
         assert_eq!(Denial::parse(line), None);
     }
 
+    #[rstest]
+    #[case::enriched("\u{1d}ARCH=x86_64 SYSCALL=x")]
+    #[case::enriched_and_copied("ARCH=x86_64 SYSCALL=x")]
+    #[case::json("\"}")]
+    #[case::json_array("\",")]
+    #[case::brackets("']")]
+    #[case::full_stop(".")]
+    #[case::quoted("' for perf")]
+    #[case::code("`")]
+    fn text_behind_a_record_is_dropped_and_permissive_is_kept(#[case] behind: &str) {
+        let line = format!("type=AVC msg=audit(1.2:3): {OPEN}{behind}");
+        let denial = Denial::parse(&line).unwrap().unwrap();
+        assert_eq!((denial.text.as_str(), denial.permissive), (OPEN, Some(true)));
+    }
+
     #[test]
-    fn fields_that_auditd_appends_are_dropped() {
-        let line = format!("type=AVC msg=audit(1.2:3): {OPEN}\u{1d}ARCH=x86_64 SYSCALL=x");
-        assert_eq!(Denial::parse(&line).unwrap().unwrap().text, OPEN);
+    fn a_programs_name_does_not_forge_the_mode() {
+        let record = OPEN.replace(r#""perf""#, "x permissive=0");
+        let denial = Denial::parse(&format!("type=AVC msg=audit(1.2:3) : {record}"));
+        assert_eq!(denial.unwrap().unwrap().permissive, Some(true));
+    }
+
+    #[test]
+    fn the_reason_of_lockdown_is_read_with_and_without_quotes() {
+        let lockdown = OPEN.replace("open", "confidentiality").replace("perf_event", "lockdown");
+        for (colon, reason) in [(": ", r#""use of kprobes""#), (" : ", "use of kprobes")] {
+            let record =
+                lockdown.replace(" scontext=", &format!(" lockdown_reason={reason} scontext="));
+            let denial = Denial::parse(&format!("type=AVC msg=audit(1.2:3){colon}{record}"));
+            let reason = denial.unwrap().unwrap().lockdown_reason;
+            assert_eq!(reason.as_deref(), Some("use of kprobes"));
+        }
     }
 
     #[rstest]

@@ -1,13 +1,14 @@
-//! A log: its AVC records in groups of equal ones.
+//! A log: its AVC records in groups of equal ones, and the other facts that it states.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, BufReader};
 
 use crate::foreign::{self, Limited};
 
-use super::assemble::LogParser;
+use super::assemble::Assembler;
+use super::forms::{Decoder, FormCounts};
 use super::lines::{NextLine, next_line};
-use super::{AuditedCall, Context, Denial, MalformedRecord, SysAdminReason};
+use super::{AuditedCall, Context, Denial, MalformedRecord, Notice, SysAdminReason};
 
 /// The AVC records of a log.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,17 @@ pub struct Log {
     pub lines: usize,
     /// Number of lines that are not AVC records.
     pub other: usize,
+    /// The forms of what was read.
+    pub forms: FormCounts,
+    /// The facts that other lines state, with the number of lines, in the order of the log.
+    pub notices: Vec<(Notice, usize)>,
+    /// Calls of `perf_event_open()` and `bpf()` without an AVC record, with the program's name and
+    /// their number.
+    pub calls: Vec<(Option<String>, AuditedCall, usize)>,
+    /// Lines in no known form, at most 4096, without escape sequences and other wrapping.
+    pub unread: Vec<String>,
+    /// Number of lines in no known form.
+    pub unread_lines: usize,
     /// Number of lines that begin like an AVC record but are malformed.
     pub damaged: usize,
     /// The error of the first malformed line.
@@ -38,6 +50,8 @@ pub struct RecordGroup {
     pub pids: BTreeSet<u32>,
     /// The system calls that caused them, as far as the log has SYSCALL records.
     pub calls: BTreeSet<AuditedCall>,
+    /// The files below `/proc` that these calls opened, at most 16.
+    pub paths: BTreeSet<String>,
 }
 
 /// The largest number of groups. A host's log has a few hundred.
@@ -45,6 +59,15 @@ const GROUPS: usize = 100_000;
 
 /// The number of processes of a group to remember.
 const PIDS: usize = 4096;
+
+/// The number of files of a group to remember.
+const PATHS: usize = 16;
+
+/// The number of lines to return that no form has.
+const UNREAD: usize = 4096;
+
+/// The number of other facts to remember. They repeat.
+const FACTS: usize = 256;
 
 /// The path of a perf event's descriptor.
 const PERF_FD: &str = "anon_inode:[perf_event]";
@@ -56,30 +79,9 @@ impl Log {
     ///
     /// If reading fails, or the log is too large.
     pub fn read(source: impl BufRead) -> io::Result<Self> {
-        let mut source = BufReader::new(Limited::new(source, &foreign::LOG));
-        let mut parser = LogParser::default();
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match next_line(&mut source, &mut line)? {
-                NextLine::End => break,
-                NextLine::Whole => parser.take(&String::from_utf8_lossy(&line)),
-                NextLine::TooLong => {
-                    parser.log.lines += 1;
-                    parser.log.too_long += 1;
-                }
-            }
-            if parser.log.groups.len() > GROUPS {
-                let reason = format!("it has more than {GROUPS} records that differ");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-            }
-        }
-        parser.release();
-        let mut log = parser.log;
-        // Drop groups whose records have all moved to another group.
-        log.groups.retain(|group| group.count > 0);
-        log.places.clear();
-        Ok(log)
+        let mut reader = LogReader::default();
+        reader.read(source)?;
+        Ok(reader.finish())
     }
 
     /// Adds a single record, such as one from a run, and returns the index of its group.
@@ -91,6 +93,7 @@ impl Log {
                 count: 0,
                 pids: BTreeSet::new(),
                 calls: BTreeSet::new(),
+                paths: BTreeSet::new(),
             });
             self.groups.len() - 1
         });
@@ -101,6 +104,103 @@ impl Log {
         }
         group.calls.extend(call);
         place
+    }
+
+    /// True if nothing was recognised: no record, no message, no call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.notices.is_empty() && self.calls.is_empty()
+    }
+
+    pub(super) fn add_notice(&mut self, notice: Notice) {
+        if let Some((_, count)) = self.notices.iter_mut().find(|(known, _)| *known == notice) {
+            *count += 1;
+        } else if self.notices.len() < FACTS {
+            self.notices.push((notice, 1));
+        }
+    }
+
+    /// Adds a call without an AVC record, if it is one of perf or BPF.
+    pub(super) fn add_call(&mut self, comm: Option<String>, call: AuditedCall) {
+        if !matches!(call.name.as_str(), "perf_event_open" | "bpf") {
+            return;
+        }
+        let mut known = self.calls.iter_mut();
+        if let Some((.., count)) = known.find(|(by, known, _)| *by == comm && *known == call) {
+            *count += 1;
+        } else if self.calls.len() < FACTS {
+            self.calls.push((comm, call, 1));
+        }
+    }
+
+    pub(super) fn add_unread(&mut self, line: &str) {
+        self.unread_lines += 1;
+        if self.unread.len() < UNREAD {
+            self.unread.push(line.to_owned());
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Self {
+        // Drop groups whose records have all moved to another group.
+        self.groups.retain(|group| group.count > 0);
+        self.places.clear();
+        self
+    }
+}
+
+/// Reads a log from one or several sources, one after the other.
+#[derive(Default)]
+pub struct LogReader {
+    decoder: Decoder,
+    assembler: Assembler,
+}
+
+impl LogReader {
+    /// Reads a source to its end.
+    ///
+    /// # Errors
+    ///
+    /// If reading fails, or the log is too large.
+    pub fn read(&mut self, source: impl BufRead) -> io::Result<()> {
+        let mut source = BufReader::new(Limited::new(source, &foreign::LOG));
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match next_line(&mut source, &mut line)? {
+                NextLine::End => break,
+                NextLine::Whole => {
+                    self.assembler.log.lines += 1;
+                    self.decoder.line(&String::from_utf8_lossy(&line), &mut self.assembler);
+                }
+                NextLine::TooLong => {
+                    self.assembler.log.lines += 1;
+                    self.assembler.log.too_long += 1;
+                }
+            }
+            if self.assembler.log.groups.len() > GROUPS {
+                let reason = format!("it has more than {GROUPS} records that differ");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+        }
+        self.decoder.end(&mut self.assembler);
+        self.assembler.release();
+        Ok(())
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn finish(self) -> Log {
+        self.assembler.finish()
+    }
+}
+
+impl RecordGroup {
+    pub(super) fn add_paths(&mut self, paths: impl IntoIterator<Item = String>) {
+        for path in paths {
+            if self.paths.len() < PATHS {
+                self.paths.insert(path);
+            }
+        }
     }
 }
 
@@ -175,8 +275,14 @@ mod tests {
         format!("type=AVC msg=audit(1.2:3): {AVC}\ntype=SYSCALL msg=audit(1.2:4): {CALL}\n"),
         false
     )]
-    #[case::journal_without_events(format!("audit[89]: AVC {AVC}\naudit[89]: SYSCALL \
-        {CALL}\n"), false)]
+    #[case::journal_without_events(
+        format!("audit[89]: AVC {AVC}\naudit[89]: SYSCALL {CALL} ppid=1 pid=89\n"),
+        true
+    )]
+    #[case::journal_with_another_process(
+        format!("audit[89]: AVC {AVC}\naudit[90]: SYSCALL {CALL} ppid=89 pid=90\n"),
+        false
+    )]
     fn records_of_an_event_are_associated(#[case] text: String, #[case] joined: bool) {
         let expected: &[&str] = if joined { &["perf_event_open failed with EACCES"] } else { &[] };
         assert_eq!(calls(&read(&text)), expected);

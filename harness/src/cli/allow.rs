@@ -84,6 +84,9 @@ fn name(args: &AllowArgs) -> Result<String, Failure> {
     )))
 }
 
+/// The beginning of a run record.
+const RUN: &[u8] = b"{\"event\":";
+
 /// The source of the records.
 enum Input {
     Run(Box<Run>),
@@ -91,7 +94,7 @@ enum Input {
 }
 
 impl Input {
-    /// A run record begins with a brace, and no line of a log does.
+    /// A run record begins with the key of its first event; a log in JSON has others.
     fn open(args: &AllowArgs) -> Result<Self, Failure> {
         let path = &args.from;
         let unreadable =
@@ -101,7 +104,7 @@ impl Input {
             return log(Log::read(io::stdin().lock()));
         }
         let mut file = BufReader::new(foreign::open_named(path).map_err(unreadable)?);
-        if file.fill_buf().map_err(unreadable)?.starts_with(b"{") {
+        if file.fill_buf().map_err(unreadable)?.starts_with(RUN) {
             return record::read_from(file, path).map(|run| Self::Run(Box::new(run)));
         }
         log(Log::read(file))
@@ -125,7 +128,10 @@ fn denials_of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
         return Err(Failure::input(format!("no complete AVC record in the log: {damage}")));
     }
     let knowledge = Knowledge::built_in()?;
-    let Triage { about_perf, undetermined, unrelated } = Triage::new(log, &knowledge);
+    let triage = Triage::new(log, &knowledge);
+    let needed: Vec<_> = triage.needed().map(|group| group.denial.clone()).collect();
+    let harmless = triage.about_perf.len() - needed.len();
+    let Triage { undetermined, unrelated, .. } = triage;
     let kinds = |number, what: &str| match number {
         0 => {}
         1 => eprint_line!("left out: 1 kind of record that {}", what.replace("are", "is")),
@@ -133,6 +139,7 @@ fn denials_of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
     };
     kinds(unrelated.len(), "are not about perf");
     kinds(undetermined.len(), "may not be about perf (no SYSCALL record says)");
+    kinds(harmless, "are not why a call failed (`perfsec explain` says why)");
     match log.damaged {
         0 => {}
         1 => eprint_line!("warning: left out 1 line that is not a complete AVC record"),
@@ -140,7 +147,7 @@ fn denials_of_log(args: &AllowArgs, log: &Log) -> Result<Vec<Denial>, Failure> {
             eprint_line!("warning: left out {number} lines that are not complete AVC records");
         }
     }
-    Ok(about_perf.into_iter().map(|group| group.denial.clone()).collect())
+    Ok(needed)
 }
 
 /// The cases of the run.

@@ -303,13 +303,13 @@ pub const EXIT_CODES: &[ExitCodes] = &[
     ExitCodes {
         command: "explain",
         rows: &[
-            (Exit::Success, "the denial is explained"),
+            (Exit::Success, "something that concerns perf is explained"),
             (
                 Exit::Input,
                 "bad input: an incomplete record, a symptom with nothing to go by, or the \
                  beginning of several cells' names",
             ),
-            (Exit::NothingRan, "nothing to explain: no AVC record about perf, or no such cell"),
+            (Exit::NothingRan, "nothing here concerns perf, the input is empty, or no such cell"),
             WRITE,
         ],
     },

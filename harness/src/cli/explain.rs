@@ -9,8 +9,9 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::args::{Cli, Command, ExplainArgs};
 use super::{Exit, Failure, show, usage};
-use crate::audit::Log;
+use crate::audit::{Log, LogReader};
 use crate::case::{Case, Circumstances, Coordinates, Library};
+use crate::counted::counted;
 use crate::explain::{self, Knowledge, KnowledgeError, Symptom};
 
 /// What stands for standard input.
@@ -28,21 +29,21 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         "" if io::stdin().is_terminal() => Err(Failure::input(
             "nothing to explain: give an AVC record, a cell, a symptom, or a log on standard input",
         )),
-        "" | STDIN => log(io::stdin().lock(), &knowledge),
+        "" => files(&[STDIN.to_owned()], &knowledge),
+        _ if args.what.iter().all(|word| word == STDIN || is_file(word)) => {
+            files(&args.what, &knowledge)
+        }
         // A record is a line; several can be in one argument.
-        text if text.contains("avc:") || text.contains("type=AVC") => {
-            log(text.as_bytes(), &knowledge)
+        text if is_evidence(text) => {
+            let mut reader = LogReader::default();
+            reader.read(text.as_bytes()).map_err(unreadable)?;
+            log(&reader.finish(), &knowledge)
         }
         path if path.starts_with(['/', '.'])
             && !path.contains(char::is_whitespace)
             && !Path::new(path).exists() =>
         {
             Err(Failure::input(format!("cannot read {path}: no such file")))
-        }
-        path if is_file(path) => {
-            let file = File::open(path)
-                .map_err(|error| Failure::input(format!("cannot read {path}: {error}")))?;
-            log(BufReader::new(file), &knowledge)
         }
         name if name.contains('/') && !name.contains(char::is_whitespace) => {
             cell(&args, name, &Circumstances::hypothetical(version, distribution), &knowledge)
@@ -101,11 +102,36 @@ fn is_file(text: &str) -> bool {
     (text.starts_with(['/', '.']) || !text.contains('/')) && Path::new(text).is_file()
 }
 
-fn log(source: impl io::BufRead, knowledge: &Knowledge) -> Result<Exit, Failure> {
-    let log = Log::read(source)
-        .map_err(|error| Failure::input(format!("cannot read the log: {error}")))?;
-    let explained = explain::log(&log, knowledge);
-    if explained.records > 0 {
+/// True if a text has a record, or a part of one, or another message that a log can have.
+fn is_evidence(text: &str) -> bool {
+    Log::read(text.as_bytes()).is_ok_and(|log| !log.is_empty() || log.damaged > 0)
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::input(format!("cannot read the log: {error}"))
+}
+
+/// Explains files, one after the other. `-` is standard input.
+fn files(paths: &[String], knowledge: &Knowledge) -> Result<Exit, Failure> {
+    let mut reader = LogReader::default();
+    for path in paths {
+        if path == STDIN {
+            reader.read(io::stdin().lock()).map_err(unreadable)?;
+            continue;
+        }
+        let read = File::open(path).and_then(|file| reader.read(BufReader::new(file)));
+        read.map_err(|error| Failure::input(format!("cannot read {path}: {error}")))?;
+    }
+    log(&reader.finish(), knowledge)
+}
+
+fn log(log: &Log, knowledge: &Knowledge) -> Result<Exit, Failure> {
+    let mut explained = explain::log(log, knowledge);
+    if log.unread_lines > 0 {
+        let lines = counted(log.unread_lines, "line");
+        explained.text.line(format_args!("skipped {lines} in no form that perfsec knows"));
+    }
+    if explained.records + explained.facts > 0 {
         super::print(&explained.text)?;
         return Ok(Exit::Success);
     }
@@ -114,10 +140,11 @@ fn log(source: impl io::BufRead, knowledge: &Knowledge) -> Result<Exit, Failure>
         return Err(Failure::input(format!("no whole AVC record: {damage}")));
     }
     super::print(&explained.text)?;
-    Err(Failure {
-        exit: Exit::NothingRan,
-        error: "no AVC record about perf: nothing to explain".into(),
-    })
+    let error = match log.lines {
+        0 => "the input is empty: nothing here concerns perf",
+        _ => "nothing here concerns perf",
+    };
+    Err(Failure { exit: Exit::NothingRan, error: error.into() })
 }
 
 fn cell(

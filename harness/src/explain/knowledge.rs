@@ -52,6 +52,9 @@ pub struct Permission {
     /// The only system calls in which the permission is about perf; empty for all.
     #[serde(default)]
     pub only_in: Vec<String>,
+    /// The only reasons of lockdown with which the permission is about perf; empty for all.
+    #[serde(default)]
+    pub only_reason: Vec<String>,
     /// The document or source file for all this.
     pub source: String,
 }

@@ -1,15 +1,24 @@
 //! Explains why a log lacks a record that one would expect.
 
-use crate::audit::{Denial, RecordGroup, SysAdminReason};
+use std::collections::BTreeSet;
 
-/// The three reasons why the founding thread missed records, each with a way to check.
-pub(super) const REASONS: [&str; 3] = [
+use crate::audit::{CallOutcome, Denial, RecordGroup, SysAdminReason};
+
+/// The reasons why records are missing, each with a way to check. The founding thread met the last
+/// three.
+pub(super) const REASONS: [&str; 4] = [
+    ALLOWED,
     "the policy does not define the permission, and undefined permissions are allowed \
      (`dmesg | grep 'not defined in policy'`)",
     "a dontaudit rule hides the record (`semodule -DB` disables these rules, `semodule -B` \
      enables them again)",
     NEVER_EFFECTIVE,
 ];
+
+/// The plainest reason: nothing was denied.
+const ALLOWED: &str = "the policy already allows the domain CAP_PERFMON or CAP_SYS_ADMIN, and an \
+     allowed permission leaves no record (`sesearch -A -s DOMAIN -c capability2,capability`); or \
+     kernel.perf_event_paranoid is so low that no capability was asked for";
 
 /// The reason that applies to a capability that the process does not hold.
 pub(super) const NEVER_EFFECTIVE: &str = "the capability was never in the process's effective \
@@ -21,9 +30,9 @@ pub(super) const NEVER_EFFECTIVE: &str = "the capability was never in the proces
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MissingRecords {
     /// Each names a record that is missing and explains it.
-    pub(super) notes: Vec<&'static str>,
-    /// True if [`REASONS`] belong after the note that ends with a colon.
-    pub(super) reasons: bool,
+    pub(super) notes: Vec<String>,
+    /// The reasons that belong after the note that ends with a colon.
+    pub(super) reasons: &'static [&'static str],
 }
 
 /// Finds the records that those of one program in one domain let one expect.
@@ -38,51 +47,121 @@ pub(super) fn missing_records(groups: &[&RecordGroup]) -> MissingRecords {
     let perfmon = any(&|denial| denial.has_capability("perfmon"));
     let sys_admin = any(&|denial| denial.has_capability("sys_admin"));
     let mut missing = MissingRecords::default();
-    if any(&|denial| opens(denial) && denial.refused()) {
+    let ended = groups
+        .iter()
+        .filter(|group| opens(&group.denial) && group.denial.refused() && !succeeded(group));
+    let ended: Vec<_> = ended.collect();
+    if !ended.is_empty() {
+        let sure = ended.iter().any(|group| group.denial.permissive == Some(false));
+        let ends = if sure {
+            "The call ended here."
+        } else {
+            "If this was enforced, the call ended here."
+        };
+        missing.notes.push(format!(
+            "{ends} Later checks of perf_event_open() ({{ open }}, then CAP_PERFMON and \
+             {{ kernel }}, {{ tracepoint }}, {{ cpu }}) leave records only once this is allowed.",
+        ));
+    } else if any(&|denial| {
+        denial.class == "perf_event"
+            && denial.permissions.contains("open")
+            && denial.permissive == Some(true)
+    }) {
+        missing
+            .notes
+            .push("In enforcing mode the first of these, { open }, would end the call.".to_owned());
+    }
+    let both = any(&|denial| denial.sys_admin_reason == SysAdminReason::AfterPerfmon);
+    if perfmon && sys_admin && both {
         missing.notes.push(
-            "The call ended here. Later checks of perf_event_open() ({ open }, then CAP_PERFMON and \
-             { kernel }, { tracepoint }, { cpu }) leave records only once this is allowed.",
+            "Both CAP_PERFMON and CAP_SYS_ADMIN were denied: the kernel asks for CAP_SYS_ADMIN \
+             only because CAP_PERFMON was refused. Allow CAP_PERFMON alone, as perf-security.rst \
+             recommends."
+                .to_owned(),
         );
     }
+    if !sys_admin {
+        for capability in ["perfmon", "bpf"] {
+            missing.notes.extend(without_fallback(groups, capability));
+        }
+    }
     match (perfmon, sys_admin) {
-        (true, true) if any(&|denial| denial.sys_admin_reason == SysAdminReason::AfterPerfmon) => {
-            missing.notes.push(
-                "Both CAP_PERFMON and CAP_SYS_ADMIN were denied: the kernel asks for CAP_SYS_ADMIN \
-             only because CAP_PERFMON was refused. Allow CAP_PERFMON alone, as perf-security.rst \
-             recommends.",
-            )
-        }
-        (true, false) if any(&|denial| denial.has_capability("perfmon") && denial.refused()) => {
-            missing.notes.push(
-                "No record of sys_admin: the kernel asked for CAP_SYS_ADMIN after CAP_PERFMON was \
-                 refused, but the process does not hold it, or a dontaudit rule hides the record.",
-            );
-        }
-        (true, _) => {}
         (false, true) => {
             missing.notes.push(
                 "No record of perfmon, though perfmon_capable() asks for CAP_PERFMON before \
                  CAP_SYS_ADMIN (uprobes, breakpoints in the kernel and Debian's level 3 ask for \
-                 CAP_SYS_ADMIN alone). There are three possible reasons:",
+                 CAP_SYS_ADMIN alone). There are three possible reasons:"
+                    .to_owned(),
             );
-            missing.reasons = true;
+            missing.reasons = &REASONS[1..];
         }
         (false, false) if any(&|denial| opens(denial) && !denial.refused()) => {
             missing.notes.push(
-                "No record of perfmon or sys_admin. That is fine if kernel.perf_event_paranoid is \
-                 so low that no capability was needed. Otherwise there are three possible reasons:",
+                "No record of perfmon or sys_admin. There are four possible reasons, the plainest \
+                 first:"
+                    .to_owned(),
             );
-            missing.reasons = true;
+            missing.reasons = &REASONS;
         }
-        (false, false) => {}
+        _ => {}
     }
-    if !perfmon && !sys_admin && missing.reasons {
+    if !perfmon && !sys_admin && !missing.reasons.is_empty() {
         missing.notes.push(
             "(In permissive mode CAP_SYS_ADMIN is rarely logged even if it was used: every mmap() \
-             checks it without auditing, and the AVC caches the answer.)",
+             checks it without auditing, and the AVC caches the answer.)"
+                .to_owned(),
         );
     }
     missing
+}
+
+/// True if all known calls of a group succeeded.
+pub(super) fn succeeded(group: &RecordGroup) -> bool {
+    !group.calls.is_empty() && group.calls.iter().all(|call| call.outcome == CallOutcome::Success)
+}
+
+/// Explains a refusal of a capability that CAP_SYS_ADMIN can replace, without a record of that.
+fn without_fallback(groups: &[&RecordGroup], capability: &str) -> Option<String> {
+    let refused =
+        |group: &&&RecordGroup| group.denial.refused() && group.denial.has_capability(capability);
+    let refused: Vec<_> = groups.iter().filter(refused).collect();
+    if refused.is_empty() {
+        return None;
+    }
+    let calls = || refused.iter().flat_map(|group| &group.calls);
+    let unsaid = refused.iter().any(|group| {
+        group.calls.is_empty() || group.calls.iter().all(|it| it.outcome == CallOutcome::Unknown)
+    });
+    let done = calls().any(|call| call.outcome == CallOutcome::Success);
+    let failed: BTreeSet<_> = calls()
+        .filter(|call| matches!(call.outcome, CallOutcome::Error(_) | CallOutcome::Failure))
+        .map(ToString::to_string)
+        .collect();
+    let name = format!("CAP_{}", capability.to_uppercase());
+    let mut text = String::new();
+    if !failed.is_empty() {
+        let failed = failed.into_iter().collect::<Vec<_>>().join(", ");
+        text.push_str(&format!(
+            "No record of sys_admin: the kernel asked for CAP_SYS_ADMIN after {name} was refused, \
+             but the process does not hold it, or a dontaudit rule hides the record ({failed}). "
+        ));
+    }
+    if done {
+        // The effects name the calls that succeeded.
+        return Some(text.trim_end().to_owned()).filter(|text| !text.is_empty());
+    }
+    if unsaid {
+        text.push_str(&format!(
+            "No record of sys_admin, for which the kernel asks after {name}, and no SYSCALL record \
+             that shows how the call ended. There are two readings. Either the process does not \
+             hold CAP_SYS_ADMIN, or a dontaudit rule hides its denial: then what needs {name} was \
+             refused. Or the process holds it and the policy allows it, which leaves no record: \
+             then the call went on, and nothing is broken. `success=` in the event's SYSCALL \
+             record decides (`ausearch -m AVC -i`; kernels up to 5.10 write it only while an audit \
+             rule is loaded)."
+        ));
+    }
+    Some(text.trim_end().to_owned())
 }
 
 #[cfg(test)]
@@ -106,16 +185,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case::refused_at_open(&[("open", "perf_event", 0)], "The call ended", false)]
+    #[case::refused_at_open(&[("open", "perf_event", 0)], "The call ended", 0)]
     #[case::the_threads_first_log(
         &[("open", "perf_event", 1), ("cpu", "perf_event", 1)],
         "No record of perfmon or sys_admin",
-        true
+        4
     )]
     #[case::both(
         &[("perfmon", "capability2", 0), ("sys_admin", "capability", 0)],
         "perf-security.rst",
-        false
+        0
     )]
     #[case::in_the_other_order(
         &[
@@ -124,23 +203,25 @@ mod tests {
             ("open", "perf_event", 0),
         ],
         "The call ended",
-        false
+        0
     )]
     #[case::sys_admin_alone(
         &[("sys_admin", "capability", 0)],
         "No record of perfmon, though",
-        true
+        3
     )]
-    #[case::perfmon_alone(&[("perfmon", "capability2", 0)], "No record of sys_admin", false)]
+    #[case::perfmon_alone(&[("perfmon", "capability2", 0)], "There are two readings", 0)]
+    #[case::bpf_alone(&[("bpf", "capability2", 0)], "There are two readings", 0)]
+    #[case::let_through(&[("open", "perf_event", 1)], "would end the call", 4)]
     fn missing_records_follow_from_those_in_the_log(
         #[case] records: &[(&str, &str, u8)],
         #[case] begins: &str,
-        #[case] reasons: bool,
+        #[case] reasons: usize,
     ) {
         let groups = groups(records);
         let missing = missing_records(&groups.iter().collect::<Vec<_>>());
         assert!(missing.notes.iter().any(|note| note.contains(begins)), "{missing:?}");
-        assert_eq!(missing.reasons, reasons);
+        assert_eq!(missing.reasons.len(), reasons);
     }
 
     #[rstest]
@@ -160,11 +241,13 @@ mod tests {
         assert_eq!(noted, fallback, "{missing:?}");
     }
 
-    #[rstest]
-    #[case::all_there(&[("open", "perf_event", 1), ("perfmon", "capability2", 1)])]
-    #[case::use_of_an_event(&[("read", "perf_event", 0), ("write", "perf_event", 0)])]
-    fn a_complete_log_lacks_nothing(#[case] records: &[(&str, &str, u8)]) {
-        let groups = groups(records);
-        assert_eq!(missing_records(&groups.iter().collect::<Vec<_>>()), MissingRecords::default());
+    #[test]
+    fn a_complete_log_lacks_only_what_enforcing_would_end() {
+        let records = groups(&[("open", "perf_event", 1), ("perfmon", "capability2", 1)]);
+        let missing = missing_records(&records.iter().collect::<Vec<_>>());
+        assert_eq!(missing.notes.len(), 1, "{missing:?}");
+        let records = groups(&[("read", "perf_event", 0), ("write", "perf_event", 0)]);
+        let missing = missing_records(&records.iter().collect::<Vec<_>>());
+        assert_eq!(missing, MissingRecords::default());
     }
 }

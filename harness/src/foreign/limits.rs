@@ -76,8 +76,8 @@ limits! {
     /// control character with six letters.
     RECORD_LINE = "a line of a run record", 32 * MAX_CONTENT as u64;
     LOG = "a log", 16 * GIB;
-    /// `MAX_AUDIT_MESSAGE_LENGTH` is 8970, and syslog adds little.
-    LOG_LINE = "a line of a log", 16 * KIB;
+    /// `MAX_AUDIT_MESSAGE_LENGTH` is 8970; an event in JSON has several messages.
+    LOG_LINE = "a line of a log", 256 * KIB;
     /// Far beyond any thread of a list.
     MAILBOX = "a mailbox", 64 * MIB;
     /// An uncompressed kernel with debug information has 1 GB, a package without 0.1 GB.

@@ -12,9 +12,9 @@ use super::{CaseArgs, FilterArgs, MachineArgs};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("explain"))]
 pub struct ExplainArgs {
-    /// An AVC record; `-` for a log (audit.log, ausearch, dmesg, journal) on standard input; a log
-    /// file whose path begins with `/` or `.`; a cell; or a symptom in words, quoted: "perf stat
-    /// -a as user with cap_perfmon, paranoid 2" [default: `-`].
+    /// Logs in any form that `perfsec help explain` lists: files whose path begins with `/` or `.`,
+    /// and `-` for standard input; or a record or message; a cell; or a symptom in words, quoted:
+    /// "perf stat -a as user with cap_perfmon, paranoid 2" [default: `-`].
     #[arg(value_name = "WHAT", allow_hyphen_values = true)]
     pub what: Vec<String>,
     /// The cases in which to look for a cell.
