@@ -196,6 +196,10 @@ impl Assembler {
             }
         } else if is_separator(line) {
             self.log.other += 1;
+        } else if line.contains("SELinux: ") {
+            // One of the kernel's other messages.
+            self.log.other += 1;
+            self.log.forms.count(form, event);
         } else {
             self.unread(line);
         }

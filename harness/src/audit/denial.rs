@@ -168,14 +168,19 @@ impl Denial {
         let requoted = interpreted.then(|| quoted(record));
         let avc = requoted.as_deref().unwrap_or(record).strip_prefix("avc:");
         let avc = avc.and_then(Avc::parse).ok_or(MalformedRecord::Shape)?;
+        // Without quotes, a program's name can look like fields. The kernel's own come last.
+        let last = |key: &str| {
+            let mut fields = avc.fields.iter().rev();
+            fields.find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+        };
         let context = |key: &'static str, sid: &str, raw: &str| {
             let invalid = avc.field(raw);
-            let text = avc.field(key).map(str::to_owned);
+            let text = last(key).map(str::to_owned);
             let text = text.or_else(|| Some(format!("{sid}={}", avc.field(sid)?)));
             let text = text.ok_or(MalformedRecord::Lacks(key))?;
             Ok(Context { text, invalid: invalid.is_some() })
         };
-        let class = avc.field("tclass").ok_or(MalformedRecord::Lacks("tclass"))?;
+        let class = last("tclass").ok_or(MalformedRecord::Lacks("tclass"))?;
         Ok(Self {
             granted: avc.verb == "granted",
             permissions: avc.permissions.iter().cloned().collect(),
@@ -185,7 +190,7 @@ impl Denial {
             pid: avc.field("pid").and_then(|pid| pid.parse().ok()),
             comm: avc.field("comm").map(|value| untrusted(value, interpreted)),
             path: avc.field("path").map(|value| untrusted(value, interpreted)),
-            permissive: match avc.field("permissive") {
+            permissive: match last("permissive") {
                 Some("0") => Some(false),
                 Some("1") => Some(true),
                 _ => None,
@@ -196,6 +201,11 @@ impl Denial {
             sys_admin_reason: SysAdminReason::Unknown,
             text: record.to_owned(),
         })
+    }
+
+    /// True if the text is the kernel's record, rather than a line that reports it.
+    pub(super) fn is_record(&self) -> bool {
+        self.text.starts_with("avc:")
     }
 
     /// True if a rule can name the types, the class and the permissions. Nothing else may enter a

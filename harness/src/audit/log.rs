@@ -141,8 +141,23 @@ impl Log {
     }
 
     pub(super) fn finish(mut self) -> Self {
-        // Drop groups whose records have all moved to another group.
-        self.groups.retain(|group| group.count > 0);
+        // Drop groups whose records have all moved to another group, and messages about records
+        // that the log has too.
+        let known: Vec<_> = self
+            .groups
+            .iter()
+            .filter(|group| group.denial.is_record())
+            .map(|group| (group.denial.class.clone(), group.denial.permissions.clone()))
+            .collect();
+        self.groups.retain(|group| {
+            let Denial { class, permissions, .. } = &group.denial;
+            let repeats = !group.denial.is_record()
+                && group.denial.source.is_omitted()
+                && known
+                    .iter()
+                    .any(|(other, names)| other == class && permissions.is_subset(names));
+            group.count > 0 && !repeats
+        });
         self.places.clear();
         self
     }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::{Captures, Regex, RegexSet};
 
 use super::arch::Architecture;
 
@@ -134,11 +134,14 @@ const CAPABILITIES: [(u32, &str); 8] = [
     (2, "dac_read_search"),
 ];
 
-/// Patterns of messages, and what makes a notice of a match.
-type Pattern = (Regex, fn(&Captures<'_>) -> Notice);
+/// Makes a notice of a match.
+type Make = fn(&Captures<'_>) -> Notice;
+
+/// A pattern of messages.
+type Pattern = (Regex, Make);
 
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
-    let table: [(&str, fn(&Captures<'_>) -> Notice); 15] = [
+    let table: [(&str, Make); 15] = [
         (r"SELinux:\s+Class (\w+) not defined in policy", |found| {
             Notice::UndefinedClass(found[1].to_owned())
         }),
@@ -207,6 +210,10 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     table.into_iter().filter_map(|(text, make)| Some((Regex::new(text).ok()?, make))).collect()
 });
 
+/// All patterns, which are searched at once.
+static ANY: LazyLock<Option<RegexSet>> =
+    LazyLock::new(|| RegexSet::new(PATTERNS.iter().map(|(pattern, _)| pattern.as_str())).ok());
+
 /// A field of a record, without its quotes.
 fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let mut from = 0;
@@ -253,7 +260,9 @@ impl Notice {
             let operation = field(line, "op").unwrap_or("unknown").to_owned();
             return Some(Self::SelinuxErr { operation });
         }
-        PATTERNS.iter().find_map(|(pattern, make)| pattern.captures(line).map(|found| make(&found)))
+        let first = ANY.as_ref()?.matches(line).iter().next()?;
+        let (pattern, make) = PATTERNS.get(first)?;
+        pattern.captures(line).map(|found| make(&found))
     }
 }
 

@@ -90,7 +90,7 @@ const RUN: &[u8] = b"{\"event\":";
 /// The source of the records.
 enum Input {
     Run(Box<Run>),
-    Log(Log),
+    Log(Box<Log>),
 }
 
 impl Input {
@@ -99,7 +99,8 @@ impl Input {
         let path = &args.from;
         let unreadable =
             |error: io::Error| Failure::input(format!("cannot read {}: {error}", path.display()));
-        let log = |log: io::Result<Log>| log.map(Self::Log).map_err(unreadable);
+        let log =
+            |log: io::Result<Log>| log.map(|log| Self::Log(Box::new(log))).map_err(unreadable);
         if path.as_os_str() == "-" {
             return log(Log::read(io::stdin().lock()));
         }

@@ -113,10 +113,8 @@ pub(super) fn begins(line: &str) -> bool {
             rest.is_empty() || rest.starts_with(['"', '}'])
         })
     };
-    match line.strip_prefix(['[', ',']) {
-        Some(rest) => begins_object(rest.trim_start()),
-        None => matches!(line, "[" | "]" | "],") || begins_object(line),
-    }
+    let inner = line.strip_prefix(['[', ',']).map_or(line, str::trim_start);
+    matches!(line, "[" | "]" | "],") || begins_object(inner)
 }
 
 /// The object in a line of another form, such as of syslog.

@@ -21,29 +21,38 @@ const AUSEARCH: [&str; 3] = ["SERIAL_NUM", "EVENT_KIND", "SUBJ_PRIME"];
 /// Ends of the names of columns with the text of a record, in lower case.
 const RAW: [&str; 8] = ["_raw", "raw", "message", "msg", "event.original", "log", "record", "text"];
 
+/// The longest header in bytes. Tables of the Elastic Common Schema have hundreds of columns.
+const LONGEST: usize = 16 << 10;
+
 /// The end of the name of the column with the class.
 const CLASS: &str = "tclass";
 
 impl Table {
     /// Reads the header. Returns `None` if the line is not one.
     pub(super) fn of_header(line: &str) -> Option<Self> {
-        DELIMITERS.iter().find_map(|delimiter| {
-            let columns = cells(line, *delimiter)?;
-            if columns.len() < 2 || !columns.iter().all(|name| is_name(name)) {
-                return None;
-            }
-            let form = if AUSEARCH.iter().all(|name| columns.iter().any(|it| it == name)) {
-                Form::AusearchCsv
-            } else if columns.iter().any(|name| {
-                let name = name.to_ascii_lowercase();
-                name.rsplit('.').next() == Some(CLASS) || RAW.contains(&name.as_str())
-            }) {
-                Form::Csv
-            } else {
-                return None;
-            };
-            Some(Self { columns, delimiter: *delimiter, form })
-        })
+        // Most lines of logs have fields, which no header has.
+        if line.contains('=') || line.len() > LONGEST {
+            return None;
+        }
+        DELIMITERS.iter().filter(|delimiter| line.contains(char::from(**delimiter))).find_map(
+            |delimiter| {
+                let columns = cells(line, *delimiter)?;
+                if columns.len() < 2 || !columns.iter().all(|name| is_name(name)) {
+                    return None;
+                }
+                let form = if AUSEARCH.iter().all(|name| columns.iter().any(|it| it == name)) {
+                    Form::AusearchCsv
+                } else if columns.iter().any(|name| {
+                    let name = name.to_ascii_lowercase();
+                    name.rsplit('.').next() == Some(CLASS) || RAW.contains(&name.as_str())
+                }) {
+                    Form::Csv
+                } else {
+                    return None;
+                };
+                Some(Self { columns, delimiter: *delimiter, form })
+            },
+        )
     }
 
     /// The table's form.

@@ -521,6 +521,14 @@ fn forms_of_several_sources_are_named_and_other_lines_come_back() {
 }
 
 #[test]
+fn a_message_about_a_record_that_the_log_has_counts_once() {
+    let message = "SELinux is preventing /usr/bin/perf from open access on the perf_event Unknown.";
+    let log = read(&format!("{message}\nRaw Audit Messages\n{}", audit_log("", "")));
+    assert_eq!(answer(&log), ANSWER);
+    assert_eq!(read(message).groups.len(), 1);
+}
+
+#[test]
 fn text_in_other_forms_comes_back_without_them() {
     let text = format!(
         "{}{}plain \u{1b}[1mperf\u{1b}[0m text\n",

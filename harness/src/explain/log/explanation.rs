@@ -77,12 +77,16 @@ fn forms(out: &mut Text, log: &Log) {
     paragraph(out, 0, &format!("read as: {}", named.join("; ")));
     for (form, _) in log.forms.iter() {
         let Some(lacks) = form.description().lacks else { continue };
-        let more = match form {
-            Form::Setroubleshoot => ", or the sealert command in the message",
-            _ => "",
+        let (or, more) = match form {
+            Form::Setroubleshoot => (
+                " or the sealert command in the message",
+                ". The kernel asks for open, cpu, kernel and tracepoint of perf_event with the \
+                 domain on both sides, so there the type in the message is the domain",
+            ),
+            _ => ("", ""),
         };
         let text = format!(
-            "{form} leaves out {lacks}: `ausearch -m AVC -ts recent -i`{more} shows the records"
+            "{form} leaves out {lacks}: `ausearch -m AVC -ts recent -i`{or} shows the records{more}"
         );
         paragraph(out, 2, &text);
     }

@@ -191,9 +191,8 @@ fn apparmor(record: &AppArmorRecord) -> (String, bool) {
             "The kernel then asks for CAP_SYS_ADMIN: if the process holds it and the profile \
              allows it, the call went on and nothing is broken. ",
         ),
-        Some("sys_admin") => text.push_str(
-            "perf asks for it only after CAP_PERFMON: give the program that instead. ",
-        ),
+        Some("sys_admin") => text
+            .push_str("perf asks for it only after CAP_PERFMON: give the program that instead. "),
         _ => {}
     }
     if !rule.is_empty() {
