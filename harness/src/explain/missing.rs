@@ -161,6 +161,14 @@ fn without_fallback(groups: &[&RecordGroup], capability: &str) -> Option<String>
              rule is loaded)."
         ));
     }
+    let events = groups.iter().any(|group| group.denial.class == "perf_event");
+    if unsaid && capability == "perfmon" && !events {
+        text.push_str(
+            " Kernels from about 6.15 on ask for CAP_PERFMON also when a process opens \
+             /proc/PID/environ, maps or the like of another user (mm_access()), so tools such as \
+             ps leave this record.",
+        );
+    }
     Some(text.trim_end().to_owned())
 }
 

@@ -41,6 +41,14 @@ pub(super) fn least(out: &mut Text, groups: &[&RecordGroup], knowledge: &Knowled
             paragraph(out, 4, &text);
         }
     }
+    let unsaid = |group: &&RecordGroup| {
+        let replaceable = ["perfmon", "bpf"].iter().any(|cap| group.denial.has_capability(cap));
+        replaceable && group.denial.permissive == Some(false) && group.calls.is_empty()
+    };
+    if needed.iter().copied().any(|group| unsaid(&group)) {
+        let text = "if nothing is broken, dontaudit in place of allow silences the record instead";
+        paragraph(out, 4, text);
+    }
     for record in &rules.unused {
         paragraph(out, 2, &format!("no rule can be given for this: {}", record.why));
     }

@@ -39,7 +39,8 @@ pub(super) fn notices(out: &mut Text, log: &Log) -> usize {
             Notice::Seccomp(record) => seccomp(record),
             Notice::SelinuxErr { operation } => (selinux_err(operation), true),
             Notice::Mode { enforcing } => (mode(*enforcing).to_owned(), true),
-            Notice::Lost(what) => (lost(what), true),
+            // Explained together.
+            Notice::Lost(_) => continue,
             Notice::NoCounters => (NO_COUNTERS.to_owned(), true),
             Notice::HiddenAddresses => (HIDDEN.to_owned(), true),
             Notice::NoRefusal(text) => (format!("about perf, but no refusal: {text}"), true),
@@ -58,6 +59,7 @@ pub(super) fn notices(out: &mut Text, log: &Log) -> usize {
             explained += count;
         }
     }
+    explained += lost(out, log);
     for (comm, call, count) in &log.calls {
         paragraph(out, 0, &lone_call(comm.as_deref(), call, *count));
         out.end();
@@ -265,12 +267,29 @@ fn mode(enforcing: bool) -> &'static str {
     }
 }
 
-fn lost(what: &str) -> String {
-    format!(
-        "messages were lost ({what}): this is no refusal, but a record that is missing from this \
-         log proves nothing. Raise audit_backlog_limit (`auditctl -b 8192`), or \
-         kernel.printk_ratelimit for the kernel log, and try again."
-    )
+/// Explains all messages about lost ones.
+fn lost(out: &mut Text, log: &Log) -> usize {
+    let mut said = Vec::new();
+    let mut lines = 0;
+    for (notice, count) in &log.notices {
+        if let Notice::Lost(what) = notice {
+            said.push(what.as_str());
+            lines += count;
+        }
+    }
+    if said.is_empty() {
+        return 0;
+    }
+    said.truncate(3);
+    let text = format!(
+        "messages were lost ({}): this is no refusal, but a record that is missing from this log \
+         proves nothing. Raise audit_backlog_limit (`auditctl -b 8192`), or \
+         kernel.printk_ratelimit for the kernel log, and try again.",
+        said.join("; ")
+    );
+    paragraph(out, 0, &text);
+    out.end();
+    lines
 }
 
 fn decision(summary: &DecisionSummary) -> String {
