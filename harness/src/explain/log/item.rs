@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::audit::{AuditedCall, RecordGroup};
+use crate::audit::{AuditedCall, CallOutcome, RecordGroup};
 use crate::counted::counted;
 use crate::coverage::Point;
 use crate::text::Text;
@@ -42,7 +42,8 @@ pub(super) fn item(
     let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
     let points = knowledge.checkpoints(permission, &names);
     paragraph(out, 4, &format!("checked by {}", locate(permission, &points, knowledge, &names)));
-    let mut ends: Vec<_> = calls.iter().map(ToString::to_string).collect();
+    let ended = calls.iter().filter(|call| call.outcome != CallOutcome::Unknown);
+    let mut ends: Vec<_> = ended.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
     // CAP_SYS_ADMIN can replace these, so a refusal alone ends nothing.
