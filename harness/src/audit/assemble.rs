@@ -15,6 +15,10 @@ const ONE_CALL: f64 = 0.1;
 /// The largest number of lines that a broken record can have.
 const BROKEN: usize = 12;
 
+/// Types of the records beside an AVC record, which can begin a line alone.
+const TYPES: [&str; 8] =
+    ["PROCTITLE", "PATH", "CWD", "EXECVE", "SOCKADDR", "BPF", "MAC_STATUS", "MAC_POLICY_LOAD"];
+
 /// The state between two lines.
 #[derive(Default)]
 pub(super) struct Assembler {
@@ -363,8 +367,13 @@ fn record_type(line: &str) -> Option<&str> {
     {
         rest
     } else {
-        // As the journal has it: `audit[89]: PROCTITLE proctitle=…`.
-        line.split_once("audit[")?.1.split_once("]: ")?.1
+        // As the journal has it: `audit[89]: PROCTITLE proctitle=…`, with `-o cat` without the head.
+        match line.split_once("audit[").and_then(|(_, rest)| rest.split_once("]: ")) {
+            Some((_, rest)) => rest,
+            None => TYPES
+                .iter()
+                .find(|kind| line.strip_prefix(**kind).is_some_and(|rest| rest.starts_with(' ')))?,
+        }
     };
     let kind = kind.split([' ', '[']).next()?;
     let is_type = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';

@@ -70,8 +70,11 @@ pub(super) fn read(object: &Map<String, Value>) -> Option<Document> {
     }
     let mut fields = Fields::default();
     for name in DATA {
-        let found = get(object, &format!("auditd.data.{name}"));
-        found.into_iter().for_each(|value| fields.add(name, value));
+        // Filebeat's module for auditd has them below `auditd.log`.
+        for parent in ["auditd.data", "auditd.log"] {
+            let found = get(object, &format!("{parent}.{name}"));
+            found.into_iter().for_each(|value| fields.add(name, value));
+        }
     }
     for (place, name) in MOVED {
         let Some(value) = get(object, place) else { continue };

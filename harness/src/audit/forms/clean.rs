@@ -19,6 +19,9 @@ static DOUBLED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"=""([^"
 /// The ways to write the character before auditd's own fields: rsyslog's, JSON's, a terminal's.
 const SEPARATORS: [&str; 5] = ["#035", "\\u001d", "\\u001D", "\\x1d", "^]"];
 
+/// Line ends between records that are written out: JSON's, rsyslog's.
+const LINE_ENDS: [(&str, &str); 2] = [("\\ntype=", "\ntype="), ("#012type=", "\ntype=")];
+
 /// Entities of HTML, the ampersand last.
 const ENTITIES: [(&str, &str); 9] = [
     ("&quot;", "\""),
@@ -64,6 +67,11 @@ pub(super) fn clean(line: &str) -> Cow<'_, str> {
         && let Some(doubled) = DOUBLED.as_ref()
     {
         line = Cow::Owned(doubled.replace_all(&line, "=\"$1\"").into_owned());
+    }
+    for (end, text) in LINE_ENDS {
+        if line.contains(end) {
+            line = Cow::Owned(line.replace(end, text));
+        }
     }
     for separator in SEPARATORS {
         if line.contains(separator) {

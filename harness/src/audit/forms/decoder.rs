@@ -36,6 +36,8 @@ const DEEPEST: usize = 6;
 impl Decoder {
     /// Takes the next line of the log.
     pub(in crate::audit) fn line(&mut self, line: &str, out: &mut Assembler) {
+        // Editors and spreadsheets put a byte order mark before the first.
+        let line = line.trim_start_matches('\u{feff}');
         if self.json.is_open() || self.entry.is_none() && json::begins(line) {
             for piece in self.json.push(line) {
                 match piece {

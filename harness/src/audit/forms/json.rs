@@ -17,7 +17,7 @@ const LONGEST: usize = 1 << 20;
 /// Objects in objects.
 const DEEPEST: usize = 16;
 
-/// What is around the objects of `json-seq`, of `json-sse`, of arrays.
+/// Characters between objects, in arrays and in `json-seq`.
 const AROUND: [char; 4] = ['\u{1e}', ',', '[', ']'];
 
 /// Keys of objects whose text is a line of a log.
@@ -35,7 +35,7 @@ const TEXT: [&str; 11] = [
     "textPayload",
 ];
 
-/// What a string has that is worth reading under any key.
+/// Marks of strings that are read under any key.
 const EVIDENCE: [&str; 6] = ["avc:", "audit(", "SELinux", "Lockdown:", "apparmor=", "perf_event"];
 
 /// Objects that were begun: one can have several lines, and a line several.

@@ -265,6 +265,9 @@ fn raw_table(header: &str) -> String {
     ),
     Form::AuditLog
 )]
+#[case::with_a_byte_order_mark(format!("\u{feff}{}", audit_log("", "")), Form::AuditLog)]
+#[case::in_a_string(audit_log("", "").replace('\n', "\\n"), Form::AuditLog)]
+#[case::in_a_line_of_rsyslog(audit_log("", "").replace('\n', "#012"), Form::AuditLog)]
 // The kernel log
 #[case::dmesg(kernel("[  137.877713] "), Form::KernelLog)]
 #[case::dmesg_raw(kernel("<5>[  137.877713] "), Form::KernelLog)]
@@ -312,6 +315,10 @@ fn raw_table(header: &str) -> String {
 #[case::journal_through_rsyslog(
     journal("Nov 28 03:20:00 box ", "#033[0;1;39m", "#033[0m"),
     Form::Journal
+)]
+#[case::journal_cat(
+    format!("{}PROCTITLE proctitle=706572660073746174\n", lines("AVC ", "SYSCALL ", "")),
+    Form::Bare
 )]
 #[case::journal_json(each(journal_object), Form::JournalJson)]
 #[case::journal_json_pretty(
@@ -531,11 +538,14 @@ fn a_message_about_a_record_that_the_log_has_counts_once() {
 #[test]
 fn text_in_other_forms_comes_back_without_them() {
     let text = format!(
-        "{}{}plain \u{1b}[1mperf\u{1b}[0m text\n",
+        "{}{}plain \u{1b}[1mperf\u{1b}[0m text\nERROR errno=1\n",
         docker("Error: from docker"),
         cri("from cri")
     );
-    assert_eq!(read(&text).unread, ["Error: from docker", "from cri", "plain perf text"]);
+    assert_eq!(
+        read(&text).unread,
+        ["Error: from docker", "from cri", "plain perf text", "ERROR errno=1"]
+    );
 }
 
 #[test]

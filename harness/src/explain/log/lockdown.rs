@@ -2,7 +2,7 @@
 
 use crate::audit::Denial;
 
-/// The feature of which SELinux was asked for every event.
+/// The feature that old kernels asked SELinux about for every event.
 const PERF: &str = "unsafe use of perf";
 
 /// The note on records of that question. The fix is "perf/core: Fix unconditional
