@@ -16,10 +16,10 @@ use perfsec_wire::caps::SETUID;
 use perfsec_wire::step::{
     Action, Capget, Clone, CloneFlag, Execve, Prctl, Task, UnshareFlag, Write, WriteFile,
 };
-use perfsec_wire::{BootMode, Mode, Step};
+use perfsec_wire::{BootMode, Lockdown, Mode, Step};
 
 use super::credentials::{Credentials, ExecRules, PtraceCreds};
-use super::evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck};
+use super::evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck, RefusedQuestion};
 use super::event::{AuditRules, ListedRecords, TaskNames};
 use super::question::{
     Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
@@ -53,6 +53,13 @@ enum Refused {
     Nothing,
 }
 
+impl Outcome {
+    /// The first refusal of two lists.
+    fn or(self, later: Self) -> Self {
+        if self == Self::Passed { later } else { self }
+    }
+}
+
 impl From<Refused> for CallResult {
     fn from(refused: Refused) -> Self {
         match refused {
@@ -81,7 +88,8 @@ pub fn evaluate<'a>(
             audit_rules.apply(action);
         }
     }
-    let credentials = Credentials::new(situation.uid, situation.grant, rules);
+    let mut credentials = Credentials::new(situation.uid, situation.grant, rules);
+    situation.before.iter().for_each(|step| credentials.apply(step, rules, false));
     let mut evaluator = Evaluator {
         situation,
         rules,
@@ -103,6 +111,8 @@ pub fn evaluate<'a>(
         because: None,
         checks: Vec::new(),
         refusing: 0,
+        refusals: Vec::new(),
+        goes_on: situation.whole,
         went_on: false,
         step: None,
         buffers: BTreeMap::new(),
@@ -154,6 +164,10 @@ struct Evaluator<'a> {
     checks: Vec<MadeCheck>,
     /// Index of the first check of the question that was refused last.
     refusing: usize,
+    /// The questions of the call that were refused.
+    refusals: Vec<RefusedQuestion>,
+    /// A list goes on after a refusal.
+    goes_on: bool,
     /// A question of the call was refused, and the call went on.
     went_on: bool,
     /// The step that is performed.
@@ -189,8 +203,8 @@ impl<'a> Evaluator<'a> {
         let first =
             first.map_or(Outcome::Passed, |list| self.list(&list.asks, task.as_ref(), false));
         let mut outcome = match first {
-            Outcome::Passed => self.list(&asked.asks, task.as_ref(), true),
-            refused => refused,
+            refused @ Outcome::Refused(_) if !self.goes_on => refused,
+            first => first.or(self.list(&asked.asks, task.as_ref(), true)),
         };
         if let Some(own) = own {
             self.credentials = own;
@@ -203,11 +217,14 @@ impl<'a> Evaluator<'a> {
         if let (Step::Execve(file), Outcome::Passed, None) = (step, outcome, &returns) {
             outcome = self.exec(file);
         }
+        // The rest of the steps would follow if this were allowed.
+        let lifted = self.goes_on && matches!(outcome, Outcome::Refused(_));
         let result = match outcome {
             Outcome::Passed => returns.unwrap_or_else(|| self.usual_result(step)),
             Outcome::Refused(result) => result.into(),
         };
-        let succeeds = outcome == Outcome::Passed && !matches!(result, CallResult::Error(_));
+        let succeeds =
+            lifted || outcome == Outcome::Passed && !matches!(result, CallResult::Error(_));
         self.out.refuses |= result.is_denial() || outcome == Outcome::Refused(Refused::Nothing);
         // The creator of a task logs the call, and the task begins behind it.
         let hands_over = matches!(step, Step::Clone(clone) if clone.continues);
@@ -227,7 +244,8 @@ impl<'a> Evaluator<'a> {
         self.out.transcript.calls.push(ExpectedCall { head, line: asked.line, effects });
         let made = std::mem::take(&mut self.checks);
         let refusing = matches!(outcome, Outcome::Refused(_)).then_some(self.refusing);
-        self.out.checks.push(CallChecks { made, refusing });
+        let refusals = std::mem::take(&mut self.refusals);
+        self.out.checks.push(CallChecks { made, refusing, refusals });
         succeeds
     }
 
@@ -333,6 +351,16 @@ impl<'a> Evaluator<'a> {
         let may_set_uid = || self.capable(SETUID, Audit::Audited, &Namespace::Own, None);
         if !credentials.exec(file, rules, effective_ids, may_set_uid) {
             self.refusing = self.checks.len();
+            self.refusals.push(RefusedQuestion {
+                checks: self.refusing..self.refusing,
+                errno: Errno::EPERM,
+                path: vec!["bprm_caps_from_vfs_caps".to_owned()],
+                because: Some(
+                    "the file has the effective bit and a capability that the bounding set no \
+                     longer has"
+                        .to_owned(),
+                ),
+            });
             return Outcome::Refused(Refused::Errno(Errno::EPERM));
         }
         let holds = Holds { permitted: credentials.permitted, effective: credentials.effective };
@@ -361,6 +389,7 @@ impl<'a> Evaluator<'a> {
 
     /// Asks a list of questions. Effects of a function's list have the line of its caller.
     fn list(&mut self, asks: &'a [Question], target: Option<&Target>, own_lines: bool) -> Outcome {
+        let mut all = Outcome::Passed;
         for question in asks {
             if own_lines {
                 self.line = question.line;
@@ -375,23 +404,34 @@ impl<'a> Evaluator<'a> {
             match (&question.check, outcome) {
                 (Check::Return(None), _) => break,
                 (_, Outcome::Passed) => {}
+                (_, refused) if self.goes_on => all = all.or(refused),
                 (_, refused) => return refused,
             }
         }
-        Outcome::Passed
+        all
     }
 
     fn question(&mut self, question: &'a Question, target: Option<&Target>) -> Outcome {
         let before = self.effects.len();
         let first = self.checks.len();
+        let refusals = self.refusals.len();
         let outcome = self.check(&question.check, target);
         if question.repeats {
             self.repeat(&question.check, target, before);
         }
         // Of a function, the question in its list that was refused is more exact.
         let is_function = matches!(question.check, Check::Function { .. });
-        if !is_function && matches!(outcome, Outcome::Refused(_)) {
+        if !is_function && let Outcome::Refused(refused) = outcome {
             self.refusing = first;
+            self.refusals.truncate(refusals);
+            self.refuse(first, refused);
+        }
+        match (outcome, question.refusal) {
+            (Outcome::Passed, _) | (_, Some(Refusal::GoOn)) => self.refusals.truncate(refusals),
+            (_, Some(Refusal::Errno(errno))) => {
+                self.refusals[refusals..].iter_mut().for_each(|it| it.errno = errno);
+            }
+            _ => {}
         }
         match (outcome, question.refusal) {
             (Outcome::Refused(_), Some(Refusal::GoOn)) => {
@@ -404,6 +444,17 @@ impl<'a> Evaluator<'a> {
             (Outcome::Refused(_), Some(Refusal::Nothing)) => Outcome::Refused(Refused::Nothing),
             (outcome, _) => outcome,
         }
+    }
+
+    /// Notes the refusal of a question whose checks begin at `first`.
+    fn refuse(&mut self, first: usize, refused: Refused) {
+        let Refused::Errno(errno) = refused else { return };
+        self.refusals.push(RefusedQuestion {
+            checks: first..self.checks.len(),
+            errno,
+            path: self.path.iter().map(|&name| name.to_owned()).collect(),
+            because: self.because.map(str::to_owned),
+        });
     }
 
     fn guard(&mut self, guard: &Guard, target: Option<&Target>) -> bool {
@@ -422,6 +473,11 @@ impl<'a> Evaluator<'a> {
                 if !self.credentials.user.has_all_of(set)),
             Fact::NewUserNamespace => matches!(self.step, Some(Step::Unshare(unshare))
                 if unshare.flags.contains(&UnshareFlag::Newuser)),
+            Fact::Confidentiality => self.situation.lockdown == Lockdown::Confidentiality,
+            Fact::BeyondMlockLimit => match (self.step, self.situation.free_pages) {
+                (Some(Step::Mmap(mmap)), Some(free)) => u64::from(mmap.pages) > free,
+                _ => false,
+            },
             Fact::AnotherProcess => self.other(target).is_some(),
             Fact::OtherUser => self
                 .other(target)
@@ -484,6 +540,8 @@ impl<'a> Evaluator<'a> {
                 return outcome;
             }
             Check::Either(choices) => {
+                // A refused choice ends there.
+                let goes_on = std::mem::take(&mut self.goes_on);
                 let mut last = Outcome::Passed;
                 for choice in choices {
                     last = self.check(choice, target);
@@ -491,6 +549,7 @@ impl<'a> Evaluator<'a> {
                         break;
                     }
                 }
+                self.goes_on = goes_on;
                 return last;
             }
             Check::Both(checks) => {

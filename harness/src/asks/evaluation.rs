@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use perfsec_wire::caps::PERFMON;
+
+use crate::errno::Errno;
 use crate::transcript::ExpectedTranscript;
 
 /// The outcome of all steps.
@@ -25,6 +28,22 @@ pub struct CallChecks {
     pub made: Vec<MadeCheck>,
     /// Index of the first check of the question whose refusal ended the call.
     pub refusing: Option<usize>,
+    /// The questions that were refused, in order: the one that ended the call, or all of them if
+    /// the evaluation goes on ([`Situation::whole`](super::Situation)).
+    pub refusals: Vec<RefusedQuestion>,
+}
+
+/// A question that is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedQuestion {
+    /// Its checks, by their index in [`CallChecks::made`]; empty if it is a plain `return`.
+    pub checks: Range<usize>,
+    /// The errno of the call.
+    pub errno: Errno,
+    /// The functions of `functions.toml` that lead to it, the outermost first.
+    pub path: Vec<String>,
+    /// The reason, as a clause, if functions.toml knows it.
+    pub because: Option<String>,
 }
 
 /// A check that the kernel makes.
@@ -66,4 +85,17 @@ pub enum CheckedThing {
         /// The permissions.
         permissions: Vec<String>,
     },
+}
+
+/// The check of a refused question that is to pass: the first that does not, but rather CAP_PERFMON
+/// than another capability, as perf-security.rst recommends.
+pub(crate) fn decisive(made: &[MadeCheck]) -> Option<&MadeCheck> {
+    let lacks = |check: &MadeCheck| match check.about {
+        CheckedThing::Capability { cap, held: false, .. } => Some(cap),
+        _ => None,
+    };
+    let refused = || made.iter().filter(|check| !check.passes);
+    let first = refused().next()?;
+    let perfmon = refused().find(|check| lacks(check) == Some(PERFMON));
+    perfmon.filter(|_| lacks(first).is_some()).or(Some(first))
 }

@@ -29,7 +29,8 @@ mod tests;
 
 pub use call::CallFact;
 pub use evaluate::evaluate;
-pub use evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck};
+pub(crate) use evaluation::decisive;
+pub use evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck, RefusedQuestion};
 pub use functions::{Functions, FunctionsError};
 pub(crate) use functions::{FunctionsFile, guard_conditions};
 pub use model::{Model, ModelError};

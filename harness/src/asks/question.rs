@@ -199,6 +199,17 @@ impl Guard {
                 "Debian's level 3 reserves perf_event_open() for CAP_SYS_ADMIN, and CAP_PERFMON \
                  does not count",
             ),
+            Self { fact: Fact::LevelAbove(3), wanted: true } => Some(
+                "Ubuntu's level 4 reserves perf_event_open() for CAP_SYS_ADMIN, and CAP_PERFMON \
+                 does not count",
+            ),
+            Self { fact: Fact::Confidentiality, wanted: true } => {
+                Some("lockdown confidentiality refuses it to every process")
+            }
+            Self { fact: Fact::BeyondMlockLimit, wanted: true } => Some(
+                "the buffer exceeds perf_event_mlock_kb and RLIMIT_MEMLOCK together, which only \
+                 CAP_IPC_LOCK may at this level",
+            ),
             _ => None,
         }
     }
@@ -221,6 +232,10 @@ pub enum Fact {
     NewUid,
     /// `new-user-namespace`: the call makes a user namespace.
     NewUserNamespace,
+    /// `lockdown-confidentiality`: the kernel is locked down at this level.
+    Confidentiality,
+    /// `beyond-mlock-limit`: the buffer has more pages than the caller may lock.
+    BeyondMlockLimit,
     /// `another-process`: the target is not in the caller's thread group.
     AnotherProcess,
     /// `other-user`: the target has an id that is not the caller's real one.
@@ -242,10 +257,12 @@ pub(super) const REFUSED: &str = "refused";
 
 impl Fact {
     /// The facts about the caller, by name.
-    pub const OF_CALLER: [(&'static str, Self); 3] = [
+    pub const OF_CALLER: [(&'static str, Self); 5] = [
         ("event-of-agent", Self::EventOfAgent),
         ("new-uid", Self::NewUid),
         ("new-user-namespace", Self::NewUserNamespace),
+        ("lockdown-confidentiality", Self::Confidentiality),
+        ("beyond-mlock-limit", Self::BeyondMlockLimit),
     ];
 
     /// The facts about a target, by name.

@@ -1,6 +1,6 @@
 //! The input of the evaluator besides the questions.
 
-use perfsec_wire::{BootMode, CapSet, Mode, Step};
+use perfsec_wire::{BootMode, CapSet, Lockdown, Mode, Step};
 
 use super::functions::Functions;
 use super::selinux::SecurityServer;
@@ -32,6 +32,16 @@ pub struct Situation<'a> {
     pub processes: &'a [CaseProcess],
     /// Steps of the agent before the subject starts.
     pub given: &'a [Step],
+    /// Steps of the subject that succeeded before the first that is evaluated. They leave no line.
+    pub before: &'a [Step],
+    /// The lockdown level.
+    pub lockdown: Lockdown,
+    /// Pages that the buffer of an event may have without CAP_IPC_LOCK; `None` if the questions
+    /// of the steps say themselves where the kernel asks.
+    pub free_pages: Option<u64>,
+    /// True to find all that would be refused: a call goes on after a refusal, and the steps that
+    /// depend on it are performed. The kernel ends a call at the first.
+    pub whole: bool,
     /// The lists of kernel functions.
     pub functions: &'a Functions,
     /// True if the condition with this name holds on the kernel.

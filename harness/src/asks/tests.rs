@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use perfsec_wire::caps::{BPF, PERFMON, SYS_ADMIN};
 use perfsec_wire::step::Read;
-use perfsec_wire::{BootMode, CapSet, Mode, Step};
+use perfsec_wire::{BootMode, CapSet, Lockdown, Mode, Step};
 use proptest::prelude::*;
 
 use super::*;
@@ -100,6 +100,10 @@ fn transcript(
         server: policy,
         processes: &[],
         given: &[],
+        before: &[],
+        lockdown: Lockdown::None,
+        free_pages: None,
+        whole: false,
         functions: &functions,
         holds: &|_| false,
     };

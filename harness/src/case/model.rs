@@ -322,6 +322,10 @@ impl Case {
             server: self.server(setting),
             processes: &self.processes,
             given: &self.given,
+            before: &[],
+            lockdown: self.lockdown,
+            free_pages: None,
+            whole: false,
             functions: &self.model.functions,
             holds,
         };

@@ -51,6 +51,8 @@ pub const DAC_READ_SEARCH: u32 = 2;
 pub const KILL: u32 = 5;
 /// CAP_SETUID
 pub const SETUID: u32 = 7;
+/// CAP_IPC_LOCK
+pub const IPC_LOCK: u32 = 14;
 /// CAP_SYS_PTRACE
 pub const SYS_PTRACE: u32 = 19;
 /// CAP_SYS_ADMIN
