@@ -4,12 +4,14 @@
 //! is the difference that the module makes when the same cells run under it.
 
 mod compare;
+mod extended;
 mod gather;
 mod module;
 mod rules;
 mod verify;
 
 pub use compare::{CellKey, ModuleEffect, observed_cells, pairs};
+pub(crate) use extended::Extended;
 pub use gather::{CheckHistory, denials};
 pub use module::{Language, Module};
 pub(crate) use rules::why;

@@ -1,20 +1,24 @@
 //! Explains the expected transcript of a cell, line by line.
 
+use std::collections::BTreeMap;
+
 use perfsec_wire::caps::{FALLBACKS, SYS_ADMIN};
 use perfsec_wire::{CapSet, Lockdown, Mode};
 
 use super::knowledge::Knowledge;
-use super::least::{Least, Privileges, least, without_sys_admin};
-use super::location::{location, predicate};
+use super::least::{Advice, Least, Privileges, least, without_sys_admin};
+use super::location::{location, place, predicate};
 use super::log::locate;
 use super::missing::NEVER_EFFECTIVE;
 use super::text::paragraph;
+use crate::allow::{Rule, RuleScope};
 use crate::asks::{CallChecks, CheckedThing, MadeCheck};
 use crate::case::{Case, Circumstances, Coordinates, Setting};
 use crate::errno::Errno;
-use crate::grant::{cap_constant, cap_name};
+use crate::grant::cap_constant;
 use crate::text::{Text, line};
 use crate::transcript::{Avc, CallResult, CapLine, CapVerdict, Effect, TranscriptCall};
+use crate::why::libcap;
 
 /// The indent of explanations, in columns. The lines that they explain have less.
 const DEEP: usize = 6;
@@ -107,6 +111,12 @@ impl CellExplainer<'_> {
                  another reason"
             );
         }
+        if let Some(refused) = checks.refusals.first()
+            && refused.checks.is_empty()
+            && let Some(because) = &refused.because
+        {
+            return format!("refused in {}: {because}", place(&refused.path, syscall));
+        }
         if checks.refusing.is_some()
             && let Some(check) = checks.made.iter().rev().find(|check| !check.passes)
         {
@@ -189,87 +199,140 @@ impl CellExplainer<'_> {
         }
     }
 
-    /// Writes the least privileges with which nothing is refused, or why there are none.
+    /// Writes what the cell needs, or why nothing helps.
     fn least(&self, out: &mut Text) {
         out.end();
         match least(self.case, self.at, &self.setting, self.at.grant.0) {
-            Least::Enough(found) => self.advice(out, found),
-            Least::Never => {
-                paragraph(out, 0, "no capability and no SELinux rule lifts every refusal");
-            }
-            Least::NotByGrant(cap) => paragraph(
-                out,
-                0,
-                &format!(
-                    "no file capability on the program lifts every refusal: where the kernel asks \
-                     for {}, the steps before have changed the capabilities, or the process is in \
-                     a user namespace",
-                    cap_constant(cap)
-                ),
-            ),
-            Least::Unknown => paragraph(
-                out,
-                0,
-                "the case states what this cell sees in enforcing mode, so no privilege can be \
-                 derived",
-            ),
+            Least::Enough(found) => self.advice(out, &found),
+            Least::Nothing(why) => paragraph(out, 0, &why),
         }
     }
 
-    /// Writes the privileges that were found. Those that replace CAP_SYS_ADMIN are better.
-    fn advice(&self, out: &mut Text, found: Privileges) {
+    /// Writes the changes that were found. Privileges that replace CAP_SYS_ADMIN are better.
+    fn advice(&self, out: &mut Text, found: &[Advice]) {
         let grant = self.at.grant.0;
-        let added = |found: &Privileges| CapSet(found.caps.0 & !grant.0);
+        let Some(first) = found.first() else { return };
         let replaced = grant
             .has(SYS_ADMIN)
             .then(|| without_sys_admin(self.case, self.at, &self.setting))
-            .flatten();
-        if found.rules.is_empty() && added(&found).is_empty() {
+            .flatten()
+            .filter(|_| first.edits.is_empty());
+        if first.edits.is_empty() && !first.privileges.is_more_than(grant) {
             out.line("nothing is refused and nothing is logged as denied");
-            if let Some(replaced) = replaced.filter(|found| !added(found).is_empty()) {
-                let setcap = setcap(added(&replaced));
-                let text = format!(
-                    "CAP_SYS_ADMIN was used where less suffices: {setcap} (perf-security.rst)"
+            if let Some(replaced) = replaced {
+                paragraph(
+                    out,
+                    0,
+                    &format!(
+                        "CAP_SYS_ADMIN was used where less suffices: {} (perf-security.rst)",
+                        file_command(replaced.caps)
+                    ),
                 );
-                paragraph(out, 0, &text);
+                rules(out, &replaced.rules);
             }
             return;
         }
-        out.line("least privilege:");
-        let instead = replaced.is_some();
-        let found = replaced.unwrap_or(found);
-        for cap in held(added(&found)) {
-            let (name, setcap) = (cap_name(cap), setcap(CapSet::one(cap)));
-            let text = format!("the capability {name} ({setcap}); SELinux then checks it too");
+        if let Some(replaced) = replaced {
+            out.line("least privilege:");
+            let text = format!(
+                "{} instead of CAP_SYS_ADMIN, as perf-security.rst recommends",
+                file_command(replaced.caps)
+            );
             paragraph(out, 2, &text);
+            self.privileges(out, &Privileges { caps: grant, ..replaced });
+            proved(out);
+            return;
         }
-        if instead {
-            paragraph(out, 2, "no CAP_SYS_ADMIN, as perf-security.rst recommends");
+        for (number, advice) in found.iter().enumerate() {
+            out.line(match (number, advice.edits.is_empty()) {
+                (0, true) => "least privilege:",
+                (0, false) => "what helps:",
+                _ => "or:",
+            });
+            for edit in &advice.edits {
+                paragraph(out, 2, &edit.how());
+            }
+            self.privileges(out, &advice.privileges);
         }
-        if added(&found).has(SYS_ADMIN) && self.is_due_to_debians_level() {
-            let text = "or, better, `sysctl kernel.perf_event_paranoid=2` and CAP_PERFMON, which \
-                        does not count at Debian's level 3";
-            paragraph(out, 2, text);
-        }
-        for (scope, rule) in &found.rules {
-            line!(out, "  {}", rule.te(scope));
-        }
-        let proved = "computed with these in enforcing mode: nothing is refused, and nothing is \
-                      logged as denied";
-        paragraph(out, 0, proved);
-        if !added(&found).is_empty() {
+        proved(out);
+        let added = |set: CapSet| CapSet(set.0 & !grant.0);
+        if first.edits.is_empty() && !added(first.privileges.caps).is_empty() {
             paragraph(out, 0, &format!("there is no AVC record of this: {NEVER_EFFECTIVE}"));
         }
     }
 
-    /// True if the cell needs no CAP_SYS_ADMIN at the highest level of upstream.
-    fn is_due_to_debians_level(&self) -> bool {
+    /// Writes privileges beyond those of the cell. One command sets all capabilities of a file, as
+    /// it replaces those that the file has.
+    fn privileges(&self, out: &mut Text, found: &Privileges) {
+        let grant = self.at.grant.0;
+        if found.caps != grant {
+            let added: Vec<_> = held(CapSet(found.caps.0 & !grant.0)).map(cap_constant).collect();
+            let text = format!(
+                "{} ({}); SELinux then checks {} too",
+                added.join(" and "),
+                file_command(found.caps),
+                if added.len() == 1 { "it" } else { "them" }
+            );
+            paragraph(out, 2, &text);
+        }
+        if !found.executed.is_empty() {
+            let added: Vec<_> = held(found.executed).map(cap_constant).collect();
+            let text = format!(
+                "{} on the file of the program that is executed, beside the capabilities that it has",
+                added.join(" and ")
+            );
+            paragraph(out, 2, &text);
+        }
+        if found.caps.has(SYS_ADMIN)
+            && !grant.has(SYS_ADMIN)
+            && let Some(caps) = self.enough_below_debians_level()
+        {
+            let with = match caps == grant {
+                true => String::new(),
+                false => format!(" and {}", file_command(caps)),
+            };
+            let text = format!(
+                "or, better, `sysctl kernel.perf_event_paranoid={HIGHEST_LEVEL}`{with}, since \
+                 CAP_PERFMON does not count at Debian's level 3"
+            );
+            paragraph(out, 2, &text);
+        }
+        rules(out, &found.rules);
+    }
+
+    /// The capabilities that are enough at the highest level of upstream, if CAP_SYS_ADMIN is not
+    /// among them, and the level is above it.
+    fn enough_below_debians_level(&self) -> Option<CapSet> {
         let below = Coordinates { paranoid: HIGHEST_LEVEL.into(), ..self.at.clone() };
-        self.at.paranoid > HIGHEST_LEVEL.into()
-            && matches!(
-                least(self.case, &below, &self.setting, below.grant.0),
-                Least::Enough(found) if !found.caps.has(SYS_ADMIN)
-            )
+        if self.at.paranoid <= HIGHEST_LEVEL.into() {
+            return None;
+        }
+        match least(self.case, &below, &self.setting, below.grant.0) {
+            Least::Enough(found) => {
+                let first = found.into_iter().next().filter(|it| it.edits.is_empty())?;
+                Some(first.privileges.caps).filter(|caps| !caps.has(SYS_ADMIN))
+            }
+            Least::Nothing(_) => None,
+        }
+    }
+}
+
+fn rules(out: &mut Text, rules: &BTreeMap<RuleScope, Rule>) {
+    for (scope, rule) in rules {
+        line!(out, "  {}", rule.te(scope));
+    }
+}
+
+fn proved(out: &mut Text) {
+    let text = "computed with these in enforcing mode: nothing is refused, and nothing is logged as \
+                denied";
+    paragraph(out, 0, text);
+}
+
+impl Privileges {
+    /// True if they include something that a program with these capabilities does not have.
+    fn is_more_than(&self, grant: CapSet) -> bool {
+        self.caps.0 & !grant.0 != 0 || !self.executed.is_empty() || !self.rules.is_empty()
     }
 }
 
@@ -278,10 +341,12 @@ fn held(caps: CapSet) -> impl Iterator<Item = u32> {
     (0..u64::BITS).filter(move |cap| caps.has(*cap))
 }
 
-/// The command that gives capabilities to a file.
-fn setcap(caps: CapSet) -> String {
-    let names: Vec<_> = held(caps).map(|cap| format!("cap_{}", cap_name(cap))).collect();
-    format!("`setcap {}=ep FILE`", names.join(","))
+/// The command that gives a file exactly these capabilities.
+fn file_command(caps: CapSet) -> String {
+    match caps.is_empty() {
+        true => "`setcap -r FILE`".to_owned(),
+        false => format!("`setcap {}=ep FILE`", libcap(caps)),
+    }
 }
 
 /// Explains an effect that is no check.
@@ -392,7 +457,10 @@ mod tests {
         "open/cpu-kernel/all_t/paranoid=2/none/enforcing",
         "refused in perf_allow_kernel(), called by perf_event_open(): the event monitors the kernel"
     )]
-    #[case("open/cpu-kernel/all_t/paranoid=2/none/enforcing", "the capability perfmon (`setcap")]
+    #[case(
+        "open/cpu-kernel/all_t/paranoid=2/none/enforcing",
+        "CAP_PERFMON (`setcap cap_perfmon=ep FILE`)"
+    )]
     #[case(
         "open/cpu-kernel/nocap_t/paranoid=2/perfmon+sys_admin/enforcing",
         "refused in perf_allow_kernel(), called by perf_event_open(): the event monitors the \
@@ -416,7 +484,7 @@ mod tests {
     )]
     #[case(
         "bpf/map-create/all_t/paranoid=2/none/enforcing",
-        "least privilege: the capability bpf (`setcap"
+        "least privilege: CAP_BPF (`setcap cap_bpf=ep FILE`)"
     )]
     #[case(
         "lockdown/confidentiality-kprobe/all_t/paranoid=2/perfmon/enforcing",
@@ -424,17 +492,16 @@ mod tests {
     )]
     #[case(
         "bpf/load-kprobe/all_t/paranoid=2/none/enforcing",
-        "least privilege: the capability perfmon (`setcap cap_perfmon=ep FILE`); SELinux then \
-         checks it too the capability bpf"
+        "least privilege: CAP_PERFMON and CAP_BPF (`setcap cap_bpf,cap_perfmon=ep FILE`)"
     )]
     #[case(
         "proc/mem/all_t/paranoid=2/perfmon/enforcing",
-        "least privilege: the capability dac_read_search"
+        "(`setcap cap_dac_read_search,cap_perfmon,cap_sys_ptrace=ep FILE`)"
     )]
     #[case(
         "open/cpu-kernel/none_t/paranoid=2/sys_admin/permissive",
-        "least privilege: the capability perfmon (`setcap cap_perfmon=ep FILE`); SELinux then \
-         checks it too no CAP_SYS_ADMIN, as perf-security.rst recommends \
+        "least privilege: `setcap cap_perfmon=ep FILE` instead of CAP_SYS_ADMIN, as \
+         perf-security.rst recommends \
          allow none_t self:capability2 perfmon; \
          allow none_t self:perf_event { cpu kernel open }; \
          computed with these in enforcing mode: nothing is refused"
@@ -445,16 +512,17 @@ mod tests {
     )]
     #[case(
         "open/breakpoint-kernel/all_t/paranoid=2/none/enforcing",
-        "least privilege: the capability sys_admin (`setcap cap_sys_admin=ep FILE`); SELinux then \
+        "least privilege: CAP_SYS_ADMIN (`setcap cap_sys_admin=ep FILE`); SELinux then \
          checks it too computed with these"
     )]
     #[case(
         "open/self-user/no_sys_admin_t/paranoid=2/sys_admin/enforcing",
-        "least privilege: no CAP_SYS_ADMIN, as perf-security.rst recommends computed with these"
+        "least privilege: `setcap -r FILE` instead of CAP_SYS_ADMIN, as perf-security.rst \
+         recommends computed with these"
     )]
     #[case(
         "open/uprobe/all_t/paranoid=2/perfmon/enforcing",
-        "least privilege: the capability sys_admin"
+        "least privilege: CAP_SYS_ADMIN (`setcap cap_perfmon,cap_sys_admin=ep FILE`)"
     )]
     #[case(
         "policy/dontaudit/dontaudit_t/paranoid=2/perfmon/enforcing",
@@ -463,12 +531,26 @@ mod tests {
     )]
     #[case(
         "open/debian-level-3/all_t/paranoid=3/perfmon/enforcing",
-        "the capability sys_admin (`setcap cap_sys_admin=ep FILE`); SELinux then checks it too or, \
-         better, `sysctl kernel.perf_event_paranoid=2`"
+        "CAP_SYS_ADMIN (`setcap cap_perfmon,cap_sys_admin=ep FILE`); SELinux then checks it too \
+         or, better, `sysctl kernel.perf_event_paranoid=2`, since"
     )]
     #[case(
         "lockdown/confidentiality-kprobe/all_t/paranoid=2/none/enforcing",
-        "no capability and no SELinux rule lifts every refusal"
+        "nothing helps: lockdown confidentiality refuses this to every process"
+    )]
+    #[case(
+        "exec/bounding-set-effective/all_t/paranoid=2/perfmon+setpcap/enforcing",
+        "refused in bprm_caps_from_vfs_caps(), called by execve(): the file has the effective bit"
+    )]
+    #[case(
+        "exec/bounding-set-effective/all_t/paranoid=2/perfmon+setpcap/enforcing",
+        "leave the capability in the bounding set (CapabilityBoundingSet= of a service)"
+    )]
+    #[case(
+        "exec/nosuid/all_t/paranoid=2/perfmon/enforcing",
+        "what helps: remount the file system without nosuid, or execute a copy of the program on \
+         another one or: pass the capability as an ambient one (AmbientCapabilities= of a \
+         service), to a file without capabilities or: `sysctl kernel.perf_event_paranoid=0`"
     )]
     #[case("event/read/none_t/paranoid=2/perfmon/enforcing", "security_perf_event_read()")]
     fn a_line_has_its_explanation(#[case] name: &str, #[case] words: &str) {

@@ -3,17 +3,14 @@
 
 use serde::Deserialize;
 
-use crate::asks::{Functions, FunctionsError};
 use crate::audit::is_capability;
 use crate::coverage::{LsmQuestion, Point, Points, PointsError};
 
-/// The descriptions of permissions, decision points and kernel functions.
+/// The descriptions of permissions and decision points.
 #[derive(Clone, Debug)]
 pub struct Knowledge {
     list: PermissionList,
     points: Points,
-    /// The checks of kernel functions.
-    pub(super) functions: Functions,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -76,9 +73,6 @@ pub enum KnowledgeError {
     /// `points.toml` does not parse.
     #[error(transparent)]
     Points(#[from] PointsError),
-    /// `functions.toml` has mistakes.
-    #[error(transparent)]
-    Functions(#[from] FunctionsError),
 }
 
 impl Knowledge {
@@ -89,7 +83,7 @@ impl Knowledge {
     /// Mistakes in the data, which the project's tests rule out.
     pub fn built_in() -> Result<Self, KnowledgeError> {
         let list = toml::from_str(perfsec_cases::permissions())?;
-        Ok(Self { list, points: Points::built_in()?, functions: Functions::built_in()? })
+        Ok(Self { list, points: Points::built_in()? })
     }
 
     /// The description of a permission.

@@ -5,12 +5,11 @@ use crate::asks::MadeCheck;
 /// The suffix of functions that only check a capability, such as `perfmon_capable()`.
 const PREDICATE: &str = "_capable";
 
-/// The functions that lead to a check, the innermost first. A predicate such as `perfmon_capable()`
+/// The functions on a path to a check, the innermost first. A predicate such as `perfmon_capable()`
 /// is the check itself.
-fn functions<'a>(check: &'a MadeCheck, syscall: &'a str) -> Vec<&'a str> {
-    let path = check.path.iter().map(String::as_str);
-    let named = path.filter(|name| !name.ends_with(PREDICATE));
-    let outermost = Some(syscall).filter(|name| check.path.first().is_none_or(|it| it != name));
+fn functions<'a>(path: &'a [String], syscall: &'a str) -> Vec<&'a str> {
+    let named = path.iter().map(String::as_str).filter(|name| !name.ends_with(PREDICATE));
+    let outermost = Some(syscall).filter(|name| path.first().is_none_or(|it| it != name));
     let mut all: Vec<_> = outermost.into_iter().chain(named).collect();
     all.reverse();
     all
@@ -23,7 +22,12 @@ fn called(name: &str) -> String {
 
 /// The innermost function that makes a check, with those that call it.
 pub(super) fn location(check: &MadeCheck, syscall: &str) -> String {
-    let all: Vec<_> = functions(check, syscall).into_iter().map(called).collect();
+    place(&check.path, syscall)
+}
+
+/// The innermost function on a path, with those that call it.
+pub(crate) fn place(path: &[String], syscall: &str) -> String {
+    let all: Vec<_> = functions(path, syscall).into_iter().map(called).collect();
     all.join(", called by ")
 }
 
