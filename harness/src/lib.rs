@@ -52,6 +52,7 @@ pub mod steps;
 pub mod survey;
 pub mod text;
 pub mod transcript;
+pub mod why;
 
 #[cfg(test)]
 #[path = "../tests/support/tree.rs"]

@@ -12,6 +12,7 @@ use crate::case::CaseFile;
 use crate::known::KnownFile;
 use crate::prose::unlinked;
 use crate::text::{self, Text};
+use crate::why::WhySchema;
 
 /// A kind of file that has a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,6 +23,8 @@ pub enum FileSchema {
     Functions,
     /// A file of known differences.
     Known,
+    /// The answer of `perfsec why --format json`.
+    Why,
 }
 
 impl FileSchema {
@@ -41,6 +44,7 @@ impl FileSchema {
                 (root_schema::<FunctionsFile>(), "functions", "questions of kernel functions")
             }
             Self::Known => (root_schema::<KnownFile>(), "known", "known differences of kernels"),
+            Self::Why => return WhySchema.value(),
         };
         let mut schema = schema.to_value();
         if let Value::Object(schema) = &mut schema {

@@ -1,10 +1,11 @@
-//! `perfsec explain` and `perfsec allow`, as users run them.
+//! `perfsec explain`, `perfsec why` and `perfsec allow`, as users run them.
 
 mod support;
 
 use std::fs::{self, File};
 
 use rstest::rstest;
+use serde_json::Value;
 use support::{Ended, Place, golden, kernel};
 
 /// The record of a real run on 6.1 and 7.3.
@@ -99,8 +100,8 @@ fn the_source_of_a_record_does_not_change_its_explanation() {
     "did you mean `open/cpu-kernel/"
 )]
 #[case::several_cells("open/cpu-kernel", 2, "give one, such as `open/cpu-kernel/")]
-#[case::words("hello world", 2, "cannot understand `hello world`")]
-#[case::escape("\u{1b}]0;title\u{7}", 2, "cannot understand `\\u{1b}]0;title\\u{7}`")]
+#[case::words("hello world", 4, "nothing here concerns perf")]
+#[case::escape("\u{1b}]0;title\u{7}", 4, "nothing here concerns perf")]
 fn an_input_that_cannot_be_explained_has_an_error(
     #[case] what: &str,
     #[case] code: i32,
@@ -580,4 +581,88 @@ fn a_denial_that_no_rule_can_allow_fails_the_verification() {
         "{}",
         ended.stdout
     );
+}
+
+#[rstest]
+#[case::refused(&["--elsewhere", "--user", "--", "perf", "stat", "-a"], "perf_allow_kernel()")]
+#[case::allowed(&["--elsewhere", "--root", "--", "perf", "stat", "-a"], "nothing refuses")]
+#[case::not_a_refusal(
+    &["--elsewhere", "--errno", "ENOENT", "--", "perf", "stat", "ls"],
+    "ENOENT is not a refusal"
+)]
+#[case::without_events(&["--elsewhere", "--", "perf", "report"], "only reads a file")]
+#[case::capabilities(
+    &["--elsewhere", "--cap", "bpf", "--cap", "perfmon", "--", "bpftool", "prog", "load"],
+    "nothing refuses"
+)]
+#[case::container(
+    &["--elsewhere", "--container", "docker:20.10", "--cap", "perfmon", "--", "perf", "stat", "ls"],
+    "a seccomp filter"
+)]
+#[case::user_namespace(
+    &["--elsewhere", "--root", "--userns", "--", "perf", "stat", "-a"],
+    "initial user namespace"
+)]
+#[case::bounding(
+    &["--elsewhere", "--user", "--cap", "perfmon", "--bounding", "none", "--", "perf", "top"],
+    "execve() fails with EPERM"
+)]
+#[case::lockdown(
+    &["--elsewhere", "--root", "--lockdown", "confidentiality", "--", "perf", "probe", "x"],
+    "No privilege lifts"
+)]
+#[case::nosuid(
+    &["--elsewhere", "--user", "--cap", "perfmon", "--nosuid", "--", "perf", "stat", "-a"],
+    "mounted nosuid"
+)]
+#[case::level(
+    &["--elsewhere", "--user", "--paranoid", "-1", "--", "perf", "stat", "-a"],
+    "nothing refuses"
+)]
+#[case::here(&["--", "perf", "stat", "-a"], "Facts:")]
+fn an_answer_says_what_refuses(#[case] arguments: &[&str], #[case] words: &str) {
+    let ended = Place::new().perfsec(&[&["why"], arguments].concat());
+    ended.succeeds();
+    assert!(ended.stdout.contains(words), "{}", ended.stdout);
+    let wide = |line: &&str| line.chars().count() > 78 && !line.contains("/proc/");
+    assert_eq!(ended.stdout.lines().find(wide), None);
+}
+
+#[rstest]
+#[case::no_such_subcommand(&["--elsewhere", "--", "perf", "recrod"], 2, "did you mean `record`?")]
+#[case::no_such_runtime(&["--container", "dockr", "--", "perf", "stat"], 2, "`docker`")]
+#[case::no_such_capability(&["--cap", "perfmom", "--", "perf", "stat"], 2, "`perfmon`")]
+#[case::no_such_errno(&["--errno", "EACCESS", "--", "perf", "stat"], 2, "`EACCES`")]
+#[case::another_program(&["--elsewhere", "--", "emacs"], 4, "it is not perf")]
+fn a_mistake_has_its_exit_code(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {
+    Place::new().perfsec(&[&["why"], arguments].concat()).fails(code, words);
+}
+
+#[test]
+fn a_program_that_uses_ptrace_is_not_about_perf() {
+    let ended = Place::new().perfsec(&["why", "--elsewhere", "--", "strace", "ls"]);
+    assert_eq!(ended.code, Some(4), "{}", ended.stdout);
+    assert!(ended.stdout.contains("ptrace(2)"), "{}", ended.stdout);
+}
+
+#[test]
+fn json_has_the_answer_and_fits_its_schema() {
+    let place = Place::new();
+    let schema = place.perfsec(&["schema", "why"]);
+    schema.succeeds();
+    let schema: Value = serde_json::from_str(&schema.stdout).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for command in [&["perf", "stat", "-a"][..], &["perf", "trace"], &["strace", "ls"]] {
+        let options =
+            ["why", "--elsewhere", "--user", "--errno", "EACCES", "--format", "json", "--"];
+        let ended = place.perfsec(&[&options, command].concat());
+        let answer: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&answer).map(|it| it.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(answer["format"], 1);
+        if command[0] == "perf" {
+            assert_eq!(answer["verdict"], "refused");
+            assert!(answer["remedies"].as_array().is_some_and(|all| !all.is_empty()));
+        }
+    }
 }

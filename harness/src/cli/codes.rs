@@ -303,13 +303,22 @@ pub const EXIT_CODES: &[ExitCodes] = &[
     ExitCodes {
         command: "explain",
         rows: &[
-            (Exit::Success, "something that concerns perf is explained"),
+            (Exit::Success, "it is explained, also if it is not a refusal"),
             (
                 Exit::Input,
-                "bad input: an incomplete record, a symptom with nothing to go by, or the \
-                 beginning of several cells' names",
+                "bad input: an option, an incomplete record, or the beginning of several cells' \
+                 names",
             ),
             (Exit::NothingRan, "nothing here concerns perf, the input is empty, or no such cell"),
+            WRITE,
+        ],
+    },
+    ExitCodes {
+        command: "why",
+        rows: &[
+            (Exit::Success, "it is explained, also if nothing refuses the command"),
+            (Exit::Input, "bad input: an option, or a command that perf does not have"),
+            (Exit::NothingRan, "the command does not concern perf"),
             WRITE,
         ],
     },

@@ -8,11 +8,12 @@ use std::path::Path;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::args::{Cli, Command, ExplainArgs};
-use super::{Exit, Failure, show, usage};
+use super::{Exit, Failure, show, usage, why};
 use crate::audit::{Log, LogReader};
 use crate::case::{Case, Circumstances, Coordinates, Library};
 use crate::counted::counted;
-use crate::explain::{self, Knowledge, KnowledgeError, Symptom};
+use crate::explain::{self, Knowledge, KnowledgeError};
+use crate::why::words::scan;
 
 /// What stands for standard input.
 const STDIN: &str = "-";
@@ -29,15 +30,15 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         "" if io::stdin().is_terminal() => Err(Failure::input(
             "nothing to explain: give an AVC record, a cell, a symptom, or a log on standard input",
         )),
-        "" => files(&[STDIN.to_owned()], &knowledge),
+        "" => files(&[STDIN.to_owned()], &knowledge, &args),
         _ if args.what.iter().all(|word| word == STDIN || is_file(word)) => {
-            files(&args.what, &knowledge)
+            files(&args.what, &knowledge, &args)
         }
         // A record is a line; several can be in one argument.
         text if is_evidence(text) => {
             let mut reader = LogReader::default();
             reader.read(text.as_bytes()).map_err(unreadable)?;
-            log(&reader.finish(), &knowledge)
+            log(&reader.finish(), &knowledge, &args)
         }
         path if path.starts_with(['/', '.'])
             && !path.contains(char::is_whitespace)
@@ -45,16 +46,16 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         {
             Err(Failure::input(format!("cannot read {path}: no such file")))
         }
-        name if name.contains('/') && !name.contains(char::is_whitespace) => {
+        name if is_cell(name) => {
             cell(&args, name, &Circumstances::hypothetical(version, distribution), &knowledge)
         }
-        text => {
-            let symptom =
-                Symptom::read(text).map_err(|error| Failure::input(format!("cannot {error}")))?;
-            super::print(&symptom.explain(&knowledge, version, distribution))?;
-            Ok(Exit::Success)
-        }
+        text => why::words(text, args.kernel.as_deref()),
     }
+}
+
+/// A cell's name has slashes and no blanks.
+fn is_cell(text: &str) -> bool {
+    text.contains('/') && !text.contains(char::is_whitespace)
 }
 
 /// Parses the options that follow the words; prints a mistake in them. Words can begin with a
@@ -112,7 +113,7 @@ fn unreadable(error: io::Error) -> Failure {
 }
 
 /// Explains files, one after the other. `-` is standard input.
-fn files(paths: &[String], knowledge: &Knowledge) -> Result<Exit, Failure> {
+fn files(paths: &[String], knowledge: &Knowledge, args: &ExplainArgs) -> Result<Exit, Failure> {
     let mut reader = LogReader::default();
     for path in paths {
         if path == STDIN {
@@ -122,18 +123,30 @@ fn files(paths: &[String], knowledge: &Knowledge) -> Result<Exit, Failure> {
         let read = File::open(path).and_then(|file| reader.read(BufReader::new(file)));
         read.map_err(|error| Failure::input(format!("cannot read {path}: {error}")))?;
     }
-    log(&reader.finish(), knowledge)
+    log(&reader.finish(), knowledge, args)
 }
 
-fn log(log: &Log, knowledge: &Knowledge) -> Result<Exit, Failure> {
+fn log(log: &Log, knowledge: &Knowledge, args: &ExplainArgs) -> Result<Exit, Failure> {
     let mut explained = explain::log(log, knowledge);
-    if log.unread_lines > 0 {
+    // Messages of tools are evidence, too.
+    let unread = log.unread.join("\n");
+    let messages = scan(&unread)?.concerns_perf;
+    if log.unread_lines > 0 && !messages {
         let lines = counted(log.unread_lines, "line");
         explained.text.line(format_args!("skipped {lines} in no form that perfsec knows"));
     }
-    if explained.records + explained.facts > 0 {
-        super::print(&explained.text)?;
-        return Ok(Exit::Success);
+    match (explained.records + explained.facts > 0, messages) {
+        (true, false) => {
+            super::print(&explained.text)?;
+            return Ok(Exit::Success);
+        }
+        (true, true) => {
+            explained.text.end();
+            super::print(&explained.text)?;
+            return why::words(&unread, args.kernel.as_deref());
+        }
+        (false, true) => return why::words(&unread, args.kernel.as_deref()),
+        (false, false) => {}
     }
     // Half a record and nothing else is a mistake, not an answer.
     if let (Some(damage), true) = (&log.damage, log.groups.is_empty()) {

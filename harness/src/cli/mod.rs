@@ -39,6 +39,7 @@ mod survey;
 mod topics;
 mod unmatched;
 mod usage;
+mod why;
 
 use std::process::ExitCode;
 
@@ -81,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Bless(args) => bless::bless(&args),
         Command::Coverage(args) => coverage::coverage(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Why(args) => why::why(&args),
         Command::Allow(args) => allow::allow(&args),
         Command::Selfcheck(args) => selfcheck::selfcheck(&args),
         Command::Shell(args) => shell::shell(&args),

@@ -22,6 +22,7 @@ pub(super) const PAGES: &[Topic] = &[
     Topic { name: "compare", text: include_str!("../../../docs/compare.md") },
     Topic { name: "series", text: include_str!("../../../docs/series.md") },
     Topic { name: "bisect", text: include_str!("../../../docs/bisect.md") },
+    Topic { name: "why", text: include_str!("../../../docs/why.md") },
     Topic { name: "explain", text: include_str!("../../../docs/explain.md") },
     Topic { name: "allow", text: include_str!("../../../docs/allow.md") },
     Topic { name: "cases", text: include_str!("../../../cases/README.md") },

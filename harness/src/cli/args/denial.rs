@@ -12,9 +12,10 @@ use super::{CaseArgs, FilterArgs, MachineArgs};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("explain"))]
 pub struct ExplainArgs {
-    /// Logs in any form that `perfsec help explain` lists: files whose path begins with `/` or `.`,
-    /// and `-` for standard input; or a record or message; a cell; or a symptom in words, quoted:
-    /// "perf stat -a as user with cap_perfmon, paranoid 2" [default: `-`].
+    /// Logs in any form that `perfsec help explain` lists, or a tool's messages: files whose path
+    /// begins with `/` or `.`, and `-` for standard input; or a record or message; a cell; or a
+    /// sentence: "perf stat -a as user with cap_perfmon, paranoid 2". `perfsec why` answers for a
+    /// command [default: `-`].
     #[arg(value_name = "WHAT", allow_hyphen_values = true)]
     pub what: Vec<String>,
     /// The cases in which to look for a cell.

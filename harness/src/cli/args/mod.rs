@@ -12,6 +12,7 @@ mod run;
 mod series;
 mod suite;
 mod survey;
+mod why;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub(super) use suite::{
     StepsArgs,
 };
 pub(super) use survey::{SurveyArgs, SurveyFormat};
+pub(super) use why::{WhyArgs, WhyFormat};
 
 /// Who may use perf on a Linux kernel, and what does the audit log say about it?
 ///
@@ -99,6 +101,8 @@ pub enum Command {
     Coverage(CoverageArgs),
     /// Explain which check refused and where, and the least privilege that allows it.
     Explain(ExplainArgs),
+    /// Answer why a command is refused perf on this machine, or elsewhere, and what would open access.
+    Why(Box<WhyArgs>),
     /// Write the smallest SELinux policy module that allows what was denied.
     Allow(AllowArgs),
     /// Break a kernel on purpose, in many ways, and check that the suite notices each.

@@ -69,6 +69,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
 /// Options that mean something else in one command and stand under "Options" there.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("allow", "domain"),
+    ("why", "domain"),
     ("coverage", "tree"),
     ("coverage", "from"),
     ("selfcheck", "out"),
