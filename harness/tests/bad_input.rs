@@ -307,7 +307,8 @@ fn text_from_a_record_cannot_add_lines_to_a_summary() {
 #[case::policy(&["show", "--policy", "{}"])]
 #[case::version(&["show", "--kernel", "debian:{}"])]
 #[case::symptom(&["explain", "{}"])]
-#[case::symptom_with_words(&["explain", "perf stat {}"])]
+#[case::command_to_explain(&["why", "--", "{}"])]
+#[case::fact(&["why", "--distribution", "{}", "--errno", "{}", "--", "perf", "stat"])]
 #[case::cell_to_explain(&["explain", "open/{}"])]
 #[case::log(&["explain", "/{}"])]
 #[case::option_behind_words(&["explain", "perf", "--kernel", "{}"])]
@@ -341,6 +342,20 @@ fn an_error_shows_what_it_quotes(#[case] arguments: &[&str]) {
     is_visible(&ended.stderr, "the error");
     has_no_forged_line(&ended.stderr, "the error");
     assert_eq!(ended.stdout, "");
+}
+
+#[rstest]
+#[case::sentence(&["explain", "perf stat {}"])]
+#[case::distribution(&["why", "--elsewhere", "--distribution", "{}", "--", "perf", "stat"])]
+#[case::argument(&["why", "--elsewhere", "--", "perf", "stat", "--", "{}"])]
+fn an_answer_shows_what_it_quotes(#[case] arguments: &[&str]) {
+    let place = Place::new();
+    let arguments: Vec<_> = arguments.iter().map(|word| word.replace("{}", HOSTILE)).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let ended = place.perfsec(&arguments);
+    assert!(ended.stdout.contains("perf_event_open"), "{}{}", ended.stdout, ended.stderr);
+    is_visible(&ended.stdout, "the answer");
+    has_no_forged_line(&ended.stdout, "the answer");
 }
 
 #[test]

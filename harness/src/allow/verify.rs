@@ -22,14 +22,14 @@ pub struct Rerun<'a> {
     changed: BTreeSet<&'a str>,
 }
 
-/// What a module did to the cells of a run.
+/// The effect of a module on the cells of a run.
 #[derive(Debug)]
 pub struct Verification {
     /// The cells before and under the module.
     pub effect: ModuleEffect,
-    /// How many cells did not run again, because their case has changed.
+    /// Number of cells that did not run again, because their case has changed.
     pub changed: usize,
-    /// How many cells have no result under the module.
+    /// Number of cells that have no result under the module.
     pub unseen: usize,
     /// Why a kernel could not be tested, if one could not.
     pub refused: Option<String>,

@@ -118,7 +118,7 @@ impl Credentials {
         Self { dumpable: 1, ..Self::new(0, CapSet::ALL, rules) }
     }
 
-    /// Those of `access(2)` (`access_override_creds()`).
+    /// The credentials of `access(2)` (`access_override_creds()`).
     pub(super) fn for_access(&self) -> Self {
         let mut overridden = self.clone();
         overridden.user.fs = self.user.real;

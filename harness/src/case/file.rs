@@ -39,7 +39,7 @@ pub(crate) struct CaseFile {
     pub(super) grant: Many<Grant>,
     /// SELinux modes; both if missing.
     pub(super) mode: Option<Many<FromText<Mode>>>,
-    /// How the kernel is booted.
+    /// The boot mode of the kernel.
     #[serde(default)]
     pub(super) boot: BootMode,
     /// The policy that must be loaded, instead of the run's.

@@ -15,7 +15,7 @@ use crate::counted::counted;
 use crate::explain::{self, Knowledge, KnowledgeError};
 use crate::why::words::scan;
 
-/// What stands for standard input.
+/// Stands for standard input.
 const STDIN: &str = "-";
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {

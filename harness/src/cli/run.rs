@@ -51,7 +51,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
     let cells = match args.domain.as_slice() {
         [] => Some(arranged(args, select(args, &suite, &filter)?)),
-        // What they are depends on the answers of the policy.
+        // They depend on the answers of the policy.
         _ => None,
     };
     if args.list {

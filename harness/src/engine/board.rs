@@ -28,14 +28,14 @@ const FRUITLESS_BOOTS: usize = 3;
 /// may be chance, such as the memory killer of the host.
 const FAILED_BOOTS: usize = 2;
 
-/// How a run runs its lanes.
+/// The terms on which a run serves its lanes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
-    /// How long a guest may be silent.
+    /// The longest silence of a guest.
     pub(super) limits: Limits,
     /// Never restore a guest from a snapshot, and save none.
     pub(super) cold: bool,
-    /// How often a failure is repeated.
+    /// Number of times that a failure is repeated.
     pub(super) retries: usize,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Post {
     pub(super) boot: usize,
 }
 
-/// How a guest's time at its post ended.
+/// The end of a guest's time at its post.
 #[derive(Debug)]
 pub(super) enum Fate {
     /// The guest ran every cell that it got.

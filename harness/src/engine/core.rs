@@ -67,7 +67,7 @@ impl<'a> Engine<'a> {
         Ok(engine)
     }
 
-    /// How this engine was set up.
+    /// The set-up of this engine.
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
@@ -201,7 +201,7 @@ impl<'a> Engine<'a> {
             for policy in policies {
                 let policy = policy.for_kernel(kernel.version, &obtaining)?;
                 for (boot, cells) in &boots {
-                    // Those of all cases: a snapshot serves a run of any of them.
+                    // The policies of all cases: a snapshot serves a run of any of them.
                     let names = suite.library.policies();
                     let policies = Policies::obtain(Arc::clone(&policy), names, &obtaining)?;
                     let cells = Arc::clone(cells);

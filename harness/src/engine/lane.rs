@@ -27,7 +27,7 @@ pub struct LanePlan {
     pub lane: usize,
     /// The kernel.
     pub kernel: Kernel,
-    /// How it is booted.
+    /// Its boot mode.
     pub boot: BootMode,
     /// The policies.
     pub policies: Policies,

@@ -12,7 +12,7 @@ use crate::kernel;
 use crate::machines::MachineSetup;
 use crate::policy::PolicyRequest;
 
-/// How an [`Engine`](super::Engine) obtains, boots and runs kernels.
+/// The way in which an [`Engine`](super::Engine) obtains, boots and runs kernels.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Policies. Every kernel runs under each of them.
@@ -21,7 +21,7 @@ pub struct Setup {
     pub distribution: Option<String>,
     /// The `.config` of the kernels whose configuration is unknown.
     pub kernel_config: Option<PathBuf>,
-    /// How many guests run at the same time.
+    /// Number of guests that run at the same time.
     pub jobs: usize,
     /// True to boot every guest: none is restored from a snapshot, and none is saved.
     pub cold: bool,

@@ -55,16 +55,40 @@ pub(super) fn catalogue(functions: &Functions) -> Vec<Listed<'_>> {
     let depends = |question: &Question| {
         question.guards.iter().any(|guard| matches!(guard.fact, Fact::Call(_)))
     };
-    let general =
-        |name: &&str| functions.list(name).is_some_and(|list| !list.asks.iter().any(depends));
+    let general = |name: &&str| {
+        functions.list(name).is_some_and(|list| {
+            !list.asks.iter().any(depends) && !is_one_permission(&list.asks)
+        })
+    };
     functions.names().filter(general).map(listed).collect()
+}
+
+/// True if a list asks for one permission of perf_event, and besides only what no cell reaches. A
+/// case names the permission.
+fn is_one_permission(asks: &[Question]) -> bool {
+    let beyond = |question: &&Question| {
+        !question.guards.iter().any(|guard| guard.fact == Fact::BeyondMlockLimit)
+    };
+    let mut asks = asks.iter().filter(beyond);
+    let first = asks.next().is_some_and(|question| match &question.check {
+        Check::Selinux(check) => check.class == "perf_event" && question.guards.is_empty(),
+        _ => false,
+    });
+    first && asks.next().is_none()
 }
 
 impl Listed<'_> {
     fn add(&mut self, functions: &Functions, asks: &[Question]) {
         for question in asks {
             self.has_target |= question.guards.iter().any(|guard| {
-                !matches!(guard.fact, Fact::LevelAbove(_) | Fact::Condition(_) | Fact::Refused)
+                !matches!(
+                    guard.fact,
+                    Fact::LevelAbove(_)
+                        | Fact::Condition(_)
+                        | Fact::Refused
+                        | Fact::Confidentiality
+                        | Fact::BeyondMlockLimit
+                )
             });
             self.check(functions, &question.check);
         }

@@ -49,7 +49,7 @@ pub struct AllowArgs {
     /// The cases of the run.
     #[command(flatten)]
     pub cases: CaseArgs,
-    /// How `--verify` boots; `--policy` selects one of the run's policies.
+    /// The machines of `--verify`; `--policy` selects one of the run's policies.
     #[command(flatten)]
     pub machine: MachineArgs,
     /// Write a `.te` for `checkmodule` instead of CIL; implied if `--out` ends in `.te`.

@@ -54,7 +54,7 @@ pub struct KernelBuildArgs {
     /// Untracked files are left out.
     #[arg(long, help_heading = KERNELS)]
     pub dirty: bool,
-    /// How the kernel is built.
+    /// Options of the build.
     #[command(flatten)]
     pub build: BuildArgs,
 }

@@ -105,7 +105,7 @@ pub struct CompareArgs {
     /// The cases that kernels run.
     #[command(flatten)]
     pub cases: CaseArgs,
-    /// How kernels are run; each `--kernel` is a side after the others.
+    /// The machines that run kernels; each `--kernel` is a side after the others.
     #[command(flatten)]
     pub machine: MachineArgs,
     /// The format of the comparison.

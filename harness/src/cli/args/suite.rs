@@ -155,7 +155,7 @@ pub struct SelfcheckArgs {
     /// The cases.
     #[command(flatten)]
     pub cases: CaseArgs,
-    /// How the kernels are built and booted; the one `--kernel` is a `tree:` [default: Debian's
+    /// Options of builds and machines; the one `--kernel` is a `tree:` [default: Debian's
     /// source of the kernel that `run` uses].
     #[command(flatten)]
     pub machine: MachineArgs,

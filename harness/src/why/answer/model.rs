@@ -30,7 +30,7 @@ pub struct WhyAnswer {
     pub verdict: Verdict,
     /// The first question that refuses.
     pub first: Option<RefusalLine>,
-    /// The questions that would refuse next, each of which has to pass as well.
+    /// The questions that would refuse next. They have to pass as well.
     pub next: Vec<RefusalLine>,
     /// The causes that the errno fits, and those that it excludes.
     pub seen: Vec<String>,
