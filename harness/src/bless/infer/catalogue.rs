@@ -56,9 +56,9 @@ pub(super) fn catalogue(functions: &Functions) -> Vec<Listed<'_>> {
         question.guards.iter().any(|guard| matches!(guard.fact, Fact::Call(_)))
     };
     let general = |name: &&str| {
-        functions.list(name).is_some_and(|list| {
-            !list.asks.iter().any(depends) && !is_one_permission(&list.asks)
-        })
+        functions
+            .list(name)
+            .is_some_and(|list| !list.asks.iter().any(depends) && !is_one_permission(&list.asks))
     };
     functions.names().filter(general).map(listed).collect()
 }

@@ -325,8 +325,10 @@ fn assumed_filter(
         (Some(Known { value: false, source }), _) => {
             Known { value: SeccompFilter::default(), source }
         }
-        (_, Some((it, Some(runtime)))) => {
-            let filter = runtime.filter(it.value.version.as_deref(), caps);
+        (seccomp, Some((it, Some(runtime)))) => {
+            let mut filter = runtime.filter(it.value.version.as_deref(), caps);
+            // It can be another than the runtime's.
+            filter.unknown |= seccomp.is_some_and(|known| known.source != FactSource::Given);
             Known::assumed(filter, format!("the default profile of {}", it.value))
         }
         (Some(Known { source: FactSource::Given, .. }), None) => Known::given(refusing),
@@ -378,11 +380,25 @@ fn described(file: &Execve) -> String {
 impl fmt::Display for SeccompFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.unknown, self.perf, self.bpf) {
-            (true, ..) => "yes, with rules that nothing shows",
-            (_, None, None) => "none that matters",
+            (true, None, None) => "yes, with rules that nothing shows",
+            (false, None, None) => "none that matters",
             (_, Some(_), None) => "refuses perf_event_open",
             (_, None, Some(_)) => "refuses bpf",
             (_, Some(_), Some(_)) => "refuses perf_event_open and bpf",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_was_seen_may_be_another_than_the_runtimes() {
+        let docker = Known::given("docker:24".parse::<Container>().unwrap());
+        let unknown =
+            |seccomp| assumed_filter(Some(seccomp), Some(&docker), CapSet::ALL).value.unknown;
+        assert!(unknown(Known::read(true, "/proc/self/status, Seccomp".to_owned())));
+        assert!(!unknown(Known::given(true)));
     }
 }
