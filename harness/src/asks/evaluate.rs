@@ -10,29 +10,27 @@
 //!   domain, is recorded, let through, and from then on cached.
 //! - Steps that depend on a failed step are not performed.
 
+mod checks;
+mod questions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use perfsec_wire::caps::SETUID;
 use perfsec_wire::step::{
     Action, Capget, Clone, CloneFlag, Execve, Prctl, Task, UnshareFlag, Write, WriteFile,
 };
-use perfsec_wire::{BootMode, Lockdown, Mode, Step};
+use perfsec_wire::{BootMode, Step};
 
-use super::credentials::{Credentials, ExecRules, PtraceCreds};
-use super::evaluation::{CallChecks, CheckedThing, Evaluation, MadeCheck, RefusedQuestion};
+use super::credentials::{Credentials, ExecRules};
+use super::evaluation::{CallChecks, Evaluation, MadeCheck, RefusedQuestion};
 use super::event::{AuditRules, ListedRecords, TaskNames};
-use super::question::{
-    Audit, Check, Fact, Guard, Namespace, Question, Refusal, SelinuxCheck, StepQuestions, Target,
-};
-use super::selinux::{AvcRecord, Selinux};
+use super::question::{Audit, Namespace, Question, StepQuestions, Target};
+use super::selinux::Selinux;
 use super::situation::Situation;
 use crate::case::needed;
 use crate::errno::Errno;
-use crate::grant::{cap_class, cap_name};
-use crate::policy::KERNEL;
 use crate::transcript::{
-    Avc, CallHead, CallResult, CapLine, CapVerdict, Effect, ExpectedCall, ExpectedEffects, Holds,
-    NOTHING, Syscall, Times, quoted,
+    CallHead, CallResult, Effect, ExpectedCall, ExpectedEffects, Holds, NOTHING, Syscall,
 };
 
 /// The condition that decides which effective user ID exec compares with the new one.
@@ -387,354 +385,6 @@ impl<'a> Evaluator<'a> {
         Outcome::Passed
     }
 
-    /// Asks a list of questions. Effects of a function's list have the line of its caller.
-    fn list(&mut self, asks: &'a [Question], target: Option<&Target>, own_lines: bool) -> Outcome {
-        let mut all = Outcome::Passed;
-        for question in asks {
-            if own_lines {
-                self.line = question.line;
-            }
-            if !question.guards.iter().all(|guard| self.guard(guard, target)) {
-                continue;
-            }
-            let outer = self.because;
-            self.because = question.guards.iter().rev().find_map(Guard::because).or(outer);
-            let outcome = self.question(question, target);
-            self.because = outer;
-            match (&question.check, outcome) {
-                (Check::Return(None), _) => break,
-                (_, Outcome::Passed) => {}
-                (_, refused) if self.goes_on => all = all.or(refused),
-                (_, refused) => return refused,
-            }
-        }
-        all
-    }
-
-    fn question(&mut self, question: &'a Question, target: Option<&Target>) -> Outcome {
-        let before = self.effects.len();
-        let first = self.checks.len();
-        let refusals = self.refusals.len();
-        let outcome = self.check(&question.check, target);
-        if question.repeats {
-            self.repeat(&question.check, target, before);
-        }
-        // Of a function, the question in its list that was refused is more exact.
-        let is_function = matches!(question.check, Check::Function { .. });
-        if !is_function && let Outcome::Refused(refused) = outcome {
-            self.refusing = first;
-            self.refusals.truncate(refusals);
-            self.refuse(first, refused);
-        }
-        match (outcome, question.refusal) {
-            (Outcome::Passed, _) | (_, Some(Refusal::GoOn)) => self.refusals.truncate(refusals),
-            (_, Some(Refusal::Errno(errno))) => {
-                self.refusals[refusals..].iter_mut().for_each(|it| it.errno = errno);
-            }
-            _ => {}
-        }
-        match (outcome, question.refusal) {
-            (Outcome::Refused(_), Some(Refusal::GoOn)) => {
-                self.went_on = true;
-                Outcome::Passed
-            }
-            (Outcome::Refused(_), Some(Refusal::Errno(errno))) => {
-                Outcome::Refused(Refused::Errno(errno))
-            }
-            (Outcome::Refused(_), Some(Refusal::Nothing)) => Outcome::Refused(Refused::Nothing),
-            (outcome, _) => outcome,
-        }
-    }
-
-    /// Notes the refusal of a question whose checks begin at `first`.
-    fn refuse(&mut self, first: usize, refused: Refused) {
-        let Refused::Errno(errno) = refused else { return };
-        self.refusals.push(RefusedQuestion {
-            checks: first..self.checks.len(),
-            errno,
-            path: self.path.iter().map(|&name| name.to_owned()).collect(),
-            because: self.because.map(str::to_owned),
-        });
-    }
-
-    fn guard(&mut self, guard: &Guard, target: Option<&Target>) -> bool {
-        let holds = match &guard.fact {
-            Fact::LevelAbove(level) => self.situation.level > *level,
-            Fact::Condition(name) => self.condition(name),
-            Fact::Call(fact) => {
-                matches!(self.step, Some(Step::PerfEventOpen(call)) if fact.holds(call))
-            }
-            Fact::Refused => self.went_on,
-            Fact::EventOfAgent => self.step.and_then(used_file).is_some_and(|fd| {
-                let opens = |step: &&Step| matches!(step, Step::PerfEventOpen(_));
-                self.situation.given.iter().filter(opens).any(|step| step.binds() == Some(fd))
-            }),
-            Fact::NewUid => matches!(self.step, Some(Step::Setresuid(set))
-                if !self.credentials.user.has_all_of(set)),
-            Fact::NewUserNamespace => matches!(self.step, Some(Step::Unshare(unshare))
-                if unshare.flags.contains(&UnshareFlag::Newuser)),
-            Fact::Confidentiality => self.situation.lockdown == Lockdown::Confidentiality,
-            Fact::BeyondMlockLimit => match (self.step, self.situation.free_pages) {
-                (Some(Step::Mmap(mmap)), Some(free)) => u64::from(mmap.pages) > free,
-                _ => false,
-            },
-            Fact::AnotherProcess => self.other(target).is_some(),
-            Fact::OtherUser => self
-                .other(target)
-                .is_some_and(|other| self.credentials.is_other_user(&other, PtraceCreds::Real)),
-            Fact::OtherFsUser => self
-                .other(target)
-                .is_some_and(|other| self.credentials.is_other_user(&other, PtraceCreds::Fs)),
-            Fact::Undumpable => self.other(target).is_some_and(|other| other.dumpable != 1),
-            Fact::MoreCapable => self
-                .other(target)
-                .is_some_and(|other| self.credentials.lacks_some_of(&other, PtraceCreds::Real)),
-            Fact::MoreThanEffective => self
-                .other(target)
-                .is_some_and(|other| self.credentials.lacks_some_of(&other, PtraceCreds::Fs)),
-        };
-        holds == guard.wanted
-    }
-
-    fn condition(&mut self, name: &str) -> bool {
-        self.out.conditions.insert(name.to_owned());
-        (self.situation.holds)(name)
-    }
-
-    /// The credentials of a target outside the subject's thread group.
-    fn other(&self, target: Option<&Target>) -> Option<Credentials> {
-        let name = match target {
-            Some(Target::Task(name)) => name,
-            Some(Target::Agent) => return Some(Credentials::agent(self.rules)),
-            _ => return None,
-        };
-        if let Some(child) = self.children.get(name) {
-            return child.clone();
-        }
-        let process = self.situation.processes.iter().find(|one| one.name == *name)?;
-        let mut credentials = Credentials::new(process.uid, process.grant.0, self.rules);
-        process.steps.iter().for_each(|step| credentials.apply(step, self.rules, false));
-        Some(credentials)
-    }
-
-    fn check(&mut self, check: &'a Check, target: Option<&Target>) -> Outcome {
-        let passes = match check {
-            Check::Selinux(check) => {
-                let passes = self.selinux_check(check, target);
-                return if passes { Outcome::Passed } else { refused(Errno::EACCES) };
-            }
-            Check::Capable { caps, audit, namespace } => {
-                caps.iter().any(|cap| self.capable(*cap, *audit, namespace, target))
-            }
-            Check::Function { name, target: own } => {
-                let Some(list) = self.situation.functions.list(name) else {
-                    return Outcome::Passed;
-                };
-                let target = own.as_ref().map(|own| resolve(own, target)).or(target);
-                let outer = self.because;
-                self.because = list.because.as_deref().or(outer);
-                self.path.push(name);
-                let outcome = self.list(&list.asks, target, false);
-                self.path.pop();
-                self.because = outer;
-                return outcome;
-            }
-            Check::Either(choices) => {
-                // A refused choice ends there.
-                let goes_on = std::mem::take(&mut self.goes_on);
-                let mut last = Outcome::Passed;
-                for choice in choices {
-                    last = self.check(choice, target);
-                    if !matches!(last, Outcome::Refused(_)) {
-                        break;
-                    }
-                }
-                self.goes_on = goes_on;
-                return last;
-            }
-            Check::Both(checks) => {
-                let mut outcome = Outcome::Passed;
-                for check in checks {
-                    let one = self.check(check, target);
-                    if outcome == Outcome::Passed {
-                        outcome = one;
-                    }
-                }
-                return outcome;
-            }
-            Check::Return(None) => true,
-            Check::Return(Some(errno)) => return refused(*errno),
-            // step() writes them, those of every event after a refusal too.
-            Check::Effect(Effect::Record(_)) => {
-                self.records.reach(self.line);
-                true
-            }
-            Check::Effect(effect) => {
-                self.add(effect.clone());
-                true
-            }
-        };
-        if passes { Outcome::Passed } else { refused(Errno::EPERM) }
-    }
-
-    /// Asks a check again, whose effects begin at `before`, as the kernel may do any number of
-    /// times.
-    fn repeat(&mut self, check: &'a Check, target: Option<&Target>, before: usize) {
-        let effects = |all: Vec<ExpectedEffects>| -> Vec<Effect> {
-            all.into_iter().flat_map(|one| one.effects).collect()
-        };
-        let first = self.effects.split_off(before);
-        let checks = self.checks.clone();
-        self.check(check, target);
-        self.checks = checks;
-        let again = effects(self.effects.split_off(before));
-        let line = self.line;
-        if effects(first.clone()) == again {
-            let times = Times::OneOrMore;
-            self.effects.push(ExpectedEffects { effects: again, times, line });
-        } else {
-            // Permissive mode records the first denial only.
-            self.effects.extend(first);
-            self.effects.push(ExpectedEffects { effects: again, times: Times::Any, line });
-        }
-    }
-
-    /// `ns_capable()`
-    fn capable(
-        &mut self,
-        cap: u32,
-        audit: Audit,
-        namespace: &Namespace,
-        target: Option<&Target>,
-    ) -> bool {
-        let own_is_initial = self.credentials.initial_namespace;
-        let (held, initial) = match namespace {
-            Namespace::Initial => (own_is_initial && self.credentials.effective.has(cap), true),
-            Namespace::Own => (self.credentials.effective.has(cap), own_is_initial),
-            Namespace::Of(of) => match self.other(Some(resolve(of, target))) {
-                None => (self.credentials.effective.has(cap), own_is_initial),
-                Some(other) => (self.credentials.has_toward(&other, cap), other.initial_namespace),
-            },
-        };
-        let class = cap_class(cap, initial);
-        let decision = (held && self.has_selinux()).then(|| {
-            let permission = [cap_name(cap)];
-            self.selinux.check(&self.domain, &self.domain, class, &permission)
-        });
-        let passes = decision.as_ref().map_or(held, |decision| decision.passes);
-        let before = self.lines();
-        let verdict = match (held, passes) {
-            (false, _) => CapVerdict::NotHeld,
-            (true, true) => CapVerdict::Granted,
-            (true, false) => CapVerdict::Refused,
-        };
-        if audit != Audit::Unseen {
-            self.add(Effect::Cap(CapLine { cap, unaudited: audit == Audit::Quiet, verdict }));
-        }
-        if let Some(record) = decision.and_then(|decision| decision.record)
-            && audit == Audit::Audited
-        {
-            let fields = vec![("capability".to_owned(), cap.to_string())];
-            self.record(record, class, &fields, None);
-        }
-        self.note(CheckedThing::Capability { cap, held, class }, passes, before);
-        passes
-    }
-
-    /// True if SELinux has a policy and decides.
-    fn has_selinux(&self) -> bool {
-        self.situation.boot.has_policy()
-    }
-
-    fn selinux_check(&mut self, check: &SelinuxCheck, target: Option<&Target>) -> bool {
-        if !self.has_selinux() {
-            return true;
-        }
-        let (kind, context) = self.target_context(resolve(&check.target, target));
-        let decision = self.selinux.check(&self.domain, &kind, &check.class, &check.permissions);
-        let before = self.lines();
-        if let Some(record) = decision.record.filter(|_| check.audited) {
-            self.record(record, &check.class, &check.fields, context);
-        }
-        let about = CheckedThing::Permissions {
-            target: kind,
-            class: check.class.clone(),
-            permissions: check.permissions.clone(),
-        };
-        self.note(about, decision.passes, before);
-        decision.passes
-    }
-
-    /// Notes a check whose lines begin at `before`.
-    fn note(&mut self, about: CheckedThing, passes: bool, before: usize) {
-        let path = self.path.iter().map(|&name| name.to_owned()).collect();
-        let because = self.because.map(str::to_owned);
-        let lines = before..self.lines();
-        let domain = self.domain.clone();
-        self.checks.push(MadeCheck { path, because, domain, about, passes, lines });
-    }
-
-    /// The least number of effects so far.
-    fn lines(&self) -> usize {
-        self.effects.iter().map(|all| all.times.least() * all.effects.len()).sum()
-    }
-
-    /// The type of a target, and its context as a record has it, unless that is the subject's.
-    fn target_context(&self, target: &Target) -> (String, Option<String>) {
-        let process = |name: &str| self.situation.processes.iter().find(|one| one.name == name);
-        let kind = match target {
-            Target::Agent => {
-                let server = self.situation.server;
-                let context = server.agent_context(&self.selinux.loaded, &self.domain);
-                return (KERNEL.to_owned(), Some(context));
-            }
-            Target::Task(name) => process(name).map(|process| process.domain.as_str()),
-            Target::Type(name) => Some(name.as_str()),
-            Target::Own | Target::Argument => None,
-        };
-        let kind = kind.unwrap_or(&self.domain).to_owned();
-        let context = (kind != self.domain).then(|| kind.clone());
-        (kind, context)
-    }
-
-    /// Writes an AVC record.
-    fn record(
-        &mut self,
-        record: AvcRecord,
-        class: &str,
-        own_fields: &[(String, String)],
-        context: Option<String>,
-    ) {
-        if !self.situation.boot.has_audit() {
-            return;
-        }
-        let field = |key: &str, value: String| (key.to_owned(), value);
-        let mut fields = Vec::new();
-        if let Some(name) = &self.names.pid {
-            fields.push(field("pid", name.clone()));
-        }
-        if self.comm != self.situation.comm {
-            fields.push(field("comm", quoted(&self.comm)));
-        }
-        fields.extend_from_slice(own_fields);
-        // ioctl_has_perm() adds it to what file_has_perm() tells about the file.
-        let told = own_fields.iter().any(|(key, _)| key == "ioctlcmd");
-        if let (Some(Step::Ioctl(ioctl)), "fd", false) = (self.step, class, told) {
-            fields.push(field(
-                "ioctlcmd",
-                format!("{:#x}", 0x2400 + u32::from(ioctl.request.number())),
-            ));
-        }
-        fields.extend(context.map(|context| field("tcontext", context)));
-        fields.push(field("tclass", class.to_owned()));
-        if record.denied && record.permissive != (self.situation.mode == Mode::Permissive) {
-            fields.push(field("permissive", u8::from(record.permissive).to_string()));
-        }
-        let verb = if record.denied { "denied" } else { "granted" };
-        let permissions = record.permissions;
-        self.add(Effect::Avc(Avc { verb: verb.to_owned(), permissions, fields }));
-    }
-
     /// Adds a line about the new program, behind the records of the call.
     fn tell(&mut self, effect: Effect) {
         self.told.push(ExpectedEffects::once(effect, self.line));
@@ -743,16 +393,6 @@ impl<'a> Evaluator<'a> {
     fn add(&mut self, effect: Effect) {
         let line = self.line;
         self.effects.push(ExpectedEffects::once(effect, line));
-    }
-}
-
-/// The open file that a step uses, by its name.
-fn used_file(step: &Step) -> Option<&str> {
-    match step {
-        Step::Read(read) => Some(&read.fd),
-        Step::Ioctl(ioctl) => Some(&ioctl.fd),
-        Step::Mmap(mmap) => Some(&mmap.fd),
-        _ => None,
     }
 }
 
