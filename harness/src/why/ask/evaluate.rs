@@ -369,8 +369,8 @@ mod tests {
         Some(Call { step: step.clone(), asks: asks.to_owned(), purpose: String::new() })
     }
 
-    /// Asks about cells with their own facts: the first refusal, its errno and the records are
-    /// those of the computed transcript.
+    /// Asks about cells with their own facts: the errno and the records are those of the computed
+    /// transcript, and the check to pass is one that fails there.
     #[rstest]
     #[case((6, 1, 192))]
     #[case((6, 12, 117))]
@@ -379,7 +379,7 @@ mod tests {
         let kernel = Circumstances::hypothetical(version, Some("debian"));
         let setting = Setting::from(kernel);
         let library = Library::built_in().unwrap();
-        let (mut refused, mut compared) = (0, 0);
+        let (mut refused, mut compared, mut named) = (0, 0, 0);
         for case in &library.cases {
             let own = case.given.is_empty() && case.processes.is_empty() && case.policy.is_none();
             let plain =
@@ -413,9 +413,9 @@ mod tests {
                 // The exec comes first.
                 let asked = asked.calls.iter().skip(1);
                 let least = found.transcript.least();
-                let seen = least.transcript().calls.iter();
+                let seen = least.transcript().calls.iter().zip(&found.checks);
                 let name = case.cell_name(&at);
-                for (mine, theirs) in asked.zip(seen) {
+                for (mine, (theirs, checks)) in asked.zip(seen) {
                     let result = theirs.head.result();
                     let (errno, other) = match result {
                         Some(CallResult::Error(errno)) if errno.is_denial() => {
@@ -430,6 +430,14 @@ mod tests {
                     }
                     let first = mine.refusals.first();
                     assert_eq!(first.map(|it| it.errno), errno, "{name}: {first:?}");
+                    if let Some(refusal) = first
+                        && checks.refusing.is_some()
+                    {
+                        let mut failed = checks.made.iter().filter(|check| !check.passes);
+                        let same = failed.any(|check| obstacle(check) == refusal.obstacle);
+                        assert!(same, "{name}: {refusal:?}");
+                        named += 1;
+                    }
                     let records = theirs.effects.iter().filter(|it| matches!(it, Effect::Avc(_)));
                     let records: Vec<_> = records.map(ToString::to_string).collect();
                     assert_eq!(mine.records, records, "{name}");
@@ -442,5 +450,6 @@ mod tests {
             }
         }
         assert!(compared > 500 && refused > 200, "{compared}, {refused} of them refused");
+        assert!(named > 200, "{named} of them by a check");
     }
 }
