@@ -306,7 +306,7 @@ fn text_from_a_record_cannot_add_lines_to_a_summary() {
 #[case::cell(&["show", "{}"])]
 #[case::policy(&["show", "--policy", "{}"])]
 #[case::version(&["show", "--kernel", "debian:{}"])]
-#[case::symptom(&["explain", "{}"])]
+#[case::sentence(&["explain", "{}"])]
 #[case::command_to_explain(&["why", "--", "{}"])]
 #[case::fact(&["why", "--distribution", "{}", "--errno", "{}", "--", "perf", "stat"])]
 #[case::cell_to_explain(&["explain", "open/{}"])]

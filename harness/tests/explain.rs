@@ -57,8 +57,8 @@ fn the_explanation_of_a_log_is_the_golden_one(#[case] name: &str, #[case] log: S
     "explain-cell.txt",
     &["open/cpu-kernel/none_t/paranoid=2/sys_admin/permissive", "--kernel", "debian:6.1.192"]
 )]
-#[case("explain-symptom.txt", &["perf stat as user with cap_perfmon, paranoid 3"])]
-fn the_explanation_of_a_cell_or_a_symptom_is_the_golden_one(
+#[case("explain-sentence.txt", &["perf stat as user with cap_perfmon, paranoid 3"])]
+fn the_explanation_of_a_cell_or_a_sentence_is_the_golden_one(
     #[case] name: &str,
     #[case] what: &[&str],
 ) {

@@ -28,7 +28,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let words = args.what.join(" ");
     match words.trim() {
         "" if io::stdin().is_terminal() => Err(Failure::input(
-            "nothing to explain: give an AVC record, a cell, a symptom, or a log on standard input",
+            "nothing to explain: give an AVC record, a cell, a sentence, or a log on standard input",
         )),
         "" => files(&[STDIN.to_owned()], &knowledge, &args),
         _ if args.what.iter().all(|word| word == STDIN || is_file(word)) => {
