@@ -7,6 +7,7 @@ use super::journal::Entry;
 use super::outcome::MutantOutcome;
 use super::score::{Judged, Score, Tally};
 use crate::counted::counted;
+use crate::prose::{MAIL_WIDTH, lines, options};
 use crate::text::{Text, line, span};
 
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -103,9 +104,14 @@ fn write(text: &mut Text, score: &Score<'_>) {
     for (survivor, name) in &score.noticed {
         line!(text, "survivors.toml:{}: a cell notices {name} now", survivor.line);
     }
-    for survivor in &score.unknown {
-        let function = &survivor.change.function;
-        line!(text, "survivors.toml:{}: {function} has no such mutant", survivor.line);
+    if !score.unknown.is_empty() {
+        let places: Vec<_> = score.unknown.iter().map(|it| it.line.to_string()).collect();
+        let words = format!(
+            "survivors.toml describes mutants that this record lacks, and which are out of date if \
+             it has all mutants of the tree: lines {}",
+            places.join(", ")
+        );
+        lines(&words, options(MAIL_WIDTH)).iter().for_each(|part| line!(text, "{part}"));
     }
     line!(text);
     text.append(&summary(total));
