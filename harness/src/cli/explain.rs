@@ -130,23 +130,24 @@ fn log(log: &Log, knowledge: &Knowledge, args: &ExplainArgs) -> Result<Exit, Fai
     let mut explained = explain::log(log, knowledge);
     // Messages of tools are evidence, too.
     let unread = log.unread.join("\n");
-    let messages = scan(&unread)?.concerns_perf;
+    let found = scan(&unread)?;
+    let messages = found.concerns_perf;
     if log.unread_lines > 0 && !messages {
         let lines = counted(log.unread_lines, "line");
         explained.text.line(format_args!("skipped {lines} in no form that perfsec knows"));
     }
-    match (explained.records + explained.facts > 0, messages) {
-        (true, false) => {
-            super::print(&explained.text)?;
-            return Ok(Exit::Success);
-        }
-        (true, true) => {
+    let answers = explained.records + explained.facts > 0;
+    if answers {
+        if messages {
             explained.text.end();
-            super::print(&explained.text)?;
-            return why::words(&unread, args.kernel.as_deref());
         }
-        (false, true) => return why::words(&unread, args.kernel.as_deref()),
-        (false, false) => {}
+        super::print(&explained.text)?;
+    }
+    if messages {
+        return why::scanned(found, args.kernel.as_deref());
+    }
+    if answers {
+        return Ok(Exit::Success);
     }
     // Half a record and nothing else is a mistake, not an answer.
     if let (Some(damage), true) = (&log.damage, log.groups.is_empty()) {

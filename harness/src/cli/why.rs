@@ -8,7 +8,7 @@ use crate::case::UNPRIVILEGED;
 use crate::grant::Grant;
 use crate::kernel::KernelVersion;
 use crate::text;
-use crate::why::words::scan;
+use crate::why::words::{Scanned, scan};
 use crate::why::{
     DataError, Distributions, Facts, Given, Inquiry, Known, Reading, Root, ToolCommand,
     ToolCommandError, WhyAnswer, answer, read,
@@ -73,7 +73,11 @@ fn given(args: &WhyArgs) -> Result<Given, Failure> {
 
 /// Explains words, or the messages of tools. `kernel` completes what they say.
 pub(super) fn words(text: &str, kernel: Option<&str>) -> Result<Exit, Failure> {
-    let found = scan(text)?;
+    scanned(scan(text)?, kernel)
+}
+
+/// Explains the findings in words or messages.
+pub(super) fn scanned(found: Scanned, kernel: Option<&str>) -> Result<Exit, Failure> {
     if !found.concerns_perf && found.command.is_none() {
         return Err(Failure {
             exit: Exit::NothingRan,
