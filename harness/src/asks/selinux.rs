@@ -16,11 +16,16 @@ pub trait SecurityServer {
     fn answers(&self, loaded: &Loaded) -> Box<dyn Answers + '_>;
 
     /// The agent's context as a record about a process in `domain` has it, in the short form of a
-    /// transcript.
-    fn agent_context(&self, loaded: &Loaded, domain: &str) -> String;
+    /// transcript: by default the same, where no agent runs.
+    fn agent_context(&self, _loaded: &Loaded, domain: &str) -> String {
+        domain.to_owned()
+    }
 
-    /// The domain that `source` enters by executing a file, if the policy has a rule for it.
-    fn exec_domain(&self, loaded: &Loaded, source: &str) -> Option<String>;
+    /// The domain that `source` enters by executing a file, if the policy has a rule for it; by
+    /// default `None`.
+    fn exec_domain(&self, _loaded: &Loaded, _source: &str) -> Option<String> {
+        None
+    }
 }
 
 /// The loaded policy.

@@ -38,10 +38,6 @@ impl SecurityServer for Listed {
     fn agent_context(&self, _: &Loaded, _: &str) -> String {
         "u:r:kernel_t:s0".to_owned()
     }
-
-    fn exec_domain(&self, _: &Loaded, _: &str) -> Option<String> {
-        None
-    }
 }
 
 const HOOKS: [&str; 4] = ["open", "kernel", "cpu", "read"];

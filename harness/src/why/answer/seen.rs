@@ -202,14 +202,6 @@ impl SecurityServer for DenyAll {
     fn answers(&self, _: &Loaded) -> Box<dyn Answers + '_> {
         Box::new(self)
     }
-
-    fn agent_context(&self, _: &Loaded, domain: &str) -> String {
-        domain.to_owned()
-    }
-
-    fn exec_domain(&self, _: &Loaded, _: &str) -> Option<String> {
-        None
-    }
 }
 
 impl Answers for DenyAll {

@@ -108,14 +108,6 @@ impl SecurityServer for LoadedAnswers {
     fn answers(&self, _: &Loaded) -> Box<dyn Answers + '_> {
         Box::new(self)
     }
-
-    fn agent_context(&self, _: &Loaded, domain: &str) -> String {
-        domain.to_owned()
-    }
-
-    fn exec_domain(&self, _: &Loaded, _: &str) -> Option<String> {
-        None
-    }
 }
 
 #[cfg(test)]
