@@ -118,7 +118,6 @@ impl ToolCommand {
             namespaces: self.namespaces,
             ..PerfEventAttr::default()
         };
-        // Of a group, perf asks for the PMU's name of a pattern; one of its events stands for all.
         if samples {
             let raw = matches!(attr.event, Event::Tracepoint { .. } | Event::Kprobe(_));
             let uprobe = attr.event == Event::Uprobe;
