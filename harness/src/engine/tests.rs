@@ -542,6 +542,18 @@ fn a_subject_set_up_wrongly_or_a_lost_record_is_an_error_and_not_a_failure(
 }
 
 #[test]
+fn an_overdue_subject_is_a_failure_if_a_call_returned_something_else() {
+    let change = |mut seen: Observation| {
+        seen.exit = Exit::Overdue;
+        seen.calls[0].result = -22;
+        seen
+    };
+    let outcomes = run(&[Agent::seeing(true, change)]);
+    assert_eq!(outcomes.cells[0].judgement.verdict, Verdict::Fail);
+    assert!(outcomes.reason(0).contains("did not finish in time"), "{}", outcomes.reason(0));
+}
+
+#[test]
 fn a_warning_of_the_kernel_fails_the_cell_that_provoked_it() {
     let warning = |mut seen: Observation| {
         for text in [
