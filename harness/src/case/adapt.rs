@@ -118,7 +118,9 @@ fn has_all_questions(step: &Step) -> bool {
         | Step::PidfdOpen(_)
         // process { ptrace } is a part of mm_access().
         | Step::ProcessVmReadv(_)
-        | Step::ProcessMadvise(_) => true,
+        | Step::ProcessMadvise(_)
+        // process { ptrace } is in the list of the case.
+        | Step::Ptrace(_) => true,
         Step::Agent(action) => match action {
             Action::LoadPolicy(_) | Action::Boolean(_) => false,
             Action::Write(write) => !write.path.starts_with("/sys/fs/selinux/booleans"),

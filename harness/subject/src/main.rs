@@ -28,6 +28,7 @@ const PAUSE: u64 = 34;
 const GETPID: u64 = 39;
 const WAIT4: u64 = 61;
 const KILL: u64 = 62;
+const PTRACE: u64 = 101;
 const GETUID: u64 = 102;
 const CAPGET: u64 = 125;
 const GETTID: u64 = 186;
@@ -38,10 +39,12 @@ const EXIT_GROUP: u64 = 231;
 const PROT_READ_WRITE: u64 = 3;
 /// `MAP_SHARED | MAP_FIXED_NOREPLACE`
 const MAP_SHARED_FIXED: u64 = 0x10_0001;
+const SIGTRAP: u32 = 5;
 const SIGKILL: u64 = 9;
 const SIGSTOP: u64 = 19;
 const PR_SET_PDEATHSIG: u64 = 1;
 const WUNTRACED: u64 = 2;
+const PTRACE_DETACH: u64 = 17;
 const CLONE_THREAD: u64 = 0x1_0000;
 
 // The kernel starts a program with this on the stack: argc, argv[0], …, a null pointer, envp[0], …
@@ -369,6 +372,8 @@ fn follow(child: u64) -> ! {
         let own = call(GETPID, [0; 6]) as u64;
         match status & 0x7f {
             0 => exit((status >> 8 & 0xff) as i32),
+            // The child asked to be traced and has executed a program (ptrace_event()).
+            0x7f if status >> 8 & 0xff == SIGTRAP => call(PTRACE, [PTRACE_DETACH, child, 0, 0, 0, 0]),
             0x7f => call(KILL, [own, SIGSTOP, 0, 0, 0, 0]),
             signal => call(KILL, [own, signal.into(), 0, 0, 0, 0]),
         };

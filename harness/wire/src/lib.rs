@@ -39,7 +39,7 @@ pub use step::Step;
 pub const REACHED: &str = "perfsec: mutant ";
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 13;
+pub const PROTOCOL: u32 = 14;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {
