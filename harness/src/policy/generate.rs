@@ -49,6 +49,11 @@ impl Cil<'_> {
         if let Some(entered) = &domain.executes_into {
             self.line(&format!("(typetransition {name} {OBJECT} process {entered})"));
         }
+        if !domain.allowxperm_ioctl.is_empty() {
+            let numbers: Vec<_> =
+                domain.allowxperm_ioctl.iter().map(|number| format!("{number:#x}")).collect();
+            self.line(&format!("(allowx {name} self (ioctl file ({})))", numbers.join(" ")));
+        }
         for class in &table.classes {
             let lacks = |it: &str| has(&domain.lacks, class, it);
             let of_others = |it: &str| has(&domain.lacks_of_others, class, it);

@@ -37,6 +37,8 @@ pub(super) struct Domain {
     pub(super) dontaudit: Vec<Permissions>,
     /// Grants that are logged.
     pub(super) auditallow: Vec<Permissions>,
+    /// The only numbers of `ioctl(2)` that it may use on files of its own type; if it is empty, all.
+    pub(super) allowxperm_ioctl: Vec<u16>,
     /// The domain that it enters when it executes a file.
     pub(super) executes_into: Option<String>,
     /// The only policy that has the domain; `None` if all have it.

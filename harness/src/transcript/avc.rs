@@ -10,7 +10,7 @@
 //!
 //! (in one line). The short form omits fields that have their default: the subject's pid, its comm,
 //! its context on both sides, and `permissive=` according to the cell's mode. An inode number is
-//! `ino=*`. A context that differs from the subject's only in its type is written as that type,
+//! `ino=*`, and in a path below `/proc` the process has its name. A context that differs from the subject's only in its type is written as that type,
 //! because the level is different in every cell.
 
 use std::fmt;
@@ -56,6 +56,17 @@ impl<'a> Subject<'a> {
     pub(super) fn task(&self, pid: &str) -> Option<&'a str> {
         let found = self.tasks.iter().find(|(_, known)| known.to_string() == pid);
         found.map(|(name, _)| name.as_str())
+    }
+
+    /// A path with the name of the process instead of its id: `/proc/{subject}/maps`.
+    fn named_path(&self, path: &str) -> String {
+        let parts = path.strip_prefix("\"/proc/").and_then(|rest| rest.split_once('/'));
+        let Some((pid, file)) = parts else { return path.to_owned() };
+        let own = (pid == self.pid.to_string()).then_some("subject");
+        match own.or_else(|| self.task(pid)) {
+            Some(name) => format!("\"/proc/{{{name}}}/{file}"),
+            None => path.to_owned(),
+        }
     }
 
     /// The type of a context that differs from the subject's at most in its type.
@@ -117,6 +128,7 @@ impl Avc {
             .filter(|(key, value)| self.default(key, subject).as_ref() != Some(value));
         let fields = given.map(|(key, value)| {
             let value = match key.as_str() {
+                "path" => return (key.clone(), subject.named_path(value)),
                 "pid" => subject.task(value).unwrap_or(value),
                 // An inode number of an in-memory file system is different in every boot.
                 "ino" => ANY,
@@ -250,6 +262,12 @@ mod tests {
          lockdown_reason=\"use of kprobes\" \
          scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=lockdown permissive=1",
         r#"avc denied { confidentiality } lockdown_reason="use of kprobes" tclass=lockdown"#
+    )]
+    #[case(
+        "avc:  denied  { ioctl } for  pid=89 comm=\"probe-P\" path=\"/proc/89/maps\" dev=\"proc\" \
+         ino=5051 ioctlcmd=0x2401 scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=file \
+         permissive=1",
+        r#"avc denied { ioctl } path="/proc/{subject}/maps" dev="proc" ino=* ioctlcmd=0x2401 tclass=file"#
     )]
     #[case(
         "avc:  denied  { read } for  pid=89 comm=\"probe-P\" \

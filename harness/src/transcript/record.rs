@@ -34,6 +34,8 @@ pub enum RecordType {
     Path,
     /// The process's command line.
     Proctitle,
+    /// The descriptor and the flags of an `mmap(2)`.
+    Mmap,
     /// A BPF program that was loaded or unloaded.
     Bpf,
     /// The end of an event.
@@ -78,7 +80,7 @@ enum Known {
 
 impl RecordType {
     /// All of them, with their names and numbers.
-    const ALL: [(Self, &'static str, u16); 9] = [
+    const ALL: [(Self, &'static str, u16); 10] = [
         (Self::Syscall, "SYSCALL", record_types::SYSCALL),
         (Self::BprmFcaps, "BPRM_FCAPS", record_types::BPRM_FCAPS),
         (Self::Execve, "EXECVE", record_types::EXECVE),
@@ -86,6 +88,7 @@ impl RecordType {
         (Self::Cwd, "CWD", record_types::CWD),
         (Self::Path, "PATH", record_types::PATH),
         (Self::Proctitle, "PROCTITLE", record_types::PROCTITLE),
+        (Self::Mmap, "MMAP", record_types::MMAP),
         (Self::Bpf, "BPF", record_types::BPF),
         (Self::Eoe, "EOE", record_types::EOE),
     ];
@@ -195,6 +198,8 @@ impl RecordType {
                 ("cap_frootid", Default("0")),
             ],
             Self::Proctitle => &[("proctitle", Title)],
+            // show_special()
+            Self::Mmap => &[("fd", Plain), ("flags", Plain)],
             // bpf_audit_prog()
             Self::Bpf => &[("prog-id", Varies), ("op", Plain)],
             Self::Eoe => &[],

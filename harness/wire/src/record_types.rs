@@ -16,6 +16,8 @@ pub const EOE: u16 = 1320;
 pub const BPRM_FCAPS: u16 = 1321;
 /// The new sets of a `capset(2)`.
 pub const CAPSET: u16 = 1322;
+/// The descriptor and the flags of an `mmap(2)`.
+pub const MMAP: u16 = 1323;
 /// The process's command line.
 pub const PROCTITLE: u16 = 1327;
 /// A BPF program that was loaded or unloaded.
