@@ -35,7 +35,14 @@ fn main() {
     }
     // Static, because an initramfs has no libraries; at a fixed address, because relocation would
     // cost an emulated CPU time at every exec.
-    build.env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
+    let mut flags = "-C target-feature=+crt-static -C relocation-model=static".to_owned();
+    // A release has the same bytes wherever it is built (`cargo xtask dist`).
+    println!("cargo::rerun-if-env-changed=PERFSEC_REMAP");
+    if let Some(remap) = env::var_os("PERFSEC_REMAP") {
+        flags.push(' ');
+        flags.push_str(&remap.to_string_lossy());
+    }
+    build.env("RUSTFLAGS", flags);
     let status = build.status().expect("cargo runs");
     assert!(status.success(), "the agent does not build");
 

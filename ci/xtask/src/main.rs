@@ -2,6 +2,7 @@
 
 mod bench;
 mod deny;
+mod dist;
 mod error;
 mod expectations;
 mod fuzz;
@@ -46,6 +47,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Write what every cell must see on every kernel to one file.
     Expectations(expectations::Options),
+    /// Build what a release consists of: archive, packages, container image, hashes.
+    Dist(dist::Options),
     /// Compare the time of a run with a stock boot of the same kernel. With --tree, compare the
     /// time from a patch to a verdict with `make` alone.
     Bench(bench::Options),
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Deny(options) => deny::deny(&shell, &options),
         Task::Fuzz(options) => fuzz::fuzz(&shell, &options),
         Task::Expectations(options) => expectations::expectations(&shell, &options),
+        Task::Dist(options) => dist::dist(&shell, &options),
         Task::Bench(options) => bench::bench(&shell, &options),
     });
     match result {

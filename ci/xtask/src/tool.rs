@@ -15,8 +15,11 @@ pub(crate) struct Tool {
     version: &'static str,
 }
 
+pub(crate) const CARGO_CYCLONEDX: Tool = Tool { name: "cargo-cyclonedx", version: "0.5.9" };
+pub(crate) const CARGO_DEB: Tool = Tool { name: "cargo-deb", version: "3.8.0" };
 pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
 pub(crate) const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
+pub(crate) const CARGO_GENERATE_RPM: Tool = Tool { name: "cargo-generate-rpm", version: "0.21.1" };
 
 /// Builds a tool below `target/`, unless that was done, and returns its program.
 pub(crate) fn obtain(shell: &Shell, tool: &Tool) -> Result<PathBuf, Error> {

@@ -39,6 +39,7 @@ mod survey;
 mod topics;
 mod unmatched;
 mod usage;
+mod version;
 mod why;
 
 use std::process::ExitCode;
@@ -57,6 +58,9 @@ use crate::text::{self, Text};
 pub fn main() -> ExitCode {
     if let Err(failure) = signals::prepare() {
         return report(failure).into();
+    }
+    if version::is_asked(std::env::args_os()) {
+        return version::version().unwrap_or_else(report).into();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
