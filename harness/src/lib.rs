@@ -19,6 +19,7 @@ pub mod case;
 pub mod causes;
 pub mod cli;
 pub mod compare;
+pub mod config;
 pub mod console;
 mod counted;
 pub mod coverage;

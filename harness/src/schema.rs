@@ -1,7 +1,7 @@
 //! JSON Schemas of the files that people write, generated from the types that read them, for
 //! editors.
 
-use clap::ValueEnum;
+use clap::{CommandFactory as _, ValueEnum};
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
@@ -25,6 +25,8 @@ pub enum FileSchema {
     Known,
     /// The answer of `perfsec why --format json`.
     Why,
+    /// Defaults of options: `perfsec.toml`.
+    Config,
 }
 
 impl FileSchema {
@@ -45,6 +47,7 @@ impl FileSchema {
             }
             Self::Known => (root_schema::<KnownFile>(), "known", "known differences of kernels"),
             Self::Why => return WhySchema.value(),
+            Self::Config => return crate::config::schema(&crate::cli::Cli::command()),
         };
         let mut schema = schema.to_value();
         if let Value::Object(schema) = &mut schema {

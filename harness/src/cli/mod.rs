@@ -11,6 +11,7 @@ mod check;
 mod codes;
 mod compare;
 mod completion;
+mod configured;
 mod coverage;
 mod destination;
 mod doctor;
@@ -44,8 +45,6 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use args::Cli;
 use args::Command;
 pub use codes::{EXIT_CODES, ExitCodes};
@@ -62,11 +61,9 @@ pub fn main() -> ExitCode {
     if version::is_asked(std::env::args_os()) {
         return version::version().unwrap_or_else(report).into();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match configured::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
-        Err(error) => {
-            return usage::print(&error, std::env::args_os()).into();
-        }
+        Err(exit) => return exit.into(),
     };
     cli.color.apply();
     let result = match cli.command {

@@ -29,6 +29,7 @@ pub(super) const PAGES: &[Topic] = &[
     Topic { name: "coverage", text: include_str!("../../../docs/coverage.md") },
     Topic { name: "selfcheck", text: include_str!("../../../docs/selfcheck.md") },
     Topic { name: "cache", text: include_str!("../../../docs/cache.md") },
+    Topic { name: "config", text: include_str!("../../../docs/config.md") },
     Topic { name: "running", text: include_str!("../../../docs/running.md") },
     Topic { name: "trust", text: include_str!("../../../docs/trust.md") },
     Topic { name: "limitations", text: include_str!("../../../docs/limitations.md") },

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::case::Coordinates;
+use crate::config::{self, ConfiguredOption};
 use crate::host::OsRelease;
 use crate::judge::{Judgement, Verdict};
 use crate::kernel::Kernel;
@@ -54,8 +55,11 @@ pub struct RunStarted {
     /// Time of the start, in RFC 3339.
     #[schemars(extend("format" = "date-time"))]
     pub started: String,
-    /// Command line of perfsec.
+    /// Command line of perfsec, with the options that files of defaults set.
     pub command: Vec<String>,
+    /// The options of the command line that files of defaults set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configured: Vec<ConfiguredOption>,
     /// SHA-256 of the agent, in hex.
     pub agent: String,
     /// Operating system of the host.
@@ -97,7 +101,8 @@ impl RunStarted {
             format: FORMAT,
             perfsec: env!("CARGO_PKG_VERSION").to_owned(),
             started: jiff::Timestamp::now().to_string(),
-            command: std::env::args().collect(),
+            command: config::command_line(),
+            configured: config::noted().to_vec(),
             agent: crate::hex(&Sha256::digest(crate::AGENT)),
             host: OsRelease::detect().name(),
             asked,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use perfsec_wire::BootMode;
 
 use super::{LaneEnded, LaneRun, LaneStarted, Run, RunEnded, RunStarted, Selection};
+use crate::config;
 use crate::plan::{self, Filter, Shard};
 
 /// Records do not belong together.
@@ -84,7 +85,8 @@ pub fn merge(runs: Vec<(PathBuf, Run)>) -> Result<MergedRun, MergeError> {
 
     let mut started = of_first.started.clone();
     started.asked.filter.shard = None;
-    started.command = std::env::args().collect();
+    started.command = config::command_line();
+    started.configured = config::noted().to_vec();
     let earliest = runs.iter().map(|(_, run)| &run.started.started).min();
     started.started = earliest.cloned().unwrap_or_default();
     let ends: Option<Vec<RunEnded>> = runs.iter().map(|(_, run)| run.end.clone()).collect();

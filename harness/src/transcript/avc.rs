@@ -264,12 +264,6 @@ mod tests {
         r#"avc denied { confidentiality } lockdown_reason="use of kprobes" tclass=lockdown"#
     )]
     #[case(
-        "avc:  denied  { ioctl } for  pid=89 comm=\"probe-P\" path=\"/proc/89/maps\" dev=\"proc\" \
-         ino=5051 ioctlcmd=0x2401 scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 tclass=file \
-         permissive=1",
-        r#"avc denied { ioctl } path="/proc/{subject}/maps" dev="proc" ino=* ioctlcmd=0x2401 tclass=file"#
-    )]
-    #[case(
         "avc:  denied  { read } for  pid=89 comm=\"probe-P\" \
          scontext=u:r:none_t:s0:c2 tcontext=u:r:kernel_t:s0 tclass=perf_event permissive=1",
         "avc denied { read } tcontext=u:r:kernel_t:s0 tclass=perf_event"
@@ -299,6 +293,26 @@ mod tests {
         let subject = Subject { tasks: &tasks, ..subject(Mode::Enforcing) };
         let short = avc_effect(record, &subject);
         assert_eq!(short.to_string(), "avc denied { use } pid=child tclass=fd");
+    }
+
+    #[rstest]
+    #[case("/proc/89/maps", "/proc/{subject}/maps")]
+    #[case("/proc/90/maps", "/proc/{child}/maps")]
+    #[case("/proc/91/maps", "/proc/91/maps")]
+    #[case("/proc/89", "/proc/89")]
+    #[case("/tmp/89/maps", "/tmp/89/maps")]
+    fn a_path_below_proc_has_the_name_of_the_process(#[case] path: &str, #[case] named: &str) {
+        let record = format!(
+            "avc:  denied  {{ ioctl }} for  pid=89 comm=\"probe-P\" path=\"{path}\" dev=\"proc\" \
+             ino=5051 ioctlcmd=0x2401 scontext=u:r:none_t:s0:c2 tcontext=u:r:none_t:s0:c2 \
+             tclass=file permissive=0"
+        );
+        let tasks = [("child".to_owned(), 90)];
+        let subject = Subject { tasks: &tasks, ..subject(Mode::Enforcing) };
+        let short = format!(
+            "avc denied {{ ioctl }} path=\"{named}\" dev=\"proc\" ino=* ioctlcmd=0x2401 tclass=file"
+        );
+        assert_eq!(avc_effect(&record, &subject).to_string(), short);
     }
 
     #[test]

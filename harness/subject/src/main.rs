@@ -373,7 +373,9 @@ fn follow(child: u64) -> ! {
         match status & 0x7f {
             0 => exit((status >> 8 & 0xff) as i32),
             // The child asked to be traced and has executed a program (ptrace_event()).
-            0x7f if status >> 8 & 0xff == SIGTRAP => call(PTRACE, [PTRACE_DETACH, child, 0, 0, 0, 0]),
+            0x7f if status >> 8 & 0xff == SIGTRAP => {
+                call(PTRACE, [PTRACE_DETACH, child, 0, 0, 0, 0])
+            }
             0x7f => call(KILL, [own, SIGSTOP, 0, 0, 0, 0]),
             signal => call(KILL, [own, signal.into(), 0, 0, 0, 0]),
         };

@@ -60,6 +60,9 @@ pub struct Cli {
     /// Use colours; `auto` follows the terminal and NO_COLOR.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+    /// Ignore the defaults in `perfsec.toml` of the project and of `~/.config/perfsec`.
+    #[arg(long, global = true)]
+    pub no_config: bool,
 }
 
 /// The commands.

@@ -327,6 +327,10 @@ fn facts(run: &Run) -> Markup {
                 @if let Some(end) = &run.end { dt { "took" } dd { (seconds(end.millis)) } }
                 dt { "host" } dd { (started.host) }
                 dt { "command" } dd { code { (clipped(&started.command.join(" "))) } }
+                @for option in &started.configured {
+                    dt { "from " (option.file.display()) ", line " (option.line) }
+                    dd { code { (clipped(&option.words.join(" "))) } }
+                }
                 dt { "cases" } dd {
                     @match &started.asked.cases_directory {
                         Some(directory) => code { (directory.display()) },
