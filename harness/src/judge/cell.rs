@@ -39,13 +39,15 @@ pub fn judge(
         }
     };
     let exe = Execve::granted(cell.at.grant.0).path(&cell.case.comm);
+    let others = observation.processes.iter().map(|(name, pid, _)| (name.clone(), *pid));
+    let tasks: Vec<_> = observation.heirs.iter().cloned().chain(others).collect();
     let subject = Subject {
         pid: observation.subject.pid,
         comm: &cell.case.comm,
         context: &observation.subject.context,
         mode: cell.at.mode,
         exe: &exe,
-        tasks: &observation.heirs,
+        tasks: &tasks,
     };
     let extra = ExtraLines { messages: &cell.case.messages, records: &cell.case.records };
     let seen = observed_transcript(&cell.case.steps, observation, &subject, extra);

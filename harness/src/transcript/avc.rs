@@ -59,7 +59,7 @@ impl<'a> Subject<'a> {
     }
 
     /// A path with the name of the process instead of its id: `/proc/{subject}/maps`.
-    fn named_path(&self, path: &str) -> String {
+    pub(super) fn named_path(&self, path: &str) -> String {
         let parts = path.strip_prefix("\"/proc/").and_then(|rest| rest.split_once('/'));
         let Some((pid, file)) = parts else { return path.to_owned() };
         let own = (pid == self.pid.to_string()).then_some("subject");

@@ -46,6 +46,8 @@ pub enum RecordType {
 enum Form {
     /// Always written.
     Plain,
+    /// Always written; below `/proc`, with the name of the process.
+    Path,
     /// Never written: it varies from boot to boot.
     Varies,
     /// Left out if it has this value.
@@ -120,7 +122,7 @@ impl RecordType {
 
     /// Its fields, in the kernel's order.
     fn fields(self) -> &'static [(&'static str, Form)] {
-        use Form::{Caps, Context, Default, Optional, Plain, Repeats, Title, Varies};
+        use Form::{Caps, Context, Default, Optional, Path, Plain, Repeats, Title, Varies};
         match self {
             // audit_log_exit(), audit_log_task_info(), audit_log_key()
             Self::Syscall => &[
@@ -182,7 +184,7 @@ impl RecordType {
             // audit_log_name(), audit_log_fcaps()
             Self::Path => &[
                 ("item", Plain),
-                ("name", Plain),
+                ("name", Path),
                 ("inode", Varies),
                 ("dev", Varies),
                 ("mode", Plain),
@@ -359,7 +361,7 @@ impl RecordContext<'_> {
             Form::Title => value == quoted(self.subject.exe),
             Form::Repeats(known) => self.value(*known).as_deref() == Some(value),
             Form::Caps => value == "0",
-            Form::Plain | Form::Context | Form::Optional => false,
+            Form::Plain | Form::Path | Form::Context | Form::Optional => false,
         };
         if known {
             return None;
@@ -367,6 +369,7 @@ impl RecordContext<'_> {
         let written = match form {
             Form::Caps => caps(value).map(|set| set.to_string()),
             Form::Title => title(value),
+            Form::Path => Some(self.subject.named_path(value)),
             Form::Context | Form::Repeats(Known::Context) => {
                 self.subject.type_in(value).map(str::to_owned)
             }
