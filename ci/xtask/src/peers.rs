@@ -14,6 +14,8 @@ const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers.txt");
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates");
 
+const CI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
 /// The cells that the templates run: enough to see that they work.
 const CELLS: &str = "event/read event/own";
 const KERNEL: &str = "debian:6.1";
@@ -111,6 +113,40 @@ pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
     templates(shell, &perfsec, &peers)
 }
 
+/// Runs what a job of GitHub or GitLab runs, with an archive like that of a release.
+fn jobs(shell: &Shell, perfsec: &Path) -> Result<(), Error> {
+    let run = |command: xshell::Cmd<'_>| {
+        eprintln!("$ {command}");
+        error::run(command)
+    };
+    let action = format!("{CI}/action/action.yml");
+    run(cmd!(shell, "check-jsonschema --builtin-schema vendor.github-actions {action}"))?;
+    run(cmd!(shell, "shellcheck {CI}/install.sh {CI}/run.sh"))?;
+    let room = shell.create_temp_dir()?;
+    let room = room.path();
+    let release = room.join("perfsec-0");
+    shell.create_dir(&release)?;
+    shell.copy_file(perfsec, &release)?;
+    let archive = room.join("perfsec.tar.gz");
+    cmd!(shell, "tar --create --gzip --file {archive} --directory {room} perfsec-0")
+        .quiet()
+        .run()?;
+    let (home, steps, summary) = (room.join("home"), room.join("path"), room.join("summary"));
+    let install = cmd!(shell, "{CI}/install.sh").env("ARCHIVE", &archive);
+    run(install.env("HOME", &home).env("GITHUB_PATH", &steps))?;
+    let bin = shell.read_file(&steps)?;
+    let path = format!("{}:{}", bin.trim(), std::env::var("PATH").unwrap_or_default());
+    for (system, file) in [("github", "annotations.txt"), ("gitlab", "code-quality.json")] {
+        let results = room.join(system);
+        let job = cmd!(shell, "{CI}/run.sh {system}").env("KERNEL", KERNEL).env("PATH", &path);
+        run(job.env("RESULTS", &results).env("GITHUB_STEP_SUMMARY", &summary))?;
+        shell.read_file(results.join(file))?;
+        shell.read_file(results.join("run.jsonl"))?;
+    }
+    shell.read_file(&summary)?;
+    Ok(())
+}
+
 /// Checks the templates with their own tools, and runs the commands in them.
 pub(crate) fn templates(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<(), Error> {
     let room = shell.create_temp_dir()?;
@@ -132,6 +168,7 @@ pub(crate) fn templates(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<
     let gitlab = ["--data-transform", "gitlab-ci", "gitlab-ci.yml"];
     run(cmd!(shell, "check-jsonschema {schema} vendor.gitlab-ci").args(gitlab))?;
     run(cmd!(shell, "tmt lint --failed-only"))?;
+    jobs(shell, perfsec)?;
 
     // The steps of the workflows, one after another instead of in parallel.
     for shard in ["1/2", "2/2"] {

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::mail::{self, Mailbox};
-use super::{KcidbOrigin, html, json, junit, kcidb, ktap, summary};
+use super::{KcidbOrigin, annotations, html, json, junit, kcidb, ktap, summary};
 use crate::record::{Digest, Run};
 use crate::text::{self, Text};
 
@@ -26,6 +26,10 @@ pub enum Format {
     Html,
     /// A submission to KCIDB, KernelCI's database of results.
     Kcidb,
+    /// GitHub's workflow commands, which annotate the lines of case files.
+    Github,
+    /// GitLab's code quality report, which annotates the lines of case files.
+    CodeQuality,
 }
 
 /// Options of the formats.
@@ -53,6 +57,8 @@ impl Format {
             Self::Json => json::document(run),
             Self::Html => html::html(run),
             Self::Kcidb => kcidb::kcidb(run, &options.origin),
+            Self::Github => annotations::github(run),
+            Self::CodeQuality => annotations::code_quality(run),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reports for people and for programs. A report is made from a run record alone.
 
+mod annotations;
 mod attempts;
 mod difference;
 mod format;

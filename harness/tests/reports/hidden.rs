@@ -121,7 +121,12 @@ fn check(run: &Run, what: &str) {
                 assert_eq!(kept, added, "{what}");
             }
             Format::Kcidb => assert!(!contents(&text.plain()).is_empty()),
-            Format::Summary | Format::Text | Format::Ktap => {
+            // Empty if no cell is bad.
+            Format::CodeQuality => {
+                let issues: serde_json::Value = serde_json::from_str(&text.plain()).unwrap();
+                assert!(issues.is_array(), "{what}");
+            }
+            Format::Summary | Format::Text | Format::Ktap | Format::Github => {
                 has_no_forged_line(&text.plain(), &what);
             }
         }

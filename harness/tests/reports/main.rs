@@ -37,6 +37,8 @@ fn report(format: Format, run: &Run) -> String {
 #[case(Format::Ktap, "run.ktap")]
 #[case(Format::Junit, "run.junit.xml")]
 #[case(Format::Kcidb, "run.kcidb.json")]
+#[case(Format::Github, "run.github.txt")]
+#[case(Format::CodeQuality, "run.code-quality.json")]
 fn a_report_is_as_a_person_has_read_it(#[case] format: Format, #[case] name: &str) {
     golden(name, &report(format, &one_of_each()));
 }
