@@ -4,6 +4,8 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::foreign;
+
 /// The name of a file of defaults.
 pub const CONFIG_NAME: &str = "perfsec.toml";
 
@@ -33,7 +35,7 @@ pub fn find(directory: &Path) -> io::Result<Vec<(PathBuf, String)>> {
 }
 
 fn read(path: PathBuf) -> io::Result<Option<(PathBuf, String)>> {
-    match std::fs::read_to_string(&path) {
+    match foreign::read_text(&path, &foreign::DEFAULTS) {
         Ok(text) => Ok(Some((path, text))),
         Err(error)
             if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>

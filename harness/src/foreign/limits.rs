@@ -60,6 +60,7 @@ limits! {
     CASE = "a case file", MIB;
     KNOWN = "a file of known differences", 4 * MIB;
     CHANGES = "a file of stated changes", 4 * MIB;
+    DEFAULTS = "a file of defaults", MIB;
     MUTATION = "a mutation", MIB;
     MUTANTS = "a list of code to mutate", MIB;
     SURVIVORS = "a list of judged survivors", 4 * MIB;

@@ -63,11 +63,12 @@ impl Place {
         path.display().to_string()
     }
 
-    /// perfsec with this place as its working directory, and a cache in it.
+    /// perfsec with this place as its working directory, with a cache and a user's defaults in it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_perfsec"));
         command.args(arguments).current_dir(self.path());
         command.env("PERFSEC_CACHE_DIR", self.path().join("cache"));
+        command.env("XDG_CONFIG_HOME", self.path().join("config"));
         command
     }
 
