@@ -13,7 +13,7 @@ pub(crate) fn tracefs() -> &'static Path {
 }
 
 /// The group of the agent's kprobe events.
-pub(super) const GROUP: &str = "perfsec";
+pub(crate) const GROUP: &str = "perfsec";
 
 /// `security_capable()` combines the verdicts of all modules. It has these arguments since 5.1.
 /// Sixteen returns can be pending (`maxactive`), more than tasks can be inside.
@@ -39,7 +39,12 @@ pub(super) struct ProbedFunction {
 
 /// Enables an event; returns its format.
 pub(super) fn enable_event(event: &str) -> Result<Format> {
-    let folder = tracefs().join("events").join(event);
+    enable_in(tracefs(), event)
+}
+
+/// Enables an event of the instance with this directory; returns its format.
+pub(crate) fn enable_in(instance: &Path, event: &str) -> Result<Format> {
+    let folder = instance.join("events").join(event);
     let format = knob::read(folder.join("format"))?;
     let doing = || format!("understand the format of {event}");
     let format = Format::parse(&format).ok_or_else(|| Error::new(doing(), &format))?;
