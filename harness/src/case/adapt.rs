@@ -132,6 +132,7 @@ fn has_all_questions(step: &Step) -> bool {
         | Step::Sendmsg(_)
         | Step::Recvmsg(_)
         | Step::Setexeccon(_)
+        | Step::Run(_)
         | Step::Execve(_) => false,
     }
 }

@@ -214,7 +214,8 @@ fn questions(
     let mut all = Vec::new();
     for step in steps {
         let line = line_number(text, step.span().start);
-        let StepTable { step, asks, returns } = step.get_ref();
+        let table = step.get_ref();
+        let StepTable { step, asks, returns } = table;
         let returns = returns.as_ref().map(|returns| {
             let first = first_line(text, returns.span().start);
             let parsed = parse_returns(returns.get_ref(), first, step, &names);
@@ -232,7 +233,10 @@ fn questions(
                 Vec::new()
             })
         });
-        if returns.is_none() && !is_computed(step) {
+        if let (Step::Run(_), Some(key)) = (step, asks.as_ref().or(table.returns.as_ref())) {
+            let message = "what a program asks depends on the program";
+            mistakes.add(key.span(), message, Some("write its transcript in an `[[expect]]`"));
+        } else if returns.is_none() && !is_computed(step) {
             let message = format!("`{}` has a text as its result", step.name());
             mistakes.add(line_span(text, line), message, Some("write it: returns = '\"2\\n\"'"));
         }

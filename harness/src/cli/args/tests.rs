@@ -50,6 +50,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "accel",
             "qemu",
             "append",
+            "program",
             "jobs",
             "cold",
             "boot-limit",

@@ -14,6 +14,7 @@ mod file;
 mod limit;
 mod perf;
 mod process;
+mod run;
 mod syscall;
 mod task;
 
@@ -37,6 +38,7 @@ pub use process::{
     Advice, Capget, Capset, Clone, CloneFlag, Getresuid, PidfdOpen, Prctl, ProcessMadvise,
     ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare, UnshareFlag,
 };
+pub use run::Run;
 pub use syscall::{ResultForm, Syscall};
 pub use task::{NOBODY, Task};
 
@@ -128,6 +130,8 @@ steps! { $
     ProcessVmReadv(ProcessVmReadv),
     /// `process_madvise(2)` on memory that the process has mapped.
     ProcessMadvise(ProcessMadvise),
+    /// Runs a program and waits until it ends.
+    Run(Run),
     /// An action of the agent while the subject is stopped.
     Agent(Action),
 }

@@ -10,6 +10,7 @@ mod instructions;
 mod limit;
 mod perf;
 mod process;
+mod run;
 
 use perfsec_wire::{Step, Subject, with_arguments};
 
