@@ -10,5 +10,5 @@ mod ring;
 mod setup;
 
 pub(crate) use event::{Event, EventData};
-pub(crate) use probes::tracefs;
+pub(crate) use probes::{Instance, tracefs};
 pub(crate) use setup::Trace;
