@@ -30,6 +30,7 @@ mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod grant;
+pub mod guest;
 pub mod host;
 pub mod interrupt;
 pub mod judge;

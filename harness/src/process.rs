@@ -69,6 +69,39 @@ pub(crate) fn output(
     Ok(Output { status, stdout: stdout?, stderr: stderr? })
 }
 
+/// The end of a program whose output was read as it came.
+pub(crate) struct Streamed<T> {
+    pub(crate) status: ExitStatus,
+    /// The value of the reader.
+    pub(crate) value: T,
+    pub(crate) stderr: String,
+}
+
+/// Runs a program and passes its standard output to `read`. When that returns, the pipe is closed.
+///
+/// # Errors
+///
+/// See [`follow`].
+pub(crate) fn stream<T>(
+    mut command: Command,
+    interrupt: &Interrupt,
+    read: impl FnOnce(&mut dyn Read) -> T,
+) -> io::Result<Streamed<T>> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = ChildGroup::start(&mut command, interrupt)?;
+    let (out, err) = (running.child.stdout.take(), running.child.stderr.take());
+    let (value, stderr) = thread::scope(|scope| {
+        let err = scope.spawn(|| read_all(err));
+        let mut out = out.ok_or_else(|| io::Error::other("the program has no output"))?;
+        let value = read(&mut out);
+        drop(out);
+        let err = err.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok::<_, io::Error>((value, err))
+    })?;
+    let status = running.wait()?;
+    Ok(Streamed { status, value, stderr: String::from_utf8_lossy(&stderr?).into_owned() })
+}
+
 fn read_all(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
     stream.map_or_else(|| Ok(Vec::new()), |stream| foreign::read_all(stream, &foreign::OUTPUT))
 }

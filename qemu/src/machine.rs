@@ -20,6 +20,9 @@ pub struct Machine {
     pub accel: Accel,
     /// A `vmlinux` with a PVH note (fastest) or a `bzImage`.
     pub kernel: PathBuf,
+    /// An archive that the guest unpacks before the initramfs, whose files replace those of the same
+    /// name: a distribution's root, too large to build for each boot.
+    pub base: Option<PathBuf>,
     /// The guest's root file system. It is passed in memory; no file is created.
     pub initramfs: Initramfs,
     /// Kernel parameters: usually [`kernel_parameters`], then the caller's own.
@@ -145,8 +148,8 @@ impl Machine {
     }
 
     /// Everything about the machine that decides whether a saved state fits it: text for the key of
-    /// a cache. Missing are QEMU's version and the content of the kernel image and the initramfs,
-    /// which the caller knows under better names than their paths.
+    /// a cache. Missing are QEMU's version and the content of the kernel image, the base and
+    /// the initramfs, which the caller knows under better names than their paths.
     pub fn identity(&self) -> String {
         let anywhere = Self { kernel: PathBuf::new(), ..self.clone() };
         let window = self.window.map(|length| (0, length));
@@ -166,6 +169,12 @@ impl Machine {
     /// behind when this process is killed.
     pub(crate) fn initramfs_in_memory(&self) -> io::Result<OwnedFd> {
         let mut file = File::from(memfd_create(c"initramfs", MFdFlags::MFD_CLOEXEC)?);
+        if let Some(base) = &self.base {
+            let length = io::copy(&mut File::open(base)?, &mut file)?;
+            // The kernel skips zeros between archives, and expects the next at such an offset.
+            let padding = length.next_multiple_of(4) - length;
+            file.write_all(&[0; 4][..padding as usize])?;
+        }
         file.write_all(self.initramfs.as_bytes())?;
         file.rewind()?;
         Ok(file.into())
@@ -203,6 +212,7 @@ mod tests {
             qemu: "qemu-system-x86_64".into(),
             accel,
             kernel: "a kernel,with a comma".into(),
+            base: None,
             initramfs: vec![1, 2, 3].into(),
             append: vec!["console=ttyS0".into(), "panic=-1".into()],
             memory_mib: 256,
@@ -309,6 +319,19 @@ mod tests {
         let file = machine.window_in_memory().expect("a file in memory").expect("a window");
         assert_eq!(file.metadata().expect("its length").len(), 8192);
         assert!(file.set_len(4096).is_err());
+    }
+
+    #[test]
+    fn the_initramfs_follows_the_base_at_a_multiple_of_four() {
+        let base = std::env::temp_dir().join(format!("perfsec-base-{}", std::process::id()));
+        std::fs::write(&base, [7; 5]).expect("a file");
+        let machine = Machine { base: Some(base.clone()), ..machine(Accel::Tcg, ConsoleTo::Events) };
+        let descriptor = machine.initramfs_in_memory();
+        std::fs::remove_file(base).expect("it is there");
+        let mut bytes = Vec::new();
+        let mut file = File::from(descriptor.expect("a file in memory"));
+        io::Read::read_to_end(&mut file, &mut bytes).expect("its content");
+        assert_eq!(bytes, [7, 7, 7, 7, 7, 0, 0, 0, 1, 2, 3]);
     }
 
     #[test]

@@ -164,6 +164,7 @@ fn refused(change: impl FnOnce(&mut Machine)) -> Error {
         qemu: QEMU.into(),
         accel: Accel::Tcg,
         kernel: "/dev/null".into(),
+        base: None,
         initramfs: Vec::new().into(),
         append: Vec::new(),
         memory_mib: 64,

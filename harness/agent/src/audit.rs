@@ -1,4 +1,5 @@
-//! The audit daemon: the netlink protocol of `include/uapi/linux/audit.h`.
+//! Audit records, as the audit daemon or beside it: the netlink protocol of
+//! `include/uapi/linux/audit.h`.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -7,10 +8,10 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendto,
     setsockopt, socket, sockopt,
 };
-use perfsec_wire::message::AuditFacts;
+use perfsec_wire::message::{AuditFacts, AuditMeans};
 use perfsec_wire::observation::Record;
 use perfsec_wire::record_types;
 use perfsec_wire::step::{AuditRule, Excluded, RuleSyscall};
@@ -32,6 +33,10 @@ const STATUS_FAILURE: u32 = 0x02;
 const STATUS_PID: u32 = 0x04;
 const STATUS_RATE_LIMIT: u32 = 0x08;
 const STATUS_BACKLOG_LIMIT: u32 = 0x10;
+
+/// `AUDIT_NLGRP_READLOG`, the multicast group of records. The number of a group is that of its bit,
+/// from 1.
+const READLOG: u32 = 1;
 
 /// `AUDIT_FAIL_PRINTK`: the kernel also logs that it lost records.
 const FAIL_PRINTK: u32 = 1;
@@ -93,9 +98,14 @@ impl Status {
     }
 }
 
-/// The audit socket of a registered daemon.
+/// The audit socket of a registered daemon, or one that listens to what a daemon gets.
 pub(crate) struct Audit {
+    /// Requests, their answers, and a daemon's records.
     socket: OwnedFd,
+    /// The records of a listener.
+    listener: Option<OwnedFd>,
+    /// The daemon that a listener found registered.
+    daemon: u32,
     sequence: u32,
     buffer: Box<[u8; LONGEST]>,
     /// Records that arrived before the answer to a request.
@@ -125,16 +135,10 @@ impl Audit {
     ///
     /// If the kernel has no audit, or was booted with `audit=0` (then it has no kernel socket).
     pub(crate) fn open() -> Result<Self> {
-        let socket = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkAudit,
-        )
-        .doing("open an audit socket")?;
-        setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20)).doing("size the audit socket")?;
         let mut audit = Self {
-            socket,
+            socket: open_socket()?,
+            listener: None,
+            daemon: 0,
             sequence: 0,
             buffer: Box::new([0; LONGEST]),
             waiting: VecDeque::new(),
@@ -160,13 +164,7 @@ impl Audit {
                 format_args!("process {} is registered", self.boot.pid),
             ));
         }
-        self.set(Status {
-            mask: STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT,
-            failure: FAIL_PRINTK,
-            backlog_limit: self.default_backlog(),
-            ..Status::default()
-        })
-        .doing("lift the limits of audit")?;
+        self.lift_limits()?;
         self.set(Status { mask: STATUS_PID, pid: own, ..Status::default() })
             .doing("register as audit daemon")?;
         self.enabled_by_default = wanted;
@@ -174,19 +172,57 @@ impl Audit {
         self.enable(wanted)
     }
 
+    /// Listens to the records that the registered daemon gets, and enables audit if `wanted`. The
+    /// kernel sends each record to listeners first, in the same order (`kauditd_send_queue()`).
+    ///
+    /// # Errors
+    ///
+    /// If no daemon is registered, or the group cannot be joined.
+    pub(crate) fn listen(&mut self, wanted: bool) -> Result<()> {
+        let Status { pid, enabled, .. } = self.status()?;
+        if pid == 0 {
+            return Err(Error::new("listen beside the audit daemon", "none runs: auditd is dead"));
+        }
+        let listener = open_socket()?;
+        let group = NetlinkAddr::new(0, 1 << (READLOG - 1));
+        bind(listener.as_raw_fd(), &group).doing("join the multicast group of audit records")?;
+        (self.daemon, self.listener) = (pid, Some(listener));
+        self.lift_limits()?;
+        self.enabled_by_default = wanted;
+        self.enabled = enabled != 0;
+        self.enable(wanted)
+    }
+
+    /// Lifts the limits that drop records.
+    fn lift_limits(&mut self) -> Result<()> {
+        self.set(Status {
+            mask: STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT,
+            failure: FAIL_PRINTK,
+            backlog_limit: self.default_backlog(),
+            ..Status::default()
+        })
+        .doing("lift the limits of audit")
+    }
+
     /// Restores the limits at boot; the kernel then prints records to its log again.
     pub(crate) fn unregister(&mut self) {
         let limits = STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT;
         // A guest whose audit cannot be restored is still good for a shell.
         let _ = self.set(Status { mask: limits, ..self.boot });
-        let _ = self.set(Status { mask: STATUS_PID, ..Status::default() });
+        if self.listener.take().is_none() {
+            let _ = self.set(Status { mask: STATUS_PID, ..Status::default() });
+        }
     }
 
     /// Reads back the effect of `register`.
     pub(crate) fn facts(&mut self) -> Result<AuditFacts> {
         let Status { enabled, pid, rate_limit, backlog_limit, lost, .. } = self.status()?;
         self.lost = lost;
-        Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost })
+        let means = match self.listener {
+            Some(_) => AuditMeans::Multicast,
+            None => AuditMeans::Daemon,
+        };
+        Ok(AuditFacts { enabled, pid, rate_limit, backlog_limit, lost, means })
     }
 
     /// The parameters at boot, in the order of `struct audit_status`.
@@ -214,9 +250,18 @@ impl Audit {
     ///
     /// # Errors
     ///
-    /// If the kernel lost records silently.
+    /// If the kernel lost records silently, or the daemon has ended that the agent listens beside.
     pub(crate) fn check_lost(&mut self, logged: u32) -> Result<()> {
-        let counter = self.status()?.lost;
+        let Status { lost: counter, pid, .. } = self.status()?;
+        if self.listener.is_some() && pid != self.daemon {
+            let (before, now) = (self.daemon, pid);
+            self.daemon = now;
+            let detail = match now {
+                0 => format!("it has ended (process {before}); no audit daemon runs"),
+                _ => format!("process {now} has replaced process {before}"),
+            };
+            return Err(Error::new("keep the audit daemon, auditd, running", detail));
+        }
         let silently = counter.saturating_sub(self.lost.max(logged));
         if silently == 0 {
             return Ok(());
@@ -331,7 +376,7 @@ impl Audit {
     /// The answer to a request. An acknowledgement begins with a number that is not negative.
     fn answer(&mut self, sequence: u32) -> nix::Result<Vec<u8>> {
         loop {
-            let (header, kind, payload) = self.datagram()?;
+            let (header, kind, payload) = datagram(&self.socket, &mut self.buffer)?;
             if kind > LAST_CONTROL {
                 let record = record(kind, payload);
                 self.waiting.push_back(record);
@@ -356,8 +401,10 @@ impl Audit {
         if let Some(record) = self.waiting.pop_front() {
             return Ok(record);
         }
+        let source = self.listener.as_ref().unwrap_or(&self.socket);
         loop {
-            let (_, kind, payload) = self.datagram().doing("receive every audit record")?;
+            let (_, kind, payload) =
+                datagram(source, &mut self.buffer).doing("receive every audit record")?;
             if kind > LAST_CONTROL {
                 return Ok(record(kind, payload));
             }
@@ -378,26 +425,41 @@ impl Audit {
         sendto(self.socket.as_raw_fd(), &message, &kernel, MsgFlags::empty())?;
         Ok(self.sequence)
     }
+}
 
-    /// One message: sequence, type, payload. kauditd sends one message per datagram and does not
-    /// always set `nlmsg_len` to its length, so the length is that of the datagram.
-    fn datagram(&mut self) -> nix::Result<(u32, u16, &[u8])> {
-        const HEADER: usize = size_of::<libc::nlmsghdr>();
-        let mut got = recv(self.socket.as_raw_fd(), &mut self.buffer[..], MsgFlags::MSG_DONTWAIT);
-        if got == Err(Errno::EAGAIN) {
-            let mut waiting = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut waiting, PollTimeout::from(DEAD_MS))? == 0 {
-                return Err(Errno::ETIMEDOUT);
-            }
-            got = recv(self.socket.as_raw_fd(), &mut self.buffer[..], MsgFlags::MSG_DONTWAIT);
+/// A socket that speaks audit's protocol, with room for some thousand records.
+fn open_socket() -> Result<OwnedFd> {
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkAudit,
+    )
+    .doing("open an audit socket")?;
+    setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20)).doing("size the audit socket")?;
+    Ok(socket)
+}
+
+/// One message: sequence, type, payload. kauditd sends one message per datagram and does not always
+/// set `nlmsg_len` to its length, so the length is that of the datagram.
+fn datagram<'a>(
+    socket: &OwnedFd,
+    buffer: &'a mut [u8; LONGEST],
+) -> nix::Result<(u32, u16, &'a [u8])> {
+    const HEADER: usize = size_of::<libc::nlmsghdr>();
+    let mut got = recv(socket.as_raw_fd(), &mut buffer[..], MsgFlags::MSG_DONTWAIT);
+    if got == Err(Errno::EAGAIN) {
+        let mut waiting = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut waiting, PollTimeout::from(DEAD_MS))? == 0 {
+            return Err(Errno::ETIMEDOUT);
         }
-        // ENOBUFS: the socket overran and a record is lost, which the caller must report.
-        let (header, payload) =
-            self.buffer[..got?].split_at_checked(HEADER).ok_or(Errno::EPROTO)?;
-        let word =
-            |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
-        Ok((word(8), word(4) as u16, payload))
+        got = recv(socket.as_raw_fd(), &mut buffer[..], MsgFlags::MSG_DONTWAIT);
     }
+    // ENOBUFS: the socket overran and records are lost (`netlink_overrun()`), which the caller must
+    // report.
+    let (header, payload) = buffer[..got?].split_at_checked(HEADER).ok_or(Errno::EPROTO)?;
+    let word = |at: usize| header[at..].first_chunk::<4>().map_or(0, |w| u32::from_ne_bytes(*w));
+    Ok((word(8), word(4) as u16, payload))
 }
 
 fn record(kind: u16, payload: &[u8]) -> Record {

@@ -9,7 +9,7 @@ use perfsec_wire::observation::{CellOutcome, SetupFailure};
 use perfsec_wire::{Facts, Message, Order, PROTOCOL, Preparation, Refusal};
 
 use crate::channel::Conversation;
-use crate::machine::Machine;
+use crate::machine::{Machine, Surroundings};
 use crate::{cell, facts, machine, shell};
 
 /// Sends the first message, before anything that can fail.
@@ -55,8 +55,12 @@ pub(crate) fn obey(mut machine: Machine, host: &mut Conversation<'_>) -> Result<
                 host.send(&Message::Idle)?;
             }
             Order::Shell => {
+                let surroundings = machine.surroundings;
                 machine.release();
-                shell::run();
+                match surroundings {
+                    Surroundings::Alone => shell::run(),
+                    Surroundings::System => shell::leave_to_system(),
+                }
                 return host.send(&Message::Done);
             }
             Order::End => {

@@ -7,24 +7,25 @@ use std::path::PathBuf;
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use perf_event_open_sys::bindings::perf_event_attr;
-use perfsec_wire::message::AuditFacts;
+use perfsec_wire::message::{AuditFacts, AuditMeans};
 use perfsec_wire::observation::Record;
-use perfsec_wire::{Cell, Facts, Lane, Refusal};
+use perfsec_wire::{Cell, Facts, Lane, LanePolicy, Refusal, paths};
 
 use crate::audit::{Audit, Mark};
 use crate::children::Children;
-use crate::error::Error;
+use crate::error::{Error, ErrorContext};
 use crate::kmsg::Kmsg;
 use crate::lockdown::LockdownState;
 use crate::program::Programs;
 use crate::selinux::{self, Policies, Selinux};
 use crate::subject::{self, Executables, Names, Region};
 use crate::sysctl::Sysctls;
-use crate::trace::Trace;
+use crate::trace::{Instance, Trace};
 use crate::{error, facts, knob, sys};
 
 /// The machine under test.
 pub(crate) struct Machine {
+    pub(crate) surroundings: Surroundings,
     /// `None` in a boot with `audit=0`.
     pub(crate) audit: Option<Audit>,
     pub(crate) trace: Trace,
@@ -52,6 +53,7 @@ pub(crate) struct Machine {
 
 /// A guest that can join any lane that its kernel's parameters fit.
 pub(crate) struct Prepared {
+    surroundings: Surroundings,
     files: Files,
     sysctls: Vec<(String, String)>,
     started_ms: u32,
@@ -60,12 +62,33 @@ pub(crate) struct Prepared {
     trace: Trace,
 }
 
+/// The surroundings of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Surroundings {
+    /// Nothing else runs: the agent is process 1.
+    Alone,
+    /// A system with an init and an audit daemon of its own, which must not notice the agent.
+    System,
+}
+
 /// The agent's files.
 pub(crate) struct Files {
+    /// The encoded [`Preparation`](perfsec_wire::Preparation).
+    pub(crate) preparation: Vec<u8>,
     /// The program that subjects execute.
     pub(crate) subject: Vec<u8>,
     /// The directory of the policies.
     pub(crate) policies: PathBuf,
+}
+
+impl Files {
+    /// Reads them.
+    pub(crate) fn read() -> error::Result<Self> {
+        let read = |path: &str| std::fs::read(path).doing(format_args!("read {path}"));
+        let policies = selinux::folder().to_owned();
+        let (preparation, subject) = (read(paths::PREPARATION)?, read(paths::SUBJECT)?);
+        Ok(Self { preparation, subject, policies })
+    }
 }
 
 /// Milliseconds since boot, as in `/proc/uptime`.
@@ -90,6 +113,7 @@ impl Prepared {
     ///
     /// The reason why no cell can run here.
     pub(crate) fn new(
+        surroundings: Surroundings,
         coverage: Option<&[String]>,
         files: Files,
         sysctls: Vec<(String, String)>,
@@ -99,8 +123,12 @@ impl Prepared {
         let cycles = open_cycles()?;
         let kmsg = Kmsg::open().map_err(setup)?;
         expedite().map_err(setup)?;
-        let trace = Trace::new(coverage).map_err(setup)?;
-        Ok(Self { files, sysctls, started_ms, cycles, kmsg, trace })
+        let instance = match surroundings {
+            Surroundings::Alone => Ok(Instance::whole()),
+            Surroundings::System => Instance::own(),
+        };
+        let trace = Trace::new(instance.map_err(setup)?, coverage).map_err(setup)?;
+        Ok(Self { surroundings, files, sysctls, started_ms, cycles, kmsg, trace })
     }
 
     /// Sets the guest up for a lane.
@@ -109,7 +137,7 @@ impl Prepared {
     ///
     /// The reason why no cell of the lane can run here.
     pub(crate) fn join(self, lane: &Lane) -> Result<Machine, Refusal> {
-        let Self { files, sysctls, started_ms, cycles, mut kmsg, trace } = self;
+        let Self { surroundings, files, sysctls, started_ms, cycles, mut kmsg, trace } = self;
         let setup = error::Error::refusal;
         selinux::modules(lane.boot)?;
         let mut audit = match lane.boot.has_audit() {
@@ -118,7 +146,11 @@ impl Prepared {
         };
         let mut policies = Policies::new(&files.policies);
         let policy_messages = match &lane.policy {
-            Some(name) => {
+            Some(LanePolicy::Loaded(name)) => {
+                policies.note_loaded(name);
+                Vec::new()
+            }
+            Some(LanePolicy::Load(name)) => {
                 let binary = policies.read(name).map_err(setup)?;
                 policies.note_loaded(name);
                 selinux::load(&binary, &mut kmsg)?
@@ -130,9 +162,15 @@ impl Prepared {
             false => None,
         };
         if let Some(audit) = &mut audit {
-            audit.register(lane.boot.enables_audit()).map_err(no_audit)?;
+            let wanted = lane.boot.enables_audit();
+            match surroundings {
+                Surroundings::Alone => audit.register(wanted),
+                Surroundings::System => audit.listen(wanted),
+            }
+            .map_err(no_audit)?;
         }
         Ok(Machine {
+            surroundings,
             audit,
             trace,
             kmsg,
@@ -263,8 +301,11 @@ fn audit_facts(audit: &mut Audit, enabled: bool) -> Result<AuditFacts, Refusal> 
     let (begin, end) = (audit.mark("boot").map_err(setup)?, audit.mark("ready").map_err(setup)?);
     audit.between(&begin, &end).map_err(setup)?;
     let facts = audit.facts().map_err(setup)?;
-    let wanted = (enabled.into(), std::process::id(), 0);
-    if (facts.enabled, facts.pid, facts.rate_limit) != wanted {
+    let right = match facts.means {
+        AuditMeans::Daemon => facts.pid == std::process::id(),
+        AuditMeans::Multicast => facts.pid != 0,
+    };
+    if !right || (facts.enabled, facts.rate_limit) != (enabled.into(), 0) {
         return Err(Refusal::NoAudit { detail: format!("its status is {facts:?}") });
     }
     Ok(facts)

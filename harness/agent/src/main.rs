@@ -1,4 +1,5 @@
-//! The program that runs on the kernel under test, as process 1 of a guest.
+//! The program that runs on the kernel under test: as process 1 of a guest, or as an ordinary process
+//! of a guest system, which has an init of its own.
 //!
 //! It gets its orders in a [`Lane`](perfsec_wire::Lane) and reports what it saw in
 //! [`Message`](perfsec_wire::Message)s; it never judges. Another program, `perfsec-subject`,
@@ -17,6 +18,7 @@ mod coverage;
 mod error;
 mod facts;
 mod follow;
+mod handover;
 mod init;
 mod kmsg;
 mod knob;
@@ -26,6 +28,8 @@ mod machine;
 mod program;
 mod record;
 mod selinux;
+mod serve;
+mod service;
 mod shell;
 mod subject;
 mod sys;
@@ -34,11 +38,15 @@ mod trace;
 
 /// The program; returns its exit code.
 fn start() -> u8 {
-    if std::process::id() == 1 {
-        init::run();
+    match (std::process::id() == 1, handover::is_guest_system()) {
+        (true, false) => init::run(),
+        (true, true) => handover::run(),
+        (false, true) => service::run(),
+        (false, false) => {
+            eprintln!("perfsec-agent: must be process 1 of a guest, or run in a guest system");
+            2
+        }
     }
-    eprintln!("perfsec-agent: must be process 1 of a guest");
-    2
 }
 
 /// Tests have another `main`; this keeps everything reachable.

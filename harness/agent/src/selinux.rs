@@ -128,7 +128,7 @@ impl Policies {
 }
 
 /// `sel_write_load()` accepts the whole policy in one write, or not at all.
-fn write_load(policy: &[u8]) -> std::io::Result<usize> {
+pub(crate) fn write_load(policy: &[u8]) -> std::io::Result<usize> {
     let mut file = std::fs::OpenOptions::new().write(true).open(Path::new(MOUNT).join("load"))?;
     std::io::Write::write(&mut file, policy)
 }

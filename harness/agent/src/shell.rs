@@ -22,6 +22,13 @@ pub(crate) fn run() {
     }
 }
 
+/// Waits while somebody uses the system, which has logins of its own, until it ends this process.
+pub(crate) fn leave_to_system() -> ! {
+    loop {
+        nix::unistd::pause();
+    }
+}
+
 fn try_run() -> Result<()> {
     let doing = format!("run {}", paths::SHELL);
     // Links for the tools; without them the shell still has its built-in commands.

@@ -207,6 +207,35 @@ pub(crate) fn remove_attribute(path: &Path, name: &CStr) -> std::io::Result<()> 
     }
 }
 
+/// `lsetxattr(2)`, which sets the attribute of a symbolic link itself.
+pub(crate) fn set_own_attribute(path: &Path, name: &CStr, value: &[u8]) -> std::io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: as in `set_attribute`.
+    let result = unsafe {
+        libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
+    };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// Gives this process the resource limits of kthreadd, process 2, which are those of the first
+/// process at its start (`INIT_RLIMITS`).
+pub(crate) fn take_limits_of_kthreadd() -> nix::Result<()> {
+    const KTHREADD: libc::pid_t = 2;
+    // Numbered without gaps; RLIMIT_RTTIME is the last.
+    for resource in 0..=libc::RLIMIT_RTTIME {
+        let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the kernel writes one structure in the first call and reads it in the second.
+        let result = unsafe {
+            match libc::prlimit64(KTHREADD, resource, std::ptr::null(), &raw mut limit) {
+                0 => libc::prlimit64(0, resource, &raw const limit, std::ptr::null_mut()),
+                failed => failed,
+            }
+        };
+        Errno::result(result)?;
+    }
+    Ok(())
+}
+
 /// Runs `hook` in the child before it executes `command`.
 pub(crate) fn before_exec(
     command: &mut Command,

@@ -27,6 +27,7 @@ pub enum Holds {
 /// The directories of the cache, without those for temporary files, seals and locks.
 pub const ROOMS: &[Room] = &[
     Room::SNAPSHOTS,
+    Room::GUESTS,
     Room::KERNEL,
     Room::BUILDS,
     Room::LOGS,
@@ -56,6 +57,7 @@ macro_rules! rooms {
 rooms! {
     SNAPSHOTS, "snapshots", Entries,
         "guests saved when they were ready, so that the next run need not boot";
+    GUESTS, "guests", Entries, "guest systems: archives that kernels boot, and their policies";
     KERNEL, "kernel", Entries,
         "kernels as they are booted: unpacked, with their release and configuration";
     BUILDS, "builds", Entries, "which kernel a tree, a configuration and a compiler make";

@@ -11,6 +11,7 @@ use perfsec_wire::{BootMode, CapSet, Mode, Step};
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
+use super::adapt::{OF_SYSTEM, names_contexts};
 use super::complete::{self, Completeness};
 use super::error::Mistakes;
 use super::expectation::wrong_result;
@@ -82,7 +83,6 @@ pub(super) fn read(
         sha256: digest(text, &axes, questions.as_deref(), model),
         title: file.title,
         source: file.source,
-        axes,
         boot: file.boot,
         policy: file.policy.map(Spanned::into_inner),
         audit: file.audit,
@@ -102,7 +102,8 @@ pub(super) fn read(
         when,
         requires,
         only_ours: file.only_ours,
-        unfit: None,
+        unfit: names_contexts(&axes.domain).then(|| OF_SYSTEM.to_owned()),
+        axes,
         control: file.control.map(|name| OtherCase { span: name.span(), name: name.into_inner() }),
         expects,
     };

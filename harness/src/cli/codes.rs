@@ -409,6 +409,26 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "guest",
+        rows: &[(Exit::Success, "as its commands say"), USAGE],
+    },
+    ExitCodes {
+        command: "guest build",
+        rows: &[
+            (Exit::Success, "the guest system is in the cache"),
+            (
+                Exit::Input,
+                "bad input: an option, an unknown suite, or one without a package that is needed",
+            ),
+            (
+                Exit::Host,
+                "this host lacks something (`perfsec doctor --for guests` names it), or mmdebstrap \
+                 failed",
+            ),
+            SIGNAL,
+        ],
+    },
+    ExitCodes {
         command: "cache",
         rows: &[(Exit::Success, "the directories of the cache are listed"), USAGE, CACHE],
     },

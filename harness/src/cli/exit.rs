@@ -9,11 +9,13 @@ use crate::case::LibraryError;
 use crate::causes::with_causes;
 use crate::compare::{BaselineError, NothingInCommon};
 use crate::coverage::{self, PointsError};
+use crate::debian::DebianError;
 use crate::engine::{EngineError, KernelSpecError};
 use crate::judge::Verdict;
 use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::KernelError;
+use crate::guest::GuestError;
 use crate::known::KnownError;
 use crate::machines::{Blame, MachineError};
 use crate::plan::NotAGlob;
@@ -294,6 +296,26 @@ impl Coded for PolicyError {
             | Self::Binary { .. }
             | Self::Refused { .. }
             | Self::Table(_) => Exit::Input,
+        }
+    }
+}
+
+impl Coded for GuestError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Debian(DebianError::UnknownSuite { .. })
+            | Self::NotWhole { .. }
+            | Self::NoPackage { .. } => Exit::Input,
+            // The signal that came decides about an interrupted build.
+            Self::Debian(_)
+            | Self::Tools(_)
+            | Self::NoNamespaces { .. }
+            | Self::Failed { .. }
+            | Self::Incomplete { .. }
+            | Self::Damaged { .. }
+            | Self::Run(_)
+            | Self::Interrupted { .. }
+            | Self::Cache(_) => Exit::Host,
         }
     }
 }

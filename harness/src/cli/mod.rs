@@ -17,6 +17,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod generate;
+mod guest;
 mod help;
 mod kernel;
 mod known;
@@ -87,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Selfcheck(args) => selfcheck::selfcheck(&args),
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
+        Command::Guest(args) => guest::guest(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => generate::completions(shell),

@@ -11,6 +11,9 @@ use crate::plan::{self, Filter, PlannedCell};
 use crate::report;
 use crate::text::{Text, eprint_line, line};
 
+/// The domain of a guest system's login user.
+const LOGIN_DOMAIN: &str = "user_u:user_r:user_t:s0";
+
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
     match Completion::requested(args)? {
         None => run_as(args, None),
@@ -37,6 +40,14 @@ fn select(args: &RunArgs, suite: &Suite, filter: &Filter) -> Result<Vec<PlannedC
     Ok(cells)
 }
 
+/// The domains of the loaded policy in which cells run; none to run them in those of ours.
+fn domains(args: &RunArgs) -> Vec<String> {
+    match (args.domain.as_slice(), &args.system.guest) {
+        ([], Some(_)) => vec![LOGIN_DOMAIN.to_owned()],
+        (domains, _) => domains.to_vec(),
+    }
+}
+
 /// The cells in the order and as often as the options say.
 fn arranged(args: &RunArgs, cells: Vec<PlannedCell>) -> Vec<PlannedCell> {
     let cells = match args.shuffle {
@@ -49,14 +60,15 @@ fn arranged(args: &RunArgs, cells: Vec<PlannedCell>) -> Vec<PlannedCell> {
 fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failure> {
     let suite = args.cases.suite(&args.known)?;
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
-    let cells = match args.domain.as_slice() {
+    let domains = domains(args);
+    let cells = match domains.as_slice() {
         [] => Some(arranged(args, select(args, &suite, &filter)?)),
         // They depend on the answers of the policy.
         _ => None,
     };
     if args.list {
         let listed =
-            cells.map_or_else(|| session::in_domains(&suite, &args.domain, &filter), Ok)?;
+            cells.map_or_else(|| session::in_domains(&suite, &domains, &filter), Ok)?;
         let mut names: Vec<_> = listed.iter().map(PlannedCell::name).collect();
         names.sort();
         super::print(&names.iter().map(Text::of_line).collect())?;
@@ -66,10 +78,10 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let baseline = args.baseline.as_deref().map(NamedBaseline::read).transpose()?;
     let mut outputs = Output::requested(args)?;
     let session = Session::open(args.machine.boot.quiet)?;
-    let (engine, kernels) = session.boot(&args.machine)?;
+    let (engine, kernels) = session.boot_with(&args.machine, &args.system)?;
     let plans = match &cells {
         Some(cells) => engine.plan(&kernels, engine.policies(), cells, &suite),
-        None => engine.plan_in_domains(&kernels, &args.domain, &suite, &|library| {
+        None => engine.plan_in_domains(&kernels, &domains, &suite, &|library| {
             Ok(arranged(args, filter.select(library)?))
         }),
     };

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 
-use super::args::MachineArgs;
+use super::args::{MachineArgs, SystemArgs};
 use super::signals::Signals;
 use super::{Exit, Failure, unmatched};
 use crate::asks::AllowAll;
 use crate::cache::Cache;
 use crate::case::{Circumstances, Setting};
 use crate::engine::{Engine, Listener, Setup, Suite};
+use crate::guest::{GuestImage, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
 use crate::plan::{Filter, PlannedCell};
 use crate::record::{Digest, Event};
@@ -61,7 +62,27 @@ impl Session {
 
     /// An engine and the kernels that the options name.
     pub(super) fn boot(&self, args: &MachineArgs) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
-        let engine = self.engine(args.setup()?)?;
+        self.boot_with(args, &SystemArgs::default())
+    }
+
+    /// The same with a guest system, if one is named.
+    pub(super) fn boot_with(
+        &self,
+        args: &MachineArgs,
+        system: &SystemArgs,
+    ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
+        let mut setup = args.setup()?;
+        if let Some(name) = &system.guest {
+            self.signals.watch()?;
+            let obtaining = Obtaining {
+                cache: &self.cache,
+                refresh: false,
+                interrupt: &self.signals.interrupt,
+                progress: &|text| self.terminal.note(text),
+            };
+            setup = setup.with_guest(self.stopped(GuestImage::obtain(name, &obtaining))?);
+        }
+        let engine = self.engine(setup)?;
         let kernels = self.stopped(engine.kernels(&args.kernel))?;
         Ok((engine, kernels))
     }

@@ -46,6 +46,7 @@ impl BootArgs {
                 accel: self.accel,
                 append: self.append.clone(),
                 programs: self.program.clone(),
+                guest: None,
             }),
             obtain: obtain.setup(&self.build)?,
         })

@@ -7,6 +7,7 @@ use super::{Exit, Failure};
 use crate::cache::Cache;
 use crate::engine::{Engine, Listener, refusal_text};
 use crate::foreign;
+use crate::guest::{GuestImage, Obtaining};
 use crate::host::{Host, Need, ToolState};
 use crate::interrupt::Interrupt;
 use crate::machines::End;
@@ -19,18 +20,31 @@ struct Stderr {
 }
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
-    let (cache, busybox) = (Cache::open()?, busybox()?);
+    let cache = Cache::open()?;
     cache.notice().iter().for_each(|notice| eprint_line!("{notice}"));
-    let setup = args.machine.setup()?;
     let stderr = Stderr { quiet: args.machine.boot.quiet };
-    let engine = Engine::open(setup, cache, Interrupt::default(), &stderr)?;
+    let (mut setup, interrupt) = (args.machine.setup()?, Interrupt::default());
+    let busybox = match &args.system.guest {
+        None => Some(busybox()?),
+        Some(name) => {
+            let progress = |text: &str| stderr.note(text);
+            let (cache, interrupt) = (&cache, &interrupt);
+            let obtaining = Obtaining { cache, refresh: false, interrupt, progress: &progress };
+            setup = setup.with_guest(GuestImage::obtain(name, &obtaining)?);
+            None
+        }
+    };
+    let engine = Engine::open(setup, cache, interrupt, &stderr)?;
     let kernels = engine.kernels(&args.machine.kernel)?;
     let (Some(kernel), Some(policy)) = (kernels.first(), engine.policies().first()) else {
         return Err(Failure::input("a shell needs a kernel and a policy"));
     };
+    let leave = match &args.system.guest {
+        None => "`exit` or Ctrl-D",
+        Some(_) => "`systemctl poweroff`, as root",
+    };
     engine.note(&format!(
-        "booting Linux {} under the policy {}; leave with `exit` or Ctrl-D, or kill QEMU with \
-         Ctrl-A x",
+        "booting Linux {} under the policy {}; leave with {leave}, or kill QEMU with Ctrl-A x",
         kernel.version, policy.name
     ));
     let listener = Box::new(|message| {

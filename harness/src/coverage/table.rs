@@ -346,6 +346,7 @@ mod tests {
                 machine: String::new(),
                 accel: String::new(),
                 parameters: String::new(),
+                system: None,
             },
             cells: 2,
         }))

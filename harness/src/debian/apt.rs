@@ -38,28 +38,15 @@ impl Apt {
         mirrors: &Mirrors,
         parts: &[SuitePart],
     ) -> Result<Self, AptError> {
-        if !Path::new(DEBIAN_KEYRING).is_file() {
-            return Err(AptError::NoKeyring);
-        }
+        require_keyring()?;
         for below in ["lists/partial", "archives/partial"] {
             let dir = dir.join(below);
             fs::create_dir_all(&dir).map_err(|error| cache.error("create", &dir, error))?;
         }
-        let sources: String = parts
-            .iter()
-            .filter_map(|part| {
-                let site = if part.security { mirrors.security.as_ref()? } else { &mirrors.main };
-                Some(format!(
-                    "deb [arch={} signed-by={DEBIAN_KEYRING}] {site} {} main\n",
-                    ARCH.debian(),
-                    part.name
-                ))
-            })
-            .collect();
         let host = run(Command::new("apt-config").arg("dump"))?;
         let conf = dir.join("apt.conf");
         let files = [
-            (dir.join("sources.list"), sources),
+            (dir.join("sources.list"), sources_list(mirrors, parts)),
             (dir.join("status"), String::new()),
             (conf.clone(), configuration(dir, &host)),
         ];
@@ -165,10 +152,28 @@ impl Apt {
     }
 }
 
-/// The configuration of the isolated apt. It inherits the network settings of the host (proxies,
-/// certificates, expired snapshot mirrors) and nothing else: the host's hooks would change its own
-/// state, and its index targets would fetch more than perfsec reads.
-fn configuration(dir: &Path, host: &str) -> String {
+/// Checks that the host has the keys that sign Debian's archive.
+pub(super) fn require_keyring() -> Result<(), AptError> {
+    match Path::new(DEBIAN_KEYRING).is_file() {
+        true => Ok(()),
+        false => Err(AptError::NoKeyring),
+    }
+}
+
+/// Lines of a sources list.
+pub(super) fn sources_list(mirrors: &Mirrors, parts: &[SuitePart]) -> String {
+    let lines = parts.iter().filter_map(|part| {
+        let site = if part.security { mirrors.security.as_ref()? } else { &mirrors.main };
+        let (arch, name) = (ARCH.debian(), &part.name);
+        Some(format!("deb [arch={arch} signed-by={DEBIAN_KEYRING}] {site} {name} main\n"))
+    });
+    lines.collect()
+}
+
+/// The network settings in the host's configuration (proxies, certificates, expired snapshot
+/// mirrors) and nothing else: the host's hooks would change its own state, and its index targets
+/// would fetch more than perfsec reads.
+pub(super) fn network_settings(host: &str) -> String {
     const NOT_OURS: [&str; 6] = [
         "Acquire::Allow",
         "Acquire::Changelogs",
@@ -180,6 +185,11 @@ fn configuration(dir: &Path, host: &str) -> String {
     let inherited = host.lines().filter(|line| {
         line.starts_with("Acquire::") && !NOT_OURS.iter().any(|start| line.starts_with(start))
     });
+    inherited.map(|line| format!("{line}\n")).collect()
+}
+
+/// The configuration of the isolated apt.
+fn configuration(dir: &Path, host: &str) -> String {
     let dir = dir.display();
     let own = [
         format!("Dir::State \"{dir}\";"),
@@ -213,8 +223,8 @@ fn configuration(dir: &Path, host: &str) -> String {
         "Acquire::PDiffs \"false\";",
         "Acquire::Retries \"2\";",
     ];
-    let lines = inherited.map(str::to_owned).chain(own).chain(fixed.map(str::to_owned));
-    lines.map(|line| line + "\n").collect()
+    let lines = own.into_iter().chain(fixed.map(str::to_owned));
+    network_settings(host) + &lines.map(|line| line + "\n").collect::<String>()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod command;
 mod mirror;
 mod named;
 mod order;
+mod sources;
 mod suite;
 
 pub use archive::DebianError;
@@ -15,3 +16,4 @@ pub(crate) use archive::{Archive, ArchivePackage};
 pub use catalogue::PackageKind;
 pub use command::AptError;
 pub(crate) use named::NamedPackage;
+pub(crate) use sources::{Sources, sources, whole_suite};

@@ -263,7 +263,8 @@ impl<'a> Engine<'a> {
         Ok(Execution { digest, record: path, failure })
     }
 
-    /// Boots a kernel into a shell on the user's terminal and waits until the user leaves it.
+    /// Boots a kernel into a shell on the user's terminal and waits until the user leaves it: a
+    /// static busybox, or without one the logins of the guest system.
     /// Messages of the agent are passed to `listener`.
     ///
     /// # Errors
@@ -273,13 +274,17 @@ impl<'a> Engine<'a> {
         &self,
         kernel: &Kernel,
         policy: &Arc<Policy>,
-        shell: Vec<u8>,
+        shell: Option<Vec<u8>>,
         listener: Box<dyn Fn(Message) + Send>,
     ) -> Result<End, EngineError> {
         self.pool.prepare(kernel, &|text| self.say(text))?;
         let say = |text: &str| self.say(text);
         let policy = policy.for_kernel(kernel.version, &self.obtaining(&say))?;
-        let load = Load::new(BootMode::Selinux, &policy.into());
+        let policies = policy.into();
+        let load = match self.pool.has_system() {
+            true => Load::of_system(BootMode::Selinux, &policies),
+            false => Load::new(BootMode::Selinux, &policies),
+        };
         Ok(self.pool.shell(kernel, &load, shell, listener)?)
     }
 

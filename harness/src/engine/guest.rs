@@ -80,7 +80,10 @@ impl Visit<'_, '_> {
         let (sink, incidents) = incidents();
         self.board.interrupt.on_raise(incidents.waker());
         let plan = self.plan();
-        let mut load = Load::new(plan.boot, &plan.policies);
+        let mut load = match plan.pool.has_system() {
+            true => Load::of_system(plan.boot, &plan.policies),
+            false => Load::new(plan.boot, &plan.policies),
+        };
         load.preparation.coverage.clone_from(&plan.coverage);
         let started = Instant::now();
         let cold = self.cold || !plan.uses_snapshots();

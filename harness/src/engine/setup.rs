@@ -9,8 +9,10 @@ use crate::foreign;
 use crate::kbuild::Recipe;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel;
+use crate::guest::GuestImage;
 use crate::machines::MachineSetup;
-use crate::policy::PolicyRequest;
+use crate::machines::qemu::{GUEST_SYSTEM_MIB, QemuOptions};
+use crate::policy::{PolicyRequest, PolicySource};
 
 /// The way in which an [`Engine`](super::Engine) obtains, boots and runs kernels.
 #[derive(Clone, Debug)]
@@ -47,6 +49,21 @@ pub struct ObtainSetup {
 }
 
 impl Setup {
+    /// The same with a guest system, which brings its policy.
+    #[must_use]
+    pub fn with_guest(self, image: GuestImage) -> Self {
+        let source = PolicySource::Guest { system: image.name.clone(), path: image.policy.clone() };
+        let room = available_memory().map_or(usize::MAX, |mib| mib / (2 * GUEST_SYSTEM_MIB as usize));
+        let machine = match self.machine {
+            MachineSetup::Qemu(options) => {
+                MachineSetup::Qemu(QemuOptions { guest: Some(image), ..options })
+            }
+            pool @ MachineSetup::Pool(_) => pool,
+        };
+        let policies = vec![PolicyRequest::unchanged(source)];
+        Self { policies, jobs: self.jobs.min(room).max(1), machine, ..self }
+    }
+
     /// The setup of a command without options.
     ///
     /// # Errors

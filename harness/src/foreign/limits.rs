@@ -102,6 +102,8 @@ limits! {
     CACHED = "a file that perfsec keeps", 64 * MIB;
     /// `git rev-list` over all of Linux prints 60 MB.
     OUTPUT = "the output of a program", GIB;
+    /// LLVM's library has 130 MB.
+    GUEST_FILE = "a file of a guest system", GIB;
     /// A linker's command line in a build log has up to 2 MB; longer lines are cut.
     OUTPUT_LINE = "a line of a program's output", 4 * MIB;
 }

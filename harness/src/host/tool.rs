@@ -16,6 +16,8 @@ pub enum Need {
     Policies,
     /// `perfsec shell`.
     Shell,
+    /// `perfsec guest` and `--guest`.
+    Guests,
     /// `cargo xtask bench`.
     Bench,
     /// Building perfsec.
@@ -143,6 +145,18 @@ pub const TOOLS: &[HostTool] = &[
         dnf: Some("busybox"),
         pacman: Some("busybox"),
         zypper: Some("busybox-static"),
+    },
+    HostTool {
+        name: "mmdebstrap",
+        probe: Probe::Program(Some("--version")),
+        why: "builds guest systems",
+        need: Need::Guests,
+        importance: Importance::Needed,
+        apt: Some("mmdebstrap"),
+        // A host without apt has no Debian mirror configured either.
+        dnf: None,
+        pacman: None,
+        zypper: None,
     },
     HostTool {
         name: "hyperfine",

@@ -136,6 +136,7 @@ impl Pool for FakePool {
             machine: "fake".to_owned(),
             accel: "none".to_owned(),
             parameters: String::new(),
+            system: None,
         }
     }
 }

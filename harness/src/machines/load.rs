@@ -1,6 +1,6 @@
 //! The load of a guest: its input besides the kernel.
 
-use perfsec_wire::{BootMode, Lane, PROTOCOL, Preparation};
+use perfsec_wire::{BootMode, Lane, LanePolicy, PROTOCOL, Preparation};
 
 use crate::policy::Policies;
 
@@ -21,11 +21,19 @@ impl Load {
     #[must_use]
     pub fn new(boot: BootMode, policies: &Policies) -> Self {
         let binaries = policies.iter().map(|own| (own.file_name(), own.binary.clone()));
-        let policy = boot.has_policy().then(|| policies.own.file_name());
+        let policy = boot.has_policy().then(|| LanePolicy::Load(policies.own.file_name()));
         Self {
             preparation: Preparation { protocol: PROTOCOL, coverage: None },
             lane: Lane { boot, policy },
             policies: binaries.collect(),
         }
+    }
+
+    /// The load of a guest system, which has loaded its policy by itself and loads no other.
+    #[must_use]
+    pub fn of_system(boot: BootMode, policies: &Policies) -> Self {
+        let policy = boot.has_policy().then(|| LanePolicy::Loaded(policies.own.file_name()));
+        let lane = Lane { boot, policy };
+        Self { lane, policies: Vec::new(), ..Self::new(boot, policies) }
     }
 }

@@ -15,6 +15,6 @@ pub use error::{Blame, MachineError};
 pub(crate) use incident::clauses;
 pub use incident::{End, Incident};
 pub use load::Load;
-pub use pool::{CannotBoot, Guest, Machinery, Pool};
+pub use pool::{CannotBoot, Guest, GuestSystem, Machinery, Pool};
 pub use setup::MachineSetup;
 pub use sink::{CONSOLE_KEPT, Incidents, Sink, incidents};

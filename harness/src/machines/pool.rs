@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Blame, End, Load, MachineError, Sink};
+use crate::guest::GuestName;
 use crate::kernel::Kernel;
 
 /// Machines of one kind, handed out one boot at a time, to several threads at once.
@@ -25,6 +26,11 @@ pub trait Pool: fmt::Debug + Send + Sync {
 
     /// The machinery that boots kernels in this mode, for the run record.
     fn describe(&self, mode: BootMode) -> Machinery;
+
+    /// True if the machines run a system that loads a policy of its own.
+    fn has_system(&self) -> bool {
+        false
+    }
 
     /// Checks that the machines can boot in this mode; the cells that need it are skipped if not.
     /// By default they can boot in all.
@@ -56,8 +62,9 @@ pub trait Pool: fmt::Debug + Send + Sync {
         sink: Sink,
     ) -> Result<Box<dyn Guest>, MachineError>;
 
-    /// Boots into a shell (a static busybox) on perfsec's own terminal and waits until the user
-    /// leaves it. `listener` gets what the agent says on the way.
+    /// Boots into a shell on perfsec's own terminal and waits until the user leaves it: a static
+    /// busybox, or without one the logins of the system that the machine runs. `listener` gets what
+    /// the agent says on the way.
     ///
     /// # Errors
     ///
@@ -66,7 +73,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
         &self,
         _kernel: &Kernel,
         _load: &Load,
-        _shell: Vec<u8>,
+        _shell: Option<Vec<u8>>,
         _listener: Box<dyn Fn(Message) + Send>,
     ) -> Result<End, MachineError> {
         Err(MachineError::new(Blame::Machine, "open a shell: this kind of machine gives none"))
@@ -111,6 +118,18 @@ pub struct Machinery {
     pub accel: String,
     /// The kernel's command line.
     pub parameters: String,
+    /// The system that runs beside the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<GuestSystem>,
+}
+
+/// A guest system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GuestSystem {
+    /// Its name: `debian:trixie`
+    pub name: GuestName,
+    /// SHA-256 of its image, in hexadecimal.
+    pub sha256: String,
 }
 
 impl fmt::Display for CannotBoot {

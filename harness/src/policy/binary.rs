@@ -59,6 +59,7 @@ impl Policy {
                 Recipe::Debian(DebianPolicy::find(&archive, selector, *flavour)?)
             }
             PolicySource::Named(named) => recipe(named, obtaining)?,
+            PolicySource::Guest { path, .. } => Recipe::Binary(compile::read(path)?),
         };
         let modules = request.modules.iter().map(module);
         let additions = Additions {

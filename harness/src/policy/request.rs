@@ -8,6 +8,7 @@ use super::DEFAULT;
 use super::compile::PolicyError;
 use super::vector::is_name;
 use crate::cache::Cache;
+use crate::guest::GuestName;
 use crate::interrupt::Interrupt;
 use crate::kernel::{ImageOptions, archive_name};
 
@@ -38,6 +39,13 @@ pub enum PolicySource {
         selector: PolicySelector,
         /// The type of the policy.
         flavour: Flavour,
+    },
+    /// The policy of a guest system, which loads it itself.
+    Guest {
+        /// The system.
+        system: GuestName,
+        /// The binary policy in its image.
+        path: PathBuf,
     },
 }
 
@@ -207,7 +215,7 @@ impl PolicySource {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Named(name) => Some(Path::new(name)),
-            Self::Debian { .. } => None,
+            Self::Debian { .. } | Self::Guest { .. } => None,
         }
     }
 }
@@ -251,6 +259,7 @@ impl fmt::Display for PolicySource {
                 let (PolicySelector::Suite(name) | PolicySelector::Version(name)) = selector;
                 write!(f, "{}:{name}", flavour.prefix())
             }
+            Self::Guest { system, .. } => system.fmt(f),
         }
     }
 }

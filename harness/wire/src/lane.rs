@@ -27,9 +27,17 @@ pub struct Preparation {
 pub struct Lane {
     /// The boot mode of the kernel: the agent refuses the lane if the kernel lacks what it needs.
     pub boot: BootMode,
-    /// Name of the first policy to load, a file below [`POLICIES`](crate::paths::POLICIES); `None`
-    /// in a boot without a policy.
-    pub policy: Option<String>,
+    /// The first policy; `None` in a boot without a policy.
+    pub policy: Option<LanePolicy>,
+}
+
+/// The first policy of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LanePolicy {
+    /// The agent loads the file of this name below [`POLICIES`](crate::paths::POLICIES).
+    Load(String),
+    /// The machine's own system has loaded it, and the agent loads none. Cells call it by this name.
+    Loaded(String),
 }
 
 /// A way to boot a kernel, by its command line and by what the agent sets up.

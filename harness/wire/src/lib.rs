@@ -11,6 +11,7 @@ pub mod attr;
 pub mod caps;
 pub mod coverage;
 pub mod frame;
+pub mod labels;
 pub mod lane;
 pub mod machine;
 pub mod message;
@@ -28,7 +29,9 @@ pub use answers::{Party, PolicyAnswers, Question};
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
-pub use lane::{BootMode, Cell, Lane, Lockdown, Mode, Preparation, Process, Subject};
+pub use lane::{
+    BootMode, Cell, Lane, LanePolicy, Lockdown, Mode, Preparation, Process, Subject,
+};
 pub use machine::{Hypervisor, MachineFacts};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
@@ -40,7 +43,7 @@ pub use step::Step;
 pub const REACHED: &str = "perfsec: mutant ";
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 14;
+pub const PROTOCOL: u32 = 15;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {
@@ -52,4 +55,8 @@ pub mod paths {
     pub const SUBJECT: &str = "/perfsec/subject";
     /// The shell of [`Order::Shell`](crate::Order::Shell): a static busybox.
     pub const SHELL: &str = "/bin/busybox";
+    /// The agent: process 1, and in a guest system also the program of a service.
+    pub const AGENT: &str = "/init";
+    /// The labels of a guest system's files; see [`labels`](crate::labels).
+    pub const LABELS: &str = "/perfsec/labels";
 }

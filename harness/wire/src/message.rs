@@ -140,7 +140,7 @@ pub struct SelinuxFacts {
 pub struct AuditFacts {
     /// 1 if audit is enabled, else 0.
     pub enabled: u32,
-    /// Pid of the audit daemon, which is the agent.
+    /// Pid of the audit daemon.
     pub pid: u32,
     /// Records per second, 0 is unlimited.
     pub rate_limit: u32,
@@ -148,4 +148,21 @@ pub struct AuditFacts {
     pub backlog_limit: u32,
     /// Records lost since boot.
     pub lost: u32,
+    /// The way in which the agent gets records.
+    #[serde(default)]
+    pub means: AuditMeans,
+}
+
+/// A way to get audit records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AuditMeans {
+    /// The agent is the audit daemon; the kernel takes one.
+    #[default]
+    Daemon,
+    /// Another daemon (auditd) runs, and the agent listens to the multicast group
+    /// `AUDIT_NLGRP_READLOG`. The kernel drops records for a listener that is too slow, and tells
+    /// it so.
+    Multicast,
 }

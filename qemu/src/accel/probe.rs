@@ -181,6 +181,7 @@ fn machine_under_kvm(qemu: &Path, kernel: &Path) -> Result<Machine, Error> {
         qemu: qemu.to_owned(),
         accel: Accel::Kvm,
         kernel: kernel.to_owned(),
+        base: None,
         initramfs: power_off_at_once()?,
         append: {
             let mut parameters = machine::kernel_parameters(Accel::Kvm);

@@ -49,6 +49,7 @@ pub(crate) fn machine(act: &str) -> Machine {
         qemu: QEMU.into(),
         accel: Accel::Tcg,
         kernel: kernel(),
+        base: None,
         initramfs: guest(),
         append,
         memory_mib: 256,

@@ -214,7 +214,8 @@ fn wait(
     Ok(change)
 }
 
-/// Makes the directory in which programs make theirs, for everyone, with the label of its parent.
+/// Makes the directory in which programs make theirs, for everyone. Its label is that of a system's
+/// directory for such files: the agent's own file system is mounted over `/tmp`.
 fn work_directory() -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let work = Path::new(WORK);
@@ -225,13 +226,11 @@ fn work_directory() -> Result<()> {
     std::fs::create_dir(work).doing(&doing)?;
     std::fs::set_permissions(work, std::fs::Permissions::from_mode(0o1777)).doing(&doing)?;
     let label = c"security.selinux";
-    if let Some(parent) = work.parent()
-        && let Ok(Some(context)) = crate::sys::attribute(parent, label)
-    {
-        // A policy that does not know the label of the parent leaves the agent's own.
-        let _ = crate::sys::set_attribute(work, label, &context);
+    match crate::sys::attribute(Path::new("/var/tmp"), label) {
+        Ok(Some(context)) => crate::sys::set_attribute(work, label, &context).doing(doing),
+        // A guest with nothing but the agent has no such directory.
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A login's environment, without a terminal.

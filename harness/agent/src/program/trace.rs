@@ -1,12 +1,10 @@
 //! A tracing instance of its own: a program that uses tracefs itself, as `perf ftrace` does, does
 //! not disturb it, and only the tasks of the program are recorded.
 
-use std::path::PathBuf;
-
 use super::event::{ProgramDecoder, ProgramEvent, ProgramEventKind};
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Error, Result};
 use crate::knob::{self, Knob};
-use crate::trace::{Buffers, GROUP, enable_in, overrun, tracefs};
+use crate::trace::{Buffers, GROUP, Instance, enable_event, overrun, tracefs};
 
 /// Name of the instance.
 const INSTANCE: &str = "perfsec-program";
@@ -37,7 +35,7 @@ const OPTIONAL: [&str; 1] = ["bpf"];
 
 /// The instance.
 pub(super) struct ProgramTrace {
-    root: PathBuf,
+    instance: Instance,
     switch: Knob,
     buffers: Buffers,
     decoder: ProgramDecoder,
@@ -47,16 +45,16 @@ pub(super) struct ProgramTrace {
 impl ProgramTrace {
     /// Makes the instance, paused. The agent's probes of capability checks exist already.
     pub(super) fn new(caps: bool) -> Result<Self> {
-        let root = tracefs().join("instances").join(INSTANCE);
-        std::fs::create_dir_all(&root).doing(format_args!("make {}", root.display()))?;
+        let instance = Instance::named(INSTANCE)?;
+        let root = instance.path();
         let switch = Knob::open(root.join("tracing_on"))?;
         switch.write("0")?;
         knob::write(root.join("trace_clock"), "perf")?;
         knob::write(root.join("buffer_size_kb"), BUFFER_KB)?;
         knob::write(root.join("options/event-fork"), "1")?;
         let mut this = Self {
-            buffers: Buffers::open(&root)?,
-            root,
+            buffers: Buffers::open(root)?,
+            instance,
             switch,
             decoder: ProgramDecoder::default(),
             events: Vec::new(),
@@ -89,7 +87,7 @@ impl ProgramTrace {
     }
 
     fn enable(&mut self, event: &str, kind: ProgramEventKind) -> Result<()> {
-        let format = enable_in(&self.root, event)?;
+        let format = enable_event(&self.instance, event)?;
         let doing = || format!("understand the format of {event}");
         self.decoder.add(kind, &format).map_err(|field| Error::new(doing(), field))
     }
@@ -98,7 +96,7 @@ impl ProgramTrace {
     pub(super) fn start(&mut self, pid: i32) -> Result<()> {
         self.buffers.read(|_, _| ())?;
         self.events.clear();
-        knob::write(self.root.join("set_event_pid"), &pid.to_string())?;
+        knob::write(self.instance.path().join("set_event_pid"), &pid.to_string())?;
         self.switch.write("1")
     }
 
@@ -122,7 +120,7 @@ impl ProgramTrace {
 
     /// The tasks that are followed and have not ended.
     pub(super) fn tasks(&self) -> Result<Vec<i32>> {
-        let pids = knob::read(self.root.join("set_event_pid"))?;
+        let pids = knob::read(self.instance.path().join("set_event_pid"))?;
         Ok(pids.lines().filter_map(|line| line.trim().parse().ok()).collect())
     }
 
@@ -153,7 +151,7 @@ impl ProgramTrace {
 
     /// Follows nobody: an empty list would record every task, so the switch is off.
     fn forget(&self) {
-        let path = self.root.join("set_event_pid");
+        let path = self.instance.path().join("set_event_pid");
         let truncate = std::fs::OpenOptions::new().write(true).truncate(true).open(path);
         drop(truncate);
     }

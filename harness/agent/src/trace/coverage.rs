@@ -1,7 +1,7 @@
 //! Events for coverage: entry and return of the functions that check.
 
 use super::format::{Field, Format};
-use super::probes::{CAPABILITY_PROBES, GROUP, enable_event, tracefs};
+use super::probes::{CAPABILITY_PROBES, GROUP, Instance, enable_event, tracefs};
 use crate::coverage::{Argument, CallSites, FUNCTIONS, Function, Tally, TraceStep};
 use crate::error::{Error, Result};
 use crate::knob;
@@ -34,8 +34,8 @@ pub(crate) struct CoverageTrace {
 impl CoverageTrace {
     /// Enables the events, after those of `security_capable()` and SELinux: without these,
     /// capabilities are not covered.
-    pub(super) fn new(wanted: &[String]) -> Result<Self> {
-        let events = tracefs().join("events");
+    pub(super) fn new(instance: &Instance, wanted: &[String]) -> Result<Self> {
+        let events = instance.path().join("events");
         let mut this = Self {
             readers: Vec::new(),
             events: Vec::new(),
@@ -57,31 +57,32 @@ impl CoverageTrace {
                     None => continue,
                 }
             };
-            this.add_function(index, function, &names)?;
+            this.add_function(instance, index, function, &names)?;
             this.traced.push(function.name);
         }
         for event in [format!("{GROUP}/commoncap"), "capability/cap_capable".to_owned()] {
             if events.join(&event).is_dir() {
-                let (format, verdict) = event_field(&event, "ret")?;
+                let (format, verdict) = event_field(instance, &event, "ret")?;
                 this.add_reader(&format, CoverageFields::Commoncap { verdict })?;
             }
         }
-        let (format, denied) = event_field("avc/selinux_audited", "denied")?;
+        let (format, denied) = event_field(instance, "avc/selinux_audited", "denied")?;
         this.add_reader(&format, CoverageFields::Audited { denied })?;
         Ok(this)
     }
 
     fn add_function(
         &mut self,
+        instance: &Instance,
         index: usize,
         function: &Function,
         (enter, leave): &(String, String),
     ) -> Result<()> {
-        let format = enable_event(&format!("{GROUP}/{enter}"))?;
+        let format = enable_event(instance, &format!("{GROUP}/{enter}"))?;
         let (first, second) = (format.field("first"), format.field("second"));
         let first = first.or_else(|| format.field(CAPABILITY_PROBES.argument));
         self.add_reader(&format, CoverageFields::Enter { function: index, first, second })?;
-        let (format, result) = event_field(&format!("{GROUP}/{leave}"), "ret")?;
+        let (format, result) = event_field(instance, &format!("{GROUP}/{leave}"), "ret")?;
         let caller = format.field("__probe_ret_ip");
         let caller = caller.ok_or_else(|| {
             Error::new(format_args!("cover {}", function.name), "its event lacks __probe_ret_ip")
@@ -144,8 +145,8 @@ impl CoverageTrace {
 }
 
 /// Enables an event; returns its format and one of its fields.
-fn event_field(event: &str, name: &str) -> Result<(Format, Field)> {
-    let format = enable_event(event)?;
+fn event_field(instance: &Instance, event: &str, name: &str) -> Result<(Format, Field)> {
+    let format = enable_event(instance, event)?;
     let field = format
         .field(name)
         .ok_or_else(|| Error::new(format_args!("understand the format of {event}"), name))?;

@@ -1,15 +1,52 @@
 //! The probes of capability checks, and how a trace event is enabled.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use super::event::EventKind;
 use super::format::Format;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 use crate::knob;
 
 /// Mount point of tracefs.
 pub(crate) fn tracefs() -> &'static Path {
     Path::new("/sys/kernel/tracing")
+}
+
+/// A trace: buffers with events that are enabled for them. Probes are defined for all traces.
+#[derive(Clone, Debug)]
+pub(crate) struct Instance(PathBuf);
+
+impl Instance {
+    /// The trace at the top, for an agent that uses tracefs alone.
+    pub(crate) fn whole() -> Self {
+        Self(tracefs().to_owned())
+    }
+
+    /// A trace of the agent's own, which others do not see and which does not see theirs.
+    pub(crate) fn own() -> Result<Self> {
+        Self::named(GROUP)
+    }
+
+    /// The same under another name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let path = tracefs().join("instances").join(name);
+        match std::fs::create_dir(&path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(error).doing(format_args!("make {}", path.display()))
+            }
+            _ => Ok(Self(path)),
+        }
+    }
+
+    /// True for a trace beside those of others.
+    pub(super) fn is_own(&self) -> bool {
+        self.0 != tracefs()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 /// The group of the agent's kprobe events.
@@ -38,13 +75,8 @@ pub(super) struct ProbedFunction {
 }
 
 /// Enables an event; returns its format.
-pub(super) fn enable_event(event: &str) -> Result<Format> {
-    enable_in(tracefs(), event)
-}
-
-/// Enables an event of the instance with this directory; returns its format.
-pub(crate) fn enable_in(instance: &Path, event: &str) -> Result<Format> {
-    let folder = instance.join("events").join(event);
+pub(crate) fn enable_event(instance: &Instance, event: &str) -> Result<Format> {
+    let folder = instance.path().join("events").join(event);
     let format = knob::read(folder.join("format"))?;
     let doing = || format!("understand the format of {event}");
     let format = Format::parse(&format).ok_or_else(|| Error::new(doing(), &format))?;

@@ -3,17 +3,20 @@
 use super::buffer::Buffers;
 use super::coverage::CoverageTrace;
 use super::event::{Decoder, Event, EventKind};
-use super::probes::{COMMONCAP, GROUP, SECURITY, enable_event, tracefs};
+use super::probes::{COMMONCAP, GROUP, Instance, SECURITY, enable_event, tracefs};
 use crate::error::{Error, Result};
 use crate::knob::{self, Knob};
 
 /// Size of each CPU's ring buffer: some hundred times what a cell fills.
 const BUFFER_KB: &str = "512";
+/// The same where other processes fill it too: those of a whole system that is idle.
+const SHARED_BUFFER_KB: &str = "4096";
 /// `local_clock()`, which also makes the time stamps of `/dev/kmsg`.
 const CLOCK: &str = "perf";
 
 /// The trace, with the agent's events enabled.
 pub(crate) struct Trace {
+    instance: Instance,
     switch: Knob,
     /// True from the start of a recording to its end.
     recording: bool,
@@ -29,8 +32,8 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// Sets everything up, paused.
-    pub(crate) fn new(coverage: Option<&[String]>) -> Result<Self> {
-        let root = tracefs();
+    pub(crate) fn new(instance: Instance, coverage: Option<&[String]>) -> Result<Self> {
+        let root = instance.path();
         // Under lockdown tracefs is empty (LOCKDOWN_TRACEFS).
         let doing =
             format!("see syscalls in {}, which lockdown=confidentiality hides", root.display());
@@ -38,20 +41,22 @@ impl Trace {
             Knob::open(root.join("tracing_on")).map_err(|error| Error { doing, ..error })?;
         switch.write("0")?;
         knob::write(root.join("trace_clock"), CLOCK)?;
-        knob::write(root.join("buffer_size_kb"), BUFFER_KB)?;
+        let size = if instance.is_own() { SHARED_BUFFER_KB } else { BUFFER_KB };
+        knob::write(root.join("buffer_size_kb"), size)?;
         let mut decoder = Decoder::default();
         for (event, kind) in [
             ("raw_syscalls/sys_enter", EventKind::Enter),
             ("raw_syscalls/sys_exit", EventKind::Exit),
             ("avc/selinux_audited", EventKind::Audited),
         ] {
-            enable(event, kind, &mut decoder)?;
+            enable(&instance, event, kind, &mut decoder)?;
         }
-        let caps = trace_capabilities(&mut decoder).map_err(|error| error.to_string());
-        let coverage = coverage.map(CoverageTrace::new).transpose()?;
+        let caps = trace_capabilities(&instance, &mut decoder).map_err(|error| error.to_string());
+        let coverage = coverage.map(|wanted| CoverageTrace::new(&instance, wanted)).transpose()?;
         let buffers = Buffers::open(root)?;
         let (recording, pending) = (false, Vec::new());
-        let mut this = Self { switch, recording, buffers, decoder, pending, caps, coverage };
+        let mut this =
+            Self { instance, switch, recording, buffers, decoder, pending, caps, coverage };
         this.discard()?;
         Ok(this)
     }
@@ -84,13 +89,18 @@ impl Trace {
 
     /// Removes the agent's events, for the person who uses tracefs next.
     pub(crate) fn remove(self) {
-        let root = tracefs();
+        let root = self.instance.path();
         // Each is independent of the others, and a guest without one of them is good for a shell.
         let _ = knob::write(root.join("events/enable"), "0");
         // A probe is in use while its buffer is open.
         drop(self.buffers);
-        let _ = std::fs::write(root.join("kprobe_events"), "");
-        let _ = self.switch.write("1");
+        if self.instance.is_own() {
+            drop(self.switch);
+            let _ = std::fs::remove_dir(root);
+        } else {
+            let _ = self.switch.write("1");
+        }
+        let _ = std::fs::write(tracefs().join("kprobe_events"), "");
     }
 
     /// Drops what was recorded.
@@ -141,14 +151,19 @@ pub(crate) fn overrun() -> Error {
     Error::new("read every trace event", "the ring buffer overran")
 }
 
-fn enable(event: &str, kind: EventKind, decoder: &mut Decoder) -> Result<()> {
-    let format = enable_event(event)?;
+fn enable(
+    instance: &Instance,
+    event: &str,
+    kind: EventKind,
+    decoder: &mut Decoder,
+) -> Result<()> {
+    let format = enable_event(instance, event)?;
     let doing = || format!("understand the format of {event}");
     decoder.add(kind, &format).map_err(|field| Error::new(doing(), field))
 }
 
 /// Traces capability checks; returns the names of the probes.
-fn trace_capabilities(decoder: &mut Decoder) -> Result<String> {
+fn trace_capabilities(instance: &Instance, decoder: &mut Decoder) -> Result<String> {
     let mut probes = SECURITY.to_vec();
     let tracepoint = "capability/cap_capable";
     let has_tracepoint = tracefs().join("events").join(tracepoint).is_dir();
@@ -158,10 +173,10 @@ fn trace_capabilities(decoder: &mut Decoder) -> Result<String> {
     let definitions = tracefs().join("kprobe_events");
     for (name, definition, kind) in probes {
         knob::append(&definitions, definition)?;
-        enable(&format!("{GROUP}/{name}"), kind, decoder)?;
+        enable(instance, &format!("{GROUP}/{name}"), kind, decoder)?;
     }
     if has_tracepoint {
-        enable(tracepoint, EventKind::Commoncap, decoder)?;
+        enable(instance, tracepoint, EventKind::Commoncap, decoder)?;
         return Ok("kprobe security_capable, tracepoint cap_capable".to_owned());
     }
     Ok("kprobes security_capable, cap_capable".to_owned())

@@ -111,7 +111,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub install: bool,
     /// Look only at what this needs. Can be given several times [default: `run`, `debian`,
-    /// `shell`, `bench` and `kernel-build`].
+    /// `shell`, `guests`, `bench` and `kernel-build`].
     #[arg(long = "for", value_name = "PURPOSE")]
     pub purposes: Vec<Purpose>,
 }
@@ -127,6 +127,8 @@ pub enum Purpose {
     Policies,
     /// A shell on a booted kernel.
     Shell,
+    /// Building guest systems.
+    Guests,
     /// Measuring.
     Bench,
     /// Building perfsec.
@@ -146,6 +148,7 @@ impl Purpose {
             Self::Debian => vec![Need::DebianKernels],
             Self::Policies => vec![Need::Policies],
             Self::Shell => vec![Need::Shell],
+            Self::Guests => vec![Need::Guests, Need::DebianKernels],
             Self::Bench => vec![Need::Bench],
             Self::Build => vec![Need::Build],
             Self::Peers => vec![Need::Peers],
@@ -160,8 +163,8 @@ impl DoctorArgs {
     #[must_use]
     pub fn needs(&self) -> Vec<Need> {
         if self.purposes.is_empty() {
-            use Purpose::{Bench, Debian, KernelBuild, Run, Shell};
-            return [Run, Debian, Shell, Bench, KernelBuild]
+            use Purpose::{Bench, Debian, Guests, KernelBuild, Run, Shell};
+            return [Run, Debian, Shell, Guests, Bench, KernelBuild]
                 .iter()
                 .flat_map(Purpose::needs)
                 .collect();

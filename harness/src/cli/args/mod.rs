@@ -3,6 +3,7 @@
 mod bisect;
 mod cells;
 mod denial;
+mod guest;
 mod heading;
 mod host;
 mod machine;
@@ -24,6 +25,7 @@ use crate::schema::FileSchema;
 pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, StepArgs};
 pub(super) use cells::{CaseArgs, FilterArgs};
 pub(super) use denial::{AllowArgs, ExplainArgs};
+pub(super) use guest::{GuestArgs, GuestBuildArgs, GuestCommand, SystemArgs};
 pub(super) use host::{
     CacheArgs, CacheClearArgs, CacheCommand, CacheVerifyArgs, DoctorArgs, KernelArgs,
     KernelBuildArgs, KernelCommand,
@@ -111,6 +113,8 @@ pub enum Command {
     Shell(ShellArgs),
     /// Fetch kernels and print the path of the image that is booted for each.
     Kernel(KernelArgs),
+    /// Build guest systems: a distribution's userland that boots with the kernel under test.
+    Guest(GuestArgs),
     /// List what the cache holds, clear it, or compare it with what was written.
     Cache(CacheArgs),
     /// Show what this host has, what it lacks, and the command that installs it.

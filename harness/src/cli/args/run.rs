@@ -6,13 +6,13 @@ use clap::Args;
 
 use super::super::codes::ExitCodes;
 use super::heading::{CELLS, REPORT, VERDICTS};
-use super::{CaseArgs, FilterArgs, MachineArgs};
+use super::{CaseArgs, FilterArgs, MachineArgs, SystemArgs};
 use crate::plan::Shard;
 use crate::policy;
 use crate::report::{Format, FormatOptions};
 
 /// Options that conflict with `--resume` and `--failed`, which repeat those of the earlier run.
-const CHOICES: [&str; 17] = [
+const CHOICES: [&str; 18] = [
     "names",
     "grant",
     "mode",
@@ -27,6 +27,7 @@ const CHOICES: [&str; 17] = [
     "distribution",
     "kernel_config",
     "policy",
+    "guest",
     "append",
     "config",
     "make",
@@ -41,7 +42,8 @@ pub struct RunArgs {
     pub filter: FilterArgs,
     /// Run the cases in this domain of the policy, a whole context such as
     /// `user_u:user_r:user_t:s0`, instead of the domains of perfsec's own policies. What is expected
-    /// follows from the policy's answers. Can be given several times.
+    /// follows from the policy's answers. Can be given several times [default with --guest: the
+    /// domain of its login user, `user_u:user_r:user_t:s0`].
     #[arg(long, value_name = "CONTEXT", value_parser = context, help_heading = CELLS)]
     pub domain: Vec<String>,
     /// List the cells and run nothing.
@@ -84,6 +86,9 @@ pub struct RunArgs {
     /// The kernels.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// The guest system.
+    #[command(flatten)]
+    pub system: SystemArgs,
     /// Compare with the record of an earlier run: fail only for what got worse since.
     #[arg(long, value_name = "RUN", help_heading = VERDICTS)]
     pub baseline: Option<PathBuf>,
@@ -113,6 +118,9 @@ pub struct ShellArgs {
     /// The kernel.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// The guest system.
+    #[command(flatten)]
+    pub system: SystemArgs,
 }
 
 /// A whole context.

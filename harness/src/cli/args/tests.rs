@@ -44,6 +44,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
         BOOTING,
         &[
             "policy",
+            "guest",
             "module",
             "boolean",
             "dontaudit",

@@ -137,6 +137,7 @@ impl Pool for FaultyPool {
             machine: "faulty".to_owned(),
             accel: "none".to_owned(),
             parameters: String::new(),
+            system: None,
         }
     }
 }

@@ -20,8 +20,11 @@ pub use program::GuestProgram;
 use snapshots::{Saving, Snapshots};
 
 use super::channel::Channel;
-use super::{Blame, End, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
+use super::{
+    Blame, CannotBoot, End, Guest, GuestSystem, Incident, Load, MachineError, Machinery, Pool, Sink,
+};
 use crate::cache::{Cache, Room};
+use crate::guest::GuestImage;
 use crate::kernel::Kernel;
 
 /// The QEMU program for x86-64 guests.
@@ -29,6 +32,16 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
 const MEMORY_MIB: u32 = 512;
+
+/// The same of a guest with a system of its own, whose files are in memory, and twice while they are
+/// unpacked.
+pub const GUEST_SYSTEM_MIB: u32 = 2048;
+
+/// Kernel parameters of a guest system.
+const SYSTEM_PARAMETERS: [&str; 1] = [
+    // Only about units that fail or take long: each byte on the console costs an emulated CPU time.
+    "systemd.show_status=auto",
+];
 
 /// The name of the entry that remembers the results of probes.
 const PROBE: &str = "probe";
@@ -66,12 +79,14 @@ pub struct QemuOptions {
     pub append: Vec<String>,
     /// Programs to put into guests.
     pub programs: Vec<GuestProgram>,
+    /// The system that kernels are booted with; `None` for the agent alone.
+    pub guest: Option<GuestImage>,
 }
 
 impl Default for QemuOptions {
     fn default() -> Self {
         let (append, programs) = (Vec::new(), Vec::new());
-        Self { program: PathBuf::from(PROGRAM), accel: None, append, programs }
+        Self { program: PathBuf::from(PROGRAM), accel: None, append, programs, guest: None }
     }
 }
 
@@ -85,6 +100,7 @@ pub struct QemuPool {
     accel: OnceLock<Choice>,
     append: Vec<String>,
     programs: Vec<GuestProgram>,
+    guest: Option<GuestImage>,
     cache: Cache,
     snapshots: Snapshots,
 }
@@ -156,13 +172,13 @@ impl QemuPool {
     ///
     /// If it does not run.
     pub fn open(options: QemuOptions, cache: &Cache) -> Result<Self, MachineError> {
-        let QemuOptions { program, accel, append, programs } = options;
+        let QemuOptions { program, accel, append, programs, guest } = options;
         let version = version(&program)?;
         let given = accel.map(|accel| Choice { accel, probed: false });
         let accel = given.map(OnceLock::from).unwrap_or_default();
         let snapshots = Snapshots::new(cache.clone(), &version);
         let cache = cache.clone();
-        Ok(Self { program, version, accel, append, programs, cache, snapshots })
+        Ok(Self { program, version, accel, append, programs, guest, cache, snapshots })
     }
 
     fn accel(&self) -> Accel {
@@ -189,7 +205,8 @@ impl QemuPool {
     fn parameters(&self, mode: BootMode) -> Vec<String> {
         let mut parameters = machine::kernel_parameters(self.accel());
         let wanted = mode_parameters(mode).iter().chain(&PARAMETERS);
-        parameters.extend(wanted.map(|parameter| (*parameter).to_owned()));
+        let of_system = self.guest.iter().flat_map(|_| &SYSTEM_PARAMETERS);
+        parameters.extend(wanted.chain(of_system).map(|parameter| (*parameter).to_owned()));
         parameters.extend(self.append.iter().cloned());
         parameters
     }
@@ -202,6 +219,15 @@ impl QemuPool {
             Ok(image)
         } else {
             Err(QemuError::Damaged { image: image.to_owned() })
+        }
+    }
+
+    /// The archive of the guest system, if there is one. It must still be what was put in the cache.
+    fn base(&self) -> Result<Option<PathBuf>, QemuError> {
+        let Some(GuestImage { archive, .. }) = &self.guest else { return Ok(None) };
+        match self.cache.vouches_for(archive) {
+            true => Ok(Some(archive.clone())),
+            false => Err(QemuError::Damaged { image: archive.clone() }),
         }
     }
 
@@ -234,7 +260,7 @@ impl QemuPool {
             source: io::Error::other(error),
         })?;
         let mut files = initramfs::Builder::new()
-            .file("/init", 0o755, crate::AGENT)
+            .file(paths::AGENT, 0o755, crate::AGENT)
             .and_then(|files| files.file(paths::SUBJECT, 0o755, crate::SUBJECT))
             .and_then(|files| files.file(paths::PREPARATION, 0o600, preparation));
         for (name, policy) in &load.policies {
@@ -255,9 +281,10 @@ impl QemuPool {
             qemu: self.program.clone(),
             accel: self.accel(),
             kernel: self.image(kernel)?.to_owned(),
+            base: self.base()?,
             initramfs,
             append: [self.parameters(mode), kernel.parameters.clone()].concat(),
-            memory_mib: MEMORY_MIB,
+            memory_mib: if self.guest.is_some() { GUEST_SYSTEM_MIB } else { MEMORY_MIB },
             window: Some(window::SIZE as u64),
             console: ConsoleTo::Events,
         })
@@ -279,7 +306,24 @@ impl Pool for QemuPool {
             machine: self.version.clone(),
             accel: self.accel().to_string(),
             parameters: self.parameters(mode).join(" "),
+            system: self.guest.as_ref().map(|image| GuestSystem {
+                name: image.name.clone(),
+                sha256: image.sha256.clone(),
+            }),
         }
+    }
+
+    fn has_system(&self) -> bool {
+        self.guest.is_some()
+    }
+
+    fn can(&self, mode: BootMode) -> Result<(), CannotBoot> {
+        let why = match (mode, &self.guest) {
+            (_, None) | (BootMode::Selinux | BootMode::NoFileCaps, Some(_)) => return Ok(()),
+            (BootMode::NoPolicy | BootMode::NoSelinux, _) => "loads a policy",
+            (BootMode::NoAudit | BootMode::AuditUnset, _) => "enables audit",
+        };
+        Err(CannotBoot(format!("runs a system that {why}")))
     }
 
     fn boot(
@@ -291,7 +335,7 @@ impl Pool for QemuPool {
         sink: Sink,
     ) -> Result<Box<dyn Guest>, MachineError> {
         let machine = self.machine(kernel, mode, load, None)?;
-        let key = self.snapshots.key(kernel.identity(), &machine);
+        let key = self.snapshots.key(kernel.identity(), self.guest.as_ref(), &machine);
         let saved = if cold { None } else { self.snapshots.open(&key) };
         let events = sink.clone();
         let tell = move |event| match event {
@@ -317,10 +361,10 @@ impl Pool for QemuPool {
         &self,
         kernel: &Kernel,
         load: &Load,
-        shell: Vec<u8>,
+        shell: Option<Vec<u8>>,
         listener: Box<dyn Fn(Message) + Send>,
     ) -> Result<End, MachineError> {
-        let mut machine = self.machine(kernel, load.lane.boot, load, Some(shell))?;
+        let mut machine = self.machine(kernel, load.lane.boot, load, shell)?;
         machine.console = ConsoleTo::Terminal;
         let (sink, events) = std::sync::mpsc::channel();
         let vm = Vm::start(&machine, move |event| drop(sink.send(event)));

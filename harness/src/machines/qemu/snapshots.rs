@@ -1,7 +1,7 @@
 //! Saved guests in the cache, so that the next run need not boot.
 //!
 //! A snapshot is named by everything that decides what the guest would be after a boot: kernel,
-//! initramfs (the agent, the subject, the policies), machine with the kernel's parameters, and
+//! guest system, initramfs (the agent, the subject, the policies), machine with the kernel's parameters, and
 //! QEMU.
 //! It is never reused when any of them has changed.
 
@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use perfsec_qemu::{Machine, SaveError, Vm};
 
 use crate::cache::{Cache, Room};
+use crate::guest::GuestImage;
 use crate::interrupt::Interrupt;
 use crate::kernel::hash;
 
@@ -36,9 +37,15 @@ impl Snapshots {
     }
 
     /// The name of the snapshot of a machine that boots this kernel.
-    pub(super) fn key(&self, kernel: &str, machine: &Machine) -> String {
+    pub(super) fn key(
+        &self,
+        kernel: &str,
+        guest: Option<&GuestImage>,
+        machine: &Machine,
+    ) -> String {
         let initramfs = hash::sha256(machine.initramfs.as_bytes());
-        let parts = [kernel, &initramfs, &machine.identity(), &self.version];
+        let (identity, base) = (machine.identity(), guest.map_or("", |image| &image.sha256));
+        let parts = [kernel, base, &initramfs, &identity, &self.version];
         hash::sha256(parts.map(|part| format!("{} {part}\n", part.len())).concat().as_bytes())
     }
 

@@ -1,0 +1,101 @@
+//! Serves a lane: opens the channel, talks to the host, and always powers off at the end.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::reboot::{RebootMode, reboot};
+use perfsec_wire::frame::{FrameError, Writer};
+use perfsec_wire::{Message, Order, Refusal, window};
+
+use crate::channel::{self, Conversation, Window};
+use crate::error::Result;
+use crate::machine::Prepared;
+use crate::{lane, machine};
+
+/// The channel's port, for a last message when the agent panics.
+static LAST_WORD: OnceLock<File> = OnceLock::new();
+/// The port carries bells instead of frames.
+static MOVED: AtomicBool = AtomicBool::new(false);
+
+/// Serves a lane. `open` opens the channel's port, and `prepare` prepares the guest for any lane;
+/// it gets the time since boot in milliseconds.
+pub(crate) fn run(
+    open: impl FnOnce() -> Result<File>,
+    prepare: impl FnOnce(u32) -> std::result::Result<Prepared, Refusal>,
+) -> ! {
+    let started_ms = machine::uptime_ms();
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(mut channel) = LAST_WORD.get() {
+            if MOVED.load(Ordering::Relaxed) {
+                let _ = channel.write_all(&[window::PLAIN]);
+            }
+            let doing = format!("continue: the agent has a bug: {panic}");
+            let refusal = Message::Refused(Refusal::Setup { doing, errno: 0 });
+            let _ = Writer::new(channel).write(&refusal);
+        }
+        power_off()
+    }));
+    match open() {
+        Ok(port) => {
+            if let Ok(clone) = port.try_clone() {
+                let _ = LAST_WORD.set(clone);
+            }
+            if let Err(error) = talk(&port, || prepare(started_ms)) {
+                // The channel cannot carry this; the host keeps the console of a dead guest.
+                eprintln!("perfsec: the channel failed: {error}");
+            }
+            channel::drain(&port);
+        }
+        Err(error) => eprintln!("perfsec: {error}"),
+    }
+    power_off()
+}
+
+fn talk(
+    port: &File,
+    prepare: impl FnOnce() -> std::result::Result<Prepared, Refusal>,
+) -> std::result::Result<(), FrameError> {
+    let mut host = Conversation::on(port);
+    lane::hello(&mut host)?;
+    let guest = match prepare() {
+        Ok(guest) => guest,
+        Err(refusal) => return host.send(&Message::Refused(refusal)),
+    };
+    let window = Window::open();
+    host.send(&Message::Parked)?;
+    // A snapshot is taken while this waits.
+    let Order::Begin { lane, nonce, kernel_config } = host.order()? else {
+        return Err(FrameError::Garbled("the first order does not begin".to_owned()));
+    };
+    let means = match &window {
+        Ok(window) => {
+            host.move_to(window)?;
+            MOVED.store(true, Ordering::Relaxed);
+            "shared memory".to_owned()
+        }
+        Err(error) => format!("serial port, {error}"),
+    };
+    let joined = guest.join(&lane).and_then(|mut machine| {
+        let facts = machine.facts(&lane, means)?;
+        Ok((machine, facts))
+    });
+    match joined {
+        Ok((machine, facts)) => {
+            lane::begin(&mut host, nonce, facts, kernel_config)?;
+            lane::obey(machine, &mut host)
+        }
+        Err(refusal) => host.send(&Message::Refused(refusal)),
+    }
+}
+
+/// At once, without asking a system that may run beside the agent: nothing of the guest is kept.
+pub(crate) fn power_off() -> ! {
+    let _ = reboot(RebootMode::RB_POWER_OFF);
+    // Only a kernel that cannot power off gets here.
+    let _ = reboot(RebootMode::RB_HALT_SYSTEM);
+    loop {
+        nix::unistd::pause();
+    }
+}
