@@ -382,7 +382,8 @@ impl Attributor {
                     let OpenCall { step, number, arguments, compat, .. } = call;
                     let raw = RawCall { compat, number, arguments, result };
                     let raw = effects.iter().any(is_syscall).then_some(raw);
-                    attributed.calls.push(Call { step, result, text: None, raw, effects });
+                    let (text, program) = (None, None);
+                    attributed.calls.push(Call { step, result, text, raw, effects, program });
                 }
                 // A syscall that never returned has no result, but its effects are reported.
                 Progress::Begun | Progress::Untouched => attributed.outside.extend(effects),

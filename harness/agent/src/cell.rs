@@ -21,11 +21,12 @@ use crate::children::{Change, Child, end, resume};
 use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::follow::{Heir, follow};
 use crate::machine::Machine;
+use crate::program::{self, Programs, Ran};
 use crate::subject::{Names, Origin, Program, Progress, Region, assemble};
 use crate::{answers, sys};
 
 /// Time limit of a subject to reach its first stop: it only has to be executed.
-const START_LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs one cell. Every error belongs to the cell, and the next starts from a clean state.
 ///
@@ -34,7 +35,10 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) fn run(machine: &mut Machine, cell: &Cell, last: bool) -> CellOutcome {
     let mut state = CellState::default();
     let outcome = match cell.questions.as_slice() {
-        [] => observe(machine, &mut state, cell).map(CellOutcome::Observed),
+        [] => match Programs::missing(&cell.steps) {
+            Some(program) => Ok(CellOutcome::NoProgram(program)),
+            None => observe(machine, &mut state, cell).map(CellOutcome::Observed),
+        },
         questions => {
             machine.prepare(cell).and_then(|()| answers::ask(questions)).map(CellOutcome::Answered)
         }
@@ -94,14 +98,14 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     machine.trace.start()?;
 
     let mut stops = Stops::default();
-    let limit = Duration::from_millis(cell.limit_ms.into());
+    let limit = cell_limit(cell);
     let change = loop {
         for heir in heirs(&machine.region, &program) {
             resume(heir.tid)?;
         }
         child.resume()?;
         match machine.children.wait(&mut child, limit)? {
-            Change::Stopped => stops.handle(machine, state, cell, &program)?,
+            Change::Stopped => stops.handle(machine, state, cell, &program, &names)?,
             change => break change,
         }
     };
@@ -134,6 +138,10 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     let processes_followed = heirs.iter().filter(|heir| !heir.thread);
     let followed: Vec<_> =
         processes_followed.map(|heir| (heir.name.clone(), heir.tid as u32)).collect();
+    let mut programs = HashMap::new();
+    for (step, ran) in stops.programs.drain() {
+        programs.insert(step, machine.programs.report(ran, &records)?);
+    }
     let evidence = Evidence {
         pids: followed.iter().map(|(_, pid)| *pid).chain([seen.pid]).collect(),
         performed: performed(&machine.region, &program, &stops.actions, &stops.became),
@@ -145,6 +153,9 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     let mut attributed =
         attribute(evidence).map_err(|error| Error::new("attribute effects to syscalls", error))?;
     add_texts(&mut attributed.calls, &machine.region, &program, &mut stops.actions);
+    for call in &mut attributed.calls {
+        call.program = programs.remove(&(call.step as usize)).map(Box::new);
+    }
     report_missing_descriptors(&mut attributed.calls, &cell.steps, |name| {
         program.slot_of(name).is_some_and(|slot| machine.region.slot(slot).is_some())
     });
@@ -161,6 +172,10 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
         caps_unseen,
         micros,
     })
+}
+
+fn cell_limit(cell: &Cell) -> Duration {
+    Duration::from_millis(cell.limit_ms.into())
 }
 
 /// The tasks to which steps handed over.
@@ -210,6 +225,10 @@ struct Stops {
     became: HashMap<usize, SubjectSeen>,
     /// Messages that were printed before an action.
     messages: Vec<crate::kmsg::LogMessage>,
+    /// The programs that ran, by the index of the step.
+    programs: HashMap<usize, Ran>,
+    /// Time that they took: all programs of a cell share its limit.
+    spent: Duration,
 }
 
 impl Stops {
@@ -219,16 +238,32 @@ impl Stops {
         state: &mut CellState,
         cell: &Cell,
         program: &Program,
+        names: &Names,
     ) -> Result<()> {
         let last = machine.region.next().checked_sub(1);
         let origin = last.and_then(|index| program.origins().get(index)).copied();
         match origin {
             Some(Origin::Stop(step)) => {
-                let Some(Step::Agent(action)) = cell.steps.get(step) else {
-                    return Err(Error::new("continue the subject", "it stopped at the wrong step"));
-                };
                 self.messages.extend(machine.kmsg.drain()?);
-                let result = machine.context(state).perform(action)?;
+                let result = match cell.steps.get(step) {
+                    Some(Step::Agent(action)) => machine.context(state).perform(action)?,
+                    Some(Step::Run(run)) => {
+                        machine.trace.pause()?;
+                        let (limit, started) = (cell_limit(cell), Instant::now());
+                        let left = limit.saturating_sub(self.spent);
+                        let ran = program::run(machine, cell, run, names, left);
+                        self.spent += started.elapsed();
+                        machine.trace.start()?;
+                        let ran = ran?;
+                        let result = ran.result();
+                        self.programs.insert(step, ran);
+                        result
+                    }
+                    _ => {
+                        let doing = "continue the subject";
+                        return Err(Error::new(doing, "it stopped at the wrong step"));
+                    }
+                };
                 let messages = machine.kmsg.drain()?.into_iter().map(|printed| printed.message);
                 self.actions.insert(step, (result, messages.collect()));
             }
@@ -275,7 +310,12 @@ fn performed(
 }
 
 /// Starts a subject that performs the program in `region`.
-fn start(machine: &Machine, region: &Region, subject: &Subject, path: &str) -> Result<Child> {
+pub(crate) fn start(
+    machine: &Machine,
+    region: &Region,
+    subject: &Subject,
+    path: &str,
+) -> Result<Child> {
     if let Some(selinux) = &machine.selinux {
         selinux.enter_at_exec(&subject.context)?;
     }
@@ -421,7 +461,7 @@ impl Machine {
     }
 
     /// Sets the state for the steps, while the subject is stopped. Returns the mode read back.
-    fn arm(&mut self, cell: &Cell) -> Result<Mode> {
+    pub(crate) fn arm(&mut self, cell: &Cell) -> Result<Mode> {
         let mode = match &self.selinux {
             Some(selinux) => selinux.arm(cell.mode)?,
             None => Mode::Disabled,
@@ -504,7 +544,8 @@ mod tests {
             Step::Recvmsg(Recvmsg { fd: "peer".to_owned(), bind: fd() }),
             Step::Close(Close { fd: fd() }),
         ];
-        let mut calls = [Call { step, result, text: None, raw: None, effects: Vec::new() }];
+        let mut calls =
+            [Call { step, result, text: None, raw: None, effects: Vec::new(), program: None }];
         report_missing_descriptors(&mut calls, &steps, |name| bound && name == "fd");
         assert_eq!(calls[0].result, expected);
     }

@@ -16,6 +16,7 @@ use crate::children::Children;
 use crate::error::{Error, ErrorContext};
 use crate::kmsg::Kmsg;
 use crate::lockdown::LockdownState;
+use crate::program::Programs;
 use crate::selinux::{self, Policies, Selinux};
 use crate::subject::{self, Executables, Names, Region};
 use crate::sysctl::Sysctls;
@@ -37,6 +38,7 @@ pub(crate) struct Machine {
     pub(crate) executables: Executables,
     pub(crate) children: Children,
     pub(crate) region: Region,
+    pub(crate) programs: Programs,
     /// Numbers in tracefs by `CATEGORY:NAME`.
     tracepoints: HashMap<String, u64>,
     /// The result of opening `cpu-cycles`.
@@ -180,6 +182,7 @@ impl Prepared {
             executables: Executables::new(files.subject).map_err(setup)?,
             children: Children::new().map_err(setup)?,
             region: Region::new(true).map_err(setup)?,
+            programs: Programs::default(),
             tracepoints: HashMap::new(),
             cycles,
             policy_messages,

@@ -25,6 +25,7 @@ mod knob;
 mod lane;
 mod lockdown;
 mod machine;
+mod program;
 mod record;
 mod selinux;
 mod serve;

@@ -180,6 +180,33 @@ pub(crate) fn set_attribute(path: &Path, name: &CStr, value: &[u8]) -> std::io::
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
+/// `getxattr(2)`, of at most 256 bytes; `None` if the file lacks the attribute.
+pub(crate) fn attribute(path: &Path, name: &CStr) -> std::io::Result<Option<Vec<u8>>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut value = vec![0; 256];
+    // SAFETY: both strings end with a NUL, and the kernel writes at most `len` bytes.
+    let got = unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len())
+    };
+    if got < 0 {
+        let error = std::io::Error::last_os_error();
+        return if error.raw_os_error() == Some(libc::ENODATA) { Ok(None) } else { Err(error) };
+    }
+    value.truncate(got as usize);
+    Ok(Some(value))
+}
+
+/// `removexattr(2)`; a file without the attribute stays as it is.
+pub(crate) fn remove_attribute(path: &Path, name: &CStr) -> std::io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: both strings end with a NUL.
+    let result = unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) };
+    match std::io::Error::last_os_error() {
+        error if result != 0 && error.raw_os_error() != Some(libc::ENODATA) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// `lsetxattr(2)`, which sets the attribute of a symbolic link itself.
 pub(crate) fn set_own_attribute(path: &Path, name: &CStr, value: &[u8]) -> std::io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;

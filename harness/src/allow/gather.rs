@@ -2,6 +2,7 @@
 
 use perfsec_wire::caps::{PERFMON, SYS_ADMIN};
 use perfsec_wire::observation::Effect;
+use perfsec_wire::program::Program;
 use perfsec_wire::record_types::AVC;
 
 use crate::audit::{Denial, SysAdminReason};
@@ -51,10 +52,17 @@ impl CheckHistory {
 }
 
 /// The records that SELinux logged while a cell ran, in order.
-pub fn denials(cell: &CellResult) -> impl Iterator<Item = Denial> {
+pub fn denials<'a>(cell: &'a CellResult) -> impl Iterator<Item = Denial> + 'a {
     let observation = cell.observation.iter();
     let calls = observation.flat_map(|seen| {
-        let calls = seen.calls.iter().map(|call| call.effects.as_slice());
+        let of_program = |program: &'a Program| {
+            let calls = program.calls.iter().map(|call| call.effects.as_slice());
+            calls.chain([program.outside.as_slice()])
+        };
+        let calls = seen.calls.iter().flat_map(move |call| {
+            let programs = call.program.as_deref().into_iter().flat_map(of_program);
+            std::iter::once(call.effects.as_slice()).chain(programs)
+        });
         calls.chain([seen.outside.as_slice()])
     });
     calls.flat_map(|effects| {

@@ -20,3 +20,4 @@ pub use notice::{
     AppArmorRecord, DecisionSummary, Notice, SeccompAction, SeccompRecord, UnknownHandling,
 };
 pub use syscall::{AuditedCall, CallOutcome, CallPurpose};
+pub(crate) use syscall::{bpf_command_name, syscall_name};

@@ -173,6 +173,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The name of a system call of x86-64.
+#[must_use]
+pub(crate) fn syscall_name(number: i64) -> Option<&'static str> {
+    Architecture::x86_64().call(u32::try_from(number).ok()?)
+}
+
+/// The name of a command of `bpf()`, without `BPF_`.
+#[must_use]
+pub(crate) fn bpf_command_name(command: u32) -> Option<&'static str> {
+    BPF_COMMANDS.get(command as usize)?.strip_prefix("BPF_")
+}
+
 impl AuditedCall {
     /// Parses the SYSCALL record in a line. Returns `None` if the line has none.
     #[must_use]

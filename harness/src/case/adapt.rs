@@ -17,13 +17,30 @@ impl Library {
     /// can only be known under our policies are unfit, and say why.
     #[must_use]
     pub fn in_domains(&self, contexts: &[String], setting: &Setting<'_>) -> Self {
-        let of_context =
-            |context: &String| self.cases.iter().map(|it| it.in_domain(context, setting)).collect();
-        Self { cases: contexts.iter().flat_map::<Vec<Case>, _>(of_context).collect() }
+        let (of_systems, ours): (Vec<_>, Vec<_>) =
+            self.cases.iter().partition(|case| case.is_of_system());
+        let of_context = |context: &String| {
+            ours.iter().map(|it| it.in_domain(context, setting)).collect::<Vec<_>>()
+        };
+        let mut cases: Vec<_> = contexts.iter().flat_map(of_context).collect();
+        // These name their own contexts.
+        cases.extend(of_systems.into_iter().map(|case| Case { unfit: None, ..case.clone() }));
+        Self { cases }
     }
 }
 
+/// The reason why a case that names contexts of a distribution cannot run under our policies.
+pub(super) const OF_SYSTEM: &str = "it is about a distribution's policy and programs: boot one with \
+                                    `--guest debian:trixie`";
+
 impl Case {
+    /// True if its domains are contexts of a distribution's policy: then its transcripts are
+    /// written for that.
+    #[must_use]
+    pub fn is_of_system(&self) -> bool {
+        names_contexts(&self.axes.domain)
+    }
+
     /// The case with this context as its domain, with controls under the policy of a setting.
     fn in_domain(&self, context: &str, setting: &Setting<'_>) -> Self {
         let mut case = self.placed_in(context);
@@ -50,6 +67,9 @@ impl Case {
 
     /// The reason why the case has expectations under our policies only.
     pub(crate) fn bound_to_our_policies(&self) -> Option<String> {
+        if self.is_of_system() {
+            return None;
+        }
         if self.boot != BootMode::Selinux {
             return Some("it boots without SELinux, audit or file capabilities".to_owned());
         }
@@ -74,6 +94,11 @@ impl Case {
         let unfit = steps.filter(|step| !has_all_questions(step)).map(Step::name).next()?;
         Some(format!("SELinux checks of files and sockets in {unfit} are not listed"))
     }
+}
+
+/// True if domains are whole contexts.
+pub(super) fn names_contexts(domains: &[String]) -> bool {
+    domains.iter().any(|domain| crate::policy::is_context(domain))
 }
 
 /// The type that a question names.
@@ -134,6 +159,7 @@ fn has_all_questions(step: &Step) -> bool {
         | Step::Sendmsg(_)
         | Step::Recvmsg(_)
         | Step::Setexeccon(_)
+        | Step::Run(_)
         | Step::Execve(_) => false,
     }
 }

@@ -6,8 +6,8 @@ use perfsec_wire::Step;
 
 use super::bindings::needed;
 use crate::transcript::{
-    CallHead, CallResult, ELIDED, ExpectedCall, ExpectedEffects, ExpectedTranscript, ResultError,
-    Syscall,
+    CallHead, CallResult, ELIDED, Effect, ExpectedCall, ExpectedEffects, ExpectedTranscript,
+    ResultError, Syscall, Times,
 };
 
 /// An expected transcript, with the lines of all kernels.
@@ -33,6 +33,8 @@ enum LineContent {
         nothing: bool,
     },
     Effects(ExpectedEffects),
+    /// Effects of a call of a program.
+    Below(ExpectedEffects),
 }
 
 /// `if NAME` or `unless NAME` at the end of a line.
@@ -85,12 +87,11 @@ impl GuardedTranscript {
                     return Err(Mistake::new(number, "an effect before the first syscall")
                         .help("do not indent syscalls, only what they cause"));
                 }
-                let effects = ExpectedEffects::parse(&body, number);
-                LineContent::Effects(effects.map_err(|error| Mistake::new(number, error))?)
+                parse_effects(line, &body, number, steps, &lines)?
             } else {
                 let last = lines.iter().rev().find_map(|line: &GuardedLine| match &line.content {
                     LineContent::Call { step, .. } => Some((*step, line.guard.is_some())),
-                    LineContent::Effects(_) => None,
+                    LineContent::Effects(_) | LineContent::Below(_) => None,
                 });
                 // Two guarded lines in a row may be alternatives of one step.
                 let from = match last {
@@ -113,8 +114,13 @@ impl GuardedTranscript {
         for line in self.resolved(&holds) {
             match (&line.content, calls.last_mut()) {
                 (LineContent::Effects(effects), Some(call)) => call.effects.push(effects.clone()),
+                (LineContent::Below(below), Some(call)) => {
+                    if let Some(group) = call.effects.last_mut() {
+                        group.effects.extend(below.effects.iter().cloned());
+                    }
+                }
                 // parse() refuses an effect before the first call.
-                (LineContent::Effects(_), None) => {}
+                (LineContent::Effects(_) | LineContent::Below(_), None) => {}
                 (LineContent::Call { call, .. }, _) => calls.push(ExpectedCall {
                     head: CallHead::Syscall(call.clone()),
                     line: line.number,
@@ -130,7 +136,7 @@ impl GuardedTranscript {
     pub(super) fn has_denial(&self) -> bool {
         self.lines.iter().any(|line| match &line.content {
             LineContent::Call { call, nothing, .. } => *nothing || call.result.is_denial(),
-            LineContent::Effects(_) => false,
+            LineContent::Effects(_) | LineContent::Below(_) => false,
         })
     }
 
@@ -148,7 +154,7 @@ impl GuardedTranscript {
 
     /// The lines whose guards hold. A syscall whose guard fails takes its effects with it.
     fn resolved(&self, holds: &impl Fn(&str) -> bool) -> impl Iterator<Item = &GuardedLine> {
-        let mut call_holds = true;
+        let (mut call_holds, mut above_holds) = (true, true);
         self.lines.iter().filter(move |line| {
             let own =
                 line.guard.as_ref().is_none_or(|guard| holds(&guard.condition) == guard.wanted);
@@ -157,7 +163,11 @@ impl GuardedTranscript {
                     call_holds = own;
                     own
                 }
-                LineContent::Effects(_) => call_holds && own,
+                LineContent::Effects(_) => {
+                    above_holds = own;
+                    call_holds && own
+                }
+                LineContent::Below(_) => call_holds && above_holds && own,
             }
         })
     }
@@ -195,7 +205,7 @@ impl GuardedTranscript {
                     let made = !nothing && !matches!(call.result, CallResult::Error(_));
                     Some((*step, made, line.number))
                 }
-                LineContent::Effects(_) => None,
+                LineContent::Effects(_) | LineContent::Below(_) => None,
             })
             .peekable();
         let opened_by_steps: Vec<_> = steps.iter().filter_map(Step::binds).collect();
@@ -261,6 +271,58 @@ fn split_guard(
     }
     Ok((line.trim().to_owned(), None))
 }
+
+/// Parses an indented line.
+fn parse_effects(
+    line: &str,
+    body: &str,
+    number: usize,
+    steps: &[Step],
+    lines: &[GuardedLine],
+) -> Result<LineContent, Mistake> {
+    let effects =
+        ExpectedEffects::parse(body, number).map_err(|error| Mistake::new(number, error))?;
+    let step = lines.iter().rev().find_map(|line| match line.content {
+        LineContent::Call { step, .. } => steps.get(step),
+        _ => None,
+    });
+    let is_of_program = effects.effects.iter().any(Effect::is_of_program);
+    if !matches!(step, Some(Step::Run(_))) {
+        return match is_of_program {
+            true => Err(Mistake::new(number, format!("`{body}` is a line of a program"))
+                .help("only a `run` step runs one; do not indent syscalls of the subject")),
+            false => Ok(LineContent::Effects(effects)),
+        };
+    }
+    let indent = line.len() - line.trim_start().len();
+    if indent <= PROGRAM_INDENT {
+        let is_message = matches!(effects.effects[..], [Effect::Kernel(_)]);
+        return match is_of_program || is_message {
+            true => Ok(LineContent::Effects(effects)),
+            false => Err(Mistake::new(number, format!("`{body}` is below no call of the program"))
+                .help("indent it by four blanks, below the call that causes it")),
+        };
+    }
+    let above = lines.iter().rev().find_map(|line| match &line.content {
+        LineContent::Effects(effects) => effects.effects.first(),
+        _ => None,
+    });
+    if is_of_program || !matches!(above, Some(Effect::Called(_))) || effects.times != Times::Once {
+        return Err(Mistake::new(
+            number,
+            format!("`{body}` is no effect of a call of the program"),
+        )
+        .help(
+            "indent calls by two blanks and what they cause by four; a count belongs to a call",
+        ));
+    }
+    let below = effects.effects.into_iter().map(|effect| Effect::Caused(Box::new(effect)));
+    let effects = ExpectedEffects { effects: below.collect(), ..effects };
+    Ok(LineContent::Below(effects))
+}
+
+/// The indent of the calls of a program; their effects have more.
+const PROGRAM_INDENT: usize = 2;
 
 fn parse_call(
     line: &str,
@@ -378,6 +440,66 @@ mod tests {
             resolved(text, true),
             [format!("{OPEN} = fd"), "ioctl(fd, ENABLE) = 0".to_owned()]
         );
+    }
+
+    /// A transcript of a step that runs a program.
+    fn of_program(text: &str) -> Result<GuardedTranscript, Mistake> {
+        let argv = vec!["perf".to_owned(), "stat".to_owned()];
+        let run = perfsec_wire::step::Run { argv, output: Vec::new(), interrupt_after: None };
+        GuardedTranscript::parse(text, 1, &[Step::Run(run)], &[], &["new"])
+    }
+
+    #[test]
+    fn a_program_has_its_calls_and_their_effects_below_it() {
+        let text = "\
+run(perf stat) = exit 0
+  ...
+  perf_event_open(software/*) = fd  +
+    cap perfmon = granted
+    avc denied { open } tclass=perf_event  if new
+  bpf(...) = EPERM  unless new
+    cap bpf = not held
+  output \"not supported\"
+  never sys_admin
+";
+        let resolved = |new| of_program(text).unwrap().resolve(|_| new).to_string();
+        let without = |part: &str| {
+            let lines = text.lines().filter(|line| !line.contains(part));
+            let lines = lines.map(|line| line.split("  if ").next().unwrap_or_default());
+            lines.map(|line| format!("{}\n", line.trim_end())).collect::<String>()
+        };
+        assert_eq!(resolved(true), without("bpf"));
+        assert_eq!(resolved(false), without("avc").replace("  unless new", ""));
+    }
+
+    #[rstest]
+    #[case("  cap perfmon = granted", "is below no call of the program")]
+    #[case("    cap perfmon = granted", "no effect of a call of the program")]
+    #[case("  open(...) = fd\n    cap bpf = granted  +", "no effect of a call of the program")]
+    #[case("  open(...) = fd\n    read(...) = some", "no effect of a call of the program")]
+    #[case("  open(...) = EACCESS", "unknown errno")]
+    #[case("  output not supported", "is not a text in quotes")]
+    fn a_mistake_below_a_program_is_reported(#[case] lines: &str, #[case] part: &str) {
+        let mistake = of_program(&format!("run(perf stat) = exit 0\n{lines}\n")).unwrap_err();
+        assert!(mistake.message.contains(part), "{mistake:?}");
+    }
+
+    #[test]
+    fn a_call_below_a_step_that_runs_no_program_is_a_mistake() {
+        let text = format!("{OPEN} = EACCES\n  read(...) = some\n");
+        let mistake = GuardedTranscript::parse(&text, 1, &steps(), &[], &[]).unwrap_err();
+        assert!(mistake.message.contains("is a line of a program"), "{mistake:?}");
+    }
+
+    #[rstest]
+    #[case("exit 0", true)]
+    #[case("exit 255", true)]
+    #[case("killed by SIGINT", true)]
+    #[case("EACCES", true)]
+    #[case("exit", false)]
+    #[case("0", false)]
+    fn a_program_ends_with_a_code_or_a_signal(#[case] result: &str, #[case] valid: bool) {
+        assert_eq!(of_program(&format!("run(perf stat) = {result}\n")).is_ok(), valid);
     }
 
     #[rstest]

@@ -11,6 +11,7 @@ use perfsec_wire::{BootMode, CapSet, Mode, Step};
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
+use super::adapt::{OF_SYSTEM, names_contexts};
 use super::complete::{self, Completeness};
 use super::error::Mistakes;
 use super::expectation::wrong_result;
@@ -82,7 +83,6 @@ pub(super) fn read(
         sha256: digest(text, &axes, questions.as_deref(), model),
         title: file.title,
         source: file.source,
-        axes,
         boot: file.boot,
         policy: file.policy.map(Spanned::into_inner),
         audit: file.audit,
@@ -102,7 +102,8 @@ pub(super) fn read(
         when,
         requires,
         only_ours: file.only_ours,
-        unfit: None,
+        unfit: names_contexts(&axes.domain).then(|| OF_SYSTEM.to_owned()),
+        axes,
         control: file.control.map(|name| OtherCase { span: name.span(), name: name.into_inner() }),
         expects,
     };
@@ -214,7 +215,8 @@ fn questions(
     let mut all = Vec::new();
     for step in steps {
         let line = line_number(text, step.span().start);
-        let StepTable { step, asks, returns } = step.get_ref();
+        let table = step.get_ref();
+        let StepTable { step, asks, returns } = table;
         let returns = returns.as_ref().map(|returns| {
             let first = first_line(text, returns.span().start);
             let parsed = parse_returns(returns.get_ref(), first, step, &names);
@@ -232,7 +234,10 @@ fn questions(
                 Vec::new()
             })
         });
-        if returns.is_none() && !is_computed(step) {
+        if let (Step::Run(_), Some(key)) = (step, asks.as_ref().or(table.returns.as_ref())) {
+            let message = "what a program asks depends on the program";
+            mistakes.add(key.span(), message, Some("write its transcript in an `[[expect]]`"));
+        } else if returns.is_none() && !is_computed(step) {
             let message = format!("`{}` has a text as its result", step.name());
             mistakes.add(line_span(text, line), message, Some("write it: returns = '\"2\\n\"'"));
         }

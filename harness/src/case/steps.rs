@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use perfsec_wire::step::{Action, CloneFlag, Place, STDIN, UnshareFlag};
+use perfsec_wire::step::{Action, CloneFlag, Place, Run, STDIN, UnshareFlag};
 use perfsec_wire::{BootMode, Step};
 use toml::Spanned;
 
@@ -20,6 +20,31 @@ pub(super) fn check_policy(name: &str, span: Range<usize>, mistakes: &mut Mistak
         let close = crate::suggest::closest(name, &policies);
         mistakes.add(span, format!("no policy `{name}`{close}"), None);
     }
+}
+
+/// Checks a step that runs a program.
+fn check_run(run: &Run, processes: &[String], span: Range<usize>, mistakes: &mut Mistakes<'_>) {
+    if run.program().is_empty() {
+        mistakes.add(span.clone(), "`argv` begins with a program, such as `perf`", None);
+    }
+    if let Some(word) = run.argv.iter().chain(&run.output).find(|word| word.contains('\0')) {
+        mistakes.add(span.clone(), format!("no program gets or writes {word:?}"), None);
+    }
+    for name in run.argv.iter().flat_map(|word| named_processes(word)) {
+        if !processes.iter().any(|known| known == name) {
+            let close = crate::suggest::closest(name, processes);
+            mistakes.add(span.clone(), format!("no process `{name}`{close}"), None);
+        }
+    }
+}
+
+/// The names in `{NAME}` of an argument. Braces of another language contain more than a word.
+fn named_processes(word: &str) -> impl Iterator<Item = &str> {
+    let parts = word.split('{').skip(1).filter_map(|part| part.split_once('}'));
+    let is_name = |name: &&str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    };
+    parts.map(|(name, _)| name).filter(is_name)
 }
 
 /// The parts of a case on which the validity of its steps depends.
@@ -43,7 +68,7 @@ impl PidNamespace {
     /// Checks a step, which a task may have to stop for.
     fn check(&mut self, step: &Step, span: Range<usize>, mistakes: &mut Mistakes<'_>) {
         let stops = match step {
-            Step::Agent(_) | Step::Execve(_) => true,
+            Step::Agent(_) | Step::Execve(_) | Step::Run(_) => true,
             Step::Clone(clone) => clone.continues,
             _ => false,
         };
@@ -96,6 +121,7 @@ impl StepContext<'_> {
                 let message = "audit would stay enabled for all cells that follow";
                 mistakes.add(span, message, Some("add `boot = \"audit-unset\"`"));
             }
+            Step::Run(run) => check_run(run, self.processes, span, mistakes),
             Step::Read(read) if read.text && read.some => {
                 let message = "`text` shows the whole text, and `some` not even its length";
                 mistakes.add(span, message, Some("remove one of the two"));
@@ -133,6 +159,10 @@ impl StepContext<'_> {
         if matches!(call, Step::Clone(clone) if clone.continues) {
             let message = "only the subject can hand its steps over to another task";
             mistakes.add(step.span(), message, Some("remove `continue`"));
+        }
+        if matches!(call, Step::Run(_)) {
+            let message = "only the subject runs a program, because what it does is observed";
+            mistakes.add(step.span(), message, Some("make it a `[[step]]`"));
         }
         self.check(call, step.span(), bound, mistakes);
     }

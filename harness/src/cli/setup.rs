@@ -45,6 +45,7 @@ impl BootArgs {
                 program: self.qemu.clone(),
                 accel: self.accel,
                 append: self.append.clone(),
+                programs: self.program.clone(),
                 guest: None,
             }),
             obtain: obtain.setup(&self.build)?,

@@ -355,7 +355,7 @@ impl Visit<'_, '_> {
                 self.note_answers(index, &answers);
                 None
             }
-            CellOutcome::Observed(_) | CellOutcome::Failed(_) => None,
+            CellOutcome::Observed(_) | CellOutcome::Failed(_) | CellOutcome::NoProgram(_) => None,
         };
         life.finished += 1;
         let snapshot = life.snapshot.clone();

@@ -251,6 +251,7 @@ fn healthy(cell: &Cell) -> Observation {
             result: if held { 7 } else { -13 },
             text: None,
             raw: None,
+            program: None,
             effects: vec![Effect::Cap(CapCheck {
                 cap: 38,
                 opts: 0,

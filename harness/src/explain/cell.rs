@@ -366,6 +366,12 @@ fn other(effect: &Effect) -> String {
             );
         }
         Effect::Cap(line) => return verdict(line, "the kernel asks for it"),
+        Effect::Called(_) => "a system call of the program",
+        Effect::Caused(effect) => return other(effect),
+        Effect::Output(_) => "a line that the program wrote",
+        Effect::Gap { recorded: false } => "any calls that leave no audit record",
+        Effect::Gap { recorded: true } => "any calls",
+        Effect::Never(_) => "no line contains this text",
         Effect::Avc(_) | Effect::OtherRecord { .. } | Effect::Verbatim(_) => "another audit record",
     }
     .to_owned()

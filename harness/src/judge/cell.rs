@@ -25,6 +25,13 @@ pub fn judge(
             let reason = "the agent answered questions that the cell does not ask";
             return Judgement::unseen(Verdict::Error, reason, expected.least());
         }
+        CellOutcome::NoProgram(program) => {
+            let reason = format!(
+                "the guest has no program `{program}`: boot a distribution with `--guest \
+                 debian:trixie`, or add a static program with `--program FILE`"
+            );
+            return Judgement::unseen(Verdict::Skip, reason, expected.least());
+        }
         CellOutcome::Failed(failure) => {
             let errno = match failure.errno {
                 0 => String::new(),

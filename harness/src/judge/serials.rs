@@ -13,10 +13,22 @@ use perfsec_wire::observation::{Effect, Observation};
 /// leaves the context unused.
 pub(super) fn check(observation: &Observation, facts: &Facts, enabled: bool) -> Result<(), String> {
     let shared = enabled && facts.audit.enabled != 0;
+    check_task(observation.calls.iter().map(|call| call.effects.as_slice()), shared)?;
+    for program in observation.calls.iter().filter_map(|call| call.program.as_deref()) {
+        // Calls of several tasks overlap, and a call logs its records when it returns.
+        for call in &program.calls {
+            check_task(std::iter::once(call.effects.as_slice()), shared)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks the serials in the calls of one task, in order.
+fn check_task<'a>(calls: impl Iterator<Item = &'a [Effect]>, shared: bool) -> Result<(), String> {
     let mut last: Option<u64> = None;
-    for call in &observation.calls {
+    for effects in calls {
         let mut first_of_call = true;
-        for effect in &call.effects {
+        for effect in effects {
             let Effect::Record(record) = effect else { continue };
             let serial = serial(&record.text)
                 .ok_or_else(|| format!("a record without a serial: {}", record.text))?;
@@ -64,6 +76,7 @@ mod tests {
             result: 0,
             text: None,
             raw: None,
+            program: None,
             effects: call.iter().map(record).collect(),
         });
         Observation {

@@ -47,6 +47,13 @@ pub(crate) fn has_pvh_entry(vmlinux: &[u8]) -> Result<bool, ElfError> {
     Ok(false)
 }
 
+/// True for a program that a dynamic linker starts.
+pub(crate) fn needs_libraries(program: &[u8]) -> Result<bool, ElfError> {
+    let (header, endian) = header(program)?;
+    let segments = header.program_headers(endian, program).map_err(damaged)?;
+    Ok(segments.iter().any(|segment| segment.p_type(endian) == elf::PT_INTERP))
+}
+
 fn header(data: &[u8]) -> Result<(&Header, Endianness), ElfError> {
     match FileKind::parse(data).map_err(damaged)? {
         FileKind::Elf64 => {}

@@ -25,6 +25,7 @@ pub use arch::Arch;
 pub use config::{Config, ConfigError, RELEVANT};
 pub use deb::DebError;
 pub use decompress::{Compression, DecompressError};
+pub(crate) use elf::{ElfError, needs_libraries};
 pub(crate) use image::is_deb;
 pub use image::{EntryPoint, Image, ImageError};
 pub use obtain::{ImageOptions, KernelError, default_spec, obtain, shipped_image};

@@ -6,8 +6,14 @@ use std::str::FromStr;
 use perfsec_wire::{CapCheck, CapSet};
 use serde::{Deserialize, Serialize};
 
+use super::program::parse_call;
 use super::{Avc, RecordLine};
 use crate::grant::{cap_name, cap_number};
+
+/// The indent of an effect of a program's call.
+const BELOW: &str = "  ";
+/// Stands for lines that are not listed.
+const GAP: &str = "...";
 
 /// An effect of a syscall. Files contain it as text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,6 +43,20 @@ pub enum Effect {
         /// Its text.
         body: String,
     },
+    /// `[child] NAME(ARGUMENTS) = RESULT`: a system call of the program that the step runs.
+    Called(String),
+    /// An effect of the call above, indented below it.
+    Caused(Box<Effect>),
+    /// `output "TEXT"`: the program wrote a line with a text that the step selects.
+    Output(String),
+    /// `...`: calls that are not listed and left no audit record; with `avc`, any calls. Only a
+    /// case contains it.
+    Gap {
+        /// True if they may have left audit records.
+        recorded: bool,
+    },
+    /// `never TEXT`: no line of the program contains the text. Only a case contains it.
+    Never(String),
     /// A line of a record that is none of these, such as an AVC record out of shape.
     Verbatim(String),
 }
@@ -128,7 +148,12 @@ impl fmt::Display for Effect {
             Self::SelinuxErr(text) => write!(f, "selinux_err {text}"),
             Self::Record(line) => line.fmt(f),
             Self::OtherRecord { kind, body } => write!(f, "record {kind} {body}"),
-            Self::Verbatim(text) => f.write_str(text),
+            Self::Caused(effect) => write!(f, "{BELOW}{effect}"),
+            Self::Output(text) => write!(f, "output {text:?}"),
+            Self::Gap { recorded: false } => f.write_str(GAP),
+            Self::Gap { recorded: true } => write!(f, "{GAP} avc"),
+            Self::Never(text) => write!(f, "never {text}"),
+            Self::Called(text) | Self::Verbatim(text) => f.write_str(text),
         }
     }
 }
@@ -137,6 +162,9 @@ impl Effect {
     /// Reads an effect of a record. Displaying it returns exactly that text again.
     #[must_use]
     pub fn read(text: &str) -> Self {
+        if let Some(below) = text.strip_prefix(BELOW) {
+            return Self::Caused(Box::new(Self::read(below)));
+        }
         let effect = text.parse().ok().filter(|effect: &Self| effect.to_string() == text);
         effect.unwrap_or_else(|| Self::Verbatim(text.to_owned()))
     }
@@ -144,13 +172,30 @@ impl Effect {
     /// True for an audit record other than AVC and SELINUX_ERR.
     #[must_use]
     pub fn is_record(&self) -> bool {
-        matches!(self, Self::Record(_) | Self::OtherRecord { .. })
+        match self {
+            Self::Record(_) | Self::OtherRecord { .. } => true,
+            Self::Caused(effect) => effect.is_record(),
+            _ => false,
+        }
     }
 
     /// True if it is a capability check.
     #[must_use]
     pub fn is_check(&self) -> bool {
-        matches!(self, Self::Cap(_))
+        match self {
+            Self::Cap(_) => true,
+            Self::Caused(effect) => effect.is_check(),
+            _ => false,
+        }
+    }
+
+    /// True if it can only be a line of a program.
+    #[must_use]
+    pub fn is_of_program(&self) -> bool {
+        matches!(
+            self,
+            Self::Called(_) | Self::Caused(_) | Self::Output(_) | Self::Gap { .. } | Self::Never(_)
+        )
     }
 }
 
@@ -176,7 +221,16 @@ impl FromStr for Effect {
     /// If it is invalid: the mistake, and the likely correction.
     fn from_str(line: &str) -> Result<Self, String> {
         let line = line.trim();
+        if let Some(call) = parse_call(line)? {
+            return Ok(Self::Called(call));
+        }
+        if line == GAP {
+            return Ok(Self::Gap { recorded: false });
+        }
         match line.split_once(char::is_whitespace) {
+            Some((GAP, "avc")) => Ok(Self::Gap { recorded: true }),
+            Some(("never", rest)) => Ok(Self::Never(rest.trim().to_owned())),
+            Some(("output", rest)) => parse_output(rest.trim()).map(Self::Output),
             Some(("cap", rest)) => parse_cap(rest).map(Self::Cap),
             Some(("avc", rest)) => match Avc::parse(rest) {
                 Some(avc) if avc.field("tclass").is_none() => {
@@ -210,6 +264,12 @@ fn unknown(line: &str) -> String {
         "`{line}` is neither a `cap` nor an `avc` line, nor one of \
          `holds`, `domain`, `uid`, `kernel`, `selinux_err`, `record`"
     )
+}
+
+fn parse_output(rest: &str) -> Result<String, String> {
+    let text = serde_json::from_str::<String>(rest).ok();
+    let same = text.filter(|text| format!("{text:?}") == rest);
+    same.ok_or_else(|| format!("`{rest}` is not a text in quotes, such as `\"not supported\"`"))
 }
 
 fn parse_record(rest: &str) -> Result<Effect, String> {

@@ -93,6 +93,13 @@ impl ExpectedEffects {
 impl fmt::Display for ExpectedEffects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = Times::REPEATED.iter().find(|(times, _)| *times == self.times);
+        // A call of a program and what it causes is a line and the lines below it.
+        if let (Some((_, suffix)), [call @ Effect::Called(_), below @ ..]) =
+            (suffix, self.effects.as_slice())
+        {
+            writeln!(f, "  {call}{suffix}")?;
+            return below.iter().try_for_each(|effect| writeln!(f, "  {effect}"));
+        }
         match (suffix, self.effects.as_slice()) {
             (None, effects) => effects.iter().try_for_each(|effect| writeln!(f, "  {effect}")),
             (Some((_, suffix)), [effect]) => writeln!(f, "  {effect}{suffix}"),

@@ -1,6 +1,7 @@
 //! Fits an expected transcript to an observed one: a group of effects that may be repeated gets the
 //! number of repetitions that was observed.
 
+use super::program_fit::fit_program;
 use super::{
     Effect, ExpectedCall, ExpectedEffects, ExpectedTranscript, FittedTranscript, Times, Transcript,
     TranscriptCall,
@@ -26,6 +27,15 @@ impl ExpectedTranscript {
         let mut rest = observed.calls.iter();
         let mut fitted = FittedTranscript::default();
         for call in &self.calls {
+            if is_run(call) {
+                let seen = find(&mut rest, call).map(|seen| seen.effects.as_slice());
+                let lines = fit_program(&call.effects, seen, &compared);
+                fitted.places.push(call.line);
+                fitted.places.extend(lines.iter().map(|(_, line)| *line));
+                let effects = lines.into_iter().map(|(effect, _)| effect).collect();
+                fitted.transcript.calls.push(TranscriptCall { head: call.head.clone(), effects });
+                continue;
+            }
             let seen: Vec<_> = find(&mut rest, call)
                 .map(|seen| seen.effects.iter().filter(|effect| compared(effect)).collect())
                 .unwrap_or_default();
@@ -45,6 +55,11 @@ impl ExpectedTranscript {
         }
         fitted
     }
+}
+
+/// True for a step that runs a program.
+fn is_run(call: &ExpectedCall) -> bool {
+    call.head.syscall().is_some_and(|syscall| syscall.name == "run")
 }
 
 /// The next observed call of the same step. The calls before it are skipped only if there is one.

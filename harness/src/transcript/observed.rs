@@ -1,13 +1,19 @@
 //! The transcript of an observation.
 
 use perfsec_wire::observation::{self, Exit, RawCall, Record, SubjectSeen};
+use perfsec_wire::program::Program;
+use perfsec_wire::step::Run;
 use perfsec_wire::{Observation, Step, record_types};
 
 use super::avc::avc_effect;
+use super::program::program_lines;
 use super::record::{RecordContext, record_effect};
 use super::{
     CallHead, CallResult, Effect, Holds, RecordType, Subject, Syscall, Transcript, TranscriptCall,
 };
+
+/// Longest `comm`: `TASK_COMM_LEN` without the final NUL.
+const MAX_COMM: usize = 15;
 
 /// The transcript of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +66,11 @@ pub fn observed_transcript(
             writer.exe = file.path(subject.comm);
         }
         writer.raw = call.raw.as_ref();
-        calls.push(TranscriptCall { head, effects: writer.effects(&call.effects) });
+        let mut effects = writer.effects(&call.effects);
+        if let (Some(Step::Run(run)), Some(program)) = (step, call.program.as_deref()) {
+            effects.extend(writer.program(program, run, &observation.processes));
+        }
+        calls.push(TranscriptCall { head, effects });
     }
     (writer.raw, writer.outside) = (None, true);
     let outside = writer.effects(&observation.outside);
@@ -119,6 +129,37 @@ impl<'a> TranscriptWriter<'a> {
             }
         }
         out
+    }
+
+    /// The lines of a program. The records of each call are about its own process.
+    fn program(
+        &mut self,
+        program: &'a Program,
+        run: &Run,
+        processes: &[(String, u32, String)],
+    ) -> Vec<Effect> {
+        let name = program.path.rsplit('/').next().unwrap_or_default();
+        let comm: String = name.chars().take(MAX_COMM).collect();
+        let subject = Subject { comm: &comm, exe: &program.path, ..self.subject };
+        let (extra, first_uid, mut aside) = (self.extra, self.first_uid, Vec::new());
+        let lines = program_lines(program, run, processes, |call| {
+            let pid = call.map_or(program.pid, |call| call.pid);
+            let mut writer = TranscriptWriter {
+                aside: Vec::new(),
+                subject: Subject { pid, ..subject },
+                exe: program.path.clone(),
+                raw: None,
+                outside: call.is_none(),
+                first_uid,
+                uid: first_uid,
+                extra,
+            };
+            let effects = writer.effects(call.map_or(&program.outside, |call| &call.effects));
+            aside.append(&mut writer.aside);
+            effects
+        });
+        self.aside.append(&mut aside);
+        lines
     }
 
     fn record(&self, record: &Record, context_at_exit: &str) -> Option<Effect> {
@@ -216,7 +257,7 @@ mod tests {
                 mode: Mode::Enforcing,
                 processes: Vec::new(),
                 heirs: Vec::new(),
-                calls: vec![Call { step: 0, result, text: None, raw: None, effects: effects.clone() }],
+                calls: vec![Call { step: 0, result, text: None, raw: None, effects: effects.clone(), program: None }],
                 outside: effects,
                 exit: Exit::Signal(9),
                 lost: 0,

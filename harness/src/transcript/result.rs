@@ -81,6 +81,7 @@ impl CallResult {
             ResultForm::Zero => text == "0",
             ResultForm::Number => text.parse::<u32>().is_ok(),
             ResultForm::Text if matches!(step, Step::Read(_)) => is_quoted(text),
+            ResultForm::Text if matches!(step, Step::Run(_)) => is_end(text),
             ResultForm::Text => !text.is_empty(),
         };
         valid.then(|| text.into()).ok_or_else(|| {
@@ -89,6 +90,9 @@ impl CallResult {
                 ResultForm::Length => format!("`{SOME}`"),
                 ResultForm::Zero => "`0`".to_owned(),
                 ResultForm::Number => "a number".to_owned(),
+                ResultForm::Text if matches!(step, Step::Run(_)) => {
+                    "`exit CODE`, `killed by SIGNAL`".to_owned()
+                }
                 ResultForm::Text => "a text in quotes, such as `\"2\\n\"`,".to_owned(),
             })
         })
@@ -105,6 +109,12 @@ impl CallResult {
     pub fn is_denial(&self) -> bool {
         matches!(self, Self::Error(errno) if errno.is_denial())
     }
+}
+
+/// True for the end of a program, as the agent reports it.
+fn is_end(text: &str) -> bool {
+    let exit = text.strip_prefix("exit ").is_some_and(|code| code.parse::<u8>().is_ok());
+    exit || text.strip_prefix("killed by ").is_some_and(|name| name.starts_with("SIG"))
 }
 
 /// True for a text in quotes, as the agent reports what a step read.

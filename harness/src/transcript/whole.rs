@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::program_fit::repeated;
 use super::{CallHead, Effect};
 
 /// The indent of an effect.
@@ -40,9 +41,12 @@ impl TranscriptCall {
         std::iter::once(self.head.to_string()).chain(self.effects.iter().map(effect_line))
     }
 
-    /// Its lines, without the arguments of a long call.
+    /// Its lines as a case file contains them: without the arguments of a long call, and with a
+    /// count for a call that a program repeats.
     pub fn abbreviated(&self) -> impl Iterator<Item = String> {
-        std::iter::once(self.head.abbreviated()).chain(self.effects.iter().map(effect_line))
+        let effects = repeated(&self.effects).into_iter();
+        std::iter::once(self.head.abbreviated())
+            .chain(effects.map(|line| INDENT.to_owned() + &line))
     }
 }
 

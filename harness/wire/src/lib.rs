@@ -19,6 +19,7 @@ pub mod named;
 mod number;
 pub mod observation;
 pub mod order;
+pub mod program;
 pub mod record_types;
 pub mod step;
 pub mod suggest;
@@ -42,7 +43,7 @@ pub use step::Step;
 pub const REACHED: &str = "perfsec: mutant ";
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 14;
+pub const PROTOCOL: u32 = 16;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::PolicyAnswers;
 use crate::caps::CapSet;
 use crate::lane::Mode;
+use crate::program::Program;
 
 /// The result of a cell on the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub enum CellOutcome {
     Answered(PolicyAnswers),
     /// The subject could not be set up, so the kernel was not tested.
     Failed(SetupFailure),
+    /// The guest lacks this program, which a step runs.
+    NoProgram(String),
 }
 
 /// The reason why a cell's subject could not be set up.
@@ -88,6 +91,8 @@ pub struct Call {
     /// Its effects, in order. A capability check is at its beginning, so before the AVC record that
     /// it caused.
     pub effects: Vec<Effect>,
+    /// The program, if the step runs one.
+    pub program: Option<Box<Program>>,
 }
 
 /// A system call as the kernel sees it.

@@ -72,7 +72,7 @@ impl Executables {
         std::fs::write(to, &self.program)?;
         chown(to, Some(0.into()), Some(0.into()))?;
         std::fs::set_permissions(to, mode(if file.setuid { 0o4755 } else { 0o755 }))?;
-        if let Some(attribute) = attribute(file) {
+        if let Some(attribute) = file_capabilities(file) {
             crate::sys::set_attribute(to, c"security.capability", &attribute)?;
         }
         Ok(())
@@ -101,7 +101,7 @@ fn link(original: &Path, name: &Path) -> std::io::Result<()> {
 /// The value of the `security.capability` attribute: `struct vfs_cap_data` of revision 2, or
 /// `struct vfs_ns_cap_data` of revision 3 (`include/uapi/linux/capability.h`); `None` for a file
 /// without capabilities.
-fn attribute(file: &Execve) -> Option<Vec<u8>> {
+pub(crate) fn file_capabilities(file: &Execve) -> Option<Vec<u8>> {
     const REVISION_2: u32 = 0x0200_0000;
     const REVISION_3: u32 = 0x0300_0000;
     const EFFECTIVE: u32 = 1;
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn perfmon_is_bit_six_of_the_second_word() {
-        let bytes = attribute(&Execve::granted(CapSet::one(38))).unwrap();
+        let bytes = file_capabilities(&Execve::granted(CapSet::one(38))).unwrap();
         assert_eq!(bytes[..4], [1, 0, 0, 2]);
         assert_eq!(bytes[4..12], [0; 8]);
         assert_eq!(bytes[12..], [1 << 6, 0, 0, 0, 0, 0, 0, 0]);
@@ -137,9 +137,9 @@ mod tests {
     fn a_namespace_root_needs_revision_three_and_no_capability_needs_no_attribute() {
         let file =
             Execve { rootid: Some(1000), effective: false, ..Execve::granted(CapSet::one(0)) };
-        let bytes = attribute(&file).unwrap();
+        let bytes = file_capabilities(&file).unwrap();
         assert_eq!((bytes.len(), &bytes[..8]), (24, [0, 0, 0, 3, 1, 0, 0, 0].as_slice()));
         assert_eq!(bytes[20..], 1000u32.to_le_bytes());
-        assert_eq!(attribute(&Execve::granted(CapSet::EMPTY)), None);
+        assert_eq!(file_capabilities(&Execve::granted(CapSet::EMPTY)), None);
     }
 }

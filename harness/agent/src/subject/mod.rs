@@ -2,6 +2,7 @@
 
 mod attr;
 mod executables;
+mod launch;
 mod lower;
 mod names;
 mod output;
@@ -9,7 +10,8 @@ mod program;
 mod region;
 
 pub(crate) use attr::{pmus, tracepoint};
-pub(crate) use executables::Executables;
+pub(crate) use executables::{Executables, file_capabilities};
+pub(crate) use launch::Launch;
 pub(crate) use lower::assemble;
 pub(crate) use names::Names;
 pub(crate) use program::{Origin, Program};

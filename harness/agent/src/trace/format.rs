@@ -56,6 +56,19 @@ impl Field {
         Some(if self.signed { (value << unused) as i64 >> unused } else { value as i64 })
     }
 
+    /// The field as an array of words.
+    pub(crate) fn words<const COUNT: usize>(self, event: &[u8]) -> Option<[u64; COUNT]> {
+        if self.size != COUNT * 8 {
+            return None;
+        }
+        let mut words = [0; COUNT];
+        for (index, word) in words.iter_mut().enumerate() {
+            let one = Self { offset: self.offset + index * 8, size: 8, signed: false };
+            *word = one.number(event)? as u64;
+        }
+        Some(words)
+    }
+
     /// The string that a `__data_loc` field points to: offset in the low half, length in the high.
     pub(crate) fn text(self, event: &[u8]) -> Option<String> {
         let place = self.number(event)? as u32;

@@ -1,5 +1,6 @@
 //! ftrace: the subject's syscalls, and the checks that the kernel makes during each.
 
+mod buffer;
 mod coverage;
 mod event;
 #[cfg(test)]
@@ -9,6 +10,8 @@ mod probes;
 mod ring;
 mod setup;
 
+pub(crate) use buffer::Buffers;
 pub(crate) use event::{Event, EventData};
-pub(crate) use probes::{Instance, tracefs};
-pub(crate) use setup::Trace;
+pub(crate) use format::{Field, Format};
+pub(crate) use probes::{GROUP, Instance, enable_event, tracefs};
+pub(crate) use setup::{Trace, overrun};

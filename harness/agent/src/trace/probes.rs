@@ -25,7 +25,12 @@ impl Instance {
 
     /// A trace of the agent's own, which others do not see and which does not see theirs.
     pub(crate) fn own() -> Result<Self> {
-        let path = tracefs().join("instances").join(GROUP);
+        Self::named(GROUP)
+    }
+
+    /// The same under another name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let path = tracefs().join("instances").join(name);
         match std::fs::create_dir(&path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 Err(error).doing(format_args!("make {}", path.display()))
@@ -39,13 +44,13 @@ impl Instance {
         self.0 != tracefs()
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
 
 /// The group of the agent's kprobe events.
-pub(super) const GROUP: &str = "perfsec";
+pub(crate) const GROUP: &str = "perfsec";
 
 /// `security_capable()` combines the verdicts of all modules. It has these arguments since 5.1.
 /// Sixteen returns can be pending (`maxactive`), more than tasks can be inside.
@@ -70,7 +75,7 @@ pub(super) struct ProbedFunction {
 }
 
 /// Enables an event; returns its format.
-pub(super) fn enable_event(instance: &Instance, event: &str) -> Result<Format> {
+pub(crate) fn enable_event(instance: &Instance, event: &str) -> Result<Format> {
     let folder = instance.path().join("events").join(event);
     let format = knob::read(folder.join("format"))?;
     let doing = || format!("understand the format of {event}");

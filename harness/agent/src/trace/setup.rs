@@ -1,18 +1,10 @@
 //! Enables trace events and reads what they recorded.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
-use nix::libc;
-
+use super::buffer::Buffers;
 use super::coverage::CoverageTrace;
 use super::event::{Decoder, Event, EventKind};
-use super::format::PageLayout;
 use super::probes::{COMMONCAP, GROUP, Instance, SECURITY, enable_event, tracefs};
-use super::ring;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{Error, Result};
 use crate::knob::{self, Knob};
 
 /// Size of each CPU's ring buffer: some hundred times what a cell fills.
@@ -28,10 +20,10 @@ pub(crate) struct Trace {
     switch: Knob,
     /// True from the start of a recording to its end.
     recording: bool,
-    buffers: Vec<File>,
-    layout: PageLayout,
+    buffers: Buffers,
     decoder: Decoder,
-    page: Vec<u8>,
+    /// Events that were read while the subject waited.
+    pending: Vec<Event>,
     /// The probes that trace capability checks, or the reason why they are not traced.
     pub(crate) caps: std::result::Result<String, String>,
     /// Coverage, if the lane asks for it.
@@ -51,9 +43,6 @@ impl Trace {
         knob::write(root.join("trace_clock"), CLOCK)?;
         let size = if instance.is_own() { SHARED_BUFFER_KB } else { BUFFER_KB };
         knob::write(root.join("buffer_size_kb"), size)?;
-        let header = knob::read(tracefs().join("events/header_page"))?;
-        let layout = PageLayout::parse(&header)
-            .ok_or_else(|| Error::new("understand events/header_page", header))?;
         let mut decoder = Decoder::default();
         for (event, kind) in [
             ("raw_syscalls/sys_enter", EventKind::Enter),
@@ -64,11 +53,10 @@ impl Trace {
         }
         let caps = trace_capabilities(&instance, &mut decoder).map_err(|error| error.to_string());
         let coverage = coverage.map(|wanted| CoverageTrace::new(&instance, wanted)).transpose()?;
-        let buffers = buffers(root)?;
-        let page = vec![0; layout.size];
-        let recording = false;
+        let buffers = Buffers::open(root)?;
+        let (recording, pending) = (false, Vec::new());
         let mut this =
-            Self { instance, switch, recording, buffers, layout, decoder, page, caps, coverage };
+            Self { instance, switch, recording, buffers, decoder, pending, caps, coverage };
         this.discard()?;
         Ok(this)
     }
@@ -85,6 +73,17 @@ impl Trace {
             self.switch.write("0")?;
             self.recording = false;
         }
+        Ok(())
+    }
+
+    /// Stops recording while something other than the subject runs, and keeps what was recorded.
+    pub(crate) fn pause(&mut self) -> Result<()> {
+        self.stop()?;
+        let mut events = Vec::new();
+        if self.pages(|event| events.push(event))? {
+            return Err(overrun());
+        }
+        self.pending.append(&mut events);
         Ok(())
     }
 
@@ -107,6 +106,7 @@ impl Trace {
     /// Drops what was recorded.
     pub(crate) fn discard(&mut self) -> Result<()> {
         self.pages(|_| ())?;
+        self.pending.clear();
         self.coverage.iter_mut().for_each(CoverageTrace::discard);
         Ok(())
     }
@@ -117,11 +117,12 @@ impl Trace {
     ///
     /// If the buffer overran, so that events are missing.
     pub(crate) fn take(&mut self, tids: &[i32]) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.pending);
+        events.retain(|event| tids.contains(&event.tid));
         let missed =
             self.pages(|event| events.extend(tids.contains(&event.tid).then_some(event)))?;
         if missed {
-            return Err(Error::new("read every trace event", "the ring buffer overran"));
+            return Err(overrun());
         }
         if let Some(coverage) = &mut self.coverage {
             tids.iter().for_each(|tid| coverage.count(*tid));
@@ -133,48 +134,21 @@ impl Trace {
 
     /// Reads until every buffer is empty; returns true if events were overwritten.
     fn pages(&mut self, mut each: impl FnMut(Event)) -> Result<bool> {
-        let doing = "read the trace";
-        let mut missed = false;
-        for buffer in &mut self.buffers {
-            loop {
-                let got = match buffer.read(&mut self.page) {
-                    Ok(0) => break,
-                    Ok(got) => got,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error).doing(doing),
-                };
-                let page = ring::page(&self.page[..got], &self.layout)
-                    .ok_or_else(|| Error::new(doing, "a page of the ring buffer is malformed"))?;
-                missed |= page.missed;
-                for (time, data) in page.events {
-                    if let Some(coverage) = &mut self.coverage {
-                        coverage.record(time, data);
-                    }
-                    if let Some(event) = self.decoder.decode(time, data) {
-                        each(event);
-                    }
-                }
+        let Self { buffers, decoder, coverage, .. } = self;
+        buffers.read(|time, data| {
+            if let Some(coverage) = coverage {
+                coverage.record(time, data);
             }
-        }
-        Ok(missed)
+            if let Some(event) = decoder.decode(time, data) {
+                each(event);
+            }
+        })
     }
 }
 
-fn buffers(root: &Path) -> Result<Vec<File>> {
-    let folder = root.join("per_cpu");
-    let entries = std::fs::read_dir(&folder).doing(format_args!("list {}", folder.display()))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.doing(format_args!("list {}", folder.display()))?.path();
-        let path = path.join("trace_pipe_raw");
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&path)
-            .doing(format_args!("open {}", path.display()))?;
-        files.push(file);
-    }
-    Ok(files)
+/// Events are missing.
+pub(crate) fn overrun() -> Error {
+    Error::new("read every trace event", "the ring buffer overran")
 }
 
 fn enable(

@@ -9,7 +9,7 @@ use super::heading::{BOOTING, BUILDING, KERNELS, VERDICTS};
 use crate::engine::KernelSpec;
 use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::kbuild::{Recipe, Variable};
-use crate::machines::qemu::{Accel, PROGRAM};
+use crate::machines::qemu::{Accel, GuestProgram, PROGRAM};
 use crate::policy::{BooleanSetting, ModuleFile, PolicySource};
 
 /// A time limit: at least a second, at most a week.
@@ -97,6 +97,10 @@ pub struct BootArgs {
     /// Add a kernel parameter. Can be given several times.
     #[arg(long, value_name = "PARAMETER", help_heading = BOOTING)]
     pub append: Vec<String>,
+    /// Put a static program into the guests as /usr/bin/NAME, for steps that run it. Can be given
+    /// several times.
+    #[arg(long, value_name = "FILE", help_heading = BOOTING)]
+    pub program: Vec<GuestProgram>,
     /// Run this many guests in parallel [default: one for each CPU, or fewer if memory is short].
     #[arg(short, long, value_name = "N", help_heading = BOOTING)]
     pub jobs: Option<usize>,

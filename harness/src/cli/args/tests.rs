@@ -51,6 +51,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "accel",
             "qemu",
             "append",
+            "program",
             "jobs",
             "cold",
             "boot-limit",

@@ -274,7 +274,7 @@ fn a_guest_that_hangs_while_its_kernel_talks_is_ended(
 /// The record is text. docs/trust.md promises the factor.
 #[rstest]
 #[case::calls(|seen: &mut Observation| {
-    seen.calls = vec![Call { step: 0, result: 0, text: None, raw: None, effects: Vec::new() }; 20_000];
+    seen.calls = vec![Call { step: 0, result: 0, text: None, raw: None, effects: Vec::new(), program: None }; 20_000];
 })]
 #[case::checks(|seen: &mut Observation| {
     let check = CapCheck { cap: 0, opts: 0, commoncap: 0, verdict: 0 };

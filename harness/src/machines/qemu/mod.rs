@@ -1,5 +1,6 @@
 //! Boots the kernel under test in QEMU.
 
+mod program;
 mod snapshots;
 
 use std::io;
@@ -15,6 +16,7 @@ use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError};
 use perfsec_wire::{BootMode, Message, Order, paths, window};
 
+pub use program::GuestProgram;
 use snapshots::{Saving, Snapshots};
 
 use super::channel::Channel;
@@ -75,13 +77,16 @@ pub struct QemuOptions {
     pub accel: Option<Accel>,
     /// More kernel parameters.
     pub append: Vec<String>,
+    /// Programs to put into guests.
+    pub programs: Vec<GuestProgram>,
     /// The system that kernels are booted with; `None` for the agent alone.
     pub guest: Option<GuestImage>,
 }
 
 impl Default for QemuOptions {
     fn default() -> Self {
-        Self { program: PathBuf::from(PROGRAM), accel: None, append: Vec::new(), guest: None }
+        let (append, programs) = (Vec::new(), Vec::new());
+        Self { program: PathBuf::from(PROGRAM), accel: None, append, programs, guest: None }
     }
 }
 
@@ -94,6 +99,7 @@ pub struct QemuPool {
     /// Set by the user, or by the first kernel that was tried.
     accel: OnceLock<Choice>,
     append: Vec<String>,
+    programs: Vec<GuestProgram>,
     guest: Option<GuestImage>,
     cache: Cache,
     snapshots: Snapshots,
@@ -166,12 +172,13 @@ impl QemuPool {
     ///
     /// If it does not run.
     pub fn open(options: QemuOptions, cache: &Cache) -> Result<Self, MachineError> {
-        let QemuOptions { program, accel, append, guest } = options;
+        let QemuOptions { program, accel, append, programs, guest } = options;
         let version = version(&program)?;
         let given = accel.map(|accel| Choice { accel, probed: false });
         let accel = given.map(OnceLock::from).unwrap_or_default();
         let snapshots = Snapshots::new(cache.clone(), &version);
-        Ok(Self { program, version, accel, append, guest, cache: cache.clone(), snapshots })
+        let cache = cache.clone();
+        Ok(Self { program, version, accel, append, programs, guest, cache, snapshots })
     }
 
     fn accel(&self) -> Accel {
@@ -259,6 +266,10 @@ impl QemuPool {
         for (name, policy) in &load.policies {
             let path = format!("{}/{name}", paths::POLICIES);
             files = files.and_then(|files| files.file(&path, 0o600, policy.as_slice()));
+        }
+        for program in &self.programs {
+            let (path, content) = (program.path(), program.content());
+            files = files.and_then(|files| files.file(&path, 0o755, content));
         }
         if let Some(shell) = shell {
             files = files.and_then(|files| files.file(paths::SHELL, 0o755, shell));

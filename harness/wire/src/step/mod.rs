@@ -15,6 +15,7 @@ mod limit;
 mod perf;
 mod process;
 mod ptrace;
+mod run;
 mod syscall;
 mod task;
 
@@ -39,6 +40,7 @@ pub use process::{
     ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare, UnshareFlag,
 };
 pub use ptrace::Ptrace;
+pub use run::Run;
 pub use syscall::{ResultForm, Syscall};
 pub use task::{NOBODY, Task};
 
@@ -132,6 +134,8 @@ steps! { $
     ProcessMadvise(ProcessMadvise),
     /// `ptrace(2)`: makes one task the tracer of another.
     Ptrace(Ptrace),
+    /// Runs a program and waits until it ends.
+    Run(Run),
     /// An action of the agent while the subject is stopped.
     Agent(Action),
 }

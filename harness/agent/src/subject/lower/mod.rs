@@ -11,6 +11,7 @@ mod limit;
 mod perf;
 mod process;
 mod ptrace;
+mod run;
 
 use perfsec_wire::{Step, Subject, with_arguments};
 
