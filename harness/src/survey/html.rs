@@ -17,8 +17,9 @@ thead th { position: sticky; top: 0; background: Canvas }
 .yes { background: #2a82 } .logged { background: #ca02 } .no { background: #c332 }
 code { font-size: .8rem; display: block }
 @media print {
-  @page { size: landscape } :root { color-scheme: light; font-size: 8pt }
-  thead th { position: static } td { print-color-adjust: exact; overflow-wrap: anywhere }
+  @page { size: landscape; margin: 1cm } :root { color-scheme: light; font-size: 6pt }
+  table { table-layout: fixed; width: 100% } thead th { position: static }
+  th, td { padding: 1pt; overflow-wrap: anywhere } td { print-color-adjust: exact }
   tr { break-inside: avoid }
 }";
 

@@ -1,6 +1,7 @@
 //! `cargo xtask peers`: checks perfsec's reports, cases and templates with the programs that read
 //! them.
 
+mod accessibility;
 mod labs;
 mod programs;
 mod templates;
@@ -29,5 +30,6 @@ pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
         .args(["--test", "reports", "--test", "schemas", "--", "--include-ignored"])
         .envs(peers.environment());
     error::run(tests)?;
+    accessibility::check(shell, &perfsec, &peers)?;
     templates(shell, &perfsec, &peers)
 }

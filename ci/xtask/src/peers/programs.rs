@@ -14,6 +14,8 @@ const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers.txt");
 /// The Python packages that check the templates for labs.
 const LABS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../labs/requirements.txt");
 
+const AXE: &str = "axe-core@4.14.1";
+
 /// The directories of third-party programs.
 pub(crate) struct Peers {
     /// Programs from Python packages.
@@ -37,6 +39,21 @@ impl Peers {
     /// The programs of the packages that check the templates for labs.
     pub(super) fn labs(&self, shell: &Shell) -> Result<PathBuf, Error> {
         python(shell, &self.room.join("labs"), LABS)
+    }
+
+    /// The script of axe, which checks pages for accessibility.
+    pub(super) fn axe(&self, shell: &Shell) -> Result<PathBuf, Error> {
+        let place = self.room.join("axe");
+        let script = place.join(format!("{AXE}/package/axe.min.js"));
+        if !script.is_file() {
+            eprintln!("fetching the npm package {AXE}");
+            shell.remove_path(&place)?;
+            shell.create_dir(place.join(AXE))?;
+            let _directory = shell.push_dir(&place);
+            let archive = cmd!(shell, "npm pack --silent {AXE}").quiet().read()?;
+            cmd!(shell, "tar --extract --gzip --file {archive} --directory {AXE}").quiet().run()?;
+        }
+        Ok(script)
     }
 
     /// The files of packages of the distribution, below one directory: unlike an installation, this
