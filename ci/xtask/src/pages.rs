@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anstyle_svg::Term;
+use anstyle_svg::{Term, WIN10_CONSOLE};
 use xshell::{Shell, cmd};
 
 use crate::browser::{self, Scheme};
@@ -43,7 +43,9 @@ pub(crate) fn pages(shell: &Shell, options: &Options) -> Result<(), Error> {
 
     let report = cmd!(shell, "{perfsec} report {RECORD} --color always --format summary");
     let text = report.quiet().read()?;
-    shell.write_file("fail.svg", Term::new().render_svg(failure(&text)?))?;
+    // Its colours can be read on black, unlike VGA's.
+    let terminal = Term::new().palette(WIN10_CONSOLE);
+    shell.write_file("fail.svg", terminal.render_svg(failure(&text)?))?;
     let html = cmd!(shell, "{perfsec} report {RECORD} --format html --out report.html");
     error::run(html)?;
     let kernel = &options.kernel;
