@@ -16,7 +16,7 @@ const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../harness/tests/r
 const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../browser/axe.js");
 
 /// Fails if axe finds something in a report or a survey, on light or dark background.
-pub(super) fn check(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<(), Error> {
+pub(crate) fn accessibility(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<(), Error> {
     let axe = shell.read_file(peers.axe(shell)?)?;
     let run = shell.read_file(RUN)?;
     let room = shell.create_temp_dir()?;

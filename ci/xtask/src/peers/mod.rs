@@ -11,6 +11,7 @@ use xshell::{Cmd, Shell, cmd};
 use crate::error::{self, Error};
 use crate::setup;
 
+pub(crate) use accessibility::accessibility;
 pub(crate) use programs::Peers;
 pub(crate) use templates::templates;
 
@@ -30,6 +31,6 @@ pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
         .args(["--test", "reports", "--test", "schemas", "--", "--include-ignored"])
         .envs(peers.environment());
     error::run(tests)?;
-    accessibility::check(shell, &perfsec, &peers)?;
+    accessibility(shell, &perfsec, &peers)?;
     templates(shell, &perfsec, &peers)
 }

@@ -14,7 +14,9 @@ const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers.txt");
 /// The Python packages that check the templates for labs.
 const LABS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../labs/requirements.txt");
 
-const AXE: &str = "axe-core@4.14.1";
+/// A Python package that contains axe, without the browser that it depends on. The package of axe
+/// itself would need npm.
+const AXE: &str = "axe-playwright-python==0.1.8";
 
 /// The directories of third-party programs.
 pub(crate) struct Peers {
@@ -43,15 +45,19 @@ impl Peers {
 
     /// The script of axe, which checks pages for accessibility.
     pub(super) fn axe(&self, shell: &Shell) -> Result<PathBuf, Error> {
-        let place = self.room.join("axe");
-        let script = place.join(format!("{AXE}/package/axe.min.js"));
+        let place = self.room.join(AXE);
+        let script = place.join("axe_playwright_python/axe.min.js");
         if !script.is_file() {
-            eprintln!("fetching the npm package {AXE}");
-            shell.remove_path(&place)?;
-            shell.create_dir(place.join(AXE))?;
-            let _directory = shell.push_dir(&place);
-            let archive = cmd!(shell, "npm pack --silent {AXE}").quiet().read()?;
-            cmd!(shell, "tar --extract --gzip --file {archive} --directory {AXE}").quiet().run()?;
+            eprintln!("fetching the Python package {AXE}");
+            shell.create_dir(&place)?;
+            let work = shell.create_temp_dir()?;
+            let _directory = shell.push_dir(work.path());
+            let (pip, python) = (self.bin.join("pip"), self.bin.join("python3"));
+            cmd!(shell, "{pip} download --quiet --disable-pip-version-check --no-deps {AXE}")
+                .quiet()
+                .run()?;
+            let wheel = shell.read_dir(".")?.pop().unwrap_or_default();
+            cmd!(shell, "{python} -m zipfile --extract {wheel} {place}").quiet().run()?;
         }
         Ok(script)
     }
