@@ -13,7 +13,7 @@ sub run ($self) {
     my $cells = get_var('PERFSEC_CELLS', '');
 
     select_console('root-console');
-    assert_script_run("curl -fsSL '$archive' | tar -xz -C /usr/local/bin --strip-components 1 --wildcards 'perfsec-*/perfsec'", timeout => 300);
+    assert_script_run("curl -fsSL '$archive' | tar -xz -C /usr/local/bin --strip-components 1 --wildcards --no-wildcards-match-slash 'perfsec-*/perfsec'", timeout => 300);
     assert_script_run('curl -fsSL ' . data_url('gate.sh') . ' -o gate.sh');
     my $code = script_run("CELLS='$cells' sh gate.sh $kernel", timeout => 3600);
     # A failure in a cell fails the result of the kernel's lane.
