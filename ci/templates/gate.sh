@@ -9,6 +9,7 @@
 #
 #     PERFSEC    the program                              [perfsec]
 #     RESULTS    the directory for the results            [perfsec-results]
+#     CONFIG     the kernel's .config, if KERNEL is an image that does not contain it
 #     KNOWN      a file of known differences
 #     SHARD      the part of the suite to run, such as 1/4
 #     CELLS      the cells to run: globs, separated by spaces [all]
@@ -33,7 +34,10 @@ fi
 
 mkdir -p "$results"
 if [ "$(id -u)" = 0 ]; then
-    "$perfsec" doctor --install --for run --for debian
+    case $kernel in
+        debian:*) "$perfsec" doctor --install --for run --for debian ;;
+        *) "$perfsec" doctor --install --for run ;;
+    esac
 fi
 
 # The shell must not expand the globs in CELLS.
@@ -44,6 +48,7 @@ set -- --kernel "$kernel" \
     --format html --out "$results/report.html" \
     --format text --out "$results/report.txt"
 [ -z "$baseline" ] || set -- "$@" --baseline "$baseline"
+[ -z "${CONFIG-}" ] || set -- "$@" --kernel-config "$CONFIG"
 [ -z "${KNOWN-}" ] || set -- "$@" --known "$KNOWN"
 [ -z "${SHARD-}" ] || set -- "$@" --shard "$SHARD"
 # shellcheck disable=SC2086 # CELLS is a list

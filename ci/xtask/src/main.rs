@@ -1,11 +1,13 @@
 //! The project's own tasks. Each also works on a fresh machine: it installs what it needs first.
 
 mod bench;
+mod browser;
 mod deny;
 mod dist;
 mod error;
 mod expectations;
 mod fuzz;
+mod pages;
 mod peers;
 mod setup;
 mod soak;
@@ -36,6 +38,8 @@ enum Task {
     Test,
     /// Check reports and CI templates with the third-party programs that read them.
     Peers,
+    /// Write a page with pictures of perfsec at work to target/pages.
+    Pages(pages::Options),
     /// Run the whole suite on several kernels and print one table.
     Suite(suite::Options),
     /// Run 100,000 cells in one process: no cell may differ from its repetitions, and perfsec must
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Task::Run { arguments } => run(&shell, &arguments),
         Task::Test => test::test(&shell),
         Task::Peers => peers::peers(&shell),
+        Task::Pages(options) => pages::pages(&shell, &options),
         Task::Suite(options) => suite::suite(&shell, &options),
         Task::Soak(options) => soak::soak(&shell, &options),
         Task::Deny(options) => deny::deny(&shell, &options),

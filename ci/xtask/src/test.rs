@@ -64,6 +64,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
             .envs(peers.environment()),
     )?;
     phases.begin("templates for other people's CI");
+    peers::accessibility(shell, &perfsec, &peers)?;
     peers::templates(shell, &perfsec, &peers)?;
     phases.run(
         "the suite on real kernels",

@@ -20,6 +20,7 @@ pub(super) const PAGES: &[Topic] = &[
     Topic { name: "reports", text: include_str!("../../../docs/reports.md") },
     Topic { name: "mail", text: include_str!("../../../docs/mail.md") },
     Topic { name: "ci", text: include_str!("../../../docs/ci.md") },
+    Topic { name: "labs", text: include_str!("../../../docs/labs.md") },
     Topic { name: "compare", text: include_str!("../../../docs/compare.md") },
     Topic { name: "series", text: include_str!("../../../docs/series.md") },
     Topic { name: "bisect", text: include_str!("../../../docs/bisect.md") },

@@ -193,6 +193,7 @@ pub const TOOLS: &[HostTool] = &[
         "separates those readers from the host's packages",
         "python3-venv",
     ),
+    peer("curl", Probe::Program(Some("--version")), "fetches releases in CI templates", "curl"),
     peer("chromium", Probe::Program(Some("--version")), "shows the HTML report", "chromium"),
     peer(
         "checkmodule",

@@ -15,8 +15,9 @@ impl Bar {
     pub(crate) fn on_terminal() -> Option<Self> {
         is_stderr_a_terminal().then(|| {
             let bar = ProgressBar::new(0);
+            // A line that wraps cannot be cleared, so the message ends where the terminal does.
             if let Ok(style) =
-                ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} cells {msg}")
+                ProgressStyle::with_template("{spinner} {bar:16} {pos}/{len} cells {wide_msg}")
             {
                 bar.set_style(style);
             }

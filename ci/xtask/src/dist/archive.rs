@@ -20,9 +20,11 @@ pub(super) fn archive(release: &Release<'_>, program: &Path) -> Result<(), Error
     for file in FILES {
         shell.copy_file(source.tree.join(file), &room)?;
     }
-    // What the jobs of GitHub and GitLab run.
+    // Jobs of GitHub and GitLab run one of these, jobs of labs the other.
     shell.create_dir(room.join("ci"))?;
-    shell.copy_file(source.tree.join("ci/run.sh"), room.join("ci"))?;
+    for script in ["ci/run.sh", "ci/templates/gate.sh"] {
+        shell.copy_file(source.tree.join(script), room.join("ci"))?;
+    }
     cmd!(shell, "cp --recursive {work}/man {work}/completions {room}").quiet().run()?;
     let (file, epoch) = (out.join(format!("{name}.tar.gz")), &source.epoch);
     error::run(
