@@ -26,6 +26,7 @@ mod lane;
 mod lockdown;
 mod machine;
 mod record;
+mod root;
 mod selinux;
 mod serve;
 mod service;

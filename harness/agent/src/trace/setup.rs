@@ -177,12 +177,7 @@ fn buffers(root: &Path) -> Result<Vec<File>> {
     Ok(files)
 }
 
-fn enable(
-    instance: &Instance,
-    event: &str,
-    kind: EventKind,
-    decoder: &mut Decoder,
-) -> Result<()> {
+fn enable(instance: &Instance, event: &str, kind: EventKind, decoder: &mut Decoder) -> Result<()> {
     let format = enable_event(instance, event)?;
     let doing = || format!("understand the format of {event}");
     decoder.add(kind, &format).map_err(|field| Error::new(doing(), field))
