@@ -75,8 +75,16 @@ fn a_host_without_mmdebstrap_gets_the_command_that_installs_it() {
 }
 
 #[rstest]
-#[case::no_package("echo 'E: Unable to locate package linux-perf' >&2; exit 1", 2, "no package linux-perf")]
-#[case::failed("printf half; echo 'E: no space' >&2; exit 1", 5, "mmdebstrap failed; it says:\n  E: no space")]
+#[case::no_package(
+    "echo 'E: Unable to locate package linux-perf' >&2; exit 1",
+    2,
+    "no package linux-perf"
+)]
+#[case::failed(
+    "printf half; echo 'E: no space' >&2; exit 1",
+    5,
+    "mmdebstrap failed; it says:\n  E: no space"
+)]
 #[case::not_a_tar("printf '%01000d' 0", 5, "read the root that mmdebstrap made")]
 #[case::empty("exit 0", 5, "is incomplete: it has no ")]
 #[ignore = "needs debian-archive-keyring"]

@@ -325,7 +325,8 @@ mod tests {
     fn the_initramfs_follows_the_base_at_a_multiple_of_four() {
         let base = std::env::temp_dir().join(format!("perfsec-base-{}", std::process::id()));
         std::fs::write(&base, [7; 5]).expect("a file");
-        let machine = Machine { base: Some(base.clone()), ..machine(Accel::Tcg, ConsoleTo::Events) };
+        let machine =
+            Machine { base: Some(base.clone()), ..machine(Accel::Tcg, ConsoleTo::Events) };
         let descriptor = machine.initramfs_in_memory();
         std::fs::remove_file(base).expect("it is there");
         let mut bytes = Vec::new();

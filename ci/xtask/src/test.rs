@@ -19,7 +19,11 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
 
     phases.begin("set-up of this host");
     let perfsec = setup::build(shell)?;
-    setup::install(shell, &perfsec, &["run", "debian", "kernel-build", "peers", "policies", "guests"])?;
+    setup::install(
+        shell,
+        &perfsec,
+        &["run", "debian", "kernel-build", "peers", "policies", "guests"],
+    )?;
     let peers = Peers::obtain(shell)?;
 
     // With the release build: a debug build needs a minute to unpack each.

@@ -1,19 +1,20 @@
 //! Process 1 of a guest system until systemd takes over: loads the policy and labels the files.
 //!
-//! An initramfs holds no labels, and the kernel reads none from a tmpfs. So they are set once a
-//! policy is loaded, before anything else runs. systemd then starts in its own domain by the
+//! An initramfs holds no labels, and the kernel reads none from a tmpfs. So they are set on a tmpfs
+//! once a policy is loaded, before anything else runs. systemd then starts in its own domain by the
 //! policy's rules.
 
 use std::ffi::CString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount, umount};
+use nix::mount::umount;
 use perfsec_wire::{labels, paths};
 
 use crate::error::{Error, ErrorContext, Result};
 use crate::init::mount_one;
-use crate::{selinux, serve, sys};
+use crate::{root, selinux, serve, sys};
 
 /// The system's own process 1.
 const INIT: &str = "/sbin/init";
@@ -37,29 +38,38 @@ pub(crate) fn run() -> ! {
 }
 
 fn prepare() -> Result<()> {
-    // The system's own files take half of the memory, which is all that a tmpfs gets by default.
-    let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REMOUNT, Some("size=80%")).doing("enlarge the root")?;
     mount_one("sysfs", "/sys")?;
     // Without SELinux there is nothing to label; the agent says what is missing.
     if !Path::new(selinux::MOUNT).is_dir() {
-        return Ok(());
+        umount("/sys").doing("unmount sysfs")?;
+        return root::move_to_tmpfs(false);
     }
     mount_one("selinuxfs", selinux::MOUNT)?;
     let policy = policy()?;
     let doing = format_args!("load {}", policy.display()).to_string();
     let bytes = fs::read(&policy).doing(&doing)?;
     selinux::write_load(&bytes).doing(&doing)?;
+    // systemd mounts them anew.
+    umount(selinux::MOUNT).doing("unmount selinuxfs")?;
+    umount("/sys").doing("unmount sysfs")?;
+    root::move_to_tmpfs(true)?;
+    label()
+}
+
+/// Labels the files.
+fn label() -> Result<()> {
     let list = fs::read(paths::LABELS).doing(format_args!("read {}", paths::LABELS))?;
     let labels = labels::read(&list).map(|(context, path)| (path, context));
     let program = labels::read(&list).find(|(_, path)| *path == PROGRAM);
     let agent = program.map(|(context, _)| (paths::AGENT, context));
     for (path, context) in labels.chain(agent) {
-        sys::set_own_attribute(Path::new(path), ATTRIBUTE, context.as_bytes())
-            .doing(format_args!("label {path} as {context}"))?;
+        match sys::set_own_attribute(Path::new(path), ATTRIBUTE, context.as_bytes()) {
+            // mmdebstrap deletes some files of its own after it has listed the labels.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            labelled => labelled.doing(format_args!("label {path} as {context}"))?,
+        }
     }
-    // systemd mounts it anew.
-    umount(selinux::MOUNT).doing("unmount selinuxfs")
+    Ok(())
 }
 
 /// The file of the policy, which the image has one of.

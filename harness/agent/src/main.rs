@@ -27,6 +27,7 @@ mod lockdown;
 mod machine;
 mod program;
 mod record;
+mod root;
 mod selinux;
 mod serve;
 mod service;

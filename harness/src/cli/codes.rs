@@ -408,10 +408,7 @@ pub const EXIT_CODES: &[ExitCodes] = &[
             SIGNAL,
         ],
     },
-    ExitCodes {
-        command: "guest",
-        rows: &[(Exit::Success, "as its commands say"), USAGE],
-    },
+    ExitCodes { command: "guest", rows: &[(Exit::Success, "as its commands say"), USAGE] },
     ExitCodes {
         command: "guest build",
         rows: &[

@@ -8,8 +8,7 @@ use crate::guest::{GuestImage, Obtaining};
 use crate::text::{Text, eprint_line, line};
 
 /// Packages whose versions are shown.
-const SHOWN: [&str; 5] =
-    ["systemd", "auditd", "selinux-policy-default", "linux-perf", "bpftrace"];
+const SHOWN: [&str; 5] = ["systemd", "auditd", "selinux-policy-default", "linux-perf", "bpftrace"];
 
 pub(super) fn guest(args: &GuestArgs) -> Result<Exit, Failure> {
     match &args.command {
@@ -33,7 +32,13 @@ fn build(args: &GuestBuildArgs) -> Result<Exit, Failure> {
     cache.take_notes().iter().for_each(|note| eprint_line!("{note}"));
     let mut text = Text::new();
     let mib = image.bytes.div_ceil(1 << 20);
-    line!(text, "{}: image {}, {mib} MiB, {} packages", image.name, image.short(), image.packages.len());
+    line!(
+        text,
+        "{}: image {}, {mib} MiB, {} packages",
+        image.name,
+        image.short(),
+        image.packages.len()
+    );
     for package in SHOWN {
         line!(text, "  {package} {}", image.version(package).unwrap_or("(missing)"));
     }

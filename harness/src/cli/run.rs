@@ -67,8 +67,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
         _ => None,
     };
     if args.list {
-        let listed =
-            cells.map_or_else(|| session::in_domains(&suite, &domains, &filter), Ok)?;
+        let listed = cells.map_or_else(|| session::in_domains(&suite, &domains, &filter), Ok)?;
         let mut names: Vec<_> = listed.iter().map(PlannedCell::name).collect();
         names.sort();
         super::print(&names.iter().map(Text::of_line).collect())?;

@@ -6,10 +6,10 @@ use std::thread;
 
 use super::Limits;
 use crate::foreign;
+use crate::guest::GuestImage;
 use crate::kbuild::Recipe;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel;
-use crate::guest::GuestImage;
 use crate::machines::MachineSetup;
 use crate::machines::qemu::{GUEST_SYSTEM_MIB, QemuOptions};
 use crate::policy::{PolicyRequest, PolicySource};
@@ -53,7 +53,8 @@ impl Setup {
     #[must_use]
     pub fn with_guest(self, image: GuestImage) -> Self {
         let source = PolicySource::Guest { system: image.name.clone(), path: image.policy.clone() };
-        let room = available_memory().map_or(usize::MAX, |mib| mib / (2 * GUEST_SYSTEM_MIB as usize));
+        let room =
+            available_memory().map_or(usize::MAX, |mib| mib / (2 * GUEST_SYSTEM_MIB as usize));
         let machine = match self.machine {
             MachineSetup::Qemu(options) => {
                 MachineSetup::Qemu(QemuOptions { guest: Some(image), ..options })

@@ -270,12 +270,18 @@ mod tests {
     fn the_files_of_a_tar_are_in_the_cpio_with_their_attributes() {
         let mut cpio = Cursor::new(Vec::new());
         let contents = convert(root("", 2000).as_slice(), &mut cpio).unwrap();
-        assert_eq!((contents.policy.as_slice(), &*contents.packages), (&b"policy"[..], "perf\t1\n"));
+        assert_eq!(
+            (contents.policy.as_slice(), &*contents.packages),
+            (&b"policy"[..], "perf\t1\n")
+        );
         let cpio = cpio.into_inner();
         let entries = entries(&cpio);
         let find = |path: &str| entries.iter().find(|(name, ..)| name == path);
         let (_, mode, others, content) = find("usr/bin/perf-link").unwrap();
-        assert_eq!((*mode, *others, content.as_slice()), (0o104_755, [7, 8, 9], &b"usr/bin/perf"[..]));
+        assert_eq!(
+            (*mode, *others, content.as_slice()),
+            (0o104_755, [7, 8, 9], &b"usr/bin/perf"[..])
+        );
         let (_, mode, _, content) = find("bin").unwrap();
         assert_eq!((*mode, content.as_slice()), (0o124_755, &b"usr/bin"[..]));
         assert_eq!(find("usr").unwrap().1, 0o044_755);

@@ -59,7 +59,8 @@ pub(super) fn bootstrap<T>(
     };
     let place = place.map_err(GuestError::Run)?;
     let written = write_inputs(place.path(), sources, rights);
-    let command = written.map_err(GuestError::Run).map(|()| command(suite, place.path(), rights))?;
+    let command =
+        written.map_err(GuestError::Run).map(|()| command(suite, place.path(), rights))?;
     let streamed = process::stream(command, interrupt, read).map_err(GuestError::Run)?;
     if interrupt.is_raised() {
         return Err(GuestError::Interrupted { suite: suite.to_owned() });
@@ -98,6 +99,8 @@ fn command(suite: &str, place: &Path, rights: Rights) -> Command {
         // With apt, to see in the guest which versions it has.
         .arg("--variant=minbase")
         .arg("--format=tar")
+        // It would empty machine-id, and every boot would be a first boot.
+        .arg("--skip=cleanup/reproducible")
         .arg(format!("--include={}", packages::names()))
         .arg(format!("--aptopt={}", path("apt.conf")))
         .arg(format!("--dpkgopt={}", path("dpkg.cfg")))

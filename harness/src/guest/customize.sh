@@ -4,7 +4,7 @@
 set -eu
 root=$1
 
-# systemd asks on the first boot for whatever is missing, and enables units by preset.
+# On a first boot systemd enables units by preset, and asks for whatever is missing.
 echo perfsec >"$root/etc/hostname"
 echo 00000000000000000000000000000001 >"$root/etc/machine-id"
 touch "$root/etc/.updated" "$root/var/.updated"
@@ -33,7 +33,6 @@ sed -e '/^BindsTo=dev-/d' -e '/^After=/s/dev-%i.device //' -e 's/^Type=idle/Type
 # The units of the system without those that need hardware, a disk, a network or a message bus, or
 # do at each boot what the image has done already.
 for unit in \
-    audit-rules.service \
     apt-daily-upgrade.timer apt-daily.timer dpkg-db-backup.timer fstrim.timer \
     dbus.service dbus.socket \
     dev-hugepages.mount dev-mqueue.mount run-lock.mount \

@@ -26,10 +26,7 @@ mod tests {
         let labels: Vec<_> = parse(text).collect();
         assert_eq!(
             labels,
-            [
-                ("/", "system_u:object_r:root_t:s0"),
-                ("/a from b to c", "u:r:etc_t:s0-s0:c0.c1023")
-            ]
+            [("/", "system_u:object_r:root_t:s0"), ("/a from b to c", "u:r:etc_t:s0-s0:c0.c1023")]
         );
     }
 }

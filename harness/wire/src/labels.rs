@@ -50,10 +50,7 @@ mod tests {
         let labels = [("/", "u:r:root_t"), ("/a b", "u:r:etc_t"), ("/c\nd", "u:r:root_t")];
         let bytes = write(labels);
         let read: Vec<_> = read(&bytes).collect();
-        assert_eq!(
-            read,
-            [("u:r:etc_t", "/a b"), ("u:r:root_t", "/"), ("u:r:root_t", "/c\nd")]
-        );
+        assert_eq!(read, [("u:r:etc_t", "/a b"), ("u:r:root_t", "/"), ("u:r:root_t", "/c\nd")]);
     }
 
     #[test]

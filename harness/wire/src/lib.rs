@@ -29,9 +29,7 @@ pub use answers::{Party, PolicyAnswers, Question};
 pub use attr::{Event, PerfEventAttr};
 pub use caps::CapSet;
 pub use coverage::Coverage;
-pub use lane::{
-    BootMode, Cell, Lane, LanePolicy, Lockdown, Mode, Preparation, Process, Subject,
-};
+pub use lane::{BootMode, Cell, Lane, LanePolicy, Lockdown, Mode, Preparation, Process, Subject};
 pub use machine::{Hypervisor, MachineFacts};
 pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};

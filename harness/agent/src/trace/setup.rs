@@ -151,12 +151,7 @@ pub(crate) fn overrun() -> Error {
     Error::new("read every trace event", "the ring buffer overran")
 }
 
-fn enable(
-    instance: &Instance,
-    event: &str,
-    kind: EventKind,
-    decoder: &mut Decoder,
-) -> Result<()> {
+fn enable(instance: &Instance, event: &str, kind: EventKind, decoder: &mut Decoder) -> Result<()> {
     let format = enable_event(instance, event)?;
     let doing = || format!("understand the format of {event}");
     decoder.add(kind, &format).map_err(|field| Error::new(doing(), field))

@@ -38,9 +38,10 @@ const MEMORY_MIB: u32 = 512;
 pub const GUEST_SYSTEM_MIB: u32 = 2048;
 
 /// Kernel parameters of a guest system.
-const SYSTEM_PARAMETERS: [&str; 1] = [
+const SYSTEM_PARAMETERS: [&str; 2] = [
     // Only about units that fail or take long: each byte on the console costs an emulated CPU time.
     "systemd.show_status=auto",
+    "systemd.log_level=warning",
 ];
 
 /// The name of the entry that remembers the results of probes.
