@@ -97,6 +97,7 @@ pub fn judge(
         judgement.verdict = Verdict::Fail;
         let notes = missing::explain(wanted, seen, facts);
         judgement.notes.extend(notes);
+        judgement.notes.extend(said(observation));
     } else if let Err(reason) = serials::check(observation, facts, cell.case.audit) {
         judgement.verdict = Verdict::Fail;
         judgement.reason = Some(reason);
@@ -135,6 +136,21 @@ fn setup_difference(cell: &PlannedCell, context: &str, seen: &Observation) -> Op
         return Some(format!("SELinux was {}, not {}", seen.mode, cell.at.mode));
     }
     None
+}
+
+/// The most lines of a program's output that a failure quotes.
+const QUOTED: usize = 20;
+
+/// The last lines that programs wrote.
+fn said(observation: &Observation) -> Vec<String> {
+    let programs = observation.calls.iter().filter_map(|call| call.program.as_deref());
+    let lines = programs.flat_map(|program| {
+        let name = program.path.rsplit('/').next().unwrap_or_default();
+        let lines: Vec<_> = program.output.lines().filter(|line| !line.trim().is_empty()).collect();
+        let skipped = lines.len().saturating_sub(QUOTED);
+        lines[skipped..].iter().map(|line| format!("{name}: {line}")).collect::<Vec<_>>()
+    });
+    lines.collect()
 }
 
 /// The title of the first panic, oops or warning that the kernel printed while the cell ran.

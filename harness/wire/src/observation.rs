@@ -92,6 +92,7 @@ pub struct Call {
     /// it caused.
     pub effects: Vec<Effect>,
     /// The program, if the step runs one.
+    #[serde(default)]
     pub program: Option<Box<Program>>,
 }
 
