@@ -46,6 +46,7 @@ mod process;
 mod prose;
 pub mod record;
 pub mod report;
+pub mod reproduce;
 pub mod schema;
 pub mod selfcheck;
 pub mod series;

@@ -232,6 +232,18 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "reproduce",
+        rows: &[
+            (Exit::Success, "the program is written; with --directory, at least one is"),
+            (
+                Exit::Input,
+                "bad input: an option, a case file, or filters that select several cells",
+            ),
+            (Exit::NothingRan, "the filters select no cell, or no program can show the cell"),
+            WRITE,
+        ],
+    },
+    ExitCodes {
         command: "steps",
         rows: &[
             (Exit::Success, "the steps are described"),

@@ -9,10 +9,12 @@ use super::args::{MailArgs, ReportArgs};
 use super::destination::{self, Destination};
 use super::exit::cannot;
 use super::{Exit, Failure, record};
+use crate::case::Library;
 use crate::mbox::{Mailbox, MessageId};
 use crate::record::{Run, Selection};
 use crate::report::mail::{self, Letter, Original, Regzbot, Thread};
 use crate::report::{Format, FormatOptions};
+use crate::reproduce;
 use crate::text::eprint_line;
 
 /// The reason why a run that passed has no `Tested-by:` line.
@@ -34,6 +36,8 @@ pub(super) fn write(args: &ReportArgs) -> Result<Exit, Failure> {
         ));
     }
     let run = record::read(args.record()?)?;
+    let letter =
+        Letter { attachments: reproduce::of_failures(&run, &Library::built_in()?), ..letter };
     remarks(&run, &letter.regzbot, letter.thread.as_ref(), args.mail.subject.is_some());
     if mail::passes(&run) && !letter.regzbot.reports() {
         vouches(Some(&letter.from), &run.started.asked);
@@ -84,6 +88,7 @@ pub(super) fn letter(
         subject: options.subject.clone(),
         thread,
         regzbot: Regzbot::default(),
+        attachments: Vec::new(),
         now: now.as_secs().try_into().unwrap_or_default(),
     })
 }

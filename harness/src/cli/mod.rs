@@ -28,6 +28,7 @@ mod new;
 mod output;
 mod record;
 mod report;
+mod reproduce;
 mod run;
 mod selfcheck;
 mod series;
@@ -77,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Series(args) => series::series(&args),
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Show(args) => show::show(&args),
+        Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Steps(args) => steps::steps(&args),
         Command::New(args) => new::new(&args),
         Command::Check(args) => check::check(&args),

@@ -91,6 +91,7 @@ fn letter(outcome: &Bisection) -> String {
         id: "1@example.org".parse().expect("an id"),
         thread: None,
         regzbot: Regzbot::parse(&[introduced]).expect("the form that the bot takes"),
+        attachments: Vec::new(),
         now: 0,
     };
     letter.write_bisection(outcome).plain()

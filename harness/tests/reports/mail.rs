@@ -33,6 +33,7 @@ fn letter() -> Letter {
         id,
         thread: Some(original.thread),
         regzbot: Regzbot::parse(&commands).expect("commands"),
+        attachments: Vec::new(),
         now: 0,
     }
 }

@@ -205,6 +205,7 @@ fn the_reply_to_a_cover_letter_is_unchanged() {
         id: "perfsec.0123456789abcdef@example.org".parse().expect("an id"),
         thread: Some(original.thread),
         regzbot: Regzbot::default(),
+        attachments: Vec::new(),
         now: 1_585_821_600,
     };
     let fine = fine();

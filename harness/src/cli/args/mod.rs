@@ -36,8 +36,8 @@ pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, Report
 pub(super) use run::{RunArgs, ShellArgs};
 pub(super) use series::{SeriesArgs, SeriesFormat};
 pub(super) use suite::{
-    BlessArgs, CheckArgs, CheckFormat, CoverageArgs, MutantArgs, NewArgs, SelfcheckArgs, ShowArgs,
-    StepsArgs,
+    BlessArgs, CheckArgs, CheckFormat, CoverageArgs, MutantArgs, NewArgs, ReproduceArgs,
+    SelfcheckArgs, ShowArgs, StepsArgs,
 };
 pub(super) use survey::{SurveyArgs, SurveyFormat};
 pub(super) use why::{WhyArgs, WhyFormat};
@@ -88,6 +88,8 @@ pub enum Command {
     Bisect(Box<BisectArgs>),
     /// Show the steps of a case, and what each cell must see on a kernel.
     Show(ShowArgs),
+    /// Write a C program that shows a cell without perfsec, for a maintainer to read and run.
+    Reproduce(ReproduceArgs),
     /// Describe the steps that a case can have, with every field.
     Steps(StepsArgs),
     /// Write the file of a new case, with comments that say what goes where.

@@ -38,6 +38,33 @@ pub struct ShowArgs {
     pub all_kernels: bool,
 }
 
+/// Options of `reproduce`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("reproduce"))]
+pub struct ReproduceArgs {
+    /// The cell.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// Expect what this version of an upstream kernel (`6.12.40`) or of a stock kernel of Debian
+    /// (`debian:6.12.40`) must do. `6.12` is the newest of its series [default: the newest upstream
+    /// kernel].
+    #[arg(long, value_name = "VERSION", help_heading = KERNELS)]
+    pub kernel: Option<String>,
+    /// Write the program to this file instead of standard output.
+    #[arg(long, value_name = "FILE", help_heading = REPORT)]
+    pub out: Option<PathBuf>,
+    /// Write a program for each selected cell into this directory, and count the cells that have
+    /// none by the reason.
+    #[arg(long, value_name = "DIR", help_heading = REPORT, conflicts_with = "out")]
+    pub directory: Option<PathBuf>,
+    /// Also write the source of perfsec's policy `minimal`, for a machine without a policy.
+    #[arg(long, value_name = "FILE", help_heading = REPORT)]
+    pub policy_out: Option<PathBuf>,
+}
+
 /// Options of `steps`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("steps"))]

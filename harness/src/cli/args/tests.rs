@@ -61,7 +61,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
         ],
     ),
     (BUILDING, &["config", "no-default-config", "make", "build-jobs"]),
-    (REPORT, &["format", "out", "origin", "from", "schema", "te"]),
+    (REPORT, &["format", "out", "directory", "policy-out", "origin", "from", "schema", "te"]),
     (
         MAIL,
         &["mail", "to", "cc", "subject", "in-reply-to", "subject-of", "reply-to-mbox", "regzbot"],

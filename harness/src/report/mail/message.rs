@@ -9,11 +9,13 @@ use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text as Encoded;
 use mail_builder::mime::MimePart;
 
+use super::page::Page;
 use super::regzbot::{LIST, Regzbot};
 use super::{bisection, plain, series, text, verdict};
 use crate::bisect;
 use crate::mbox::{Mailbox, MessageId};
 use crate::record::Run;
+use crate::reproduce::Attachment;
 use crate::series::SeriesOutcome;
 use crate::text::Text;
 
@@ -48,6 +50,8 @@ pub struct Letter {
     pub thread: Option<Thread>,
     /// Commands for the regression tracking bot.
     pub regzbot: Regzbot,
+    /// Programs that show failures of a run.
+    pub attachments: Vec<Attachment>,
     /// Seconds since 1970: the date, unless the record has the time of its end.
     pub now: i64,
 }
@@ -56,26 +60,34 @@ impl Letter {
     /// Writes the message about a run.
     #[must_use]
     pub fn write(&self, run: &Run) -> Text {
-        self.compose(&verdict::headline(run), self.body(run), date(run))
+        let mut body = self.body(run);
+        self.name_attachments(&mut body);
+        self.compose(&verdict::headline(run), self.with_regzbot(body), date(run), &self.attachments)
     }
 
     /// Writes the message about a series.
     #[must_use]
     pub fn write_series(&self, outcome: &SeriesOutcome) -> Text {
         let body = series::text(outcome, Some(&self.from));
-        self.compose(&plain::prose(&outcome.headline()), body, None)
+        self.compose(&plain::prose(&outcome.headline()), body, None, &[])
     }
 
     /// Writes the message about a bisection.
     #[must_use]
     pub fn write_bisection(&self, outcome: &bisect::Bisection) -> Text {
         let body = self.with_regzbot(bisection::text(outcome));
-        self.compose(&bisection::headline(outcome), body, None)
+        self.compose(&bisection::headline(outcome), body, None, &[])
     }
 
     /// Writes the message with this body, with the line ends of `git format-patch`. The headline is
     /// the subject of a message that is not a reply.
-    fn compose(&self, headline: &str, body: Text, date: Option<i64>) -> Text {
+    fn compose(
+        &self,
+        headline: &str,
+        body: Text,
+        date: Option<i64>,
+        attachments: &[Attachment],
+    ) -> Text {
         let body = body.plain();
         let (to, cc) = self.recipients();
         let mut message = MessageBuilder::new().from(address(&self.from));
@@ -97,8 +109,26 @@ impl Letter {
         // 7bit and 8bit leave the text readable in the file; quoted-printable would not.
         let (charset, encoding) =
             if body.is_ascii() { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
-        let kind = ContentType::new("text/plain").attribute("charset", charset);
-        let message = message.body(MimePart::new(kind, body).transfer_encoding(encoding));
+        let part =
+            |kind: &'static str, charset: &'static str, text: String, encoding: &'static str| {
+                let kind = ContentType::new(kind).attribute("charset", charset);
+                MimePart::new(kind, text).transfer_encoding(encoding)
+            };
+        let text = part("text/plain", charset, body, encoding);
+        let message = message.body(match attachments {
+            [] => text,
+            // Lists keep texts; a reader shows those that are inline.
+            several => {
+                let programs = several.iter().map(|program| {
+                    part("text/x-csrc", "us-ascii", program.text.clone(), "7bit")
+                        .attachment(program.name.clone())
+                });
+                MimePart::new(
+                    "multipart/mixed",
+                    std::iter::once(text).chain(programs).collect::<Vec<_>>(),
+                )
+            }
+        });
         let mut bytes = Vec::new();
         message.serialize(&mut bytes);
         Text::of_block(String::from_utf8_lossy(&bytes).replace("\r\n", "\n"))
@@ -143,7 +173,31 @@ impl Letter {
     fn body(&self, run: &Run) -> Text {
         // A mail cannot both vouch for a kernel and report a regression in it.
         let tester = (!self.regzbot.reports()).then_some(&self.from);
-        self.with_regzbot(text::text(run, tester))
+        text::text(run, tester)
+    }
+
+    /// Says what the attached programs are.
+    fn name_attachments(&self, body: &mut Text) {
+        if self.attachments.is_empty() {
+            return;
+        }
+        let mut page = Page::default();
+        let (program, show) = match self.attachments.len() {
+            1 => ("a C program", "shows a failure"),
+            _ => ("C programs", "each show a failure"),
+        };
+        page.prose(
+            0,
+            &format!(
+                "Attached: {program} that {show} without perfsec, on any machine with SELinux \
+                 and audit. Run as root, the exit code is 0 if the kernel does what is expected, \
+                 1 if it does not."
+            ),
+        );
+        for attachment in &self.attachments {
+            page.name(2, &attachment.cell, "");
+        }
+        body.end().append(&page.finish());
     }
 
     fn with_regzbot(&self, mut body: Text) -> Text {
@@ -211,6 +265,7 @@ mod tests {
             id: "own@example.org".parse().unwrap(),
             thread: None,
             regzbot: Regzbot::default(),
+            attachments: Vec::new(),
             now: 0,
         }
     }
@@ -365,6 +420,25 @@ mod tests {
         assert_eq!(names(&letter.write(&fixture::run()).plain()), plain);
         letter.subject = Some(subject.to_owned());
         assert_eq!(names(&letter.write(&fixture::run()).plain()), plain);
+    }
+
+    #[test]
+    fn programs_are_attached_and_named() {
+        let mut letter = letter();
+        letter.attachments = vec![Attachment {
+            name: "open-cpu.c".to_owned(),
+            cell: "open/cpu/none_t".to_owned(),
+            text: "int main(void)\n{\n\treturn 4;\n}\n".to_owned(),
+        }];
+        let mail = letter.write(&fixture::run()).plain();
+        assert!(header(&mail, "Content-Type").unwrap().starts_with("multipart/mixed"), "{mail}");
+        assert!(mail.contains("a C program that shows a failure without perfsec"), "{mail}");
+        assert!(mail.contains("\n  open/cpu/none_t\n"), "{mail}");
+        assert!(mail.contains("filename=\"open-cpu.c\""), "{mail}");
+        assert!(mail.contains("\nint main(void)\n{\n\treturn 4;\n}\n"), "{mail}");
+        letter.attachments.clear();
+        let plain = letter.write(&fixture::run()).plain();
+        assert!(!plain.contains("multipart") && !plain.contains("Attached"), "{plain}");
     }
 
     #[test]

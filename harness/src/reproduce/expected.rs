@@ -1,0 +1,259 @@
+//! What a cell must see, as a table of the C program.
+
+use perfsec_wire::step::ResultForm;
+use perfsec_wire::{CapSet, Step};
+
+use super::constants::caps;
+use super::literal::string;
+use super::obstacle::Obstacle;
+use crate::policy::KERNEL;
+use crate::transcript::{
+    Avc, CallHead, CallResult, Effect, ExpectedCall, ExpectedTranscript, Times,
+};
+
+/// What is expected of one step.
+#[derive(Default)]
+pub(super) struct ExpectedStep {
+    /// The C expression of the result; `None` if the step is not performed.
+    pub(super) result: Option<String>,
+    /// The result, if it is a text.
+    pub(super) text: Option<String>,
+    /// The process after an execve.
+    pub(super) became: Option<Became>,
+    /// The AVC records.
+    pub(super) records: Vec<String>,
+}
+
+/// What a process is after an execve.
+#[derive(Clone)]
+pub(super) struct Became {
+    /// Permitted capabilities.
+    permitted: CapSet,
+    /// Effective capabilities.
+    effective: CapSet,
+    /// Its real user id.
+    uid: u32,
+    /// Its domain.
+    domain: String,
+}
+
+/// The process that the records are about.
+pub(super) struct Subject<'a> {
+    /// Name of its executable.
+    pub(super) comm: &'a str,
+    /// Its domain before any exec.
+    pub(super) domain: &'a str,
+    /// Its user id before any exec.
+    pub(super) uid: u32,
+    /// True in permissive mode.
+    pub(super) permissive: bool,
+}
+
+/// What is expected of each step.
+///
+/// # Errors
+///
+/// Something that the program cannot see.
+pub(super) fn expected(
+    steps: &[Step],
+    transcript: &ExpectedTranscript,
+    subject: &Subject<'_>,
+) -> Result<Vec<ExpectedStep>, Obstacle> {
+    let mut out: Vec<ExpectedStep> = steps.iter().map(|_| ExpectedStep::default()).collect();
+    let mut next = 0;
+    let mut now = Became {
+        permitted: CapSet::EMPTY,
+        effective: CapSet::EMPTY,
+        uid: subject.uid,
+        domain: subject.domain.to_owned(),
+    };
+    for call in &transcript.calls {
+        let CallHead::Syscall(syscall) = &call.head else { return Err(Obstacle::Killed) };
+        let is = |step: &Step| {
+            syscall.is_of(step) || (syscall.arguments == "..." && syscall.name == step.name())
+        };
+        let found = steps.iter().enumerate().skip(next).find(|(_, step)| is(step));
+        let Some((index, step)) = found else {
+            return Err(Obstacle::Step("its transcript names no step of it"));
+        };
+        next = index + 1;
+        out[index] = one(step, call, &syscall.result, subject, &mut now)?;
+    }
+    Ok(out)
+}
+
+fn one(
+    step: &Step,
+    call: &ExpectedCall,
+    result: &CallResult,
+    subject: &Subject<'_>,
+    now: &mut Became,
+) -> Result<ExpectedStep, Obstacle> {
+    let mut holds = false;
+    let mut out = ExpectedStep::default();
+    out.result = Some(match (result, step.result_form()) {
+        (CallResult::Error(errno), _) => format!("-{errno}"),
+        (CallResult::Number(number), _) => number.to_string(),
+        (CallResult::Name(text), ResultForm::Text) => {
+            let text = unquoted(text);
+            out.text = Some(text.ok_or(Obstacle::Step("it reads bytes that are no text"))?);
+            "ANY".to_owned()
+        }
+        (CallResult::Name(_), ResultForm::Received(_)) if result.is_nothing(step) => "0".to_owned(),
+        (CallResult::Name(_), _) => "ANY".to_owned(),
+    });
+    for group in &call.effects {
+        for effect in &group.effects {
+            match effect {
+                Effect::Cap(_) => {}
+                Effect::Avc(_) if group.times != Times::Once => {
+                    return Err(Obstacle::Step("it expects a record that may be repeated"));
+                }
+                Effect::Avc(avc) => out.records.push(record(avc, subject, &now.domain)?),
+                Effect::Holds(sets) => {
+                    holds = true;
+                    now.permitted = sets.permitted;
+                    now.effective = sets.effective;
+                }
+                Effect::Domain(entered) => now.domain.clone_from(entered),
+                Effect::Uid(uid) => now.uid = *uid,
+                Effect::Kernel(_) => return Err(Obstacle::Messages),
+                Effect::SelinuxErr(_) | Effect::Record(_) | Effect::OtherRecord { .. } => {
+                    return Err(Obstacle::Records);
+                }
+                Effect::Verbatim(_) => {
+                    return Err(Obstacle::Step("its transcript has a line that is no effect"));
+                }
+            }
+        }
+    }
+    out.became = holds.then(|| now.clone());
+    Ok(out)
+}
+
+/// A record as the program reads it: without the pid, and contexts by their type. It is a pattern
+/// of fnmatch(3).
+fn record(avc: &Avc, subject: &Subject<'_>, domain: &str) -> Result<String, Obstacle> {
+    let value = |key: &str| avc.field(key).map(str::to_owned);
+    let by_type = |context: String| {
+        let kernel = format!("u:r:{KERNEL}:s0");
+        match context.as_str() {
+            _ if context == kernel => Ok("(parent)".to_owned()),
+            text if text.contains(':') => Err(Obstacle::Policy("minimal".to_owned())),
+            _ => Ok(context),
+        }
+    };
+    let source = by_type(value("scontext").unwrap_or_else(|| domain.to_owned()))?;
+    let target = by_type(value("tcontext").unwrap_or_else(|| source.clone()))?;
+    let comm = value("comm").unwrap_or_else(|| crate::transcript::quoted(subject.comm));
+    let mut text = format!("avc:  {} {{ {} }} for ", padded(&avc.verb), avc.permissions.join(" "));
+    if let Some(pid) = value("pid") {
+        text.push_str(&format!(" pid={pid}"));
+    }
+    text.push_str(&format!(" comm={comm}"));
+    for (key, value) in &avc.fields {
+        match key.as_str() {
+            "pid" | "comm" | "scontext" | "tcontext" | "tclass" | "permissive" => {}
+            "srawcon" | "trawcon" => return Err(Obstacle::Policy("extra".to_owned())),
+            // dump_common_audit_data() prints " capability=%d ".
+            "capability" => text.push_str(&format!(" capability={value} ")),
+            _ => text.push_str(&format!(" {key}={}", pattern(value))),
+        }
+    }
+    let class = value("tclass").unwrap_or_default();
+    text.push_str(&format!(" scontext={source} tcontext={target} tclass={class}"));
+    if avc.verb == "denied" {
+        let permissive = value("permissive");
+        let own = || u8::from(subject.permissive).to_string();
+        text.push_str(&format!(" permissive={}", permissive.unwrap_or_else(own)));
+    }
+    Ok(text)
+}
+
+/// The verb as the kernel prints it.
+fn padded(verb: &str) -> String {
+    format!("{verb} ")
+}
+
+/// A value as a pattern that matches it; `ino=*` stays one that matches anything.
+fn pattern(value: &str) -> String {
+    if value == "*" { value.to_owned() } else { value.replace('[', "?") }
+}
+
+impl ExpectedStep {
+    /// The initialiser of the program's table. `exec` and `text` tell if it has these columns.
+    pub(super) fn initialiser(&self, step: &Step, exec: bool, has_text: bool) -> String {
+        let result = self.result.as_deref().unwrap_or("NEVER");
+        let mut line = format!("\t{{ {}, {result}", string(&step.to_string()));
+        if exec {
+            line.push_str(&match &self.became {
+                Some(became) => format!(", {}", became.initialiser()),
+                None => ", { 0 }".to_owned(),
+            });
+        }
+        if has_text {
+            line.push_str(&match &self.text {
+                Some(text) => format!(",\n\t  {}", string(text)),
+                None => ", NULL".to_owned(),
+            });
+        }
+        if !self.records.is_empty() {
+            line.push_str(", {");
+            for record in &self.records {
+                line.push_str(&format!("\n\t\t{},", string(record)));
+            }
+            line.push_str(" }");
+        }
+        line.push_str(" },");
+        line
+    }
+}
+
+impl Became {
+    fn initialiser(&self) -> String {
+        let (permitted, effective) = (caps(self.permitted), caps(self.effective));
+        let domain = string(&self.domain);
+        format!("{{ {permitted}, {effective}, {}, {domain} }}", self.uid)
+    }
+}
+
+/// Reads a text that a transcript quotes as Rust does; `None` if C cannot compare it as a string.
+fn unquoted(text: &str) -> Option<String> {
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else { return Some(text.to_owned()) };
+    let mut plain = String::new();
+    let mut letters = quoted.chars();
+    while let Some(letter) = letters.next() {
+        plain.push(match letter {
+            '\\' => match letters.next()? {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                '"' => '"',
+                '\\' => '\\',
+                '\'' => '\'',
+                _ => return None,
+            },
+            char::REPLACEMENT_CHARACTER => return None,
+            other => other,
+        });
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(r#""2\n""#, Some("2\n"))]
+    #[case(r#""say \"a\\b\"""#, Some("say \"a\\b\""))]
+    #[case(r#""\0""#, None)]
+    #[case(r#""\u{17}""#, None)]
+    #[case("0644 uid=0", Some("0644 uid=0"))]
+    fn a_text_is_read_as_it_is_quoted(#[case] text: &str, #[case] plain: Option<&str>) {
+        assert_eq!(unquoted(text).as_deref(), plain);
+    }
+}
