@@ -121,6 +121,13 @@ fn one(
                 Effect::SelinuxErr(_) | Effect::Record(_) | Effect::OtherRecord { .. } => {
                     return Err(Obstacle::Records);
                 }
+                Effect::Called(_)
+                | Effect::Caused(_)
+                | Effect::Output(_)
+                | Effect::Gap { .. }
+                | Effect::Never(_) => {
+                    return Err(Obstacle::Step("it runs a program, which you can run"));
+                }
                 Effect::Verbatim(_) => {
                     return Err(Obstacle::Step("its transcript has a line that is no effect"));
                 }

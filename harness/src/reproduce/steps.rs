@@ -285,6 +285,8 @@ impl Needs {
                 return Err(Obstacle::Step("the result of a step is a text"));
             }
             Step::Mount(_) => return Err(Obstacle::Step("it mounts a file system")),
+            Step::Ptrace(_) => return Err(Obstacle::Step("a process is traced")),
+            Step::Run(_) => return Err(Obstacle::Step("it runs a program, which you can run")),
         })
     }
 

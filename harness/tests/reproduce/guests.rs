@@ -79,6 +79,7 @@ fn boot(kernel: &Path, parameters: &[String], programs: &[(&str, &str)]) -> Vec<
     append.extend(own.map(str::to_owned));
     append.extend_from_slice(parameters);
     let machine = Machine {
+        base: None,
         qemu: "qemu-system-x86_64".into(),
         accel: Accel::Tcg,
         kernel: kernel.to_owned(),
