@@ -1,7 +1,5 @@
 //! Reproducers of the failures of a run, to attach to a mail.
 
-use sha2::{Digest, Sha256};
-
 use super::program::{Reproducer, reproducer};
 use crate::case::{Circumstances, Library, Setting};
 use crate::judge::Verdict;
@@ -52,7 +50,8 @@ fn attachment(lane: &LaneRun, cell: &CellResult, library: &Library) -> Option<At
         return None;
     }
     let case = library.cases.iter().find(|case| case.name == cell.case)?;
-    if crate::hex(&Sha256::digest(&case.text)) != cell.case_sha256 {
+    // A record has the first digits.
+    if cell.case_sha256.is_empty() || !case.sha256.starts_with(&cell.case_sha256) {
         return None;
     }
     let kernel = &lane.started.kernel;

@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Ended, Place};
 use crate::{golden as check, place as path};
+use perfsec::case::Library;
+use perfsec::judge::Verdict;
 use perfsec::record::{self, Run};
 use perfsec::report::mail::{Letter, Mailbox, MessageId, Original, Regzbot, text};
+use perfsec::reproduce::of_failures;
 use rstest::rstest;
 use serde_json::Value;
 
@@ -181,4 +184,36 @@ fn pythons_email_reads_the_mail_back() {
         "Content-Transfer-Encoding": "7bit",
     });
     assert_eq!(seen["headers"], expected);
+}
+
+/// A run in which one cell of the built-in suite failed.
+fn failed(library: &Library) -> Run {
+    let mut run = run();
+    let case = library.cases.iter().find(|case| case.name == "open/cpu-kernel").expect("a case");
+    let at = case.axes.coordinates().next().expect("a cell");
+    for lane in &mut run.lanes {
+        for cell in &mut lane.cells {
+            cell.judgement.verdict = Verdict::Pass;
+        }
+    }
+    let cell = &mut run.lanes[0].cells[0];
+    cell.judgement.verdict = Verdict::Fail;
+    cell.case.clone_from(&case.name);
+    cell.case_sha256 = case.sha256.chars().take(16).collect();
+    cell.name = case.cell_name(&at);
+    cell.at = at;
+    run
+}
+
+#[test]
+fn a_failure_of_the_built_in_suite_has_a_program_unless_the_case_has_changed() {
+    let library = Library::built_in().expect("the suite");
+    let mut run = failed(&library);
+    let programs = of_failures(&run, &library);
+    assert_eq!(programs.len(), 1);
+    assert_eq!(programs[0].cell, run.lanes[0].cells[0].name);
+    assert!(programs[0].name.starts_with("open-cpu-kernel-"), "{}", programs[0].name);
+    assert!(programs[0].text.contains(&format!(" * {}\n", programs[0].cell)));
+    run.lanes[0].cells[0].case_sha256 = "0".to_owned();
+    assert_eq!(of_failures(&run, &library), []);
 }
