@@ -11,7 +11,8 @@ touch "$root/etc/.updated" "$root/var/.updated"
 
 # A login user in the domain of an ordinary user; root stays in its own.
 chroot "$root" useradd --create-home --shell /bin/bash user
-echo 'user:user_u:s0' >>"$root/etc/selinux/default/seusers"
+# In the store, from which each build of the policy writes seusers.
+echo 'user:user_u:s0' >>"$root/var/lib/selinux/default/active/seusers.local"
 
 # root and the user log in on the console without a password, and nowhere else: both passwords are
 # locked.
@@ -96,6 +97,7 @@ ln -sf /usr/lib/systemd/system/multi-user.target "$root/etc/systemd/system/defau
 # converted at each boot.
 echo 'policy-version = 33' >>"$root/etc/selinux/semanage.conf"
 chroot "$root" semodule --build --noreload
+grep -q '^user:user_u:s0$' "$root/etc/selinux/default/seusers"
 find "$root/etc/selinux/default/policy" -name 'policy.*' ! -name policy.33 -delete
 
 # Nothing of the host, and nothing that only packages need.
