@@ -120,7 +120,7 @@ static void subject(void)
 
 /* From here on: the set-up, and the comparison. Only the settings and files differ by cell. */
 
-static struct { const char *file; char old[64]; } changed[16];
+static struct { const char *file; char old[64]; } changed[64];
 static int changes, installed, differences;
 
 /* Ends the program if something is not as it must be to run here. */
