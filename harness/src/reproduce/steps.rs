@@ -467,6 +467,9 @@ impl Needs {
         }
         self.parts.extend(["clone", "prctl", "signal"]);
         let thread = clone.flags.contains(&CloneFlag::Thread);
+        if thread && clone.continues {
+            return Err(Obstacle::Step("a thread performs the remaining steps"));
+        }
         self.has_pid_namespace |= clone.flags.contains(&CloneFlag::Newpid);
         let mut flags: Vec<String> = Vec::new();
         for flag in &clone.flags {
