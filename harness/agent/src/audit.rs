@@ -128,6 +128,13 @@ pub(crate) struct Audit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(String);
 
+impl Mark {
+    /// True for the record that is the mark.
+    pub(crate) fn is(&self, record: &Record) -> bool {
+        record.kind == AUDIT_USER_AVC && record.text.ends_with(&self.0)
+    }
+}
+
 impl Audit {
     /// Opens the socket and reads the status.
     ///
@@ -287,15 +294,15 @@ impl Audit {
     pub(crate) fn between(&mut self, begin: &Mark, end: &Mark) -> Result<Vec<Record>> {
         let mut records = None;
         loop {
-            let Record { kind, text } = self.next()?;
-            if kind == AUDIT_USER_AVC && text.ends_with(&begin.0) {
+            let record = self.next()?;
+            if begin.is(&record) {
                 records = Some(Vec::new());
-            } else if kind == AUDIT_USER_AVC && text.ends_with(&end.0) {
+            } else if end.is(&record) {
                 return records.ok_or_else(|| {
                     Error::new("receive every audit record", "the mark before the steps is missing")
                 });
             } else if let Some(records) = &mut records {
-                records.push(Record { kind, text });
+                records.push(record);
             }
         }
     }

@@ -16,6 +16,7 @@ use super::file::{self, ProgramFile};
 use super::names::EventNames;
 use super::trace::ProgramTrace;
 use crate::actions::ActionResult;
+use crate::audit::Mark;
 use crate::cell::{START_LIMIT, start};
 use crate::children::{Change, Child};
 use crate::error::{Error, ErrorContext, Result};
@@ -49,6 +50,9 @@ pub(crate) struct Ran {
     end: ProgramEnd,
     output: String,
     events: Vec<ProgramEvent>,
+    /// The place of its start in the stream of audit records. The launch before it enters the
+    /// domain, and a distribution's policy may audit that.
+    begin: Option<Mark>,
 }
 
 impl Programs {
@@ -63,8 +67,9 @@ impl Programs {
 
     /// What was seen of a program, with the audit records of the cell.
     pub(crate) fn report(&mut self, ran: Ran, records: &[Record]) -> Result<Program> {
-        let Ran { path, pid, end, output, events } = ran;
-        let seen = attribute(pid, events, records)
+        let Ran { path, pid, end, output, events, begin } = ran;
+        let launch = begin.and_then(|mark| records.iter().position(|record| mark.is(record)));
+        let seen = attribute(pid, events, &records[launch.map_or(0, |at| at + 1)..])
             .map_err(|error| Error::new("attribute effects to a program's syscalls", error))?;
         let (tracepoints, pmus) = self.names.of(&seen.calls);
         Ok(Program {
@@ -139,6 +144,7 @@ pub(crate) fn run(
     };
     // The start of the process left silent grants in the cache.
     machine.arm(cell)?;
+    let begin = machine.mark(format_args!("program {}", machine.programs.started))?;
     trace.start(child.pid.as_raw())?;
     let output = PathBuf::from(&directory).join(Launch::OUTPUT);
     let waited = wait(machine, &mut trace, (step, limit), &mut child, &output);
@@ -170,7 +176,7 @@ pub(crate) fn run(
     let output = read_output(&output)?;
     // The directory may hold a large perf.data; the guest's memory is small.
     let _ = std::fs::remove_dir_all(&directory);
-    Ok(Ran { path, pid: child.pid.as_raw(), end, output, events })
+    Ok(Ran { path, pid: child.pid.as_raw(), end, output, events, begin })
 }
 
 /// Waits until the program has ended, and its children soon after.
