@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::apt;
 use super::archive::DebianError;
-use super::command::{AptError, run};
+use super::command::run;
 use super::mirror::Mirrors;
 use super::suite::DebianSuite;
 
@@ -51,7 +51,7 @@ pub(crate) struct WholeSuite(DebianSuite);
 /// The host has no apt, no mirror or no keys.
 pub(crate) fn sources(suite: &WholeSuite) -> Result<Sources, DebianError> {
     apt::require_keyring()?;
-    let host = run(Command::new("apt-config").arg("dump")).map_err(AptError::from)?;
+    let host = run(Command::new("apt-config").arg("dump"))?;
     let list = apt::sources_list(&Mirrors::detect()?, &suite.0.parts());
     Ok(Sources { list, configuration: apt::network_settings(&host) })
 }
