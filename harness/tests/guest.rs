@@ -18,11 +18,11 @@ use support::{Ended, Place};
 /// perfsec with these scripts as the only programs besides the shell's.
 fn command(place: &Place, scripts: &[(&str, &str)], arguments: &[&str]) -> Command {
     let programs = place.path().join("programs");
-    fs::create_dir_all(&programs).unwrap();
+    fs::create_dir_all(&programs).expect("a directory");
     for (name, script) in scripts {
         let path = programs.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
     }
     let mut command = place.command(arguments);
     command.env("PATH", &programs);
