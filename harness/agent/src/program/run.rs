@@ -144,7 +144,8 @@ pub(crate) fn run(
     };
     // The start of the process left silent grants in the cache.
     machine.arm(cell)?;
-    let begin = machine.mark(format_args!("program {}", machine.programs.started))?;
+    let number = machine.programs.started;
+    let begin = machine.mark(format_args!("program {number}"))?;
     trace.start(child.pid.as_raw())?;
     let output = PathBuf::from(&directory).join(Launch::OUTPUT);
     let waited = wait(machine, &mut trace, (step, limit), &mut child, &output);
