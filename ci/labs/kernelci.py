@@ -5,7 +5,7 @@ lab submits with KCIDB's own schema.
     kernelci.py KERNEL COMMAND [ARGUMENT]...
 
 `{api}` in an argument is the API's URL. Fails unless the command submits tests of the job's build,
-all of which passed.
+and all of them passed.
 """
 
 import http.server

@@ -1,6 +1,6 @@
 //! Defaults of options, from the `perfsec.toml` of a project and of the user.
 //!
-//! What a file sets becomes words of the command line, in front of those that were typed: so an
+//! The options of a file become words of the command line, in front of those that were typed: so an
 //! option means the same wherever it stands, and its value is checked in one place.
 
 mod complete;

@@ -1,4 +1,4 @@
-//! What a cell must see, as a table of the C program.
+//! The expectations of a cell, as a table of the C program.
 
 use perfsec_wire::step::ResultForm;
 use perfsec_wire::{CapSet, Step};
@@ -11,7 +11,7 @@ use crate::transcript::{
     Avc, CallHead, CallResult, Effect, ExpectedCall, ExpectedTranscript, Times,
 };
 
-/// What is expected of one step.
+/// The expected result and records of one step.
 #[derive(Default)]
 pub(super) struct ExpectedStep {
     /// The C expression of the result; `None` if the step is not performed.
@@ -24,7 +24,7 @@ pub(super) struct ExpectedStep {
     pub(super) records: Vec<String>,
 }
 
-/// What a process is after an execve.
+/// The credentials and the domain of a process after an execve.
 #[derive(Clone)]
 pub(super) struct Became {
     /// Permitted capabilities.
@@ -49,7 +49,7 @@ pub(super) struct Subject<'a> {
     pub(super) permissive: bool,
 }
 
-/// What is expected of each step.
+/// The expected result and records of each step.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! The reasons why a cell has no reproducer.
 
-/// What a C file that runs on an ordinary machine cannot express.
+/// A reason why a C file for an ordinary machine cannot express a cell.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Obstacle {
     /// Another boot than with SELinux and audit.

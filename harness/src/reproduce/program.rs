@@ -301,7 +301,7 @@ fn guarded(statement: &str, conditions: &[String]) -> String {
     }
 }
 
-/// What the parent does for the actions among the steps.
+/// The parent's part: the actions among the steps.
 fn actions(case: &Case, needs: &mut Needs) -> Result<String, Obstacle> {
     let mut out = String::new();
     for (index, step) in case.steps.iter().enumerate() {
@@ -400,7 +400,7 @@ fn file_caps(file: &Execve) -> String {
     format!("\n\t\t{} ", fields.join(",\n\t\t"))
 }
 
-/// What the parent prepares: numbers that only it can look up, and sockets.
+/// The preparations of the parent: numbers that only it can look up, and sockets.
 fn set_up(case: &Case, needs: &Needs) -> String {
     let mut out = String::from("\ts->parent = getpid();\n");
     for name in &needs.variables {

@@ -20,7 +20,7 @@ use crate::grant::cap_constant;
 /// The most bytes of a text that a step reads.
 const LONGEST_TEXT: u32 = 4096;
 
-/// What the steps of all processes of a cell need, as it is collected.
+/// Collects the needs of the steps of all processes of a cell.
 #[derive(Default)]
 pub(super) struct Needs {
     /// Members of the shared structure: descriptors, addresses, pids.

@@ -21,7 +21,7 @@ const IN_ONE_GUEST: usize = 150;
 /// The C library, which the programs share.
 const LIBRARIES: [&str; 2] = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"];
 
-/// How a program ended, and what it printed if not with 0.
+/// The end of a program, with its output unless it is 0.
 #[derive(Debug)]
 struct Ended {
     name: String,

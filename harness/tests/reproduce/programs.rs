@@ -21,7 +21,7 @@ pub(crate) struct Program {
     pub(crate) text: Result<String, String>,
 }
 
-/// What every cell of the built-in suite has, for a kernel of Debian.
+/// The program of every cell of the built-in suite, or the reason why it has none, for a kernel of Debian.
 pub(crate) fn programs(version: KernelVersion) -> Vec<Program> {
     let library = Library::built_in().expect("the suite");
     let setting = Setting::from(Circumstances::hypothetical(version, Some("debian")));

@@ -53,7 +53,7 @@ pub enum ProgramEnd {
 pub struct ProgramCall {
     /// Process id (thread group) of the caller.
     pub pid: u32,
-    /// What it asks for.
+    /// The request.
     pub request: ProgramRequest,
     /// The result, `-errno` on failure; `None` if it did not return.
     pub result: Option<i64>,

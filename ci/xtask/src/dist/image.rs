@@ -9,7 +9,7 @@ use crate::error::{self, Error};
 
 /// The release of Debian in the image.
 const SUITE: &str = "trixie";
-/// What perfsec needs to run cells: `perfsec doctor --for run --for debian`.
+/// The packages that perfsec needs to run cells: `perfsec doctor --for run --for debian`.
 const PACKAGES: &str = "ca-certificates,qemu-system-x86,secilc";
 
 /// Writes `perfsec-VERSION.oci.tar`.

@@ -30,7 +30,7 @@ const FILES: [&str; 8] = [
     "/proc/sys/kernel/perf_",
 ];
 
-/// What was selected of a program.
+/// The calls and effects that are selected of a program.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ProgramEvidence {
     pub(super) calls: Vec<ProgramCall>,

@@ -58,7 +58,7 @@ pub(super) enum ProgramEventKind {
 /// Decodes the bytes of an event.
 type Decode = Box<dyn Fn(&[u8]) -> Option<ProgramEventData>>;
 
-/// How to read every event that is enabled.
+/// The formats of all events that are enabled.
 #[derive(Default)]
 pub(super) struct ProgramDecoder {
     readers: Vec<(u16, Field, Decode)>,

@@ -65,7 +65,7 @@ impl Programs {
         programs.into_iter().find(|name| file::find(name).is_none()).map(str::to_owned)
     }
 
-    /// What was seen of a program, with the audit records of the cell.
+    /// The observation of a program; `records` are those of the cell.
     pub(crate) fn report(&mut self, ran: Ran, records: &[Record]) -> Result<Program> {
         let Ran { path, pid, end, output, events, begin } = ran;
         let launch = begin.and_then(|mark| records.iter().position(|record| mark.is(record)));

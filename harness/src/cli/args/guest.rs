@@ -29,7 +29,7 @@ pub struct GuestArgs {
     pub command: GuestCommand,
 }
 
-/// What to do with guest systems.
+/// The commands on guest systems.
 #[derive(Clone, Debug, Subcommand)]
 pub enum GuestCommand {
     /// Build a guest system from its distribution's packages.
