@@ -50,7 +50,7 @@ fn isolate() -> Result<()> {
 ///
 /// The units that failed, with the last lines of their journals.
 fn check_units() -> std::result::Result<(), Refusal> {
-    // Another system that `perfsec` is told to use may have another init.
+    // The system may have another init.
     if !Path::new("/run/systemd/system").is_dir() {
         return Ok(());
     }

@@ -36,8 +36,8 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Cli, Exit> {
 fn complete(words: Vec<OsString>) -> Result<(Vec<OsString>, Vec<ConfiguredOption>), Failure> {
     let mut root = Cli::command();
     root.build();
-    let behind_command = words.iter().take_while(|word| *word != "--");
-    if behind_command.clone().any(|word| word == IGNORE) || !config::applies(&words, &root) {
+    let mut options = words.iter().take_while(|word| *word != "--");
+    if options.any(|word| word == IGNORE) || !config::applies(&words, &root) {
         return Ok((words, Vec::new()));
     }
     // Without a working directory, a command that needs one says so.

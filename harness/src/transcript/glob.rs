@@ -1,4 +1,4 @@
-//! Texts in which `*` stands for anything.
+//! Matches texts against patterns in which `*` matches anything.
 
 /// True if `text` has the form of `pattern`.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {

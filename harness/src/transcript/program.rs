@@ -303,8 +303,7 @@ pub(super) fn parse_call(line: &str) -> Result<Option<String>, String> {
     Ok(Some(line.to_owned()))
 }
 
-/// True if a line that was seen is one that `written` stands for: `*` is anything, and `...` are
-/// any arguments.
+/// True if `written` matches a line that was seen: `*` matches anything, and `...` any arguments.
 pub(super) fn stands_for(written: &Effect, seen: &Effect) -> bool {
     match (written, seen) {
         (Effect::Called(written), Effect::Called(seen)) => {

@@ -1,8 +1,8 @@
 //! Fits the expected lines of a program to those that were observed.
 //!
 //! A line and the lines below it are a block. Expected and observed blocks are aligned with the
-//! least number of differences; each expected block then becomes the observed ones that it stands
-//! for, and one that stands for none stays as it is written.
+//! least number of differences; each expected block then becomes the observed ones that it
+//! matches, and one that matches none stays as it is written.
 
 use super::program::stands_for;
 use super::{Effect, ExpectedEffects, Times, glob};
@@ -80,7 +80,7 @@ fn is_call(block: &[Effect]) -> bool {
 enum Move {
     /// The group ends here.
     Next,
-    /// The block is one that the group stands for; the group may occur again.
+    /// The group matches the block, and may match another.
     Take,
     /// The block is the group's only or last one.
     TakeLast,
@@ -210,7 +210,7 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// The lines of a group, with those that were seen instead of those that stand for them.
+/// The lines of a group, each replaced by the line that it matches.
 fn changed(group: &ExpectedEffects, seen: &[Effect]) -> Lines {
     let mut rest = seen.iter();
     let mut lines = written(group);
@@ -224,7 +224,7 @@ fn changed(group: &ExpectedEffects, seen: &[Effect]) -> Lines {
     lines
 }
 
-/// The degree to which a group stands for a block.
+/// The degree to which a group matches a block.
 enum Agreement {
     Full,
     /// Only the call, not its effects.

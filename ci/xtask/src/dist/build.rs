@@ -54,7 +54,7 @@ pub(super) fn bill_of_materials(release: &Release<'_>) -> Result<(), Error> {
     let tool = tool::obtain(shell, &tool::CARGO_CYCLONEDX)?;
     let manifest = source.tree.join("harness/Cargo.toml");
     let name = format!("perfsec-{}.cdx", source.version);
-    // It prints a serial number and the time, unless it is told not to.
+    // Without SOURCE_DATE_EPOCH, the list has a serial number and the time.
     error::run(
         cmd!(shell, "{tool} cyclonedx --quiet --format json --spec-version 1.5")
             .args(["--manifest-path".as_ref(), manifest.as_os_str()])

@@ -21,7 +21,7 @@ pub struct Run {
     /// `/usr/bin`, `/sbin` and `/bin`. `{NAME}` in an argument is the pid of a process of the case.
     pub argv: Vec<String>,
     /// Lines of output that contain one of these texts are part of the transcript, as that text;
-    /// `*` stands for anything.
+    /// `*` matches anything.
     #[serde(default)]
     pub output: Vec<String>,
     /// Seconds after which the agent sends SIGINT, as a person ends `perf top`; without it the
