@@ -6,6 +6,7 @@ use super::super::failures::{LINES, ROOM};
 use super::super::page::Page;
 use crate::compare::{Comparison, Exclusion, Group};
 use crate::counted::counted;
+use crate::judge::Verdict;
 use crate::series::{CellChanges, SeriesOutcome, TestResult};
 
 /// Number of globs of a group that are shown.
@@ -133,6 +134,9 @@ fn one(number: usize, group: &Group, page: &mut Page) -> bool {
     let guess = group.guess.join("; ");
     page.numbered(number, &guess);
     let verdicts = match (group.verdict_a, group.verdict_b) {
+        // The change only uncovers it in another way.
+        (Verdict::Fail, Verdict::Fail) => "FAIL before and after, not introduced here".to_owned(),
+        (a, Verdict::Fail) if a.judged() => format!("{a} before, FAIL after: introduced here"),
         (a, b) if a == b => format!("{a} before and after"),
         (a, b) => format!("{a} before, {b} after"),
     };

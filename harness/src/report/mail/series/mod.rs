@@ -13,8 +13,9 @@ use super::labels::{base, list, short};
 use super::page::Page;
 use super::reproduce::{command, filter_arguments, options, portable_revision, values};
 use crate::counted::counted;
+use crate::judge::Verdict;
 use crate::mbox::Mailbox;
-use crate::series::{BaseOutcome, SeriesOutcome};
+use crate::series::{BaseOutcome, PatchOutcome, SeriesOutcome, TestResult};
 use crate::text::{Text, line};
 
 /// Writes the report.
@@ -46,6 +47,14 @@ pub fn text(outcome: &SeriesOutcome, tester: Option<&Mailbox>) -> Text {
         line!(text, "Tested-by: {line}");
     }
     text
+}
+
+/// The section on one patch.
+#[must_use]
+pub fn patch_text(patch: &PatchOutcome, outcome: &SeriesOutcome) -> Text {
+    let mut page = Page::default();
+    patches::one(patch, outcome, &mut page);
+    page.finish()
 }
 
 /// A text with its first letter in upper case.
@@ -80,6 +89,12 @@ fn tested(outcome: &SeriesOutcome, page: &mut Page) {
     page.field("options", &relevant_options(lane.kernel.config.as_ref()));
     for lane in &outcome.lanes {
         page.field("lane", &format!("{}: {}", boot_and_policy(lane), counted(lane.cells, "cell")));
+    }
+    if let Some(TestResult::Ran(ran)) = &outcome.base.tested
+        && let Some((_, cells)) = ran.counts.iter().find(|(it, _)| *it == Verdict::Fail)
+    {
+        let cells = counted(*cells, "cell");
+        page.field("already", &format!("{cells} FAIL without the series: not introduced by it"));
     }
     tools(&outcome.run, outcome.lanes.iter(), page);
 }

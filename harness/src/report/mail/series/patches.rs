@@ -63,7 +63,7 @@ fn base(base: &BaseOutcome, page: &mut Page) {
     }
 }
 
-fn one(patch: &PatchOutcome, outcome: &SeriesOutcome, page: &mut Page) {
+pub(super) fn one(patch: &PatchOutcome, outcome: &SeriesOutcome, page: &mut Page) {
     page.title(&format!("Patch {}/{}: {}", patch.number, outcome.patches.len(), patch.subject));
     if let ApplyResult::Failed { places, message } = &patch.apply {
         not_applied(places, message, page);
