@@ -383,6 +383,15 @@ impl Coded for CacheError {
     }
 }
 
+impl Coded for series::FetchError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoB4(_) | Self::Run { .. } => Exit::Host,
+            Self::Failed { .. } | Self::NoMailbox { .. } | Self::Read(_) => Exit::Input,
+        }
+    }
+}
+
 impl Coded for series::CheckError {
     fn exit(&self) -> Exit {
         match self {

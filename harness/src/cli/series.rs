@@ -21,9 +21,13 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     let cells = session::select(&filter, &suite)?.len();
     let given = SeriesSpec::parse(&args.series)?;
     keep_inputs(args, &given)?;
+    let session = Session::open(args.boot.quiet)?;
+    // A kernel is compared with another, not with what the cases expect.
+    session.ignore_verdicts();
     let series = match &given {
         SeriesSpec::Mailbox(path) => Some(Series::of_mailbox(path)?),
         SeriesSpec::Directory(path) => Some(Series::of_directory(path)?),
+        SeriesSpec::Message(id) => Some(session.fetch(id)?),
         SeriesSpec::Range { .. } => None,
     };
     // Mistakes are reported before hours of building, not after.
@@ -32,9 +36,6 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
     let setup = args.boot.setup(&args.obtain)?;
     let letter = letter(args, series.as_ref())?;
     let out = Destination::optional(args.out.as_deref())?;
-    let session = Session::open(args.boot.quiet)?;
-    // A kernel is compared with another, not with what the cases expect.
-    session.ignore_verdicts();
     let engine = session.engine(setup)?;
     let checked = (|| {
         let source = engine.tree(&args.tree)?;
@@ -105,7 +106,7 @@ fn named_base<'a>(args: &'a SeriesArgs, given: &'a SeriesSpec) -> Result<Option<
     }
     let from = match given {
         SeriesSpec::Range { from, .. } => Some(from),
-        SeriesSpec::Mailbox(_) | SeriesSpec::Directory(_) => None,
+        SeriesSpec::Mailbox(_) | SeriesSpec::Directory(_) | SeriesSpec::Message(_) => None,
     };
     Ok(args.base.as_ref().or(args.tree.revision.as_ref()).or(from).map(String::as_str))
 }

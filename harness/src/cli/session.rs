@@ -11,9 +11,11 @@ use crate::case::{Circumstances, Setting};
 use crate::engine::{Engine, Listener, Setup, Suite};
 use crate::guest::{GuestImage, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
+use crate::mbox::MessageId;
 use crate::plan::{Filter, PlannedCell};
 use crate::record::{Digest, Event};
 use crate::report::Progress;
+use crate::series::Series;
 use crate::text::eprint_line;
 
 /// A command that runs cells.
@@ -51,6 +53,14 @@ impl Session {
     /// print the outcome of each.
     pub(super) fn ignore_lanes(&self) {
         self.terminal.0.borrow_mut().ignore_lanes();
+    }
+
+    /// The series to which a message of an archive belongs.
+    pub(super) fn fetch(&self, id: &MessageId) -> Result<Series, Failure> {
+        self.signals.watch()?;
+        let room = self.cache.temporary()?;
+        self.terminal.say(&format!("fetching the series of {}", id.as_str()));
+        self.stopped(Series::fetch(id, room.path(), &self.signals.interrupt))
     }
 
     /// An engine. From now on a signal stops its work cleanly.

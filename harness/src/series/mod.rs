@@ -3,6 +3,7 @@
 mod against;
 mod error;
 mod expect;
+mod fetch;
 mod outcome;
 mod patch;
 mod quoted;
@@ -14,6 +15,7 @@ mod verdict;
 pub use against::{Wanted, of_patch, of_series, stated};
 pub use error::CheckError;
 pub use expect::{ExpectError, Expectations, IN_TREE, StatedChange};
+pub use fetch::FetchError;
 pub use outcome::{
     ApplyResult, BaseOutcome, BootResult, BuildResult, BuildSettings, CellChanges, FORMAT,
     KernelRun, PatchOutcome, RejectedHunk, SeriesInfo, SeriesOutcome, StatedOutcome, TestResult,

@@ -32,6 +32,8 @@ pub enum SeriesSpec {
         /// The last commit.
         to: String,
     },
+    /// The series to which a mail of an archive belongs; [`Series::fetch`] reads it.
+    Message(MessageId),
 }
 
 /// A complete series: every patch once, in order.
@@ -73,9 +75,10 @@ pub enum SeriesError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// The name is neither a file nor a range of revisions.
+    /// The name is neither a file nor a range of revisions nor a message.
     #[error(
-        "read a series from {text}: no such file, and not a range of revisions like v6.18..topic"
+        "read a series from {text}: no such file, and not a range of revisions like v6.18..topic, \
+         a Message-ID or a link to one"
     )]
     Neither {
         /// The name.
@@ -183,11 +186,12 @@ pub enum SeriesError {
 }
 
 impl SeriesSpec {
-    /// Parses a name: an existing file or directory, else a range of revisions.
+    /// Parses a name: an existing file or directory, else a range of revisions, else a Message-ID or
+    /// a link to one.
     ///
     /// # Errors
     ///
-    /// Returns an error if it is neither.
+    /// Returns an error if it is none of them.
     pub fn parse(text: &str) -> Result<Self, SeriesError> {
         let path = Path::new(text);
         match path.metadata() {
@@ -204,7 +208,10 @@ impl SeriesSpec {
                 let to = if to.is_empty() { "HEAD" } else { to };
                 Ok(Self::Range { from: from.to_owned(), to: to.to_owned() })
             }
-            _ => Err(SeriesError::Neither { text: text.to_owned() }),
+            _ => match text.parse() {
+                Ok(id) if !text.starts_with('-') => Ok(Self::Message(id)),
+                _ => Err(SeriesError::Neither { text: text.to_owned() }),
+            },
         }
     }
 
@@ -217,7 +224,7 @@ impl SeriesSpec {
         match self {
             Self::Mailbox(path) => Ok(vec![path.clone(), cover_beside(path)]),
             Self::Directory(path) => files(path),
-            Self::Range { .. } => Ok(Vec::new()),
+            Self::Range { .. } | Self::Message(_) => Ok(Vec::new()),
         }
     }
 }
@@ -700,6 +707,12 @@ mod tests {
         let named = directory.path().display().to_string();
         assert_eq!(SeriesSpec::parse(&named).unwrap(), SeriesSpec::Directory(named.into()));
         assert_eq!(SeriesSpec::parse("v6.18..").unwrap(), range("v6.18", "HEAD"));
+        assert_eq!(SeriesSpec::parse("HEAD@{1}..").unwrap(), range("HEAD@{1}", "HEAD"));
+        let id: MessageId = "20200402.1@example.org".parse().unwrap();
+        for text in ["<20200402.1@example.org>", "https://example.org/all/20200402.1@example.org/"]
+        {
+            assert_eq!(SeriesSpec::parse(text).unwrap(), SeriesSpec::Message(id.clone()));
+        }
     }
 
     #[rstest]

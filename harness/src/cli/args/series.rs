@@ -16,7 +16,8 @@ use crate::mbox::Mailbox;
 #[command(after_help = ExitCodes::help("series"), arg(not_a_kernel()))]
 pub struct SeriesArgs {
     /// The series: a mailbox (written by `b4 am` or `git format-patch --stdout`, or a whole thread
-    /// from an archive), a directory of patches, or a range of revisions (`v6.18..topic`).
+    /// from an archive), a directory of patches, a range of revisions (`v6.18..topic`), or the
+    /// Message-ID of a mail or a link to it, whose series `b4 am` fetches.
     #[arg(value_name = "SERIES")]
     pub series: String,
     /// The cells.
