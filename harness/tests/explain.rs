@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs;
 
 use rstest::rstest;
 use serde_json::Value;
@@ -15,11 +15,7 @@ const LOG: &str = include_str!("report/audit.log");
 
 /// Runs perfsec with a text on standard input.
 fn with_input(arguments: &[&str], input: &str) -> Ended {
-    let place = Place::new();
-    let path = place.file("input", input);
-    let mut command = place.command(arguments);
-    command.stdin(File::open(path).expect("the input"));
-    Ended::of(command.output().expect("perfsec starts"))
+    Place::new().fed(arguments, input)
 }
 
 /// An AVC record of perf in `user_t`.
@@ -445,10 +441,7 @@ fn files_and_standard_input_are_read_together_and_their_forms_are_named() {
             .1
             .replace('"', "\\\"")
     );
-    let input = place.file("input", &journal);
-    let mut command = place.command(&["explain", "audit.log", "-"]);
-    command.stdin(File::open(input).expect("the input"));
-    let ended = Ended::of(command.output().expect("perfsec starts"));
+    let ended = place.fed(&["explain", "audit.log", "-"], &journal);
     ended.succeeds();
     let first = ended.stdout.lines().next().expect("a line");
     assert_eq!(first, "read as: audit.log, 1 event; journal JSON, 1 event");

@@ -38,6 +38,7 @@ pub const ROOMS: &[Room] = &[
     Room::POLICIES,
     Room::ACCEL,
     Room::SERIES,
+    Room::ANSWERS,
     Room::RUNS,
 ];
 
@@ -69,6 +70,7 @@ rooms! {
     POLICIES, "policies", Entries, "compiled policies";
     ACCEL, "accel", Entries, "the answers of QEMU and KVM on this host";
     SERIES, "series", Entries, "which runs `series` need not repeat";
+    ANSWERS, "answers", Entries, "the answers of `b4-check` about the mails of checked series";
     RUNS, "runs", Records, "run records, which reports are made from";
 }
 

@@ -184,6 +184,14 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "b4-check",
+        rows: &[
+            (Exit::Success, "the answer is printed; `[]` if no check of that mail was completed"),
+            (Exit::Input, "bad input: an option, or no mail with a Message-ID"),
+            CACHE,
+        ],
+    },
+    ExitCodes {
         command: "bisect",
         rows: &[
             (Exit::Success, "the first bad commit is found"),

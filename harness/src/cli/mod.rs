@@ -2,6 +2,7 @@
 
 mod allow;
 mod args;
+mod b4_check;
 mod baseline;
 mod bisect;
 mod bisect_step;
@@ -76,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Survey(args) => survey::survey(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Series(args) => series::series(&args),
+        Command::B4Check(args) => b4_check::b4_check(&args),
         Command::Bisect(args) => bisect::bisect(&args),
         Command::Show(args) => show::show(&args),
         Command::Reproduce(args) => reproduce::reproduce(&args),

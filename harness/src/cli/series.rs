@@ -9,6 +9,7 @@ use super::{Exit, Failure, mail, output};
 use crate::engine::{EngineLab, Reuse};
 use crate::kbuild::TreeLocation;
 use crate::record::RunStarted;
+use crate::report::b4::Answers;
 use crate::report::mail::{Letter, Original, series_text};
 use crate::series::{
     Expectations, Problem, Series, SeriesCheck, SeriesOutcome, SeriesSpec, base, of_range,
@@ -65,6 +66,7 @@ pub(super) fn series(args: &SeriesArgs) -> Result<Exit, Failure> {
         Ok(check.run(&mut lab)?)
     })();
     let outcome = session.stopped(checked)?;
+    Answers::keep(&outcome, engine.cache())?;
     let text = render(args, &outcome, letter.as_ref());
     destination::write(out, &text)?;
     Ok(session.interrupted().unwrap_or_else(|| ended(&outcome)))

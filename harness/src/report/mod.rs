@@ -2,6 +2,7 @@
 
 mod annotations;
 mod attempts;
+pub mod b4;
 mod difference;
 mod format;
 mod html;

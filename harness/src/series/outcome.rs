@@ -49,6 +49,9 @@ pub struct SeriesInfo {
     pub version: u32,
     /// The subject of its cover letter, if it has one.
     pub cover: Option<String>,
+    /// The Message-ID of its cover letter, if it has one.
+    #[serde(default)]
+    pub cover_id: Option<String>,
     /// SHA-256 of its patches, in hexadecimal.
     pub sha256: String,
 }

@@ -90,6 +90,7 @@ impl SeriesCheck<'_> {
 }
 
 fn begin(series: &Series, base: BaseOutcome, run: RunStarted) -> SeriesOutcome {
+    let cover_id = series.cover.as_ref().and_then(|cover| cover.id.as_ref());
     SeriesOutcome {
         format: FORMAT,
         run,
@@ -97,6 +98,7 @@ fn begin(series: &Series, base: BaseOutcome, run: RunStarted) -> SeriesOutcome {
             name: series.name.clone(),
             version: series.version,
             cover: series.cover.as_ref().map(|cover| cover.subject.clone()),
+            cover_id: cover_id.map(|id| id.as_str().to_owned()),
             sha256: series.sha256(),
         },
         base,

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::outcome::{
-    ApplyResult, BootResult, BuildResult, PatchOutcome, SeriesOutcome, TestResult, unstated,
+    ApplyResult, BootResult, BuildResult, CellChanges, PatchOutcome, SeriesOutcome, TestResult,
+    unstated,
 };
 use crate::counted::counted;
 
@@ -88,8 +89,7 @@ impl SeriesOutcome {
         let patches = self.numbers(|patch| !patch.new_warnings().is_empty());
         all.extend((warnings > 0).then_some(Problem::Warnings { warnings, patches }));
         let changed = self.patches.iter().filter_map(|patch| patch.changed.as_ref());
-        let cells =
-            changed.map(super::CellChanges::not_judged).max().unwrap_or(0).max(self.unseen());
+        let cells = changed.map(CellChanges::not_judged).max().unwrap_or(0).max(self.unseen());
         all.extend((cells > 0).then_some(Problem::NotJudged { cells }));
         all.extend((!self.ended).then_some(Problem::NotEnded));
         let ran = |tested: &TestResult| match tested {
@@ -101,16 +101,43 @@ impl SeriesOutcome {
         all
     }
 
+    /// The problems of one patch, the worst first; `None` if it was not tried.
+    #[must_use]
+    pub fn problems_of(&self, patch: &PatchOutcome) -> Option<Vec<Problem>> {
+        let patches = vec![patch.number];
+        if matches!(patch.apply, ApplyResult::Failed { .. }) {
+            return Some(vec![Problem::NotApplied(patch.number)]);
+        }
+        if matches!(patch.build, Some(BuildResult::Failed { .. })) {
+            return Some(vec![Problem::NotBuilt(patches)]);
+        }
+        let tested = patch.tested.as_ref()?;
+        if ran_badly(Some(tested)) {
+            return Some(vec![Problem::NotRun(patches)]);
+        }
+        let count = |cells: fn(&CellChanges) -> usize| patch.changed.as_ref().map_or(0, cells);
+        let [failing, changed, lost] =
+            [CellChanges::failing, CellChanges::unstated, CellChanges::not_judged].map(count);
+        let warnings = patch.new_warnings().len();
+        let all = [
+            (failing, Problem::Failing { cells: failing, patches: patches.clone() }),
+            (changed, Problem::Changed { cells: changed, patches: patches.clone() }),
+            (warnings, Problem::Warnings { warnings, patches }),
+            (lost, Problem::NotJudged { cells: lost }),
+        ];
+        Some(all.into_iter().filter(|(number, _)| *number > 0).map(|(_, it)| it).collect())
+    }
+
     /// Adds the problems with cells.
     fn cells(&self, all: &mut Vec<Problem>) {
-        let sum = |count: fn(&super::CellChanges) -> usize| {
+        let sum = |count: fn(&CellChanges) -> usize| {
             let counted = |patch: &PatchOutcome| patch.changed.as_ref().map_or(0, count);
             let cells: usize = self.patches.iter().map(counted).sum();
             (cells, self.numbers(|patch| counted(patch) > 0))
         };
-        let (cells, patches) = sum(super::CellChanges::failing);
+        let (cells, patches) = sum(CellChanges::failing);
         all.extend((cells > 0).then_some(Problem::Failing { cells, patches }));
-        let (cells, patches) = sum(super::CellChanges::unstated);
+        let (cells, patches) = sum(CellChanges::unstated);
         all.extend((cells > 0).then_some(Problem::Changed { cells, patches }));
         let whole = self.whole.as_ref().map_or(0, unstated);
         all.extend((whole > 0 && cells == 0).then_some(Problem::Whole { cells: whole }));

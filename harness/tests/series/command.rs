@@ -130,6 +130,16 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     ended.succeeds();
     assert!(ended.stdout.contains("--boot-limit 300"), "{}", ended.stdout);
     assert!(ended.stdout.starts_with("perfsec: 1 patch changes no cell\n"), "{}", ended.stdout);
+    let b4_check = |arguments: &[&str]| place.fed(&[&["b4-check"], arguments].concat(), MAIL);
+    for arguments in [&[][..], &["--series"]] {
+        let ended = b4_check(arguments);
+        ended.succeeds();
+        let answers: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(
+            (&answers[0]["tool"], &answers[0]["status"]),
+            (&"perfsec".into(), &"pass".into())
+        );
+    }
     // The comment does not change the image, and the second check runs no kernel again.
     assert!(ended.stderr.contains("the same kernel as one that ran"), "{}", ended.stderr);
     let ended = perfsec(
@@ -155,4 +165,70 @@ fn a_series_is_checked_from_a_mailbox_to_a_report() {
     let outcome: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
     let first = &outcome["patches"][0]["build"]["first"];
     assert_eq!((first["file"].as_str(), first["line"].as_u64()), (Some("kernel/core.c"), Some(3)));
+}
+
+#[rstest]
+#[case::no_mail("", 2, "no mail with a Message-ID")]
+#[case::no_id("Subject: a\n\ntext\n", 2, "no mail with a Message-ID")]
+#[case::unknown(MAIL, 0, "")]
+fn b4_gets_no_answer_about_another_mail(
+    #[case] mail: &str,
+    #[case] code: i32,
+    #[case] words: &str,
+) {
+    let ended = Place::new().fed(&["b4-check"], mail);
+    assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert_eq!(ended.stdout, if code == 0 { "[]\n" } else { "" });
+}
+
+/// Runs the checks of `b4 review` on each mail of a mailbox, as b4 does.
+const B4: &str = r#"
+import json, mailbox, sys
+from b4.review import checks
+mails = [(mail["message-id"].strip("<>"), mail) for mail in mailbox.mbox(sys.argv[1], create=False)]
+command = sys.argv[2]
+series = checks.run_series_checks(mails[0], [command + " --series"], ".")
+json.dump([checks.run_perpatch_checks(mails, [command], "."), series], sys.stdout)
+"#;
+
+/// A program in the place of b4: it writes what is its argument's.
+#[rstest]
+#[case::fetched("/bin/cp \"$HERE/a.mbox\" \"$3/v2_core.mbx\"", 2, "v2 lacks patch 2 of 2")]
+#[case::failed("echo Looking >&2; echo 'No such msgid' >&2; exit 1", 2, "\n  No such msgid")]
+#[case::nothing("exit 0", 2, "`b4 am` wrote no mailbox")]
+#[case::absent("", 5, "find b4; install it")]
+fn a_message_is_fetched_by_b4(#[case] script: &str, #[case] code: i32, #[case] words: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    // What b4 fetched is judged as any mailbox is.
+    place.file("a.mbox", &MAIL.replace("1/1", "1/2"));
+    if !script.is_empty() {
+        let b4 = place.file("bin/b4", &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(b4, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+    let mut command = place.command(&["series", "https://example.org/all/1@example.org/T/#t"]);
+    command.env("PATH", place.path().join("bin")).env("HERE", place.path());
+    Ended::of(command.output().expect("perfsec starts")).fails(code, words);
+}
+
+#[test]
+#[ignore = "needs b4, in the environment of PERFSEC_PYTHON, and secilc"]
+fn b4_shows_the_answers() {
+    let place = place();
+    place.file("b.mbox", &MAIL.replace("int core", "int other"));
+    let ended = perfsec(&place, &["b.mbox", "--tree", "linux", "--base", "v6.1.192"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stdout.contains("the patch does not apply to"), "{}", ended.stdout);
+    let python = std::env::var("PERFSEC_PYTHON").expect("PERFSEC_PYTHON");
+    let mut command = place.environment(Command::new(python));
+    let program = format!("{} b4-check", env!("CARGO_BIN_EXE_perfsec"));
+    let output = command.args(["-c", B4, "b.mbox", &program]).output().expect("python starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let all: serde_json::Value = serde_json::from_str(&text).expect(&text);
+    for answer in [&all[0]["1@example.org"][0], &all[1][0]] {
+        assert_eq!((&answer["tool"], &answer["status"]), (&"perfsec".into(), &"fail".into()));
+        let summary = answer["summary"].as_str().unwrap_or_default();
+        assert!(summary.starts_with("the patch does not apply to v6.1.192"), "{all}");
+    }
 }

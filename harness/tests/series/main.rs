@@ -3,6 +3,7 @@
 #[path = "../support/tree.rs"]
 mod tree;
 
+mod answers;
 mod check;
 mod command;
 mod report;

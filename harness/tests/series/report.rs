@@ -88,6 +88,7 @@ fn same() -> SeriesOutcome {
             name: "/home/ann/v8_20200402_perf.mbx".to_owned(),
             version: 8,
             cover: Some("Introduce CAP_PERFMON to secure system performance monitoring".to_owned()),
+            cover_id: Some("20200402084611.1234-1-ann@example.com".to_owned()),
             sha256: "3".repeat(64),
         },
         base: BaseOutcome {
@@ -115,7 +116,7 @@ fn same() -> SeriesOutcome {
 
 /// The same series with runs after some patches: the number of the patch, and the cases that it has
 /// changed.
-fn changing(steps: &[(usize, &[&str])], meant: &Expectations) -> SeriesOutcome {
+pub(crate) fn changing(steps: &[(usize, &[&str])], meant: &Expectations) -> SeriesOutcome {
     let mut outcome = same();
     let (base, _) = runs();
     let (mut before, mut last) = (base.clone(), 0);
@@ -136,14 +137,14 @@ const MAPS: &[&str] = &["open/callchain", "proc/maps"];
 const BPF: &[&str] = &["open/callchain", "proc/maps", "bpf"];
 
 /// Stated changes, one of which did not happen, an unstated change, and warnings.
-fn changes() -> SeriesOutcome {
+pub(crate) fn changes() -> SeriesOutcome {
     let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS), (5, BPF)], &meant());
     outcome.patches[2].build = built(&[diagnostic("unused variable ‘event’ [-Wunused-variable]")]);
     outcome
 }
 
 /// A patch that does not build, and one that does not boot.
-fn fails() -> SeriesOutcome {
+pub(crate) fn fails() -> SeriesOutcome {
     let mut outcome = changing(&[(2, CALLCHAIN), (4, MAPS)], &Expectations::default());
     let log = PathBuf::from("/home/ann/.cache/perfsec/log");
     let first = Some(diagnostic("implicit declaration of function 'perfmon_capable'"));
@@ -163,7 +164,7 @@ fn fails() -> SeriesOutcome {
 }
 
 /// A series whose fifth patch does not apply, so that nothing was built.
-fn fifth_does_not_apply() -> SeriesOutcome {
+pub(crate) fn fifth_does_not_apply() -> SeriesOutcome {
     let mut outcome = same();
     outcome.built = BuildSettings::default();
     outcome.lanes.clear();
@@ -213,7 +214,7 @@ fn the_reply_to_a_cover_letter_is_unchanged() {
 }
 
 /// A series with which all is well, checked with all cells there are.
-fn fine() -> SeriesOutcome {
+pub(crate) fn fine() -> SeriesOutcome {
     let mut outcome = changing(&[(2, CALLCHAIN)], &only_callchain());
     outcome.run.asked.filter = Filter::default();
     outcome
@@ -384,7 +385,7 @@ fn a_series_with_a_problem_gets_no_tested_by(
 }
 
 /// A patch after which a cell is skipped.
-fn skipped(outcome: &mut SeriesOutcome) {
+pub(crate) fn skipped(outcome: &mut SeriesOutcome) {
     let (before, mut after) = (with(CALLCHAIN), with(CALLCHAIN));
     let mut cells = after.lanes[0].cells.iter_mut().map(|cell| &mut cell.judgement);
     let judgement = cells.find(|it| it.verdict == Verdict::Pass).expect("a cell that passes");
@@ -409,7 +410,7 @@ fn stuck() -> ApplyResult {
     ApplyResult::Failed { places: Vec::new(), message: "error: patch failed".to_owned() }
 }
 
-fn unstated(outcome: &mut SeriesOutcome) {
+pub(crate) fn unstated(outcome: &mut SeriesOutcome) {
     let changed = outcome.patches[1].changed.as_mut().expect("changes");
     changed.comparison.groups.iter_mut().for_each(|group| group.stated = None);
 }

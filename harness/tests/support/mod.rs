@@ -65,11 +65,25 @@ impl Place {
 
     /// perfsec with this place as its working directory, with a cache and a user's defaults in it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_perfsec"));
-        command.args(arguments).current_dir(self.path());
+        let mut command = self.environment(Command::new(env!("CARGO_BIN_EXE_perfsec")));
+        command.args(arguments);
+        command
+    }
+
+    /// Another program, which starts perfsec, in the same environment.
+    pub(crate) fn environment(&self, mut command: Command) -> Command {
+        command.current_dir(self.path());
         command.env("PERFSEC_CACHE_DIR", self.path().join("cache"));
         command.env("XDG_CONFIG_HOME", self.path().join("config"));
         command
+    }
+
+    /// Runs it to its end with a text on standard input.
+    pub(crate) fn fed(&self, arguments: &[&str], text: &str) -> Ended {
+        let input = self.file("input", text);
+        let input = fs::File::open(input).expect("the input");
+        let output = self.command(arguments).stdin(input).output().expect("perfsec starts");
+        Ended::of(output)
     }
 
     /// Runs it to its end; nothing may be left half-made.

@@ -31,6 +31,10 @@ pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
         .args(["--test", "reports", "--test", "schemas", "--", "--include-ignored"])
         .envs(peers.environment());
     error::run(tests)?;
+    let b4 = cmd!(shell, "cargo test --manifest-path {manifest} --package perfsec")
+        .args(["--test", "series", "--", "--include-ignored", "b4_shows_the_answers"])
+        .envs(peers.environment());
+    error::run(b4)?;
     accessibility(shell, &perfsec, &peers)?;
     templates(shell, &perfsec, &peers)
 }

@@ -34,7 +34,7 @@ pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs
 pub(super) use mail::MailArgs;
 pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, ReportArgs};
 pub(super) use run::{RunArgs, ShellArgs};
-pub(super) use series::{SeriesArgs, SeriesFormat};
+pub(super) use series::{B4CheckArgs, SeriesArgs, SeriesFormat};
 pub(super) use suite::{
     BlessArgs, CheckArgs, CheckFormat, CoverageArgs, MutantArgs, NewArgs, ReproduceArgs,
     SelfcheckArgs, ShowArgs, StepsArgs,
@@ -84,6 +84,8 @@ pub enum Command {
     Survey(SurveyArgs),
     /// Check a patch series: which cells each patch changes compared with the one before.
     Series(SeriesArgs),
+    /// Answer `b4 review` about a mail on standard input, from the series that were checked.
+    B4Check(B4CheckArgs),
     /// Find the commit that changed what cells see.
     Bisect(Box<BisectArgs>),
     /// Show the steps of a case, and what each cell must see on a kernel.

@@ -1,4 +1,4 @@
-//! Options of `series`.
+//! Options of `series` and `b4-check`.
 
 use std::path::PathBuf;
 
@@ -77,4 +77,14 @@ pub enum SeriesFormat {
     Text,
     /// One JSON document.
     Json,
+}
+
+/// Options of `b4-check`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("b4-check"))]
+pub struct B4CheckArgs {
+    /// Answer about the whole series, to whose cover letter or first patch the mail belongs
+    /// (`b4.review-series-check-cmd`), instead of the patch in the mail.
+    #[arg(long)]
+    pub series: bool,
 }

@@ -25,6 +25,6 @@ pub use crate::mbox::{Mailbox, MessageId, NotAMailbox, NotAMessageId};
 pub use message::{Letter, Thread};
 pub use original::{Original, OriginalError};
 pub use regzbot::{Regzbot, RegzbotError};
-pub use series::text as series_text;
+pub use series::{patch_text, text as series_text};
 pub use text::text;
 pub use verdict::{earns_tested_by, passes};
