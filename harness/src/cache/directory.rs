@@ -8,13 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::{CacheError, DamagedEntry, Holds, Limit, Room, limit, lock};
+use super::lock::{self, LOCKS};
+use super::{CacheError, DamagedEntry, Holds, Limit, Room, limit};
 
 /// Environment variable with the path of the cache directory.
 pub const CACHE_DIR_VARIABLE: &str = "PERFSEC_CACHE_DIR";
 
-/// The directory of lock files.
-pub(super) const LOCKS: &str = "locks";
 /// The directory of files that are being made.
 pub(super) const TEMPORARY: &str = "tmp";
 /// The file that every user of the cache locks, shared, for as long as it uses any entry.

@@ -7,9 +7,11 @@ use std::process::Stdio;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use super::directory::LOCKS;
 use super::{Cache, CacheError};
 use crate::interrupt::Interrupt;
+
+/// The directory of lock files.
+pub(super) const LOCKS: &str = "locks";
 
 /// The lock of one entry, held while it is made. It is released when the last clone is dropped and
 /// all programs that inherited it have exited.

@@ -5,9 +5,26 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::named::NAMED;
 use super::order;
 use crate::kernel::KernelVersion;
+
+/// The packages that catalogues list in addition to kernels and their sources: policies, and the
+/// program that builds them with its libraries.
+const NAMED: [&str; 13] = [
+    "selinux-policy-default",
+    "selinux-policy-mls",
+    "policycoreutils",
+    "libaudit1",
+    "libbz2-1.0",
+    "libc6",
+    "libcap-ng0",
+    "libpcre2-8-0",
+    "libselinux1",
+    "libsemanage1",
+    "libsemanage2",
+    "libsepol1",
+    "libsepol2",
+];
 
 /// The kind of package to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,24 +7,6 @@ use super::catalogue::{Catalogue, Package};
 use super::order;
 use super::suite::DebianSuite;
 
-/// The packages that catalogues list in addition to kernels and their sources: policies, and the
-/// program that builds them with its libraries.
-pub(super) const NAMED: [&str; 13] = [
-    "selinux-policy-default",
-    "selinux-policy-mls",
-    "policycoreutils",
-    "libaudit1",
-    "libbz2-1.0",
-    "libc6",
-    "libcap-ng0",
-    "libpcre2-8-0",
-    "libselinux1",
-    "libsemanage1",
-    "libsemanage2",
-    "libsepol1",
-    "libsepol2",
-];
-
 /// A package of the archive.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedPackage {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use xshell::{Shell, cmd};
 
+use super::KERNEL;
 use super::programs::Peers;
-use super::templates::KERNEL;
 use crate::browser::{self, Scheme};
 use crate::error::Error;
 

@@ -5,8 +5,7 @@ use std::path::Path;
 use xshell::{Shell, cmd};
 
 use super::programs::Peers;
-use super::run;
-use super::templates::KERNEL;
+use super::{KERNEL, run};
 use crate::error::Error;
 
 /// The scripts that stand in for a lab.

@@ -15,6 +15,9 @@ pub(crate) use accessibility::accessibility;
 pub(crate) use programs::Peers;
 pub(crate) use templates::templates;
 
+/// The kernel of whatever only has to run.
+const KERNEL: &str = "debian:6.1";
+
 /// Prints a command and runs it.
 fn run(command: Cmd<'_>) -> Result<(), Error> {
     eprintln!("$ {command}");

@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 
 use super::labs::labs;
 use super::programs::Peers;
-use super::run;
+use super::{KERNEL, run};
 use crate::error::Error;
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates");
@@ -15,7 +15,6 @@ const CI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The cells that the templates run: enough to see that they work.
 const CELLS: &str = "event/read event/own";
-pub(super) const KERNEL: &str = "debian:6.1";
 
 /// Runs what a job of GitHub or GitLab runs, with an archive like that of a release.
 fn jobs(shell: &Shell, perfsec: &Path) -> Result<(), Error> {
