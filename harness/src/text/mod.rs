@@ -6,6 +6,7 @@
 
 mod bar;
 mod closed;
+mod fold;
 mod hidden;
 mod json;
 mod styled;

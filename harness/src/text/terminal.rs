@@ -1,10 +1,12 @@
 //! Standard output and standard error. Nothing else in perfsec writes to them.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use nix::errno::Errno;
+use terminal_size::{Height, Width, terminal_size_of};
 
-use super::{Text, closed};
+use super::{Text, closed, fold};
 
 /// Writes to standard output. A reader that stops early (`| head`) is not an error.
 ///
@@ -14,8 +16,9 @@ use super::{Text, closed};
 #[expect(clippy::disallowed_methods, reason = "the one place that prints")]
 pub(crate) fn print(text: &Text) -> io::Result<()> {
     to_stdout(|| {
+        let text = fitted(text, terminal_size_of(io::stdout()));
         let mut stdout = anstream::stdout().lock();
-        stdout.write_all(text.ansi().as_bytes())?;
+        stdout.write_all(text.as_bytes())?;
         stdout.flush()
     })
 }
@@ -53,7 +56,17 @@ fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
 /// Writes to standard error. If that fails, nobody can be told.
 #[expect(clippy::disallowed_methods, reason = "the one place that prints")]
 pub(crate) fn eprint(text: &Text) {
-    let _ = anstream::stderr().lock().write_all(text.ansi().as_bytes());
+    let text = fitted(text, terminal_size_of(io::stderr()));
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A text as it is written to a terminal of this size, or to something else.
+fn fitted(text: &Text, size: Option<(Width, Height)>) -> Cow<'_, str> {
+    match size {
+        // A terminal that does not know its width says 0.
+        Some((Width(width), _)) if width > 0 => fold::folded(text.ansi(), width.into()).into(),
+        _ => text.ansi().into(),
+    }
 }
 
 /// Writes to standard error, below what is there, while the terminal is in raw mode: without a
