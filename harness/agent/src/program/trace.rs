@@ -39,11 +39,7 @@ const PROBES: [Probe; 4] = [
         ProgramEventKind::Attr,
     ),
     ("bpf", &[("__x64_sys_bpf", "kind=+u0(+104(%di)):u32")], ProgramEventKind::Bpf),
-    (
-        "clone3",
-        &[("__x64_sys_clone3", "flags=+u0(+112(%di)):u64")],
-        ProgramEventKind::CloneFlags,
-    ),
+    ("clone3", &[("__x64_sys_clone3", "flags=+u0(+112(%di)):u64")], ProgramEventKind::CloneFlags),
     // The name in a `struct filename`, which is in the kernel's memory: the page of the caller's
     // string need not be there before the syscall. Newer kernels have another name for it.
     ("path", &[("do_filp_open", PATH), ("do_file_open", PATH)], ProgramEventKind::Path),
