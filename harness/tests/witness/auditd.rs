@@ -11,7 +11,7 @@ use super::observed::Cell;
 /// The area of the cases that print the log. It is the last in the order of names.
 pub(super) const AREA: &str = "zz-auditd/";
 /// The number of these cases.
-pub(super) const PARTS: usize = 24;
+pub(super) const PARTS: usize = 16;
 /// Bytes of the log that one case prints, fewer than an observation may contain.
 const PART: usize = 60_000;
 
@@ -47,8 +47,8 @@ pub(super) fn write_cases(cases: &Path) {
         let from = part * PART + 1;
         let script = format!("{ask}tail -c +{from} /var/tmp/log | head -c {PART}");
         let mut case = format!(
-            "title = \"part {part} of the log\"\nsource = [\"auditd\"]\nuid = 0\nlimit = 300\n\
-             domain = \"user_u:user_r:user_t:s0\"\nperf_event_paranoid = 2\ngrant = \"none\"\n\
+            "title = \"part {part} of the log\"\nsource = [\"auditd\"]\nuid = 0\nlimit = 900\n\
+             domain = \"user_u:user_r:user_t:s0\"\nperf_event_paranoid = 2\ngrant = \"all\"\n\
              mode = \"permissive\"\n[[step]]\nrun.argv = [\"sh\", \"-c\", \"{script}\"]\n"
         );
         writeln!(

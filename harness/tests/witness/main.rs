@@ -20,7 +20,7 @@ use auditd::{Log, PARTS};
 use support::{Ended, Place};
 
 /// Areas of the suite whose cells leave records under a distribution's policy.
-const AREAS: [&str; 3] = ["open", "order", "thread"];
+const AREAS: [&str; 3] = ["event", "order", "thread"];
 /// A case with a real program: the others take longer and leave fewer records.
 const PROGRAM: &str = "perf/stat-of-the-thread.toml";
 /// Fewer would not show much.
