@@ -12,6 +12,8 @@ use support::{Ended, Place, golden, kernel};
 const RECORD: &str = include_str!("report/run.jsonl");
 /// A log with records about perf and others, in the forms of auditd, ausearch and the kernel.
 const LOG: &str = include_str!("report/audit.log");
+/// The log of `thread/both-in-one-process` in `user_t` of Debian's policy, permissive, on 6.12.
+const IN_USER: &str = include_str!("report/thread-in-user.log");
 
 /// Runs perfsec with a text on standard input.
 fn with_input(arguments: &[&str], input: &str) -> Ended {
@@ -41,6 +43,7 @@ fn thread(capability: &[(&str, &str)]) -> String {
 #[case("explain-sys-admin.txt", thread(&[("sys_admin", "capability")]))]
 #[case("explain-both.txt", thread(&[("perfmon", "capability2"), ("sys_admin", "capability")]))]
 #[case("explain-log.txt", LOG.to_owned())]
+#[case("explain-in-user.txt", IN_USER.to_owned())]
 fn the_explanation_of_a_log_is_the_golden_one(#[case] name: &str, #[case] log: String) {
     let ended = with_input(&["explain", "-"], &log);
     ended.succeeds();

@@ -12,6 +12,7 @@ mod peers;
 mod setup;
 mod soak;
 mod suite;
+mod system;
 mod test;
 mod tool;
 
@@ -42,6 +43,9 @@ enum Task {
     Pages(pages::Options),
     /// Run the whole suite on several kernels and print one table.
     Suite(suite::Options),
+    /// Run real programs on a distribution around the kernel: the cells about perf and bpftrace, and
+    /// the tests with the system's own audit daemon.
+    System(system::Options),
     /// Run 100,000 cells in one process: no cell may differ from its repetitions, and perfsec must
     /// not grow.
     Soak(soak::Options),
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Task::Peers => peers::peers(&shell),
         Task::Pages(options) => pages::pages(&shell, &options),
         Task::Suite(options) => suite::suite(&shell, &options),
+        Task::System(options) => system::system(&shell, &options),
         Task::Soak(options) => soak::soak(&shell, &options),
         Task::Deny(options) => deny::deny(&shell, &options),
         Task::Fuzz(options) => fuzz::fuzz(&shell, &options),

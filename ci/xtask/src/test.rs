@@ -10,6 +10,7 @@ use crate::error::{self, Error};
 use crate::peers::{self, Peers};
 use crate::setup;
 use crate::suite::{CONTEXTS, FROM_SOURCE, KERNELS, TESTED_POLICY};
+use crate::system;
 
 /// Tests that need a kernel built for them, or half an hour: CONTRIBUTING.md has their commands.
 const APART: [&str; 2] = [
@@ -70,6 +71,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
         "tests with QEMU, a kernel and the package registry",
         cmd!(shell, "cargo test --workspace --exclude perfsec-cases -- --ignored")
             .args(APART.iter().flat_map(|name| ["--skip", name]))
+            .args(system::TESTS.iter().flat_map(|(_, name)| ["--skip", name]))
             .env("PERFSEC_TEST_KERNEL", image)
             .env("PERFSEC_TEST_OLD_KERNEL", old)
             .envs(peers.environment()),

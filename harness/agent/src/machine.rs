@@ -157,6 +157,7 @@ impl Prepared {
             }
             None => Vec::new(),
         };
+        let in_system = surroundings == Surroundings::System;
         let selinux = match lane.boot.has_policy() {
             true => Some(Selinux::open().map_err(setup)?),
             false => None,
@@ -179,7 +180,7 @@ impl Prepared {
             lockdown: LockdownState::new(),
             sysctls: Sysctls::default(),
             // Labelled by the policy, as all that a subject uses.
-            executables: Executables::new(files.subject).map_err(setup)?,
+            executables: Executables::new(files.subject, in_system).map_err(setup)?,
             children: Children::new().map_err(setup)?,
             region: Region::new(true).map_err(setup)?,
             programs: Programs::default(),

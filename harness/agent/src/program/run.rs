@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use perfsec_wire::observation::Record;
 use perfsec_wire::program::{MAX_OUTPUT, Program, ProgramEnd};
-use perfsec_wire::step::Run;
-use perfsec_wire::{Cell, Step};
+use perfsec_wire::step::{Execve, Run};
+use perfsec_wire::{CapSet, Cell, Step};
 
 use super::attribute::attribute;
 use super::event::ProgramEvent;
@@ -135,7 +135,13 @@ pub(crate) fn run(
     let program =
         launch.assemble(&names, &cell.subject).map_err(|error| Error::new(&doing, error))?;
     region.put(&program)?;
-    let launcher = machine.executables.get(&cell.subject.file(), &cell.subject.comm)?;
+    // Like a shell it has no capabilities. A program that gains them by its file is not dumpable.
+    let launcher = Execve::granted(CapSet::EMPTY);
+    let launcher = machine.executables.get(&launcher, &cell.subject.comm)?;
+    // The step comes after `arm()`.
+    if let Some(selinux) = &machine.selinux {
+        selinux.relax()?;
+    }
     let mut child = start(machine, &region, &cell.subject, &launcher)?;
     machine.children.wait_for_stop(&mut child, START_LIMIT)?;
     let mut trace = match machine.programs.trace.take() {

@@ -13,23 +13,38 @@ const BUFFER_KB: &str = "4096";
 /// The most events of one program that are kept.
 const MAX_EVENTS: usize = 1 << 20;
 
+/// A probe: its name, the functions to try with the arguments to read there, and the event it is.
+type Probe = (&'static str, &'static [(&'static str, &'static str)], ProgramEventKind);
+
 /// Probes that read arguments from user memory. A syscall of x86-64 gets its registers in a
 /// `struct pt_regs`, to which the first argument (`%di`) points: `di` is at 112, `si` at 104.
-const PROBES: [(&str, &[&str], &str, ProgramEventKind); 4] = [
+const PROBES: [Probe; 4] = [
     (
         "attr",
-        &["__x64_sys_perf_event_open"],
-        "w0=+u0(+112(%di)):u64 w1=+u8(+112(%di)):u64 \
-         w2=+u16(+112(%di)):u64 w3=+u24(+112(%di)):u64 w4=+u32(+112(%di)):u64 \
-         w5=+u40(+112(%di)):u64 w6=+u48(+112(%di)):u64 w7=+u56(+112(%di)):u64",
+        &[
+            (
+                "__x64_sys_perf_event_open",
+                "w0=+u0(+112(%di)):u64 w1=+u8(+112(%di)):u64 \
+                 w2=+u16(+112(%di)):u64 w3=+u24(+112(%di)):u64 w4=+u32(+112(%di)):u64 \
+                 w5=+u40(+112(%di)):u64 w6=+u48(+112(%di)):u64 w7=+u56(+112(%di)):u64",
+            ),
+            // 5.10 builds kernel/events/core.c without ftrace (its Makefile), and kprobe events
+            // refuse such functions. The hook gets the kernel's copy, unless level 3 refuses first.
+            (
+                "security_perf_event_open",
+                "w0=+0(%di):u64 w1=+8(%di):u64 w2=+16(%di):u64 w3=+24(%di):u64 \
+                 w4=+32(%di):u64 w5=+40(%di):u64 w6=+48(%di):u64 w7=+56(%di):u64",
+            ),
+        ],
         ProgramEventKind::Attr,
     ),
-    ("bpf", &["__x64_sys_bpf"], "kind=+u0(+104(%di)):u32", ProgramEventKind::Bpf),
-    ("clone3", &["__x64_sys_clone3"], "flags=+u0(+112(%di)):u64", ProgramEventKind::CloneFlags),
+    ("bpf", &[("__x64_sys_bpf", "kind=+u0(+104(%di)):u32")], ProgramEventKind::Bpf),
+    ("clone3", &[("__x64_sys_clone3", "flags=+u0(+112(%di)):u64")], ProgramEventKind::CloneFlags),
     // The name in a `struct filename`, which is in the kernel's memory: the page of the caller's
     // string need not be there before the syscall. Newer kernels have another name for it.
-    ("path", &["do_filp_open", "do_file_open"], "path=+0(+0(%si)):string", ProgramEventKind::Path),
+    ("path", &[("do_filp_open", PATH), ("do_file_open", PATH)], ProgramEventKind::Path),
 ];
+const PATH: &str = "path=+0(+0(%si)):string";
 /// A kernel without bpf(2) has no such function.
 const OPTIONAL: [&str; 1] = ["bpf"];
 
@@ -76,8 +91,8 @@ impl ProgramTrace {
             let event = if has_tracepoint { tracepoint } else { probe.as_str() };
             this.enable(event, ProgramEventKind::Commoncap)?;
         }
-        for (name, functions, arguments, kind) in PROBES {
-            match define(name, functions, arguments) {
+        for (name, functions, kind) in PROBES {
+            match define(name, functions) {
                 Err(_) if OPTIONAL.contains(&name) => continue,
                 defined => defined?,
             }
@@ -157,15 +172,15 @@ impl ProgramTrace {
     }
 }
 
-/// Defines a probe on the first of these functions that the kernel has.
-fn define(name: &str, functions: &[&str], arguments: &str) -> Result<()> {
+/// Defines a probe on the first of these functions that the kernel has and lets us probe.
+fn define(name: &str, functions: &[(&str, &str)]) -> Result<()> {
     let event = format!("{GROUP}/program_{name}");
     if tracefs().join("events").join(&event).is_dir() {
         return Ok(());
     }
     let definitions = tracefs().join("kprobe_events");
     let mut refused = None;
-    for function in functions {
+    for (function, arguments) in functions {
         match knob::append(&definitions, &format!("p:{event} {function} {arguments}")) {
             Ok(()) => return Ok(()),
             Err(error) => refused = Some(error),
@@ -175,8 +190,9 @@ fn define(name: &str, functions: &[&str], arguments: &str) -> Result<()> {
     // The message, and the definition with a mark below the mistake.
     let lines: Vec<_> = reason.lines().rev().take(3).collect();
     let reason = lines.into_iter().rev().map(str::trim).collect::<Vec<_>>().join(" ");
+    let names: Vec<_> = functions.iter().map(|(function, _)| *function).collect();
     Err(Error::new(
-        format!("probe {}", functions.join(" or ")),
+        format!("probe {}", names.join(" or ")),
         match refused {
             Some(error) => format!("{error}: {reason}"),
             None => reason,

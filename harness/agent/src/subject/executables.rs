@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::unistd::chown;
 use perfsec_wire::CapSet;
@@ -13,6 +14,8 @@ use crate::error::{Error, ErrorContext, Result};
 /// A tmpfs of the agent. It supports `security.capability`, and is not mounted `nosuid`.
 /// [`Execve::path`] has this path too.
 const ROOT: &str = "/tmp";
+/// A system's directory of programs, whose files have its label.
+const PROGRAMS: &str = "/usr/bin";
 /// The same tmpfs, mounted `nosuid`.
 const NOSUID: &str = "/nosuid";
 /// `TASK_COMM_LEN` without the final NUL.
@@ -20,21 +23,39 @@ const MAX_COMM: usize = 15;
 /// Longer than fifteen bytes, so no `comm` has this name.
 const ORIGINAL: &str = "the program itself";
 
+/// The attribute with a file's SELinux context.
+const LABEL: &std::ffi::CStr = c"security.selinux";
+
+/// Labels that a system's policy has for a directory of temporary files and for a program. A tmpfs
+/// gives to its files its own label, and a login's domain may not execute those in enforcing mode.
+struct Labels {
+    folder: Vec<u8>,
+    program: Vec<u8>,
+}
+
 /// The executables made so far.
 pub(crate) struct Executables {
     program: Vec<u8>,
+    /// `None` in a guest with nothing but the agent: there the policy's label of a tmpfs is used.
+    labels: Option<Labels>,
     /// The name in each folder that was linked last.
     newest: HashMap<PathBuf, String>,
     nosuid: bool,
 }
 
 impl Executables {
-    /// Mounts the tmpfs. `program` is the content of every executable.
-    pub(crate) fn new(program: Vec<u8>) -> Result<Self> {
+    /// Mounts the tmpfs. `program` is the content of every executable; `in_system` is true in a
+    /// system whose files have labels.
+    pub(crate) fn new(program: Vec<u8>, in_system: bool) -> Result<Self> {
         std::fs::create_dir_all(ROOT).doing(format_args!("make {ROOT}"))?;
+        let labels = if in_system { Labels::of_system()? } else { None };
         mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755"))
             .doing(format_args!("mount a tmpfs on {ROOT}"))?;
-        Ok(Self { program, newest: HashMap::new(), nosuid: false })
+        if let Some(labels) = &labels {
+            let label = |path| crate::sys::set_attribute(path, LABEL, &labels.folder);
+            label(Path::new(ROOT)).doing(format_args!("label {ROOT}"))?;
+        }
+        Ok(Self { program, labels, newest: HashMap::new(), nosuid: false })
     }
 
     /// The path of the executable with these privileges and this name. Privileges belong to the
@@ -70,6 +91,10 @@ impl Executables {
         std::fs::create_dir(folder)?;
         std::fs::set_permissions(folder, mode(0o755))?;
         std::fs::write(to, &self.program)?;
+        if let Some(labels) = &self.labels {
+            crate::sys::set_attribute(folder, LABEL, &labels.folder)?;
+            crate::sys::set_attribute(to, LABEL, &labels.program)?;
+        }
         chown(to, Some(0.into()), Some(0.into()))?;
         std::fs::set_permissions(to, mode(if file.setuid { 0o4755 } else { 0o755 }))?;
         if let Some(attribute) = file_capabilities(file) {
@@ -87,6 +112,19 @@ impl Executables {
         mount(none, NOSUID, none, flags, none).doing(&doing)?;
         self.nosuid = true;
         Ok(())
+    }
+}
+
+impl Labels {
+    /// Those of `/tmp` before the agent's tmpfs covers it, and of the system's programs; `None`
+    /// without SELinux.
+    fn of_system() -> Result<Option<Self>> {
+        let read = |path: &str| match crate::sys::attribute(Path::new(path), LABEL) {
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(None),
+            label => label.doing(format_args!("read the label of {path}")),
+        };
+        let (folder, program) = (read(ROOT)?, read(PROGRAMS)?);
+        Ok(folder.zip(program).map(|(folder, program)| Self { folder, program }))
     }
 }
 

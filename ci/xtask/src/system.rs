@@ -1,0 +1,60 @@
+//! `cargo xtask system`: real programs on a distribution around the kernel under test.
+
+use std::time::Instant;
+
+use xshell::{Shell, cmd};
+
+use crate::error::{self, Error};
+use crate::setup;
+
+/// Test programs of the package `perfsec` that need a guest system, with the test in each.
+pub(crate) const TESTS: [(&str, &str); 1] =
+    [("witness", "the_records_of_auditd_are_those_of_the_agent")];
+
+/// Cells about programs, and about the review in which CAP_PERFMON was introduced.
+const CELLS: [&str; 2] = ["perf/*", "thread/*"];
+
+/// Options of `system`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The guest system, as for `perfsec run --guest`. It is built if it is not in the cache.
+    #[arg(long, value_name = "SYSTEM", default_value = "debian:trixie")]
+    guest: String,
+    /// Kernels, as for `perfsec run --kernel`. The tests run on the first.
+    #[arg(long, value_name = "KERNEL", default_values = ["debian:6.12", "debian:6.1"])]
+    kernel: Vec<String>,
+    /// Run only the tests, and no cells besides.
+    #[arg(long)]
+    tests_only: bool,
+}
+
+/// Runs the cells on every kernel and the tests on the first, and prints the time of each.
+pub(crate) fn system(shell: &Shell, options: &Options) -> Result<(), Error> {
+    let perfsec = setup::build(shell)?;
+    setup::install(shell, &perfsec, &["run", "debian", "guests"])?;
+    let (guest, manifest) = (&options.guest, setup::MANIFEST);
+    let timed = |command: xshell::Cmd<'_>| {
+        eprintln!("$ {command}");
+        let began = Instant::now();
+        error::run(command)?;
+        eprintln!("passed in {:.0} s", began.elapsed().as_secs_f64());
+        Ok::<_, Error>(())
+    };
+    timed(cmd!(shell, "{perfsec} guest build {guest}"))?;
+    if !options.tests_only {
+        for kernel in &options.kernel {
+            timed(cmd!(shell, "{perfsec} run --guest {guest} --kernel {kernel} {CELLS...}"))?;
+        }
+    }
+    let kernel = options.kernel.first().map_or("debian:6.12", String::as_str);
+    for (program, test) in TESTS {
+        let run = cmd!(
+            shell,
+            "cargo test --manifest-path {manifest} --package perfsec --test {program} --
+             --ignored --exact --nocapture {test}"
+        );
+        let run = run.env("PERFSEC_TEST_GUEST", guest).env("PERFSEC_TEST_KERNEL", kernel);
+        timed(run)?;
+    }
+    Ok(())
+}
