@@ -253,6 +253,7 @@ fn words(message: &Message) -> String {
         Message::Started(id) => format!("started cell {id}"),
         Message::Finished(id, _) => format!("finished cell {id}"),
         Message::Idle => "idle".to_owned(),
+        Message::Typed(_) => "typed".to_owned(),
         Message::Coverage(_) => "coverage".to_owned(),
         Message::Done => "done".to_owned(),
     }
