@@ -78,10 +78,7 @@ pub(crate) fn obey(mut machine: Machine, host: &mut Conversation<'_>) -> Result<
 }
 
 /// Types commands in a guest system until the last order.
-pub(crate) fn type_commands(
-    first: Typing,
-    host: &mut Conversation<'_>,
-) -> Result<(), FrameError> {
+pub(crate) fn type_commands(first: Typing, host: &mut Conversation<'_>) -> Result<(), FrameError> {
     let (mut terminals, mut typing) = (Terminals::default(), first);
     loop {
         match terminals.perform(&typing) {

@@ -4,6 +4,7 @@
 //! environment, and labels the terminal. So a command has the context that the policy gives its
 //! user, also in enforcing mode, in which the agent could not enter that context.
 
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
+use nix::unistd::ttyname;
 use perfsec_wire::terminal::{MAX_OUTPUT, Typed, Typing};
 
 use crate::error::{Error, ErrorContext, Result};
@@ -23,6 +25,11 @@ use crate::{selinux, sys};
 const LOGIN: &str = "/bin/login";
 /// Its context on the consoles of Debian's policies.
 const LOGIN_CONTEXT: &str = "system_u:system_r:local_login_t:s0-s0:c0.c1023";
+/// The label of a terminal that a server makes for a login. The policy has rules to give such a
+/// terminal the label of the user's (`type_change`), and none for one with the default label, which
+/// no user may read in enforcing mode.
+const SERVER_TERMINAL: &[u8] = b"system_u:object_r:sshd_devpts_t:s0";
+const ATTRIBUTE: &CStr = c"security.selinux";
 /// The context of the next program that this process executes.
 const NEXT_CONTEXT: &str = "/proc/self/attr/exec";
 /// Time limit of a login.
@@ -67,16 +74,19 @@ impl Terminals {
     ///
     /// # Errors
     ///
-    /// If the user cannot log in, or the terminal fails.
+    /// If the terminal fails. A user who cannot log in has typed nothing, and the output says why.
     pub(crate) fn perform(&mut self, typing: &Typing) -> Result<Typed> {
         let Typing { user, command, limit_ms } = typing;
         let at = match self.open.iter().position(|(name, _)| name == user) {
             Some(at) => at,
-            None => {
-                let terminal = self.log_in(user)?;
-                self.open.push((user.clone(), terminal));
-                self.open.len() - 1
-            }
+            None => match self.log_in(user) {
+                Ok(terminal) => {
+                    self.open.push((user.clone(), terminal));
+                    self.open.len() - 1
+                }
+                // The system's own business: a login may be refused.
+                Err(error) => return Ok(Typed { output: error.to_string(), ..Typed::default() }),
+            },
         };
         let mark = self.next_mark();
         let terminal = &mut self.open[at].1;
@@ -149,6 +159,9 @@ impl Terminal {
         command.args(["-f", user]).env_clear().env("TERM", "dumb").current_dir("/");
         command.stdin(side()?).stdout(side()?).stderr(side()?);
         let has_selinux = Path::new(selinux::MOUNT).join("enforce").exists();
+        if has_selinux {
+            sys::set_attribute(&ttyname(&pair.slave)?, ATTRIBUTE, SERVER_TERMINAL)?;
+        }
         sys::before_exec(&mut command, move || {
             nix::unistd::setsid()?;
             sys::take_terminal()?;

@@ -216,7 +216,9 @@ impl Coded for EngineError {
             Self::Fragment(error) => error.exit(),
             Self::Name(error) => error.exit(),
             Self::NoCell => Exit::NothingRan,
-            Self::NoKernel | Self::NoPolicy | Self::NoContext { .. } | Self::Foreign { .. } => Exit::Input,
+            Self::NoKernel | Self::NoPolicy | Self::NoContext { .. } | Self::Foreign { .. } => {
+                Exit::Input
+            }
             // The signal that came decides.
             Self::Interrupted | Self::ReadRecord { .. } | Self::Cache(_) => Exit::Host,
         }

@@ -242,7 +242,8 @@ impl fmt::Display for Phase {
     }
 }
 
-fn words(message: &Message) -> String {
+/// A message, in words.
+pub(super) fn words(message: &Message) -> String {
     match message {
         Message::Hello { .. } => "hello".to_owned(),
         Message::Parked => "parked".to_owned(),

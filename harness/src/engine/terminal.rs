@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use perfsec_wire::{BootMode, Message, Order, PROTOCOL, Typed, Typing};
 
+use super::conversation::words;
 use super::readback::refusal_text;
 use super::{Engine, EngineError, Limits};
 use crate::interrupt::Interrupt;
@@ -111,7 +112,7 @@ impl Terminal {
                 Message::Refused(refusal) => {
                     return Err(TerminalError::Refused(refusal_text(&refusal)));
                 }
-                _ => return Err(TerminalError::Refused("the agent spoke nonsense".to_owned())),
+                message => return Err(nonsense(&message, "it booted")),
             }
         }
     }
@@ -137,7 +138,7 @@ impl Terminal {
         match self.hear(&doing, Instant::now() + limit, limit)? {
             Message::Typed(typed) => Ok(typed),
             Message::Refused(refusal) => Err(TerminalError::Refused(refusal_text(&refusal))),
-            _ => Err(TerminalError::Refused("the agent spoke nonsense".to_owned())),
+            message => Err(nonsense(&message, "it was to type")),
         }
     }
 
@@ -198,4 +199,8 @@ impl Terminal {
         let last = lines.iter().skip(lines.len().saturating_sub(QUOTED));
         last.map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
     }
+}
+
+fn nonsense(message: &Message, moment: &str) -> TerminalError {
+    TerminalError::Refused(format!("the agent says `{}` when {moment}", words(message)))
 }

@@ -48,7 +48,10 @@ impl OwnModule {
             (false, []) => Verdict::Kept,
             (false, more) => Verdict::Broken { but: format!("it adds {}", more.join(", ")) },
         };
-        Finding { claim: "it allows nothing that audit2allow's module does not".to_owned(), verdict }
+        Finding {
+            claim: "it allows nothing that audit2allow's module does not".to_owned(),
+            verdict,
+        }
     }
 }
 

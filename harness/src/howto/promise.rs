@@ -77,7 +77,7 @@ impl Promise {
         };
         let code = match typed.exit {
             Some(code) => format!("it exited with {code}"),
-            None => "it did not end in time".to_owned(),
+            None => "it did not end, or was not typed".to_owned(),
         };
         let wrong = |wanted: bool| !wanted;
         if typed.exit.is_none()
@@ -142,15 +142,10 @@ mod tests {
     #[rstest]
     #[case::exit("exit = 0", Some(1), "", "it exited with 1")]
     #[case::succeeds("fails = true", Some(0), "", "it exited with 0")]
-    #[case::overdue("prints = ['a']", None, "a", "it did not end in time")]
+    #[case::overdue("prints = ['a']", None, "a", "it did not end, or was not typed")]
     #[case::no_line("prints = ['^b$']", Some(0), "bc\n", "no line matches `^b$`")]
     #[case::line("never = ['b']", Some(0), "abc\n", "a line matches `b`")]
-    #[case::number(
-        "prints = ['^p']\nlines = 2",
-        Some(0),
-        "p\n",
-        "1 lines match `^p` instead of 2"
-    )]
+    #[case::number("prints = ['^p']\nlines = 2", Some(0), "p\n", "1 lines match `^p` instead of 2")]
     #[case::loud("silent = true", Some(0), "x", "it printed something")]
     #[case::two("exit = 0\nprints = ['b']", Some(1), "", "it exited with 1; no line matches `b`")]
     fn a_promise_is_broken(

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error() {
-        let text = "[[step]]\ntitle = 'a'\nsays = 'b'\n[[step.command]]\ntype = 'c'\npromised = 1\n";
+        let text =
+            "[[step]]\ntitle = 'a'\nsays = 'b'\n[[step.command]]\ntype = 'c'\npromised = 1\n";
         let error = Script::parse(text).unwrap_err().to_string();
         assert!(error.contains("promised"), "{error}");
     }

@@ -64,11 +64,10 @@ mod tests {
         let output: String = (0..100).map(|it| format!("line {it}\n")).collect();
         let shown = shorten(&output, &promises("^line 50$"));
         assert_eq!(shown.len(), 2 * KEPT + 3);
-        assert_eq!(shown[KEPT..KEPT + 3], [
-            "[42 lines left out]",
-            "line 50",
-            "[41 lines left out]"
-        ]);
+        assert_eq!(
+            shown[KEPT..KEPT + 3],
+            ["[42 lines left out]", "line 50", "[41 lines left out]"]
+        );
         assert_eq!(shown.last().unwrap(), "line 99");
     }
 

@@ -76,7 +76,10 @@ fn the_page_shows_each_command_and_each_promise(#[case] name: &str, #[case] page
     if std::env::var_os("PERFSEC_BLESS").is_some() {
         std::fs::write(&path, &page).unwrap();
     }
-    assert!(std::fs::read_to_string(&path).unwrap() == page, "PERFSEC_BLESS=1 writes {name}\n{page}");
+    assert!(
+        std::fs::read_to_string(&path).unwrap() == page,
+        "PERFSEC_BLESS=1 writes {name}\n{page}"
+    );
 }
 
 #[rstest]

@@ -40,7 +40,8 @@ impl<'a> Walk<'a> {
         let mut steps = Vec::new();
         let script = self.script;
         for (at, step) in script.steps.iter().enumerate() {
-            self.engine.say(&format!("step {} of {}: {}", at + 1, script.steps.len(), step.title));
+            let title = &step.title;
+            self.engine.note(&format!("step {} of {}: {title}", at + 1, script.steps.len()));
             steps.push(self.step(step)?);
         }
         let machinery = self.engine.pool().describe(BootMode::Selinux);
@@ -114,6 +115,7 @@ impl<'a> Walk<'a> {
         if self.terminal.is_none() {
             self.boot(BootKind::Selinux)?;
         }
+        self.engine.say(&format!("typing {}", keys.lines().next().unwrap_or_default()));
         let terminal = self.terminal.as_mut().expect("it was just booted");
         Ok(terminal.perform(command.user.name(), keys, limit)?)
     }

@@ -19,7 +19,8 @@ pub struct Typing {
 /// A command that was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Typed {
-    /// The exit code; `None` if the command was interrupted or ended the session.
+    /// The exit code; `None` if the command was interrupted or ended the session, or if the user
+    /// cannot log in.
     pub exit: Option<u8>,
     /// The beginning of the output, at most [`MAX_OUTPUT`] bytes.
     pub output: String,
