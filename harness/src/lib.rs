@@ -33,6 +33,7 @@ pub mod fuzzing;
 pub mod grant;
 pub mod guest;
 pub mod host;
+pub mod howto;
 pub mod interrupt;
 pub mod judge;
 pub mod kbuild;

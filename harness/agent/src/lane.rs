@@ -6,10 +6,11 @@ use std::io::Read;
 use perfsec_wire::frame::{FrameError, decode};
 use perfsec_wire::message::MAX_CONFIG;
 use perfsec_wire::observation::{CellOutcome, SetupFailure};
-use perfsec_wire::{Facts, Message, Order, PROTOCOL, Preparation, Refusal};
+use perfsec_wire::{Facts, Message, Order, PROTOCOL, Preparation, Refusal, Typing};
 
 use crate::channel::Conversation;
 use crate::machine::{Machine, Surroundings};
+use crate::terminal::Terminals;
 use crate::{cell, facts, machine, shell};
 
 /// Sends the first message, before anything that can fail.
@@ -69,10 +70,26 @@ pub(crate) fn obey(mut machine: Machine, host: &mut Conversation<'_>) -> Result<
                 }
                 return host.send(&Message::Done);
             }
-            Order::Begin { .. } => {
+            Order::Begin { .. } | Order::Type(_) => {
                 return Err(FrameError::Garbled("the host begins twice".to_owned()));
             }
         }
+    }
+}
+
+/// Types commands in a guest system until the last order.
+pub(crate) fn type_commands(first: Typing, host: &mut Conversation<'_>) -> Result<(), FrameError> {
+    let (mut terminals, mut typing) = (Terminals::default(), first);
+    loop {
+        match terminals.perform(&typing) {
+            Ok(typed) => host.send(&Message::Typed(typed))?,
+            Err(error) => return host.send(&Message::Refused(error.refusal())),
+        }
+        typing = match host.order()? {
+            Order::Type(next) => next,
+            Order::End => return host.send(&Message::Done),
+            _ => return Err(FrameError::Garbled("the host runs cells among commands".to_owned())),
+        };
     }
 }
 

@@ -193,6 +193,13 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    /// Releases the guest to people who use it: nothing is traced.
+    pub(crate) fn release(self) {
+        self.trace.remove();
+    }
+}
+
 impl Machine {
     /// Reads the guest back, in front of the first cell. `channel` says how the agent reports.
     ///

@@ -35,6 +35,7 @@ mod shell;
 mod subject;
 mod sys;
 mod sysctl;
+mod terminal;
 mod trace;
 
 /// The program; returns its exit code.

@@ -66,8 +66,13 @@ fn talk(
     let window = Window::open();
     host.send(&Message::Parked)?;
     // A snapshot is taken while this waits.
-    let Order::Begin { lane, nonce, kernel_config } = host.order()? else {
-        return Err(FrameError::Garbled("the first order does not begin".to_owned()));
+    let (lane, nonce, kernel_config) = match host.order()? {
+        Order::Begin { lane, nonce, kernel_config } => (lane, nonce, kernel_config),
+        Order::Type(typing) => {
+            guest.release();
+            return lane::type_commands(typing, &mut host);
+        }
+        _ => return Err(FrameError::Garbled("the first order does not begin".to_owned())),
     };
     let means = match &window {
         Ok(window) => {

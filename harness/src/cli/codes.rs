@@ -446,6 +446,18 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "howto",
+        rows: &[
+            (Exit::Success, "every promise is kept, or differs for a reason that the page gives"),
+            (Exit::Failed, "a promise is not kept"),
+            (Exit::Input, "bad input: an option, a kernel file or an unknown suite"),
+            HOST,
+            (Exit::Kernel, "the kernel does not boot with the guest system, or ended"),
+            BUILD,
+            SIGNAL,
+        ],
+    },
+    ExitCodes {
         command: "cache",
         rows: &[(Exit::Success, "the directories of the cache are listed"), USAGE, CACHE],
     },

@@ -10,8 +10,9 @@ use crate::causes::with_causes;
 use crate::compare::{BaselineError, NothingInCommon};
 use crate::coverage::{self, PointsError};
 use crate::debian::DebianError;
-use crate::engine::{EngineError, KernelSpecError};
+use crate::engine::{EngineError, KernelSpecError, TerminalError};
 use crate::guest::GuestError;
+use crate::howto::HowtoError;
 use crate::judge::Verdict;
 use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
@@ -215,7 +216,9 @@ impl Coded for EngineError {
             Self::Fragment(error) => error.exit(),
             Self::Name(error) => error.exit(),
             Self::NoCell => Exit::NothingRan,
-            Self::NoKernel | Self::NoContext { .. } | Self::Foreign { .. } => Exit::Input,
+            Self::NoKernel | Self::NoPolicy | Self::NoContext { .. } | Self::Foreign { .. } => {
+                Exit::Input
+            }
             // The signal that came decides.
             Self::Interrupted | Self::ReadRecord { .. } | Self::Cache(_) => Exit::Host,
         }
@@ -224,9 +227,26 @@ impl Coded for EngineError {
     fn is_fragment(&self) -> bool {
         match self {
             Self::Name(error) => error.is_fragment(),
-            Self::NoCell | Self::NoKernel | Self::Interrupted => false,
+            Self::NoCell | Self::NoKernel | Self::NoPolicy | Self::Interrupted => false,
             _ => true,
         }
+    }
+}
+
+impl Coded for HowtoError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Read { .. } | Self::Steps { .. } => Exit::Input,
+            Self::Script(_) | Self::Knowledge(_) => Exit::Host,
+            Self::Terminal(TerminalError::Engine(error)) => error.exit(),
+            // The signal that came decides.
+            Self::Terminal(TerminalError::Interrupted) => Exit::Host,
+            Self::Terminal(_) => Exit::Kernel,
+        }
+    }
+
+    fn is_fragment(&self) -> bool {
+        !matches!(self, Self::Terminal(TerminalError::Interrupted))
     }
 }
 

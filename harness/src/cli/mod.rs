@@ -21,6 +21,7 @@ mod explain;
 mod generate;
 mod guest;
 mod help;
+mod howto;
 mod kernel;
 mod known;
 mod mail;
@@ -94,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
         Command::Guest(args) => guest::guest(&args),
+        Command::Howto(args) => howto::howto(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => generate::completions(shell),

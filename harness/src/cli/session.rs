@@ -9,7 +9,7 @@ use crate::asks::AllowAll;
 use crate::cache::Cache;
 use crate::case::{Circumstances, Setting};
 use crate::engine::{Engine, Listener, Setup, Suite};
-use crate::guest::{GuestImage, Obtaining};
+use crate::guest::{GuestImage, GuestName, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
 use crate::mbox::MessageId;
 use crate::plan::{Filter, PlannedCell};
@@ -83,18 +83,36 @@ impl Session {
     ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
         let mut setup = args.setup()?;
         if let Some(name) = &system.guest {
-            self.signals.watch()?;
-            let obtaining = Obtaining {
-                cache: &self.cache,
-                refresh: false,
-                interrupt: &self.signals.interrupt,
-                progress: &|text| self.terminal.note(text),
-            };
-            setup = setup.with_guest(self.stopped(GuestImage::obtain(name, &obtaining))?);
+            setup = setup.with_guest(self.image(name)?);
         }
         let engine = self.engine(setup)?;
         let kernels = self.stopped(engine.kernels(&args.kernel))?;
         Ok((engine, kernels))
+    }
+
+    /// An engine whose machines run a guest system, with its image, and the kernels that the
+    /// options name.
+    pub(super) fn boot_system(
+        &self,
+        args: &MachineArgs,
+        name: &GuestName,
+    ) -> Result<(Engine<'_>, Vec<Kernel>, GuestImage), Failure> {
+        let image = self.image(name)?;
+        let engine = self.engine(args.setup()?.with_guest(image.clone()))?;
+        let kernels = self.stopped(engine.kernels(&args.kernel))?;
+        Ok((engine, kernels, image))
+    }
+
+    /// The image of a guest system, which is built if it is missing.
+    fn image(&self, name: &GuestName) -> Result<GuestImage, Failure> {
+        self.signals.watch()?;
+        let obtaining = Obtaining {
+            cache: &self.cache,
+            refresh: false,
+            interrupt: &self.signals.interrupt,
+            progress: &|text| self.terminal.note(text),
+        };
+        self.stopped(GuestImage::obtain(name, &obtaining))
     }
 
     /// The result of something that a signal may have stopped.

@@ -242,7 +242,8 @@ impl fmt::Display for Phase {
     }
 }
 
-fn words(message: &Message) -> String {
+/// A message, in words.
+pub(super) fn words(message: &Message) -> String {
     match message {
         Message::Hello { .. } => "hello".to_owned(),
         Message::Parked => "parked".to_owned(),
@@ -253,6 +254,7 @@ fn words(message: &Message) -> String {
         Message::Started(id) => format!("started cell {id}"),
         Message::Finished(id, _) => format!("finished cell {id}"),
         Message::Idle => "idle".to_owned(),
+        Message::Typed(_) => "typed".to_owned(),
         Message::Coverage(_) => "coverage".to_owned(),
         Message::Done => "done".to_owned(),
     }

@@ -76,6 +76,9 @@ pub enum EngineError {
     /// The filters select no cell.
     #[error("the filters select no cell: `perfsec run --list` lists them all")]
     NoCell,
+    /// There is no policy.
+    #[error("no policy")]
+    NoPolicy,
     /// There is no kernel to run cells on.
     #[error("no kernel")]
     NoKernel,

@@ -22,6 +22,7 @@ mod setup;
 mod spec;
 mod suite;
 mod survey;
+mod terminal;
 mod watch;
 
 #[cfg(test)]
@@ -42,3 +43,4 @@ pub use setup::{ObtainSetup, Setup, default_jobs};
 pub use spec::{KernelSpec, KernelSpecError};
 pub use suite::Suite;
 pub use survey::Surveyed;
+pub use terminal::{Terminal, TerminalError};

@@ -149,7 +149,7 @@ impl Agent {
             Some(Order::End) => {
                 [agent.end.clone(), vec![message(Message::Done)], ended(End::PoweredOff)].concat()
             }
-            Some(Order::Shell) => panic!("nobody wants a shell"),
+            Some(Order::Shell | Order::Type(_)) => panic!("nobody wants a shell"),
         });
         FakeGuest { script, snapshot: self.snapshot.clone() }
     }

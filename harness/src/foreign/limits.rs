@@ -65,6 +65,7 @@ limits! {
     MUTANTS = "a list of code to mutate", MIB;
     SURVIVORS = "a list of judged survivors", 4 * MIB;
     SURVEY = "a survey", 64 * MIB;
+    STEPS = "a file of steps", MIB;
     /// A survivor's patch and a killer's difference have some KB.
     MUTANT_RECORD = "a record of mutants", 256 * MIB;
     /// Fedora's binary policy has 4 MB, its CIL source 20 MB.

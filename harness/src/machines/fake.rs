@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use perfsec_wire::frame::FrameError;
-use perfsec_wire::{BootMode, Cell, CellOutcome, Facts, Message, Order, PROTOCOL};
+use perfsec_wire::{BootMode, Cell, CellOutcome, Facts, Message, Order, PROTOCOL, Typed};
 
 use super::{Blame, CannotBoot, End, Guest, Incident, Load, MachineError, Machinery, Pool, Sink};
 use crate::kernel::Kernel;
@@ -79,6 +79,7 @@ impl FakeGuest {
                     let done = cells.iter().flat_map(perform);
                     done.chain([Message::Idle]).collect()
                 }
+                Some(Order::Type(_)) => vec![Message::Typed(Typed::default())],
                 Some(Order::Shell | Order::End) => vec![Message::Done],
             };
             messages.into_iter().map(Act::from).collect()

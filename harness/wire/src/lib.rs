@@ -23,6 +23,7 @@ pub mod program;
 pub mod record_types;
 pub mod step;
 pub mod suggest;
+pub mod terminal;
 pub mod window;
 
 pub use answers::{Party, PolicyAnswers, Question};
@@ -35,13 +36,14 @@ pub use message::{Facts, Message, Refusal};
 pub use observation::{Call, CapCheck, CellOutcome, Effect, Observation};
 pub use order::Order;
 pub use step::Step;
+pub use terminal::{Typed, Typing};
 
 /// The beginning of the messages of a kernel with many mutants: a number follows, of a mutant whose
 /// code a process runs. The crate `mutate` writes them.
 pub const REACHED: &str = "perfsec: mutant ";
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 16;
+pub const PROTOCOL: u32 = 17;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {

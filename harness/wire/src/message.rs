@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::coverage::Coverage;
 use crate::machine::MachineFacts;
 use crate::observation::CellOutcome;
+use crate::terminal::Typed;
 
 /// A message. The variants are in the order in which a healthy lane sends them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub enum Message {
     Finished(u32, CellOutcome),
     /// The cells of the last order have run, and the agent waits for the next order.
     Idle,
+    /// A command was typed and has ended, and the agent waits for the next order.
+    Typed(Typed),
     /// Coverage of the cells of this boot, if the lane asks for it.
     Coverage(Box<Coverage>),
     /// The host ordered the end, or the shell has ended; the guest is about to power off.

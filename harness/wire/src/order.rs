@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lane::{Cell, Lane};
+use crate::terminal::Typing;
 
 /// An order from the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub enum Order {
     Cells(Vec<Cell>),
     /// Start a shell on the console, then power off.
     Shell,
+    /// Type this command in a guest system and report [`Message::Typed`](crate::Message). As the first
+    /// order it is followed by others of its kind only: no cell runs.
+    Type(Typing),
     /// Power off.
     End,
 }

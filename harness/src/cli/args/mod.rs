@@ -6,6 +6,7 @@ mod denial;
 mod guest;
 mod heading;
 mod host;
+mod howto;
 mod machine;
 mod mail;
 mod record;
@@ -30,6 +31,7 @@ pub(super) use host::{
     CacheArgs, CacheClearArgs, CacheCommand, CacheVerifyArgs, DoctorArgs, KernelArgs,
     KernelBuildArgs, KernelCommand,
 };
+pub(super) use howto::{HowtoArgs, HowtoFormat};
 pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs, Switch};
 pub(super) use mail::MailArgs;
 pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, ReportArgs};
@@ -122,6 +124,8 @@ pub enum Command {
     Kernel(KernelArgs),
     /// Build guest systems: a distribution's userland that boots with the kernel under test.
     Guest(GuestArgs),
+    /// Walk through the how-to on perf and SELinux in a guest system, and check what it promises.
+    Howto(Box<HowtoArgs>),
     /// List what the cache holds, clear it, or compare it with what was written.
     Cache(CacheArgs),
     /// Show what this host has, what it lacks, and the command that installs it.

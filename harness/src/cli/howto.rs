@@ -1,0 +1,54 @@
+//! `perfsec howto`
+
+use super::args::{HowtoArgs, HowtoFormat};
+use super::destination::{self, Destination};
+use super::session::Session;
+use super::{Exit, Failure};
+use crate::engine::EngineError;
+use crate::guest::{GuestImage, GuestName};
+use crate::howto::{self, Script, Walk, Walkthrough};
+use crate::text::Text;
+
+/// Packages whose versions the page has.
+const PACKAGES: [&str; 5] =
+    ["selinux-policy-default", "policycoreutils", "auditd", "linux-perf", "systemd"];
+
+pub(super) fn howto(args: &HowtoArgs) -> Result<Exit, Failure> {
+    if args.show {
+        super::print(&Text::of_block(Script::source()))?;
+        return Ok(Exit::Success);
+    }
+    let script = match &args.steps {
+        Some(path) => Script::load(path)?,
+        None => Script::built_in().map_err(howto::HowtoError::from)?,
+    };
+    if args.machine.kernel.len() > 1 {
+        return Err(Failure::input("a walk through the how-to is on one kernel"));
+    }
+    let format = args.format.unwrap_or_else(|| HowtoFormat::of(args.out.as_deref()));
+    let out = Destination::optional(args.out.as_deref())?;
+    let session = Session::open(args.machine.boot.quiet)?;
+    let (engine, kernels, image) = session.boot_system(&args.machine, &args.guest)?;
+    let kernel = kernels.first().ok_or(EngineError::NoKernel)?;
+    let walked = session.stopped(Walk::new(&engine, kernel, &script).run())?;
+    let walk =
+        Walkthrough { system: system(&args.guest, &image), packages: packages(&image), ..walked };
+    destination::write(out, &render(&walk, format))?;
+    Ok(if walk.holds() { Exit::Success } else { Exit::Failed })
+}
+
+fn system(name: &GuestName, image: &GuestImage) -> String {
+    format!("guest system {name} (image {})", image.short())
+}
+
+fn packages(image: &GuestImage) -> Vec<String> {
+    let version = |name: &&str| Some(format!("{name} {}", image.version(name)?));
+    PACKAGES.iter().filter_map(version).collect()
+}
+
+fn render(walk: &Walkthrough, format: HowtoFormat) -> Text {
+    match format {
+        HowtoFormat::Text => howto::text(walk),
+        HowtoFormat::Html => howto::html(walk),
+    }
+}

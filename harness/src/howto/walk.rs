@@ -1,0 +1,142 @@
+//! Walks through the steps: boots, types the commands and checks the promises.
+
+use std::time::{Duration, Instant};
+
+use perfsec_wire::{BootMode, Typed};
+
+use super::error::HowtoError;
+use super::module::OwnModule;
+use super::outcome::{Boot, Performed, StepOutcome, Walkthrough};
+use super::script::{self, Allow, BootKind, Command, Script, Step};
+use super::shorten::shorten;
+use crate::engine::{Engine, Terminal};
+use crate::kernel::{Kernel, KernelVersion};
+
+/// Time limit of a command that prints a file.
+const READ_LIMIT: Duration = Duration::from_secs(120);
+
+/// A walk through the how-to on one kernel.
+pub struct Walk<'a> {
+    engine: &'a Engine<'a>,
+    kernel: &'a Kernel,
+    script: &'a Script,
+    terminal: Option<Terminal>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk on this kernel, with the guest system of the engine's machines.
+    #[must_use]
+    pub fn new(engine: &'a Engine<'a>, kernel: &'a Kernel, script: &'a Script) -> Self {
+        Self { engine, kernel, script, terminal: None }
+    }
+
+    /// Performs all steps.
+    ///
+    /// # Errors
+    ///
+    /// If a guest does not come up or fails. A promise that is not kept is no error.
+    pub fn run(mut self) -> Result<Walkthrough, HowtoError> {
+        let started = Instant::now();
+        let mut steps = Vec::new();
+        let script = self.script;
+        for (at, step) in script.steps.iter().enumerate() {
+            let title = &step.title;
+            self.engine.note(&format!("step {} of {}: {title}", at + 1, script.steps.len()));
+            steps.push(self.step(step)?);
+        }
+        let machinery = self.engine.pool().describe(BootMode::Selinux);
+        Ok(Walkthrough {
+            kernel: format!("Linux {}", self.kernel.release),
+            machine: format!("{}, {}", machinery.machine, machinery.accel),
+            steps,
+            took: started.elapsed(),
+            ..Walkthrough::default()
+        })
+    }
+
+    fn step(&mut self, step: &Step) -> Result<StepOutcome, HowtoError> {
+        let boot = step.boot.map(|kind| self.boot(kind)).transpose()?;
+        let commands = step.commands.iter().map(|command| self.command(command));
+        Ok(StepOutcome {
+            title: step.title.clone(),
+            says: step.says.trim().to_owned(),
+            boot,
+            commands: commands.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn boot(&mut self, kind: BootKind) -> Result<Boot, HowtoError> {
+        // Before the next starts: two would need twice the memory.
+        self.terminal = None;
+        let (mode, parameters) = match kind {
+            BootKind::Selinux => (BootMode::Selinux, "security=selinux enforcing=0"),
+            BootKind::NoSelinux => (BootMode::NoSelinux, "selinux=0"),
+        };
+        let terminal = self.engine.terminal(self.kernel, mode)?;
+        let (took, restored) = (terminal.ready, terminal.restored);
+        self.terminal = Some(terminal);
+        Ok(Boot { parameters: parameters.to_owned(), took, restored })
+    }
+
+    fn command(&mut self, command: &Command) -> Result<Performed, HowtoError> {
+        match &command.allow {
+            Some(allow) => self.allow(command, allow),
+            None => {
+                let keys = command.keys();
+                let typed = self.perform(command, &keys, command.limit())?;
+                let prompt = format!("{}{}", command.user.name(), command.user.prompt());
+                Ok(performed(self.kernel.version, command, prompt, keys, &typed))
+            }
+        }
+    }
+
+    /// Writes a module for what the log says, and compares it with another.
+    fn allow(&mut self, command: &Command, allow: &Allow) -> Result<Performed, HowtoError> {
+        let Allow { log, name, than } = allow;
+        let log = self.perform(command, log, READ_LIMIT)?;
+        let other = self.perform(command, &format!("cat {than}"), READ_LIMIT)?;
+        let own = OwnModule::of(&log.output, name)?;
+        let written = script::write_file(&format!("{name}.te"), &own.source);
+        let written = self.perform(command, &written, READ_LIMIT)?;
+        let typed = Typed { output: own.source.clone(), ..written };
+        let keys = format!("perfsec allow --te --out {name}.te audit.log");
+        let prompt = "host$".to_owned();
+        let mut performed = performed(self.kernel.version, command, prompt, keys, &typed);
+        performed.findings.push(own.is_no_larger_than(&other.output));
+        Ok(performed)
+    }
+
+    fn perform(
+        &mut self,
+        command: &Command,
+        keys: &str,
+        limit: Duration,
+    ) -> Result<Typed, HowtoError> {
+        if self.terminal.is_none() {
+            self.boot(BootKind::Selinux)?;
+        }
+        self.engine.say(&format!("typing {}", keys.lines().next().unwrap_or_default()));
+        let terminal = self.terminal.as_mut().expect("it was just booted");
+        Ok(terminal.perform(command.user.name(), keys, limit)?)
+    }
+}
+
+/// A command with what it printed and the promises.
+fn performed(
+    kernel: KernelVersion,
+    command: &Command,
+    prompt: String,
+    typed: String,
+    got: &Typed,
+) -> Performed {
+    let findings = command.promises.iter().map(|promise| promise.check(kernel, got));
+    Performed {
+        prompt,
+        typed,
+        why: command.why.trim().to_owned(),
+        output: shorten(&got.output, &command.promises),
+        exit: got.exit,
+        took: Duration::from_millis(got.took_ms.into()),
+        findings: findings.collect(),
+    }
+}
