@@ -11,6 +11,7 @@ use crate::case::{Circumstances, Setting};
 use crate::engine::{Engine, Listener, Setup, Suite};
 use crate::guest::{GuestImage, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
+use crate::machines::here;
 use crate::plan::{Filter, PlannedCell};
 use crate::record::{Digest, Event};
 use crate::report::Progress;
@@ -84,6 +85,15 @@ impl Session {
         }
         let engine = self.engine(setup)?;
         let kernels = self.stopped(engine.kernels(&args.kernel))?;
+        Ok((engine, kernels))
+    }
+
+    /// An engine for this machine, and the kernel that it runs.
+    pub(super) fn here(&self, args: &MachineArgs) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
+        here::check()?;
+        let kernel = Kernel::running()?;
+        let engine = self.engine(args.setup()?.here(kernel))?;
+        let kernels = self.stopped(engine.kernels(&[]))?;
         Ok((engine, kernels))
     }
 

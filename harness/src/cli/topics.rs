@@ -15,6 +15,7 @@ pub(super) const PAGES: &[Topic] = &[
     Topic { name: "kernels", text: include_str!("../../../docs/kernels.md") },
     Topic { name: "policies", text: include_str!("../../../docs/policies.md") },
     Topic { name: "guests", text: include_str!("../../../docs/guests.md") },
+    Topic { name: "machines", text: include_str!("../../../docs/machines.md") },
     Topic { name: "survey", text: include_str!("../../../docs/survey.md") },
     Topic { name: "cells", text: include_str!("../../../docs/cells.md") },
     Topic { name: "reports", text: include_str!("../../../docs/reports.md") },

@@ -11,6 +11,7 @@ pub mod attr;
 pub mod caps;
 pub mod coverage;
 pub mod frame;
+pub mod here;
 pub mod labels;
 pub mod lane;
 pub mod machine;
@@ -41,7 +42,7 @@ pub use step::Step;
 pub const REACHED: &str = "perfsec: mutant ";
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 16;
+pub const PROTOCOL: u32 = 17;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {
