@@ -4,8 +4,9 @@
 #
 #     gate.sh KERNEL [BASELINE]
 #
-# KERNEL is as for `perfsec run --kernel`: a bzImage, a vmlinux, a .deb, `debian:6.12`. With
-# BASELINE, the run record of the last kernel that shipped, only regressions fail.
+# KERNEL is as for `perfsec run --kernel`: a bzImage, a vmlinux, a .deb, `debian:6.12`; or `here`,
+# the kernel that this machine runs, as root. With BASELINE, the run record of the last kernel that
+# shipped, only regressions fail.
 #
 #     PERFSEC    the program                              [perfsec]
 #     RESULTS    the directory for the results            [perfsec-results]
@@ -35,6 +36,7 @@ fi
 mkdir -p "$results"
 if [ "$(id -u)" = 0 ]; then
     case $kernel in
+        here) ;;
         debian:*) "$perfsec" doctor --install --for run --for debian ;;
         *) "$perfsec" doctor --install --for run ;;
     esac
@@ -42,7 +44,11 @@ fi
 
 # The shell must not expand the globs in CELLS.
 set -f
-set -- --kernel "$kernel" \
+case $kernel in
+    here) set -- --machine here ;;
+    *) set -- --kernel "$kernel" ;;
+esac
+set -- "$@" \
     --format jsonl --out "$results/run.jsonl" \
     --format junit --out "$results/junit.xml" \
     --format html --out "$results/report.html" \

@@ -1,7 +1,7 @@
 //! Actions of the agent while a subject is stopped, and how they are undone.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use perfsec_wire::step::Action;
 
@@ -9,7 +9,7 @@ use crate::audit::Audit;
 use crate::children::Child;
 use crate::error::{Error, Result};
 use crate::knob;
-use crate::selinux::{self, MOUNT, Policies};
+use crate::selinux::{self, Policies};
 
 /// Directories below which a case may write: switches of the kernel whose value can be read.
 const WRITABLE: [&str; 3] = ["/proc/sys/", "/sys/fs/selinux/", "/sys/kernel/security/"];
@@ -67,8 +67,7 @@ impl ActionContext<'_> {
             Action::Write(write) => self.write(&write.path, &write.text),
             Action::LoadPolicy(name) => self.policies.load(name),
             Action::Boolean(boolean) => {
-                let path = Path::new(MOUNT).join("booleans").join(&boolean.name);
-                let old = knob::read(path)?.starts_with('1');
+                let old = selinux::boolean(&boolean.name)?;
                 selinux::set_boolean(&boolean.name, boolean.value)?;
                 self.undo.0.push(UndoStep::Boolean(boolean.name.clone(), old));
                 Ok(0)

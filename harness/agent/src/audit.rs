@@ -15,13 +15,16 @@ use perfsec_wire::message::{AuditFacts, AuditMeans};
 use perfsec_wire::observation::Record;
 use perfsec_wire::record_types;
 use perfsec_wire::step::{AuditRule, Excluded, RuleSyscall};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorContext, Result};
+use crate::here::journal;
 
 const AUDIT_GET: u16 = 1000;
 const AUDIT_SET: u16 = 1001;
 const AUDIT_ADD_RULE: u16 = 1011;
 const AUDIT_DEL_RULE: u16 = 1012;
+const AUDIT_LIST_RULES: u16 = 1013;
 /// A message from user space. `audit_receive_msg()` queues it like a record, and this type even
 /// while audit is not enabled.
 const AUDIT_USER_AVC: u16 = 1107;
@@ -37,6 +40,9 @@ const STATUS_BACKLOG_LIMIT: u32 = 0x10;
 /// `AUDIT_NLGRP_READLOG`, the multicast group of records. The number of a group is that of its bit,
 /// from 1.
 const READLOG: u32 = 1;
+
+/// `AUDIT_LOCKED`, the value of `enabled` that cannot be changed.
+const LOCKED: u32 = 2;
 
 /// `AUDIT_FAIL_PRINTK`: the kernel also logs that it lost records.
 const FAIL_PRINTK: u32 = 1;
@@ -95,6 +101,58 @@ impl Status {
             features: next()?,
             backlog_wait_time: next()?,
         })
+    }
+}
+
+/// The limits of audit, as far as the agent changes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) enabled: u32,
+    pub(crate) failure: u32,
+    pub(crate) rate_limit: u32,
+    pub(crate) backlog_limit: u32,
+}
+
+impl From<Status> for Limits {
+    fn from(status: Status) -> Self {
+        let Status { enabled, failure, rate_limit, backlog_limit, .. } = status;
+        Self { enabled, failure, rate_limit, backlog_limit }
+    }
+}
+
+/// Sets the limits of audit, if it has others, and reads them back.
+pub(crate) fn set_limits(limits: &Limits) -> Result<()> {
+    let mut audit = Audit::open()?;
+    if Limits::from(audit.boot) == *limits {
+        return Ok(());
+    }
+    let Limits { enabled, failure, rate_limit, backlog_limit } = *limits;
+    let mask = STATUS_ENABLED | STATUS_FAILURE | STATUS_RATE_LIMIT | STATUS_BACKLOG_LIMIT;
+    let wanted = Status { mask, enabled, failure, rate_limit, backlog_limit, ..Status::default() };
+    audit.set(wanted).doing("set the limits of audit")?;
+    match Limits::from(audit.status()?) {
+        now if now == *limits => Ok(()),
+        now => Err(Error::new("set the limits of audit", format_args!("they are {now:?}"))),
+    }
+}
+
+/// Makes the kernel have no audit daemon, unless it has a live one by now.
+pub(crate) fn dismiss_daemon() -> Result<()> {
+    let mut audit = Audit::open()?;
+    let pid = audit.boot.pid;
+    if pid == 0 || std::path::Path::new(&format!("/proc/{pid}")).exists() {
+        return Ok(());
+    }
+    audit
+        .set(Status { mask: STATUS_PID, ..Status::default() })
+        .doing("dismiss the audit daemon that has ended")
+}
+
+/// Deletes a rule, if it is loaded.
+pub(crate) fn delete_rule(rule: &[u8]) -> Result<()> {
+    match Audit::open()?.request(AUDIT_DEL_RULE, rule) {
+        Err(Errno::ENOENT) => Ok(()),
+        deleted => deleted.doing("delete an audit rule"),
     }
 }
 
@@ -172,11 +230,44 @@ impl Audit {
             ));
         }
         self.lift_limits()?;
+        journal::note_daemon()?;
         self.set(Status { mask: STATUS_PID, pid: own, ..Status::default() })
             .doing("register as audit daemon")?;
         self.enabled_by_default = wanted;
         self.enabled = self.boot.enabled != 0;
         self.enable(wanted)
+    }
+
+    /// Listens beside the daemon that is registered, or registers if none is.
+    ///
+    /// # Errors
+    ///
+    /// If audit is locked, or as for the two.
+    pub(crate) fn join(&mut self, wanted: bool) -> Result<()> {
+        if self.boot.enabled == LOCKED {
+            let why = "its settings are locked until the next boot (`auditctl -e 2`)";
+            return Err(Error::new("change the limits of audit", why));
+        }
+        if self.rules()?.iter().any(|rule| hides(rule)) {
+            let why = "an audit rule of this machine hides some (`auditctl -l` lists it as `never` \
+                       or `exclude`); delete it for the run";
+            return Err(Error::new("see every audit record", why));
+        }
+        journal::note_audit(self.boot.into())?;
+        if self.boot.pid == 0 { self.register(wanted) } else { self.listen(wanted) }
+    }
+
+    /// The rules that are loaded, each a `struct audit_rule_data`.
+    fn rules(&mut self) -> Result<Vec<Vec<u8>>> {
+        let doing = "list the audit rules";
+        let sequence = self.send(AUDIT_LIST_RULES, 0, &[]).doing(doing)?;
+        let mut rules = Vec::new();
+        loop {
+            match self.reply(sequence).doing(doing)? {
+                (AUDIT_LIST_RULES, rule) => rules.push(rule),
+                _ => return Ok(rules),
+            }
+        }
     }
 
     /// Listens to the records that the registered daemon gets, and enables audit if `wanted`. The
@@ -330,6 +421,7 @@ impl Audit {
     }
 
     fn load(&mut self, rule: Vec<u8>) -> Result<()> {
+        journal::note_rule(&rule)?;
         self.request(AUDIT_ADD_RULE, &rule).doing("add an audit rule")?;
         self.rules.push(rule);
         Ok(())
@@ -380,8 +472,14 @@ impl Audit {
         Status::from_bytes(&answer).ok_or_else(|| Error::new(doing, "the answer is too short"))
     }
 
-    /// The answer to a request. An acknowledgement begins with a number that is not negative.
+    /// The answer to a request.
     fn answer(&mut self, sequence: u32) -> nix::Result<Vec<u8>> {
+        self.reply(sequence).map(|(_, payload)| payload)
+    }
+
+    /// The next message in answer to a request, with its type. An acknowledgement begins with a
+    /// number that is not negative.
+    fn reply(&mut self, sequence: u32) -> nix::Result<(u16, Vec<u8>)> {
         loop {
             let (header, kind, payload) = datagram(&self.socket, &mut self.buffer)?;
             if kind > LAST_CONTROL {
@@ -399,7 +497,7 @@ impl Audit {
                     return Err(Errno::from_raw(error));
                 }
             }
-            return Ok(payload.to_vec());
+            return Ok((kind, payload.to_vec()));
         }
     }
 
@@ -545,6 +643,19 @@ fn rule_data(filter: u32, mask: [u32; BITMASK], fields: &[(u32, u32)], strings: 
     words.flat_map(u32::to_ne_bytes).chain(strings.iter().copied()).collect()
 }
 
+/// True for a rule that may keep records from being written: one with the action `never`, or of the
+/// list `exclude`.
+fn hides(rule: &[u8]) -> bool {
+    const EXCLUDE: u32 = 5;
+    /// `AUDIT_FILTER_PREPEND`, a bit beside the number of the list.
+    const PREPEND: u32 = 0x10;
+    const NEVER: u32 = 0;
+    let word = |index: usize| {
+        rule.get(4 * index..).and_then(|rest| rest.first_chunk()).map(|it| u32::from_ne_bytes(*it))
+    };
+    word(0).is_some_and(|list| list & !PREPEND == EXCLUDE) || word(1) == Some(NEVER)
+}
+
 /// The number of a syscall.
 fn number(syscall: RuleSyscall) -> usize {
     (match syscall {
@@ -601,6 +712,16 @@ mod tests {
         let rule = encode_exclude(Excluded::Avc);
         assert_eq!([0, 1, 2].map(|index| word(&rule, index)), [5, 2, 1]);
         assert_eq!((word(&rule, KINDS), word(&rule, VALUES)), (12, 1400));
+    }
+
+    #[test]
+    fn a_rule_that_is_never_or_excludes_hides_records() {
+        // The list `task`, as in `-a task,never`.
+        let never = [1u32, 0, 0].map(u32::to_ne_bytes).concat();
+        assert!(hides(&never));
+        assert!(hides(&encode_exclude(Excluded::Cwd)));
+        assert!(!hides(&encode(&AuditRule::default())));
+        assert!(!hides(&[]));
     }
 
     #[test]

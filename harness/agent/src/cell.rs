@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -20,6 +21,7 @@ use crate::attribute::{Evidence, PerformedStep, attribute};
 use crate::children::{Change, Child, end, resume};
 use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::follow::{Heir, follow};
+use crate::here::journal;
 use crate::machine::Machine;
 use crate::program::{self, Programs, Ran};
 use crate::subject::{Names, Origin, Program, Progress, Region, assemble};
@@ -409,7 +411,7 @@ fn perform_given(
             continue;
         }
         if let Step::Mount(mount) = step {
-            std::fs::create_dir_all(&mount.target).doing(&doing)?;
+            journal::make_directories(Path::new(&mount.target))?;
             state.mounts.push(mount.target.clone());
         }
         let names = Names { fds: state.given.clone(), ..names.clone() };
@@ -457,7 +459,8 @@ impl Machine {
         if let Some(policy) = &cell.policy {
             self.policies.ensure(policy)?;
         }
-        self.lockdown.raise(cell.lockdown)
+        // The policy's answers do not depend on it.
+        if cell.questions.is_empty() { self.lockdown.raise(cell.lockdown) } else { Ok(()) }
     }
 
     /// Sets the state for the steps, while the subject is stopped. Returns the mode read back.

@@ -22,8 +22,16 @@ const PORT: &str = "/dev/ttyS1";
 /// Where sysfs lists PCI devices.
 const PCI_DEVICES: &str = "/sys/bus/pci/devices";
 
+/// The two directions of the channel; a serial port has both.
+pub(crate) struct Port {
+    /// Orders, and the host's bells.
+    pub(crate) input: File,
+    /// Messages, and the agent's bells.
+    pub(crate) output: File,
+}
+
 /// Opens the port in raw mode, because frames are binary.
-pub(crate) fn port() -> Result<File> {
+pub(crate) fn port() -> Result<Port> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -36,12 +44,13 @@ pub(crate) fn port() -> Result<File> {
     settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
     tcsetattr(&file, SetArg::TCSANOW, &settings).doing("make the channel raw")?;
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).doing("make the channel blocking")?;
-    Ok(file)
+    let input = file.try_clone().doing("read from the channel")?;
+    Ok(Port { input, output: file })
 }
 
 /// Waits until the last byte has left the port.
 pub(crate) fn drain(port: &File) {
-    // A port that fails here has failed before, where it was reported.
+    // A port that fails here has failed before, where it was reported; a socket has no such queue.
     let _ = tcdrain(port);
 }
 
@@ -97,7 +106,7 @@ fn device() -> Result<PathBuf> {
 
 /// The conversation with the host, on the port at first.
 pub(crate) struct Conversation<'a> {
-    port: &'a File,
+    port: &'a Port,
     window: Option<&'a Window>,
     messages: Writer<Channel<'a>>,
     /// Orders that come on the port. Without a buffer: what follows an order may be a bell.
@@ -106,15 +115,16 @@ pub(crate) struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     /// Begins on the port.
-    pub(crate) fn on(port: &'a File) -> Self {
-        let messages = Writer::new(Channel::Port(port));
-        Self { port, window: None, messages, orders: Reader::new(port) }
+    pub(crate) fn on(port: &'a Port) -> Self {
+        let messages = Writer::new(Channel::Port(&port.output));
+        Self { port, window: None, messages, orders: Reader::new(&port.input) }
     }
 
     /// Continues through the window. The host must wait for an answer when this is called.
     pub(crate) fn move_to(&mut self, window: &'a Window) -> std::result::Result<(), FrameError> {
         self.messages.write(&Message::Moved)?;
-        self.messages = Writer::plain(Channel::Window(Outbox::new(window, Bell::new(self.port))));
+        self.messages =
+            Writer::plain(Channel::Window(Outbox::new(window, Bell::new(&self.port.output))));
         self.window = Some(window);
         Ok(())
     }
@@ -135,7 +145,7 @@ impl<'a> Conversation<'a> {
             return self.orders.read()?.ok_or(FrameError::Truncated);
         };
         let mut bell = [0];
-        self.port.read_exact(&mut bell)?;
+        (&self.port.input).read_exact(&mut bell)?;
         if bell != [window::ORDER] {
             return Err(FrameError::Garbled(format!("the host rings {:#04x}", bell[0])));
         }

@@ -1,6 +1,8 @@
 //! Reads the machine's properties. A kernel need not show any of them.
 
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 use perfsec_wire::{Hypervisor, Lockdown, MachineFacts};
 
 use crate::{knob, sys};
@@ -26,7 +28,11 @@ pub(crate) fn machine(cycles: i64, lockdown: Option<Lockdown>, cmdline: &str) ->
         BPF_VULNERABILITIES.iter().filter_map(|name| vulnerability(name)).collect();
     let spectre = vulnerabilities.iter().find(|(name, _)| name == "spectre_v1");
     let machine = nix::sys::utsname::uname().ok();
+    let cpuinfo = knob::read("/proc/cpuinfo").unwrap_or_default();
     MachineFacts {
+        cpu: field(&cpuinfo, "model name").map(shortened),
+        microcode: field(&cpuinfo, "microcode").map(shortened),
+        pinned: pinned(),
         arch: machine.map(|names| names.machine().to_string_lossy().into_owned()),
         cpus: read("/sys/devices/system/cpu/online".to_owned()).and_then(|list| count(&list)),
         pmus: pmus(),
@@ -37,6 +43,23 @@ pub(crate) fn machine(cycles: i64, lockdown: Option<Lockdown>, cmdline: &str) ->
         hypervisor: Some(hypervisor()),
         shows_config: std::path::Path::new(CONFIG).exists(),
     }
+}
+
+/// The value of a field of `/proc/cpuinfo`, of the first CPU.
+fn field(cpuinfo: &str, name: &str) -> Option<String> {
+    let fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+    let mut values = fields.filter(|(found, _)| found.trim() == name).map(|(_, value)| value);
+    values.next().map(|value| value.trim().to_owned())
+}
+
+/// The CPU to which this process is restricted; `None` if it may run on several, or if there is one.
+fn pinned() -> Option<u32> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    let mut cpus = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or_default());
+    let (first, second) = (cpus.next()?, cpus.next());
+    let online = knob::read("/sys/devices/system/cpu/online").ok()?;
+    let is_pinned = second.is_none() && count(&online)? > 1;
+    is_pinned.then(|| first.try_into().ok()).flatten()
 }
 
 fn shortened(mut text: String) -> String {
@@ -116,6 +139,14 @@ mod tests {
     #[case("0-4294967295", None)]
     fn cpus_are_counted_from_their_ranges(#[case] list: &str, #[case] expected: Option<u32>) {
         assert_eq!(count(list), expected);
+    }
+
+    #[test]
+    fn a_field_of_cpuinfo_is_that_of_the_first_cpu() {
+        let text = "processor\t: 0\nmodel name\t: A: B\nmicrocode\t: 0x1\n\nmodel name\t: C\n";
+        assert_eq!(field(text, "model name").as_deref(), Some("A: B"));
+        assert_eq!(field(text, "microcode").as_deref(), Some("0x1"));
+        assert_eq!(field(text, "name"), None);
     }
 
     const ON: &str = "Mitigation: usercopy/swapgs barriers and __user pointer sanitization";

@@ -1,12 +1,11 @@
 //! Process 1 of a guest that runs nothing but the agent: mounts file systems.
 
-use std::fs::File;
 use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 use perfsec_wire::Refusal;
 
-use crate::channel;
+use crate::channel::{self, Port};
 use crate::error::{Error, ErrorContext, Result};
 use crate::machine::{Files, Prepared, Surroundings};
 use crate::{knob, lane, serve, sysctl};
@@ -14,7 +13,7 @@ use crate::{knob, lane, serve, sysctl};
 /// Serves a lane. Process 1 must not return: the kernel would panic, and the host
 /// would blame the kernel.
 pub(crate) fn run() -> ! {
-    serve::run(open, prepare)
+    serve::Service { open, prepare, window: true, end: serve::power_off }.run()
 }
 
 /// Prepares the guest for any lane.
@@ -29,7 +28,7 @@ fn prepare(started_ms: u32) -> std::result::Result<Prepared, Refusal> {
 }
 
 /// Opens the channel's port.
-fn open() -> Result<File> {
+fn open() -> Result<Port> {
     mount_one("devtmpfs", "/dev")?;
     channel::port()
 }

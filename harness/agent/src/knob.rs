@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{ErrorContext, Result};
+use crate::here::journal;
 
 /// An open kernel file whose content is one short text.
 pub(crate) struct Knob {
@@ -37,6 +38,7 @@ impl Knob {
 
     /// Writes at offset 0, as `sel_write_enforce()` and strict sysctl writes demand.
     pub(crate) fn write(&self, text: &str) -> Result<()> {
+        journal::note_write(Path::new(&self.path))?;
         self.file
             .write_all_at(text.as_bytes(), 0)
             .doing(format_args!("write `{text}` to {}", self.path))
@@ -90,6 +92,7 @@ pub(crate) fn read(path: impl AsRef<Path>) -> Result<String> {
 /// Writes a kernel file once.
 pub(crate) fn write(path: impl AsRef<Path>, text: &str) -> Result<()> {
     let path = path.as_ref();
+    journal::note_write(path)?;
     OpenOptions::new()
         .write(true)
         .open(path)

@@ -60,7 +60,7 @@ pub(crate) fn obey(mut machine: Machine, host: &mut Conversation<'_>) -> Result<
                 machine.release();
                 match surroundings {
                     Surroundings::Alone => shell::run(),
-                    Surroundings::System => shell::leave_to_system(),
+                    Surroundings::System | Surroundings::Machine => shell::leave_to_system(),
                 }
                 return host.send(&Message::Done);
             }

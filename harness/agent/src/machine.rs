@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
@@ -69,6 +69,8 @@ pub(crate) enum Surroundings {
     Alone,
     /// A system with an init and an audit daemon of its own, which must not notice the agent.
     System,
+    /// A machine that is not perfsec's, and is left as it was.
+    Machine,
 }
 
 /// The agent's files.
@@ -84,10 +86,19 @@ pub(crate) struct Files {
 impl Files {
     /// Reads them.
     pub(crate) fn read() -> error::Result<Self> {
-        let read = |path: &str| std::fs::read(path).doing(format_args!("read {path}"));
-        let policies = selinux::folder().to_owned();
-        let (preparation, subject) = (read(paths::PREPARATION)?, read(paths::SUBJECT)?);
-        Ok(Self { preparation, subject, policies })
+        let (preparation, subject) = (Path::new(paths::PREPARATION), Path::new(paths::SUBJECT));
+        Self::read_from(preparation, subject, selinux::folder())
+    }
+
+    /// Reads them from other places.
+    pub(crate) fn read_from(
+        preparation: &Path,
+        subject: &Path,
+        policies: &Path,
+    ) -> error::Result<Self> {
+        let read = |path: &Path| std::fs::read(path).doing(format_args!("read {}", path.display()));
+        let (preparation, subject) = (read(preparation)?, read(subject)?);
+        Ok(Self { preparation, subject, policies: policies.to_owned() })
     }
 }
 
@@ -125,7 +136,7 @@ impl Prepared {
         expedite().map_err(setup)?;
         let instance = match surroundings {
             Surroundings::Alone => Ok(Instance::whole()),
-            Surroundings::System => Instance::own(),
+            Surroundings::System | Surroundings::Machine => Instance::own(),
         };
         let trace = Trace::new(instance.map_err(setup)?, coverage).map_err(setup)?;
         Ok(Self { surroundings, files, sysctls, started_ms, cycles, kmsg, trace })
@@ -165,10 +176,10 @@ impl Prepared {
         if let Some(audit) = &mut audit {
             let wanted = lane.boot.enables_audit();
             match surroundings {
-                Surroundings::Alone => audit.register(wanted),
-                Surroundings::System => audit.listen(wanted),
-            }
-            .map_err(no_audit)?;
+                Surroundings::Alone => audit.register(wanted).map_err(no_audit),
+                Surroundings::System => audit.listen(wanted).map_err(no_audit),
+                Surroundings::Machine => audit.join(wanted).map_err(setup),
+            }?;
         }
         Ok(Machine {
             surroundings,

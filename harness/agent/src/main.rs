@@ -1,5 +1,6 @@
-//! The program that runs on the kernel under test: as process 1 of a guest, or as an ordinary process
-//! of a guest system, which has an init of its own.
+//! The program that runs on the kernel under test: as process 1 of a guest, as an ordinary process
+//! of a guest system, which has an init of its own, or beside everything else on a machine that is
+//! not perfsec's.
 //!
 //! It gets its orders in a [`Lane`](perfsec_wire::Lane) and reports what it saw in
 //! [`Message`](perfsec_wire::Message)s; it never judges. Another program, `perfsec-subject`,
@@ -19,6 +20,7 @@ mod error;
 mod facts;
 mod follow;
 mod handover;
+mod here;
 mod init;
 mod kmsg;
 mod knob;
@@ -40,12 +42,17 @@ mod trace;
 
 /// The program; returns its exit code.
 fn start() -> u8 {
+    if let Some(role) = here::Role::of(std::env::args().skip(1)) {
+        return role.play();
+    }
     match (std::process::id() == 1, handover::is_guest_system()) {
         (true, false) => init::run(),
         (true, true) => handover::run(),
         (false, true) => service::run(),
         (false, false) => {
-            eprintln!("perfsec-agent: must be process 1 of a guest, or run in a guest system");
+            eprintln!(
+                "perfsec-agent: perfsec starts it: in a guest, or on a machine that it is to test"
+            );
             2
         }
     }

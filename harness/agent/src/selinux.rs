@@ -7,6 +7,7 @@ use perfsec_wire::paths;
 use perfsec_wire::{BootMode, Mode, Refusal};
 
 use crate::error::{Error, ErrorContext, Result, check_result};
+use crate::here::journal;
 use crate::kmsg::{Kmsg, LogMessage};
 use crate::knob::{self, Knob};
 
@@ -129,13 +130,20 @@ impl Policies {
 
 /// `sel_write_load()` accepts the whole policy in one write, or not at all.
 pub(crate) fn write_load(policy: &[u8]) -> std::io::Result<usize> {
-    let mut file = std::fs::OpenOptions::new().write(true).open(Path::new(MOUNT).join("load"))?;
+    let path = Path::new(MOUNT).join("load");
+    journal::note_write(&path).map_err(std::io::Error::other)?;
+    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
     std::io::Write::write(&mut file, policy)
 }
 
 /// Directory of the policies in a guest.
 pub(crate) fn folder() -> &'static Path {
     Path::new(paths::POLICIES)
+}
+
+/// The committed value of a boolean; a pending one follows it in the file.
+pub(crate) fn boolean(name: &str) -> Result<bool> {
+    Ok(knob::read(Path::new(MOUNT).join("booleans").join(name))?.starts_with('1'))
 }
 
 /// Sets and commits a boolean. The commit empties the access vector cache.

@@ -1,4 +1,4 @@
-//! Serves a lane: opens the channel, talks to the host, and always powers off at the end.
+//! Serves a lane: opens the channel, talks to the host, and always ends the guest at the end.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,7 +9,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use perfsec_wire::frame::{FrameError, Writer};
 use perfsec_wire::{Message, Order, Refusal, window};
 
-use crate::channel::{self, Conversation, Window};
+use crate::channel::{self, Conversation, Port, Window};
 use crate::error::Result;
 use crate::machine::Prepared;
 use crate::{lane, machine};
@@ -19,42 +19,58 @@ static LAST_WORD: OnceLock<File> = OnceLock::new();
 /// The port carries bells instead of frames.
 static MOVED: AtomicBool = AtomicBool::new(false);
 
-/// Serves a lane. `open` opens the channel's port, and `prepare` prepares the guest for any lane;
-/// it gets the time since boot in milliseconds.
-pub(crate) fn run(
-    open: impl FnOnce() -> Result<File>,
-    prepare: impl FnOnce(u32) -> std::result::Result<Prepared, Refusal>,
-) -> ! {
-    let started_ms = machine::uptime_ms();
-    std::panic::set_hook(Box::new(|panic| {
-        if let Some(mut channel) = LAST_WORD.get() {
-            if MOVED.load(Ordering::Relaxed) {
-                let _ = channel.write_all(&[window::PLAIN]);
+/// The service of a lane.
+pub(crate) struct Service<O, P> {
+    /// Opens the channel's port.
+    pub(crate) open: O,
+    /// Prepares the guest for any lane; gets the time since boot in milliseconds.
+    pub(crate) prepare: P,
+    /// True if the guest may have memory shared with the host.
+    pub(crate) window: bool,
+    /// Ends the guest.
+    pub(crate) end: fn() -> !,
+}
+
+impl<O, P> Service<O, P>
+where
+    O: FnOnce() -> Result<Port>,
+    P: FnOnce(u32) -> std::result::Result<Prepared, Refusal>,
+{
+    /// Serves the lane.
+    pub(crate) fn run(self) -> ! {
+        let Self { open, prepare, window, end } = self;
+        let started_ms = machine::uptime_ms();
+        std::panic::set_hook(Box::new(move |panic| {
+            if let Some(mut channel) = LAST_WORD.get() {
+                if MOVED.load(Ordering::Relaxed) {
+                    let _ = channel.write_all(&[window::PLAIN]);
+                }
+                let doing = format!("continue: the agent has a bug: {panic}");
+                let refusal = Message::Refused(Refusal::Setup { doing, errno: 0 });
+                let _ = Writer::new(channel).write(&refusal);
             }
-            let doing = format!("continue: the agent has a bug: {panic}");
-            let refusal = Message::Refused(Refusal::Setup { doing, errno: 0 });
-            let _ = Writer::new(channel).write(&refusal);
+            end()
+        }));
+        match open() {
+            Ok(port) => {
+                if let Ok(clone) = port.output.try_clone() {
+                    let _ = LAST_WORD.set(clone);
+                }
+                if let Err(error) = talk(&port, window, || prepare(started_ms)) {
+                    // The channel cannot carry this; the host keeps the console of a dead guest.
+                    eprintln!("perfsec: the channel failed: {error}");
+                }
+                channel::drain(&port.output);
+            }
+            Err(error) => eprintln!("perfsec: {error}"),
         }
-        power_off()
-    }));
-    match open() {
-        Ok(port) => {
-            if let Ok(clone) = port.try_clone() {
-                let _ = LAST_WORD.set(clone);
-            }
-            if let Err(error) = talk(&port, || prepare(started_ms)) {
-                // The channel cannot carry this; the host keeps the console of a dead guest.
-                eprintln!("perfsec: the channel failed: {error}");
-            }
-            channel::drain(&port);
-        }
-        Err(error) => eprintln!("perfsec: {error}"),
+        end()
     }
-    power_off()
 }
 
 fn talk(
-    port: &File,
+    port: &Port,
+    window: bool,
     prepare: impl FnOnce() -> std::result::Result<Prepared, Refusal>,
 ) -> std::result::Result<(), FrameError> {
     let mut host = Conversation::on(port);
@@ -63,7 +79,10 @@ fn talk(
         Ok(guest) => guest,
         Err(refusal) => return host.send(&Message::Refused(refusal)),
     };
-    let window = Window::open();
+    let window = match window {
+        true => Window::open().map_err(|error| format!("serial port, {error}")),
+        false => Err("a socket or a pipe".to_owned()),
+    };
     host.send(&Message::Parked)?;
     // A snapshot is taken while this waits.
     let (lane, nonce, kernel_config) = match host.order()? {
@@ -80,7 +99,7 @@ fn talk(
             MOVED.store(true, Ordering::Relaxed);
             "shared memory".to_owned()
         }
-        Err(error) => format!("serial port, {error}"),
+        Err(other) => other.clone(),
     };
     let joined = guest.join(&lane).and_then(|mut machine| {
         let facts = machine.facts(&lane, means)?;

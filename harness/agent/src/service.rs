@@ -17,7 +17,8 @@ const QUOTED: &str = "4";
 
 /// Serves a lane.
 pub(crate) fn run() -> ! {
-    serve::run(channel::port, prepare)
+    let (open, end) = (channel::port, serve::power_off);
+    serve::Service { open, prepare, window: true, end }.run()
 }
 
 /// Prepares the system for any lane.
@@ -33,15 +34,20 @@ fn prepare(started_ms: u32) -> std::result::Result<Prepared, Refusal> {
 
 /// Makes this process and its children what process 1 of an empty guest and its children are, as far
 /// as a cell can tell, and keeps what they do to mounts from the system.
-fn isolate() -> Result<()> {
-    let none = None::<&str>;
-    unshare(CloneFlags::CLONE_NEWNS).doing("leave the system's mount namespace")?;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-        .doing("keep mounts from the system")?;
+pub(crate) fn isolate() -> Result<()> {
+    leave_namespace()?;
     // Heirs of a subject that has ended are reaped here, as by process 1.
     set_child_subreaper(true).doing("inherit the children of subjects")?;
     // systemd raises some for itself and its services; the kernel's own threads have the defaults.
     sys::take_limits_of_kthreadd().doing("take the resource limits of a kernel thread")
+}
+
+/// Keeps what this process and its children do to mounts from the system.
+pub(crate) fn leave_namespace() -> Result<()> {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).doing("leave the system's mount namespace")?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .doing("keep mounts from the system")
 }
 
 /// Checks that the system came up whole.

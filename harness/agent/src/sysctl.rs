@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 use crate::knob::{self, Knob};
 
 /// Sysctls that results depend on, for the facts.
-const WATCHED: [&str; 11] = [
+const WATCHED: [&str; 12] = [
     "fs.suid_dumpable",
     "kernel.kptr_restrict",
+    "kernel.nmi_watchdog",
     "kernel.perf_cpu_time_max_percent",
     "kernel.perf_event_max_sample_rate",
     "kernel.perf_event_max_stack",

@@ -49,11 +49,16 @@ pub const EXIT_CODES: &[ExitCodes] = &[
                 "a cell was not judged: ERROR (it could not be carried out) or MISS (the machine \
                  died)",
             ),
-            (Exit::NothingRan, "no cell ran: the filters select none, or all were skipped"),
+            (
+                Exit::NothingRan,
+                "no cell ran: the filters select none, all were skipped, or the --machine cannot \
+                 run any",
+            ),
             (
                 Exit::Host,
                 "this host lacks something: a program, a permission, disk space (`perfsec \
-                 doctor` names it)",
+                 doctor` names it); with --machine, something that was changed there could not be \
+                 put back",
             ),
             (
                 Exit::Kernel,

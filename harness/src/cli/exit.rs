@@ -16,8 +16,9 @@ use crate::howto::HowtoError;
 use crate::judge::Verdict;
 use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
-use crate::kernel::KernelError;
+use crate::kernel::{KernelError, RunningError};
 use crate::known::KnownError;
+use crate::machines::here::CannotRunHere;
 use crate::machines::{Blame, MachineError};
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
@@ -394,6 +395,18 @@ impl Coded for MachineError {
             Blame::Kernel => Exit::Kernel,
             Blame::Machine | Blame::Host => Exit::Host,
         }
+    }
+}
+
+impl Coded for CannotRunHere {
+    fn exit(&self) -> Exit {
+        Exit::NothingRan
+    }
+}
+
+impl Coded for RunningError {
+    fn exit(&self) -> Exit {
+        Exit::NothingRan
     }
 }
 

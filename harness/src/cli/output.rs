@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 use super::args::{BootArgs, RunArgs};
-use super::destination::Destination;
+use super::destination::{self, Destination};
 use crate::policy::PolicySource;
 use crate::record::{Event, RecordError, Run, Writer};
 use crate::report::{Format, FormatOptions};
@@ -20,8 +20,8 @@ pub(super) enum Output {
     Report {
         /// Its format.
         format: Format,
-        /// Its file.
-        file: Destination,
+        /// Its file; `None` for standard output.
+        file: Option<Destination>,
     },
 }
 
@@ -33,7 +33,7 @@ impl Output {
 
     /// A report.
     pub(super) fn create(format: Format, path: &Path) -> Result<Self, Failure> {
-        Ok(Self::Report { format, file: Destination::open(path)? })
+        Ok(Self::Report { format, file: Some(Destination::open(path)?) })
     }
 
     /// The files of `--format` and `--out`.
@@ -43,6 +43,12 @@ impl Output {
         distinct(&inputs, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         if formats.is_empty() {
             return paths.iter().map(|path| Self::record(path)).collect();
+        }
+        // The record is written during the run, and has a file in any case.
+        if let ([format], []) = (formats.as_slice(), paths.as_slice())
+            && *format != Format::Jsonl
+        {
+            return Ok(vec![Self::Report { format: *format, file: None }]);
         }
         if formats.len() != paths.len() {
             return Err(Failure::input(format!(
@@ -63,6 +69,11 @@ impl Output {
         matches!(self, Self::Report { .. })
     }
 
+    /// True if the report is printed, in place of a summary.
+    pub(super) fn is_printed(&self) -> bool {
+        matches!(self, Self::Report { file: None, .. })
+    }
+
     /// Takes in an event of the run.
     pub(super) fn event(&mut self, event: &Event) -> Result<(), RecordError> {
         match self {
@@ -75,7 +86,7 @@ impl Output {
     pub(super) fn finish(self, run: &Run, options: &FormatOptions) -> Result<(), Failure> {
         match self {
             Self::Record(_) => Ok(()),
-            Self::Report { format, file } => file.write(&format.render(run, options)),
+            Self::Report { format, file } => destination::write(file, &format.render(run, options)),
         }
     }
 }

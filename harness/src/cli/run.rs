@@ -7,11 +7,16 @@ use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, unmatched};
 use crate::engine::{self, Suite};
+use crate::machines::MachineName;
 use crate::plan::{self, Filter, PlannedCell};
 use crate::report;
 use crate::text::{Text, eprint_line, line};
 
-/// The domain of a guest system's login user.
+/// The error of a run after which the machine differs.
+const NOT_RESTORED: &str = "the machine is not as it was before: the lines that begin with \
+                            `perfsec: left` say what differs, and how to put it back";
+
+/// The domain of a login user in policies that derive from the reference policy.
 const LOGIN_DOMAIN: &str = "user_u:user_r:user_t:s0";
 
 pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
@@ -42,9 +47,10 @@ fn select(args: &RunArgs, suite: &Suite, filter: &Filter) -> Result<Vec<PlannedC
 
 /// The domains of the loaded policy in which cells run; none to run them in those of ours.
 fn domains(args: &RunArgs) -> Vec<String> {
-    match (args.domain.as_slice(), &args.system.guest) {
-        ([], Some(_)) => vec![LOGIN_DOMAIN.to_owned()],
-        (domains, _) => domains.to_vec(),
+    let has_own_policy = args.system.guest.is_some() || args.on.is_some();
+    match args.domain.as_slice() {
+        [] if has_own_policy => vec![LOGIN_DOMAIN.to_owned()],
+        domains => domains.to_vec(),
     }
 }
 
@@ -77,7 +83,10 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let baseline = args.baseline.as_deref().map(NamedBaseline::read).transpose()?;
     let mut outputs = Output::requested(args)?;
     let session = Session::open(args.machine.boot.quiet)?;
-    let (engine, kernels) = session.boot_with(&args.machine, &args.system)?;
+    let (engine, kernels) = match &args.on {
+        Some(MachineName::Here) => session.here(&args.machine)?,
+        None => session.boot_with(&args.machine, &args.system)?,
+    };
     let plans = match &cells {
         Some(cells) => engine.plan(&kernels, engine.policies(), cells, &suite),
         None => engine.plan_in_domains(&kernels, &domains, &suite, &|library| {
@@ -94,7 +103,9 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let ended = engine.execute(&plans, asked, &mut |event| {
         outputs.iter_mut().try_for_each(|output| output.event(event))
     })?;
-    let printed = super::print(&if args.machine.boot.quiet {
+    let printed = super::print(&if outputs.iter().any(Output::is_printed) {
+        Text::new()
+    } else if args.machine.boot.quiet {
         report::brief(&ended.digest)
     } else {
         let mut text = report::summary(&ended.digest);
@@ -115,8 +126,13 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     };
     let digest = ended.ended()?;
     written.and(printed)?;
+    if !engine.pool().is_restored() {
+        return Err(Failure::host(NOT_RESTORED));
+    }
     let exit = match session.exit(&digest) {
         Exit::NothingRan if plans.is_empty() => return Ok(Exit::Success),
+        // Nothing was to be booted: it cannot run here.
+        Exit::Kernel if args.on.is_some() => Exit::NothingRan,
         exit => exit,
     };
     let exit = match (baseline, run?) {

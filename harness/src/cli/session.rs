@@ -11,6 +11,7 @@ use crate::case::{Circumstances, Setting};
 use crate::engine::{Engine, Listener, Setup, Suite};
 use crate::guest::{GuestImage, GuestName, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
+use crate::machines::here;
 use crate::mbox::MessageId;
 use crate::plan::{Filter, PlannedCell};
 use crate::record::{Digest, Event};
@@ -113,6 +114,15 @@ impl Session {
             progress: &|text| self.terminal.note(text),
         };
         self.stopped(GuestImage::obtain(name, &obtaining))
+    }
+
+    /// An engine for this machine, and the kernel that it runs.
+    pub(super) fn here(&self, args: &MachineArgs) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
+        here::check()?;
+        let kernel = Kernel::running()?;
+        let engine = self.engine(args.setup()?.here(kernel))?;
+        let kernels = self.stopped(engine.kernels(&[]))?;
+        Ok((engine, kernels))
     }
 
     /// The result of something that a signal may have stopped.

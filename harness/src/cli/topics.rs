@@ -16,6 +16,7 @@ pub(super) const PAGES: &[Topic] = &[
     Topic { name: "policies", text: include_str!("../../../docs/policies.md") },
     Topic { name: "guests", text: include_str!("../../../docs/guests.md") },
     Topic { name: "howto", text: include_str!("../../../docs/howto.md") },
+    Topic { name: "machines", text: include_str!("../../../docs/machines.md") },
     Topic { name: "survey", text: include_str!("../../../docs/survey.md") },
     Topic { name: "cells", text: include_str!("../../../docs/cells.md") },
     Topic { name: "reports", text: include_str!("../../../docs/reports.md") },

@@ -347,6 +347,7 @@ mod tests {
                 accel: String::new(),
                 parameters: String::new(),
                 system: None,
+                host: None,
             },
             cells: 2,
         }))

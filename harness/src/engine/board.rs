@@ -308,8 +308,9 @@ impl<'a> Board<'a> {
         let plan = &self.plans[lane];
         let circumstances = plan.circumstances(None, None);
         for (index, cell) in plan.cells.iter().enumerate() {
-            let unmet = cell.case.unmet_requirement(&circumstances);
-            if let Some(reason) = unmet.map(str::to_owned) {
+            let unmet = cell.case.unmet_requirement(&circumstances).map(str::to_owned);
+            let unable = || plan.pool.can_run(cell).err().map(|reason| reason.to_string());
+            if let Some(reason) = unmet.or_else(unable) {
                 self.attempt(state, lane, index, Ran::unseen(0, Verdict::Skip, reason));
             }
         }

@@ -122,12 +122,16 @@ impl<'a> Engine<'a> {
         self.listener.note(text);
     }
 
-    /// Obtains the kernels that are named, or else the default kernel of this host.
+    /// Obtains the kernels that are named, or else the default kernel of this host; of machines that
+    /// run one already, that one.
     ///
     /// # Errors
     ///
     /// Returns an error if a kernel cannot be fetched or built.
     pub fn kernels(&self, specs: &[KernelSpec]) -> Result<Vec<Kernel>, EngineError> {
+        if let Some(kernel) = self.pool.kernel() {
+            return Ok(vec![kernel.clone()]);
+        }
         let default = match specs {
             [] => vec![KernelSpec::of_host()?],
             _ => Vec::new(),
@@ -201,9 +205,7 @@ impl<'a> Engine<'a> {
             for policy in policies {
                 let policy = policy.for_kernel(kernel.version, &obtaining)?;
                 for (boot, cells) in &boots {
-                    // The policies of all cases: a snapshot serves a run of any of them.
-                    let names = suite.library.policies();
-                    let policies = Policies::obtain(Arc::clone(&policy), names, &obtaining)?;
+                    let policies = self.policies_beside(&policy, suite, &obtaining)?;
                     let cells = Arc::clone(cells);
                     let lane = self.lane((kernel, *boot), policies, cells, suite);
                     lanes.push(LanePlan { lane: lanes.len(), ..lane });
@@ -212,6 +214,20 @@ impl<'a> Engine<'a> {
         }
         self.note_damage();
         Ok(lanes)
+    }
+
+    /// A policy, and those that cases load. Machines that have loaded one by themselves load none.
+    pub(super) fn policies_beside(
+        &self,
+        policy: &Arc<Policy>,
+        suite: &Suite,
+        obtaining: &Obtaining<'_>,
+    ) -> Result<Policies, PolicyError> {
+        match self.pool.has_system() {
+            true => Ok(Arc::clone(policy).into()),
+            // Of all cases: a snapshot serves a run of any of them.
+            false => Policies::obtain(Arc::clone(policy), suite.library.policies(), obtaining),
+        }
     }
 
     /// The first lane of a run: this kernel under a policy, with these cells.

@@ -13,7 +13,7 @@ use crate::asks::LoadedPolicy;
 use crate::case::{Circumstances, Library, Setting};
 use crate::kernel::Kernel;
 use crate::plan::{self, Filter, PlannedCell};
-use crate::policy::{self, Access, GuestAnswers, KERNEL, Policies, Policy, PolicyError};
+use crate::policy::{self, Access, GuestAnswers, KERNEL, Policy, PolicyError};
 use crate::record::{Event, LaneAnswers};
 
 /// Classes of checks in user namespaces. Our policies do not define them, and the kernel allows what
@@ -101,7 +101,6 @@ impl Engine<'_> {
         let cells: Vec<PlannedCell> = cells.collect();
         self.say(&format!("asking {} on Linux {}", policy.name, kernel.release));
         self.pool().prepare(kernel, &|text| self.say(text))?;
-        let names = suite.library.policies();
         let say = |text: &str| self.say(text);
         let obtaining = self.obtaining(&say);
         let policy = policy.for_kernel(kernel.version, &obtaining)?;
@@ -109,7 +108,7 @@ impl Engine<'_> {
             server: None,
             ..self.lane(
                 (kernel, BootMode::Selinux),
-                Policies::obtain(policy, names, &obtaining)?,
+                self.policies_beside(&policy, suite, &obtaining)?,
                 Arc::new(cells),
                 suite,
             )

@@ -9,7 +9,7 @@ use crate::foreign;
 use crate::guest::GuestImage;
 use crate::kbuild::Recipe;
 use crate::kbuild::kconfig::FragmentError;
-use crate::kernel;
+use crate::kernel::{self, Kernel};
 use crate::machines::MachineSetup;
 use crate::machines::qemu::{GUEST_SYSTEM_MIB, QemuOptions};
 use crate::policy::{PolicyRequest, PolicySource};
@@ -59,10 +59,18 @@ impl Setup {
             MachineSetup::Qemu(options) => {
                 MachineSetup::Qemu(QemuOptions { guest: Some(image), ..options })
             }
-            pool @ MachineSetup::Pool(_) => pool,
+            other @ (MachineSetup::Here(_) | MachineSetup::Pool(_)) => other,
         };
         let policies = vec![PolicyRequest::unchanged(source)];
         Self { policies, jobs: self.jobs.min(room).max(1), machine, ..self }
+    }
+
+    /// The same on this machine, under the policy that its kernel has loaded.
+    #[must_use]
+    pub fn here(self, kernel: Kernel) -> Self {
+        let policies = vec![PolicyRequest::unchanged(PolicySource::Loaded)];
+        // There is one of it.
+        Self { policies, jobs: 1, machine: MachineSetup::Here(Box::new(kernel)), ..self }
     }
 
     /// The setup of a command without options.

@@ -27,6 +27,16 @@ pub enum KernelSpecError {
     Image(#[from] ImageSpecError),
     /// The name of a tree does not parse.
     Tree(#[from] TreeSpecError),
+    /// The kernel is one that a machine ran.
+    Running(#[from] OnlyRunning),
+}
+
+/// A kernel that has no name: some machine ran it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("obtain the kernel again: {host} ran it, and perfsec has no image of it")]
+pub struct OnlyRunning {
+    /// The machine's host name.
+    host: String,
 }
 
 impl KernelSpec {
@@ -50,6 +60,7 @@ impl KernelSpec {
                 Ok(Self::Image(ImageSpec::File(path.clone())))
             }
             Origin::Debian { .. } => format!("debian:{}", kernel.version).parse(),
+            Origin::Running { host } => Err(OnlyRunning { host: host.clone() }.into()),
             Origin::Tree { tree, commit, .. } => {
                 let location: TreeLocation = tree.parse()?;
                 let revision = match location {

@@ -262,7 +262,7 @@ fn banner(vmlinux: &[u8]) -> Option<String> {
 }
 
 /// The distribution, recognised by a pattern in the release or the banner.
-fn distribution(release: &str, banner: &str) -> Option<&'static str> {
+pub(super) fn distribution(release: &str, banner: &str) -> Option<&'static str> {
     let marks = [
         (banner, "debian-kernel@lists.debian.org", "debian"),
         (banner, "(buildd@", "ubuntu"),

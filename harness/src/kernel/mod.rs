@@ -14,6 +14,7 @@ mod obtain;
 pub(crate) mod packing;
 mod record;
 pub(crate) mod rpm;
+mod running;
 mod spec;
 mod version;
 
@@ -32,6 +33,7 @@ pub use obtain::{ImageOptions, KernelError, default_spec, obtain, shipped_image}
 pub(crate) use obtain::{load_built, store_built};
 pub use record::{Kernel, KernelImage, Origin};
 pub use rpm::RpmError;
+pub use running::RunningError;
 pub(crate) use spec::archive_name;
 pub use spec::{DebianSelector, ImageSpec, ImageSpecError};
 pub use version::{FixedIn, KernelVersion, VersionError, VersionPrefix};

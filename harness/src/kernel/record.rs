@@ -86,6 +86,11 @@ pub enum Origin {
         /// Package version.
         version: String,
     },
+    /// The kernel that a machine ran before perfsec came.
+    Running {
+        /// The machine's host name.
+        host: String,
+    },
     /// Built by perfsec from source.
     Tree {
         /// The tree, as named by the user.
@@ -149,6 +154,7 @@ impl fmt::Display for Origin {
                 write!(f, "{package} {version}")
             }
             Self::Debian { suite, package, version } => write!(f, "{package} {version} of {suite}"),
+            Self::Running { host } => write!(f, "running on {host}"),
             Self::Tree { tree, described, subject, .. } => {
                 write!(f, "{described} ({subject}) of {tree}")
             }

@@ -19,7 +19,7 @@ use super::Incident;
 const ORDER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The host's end of the channel.
-pub(super) struct Channel {
+pub(in crate::machines) struct Channel {
     port: Writer<UnixStream>,
     bell: UnixStream,
     window: Option<Window>,
@@ -30,7 +30,7 @@ pub(super) struct Channel {
 impl Channel {
     /// Reads the agent's messages, on a thread that passes them to `tell`, until the channel ends
     /// or `tell` returns false.
-    pub(super) fn open(
+    pub(in crate::machines) fn open(
         port: UnixStream,
         window: Option<File>,
         tell: impl Fn(Incident) -> bool + Send + 'static,
@@ -53,7 +53,7 @@ impl Channel {
     }
 
     /// Sends an order to the agent, which waits for it.
-    pub(super) fn send(&mut self, order: &Order) -> Result<(), FrameError> {
+    pub(in crate::machines) fn send(&mut self, order: &Order) -> Result<(), FrameError> {
         match &self.window {
             Some(window) if self.moved.load(Ordering::Acquire) => {
                 window::store_order(window, &frame::seal(order)?)?;

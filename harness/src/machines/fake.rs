@@ -138,6 +138,7 @@ impl Pool for FakePool {
             accel: "none".to_owned(),
             parameters: String::new(),
             system: None,
+            host: None,
         }
     }
 }

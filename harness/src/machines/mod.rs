@@ -1,11 +1,14 @@
-//! The machines that run kernels. Only `qemu` knows what QEMU is.
+//! The machines that run kernels. Only `qemu` knows what QEMU is, and only `here` changes the machine
+//! that perfsec itself runs on.
 
 mod channel;
 mod error;
 pub mod fake;
 pub mod faulty;
+pub mod here;
 mod incident;
 mod load;
+mod name;
 mod pool;
 pub mod qemu;
 mod setup;
@@ -15,6 +18,7 @@ pub use error::{Blame, MachineError};
 pub(crate) use incident::clauses;
 pub use incident::{End, Incident};
 pub use load::Load;
+pub use name::{MachineName, MachineNameError};
 pub use pool::{CannotBoot, Guest, GuestSystem, Machinery, Pool};
 pub use setup::MachineSetup;
 pub use sink::{CONSOLE_KEPT, Incidents, Sink, incidents};

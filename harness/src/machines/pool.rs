@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Blame, End, Load, MachineError, Sink};
 use crate::guest::GuestName;
 use crate::kernel::Kernel;
+use crate::plan::PlannedCell;
 
 /// Machines of one kind, handed out one boot at a time, to several threads at once.
 pub trait Pool: fmt::Debug + Send + Sync {
@@ -30,6 +31,26 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// True if the machines run a system that loads a policy of its own.
     fn has_system(&self) -> bool {
         false
+    }
+
+    /// The kernel that the machines run already, if they boot none.
+    fn kernel(&self) -> Option<&Kernel> {
+        None
+    }
+
+    /// Checks that the machines can run a cell; it is skipped if not. By default they can run all.
+    ///
+    /// # Errors
+    ///
+    /// The reason why they cannot.
+    fn can_run(&self, _cell: &PlannedCell) -> Result<(), CannotBoot> {
+        Ok(())
+    }
+
+    /// False if something that was changed on a machine is left changed. By default there is nothing
+    /// to put back: a machine is gone after its run.
+    fn is_restored(&self) -> bool {
+        true
     }
 
     /// Checks that the machines can boot in this mode; the cells that need it are skipped if not.
@@ -105,22 +126,26 @@ pub trait Guest {
     fn kill(&mut self);
 }
 
-/// The reason why a pool cannot boot in some mode: a clause that fits after "this machine".
+/// The reason why a pool cannot boot in some mode, or cannot run a cell: a clause that fits after
+/// "this machine".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CannotBoot(pub String);
 
 /// The machinery that runs a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machinery {
-    /// Program and version: `QEMU emulator version 7.2.22`
+    /// Program and version, `QEMU emulator version 7.2.22`; or `here`, the machine that perfsec ran on.
     pub machine: String,
-    /// `tcg` or `kvm`.
+    /// `tcg` or `kvm`; `none` for a machine that is no program.
     pub accel: String,
     /// The kernel's command line.
     pub parameters: String,
     /// The system that runs beside the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<GuestSystem>,
+    /// Host name of a machine that is no program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// A guest system.

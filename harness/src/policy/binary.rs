@@ -20,6 +20,9 @@ use crate::kernel::KernelVersion;
 /// The policy of a run that requests none.
 pub const DEFAULT: &str = "minimal";
 
+/// The policy that the kernel of this machine has loaded.
+pub const LOADED: &str = "/sys/fs/selinux/policy";
+
 /// A binary policy, ready to load.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -60,6 +63,7 @@ impl Policy {
             }
             PolicySource::Named(named) => recipe(named, obtaining)?,
             PolicySource::Guest { path, .. } => Recipe::Binary(compile::read(path)?),
+            PolicySource::Loaded => Recipe::Binary(compile::read(Path::new(LOADED))?),
         };
         let modules = request.modules.iter().map(module);
         let additions = Additions {

@@ -23,7 +23,7 @@ mod tools;
 mod vector;
 
 pub use answers::{Answer, Answers, TableAnswers};
-pub use binary::{DEFAULT, Policies, Policy};
+pub use binary::{DEFAULT, LOADED, Policies, Policy};
 pub use changes::{AddedModule, PolicyChanges};
 pub use compile::{PolicyError, compiler};
 pub use domain_rules::{domain_rules, entered_by, is_domain};

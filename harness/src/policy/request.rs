@@ -40,6 +40,8 @@ pub enum PolicySource {
         /// The type of the policy.
         flavour: Flavour,
     },
+    /// The policy that the kernel of this machine has loaded.
+    Loaded,
     /// The policy of a guest system, which loads it itself.
     Guest {
         /// The system.
@@ -215,7 +217,7 @@ impl PolicySource {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Named(name) => Some(Path::new(name)),
-            Self::Debian { .. } | Self::Guest { .. } => None,
+            Self::Debian { .. } | Self::Guest { .. } | Self::Loaded => None,
         }
     }
 }
@@ -260,6 +262,7 @@ impl fmt::Display for PolicySource {
                 write!(f, "{}:{name}", flavour.prefix())
             }
             Self::Guest { system, .. } => system.fmt(f),
+            Self::Loaded => f.write_str("loaded"),
         }
     }
 }

@@ -207,16 +207,18 @@ fn checkout(run: &Run, kernel: &Kernel, origin: &KcidbOrigin) -> Checkout {
     let from = kernel.origin.to_string();
     let (commit, name) = match &kernel.origin {
         Origin::Tree { commit, described, .. } => (Some(commit), Some(one_line(described))),
-        Origin::File { .. } | Origin::Deb { .. } | Origin::Rpm { .. } | Origin::Debian { .. } => {
-            (None, None)
-        }
+        Origin::File { .. }
+        | Origin::Deb { .. }
+        | Origin::Rpm { .. }
+        | Origin::Debian { .. }
+        | Origin::Running { .. } => (None, None),
     };
     Checkout {
         id: origin.id(&[
             "checkout",
             match &kernel.origin {
                 // Two files may or may not come from the same source.
-                Origin::File { .. } => kernel.identity(),
+                Origin::File { .. } | Origin::Running { .. } => kernel.identity(),
                 Origin::Tree { commit, .. } => commit,
                 Origin::Deb { .. } | Origin::Rpm { .. } | Origin::Debian { .. } => &from,
             },

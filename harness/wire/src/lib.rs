@@ -11,6 +11,7 @@ pub mod attr;
 pub mod caps;
 pub mod coverage;
 pub mod frame;
+pub mod here;
 pub mod labels;
 pub mod lane;
 pub mod machine;

@@ -14,6 +14,15 @@ pub struct MachineFacts {
     /// Architecture, as in `uname -m`.
     #[serde(default)]
     pub arch: Option<String>,
+    /// Model of the CPU, as the kernel names it: `model name` in `/proc/cpuinfo`.
+    #[serde(default)]
+    pub cpu: Option<String>,
+    /// Revision of the CPU's microcode, from the same file.
+    #[serde(default)]
+    pub microcode: Option<String>,
+    /// The CPU on which the agent and the subjects stay, where there are several.
+    #[serde(default)]
+    pub pinned: Option<u32>,
     /// Number of online CPUs, from `/sys/devices/system/cpu/online`.
     #[serde(default)]
     pub cpus: Option<u32>,

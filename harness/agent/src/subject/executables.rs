@@ -10,6 +10,7 @@ use perfsec_wire::CapSet;
 use perfsec_wire::step::Execve;
 
 use crate::error::{Error, ErrorContext, Result};
+use crate::here::journal;
 
 /// A tmpfs of the agent. It supports `security.capability`, and is not mounted `nosuid`.
 /// [`Execve::path`] has this path too.
@@ -47,7 +48,7 @@ impl Executables {
     /// Mounts the tmpfs. `program` is the content of every executable; `in_system` is true in a
     /// system whose files have labels.
     pub(crate) fn new(program: Vec<u8>, in_system: bool) -> Result<Self> {
-        std::fs::create_dir_all(ROOT).doing(format_args!("make {ROOT}"))?;
+        journal::make_directories(Path::new(ROOT))?;
         let labels = if in_system { Labels::of_system()? } else { None };
         mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755"))
             .doing(format_args!("mount a tmpfs on {ROOT}"))?;
@@ -105,7 +106,7 @@ impl Executables {
 
     fn mount_nosuid(&mut self) -> Result<()> {
         let doing = format_args!("mount {ROOT} again as nosuid").to_string();
-        std::fs::create_dir_all(NOSUID).doing(&doing)?;
+        journal::make_directories(Path::new(NOSUID))?;
         let (none, bind) = (None::<&str>, MsFlags::MS_BIND);
         mount(Some(ROOT), NOSUID, none, bind, none).doing(&doing)?;
         let flags = bind | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID;

@@ -13,5 +13,7 @@ mod setup;
 pub(crate) use buffer::Buffers;
 pub(crate) use event::{Event, EventData};
 pub(crate) use format::{Field, Format};
-pub(crate) use probes::{GROUP, Instance, enable_event, tracefs};
+pub(crate) use probes::{
+    GROUP, Instance, enable_event, own_folder, probe_names, tracefs, undefine_probes,
+};
 pub(crate) use setup::{Trace, overrun};

@@ -6,11 +6,35 @@ use std::path::{Path, PathBuf};
 use super::event::EventKind;
 use super::format::Format;
 use crate::error::{Error, ErrorContext, Result};
+use crate::here::journal;
 use crate::knob;
 
 /// Mount point of tracefs.
 pub(crate) fn tracefs() -> &'static Path {
     Path::new("/sys/kernel/tracing")
+}
+
+/// The directory of traces beside the one at the top.
+pub(crate) fn own_folder() -> PathBuf {
+    tracefs().join("instances")
+}
+
+/// The names of the events of [`GROUP`].
+pub(crate) fn probe_names() -> impl Iterator<Item = &'static str> {
+    SECURITY.iter().chain([&COMMONCAP]).map(|(name, ..)| *name)
+}
+
+/// Removes the events of [`GROUP`] that are defined, and leaves those of others.
+pub(crate) fn undefine_probes() -> Result<()> {
+    let definitions = tracefs().join("kprobe_events");
+    // A kernel without kprobes has none.
+    let defined = knob::read(&definitions).unwrap_or_default();
+    for name in probe_names() {
+        if defined.contains(&format!(":{GROUP}/{name} ")) {
+            knob::append(&definitions, &format!("-:{GROUP}/{name}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A trace: buffers with events that are enabled for them. Probes are defined for all traces.
@@ -30,7 +54,8 @@ impl Instance {
 
     /// The same under another name.
     pub(crate) fn named(name: &str) -> Result<Self> {
-        let path = tracefs().join("instances").join(name);
+        let path = own_folder().join(name);
+        journal::note_trace(&path)?;
         match std::fs::create_dir(&path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 Err(error).doing(format_args!("make {}", path.display()))

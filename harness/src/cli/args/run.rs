@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::super::codes::ExitCodes;
-use super::heading::{CELLS, REPORT, VERDICTS};
+use super::heading::{BOOTING, CELLS, REPORT, VERDICTS};
 use super::{CaseArgs, FilterArgs, MachineArgs, SystemArgs};
+use crate::machines::MachineName;
 use crate::plan::Shard;
 use crate::policy;
 use crate::report::{Format, FormatOptions};
 
 /// Options that conflict with `--resume` and `--failed`, which repeat those of the earlier run.
-const CHOICES: [&str; 18] = [
+const CHOICES: [&str; 19] = [
     "names",
     "grant",
     "mode",
@@ -28,9 +29,34 @@ const CHOICES: [&str; 18] = [
     "kernel_config",
     "policy",
     "guest",
+    "on",
     "append",
     "config",
     "make",
+];
+
+/// Options on kernels that are obtained and booted; `--machine` does neither.
+const BOOTING_A_KERNEL: [&str; 20] = [
+    "guest",
+    "kernel",
+    "dirty",
+    "refresh",
+    "distribution",
+    "policy",
+    "module",
+    "boolean",
+    "dontaudit",
+    "accel",
+    "qemu",
+    "append",
+    "program",
+    "jobs",
+    "cold",
+    "boot_limit",
+    "config",
+    "no_default_config",
+    "make",
+    "build_jobs",
 ];
 
 /// Options of `run`.
@@ -42,8 +68,8 @@ pub struct RunArgs {
     pub filter: FilterArgs,
     /// Run the cases in this domain of the policy, a whole context such as
     /// `user_u:user_r:user_t:s0`, instead of the domains of perfsec's own policies. What is expected
-    /// follows from the policy's answers. Can be given several times [default with --guest: the
-    /// domain of its login user, `user_u:user_r:user_t:s0`].
+    /// follows from the policy's answers. Can be given several times [default with --guest and
+    /// --machine: that of a login user, `user_u:user_r:user_t:s0`].
     #[arg(long, value_name = "CONTEXT", value_parser = context, help_heading = CELLS)]
     pub domain: Vec<String>,
     /// List the cells and run nothing.
@@ -89,6 +115,15 @@ pub struct RunArgs {
     /// The guest system.
     #[command(flatten)]
     pub system: SystemArgs,
+    /// Run the cells on `here`, this machine, as root: on the kernel that it runs and under the policy
+    /// that it has loaded, beside everything else. What they change is put back.
+    #[arg(
+        long = "machine",
+        value_name = "MACHINE",
+        conflicts_with_all = BOOTING_A_KERNEL,
+        help_heading = BOOTING
+    )]
+    pub on: Option<MachineName>,
     /// Compare with the record of an earlier run: fail only for what got worse since.
     #[arg(long, value_name = "RUN", help_heading = VERDICTS)]
     pub baseline: Option<PathBuf>,
@@ -100,7 +135,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = VERDICTS)]
     pub strict: bool,
     /// Write a report in this format. The first `--format` goes to the first `--out`, the second
-    /// to the second, and so on.
+    /// to the second, and so on. One alone, without `--out`, is printed in place of the summary.
     #[arg(long, value_name = "FORMAT", help_heading = REPORT)]
     pub format: Vec<Format>,
     /// Write the report to this file; without `--format`, the run record.

@@ -45,6 +45,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
         &[
             "policy",
             "guest",
+            "machine",
             "module",
             "boolean",
             "dontaudit",

@@ -138,6 +138,7 @@ impl Pool for FaultyPool {
             accel: "none".to_owned(),
             parameters: String::new(),
             system: None,
+            host: None,
         }
     }
 }

@@ -311,6 +311,7 @@ impl Pool for QemuPool {
                 name: image.name.clone(),
                 sha256: image.sha256.clone(),
             }),
+            host: None,
         }
     }
 

@@ -111,7 +111,7 @@ fn origin(kernel: &Kernel) -> String {
             let hash = kernel.sha256().map(|sha256| format!(", sha256 {}", short(sha256)));
             format!("{name}{package}{}", hash.unwrap_or_default())
         }
-        debian @ Origin::Debian { .. } => debian.to_string(),
+        known @ (Origin::Debian { .. } | Origin::Running { .. }) => known.to_string(),
         Origin::Tree { commit, described, subject, fragments, variables, .. } => {
             let commit = short(commit);
             let name = if described == commit { String::new() } else { format!("{described}, ") };

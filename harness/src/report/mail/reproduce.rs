@@ -113,6 +113,7 @@ fn spec(kernel: &Kernel) -> String {
             format!("debian:{}.{}", kernel.version.major, kernel.version.minor)
         }
         Origin::Debian { .. } => format!("debian:{}", kernel.version),
+        Origin::Running { .. } => format!("vmlinuz-{}", kernel.release),
         Origin::Tree { tree, .. } if tree.starts_with("debian:") => {
             format!("tree:debian:{}", kernel.version)
         }

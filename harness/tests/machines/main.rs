@@ -1,0 +1,9 @@
+//! Runs on machines that perfsec does not start.
+
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that boot kernels of their own")]
+mod support;
+
+mod guest;
+mod here;
+mod refusal;

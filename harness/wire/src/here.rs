@@ -1,0 +1,15 @@
+//! The agent on a machine that perfsec does not own: its files and its exit codes.
+
+/// Name of the agent's program in its private directory.
+pub const AGENT: &str = "agent";
+/// Name of the encoded [`Preparation`](crate::Preparation) there.
+pub const PREPARATION: &str = "preparation";
+/// Name of the program of subjects there.
+pub const SUBJECT: &str = "subject";
+
+/// Exit code of the guardian if it could not put everything back; it has said what.
+pub const LEFT_CHANGED: u8 = 1;
+/// Exit code of the guardian if it did not start a worker; it has said why.
+pub const NOT_STARTED: u8 = 2;
+/// Exit code of the guardian if a signal ended the worker: this and the signal's number.
+pub const KILLED_BY: u8 = 64;
