@@ -43,9 +43,11 @@ pub(super) fn write_cases(cases: &Path) {
     let folder = cases.join(AREA);
     fs::create_dir_all(&folder).expect("a directory");
     for part in 0..PARTS {
-        let ask = if part == 0 { "ausearch --raw --input-logs >/var/tmp/log; " } else { "" };
+        // auditd writes a little after the agent has read.
+        let ask =
+            if part == 0 { "sleep 5; ausearch --raw --input-logs >/var/tmp/log; " } else { "" };
         let from = part * PART + 1;
-        let script = format!("{ask}tail -c +{from} /var/tmp/log | head -c {PART}");
+        let script = format!("{ask}tail -c +{from} /var/tmp/log 2>/dev/null | head -c {PART}");
         let mut case = format!(
             "title = \"part {part} of the log\"\nsource = [\"auditd\"]\nuid = 0\nlimit = 900\n\
              domain = \"user_u:user_r:user_t:s0\"\nperf_event_paranoid = 2\ngrant = \"all\"\n\
@@ -87,7 +89,9 @@ impl Log {
     /// Records of the processes of cell number `index`. `ausearch` wrote the log during the first
     /// cell behind these.
     pub(super) fn of(&self, index: usize, cell: &Cell) -> Vec<(u64, Text)> {
-        let all = self.cells.get(index).expect("auditd wrote the marks of every cell");
+        let all = self.cells.get(index).unwrap_or_else(|| {
+            panic!("auditd wrote the marks of {} cells, not of {}", self.cells.len(), cell.name)
+        });
         let own: HashSet<u64> = all
             .iter()
             .filter(|(_, text)| pid(text).is_some_and(|pid| cell.pids.contains(&pid)))
