@@ -33,7 +33,7 @@ const ATTRIBUTE: &CStr = c"security.selinux";
 /// The context of the next program that this process executes.
 const NEXT_CONTEXT: &str = "/proc/self/attr/exec";
 /// Time limit of a login.
-const LOGIN_LIMIT: Duration = Duration::from_secs(60);
+const LOGIN_LIMIT: Duration = Duration::from_secs(100);
 /// Time between two attempts to reach the shell of a user who logs in. Until `login` has taken the
 /// terminal over, it discards what was typed.
 const LOGIN_RETRY: Duration = Duration::from_secs(1);

@@ -30,10 +30,16 @@ pub(super) fn howto(args: &HowtoArgs) -> Result<Exit, Failure> {
     let session = Session::open(args.machine.boot.quiet)?;
     let (engine, kernels, image) = session.boot_system(&args.machine, &args.guest)?;
     let kernel = kernels.first().ok_or(EngineError::NoKernel)?;
-    let walked = session.stopped(Walk::new(&engine, kernel, &script).run())?;
+    let (walked, error) = Walk::new(&engine, kernel, &script).run();
+    if let Some(exit) = session.interrupted() {
+        return Err(Failure { exit, error: "interrupted".into() });
+    }
     let walk =
         Walkthrough { system: system(&args.guest, &image), packages: packages(&image), ..walked };
     destination::write(out, &render(&walk, format))?;
+    if let Some(error) = error {
+        return Err(error.into());
+    }
     Ok(if walk.holds() { Exit::Success } else { Exit::Failed })
 }
 

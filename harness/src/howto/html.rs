@@ -38,6 +38,7 @@ pub fn html(walk: &Walkthrough) -> Text {
                     p { b { (walk.summary()) } ", in " (seconds(walk.took)) "." }
                     p { (walk.system) ": " (walk.packages.join(", ")) ". " (walk.machine) "." }
                     @for (at, step) in walk.steps.iter().enumerate() { (section(at + 1, step)) }
+                    @if let Some(error) = &walk.stopped { pre { (error) } }
                 }
             }
         }

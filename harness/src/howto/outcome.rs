@@ -15,6 +15,8 @@ pub struct Walkthrough {
     pub machine: String,
     /// The steps.
     pub steps: Vec<StepOutcome>,
+    /// The error that ended the walk in its last step.
+    pub stopped: Option<String>,
     /// Time of all steps, with their boots.
     pub took: Duration,
 }
@@ -106,22 +108,27 @@ impl Walkthrough {
         counts
     }
 
-    /// True if no promise is broken without a known reason.
+    /// True if the walk came to its end and no promise is broken without a known reason.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.counts()[2] == 0
+        self.stopped.is_none() && self.counts()[2] == 0
     }
 
     /// The result in one sentence.
     #[must_use]
     pub fn summary(&self) -> String {
-        match self.counts() {
-            [kept, 0, 0] => format!("all {kept} promises are kept"),
+        let counted = match self.counts() {
+            [kept, 0, 0] if self.stopped.is_none() => format!("all {kept} promises are kept"),
+            [kept, 0, 0] => format!("{kept} promises are kept"),
             [kept, differ, 0] => format!("{kept} promises are kept, {differ} differ as explained"),
             [kept, 0, broken] => format!("{kept} promises are kept, {broken} broken"),
             [kept, differ, broken] => {
                 format!("{kept} promises are kept, {differ} differ as explained, {broken} broken")
             }
+        };
+        match &self.stopped {
+            None => counted,
+            Some(_) => format!("stopped in step {}: {counted} until then", self.steps.len()),
         }
     }
 }

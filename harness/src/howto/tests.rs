@@ -64,6 +64,7 @@ fn walk() -> Walkthrough {
         packages: vec!["linux-perf 6.12".to_owned(), "auditd 4.0".to_owned()],
         machine: "QEMU emulator version 7.2.22, tcg".to_owned(),
         steps: vec![step],
+        stopped: None,
         took: Duration::from_secs(321),
     }
 }
@@ -83,6 +84,7 @@ fn the_page_shows_each_command_and_each_promise(#[case] name: &str, #[case] page
 }
 
 #[rstest]
+#[case([0, 0, 0], true, "all 0 promises are kept")]
 #[case([2, 0, 0], true, "all 2 promises are kept")]
 #[case([2, 1, 0], true, "2 promises are kept, 1 differ as explained")]
 #[case([2, 0, 1], false, "2 promises are kept, 1 broken")]

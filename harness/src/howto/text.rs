@@ -25,6 +25,9 @@ pub fn text(walk: &Walkthrough) -> Text {
         write_step(at + 1, step, &mut text);
     }
     line!(text);
+    for line in walk.stopped.iter().flat_map(|error| error.lines()) {
+        line!(text, "{line}");
+    }
     line!(text, "{}, in {}", walk.summary(), seconds(walk.took));
     text
 }

@@ -9,6 +9,7 @@ use super::module::OwnModule;
 use super::outcome::{Boot, Performed, StepOutcome, Walkthrough};
 use super::script::{self, Allow, BootKind, Command, Script, Step};
 use super::shorten::shorten;
+use crate::causes::with_causes;
 use crate::engine::{Engine, Terminal};
 use crate::kernel::{Kernel, KernelVersion};
 
@@ -30,39 +31,46 @@ impl<'a> Walk<'a> {
         Self { engine, kernel, script, terminal: None }
     }
 
-    /// Performs all steps.
-    ///
-    /// # Errors
-    ///
-    /// If a guest does not come up or fails. A promise that is not kept is no error.
-    pub fn run(mut self) -> Result<Walkthrough, HowtoError> {
+    /// Performs all steps, or those until a guest does not come up or fails: then there is an error
+    /// too. A promise that is not kept is no error.
+    #[must_use]
+    pub fn run(mut self) -> (Walkthrough, Option<HowtoError>) {
         let started = Instant::now();
-        let mut steps = Vec::new();
+        let (mut steps, mut error) = (Vec::new(), None);
         let script = self.script;
         for (at, step) in script.steps.iter().enumerate() {
             let title = &step.title;
             self.engine.note(&format!("step {} of {}: {title}", at + 1, script.steps.len()));
-            steps.push(self.step(step)?);
+            let mut outcome = StepOutcome {
+                title: title.clone(),
+                says: step.says.trim().to_owned(),
+                ..StepOutcome::default()
+            };
+            error = self.step(step, &mut outcome).err();
+            steps.push(outcome);
+            if error.is_some() {
+                break;
+            }
         }
         let machinery = self.engine.pool().describe(BootMode::Selinux);
-        Ok(Walkthrough {
+        let walk = Walkthrough {
             kernel: format!("Linux {}", self.kernel.release),
             machine: format!("{}, {}", machinery.machine, machinery.accel),
             steps,
+            stopped: error.as_ref().map(|error| with_causes(error)),
             took: started.elapsed(),
             ..Walkthrough::default()
-        })
+        };
+        (walk, error)
     }
 
-    fn step(&mut self, step: &Step) -> Result<StepOutcome, HowtoError> {
-        let boot = step.boot.map(|kind| self.boot(kind)).transpose()?;
-        let commands = step.commands.iter().map(|command| self.command(command));
-        Ok(StepOutcome {
-            title: step.title.clone(),
-            says: step.says.trim().to_owned(),
-            boot,
-            commands: commands.collect::<Result<_, _>>()?,
-        })
+    /// Performs a step as far as it gets.
+    fn step(&mut self, step: &Step, outcome: &mut StepOutcome) -> Result<(), HowtoError> {
+        outcome.boot = step.boot.map(|kind| self.boot(kind)).transpose()?;
+        for command in &step.commands {
+            outcome.commands.push(self.command(command)?);
+        }
+        Ok(())
     }
 
     fn boot(&mut self, kind: BootKind) -> Result<Boot, HowtoError> {
