@@ -99,7 +99,7 @@ fn walk(steps: &str) -> Ended {
 fn users_are_logged_in_and_type_commands() {
     let ended = walk(STEPS);
     ended.succeeds();
-    assert!(ended.stdout.contains("all 3 promises are kept"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("promises: 3 kept"), "{}", ended.stdout);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn promises_that_are_not_kept_are_on_the_page() {
         "NOT AS PROMISED: it ends\n      but it did not end, or was not typed",
         "NOT AS PROMISED: the session goes on",
         "ok: the user logs in anew",
-        "1 promises are kept, 3 broken",
+        "promises: 1 kept, 3 broken",
     ] {
         assert!(ended.stdout.contains(words), "no `{words}` in\n{}", ended.stdout);
     }

@@ -117,15 +117,14 @@ impl Walkthrough {
     /// The result in one sentence.
     #[must_use]
     pub fn summary(&self) -> String {
-        let counted = match self.counts() {
-            [kept, 0, 0] if self.stopped.is_none() => format!("all {kept} promises are kept"),
-            [kept, 0, 0] => format!("{kept} promises are kept"),
-            [kept, differ, 0] => format!("{kept} promises are kept, {differ} differ as explained"),
-            [kept, 0, broken] => format!("{kept} promises are kept, {broken} broken"),
-            [kept, differ, broken] => {
-                format!("{kept} promises are kept, {differ} differ as explained, {broken} broken")
-            }
-        };
+        let [kept, differ, broken] = self.counts();
+        let mut counted = format!("promises: {kept} kept");
+        if differ > 0 {
+            counted += &format!(", {differ} differing as explained");
+        }
+        if broken > 0 {
+            counted += &format!(", {broken} broken");
+        }
         match &self.stopped {
             None => counted,
             Some(_) => format!("stopped in step {}: {counted} until then", self.steps.len()),

@@ -84,11 +84,11 @@ fn the_page_shows_each_command_and_each_promise(#[case] name: &str, #[case] page
 }
 
 #[rstest]
-#[case([0, 0, 0], true, "all 0 promises are kept")]
-#[case([2, 0, 0], true, "all 2 promises are kept")]
-#[case([2, 1, 0], true, "2 promises are kept, 1 differ as explained")]
-#[case([2, 0, 1], false, "2 promises are kept, 1 broken")]
-#[case([2, 1, 1], false, "2 promises are kept, 1 differ as explained, 1 broken")]
+#[case([0, 0, 0], true, "promises: 0 kept")]
+#[case([2, 0, 0], true, "promises: 2 kept")]
+#[case([2, 1, 0], true, "promises: 2 kept, 1 differing as explained")]
+#[case([2, 0, 1], false, "promises: 2 kept, 1 broken")]
+#[case([2, 1, 1], false, "promises: 2 kept, 1 differing as explained, 1 broken")]
 fn a_walk_holds_unless_a_promise_is_broken(
     #[case] counts: [usize; 3],
     #[case] holds: bool,

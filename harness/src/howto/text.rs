@@ -34,7 +34,7 @@ pub fn text(walk: &Walkthrough) -> Text {
 
 fn write_step(number: usize, step: &StepOutcome, text: &mut Text) {
     text.paint(TYPED, format_args!("{number}. {}", step.title)).end();
-    wrapped("", &step.says, text);
+    wrapped("   ", &step.says, text);
     if let Some(boot) = &step.boot {
         line!(text, "   [{}]", booted(boot));
     }
@@ -45,7 +45,7 @@ fn write_step(number: usize, step: &StepOutcome, text: &mut Text) {
 
 fn write_command(command: &Performed, text: &mut Text) {
     if !command.why.is_empty() {
-        wrapped("", &command.why, text);
+        wrapped("   ", &command.why, text);
     }
     for (at, typed) in typed_lines(&command.typed).into_iter().enumerate() {
         let prompt = if at == 0 { command.prompt.as_str() } else { ">" };
@@ -73,16 +73,16 @@ fn write_finding(finding: &Finding, text: &mut Text) {
         Verdict::Kept => {}
         Verdict::Differs { but, why } => {
             line!(text, "      but {but}");
-            wrapped("   because ", why, text);
+            wrapped("      ", &format!("because {why}"), text);
         }
         Verdict::Broken { but } => line!(text, "      but {but}"),
     }
 }
 
-fn wrapped(lead: &str, words: &str, text: &mut Text) {
+fn wrapped(indent: &str, words: &str, text: &mut Text) {
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    for line in prose::lines(&format!("{lead}{words}"), prose::options(MAIL_WIDTH)) {
-        line!(text, "   {line}");
+    for line in prose::lines(&words, prose::options(MAIL_WIDTH)) {
+        line!(text, "{indent}{line}");
     }
 }
 
