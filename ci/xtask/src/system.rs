@@ -1,5 +1,6 @@
 //! `cargo xtask system`: real programs on a distribution around the kernel under test.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use xshell::{Shell, cmd};
@@ -7,9 +8,14 @@ use xshell::{Shell, cmd};
 use crate::error::{self, Error};
 use crate::setup;
 
-/// Test programs of the package `perfsec` that need a guest system, with the test in each.
-pub(crate) const TESTS: [(&str, &str); 1] =
-    [("witness", "the_records_of_auditd_are_those_of_the_agent")];
+/// Test programs of the package `perfsec` that need a guest system, with a part of the names of
+/// those tests in each.
+pub(crate) const TESTS: [(&str, &str); 4] = [
+    ("howto", "users_are_logged_in_and_type_commands"),
+    ("howto", "promises_that_are_not_kept_are_on_the_page"),
+    ("machines", "leaves_the_machine_as_it_was"),
+    ("witness", "the_records_of_auditd_are_those_of_the_agent"),
+];
 
 /// Cells about programs, and about the review in which CAP_PERFMON was introduced.
 const CELLS: [&str; 2] = ["perf/*", "thread/*"];
@@ -44,17 +50,34 @@ pub(crate) fn system(shell: &Shell, options: &Options) -> Result<(), Error> {
     if !options.tests_only {
         for kernel in &options.kernel {
             timed(cmd!(shell, "{perfsec} run --guest {guest} --kernel {kernel} {CELLS...}"))?;
+            timed(cmd!(shell, "{perfsec} howto --guest {guest} --kernel {kernel}"))?;
         }
     }
+    let program = portable(shell)?;
     let kernel = options.kernel.first().map_or("debian:6.12", String::as_str);
-    for (program, test) in TESTS {
+    for (name, tests) in TESTS {
         let run = cmd!(
             shell,
-            "cargo test --manifest-path {manifest} --package perfsec --test {program} --
-             --ignored --exact --nocapture {test}"
+            "cargo test --manifest-path {manifest} --package perfsec --test {name} --
+             --ignored --nocapture --test-threads 1 {tests}"
         );
         let run = run.env("PERFSEC_TEST_GUEST", guest).env("PERFSEC_TEST_KERNEL", kernel);
-        timed(run)?;
+        timed(run.env("PERFSEC_TEST_PROGRAM", &program))?;
     }
     Ok(())
+}
+
+/// Builds a perfsec that runs in any guest system: static, and without what only a debugger reads.
+fn portable(shell: &Shell) -> Result<PathBuf, Error> {
+    let manifest = setup::MANIFEST;
+    error::run(
+        cmd!(shell, "cargo rustc --manifest-path {manifest} --package perfsec --bin perfsec --")
+            .args(["-C", "target-feature=+crt-static"]),
+    )?;
+    let target = Path::new(manifest).with_file_name("target");
+    let program = shell.current_dir().join(&target).join("tmp/perfsec");
+    let built = target.join("debug/perfsec");
+    shell.create_dir(target.join("tmp"))?;
+    error::run(cmd!(shell, "strip -o {program} {built}"))?;
+    Ok(program)
 }
