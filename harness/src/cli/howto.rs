@@ -1,12 +1,13 @@
 //! `perfsec howto`
 
-use super::args::{HowtoArgs, HowtoFormat};
+use super::args::{BootArgs, HowtoArgs, HowtoFormat, Switch};
 use super::destination::{self, Destination};
 use super::session::Session;
 use super::{Exit, Failure};
 use crate::engine::EngineError;
 use crate::guest::{GuestImage, GuestName};
 use crate::howto::{self, Script, Walk, Walkthrough};
+use crate::policy::{self, PolicySource};
 use crate::text::Text;
 
 /// Packages whose versions the page has.
@@ -25,6 +26,7 @@ pub(super) fn howto(args: &HowtoArgs) -> Result<Exit, Failure> {
     if args.machine.kernel.len() > 1 {
         return Err(Failure::input("a walk through the how-to is on one kernel"));
     }
+    refuse_policy(&args.machine.boot)?;
     let format = args.format.unwrap_or_else(|| HowtoFormat::of(args.out.as_deref()));
     let out = Destination::optional(args.out.as_deref())?;
     let session = Session::open(args.machine.boot.quiet)?;
@@ -41,6 +43,25 @@ pub(super) fn howto(args: &HowtoArgs) -> Result<Exit, Failure> {
         return Err(error.into());
     }
     Ok(if walk.holds() { Exit::Success } else { Exit::Failed })
+}
+
+/// Refuses options about a policy: the guest system loads its own. `--guest` has a default, so the
+/// parser does not know that they contradict it.
+fn refuse_policy(boot: &BootArgs) -> Result<(), Failure> {
+    let default = PolicySource::Named(policy::DEFAULT.to_owned());
+    let option = if boot.policy.iter().any(|source| *source != default) {
+        "--policy"
+    } else if !boot.module.is_empty() {
+        "--module"
+    } else if !boot.boolean.is_empty() {
+        "--boolean"
+    } else if boot.dontaudit != Switch::On {
+        "--dontaudit"
+    } else {
+        return Ok(());
+    };
+    let text = format!("{option} cannot be used with howto, which types its changes of the policy");
+    Err(Failure::input(text))
 }
 
 fn system(name: &GuestName, image: &GuestImage) -> String {

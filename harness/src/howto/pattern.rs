@@ -27,6 +27,11 @@ impl Pattern {
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Regex::new(&format!("(?m){text}")).map(Self).map_err(serde::de::Error::custom)
+        Regex::new(&format!("(?m){text}")).map(Self).map_err(|error| {
+            // Its other lines show the place in the expression.
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            serde::de::Error::custom(format!("`{text}` is no regular expression: {why}"))
+        })
     }
 }

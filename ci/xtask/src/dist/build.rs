@@ -36,6 +36,7 @@ pub(super) fn program(release: &Release<'_>) -> Result<PathBuf, Error> {
     let program = work.join("perfsec");
     shell.copy_file(target.join(TARGET).join("dist/perfsec"), &program)?;
     let man = work.join("man");
+    shell.create_dir(&man)?;
     error::run(cmd!(shell, "{program} man {man}").quiet())?;
     for entry in shell.read_dir(&man)? {
         // Debian's policy, 12.1: pages are compressed, without a time stamp.

@@ -19,8 +19,9 @@ use source::Source;
 /// Options of `dist`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The directory for the files.
-    #[arg(long, value_name = "DIR", default_value = "target/dist")]
+    /// The directory for the files, which is emptied first.
+    // `target/dist` is where cargo keeps what the profile `dist` builds.
+    #[arg(long, value_name = "DIR", default_value = "target/packages")]
     out: PathBuf,
     /// Build everything again in a copy of the repository at another path, and compare.
     #[arg(long)]
@@ -67,7 +68,7 @@ pub(crate) fn dist(shell: &Shell, options: &Options) -> Result<(), Error> {
         let copy = copy.path().join("perfsec");
         eprintln!("== the same again, in a copy of the repository");
         cmd!(shell, "git clone --quiet --no-local {tree} {copy}").quiet().run()?;
-        let again = copy.join("target/dist");
+        let again = copy.join("target/packages");
         make(shell, Source::of(shell, &copy)?, &again, options)?;
         check::same(&out, &again)?;
     }

@@ -22,7 +22,6 @@ pub struct HowtoArgs {
         long,
         value_name = "SYSTEM",
         default_value = "debian:trixie",
-        conflicts_with_all = ["policy", "module", "boolean", "dontaudit"],
         help_heading = BOOTING
     )]
     pub guest: GuestName,
