@@ -11,7 +11,7 @@ use super::observed::Cell;
 /// The area of the cases that print the log. It is the last in the order of names.
 pub(super) const AREA: &str = "zz-auditd/";
 /// The number of these cases.
-pub(super) const PARTS: usize = 16;
+const PARTS: usize = 40;
 /// Bytes of the log that one case prints, fewer than an observation may contain.
 const PART: usize = 60_000;
 
