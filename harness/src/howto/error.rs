@@ -31,7 +31,7 @@ pub enum HowtoError {
     /// The guest fails.
     #[error(transparent)]
     Terminal(#[from] TerminalError),
-    /// What perfsec knows about records is damaged.
+    /// perfsec's own data about records is damaged.
     #[error(transparent)]
     Knowledge(#[from] KnowledgeError),
 }

@@ -26,7 +26,7 @@ pub struct Walkthrough {
 pub struct StepOutcome {
     /// Its title.
     pub title: String,
-    /// What the how-to says.
+    /// The how-to's paragraph.
     pub says: String,
     /// The boot that it began with.
     pub boot: Option<Boot>,
@@ -54,7 +54,7 @@ pub struct Performed {
     pub typed: String,
     /// The reason why, if the how-to does not have it.
     pub why: String,
-    /// What it printed; the less interesting lines are left out.
+    /// Its output; the less interesting lines are left out.
     pub output: Vec<String>,
     /// Its exit code.
     pub exit: Option<u8>,
@@ -80,14 +80,14 @@ pub enum Verdict {
     Kept,
     /// It was not kept, for a known reason.
     Differs {
-        /// What happened instead, as a clause.
+        /// The event that happened instead, as a clause.
         but: String,
         /// The reason.
         why: String,
     },
     /// It was not kept.
     Broken {
-        /// What happened instead, as a clause.
+        /// The event that happened instead, as a clause.
         but: String,
     },
 }

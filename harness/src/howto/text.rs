@@ -89,7 +89,7 @@ fn wrapped(indent: &str, words: &str, text: &mut Text) {
 /// Lines at the beginning of what was typed that are shown.
 const TYPED_LINES: usize = 6;
 
-/// What was typed, without the middle of a long file.
+/// The typed lines, without the middle of a long file.
 pub(super) fn typed_lines(typed: &str) -> Vec<String> {
     let lines: Vec<_> = typed.lines().collect();
     match lines.len() {

@@ -96,7 +96,7 @@ fn remove(removed: io::Result<()>, path: &str) -> Result<()> {
     }
 }
 
-/// What is left changed: a phrase that fits behind "left changed:".
+/// Names a change that is left: a phrase that fits behind "left changed:".
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -159,7 +159,7 @@ fn end_worker(directory: &Path) {
     for pid in &all {
         let _ = kill(*pid, Signal::SIGKILL);
     }
-    // What they hold open cannot be removed before they have ended.
+    // Files that they hold open cannot be removed before they have ended.
     let deadline = Instant::now() + END_LIMIT;
     while processes().any(|it| all.contains(&it.pid) && it.state != "Z")
         && Instant::now() < deadline
