@@ -48,7 +48,7 @@ impl Guest {
         guest.type_line("root");
         guest.wait_for("# ", COMMAND);
         // What is typed is not answered, and the prompt is no part of an answer.
-        guest.run("stty -echo; PS1=; PS2=");
+        guest.run("stty -echo; PS1=; PS2=; bind 'set enable-bracketed-paste off'");
         guest
     }
 

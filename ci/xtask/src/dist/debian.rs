@@ -6,6 +6,13 @@ use super::Release;
 use crate::error::{self, Error};
 use crate::tool;
 
+/// The head of the file `copyright`, before the text of the MIT licence. Debian's policy, 12.5:
+/// the other one's text is in every system.
+const COPYRIGHT: &str = "perfsec: who may use perf, and what does the audit log say about it?\n\n\
+    Copyright 2026 The perfsec developers\n\n\
+    License: MIT or Apache-2.0, at your option. In Debian systems, the text of the Apache\n\
+    License, version 2.0, is in /usr/share/common-licenses/Apache-2.0. The MIT licence:\n\n";
+
 /// Writes `perfsec_VERSION-1_amd64.deb`.
 pub(super) fn package(release: &Release<'_>) -> Result<(), Error> {
     let Release { shell, source, out, work } = release;
@@ -13,10 +20,16 @@ pub(super) fn package(release: &Release<'_>) -> Result<(), Error> {
     let date = date.quiet().read()?;
     let log = format!(
         "perfsec ({}-1) unstable; urgency=medium\n\n  * Built from {}; see CHANGELOG.md.\n\n \
-         -- The perfsec developers <perfsec@localhost.localdomain>  {date}\n",
+         -- The perfsec developers <maintainers@perfsec.example>  {date}\n",
         source.version, source.commit
     );
     shell.write_file(work.join("changelog"), log)?;
+    let mit = shell.read_file(source.tree.join("LICENSE-MIT"))?;
+    shell.write_file(work.join("copyright"), format!("{COPYRIGHT}{mit}"))?;
+    // Debian's policy, 12.7: the name of the upstream's changes.
+    let upstream = work.join("upstream");
+    shell.copy_file(source.tree.join("CHANGELOG.md"), &upstream)?;
+    cmd!(shell, "gzip --best --no-name {upstream}").quiet().run()?;
     let tool = tool::obtain(shell, &tool::CARGO_DEB)?;
     let manifest = source.tree.join("harness/Cargo.toml");
     error::run(
