@@ -77,7 +77,8 @@ pub(super) fn packages(shell: &Shell, out: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Installs the package in a root of its own, with all that it depends on, and runs the program.
+/// Installs the package in a root of its own, with all that it depends on and recommends, and runs
+/// the program.
 fn install(shell: &Shell, package: &Path) -> Result<(), Error> {
     let room = shell.create_temp_dir()?;
     let copy = room.path().join("perfsec.deb");
@@ -85,7 +86,9 @@ fn install(shell: &Shell, package: &Path) -> Result<(), Error> {
     let hook =
         "chroot \"$1\" perfsec --version --verbose && chroot \"$1\" perfsec doctor --for run";
     error::run(
+        // Of all packages there, only this one's recommendations are wanted.
         cmd!(shell, "mmdebstrap --quiet --variant=apt --include={copy}")
+            .arg("--include=qemu-system-x86,secilc")
             .args(["--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount"])
             .args(["--customize-hook", hook, "trixie", "/dev/null"]),
     )?;
