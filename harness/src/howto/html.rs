@@ -1,10 +1,10 @@
 //! A walk through the how-to as an HTML page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use maud::{Markup, html as markup};
 
 use super::outcome::{Finding, Performed, StepOutcome, Verdict, Walkthrough};
 use super::text::{booted, ending, seconds, typed_lines};
-use crate::text::Text;
+use crate::text::{Text, page};
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -20,30 +20,13 @@ pre { background: #8882; padding: .5rem .8rem; overflow-x: auto; font-size: .85r
 #[must_use]
 pub fn html(walk: &Walkthrough) -> Text {
     let title = format!("perf under SELinux, tried on {}", walk.kernel);
-    let document = markup! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    h1 { (title) }
-                    p { b { (walk.summary()) } ", in " (seconds(walk.took)) "." }
-                    p { (walk.system) ": " (walk.packages.join(", ")) ". " (walk.machine) "." }
-                    @for (at, step) in walk.steps.iter().enumerate() { (section(at + 1, step)) }
-                    @if let Some(error) = &walk.stopped { pre { (error) } }
-                }
-            }
-        }
+    let content = markup! {
+        p { b { (walk.summary()) } ", in " (seconds(walk.took)) "." }
+        p { (walk.system) ": " (walk.packages.join(", ")) ". " (walk.machine) "." }
+        @for (at, step) in walk.steps.iter().enumerate() { (section(at + 1, step)) }
+        @if let Some(error) = &walk.stopped { pre { (error) } }
     };
-    Text::of_block(document.into_string())
+    page(&title, STYLE, &content)
 }
 
 fn section(number: usize, step: &StepOutcome) -> Markup {

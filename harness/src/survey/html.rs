@@ -1,12 +1,12 @@
 //! A survey as an HTML page with the matrix.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use maud::{Markup, html as markup};
 
 use super::compute::groups;
 use super::outcome::{Outcome, Survey};
 use super::text::reason;
 use crate::counted::counted;
-use crate::text::Text;
+use crate::text::{Text, page};
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif }
@@ -28,47 +28,30 @@ code { font-size: .8rem; display: block }
 pub fn html(survey: &Survey) -> Text {
     let groups = groups(&survey.rows);
     let title = format!("Who may use perf: {}", survey.policy);
-    let document = markup! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    h1 { (title) }
-                    p { "On " (survey.kernel) ". " (counted(survey.rows.len(), "domain"))
-                        " can use perf or BPF; the cells of " (survey.confirmed.len())
-                        " ran and agree." }
-                    @for words in &survey.undefined { p { (words) } }
-                    table {
-                        thead { tr {
-                            th scope="col" { "Operation" } th scope="col" { "Capabilities" }
-                            @for (contexts, _) in &groups { th scope="col" { (domains(contexts)) } }
-                        } }
-                        tbody {
-                            @for (at, column) in survey.columns.iter().enumerate() {
-                                tr {
-                                    th scope="row" {
-                                        (column.operation) " (level " (column.level) ")"
-                                    }
-                                    td { (column.grant) }
-                                    @for (_, outcomes) in &groups { (cell(outcomes.get(at))) }
-                                }
-                            }
+    let content = markup! {
+        p { "On " (survey.kernel) ". " (counted(survey.rows.len(), "domain"))
+            " can use perf or BPF; the cells of " (survey.confirmed.len())
+            " ran and agree." }
+        @for words in &survey.undefined { p { (words) } }
+        table {
+            thead { tr {
+                th scope="col" { "Operation" } th scope="col" { "Capabilities" }
+                @for (contexts, _) in &groups { th scope="col" { (domains(contexts)) } }
+            } }
+            tbody {
+                @for (at, column) in survey.columns.iter().enumerate() {
+                    tr {
+                        th scope="row" {
+                            (column.operation) " (level " (column.level) ")"
                         }
+                        td { (column.grant) }
+                        @for (_, outcomes) in &groups { (cell(outcomes.get(at))) }
                     }
                 }
             }
         }
     };
-    Text::of_block(document.into_string())
+    page(&title, STYLE, &content)
 }
 
 /// The contexts of a group: the first, and the others behind it.

@@ -9,8 +9,8 @@ const VERBATIM: [char; 4] = ['-', '+', '|', '^'];
 /// Further indentation of what does not fit into the line.
 const HANGING: &str = "  ";
 
-/// A text of which no line of prose is wider than `width` columns, if its words allow. Lines of
-/// diffs, consoles and tables stay whole: their columns mean something, and they are copied.
+/// Wraps lines of prose at `width` columns; a longer word stays whole. So do lines of diffs,
+/// consoles and tables: their columns mean something, and people copy them.
 pub(super) fn folded(ansi: &str, width: usize) -> String {
     ansi.split_inclusive('\n').map(|line| folded_line(line, width)).collect()
 }

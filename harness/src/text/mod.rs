@@ -9,12 +9,14 @@ mod closed;
 mod fold;
 mod hidden;
 mod json;
+mod page;
 mod styled;
 mod terminal;
 
 pub(crate) use bar::Bar;
 pub(crate) use hidden::{escaped, is_hidden};
 pub(crate) use json::{json, json_line};
+pub(crate) use page::page;
 pub use styled::Text;
 pub(crate) use terminal::{
     eprint, eprint_raw, is_stderr_a_terminal, print, print_help, print_usage,
