@@ -1,7 +1,7 @@
 //! Runs the host's apt with its mirrors and keys, but with state and configuration in the cache.
 
 use std::fs;
-use std::io::BufReader;
+use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -51,7 +51,7 @@ impl Apt {
             (conf.clone(), configuration(dir, &host)),
         ];
         for (path, text) in files {
-            fs::write(&path, text).map_err(|error| cache.error("write", &path, error))?;
+            replace(cache, &path, &text)?;
         }
         let (cache_root, dir) = (cache.root().to_path_buf(), dir.to_path_buf());
         Ok(Self { cache_root, dir, conf })
@@ -152,6 +152,17 @@ impl Apt {
     }
 }
 
+/// Replaces a file as a whole. An apt that downloads another package of the suite may be about to
+/// read it, and knows no package at all from an empty list of sources.
+fn replace(cache: &Cache, path: &Path, text: &str) -> Result<(), CacheError> {
+    let mut file = cache.temporary_file()?;
+    let written = file.write_all(text.as_bytes());
+    written
+        .and_then(|()| Ok(file.persist(path)?))
+        .map(drop)
+        .map_err(|error| cache.error("write", path, error))
+}
+
 /// Checks that the host has the keys that sign Debian's archive.
 pub(super) fn require_keyring() -> Result<(), AptError> {
     match Path::new(DEBIAN_KEYRING).is_file() {
@@ -229,7 +240,27 @@ fn configuration(dir: &Path, host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use tempfile::TempDir;
+
     use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_is_never_seen_in_part() {
+        let dir = TempDir::new().unwrap();
+        let cache = Cache::at(dir.path()).unwrap();
+        let path = dir.path().join("sources.list");
+        let text = "deb mirror suite main\n".repeat(100);
+        replace(&cache, &path, &text).unwrap();
+        thread::scope(|scope| {
+            let writer =
+                scope.spawn(|| (0..500).for_each(|_| replace(&cache, &path, &text).unwrap()));
+            while !writer.is_finished() {
+                assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            }
+        });
+    }
 
     #[test]
     fn only_network_settings_are_inherited_from_the_host() {

@@ -10,7 +10,7 @@ use super::catalogue::{Catalogue, Package, PackageKind};
 use super::command::AptError;
 use super::mirror::Mirrors;
 use super::suite::DebianSuite;
-use crate::cache::{Cache, CacheError, Room};
+use crate::cache::{Cache, CacheError, Lock, Room};
 use crate::causes::with_causes;
 use crate::interrupt::Interrupt;
 use crate::kernel::{DebianSelector, KernelVersion, VersionPrefix, hash};
@@ -338,7 +338,7 @@ impl Archive<'_> {
         };
         // apt's lists may have been deleted from the cache: fetch them and try again.
         let file = download()
-            .or_else(|error| match catalogues.fetch(group) {
+            .or_else(|error| match catalogues.fetch_again(group) {
                 Ok(_) => download(),
                 Err(_) => Err(error),
             })
@@ -379,7 +379,7 @@ impl<'a> CatalogueCache<'a> {
         if let Some(catalogue) = self.load_fresh(suite) {
             return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
-        let _lock = self.cache.lock(&format!("debian-lists-{suite}"), self.interrupt, || {})?;
+        let _lock = self.lock(suite)?;
         if let Some(catalogue) = self.load_fresh(suite) {
             return Ok(AnnotatedCatalogue { catalogue, notes: Vec::new() });
         }
@@ -390,6 +390,17 @@ impl<'a> CatalogueCache<'a> {
             }
             None => Err(error),
         })
+    }
+
+    /// Fetches the lists of a suite, however old the cached catalogue is.
+    fn fetch_again(&self, suite: &DebianSuite) -> Result<AnnotatedCatalogue, DebianError> {
+        let _lock = self.lock(suite)?;
+        self.fetch(suite)
+    }
+
+    /// The lock of a suite's lists, held while they are fetched.
+    fn lock(&self, suite: &DebianSuite) -> Result<Lock, CacheError> {
+        self.cache.lock(&format!("debian-lists-{suite}"), self.interrupt, || {})
     }
 
     /// The cached catalogue, if it is recent enough.
@@ -491,7 +502,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::cache::{Lock, spoil};
+    use crate::cache::spoil;
 
     fn archive<'a>(cache: &'a Cache, interrupt: &'a Interrupt) -> Archive<'a> {
         Archive { cache, newer_than: None, host_suite: None, interrupt, progress: &|_| {} }
