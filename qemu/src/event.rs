@@ -7,6 +7,9 @@ use std::process::ExitStatus;
 pub enum VmEvent {
     /// Raw bytes from the guest's console: split anywhere, with `\r\n` line ends.
     Console(Vec<u8>),
+    /// The guest reset its machine, and its memory is in the file of
+    /// [`Machine::dump`](crate::Machine::dump); or QEMU's words about why it is not.
+    Dumped(Result<(), String>),
     /// The machine ended. This is the last event.
     Ended(End),
 }

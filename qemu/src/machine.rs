@@ -32,6 +32,9 @@ pub struct Machine {
     /// Size in bytes, a power of two, of memory that the guest shares with this process: resource 2
     /// of a PCI device `1af4:1110`. It is anonymous; no file is created.
     pub window: Option<u64>,
+    /// The file that gets the memory of a guest that resets its machine, as a kernel does that
+    /// panics. `None` if nobody wants it.
+    pub dump: Option<PathBuf>,
     /// The other end of the guest's console.
     pub console: ConsoleTo,
 }
@@ -111,6 +114,10 @@ impl Machine {
         add(&["-smp", "1", "-m", &format!("{}M", self.memory_mib)]);
         // A reset ends QEMU, so a reboot or a panic never looks like a slow first boot.
         add(&["-no-reboot"]);
+        if self.dump.is_some() {
+            // The end of a guest only stops it, and its memory can be read before QEMU ends.
+            add(&["-no-shutdown"]);
+        }
 
         // First serial port, ttyS0: the console.
         add(&[
@@ -151,7 +158,7 @@ impl Machine {
     /// a cache. Missing are QEMU's version and the content of the kernel image, the base and
     /// the initramfs, which the caller knows under better names than their paths.
     pub fn identity(&self) -> String {
-        let anywhere = Self { kernel: PathBuf::new(), ..self.clone() };
+        let anywhere = Self { kernel: PathBuf::new(), dump: None, ..self.clone() };
         let window = self.window.map(|length| (0, length));
         let descriptors = Descriptors { agent: 0, monitor: 0, initramfs: 0, window };
         let arguments = anywhere.arguments(descriptors);
@@ -217,6 +224,7 @@ mod tests {
             append: vec!["console=ttyS0".into(), "panic=-1".into()],
             memory_mib: 256,
             window: None,
+            dump: None,
             console,
         }
     }
@@ -268,6 +276,17 @@ mod tests {
     }
 
     #[rstest]
+    #[case(None, false)]
+    #[case(Some("vmcore".into()), true)]
+    fn a_guest_whose_memory_is_wanted_outlives_its_end(
+        #[case] dump: Option<PathBuf>,
+        #[case] is_kept: bool,
+    ) {
+        let machine = Machine { dump, ..machine(Accel::Tcg, ConsoleTo::Events) };
+        assert_eq!(arguments(&machine).contains(&"-no-shutdown".to_owned()), is_kept);
+    }
+
+    #[rstest]
     #[case(ConsoleTo::Events, false)]
     #[case(ConsoleTo::Terminal, true)]
     fn only_a_terminal_has_the_way_out(#[case] console: ConsoleTo, #[case] way_out: bool) {
@@ -308,7 +327,12 @@ mod tests {
     #[test]
     fn the_identity_does_not_depend_on_paths() {
         let machine = machine(Accel::Kvm, ConsoleTo::Events);
-        let other = Machine { kernel: "elsewhere".into(), qemu: "other".into(), ..machine.clone() };
+        let other = Machine {
+            kernel: "elsewhere".into(),
+            qemu: "other".into(),
+            dump: Some("vmcore".into()),
+            ..machine.clone()
+        };
         assert_eq!(machine.identity(), other.identity());
         assert!(machine.identity().contains("\nconsole=ttyS0 panic=-1\n"));
     }

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, BufReader, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ use crate::qmp::{self, Reply, Return};
 
 /// The time limit of a [`Commander`]: a save or a load takes less than a second.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// The time limit of a dump: gigabytes, on a disk.
+const DUMP_LIMIT: Duration = Duration::from_secs(300);
 
 /// QEMU's name for the descriptor of a state.
 const STATE: &str = "state";
@@ -237,6 +241,15 @@ impl<L: Listen> Commander<L> {
                 Err(error)
             }
         }
+    }
+
+    /// Stops the guest for good, and writes its memory to a file.
+    pub(crate) fn dump(&mut self, file: &Path) -> Result<(), Failure> {
+        let arguments = qmp::dump_arguments(file);
+        // It returns when all is written.
+        let deadline = Instant::now() + DUMP_LIMIT;
+        self.execute("stop", &json!({}), deadline)?;
+        self.execute(qmp::DUMP_MEMORY, &arguments, deadline).map(drop)
     }
 
     /// Loads a saved state into a machine started with `-incoming defer`, and lets it run.

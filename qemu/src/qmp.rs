@@ -1,12 +1,16 @@
 //! The parts of QEMU's control channel (QMP) that this library needs.
 
 use std::io::{self, BufRead, Read, Write};
+use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 pub(crate) const LEAVE_NEGOTIATION: &str = r#"{"execute":"qmp_capabilities"}"#;
 pub(crate) const QUERY_STATUS: &str = r#"{"execute":"query-status"}"#;
+/// The number of the command that [`watch`] gives on its own account. Others count from 1.
+const DUMP: u64 = 0;
 pub(crate) const QUIT: &str = r#"{"execute":"quit"}"#;
 
 /// One line from QEMU. Unknown fields are ignored: a newer QEMU may add some.
@@ -44,6 +48,14 @@ pub(crate) enum Reply {
 }
 
 impl Message {
+    /// True for the answer to this numbered command.
+    fn answers(&self, number: u64) -> bool {
+        match self {
+            Self::Return { id, .. } | Self::Error { id, .. } => *id == Some(number),
+            Self::Event { .. } | Self::Greeting { .. } => false,
+        }
+    }
+
     pub(crate) fn reply(self) -> Option<Reply> {
         match self {
             Self::Return { value, id } => Some(Reply::Answer(id?, Ok(value))),
@@ -120,8 +132,10 @@ pub(crate) fn send(to: &mut impl Write, command: &str) -> io::Result<()> {
 /// QEMU's report of the end of its guest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct EndReport {
-    /// The reason in its SHUTDOWN event.
+    /// The reason in its first SHUTDOWN event.
     pub(crate) shutdown: Option<String>,
+    /// The result of writing the guest's memory, if that was tried.
+    pub(crate) dump: Option<Result<(), String>>,
     /// The state in which QEMU stopped the guest for good without exiting.
     pub(crate) stuck: Option<String>,
     /// QEMU sent nonsense, and nothing else is known.
@@ -133,9 +147,13 @@ pub(crate) struct EndReport {
 /// When QEMU cannot continue a guest (usually KVM's "internal error: emulation failure"), it only
 /// stops it, and the process would stay for ever. So after a STOP this asks for the state, and
 /// sends `quit` if the guest cannot go on.
+///
+/// With a file for the guest's memory, QEMU stays after every end, and this sends `quit`: at once,
+/// or after a reset, which is how a kernel that panics ends, when the memory is written.
 pub(crate) fn watch(
     from: &mut impl BufRead,
     to: &mut impl Write,
+    dump: Option<&Path>,
     replies: &Sender<Reply>,
 ) -> EndReport {
     let mut seen = EndReport::default();
@@ -152,15 +170,28 @@ pub(crate) fn watch(
         }
         let answer = match parse(&line) {
             Ok(Message::Event { event, data }) if event == "SHUTDOWN" => {
-                seen.shutdown = data.reason;
-                None
+                // The second is that of our own `quit`.
+                let is_first = seen.shutdown.is_none();
+                let reason = seen.shutdown.get_or_insert(data.reason.unwrap_or_default());
+                match dump.filter(|_| is_first) {
+                    Some(file) if reason == "guest-reset" => Some(dump_command(file)),
+                    Some(_) => Some(QUIT.to_owned()),
+                    None => None,
+                }
             }
-            Ok(Message::Event { event, .. }) if event == "STOP" => Some(QUERY_STATUS),
+            Ok(message) if message.answers(DUMP) => {
+                seen.dump = Some(match message {
+                    Message::Error { error, .. } => Err(error.desc),
+                    _ => Ok(()),
+                });
+                Some(QUIT.to_owned())
+            }
+            Ok(Message::Event { event, .. }) if event == "STOP" => Some(QUERY_STATUS.to_owned()),
             Ok(Message::Return { value: Return { status: Some(status), .. }, id: None })
                 if is_for_good(&status) =>
             {
                 seen.stuck = Some(status);
-                Some(QUIT)
+                Some(QUIT.to_owned())
             }
             Ok(message) => {
                 if let Some(reply) = message.reply() {
@@ -173,10 +204,22 @@ pub(crate) fn watch(
         };
         // A failed write means that QEMU is exiting, which the next read notices.
         if let Some(command) = answer {
-            let _ = send(to, command);
+            let _ = send(to, &command);
         }
     }
     seen
+}
+
+fn dump_command(file: &Path) -> String {
+    json!({"execute": DUMP_MEMORY, "arguments": dump_arguments(file), "id": DUMP}).to_string()
+}
+
+/// The command that writes a guest's memory.
+pub(crate) const DUMP_MEMORY: &str = "dump-guest-memory";
+
+/// Its arguments for a file: an ELF core of the physical memory, as crash(8) and drgn read it.
+pub(crate) fn dump_arguments(file: &Path) -> Value {
+    json!({"paging": false, "protocol": format!("file:{}", file.display())})
 }
 
 fn is_for_good(status: &str) -> bool {
@@ -210,7 +253,7 @@ mod tests {
     fn overheard(lines: &[&str]) -> (EndReport, String, Vec<Reply>) {
         let mut sent = Vec::new();
         let (replies, heard) = std::sync::mpsc::channel();
-        let seen = watch(&mut lines.join("\r\n").as_bytes(), &mut sent, &replies);
+        let seen = watch(&mut lines.join("\r\n").as_bytes(), &mut sent, None, &replies);
         drop(replies);
         (seen, String::from_utf8(sent).expect("commands are text"), heard.iter().collect())
     }
@@ -255,11 +298,42 @@ mod tests {
         assert_eq!(sent, "{\"execute\":\"query-status\"}\n{\"execute\":\"quit\"}\n");
     }
 
+    #[rstest]
+    #[case::off("guest-shutdown", &[], None, &["quit"])]
+    #[case::reset("guest-reset", &[r#"{"return": {}, "id": 0}"#], Some(Ok(())), &[DUMP_MEMORY, "quit"])]
+    #[case::full_disk(
+        "guest-reset",
+        &[r#"{"id": 0, "error": {"class": "GenericError", "desc": "no space"}}"#],
+        Some(Err("no space".to_owned())),
+        &[DUMP_MEMORY, "quit"]
+    )]
+    fn the_memory_of_a_guest_that_resets_is_written(
+        #[case] reason: &str,
+        #[case] answer: &[&str],
+        #[case] dump: Option<Result<(), String>>,
+        #[case] commands: &[&str],
+    ) {
+        let (first, last) = ([shutdown(reason)], [shutdown("host-qmp-quit")]);
+        let lines = first.iter().map(String::as_str).chain(answer.iter().copied());
+        let lines: Vec<&str> = lines.chain(last.iter().map(String::as_str)).collect();
+        let (mut sent, file) = (Vec::new(), Path::new("/tmp/vmcore"));
+        let (replies, _heard) = std::sync::mpsc::channel();
+        let text = lines.join("\r\n");
+        let seen = watch(&mut text.as_bytes(), &mut sent, Some(file), &replies);
+        assert_eq!((seen.shutdown.as_deref(), seen.dump), (Some(reason), dump));
+        let sent = String::from_utf8(sent).expect("commands are text");
+        let command = |line: &str| -> String {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            line["execute"].as_str().expect("a command").to_owned()
+        };
+        assert_eq!(sent.lines().map(command).collect::<Vec<_>>(), commands);
+    }
+
     #[test]
     fn an_endless_line_breaks_the_channel() {
         let flood = || io::BufReader::new(io::repeat(b'x').take(1 << 30));
         let (replies, _heard) = std::sync::mpsc::channel();
-        let seen = watch(&mut flood(), &mut Vec::new(), &replies);
+        let seen = watch(&mut flood(), &mut Vec::new(), None, &replies);
         assert!(seen.broken.is_some_and(|why| why.contains("longer than 1024 KiB")));
         assert!(negotiate(&mut flood(), &mut Vec::new()).is_err());
     }

@@ -65,7 +65,11 @@ pub(crate) fn run(
         Ok(running) => {
             // This fails only if the starting thread is gone, and then the process is exiting.
             let _ = report.send(Ok(()));
-            let seen = qmp::watch(&mut from_monitor, &mut &*monitor, replies);
+            let dump = machine.dump.as_deref();
+            let mut seen = qmp::watch(&mut from_monitor, &mut &*monitor, dump, replies);
+            if let Some(written) = seen.dump.take() {
+                sink(VmEvent::Dumped(written));
+            }
             if seen.broken.is_some() {
                 // Without the channel nobody would notice that the guest is stuck.
                 process.kill();
@@ -318,7 +322,8 @@ mod tests {
     use super::*;
 
     fn seen(shutdown: Option<&str>, stuck: Option<&str>) -> EndReport {
-        EndReport { shutdown: shutdown.map(Into::into), stuck: stuck.map(Into::into), broken: None }
+        let (shutdown, stuck) = (shutdown.map(Into::into), stuck.map(Into::into));
+        EndReport { shutdown, stuck, ..EndReport::default() }
     }
 
     #[rstest]

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::machine::WINDOW_DEVICE;
-use crate::migration::{self, Commander};
+use crate::migration::{self, Commander, Failure};
 use crate::process::Process;
 use crate::qmp::Reply;
 use crate::supervisor::{self, Ends, Wires};
@@ -162,6 +163,22 @@ impl Vm {
             self.process.kill();
         }
         saved
+    }
+
+    /// Stops the guest for good and writes its memory to `file`, which is an ELF core for crash(8)
+    /// or drgn. Returns when it is written: seconds, or minutes on a slow disk.
+    ///
+    /// # Errors
+    ///
+    /// The reason, in QEMU's own words if it refused. A part of the file may be there.
+    pub fn dump(&self, file: &Path) -> Result<(), String> {
+        let mut commander = self.commander.lock().unwrap_or_else(PoisonError::into_inner);
+        commander.forget();
+        commander.dump(file).map_err(|failure| match failure {
+            Failure::Refused(why) => why,
+            Failure::TimedOut => "QEMU did not write it in time".to_owned(),
+            Failure::Ended => "the machine has ended".to_owned(),
+        })
     }
 
     /// QEMU's process id, while the process exists.

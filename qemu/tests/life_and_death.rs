@@ -6,14 +6,14 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use perfsec_qemu::accel;
-use perfsec_qemu::{Accel, ConsoleTo, End, Error, Machine, Vm};
+use perfsec_qemu::{Accel, ConsoleTo, End, Error, Machine, Vm, VmEvent};
 
 use support::{QEMU, console_until, installed_script, kernel, machine, start};
 
@@ -107,6 +107,58 @@ fn a_dropped_vm_leaves_no_process_on_a_real_kernel() {
     assert!(matches!(end, Some(End::Killed)), "{end:?}");
 }
 
+/// The header of an ELF core, and how many MiB it has.
+fn core(file: &Path) -> ([u8; 4], u64) {
+    let mut magic = [0; 4];
+    let mut core = fs::File::open(file).expect("the memory");
+    core.read_exact(&mut magic).expect("a header");
+    (magic, core.metadata().expect("its length").len() >> 20)
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn the_memory_of_a_guest_that_panics_is_kept_on_a_real_kernel() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("vmcore");
+    let (_vm, events) = start(&Machine { dump: Some(file.clone()), ..machine("exit") });
+    let seen: Vec<VmEvent> = events.iter().collect();
+    let [.., VmEvent::Dumped(Ok(())), VmEvent::Ended(End::Reset)] = &seen[..] else {
+        panic!("{:?}", seen.last_chunk::<2>());
+    };
+    let (magic, mebibytes) = core(&file);
+    assert_eq!(&magic, b"\x7fELF");
+    assert!((256..300).contains(&mebibytes), "{mebibytes} MiB");
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn a_guest_that_powers_off_leaves_no_memory_on_a_real_kernel() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("vmcore");
+    let (_vm, events) = start(&Machine { dump: Some(file.clone()), ..machine("off") });
+    let (_, end) = console_until(&events, "");
+    assert!(matches!(end, Some(End::PoweredOff)), "{end:?}");
+    assert!(!file.exists());
+}
+
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_KERNEL"]
+fn the_memory_of_a_guest_that_hangs_is_kept_on_a_real_kernel() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("vmcore");
+    let (mut vm, events) = start(&machine("wait"));
+    let (_, end) = console_until(&events, "guest is up");
+    assert!(end.is_none(), "{end:?}");
+    vm.dump(&file).expect("the memory is written");
+    assert_eq!(&core(&file).0, b"\x7fELF");
+    let nowhere = folder.path().join("missing/vmcore");
+    let refused = vm.dump(&nowhere).expect_err("no such directory");
+    assert!(refused.contains("missing") || refused.contains("open"), "{refused}");
+    vm.kill();
+    let (_, end) = console_until(&events, "");
+    assert!(matches!(end, Some(End::Killed)), "{end:?}");
+}
+
 /// Not a test: the parent that the next test kills.
 #[test]
 #[ignore = "run by a_killed_parent_leaves_no_qemu_on_a_real_kernel"]
@@ -169,6 +221,7 @@ fn refused(change: impl FnOnce(&mut Machine)) -> Error {
         append: Vec::new(),
         memory_mib: 64,
         window: None,
+        dump: None,
         console: ConsoleTo::Events,
     };
     change(&mut machine);

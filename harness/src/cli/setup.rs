@@ -47,6 +47,7 @@ impl BootArgs {
                 append: self.append.clone(),
                 programs: self.program.clone(),
                 guest: None,
+                dumps: self.dump_memory.clone(),
             }),
             obtain: obtain.setup(&self.build)?,
         })

@@ -55,6 +55,7 @@ pub(super) const SETTABLE: &[Settable] = &[
     plain("accel"),
     plain("jobs"),
     plain("cold"),
+    path("dump-memory"),
     plain("boot-limit"),
     plain("silence-limit"),
     plain("cell-limit"),

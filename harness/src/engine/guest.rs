@@ -16,7 +16,7 @@ use super::readback;
 use super::schedule::Given;
 use super::watch::{Passed, Watch};
 use crate::judge::Verdict;
-use crate::machines::{End, Guest, Incident, Incidents, Load, incidents};
+use crate::machines::{End, Guest, Incident, Incidents, Load, MemoryDump, incidents};
 use crate::policy;
 use crate::record::{BootCoverage, Death, Event, LaneAnswers, LaneReady};
 
@@ -50,6 +50,7 @@ struct Life {
     /// Its channel has ended.
     silent: bool,
     ended: Option<End>,
+    memory: Option<MemoryDump>,
 }
 
 /// The reason why perfsec ends a guest.
@@ -115,6 +116,7 @@ impl Visit<'_, '_> {
             stop: None,
             silent: false,
             ended: None,
+            memory: None,
         };
         let fate = self.live(&mut life);
         (fate, life.finished)
@@ -132,6 +134,7 @@ impl Visit<'_, '_> {
             let limit = match life.watch.left(life.incidents.last_print(), Instant::now()) {
                 Ok(limit) => limit,
                 Err(Passed::Progress(words)) => {
+                    life.machine.dump();
                     life.kill(Stop::Killed(Reason::Overdue(words)));
                     continue;
                 }
@@ -162,6 +165,7 @@ impl Visit<'_, '_> {
                         None => life.watch.note_end(Instant::now()),
                     }
                 }
+                Incident::Dumped(memory) => life.memory = Some(memory),
                 Incident::Ended(end) => {
                     life.ended = Some(end);
                     life.watch.note_end(Instant::now());
@@ -212,6 +216,7 @@ impl Visit<'_, '_> {
             blame: cause.blame,
             cell: cell.map(|index| self.plan().cells[index].name()),
             console: console.clone(),
+            memory: life.memory.take(),
         }));
         if discarded {
             return Fate::Discarded;

@@ -13,10 +13,31 @@ pub enum Incident {
     Message(Message),
     /// The agent's channel ended; with the reason if it carried something else than messages.
     Silence(Option<String>),
+    /// The memory of a guest that died was wanted: the file that has it, or why it has not.
+    Dumped(MemoryDump),
     /// The machine is gone.
     Ended(End),
     /// The user wants the run to stop.
     Interrupted,
+}
+
+/// The memory of a guest that died, as an ELF core of its physical memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryDump {
+    /// The file that has it.
+    File(String),
+    /// The reason why it was not written.
+    Failed(String),
+}
+
+impl fmt::Display for MemoryDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "its memory is in {path}"),
+            Self::Failed(why) => write!(f, "its memory was not written: {why}"),
+        }
+    }
 }
 
 /// How a machine ended.

@@ -16,7 +16,7 @@ mod sink;
 
 pub use error::{Blame, MachineError};
 pub(crate) use incident::clauses;
-pub use incident::{End, Incident};
+pub use incident::{End, Incident, MemoryDump};
 pub use load::Load;
 pub use name::{MachineName, MachineNameError};
 pub use pool::{CannotBoot, Guest, GuestSystem, Machinery, Pool};

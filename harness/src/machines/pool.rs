@@ -122,6 +122,10 @@ pub trait Guest {
     /// Deletes the snapshot from which it was restored.
     fn discard_snapshot(&mut self) {}
 
+    /// Writes the memory of a guest that hangs to where the user wants it, if they do. It never
+    /// continues; [`Incident::Dumped`](super::Incident) follows.
+    fn dump(&mut self) {}
+
     /// Ends it at once; [`Incident::Ended`](super::Incident) follows.
     fn kill(&mut self);
 }

@@ -13,7 +13,7 @@ use crate::config::{self, ConfiguredOption};
 use crate::host::OsRelease;
 use crate::judge::{Judgement, Verdict};
 use crate::kernel::Kernel;
-use crate::machines::{Blame, End, Machinery};
+use crate::machines::{Blame, End, Machinery, MemoryDump};
 use crate::plan::Filter;
 use crate::policy::{AccessVector, PolicyChanges};
 
@@ -245,6 +245,9 @@ pub struct Death {
     pub cell: Option<String>,
     /// The console; only its end if it is long.
     pub console: String,
+    /// The guest's memory, if the user wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryDump>,
 }
 
 impl Death {

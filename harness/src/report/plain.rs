@@ -57,6 +57,7 @@ pub(super) fn death(death: &Death) -> Vec<String> {
     let console = lines(&death.console);
     let tail = &console[console.len().saturating_sub(CONSOLE_LINES)..];
     text.extend(tail.iter().map(|line| format!("| {line}")));
+    text.extend(death.memory.iter().flat_map(|memory| lines(&memory.to_string())));
     text
 }
 

@@ -111,6 +111,9 @@ fn write_death(death: &Death, out: &mut Text) {
     for words in death.console.lines() {
         line!(out, "  | {}", words.trim_end());
     }
+    if let Some(memory) = &death.memory {
+        line!(out, "  {memory}");
+    }
 }
 
 /// Writes the names of cells that have the same verdict for the same reason, and the details of the

@@ -87,6 +87,7 @@ fn boot(kernel: &Path, parameters: &[String], programs: &[(&str, &str)]) -> Vec<
         append,
         memory_mib: 768,
         window: None,
+        dump: None,
         console: ConsoleTo::Events,
     };
     let (sink, events) = channel();

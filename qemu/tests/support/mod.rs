@@ -54,6 +54,7 @@ pub(crate) fn machine(act: &str) -> Machine {
         append,
         memory_mib: 256,
         window: None,
+        dump: None,
         console: ConsoleTo::Events,
     }
 }
@@ -69,6 +70,7 @@ pub(crate) fn console_until(events: &Receiver<VmEvent>, enough: &str) -> (String
     let mut console = String::new();
     while enough.is_empty() || !console.contains(enough) {
         match events.recv_timeout(PATIENCE) {
+            Ok(VmEvent::Dumped(result)) => panic!("memory that nobody wanted: {result:?}"),
             Ok(VmEvent::Console(bytes)) => console += &String::from_utf8_lossy(&bytes),
             Ok(VmEvent::Ended(end)) => return (console, Some(end)),
             Err(RecvTimeoutError::Timeout) => panic!("no more events after: {console}"),

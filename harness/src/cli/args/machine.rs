@@ -107,6 +107,10 @@ pub struct BootArgs {
     /// Boot every guest: restore none from a snapshot, and save none.
     #[arg(long, help_heading = BOOTING)]
     pub cold: bool,
+    /// Write the memory of each guest that dies or hangs into a file of this directory, for
+    /// crash(8) or drgn. A file is as large as the guest's memory.
+    #[arg(long, value_name = "DIR", help_heading = BOOTING)]
+    pub dump_memory: Option<PathBuf>,
     /// The time limits.
     #[command(flatten)]
     pub limits: LimitArgs,

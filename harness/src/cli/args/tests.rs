@@ -55,6 +55,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "program",
             "jobs",
             "cold",
+            "dump-memory",
             "boot-limit",
             "silence-limit",
             "cell-limit",

@@ -1,5 +1,6 @@
 //! Boots the kernel under test in QEMU.
 
+mod dumps;
 mod program;
 mod snapshots;
 
@@ -16,6 +17,7 @@ use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
 use perfsec_wire::frame::{self, FrameError};
 use perfsec_wire::{BootMode, Message, Order, paths, window};
 
+use dumps::{DumpError, Dumps};
 pub use program::GuestProgram;
 use snapshots::{Saving, Snapshots};
 
@@ -82,12 +84,15 @@ pub struct QemuOptions {
     pub programs: Vec<GuestProgram>,
     /// The system that kernels are booted with; `None` for the agent alone.
     pub guest: Option<GuestImage>,
+    /// The directory for the memory of guests that die; `None` if nobody wants it.
+    pub dumps: Option<PathBuf>,
 }
 
 impl Default for QemuOptions {
     fn default() -> Self {
         let (append, programs) = (Vec::new(), Vec::new());
-        Self { program: PathBuf::from(PROGRAM), accel: None, append, programs, guest: None }
+        let (program, accel, guest, dumps) = (PathBuf::from(PROGRAM), None, None, None);
+        Self { program, accel, append, programs, guest, dumps }
     }
 }
 
@@ -102,6 +107,7 @@ pub struct QemuPool {
     append: Vec<String>,
     programs: Vec<GuestProgram>,
     guest: Option<GuestImage>,
+    dumps: Option<Dumps>,
     cache: Cache,
     snapshots: Snapshots,
 }
@@ -137,6 +143,8 @@ enum QemuError {
         image = .image.display()
     )]
     Damaged { image: PathBuf },
+    #[error(transparent)]
+    Dump(#[from] DumpError),
     #[error("{doing}")]
     Setup { doing: &'static str, source: io::Error },
 }
@@ -159,6 +167,9 @@ struct Running {
     // Declared first, so dropped first: the machine has ended when a snapshot is completed.
     vm: Vm,
     channel: Channel,
+    sink: Sink,
+    /// The file for its memory, if that is wanted.
+    dump: Option<PathBuf>,
     snapshots: Snapshots,
     /// The key of the snapshot that it was restored from, or can be saved as.
     key: String,
@@ -173,13 +184,14 @@ impl QemuPool {
     ///
     /// If it does not run.
     pub fn open(options: QemuOptions, cache: &Cache) -> Result<Self, MachineError> {
-        let QemuOptions { program, accel, append, programs, guest } = options;
+        let QemuOptions { program, accel, append, programs, guest, dumps } = options;
         let version = version(&program)?;
+        let dumps = dumps.as_deref().map(Dumps::open).transpose().map_err(QemuError::from)?;
         let given = accel.map(|accel| Choice { accel, probed: false });
         let accel = given.map(OnceLock::from).unwrap_or_default();
         let snapshots = Snapshots::new(cache.clone(), &version);
         let cache = cache.clone();
-        Ok(Self { program, version, accel, append, programs, guest, cache, snapshots })
+        Ok(Self { program, version, accel, append, programs, guest, dumps, cache, snapshots })
     }
 
     fn accel(&self) -> Accel {
@@ -287,6 +299,7 @@ impl QemuPool {
             append: [self.parameters(mode), kernel.parameters.clone()].concat(),
             memory_mib: if self.guest.is_some() { GUEST_SYSTEM_MIB } else { MEMORY_MIB },
             window: Some(window::SIZE as u64),
+            dump: None,
             console: ConsoleTo::Events,
         })
     }
@@ -336,12 +349,15 @@ impl Pool for QemuPool {
         cold: bool,
         sink: Sink,
     ) -> Result<Box<dyn Guest>, MachineError> {
-        let machine = self.machine(kernel, mode, load, None)?;
+        let mut machine = self.machine(kernel, mode, load, None)?;
+        machine.dump = self.dumps.as_ref().map(|dumps| dumps.next(&kernel.release));
+        let dump = machine.dump.clone();
         let key = self.snapshots.key(kernel.identity(), self.guest.as_ref(), &machine);
         let saved = if cold { None } else { self.snapshots.open(&key) };
-        let events = sink.clone();
+        let (events, file) = (sink.clone(), dump.clone().unwrap_or_default());
         let tell = move |event| match event {
             VmEvent::Console(bytes) => events.print(&bytes),
+            VmEvent::Dumped(result) => drop(events.report(dumps::incident(&file, result))),
             // Whoever no longer listens drops the machine next.
             VmEvent::Ended(end) => drop(events.report(Incident::Ended(convert_end(end)))),
         };
@@ -354,9 +370,10 @@ impl Pool for QemuPool {
             Some(vm) => (vm, true),
             None => (Vm::start(&machine, tell).map_err(|error| self.refused(error))?, false),
         };
-        let channel = open_channel(&mut vm, move |incident| sink.report(incident))?;
+        let reports = sink.clone();
+        let channel = open_channel(&mut vm, move |incident| reports.report(incident))?;
         let (snapshots, saving) = (self.snapshots.clone(), None);
-        Ok(Box::new(Running { vm, channel, snapshots, key, restored, saving }))
+        Ok(Box::new(Running { vm, channel, sink, dump, snapshots, key, restored, saving }))
     }
 
     fn shell(
@@ -393,7 +410,7 @@ impl Pool for QemuPool {
         }
         let end = events.iter().find_map(|event| match event {
             VmEvent::Ended(end) => Some(end),
-            VmEvent::Console(_) => None,
+            VmEvent::Console(_) | VmEvent::Dumped(_) => None,
         });
         Ok(end.map_or(End::Killed, convert_end))
     }
@@ -453,6 +470,12 @@ impl Guest for Running {
 
     fn discard_snapshot(&mut self) {
         self.snapshots.remove(&self.key);
+    }
+
+    fn dump(&mut self) {
+        if let Some(file) = &self.dump {
+            self.sink.report(dumps::incident(file, self.vm.dump(file)));
+        }
     }
 
     fn kill(&mut self) {
