@@ -217,7 +217,7 @@ fn dump_command(file: &Path) -> String {
 /// The command that writes a guest's memory.
 pub(crate) const DUMP_MEMORY: &str = "dump-guest-memory";
 
-/// Its arguments for a file: an ELF core of the physical memory, as crash(8) and drgn read it.
+/// Its arguments for a file: an ELF core of the physical memory, which crash(8) reads.
 pub(crate) fn dump_arguments(file: &Path) -> Value {
     json!({"paging": false, "protocol": format!("file:{}", file.display())})
 }

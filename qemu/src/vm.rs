@@ -165,8 +165,8 @@ impl Vm {
         saved
     }
 
-    /// Stops the guest for good and writes its memory to `file`, which is an ELF core for crash(8)
-    /// or drgn. Returns when it is written: seconds, or minutes on a slow disk.
+    /// Stops the guest for good and writes its memory to `file`, an ELF core. Returns when it
+    /// is written: seconds, or minutes on a slow disk.
     ///
     /// # Errors
     ///

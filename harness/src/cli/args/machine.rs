@@ -108,7 +108,7 @@ pub struct BootArgs {
     #[arg(long, help_heading = BOOTING)]
     pub cold: bool,
     /// Write the memory of each guest that dies or hangs into a file of this directory, for
-    /// crash(8) or drgn. A file is as large as the guest's memory.
+    /// crash(8). A file is as large as the guest's memory.
     #[arg(long, value_name = "DIR", help_heading = BOOTING)]
     pub dump_memory: Option<PathBuf>,
     /// The time limits.
