@@ -1,6 +1,7 @@
 //! Errors of a bisection.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::commit::CommitInfo;
 use crate::compare::{BaselineError, NothingInCommon};
@@ -71,6 +72,16 @@ pub enum BisectError {
         end: BisectEnd,
         /// Its commit.
         commit: Box<CommitInfo>,
+        /// The reason.
+        why: String,
+    },
+    /// A configuration at an end builds, but it cannot be tested.
+    #[error("prove that the {end} end, {}, is {end}: {why}", .path.display())]
+    Config {
+        /// The end.
+        end: BisectEnd,
+        /// The file with the configuration.
+        path: PathBuf,
         /// The reason.
         why: String,
     },

@@ -284,7 +284,8 @@ fn relabelled(ran: &RecordedRun, kernel: &Kernel) -> RecordedRun {
     ran
 }
 
-fn no_build(error: &BuildError) -> String {
+/// The words for a tree that does not build.
+pub(super) fn no_build(error: &BuildError) -> String {
     match error {
         BuildError::Failed(failure) => {
             let why = failure.first.as_ref();

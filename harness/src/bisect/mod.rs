@@ -1,6 +1,7 @@
-//! Finds the commit that changed cells: `git bisect`, driven by what the cells see.
+//! Finds the commit, or the configuration option, that changed what cells see.
 
 mod commit;
+mod config;
 mod ends;
 mod error;
 mod find;
@@ -12,6 +13,10 @@ mod tests;
 mod text;
 
 pub use commit::{CommitInfo, Revision};
+pub use config::{
+    ChangedOption, ConfigBisection, ConfigLab, ConfigStep, ConfiguredTree, NamedConfig,
+    bisect_config, config_text,
+};
 pub use ends::{BisectMark, unjudged};
 pub use error::{BisectEnd, BisectError};
 pub use find::bisect;

@@ -25,7 +25,7 @@ use crate::source::{Commit, GitError, Source};
 const STATE: &str = "state";
 
 /// The number of cells that a kernel runs.
-const CELLS: usize = 3;
+pub(super) const CELLS: usize = 3;
 
 /// A user's repository, and a cache.
 struct Place {
@@ -137,7 +137,7 @@ struct Scripted<'a> {
 }
 
 /// Three cells of a real run.
-fn fixture() -> Run {
+pub(super) fn fixture() -> Run {
     let text = include_str!("../../tests/report/run.jsonl");
     let mut run =
         Run::of(text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap())).unwrap();
@@ -150,7 +150,7 @@ fn fixture() -> Run {
 }
 
 /// A run in which each cell sees what its letter stands for.
-fn run_of(letters: &str) -> Run {
+pub(super) fn run_of(letters: &str) -> Run {
     let mut run = fixture();
     for (cell, letter) in run.lanes[0].cells.iter_mut().zip(letters.chars()) {
         let (returned, verdict) = match letter {
@@ -177,7 +177,7 @@ fn run_of(letters: &str) -> Run {
     run
 }
 
-fn names() -> Vec<String> {
+pub(super) fn names() -> Vec<String> {
     fixture().lanes[0].cells.iter().map(|cell| cell.name.clone()).collect()
 }
 
@@ -240,7 +240,7 @@ impl Lab for Scripted<'_> {
     }
 }
 
-fn recorded(run: Run, record: &str) -> RecordedRun {
+pub(super) fn recorded(run: Run, record: &str) -> RecordedRun {
     RecordedRun { run, record: PathBuf::from(record), sha256: String::new() }
 }
 

@@ -65,7 +65,7 @@ pub fn text(outcome: &Bisection) -> Text {
     out
 }
 
-fn heading(words: &str, out: &mut Text) {
+pub(super) fn heading(words: &str, out: &mut Text) {
     out.end().paint(HEADING, words).end().end();
 }
 

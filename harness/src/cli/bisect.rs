@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{BisectArgs, BisectCommand, BisectFormat, ObtainArgs};
 use super::destination::{self, Destination};
 use super::session::{self, Session};
-use super::{Exit, Failure, bisect_step, mail, output};
+use super::{Exit, Failure, bisect_config, bisect_step, mail, output};
 use crate::bisect::{self, Bisection, Culprit, Revision};
 use crate::engine::{EngineLab, Reuse};
 use crate::kbuild::TreeSpec;
@@ -13,8 +13,10 @@ use crate::report::mail::{Letter, Regzbot};
 use crate::text::{self, Text};
 
 pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
-    if let Some(BisectCommand::Step(args)) = &args.command {
-        return bisect_step::step(args);
+    match &args.command {
+        Some(BisectCommand::Step(args)) => return bisect_step::step(args),
+        Some(BisectCommand::Config(args)) => return bisect_config::config(args),
+        None => {}
     }
     let (Some(good), Some(bad)) = (&args.good, &args.bad) else {
         return Err(Failure::input("--good and --bad name the ends"));

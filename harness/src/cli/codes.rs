@@ -220,6 +220,26 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "bisect config",
+        rows: &[
+            (Exit::Success, "the option is found"),
+            (Exit::Failed, "only several options are found, each of which needs another"),
+            (
+                Exit::Input,
+                "bad input: an option, a configuration, a case file, or ends that do not differ",
+            ),
+            (Exit::NothingRan, "the filters select no cell"),
+            BUILD_HOST,
+            (Exit::Kernel, "an end cannot be tested; it does not boot, for example"),
+            (Exit::Build, "an end does not build"),
+            (
+                SIGINT,
+                "interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP; the same command builds \
+                 nothing twice",
+            ),
+        ],
+    },
+    ExitCodes {
         command: "bisect step",
         rows: &[
             (

@@ -452,7 +452,7 @@ impl Coded for BisectError {
             Self::Source(error) => error.exit(),
             Self::Engine(error) => error.exit(),
             Self::Build { source, .. } if matches!(**source, BuildError::Failed(_)) => Exit::Build,
-            Self::Boot { .. } => Exit::Kernel,
+            Self::Boot { .. } | Self::Config { .. } => Exit::Kernel,
             Self::Build { .. }
             | Self::OneCommit(_)
             | Self::Backwards { .. }

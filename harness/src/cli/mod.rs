@@ -5,6 +5,7 @@ mod args;
 mod b4_check;
 mod baseline;
 mod bisect;
+mod bisect_config;
 mod bisect_step;
 mod bless;
 mod cache;

@@ -10,7 +10,7 @@ use super::obtain::obtain;
 use super::{EarlierLane, EngineError, Execution, KernelSpec, LanePlan, Setup, Suite, execute};
 use crate::cache::{Cache, Room};
 use crate::interrupt::Interrupt;
-use crate::kbuild::{self, Builder, BuiltKernel, TreeSpec};
+use crate::kbuild::{self, Builder, BuiltKernel, Recipe, TreeSpec};
 use crate::kernel::{Config, Kernel};
 use crate::machines::{End, Load, Pool};
 use crate::plan::{self, PlannedCell};
@@ -166,10 +166,23 @@ impl<'a> Engine<'a> {
         source: &Source,
         commit: &Commit,
     ) -> Result<BuiltKernel, kbuild::BuildError> {
-        let (recipe, say) = (&self.setup.obtain.recipe, |text: &str| self.say(text));
-        let built = Builder::new(recipe, &self.cache, &self.interrupt, &say)?.build(source, commit);
+        self.with_builder(&self.setup.obtain.recipe, |builder| builder.build(source, commit))
+    }
+
+    /// Lets a builder of some recipe work.
+    ///
+    /// # Errors
+    ///
+    /// Returns the builder's error, or an error if the host lacks a tool of the recipe.
+    pub fn with_builder<T>(
+        &self,
+        recipe: &Recipe,
+        work: impl FnOnce(&Builder<'_>) -> Result<T, kbuild::BuildError>,
+    ) -> Result<T, kbuild::BuildError> {
+        let say = |text: &str| self.say(text);
+        let done = work(&Builder::new(recipe, &self.cache, &self.interrupt, &say)?);
         self.note_damage();
-        built
+        done
     }
 
     /// Plans one lane for each kernel, policy and boot mode that the cells need.

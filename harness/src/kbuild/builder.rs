@@ -103,8 +103,8 @@ impl<'a> Builder<'a> {
             });
         }
         (self.progress)(&format!("building {} ({subject})", commit.short()));
-        let out = source.beside(&format!("build-{}", &self.recipe.sha256()[..SHORT]));
-        let (config, warnings) = self.compile(source, commit, &subject, &out, &log)?;
+        let out = self.directory(source);
+        let (config, warnings) = self.work(source, commit, &subject, &out, &log, Self::make)?;
         let image = out.join(image(&config));
         let kernel = match kernel::store_built(self.cache, &key, origin, &image, config) {
             Ok(kernel) => kernel,
@@ -126,6 +126,26 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// Configures a commit as [`build`](Self::build) does, and compiles nothing but what Kconfig
+    /// needs.
+    ///
+    /// # Errors
+    ///
+    /// Those of a build.
+    pub fn configure(&self, source: &Source, commit: &Commit) -> Result<Config, BuildError> {
+        let log = self.cache.file(Room::LOGS, &format!("{}.log", self.key(source, commit)?));
+        let (subject, out) = (source.subject(commit)?, self.directory(source));
+        self.work(source, commit, &subject, &out, &log, Self::configured).map(|(config, _)| config)
+    }
+
+    /// The build directory.
+    fn directory(&self, source: &Source) -> PathBuf {
+        match self.recipe.shared {
+            Some(name) => source.beside(&format!("build-{name}")),
+            None => source.beside(&format!("build-{}", &self.recipe.sha256()[..SHORT])),
+        }
+    }
+
     fn origin(
         &self,
         source: &Source,
@@ -143,15 +163,16 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Checks out a commit, builds it in `out` and writes the log. Returns the configuration, and
+    /// Checks out a commit, runs `make` in `out` and writes the log. Returns the configuration, and
     /// the warnings for all objects.
-    fn compile(
+    fn work(
         &self,
         source: &Source,
         commit: &Commit,
         subject: &str,
         out: &Path,
         log: &Path,
+        steps: impl FnOnce(&Self, &mut Make<'_>, &Source, &Commit) -> Result<Config, BuildError>,
     ) -> Result<(Config, BTreeSet<Diagnostic>), BuildError> {
         source.check_out(commit)?;
         let failed = |action, path: &Path, error| self.cache.error(action, path, error);
@@ -190,7 +211,7 @@ impl<'a> Builder<'a> {
                 interrupt: self.interrupt,
                 hear: &mut hear,
             };
-            self.make(&mut make, source, commit)
+            steps(self, &mut make, source, commit)
         };
         objects.update(&reader.compiled);
         objects.write(self.cache)?;
@@ -210,44 +231,46 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Configures and compiles the checkout. A failure has only the commit; the caller fills in
-    /// the rest.
+    /// Configures and compiles the checkout.
     fn make(
         &self,
         make: &mut Make<'_>,
         source: &Source,
         commit: &Commit,
     ) -> Result<Config, BuildError> {
-        let blame = || {
-            BuildError::Failed(Box::new(BuildFailure {
-                commit: commit.clone(),
-                subject: String::new(),
-                first: None,
-                places: Vec::new(),
-                log: PathBuf::new(),
-            }))
-        };
-        let stamp = Stamp::compute(source, commit, self.recipe, &self.toolchain)?;
-        let config = match stamp.config(make.out) {
-            Some(config) => config,
-            None => {
-                let version = version_of_tree(make.tree)?;
-                let variables = make.variables();
-                let (tree, out) = (make.tree, make.out);
-                let configure = Configurator { tree, out, version, make: &variables };
-                let config = configure.run(&self.recipe.fragments, &mut |command| {
-                    if make.run(command)? { Ok(()) } else { Err(blame()) }
-                })?;
-                stamp.write(out, self.cache)?;
-                config
-            }
-        };
+        let config = self.configured(make, source, commit)?;
         let target = image(&config).rsplit('/').next().unwrap_or_default();
         if !make.run(make.command(target))? {
-            return Err(blame());
+            return Err(blame(commit));
         }
-        stamp.write(make.out, self.cache)?;
+        self.stamp(source, commit)?.write(make.out, self.cache)?;
         Ok(config)
+    }
+
+    /// Configures the checkout, unless it is configured already.
+    fn configured(
+        &self,
+        make: &mut Make<'_>,
+        source: &Source,
+        commit: &Commit,
+    ) -> Result<Config, BuildError> {
+        let stamp = self.stamp(source, commit)?;
+        if let Some(config) = stamp.config(make.out) {
+            return Ok(config);
+        }
+        let version = version_of_tree(make.tree)?;
+        let variables = make.variables();
+        let (tree, out) = (make.tree, make.out);
+        let configure = Configurator { tree, out, version, make: &variables };
+        let config = configure.run(&self.recipe.fragments, &mut |command| {
+            if make.run(command)? { Ok(()) } else { Err(blame(commit)) }
+        })?;
+        stamp.write(out, self.cache)?;
+        Ok(config)
+    }
+
+    fn stamp(&self, source: &Source, commit: &Commit) -> Result<Stamp, BuildError> {
+        Stamp::compute(source, commit, self.recipe, &self.toolchain)
     }
 
     fn key(&self, source: &Source, commit: &Commit) -> Result<String, BuildError> {
@@ -278,6 +301,17 @@ impl<'a> Builder<'a> {
         self.cache.publish_json(Room::BUILDS, &format!("{key}.json"), record)?;
         Ok(())
     }
+}
+
+/// A failure of which only the commit is known; the caller fills in the rest.
+fn blame(commit: &Commit) -> BuildError {
+    BuildError::Failed(Box::new(BuildFailure {
+        commit: commit.clone(),
+        subject: String::new(),
+        first: None,
+        places: Vec::new(),
+        log: PathBuf::new(),
+    }))
 }
 
 /// Path of the image that boots, in the build directory. With a PVH entry that is the uncompressed

@@ -17,6 +17,9 @@ pub struct Recipe {
     pub variables: Vec<Variable>,
     /// Number of parallel compilers; does not affect the kernel.
     pub jobs: usize,
+    /// The build directory's name, for recipes that are built one after another and share objects.
+    /// `None` for a directory of its own. Does not affect the kernel.
+    pub shared: Option<&'static str>,
 }
 
 /// A variable of `make`.
@@ -90,7 +93,7 @@ impl Recipe {
     #[must_use]
     pub fn new(fragments: Vec<Fragment>) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        Self { fragments, variables: Vec::new(), jobs }
+        Self { fragments, variables: Vec::new(), jobs, shared: None }
     }
 
     /// The default recipe, with the fragments that every case needs.

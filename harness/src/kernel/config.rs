@@ -121,6 +121,19 @@ impl Config {
         })
     }
 
+    /// The value of an option as it stands in the file, a string with its quotes.
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
+    }
+
+    /// Gives an option a value as it stands in a file; `None` for one that is not set.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.options.insert(name.to_owned(), value.to_owned()),
+            None => self.options.remove(name),
+        };
+    }
+
     /// Only the options of [`RELEVANT`], for the run record.
     pub fn relevant(&self) -> Self {
         let wanted = |name: &str| {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::super::codes::ExitCodes;
 use super::heading::{KERNELS, REPORT, VERDICTS};
 use super::{BootArgs, CaseArgs, FilterArgs, MailArgs};
+use crate::kbuild::TreeSpec;
 use crate::mbox::Mailbox;
 
 /// Options of `bisect`.
@@ -58,6 +59,8 @@ pub struct BisectArgs {
 /// Subcommands of `bisect`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BisectCommand {
+    /// Find the configuration option that changed cells, between two configurations of one commit.
+    Config(ConfigArgs),
     /// Judge the checked-out tree, for your own `git bisect run perfsec bisect step CELL`.
     Step(StepArgs),
 }
@@ -86,6 +89,41 @@ pub struct StepArgs {
     /// How the kernel is built and booted.
     #[command(flatten)]
     pub boot: BootArgs,
+}
+
+/// Options of `bisect config`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ExitCodes::help("bisect config"))]
+pub struct ConfigArgs {
+    /// The cells; once the ends have run, only those that differ run.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
+    /// The `.config` with which the cells see what they should, or saw before. Fragments that are
+    /// given with `--config` are merged over both; perfsec's own are not.
+    #[arg(long, value_name = "FILE", help_heading = KERNELS)]
+    pub good: PathBuf,
+    /// The `.config` with which they see something else.
+    #[arg(long, value_name = "FILE", help_heading = KERNELS)]
+    pub bad: PathBuf,
+    /// The kernel tree: a git repository, or `debian:SUITE`, and a revision [default of the
+    /// revision: HEAD].
+    #[arg(long, value_name = "PATH[@REVISION]", default_value = ".", help_heading = KERNELS)]
+    pub tree: TreeSpec,
+    /// Add a file of known differences to the built-in ones. Can be given several times.
+    #[arg(long, value_name = "FILE", help_heading = VERDICTS)]
+    pub known: Vec<PathBuf>,
+    /// How the kernels are built and booted.
+    #[command(flatten)]
+    pub boot: BootArgs,
+    /// The format of the report.
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = REPORT)]
+    pub format: BisectFormat,
+    /// Write the report to this file instead of standard output.
+    #[arg(long, value_name = "FILE", help_heading = REPORT)]
+    pub out: Option<PathBuf>,
 }
 
 /// The format of the report on a bisection.

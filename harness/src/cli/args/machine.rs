@@ -181,14 +181,26 @@ pub struct BuildArgs {
 }
 
 impl BuildArgs {
+    /// A recipe of the fragments that the user named, without perfsec's own.
+    ///
+    /// # Errors
+    ///
+    /// When a fragment cannot be read.
+    pub fn own_recipe(&self) -> Result<Recipe, FragmentError> {
+        self.recipe_of(&[])
+    }
+
     /// The configuration and the make variables.
     ///
     /// # Errors
     ///
     /// When a fragment cannot be read.
     pub fn recipe(&self) -> Result<Recipe, FragmentError> {
-        let own = if self.no_default_config { [].as_slice() } else { DEFAULT.as_slice() };
-        let names = own.iter().copied().chain(self.config.iter().map(String::as_str));
+        self.recipe_of(if self.no_default_config { &[] } else { &DEFAULT })
+    }
+
+    fn recipe_of(&self, first: &[&str]) -> Result<Recipe, FragmentError> {
+        let names = first.iter().copied().chain(self.config.iter().map(String::as_str));
         let mut recipe = Recipe::new(names.map(Fragment::load).collect::<Result<_, _>>()?);
         recipe.variables.clone_from(&self.make);
         recipe.jobs = self.build_jobs.unwrap_or(recipe.jobs).max(1);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::built_in;
 use crate::foreign;
-use crate::kernel::KernelVersion;
+use crate::kernel::{Config, KernelVersion};
 
 /// The default fragments.
 pub const DEFAULT: [&str; 4] = ["base", "selinux", "perf", "tracing"];
@@ -131,6 +131,22 @@ impl Fragment {
         let failed = |source| FragmentError::Read { path: path.to_owned(), source };
         let text = foreign::read_named_text(path, &foreign::FRAGMENT).map_err(failed)?;
         Self::parse(wanted, &text)
+    }
+
+    /// A fragment that sets all options of a configuration and unsets all others, as far as the
+    /// tree allows.
+    #[must_use]
+    pub fn generated(name: &str, config: &Config) -> Self {
+        let lines = config.options().map(|(option, value)| format!("{option}={value}\n"));
+        let text = lines.fold(format!("{GENERATED}\n\n"), |text, line| text + &line);
+        let requests = config.options().enumerate().filter_map(|(index, (option, value))| {
+            let symbol = option.strip_prefix(PREFIX)?.to_owned();
+            let wanted = RequestedValue::parse(value)?;
+            let (line, mark, comment) = (index + 3, None, String::new());
+            Some(Request { symbol, wanted, line, mark, comment })
+        });
+        let requests = requests.collect();
+        Self { name: name.to_owned(), text, requests, generated: true }
     }
 
     /// Parses the text of a fragment.
@@ -371,6 +387,16 @@ mod tests {
         let fragment = parse(line);
         assert_eq!(fragment.requests[0].wanted, wanted);
         assert_eq!(fragment.requests[0].to_string(), line);
+    }
+
+    #[test]
+    fn a_generated_fragment_is_the_configuration() {
+        let text = "CONFIG_A=y\nCONFIG_HZ=250\nCONFIG_LSM=\"a,\\\"b\\\"\"\nCONFIG_M=m\n";
+        let config = Config::parse(text);
+        let fragment = Fragment::generated("generated", &config);
+        assert_eq!(fragment, Fragment::parse("generated", &fragment.text).unwrap());
+        assert_eq!(Config::parse(&fragment.text), config);
+        assert!(fragment.generated && fragment.requests.len() == 4);
     }
 
     #[test]
