@@ -35,6 +35,8 @@ pub struct Machine {
     /// The file that gets the memory of a guest that resets its machine, as a kernel does that
     /// panics. `None` if nobody wants it.
     pub dump: Option<PathBuf>,
+    /// The socket on which gdb attaches. The machine stands still until gdb lets it go on.
+    pub gdb: Option<PathBuf>,
     /// The other end of the guest's console.
     pub console: ConsoleTo,
 }
@@ -114,6 +116,9 @@ impl Machine {
         add(&["-smp", "1", "-m", &format!("{}M", self.memory_mib)]);
         // A reset ends QEMU, so a reboot or a panic never looks like a slow first boot.
         add(&["-no-reboot"]);
+        if let Some(socket) = &self.gdb {
+            add(&["-S", "-gdb", &format!("unix:{},server=on,wait=off", socket.display())]);
+        }
         if self.dump.is_some() {
             // The end of a guest only stops it, and its memory can be read before QEMU ends.
             add(&["-no-shutdown"]);
@@ -225,6 +230,7 @@ mod tests {
             memory_mib: 256,
             window: None,
             dump: None,
+            gdb: None,
             console,
         }
     }
@@ -273,6 +279,19 @@ mod tests {
         let arguments = arguments(&machine(accel, ConsoleTo::Events));
         assert_eq!(values(&arguments, "-accel"), [accel.as_str()]);
         assert_eq!(values(&arguments, "-cpu"), [cpu]);
+    }
+
+    #[rstest]
+    #[case(None, &[])]
+    #[case(Some("/run/gdb".into()), &["unix:/run/gdb,server=on,wait=off"])]
+    fn a_machine_with_a_debugger_waits_for_it(
+        #[case] gdb: Option<PathBuf>,
+        #[case] sockets: &[&str],
+    ) {
+        let machine = Machine { gdb, ..machine(Accel::Tcg, ConsoleTo::Events) };
+        let arguments = arguments(&machine);
+        assert_eq!(values(&arguments, "-gdb"), sockets);
+        assert_eq!(arguments.contains(&"-S".to_owned()), !sockets.is_empty());
     }
 
     #[rstest]

@@ -222,6 +222,7 @@ fn refused(change: impl FnOnce(&mut Machine)) -> Error {
         memory_mib: 64,
         window: None,
         dump: None,
+        gdb: None,
         console: ConsoleTo::Events,
     };
     change(&mut machine);

@@ -86,7 +86,8 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
     names.files = machine.files(&cell.subject, &cell.steps)?;
     names.region = machine.region.fd().as_raw_fd();
     let program = assemble(&cell.steps, &names, &cell.subject)
-        .map_err(|error| Error::new("lay out the steps", error))?;
+        .map_err(|error| Error::new("lay out the steps", error))?
+        .of_cell(cell.id);
     machine.region.put(&program)?;
     let path = machine.executables.get(&cell.subject.file(), &cell.subject.comm)?;
     let mut child = start(machine, &machine.region, &cell.subject, &path)?;

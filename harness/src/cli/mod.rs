@@ -15,6 +15,7 @@ mod compare;
 mod completion;
 mod configured;
 mod coverage;
+mod debugger;
 mod destination;
 mod doctor;
 mod exit;

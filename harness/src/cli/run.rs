@@ -3,6 +3,7 @@
 use super::args::RunArgs;
 use super::baseline::NamedBaseline;
 use super::completion::Completion;
+use super::debugger::Debugger;
 use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, unmatched};
@@ -83,9 +84,13 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let baseline = args.baseline.as_deref().map(NamedBaseline::read).transpose()?;
     let mut outputs = Output::requested(args)?;
     let session = Session::open(args.machine.boot.quiet)?;
-    let (engine, kernels) = match &args.on {
-        Some(MachineName::Here) => session.here(&args.machine)?,
-        None => session.boot_with(&args.machine, &args.system)?,
+    let debugger = args.gdb.map(Debugger::at_step).transpose()?;
+    let (engine, kernels) = match (&args.on, &debugger) {
+        (Some(MachineName::Here), _) => session.here(&args.machine)?,
+        (None, None) => session.boot_with(&args.machine, &args.system)?,
+        (None, Some(debugger)) => {
+            session.boot_debugged(&args.machine, &args.system, debugger.socket())?
+        }
     };
     let plans = match &cells {
         Some(cells) => engine.plan(&kernels, engine.policies(), cells, &suite),
@@ -94,6 +99,11 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
         }),
     };
     let mut plans = session.stopped(plans)?;
+    if let Some(debugger) = &debugger {
+        let command = debugger.command(&plans, &filter)?;
+        engine.note("the guest waits for gdb: paste this into another terminal");
+        engine.note(&command);
+    }
     let mut asked = suite.asked(filter);
     if let Some(Completion { run, keep, command }) = completion {
         asked.completes = Some(command);

@@ -1,6 +1,7 @@
 //! The terminal, the signals and the cache of a command that runs cells.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use super::args::{MachineArgs, SystemArgs};
 use super::signals::Signals;
@@ -82,10 +83,34 @@ impl Session {
         args: &MachineArgs,
         system: &SystemArgs,
     ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
-        let mut setup = args.setup()?;
-        if let Some(name) = &system.guest {
-            setup = setup.with_guest(self.image(name)?);
+        let setup = self.setup(args, system)?;
+        self.boot_setup(args, setup)
+    }
+
+    /// The same with guests that gdb attaches to.
+    pub(super) fn boot_debugged(
+        &self,
+        args: &MachineArgs,
+        system: &SystemArgs,
+        socket: PathBuf,
+    ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
+        let setup = self.setup(args, system)?.with_debugger(socket);
+        self.boot_setup(args, setup)
+    }
+
+    fn setup(&self, args: &MachineArgs, system: &SystemArgs) -> Result<Setup, Failure> {
+        let setup = args.setup()?;
+        match &system.guest {
+            Some(name) => Ok(setup.with_guest(self.image(name)?)),
+            None => Ok(setup),
         }
+    }
+
+    fn boot_setup(
+        &self,
+        args: &MachineArgs,
+        setup: Setup,
+    ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
         let engine = self.engine(setup)?;
         let kernels = self.stopped(engine.kernels(&args.kernel))?;
         Ok((engine, kernels))

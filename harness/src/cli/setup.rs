@@ -41,14 +41,15 @@ impl BootArgs {
             cold: self.cold,
             retries: self.retries,
             limits: self.limits.limits(),
-            machine: MachineSetup::Qemu(QemuOptions {
+            machine: MachineSetup::Qemu(Box::new(QemuOptions {
                 program: self.qemu.clone(),
                 accel: self.accel,
                 append: self.append.clone(),
                 programs: self.program.clone(),
                 guest: None,
                 dumps: self.dump_memory.clone(),
-            }),
+                gdb: None,
+            })),
             obtain: obtain.setup(&self.build)?,
         })
     }

@@ -55,14 +55,25 @@ impl Setup {
         let source = PolicySource::Guest { system: image.name.clone(), path: image.policy.clone() };
         let room =
             available_memory().map_or(usize::MAX, |mib| mib / (2 * GUEST_SYSTEM_MIB as usize));
-        let machine = match self.machine {
-            MachineSetup::Qemu(options) => {
-                MachineSetup::Qemu(QemuOptions { guest: Some(image), ..options })
-            }
-            other @ (MachineSetup::Here(_) | MachineSetup::Pool(_)) => other,
-        };
         let policies = vec![PolicyRequest::unchanged(source)];
-        Self { policies, jobs: self.jobs.min(room).max(1), machine, ..self }
+        let jobs = self.jobs.min(room).max(1);
+        Self { policies, jobs, ..self }.with_qemu(|options| options.guest = Some(image))
+    }
+
+    /// The same with guests that gdb attaches to at this socket, one at a time: they are booted, and
+    /// may be as slow as their user.
+    #[must_use]
+    pub fn with_debugger(self, socket: PathBuf) -> Self {
+        Self { jobs: 1, cold: true, retries: 0, limits: Limits::unlimited(), ..self }
+            .with_qemu(|options| options.gdb = Some(socket))
+    }
+
+    /// Changes the options of QEMU, if its machines boot the kernels.
+    fn with_qemu(mut self, change: impl FnOnce(&mut QemuOptions)) -> Self {
+        if let MachineSetup::Qemu(options) = &mut self.machine {
+            change(options);
+        }
+        self
     }
 
     /// The same on this machine, under the policy that its kernel has loaded.

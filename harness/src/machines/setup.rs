@@ -12,7 +12,7 @@ use crate::kernel::Kernel;
 #[derive(Clone, Debug)]
 pub enum MachineSetup {
     /// Virtual machines.
-    Qemu(QemuOptions),
+    Qemu(Box<QemuOptions>),
     /// This machine, which runs the kernel.
     Here(Box<Kernel>),
     /// Machines that the caller made, as tests and benchmarks do.
@@ -21,7 +21,7 @@ pub enum MachineSetup {
 
 impl Default for MachineSetup {
     fn default() -> Self {
-        Self::Qemu(QemuOptions::default())
+        Self::Qemu(Box::default())
     }
 }
 
@@ -33,7 +33,7 @@ impl MachineSetup {
     /// Returns an error if the host cannot run them.
     pub fn open(self, cache: &Cache) -> Result<Arc<dyn Pool>, MachineError> {
         Ok(match self {
-            Self::Qemu(options) => Arc::new(QemuPool::open(options, cache)?),
+            Self::Qemu(options) => Arc::new(QemuPool::open(*options, cache)?),
             Self::Here(kernel) => Arc::new(HerePool::new(*kernel)),
             Self::Pool(pool) => pool,
         })

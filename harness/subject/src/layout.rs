@@ -41,6 +41,9 @@ pub const CAP_HEADER: usize = 6;
 pub const CAP_DATA: usize = 8;
 /// Word of the header: the thread id of the task that performs the program, in its own namespace.
 pub const TID: usize = 11;
+/// Word of the header: the [`STEP`] of the syscall that comes next. Nobody reads it: it is for a
+/// debugger, which watches it.
+pub const CURRENT: usize = 12;
 /// Length of the header in words.
 pub const HEADER: usize = 16;
 
@@ -54,7 +57,7 @@ pub const EMPTY: u64 = u64::MAX;
 /// Word of the first entry.
 pub const ENTRIES: usize = SLOTS + MAX_SLOTS;
 /// Length of an entry in words.
-pub const ENTRY: usize = 12;
+pub const ENTRY: usize = 13;
 /// Largest number of entries.
 pub const MAX_ENTRIES: usize = 128;
 
@@ -102,6 +105,8 @@ pub const BIND: usize = 9;
 pub const STATE: usize = 10;
 /// Word of an entry: the result, `-errno` on failure.
 pub const RESULT: usize = 11;
+/// Word of an entry: which step of which cell it is, as [`step`] encodes it, or 0.
+pub const STEP: usize = 12;
 
 /// A syscall.
 pub const CALL: u64 = 0;
@@ -150,6 +155,12 @@ pub const NO_VALUE: u32 = u32::MAX;
 pub const NO_MEMORY: i32 = 2;
 /// Exit code of a program that lost the task to which it handed over.
 pub const NO_HEIR: i32 = 3;
+
+/// Encodes a step of a cell, both counted from 0.
+#[must_use]
+pub const fn step(cell: u32, step: usize) -> u64 {
+    ((cell as u64 + 1) << 32) | (step as u64 + 1)
+}
 
 /// Word of entry `index`.
 #[must_use]

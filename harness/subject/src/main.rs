@@ -15,9 +15,9 @@ use core::ptr::{read_volatile, write_volatile};
 
 use perfsec_subject::{
     ARGUMENTS, BASE, BEGUN, BIND, CAP_DATA, CAP_HEADER, CAPABILITY_VERSION, CLONE, CLONE_EXIT,
-    COMPAT, CONTEXT, CONTEXT_LENGTH, CONTEXT_ROOM, COPY, COUNT, DONE, EMPTY, EXEC, FROM_SLOT,
-    HAND_OVER, KIND, LENGTH, NEXT, NO_HEIR, NO_MEMORY, NO_VALUE, NUMBER, PID, POKE, RESULT, SLOTS,
-    STARTS, STATE, STOP, STORE, TID, UID, WORD, entry,
+    COMPAT, CONTEXT, CONTEXT_LENGTH, CONTEXT_ROOM, COPY, COUNT, CURRENT, DONE, EMPTY, EXEC,
+    FROM_SLOT, HAND_OVER, KIND, LENGTH, NEXT, NO_HEIR, NO_MEMORY, NO_VALUE, NUMBER, PID, POKE,
+    RESULT, SLOTS, STARTS, STATE, STEP, STOP, STORE, TID, UID, WORD, entry,
 };
 
 const READ: u64 = 0;
@@ -170,6 +170,7 @@ fn perform() {
             continue;
         }
         let number = load(entry(index, NUMBER));
+        store(CURRENT, load(entry(index, STEP)));
         store(entry(index, STATE), BEGUN);
         let result = match kind {
             CLONE => clone(arguments),

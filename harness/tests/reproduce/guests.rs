@@ -88,6 +88,7 @@ fn boot(kernel: &Path, parameters: &[String], programs: &[(&str, &str)]) -> Vec<
         memory_mib: 768,
         window: None,
         dump: None,
+        gdb: None,
         console: ConsoleTo::Events,
     };
     let (sink, events) = channel();

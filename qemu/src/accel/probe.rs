@@ -191,6 +191,7 @@ fn machine_under_kvm(qemu: &Path, kernel: &Path) -> Result<Machine, Error> {
         memory_mib: 256,
         window: None,
         dump: None,
+        gdb: None,
         console: ConsoleTo::Events,
     })
 }

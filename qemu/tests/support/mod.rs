@@ -55,6 +55,7 @@ pub(crate) fn machine(act: &str) -> Machine {
         memory_mib: 256,
         window: None,
         dump: None,
+        gdb: None,
         console: ConsoleTo::Events,
     }
 }

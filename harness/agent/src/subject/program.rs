@@ -65,6 +65,16 @@ impl Program {
         self
     }
 
+    /// Marks its steps as those of this cell, for a debugger.
+    pub(crate) fn of_cell(mut self, cell: u32) -> Self {
+        for (entry, origin) in self.entries.iter_mut().zip(&self.origins) {
+            if let Origin::Step(step) = origin {
+                entry[layout::STEP] = layout::step(cell, *step);
+            }
+        }
+        self
+    }
+
     pub(crate) fn entries(&self) -> &[[u64; layout::ENTRY]] {
         &self.entries
     }

@@ -140,7 +140,7 @@ fn an_option_is_named_before_those_that_follow_it() {
     };
     let good = "CONFIG_AUDIT=y CONFIG_AUDITSYSCALL=y CONFIG_SELINUX=y CONFIG_HZ=250";
     let outcome = search(&mut lab, good, "CONFIG_HZ=1000").unwrap();
-    let others = vec!["CONFIG_AUDITSYSCALL", "CONFIG_SELINUX"];
+    let others = ["CONFIG_AUDITSYSCALL", "CONFIG_SELINUX"];
     let (culprit, with) = found(&outcome);
     assert_eq!(culprit, Some("CONFIG_AUDIT"));
     assert!(with.iter().all(|name| others.contains(name)), "{with:?}");

@@ -36,7 +36,7 @@ const CHOICES: [&str; 19] = [
 ];
 
 /// Options on kernels that are obtained and booted; `--machine` does neither.
-const BOOTING_A_KERNEL: [&str; 20] = [
+const BOOTING_A_KERNEL: [&str; 22] = [
     "guest",
     "kernel",
     "dirty",
@@ -52,6 +52,8 @@ const BOOTING_A_KERNEL: [&str; 20] = [
     "program",
     "jobs",
     "cold",
+    "dump_memory",
+    "gdb",
     "boot_limit",
     "config",
     "no_default_config",
@@ -95,6 +97,20 @@ pub struct RunArgs {
     /// part when others are added. `perfsec merge` joins the records.
     #[arg(long, value_name = "I/N", help_heading = CELLS)]
     pub shard: Option<Shard>,
+    /// Wait for gdb before the kernel boots, and print the command that attaches it and stops at
+    /// this step of the cell, counted from 1 as `perfsec show` prints them, right before its
+    /// syscall. The filters must select one cell; nothing has a time limit.
+    #[arg(
+        long,
+        value_name = "STEP",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_parser = clap::value_parser!(u16).range(1..),
+        conflicts_with_all = ["repeat", "shuffle", "shard", "jobs", "retries", "resume", "failed"],
+        help_heading = BOOTING
+    )]
+    pub gdb: Option<u16>,
     /// Complete an interrupted or killed run: repeat its command, in the same directory, for the
     /// cells that have no result. The new record has all results.
     #[arg(

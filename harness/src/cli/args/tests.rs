@@ -56,6 +56,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "jobs",
             "cold",
             "dump-memory",
+            "gdb",
             "boot-limit",
             "silence-limit",
             "cell-limit",

@@ -86,13 +86,15 @@ pub struct QemuOptions {
     pub guest: Option<GuestImage>,
     /// The directory for the memory of guests that die; `None` if nobody wants it.
     pub dumps: Option<PathBuf>,
+    /// The socket on which gdb attaches to guests, which wait for it. One guest at a time.
+    pub gdb: Option<PathBuf>,
 }
 
 impl Default for QemuOptions {
     fn default() -> Self {
         let (append, programs) = (Vec::new(), Vec::new());
-        let (program, accel, guest, dumps) = (PathBuf::from(PROGRAM), None, None, None);
-        Self { program, accel, append, programs, guest, dumps }
+        let program = PathBuf::from(PROGRAM);
+        Self { program, accel: None, append, programs, guest: None, dumps: None, gdb: None }
     }
 }
 
@@ -108,6 +110,7 @@ pub struct QemuPool {
     programs: Vec<GuestProgram>,
     guest: Option<GuestImage>,
     dumps: Option<Dumps>,
+    gdb: Option<PathBuf>,
     cache: Cache,
     snapshots: Snapshots,
 }
@@ -184,14 +187,14 @@ impl QemuPool {
     ///
     /// If it does not run.
     pub fn open(options: QemuOptions, cache: &Cache) -> Result<Self, MachineError> {
-        let QemuOptions { program, accel, append, programs, guest, dumps } = options;
+        let QemuOptions { program, accel, append, programs, guest, dumps, gdb } = options;
         let version = version(&program)?;
         let dumps = dumps.as_deref().map(Dumps::open).transpose().map_err(QemuError::from)?;
         let given = accel.map(|accel| Choice { accel, probed: false });
         let accel = given.map(OnceLock::from).unwrap_or_default();
         let snapshots = Snapshots::new(cache.clone(), &version);
         let cache = cache.clone();
-        Ok(Self { program, version, accel, append, programs, guest, dumps, cache, snapshots })
+        Ok(Self { program, version, accel, append, programs, guest, dumps, gdb, cache, snapshots })
     }
 
     fn accel(&self) -> Accel {
@@ -300,6 +303,7 @@ impl QemuPool {
             memory_mib: if self.guest.is_some() { GUEST_SYSTEM_MIB } else { MEMORY_MIB },
             window: Some(window::SIZE as u64),
             dump: None,
+            gdb: None,
             console: ConsoleTo::Events,
         })
     }
@@ -351,6 +355,7 @@ impl Pool for QemuPool {
     ) -> Result<Box<dyn Guest>, MachineError> {
         let mut machine = self.machine(kernel, mode, load, None)?;
         machine.dump = self.dumps.as_ref().map(|dumps| dumps.next(&kernel.release));
+        machine.gdb.clone_from(&self.gdb);
         let dump = machine.dump.clone();
         let key = self.snapshots.key(kernel.identity(), self.guest.as_ref(), &machine);
         let saved = if cold { None } else { self.snapshots.open(&key) };
