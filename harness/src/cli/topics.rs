@@ -22,6 +22,7 @@ pub(super) const PAGES: &[Topic] = &[
     Topic { name: "reports", text: include_str!("../../../docs/reports.md") },
     Topic { name: "mail", text: include_str!("../../../docs/mail.md") },
     Topic { name: "reproduce", text: include_str!("../../../docs/reproduce.md") },
+    Topic { name: "debugging", text: include_str!("../../../docs/debugging.md") },
     Topic { name: "ci", text: include_str!("../../../docs/ci.md") },
     Topic { name: "labs", text: include_str!("../../../docs/labs.md") },
     Topic { name: "compare", text: include_str!("../../../docs/compare.md") },
