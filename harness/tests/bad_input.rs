@@ -530,3 +530,57 @@ fn a_bad_baseline_is_refused_before_anything_boots() {
     ended.fails(2, "it has no result");
     assert!(ended.stderr.contains("the record ends after line 1"), "{}", ended.stderr);
 }
+
+/// A module that declares the class of capabilities, and lacks perf's.
+const BASE_CIL: &str = "(class capability2 (mac_admin ))\n(classorder (capability2 ))\n";
+
+fn extend(arguments: &[&str]) -> Ended {
+    let place = Place::new();
+    place.file("base.cil", BASE_CIL);
+    place.file("a.cil", "(type a_t)\n");
+    let ended = place.perfsec(&[&["policy", "extend"], arguments].concat());
+    let content = std::fs::read_to_string(place.path().join("base.cil")).unwrap();
+    assert_eq!(content, BASE_CIL);
+    ended
+}
+
+#[rstest]
+#[case::no_file(&["missing.cil"], 2, "cannot read missing.cil")]
+#[case::no_tree(&["."], 2, "which has policy/flask/security_classes")]
+#[case::another_module(&["a.cil"], 2, "does not declare the class capability2")]
+#[case::no_type(&["base.cil", "--allow", "a b"], 2, "expected the name of a type")]
+#[case::out_of_a_tree(&[".", "--out", "b.cil"], 2, "--out is for one module")]
+#[case::itself(&["base.cil", "--out", "base.cil"], 2, "base.cil is an input")]
+#[case::patch_and_file(&["base.cil", "--diff", "--out", "b.cil"], 2, "cannot be used with")]
+#[case::no_place(&["base.cil", "--out", "missing/base.cil"], 5, "cannot write missing/base.cil")]
+fn a_policy_that_cannot_be_extended_is_left_alone(
+    #[case] arguments: &[&str],
+    #[case] code: i32,
+    #[case] words: &str,
+) {
+    extend(arguments).fails(code, words);
+}
+
+#[test]
+fn a_policy_is_extended_once() {
+    let patch = extend(&["base.cil", "--diff"]);
+    patch.succeeds();
+    assert!(
+        patch.stdout.contains("\n+(class capability2 (mac_admin perfmon))\n"),
+        "{}",
+        patch.stdout
+    );
+    let place = Place::new();
+    place.file("base.cil", BASE_CIL);
+    let extend = || place.perfsec(&["policy", "extend", "base.cil"]);
+    let first = extend();
+    first.succeeds();
+    assert_eq!(first.stdout, patch.stdout);
+    let content = || std::fs::read_to_string(place.path().join("base.cil")).unwrap();
+    let extended = content();
+    assert!(extended.contains("(class perf_event (open cpu"), "{extended}");
+    let second = extend();
+    second.succeeds();
+    assert!(second.stderr.contains("nothing to add"), "{}", second.stderr);
+    assert_eq!((second.stdout.as_str(), content()), ("", extended));
+}

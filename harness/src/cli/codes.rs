@@ -470,6 +470,19 @@ pub const EXIT_CODES: &[ExitCodes] = &[
             SIGNAL,
         ],
     },
+    ExitCodes { command: "policy", rows: &[(Exit::Success, "as its commands say"), USAGE] },
+    ExitCodes {
+        command: "policy extend",
+        rows: &[
+            (Exit::Success, "the policy has the class and the permissions, also if it had them"),
+            (
+                Exit::Input,
+                "bad input: an option, or neither CIL nor a tree of policy source; nothing is \
+                 changed",
+            ),
+            (Exit::Host, "a file cannot be written"),
+        ],
+    },
     ExitCodes {
         command: "howto",
         rows: &[

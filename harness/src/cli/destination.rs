@@ -39,12 +39,17 @@ impl Destination {
     }
 
     /// Writes the text, without terminal colours.
-    pub(super) fn write(mut self, text: &Text) -> Result<(), Failure> {
+    pub(super) fn write(self, text: &Text) -> Result<(), Failure> {
+        self.write_exactly(&text.plain())
+    }
+
+    /// Writes what is not for a terminal: no character is escaped.
+    pub(super) fn write_exactly(mut self, text: &str) -> Result<(), Failure> {
         self.empty = false;
         // A device or a pipe has no length.
         let is_file = self.file.metadata().is_ok_and(|data| data.is_file());
         let emptied = if is_file { self.file.set_len(0) } else { Ok(()) };
-        let written = emptied.and_then(|()| self.file.write_all(text.plain().as_bytes()));
+        let written = emptied.and_then(|()| self.file.write_all(text.as_bytes()));
         written.map_err(|error| unwritable(&self.path, &error))
     }
 }

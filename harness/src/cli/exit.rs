@@ -22,6 +22,7 @@ use crate::machines::here::CannotRunHere;
 use crate::machines::{Blame, MachineError};
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
+use crate::policy::extend::ExtendError;
 use crate::record::{Digest, MergeError, RecordError};
 use crate::selfcheck::mutants::{CampaignError, JournalError, ScopeError, SurvivorsError};
 use crate::selfcheck::{MutationError, SelfcheckError};
@@ -190,6 +191,7 @@ macro_rules! input {
 
 input!(
     BaselineError,
+    ExtendError,
     FragmentError,
     KernelSpecError,
     MergeError,

@@ -30,6 +30,7 @@ mod mail;
 mod merge;
 mod new;
 mod output;
+mod policy;
 mod record;
 mod report;
 mod reproduce;
@@ -97,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
         Command::Guest(args) => guest::guest(&args),
+        Command::Policy(args) => policy::policy(&args),
         Command::Howto(args) => howto::howto(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -14,7 +14,7 @@ use crate::machines::{Guest, Incident, Incidents, Load, incidents};
 /// Lines of the console that an error quotes.
 const QUOTED: usize = 12;
 /// Time that a guest has to answer beyond a command's own limit: a login, and an interrupt.
-const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+const ANSWER_LIMIT: Duration = Duration::from_secs(430);
 /// Time between the end of a machine and that of its channel.
 const END_LIMIT: Duration = Duration::from_secs(10);
 

@@ -8,6 +8,7 @@ mod cil;
 mod compile;
 mod debian;
 mod domain_rules;
+pub mod extend;
 mod files;
 mod generate;
 mod guest;

@@ -9,6 +9,7 @@ mod host;
 mod howto;
 mod machine;
 mod mail;
+mod policy;
 mod record;
 mod run;
 mod series;
@@ -34,6 +35,7 @@ pub(super) use host::{
 pub(super) use howto::{HowtoArgs, HowtoFormat};
 pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs, Switch};
 pub(super) use mail::MailArgs;
+pub(super) use policy::{PolicyArgs, PolicyCommand, PolicyExtendArgs};
 pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, ReportArgs};
 pub(super) use run::{RunArgs, ShellArgs};
 pub(super) use series::{B4CheckArgs, SeriesArgs, SeriesFormat};
@@ -124,6 +126,8 @@ pub enum Command {
     Kernel(KernelArgs),
     /// Build guest systems: a distribution's userland that boots with the kernel under test.
     Guest(GuestArgs),
+    /// Change the source of a policy.
+    Policy(PolicyArgs),
     /// Walk through the how-to on perf and SELinux in a guest system, and check what it promises.
     Howto(Box<HowtoArgs>),
     /// List what the cache holds, clear it, or compare it with what was written.
