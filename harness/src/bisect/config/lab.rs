@@ -63,7 +63,7 @@ impl<'a> ConfiguredTree<'a> {
 
     fn recipe(&self, config: &Config) -> Recipe {
         let mut recipe = self.recipe.clone();
-        recipe.fragments.insert(0, Fragment::generated("bisected", config));
+        recipe.fragments.insert(0, Fragment::mixture("bisected", config));
         recipe
     }
 }

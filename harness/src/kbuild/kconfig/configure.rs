@@ -9,7 +9,7 @@ use std::process::Command;
 use super::check::{MergedRequests, PlacedRequest};
 use super::definition::Tree;
 use super::error::{DroppedOption, KconfigError};
-use super::fragment::Fragment;
+use super::fragment::{Author, Fragment};
 use super::reason::Reason;
 use crate::foreign;
 use crate::kernel::{Arch, Config, KernelVersion};
@@ -149,10 +149,12 @@ fn dropped(
         let PlacedRequest { fragment, index, request } = asked;
         let reason = Reason::find(request, requests, tree, config);
         let excused = match &reason {
+            _ if fragment.author == Author::Mixture => true,
             Reason::NoSuchOption { .. } => {
-                fragment.generated || request.mark.is_some_and(|mark| mark.excuses(version))
+                fragment.author == Author::Build
+                    || request.mark.is_some_and(|mark| mark.excuses(version))
             }
-            Reason::NoPrompt { .. } | Reason::Renamed { .. } => fragment.generated,
+            Reason::NoPrompt { .. } | Reason::Renamed { .. } => fragment.author == Author::Build,
             // A later fragment that selects another member of the choice overrides this request.
             Reason::Choice { winner } => {
                 requests.get(winner).is_some_and(|other| other.index > index)
@@ -249,6 +251,14 @@ mod tests {
             report(kconfig, &format!("{head}{all}"), ""),
             ["CONFIG_B=y (own:4) is not set: it needs A, which was dropped too (Kconfig:3)"]
         );
+    }
+
+    #[test]
+    fn of_a_mixture_nothing_is_reported() {
+        let (_folder, tree) = tree(&[("Kconfig", "config A\n\tbool \"a\"\n\tdepends on B\n")]);
+        let all = [Fragment::mixture("m", &Config::parse("CONFIG_A=y\nCONFIG_GONE=y\n"))];
+        let requests = MergedRequests::merge(&all);
+        assert!(dropped(&requests, &tree, &Config::default(), version()).is_empty());
     }
 
     #[test]

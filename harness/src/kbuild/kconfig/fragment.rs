@@ -30,9 +30,20 @@ pub struct Fragment {
     pub text: String,
     /// The requests, in order, each option once.
     pub requests: Vec<Request>,
-    /// True for a complete `.config` written by the kernel's build. Nobody asked for most of it, so
-    /// options that a tree does not have or does not prompt for are not reported.
-    pub generated: bool,
+    /// Its author.
+    pub author: Author,
+}
+
+/// The author of a fragment, which decides the requests that a tree may leave unmet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A person, who meant each request.
+    Person,
+    /// The kernel's build, which wrote a complete `.config`. Nobody asked for most of it, so options
+    /// that a tree does not have or does not prompt for are not reported.
+    Build,
+    /// perfsec, which mixed two configurations. What comes of the mixture is up to Kconfig.
+    Mixture,
 }
 
 /// One option that a fragment sets.
@@ -136,17 +147,17 @@ impl Fragment {
     /// A fragment that sets all options of a configuration and unsets all others, as far as the
     /// tree allows.
     #[must_use]
-    pub fn generated(name: &str, config: &Config) -> Self {
+    pub fn mixture(name: &str, config: &Config) -> Self {
         let lines = config.options().map(|(option, value)| format!("{option}={value}\n"));
-        let text = lines.fold(format!("{GENERATED}\n\n"), |text, line| text + &line);
+        let text: String = lines.collect();
         let requests = config.options().enumerate().filter_map(|(index, (option, value))| {
             let symbol = option.strip_prefix(PREFIX)?.to_owned();
             let wanted = RequestedValue::parse(value)?;
-            let (line, mark, comment) = (index + 3, None, String::new());
+            let (line, mark, comment) = (index + 1, None, String::new());
             Some(Request { symbol, wanted, line, mark, comment })
         });
         let requests = requests.collect();
-        Self { name: name.to_owned(), text, requests, generated: true }
+        Self { name: name.to_owned(), text, requests, author: Author::Mixture }
     }
 
     /// Parses the text of a fragment.
@@ -181,7 +192,8 @@ impl Fragment {
             }
         }
         let generated = text.lines().take(3).any(|line| line.trim_end() == GENERATED);
-        Ok(Self { name: name.to_owned(), text: text.to_owned(), requests, generated })
+        let author = if generated { Author::Build } else { Author::Person };
+        Ok(Self { name: name.to_owned(), text: text.to_owned(), requests, author })
     }
 }
 
@@ -390,13 +402,12 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_fragment_is_the_configuration() {
+    fn a_mixture_asks_for_the_whole_configuration() {
         let text = "CONFIG_A=y\nCONFIG_HZ=250\nCONFIG_LSM=\"a,\\\"b\\\"\"\nCONFIG_M=m\n";
         let config = Config::parse(text);
-        let fragment = Fragment::generated("generated", &config);
-        assert_eq!(fragment, Fragment::parse("generated", &fragment.text).unwrap());
+        let fragment = Fragment::mixture("mixed", &config);
+        assert_eq!(fragment.requests, Fragment::parse("mixed", &fragment.text).unwrap().requests);
         assert_eq!(Config::parse(&fragment.text), config);
-        assert!(fragment.generated && fragment.requests.len() == 4);
     }
 
     #[test]
@@ -488,7 +499,7 @@ mod tests {
     fn the_built_in_fragments_parse() {
         for name in built_in::names() {
             let fragment = Fragment::load(name).unwrap();
-            assert!(!fragment.requests.is_empty() && !fragment.generated, "{name}");
+            assert!(!fragment.requests.is_empty() && fragment.author == Author::Person, "{name}");
         }
         assert!(DEFAULT.iter().all(|name| built_in::text(name).is_some()));
     }
@@ -533,7 +544,7 @@ mod tests {
     fn a_generated_configuration_is_recognised() {
         let head =
             "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 6.1.192 Kernel\n#\n";
-        assert!(parse(&format!("{head}CONFIG_A=y\n")).generated);
-        assert!(!parse("CONFIG_A=y\n").generated);
+        assert_eq!(parse(&format!("{head}CONFIG_A=y\n")).author, Author::Build);
+        assert_eq!(parse("CONFIG_A=y\n").author, Author::Person);
     }
 }
