@@ -62,6 +62,8 @@ pub(super) struct Command {
     pub(super) write: Option<String>,
     /// Instead of that: write a module with `perfsec allow`.
     pub(super) allow: Option<Allow>,
+    /// Instead of that: extend the module in this file of the guest, with `perfsec policy extend`.
+    pub(super) extend: Option<String>,
     /// The reason why it is typed, if the how-to does not have it.
     #[serde(default)]
     pub(super) why: String,
@@ -188,7 +190,8 @@ mod tests {
             assert!(step.commands.iter().any(|it| !it.promises.is_empty()), "{}", step.title);
             for command in &step.commands {
                 let given = [!command.typed.is_empty(), command.write.is_some()];
-                let given = given.into_iter().chain([command.allow.is_some()]);
+                let ours = [command.allow.is_some(), command.extend.is_some()];
+                let given = given.into_iter().chain(ours);
                 assert_eq!(given.filter(|it| *it).count(), 1, "{command:?}");
                 assert!(command.write.as_deref().is_none_or(|it| content(it).is_some()));
             }

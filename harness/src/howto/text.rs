@@ -118,7 +118,7 @@ pub(super) fn ending(command: &Performed) -> Option<String> {
         Some(0) => None,
         Some(code) if slow => Some(format!("exit code {code}, {}", seconds(command.took))),
         Some(code) => Some(format!("exit code {code}")),
-        None => Some(format!("interrupted after {}", seconds(command.took))),
+        None => Some(format!("interrupted, or the session ended, after {}", seconds(command.took))),
     }
 }
 

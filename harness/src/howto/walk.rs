@@ -1,5 +1,6 @@
 //! Walks through the steps: boots, types the commands and checks the promises.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use perfsec_wire::{BootMode, Typed};
@@ -12,6 +13,7 @@ use super::shorten::shorten;
 use crate::causes::with_causes;
 use crate::engine::{Engine, Terminal};
 use crate::kernel::{Kernel, KernelVersion};
+use crate::policy::extend::{Rewrite, Wanted};
 
 /// Time limit of a command that prints a file.
 const READ_LIMIT: Duration = Duration::from_secs(120);
@@ -87,9 +89,10 @@ impl<'a> Walk<'a> {
     }
 
     fn command(&mut self, command: &Command) -> Result<Performed, HowtoError> {
-        match &command.allow {
-            Some(allow) => self.allow(command, allow),
-            None => {
+        match (&command.allow, &command.extend) {
+            (Some(allow), _) => self.allow(command, allow),
+            (None, Some(file)) => self.extend(command, file),
+            (None, None) => {
                 let keys = command.keys();
                 let typed = self.perform(command, &keys, command.limit())?;
                 let prompt = format!("{}{}", command.user.name(), command.user.prompt());
@@ -108,10 +111,34 @@ impl<'a> Walk<'a> {
         let written = self.perform(command, &written, READ_LIMIT)?;
         let typed = Typed { output: own.source.clone(), ..written };
         let keys = format!("perfsec allow --te --out {name}.te audit.log");
-        let prompt = "host$".to_owned();
-        let mut performed = performed(self.kernel.version, command, prompt, keys, &typed);
+        let mut performed = self.on_host(command, keys, &typed);
         performed.findings.push(own.is_no_larger_than(&other.output));
         Ok(performed)
+    }
+
+    /// Extends a module of the guest.
+    fn extend(&mut self, command: &Command, file: &str) -> Result<Performed, HowtoError> {
+        let keys = format!("perfsec policy extend {file}");
+        let read = self.perform(command, &format!("cat {file}"), READ_LIMIT)?;
+        if read.exit != Some(0) || read.clipped {
+            let exit = read.exit.filter(|_| !read.clipped);
+            return Ok(self.on_host(command, keys, &Typed { exit, ..read }));
+        }
+        let rewrite = Rewrite::of_module(Path::new(file), read.output, &Wanted::default());
+        let typed = match rewrite {
+            Ok(rewrite) => {
+                let written = script::write_file(file, &rewrite.after);
+                let written = self.perform(command, &written, READ_LIMIT)?;
+                Typed { output: rewrite.patch(), ..written }
+            }
+            Err(error) => Typed { exit: Some(2), output: with_causes(&error), ..Typed::default() },
+        };
+        Ok(self.on_host(command, keys, &typed))
+    }
+
+    /// A command of the host's.
+    fn on_host(&self, command: &Command, keys: String, typed: &Typed) -> Performed {
+        performed(self.kernel.version, command, "host$".to_owned(), keys, typed)
     }
 
     fn perform(
