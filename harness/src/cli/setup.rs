@@ -47,6 +47,7 @@ impl BootArgs {
                 append: self.append.clone(),
                 programs: self.program.clone(),
                 guest: None,
+                one_port: false,
             }),
             obtain: obtain.setup(&self.build)?,
         })

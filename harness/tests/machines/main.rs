@@ -6,4 +6,5 @@ mod support;
 
 mod guest;
 mod here;
+mod one_port;
 mod refusal;
