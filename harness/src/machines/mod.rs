@@ -16,6 +16,7 @@ pub mod qemu;
 mod setup;
 mod shared_console;
 mod sink;
+pub mod site;
 
 pub use error::{Blame, MachineError};
 pub(crate) use incident::clauses;
