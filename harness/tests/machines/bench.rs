@@ -72,7 +72,7 @@ type Console = Arc<Mutex<Option<UnixStream>>>;
 
 impl Bench {
     /// A bench whose machine runs this bzImage, and is up.
-    pub(crate) fn new(vmlinuz: Option<&Path>) -> Self {
+    pub(crate) fn new(vmlinuz: Option<&[u8]>) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let place = folder.path().to_owned();
         for (name, script) in [("ssh", SSH), ("power", POWER)] {
@@ -84,7 +84,7 @@ impl Bench {
         fs::write(place.join("boot"), "boot-0").expect("it is ours");
         fs::write(place.join("up"), "").expect("it is ours");
         if let Some(vmlinuz) = vmlinuz {
-            fs::copy(vmlinuz, place.join("vmlinuz")).expect("the kernel is copied");
+            fs::write(place.join("vmlinuz"), vmlinuz).expect("it is ours");
         }
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
@@ -199,7 +199,7 @@ impl Machine {
         let path = self.place.join("own-initramfs");
         fs::write(&path, archive.as_bytes()).expect("it is ours");
         let append = format!(
-            "console=ttyS0 panic=-1 no_timer_check cryptomgr.notests rdinit=/agent -- {} /payload",
+            "panic=-1 no_timer_check cryptomgr.notests rdinit=/agent -- {} /payload",
             takeover::START
         );
         let mut qemu = Command::new("qemu-system-x86_64")

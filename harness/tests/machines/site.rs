@@ -1,16 +1,15 @@
 //! A kernel under test on a machine of the site, which QEMU plays.
 //!
-//! Needs QEMU, a kernel in `PERFSEC_TEST_KERNEL`, and in `PERFSEC_TEST_IMAGE` a bzImage for the
-//! machine's own system. `PERFSEC_TEST_CELLS` selects cells; without it the whole suite runs.
+//! Needs QEMU and a kernel package. `PERFSEC_TEST_CELLS` selects other cells.
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use perfsec::cache::Cache;
 use perfsec::case::Library;
 use perfsec::engine::{Engine, Setup, Suite};
 use perfsec::interrupt::Interrupt;
+use perfsec::kernel::{ImageOptions, shipped_image};
 use perfsec::known::KnownDifferences;
 use perfsec::machines::site::{SitePool, States};
 use perfsec::machines::{MachineSetup, Pool};
@@ -19,7 +18,9 @@ use perfsec::record::Run;
 
 use crate::bench::Bench;
 use crate::one_port::Stderr;
-use crate::support::kernel;
+
+/// The kernel of the machine's own system, and the kernel under test.
+const KERNEL: &str = "debian:6.12";
 
 /// A pool of the machine on a bench.
 fn pool(bench: &Bench, site: perfsec::machines::site::Site) -> SitePool {
@@ -29,7 +30,7 @@ fn pool(bench: &Bench, site: perfsec::machines::site::Site) -> SitePool {
 
 /// Runs the selected cells.
 fn run(pool: Arc<dyn Pool>) -> Run {
-    let names = std::env::var("PERFSEC_TEST_CELLS").unwrap_or_default();
+    let names = std::env::var("PERFSEC_TEST_CELLS").unwrap_or("open/cpu-kernel".to_owned());
     let names: Vec<_> = names.split_whitespace().map(str::to_owned).collect();
     let setup =
         Setup { jobs: 1, machine: MachineSetup::Pool(pool), ..Setup::by_default().unwrap() };
@@ -37,7 +38,7 @@ fn run(pool: Arc<dyn Pool>) -> Run {
     let engine = engine.unwrap();
     let known = Arc::new(KnownDifferences::built_in().unwrap());
     let suite = Suite { library: Library::built_in().unwrap(), directory: None, known };
-    let kernels = engine.kernels(&[kernel().parse().unwrap()]).unwrap();
+    let kernels = engine.kernels(&[KERNEL.parse().unwrap()]).unwrap();
     let filter = Filter { names, ..Filter::default() };
     let cells = suite.select(&filter).unwrap();
     let plans = engine.plan(&kernels, engine.policies(), &cells, &suite).unwrap();
@@ -45,9 +46,12 @@ fn run(pool: Arc<dyn Pool>) -> Run {
 }
 
 #[test]
-#[ignore = "needs QEMU, a kernel and a bzImage"]
+#[ignore = "needs QEMU and a kernel package"]
 fn a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns() {
-    let image = PathBuf::from(std::env::var_os("PERFSEC_TEST_IMAGE").expect("a bzImage"));
+    let (cache, interrupt) = (Cache::open().unwrap(), Interrupt::default());
+    let options = ImageOptions::default();
+    let image =
+        shipped_image(&KERNEL.parse().unwrap(), &cache, options, &interrupt, &|_| {}).unwrap();
     let bench = Bench::new(Some(&image));
     let site = Arc::new(pool(&bench, bench.site()));
     let run = run(Arc::<SitePool>::clone(&site) as Arc<dyn Pool>);

@@ -1,7 +1,7 @@
 //! The site file: the user's description of real machines.
 //!
 //! It names commands that perfsec runs, so it is read from the user's configuration alone: never from
-//! a project, a case, a series or a repository.
+//! a project, a case, a series or a repository. `example.toml` beside this module shows the keys.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -305,6 +305,13 @@ boot = "kexec"
     fn mistake(text: &str) -> String {
         let all = Sites::read(Path::new("machines.toml"), text).unwrap_err();
         all.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_example_is_read() {
+        let sites = Sites::read(Path::new("example.toml"), include_str!("example.toml")).unwrap();
+        let names: Vec<_> = sites.machines.keys().map(SiteName::as_str).collect();
+        assert_eq!(names, ["board", "desk", "quad", "rack1"]);
     }
 
     #[test]

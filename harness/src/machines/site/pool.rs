@@ -210,10 +210,9 @@ impl SitePool {
             Payload { kernel, initramfs: initramfs.as_bytes(), parameters: parameters.join(" ") };
         let before = own.boot.clone();
         let restored = Arc::clone(&self.restored);
-        let session = parameter.session;
         // First the console: what the kernel says is not said twice.
-        let mut running = Running::listen(Arc::clone(machine), session, before, restored, sink)
-            .map_err(|error| fail("listen to the console", error))?;
+        let running = Running::listen(Arc::clone(machine), &parameter, before, restored, sink);
+        let mut running = running.map_err(|error| fail("listen to the console", error))?;
         if let Err(error) = machine.start(&payload) {
             // A kernel that was not loaded leaves the machine's own system as it was.
             running.leave_alone(error.phase == Phase::Load);

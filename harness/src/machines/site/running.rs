@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use perfsec_wire::console::ConsoleParameter;
 use perfsec_wire::frame::FrameError;
 use perfsec_wire::{Message, Order};
 
@@ -46,10 +47,11 @@ struct Signs {
 }
 
 impl Running {
-    /// Listens to the console from now on, for a kernel that is about to be started.
+    /// Listens to the console from now on, for a kernel that is about to be started with this
+    /// parameter.
     pub(super) fn listen(
         machine: Arc<SiteMachine>,
-        session: u32,
+        parameter: &ConsoleParameter,
         before: String,
         restored: Arc<AtomicBool>,
         sink: Sink,
@@ -63,7 +65,7 @@ impl Running {
         let input = machine.session.tap()?;
         let print = {
             let (signs, stop, sink) = (Arc::clone(&signs), Arc::clone(&stop), sink.clone());
-            let watch = Mutex::new(BootWatch::default());
+            let watch = Mutex::new(BootWatch::new(parameter.to_string()));
             move |text: &[u8]| {
                 sink.print(text);
                 let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +98,8 @@ impl Running {
                 incident => sink.report(incident),
             }
         };
-        let console = SharedConsole::open(input, machine.session.writer(), session, print, tell)?;
+        let console =
+            SharedConsole::open(input, machine.session.writer(), parameter.session, print, tell)?;
         Ok(Self {
             machine,
             console,
@@ -177,13 +180,20 @@ enum Sign {
 }
 
 /// Looks for signs on the console, in whole lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct BootWatch {
+    /// A text that only the kernel under test prints, with its command line, behind its banner.
+    mark: String,
     line: Vec<u8>,
-    banners: usize,
+    /// The kernel under test has begun.
+    begun: bool,
 }
 
 impl BootWatch {
+    fn new(mark: String) -> Self {
+        Self { mark, line: Vec::new(), begun: false }
+    }
+
     /// Takes a piece of the console. Returns the strongest sign in it.
     fn scan(&mut self, text: &[u8]) -> Option<Sign> {
         let mut found = None;
@@ -192,11 +202,9 @@ impl BootWatch {
             self.line.extend_from_slice(&part[..part.len().min(room)]);
             if part.ends_with(b"\n") {
                 let line = String::from_utf8_lossy(&self.line);
-                if line.contains("Linux version ") {
-                    self.banners += 1;
-                    if self.banners == 2 {
-                        found = Some(Sign::Rebooted);
-                    }
+                self.begun |= line.contains(&self.mark);
+                if self.begun && line.contains("Linux version ") {
+                    found = Some(Sign::Rebooted);
                 } else if line.contains("Rebooting in ") || line.contains("reboot: Restarting") {
                     found = found.or(Some(Sign::Going));
                 }
@@ -214,19 +222,23 @@ mod tests {
     use super::*;
 
     const BANNER: &str = "[    0.000000] Linux version 6.12.1 (me@here) #1\r\n";
-    const PANIC: &str =
-        "[   12.3] Kernel panic - not syncing\r\n[   12.4] Rebooting in 10 seconds..";
+    const MARK: &str = "[    0.000000] Command line: panic=10 mark\r\n";
+    const PANIC: &str = "[   12.3] Kernel panic - not syncing\r\n[   12.4] Rebooting in 10 s..";
 
     #[rstest]
-    #[case::boot(BANNER, None)]
-    #[case::panic(PANIC, None)]
-    #[case::panic_that_reboots(&format!("{BANNER}{PANIC}\r\n"), Some(Sign::Going))]
-    #[case::reboot(&format!("{BANNER}SeaBIOS\r\n{BANNER}"), Some(Sign::Rebooted))]
-    #[case::long_line(&"x".repeat(3 * LONGEST_LINE), None)]
-    fn a_second_kernel_is_a_reboot(#[case] console: &str, #[case] sign: Option<Sign>) {
-        let mut watch = BootWatch::default();
+    #[case::boot(&[BANNER, MARK], None)]
+    #[case::after_another(&[BANNER, BANNER, MARK], None)]
+    #[case::panic(&[BANNER, MARK, PANIC], None)]
+    #[case::panic_that_reboots(&[BANNER, MARK, PANIC, "\r\n"], Some(Sign::Going))]
+    #[case::reboot(&[BANNER, MARK, "SeaBIOS\r\n", BANNER], Some(Sign::Rebooted))]
+    #[case::long_line(&["x"; 3 * LONGEST_LINE], None)]
+    fn a_kernel_after_the_one_under_test_is_a_reboot(
+        #[case] console: &[&str],
+        #[case] sign: Option<Sign>,
+    ) {
+        let mut watch = BootWatch::new("mark".to_owned());
         let mut found = None;
-        for piece in console.as_bytes().chunks(7) {
+        for piece in console.concat().as_bytes().chunks(7) {
             found = watch.scan(piece).or(found);
         }
         assert_eq!(found, sign);

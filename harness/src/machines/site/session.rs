@@ -166,7 +166,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // What fails here has ended already.
+        // An error says that it has ended already.
         match &mut self.close {
             Close::Tcp(stream) => drop(stream.shutdown(Shutdown::Both)),
             Close::Unix(stream) => drop(stream.shutdown(Shutdown::Both)),

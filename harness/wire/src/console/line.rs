@@ -105,8 +105,8 @@ impl Missing {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (from, rest) = bytes.split_first_chunk::<NUMBER>()?;
-        let to = rest.as_array::<NUMBER>()?;
-        Some(Self { from: u32::from_le_bytes(*from), to: u32::from_le_bytes(*to) })
+        let to = <[u8; NUMBER]>::try_from(rest).ok()?;
+        Some(Self { from: u32::from_le_bytes(*from), to: u32::from_le_bytes(to) })
     }
 }
 

@@ -33,7 +33,7 @@ impl ConsoleParameter {
     /// Finds it in a kernel's command line. The last one counts.
     #[must_use]
     pub fn find(command_line: &str) -> Option<Self> {
-        let values = command_line.split_whitespace().filter_map(|word| {
+        let mut values = command_line.split_whitespace().filter_map(|word| {
             let (device, session) =
                 word.strip_prefix(PARAMETER)?.strip_prefix('=')?.split_once(':')?;
             let is_name = |byte: u8| byte.is_ascii_alphanumeric();
@@ -41,7 +41,7 @@ impl ConsoleParameter {
             (!device.is_empty() && device.bytes().all(is_name))
                 .then(|| Self { device: device.to_owned(), session })
         });
-        values.last()
+        values.next_back()
     }
 }
 
