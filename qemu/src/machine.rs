@@ -52,6 +52,9 @@ pub enum ConsoleTo {
     /// This process's own standard input and output, for a shell in the guest. A terminal becomes
     /// raw, so Ctrl-C goes to the guest; Ctrl-A X ends the machine.
     Terminal,
+    /// [`crate::Vm::channel`]: the guest has one serial port for its console and for the agent, as
+    /// most real machines do.
+    Channel,
 }
 
 /// The descriptors that QEMU inherits to talk to this process.
@@ -125,16 +128,16 @@ impl Machine {
         }
 
         // First serial port, ttyS0: the console.
-        add(&[
-            "-chardev",
-            match self.console {
-                // signal=off: never turn control characters into signals; this is a pipe anyway.
-                ConsoleTo::Events => "stdio,id=console,signal=off",
-                // mux=on: enables the Ctrl-A escapes, the way out of a guest that hangs.
-                ConsoleTo::Terminal => "stdio,id=console,signal=off,mux=on",
-            },
-        ]);
-        add(&["-serial", "chardev:console"]);
+        let console = match self.console {
+            // signal=off: never turn control characters into signals; this is a pipe anyway.
+            ConsoleTo::Events => Some("stdio,id=console,signal=off"),
+            // mux=on: enables the Ctrl-A escapes, the way out of a guest that hangs.
+            ConsoleTo::Terminal => Some("stdio,id=console,signal=off,mux=on"),
+            ConsoleTo::Channel => None,
+        };
+        if let Some(console) = console {
+            add(&["-chardev", console, "-serial", "chardev:console"]);
+        }
         // Second serial port, ttyS1: the agent. Not the console, where the kernel's messages
         // would interrupt its bytes; and not virtio, whose drivers are modules.
         add(&["-chardev", &format!("socket,id=agent,fd={}", descriptors.agent)]);
@@ -255,6 +258,12 @@ mod tests {
         assert!(chardevs.contains(&"socket,id=agent,fd=7"), "{chardevs:?}");
         assert!(chardevs.contains(&"socket,id=monitor,fd=8"), "{chardevs:?}");
         assert_eq!(values(&arguments, "-initrd"), ["/proc/self/fd/9"]);
+    }
+
+    #[test]
+    fn a_console_on_the_channel_is_the_only_serial_port() {
+        let arguments = arguments(&machine(Accel::Tcg, ConsoleTo::Channel));
+        assert_eq!(values(&arguments, "-serial"), ["chardev:agent"]);
     }
 
     #[test]

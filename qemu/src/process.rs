@@ -29,7 +29,7 @@ impl Process {
     /// Notes the process that was spawned for a machine with this console.
     pub(crate) fn own(&self, pid: Pid, console: ConsoleTo) {
         let mut state = self.lock();
-        (state.pid, state.leads) = (Some(pid), matches!(console, ConsoleTo::Events));
+        (state.pid, state.leads) = (Some(pid), !matches!(console, ConsoleTo::Terminal));
     }
 
     /// Ends it, and the processes that it started: the program may be a script around QEMU. Holds

@@ -197,7 +197,7 @@ fn spawn(machine: &Machine, wires: Wires, waits_for_state: bool) -> Result<Child
         command.args(["-incoming", "defer"]);
     }
     match machine.console {
-        ConsoleTo::Events => {
+        ConsoleTo::Events | ConsoleTo::Channel => {
             // In another process group the terminal's Ctrl-C does not reach QEMU: this process
             // decides when to end it, and what to write before.
             command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
@@ -297,7 +297,7 @@ struct Terminal(Option<Termios>);
 impl Terminal {
     fn remember(console: ConsoleTo) -> Self {
         match console {
-            ConsoleTo::Events => Self(None),
+            ConsoleTo::Events | ConsoleTo::Channel => Self(None),
             // If it is not a terminal (a script drives the shell), there is nothing to restore.
             ConsoleTo::Terminal => Self(tcgetattr(io::stdin()).ok()),
         }

@@ -1,10 +1,12 @@
-//! The channel to the host: a serial port, and shared memory if the guest has it.
+//! The channel to the host: a serial port, its own or the console, and shared memory if the guest
+//! has it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
@@ -13,6 +15,7 @@ use perfsec_wire::frame::{self, FrameError, Reader, Writer};
 use perfsec_wire::window::{self, Load, Outbox, Store};
 use perfsec_wire::{Message, Order};
 
+use crate::console::Console;
 use crate::error::{Error, ErrorContext, Result};
 use crate::knob;
 use crate::sys::Shared;
@@ -22,30 +25,55 @@ const PORT: &str = "/dev/ttyS1";
 /// Where sysfs lists PCI devices.
 const PCI_DEVICES: &str = "/sys/bus/pci/devices";
 
-/// The two directions of the channel; a serial port has both.
-pub(crate) struct Port {
+/// The channel.
+pub(crate) enum Port {
+    /// A stream of its own.
+    Own(Streams),
+    /// Lines on the kernel's console.
+    Console(Arc<Console>),
+}
+
+/// The two directions of a channel of its own; a serial port has both.
+pub(crate) struct Streams {
     /// Orders, and the host's bells.
     pub(crate) input: File,
     /// Messages, and the agent's bells.
     pub(crate) output: File,
 }
 
-/// Opens the port in raw mode, because frames are binary.
+/// Opens the second serial port.
 pub(crate) fn port() -> Result<Port> {
+    let output = open_raw(PORT)?;
+    let input = output.try_clone().doing("read from the channel")?;
+    Ok(Port::Own(Streams { input, output }))
+}
+
+/// Opens a serial port in raw mode, in which no byte means anything to the kernel.
+pub(crate) fn open_raw(path: &str) -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         // A blocking open would wait for a carrier.
         .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
-        .open(PORT)
-        .doing(format_args!("open {PORT}"))?;
+        .open(path)
+        .doing(format_args!("open {path}"))?;
     let mut settings = tcgetattr(&file).doing("read the channel's settings")?;
     cfmakeraw(&mut settings);
     settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
     tcsetattr(&file, SetArg::TCSANOW, &settings).doing("make the channel raw")?;
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).doing("make the channel blocking")?;
-    let input = file.try_clone().doing("read from the channel")?;
-    Ok(Port { input, output: file })
+    Ok(file)
+}
+
+impl Port {
+    /// Waits until the last byte has left the port, and on a console until the host has read all.
+    pub(crate) fn drain(&self) {
+        match self {
+            Self::Own(streams) => drain(&streams.output),
+            // Failed before, where it was reported.
+            Self::Console(console) => drop(console.part()),
+        }
+    }
 }
 
 /// Waits until the last byte has left the port.
@@ -107,26 +135,41 @@ fn device() -> Result<PathBuf> {
 /// The conversation with the host, on the port at first.
 pub(crate) struct Conversation<'a> {
     port: &'a Port,
-    window: Option<&'a Window>,
+    window: Option<(&'a Window, &'a Streams)>,
     messages: Writer<Channel<'a>>,
     /// Orders that come on the port. Without a buffer: what follows an order may be a bell.
-    orders: Reader<&'a File>,
+    orders: Reader<Source<'a>>,
 }
 
 impl<'a> Conversation<'a> {
     /// Begins on the port.
     pub(crate) fn on(port: &'a Port) -> Self {
-        let messages = Writer::new(Channel::Port(&port.output));
-        Self { port, window: None, messages, orders: Reader::new(&port.input) }
+        let (messages, orders) = match port {
+            Port::Own(streams) => (Channel::Port(&streams.output), Source::Port(&streams.input)),
+            Port::Console(console) => (Channel::Console(console), Source::Console(console)),
+        };
+        Self { port, window: None, messages: Writer::new(messages), orders: Reader::new(orders) }
     }
 
-    /// Continues through the window. The host must wait for an answer when this is called.
-    pub(crate) fn move_to(&mut self, window: &'a Window) -> std::result::Result<(), FrameError> {
+    /// Continues through the window, with bells on these streams. The host must wait for an answer
+    /// when this is called.
+    pub(crate) fn move_to(
+        &mut self,
+        window: &'a Window,
+        streams: &'a Streams,
+    ) -> std::result::Result<(), FrameError> {
         self.messages.write(&Message::Moved)?;
-        self.messages =
-            Writer::plain(Channel::Window(Outbox::new(window, Bell::new(&self.port.output))));
-        self.window = Some(window);
+        let bell = Bell::new(&streams.output);
+        self.messages = Writer::plain(Channel::Window(Outbox::new(window, bell)));
+        self.window = Some((window, streams));
         Ok(())
+    }
+
+    /// Waits until nothing that the kernel prints can interrupt a message that was sent.
+    pub(crate) fn settle(&self) {
+        if let Port::Console(console) = self.port {
+            console.settle();
+        }
     }
 
     /// Sends a message.
@@ -141,11 +184,11 @@ impl<'a> Conversation<'a> {
 
     /// Waits for an order.
     pub(crate) fn order(&mut self) -> std::result::Result<Order, FrameError> {
-        let Some(window) = self.window else {
+        let Some((window, streams)) = self.window else {
             return self.orders.read()?.ok_or(FrameError::Truncated);
         };
         let mut bell = [0];
-        (&self.port.input).read_exact(&mut bell)?;
+        (&streams.input).read_exact(&mut bell)?;
         if bell != [window::ORDER] {
             return Err(FrameError::Garbled(format!("the host rings {:#04x}", bell[0])));
         }
@@ -233,14 +276,34 @@ impl Write for Bell<'_> {
 enum Channel<'a> {
     /// The port.
     Port(&'a File),
+    /// Lines on the kernel's console.
+    Console(&'a Console),
     /// Shared memory, with one byte on the port for each batch.
     Window(Outbox<&'a Window, Bell<'a>>),
+}
+
+/// The source of orders.
+enum Source<'a> {
+    /// The port.
+    Port(&'a File),
+    /// Lines on the kernel's console.
+    Console(&'a Console),
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Port(port) => port.read(buffer),
+            Self::Console(console) => console.read(buffer),
+        }
+    }
 }
 
 impl Write for Channel<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Port(port) => port.write(bytes),
+            Self::Console(console) => console.write(bytes),
             Self::Window(outbox) => outbox.write(bytes),
         }
     }
@@ -248,6 +311,7 @@ impl Write for Channel<'_> {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Port(port) => port.flush(),
+            Self::Console(console) => console.flush(),
             Self::Window(outbox) => outbox.flush(),
         }
     }

@@ -1,19 +1,47 @@
 //! Process 1 of a guest that runs nothing but the agent: mounts file systems.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::mount::{MsFlags, mount};
 use perfsec_wire::Refusal;
+use perfsec_wire::console::ConsoleParameter;
 
 use crate::channel::{self, Port};
+use crate::console::Console;
 use crate::error::{Error, ErrorContext, Result};
 use crate::machine::{Files, Prepared, Surroundings};
-use crate::{knob, lane, serve, sysctl};
+use crate::{knob, lane, serve, service, sysctl};
 
 /// Serves a lane. Process 1 must not return: the kernel would panic, and the host
 /// would blame the kernel.
 pub(crate) fn run() -> ! {
-    serve::Service { open, prepare, window: true, end: serve::power_off }.run()
+    match console() {
+        Some(parameter) => {
+            let open = move || open_console(&parameter);
+            serve::Service { open, prepare: prepare_one, window: false, end: serve::restart }.run()
+        }
+        None => serve::Service { open, prepare, window: true, end: serve::power_off }.run(),
+    }
+}
+
+/// The kernel's console, if that is the only way to the host.
+fn console() -> Option<ConsoleParameter> {
+    // Whatever fails here fails again where it is reported.
+    mount_one("proc", "/proc").ok()?;
+    ConsoleParameter::find(&knob::read("/proc/cmdline").ok()?)
+}
+
+/// Opens the channel on the console.
+fn open_console(parameter: &ConsoleParameter) -> Result<Port> {
+    mount_one("devtmpfs", "/dev")?;
+    Console::open(parameter).map(|console| Port::Console(Arc::new(console)))
+}
+
+/// Prepares a machine that may have several CPUs.
+fn prepare_one(started_ms: u32) -> std::result::Result<Prepared, Refusal> {
+    service::stay_on_one_cpu().map_err(|error| error.refusal())?;
+    prepare(started_ms)
 }
 
 /// Prepares the guest for any lane.

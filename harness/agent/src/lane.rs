@@ -49,6 +49,7 @@ pub(crate) fn obey(mut machine: Machine, host: &mut Conversation<'_>) -> Result<
             Order::Cells(cells) => {
                 for (index, one) in cells.iter().enumerate() {
                     host.send(&Message::Started(one.id))?;
+                    host.settle();
                     let last = index + 1 == cells.len();
                     let outcome = cell::run(&mut machine, one, last);
                     finish(|message| host.queue(message), one.id, outcome)?;

@@ -15,6 +15,7 @@ mod audit;
 mod cell;
 mod channel;
 mod children;
+mod console;
 mod coverage;
 mod error;
 mod facts;
@@ -37,6 +38,7 @@ mod shell;
 mod subject;
 mod sys;
 mod sysctl;
+mod takeover;
 mod terminal;
 mod trace;
 
@@ -44,6 +46,9 @@ mod trace;
 fn start() -> u8 {
     if let Some(role) = here::Role::of(std::env::args().skip(1)) {
         return role.play();
+    }
+    if let Some(takeover) = takeover::Takeover::of(std::env::args().skip(1)) {
+        return takeover.run();
     }
     match (std::process::id() == 1, handover::is_guest_system()) {
         (true, false) => init::run(),

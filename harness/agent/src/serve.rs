@@ -2,20 +2,21 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use nix::sys::reboot::{RebootMode, reboot};
 use perfsec_wire::frame::{FrameError, Writer};
 use perfsec_wire::{Message, Order, Refusal, window};
 
-use crate::channel::{self, Conversation, Port, Window};
+use crate::channel::{Conversation, Port, Window};
+use crate::console::Console;
 use crate::error::Result;
 use crate::machine::Prepared;
 use crate::{lane, machine};
 
 /// The channel's port, for a last message when the agent panics.
-static LAST_WORD: OnceLock<File> = OnceLock::new();
+static LAST_WORD: OnceLock<LastWord> = OnceLock::new();
 /// The port carries bells instead of frames.
 static MOVED: AtomicBool = AtomicBool::new(false);
 
@@ -31,6 +32,37 @@ pub(crate) struct Service<O, P> {
     pub(crate) end: fn() -> !,
 }
 
+/// The channel of a last message.
+enum LastWord {
+    Port(File),
+    Console(Arc<Console>),
+}
+
+impl LastWord {
+    fn new(port: &Port) -> Option<Self> {
+        match port {
+            Port::Own(streams) => streams.output.try_clone().ok().map(Self::Port),
+            Port::Console(console) => Some(Self::Console(Arc::clone(console))),
+        }
+    }
+
+    fn say(&self, message: &Message) -> std::result::Result<(), FrameError> {
+        match self {
+            Self::Port(file) => {
+                let mut file = file;
+                if MOVED.load(Ordering::Relaxed) {
+                    file.write_all(&[window::PLAIN])?;
+                }
+                Writer::new(file).write(message)
+            }
+            Self::Console(console) => match console.last_word() {
+                Some(console) => Writer::new(console).write(message),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
 impl<O, P> Service<O, P>
 where
     O: FnOnce() -> Result<Port>,
@@ -41,26 +73,22 @@ where
         let Self { open, prepare, window, end } = self;
         let started_ms = machine::uptime_ms();
         std::panic::set_hook(Box::new(move |panic| {
-            if let Some(mut channel) = LAST_WORD.get() {
-                if MOVED.load(Ordering::Relaxed) {
-                    let _ = channel.write_all(&[window::PLAIN]);
-                }
-                let doing = format!("continue: the agent has a bug: {panic}");
-                let refusal = Message::Refused(Refusal::Setup { doing, errno: 0 });
-                let _ = Writer::new(channel).write(&refusal);
-            }
+            let doing = format!("continue: the agent has a bug: {panic}");
+            let refusal = Message::Refused(Refusal::Setup { doing, errno: 0 });
+            // Nothing can be done if it does not arrive.
+            let _ = LAST_WORD.get().map(|channel| channel.say(&refusal));
             end()
         }));
         match open() {
             Ok(port) => {
-                if let Ok(clone) = port.output.try_clone() {
-                    let _ = LAST_WORD.set(clone);
+                if let Some(channel) = LastWord::new(&port) {
+                    let _ = LAST_WORD.set(channel);
                 }
                 if let Err(error) = talk(&port, window, || prepare(started_ms)) {
                     // The channel cannot carry this; the host keeps the console of a dead guest.
                     eprintln!("perfsec: the channel failed: {error}");
                 }
-                channel::drain(&port.output);
+                port.drain();
             }
             Err(error) => eprintln!("perfsec: {error}"),
         }
@@ -79,14 +107,20 @@ fn talk(
         Ok(guest) => guest,
         Err(refusal) => return host.send(&Message::Refused(refusal)),
     };
-    let window = match window {
-        true => Window::open().map_err(|error| format!("serial port, {error}")),
-        false => Err("a socket or a pipe".to_owned()),
+    let window = match (port, window) {
+        (Port::Own(streams), true) => match Window::open() {
+            Ok(window) => Ok((window, streams)),
+            Err(error) => Err(format!("serial port, {error}")),
+        },
+        (Port::Own(_), false) => Err("a socket or a pipe".to_owned()),
+        (Port::Console(_), _) => Err("lines on the console".to_owned()),
     };
     host.send(&Message::Parked)?;
     // A snapshot is taken while this waits.
     let (lane, nonce, kernel_config) = match host.order()? {
         Order::Begin { lane, nonce, kernel_config } => (lane, nonce, kernel_config),
+        // The host only wanted to know that the kernel comes up.
+        Order::End => return host.send(&Message::Done),
         Order::Type(typing) => {
             guest.release();
             return lane::type_commands(typing, &mut host);
@@ -94,8 +128,8 @@ fn talk(
         _ => return Err(FrameError::Garbled("the first order does not begin".to_owned())),
     };
     let means = match &window {
-        Ok(window) => {
-            host.move_to(window)?;
+        Ok((window, streams)) => {
+            host.move_to(window, streams)?;
             MOVED.store(true, Ordering::Relaxed);
             "shared memory".to_owned()
         }
@@ -112,6 +146,12 @@ fn talk(
         }
         Err(refusal) => host.send(&Message::Refused(refusal)),
     }
+}
+
+/// Lets the machine's firmware start its own system again.
+pub(crate) fn restart() -> ! {
+    let _ = reboot(RebootMode::RB_AUTOBOOT);
+    power_off()
 }
 
 /// At once, without asking a system that may run beside the agent: nothing of the guest is kept.

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::sys::prctl::set_child_subreaper;
+use nix::unistd::Pid;
 use perfsec_wire::Refusal;
 
-use crate::error::{ErrorContext, Result};
+use crate::error::{Error, ErrorContext, Result};
 use crate::machine::{Files, Prepared, Surroundings};
 use crate::{channel, lane, serve, sys, sysctl};
 
@@ -48,6 +49,18 @@ pub(crate) fn leave_namespace() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).doing("leave the system's mount namespace")?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .doing("keep mounts from the system")
+}
+
+/// Keeps this process and its children on one CPU: events are attributed by their order, and the
+/// cases name CPU 0.
+pub(crate) fn stay_on_one_cpu() -> Result<()> {
+    let doing = "stay on one CPU";
+    let allowed = sched_getaffinity(Pid::from_raw(0)).doing(doing)?;
+    let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or_default());
+    let first = first.ok_or_else(|| Error::new(doing, "none is allowed"))?;
+    let mut one = CpuSet::new();
+    one.set(first).doing(doing)?;
+    sched_setaffinity(Pid::from_raw(0), &one).doing(doing)
 }
 
 /// Checks that the system came up whole.

@@ -6,7 +6,7 @@ use std::arch::asm;
 use std::ffi::c_char;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::num::NonZeroUsize;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -47,6 +47,21 @@ pub(crate) fn perform(number: i64, arguments: [u64; 6]) -> i64 {
     // SAFETY: the arguments come from `Program`: numbers, descriptors, and addresses in the region,
     // which the agent maps at the same address as a subject. New mappings are never read, and stay.
     raw(unsafe { libc::syscall(number, a, b, c, d, e, f) })
+}
+
+/// `kexec_file_load(2)`
+pub(crate) fn kexec_file_load(
+    kernel: BorrowedFd<'_>,
+    initramfs: BorrowedFd<'_>,
+    parameters: &CStr,
+) -> nix::Result<()> {
+    let (kernel, initramfs) = (kernel.as_raw_fd(), initramfs.as_raw_fd());
+    let (length, no_flags) = (parameters.count_bytes() + 1, 0);
+    let number = libc::SYS_kexec_file_load;
+    // SAFETY: the kernel reads the two files and `length` bytes of the string.
+    let result =
+        unsafe { libc::syscall(number, kernel, initramfs, length, parameters.as_ptr(), no_flags) };
+    Errno::result(result).map(drop)
 }
 
 /// The structure as bytes.

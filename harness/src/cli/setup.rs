@@ -49,6 +49,7 @@ impl BootArgs {
                 guest: None,
                 dumps: self.dump_memory.clone(),
                 gdb: None,
+                one_port: false,
             })),
             obtain: obtain.setup(&self.build)?,
         })

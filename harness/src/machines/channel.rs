@@ -89,7 +89,7 @@ fn receive(
 }
 
 /// Forwards messages until the stream ends. Returns true if the agent continues in another stream.
-fn forward(
+pub(super) fn forward(
     messages: &mut Reader<impl Read>,
     tell: &dyn Fn(Incident) -> bool,
 ) -> Result<bool, FrameError> {
@@ -108,7 +108,7 @@ fn forward(
 
 /// The words for a channel that carried something else than messages; `None` for one that merely
 /// ended, if only in the middle of a message: how the machine ended says more.
-fn nonsense(error: FrameError) -> Option<String> {
+pub(super) fn nonsense(error: FrameError) -> Option<String> {
     use io::ErrorKind::{BrokenPipe, ConnectionReset};
 
     match error {

@@ -4,6 +4,9 @@
 #[expect(dead_code, reason = "shared with tests that boot kernels of their own")]
 mod support;
 
+mod bench;
 mod guest;
 mod here;
+mod one_port;
 mod refusal;
+mod site;

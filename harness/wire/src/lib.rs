@@ -9,6 +9,7 @@
 pub mod answers;
 pub mod attr;
 pub mod caps;
+pub mod console;
 pub mod coverage;
 pub mod frame;
 pub mod here;
@@ -24,6 +25,7 @@ pub mod program;
 pub mod record_types;
 pub mod step;
 pub mod suggest;
+pub mod takeover;
 pub mod terminal;
 pub mod window;
 

@@ -4,12 +4,10 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 use perfsec_wire::{Refusal, here};
 
 use super::{journal, role};
-use crate::channel::Port;
+use crate::channel::{Port, Streams};
 use crate::error::{Error, ErrorContext, Result};
 use crate::init::mount_one;
 use crate::machine::{Files, Prepared, Surroundings};
@@ -56,7 +54,7 @@ fn take_channel() -> Result<Port> {
     nix::unistd::dup2_stdout(&nothing).doing(doing)?;
     // The policy is asked about each descriptor that a subject inherits.
     nix::unistd::dup2_stderr(&nothing).doing(doing)?;
-    Ok(Port { input, output })
+    Ok(Port::Own(Streams { input, output }))
 }
 
 /// Prepares the machine for any lane.
@@ -71,20 +69,8 @@ fn prepare(directory: &Path, started_ms: u32) -> std::result::Result<Prepared, R
     let files = files.map_err(refusal)?;
     journal::open(&role::journal(directory)).map_err(refusal)?;
     service::isolate().map_err(refusal)?;
-    pin().map_err(refusal)?;
+    service::stay_on_one_cpu().map_err(refusal)?;
     let preparation = lane::preparation(&files.preparation)?;
     let coverage = preparation.coverage.as_deref();
     Prepared::new(Surroundings::Machine, coverage, files, sysctls, started_ms)
-}
-
-/// Keeps this process and its children on one CPU: events are attributed by their order, and the
-/// cases name CPU 0.
-fn pin() -> Result<()> {
-    let doing = "stay on one CPU";
-    let allowed = sched_getaffinity(Pid::from_raw(0)).doing(doing)?;
-    let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or_default());
-    let first = first.ok_or_else(|| Error::new(doing, "none is allowed"))?;
-    let mut one = CpuSet::new();
-    one.set(first).doing(doing)?;
-    sched_setaffinity(Pid::from_raw(0), &one).doing(doing)
 }

@@ -8,13 +8,14 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nix::sys::signal::Signal;
 pub use perfsec_qemu::Accel;
 use perfsec_qemu::accel::{Probe, ProbeResult};
-use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, initramfs, machine};
-use perfsec_wire::frame::{self, FrameError};
+use perfsec_qemu::{ConsoleTo, Machine, Vm, VmEvent, accel, machine};
+use perfsec_wire::console::ConsoleParameter;
+use perfsec_wire::frame::FrameError;
 use perfsec_wire::{BootMode, Message, Order, paths, window};
 
 use dumps::{DumpError, Dumps};
@@ -22,8 +23,10 @@ pub use program::GuestProgram;
 use snapshots::{Saving, Snapshots};
 
 use super::channel::Channel;
+use super::shared_console::SharedConsole;
 use super::{
-    Blame, CannotBoot, End, Guest, GuestSystem, Incident, Load, MachineError, Machinery, Pool, Sink,
+    Blame, CannotBoot, End, Guest, GuestSystem, Incident, Load, MachineError, Machinery, Pool,
+    Sink, Traffic, initramfs, parameters,
 };
 use crate::cache::{Cache, Room};
 use crate::guest::GuestImage;
@@ -49,28 +52,6 @@ const SYSTEM_PARAMETERS: [&str; 2] = [
 /// The name of the entry that remembers the results of probes.
 const PROBE: &str = "probe";
 
-/// Kernel parameters that every lane needs.
-const PARAMETERS: [&str; 1] = [
-    // The default of 64 overflows before the agent can raise it.
-    "audit_backlog_limit=8192",
-];
-
-/// The kernel parameters of a boot mode.
-fn mode_parameters(boot: BootMode) -> &'static [&'static str] {
-    // Debian builds several security modules, and AppArmor is the default. The agent sets the mode
-    // of each cell; an enforcing boot could lock it out. Without `audit=1` the agent itself has no
-    // audit context, so its syscalls write no SYSCALL records: a seventh of the guest's
-    // instructions in a cell. The subjects have one, because the agent enables audit first.
-    match boot {
-        BootMode::Selinux | BootMode::NoPolicy | BootMode::AuditUnset => {
-            &["security=selinux", "selinux=1", "enforcing=0"]
-        }
-        BootMode::NoSelinux => &["security=apparmor", "selinux=0"],
-        BootMode::NoFileCaps => &["security=selinux", "selinux=1", "enforcing=0", "no_file_caps"],
-        BootMode::NoAudit => &["security=selinux", "selinux=1", "enforcing=0", "audit=0"],
-    }
-}
-
 /// The user's options for QEMU.
 #[derive(Clone, Debug)]
 pub struct QemuOptions {
@@ -88,13 +69,24 @@ pub struct QemuOptions {
     pub dumps: Option<PathBuf>,
     /// The socket on which gdb attaches to guests, which wait for it. One guest at a time.
     pub gdb: Option<PathBuf>,
+    /// Give guests one serial port for the console and the agent, and no shared memory, as most real
+    /// machines have it. Such guests are never saved.
+    pub one_port: bool,
 }
 
 impl Default for QemuOptions {
     fn default() -> Self {
         let (append, programs) = (Vec::new(), Vec::new());
-        let program = PathBuf::from(PROGRAM);
-        Self { program, accel: None, append, programs, guest: None, dumps: None, gdb: None }
+        Self {
+            program: PathBuf::from(PROGRAM),
+            accel: None,
+            append,
+            programs,
+            guest: None,
+            dumps: None,
+            gdb: None,
+            one_port: false,
+        }
     }
 }
 
@@ -111,6 +103,9 @@ pub struct QemuPool {
     guest: Option<GuestImage>,
     dumps: Option<Dumps>,
     gdb: Option<PathBuf>,
+    one_port: bool,
+    /// Of all guests with one port that have ended.
+    traffic: Arc<Mutex<Traffic>>,
     cache: Cache,
     snapshots: Snapshots,
 }
@@ -169,7 +164,7 @@ impl From<QemuError> for MachineError {
 struct Running {
     // Declared first, so dropped first: the machine has ended when a snapshot is completed.
     vm: Vm,
-    channel: Channel,
+    channel: Line,
     sink: Sink,
     /// The file for its memory, if that is wanted.
     dump: Option<PathBuf>,
@@ -180,6 +175,21 @@ struct Running {
     saving: Option<Saving>,
 }
 
+/// The channel to a guest's agent.
+enum Line {
+    Own(Channel),
+    Console { console: SharedConsole, total: Arc<Mutex<Traffic>> },
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Self::Console { console, total } = self {
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            *total = total.plus(console.traffic());
+        }
+    }
+}
+
 impl QemuPool {
     /// Looks for the program.
     ///
@@ -187,14 +197,33 @@ impl QemuPool {
     ///
     /// If it does not run.
     pub fn open(options: QemuOptions, cache: &Cache) -> Result<Self, MachineError> {
-        let QemuOptions { program, accel, append, programs, guest, dumps, gdb } = options;
+        let QemuOptions { program, accel, append, programs, guest, dumps, gdb, one_port } = options;
         let version = version(&program)?;
         let dumps = dumps.as_deref().map(Dumps::open).transpose().map_err(QemuError::from)?;
         let given = accel.map(|accel| Choice { accel, probed: false });
         let accel = given.map(OnceLock::from).unwrap_or_default();
         let snapshots = Snapshots::new(cache.clone(), &version);
         let cache = cache.clone();
-        Ok(Self { program, version, accel, append, programs, guest, dumps, gdb, cache, snapshots })
+        Ok(Self {
+            program,
+            version,
+            accel,
+            append,
+            programs,
+            guest,
+            dumps,
+            gdb,
+            one_port,
+            traffic: Arc::default(),
+            cache,
+            snapshots,
+        })
+    }
+
+    /// The amount of data on the consoles of all guests with one port that have ended.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn accel(&self) -> Accel {
@@ -220,9 +249,9 @@ impl QemuPool {
 
     fn parameters(&self, mode: BootMode) -> Vec<String> {
         let mut parameters = machine::kernel_parameters(self.accel());
-        let wanted = mode_parameters(mode).iter().chain(&PARAMETERS);
-        let of_system = self.guest.iter().flat_map(|_| &SYSTEM_PARAMETERS);
-        parameters.extend(wanted.chain(of_system).map(|parameter| (*parameter).to_owned()));
+        parameters.extend(parameters::of_lane(mode));
+        let of_system = self.guest.iter().flat_map(|_| SYSTEM_PARAMETERS);
+        parameters.extend(of_system.map(str::to_owned));
         parameters.extend(self.append.iter().cloned());
         parameters
     }
@@ -271,28 +300,10 @@ impl QemuPool {
         load: &Load,
         shell: Option<Vec<u8>>,
     ) -> Result<Machine, QemuError> {
-        let preparation = frame::encode(&load.preparation).map_err(|error| QemuError::Setup {
-            doing: "encode the preparation",
-            source: io::Error::other(error),
-        })?;
-        let mut files = initramfs::Builder::new()
-            .file(paths::AGENT, 0o755, crate::AGENT)
-            .and_then(|files| files.file(paths::SUBJECT, 0o755, crate::SUBJECT))
-            .and_then(|files| files.file(paths::PREPARATION, 0o600, preparation));
-        for (name, policy) in &load.policies {
-            let path = format!("{}/{name}", paths::POLICIES);
-            files = files.and_then(|files| files.file(&path, 0o600, policy.as_slice()));
-        }
-        for program in &self.programs {
-            let (path, content) = (program.path(), program.content());
-            files = files.and_then(|files| files.file(&path, 0o755, content));
-        }
-        if let Some(shell) = shell {
-            files = files.and_then(|files| files.file(paths::SHELL, 0o755, shell));
-        }
-        let initramfs = files.and_then(|files| files.build()).map_err(|error| {
-            QemuError::Setup { doing: "write the initramfs", source: io::Error::other(error) }
-        })?;
+        let programs = self.programs.iter().map(|it| (it.path(), it.content()));
+        let shell = shell.as_deref().map(|content| (paths::SHELL.to_owned(), content));
+        let initramfs = initramfs::pack(load, programs.chain(shell))
+            .map_err(|source| QemuError::Setup { doing: "write the initramfs", source })?;
         Ok(Machine {
             qemu: self.program.clone(),
             accel: self.accel(),
@@ -306,6 +317,46 @@ impl QemuPool {
             gdb: None,
             console: ConsoleTo::Events,
         })
+    }
+}
+
+impl QemuPool {
+    /// Boots a guest whose agent shares the console with its kernel.
+    fn boot_with_one_port(&self, machine: Machine, sink: Sink) -> Result<Running, QemuError> {
+        let parameter = ConsoleParameter { device: "ttyS0".to_owned(), session: fastrand::u32(..) };
+        let mut machine = Machine { window: None, console: ConsoleTo::Channel, ..machine };
+        machine.append.push(parameter.to_string());
+        let dump = machine.dump.clone();
+        let vm = Vm::start(&machine, teller(&sink, dump.as_deref()));
+        let mut vm = vm.map_err(|error| self.refused(error))?;
+        let setup = |source| QemuError::Setup { doing: "talk to the agent", source };
+        let gone = || io::Error::other("the channel is in use");
+        let port = vm.channel().ok_or_else(gone).map_err(setup)?;
+        let output = port.try_clone().map_err(setup)?;
+        let (screen, reports) = (sink.clone(), sink.clone());
+        let channel = SharedConsole::open(
+            port,
+            output,
+            parameter.session,
+            move |text| screen.print(text),
+            move |incident| reports.report(incident),
+        );
+        let console = channel.map_err(setup)?;
+        let channel = Line::Console { console, total: Arc::clone(&self.traffic) };
+        let (snapshots, key) = (self.snapshots.clone(), String::new());
+        let (restored, saving) = (false, None);
+        Ok(Running { vm, channel, sink, dump, snapshots, key, restored, saving })
+    }
+}
+
+/// Passes on the events of a machine, whose memory goes to the file `dump`.
+fn teller(sink: &Sink, dump: Option<&Path>) -> impl Fn(VmEvent) + Send + Clone + 'static {
+    let (events, file) = (sink.clone(), dump.map(Path::to_owned).unwrap_or_default());
+    move |event| match event {
+        VmEvent::Console(bytes) => events.print(&bytes),
+        VmEvent::Dumped(result) => drop(events.report(dumps::incident(&file, result))),
+        // Whoever no longer listens drops the machine next.
+        VmEvent::Ended(end) => drop(events.report(Incident::Ended(convert_end(end)))),
     }
 }
 
@@ -357,15 +408,12 @@ impl Pool for QemuPool {
         machine.dump = self.dumps.as_ref().map(|dumps| dumps.next(&kernel.release));
         machine.gdb.clone_from(&self.gdb);
         let dump = machine.dump.clone();
+        if self.one_port {
+            return Ok(Box::new(self.boot_with_one_port(machine, sink)?));
+        }
         let key = self.snapshots.key(kernel.identity(), self.guest.as_ref(), &machine);
         let saved = if cold { None } else { self.snapshots.open(&key) };
-        let (events, file) = (sink.clone(), dump.clone().unwrap_or_default());
-        let tell = move |event| match event {
-            VmEvent::Console(bytes) => events.print(&bytes),
-            VmEvent::Dumped(result) => drop(events.report(dumps::incident(&file, result))),
-            // Whoever no longer listens drops the machine next.
-            VmEvent::Ended(end) => drop(events.report(Incident::Ended(convert_end(end)))),
-        };
+        let tell = teller(&sink, dump.as_deref());
         let restored = saved.and_then(|state| {
             let vm = Vm::restore(&machine, state, tell.clone());
             // The next boot saves another.
@@ -378,6 +426,7 @@ impl Pool for QemuPool {
         let reports = sink.clone();
         let channel = open_channel(&mut vm, move |incident| reports.report(incident))?;
         let (snapshots, saving) = (self.snapshots.clone(), None);
+        let channel = Line::Own(channel);
         Ok(Box::new(Running { vm, channel, sink, dump, snapshots, key, restored, saving }))
     }
 
@@ -462,7 +511,10 @@ fn probe_memory(cache: &Cache) -> accel::Memory {
 
 impl Guest for Running {
     fn order(&mut self, order: &Order) -> Result<(), FrameError> {
-        self.channel.send(order)
+        match &mut self.channel {
+            Line::Own(channel) => channel.send(order),
+            Line::Console { console, .. } => console.send(order),
+        }
     }
 
     fn snapshot(&self) -> Option<String> {
@@ -470,7 +522,9 @@ impl Guest for Running {
     }
 
     fn save(&mut self) {
-        self.saving = self.snapshots.save(&self.key, &self.vm);
+        if let Line::Own(_) = self.channel {
+            self.saving = self.snapshots.save(&self.key, &self.vm);
+        }
     }
 
     fn discard_snapshot(&mut self) {

@@ -1,0 +1,54 @@
+//! Failures around a kernel under test, by phase.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::name::SiteName;
+
+/// A phase of a machine's life around a kernel under test. None of them is the kernel's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The machine is leased.
+    Reserve,
+    /// The console is opened, or lost.
+    Console,
+    /// The machine's own system is reached over ssh.
+    Network,
+    /// A kernel is loaded by kexec.
+    Load,
+    /// A known good kernel is started by kexec, to show that the machine can.
+    Control,
+    /// The machine's power is switched.
+    Power,
+    /// The machine returns through its firmware to its own system.
+    System,
+}
+
+/// A failure of a machine, or of what reaches it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("use the machine `{machine}`: {phase}: {reason}")]
+pub struct SiteError {
+    /// The machine.
+    pub machine: SiteName,
+    /// The phase.
+    pub phase: Phase,
+    /// The reason, as a clause.
+    pub reason: String,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Reserve => "reserve",
+            Self::Console => "console",
+            Self::Network => "network",
+            Self::Load => "load",
+            Self::Control => "known good kernel",
+            Self::Power => "power",
+            Self::System => "own system",
+        })
+    }
+}

@@ -1,0 +1,354 @@
+//! The site file: the user's description of real machines.
+//!
+//! It names commands that perfsec runs, so it is read from the user's configuration alone: never from
+//! a project, a case, a series or a repository. `example.toml` beside this module shows the keys.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use toml::Spanned;
+
+use super::name::SiteName;
+use super::source::{ConsoleSource, Serial};
+use crate::case::{CaseError, Mistakes};
+use crate::foreign;
+use crate::suggest::closest;
+
+/// The name of the file in the user's configuration of perfsec.
+pub const SITE_FILE: &str = "machines.toml";
+
+/// The machines of a site file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sites {
+    /// The file, if there is one.
+    pub path: Option<PathBuf>,
+    /// The machines by name.
+    pub machines: BTreeMap<SiteName, Site>,
+}
+
+/// A machine of the user's site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Its name.
+    pub name: SiteName,
+    /// The program `ssh`.
+    pub program: PathBuf,
+    /// Its arguments that reach the machine's own system as root.
+    pub ssh: Vec<String>,
+    /// The other end of its serial console.
+    pub console: ConsoleSource,
+    /// The serial port of that console.
+    pub serial: Serial,
+    /// Commands that switch its power; without them, a machine that hangs is broken.
+    pub power: Option<PowerCommands>,
+    /// Commands of the lab's own reservations.
+    pub lease: LeaseCommands,
+    /// Kernel parameters that the machine needs, after perfsec's.
+    pub parameters: Vec<String>,
+    /// Time limits.
+    pub limits: SiteLimits,
+}
+
+/// Commands that switch a machine's power, for `sh`. Secrets come from the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerCommands {
+    /// Switches it on.
+    pub on: String,
+    /// Switches it off.
+    pub off: String,
+    /// Prints the state: the last word is `on` or `off`.
+    pub status: String,
+}
+
+/// Commands of a lab's reservations, for `sh`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseCommands {
+    /// Reserves the machine before anything else; fails if another has it.
+    pub reserve: Option<String>,
+    /// Keeps the reservation, once a minute while cells run.
+    pub refresh: Option<String>,
+    /// Ends the reservation.
+    pub release: Option<String>,
+}
+
+/// Time limits of the phases around a kernel under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteLimits {
+    /// A command of a reservation.
+    pub reserve: Duration,
+    /// A command on power, and from it until the state has changed.
+    pub power: Duration,
+    /// From a reset, through the firmware, until the machine's own system answers over ssh.
+    pub system: Duration,
+    /// From the start of a kernel until something of it is on the console.
+    pub kexec: Duration,
+}
+
+impl Default for SiteLimits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { reserve: seconds(60), power: seconds(60), system: seconds(600), kexec: seconds(60) }
+    }
+}
+
+/// The way to start a kernel.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Boot {
+    /// By `kexec_file_load(2)` from the machine's own system.
+    Kexec,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    ssh: Spanned<String>,
+    console: Spanned<String>,
+    serial: Option<Spanned<String>>,
+    boot: Boot,
+    power: Option<PowerCommands>,
+    reserve: Option<String>,
+    refresh: Option<String>,
+    release: Option<String>,
+    #[serde(default)]
+    parameters: Vec<String>,
+    #[serde(default)]
+    limits: LimitTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitTable {
+    reserve: Option<Seconds>,
+    power: Option<Seconds>,
+    system: Option<Seconds>,
+    kexec: Option<Seconds>,
+}
+
+/// A time limit in seconds: at least one, at most a week.
+struct Seconds(Duration);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            seconds @ 1..=604_800 => Ok(Self(Duration::from_secs(seconds))),
+            _ => Err(D::Error::custom("a limit is 1 to 604800 seconds")),
+        }
+    }
+}
+
+impl Sites {
+    /// Reads the user's site file, `~/.config/perfsec/machines.toml`. Without one there is no machine.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes in it, or that it cannot be read.
+    pub fn of_user() -> Result<Self, SiteFileError> {
+        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".config"));
+        let user = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+        let Some(folder) = user.filter(|path| path.is_absolute()) else {
+            return Ok(Self::default());
+        };
+        let path = folder.join("perfsec").join(SITE_FILE);
+        match foreign::read_text(&path, &foreign::DEFAULTS) {
+            Ok(text) => Self::read(&path, &text).map_err(SiteFileError::Mistakes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(SiteFileError::Read { path, source }),
+        }
+    }
+
+    /// Reads the text of a site file.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes in it, or the first if it makes the rest meaningless.
+    pub fn read(path: &Path, text: &str) -> Result<Self, Vec<CaseError>> {
+        let mut mistakes = Mistakes::new(path, text);
+        let tables: BTreeMap<Spanned<String>, Table> = match toml::from_str(text) {
+            Ok(tables) => tables,
+            Err(error) => {
+                let help = suggestion(error.message());
+                mistakes.add(error.span().unwrap_or(0..0), error.message(), help.as_deref());
+                return Err(mistakes.all);
+            }
+        };
+        let mut machines = BTreeMap::new();
+        for (name, table) in tables {
+            if let Some(site) = table.site(&name, &mut mistakes) {
+                machines.insert(site.name.clone(), site);
+            }
+        }
+        match mistakes.all.is_empty() {
+            true => Ok(Self { path: Some(path.to_owned()), machines }),
+            false => Err(mistakes.all),
+        }
+    }
+
+    /// The machine of this name.
+    ///
+    /// # Errors
+    ///
+    /// If the file has none; the error suggests the closest.
+    pub fn find(&self, name: &SiteName) -> Result<&Site, UnknownSite> {
+        self.machines.get(name).ok_or_else(|| UnknownSite {
+            name: name.clone(),
+            close: closest(name.as_str(), self.machines.keys().map(SiteName::as_str)),
+        })
+    }
+}
+
+/// A site file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteFileError {
+    /// It cannot be read.
+    #[error("read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// It has mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
+    Mistakes(Vec<CaseError>),
+}
+
+/// A name that no machine has.
+#[derive(Debug, thiserror::Error)]
+#[error("the machine `{name}` is not in ~/.config/perfsec/{SITE_FILE}{close}")]
+pub struct UnknownSite {
+    name: SiteName,
+    close: String,
+}
+
+impl Table {
+    fn site(self, name: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<Site> {
+        let place = name.span();
+        let name = name.get_ref().parse::<SiteName>();
+        let name = name.map_err(|error| mistakes.add(place, error.to_string(), None)).ok();
+        let (at, console) = (self.console.span(), self.console.get_ref().parse::<ConsoleSource>());
+        let console = console.map_err(|error| mistakes.add(at, error.to_string(), None)).ok();
+        let serial = match &self.serial {
+            None => Some(Serial::default()),
+            Some(serial) => {
+                let parsed = serial.get_ref().parse::<Serial>();
+                parsed.map_err(|it| mistakes.add(serial.span(), it.to_string(), None)).ok()
+            }
+        };
+        let ssh = shlex::split(self.ssh.get_ref()).filter(|words| !words.is_empty());
+        if ssh.is_none() {
+            let message = "`ssh` is not the arguments of ssh, such as `root@rack1`";
+            mistakes.add(self.ssh.span(), message, None);
+        }
+        let Boot::Kexec = self.boot;
+        let default = SiteLimits::default();
+        let limit = |given: Option<Seconds>, default| given.map_or(default, |Seconds(it)| it);
+        let limits = SiteLimits {
+            reserve: limit(self.limits.reserve, default.reserve),
+            power: limit(self.limits.power, default.power),
+            system: limit(self.limits.system, default.system),
+            kexec: limit(self.limits.kexec, default.kexec),
+        };
+        let lease =
+            LeaseCommands { reserve: self.reserve, refresh: self.refresh, release: self.release };
+        Some(Site {
+            name: name?,
+            program: "ssh".into(),
+            ssh: ssh?,
+            console: console?,
+            serial: serial?,
+            power: self.power,
+            lease,
+            parameters: self.parameters,
+            limits,
+        })
+    }
+}
+
+/// Advice on a name that serde does not know, from its message: it lists those that it knows.
+fn suggestion(message: &str) -> Option<String> {
+    let mut names = message.split('`').skip(1).step_by(2);
+    let unknown = names.next().filter(|_| message.starts_with("unknown "))?;
+    let close = closest(unknown, names);
+    close.split('`').nth(1).map(|name| format!("did you mean `{name}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const WHOLE: &str = r#"
+[rack1]
+ssh = "-p 2222 root@rack1"
+console = "tcp:conserver:7001"
+serial = "ttyS1,57600"
+boot = "kexec"
+reserve = "labgrid-client -p rack1 acquire"
+parameters = ["nosmt"]
+power = { on = "a", off = "b", status = "c" }
+limits = { system = 900 }
+
+[rack2]
+ssh = "rack2"
+console = "unix:/run/rack2"
+boot = "kexec"
+"#;
+
+    fn mistake(text: &str) -> String {
+        let all = Sites::read(Path::new("machines.toml"), text).unwrap_err();
+        all.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_example_is_read() {
+        let sites = Sites::read(Path::new("example.toml"), include_str!("example.toml")).unwrap();
+        let names: Vec<_> = sites.machines.keys().map(SiteName::as_str).collect();
+        assert_eq!(names, ["board", "desk", "quad", "rack1"]);
+    }
+
+    #[test]
+    fn machines_have_what_the_file_says_and_defaults() {
+        let sites = Sites::read(Path::new("machines.toml"), WHOLE).unwrap();
+        let find = |name: &str| sites.find(&name.parse().unwrap());
+        let rack1 = find("rack1").unwrap();
+        assert_eq!(rack1.ssh, ["-p", "2222", "root@rack1"]);
+        assert_eq!(rack1.serial.to_string(), "ttyS1,57600n8");
+        assert_eq!(rack1.limits.system, Duration::from_secs(900));
+        assert_eq!(rack1.limits.power, SiteLimits::default().power);
+        assert!(rack1.power.is_some() && rack1.lease.reserve.is_some());
+        let rack2 = find("rack2").unwrap();
+        assert_eq!((rack2.power.as_ref(), &rack2.serial), (None, &Serial::default()));
+        let unknown = find("rack11").unwrap_err().to_string();
+        assert!(unknown.contains("did you mean `rack1`?"), "{unknown}");
+    }
+
+    #[rstest]
+    #[case("boot = \"kexec\"", "boot = \"netboot\"", "unknown variant `netboot`")]
+    #[case("serial = \"ttyS1,57600\"", "sreial = \"ttyS1,57600\"", "did you mean `serial`?")]
+    #[case("status = \"c\"", "stat = \"c\"", "unknown field `stat`")]
+    #[case(", status = \"c\"", "", "missing field `status`")]
+    #[case("system = 900", "system = 0", "1 to 604800 seconds")]
+    #[case("system = 900", "cell = 900", "unknown field `cell`")]
+    #[case("tcp:conserver:7001", "conserver", "tcp:HOST:PORT")]
+    #[case("ttyS1,57600", "ttyS1", "expected its name and its speed")]
+    #[case("-p 2222 root@rack1", "'", "the arguments of ssh")]
+    #[case("[rack1]", "[here]", "cannot be the name of a machine")]
+    fn a_mistake_has_its_place_and_its_reason(
+        #[case] text: &str,
+        #[case] instead: &str,
+        #[case] words: &str,
+    ) {
+        let changed = WHOLE.replacen(text, instead, 1);
+        assert_ne!(changed, WHOLE);
+        let mistake = mistake(&changed);
+        assert!(mistake.contains(words) && mistake.contains("machines.toml:"), "{mistake}");
+    }
+}

@@ -1,0 +1,186 @@
+//! A machine of the site that this process has leased.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::command::shell;
+use super::error::{Phase, SiteError};
+use super::file::Site;
+use super::state::{Broken, Control, Lease, States};
+
+/// Time between two refreshes of a reservation.
+const REFRESH: Duration = Duration::from_secs(60);
+/// Controls that are remembered of one machine.
+const REMEMBERED: usize = 8;
+
+/// A machine that this process alone uses, with the lab's own reservation.
+#[derive(Debug)]
+pub struct LeasedMachine {
+    /// The machine.
+    pub site: Site,
+    states: States,
+    refreshed: Mutex<Instant>,
+    _lease: Lease,
+}
+
+impl LeasedMachine {
+    /// Leases a machine and reserves it.
+    ///
+    /// # Errors
+    ///
+    /// If another process has it, or the lab does not give it.
+    pub fn lease(site: Site, states: States) -> Result<Self, SiteError> {
+        let fail = |reason| SiteError { machine: site.name.clone(), phase: Phase::Reserve, reason };
+        let lease = states.lease(&site.name).map_err(|error| fail(error.to_string()))?;
+        if let Some(command) = &site.lease.reserve {
+            shell(command, site.limits.reserve).map_err(|error| fail(error.to_string()))?;
+        }
+        let refreshed = Mutex::new(Instant::now());
+        Ok(Self { site, states, refreshed, _lease: lease })
+    }
+
+    /// Checks that the machine was not found to be broken.
+    ///
+    /// # Errors
+    ///
+    /// The phase that failed, and when.
+    pub fn check_health(&self) -> Result<(), SiteError> {
+        match self.states.read(&self.site.name).broken {
+            None => Ok(()),
+            Some(Broken { phase, reason, since }) => {
+                let name = &self.site.name;
+                let reason = format!(
+                    "it is broken since {since:.0}: {reason}; mend it, then run `perfsec machines \
+                     check {name}`"
+                );
+                Err(self.error(phase, reason))
+            }
+        }
+    }
+
+    /// Keeps the lab's reservation, if it is time to.
+    ///
+    /// # Errors
+    ///
+    /// If the lab took the machine away: it must be left alone.
+    pub(super) fn refresh(&self) -> Result<(), SiteError> {
+        let Some(command) = &self.site.lease.refresh else { return Ok(()) };
+        let mut refreshed = self.refreshed.lock().unwrap_or_else(|error| error.into_inner());
+        if refreshed.elapsed() < REFRESH {
+            return Ok(());
+        }
+        *refreshed = Instant::now();
+        let done = shell(command, self.site.limits.reserve);
+        done.map(drop).map_err(|error| self.error(Phase::Reserve, error.to_string()))
+    }
+
+    /// Notes that the machine is broken.
+    pub(super) fn note_broken(&self, error: &SiteError) {
+        let mut state = self.states.read(&self.site.name);
+        let (phase, reason) = (error.phase, error.reason.clone());
+        state.broken = Some(Broken { phase, reason, since: Timestamp::now() });
+        // The run tells it too.
+        let _ = self.states.write(&self.site.name, &state);
+    }
+
+    /// Notes that it was checked and is healthy.
+    pub(super) fn note_healthy(&self) -> std::io::Result<()> {
+        let mut state = self.states.read(&self.site.name);
+        state.broken = None;
+        self.states.write(&self.site.name, &state)
+    }
+
+    /// True if a known good kernel was started by kexec with this firmware.
+    pub(super) fn has_control(&self, firmware: &str) -> bool {
+        self.states.read(&self.site.name).controls.iter().any(|it| it.firmware == firmware)
+    }
+
+    /// Remembers that one was.
+    pub(super) fn note_control(&self, firmware: &str, release: &str) {
+        let mut state = self.states.read(&self.site.name);
+        state.controls.retain(|it| it.firmware != firmware);
+        let (firmware, release) = (firmware.to_owned(), release.to_owned());
+        state.controls.insert(0, Control { firmware, release, passed: Timestamp::now() });
+        state.controls.truncate(REMEMBERED);
+        // Without it, the next run shows it again.
+        let _ = self.states.write(&self.site.name, &state);
+    }
+
+    /// An error of this machine.
+    pub(super) fn error(&self, phase: Phase, reason: impl Into<String>) -> SiteError {
+        SiteError { machine: self.site.name.clone(), phase, reason: reason.into() }
+    }
+}
+
+impl Drop for LeasedMachine {
+    fn drop(&mut self) {
+        if let Some(command) = &self.site.lease.release
+            && let Err(error) = shell(command, self.site.limits.reserve)
+        {
+            crate::text::eprint_line!("perfsec: {}: release: {error}", self.site.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Sites;
+    use super::*;
+
+    /// A machine whose commands write a log.
+    fn machine(folder: &Path, reserve: &str) -> Site {
+        let log = folder.join("log");
+        let text = format!(
+            "[rack1]\nssh = 'rack1'\nconsole = 'unix:/nonexistent'\nboot = 'kexec'\n\
+             reserve = '{reserve}'\nrelease = 'echo release >>{}'\n",
+            log.display()
+        );
+        let sites = Sites::read(Path::new("machines.toml"), &text).unwrap();
+        sites.machines.into_values().next().unwrap()
+    }
+
+    #[test]
+    fn a_reservation_ends_with_the_lease() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = States::at(folder.path()).unwrap();
+        let machine = machine(folder.path(), "true");
+        let leased = LeasedMachine::lease(machine.clone(), states.clone()).unwrap();
+        let again = LeasedMachine::lease(machine.clone(), states.clone()).unwrap_err();
+        assert!(again.to_string().contains("reserve: it is leased by"), "{again}");
+        drop(leased);
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        assert_eq!(log, "release\n");
+        drop(LeasedMachine::lease(machine, states).unwrap());
+    }
+
+    #[test]
+    fn a_machine_that_the_lab_does_not_give_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = States::at(folder.path()).unwrap();
+        let machine = machine(folder.path(), "echo taken; false");
+        let error = LeasedMachine::lease(machine, states).unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+        assert!(!folder.path().join("log").exists());
+    }
+
+    #[test]
+    fn a_broken_machine_is_refused_until_it_is_healthy_and_a_control_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = States::at(folder.path()).unwrap();
+        let leased = LeasedMachine::lease(machine(folder.path(), "true"), states).unwrap();
+        leased.check_health().unwrap();
+        leased.note_broken(&leased.error(Phase::Power, "it is not off"));
+        let error = leased.check_health().unwrap_err();
+        assert_eq!(error.phase, Phase::Power);
+        assert!(error.reason.contains("it is not off; mend it"), "{error}");
+        leased.note_control("SeaBIOS 1.16", "6.12.1");
+        assert!(leased.has_control("SeaBIOS 1.16") && !leased.has_control("SeaBIOS 1.17"));
+        leased.note_healthy().unwrap();
+        leased.check_health().unwrap();
+        assert!(leased.has_control("SeaBIOS 1.16"));
+    }
+}

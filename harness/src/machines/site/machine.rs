@@ -1,0 +1,186 @@
+//! Acts on a leased machine: looks at its own system, starts a kernel there, and brings its own system
+//! back.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use perfsec_wire::takeover;
+
+use super::command::CommandError;
+use super::error::{Phase, SiteError};
+use super::lease::LeasedMachine;
+use super::own_system::{OwnSystem, SCRIPT};
+use super::power::{self, CommandUnit};
+use super::session::Session;
+use super::ssh::{LOOK, TRANSFER, ssh};
+
+/// Time between two looks at a machine that is coming up.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Answers in a row of one boot that make its system stable.
+const ANSWERS: usize = 2;
+
+/// A leased machine with an open console.
+pub(super) struct SiteMachine {
+    pub(super) leased: Arc<LeasedMachine>,
+    pub(super) session: Session,
+}
+
+/// A kernel with everything that it needs.
+pub(super) struct Payload<'a> {
+    pub(super) kernel: KernelFile<'a>,
+    pub(super) initramfs: &'a [u8],
+    /// The kernel's command line.
+    pub(super) parameters: String,
+}
+
+/// The image of a kernel.
+pub(super) enum KernelFile<'a> {
+    /// A bzImage.
+    Bytes(&'a [u8]),
+    /// The one that the machine's own system runs.
+    Own,
+}
+
+impl SiteMachine {
+    /// Opens the console.
+    pub(super) fn open(leased: Arc<LeasedMachine>) -> Result<Self, SiteError> {
+        let session = Session::open(&leased.site.console);
+        let session = session.map_err(|reason| leased.error(Phase::Console, reason))?;
+        Ok(Self { leased, session })
+    }
+
+    /// Looks at the machine's own system.
+    pub(super) fn look(&self) -> Result<OwnSystem, SiteError> {
+        let said = self.ssh(SCRIPT, None, LOOK);
+        let said = said.map_err(|error| self.leased.error(Phase::Network, error.to_string()))?;
+        let garbled = || self.leased.error(Phase::Network, "its system says nothing of itself");
+        OwnSystem::parse(&said).ok_or_else(garbled)
+    }
+
+    /// Loads a kernel and starts it. Everything is in memory there.
+    pub(super) fn start(&self, payload: &Payload<'_>) -> Result<(), SiteError> {
+        let fail = |reason: String| self.leased.error(Phase::Load, reason);
+        let network = |error: CommandError| self.leased.error(Phase::Network, error.to_string());
+        let archive = pack(payload).map_err(|error| fail(format!("cannot pack it: {error}")))?;
+        let unpack = "umask 077 && d=$(mktemp -d /dev/shm/perfsec-XXXXXX) && tar -xf - -C \"$d\" \
+                      && echo \"$d\"";
+        let directory = self.ssh(unpack, Some(&archive), TRANSFER).map_err(network)?;
+        let directory = directory.trim();
+        // It becomes a part of commands.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_');
+        if directory.is_empty() || !directory.chars().all(is_plain) {
+            return Err(fail(format!("mktemp made the directory {directory:?}")));
+        }
+        let (agent, kernel) = (takeover::AGENT, takeover::KERNEL);
+        let own = match payload.kernel {
+            KernelFile::Own => format!("cp \"/boot/vmlinuz-$(uname -r)\" {directory}/{kernel} && "),
+            KernelFile::Bytes(_) => String::new(),
+        };
+        let load = format!("{own}{directory}/{agent} {} {directory}", takeover::LOAD);
+        if let Err(error) = self.ssh(&load, None, TRANSFER) {
+            // A reboot would remove it as well.
+            let _ = self.ssh(&format!("rm -rf {directory}"), None, LOOK);
+            return Err(fail(error.to_string()));
+        }
+        let start = takeover::START;
+        let start = format!(
+            "setsid {directory}/{agent} {start} {directory} </dev/null >/dev/null 2>&1 & echo going"
+        );
+        self.ssh(&start, None, LOOK).map(drop).map_err(network)
+    }
+
+    /// Waits until the machine's own system answers after a boot that is not this one.
+    fn wait_for_system(&self, before: &str, limit: Duration) -> Option<OwnSystem> {
+        let deadline = Instant::now() + limit;
+        let mut answered: Option<(String, usize)> = None;
+        loop {
+            if let Ok(system) = self.look()
+                && system.boot != before
+            {
+                let count = match &answered {
+                    Some((boot, count)) if *boot == system.boot => count + 1,
+                    _ => 1,
+                };
+                if count >= ANSWERS {
+                    return Some(system);
+                }
+                answered = Some((system.boot, count));
+            } else {
+                answered = None;
+            }
+            if Instant::now() + AGAIN > deadline {
+                return None;
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+
+    /// Brings the machine's own system back; `before` is the id of its last boot. A machine that is
+    /// going down by itself is waited for first.
+    pub(super) fn bring_back(&self, before: &str, is_going: bool) -> Result<OwnSystem, SiteError> {
+        let limits = self.leased.site.limits;
+        let returned = self.return_home(before, is_going, limits.system);
+        if let Err(error) = &returned {
+            self.leased.note_broken(error);
+        }
+        returned
+    }
+
+    fn return_home(
+        &self,
+        before: &str,
+        is_going: bool,
+        limit: Duration,
+    ) -> Result<OwnSystem, SiteError> {
+        if (is_going || self.leased.site.power.is_none())
+            && let Some(system) = self.wait_for_system(before, limit)
+        {
+            return Ok(system);
+        }
+        self.cycle_power()?;
+        self.wait_for_system(before, limit).ok_or_else(|| {
+            let seconds = limit.as_secs();
+            let reason = format!("it did not answer over ssh within {seconds} s of a power cycle");
+            self.leased.error(Phase::System, reason)
+        })
+    }
+
+    /// Switches the machine off and on.
+    pub(super) fn cycle_power(&self) -> Result<(), SiteError> {
+        let Some(commands) = &self.leased.site.power else {
+            let reason = "it does not come back by itself, and the site has no commands for its \
+                          power";
+            return Err(self.leased.error(Phase::Power, reason));
+        };
+        let unit = CommandUnit { commands, limit: self.leased.site.limits.power };
+        power::cycle(&unit).map_err(|error| self.leased.error(Phase::Power, error.to_string()))
+    }
+
+    fn ssh(
+        &self,
+        command: &str,
+        input: Option<&[u8]>,
+        limit: Duration,
+    ) -> Result<String, CommandError> {
+        ssh(&self.leased.site, command, input, limit)
+    }
+}
+
+/// The payload and the agent, which loads it, as an archive.
+fn pack(payload: &Payload<'_>) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, mode: u32, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        archive.append_data(&mut header, name, content)
+    };
+    add(takeover::AGENT, 0o700, crate::AGENT)?;
+    if let KernelFile::Bytes(bytes) = payload.kernel {
+        add(takeover::KERNEL, 0o600, bytes)?;
+    }
+    add(takeover::INITRAMFS, 0o600, payload.initramfs)?;
+    add(takeover::PARAMETERS, 0o600, payload.parameters.as_bytes())?;
+    archive.into_inner()
+}
