@@ -55,7 +55,7 @@ impl Limits {
     pub const BOOT_FACTOR: u32 = 5;
 
     /// The longest boot.
-    pub(super) fn whole_boot(&self) -> Duration {
+    pub(crate) fn whole_boot(&self) -> Duration {
         self.boot * Self::BOOT_FACTOR
     }
 

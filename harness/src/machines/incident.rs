@@ -1,6 +1,7 @@
 //! Incidents: the reports of a booted machine.
 
 use std::fmt;
+use std::time::Duration;
 
 use perfsec_wire::Message;
 use schemars::JsonSchema;
@@ -13,6 +14,8 @@ pub enum Incident {
     Message(Message),
     /// The agent's channel ended; with the reason if it carried something else than messages.
     Silence(Option<String>),
+    /// The machine is out of reach. Its end is reported within this time.
+    Away(Duration),
     /// The machine is gone.
     Ended(End),
     /// The user wants the run to stop.

@@ -4,6 +4,9 @@
 #[expect(dead_code, reason = "shared with tests that boot kernels of their own")]
 mod support;
 
+mod bench;
+mod fake_ssh;
 mod guest;
 mod here;
+mod over_ssh;
 mod refusal;

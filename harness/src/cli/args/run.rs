@@ -36,7 +36,7 @@ const CHOICES: [&str; 19] = [
 ];
 
 /// Options on kernels that are obtained and booted; `--machine` does neither.
-const BOOTING_A_KERNEL: [&str; 20] = [
+const BOOTING_A_KERNEL: [&str; 19] = [
     "guest",
     "kernel",
     "dirty",
@@ -52,7 +52,6 @@ const BOOTING_A_KERNEL: [&str; 20] = [
     "program",
     "jobs",
     "cold",
-    "boot_limit",
     "config",
     "no_default_config",
     "make",
@@ -115,8 +114,9 @@ pub struct RunArgs {
     /// The guest system.
     #[command(flatten)]
     pub system: SystemArgs,
-    /// Run the cells on `here`, this machine, as root: on the kernel that it runs and under the policy
-    /// that it has loaded, beside everything else. What they change is put back.
+    /// Run the cells on `here`, this machine, or on `ssh:HOST`, one that ssh reaches; as root, on the
+    /// kernel that it runs and under the policy that it has loaded, beside everything else. What they
+    /// change is put back.
     #[arg(
         long = "machine",
         value_name = "MACHINE",
