@@ -57,8 +57,8 @@ pub const EXIT_CODES: &[ExitCodes] = &[
             (
                 Exit::Host,
                 "this host lacks something: a program, a permission, disk space (`perfsec \
-                 doctor` names it); with --machine, something that was changed there could not be \
-                 put back",
+                 doctor` names it); with --machine, ssh does not reach it, or something that was \
+                 changed there could not be put back",
             ),
             (
                 Exit::Kernel,

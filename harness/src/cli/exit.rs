@@ -18,8 +18,8 @@ use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::{KernelError, RunningError};
 use crate::known::KnownError;
-use crate::machines::here::CannotRunHere;
-use crate::machines::{Blame, MachineError};
+use crate::machines::ssh::SshError;
+use crate::machines::{Blame, CannotRun, MachineError};
 use crate::plan::NotAGlob;
 use crate::policy::PolicyError;
 use crate::policy::extend::ExtendError;
@@ -236,6 +236,25 @@ impl Coded for EngineError {
     }
 }
 
+impl Coded for SshError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::CannotRun(error) => error.exit(),
+            // The signal that came decides about an interrupt.
+            Self::NoProgram(_)
+            | Self::Unreachable { .. }
+            | Self::NoAgent { .. }
+            | Self::Read { .. }
+            | Self::Kernel { .. }
+            | Self::Interrupted => Exit::Host,
+        }
+    }
+
+    fn is_fragment(&self) -> bool {
+        !matches!(self, Self::Interrupted)
+    }
+}
+
 impl Coded for HowtoError {
     fn exit(&self) -> Exit {
         match self {
@@ -400,7 +419,7 @@ impl Coded for MachineError {
     }
 }
 
-impl Coded for CannotRunHere {
+impl Coded for CannotRun {
     fn exit(&self) -> Exit {
         Exit::NothingRan
     }

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::session::{self, Session};
 use super::{Exit, Failure, mail, unmatched};
 use crate::engine::{self, Suite};
-use crate::machines::MachineName;
+use crate::machines::{Aftermath, MachineName};
 use crate::plan::{self, Filter, PlannedCell};
 use crate::report;
 use crate::text::{Text, eprint_line, line};
@@ -16,6 +16,11 @@ use crate::text::{Text, eprint_line, line};
 /// The error of a run after which the machine differs.
 const NOT_RESTORED: &str = "the machine is not as it was before: the lines that begin with \
                             `perfsec: left` say what differs, and how to put it back";
+
+/// The warning of a run that lost its machine.
+const NOT_SEEN: &str = "the machine was lost, so perfsec did not see that everything was put back; \
+                        it does that by itself, and its kernel's log says so if it cannot \
+                        (`perfsec: left`)";
 
 /// The domain of a login user in policies that derive from the reference policy.
 const LOGIN_DOMAIN: &str = "user_u:user_r:user_t:s0";
@@ -87,6 +92,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let debugger = args.gdb.map(Debugger::at_step).transpose()?;
     let (engine, kernels) = match (&args.on, &debugger) {
         (Some(MachineName::Here), _) => session.here(&args.machine)?,
+        (Some(MachineName::Ssh(destination)), _) => session.over_ssh(&args.machine, destination)?,
         (None, None) => session.boot_with(&args.machine, &args.system)?,
         (None, Some(debugger)) => {
             session.boot_debugged(&args.machine, &args.system, debugger.socket())?
@@ -136,8 +142,10 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     };
     let digest = ended.ended()?;
     written.and(printed)?;
-    if !engine.pool().is_restored() {
-        return Err(Failure::host(NOT_RESTORED));
+    match engine.pool().aftermath() {
+        Aftermath::Restored => {}
+        Aftermath::Unseen => eprint_line!("warning: {NOT_SEEN}"),
+        Aftermath::Changed => return Err(Failure::host(NOT_RESTORED)),
     }
     let exit = match session.exit(&digest) {
         Exit::NothingRan if plans.is_empty() => return Ok(Exit::Success),

@@ -1,6 +1,7 @@
 //! The terminal, the signals and the cache of a command that runs cells.
 
 use std::cell::RefCell;
+use std::fs;
 use std::path::PathBuf;
 
 use super::args::{MachineArgs, SystemArgs};
@@ -10,11 +11,14 @@ use crate::asks::AllowAll;
 use crate::cache::Cache;
 use crate::case::{Circumstances, Setting};
 use crate::engine::{Engine, Listener, Setup, Suite};
+use crate::foreign::LocalFiles;
 use crate::guest::{GuestImage, GuestName, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
 use crate::machines::here;
+use crate::machines::ssh::{self, Destination, Reached};
 use crate::mbox::MessageId;
 use crate::plan::{Filter, PlannedCell};
+use crate::policy::LOADED;
 use crate::record::{Digest, Event};
 use crate::report::Progress;
 use crate::series::Series;
@@ -144,8 +148,28 @@ impl Session {
     /// An engine for this machine, and the kernel that it runs.
     pub(super) fn here(&self, args: &MachineArgs) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
         here::check()?;
-        let kernel = Kernel::running()?;
-        let engine = self.engine(args.setup()?.here(kernel))?;
+        let pool = here::pool(Kernel::running(&LocalFiles)?);
+        let engine = self.engine(args.setup()?.live(pool, LOADED.into()))?;
+        let kernels = self.stopped(engine.kernels(&[]))?;
+        Ok((engine, kernels))
+    }
+
+    /// An engine for a machine that ssh reaches, and the kernel that it runs.
+    pub(super) fn over_ssh(
+        &self,
+        args: &MachineArgs,
+        destination: &Destination,
+    ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
+        self.signals.watch()?;
+        let setup = args.setup()?;
+        self.terminal.say(&format!("connecting to {destination}"));
+        let limit = setup.limits.whole_boot();
+        let reached = ssh::reach(destination, limit, &self.signals.interrupt);
+        let Reached { pool, policy } = self.stopped(reached)?;
+        let place = self.cache.temporary()?;
+        let file = place.path().join("policy");
+        fs::write(&file, policy).map_err(Failure::host)?;
+        let engine = self.engine(setup.live(pool, file))?;
         let kernels = self.stopped(engine.kernels(&[]))?;
         Ok((engine, kernels))
     }

@@ -41,6 +41,9 @@ pub(super) enum Moment {
 /// The last words of an agent that found something else than orders in its channel.
 const AGENT_GAVE_UP: &str = "perfsec: the channel failed: ";
 
+/// The title of a reboot that nothing explains.
+const REBOOTED: &str = "the kernel rebooted without a message";
+
 /// Reads the console first: the kernel's own report says more than how the machine ended.
 /// `recent` is the console since the last order.
 ///
@@ -86,9 +89,7 @@ pub(super) fn cause(
             by_kernel(format!("no progress: {waited}"), Verdict::Error)
         }
         (Some(Reason::Nonsense(words)), _) => by_machine(words.clone(), ""),
-        (_, End::Rebooted) => {
-            by_kernel("the kernel rebooted without a message".to_owned(), Verdict::Fail)
-        }
+        (_, End::Rebooted) => by_kernel(REBOOTED.to_owned(), Verdict::Fail),
         (_, End::PoweredOff) => {
             match recent.lines().find_map(|line| line.split_once(AGENT_GAVE_UP)) {
                 Some((_, why)) => by_machine("the agent could not read its orders".to_owned(), why),
@@ -104,6 +105,17 @@ pub(super) fn cause(
 }
 
 impl Cause {
+    /// The cause of the death of a machine that is not perfsec's, and that was rebooted.
+    pub(super) fn of_reboot(self) -> Self {
+        let title = match self.verdict {
+            Verdict::Fail if self.title != REBOOTED => {
+                format!("the machine rebooted, and left `{}`", self.title)
+            }
+            _ => "the machine rebooted".to_owned(),
+        };
+        Self { title, verdict: Verdict::Miss, blame: Blame::Machine, ..self }
+    }
+
     /// The cause and the moment, in one line.
     pub(super) fn sentence(&self, moment: Moment) -> String {
         let when = match moment {
@@ -316,6 +328,18 @@ mod tests {
         let cause = cause(moment, &console, recent, &end, reason.as_ref());
         assert_eq!(cause.sentence(moment), sentence);
         assert_eq!((cause.verdict, cause.blame), (Verdict::Error, blame));
+    }
+
+    #[rstest]
+    #[case("", "the machine rebooted while this cell ran")]
+    #[case(
+        PANIC,
+        "the machine rebooted, and left `kernel panic: Fatal exception` while this cell ran"
+    )]
+    fn nobody_is_blamed_for_the_reboot_of_a_machine(#[case] recent: &str, #[case] sentence: &str) {
+        let cause = cause(Moment::Cell, recent, recent, &End::Rebooted, None).of_reboot();
+        assert_eq!(cause.sentence(Moment::Cell), sentence);
+        assert_eq!((cause.verdict, cause.blame), (Verdict::Miss, Blame::Machine));
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl Visit<'_, '_> {
                     life.ended = Some(end);
                     life.watch.note_end(Instant::now());
                 }
+                Incident::Away(limit) => life.watch.note_away(limit, Instant::now()),
                 Incident::Interrupted => self.interrupt(life),
             }
         }
@@ -203,6 +204,10 @@ impl Visit<'_, '_> {
         let console = life.incidents.console();
         let recent = moment.recent(&life.incidents, life.ordered);
         let mut cause = death::cause(moment, &console, &recent, &end, reason);
+        if end == End::Rebooted && self.plan().pool.kernel().is_some() {
+            // By its kernel, its firmware, its power, or somebody.
+            cause = cause.of_reboot();
+        }
         let discarded = moment == Moment::Booting && life.snapshot.is_some();
         if let (true, Some(snapshot)) = (discarded, &life.snapshot) {
             cause.title = format!("restored from {snapshot}: {}", cause.title);

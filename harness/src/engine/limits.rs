@@ -62,7 +62,7 @@ impl Limits {
     }
 
     /// The longest boot.
-    pub(super) fn whole_boot(&self) -> Duration {
+    pub(crate) fn whole_boot(&self) -> Duration {
         self.boot * Self::BOOT_FACTOR
     }
 

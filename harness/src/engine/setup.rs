@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use super::Limits;
@@ -9,9 +10,9 @@ use crate::foreign;
 use crate::guest::GuestImage;
 use crate::kbuild::Recipe;
 use crate::kbuild::kconfig::FragmentError;
-use crate::kernel::{self, Kernel};
-use crate::machines::MachineSetup;
+use crate::kernel;
 use crate::machines::qemu::{GUEST_SYSTEM_MIB, QemuOptions};
+use crate::machines::{MachineSetup, Pool};
 use crate::policy::{PolicyRequest, PolicySource};
 
 /// The way in which an [`Engine`](super::Engine) obtains, boots and runs kernels.
@@ -76,12 +77,12 @@ impl Setup {
         self
     }
 
-    /// The same on this machine, under the policy that its kernel has loaded.
+    /// The same on a machine that runs already, under the policy that its kernel has loaded.
     #[must_use]
-    pub fn here(self, kernel: Kernel) -> Self {
-        let policies = vec![PolicyRequest::unchanged(PolicySource::Loaded)];
+    pub fn live(self, pool: Arc<dyn Pool>, loaded: PathBuf) -> Self {
+        let policies = vec![PolicyRequest::unchanged(PolicySource::Loaded(loaded))];
         // There is one of it.
-        Self { policies, jobs: 1, machine: MachineSetup::Here(Box::new(kernel)), ..self }
+        Self { policies, jobs: 1, machine: MachineSetup::Pool(pool), ..self }
     }
 
     /// The setup of a command without options.

@@ -157,7 +157,7 @@ impl Terminal {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.incidents.next(left) {
                 Some(Incident::Message(message)) => return Ok(message),
-                Some(Incident::Interrupted | Incident::Dumped(_)) => {}
+                Some(Incident::Interrupted | Incident::Dumped(_) | Incident::Away(_)) => {}
                 Some(Incident::Ended(end)) => {
                     ended = Some(end.to_string());
                     deadline = deadline.min(Instant::now() + END_LIMIT);

@@ -26,6 +26,8 @@ enum Stage {
     Boot(Instant),
     /// Its agent runs, and may be silent for this long.
     Work(Duration),
+    /// It is out of reach, and its end is known within this time.
+    Away(Duration),
     /// It was killed, or has begun to end by itself.
     End,
 }
@@ -50,15 +52,20 @@ impl Watch {
         match self.stage {
             Stage::Boot(_) => self.note_order(Duration::ZERO, now),
             Stage::Work(_) => self.since = now,
-            Stage::End => {}
+            Stage::Away(_) | Stage::End => {}
         }
     }
 
     /// Notes an order of cells. Each cell may take up to `cell`.
     pub(super) fn note_order(&mut self, cell: Duration, now: Instant) {
-        if !matches!(self.stage, Stage::End) {
+        if !matches!(self.stage, Stage::Away(_) | Stage::End) {
             (self.stage, self.since) = (Stage::Work(self.limits.silence(cell)), now);
         }
+    }
+
+    /// Notes that the machine is out of reach, and that its end is known within this time.
+    pub(super) fn note_away(&mut self, limit: Duration, now: Instant) {
+        (self.stage, self.since) = (Stage::Away(limit), now);
     }
 
     /// Notes that the guest was killed or has begun to end by itself.
@@ -89,6 +96,10 @@ impl Watch {
             }
             Stage::Work(limit) => left(limit, self.since).ok_or_else(|| {
                 let words = format!("no message came for {}, the silence limit", Seconds(limit));
+                Passed::Progress(words)
+            }),
+            Stage::Away(limit) => left(limit, self.since).ok_or_else(|| {
+                let words = format!("the machine was out of reach for {}", Seconds(limit));
                 Passed::Progress(words)
             }),
             Stage::End => left(END_LIMIT.min(silence), self.since).ok_or(Passed::End),
@@ -161,6 +172,19 @@ mod tests {
         assert_eq!(left(&watch, start, 0, 65), Ok(25));
         watch.note_order(seconds(100), start + seconds(70));
         assert_eq!(left(&watch, start, 0, 70), Ok(400));
+    }
+
+    #[test]
+    fn a_machine_out_of_reach_has_its_own_limit() {
+        let start = Instant::now();
+        let mut watch = Watch::new(LIMITS, start);
+        watch.note_order(seconds(10), start);
+        watch.note_away(seconds(600), start + seconds(50));
+        watch.note_progress(start + seconds(60));
+        watch.note_order(seconds(10), start + seconds(60));
+        assert_eq!(left(&watch, start, 0, 100), Ok(550));
+        let passed = "the machine was out of reach for 600 s";
+        assert_eq!(left(&watch, start, 0, 650), Err(Passed::Progress(passed.to_owned())));
     }
 
     #[test]

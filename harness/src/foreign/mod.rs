@@ -3,6 +3,7 @@
 mod limits;
 mod line;
 pub(crate) mod meter;
+mod place;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -11,6 +12,7 @@ use std::path::Path;
 
 pub(crate) use limits::*;
 pub(crate) use line::{Line, read_line, skip_line};
+pub(crate) use place::{Files, LocalFiles};
 
 /// Reads a regular file.
 ///

@@ -1,6 +1,7 @@
 //! Incidents: the reports of a booted machine.
 
 use std::fmt;
+use std::time::Duration;
 
 use perfsec_wire::Message;
 use schemars::JsonSchema;
@@ -15,6 +16,8 @@ pub enum Incident {
     Silence(Option<String>),
     /// The memory of a guest that died was wanted: the file that has it, or why it has not.
     Dumped(MemoryDump),
+    /// The machine is out of reach. Its end is reported within this time.
+    Away(Duration),
     /// The machine is gone.
     Ended(End),
     /// The user wants the run to stop.

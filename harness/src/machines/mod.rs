@@ -1,5 +1,6 @@
-//! The machines that run kernels. Only `qemu` knows what QEMU is, only `here` changes the machine that
-//! perfsec itself runs on, and only `site` starts kernels on real ones.
+//! The machines that run kernels. Only `qemu` knows what QEMU is. Only `live` knows machines that run a
+//! kernel of their own: `here` is the one that perfsec itself runs on, `ssh` reaches others. Only
+//! `site` starts kernels on real machines.
 
 mod channel;
 mod error;
@@ -8,6 +9,7 @@ pub mod faulty;
 pub mod here;
 mod incident;
 mod initramfs;
+mod live;
 mod load;
 mod name;
 mod parameters;
@@ -17,13 +19,15 @@ mod setup;
 mod shared_console;
 mod sink;
 pub mod site;
+pub mod ssh;
 
 pub use error::{Blame, MachineError};
 pub(crate) use incident::clauses;
 pub use incident::{End, Incident, MemoryDump};
+pub use live::CannotRun;
 pub use load::Load;
 pub use name::{MachineName, MachineNameError};
-pub use pool::{CannotBoot, Guest, GuestSystem, Machinery, Pool};
+pub use pool::{Aftermath, CannotBoot, Guest, GuestSystem, Machinery, Pool};
 pub use setup::MachineSetup;
 pub use shared_console::Traffic;
 pub use sink::{CONSOLE_KEPT, Incidents, Sink, incidents};

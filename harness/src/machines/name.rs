@@ -3,28 +3,44 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::ssh::{Destination, DestinationError};
+
 /// The name of this machine.
 const HERE: &str = "here";
+/// Beginning of the name of a machine that is reached over ssh.
+const SSH: &str = "ssh:";
 
 /// A machine that perfsec does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MachineName {
     /// The machine that perfsec runs on.
     Here,
+    /// One that is reached over ssh.
+    Ssh(Destination),
 }
 
 /// A name that is not one of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown machine `{0}`: expected `{HERE}`, the machine that perfsec runs on")]
-pub struct MachineNameError(String);
+pub enum MachineNameError {
+    /// It is of no known form.
+    #[error(
+        "unknown machine `{0}`: expected `{HERE}`, the machine that perfsec runs on, or \
+         `{SSH}HOST`, one that ssh reaches"
+    )]
+    Unknown(String),
+    /// ssh knows no such destination.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+}
 
 impl FromStr for MachineName {
     type Err = MachineNameError;
 
     fn from_str(text: &str) -> Result<Self, MachineNameError> {
-        match text {
-            HERE => Ok(Self::Here),
-            _ => Err(MachineNameError(text.to_owned())),
+        match (text, text.strip_prefix(SSH)) {
+            (HERE, _) => Ok(Self::Here),
+            (_, Some(destination)) => Ok(Self::Ssh(destination.parse()?)),
+            _ => Err(MachineNameError::Unknown(text.to_owned())),
         }
     }
 }
@@ -33,17 +49,28 @@ impl fmt::Display for MachineName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Here => f.write_str(HERE),
+            Self::Ssh(destination) => write!(f, "{SSH}{destination}"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
+    #[rstest]
+    #[case("here")]
+    #[case("ssh:root@build7")]
+    fn a_machine_has_the_name_by_which_it_was_given(#[case] name: &str) {
+        assert_eq!(name.parse::<MachineName>().unwrap().to_string(), name);
+    }
+
     #[test]
-    fn a_machine_has_the_name_by_which_it_was_given() {
-        assert_eq!("here".parse::<MachineName>().unwrap().to_string(), "here");
-        assert!("there".parse::<MachineName>().unwrap_err().to_string().contains("`here`"));
+    fn an_unknown_name_is_refused_with_those_that_are_known() {
+        let refusal = |name: &str| name.parse::<MachineName>().unwrap_err().to_string();
+        assert!(refusal("there").contains("`here`"));
+        assert!(refusal("ssh:").contains("destination of ssh"));
     }
 }

@@ -47,10 +47,10 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// False if something that was changed on a machine is left changed. By default there is nothing
-    /// to put back: a machine is gone after its run.
-    fn is_restored(&self) -> bool {
-        true
+    /// The state in which machines are left. By default there is nothing to put back: a machine is
+    /// gone after its run.
+    fn aftermath(&self) -> Aftermath {
+        Aftermath::Restored
     }
 
     /// Checks that the machines can boot in this mode; the cells that need it are skipped if not.
@@ -130,6 +130,18 @@ pub trait Guest {
     fn kill(&mut self);
 }
 
+/// The state in which a machine is left, from the best to the worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aftermath {
+    /// Everything was put back.
+    #[default]
+    Restored,
+    /// It was to be put back, and perfsec did not see that it was.
+    Unseen,
+    /// Something is left changed.
+    Changed,
+}
+
 /// The reason why a pool cannot boot in some mode, or cannot run a cell: a clause that fits after
 /// "this machine".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +150,8 @@ pub struct CannotBoot(pub String);
 /// The machinery that runs a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machinery {
-    /// Program and version, `QEMU emulator version 7.2.22`; or `here`, the machine that perfsec ran on.
+    /// Program and version, `QEMU emulator version 7.2.22`; or the name of a machine
+    /// that runs already: `here`.
     pub machine: String,
     /// `tcg` or `kvm`; `none` for a machine that is no program.
     pub accel: String,

@@ -2,20 +2,16 @@
 
 use std::sync::Arc;
 
-use super::here::HerePool;
 use super::qemu::{QemuOptions, QemuPool};
 use super::{MachineError, Pool};
 use crate::cache::Cache;
-use crate::kernel::Kernel;
 
 /// The user's choice of machines.
 #[derive(Clone, Debug)]
 pub enum MachineSetup {
     /// Virtual machines.
     Qemu(Box<QemuOptions>),
-    /// This machine, which runs the kernel.
-    Here(Box<Kernel>),
-    /// Machines that the caller made, as tests and benchmarks do.
+    /// Machines that the caller made: one that runs already, or those of tests and benchmarks.
     Pool(Arc<dyn Pool>),
 }
 
@@ -34,7 +30,6 @@ impl MachineSetup {
     pub fn open(self, cache: &Cache) -> Result<Arc<dyn Pool>, MachineError> {
         Ok(match self {
             Self::Qemu(options) => Arc::new(QemuPool::open(*options, cache)?),
-            Self::Here(kernel) => Arc::new(HerePool::new(*kernel)),
             Self::Pool(pool) => pool,
         })
     }

@@ -20,7 +20,7 @@ use crate::kernel::KernelVersion;
 /// The policy of a run that requests none.
 pub const DEFAULT: &str = "minimal";
 
-/// The policy that the kernel of this machine has loaded.
+/// The file of the policy that a kernel has loaded.
 pub const LOADED: &str = "/sys/fs/selinux/policy";
 
 /// A binary policy, ready to load.
@@ -62,8 +62,9 @@ impl Policy {
                 Recipe::Debian(DebianPolicy::find(&archive, selector, *flavour)?)
             }
             PolicySource::Named(named) => recipe(named, obtaining)?,
-            PolicySource::Guest { path, .. } => Recipe::Binary(compile::read(path)?),
-            PolicySource::Loaded => Recipe::Binary(compile::read(Path::new(LOADED))?),
+            PolicySource::Guest { path, .. } | PolicySource::Loaded(path) => {
+                Recipe::Binary(compile::read(path)?)
+            }
         };
         let modules = request.modules.iter().map(module);
         let additions = Additions {

@@ -40,8 +40,8 @@ pub enum PolicySource {
         /// The type of the policy.
         flavour: Flavour,
     },
-    /// The policy that the kernel of this machine has loaded.
-    Loaded,
+    /// The policy that the kernel of a machine has loaded: its file there, or a copy.
+    Loaded(PathBuf),
     /// The policy of a guest system, which loads it itself.
     Guest {
         /// The system.
@@ -217,7 +217,7 @@ impl PolicySource {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Named(name) => Some(Path::new(name)),
-            Self::Debian { .. } | Self::Guest { .. } | Self::Loaded => None,
+            Self::Debian { .. } | Self::Guest { .. } | Self::Loaded(_) => None,
         }
     }
 }
@@ -262,7 +262,7 @@ impl fmt::Display for PolicySource {
                 write!(f, "{}:{name}", flavour.prefix())
             }
             Self::Guest { system, .. } => system.fmt(f),
-            Self::Loaded => f.write_str("loaded"),
+            Self::Loaded(_) => f.write_str("loaded"),
         }
     }
 }

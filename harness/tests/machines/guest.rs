@@ -23,11 +23,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Boots a guest system that has perfsec as /usr/bin/NAME, and logs in.
-    pub(crate) fn boot(program: &str) -> Self {
+    /// Boots a guest system that has these static programs in /usr/bin, and logs in.
+    pub(crate) fn boot(programs: &[&str]) -> Self {
         let mut perfsec = Command::new(env!("CARGO_BIN_EXE_perfsec"))
             .args(["shell", "--guest", "debian:trixie", "--kernel", &kernel()])
-            .args(["--accel", "tcg", "--program", program])
+            .args(["--accel", "tcg"])
+            .args(programs.iter().flat_map(|program| ["--program", program]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

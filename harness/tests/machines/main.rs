@@ -5,8 +5,11 @@
 mod support;
 
 mod bench;
+mod fake_ssh;
 mod guest;
 mod here;
 mod one_port;
+mod over_ssh;
 mod refusal;
 mod site;
+mod unchanged;

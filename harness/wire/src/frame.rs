@@ -77,6 +77,15 @@ impl<W: Write> Writer<W> {
         Ok(self.stream.flush()?)
     }
 
+    /// Flushes the stream.
+    ///
+    /// # Errors
+    ///
+    /// If the stream fails.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+
     /// Writes one message, which may be sent together with the next.
     ///
     /// # Errors

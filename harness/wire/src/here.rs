@@ -7,6 +7,9 @@ pub const PREPARATION: &str = "preparation";
 /// Name of the program of subjects there.
 pub const SUBJECT: &str = "subject";
 
+/// The first argument of an agent that is a [relay](crate::relay); the second is its directory.
+pub const RELAY: &str = "relay";
+
 /// Exit code of the guardian if it could not put everything back; it has said what.
 pub const LEFT_CHANGED: u8 = 1;
 /// Exit code of the guardian if it did not start a worker; it has said why.

@@ -23,6 +23,7 @@ pub mod observation;
 pub mod order;
 pub mod program;
 pub mod record_types;
+pub mod relay;
 pub mod step;
 pub mod suggest;
 pub mod takeover;

@@ -57,7 +57,7 @@ pub(crate) fn templates(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<
     }
     shell.set_var("PERFSEC", perfsec);
     shell.set_var("CELLS", CELLS);
-    run(cmd!(shell, "shellcheck gate.sh testing-farm.sh cki/runtest.sh"))?;
+    run(cmd!(shell, "shellcheck gate.sh testing-farm.sh cki/runtest.sh kselftest/perfsec.sh"))?;
     let schema = "--builtin-schema";
     run(cmd!(shell, "check-jsonschema {schema} vendor.github-workflows github-actions.yml"))?;
     let gitlab = ["--data-transform", "gitlab-ci", "gitlab-ci.yml"];

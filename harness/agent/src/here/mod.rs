@@ -3,11 +3,13 @@
 //!
 //! It is two processes. The worker serves the lane, and writes down each change in the journal before
 //! it makes it. The guardian waits until the worker has ended, however that happens, and puts
-//! everything back.
+//! everything back. On a machine that perfsec reaches over a connection there is a third, the relay.
 
 mod change;
 mod guardian;
 pub(crate) mod journal;
+mod log;
+mod relay;
 mod role;
 mod worker;
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{guardian, worker};
+use perfsec_wire::here;
+
+use super::{guardian, relay, worker};
 
 /// The part that this process plays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub(crate) enum Role {
     Work(PathBuf),
     /// Puts back what the journal of a guardian that is gone says.
     Restore(PathBuf),
+    /// Serves a perfsec on another machine.
+    Relay(PathBuf),
 }
 
 impl Role {
@@ -20,6 +24,7 @@ impl Role {
     pub(super) const GUARD: &str = "guard";
     pub(super) const WORK: &str = "work";
     pub(super) const RESTORE: &str = "restore";
+    const RELAY: &str = here::RELAY;
 
     /// The role that arguments name; `None` for an agent in a guest, which has no arguments.
     pub(crate) fn of(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
@@ -28,6 +33,7 @@ impl Role {
             Self::GUARD => Some(Self::Guard(directory)),
             Self::WORK => Some(Self::Work(directory)),
             Self::RESTORE => Some(Self::Restore(directory)),
+            Self::RELAY => Some(Self::Relay(directory)),
             _ => None,
         }
     }
@@ -38,6 +44,7 @@ impl Role {
             Self::Guard(directory) => guardian::guard(directory),
             Self::Work(directory) => worker::run(directory),
             Self::Restore(directory) => guardian::restore(directory),
+            Self::Relay(directory) => relay::run(directory),
         }
     }
 }
@@ -63,6 +70,7 @@ mod tests {
     #[case::guardian(&["guard", "/tmp/a"], Some(Role::Guard("/tmp/a".into())))]
     #[case::worker(&["work", "/tmp/a"], Some(Role::Work("/tmp/a".into())))]
     #[case::undoer(&["restore", "/tmp/a"], Some(Role::Restore("/tmp/a".into())))]
+    #[case::relay(&["relay", "/tmp/a"], Some(Role::Relay("/tmp/a".into())))]
     #[case::without_directory(&["guard"], None)]
     #[case::unknown(&["serve", "/tmp/a"], None)]
     fn arguments_name_a_role(#[case] words: &[&str], #[case] role: Option<Role>) {

@@ -127,7 +127,7 @@ pub struct BootArgs {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LimitArgs {
     /// Give up on a boot after this long without any output, or after five times as long whatever
-    /// it prints.
+    /// it prints; with `--machine ssh:HOST`, on a machine that was lost for five times as long.
     #[arg(
         long,
         value_name = "SECONDS",

@@ -36,7 +36,7 @@ const CHOICES: [&str; 19] = [
 ];
 
 /// Options on kernels that are obtained and booted; `--machine` does neither.
-const BOOTING_A_KERNEL: [&str; 22] = [
+const BOOTING_A_KERNEL: [&str; 21] = [
     "guest",
     "kernel",
     "dirty",
@@ -54,7 +54,6 @@ const BOOTING_A_KERNEL: [&str; 22] = [
     "cold",
     "dump_memory",
     "gdb",
-    "boot_limit",
     "config",
     "no_default_config",
     "make",
@@ -131,8 +130,9 @@ pub struct RunArgs {
     /// The guest system.
     #[command(flatten)]
     pub system: SystemArgs,
-    /// Run the cells on `here`, this machine, as root: on the kernel that it runs and under the policy
-    /// that it has loaded, beside everything else. What they change is put back.
+    /// Run the cells on `here`, this machine, or on `ssh:HOST`, one that ssh reaches; as root, on the
+    /// kernel that it runs and under the policy that it has loaded, beside everything else. What they
+    /// change is put back.
     #[arg(
         long = "machine",
         value_name = "MACHINE",

@@ -1,10 +1,7 @@
-//! This machine, with the kernel that it runs: cells run beside everything else on it, under the
-//! policy that is loaded, and everything that they change is put back.
+//! This machine, with the kernel that it runs.
 
-mod check;
 mod log;
-mod pool;
+mod reach;
 mod running;
 
-pub use check::{CannotRunHere, check};
-pub use pool::HerePool;
+pub use reach::{check, pool};

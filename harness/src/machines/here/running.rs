@@ -8,12 +8,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use nix::sys::signal::Signal;
 use perfsec_wire::Order;
 use perfsec_wire::frame::{self, FrameError};
 use perfsec_wire::here;
@@ -21,7 +19,8 @@ use tempfile::TempDir;
 
 use super::log::Log;
 use crate::machines::channel::Channel;
-use crate::machines::{End, Guest, Incident, Load, Sink};
+use crate::machines::live::{Traces, ended, guardian_killed};
+use crate::machines::{Aftermath, End, Guest, Incident, Load, Sink};
 
 /// The agent could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +50,8 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Unpacks the agent and starts it. `restored` becomes false if it leaves something changed.
-    pub(super) fn start(
-        load: &Load,
-        sink: &Sink,
-        restored: Arc<AtomicBool>,
-    ) -> Result<Self, StartError> {
+    /// Unpacks the agent and starts it. `traces` gets to know if it leaves something changed.
+    pub(super) fn start(load: &Load, sink: &Sink, traces: Arc<Traces>) -> Result<Self, StartError> {
         let directory = unpack(load)?;
         let (line, other) = UnixStream::pair().map_err(StartError::Talk)?;
         let log = Arc::new(Mutex::new(Log::open().map_err(StartError::Talk)?));
@@ -83,7 +78,7 @@ impl Running {
         let channel = Channel::open(port, None, tell).map_err(StartError::Talk)?;
         let sink = sink.clone();
         let wait = move || {
-            let end = wait(child, &directory, &restored);
+            let end = wait(child, &directory, &traces);
             follow(&log, &sink);
             sink.report(Incident::Ended(end));
         };
@@ -134,7 +129,7 @@ fn write_file(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
 }
 
 /// Waits for the guardian. If it was killed, the journal that it leaves says what to put back.
-fn wait(mut child: Child, directory: &TempDir, restored: &AtomicBool) -> End {
+fn wait(mut child: Child, directory: &TempDir, traces: &Traces) -> End {
     let guardian = child.wait();
     let lost = |detail: String| End::Crashed { detail, said: String::new() };
     let Ok(status) = guardian else { return lost("the agent is no child of perfsec".to_owned()) };
@@ -142,63 +137,20 @@ fn wait(mut child: Child, directory: &TempDir, restored: &AtomicBool) -> End {
         Some(signal) => {
             let program = directory.path().join(here::AGENT);
             let restore = Command::new(program).arg("restore").arg(directory.path()).status();
-            let end = lost(format!("the agent's guardian was killed {}", by(signal)));
-            (restore.ok(), end)
+            (restore.ok(), guardian_killed(signal))
         }
-        None => (Some(status), ended(status)),
+        None => (Some(status), ended(status.code().and_then(|code| u8::try_from(code).ok()))),
     };
     let code = status.and_then(|status| status.code());
     if code.is_none_or(|code| code == i32::from(here::LEFT_CHANGED)) {
-        restored.store(false, Ordering::SeqCst);
+        traces.note(Aftermath::Changed);
     }
     // The guardian has removed it, unless it could not.
     let _ = fs::remove_dir_all(directory.path());
     end
 }
 
-/// The end of a worker, from the guardian's exit status.
-fn ended(status: ExitStatus) -> End {
-    let killed = status.code().and_then(|code| code.checked_sub(i32::from(here::KILLED_BY)));
-    let detail = match (status.code(), killed) {
-        (Some(0), _) => return End::Killed,
-        (_, Some(signal)) if signal >= 0 => format!("the agent was killed {}", by(signal)),
-        (Some(code), _) if code == i32::from(here::NOT_STARTED) => {
-            "the agent did not start: it says why".to_owned()
-        }
-        _ => "the agent could not put the machine back".to_owned(),
-    };
-    End::Crashed { detail, said: String::new() }
-}
-
-fn by(signal: i32) -> String {
-    let name = Signal::try_from(signal).map_or("", |signal| signal.as_str());
-    format!("by a signal ({signal}, {name})")
-}
-
 /// Shows the engine what the kernel has printed.
 fn follow(log: &Mutex<Log>, sink: &Sink) {
     log.lock().unwrap_or_else(PoisonError::into_inner).follow(|line| sink.print(line));
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn crashed(detail: &str) -> End {
-        End::Crashed { detail: detail.to_owned(), said: String::new() }
-    }
-
-    #[rstest]
-    #[case::done(0, End::Killed)]
-    #[case::signal(64 + 9, crashed("the agent was killed by a signal (9, SIGKILL)"))]
-    #[case::left(1, crashed("the agent could not put the machine back"))]
-    #[case::not_started(2, crashed("the agent did not start: it says why"))]
-    fn the_exit_code_of_the_guardian_tells_how_the_worker_ended(
-        #[case] code: i32,
-        #[case] end: End,
-    ) {
-        assert_eq!(ended(ExitStatus::from_raw(code << 8)), end);
-    }
 }

@@ -1,45 +1,81 @@
-//! The pool of one: this machine.
+//! The pool of one machine that runs already.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use perfsec_wire::step::Action;
 use perfsec_wire::{BootMode, Lockdown, Step};
 
-use super::running::Running;
-use crate::foreign;
+use crate::foreign::{self, Files};
 use crate::kernel::{Kernel, Origin};
+use crate::machines::pool::Aftermath;
 use crate::machines::{Blame, CannotBoot, Guest, Load, MachineError, Machinery, Pool, Sink};
 use crate::plan::PlannedCell;
 
-/// This machine, with the kernel that it runs.
+/// The way to a machine that runs already.
+pub(in crate::machines) trait Reach: fmt::Debug + Send + Sync {
+    /// The machine, as the user named it.
+    fn name(&self) -> String;
+
+    /// Starts the agent there. `traces` gets to know if it leaves something changed.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started; the error says whose fault that is.
+    fn start(
+        &self,
+        load: &Load,
+        sink: &Sink,
+        traces: &Arc<Traces>,
+    ) -> Result<Box<dyn Guest>, MachineError>;
+}
+
+/// The traces that runs of the agent have left on a machine.
+#[derive(Debug, Default)]
+pub(in crate::machines) struct Traces(Mutex<Aftermath>);
+
+impl Traces {
+    /// Notes how a run of the agent ended. The worst counts.
+    pub(in crate::machines) fn note(&self, aftermath: Aftermath) {
+        let mut worst = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *worst = aftermath.max(*worst);
+    }
+
+    pub(in crate::machines) fn worst(&self) -> Aftermath {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A machine that runs already, with its kernel.
 #[derive(Debug)]
-pub struct HerePool {
+pub(in crate::machines) struct LivePool {
+    reach: Box<dyn Reach>,
     kernel: Kernel,
     /// The kernel's command line.
     parameters: String,
     lockdown: Lockdown,
     /// The sysctls of [`ONE_WAY`] that have the value that cannot be changed.
     locked: Vec<&'static str>,
-    /// False once something could not be put back.
-    restored: Arc<AtomicBool>,
+    traces: Arc<Traces>,
 }
 
-impl HerePool {
-    /// This machine, which runs the kernel.
-    #[must_use]
-    pub fn new(kernel: Kernel) -> Self {
-        let read = |path: &str| foreign::read_text(Path::new(path), &foreign::SYSTEM_FILE);
+impl LivePool {
+    /// The machine with these files, which runs the kernel.
+    pub(in crate::machines) fn new(
+        reach: Box<dyn Reach>,
+        kernel: Kernel,
+        files: &dyn Files,
+    ) -> Self {
+        let read = |path: &str| files.text(path, &foreign::SYSTEM_FILE);
         let lockdown = read("/sys/kernel/security/lockdown").unwrap_or_default();
         let parameters = read("/proc/cmdline").unwrap_or_default().trim().to_owned();
-        let restored = Arc::new(AtomicBool::new(true));
         let is_locked = |(name, value): &(&str, &str)| {
             let path = format!("/proc/sys/{}", name.replace('.', "/"));
             read(&path).is_ok_and(|now| now.trim() == *value)
         };
         let locked = ONE_WAY.into_iter().filter(is_locked).map(|(name, _)| name).collect();
-        Self { kernel, parameters, lockdown: level(&lockdown), locked, restored }
+        let (lockdown, traces) = (level(&lockdown), Arc::default());
+        Self { reach, kernel, parameters, lockdown, locked, traces }
     }
 
     /// A sysctl that a cell needs to have another value than the one that it keeps, or that would
@@ -63,14 +99,14 @@ fn level(text: &str) -> Lockdown {
     levels.into_iter().find(is_now).unwrap_or_default()
 }
 
-impl Pool for HerePool {
+impl Pool for LivePool {
     fn describe(&self, _mode: BootMode) -> Machinery {
         let host = match &self.kernel.origin {
             Origin::Running { host } => Some(host.clone()),
             _ => None,
         };
         Machinery {
-            machine: "here".to_owned(),
+            machine: self.reach.name(),
             accel: "none".to_owned(),
             parameters: self.parameters.clone(),
             system: None,
@@ -120,8 +156,8 @@ impl Pool for HerePool {
         Err(CannotBoot(why))
     }
 
-    fn is_restored(&self) -> bool {
-        self.restored.load(Ordering::SeqCst)
+    fn aftermath(&self) -> Aftermath {
+        self.traces.worst()
     }
 
     fn boot(
@@ -132,13 +168,11 @@ impl Pool for HerePool {
         _cold: bool,
         sink: Sink,
     ) -> Result<Box<dyn Guest>, MachineError> {
-        if !self.is_restored() {
-            let why = "use this machine again: something of it could not be put back";
+        if self.traces.worst() == Aftermath::Changed {
+            let why = "use the machine again: something of it could not be put back";
             return Err(MachineError::new(Blame::Host, why));
         }
-        let running = Running::start(load, &sink, Arc::clone(&self.restored));
-        let running = running.map_err(|error| MachineError::new(Blame::Host, error))?;
-        Ok(Box::new(running))
+        self.reach.start(load, &sink, &self.traces)
     }
 }
 
