@@ -539,7 +539,7 @@ fn extend(arguments: &[&str]) -> Ended {
     place.file("base.cil", BASE_CIL);
     place.file("a.cil", "(type a_t)\n");
     let ended = place.perfsec(&[&["policy", "extend"], arguments].concat());
-    let content = std::fs::read_to_string(place.path().join("base.cil")).unwrap();
+    let content = std::fs::read_to_string(place.path().join("base.cil")).expect("the module");
     assert_eq!(content, BASE_CIL);
     ended
 }
@@ -576,7 +576,7 @@ fn a_policy_is_extended_once() {
     let first = extend();
     first.succeeds();
     assert_eq!(first.stdout, patch.stdout);
-    let content = || std::fs::read_to_string(place.path().join("base.cil")).unwrap();
+    let content = || std::fs::read_to_string(place.path().join("base.cil")).expect("the module");
     let extended = content();
     assert!(extended.contains("(class perf_event (open cpu"), "{extended}");
     let second = extend();

@@ -42,22 +42,26 @@ fn the_suite_passes_over_the_console_and_fits_a_serial_cable() {
     let names = std::env::var("PERFSEC_TEST_CELLS").unwrap_or_default();
     let names: Vec<_> = names.split_whitespace().map(str::to_owned).collect();
     let is_whole = names.is_empty();
-    let cache = Cache::open().unwrap();
+    let cache = Cache::open().expect("the cache");
     let options = QemuOptions { one_port: true, ..QemuOptions::default() };
-    let qemu = Arc::new(QemuPool::open(options, &cache).unwrap());
+    let qemu = Arc::new(QemuPool::open(options, &cache).expect("QEMU"));
     let pool: Arc<dyn Pool> = Arc::<QemuPool>::clone(&qemu);
-    let setup =
-        Setup { jobs: 1, machine: MachineSetup::Pool(pool), ..Setup::by_default().unwrap() };
-    let engine = Engine::open(setup, cache, Interrupt::default(), &Stderr).unwrap();
-    let known = Arc::new(KnownDifferences::built_in().unwrap());
-    let suite = Suite { library: Library::built_in().unwrap(), directory: None, known };
-    let spec: KernelSpec = kernel().parse().unwrap();
-    let kernels = engine.kernels(&[spec]).unwrap();
+    let setup = Setup {
+        jobs: 1,
+        machine: MachineSetup::Pool(pool),
+        ..Setup::by_default().expect("the defaults")
+    };
+    let engine = Engine::open(setup, cache, Interrupt::default(), &Stderr).expect("an engine");
+    let known = Arc::new(KnownDifferences::built_in().expect("they parse"));
+    let suite =
+        Suite { library: Library::built_in().expect("the suite parses"), directory: None, known };
+    let spec: KernelSpec = kernel().parse().expect("a name");
+    let kernels = engine.kernels(&[spec]).expect("the kernel");
     let filter = Filter { names, ..Filter::default() };
-    let cells = suite.select(&filter).unwrap();
-    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite).unwrap();
-    let ended = engine.execute(&plans, suite.asked(filter), &mut |_| Ok(())).unwrap();
-    let run = ended.whole().unwrap();
+    let cells = suite.select(&filter).expect("cells");
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite).expect("a plan");
+    let ended = engine.execute(&plans, suite.asked(filter), &mut |_| Ok(())).expect("a run");
+    let run = ended.whole().expect("its record");
 
     let results: Vec<_> = run.lanes.iter().flat_map(|lane| &lane.cells).collect();
     let traffic = qemu.traffic();

@@ -24,34 +24,44 @@ const KERNEL: &str = "debian:6.12";
 
 /// A pool of the machine on a bench.
 fn pool(bench: &Bench, site: perfsec::machines::site::Site) -> SitePool {
-    let states = States::at(&bench.path("states")).unwrap();
-    SitePool::new(site, states, &Cache::open().unwrap())
+    let states = States::at(&bench.path("states")).expect("the states");
+    SitePool::new(site, states, &Cache::open().expect("the cache"))
 }
 
 /// Runs the selected cells.
 fn run(pool: Arc<dyn Pool>) -> Run {
     let names = std::env::var("PERFSEC_TEST_CELLS").unwrap_or("open/cpu-kernel".to_owned());
     let names: Vec<_> = names.split_whitespace().map(str::to_owned).collect();
-    let setup =
-        Setup { jobs: 1, machine: MachineSetup::Pool(pool), ..Setup::by_default().unwrap() };
-    let engine = Engine::open(setup, Cache::open().unwrap(), Interrupt::default(), &Stderr);
-    let engine = engine.unwrap();
-    let known = Arc::new(KnownDifferences::built_in().unwrap());
-    let suite = Suite { library: Library::built_in().unwrap(), directory: None, known };
-    let kernels = engine.kernels(&[KERNEL.parse().unwrap()]).unwrap();
+    let setup = Setup {
+        jobs: 1,
+        machine: MachineSetup::Pool(pool),
+        ..Setup::by_default().expect("the defaults")
+    };
+    let engine =
+        Engine::open(setup, Cache::open().expect("the cache"), Interrupt::default(), &Stderr);
+    let engine = engine.expect("an engine");
+    let known = Arc::new(KnownDifferences::built_in().expect("they parse"));
+    let suite =
+        Suite { library: Library::built_in().expect("the suite parses"), directory: None, known };
+    let kernels = engine.kernels(&[KERNEL.parse().expect("a name")]).expect("the kernel");
     let filter = Filter { names, ..Filter::default() };
-    let cells = suite.select(&filter).unwrap();
-    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite).unwrap();
-    engine.execute(&plans, suite.asked(filter), &mut |_| Ok(())).unwrap().whole().unwrap()
+    let cells = suite.select(&filter).expect("cells");
+    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite).expect("a plan");
+    engine
+        .execute(&plans, suite.asked(filter), &mut |_| Ok(()))
+        .expect("a run")
+        .whole()
+        .expect("its record")
 }
 
 #[test]
 #[ignore = "needs QEMU and a kernel package"]
 fn a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns() {
-    let (cache, interrupt) = (Cache::open().unwrap(), Interrupt::default());
+    let (cache, interrupt) = (Cache::open().expect("the cache"), Interrupt::default());
     let options = ImageOptions::default();
     let image =
-        shipped_image(&KERNEL.parse().unwrap(), &cache, options, &interrupt, &|_| {}).unwrap();
+        shipped_image(&KERNEL.parse().expect("a name"), &cache, options, &interrupt, &|_| {})
+            .expect("the image");
     let bench = Bench::new(Some(&image));
     let site = Arc::new(pool(&bench, bench.site()));
     let run = run(Arc::<SitePool>::clone(&site) as Arc<dyn Pool>);
@@ -71,7 +81,7 @@ fn a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns() {
 fn a_machine_that_kexec_never_leaves_is_broken_until_it_is_checked() {
     let bench = Bench::new(None);
     for mark in ["vmlinuz", "never-arrive"] {
-        fs::write(bench.path(mark), "").unwrap();
+        fs::write(bench.path(mark), "").expect("a mark");
     }
     let mut site = bench.site();
     site.limits.kexec = std::time::Duration::from_secs(1);
@@ -79,11 +89,11 @@ fn a_machine_that_kexec_never_leaves_is_broken_until_it_is_checked() {
     let error = first.check(&|_| {}).unwrap_err();
     assert!(error.to_string().contains("nothing of it was on the console"), "{error}");
     drop(first);
-    let states = States::at(&bench.path("states")).unwrap();
+    let states = States::at(&bench.path("states")).expect("the states");
     assert!(states.read(&site.name).broken.is_some());
     // It was off before it was on, and its own system is back.
     let log = bench.log();
-    assert!(log.rfind("power off").unwrap() < log.rfind("power on").unwrap(), "{log}");
+    assert!(log.rfind("power off").expect("off") < log.rfind("power on").expect("on"), "{log}");
     assert!(bench.path("up").exists());
 }
 
@@ -91,35 +101,35 @@ fn a_machine_that_kexec_never_leaves_is_broken_until_it_is_checked() {
 fn a_kernel_that_cannot_be_loaded_leaves_the_machine_alone() {
     let bench = Bench::new(None);
     for mark in ["vmlinuz", "refuse"] {
-        fs::write(bench.path(mark), "").unwrap();
+        fs::write(bench.path(mark), "").expect("a mark");
     }
     let mut site = bench.site();
     site.power = None;
     let error = pool(&bench, site).check(&|_| {}).unwrap_err();
     assert!(error.to_string().contains("Exec format error"), "{error}");
     assert!(!bench.log().contains("kexec-start"), "{}", bench.log());
-    assert_eq!(fs::read_to_string(bench.path("boot")).unwrap(), "boot-0");
+    assert_eq!(fs::read_to_string(bench.path("boot")).expect("the boot"), "boot-0");
 }
 
 #[test]
 fn a_machine_that_does_not_come_back_is_broken_with_the_phase() {
     let bench = Bench::new(None);
     for mark in ["vmlinuz", "dead"] {
-        fs::write(bench.path(mark), "").unwrap();
+        fs::write(bench.path(mark), "").expect("a mark");
     }
     let mut site = bench.site();
     site.limits.system = std::time::Duration::from_secs(3);
     let error = pool(&bench, site.clone()).check(&|_| {}).unwrap_err();
     assert!(error.to_string().contains("own system: it did not answer over ssh"), "{error}");
-    let states = States::at(&bench.path("states")).unwrap();
-    assert!(states.read(&site.name).broken.unwrap().reason.contains("power cycle"));
+    let states = States::at(&bench.path("states")).expect("the states");
+    assert!(states.read(&site.name).broken.expect("it is broken").reason.contains("power cycle"));
 }
 
 #[test]
 fn a_console_that_cannot_be_opened_changes_nothing() {
     let bench = Bench::new(None);
     let mut site = bench.site();
-    site.console = "unix:/nonexistent/console".parse().unwrap();
+    site.console = "unix:/nonexistent/console".parse().expect("a name");
     let error = pool(&bench, site).check(&|_| {}).unwrap_err();
     assert!(error.to_string().contains("console: cannot connect"), "{error}");
     assert_eq!(bench.log(), "");

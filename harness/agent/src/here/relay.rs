@@ -311,7 +311,9 @@ fn start_guardian(directory: &Path, teller: Teller) -> Result<UnixStream> {
             }
         }
         let ended = child.wait();
-        said.map(|said| pass_lines(said, &teller.reports));
+        if let Some(said) = said {
+            pass_lines(said, &teller.reports);
+        }
         let (killed_by, code) = match ended {
             Ok(status) if status.signal().is_some() => {
                 (status.signal(), settle(&directory).or(Some(0)))

@@ -196,23 +196,23 @@ mod tests {
             arrived
         }
 
-        fn to_host(&mut self, bytes: Vec<u8>) {
+        fn send_to_host(&mut self, bytes: Vec<u8>) {
             let bytes = self.damaged(bytes);
             let (mut lines, mut answers) = (Vec::new(), Vec::new());
             self.at_host.scan(&bytes, |line| lines.push(line), |_| {});
             lines.into_iter().for_each(|line| answers.extend(self.host.receive(line)));
             if !answers.is_empty() {
-                self.to_agent(answers);
+                self.send_to_agent(answers);
             }
         }
 
-        fn to_agent(&mut self, bytes: Vec<u8>) {
+        fn send_to_agent(&mut self, bytes: Vec<u8>) {
             let bytes = self.damaged(bytes);
             let (mut lines, mut answers) = (Vec::new(), Vec::new());
             self.at_agent.scan(&bytes, |line| lines.push(line), |_| {});
             lines.into_iter().for_each(|line| answers.extend(self.agent.receive(line)));
             if !answers.is_empty() {
-                self.to_host(answers);
+                self.send_to_host(answers);
             }
         }
 
@@ -223,7 +223,7 @@ mod tests {
                     return;
                 }
                 let question = self.agent.ask();
-                self.to_host(question);
+                self.send_to_host(question);
             }
             panic!("never settles: {:?} {:?}", self.agent, self.host);
         }
@@ -240,10 +240,10 @@ mod tests {
     fn nothing_is_said_twice_on_a_good_line() {
         let mut ends = Ends::new(1, u64::MAX / 4);
         let lines = ends.agent.send(&[1; 3 * MAX_DATA]);
-        ends.to_host(lines);
+        ends.send_to_host(lines);
         assert_eq!(bytes(&mut ends.host), [1; 3 * MAX_DATA]);
         let lines = ends.host.send(b"order");
-        ends.to_agent(lines);
+        ends.send_to_agent(lines);
         assert_eq!(bytes(&mut ends.agent), b"order");
         assert_eq!((ends.agent.repeated(), ends.host.repeated(), ends.host.gap()), (0, 0, None));
     }
@@ -291,12 +291,12 @@ mod tests {
             for (number, (length, order)) in turns.into_iter().enumerate() {
                 let message: Vec<u8> = (0..length).map(|at| (at * 7 + number) as u8).collect();
                 let lines = ends.agent.send(&message);
-                ends.to_host(lines);
+                ends.send_to_host(lines);
                 ends.settle(|ends| ends.host.ready.len() == length);
                 prop_assert_eq!(bytes(&mut ends.host), message);
                 let message: Vec<u8> = (0..order).map(|at| (at * 5 + number) as u8).collect();
                 let lines = ends.host.send(&message);
-                ends.to_agent(lines);
+                ends.send_to_agent(lines);
                 ends.settle(|ends| ends.agent.ready.len() == order);
                 prop_assert_eq!(bytes(&mut ends.agent), message);
             }
