@@ -20,8 +20,8 @@ pub struct Machine {
     pub accel: Accel,
     /// A `vmlinux` with a PVH note (fastest) or a `bzImage`.
     pub kernel: PathBuf,
-    /// An archive that the guest unpacks before the initramfs, whose files replace those of the same
-    /// name: a distribution's root, too large to build for each boot.
+    /// An archive that the guest unpacks before the initramfs, whose files replace those of the
+    /// same name: a distribution's root, too large to build for each boot.
     pub base: Option<PathBuf>,
     /// The guest's root file system. It is passed in memory; no file is created.
     pub initramfs: Initramfs,

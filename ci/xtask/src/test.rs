@@ -12,10 +12,13 @@ use crate::setup;
 use crate::suite::{CONTEXTS, FROM_SOURCE, KERNELS, TESTED_POLICY};
 use crate::system;
 
-/// Tests that need a kernel built for them, or half an hour: CONTRIBUTING.md has their commands.
-const APART: [&str; 2] = [
+/// Tests that need a kernel built for them, or many minutes: CONTRIBUTING.md has their commands.
+const APART: [&str; 5] = [
     "on_an_intact_kernel_every_program_sees_what_is_expected",
     "on_a_broken_kernel_the_program_of_a_cell_that_notices_sees_a_difference",
+    "the_suite_passes_over_the_console_and_fits_a_serial_cable",
+    "a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns",
+    "a_run_over_ssh",
 ];
 
 /// Runs every check, the cheapest first, and stops at the first failure.

@@ -64,8 +64,8 @@ impl Console {
         Ok(())
     }
 
-    /// The writer of a last message, unless the caller's thread is in the middle of another: its line
-    /// would be part of that.
+    /// The writer of a last message, unless the caller's thread is in the middle of another: its
+    /// line would be part of that.
     pub(crate) fn last_word(&self) -> Option<impl Write> {
         let is_free = !matches!(self.state.try_lock(), Err(TryLockError::WouldBlock));
         is_free.then_some(self)

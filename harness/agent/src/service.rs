@@ -33,8 +33,8 @@ fn prepare(started_ms: u32) -> std::result::Result<Prepared, Refusal> {
     Prepared::new(Surroundings::System, coverage, files, sysctls, started_ms)
 }
 
-/// Makes this process and its children what process 1 of an empty guest and its children are, as far
-/// as a cell can tell, and keeps what they do to mounts from the system.
+/// Makes this process and its children what process 1 of an empty guest and its children are, as
+/// far as a cell can tell, and keeps what they do to mounts from the system.
 pub(crate) fn isolate() -> Result<()> {
     leave_namespace()?;
     // Heirs of a subject that has ended are reaped here, as by process 1.

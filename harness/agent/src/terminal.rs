@@ -144,8 +144,8 @@ impl Terminals {
     }
 }
 
-/// The command that prints a mark with the exit code of the one before. It does not contain the mark
-/// itself: the terminal may echo it.
+/// The command that prints a mark with the exit code of the one before. It does not contain the
+/// mark itself: the terminal may echo it.
 fn typed_mark(mark: &str) -> String {
     let (first, rest) = mark.split_at(1);
     format!("echo '{first}''{rest}'$?@\n")

@@ -59,7 +59,7 @@ impl Debugger {
         let (steps, number, name) = (&cell.case.steps, self.step + 1, cell.name());
         match steps.get(self.step) {
             Some(Step::Agent(_)) => Err(Failure::input(format!(
-                "step {number} of {name} is perfsec's own; --gdb stops before syscalls of the subject"
+                "step {number} of {name} is perfsec's own: --gdb stops before a syscall of the subject"
             ))),
             Some(_) => Ok(command(&self.socket(), symbols(&plan.kernel), id as u32, self.step)),
             None => Err(Failure::input(format!(

@@ -122,8 +122,8 @@ impl<'a> Engine<'a> {
         self.listener.note(text);
     }
 
-    /// Obtains the kernels that are named, or else the default kernel of this host; of machines that
-    /// run one already, that one.
+    /// Obtains the kernels that are named, or else the default kernel of this host; of machines
+    /// that run one already, that one.
     ///
     /// # Errors
     ///

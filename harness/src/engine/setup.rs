@@ -61,8 +61,8 @@ impl Setup {
         Self { policies, jobs, ..self }.with_qemu(|options| options.guest = Some(image))
     }
 
-    /// The same with guests that gdb attaches to at this socket, one at a time: they are booted, and
-    /// may be as slow as their user.
+    /// The same with guests that gdb attaches to at this socket, one at a time: they are booted,
+    /// and may be as slow as their user.
     #[must_use]
     pub fn with_debugger(self, socket: PathBuf) -> Self {
         Self { jobs: 1, cold: true, retries: 0, limits: Limits::unlimited(), ..self }

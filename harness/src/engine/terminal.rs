@@ -65,8 +65,8 @@ pub enum TerminalError {
 }
 
 impl Engine<'_> {
-    /// Boots a kernel with the guest system, or restores a snapshot, and waits until commands can be
-    /// typed.
+    /// Boots a kernel with the guest system, or restores a snapshot, and waits until commands can
+    /// be typed.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
-//! The machines that run kernels. Only `qemu` knows what QEMU is. Only `live` knows machines that run a
-//! kernel of their own: `here` is the one that perfsec itself runs on, `ssh` reaches others. Only
-//! `site` starts kernels on real machines.
+//! The machines that run kernels. Only `qemu` knows what QEMU is. Only `live` knows machines that
+//! run a kernel of their own: `here` is the one that perfsec itself runs on, `ssh` reaches others.
+//! Only `site` starts kernels on real machines.
 
 mod channel;
 mod error;

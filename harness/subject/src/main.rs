@@ -351,7 +351,8 @@ fn hand_over(index: usize, arguments: [u64; 6]) -> i64 {
     }
 }
 
-/// Performs the remaining entries in the new task, which arranges to be killed when its parent ends.
+/// Performs the remaining entries in the new task, which arranges to be killed when its parent
+/// ends.
 extern "C" fn take_over(index: usize) -> ! {
     call(PRCTL, [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0]);
     // SAFETY: the agent passes an aligned address in the region.

@@ -1,5 +1,5 @@
-//! `perfsec run --machine ssh:HOST` with a program in the place of ssh, which runs the command on this
-//! machine, or fails as ssh does.
+//! `perfsec run --machine ssh:HOST` with a program in the place of ssh, which runs the command on
+//! this machine, or fails as ssh does.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! `perfsec run --machine here` in a guest system, as on somebody's machine: auditd runs, and nothing
-//! may differ afterwards.
+//! `perfsec run --machine here` in a guest system, as on somebody's machine: auditd runs, and
+//! nothing may differ afterwards.
 //!
 //! Needs QEMU, the guest system `debian:trixie`, a kernel in `PERFSEC_TEST_KERNEL`, and in
 //! `PERFSEC_TEST_PROGRAM` a static perfsec of the same sources.

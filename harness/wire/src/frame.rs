@@ -1,9 +1,9 @@
 //! Frames: messages on a byte stream.
 //!
-//! A frame is the length of what follows and a CRC-32 of the content, both little-endian `u32`s, and
-//! an LZ4 block whose dictionary is the content of the previous frame. Observations of neighbouring cells differ
-//! little, so the dictionary makes them several times smaller; on a serial port every byte saved is
-//! an exit from the emulated CPU.
+//! A frame is the length of what follows and a CRC-32 of the content, both little-endian `u32`s,
+//! and an LZ4 block whose dictionary is the content of the previous frame. Observations of
+//! neighbouring cells differ little, so the dictionary makes them several times smaller; on a
+//! serial port every byte saved is an exit from the emulated CPU.
 //!
 //! Where bytes cost nothing, compression would cost time: then [`PLAIN`] is set in the length, and
 //! the content follows uncompressed.

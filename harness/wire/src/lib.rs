@@ -1,10 +1,10 @@
 //! The types that perfsec and its agent exchange.
 //!
-//! The host puts a [`Preparation`] beside the agent; the agent answers with a stream of [`Message`]s, each
-//! in a [`frame`], over a serial port or through a [`window`]. When the agent asks, the host sends
-//! an [`Order`] the same way. Nothing else passes between them.
-//! The host does not trust what it receives: frames are bounded, and decoding a hostile one is an
-//! error, never a panic.
+//! The host puts a [`Preparation`] beside the agent; the agent answers with a stream of
+//! [`Message`]s, each in a [`frame`], over a serial port or through a [`window`]. When the agent
+//! asks, the host sends an [`Order`] the same way. Nothing else passes between them. The host does
+//! not trust what it receives: frames are bounded, and decoding a hostile one is an error, never a
+//! panic.
 
 pub mod answers;
 pub mod attr;

@@ -20,7 +20,7 @@ pub trait ConfigLab {
     ///
     /// # Errors
     ///
-    /// Those of [`configure`](Self::configure).
+    /// The same as of [`configure`](Self::configure).
     fn build(&mut self, config: &Config) -> Result<BuiltKernel, BuildError>;
 
     /// Runs cells on a kernel.

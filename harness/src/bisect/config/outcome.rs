@@ -33,7 +33,7 @@ pub struct ConfigBisection {
     pub culprit: Option<ChangedOption>,
     /// The options that change with it, or all that are left.
     pub others: Vec<ChangedOption>,
-    /// What differs across the last change; A is the good side.
+    /// The difference across the last change; A is the good side.
     pub across: Comparison,
     /// The records of the runs on both sides of it.
     pub records: [PathBuf; 2],

@@ -114,7 +114,8 @@ pub enum Command {
     Coverage(CoverageArgs),
     /// Explain which check refused and where, and the least privilege that allows it.
     Explain(ExplainArgs),
-    /// Answer why a command is refused perf on this machine, or elsewhere, and what would open access.
+    /// Answer why a command is refused perf on this machine, or elsewhere, and what would open
+    /// access.
     Why(Box<WhyArgs>),
     /// Write the smallest SELinux policy module that allows what was denied.
     Allow(AllowArgs),

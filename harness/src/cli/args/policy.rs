@@ -29,8 +29,8 @@ pub enum PolicyCommand {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("policy extend"))]
 pub struct PolicyExtendArgs {
-    /// The top of a tree of policy source, such as refpolicy or Debian's `selinux-policy-src`; or the
-    /// module that declares `capability2`, in CIL: `semodule --cil --extract base` writes it.
+    /// The top of a tree of policy source, such as refpolicy or Debian's `selinux-policy-src`; or
+    /// the module that declares `capability2`, in CIL: `semodule --cil --extract base` writes it.
     pub path: PathBuf,
     /// Print the patch and change nothing.
     #[arg(long, conflicts_with = "out")]

@@ -68,9 +68,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
     /// Run the cases in this domain of the policy, a whole context such as
-    /// `user_u:user_r:user_t:s0`, instead of the domains of perfsec's own policies. What is expected
-    /// follows from the policy's answers. Can be given several times [default with --guest and
-    /// --machine: that of a login user, `user_u:user_r:user_t:s0`].
+    /// `user_u:user_r:user_t:s0`, instead of the domains of perfsec's own policies. What is
+    /// expected follows from the policy's answers. Can be given several times [default with --guest
+    /// and --machine: that of a login user, `user_u:user_r:user_t:s0`].
     #[arg(long, value_name = "CONTEXT", value_parser = context, help_heading = CELLS)]
     pub domain: Vec<String>,
     /// List the cells and run nothing.
@@ -130,9 +130,9 @@ pub struct RunArgs {
     /// The guest system.
     #[command(flatten)]
     pub system: SystemArgs,
-    /// Run the cells on `here`, this machine, or on `ssh:HOST`, one that ssh reaches; as root, on the
-    /// kernel that it runs and under the policy that it has loaded, beside everything else. What they
-    /// change is put back.
+    /// Run the cells on `here`, this machine, or on `ssh:HOST`, one that ssh reaches; as root, on
+    /// the kernel that it runs and under the policy that it has loaded, beside everything else.
+    /// What they change is put back.
     #[arg(
         long = "machine",
         value_name = "MACHINE",

@@ -39,8 +39,8 @@ pub struct Fragment {
 pub enum Author {
     /// A person, who meant each request.
     Person,
-    /// The kernel's build, which wrote a complete `.config`. Nobody asked for most of it, so options
-    /// that a tree does not have or does not prompt for are not reported.
+    /// The kernel's build, which wrote a complete `.config`. Nobody asked for most of it, so
+    /// options that a tree does not have or does not prompt for are not reported.
     Build,
     /// perfsec, which mixed two configurations. What comes of the mixture is up to Kconfig.
     Mixture,

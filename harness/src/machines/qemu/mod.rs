@@ -38,8 +38,8 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 /// Guest memory in MiB: three times what a stock kernel needs to unpack itself and run a lane.
 const MEMORY_MIB: u32 = 512;
 
-/// The same of a guest with a system of its own, whose files are in memory, and twice while they are
-/// unpacked.
+/// The same of a guest with a system of its own, whose files are in memory, and twice while they
+/// are unpacked.
 pub const GUEST_SYSTEM_MIB: u32 = 2048;
 
 /// Kernel parameters of a guest system.
@@ -69,8 +69,8 @@ pub struct QemuOptions {
     pub dumps: Option<PathBuf>,
     /// The socket on which gdb attaches to guests, which wait for it. One guest at a time.
     pub gdb: Option<PathBuf>,
-    /// Give guests one serial port for the console and the agent, and no shared memory, as most real
-    /// machines have it. Such guests are never saved.
+    /// Give guests one serial port for the console and the agent, and no shared memory, as most
+    /// real machines have it. Such guests are never saved.
     pub one_port: bool,
 }
 
@@ -267,7 +267,8 @@ impl QemuPool {
         }
     }
 
-    /// The archive of the guest system, if there is one. It must still be what was put in the cache.
+    /// The archive of the guest system, if there is one. It must still be what was put in the
+    /// cache.
     fn base(&self) -> Result<Option<PathBuf>, QemuError> {
         let Some(GuestImage { archive, .. }) = &self.guest else { return Ok(None) };
         match self.cache.vouches_for(archive) {

@@ -1,7 +1,8 @@
 //! The site file: the user's description of real machines.
 //!
-//! It names commands that perfsec runs, so it is read from the user's configuration alone: never from
-//! a project, a case, a series or a repository. `example.toml` beside this module shows the keys.
+//! It names commands that perfsec runs, so it is read from the user's configuration alone: never
+//! from a project, a case, a series or a repository. `example.toml` beside this module shows the
+//! keys.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -144,7 +145,8 @@ impl<'de> Deserialize<'de> for Seconds {
 }
 
 impl Sites {
-    /// Reads the user's site file, `~/.config/perfsec/machines.toml`. Without one there is no machine.
+    /// Reads the user's site file, `~/.config/perfsec/machines.toml`. Without one there is no
+    /// machine.
     ///
     /// # Errors
     ///

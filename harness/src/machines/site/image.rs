@@ -1,5 +1,5 @@
-//! The image of a kernel that another kernel can load. perfsec's cache has it unpacked, as QEMU boots
-//! it, but `kexec_file_load(2)` wants the bzImage.
+//! The image of a kernel that another kernel can load. perfsec's cache has it unpacked, as QEMU
+//! boots it, but `kexec_file_load(2)` wants the bzImage.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Acts on a leased machine: looks at its own system, starts a kernel there, and brings its own system
-//! back.
+//! Acts on a leased machine: looks at its own system, starts a kernel there, and brings its own
+//! system back.
 
 use std::sync::Arc;
 use std::thread;

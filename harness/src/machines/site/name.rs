@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::{Serialize, Serializer};
 
-/// The name of a machine in the site file: letters, digits, `-`, `_` and `.`, so that it is also the
-/// name of a file.
+/// The name of a machine in the site file: letters, digits, `-`, `_` and `.`, so that it is also
+/// the name of a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(with = "String")]
 pub struct SiteName(String);

@@ -65,8 +65,8 @@ impl SitePool {
         }
     }
 
-    /// Checks the machine, whatever was found before: its power, if the site switches it, and that it
-    /// starts a known good kernel. Returns the firmware and the release of that kernel.
+    /// Checks the machine, whatever was found before: its power, if the site switches it, and that
+    /// it starts a known good kernel. Returns the firmware and the release of that kernel.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Switches a machine's power, and believes only what it reads back.
 //!
-//! Power units say that they failed after they acted, or that they acted when they did not. So every
-//! command is repeated until the state that is read back is the wanted one, and nothing is switched on
-//! that was not seen to be off.
+//! Power units say that they failed after they acted, or that they acted when they did not. So
+//! every command is repeated until the state that is read back is the wanted one, and nothing is
+//! switched on that was not seen to be off.
 
 use std::thread;
 use std::time::Duration;

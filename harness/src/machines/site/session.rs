@@ -120,7 +120,8 @@ impl Session {
         Ok(Self { shared, close })
     }
 
-    /// A stream that gets everything from now on, until [`Self::stopper`] is called or the console ends.
+    /// A stream that gets everything from now on, until [`Self::stopper`] is called or the console
+    /// ends.
     pub(super) fn tap(&self) -> io::Result<UnixStream> {
         let (out, input) = UnixStream::pair()?;
         let mut state = lock(&self.shared.state);

@@ -48,7 +48,8 @@ pub struct Control {
     pub passed: Timestamp,
 }
 
-/// A machine that this process alone uses. It is free again when this is dropped, or the process ends.
+/// A machine that this process alone uses. It is free again when this is dropped, or the process
+/// ends.
 #[derive(Debug)]
 pub struct Lease(File);
 

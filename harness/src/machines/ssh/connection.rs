@@ -1,7 +1,7 @@
 //! A connection: the user's own ssh, and the relay at its other end.
 //!
-//! Each is one process of ssh. One that serves several sessions (`ControlMaster`) would be a process
-//! and a socket to clean up, and a session that it opens says nothing about the network.
+//! Each is one process of ssh. One that serves several sessions (`ControlMaster`) would be a
+//! process and a socket to clean up, and a session that it opens says nothing about the network.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};

@@ -1,4 +1,5 @@
-//! The agent on a machine that is reached over ssh: a guardian there, and the worker that it starts.
+//! The agent on a machine that is reached over ssh: a guardian there, and the worker that it
+//! starts.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;

@@ -1,5 +1,5 @@
-//! A machine that is reached over ssh, with the kernel that it runs. A relay there starts the agent,
-//! as `here` does on this machine, and puts everything back when the connection is lost.
+//! A machine that is reached over ssh, with the kernel that it runs. A relay there starts the
+//! agent, as `here` does on this machine, and puts everything back when the connection is lost.
 
 mod connection;
 mod destination;

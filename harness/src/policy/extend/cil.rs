@@ -1,7 +1,8 @@
 //! Extends a module in CIL.
 //!
-//! A class is declared once in a policy, with all its permissions. So a module beside the base module
-//! cannot add a permission to `capability2`: the module that declares the class must be replaced.
+//! A class is declared once in a policy, with all its permissions. So a module beside the base
+//! module cannot add a permission to `capability2`: the module that declares the class must be
+//! replaced.
 
 use super::super::cil::{Node, statements};
 use super::declared::{Declared, Kind, List};
@@ -109,7 +110,8 @@ pub(super) fn is_cil(source: &str) -> bool {
     top_level(source).next().is_some() && source.trim_start().starts_with(['(', ';'])
 }
 
-/// Splits a source into its statements at the top level. A mistake in it is the compiler's to report.
+/// Splits a source into its statements at the top level. A mistake in it is the compiler's to
+/// report.
 fn top_level(source: &str) -> impl Iterator<Item = Statement<'_>> {
     let (mut depth, mut begin, mut close) = (0_usize, 0, None);
     let (mut comment, mut quoted) = (false, false);

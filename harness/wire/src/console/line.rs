@@ -1,9 +1,9 @@
 //! Lines: what the two ends put between the lines of the kernel.
 //!
-//! A line is [`MARK`], then in base64 its kind, its content, and a CRC-32 of both. So it consists of
-//! printable characters: no translation of line ends, flow control, seven-bit link or escape
-//! character of `ssh`, `ipmitool` or `conserver` changes it. Each line begins and ends with a newline,
-//! because the kernel, or a firmware, may have left one unfinished.
+//! A line is [`MARK`], then in base64 its kind, its content, and a CRC-32 of both. So it consists
+//! of printable characters: no translation of line ends, flow control, seven-bit link or escape
+//! character of `ssh`, `ipmitool` or `conserver` changes it. Each line begins and ends with a
+//! newline, because the kernel, or a firmware, may have left one unfinished.
 //!
 //! The checksum begins with the session's number, so a line of another boot is never taken for one
 //! of this.

@@ -4,8 +4,8 @@
 //! order, and the host sends an order when it has read them all. So new data from the other end
 //! says that it has read everything sent before.
 //!
-//! An end that misses lines says so. The agent reads that when it waits. Whoever lost the *last* line
-//! does not know it, so an agent that waits asks from time to time, and the host answers.
+//! An end that misses lines says so. The agent reads that when it waits. Whoever lost the *last*
+//! line does not know it, so an agent that waits asks from time to time, and the host answers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
