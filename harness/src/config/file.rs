@@ -51,8 +51,10 @@ impl ConfigFile {
         let mut reader = Reader { path, text, root, mistakes, entries: Vec::new() };
         for (key, item) in document.iter() {
             let span = key_span(document.as_table(), key);
+            // `policy` is a command and an option.
+            let is_value = item.is_inline_table() && settable(key).is_some();
             match (root.find_subcommand(key), item.as_table_like()) {
-                (Some(command), Some(table)) => reader.table(command, table),
+                (Some(command), Some(table)) if !is_value => reader.table(command, table),
                 _ => reader.entry(None, key, span, item),
             }
         }
@@ -67,6 +69,11 @@ impl ConfigFile {
 
 fn key_span(table: &dyn TableLike, key: &str) -> Range<usize> {
     table.key(key).and_then(toml_edit::Key::span).unwrap_or(0..0)
+}
+
+/// The option of this name, if a file may set it.
+fn settable(name: &str) -> Option<&'static Settable> {
+    SETTABLE.iter().find(|settable| settable.name == name)
 }
 
 /// The option of this name of a command.
@@ -96,7 +103,7 @@ impl Reader<'_> {
         span: Range<usize>,
         item: &Item,
     ) {
-        let Some(settable) = SETTABLE.iter().find(|settable| settable.name == key) else {
+        let Some(settable) = settable(key) else {
             return self.unknown(command, key, span);
         };
         let argument = match command {
