@@ -1,6 +1,6 @@
 //! A byte stream over a serial console that the kernel prints on as well.
 //!
-//! Each end sends its bytes in [`line`]s of their own, numbered and with a checksum. A [`Link`]
+//! Each end sends its bytes in lines of their own, numbered and with a checksum. A [`Link`]
 //! puts them in order and asks for those that were damaged. A line that cannot be read is never
 //! guessed: the other end sends it again, or the stream ends there.
 
