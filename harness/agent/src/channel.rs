@@ -4,21 +4,18 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
-use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
 use perfsec_wire::frame::{self, FrameError, Reader, Writer};
 use perfsec_wire::window::{self, Load, Outbox, Store};
 use perfsec_wire::{Message, Order};
 
 use crate::console::Console;
 use crate::error::{Error, ErrorContext, Result};
-use crate::knob;
 use crate::sys::Shared;
+use crate::{knob, serial};
 
 /// The second serial port. Stock kernels have the driver built in; those for virtio are modules.
 const PORT: &str = "/dev/ttyS1";
@@ -43,43 +40,20 @@ pub(crate) struct Streams {
 
 /// Opens the second serial port.
 pub(crate) fn port() -> Result<Port> {
-    let output = open_raw(PORT)?;
+    let output = serial::open_raw(PORT)?;
     let input = output.try_clone().doing("read from the channel")?;
     Ok(Port::Own(Streams { input, output }))
-}
-
-/// Opens a serial port in raw mode, in which no byte means anything to the kernel.
-pub(crate) fn open_raw(path: &str) -> Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        // A blocking open would wait for a carrier.
-        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
-        .open(path)
-        .doing(format_args!("open {path}"))?;
-    let mut settings = tcgetattr(&file).doing("read the channel's settings")?;
-    cfmakeraw(&mut settings);
-    settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
-    tcsetattr(&file, SetArg::TCSANOW, &settings).doing("make the channel raw")?;
-    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).doing("make the channel blocking")?;
-    Ok(file)
 }
 
 impl Port {
     /// Waits until the last byte has left the port, and on a console until the host has read all.
     pub(crate) fn drain(&self) {
         match self {
-            Self::Own(streams) => drain(&streams.output),
+            Self::Own(streams) => serial::drain(&streams.output),
             // Failed before, where it was reported.
             Self::Console(console) => drop(console.part()),
         }
     }
-}
-
-/// Waits until the last byte has left the port.
-pub(crate) fn drain(port: &File) {
-    // A port that fails here has failed before, where it was reported; a socket has no such queue.
-    let _ = tcdrain(port);
 }
 
 /// Memory shared with the host, the resource of a PCI device. Mapped through sysfs, it needs no
@@ -217,7 +191,7 @@ const LSR_THRE: u8 = 0x20;
 impl<'a> Bell<'a> {
     /// Takes the port over once everything written to it has been sent.
     fn new(port: &'a File) -> Self {
-        drain(port);
+        serial::drain(port);
         // Without /dev/port (CONFIG_DEVPORT) or under lockdown, the bell goes through the driver.
         Self { port, registers: Registers::open().ok() }
     }
@@ -263,7 +237,7 @@ impl Write for Bell<'_> {
         }
         let count = self.port.write(bytes)?;
         // The driver must finish before the register is written again.
-        drain(self.port);
+        serial::drain(self.port);
         Ok(count)
     }
 

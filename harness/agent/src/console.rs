@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use perfsec_wire::console::{ASK_SECONDS, ConsoleParameter, GIVE_UP_SECONDS, Link, Scanner};
 
-use crate::channel;
 use crate::error::Result;
+use crate::serial;
 
 /// Longest read, in bytes.
 const READ: usize = 4096;
@@ -36,7 +36,7 @@ struct State {
 impl Console {
     /// Opens the device.
     pub(crate) fn open(parameter: &ConsoleParameter) -> Result<Self> {
-        let file = channel::open_raw(&format!("/dev/{}", parameter.device))?;
+        let file = serial::open_raw(&format!("/dev/{}", parameter.device))?;
         let session = parameter.session;
         let (link, scanner) = (Link::new(session), Scanner::new(session));
         let state = State { link, scanner, pending: Vec::new() };
@@ -46,7 +46,7 @@ impl Console {
     /// Waits until everything has left the port. What the kernel prints from now on interrupts no
     /// line of the agent.
     pub(crate) fn settle(&self) {
-        channel::drain(&self.file);
+        serial::drain(&self.file);
     }
 
     /// Waits until the host has read everything, for a while.

@@ -32,6 +32,7 @@ mod program;
 mod record;
 mod root;
 mod selinux;
+mod serial;
 mod serve;
 mod service;
 mod shell;
