@@ -29,8 +29,8 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     let setup = args.boot.setup(&ObtainArgs::default())?;
     let inputs = args.known.iter().chain(&args.mail.reply_to_mbox).map(|path| path.as_path());
     let inputs: Vec<&Path> = inputs.chain(output::named(&args.boot)).collect();
-    output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
-    let out = Destination::optional(args.out.as_deref())?;
+    output::distinct(&inputs, &args.report.out.as_deref().into_iter().collect::<Vec<_>>())?;
+    let out = Destination::optional(args.report.out.as_deref())?;
     let session = Session::open(args.boot.quiet)?;
     // Commits are compared with the ends, not with what the cases expect.
     session.ignore_verdicts();
@@ -42,7 +42,7 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
         bisect::bisect(&mut lab, &source, &filter, good, bad)
     })();
     let outcome = session.stopped(found)?;
-    let text = match (letter, args.format) {
+    let text = match (letter, args.report.format) {
         (Some(letter), _) => write(letter, &outcome)?,
         (None, BisectFormat::Text) => bisect::text(&outcome),
         (None, BisectFormat::Json) => text::json(&outcome),

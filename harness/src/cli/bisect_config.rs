@@ -21,8 +21,8 @@ pub(super) fn config(args: &ConfigArgs) -> Result<Exit, Failure> {
     let setup = args.boot.setup(&ObtainArgs::default())?;
     let inputs = args.known.iter().chain([&args.good, &args.bad]).map(|path| path.as_path());
     let inputs: Vec<&Path> = inputs.chain(output::named(&args.boot)).collect();
-    output::distinct(&inputs, &args.out.as_deref().into_iter().collect::<Vec<_>>())?;
-    let out = Destination::optional(args.out.as_deref())?;
+    output::distinct(&inputs, &args.report.out.as_deref().into_iter().collect::<Vec<_>>())?;
+    let out = Destination::optional(args.report.out.as_deref())?;
     let session = Session::open(args.boot.quiet)?;
     // Configurations are compared with the ends, not with what the cases expect.
     session.ignore_verdicts();
@@ -37,7 +37,7 @@ pub(super) fn config(args: &ConfigArgs) -> Result<Exit, Failure> {
         bisect::bisect_config(&mut lab, (source.name(), info), &filter, good, bad)
     })();
     let outcome = session.stopped(found)?;
-    let text = match args.format {
+    let text = match args.report.format {
         BisectFormat::Text => bisect::config_text(&outcome),
         BisectFormat::Json => text::json(&outcome),
     };

@@ -223,7 +223,7 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         command: "bisect config",
         rows: &[
             (Exit::Success, "the option is found"),
-            (Exit::Failed, "only several options are found, each of which needs another"),
+            (Exit::Failed, "several options are left that cannot change one by one"),
             (
                 Exit::Input,
                 "bad input: an option, a configuration, a case file, or ends that do not differ",

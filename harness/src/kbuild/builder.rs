@@ -303,7 +303,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A failure of which only the commit is known; the caller fills in the rest.
+/// A failure that names only the commit; the caller fills in the rest.
 fn blame(commit: &Commit) -> BuildError {
     BuildError::Failed(Box::new(BuildFailure {
         commit: commit.clone(),

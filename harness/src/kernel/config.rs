@@ -121,12 +121,12 @@ impl Config {
         })
     }
 
-    /// The value of an option as it stands in the file, a string with its quotes.
+    /// The value of an option as written in a `.config`: strings keep their quotes.
     pub fn raw(&self, name: &str) -> Option<&str> {
         self.options.get(name).map(String::as_str)
     }
 
-    /// Gives an option a value as it stands in a file; `None` for one that is not set.
+    /// Sets an option to a value as written in a `.config`; `None` unsets it.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.options.insert(name.to_owned(), value.to_owned()),

@@ -28,8 +28,7 @@ pub struct ConfigBisection {
     pub steps: Vec<ConfigStep>,
     /// The number of kernels that were built or found in the cache, ends included.
     pub built: usize,
-    /// The option that makes the difference; `None` if there are several, each of which needs the
-    /// others.
+    /// The option that makes the difference; `None` if several options depend on each other.
     pub culprit: Option<ChangedOption>,
     /// The options that change with it, or all that are left.
     pub others: Vec<ChangedOption>,

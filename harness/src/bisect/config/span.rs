@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::kernel::Config;
 
-/// The finest division, in parts. Options that cannot be told apart are at most this many, unless
-/// every part of a larger set depends on the others.
+/// The finest division, in parts. A larger set of options is never split into single ones.
 const FINEST: usize = 16;
 
 /// The two closest configurations that are known to be good and bad.

@@ -42,12 +42,9 @@ pub struct BisectArgs {
     /// How the kernels are built and booted.
     #[command(flatten)]
     pub boot: BootArgs,
-    /// The format of the report.
-    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = REPORT)]
-    pub format: BisectFormat,
-    /// Write the report to this file instead of standard output.
-    #[arg(long, value_name = "FILE", help_heading = REPORT)]
-    pub out: Option<PathBuf>,
+    /// The report.
+    #[command(flatten)]
+    pub report: BisectReportArgs,
     /// The author of the mail, `NAME <ADDRESS>` [default: git's user.name and user.email].
     #[arg(long, value_name = "ADDRESS", help_heading = REPORT)]
     pub from: Option<Mailbox>,
@@ -118,6 +115,14 @@ pub struct ConfigArgs {
     /// How the kernels are built and booted.
     #[command(flatten)]
     pub boot: BootArgs,
+    /// The report.
+    #[command(flatten)]
+    pub report: BisectReportArgs,
+}
+
+/// Options of the report on a bisection.
+#[derive(Clone, Debug, Args)]
+pub struct BisectReportArgs {
     /// The format of the report.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = REPORT)]
     pub format: BisectFormat,

@@ -15,7 +15,7 @@ use crate::kernel::{
 ///
 /// # Errors
 ///
-/// The reason why there is none, as a clause.
+/// Why there is none, as a clause.
 pub(super) fn of(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
     let image = kernel.image.as_ref().ok_or("its image is not on this host")?;
     let is_it = |bytes: &[u8]| hash::sha256(bytes) == image.sha256;

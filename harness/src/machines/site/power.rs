@@ -24,7 +24,7 @@ pub(super) enum PowerState {
     Off,
 }
 
-/// Power that does not do what it is told.
+/// A power state that was not reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not {wanted} after {TRIES} tries{last}", wanted = word(*.wanted))]
 pub(super) struct PowerError {
