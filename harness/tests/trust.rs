@@ -1,7 +1,8 @@
 //! Tests on a real kernel that results are trustworthy: they do not depend on the order of cells,
 //! on other cells or on repetition, and a lost record is not held against the kernel.
 //!
-//! They need QEMU and secilc in PATH, and a stock kernel in PERFSEC_TEST_KERNEL.
+//! They need QEMU and secilc in PATH, a stock kernel in PERFSEC_TEST_KERNEL, and one before 6.6 in
+//! PERFSEC_TEST_OLD_KERNEL.
 
 #[expect(dead_code, reason = "shared with tests that do not boot")]
 mod support;
@@ -40,6 +41,19 @@ fn a_cell_passes_without_the_others(#[case] cell: &str) {
 fn a_cell_passes_however_often_it_runs() {
     let cells = ["open/cpu-kernel/none_t/paranoid=2", "event/own/all_t/paranoid=2"];
     let ended = run(&[cells[0], cells[1], "--repeat", "25"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+}
+
+/// The first cells make a child with their event and its program. The others have room for the ids
+/// of four programs.
+#[test]
+#[ignore = "needs QEMU and PERFSEC_TEST_OLD_KERNEL"]
+fn no_child_outlives_its_cell() {
+    let kernel = std::env::var("PERFSEC_TEST_OLD_KERNEL");
+    let kernel = kernel.expect("PERFSEC_TEST_OLD_KERNEL names a kernel image");
+    let cells = ["bpf/task-fd-query-errors", "bpf/attach/all_t"];
+    let ended =
+        Place::new().perfsec(&["run", "--kernel", &kernel, "--repeat", "8", cells[0], cells[1]]);
     assert_eq!(ended.code, Some(0), "{}", ended.stdout);
 }
 

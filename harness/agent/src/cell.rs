@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::follow::{Heir, follow};
 use crate::here::journal;
 use crate::machine::Machine;
+use crate::orphans;
 use crate::program::{self, Programs, Ran};
 use crate::subject::{Names, Origin, Program, Progress, Region, assemble};
 use crate::{answers, sys};
@@ -519,9 +520,8 @@ impl Machine {
             // Mounted only if the step succeeded.
             let _ = nix::mount::umount2(target.as_str(), nix::mount::MntFlags::MNT_DETACH);
         }
-        undone?;
-        self.children.reap();
-        Ok(())
+        orphans::end_all();
+        undone
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn resume(tid: i32) -> Result<()> {
     }
 }
 
-/// Kills a task, which process 1 reaps.
+/// Kills a task, which the agent inherits and reaps.
 pub(crate) fn end(tid: i32) {
     // Fails if it has ended by itself.
     let _ = kill(Pid::from_raw(tid), Signal::SIGKILL);

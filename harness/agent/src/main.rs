@@ -28,6 +28,7 @@ mod knob;
 mod lane;
 mod lockdown;
 mod machine;
+mod orphans;
 mod program;
 mod record;
 mod root;

@@ -16,13 +16,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use perfsec_wire::here;
 
 use super::journal;
 use super::role::{self, Role};
 use crate::error::{Error, ErrorContext, Result};
+use crate::orphans::{self, Process, processes};
 use crate::service;
 
 /// The name of a socket that only one guardian of a machine can have. It is no file.
@@ -92,7 +92,7 @@ fn try_guard(directory: &Path) -> Result<Option<i32>> {
     let written = fs::write(role::worker(directory), worker.id().to_string());
     written.doing("write down the worker")?;
     let ended = wait(worker, &signals);
-    end_children();
+    orphans::end_all();
     close_channel();
     ended
 }
@@ -121,24 +121,6 @@ fn wait(mut worker: Child, signals: &SignalFd) -> Result<Option<i32>> {
         if waiting[0].any().unwrap_or_default() {
             signals.read_signal().doing(doing)?;
         }
-    }
-}
-
-/// Ends the processes that a worker left behind: those whose parent is now this one.
-fn end_children() {
-    let own = Pid::this();
-    loop {
-        let children: Vec<_> = processes().filter(|it| it.parent == own).collect();
-        if children.is_empty() {
-            return;
-        }
-        for Process { pid, .. } in children {
-            let _ = kill(pid, Signal::SIGKILL);
-            let _ = waitpid(pid, None);
-        }
-        while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
-            waitpid(None, Some(WaitPidFlag::WNOHANG))
-        {}
     }
 }
 
@@ -173,28 +155,6 @@ fn end_worker(directory: &Path) {
     {
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// A process.
-struct Process {
-    pid: Pid,
-    /// `Z` if it has ended.
-    state: String,
-    parent: Pid,
-}
-
-/// Every process.
-fn processes() -> impl Iterator<Item = Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name in parentheses may contain anything.
-        let (_, rest) = stat.rsplit_once(')')?;
-        let mut fields = rest.split_whitespace().map(str::to_owned);
-        let (state, parent) = (fields.next()?, fields.next()?.parse().ok()?);
-        Some(Process { pid: Pid::from_raw(pid), state, parent: Pid::from_raw(parent) })
-    })
 }
 
 /// Closes the guardian's copies of the channel, so that the other end learns of the worker's death.
