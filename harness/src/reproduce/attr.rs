@@ -8,8 +8,8 @@ use super::constants::bits;
 use super::literal::string;
 use super::obstacle::Obstacle;
 
-/// Fields that are newer than Linux 6.1.
-const NEW: [&str; 7] = [
+/// Fields that are newer than Linux 6.1, or have no name in its header.
+const NEW: [&str; 8] = [
     "config3",
     "config4",
     "aux_start_paused",
@@ -17,6 +17,7 @@ const NEW: [&str; 7] = [
     "aux_resume",
     "defer_callchain",
     "defer_output",
+    "unknown_bit",
 ];
 
 /// The size of `struct perf_event_attr` in Linux 5.8 (`PERF_ATTR_SIZE_VER6`), in bytes.

@@ -205,6 +205,7 @@ fn flags(wanted: &PerfEventAttr, attr: &mut perf_event_attr) {
     attr.set_sigtrap(wanted.sigtrap.into());
     attr.set_defer_callchain(wanted.defer_callchain.into());
     attr.set_defer_output(wanted.defer_output.into());
+    attr._bitfield_1.set_bit(63, wanted.unknown_bit);
     let mut aux = perf::perf_event_attr__bindgen_ty_5__bindgen_ty_1::default();
     aux.set_aux_start_paused(wanted.aux_start_paused.into());
     aux.set_aux_pause(wanted.aux_pause.into());
@@ -424,6 +425,7 @@ mod tests {
     #[case(PerfEventAttr { aux_resume: true, aux_sample_size: 1, ..dummy() }, 14, 4 << 32 | 1)]
     #[case(PerfEventAttr { size: 64, ..dummy() }, 0, 64 << 32 | 1)]
     #[case(PerfEventAttr { reserved: 1, ..dummy() }, 13, 1 << 48)]
+    #[case(PerfEventAttr { unknown_bit: true, ..dummy() }, 5, 1 << 63)]
     fn a_field_is_at_the_kernels_offset(
         #[case] wanted: PerfEventAttr,
         #[case] word: usize,

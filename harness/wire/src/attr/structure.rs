@@ -197,6 +197,8 @@ perf_event_attr! {
         defer_callchain,
         /// Record deferred call chains.
         defer_output,
+        /// The last bit of the word with these flags: no kernel knows it.
+        unknown_bit,
         /// AUX: start paused.
         aux_start_paused,
         /// AUX: pause at an overflow.

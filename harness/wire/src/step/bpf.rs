@@ -79,6 +79,8 @@ named! {
         FlowDissector = "FLOW_DISSECTOR",
         /// Allows or refuses sysctls of a cgroup.
         CgroupSysctl = "CGROUP_SYSCTL",
+        /// Replaces a function of any other program.
+        Ext = "EXT",
         /// Makes syscalls; loaded with `BPF_F_SLEEPABLE`, without which every kernel refuses it.
         Syscall = "SYSCALL",
         /// A type that no kernel defines: 2^31-1.

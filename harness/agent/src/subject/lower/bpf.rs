@@ -92,6 +92,7 @@ fn prog_load(load: &ProgLoad, assembler: &mut Assembler<'_>) -> Vec<u64> {
         ProgType::FlowDissector => 22,
         ProgType::CgroupSysctl => 23,
         ProgType::RawTracepointWritable => 24,
+        ProgType::Ext => 28,
         ProgType::Syscall => 31,
         ProgType::Unknown => UNDEFINED.into(),
     };
