@@ -104,6 +104,8 @@ struct FakeLab {
     runs: Vec<(usize, Vec<String>)>,
     /// The user stops the campaign after this number of runs.
     patience: Option<usize>,
+    /// Cells whose names begin like this fail on any kernel after others in the order of a campaign.
+    unstable: Option<&'static str>,
 }
 
 impl FakeLab {
@@ -184,6 +186,15 @@ impl FakeLab {
         }
         lane
     }
+
+    /// Lets the unstable cells fail, unless one runs alone.
+    fn disturb(&self, lane: &mut LaneRun, names: &[String]) {
+        let Some(unstable) = self.unstable.filter(|_| names.len() != 1) else { return };
+        for cell in lane.cells.iter_mut().filter(|cell| cell.name.starts_with(unstable)) {
+            cell.judgement.verdict = Verdict::Fail;
+            cell.judgement.observed = ["perf_event_open() = ENOSPC"].into_iter().collect();
+        }
+    }
 }
 
 impl Lab for FakeLab {
@@ -214,6 +225,9 @@ impl Lab for FakeLab {
         let mut run = record::read(&place("run.jsonl")).expect("a record").run;
         let lanes = kernels.iter().enumerate().map(|(at, kernel)| self.lane(at, kernel, names));
         run.lanes = lanes.collect();
+        if batch.until_broken.is_some() {
+            run.lanes.iter_mut().for_each(|lane| self.disturb(lane, names));
+        }
         Ok(RecordedRun { run, record: PathBuf::from("/none"), sha256: "0".repeat(64) })
     }
 
@@ -373,9 +387,11 @@ fn the_cells_of_an_area_run_first_and_then_those_that_reach_the_mutant() {
     let names: Vec<_> = lab.runs.iter().map(|(_, names)| names.as_slice()).collect();
     assert_eq!(
         (names.len(), names[0].len(), names[1].join(" ").as_str()),
-        (3, 0, "open/cpu/none_t")
+        (4, 0, "open/cpu/none_t")
     );
     assert!(names[2].len() > 1 && names[2].iter().all(|name| name.starts_with("open/cpu/all_t/")));
+    // The one that failed, by itself.
+    assert!(names[3].len() == 1 && names[2].contains(&names[3][0]));
 }
 
 #[test]
@@ -426,4 +442,17 @@ fn a_death_counts_if_it_happens_again() {
     assert_eq!(lab.runs.len(), 3);
     let outcome = &journal.entries.last().expect("an outcome").outcome;
     assert!(matches!(outcome, MutantOutcome::Died { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_cell_that_fails_because_of_those_before_it_notices_no_mutant() {
+    let place = Place::new();
+    let (mut lab, mut journal) = (FakeLab::default(), Journal::default());
+    lab.unstable = Some("open/cpu/all_t");
+    let selection = Selection::new(&["perf_open/skip-call/1".to_owned()], None).expect("a glob");
+    place.run(&mut lab, &selection, &mut journal).expect("it ends");
+    let outcome = &journal.entries.last().expect("an outcome").outcome;
+    assert!(outcome.is_survivor(), "{outcome:?}");
+    let said = lab.said.borrow();
+    assert!(said.iter().any(|text| text.contains("fails without a mutant, too")), "{said:?}");
 }

@@ -1,9 +1,8 @@
 //! Tries mutants of a tree.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::{fs, io, slice};
+use std::{io, slice};
 
 use perfsec_mutate::Config;
 
@@ -14,11 +13,11 @@ use super::outcome::{MutantOutcome, useless};
 use super::scope::{Area, Scope};
 use super::survivors::Survivors;
 use super::switched::{SwitchedKernel, reached};
+use super::trial::{Mutated, Trial};
 use crate::counted::counted;
-use crate::engine::{Batch, EngineError, Lab, UntilBroken};
+use crate::engine::{Batch, EngineError, Lab};
 use crate::kernel::Kernel;
 use crate::plan::{CellNames, Filter};
-use crate::record::{LaneRun, Run};
 use crate::source::{Commit, Source, SourceError};
 
 /// Mutants of one run, per guest: enough that no guest waits long for a last one that hangs, and few
@@ -57,12 +56,12 @@ impl From<SourceError> for CampaignError {
 /// A tree and its mutants.
 #[derive(Debug)]
 pub struct Campaign<'a> {
-    source: &'a Source,
-    commit: Commit,
+    pub(super) source: &'a Source,
+    pub(super) commit: Commit,
     scope: &'a Scope,
-    derived: Derived,
+    pub(super) derived: Derived,
     /// The kernel of the unchanged source.
-    unchanged: Kernel,
+    pub(super) unchanged: Kernel,
     /// The ID of the unchanged git tree.
     tree: String,
     /// A hash of everything that decides how a run ends, besides the kernel.
@@ -70,22 +69,6 @@ pub struct Campaign<'a> {
     /// The number of guests that run at a time.
     guests: usize,
 }
-
-/// A part of a campaign that tries mutants.
-struct Trial<'c, 'a> {
-    campaign: &'c Campaign<'a>,
-    survivors: &'c Survivors,
-    lab: &'c mut dyn Lab,
-    journal: &'c mut Journal,
-    tell: &'c mut dyn FnMut(&Entry) -> io::Result<()>,
-    /// The cells that pass without a mutant.
-    passed: Arc<BTreeSet<String>>,
-    /// The cells that run the code of each switched mutant, by number.
-    reached: BTreeMap<u32, BTreeSet<String>>,
-}
-
-/// A mutant and its kernel.
-type Mutated<'c> = (&'c Candidate, Kernel);
 
 impl<'a> Campaign<'a> {
     /// Builds the kernel of a commit, and derives the mutants of the code that it compiles. `suite`
@@ -155,7 +138,12 @@ impl<'a> Campaign<'a> {
         journal.find(&self.tree, &self.suite, &candidate.key)
     }
 
-    fn entry(&self, candidate: &Candidate, outcome: MutantOutcome, millis: u64) -> Entry {
+    pub(super) fn entry(
+        &self,
+        candidate: &Candidate,
+        outcome: MutantOutcome,
+        millis: u64,
+    ) -> Entry {
         let mutant = &candidate.mutant;
         let patch = outcome.is_survivor().then(|| self.derived.patch(mutant));
         Entry {
@@ -303,45 +291,13 @@ impl Trial<'_, '_> {
         } else {
             let (mutants, reaching) = (counted(mutated.len(), "mutant"), names.len());
             self.lab.say(&format!("{}: {reaching} other cells on {mutants}", area.name));
-            self.outcomes(mutated, Filter { names, ..Filter::default() }, false)?
+            self.outcomes(mutated, &Filter { names, ..Filter::default() }, false)?
         };
         for (one, (outcome, millis)) in mutated.iter().zip(outcomes) {
             let reached_by = self.reaching_one(one).map_or(0, BTreeSet::len);
             self.record(one.0, outcome.reached_by(reached_by), millis)?;
         }
         Ok(())
-    }
-
-    /// The cells that reach one of these mutants.
-    fn reaching(&self, mutated: &[Mutated<'_>]) -> BTreeSet<String> {
-        mutated.iter().filter_map(|one| self.reaching_one(one)).flatten().cloned().collect()
-    }
-
-    /// The cells that reach a mutant; `None` if none does, or none is known to.
-    fn reaching_one(&self, (candidate, _): &Mutated<'_>) -> Option<&BTreeSet<String>> {
-        self.reached.get(&candidate.number?)
-    }
-
-    /// The order of cells on mutants: those that killed most others in these functions, then those
-    /// that reach one of the mutants.
-    fn ranks(&self, mutated: &[Mutated<'_>]) -> BTreeMap<String, usize> {
-        let functions: BTreeSet<&str> =
-            mutated.iter().map(|(candidate, _)| &*candidate.mutant.function).collect();
-        let mut kills: BTreeMap<&str, usize> = BTreeMap::new();
-        for entry in &self.journal.entries {
-            if let MutantOutcome::Killed { cell, .. } = &entry.outcome
-                && functions.contains(&*entry.function)
-            {
-                *kills.entry(cell).or_default() += 1;
-            }
-        }
-        let mut killers: Vec<_> = kills.into_iter().collect();
-        killers.sort_by_key(|(_, kills)| Reverse(*kills));
-        let mut ranks: BTreeMap<String, usize> =
-            self.reaching(mutated).into_iter().map(|name| (name, killers.len())).collect();
-        let killers = killers.into_iter().enumerate();
-        ranks.extend(killers.map(|(rank, (cell, _))| (cell.to_owned(), rank)));
-        ranks
     }
 
     /// Runs the cells of an area on mutants, and returns those that survive.
@@ -352,11 +308,11 @@ impl Trial<'_, '_> {
     ) -> Result<Vec<(Mutated<'c>, MutantOutcome, u64)>, CampaignError> {
         let filter = Filter { names: cells.to_vec(), ..Filter::default() };
         let mut left = Vec::new();
-        let outcomes = self.outcomes(mutated, filter.clone(), true)?;
+        let outcomes = self.outcomes(mutated, &filter, true)?;
         for (one, (mut outcome, mut millis)) in mutated.iter().zip(outcomes) {
             // A death counts if it happens again: the host may have been slow.
             if matches!(outcome, MutantOutcome::Died { .. }) {
-                for (again, took) in self.outcomes(slice::from_ref(one), filter.clone(), true)? {
+                for (again, took) in self.outcomes(slice::from_ref(one), &filter, true)? {
                     (outcome, millis) = (again, millis + took);
                 }
             }
@@ -372,46 +328,11 @@ impl Trial<'_, '_> {
     /// Runs all cells on a mutant that was built alone.
     fn try_suite(&mut self, mutated: &Mutated<'_>) -> Result<(), CampaignError> {
         for (outcome, millis) in
-            self.outcomes(slice::from_ref(mutated), Filter::default(), false)?
+            self.outcomes(slice::from_ref(mutated), &Filter::default(), false)?
         {
             self.record(mutated.0, outcome, millis)?;
         }
         Ok(())
-    }
-
-    /// Runs cells on mutants until one fails on each. Returns the outcomes, and how long the guests
-    /// took, in milliseconds.
-    fn outcomes(
-        &mut self,
-        mutated: &[Mutated<'_>],
-        filter: Filter,
-        by_area: bool,
-    ) -> Result<Vec<(MutantOutcome, u64)>, CampaignError> {
-        let kernels: Vec<Kernel> = mutated.iter().map(|(_, kernel)| kernel.clone()).collect();
-        let ranks = Arc::new(self.ranks(mutated));
-        let until = UntilBroken { cells: Arc::clone(&self.passed), ranks };
-        let batch = Batch { until_broken: Some(until), ..Batch::from(filter) };
-        let run = self.run(&kernels, &batch)?;
-        let outcomes = kernels.iter().map(|kernel| {
-            let own = |lane: &&LaneRun| lane.started.kernel.boots_like(kernel);
-            let lanes: Vec<&LaneRun> = run.lanes.iter().filter(own).collect();
-            let millis = lanes.iter().filter_map(|lane| Some(lane.end.as_ref()?.millis)).sum();
-            (MutantOutcome::of(&lanes, &self.passed, by_area), millis)
-        });
-        Ok(outcomes.collect())
-    }
-
-    /// Runs cells. The record is not kept: there are hundreds of them.
-    fn run(&mut self, kernels: &[Kernel], batch: &Batch) -> Result<Run, CampaignError> {
-        let recorded = self.lab.run(kernels, batch)?;
-        if self.lab.stopped() {
-            return Err(EngineError::Interrupted.into());
-        }
-        if batch.until_broken.is_some() {
-            // One that stays behind costs room only.
-            let _ = fs::remove_file(&recorded.record);
-        }
-        Ok(recorded.run)
     }
 
     /// Builds and tries the mutants that cannot be switched.
@@ -451,46 +372,6 @@ impl Trial<'_, '_> {
             self.record(candidate, outcome, millis)?;
         }
         Ok(())
-    }
-
-    /// Builds a mutant without the others. Returns its outcome if it does not compile or changes
-    /// nothing.
-    fn build_alone(
-        &mut self,
-        candidate: &Candidate,
-    ) -> Result<Result<Kernel, MutantOutcome>, CampaignError> {
-        let Campaign { source, commit, derived, unchanged, .. } = self.campaign;
-        let mutant = &candidate.mutant;
-        let text = derived.texts.get(&mutant.file).map_or("", String::as_str);
-        let (text, subject) = (mutant.apply(text), format!("perfsec: {}", mutant.name()));
-        let mutated = source.commit_files(commit, &[(&mutant.file, &text)], &subject)?;
-        Ok(match self.lab.build(source, &mutated) {
-            Ok(built) if built.kernel.identity() == unchanged.identity() => {
-                Err(MutantOutcome::Identical)
-            }
-            Ok(built) => Ok(built.kernel),
-            Err(error) => {
-                let failure = error.into_build_failure(&mutated, subject);
-                let failure = failure.map_err(EngineError::from)?;
-                let log = failure.log.display().to_string();
-                let error = failure.first.map_or(log, |error| error.to_string());
-                Err(MutantOutcome::DoesNotCompile { error })
-            }
-        })
-    }
-
-    fn record(
-        &mut self,
-        candidate: &Candidate,
-        mut outcome: MutantOutcome,
-        millis: u64,
-    ) -> Result<(), CampaignError> {
-        if let (None, MutantOutcome::Survived { differs, .. }) = (candidate.number, &mut outcome) {
-            *differs = true;
-        }
-        let entry = self.campaign.entry(candidate, outcome, millis);
-        self.journal.add(entry.clone())?;
-        (self.tell)(&entry).map_err(CampaignError::Print)
     }
 }
 

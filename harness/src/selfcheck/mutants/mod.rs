@@ -13,6 +13,7 @@ mod score;
 mod survivors;
 mod switched;
 mod text;
+mod trial;
 
 #[cfg(test)]
 mod fixture;
