@@ -65,7 +65,7 @@ fn unchecked(deaths: &[Option<Death>]) -> Bench {
 }
 
 /// The options of a run of the cells, whose results are in `run.jsonl`.
-const RUN: [&str; 12] = [
+const RUN: [&str; 14] = [
     "run",
     "--machine",
     "bench",
@@ -73,6 +73,8 @@ const RUN: [&str; 12] = [
     "bzImage",
     "--cases",
     "cases",
+    "--cell-limit",
+    "1",
     "--silence-limit",
     "2",
     "--out",
@@ -137,7 +139,7 @@ fn a_kernel_is_started_on_a_machine_that_was_shown_to_start_its_own() {
 #[case::hang(
     Death::Hang,
     true,
-    "MISS no progress: no message came for 2 s, the silence limit while this cell ran",
+    "MISS no progress: no message came for 4 s, the silence limit while this cell ran",
     "Kernel: no progress"
 )]
 #[case::silence(
@@ -311,7 +313,7 @@ fn a_signal_returns_the_machine_and_ends_the_lease(#[case] signal: Signal, #[cas
     let line = format!("release = 'touch {}'\n", released.display());
     fs::write(&path, text + &line).expect("it is ours");
     let mut options = RUN;
-    options[8] = "600";
+    options[10] = "600";
     let mut command = bench.command(&options);
     let mut perfsec = command.stderr(Stdio::piped()).spawn().expect("perfsec starts");
     let deadline = Instant::now() + Duration::from_secs(120);

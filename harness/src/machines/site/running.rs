@@ -60,9 +60,10 @@ impl Running {
             let firmware = machine.leased.site.firmware.clone();
             let watch = Mutex::new(Watch::new(parameter.to_string(), firmware));
             move |text: &[u8]| {
-                sink.print(text);
                 let found = watch.lock().unwrap_or_else(PoisonError::into_inner).scan(text);
-                if found.into_iter().any(|sign| signs.note(sign)) {
+                sink.print(&found.shown);
+                // Every sign counts, also those behind the first that ends it.
+                if found.signs.into_iter().filter(|sign| signs.note(*sign)).count() > 0 {
                     stop();
                 }
             }

@@ -1,11 +1,13 @@
 //! A script plays the machine's kernels: it speaks the agent's part on the console, passes each
 //! cell, and dies where it was told to.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -114,10 +116,8 @@ impl Machine {
             return self.sleep();
         }
         let parameter = ConsoleParameter::find(&self.parameters).expect("it names the console");
-        let line = self.console.stream().ok_or(io::ErrorKind::NotConnected)?;
-        let (link, scanner) = (Link::new(parameter.session), Scanner::new(parameter.session));
-        line.set_read_timeout(Some(LOOK))?;
-        let mut port = Port { line, link, scanner, off: Arc::clone(&self.life.off) };
+        let stream = self.console.stream().ok_or(io::ErrorKind::NotConnected)?;
+        let mut port = Port::new(stream, parameter.session, Arc::clone(&self.life.off))?;
         let hello = Message::Hello { protocol: PROTOCOL, release: RELEASE.to_owned() };
         port.say(&hello)?;
         port.say(&Message::Parked)?;
@@ -130,14 +130,14 @@ impl Machine {
                 Order::Cells(cells) => {
                     for cell in cells {
                         port.say(&Message::Started(cell.id))?;
-                        if !cell.asks.is_empty() {
+                        if !cell.questions.is_empty() {
                             // It has no policy. The cell is skipped.
                             let outcome = CellOutcome::NoProgram("policy".to_owned());
                             port.say(&Message::Finished(cell.id, outcome))?;
                             continue;
                         }
                         if let (Some(death), false) = (self.death, holds(&cell)) {
-                            return self.die(death, &mut port);
+                            return self.die(death, &port);
                         }
                         let outcome = CellOutcome::Observed(healthy(&cell));
                         port.say(&Message::Finished(cell.id, outcome))?;
@@ -147,7 +147,7 @@ impl Machine {
                 Order::End => {
                     port.say(&Message::Done)?;
                     port.part()?;
-                    self.console.print(b"[    9.0] reboot: Restarting system\r\n");
+                    self.console.print(b"[    9.000000] reboot: Restarting system\r\n");
                     return Ok(());
                 }
                 Order::Shell | Order::Type(_) => return Err(io::ErrorKind::Unsupported.into()),
@@ -155,25 +155,25 @@ impl Machine {
         }
     }
 
-    fn die(&self, death: Death, port: &mut Port) -> io::Result<()> {
+    fn die(&self, death: Death, port: &Port) -> io::Result<()> {
         let print = |text: &str| self.console.print(text.as_bytes());
         match death {
             Death::Panic => {
-                print("[    5.0] Kernel panic - not syncing: Fatal exception\r\n");
-                print("[    5.1] Rebooting in 10 seconds..");
+                print("[    5.000000] Kernel panic - not syncing: Fatal exception\r\n");
+                print("[    5.100000] Rebooting in 10 seconds..");
                 thread::sleep(Duration::from_secs(1));
                 Ok(())
             }
             Death::Oops => {
                 print(
-                    "[    5.0] BUG: kernel NULL pointer dereference, address: 0000000000000010\r\n",
+                    "[    5.000000] BUG: kernel NULL pointer dereference, address: 0000000000000010\r\n",
                 );
-                print("[    5.0] #PF: supervisor read access in kernel mode\r\n");
-                print("[    5.0] Oops: 0000 [#1] PREEMPT SMP\r\n");
-                print("[    5.0] RIP: 0010:perf_event_open+0x10/0x20\r\n");
-                print("[    5.0] ---[ end trace 0000000000000000 ]---\r\n");
-                print("[    5.1] Kernel panic - not syncing: Fatal exception\r\n");
-                print("[    5.1] Rebooting in 10 seconds..");
+                print("[    5.000000] #PF: supervisor read access in kernel mode\r\n");
+                print("[    5.000000] Oops: 0000 [#1] PREEMPT SMP\r\n");
+                print("[    5.000000] RIP: 0010:perf_event_open+0x10/0x20\r\n");
+                print("[    5.000000] ---[ end trace 0000000000000000 ]---\r\n");
+                print("[    5.100000] Kernel panic - not syncing: Fatal exception\r\n");
+                print("[    5.100000] Rebooting in 10 seconds..");
                 Ok(())
             }
             Death::Reset => Ok(()),
@@ -183,7 +183,9 @@ impl Machine {
             }
             Death::Hang => loop {
                 let key = port.sysrq()?;
-                print(&format!("[    6.0] sysrq: the key {key}\r\n[    6.0] Call Trace:\r\n"));
+                print(&format!(
+                    "[    6.000000] sysrq: the key {key}\r\n[    6.000000] Call Trace:\r\n"
+                ));
             },
             Death::Silence | Death::Nothing | Death::InBoot => self.sleep(),
         }
@@ -200,29 +202,71 @@ impl Machine {
 
 /// The agent's end of the console.
 struct Port {
-    line: UnixStream,
+    messages: Writer<End>,
+    orders: Reader<End>,
+    end: End,
+}
+
+/// The end of the line, which both directions share.
+#[derive(Clone)]
+struct End(Rc<RefCell<Line>>);
+
+struct Line {
+    stream: UnixStream,
     link: Link,
     scanner: Scanner,
     off: Arc<AtomicBool>,
+    /// Bytes that were written and not flushed.
+    pending: Vec<u8>,
 }
 
 impl Port {
+    fn new(stream: UnixStream, session: u32, off: Arc<AtomicBool>) -> io::Result<Self> {
+        stream.set_read_timeout(Some(LOOK))?;
+        let (link, scanner) = (Link::new(session), Scanner::new(session));
+        let line = Line { stream, link, scanner, off, pending: Vec::new() };
+        let end = End(Rc::new(RefCell::new(line)));
+        Ok(Self { messages: Writer::new(end.clone()), orders: Reader::new(end.clone()), end })
+    }
+
     fn say(&mut self, message: &Message) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        Writer::new(&mut bytes).write(message).map_err(io::Error::other)?;
-        let lines = self.link.send(&bytes);
-        self.line.write_all(&lines)
+        self.messages.write(message).map_err(io::Error::other)
     }
 
     fn order(&mut self) -> io::Result<Order> {
-        let order = Reader::new(&mut *self).read().map_err(io::Error::other)?;
+        let order = self.orders.read().map_err(io::Error::other)?;
         order.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// Waits until the host has read everything.
+    fn part(&self) -> io::Result<()> {
+        let mut line = self.end.0.borrow_mut();
+        while !line.link.is_acknowledged() {
+            let question = line.link.ask();
+            line.stream.write_all(&question)?;
+            line.listen()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a SysRq key.
+    fn sysrq(&self) -> io::Result<char> {
+        let mut line = self.end.0.borrow_mut();
+        let (mut byte, mut seen) = ([0], Vec::new());
+        while !seen.ends_with(b"~B") {
+            line.take(&mut byte)?;
+            seen.push(byte[0]);
+        }
+        line.take(&mut byte)?;
+        Ok(char::from(byte[0]))
+    }
+}
+
+impl Line {
     /// Reads at least one byte, as long as there is power.
     fn take(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.line.read(buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.off.load(Ordering::SeqCst) {
@@ -242,39 +286,33 @@ impl Port {
         self.scanner.scan(&buffer[..count], |line| lines.push(line), |_| {});
         for line in lines {
             let answer = self.link.receive(line);
-            self.line.write_all(&answer)?;
+            self.stream.write_all(&answer)?;
         }
         Ok(())
-    }
-
-    /// Waits until the host has read everything.
-    fn part(&mut self) -> io::Result<()> {
-        while !self.link.is_acknowledged() {
-            let question = self.link.ask();
-            self.line.write_all(&question)?;
-            self.listen()?;
-        }
-        Ok(())
-    }
-
-    /// Waits for a SysRq key.
-    fn sysrq(&mut self) -> io::Result<char> {
-        let (mut byte, mut seen) = ([0], Vec::new());
-        while !seen.ends_with(b"~B") {
-            self.take(&mut byte)?;
-            seen.push(byte[0]);
-        }
-        self.take(&mut byte)?;
-        Ok(char::from(byte[0]))
     }
 }
 
-impl Read for &mut Port {
+impl Read for End {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !self.link.is_ready() {
-            self.listen()?;
+        let mut line = self.0.borrow_mut();
+        while !line.link.is_ready() {
+            line.listen()?;
         }
-        Ok(self.link.read(buffer))
+        Ok(line.link.read(buffer))
+    }
+}
+
+impl Write for End {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().pending.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut line = self.0.borrow_mut();
+        let pending = std::mem::take(&mut line.pending);
+        let lines = line.link.send(&pending);
+        line.stream.write_all(&lines)
     }
 }
 
