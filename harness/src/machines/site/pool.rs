@@ -187,26 +187,22 @@ impl SitePool {
         }
     }
 
-    /// A kernel that gave no sign, on a machine that started others before. It is to blame only if
-    /// the machine still does that.
+    /// A kernel that was not loaded, or gave no sign, on a machine that started others before. It is
+    /// to blame only if the machine still does that.
     fn blame(&self, kernel: &Kernel, error: SiteError) -> MachineError {
-        let failed = |reason: &str| {
-            let (release, machine) = (&kernel.release, &self.site.name);
+        if !matches!(error.phase, Phase::Load | Phase::Kexec) {
+            return error.into();
+        }
+        let shown = self.machine().and_then(|machine| {
+            let own = machine.look()?;
+            self.show_control(&machine, &own, &|_| {})
+        });
+        shown.map_or_else(Into::into, |_| {
+            let (release, machine, reason) = (&kernel.release, &self.site.name, &error.reason);
             let doing =
                 format!("start {release} on {machine} by kexec, which starts its own kernel");
             MachineError::new(Blame::Kernel, format!("{doing}: {reason}"))
-        };
-        match error.phase {
-            Phase::Load => failed(&error.reason),
-            Phase::Kexec => {
-                let shown = self.machine().and_then(|machine| {
-                    let own = machine.look()?;
-                    self.show_control(&machine, &own, &|_| {})
-                });
-                shown.map_or_else(Into::into, |_| failed(&error.reason))
-            }
-            _ => error.into(),
-        }
+        })
     }
 
     pub(super) fn parameters(&self, mode: BootMode) -> Vec<String> {
