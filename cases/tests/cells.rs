@@ -21,7 +21,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use perfsec::cache::{Cache, Room};
 use perfsec::case::Library;
 use perfsec::causes::with_causes;
-use perfsec::engine::{Engine, KeptRuns, KernelSpec, Listener, Setup, Suite};
+use perfsec::engine::{Engine, KeptRuns, KernelSpec, PlainListener, Setup, Suite};
 use perfsec::interrupt::Interrupt;
 use perfsec::judge::Verdict;
 use perfsec::kernel::Kernel;
@@ -137,19 +137,7 @@ impl Lane {
 }
 
 /// Prints each line as it comes.
-struct Stderr;
-
-impl Listener for Stderr {
-    fn say(&self, text: &str) {
-        eprintln!("{text}");
-    }
-
-    fn note(&self, text: &str) {
-        self.say(text);
-    }
-
-    fn event(&self, _event: &Event) {}
-}
+static PLAIN: PlainListener = PlainListener { quiet: false };
 
 /// Everything that a lane's boot needs.
 struct Prepared {
@@ -162,7 +150,7 @@ impl Prepared {
     fn new(spec: &KernelSpec) -> Result<Self> {
         // The test harness has threads of its own.
         let setup = Setup { jobs: 1, ..Setup::by_default()? };
-        let engine = Engine::open(setup, Cache::open()?, Interrupt::default(), &Stderr)?;
+        let engine = Engine::open(setup, Cache::open()?, Interrupt::default(), &PLAIN)?;
         let known = Arc::new(KnownDifferences::built_in()?);
         let suite = Suite { library: Library::built_in()?, directory: None, known };
         let kernel = engine.kernels(std::slice::from_ref(spec))?.remove(0);

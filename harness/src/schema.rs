@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::asks::FunctionsFile;
 use crate::case::CaseFile;
 use crate::known::KnownFile;
+use crate::machines::site::SiteFile;
 use crate::prose::unlinked;
 use crate::text::{self, Text};
 use crate::why::WhySchema;
@@ -27,6 +28,8 @@ pub enum FileSchema {
     Why,
     /// Defaults of options: `perfsec.toml`.
     Config,
+    /// Real machines: `machines.toml`.
+    Machines,
 }
 
 impl FileSchema {
@@ -46,6 +49,7 @@ impl FileSchema {
                 (root_schema::<FunctionsFile>(), "functions", "questions of kernel functions")
             }
             Self::Known => (root_schema::<KnownFile>(), "known", "known differences of kernels"),
+            Self::Machines => (root_schema::<SiteFile>(), "machines", "real machines, for perfsec"),
             Self::Why => return WhySchema.value(),
             Self::Config => return crate::config::schema(&crate::cli::Cli::command()),
         };

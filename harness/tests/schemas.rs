@@ -10,6 +10,7 @@ use std::process::Command;
 use jsonschema::Validator;
 use perfsec::asks::Functions;
 use perfsec::case::Library;
+use perfsec::machines::site::Sites;
 use perfsec::schema::FileSchema;
 use rstest::rstest;
 use serde_json::Value;
@@ -211,6 +212,34 @@ fn the_reader_needs_every_key_that_the_schema_requires() {
         }
     });
     assert!(optional > 30 && required > 10, "{optional} {required}");
+}
+
+#[rstest]
+#[case::unknown_key("parameters =", "paramters =")]
+#[case::unknown_command("status =", "state =")]
+#[case::no_console("console = 'tcp:rack:7001'", "")]
+#[case::console("tcp:", "telnet:")]
+#[case::serial("ttyS1,57600", "ttyS1")]
+#[case::boot("kexec'", "grub'")]
+#[case::limit("= 900", "= 0")]
+fn a_mistake_in_machines_is_refused_as_by_the_reader(#[case] from: &str, #[case] to: &str) {
+    const MACHINES: &str = "
+[rack1]
+ssh = 'root@rack1'
+console = 'tcp:rack:7001'
+serial = 'ttyS1,57600'
+boot = 'kexec'
+break = '~B'
+power = { on = 'a', off = 'b', status = 'c' }
+parameters = ['nosmt']
+limits = { system = 900 }
+";
+    let text = MACHINES.replacen(from, to, 1);
+    assert_ne!(text, MACHINES);
+    let (machines, path) = (validator(FileSchema::Machines), Path::new("machines.toml"));
+    assert!(machines.is_valid(&data(MACHINES)) && Sites::read(path, MACHINES).is_ok());
+    assert!(Sites::read(path, &text).is_err(), "perfsec reads it");
+    assert!(!machines.is_valid(&data(&text)), "the schema allows it");
 }
 
 #[rstest]

@@ -57,8 +57,8 @@ pub const EXIT_CODES: &[ExitCodes] = &[
             (
                 Exit::Host,
                 "this host lacks something: a program, a permission, disk space (`perfsec \
-                 doctor` names it); with --machine, ssh does not reach it, or something that was \
-                 changed there could not be put back",
+                 doctor` names it); with --machine, it is leased, broken or not reached, or was not \
+                 seen to be as before",
             ),
             (
                 Exit::Kernel,
@@ -467,6 +467,28 @@ pub const EXIT_CODES: &[ExitCodes] = &[
                 "this host lacks something (`perfsec doctor --for guests` names it), or mmdebstrap \
                  failed",
             ),
+            SIGNAL,
+        ],
+    },
+    ExitCodes {
+        command: "machines",
+        rows: &[
+            (Exit::Success, "the list is printed, whatever the states are"),
+            (Exit::Input, "bad input: an option, or machines.toml"),
+            (Exit::Host, "the states cannot be read, or the output not written"),
+        ],
+    },
+    ExitCodes {
+        command: "machines check",
+        rows: &[
+            (Exit::Success, "every machine is healthy"),
+            (
+                Exit::Failed,
+                "a machine failed its check, and is not used until it passes one; or another \
+                 process has leased it, or it is not reached",
+            ),
+            (Exit::Input, "bad input: an option, machines.toml, or a name that is not in it"),
+            (Exit::Host, "the states cannot be read, or the output not written"),
             SIGNAL,
         ],
     },

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::FromArgMatches as _;
 
+use super::machine_options::command_for;
 use super::{Cli, Exit, Failure, usage};
 use crate::case::CaseErrors;
 use crate::config::{self, ConfigFile, ConfiguredOption};
@@ -19,7 +20,8 @@ const IGNORE: &str = "--no-config";
 /// The exit code, if the command line or a file has a mistake, which is printed.
 pub(super) fn parse(words: Vec<OsString>) -> Result<Cli, Exit> {
     let (completed, configured) = complete(words.clone()).map_err(super::report)?;
-    match Cli::try_parse_from(&completed) {
+    let matches = command_for(&completed).try_get_matches_from(&completed);
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
             let words = completed.iter().map(|word| word.to_string_lossy().into_owned());
             config::note(words.collect(), configured);
@@ -34,7 +36,7 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Cli, Exit> {
 }
 
 fn complete(words: Vec<OsString>) -> Result<(Vec<OsString>, Vec<ConfiguredOption>), Failure> {
-    let mut root = Cli::command();
+    let mut root = command_for(&words);
     root.build();
     let mut options = words.iter().take_while(|word| *word != "--");
     if options.any(|word| word == IGNORE) || !config::applies(&words, &root) {

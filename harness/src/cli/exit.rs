@@ -18,6 +18,7 @@ use crate::kbuild::BuildError;
 use crate::kbuild::kconfig::FragmentError;
 use crate::kernel::{KernelError, RunningError};
 use crate::known::KnownError;
+use crate::machines::site::{SiteError, SiteFileError, UnknownSite};
 use crate::machines::ssh::SshError;
 use crate::machines::{Blame, CannotRun, MachineError};
 use crate::plan::NotAGlob;
@@ -252,6 +253,32 @@ impl Coded for SshError {
 
     fn is_fragment(&self) -> bool {
         !matches!(self, Self::Interrupted)
+    }
+}
+
+impl Coded for SiteFileError {
+    fn exit(&self) -> Exit {
+        Exit::Input
+    }
+
+    fn is_fragment(&self) -> bool {
+        matches!(self, Self::Read { .. })
+    }
+}
+
+impl Coded for UnknownSite {
+    fn exit(&self) -> Exit {
+        Exit::Input
+    }
+
+    fn is_fragment(&self) -> bool {
+        false
+    }
+}
+
+impl Coded for SiteError {
+    fn exit(&self) -> Exit {
+        Exit::Host
     }
 }
 

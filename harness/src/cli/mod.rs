@@ -26,6 +26,8 @@ mod help;
 mod howto;
 mod kernel;
 mod known;
+mod machine_options;
+mod machines;
 mod mail;
 mod merge;
 mod new;
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Shell(args) => shell::shell(&args),
         Command::Kernel(args) => kernel::kernel(&args),
         Command::Guest(args) => guest::guest(&args),
+        Command::Machines(args) => machines::machines(&args),
         Command::Policy(args) => policy::policy(&args),
         Command::Howto(args) => howto::howto(&args),
         Command::Cache(args) => cache::cache(&args),

@@ -53,7 +53,8 @@ fn select(args: &RunArgs, suite: &Suite, filter: &Filter) -> Result<Vec<PlannedC
 
 /// The domains of the loaded policy in which cells run; none to run them in those of ours.
 fn domains(args: &RunArgs) -> Vec<String> {
-    let has_own_policy = args.system.guest.is_some() || args.on.is_some();
+    let runs_already = args.on.as_ref().is_some_and(MachineName::has_kernel);
+    let has_own_policy = args.system.guest.is_some() || runs_already;
     match args.domain.as_slice() {
         [] if has_own_policy => vec![LOGIN_DOMAIN.to_owned()],
         domains => domains.to_vec(),
@@ -93,6 +94,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let (engine, kernels) = match (&args.on, &debugger) {
         (Some(MachineName::Here), _) => session.here(&args.machine)?,
         (Some(MachineName::Ssh(destination)), _) => session.over_ssh(&args.machine, destination)?,
+        (Some(MachineName::Site(name)), _) => session.on_site(&args.machine, name)?,
         (None, None) => session.boot_with(&args.machine, &args.system)?,
         (None, Some(debugger)) => {
             session.boot_debugged(&args.machine, &args.system, debugger.socket())?
@@ -150,7 +152,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let exit = match session.exit(&digest) {
         Exit::NothingRan if plans.is_empty() => return Ok(Exit::Success),
         // Nothing was to be booted: it cannot run here.
-        Exit::Kernel if args.on.is_some() => Exit::NothingRan,
+        Exit::Kernel if args.on.as_ref().is_some_and(MachineName::has_kernel) => Exit::NothingRan,
         exit => exit,
     };
     let exit = match (baseline, run?) {

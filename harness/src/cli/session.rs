@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::args::{MachineArgs, SystemArgs};
 use super::signals::Signals;
@@ -10,11 +11,12 @@ use super::{Exit, Failure, unmatched};
 use crate::asks::AllowAll;
 use crate::cache::Cache;
 use crate::case::{Circumstances, Setting};
-use crate::engine::{Engine, Listener, Setup, Suite};
+use crate::engine::{Engine, KernelSpec, Listener, Setup, Suite};
 use crate::foreign::LocalFiles;
 use crate::guest::{GuestImage, GuestName, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
 use crate::machines::here;
+use crate::machines::site::{SiteName, SiteOptions, SitePool, Sites, States};
 use crate::machines::ssh::{self, Destination, Reached};
 use crate::mbox::MessageId;
 use crate::plan::{Filter, PlannedCell};
@@ -172,6 +174,35 @@ impl Session {
         let engine = self.engine(setup.live(pool, file))?;
         let kernels = self.stopped(engine.kernels(&[]))?;
         Ok((engine, kernels))
+    }
+
+    /// An engine for a machine of the user's site, and the kernels that the options name. The
+    /// machine is leased from here on.
+    pub(super) fn on_site(
+        &self,
+        args: &MachineArgs,
+        name: &SiteName,
+    ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
+        let sites = Sites::of_user()?;
+        let site = sites.find(name)?.clone();
+        // Before minutes of compilation.
+        if let Some(tree) = args.kernel.iter().find(|it| matches!(it, KernelSpec::Tree(_))) {
+            return Err(Failure::input(format!(
+                "cannot start `{tree}` on a real machine: perfsec builds no bzImage, which kexec \
+                 needs; run `make bzImage` in the tree, and give --kernel \
+                 TREE/arch/x86/boot/bzImage"
+            )));
+        }
+        let states = States::of_user().map_err(Failure::host)?;
+        self.signals.watch()?;
+        let options = SiteOptions {
+            append: args.boot.append.clone(),
+            programs: args.boot.program.clone(),
+            interrupt: self.signals.interrupt.clone(),
+        };
+        let pool = SitePool::new(site, states, &self.cache, options);
+        self.stopped(pool.lease())?;
+        self.boot_setup(args, args.setup()?.on_one(Arc::new(pool)))
     }
 
     /// The result of something that a signal may have stopped.

@@ -5,24 +5,19 @@ use perfsec_wire::Message;
 use super::args::ShellArgs;
 use super::{Exit, Failure};
 use crate::cache::Cache;
-use crate::engine::{Engine, Listener, refusal_text};
+use crate::engine::{Engine, Listener as _, PlainListener, refusal_text};
 use crate::foreign;
 use crate::guest::{GuestImage, Obtaining};
 use crate::host::{Host, Need, ToolState};
 use crate::interrupt::Interrupt;
 use crate::machines::End;
-use crate::record::Event;
 use crate::text::{Text, eprint_line, eprint_raw};
-
-/// Prints each line as it comes: a progress bar would draw over the shell.
-struct Stderr {
-    quiet: bool,
-}
 
 pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     cache.notice().iter().for_each(|notice| eprint_line!("{notice}"));
-    let stderr = Stderr { quiet: args.machine.boot.quiet };
+    // A progress bar would draw over the shell.
+    let stderr = PlainListener { quiet: args.machine.boot.quiet };
     let (mut setup, interrupt) = (args.machine.setup()?, Interrupt::default());
     let busybox = match &args.system.guest {
         None => Some(busybox()?),
@@ -59,20 +54,6 @@ pub(super) fn shell(args: &ShellArgs) -> Result<Exit, Failure> {
             Err(Failure { exit: Exit::Kernel, error: format!("the guest {end}").into() })
         }
     }
-}
-
-impl Listener for Stderr {
-    fn say(&self, text: &str) {
-        if !self.quiet {
-            eprint_line!("{text}");
-        }
-    }
-
-    fn note(&self, text: &str) {
-        eprint_line!("{text}");
-    }
-
-    fn event(&self, _event: &Event) {}
 }
 
 /// The static busybox, as bytes: nothing else of a userland goes into the guest.

@@ -2,9 +2,8 @@
 
 use std::ffi::OsString;
 
-use clap::Parser as _;
-
-use super::{Cli, Exit, bisect_step, unprinted};
+use super::machine_options::command_for;
+use super::{Exit, bisect_step, unprinted};
 use crate::text::{self, eprint_line, escaped};
 
 /// Prints the result of a command line that does not run, and chooses the exit code.
@@ -21,10 +20,14 @@ pub(super) fn print(error: &clap::Error, words: impl Iterator<Item = OsString>) 
 
 /// clap quotes the words as they are, so it is asked again about words without hidden characters.
 fn print_mistake(error: &clap::Error, words: &[OsString]) {
-    let shown: Vec<_> = words.iter().map(|word| escaped(&word.to_string_lossy())).collect();
-    let again = match std::iter::zip(words, &shown).all(|(word, shown)| word == shown.as_str()) {
+    let shown = words.iter().map(|word| escaped(&word.to_string_lossy()).into());
+    let shown: Vec<OsString> = shown.collect();
+    let again = match std::iter::zip(words, &shown).all(|(word, shown)| word == shown) {
         true => None,
-        false => Some(Cli::try_parse_from(&shown).err().filter(|error| error.exit_code() != 0)),
+        false => {
+            let again = command_for(&shown).try_get_matches_from(&shown);
+            Some(again.err().filter(|error| error.exit_code() != 0))
+        }
     };
     // Nothing can be done if standard error cannot be written.
     let _ = match &again {

@@ -116,6 +116,21 @@ impl Cause {
         Self { title, verdict: Verdict::Miss, blame: Blame::Machine, ..self }
     }
 
+    /// The cause of the death of a kernel on a real machine: nobody knows that the cell would have
+    /// killed it on another. The kernel is blamed for what it reports and for a hang that it shows;
+    /// not for a reset, which may be the firmware's or the power's.
+    pub(super) fn on_metal(self, end: &End, reason: Option<&Reason>) -> Self {
+        if self.verdict == Verdict::Fail && self.title == REBOOTED {
+            return self.of_reboot();
+        }
+        match (end, reason) {
+            (End::Rebooted, _) if self.verdict != Verdict::Fail => self.of_reboot(),
+            (_, Some(Reason::Overdue(_))) => Self { verdict: Verdict::Miss, ..self },
+            _ if self.verdict == Verdict::Fail => Self { verdict: Verdict::Miss, ..self },
+            _ => self,
+        }
+    }
+
     /// The cause and the moment, in one line.
     pub(super) fn sentence(&self, moment: Moment) -> String {
         let when = match moment {
@@ -340,6 +355,54 @@ mod tests {
         let cause = cause(Moment::Cell, recent, recent, &End::Rebooted, None).of_reboot();
         assert_eq!(cause.sentence(Moment::Cell), sentence);
         assert_eq!((cause.verdict, cause.blame), (Verdict::Miss, Blame::Machine));
+    }
+
+    #[rstest]
+    #[case::panic(PANIC, End::Rebooted, None, Blame::Kernel, "kernel panic: Fatal exception")]
+    #[case::panic_and_silence(
+        PANIC,
+        End::Rebooted,
+        overdue(),
+        Blame::Kernel,
+        "kernel panic: Fatal exception"
+    )]
+    #[case::lockup(LOCKUP, End::Killed, overdue(), Blame::Kernel, "soft lockup of subject")]
+    #[case::hang(
+        "",
+        End::Killed,
+        overdue(),
+        Blame::Kernel,
+        "no progress: no message came for 60 s, the silence limit"
+    )]
+    #[case::silence(
+        "",
+        crashed("SysRq was not answered"),
+        overdue(),
+        Blame::Machine,
+        "QEMU was killed by a signal (9, SIGKILL)"
+    )]
+    #[case::firmware("", End::Rebooted, None, Blame::Machine, "the machine rebooted")]
+    #[case::firmware_late("", End::Rebooted, overdue(), Blame::Machine, "the machine rebooted")]
+    fn a_cell_that_ran_when_a_real_machine_died_is_a_miss(
+        #[case] console: &str,
+        #[case] end: End,
+        #[case] reason: Option<Reason>,
+        #[case] blame: Blame,
+        #[case] title: &str,
+    ) {
+        let cause = cause(Moment::Cell, console, console, &end, reason.as_ref());
+        let cause = cause.on_metal(&end, reason.as_ref());
+        assert_eq!(
+            (cause.verdict, cause.blame, cause.title.as_str()),
+            (Verdict::Miss, blame, title)
+        );
+    }
+
+    #[test]
+    fn a_lost_console_of_a_real_machine_is_an_error() {
+        let end = crashed("");
+        let cause = cause(Moment::Cell, "", "", &end, None).on_metal(&end, None);
+        assert_eq!((cause.verdict, cause.blame), (Verdict::Error, Blame::Machine));
     }
 
     #[test]

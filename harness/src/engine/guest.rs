@@ -110,7 +110,8 @@ impl Visit<'_, '_> {
                 None => Conversation::booting(terms),
             },
             snapshot,
-            watch: Watch::new(self.limits(), started),
+            // A real machine has its own limits until here.
+            watch: Watch::new(self.limits(), Instant::now()),
             ordered: 0,
             finished: 0,
             stop: None,
@@ -134,7 +135,7 @@ impl Visit<'_, '_> {
             let limit = match life.watch.left(life.incidents.last_print(), Instant::now()) {
                 Ok(limit) => limit,
                 Err(Passed::Progress(words)) => {
-                    life.machine.dump();
+                    life.machine.examine();
                     life.kill(Stop::Killed(Reason::Overdue(words)));
                     continue;
                 }
@@ -207,6 +208,8 @@ impl Visit<'_, '_> {
         if end == End::Rebooted && self.plan().pool.kernel().is_some() {
             // By its kernel, its firmware, its power, or somebody.
             cause = cause.of_reboot();
+        } else if self.plan().pool.is_metal() {
+            cause = cause.on_metal(&end, reason);
         }
         let discarded = moment == Moment::Booting && life.snapshot.is_some();
         if let (true, Some(snapshot)) = (discarded, &life.snapshot) {

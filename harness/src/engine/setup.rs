@@ -81,8 +81,13 @@ impl Setup {
     #[must_use]
     pub fn live(self, pool: Arc<dyn Pool>, loaded: PathBuf) -> Self {
         let policies = vec![PolicyRequest::unchanged(PolicySource::Loaded(loaded))];
-        // There is one of it.
-        Self { policies, jobs: 1, machine: MachineSetup::Pool(pool), ..self }
+        Self { policies, ..self.on_one(pool) }
+    }
+
+    /// The same on the only machine of a pool, which keeps no snapshots.
+    #[must_use]
+    pub fn on_one(self, pool: Arc<dyn Pool>) -> Self {
+        Self { jobs: 1, cold: true, machine: MachineSetup::Pool(pool), ..self }
     }
 
     /// The setup of a command without options.

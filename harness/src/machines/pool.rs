@@ -33,6 +33,11 @@ pub trait Pool: fmt::Debug + Send + Sync {
         false
     }
 
+    /// True if kernels start on real machines, which firmware, power or people can end as well.
+    fn is_metal(&self) -> bool {
+        false
+    }
+
     /// The kernel that the machines run already, if they boot none.
     fn kernel(&self) -> Option<&Kernel> {
         None
@@ -122,9 +127,10 @@ pub trait Guest {
     /// Deletes the snapshot from which it was restored.
     fn discard_snapshot(&mut self) {}
 
-    /// Writes the memory of a guest that hangs to where the user wants it, if they do. It never
-    /// continues; [`Incident::Dumped`](super::Incident) follows.
-    fn dump(&mut self) {}
+    /// Asks a guest that hangs for what it can still tell, before it is killed: its memory, if the
+    /// user wants it ([`Incident::Dumped`](super::Incident) follows), or what its kernel says to
+    /// SysRq. It never continues.
+    fn examine(&mut self) {}
 
     /// Ends it at once; [`Incident::Ended`](super::Incident) follows.
     fn kill(&mut self);
@@ -150,8 +156,8 @@ pub struct CannotBoot(pub String);
 /// The machinery that runs a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machinery {
-    /// Program and version, `QEMU emulator version 7.2.22`; or the name of a machine
-    /// that runs already: `here`.
+    /// Program and version, `QEMU emulator version 7.2.22`; or the name of a real machine:
+    /// `here`, `rack1`.
     pub machine: String,
     /// `tcg` or `kvm`; `none` for a machine that is no program.
     pub accel: String,

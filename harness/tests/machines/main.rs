@@ -8,6 +8,7 @@ mod bench;
 mod fake_ssh;
 mod guest;
 mod here;
+mod image;
 mod one_port;
 mod over_ssh;
 mod refusal;

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use perfsec::cache::Cache;
 use perfsec::case::Library;
-use perfsec::engine::{Engine, KernelSpec, Listener, Setup, Suite};
+use perfsec::engine::{Engine, KernelSpec, PlainListener, Setup, Suite};
 use perfsec::interrupt::Interrupt;
 use perfsec::known::KnownDifferences;
 use perfsec::machines::qemu::{QemuOptions, QemuPool};
 use perfsec::machines::{MachineSetup, Pool};
 use perfsec::plan::Filter;
-use perfsec::record::Event;
 
 use crate::support::kernel;
 
@@ -21,20 +20,6 @@ use crate::support::kernel;
 const RATE: u64 = 11_520;
 /// Seconds that the whole suite may take on the wire.
 const WHOLE: u64 = 300;
-
-pub(crate) struct Stderr;
-
-impl Listener for Stderr {
-    fn say(&self, text: &str) {
-        eprintln!("{text}");
-    }
-
-    fn note(&self, text: &str) {
-        self.say(text);
-    }
-
-    fn event(&self, _event: &Event) {}
-}
 
 #[test]
 #[ignore = "needs QEMU and a kernel"]
@@ -51,7 +36,8 @@ fn the_suite_passes_over_the_console_and_fits_a_serial_cable() {
         machine: MachineSetup::Pool(pool),
         ..Setup::by_default().expect("the defaults")
     };
-    let engine = Engine::open(setup, cache, Interrupt::default(), &Stderr).expect("an engine");
+    let plain = PlainListener::default();
+    let engine = Engine::open(setup, cache, Interrupt::default(), &plain).expect("an engine");
     let known = Arc::new(KnownDifferences::built_in().expect("they parse"));
     let suite =
         Suite { library: Library::built_in().expect("the suite parses"), directory: None, known };

@@ -34,7 +34,9 @@ fn what_is_about_a_kernel_that_is_booted_is_no_option_of_a_machine(
 #[test]
 fn an_unknown_machine_is_bad_input() {
     let place = Place::new();
-    place.perfsec(&["run", "--machine", "there"]).fails(2, "unknown machine `there`");
+    place.perfsec(&["run", "--machine", "there:1"]).fails(2, "unknown machine `there:1`");
+    let ended = place.perfsec(&["run", "--machine", "there"]);
+    ended.fails(2, "no machine `there`: ~/.config/perfsec/machines.toml is missing");
 }
 
 #[test]

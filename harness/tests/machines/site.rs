@@ -1,136 +1,389 @@
-//! A kernel under test on a machine of the site, which QEMU plays.
+//! A kernel under test on a machine of the site: it runs, it dies, or the machine fails, and the
+//! machine is back in its own system in the end or known to be broken.
 //!
-//! Needs QEMU and a kernel package. `PERFSEC_TEST_CELLS` selects other cells.
+//! A script plays the kernels, as that is quick; only ignored tests start real ones, by real kexec.
 
 use std::fs;
-use std::sync::Arc;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use perfsec::cache::Cache;
-use perfsec::case::Library;
-use perfsec::engine::{Engine, Setup, Suite};
-use perfsec::interrupt::Interrupt;
-use perfsec::kernel::{ImageOptions, shipped_image};
-use perfsec::known::KnownDifferences;
-use perfsec::machines::site::{SitePool, States};
-use perfsec::machines::{MachineSetup, Pool};
-use perfsec::plan::Filter;
-use perfsec::record::Run;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rstest::rstest;
 
-use crate::bench::Bench;
-use crate::one_port::Stderr;
+use crate::bench::{BANNER, Bench, Death, Qemu, Scripted};
+use crate::image::bz_image;
+use crate::support::Ended;
 
-/// The kernel of the machine's own system, and the kernel under test.
-const KERNEL: &str = "debian:6.12";
+/// Eight cells. A subject without CAP_PERFMON is refused.
+const CASE: &str = r#"
+title = "a task counts itself"
+source = ["a test"]
+domain = "all_t"
+perf_event_paranoid = [2, 1, 0, -1]
+grant = ["none", "perfmon"]
+mode = "permissive"
 
-/// A pool of the machine on a bench.
-fn pool(bench: &Bench, site: perfsec::machines::site::Site) -> SitePool {
-    let states = States::at(&bench.path("states")).expect("the states");
-    SitePool::new(site, states, &Cache::open().expect("the cache"))
+[[step]]
+perf_event_open = { attr = { event = "software/dummy" } }
+
+[[expect]]
+grant = "none"
+transcript = "perf_event_open(...) = EACCES\n  cap perfmon = not held"
+
+[[expect]]
+grant = "perfmon"
+transcript = "perf_event_open(...) = fd\n  cap perfmon = granted"
+"#;
+
+/// A machine that is known to start kernels by kexec.
+const HEALTHY: &str = r#"{"controls": [
+    {"firmware": "bench 1", "release": "own", "passed": "2026-11-30T00:00:00Z"}
+]}"#;
+
+/// The machine's power and its limits, which are short.
+const LINES: &str = "power = { on = 'POWER on', off = 'POWER off', status = 'POWER status' }\n\
+                     limits = { system = 20, kexec = 5, power = 5 }";
+/// The same without commands for its power.
+const NO_POWER: &str = "limits = { system = 4, kexec = 5 }";
+
+/// A healthy machine whose kernels die so.
+fn bench(deaths: &[Option<Death>]) -> Bench {
+    let bench = unchecked(deaths);
+    bench.place().file("state/perfsec/machines/bench.json", HEALTHY);
+    bench
 }
 
-/// Runs the selected cells.
-fn run(pool: Arc<dyn Pool>) -> Run {
-    let names = std::env::var("PERFSEC_TEST_CELLS").unwrap_or("open/cpu-kernel".to_owned());
-    let names: Vec<_> = names.split_whitespace().map(str::to_owned).collect();
-    let setup = Setup {
-        jobs: 1,
-        machine: MachineSetup::Pool(pool),
-        ..Setup::by_default().expect("the defaults")
-    };
-    let engine =
-        Engine::open(setup, Cache::open().expect("the cache"), Interrupt::default(), &Stderr);
-    let engine = engine.expect("an engine");
-    let known = Arc::new(KnownDifferences::built_in().expect("they parse"));
-    let suite =
-        Suite { library: Library::built_in().expect("the suite parses"), directory: None, known };
-    let kernels = engine.kernels(&[KERNEL.parse().expect("a name")]).expect("the kernel");
-    let filter = Filter { names, ..Filter::default() };
-    let cells = suite.select(&filter).expect("cells");
-    let plans = engine.plan(&kernels, engine.policies(), &cells, &suite).expect("a plan");
-    engine
-        .execute(&plans, suite.asked(filter), &mut |_| Ok(()))
-        .expect("a run")
-        .whole()
-        .expect("its record")
+/// One of which nothing is known.
+fn unchecked(deaths: &[Option<Death>]) -> Bench {
+    let bench = Bench::new(Scripted::new(deaths));
+    bench.describe(LINES);
+    bench.place().file("cases/self.toml", CASE);
+    fs::write(bench.place().path().join("bzImage"), bz_image(BANNER)).expect("the image");
+    bench
 }
 
+/// The options of a run of the cells, whose results are in `run.jsonl`.
+const RUN: [&str; 14] = [
+    "run",
+    "--machine",
+    "bench",
+    "--kernel",
+    "bzImage",
+    "--cases",
+    "cases",
+    "--cell-limit",
+    "1",
+    "--silence-limit",
+    "2",
+    "--out",
+    "run.jsonl",
+    "--quiet",
+];
+
+fn run(bench: &Bench) -> Ended {
+    let ended = bench.perfsec(&RUN);
+    println!("{}{}{}", ended.stdout, ended.stderr, bench.log());
+    ended
+}
+
+/// The verdicts of a run with the reasons, sorted, and the causes of deaths. What a script cannot
+/// do, the answers of a policy, is left out.
+fn results(bench: &Bench) -> (Vec<String>, Vec<String>) {
+    let path = bench.place().path().join("run.jsonl");
+    let run = perfsec::record::read(&path).expect("a record").run;
+    let cells = run.lanes.iter().flat_map(|lane| &lane.cells);
+    let mut cells: Vec<_> = cells
+        .filter(|cell| !cell.name.starts_with("policy/"))
+        .map(|cell| {
+            let reason = cell.judgement.reason.clone().unwrap_or_default();
+            format!("{} {reason}", cell.judgement.verdict).trim().to_owned()
+        })
+        .collect();
+    cells.sort();
+    let deaths = run.lanes.iter().flat_map(|lane| &lane.deaths);
+    let deaths = deaths.map(|it| format!("{:?}: {}\n{}", it.blame, it.cause, it.console));
+    (cells, deaths.collect())
+}
+
+#[test]
+fn a_kernel_is_started_on_a_machine_that_was_shown_to_start_its_own() {
+    let bench = unchecked(&[]);
+    assert!(bench.state().starts_with("bench  unchecked"), "{}", bench.state());
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(results(&bench), (vec!["PASS".to_owned(); 8], Vec::new()));
+    let log = bench.log();
+    // Its own kernel first, then the one under test. Both came back by themselves.
+    assert_eq!(log.matches("kexec-start").count(), 2, "{log}");
+    assert!(bench.is_home() && !log.contains("power off"), "{log}");
+    assert!(bench.state().contains("healthy    started own by kexec on"), "{}", bench.state());
+    assert_eq!(run(&bench).code, Some(0));
+    assert_eq!(bench.log().matches("kexec-start").count(), 3, "{}", bench.log());
+}
+
+#[rstest]
+#[case::panic(
+    Death::Panic,
+    false,
+    "MISS kernel panic: Fatal exception while this cell ran",
+    "Kernel: kernel panic"
+)]
+#[case::oops(
+    Death::Oops,
+    false,
+    "MISS NULL pointer dereference in perf_event_open while this cell ran",
+    "Kernel: NULL pointer dereference"
+)]
+#[case::hang(
+    Death::Hang,
+    true,
+    "MISS no progress: no message came for 4 s, the silence limit while this cell ran",
+    "Kernel: no progress"
+)]
+#[case::silence(
+    Death::Silence,
+    true,
+    "MISS the machine went silent while this cell ran: SysRq was not answered",
+    "Machine: the machine went silent"
+)]
+#[case::reset(
+    Death::Reset,
+    false,
+    "MISS the machine rebooted while this cell ran",
+    "Machine: the machine rebooted"
+)]
+#[case::console(
+    Death::HangUp,
+    true,
+    "ERROR the console of bench ended while this cell ran",
+    "Machine: the console of bench ended"
+)]
+fn after_a_death_in_a_cell_the_machine_returns_and_the_other_cells_run(
+    #[case] death: Death,
+    #[case] is_switched: bool,
+    #[case] cell: &str,
+    #[case] cause: &str,
+) {
+    let bench = bench(&[Some(death)]);
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    let passed = cells.iter().filter(|it| *it == "PASS").count();
+    assert!(cells.iter().any(|it| it == cell) && passed == 7, "{cells:#?}");
+    assert!(deaths.len() == 1 && deaths[0].starts_with(cause), "{deaths:?}");
+    assert!(deaths[0].contains("perfsec.console="), "its console: {deaths:?}");
+    // It was asked for blocked tasks and backtraces before its power was switched.
+    let asked = deaths[0].contains("sysrq: the key w") && deaths[0].contains("sysrq: the key l");
+    assert_eq!(asked, death == Death::Hang, "{deaths:?}");
+    let log = bench.log();
+    assert_eq!(log.contains("power off"), is_switched, "{log}");
+    assert!(bench.is_home(), "{log}");
+    assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[test]
+fn a_kernel_that_hangs_in_its_boot_without_a_word_is_tried_twice_and_not_blamed() {
+    let bench = bench(&[Some(Death::InBoot), Some(Death::InBoot)]);
+    let options = [&RUN[..], &["--boot-limit", "2"]].concat();
+    let ended = bench.perfsec(&options);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    let reason = "ERROR 2 boots in a row failed, the last: the machine went silent while the \
+                  kernel booted";
+    assert!(cells.iter().all(|it| it.starts_with(reason)), "{cells:?}");
+    assert_eq!(deaths.len(), 2);
+    assert!(bench.is_home());
+}
+
+#[test]
+fn a_kernel_that_never_arrives_is_blamed_if_the_machines_own_kernel_arrives() {
+    let bench = bench(&[Some(Death::Nothing)]);
+    let ended = run(&bench);
+    ended.fails(6, "start 6.1.0 on bench by kexec, which starts its own kernel: nothing of it");
+    assert_eq!(bench.log().matches("kexec-start").count(), 2, "{}", bench.log());
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[test]
+fn a_machine_that_starts_no_kernel_any_more_is_broken_and_the_kernel_is_not_blamed() {
+    let bench = bench(&[Some(Death::Nothing), Some(Death::Nothing)]);
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(ended.stderr.contains("known good kernel: nothing of it was on"), "{}", ended.stderr);
+    assert!(bench.state().contains("broken     since"), "{}", bench.state());
+    // It is not used again.
+    let starts = bench.log().matches("kexec-start").count();
+    run(&bench).fails(5, "mend it, and run `perfsec machines check bench`");
+    assert_eq!(bench.log().matches("kexec-start").count(), starts);
+    // It works again, and the check finds that out.
+    let checked = bench.perfsec(&["machines", "check", "bench"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(checked.stdout.contains("bench: healthy: started own by kexec"), "{}", checked.stdout);
+    assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::power("stuck", LINES, "power: it is not off after 5 tries: ")]
+#[case::firmware("dead", LINES, "own system: it did not answer over ssh within 20 s")]
+#[case::no_power("dead", NO_POWER, "power: it does not come back by itself")]
+fn a_machine_that_does_not_come_back_is_broken_with_the_phase(
+    #[case] mark: &str,
+    #[case] lines: &str,
+    #[case] words: &str,
+) {
+    let bench = bench(&[Some(Death::Silence)]);
+    bench.describe(lines);
+    bench.mark(mark);
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(ended.stderr.contains("perfsec: left: not in its own system"), "{}", ended.stderr);
+    assert!(bench.state().contains(words), "{}", bench.state());
+    let (cells, _) = results(&bench);
+    assert!(cells.iter().all(|it| it.starts_with("MISS") || it == "PASS"), "{cells:?}");
+    assert!(mark != "stuck" || !bench.log().contains("power on"), "{}", bench.log());
+}
+
+#[test]
+fn a_check_switches_the_power_and_starts_the_machines_own_kernel() {
+    let bench = unchecked(&[]);
+    let ended = bench.perfsec(&["machines", "check"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = bench.log();
+    let place = |words: &str| log.find(words).unwrap_or_else(|| panic!("no {words}: {log}"));
+    assert!(place("power off") < place("power on") && place("power on") < place("kexec-start"));
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::load("refuse", "load: ", "Exec format error", false)]
+#[case::kexec("never-arrive", "known good kernel: ", "nothing of it was on the console", true)]
+fn a_machine_that_fails_its_check_is_broken(
+    #[case] mark: &str,
+    #[case] phase: &str,
+    #[case] words: &str,
+    #[case] is_left: bool,
+) {
+    let bench = unchecked(&[]);
+    bench.mark(mark);
+    let ended = bench.perfsec(&["machines", "check", "bench"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let state = bench.state();
+    assert!(state.starts_with("bench  broken"), "{state}");
+    assert!(state.contains(phase) && state.contains(words), "{state}");
+    assert_eq!(bench.log().contains("kexec-start"), is_left, "{}", bench.log());
+    assert!(bench.is_home());
+}
+
+#[rstest]
+#[case::console("console = 'unix:/nonexistent'", "console: cannot connect to /nonexistent")]
+#[case::reserve(
+    "reserve = 'echo taken by others; false'",
+    "reserve: `echo taken by others; false`"
+)]
+fn a_machine_that_is_not_given_is_left_alone(#[case] line: &str, #[case] words: &str) {
+    let bench = bench(&[]);
+    let path = bench.place().path().join("config/perfsec/machines.toml");
+    let text = fs::read_to_string(&path).expect("the site file");
+    let (key, _) = line.split_once(' ').expect("a key");
+    let kept = text.lines().filter(|it| !it.starts_with(&format!("{key} ")));
+    fs::write(&path, kept.chain([line]).collect::<Vec<_>>().join("\n")).expect("it is ours");
+    run(&bench).fails(5, words);
+    assert_eq!(bench.log(), "");
+    assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[test]
+fn a_network_that_is_gone_is_no_fault_of_the_machine_or_the_kernel() {
+    let bench = bench(&[]);
+    bench.mark("unplugged");
+    run(&bench).fails(5, "use the machine `bench`: network: `ssh bench …` failed");
+    assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case(Signal::SIGINT, 130)]
+#[case(Signal::SIGTERM, 143)]
+fn a_signal_returns_the_machine_and_ends_the_lease(#[case] signal: Signal, #[case] code: i32) {
+    let bench = bench(&[Some(Death::Silence)]);
+    let path = bench.place().path().join("config/perfsec/machines.toml");
+    let text = fs::read_to_string(&path).expect("the site file");
+    let released = bench.path("released");
+    let line = format!("release = 'touch {}'\n", released.display());
+    fs::write(&path, text + &line).expect("it is ours");
+    let mut options = RUN;
+    options[10] = "600";
+    let mut command = bench.command(&options);
+    let mut perfsec = command.stderr(Stdio::piped()).spawn().expect("perfsec starts");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while bench.is_home() {
+        assert!(Instant::now() < deadline, "it does not start");
+        thread::sleep(Duration::from_millis(50));
+    }
+    // While it runs, nobody else gets the machine.
+    assert!(bench.state().contains("leased     by "), "{}", bench.state());
+    run(&bench).fails(5, "reserve: it is leased by");
+    thread::sleep(Duration::from_secs(1));
+    let pid = Pid::from_raw(perfsec.id().try_into().expect("a pid"));
+    kill(pid, signal).expect("it runs");
+    assert_eq!(perfsec.wait().expect("it ends").code(), Some(code));
+    assert!(bench.is_home() && released.exists(), "{}", bench.log());
+    assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case("rack1", &[], "no machine `rack1` in")]
+#[case("bensh", &[], "did you mean `bench`?")]
+#[case("bench", &["--kernel", "tree:linux"], "run `make bzImage` in the tree")]
+fn what_cannot_be_started_is_refused_before_the_machine_is_touched(
+    #[case] machine: &str,
+    #[case] options: &[&str],
+    #[case] words: &str,
+) {
+    let bench = bench(&[]);
+    let all = [&["run", "--machine", machine], options].concat();
+    bench.perfsec(&all).fails(2, words);
+    assert_eq!(bench.log(), "");
+}
+
+#[test]
+fn a_list_is_json_for_programs() {
+    let bench = bench(&[]);
+    let ended = bench.perfsec(&["machines", "--format", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(list[0]["name"], "bench");
+    assert_eq!(list[0]["state"], "healthy");
+    assert_eq!(list[0]["controls"][0]["release"], "own");
+}
+
+/// Needs QEMU and the kernel package; `PERFSEC_TEST_CELLS` selects other cells.
 #[test]
 #[ignore = "needs QEMU and a kernel package"]
 fn a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns() {
-    let (cache, interrupt) = (Cache::open().expect("the cache"), Interrupt::default());
-    let options = ImageOptions::default();
-    let image =
-        shipped_image(&KERNEL.parse().expect("a name"), &cache, options, &interrupt, &|_| {})
-            .expect("the image");
-    let bench = Bench::new(Some(&image));
-    let site = Arc::new(pool(&bench, bench.site()));
-    let run = run(Arc::<SitePool>::clone(&site) as Arc<dyn Pool>);
-    let results: Vec<_> = run.lanes.iter().flat_map(|lane| &lane.cells).collect();
-    let bad = results.iter().filter(|cell| cell.judgement.verdict.is_bad());
-    let bad: Vec<_> = bad
-        .map(|cell| format!("{} {} {:?}", cell.name, cell.judgement.verdict, cell.judgement.reason))
-        .collect();
-    println!("{} cells, {} bad\n{}", results.len(), bad.len(), bench.log());
-    assert!(!results.is_empty() && bad.is_empty(), "{bad:#?}");
-    assert!(site.has_returned() && bench.path("up").exists());
+    const KERNEL: &str = "debian:6.12";
+    let bench = Bench::new(Qemu);
+    let lines = LINES.replace("kexec = 5", "kexec = 300");
+    bench.describe(&lines);
+    let own = bench.path("vmlinuz").display().to_string();
+    let shared = |command: &mut std::process::Command| {
+        // With the kernel and the policy that it has.
+        let ended = command.env_remove("PERFSEC_CACHE_DIR").output().expect("perfsec starts");
+        let ended = Ended::of(ended);
+        println!("{}{}", ended.stdout, ended.stderr);
+        ended
+    };
+    let ended = shared(&mut bench.command(&["kernel", KERNEL, "--shipped", &own]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let cells = std::env::var("PERFSEC_TEST_CELLS").unwrap_or("open/cpu-kernel".to_owned());
+    let cells: Vec<_> = cells.split_whitespace().collect();
+    let options = ["run", "--machine", "bench", "--kernel", KERNEL, "--out", "run.jsonl"];
+    let ended = shared(&mut bench.command(&[&options[..], &cells].concat()));
+    let (cells, deaths) = results(&bench);
+    println!("{} cells\n{}", cells.len(), bench.log());
+    assert_eq!(ended.code, Some(0), "{cells:#?} {deaths:?}");
+    assert!(!cells.is_empty() && deaths.is_empty(), "{deaths:?}");
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
     // Everything came back by itself.
     assert!(!bench.log().contains("power off"), "{}", bench.log());
-}
-
-#[test]
-fn a_machine_that_kexec_never_leaves_is_broken_until_it_is_checked() {
-    let bench = Bench::new(None);
-    for mark in ["vmlinuz", "never-arrive"] {
-        fs::write(bench.path(mark), "").expect("a mark");
-    }
-    let mut site = bench.site();
-    site.limits.kexec = std::time::Duration::from_secs(1);
-    let first = pool(&bench, site.clone());
-    let error = first.check(&|_| {}).unwrap_err();
-    assert!(error.to_string().contains("nothing of it was on the console"), "{error}");
-    drop(first);
-    let states = States::at(&bench.path("states")).expect("the states");
-    assert!(states.read(&site.name).broken.is_some());
-    // It was off before it was on, and its own system is back.
-    let log = bench.log();
-    assert!(log.rfind("power off").expect("off") < log.rfind("power on").expect("on"), "{log}");
-    assert!(bench.path("up").exists());
-}
-
-#[test]
-fn a_kernel_that_cannot_be_loaded_leaves_the_machine_alone() {
-    let bench = Bench::new(None);
-    for mark in ["vmlinuz", "refuse"] {
-        fs::write(bench.path(mark), "").expect("a mark");
-    }
-    let mut site = bench.site();
-    site.power = None;
-    let error = pool(&bench, site).check(&|_| {}).unwrap_err();
-    assert!(error.to_string().contains("Exec format error"), "{error}");
-    assert!(!bench.log().contains("kexec-start"), "{}", bench.log());
-    assert_eq!(fs::read_to_string(bench.path("boot")).expect("the boot"), "boot-0");
-}
-
-#[test]
-fn a_machine_that_does_not_come_back_is_broken_with_the_phase() {
-    let bench = Bench::new(None);
-    for mark in ["vmlinuz", "dead"] {
-        fs::write(bench.path(mark), "").expect("a mark");
-    }
-    let mut site = bench.site();
-    site.limits.system = std::time::Duration::from_secs(3);
-    let error = pool(&bench, site.clone()).check(&|_| {}).unwrap_err();
-    assert!(error.to_string().contains("own system: it did not answer over ssh"), "{error}");
-    let states = States::at(&bench.path("states")).expect("the states");
-    assert!(states.read(&site.name).broken.expect("it is broken").reason.contains("power cycle"));
-}
-
-#[test]
-fn a_console_that_cannot_be_opened_changes_nothing() {
-    let bench = Bench::new(None);
-    let mut site = bench.site();
-    site.console = "unix:/nonexistent/console".parse().expect("a name");
-    let error = pool(&bench, site).check(&|_| {}).unwrap_err();
-    assert!(error.to_string().contains("console: cannot connect"), "{error}");
-    assert_eq!(bench.log(), "");
 }

@@ -9,7 +9,8 @@ use super::heading::{BOOTING, BUILDING, KERNELS, VERDICTS};
 use crate::engine::KernelSpec;
 use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
 use crate::kbuild::{Recipe, Variable};
-use crate::machines::qemu::{Accel, GuestProgram, PROGRAM};
+use crate::machines::GuestProgram;
+use crate::machines::qemu::{Accel, PROGRAM};
 use crate::policy::{BooleanSetting, ModuleFile, PolicySource};
 
 /// A time limit: at least a second, at most a week.

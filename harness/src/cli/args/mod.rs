@@ -8,6 +8,7 @@ mod heading;
 mod host;
 mod howto;
 mod machine;
+mod machines;
 mod mail;
 mod policy;
 mod record;
@@ -34,10 +35,11 @@ pub(super) use host::{
 };
 pub(super) use howto::{HowtoArgs, HowtoFormat};
 pub(super) use machine::{BootArgs, BuildArgs, LimitArgs, MachineArgs, ObtainArgs, Switch};
+pub(super) use machines::{MachinesArgs, MachinesCheckArgs, MachinesCommand, MachinesFormat};
 pub(super) use mail::MailArgs;
 pub(super) use policy::{PolicyArgs, PolicyCommand, PolicyExtendArgs};
 pub(super) use record::{CompareArgs, CompareFormat, KnownArgs, MergeArgs, ReportArgs};
-pub(super) use run::{RunArgs, ShellArgs};
+pub(super) use run::{RunArgs, STARTING_A_KERNEL, ShellArgs};
 pub(super) use series::{B4CheckArgs, SeriesArgs, SeriesFormat};
 pub(super) use suite::{
     BlessArgs, CheckArgs, CheckFormat, CoverageArgs, MutantArgs, NewArgs, ReproduceArgs,
@@ -127,6 +129,8 @@ pub enum Command {
     Kernel(KernelArgs),
     /// Build guest systems: a distribution's userland that boots with the kernel under test.
     Guest(GuestArgs),
+    /// List the real machines of ~/.config/perfsec/machines.toml with their states, or check them.
+    Machines(MachinesArgs),
     /// Change the source of a policy.
     Policy(PolicyArgs),
     /// Walk through the how-to on perf and SELinux in a guest system, and check what it promises.

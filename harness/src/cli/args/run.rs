@@ -35,9 +35,12 @@ const CHOICES: [&str; 19] = [
     "make",
 ];
 
-/// Options on kernels that are obtained and booted; `--machine` does neither.
-const BOOTING_A_KERNEL: [&str; 21] = [
-    "guest",
+/// Options on virtual machines, which no `--machine` is.
+const VIRTUAL: [&str; 7] = ["guest", "accel", "qemu", "jobs", "cold", "dump_memory", "gdb"];
+
+/// Options on kernels that are obtained and started, and on the policy that they load. A
+/// `--machine` that runs a kernel already needs none.
+pub(in crate::cli) const STARTING_A_KERNEL: [&str; 14] = [
     "kernel",
     "dirty",
     "refresh",
@@ -46,14 +49,8 @@ const BOOTING_A_KERNEL: [&str; 21] = [
     "module",
     "boolean",
     "dontaudit",
-    "accel",
-    "qemu",
     "append",
     "program",
-    "jobs",
-    "cold",
-    "dump_memory",
-    "gdb",
     "config",
     "no_default_config",
     "make",
@@ -69,8 +66,9 @@ pub struct RunArgs {
     pub filter: FilterArgs,
     /// Run the cases in this domain of the policy, a whole context such as
     /// `user_u:user_r:user_t:s0`, instead of the domains of perfsec's own policies. What is
-    /// expected follows from the policy's answers. Can be given several times [default with --guest
-    /// and --machine: that of a login user, `user_u:user_r:user_t:s0`].
+    /// expected follows from the policy's answers. Can be given several times [default with --guest,
+    /// and on a machine that runs its own kernel: that of a login user,
+    /// `user_u:user_r:user_t:s0`].
     #[arg(long, value_name = "CONTEXT", value_parser = context, help_heading = CELLS)]
     pub domain: Vec<String>,
     /// List the cells and run nothing.
@@ -130,13 +128,15 @@ pub struct RunArgs {
     /// The guest system.
     #[command(flatten)]
     pub system: SystemArgs,
-    /// Run the cells on `here`, this machine, or on `ssh:HOST`, one that ssh reaches; as root, on
-    /// the kernel that it runs and under the policy that it has loaded, beside everything else.
-    /// What they change is put back.
+    /// Run the cells on a real machine. On `here`, this one, or on `ssh:HOST`, one that ssh reaches:
+    /// as root, on the kernel that it runs and under the policy that it has loaded, beside
+    /// everything else; what they change is put back. On NAME, a machine of
+    /// ~/.config/perfsec/machines.toml: on a kernel that perfsec starts there, as in QEMU; the
+    /// machine's own system comes back afterwards.
     #[arg(
         long = "machine",
         value_name = "MACHINE",
-        conflicts_with_all = BOOTING_A_KERNEL,
+        conflicts_with_all = VIRTUAL,
         help_heading = BOOTING
     )]
     pub on: Option<MachineName>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::running::Running;
 use crate::foreign::LocalFiles;
 use crate::kernel::Kernel;
-use crate::machines::live::{self, CannotRun, LivePool, Reach, Rights, Traces};
-use crate::machines::{Blame, Guest, Load, MachineError, MachineName, Pool, Sink};
+use crate::machines::live::{self, CannotRun, Launch, LivePool, Reach, Rights};
+use crate::machines::{Blame, Guest, MachineError, MachineName, Pool};
 
 /// Checks if cells can run on this machine.
 ///
@@ -32,13 +32,8 @@ impl Reach for Here {
         MachineName::Here.to_string()
     }
 
-    fn start(
-        &self,
-        load: &Load,
-        sink: &Sink,
-        traces: &Arc<Traces>,
-    ) -> Result<Box<dyn Guest>, MachineError> {
-        let running = Running::start(load, sink, Arc::clone(traces));
+    fn start(&self, launch: &Launch<'_>) -> Result<Box<dyn Guest>, MachineError> {
+        let running = Running::start(launch.load, launch.sink, Arc::clone(launch.traces));
         Ok(Box::new(running.map_err(|error| MachineError::new(Blame::Host, error))?))
     }
 }

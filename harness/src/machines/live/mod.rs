@@ -10,4 +10,4 @@ pub use check::CannotRun;
 pub(super) use check::{Rights, check};
 pub(super) use end::{ended, guardian_killed};
 pub(super) use log::console_line;
-pub(super) use pool::{LivePool, Reach, Traces};
+pub(super) use pool::{Launch, LivePool, Reach, Traces};

@@ -17,17 +17,22 @@ pub(in crate::machines) trait Reach: fmt::Debug + Send + Sync {
     /// The machine, as the user named it.
     fn name(&self) -> String;
 
-    /// Starts the agent there. `traces` gets to know if it leaves something changed.
+    /// Starts the agent there.
     ///
     /// # Errors
     ///
     /// If it cannot be started; the error says whose fault that is.
-    fn start(
-        &self,
-        load: &Load,
-        sink: &Sink,
-        traces: &Arc<Traces>,
-    ) -> Result<Box<dyn Guest>, MachineError>;
+    fn start(&self, launch: &Launch<'_>) -> Result<Box<dyn Guest>, MachineError>;
+}
+
+/// A start of the agent.
+pub(in crate::machines) struct Launch<'a> {
+    /// What it gets.
+    pub(in crate::machines) load: &'a Load,
+    /// Where its incidents go.
+    pub(in crate::machines) sink: &'a Sink,
+    /// Gets to know if it leaves something changed.
+    pub(in crate::machines) traces: &'a Arc<Traces>,
 }
 
 /// The traces that runs of the agent have left on a machine.
@@ -172,7 +177,7 @@ impl Pool for LivePool {
             let why = "use the machine again: something of it could not be put back";
             return Err(MachineError::new(Blame::Host, why));
         }
-        self.reach.start(load, &sink, &self.traces)
+        self.reach.start(&Launch { load, sink: &sink, traces: &self.traces })
     }
 }
 

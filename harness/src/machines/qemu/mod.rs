@@ -1,7 +1,6 @@
 //! Boots the kernel under test in QEMU.
 
 mod dumps;
-mod program;
 mod snapshots;
 
 use std::io;
@@ -19,14 +18,13 @@ use perfsec_wire::frame::FrameError;
 use perfsec_wire::{BootMode, Message, Order, paths, window};
 
 use dumps::{DumpError, Dumps};
-pub use program::GuestProgram;
 use snapshots::{Saving, Snapshots};
 
 use super::channel::Channel;
 use super::shared_console::SharedConsole;
 use super::{
-    Blame, CannotBoot, End, Guest, GuestSystem, Incident, Load, MachineError, Machinery, Pool,
-    Sink, Traffic, initramfs, parameters,
+    Blame, CannotBoot, End, Guest, GuestProgram, GuestSystem, Incident, Load, MachineError,
+    Machinery, Pool, Sink, Traffic, initramfs, parameters,
 };
 use crate::cache::{Cache, Room};
 use crate::guest::GuestImage;
@@ -532,7 +530,7 @@ impl Guest for Running {
         self.snapshots.remove(&self.key);
     }
 
-    fn dump(&mut self) {
+    fn examine(&mut self) {
         if let Some(file) = &self.dump {
             self.sink.report(dumps::incident(file, self.vm.dump(file)));
         }

@@ -19,12 +19,25 @@ pub enum Phase {
     Network,
     /// A kernel is loaded by kexec.
     Load,
+    /// A kernel is started by kexec, and gives no sign.
+    Kexec,
     /// A known good kernel is started by kexec, to show that the machine can.
     Control,
     /// The machine's power is switched.
     Power,
     /// The machine returns through its firmware to its own system.
     System,
+    /// The user wants perfsec to stop.
+    Interrupt,
+}
+
+impl Phase {
+    /// True if a machine that failed in it is broken. Before the machine was touched, its network
+    /// can fail for reasons that pass.
+    #[must_use]
+    pub fn is_fault(self) -> bool {
+        !matches!(self, Self::Reserve | Self::Network | Self::Interrupt)
+    }
 }
 
 /// A failure of a machine, or of what reaches it.
@@ -46,9 +59,11 @@ impl fmt::Display for Phase {
             Self::Console => "console",
             Self::Network => "network",
             Self::Load => "load",
+            Self::Kexec => "kexec",
             Self::Control => "known good kernel",
             Self::Power => "power",
             Self::System => "own system",
+            Self::Interrupt => "interrupted",
         })
     }
 }

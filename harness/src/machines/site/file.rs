@@ -1,8 +1,7 @@
 //! The site file: the user's description of real machines.
 //!
 //! It names commands that perfsec runs, so it is read from the user's configuration alone: never
-//! from a project, a case, a series or a repository. `example.toml` beside this module shows the
-//! keys.
+//! from a project, a case, a series or a repository. docs/machines.md shows the keys.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -10,12 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 
 use super::name::SiteName;
 use super::source::{ConsoleSource, Serial};
+use super::table::Table;
 use crate::case::{CaseError, Mistakes};
 use crate::foreign;
 use crate::suggest::closest;
@@ -45,6 +45,10 @@ pub struct Site {
     pub console: ConsoleSource,
     /// The serial port of that console.
     pub serial: Serial,
+    /// Text on which the console's other end sends a break; a `tty:` needs none.
+    pub send_break: Option<String>,
+    /// Text that the firmware prints after a reset.
+    pub firmware: Option<String>,
     /// Commands that switch its power; without them, a machine that hangs is broken.
     pub power: Option<PowerCommands>,
     /// Commands of the lab's own reservations.
@@ -56,7 +60,7 @@ pub struct Site {
 }
 
 /// Commands that switch a machine's power, for `sh`. Secrets come from the environment.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PowerCommands {
     /// Switches it on.
@@ -95,52 +99,6 @@ impl Default for SiteLimits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self { reserve: seconds(60), power: seconds(60), system: seconds(600), kexec: seconds(60) }
-    }
-}
-
-/// The way to start a kernel.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Boot {
-    /// By `kexec_file_load(2)` from the machine's own system.
-    Kexec,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    ssh: Spanned<String>,
-    console: Spanned<String>,
-    serial: Option<Spanned<String>>,
-    boot: Boot,
-    power: Option<PowerCommands>,
-    reserve: Option<String>,
-    refresh: Option<String>,
-    release: Option<String>,
-    #[serde(default)]
-    parameters: Vec<String>,
-    #[serde(default)]
-    limits: LimitTable,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitTable {
-    reserve: Option<Seconds>,
-    power: Option<Seconds>,
-    system: Option<Seconds>,
-    kexec: Option<Seconds>,
-}
-
-/// A time limit in seconds: at least one, at most a week.
-struct Seconds(Duration);
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer)? {
-            seconds @ 1..=604_800 => Ok(Self(Duration::from_secs(seconds))),
-            _ => Err(D::Error::custom("a limit is 1 to 604800 seconds")),
-        }
     }
 }
 
@@ -196,11 +154,20 @@ impl Sites {
     ///
     /// # Errors
     ///
-    /// If the file has none; the error suggests the closest.
+    /// If the file has none; the error names those that it has, the closest first.
     pub fn find(&self, name: &SiteName) -> Result<&Site, UnknownSite> {
-        self.machines.get(name).ok_or_else(|| UnknownSite {
-            name: name.clone(),
-            close: closest(name.as_str(), self.machines.keys().map(SiteName::as_str)),
+        self.machines.get(name).ok_or_else(|| match &self.path {
+            None => UnknownSite::NoFile { name: name.clone() },
+            Some(path) => {
+                let names: Vec<_> = self.machines.keys().map(SiteName::as_str).collect();
+                let close = closest(name.as_str(), names.iter().copied());
+                let known = match (close.as_str(), names.as_slice()) {
+                    (_, []) => "; it has none".to_owned(),
+                    ("", names) => format!("; it has {}", names.join(", ")),
+                    (close, _) => close.to_owned(),
+                };
+                UnknownSite::Other { name: name.clone(), path: path.clone(), known }
+            }
         })
     }
 }
@@ -223,54 +190,26 @@ pub enum SiteFileError {
 
 /// A name that no machine has.
 #[derive(Debug, thiserror::Error)]
-#[error("the machine `{name}` is not in ~/.config/perfsec/{SITE_FILE}{close}")]
-pub struct UnknownSite {
-    name: SiteName,
-    close: String,
-}
-
-impl Table {
-    fn site(self, name: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<Site> {
-        let place = name.span();
-        let name = name.get_ref().parse::<SiteName>();
-        let name = name.map_err(|error| mistakes.add(place, error.to_string(), None)).ok();
-        let (at, console) = (self.console.span(), self.console.get_ref().parse::<ConsoleSource>());
-        let console = console.map_err(|error| mistakes.add(at, error.to_string(), None)).ok();
-        let serial = match &self.serial {
-            None => Some(Serial::default()),
-            Some(serial) => {
-                let parsed = serial.get_ref().parse::<Serial>();
-                parsed.map_err(|it| mistakes.add(serial.span(), it.to_string(), None)).ok()
-            }
-        };
-        let ssh = shlex::split(self.ssh.get_ref()).filter(|words| !words.is_empty());
-        if ssh.is_none() {
-            let message = "`ssh` is not the arguments of ssh, such as `root@rack1`";
-            mistakes.add(self.ssh.span(), message, None);
-        }
-        let Boot::Kexec = self.boot;
-        let default = SiteLimits::default();
-        let limit = |given: Option<Seconds>, default| given.map_or(default, |Seconds(it)| it);
-        let limits = SiteLimits {
-            reserve: limit(self.limits.reserve, default.reserve),
-            power: limit(self.limits.power, default.power),
-            system: limit(self.limits.system, default.system),
-            kexec: limit(self.limits.kexec, default.kexec),
-        };
-        let lease =
-            LeaseCommands { reserve: self.reserve, refresh: self.refresh, release: self.release };
-        Some(Site {
-            name: name?,
-            program: "ssh".into(),
-            ssh: ssh?,
-            console: console?,
-            serial: serial?,
-            power: self.power,
-            lease,
-            parameters: self.parameters,
-            limits,
-        })
-    }
+pub enum UnknownSite {
+    /// There is no site file.
+    #[error(
+        "no machine `{name}`: ~/.config/perfsec/{SITE_FILE} is missing; `perfsec help machines` \
+         shows how to write it (this machine is `here`, and one that ssh reaches `ssh:{name}`)"
+    )]
+    NoFile {
+        /// The name.
+        name: SiteName,
+    },
+    /// The site file has other machines.
+    #[error("no machine `{name}` in {}{known}", .path.display())]
+    Other {
+        /// The name.
+        name: SiteName,
+        /// The file.
+        path: PathBuf,
+        /// The closest name, or all.
+        known: String,
+    },
 }
 
 /// Advice on a name that serde does not know, from its message: it lists those that it knows.
@@ -309,11 +248,21 @@ boot = "kexec"
         all.iter().map(ToString::to_string).collect()
     }
 
+    /// The example of the documentation.
+    fn example() -> String {
+        let page = include_str!("../../../../docs/machines.md");
+        let from = page.find("    # ipmitool").unwrap();
+        let to = from + page[from..].find("Its keys:").unwrap();
+        page[from..to].lines().map(|line| format!("{}\n", line.trim())).collect()
+    }
+
     #[test]
     fn the_example_is_read() {
-        let sites = Sites::read(Path::new("example.toml"), include_str!("example.toml")).unwrap();
+        let sites = Sites::read(Path::new("machines.toml"), &example()).unwrap();
         let names: Vec<_> = sites.machines.keys().map(SiteName::as_str).collect();
-        assert_eq!(names, ["board", "desk", "quad", "rack1"]);
+        assert_eq!(names, ["beaker7", "board", "quad", "rack1"]);
+        let rack1 = sites.find(&"rack1".parse().unwrap()).unwrap();
+        assert_eq!(rack1.send_break.as_deref(), Some("\r~B"));
     }
 
     #[test]

@@ -52,10 +52,10 @@ impl LeasedMachine {
             Some(Broken { phase, reason, since }) => {
                 let name = &self.site.name;
                 let reason = format!(
-                    "it is broken since {since:.0}: {reason}; mend it, then run `perfsec machines \
-                     check {name}`"
+                    "it is broken since {since:.0} ({phase}: {reason}); mend it, and run `perfsec \
+                     machines check {name}`"
                 );
-                Err(self.error(phase, reason))
+                Err(self.error(Phase::Reserve, reason))
             }
         }
     }
@@ -175,8 +175,7 @@ mod tests {
         leased.check_health().unwrap();
         leased.note_broken(&leased.error(Phase::Power, "it is not off"));
         let error = leased.check_health().unwrap_err();
-        assert_eq!(error.phase, Phase::Power);
-        assert!(error.reason.contains("it is not off; mend it"), "{error}");
+        assert!(error.reason.contains("(power: it is not off); mend it"), "{error}");
         leased.note_control("SeaBIOS 1.16", "6.12.1");
         assert!(leased.has_control("SeaBIOS 1.16") && !leased.has_control("SeaBIOS 1.17"));
         leased.note_healthy().unwrap();

@@ -20,6 +20,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Answers in a row of one boot that make its system stable.
 const ANSWERS: usize = 2;
 
+/// The file with what an agent said that could not start a kernel.
+const SAID: &str = "said";
+
 /// A leased machine with an open console.
 pub(super) struct SiteMachine {
     pub(super) leased: Arc<LeasedMachine>,
@@ -34,6 +37,17 @@ pub(super) struct Payload<'a> {
     pub(super) parameters: String,
 }
 
+/// The state of a machine that is to return to its own system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// It reboots by itself.
+    Going,
+    /// A kernel that has no disk mounted runs on it.
+    Running,
+    /// Its own system may still run.
+    Unknown,
+}
+
 /// The image of a kernel.
 pub(super) enum KernelFile<'a> {
     /// A bzImage.
@@ -45,7 +59,7 @@ pub(super) enum KernelFile<'a> {
 impl SiteMachine {
     /// Opens the console.
     pub(super) fn open(leased: Arc<LeasedMachine>) -> Result<Self, SiteError> {
-        let session = Session::open(&leased.site.console);
+        let session = Session::open(&leased.site.console, leased.site.send_break.as_deref());
         let session = session.map_err(|reason| leased.error(Phase::Console, reason))?;
         Ok(Self { leased, session })
     }
@@ -58,8 +72,9 @@ impl SiteMachine {
         OwnSystem::parse(&said).ok_or_else(garbled)
     }
 
-    /// Loads a kernel and starts it. Everything is in memory there.
-    pub(super) fn start(&self, payload: &Payload<'_>) -> Result<(), SiteError> {
+    /// Loads a kernel, which changes nothing that a reboot would not undo. Everything is in memory
+    /// there, in the directory that is returned.
+    pub(super) fn load(&self, payload: &Payload<'_>) -> Result<String, SiteError> {
         let fail = |reason: String| self.leased.error(Phase::Load, reason);
         let network = |error: CommandError| self.leased.error(Phase::Network, error.to_string());
         let archive = pack(payload).map_err(|error| fail(format!("cannot pack it: {error}")))?;
@@ -83,18 +98,36 @@ impl SiteMachine {
             let _ = self.ssh(&format!("rm -rf {directory}"), None, LOOK);
             return Err(fail(error.to_string()));
         }
-        let start = takeover::START;
+        Ok(directory.to_owned())
+    }
+
+    /// Starts the kernel that was loaded from this directory.
+    pub(super) fn start(&self, directory: &str) -> Result<(), SiteError> {
+        let (agent, start) = (takeover::AGENT, takeover::START);
         let start = format!(
-            "setsid {directory}/{agent} {start} {directory} </dev/null >/dev/null 2>&1 & echo going"
+            "setsid {directory}/{agent} {start} {directory} </dev/null >{directory}/{SAID} 2>&1 & \
+             echo going"
         );
-        self.ssh(&start, None, LOOK).map(drop).map_err(network)
+        let started = self.ssh(&start, None, LOOK).map(drop);
+        started.map_err(|error| self.leased.error(Phase::Network, error.to_string()))
+    }
+
+    /// The reason why a kernel was not started, if the machine's own system still runs and has it.
+    pub(super) fn said(&self, directory: &str) -> Option<String> {
+        let said = self.ssh(&format!("cat {directory}/{SAID}"), None, LOOK).ok()?;
+        Some(said.trim().to_owned()).filter(|said| !said.is_empty())
     }
 
     /// Waits until the machine's own system answers after a boot that is not this one.
-    fn wait_for_system(&self, before: &str, limit: Duration) -> Option<OwnSystem> {
+    fn wait_for_system(
+        &self,
+        before: &str,
+        limit: Duration,
+    ) -> Result<Option<OwnSystem>, SiteError> {
         let deadline = Instant::now() + limit;
         let mut answered: Option<(String, usize)> = None;
         loop {
+            self.leased.refresh()?;
             if let Ok(system) = self.look()
                 && system.boot != before
             {
@@ -103,50 +136,74 @@ impl SiteMachine {
                     _ => 1,
                 };
                 if count >= ANSWERS {
-                    return Some(system);
+                    return Ok(Some(system));
                 }
                 answered = Some((system.boot, count));
             } else {
                 answered = None;
             }
             if Instant::now() + AGAIN > deadline {
-                return None;
+                return Ok(None);
             }
             thread::sleep(AGAIN);
         }
     }
 
     /// Brings the machine's own system back; `before` is the id of its last boot. A machine that is
-    /// going down by itself is waited for first.
-    pub(super) fn bring_back(&self, before: &str, is_going: bool) -> Result<OwnSystem, SiteError> {
-        let limits = self.leased.site.limits;
-        let returned = self.return_home(before, is_going, limits.system);
-        if let Err(error) = &returned {
+    /// going down by itself is waited for first, and one without power commands is asked to.
+    pub(super) fn bring_back(
+        &self,
+        before: &str,
+        leaving: Leaving,
+    ) -> Result<OwnSystem, SiteError> {
+        let returned = self.return_home(before, leaving);
+        // A machine that the lab took away is its business.
+        if let Err(error) = &returned
+            && error.phase.is_fault()
+        {
             self.leased.note_broken(error);
         }
         returned
     }
 
-    fn return_home(
-        &self,
-        before: &str,
-        is_going: bool,
-        limit: Duration,
-    ) -> Result<OwnSystem, SiteError> {
-        if (is_going || self.leased.site.power.is_none())
-            && let Some(system) = self.wait_for_system(before, limit)
+    fn return_home(&self, before: &str, leaving: Leaving) -> Result<OwnSystem, SiteError> {
+        let site = &self.leased.site;
+        let limit = site.limits.system;
+        let has_power = site.power.is_some();
+        if !has_power {
+            self.ask_for_reboot(before, leaving);
+        }
+        if (leaving == Leaving::Going || !has_power)
+            && let Some(system) = self.wait_for_system(before, limit)?
         {
             return Ok(system);
         }
         self.cycle_power()?;
-        self.wait_for_system(before, limit).ok_or_else(|| {
+        self.wait_for_system(before, limit)?.ok_or_else(|| {
             let seconds = limit.as_secs();
             let reason = format!("it did not answer over ssh within {seconds} s of a power cycle");
             self.leased.error(Phase::System, reason)
         })
     }
 
-    /// Switches the machine off and on.
+    /// Reboots a machine without power commands, if something on it still listens. Neither the
+    /// kernel under test nor a system that was left has a disk to write to.
+    fn ask_for_reboot(&self, before: &str, leaving: Leaving) {
+        match leaving {
+            Leaving::Going => {}
+            Leaving::Running => drop(self.session.sysrq('b')),
+            Leaving::Unknown => {
+                if self.look().is_ok_and(|own| own.boot == before) {
+                    let reboot = "echo s >/proc/sysrq-trigger; echo u >/proc/sysrq-trigger; \
+                                  echo b >/proc/sysrq-trigger";
+                    // The connection ends with it.
+                    let _ = self.ssh(reboot, None, LOOK);
+                }
+            }
+        }
+    }
+
+    /// Switches the machine off and on. It is never switched on unless it was seen to be off.
     pub(super) fn cycle_power(&self) -> Result<(), SiteError> {
         let Some(commands) = &self.leased.site.power else {
             let reason = "it does not come back by itself, and the site has no commands for its \

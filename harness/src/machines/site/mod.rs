@@ -1,10 +1,13 @@
 //! Real machines of the user's site: a kernel under test is started on them by kexec, from RAM.
 
 mod command;
+mod control;
 mod error;
 mod file;
+mod hang;
 mod image;
 mod lease;
+mod listing;
 mod machine;
 mod name;
 mod own_system;
@@ -12,16 +15,22 @@ mod pool;
 mod power;
 mod running;
 mod session;
+mod signs;
 mod source;
 mod ssh;
 mod state;
+mod table;
+mod terminal;
 
+pub use control::Checked;
 pub use error::{Phase, SiteError};
 pub use file::{
     LeaseCommands, PowerCommands, SITE_FILE, Site, SiteFileError, SiteLimits, Sites, UnknownSite,
 };
 pub use lease::LeasedMachine;
+pub use listing::{Health, ListedMachine, list};
 pub use name::{SiteName, SiteNameError};
-pub use pool::SitePool;
+pub use pool::{SiteOptions, SitePool};
 pub use source::{ConsoleSource, Serial, SerialError, SourceError};
 pub use state::{Broken, Control, Lease, LeaseError, MachineState, States};
+pub(crate) use table::SiteFile;

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use perfsec_wire::BootMode;
 use perfsec_wire::console::ConsoleParameter;
-use perfsec_wire::{BootMode, Lane, Message, Order, PROTOCOL, Preparation};
 
 use super::error::{Phase, SiteError};
 use super::file::Site;
@@ -17,26 +16,43 @@ use super::own_system::OwnSystem;
 use super::running::Running;
 use super::state::States;
 use crate::cache::Cache;
+use crate::interrupt::Interrupt;
 use crate::kernel::Kernel;
 use crate::machines::{
-    Blame, Guest, Incident, Load, MachineError, Machinery, Pool, Sink, incidents, initramfs,
+    Aftermath, Blame, Guest, GuestProgram, Load, MachineError, Machinery, Pool, Sink, initramfs,
     parameters,
 };
 
-/// The time in which the agent of a known good kernel must be ready.
-const CONTROL: Duration = Duration::from_secs(300);
+/// The user's options for kernels on a machine of the site.
+#[derive(Clone, Debug, Default)]
+pub struct SiteOptions {
+    /// More kernel parameters.
+    pub append: Vec<String>,
+    /// Programs to put beside the agent.
+    pub programs: Vec<GuestProgram>,
+    /// Raised once the user wants to stop.
+    pub interrupt: Interrupt,
+}
 
 /// A machine of the site, which starts kernels by kexec.
 pub struct SitePool {
-    site: Site,
+    pub(super) site: Site,
     states: States,
     cache: Cache,
-    /// The machine, from the first kernel on.
-    machine: Mutex<Option<Arc<SiteMachine>>>,
+    pub(super) options: SiteOptions,
+    held: Mutex<Held>,
     /// Images by the hash of what they came from.
     images: Mutex<HashMap<String, Arc<Vec<u8>>>>,
     /// False once the machine could not be brought back.
     restored: Arc<AtomicBool>,
+}
+
+/// The parts of a machine that a pool holds.
+#[derive(Default)]
+struct Held {
+    leased: Option<Arc<LeasedMachine>>,
+    /// The same with its console, from the first kernel on.
+    machine: Option<Arc<SiteMachine>>,
 }
 
 impl std::fmt::Debug for SitePool {
@@ -52,65 +68,55 @@ impl From<SiteError> for MachineError {
 }
 
 impl SitePool {
-    /// The machine. Nothing is done to it before the first kernel.
+    /// The machine. Nothing is done to it before it is leased.
     #[must_use]
-    pub fn new(site: Site, states: States, cache: &Cache) -> Self {
+    pub fn new(site: Site, states: States, cache: &Cache, options: SiteOptions) -> Self {
         Self {
             site,
             states,
             cache: cache.clone(),
-            machine: Mutex::default(),
+            options,
+            held: Mutex::default(),
             images: Mutex::default(),
             restored: Arc::new(AtomicBool::new(true)),
         }
     }
 
-    /// Checks the machine, whatever was found before: its power, if the site switches it, and that
-    /// it starts a known good kernel. Returns the firmware and the release of that kernel.
+    /// Leases the machine until the pool is dropped, and checks that it was not found to be broken.
     ///
     /// # Errors
     ///
-    /// The phase that failed. The machine is broken then, unless nobody touched it.
-    pub fn check(&self, say: &dyn Fn(&str)) -> Result<(String, String), SiteError> {
-        let machine = self.machine()?;
-        let leased = &machine.leased;
-        if self.site.power.is_some() {
-            say("switching it off and on");
-            let before = machine.look().map(|own| own.boot).unwrap_or_default();
-            let cycled = machine.cycle_power();
-            cycled.inspect_err(|error| leased.note_broken(error))?;
-            machine.bring_back(&before, true)?;
+    /// If another has it, or it is broken.
+    pub fn lease(&self) -> Result<(), SiteError> {
+        self.leased(&mut self.held())?.check_health()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leased(&self, held: &mut Held) -> Result<Arc<LeasedMachine>, SiteError> {
+        if let Some(leased) = &held.leased {
+            return Ok(Arc::clone(leased));
         }
-        let own = machine.look()?;
-        self.show_control(&machine, &own, say)?;
-        let noted = leased.note_healthy();
-        noted.map_err(|error| leased.error(Phase::System, format!("note its state: {error}")))?;
-        Ok((own.firmware, own.release))
+        let leased = Arc::new(LeasedMachine::lease(self.site.clone(), self.states.clone())?);
+        held.leased = Some(Arc::clone(&leased));
+        Ok(leased)
     }
 
-    /// True unless a machine could not be brought back to its own system.
-    #[must_use]
-    pub fn has_returned(&self) -> bool {
-        self.restored.load(Ordering::SeqCst)
-    }
-
-    /// The leased machine with its console.
-    fn machine(&self) -> Result<Arc<SiteMachine>, SiteError> {
-        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(machine) = machine.as_ref().filter(|machine| !machine.session.is_ended()) {
+    /// The leased machine with its console, which is opened again if it has ended.
+    pub(super) fn machine(&self) -> Result<Arc<SiteMachine>, SiteError> {
+        let mut held = self.held();
+        if let Some(machine) = held.machine.as_ref().filter(|it| !it.session.is_ended()) {
             return Ok(Arc::clone(machine));
         }
-        let leased = match machine.take() {
-            // Only its console has ended.
-            Some(machine) => Arc::clone(&machine.leased),
-            None => Arc::new(LeasedMachine::lease(self.site.clone(), self.states.clone())?),
-        };
+        let leased = self.leased(&mut held)?;
         let opened = Arc::new(SiteMachine::open(leased)?);
-        *machine = Some(Arc::clone(&opened));
+        held.machine = Some(Arc::clone(&opened));
         Ok(opened)
     }
 
-    /// The machine with its own system, from which a kernel can be started.
+    /// The machine and its own system, which can start kernels by kexec.
     fn ready(&self, say: &dyn Fn(&str)) -> Result<(Arc<SiteMachine>, OwnSystem), SiteError> {
         let machine = self.machine()?;
         machine.leased.check_health()?;
@@ -125,70 +131,8 @@ impl SitePool {
         Ok((machine, own))
     }
 
-    /// Starts the kernel that the machine's own system runs, with perfsec's initramfs. So a kernel
-    /// under test is blamed only on a machine that can start one. Returns the system afterwards.
-    fn show_control(
-        &self,
-        machine: &Arc<SiteMachine>,
-        own: &OwnSystem,
-        say: &dyn Fn(&str),
-    ) -> Result<OwnSystem, SiteError> {
-        let leased = &machine.leased;
-        if let Some(obstacle) = &own.obstacle {
-            return Err(leased.error(Phase::Load, obstacle.clone()));
-        }
-        say(&format!("{}: starting its own kernel {} by kexec", self.site.name, own.release));
-        let load = Load {
-            preparation: Preparation { protocol: PROTOCOL, coverage: None },
-            lane: Lane { boot: BootMode::Selinux, policy: None },
-            policies: Vec::new(),
-        };
-        let parameters = self.parameters(BootMode::Selinux);
-        let (sink, events) = incidents();
-        let started = self.start(machine, own, &load, KernelFile::Own, parameters, sink);
-        let shown = started.and_then(|mut guest| {
-            let deadline = Instant::now() + CONTROL;
-            loop {
-                let left = deadline.saturating_duration_since(Instant::now());
-                match events.next(left) {
-                    Some(Incident::Message(Message::Parked)) => {
-                        let _ = guest.order(&Order::End);
-                    }
-                    Some(Incident::Message(Message::Done)) => {
-                        drop(events);
-                        return Ok(());
-                    }
-                    Some(Incident::Message(_)) => {}
-                    Some(incident) => {
-                        drop(events);
-                        let reason = format!("its own kernel did not get to the end: {incident:?}");
-                        return Err(leased.error(Phase::Control, reason));
-                    }
-                    None => {
-                        let seconds = CONTROL.as_secs();
-                        drop(events);
-                        let reason =
-                            format!("the agent on its own kernel was not ready within {seconds} s");
-                        return Err(leased.error(Phase::Control, reason));
-                    }
-                }
-            }
-        });
-        // The guest is gone, so the machine's system is back, or the machine is broken by that.
-        match shown {
-            Ok(()) if self.has_returned() => {}
-            Ok(()) => return Err(leased.error(Phase::System, "it did not come back")),
-            Err(error) => {
-                leased.note_broken(&error);
-                return Err(error);
-            }
-        }
-        leased.note_control(&own.firmware, &own.release);
-        machine.look()
-    }
-
     /// Starts a kernel and waits for the first sign of it.
-    fn start(
+    pub(super) fn start(
         &self,
         machine: &Arc<SiteMachine>,
         own: &OwnSystem,
@@ -201,7 +145,8 @@ impl SitePool {
         let fail = |doing: &str, error: std::io::Error| {
             leased.error(Phase::Load, format!("cannot {doing}: {error}"))
         };
-        let initramfs = initramfs::pack(load, []);
+        let programs = self.options.programs.iter().map(|it| (it.path(), it.content()));
+        let initramfs = initramfs::pack(load, programs);
         let initramfs = initramfs.map_err(|error| fail("write the initramfs", error))?;
         let device = self.site.serial.device.clone();
         let parameter = ConsoleParameter { device, session: fastrand::u32(..) };
@@ -209,28 +154,58 @@ impl SitePool {
         let payload =
             Payload { kernel, initramfs: initramfs.as_bytes(), parameters: parameters.join(" ") };
         let before = own.boot.clone();
-        let restored = Arc::clone(&self.restored);
+        let (restored, interrupt) = (Arc::clone(&self.restored), self.options.interrupt.clone());
         // First the console: what the kernel says is not said twice.
-        let running = Running::listen(Arc::clone(machine), &parameter, before, restored, sink);
+        let running =
+            Running::listen(Arc::clone(machine), &parameter, before, restored, interrupt, sink);
         let mut running = running.map_err(|error| fail("listen to the console", error))?;
-        if let Err(error) = machine.start(&payload) {
-            // A kernel that was not loaded leaves the machine's own system as it was.
-            running.leave_alone(error.phase == Phase::Load);
-            return Err(error);
-        }
-        let limit = self.site.limits.kexec;
-        if machine.session.wait_for(&parameter.to_string(), limit) {
+        let directory = machine.load(&payload)?;
+        self.stop_if_interrupted(leased)?;
+        running.leave_home();
+        machine.start(&directory)?;
+        let (limit, interrupt) = (self.site.limits.kexec, &self.options.interrupt);
+        if machine.session.wait_for(&parameter.to_string(), limit, interrupt) {
             return Ok(running);
         }
-        let reason = match machine.session.is_ended() {
-            true => "the console ended while a kernel started".to_owned(),
-            false => format!("nothing of it was on the console for {} s", limit.as_secs()),
-        };
-        let phase = if machine.session.is_ended() { Phase::Console } else { Phase::Control };
-        Err(leased.error(phase, reason))
+        self.stop_if_interrupted(leased)?;
+        if machine.session.is_ended() {
+            let reason = "the console ended while a kernel started";
+            return Err(leased.error(Phase::Console, reason));
+        }
+        let mut reason = format!("nothing of it was on the console for {} s", limit.as_secs());
+        if let Some(said) = machine.said(&directory) {
+            reason = format!("{reason}: {said}");
+        }
+        Err(leased.error(Phase::Kexec, reason))
     }
 
-    fn parameters(&self, mode: BootMode) -> Vec<String> {
+    /// Ends what the user no longer wants.
+    pub(super) fn stop_if_interrupted(&self, leased: &LeasedMachine) -> Result<(), SiteError> {
+        match self.options.interrupt.is_raised() {
+            true => Err(leased.error(Phase::Interrupt, "by the user")),
+            false => Ok(()),
+        }
+    }
+
+    /// A kernel that was not loaded, or gave no sign, on a machine that started others before. It is
+    /// to blame only if the machine still does that.
+    fn blame(&self, kernel: &Kernel, error: SiteError) -> MachineError {
+        if !matches!(error.phase, Phase::Load | Phase::Kexec) {
+            return error.into();
+        }
+        let shown = self.machine().and_then(|machine| {
+            let own = machine.look()?;
+            self.show_control(&machine, &own, &|_| {})
+        });
+        shown.map_or_else(Into::into, |_| {
+            let (release, machine, reason) = (&kernel.release, &self.site.name, &error.reason);
+            let doing =
+                format!("start {release} on {machine} by kexec, which starts its own kernel");
+            MachineError::new(Blame::Kernel, format!("{doing}: {reason}"))
+        })
+    }
+
+    pub(super) fn parameters(&self, mode: BootMode) -> Vec<String> {
         let mut parameters = vec![
             format!("console={}", self.site.serial),
             // A kernel that dies comes back by itself, and has time to say why.
@@ -238,9 +213,11 @@ impl SitePool {
             "oops=panic".to_owned(),
             "softlockup_panic=1".to_owned(),
             "hung_task_panic=1".to_owned(),
+            // Asked when it goes silent.
+            "sysrq_always_enabled".to_owned(),
         ];
         parameters.extend(parameters::of_lane(mode));
-        parameters.extend(self.site.parameters.iter().cloned());
+        parameters.extend(self.site.parameters.iter().chain(&self.options.append).cloned());
         parameters
     }
 
@@ -274,6 +251,17 @@ impl Pool for SitePool {
         }
     }
 
+    fn is_metal(&self) -> bool {
+        true
+    }
+
+    fn aftermath(&self) -> Aftermath {
+        match self.restored.load(Ordering::SeqCst) {
+            true => Aftermath::Restored,
+            false => Aftermath::Changed,
+        }
+    }
+
     fn boot(
         &self,
         kernel: &Kernel,
@@ -286,17 +274,7 @@ impl Pool for SitePool {
         let (machine, own) = self.ready(&|_| {})?;
         let parameters = [self.parameters(mode), kernel.parameters.clone()].concat();
         let started = self.start(&machine, &own, load, KernelFile::Bytes(&image), parameters, sink);
-        let running = started.map_err(|error| match error.phase {
-            // The machine starts others.
-            Phase::Load | Phase::Control => MachineError::new(
-                Blame::Kernel,
-                format!(
-                    "start {} on {} by kexec, which starts its own kernel so: {}",
-                    kernel.release, self.site.name, error.reason
-                ),
-            ),
-            _ => error.into(),
-        })?;
+        let running = started.map_err(|error| self.blame(kernel, error))?;
         Ok(Box::new(running))
     }
 }

@@ -1,27 +1,22 @@
 //! The session with a machine's console: one for all boots, because consoles of management
 //! controllers do not like to be opened often, and lose what comes meanwhile.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::libc;
-use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::termios::{
-    BaudRate, ControlFlags, SetArg, Termios, cfmakeraw, cfsetspeed, tcgetattr, tcsetattr,
-};
+use nix::sys::termios::tcsendbreak;
 use nix::unistd::Pid;
 
 use super::source::ConsoleSource;
+use super::terminal::{on_terminal, open_tty};
+use crate::interrupt::Interrupt;
 
 /// Bytes of the console that are kept to look for words.
 const KEPT: usize = 64 << 10;
@@ -29,11 +24,25 @@ const KEPT: usize = 64 << 10;
 const READ: usize = 16 << 10;
 /// A console that takes nothing for so long is lost.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
+/// Time between two looks at an interrupt.
+const LOOK: Duration = Duration::from_millis(200);
+/// A serial driver takes the byte that follows a break for a SysRq key within 5 seconds
+/// (`SYSRQ_TIMEOUT`).
+const AFTER_BREAK: Duration = Duration::from_millis(500);
 
 /// An open console.
 pub(super) struct Session {
     shared: Arc<Shared>,
     close: Close,
+    send_break: Option<Break>,
+}
+
+/// The way to send a break.
+enum Break {
+    /// The serial port of this host sends one.
+    Port(File),
+    /// The other end sends one when it reads this.
+    Text(String),
 }
 
 struct Shared {
@@ -48,6 +57,8 @@ struct State {
     tap: Option<Arc<UnixStream>>,
     /// The last bytes since the tap was opened.
     recent: Vec<u8>,
+    /// The time of the last byte.
+    last: Option<Instant>,
     /// The console has ended.
     ended: bool,
 }
@@ -62,12 +73,13 @@ enum Close {
 }
 
 impl Session {
-    /// Opens the console.
+    /// Opens the console. Its other end sends a break when it reads `text`.
     ///
     /// # Errors
     ///
     /// The system's error, as a clause.
-    pub(super) fn open(source: &ConsoleSource) -> Result<Self, String> {
+    pub(super) fn open(source: &ConsoleSource, text: Option<&str>) -> Result<Self, String> {
+        let mut send_break = text.map(|text| Break::Text(text.to_owned()));
         let failed = |doing: &str, error: io::Error| format!("cannot {doing}: {error}");
         let (input, output, close): (Box<dyn Read + Send>, Box<dyn Write + Send>, _) = match source
         {
@@ -95,10 +107,11 @@ impl Session {
             ConsoleSource::Tty { path, baud } => {
                 let open = || {
                     let file = open_tty(path, *baud)?;
-                    Ok((file.try_clone()?, file))
+                    Ok((file.try_clone()?, file.try_clone()?, file))
                 };
-                let (input, output) =
+                let (input, output, port) =
                     open().map_err(|error| failed(&format!("open {}", path.display()), error))?;
+                send_break.get_or_insert(Break::Port(port));
                 (Box::new(input), Box::new(output), Close::Tty)
             }
             ConsoleSource::Command(command) => {
@@ -117,7 +130,7 @@ impl Session {
             .name("session".to_owned())
             .spawn(move || reader.follow(input))
             .map_err(|error| failed("read the console", error))?;
-        Ok(Self { shared, close })
+        Ok(Self { shared, close, send_break })
     }
 
     /// A stream that gets everything from now on, until [`Self::stopper`] is called or the console
@@ -142,8 +155,8 @@ impl Session {
     }
 
     /// Waits until these words have come since the stream was opened. Returns false if they do not
-    /// come within the limit, or the console ends.
-    pub(super) fn wait_for(&self, words: &str, limit: Duration) -> bool {
+    /// come within the limit, the console ends, or the user interrupts.
+    pub(super) fn wait_for(&self, words: &str, limit: Duration, interrupt: &Interrupt) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = lock(&self.shared.state);
         loop {
@@ -151,12 +164,41 @@ impl Session {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if state.ended || left.is_zero() {
+            if state.ended || left.is_zero() || interrupt.is_raised() {
                 return false;
             }
-            let waited = self.shared.changed.wait_timeout(state, left);
+            let waited = self.shared.changed.wait_timeout(state, left.min(LOOK));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits until nothing has come for so long, at most until the limit.
+    pub(super) fn wait_for_silence(&self, silence: Duration, limit: Duration) {
+        let (start, deadline) = (Instant::now(), Instant::now() + limit);
+        loop {
+            let state = lock(&self.shared.state);
+            let (ended, last) = (state.ended, state.last.map_or(start, |last| last.max(start)));
+            drop(state);
+            let now = Instant::now();
+            let until = (last + silence).min(deadline);
+            if ended || until <= now {
+                return;
+            }
+            thread::sleep((until - now).min(LOOK));
+        }
+    }
+
+    /// Sends a SysRq key to the kernel that runs on the machine: a break and the key.
+    pub(super) fn sysrq(&self, key: char) -> io::Result<()> {
+        match &self.send_break {
+            None => return Err(ErrorKind::Unsupported.into()),
+            Some(Break::Port(port)) => tcsendbreak(port, 0)?,
+            Some(Break::Text(text)) => self.writer().write_all(text.as_bytes())?,
+        }
+        self.writer().flush()?;
+        thread::sleep(AFTER_BREAK);
+        self.writer().write_all(key.to_string().as_bytes())?;
+        self.writer().flush()
     }
 
     /// True if the console has ended.
@@ -200,6 +242,7 @@ impl Shared {
                 state.recent.extend_from_slice(&buffer[..count]);
                 let excess = state.recent.len().saturating_sub(KEPT);
                 state.recent.drain(..excess);
+                state.last = Some(Instant::now());
                 state.tap.clone()
             };
             self.changed.notify_all();
@@ -231,54 +274,6 @@ impl Write for ToConsole {
     }
 }
 
-/// Opens a serial port of this host in raw mode.
-fn open_tty(path: &Path, baud: u32) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // A blocking open would wait for a carrier.
-    let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
-    let file = options.read(true).write(true).custom_flags(flags).open(path)?;
-    let mut settings = tcgetattr(&file)?;
-    cfmakeraw(&mut settings);
-    settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
-    let speed = speed(baud).ok_or_else(|| io::Error::other(format!("no speed {baud}")))?;
-    cfsetspeed(&mut settings, speed)?;
-    tcsetattr(&file, SetArg::TCSANOW, &settings)?;
-    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty()))?;
-    Ok(file)
-}
-
-fn speed(baud: u32) -> Option<BaudRate> {
-    Some(match baud {
-        9600 => BaudRate::B9600,
-        19_200 => BaudRate::B19200,
-        38_400 => BaudRate::B38400,
-        57_600 => BaudRate::B57600,
-        115_200 => BaudRate::B115200,
-        230_400 => BaudRate::B230400,
-        460_800 => BaudRate::B460800,
-        921_600 => BaudRate::B921600,
-        _ => return None,
-    })
-}
-
-/// Runs a command on a terminal of its own, which changes no byte.
-fn on_terminal(command: &str) -> io::Result<(File, File, Child)> {
-    let terminal = openpty(None::<&Winsize>, None::<&Termios>)?;
-    let mut settings = tcgetattr(terminal.slave.as_fd())?;
-    cfmakeraw(&mut settings);
-    tcsetattr(terminal.slave.as_fd(), SetArg::TCSANOW, &settings)?;
-    let end = || terminal.slave.try_clone().map(Stdio::from);
-    // `setsid` makes it the leader of a session and of a process group with its own number.
-    let child = Command::new("setsid")
-        .args(["--ctty", "sh", "-c", command])
-        .stdin(end()?)
-        .stdout(end()?)
-        .stderr(end()?)
-        .spawn()?;
-    let master = File::from(terminal.master);
-    Ok((master.try_clone()?, master, child))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
@@ -289,9 +284,10 @@ mod tests {
 
     #[test]
     fn a_command_has_a_terminal_that_changes_no_byte() {
+        let never = Interrupt::default();
         let command = "[ -t 0 ] && echo terminal; head -c 4";
-        let session = Session::open(&ConsoleSource::Command(command.to_owned())).unwrap();
-        assert!(session.wait_for("terminal\n", LIMIT));
+        let session = Session::open(&ConsoleSource::Command(command.to_owned()), None).unwrap();
+        assert!(session.wait_for("terminal\n", LIMIT, &never));
         let mut tap = session.tap().unwrap();
         session.writer().write_all(b"\x03\x11\r\x7f").unwrap();
         let mut echoed = Vec::new();
@@ -303,30 +299,53 @@ mod tests {
 
     #[test]
     fn a_tap_gets_what_comes_until_it_is_closed() {
+        let never = Interrupt::default();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("console");
         let listener = UnixListener::bind(&path).unwrap();
-        let session = Session::open(&ConsoleSource::Unix(path)).unwrap();
+        let session = Session::open(&ConsoleSource::Unix(path), Some("~B")).unwrap();
         let (mut machine, _) = listener.accept().unwrap();
         machine.write_all(b"before").unwrap();
-        assert!(session.wait_for("before", LIMIT));
+        assert!(session.wait_for("before", LIMIT, &never));
         let mut tap = session.tap().unwrap();
         machine.write_all(b"during").unwrap();
-        assert!(session.wait_for("during", LIMIT));
-        assert!(!session.wait_for("before", Duration::ZERO));
+        assert!(session.wait_for("during", LIMIT, &never));
+        assert!(!session.wait_for("before", Duration::ZERO, &never));
         session.stopper()();
         machine.write_all(b"after").unwrap();
         let mut got = String::new();
         tap.read_to_string(&mut got).unwrap();
         assert_eq!(got, "during");
         drop(machine);
-        assert!(!session.wait_for("never", LIMIT));
+        assert!(!session.wait_for("never", LIMIT, &never));
         assert!(session.is_ended());
     }
 
     #[test]
+    fn a_sysrq_key_follows_a_break() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console");
+        let listener = UnixListener::bind(&path).unwrap();
+        let session = Session::open(&ConsoleSource::Unix(path), Some("~B")).unwrap();
+        let (mut machine, _) = listener.accept().unwrap();
+        session.sysrq('w').unwrap();
+        let mut sent = [0; 3];
+        machine.read_exact(&mut sent).unwrap();
+        assert_eq!(&sent, b"~Bw");
+    }
+
+    #[test]
+    fn an_interrupt_ends_a_wait() {
+        let session = Session::open(&ConsoleSource::Command("cat".to_owned()), None).unwrap();
+        assert!(session.sysrq('w').is_err());
+        let interrupt = Interrupt::default();
+        interrupt.raise();
+        assert!(!session.wait_for("never", LIMIT, &interrupt));
+    }
+
+    #[test]
     fn a_console_that_cannot_be_opened_says_why() {
-        let error = Session::open(&ConsoleSource::Unix("/nonexistent".into())).err().unwrap();
+        let error = Session::open(&ConsoleSource::Unix("/nonexistent".into()), None).err().unwrap();
         assert!(error.contains("cannot connect to /nonexistent"), "{error}");
     }
 }

@@ -16,8 +16,8 @@ use super::{Destination, SshError};
 use crate::foreign::{self, Files, Limit};
 use crate::interrupt::Interrupt;
 use crate::kernel::Kernel;
-use crate::machines::live::{self, LivePool, Reach, Rights, Traces};
-use crate::machines::{Blame, End, Guest, Incident, Load, MachineError, MachineName, Pool, Sink};
+use crate::machines::live::{self, Launch, LivePool, Reach, Rights};
+use crate::machines::{Blame, End, Guest, Incident, MachineError, MachineName, Pool, Sink};
 use crate::policy;
 
 /// A machine that was reached, and on which cells can run.
@@ -132,12 +132,8 @@ impl Reach for Arc<Machine> {
         Machine::name(self).to_string()
     }
 
-    fn start(
-        &self,
-        load: &Load,
-        sink: &Sink,
-        traces: &Arc<Traces>,
-    ) -> Result<Box<dyn Guest>, MachineError> {
+    fn start(&self, launch: &Launch<'_>) -> Result<Box<dyn Guest>, MachineError> {
+        let Launch { load, sink, traces } = *launch;
         let mut connection = match self.take() {
             Ok(connection) => connection,
             // Not the fault of perfsec's own host: the run goes on to say so of each cell.
