@@ -5,14 +5,14 @@ use std::rc::Rc;
 use std::slice;
 
 use super::commit::{CommitInfo, Revision};
-use super::ends::{BisectMark, Ends, compare, unjudged};
+use super::ends::{BisectMark, Ends, compare};
 use super::error::{BisectEnd, BisectError};
+use super::images::{Images, Ran, Tested, Untested};
 use super::outcome::{BisectStep, Bisection, Culprit};
 use super::search::{GitAnswer, GitBisect};
 use crate::compare::Comparison;
 use crate::counted::counted;
 use crate::engine::{EngineError, Lab, RecordedRun};
-use crate::kbuild::BuildError;
 use crate::kernel::Kernel;
 use crate::plan::Filter;
 use crate::source::{Commit, Source};
@@ -31,10 +31,10 @@ pub fn bisect(
 ) -> Result<Bisection, BisectError> {
     let (first, last) = (&good.words.commit, &bad.words.commit);
     let commits = GitBisect::commits(source, first, last)?;
-    let mut bisector = Bisector { lab, source, filter, tested: Vec::new(), built: 0, runs: 0 };
+    let mut bisector = Bisector { lab, source, tested: Vec::new(), images: Images::new(filter) };
     let run_of_good = bisector.end(BisectEnd::Good, &good.words)?;
     let run_of_bad = bisector.end(BisectEnd::Bad, &bad.words)?;
-    if bisector.runs == 1 {
+    if bisector.images.different() == 1 {
         let why = "both ends are the same image, byte for byte";
         return Err(BisectError::Same(why.to_owned()));
     }
@@ -74,7 +74,7 @@ pub fn bisect(
         notes: [ends.notes.clone(), notes].concat(),
         cells: ends.cells.iter().cloned().collect(),
         steps,
-        built: bisector.built,
+        built: bisector.images.built,
         found,
         across,
         run: ends.bad.run.started.clone(),
@@ -89,28 +89,15 @@ pub fn bisect(
 struct Bisector<'a> {
     lab: &'a mut dyn Lab,
     source: &'a Source,
-    /// The cells that the user asked for.
-    filter: &'a Filter,
     tested: Vec<BuiltCommit>,
-    built: usize,
-    runs: usize,
+    images: Images<'a>,
 }
 
 /// A commit that was built.
 struct BuiltCommit {
     commit: Commit,
     image: String,
-    ran: Result<Rc<RecordedRun>, String>,
-}
-
-/// The result of testing a commit.
-enum TestedCommit {
-    /// Cells ran.
-    Ran(Rc<RecordedRun>),
-    /// It does not build.
-    NoBuild(BuildError),
-    /// It builds, but it cannot be tested.
-    NoBoot(String),
+    ran: Ran,
 }
 
 impl Bisector<'_> {
@@ -118,70 +105,47 @@ impl Bisector<'_> {
         Ok(CommitInfo::of(self.source, commit)?)
     }
 
-    /// Builds a commit, and runs cells on it unless the same image has run. Also returns the commit
-    /// that has the same image, if there is one.
+    /// Builds a commit, and runs cells on it unless the same image has run. An inner error is the
+    /// reason why it cannot be tested. Also returns the commit that has the same image, if there is
+    /// one.
     fn test(
         &mut self,
         commit: &Commit,
         only: Option<&BTreeSet<String>>,
-    ) -> Result<(TestedCommit, Option<Commit>), BisectError> {
-        let result = |known: &BuiltCommit| match &known.ran {
-            Ok(ran) => TestedCommit::Ran(Rc::clone(ran)),
-            Err(why) => TestedCommit::NoBoot(why.clone()),
-        };
+    ) -> Result<(Tested, Option<Commit>), BisectError> {
         if let Some(known) = self.tested.iter().find(|known| known.commit == *commit) {
-            return Ok((result(known), None));
+            return Ok((known.ran.clone().map_err(Untested::NoBoot), None));
         }
         let kernel = match self.lab.build(self.source, commit) {
             Ok(built) => built.kernel,
             Err(error) if error.is_commits_fault() => {
-                return Ok((TestedCommit::NoBuild(error), None));
+                return Ok((Err(Untested::NoBuild(error)), None));
             }
             Err(error) => return Err(EngineError::from(error).into()),
         };
-        self.built += 1;
+        let lab = &mut *self.lab;
+        let ran = self.images.test(&kernel, only, |filter| {
+            let ran = lab.run(slice::from_ref(&kernel), &filter.into())?;
+            Ok((ran, lab.stopped()))
+        })?;
         let same = self.tested.iter().find(|known| known.image == kernel.identity());
-        let (ran, other) = match same {
-            Some(known) => {
-                let ran = known.ran.clone().map(|ran| Rc::new(relabelled(&ran, &kernel)));
-                (ran, Some(known.commit.clone()))
-            }
-            None => {
-                self.runs += 1;
-                let ran = self.run(&kernel, only)?;
-                (unjudged(&ran.run).map_or(Ok(Rc::new(ran)), Err), None)
-            }
+        let other = same.map(|known| known.commit.clone());
+        let ran = match other {
+            Some(_) => ran.map(|ran| Rc::new(relabelled(&ran, &kernel))),
+            None => ran,
         };
-        let built =
-            BuiltCommit { commit: commit.clone(), image: kernel.identity().to_owned(), ran };
-        let tested = result(&built);
-        self.tested.push(built);
-        Ok((tested, other))
-    }
-
-    /// Runs cells on a kernel: those with these names, or all that the user asked for.
-    fn run(
-        &mut self,
-        kernel: &Kernel,
-        only: Option<&BTreeSet<String>>,
-    ) -> Result<RecordedRun, EngineError> {
-        let filter = match only {
-            None => self.filter.clone(),
-            Some(names) => Filter { names: names.iter().cloned().collect(), ..Filter::default() },
-        };
-        let recorded = self.lab.run(slice::from_ref(kernel), &filter.into())?;
-        // A mark must not depend on cells that did not run.
-        if self.lab.stopped() { Err(EngineError::Interrupted) } else { Ok(recorded) }
+        let image = kernel.identity().to_owned();
+        self.tested.push(BuiltCommit { commit: commit.clone(), image, ran: ran.clone() });
+        Ok((ran.map_err(Untested::NoBoot), other))
     }
 
     /// Runs all cells that the user asked for at an end, which must work.
     fn end(&mut self, end: BisectEnd, commit: &CommitInfo) -> Result<Rc<RecordedRun>, BisectError> {
         let short = commit.commit.short();
         self.lab.note(&format!("bisecting: the {end} end; {short} ({})", commit.subject));
-        Err(match self.test(&commit.commit, None)?.0 {
-            TestedCommit::Ran(ran) => return Ok(ran),
-            TestedCommit::NoBuild(error) => BisectError::Build { end, source: Box::new(error) },
-            TestedCommit::NoBoot(why) => {
+        self.test(&commit.commit, None)?.0.map_err(|untested| match untested {
+            Untested::NoBuild(error) => BisectError::Build { end, source: Box::new(error) },
+            Untested::NoBoot(why) => {
                 BisectError::Boot { end, commit: Box::new(commit.clone()), why }
             }
         })
@@ -190,14 +154,11 @@ impl Bisector<'_> {
     fn step(&mut self, ends: &Ends, commit: CommitInfo) -> Result<BisectStep, BisectError> {
         let (tested, other) = self.test(&commit.commit, Some(&ends.cells))?;
         let (mark, why, record) = match tested {
-            TestedCommit::Ran(ran) => {
+            Ok(ran) => {
                 let (mark, why) = ends.judge(&ran.run)?;
                 (mark, why, Some(ran.record.clone()))
             }
-            TestedCommit::NoBuild(error) => (BisectMark::Skip, no_build(&error), None),
-            TestedCommit::NoBoot(why) => {
-                (BisectMark::Skip, format!("cannot be tested: {why}"), None)
-            }
+            Err(untested) => (BisectMark::Skip, untested.to_string(), None),
         };
         let same = other.map_or_else(String::new, |other| {
             format!("; the same image as that of {}", other.short())
@@ -222,16 +183,16 @@ impl Bisector<'_> {
         if let Some(parent) = parents.first() {
             let parent = self.words(parent)?;
             match self.test(&parent.commit, Some(&ends.cells))?.0 {
-                TestedCommit::Ran(ran) => before = (parent.to_string(), ran),
-                TestedCommit::NoBuild(_) | TestedCommit::NoBoot(_) => notes.push(format!(
+                Ok(ran) => before = (parent.to_string(), ran),
+                Err(_) => notes.push(format!(
                     "its parent, {parent}, cannot be tested: the comparison is with the good end"
                 )),
             }
         }
         let (from, before) = before;
         let own = match self.test(commit, Some(&ends.cells))?.0 {
-            TestedCommit::Ran(ran) => ran,
-            TestedCommit::NoBuild(_) | TestedCommit::NoBoot(_) => Rc::clone(&ends.bad),
+            Ok(ran) => ran,
+            Err(_) => Rc::clone(&ends.bad),
         };
         let (a, b) = ((from.as_str(), &before.run), (&*words.to_string(), &own.run));
         let across = compare(a, b, Some(&ends.cells))?;
@@ -282,16 +243,4 @@ fn relabelled(ran: &RecordedRun, kernel: &Kernel) -> RecordedRun {
         lane.started.kernel.origin.clone_from(&kernel.origin);
     }
     ran
-}
-
-/// The words for a tree that does not build.
-pub(super) fn no_build(error: &BuildError) -> String {
-    match error {
-        BuildError::Failed(failure) => {
-            let why = failure.first.as_ref();
-            let why = why.map_or_else(|| "make printed no error".to_owned(), ToString::to_string);
-            format!("does not build: {why}; the log is {}", failure.log.display())
-        }
-        error => format!("does not build: cannot {error}"),
-    }
 }

@@ -5,6 +5,7 @@ mod config;
 mod ends;
 mod error;
 mod find;
+mod images;
 mod outcome;
 mod search;
 mod step;

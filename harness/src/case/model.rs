@@ -192,10 +192,21 @@ impl Case {
         expectation: &Expectation,
         kernel: &Circumstances<'_>,
     ) -> Option<String> {
+        self.unknowns(at, expectation, kernel).into_iter().next()
+    }
+
+    /// All that a cell depends on and that is unknown of this kernel or its machine.
+    #[must_use]
+    pub fn unknowns(
+        &self,
+        at: &Coordinates,
+        expectation: &Expectation,
+        kernel: &Circumstances<'_>,
+    ) -> Vec<String> {
         let xfail = self.expect(at).and_then(|expect| expect.xfail.as_ref());
         let names = self.requires.iter().chain(xfail).chain(&expectation.conditions);
         let conditions = names.filter_map(|name| self.condition(name));
-        conditions.filter_map(|condition| condition.unknown(kernel)).next()
+        conditions.filter_map(|condition| condition.unknown(kernel)).collect()
     }
 
     /// The expectation of a cell on one kernel under one policy.

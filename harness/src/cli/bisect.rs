@@ -1,11 +1,9 @@
 //! `perfsec bisect`
 
-use std::path::Path;
-
-use super::args::{BisectArgs, BisectCommand, BisectFormat, ObtainArgs};
-use super::destination::{self, Destination};
-use super::session::{self, Session};
-use super::{Exit, Failure, bisect_config, bisect_step, mail, output};
+use super::args::{BisectArgs, BisectCommand, BisectFormat};
+use super::bisect_search::Search;
+use super::destination;
+use super::{Exit, Failure, bisect_config, bisect_step, mail};
 use crate::bisect::{self, Bisection, Culprit, Revision};
 use crate::engine::{EngineLab, Reuse};
 use crate::kbuild::TreeSpec;
@@ -23,31 +21,21 @@ pub(super) fn bisect(args: &BisectArgs) -> Result<Exit, Failure> {
     };
     // Mistakes are reported before hours of building, not after.
     let letter = letter(args)?;
-    let suite = args.cases.suite(&args.known)?;
-    let filter = args.filter.filter();
-    session::select(&filter, &suite)?;
-    let setup = args.boot.setup(&ObtainArgs::default())?;
-    let inputs = args.known.iter().chain(&args.mail.reply_to_mbox).map(|path| path.as_path());
-    let inputs: Vec<&Path> = inputs.chain(output::named(&args.boot)).collect();
-    output::distinct(&inputs, &args.report.out.as_deref().into_iter().collect::<Vec<_>>())?;
-    let out = Destination::optional(args.report.out.as_deref())?;
-    let session = Session::open(args.boot.quiet)?;
-    // Commits are compared with the ends, not with what the cases expect.
-    session.ignore_verdicts();
-    let engine = session.engine(setup)?;
+    let search = Search::prepare(&args.search, &args.mail.reply_to_mbox)?;
+    let engine = search.session.engine(search.setup)?;
     let found = (|| {
         let source = engine.tree(&TreeSpec::at(&args.tree))?;
         let (good, bad) = (Revision::find(&source, good)?, Revision::find(&source, bad)?);
-        let mut lab = EngineLab::new(&engine, &suite, Reuse::Nothing);
-        bisect::bisect(&mut lab, &source, &filter, good, bad)
+        let mut lab = EngineLab::new(&engine, &search.suite, Reuse::Nothing);
+        bisect::bisect(&mut lab, &source, &search.filter, good, bad)
     })();
-    let outcome = session.stopped(found)?;
-    let text = match (letter, args.report.format) {
+    let outcome = search.session.stopped(found)?;
+    let text = match (letter, args.search.report.format) {
         (Some(letter), _) => write(letter, &outcome)?,
         (None, BisectFormat::Text) => bisect::text(&outcome),
         (None, BisectFormat::Json) => text::json(&outcome),
     };
-    destination::write(out, &text)?;
+    destination::write(search.out, &text)?;
     Ok(match outcome.found {
         Culprit::First { .. } => Exit::Success,
         Culprit::Skipped { .. } => Exit::Failed,

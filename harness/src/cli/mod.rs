@@ -6,6 +6,7 @@ mod b4_check;
 mod baseline;
 mod bisect;
 mod bisect_config;
+mod bisect_search;
 mod bisect_step;
 mod bless;
 mod cache;

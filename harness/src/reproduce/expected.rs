@@ -1,4 +1,4 @@
-//! The expectations of a cell, as a table of the C program.
+//! The expectations of a cell, as the C program compares them.
 
 use perfsec_wire::step::ResultForm;
 use perfsec_wire::{CapSet, Step};
@@ -6,10 +6,8 @@ use perfsec_wire::{CapSet, Step};
 use super::constants::caps;
 use super::literal::string;
 use super::obstacle::Obstacle;
-use crate::policy::KERNEL;
-use crate::transcript::{
-    Avc, CallHead, CallResult, Effect, ExpectedCall, ExpectedTranscript, Times,
-};
+use super::records::{Cause, Record};
+use crate::transcript::{CallHead, CallResult, Effect, ExpectedCall, ExpectedTranscript, Times};
 
 /// The expected result and records of one step.
 #[derive(Default)]
@@ -21,7 +19,9 @@ pub(super) struct ExpectedStep {
     /// The process after an execve.
     pub(super) became: Option<Became>,
     /// The AVC records.
-    pub(super) records: Vec<String>,
+    pub(super) records: Vec<Record>,
+    /// Capability checks that leave no record.
+    pub(super) unseen: Vec<String>,
 }
 
 /// The credentials and the domain of a process after an execve.
@@ -105,11 +105,18 @@ fn one(
     for group in &call.effects {
         for effect in &group.effects {
             match effect {
-                Effect::Cap(_) => {}
+                Effect::Cap(cap) => out.unseen.push(cap.to_string()),
                 Effect::Avc(_) if group.times != Times::Once => {
                     return Err(Obstacle::Step("it expects a record that may be repeated"));
                 }
-                Effect::Avc(avc) => out.records.push(record(avc, subject, &now.domain)?),
+                Effect::Avc(avc) => {
+                    let cause = Cause {
+                        comm: subject.comm,
+                        domain: &now.domain,
+                        permissive: subject.permissive,
+                    };
+                    out.records.push(Record::of(avc, &cause)?);
+                }
                 Effect::Holds(sets) => {
                     holds = true;
                     now.permitted = sets.permitted;
@@ -138,89 +145,11 @@ fn one(
     Ok(out)
 }
 
-/// A record as the program reads it: without the pid, and contexts by their type. It is a pattern
-/// of fnmatch(3).
-fn record(avc: &Avc, subject: &Subject<'_>, domain: &str) -> Result<String, Obstacle> {
-    let value = |key: &str| avc.field(key).map(str::to_owned);
-    let by_type = |context: String| {
-        let kernel = format!("u:r:{KERNEL}:s0");
-        match context.as_str() {
-            _ if context == kernel => Ok("(parent)".to_owned()),
-            text if text.contains(':') => Err(Obstacle::Policy("minimal".to_owned())),
-            _ => Ok(context),
-        }
-    };
-    let source = by_type(value("scontext").unwrap_or_else(|| domain.to_owned()))?;
-    let target = by_type(value("tcontext").unwrap_or_else(|| source.clone()))?;
-    let comm = value("comm").unwrap_or_else(|| crate::transcript::quoted(subject.comm));
-    let mut text = format!("avc:  {} {{ {} }} for ", padded(&avc.verb), avc.permissions.join(" "));
-    if let Some(pid) = value("pid") {
-        text.push_str(&format!(" pid={pid}"));
-    }
-    text.push_str(&format!(" comm={comm}"));
-    for (key, value) in &avc.fields {
-        match key.as_str() {
-            "pid" | "comm" | "scontext" | "tcontext" | "tclass" | "permissive" => {}
-            "srawcon" | "trawcon" => return Err(Obstacle::Policy("extra".to_owned())),
-            // dump_common_audit_data() prints " capability=%d ".
-            "capability" => text.push_str(&format!(" capability={value} ")),
-            _ => text.push_str(&format!(" {key}={}", pattern(value))),
-        }
-    }
-    let class = value("tclass").unwrap_or_default();
-    text.push_str(&format!(" scontext={source} tcontext={target} tclass={class}"));
-    if avc.verb == "denied" {
-        let permissive = value("permissive");
-        let own = || u8::from(subject.permissive).to_string();
-        text.push_str(&format!(" permissive={}", permissive.unwrap_or_else(own)));
-    }
-    Ok(text)
-}
-
-/// The verb as the kernel prints it.
-fn padded(verb: &str) -> String {
-    format!("{verb} ")
-}
-
-/// A value as a pattern that matches it; `ino=*` stays one that matches anything.
-fn pattern(value: &str) -> String {
-    if value == "*" { value.to_owned() } else { value.replace('[', "?") }
-}
-
-impl ExpectedStep {
-    /// The initialiser of the program's table. `exec` and `text` tell if it has these columns.
-    pub(super) fn initialiser(&self, step: &Step, exec: bool, has_text: bool) -> String {
-        let result = self.result.as_deref().unwrap_or("NEVER");
-        let mut line = format!("\t{{ {}, {result}", string(&step.to_string()));
-        if exec {
-            line.push_str(&match &self.became {
-                Some(became) => format!(", {}", became.initialiser()),
-                None => ", { 0 }".to_owned(),
-            });
-        }
-        if has_text {
-            line.push_str(&match &self.text {
-                Some(text) => format!(",\n\t  {}", string(text)),
-                None => ", NULL".to_owned(),
-            });
-        }
-        if !self.records.is_empty() {
-            line.push_str(", {");
-            for record in &self.records {
-                line.push_str(&format!("\n\t\t{},", string(record)));
-            }
-            line.push_str(" }");
-        }
-        line.push_str(" },");
-        line
-    }
-}
-
 impl Became {
-    fn initialiser(&self) -> String {
+    /// The arguments of `is_now`.
+    pub(super) fn arguments(&self) -> String {
         let (permitted, effective) = (caps(self.permitted), caps(self.effective));
-        let domain = string(&self.domain);
-        format!("{{ {permitted}, {effective}, {}, {domain} }}", self.uid)
+        format!("{permitted}, {effective}, {}, {}", self.uid, string(&self.domain))
     }
 }
 

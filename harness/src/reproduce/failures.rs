@@ -6,7 +6,7 @@ use crate::judge::Verdict;
 use crate::policy::DEFAULT;
 use crate::record::{CellResult, LaneRun, Run};
 
-/// The most programs of a mail. One has about 12,000 octets, and the kernel's lists refuse mail of
+/// The most programs of a mail. One has about 7,000 octets, and the kernel's lists refuse mail of
 /// more than 100,000.
 const MOST: usize = 3;
 

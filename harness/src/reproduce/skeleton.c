@@ -1,143 +1,112 @@
 @HEAD@
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-//@if pattern
-#include <fnmatch.h>
-//@end
-#include <grp.h>
-//@if bpf
-#include <limits.h>
-//@end
-#include <linux/audit.h>
-//@if bpf
-#include <linux/bpf.h>
-//@end
-#include <linux/capability.h>
-//@if breakpoint
-#include <linux/hw_breakpoint.h>
-//@end
-#include <linux/netlink.h>
-#include <linux/perf_event.h>
-//@if securebits
-#include <linux/securebits.h>
-//@end
-//@if poll
-#include <poll.h>
-//@end
-#include <sched.h>
-//@if signal
-#include <signal.h>
-//@end
-//@if bpf
-#include <stddef.h>
-//@end
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-//@if ioctl
-#include <sys/ioctl.h>
-//@end
-#include <sys/mman.h>
-#include <sys/mount.h>
-//@if prctl
-#include <sys/prctl.h>
-//@end
-//@if rlimit
-#include <sys/resource.h>
-//@end
-#include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-//@if wait
-#include <sys/wait.h>
-//@end
-//@if iovec
-#include <sys/uio.h>
-//@end
-//@if fsuid
-#include <sys/fsuid.h>
-//@end
-#include <sys/xattr.h>
-#include <unistd.h>
+@INCLUDES@
 
-/* The module that defines the domains, for a machine whose policy lacks them. */
-static const char policy[] =		/* %1$s, %2$s: role and type of whoever runs this */
-@POLICY@;
+@CONSTANTS@
+//@if simple
+static int differences;
+//@end
+//@if simple-filecaps
+static struct vfs_cap_data caps = {@CAPS@};
+//@end
+//@if full
 
-//@if exec
-struct became {				/* a process after an execve */
-	__u64 permitted, effective;
-	uid_t uid;
-	char domain[128];
-};
 //@end
-enum { SHARED = 100, DONE, GO };	/* descriptors of the subject: memory, two pipes */
-static struct {				/* what all processes share */
-	int step;			/* the step that was performed */
-	long result;			/* what it returned, or -errno */
-//@if exec
-	struct became became;		/* what an execve made of the process */
+//@if full
+static volatile struct {			/* what all processes share */
+	int differences;
 //@end
-//@if text
-	char text[4097];		/* a result that is a text */
+//@if full-flush
+	int fresh;				/* the program has just been executed */
+//@end
+//@if actions
+	int action;				/* what the parent is to do, and its result */
+	long result;
 //@end
 @VARIABLES@
+//@if full
 } *s;
-
+//@end
 @DATA@
-enum { START = -1, ANY = 1 << 30, NEVER };	/* no step; any success; no such call */
-static const struct {
-	const char *call;
-	int result;			/* a number, or -errno */
-//@if exec
-	struct became became;
-//@end
-//@if text
-	const char *text;
-//@end
-	const char *records[@RECORDS@];
-} expected[] = {
-@EXPECTED@
-};
 
-static char user[128], role[128], type[128], level[128];	/* the own context */
-
-static int read_context(void)
+/* Compares a step with the expected result and AVC records, which are patterns, one a line. */
+static long check(const char *call, long result, long expected, const char *records)
 {
-	FILE *own = fopen("/proc/thread-self/attr/current", "r");
-	int parts = own ? fscanf(own, "%127[^:]:%127[^:]:%127[^:]%127s", user, role, type, level) : 0;
+	struct { struct nlmsghdr head; char text[8192]; } m;
+	char *rest = strdup(records), *want = strsep(&rest, "\n");
 
-	return own && !fclose(own) ? parts : 0;
+	result = result == -1 ? -errno : result;
+	dprintf(1, "%s = %ld %s\n", call, result, result < 0 ? strerror(-result) : "");
+//@if any
+	if (expected == ANY ? result < 0 : result != expected)
+		@DIFFERENCES@ += dprintf(1, "- expected %ld %s\n", expected, expected < 0 ?
+			strerror(-expected) : @ANY@) > 0;
+//@end
+//@if exact
+	if (result != expected)
+		@DIFFERENCES@ += dprintf(1, "- expected %ld %s\n", expected, strerror(-expected)) > 0;
+//@end
+	dprintf(1, "%c", '\0');		/* the parent puts a mark behind the last record */
+	do {
+		memset(&m, 0, sizeof m);
+		if (recv(AUDIT, &m, sizeof m - 1, 0) < 0)
+			err(4, "read the audit log");
+		char *record = strstr(m.text, "avc:");
+		if (m.head.nlmsg_type == AUDIT_AVC && record && @OURS@) {
+			int same = want && !fnmatch(want, record, 0);
+			dprintf(1, "%c %s\n", same ? ' ' : '+', record);
+			@DIFFERENCES@ += !same;
+			if (same && *want != '*')
+				want = strsep(&rest, "\n");
+		}
+	} while (m.head.nlmsg_type != AUDIT_USER_AVC || !strstr(m.text, "the end"));
+	for (; want && *want && *want != '*'; want = strsep(&rest, "\n"))
+		@DIFFERENCES@ += dprintf(1, "- %s\n", want) > 0;
+	return result;
 }
 
-/* The own context with another type. */
+//@if parent
+/* A pattern with the type of the parent. */
+static const char *with_parent(const char *pattern)
+{
+	char *text;
+
+	return asprintf(&text, pattern, getenv("PARENT")) < 0 ? "" : text;
+}
+
+//@end
+//@if context
+static char type[64];			/* of this process */
+
+/* The context of this process with another type. */
 static const char *context(const char *domain)
 {
 	static char text[512];
+	char user[64], role[64], level[256] = "";
+	FILE *own = fopen("/proc/self/attr/current", "r");
 
+	if (!own || fscanf(own, "%63[^:]:%63[^:]:%63[^:]%255s", user, role, type, level) < 3)
+		errx(4, "SELinux has no policy");
+	fclose(own);
+//@end
+//@if context-parent
+	setenv("PARENT", type, 0);
+//@end
+//@if context
 	snprintf(text, sizeof text, "%s:%s:%s%s", user, role, domain, level);
 	return text;
 }
 
-/* Reports a step, and waits until its records have been read. */
-static long done(int step, long result)
-{
-	char go;
-
-	s->step = step;
-	s->result = result == -1 ? -errno : result;
-	if (write(DONE, "", 1) != 1 || read(GO, &go, 1) != 1)
-		_exit(1);
-	return s->result;
-}
-
+//@end
 //@if must
 /* A step that is not under test must succeed. */
 static long must(long result)
 {
-	return result == -1 ? done(START, result) : result;
+	if (result == -1) {
+		dprintf(1, "!");
+		err(4, "a step of another process");
+	}
+	return result;
 }
 
 //@end
@@ -145,9 +114,8 @@ static long must(long result)
 /* Waits while the subject performs its steps. */
 static void ready(void)
 {
-	s->result = 0;
-	if (write(DONE, "", 1) == 1)
-		close(DONE);
+	dprintf(1, "%c", '\0');
+	close(1);
 	for (;;)
 		pause();
 }
@@ -163,7 +131,7 @@ static int wait_forever(void *is_thread)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!is_thread)
-		close(DONE);
+		close(1);
 	return pause();
 }
 
@@ -181,26 +149,17 @@ static void subject(void);
 /* A task that performs the remaining steps while its creator waits. */
 static int go_on(void *unused)
 {
-	char go;
-
-	if (read(GO, &go, 1) == 1)
-		subject();
-	_exit(0);
+	subject();
 	return 0;
 }
 
-/* Reports the task that performs the remaining steps, and waits; a thread shares descriptors. */
-static long hand_over(int step, int is_thread, long *task, long result)
+/* Waits for the task that performs the remaining steps. */
+static void hand_over(pid_t task)
 {
-	if (result == -1)
-		return done(step, result);
-	*task = result;
-	s->step = step;
-	s->result = result;
-	if (write(DONE, "", 1) == 1 && !is_thread)
-		close(DONE);
-	for (;;)
-		pause();
+	int status = 1;
+
+	waitpid(task, &status, __WALL);
+	_exit(!!status);
 }
 
 //@end
@@ -261,29 +220,38 @@ static const char *of(const char *format, long pid)
 }
 
 //@end
-//@if exec
-/* Stores what this process is. */
-static void look_at_myself(void)
+//@if became
+/* Compares this process after an execve with what it is to be. */
+static void is_now(__u64 permitted, __u64 effective, uid_t uid, const char *domain)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct sets[2];
 
-	if (read_context() < 3 || syscall(SYS_capget, &head, sets))
-		done(START, -1);
-	strcpy(s->became.domain, type);
-	s->became.permitted = sets[0].permitted | (__u64)sets[1].permitted << 32;
-	s->became.effective = sets[0].effective | (__u64)sets[1].effective << 32;
-	s->became.uid = getuid();
+	if (syscall(SYS_capget, &head, sets) || !context(domain))
+		err(4, "capget");
+	__u64 permits = sets[0].permitted | (__u64)sets[1].permitted << 32;
+	__u64 has = sets[0].effective | (__u64)sets[1].effective << 32;
+	if (permits == permitted && has == effective && getuid() == uid && !strcmp(type, domain))
+		return;
+	dprintf(1, "+ permitted %llx, effective %llx, uid %d, %s\n", permits, has, getuid(), type);
+	dprintf(1, "- permitted %llx, effective %llx, uid %d, %s\n", permitted, effective, uid, domain);
+	@DIFFERENCES@++;
 }
 
 //@end
-@PROCESSES@
 //@if text
-/* Reads a text. */
+static char text[4097];			/* what a step has read */
+
 static long read_text(int fd, size_t size)
 {
-	memset(s->text, 0, sizeof s->text);
-	return read(fd, s->text, size);
+	memset(text, 0, sizeof text);
+	return read(fd, text, size);
+}
+
+static void check_text(const char *expected)
+{
+	if (strcmp(text, expected))
+		@DIFFERENCES@ += dprintf(1, "+ %s\n- %s\n", text, expected) > 0;
 }
 
 //@end
@@ -295,25 +263,67 @@ static long write_text(int fd, const char *text)
 }
 
 //@end
-/* The steps. */
+//@if actions
+/* Asks the parent to do something in place of a step. */
+static long ask(int action)
+{
+	s->action = action;
+	dprintf(1, "\1");
+	while (s->action)
+		usleep(1000);
+	errno = s->result < 0 ? -s->result : 0;
+	return s->result < 0 ? -1 : s->result;
+}
+
+//@end
+@PROCESSES@
 static void subject(void)
 {
 @STEPS@
 }
 
-/* From here on: the set-up, and the comparison. Only the settings and files differ by cell. */
-
-static struct { const char *file; char old[64]; } changed[64];
-static int changes, installed, differences;
-
-/* Ends the program if something is not as it must be to run here. */
-static void need(int condition, const char *what)
+//@if pass
+/* Passes a number to the subject. */
+static void pass(const char *name, long number)
 {
-	if (condition)
-		return;
-	fprintf(stderr, "cannot run here: %s: %s\n", what, strerror(errno));
-	exit(4);
+	char text[32];
+
+	snprintf(text, sizeof text, "%ld", number);
+	setenv(name, text, 1);
 }
+
+//@end
+//@if simple
+/* Changes a setting; returns what it was. */
+static char *set(const char *file, const char *text)
+{
+//@end
+//@if simple-plain
+	int fd = open(file, O_RDWR);
+//@end
+//@if simple-lookup
+	int fd = open(file, text ? O_RDWR : O_RDONLY);
+//@end
+//@if simple
+	char *old = calloc(1, 64);
+
+//@end
+//@if simple-plain
+	if (read(fd, old, 63) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+//@end
+//@if simple-lookup
+	if (read(fd, old, 63) < 0 || (text && pwrite(fd, text, strlen(text), 0) < 0))
+//@end
+//@if simple
+		err(4, "%s", file);
+	close(fd);
+	return old;
+}
+
+//@end
+//@if full
+static struct { const char *file; char old[64]; } changed[64];
+static int changes;
 
 static long put(const char *file, const char *text)
 {
@@ -337,221 +347,203 @@ static long set(const char *file, const char *text)
 
 static void restore(void)
 {
-	while (changes--)
+	while (changes-- > 0)
 		put(changed[changes].file, changed[changes].old);
+//@end
 //@if boolean
 	put("/sys/fs/selinux/commit_pending_bools", "1");
 //@end
-	if (installed && system("semodule -r perfsec_reproducer"))
-		perror("semodule -r perfsec_reproducer");
+//@if full
 }
 
-static void replace(char *text, const char *old, const char *new)
+/* Makes a copy of this program with file capabilities. */
+static void make(const char *file, mode_t mode, struct vfs_ns_cap_data caps)
 {
-	for (; *old && (text = strstr(text, old)); text += strlen(new)) {
-		memmove(text + strlen(new), text + strlen(old), strlen(text + strlen(old)) + 1);
-		memcpy(text, new, strlen(new));
-	}
+	int self = open("/proc/self/exe", O_RDONLY), copy = open(file, O_WRONLY | O_CREAT, 0755);
+
+	if (sendfile(copy, self, NULL, 1 << 30) < 0 || fchmod(copy, mode))
+		err(4, "%s", file);
+//@end
+//@if full-filecaps
+	if (caps.magic_etc && fsetxattr(copy, "security.capability", &caps, @CAPS_SIZE@, 0))
+		err(4, "give capabilities to %s", file);
+//@end
+//@if full
+	close(self);
+	close(copy);
 }
 
-//@if child
-static int is_of(const char *record, long pid)
+/* Starts such a program in a domain, with a pipe as its standard output. */
+static pid_t launch(int out, const char *file, const char *domain, uid_t uid, const char *name)
 {
-	char pids[32];
+	pid_t pid = fork();
 
-	snprintf(pids, sizeof pids, "pid=%ld ", pid);
-	return strstr(record, pids) != NULL;
+	if (pid)
+		return pid;
+	changes = 0;
+	alarm(60);
+	if (dup2(out, 1) == 1 && put("/proc/self/attr/exec", context(domain)) > 0 &&
+	    !setgroups(0, NULL) && !setresgid(uid, uid, uid) && !setresuid(uid, uid, uid))
+		execl(file, file, name, NULL);
+	warn("start %s", name);
+	dprintf(1, "!");
+	_exit(4);
 }
 
 //@end
-//@if lookup
+//@if lookup-full
 /* The number in a file. */
 static long number_in(const char *file)
 {
 	FILE *open = fopen(file, "r");
 	long number;
 
-	need(open && fscanf(open, "%ld", &number) == 1, file);
+	if (!open || fscanf(open, "%ld", &number) != 1)
+		err(4, "%s", file);
 	fclose(open);
 	return number;
 }
 
 //@end
-/*
- * Reads the audit records up to a mark of ours, and compares the AVC records of a process with
- * those wanted: without the pid, and each context without what it shares with our own.
- */
-static void read_log(int log, pid_t pid, const char *const *wanted)
-{
-	struct { struct nlmsghdr head; char text[8192]; } m = {
-		.head = { NLMSG_LENGTH(8), AUDIT_USER_AVC, NLM_F_REQUEST }, .text = "the end" };
-	char pids[32], own[600], before[300];
-//@if child
-	char pids2[32];
-//@end
-
-	snprintf(pids, sizeof pids, "pid=%d ", pid);
-	snprintf(own, sizeof own, "context=%s", context(type));
-	snprintf(before, sizeof before, "context=%s:%s:", user, role);
-	need(send(log, &m, m.head.nlmsg_len, 0) > 0, "write to the audit log");
-	for (;;) {
-		ssize_t length = recv(log, &m, sizeof m - 1, 0);
-
-		need(length > NLMSG_HDRLEN && m.head.nlmsg_type != NLMSG_ERROR, "read the audit log");
-		m.text[length - NLMSG_HDRLEN] = '\0';
-		if (m.head.nlmsg_type == AUDIT_USER_AVC && strstr(m.text, "the end"))
-			break;
-		char *record = strstr(m.text, "avc:");
-		if (!wanted || m.head.nlmsg_type != AUDIT_AVC || !record || !@OURS@)
-			continue;
-		replace(record, pids, "");
-@NAMES@
-		replace(record, own, "context=(parent)");
-		replace(record, before, "context=");
-		replace(record, level, "");
-//@if pattern
-		int same = *wanted && !fnmatch(*wanted, record, 0);
-//@end
-//@if plain
-		int same = *wanted && !strcmp(*wanted, record);
-//@end
-		printf("%s %s\n", same ? " " : "+", record);
-		differences += !same;
-		wanted += same;
-	}
-	for (; wanted && *wanted; wanted++, differences++)
-		printf("- %s\n", *wanted);
-}
-
-/* Makes a program of ours with file capabilities. */
-static void make(const char *file, mode_t mode, struct vfs_ns_cap_data caps)
-{
-	int in = open("/proc/self/exe", O_RDONLY), out = open(file, O_WRONLY | O_CREAT, 0755);
-
-	need(sendfile(out, in, NULL, 1 << 30) > 0 && !fchmod(out, mode), file);
-	if (caps.magic_etc)
-		need(!fsetxattr(out, "security.capability", &caps, @CAPS_SIZE@, 0), "setcap");
-	close(in);
-	close(out);
-}
-
-/* Starts a program of ours in a domain. */
-static pid_t launch(const char *file, const char *domain, uid_t uid, const char *name)
-{
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	if (put("/proc/self/attr/exec", context(domain)) > 0 && !setgroups(0, NULL) &&
-	    !setresgid(uid, uid, uid) && !setresuid(uid, uid, uid))
-		execl(file, file, name, NULL);
-	return done(START, -1);
-}
-
 //@if actions
-/* What the parent does in place of a step of the subject. */
-static long act(int step)
+static long act(int action)
 {
-	switch (step) {
+	switch (action) {
 @ACTIONS@
 	}
-	return s->result;
+	return -1;
 }
 
 //@end
-/* Compares a step with what is expected of it. */
-static void compare(int log, pid_t pid)
-{
-	int want = expected[s->step].result;
-
-	printf("%s = %ld %s\n", expected[s->step].call, s->result,
-	       s->result < 0 ? strerror(-s->result) : "");
-	if (want == ANY ? s->result < 0 : s->result != want) {
-		printf("- expected %d %s\n", want, want == ANY ? "(any success)" :
-		       want == NEVER ? "(no such call)" : want < 0 ? strerror(-want) : "");
-		differences++;
-	}
-//@if text
-	const char *text = s->result < 0 ? NULL : expected[s->step].text;
-	if (text && strcmp(text, s->text))
-		printf("+ %s\n- %s\n", s->text, text), differences++;
-//@end
-//@if exec
-	const struct became *is = &s->became, *wanted = &expected[s->step].became;
-	if (s->result >= 0 && *wanted->domain && (is->permitted != wanted->permitted ||
-	    is->effective != wanted->effective || is->uid != wanted->uid ||
-	    strcmp(is->domain, wanted->domain))) {
-		printf("+ permitted %llx, effective %llx, uid %d, %s\n- permitted %llx, effective %llx, "
-		       "uid %d, %s\n", is->permitted, is->effective, is->uid, is->domain,
-		       wanted->permitted, wanted->effective, wanted->uid, wanted->domain);
-		differences++;
-	}
-//@end
-	read_log(log, pid, expected[s->step].records);
-}
-
 int main(int argc, char **argv)
 {
+	struct { struct nlmsghdr head; char text[8]; } mark = {
+		{ sizeof mark, AUDIT_USER_AVC, NLM_F_REQUEST }, "the end" };
 	struct sockaddr_nl readers = { AF_NETLINK, .nl_groups = 1 << (AUDIT_NLGRP_READLOG - 1) };
-	int log, from[2], to[2], memory = memfd_create("shared", MFD_CLOEXEC);
-	char byte;
+//@if simple
+	char user[64], role[64], type[64], level[256] = "", context[512];
+	FILE *own = fopen("/proc/self/attr/current", "r"), *output;
+	int pipes[2], letter, status, copy@MARKS@;
+//@end
+//@if full
+	FILE *output;
+	int pipes[2], letter, status;
+//@end
 
-	if (argc > 1) {			/* started again by launch(), or by an execve */
+	if (argc > 1) {			/* the copy of this program in the domain */
+//@if full
 		s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, SHARED, 0);
+//@end
 @ROLES@
-//@if exec
-		look_at_myself();
+//@if full-flush
 		s->fresh = 1;
-		done(s->next - 1, 0);
 //@end
-//@if straight
-		done(START, 0);
+//@if exec
+		if (!s->next)
 //@end
+		check("start", 0, 0, "*");
 		subject();
-		return 0;
+		return @VERDICT@;
 	}
-	alarm(60); 			/* if a process dies without a word */
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	log = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
-	need(!bind(log, (void *)&readers, sizeof readers), "listen to the audit log");
-	need(read_context() > 2, "SELinux has no policy");
-	atexit(restore);
-	if (put("/sys/fs/selinux/context", context("@DOMAIN@")) < 0) {
-		FILE *module = fopen("/tmp/perfsec_reproducer.cil", "w");
-
-		need(module && fprintf(module, policy, role, type) > 0 && !fclose(module) &&
-		     !system("semodule -i /tmp/perfsec_reproducer.cil"), "install the domains");
-		installed = 1;
-	}
-@SETTINGS@
-	need(!unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
-	     !mount("tmpfs", "/tmp", "tmpfs", 0, "mode=755"), "mount a tmpfs of our own on /tmp");
-@FILES@
-	need(!pipe2(from, O_CLOEXEC) && !pipe2(to, O_CLOEXEC) && !ftruncate(memory, sizeof *s) &&
-	     dup2(memory, SHARED) > 0 && dup2(from[1], DONE) > 0 && dup2(to[0], GO) > 0, "share");
-	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-@GIVEN@
-	pid_t pid = launch("@FILE@", "@DOMAIN@", @UID@, "subject");
-	close(from[1]);
-	close(DONE);
-	while (read(from[0], &byte, 1) == 1) {
-		errno = -s->result;
-		need(s->step != START || !s->result, "start the subject");
-//@if actions
-		if (s->step != START && (s->result = act(s->step)) == -1)
-			s->result = -errno;
+//@if simple
+	if (!own || fscanf(own, "%63[^:]:%63[^:]:%63[^:]%255s", user, role, type, level) < 3)
+		errx(4, "SELinux has no policy");
 //@end
-		if (s->step == START)
-			read_log(log, pid, NULL);
-		else
-			compare(log, pid);
-@FLUSH@
-		if (write(to[1], "", 1) != 1)
-			break;
+//@if simple-parent
+	setenv("PARENT", type, 1);
+//@end
+//@if simple
+	snprintf(context, sizeof context, "%s:%s:@DOMAIN@%s", user, role, level);
+	set("/sys/fs/selinux/context", context);
+//@end
+//@if full
+	if (put("/sys/fs/selinux/context", context("@DOMAIN@")) < 0)
+		err(4, "the policy lacks the domain @DOMAIN@");
+//@end
+	if (dup2(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT), AUDIT) < 0 ||
+	    bind(AUDIT, (void *)&readers, sizeof readers))
+		err(4, "listen to the audit log");
+//@if full
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", "/tmp", "tmpfs", 0, "mode=755"))
+		err(4, "mount a tmpfs of our own on /tmp");
+//@end
+//@if simple
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", "/tmp", "tmpfs", 0, "mode=755") ||
+	    (copy = open("@FILE@", O_WRONLY | O_CREAT, 0755)) < 0 ||
+//@end
+//@if simple-filecaps
+	    sendfile(copy, open("/proc/self/exe", O_RDONLY), NULL, 1 << 30) < 0 ||
+	    fsetxattr(copy, "security.capability", &caps, XATTR_CAPS_SZ_2, 0) ||
+//@end
+//@if simple-nocaps
+	    sendfile(copy, open("/proc/self/exe", O_RDONLY), NULL, 1 << 30) < 0 ||
+//@end
+//@if simple
+	    fchmod(copy, 0755) || close(copy))
+		err(4, "copy this program to a tmpfs of our own on /tmp");
+//@end
+//@if full
+	atexit(restore);
+//@end
+@FILES@
+@BEFORE@
+@SETTINGS@
+//@if full
+	int memory = memfd_create("shared", MFD_CLOEXEC);
+	if (ftruncate(memory, sizeof *s) || dup2(memory, SHARED) < 0)
+		err(4, "share memory");
+	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+//@end
+	if (pipe2(pipes, O_CLOEXEC) || !(output = fdopen(pipes[0], "r")))
+		err(4, "pipe");
+@GIVEN@
+//@if simple
+	pid_t pid = fork();
+	if (!pid) {
+		alarm(60);
+		dup2(pipes[1], 1);
+		set("/proc/self/attr/exec", context);
+		if (setgroups(0, NULL) || setresgid(@UID@, @UID@, @UID@) || setresuid(@UID@, @UID@, @UID@) ||
+		    execl("@FILE@", "@FILE@", "subject", NULL))
+			err(4, "start the subject");
 	}
-	if (s->step != @LAST@)
-		differences += puts("- the subject did not reach its last step") > 0;
+//@end
+//@if full
+	pid_t pid = launch(pipes[1], "@FILE@", "@DOMAIN@", @UID@, "subject");
+//@end
+	close(pipes[1]);
+	while ((letter = getc(output)) != EOF)
+//@if actions
+		if (letter == '\1') {
+			long result = act(s->action);
+			s->result = result == -1 ? -errno : result;
+			s->action = 0;
+		} else if (letter)
+			putchar(letter);
+//@end
+//@if idle-parent
+		if (letter)
+			putchar(letter);
+//@end
+//@if simple-flush
+		else if (!marks++ && write(open("/sys/fs/selinux/commit_pending_bools", O_WRONLY), "1", 1) < 1)
+			err(4, "empty the access vector cache");
+//@end
+//@if full-flush
+		else if (s->fresh && (s->fresh = put("/sys/fs/selinux/commit_pending_bools", "1") - 1))
+			err(4, "empty the access vector cache");
+//@end
+		else if (send(AUDIT, &mark, sizeof mark, 0) < 0)
+			err(4, "write to the audit log");
+	waitpid(pid, &status, 0);
 @END@
-	puts(differences ? "DIFFERS" : "as expected");
-	return !!differences;
+	status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+//@if full
+	if (!status)
+		status = s->differences > 0;
+//@end
+	puts(status == 0 ? "as expected" : status == 1 ? "DIFFERS" : "cannot run here");
+	return status;
 }

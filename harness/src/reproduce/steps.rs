@@ -15,15 +15,26 @@ use super::bpf::instructions;
 use super::constants::{bits, caps};
 use super::literal::{identifier, string};
 use super::obstacle::Obstacle;
+use crate::case::Case;
 use crate::grant::cap_constant;
 
 /// The most bytes of a text that a step reads.
 const LONGEST_TEXT: u32 = 4096;
 
+/// The definition of the memory that steps read.
+const BUFFER: &str = "static char buffer[4096];\n";
+
+/// The variable with the address of that memory in another process.
+pub(super) fn buffer_of(process: &str) -> String {
+    format!("{process}_buffer")
+}
+
 /// Collects the needs of the steps of all processes of a cell.
 #[derive(Default)]
 pub(super) struct Needs {
-    /// Members of the shared structure: descriptors, addresses, pids.
+    /// True if variables are members of a structure that all processes share.
+    pub(super) shares: bool,
+    /// Variables: descriptors, addresses, pids.
     pub(super) variables: BTreeSet<String>,
     /// Definitions of static data, in order.
     pub(super) data: Vec<String>,
@@ -31,7 +42,7 @@ pub(super) struct Needs {
     pub(super) parts: BTreeSet<&'static str>,
     /// Programs to make: by path, the step that executes it.
     pub(super) files: BTreeMap<String, Execve>,
-    /// Numbers to read in the parent: a member of the shared structure, and the file.
+    /// Numbers to read in the parent: a variable, and the file.
     pub(super) lookups: BTreeMap<String, String>,
     /// Statements of a process before its steps, by the name of the process; `""` is the subject.
     pub(super) before: BTreeMap<String, Vec<String>>,
@@ -45,6 +56,10 @@ pub(super) struct Needs {
     pub(super) comm: String,
     /// Names of the other processes: a step can give the same name to what it makes.
     pub(super) processes: BTreeSet<String>,
+    /// Variables that the parent's steps make.
+    pub(super) made: Vec<String>,
+    /// Descriptors that come with a message, which may bring none.
+    received: BTreeSet<String>,
     attrs: Vec<(Vec<String>, String)>,
 }
 
@@ -70,11 +85,24 @@ impl By<'_> {
 }
 
 impl Needs {
-    /// A member of the shared structure.
+    /// The needs of a case without steps.
+    pub(super) fn of(case: &Case) -> Self {
+        let processes = case.processes.iter().map(|process| process.name.clone()).collect();
+        let received = case.steps.iter().filter(|step| matches!(step, Step::Recvmsg(_)));
+        let received = received.filter_map(Step::binds).map(str::to_owned).collect();
+        Self { comm: case.comm.clone(), processes, received, ..Self::default() }
+    }
+
+    /// The expression of a variable.
     pub(super) fn variable(&mut self, name: &str) -> String {
         let name = identifier(name);
         self.variables.insert(name.clone());
-        format!("s->{name}")
+        if self.shares { format!("s->{name}") } else { name }
+    }
+
+    /// The pid of the program's first process, which stands for process 1 of a guest.
+    fn parent(&mut self) -> String {
+        if self.shares { self.variable("parent") } else { "getppid()".to_owned() }
     }
 
     /// A descriptor; the one with the number 0 always exists.
@@ -88,7 +116,7 @@ impl Needs {
             Task::Caller => "0".to_owned(),
             Task::Every => "-1".to_owned(),
             Task::First if self.has_pid_namespace => "1".to_owned(),
-            Task::First => "s->parent".to_owned(),
+            Task::First => self.parent(),
             Task::Nobody => "4 << 20 /* PID_MAX_LIMIT */".to_owned(),
             Task::Named(name) => self.pid(name),
         }
@@ -109,9 +137,6 @@ impl Needs {
         if attr.own && !self.data.iter().any(|data| data.contains("own_variable")) {
             self.data.insert(0, "static long own_variable;\n".to_owned());
         }
-        if attr.fields.iter().any(|field| field.contains("HW_BREAKPOINT")) {
-            self.parts.insert("breakpoint");
-        }
         let key =
             [attr.fields.clone(), attr.looked_up.iter().map(|(_, file)| file.clone()).collect()];
         let key = key.concat();
@@ -127,10 +152,11 @@ impl Needs {
         });
         if let Some((field, file)) = attr.looked_up {
             let member = format!("{name}_{field}");
-            self.variables.insert(member.clone());
             self.lookups.insert(member.clone(), file);
-            self.parts.insert("lookup");
-            let statement = format!("{name}.{field} = s->{member};");
+            let statement = match self.shares {
+                true => format!("{name}.{field} = {};", self.variable(&member)),
+                false => format!("{name}.{field} = atol(getenv(\"{member}\"));"),
+            };
             let before = self.before.entry(by.name()).or_default();
             if !before.contains(&statement) {
                 before.push(statement);
@@ -149,7 +175,7 @@ impl Needs {
         let (format, pid) = match named {
             Some((name, _)) => (path.replace(&format!("{{{name}}}"), "%ld"), self.pid(name)),
             None if path.starts_with("/proc/1/") && !self.has_pid_namespace => {
-                (path.replacen("/proc/1/", "/proc/%ld/", 1), "s->parent".to_owned())
+                (path.replacen("/proc/1/", "/proc/%ld/", 1), format!("(long){}", self.parent()))
             }
             None => return Ok(string(path)),
         };
@@ -169,7 +195,7 @@ impl Needs {
                     let count = read.count.min(LONGEST_TEXT);
                     return Ok(format!("read_text({fd}, {count})"));
                 }
-                self.data("buffer", "static char buffer[4096];\n");
+                self.buffer();
                 format!("read({fd}, buffer, {})", read.count.min(4096))
             }
             Step::Write(write) => {
@@ -200,7 +226,6 @@ impl Needs {
                 format!("munmap((void *){}, {} * 4096)", self.fd(&unmap.map), unmap.pages)
             }
             Step::Poll(poll) => {
-                self.parts.insert("poll");
                 format!("poll(&(struct pollfd){{ {}, POLLIN }}, 1, 0)", self.fd(&poll.fd))
             }
             Step::Close(close) => format!("close({})", self.fd(&close.fd)),
@@ -242,11 +267,9 @@ impl Needs {
             Step::Setresuid(ids) => ids3("setresuid", ids.real, ids.effective, ids.saved),
             Step::Setresgid(ids) => ids3("setresgid", ids.real, ids.effective, ids.saved),
             Step::Setfsuid(set) => {
-                self.parts.insert("fsuid");
                 format!("setfsuid({})", set.uid)
             }
             Step::Setrlimit(limit) => {
-                self.parts.insert("rlimit");
                 let (resource, limit) = (limit.resource.name(), limit.limit);
                 format!("setrlimit(RLIMIT_{resource}, &(struct rlimit){{ {limit}, {limit} }})")
             }
@@ -261,13 +284,20 @@ impl Needs {
                 format!("syscall(SYS_pidfd_open, {}, 0)", self.task(&open.pid))
             }
             Step::ProcessVmReadv(read) => {
-                self.parts.insert("iovec");
-                self.data("buffer", "static char buffer[4096];\n");
-                let memory = format!("&(struct iovec){{ buffer, {} }}", read.count);
-                format!("process_vm_readv({}, {memory}, 1, {memory}, 1, 0)", self.task(&read.pid))
+                self.buffer();
+                let memory = |at: &str| format!("&(struct iovec){{ {at}, {} }}", read.count);
+                // A process has its own layout; a task that the subject made has the subject's.
+                let there = match &read.pid {
+                    Task::Named(name) if self.processes.contains(name) => {
+                        format!("(void *){}", self.variable(&buffer_of(name)))
+                    }
+                    _ => "buffer".to_owned(),
+                };
+                let task = self.task(&read.pid);
+                let (here, there) = (memory("buffer"), memory(&there));
+                format!("process_vm_readv({task}, {here}, 1, {there}, 1, 0)")
             }
             Step::ProcessMadvise(advise) => {
-                self.parts.insert("iovec");
                 self.data("page", "static char page[4096] __attribute__((aligned(4096)));\n");
                 format!(
                     "syscall(SYS_process_madvise, {}, &(struct iovec){{ page, sizeof page }}, 1, \
@@ -288,6 +318,11 @@ impl Needs {
             Step::Ptrace(_) => return Err(Obstacle::Step("a process is traced")),
             Step::Run(_) => return Err(Obstacle::Step("it runs a program, which you can run")),
         })
+    }
+
+    /// Defines the memory that steps read.
+    pub(super) fn buffer(&mut self) {
+        self.data("buffer", BUFFER);
     }
 
     fn data(&mut self, name: &str, definition: &str) {
@@ -323,7 +358,6 @@ impl Needs {
         if ioctl.compat {
             return Err(Obstacle::Step("it enters the kernel as a 32-bit program"));
         }
-        self.parts.insert("ioctl");
         let argument = match (&ioctl.to, ioctl.request, ioctl.at) {
             (Some(to), ..) => self.fd(to),
             (None, Request::SetOutput, _) => "-1L".to_owned(),
@@ -350,7 +384,6 @@ impl Needs {
     }
 
     fn prctl(&mut self, prctl: &Prctl) -> String {
-        self.parts.insert("prctl");
         let one = |set: &CapSet| cap_constant(set.0.trailing_zeros());
         let arguments = match prctl {
             Prctl::SetNoNewPrivs => "PR_SET_NO_NEW_PRIVS, 1".to_owned(),
@@ -359,7 +392,6 @@ impl Needs {
                 format!("PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, {}", one(cap))
             }
             Prctl::SetSecurebits(set) => {
-                self.parts.insert("securebits");
                 let name = |bit: &Securebit| match bit {
                     Securebit::Noroot => "SECBIT_NOROOT",
                     Securebit::NoSetuidFixup => "SECBIT_NO_SETUID_FIXUP",
@@ -465,7 +497,7 @@ impl Needs {
         if !matches!(by, By::Subject(_)) {
             return Err(Obstacle::Step("another process than the subject makes a task"));
         }
-        self.parts.extend(["clone", "prctl", "signal"]);
+        self.parts.insert("clone");
         let thread = clone.flags.contains(&CloneFlag::Thread);
         if thread && clone.continues {
             return Err(Obstacle::Step("a thread performs the remaining steps"));
@@ -498,12 +530,9 @@ impl Needs {
                 "wait_forever"
             }
         };
-        if !thread {
-            self.parts.insert("child");
-        }
         let number = self.tasks;
         self.tasks += 1;
-        let argument = if thread { "s" } else { "NULL" };
+        let argument = if thread { "(void *)1" } else { "NULL" };
         Ok(format!(
             "clone({function}, stacks[{number}] + sizeof *stacks, {}, {argument})",
             flags.join(" | ")
@@ -562,7 +591,6 @@ impl Needs {
                 )
             }
             Action::Kill(name) => {
-                self.parts.extend(["wait", "signal"]);
                 let pid = self.pid(name);
                 format!("kill({pid}, SIGKILL) + (waitpid({pid}, NULL, 0) != {pid})")
             }
@@ -578,7 +606,8 @@ impl Needs {
             let is_socket = matches!(step, Step::Sendmsg(send) if send.fd == name)
                 || matches!(step, Step::Recvmsg(receive) if receive.fd == name);
             if name != "stdin" && !is_socket {
-                conditions.push(format!("{} >= 0", self.variable(&name)));
+                let least = if self.received.contains(&name) { "> 0" } else { ">= 0" };
+                conditions.push(format!("{} {least}", self.variable(&name)));
             }
         }
         if let Some(Task::Named(name)) = step.task()

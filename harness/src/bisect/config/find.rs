@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::super::ends::{Ends, compare};
-use super::super::find::no_build;
-use super::super::{BisectEnd, BisectError, BisectMark, CommitInfo, unjudged};
+use super::super::images::{Images, Tested, Untested};
+use super::super::{BisectEnd, BisectError, BisectMark, CommitInfo};
 use super::lab::ConfigLab;
 use super::outcome::{ChangedOption, ConfigBisection, ConfigStep};
 use super::span::Span;
 use crate::counted::counted;
 use crate::engine::{EngineError, RecordedRun};
-use crate::kbuild::BuildError;
 use crate::kernel::{Config, ConfigError};
 use crate::plan::Filter;
 
@@ -49,12 +48,12 @@ pub fn bisect_config(
     good: NamedConfig,
     bad: NamedConfig,
 ) -> Result<ConfigBisection, BisectError> {
-    let mut bisector = Bisector { lab, filter, tested: Vec::new(), built: 0 };
+    let mut bisector = Bisector { lab, images: Images::new(filter) };
     let start = bisector.start(&good, &bad)?;
     let options = start.differing().len();
     let run_of_good = bisector.end(BisectEnd::Good, &good.path, start.good())?;
     let run_of_bad = bisector.end(BisectEnd::Bad, &bad.path, start.bad())?;
-    if bisector.tested.len() == 1 {
+    if bisector.images.different() == 1 {
         let why = "both configurations give the same image, byte for byte";
         return Err(BisectError::Same(why.to_owned()));
     }
@@ -88,7 +87,7 @@ pub fn bisect_config(
         cells: ends.cells.iter().cloned().collect(),
         notes,
         steps: narrowed.steps,
-        built: bisector.built,
+        built: bisector.images.built,
         culprit,
         others,
         across,
@@ -99,11 +98,7 @@ pub fn bisect_config(
 /// The configurations that were tested.
 struct Bisector<'a> {
     lab: &'a mut dyn ConfigLab,
-    /// The cells that the user asked for.
-    filter: &'a Filter,
-    /// The images that ran.
-    tested: Vec<(String, Result<Rc<RecordedRun>, String>)>,
-    built: usize,
+    images: Images<'a>,
 }
 
 /// The result of the search: nothing between the ends is left to try.
@@ -139,28 +134,17 @@ impl Bisector<'_> {
         &mut self,
         config: &Config,
         only: Option<&BTreeSet<String>>,
-    ) -> Result<Result<Rc<RecordedRun>, Untested>, BisectError> {
+    ) -> Result<Tested, BisectError> {
         let kernel = match self.lab.build(config) {
             Ok(built) => built.kernel,
             Err(error) if error.is_commits_fault() => return Ok(Err(Untested::NoBuild(error))),
             Err(error) => return Err(EngineError::from(error).into()),
         };
-        self.built += 1;
-        let known = self.tested.iter().find(|(image, _)| image == kernel.identity());
-        if let Some((_, ran)) = known {
-            return Ok(ran.clone().map_err(Untested::NoBoot));
-        }
-        let filter = match only {
-            None => self.filter.clone(),
-            Some(names) => Filter { names: names.iter().cloned().collect(), ..Filter::default() },
-        };
-        let ran = self.lab.run(&kernel, &filter.into())?;
-        // A mark must not depend on cells that did not run.
-        if self.lab.stopped() {
-            return Err(EngineError::Interrupted.into());
-        }
-        let ran = unjudged(&ran.run).map_or(Ok(Rc::new(ran)), Err);
-        self.tested.push((kernel.identity().to_owned(), ran.clone()));
+        let lab = &mut *self.lab;
+        let ran = self.images.test(&kernel, only, |filter| {
+            let ran = lab.run(&kernel, &filter.into())?;
+            Ok((ran, lab.stopped()))
+        })?;
         Ok(ran.map_err(Untested::NoBoot))
     }
 
@@ -248,22 +232,6 @@ impl Bisector<'_> {
             Ok(config) => Ok(config == *span.bad()),
             Err(error) if error.is_commits_fault() => Ok(false),
             Err(error) => Err(EngineError::from(error).into()),
-        }
-    }
-}
-
-/// The reason why a configuration could not be tested.
-#[derive(Debug)]
-enum Untested {
-    NoBuild(BuildError),
-    NoBoot(String),
-}
-
-impl std::fmt::Display for Untested {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoBuild(error) => f.write_str(&no_build(error)),
-            Self::NoBoot(why) => write!(f, "cannot be tested: {why}"),
         }
     }
 }

@@ -21,12 +21,6 @@ pub struct BisectArgs {
     /// The subcommand; without one, perfsec drives `git bisect`.
     #[command(subcommand)]
     pub command: Option<BisectCommand>,
-    /// The cells; once the ends have run, only those that differ run.
-    #[command(flatten)]
-    pub filter: FilterArgs,
-    /// The cases.
-    #[command(flatten)]
-    pub cases: CaseArgs,
     /// The older end: a revision at which the cells see what they should, or saw before.
     #[arg(long, value_name = "REV", required = true, help_heading = KERNELS)]
     pub good: Option<String>,
@@ -36,6 +30,26 @@ pub struct BisectArgs {
     /// The kernel tree: a git repository with both ends. perfsec does not write to it.
     #[arg(long, value_name = "PATH", default_value = ".", help_heading = KERNELS)]
     pub tree: PathBuf,
+    /// The cells, the machines and the report.
+    #[command(flatten)]
+    pub search: SearchArgs,
+    /// The author of the mail, `NAME <ADDRESS>` [default: git's user.name and user.email].
+    #[arg(long, value_name = "ADDRESS", help_heading = REPORT)]
+    pub from: Option<Mailbox>,
+    /// The report of the regression; it tells the tracking bot which commit introduced it.
+    #[command(flatten)]
+    pub mail: MailArgs,
+}
+
+/// Options of both searches.
+#[derive(Clone, Debug, Args)]
+pub struct SearchArgs {
+    /// The cells; once the ends have run, only those that differ run.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The cases.
+    #[command(flatten)]
+    pub cases: CaseArgs,
     /// Add a file of known differences to the built-in ones. Can be given several times.
     #[arg(long, value_name = "FILE", help_heading = VERDICTS)]
     pub known: Vec<PathBuf>,
@@ -45,12 +59,6 @@ pub struct BisectArgs {
     /// The report.
     #[command(flatten)]
     pub report: BisectReportArgs,
-    /// The author of the mail, `NAME <ADDRESS>` [default: git's user.name and user.email].
-    #[arg(long, value_name = "ADDRESS", help_heading = REPORT)]
-    pub from: Option<Mailbox>,
-    /// The report of the regression; it tells the tracking bot which commit introduced it.
-    #[command(flatten)]
-    pub mail: MailArgs,
 }
 
 /// Subcommands of `bisect`.
@@ -92,12 +100,6 @@ pub struct StepArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = ExitCodes::help("bisect config"))]
 pub struct ConfigArgs {
-    /// The cells; once the ends have run, only those that differ run.
-    #[command(flatten)]
-    pub filter: FilterArgs,
-    /// The cases.
-    #[command(flatten)]
-    pub cases: CaseArgs,
     /// The `.config` with which the cells see what they should, or saw before. Fragments that are
     /// given with `--config` are merged over both; perfsec's own are not.
     #[arg(long, value_name = "FILE", help_heading = KERNELS)]
@@ -109,15 +111,9 @@ pub struct ConfigArgs {
     /// revision: HEAD].
     #[arg(long, value_name = "PATH[@REVISION]", default_value = ".", help_heading = KERNELS)]
     pub tree: TreeSpec,
-    /// Add a file of known differences to the built-in ones. Can be given several times.
-    #[arg(long, value_name = "FILE", help_heading = VERDICTS)]
-    pub known: Vec<PathBuf>,
-    /// How the kernels are built and booted.
+    /// The cells, the machines and the report.
     #[command(flatten)]
-    pub boot: BootArgs,
-    /// The report.
-    #[command(flatten)]
-    pub report: BisectReportArgs,
+    pub search: SearchArgs,
 }
 
 /// Options of the report on a bisection.

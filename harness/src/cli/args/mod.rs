@@ -25,7 +25,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::codes::ExitCodes;
 use crate::schema::FileSchema;
 
-pub(super) use bisect::{BisectArgs, BisectCommand, BisectFormat, ConfigArgs, StepArgs};
+pub(super) use bisect::{
+    BisectArgs, BisectCommand, BisectFormat, ConfigArgs, SearchArgs, StepArgs,
+};
 pub(super) use cells::{CaseArgs, FilterArgs};
 pub(super) use denial::{AllowArgs, ExplainArgs};
 pub(super) use guest::{GuestArgs, GuestBuildArgs, GuestCommand, SystemArgs};
