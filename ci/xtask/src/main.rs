@@ -7,6 +7,7 @@ mod dist;
 mod error;
 mod expectations;
 mod fuzz;
+mod machines;
 mod pages;
 mod peers;
 mod setup;
@@ -46,6 +47,9 @@ enum Task {
     /// Run real programs on a distribution around the kernel: the cells about perf and bpftrace, and
     /// the tests with the system's own audit daemon.
     System(system::Options),
+    /// Run cells on machines that QEMU plays: over their only serial port, after a real kexec, and
+    /// over ssh.
+    Machines(machines::Options),
     /// Run 100,000 cells in one process: no cell may differ from its repetitions, and perfsec must
     /// not grow.
     Soak(soak::Options),
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Task::Pages(options) => pages::pages(&shell, &options),
         Task::Suite(options) => suite::suite(&shell, &options),
         Task::System(options) => system::system(&shell, &options),
+        Task::Machines(options) => machines::machines(&shell, &options),
         Task::Soak(options) => soak::soak(&shell, &options),
         Task::Deny(options) => deny::deny(&shell, &options),
         Task::Fuzz(options) => fuzz::fuzz(&shell, &options),

@@ -68,7 +68,7 @@ pub(crate) fn system(shell: &Shell, options: &Options) -> Result<(), Error> {
 }
 
 /// Builds a perfsec that runs in any guest system: static, and without what only a debugger reads.
-fn portable(shell: &Shell) -> Result<PathBuf, Error> {
+pub(crate) fn portable(shell: &Shell) -> Result<PathBuf, Error> {
     let manifest = setup::MANIFEST;
     error::run(
         cmd!(shell, "cargo rustc --manifest-path {manifest} --package perfsec --bin perfsec --")

@@ -7,18 +7,16 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::deny;
 use crate::error::{self, Error};
+use crate::machines;
 use crate::peers::{self, Peers};
 use crate::setup;
 use crate::suite::{CONTEXTS, FROM_SOURCE, KERNELS, TESTED_POLICY};
 use crate::system;
 
 /// Tests that need a kernel built for them, or many minutes: CONTRIBUTING.md has their commands.
-const APART: [&str; 5] = [
+const APART: [&str; 2] = [
     "on_an_intact_kernel_every_program_sees_what_is_expected",
     "on_a_broken_kernel_the_program_of_a_cell_that_notices_sees_a_difference",
-    "the_suite_passes_over_the_console_and_fits_a_serial_cable",
-    "a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns",
-    "a_run_over_ssh",
 ];
 
 /// Runs every check, the cheapest first, and stops at the first failure.
@@ -74,6 +72,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
         "tests with QEMU, a kernel and the package registry",
         cmd!(shell, "cargo test --workspace --exclude perfsec-cases -- --ignored")
             .args(APART.iter().flat_map(|name| ["--skip", name]))
+            .args(machines::TESTS.iter().flat_map(|name| ["--skip", name]))
             .args(system::TESTS.iter().flat_map(|(_, name)| ["--skip", name]))
             .env("PERFSEC_TEST_KERNEL", image)
             .env("PERFSEC_TEST_OLD_KERNEL", old)

@@ -11,7 +11,7 @@ use super::{Exit, Failure, unmatched};
 use crate::asks::AllowAll;
 use crate::cache::Cache;
 use crate::case::{Circumstances, Setting};
-use crate::engine::{Engine, KernelSpec, Listener, Setup, Suite};
+use crate::engine::{Engine, Listener, Setup, Suite};
 use crate::foreign::LocalFiles;
 use crate::guest::{GuestImage, GuestName, Obtaining};
 use crate::kernel::{Kernel, KernelVersion};
@@ -185,14 +185,6 @@ impl Session {
     ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
         let sites = Sites::of_user()?;
         let site = sites.find(name)?.clone();
-        // Before minutes of compilation.
-        if let Some(tree) = args.kernel.iter().find(|it| matches!(it, KernelSpec::Tree(_))) {
-            return Err(Failure::input(format!(
-                "cannot start `{tree}` on a real machine: perfsec builds no bzImage, which kexec \
-                 needs; run `make bzImage` in the tree, and give --kernel \
-                 TREE/arch/x86/boot/bzImage"
-            )));
-        }
         let states = States::of_user().map_err(Failure::host)?;
         self.signals.watch()?;
         let options = SiteOptions {
@@ -202,7 +194,9 @@ impl Session {
         };
         let pool = SitePool::new(site, states, &self.cache, options);
         self.stopped(pool.lease())?;
-        self.boot_setup(args, args.setup()?.on_one(Arc::new(pool)))
+        let mut setup = args.setup()?.on_one(Arc::new(pool));
+        setup.obtain.recipe = args.boot.build.metal_recipe()?;
+        self.boot_setup(args, setup)
     }
 
     /// The result of something that a signal may have stopped.

@@ -12,7 +12,7 @@ use super::error::{BuildError, BuildFailure};
 use super::kconfig::Configurator;
 use super::make::{self, Make};
 use super::objects::Objects;
-use super::recipe::{Recipe, Variable};
+use super::recipe::{ImageForm, Recipe, Variable};
 use super::stamp::Stamp;
 use super::toolchain::Toolchain;
 use crate::cache::{Cache, Room};
@@ -95,6 +95,7 @@ impl<'a> Builder<'a> {
         let log = self.cache.file(Room::LOGS, &format!("{key}.log"));
         if let Some(record) = self.load_record(&key)
             && let Some(kernel) = kernel::load_built(self.cache, &key, &origin)
+            && self.has_image(&kernel)
         {
             return Ok(BuiltKernel {
                 kernel: Self::set_distribution(source, commit, kernel)?,
@@ -105,7 +106,7 @@ impl<'a> Builder<'a> {
         (self.progress)(&format!("building {} ({subject})", commit.short()));
         let out = self.directory(source);
         let (config, warnings) = self.work(source, commit, &subject, &out, &log, Self::make)?;
-        let image = out.join(image(&config));
+        let image = out.join(self.image(&config));
         let kernel = match kernel::store_built(self.cache, &key, origin, &image, config) {
             Ok(kernel) => kernel,
             Err(KernelError::Image { source, .. }) => {
@@ -239,7 +240,7 @@ impl<'a> Builder<'a> {
         commit: &Commit,
     ) -> Result<Config, BuildError> {
         let config = self.configured(make, source, commit)?;
-        let target = image(&config).rsplit('/').next().unwrap_or_default();
+        let target = self.image(&config).rsplit('/').next().unwrap_or_default();
         if !make.run(make.command(target))? {
             return Err(blame(commit));
         }
@@ -267,6 +268,20 @@ impl<'a> Builder<'a> {
         })?;
         stamp.write(out, self.cache)?;
         Ok(config)
+    }
+
+    /// Path of the image in the build directory.
+    fn image(&self, config: &Config) -> &'static str {
+        match self.recipe.image {
+            ImageForm::Soonest if config.is_set("CONFIG_PVH") => "vmlinux",
+            ImageForm::Soonest | ImageForm::BzImage => Arch::X86_64.boot_image(),
+        }
+    }
+
+    /// True if the image of a kernel is in the cache in the form that is wanted.
+    fn has_image(&self, kernel: &Kernel) -> bool {
+        let sha256 = kernel.sha256().unwrap_or_default();
+        self.recipe.image == ImageForm::Soonest || kernel::find_packed(self.cache, sha256).is_some()
     }
 
     fn stamp(&self, source: &Source, commit: &Commit) -> Result<Stamp, BuildError> {
@@ -312,12 +327,6 @@ fn blame(commit: &Commit) -> BuildError {
         places: Vec::new(),
         log: PathBuf::new(),
     }))
-}
-
-/// Path of the image that boots, in the build directory. With a PVH entry that is the uncompressed
-/// kernel: compressing it would take a third of a small build's time.
-fn image(config: &Config) -> &'static str {
-    if config.is_set("CONFIG_PVH") { "vmlinux" } else { Arch::X86_64.boot_image() }
 }
 
 fn progress_line(commit: &Commit, compiled: usize, known: Option<usize>) -> String {

@@ -19,6 +19,6 @@ pub use builder::{Builder, BuiltKernel};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, BuildFailure};
 pub use open::open;
-pub use recipe::{Recipe, Variable, VariableError};
+pub use recipe::{ImageForm, Recipe, Variable, VariableError};
 pub use spec::{TreeLocation, TreeSpec, TreeSpecError};
 pub use toolchain::{Toolchain, ToolchainError};

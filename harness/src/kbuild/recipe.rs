@@ -17,9 +17,22 @@ pub struct Recipe {
     pub variables: Vec<Variable>,
     /// Number of parallel compilers; does not affect the kernel.
     pub jobs: usize,
+    /// The form of the image.
+    pub image: ImageForm,
     /// The build directory's name, for recipes that are built one after another and share objects.
     /// `None` for a directory of its own. Does not affect the kernel.
     pub shared: Option<&'static str>,
+}
+
+/// The form of the image that is built and kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageForm {
+    /// The one that QEMU boots soonest: with a PVH entry the uncompressed kernel, because compressing
+    /// it would take a third of a small build's time.
+    #[default]
+    Soonest,
+    /// A bzImage, the only one that another kernel loads (`kexec_file_load(2)`).
+    BzImage,
 }
 
 /// A variable of `make`.
@@ -93,7 +106,8 @@ impl Recipe {
     #[must_use]
     pub fn new(fragments: Vec<Fragment>) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        Self { fragments, variables: Vec::new(), jobs, shared: None }
+        let (variables, image) = (Vec::new(), ImageForm::default());
+        Self { fragments, variables, jobs, image, shared: None }
     }
 
     /// The default recipe, with the fragments that every case needs.
@@ -135,6 +149,9 @@ impl Recipe {
         self.fragments.iter().for_each(|fragment| part(&fragment.text));
         part("make");
         self.variables.iter().for_each(|variable| part(&variable.to_string()));
+        if self.image == ImageForm::BzImage {
+            part("bzImage");
+        }
         crate::hex(&hash.finalize())
     }
 }
@@ -167,11 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_covers_variables_but_not_jobs() {
+    fn the_hash_covers_variables_and_the_form_of_the_image_but_not_jobs() {
         let recipe = Recipe::new(Vec::new());
         let more = Recipe { jobs: recipe.jobs + 1, ..recipe.clone() };
         assert_eq!(recipe.sha256(), more.sha256());
         let other = Recipe { variables: vec!["LLVM=1".parse().unwrap()], ..recipe.clone() };
         assert_ne!(recipe.sha256(), other.sha256());
+        let packed = Recipe { image: ImageForm::BzImage, ..recipe.clone() };
+        assert_ne!(recipe.sha256(), packed.sha256());
     }
 }

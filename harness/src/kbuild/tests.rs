@@ -6,12 +6,12 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use super::kconfig::Fragment;
-use super::{BuildError, Builder, BuiltKernel, Recipe};
+use super::{BuildError, Builder, BuiltKernel, ImageForm, Recipe};
 use crate::cache::{Cache, Room};
 use crate::fake_tree::FakeTree;
 use crate::interrupt::Interrupt;
-use crate::kernel::Origin;
-use crate::kernel::fixture::{Shape, vmlinux};
+use crate::kernel::fixture::{Shape, bz_image, vmlinux};
+use crate::kernel::{Compression, Origin, find_packed, hash};
 use crate::source::{Source, SourceError};
 
 /// A tree, a cache, and a recipe to build it.
@@ -100,6 +100,30 @@ fn a_damaged_kernel_is_built_again() {
         assert_eq!(fixture.build("HEAD").unwrap().kernel, kernel);
         assert!(!fixture.cache.take_notes().is_empty(), "{}", room.name);
     }
+}
+
+#[test]
+#[ignore = "needs git, make and gcc"]
+fn a_boot_image_is_made_and_kept_only_for_machines_that_need_it() {
+    let mut fixture = BuildFixture::new();
+    let is_logged =
+        |built: &BuiltKernel| fs::read_to_string(&built.log).unwrap().contains("bzImage");
+    assert!(!is_logged(&fixture.build("HEAD").unwrap()));
+    // The tree's only image is the packed one from now on.
+    let packed = bz_image(Compression::Gzip, &vmlinux(&Shape::default()));
+    fs::write(fixture.directory.path().join("image-a"), &packed).unwrap();
+    fixture.recipe.image = ImageForm::BzImage;
+    let built = fixture.build("HEAD").unwrap();
+    assert!(is_logged(&built));
+    let image = built.kernel.image.as_ref().unwrap();
+    assert_eq!(image.sha256, hash::sha256(&packed));
+    assert_eq!(fs::read(&image.path).unwrap(), vmlinux(&Shape::default()));
+    let kept = find_packed(&fixture.cache, &image.sha256).unwrap();
+    assert_eq!(fs::read(&kept).unwrap(), packed);
+    // It was deleted, because the cache was full.
+    fs::remove_file(&kept).unwrap();
+    assert_eq!(fixture.build("HEAD").unwrap().kernel, built.kernel);
+    assert_eq!(find_packed(&fixture.cache, &image.sha256), Some(kept));
 }
 
 #[test]

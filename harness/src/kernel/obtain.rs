@@ -9,10 +9,12 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::arch::Arch;
+use super::boot_header::BootHeader;
 use super::config::Config;
 use super::deb::{self, DebError, KernelFile, ReadUntil, kernel_file};
 use super::hash;
 use super::image::{self, EntryPoint, Image, ImageError};
+use super::packed::{PACKED, keep_packed};
 use super::record::{Kernel, KernelImage, Origin};
 use super::rpm::{self, RpmError, RpmName};
 use super::spec::{DebianSelector, ImageSpec};
@@ -237,7 +239,8 @@ pub(crate) fn load_built(cache: &Cache, key: &str, origin: &Origin) -> Option<Ke
     entry.load().map(|cached| cached.into_kernel(origin.clone(), None))
 }
 
-/// Stores a kernel that was built on this host. `key` is a hash of what it was built from.
+/// Stores a kernel that was built on this host. `key` is a hash of what it was built from. A
+/// bzImage is kept as it is, too: for [`find_packed`](super::find_packed).
 ///
 /// # Errors
 ///
@@ -251,6 +254,9 @@ pub(crate) fn store_built(
 ) -> Result<Kernel, KernelError> {
     let image = foreign::read(path, &foreign::KERNEL)
         .map_err(|source| KernelError::Read { path: path.to_path_buf(), source })?;
+    if BootHeader::parse(&image).is_ok() {
+        keep_packed(cache, &hash::sha256(&image), &image)?;
+    }
     let source = RawImage {
         path: path.to_path_buf(),
         image,
@@ -406,7 +412,7 @@ impl CacheEntry<'_> {
         let (bytes, ending) = match (parsed.how, &parsed.unpacked) {
             (EntryPoint::Pvh, Some(vmlinux)) => (Some(vmlinux), "vmlinux"),
             (EntryPoint::Pvh, None) => (source.must_copy.then_some(&source.image), "vmlinux"),
-            (EntryPoint::BzImage, _) => (Some(&source.image), "bzimage"),
+            (EntryPoint::BzImage, _) => (Some(&source.image), PACKED),
         };
         let name = format!("{sha256}.{ending}");
         let file = bytes.map(|bytes| self.cache.publish(Room::KERNEL, &name, bytes)).transpose()?;

@@ -21,6 +21,8 @@ pub(crate) fn bz_image(banner: &str) -> Vec<u8> {
     put(0x202, b"HdrS");
     put(0x206, &0x20fu16.to_le_bytes());
     put(0x20e, &0x300u16.to_le_bytes());
+    // It can be loaded at any address.
+    put(0x236, &[0b11]);
     put(0x248, &(PAYLOAD as u32).to_le_bytes());
     put(0x24c, &(packed.len() as u32).to_le_bytes());
     put(0x500, format!("{version} ").as_bytes());

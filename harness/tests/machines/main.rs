@@ -4,6 +4,10 @@
 #[expect(dead_code, reason = "shared with tests that boot kernels of their own")]
 mod support;
 
+#[path = "../support/tree.rs"]
+#[expect(dead_code, reason = "shared with tests that read trees")]
+mod tree;
+
 mod bench;
 mod fake_ssh;
 mod guest;

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use perfsec::kernel::Origin;
 use rstest::rstest;
 
 use crate::bench::{BANNER, Bench, Death, Qemu, Scripted};
 use crate::image::bz_image;
-use crate::support::Ended;
+use crate::support::{Ended, kernel};
+use crate::tree::FakeTree;
 
 /// Eight cells. A subject without CAP_PERFMON is refused.
 const CASE: &str = r#"
@@ -121,6 +123,26 @@ fn a_kernel_is_started_on_a_machine_that_was_shown_to_start_its_own() {
     assert!(bench.state().contains("healthy    started own by kexec on"), "{}", bench.state());
     assert_eq!(run(&bench).code, Some(0));
     assert_eq!(bench.log().matches("kexec-start").count(), 3, "{}", bench.log());
+}
+
+#[test]
+#[ignore = "needs git, make and gcc"]
+fn a_kernel_that_perfsec_builds_is_started_from_its_boot_image() {
+    let bench = bench(&[]);
+    let image = bench.place().path().join("bzImage");
+    FakeTree::new(&bench.place().path().join("linux"), &image);
+    let mut options = RUN;
+    options[4] = "tree:linux";
+    let ended = bench.perfsec(&options);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stderr, bench.log());
+    assert_eq!(results(&bench), (vec!["PASS".to_owned(); 8], Vec::new()));
+    let sent = bench.path("memory").join(perfsec_wire::takeover::KERNEL);
+    assert_eq!(fs::read(sent).expect("it was sent"), bz_image(BANNER));
+    let path = bench.place().path().join("run.jsonl");
+    let run = perfsec::record::read(&path).expect("a record").run;
+    let origin = &run.lanes[0].started.kernel.origin;
+    let Origin::Tree { fragments, .. } = origin else { panic!("{origin}") };
+    assert_eq!(fragments.last().map(String::as_str), Some("metal"));
 }
 
 #[rstest]
@@ -333,17 +355,11 @@ fn a_signal_returns_the_machine_and_ends_the_lease(#[case] signal: Signal, #[cas
 }
 
 #[rstest]
-#[case("rack1", &[], "no machine `rack1` in")]
-#[case("bensh", &[], "did you mean `bench`?")]
-#[case("bench", &["--kernel", "tree:linux"], "run `make bzImage` in the tree")]
-fn what_cannot_be_started_is_refused_before_the_machine_is_touched(
-    #[case] machine: &str,
-    #[case] options: &[&str],
-    #[case] words: &str,
-) {
+#[case("rack1", "no machine `rack1` in")]
+#[case("bensh", "did you mean `bench`?")]
+fn a_machine_that_is_not_described_is_refused(#[case] machine: &str, #[case] words: &str) {
     let bench = bench(&[]);
-    let all = [&["run", "--machine", machine], options].concat();
-    bench.perfsec(&all).fails(2, words);
+    bench.perfsec(&["run", "--machine", machine]).fails(2, words);
     assert_eq!(bench.log(), "");
 }
 
@@ -357,11 +373,11 @@ fn a_list_is_json_for_programs() {
     assert_eq!(list[0]["controls"][0]["release"], "own");
 }
 
-/// Needs QEMU and the kernel package; `PERFSEC_TEST_CELLS` selects other cells.
+/// Needs QEMU and a package in `PERFSEC_TEST_KERNEL`; `PERFSEC_TEST_CELLS` selects other cells.
 #[test]
 #[ignore = "needs QEMU and a kernel package"]
 fn a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns() {
-    const KERNEL: &str = "debian:6.12";
+    let kernel = kernel();
     let bench = Bench::new(Qemu);
     let lines = LINES.replace("kexec = 5", "kexec = 300");
     bench.describe(&lines);
@@ -373,11 +389,11 @@ fn a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns() {
         println!("{}{}", ended.stdout, ended.stderr);
         ended
     };
-    let ended = shared(&mut bench.command(&["kernel", KERNEL, "--shipped", &own]));
+    let ended = shared(&mut bench.command(&["kernel", &kernel, "--shipped", &own]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let cells = std::env::var("PERFSEC_TEST_CELLS").unwrap_or("open/cpu-kernel".to_owned());
     let cells: Vec<_> = cells.split_whitespace().collect();
-    let options = ["run", "--machine", "bench", "--kernel", KERNEL, "--out", "run.jsonl"];
+    let options = ["run", "--machine", "bench", "--kernel", &kernel, "--out", "run.jsonl"];
     let ended = shared(&mut bench.command(&[&options[..], &cells].concat()));
     let (cells, deaths) = results(&bench);
     println!("{} cells\n{}", cells.len(), bench.log());

@@ -19,11 +19,15 @@ allnoconfig:
 	@cp $(KCONFIG_ALLCONFIG) $(O)/.config
 vmlinux: $(O)/kernel/core.o
 	@cp "$$(cat $(here)/image)" $(O)/vmlinux
+bzImage: $(O)/kernel/core.o
+	@echo '  BUILD   arch/x86/boot/bzImage'
+	@mkdir -p $(O)/arch/x86/boot
+	@cp "$$(cat $(here)/image)" $(O)/arch/x86/boot/bzImage
 $(O)/kernel/core.o: $(here)/kernel/core.c
 	@mkdir -p $(O)/kernel
 	@echo '  CC      kernel/core.o'
 	@$(CC) -Wall -c -o $@ $(here)/kernel/core.c
-.PHONY: tinyconfig allnoconfig vmlinux
+.PHONY: tinyconfig allnoconfig vmlinux bzImage
 "#;
 
 /// Sets every requested option, and the last one of a name wins, as if the tree had them all.

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 
 use super::heading::{BOOTING, BUILDING, KERNELS, VERDICTS};
 use crate::engine::KernelSpec;
-use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError};
-use crate::kbuild::{Recipe, Variable};
+use crate::kbuild::kconfig::{DEFAULT, Fragment, FragmentError, METAL};
+use crate::kbuild::{ImageForm, Recipe, Variable};
 use crate::machines::GuestProgram;
 use crate::machines::qemu::{Accel, PROGRAM};
 use crate::policy::{BooleanSetting, ModuleFile, PolicySource};
@@ -198,6 +198,17 @@ impl BuildArgs {
     /// When a fragment cannot be read.
     pub fn recipe(&self) -> Result<Recipe, FragmentError> {
         self.recipe_of(if self.no_default_config { &[] } else { &DEFAULT })
+    }
+
+    /// The same for real machines, which start a kernel by kexec.
+    ///
+    /// # Errors
+    ///
+    /// When a fragment cannot be read.
+    pub fn metal_recipe(&self) -> Result<Recipe, FragmentError> {
+        let ours = [&DEFAULT[..], &[METAL]].concat();
+        let first = if self.no_default_config { &[][..] } else { &ours };
+        Ok(Recipe { image: ImageForm::BzImage, ..self.recipe_of(first)? })
     }
 
     fn recipe_of(&self, first: &[&str]) -> Result<Recipe, FragmentError> {

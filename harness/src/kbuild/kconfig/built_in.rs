@@ -8,6 +8,7 @@ const FRAGMENTS: &[(&str, &str)] = &[
     ("tracing", include_str!("../../../../kconfigs/tracing.config")),
     ("debug", include_str!("../../../../kconfigs/debug.config")),
     ("distro-like", include_str!("../../../../kconfigs/distro-like.config")),
+    ("metal", include_str!("../../../../kconfigs/metal.config")),
     ("no-audit", include_str!("../../../../kconfigs/no-audit.config")),
     ("no-develop", include_str!("../../../../kconfigs/no-develop.config")),
     ("no-selinux", include_str!("../../../../kconfigs/no-selinux.config")),

@@ -12,6 +12,9 @@ use crate::kernel::{Config, KernelVersion};
 /// The default fragments.
 pub const DEFAULT: [&str; 4] = ["base", "selinux", "perf", "tracing"];
 
+/// The fragment for real machines, merged after the default ones.
+pub const METAL: &str = "metal";
+
 /// Prefix of option names in a fragment.
 const PREFIX: &str = "CONFIG_";
 

@@ -19,6 +19,8 @@ pub use check::{MergedRequests, PlacedRequest};
 pub use configure::Configurator;
 pub use definition::Tree;
 pub use error::{DroppedOption, KconfigError};
-pub use fragment::{Author, DEFAULT, Fragment, FragmentError, Request, RequestedValue, TreeMark};
+pub use fragment::{
+    Author, DEFAULT, Fragment, FragmentError, METAL, Request, RequestedValue, TreeMark,
+};
 pub use lack::Lack;
 pub use reason::Reason;

@@ -7,20 +7,27 @@ use crate::cache::Cache;
 use crate::foreign;
 use crate::interrupt::Interrupt;
 use crate::kernel::{
-    DebianSelector, EntryPoint, ImageOptions, ImageSpec, Kernel, Origin, VersionPrefix, hash,
-    shipped_image,
+    DebianSelector, ImageOptions, ImageSpec, Kernel, Origin, VersionPrefix, find_packed, hash,
+    keep_packed, shipped_image,
 };
 
-/// The bzImage of a kernel.
+/// `XLF_KERNEL_64` and `XLF_CAN_BE_LOADED_ABOVE_4G` of the boot header.
+const RELOCATABLE: u8 = 0b11;
+
+/// The bzImage of a kernel that another kernel can load.
 ///
 /// # Errors
 ///
 /// Why there is none, as a clause.
 pub(super) fn of(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
-    let image = kernel.image.as_ref().ok_or("its image is not on this host")?;
-    let is_it = |bytes: &[u8]| hash::sha256(bytes) == image.sha256;
-    if image.entry == EntryPoint::BzImage && cache.vouches_for(&image.path) {
-        return read(&image.path);
+    let bytes = read(kernel, cache)?;
+    is_loadable(&bytes).map(|()| bytes)
+}
+
+fn read(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
+    let sha256 = kernel.sha256().ok_or("its image is not on this host")?;
+    if let Some(path) = find_packed(cache, sha256) {
+        return foreign::read(&path, &foreign::KERNEL).map_err(|error| error.to_string());
     }
     let file = |path: &Path| vec![ImageSpec::File(path.to_owned())];
     let specs = match &kernel.origin {
@@ -32,20 +39,23 @@ pub(super) fn of(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
             let suite = DebianSelector::Suite(suite.clone());
             [Some(suite), series].into_iter().flatten().map(ImageSpec::Debian).collect()
         }
+        // A build for this machine keeps it.
         Origin::Running { .. } | Origin::Tree { .. } => {
-            return Err(
-                "perfsec keeps only the unpacked image of a kernel that it built: give the \
-                        file arch/x86/boot/bzImage"
-                    .to_owned(),
-            );
+            return Err("the cache has lost it: run this again".to_owned());
         }
     };
     let (options, interrupt) = (ImageOptions::default(), Interrupt::default());
     let mut why = "its package has another image by now".to_owned();
     for spec in specs {
         match shipped_image(&spec, cache, options, &interrupt, &|_| {}) {
-            Ok(bytes) if is_it(&bytes) && is_bzimage(&bytes) => return Ok(bytes),
-            Ok(bytes) if is_it(&bytes) => return Err("it is not a bzImage".to_owned()),
+            Ok(bytes) if hash::sha256(&bytes) == sha256 => {
+                // A package is not unpacked again. The file of a user stays where it is.
+                if !matches!(kernel.origin, Origin::File { .. }) {
+                    keep_packed(cache, sha256, &bytes)
+                        .map_err(|it| crate::causes::with_causes(&it))?;
+                }
+                return Ok(bytes);
+            }
             Ok(_) => {}
             Err(error) => why = crate::causes::with_causes(&error),
         }
@@ -53,11 +63,53 @@ pub(super) fn of(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
     Err(why)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    foreign::read(path, &foreign::KERNEL).map_err(|error| error.to_string())
+/// As `bzImage64_probe()` of the kernel (arch/x86/kernel/kexec-bzimage64.c) sees it.
+fn is_loadable(bytes: &[u8]) -> Result<(), String> {
+    // Documentation/arch/x86/boot.rst: `header`, `xloadflags`.
+    if bytes.get(0x202..0x206) != Some(b"HdrS") {
+        return Err("it is not a bzImage".to_owned());
+    }
+    match bytes.get(0x236).is_some_and(|flags| flags & RELOCATABLE == RELOCATABLE) {
+        true => Ok(()),
+        false => Err("kexec loads only kernels with CONFIG_RELOCATABLE=y".to_owned()),
+    }
 }
 
-/// True for the boot protocol of x86 (`HdrS` at 0x202).
-fn is_bzimage(bytes: &[u8]) -> bool {
-    bytes.get(0x202..0x206) == Some(b"HdrS")
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::kernel::Config;
+    use crate::kernel::fixture::{Shape, bz_image, vmlinux};
+    use crate::kernel::{Compression, load_built, store_built};
+
+    fn relocatable() -> Vec<u8> {
+        let mut image = bz_image(Compression::Gzip, &vmlinux(&Shape::default()));
+        image[0x236] = 0x3f;
+        image
+    }
+
+    #[rstest]
+    #[case::relocatable(relocatable(), "")]
+    #[case::at_one_address(bz_image(Compression::Gzip, b""), "CONFIG_RELOCATABLE=y")]
+    #[case::unpacked(vmlinux(&Shape::default()), "not a bzImage")]
+    #[case::cut(relocatable()[..0x206].to_vec(), "CONFIG_RELOCATABLE=y")]
+    fn kexec_loads_relocatable_boot_images(#[case] image: Vec<u8>, #[case] words: &str) {
+        let error = is_loadable(&image).err().unwrap_or_default();
+        assert!(error.contains(words) && error.is_empty() == words.is_empty(), "{error}");
+    }
+
+    #[test]
+    fn a_built_kernel_has_the_boot_image_that_was_built() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&folder.path().join("cache")).unwrap();
+        let path = folder.path().join("bzImage");
+        std::fs::write(&path, relocatable()).unwrap();
+        let origin = Origin::Running { host: "any".to_owned() };
+        store_built(&cache, "key", origin.clone(), &path, Config::default()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let kernel = load_built(&cache, "key", &origin).unwrap();
+        assert_eq!(of(&kernel, &cache).unwrap(), relocatable());
+    }
 }
