@@ -8,8 +8,8 @@ use super::constants::bits;
 use super::literal::string;
 use super::obstacle::Obstacle;
 
-/// Fields that are newer than Linux 6.1, or have no name in its header.
-const NEW: [&str; 8] = [
+/// Fields that are newer than Linux 6.1.
+const NEW: [&str; 7] = [
     "config3",
     "config4",
     "aux_start_paused",
@@ -17,7 +17,6 @@ const NEW: [&str; 8] = [
     "aux_resume",
     "defer_callchain",
     "defer_output",
-    "unknown_bit",
 ];
 
 /// The size of `struct perf_event_attr` in Linux 5.8 (`PERF_ATTR_SIZE_VER6`), in bytes.
@@ -65,6 +64,9 @@ pub(super) fn attr(attr: &PerfEventAttr) -> Result<Attr, Obstacle> {
         let field = match name.as_str() {
             "beyond" => {
                 return Err(Obstacle::Step("its perf_event_attr is longer than any kernel's"));
+            }
+            "unknown_bit" => {
+                return Err(Obstacle::Step("its perf_event_attr sets a bit that no header names"));
             }
             "reserved" => "__reserved_2",
             "sample_freq" if !attr.freq => {
