@@ -10,9 +10,7 @@ use std::process::{Child, Command, Stdio};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{
-    BaudRate, ControlFlags, SetArg, Termios, cfmakeraw, cfsetspeed, tcgetattr, tcsetattr,
-};
+use nix::sys::termios::{ControlFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 /// Opens a serial port of this host in raw mode.
 pub(super) fn open_tty(path: &Path, baud: u32) -> io::Result<File> {
@@ -22,26 +20,29 @@ pub(super) fn open_tty(path: &Path, baud: u32) -> io::Result<File> {
     let file = options.read(true).write(true).custom_flags(flags).open(path)?;
     let mut settings = tcgetattr(&file)?;
     cfmakeraw(&mut settings);
-    settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
     let speed = speed(baud).ok_or_else(|| io::Error::other(format!("no speed {baud}")))?;
-    cfsetspeed(&mut settings, speed)?;
+    // Not cfsetspeed(3): libc asks for its version `GLIBC_2.2.5`, which a static glibc lacks.
+    settings.control_flags.remove(ControlFlags::CBAUD);
+    settings.control_flags |= speed | ControlFlags::CLOCAL | ControlFlags::CREAD;
     tcsetattr(&file, SetArg::TCSANOW, &settings)?;
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
     Ok(file)
 }
 
-fn speed(baud: u32) -> Option<BaudRate> {
-    Some(match baud {
-        9600 => BaudRate::B9600,
-        19_200 => BaudRate::B19200,
-        38_400 => BaudRate::B38400,
-        57_600 => BaudRate::B57600,
-        115_200 => BaudRate::B115200,
-        230_400 => BaudRate::B230400,
-        460_800 => BaudRate::B460800,
-        921_600 => BaudRate::B921600,
+/// The bits of `c_cflag` for a speed (`include/uapi/asm-generic/termbits.h`).
+fn speed(baud: u32) -> Option<ControlFlags> {
+    let bits = match baud {
+        9600 => libc::B9600,
+        19_200 => libc::B19200,
+        38_400 => libc::B38400,
+        57_600 => libc::B57600,
+        115_200 => libc::B115200,
+        230_400 => libc::B230400,
+        460_800 => libc::B460800,
+        921_600 => libc::B921600,
         _ => return None,
-    })
+    };
+    Some(ControlFlags::from_bits_retain(bits))
 }
 
 /// Runs a command on a terminal of its own, which changes no byte.
@@ -60,4 +61,23 @@ pub(super) fn on_terminal(command: &str) -> io::Result<(File, File, Child)> {
         .spawn()?;
     let master = File::from(terminal.master);
     Ok((master.try_clone()?, master, child))
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::termios::{BaudRate, cfgetospeed};
+
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_its_speed() {
+        let terminal = openpty(None::<&Winsize>, None::<&Termios>).unwrap();
+        let path = nix::unistd::ttyname(&terminal.slave).unwrap();
+        for (baud, speed) in [(9600, BaudRate::B9600), (921_600, BaudRate::B921600)] {
+            let opened = open_tty(&path, baud).unwrap();
+            assert_eq!(cfgetospeed(&tcgetattr(&opened).unwrap()), speed);
+        }
+        let refused = open_tty(&path, 110).unwrap_err();
+        assert_eq!(refused.to_string(), "no speed 110");
+    }
 }
