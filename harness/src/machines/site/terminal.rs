@@ -2,15 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
-use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{ControlFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::termios::{ControlFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 /// Opens a serial port of this host in raw mode.
 pub(super) fn open_tty(path: &Path, baud: u32) -> io::Result<File> {
@@ -47,11 +47,17 @@ fn speed(baud: u32) -> Option<ControlFlags> {
 
 /// Runs a command on a terminal of its own, which changes no byte.
 pub(super) fn on_terminal(command: &str) -> io::Result<(File, File, Child)> {
-    let terminal = openpty(None::<&Winsize>, None::<&Termios>)?;
-    let mut settings = tcgetattr(terminal.slave.as_fd())?;
+    // Not openpty(3): other processes would have its descriptors, and keep the terminal open.
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+    let slave = options.open(ptsname_r(&master)?)?;
+    let mut settings = tcgetattr(slave.as_fd())?;
     cfmakeraw(&mut settings);
-    tcsetattr(terminal.slave.as_fd(), SetArg::TCSANOW, &settings)?;
-    let end = || terminal.slave.try_clone().map(Stdio::from);
+    tcsetattr(slave.as_fd(), SetArg::TCSANOW, &settings)?;
+    let end = || slave.try_clone().map(Stdio::from);
     // `setsid` makes it the leader of a session and of a process group with its own number.
     let child = Command::new("setsid")
         .args(["--ctty", "sh", "-c", command])
@@ -59,13 +65,14 @@ pub(super) fn on_terminal(command: &str) -> io::Result<(File, File, Child)> {
         .stdout(end()?)
         .stderr(end()?)
         .spawn()?;
-    let master = File::from(terminal.master);
+    let master = File::from(OwnedFd::from(master));
     Ok((master.try_clone()?, master, child))
 }
 
 #[cfg(test)]
 mod tests {
-    use nix::sys::termios::{BaudRate, cfgetospeed};
+    use nix::pty::{Winsize, openpty};
+    use nix::sys::termios::{BaudRate, Termios, cfgetospeed};
 
     use super::*;
 
