@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::termios::tcsendbreak;
 use nix::unistd::Pid;
 
@@ -214,9 +214,12 @@ impl Drop for Session {
             Close::Tcp(stream) => drop(stream.shutdown(Shutdown::Both)),
             Close::Unix(stream) => drop(stream.shutdown(Shutdown::Both)),
             Close::Command(child) => {
-                let group = i32::try_from(child.id()).map(Pid::from_raw);
-                let _ = group.map(|group| killpg(group, Signal::SIGTERM));
-                let _ = child.wait();
+                // Until `setsid` has run, there is a process and no group of its number.
+                while let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
+                    let pid = Pid::from_raw(pid);
+                    let _ = killpg(pid, Signal::SIGTERM).or_else(|_| kill(pid, Signal::SIGTERM));
+                    std::thread::sleep(Duration::from_millis(10));
+                }
             }
             Close::Tty => {}
         }
