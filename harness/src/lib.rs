@@ -61,6 +61,9 @@ pub mod why;
 #[cfg(test)]
 #[path = "../tests/support/tree.rs"]
 mod fake_tree;
+#[cfg(test)]
+#[path = "../tests/support/healthy.rs"]
+mod healthy;
 
 pub(crate) use perfsec_wire::suggest;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use perfsec_wire::message::{AuditFacts, Refusal, SelinuxFacts};
-use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, KernelMessage, SubjectSeen};
+use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, KernelMessage};
 use perfsec_wire::{Cell, CellOutcome, Facts, Message, Observation, Order, PROTOCOL};
 use rstest::rstest;
 
@@ -18,6 +18,7 @@ use super::earlier::earlier_lane;
 use super::execute::{execute, work};
 use super::{EarlierLane, Keep, LanePlan, Limits};
 use crate::case::Library;
+use crate::healthy::{healthy, holds};
 use crate::interrupt::Interrupt;
 use crate::judge::Verdict;
 use crate::kernel::{Arch, Kernel, KernelVersion, Origin};
@@ -176,10 +177,6 @@ fn finish(cell: &Cell, seen: Observation) -> Vec<Act> {
     vec![message(Message::Finished(cell.id, CellOutcome::Observed(seen)))]
 }
 
-fn holds(cell: &Cell) -> bool {
-    cell.subject.grant != perfsec_wire::CapSet::EMPTY
-}
-
 /// A lane whose guests have these agents, one after another.
 /// `/proc/version` of the kernel.
 const BANNER: &str = "Linux version 6.1.0 (a@b) (gcc 12) #1 SMP Debian 6.1.192-1";
@@ -228,42 +225,6 @@ fn facts() -> Facts {
         },
         audit: AuditFacts { enabled: 1, pid: 1, backlog_limit: 8192, ..AuditFacts::default() },
         ..Facts::default()
-    }
-}
-
-/// What a healthy kernel does in a cell.
-fn healthy(cell: &Cell) -> Observation {
-    let held = holds(cell);
-    let minus = if held { 0 } else { -1 };
-    Observation {
-        subject: SubjectSeen {
-            pid: 100 + cell.id,
-            uid: 1000,
-            permitted: cell.subject.grant,
-            effective: cell.subject.grant,
-            context: cell.subject.context.clone(),
-        },
-        mode: cell.mode,
-        processes: Vec::new(),
-        heirs: Vec::new(),
-        calls: vec![Call {
-            step: 0,
-            result: if held { 7 } else { -13 },
-            text: None,
-            raw: None,
-            program: None,
-            effects: vec![Effect::Cap(CapCheck {
-                cap: 38,
-                opts: 0,
-                commoncap: minus,
-                verdict: minus,
-            })],
-        }],
-        outside: Vec::new(),
-        exit: Exit::Finished,
-        lost: 0,
-        caps_unseen: None,
-        micros: 5000,
     }
 }
 

@@ -4,6 +4,9 @@
 #[expect(dead_code, reason = "shared with tests that boot kernels of their own")]
 mod support;
 
+#[path = "../support/healthy.rs"]
+mod healthy;
+
 #[path = "../support/tree.rs"]
 #[expect(dead_code, reason = "shared with tests that read trees")]
 mod tree;

@@ -1,5 +1,5 @@
 //! A script plays the machine's kernels: it speaks the agent's part on the console, passes each
-//! cell, and dies where it was told to.
+//! cell, and dies as its test asks.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,12 +15,10 @@ use std::time::Duration;
 
 use perfsec_wire::console::{ConsoleParameter, Link, Scanner};
 use perfsec_wire::frame::{Reader, Writer};
-use perfsec_wire::observation::{Call, CapCheck, Effect, Exit, SubjectSeen};
-use perfsec_wire::{
-    CapSet, Cell, CellOutcome, Facts, Message, Observation, Order, PROTOCOL, takeover,
-};
+use perfsec_wire::{CellOutcome, Facts, Message, Order, PROTOCOL, takeover};
 
 use super::{Console, Played, Player};
+use crate::healthy::{healthy, holds};
 use crate::support;
 
 /// `/proc/version` of each kernel.
@@ -325,41 +323,5 @@ fn facts(parameters: &str) -> Facts {
         version: BANNER.to_owned(),
         cmdline: parameters.trim().to_owned(),
         ..*ready.facts.clone()
-    }
-}
-
-fn holds(cell: &Cell) -> bool {
-    cell.subject.grant != CapSet::EMPTY
-}
-
-/// A healthy kernel's answer to a step that CAP_PERFMON allows.
-fn healthy(cell: &Cell) -> Observation {
-    let held = holds(cell);
-    let minus = if held { 0 } else { -1 };
-    let check = CapCheck { cap: 38, opts: 0, commoncap: minus, verdict: minus };
-    Observation {
-        subject: SubjectSeen {
-            pid: 100 + cell.id,
-            uid: 1000,
-            permitted: cell.subject.grant,
-            effective: cell.subject.grant,
-            context: cell.subject.context.clone(),
-        },
-        mode: cell.mode,
-        processes: Vec::new(),
-        heirs: Vec::new(),
-        calls: vec![Call {
-            step: 0,
-            result: if held { 7 } else { -13 },
-            text: None,
-            raw: None,
-            program: None,
-            effects: vec![Effect::Cap(check)],
-        }],
-        outside: Vec::new(),
-        exit: Exit::Finished,
-        lost: 0,
-        caps_unseen: None,
-        micros: 5000,
     }
 }
