@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::termios::tcsendbreak;
 use nix::unistd::Pid;
 
@@ -26,6 +26,8 @@ const READ: usize = 16 << 10;
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 /// Time between two looks at an interrupt.
 const LOOK: Duration = Duration::from_millis(200);
+/// Time between two looks at a command that is starting.
+const START_LOOK: Duration = Duration::from_millis(10);
 /// A serial driver takes the byte that follows a break for a SysRq key within 5 seconds
 /// (`SYSRQ_TIMEOUT`).
 const AFTER_BREAK: Duration = Duration::from_millis(500);
@@ -214,12 +216,14 @@ impl Drop for Session {
             Close::Tcp(stream) => drop(stream.shutdown(Shutdown::Both)),
             Close::Unix(stream) => drop(stream.shutdown(Shutdown::Both)),
             Close::Command(child) => {
-                // Until `setsid` has run, there is a process and no group of its number.
-                while let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
-                    let pid = Pid::from_raw(pid);
-                    let _ = killpg(pid, Signal::SIGTERM).or_else(|_| kill(pid, Signal::SIGTERM));
-                    std::thread::sleep(Duration::from_millis(10));
+                let Ok(group) = i32::try_from(child.id()).map(Pid::from_raw) else { return };
+                // Until `setsid` has run, no group has the child's number.
+                while matches!(child.try_wait(), Ok(None))
+                    && killpg(group, Signal::SIGTERM).is_err()
+                {
+                    thread::sleep(START_LOOK);
                 }
+                let _ = child.wait();
             }
             Close::Tty => {}
         }
