@@ -239,8 +239,8 @@ pub(crate) fn load_built(cache: &Cache, key: &str, origin: &Origin) -> Option<Ke
     entry.load().map(|cached| cached.into_kernel(origin.clone(), None))
 }
 
-/// Stores a kernel that was built on this host. `key` is a hash of what it was built from. A
-/// bzImage is kept as it is, too: for [`find_packed`](super::find_packed).
+/// Stores a kernel that was built on this host. `key` is a hash of what it was built from. A bzImage
+/// is also stored unchanged, for [`find_packed`](super::find_packed).
 ///
 /// # Errors
 ///

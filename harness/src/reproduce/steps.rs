@@ -100,7 +100,7 @@ impl Needs {
         if self.shares { format!("s->{name}") } else { name }
     }
 
-    /// The pid of the program's first process, which stands for process 1 of a guest.
+    /// The pid of the program's first process. In a guest it is process 1.
     fn parent(&mut self) -> String {
         if self.shares { self.variable("parent") } else { "getppid()".to_owned() }
     }

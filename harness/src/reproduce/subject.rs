@@ -56,7 +56,7 @@ struct Line {
     before: String,
     /// The name of what it makes.
     bind: Option<String>,
-    /// What must exist.
+    /// Conditions in C without which the step does not run.
     guard: Vec<String>,
     /// The arguments of `check`, but the records.
     arguments: [String; 3],

@@ -27,7 +27,7 @@ pub(in crate::machines) trait Reach: fmt::Debug + Send + Sync {
 
 /// A start of the agent.
 pub(in crate::machines) struct Launch<'a> {
-    /// What it gets.
+    /// The preparation, the lane and its policies.
     pub(in crate::machines) load: &'a Load,
     /// Where its incidents go.
     pub(in crate::machines) sink: &'a Sink,

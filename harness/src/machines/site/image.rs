@@ -18,7 +18,7 @@ const RELOCATABLE: u8 = 0b11;
 ///
 /// # Errors
 ///
-/// Why there is none, as a clause.
+/// The kernel has no such image, or another kernel cannot load it; the reason, as a clause.
 pub(super) fn of(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
     let bytes = read(kernel, cache)?;
     is_loadable(&bytes).map(|()| bytes)

@@ -55,7 +55,7 @@ pub fn list(sites: &Sites, states: &States) -> Vec<ListedMachine> {
 }
 
 impl ListedMachine {
-    /// The reason of its state, as a clause; empty if there is none.
+    /// The reason for its state, as a clause; empty for a machine that was never checked.
     #[must_use]
     pub fn detail(&self) -> String {
         match (self.state, &self.broken, &self.lessee, self.controls.first()) {

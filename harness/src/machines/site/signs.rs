@@ -123,7 +123,7 @@ enum Stage {
     After,
 }
 
-/// What a piece of the console tells.
+/// The result of reading a piece of the console.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Scan {
     /// Output of the kernel under test.
