@@ -341,6 +341,7 @@ pub(crate) fn start(
 fn become_subject(region: &Region, subject: &Subject, path: &str) -> Result<Infallible> {
     let (uid, gid) = (Uid::from_raw(subject.uid), Gid::from_raw(subject.uid));
     let doing = format_args!("become user {uid}").to_string();
+    sys::reset_signals().doing(&doing)?;
     setgroups(&[]).doing(&doing)?;
     setresgid(gid, gid, gid).doing(&doing)?;
     setresuid(uid, uid, uid).doing(&doing)?;

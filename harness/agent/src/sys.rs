@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 use nix::errno::Errno;
 use nix::libc::{self, c_long};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::unistd::Pid;
 use perf_event_open_sys::bindings::perf_event_attr;
 
@@ -124,6 +125,15 @@ pub(crate) fn spawn<F: FnOnce()>(child: F) -> nix::Result<Pid> {
         libc::clone(run::<F>, top, flags, std::ptr::from_mut(&mut child).cast())
     };
     Errno::result(pid).map(Pid::from_raw)
+}
+
+/// Blocks no signal and ignores none, as in a process that a login starts. Both outlive an exec: the
+/// agent reads SIGCHLD from a descriptor, and perf waits for it forever when it records all CPUs.
+pub(crate) fn reset_signals() -> nix::Result<()> {
+    // On a machine's own kernel the agent is in perfsec, and Rust's runtime ignores SIGPIPE there.
+    // SAFETY: the default action is no function.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
 /// Stack of a child before it executes another program, in bytes.
