@@ -19,6 +19,9 @@ use crate::process;
 /// The program.
 const PROGRAM: &str = "mmdebstrap";
 
+/// util-linux's program for namespaces.
+const UNSHARE: &str = "unshare";
+
 /// Turns a Debian root into a guest system.
 pub(super) const CUSTOMIZE: &str = include_str!("customize.sh");
 
@@ -89,9 +92,17 @@ fn write_inputs(place: &Path, sources: &Sources, rights: Rights) -> io::Result<(
 }
 
 fn command(suite: &str, place: &Path, rights: Rights) -> Command {
-    let mut command = Command::new(PROGRAM);
     let path = |name: &str| place.join(name).display().to_string();
-    let mode = if rights == Rights::Root { "root" } else { "unshare" };
+    let (mode, mut command) = match rights {
+        // mmdebstrap mounts on this machine's own tree as root. Here the mounts go when its last
+        // process ends, even if nothing had the time to unmount them.
+        Rights::Root => ("root", {
+            let mut command = Command::new(UNSHARE);
+            command.args(["--mount", PROGRAM]);
+            command
+        }),
+        Rights::Namespace => ("unshare", Command::new(PROGRAM)),
+    };
     command
         .env("TMPDIR", path("tmp"))
         .env("LC_ALL", "C.UTF-8")
@@ -118,7 +129,7 @@ fn rights() -> Result<Rights, GuestError> {
     if host::find_program("newuidmap").is_err() {
         return Err(no("newuidmap is missing (Debian's package uidmap has it)".to_owned()));
     }
-    let tried = Command::new("unshare").args(["--user", "true"]).output();
+    let tried = Command::new(UNSHARE).args(["--user", "true"]).output();
     match tried {
         Ok(output) if output.status.success() => Ok(Rights::Namespace),
         Ok(output) => {
