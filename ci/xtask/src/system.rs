@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::error::{self, Error};
 use crate::setup;
@@ -20,11 +20,14 @@ pub(crate) const TESTS: [(&str, &str); 4] = [
 /// Cells about programs, and about the review in which CAP_PERFMON was introduced.
 const CELLS: [&str; 2] = ["perf/*", "thread/*"];
 
+/// The guest system of the project's own tests.
+const GUEST: &str = "debian:trixie";
+
 /// Options of `system`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The guest system, as for `perfsec run --guest`. It is built if it is not in the cache.
-    #[arg(long, value_name = "SYSTEM", default_value = "debian:trixie")]
+    #[arg(long, value_name = "SYSTEM", default_value = GUEST)]
     guest: String,
     /// Kernels, as for `perfsec run --kernel`. The tests run on the first.
     #[arg(long, value_name = "KERNEL", default_values = ["debian:6.12", "debian:6.1"])]
@@ -39,7 +42,7 @@ pub(crate) fn system(shell: &Shell, options: &Options) -> Result<(), Error> {
     let perfsec = setup::build(shell)?;
     setup::install(shell, &perfsec, &["run", "debian", "guests"])?;
     let (guest, manifest) = (&options.guest, setup::MANIFEST);
-    let timed = |command: xshell::Cmd<'_>| {
+    let timed = |command: Cmd<'_>| {
         eprintln!("$ {command}");
         let began = Instant::now();
         error::run(command)?;
@@ -49,7 +52,7 @@ pub(crate) fn system(shell: &Shell, options: &Options) -> Result<(), Error> {
     timed(cmd!(shell, "{perfsec} guest build {guest}"))?;
     if !options.tests_only {
         for kernel in &options.kernel {
-            timed(cmd!(shell, "{perfsec} run --guest {guest} --kernel {kernel} {CELLS...}"))?;
+            timed(cells(shell, &perfsec, guest, kernel))?;
             timed(cmd!(shell, "{perfsec} howto --guest {guest} --kernel {kernel}"))?;
         }
     }
@@ -65,6 +68,15 @@ pub(crate) fn system(shell: &Shell, options: &Options) -> Result<(), Error> {
         timed(run.env("PERFSEC_TEST_PROGRAM", &program))?;
     }
     Ok(())
+}
+
+/// The part that fits among the other tests: the cells on one kernel.
+pub(crate) fn part<'a>(shell: &'a Shell, perfsec: &Path, kernel: &str) -> Cmd<'a> {
+    cells(shell, perfsec, GUEST, kernel)
+}
+
+fn cells<'a>(shell: &'a Shell, perfsec: &Path, guest: &str, kernel: &str) -> Cmd<'a> {
+    cmd!(shell, "{perfsec} run --quiet --guest {guest} --kernel {kernel} {CELLS...}")
 }
 
 /// Builds a perfsec that runs in any guest system: static, and without what only a debugger reads.

@@ -92,6 +92,7 @@ pub(crate) fn test(shell: &Shell) -> Result<(), Error> {
         "the suite under a distribution's policy",
         cmd!(shell, "{perfsec} run --quiet --kernel {kernel} --policy {policy} {domains...}"),
     )?;
+    phases.run("real programs in a guest system", system::part(shell, &perfsec, kernel))?;
     phases.end();
     println!("every phase passed in {}", seconds(started.elapsed()));
     Ok(())
