@@ -93,16 +93,23 @@ fn write_inputs(place: &Path, sources: &Sources, rights: Rights) -> io::Result<(
 
 fn command(suite: &str, place: &Path, rights: Rights) -> Command {
     let path = |name: &str| place.join(name).display().to_string();
-    let (mode, mut command) = match rights {
-        // mmdebstrap mounts on this machine's own tree as root. Here the mounts go when its last
-        // process ends, even if nothing had the time to unmount them.
-        Rights::Root => ("root", {
-            let mut command = Command::new(UNSHARE);
-            command.args(["--mount", PROGRAM]);
-            command
-        }),
-        Rights::Namespace => ("unshare", Command::new(PROGRAM)),
+    // It ends when perfsec does, however that ends.
+    let mut command = Command::new("setpriv");
+    let mode = match rights {
+        // As root it mounts on this machine's own tree. In namespaces of their own its mounts and
+        // all its children go with it.
+        Rights::Root => {
+            command.args(["--pdeathsig", "KILL", UNSHARE, "--mount-proc", "--pid", "--fork"]);
+            command.arg("--kill-child");
+            "root"
+        }
+        // It removes what belongs to mapped users, which perfsec may not.
+        Rights::Namespace => {
+            command.args(["--pdeathsig", "TERM"]);
+            "unshare"
+        }
     };
+    command.arg(PROGRAM);
     command
         .env("TMPDIR", path("tmp"))
         .env("LC_ALL", "C.UTF-8")

@@ -100,9 +100,10 @@ chroot "$root" semodule --build --noreload
 grep -q '^user:user_u:s0$' "$root/etc/selinux/default/seusers"
 find "$root/etc/selinux/default/policy" -name 'policy.*' ! -name policy.33 -delete
 
-# Nothing of the host, and nothing that only packages need.
+# Nothing of the host, and nothing that only packages need. /tmp is left to mmdebstrap, whose
+# configuration of apt is in it: without that, its last apt-get works on the host's lists.
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/cache/debconf/*-old \
-    "$root"/var/lib/dpkg/*-old "$root"/var/log/* "$root"/tmp/* "$root"/boot/* \
+    "$root"/var/lib/dpkg/*-old "$root"/var/log/* "$root"/boot/* \
     "$root"/etc/apt/sources.list* "$root"/etc/apt/apt.conf.d/99mmdebstrap \
     "$root"/usr/lib/udev/hwdb.bin "$root"/etc/resolv.conf
 find "$root/usr/lib/python3/dist-packages" -type d -name tests -prune -exec rm -r {} +
