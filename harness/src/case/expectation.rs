@@ -494,6 +494,7 @@ run(perf stat) = exit 0
     #[rstest]
     #[case("exit 0", true)]
     #[case("exit 255", true)]
+    #[case("exit *", true)]
     #[case("killed by SIGINT", true)]
     #[case("EACCES", true)]
     #[case("exit", false)]

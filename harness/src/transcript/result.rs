@@ -12,6 +12,9 @@ pub(crate) const NOTHING: &str = "nothing";
 /// The result of a `read` whose length varies.
 const SOME: &str = "some";
 
+/// In a case, the end of a program whose exit code differs between its versions.
+const ANY_EXIT: &str = "exit *";
+
 /// The result of a syscall.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CallResult {
@@ -91,7 +94,7 @@ impl CallResult {
                 ResultForm::Zero => "`0`".to_owned(),
                 ResultForm::Number => "a number".to_owned(),
                 ResultForm::Text if matches!(step, Step::Run(_)) => {
-                    "`exit CODE`, `killed by SIGNAL`".to_owned()
+                    "`exit CODE`, `exit *`, `killed by SIGNAL`".to_owned()
                 }
                 ResultForm::Text => "a text in quotes, such as `\"2\\n\"`,".to_owned(),
             })
@@ -104,6 +107,17 @@ impl CallResult {
         matches!(step.result_form(), ResultForm::Received(_)) && *self == NOTHING.into()
     }
 
+    /// True if `observed` is this result; of a program, `exit *` is every exit code.
+    #[must_use]
+    pub fn accepts(&self, observed: &Self) -> bool {
+        match (self, observed) {
+            (Self::Name(written), Self::Name(seen)) if written == ANY_EXIT => {
+                seen.starts_with("exit ")
+            }
+            _ => self == observed,
+        }
+    }
+
     /// True if it is an error that means that the caller lacks a privilege.
     #[must_use]
     pub fn is_denial(&self) -> bool {
@@ -111,10 +125,11 @@ impl CallResult {
     }
 }
 
-/// True for the end of a program, as the agent reports it.
+/// True for the end of a program, as the agent reports it, and for [`ANY_EXIT`].
 fn is_end(text: &str) -> bool {
     let exit = text.strip_prefix("exit ").is_some_and(|code| code.parse::<u8>().is_ok());
-    exit || text.strip_prefix("killed by ").is_some_and(|name| name.starts_with("SIG"))
+    exit || text == ANY_EXIT
+        || text.strip_prefix("killed by ").is_some_and(|name| name.starts_with("SIG"))
 }
 
 /// True for a text in quotes, as the agent reports what a step read.
