@@ -205,6 +205,19 @@ fn after_a_death_in_a_cell_the_machine_returns_and_the_other_cells_run(
     assert!(bench.state().contains("healthy"), "{}", bench.state());
 }
 
+#[rstest]
+#[case::believed("", "MISS kernel panic: fan 3 of the BMC while this cell ran")]
+#[case::ignored("ignore = [' of the BMC$']", "MISS the machine rebooted while this cell ran")]
+fn an_ignored_line_of_the_console_is_no_panic(#[case] line: &str, #[case] cell: &str) {
+    let bench = bench(&[Some(Death::Noise)]);
+    bench.describe(&format!("{line}\n{LINES}"));
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    assert!(cells.iter().any(|it| it == cell), "{cells:#?}");
+    assert_eq!(deaths[0].contains("BMC"), line.is_empty(), "{deaths:?}");
+}
+
 #[test]
 fn a_kernel_that_hangs_in_its_boot_without_a_word_is_tried_twice_and_not_blamed() {
     let bench = bench(&[Some(Death::InBoot), Some(Death::InBoot)]);

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::name::SiteName;
+use super::noise::LinePattern;
 use super::source::{ConsoleSource, Serial};
 use super::table::Table;
 use crate::case::{CaseError, Mistakes};
@@ -49,6 +50,8 @@ pub struct Site {
     pub send_break: Option<String>,
     /// Text that the firmware prints after a reset.
     pub firmware: Option<String>,
+    /// Lines of the console that no kernel has printed.
+    pub ignore: Vec<LinePattern>,
     /// Commands that switch its power; without them, a machine that hangs is broken.
     pub power: Option<PowerCommands>,
     /// Commands of the lab's own reservations.
@@ -233,6 +236,7 @@ console = "tcp:conserver:7001"
 serial = "ttyS1,57600"
 boot = "kexec"
 reserve = "labgrid-client -p rack1 acquire"
+ignore = ["^BMC: ", "PSP"]
 parameters = ["nosmt"]
 power = { on = "a", off = "b", status = "c" }
 limits = { system = 900 }
@@ -274,6 +278,7 @@ boot = "kexec"
         assert_eq!(rack1.serial.to_string(), "ttyS1,57600n8");
         assert_eq!(rack1.limits.system, Duration::from_secs(900));
         assert_eq!(rack1.limits.power, SiteLimits::default().power);
+        assert_eq!(rack1.ignore, ["^BMC: ", "PSP"].map(|it| it.parse().unwrap()));
         assert!(rack1.power.is_some() && rack1.lease.reserve.is_some());
         let rack2 = find("rack2").unwrap();
         assert_eq!((rack2.power.as_ref(), &rack2.serial), (None, &Serial::default()));
@@ -290,6 +295,8 @@ boot = "kexec"
     #[case("system = 900", "cell = 900", "unknown field `cell`")]
     #[case("tcp:conserver:7001", "conserver", "tcp:HOST:PORT")]
     #[case("ttyS1,57600", "ttyS1", "expected its name and its speed")]
+    #[case("^BMC: ", "(BMC: ", "`(BMC: ` is not a regular expression: unclosed group")]
+    #[case("^BMC: ", "x*", "`x*` matches an empty line")]
     #[case("-p 2222 root@rack1", "'", "the arguments of ssh")]
     #[case("[rack1]", "[here]", "cannot be the name of a machine")]
     fn a_mistake_has_its_place_and_its_reason(

@@ -10,6 +10,7 @@ mod lease;
 mod listing;
 mod machine;
 mod name;
+mod noise;
 mod own_system;
 mod pool;
 mod power;
@@ -30,6 +31,7 @@ pub use file::{
 pub use lease::LeasedMachine;
 pub use listing::{Health, ListedMachine, list};
 pub use name::{SiteName, SiteNameError};
+pub use noise::{LinePattern, LinePatternError};
 pub use pool::{SiteOptions, SitePool};
 pub use source::{ConsoleSource, Serial, SerialError, SourceError};
 pub use state::{Broken, Control, Lease, LeaseError, MachineState, States};

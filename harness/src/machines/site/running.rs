@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use perfsec_wire::{Message, Order};
 
 use super::hang::{self, Silent};
 use super::machine::{Leaving, SiteMachine};
+use super::noise::Noise;
 use super::signs::{Signs, Watch};
 use crate::interrupt::Interrupt;
 use crate::machines::shared_console::SharedConsole;
@@ -55,12 +56,17 @@ impl Running {
         let signs = Arc::new(Signs::new());
         let stop: Arc<dyn Fn() + Send + Sync> = Arc::new(machine.session.stopper());
         let input = machine.session.tap()?;
+        let watch = {
+            let site = &machine.leased.site;
+            let noise = Noise::new(site.ignore.clone());
+            let watch = Watch::new(parameter.to_string(), site.firmware.clone(), noise);
+            Arc::new(Mutex::new(watch))
+        };
         let print = {
             let (signs, stop, sink) = (Arc::clone(&signs), Arc::clone(&stop), sink.clone());
-            let firmware = machine.leased.site.firmware.clone();
-            let watch = Mutex::new(Watch::new(parameter.to_string(), firmware));
+            let watch = Arc::clone(&watch);
             move |text: &[u8]| {
-                let found = watch.lock().unwrap_or_else(PoisonError::into_inner).scan(text);
+                let found = lock(&watch).scan(text);
                 sink.print(&found.shown);
                 // Every sign counts, also those behind the first that ends it.
                 if found.signs.into_iter().filter(|sign| signs.note(*sign)).count() > 0 {
@@ -76,6 +82,7 @@ impl Running {
                     sink.report(Incident::Message(Message::Done))
                 }
                 Incident::Silence(why) => {
+                    sink.print(&lock(&watch).finish().shown);
                     if machine.session.is_ended() {
                         let detail = format!("the console of {} ended", machine.leased.site.name);
                         signs.set_end(End::Crashed { detail, said: String::new() });
@@ -169,4 +176,9 @@ impl Drop for Running {
             eprint_line!("perfsec: left: not in its own system: {error}");
         }
     }
+}
+
+/// A watch that is whole even if a thread panicked.
+fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
 }

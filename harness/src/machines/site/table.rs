@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::file::{LeaseCommands, PowerCommands, Site, SiteLimits};
 use super::name::SiteName;
+use super::noise::LinePattern;
 use super::source::{ConsoleSource, Serial};
 use crate::case::Mistakes;
 
@@ -39,6 +40,11 @@ pub(super) struct Table {
     send_break: Option<String>,
     /// Text that the firmware prints after a reset.
     firmware: Option<String>,
+    /// Regular expressions for lines of the console that no kernel has printed, but the firmware or
+    /// a management controller.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    ignore: Vec<Spanned<String>>,
     /// Commands that switch its power.
     power: Option<PowerCommands>,
     /// Command that reserves the machine, or fails.
@@ -111,6 +117,13 @@ impl Table {
             let message = "`ssh` is not the arguments of ssh, such as `root@rack1`";
             mistakes.add(self.ssh.span(), message, None);
         }
+        let mut ignore = Vec::new();
+        for pattern in &self.ignore {
+            match pattern.get_ref().parse::<LinePattern>() {
+                Ok(parsed) => ignore.push(parsed),
+                Err(error) => mistakes.add(pattern.span(), error.to_string(), None),
+            }
+        }
         let Boot::Kexec = self.boot;
         let default = SiteLimits::default();
         let limit = |given: Option<Seconds>, default| given.map_or(default, |Seconds(it)| it);
@@ -130,6 +143,7 @@ impl Table {
             serial: serial?,
             send_break: self.send_break.filter(|text| !text.is_empty()),
             firmware: self.firmware.filter(|text| !text.is_empty()),
+            ignore,
             power: self.power,
             lease,
             parameters: self.parameters,

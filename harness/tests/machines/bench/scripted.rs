@@ -43,6 +43,8 @@ pub(crate) enum Death {
     Silence,
     /// The machine is reset.
     Reset,
+    /// The same, behind a line of something else that looks like a panic.
+    Noise,
     /// The console ends.
     HangUp,
     /// It never prints anything, and runs on.
@@ -175,6 +177,10 @@ impl Machine {
                 Ok(())
             }
             Death::Reset => Ok(()),
+            Death::Noise => {
+                print("Kernel panic - not syncing: fan 3 of the BMC\r\n");
+                Ok(())
+            }
             Death::HangUp => {
                 self.console.hang_up();
                 self.sleep()
