@@ -4,6 +4,7 @@
 //! A script plays the kernels, as that is quick; only ignored tests start real ones, by real kexec.
 
 use std::fs;
+use std::io::Read as _;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -203,6 +204,60 @@ fn after_a_death_in_a_cell_the_machine_returns_and_the_other_cells_run(
     assert_eq!(log.contains("power off"), is_switched, "{log}");
     assert!(bench.is_home(), "{log}");
     assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::reset(Death::Dump)]
+#[case::console(Death::HangUpAndDump)]
+fn a_panic_in_pstore_names_the_death_and_files_of_others_are_kept(#[case] death: Death) {
+    let bench = bench(&[Some(death)]);
+    let pstore = bench.path("root/sys/fs/pstore");
+    // Of a kernel that died long ago, under the name of the next one.
+    let old = "Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: old\n";
+    fs::write(pstore.join("dmesg-efi-1"), old).expect("it is ours");
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    let cell = "MISS kernel panic: stack-protector while this cell ran";
+    let passed = cells.iter().filter(|it| *it == "PASS").count();
+    assert!(cells.iter().any(|it| it == cell) && passed == 7, "{cells:#?}");
+    assert!(deaths.len() == 1 && deaths[0].starts_with("Kernel: kernel panic"), "{deaths:?}");
+    let left = "/sys/fs/pstore/dmesg-efi-2:\r\n<0>[    5.000000] Kernel panic - not syncing: \
+                stack-protector\r\n<4>[    5.000000] Call Trace:\r\n";
+    assert!(deaths[0].contains(left) && !deaths[0].contains("old"), "{deaths:?}");
+    // The record has what was new, and this host what was old.
+    assert_eq!(fs::read_dir(&pstore).expect("it is ours").count(), 0);
+    let states = bench.place().path().join("state/perfsec/machines");
+    let files = fs::read_dir(states).expect("states").map(|it| it.expect("a file").path());
+    let kept: Vec<_> = files.filter(|it| it.extension().is_some_and(|it| it == "tar")).collect();
+    let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+    let mut archive = tar::Archive::new(fs::File::open(kept).expect("it is ours"));
+    let mut entries = archive.entries().expect("an archive");
+    let mut entry = entries.next().expect("a file").expect("a file");
+    let mut text = String::new();
+    entry.read_to_string(&mut text).expect("a text");
+    assert_eq!(
+        (entry.path().expect("a name").display().to_string().as_str(), text.as_str()),
+        ("sys/fs/pstore/dmesg-efi-1", old)
+    );
+    let words = format!("perfsec: bench: pstore was not empty: 1 files are in {}", kept.display());
+    assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+}
+
+#[test]
+fn pstore_is_not_emptied_if_its_files_cannot_be_kept() {
+    let bench = bench(&[Some(Death::Dump)]);
+    let old = bench.path("root/sys/fs/pstore/dmesg-efi-9");
+    // More than perfsec reads.
+    let length = 20 << 20;
+    let file = fs::File::create(&old).expect("it is ours");
+    file.set_len(length).expect("it is ours");
+    let ended = run(&bench);
+    let words = "perfsec: bench: pstore is not empty, and stays so: its files cannot be read";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    assert!(cells.iter().any(|it| it.contains("stack-protector")), "{cells:#?} {deaths:?}");
+    assert_eq!(fs::metadata(&old).expect("it is there").len(), length);
 }
 
 #[rstest]

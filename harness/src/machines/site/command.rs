@@ -29,7 +29,8 @@ pub(super) enum CommandError {
 pub(super) fn shell(text: &str, limit: Duration) -> Result<String, CommandError> {
     let mut command = Command::new("sh");
     command.args(["-c", text]);
-    run(command, Stdio::null(), text, limit)
+    let stdout = run(command, Stdio::null(), text, limit)?;
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
 /// Runs a program that people know by this text. Returns its standard output.
@@ -38,7 +39,7 @@ pub(super) fn run(
     stdin: Stdio,
     text: &str,
     limit: Duration,
-) -> Result<String, CommandError> {
+) -> Result<Vec<u8>, CommandError> {
     let text = hidden(text, std::env::vars());
     let (stop, late) = (Interrupt::default(), Interrupt::default());
     let (done, waits) = channel::<()>();
@@ -59,10 +60,10 @@ pub(super) fn run(
         return Err(CommandError::Overdue { command: text, seconds: limit.as_secs() });
     }
     let output = output.map_err(start)?;
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(stdout);
+        return Ok(output.stdout);
     }
+    let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let said = match (stderr.trim(), stdout.trim()) {
         ("", said) | (said, _) => hidden(said, std::env::vars()),

@@ -1,5 +1,6 @@
 //! A machine of the site that this process has leased.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,11 @@ impl LeasedMachine {
         state.controls.truncate(REMEMBERED);
         // Without it, the next run shows it again.
         let _ = self.states.write(&self.site.name, &state);
+    }
+
+    /// Keeps an archive of files that were in the machine's pstore.
+    pub(super) fn keep_pstore(&self, archive: &[u8]) -> std::io::Result<PathBuf> {
+        self.states.keep_pstore(&self.site.name, archive)
     }
 
     /// An error of this machine.

@@ -214,13 +214,24 @@ impl SiteMachine {
         power::cycle(&unit).map_err(|error| self.leased.error(Phase::Power, error.to_string()))
     }
 
-    fn ssh(
+    /// Runs a command of the machine's own system. Returns its standard output.
+    pub(super) fn ssh(
         &self,
         command: &str,
         input: Option<&[u8]>,
         limit: Duration,
     ) -> Result<String, CommandError> {
-        ssh(&self.leased.site, command, input, limit)
+        let stdout = ssh(&self.leased.site, command, input, limit)?;
+        Ok(String::from_utf8_lossy(&stdout).into_owned())
+    }
+
+    /// The same for output that is no text.
+    pub(super) fn ssh_bytes(
+        &self,
+        command: &str,
+        limit: Duration,
+    ) -> Result<Vec<u8>, CommandError> {
+        ssh(&self.leased.site, command, None, limit)
     }
 }
 

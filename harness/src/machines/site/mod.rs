@@ -14,6 +14,8 @@ mod noise;
 mod own_system;
 mod pool;
 mod power;
+mod pstore;
+mod returning;
 mod running;
 mod session;
 mod signs;

@@ -13,6 +13,7 @@ use super::image;
 use super::lease::LeasedMachine;
 use super::machine::{KernelFile, Payload, SiteMachine};
 use super::own_system::OwnSystem;
+use super::pstore::Pstore;
 use super::running::Running;
 use super::state::States;
 use crate::cache::Cache;
@@ -158,25 +159,32 @@ impl SitePool {
         // First the console: what the kernel says is not said twice.
         let running =
             Running::listen(Arc::clone(machine), &parameter, before, restored, interrupt, sink);
-        let mut running = running.map_err(|error| fail("listen to the console", error))?;
+        let running = running.map_err(|error| fail("listen to the console", error))?;
         let directory = machine.load(&payload)?;
         self.stop_if_interrupted(leased)?;
-        running.leave_home();
+        let pstore = Pstore::empty(machine);
+        let pstore = pstore.map_err(|it| leased.error(Phase::Network, it.to_string()))?;
+        running.leave_home(pstore);
         machine.start(&directory)?;
         let (limit, interrupt) = (self.site.limits.kexec, &self.options.interrupt);
         if machine.session.wait_for(&parameter.to_string(), limit, interrupt) {
             return Ok(running);
         }
         self.stop_if_interrupted(leased)?;
-        if machine.session.is_ended() {
-            let reason = "the console ended while a kernel started";
-            return Err(leased.error(Phase::Console, reason));
-        }
-        let mut reason = format!("nothing of it was on the console for {} s", limit.as_secs());
+        let (phase, mut reason) = if machine.session.is_ended() {
+            (Phase::Console, "the console ended while a kernel started".to_owned())
+        } else {
+            let seconds = limit.as_secs();
+            (Phase::Kexec, format!("nothing of it was on the console for {seconds} s"))
+        };
         if let Some(said) = machine.said(&directory) {
             reason = format!("{reason}: {said}");
         }
-        Err(leased.error(Phase::Kexec, reason))
+        let left = running.after_death().unwrap_or_default();
+        if let Some(report) = crate::console::reports(&left).first() {
+            reason = format!("{reason}; then pstore had `{}`", report.title);
+        }
+        Err(leased.error(phase, reason))
     }
 
     /// Ends what the user no longer wants.

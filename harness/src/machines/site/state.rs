@@ -123,6 +123,22 @@ impl States {
         Ok(())
     }
 
+    /// Keeps an archive of files that were in a machine's pstore. Returns its path.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    pub fn keep_pstore(&self, name: &SiteName, archive: &[u8]) -> io::Result<PathBuf> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+        file.write_all(archive)?;
+        // What it is a copy of is about to be deleted.
+        file.as_file().sync_all()?;
+        let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        let path = self.0.join(format!("{name}-pstore-{time}.tar"));
+        file.persist_noclobber(&path)?;
+        Ok(path)
+    }
+
     /// Leases a machine.
     ///
     /// # Errors

@@ -21,7 +21,8 @@ pub(crate) use scripted::{BANNER, Death, Scripted};
 
 use crate::support::{Ended, Place};
 
-/// Answers like ssh: what it is asked to do is recognised, and never run.
+/// Answers like ssh: what it is asked to do is recognised. Only commands on pstore are run, in a
+/// directory of the bench.
 const SSH: &str = include_str!("ssh.sh");
 /// A power unit: `off` and `on` as files that the bench looks at.
 const POWER: &str = include_str!("power.sh");
@@ -89,6 +90,7 @@ impl Bench {
         place.file("bench/up", "");
         // The kernel of its own system.
         place.file("bench/vmlinuz", "own");
+        fs::create_dir_all(folder.join("root/sys/fs/pstore")).expect("it is ours");
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let stop = Arc::clone(&stop);
