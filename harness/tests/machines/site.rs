@@ -48,7 +48,30 @@ const HEALTHY: &str = r#"{"controls": [
 /// The machine's power and its limits, which are short.
 const LINES: &str = "power = { on = 'POWER on', off = 'POWER off', status = 'POWER status' }\n\
                      limits = { system = 20, kexec = 5, power = 5 }";
-/// The same without commands for its power.
+/// A machine whose firmware starts a kernel, once.
+const ONESHOT: &str = r#"boot = 'oneshot'
+arm = '''
+cp "$PERFSEC_KERNEL" "$PERFSEC_INITRD" BENCH &&
+echo "$PERFSEC_CMDLINE" >BENCHmemory/parameters &&
+echo $PERFSEC_MACHINE >BENCHmachine &&
+echo once >BENCHarmed && echo arm >>BENCHlog'''
+clear = '''
+rm -f BENCHarmed BENCHkernel BENCHinitramfs && echo clear $PERFSEC_MACHINE >>BENCHlog'''
+"#;
+/// One that starts a kernel from the network until that is cleared.
+const NETBOOT: &str = r#"boot = 'netboot'
+arm = '''
+mkdir -p BENCHmemory && cp "$PERFSEC_KERNEL" "$PERFSEC_INITRD" BENCHmemory &&
+echo "$PERFSEC_CMDLINE" >BENCHmemory/parameters &&
+echo $PERFSEC_MACHINE >BENCHmachine &&
+echo on >BENCHarmed && echo arm >>BENCHlog'''
+clear = '''
+rm -f BENCHarmed && echo clear $PERFSEC_MACHINE >>BENCHlog'''
+"#;
+/// Their power and their limits.
+const FIRMWARE_LINES: &str = "power = { on = 'POWER on', off = 'POWER off', status = 'POWER status' }\n\
+     limits = { system = 20, boot = 5, power = 5 }";
+/// The power and the limits of a machine without commands for its power.
 const NO_POWER: &str = "limits = { system = 4, kexec = 5 }";
 
 /// A healthy machine whose kernels die so.
@@ -258,6 +281,92 @@ fn pstore_is_not_emptied_if_its_files_cannot_be_kept() {
     let (cells, deaths) = results(&bench);
     assert!(cells.iter().any(|it| it.contains("stack-protector")), "{cells:#?} {deaths:?}");
     assert_eq!(fs::metadata(&old).expect("it is there").len(), length);
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT, "by a one-shot boot entry")]
+#[case::netboot(NETBOOT, "from the network")]
+fn a_kernel_is_started_through_the_firmware_once(#[case] lines: &str, #[case] way: &str) {
+    let bench = unchecked(&[None, Some(Death::Reset)]);
+    bench.describe(&[lines, FIRMWARE_LINES].concat());
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    let passed = cells.iter().filter(|it| *it == "PASS").count();
+    assert_eq!((passed, deaths.len()), (7, 1), "{cells:#?}");
+    // Its own kernel, the one under test, and the same after its death. Each came back by itself.
+    let log = bench.log();
+    assert_eq!((log.matches("arm\n").count(), log.matches("kexec").count()), (3, 0), "{log}");
+    assert_eq!(log.matches("clear bench\n").count(), 3, "{log}");
+    assert!(bench.is_home() && !log.contains("power off"), "{log}");
+    assert_eq!(fs::read_to_string(bench.path("machine")).expect("arm"), "bench\n");
+    let sent = bench.path("memory").join(perfsec_wire::takeover::KERNEL);
+    assert_eq!(fs::read(sent).expect("it was sent"), bz_image(BANNER));
+    assert!(!bench.path("armed").exists() && !bench.path("kernel").exists());
+    assert!(bench.state().contains(&format!("started own {way} on")), "{}", bench.state());
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT, "by a one-shot boot entry")]
+#[case::netboot(NETBOOT, "from the network")]
+fn a_kernel_that_the_firmware_does_not_start_is_blamed_if_another_arrives(
+    #[case] lines: &str,
+    #[case] way: &str,
+) {
+    let bench = unchecked(&[None, Some(Death::Nothing)]);
+    bench.describe(&[lines, FIRMWARE_LINES].concat());
+    let words = format!("start 6.1.0 on bench {way}, which starts its own kernel: nothing of it");
+    run(&bench).fails(6, &words);
+    assert_eq!(bench.log().matches("arm\n").count(), 3, "{}", bench.log());
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT)]
+#[case::netboot(NETBOOT)]
+fn a_boot_that_cannot_be_chosen_is_cleared_and_the_machine_stays_up(#[case] lines: &str) {
+    let bench = unchecked(&[]);
+    let lines = lines.replace("&& echo arm", "&& echo no server && false && echo arm");
+    bench.describe(&[&lines, FIRMWARE_LINES].concat());
+    run(&bench).fails(5, "no server");
+    let log = bench.log();
+    assert!(log.contains("clear bench") && !log.contains("reboot"), "{log}");
+    assert!(bench.is_home() && !bench.path("armed").exists());
+    assert!(bench.state().contains("broken     since"), "{}", bench.state());
+}
+
+#[test]
+fn a_machine_whose_boot_cannot_be_cleared_is_broken_until_it_is() {
+    let bench = unchecked(&[]);
+    let lines = NETBOOT.replace("rm -f", "[ ! -e BENCHstuck-server ] && rm -f");
+    let limits = FIRMWARE_LINES.replace("system = 20", "system = 4");
+    bench.describe(&[lines, limits].concat());
+    bench.mark("stuck-server");
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(ended.stderr.contains("left: the choice of its next boot"), "{}", ended.stderr);
+    assert!(bench.state().contains("broken     since"), "{}", bench.state());
+    fs::remove_file(bench.path("stuck-server")).expect("a mark");
+    let checked = bench.perfsec(&["machines", "check", "bench"]);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stderr, bench.log());
+    assert!(checked.stdout.contains("started own from the network"), "{}", checked.stdout);
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT)]
+#[case::netboot(NETBOOT)]
+fn a_boot_that_a_killed_perfsec_has_chosen_is_cleared_first(#[case] lines: &str) {
+    let bench = bench(&[]);
+    bench.describe(&[lines, FIRMWARE_LINES].concat());
+    let state = HEALTHY.replacen('{', r#"{"armed": true, "#, 1);
+    bench.place().file("state/perfsec/machines/bench.json", &state);
+    bench.place().file("bench/armed", "on");
+    assert_eq!(run(&bench).code, Some(0));
+    let log = bench.log();
+    let place = |words: &str| log.find(words).unwrap_or_else(|| panic!("no {words}: {log}"));
+    assert!(place("clear bench\n") < place("arm\n"), "{log}");
+    assert!(bench.is_home() && !bench.path("armed").exists(), "{log}");
 }
 
 #[rstest]

@@ -27,8 +27,17 @@ pub(super) enum CommandError {
 
 /// Runs a command of `sh`. Returns its standard output.
 pub(super) fn shell(text: &str, limit: Duration) -> Result<String, CommandError> {
+    shell_with(text, &[], limit)
+}
+
+/// The same with more variables in its environment.
+pub(super) fn shell_with(
+    text: &str,
+    variables: &[(&str, String)],
+    limit: Duration,
+) -> Result<String, CommandError> {
     let mut command = Command::new("sh");
-    command.args(["-c", text]);
+    command.args(["-c", text]).envs(variables.iter().map(|(name, value)| (name, value)));
     let stdout = run(command, Stdio::null(), text, limit)?;
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }

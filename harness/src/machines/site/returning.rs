@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::arming::Armed;
 use super::machine::{Leaving, SiteMachine};
 use super::pstore::Pstore;
 use super::signs::Signs;
@@ -26,6 +27,8 @@ pub(super) struct Returning {
 struct Way {
     /// The machine has left its own system. If not, it must not be touched.
     is_due: bool,
+    /// Its next boot starts the kernel under test.
+    armed: Option<Armed>,
     /// pstore before.
     pstore: Option<Pstore>,
     /// The log that a kernel has left there.
@@ -44,14 +47,25 @@ impl Returning {
         Self { machine, before, mark, signs, restored, way: Mutex::default() }
     }
 
-    /// From now on the machine must be brought back. `pstore` was emptied.
-    pub(super) fn leave_home(&self, pstore: Pstore) {
-        *self.way() = Way { is_due: true, pstore: Some(pstore), left: None };
+    /// From now on the machine must be brought back. `pstore` was emptied. Its next boot may be
+    /// `armed`.
+    pub(super) fn leave_home(&self, pstore: Pstore, armed: Option<Armed>) {
+        *self.way() = Way { is_due: true, armed, pstore: Some(pstore), left: None };
+    }
+
+    /// The kernel under test has been started: from now on, a reset leads home.
+    pub(super) fn note_arrived(&self) {
+        if let Some(armed) = &mut self.way().armed {
+            // It is tried again on the way back.
+            let _ = armed.clear_from_here();
+        }
     }
 
     /// The lab took the machine away.
     pub(super) fn give_up(&self) {
-        self.way().is_due = false;
+        let mut way = self.way();
+        way.is_due = false;
+        way.armed.take().into_iter().for_each(Armed::leave);
     }
 
     /// Brings the machine back, or waits for whoever does it.
@@ -80,12 +94,21 @@ impl Returning {
             (false, true) => Leaving::Running,
             (false, false) => Leaving::Unknown,
         };
-        if let Err(error) = self.machine.bring_back(&self.before, leaving) {
-            self.restored.store(false, Ordering::SeqCst);
-            eprint_line!("perfsec: left: not in its own system: {error}");
-            return false;
+        if let Some(armed) = &mut way.armed {
+            let is_home = leaving == Leaving::Unknown
+                && self.machine.look().is_ok_and(|own| own.boot == self.before);
+            // What fails is tried again once the machine is back.
+            let _ = if is_home { armed.clear() } else { armed.clear_from_here() };
         }
-        true
+        let returned = self.machine.bring_back(&self.before, leaving);
+        if let Err(error) = &returned {
+            eprint_line!("perfsec: left: not in its own system: {error}");
+        }
+        let is_cleared = way.armed.take().is_none_or(|mut armed| armed.end());
+        if returned.is_err() || !is_cleared {
+            self.restored.store(false, Ordering::SeqCst);
+        }
+        returned.is_ok()
     }
 
     fn way(&self) -> MutexGuard<'_, Way> {

@@ -10,6 +10,7 @@ use perfsec_wire::console::ConsoleParameter;
 use perfsec_wire::frame::FrameError;
 use perfsec_wire::{Message, Order};
 
+use super::arming::Armed;
 use super::hang::{self, Silent};
 use super::machine::SiteMachine;
 use super::noise::Noise;
@@ -122,9 +123,15 @@ impl Running {
         })
     }
 
-    /// From now on the machine must be brought back. `pstore` was emptied.
-    pub(super) fn leave_home(&self, pstore: Pstore) {
-        self.returning.leave_home(pstore);
+    /// From now on the machine must be brought back. `pstore` was emptied. Its next boot may be
+    /// `armed`.
+    pub(super) fn leave_home(&self, pstore: Pstore, armed: Option<Armed>) {
+        self.returning.leave_home(pstore, armed);
+    }
+
+    /// Notes that the kernel under test is on the console.
+    pub(super) fn note_arrived(&self) {
+        self.returning.note_arrived();
     }
 
     /// Brings the machine back. Returns the log that a kernel has left in its pstore.
