@@ -71,9 +71,9 @@ fn check(args: &MachinesCheckArgs) -> Result<Exit, Failure> {
         }
         let mut text = Text::new();
         match checked {
-            Ok(Checked { release, firmware, has_power }) => {
+            Ok(Checked { release, boot, firmware, has_power }) => {
                 let firmware = if firmware.is_empty() { "unknown" } else { &firmware };
-                line!(text, "{name}: healthy: started {release} by kexec, firmware {firmware}");
+                line!(text, "{name}: healthy: started {release} {boot}, firmware {firmware}");
                 if !has_power {
                     line!(text, "  without `power`: if it hangs, somebody has to reset it");
                 }

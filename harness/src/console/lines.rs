@@ -53,8 +53,10 @@ fn follows_level(raw: &str, at: usize) -> bool {
 
 /// Removes control characters and escape sequences: a program may have printed the text, and
 /// perfsec may show it on a terminal.
-fn printable(raw: &str) -> Cow<'_, str> {
-    let raw = raw.trim_matches(|c: char| c.is_control());
+pub(crate) fn printable(raw: &str) -> Cow<'_, str> {
+    // An escape sequence at its start has letters, too.
+    let raw = raw.trim_end_matches(|c: char| c.is_control());
+    let raw = raw.trim_start_matches(|c: char| c.is_control() && c != '\x1b');
     if !raw.contains(|c: char| c.is_control() && c != '\t') {
         return Cow::Borrowed(raw);
     }
@@ -129,6 +131,7 @@ mod tests {
     #[case::no_time("Linux version 6.1", &["Linux version 6.1"])]
     #[case::not_a_time("[drm] a [1.5] b", &["[drm] a [1.5] b"])]
     #[case::carriage_returns("a\r\r\nb\rc", &["a", "b", "c"])]
+    #[case::colour("\x1b[1m<BMC> a\x1b[0m\r\n", &["<BMC> a"])]
     #[case::escapes("\x1bc\x1b[?7l\x1b[2J\x1b[0mSeaBIOS\x07", &["cSeaBIOS"])]
     #[case::interleaved("half a li[    1.000000] BUG: x\nne", &["half a li", "BUG: x", "ne"])]
     #[case::empty("\n\r\n \n", &[])]

@@ -7,5 +7,6 @@ mod lines;
 mod patterns;
 mod report;
 
+pub(crate) use lines::printable;
 pub use patterns::ReportKind;
 pub use report::{Report, reports};

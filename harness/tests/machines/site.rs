@@ -4,6 +4,7 @@
 //! A script plays the kernels, as that is quick; only ignored tests start real ones, by real kexec.
 
 use std::fs;
+use std::io::Read as _;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,7 +48,30 @@ const HEALTHY: &str = r#"{"controls": [
 /// The machine's power and its limits, which are short.
 const LINES: &str = "power = { on = 'POWER on', off = 'POWER off', status = 'POWER status' }\n\
                      limits = { system = 20, kexec = 5, power = 5 }";
-/// The same without commands for its power.
+/// A machine whose firmware starts a kernel, once.
+const ONESHOT: &str = r#"boot = 'oneshot'
+arm = '''
+cp "$PERFSEC_KERNEL" "$PERFSEC_INITRD" BENCH &&
+echo "$PERFSEC_CMDLINE" >BENCHmemory/parameters &&
+echo $PERFSEC_MACHINE >BENCHmachine &&
+echo once >BENCHarmed && echo arm >>BENCHlog'''
+clear = '''
+rm -f BENCHarmed BENCHkernel BENCHinitramfs && echo clear $PERFSEC_MACHINE >>BENCHlog'''
+"#;
+/// One that starts a kernel from the network until that is cleared.
+const NETBOOT: &str = r#"boot = 'netboot'
+arm = '''
+mkdir -p BENCHmemory && cp "$PERFSEC_KERNEL" "$PERFSEC_INITRD" BENCHmemory &&
+echo "$PERFSEC_CMDLINE" >BENCHmemory/parameters &&
+echo $PERFSEC_MACHINE >BENCHmachine &&
+echo on >BENCHarmed && echo arm >>BENCHlog'''
+clear = '''
+rm -f BENCHarmed && echo clear $PERFSEC_MACHINE >>BENCHlog'''
+"#;
+/// Their power and their limits.
+const FIRMWARE_LINES: &str = "power = { on = 'POWER on', off = 'POWER off', status = 'POWER status' }\n\
+     limits = { system = 20, boot = 5, power = 5 }";
+/// The power and the limits of a machine without commands for its power.
 const NO_POWER: &str = "limits = { system = 4, kexec = 5 }";
 
 /// A healthy machine whose kernels die so.
@@ -203,6 +227,159 @@ fn after_a_death_in_a_cell_the_machine_returns_and_the_other_cells_run(
     assert_eq!(log.contains("power off"), is_switched, "{log}");
     assert!(bench.is_home(), "{log}");
     assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::reset(Death::Dump)]
+#[case::console(Death::HangUpAndDump)]
+fn a_panic_in_pstore_names_the_death_and_files_of_others_are_kept(#[case] death: Death) {
+    let bench = bench(&[Some(death)]);
+    let pstore = bench.path("root/sys/fs/pstore");
+    // Of a kernel that died long ago, under the name of the next one.
+    let old = "Panic#1 Part1\n<0>[    1.000000] Kernel panic - not syncing: old\n";
+    fs::write(pstore.join("dmesg-efi-1"), old).expect("it is ours");
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    let cell = "MISS kernel panic: stack-protector while this cell ran";
+    let passed = cells.iter().filter(|it| *it == "PASS").count();
+    assert!(cells.iter().any(|it| it == cell) && passed == 7, "{cells:#?}");
+    assert!(deaths.len() == 1 && deaths[0].starts_with("Kernel: kernel panic"), "{deaths:?}");
+    let left = "/sys/fs/pstore/dmesg-efi-2:\r\n<0>[    5.000000] Kernel panic - not syncing: \
+                stack-protector\r\n<4>[    5.000000] Call Trace:\r\n";
+    assert!(deaths[0].contains(left) && !deaths[0].contains("old"), "{deaths:?}");
+    // The record has what was new, and this host what was old.
+    assert_eq!(fs::read_dir(&pstore).expect("it is ours").count(), 0);
+    let states = bench.place().path().join("state/perfsec/machines");
+    let files = fs::read_dir(states).expect("states").map(|it| it.expect("a file").path());
+    let kept: Vec<_> = files.filter(|it| it.extension().is_some_and(|it| it == "tar")).collect();
+    let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+    let mut archive = tar::Archive::new(fs::File::open(kept).expect("it is ours"));
+    let mut entries = archive.entries().expect("an archive");
+    let mut entry = entries.next().expect("a file").expect("a file");
+    let mut text = String::new();
+    entry.read_to_string(&mut text).expect("a text");
+    assert_eq!(
+        (entry.path().expect("a name").display().to_string().as_str(), text.as_str()),
+        ("sys/fs/pstore/dmesg-efi-1", old)
+    );
+    let words = format!("perfsec: bench: pstore was not empty: 1 files are in {}", kept.display());
+    assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+}
+
+#[test]
+fn pstore_is_not_emptied_if_its_files_cannot_be_kept() {
+    let bench = bench(&[Some(Death::Dump)]);
+    let old = bench.path("root/sys/fs/pstore/dmesg-efi-9");
+    // More than perfsec reads.
+    let length = 20 << 20;
+    let file = fs::File::create(&old).expect("it is ours");
+    file.set_len(length).expect("it is ours");
+    let ended = run(&bench);
+    let words = "perfsec: bench: pstore is not empty, and stays so: its files cannot be read";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    assert!(cells.iter().any(|it| it.contains("stack-protector")), "{cells:#?} {deaths:?}");
+    assert_eq!(fs::metadata(&old).expect("it is there").len(), length);
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT, "by a one-shot boot entry")]
+#[case::netboot(NETBOOT, "from the network")]
+fn a_kernel_is_started_through_the_firmware_once(#[case] lines: &str, #[case] way: &str) {
+    let bench = unchecked(&[None, Some(Death::Reset)]);
+    bench.describe(&[lines, FIRMWARE_LINES].concat());
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    let passed = cells.iter().filter(|it| *it == "PASS").count();
+    assert_eq!((passed, deaths.len()), (7, 1), "{cells:#?}");
+    // Its own kernel, the one under test, and the same after its death. Each came back by itself.
+    let log = bench.log();
+    assert_eq!((log.matches("arm\n").count(), log.matches("kexec").count()), (3, 0), "{log}");
+    assert_eq!(log.matches("clear bench\n").count(), 3, "{log}");
+    assert!(bench.is_home() && !log.contains("power off"), "{log}");
+    assert_eq!(fs::read_to_string(bench.path("machine")).expect("arm"), "bench\n");
+    let sent = bench.path("memory").join(perfsec_wire::takeover::KERNEL);
+    assert_eq!(fs::read(sent).expect("it was sent"), bz_image(BANNER));
+    assert!(!bench.path("armed").exists() && !bench.path("kernel").exists());
+    assert!(bench.state().contains(&format!("started own {way} on")), "{}", bench.state());
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT, "by a one-shot boot entry")]
+#[case::netboot(NETBOOT, "from the network")]
+fn a_kernel_that_the_firmware_does_not_start_is_blamed_if_another_arrives(
+    #[case] lines: &str,
+    #[case] way: &str,
+) {
+    let bench = unchecked(&[None, Some(Death::Nothing)]);
+    bench.describe(&[lines, FIRMWARE_LINES].concat());
+    let words = format!("start 6.1.0 on bench {way}, which starts its own kernel: nothing of it");
+    run(&bench).fails(6, &words);
+    assert_eq!(bench.log().matches("arm\n").count(), 3, "{}", bench.log());
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT)]
+#[case::netboot(NETBOOT)]
+fn a_boot_that_cannot_be_chosen_is_cleared_and_the_machine_stays_up(#[case] lines: &str) {
+    let bench = unchecked(&[]);
+    let lines = lines.replace("&& echo arm", "&& echo no server && false && echo arm");
+    bench.describe(&[&lines, FIRMWARE_LINES].concat());
+    run(&bench).fails(5, "no server");
+    let log = bench.log();
+    assert!(log.contains("clear bench") && !log.contains("reboot"), "{log}");
+    assert!(bench.is_home() && !bench.path("armed").exists());
+    assert!(bench.state().contains("broken     since"), "{}", bench.state());
+}
+
+#[test]
+fn a_machine_whose_boot_cannot_be_cleared_is_broken_until_it_is() {
+    let bench = unchecked(&[]);
+    let lines = NETBOOT.replace("rm -f", "[ ! -e BENCHstuck-server ] && rm -f");
+    let limits = FIRMWARE_LINES.replace("system = 20", "system = 4");
+    bench.describe(&[lines, limits].concat());
+    bench.mark("stuck-server");
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(ended.stderr.contains("left: the choice of its next boot"), "{}", ended.stderr);
+    assert!(bench.state().contains("broken     since"), "{}", bench.state());
+    fs::remove_file(bench.path("stuck-server")).expect("a mark");
+    let checked = bench.perfsec(&["machines", "check", "bench"]);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stderr, bench.log());
+    assert!(checked.stdout.contains("started own from the network"), "{}", checked.stdout);
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[rstest]
+#[case::oneshot(ONESHOT)]
+#[case::netboot(NETBOOT)]
+fn a_boot_that_a_killed_perfsec_has_chosen_is_cleared_first(#[case] lines: &str) {
+    let bench = bench(&[]);
+    bench.describe(&[lines, FIRMWARE_LINES].concat());
+    let state = HEALTHY.replacen('{', r#"{"armed": true, "#, 1);
+    bench.place().file("state/perfsec/machines/bench.json", &state);
+    bench.place().file("bench/armed", "on");
+    assert_eq!(run(&bench).code, Some(0));
+    let log = bench.log();
+    let place = |words: &str| log.find(words).unwrap_or_else(|| panic!("no {words}: {log}"));
+    assert!(place("clear bench\n") < place("arm\n"), "{log}");
+    assert!(bench.is_home() && !bench.path("armed").exists(), "{log}");
+}
+
+#[rstest]
+#[case::believed("", "MISS kernel panic: fan 3 of the BMC while this cell ran")]
+#[case::ignored("ignore = [' of the BMC$']", "MISS the machine rebooted while this cell ran")]
+fn an_ignored_line_of_the_console_is_no_panic(#[case] line: &str, #[case] cell: &str) {
+    let bench = bench(&[Some(Death::Noise)]);
+    bench.describe(&format!("{line}\n{LINES}"));
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    let (cells, deaths) = results(&bench);
+    assert!(cells.iter().any(|it| it == cell), "{cells:#?}");
+    assert_eq!(deaths[0].contains("BMC"), line.is_empty(), "{deaths:?}");
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub struct MachinesArgs {
 /// Subcommands of `machines`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum MachinesCommand {
-    /// Check that machines start a known good kernel by kexec and return to their own system, and
-    /// that their power can be switched. Use a broken machine again.
+    /// Check that machines start a known good kernel and return to their own system, and that their
+    /// power can be switched. Use a broken machine again.
     Check(MachinesCheckArgs),
 }
 

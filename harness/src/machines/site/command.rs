@@ -27,9 +27,19 @@ pub(super) enum CommandError {
 
 /// Runs a command of `sh`. Returns its standard output.
 pub(super) fn shell(text: &str, limit: Duration) -> Result<String, CommandError> {
+    shell_with(text, &[], limit)
+}
+
+/// The same with more variables in its environment.
+pub(super) fn shell_with(
+    text: &str,
+    variables: &[(&str, String)],
+    limit: Duration,
+) -> Result<String, CommandError> {
     let mut command = Command::new("sh");
-    command.args(["-c", text]);
-    run(command, Stdio::null(), text, limit)
+    command.args(["-c", text]).envs(variables.iter().map(|(name, value)| (name, value)));
+    let stdout = run(command, Stdio::null(), text, limit)?;
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
 /// Runs a program that people know by this text. Returns its standard output.
@@ -38,7 +48,7 @@ pub(super) fn run(
     stdin: Stdio,
     text: &str,
     limit: Duration,
-) -> Result<String, CommandError> {
+) -> Result<Vec<u8>, CommandError> {
     let text = hidden(text, std::env::vars());
     let (stop, late) = (Interrupt::default(), Interrupt::default());
     let (done, waits) = channel::<()>();
@@ -59,10 +69,10 @@ pub(super) fn run(
         return Err(CommandError::Overdue { command: text, seconds: limit.as_secs() });
     }
     let output = output.map_err(start)?;
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(stdout);
+        return Ok(output.stdout);
     }
+    let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let said = match (stderr.trim(), stdout.trim()) {
         ("", said) | (said, _) => hidden(said, std::env::vars()),

@@ -1,4 +1,4 @@
-//! The positive control of a machine: it starts a known good kernel by kexec, and returns from it.
+//! The positive control of a machine: it starts a known good kernel, and returns from it.
 //! So a kernel under test is blamed only on a machine that can start one.
 
 use std::sync::Arc;
@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use perfsec_wire::{BootMode, Lane, Message, Order, PROTOCOL, Preparation};
 
 use super::error::{Phase, SiteError};
-use super::machine::{KernelFile, Leaving, SiteMachine};
+use super::machine::{Leaving, SiteMachine};
 use super::own_system::OwnSystem;
+use super::payload::KernelFile;
 use super::pool::SitePool;
+use super::way::BootKind;
 use crate::machines::{Aftermath, Guest as _, Incident, Load, Pool as _, incidents};
 
 /// The time in which the agent of a known good kernel must be ready.
@@ -18,8 +20,10 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A machine that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// The release of its own kernel, which it started by kexec.
+    /// The release of its own kernel, which it started.
     pub release: String,
+    /// The way in which it did.
+    pub boot: BootKind,
     /// Vendor and version of its firmware; empty if unknown.
     pub firmware: String,
     /// True if its power was switched, too.
@@ -36,7 +40,11 @@ impl SitePool {
     pub fn check(&self, say: &dyn Fn(&str)) -> Result<Checked, SiteError> {
         let machine = self.machine()?;
         let leased = &machine.leased;
-        let has_power = self.site.power.is_some();
+        let (boot, has_power) = (self.site.boot.kind(), self.site.power.is_some());
+        if boot == BootKind::Netboot {
+            // Or else it would boot that instead of its own system.
+            machine.clear_stale()?;
+        }
         if has_power {
             say(&format!("{}: switching it off and on", self.site.name));
             let before = machine.look().map(|own| own.boot).unwrap_or_default();
@@ -44,10 +52,11 @@ impl SitePool {
             machine.bring_back(&before, Leaving::Going)?;
         }
         let own = machine.look()?;
+        machine.clear_stale()?;
         self.show_control(&machine, &own, say)?;
         let noted = leased.note_healthy();
         noted.map_err(|error| leased.error(Phase::System, format!("note its state: {error}")))?;
-        Ok(Checked { release: own.release, firmware: own.firmware, has_power })
+        Ok(Checked { release: own.release, boot, firmware: own.firmware, has_power })
     }
 
     /// Starts the kernel that the machine's own system runs, with perfsec's initramfs, and
@@ -62,7 +71,8 @@ impl SitePool {
         if let Some(obstacle) = &own.obstacle {
             return Err(leased.error(Phase::Load, obstacle.clone()));
         }
-        say(&format!("{}: starting its own kernel {} by kexec", self.site.name, own.release));
+        let (name, release, boot) = (&self.site.name, &own.release, self.site.boot.kind());
+        say(&format!("{name}: starting its own kernel {release} {boot}"));
         // The guest is gone afterwards, so the machine's system is back, or the machine is broken.
         match self.start_own(machine, own) {
             Ok(()) if self.aftermath() == Aftermath::Restored => {}
@@ -91,7 +101,7 @@ impl SitePool {
         self.options.interrupt.on_raise(events.waker());
         let started = self.start(machine, own, &load, KernelFile::Own, parameters, sink);
         let mut guest = started.map_err(|error| match error.phase {
-            Phase::Kexec => failed(error.reason),
+            Phase::Kexec | Phase::Boot => failed(error.reason),
             _ => error,
         })?;
         // Dropped before the guest, whose threads may wait for somebody to listen.

@@ -21,7 +21,11 @@ pub enum Phase {
     Load,
     /// A kernel is started by kexec, and gives no sign.
     Kexec,
-    /// A known good kernel is started by kexec, to show that the machine can.
+    /// The next boot is armed or cleared, by the site's commands.
+    Arm,
+    /// A kernel is booted through the firmware, and gives no sign.
+    Boot,
+    /// A known good kernel is started, to show that the machine can.
     Control,
     /// The machine's power is switched.
     Power,
@@ -60,6 +64,8 @@ impl fmt::Display for Phase {
             Self::Network => "network",
             Self::Load => "load",
             Self::Kexec => "kexec",
+            Self::Arm => "arm",
+            Self::Boot => "boot",
             Self::Control => "known good kernel",
             Self::Power => "power",
             Self::System => "own system",

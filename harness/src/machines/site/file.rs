@@ -14,8 +14,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::name::SiteName;
+use super::noise::LinePattern;
 use super::source::{ConsoleSource, Serial};
 use super::table::Table;
+use super::way::BootWay;
 use crate::case::{CaseError, Mistakes};
 use crate::foreign;
 use crate::suggest::closest;
@@ -45,10 +47,14 @@ pub struct Site {
     pub console: ConsoleSource,
     /// The serial port of that console.
     pub serial: Serial,
+    /// The way to start a kernel.
+    pub boot: BootWay,
     /// Text on which the console's other end sends a break; a `tty:` needs none.
     pub send_break: Option<String>,
     /// Text that the firmware prints after a reset.
     pub firmware: Option<String>,
+    /// Lines of the console that no kernel has printed.
+    pub ignore: Vec<LinePattern>,
     /// Commands that switch its power; without them, a machine that hangs is broken.
     pub power: Option<PowerCommands>,
     /// Commands of the lab's own reservations.
@@ -93,12 +99,21 @@ pub struct SiteLimits {
     pub system: Duration,
     /// From the start of a kernel until something of it is on the console.
     pub kexec: Duration,
+    /// A command that arms or clears a boot; and from a reboot, through the firmware, until
+    /// something of the kernel is on the console.
+    pub boot: Duration,
 }
 
 impl Default for SiteLimits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { reserve: seconds(60), power: seconds(60), system: seconds(600), kexec: seconds(60) }
+        Self {
+            reserve: seconds(60),
+            power: seconds(60),
+            system: seconds(600),
+            kexec: seconds(60),
+            boot: seconds(600),
+        }
     }
 }
 
@@ -224,6 +239,7 @@ fn suggestion(message: &str) -> Option<String> {
 mod tests {
     use rstest::rstest;
 
+    use super::super::way::BootKind;
     use super::*;
 
     const WHOLE: &str = r#"
@@ -233,6 +249,7 @@ console = "tcp:conserver:7001"
 serial = "ttyS1,57600"
 boot = "kexec"
 reserve = "labgrid-client -p rack1 acquire"
+ignore = ["^BMC: ", "PSP"]
 parameters = ["nosmt"]
 power = { on = "a", off = "b", status = "c" }
 limits = { system = 900 }
@@ -240,7 +257,9 @@ limits = { system = 900 }
 [rack2]
 ssh = "rack2"
 console = "unix:/run/rack2"
-boot = "kexec"
+boot = "netboot"
+arm = "tftp add"
+clear = "tftp remove"
 "#;
 
     fn mistake(text: &str) -> String {
@@ -265,6 +284,21 @@ boot = "kexec"
         assert_eq!(rack1.send_break.as_deref(), Some("\r~B"));
     }
 
+    #[rstest]
+    #[case("    [rack2]", "With `boot = \"oneshot\"`", BootKind::Netboot)]
+    #[case("    [rack3]", "The machine's own system is asked", BootKind::Oneshot)]
+    fn the_examples_of_other_ways_to_boot_are_read(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] kind: BootKind,
+    ) {
+        let page = include_str!("../../../../docs/machines.md");
+        let page = &page[page.find(from).unwrap()..];
+        let text = &page[..page.find(to).unwrap()];
+        let sites = Sites::read(Path::new("machines.toml"), text).unwrap();
+        assert_eq!(sites.machines.values().next().unwrap().boot.kind(), kind);
+    }
+
     #[test]
     fn machines_have_what_the_file_says_and_defaults() {
         let sites = Sites::read(Path::new("machines.toml"), WHOLE).unwrap();
@@ -274,15 +308,22 @@ boot = "kexec"
         assert_eq!(rack1.serial.to_string(), "ttyS1,57600n8");
         assert_eq!(rack1.limits.system, Duration::from_secs(900));
         assert_eq!(rack1.limits.power, SiteLimits::default().power);
+        assert_eq!(rack1.ignore, ["^BMC: ", "PSP"].map(|it| it.parse().unwrap()));
         assert!(rack1.power.is_some() && rack1.lease.reserve.is_some());
         let rack2 = find("rack2").unwrap();
         assert_eq!((rack2.power.as_ref(), &rack2.serial), (None, &Serial::default()));
+        assert_eq!(rack1.boot, BootWay::Kexec);
+        let BootWay::Netboot(commands) = &rack2.boot else { panic!("{:?}", rack2.boot) };
+        assert_eq!((&*commands.arm, &*commands.clear), ("tftp add", "tftp remove"));
         let unknown = find("rack11").unwrap_err().to_string();
         assert!(unknown.contains("did you mean `rack1`?"), "{unknown}");
     }
 
     #[rstest]
-    #[case("boot = \"kexec\"", "boot = \"netboot\"", "unknown variant `netboot`")]
+    #[case("boot = \"kexec\"", "boot = \"pxe\"", "unknown variant `pxe`")]
+    #[case("boot = \"kexec\"", "boot = \"netboot\"", "`netboot` needs `arm` and `clear`")]
+    #[case("boot = \"netboot\"", "boot = \"kexec\"", "`kexec` takes neither `arm` nor `clear`")]
+    #[case("clear = \"tftp remove\"", "", "`netboot` needs `arm` and `clear`")]
     #[case("serial = \"ttyS1,57600\"", "sreial = \"ttyS1,57600\"", "did you mean `serial`?")]
     #[case("status = \"c\"", "stat = \"c\"", "unknown field `stat`")]
     #[case(", status = \"c\"", "", "missing field `status`")]
@@ -290,6 +331,8 @@ boot = "kexec"
     #[case("system = 900", "cell = 900", "unknown field `cell`")]
     #[case("tcp:conserver:7001", "conserver", "tcp:HOST:PORT")]
     #[case("ttyS1,57600", "ttyS1", "expected its name and its speed")]
+    #[case("^BMC: ", "(BMC: ", "`(BMC: ` is not a regular expression: unclosed group")]
+    #[case("^BMC: ", "x*", "`x*` matches an empty line")]
     #[case("-p 2222 root@rack1", "'", "the arguments of ssh")]
     #[case("[rack1]", "[here]", "cannot be the name of a machine")]
     fn a_mistake_has_its_place_and_its_reason(

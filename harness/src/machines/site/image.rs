@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::way::BootKind;
 use crate::cache::Cache;
 use crate::foreign;
 use crate::interrupt::Interrupt;
@@ -14,14 +15,14 @@ use crate::kernel::{
 /// `XLF_KERNEL_64` and `XLF_CAN_BE_LOADED_ABOVE_4G` of the boot header.
 const RELOCATABLE: u8 = 0b11;
 
-/// The bzImage of a kernel that another kernel can load.
+/// The bzImage of a kernel that can be started in this way.
 ///
 /// # Errors
 ///
 /// The kernel has no such image, or another kernel cannot load it; the reason, as a clause.
-pub(super) fn of(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
+pub(super) fn of(kernel: &Kernel, cache: &Cache, boot: BootKind) -> Result<Vec<u8>, String> {
     let bytes = read(kernel, cache)?;
-    is_loadable(&bytes).map(|()| bytes)
+    is_loadable(&bytes, boot).map(|()| bytes)
 }
 
 fn read(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
@@ -63,11 +64,15 @@ fn read(kernel: &Kernel, cache: &Cache) -> Result<Vec<u8>, String> {
     Err(why)
 }
 
-/// As `bzImage64_probe()` of the kernel (arch/x86/kernel/kexec-bzimage64.c) sees it.
-fn is_loadable(bytes: &[u8]) -> Result<(), String> {
+/// As a boot loader and, for kexec, `bzImage64_probe()` of the kernel
+/// (arch/x86/kernel/kexec-bzimage64.c) see it.
+fn is_loadable(bytes: &[u8], boot: BootKind) -> Result<(), String> {
     // Documentation/arch/x86/boot.rst: `header`, `xloadflags`.
     if bytes.get(0x202..0x206) != Some(b"HdrS") {
         return Err("it is not a bzImage".to_owned());
+    }
+    if boot != BootKind::Kexec {
+        return Ok(());
     }
     match bytes.get(0x236).is_some_and(|flags| flags & RELOCATABLE == RELOCATABLE) {
         true => Ok(()),
@@ -96,8 +101,15 @@ mod tests {
     #[case::unpacked(vmlinux(&Shape::default()), "not a bzImage")]
     #[case::cut(relocatable()[..0x206].to_vec(), "CONFIG_RELOCATABLE=y")]
     fn kexec_loads_relocatable_boot_images(#[case] image: Vec<u8>, #[case] words: &str) {
-        let error = is_loadable(&image).err().unwrap_or_default();
+        let error = is_loadable(&image, BootKind::Kexec).err().unwrap_or_default();
         assert!(error.contains(words) && error.is_empty() == words.is_empty(), "{error}");
+    }
+
+    #[test]
+    fn a_boot_loader_loads_every_boot_image() {
+        let image = bz_image(Compression::Gzip, b"");
+        assert_eq!(is_loadable(&image, BootKind::Netboot), Ok(()));
+        assert!(is_loadable(&vmlinux(&Shape::default()), BootKind::Netboot).is_err());
     }
 
     #[test]
@@ -110,6 +122,6 @@ mod tests {
         store_built(&cache, "key", origin.clone(), &path, Config::default()).unwrap();
         std::fs::remove_file(&path).unwrap();
         let kernel = load_built(&cache, "key", &origin).unwrap();
-        assert_eq!(of(&kernel, &cache).unwrap(), relocatable());
+        assert_eq!(of(&kernel, &cache, BootKind::Kexec).unwrap(), relocatable());
     }
 }

@@ -1,5 +1,6 @@
 //! A machine of the site that this process has leased.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -92,20 +93,41 @@ impl LeasedMachine {
         self.states.write(&self.site.name, &state)
     }
 
-    /// True if a known good kernel was started by kexec with this firmware.
+    /// Notes if the next boot may start a kernel under test.
+    pub(super) fn note_armed(&self, armed: bool) {
+        let mut state = self.states.read(&self.site.name);
+        state.armed = armed;
+        // Without it, nobody clears what a perfsec that is killed has armed.
+        let _ = self.states.write(&self.site.name, &state);
+    }
+
+    /// True if the next boot may start a kernel under test.
+    pub(super) fn is_armed(&self) -> bool {
+        self.states.read(&self.site.name).armed
+    }
+
+    /// True if a known good kernel was started in the way of this machine with this firmware.
     pub(super) fn has_control(&self, firmware: &str) -> bool {
-        self.states.read(&self.site.name).controls.iter().any(|it| it.firmware == firmware)
+        let boot = self.site.boot.kind();
+        let controls = self.states.read(&self.site.name).controls;
+        controls.iter().any(|it| it.firmware == firmware && it.boot == boot)
     }
 
     /// Remembers that one was.
     pub(super) fn note_control(&self, firmware: &str, release: &str) {
         let mut state = self.states.read(&self.site.name);
-        state.controls.retain(|it| it.firmware != firmware);
+        let (boot, passed) = (self.site.boot.kind(), Timestamp::now());
+        state.controls.retain(|it| it.firmware != firmware || it.boot != boot);
         let (firmware, release) = (firmware.to_owned(), release.to_owned());
-        state.controls.insert(0, Control { firmware, release, passed: Timestamp::now() });
+        state.controls.insert(0, Control { firmware, release, boot, passed });
         state.controls.truncate(REMEMBERED);
         // Without it, the next run shows it again.
         let _ = self.states.write(&self.site.name, &state);
+    }
+
+    /// Keeps an archive of files that were in the machine's pstore.
+    pub(super) fn keep_pstore(&self, archive: &[u8]) -> std::io::Result<PathBuf> {
+        self.states.keep_pstore(&self.site.name, archive)
     }
 
     /// An error of this machine.
@@ -129,6 +151,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::Sites;
+    use super::super::way::{ArmCommands, BootWay};
     use super::*;
 
     /// A machine whose commands write a log.
@@ -181,5 +204,23 @@ mod tests {
         leased.note_healthy().unwrap();
         leased.check_health().unwrap();
         assert!(leased.has_control("SeaBIOS 1.16"));
+        leased.note_armed(true);
+        assert!(leased.is_armed());
+        leased.note_armed(false);
+        assert!(!leased.is_armed() && leased.has_control("SeaBIOS 1.16"));
+    }
+
+    #[test]
+    fn a_control_counts_for_the_way_in_which_it_was_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = States::at(folder.path()).unwrap();
+        let mut machine = machine(folder.path(), "true");
+        let leased = LeasedMachine::lease(machine.clone(), states.clone()).unwrap();
+        leased.note_control("SeaBIOS 1.16", "6.12.1");
+        drop(leased);
+        let (arm, clear) = ("true".to_owned(), "true".to_owned());
+        machine.boot = BootWay::Netboot(ArmCommands { arm, clear });
+        let leased = LeasedMachine::lease(machine, states).unwrap();
+        assert!(!leased.has_control("SeaBIOS 1.16"));
     }
 }

@@ -19,7 +19,7 @@ pub struct ListedMachine {
     pub lessee: Option<String>,
     /// The failure that broke it.
     pub broken: Option<Broken>,
-    /// Known good kernels that it has started by kexec, the newest first.
+    /// Known good kernels that it has started, the newest first.
     pub controls: Vec<Control>,
 }
 
@@ -31,7 +31,7 @@ pub enum Health {
     Broken,
     /// A perfsec of this host uses it.
     Leased,
-    /// It has started a known good kernel by kexec, and returned from it.
+    /// It has started a known good kernel, and returned from it.
     Healthy,
     /// Nothing is known of it. The first run checks if it starts a known good kernel.
     Unchecked,
@@ -65,12 +65,12 @@ impl ListedMachine {
                 format!("since {since:.0}: {phase}: {reason}{by}")
             }
             (Health::Leased, _, Some(lessee), _) => format!("by {lessee}"),
-            (Health::Healthy, _, _, Some(Control { firmware, release, passed })) => {
+            (Health::Healthy, _, _, Some(Control { firmware, release, boot, passed })) => {
                 let firmware = match firmware.as_str() {
                     "" => String::new(),
                     firmware => format!(" (firmware {firmware})"),
                 };
-                format!("started {release} by kexec on {passed:.0}{firmware}")
+                format!("started {release} {boot} on {passed:.0}{firmware}")
             }
             _ => String::new(),
         }
@@ -96,6 +96,7 @@ mod tests {
 
     use super::super::error::Phase;
     use super::super::state::MachineState;
+    use super::super::way::BootKind;
     use super::*;
 
     #[test]
@@ -111,12 +112,13 @@ mod tests {
         let control = Control {
             firmware: "SeaBIOS 1.16".to_owned(),
             release: "6.12.1".to_owned(),
+            boot: BootKind::Netboot,
             passed: Timestamp::UNIX_EPOCH,
         };
         let name = |text: &str| text.parse::<SiteName>().unwrap();
-        let controls = vec![control];
-        let good = MachineState { broken: None, controls: controls.clone() };
-        states.write(&name("bad"), &MachineState { broken: Some(broken), controls }).unwrap();
+        let good = MachineState { controls: vec![control], ..MachineState::default() };
+        let bad = MachineState { broken: Some(broken), ..good.clone() };
+        states.write(&name("bad"), &bad).unwrap();
         states.write(&name("good"), &good).unwrap();
         let lease = states.lease(&name("taken")).unwrap();
         let list = list(&sites, &states);
@@ -124,7 +126,8 @@ mod tests {
         let lines: Vec<_> = list.iter().map(|it| format!("{} {}", it.state, it.detail())).collect();
         assert_eq!(lines[0], "broken since 1970-01-01T00:00:00Z: power: it is not off");
         assert_eq!(lines[1], "unchecked ");
-        let started = "started 6.12.1 by kexec on 1970-01-01T00:00:00Z (firmware SeaBIOS 1.16)";
+        let started =
+            "started 6.12.1 from the network on 1970-01-01T00:00:00Z (firmware SeaBIOS 1.16)";
         assert_eq!(lines[2], format!("healthy {started}"));
         assert!(lines[3].starts_with("leased by "), "{}", lines[3]);
     }

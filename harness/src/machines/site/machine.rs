@@ -13,7 +13,7 @@ use super::lease::LeasedMachine;
 use super::own_system::{OwnSystem, SCRIPT};
 use super::power::{self, CommandUnit};
 use super::session::Session;
-use super::ssh::{LOOK, TRANSFER, ssh};
+use super::ssh::{LOOK, ssh};
 
 /// Time between two looks at a machine that is coming up.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -29,14 +29,6 @@ pub(super) struct SiteMachine {
     pub(super) session: Session,
 }
 
-/// A kernel with everything that it needs.
-pub(super) struct Payload<'a> {
-    pub(super) kernel: KernelFile<'a>,
-    pub(super) initramfs: &'a [u8],
-    /// The kernel's command line.
-    pub(super) parameters: String,
-}
-
 /// The state of a machine that is to return to its own system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leaving {
@@ -46,14 +38,6 @@ pub(super) enum Leaving {
     Running,
     /// Its own system may still run.
     Unknown,
-}
-
-/// The image of a kernel.
-pub(super) enum KernelFile<'a> {
-    /// A bzImage.
-    Bytes(&'a [u8]),
-    /// The one that the machine's own system runs.
-    Own,
 }
 
 impl SiteMachine {
@@ -69,39 +53,10 @@ impl SiteMachine {
         let said = self.ssh(SCRIPT, None, LOOK);
         let said = said.map_err(|error| self.leased.error(Phase::Network, error.to_string()))?;
         let garbled = || self.leased.error(Phase::Network, "its system says nothing of itself");
-        OwnSystem::parse(&said).ok_or_else(garbled)
+        OwnSystem::parse(&said, self.leased.site.boot.kind()).ok_or_else(garbled)
     }
 
-    /// Loads a kernel, which changes nothing that a reboot would not undo. Everything is in memory
-    /// there, in the directory that is returned.
-    pub(super) fn load(&self, payload: &Payload<'_>) -> Result<String, SiteError> {
-        let fail = |reason: String| self.leased.error(Phase::Load, reason);
-        let network = |error: CommandError| self.leased.error(Phase::Network, error.to_string());
-        let archive = pack(payload).map_err(|error| fail(format!("cannot pack it: {error}")))?;
-        let unpack = "umask 077 && d=$(mktemp -d /dev/shm/perfsec-XXXXXX) && tar -xf - -C \"$d\" \
-                      && echo \"$d\"";
-        let directory = self.ssh(unpack, Some(&archive), TRANSFER).map_err(network)?;
-        let directory = directory.trim();
-        // It becomes a part of commands.
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '.' | '_');
-        if directory.is_empty() || !directory.chars().all(is_plain) {
-            return Err(fail(format!("mktemp made the directory {directory:?}")));
-        }
-        let (agent, kernel) = (takeover::AGENT, takeover::KERNEL);
-        let own = match payload.kernel {
-            KernelFile::Own => format!("cp \"/boot/vmlinuz-$(uname -r)\" {directory}/{kernel} && "),
-            KernelFile::Bytes(_) => String::new(),
-        };
-        let load = format!("{own}{directory}/{agent} {} {directory}", takeover::LOAD);
-        if let Err(error) = self.ssh(&load, None, TRANSFER) {
-            // A reboot would remove it as well.
-            let _ = self.ssh(&format!("rm -rf {directory}"), None, LOOK);
-            return Err(fail(error.to_string()));
-        }
-        Ok(directory.to_owned())
-    }
-
-    /// Starts the kernel that was loaded from this directory.
+    /// Starts the kernel that was loaded from this directory by kexec.
     pub(super) fn start(&self, directory: &str) -> Result<(), SiteError> {
         let (agent, start) = (takeover::AGENT, takeover::START);
         let start = format!(
@@ -110,6 +65,13 @@ impl SiteMachine {
         );
         let started = self.ssh(&start, None, LOOK).map(drop);
         started.map_err(|error| self.leased.error(Phase::Network, error.to_string()))
+    }
+
+    /// Lets the machine's own system reboot in order.
+    pub(super) fn reboot(&self) -> Result<(), SiteError> {
+        let reboot = "setsid sh -c 'sleep 1; reboot' </dev/null >/dev/null 2>&1 & echo going";
+        let rebooted = self.ssh(reboot, None, LOOK).map(drop);
+        rebooted.map_err(|error| self.leased.error(Phase::Network, error.to_string()))
     }
 
     /// The reason why a kernel was not started, if the machine's own system still runs and has it.
@@ -214,30 +176,23 @@ impl SiteMachine {
         power::cycle(&unit).map_err(|error| self.leased.error(Phase::Power, error.to_string()))
     }
 
-    fn ssh(
+    /// Runs a command of the machine's own system. Returns its standard output.
+    pub(super) fn ssh(
         &self,
         command: &str,
         input: Option<&[u8]>,
         limit: Duration,
     ) -> Result<String, CommandError> {
-        ssh(&self.leased.site, command, input, limit)
+        let stdout = ssh(&self.leased.site, command, input, limit)?;
+        Ok(String::from_utf8_lossy(&stdout).into_owned())
     }
-}
 
-/// The payload and the agent, which loads it, as an archive.
-fn pack(payload: &Payload<'_>) -> std::io::Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut add = |name: &str, mode: u32, content: &[u8]| {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(mode);
-        archive.append_data(&mut header, name, content)
-    };
-    add(takeover::AGENT, 0o700, crate::AGENT)?;
-    if let KernelFile::Bytes(bytes) = payload.kernel {
-        add(takeover::KERNEL, 0o600, bytes)?;
+    /// The same for output that is no text.
+    pub(super) fn ssh_bytes(
+        &self,
+        command: &str,
+        limit: Duration,
+    ) -> Result<Vec<u8>, CommandError> {
+        ssh(&self.leased.site, command, None, limit)
     }
-    add(takeover::INITRAMFS, 0o600, payload.initramfs)?;
-    add(takeover::PARAMETERS, 0o600, payload.parameters.as_bytes())?;
-    archive.into_inner()
 }

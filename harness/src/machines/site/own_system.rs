@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::way::BootKind;
+
 /// Prints the state as `KEY=VALUE`.
 pub(super) const SCRIPT: &str = r#"
 one() { head -n 1 "$1" 2>/dev/null; }
@@ -28,8 +30,8 @@ pub(super) struct OwnSystem {
 }
 
 impl OwnSystem {
-    /// Reads what the script prints.
-    pub(super) fn parse(said: &str) -> Option<Self> {
+    /// Reads what the script prints. It is to start kernels in this way.
+    pub(super) fn parse(said: &str, boot: BootKind) -> Option<Self> {
         let pairs = said.lines().filter_map(|line| line.split_once('='));
         let values: HashMap<&str, &str> = pairs.map(|(key, value)| (key, value.trim())).collect();
         let get = |key| values.get(key).copied().unwrap_or_default();
@@ -38,6 +40,8 @@ impl OwnSystem {
             Some(format!("it is not an x86-64 machine, but {}", get("machine")))
         } else if get("uid") != "0" {
             Some("ssh does not log in as root".to_owned())
+        } else if boot != BootKind::Kexec {
+            None
         } else if !matches!(get("disabled"), "0") {
             Some(match get("disabled") {
                 "" => "its kernel cannot start another (CONFIG_KEXEC_CORE is missing)".to_owned(),
@@ -75,7 +79,7 @@ mod tests {
         #[case] instead: &str,
         #[case] words: Option<&str>,
     ) {
-        let system = OwnSystem::parse(&SAID.replace(text, instead)).unwrap();
+        let system = OwnSystem::parse(&SAID.replace(text, instead), BootKind::Kexec).unwrap();
         match (&system.obstacle, words) {
             (Some(found), Some(words)) => assert!(found.contains(words), "{found}"),
             (found, words) => assert_eq!(found.as_deref(), words),
@@ -85,6 +89,19 @@ mod tests {
 
     #[test]
     fn a_system_without_the_id_of_its_boot_is_none() {
-        assert_eq!(OwnSystem::parse("uid=0\n"), None);
+        assert_eq!(OwnSystem::parse("uid=0\n", BootKind::Kexec), None);
+    }
+
+    #[rstest]
+    #[case("disabled=0", "disabled=", false)]
+    #[case("[none] integrity", "none [confidentiality]", false)]
+    #[case("uid=0", "uid=1000", true)]
+    fn a_machine_that_boots_through_its_firmware_needs_no_kexec(
+        #[case] text: &str,
+        #[case] instead: &str,
+        #[case] is_obstacle: bool,
+    ) {
+        let system = OwnSystem::parse(&SAID.replace(text, instead), BootKind::Netboot).unwrap();
+        assert_eq!(system.obstacle.is_some(), is_obstacle);
     }
 }

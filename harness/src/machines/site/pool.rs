@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use perfsec_wire::BootMode;
 use perfsec_wire::console::ConsoleParameter;
 
+use super::arming::Armed;
 use super::error::{Phase, SiteError};
 use super::file::Site;
 use super::image;
 use super::lease::LeasedMachine;
-use super::machine::{KernelFile, Payload, SiteMachine};
+use super::machine::SiteMachine;
 use super::own_system::OwnSystem;
+use super::payload::{KernelFile, Payload};
+use super::pstore::Pstore;
 use super::running::Running;
 use super::state::States;
 use crate::cache::Cache;
@@ -34,7 +37,7 @@ pub struct SiteOptions {
     pub interrupt: Interrupt,
 }
 
-/// A machine of the site, which starts kernels by kexec.
+/// A machine of the site, which starts kernels.
 pub struct SitePool {
     pub(super) site: Site,
     states: States,
@@ -116,11 +119,12 @@ impl SitePool {
         Ok(opened)
     }
 
-    /// The machine and its own system, which can start kernels by kexec.
+    /// The machine and its own system, which can start kernels.
     fn ready(&self, say: &dyn Fn(&str)) -> Result<(Arc<SiteMachine>, OwnSystem), SiteError> {
         let machine = self.machine()?;
         machine.leased.check_health()?;
         let own = machine.look()?;
+        machine.clear_stale()?;
         if !machine.leased.has_control(&own.firmware) {
             let own = self.show_control(&machine, &own, say)?;
             return Ok((machine, own));
@@ -158,25 +162,46 @@ impl SitePool {
         // First the console: what the kernel says is not said twice.
         let running =
             Running::listen(Arc::clone(machine), &parameter, before, restored, interrupt, sink);
-        let mut running = running.map_err(|error| fail("listen to the console", error))?;
-        let directory = machine.load(&payload)?;
+        let running = running.map_err(|error| fail("listen to the console", error))?;
+        let placed = machine.place(&payload)?;
         self.stop_if_interrupted(leased)?;
-        running.leave_home();
-        machine.start(&directory)?;
-        let (limit, interrupt) = (self.site.limits.kexec, &self.options.interrupt);
+        let pstore = Pstore::empty(machine);
+        let pstore = pstore.map_err(|it| leased.error(Phase::Network, it.to_string()))?;
+        let directory = placed.on_machine().unwrap_or_default().to_owned();
+        let armed = Armed::arm(machine, placed, &payload.parameters)?;
+        let is_armed = armed.is_some();
+        running.leave_home(pstore, armed);
+        let limit = match is_armed {
+            false => {
+                machine.start(&directory)?;
+                self.site.limits.kexec
+            }
+            true => {
+                machine.reboot()?;
+                self.site.limits.boot
+            }
+        };
+        let interrupt = &self.options.interrupt;
         if machine.session.wait_for(&parameter.to_string(), limit, interrupt) {
+            running.note_arrived();
             return Ok(running);
         }
         self.stop_if_interrupted(leased)?;
-        if machine.session.is_ended() {
-            let reason = "the console ended while a kernel started";
-            return Err(leased.error(Phase::Console, reason));
-        }
-        let mut reason = format!("nothing of it was on the console for {} s", limit.as_secs());
-        if let Some(said) = machine.said(&directory) {
+        let (phase, mut reason) = if machine.session.is_ended() {
+            (Phase::Console, "the console ended while a kernel started".to_owned())
+        } else {
+            let seconds = limit.as_secs();
+            let phase = if is_armed { Phase::Boot } else { Phase::Kexec };
+            (phase, format!("nothing of it was on the console for {seconds} s"))
+        };
+        if !is_armed && let Some(said) = machine.said(&directory) {
             reason = format!("{reason}: {said}");
         }
-        Err(leased.error(Phase::Kexec, reason))
+        let left = running.after_death().unwrap_or_default();
+        if let Some(report) = crate::console::reports(&left).first() {
+            reason = format!("{reason}; then pstore had `{}`", report.title);
+        }
+        Err(leased.error(phase, reason))
     }
 
     /// Ends what the user no longer wants.
@@ -190,7 +215,7 @@ impl SitePool {
     /// A kernel that was not loaded, or gave no sign, on a machine that started others before. It is
     /// to blame only if the machine still does that.
     fn blame(&self, kernel: &Kernel, error: SiteError) -> MachineError {
-        if !matches!(error.phase, Phase::Load | Phase::Kexec) {
+        if !matches!(error.phase, Phase::Load | Phase::Kexec | Phase::Boot) {
             return error.into();
         }
         let shown = self.machine().and_then(|machine| {
@@ -199,8 +224,8 @@ impl SitePool {
         });
         shown.map_or_else(Into::into, |_| {
             let (release, machine, reason) = (&kernel.release, &self.site.name, &error.reason);
-            let doing =
-                format!("start {release} on {machine} by kexec, which starts its own kernel");
+            let boot = self.site.boot.kind();
+            let doing = format!("start {release} on {machine} {boot}, which starts its own kernel");
             MachineError::new(Blame::Kernel, format!("{doing}: {reason}"))
         })
     }
@@ -228,7 +253,7 @@ impl SitePool {
         if let Some(image) = images.get(&key) {
             return Ok(Arc::clone(image));
         }
-        let image = Arc::new(image::of(kernel, &self.cache)?);
+        let image = Arc::new(image::of(kernel, &self.cache, self.site.boot.kind())?);
         images.insert(key, Arc::clone(&image));
         Ok(image)
     }

@@ -1,8 +1,8 @@
 //! A kernel that runs on a machine of the site, or is about to.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -10,14 +10,19 @@ use perfsec_wire::console::ConsoleParameter;
 use perfsec_wire::frame::FrameError;
 use perfsec_wire::{Message, Order};
 
+use super::arming::Armed;
 use super::hang::{self, Silent};
-use super::machine::{Leaving, SiteMachine};
+use super::machine::SiteMachine;
+use super::noise::Noise;
+use super::pstore::Pstore;
+use super::returning::Returning;
 use super::signs::{Signs, Watch};
 use crate::interrupt::Interrupt;
 use crate::machines::shared_console::SharedConsole;
 use crate::machines::{End, Guest, Incident, Sink};
-use crate::text::eprint_line;
 
+/// A machine that is brought back has limits of its own, which end before this.
+const RETURN: Duration = Duration::from_secs(24 * 3600);
 /// An agent that has said its last word asks if it was heard, and is answered for so long.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -29,16 +34,13 @@ pub(super) struct Running {
     before: String,
     signs: Arc<Signs>,
     stop: Arc<dyn Fn() + Send + Sync>,
-    /// False once a machine could not be brought back.
-    restored: Arc<AtomicBool>,
+    returning: Arc<Returning>,
     interrupt: Interrupt,
     sink: Sink,
     /// The agent's last question is being answered.
     is_parting: bool,
     /// The machine went silent, and is being asked why.
     is_examined: bool,
-    /// The machine must not be touched: its own system runs, or the lab took it away.
-    is_left: bool,
 }
 
 impl Running {
@@ -55,12 +57,17 @@ impl Running {
         let signs = Arc::new(Signs::new());
         let stop: Arc<dyn Fn() + Send + Sync> = Arc::new(machine.session.stopper());
         let input = machine.session.tap()?;
+        let watch = {
+            let site = &machine.leased.site;
+            let noise = Noise::new(site.ignore.clone());
+            let watch = Watch::new(parameter.to_string(), site.firmware.clone(), noise);
+            Arc::new(Mutex::new(watch))
+        };
         let print = {
             let (signs, stop, sink) = (Arc::clone(&signs), Arc::clone(&stop), sink.clone());
-            let firmware = machine.leased.site.firmware.clone();
-            let watch = Mutex::new(Watch::new(parameter.to_string(), firmware));
+            let watch = Arc::clone(&watch);
             move |text: &[u8]| {
-                let found = watch.lock().unwrap_or_else(PoisonError::into_inner).scan(text);
+                let found = lock(&watch).scan(text);
                 sink.print(&found.shown);
                 // Every sign counts, also those behind the first that ends it.
                 if found.signs.into_iter().filter(|sign| signs.note(*sign)).count() > 0 {
@@ -68,19 +75,34 @@ impl Running {
                 }
             }
         };
+        let returning = Arc::new(Returning::new(
+            Arc::clone(&machine),
+            before.clone(),
+            parameter.to_string(),
+            Arc::clone(&signs),
+            restored,
+        ));
         let tell = {
             let (signs, machine, sink) = (Arc::clone(&signs), Arc::clone(&machine), sink.clone());
+            let (returning, interrupt) = (Arc::clone(&returning), interrupt.clone());
             move |incident: Incident| match incident {
                 Incident::Message(Message::Done) => {
                     signs.note_done();
                     sink.report(Incident::Message(Message::Done))
                 }
                 Incident::Silence(why) => {
+                    sink.print(&lock(&watch).finish().shown);
                     if machine.session.is_ended() {
                         let detail = format!("the console of {} ended", machine.leased.site.name);
                         signs.set_end(End::Crashed { detail, said: String::new() });
                     }
-                    sink.report(Incident::Silence(why)) && sink.report(Incident::Ended(signs.end()))
+                    let is_heard = sink.report(Incident::Silence(why));
+                    if is_heard && !signs.is_done() && !interrupt.is_raised() {
+                        // The machine may have kept what the console did not show.
+                        sink.report(Incident::Away(RETURN));
+                        sink.print(returning.after_death().unwrap_or_default().as_bytes());
+                    }
+                    is_heard && sink.report(Incident::Ended(signs.end()))
                 }
                 incident => sink.report(incident),
             }
@@ -93,25 +115,35 @@ impl Running {
             before,
             signs,
             stop,
-            restored,
+            returning,
             interrupt,
             sink,
             is_parting: false,
             is_examined: false,
-            is_left: true,
         })
     }
 
-    /// From now on the machine must be brought back.
-    pub(super) fn leave_home(&mut self) {
-        self.is_left = false;
+    /// From now on the machine must be brought back. `pstore` was emptied. Its next boot may be
+    /// `armed`.
+    pub(super) fn leave_home(&self, pstore: Pstore, armed: Option<Armed>) {
+        self.returning.leave_home(pstore, armed);
+    }
+
+    /// Notes that the kernel under test is on the console.
+    pub(super) fn note_arrived(&self) {
+        self.returning.note_arrived();
+    }
+
+    /// Brings the machine back. Returns the log that a kernel has left in its pstore.
+    pub(super) fn after_death(&self) -> Option<String> {
+        self.returning.after_death()
     }
 }
 
 impl Guest for Running {
     fn order(&mut self, order: &Order) -> Result<(), FrameError> {
         if let Err(error) = self.machine.leased.refresh() {
-            self.is_left = true;
+            self.returning.give_up();
             return Err(io::Error::other(error).into());
         }
         self.console.send(order)
@@ -156,17 +188,11 @@ impl Drop for Running {
             thread::sleep(FAREWELL);
         }
         (self.stop)();
-        if self.is_left {
-            return;
-        }
-        let leaving = match (self.signs.is_going(), self.signs.has_arrived()) {
-            (true, _) => Leaving::Going,
-            (false, true) => Leaving::Running,
-            (false, false) => Leaving::Unknown,
-        };
-        if let Err(error) = self.machine.bring_back(&self.before, leaving) {
-            self.restored.store(false, Ordering::SeqCst);
-            eprint_line!("perfsec: left: not in its own system: {error}");
-        }
+        self.returning.bring_back();
     }
+}
+
+/// A watch that is whole even if a thread panicked.
+fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
 }

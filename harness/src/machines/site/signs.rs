@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::noise::Noise;
 use crate::machines::End;
 
 /// Longest line of the console that is looked at, in bytes.
@@ -110,6 +111,8 @@ pub(super) struct Watch {
     mark: String,
     /// A text of the firmware.
     firmware: Option<String>,
+    /// Lines that count for nothing.
+    noise: Noise,
     line: Vec<u8>,
     stage: Stage,
     /// Before the kernel under test is known: the output since the last banner.
@@ -132,13 +135,24 @@ pub(super) struct Scan {
 }
 
 impl Watch {
-    pub(super) fn new(mark: String, firmware: Option<String>) -> Self {
+    pub(super) fn new(mark: String, firmware: Option<String>, noise: Noise) -> Self {
         let (line, held) = (Vec::new(), Vec::new());
-        Self { mark, firmware, line, stage: Stage::Before, held }
+        Self { mark, firmware, noise, line, stage: Stage::Before, held }
     }
 
     /// Takes a piece of the console.
     pub(super) fn scan(&mut self, text: &[u8]) -> Scan {
+        let text = self.noise.strip(text);
+        self.scan_kept(&text)
+    }
+
+    /// The end of the console.
+    pub(super) fn finish(&mut self) -> Scan {
+        let text = self.noise.finish();
+        self.scan_kept(&text)
+    }
+
+    fn scan_kept(&mut self, text: &[u8]) -> Scan {
         let mut scan = Scan::default();
         for part in text.split_inclusive(|byte| *byte == b'\n') {
             let room = LONGEST_LINE.saturating_sub(self.line.len());
@@ -207,6 +221,11 @@ mod tests {
     const PANIC: &str = "[   12.3] Kernel panic - not syncing\r\n[   12.4] Rebooting in 10 seconds";
     const SYSRQ: &str = "[   12.3] sysrq: Show Blocked State\r\n";
 
+    fn watch(ignore: &[&str]) -> Watch {
+        let noise = Noise::new(ignore.iter().map(|it| it.parse().unwrap()).collect());
+        Watch::new("mark".to_owned(), Some("A firmware".to_owned()), noise)
+    }
+
     #[rstest]
     #[case::own_system(&["Rebooting in 10 seconds..\r\n", FIRST, "A firmware\r\n"], None)]
     #[case::boot(&[FIRST, MARK], Some(Sign::Arrived))]
@@ -222,7 +241,7 @@ mod tests {
         #[case] console: &[&str],
         #[case] sign: Option<Sign>,
     ) {
-        let mut watch = Watch::new("mark".to_owned(), Some("A firmware".to_owned()));
+        let mut watch = watch(&[]);
         let mut found = None;
         for piece in console.concat().as_bytes().chunks(7) {
             found = watch.scan(piece).signs.last().copied().or(found);
@@ -238,7 +257,7 @@ mod tests {
     fn only_the_kernel_under_test_is_shown(#[case] size: usize) {
         let own = "[ 99.0] WARNING: CPU: 0 PID: 1 at kernel/kexec_core.c:1\r\n";
         let console = [FIRST, own, FIRST, MARK, PANIC, "..", "\r\nA firmware\r\n", FIRST, own];
-        let mut watch = Watch::new("mark".to_owned(), Some("A firmware".to_owned()));
+        let mut watch = watch(&[]);
         let console = console.concat();
         let pieces = console.as_bytes().chunks(size);
         let shown: Vec<_> = pieces.flat_map(|piece| watch.scan(piece).shown).collect();
@@ -246,6 +265,22 @@ mod tests {
         let begins = [FIRST, MARK, PANIC, "..\r\n"].concat();
         assert!(shown.starts_with(&begins) && !shown.contains("WARNING"), "{shown}");
         assert_eq!(shown.matches("version").count(), 1, "{shown}");
+    }
+
+    #[rstest]
+    #[case::firmware("[BMC] A firmware of a fan\r\n")]
+    #[case::banner("[BMC] Linux version 2.6\r\n")]
+    #[case::reboot("[BMC] Rebooting in 10 seconds\r\n")]
+    fn an_ignored_line_is_no_sign_and_no_output(#[case] line: &str) {
+        let scan = |ignore: &[&str]| {
+            let mut watch = watch(ignore);
+            let found = watch.scan([FIRST, MARK, line, "x"].concat().as_bytes());
+            let rest = watch.finish();
+            let shown = [found.shown, rest.shown].concat();
+            (found.signs, String::from_utf8(shown).unwrap())
+        };
+        assert_eq!(scan(&[r"^\[BMC\]"]), (vec![Sign::Arrived], [FIRST, MARK, "x"].concat()));
+        assert_eq!(scan(&[]).0.len(), 2);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) fn ssh(
     command: &str,
     input: Option<&[u8]>,
     limit: Duration,
-) -> Result<String, CommandError> {
+) -> Result<Vec<u8>, CommandError> {
     let mut program = Command::new(&site.program);
     program.args(OPTIONS).args(&site.ssh).arg("--").arg(command);
     let shown = format!("ssh {} …", site.ssh.join(" "));

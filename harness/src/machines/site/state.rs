@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Phase;
 use super::name::SiteName;
+use super::way::BootKind;
 use crate::foreign;
 
 /// The directory of states.
@@ -21,9 +22,12 @@ pub struct States(PathBuf);
 pub struct MachineState {
     /// Set when the machine could not be brought back, until it is checked again.
     pub broken: Option<Broken>,
-    /// Known good kernels that the machine has started by kexec.
+    /// Known good kernels that the machine has started.
     #[serde(default)]
     pub controls: Vec<Control>,
+    /// The next boot may start a kernel under test: a perfsec armed it, and has not cleared it.
+    #[serde(default)]
+    pub armed: bool,
 }
 
 /// The reason why a machine is not used.
@@ -37,13 +41,16 @@ pub struct Broken {
     pub since: Timestamp,
 }
 
-/// A known good kernel that a machine has started by kexec, and returned from.
+/// A known good kernel that a machine has started, and returned from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {
     /// Vendor and version of the machine's firmware.
     pub firmware: String,
     /// Release of the kernel.
     pub release: String,
+    /// The way in which it was started.
+    #[serde(default)]
+    pub boot: BootKind,
     /// The time.
     pub passed: Timestamp,
 }
@@ -106,7 +113,7 @@ impl States {
         parsed.unwrap_or_else(|error| {
             let reason = format!("its state {} cannot be read: {error}", path.display());
             let broken = Broken { phase: Phase::System, reason, since: Timestamp::now() };
-            MachineState { broken: Some(broken), controls: Vec::new() }
+            MachineState { broken: Some(broken), ..MachineState::default() }
         })
     }
 
@@ -121,6 +128,22 @@ impl States {
         file.flush()?;
         file.persist(self.file(name, "json"))?;
         Ok(())
+    }
+
+    /// Keeps an archive of files that were in a machine's pstore. Returns its path.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    pub fn keep_pstore(&self, name: &SiteName, archive: &[u8]) -> io::Result<PathBuf> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+        file.write_all(archive)?;
+        // What it is a copy of is about to be deleted.
+        file.as_file().sync_all()?;
+        let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        let path = self.0.join(format!("{name}-pstore-{time}.tar"));
+        file.persist_noclobber(&path)?;
+        Ok(path)
     }
 
     /// Leases a machine.
@@ -213,7 +236,7 @@ mod tests {
             reason: "it is not off".to_owned(),
             since: Timestamp::UNIX_EPOCH,
         };
-        let state = MachineState { broken: Some(broken), controls: Vec::new() };
+        let state = MachineState { broken: Some(broken), ..MachineState::default() };
         states.write(&name, &state).unwrap();
         assert_eq!(states.read(&name), state);
         fs::write(folder.path().join("rack1.json"), "{").unwrap();

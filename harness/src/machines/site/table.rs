@@ -10,7 +10,9 @@ use toml::Spanned;
 
 use super::file::{LeaseCommands, PowerCommands, Site, SiteLimits};
 use super::name::SiteName;
+use super::noise::LinePattern;
 use super::source::{ConsoleSource, Serial};
+use super::way::{ArmCommands, BootKind, BootWay};
 use crate::case::Mistakes;
 
 /// Real machines by name, for `perfsec run --machine NAME`.
@@ -33,12 +35,22 @@ pub(super) struct Table {
     #[schemars(with = "Option<String>", regex(pattern = "^[A-Za-z0-9]+,[0-9]+$"))]
     serial: Option<Spanned<String>>,
     /// The way to start a kernel.
-    boot: Boot,
+    #[schemars(with = "BootKind")]
+    boot: Spanned<BootKind>,
+    /// Command that lets the machine boot a kernel next, for `oneshot` and `netboot`.
+    arm: Option<String>,
+    /// Command that undoes that.
+    clear: Option<String>,
     /// Text on which the console's other end sends a break; a `tty:` needs none.
     #[serde(rename = "break")]
     send_break: Option<String>,
     /// Text that the firmware prints after a reset.
     firmware: Option<String>,
+    /// Regular expressions for lines of the console that no kernel has printed, but the firmware or
+    /// a management controller.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    ignore: Vec<Spanned<String>>,
     /// Commands that switch its power.
     power: Option<PowerCommands>,
     /// Command that reserves the machine, or fails.
@@ -55,14 +67,6 @@ pub(super) struct Table {
     limits: LimitTable,
 }
 
-/// The way to start a kernel.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum Boot {
-    /// By `kexec_file_load(2)` from the machine's own system.
-    Kexec,
-}
-
 /// Time limits in seconds.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -73,7 +77,10 @@ struct LimitTable {
     power: Option<Seconds>,
     /// From a reset, through the firmware, until ssh reaches the machine's own system [600].
     system: Option<Seconds>,
-    /// From the start of a kernel until something of it is on the console [60].
+    /// `arm` or `clear`, and from a reboot, through the firmware, until something of the kernel is on
+    /// the console [600].
+    boot: Option<Seconds>,
+    /// From the start of a kernel by kexec until something of it is on the console [60].
     kexec: Option<Seconds>,
 }
 
@@ -111,7 +118,15 @@ impl Table {
             let message = "`ssh` is not the arguments of ssh, such as `root@rack1`";
             mistakes.add(self.ssh.span(), message, None);
         }
-        let Boot::Kexec = self.boot;
+        let mut ignore = Vec::new();
+        for pattern in &self.ignore {
+            match pattern.get_ref().parse::<LinePattern>() {
+                Ok(parsed) => ignore.push(parsed),
+                Err(error) => mistakes.add(pattern.span(), error.to_string(), None),
+            }
+        }
+        let boot = way(*self.boot.get_ref(), self.arm, self.clear);
+        let boot = boot.map_err(|error| mistakes.add(self.boot.span(), error, None)).ok();
         let default = SiteLimits::default();
         let limit = |given: Option<Seconds>, default| given.map_or(default, |Seconds(it)| it);
         let limits = SiteLimits {
@@ -119,6 +134,7 @@ impl Table {
             power: limit(self.limits.power, default.power),
             system: limit(self.limits.system, default.system),
             kexec: limit(self.limits.kexec, default.kexec),
+            boot: limit(self.limits.boot, default.boot),
         };
         let lease =
             LeaseCommands { reserve: self.reserve, refresh: self.refresh, release: self.release };
@@ -128,12 +144,34 @@ impl Table {
             ssh: ssh?,
             console: console?,
             serial: serial?,
+            boot: boot?,
             send_break: self.send_break.filter(|text| !text.is_empty()),
             firmware: self.firmware.filter(|text| !text.is_empty()),
+            ignore,
             power: self.power,
             lease,
             parameters: self.parameters,
             limits,
         })
+    }
+}
+
+/// The way to start a kernel, if it has the commands that it needs.
+fn way(
+    kind: BootKind,
+    arm: Option<String>,
+    clear: Option<String>,
+) -> Result<BootWay, &'static str> {
+    match (kind, arm, clear) {
+        (BootKind::Kexec, None, None) => Ok(BootWay::Kexec),
+        (BootKind::Kexec, ..) => Err("`kexec` takes neither `arm` nor `clear`"),
+        (BootKind::Oneshot, Some(arm), Some(clear)) => {
+            Ok(BootWay::Oneshot(ArmCommands { arm, clear }))
+        }
+        (BootKind::Oneshot, ..) => Err("`oneshot` needs `arm` and `clear`"),
+        (BootKind::Netboot, Some(arm), Some(clear)) => {
+            Ok(BootWay::Netboot(ArmCommands { arm, clear }))
+        }
+        (BootKind::Netboot, ..) => Err("`netboot` needs `arm` and `clear`"),
     }
 }

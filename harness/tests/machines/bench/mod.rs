@@ -21,7 +21,8 @@ pub(crate) use scripted::{BANNER, Death, Scripted};
 
 use crate::support::{Ended, Place};
 
-/// Answers like ssh: what it is asked to do is recognised, and never run.
+/// Answers like ssh: what it is asked to do is recognised. Only commands on pstore and of the site
+/// are run, in a directory of the bench.
 const SSH: &str = include_str!("ssh.sh");
 /// A power unit: `off` and `on` as files that the bench looks at.
 const POWER: &str = include_str!("power.sh");
@@ -89,6 +90,7 @@ impl Bench {
         place.file("bench/up", "");
         // The kernel of its own system.
         place.file("bench/vmlinuz", "own");
+        fs::create_dir_all(folder.join("root/sys/fs/pstore")).expect("it is ours");
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let stop = Arc::clone(&stop);
@@ -104,12 +106,15 @@ impl Bench {
     /// Writes the site file, in which these lines are about its power and its limits.
     pub(crate) fn describe(&self, lines: &str) {
         let (console, power) = (self.path("console"), self.path("power"));
+        let boot = if lines.contains("boot = '") { "" } else { "boot = 'kexec'\n" };
         let text = format!(
-            "[bench]\nssh = 'bench'\nconsole = 'unix:{}'\nboot = 'kexec'\nbreak = '~B'\n\
+            "[bench]\nssh = 'bench'\nconsole = 'unix:{}'\n{boot}break = '~B'\n\
              firmware = 'Bench firmware'\nparameters = ['no_timer_check', 'cryptomgr.notests']\n\
              {}\n",
             console.display(),
-            lines.replace("POWER", &power.display().to_string()),
+            lines
+                .replace("POWER", &power.display().to_string())
+                .replace("BENCH", &self.path("").display().to_string()),
         );
         self.place.file("config/perfsec/machines.toml", &text);
     }
@@ -209,6 +214,11 @@ impl Machine {
                 was_off = false;
                 self.come_up();
             }
+            if self.has("reboot") {
+                fs::remove_file(self.place.join("reboot")).expect("it is there");
+                let _ = fs::remove_file(self.place.join("up"));
+                self.come_up();
+            }
             if self.has("start") {
                 fs::remove_file(self.place.join("start")).expect("it is there");
                 // A machine that never arrives keeps running its own system.
@@ -228,9 +238,16 @@ impl Machine {
         }
     }
 
-    /// Firmware starts the machine's own system.
+    /// Firmware starts the kernel that the site has chosen, or the machine's own system.
     fn come_up(&mut self) {
         self.console.print(FIRMWARE);
+        if let Ok(armed) = fs::read_to_string(self.place.join("armed")) {
+            if armed.trim() == "once" {
+                fs::remove_file(self.place.join("armed")).expect("it is there");
+            }
+            self.played = Some(self.player.start(&self.place, &self.console));
+            return;
+        }
         self.console.print(OWN);
         self.boots += 1;
         fs::write(self.place.join("boot"), format!("boot-{}", self.boots)).expect("it is ours");

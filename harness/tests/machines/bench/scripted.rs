@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +43,12 @@ pub(crate) enum Death {
     Silence,
     /// The machine is reset.
     Reset,
+    /// The same, and a panic is in its pstore.
+    Dump,
+    /// Its console ends, and so does it, with a panic in its pstore.
+    HangUpAndDump,
+    /// The machine is reset, behind a line of something else that looks like a panic.
+    Noise,
     /// The console ends.
     HangUp,
     /// It never prints anything, and runs on.
@@ -67,7 +73,8 @@ impl Player for Scripted {
         let parameters = bench.join("memory").join(takeover::PARAMETERS);
         let parameters = fs::read_to_string(parameters).expect("they were sent");
         let life = Life::default();
-        let machine = Machine { console: console.clone(), death, parameters, life: life.clone() };
+        let (console, bench) = (console.clone(), bench.to_owned());
+        let machine = Machine { console, bench, death, parameters, life: life.clone() };
         thread::spawn(move || {
             if machine.live().is_ok() {
                 machine.life.ended.store(true, Ordering::SeqCst);
@@ -97,6 +104,7 @@ impl Played for Life {
 
 struct Machine {
     console: Console,
+    bench: PathBuf,
     death: Option<Death>,
     parameters: String,
     life: Life,
@@ -175,6 +183,15 @@ impl Machine {
                 Ok(())
             }
             Death::Reset => Ok(()),
+            Death::Dump => self.dump(),
+            Death::HangUpAndDump => {
+                self.console.hang_up();
+                self.dump()
+            }
+            Death::Noise => {
+                print("Kernel panic - not syncing: fan 3 of the BMC\r\n");
+                Ok(())
+            }
             Death::HangUp => {
                 self.console.hang_up();
                 self.sleep()
@@ -187,6 +204,15 @@ impl Machine {
             },
             Death::Silence | Death::Nothing | Death::InBoot => self.sleep(),
         }
+    }
+
+    /// Leaves a panic in pstore, in two parts as UEFI does, the last first.
+    fn dump(&self) -> io::Result<()> {
+        let pstore = self.bench.join("root/sys/fs/pstore");
+        let trace = "<4>[    5.000000] Call Trace:\n";
+        let panic = "<0>[    5.000000] Kernel panic - not syncing: stack-protector\n";
+        fs::write(pstore.join("dmesg-efi-1"), format!("Panic#1 Part1\n{trace}"))?;
+        fs::write(pstore.join("dmesg-efi-2"), format!("Panic#1 Part2\n{panic}"))
     }
 
     /// Does nothing until its power is gone.
