@@ -300,8 +300,10 @@ impl Attributor {
         }
         let foreign = |record: &Record| {
             let owners = record::serial(&record.text).and_then(|serial| owners.get(serial));
-            record::is_config_change(record)
-                || owners.is_some_and(|owners| !owners.iter().any(|owner| pids.contains(owner)))
+            match owners {
+                Some(owners) => !owners.iter().any(|owner| pids.contains(owner)),
+                None => record::is_config_change(record),
+            }
         };
         let records: Vec<_> = records.into_iter().filter(|record| !foreign(record)).collect();
         let avcs = records.iter().filter(|record| record.kind == record_types::AVC);
