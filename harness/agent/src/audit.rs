@@ -699,6 +699,19 @@ mod tests {
     const LENGTH: usize = VALUES + 128;
 
     #[test]
+    fn the_strings_of_a_rule_follow_each_other() {
+        let [watch, key] = ["/tmp/a", "watch"].map(|text| Some(text.to_owned()));
+        let rule = encode(&AuditRule { watch, key, ..AuditRule::default() });
+        // Behind the field that matches no process.
+        assert_eq!((word(&rule, KINDS + 1), word(&rule, VALUES + 1)), (105, 6));
+        assert_eq!((word(&rule, KINDS + 2), word(&rule, VALUES + 2)), (210, 5));
+        assert_eq!(
+            (word(&rule, LENGTH), &rule[4 * (LENGTH + 1)..]),
+            (11, b"/tmp/awatch".as_slice())
+        );
+    }
+
+    #[test]
     fn a_rule_names_its_syscall_and_its_key() {
         let syscall = Some(RuleSyscall::PerfEventOpen);
         let key = Some("perfsec".to_owned());
