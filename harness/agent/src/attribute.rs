@@ -300,8 +300,10 @@ impl Attributor {
         }
         let foreign = |record: &Record| {
             let owners = record::serial(&record.text).and_then(|serial| owners.get(serial));
-            record::is_config_change(record)
-                || owners.is_some_and(|owners| !owners.iter().any(|owner| pids.contains(owner)))
+            match owners {
+                Some(owners) => !owners.iter().any(|owner| pids.contains(owner)),
+                None => record::is_config_change(record),
+            }
         };
         let records: Vec<_> = records.into_iter().filter(|record| !foreign(record)).collect();
         let avcs = records.iter().filter(|record| record.kind == record_types::AVC);
@@ -572,6 +574,30 @@ mod tests {
         assert_eq!(attributed.outside, []);
         let raw = attributed.calls.iter().map(|call| call.raw.is_some());
         assert_eq!(raw.collect::<Vec<_>>(), [true, false, true]);
+    }
+
+    #[test]
+    fn a_change_has_a_call_only_if_an_event_of_the_subject_has_it() {
+        const RMDIR: i64 = 84;
+        let mut collected = Evidence { pids: vec![7], ..Evidence::default() };
+        collected.performed.push(called(0, RMDIR, Progress::Done(0)));
+        for data in
+            [EventData::Enter { number: RMDIR }, EventData::Exit { number: RMDIR, result: 0 }]
+        {
+            collected.events.push(Event { time: 0, tid: 7, data });
+        }
+        let record = |kind, text: &str| Record { kind, text: text.to_owned() };
+        // Of the subject, of the agent, and without a context.
+        collected.records = vec![
+            record(1305, "audit(1.0:5): auid=1 ses=1op=remove_rule list=4 res=1"),
+            record(1300, "audit(1.0:5): syscall=84 exit=0 pid=7"),
+            record(1305, "audit(1.0:6): auid=1 ses=1 op=add_rule list=4 res=1"),
+            record(1300, "audit(1.0:6): syscall=44 exit=9 pid=1"),
+            record(1305, "audit(1.0:7): auid=1 ses=1 op=remove_rule list=4 res=1"),
+        ];
+        let attributed = attribute(collected).unwrap();
+        assert_eq!(brief(&attributed.calls[0].effects), "1305 1300");
+        assert_eq!(attributed.outside, []);
     }
 
     #[test]

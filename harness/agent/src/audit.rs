@@ -449,8 +449,12 @@ impl Audit {
         }
         let mut result = Ok(());
         for rule in std::mem::take(&mut self.rules) {
-            let removed = self.request(AUDIT_DEL_RULE, &rule).doing("remove an audit rule");
-            result = result.and(removed);
+            let removed = match self.request(AUDIT_DEL_RULE, &rule) {
+                // The kernel removes a rule when the directory goes that it watches.
+                Err(Errno::ENOENT) => Ok(()),
+                removed => removed,
+            };
+            result = result.and(removed.doing("remove an audit rule"));
         }
         result
     }
@@ -580,11 +584,12 @@ fn record(kind: u16, payload: &[u8]) -> Record {
 const BITMASK: usize = 64;
 
 /// `-a exit,always -F arch=b64 -S SYSCALL`, or without a syscall `-S all -F uid=4294967294`, which
-/// no process has.
+/// no process has; with `-F path=WATCH`.
 fn encode(rule: &AuditRule) -> Vec<u8> {
     const FILTER_EXIT: u32 = 4;
     const UID: u32 = 1;
     const ARCH: u32 = 11;
+    const WATCH: u32 = 105;
     const FILTERKEY: u32 = 210;
     const NOBODY: u32 = u32::MAX - 1;
     const ARCH_X86_64: u32 = 0xc000_003e;
@@ -600,12 +605,16 @@ fn encode(rule: &AuditRule) -> Vec<u8> {
             fields.push((UID, NOBODY));
         }
     }
-    let key = rule.key.as_deref().unwrap_or_default().as_bytes();
-    if !key.is_empty() {
-        // The value of a string is its length; the strings follow behind.
-        fields.push((FILTERKEY, key.len() as u32));
+    // The value of a string is its length; the strings follow behind.
+    let mut strings = Vec::new();
+    for (field, text) in [(WATCH, &rule.watch), (FILTERKEY, &rule.key)] {
+        let text = text.as_deref().unwrap_or_default();
+        if !text.is_empty() {
+            fields.push((field, text.len() as u32));
+            strings.extend_from_slice(text.as_bytes());
+        }
     }
-    rule_data(FILTER_EXIT, mask, &fields, key)
+    rule_data(FILTER_EXIT, mask, &fields, &strings)
 }
 
 /// `-a exclude,always -F msgtype=TYPE`
@@ -690,9 +699,23 @@ mod tests {
     const LENGTH: usize = VALUES + 128;
 
     #[test]
+    fn the_strings_of_a_rule_follow_each_other() {
+        let [watch, key] = ["/tmp/a", "watch"].map(|text| Some(text.to_owned()));
+        let rule = encode(&AuditRule { watch, key, ..AuditRule::default() });
+        // Behind the field that matches no process.
+        assert_eq!((word(&rule, KINDS + 1), word(&rule, VALUES + 1)), (105, 6));
+        assert_eq!((word(&rule, KINDS + 2), word(&rule, VALUES + 2)), (210, 5));
+        assert_eq!(
+            (word(&rule, LENGTH), &rule[4 * (LENGTH + 1)..]),
+            (11, b"/tmp/awatch".as_slice())
+        );
+    }
+
+    #[test]
     fn a_rule_names_its_syscall_and_its_key() {
         let syscall = Some(RuleSyscall::PerfEventOpen);
-        let rule = encode(&AuditRule { syscall, key: Some("perfsec".to_owned()) });
+        let key = Some("perfsec".to_owned());
+        let rule = encode(&AuditRule { syscall, key, ..AuditRule::default() });
         assert_eq!((word(&rule, 2), word(&rule, MASK + 9)), (2, 1 << 10));
         assert_eq!((word(&rule, KINDS), word(&rule, VALUES)), (11, 0xc000_003e));
         assert_eq!((word(&rule, KINDS + 1), word(&rule, VALUES + 1)), (210, 7));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::CString;
+use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::children::{Change, Child, end, resume};
 use crate::error::{Error, ErrorContext, Result, check_result};
 use crate::follow::{Heir, follow};
 use crate::here::journal;
+use crate::limits::Room;
 use crate::machine::Machine;
 use crate::orphans;
 use crate::program::{self, Programs, Ran};
@@ -64,8 +66,13 @@ struct CellState {
     sockets: Vec<(String, OwnedFd)>,
     /// Descriptors that the given steps made.
     given: Vec<(String, i32)>,
+    /// Descriptors that they made without a name, and the room for these.
+    unnamed: Vec<i32>,
+    room: Option<Room>,
     /// Mount points of the given steps.
     mounts: Vec<String>,
+    /// Directories that steps make.
+    directories: Vec<String>,
     undo: UndoList,
 }
 
@@ -80,6 +87,12 @@ fn observe(machine: &mut Machine, state: &mut CellState, cell: &Cell) -> Result<
         processes.push((process.name.clone(), seen.pid, seen.context));
     }
     perform_given(machine, state, cell, &names)?;
+    // The given steps may define them.
+    names.tracepoints.extend(machine.tracepoints(cell.steps.iter())?);
+    state.directories.extend(cell.steps.iter().filter_map(|step| match step {
+        Step::Mkdir(made) => Some(made.path.clone()),
+        _ => None,
+    }));
 
     names.fds.clone_from(&state.given);
     names.fds.extend(state.sockets.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd())));
@@ -422,9 +435,22 @@ fn perform_given(
         let program =
             assemble(one, &names, &cell.subject).map_err(|error| Error::new(&doing, error))?;
         machine.region.put(&program)?;
-        let result = perform_here(&machine.region, &program)
-            .ok_or_else(|| Error::new(&doing, "a file descriptor that it needs was never made"))?;
-        let result = check_result(result).doing(doing)?;
+        let perform = || {
+            let result = perform_here(&machine.region, &program);
+            let why = "a file descriptor that it needs was never made";
+            check_result(result.ok_or_else(|| Error::new(&doing, why))?).doing(&doing)
+        };
+        let times = match step {
+            Step::PerfEventOpen(open) => open.times,
+            _ => 1,
+        };
+        if times > 1 && state.room.is_none() {
+            state.room = Some(Room::take(times)?);
+        }
+        for _ in 1..times {
+            state.unnamed.extend(i32::try_from(perform()?));
+        }
+        let result = perform()?;
         if let (Some(name), Ok(fd)) = (step.binds(), i32::try_from(result)) {
             state.given.push((name.to_owned(), fd));
         }
@@ -514,8 +540,14 @@ impl Machine {
         }
         state.processes.clear();
         state.sockets.clear();
-        for (_, fd) in state.given.drain(..) {
+        let given = state.given.drain(..).map(|(_, fd)| fd);
+        for fd in given.chain(state.unnamed.drain(..)) {
             sys::close(fd);
+        }
+        state.room = None;
+        for path in state.directories.drain(..) {
+            // The step may not have succeeded.
+            let _ = fs::remove_dir(path);
         }
         for target in state.mounts.drain(..).rev() {
             // Mounted only if the step succeeded.

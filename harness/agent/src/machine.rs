@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 use perf_event_open_sys::bindings::perf_event_attr;
 use perfsec_wire::message::{AuditFacts, AuditMeans};
 use perfsec_wire::observation::Record;
-use perfsec_wire::{Cell, Facts, Lane, LanePolicy, Refusal, paths};
+use perfsec_wire::{Cell, Facts, Lane, LanePolicy, Refusal, Step, paths};
 
 use crate::audit::{Audit, Mark};
 use crate::children::Children;
@@ -285,13 +285,21 @@ impl Machine {
         audit.check_lost(self.kmsg.audit_lost())
     }
 
-    /// Numbers of the tracepoints and PMUs that a cell's events name; the subject cannot look them
-    /// up.
+    /// Numbers of the PMUs that a cell's events name, and of the tracepoints of its given steps and
+    /// processes; the subject cannot look them up.
     pub(crate) fn names(&mut self, cell: &Cell) -> error::Result<Names> {
         let processes = cell.processes.iter().flat_map(|process| &process.steps);
-        let steps = cell.given.iter().chain(&cell.steps).chain(processes);
-        let pmus = subject::pmus(steps.clone())?;
-        let mut tracepoints = Vec::new();
+        let others = cell.given.iter().chain(processes);
+        let pmus = subject::pmus(others.clone().chain(&cell.steps))?;
+        Ok(Names { tracepoints: self.tracepoints(others)?, pmus, ..Names::default() })
+    }
+
+    /// Numbers of the tracepoints that the events of steps name.
+    pub(crate) fn tracepoints<'a>(
+        &mut self,
+        steps: impl Iterator<Item = &'a Step>,
+    ) -> error::Result<Vec<(String, u64)>> {
+        let mut all = Vec::new();
         for (name, file) in steps.filter_map(subject::tracepoint) {
             let number = match self.tracepoints.get(&name) {
                 Some(number) => *number,
@@ -300,13 +308,16 @@ impl Machine {
                     let text = knob::read(file)
                         .map_err(|error| Error { doing: doing.clone(), ..error })?;
                     let number = text.parse().map_err(|_| Error::new(doing, &text))?;
-                    self.tracepoints.insert(name.clone(), number);
+                    // A probe that is defined again has another number.
+                    if !name.starts_with("kprobes:") {
+                        self.tracepoints.insert(name.clone(), number);
+                    }
                     number
                 }
             };
-            tracepoints.push((name, number));
+            all.push((name, number));
         }
-        Ok(Names { tracepoints, pmus, ..Names::default() })
+        Ok(all)
     }
 }
 

@@ -26,6 +26,7 @@ mod init;
 mod kmsg;
 mod knob;
 mod lane;
+mod limits;
 mod lockdown;
 mod machine;
 mod orphans;

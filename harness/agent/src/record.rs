@@ -5,7 +5,7 @@ use perfsec_wire::record_types::{
     CONFIG_CHANGE, MAC_CONFIG_CHANGE, MAC_POLICY_LOAD, MAC_STATUS, SYSCALL,
 };
 
-/// True for a record about a change by the agent, which belongs to no syscall of a subject:
+/// True for a record about a change, which is by the agent unless an event of a subject has it:
 /// `AUDIT_MAC_POLICY_LOAD`, `AUDIT_MAC_STATUS`, `AUDIT_MAC_CONFIG_CHANGE`, `AUDIT_CONFIG_CHANGE`.
 pub(crate) fn is_config_change(record: &Record) -> bool {
     matches!(record.kind, MAC_POLICY_LOAD | MAC_STATUS | MAC_CONFIG_CHANGE | CONFIG_CHANGE)

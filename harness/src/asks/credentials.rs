@@ -1,7 +1,9 @@
 //! The subject's credentials, and how its steps change them (capabilities(7)).
 
 use perfsec_wire::caps::SETUID;
-use perfsec_wire::step::{CloneFlag, Execve, Prctl, Securebit, Setresuid, UnshareFlag};
+use perfsec_wire::step::{
+    CloneFlag, Execve, PersonaFlag, Prctl, Securebit, Setresuid, UnshareFlag,
+};
 use perfsec_wire::{CapSet, Step};
 
 /// The state of a process by which the kernel decides (`struct cred`, and the flags of
@@ -25,7 +27,12 @@ pub(super) struct Credentials {
     root_of_namespace: Option<u32>,
     /// `PR_GET_DUMPABLE`
     pub(super) dumpable: u32,
+    /// `personality(2)`
+    pub(super) personality: u32,
 }
+
+/// The bits of `PER_CLEAR_ON_SETID` that a step can set.
+const PER_CLEAR_ON_SETID: u32 = PersonaFlag::AddrNoRandomize.bits();
 
 /// User IDs or group IDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +117,7 @@ impl Credentials {
             initial_namespace: true,
             root_of_namespace: None,
             dumpable,
+            personality: 0,
         }
     }
 
@@ -156,6 +164,9 @@ impl Credentials {
                 if self.may_be(uid) && !went_on {
                     self.setfsuid(uid);
                 }
+            }
+            Step::Personality(persona) if persona.flags.is_some() => {
+                self.personality = persona.argument();
             }
             Step::Unshare(unshare) => self.unshare(&unshare.flags),
             Step::Write(write) if !self.initial_namespace => {
@@ -377,6 +388,7 @@ impl Credentials {
         let owned = self.initial_namespace || self.root_of_namespace == Some(0);
         if file.setuid && trusted && owned && !self.no_new_privs {
             self.user.effective = 0;
+            self.personality &= !PER_CLEAR_ON_SETID;
         }
         let Some((has_file_caps, mut effective)) = self.file_caps(file, rules) else {
             *self = old;
@@ -399,6 +411,9 @@ impl Credentials {
         let changes_id = self.user.effective != compared(&old.user)
             || self.group.effective != compared(&old.group);
         let limited = lacks(old.permitted, self.permitted);
+        if limited {
+            self.personality &= !PER_CLEAR_ON_SETID;
+        }
         if (changes_id || limited) && (self.no_new_privs || self.shares_fs) {
             if !may_set_uid() || self.no_new_privs {
                 self.user.effective = self.user.real;

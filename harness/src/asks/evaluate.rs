@@ -288,6 +288,7 @@ impl<'a> Evaluator<'a> {
                 let previous = self.credentials.seen(self.credentials.user.fs);
                 CallResult::Number(previous.into())
             }
+            Step::Personality(_) => CallResult::Number(self.credentials.personality.into()),
             Step::Prctl(Prctl::GetDumpable) => CallResult::Number(self.credentials.dumpable.into()),
             step => CallResult::success(step),
         }

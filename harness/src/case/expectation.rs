@@ -388,6 +388,7 @@ mod tests {
             group: None,
             flags: Vec::new(),
             attr_at: AttrPlace::Mapped,
+            times: 1,
             bind: "fd".to_owned(),
         };
         let enable = Ioctl {

@@ -204,6 +204,10 @@ impl StepContext<'_> {
         let mut namespace = PidNamespace::Initial;
         for step in steps {
             let table = step.get_ref();
+            if matches!(&table.step, Step::PerfEventOpen(open) if open.times != 1) {
+                let message = "the subject opens one event in a step";
+                mistakes.add(step.span(), message, Some("write it as a `[[given]]` step"));
+            }
             self.check(&table.step, step.span(), &mut bound, mistakes);
             namespace.check(&table.step, step.span(), mistakes);
         }

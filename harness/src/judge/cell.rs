@@ -98,9 +98,12 @@ pub fn judge(
         let notes = missing::explain(wanted, seen, facts);
         judgement.notes.extend(notes);
         judgement.notes.extend(said(observation));
-    } else if let Err(reason) = serials::check(observation, facts, cell.case.audit) {
-        judgement.verdict = Verdict::Fail;
-        judgement.reason = Some(reason);
+    } else {
+        let shared_from = serials::shared_from(cell.case.audit, facts, &cell.case.steps);
+        if let Err(reason) = serials::check(observation, shared_from) {
+            judgement.verdict = Verdict::Fail;
+            judgement.reason = Some(reason);
+        }
     }
     judgement
 }

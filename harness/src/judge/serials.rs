@@ -1,32 +1,48 @@
 //! Checks the serial numbers of audit records. They vary from boot to boot, so only the relations
 //! between them are checked.
 
-use perfsec_wire::Facts;
 use perfsec_wire::observation::{Effect, Observation};
+use perfsec_wire::step::Action;
+use perfsec_wire::{Facts, Step};
 
-/// Checks that serials rise, and that the records of one syscall share a serial where the kernel
-/// promises it.
+/// The number of the first step whose records share a serial; `None` if none do. `enabled` is true
+/// if audit is enabled in the cell from its start.
 ///
 /// A task that is forked after audit was enabled has an audit context (`audit_alloc()`), and
 /// `audit_log_start()` takes the serial from it. Without a context, each record draws its own
-/// serial; likewise while audit is not `enabled` in the cell, because `audit_syscall_entry()` then
-/// leaves the context unused.
-pub(super) fn check(observation: &Observation, facts: &Facts, enabled: bool) -> Result<(), String> {
-    let shared = enabled && facts.audit.enabled != 0;
-    check_task(observation.calls.iter().map(|call| call.effects.as_slice()), shared)?;
-    for program in observation.calls.iter().filter_map(|call| call.program.as_deref()) {
+/// serial; likewise while audit is not enabled, because `audit_syscall_entry()` then leaves the
+/// context unused.
+pub(super) fn shared_from(enabled: bool, facts: &Facts, steps: &[Step]) -> Option<u32> {
+    if enabled && facts.audit.enabled != 0 {
+        return Some(0);
+    }
+    let numbered = (0..).zip(steps);
+    let mut later = numbered.skip_while(|(_, step)| **step != Step::Agent(Action::AuditEnable));
+    later.find_map(|(number, step)| match step {
+        Step::Clone(clone) if clone.continues => Some(number),
+        _ => None,
+    })
+}
+
+/// Checks that serials rise, and that from step `shared_from` on the records of one syscall share a
+/// serial.
+pub(super) fn check(observation: &Observation, shared_from: Option<u32>) -> Result<(), String> {
+    let shares = |step| shared_from.is_some_and(|first| first <= step);
+    check_task(observation.calls.iter().map(|call| (call.effects.as_slice(), shares(call.step))))?;
+    for performed in &observation.calls {
+        let Some(program) = performed.program.as_deref() else { continue };
         // Calls of several tasks overlap, and a call logs its records when it returns.
         for call in &program.calls {
-            check_task(std::iter::once(call.effects.as_slice()), shared)?;
+            check_task(std::iter::once((call.effects.as_slice(), shares(performed.step))))?;
         }
     }
     Ok(())
 }
 
-/// Checks the serials in the calls of one task, in order.
-fn check_task<'a>(calls: impl Iterator<Item = &'a [Effect]>, shared: bool) -> Result<(), String> {
+/// Checks the serials in the calls of one task, in order; with each call, if its records share one.
+fn check_task<'a>(calls: impl Iterator<Item = (&'a [Effect], bool)>) -> Result<(), String> {
     let mut last: Option<u64> = None;
-    for effects in calls {
+    for (effects, shared) in calls {
         let mut first_of_call = true;
         for effect in effects {
             let Effect::Record(record) = effect else { continue };
@@ -62,6 +78,7 @@ mod tests {
     use perfsec_wire::lane::Mode;
     use perfsec_wire::message::AuditFacts;
     use perfsec_wire::observation::{Call, Exit, Record, SubjectSeen};
+    use perfsec_wire::step::Clone;
     use rstest::rstest;
 
     use super::*;
@@ -99,12 +116,6 @@ mod tests {
         }
     }
 
-    /// A guest whose audit was on before the subject started.
-    fn enabled() -> Facts {
-        let audit = AuditFacts { enabled: 1, ..AuditFacts::default() };
-        Facts { audit, ..Facts::default() }
-    }
-
     #[rstest]
     #[case(vec![vec![5, 5], vec![6]], true)]
     #[case(vec![vec![5, 5], vec![], vec![7, 7, 7]], true)]
@@ -112,18 +123,54 @@ mod tests {
     #[case(vec![vec![5], vec![5]], false)]
     #[case(vec![vec![6], vec![5]], false)]
     fn with_audit_on_a_syscall_has_one_serial(#[case] serials: Vec<Vec<u64>>, #[case] good: bool) {
-        assert_eq!(check(&seen(&serials), &enabled(), true).is_ok(), good);
+        assert_eq!(check(&seen(&serials), Some(0)).is_ok(), good);
     }
 
-    #[test]
-    fn while_audit_is_off_no_two_records_share_a_serial() {
-        assert!(check(&seen(&[vec![5, 6]]), &enabled(), false).is_ok());
-        assert!(check(&seen(&[vec![5, 5]]), &enabled(), false).is_err());
+    #[rstest]
+    #[case(vec![vec![5, 6], vec![7]], true)]
+    #[case(vec![vec![5, 5]], false)]
+    #[case(vec![vec![5, 4]], false)]
+    fn without_audit_no_two_records_share_a_serial(
+        #[case] serials: Vec<Vec<u64>>,
+        #[case] good: bool,
+    ) {
+        assert_eq!(check(&seen(&serials), None).is_ok(), good);
     }
 
-    #[test]
-    fn without_an_audit_context_each_record_draws_its_own_serial() {
-        assert!(check(&seen(&[vec![5, 6], vec![7]]), &Facts::default(), true).is_ok());
-        assert!(check(&seen(&[vec![5, 4]]), &Facts::default(), true).is_err());
+    #[rstest]
+    #[case(vec![vec![5, 6], vec![7, 7]], true)]
+    #[case(vec![vec![5, 5], vec![7, 7]], false)]
+    #[case(vec![vec![5, 6], vec![7, 8]], false)]
+    fn records_share_a_serial_from_one_step_on(#[case] serials: Vec<Vec<u64>>, #[case] good: bool) {
+        assert_eq!(check(&seen(&serials), Some(1)).is_ok(), good);
+    }
+
+    /// Audit is enabled in the guest before the subject starts, or is not; then in the cell; the
+    /// steps enable it, or only the tasks that they clone.
+    #[rstest]
+    #[case(1, true, &[], Some(0))]
+    #[case(1, false, &[], None)]
+    #[case(0, true, &[], None)]
+    #[case(0, false, &["enable"], None)]
+    #[case(0, false, &["clone", "enable", "clone"], Some(2))]
+    #[case(0, false, &["clone"], None)]
+    fn tasks_forked_after_audit_was_enabled_have_an_audit_context(
+        #[case] guest: u32,
+        #[case] cell: bool,
+        #[case] steps: &[&str],
+        #[case] expected: Option<u32>,
+    ) {
+        let audit = AuditFacts { enabled: guest, ..AuditFacts::default() };
+        let facts = Facts { audit, ..Facts::default() };
+        let steps = steps.iter().map(|step| match *step {
+            "enable" => Step::Agent(Action::AuditEnable),
+            _ => Step::Clone(Clone {
+                flags: vec![],
+                continues: true,
+                exits: false,
+                bind: "a".into(),
+            }),
+        });
+        assert_eq!(shared_from(cell, &facts, &steps.collect::<Vec<_>>()), expected);
     }
 }

@@ -39,6 +39,9 @@ pub(super) struct Attr {
 /// A field that a C program with the headers of a distribution cannot name.
 pub(super) fn attr(attr: &PerfEventAttr) -> Result<Attr, Obstacle> {
     let mut out = Attr { fields: Vec::new(), looked_up: None, own: false };
+    if matches!(&attr.event, Event::Tracepoint { category, .. } if category == "kprobes") {
+        return Err(Obstacle::Step("it opens a probe that another step defines"));
+    }
     event(attr, &mut out);
     out.fields.insert(
         1.min(out.fields.len()),

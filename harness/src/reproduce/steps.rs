@@ -273,6 +273,9 @@ impl Needs {
                 let (resource, limit) = (limit.resource.name(), limit.limit);
                 format!("setrlimit(RLIMIT_{resource}, &(struct rlimit){{ {limit}, {limit} }})")
             }
+            Step::Personality(persona) => {
+                format!("syscall(SYS_personality, {:#x})", persona.argument())
+            }
             Step::Unshare(unshare) => {
                 self.has_pid_namespace |= unshare.flags.contains(&UnshareFlag::Newpid);
                 let flags = bits("CLONE_", unshare.flags.iter().map(|flag| flag.name()));
@@ -314,6 +317,9 @@ impl Needs {
             Step::Stat(_) | Step::Capget(_) | Step::Getresuid(_) => {
                 return Err(Obstacle::Step("the result of a step is a text"));
             }
+            Step::Mkdir(_) | Step::Rmdir(_) => {
+                return Err(Obstacle::Step("it makes and removes directories"));
+            }
             Step::Mount(_) => return Err(Obstacle::Step("it mounts a file system")),
             Step::Ptrace(_) => return Err(Obstacle::Step("a process is traced")),
             Step::Run(_) => return Err(Obstacle::Step("it runs a program, which you can run")),
@@ -341,6 +347,9 @@ impl Needs {
     }
 
     fn perf_event_open(&mut self, open: &PerfEventOpen, by: By<'_>) -> Result<String, Obstacle> {
+        if open.times != 1 {
+            return Err(Obstacle::Step("it opens more events than a program usually may"));
+        }
         let attr = match open.attr_at {
             AttrPlace::Mapped => format!("&{}", self.attr(&open.attr, by)?),
             AttrPlace::Unmapped => "NULL".to_owned(),
@@ -418,6 +427,11 @@ impl Needs {
                  .fd = {} }} }}, 120)",
                 self.task(&query.pid),
                 self.fd(&query.fd)
+            ),
+            Bpf::ObjGetInfoByFd(asked) => format!(
+                "syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &(union bpf_attr){{ .info = {{ .bpf_fd = \
+                 {}, .info_len = 104, .info = (long)&(struct bpf_prog_info){{ 0 }} }} }}, 120)",
+                self.fd(&asked.fd)
             ),
             Bpf::MapCreate(map) => {
                 let kind = match map.map_type {

@@ -28,6 +28,8 @@ pub enum RecordType {
     Execve,
     /// The new sets of a `capset(2)`.
     Capset,
+    /// A change of audit's rules.
+    ConfigChange,
     /// The working directory.
     Cwd,
     /// A path that the syscall looked up.
@@ -82,11 +84,12 @@ enum Known {
 
 impl RecordType {
     /// All of them, with their names and numbers.
-    const ALL: [(Self, &'static str, u16); 10] = [
+    const ALL: [(Self, &'static str, u16); 11] = [
         (Self::Syscall, "SYSCALL", record_types::SYSCALL),
         (Self::BprmFcaps, "BPRM_FCAPS", record_types::BPRM_FCAPS),
         (Self::Execve, "EXECVE", record_types::EXECVE),
         (Self::Capset, "CAPSET", record_types::CAPSET),
+        (Self::ConfigChange, "CONFIG_CHANGE", record_types::CONFIG_CHANGE),
         (Self::Cwd, "CWD", record_types::CWD),
         (Self::Path, "PATH", record_types::PATH),
         (Self::Proctitle, "PROCTITLE", record_types::PROCTITLE),
@@ -117,7 +120,7 @@ impl RecordType {
     /// True if it makes the kernel log the event, as an AVC record does (`audit_log_start()`).
     #[must_use]
     pub(crate) fn starts_event(self) -> bool {
-        self == Self::Bpf
+        matches!(self, Self::Bpf | Self::ConfigChange)
     }
 
     /// Its fields, in the kernel's order.
@@ -179,6 +182,15 @@ impl RecordType {
                 ("cap_pp", Caps),
                 ("cap_pe", Caps),
                 ("cap_pa", Caps),
+            ],
+            // audit_watch_log_rule_change() writes no blank before `op`, which ends up in `ses`.
+            Self::ConfigChange => &[
+                ("auid", Default("4294967295")),
+                ("ses", Plain),
+                ("path", Path),
+                ("key", Default("(null)")),
+                ("list", Plain),
+                ("res", Plain),
             ],
             Self::Cwd => &[("cwd", Plain)],
             // audit_log_name(), audit_log_fcaps()

@@ -9,7 +9,8 @@ use std::process::Command;
 use super::check::{MergedRequests, PlacedRequest};
 use super::definition::Tree;
 use super::error::{DroppedOption, KconfigError};
-use super::fragment::{Author, Fragment};
+use super::fragment::{Author, Fragment, TreeMark};
+use super::lack::Lack;
 use super::reason::Reason;
 use crate::foreign;
 use crate::kernel::{Arch, Config, KernelVersion};
@@ -154,6 +155,10 @@ fn dropped(
                 fragment.author == Author::Build
                     || request.mark.is_some_and(|mark| mark.excuses(version))
             }
+            // An option that is BROKEN in an old tree works from the release of its mark on.
+            Reason::Needs(lacks) if lacks.iter().any(Lack::is_broken) => {
+                matches!(request.mark, Some(mark @ TreeMark::Since(_)) if mark.excuses(version))
+            }
             Reason::NoPrompt { .. } | Reason::Renamed { .. } => fragment.author == Author::Build,
             // A later fragment that selects another member of the choice overrides this request.
             Reason::Choice { winner } => {
@@ -239,6 +244,26 @@ mod tests {
     ) {
         let report = report("config A\n\tbool \"a\"\n", fragment, "");
         assert_eq!(report.len(), reported, "{fragment}");
+    }
+
+    #[rstest]
+    #[case("CONFIG_A=y", "BROKEN || COMPILE_TEST", 1)]
+    #[case("# since 6.4\nCONFIG_A=y", "BROKEN || COMPILE_TEST", 0)]
+    #[case("# since 6.4\nCONFIG_A=y", "BROKEN", 0)]
+    #[case("# since 5.10\nCONFIG_A=y", "BROKEN || COMPILE_TEST", 1)]
+    #[case("# optional\nCONFIG_A=y", "BROKEN", 1)]
+    #[case("# since 6.4\nCONFIG_A=y", "COMPILE_TEST", 1)]
+    fn a_mark_of_a_release_excuses_an_option_that_was_broken_before(
+        #[case] fragment: &str,
+        #[case] depends: &str,
+        #[case] reported: usize,
+    ) {
+        let kconfig = format!(
+            "config A\n\tbool \"a\"\n\tdepends on {depends}\nconfig BROKEN\n\tbool\n\
+             config COMPILE_TEST\n\tbool \"c\"\n"
+        );
+        let report = report(&kconfig, fragment, "");
+        assert_eq!(report.len(), reported, "{report:?}");
     }
 
     #[test]

@@ -78,6 +78,14 @@ pub enum Lack {
     OneOf(Vec<Vec<Lack>>),
 }
 
+impl Lack {
+    /// True if the tree itself says that the option does not work: it depends on `BROKEN`, which
+    /// nothing turns on.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Selected { symbol, .. } if symbol == "BROKEN")
+    }
+}
+
 /// Finds what conditions lack in a tree with a configuration.
 pub(super) struct LackSearch<'a> {
     pub(super) tree: &'a Tree,

@@ -140,7 +140,8 @@ impl ToolCommand {
         };
         let flags = if self.cgroup { vec![OpenFlag::PidCgroup] } else { Vec::new() };
         let bind = if number == 0 { "fd".to_owned() } else { format!("fd{number}") };
-        PerfEventOpen { attr, pid, cpu, group: None, flags, attr_at: AttrPlace::Mapped, bind }
+        let attr_at = AttrPlace::Mapped;
+        PerfEventOpen { attr, pid, cpu, group: None, flags, attr_at, times: 1, bind }
     }
 
     /// The calls of a program of BPF, by what its command line attaches to.
@@ -155,6 +156,7 @@ impl ToolCommand {
             group: None,
             flags: Vec::new(),
             attr_at: AttrPlace::Mapped,
+            times: 1,
             bind: "fd".to_owned(),
         };
         let (open, purpose) = match () {

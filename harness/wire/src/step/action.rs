@@ -56,6 +56,10 @@ pub struct AuditRule {
     /// AVC record gets a SYSCALL record only if the kernel has a rule.
     #[serde(default)]
     pub syscall: Option<RuleSyscall>,
+    /// A path that it watches; its directory must exist. When the directory goes, the kernel removes
+    /// the rule and logs CONFIG_CHANGE.
+    #[serde(default)]
+    pub watch: Option<String>,
     /// The key of the records.
     #[serde(default)]
     pub key: Option<String>,
@@ -157,12 +161,14 @@ impl fmt::Display for Action {
             Self::Write(write) => write!(f, "{:?}, {:?}", write.path, write.text),
             Self::LoadPolicy(name) | Self::Kill(name) => f.write_str(name),
             Self::Boolean(boolean) => write!(f, "{}, {}", boolean.name, u8::from(boolean.value)),
-            Self::AuditRule(rule) => match (rule.syscall, &rule.key) {
-                (None, None) => Ok(()),
-                (Some(syscall), None) => syscall.fmt(f),
-                (None, Some(key)) => write!(f, "key={key:?}"),
-                (Some(syscall), Some(key)) => write!(f, "{syscall}, key={key:?}"),
-            },
+            Self::AuditRule(rule) => {
+                let parts = [
+                    rule.syscall.map(|syscall| syscall.to_string()),
+                    rule.watch.as_ref().map(|path| format!("watch={path:?}")),
+                    rule.key.as_ref().map(|key| format!("key={key:?}")),
+                ];
+                f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+            }
             Self::AuditExclude(kind) => kind.fmt(f),
             Self::AuditEnable | Self::AuditGet => Ok(()),
             Self::AuditBacklog(limit) => limit.fmt(f),

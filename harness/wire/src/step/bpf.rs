@@ -18,6 +18,8 @@ pub enum Bpf {
     MapCreate(MapCreate),
     /// `BPF_TASK_FD_QUERY`.
     TaskFdQuery(TaskFdQuery),
+    /// `BPF_OBJ_GET_INFO_BY_FD`, of a program.
+    ObjGetInfoByFd(ObjGetInfoByFd),
     /// A command that no kernel defines: 2^31-1.
     Unknown,
 }
@@ -221,6 +223,16 @@ pub struct TaskFdQuery {
     pub fd: FdName,
 }
 
+/// Arguments of `BPF_OBJ_GET_INFO_BY_FD`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ObjGetInfoByFd {
+    /// The descriptor of a program.
+    #[serde(default = "default_program")]
+    pub fd: FdName,
+}
+
 impl Syscall for Bpf {
     fn name(&self) -> &'static str {
         "bpf"
@@ -229,6 +241,7 @@ impl Syscall for Bpf {
     fn needs(&self) -> Vec<&str> {
         match self {
             Self::TaskFdQuery(query) => vec![&query.fd],
+            Self::ObjGetInfoByFd(asked) => vec![&asked.fd],
             Self::ProgLoad(_) | Self::MapCreate(_) | Self::Unknown => Vec::new(),
         }
     }
@@ -237,14 +250,14 @@ impl Syscall for Bpf {
         match self {
             Self::ProgLoad(load) => Some(&load.bind),
             Self::MapCreate(create) => Some(&create.bind),
-            Self::TaskFdQuery(_) | Self::Unknown => None,
+            Self::TaskFdQuery(_) | Self::ObjGetInfoByFd(_) | Self::Unknown => None,
         }
     }
 
     fn task(&self) -> Option<&Task> {
         match self {
             Self::TaskFdQuery(query) => Some(&query.pid),
-            Self::ProgLoad(_) | Self::MapCreate(_) | Self::Unknown => None,
+            _ => None,
         }
     }
 }
@@ -284,6 +297,7 @@ impl fmt::Display for Bpf {
                 Ok(())
             }
             Self::TaskFdQuery(query) => write!(f, "TASK_FD_QUERY, pid={}, {}", query.pid, query.fd),
+            Self::ObjGetInfoByFd(asked) => write!(f, "OBJ_GET_INFO_BY_FD, {}", asked.fd),
             Self::Unknown => f.write_str("UNKNOWN"),
         }
     }

@@ -210,6 +210,24 @@ pub struct Stat {
     pub path: String,
 }
 
+/// Arguments of `mkdir(2)`. The agent removes the directory at the end of the cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Mkdir {
+    /// The path.
+    pub path: String,
+}
+
+/// Arguments of `rmdir(2)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Rmdir {
+    /// The path.
+    pub path: String,
+}
+
 /// Arguments of `mount(2)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -371,6 +389,18 @@ impl Syscall for Stat {
     }
 }
 
+impl Syscall for Mkdir {
+    fn name(&self) -> &'static str {
+        "mkdir"
+    }
+}
+
+impl Syscall for Rmdir {
+    fn name(&self) -> &'static str {
+        "rmdir"
+    }
+}
+
 impl Syscall for Mount {
     fn name(&self) -> &'static str {
         "mount"
@@ -479,6 +509,18 @@ impl fmt::Display for Open {
 }
 
 impl fmt::Display for Stat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.path)
+    }
+}
+
+impl fmt::Display for Mkdir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, 0700", self.path)
+    }
+}
+
+impl fmt::Display for Rmdir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.path)
     }

@@ -26,18 +26,20 @@ use serde::{Deserialize, Serialize};
 pub use access::{AccessKind, FileAccess};
 pub use action::{Action, AuditRule, Boolean, Excluded, RuleSyscall, WriteFile};
 pub use bpf::{
-    Bpf, MapCreate, MapFlag, MapType, ProgFlag, ProgLoad, ProgType, Program, TaskFdQuery,
+    Bpf, MapCreate, MapFlag, MapType, ObjGetInfoByFd, ProgFlag, ProgLoad, ProgType, Program,
+    TaskFdQuery,
 };
 pub use exec::Execve;
 pub use file::{
-    Close, Mmap, Mount, MountFlag, Munmap, Open, OpenAccess, Poll, Read, Recvmsg, Sendmsg,
-    Setexeccon, Stat, Write,
+    Close, Mkdir, Mmap, Mount, MountFlag, Munmap, Open, OpenAccess, Poll, Read, Recvmsg, Rmdir,
+    Sendmsg, Setexeccon, Stat, Write,
 };
 pub use limit::{Resource, Setrlimit};
 pub use perf::{AttrPlace, Ioctl, OpenFlag, PerfEventOpen, Place, Request};
 pub use process::{
-    Advice, Capget, Capset, Clone, CloneFlag, Getresuid, PidfdOpen, Prctl, ProcessMadvise,
-    ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare, UnshareFlag,
+    Advice, Capget, Capset, Clone, CloneFlag, Getresuid, PersonaFlag, Personality, PidfdOpen,
+    Prctl, ProcessMadvise, ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare,
+    UnshareFlag,
 };
 pub use ptrace::Ptrace;
 pub use run::Run;
@@ -92,6 +94,10 @@ steps! { $
     Stat(Stat),
     /// `access(2)`: the caller's access with its real ids.
     Access(FileAccess),
+    /// `mkdir(2)` with mode 0700.
+    Mkdir(Mkdir),
+    /// `rmdir(2)`.
+    Rmdir(Rmdir),
     /// `mount(2)` of a new file system.
     Mount(Mount),
     /// `sendmsg(2)` of one file descriptor (`SCM_RIGHTS`) over a socket.
@@ -117,6 +123,8 @@ steps! { $
     Setfsuid(Setfsuid),
     /// `getresuid(2)`: the result is the real, the effective and the saved user id of the caller.
     Getresuid(Getresuid),
+    /// `personality(2)`: the result is the previous persona.
+    Personality(Personality),
     /// `setrlimit(2)` on the caller.
     Setrlimit(Setrlimit),
     /// `unshare(2)`.

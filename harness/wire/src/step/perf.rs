@@ -34,9 +34,17 @@ pub struct PerfEventOpen {
     /// The place of `attr` in the caller's memory.
     #[serde(default)]
     pub attr_at: AttrPlace,
+    /// The number of events that it opens, one call each; only for a `[[given]]` step, where the
+    /// last one has the name.
+    #[serde(default = "once")]
+    pub times: u32,
     /// Name for the returned file descriptor.
     #[serde(default = "default_fd", rename = "as")]
     pub bind: FdName,
+}
+
+fn once() -> u32 {
+    1
 }
 
 named! {
@@ -229,6 +237,9 @@ impl fmt::Display for PerfEventOpen {
         }
         if self.attr_at != AttrPlace::Mapped {
             write!(f, ", attr at {}", self.attr_at)?;
+        }
+        if self.times != 1 {
+            write!(f, ", {} times", self.times)?;
         }
         Ok(())
     }

@@ -168,6 +168,47 @@ pub struct Setfsuid {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Getresuid {}
 
+/// Arguments of `personality(2)`, which returns the previous persona. Without `flags` it changes
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Personality {
+    /// The new flags, by name.
+    #[serde(default)]
+    pub flags: Option<Vec<PersonaFlag>>,
+}
+
+named! {
+    /// A flag of `personality(2)` (`include/uapi/linux/personality.h`).
+    PersonaFlag is "flag of personality" {
+        /// Addresses are not random. Exec clears it with privileges (`PER_CLEAR_ON_SETID`).
+        AddrNoRandomize = "ADDR_NO_RANDOMIZE",
+        /// No effect since 2.6; exec never clears it.
+        WholeSeconds = "WHOLE_SECONDS",
+    }
+}
+
+impl Personality {
+    /// The argument of the call: without flags, one that changes nothing.
+    #[must_use]
+    pub fn argument(&self) -> u32 {
+        let flags = self.flags.as_ref();
+        flags.map_or(u32::MAX, |flags| flags.iter().fold(0, |all, flag| all | flag.bits()))
+    }
+}
+
+impl PersonaFlag {
+    /// Its bits.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::AddrNoRandomize => 0x4_0000,
+            Self::WholeSeconds => 0x200_0000,
+        }
+    }
+}
+
 /// Arguments of `unshare(2)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -338,6 +379,12 @@ impl Syscall for Getresuid {
     }
 }
 
+impl Syscall for Personality {
+    fn name(&self) -> &'static str {
+        "personality"
+    }
+}
+
 impl Syscall for Unshare {
     fn name(&self) -> &'static str {
         "unshare"
@@ -430,6 +477,16 @@ impl fmt::Display for Setfsuid {
 impl fmt::Display for Getresuid {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(())
+    }
+}
+
+impl fmt::Display for Personality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.flags {
+            Some(flags) if flags.is_empty() => f.write_str("0"),
+            Some(flags) => joined(f, flags),
+            None => f.write_str("0xffffffff"),
+        }
     }
 }
 

@@ -16,11 +16,13 @@ impl Lower for Bpf {
         const LENGTH: usize = 120;
         const BPF_MAP_CREATE: i64 = 0;
         const BPF_PROG_LOAD: i64 = 5;
+        const BPF_OBJ_GET_INFO_BY_FD: i64 = 15;
         const BPF_TASK_FD_QUERY: i64 = 20;
         let (command, mut words) = match self {
             Self::ProgLoad(load) => (BPF_PROG_LOAD, prog_load(load, assembler)),
             Self::MapCreate(create) => (BPF_MAP_CREATE, map_create(create)),
             Self::TaskFdQuery(_) => (BPF_TASK_FD_QUERY, vec![0; 6]),
+            Self::ObjGetInfoByFd(_) => (BPF_OBJ_GET_INFO_BY_FD, info(assembler)),
             Self::Unknown => (UNDEFINED.into(), Vec::new()),
         };
         words.resize(LENGTH / 8, 0);
@@ -33,10 +35,16 @@ impl Lower for Bpf {
             }
             assembler.store(&query.fd, at + 4);
         }
+        if let Self::ObjGetInfoByFd(asked) = self {
+            assembler.store(&asked.fd, at);
+        }
         let arguments = [number(command), Arg::Value(at), number(LENGTH as i64)];
         assembler.call(libc::SYS_bpf, &arguments);
         if let Self::TaskFdQuery(query) = self {
             assembler.requires(&query.fd);
+        }
+        if let Self::ObjGetInfoByFd(asked) = self {
+            assembler.requires(&asked.fd);
         }
         if let Some(name) = self.binds() {
             assembler.bind(name);
@@ -66,6 +74,14 @@ fn map_create(create: &MapCreate) -> Vec<u64> {
     let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     let value = create.value_size.unwrap_or(value);
     vec![pair(kind, create.key_size), pair(value, create.max_entries), pair(flags, 0)]
+}
+
+/// Asks for the beginning of `struct bpf_prog_info`, without any of its arrays.
+fn info(assembler: &mut Assembler<'_>) -> Vec<u64> {
+    const WORDS: usize = 13;
+    let info = assembler.words(&[0; WORDS]);
+    // bpf_fd, info_len; info.
+    vec![(WORDS as u64 * 8) << 32, info]
 }
 
 fn prog_load(load: &ProgLoad, assembler: &mut Assembler<'_>) -> Vec<u64> {

@@ -6,8 +6,8 @@ use nix::libc;
 use perf_event_open_sys::bindings::perf_event_mmap_page;
 use perfsec_subject as layout;
 use perfsec_wire::step::{
-    Close, Mmap, Mount, MountFlag, Munmap, Open, OpenAccess, Poll, Read, Recvmsg, Sendmsg,
-    Setexeccon, Stat, Write,
+    Close, Mkdir, Mmap, Mount, MountFlag, Munmap, Open, OpenAccess, Poll, Read, Recvmsg, Rmdir,
+    Sendmsg, Setexeccon, Stat, Write,
 };
 
 use super::Lower;
@@ -124,6 +124,22 @@ impl Lower for Stat {
         let path = path(assembler, &self.path);
         let at = Arg::Value(assembler.output(OutputForm::Stat, output::STAT));
         assembler.call(libc::SYS_stat, &[path, at]);
+        Ok(())
+    }
+}
+
+impl Lower for Mkdir {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        let path = path(assembler, &self.path);
+        assembler.call(libc::SYS_mkdir, &[path, number(0o700)]);
+        Ok(())
+    }
+}
+
+impl Lower for Rmdir {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        let path = path(assembler, &self.path);
+        assembler.call(libc::SYS_rmdir, &[path]);
         Ok(())
     }
 }

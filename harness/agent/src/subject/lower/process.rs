@@ -4,8 +4,9 @@ use nix::libc;
 use perfsec_subject as layout;
 use perfsec_wire::CapSet;
 use perfsec_wire::step::{
-    Advice, Capget, Capset, Clone, CloneFlag, Getresuid, PidfdOpen, Prctl, ProcessMadvise,
-    ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare, UnshareFlag,
+    Advice, Capget, Capset, Clone, CloneFlag, Getresuid, Personality, PidfdOpen, Prctl,
+    ProcessMadvise, ProcessVmReadv, Securebit, Setfsuid, Setresgid, Setresuid, Unshare,
+    UnshareFlag,
 };
 
 use super::Lower;
@@ -102,6 +103,13 @@ impl Lower for Getresuid {
     fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
         let ids = assembler.output(OutputForm::Ids, output::IDS);
         assembler.call(libc::SYS_getresuid, &[ids, ids + 4, ids + 8].map(Arg::Value));
+        Ok(())
+    }
+}
+
+impl Lower for Personality {
+    fn lower(&self, assembler: &mut Assembler<'_>) -> Result<(), String> {
+        assembler.call(libc::SYS_personality, &[number(self.argument().into())]);
         Ok(())
     }
 }
