@@ -97,7 +97,7 @@ impl Returning {
         if let Some(armed) = &mut way.armed {
             let is_home = leaving == Leaving::Unknown
                 && self.machine.look().is_ok_and(|own| own.boot == self.before);
-            // What fails is tried again once the machine is back.
+            // A failure is tried again once the machine is back.
             let _ = if is_home { armed.clear() } else { armed.clear_from_here() };
         }
         let returned = self.machine.bring_back(&self.before, leaving);

@@ -138,7 +138,7 @@ impl States {
     pub fn keep_pstore(&self, name: &SiteName, archive: &[u8]) -> io::Result<PathBuf> {
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         file.write_all(archive)?;
-        // What it is a copy of is about to be deleted.
+        // The originals are about to be deleted.
         file.as_file().sync_all()?;
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
         let path = self.0.join(format!("{name}-pstore-{time}.tar"));
