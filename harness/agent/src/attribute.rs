@@ -549,15 +549,20 @@ mod tests {
         assert_eq!(attribute(collected), expected);
     }
 
+    /// Adds a call that the subject, pid 7, made and that returned.
+    fn perform(evidence: &mut Evidence, step: u32, number: i64, result: i64) {
+        evidence.performed.push(called(step, number, Progress::Done(result)));
+        for data in [EventData::Enter { number }, EventData::Exit { number, result }] {
+            evidence.events.push(Event { time: step.into(), tid: 7, data });
+        }
+    }
+
     #[test]
     fn each_of_several_equal_calls_has_the_records_of_its_own_event() {
         let mut collected = Evidence { pids: vec![7], ..Evidence::default() };
         for step in 0..3 {
             let number = if step == 1 { 0 } else { PERF_EVENT_OPEN };
-            collected.performed.push(called(step, number, Progress::Done(3)));
-            for data in [EventData::Enter { number }, EventData::Exit { number, result: 3 }] {
-                collected.events.push(Event { time: step.into(), tid: 7, data });
-            }
+            perform(&mut collected, step, number, 3);
         }
         let record = |kind, text: &str| Record { kind, text: text.to_owned() };
         // A record that precedes the SYSCALL record of its event, and one of another process.
@@ -580,12 +585,7 @@ mod tests {
     fn a_change_has_a_call_only_if_an_event_of_the_subject_has_it() {
         const RMDIR: i64 = 84;
         let mut collected = Evidence { pids: vec![7], ..Evidence::default() };
-        collected.performed.push(called(0, RMDIR, Progress::Done(0)));
-        for data in
-            [EventData::Enter { number: RMDIR }, EventData::Exit { number: RMDIR, result: 0 }]
-        {
-            collected.events.push(Event { time: 0, tid: 7, data });
-        }
+        perform(&mut collected, 0, RMDIR, 0);
         let record = |kind, text: &str| Record { kind, text: text.to_owned() };
         // Of the subject, of the agent, and without a context.
         collected.records = vec![

@@ -181,8 +181,8 @@ fn unpack(archive: &[u8]) -> io::Result<Vec<Content>> {
     Ok(files)
 }
 
-/// Puts the parts of each log in order. Firmware keeps one in pieces of a kilobyte, of which the
-/// first is its end (`pstore_dump()`).
+/// Puts the parts of each log in order. Firmware keeps a log in pieces of a kilobyte and numbers them
+/// from its end (`pstore_dump()`).
 fn logs(mut files: Vec<Content>) -> Vec<Log> {
     files.sort_by_cached_key(|file| {
         let part = Part::of(&file.bytes);
