@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +14,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
 use support::{Ended, Place};
+
+/// The programs around mmdebstrap that end it with perfsec; they are the host's own.
+const AROUND: [&str; 2] = ["setpriv", "unshare"];
 
 /// perfsec with these scripts as the only programs besides the shell's.
 fn command(place: &Place, scripts: &[(&str, &str)], arguments: &[&str]) -> Command {
@@ -33,7 +36,12 @@ fn command(place: &Place, scripts: &[(&str, &str)], arguments: &[&str]) -> Comma
 fn build(place: &Place, mmdebstrap: &str) -> Command {
     let apt = "echo 'http://127.0.0.1:9/debian|Debian|Debian'";
     let scripts = [("apt-config", "true"), ("apt-get", apt), ("mmdebstrap", mmdebstrap)];
-    command(place, &scripts, &["guest", "build", "debian:trixie"])
+    let command = command(place, &scripts, &["guest", "build", "debian:trixie"]);
+    for name in AROUND {
+        let program = Path::new("/usr/bin").join(name);
+        symlink(program, place.path().join("programs").join(name)).expect("the place is ours");
+    }
+    command
 }
 
 fn nothing_is_left(place: &Path) {

@@ -22,6 +22,10 @@ const PROGRAM: &str = "mmdebstrap";
 /// util-linux's program for namespaces.
 const UNSHARE: &str = "unshare";
 
+/// The first process in a namespace ignores SIGTERM unless it handles it, so mmdebstrap is the
+/// second.
+const INIT: [&str; 4] = ["/bin/sh", "-c", "\"$@\"; exit $?", "init"];
+
 /// Turns a Debian root into a guest system.
 pub(super) const CUSTOMIZE: &str = include_str!("customize.sh");
 
@@ -100,7 +104,7 @@ fn command(suite: &str, place: &Path, rights: Rights) -> Command {
         // all its children go with it.
         Rights::Root => {
             command.args(["--pdeathsig", "KILL", UNSHARE, "--mount-proc", "--pid", "--fork"]);
-            command.arg("--kill-child");
+            command.arg("--kill-child").args(INIT);
             "root"
         }
         // It removes what belongs to mapped users, which perfsec may not.
