@@ -37,9 +37,10 @@ impl Objects {
         Self { out: out.to_owned(), warnings: WarningsByObject::new() }
     }
 
-    /// Number of objects; `None` in a new directory.
+    /// Number of objects of a kernel; `None` until one is linked, because a build that was
+    /// interrupted leaves fewer.
     pub(super) fn count(&self) -> Option<usize> {
-        (!self.warnings.is_empty()).then_some(self.warnings.len())
+        self.out.join("vmlinux").exists().then_some(self.warnings.len())
     }
 
     /// Adds the objects that were compiled, and forgets those that no longer exist.
@@ -82,6 +83,8 @@ mod tests {
         let compiled = [("a.o".to_owned(), warning("x")), ("b.o".to_owned(), warning("y"))];
         objects.update(&compiled.into());
         objects.write(&cache).unwrap();
+        assert_eq!(objects.count(), None);
+        fs::write(out.join("vmlinux"), "").unwrap();
 
         let mut objects = Objects::load(out).unwrap();
         assert_eq!((objects.count(), objects.warnings().len()), (Some(2), 2));
