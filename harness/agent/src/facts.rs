@@ -1,5 +1,7 @@
 //! Reads the machine's properties. A kernel need not show any of them.
 
+use std::path::Path;
+
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -10,12 +12,16 @@ use crate::{knob, sys};
 /// The running kernel's configuration, if it has `CONFIG_IKCONFIG_PROC`.
 pub(crate) const CONFIG: &str = "/proc/config.gz";
 
+/// The PMUs: `ABI/testing/sysfs-bus-event_source-devices`.
+const PMUS: &str = "/sys/bus/event_source/devices";
 /// CPU bugs and their mitigations.
 const VULNERABILITIES: &str = "/sys/devices/system/cpu/vulnerabilities";
 /// Bugs that the BPF verifier works around unless CPU mitigations are off.
 const BPF_VULNERABILITIES: [&str; 2] = ["spectre_v1", "spec_store_bypass"];
 /// Longest fact, in bytes: a line.
 const MAX_TEXT: usize = 256;
+/// Several times the capabilities of a CPU's PMU.
+const MAX_CAPS: usize = 64;
 /// Several times the PMUs of a large server, which has some for each memory controller.
 const MAX_PMUS: usize = 512;
 
@@ -29,19 +35,21 @@ pub(crate) fn machine(cycles: i64, lockdown: Option<Lockdown>, cmdline: &str) ->
     let spectre = vulnerabilities.iter().find(|(name, _)| name == "spectre_v1");
     let machine = nix::sys::utsname::uname().ok();
     let cpuinfo = knob::read("/proc/cpuinfo").unwrap_or_default();
+    let pmus = pmus();
     MachineFacts {
         cpu: field(&cpuinfo, "model name").map(shortened),
         microcode: field(&cpuinfo, "microcode").map(shortened),
         pinned: pinned(),
         arch: machine.map(|names| names.machine().to_string_lossy().into_owned()),
         cpus: read("/sys/devices/system/cpu/online".to_owned()).and_then(|list| count(&list)),
-        pmus: pmus(),
+        cpu_pmu_caps: cpu_pmu_caps(pmus.as_deref().unwrap_or_default()),
+        pmus,
         hardware_events: hardware_events(cycles),
         mitigations: mitigations(spectre.map(|(_, text)| text.as_str()), cmdline),
         vulnerabilities,
         lockdown,
         hypervisor: Some(hypervisor()),
-        shows_config: std::path::Path::new(CONFIG).exists(),
+        shows_config: Path::new(CONFIG).exists(),
     }
 }
 
@@ -77,11 +85,32 @@ fn count(list: &str) -> Option<u32> {
 }
 
 fn pmus() -> Option<Vec<String>> {
-    let devices = std::fs::read_dir("/sys/bus/event_source/devices").ok()?;
+    let devices = std::fs::read_dir(PMUS).ok()?;
     let names = devices.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<_> = names.take(MAX_PMUS).map(shortened).collect();
     names.sort();
     Some(names)
+}
+
+/// The files in the directory `caps` of the CPUs' PMU, which hybrid CPUs call `cpu_core`.
+fn cpu_pmu_caps(pmus: &[String]) -> Vec<(String, String)> {
+    let Some(pmu) = ["cpu", "cpu_core"].into_iter().find(|name| pmus.iter().any(|it| it == name))
+    else {
+        return Vec::new();
+    };
+    caps_in(&Path::new(PMUS).join(pmu).join("caps"))
+}
+
+fn caps_in(directory: &Path) -> Vec<(String, String)> {
+    let Ok(files) = std::fs::read_dir(directory) else { return Vec::new() };
+    let content = |name: String| {
+        let text = knob::read(directory.join(&name)).ok()?;
+        Some((shortened(name), shortened(text.trim_end().to_owned())))
+    };
+    let names = files.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut caps: Vec<_> = names.filter_map(content).take(MAX_CAPS).collect();
+    caps.sort();
+    caps
 }
 
 fn hardware_events(cycles: i64) -> Option<bool> {
@@ -147,6 +176,20 @@ mod tests {
         assert_eq!(field(text, "model name").as_deref(), Some("A: B"));
         assert_eq!(field(text, "microcode").as_deref(), Some("0x1"));
         assert_eq!(field(text, "name"), None);
+    }
+
+    #[test]
+    fn the_capabilities_of_a_pmu_are_its_files_without_the_end_of_the_line() {
+        let place = std::env::temp_dir().join(format!("perfsec-caps-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        for (name, text) in [("pmu_name", "skylake\n"), ("branches", "32\n")] {
+            std::fs::write(place.join(name), text).unwrap();
+        }
+        let found = caps_in(&place);
+        std::fs::remove_dir_all(&place).unwrap();
+        let of = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        assert_eq!(found, [of("branches", "32"), of("pmu_name", "skylake")]);
+        assert_eq!(caps_in(&place), []);
     }
 
     const ON: &str = "Mitigation: usercopy/swapgs barriers and __user pointer sanitization";

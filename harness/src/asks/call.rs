@@ -31,6 +31,8 @@ pub enum CallFact {
     Uprobe,
     /// A breakpoint on a kernel address, which `exclude_kernel` forbids (`hw_breakpoint_parse()`).
     KernelBreakpoint,
+    /// Intel's branch trace store with `exclude_kernel` (`bts_event_init()`).
+    BranchTraceStore,
     /// Every task on a CPU, or a cgroup (`find_get_context()`).
     EveryTask,
     /// `sigtrap` is set (`perf_check_permission()`).
@@ -39,7 +41,7 @@ pub enum CallFact {
 
 impl CallFact {
     /// All of them, by the names that functions.toml uses.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("kernel-branches", Self::KernelBranches),
         ("monitors-kernel", Self::MonitorsKernel),
         ("text-poke", Self::TextPoke),
@@ -52,6 +54,7 @@ impl CallFact {
         ("kprobe", Self::Kprobe),
         ("uprobe", Self::Uprobe),
         ("kernel-breakpoint", Self::KernelBreakpoint),
+        ("branch-trace-store", Self::BranchTraceStore),
         ("every-task", Self::EveryTask),
         ("sends-signals", Self::SendsSignals),
     ];
@@ -78,6 +81,9 @@ impl CallFact {
             }
             Self::KernelBreakpoint => {
                 "a breakpoint on a kernel address needs CAP_SYS_ADMIN; CAP_PERFMON is not enough"
+            }
+            Self::BranchTraceStore => {
+                "a branch trace store leaks kernel addresses even if exclude_kernel is set"
             }
             Self::EveryTask => "the event monitors every task on a CPU, or a cgroup",
             Self::SendsSignals => "the event sends signals (sigtrap is set)",
@@ -123,6 +129,7 @@ impl CallFact {
                     matches!(attr.event, Event::Breakpoint { address: Address::Kernel, .. });
                 on_kernel && !attr.exclude_kernel
             }
+            Self::BranchTraceStore => attr.event.pmu() == Some("intel_bts") && attr.exclude_kernel,
             Self::EveryTask => every_task,
             Self::SendsSignals => attr.sigtrap,
         }

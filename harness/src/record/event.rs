@@ -18,7 +18,7 @@ use crate::plan::Filter;
 use crate::policy::{AccessVector, PolicyChanges};
 
 /// Version of the format; readers refuse any other.
-pub const FORMAT: u32 = 12;
+pub const FORMAT: u32 = 13;
 
 /// One line of a run record.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -47,7 +47,7 @@ pub use terminal::{Typed, Typing};
 pub const REACHED: &str = "perfsec: mutant ";
 
 /// Version of the protocol, which both ends compare first; raised with every change of a type here.
-pub const PROTOCOL: u32 = 19;
+pub const PROTOCOL: u32 = 20;
 
 /// Paths of the agent's files in a guest's initramfs.
 pub mod paths {

@@ -30,6 +30,11 @@ pub struct MachineFacts {
     /// ([`cpu_pmus`](Self::cpu_pmus)), of other hardware and of the kernel's own events.
     #[serde(default)]
     pub pmus: Option<Vec<String>>,
+    /// Capabilities of the CPUs' PMU, of the first core type where there are several: name and
+    /// content of the files in its directory `caps`, such as `branches` (entries of a branch
+    /// stack) and `max_precise` (the largest `precise_ip`).
+    #[serde(default)]
+    pub cpu_pmu_caps: Vec<(String, String)>,
     /// True if the kernel opened a hardware event (`cpu-cycles` of the agent), false if it has no
     /// PMU for one.
     #[serde(default)]
@@ -75,6 +80,21 @@ impl MachineFacts {
         let is_cpu = |name: &&str| *name == "cpu" || name.starts_with("cpu_");
         Some(self.pmus.as_ref()?.iter().map(String::as_str).filter(is_cpu).collect())
     }
+
+    /// True if there is a PMU of this name; `None` if the PMUs are unknown.
+    #[must_use]
+    pub fn has_pmu(&self, name: &str) -> Option<bool> {
+        Some(self.pmus.as_ref()?.iter().any(|pmu| pmu == name))
+    }
+
+    /// A capability of the CPUs' PMU that is a number: 0 if it lacks the capability, or if there
+    /// is no such PMU; `None` if the PMUs are unknown.
+    #[must_use]
+    pub fn cpu_pmu_cap(&self, name: &str) -> Option<u32> {
+        self.pmus.as_ref()?;
+        let found = self.cpu_pmu_caps.iter().find(|(known, _)| known == name);
+        Some(found.and_then(|(_, content)| content.trim().parse().ok()).unwrap_or(0))
+    }
 }
 
 impl Hypervisor {
@@ -112,6 +132,22 @@ mod tests {
         assert_eq!(hybrid.cpu_pmus(), Some(vec!["cpu_atom", "cpu_core"]));
         assert_eq!(machine(&["software", "uncore_imc_0"]).cpu_pmus(), Some(vec![]));
         assert_eq!(MachineFacts::default().cpu_pmus(), None);
+    }
+
+    #[test]
+    fn a_capability_that_the_pmu_lacks_is_0_and_unknown_without_a_list_of_pmus() {
+        let caps = [("branches", "32"), ("pmu_name", "skylake")];
+        let machine = MachineFacts {
+            pmus: Some(vec!["cpu".to_owned()]),
+            cpu_pmu_caps: caps.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec(),
+            ..MachineFacts::default()
+        };
+        assert_eq!(machine.cpu_pmu_cap("branches"), Some(32));
+        assert_eq!(machine.cpu_pmu_cap("max_precise"), Some(0));
+        assert_eq!(MachineFacts::default().cpu_pmu_cap("branches"), None);
+        assert_eq!(machine.has_pmu("cpu"), Some(true));
+        assert_eq!(machine.has_pmu("intel_pt"), Some(false));
+        assert_eq!(MachineFacts::default().has_pmu("cpu"), None);
     }
 
     #[test]
