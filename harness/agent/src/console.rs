@@ -11,6 +11,7 @@ use perfsec_wire::console::{ASK_SECONDS, ConsoleParameter, GIVE_UP_SECONDS, Link
 
 use crate::error::Result;
 use crate::serial;
+use crate::watchdog::Watchdog;
 
 /// Longest read, in bytes.
 const READ: usize = 4096;
@@ -31,6 +32,13 @@ struct State {
     scanner: Scanner,
     /// Bytes that were written and not flushed.
     pending: Vec<u8>,
+    watchdog: Option<Watchdog>,
+}
+
+impl State {
+    fn tell_watchdog(&mut self) {
+        self.watchdog.iter_mut().for_each(Watchdog::tell);
+    }
 }
 
 impl Console {
@@ -39,7 +47,8 @@ impl Console {
         let file = serial::open_raw(&format!("/dev/{}", parameter.device))?;
         let session = parameter.session;
         let (link, scanner) = (Link::new(session), Scanner::new(session));
-        let state = State { link, scanner, pending: Vec::new() };
+        let watchdog = Watchdog::start();
+        let state = State { link, scanner, pending: Vec::new(), watchdog };
         Ok(Self { file, state: Mutex::new(state) })
     }
 
@@ -53,6 +62,7 @@ impl Console {
     pub(crate) fn part(&self) -> io::Result<()> {
         let mut state = self.lock();
         for _ in 0..FAREWELL_SECONDS {
+            state.tell_watchdog();
             self.say(&state.link.ask())?;
             if self.wait(1)? {
                 self.listen(&mut state)?;
@@ -115,6 +125,7 @@ impl Write for &Console {
 
     fn flush(&mut self) -> io::Result<()> {
         let mut state = self.lock();
+        state.tell_watchdog();
         let pending = std::mem::take(&mut state.pending);
         self.say(&state.link.send(&pending))
     }
@@ -125,6 +136,7 @@ impl Read for &Console {
         let mut state = self.lock();
         let mut silent = 0;
         while !state.link.is_ready() {
+            state.tell_watchdog();
             if silent >= GIVE_UP_SECONDS {
                 return Err(io::ErrorKind::TimedOut.into());
             }

@@ -47,6 +47,7 @@ pub(crate) fn machine(cycles: i64, lockdown: Option<Lockdown>, cmdline: &str) ->
         hardware_events: hardware_events(cycles),
         mitigations: mitigations(spectre.map(|(_, text)| text.as_str()), cmdline),
         vulnerabilities,
+        watchdog: watchdog(),
         lockdown,
         hypervisor: Some(hypervisor()),
         shows_config: Path::new(CONFIG).exists(),
@@ -111,6 +112,13 @@ fn caps_in(directory: &Path) -> Vec<(String, String)> {
     let mut caps: Vec<_> = names.filter_map(content).take(MAX_CAPS).collect();
     caps.sort();
     caps
+}
+
+/// The driver of the first watchdog, if that runs: `ABI/testing/sysfs-class-watchdog`.
+fn watchdog() -> Option<String> {
+    let read = |name: &str| knob::read(format!("/sys/class/watchdog/watchdog0/{name}")).ok();
+    read("state").filter(|state| state.trim_end() == "active")?;
+    read("identity").map(|identity| shortened(identity.trim_end().to_owned()))
 }
 
 fn hardware_events(cycles: i64) -> Option<bool> {

@@ -44,6 +44,7 @@ mod sysctl;
 mod takeover;
 mod terminal;
 mod trace;
+mod watchdog;
 
 /// The program; returns its exit code.
 fn start() -> u8 {

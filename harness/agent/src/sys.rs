@@ -149,6 +149,16 @@ pub(crate) fn take_terminal() -> nix::Result<()> {
     Errno::result(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }).map(drop)
 }
 
+/// Sets the seconds after which a watchdog resets the machine. Returns those that its driver chose.
+pub(crate) fn set_watchdog_timeout(watchdog: BorrowedFd<'_>, seconds: i32) -> nix::Result<i32> {
+    /// `WDIOC_SETTIMEOUT`, `_IOWR('W', 6, int)` of `include/uapi/linux/watchdog.h`.
+    const SET_TIMEOUT: libc::c_ulong = nix::request_code_readwrite!(b'W', 6, size_of::<i32>());
+    let mut seconds = seconds;
+    // SAFETY: the kernel reads and writes an int through the pointer, which outlives the call.
+    let result = unsafe { libc::ioctl(watchdog.as_raw_fd(), SET_TIMEOUT, &raw mut seconds) };
+    Errno::result(result).map(|_| seconds)
+}
+
 /// Memory shared by the agent and its subject: a subject can report through it without a syscall,
 /// so its steps are the only syscalls that it makes.
 pub(crate) struct Shared {

@@ -21,3 +21,4 @@ mod over_ssh;
 mod refusal;
 mod site;
 mod unchanged;
+mod watchdog;

@@ -47,6 +47,10 @@ pub struct MachineFacts {
     /// Files of `/sys/devices/system/cpu/vulnerabilities` that concern BPF: name and content.
     #[serde(default)]
     pub vulnerabilities: Vec<(String, String)>,
+    /// Driver of the watchdog that resets the machine if the agent no longer runs; `None` if none
+    /// runs.
+    #[serde(default)]
+    pub watchdog: Option<String>,
     /// Lockdown after boot, before any cell.
     #[serde(default)]
     pub lockdown: Option<Lockdown>,

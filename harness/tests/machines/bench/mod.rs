@@ -1,6 +1,7 @@
 //! A machine on a bench, with a console server, a power unit and something that answers like ssh to
 //! its own system. Its own system is simulated. A [`Player`] plays the kernels that it starts.
 
+mod gdb;
 mod qemu;
 mod scripted;
 
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-pub(crate) use qemu::Qemu;
+pub(crate) use gdb::hang;
+pub(crate) use qemu::{CPUS, Qemu};
 pub(crate) use scripted::{BANNER, Death, Scripted};
 
 use crate::support::{Ended, Place};

@@ -18,6 +18,9 @@ use super::{Console, Played, Player};
 /// Time between two looks at the machine.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// CPUs of the machine.
+pub(crate) const CPUS: usize = 2;
+
 /// Machines whose own kernel is the file `vmlinuz` of the bench.
 pub(crate) struct Qemu;
 
@@ -38,10 +41,12 @@ impl Player for Qemu {
             "panic=-1 no_timer_check cryptomgr.notests rdinit=/agent -- {} /payload",
             takeover::START
         );
+        let gdb = format!("unix:{},server=on,wait=off", bench.join("gdb").display());
         let mut qemu = Command::new("qemu-system-x86_64")
             .args(["-no-user-config", "-nodefaults", "-display", "none", "-machine", "pc"])
-            .args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024M", "-no-reboot"])
+            .args(["-accel", "tcg,thread=multi", "-smp", &CPUS.to_string(), "-m", "1024M", "-no-reboot"])
             .args(["-cpu", "max,erms=off,fsrm=off,level-func7=0"])
+            .args(["-device", "i6300esb", "-action", "watchdog=reset", "-gdb", &gdb])
             .args(["-serial", "stdio", "-append", &append])
             .arg("-kernel")
             .arg(bench.join("vmlinuz"))
