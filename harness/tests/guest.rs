@@ -59,11 +59,13 @@ fn a_system_that_nobody_can_build_is_bad_input(#[case] system: &str, #[case] wor
     let place = Place::new();
     for arguments in [
         ["guest", "build", system].as_slice(),
+        ["guest", "pack", system, "initramfs.img"].as_slice(),
         ["shell", "--guest", system].as_slice(),
         ["run", "--guest", system].as_slice(),
     ] {
         place.perfsec(arguments).fails(2, words);
     }
+    assert!(!place.path().join("initramfs.img").exists());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 /// File type bits of a mode, as in `stat(2)`.
@@ -21,6 +21,19 @@ impl Initramfs {
     /// The archive's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Writes another archive and this one behind it, whose files replace those of the same name.
+    ///
+    /// # Errors
+    ///
+    /// If the other cannot be read, or nothing can be written.
+    pub fn write_behind(&self, mut base: impl Read, mut output: impl Write) -> io::Result<()> {
+        let length = io::copy(&mut base, &mut output)?;
+        // The kernel skips zeros between archives, and expects the next at such an offset.
+        let padding = length.next_multiple_of(4) - length;
+        output.write_all(&[0; 4][..padding as usize])?;
+        output.write_all(self.as_bytes())
     }
 }
 
@@ -167,8 +180,6 @@ impl Builder {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use rstest::rstest;
 
     use super::*;

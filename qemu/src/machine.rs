@@ -184,13 +184,10 @@ impl Machine {
     /// behind when this process is killed.
     pub(crate) fn initramfs_in_memory(&self) -> io::Result<OwnedFd> {
         let mut file = File::from(memfd_create(c"initramfs", MFdFlags::MFD_CLOEXEC)?);
-        if let Some(base) = &self.base {
-            let length = io::copy(&mut File::open(base)?, &mut file)?;
-            // The kernel skips zeros between archives, and expects the next at such an offset.
-            let padding = length.next_multiple_of(4) - length;
-            file.write_all(&[0; 4][..padding as usize])?;
+        match &self.base {
+            Some(base) => self.initramfs.write_behind(File::open(base)?, &mut file)?,
+            None => file.write_all(self.initramfs.as_bytes())?,
         }
-        file.write_all(self.initramfs.as_bytes())?;
         file.rewind()?;
         Ok(file.into())
     }

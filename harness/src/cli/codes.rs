@@ -471,6 +471,19 @@ pub const EXIT_CODES: &[ExitCodes] = &[
         ],
     },
     ExitCodes {
+        command: "guest pack",
+        rows: &[
+            (Exit::Success, "the file is written"),
+            (Exit::Input, "bad input: an option, a program, or a system that cannot be built"),
+            (
+                Exit::Host,
+                "the file cannot be written, or the system is not in the cache and cannot be \
+                 built: this host lacks something, or mmdebstrap failed",
+            ),
+            SIGNAL,
+        ],
+    },
+    ExitCodes {
         command: "machines",
         rows: &[
             (Exit::Success, "the list is printed, whatever the states are"),

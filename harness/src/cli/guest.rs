@@ -1,10 +1,17 @@
 //! `perfsec guest`
 
-use super::args::{GuestArgs, GuestBuildArgs, GuestCommand};
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::args::{GuestArgs, GuestBuildArgs, GuestCommand, GuestPackArgs};
+use super::destination::unwritable;
 use super::signals::Signals;
 use super::{Exit, Failure};
 use crate::cache::Cache;
-use crate::guest::{GuestImage, Obtaining};
+use crate::guest::{GuestImage, GuestName, Obtaining};
+use crate::machines;
 use crate::text::{Text, eprint_line, line};
 
 /// Packages whose versions are shown.
@@ -13,6 +20,7 @@ const SHOWN: [&str; 5] = ["systemd", "auditd", "selinux-policy-default", "linux-
 pub(super) fn guest(args: &GuestArgs) -> Result<Exit, Failure> {
     match &args.command {
         GuestCommand::Build(args) => build(args),
+        GuestCommand::Pack(args) => pack(args),
     }
 }
 
@@ -21,15 +29,7 @@ fn build(args: &GuestBuildArgs) -> Result<Exit, Failure> {
     // Otherwise it is gone before anybody can boot it.
     cache.require_writable()?;
     let signals = Signals::default();
-    signals.watch()?;
-    let obtaining = Obtaining {
-        cache: &cache,
-        refresh: args.anew,
-        interrupt: &signals.interrupt,
-        progress: &|text| eprint_line!("{text}"),
-    };
-    let image = signals.stopped(GuestImage::obtain(&args.system, &obtaining))?;
-    cache.take_notes().iter().for_each(|note| eprint_line!("{note}"));
+    let image = obtain(&args.system, args.anew, &cache, &signals)?;
     let mut text = Text::new();
     let mib = image.bytes.div_ceil(1 << 20);
     line!(
@@ -44,4 +44,49 @@ fn build(args: &GuestBuildArgs) -> Result<Exit, Failure> {
     }
     super::print(&text)?;
     Ok(Exit::Success)
+}
+
+fn pack(args: &GuestPackArgs) -> Result<Exit, Failure> {
+    let cache = Cache::open()?;
+    let signals = Signals::default();
+    let image = obtain(&args.system, false, &cache, &signals)?;
+    let written = write(&image, args, &signals).map_err(|error| unwritable(&args.file, &error));
+    signals.stopped(written)?;
+    let mut text = Text::new();
+    line!(text, "{}", machines::system_parameters().join(" "));
+    super::print(&text)?;
+    Ok(Exit::Success)
+}
+
+/// Writes the file whole or not at all.
+fn write(image: &GuestImage, args: &GuestPackArgs, signals: &Signals) -> io::Result<()> {
+    let folder = args.file.parent().filter(|it| !it.as_os_str().is_empty());
+    // As for any file, the umask decides who reads it.
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    let root = signals.interrupt.reader(File::open(&image.archive)?);
+    machines::pack_system(root, &args.program, &mut file)?;
+    file.flush()?;
+    file.persist(&args.file)?;
+    Ok(())
+}
+
+/// The image of a system, from the cache or built.
+fn obtain(
+    system: &GuestName,
+    refresh: bool,
+    cache: &Cache,
+    signals: &Signals,
+) -> Result<GuestImage, Failure> {
+    signals.watch()?;
+    let obtaining = Obtaining {
+        cache,
+        refresh,
+        interrupt: &signals.interrupt,
+        progress: &|text| eprint_line!("{text}"),
+    };
+    let image = signals.stopped(GuestImage::obtain(system, &obtaining))?;
+    cache.take_notes().iter().for_each(|note| eprint_line!("{note}"));
+    Ok(image)
 }

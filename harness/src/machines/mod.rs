@@ -21,6 +21,7 @@ mod shared_console;
 mod sink;
 pub mod site;
 pub mod ssh;
+mod system;
 
 pub use error::{Blame, MachineError};
 pub(crate) use incident::clauses;
@@ -33,3 +34,4 @@ pub use program::GuestProgram;
 pub use setup::MachineSetup;
 pub use shared_console::Traffic;
 pub use sink::{CONSOLE_KEPT, Incidents, Sink, incidents};
+pub use system::{pack_system, system_parameters};

@@ -8,6 +8,13 @@ const PARAMETERS: [&str; 1] = [
     "audit_backlog_limit=8192",
 ];
 
+/// Kernel parameters of a guest system.
+const SYSTEM: [&str; 2] = [
+    // Only about units that fail or take long: each byte on the console costs an emulated CPU time.
+    "systemd.show_status=auto",
+    "systemd.log_level=warning",
+];
+
 /// The kernel parameters of a boot mode.
 fn of_mode(boot: BootMode) -> &'static [&'static str] {
     // Debian builds several security modules, and AppArmor is the default. The agent sets the mode
@@ -27,4 +34,9 @@ fn of_mode(boot: BootMode) -> &'static [&'static str] {
 /// The kernel parameters of a lane in this boot mode.
 pub(super) fn of_lane(boot: BootMode) -> impl Iterator<Item = String> {
     of_mode(boot).iter().chain(&PARAMETERS).map(|parameter| (*parameter).to_owned())
+}
+
+/// The kernel parameters of a guest system, besides those of its lane.
+pub(super) fn of_system() -> impl Iterator<Item = String> {
+    SYSTEM.iter().map(|parameter| (*parameter).to_owned())
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -303,6 +303,14 @@ fn start_guardian(directory: &Path, teller: Teller) -> Result<UnixStream> {
     let said = child.stderr.take();
     let mut carried = line.try_clone().doing(doing)?;
     let directory = directory.to_owned();
+    // Beside what is carried: the worker of a guardian that is killed works on, and keeps its end
+    // of the channel open until it is ended here.
+    let wait = move || {
+        let ending = ending(child.wait(), &directory);
+        let _ = fs::remove_dir_all(&directory);
+        ending
+    };
+    let waiter = thread::Builder::new().spawn(wait).doing(doing)?;
     let serve = move || {
         let mut buffer = vec![0; CARRIED];
         while let Ok(got @ 1..) = carried.read(&mut buffer) {
@@ -310,22 +318,28 @@ fn start_guardian(directory: &Path, teller: Teller) -> Result<UnixStream> {
                 break;
             }
         }
-        let ended = child.wait();
         if let Some(said) = said {
             pass_lines(said, &teller.reports);
         }
-        let (killed_by, code) = match ended {
-            Ok(status) if status.signal().is_some() => {
-                (status.signal(), settle(&directory).or(Some(0)))
-            }
-            Ok(status) => (None, status.code().and_then(|code| u8::try_from(code).ok())),
-            Err(_) => (None, None),
-        };
-        let _ = fs::remove_dir_all(&directory);
-        teller.tell(Report::Ended(Ending { killed_by, code }));
+        let ending = waiter.join().unwrap_or(Ending { killed_by: None, code: None });
+        teller.tell(Report::Ended(ending));
     };
     thread::Builder::new().spawn(serve).doing(doing)?;
     Ok(line)
+}
+
+/// The end of a guardian. The work of one that was killed is done first.
+fn ending(ended: std::io::Result<ExitStatus>, directory: &Path) -> Ending {
+    match ended {
+        Ok(status) if status.signal().is_some() => {
+            Ending { killed_by: status.signal(), code: settle(directory).or(Some(0)) }
+        }
+        Ok(status) => {
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            Ending { killed_by: None, code }
+        }
+        Err(_) => Ending { killed_by: None, code: None },
+    }
 }
 
 /// Reports what the guardian printed.

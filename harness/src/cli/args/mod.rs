@@ -30,7 +30,7 @@ pub(super) use bisect::{
 };
 pub(super) use cells::{CaseArgs, FilterArgs};
 pub(super) use denial::{AllowArgs, ExplainArgs};
-pub(super) use guest::{GuestArgs, GuestBuildArgs, GuestCommand, SystemArgs};
+pub(super) use guest::{GuestArgs, GuestBuildArgs, GuestCommand, GuestPackArgs, SystemArgs};
 pub(super) use host::{
     CacheArgs, CacheClearArgs, CacheCommand, CacheVerifyArgs, DoctorArgs, KernelArgs,
     KernelBuildArgs, KernelCommand,

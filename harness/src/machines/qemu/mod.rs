@@ -40,13 +40,6 @@ const MEMORY_MIB: u32 = 512;
 /// are unpacked.
 pub const GUEST_SYSTEM_MIB: u32 = 2048;
 
-/// Kernel parameters of a guest system.
-const SYSTEM_PARAMETERS: [&str; 2] = [
-    // Only about units that fail or take long: each byte on the console costs an emulated CPU time.
-    "systemd.show_status=auto",
-    "systemd.log_level=warning",
-];
-
 /// The name of the entry that remembers the results of probes.
 const PROBE: &str = "probe";
 
@@ -248,8 +241,7 @@ impl QemuPool {
     fn parameters(&self, mode: BootMode) -> Vec<String> {
         let mut parameters = machine::kernel_parameters(self.accel());
         parameters.extend(parameters::of_lane(mode));
-        let of_system = self.guest.iter().flat_map(|_| SYSTEM_PARAMETERS);
-        parameters.extend(of_system.map(str::to_owned));
+        parameters.extend(self.guest.iter().flat_map(|_| parameters::of_system()));
         parameters.extend(self.append.iter().cloned());
         parameters
     }
