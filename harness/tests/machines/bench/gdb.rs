@@ -30,6 +30,16 @@ impl Gdb {
     /// Sends a packet and returns the answer.
     fn ask(&mut self, packet: &str) -> String {
         self.send(packet);
+        loop {
+            let answer = self.receive();
+            // Told after the connection, unasked: why the CPUs have stopped.
+            if !answer.starts_with('T') {
+                return answer;
+            }
+        }
+    }
+
+    fn receive(&mut self) -> String {
         let mut answer = Vec::new();
         let mut byte = [0];
         loop {

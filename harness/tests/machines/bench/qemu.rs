@@ -44,7 +44,15 @@ impl Player for Qemu {
         let gdb = format!("unix:{},server=on,wait=off", bench.join("gdb").display());
         let mut qemu = Command::new("qemu-system-x86_64")
             .args(["-no-user-config", "-nodefaults", "-display", "none", "-machine", "pc"])
-            .args(["-accel", "tcg,thread=multi", "-smp", &CPUS.to_string(), "-m", "1024M", "-no-reboot"])
+            .args([
+                "-accel",
+                "tcg,thread=multi",
+                "-smp",
+                &CPUS.to_string(),
+                "-m",
+                "1024M",
+                "-no-reboot",
+            ])
             .args(["-cpu", "max,erms=off,fsrm=off,level-func7=0"])
             .args(["-device", "i6300esb", "-action", "watchdog=reset", "-gdb", &gdb])
             .args(["-serial", "stdio", "-append", &append])
