@@ -10,15 +10,18 @@ use crate::error::{self, Error};
 use crate::{setup, system};
 
 /// Parts of the names of tests, in the program `machines` of the package `perfsec`: the agent on a
-/// machine's only serial port, a kernel that is started by kexec, and a guest system that reaches
-/// itself over ssh.
-pub(crate) const TESTS: [&str; 4] = [
+/// machine's only serial port, kernels that are started by kexec, one that hangs, a machine with a
+/// Debian of its own, and a guest system that reaches itself over ssh.
+pub(crate) const TESTS: [&str; 6] = [
     "the_suite_passes_over_the_console_and_fits_a_serial_cable",
     "a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns",
     "a_kernel_started_by_kexec_resets_the_machine_once_perfsec_is_killed",
+    "a_kernel_that_hangs_while_nobody_listens_is_reset_by_the_watchdog",
+    ON_DEBIAN,
     OVER_SSH,
 ];
 
+const ON_DEBIAN: &str = "a_machine_with_a_debian_of_its_own";
 const OVER_SSH: &str = "a_run_over_ssh";
 
 /// The suite of the guest system.
@@ -55,10 +58,15 @@ pub(crate) fn machines(shell: &Shell, options: &Options) -> Result<(), Error> {
     setup::install(shell, &perfsec, &["run", "debian", "policies", "guests"])?;
     let mut environment = vec![("PERFSEC_TEST_KERNEL", PathBuf::from(&options.kernel))];
     environment.extend(options.cells.iter().map(|cells| ("PERFSEC_TEST_CELLS", cells.into())));
-    if tests.contains(&OVER_SSH) {
+    if tests.contains(&OVER_SSH) || tests.contains(&ON_DEBIAN) {
         error::run(cmd!(shell, "{perfsec} guest build debian:{SUITE}"))?;
-        environment.push(("PERFSEC_TEST_PROGRAM", system::portable(shell)?));
         environment.push(("PERFSEC_TEST_SSH", ssh(shell, &perfsec)?));
+    }
+    if tests.contains(&OVER_SSH) {
+        environment.push(("PERFSEC_TEST_PROGRAM", system::portable(shell)?));
+    }
+    if tests.contains(&ON_DEBIAN) {
+        environment.push(("PERFSEC_TEST_PACKAGE", package(shell, &perfsec)?));
     }
     let manifest = setup::MANIFEST;
     for name in tests {
@@ -78,14 +86,8 @@ pub(crate) fn machines(shell: &Shell, options: &Options) -> Result<(), Error> {
 /// An archive with the files of the packages with ssh, which perfsec's own apt fetches: the host's
 /// may be of another suite.
 fn ssh(shell: &Shell, perfsec: &Path) -> Result<PathBuf, Error> {
-    // It fetches the lists of the suite, if they are old.
-    error::run(cmd!(shell, "{perfsec} kernel debian:{SUITE}").ignore_stdout())?;
-    let listed = cmd!(shell, "{perfsec} cache").quiet().read()?;
-    let cache = Path::new(listed.lines().next().unwrap_or_default());
-    let configuration = cache.join("apt").join(SUITE).join("apt.conf");
-    let target = Path::new(setup::MANIFEST).with_file_name("target");
-    let archive = shell.current_dir().join(target).join("tmp/openssh.tar.gz");
-    shell.create_dir(archive.with_file_name(""))?;
+    let configuration = apt(shell, perfsec)?;
+    let archive = room(shell)?.join("openssh.tar.gz");
     let place = shell.create_temp_dir()?;
     let _inside = shell.push_dir(place.path());
     error::run(cmd!(shell, "apt-get -q download {SSH...}").env("APT_CONFIG", configuration))?;
@@ -98,4 +100,41 @@ fn ssh(shell: &Shell, perfsec: &Path) -> Result<PathBuf, Error> {
     let names = names.iter().filter_map(|path| path.file_name());
     error::run(cmd!(shell, "tar --create --gzip --file {archive} --directory {root}").args(names))?;
     Ok(archive)
+}
+
+/// The suite's newest kernel package, which has the modules that its image lacks.
+fn package(shell: &Shell, perfsec: &Path) -> Result<PathBuf, Error> {
+    let configuration = apt(shell, perfsec)?;
+    let place = room(shell)?.join("kernel");
+    shell.remove_path(&place)?;
+    shell.create_dir(&place)?;
+    let _inside = shell.push_dir(&place);
+    let listed =
+        cmd!(shell, "apt-cache depends linux-image-amd64").env("APT_CONFIG", &configuration);
+    let listed = listed.read()?;
+    let name = listed.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    let name = name.ok_or_else(|| Error::Output {
+        program: "apt-cache depends linux-image-amd64",
+        what: "it names no package with a kernel".to_owned(),
+    })?;
+    error::run(cmd!(shell, "apt-get -q download {name}").env("APT_CONFIG", configuration))?;
+    let files = shell.read_dir(&place)?;
+    files.into_iter().next().ok_or_else(|| Error::Output {
+        program: "apt-get download",
+        what: format!("there is no file of {name}"),
+    })
+}
+
+/// The configuration of perfsec's own apt for the suite, whose lists it fetches if they are old.
+fn apt(shell: &Shell, perfsec: &Path) -> Result<PathBuf, Error> {
+    error::run(cmd!(shell, "{perfsec} kernel debian:{SUITE}").ignore_stdout())?;
+    let listed = cmd!(shell, "{perfsec} cache").quiet().read()?;
+    let cache = Path::new(listed.lines().next().unwrap_or_default());
+    Ok(cache.join("apt").join(SUITE).join("apt.conf"))
+}
+
+/// A directory for what the tests are given.
+fn room(shell: &Shell) -> Result<PathBuf, Error> {
+    let target = Path::new(setup::MANIFEST).with_file_name("target");
+    Ok(shell.create_dir(shell.current_dir().join(target).join("tmp"))?)
 }

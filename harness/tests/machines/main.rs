@@ -12,10 +12,12 @@ mod healthy;
 mod tree;
 
 mod bench;
+mod desk;
 mod fake_ssh;
 mod guest;
 mod here;
 mod image;
+mod on_debian;
 mod one_port;
 mod over_ssh;
 mod refusal;

@@ -27,7 +27,7 @@ use crate::support::{Ended, Place};
 /// are run, in a directory of the bench.
 const SSH: &str = include_str!("ssh.sh");
 /// A power unit: `off` and `on` as files that the bench looks at.
-const POWER: &str = include_str!("power.sh");
+pub(crate) const POWER: &str = include_str!("power.sh");
 /// Printed between two systems.
 const FIRMWARE: &[u8] = b"\r\nBench firmware 1\r\n";
 /// Printed by the machine's own system.
