@@ -197,7 +197,7 @@ mod tests {
     fn a_boolean_gives_what_its_domain_lacks() {
         for (on, expected) in [(false, false), (true, true)] {
             let answers = answers("minimal").with_boolean("perf_allowed", on);
-            assert_eq!(answers.answer("boolean_t", "owner_t", PERF, "read").allowed, expected);
+            assert_eq!(answers.answer("by_boolean_t", "owner_t", PERF, "read").allowed, expected);
             assert!(!answers.answer("none_t", "none_t", PERF, "read").allowed);
         }
     }
