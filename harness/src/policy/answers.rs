@@ -1,6 +1,6 @@
 //! Answers to the SELinux questions of a kernel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ours::Source;
 use super::table::{TableError, has};
@@ -85,6 +85,12 @@ impl TableAnswers {
             self.booleans.remove(name);
         }
         self
+    }
+
+    /// Sets several.
+    #[must_use]
+    pub fn with_booleans(self, values: &BTreeMap<String, bool>) -> Self {
+        values.iter().fold(self, |table, (name, value)| table.with_boolean(name, *value))
     }
 
     /// The domain that `source` enters when it executes a file, if a rule says so.
