@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::selinux::{Loaded, SecurityServer};
-use crate::policy::{Answer, Answers, DEFAULT, GuestAnswers, KERNEL, TableAnswers, TableError};
+use crate::policy::{
+    Access, Answer, Answers, DEFAULT, GuestAnswers, KERNEL, TableAnswers, TableError,
+};
 use crate::transcript::short_context;
 
 /// The answers of our own policies, by the table from which their rules are generated.
@@ -53,9 +55,7 @@ impl SecurityServer for OwnPolicies {
         if loaded.booleans.is_empty() {
             return Box::new(table);
         }
-        let set =
-            |table: TableAnswers, (name, value): (&String, &bool)| table.with_boolean(name, *value);
-        Box::new(loaded.booleans.iter().fold(table.clone(), set))
+        Box::new(table.clone().with_booleans(&loaded.booleans))
     }
 
     fn agent_context(&self, loaded: &Loaded, _: &str) -> String {
@@ -71,16 +71,60 @@ impl SecurityServer for OwnPolicies {
     }
 }
 
-/// A policy that a guest has loaded, by its answers. Its booleans do not change.
+/// A policy that a guest has loaded, by its answers. The values of its own booleans do not change.
 #[derive(Clone, Debug)]
 pub struct LoadedPolicy {
-    /// Its answers. Domains are whole contexts.
+    /// Its answers. Domains are whole contexts, or types of ours that were added to it.
     pub answers: GuestAnswers,
     /// The context of the agent.
     pub agent: String,
     /// Contexts that were asked about and that the kernel writes in another way: their types are
     /// aliases.
     pub aliases: BTreeMap<String, String>,
+}
+
+/// A policy that a machine has loaded, with our domains in addition. The values of its own booleans
+/// do not change.
+#[derive(Clone, Debug)]
+pub struct ExtendedPolicy {
+    loaded: LoadedPolicy,
+    /// The context of a subject in one of our domains, but for its type and its categories.
+    subject: String,
+    table: TableAnswers,
+}
+
+impl ExtendedPolicy {
+    /// The policy with these answers, in which subjects have contexts like `subject`.
+    ///
+    /// # Errors
+    ///
+    /// Mistakes in the table of domains, which the project's tests rule out.
+    pub fn new(loaded: LoadedPolicy, subject: String) -> Result<Self, TableError> {
+        let table = TableAnswers::of(DEFAULT)?.expect("the default policy is one of ours");
+        Ok(Self { loaded, subject, table })
+    }
+}
+
+/// The answers of an [`ExtendedPolicy`].
+struct ExtendedAnswers<'a> {
+    loaded: &'a GuestAnswers,
+    /// Those of our domains by the table, with the booleans that were set.
+    table: TableAnswers,
+    /// The same without a boolean.
+    unset: &'a TableAnswers,
+}
+
+impl Answers for ExtendedAnswers<'_> {
+    fn answer(&self, source: &str, target: &str, class: &str, permission: &str) -> Answer {
+        let by_table = |table: &TableAnswers| table.answer(source, target, class, permission);
+        // Domains do not differ in a class that nobody asked about.
+        if !self.loaded.has(&Access::new(source, target, class)) {
+            return by_table(&self.table);
+        }
+        let answer = self.loaded.answer(source, target, class, permission);
+        let gained = by_table(&self.table).allowed && !by_table(self.unset).allowed;
+        Answer { allowed: answer.allowed || gained, ..answer }
+    }
 }
 
 impl SecurityServer for LoadedPolicy {
@@ -94,6 +138,21 @@ impl SecurityServer for LoadedPolicy {
 
     fn exec_domain(&self, _: &Loaded, _: &str) -> Option<String> {
         None
+    }
+}
+
+impl SecurityServer for ExtendedPolicy {
+    fn answers(&self, loaded: &Loaded) -> Box<dyn Answers + '_> {
+        let table = self.table.clone().with_booleans(&loaded.booleans);
+        Box::new(ExtendedAnswers { loaded: &self.loaded.answers, table, unset: &self.table })
+    }
+
+    fn agent_context(&self, _: &Loaded, _: &str) -> String {
+        short_context(&self.loaded.agent, &self.subject).to_owned()
+    }
+
+    fn exec_domain(&self, _: &Loaded, source: &str) -> Option<String> {
+        self.table.exec_domain(source).map(str::to_owned)
     }
 }
 
