@@ -217,9 +217,8 @@ mod tests {
     #[case("open/cpu-kernel", None)]
     #[case("exec/transition-into-granted", None)]
     #[case("policy/boolean", None)]
-    #[case("exec/contexts-cleared", Some("it names u:r:target_t:s0 of perfsec's policies"))]
-    #[case("exec/previous-context", Some("it names u:r:kernel_t of perfsec's policies"))]
-    #[case("policy/load-non-mls", Some("perfsec"))]
+    #[case("who/namespaces", Some("it names u:r:kernel_t:s0 of perfsec's policies"))]
+    #[case("policy/non-mls", Some("it loads the policy non-mls of perfsec"))]
     #[case("boot/no-selinux", Some(BOOTS_OTHERWISE))]
     fn a_case_runs_in_added_domains_unless_it_is_about_more(
         #[case] name: &str,
