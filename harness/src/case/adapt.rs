@@ -91,6 +91,12 @@ impl Case {
         if let Some(policy) = &self.policy {
             return Some(format!("it loads the policy {policy} of perfsec"));
         }
+        if let Some(reason) = &self.only_ours {
+            return Some(reason.clone());
+        }
+        if !self.records.is_empty() {
+            return Some("it lists records with the session of perfsec's own guests".to_owned());
+        }
         let lines = self.text.lines().filter(|line| !line.trim_start().starts_with('#'));
         let mut words = lines.flat_map(|line| line.split(|it: char| !is_of_context(it)));
         let has_own_type = |word: &str| word.split(':').any(|it| [KERNEL, OBJECT].contains(&it));
@@ -218,6 +224,8 @@ mod tests {
     #[case("exec/transition-into-granted", None)]
     #[case("policy/boolean", None)]
     #[case("who/namespaces", Some("it names u:r:kernel_t:s0 of perfsec's policies"))]
+    #[case("audit/rule-open", Some("it lists records with the session of perfsec's own guests"))]
+    #[case("creds/first-process", Some("process 1 is the agent"))]
     #[case("policy/non-mls", Some("it loads the policy non-mls of perfsec"))]
     #[case("boot/no-selinux", Some(BOOTS_OTHERWISE))]
     fn a_case_runs_in_added_domains_unless_it_is_about_more(

@@ -75,6 +75,10 @@ pub(super) fn module(table: &Table, classes: &Classes, agent: &str) -> String {
     for boolean in table.booleans() {
         cil.line(&format!("(boolean {boolean} false)"));
     }
+    for class in &table.classes {
+        // The agent's domain refuses nothing.
+        cil.rule("allow", (OUR_DOMAINS, agent), class, |it| table.is_refused(class, it));
+    }
     for (name, domain) in ours() {
         cil.domain(name, domain, table);
     }
