@@ -175,3 +175,50 @@ impl Answers for AllowAll {
         Answer { allowed: true, audit_denied: true, audit_granted: false, permissive: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::AccessVector;
+
+    const DOMAIN: &str = "by_boolean_t";
+
+    /// A policy that denies our domain { open }, and all that it does not define.
+    fn extended() -> ExtendedPolicy {
+        let denied =
+            Answer { allowed: false, audit_denied: true, audit_granted: false, permissive: false };
+        let answers = [("open".to_owned(), denied)].into();
+        let access = Access::new(DOMAIN, DOMAIN, "perf_event");
+        let answers = GuestAnswers::new(&[AccessVector { access, answers }], false);
+        let agent = "unconfined_u:unconfined_r:unconfined_t:s0".to_owned();
+        let loaded = LoadedPolicy { answers, agent, aliases: BTreeMap::new() };
+        ExtendedPolicy::new(loaded, "system_u:system_r:kernel_t:s0".to_owned()).unwrap()
+    }
+
+    fn loaded(booleans: &[(&str, bool)]) -> Loaded {
+        let booleans = booleans.iter().map(|(name, value)| ((*name).to_owned(), *value));
+        Loaded { policy: "loaded+perfsec".to_owned(), booleans: booleans.collect() }
+    }
+
+    #[test]
+    fn an_extended_policy_answers_as_the_kernel_and_booleans_give_what_the_table_says() {
+        let policy = extended();
+        let opens = |loaded: &Loaded| {
+            policy.answers(loaded).answer(DOMAIN, DOMAIN, "perf_event", "open").allowed
+        };
+        assert!(!opens(&loaded(&[])) && !opens(&loaded(&[("perf_allowed", false)])));
+        assert!(opens(&loaded(&[("perf_allowed", true)])));
+        // Nobody asked the kernel about it.
+        assert!(policy.answers(&loaded(&[])).answer("all_t", "all_t", "dir", "search").allowed);
+    }
+
+    #[test]
+    fn in_an_extended_policy_the_agent_has_a_context_of_the_machine() {
+        let (policy, loaded) = (extended(), loaded(&[]));
+        assert_eq!(
+            policy.agent_context(&loaded, DOMAIN),
+            "unconfined_u:unconfined_r:unconfined_t:s0"
+        );
+        assert_eq!(policy.exec_domain(&loaded, "auto_t").as_deref(), Some("no_nnp_t"));
+    }
+}

@@ -108,7 +108,11 @@ impl Engine<'_> {
         let mut lanes = Vec::new();
         for kernel in kernels {
             for policy in self.policies() {
-                let found = self.ask(kernel, policy, accesses.clone(), suite)?;
+                // There is nothing to ask if all cells are skipped.
+                let found = match accesses.as_slice() {
+                    [] => None,
+                    some => self.ask(kernel, policy, some.to_vec(), suite)?,
+                };
                 let subject = policy.context(KERNEL, "");
                 let extended = found.map(|loaded| ExtendedPolicy::new(loaded, subject));
                 let server = extended.transpose().map_err(PolicyError::from)?;

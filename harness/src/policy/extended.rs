@@ -67,9 +67,9 @@ pub enum ExtendError {
     },
     /// The loaded policy was linked from other modules.
     #[error(
-        "the loaded policy is not the one that was linked from {store} last: {difference}; so \
-         nobody knows its modules, to link them with one more (`semodule --reload` loads those of \
-         the store)",
+        "the loaded policy is not the one that was linked from {store} last: {difference}; one \
+         that is linked from there would replace its rules by others (`semodule --reload` loads \
+         what the store has)",
         store = .store.display()
     )]
     OtherPolicy {
