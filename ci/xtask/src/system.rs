@@ -84,7 +84,8 @@ pub(crate) fn portable(shell: &Shell) -> Result<PathBuf, Error> {
     let manifest = setup::MANIFEST;
     error::run(
         cmd!(shell, "cargo rustc --manifest-path {manifest} --package perfsec --bin perfsec --")
-            .args(["-C", "target-feature=+crt-static"]),
+            // Without the tables of a position-independent program, to fit into a guest.
+            .args(["-C", "target-feature=+crt-static", "-C", "relocation-model=static"]),
     )?;
     let target = Path::new(manifest).with_file_name("target");
     let program = shell.current_dir().join(&target).join("tmp/perfsec");

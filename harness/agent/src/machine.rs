@@ -14,6 +14,7 @@ use perfsec_wire::{Cell, Facts, Lane, LanePolicy, Refusal, Step, paths};
 use crate::audit::{Audit, Mark};
 use crate::children::Children;
 use crate::error::{Error, ErrorContext};
+use crate::here::journal;
 use crate::kmsg::Kmsg;
 use crate::lockdown::LockdownState;
 use crate::program::Programs;
@@ -164,6 +165,8 @@ impl Prepared {
             Some(LanePolicy::Load(name)) => {
                 let binary = policies.read(name).map_err(setup)?;
                 policies.note_loaded(name);
+                // Its error is not about this policy.
+                journal::note_policy().map_err(setup)?;
                 selinux::load(&binary, &mut kmsg)?
             }
             None => Vec::new(),

@@ -1,6 +1,8 @@
 //! SELinux through selinuxfs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use perfsec_wire::message::SelinuxFacts;
 use perfsec_wire::paths;
@@ -13,6 +15,9 @@ use crate::knob::{self, Knob};
 
 /// Mount point of selinuxfs.
 pub(crate) const MOUNT: &str = "/sys/fs/selinux";
+
+/// The longest time that another reader of the loaded policy is waited for.
+const BUSY_LIMIT: Duration = Duration::from_secs(10);
 
 /// Classes whose permissions are facts: those that cases are about, and `security`, which guards
 /// the mode.
@@ -130,10 +135,38 @@ impl Policies {
 
 /// `sel_write_load()` accepts the whole policy in one write, or not at all.
 pub(crate) fn write_load(policy: &[u8]) -> std::io::Result<usize> {
-    let path = Path::new(MOUNT).join("load");
-    journal::note_write(&path).map_err(std::io::Error::other)?;
-    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+    journal::note_policy().map_err(std::io::Error::other)?;
+    let mut file = std::fs::OpenOptions::new().write(true).open(Path::new(MOUNT).join("load"))?;
     std::io::Write::write(&mut file, policy)
+}
+
+/// The loaded policy. Only one process may have it open (`sel_open_policy()`).
+pub(crate) fn loaded_policy() -> Result<Vec<u8>> {
+    let path = Path::new(MOUNT).join("policy");
+    let deadline = Instant::now() + BUSY_LIMIT;
+    loop {
+        match std::fs::read(&path) {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::ResourceBusy
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            read => return read.doing("read the loaded policy"),
+        }
+    }
+}
+
+/// The committed values of all booleans.
+pub(crate) fn booleans() -> Result<BTreeMap<String, bool>> {
+    let doing = "read the policy's booleans";
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(Path::new(MOUNT).join("booleans")).doing(doing)? {
+        let name = entry.doing(doing)?.file_name().to_string_lossy().into_owned();
+        let value = boolean(&name)?;
+        all.insert(name, value);
+    }
+    Ok(all)
 }
 
 /// Directory of the policies in a guest.

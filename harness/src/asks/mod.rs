@@ -41,5 +41,5 @@ pub use question::{
     Target,
 };
 pub use selinux::{Booleans, Loaded, SecurityServer};
-pub use server::{AllowAll, LoadedPolicy, OwnPolicies};
+pub use server::{AllowAll, ExtendedPolicy, LoadedPolicy, OwnPolicies};
 pub use situation::Situation;

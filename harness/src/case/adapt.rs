@@ -11,6 +11,7 @@ use perfsec_wire::{BootMode, Step};
 
 use super::{Case, Library, Setting};
 use crate::asks::{Check, Question, Target};
+use crate::policy::{KERNEL, OBJECT};
 
 impl Library {
     /// The cases in each of these contexts, under the policy of a setting. Those whose expectations
@@ -27,7 +28,24 @@ impl Library {
         cases.extend(of_systems.into_iter().map(|case| Case { unfit: None, ..case.clone() }));
         Self { cases }
     }
+
+    /// The cases in our domains, which were added to the policy of a machine. Those that are about
+    /// more of our policies than their domains are unfit, and say why.
+    #[must_use]
+    pub fn in_added_domains(&self) -> Self {
+        let adapted = |case: &Case| {
+            let unfit = case.unfit.clone().or_else(|| case.bound_to_our_contexts());
+            Case { unfit, ..case.clone() }
+        };
+        Self { cases: self.cases.iter().map(adapted).collect() }
+    }
 }
+
+/// The beginnings of contexts that only our policies have.
+const OF_OUR_POLICIES: [&str; 2] = ["u:r:", "u:object_r:"];
+
+/// The reason why a case of another boot mode cannot run on a machine that runs already.
+const BOOTS_OTHERWISE: &str = "it boots without SELinux, audit or file capabilities";
 
 /// The reason why a case that names contexts of a distribution cannot run under our policies.
 pub(super) const OF_SYSTEM: &str = "it is about a distribution's policy and programs: boot one with \
@@ -65,13 +83,36 @@ impl Case {
         case
     }
 
+    /// The reason why the case has expectations only under a policy with nothing but our domains.
+    fn bound_to_our_contexts(&self) -> Option<String> {
+        if self.boot != BootMode::Selinux {
+            return Some(BOOTS_OTHERWISE.to_owned());
+        }
+        if let Some(policy) = &self.policy {
+            return Some(format!("it loads the policy {policy} of perfsec"));
+        }
+        if let Some(reason) = &self.only_ours {
+            return Some(reason.clone());
+        }
+        if !self.records.is_empty() {
+            return Some("it lists records with the session of perfsec's own guests".to_owned());
+        }
+        let lines = self.text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let mut words = lines.flat_map(|line| line.split(|it: char| !is_of_context(it)));
+        let has_own_type = |word: &str| word.split(':').any(|it| [KERNEL, OBJECT].contains(&it));
+        let named = words.find(|word| {
+            OF_OUR_POLICIES.iter().any(|it| word.starts_with(it)) || has_own_type(word)
+        });
+        named.map(|name| format!("it names {name} of perfsec's policies"))
+    }
+
     /// The reason why the case has expectations under our policies only.
     pub(crate) fn bound_to_our_policies(&self) -> Option<String> {
         if self.is_of_system() {
             return None;
         }
         if self.boot != BootMode::Selinux {
-            return Some("it boots without SELinux, audit or file capabilities".to_owned());
+            return Some(BOOTS_OTHERWISE.to_owned());
         }
         if let Some(policy) = &self.policy {
             return Some(format!("it loads the policy {policy} of perfsec"));
@@ -94,6 +135,11 @@ impl Case {
         let unfit = steps.filter(|step| !has_all_questions(step)).map(Step::name).next()?;
         Some(format!("SELinux checks of files and sockets in {unfit} are not listed"))
     }
+}
+
+/// True for a character of a context.
+fn is_of_context(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '_' | ':')
 }
 
 /// True if domains are whole contexts.
@@ -164,5 +210,33 @@ fn has_all_questions(step: &Step) -> bool {
         | Step::Setexeccon(_)
         | Step::Run(_)
         | Step::Execve(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("open/cpu-kernel", None)]
+    #[case("exec/transition-into-granted", None)]
+    #[case("policy/boolean", None)]
+    #[case("who/namespaces", Some("it names u:r:kernel_t:s0 of perfsec's policies"))]
+    #[case("audit/rule-open", Some("it lists records with the session of perfsec's own guests"))]
+    #[case("creds/first-process", Some("process 1 is the agent"))]
+    #[case("policy/non-mls", Some("it loads the policy non-mls of perfsec"))]
+    #[case("boot/no-selinux", Some(BOOTS_OTHERWISE))]
+    fn a_case_runs_in_added_domains_unless_it_is_about_more(
+        #[case] name: &str,
+        #[case] reason: Option<&str>,
+    ) {
+        let library = Library::built_in().unwrap().in_added_domains();
+        let case = library.cases.iter().find(|case| case.name == name).expect("a case");
+        match (&case.unfit, reason) {
+            (Some(unfit), Some(reason)) => assert!(unfit.contains(reason), "{unfit}"),
+            (unfit, reason) => assert_eq!(unfit.as_deref(), reason),
+        }
     }
 }

@@ -348,6 +348,7 @@ impl Coded for PolicyError {
             | Self::Tools(_)
             | Self::Interrupted { .. }
             | Self::Cache(_) => Exit::Host,
+            Self::Extend(_) => Exit::NothingRan,
             Self::Name(_)
             | Self::Debian(_)
             | Self::Package { .. }

@@ -16,10 +16,15 @@ const OPTION: &str = "--machine";
 pub(super) fn command_for(words: &[OsString]) -> clap::Command {
     let root = Cli::command();
     match machine(words) {
-        Some(name) if name.has_kernel() => root.mut_subcommand("run", |run| {
-            run.mut_arg("on", |machine| machine.conflicts_with_all(STARTING_A_KERNEL))
+        Some(name) => root.mut_subcommand("run", |run| {
+            run.mut_arg("on", |machine| {
+                let needless = name.has_kernel().then_some(STARTING_A_KERNEL);
+                // The agent is sent alone to another machine.
+                let only_here = (name != MachineName::Here).then_some("add_module");
+                machine.conflicts_with_all(needless.into_iter().flatten().chain(only_here))
+            })
         }),
-        _ => root,
+        None => root,
     }
 }
 
@@ -52,6 +57,11 @@ mod tests {
     #[case("run --machine here --qemu qemu", Some("--qemu <PROGRAM>"))]
     #[case("run --machine rack1 --qemu qemu", Some("--qemu <PROGRAM>"))]
     #[case("run --machine rack1 --jobs 2", Some("--jobs <N>"))]
+    #[case("run --machine ssh:rack1 --add-module", Some("--add-module"))]
+    #[case("run --machine rack1 --add-module", Some("--add-module"))]
+    #[case("run --machine here --add-module --domain u:r:t:s0", Some("--domain <CONTEXT>"))]
+    #[case("run --add-module", Some("--machine <MACHINE>"))]
+    #[case("run --machine here --add-module", None)]
     #[case("run --machine here", None)]
     #[case("run --machine rack1 --kernel debian:6.1 --policy minimal --append nosmt", None)]
     #[case("run --kernel debian:6.1 --qemu qemu", None)]

@@ -56,7 +56,7 @@ fn domains(args: &RunArgs) -> Vec<String> {
     let runs_already = args.on.as_ref().is_some_and(MachineName::has_kernel);
     let has_own_policy = args.system.guest.is_some() || runs_already;
     match args.domain.as_slice() {
-        [] if has_own_policy => vec![LOGIN_DOMAIN.to_owned()],
+        [] if has_own_policy && !args.add_module => vec![LOGIN_DOMAIN.to_owned()],
         domains => domains.to_vec(),
     }
 }
@@ -71,7 +71,10 @@ fn arranged(args: &RunArgs, cells: Vec<PlannedCell>) -> Vec<PlannedCell> {
 }
 
 fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failure> {
-    let suite = args.cases.suite(&args.known)?;
+    let mut suite = args.cases.suite(&args.known)?;
+    if args.add_module {
+        suite.library = suite.library.in_added_domains();
+    }
     let filter = Filter { shard: args.shard, ..args.filter.filter() };
     let domains = domains(args);
     let cells = match domains.as_slice() {
@@ -92,7 +95,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
     let session = Session::open(args.machine.boot.quiet)?;
     let debugger = args.gdb.map(Debugger::at_step).transpose()?;
     let (engine, kernels) = match (&args.on, &debugger) {
-        (Some(MachineName::Here), _) => session.here(&args.machine)?,
+        (Some(MachineName::Here), _) => session.here(&args.machine, args.add_module)?,
         (Some(MachineName::Ssh(destination)), _) => session.over_ssh(&args.machine, destination)?,
         (Some(MachineName::Site(name)), _) => session.on_site(&args.machine, name)?,
         (None, None) => session.boot_with(&args.machine, &args.system)?,
@@ -101,6 +104,7 @@ fn run_as(args: &RunArgs, completion: Option<Completion>) -> Result<Exit, Failur
         }
     };
     let plans = match &cells {
+        Some(cells) if args.add_module => engine.plan_extended(&kernels, cells, &suite),
         Some(cells) => engine.plan(&kernels, engine.policies(), cells, &suite),
         None => engine.plan_in_domains(&kernels, &domains, &suite, &|library| {
             Ok(arranged(args, filter.select(library)?))

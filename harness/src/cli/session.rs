@@ -20,7 +20,7 @@ use crate::machines::site::{SiteName, SiteOptions, SitePool, Sites, States};
 use crate::machines::ssh::{self, Destination, Reached};
 use crate::mbox::MessageId;
 use crate::plan::{Filter, PlannedCell};
-use crate::policy::LOADED;
+use crate::policy::{self, PolicySource};
 use crate::record::{Digest, Event};
 use crate::report::Progress;
 use crate::series::Series;
@@ -147,11 +147,20 @@ impl Session {
         self.stopped(GuestImage::obtain(name, &obtaining))
     }
 
-    /// An engine for this machine, and the kernel that it runs.
-    pub(super) fn here(&self, args: &MachineArgs) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
+    /// An engine for this machine, and the kernel that it runs. With `add_module`, our domains are
+    /// added to its policy.
+    pub(super) fn here(
+        &self,
+        args: &MachineArgs,
+        add_module: bool,
+    ) -> Result<(Engine<'_>, Vec<Kernel>), Failure> {
         here::check()?;
         let pool = here::pool(Kernel::running(&LocalFiles)?);
-        let engine = self.engine(args.setup()?.live(pool, LOADED.into()))?;
+        let policy = match add_module {
+            true => PolicySource::Extended(policy::Machine::this().map_err(Failure::host)?),
+            false => PolicySource::Loaded(policy::LOADED.into()),
+        };
+        let engine = self.engine(args.setup()?.live(pool, policy))?;
         let kernels = self.stopped(engine.kernels(&[]))?;
         Ok((engine, kernels))
     }
@@ -171,7 +180,7 @@ impl Session {
         let place = self.cache.temporary()?;
         let file = place.path().join("policy");
         fs::write(&file, policy).map_err(Failure::host)?;
-        let engine = self.engine(setup.live(pool, file))?;
+        let engine = self.engine(setup.live(pool, PolicySource::Loaded(file)))?;
         let kernels = self.stopped(engine.kernels(&[]))?;
         Ok((engine, kernels))
     }

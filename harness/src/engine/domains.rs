@@ -9,7 +9,7 @@ use perfsec_wire::BootMode;
 
 use super::board::Manner;
 use super::{Engine, EngineError, LanePlan, Suite, execute};
-use crate::asks::LoadedPolicy;
+use crate::asks::{ExtendedPolicy, LoadedPolicy};
 use crate::case::{Circumstances, Library, Setting};
 use crate::kernel::Kernel;
 use crate::plan::{self, Filter, PlannedCell};
@@ -84,7 +84,46 @@ impl Engine<'_> {
         }
         let (kernels, policies) = (slice::from_ref(kernel), slice::from_ref(policy));
         let plans = self.plan(kernels, policies, &cells, suite)?.into_iter();
-        Ok(plans.map(|plan| LanePlan { server: loaded.clone(), ..plan }).collect())
+        let server = loaded.map(|loaded| loaded as _);
+        Ok(plans.map(|plan| LanePlan { server: server.clone(), ..plan }).collect())
+    }
+
+    /// Plans one lane for each kernel, whose cells run in our domains: the policy is a machine's own,
+    /// and they were added to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan`](Self::plan).
+    pub fn plan_extended(
+        &self,
+        kernels: &[Kernel],
+        cells: &[PlannedCell],
+        suite: &Suite,
+    ) -> Result<Vec<LanePlan>, EngineError> {
+        let mut classes = policy::classes().map_err(PolicyError::from)?;
+        classes.extend(OF_USER_NAMESPACES.map(str::to_owned));
+        let asking = plan::answers(BootMode::Selinux, cells, &classes);
+        let accesses: BTreeSet<_> = asking.into_iter().flat_map(|cell| cell.asks).collect();
+        let accesses: Vec<_> = accesses.into_iter().collect();
+        let mut lanes = Vec::new();
+        for kernel in kernels {
+            for policy in self.policies() {
+                // There is nothing to ask if all cells are skipped.
+                let found = match accesses.as_slice() {
+                    [] => None,
+                    some => self.ask(kernel, policy, some.to_vec(), suite)?,
+                };
+                let subject = policy.context(KERNEL, "");
+                let extended = found.map(|loaded| ExtendedPolicy::new(loaded, subject));
+                let server = extended.transpose().map_err(PolicyError::from)?;
+                let server = server.map(|server| Arc::new(server) as _);
+                let one = (slice::from_ref(kernel), slice::from_ref(policy));
+                for plan in self.plan(one.0, one.1, cells, suite)? {
+                    lanes.push(LanePlan { lane: lanes.len(), server: server.clone(), ..plan });
+                }
+            }
+        }
+        Ok(lanes)
     }
 
     /// The answers of a policy on a kernel about these accesses; `None` if the kernel does not boot

@@ -11,7 +11,7 @@ use perfsec_wire::{BootMode, CellOutcome, Facts, PolicyAnswers};
 use super::earlier::EarlierLane;
 use super::limits::{self, Limits};
 use super::schedule::CellTraits;
-use crate::asks::LoadedPolicy;
+use crate::asks::SecurityServer;
 use crate::case::{Circumstances, KnownDifference, Setting};
 use crate::judge::{Judgement, Verdict, judge, judge_answers};
 use crate::kernel::{Config, Kernel};
@@ -31,8 +31,8 @@ pub struct LanePlan {
     pub boot: BootMode,
     /// The policies.
     pub policies: Policies,
-    /// The policy's answers, in a lane whose cells run in domains of a policy that is not ours.
-    pub server: Option<Arc<LoadedPolicy>>,
+    /// The policy's answers, in a lane whose policy is not ours.
+    pub server: Option<Arc<dyn SecurityServer + Send + Sync>>,
     /// The cells, controls before the cells that need them.
     pub cells: Arc<Vec<PlannedCell>>,
     /// Known differences between kernels and the cases.
@@ -175,7 +175,7 @@ impl LanePlan {
         let policy = self.policies.get(cell.case.policy.as_deref());
         match policy::vectors(&cell.asks, answers) {
             Ok(vectors) => {
-                // Its table is about types, not about the contexts of such a lane.
+                // Its table is not about the policy of such a lane.
                 let ours = self.server.is_none();
                 let table = cell.case.own_policies().table(&policy.name).filter(|_| ours);
                 judge_answers(table, &cell.asks, answers, &vectors)

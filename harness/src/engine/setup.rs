@@ -77,10 +77,10 @@ impl Setup {
         self
     }
 
-    /// The same on a machine that runs already, under the policy that its kernel has loaded.
+    /// The same on a machine that runs already, under a policy that its kernel has loaded.
     #[must_use]
-    pub fn live(self, pool: Arc<dyn Pool>, loaded: PathBuf) -> Self {
-        let policies = vec![PolicyRequest::unchanged(PolicySource::Loaded(loaded))];
+    pub fn live(self, pool: Arc<dyn Pool>, policy: PolicySource) -> Self {
+        let policies = vec![PolicyRequest::unchanged(policy)];
         Self { policies, ..self.on_one(pool) }
     }
 

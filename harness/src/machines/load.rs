@@ -29,9 +29,13 @@ impl Load {
         }
     }
 
-    /// The load of a guest system, which has loaded its policy by itself and loads no other.
+    /// The load of a guest system, which has loaded its policy by itself and loads no other than
+    /// that with our domains in addition.
     #[must_use]
     pub fn of_system(boot: BootMode, policies: &Policies) -> Self {
+        if policies.own.has_added_domains() {
+            return Self::new(boot, policies);
+        }
         let policy = boot.has_policy().then(|| LanePolicy::Loaded(policies.own.file_name()));
         let lane = Lane { boot, policy };
         Self { lane, policies: Vec::new(), ..Self::new(boot, policies) }

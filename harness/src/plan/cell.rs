@@ -86,7 +86,7 @@ impl PlannedCell {
 fn question(access: &Access, policy: &Policy) -> Question {
     let party = |name: &str| match name {
         KERNEL => Party::Agent,
-        OBJECT => Party::Context(policy.context_without_categories(name)),
+        OBJECT => Party::Context(policy.file_context()),
         domain => Party::Context(policy.context(domain, &categories(0))),
     };
     let (source, target) = (party(&access.source), party(&access.target));

@@ -1,6 +1,6 @@
 //! Answers to the SELinux questions of a kernel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ours::Source;
 use super::table::{TableError, has};
@@ -85,6 +85,12 @@ impl TableAnswers {
             self.booleans.remove(name);
         }
         self
+    }
+
+    /// Sets several.
+    #[must_use]
+    pub fn with_booleans(self, values: &BTreeMap<String, bool>) -> Self {
+        values.iter().fold(self, |table, (name, value)| table.with_boolean(name, *value))
     }
 
     /// The domain that `source` enters when it executes a file, if a rule says so.
@@ -197,7 +203,7 @@ mod tests {
     fn a_boolean_gives_what_its_domain_lacks() {
         for (on, expected) in [(false, false), (true, true)] {
             let answers = answers("minimal").with_boolean("perf_allowed", on);
-            assert_eq!(answers.answer("boolean_t", "owner_t", PERF, "read").allowed, expected);
+            assert_eq!(answers.answer("by_boolean_t", "owner_t", PERF, "read").allowed, expected);
             assert!(!answers.answer("none_t", "none_t", PERF, "read").allowed);
         }
     }

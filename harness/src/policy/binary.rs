@@ -8,11 +8,14 @@ use sha2::{Digest, Sha256};
 use super::changes::PolicyChanges;
 use super::compile::{self, PolicyError};
 use super::debian::DebianPolicy;
+use super::extended;
 use super::files;
+use super::generate::ROLE;
 use super::header::{self, HandleUnknown, Header};
 use super::ours::Source;
 use super::recipe::{Additions, Language, Module, Recipe, Wanted};
 use super::request::{ModuleFile, Obtaining, PolicyRequest, PolicySource};
+use super::table::OBJECT;
 use super::vector::{is_context, is_name};
 use crate::host::OsRelease;
 use crate::kernel::KernelVersion;
@@ -42,6 +45,26 @@ pub struct Policy {
     pub binary: Vec<u8>,
     recipe: Arc<Recipe>,
     additions: Additions,
+    domains: OurDomains,
+}
+
+/// The way in which a policy has our domains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OurDomains {
+    /// It is one of ours, or written like one.
+    Own,
+    /// They were added to the policy of a machine.
+    Added,
+}
+
+impl OurDomains {
+    /// The user and the role of their contexts.
+    fn user_and_role(self) -> String {
+        match self {
+            Self::Own => "u:r".to_owned(),
+            Self::Added => format!("system_u:{ROLE}"),
+        }
+    }
 }
 
 impl Policy {
@@ -64,6 +87,14 @@ impl Policy {
             PolicySource::Named(named) => recipe(named, obtaining)?,
             PolicySource::Guest { path, .. } | PolicySource::Loaded(path) => {
                 Recipe::Binary(compile::read(path)?)
+            }
+            PolicySource::Extended(machine) => {
+                let extension = extended::extension(machine)?;
+                let (recipe, additions) = (extension.recipe.clone(), extension.additions.clone());
+                let recipe = Arc::new(recipe);
+                let made = Self::make(name, recipe, additions, Wanted::Linked, obtaining)?;
+                extension.check(&made.binary)?;
+                return Ok(Self { domains: OurDomains::Added, ..made });
             }
         };
         let modules = request.modules.iter().map(module);
@@ -137,7 +168,18 @@ impl Policy {
             Header::read(&binary).ok_or_else(not_a_policy)?;
         let sha256 = crate::hex(&Sha256::digest(&binary));
         let changes = recipe.changes(&additions);
-        Ok(Self { name, sha256, mls, version, handle_unknown, changes, binary, recipe, additions })
+        Ok(Self {
+            name,
+            sha256,
+            mls,
+            version,
+            handle_unknown,
+            changes,
+            binary,
+            recipe,
+            additions,
+            domains: OurDomains::Own,
+        })
     }
 
     /// A policy without rules, for tests that load none.
@@ -153,7 +195,14 @@ impl Policy {
             binary: Vec::new(),
             recipe: Arc::new(Recipe::Binary(Vec::new())),
             additions: Additions::default(),
+            domains: OurDomains::Own,
         }
+    }
+
+    /// True if it is a machine's own policy, to which our domains were added.
+    #[must_use]
+    pub fn has_added_domains(&self) -> bool {
+        self.domains == OurDomains::Added
     }
 
     /// The name of its file in the guest.
@@ -162,10 +211,15 @@ impl Policy {
         self.name.replace('/', "_")
     }
 
-    /// The lowest context with this type, as the kernel, the agent and files have it.
+    /// The context of a file: in a policy of ours the lowest one with [`OBJECT`], otherwise one of
+    /// the agent's own files.
     #[must_use]
-    pub fn context_without_categories(&self, name: &str) -> String {
-        if self.mls { format!("u:r:{name}:s0") } else { format!("u:r:{name}") }
+    pub fn file_context(&self) -> String {
+        let context = match self.domains {
+            OurDomains::Own => format!("u:r:{OBJECT}"),
+            OurDomains::Added => "system_u:object_r:tmpfs_t".to_owned(),
+        };
+        if self.mls { format!("{context}:s0") } else { context }
     }
 
     /// The context of a subject in this domain: in one of our own, which is a type, with these
@@ -176,12 +230,10 @@ impl Policy {
     #[must_use]
     pub fn context(&self, domain: &str, categories: &str) -> String {
         if is_context(domain) {
-            domain.to_owned()
-        } else if self.mls {
-            format!("u:r:{domain}:s0:{categories}")
-        } else {
-            format!("u:r:{domain}")
+            return domain.to_owned();
         }
+        let context = format!("{}:{domain}", self.domains.user_and_role());
+        if self.mls { format!("{context}:s0:{categories}") } else { context }
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
+use super::extended::ExtendError;
 use super::request::PolicyNameError;
 use super::table::TableError;
 use crate::cache::{Cache, CacheError, Room};
@@ -125,6 +126,9 @@ pub enum PolicyError {
         /// The kernel's highest version.
         highest: u32,
     },
+    /// Our domains cannot be added to the policy that a machine has loaded.
+    #[error("add perfsec's domains to the loaded policy")]
+    Extend(#[from] ExtendError),
     /// The file of a module has a name that `semodule` does not accept.
     #[error("add the module {}: expected NAME.cil or NAME.pp", .path.display())]
     ModuleName {

@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn booleans_and_audit_rules_are_kept() {
-        let found = rules(&["boolean_t"], &["perf_event"]).join("\n");
-        assert!(found.contains("(booleanif perf_allowed (true (allow boolean_t"), "{found}");
+        let found = rules(&["by_boolean_t"], &["perf_event"]).join("\n");
+        assert!(found.contains("(booleanif perf_allowed (true (allow by_boolean_t"), "{found}");
         let found = rules(&["auditallow_t"], &["capability2"]).join("\n");
         assert!(found.contains("(auditallow auditallow_t auditallow_t (capability2 (perfmon)))"));
     }

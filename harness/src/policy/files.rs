@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::compile::PolicyError;
 use super::request::Obtaining;
-use super::store::{Store, StoredModule, Transaction};
+use super::store::{Configuration, Store, StoredModule, Transaction};
 use crate::foreign;
 use crate::foreign::meter::LONGEST_HEADER;
 use crate::interrupt::Interrupt;
@@ -37,6 +37,8 @@ pub(super) struct PolicyFiles {
     store: BTreeMap<PathBuf, Vec<u8>>,
     /// The policy that the distribution linked, and the version in its file name.
     binary: Option<(u32, Vec<u8>)>,
+    /// How it is linked.
+    pub(super) configuration: Configuration,
 }
 
 impl PolicyFiles {
@@ -48,6 +50,16 @@ impl PolicyFiles {
     /// The linked policy, if the files have one.
     pub(super) fn binary(&self) -> Option<&[u8]> {
         self.binary.as_ref().map(|(_, binary)| binary.as_slice())
+    }
+
+    /// The same, linked with these settings.
+    pub(super) fn linked_with(self, configuration: Configuration) -> Self {
+        Self { configuration, ..self }
+    }
+
+    /// True if they have a store.
+    pub(super) fn has_store(&self) -> bool {
+        !self.store.is_empty()
     }
 
     /// True if `semodule` can build the policy.
@@ -68,10 +80,14 @@ impl PolicyFiles {
         self.modules.iter().for_each(|(name, bytes)| add(name.as_bytes(), bytes));
         let store = self.store.iter();
         store.for_each(|(path, bytes)| add(path.as_os_str().as_encoded_bytes(), bytes));
+        if self.configuration != Configuration::default() {
+            add(b"configuration", self.configuration.to_string().as_bytes());
+        }
         crate::hex(&key.finalize())
     }
 
-    /// Fills an empty store, and returns its policy.
+    /// Fills an empty store, and returns its policy; `None` if modules that come with a store of
+    /// their own are to be linked with a `change`, which `semodule` does in one go.
     ///
     /// # Errors
     ///
@@ -79,8 +95,9 @@ impl PolicyFiles {
     pub(super) fn install(
         &self,
         store: &Store<'_>,
+        change: bool,
         obtaining: &Obtaining<'_>,
-    ) -> Result<Vec<u8>, PolicyError> {
+    ) -> Result<Option<Vec<u8>>, PolicyError> {
         let write = |path: &Path, bytes: &[u8]| {
             let made = path.parent().map_or(Ok(()), fs::create_dir_all);
             made.and_then(|()| fs::write(path, bytes))
@@ -90,13 +107,17 @@ impl PolicyFiles {
         for (path, bytes) in &self.store {
             write(&active.join(path), bytes)?;
         }
+        if change && self.modules.is_empty() {
+            return Ok(None);
+        }
         let files: Vec<_> = self.modules.keys().map(PathBuf::from).collect();
         for (file, bytes) in files.iter().zip(self.modules.values()) {
             write(&store.path().join(file), bytes)?;
         }
         let install = files.iter().map(|file| StoredModule { file, priority: PRIORITY });
         let disable = self.disabled.clone();
-        store.commit(&Transaction { install: install.collect(), disable, ..Default::default() })
+        let transaction = Transaction { install: install.collect(), disable, ..Default::default() };
+        store.commit(&transaction).map(Some)
     }
 }
 

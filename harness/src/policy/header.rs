@@ -49,6 +49,15 @@ impl fmt::Display for HandleUnknown {
     }
 }
 
+/// The properties as a list: `version 33, with levels, handle-unknown allow`.
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { version, mls, handle_unknown } = self;
+        let levels = if *mls { "with levels" } else { "without levels" };
+        write!(f, "version {version}, {levels}, handle-unknown {handle_unknown}")
+    }
+}
+
 impl Header {
     /// Reads the header; `None` if the bytes are not a policy.
     pub(super) fn read(binary: &[u8]) -> Option<Self> {

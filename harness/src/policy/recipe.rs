@@ -12,7 +12,7 @@ use super::compile::{self, CilFile, PolicyError};
 use super::debian::DebianPolicy;
 use super::files::PolicyFiles;
 use super::request::Obtaining;
-use super::store::{Store, StoredModule, Transaction};
+use super::store::{Configuration, Store, StoredModule, Transaction};
 use super::tools::Tools;
 use crate::cache::Room;
 use crate::debian::Archive;
@@ -148,7 +148,8 @@ impl Recipe {
             Self::Debian(policy) => {
                 let key = policy.key().to_owned();
                 let linking = Linking { name, additions, obtaining };
-                linking.link(policy.kind(), &key, policy.tools(), &|archive| {
+                let origin = Origin { key: &key, configuration: &Configuration::default() };
+                linking.link(policy.kind(), origin, policy.tools(), &|archive| {
                     policy.files(archive, obtaining).map(Cow::Owned)
                 })
             }
@@ -190,18 +191,27 @@ struct Linking<'a> {
     obtaining: &'a Obtaining<'a>,
 }
 
+/// The modules to link, before they are read.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    /// Their identity.
+    key: &'a str,
+    configuration: &'a Configuration,
+}
+
 /// Reads the modules, unless the cache has a store with them.
 type ReadFiles<'a> = dyn Fn(&Archive<'_>) -> Result<Cow<'a, PolicyFiles>, PolicyError> + 'a;
 
 impl Linking<'_> {
     fn link_files(&self, files: &PolicyFiles) -> Result<Vec<u8>, PolicyError> {
-        self.link(&files.kind, &files.key(), &Tools::Host, &|_| Ok(Cow::Borrowed(files)))
+        let origin = Origin { key: &files.key(), configuration: &files.configuration };
+        self.link(&files.kind, origin, &Tools::Host, &|_| Ok(Cow::Borrowed(files)))
     }
 
     fn link(
         &self,
         kind: &str,
-        key: &str,
+        Origin { key, configuration }: Origin<'_>,
         tools: &Tools,
         read: &ReadFiles<'_>,
     ) -> Result<Vec<u8>, PolicyError> {
@@ -223,7 +233,10 @@ impl Linking<'_> {
         }
         let host = OsRelease::detect();
         let archive = obtaining.images.archive(&host, cache, obtaining.interrupt, progress);
-        let create = || Store::create(kind, tools.clone(), &archive, name, *obtaining);
+        let create = || {
+            let (configuration, tools) = (configuration.clone(), tools.clone());
+            Store::create(kind, configuration, tools, &archive, name, *obtaining)
+        };
         let saved = format!("{base}.tar");
         let (store, unchanged) = match cache.read(Room::POLICIES, &saved) {
             Some(tar) => {
@@ -235,9 +248,9 @@ impl Linking<'_> {
                 let files = read(&archive)?;
                 let store = create()?;
                 progress(&format!("building the policy {name} (about half a minute)"));
-                let binary = files.install(&store, obtaining)?;
+                let binary = files.install(&store, !additions.is_empty(), obtaining)?;
                 cache.publish(Room::POLICIES, &saved, &store.save()?)?;
-                (store, Some(binary))
+                (store, binary)
             }
         };
         let binary = match unchanged {

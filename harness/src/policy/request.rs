@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::DEFAULT;
 use super::compile::PolicyError;
+use super::extended::Machine;
 use super::vector::is_name;
 use crate::cache::Cache;
 use crate::guest::GuestName;
@@ -42,6 +43,8 @@ pub enum PolicySource {
     },
     /// The policy that the kernel of a machine has loaded: its file there, or a copy.
     Loaded(PathBuf),
+    /// The policy that a machine has loaded, with our domains in addition.
+    Extended(Machine),
     /// The policy of a guest system, which loads it itself.
     Guest {
         /// The system.
@@ -217,7 +220,7 @@ impl PolicySource {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Named(name) => Some(Path::new(name)),
-            Self::Debian { .. } | Self::Guest { .. } | Self::Loaded(_) => None,
+            Self::Debian { .. } | Self::Guest { .. } | Self::Loaded(_) | Self::Extended(_) => None,
         }
     }
 }
@@ -263,6 +266,7 @@ impl fmt::Display for PolicySource {
             }
             Self::Guest { system, .. } => system.fmt(f),
             Self::Loaded(_) => f.write_str("loaded"),
+            Self::Extended(_) => f.write_str("loaded+perfsec"),
         }
     }
 }

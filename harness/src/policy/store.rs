@@ -1,6 +1,7 @@
 //! A module store, in which `semodule` builds a policy without touching the host's.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 
 use super::cil;
 use super::compile::{self, PolicyError};
+use super::own_domain;
 use super::request::Obtaining;
 use super::tools::{COMPILERS, Tools};
 use crate::cache::Cache;
@@ -37,9 +39,34 @@ pub(super) struct Store<'a> {
     /// The type of the policy, as in `SELINUXTYPE`.
     kind: String,
     tools: Tools,
+    configuration: Configuration,
     /// The name of the policy, for errors.
     name: &'a str,
     obtaining: Obtaining<'a>,
+}
+
+/// Settings of libsemanage that shape a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Configuration {
+    /// The version of the binary format; `None` for the newest that libsepol writes.
+    pub(super) version: Option<u32>,
+    /// Lines of `semanage.conf`.
+    pub(super) lines: Vec<String>,
+}
+
+impl Default for Configuration {
+    /// The version that every kernel reads, and libsemanage's defaults.
+    fn default() -> Self {
+        Self { version: Some(POLICY_VERSION), lines: Vec::new() }
+    }
+}
+
+/// The lines of `semanage.conf`.
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.version.map_or(Ok(()), |version| writeln!(f, "policy-version = {version}"))?;
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
 }
 
 /// A module to install.
@@ -67,6 +94,7 @@ impl<'a> Store<'a> {
     /// The tools are missing, or the cache is full.
     pub(super) fn create(
         kind: &str,
+        configuration: Configuration,
         tools: Tools,
         archive: &Archive<'_>,
         name: &'a str,
@@ -74,12 +102,13 @@ impl<'a> Store<'a> {
     ) -> Result<Self, PolicyError> {
         let directory = obtaining.cache.temporary()?;
         tools.prepare(directory.path(), archive, &obtaining)?;
-        let store = Self { directory, kind: kind.to_owned(), tools, name, obtaining };
+        let kind = kind.to_owned();
+        let store = Self { directory, kind, tools, configuration, name, obtaining };
         for below in [Path::new("etc/selinux"), &store.active().join("modules")] {
             let path = store.path().join(below);
             fs::create_dir_all(&path).map_err(|error| store.failed("create", &path, error))?;
         }
-        store.configure(Some(POLICY_VERSION))?;
+        store.configure(&store.configuration)?;
         Ok(store)
     }
 
@@ -108,15 +137,14 @@ impl<'a> Store<'a> {
 
     /// Writes libsemanage's configuration. Contexts of files are neither computed from this host's
     /// users nor checked: only the policy is wanted.
-    fn configure(&self, version: Option<u32>) -> Result<(), PolicyError> {
-        let version = version.map(|it| format!("policy-version = {it}\n")).unwrap_or_default();
+    fn configure(&self, configuration: &Configuration) -> Result<(), PolicyError> {
         let compilers = match self.tools {
             Tools::Host => String::new(),
             Tools::Debian(_) => format!("compiler-directory = {COMPILERS}\n"),
         };
         let text = format!(
             "module-store = direct\nexpand-check = 0\ndisable-genhomedircon = true\n\
-             {version}{compilers}\
+             {configuration}{compilers}\
              [setfiles]\npath = /bin/true\nargs = x\n[end]\n\
              [sefcontext_compile]\npath = /bin/true\nargs = x\n[end]\n"
         );
@@ -134,7 +162,7 @@ impl<'a> Store<'a> {
         let mut outcome = self.semodule(transaction)?;
         let unknown_version = !outcome.success && outcome.says(&[REFUSED_CONFIGURATION]);
         if unknown_version || outcome.says(&TOO_OLD) {
-            self.configure(None)?;
+            self.configure(&Configuration { version: None, ..self.configuration.clone() })?;
             outcome = self.semodule(transaction)?;
         }
         if !outcome.success {
@@ -167,8 +195,8 @@ impl<'a> Store<'a> {
             command.arg("-B");
         }
         let interrupt = self.obtaining.interrupt;
-        let output =
-            process::output(command, Stdio::null(), interrupt).map_err(PolicyError::NoSemodule)?;
+        let run = || process::output(command, Stdio::null(), interrupt);
+        let output = own_domain::keep(run).map_err(PolicyError::NoSemodule)?;
         if interrupt.is_raised() {
             return Err(PolicyError::Interrupted { name: self.name.to_owned() });
         }

@@ -31,6 +31,15 @@ fn policies() -> PolicyFixture {
 }
 
 impl PolicyFixture {
+    /// The policy of a machine with this root, extended by our domains; or the error with its cause.
+    fn extend(&self, root: &str) -> Result<Policy, String> {
+        let agent = "unconfined_u:unconfined_r:unconfined_t:s0".to_owned();
+        let machine = Machine { root: self.path(root), agent };
+        let request = PolicyRequest::unchanged(PolicySource::Extended(machine));
+        Policy::obtain(&request, &Obtaining::quietly(&self.cache))
+            .map_err(|error| format!("{error}: {}", std::error::Error::source(&error).unwrap()))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
@@ -336,4 +345,39 @@ fn policies_of_one_run_have_different_names() {
     let error = require_distinct(&requests).unwrap_err();
     assert_eq!(error.to_string(), "run under two policies: both are called minimal");
     require_distinct(&requests[..2]).unwrap();
+}
+
+/// A binary policy with this version, as far as its header.
+fn binary(version: u8, rules: &str) -> Vec<u8> {
+    let version = [version, 0, 0, 0];
+    [b"\x8c\xff\x7c\xf9\x08\0\0\0SE Linux", &version[..], b"\x05\0\0\0", rules.as_bytes()].concat()
+}
+
+#[rstest]
+#[case::another_is_loaded(binary(33, "abd"), binary(33, "abc"), "it differs from")]
+#[case::a_longer_one_is_loaded(binary(33, "abcc"), binary(33, "abc"), "it differs from")]
+#[case::another_was_linked(binary(33, "abc"), binary(33, "abd"), "policy.33 is another one")]
+#[case::of_another_version(binary(31, "abc"), binary(33, "abc"), "policy.31 does not exist")]
+fn our_domains_are_not_added_to_a_policy_that_the_store_did_not_link(
+    policies: PolicyFixture,
+    #[case] loaded: Vec<u8>,
+    #[case] linked: Vec<u8>,
+    #[case] words: &str,
+) {
+    policies.fedora("m", b"");
+    policies.file("m/etc/selinux/config", "SELINUXTYPE=targeted\n");
+    policies.file("m/etc/selinux/targeted/policy/policy.33", binary(33, "abc"));
+    policies.file("m/var/lib/selinux/targeted/active/policy.kern", linked);
+    policies.file("m/sys/fs/selinux/policy", loaded);
+    let error = policies.extend("m").unwrap_err();
+    assert!(error.contains(words), "{error}");
+}
+
+#[rstest]
+fn our_domains_are_not_added_without_a_module_store(policies: PolicyFixture) {
+    policies.file("m/etc/selinux/config", "SELINUXTYPE=targeted\n");
+    policies.file("m/etc/selinux/targeted/policy/policy.33", binary(33, "abc"));
+    policies.file("m/sys/fs/selinux/policy", binary(33, "abc"));
+    let error = policies.extend("m").unwrap_err();
+    assert!(error.contains("var/lib/selinux/targeted has no modules"), "{error}");
 }

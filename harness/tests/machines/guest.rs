@@ -55,11 +55,16 @@ impl Guest {
 
     /// Runs a command; returns its output and its exit code.
     pub(crate) fn ask(&mut self, command: &str) -> (String, i32) {
+        self.ask_within(COMMAND, command)
+    }
+
+    /// The same with a command that takes this long at most.
+    pub(crate) fn ask_within(&mut self, limit: Duration, command: &str) -> (String, i32) {
         self.commands += 1;
         let mark = format!("perfsec-{}-", self.commands);
         // In two parts, so that the echo of the command is not taken for its end.
         self.type_line(&format!("{command}\necho perfsec''-{}-$?", self.commands));
-        let mut output = self.wait_for(&mark, COMMAND);
+        let mut output = self.wait_for(&mark, limit);
         output.truncate(output.len() - mark.len());
         let code = self.wait_for("\n", COMMAND);
         (output.trim().to_owned(), code.trim().parse().expect("an exit code"))

@@ -16,3 +16,7 @@ pub const LEFT_CHANGED: u8 = 1;
 pub const NOT_STARTED: u8 = 2;
 /// Exit code of the guardian if a signal ended the worker: this and the signal's number.
 pub const KILLED_BY: u8 = 64;
+
+/// The attribute of perfsec's domains in a policy that they were added to. A policy that has its
+/// name is not the machine's own.
+pub const OUR_DOMAINS: &str = "perfsec_domain";

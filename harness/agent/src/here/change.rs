@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::policy;
 use crate::audit::{self, Limits};
 use crate::error::{Error, ErrorContext, Result};
 use crate::trace::GROUP;
@@ -18,6 +19,8 @@ pub(crate) enum Change {
     File { path: String, before: String },
     /// A boolean of the policy gets another value.
     Boolean { name: String, before: bool },
+    /// Another policy is loaded.
+    Policy(policy::Before),
     /// Audit gets other limits, or is enabled or disabled.
     Audit(Limits),
     /// The agent becomes the audit daemon: there is no other.
@@ -50,6 +53,7 @@ impl Change {
                 }
                 selinux::set_boolean(name, *before)
             }
+            Self::Policy(before) => before.restore(),
             Self::Audit(limits) => audit::set_limits(limits),
             Self::Daemon => audit::dismiss_daemon(),
             Self::Rule(rule) => audit::delete_rule(rule),
@@ -69,6 +73,7 @@ impl Change {
             Self::Boolean { name, before } => {
                 format!("setsebool {name} {}", if *before { "on" } else { "off" })
             }
+            Self::Policy(_) => "load_policy".to_owned(),
             Self::Audit(Limits { enabled, failure, rate_limit, backlog_limit }) => {
                 format!("auditctl -e {enabled} -f {failure} -r {rate_limit} -b {backlog_limit}")
             }
@@ -104,6 +109,7 @@ impl fmt::Display for Change {
             Self::Boolean { name, before } => {
                 write!(f, "the boolean {name}, which was {}", if *before { "on" } else { "off" })
             }
+            Self::Policy(_) => f.write_str("the loaded policy"),
             Self::Audit(_) => f.write_str("the limits of audit"),
             Self::Daemon => f.write_str("the registered audit daemon"),
             Self::Rule(_) => f.write_str("an audit rule of perfsec's"),
@@ -126,9 +132,6 @@ pub(super) fn of_write(path: &Path) -> Result<Option<Change>> {
     let is_own = path.starts_with("/proc/self") || path.starts_with(trace::own_folder());
     if is_own || in_selinux == Some(Path::new("commit_pending_bools")) {
         return Ok(None);
-    }
-    if in_selinux == Some(Path::new("load")) {
-        return lost("the machine keeps the policy that it has");
     }
     if path.ends_with("security/lockdown") {
         return lost("only a reboot lowers lockdown again");
@@ -168,11 +171,9 @@ mod tests {
         assert_eq!(change.command(), command);
     }
 
-    #[rstest]
-    #[case("/sys/fs/selinux/load")]
-    #[case("/sys/kernel/security/lockdown")]
-    fn a_write_that_cannot_be_undone_is_refused(#[case] path: &str) {
-        assert!(of_write(Path::new(path)).is_err());
+    #[test]
+    fn a_write_that_cannot_be_undone_is_refused() {
+        assert!(of_write(Path::new("/sys/kernel/security/lockdown")).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use perfsec_wire::frame::{Reader, Writer};
 
 use super::change::{self, Change};
+use super::policy;
 use crate::audit::Limits;
 use crate::error::{Error, ErrorContext, Result};
 
@@ -19,6 +20,8 @@ static JOURNAL: Mutex<Option<Journal>> = Mutex::new(None);
 /// Where changes are written down.
 struct Journal {
     file: Writer<File>,
+    /// The directory of the journal, for state before a change that is long.
+    directory: PathBuf,
     /// The paths whose values were written down; the first one is that of the machine.
     paths: HashSet<PathBuf>,
     noted: HashSet<Change>,
@@ -36,7 +39,9 @@ pub(super) fn open(path: &Path) -> Result<()> {
     let file = file.doing(format_args!("make the journal {}", path.display()))?;
     // Plain: each frame can be read without the others.
     let file = Writer::plain(file);
-    *journal() = Some(Journal { file, paths: HashSet::new(), noted: HashSet::new() });
+    let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let (paths, noted) = (HashSet::new(), HashSet::new());
+    *journal() = Some(Journal { file, directory, paths, noted });
     Ok(())
 }
 
@@ -56,6 +61,22 @@ pub(crate) fn note_write(path: &Path) -> Result<()> {
     }
     journal.paths.insert(path.to_owned());
     Ok(())
+}
+
+/// Notes that another policy is about to be loaded.
+///
+/// # Errors
+///
+/// If the loaded one cannot be kept, or the journal cannot be written: then none must be loaded.
+pub(crate) fn note_policy() -> Result<()> {
+    let mut journal = journal();
+    let Some(journal) = &mut *journal else { return Ok(()) };
+    // The first one is the machine's.
+    if journal.noted.iter().any(|change| matches!(change, Change::Policy(_))) {
+        return Ok(());
+    }
+    let before = policy::Before::keep(&journal.directory)?;
+    journal.note(Change::Policy(before))
 }
 
 /// Notes that audit is about to get other limits than these.

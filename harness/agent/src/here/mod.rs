@@ -10,6 +10,7 @@ mod change;
 mod guardian;
 pub(crate) mod journal;
 mod log;
+mod policy;
 mod relay;
 mod role;
 mod worker;

@@ -69,6 +69,8 @@ fn prepare(directory: &Path, started_ms: u32) -> std::result::Result<Prepared, R
     let files = files.map_err(refusal)?;
     journal::open(&role::journal(directory)).map_err(refusal)?;
     service::isolate().map_err(refusal)?;
+    // As that of process 1: subjects have it, whatever perfsec's is.
+    std::env::set_current_dir("/").doing("enter /").map_err(refusal)?;
     service::stay_on_one_cpu().map_err(refusal)?;
     let preparation = lane::preparation(&files.preparation)?;
     let coverage = preparation.coverage.as_deref();

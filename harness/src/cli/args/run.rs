@@ -13,7 +13,7 @@ use crate::policy;
 use crate::report::{Format, FormatOptions};
 
 /// Options that conflict with `--resume` and `--failed`, which repeat those of the earlier run.
-const CHOICES: [&str; 19] = [
+const CHOICES: [&str; 20] = [
     "names",
     "grant",
     "mode",
@@ -30,6 +30,7 @@ const CHOICES: [&str; 19] = [
     "policy",
     "guest",
     "on",
+    "add_module",
     "append",
     "config",
     "make",
@@ -140,6 +141,11 @@ pub struct RunArgs {
         help_heading = BOOTING
     )]
     pub on: Option<MachineName>,
+    /// With `--machine here`, add the domains of perfsec's policies to the policy that the machine
+    /// has loaded, so that cells run in these. Its module store is not changed, and the policy is
+    /// loaded again at the end as it was.
+    #[arg(long, requires = "on", conflicts_with = "domain", help_heading = BOOTING)]
+    pub add_module: bool,
     /// Compare with the record of an earlier run: fail only for what got worse since.
     #[arg(long, value_name = "RUN", help_heading = VERDICTS)]
     pub baseline: Option<PathBuf>,

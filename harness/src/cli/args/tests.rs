@@ -46,6 +46,7 @@ const HEADINGS: &[(&str, &[&str])] = &[
             "policy",
             "guest",
             "machine",
+            "add-module",
             "module",
             "boolean",
             "dontaudit",

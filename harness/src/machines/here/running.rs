@@ -118,6 +118,9 @@ fn unpack(load: &Load) -> Result<TempDir, StartError> {
         write_file(&directory.path().join(here::AGENT), 0o700, crate::AGENT)?;
         write_file(&directory.path().join(here::SUBJECT), 0o600, crate::SUBJECT)?;
         write_file(&directory.path().join(here::PREPARATION), 0o600, &preparation)?;
+        for (name, binary) in &load.policies {
+            write_file(&directory.path().join(name), 0o600, binary)?;
+        }
         Ok(directory)
     };
     write().map_err(StartError::Unpack)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use perfsec_wire::step::Action;
+use perfsec_wire::step::{Action, OpenAccess};
 use perfsec_wire::{BootMode, Lockdown, Step};
 
 use crate::foreign::{self, Files};
@@ -155,6 +155,10 @@ impl Pool for LivePool {
             "would have to be booted anew after it".to_owned()
         } else if writes(cell).any(|path| path.ends_with("/lockdown")) {
             "keeps its lockdown, which only a reboot lowers".to_owned()
+        } else if let Some(path) = written_by_subjects(cell) {
+            format!("would keep what a subject writes to {path}")
+        } else if let Some(fstype) = mounted(cell) {
+            format!("has a file system of the type {fstype} already, whose options a mount changes")
         } else {
             return Ok(());
         };
@@ -189,11 +193,39 @@ fn writes(cell: &PlannedCell) -> impl Iterator<Item = &str> {
     })
 }
 
+/// A file of the kernel that a subject opens for writing: the agent puts back only what it writes
+/// itself.
+fn written_by_subjects(cell: &PlannedCell) -> Option<&str> {
+    let of_kernel = |path: &str| path.starts_with("/proc/sys/") || path.starts_with("/sys/");
+    let processes = cell.case.processes.iter().flat_map(|process| &process.steps);
+    cell.case.steps.iter().chain(processes).find_map(|step| match step {
+        Step::Open(open) if open.write != OpenAccess::Read && of_kernel(&open.path) => {
+            Some(open.path.as_str())
+        }
+        _ => None,
+    })
+}
+
+/// The type of a file system that a step mounts, and of which a machine has only one: its options
+/// are those of the last mount (`cgroup_reconfigure()`), or there can be no second one.
+fn mounted(cell: &PlannedCell) -> Option<&str> {
+    let processes = cell.case.processes.iter().flat_map(|process| &process.steps);
+    let steps = cell.case.given.iter().chain(&cell.case.steps).chain(processes);
+    steps
+        .filter_map(|step| match step {
+            Step::Mount(mount) => Some(mount.fstype.as_str()),
+            _ => None,
+        })
+        .find(|fstype| *fstype != "tmpfs")
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::case::Library;
+    use crate::plan::Filter;
 
     #[rstest]
     #[case("[none] integrity confidentiality\n", Lockdown::None)]
@@ -201,5 +233,27 @@ mod tests {
     #[case("", Lockdown::None)]
     fn lockdown_is_the_word_in_brackets(#[case] text: &str, #[case] lockdown: Lockdown) {
         assert_eq!(level(text), lockdown);
+    }
+
+    /// The cells of a case of the suite.
+    fn cells(name: &str) -> Vec<PlannedCell> {
+        let library = Library::built_in().unwrap();
+        let filter = Filter { names: vec![name.to_owned()], ..Filter::default() };
+        filter.select(&library).unwrap()
+    }
+
+    #[rstest]
+    #[case("sysctl/root-writes", Some("/proc/sys/kernel/perf_event_paranoid"), None)]
+    #[case("exec/transition-into-granted", None, None)]
+    #[case("boot/debugfs", None, Some("debugfs"))]
+    #[case("open/cpu-kernel", None, None)]
+    fn a_cell_that_changes_the_machine_unseen_is_found(
+        #[case] name: &str,
+        #[case] written: Option<&str>,
+        #[case] fstype: Option<&str>,
+    ) {
+        for cell in cells(name) {
+            assert_eq!((written_by_subjects(&cell), mounted(&cell)), (written, fstype));
+        }
     }
 }
