@@ -12,9 +12,10 @@ use crate::{setup, system};
 /// Parts of the names of tests, in the program `machines` of the package `perfsec`: the agent on a
 /// machine's only serial port, a kernel that is started by kexec, and a guest system that reaches
 /// itself over ssh.
-pub(crate) const TESTS: [&str; 3] = [
+pub(crate) const TESTS: [&str; 4] = [
     "the_suite_passes_over_the_console_and_fits_a_serial_cable",
     "a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns",
+    "a_kernel_started_by_kexec_resets_the_machine_once_perfsec_is_killed",
     OVER_SSH,
 ];
 

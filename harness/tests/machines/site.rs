@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -517,11 +517,7 @@ fn a_signal_returns_the_machine_and_ends_the_lease(#[case] signal: Signal, #[cas
     options[10] = "600";
     let mut command = bench.command(&options);
     let mut perfsec = command.stderr(Stdio::piped()).spawn().expect("perfsec starts");
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while bench.is_home() {
-        assert!(Instant::now() < deadline, "it does not start");
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("it leaves its own system", || !bench.is_home());
     // While it runs, nobody else gets the machine.
     assert!(bench.state().contains("leased     by "), "{}", bench.state());
     run(&bench).fails(5, "reserve: it is leased by");
@@ -531,6 +527,39 @@ fn a_signal_returns_the_machine_and_ends_the_lease(#[case] signal: Signal, #[cas
     assert_eq!(perfsec.wait().expect("it ends").code(), Some(code));
     assert!(bench.is_home() && released.exists(), "{}", bench.log());
     assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+#[test]
+fn a_machine_whose_perfsec_is_killed_returns_by_itself_and_the_next_run_waits_for_it() {
+    let bench = bench(&[Some(Death::Alone)]);
+    let taken = bench.path("taken");
+    // As labs do, it refuses what is taken already, whoever asks.
+    let lab = format!("reserve = 'mkdir {0}'\nrelease = 'rmdir {0}'\n{LINES}", taken.display());
+    bench.describe(&lab);
+    let mut options = RUN;
+    options[10] = "600";
+    let mut perfsec = bench.command(&options).spawn().expect("perfsec starts");
+    wait_until("it leaves its own system", || !bench.is_home());
+    thread::sleep(Duration::from_secs(1));
+    perfsec.kill().expect("it runs");
+    perfsec.wait().expect("it ends");
+    assert!(!bench.is_home() && taken.exists(), "{}", bench.log());
+    let ended = run(&bench);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(results(&bench), (vec!["PASS".to_owned(); 8], Vec::new()));
+    assert!(bench.is_home() && !taken.exists(), "{}", bench.log());
+    assert!(!bench.log().contains("power off"), "{}", bench.log());
+    assert!(bench.state().contains("healthy"), "{}", bench.state());
+}
+
+/// Waits for something that happens soon.
+#[track_caller]
+fn wait_until(what: &str, happened: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(900);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it does not happen: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[rstest]
@@ -552,33 +581,70 @@ fn a_list_is_json_for_programs() {
     assert_eq!(list[0]["controls"][0]["release"], "own");
 }
 
+/// A machine that QEMU plays, whose own kernel is that of the package in `PERFSEC_TEST_KERNEL`.
+fn emulated() -> (Bench, String) {
+    let kernel = kernel();
+    let bench = Bench::new(Qemu);
+    bench.describe(&LINES.replace("kexec = 5", "kexec = 300"));
+    let own = bench.path("vmlinuz").display().to_string();
+    let ended = shared(bench.command(&["kernel", &kernel, "--shipped", &own]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    (bench, kernel)
+}
+
+/// Runs perfsec with the kernel and the policy that this host's cache has.
+fn shared(mut command: Command) -> Ended {
+    let ended = command.env_remove("PERFSEC_CACHE_DIR").output().expect("perfsec starts");
+    let ended = Ended::of(ended);
+    println!("{}{}", ended.stdout, ended.stderr);
+    ended
+}
+
+/// The options of a run on such a machine.
+fn options(kernel: &str) -> [&str; 7] {
+    ["run", "--machine", "bench", "--kernel", kernel, "--out", "run.jsonl"]
+}
+
 /// Needs QEMU and a package in `PERFSEC_TEST_KERNEL`; `PERFSEC_TEST_CELLS` selects other cells.
 #[test]
 #[ignore = "needs QEMU and a kernel package"]
 fn a_kernel_that_was_started_by_kexec_passes_and_the_machine_returns() {
-    let kernel = kernel();
-    let bench = Bench::new(Qemu);
-    let lines = LINES.replace("kexec = 5", "kexec = 300");
-    bench.describe(&lines);
-    let own = bench.path("vmlinuz").display().to_string();
-    let shared = |command: &mut std::process::Command| {
-        // With the kernel and the policy that it has.
-        let ended = command.env_remove("PERFSEC_CACHE_DIR").output().expect("perfsec starts");
-        let ended = Ended::of(ended);
-        println!("{}{}", ended.stdout, ended.stderr);
-        ended
-    };
-    let ended = shared(&mut bench.command(&["kernel", &kernel, "--shipped", &own]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let (bench, kernel) = emulated();
     let cells = std::env::var("PERFSEC_TEST_CELLS").unwrap_or("open/cpu-kernel".to_owned());
     let cells: Vec<_> = cells.split_whitespace().collect();
-    let options = ["run", "--machine", "bench", "--kernel", &kernel, "--out", "run.jsonl"];
-    let ended = shared(&mut bench.command(&[&options[..], &cells].concat()));
+    let ended = shared(bench.command(&[&options(&kernel)[..], &cells].concat()));
     let (cells, deaths) = results(&bench);
     println!("{} cells\n{}", cells.len(), bench.log());
     assert_eq!(ended.code, Some(0), "{cells:#?} {deaths:?}");
     assert!(!cells.is_empty() && deaths.is_empty(), "{deaths:?}");
     assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
     // Everything came back by itself.
+    assert!(!bench.log().contains("power off"), "{}", bench.log());
+}
+
+/// Needs QEMU and a package in `PERFSEC_TEST_KERNEL`.
+#[test]
+#[ignore = "needs QEMU and a kernel package"]
+fn a_kernel_started_by_kexec_resets_the_machine_once_perfsec_is_killed_and_the_next_run_passes() {
+    let (bench, kernel) = emulated();
+    bench.place().file("state/perfsec/machines/bench.json", HEALTHY);
+    let cells = [&options(&kernel)[..], &["--repeat", "1000", "open/cpu-kernel"]].concat();
+    let mut command = bench.command(&cells);
+    let mut perfsec = command.env_remove("PERFSEC_CACHE_DIR").spawn().expect("perfsec starts");
+    let record = bench.place().path().join("run.jsonl");
+    let has = |word| fs::read_to_string(&record).is_ok_and(|text| text.contains(word));
+    wait_until("cells run", || has(r#""event":"cell""#));
+    perfsec.kill().expect("it runs");
+    perfsec.wait().expect("it ends");
+    let killed = Instant::now();
+    assert!(!bench.is_home());
+    // At once, so that it has to wait.
+    let ended = shared(bench.command(&[&options(&kernel)[..], &["open/cpu-kernel"]].concat()));
+    println!("{} s after the kill\n{}", killed.elapsed().as_secs(), bench.log());
+    let (cells, deaths) = results(&bench);
+    assert_eq!(ended.code, Some(0), "{cells:#?} {deaths:?}");
+    assert!(!cells.is_empty() && deaths.is_empty(), "{deaths:?}");
+    assert!(bench.is_home() && bench.state().contains("healthy"), "{}", bench.state());
+    assert_eq!(bench.log().matches("kexec-start").count(), 2, "{}", bench.log());
     assert!(!bench.log().contains("power off"), "{}", bench.log());
 }

@@ -96,6 +96,15 @@ impl Drop for Armed {
 }
 
 impl SiteMachine {
+    /// Clears what an earlier perfsec has armed that was killed, if that needs nothing of the
+    /// machine, which would boot that instead of its own system.
+    pub(super) fn clear_stale_from_here(&self) -> Result<(), SiteError> {
+        match self.leased.site.boot {
+            BootWay::Netboot(_) => self.clear_stale(),
+            BootWay::Kexec | BootWay::Oneshot(_) => Ok(()),
+        }
+    }
+
     /// Clears what an earlier perfsec has armed that was killed.
     pub(super) fn clear_stale(&self) -> Result<(), SiteError> {
         match self.leased.is_armed() {

@@ -41,15 +41,14 @@ impl SitePool {
         let machine = self.machine()?;
         let leased = &machine.leased;
         let (boot, has_power) = (self.site.boot.kind(), self.site.power.is_some());
-        if boot == BootKind::Netboot {
-            // Or else it would boot that instead of its own system.
-            machine.clear_stale()?;
-        }
+        machine.clear_stale_from_here()?;
         if has_power {
             say(&format!("{}: switching it off and on", self.site.name));
             let before = machine.look().map(|own| own.boot).unwrap_or_default();
             machine.cycle_power().inspect_err(|error| leased.note_broken(error))?;
             machine.bring_back(&before, Leaving::Going)?;
+        } else {
+            machine.await_stale(say)?;
         }
         let own = machine.look()?;
         machine.clear_stale()?;

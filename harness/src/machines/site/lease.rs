@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::command::shell;
 use super::error::{Phase, SiteError};
 use super::file::Site;
-use super::state::{Broken, Control, Lease, States};
+use super::state::{Broken, Control, Lease, MachineState, States};
 
 /// Time between two refreshes of a reservation.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -36,10 +36,22 @@ impl LeasedMachine {
         let fail = |reason| SiteError { machine: site.name.clone(), phase: Phase::Reserve, reason };
         let lease = states.lease(&site.name).map_err(|error| fail(error.to_string()))?;
         if let Some(command) = &site.lease.reserve {
-            shell(command, site.limits.reserve).map_err(|error| fail(error.to_string()))?;
+            let reserved = shell(command, site.limits.reserve).or_else(|error| {
+                // Perhaps it is taken by a perfsec that was killed.
+                match &site.lease.release {
+                    Some(release) if states.read(&site.name).reserved => {
+                        shell(release, site.limits.reserve)?;
+                        shell(command, site.limits.reserve)
+                    }
+                    _ => Err(error),
+                }
+            });
+            reserved.map_err(|error| fail(error.to_string()))?;
         }
         let refreshed = Mutex::new(Instant::now());
-        Ok(Self { site, states, refreshed, _lease: lease })
+        let leased = Self { site, states, refreshed, _lease: lease };
+        leased.note(|state| state.reserved = leased.site.lease.reserve.is_some());
+        Ok(leased)
     }
 
     /// Checks that the machine was not found to be broken.
@@ -79,31 +91,38 @@ impl LeasedMachine {
 
     /// Notes that the machine is broken.
     pub(super) fn note_broken(&self, error: &SiteError) {
-        let mut state = self.states.read(&self.site.name);
         let (phase, reason) = (error.phase, error.reason.clone());
-        state.broken = Some(Broken { phase, reason, since: Timestamp::now() });
         // The run tells it too.
-        let _ = self.states.write(&self.site.name, &state);
+        self.note(|state| state.broken = Some(Broken { phase, reason, since: Timestamp::now() }));
     }
 
     /// Notes that it was checked and is healthy.
     pub(super) fn note_healthy(&self) -> std::io::Result<()> {
         let mut state = self.states.read(&self.site.name);
-        state.broken = None;
+        (state.broken, state.away) = (None, false);
         self.states.write(&self.site.name, &state)
     }
 
     /// Notes if the next boot may start a kernel under test.
     pub(super) fn note_armed(&self, armed: bool) {
-        let mut state = self.states.read(&self.site.name);
-        state.armed = armed;
         // Without it, nobody clears what a perfsec that is killed has armed.
-        let _ = self.states.write(&self.site.name, &state);
+        self.note(|state| state.armed = armed);
     }
 
     /// True if the next boot may start a kernel under test.
     pub(super) fn is_armed(&self) -> bool {
         self.states.read(&self.site.name).armed
+    }
+
+    /// Notes if a kernel under test may run on it.
+    pub(super) fn note_away(&self, away: bool) {
+        // Without it, nobody waits for a machine that a perfsec has left which was killed.
+        self.note(|state| state.away = away);
+    }
+
+    /// True if a kernel under test may run on it.
+    pub(super) fn is_away(&self) -> bool {
+        self.states.read(&self.site.name).away
     }
 
     /// True if a known good kernel was started in the way of this machine with this firmware.
@@ -115,13 +134,20 @@ impl LeasedMachine {
 
     /// Remembers that one was.
     pub(super) fn note_control(&self, firmware: &str, release: &str) {
-        let mut state = self.states.read(&self.site.name);
         let (boot, passed) = (self.site.boot.kind(), Timestamp::now());
-        state.controls.retain(|it| it.firmware != firmware || it.boot != boot);
         let (firmware, release) = (firmware.to_owned(), release.to_owned());
-        state.controls.insert(0, Control { firmware, release, boot, passed });
-        state.controls.truncate(REMEMBERED);
         // Without it, the next run shows it again.
+        self.note(|state| {
+            state.controls.retain(|it| it.firmware != firmware || it.boot != boot);
+            state.controls.insert(0, Control { firmware, release, boot, passed });
+            state.controls.truncate(REMEMBERED);
+        });
+    }
+
+    /// Changes the state, as far as it can be written.
+    fn note(&self, change: impl FnOnce(&mut MachineState)) {
+        let mut state = self.states.read(&self.site.name);
+        change(&mut state);
         let _ = self.states.write(&self.site.name, &state);
     }
 
@@ -138,10 +164,12 @@ impl LeasedMachine {
 
 impl Drop for LeasedMachine {
     fn drop(&mut self) {
-        if let Some(command) = &self.site.lease.release
-            && let Err(error) = shell(command, self.site.limits.reserve)
-        {
-            crate::text::eprint_line!("perfsec: {}: release: {error}", self.site.name);
+        let Some(command) = &self.site.lease.release else { return };
+        match shell(command, self.site.limits.reserve) {
+            Ok(_) => self.note(|state| state.reserved = false),
+            Err(error) => {
+                crate::text::eprint_line!("perfsec: {}: release: {error}", self.site.name);
+            }
         }
     }
 }
@@ -178,6 +206,27 @@ mod tests {
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
         assert_eq!(log, "release\n");
         drop(LeasedMachine::lease(machine, states).unwrap());
+    }
+
+    #[test]
+    fn a_reservation_of_a_process_that_was_killed_is_ended_and_taken_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        // Apart: a child that another test has just forked may hold a lock a little longer.
+        let apart = |name: &str| States::at(&folder.path().join(name)).unwrap();
+        let taken = folder.path().join("taken").display().to_string();
+        let mut machine = machine(folder.path(), &format!("mkdir {taken}"));
+        machine.lease.release = Some(format!("rmdir {taken}"));
+        let name = machine.name.clone();
+        // Somebody else's is not.
+        std::fs::create_dir(&taken).unwrap();
+        LeasedMachine::lease(machine.clone(), apart("others")).unwrap_err();
+        let states = apart("own");
+        let killed = MachineState { reserved: true, ..MachineState::default() };
+        states.write(&name, &killed).unwrap();
+        let leased = LeasedMachine::lease(machine, states.clone()).unwrap();
+        assert!(states.read(&name).reserved);
+        drop(leased);
+        assert!(!states.read(&name).reserved && !Path::new(&taken).exists());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use perfsec_wire::console::GIVE_UP_SECONDS;
 use perfsec_wire::takeover;
 
 use super::command::CommandError;
@@ -126,6 +127,25 @@ impl SiteMachine {
             self.leased.note_broken(error);
         }
         returned
+    }
+
+    /// Waits for a machine that a perfsec has left which was killed. The kernel there notices that,
+    /// and resets it.
+    pub(super) fn await_stale(&self, say: &dyn Fn(&str)) -> Result<(), SiteError> {
+        if !self.leased.is_away() {
+            return Ok(());
+        }
+        let site = &self.leased.site;
+        if self.look().is_err() {
+            say(&format!("{}: waiting until it is back: a perfsec was killed", site.name));
+        }
+        let alone = Duration::from_secs(GIVE_UP_SECONDS.into());
+        // It may still run, if that perfsec was about to leave it.
+        if self.wait_for_system("", alone + site.limits.system)?.is_none() {
+            self.bring_back("", Leaving::Running)?;
+        }
+        self.leased.note_away(false);
+        Ok(())
     }
 
     fn return_home(&self, before: &str, leaving: Leaving) -> Result<OwnSystem, SiteError> {

@@ -123,6 +123,8 @@ impl SitePool {
     fn ready(&self, say: &dyn Fn(&str)) -> Result<(Arc<SiteMachine>, OwnSystem), SiteError> {
         let machine = self.machine()?;
         machine.leased.check_health()?;
+        machine.clear_stale_from_here()?;
+        machine.await_stale(say)?;
         let own = machine.look()?;
         machine.clear_stale()?;
         if !machine.leased.has_control(&own.firmware) {

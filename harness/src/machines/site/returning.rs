@@ -50,6 +50,7 @@ impl Returning {
     /// From now on the machine must be brought back. `pstore` was emptied. Its next boot may be
     /// `armed`.
     pub(super) fn leave_home(&self, pstore: Pstore, armed: Option<Armed>) {
+        self.machine.leased.note_away(true);
         *self.way() = Way { is_due: true, armed, pstore: Some(pstore), left: None };
     }
 
@@ -101,8 +102,9 @@ impl Returning {
             let _ = if is_home { armed.clear() } else { armed.clear_from_here() };
         }
         let returned = self.machine.bring_back(&self.before, leaving);
-        if let Err(error) = &returned {
-            eprint_line!("perfsec: left: not in its own system: {error}");
+        match &returned {
+            Ok(_) => self.machine.leased.note_away(false),
+            Err(error) => eprint_line!("perfsec: left: not in its own system: {error}"),
         }
         let is_cleared = way.armed.take().is_none_or(|mut armed| armed.end());
         if returned.is_err() || !is_cleared {

@@ -28,6 +28,12 @@ pub struct MachineState {
     /// The next boot may start a kernel under test: a perfsec armed it, and has not cleared it.
     #[serde(default)]
     pub armed: bool,
+    /// A kernel under test may run on it: a perfsec started one, and has not seen it return.
+    #[serde(default)]
+    pub away: bool,
+    /// The lab's reservation was taken, and not ended.
+    #[serde(default)]
+    pub reserved: bool,
 }
 
 /// The reason why a machine is not used.

@@ -27,6 +27,8 @@ pub(crate) const BANNER: &str = "Linux version 6.1.0 (a@b) (gcc 12) #1 SMP Debia
 const RELEASE: &str = "6.1.0";
 /// Time between two looks at the power.
 const LOOK: Duration = Duration::from_millis(100);
+/// Time until a kernel notices that perfsec has gone.
+const ALONE: Duration = Duration::from_secs(3);
 /// Longest read, in bytes.
 const READ: usize = 4096;
 
@@ -55,6 +57,8 @@ pub(crate) enum Death {
     Nothing,
     /// It prints its banner, and hangs.
     InBoot,
+    /// It resets the machine some seconds after perfsec has gone.
+    Alone,
 }
 
 /// Plays kernels one after another, of which each dies as planned, if it does.
@@ -202,6 +206,11 @@ impl Machine {
                     "[    6.000000] sysrq: the key {key}\r\n[    6.000000] Call Trace:\r\n"
                 ));
             },
+            Death::Alone => {
+                while port.sysrq().is_ok() {}
+                thread::sleep(ALONE);
+                Ok(())
+            }
             Death::Silence | Death::Nothing | Death::InBoot => self.sleep(),
         }
     }
