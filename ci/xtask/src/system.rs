@@ -21,7 +21,7 @@ pub(crate) const TESTS: [(&str, &str); 4] = [
 const CELLS: [&str; 2] = ["perf/*", "thread/*"];
 
 /// The guest system of the project's own tests.
-const GUEST: &str = "debian:trixie";
+pub(crate) const GUEST: &str = "debian:trixie";
 
 /// Options of `system`.
 #[derive(clap::Args)]

@@ -7,6 +7,7 @@ use xshell::{Shell, cmd};
 use super::programs::Peers;
 use super::{KERNEL, run};
 use crate::error::Error;
+use crate::system::{self, GUEST};
 
 /// The scripts that stand in for a lab.
 const LABS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../labs");
@@ -35,7 +36,28 @@ pub(super) fn labs(shell: &Shell, perfsec: &Path, peers: &Peers) -> Result<(), E
     run(farm)?;
     // CKI's kpet is in no registry, so only the task is run.
     run(cmd!(shell, "cki/runtest.sh").env("KERNEL", KERNEL))?;
-    openqa(shell, peers)
+    openqa(shell, peers)?;
+    labgrid(shell, perfsec, &bin)
+}
+
+/// The test passes on a machine that labgrid's QEMU driver starts, and labgrid knows the drivers of
+/// the board.
+fn labgrid(shell: &Shell, perfsec: &Path, bin: &Path) -> Result<(), Error> {
+    let python = bin.join("python3");
+    run(cmd!(shell, "{python} {LABS}/environment.py labgrid/board.yaml"))?;
+    let room = shell.create_temp_dir()?;
+    let (kernel, root) = (room.path().join("vmlinuz"), room.path().join("initramfs.img"));
+    let program = system::portable(shell)?;
+    run(cmd!(shell, "{perfsec} kernel {KERNEL} --shipped {kernel}"))?;
+    run(cmd!(shell, "{perfsec} guest pack {GUEST} {root} --program {program}"))?;
+    let pytest = bin.join("pytest");
+    let test = cmd!(shell, "{pytest} -p no:cacheprovider --lg-env labgrid/qemu.yaml labgrid")
+        .env("LG_KERNEL", kernel)
+        .env("LG_INITRD", root)
+        .env("CELLS", "open/cpu-kernel")
+        // perfsec is in the machine.
+        .env_remove("PERFSEC");
+    run(test)
 }
 
 /// The pull-lab runs a job, and submits tests that KCIDB's schema accepts.

@@ -27,7 +27,7 @@ fn run(command: Cmd<'_>) -> Result<(), Error> {
 /// Runs every check that needs the third-party programs.
 pub(crate) fn peers(shell: &Shell) -> Result<(), Error> {
     let perfsec = setup::build(shell)?;
-    setup::install(shell, &perfsec, &["run", "debian", "peers"])?;
+    setup::install(shell, &perfsec, &["run", "debian", "guests", "peers"])?;
     let peers = Peers::obtain(shell)?;
     let manifest = setup::MANIFEST;
     let tests = cmd!(shell, "cargo test --manifest-path {manifest} --package perfsec")
