@@ -82,14 +82,15 @@ fn cells<'a>(shell: &'a Shell, perfsec: &Path, guest: &str, kernel: &str) -> Cmd
 /// Builds a perfsec that runs in any guest system: static, and without what only a debugger reads.
 pub(crate) fn portable(shell: &Shell) -> Result<PathBuf, Error> {
     let manifest = setup::MANIFEST;
-    error::run(
-        cmd!(shell, "cargo rustc --manifest-path {manifest} --package perfsec --bin perfsec --")
-            // Without the tables of a position-independent program, to fit into a guest.
-            .args(["-C", "target-feature=+crt-static", "-C", "relocation-model=static"]),
-    )?;
+    // Optimised, as a program in a guest has at most 64 MiB.
+    let build = cmd!(
+        shell,
+        "cargo rustc --release --manifest-path {manifest} --package perfsec --bin perfsec --"
+    );
+    error::run(build.args(["-C", "target-feature=+crt-static"]))?;
     let target = Path::new(manifest).with_file_name("target");
     let program = shell.current_dir().join(&target).join("tmp/perfsec");
-    let built = target.join("debug/perfsec");
+    let built = target.join("release/perfsec");
     shell.create_dir(target.join("tmp"))?;
     error::run(cmd!(shell, "strip -o {program} {built}"))?;
     Ok(program)

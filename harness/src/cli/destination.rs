@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -71,6 +72,31 @@ pub(super) fn write(destination: Option<Destination>, text: &Text) -> Result<(),
     }
 }
 
+/// Writes a file whole or not at all: until then its earlier content stays.
+pub(super) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Failure> {
+    // A link is not replaced.
+    let real = path.canonicalize();
+    let real = real.as_deref().unwrap_or(path);
+    let replace = || {
+        // Nor is a device, or a pipe.
+        if real.metadata().is_ok_and(|data| !data.is_file()) {
+            return write(&mut OpenOptions::new().write(true).open(real)?);
+        }
+        let folder = real.parent().filter(|it| !it.as_os_str().is_empty());
+        // As for any file, the umask decides who reads it.
+        let mut file = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        write(file.as_file_mut())?;
+        file.persist(real)?;
+        Ok(())
+    };
+    replace().map_err(|error| unwritable(path, &error))
+}
+
 pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::host(format!("cannot write {}: {error}", path.display()))
 }
@@ -120,5 +146,27 @@ mod tests {
         Destination::open(&link).unwrap().write(&report()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "a report\n");
         Destination::open(Path::new("/dev/null")).unwrap().write(&report()).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_a_pipe_is_written_to() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "earlier").unwrap();
+        let fail = |file: &mut File| {
+            file.write_all(b"a part")?;
+            Err(io::ErrorKind::Other.into())
+        };
+        replace(&path, fail).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "earlier");
+        replace(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let reader = pipe.clone();
+        let reader = std::thread::spawn(move || fs::read_to_string(reader));
+        replace(&pipe, |file| file.write_all(b"piped")).unwrap();
+        assert_eq!(reader.join().unwrap().unwrap(), "piped");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 }

@@ -1,14 +1,10 @@
 //! `perfsec guest`
 
-use std::fs::{File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::fs::File;
 
 use super::args::{GuestArgs, GuestBuildArgs, GuestCommand, GuestPackArgs};
-use super::destination::unwritable;
 use super::signals::Signals;
-use super::{Exit, Failure};
+use super::{Exit, Failure, destination};
 use crate::cache::Cache;
 use crate::guest::{GuestImage, GuestName, Obtaining};
 use crate::machines;
@@ -50,26 +46,15 @@ fn pack(args: &GuestPackArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let signals = Signals::default();
     let image = obtain(&args.system, false, &cache, &signals)?;
-    let written = write(&image, args, &signals).map_err(|error| unwritable(&args.file, &error));
+    let written = destination::replace(&args.file, |file| {
+        let root = signals.interrupt.reader(File::open(&image.archive)?);
+        machines::pack_system(root, &args.program, file)
+    });
     signals.stopped(written)?;
     let mut text = Text::new();
     line!(text, "{}", machines::system_parameters().join(" "));
     super::print(&text)?;
     Ok(Exit::Success)
-}
-
-/// Writes the file whole or not at all.
-fn write(image: &GuestImage, args: &GuestPackArgs, signals: &Signals) -> io::Result<()> {
-    let folder = args.file.parent().filter(|it| !it.as_os_str().is_empty());
-    // As for any file, the umask decides who reads it.
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    let root = signals.interrupt.reader(File::open(&image.archive)?);
-    machines::pack_system(root, &args.program, &mut file)?;
-    file.flush()?;
-    file.persist(&args.file)?;
-    Ok(())
 }
 
 /// The image of a system, from the cache or built.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::support::kernel;
 
 /// The time until the guest asks who logs in. An emulated one that is alone on its host needs one
-/// minute.
-const BOOT: Duration = Duration::from_secs(600);
-/// The time of a command.
-const COMMAND: Duration = Duration::from_secs(600);
+/// minute, and one beside others a quarter of an hour.
+const BOOT: Duration = Duration::from_secs(1800);
+/// The time of a command. A run of cells that takes two minutes takes twenty there.
+const COMMAND: Duration = Duration::from_secs(3600);
 
 /// A guest system, with a shell of root on its console.
 pub(crate) struct Guest {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use crate::guest::Guest;
-use crate::unchanged::{self, CELLS, is_unchanged};
+use crate::unchanged::{self, CELLS, code_after_death, is_unchanged};
 
 /// A guest that has perfsec, and the command that runs cells there.
 fn machine() -> (Guest, String) {
@@ -33,23 +33,25 @@ fn a_run_passes_beside_auditd_and_leaves_the_machine_as_it_was() {
 }
 
 #[rstest]
-#[case::interrupt("INT", "$!", 130)]
-#[case::term("TERM", "$!", 143)]
-#[case::kill("KILL", "$!", 137)]
-#[case::death_of_the_worker("KILL", "$(agent work)", 3)]
-#[case::death_of_the_guardian("KILL", "$(agent guard)", 3)]
+#[case::interrupt("INT", "$!", 130, "")]
+#[case::term("TERM", "$!", 143, "")]
+#[case::kill("KILL", "$!", 137, "")]
+#[case::death_of_the_worker("KILL", "$(agent work)", 3, "the agent was killed by a signal")]
+#[case::death_of_the_guardian("KILL", "$(agent guard)", 3, "guardian was killed by a signal")]
 #[ignore = "needs QEMU, a guest system, PERFSEC_TEST_KERNEL and PERFSEC_TEST_PROGRAM"]
 fn a_run_that_is_cut_short_leaves_the_machine_as_it_was(
     #[case] signal: &str,
     #[case] process: &str,
     #[case] wanted: i32,
+    #[case] words: &str,
 ) {
     let (mut guest, run) = machine();
-    let start = format!("{run} --quiet --repeat 20 {CELLS} >/root/output 2>&1 &");
+    let start = format!("{run} --quiet --repeat 5 {CELLS} >/root/output 2>&1 &");
     let kill = format!("wait_for_cells; kill -{signal} {process}; wait $!");
     let (output, code) = guest.ask(&format!("{start} {kill}"));
     let said = guest.run("cat /root/output");
-    assert_eq!(code, wanted, "{output}\n{said}");
+    assert_eq!(code, code_after_death(&said, wanted), "{output}\n{said}");
+    assert!(said.contains(words), "{said}");
     is_unchanged(&mut guest);
 }
 

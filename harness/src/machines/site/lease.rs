@@ -211,17 +211,19 @@ mod tests {
     #[test]
     fn a_reservation_of_a_process_that_was_killed_is_ended_and_taken_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let states = States::at(folder.path()).unwrap();
+        // Apart: a child that another test has just forked may hold a lock a little longer.
+        let apart = |name: &str| States::at(&folder.path().join(name)).unwrap();
         let taken = folder.path().join("taken").display().to_string();
         let mut machine = machine(folder.path(), &format!("mkdir {taken}"));
         machine.lease.release = Some(format!("rmdir {taken}"));
         let name = machine.name.clone();
         // Somebody else's is not.
         std::fs::create_dir(&taken).unwrap();
-        LeasedMachine::lease(machine.clone(), states.clone()).unwrap_err();
+        LeasedMachine::lease(machine.clone(), apart("others")).unwrap_err();
+        let states = apart("own");
         let killed = MachineState { reserved: true, ..MachineState::default() };
         states.write(&name, &killed).unwrap();
-        let leased = LeasedMachine::lease(machine.clone(), states.clone()).unwrap();
+        let leased = LeasedMachine::lease(machine, states.clone()).unwrap();
         assert!(states.read(&name).reserved);
         drop(leased);
         assert!(!states.read(&name).reserved && !Path::new(&taken).exists());
