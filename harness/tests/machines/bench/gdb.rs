@@ -60,7 +60,9 @@ impl Gdb {
         let of = |gdb: &mut Self, cpu: usize| {
             assert_eq!(gdb.ask(&format!("Hg{cpu}")), "OK");
             let registers = gdb.ask("g");
-            let byte = |at: usize| u8::from_str_radix(&registers[2 * at..2 * at + 2], 16).unwrap();
+            let byte = |at: usize| {
+                u8::from_str_radix(&registers[2 * at..2 * at + 2], 16).expect("hexadecimal")
+            };
             let address = u64::from_le_bytes(std::array::from_fn(|at| byte(RIP + at)));
             (byte(CS) & 3 == 0).then_some(address)
         };
