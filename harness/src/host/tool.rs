@@ -158,28 +158,8 @@ pub const TOOLS: &[HostTool] = &[
         pacman: None,
         zypper: None,
     },
-    HostTool {
-        name: "setpriv",
-        probe: Probe::Program(Some("--version")),
-        why: "ends mmdebstrap when perfsec ends",
-        need: Need::Guests,
-        importance: Importance::Needed,
-        apt: Some("util-linux"),
-        dnf: Some("util-linux"),
-        pacman: Some("util-linux"),
-        zypper: Some("util-linux"),
-    },
-    HostTool {
-        name: "unshare",
-        probe: Probe::Program(Some("--version")),
-        why: "keeps the mounts of mmdebstrap apart from the host's",
-        need: Need::Guests,
-        importance: Importance::Needed,
-        apt: Some("util-linux"),
-        dnf: Some("util-linux"),
-        pacman: Some("util-linux"),
-        zypper: Some("util-linux"),
-    },
+    around_mmdebstrap("setpriv", "ends mmdebstrap when perfsec ends"),
+    around_mmdebstrap("unshare", "keeps the mounts of mmdebstrap apart from the host's"),
     HostTool {
         name: "hyperfine",
         probe: Probe::Program(Some("--version")),
@@ -295,6 +275,11 @@ const fn builder(
         pacman: Some(pacman),
         zypper: Some(zypper),
     }
+}
+
+/// A program of util-linux that builds of guest systems need.
+const fn around_mmdebstrap(name: &'static str, why: &'static str) -> HostTool {
+    HostTool { need: Need::Guests, ..builder(name, VERSION, why, ["util-linux"; 4]) }
 }
 
 /// A tool that is useful for kernel builds.
