@@ -99,7 +99,11 @@ impl Results {
                     }
                     Some(Verdict::Pass) => {}
                     Some(verdict) => {
-                        ran.judgement.verdict = Verdict::Error;
+                        // A control that cannot run here is nobody's fault.
+                        ran.judgement.verdict = match verdict {
+                            Verdict::Skip => Verdict::Skip,
+                            _ => Verdict::Error,
+                        };
                         ran.judgement.reason = Some(format!(
                             "its control {} has {verdict}, so a denial proves nothing",
                             plan.cells[control].name()
