@@ -582,7 +582,7 @@ fn a_list_is_json_for_programs() {
 }
 
 /// A machine that QEMU plays, whose own kernel is that of the package in `PERFSEC_TEST_KERNEL`.
-fn emulated() -> (Bench, String) {
+pub(crate) fn emulated() -> (Bench, String) {
     let kernel = kernel();
     let bench = Bench::new(Qemu);
     bench.describe(&LINES.replace("kexec = 5", "kexec = 300"));
@@ -601,7 +601,7 @@ fn shared(mut command: Command) -> Ended {
 }
 
 /// The options of a run on such a machine.
-fn options(kernel: &str) -> [&str; 7] {
+pub(crate) fn options(kernel: &str) -> [&str; 7] {
     ["run", "--machine", "bench", "--kernel", kernel, "--out", "run.jsonl"]
 }
 

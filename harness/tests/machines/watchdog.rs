@@ -4,11 +4,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-use crate::bench::{Bench, Qemu, hang};
-use crate::support::{Ended, kernel};
+use crate::bench::hang;
+use crate::site::{emulated, options};
 
 /// The kernel under test: one that perfsec builds, because stock kernels have the drivers of
 /// watchdogs as modules.
@@ -21,19 +18,9 @@ const LIMIT: Duration = Duration::from_secs(900);
 #[test]
 #[ignore = "needs QEMU, a kernel package, and the tools that build a kernel"]
 fn a_kernel_that_hangs_while_nobody_listens_is_reset_by_the_watchdog() {
-    let bench = Bench::new(Qemu);
-    bench.describe("limits = { system = 20, kexec = 300 }");
-    let own = bench.path("vmlinuz").display().to_string();
-    let shared = |arguments: &[&str]| {
-        let mut command = bench.command(arguments);
-        // With the kernels and the policy that it has.
-        command.env_remove("PERFSEC_CACHE_DIR");
-        command
-    };
-    let fetched = shared(&["kernel", &kernel(), "--shipped", &own]).output().expect("it starts");
-    Ended::of(fetched).succeeds();
-    let options = ["run", "--machine", "bench", "--kernel", TREE, "--out", "run.jsonl", "open/"];
-    let mut perfsec = shared(&options).spawn().expect("it starts");
+    let (bench, _) = emulated();
+    let mut command = bench.command(&[&options(TREE)[..], &["open/"]].concat());
+    let mut perfsec = command.env_remove("PERFSEC_CACHE_DIR").spawn().expect("it starts");
     let record = bench.place().path().join("run.jsonl");
     while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"event\":\"ready\"")) {
         assert!(perfsec.try_wait().expect("it is ours").is_none(), "{}", bench.log());
@@ -41,7 +28,7 @@ fn a_kernel_that_hangs_while_nobody_listens_is_reset_by_the_watchdog() {
     }
     let text = fs::read_to_string(&record).expect("a record");
     assert!(text.contains(r#""watchdog":"i6300ESB timer""#), "{text}");
-    kill(Pid::from_raw(perfsec.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
+    perfsec.kill().expect("it runs");
     perfsec.wait().expect("it is ours");
     hang(&bench.path("gdb"));
     assert!(!bench.is_home());
