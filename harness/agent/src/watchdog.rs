@@ -43,7 +43,7 @@ impl Watchdog {
     /// Tells it that the agent lives. Cheap enough for every line.
     pub(crate) fn tell(&mut self) {
         if self.told.elapsed() >= PAUSE {
-            // A watchdog that cannot be told resets the machine, which the host sees.
+            // If this fails, the watchdog resets the machine, and the host sees that.
             let _ = self.file.write_all(b"\0");
             self.told = Instant::now();
         }

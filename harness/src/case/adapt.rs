@@ -130,9 +130,8 @@ impl Case {
         if let Some(name) = questions.filter_map(own_type).next() {
             return Some(format!("its questions name the type {name} of perfsec's policies"));
         }
-        let processes = self.processes.iter().flat_map(|process| &process.steps);
-        let steps = self.given.iter().chain(&self.steps).chain(processes);
-        let unfit = steps.filter(|step| !has_all_questions(step)).map(Step::name).next()?;
+        let unfit =
+            self.every_step().filter(|step| !has_all_questions(step)).map(Step::name).next()?;
         Some(format!("SELinux checks of files and sockets in {unfit} are not listed"))
     }
 }

@@ -173,10 +173,15 @@ impl Case {
         self.unfit.as_deref().or_else(|| unmet().map(|condition| &*condition.reason))
     }
 
+    /// Its steps: those that prepare a cell, the subject's, and those of further processes.
+    pub fn every_step(&self) -> impl Iterator<Item = &Step> {
+        let processes = self.processes.iter().flat_map(|process| &process.steps);
+        self.given.iter().chain(&self.steps).chain(processes)
+    }
+
     /// Names of the policies that it needs in addition to the run's own.
     pub fn policies(&self) -> impl Iterator<Item = &str> {
-        let processes = self.processes.iter().flat_map(|process| &process.steps);
-        let steps = self.given.iter().chain(&self.steps).chain(processes);
+        let steps = self.every_step();
         let loaded = steps.filter_map(|step| match step {
             Step::Agent(Action::LoadPolicy(name)) => Some(name.as_str()),
             _ => None,

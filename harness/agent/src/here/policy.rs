@@ -22,7 +22,7 @@ pub(crate) struct Before {
     booleans: BTreeMap<String, bool>,
 }
 
-/// What has to be done to a policy that is loaded now.
+/// The action for the loaded policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     /// It is the machine's.

@@ -206,12 +206,11 @@ fn written_by_subjects(cell: &PlannedCell) -> Option<&str> {
     })
 }
 
-/// The type of a file system that a step mounts, and of which a machine has only one: its options
-/// are those of the last mount (`cgroup_reconfigure()`), or there can be no second one.
+/// The type of a file system that a step mounts. A machine has only one of each type but tmpfs: a
+/// second mount changes its options (`cgroup_reconfigure()`) or fails.
 fn mounted(cell: &PlannedCell) -> Option<&str> {
-    let processes = cell.case.processes.iter().flat_map(|process| &process.steps);
-    let steps = cell.case.given.iter().chain(&cell.case.steps).chain(processes);
-    steps
+    cell.case
+        .every_step()
         .filter_map(|step| match step {
             Step::Mount(mount) => Some(mount.fstype.as_str()),
             _ => None,
